@@ -1,0 +1,322 @@
+//! Names of files and of users: one rule on every system, so that a name that one peer shares every peer can
+//! write.
+//!
+//! A name that breaks the rule is refused and reported, never rewritten: a rewritten name would be another file's.
+//! The rule is written for people in `docs/protocol.md`; it is applied when a file is announced, when the manager
+//! lists it and again when it is fetched.
+
+use std::{borrow::Borrow, fmt, ops::Deref, str::FromStr, sync::Arc};
+
+use unicode_normalization::{UnicodeNormalization, is_nfc};
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
+use crate::limits;
+
+/// The name of a shared file: its path below the folder, components separated by `/`.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileName(Arc<str>);
+
+/// The name of a member: a single component of a [`FileName`], since a folder is named after it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Username(Arc<str>);
+
+/// Which part of the rule a name breaks.
+#[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
+pub enum BadName {
+    /// There is nothing, or nothing between two slashes.
+    #[error("it is empty, or has an empty part")]
+    Empty,
+    /// Longer than a name, one of its components, or a username may be.
+    #[error("it is too long")]
+    TooLong,
+    /// More components than a name may have.
+    #[error("it lies more than {} folders deep", limits::NAME_COMPONENTS - 1)]
+    TooDeep,
+    /// `.` or `..`.
+    #[error("it has a part `.` or `..`")]
+    Dots,
+    /// A component begins or ends with a space, or ends with a dot.
+    #[error("a part of it begins or ends with a space, or ends with a dot")]
+    Edges,
+    /// One of `\ : * ? " < > |`, or `/` in a username.
+    #[error("it has the character {0:?}, which some systems do not allow")]
+    Character(char),
+    /// A control, format, bidirectional, separator or private character, shown here by its number.
+    #[error("it has the invisible character U+{:04X}", u32::from(*.0))]
+    Invisible(char),
+    /// Not in Unicode normalisation form C.
+    #[error("its accents are written in a way that other systems write differently (it is not in NFC)")]
+    NotNormal,
+    /// CON, NUL, COM1 and the like, with any extension.
+    #[error("a part of it is a device's name on Windows")]
+    Device,
+    /// `.brigade`, in any case, or a short name such as `BRIGAD~1`.
+    #[error("a part of it is reserved (`.brigade`, or an ending like `~1`)")]
+    Reserved,
+    /// A username that begins with a dot or a dash.
+    #[error("it begins with `{0}`")]
+    Begins(char),
+}
+
+impl FileName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The components in order.
+    pub fn components(&self) -> impl Iterator<Item = &str> {
+        self.0.split('/')
+    }
+
+    /// What two names have in common that a file system may take for one: the letters without their case.
+    pub fn folded(&self) -> String {
+        self.0.chars().flat_map(char::to_lowercase).nfc().collect()
+    }
+
+    /// Whether a component begins with a dot: such files are not shared unless asked for.
+    pub fn is_hidden(&self) -> bool {
+        self.components().any(|component| component.starts_with('.'))
+    }
+
+    /// Whether the name lies below the folder `prefix` (which has no slash at its end).
+    pub fn is_below(&self, folder: &str) -> bool {
+        self.0.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
+    }
+}
+
+impl Username {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for FileName {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        if text.len() > limits::NAME_BYTES {
+            return Err(BadName::TooLong);
+        }
+        if text.split('/').count() > limits::NAME_COMPONENTS {
+            return Err(BadName::TooDeep);
+        }
+        text.split('/').try_for_each(check_component)?;
+        if is_nfc(text) { Ok(Self(text.into())) } else { Err(BadName::NotNormal) }
+    }
+}
+
+impl FromStr for Username {
+    type Err = BadName;
+
+    fn from_str(text: &str) -> Result<Self, BadName> {
+        if text.len() > limits::USERNAME_BYTES {
+            return Err(BadName::TooLong);
+        }
+        if text.contains('/') {
+            return Err(BadName::Character('/'));
+        }
+        check_component(text)?;
+        match text.chars().next() {
+            Some(first @ ('.' | '-')) => Err(BadName::Begins(first)),
+            _ if !is_nfc(text) => Err(BadName::NotNormal),
+            _ => Ok(Self(text.into())),
+        }
+    }
+}
+
+fn check_component(component: &str) -> Result<(), BadName> {
+    if component.is_empty() {
+        return Err(BadName::Empty);
+    }
+    if component.len() > limits::COMPONENT_BYTES {
+        return Err(BadName::TooLong);
+    }
+    if component == "." || component == ".." {
+        return Err(BadName::Dots);
+    }
+    if component.starts_with(' ') || component.ends_with([' ', '.']) {
+        return Err(BadName::Edges);
+    }
+    component.chars().try_for_each(check_character)?;
+    if is_device(component) {
+        return Err(BadName::Device);
+    }
+    if component.eq_ignore_ascii_case(".brigade") || is_short_name(component) {
+        return Err(BadName::Reserved);
+    }
+    Ok(())
+}
+
+fn check_character(character: char) -> Result<(), BadName> {
+    if matches!(character, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|') {
+        return Err(BadName::Character(character));
+    }
+    if character.is_ascii_graphic() || character == ' ' {
+        return Ok(()); // nearly every character there is: no need to look further
+    }
+    // Bidirectional marks are of category Format. Private-use characters stay allowed: they show as a box.
+    match character.general_category() {
+        GeneralCategory::Control
+        | GeneralCategory::Format
+        | GeneralCategory::LineSeparator
+        | GeneralCategory::ParagraphSeparator => Err(BadName::Invisible(character)),
+        _ => Ok(()),
+    }
+}
+
+/// Device names of Windows, which it finds in any folder and with any extension
+/// ("Naming Files, Paths, and Namespaces", Microsoft). Superscript digits count as digits there.
+fn is_device(component: &str) -> bool {
+    let stem = component.split('.').next().unwrap_or_default().trim_end_matches(' ').to_ascii_uppercase();
+    if matches!(stem.as_str(), "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$") {
+        return true;
+    }
+    let number = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+    number.is_some_and(|n| {
+        let mut digits = n.chars();
+        matches!((digits.next(), digits.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
+    })
+}
+
+/// Names like `BRIGAD~1`, the second name that Windows gives a file: it could reach what `.brigade` protects.
+fn is_short_name(component: &str) -> bool {
+    let stem = component.split('.').next().unwrap_or_default();
+    let stem = if stem.is_empty() { component } else { stem };
+    [stem, component].iter().any(|part| {
+        part.rsplit_once('~').is_some_and(|(before, after)| {
+            !before.is_empty() && !after.is_empty() && after.bytes().all(|byte| byte.is_ascii_digit())
+        })
+    })
+}
+
+macro_rules! text_name {
+    ($type:ident) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl Deref for $type {
+            type Target = str;
+
+            fn deref(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl Borrow<str> for $type {
+            fn borrow(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl<C> minicbor::Encode<C> for $type {
+            fn encode<W: minicbor::encode::Write>(
+                &self,
+                e: &mut minicbor::Encoder<W>,
+                _: &mut C,
+            ) -> Result<(), minicbor::encode::Error<W::Error>> {
+                e.str(&self.0)?.ok()
+            }
+        }
+
+        impl<'b, C> minicbor::Decode<'b, C> for $type {
+            fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
+                d.str()?.parse().map_err(|error: BadName| minicbor::decode::Error::message(error.to_string()))
+            }
+        }
+    };
+}
+
+text_name!(FileName);
+text_name!(Username);
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::{prop_assert, proptest};
+
+    use super::{BadName, FileName, Username};
+
+    #[track_caller]
+    fn check(name: &str, expected: Result<(), BadName>) {
+        assert_eq!(name.parse::<FileName>().map(|_| ()), expected, "{name:?}");
+    }
+
+    #[test]
+    fn ordinary_names_pass() {
+        for name in [
+            "a",
+            "a/b/c.txt",
+            "Ünïcödé – 日本語.tar.gz",
+            ".hidden",
+            "a b",
+            "a~b",
+            "~",
+            "x~1y",
+            "com10",
+            "COM",
+        ] {
+            check(name, Ok(()));
+        }
+    }
+
+    #[test]
+    fn names_that_leave_the_folder_or_hide_are_refused() {
+        check("", Err(BadName::Empty));
+        check("/etc/passwd", Err(BadName::Empty));
+        check("a//b", Err(BadName::Empty));
+        check("a/", Err(BadName::Empty));
+        check("..", Err(BadName::Dots));
+        check("a/../b", Err(BadName::Dots));
+        check("a/.", Err(BadName::Dots));
+        check("a\\b", Err(BadName::Character('\\')));
+        check("C:", Err(BadName::Character(':')));
+        check("a\0", Err(BadName::Invisible('\0')));
+        check("a\u{1b}[2J", Err(BadName::Invisible('\u{1b}')));
+        check("evil\u{202e}gpj.exe", Err(BadName::Invisible('\u{202e}')));
+        check("a\u{2028}b", Err(BadName::Invisible('\u{2028}')));
+        check(".Brigade/key", Err(BadName::Reserved));
+        check("x/.brigade", Err(BadName::Reserved));
+        check("BRIGAD~1", Err(BadName::Reserved));
+        check("brigad~1.txt", Err(BadName::Reserved));
+        check("nul", Err(BadName::Device));
+        check("a/Com1.tar.gz", Err(BadName::Device));
+        check("lpt².x", Err(BadName::Device));
+        check(" a", Err(BadName::Edges));
+        check("a /b", Err(BadName::Edges));
+        check("a.", Err(BadName::Edges));
+        check("e\u{301}", Err(BadName::NotNormal));
+    }
+
+    #[test]
+    fn lengths_are_bounded() {
+        check(&"a".repeat(255), Ok(()));
+        check(&"a".repeat(256), Err(BadName::TooLong));
+        check(&["a"; 32].join("/"), Ok(()));
+        check(&["a"; 33].join("/"), Err(BadName::TooDeep));
+        check(&vec!["é".repeat(100); 6].join("/"), Err(BadName::TooLong));
+    }
+
+    #[test]
+    fn a_username_is_one_component() {
+        for name in ["fire_user", "Zoë", "a.b", "user 1"] {
+            assert!(name.parse::<Username>().is_ok(), "{name}");
+        }
+        for name in ["", "a/b", ".a", "-a", "con", "..", "a\n", &"x".repeat(65)] {
+            assert!(name.parse::<Username>().is_err(), "{name:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics_and_what_passes_stays_inside(text in "\\PC{0,40}|[./~a-c\\\\]{0,12}") {
+            if let Ok(name) = text.parse::<FileName>() {
+                prop_assert!(name.components().all(|part| !part.is_empty() && part != "." && part != ".."));
+                prop_assert!(!text.starts_with('/'));
+            }
+        }
+    }
+}

@@ -1,0 +1,161 @@
+//! A limit on bytes a second, and a measure of them.
+//!
+//! [`Limiter`] is a token bucket: it says how long to wait before the next bytes may go, and leaves the waiting to
+//! the caller, so that the node and the simulator run the very same one. [`Meter`] shows a rate to people and
+//! judges holders.
+
+use std::time::Duration;
+
+use crate::time::Timestamp;
+
+/// How much may go at once after a pause, as a time at the limit's rate.
+const BURST: Duration = Duration::from_millis(100);
+
+/// A limit in bytes a second over everything that asks it.
+#[derive(Debug, Clone)]
+pub struct Limiter {
+    bytes_per_second: Option<u64>,
+    /// When all that was let through so far is paid for at the limit's rate.
+    paid_until: Timestamp,
+}
+
+impl Limiter {
+    /// A limit of so many bytes a second; `None` for no limit. Zero is taken as one.
+    pub fn new(bytes_per_second: Option<u64>) -> Self {
+        Self { bytes_per_second: bytes_per_second.map(|rate| rate.max(1)), paid_until: Timestamp::default() }
+    }
+
+    /// The limit in force.
+    pub const fn bytes_per_second(&self) -> Option<u64> {
+        self.bytes_per_second
+    }
+
+    /// Sets another limit; what was let through before is not charged again.
+    pub fn set(&mut self, now: Timestamp, bytes_per_second: Option<u64>) {
+        *self = Self { paid_until: self.paid_until.min(now), ..Self::new(bytes_per_second) };
+    }
+
+    /// Lets `bytes` go, and says how long the caller waits before it sends them.
+    pub fn take(&mut self, now: Timestamp, bytes: u64) -> Duration {
+        let Some(rate) = self.bytes_per_second else { return Duration::ZERO };
+        // What was not used counts for at most one burst.
+        let oldest = Timestamp::from_micros(now.as_micros().saturating_sub(micros(BURST)));
+        let from = self.paid_until.max(oldest);
+        let cost = u64::try_from(u128::from(bytes) * 1_000_000 / u128::from(rate)).unwrap_or(u64::MAX);
+        self.paid_until = from.after(Duration::from_micros(cost));
+        // The bytes may go once the bucket holds them, that is, when they are paid for.
+        self.paid_until.since(now)
+    }
+}
+
+/// The rate of a stream of bytes over the last two seconds or so.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Meter {
+    rate: f64,
+    pending: u64,
+    since: Timestamp,
+}
+
+impl Meter {
+    const WINDOW: Duration = Duration::from_millis(500);
+
+    /// A meter that begins at `now`.
+    pub fn new(now: Timestamp) -> Self {
+        Self { since: now, ..Self::default() }
+    }
+
+    /// Counts `bytes` that came or went.
+    pub fn add(&mut self, now: Timestamp, bytes: u64) {
+        self.pending = self.pending.saturating_add(bytes);
+        self.roll(now);
+    }
+
+    /// Bytes a second now.
+    pub fn rate(&mut self, now: Timestamp) -> u64 {
+        self.roll(now);
+        // A rate is far below 2^53, and never negative.
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        {
+            self.rate as u64
+        }
+    }
+
+    fn roll(&mut self, now: Timestamp) {
+        let passed = now.since(self.since);
+        if passed < Self::WINDOW {
+            return;
+        }
+        let seconds = passed.as_secs_f64();
+        #[allow(clippy::cast_precision_loss)] // a rate for people to look at
+        let latest = self.pending as f64 / seconds;
+        let weight = (-seconds / 1.0).exp(); // an average that forgets by two thirds in a second
+        self.rate = latest * (1.0 - weight) + self.rate * weight;
+        if self.rate < 1.0 {
+            self.rate = 0.0;
+        }
+        (self.pending, self.since) = (0, now);
+    }
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{Limiter, Meter, Timestamp};
+
+    /// Sends as fast as the limiter lets it; the bytes sent until `end`.
+    fn sent_until(limiter: &mut Limiter, mut now: Timestamp, end: Timestamp, step: u64) -> u64 {
+        let mut sent = 0;
+        loop {
+            now = now.after(limiter.take(now, step));
+            if now >= end {
+                return sent;
+            }
+            sent += step;
+        }
+    }
+
+    #[test]
+    fn the_limit_holds_within_two_per_cent_over_ten_seconds() {
+        for (rate, step) in [(10_000_000, 65_536), (100_000, 16_384), (1_000_000_000, 262_144)] {
+            let mut limiter = Limiter::new(Some(rate));
+            let start = Timestamp::from_micros(5_000_000);
+            let sent = sent_until(&mut limiter, start, start.after(Duration::from_secs(10)), step);
+            let ratio = sent as f64 / (rate * 10) as f64;
+            assert!((0.98..1.02).contains(&ratio), "{rate}: {ratio}");
+        }
+    }
+
+    #[test]
+    fn a_pause_earns_one_burst_and_no_more() {
+        let mut limiter = Limiter::new(Some(1_000_000));
+        let now = Timestamp::from_micros(60_000_000);
+        assert_eq!(limiter.take(now, 100_000), Duration::ZERO);
+        assert_eq!(limiter.take(now, 100_000), Duration::from_millis(100));
+    }
+
+    #[test]
+    fn no_limit_never_waits() {
+        assert_eq!(Limiter::new(None).take(Timestamp::default(), u64::MAX), Duration::ZERO);
+    }
+
+    #[test]
+    fn a_meter_settles_at_the_rate_and_falls_to_zero() {
+        let mut meter = Meter::new(Timestamp::default());
+        let mut now = Timestamp::default();
+        for _ in 0..500 {
+            now = now.after(Duration::from_millis(10));
+            meter.add(now, 10_000);
+        }
+        assert!((950_000..1_050_000).contains(&meter.rate(now)), "{}", meter.rate(now));
+        for _ in 0..40 {
+            now = now.after(Duration::from_secs(1));
+            meter.rate(now);
+        }
+        assert_eq!(meter.rate(now), 0);
+    }
+}

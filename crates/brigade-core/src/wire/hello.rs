@@ -1,0 +1,58 @@
+//! The greeting: the first message of both sides on every connection, and the last one.
+//!
+//! Nothing else is read before a hello, and no hello after it; which version is spoken, and who may stay, is
+//! decided here. Who the other is, the connection proves (its TLS key); that it belongs, the membership.
+
+use minicbor::{Decode, Encode};
+
+use super::{Reason, messages};
+
+/// The version of the protocol that this program speaks; the lowest of both sides' is used.
+pub const VERSION: u32 = 1;
+
+/// The oldest version that this program still speaks.
+pub const OLDEST_VERSION: u32 = 1;
+
+messages! {
+    /// What may stand at the beginning and at the end of every connection.
+    Greeting {
+        /// The first message of either side.
+        0x01 Hello,
+        /// The last message of either side.
+        0x02 Goodbye,
+    }
+}
+
+/// Who one is and what one speaks.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Hello {
+    /// The highest version of the protocol that the sender speaks.
+    #[n(0)]
+    pub version: u32,
+    /// The sender's program and version, for logs: `brigade/0.1.0`.
+    #[n(1)]
+    pub agent: String,
+    /// The sender's membership, between peers: a PASETO v4.public token.
+    #[n(2)]
+    pub membership: Option<String>,
+}
+
+/// Why the connection ends.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Goodbye {
+    /// The cause, for programs.
+    #[n(0)]
+    pub reason: Reason,
+    /// The cause, for people.
+    #[n(1)]
+    pub text: String,
+}
+
+impl Hello {
+    /// The version that both sides speak; `None` where there is none.
+    pub fn common_version(&self) -> Option<u32> {
+        (self.version >= OLDEST_VERSION).then(|| self.version.min(VERSION))
+    }
+}
