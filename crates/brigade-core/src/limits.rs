@@ -48,6 +48,9 @@ pub const WATCH_CONTENTS: usize = 512;
 /// Contents that one session may watch at once.
 pub const WATCHED_CONTENTS: usize = 1 << 15;
 
+/// Watched contents over all sessions: some 60 bytes each at the manager.
+pub const WATCHES: usize = 1 << 22;
+
 /// Contents of which one peer may announce that it holds a part.
 pub const HELD_PARTS: usize = 1 << 12;
 
@@ -57,11 +60,17 @@ pub const HOLDERS_NAMED: usize = 64;
 /// Versions of one name that a lookup lists.
 pub const VERSIONS_LISTED: usize = 64;
 
+/// How far a lookup counts the names below a folder: it says whether there are any, and how many to show.
+pub const COUNTED_BELOW: usize = 100_000;
+
 /// Near names that a lookup that found nothing offers.
 pub const CLOSEST_NAMES: usize = 5;
 
 /// Usernames that the manager binds to keys; one more newcomer is told that the network is full.
 pub const MEMBERS: usize = 100_000;
+
+/// Usernames that one key may be bound to: a person may change their mind, not collect names.
+pub const NAMES_OF_A_KEY: usize = 8;
 
 /// Sessions without a username (`files`, `peers`) that the manager keeps at once.
 pub const OBSERVERS: usize = 256;
@@ -82,6 +91,12 @@ pub const TEXT_BYTES: usize = 512;
 
 /// How long a peer stays in the table after its last sign of life.
 pub const LEASE: Duration = Duration::from_secs(15);
+
+/// How long a session that has not joined is kept without a sign of life: somebody may be typing a username.
+pub const OBSERVER_SILENCE: Duration = Duration::from_secs(120);
+
+/// How often at most a session hears of changed holders; the first change after a pause is told at once.
+pub const NEWS_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a membership is valid, and how often a session renews it.
 pub const MEMBERSHIP_LIFETIME: Duration = Duration::from_secs(24 * 3600);

@@ -1,1 +1,385 @@
-//! Placeholder head: replaced by the room's own.
+//! What the manager decides: who is a peer, what is shared by whom, and who hears of it.
+//!
+//! Sessions' messages and the time go in; replies, records for the disk and events for people come out of
+//! [`Manager::next_output`]. Nothing is kept of a session that ended but its username's binding. It refuses what
+//! passes a bound of [`limits`] and leaves the session in peace; only silence and a crowd of strangers end one.
+//!
+//! This file keeps the state and the `match`; `joining.rs` makes peers of sessions, `catalogue.rs` keeps what is
+//! shared, `watches.rs` who hears of it, `ask.rs` answers questions.
+
+mod ask;
+mod catalogue;
+mod holders;
+mod joining;
+mod leases;
+mod members;
+mod nearest;
+mod output;
+mod session;
+#[cfg(test)]
+mod tests;
+mod watches;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    net::SocketAddr,
+};
+
+pub use members::Binding;
+pub use output::{Departure, Event, Output};
+pub use session::{Row, SessionId};
+
+use self::{
+    catalogue::Catalogue,
+    holders::{Choice, Pages},
+    leases::Deadlines,
+    members::Members,
+    session::{Session, Standing},
+    watches::Watches,
+};
+use crate::{
+    id::{Content, PeerKey},
+    limits,
+    name::Username,
+    time::Timestamp,
+    wire::{
+        Message, Reason,
+        hello::Goodbye,
+        manager::{Announce, FromManager, Join, Noted, Refused, ToManager, Unwatch, Watch, Withdraw},
+    },
+};
+
+/// What the manager is told once.
+#[derive(Debug, Clone, Copy)]
+pub struct Config {
+    /// How many peers may be there at once.
+    pub max_peers: usize,
+    /// Decides which holders are named to whom where there are more than are named.
+    pub seed: u64,
+}
+
+/// Why a message was refused.
+#[derive(Debug)]
+struct Refusal {
+    reason: Reason,
+    text: String,
+}
+
+/// The state of one network's manager.
+#[derive(Debug)]
+pub struct Manager {
+    config: Config,
+    sessions: BTreeMap<SessionId, Session>,
+    /// Sessions that are not in the table.
+    observers: usize,
+    /// Peers, and sessions that are about to be: by username, and by key.
+    present: BTreeMap<Username, SessionId>,
+    keys: BTreeMap<PeerKey, SessionId>,
+    members: Members,
+    /// Bindings that are on their way to the disk.
+    recording: BTreeSet<Username>,
+    leases: Deadlines,
+    catalogue: Catalogue,
+    watches: Watches,
+    outputs: VecDeque<Output>,
+    table_changed: bool,
+}
+
+impl Manager {
+    /// A manager without sessions, with the bindings that were made durable before, in the order of their making.
+    pub fn new(config: Config, bindings: impl IntoIterator<Item = Binding>) -> Self {
+        Self {
+            config,
+            sessions: BTreeMap::new(),
+            observers: 0,
+            present: BTreeMap::new(),
+            keys: BTreeMap::new(),
+            members: Members::new(bindings),
+            recording: BTreeSet::new(),
+            leases: Deadlines::default(),
+            catalogue: Catalogue::default(),
+            watches: Watches::default(),
+            outputs: VecDeque::new(),
+            table_changed: false,
+        }
+    }
+
+    /// A greeted connection with a number that was never used, whose other end proved to have `key`.
+    ///
+    /// It is closed at once where there are too many that have not joined: [`limits::OBSERVERS`] and as many as
+    /// there are places left for peers.
+    ///
+    /// # Panics
+    /// Where the number is in use.
+    pub fn connected(
+        &mut self,
+        now: Timestamp,
+        session: SessionId,
+        key: PeerKey,
+        remote: SocketAddr,
+        local: SocketAddr,
+    ) {
+        let places = self.config.max_peers.saturating_sub(self.sessions.len() - self.observers);
+        if self.observers >= limits::OBSERVERS.saturating_add(places) {
+            let text = "the manager has as many visitors as it keeps".to_owned();
+            let event = Event::Refused { username: None, reason: Reason::Full, text: text.clone() };
+            self.outputs.push_back(Output::Event(event));
+            let goodbye = Some(Goodbye { reason: Reason::Full, text });
+            self.outputs.push_back(Output::Close { session, goodbye });
+            return;
+        }
+        let before = self.sessions.insert(session, Session::new(key, remote, local));
+        assert!(before.is_none(), "the session {session:?} was connected twice");
+        self.observers += 1;
+        self.renew_lease(now, session);
+    }
+
+    /// A message of a session; it counts as a sign of life. Nothing happens for a session that is not there (any
+    /// more).
+    pub fn handle(&mut self, now: Timestamp, session: SessionId, message: ToManager) {
+        if !self.sessions.contains_key(&session) {
+            return;
+        }
+        self.renew_lease(now, session);
+        let kind = message.kind();
+        let question = match &message {
+            ToManager::Lookup(lookup) => Some(lookup.question),
+            ToManager::Browse(browse) => Some(browse.question),
+            ToManager::ListPeers(list) => Some(list.question),
+            _ => None,
+        };
+        let number = match &message {
+            ToManager::Announce(Announce { number, .. }) | ToManager::Withdraw(Withdraw { number, .. }) => {
+                Some(*number)
+            }
+            _ => None,
+        };
+        if let Err(refusal) = self.carry_out(now, session, message) {
+            self.refuse(session, kind, question, refusal);
+        }
+        if let Some(number) = number.filter(|_| self.is_peer(session)) {
+            self.send(session, Noted { number });
+        }
+        self.tell_news(now);
+    }
+
+    /// The session's connection ended, or the shell ended it.
+    pub fn disconnected(&mut self, now: Timestamp, session: SessionId, why: Departure) {
+        self.forget(now, session, why);
+        self.tell_news(now);
+    }
+
+    /// All of an [`Output::News`] has left for the session: it may be told more.
+    pub fn news_sent(&mut self, now: Timestamp, session: SessionId) {
+        self.watches.arrived(now, session);
+        self.tell_news(now);
+    }
+
+    /// The time has come that [`Self::deadline`] gave, or another.
+    pub fn handle_timeout(&mut self, now: Timestamp) {
+        while let Some(session) = self.leases.pop_due(now) {
+            let goodbye =
+                Goodbye { reason: Reason::Silent, text: "nothing was heard for too long".to_owned() };
+            self.forget(now, session, Departure::Silent);
+            self.outputs.push_back(Output::Close { session, goodbye: Some(goodbye) });
+        }
+        self.tell_news(now);
+    }
+
+    /// When [`Self::handle_timeout`] is to be called.
+    pub fn deadline(&self) -> Option<Timestamp> {
+        [self.leases.next(), self.watches.deadline()].into_iter().flatten().min()
+    }
+
+    /// The next thing to do; to be asked until there is none, after every call that changes something.
+    pub fn next_output(&mut self) -> Option<Output> {
+        if let Some(output) = self.outputs.pop_front() {
+            return Some(output);
+        }
+        std::mem::take(&mut self.table_changed).then_some(Output::TableChanged)
+    }
+
+    /// The table of peers, by username.
+    pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
+        self.present.values().filter_map(|session| {
+            let this = self.sessions.get(session)?;
+            let peer = this.peer()?;
+            let (files, bytes) = self.catalogue.shared_by(*session);
+            Some(Row {
+                username: peer.username.clone(),
+                address: (this.remote, peer.port).into(),
+                files,
+                bytes,
+                sending: peer.sending,
+                receiving: peer.receiving,
+                since: peer.since,
+            })
+        })
+    }
+
+    fn carry_out(&mut self, now: Timestamp, session: SessionId, message: ToManager) -> Result<(), Refusal> {
+        match message {
+            ToManager::Goodbye(_) => self.quit(now, session),
+            ToManager::Join(join) => {
+                if let Err(refusal) = self.join(session, &join) {
+                    self.outputs.push_back(Output::Event(not_let_in(join, &refusal)));
+                    return Err(refusal);
+                }
+            }
+            ToManager::Announce(Announce { entries, .. }) => {
+                self.peers_only(session)?;
+                self.catalogue.announce(session, entries, &mut |content| self.watches.touch(now, content))?;
+                self.table_changed = true;
+            }
+            ToManager::Withdraw(Withdraw { names, .. }) => {
+                self.peers_only(session)?;
+                self.catalogue.withdraw(session, &names, &mut |content| self.watches.touch(now, content))?;
+                self.table_changed = true;
+            }
+            ToManager::Hold(hold) => {
+                self.peers_only(session)?;
+                self.catalogue
+                    .hold(session, &hold.contents, &mut |content| self.watches.touch(now, content))?;
+            }
+            ToManager::Unhold(unhold) => {
+                self.peers_only(session)?;
+                self.catalogue
+                    .unhold(session, &unhold.contents, &mut |content| self.watches.touch(now, content))?;
+            }
+            ToManager::Lookup(lookup) => {
+                self.send(session, ask::lookup(&self.catalogue, &self.sessions, &lookup)?);
+            }
+            ToManager::Browse(browse) => {
+                self.send(session, ask::browse(&self.catalogue, &self.present, &browse)?);
+            }
+            ToManager::ListPeers(question) => {
+                let Some(asker) = self.sessions.get(&session) else { return Ok(()) };
+                let list = ask::list_peers(&self.catalogue, &self.sessions, &self.present, asker, &question);
+                self.send(session, list);
+            }
+            ToManager::Watch(watch) => self.watch(session, &watch)?,
+            ToManager::Unwatch(Unwatch { contents }) => {
+                catalogue::check_contents(&contents)?;
+                self.watches.unwatch(session, contents.into_iter().map(Content::from));
+            }
+            ToManager::Report(report) => {
+                self.peers_only(session)?;
+                let Some(peer) = self.sessions.get_mut(&session).and_then(Session::peer_mut) else {
+                    return Ok(());
+                };
+                self.table_changed |= (peer.sending, peer.receiving) != (report.sending, report.receiving);
+                (peer.sending, peer.receiving) = (report.sending, report.receiving);
+            }
+            ToManager::Renew(renew) => self.renew(session, &renew),
+        }
+        Ok(())
+    }
+
+    fn watch(&mut self, session: SessionId, watch: &Watch) -> Result<(), Refusal> {
+        catalogue::check_contents(&watch.contents)?;
+        let contents = watch.contents.iter().copied().map(Content::from);
+        self.watches.watch(session, contents.clone())?;
+        let mut pages = Pages::new(&self.sessions, session);
+        for content in contents {
+            let choice = Choice::new(self.config.seed, session, content, self.catalogue.holders(content));
+            self.watches.is_news(session, content, choice.fingerprint());
+            pages.add(&choice);
+        }
+        for page in pages.finish() {
+            self.send(session, page);
+        }
+        Ok(())
+    }
+
+    /// Tells those that watch what has changed for them, as far as it is time to.
+    fn tell_news(&mut self, now: Timestamp) {
+        while let Some((session, contents)) = self.watches.pop_due(now) {
+            let mut pages = Pages::new(&self.sessions, session);
+            for content in contents {
+                let choice = Choice::new(self.config.seed, session, content, self.catalogue.holders(content));
+                if self.watches.is_news(session, content, choice.fingerprint()) {
+                    pages.add(&choice);
+                }
+            }
+            let messages = pages.finish();
+            self.watches.told(now, session, !messages.is_empty());
+            if !messages.is_empty() {
+                self.outputs.push_back(Output::News { session, messages });
+            }
+        }
+    }
+
+    fn quit(&mut self, now: Timestamp, session: SessionId) {
+        self.forget(now, session, Departure::Quit);
+        self.outputs.push_back(Output::Close { session, goodbye: None });
+    }
+
+    /// Takes everything of the session out, at once.
+    fn forget(&mut self, now: Timestamp, session: SessionId, why: Departure) {
+        let Some(this) = self.sessions.remove(&session) else { return };
+        self.leases.clear(session);
+        self.watches.forget(session);
+        match this.standing {
+            Standing::Observer => self.observers -= 1,
+            Standing::Joining { username, .. } => {
+                self.observers -= 1;
+                self.give_up_place(&username, this.key);
+            }
+            Standing::Peer(peer) => {
+                self.catalogue.forget(session, &mut |content| self.watches.touch(now, content));
+                self.give_up_place(&peer.username, this.key);
+                self.outputs.push_back(Output::Event(Event::Left { username: peer.username, why }));
+                self.table_changed = true;
+            }
+        }
+    }
+
+    fn give_up_place(&mut self, username: &Username, key: PeerKey) {
+        self.present.remove(username);
+        self.keys.remove(&key);
+    }
+
+    fn renew_lease(&mut self, now: Timestamp, session: SessionId) {
+        let lease = if self.is_peer(session) { limits::LEASE } else { limits::OBSERVER_SILENCE };
+        self.leases.set(session, now.after(lease));
+    }
+
+    fn is_peer(&self, session: SessionId) -> bool {
+        self.sessions.get(&session).is_some_and(|this| this.peer().is_some())
+    }
+
+    fn peers_only(&self, session: SessionId) -> Result<(), Refusal> {
+        if self.is_peer(session) {
+            return Ok(());
+        }
+        Err(Refusal {
+            reason: Reason::NotAMember,
+            text: "only a peer that has joined may do this".to_owned(),
+        })
+    }
+
+    fn send(&mut self, session: SessionId, message: impl Into<FromManager>) {
+        self.outputs.push_back(Output::Send { session, message: message.into() });
+    }
+
+    fn refuse(&mut self, session: SessionId, kind: u8, question: Option<u32>, refusal: Refusal) {
+        let Refusal { reason, text } = refusal;
+        self.send(session, Refused { kind, question, reason, text });
+    }
+}
+
+fn not_let_in(join: Join, refusal: &Refusal) -> Event {
+    Event::Refused { username: Some(join.username), reason: refusal.reason, text: refusal.text.clone() }
+}
+
+impl From<catalogue::TooMuch> for Refusal {
+    fn from(error: catalogue::TooMuch) -> Self {
+        Self { reason: Reason::TooMuch, text: error.to_string() }
+    }
+}
+
+impl From<watches::TooManyWatches> for Refusal {
+    fn from(error: watches::TooManyWatches) -> Self {
+        Self { reason: Reason::TooMuch, text: error.to_string() }
+    }
+}

@@ -53,7 +53,7 @@ messages! {
         0x20 Joined,
         /// The request was refused; the session goes on.
         0x21 Refused,
-        /// All announcements up to this one are in the catalogue.
+        /// All announcements up to this one are dealt with.
         0x22 Noted,
         /// What a name means.
         0x23 Found,
@@ -183,7 +183,7 @@ pub struct Version {
     /// Whether a holder's file is executable.
     #[n(3)]
     pub executable: bool,
-    /// Who shares it under this name, at most [`crate::limits::HOLDERS_NAMED`].
+    /// Who shares it under this name, at most [`crate::limits::HOLDERS_NAMED`], fewer where they would not fit.
     #[n(4)]
     pub holders: Vec<Username>,
 }
@@ -198,7 +198,7 @@ pub struct Found {
     /// The contents under exactly this name, the one with most holders first; at most [`crate::limits::VERSIONS_LISTED`].
     #[n(1)]
     pub versions: Vec<Version>,
-    /// How many names lie below it, as in a folder.
+    /// How many names lie below it, as in a folder; counted up to [`crate::limits::COUNTED_BELOW`].
     #[n(2)]
     pub below: u64,
     /// Where there is nothing: the nearest names, at most [`crate::limits::CLOSEST_NAMES`].
@@ -219,7 +219,7 @@ pub struct Browse {
     /// Only what stands after this name.
     #[n(2)]
     pub after: Option<FileName>,
-    /// Only what this peer shares.
+    /// Only what this peer shares; refused as [`Reason::NotFound`] where no such peer is there.
     #[n(3)]
     pub holder: Option<Username>,
 }
@@ -249,7 +249,7 @@ pub struct Listed {
 }
 
 /// A page of the catalogue, by name; all versions of a name stand on one page (the first
-/// [`crate::limits::VERSIONS_LISTED`] of them).
+/// [`crate::limits::VERSIONS_LISTED`] of them, fewer where the name is so long that they would not fit).
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Listing {
@@ -393,7 +393,7 @@ pub struct Report {
     pub receiving: u64,
 }
 
-/// Keeps the lease. Answered by [`Renewed`].
+/// Keeps the lease, as every other message does too. Answered by [`Renewed`].
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Renew {
@@ -432,7 +432,8 @@ pub struct Refused {
     pub text: String,
 }
 
-/// All announcements and withdrawals up to this number are in the catalogue.
+/// All announcements and withdrawals up to this number are dealt with: they are in the catalogue, but for those
+/// that a [`Refused`] before this was about.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Noted {
@@ -445,7 +446,7 @@ pub struct Noted {
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Renewed {
-    /// A new membership, where one was asked for.
+    /// A new membership, where one was asked for by a peer that has joined.
     #[n(0)]
     pub membership: Option<String>,
 }

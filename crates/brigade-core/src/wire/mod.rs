@@ -40,6 +40,10 @@ pub enum Reason {
     Unreadable,
     /// 12: the port that was named cannot be used.
     BadPort,
+    /// 13: the one who was asked could not do it: its disk or its system failed.
+    Failed,
+    /// 14: nothing was heard for too long.
+    Silent,
     /// Any other number: a reason of a later version.
     Other(u32),
 }
@@ -60,6 +64,8 @@ impl Reason {
             Self::TooMuch => 10,
             Self::Unreadable => 11,
             Self::BadPort => 12,
+            Self::Failed => 13,
+            Self::Silent => 14,
             Self::Other(number) => number,
         }
     }
@@ -79,6 +85,8 @@ impl Reason {
             10 => Self::TooMuch,
             11 => Self::Unreadable,
             12 => Self::BadPort,
+            13 => Self::Failed,
+            14 => Self::Silent,
             other => Self::Other(other),
         }
     }
@@ -99,6 +107,8 @@ impl fmt::Display for Reason {
             Self::TooMuch => f.write_str("more than the protocol allows"),
             Self::Unreadable => f.write_str("the file could not be read"),
             Self::BadPort => f.write_str("the port cannot be used"),
+            Self::Failed => f.write_str("it failed at the other side"),
+            Self::Silent => f.write_str("nothing was heard for too long"),
             Self::Other(number) => write!(f, "reason {number}"),
         }
     }

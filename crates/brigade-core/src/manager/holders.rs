@@ -1,0 +1,230 @@
+//! Who is named to whom as a holder of a content.
+//!
+//! At most [`limits::HOLDERS_NAMED`] for one content, those that have all of it first. Where there are more, each
+//! asker is given its own choice: by a score of asker and holder, so that a holder that comes or goes changes few
+//! choices, and one asker meets the same holders for all contents. Answers are cut into messages that fit a frame.
+
+use std::collections::BTreeMap;
+
+use super::{SessionId, catalogue, session::Session};
+use crate::{
+    id::Content,
+    limits,
+    wire::manager::{Holders, HoldersOf, Whereabouts},
+};
+
+/// The holders of one content that one asker is told.
+#[derive(Debug)]
+pub(super) struct Choice {
+    content: Content,
+    complete: Vec<SessionId>,
+    partial: Vec<SessionId>,
+}
+
+impl Choice {
+    /// Those that `asker` is told of `holders`, in an order of its own; never the asker itself.
+    pub(super) fn new(
+        seed: u64,
+        asker: SessionId,
+        content: Content,
+        holders: Option<&catalogue::Holders>,
+    ) -> Self {
+        let Some(holders) = holders else { return Self { content, complete: vec![], partial: vec![] } };
+        let complete = best(seed, asker, holders.complete(), limits::HOLDERS_NAMED);
+        let partial = best(seed, asker, holders.partial(), limits::HOLDERS_NAMED - complete.len());
+        Self { content, complete, partial }
+    }
+
+    /// A number that is the same for the same choice (and, by a chance of 2⁻⁶⁴, for another).
+    pub(super) fn fingerprint(&self) -> u64 {
+        let complete = self.complete.iter().fold(1, |hash, holder| mix(hash ^ holder.0));
+        self.partial.iter().fold(mix(complete), |hash, holder| mix(hash ^ holder.0))
+    }
+}
+
+fn best(
+    seed: u64,
+    asker: SessionId,
+    holders: impl Iterator<Item = SessionId>,
+    most: usize,
+) -> Vec<SessionId> {
+    let asker_seed = mix(seed ^ asker.0);
+    let mut scored: Vec<(u64, SessionId)> = holders
+        .filter(|holder| *holder != asker)
+        .map(|holder| (mix(asker_seed ^ mix(holder.0)), holder))
+        .collect();
+    if scored.len() > most && most > 0 {
+        scored.select_nth_unstable(most - 1);
+    }
+    scored.truncate(most);
+    scored.sort_unstable();
+    scored.into_iter().map(|(_, holder)| holder).collect()
+}
+
+/// The finaliser of SplitMix64 (Steele, Lea, Flood 2014).
+const fn mix(value: u64) -> u64 {
+    let value = value.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    value ^ (value >> 31)
+}
+
+/// Puts choices into as few messages as they fit.
+#[derive(Debug)]
+pub(super) struct Pages<'a> {
+    sessions: &'a BTreeMap<SessionId, Session>,
+    asker: Option<&'a Session>,
+    full: Vec<Holders>,
+    page: Holders,
+    page_bytes: usize,
+    /// Where in the page a holder stands.
+    positions: BTreeMap<SessionId, u32>,
+}
+
+/// Bytes of the map, its keys and the heads of its arrays.
+const PAGE_OVERHEAD_BYTES: usize = 16;
+/// Bytes of a content's map, id, size and heads, and of one position.
+const CONTENT_BYTES: usize = 64;
+const POSITION_BYTES: usize = 5;
+
+impl<'a> Pages<'a> {
+    /// No page yet, for `asker`.
+    pub(super) fn new(sessions: &'a BTreeMap<SessionId, Session>, asker: SessionId) -> Self {
+        Self {
+            sessions,
+            asker: sessions.get(&asker),
+            full: vec![],
+            page: Holders { peers: vec![], contents: vec![] },
+            page_bytes: PAGE_OVERHEAD_BYTES,
+            positions: BTreeMap::new(),
+        }
+    }
+
+    /// Adds what is known of one content.
+    pub(super) fn add(&mut self, choice: &Choice) {
+        if self.page_bytes + self.cost(choice) > limits::PAGE_BYTES {
+            self.turn();
+        }
+        self.page_bytes += self.cost(choice);
+        let complete = self.positions_of(&choice.complete);
+        let partial = self.positions_of(&choice.partial);
+        let Content { id, size } = choice.content;
+        self.page.contents.push(HoldersOf { id, size, complete, partial });
+    }
+
+    /// The messages, none where nothing was added.
+    pub(super) fn finish(mut self) -> Vec<Holders> {
+        self.turn();
+        self.full
+    }
+
+    fn turn(&mut self) {
+        if !self.page.contents.is_empty() {
+            let empty = Holders { peers: vec![], contents: vec![] };
+            self.full.push(std::mem::replace(&mut self.page, empty));
+            self.page_bytes = PAGE_OVERHEAD_BYTES;
+            self.positions.clear();
+        }
+    }
+
+    fn cost(&self, choice: &Choice) -> usize {
+        let holders = choice.complete.iter().chain(&choice.partial);
+        let peers = holders.map(|holder| match self.positions.get(holder) {
+            Some(_) => POSITION_BYTES,
+            None => POSITION_BYTES + self.whereabouts(*holder).map_or(0, |peer| whereabouts_bytes(&peer)),
+        });
+        CONTENT_BYTES + peers.sum::<usize>()
+    }
+
+    fn positions_of(&mut self, holders: &[SessionId]) -> Vec<u32> {
+        holders.iter().filter_map(|holder| self.position(*holder)).collect()
+    }
+
+    fn position(&mut self, holder: SessionId) -> Option<u32> {
+        if let Some(position) = self.positions.get(&holder) {
+            return Some(*position);
+        }
+        let peer = self.whereabouts(holder)?;
+        let position = u32::try_from(self.page.peers.len()).ok()?;
+        self.page.peers.push(peer);
+        self.positions.insert(holder, position);
+        Some(position)
+    }
+
+    fn whereabouts(&self, holder: SessionId) -> Option<Whereabouts> {
+        self.sessions.get(&holder)?.whereabouts_for(self.asker?)
+    }
+}
+
+/// At least what it takes on the wire: a map of three keys, two texts and a key of 32 bytes.
+fn whereabouts_bytes(peer: &Whereabouts) -> usize {
+    4 + 3 + peer.username.as_str().len() + 3 + peer.address.len() + 34
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::{Choice, Content, Pages, Session, SessionId, best};
+    use crate::{
+        id::{ContentId, PeerKey},
+        limits,
+        manager::session::{Peer, Standing},
+        time::UnixTime,
+        wire::{frame, manager::FromManager},
+    };
+
+    #[test]
+    fn a_holder_that_leaves_changes_one_place_of_a_choice() {
+        let all: Vec<_> = (1..1000).map(SessionId).collect();
+        let asker = SessionId(0);
+        let before = best(7, asker, all.iter().copied(), 64);
+        assert_eq!(before.len(), 64);
+        let gone = before[10];
+        let after = best(7, asker, all.iter().copied().filter(|holder| *holder != gone), 64);
+        let before: BTreeSet<_> = before.into_iter().collect();
+        assert_eq!(after.iter().filter(|holder| before.contains(holder)).count(), 63);
+        assert_ne!(best(8, asker, all.iter().copied(), 64), best(7, asker, all.iter().copied(), 64));
+        assert_eq!(best(7, SessionId(5), [SessionId(5)].into_iter(), 64), []);
+        assert_eq!(best(7, SessionId(5), [SessionId(6)].into_iter(), 0), []);
+    }
+
+    #[test]
+    fn every_message_fits_a_frame_however_many_holders_and_long_names() {
+        let address = "[2001:db8:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().unwrap();
+        let sessions: BTreeMap<_, _> = (0..5000)
+            .map(|i| {
+                let mut session = Session::new(PeerKey([255; 32]), address, address);
+                session.standing = Standing::Peer(Peer {
+                    username: format!("{i:064}").parse().unwrap(),
+                    port: 65535,
+                    since: UnixTime(0),
+                    sending: 0,
+                    receiving: 0,
+                    renewing: false,
+                });
+                (SessionId(i), session)
+            })
+            .collect();
+        let mut pages = Pages::new(&sessions, SessionId(0));
+        for i in 0..512u64 {
+            pages.add(&Choice {
+                content: Content { id: ContentId([255; 32]), size: u64::MAX },
+                complete: (i * 8..i * 8 + 64).map(SessionId).collect(),
+                partial: vec![],
+            });
+        }
+        let mut contents = 0;
+        for page in pages.finish() {
+            contents += page.contents.len();
+            for content in &page.contents {
+                assert_eq!(content.complete.len(), 64);
+                assert!(content.complete.iter().all(|at| (*at as usize) < page.peers.len()));
+            }
+            let mut bytes = vec![];
+            frame::encode(&FromManager::from(page), &mut bytes);
+            assert!(bytes.len() <= limits::PAGE_BYTES + 64, "{}", bytes.len());
+        }
+        assert_eq!(contents, 512);
+    }
+}

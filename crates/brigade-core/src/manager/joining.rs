@@ -1,0 +1,167 @@
+//! How a session becomes a peer, and stays one: usernames, places, bindings, memberships.
+//!
+//! A join takes two steps that the shell does: a new binding is made durable, then a membership is signed. Place
+//! and username are the session's from the first moment, so that two that ask at once cannot both have them. A
+//! refused session may ask again with another name.
+
+use super::{
+    Binding, Event, Manager, Output, Refusal, SessionId,
+    members::Claim,
+    session::{Peer, Standing},
+};
+use crate::{
+    limits,
+    name::Username,
+    time::{Timestamp, UnixTime},
+    wire::{
+        Reason,
+        manager::{Join, Joined, Renew, Renewed},
+    },
+};
+
+/// The kinds of the messages that are answered late, for their refusals.
+const JOIN_KIND: u8 = 0x10;
+const RENEW_KIND: u8 = 0x1b;
+
+impl Manager {
+    /// The binding of `username` is durable, or could not be made so: the answer to [`Output::Record`].
+    pub fn recorded(&mut self, username: &Username, durable: bool) {
+        if !self.recording.remove(username) {
+            return;
+        }
+        if !durable {
+            self.members.unbind(username);
+        }
+        // Not necessarily the session that caused it: that one may be gone, and another with its key here.
+        let Some(&session) = self.present.get(username) else { return };
+        if durable {
+            self.ask_grant(session, username.clone());
+        } else {
+            self.fail_join(session, "the manager could not write the username down");
+        }
+    }
+
+    /// The session's membership is signed (a token), or could not be: the answer to [`Output::Grant`].
+    pub fn granted(&mut self, now: Timestamp, calendar: UnixTime, session: SessionId, token: Option<String>) {
+        let Some(this) = self.sessions.get_mut(&session) else { return };
+        match (&mut this.standing, token) {
+            (Standing::Joining { .. }, None) => {
+                self.fail_join(session, "the manager could not sign a membership");
+            }
+            (Standing::Joining { username, port }, Some(membership)) => {
+                let (username, port) = (username.clone(), *port);
+                let address = (this.remote, port).into();
+                self.outputs.push_back(Output::Event(Event::Joined { username: username.clone(), address }));
+                let since = calendar;
+                let peer = Peer { username, port, since, sending: 0, receiving: 0, renewing: false };
+                this.standing = Standing::Peer(peer);
+                self.observers -= 1;
+                self.table_changed = true;
+                let lease_ms = u64::try_from(limits::LEASE.as_millis()).unwrap_or(u64::MAX);
+                self.send(session, Joined { membership, lease_ms });
+                self.renew_lease(now, session); // from here on it is the shorter one
+            }
+            (Standing::Peer(peer), token) if peer.renewing => {
+                peer.renewing = false;
+                match token {
+                    Some(token) => self.send(session, Renewed { membership: Some(token) }),
+                    None => {
+                        let text = "the manager could not sign a membership".to_owned();
+                        self.refuse(session, RENEW_KIND, None, Refusal { reason: Reason::Failed, text });
+                    }
+                }
+            }
+            (Standing::Observer | Standing::Peer(_), _) => {}
+        }
+    }
+
+    pub(super) fn join(&mut self, session: SessionId, join: &Join) -> Result<(), Refusal> {
+        let Some(this) = self.sessions.get(&session) else { return Ok(()) };
+        let key = this.key;
+        let refuse = |reason, text| Err(Refusal { reason, text });
+        if !matches!(this.standing, Standing::Observer) {
+            return refuse(Reason::AlreadyHere, "this session has joined already".to_owned());
+        }
+        if join.port == 0 {
+            return refuse(Reason::BadPort, "a peer listens at a port from 1 to 65535".to_owned());
+        }
+        let Join { username, port } = join.clone();
+        let claim = self.members.claim(&username, key);
+        match claim {
+            Claim::Taken => {
+                let text = format!("the username {username} (or one that looks like it) is somebody else's");
+                return refuse(Reason::NameTaken, text);
+            }
+            Claim::TooMany => {
+                let text = format!("this key has {} usernames already", limits::NAMES_OF_A_KEY);
+                return refuse(Reason::TooMuch, text);
+            }
+            Claim::Full => {
+                let text = format!("the network is full: {} members belong to it", limits::MEMBERS);
+                return refuse(Reason::Full, text);
+            }
+            Claim::Bound | Claim::Free => {}
+        }
+        let here = self.present.get(&username).or_else(|| self.keys.get(&key)).copied();
+        if let Some(here) = here.and_then(|session| self.sessions.get(&session)) {
+            let text = match &here.standing {
+                Standing::Peer(peer) => {
+                    let address = here.address_for(this, peer.port);
+                    format!("{} is here already, at {address}, with this username or this key", peer.username)
+                }
+                _ => format!("{username} is joining from elsewhere at this moment"),
+            };
+            return refuse(Reason::AlreadyHere, text);
+        }
+        if self.present.len() >= self.config.max_peers {
+            let (peers, max) = (self.present.len(), self.config.max_peers);
+            return refuse(Reason::Full, format!("the network is full: {peers} of {max} peers are there"));
+        }
+        self.take_place(session, username, port, claim);
+        Ok(())
+    }
+
+    pub(super) fn renew(&mut self, session: SessionId, renew: &Renew) {
+        let peer = self.sessions.get_mut(&session).and_then(|this| Some((this.key, this.peer_mut()?)));
+        match peer {
+            Some((key, peer)) if renew.membership && !peer.renewing => {
+                peer.renewing = true;
+                let username = peer.username.clone();
+                self.outputs.push_back(Output::Grant { session, binding: Binding { username, key } });
+            }
+            _ => self.send(session, Renewed { membership: None }),
+        }
+    }
+
+    fn take_place(&mut self, session: SessionId, username: Username, port: u16, claim: Claim) {
+        let Some(this) = self.sessions.get_mut(&session) else { return };
+        let key = this.key;
+        this.standing = Standing::Joining { username: username.clone(), port };
+        self.present.insert(username.clone(), session);
+        self.keys.insert(key, session);
+        if claim == Claim::Free {
+            self.members.bind(&username, key);
+            self.recording.insert(username.clone());
+            self.outputs.push_back(Output::Record { binding: Binding { username, key } });
+        } else if !self.recording.contains(&username) {
+            self.ask_grant(session, username);
+        }
+    }
+
+    fn ask_grant(&mut self, session: SessionId, username: Username) {
+        let Some(key) = self.sessions.get(&session).map(|this| this.key) else { return };
+        self.outputs.push_back(Output::Grant { session, binding: Binding { username, key } });
+    }
+
+    fn fail_join(&mut self, session: SessionId, text: &str) {
+        let Some(this) = self.sessions.get_mut(&session) else { return };
+        let Standing::Joining { username, .. } = std::mem::replace(&mut this.standing, Standing::Observer)
+        else {
+            return;
+        };
+        let key = this.key;
+        self.give_up_place(&username, key);
+        let text = text.to_owned();
+        self.refuse(session, JOIN_KIND, None, Refusal { reason: Reason::Failed, text });
+    }
+}

@@ -1,0 +1,98 @@
+//! What the manager's core hands to its shell: things to send, to make durable, to sign, to close and to tell.
+
+use std::net::SocketAddr;
+
+use super::{Binding, SessionId};
+use crate::{
+    name::Username,
+    wire::{
+        Reason,
+        hello::Goodbye,
+        manager::{FromManager, Holders},
+    },
+};
+
+/// What the shell is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Output {
+    /// Send a reply.
+    Send {
+        /// To whom.
+        session: SessionId,
+        /// What.
+        message: FromManager,
+    },
+    /// Send news of watched contents, and call [`Manager::news_sent`] when the last of it has left.
+    News {
+        /// To whom.
+        session: SessionId,
+        /// What, in this order.
+        messages: Vec<Holders>,
+    },
+    /// Make a binding durable, and call [`Manager::recorded`].
+    Record {
+        /// The binding.
+        binding: Binding,
+    },
+    /// Sign a membership, and call [`Manager::granted`].
+    Grant {
+        /// For whom.
+        session: SessionId,
+        /// What the membership says.
+        binding: Binding,
+    },
+    /// End the session: what was sent before leaves first, then the goodbye, where there is one.
+    Close {
+        /// Whose.
+        session: SessionId,
+        /// What is said in farewell; nothing to one that said goodbye itself.
+        goodbye: Option<Goodbye>,
+    },
+    /// Tell people.
+    Event(Event),
+    /// The table is not what it was.
+    TableChanged,
+}
+
+/// Something that people may want to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A peer is in the table.
+    Joined {
+        /// Its username.
+        username: Username,
+        /// Where its session comes from, with the port where it listens.
+        address: SocketAddr,
+    },
+    /// A peer is out of the table.
+    Left {
+        /// Its username.
+        username: Username,
+        /// Why.
+        why: Departure,
+    },
+    /// Somebody was not let in.
+    Refused {
+        /// The username that was asked for, where it came to that.
+        username: Option<Username>,
+        /// Why, for programs.
+        reason: Reason,
+        /// Why, for people.
+        text: String,
+    },
+}
+
+/// Why a session ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Departure {
+    /// It said goodbye.
+    Quit,
+    /// Its connection broke.
+    Lost,
+    /// Nothing was heard of it for a lease.
+    Silent,
+    /// It did not read what it was sent.
+    Slow,
+    /// It sent what the protocol does not have.
+    Broke,
+}

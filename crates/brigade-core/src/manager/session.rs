@@ -1,0 +1,165 @@
+//! What the manager knows of one connection: who it is, where it comes from, and whether it has joined.
+//!
+//! Addresses are decided here: a peer is reached where its session comes from, at the port where it listens, and
+//! nothing else that it says of itself counts. A peer on the manager's own host may come from an address that
+//! means nothing elsewhere (loopback), so others are given the manager's address as they see it.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::{
+    id::PeerKey,
+    name::Username,
+    time::UnixTime,
+    wire::manager::{PeerRow, Whereabouts},
+};
+
+/// The number of a connection to the manager; the shell never gives one twice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionId(pub u64);
+
+/// One row of the table of peers, for the manager's own screen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Row {
+    /// The peer's username.
+    pub username: Username,
+    /// Where its session comes from, with the port where it listens.
+    pub address: SocketAddr,
+    /// How many files it shares.
+    pub files: u64,
+    /// Their sizes together, in bytes.
+    pub bytes: u64,
+    /// Bytes of piece data it sends a second, as it last reported.
+    pub sending: u64,
+    /// Bytes of piece data it receives a second, as it last reported.
+    pub receiving: u64,
+    /// When it joined.
+    pub since: UnixTime,
+}
+
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) key: PeerKey,
+    pub(super) remote: IpAddr,
+    local: IpAddr,
+    pub(super) standing: Standing,
+}
+
+/// How far a session has come.
+#[derive(Debug)]
+pub(super) enum Standing {
+    /// It may ask.
+    Observer,
+    /// It asked to join; its binding or its membership is being made.
+    Joining { username: Username, port: u16 },
+    /// It is in the table.
+    Peer(Peer),
+}
+
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) username: Username,
+    pub(super) port: u16,
+    pub(super) since: UnixTime,
+    pub(super) sending: u64,
+    pub(super) receiving: u64,
+    /// It asked for a new membership, which is being made.
+    pub(super) renewing: bool,
+}
+
+impl Session {
+    pub(super) fn new(key: PeerKey, remote: SocketAddr, local: SocketAddr) -> Self {
+        Self {
+            key,
+            remote: remote.ip().to_canonical(),
+            local: local.ip().to_canonical(),
+            standing: Standing::Observer,
+        }
+    }
+
+    pub(super) const fn peer(&self) -> Option<&Peer> {
+        match &self.standing {
+            Standing::Peer(peer) => Some(peer),
+            Standing::Observer | Standing::Joining { .. } => None,
+        }
+    }
+
+    pub(super) const fn peer_mut(&mut self) -> Option<&mut Peer> {
+        match &mut self.standing {
+            Standing::Peer(peer) => Some(peer),
+            Standing::Observer | Standing::Joining { .. } => None,
+        }
+    }
+
+    /// Where `asker` reaches what listens at `port` on this session's machine.
+    pub(super) fn address_for(&self, asker: &Self, port: u16) -> SocketAddr {
+        let ip =
+            if self.is_beside_manager() && !asker.is_beside_manager() { asker.local } else { self.remote };
+        SocketAddr::new(ip, port)
+    }
+
+    /// Whom, and where, `asker` dials; `None` where this session has not joined.
+    pub(super) fn whereabouts_for(&self, asker: &Self) -> Option<Whereabouts> {
+        let peer = self.peer()?;
+        let address = self.address_for(asker, peer.port).to_string();
+        Some(Whereabouts { username: peer.username.clone(), key: self.key, address })
+    }
+
+    /// Its row as `asker` is shown it; `None` where this session has not joined.
+    pub(super) fn row_for(&self, asker: &Self, (files, bytes): (u64, u64)) -> Option<PeerRow> {
+        let peer = self.peer()?;
+        Some(PeerRow {
+            username: peer.username.clone(),
+            address: self.address_for(asker, peer.port).to_string(),
+            files,
+            bytes,
+            sending: peer.sending,
+            receiving: peer.receiving,
+            since_s: peer.since.0,
+        })
+    }
+
+    /// Whether it comes from the machine on which the manager runs.
+    fn is_beside_manager(&self) -> bool {
+        self.remote.is_loopback() || self.remote == self.local
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{PeerKey, Session};
+
+    /// `remote` and `local` ends of a holder's and of an asker's session, and what the asker is told.
+    #[track_caller]
+    fn check(holder: (&str, &str), asker: (&str, &str), expected: &str) {
+        let session = |(remote, local): (&str, &str)| {
+            Session::new(
+                PeerKey([0; 32]),
+                (remote.parse::<std::net::IpAddr>().unwrap(), 4000).into(),
+                (local.parse::<std::net::IpAddr>().unwrap(), 12000).into(),
+            )
+        };
+        assert_eq!(session(holder).address_for(&session(asker), 7001).to_string(), expected);
+    }
+
+    #[test]
+    fn a_peer_is_reached_where_its_session_comes_from() {
+        check(("10.0.0.7", "10.0.0.1"), ("10.0.0.8", "10.0.0.1"), "10.0.0.7:7001");
+        check(("::ffff:10.0.0.7", "::ffff:10.0.0.1"), ("10.0.0.8", "10.0.0.1"), "10.0.0.7:7001");
+        check(("2001:db8::7", "2001:db8::1"), ("2001:db8::8", "2001:db8::1"), "[2001:db8::7]:7001");
+    }
+
+    #[test]
+    fn a_peer_beside_the_manager_is_reached_where_the_manager_is() {
+        check(("127.0.0.1", "127.0.0.1"), ("10.0.0.8", "10.0.0.1"), "10.0.0.1:7001");
+        check(("::1", "::1"), ("10.0.0.8", "10.0.0.1"), "10.0.0.1:7001");
+        check(("192.168.0.1", "192.168.0.1"), ("10.0.0.8", "10.0.0.1"), "10.0.0.1:7001");
+        check(("::ffff:127.0.0.1", "::ffff:127.0.0.1"), ("10.0.0.8", "10.0.0.1"), "10.0.0.1:7001");
+    }
+
+    #[test]
+    fn two_peers_beside_the_manager_use_the_address_that_the_holder_has() {
+        check(("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), "127.0.0.1:7001");
+        check(("10.0.0.1", "10.0.0.1"), ("127.0.0.1", "127.0.0.1"), "10.0.0.1:7001");
+        check(("127.0.0.1", "127.0.0.1"), ("10.0.0.1", "10.0.0.1"), "127.0.0.1:7001");
+    }
+}
