@@ -1,1 +1,236 @@
-//! Placeholder head: replaced by the room's own.
+//! The manager as a server: connections and the disk around the core's decisions.
+//!
+//! [`ManagerServer::start`] listens and returns; everything runs in tasks until its token is cancelled. `owner.rs`
+//! owns the state, `session.rs` is one connection, `persist.rs` the durable facts, `view.rs` what is shown.
+//! It refuses to be reached from other machines unless told that this is meant, because there is no guest list.
+
+mod owner;
+mod persist;
+mod session;
+#[cfg(test)]
+mod tests;
+mod view;
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use brigade_core::{
+    id::PeerKey,
+    limits,
+    manager::{self, Manager, SessionId},
+};
+pub use persist::PersistError;
+use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+pub use view::{LifeEvent, View};
+
+use self::{
+    owner::{Owner, Show},
+    persist::MemberFile,
+};
+use crate::{
+    clock,
+    identity::key::{KeyError, SecretKey},
+    net::{
+        accept::{Acceptor, ListenError},
+        dial::{self, DialError},
+    },
+};
+
+/// Messages from sessions that may wait for the owner; a session has one there at a time.
+const OWNER_QUEUE: usize = 256;
+
+/// Connections beside those that the core keeps as sessions: they are being greeted, or being told why not.
+const SPARE_CONNECTIONS: usize = 64;
+
+/// How long to wait before accepting again when the system is out of something, such as open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Where a manager listens, whom it takes, and where it keeps what lasts.
+#[derive(Debug, Clone)]
+pub struct ManagerConfig {
+    /// A host name or an address of this machine.
+    pub host: String,
+    /// The port; 0 takes a free one.
+    pub port: u16,
+    /// How many peers may be there at once.
+    pub max_peers: usize,
+    /// The folder of its key and of its members, made where it is not there.
+    pub state_dir: PathBuf,
+    /// Whether it may be reached from other machines, by anyone who can reach the port.
+    pub open: bool,
+}
+
+/// A manager that runs.
+#[derive(Debug)]
+pub struct ManagerServer {
+    address: SocketAddr,
+    key: PeerKey,
+    view: watch::Receiver<View>,
+    events: broadcast::Receiver<LifeEvent>,
+    tasks: TaskTracker,
+}
+
+/// Why a manager did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ManagerError {
+    /// The host has no address.
+    #[error("choosing an address to listen on")]
+    Host(#[from] DialError),
+    /// The host can be reached from other machines, and nobody said that this is meant.
+    #[error(
+        "{address} can be reached from other machines: there, anyone who can reach the port may join, read \
+         everything that is shared and announce files (encrypted on the way, but there is no guest list yet); \
+         only --open starts a manager there"
+    )]
+    NotOpen {
+        /// Where it would have listened.
+        address: SocketAddr,
+    },
+    /// The folder of its state cannot be made.
+    #[error("making the manager's folder {path}")]
+    State {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Its key is not to be had.
+    #[error("reading the manager's key")]
+    Key(#[from] KeyError),
+    /// Its members are not to be had.
+    #[error("reading the manager's members")]
+    Members(#[from] PersistError),
+    /// It cannot listen there: the port may be in use.
+    #[error("starting the manager")]
+    Listen(#[from] ListenError),
+}
+
+impl ManagerServer {
+    /// Starts a manager, which runs until `stop` is cancelled.
+    pub async fn start(config: ManagerConfig, stop: CancellationToken) -> Result<Self, ManagerError> {
+        let addresses = dial::resolve(&config.host, config.port).await?;
+        if let Some(address) = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback())
+            && !config.open
+        {
+            return Err(ManagerError::NotOpen { address: *address });
+        }
+        make_private_folder(&config.state_dir)
+            .map_err(|source| ManagerError::State { path: config.state_dir.clone(), source })?;
+        let key = SecretKey::load_or_create(&config.state_dir.join("manager.key"))?;
+        let (members, bindings) = MemberFile::open(&config.state_dir.join("members.sqlite"))?;
+        // Only the first address: the next one would do while another manager has this one, and nobody would
+        // look for it there.
+        let acceptor = Acceptor::bind(&addresses[..1], &key).await?;
+
+        let view = View {
+            address: acceptor.address(),
+            key: key.public(),
+            since: clock::unix_now(),
+            max_peers: config.max_peers,
+            rows: vec![],
+        };
+        let (view, view_out) = watch::channel(view);
+        let (events, events_out) = broadcast::channel(view::EVENTS);
+        let server = Self {
+            address: acceptor.address(),
+            key: key.public(),
+            view: view_out,
+            events: events_out,
+            tasks: TaskTracker::new(),
+        };
+        let most_joining = config.max_peers.saturating_add(SPARE_CONNECTIONS).min(limits::MEMBERS);
+        let (record, to_record) = mpsc::channel(most_joining);
+        let (recorded, recorded_out) = mpsc::channel(most_joining);
+        server.tasks.spawn_blocking(move || members.run(to_record, &recorded));
+
+        let core = manager::Config { max_peers: config.max_peers, seed: seed(&key) };
+        let manager = Manager::new(core, bindings);
+        let owner =
+            Owner { manager, key, record, view, events, sessions: BTreeMap::new(), show: Show::default() };
+        let (to_owner, from_sessions) = mpsc::channel(OWNER_QUEUE);
+        server.tasks.spawn(owner.run(from_sessions, recorded_out, stop.clone()));
+        server.tasks.spawn(accept(acceptor, config.max_peers, to_owner, server.tasks.clone(), stop));
+        server.tasks.close();
+        Ok(server)
+    }
+
+    /// Where it listens, with the port that was taken.
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its key, which is the network's.
+    pub const fn key(&self) -> PeerKey {
+        self.key
+    }
+
+    /// The table of peers, now and whenever it changes (some times a second at most).
+    pub fn view(&self) -> watch::Receiver<View> {
+        self.view.clone()
+    }
+
+    /// What happens from now on; the first call's receiver has what happened since the start, too.
+    pub fn events(&mut self) -> broadcast::Receiver<LifeEvent> {
+        let next = self.events.resubscribe();
+        std::mem::replace(&mut self.events, next)
+    }
+
+    /// Waits until everything has ended after its token was cancelled: sessions were told, members are written.
+    pub async fn stopped(&self) {
+        self.tasks.wait().await;
+    }
+}
+
+/// Takes connections in, each into a task of its own, while there are not too many.
+async fn accept(
+    acceptor: Acceptor,
+    max_peers: usize,
+    owner: mpsc::Sender<owner::ToOwner>,
+    tasks: TaskTracker,
+    stop: CancellationToken,
+) {
+    let most = max_peers.saturating_add(limits::OBSERVERS + SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
+    let connections = Arc::new(Semaphore::new(most));
+    for number in 0.. {
+        let accepted = tokio::select! {
+            accepted = async {
+                let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
+                acceptor.accept().await.map(|accepted| (accepted, permit))
+            } => accepted,
+            () = stop.cancelled() => return,
+        };
+        match accepted {
+            Ok((accepted, permit)) => {
+                let session = session::run(accepted, SessionId(number), owner.clone(), stop.clone());
+                tasks.spawn(async move {
+                    session.await;
+                    drop(permit);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Differs from network to network, and need not be secret: it only spreads newcomers over holders.
+fn seed(key: &SecretKey) -> u64 {
+    key.public().0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+}
+
+fn make_private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}

@@ -1,0 +1,179 @@
+//! One connection to the manager: greets, then carries messages between the connection and the owner.
+//!
+//! A session has one message with the owner at a time and reads the next one when the answers to it are written:
+//! who does not read is not read either, and what waits for them stays small. A reader that takes nothing for
+//! [`PATIENCE`] is given up. Decisions are the core's.
+
+use std::time::Duration;
+
+use brigade_core::{
+    limits,
+    manager::{Departure, SessionId},
+    wire::{
+        Reason,
+        hello::{Goodbye, Hello, VERSION},
+        manager::{FromManager, ToManager},
+    },
+};
+use tokio::{
+    sync::mpsc::{self, error::TryRecvError},
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::owner::ToOwner;
+use crate::net::{
+    accept::Accepted,
+    connection::{ConnectionError, GreetError, Greeted, Reader, Writer},
+};
+
+/// Messages from the owner that may wait for a session: the answers to one question and one batch of news. The
+/// longest of either is a hundred or so pages; a session whose queue is full is closed.
+const QUEUE: usize = 512;
+
+/// How long one message may take to be written.
+const PATIENCE: Duration = limits::LEASE;
+
+/// What the owner tells a session.
+#[derive(Debug)]
+pub(super) enum ToSession {
+    /// Write this.
+    Message(FromManager),
+    /// The message in hand is dealt with: read the next one.
+    Next,
+    /// A batch of news ends here: say when it has left.
+    EndOfNews,
+    /// Say goodbye and end; without a goodbye, only end.
+    Close(Option<Goodbye>),
+}
+
+/// Why a session ends.
+enum End {
+    /// The owner wants it, and knows.
+    Told(Option<Goodbye>),
+    /// Something happened of which the owner is to be told.
+    Happened(Departure),
+}
+
+/// Serves one accepted connection to its end.
+pub(super) async fn run(
+    accepted: Accepted,
+    session: SessionId,
+    owner: mpsc::Sender<ToOwner>,
+    stop: CancellationToken,
+) {
+    let remote = accepted.remote();
+    let greeted = tokio::select! {
+        greeted = greet(accepted) => greeted,
+        () = stop.cancelled() => return,
+    };
+    let Greeted { peer: key, remote, local, hello, mut reader, mut writer } = match greeted {
+        Ok(greeted) => greeted,
+        Err(error) => {
+            tracing::debug!(%remote, error = &error as &dyn std::error::Error, "a connection was not greeted");
+            return;
+        }
+    };
+    tracing::debug!(session = session.0, %remote, key = %key, agent = ?hello.agent, "a session begins");
+    let (queue, mut told) = mpsc::channel(QUEUE);
+    if owner.send(ToOwner::Connected { session, key, remote, local, queue }).await.is_err() {
+        return writer.close(Reason::Stopping, "the manager is stopping").await;
+    }
+    match carry(session, &owner, &mut told, &mut reader, &mut writer).await {
+        End::Told(Some(goodbye)) => writer.close(goodbye.reason, goodbye.text).await,
+        End::Told(None) => {}
+        End::Happened(why) => {
+            let _ = owner.send(ToOwner::Disconnected { session, why }).await;
+            if why == Departure::Broke {
+                writer.close(Reason::Protocol, "a message could not be read").await;
+            }
+        }
+    }
+}
+
+async fn greet(accepted: Accepted) -> Result<Greeted, GreetError> {
+    let fresh = accepted.handshake().await.map_err(ConnectionError::Io)?;
+    let agent = concat!("brigade/", env!("CARGO_PKG_VERSION")).to_owned();
+    fresh.greet(Hello { version: VERSION, agent, membership: None }).await
+}
+
+async fn carry(
+    session: SessionId,
+    owner: &mpsc::Sender<ToOwner>,
+    told: &mut mpsc::Receiver<ToSession>,
+    reader: &mut Reader,
+    writer: &mut Writer,
+) -> End {
+    let mut may_read = true;
+    loop {
+        let order = match told.try_recv() {
+            Ok(order) => order,
+            Err(TryRecvError::Disconnected) => return End::Told(None), // the owner gave it up
+            Err(TryRecvError::Empty) => {
+                if let Err(why) = in_time(writer.flush()).await {
+                    return End::Happened(why);
+                }
+                tokio::select! {
+                    order = told.recv() => match order {
+                        Some(order) => order,
+                        None => return End::Told(None),
+                    },
+                    message = reader.next(), if may_read => {
+                        let message = match message_or_end(session, message) {
+                            Ok(message) => message,
+                            Err(why) => return End::Happened(why),
+                        };
+                        if owner.send(ToOwner::Message { session, message }).await.is_err() {
+                            return End::Told(Some(stopping()));
+                        }
+                        may_read = false;
+                        continue;
+                    }
+                }
+            }
+        };
+        let end_of_news = matches!(order, ToSession::EndOfNews);
+        let written = match order {
+            ToSession::Message(message) => in_time(writer.send(&message)).await,
+            ToSession::EndOfNews => in_time(writer.flush()).await,
+            ToSession::Next => {
+                may_read = true;
+                continue;
+            }
+            ToSession::Close(goodbye) => return End::Told(goodbye),
+        };
+        if let Err(why) = written {
+            return End::Happened(why);
+        }
+        if end_of_news && owner.send(ToOwner::NewsSent { session }).await.is_err() {
+            return End::Told(Some(stopping()));
+        }
+    }
+}
+
+fn message_or_end(
+    session: SessionId,
+    read: Result<Option<ToManager>, ConnectionError>,
+) -> Result<ToManager, Departure> {
+    match read {
+        Ok(Some(message)) => Ok(message),
+        Ok(None) | Err(ConnectionError::Io(_)) => Err(Departure::Lost),
+        Err(ConnectionError::Frame(error)) => {
+            tracing::warn!(session = session.0, %error, "a peer broke the protocol");
+            Err(Departure::Broke)
+        }
+    }
+}
+
+async fn in_time(writing: impl Future<Output = Result<(), ConnectionError>>) -> Result<(), Departure> {
+    match timeout(PATIENCE, writing).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_)) => Err(Departure::Lost),
+        Err(_) => Err(Departure::Slow),
+    }
+}
+
+/// What is said when the manager stops.
+pub(super) fn stopping() -> Goodbye {
+    Goodbye { reason: Reason::Stopping, text: "the manager is stopping".to_owned() }
+}
