@@ -240,6 +240,42 @@ impl Catalogue {
         before().take(limit - short_after).chain(after().take(limit - short_before)).map(|(name, _)| name)
     }
 
+    /// Checks that every part tells the same, and says which sessions are in it.
+    #[cfg(test)]
+    pub(super) fn check(&self) -> BTreeSet<SessionId> {
+        let mut names = BTreeMap::<SessionId, BTreeSet<FileName>>::new();
+        let mut bytes = BTreeMap::<SessionId, u128>::new();
+        let mut complete = BTreeMap::<(Content, SessionId), u32>::new();
+        for (name, sharings) in &self.names {
+            assert!(!sharings.is_empty() && sharings.is_sorted_by(|a, b| a.session < b.session));
+            for Sharing { session, content, .. } in sharings {
+                names.entry(*session).or_default().insert(name.clone());
+                *bytes.entry(*session).or_default() += u128::from(content.size);
+                *complete.entry((*content, *session)).or_default() += 1;
+            }
+        }
+        assert_eq!(self.announced, self.names.values().map(Vec::len).sum::<usize>());
+        let mut partial = BTreeMap::<SessionId, BTreeSet<Content>>::new();
+        for (content, holders) in &self.contents {
+            assert!(!holders.is_empty());
+            for (session, count) in &holders.complete {
+                assert_eq!(complete.remove(&(*content, *session)), Some(*count));
+                assert!(!holders.partial.contains(session));
+            }
+            for session in &holders.partial {
+                partial.entry(*session).or_default().insert(*content);
+            }
+        }
+        assert!(complete.is_empty());
+        for (session, own) in &self.shared {
+            assert_eq!(own.names, names.remove(session).unwrap_or_default());
+            assert_eq!(own.bytes, bytes.remove(session).unwrap_or_default());
+            assert_eq!(own.partial, partial.remove(session).unwrap_or_default());
+        }
+        assert!(names.is_empty() && partial.is_empty());
+        self.shared.keys().copied().collect()
+    }
+
     fn share(&mut self, session: SessionId, entry: Entry, touched: Touched<'_>) {
         let content = Content { id: entry.id, size: entry.size };
         let name = self.names.get_key_value(&entry.name).map_or(entry.name, |(name, _)| name.clone());

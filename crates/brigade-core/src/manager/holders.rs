@@ -37,8 +37,9 @@ impl Choice {
 
     /// A number that is the same for the same choice (and, by a chance of 2⁻⁶⁴, for another).
     pub(super) fn fingerprint(&self) -> u64 {
-        let complete = self.complete.iter().fold(1, |hash, holder| mix(hash ^ holder.0));
-        self.partial.iter().fold(mix(complete), |hash, holder| mix(hash ^ holder.0))
+        let start = mix(self.complete.len() as u64); // where the one list ends and the other begins
+        let all = self.complete.iter().chain(&self.partial);
+        all.fold(start, |hash, holder| mix(hash.rotate_left(23).wrapping_add(holder.0)))
     }
 }
 
@@ -187,6 +188,20 @@ mod tests {
         assert_ne!(best(8, asker, all.iter().copied(), 64), best(7, asker, all.iter().copied(), 64));
         assert_eq!(best(7, SessionId(5), [SessionId(5)].into_iter(), 64), []);
         assert_eq!(best(7, SessionId(5), [SessionId(6)].into_iter(), 0), []);
+    }
+
+    #[test]
+    fn choices_that_differ_have_different_fingerprints() {
+        let content = Content { id: ContentId([1; 32]), size: 1 };
+        let some = |numbers: &[u64]| numbers.iter().copied().map(SessionId).collect();
+        let lists: [&[u64]; 5] = [&[], &[0], &[1], &[0, 1], &[1, 0]];
+        let pairs = lists.iter().flat_map(|complete| lists.iter().map(move |partial| (complete, partial)));
+        let fingerprints: BTreeSet<_> = pairs
+            .map(|(complete, partial)| {
+                Choice { content, complete: some(complete), partial: some(partial) }.fingerprint()
+            })
+            .collect();
+        assert_eq!(fingerprints.len(), lists.len() * lists.len());
     }
 
     #[test]

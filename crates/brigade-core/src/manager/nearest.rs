@@ -142,7 +142,7 @@ mod tests {
     fn what_was_meant_comes_first() {
         check("report.pdf", &["Report.pdf", "a/report.pdf", "report.pdf.bak"]);
         check("reprot.pdf", &["Report.pdf", "a/report.pdf"]);
-        check("sunrise.jpg", &["images/sunrise.jpg"]);
+        check("sunrise.jpg", &["images/sunrise.jpg", "images/sunset.jpg"]);
         check("sunrize.jpg", &["images/sunrise.jpg"]);
         check("images/sunris.jpg", &["images/sunrise.jpg", "images/sunset.jpg"]);
         check("sun", &["images/sunset.jpg", "images/sunrise.jpg"]);

@@ -1,1 +1,544 @@
+//! The manager as a whole: messages in, outputs out, in virtual time.
+//!
+//! `World` plays the shell: it makes bindings durable and signs at once unless told otherwise, and hands back what
+//! a session is sent. The property at the end compares the manager with a model that is as plain as can be.
 
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+
+use super::{Binding, Config, Departure, Event, Manager, Output, SessionId};
+use crate::{
+    geometry::Geometry,
+    id::{Content, ContentId, PeerKey},
+    limits,
+    name::{FileName, Username},
+    time::{Timestamp, UnixTime},
+    wire::{
+        Reason, frame,
+        hello::Goodbye,
+        manager::{
+            Announce, Browse, Entry, FromManager, Hold, Holders, Join, Joined, ListPeers, Listing, Lookup,
+            Noted, Refused, Renew, Renewed, Report, ToManager, Unhold, Unwatch, Watch, WireContent, Withdraw,
+        },
+    },
+};
+
+mod model;
+
+struct World {
+    manager: Manager,
+    now: Timestamp,
+    /// Whether bindings become durable.
+    disk_works: bool,
+    /// Whether news leaves as soon as it is there.
+    readers_read: bool,
+    events: Vec<Event>,
+}
+
+impl World {
+    fn new(max_peers: usize) -> Self {
+        Self {
+            manager: Manager::new(Config { max_peers, seed: 1 }, []),
+            now: Timestamp::from_micros(1_000_000),
+            disk_works: true,
+            readers_read: true,
+            events: vec![],
+        }
+    }
+
+    /// Carries everything out, and says what each session was sent; an end is a goodbye.
+    fn carry_out(&mut self) -> Vec<(u64, FromManager)> {
+        let mut sent = vec![];
+        while let Some(output) = self.manager.next_output() {
+            match output {
+                Output::Send { session, message } => sent.push((session.0, message)),
+                Output::News { session, messages } => {
+                    sent.extend(messages.into_iter().map(|page| (session.0, page.into())));
+                    if self.readers_read {
+                        self.manager.news_sent(self.now, session);
+                    }
+                }
+                Output::Record { binding } => self.manager.recorded(&binding.username, self.disk_works),
+                Output::Grant { session, binding } => {
+                    let token = format!("{} is {}", binding.username, binding.key.short());
+                    self.manager.granted(self.now, UnixTime(77), session, Some(token));
+                }
+                Output::Close { session, goodbye } => {
+                    sent.extend(goodbye.map(|goodbye| (session.0, goodbye.into())));
+                }
+                Output::Event(event) => self.events.push(event),
+                Output::TableChanged => {}
+            }
+        }
+        for (_, message) in &sent {
+            frame::encode(message, &mut vec![]); // panics where it is too long for a frame
+        }
+        sent
+    }
+
+    fn connect(&mut self, session: u64, key: u8) -> Vec<(u64, FromManager)> {
+        self.connect_from(session, key, &format!("10.0.0.{key}:5000"), "10.0.0.250:12000")
+    }
+
+    fn connect_from(&mut self, session: u64, key: u8, remote: &str, local: &str) -> Vec<(u64, FromManager)> {
+        let (remote, local): (SocketAddr, SocketAddr) = (remote.parse().unwrap(), local.parse().unwrap());
+        self.manager.connected(self.now, SessionId(session), PeerKey([key; 32]), remote, local);
+        self.carry_out()
+    }
+
+    fn say(&mut self, session: u64, message: impl Into<ToManager>) -> Vec<(u64, FromManager)> {
+        self.manager.handle(self.now, SessionId(session), message.into());
+        self.carry_out()
+    }
+
+    /// What the session itself is answered: exactly one message.
+    #[track_caller]
+    fn ask(&mut self, session: u64, message: impl Into<ToManager>) -> FromManager {
+        let mut sent = self.say(session, message);
+        sent.retain(|(to, _)| *to == session);
+        assert_eq!(sent.len(), 1, "{sent:?}");
+        sent.remove(0).1
+    }
+
+    #[track_caller]
+    fn refusal(&mut self, session: u64, message: impl Into<ToManager>) -> Reason {
+        match self.say(session, message).into_iter().find(|(to, _)| *to == session) {
+            Some((_, FromManager::Refused(Refused { reason, text, .. }))) => {
+                assert!(!text.is_empty() && text.len() <= limits::TEXT_BYTES);
+                reason
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Session and key of that number are there under the name.
+    #[track_caller]
+    fn peer(&mut self, session: u8, name: &str) {
+        assert_eq!(self.connect(session.into(), session), []);
+        let joined = self.ask(session.into(), join(name));
+        assert!(matches!(joined, FromManager::Joined(_)), "{joined:?}");
+    }
+
+    fn pass(&mut self, time: Duration) -> Vec<(u64, FromManager)> {
+        let end = self.now.after(time);
+        let mut sent = vec![];
+        while let Some(deadline) = self.manager.deadline().filter(|deadline| *deadline <= end) {
+            self.now = self.now.max(deadline);
+            self.manager.handle_timeout(self.now);
+            sent.extend(self.carry_out());
+        }
+        self.now = end;
+        sent
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.manager.rows().map(|row| row.username.to_string()).collect()
+    }
+}
+
+fn join(name: &str) -> Join {
+    Join { username: name.parse().unwrap(), port: 7001 }
+}
+
+fn file(name: &str) -> FileName {
+    name.parse().unwrap()
+}
+
+fn content(number: u8) -> WireContent {
+    WireContent { id: ContentId([number; 32]), size: u64::from(number) }
+}
+
+fn entry(name: &str, number: u8) -> Entry {
+    let WireContent { id, size } = content(number);
+    Entry { name: file(name), id, size, mtime_s: i64::from(number), executable: number == 9 }
+}
+
+fn announce(entries: &[(&str, u8)]) -> Announce {
+    Announce { number: 5, entries: entries.iter().map(|(name, number)| entry(name, *number)).collect() }
+}
+
+fn watch(number: u8) -> Watch {
+    Watch { contents: vec![content(number)] }
+}
+
+fn lookup(name: &str) -> Lookup {
+    Lookup { question: 3, name: name.to_owned() }
+}
+
+fn browse(prefix: &str, after: Option<FileName>, holder: Option<&str>) -> Browse {
+    Browse { question: 4, prefix: prefix.to_owned(), after, holder: holder.map(|name| name.parse().unwrap()) }
+}
+
+/// Usernames of complete and partial holders, sorted, in all that was sent to the session.
+fn told(session: u64, sent: &[(u64, FromManager)]) -> Vec<(Vec<String>, Vec<String>)> {
+    let pages = sent.iter().filter(|(to, _)| *to == session).map(|(_, message)| match message {
+        FromManager::Holders(page) => page,
+        other => panic!("{other:?}"),
+    });
+    pages
+        .flat_map(|page| {
+            page.contents.iter().map(move |of| (names_in(page, &of.complete), names_in(page, &of.partial)))
+        })
+        .collect()
+}
+
+fn names_in(page: &Holders, positions: &[u32]) -> Vec<String> {
+    let mut names: Vec<_> =
+        positions.iter().map(|at| page.peers[*at as usize].username.to_string()).collect();
+    names.sort();
+    names
+}
+
+fn holders(complete: &[&str], partial: &[&str]) -> (Vec<String>, Vec<String>) {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    (owned(complete), owned(partial))
+}
+
+#[test]
+fn a_peer_joins_and_is_in_the_table_until_it_quits() {
+    let mut world = World::new(20);
+    world.connect(1, 1);
+    let joined = world.ask(1, join("fire_user"));
+    let membership = "fire_user is 0101010101".to_owned();
+    assert_eq!(joined, Joined { membership, lease_ms: 15_000 }.into());
+    assert_eq!(world.say(1, announce(&[("a", 10), ("b", 20)])), [(1, Noted { number: 5 }.into())]);
+    world.say(1, Report { sending: 7, receiving: 8 });
+    let row = world.manager.rows().next().unwrap();
+    assert_eq!((row.files, row.bytes, row.sending, row.receiving), (2, 30, 7, 8));
+    assert_eq!((row.address.to_string().as_str(), row.since), ("10.0.0.1:7001", UnixTime(77)));
+    assert_eq!(world.say(1, Goodbye { reason: Reason::Stopping, text: String::new() }), []);
+    assert_eq!(world.names(), [""; 0]);
+    assert!(matches!(&world.events[..], [Event::Joined { .. }, Event::Left { why: Departure::Quit, .. }]));
+    assert_eq!(world.say(1, Renew { membership: true }), [], "it is not there any more");
+}
+
+#[test]
+fn joins_that_cannot_be_are_refused_and_may_be_tried_again() {
+    let mut world = World::new(2);
+    world.peer(1, "fire_user");
+    world.connect(2, 2);
+    assert_eq!(world.refusal(2, join("fire_user")), Reason::NameTaken);
+    assert_eq!(world.refusal(2, join("Fire_User")), Reason::NameTaken);
+    assert_eq!(world.refusal(2, Join { port: 0, ..join("water_user") }), Reason::BadPort);
+    assert_eq!(world.refusal(1, join("earth_user")), Reason::AlreadyHere);
+    world.connect(3, 1);
+    assert_eq!(world.refusal(3, join("fire_user")), Reason::AlreadyHere);
+    assert_eq!(world.refusal(3, join("another_name_of_the_same_key")), Reason::AlreadyHere);
+    assert!(matches!(world.ask(2, join("water_user")), FromManager::Joined(_)));
+    world.connect(4, 4);
+    assert_eq!(world.refusal(4, join("air_user")), Reason::Full);
+    world.manager.disconnected(world.now, SessionId(2), Departure::Lost);
+    assert!(matches!(world.ask(4, join("air_user")), FromManager::Joined(_)));
+    assert_eq!(world.names(), ["air_user", "fire_user"]);
+}
+
+#[test]
+fn the_text_for_one_too_many_says_how_many_there_are() {
+    let mut world = World::new(1);
+    world.peer(1, "fire_user");
+    world.connect(2, 2);
+    let FromManager::Refused(refused) = world.ask(2, join("water_user")) else { panic!() };
+    assert_eq!((refused.kind, refused.text.as_str()), (0x10, "the network is full: 1 of 1 peers are there"));
+}
+
+#[test]
+fn a_name_stays_bound_over_a_restart_and_a_binding_that_is_not_durable_does_not_count() {
+    let mut world = World::new(20);
+    let fire = Binding { username: "fire_user".parse().unwrap(), key: PeerKey([1; 32]) };
+    world.manager = Manager::new(Config { max_peers: 20, seed: 1 }, [fire]);
+    world.connect(2, 2);
+    assert_eq!(world.refusal(2, join("fire_user")), Reason::NameTaken);
+    world.disk_works = false;
+    assert_eq!(world.refusal(2, join("water_user")), Reason::Failed);
+    world.connect(1, 1);
+    assert!(matches!(world.ask(1, join("fire_user")), FromManager::Joined(_)), "nothing new is recorded");
+    world.disk_works = true;
+    world.connect(3, 3);
+    assert!(matches!(world.ask(3, join("water_user")), FromManager::Joined(_)));
+}
+
+#[test]
+fn a_session_that_ends_while_its_name_is_written_leaves_it_to_the_next_of_its_key() {
+    let mut world = World::new(20);
+    world.connect(1, 1);
+    world.manager.handle(world.now, SessionId(1), join("fire_user").into());
+    let Some(Output::Record { binding }) = world.manager.next_output() else { panic!() };
+    world.manager.disconnected(world.now, SessionId(1), Departure::Lost);
+    world.connect(2, 1);
+    assert_eq!(world.say(2, join("fire_user")), [], "it waits for the first record");
+    world.connect(3, 3);
+    assert_eq!(world.refusal(3, join("fire_user")), Reason::NameTaken);
+    world.manager.recorded(&binding.username, true);
+    assert!(matches!(&world.carry_out()[..], [(2, FromManager::Joined(_))]));
+}
+
+#[test]
+fn silence_past_the_lease_ends_a_session() {
+    let mut world = World::new(20);
+    world.peer(1, "fire_user");
+    world.peer(2, "water_user");
+    world.connect(3, 3);
+    world.pass(limits::LEASE / 2);
+    assert_eq!(world.ask(1, Renew { membership: false }), Renewed { membership: None }.into());
+    let sent = world.pass(limits::LEASE / 2);
+    assert!(
+        matches!(&sent[..], [(2, FromManager::Goodbye(bye))] if bye.reason == Reason::Silent),
+        "{sent:?}"
+    );
+    assert_eq!(world.names(), ["fire_user"]);
+    world.pass(limits::LEASE / 2);
+    assert_eq!(world.names(), [""; 0]);
+    assert!(matches!(world.ask(3, lookup("x")), FromManager::Found(_)), "somebody may still be typing");
+    world.pass(limits::OBSERVER_SILENCE);
+    assert_eq!(world.say(3, lookup("x")), []);
+    assert_eq!(world.manager.deadline(), None);
+}
+
+#[test]
+fn a_membership_is_renewed_when_asked_for() {
+    let mut world = World::new(20);
+    world.peer(1, "fire_user");
+    let renewed = world.ask(1, Renew { membership: true });
+    assert_eq!(renewed, Renewed { membership: Some("fire_user is 0101010101".to_owned()) }.into());
+}
+
+#[test]
+fn observers_may_ask_but_not_share_and_take_no_place() {
+    let mut world = World::new(1);
+    world.connect(1, 1);
+    assert_eq!(world.refusal(1, announce(&[("a", 1)])), Reason::NotAMember);
+    assert_eq!(world.refusal(1, Withdraw { number: 1, names: vec![] }), Reason::NotAMember);
+    assert_eq!(world.refusal(1, Hold { contents: vec![] }), Reason::NotAMember);
+    assert_eq!(world.refusal(1, Report { sending: 1, receiving: 1 }), Reason::NotAMember);
+    assert_eq!(told(1, &world.say(1, watch(1))), [holders(&[], &[])]);
+    assert!(matches!(world.ask(1, browse("", None, None)), FromManager::Listing(_)));
+    world.peer(2, "fire_user");
+    let FromManager::PeerList(list) = world.ask(1, ListPeers { question: 8, after: None }) else { panic!() };
+    assert_eq!((list.question, list.rows.len(), list.more), (8, 1, false));
+    assert_eq!(list.rows[0].address, "10.0.0.2:7001");
+}
+
+#[test]
+fn there_are_only_so_many_observers() {
+    let mut world = World::new(2);
+    world.peer(1, "fire_user");
+    for session in 0..limits::OBSERVERS as u64 + 1 {
+        assert_eq!(world.connect(100 + session, 3), []);
+    }
+    let sent = world.connect(1000, 3);
+    assert!(matches!(&sent[..], [(1000, FromManager::Goodbye(bye))] if bye.reason == Reason::Full));
+    world.manager.disconnected(world.now, SessionId(100), Departure::Lost);
+    assert_eq!(world.connect(1001, 3), []);
+}
+
+#[test]
+fn a_lookup_lists_the_versions_of_a_name() {
+    let mut world = World::new(20);
+    for (session, number) in [(1, 5), (2, 9), (3, 9)] {
+        world.peer(session, &format!("user{session}"));
+        world.say(session.into(), announce(&[("data/x", number), ("data/y", 1), ("data2", 1)]));
+    }
+    let FromManager::Found(found) = world.ask(1, lookup("data/x")) else { panic!() };
+    let versions: Vec<_> = found.versions.iter().map(|v| (v.size, v.executable, v.holders.len())).collect();
+    assert_eq!((found.question, versions), (3, vec![(9, true, 2), (5, false, 1)]));
+    for name in ["data", "data/"] {
+        let FromManager::Found(found) = world.ask(1, lookup(name)) else { panic!() };
+        assert_eq!((found.versions.len(), found.below, found.closest), (0, 2, vec![]));
+    }
+    let FromManager::Found(found) = world.ask(1, lookup("Data/z")) else { panic!() };
+    assert_eq!(found.closest[..2], [file("data/x"), file("data/y")]);
+    assert_eq!(world.refusal(1, lookup(&"x".repeat(limits::NAME_BYTES + 1))), Reason::TooMuch);
+    for strange in ["", "/", "//", "\0", "a\u{301}", "../.."] {
+        assert!(matches!(world.ask(1, lookup(strange)), FromManager::Found(_)));
+    }
+}
+
+#[test]
+fn a_name_announced_again_has_the_new_content_only() {
+    let mut world = World::new(20);
+    world.peer(1, "fire_user");
+    world.say(1, announce(&[("x", 5), ("y", 5)]));
+    world.say(1, announce(&[("x", 6)]));
+    let FromManager::Found(found) = world.ask(1, lookup("x")) else { panic!() };
+    assert_eq!(found.versions.len(), 1);
+    assert_eq!(found.versions[0].size, 6);
+    assert_eq!(world.manager.rows().next().unwrap().bytes, 11);
+    world.connect(2, 2);
+    assert_eq!(told(2, &world.say(2, watch(5))), [holders(&["fire_user"], &[])], "y is still that");
+    world.say(1, Withdraw { number: 6, names: vec![file("y"), file("never there")] });
+    world.manager.catalogue.check();
+    assert_eq!(told(2, &world.say(2, watch(5))), [holders(&[], &[])]);
+}
+
+#[test]
+fn announcements_beyond_the_bounds_are_refused_whole() {
+    let mut world = World::new(20);
+    world.peer(1, "fire_user");
+    let many = Announce { number: 1, entries: vec![entry("x", 1); limits::ANNOUNCE_ENTRIES + 1] };
+    assert_eq!(world.refusal(1, many), Reason::TooMuch);
+    let mut large = announce(&[("small", 1), ("large", 1)]);
+    large.entries[1].size = Geometry::MAX_SIZE + 1;
+    let sent = world.say(1, large);
+    assert!(matches!(
+        &sent[..],
+        [(1, FromManager::Refused(_)), (1, FromManager::Noted(Noted { number: 5 }))]
+    ));
+    let contents = vec![content(1); limits::WATCH_CONTENTS + 1];
+    assert_eq!(world.refusal(1, Hold { contents: contents.clone() }), Reason::TooMuch);
+    assert_eq!(world.refusal(1, Unhold { contents: contents.clone() }), Reason::TooMuch);
+    assert_eq!(world.refusal(1, Watch { contents: contents.clone() }), Reason::TooMuch);
+    assert_eq!(world.refusal(1, Unwatch { contents }), Reason::TooMuch);
+    assert_eq!(
+        world.refusal(1, Withdraw { number: 1, names: vec![file("x"); limits::ANNOUNCE_ENTRIES + 1] }),
+        Reason::TooMuch
+    );
+    assert_eq!(world.manager.rows().next().unwrap().files, 0);
+}
+
+#[test]
+fn parts_and_watches_of_one_session_are_bounded() {
+    let mut world = World::new(20);
+    world.peer(1, "fire_user");
+    let page = |number: usize| -> Vec<WireContent> {
+        let id = |i: usize| {
+            let mut id = [0; 32];
+            id[..8].copy_from_slice(&((number * limits::WATCH_CONTENTS + i) as u64).to_be_bytes());
+            ContentId(id)
+        };
+        (0..limits::WATCH_CONTENTS).map(|i| WireContent { id: id(i), size: 1 }).collect()
+    };
+    for number in 0..limits::HELD_PARTS / limits::WATCH_CONTENTS {
+        assert_eq!(world.say(1, Hold { contents: page(number) }), []);
+    }
+    assert_eq!(world.refusal(1, Hold { contents: vec![content(1)] }), Reason::TooMuch);
+    world.say(1, Unhold { contents: page(0) });
+    assert_eq!(world.say(1, Hold { contents: vec![content(1)] }), []);
+    for number in 0..limits::WATCHED_CONTENTS / limits::WATCH_CONTENTS {
+        assert!(!told(1, &world.say(1, Watch { contents: page(number) })).is_empty());
+    }
+    assert_eq!(world.refusal(1, watch(1)), Reason::TooMuch);
+    world.say(1, Unwatch { contents: page(0) });
+    assert_eq!(told(1, &world.say(1, watch(1))), [holders(&[], &[])]);
+}
+
+#[test]
+fn browsing_goes_by_pages_through_everything_once() {
+    let mut world = World::new(20);
+    world.peer(1, "fire_user");
+    world.peer(2, "water_user");
+    let long = "n".repeat(200);
+    let name = |i: usize| file(&format!("dir{}/{long}{i:04}", i % 2));
+    for first in (0..1000).step_by(100) {
+        let entries = (first..first + 100).map(|i| Entry { name: name(i), ..entry("x", 1) }).collect();
+        world.say(1 + (first / 100 % 2) as u64, Announce { number: 1, entries });
+    }
+    world.say(2, announce(&[("zzz", 1)]));
+    let mut check = |prefix: &str, holder: Option<&str>, expected: usize| {
+        let (mut names, mut after, mut pages) = (vec![], None, 0);
+        loop {
+            let FromManager::Listing(Listing { entries, more, .. }) =
+                world.ask(1, browse(prefix, after, holder))
+            else {
+                panic!()
+            };
+            names.extend(entries.into_iter().map(|listed| listed.name));
+            (after, pages) = (names.last().cloned(), pages + 1);
+            if !more {
+                break;
+            }
+        }
+        assert!(names.is_sorted_by(|a, b| a < b) && names.iter().all(|name| name.starts_with(prefix)));
+        assert_eq!(names.len(), expected);
+        assert!(pages <= 1 + expected / 150, "{pages} pages");
+    };
+    check("", None, 1001);
+    check("dir1/", None, 500);
+    check("dir", Some("fire_user"), 500);
+    check("", Some("water_user"), 501);
+    check("nothing", None, 0);
+    assert_eq!(world.refusal(1, browse("", None, Some("nobody"))), Reason::NotFound);
+}
+
+#[test]
+fn answers_fit_a_frame_however_long_the_names_and_many_the_versions() {
+    let mut world = World::new(300);
+    let longest = file(&vec!["é".repeat(100); 5].join("/")); // 1,004 bytes
+    for session in 0..250u8 {
+        world.connect(session.into(), session);
+        world.ask(session.into(), Join { username: format!("{session:064}").parse().unwrap(), port: 65535 });
+        let entries = vec![
+            Entry { name: longest.clone(), ..entry("x", session) },
+            Entry { name: file("one content of all"), ..entry("x", 255) },
+            Entry { name: file("two contents of all"), ..entry("x", session % 2) },
+            Entry { name: file("many contents"), ..entry("x", session % 100) },
+        ];
+        world.say(session.into(), Announce { number: 1, entries });
+    }
+    let mut found = |name: &str| match world.ask(1, lookup(name)) {
+        FromManager::Found(found) => found.versions,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(found(&longest).len(), limits::VERSIONS_LISTED);
+    assert_eq!(found("one content of all")[0].holders.len(), limits::HOLDERS_NAMED);
+    assert_eq!(found("two contents of all")[1].holders.len(), limits::HOLDERS_NAMED);
+    let many = found("many contents");
+    assert!(many.len() == limits::VERSIONS_LISTED && many.iter().all(|version| version.holders.len() > 1));
+    let FromManager::Listing(page) = world.ask(1, browse("é", None, None)) else { panic!() };
+    assert!(page.entries.len() > 45 && !page.more);
+    let FromManager::PeerList(list) = world.ask(1, ListPeers { question: 1, after: None }) else { panic!() };
+    assert!(list.rows.len() == 250 || list.more);
+    assert_eq!(told(1, &world.say(1, watch(255))).len(), 1);
+}
+
+#[test]
+fn watchers_hear_at_once_and_then_in_batches() {
+    let mut world = World::new(20);
+    for (session, name) in [(1, "asker"), (2, "b"), (3, "c"), (4, "d")] {
+        world.peer(session, name);
+    }
+    assert_eq!(told(1, &world.say(1, watch(9))), [holders(&[], &[])]);
+    assert_eq!(
+        told(1, &world.say(2, Hold { contents: vec![content(9)] })),
+        [holders(&[], &["b"])],
+        "at once"
+    );
+    assert_eq!(told(1, &world.say(3, Hold { contents: vec![content(9)] })), [], "too soon");
+    assert_eq!(world.say(2, announce(&[("x", 9)])), [(2, Noted { number: 5 }.into())]);
+    assert_eq!(
+        told(1, &world.pass(limits::NEWS_INTERVAL)),
+        [holders(&["b"], &["c"])],
+        "complete now, no more partial"
+    );
+    world.pass(Duration::from_secs(1));
+    assert_eq!(
+        told(1, &world.say(2, Withdraw { number: 1, names: vec![file("x")] })),
+        [holders(&[], &["c"])]
+    );
+    world.pass(Duration::from_secs(1));
+    world.manager.disconnected(world.now, SessionId(3), Departure::Lost);
+    assert_eq!(told(1, &world.carry_out()), [holders(&[], &[])]);
+    world.pass(Duration::from_secs(1));
+    assert_eq!(told(1, &world.say(1, announce(&[("mine", 9)]))[1..]), [], "nobody is named to themselves");
+    world.say(1, Unwatch { contents: vec![content(9)] });
+    world.say(4, announce(&[("x", 9)]));
+    assert_eq!(world.pass(Duration::from_secs(1)), []);
+}
+
+#[test]
+fn nothing_piles_up_for_a_watcher_that_does_not_read() {
+    let mut world = World::new(20);
+    world.readers_read = false;
+    world.peer(1, "asker");
+    world.peer(2, "b");
+    world.say(1, watch(9));
+    for _ in 0..50 {
+        world.say(2, Hold { contents: vec![content(9)] });
+        world.say(2, Unhold { contents: vec![content(9)] });
+        world.pass(Duration::from_millis(100));
+    }
+    world.say(2, Hold { contents: vec![content(9)] });
+    assert_eq!(world.pass(Duration::from_secs(1)), [], "one batch is on its way");
+    world.manager.news_sent(world.now, SessionId(1));
+    assert_eq!(told(1, &world.carry_out()).len(), 0, "and it said what is true again: b holds a part");
+    world.say(2, Unhold { contents: vec![content(9)] });
+    assert_eq!(told(1, &world.carry_out()).len(), 0);
+}
