@@ -28,21 +28,27 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
+/// The largest size with pieces of 256 KiB.
+const SMALL: u64 = 256 * MIB;
+/// The largest size with pieces of 1 MiB.
+const MEDIUM: u64 = 8 * GIB;
+/// The largest size with pieces of 4 MiB.
+const LARGE: u64 = 64 * GIB;
+
 impl Geometry {
     /// The largest content, in bytes: as many of the longest pieces as a content may have (16 TiB).
     pub const MAX_SIZE: u64 = limits::PIECES as u64 * 16 * MIB;
 
     /// The geometry of a content of `size` bytes. An empty content has no piece.
     pub fn new(size: u64) -> Result<Self, TooLarge> {
-        let piece_bytes = match size {
-            0..=0x1000_0000 => 256 * KIB, // up to 256 MiB
-            ..=0x2_0000_0000 => MIB,      // up to 8 GiB
-            ..=0x10_0000_0000 => 4 * MIB, // up to 64 GiB
-            ..=Self::MAX_SIZE => 16 * MIB,
-            _ => return Err(TooLarge { size }),
-        };
+        if size > Self::MAX_SIZE {
+            return Err(TooLarge { size });
+        }
+        let steps = [(SMALL, 256 * KIB), (MEDIUM, MIB), (LARGE, 4 * MIB)];
+        let step = steps.iter().find(|(largest, _)| size <= *largest);
+        let piece_bytes = step.map_or(16 * MIB, |(_, piece_bytes)| *piece_bytes);
         let count = size.div_ceil(piece_bytes);
-        // Neither can fail: the match bounds the length, MAX_SIZE the count.
+        // Neither can fail: the steps bound the length, MAX_SIZE the count.
         let (Ok(piece_bytes), Ok(count)) = (u32::try_from(piece_bytes), u32::try_from(count)) else {
             return Err(TooLarge { size });
         };
@@ -90,8 +96,6 @@ impl Geometry {
         (0..self.count).map(PieceIndex)
     }
 }
-
-const _: () = assert!(256 * MIB == 0x1000_0000 && 8 * GIB == 0x2_0000_0000 && 64 * GIB == 0x10_0000_0000);
 
 #[cfg(test)]
 mod tests {

@@ -1,0 +1,232 @@
+//! An Ed25519 key pair on disk: PKCS#8 (RFC 8410) in DER, readable by its owner only.
+//!
+//! It is written under another name and renamed without replacing, so that two processes that start at once end
+//! up with one key, and a crash never leaves half of one.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use aws_lc_rs::{
+    encoding::{AsBigEndian, Curve25519SeedBin},
+    rand::SystemRandom,
+    signature::{Ed25519KeyPair, KeyPair},
+};
+use brigade_core::id::PeerKey;
+use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
+use rustls::sign::CertifiedKey;
+
+/// What precedes the 32 bytes of an Ed25519 public key in its SubjectPublicKeyInfo (RFC 8410, section 4).
+const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// Bytes of a key file that are read at most; a PKCS#8 Ed25519 key has 48 or 83.
+const KEY_FILE_BYTES: u64 = 256;
+
+/// A secret key and its public half.
+#[derive(Clone)]
+pub struct SecretKey {
+    pkcs8: Arc<[u8]>,
+    seed: [u8; 32],
+    public: PeerKey,
+}
+
+/// Why a key could not be read or made.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file could not be read or written.
+    #[error("using the key file {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The file is no Ed25519 key in PKCS#8.
+    #[error("the key file {path} does not hold an Ed25519 key")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The file can be read by others than its owner.
+    #[error("the key file {path} can be read by others (mode {mode:o}, not 600)")]
+    Exposed {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+}
+
+impl SecretKey {
+    /// A new key.
+    ///
+    /// # Panics
+    /// Where the system has no randomness to give: nothing safe can be done then.
+    pub fn generate() -> Self {
+        #[allow(clippy::expect_used)]
+        Self::generated().expect("the system gives randomness for a key")
+    }
+
+    fn generated() -> Option<Self> {
+        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).ok()?;
+        Self::from_pkcs8(document.as_ref())
+    }
+
+    fn from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8).ok()?;
+        let public = PeerKey(pair.public_key().as_ref().try_into().ok()?);
+        let seed: Curve25519SeedBin<'_> = pair.seed().ok()?.as_be_bytes().ok()?;
+        let seed = seed.as_ref().try_into().ok()?;
+        Some(Self { pkcs8: pkcs8.into(), seed, public })
+    }
+
+    /// The key in the file at `path`; `None` where there is no file.
+    pub fn load(path: &Path) -> Result<Option<Self>, KeyError> {
+        let failed = |source| KeyError::File { path: path.to_owned(), source };
+        let file = match File::open(path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        check_mode(path, &file.metadata().map_err(failed)?)?;
+        let mut bytes = vec![];
+        file.take(KEY_FILE_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+        Self::from_pkcs8(&bytes).map(Some).ok_or_else(|| KeyError::Damaged { path: path.to_owned() })
+    }
+
+    /// The key in the file at `path`, or a new one that is kept there.
+    pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
+        if let Some(key) = Self::load(path)? {
+            return Ok(key);
+        }
+        let key = Self::generate();
+        if key.save(path)? {
+            return Ok(key);
+        }
+        // Another process was first: its key counts.
+        Self::load(path)?.ok_or_else(|| KeyError::Damaged { path: path.to_owned() })
+    }
+
+    /// Keeps the key in a new file at `path`; false where there is one already.
+    pub fn save(&self, path: &Path) -> Result<bool, KeyError> {
+        let failed = |source| KeyError::File { path: path.to_owned(), source };
+        let draft = path.with_extension(format!("new-{}", std::process::id()));
+        let written = private_file(&draft).and_then(|mut file| {
+            file.write_all(&self.pkcs8)?;
+            file.sync_all()
+        });
+        let linked = written.and_then(|()| fs::hard_link(&draft, path));
+        let removed = fs::remove_file(&draft);
+        match linked {
+            Ok(()) => removed.map(|()| true).map_err(failed),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(failed(error)),
+        }
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PeerKey {
+        self.public
+    }
+
+    /// Seed and public key in a row, as PASETO's version 4 takes its secret keys.
+    pub(super) fn paseto_bytes(&self) -> [u8; 64] {
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(&self.seed);
+        bytes[32..].copy_from_slice(&self.public.0);
+        bytes
+    }
+
+    /// The key as rustls shows and uses it in a handshake: a raw public key (RFC 7250).
+    pub(crate) fn certified(&self) -> Result<CertifiedKey, rustls::Error> {
+        let private = PrivatePkcs8KeyDer::from(self.pkcs8.to_vec());
+        let signing = rustls::crypto::aws_lc_rs::sign::any_eddsa_type(&private)?;
+        let spki = [&SPKI_PREFIX[..], &self.public.0].concat();
+        Ok(CertifiedKey::new(vec![CertificateDer::from(spki)], signing))
+    }
+}
+
+impl std::fmt::Debug for SecretKey {
+    /// Shows the public half alone.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SecretKey({})", self.public)
+    }
+}
+
+/// The key in a SubjectPublicKeyInfo; `None` for any other than an Ed25519 key.
+pub(crate) fn key_of_spki(spki: &[u8]) -> Option<PeerKey> {
+    spki.strip_prefix(&SPKI_PREFIX)?.try_into().ok().map(PeerKey)
+}
+
+#[cfg(unix)]
+fn private_file(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+/// Elsewhere the folder's own permissions protect it: it lies in the user's profile.
+#[cfg(not(unix))]
+fn private_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).open(path)
+}
+
+#[cfg(unix)]
+fn check_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), KeyError> {
+    use std::os::unix::fs::PermissionsExt;
+    match metadata.permissions().mode() & 0o777 {
+        mode if mode & 0o077 != 0 => Err(KeyError::Exposed { path: path.to_owned(), mode }),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(unix))]
+fn check_mode(_: &Path, _: &fs::Metadata) -> Result<(), KeyError> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KeyError, SecretKey, key_of_spki};
+
+    #[test]
+    fn a_key_lasts_and_is_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let first = SecretKey::load_or_create(&path).unwrap();
+        let again = SecretKey::load_or_create(&path).unwrap();
+        assert_eq!(first.public(), again.public());
+        assert!(!SecretKey::generate().save(&path).unwrap());
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mut permissions = std::fs::metadata(&path).unwrap().permissions();
+            assert_eq!(permissions.mode() & 0o777, 0o600);
+            permissions.set_mode(0o644);
+            std::fs::set_permissions(&path, permissions).unwrap();
+            assert!(matches!(SecretKey::load(&path), Err(KeyError::Exposed { .. })));
+        }
+    }
+
+    #[test]
+    fn a_damaged_key_file_is_named_and_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        let key = SecretKey::generate();
+        key.save(&path).unwrap();
+        std::fs::write(&path, b"nonsense").unwrap();
+        assert!(matches!(SecretKey::load_or_create(&path), Err(KeyError::Damaged { .. })));
+        assert_eq!(std::fs::read(&path).unwrap(), b"nonsense");
+    }
+
+    #[test]
+    fn the_certified_key_is_the_public_key() {
+        let key = SecretKey::generate();
+        let certified = key.certified().unwrap();
+        assert_eq!(key_of_spki(&certified.cert[0]), Some(key.public()));
+        assert_eq!(key_of_spki(b"short"), None);
+    }
+}

@@ -1,0 +1,100 @@
+//! Which key answered at a manager's address before: a file of lines `HOST:PORT KEY`, the last line for an
+//! address counts.
+//!
+//! As with ssh's `known_hosts`, the first contact is believed and a change is refused: a manager whose key changed
+//! is another manager, whatever its address. Lines are only added, in one write each, so that several peers of
+//! one user can start at once.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Write},
+    path::{Path, PathBuf},
+};
+
+use brigade_core::id::PeerKey;
+
+/// Bytes of the file that are read at most: some ten thousand managers.
+const FILE_BYTES: u64 = 1 << 20;
+
+/// The file of known managers.
+#[derive(Debug, Clone)]
+pub struct KnownManagers {
+    path: PathBuf,
+}
+
+/// Why the file could not be used.
+#[derive(Debug, thiserror::Error)]
+#[error("using the list of known managers {path}")]
+pub struct KnownManagersError {
+    path: PathBuf,
+    source: io::Error,
+}
+
+impl KnownManagers {
+    /// The file below the user's own folder `home`; it need not be there yet.
+    pub fn in_home(home: &Path) -> Self {
+        Self { path: home.join("known_managers") }
+    }
+
+    /// Where the file is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The key that answered at `host`:`port` before.
+    pub fn find(&self, host: &str, port: u16) -> Result<Option<PeerKey>, KnownManagersError> {
+        let size = match fs::metadata(&self.path) {
+            Ok(metadata) => metadata.len(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(self.failed(error)),
+        };
+        if size > FILE_BYTES {
+            let error = io::Error::other(format!("it has {size} bytes, more than {FILE_BYTES}"));
+            return Err(self.failed(error));
+        }
+        let text = fs::read_to_string(&self.path).map_err(|error| self.failed(error))?;
+        let address = address(host, port);
+        let key = |line: &str| {
+            let (found, key) = line.trim().split_once(' ')?;
+            if found == address { key.trim().parse().ok() } else { None }
+        };
+        Ok(text.lines().rev().find_map(key))
+    }
+
+    /// Remembers that `key` answers at `host`:`port`.
+    pub fn remember(&self, host: &str, port: u16, key: PeerKey) -> Result<(), KnownManagersError> {
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        let written = fs::create_dir_all(folder).and_then(|()| {
+            let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
+            file.write_all(format!("{} {key}\n", address(host, port)).as_bytes())
+        });
+        written.map_err(|error| self.failed(error))
+    }
+
+    fn failed(&self, source: io::Error) -> KnownManagersError {
+        KnownManagersError { path: self.path.clone(), source }
+    }
+}
+
+/// One spelling for one address: case does not matter in a host's name, and a space would end the field.
+fn address(host: &str, port: u16) -> String {
+    format!("{}:{port}", host.to_lowercase().replace(char::is_whitespace, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{KnownManagers, PeerKey};
+
+    #[test]
+    fn the_last_key_that_was_accepted_counts() {
+        let home = tempfile::tempdir().unwrap();
+        let known = KnownManagers::in_home(&home.path().join("not/yet"));
+        assert_eq!(known.find("localhost", 12000).unwrap(), None);
+        known.remember("localhost", 12000, PeerKey([1; 32])).unwrap();
+        known.remember("localhost", 12001, PeerKey([2; 32])).unwrap();
+        assert_eq!(known.find("LocalHost", 12000).unwrap(), Some(PeerKey([1; 32])));
+        known.remember("localhost", 12000, PeerKey([3; 32])).unwrap();
+        assert_eq!(known.find("localhost", 12000).unwrap(), Some(PeerKey([3; 32])));
+        assert_eq!(known.find("elsewhere", 12000).unwrap(), None);
+    }
+}

@@ -1,0 +1,130 @@
+//! Waiting for connections, with a bound on those that have not greeted yet.
+//!
+//! Accepting is cheap and happens in one place; the handshake, which costs the processor something, runs in the
+//! connection's own task and only while few others are at it.
+
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+
+use brigade_core::limits;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    net::{TcpListener, TcpSocket, TcpStream},
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::{TlsAcceptor, TlsStream};
+
+use super::{connection::Fresh, tls, wide::Wide};
+use crate::identity::key::SecretKey;
+
+/// Connections that may be between accept and greeting at once. More wait in the system's queue.
+const HANDSHAKES: usize = 64;
+
+/// Connections that the system queues for us.
+const BACKLOG: u32 = 1024;
+
+/// A listening socket and the key that answers on it.
+#[derive(Debug)]
+pub struct Acceptor {
+    listener: TcpListener,
+    tls: TlsAcceptorConfig,
+    handshakes: Arc<Semaphore>,
+    address: SocketAddr,
+}
+
+type TlsAcceptorConfig = Arc<rustls::ServerConfig>;
+
+/// A connection that was accepted and has shown nothing yet.
+#[derive(Debug)]
+pub struct Accepted {
+    stream: TcpStream,
+    tls: TlsAcceptorConfig,
+    /// Held until the handshake is done.
+    permit: OwnedSemaphorePermit,
+    remote: SocketAddr,
+}
+
+/// Why nobody can listen at an address.
+#[derive(Debug, thiserror::Error)]
+#[error("listening on {address}")]
+pub struct ListenError {
+    /// Where.
+    pub address: SocketAddr,
+    /// What the system said.
+    pub source: io::Error,
+}
+
+impl Acceptor {
+    /// Listens on the first of `addresses` that can be used; port 0 takes a free one.
+    pub async fn bind(addresses: &[SocketAddr], key: &SecretKey) -> Result<Self, ListenError> {
+        let mut failure = None;
+        for address in addresses {
+            match Self::bind_one(*address, key) {
+                Ok(acceptor) => return Ok(acceptor),
+                Err(source) => failure = failure.or(Some(ListenError { address: *address, source })),
+            }
+        }
+        Err(failure.unwrap_or_else(|| ListenError {
+            address: SocketAddr::from(([0, 0, 0, 0], 0)),
+            source: io::Error::other("no address was given"),
+        }))
+    }
+
+    fn bind_one(address: SocketAddr, key: &SecretKey) -> io::Result<Self> {
+        let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        // A restart must not wait for old connections to time out. On Windows the option means something else:
+        // that another program may take the port over.
+        #[cfg(not(windows))]
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        let listener = socket.listen(BACKLOG)?;
+        let address = listener.local_addr()?;
+        let tls = tls::server(key).map_err(io::Error::other)?;
+        Ok(Self { listener, tls, handshakes: Arc::new(Semaphore::new(HANDSHAKES)), address })
+    }
+
+    /// Where it listens, with the port that was taken.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Waits for the next connection. May be dropped and called again.
+    ///
+    /// # Errors
+    /// Where the system is out of something, such as open files: the caller waits a little and calls again.
+    pub async fn accept(&self) -> io::Result<Accepted> {
+        let permit = self.handshakes.clone().acquire_owned().await.map_err(io::Error::other)?;
+        let (stream, remote) = self.listener.accept().await?;
+        Ok(Accepted { stream, tls: self.tls.clone(), permit, remote })
+    }
+}
+
+impl Accepted {
+    /// Where it comes from.
+    pub fn remote(&self) -> SocketAddr {
+        self.remote
+    }
+
+    /// Sets up encryption; the connection's key is known after that. Bounded by [`limits::GREETING_TIME`].
+    pub async fn handshake(self) -> io::Result<Fresh> {
+        let Self { stream, tls, permit, .. } = self;
+        let deadline = Instant::now() + limits::GREETING_TIME;
+        prepare(&stream)?;
+        let done = timeout_at(deadline, TlsAcceptor::from(tls).accept(Wide::new(stream))).await;
+        let stream = done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
+        drop(permit);
+        Fresh::new(TlsStream::Server(stream), deadline)
+    }
+}
+
+/// What every connection wants of its socket: no waiting for more to send, and word of a host that vanished.
+pub(super) fn prepare(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    let keepalive =
+        TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(3));
+    let socket = SockRef::from(stream);
+    socket.set_tcp_keepalive(&keepalive)?;
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    socket.set_tcp_user_timeout(Some(Duration::from_secs(20)))?;
+    Ok(())
+}

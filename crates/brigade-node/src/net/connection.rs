@@ -1,0 +1,319 @@
+//! A connection to a key: first only able to greet, then a reader and a writer of messages.
+//!
+//! Reading is bounded frame by frame: a length is judged before a byte of the body is taken in. A piece's data is
+//! read where the caller wants it, without a stop in between. A [`Reader`]'s `next` may be dropped and called
+//! again; nothing is lost.
+
+use std::{io, net::SocketAddr};
+
+use brigade_core::{
+    id::PeerKey,
+    limits,
+    wire::{
+        FrameError, Header, Message, Reason,
+        frame::{self, HEADER_BYTES, PIECE_KIND, PieceHeader},
+        hello::{Goodbye, Greeting, Hello},
+    },
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
+    time::{Instant, timeout_at},
+};
+use tokio_rustls::TlsStream;
+
+use super::wide::Wide;
+
+/// An encrypted connection to a known key that nobody has greeted. All it can do is greet, or refuse to.
+#[derive(Debug)]
+pub struct Fresh {
+    peer: PeerKey,
+    remote: SocketAddr,
+    local: SocketAddr,
+    stream: TlsStream<Wide>,
+    /// Until when the greeting must be done.
+    deadline: Instant,
+}
+
+/// A connection whose other end said hello in a version that both speak.
+#[derive(Debug)]
+pub struct Greeted {
+    /// The key that the other end proved to have.
+    pub peer: PeerKey,
+    /// What it said.
+    pub hello: Hello,
+    /// Its address.
+    pub remote: SocketAddr,
+    /// The address here.
+    pub local: SocketAddr,
+    /// What it sends.
+    pub reader: Reader,
+    /// What is sent to it.
+    pub writer: Writer,
+}
+
+/// Why a greeting did not come about.
+#[derive(Debug, thiserror::Error)]
+pub enum GreetError {
+    /// The other side said goodbye instead.
+    #[error("the other side refused the connection: {} ({})", .0.reason, .0.text)]
+    Refused(Goodbye),
+    /// The other side speaks only versions that are not spoken here.
+    #[error(
+        "the other side speaks version {theirs} of the protocol, this program {}",
+        brigade_core::wire::hello::VERSION
+    )]
+    Version {
+        /// The highest version it speaks.
+        theirs: u32,
+    },
+    /// It did not come in time.
+    #[error("no greeting came within {} s", limits::GREETING_TIME.as_secs())]
+    TimedOut,
+    /// The connection broke, or something else than a hello came.
+    #[error("no greeting came")]
+    Connection(#[from] ConnectionError),
+}
+
+/// Why a connection ended other than by its proper end.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectionError {
+    /// The network, or TLS.
+    #[error("the connection broke")]
+    Io(#[from] io::Error),
+    /// What came is against the protocol.
+    #[error("the other side broke the protocol")]
+    Frame(#[from] FrameError),
+}
+
+impl Fresh {
+    pub(super) fn new(stream: TlsStream<Wide>, deadline: Instant) -> io::Result<Self> {
+        let (wide, state) = stream.get_ref();
+        let (remote, local) = (wide.stream().peer_addr()?, wide.stream().local_addr()?);
+        let peer =
+            super::tls::key_of(state).ok_or_else(|| io::Error::other("the other side showed no key"))?;
+        let mut stream = stream;
+        match &mut stream {
+            TlsStream::Client(client) => {
+                client.get_mut().1.set_buffer_limit(Some(super::tls::SEND_BUFFER_BYTES))
+            }
+            TlsStream::Server(server) => {
+                server.get_mut().1.set_buffer_limit(Some(super::tls::SEND_BUFFER_BYTES))
+            }
+        }
+        Ok(Self { peer, remote: canonical(remote), local: canonical(local), stream, deadline })
+    }
+
+    /// The key that the other end proved to have.
+    pub fn peer(&self) -> PeerKey {
+        self.peer
+    }
+
+    /// Says hello and hears the other side's.
+    pub async fn greet(self, mine: Hello) -> Result<Greeted, GreetError> {
+        let Self { peer, remote, local, stream, deadline } = self;
+        let (read, write) = tokio::io::split(stream);
+        let (mut reader, mut writer) = (Reader::new(read), Writer::new(write));
+        let exchange = async {
+            writer.send(&Greeting::Hello(mine)).await?;
+            writer.flush().await?;
+            reader.next::<Greeting>().await
+        };
+        let answer = timeout_at(deadline, exchange).await.map_err(|_| GreetError::TimedOut)??;
+        match answer {
+            Some(Greeting::Hello(hello)) if hello.common_version().is_some() => {
+                Ok(Greeted { peer, hello, remote, local, reader, writer })
+            }
+            Some(Greeting::Hello(hello)) => {
+                let text = format!("version {} is not spoken here", hello.version);
+                writer.close(Reason::Version, text).await;
+                Err(GreetError::Version { theirs: hello.version })
+            }
+            Some(Greeting::Goodbye(goodbye)) => Err(GreetError::Refused(goodbye)),
+            None => Err(ConnectionError::Io(io::ErrorKind::UnexpectedEof.into()).into()),
+        }
+    }
+
+    /// Ends the connection with a reason instead of greeting.
+    pub async fn refuse(self, reason: Reason, text: impl Into<String>) {
+        let (_read, write) = tokio::io::split(self.stream);
+        Writer::new(write).close(reason, text).await;
+    }
+}
+
+/// One frame, as far as it is read at once.
+#[derive(Debug)]
+pub enum Incoming<M> {
+    /// A message.
+    Message(M),
+    /// The header of piece data; `bytes` of data follow and are to be taken with [`Reader::data`].
+    Piece {
+        /// What the data answers, and where it belongs.
+        header: PieceHeader,
+        /// How much follows.
+        bytes: usize,
+    },
+}
+
+/// What the other end sends.
+#[derive(Debug)]
+pub struct Reader {
+    stream: ReadHalf<TlsStream<Wide>>,
+    /// The frame in hand: header and as much of the body as came.
+    frame: Vec<u8>,
+    /// Data of a piece that the caller has still to take.
+    data_bytes: usize,
+}
+
+impl Reader {
+    fn new(stream: ReadHalf<TlsStream<Wide>>) -> Self {
+        Self { stream, frame: Vec::with_capacity(64), data_bytes: 0 }
+    }
+
+    /// The next message; `None` at the connection's proper end. Piece data is against the protocol here.
+    pub async fn next<M: Message>(&mut self) -> Result<Option<M>, ConnectionError> {
+        match self.next_frame().await? {
+            Some(Incoming::Message(message)) => Ok(Some(message)),
+            Some(Incoming::Piece { .. }) => Err(FrameError::UnknownKind(PIECE_KIND).into()),
+            None => Ok(None),
+        }
+    }
+
+    /// The next message, or the header of piece data; `None` at the connection's proper end.
+    pub async fn next_frame<M: Message>(&mut self) -> Result<Option<Incoming<M>>, ConnectionError> {
+        assert!(self.data_bytes == 0, "the data of the last piece was not taken");
+        loop {
+            if !self.fill(HEADER_BYTES).await? {
+                return Ok(None);
+            }
+            let Some(header) = Header::parse(&self.frame)? else { continue };
+            if header.kind == PIECE_KIND {
+                return self.piece(header).await.map(Some);
+            }
+            self.fill(HEADER_BYTES + header.body_bytes).await?;
+            let message = M::decode(header.kind, &self.frame[HEADER_BYTES..]);
+            self.recycle();
+            if let Some(message) = message? {
+                return Ok(Some(Incoming::Message(message)));
+            }
+        }
+    }
+
+    async fn piece<M>(&mut self, header: Header) -> Result<Incoming<M>, ConnectionError> {
+        self.fill(HEADER_BYTES + header.body_bytes.min(8)).await?;
+        let (piece, _) = PieceHeader::parse(&self.frame[HEADER_BYTES..])?;
+        self.recycle();
+        self.data_bytes = header.body_bytes - 8;
+        Ok(Incoming::Piece { header: piece, bytes: self.data_bytes })
+    }
+
+    /// Reads on into `out` of the data that [`Incoming::Piece`] announced: all of it, in one or more calls.
+    ///
+    /// # Panics
+    /// Where `out` is longer than what is left.
+    pub async fn data(&mut self, out: &mut [u8]) -> Result<(), ConnectionError> {
+        assert!(out.len() <= self.data_bytes);
+        let mut filled = 0;
+        while filled < out.len() {
+            let count = self.stream.read(&mut out[filled..]).await?;
+            if count == 0 {
+                return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
+            }
+            filled += count;
+            self.data_bytes -= count;
+        }
+        Ok(())
+    }
+
+    /// Reads past data that nobody wants any more.
+    pub async fn skip_data(&mut self) -> Result<(), ConnectionError> {
+        let mut waste = [0; 4096];
+        while self.data_bytes > 0 {
+            let count = self.data_bytes.min(waste.len());
+            self.data(&mut waste[..count]).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads until the frame has `bytes` bytes; false at the proper end of the connection, between two frames.
+    async fn fill(&mut self, bytes: usize) -> Result<bool, ConnectionError> {
+        while self.frame.len() < bytes {
+            // Exactly what is missing, never more: what follows may be data that belongs elsewhere. The length
+            // was judged against its limit before this, and space is taken only as bytes come.
+            let missing = (bytes - self.frame.len()) as u64;
+            let count = (&mut self.stream).take(missing).read_buf(&mut self.frame).await?;
+            match count {
+                0 if self.frame.is_empty() => return Ok(false),
+                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                _ => {}
+            }
+        }
+        Ok(true)
+    }
+
+    /// Makes ready for the next frame, and gives back the space of a large one.
+    fn recycle(&mut self) {
+        self.frame.clear();
+        self.frame.shrink_to(4096);
+    }
+}
+
+/// What is sent to the other end.
+#[derive(Debug)]
+pub struct Writer {
+    stream: WriteHalf<TlsStream<Wide>>,
+    queued: Vec<u8>,
+}
+
+impl Writer {
+    /// Queued messages beyond this many bytes are written without waiting for a flush.
+    const QUEUED_BYTES: usize = 16 << 10;
+
+    fn new(stream: WriteHalf<TlsStream<Wide>>) -> Self {
+        Self { stream, queued: vec![] }
+    }
+
+    /// Queues `message`; it goes out at the next flush, or before where much is queued.
+    pub async fn send<M: Message>(&mut self, message: &M) -> Result<(), ConnectionError> {
+        frame::encode(message, &mut self.queued);
+        if self.queued.len() >= Self::QUEUED_BYTES { self.flush().await } else { Ok(()) }
+    }
+
+    /// Writes everything queued.
+    pub async fn flush(&mut self) -> Result<(), ConnectionError> {
+        if !self.queued.is_empty() {
+            self.stream.write_all(&self.queued).await?;
+            self.queued.clear();
+            self.queued.shrink_to(Self::QUEUED_BYTES);
+        }
+        self.stream.flush().await?;
+        Ok(())
+    }
+
+    /// Writes everything queued, and after it whole frames that were laid out before.
+    pub async fn write_frames(&mut self, frames: &[u8]) -> Result<(), ConnectionError> {
+        if !self.queued.is_empty() {
+            self.flush().await?;
+        }
+        self.stream.write_all(frames).await?;
+        self.stream.flush().await?;
+        Ok(())
+    }
+
+    /// Says goodbye and ends this direction; errors no longer matter. It takes a second at most.
+    pub async fn close(mut self, reason: Reason, text: impl Into<String>) {
+        let mut text = text.into();
+        text.truncate(text.floor_char_boundary(limits::TEXT_BYTES));
+        let farewell = async {
+            self.send(&Greeting::Goodbye(Goodbye { reason, text })).await?;
+            self.flush().await?;
+            self.stream.shutdown().await?;
+            Ok::<(), ConnectionError>(())
+        };
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), farewell).await;
+    }
+}
+
+/// An IPv4 address that came in over an IPv6 socket is written as IPv4.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}

@@ -1,0 +1,214 @@
+//! TLS 1.3 with Ed25519 raw public keys (RFC 7250) both ways, and nothing else: no certificates, no names, no
+//! resumption, no older version.
+//!
+//! Resumption is off because a resumed session would skip the check of the key. The cipher is AES-128-GCM where
+//! the processor has instructions for it, else ChaCha20-Poly1305.
+
+use std::sync::{Arc, OnceLock};
+
+use brigade_core::id::PeerKey;
+use rustls::{
+    CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
+    SignatureScheme, SupportedCipherSuite,
+    client::{
+        AlwaysResolvesClientRawPublicKeys, Resumption,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature_with_raw_key},
+    pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
+    server::{
+        AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage,
+        danger::{ClientCertVerified, ClientCertVerifier},
+    },
+    version::TLS13,
+};
+
+use crate::identity::key::{SecretKey, key_of_spki};
+
+/// What both sides say that they speak (RFC 7301).
+const ALPN: &[u8] = b"brigade/1";
+
+/// Plaintext and ciphertext that a connection buffers for sending: several records for one system call.
+pub(super) const SEND_BUFFER_BYTES: usize = 256 << 10;
+
+/// The configuration for connections that others dial to the owner of `key`.
+pub(super) fn server(key: &SecretKey) -> Result<Arc<ServerConfig>, Error> {
+    let mut config = ServerConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .with_client_cert_verifier(Arc::new(AnyKey { algorithms: algorithms() }))
+        .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::new(key.certified()?))));
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    Ok(Arc::new(config))
+}
+
+/// The configuration for dialling `expected`, or, where there is none, whoever answers; `found` gets the key
+/// that was shown.
+pub(super) fn client(
+    key: &SecretKey,
+    expected: Option<PeerKey>,
+    found: Arc<OnceLock<PeerKey>>,
+) -> Result<Arc<ClientConfig>, Error> {
+    let verifier = ThisKey { expected, found, algorithms: algorithms() };
+    let mut config = ClientConfig::builder_with_provider(provider())
+        .with_protocol_versions(&[&TLS13])?
+        .dangerous() // rustls calls every verifier of one's own so: raw keys have no other
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(Arc::new(
+            key.certified()?,
+        ))));
+    config.alpn_protocols = vec![ALPN.to_vec()];
+    config.resumption = Resumption::disabled();
+    config.enable_sni = false;
+    Ok(Arc::new(config))
+}
+
+/// The key that the other end of a finished handshake proved to have.
+pub(super) fn key_of(connection: &rustls::CommonState) -> Option<PeerKey> {
+    match connection.peer_certificates()? {
+        [spki] => key_of_spki(spki),
+        _ => None,
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
+    let make = || {
+        let suite = |name| aws_lc_rs::ALL_CIPHER_SUITES.iter().find(|s| s.suite() == name).copied();
+        let aes = suite(CipherSuite::TLS13_AES_128_GCM_SHA256);
+        let chacha = suite(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
+        let order = if has_aes() { [aes, chacha] } else { [chacha, aes] };
+        let cipher_suites: Vec<SupportedCipherSuite> = order.into_iter().flatten().collect();
+        Arc::new(CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() })
+    };
+    PROVIDER.get_or_init(make).clone()
+}
+
+fn has_aes() -> bool {
+    #[cfg(any(target_arch = "x86", target_arch = "x86_64"))]
+    return std::arch::is_x86_feature_detected!("aes") && std::arch::is_x86_feature_detected!("pclmulqdq");
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("aes");
+    #[cfg(not(any(target_arch = "x86", target_arch = "x86_64", target_arch = "aarch64")))]
+    false
+}
+
+fn algorithms() -> WebPkiSupportedAlgorithms {
+    provider().signature_verification_algorithms
+}
+
+/// Takes any Ed25519 key of a client: who belongs is decided at the greeting.
+#[derive(Debug)]
+struct AnyKey {
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+/// Takes one key of a server, or any where none is expected yet.
+#[derive(Debug)]
+struct ThisKey {
+    expected: Option<PeerKey>,
+    found: Arc<OnceLock<PeerKey>>,
+    algorithms: WebPkiSupportedAlgorithms,
+}
+
+impl ClientCertVerifier for AnyKey {
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        &[]
+    }
+
+    fn verify_client_cert(
+        &self,
+        spki: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        key_of_spki(spki).map(|_| ClientCertVerified::assertion()).ok_or_else(not_ed25519)
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("only TLS 1.3 is spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        spki: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_raw(message, spki, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}
+
+impl ServerCertVerifier for ThisKey {
+    fn verify_server_cert(
+        &self,
+        spki: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        let found = key_of_spki(spki).ok_or_else(not_ed25519)?;
+        self.found.get_or_init(|| found);
+        match self.expected {
+            Some(expected) if expected != found => {
+                Err(Error::InvalidCertificate(rustls::CertificateError::ApplicationVerificationFailure))
+            }
+            _ => Ok(ServerCertVerified::assertion()),
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("only TLS 1.3 is spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        spki: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_raw(message, spki, signature, &self.algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}
+
+fn verify_raw(
+    message: &[u8],
+    spki: &CertificateDer<'_>,
+    signature: &DigitallySignedStruct,
+    algorithms: &WebPkiSupportedAlgorithms,
+) -> Result<HandshakeSignatureValid, Error> {
+    let spki = SubjectPublicKeyInfoDer::from(spki.as_ref());
+    verify_tls13_signature_with_raw_key(message, &spki, signature, algorithms)
+}
+
+fn not_ed25519() -> Error {
+    Error::InvalidCertificate(rustls::CertificateError::BadEncoding)
+}
