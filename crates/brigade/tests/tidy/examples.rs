@@ -8,6 +8,7 @@ use brigade_core::{
     content::fold,
     geometry::Geometry,
     id::ContentId,
+    time::UnixTime,
     wire::{
         Message, Reason,
         frame::{self, PIECE_DATA_BYTES, PieceHeader},
@@ -16,6 +17,7 @@ use brigade_core::{
         peer::{AskList, FromHolder, HaveAll, ListPage, Open, Refuse, Request, RequestWhole, ToHolder},
     },
 };
+use brigade_node::identity::membership;
 
 use crate::protocol::document;
 
@@ -25,13 +27,19 @@ const SMALL: &[u8] = b"pass it on\n";
 /// The size of the file of several pieces in the examples; every byte of it is zero.
 const LARGE_BYTES: usize = 600_000;
 
+/// The lines of the document's block that begins with `fence`.
+fn block(fence: &str) -> Vec<String> {
+    let document = document();
+    let lines = document.lines().skip_while(|line| *line != fence).skip(1).take_while(|line| *line != "```");
+    lines.map(str::to_owned).collect()
+}
+
 #[track_caller]
 fn check(name: &str, expected: &[u8]) {
-    let document = document();
     let fence = format!("```hex {name}");
-    let block = document.lines().skip_while(|line| *line != fence).skip(1).take_while(|line| *line != "```");
-    let digits: String =
-        block.flat_map(|line| line.split(';').next()).flat_map(str::split_whitespace).collect();
+    let lines = block(&fence);
+    let bytes = lines.iter().filter_map(|line| line.split(';').next());
+    let digits: String = bytes.flat_map(str::split_whitespace).collect();
     let expected: String = expected.iter().map(|byte| format!("{byte:02x}")).collect();
     assert!(
         digits == expected,
@@ -72,6 +80,25 @@ fn greetings() {
     check_message("hello", &Greeting::from(hello));
     let goodbye = Goodbye { reason: Reason::Full, text: "20 of 20 peers are here".into() };
     check_message("goodbye", &Greeting::from(goodbye));
+}
+
+#[test]
+fn a_membership_and_the_hello_that_carries_it() {
+    let token = block("```token").concat();
+    let payload = block("```json").concat();
+    let key =
+        |claim: &str| payload.split(claim).nth(1).and_then(|rest| rest.get(..64)).unwrap().parse().unwrap();
+    let (network, member) = (key(r#""network":""#), key(r#""key":""#));
+    let claims = membership::verify(Some(&token), network, member, UnixTime(1_790_000_000)).unwrap();
+    assert_eq!(claims.username.as_str(), "water_user");
+    assert_eq!(claims.expires, UnixTime(1_790_086_400));
+
+    let hello = Hello { version: 1, agent: "brigade/0.1.0".into(), membership: Some(token.clone()) };
+    let mut bytes = vec![];
+    frame::encode(&Greeting::from(hello), &mut bytes);
+    let (before, behind) = bytes.split_at(bytes.len() - token.len());
+    check("hello-member", before);
+    assert_eq!(behind, token.as_bytes());
 }
 
 #[test]
