@@ -117,6 +117,24 @@ fn packages_stay_within_the_budget() {
 }
 
 #[test]
+fn every_dependency_has_a_reason() {
+    const RECORD: &str = "docs/decisions/0005-dependencies.md";
+    let record = read(&root().join(RECORD));
+    let words: Vec<&str> = record.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').collect();
+    let manifest = read(&root().join("Cargo.toml"));
+    let table = manifest.lines().skip_while(|line| *line != "[workspace.dependencies]").skip(1);
+    let packages = table.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once(" = "));
+    let findings: Vec<String> = packages
+        .map(|(package, _)| package)
+        .filter(|package| !package.starts_with("brigade-") && !words.contains(package))
+        .map(|package| {
+            format!("{RECORD}:1: `{package}` is not there; say why it is needed, or do without it")
+        })
+        .collect();
+    no(&findings);
+}
+
+#[test]
 fn decisions_are_numbered_and_short() {
     let mut numbers = vec![];
     let mut findings = vec![];

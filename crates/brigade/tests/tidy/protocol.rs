@@ -7,6 +7,7 @@
 use std::collections::BTreeSet;
 
 use brigade_core::{
+    geometry::Geometry,
     limits,
     wire::{
         Reason, frame,
@@ -148,6 +149,30 @@ fn promised_limits_are_documented() {
         })
         .collect();
     no(&findings);
+}
+
+#[test]
+fn the_lengths_of_pieces_are_documented() {
+    let document = document();
+    let bytes = |number: u64| {
+        let digits = number.to_string();
+        let groups: Vec<&str> =
+            digits.as_bytes().rchunks(3).rev().filter_map(|g| str::from_utf8(g).ok()).collect();
+        format!("({} bytes)", groups.join(","))
+    };
+    let mut largest = 0;
+    for size in [256 << 20, 8 << 30, 64 << 30, Geometry::MAX_SIZE] {
+        let length = Geometry::new(size).unwrap().piece_bytes();
+        assert_eq!(
+            Geometry::new(largest + 1).unwrap().piece_bytes(),
+            length,
+            "a step that is not documented"
+        );
+        let row = |line: &str| line.contains(&bytes(size)) && line.contains(&bytes(length.into()));
+        assert!(document.lines().any(row), "{DOCUMENT}:1: no row up to {size} bytes with pieces of {length}");
+        largest = size;
+    }
+    assert!(Geometry::new(largest + 1).is_err());
 }
 
 /// The lines below the heading of a message or record.
