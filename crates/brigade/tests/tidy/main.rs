@@ -6,6 +6,7 @@
 //! `files` at the repository, `protocol` and `examples` at `docs/protocol.md`.
 
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
 
 mod examples;
 mod files;
