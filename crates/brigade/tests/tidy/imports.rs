@@ -176,6 +176,8 @@ fn paths(source: &Source) -> Vec<(usize, String)> {
             }
         }
     }
+    paths.sort();
+    paths.dedup(); // a `use` without braces was found both ways
     paths
 }
 

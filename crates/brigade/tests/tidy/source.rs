@@ -132,7 +132,8 @@ fn modules_have_names_that_say_something() {
         }
         for (number, line) in source.lines() {
             let code = code(line);
-            let name = code.trim().split_once("mod ").map(|(_, name)| name.trim_end_matches([' ', '{', ';']));
+            let name = code.trim().trim_start_matches("pub ").strip_prefix("mod ");
+            let name = name.and_then(|name| name.split([' ', '{', ';']).next());
             if let Some(name) = name.filter(|name| EMPTY_NAMES.contains(name)) {
                 findings.push(source.finding(
                     number,
