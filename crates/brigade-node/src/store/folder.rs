@@ -1,0 +1,395 @@
+//! The shared folder as a handle that cannot be left: no name leads out of it, and no link is followed, inner ones
+//! neither.
+//!
+//! Names are [`FileName`]s, checked before they come here. What a peer keeps for itself lies in `.brigade/` (mode
+//! 0700): its key, the index, part files. The lock on it keeps a second session out. The walk over everything is in
+//! `walk`; what the kernel is asked for, in `system`.
+
+use std::{
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use brigade_core::name::FileName;
+
+use super::{
+    stamp::stamp,
+    system::{self, Dir, Status},
+};
+pub use super::{
+    stamp::{Stamp, stamp_of},
+    system::Kind,
+    walk::{Found, NotShared},
+};
+
+/// Where a peer keeps its own things, in its folder.
+pub const PRIVATE: &str = ".brigade";
+
+/// Where files are received, in the private folder.
+const PARTS: &str = "parts";
+
+/// An open folder; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Folder(Arc<Open>);
+
+#[derive(Debug)]
+struct Open {
+    path: PathBuf,
+    root: Dir,
+    new: bool,
+}
+
+/// The right to be the only session of a folder; it ends with this value, or with the process.
+#[derive(Debug)]
+pub struct FolderLock {
+    _file: File,
+}
+
+/// Why something in the folder could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum FolderError {
+    /// Another session holds the folder's lock.
+    #[error("the folder {path} is in use by another session")]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// Nothing stands there.
+    #[error("{path} is not there")]
+    Missing {
+        /// What was looked for.
+        path: PathBuf,
+    },
+    /// A link stands there or on the way; links are not followed.
+    #[error("{path} is a link or lies behind one")]
+    Link {
+        /// What was looked for.
+        path: PathBuf,
+    },
+    /// Something else than a regular file stands there.
+    #[error("{path} is not a regular file")]
+    NotAFile {
+        /// What was looked for.
+        path: PathBuf,
+    },
+    /// Something else than a folder stands there, or on the way.
+    #[error("{path} is not a folder, or lies below a file")]
+    NotAFolder {
+        /// What was looked for.
+        path: PathBuf,
+    },
+    /// Something stands where nothing may be.
+    #[error("{path} is there already")]
+    Occupied {
+        /// The name that is taken.
+        path: PathBuf,
+    },
+    /// The disk, or the user's share of it, is full.
+    #[error("no room is left to {action} {path}")]
+    NoRoom {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+    },
+    /// Anything else that the system refused.
+    #[error("could not {action} {path}: {source}")]
+    Io {
+        /// What was attempted.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl FolderError {
+    /// What became of attempting `action` on `path`.
+    pub(super) fn new(action: &'static str, path: PathBuf, source: io::Error) -> Self {
+        match source.kind() {
+            _ if system::is_link(&source) => Self::Link { path },
+            io::ErrorKind::NotFound => Self::Missing { path },
+            io::ErrorKind::NotADirectory => Self::NotAFolder { path },
+            io::ErrorKind::AlreadyExists => Self::Occupied { path },
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoRoom { action, path },
+            _ => Self::Io { action, path, source },
+        }
+    }
+
+    /// Whether the cause is that nothing stands there.
+    pub const fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing { .. } | Self::NotAFolder { .. })
+    }
+}
+
+impl Folder {
+    /// The folder at `path`, which must be there. A link at `path` itself is followed: its owner named it.
+    pub fn open(path: &Path) -> Result<Self, FolderError> {
+        Self::open_as(path, false)
+    }
+
+    /// The folder at `path`, made where it is not there; the folder that it is in must be.
+    pub fn create(path: &Path) -> Result<Self, FolderError> {
+        match fs::create_dir(path) {
+            Ok(()) => Self::open_as(path, true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open_as(path, false),
+            Err(error) => Err(FolderError::new("make the folder", path.to_owned(), error)),
+        }
+    }
+
+    fn open_as(path: &Path, new: bool) -> Result<Self, FolderError> {
+        let failed = |error| FolderError::new("open the folder", path.to_owned(), error);
+        let absolute = path.canonicalize().map_err(failed)?;
+        let root = Dir::open_root(&absolute).map_err(failed)?;
+        Ok(Self(Arc::new(Open { path: absolute, root, new })))
+    }
+
+    /// Whether the folder at `path` was Brigade's before: it has a `.brigade/` with something of ours in it.
+    pub fn is_brigades(path: &Path) -> bool {
+        let private = path.join(PRIVATE);
+        let ours = |name| fs::symlink_metadata(private.join(name)).is_ok_and(|found| found.is_file());
+        fs::symlink_metadata(&private).is_ok_and(|found| found.is_dir())
+            && ["key", "lock", "index.db"].iter().any(ours)
+    }
+
+    /// Where the folder is: absolute, without links.
+    pub fn path(&self) -> &Path {
+        &self.0.path
+    }
+
+    /// Whether [`Folder::create`] made it.
+    pub fn is_new(&self) -> bool {
+        self.0.new
+    }
+
+    /// The path of `.brigade/`, which may not be there yet.
+    pub fn private_dir(&self) -> PathBuf {
+        self.0.path.join(PRIVATE)
+    }
+
+    /// Makes `.brigade/` where it is not there, for its owner alone; its path. A link in its place is refused.
+    pub fn private(&self) -> Result<PathBuf, FolderError> {
+        self.private_handle()?;
+        Ok(self.private_dir())
+    }
+
+    /// Keeps every other session out of this folder, and clears away what one that was cut off left half written.
+    pub fn lock(&self) -> Result<FolderLock, FolderError> {
+        let path = self.private_dir().join("lock");
+        let failed = |error| FolderError::new("lock", path.clone(), error);
+        let file = self.private_handle()?.open_or_create("lock").map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(FolderError::InUse { path: self.0.path.clone() }),
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+        super::small_files::sweep(self)?;
+        Ok(FolderLock { _file: file })
+    }
+
+    /// Opens a shared file for reading. Only a regular file is opened, and only where no link stands on the way.
+    pub fn open_file(&self, name: &FileName) -> Result<File, FolderError> {
+        self.open_stamped(name).map(|(file, _)| file)
+    }
+
+    /// Opens a shared file, and says what it was at that moment.
+    pub fn open_stamped(&self, name: &FileName) -> Result<(File, Stamp), FolderError> {
+        let failed = |error| FolderError::new("open", self.path_of(name), error);
+        let file = self.0.root.open_file(name.as_str()).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if metadata.is_file() {
+            Ok((file, stamp(&metadata)))
+        } else {
+            Err(FolderError::NotAFile { path: self.path_of(name) })
+        }
+    }
+
+    /// What stands under `name`, without opening it.
+    pub fn stamp(&self, name: &FileName) -> Result<Stamp, FolderError> {
+        let status = self.look(name)?;
+        match status.kind {
+            Kind::File => Ok(status.stamp),
+            Kind::Link => Err(FolderError::Link { path: self.path_of(name) }),
+            _ => Err(FolderError::NotAFile { path: self.path_of(name) }),
+        }
+    }
+
+    /// How many bytes may still be written here; `u64::MAX` where the system does not say.
+    pub fn free_bytes(&self) -> Result<u64, FolderError> {
+        self.0.root.free_bytes().map_err(|error| FolderError::new("measure", self.0.path.clone(), error))
+    }
+
+    /// What stands under `name`, of whatever kind.
+    pub(super) fn look(&self, name: &FileName) -> Result<Status, FolderError> {
+        let failed = |error| FolderError::new("look at", self.path_of(name), error);
+        let (parent, last) = split(name);
+        let status = match parent {
+            Some(parent) => self.0.root.sub(parent).and_then(|dir| dir.status(last.as_ref())),
+            None => self.0.root.status(last.as_ref()),
+        };
+        status.map_err(failed)
+    }
+
+    /// The folder that `name` lies in, made where it is not there (and then made durable, if `durable`).
+    pub(super) fn make_parent(&self, name: &FileName, durable: bool) -> Result<Dir, FolderError> {
+        let Some(parent) = split(name).0 else { return self.sub("") };
+        match self.0.root.sub(parent) {
+            Ok(dir) => Ok(dir),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.make_dirs(parent, durable),
+            Err(error) => Err(FolderError::new("open the folder", self.0.path.join(parent), error)),
+        }
+    }
+
+    fn make_dirs(&self, path: &str, durable: bool) -> Result<Dir, FolderError> {
+        let mut at = self.sub("")?;
+        for part in path.split('/') {
+            let failed = |error| FolderError::new("make the folder", self.0.path.join(path), error);
+            match at.make_dir(part, false) {
+                Ok(()) if durable => at.sync().map_err(failed)?,
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
+            }
+            at = at.sub(part).map_err(failed)?;
+        }
+        Ok(at)
+    }
+
+    /// The handle of the folder at `below`; of the whole one for "".
+    pub(super) fn sub(&self, below: &str) -> Result<Dir, FolderError> {
+        let dir = if below.is_empty() { self.0.root.try_clone() } else { self.0.root.sub(below) };
+        dir.map_err(|error| FolderError::new("open the folder", self.0.path.join(below), error))
+    }
+
+    /// The folder in which files are received, made where it is not there.
+    pub(super) fn parts(&self) -> Result<Dir, FolderError> {
+        self.make_private_dir(&self.private_handle()?, PARTS, self.parts_path())
+    }
+
+    /// The path of that folder, for messages.
+    pub(super) fn parts_path(&self) -> PathBuf {
+        self.private_dir().join(PARTS)
+    }
+
+    /// The path of a shared file, for messages.
+    pub(super) fn path_of(&self, name: &FileName) -> PathBuf {
+        self.0.path.join(name.as_str())
+    }
+
+    fn private_handle(&self) -> Result<Dir, FolderError> {
+        self.make_private_dir(&self.0.root, PRIVATE, self.private_dir())
+    }
+
+    fn make_private_dir(&self, within: &Dir, name: &str, path: PathBuf) -> Result<Dir, FolderError> {
+        let made = match within.sub(name) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                // Another thread may make it at the same moment: opening it again tells.
+                match within.make_dir(name, true) {
+                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                    _ => within.sub(name),
+                }
+            }
+            result => result,
+        };
+        made.map_err(|error| FolderError::new("make the folder", path, error))
+    }
+}
+
+/// The folder that a name lies in, if it is not the shared one itself, and its last component.
+pub(super) fn split(name: &FileName) -> (Option<&str>, &str) {
+    match name.as_str().rsplit_once('/') {
+        Some((parent, last)) => (Some(parent), last),
+        None => (None, name.as_str()),
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::{Folder, FolderError, PRIVATE};
+
+    fn name(text: &str) -> brigade_core::name::FileName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_folder_swapped_for_a_link_leads_nowhere() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("f"), "secret").unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        fs::create_dir(temp.path().join("d")).unwrap();
+        fs::write(temp.path().join("d/f"), "mine").unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        assert!(folder.open_file(&name("d/f")).is_ok());
+        fs::rename(temp.path().join("d"), temp.path().join("moved")).unwrap();
+        symlink(outside.path(), temp.path().join("d")).unwrap();
+        assert!(matches!(folder.open_file(&name("d/f")), Err(FolderError::Link { .. })));
+        assert!(matches!(folder.stamp(&name("d/f")), Err(FolderError::Link { .. })));
+        assert!(matches!(folder.make_parent(&name("d/new"), true), Err(FolderError::Link { .. })));
+        assert!(matches!(folder.stamp(&name("d")), Err(FolderError::Link { .. })));
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let temp = tempfile::tempdir().unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        #[cfg(target_os = "linux")]
+        rustix::fs::mknodat(rustix::fs::CWD, temp.path().join("pipe"), rustix::fs::FileType::Fifo, mode, 0)
+            .unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let opened = folder.open_file(&name("pipe"));
+        assert!(matches!(opened, Err(FolderError::NotAFile { .. })), "{opened:?}");
+    }
+
+    #[test]
+    fn a_second_session_is_kept_out_until_the_first_ends() {
+        let temp = tempfile::tempdir().unwrap();
+        let first = Folder::open(temp.path()).unwrap();
+        let lock = first.lock().unwrap();
+        let second = Folder::open(temp.path()).unwrap();
+        assert!(matches!(second.lock(), Err(FolderError::InUse { .. })));
+        drop(lock);
+        assert!(second.lock().is_ok());
+    }
+
+    #[test]
+    fn a_folder_is_ours_once_it_was_locked() {
+        use std::os::unix::fs::PermissionsExt;
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("folder");
+        let folder = Folder::create(&path).unwrap();
+        assert!(folder.is_new() && !Folder::is_brigades(&path));
+        let _lock = folder.lock().unwrap();
+        assert!(Folder::is_brigades(&path));
+        assert!(!Folder::create(&path).unwrap().is_new());
+        let mode = fs::metadata(path.join(PRIVATE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_private_folder_that_is_a_link_is_refused() {
+        let outside = tempfile::tempdir().unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        symlink(outside.path(), temp.path().join(PRIVATE)).unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        assert!(matches!(folder.private(), Err(FolderError::Link { .. })));
+        assert!(matches!(folder.lock(), Err(FolderError::Link { .. })));
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_is_not_there_says_so() {
+        let temp = tempfile::tempdir().unwrap();
+        assert!(matches!(Folder::open(&temp.path().join("no")), Err(FolderError::Missing { .. })));
+        let folder = Folder::open(temp.path()).unwrap();
+        assert!(folder.open_file(&name("no/file")).unwrap_err().is_missing());
+        fs::write(temp.path().join("file"), "").unwrap();
+        assert!(folder.stamp(&name("file/below")).unwrap_err().is_missing());
+        assert!(folder.free_bytes().unwrap() > 0);
+    }
+}

@@ -1,0 +1,356 @@
+//! BLAKE3 of what is on disk and of what comes in, by pieces and on all cores.
+//!
+//! One pass over a file gives its id and its piece list. Reads are positioned and buffers modest: a map of the file
+//! would kill the process when someone cuts it short. The hazardous half of BLAKE3's interface panics on what it
+//! does not expect, so that is checked before; `brigade_core::content` folds what comes out here.
+
+use std::{
+    fs::File,
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    thread,
+};
+
+use blake3::{
+    CHUNK_LEN, Hasher,
+    hazmat::{ChainingValue, HasherExt, max_subtree_len},
+};
+use brigade_core::{
+    bitfield::Bitfield,
+    content::{Expected, PieceList, fold},
+    geometry::{Geometry, PieceIndex, TooLarge},
+    id::{Content, ContentId},
+};
+
+use super::system::read_at;
+
+/// Bytes that a thread reads at once: large enough for BLAKE3 to use all lanes, small enough to stay in the cache.
+const BUFFER_BYTES: usize = 256 << 10;
+
+/// What a file was found to contain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hashed {
+    /// Its bytes.
+    pub content: Content,
+    /// Its pieces, where there is more than one.
+    pub list: Option<Arc<PieceList>>,
+}
+
+/// Why a file has no hash.
+#[derive(Debug, thiserror::Error)]
+pub enum HashError {
+    /// It became shorter or longer while it was read.
+    #[error("the file changed while it was hashed")]
+    Changed,
+    /// The caller wanted no more of it.
+    #[error("hashing was called off")]
+    Cancelled,
+    /// It is larger than any content.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// The system could not read it.
+    #[error("could not read the file: {0}")]
+    Read(#[from] io::Error),
+}
+
+/// Whether `bytes` are the piece that is expected.
+pub fn verify(expected: &Expected, bytes: &[u8]) -> bool {
+    match expected {
+        Expected::Whole(id) => blake3::hash(bytes).as_bytes() == &id.0,
+        Expected::Subtree { offset, value } => {
+            let fits = max_subtree_len_at(*offset).is_none_or(|max| bytes.len() as u64 <= max);
+            if bytes.is_empty() || !offset.is_multiple_of(CHUNK_LEN as u64) || !fits {
+                return false;
+            }
+            let mut hasher = Hasher::new();
+            hasher.set_input_offset(*offset).update(bytes);
+            &hasher.finalize_non_root() == value
+        }
+    }
+}
+
+/// How long a subtree at `offset` may be; nothing where the offset is no subtree's.
+fn max_subtree_len_at(offset: u64) -> Option<u64> {
+    if offset.is_multiple_of(CHUNK_LEN as u64) { max_subtree_len(offset) } else { Some(0) }
+}
+
+/// Hashes a file of `size` bytes on at most `threads` threads; `cancelled` is asked before every read.
+pub fn hash_file(
+    file: &File,
+    size: u64,
+    threads: usize,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<Hashed, HashError> {
+    let geometry = Geometry::new(size)?;
+    let hashed = if geometry.count() < 2 {
+        whole(file, size, &mut Vec::new(), cancelled)?
+    } else {
+        pieces(file, &geometry, threads, cancelled)?
+    };
+    // One byte more than there should be: it grew.
+    if read_at(file, &mut [0], size)? != 0 { Err(HashError::Changed) } else { Ok(hashed) }
+}
+
+/// Hashes a file of one piece, or none, into a buffer that is used again for the next one.
+pub(super) fn hash_small(
+    file: &File,
+    size: u64,
+    buffer: &mut Vec<u8>,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<Hashed, HashError> {
+    if Geometry::new(size)?.count() > 1 {
+        return hash_file(file, size, 1, cancelled);
+    }
+    whole(file, size, buffer, cancelled)
+}
+
+/// Which pieces of `which` in a file are truly those of the list; what cannot be read is not.
+///
+/// This is how a part file is believed again after a restart: its record of pieces is only a hint.
+pub fn hash_pieces(
+    file: &File,
+    content: Content,
+    list: &PieceList,
+    which: &Bitfield,
+    threads: usize,
+) -> Bitfield {
+    let Ok(geometry) = Geometry::new(content.size) else { return Bitfield::none(0) };
+    let wanted: Vec<PieceIndex> = which.iter().filter(|piece| geometry.contains(*piece)).collect();
+    let next = AtomicU32::new(0);
+    let work = || {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut right = Vec::new();
+        while let Some(piece) = wanted.get(next.fetch_add(1, Ordering::Relaxed) as usize) {
+            let found = piece_value(file, &geometry, *piece, &mut buffer, &|| false);
+            if found.is_ok_and(|value| list.values().get(piece.0 as usize) == Some(&value)) {
+                right.push(*piece);
+            }
+        }
+        right
+    };
+    let mut verified = Bitfield::none(geometry.count());
+    for piece in on_threads(threads.min(wanted.len()), work).into_iter().flatten() {
+        verified.set(piece);
+    }
+    verified
+}
+
+/// One read for all of it and the byte that should not be there: two system calls fewer for every small file.
+fn whole(
+    file: &File,
+    size: u64,
+    buffer: &mut Vec<u8>,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<Hashed, HashError> {
+    if cancelled() {
+        return Err(HashError::Cancelled);
+    }
+    let expected = usize::try_from(size).map_err(|_| HashError::Changed)?;
+    buffer.resize(expected.max(buffer.len()).max(1) + 1, 0);
+    let read = read_at(file, &mut buffer[..=expected], 0)?;
+    if read != expected {
+        return Err(HashError::Changed);
+    }
+    let id = ContentId(*blake3::hash(&buffer[..expected]).as_bytes());
+    Ok(Hashed { content: Content { id, size }, list: None })
+}
+
+fn pieces(
+    file: &File,
+    geometry: &Geometry,
+    threads: usize,
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<Hashed, HashError> {
+    let next = AtomicU32::new(0);
+    let threads = threads.clamp(1, geometry.count() as usize);
+    let work = || -> Result<Vec<(u32, ChainingValue)>, HashError> {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        let mut values = Vec::new();
+        loop {
+            let piece = PieceIndex(next.fetch_add(1, Ordering::Relaxed));
+            if !geometry.contains(piece) {
+                return Ok(values);
+            }
+            match piece_value(file, geometry, piece, &mut buffer, cancelled) {
+                Ok(value) => values.push((piece.0, value)),
+                Err(error) => {
+                    // The others find no more pieces and stop.
+                    next.store(geometry.count(), Ordering::Relaxed);
+                    return Err(error);
+                }
+            }
+        }
+    };
+    let mut values = vec![ChainingValue::default(); geometry.count() as usize];
+    for found in on_threads(threads, work) {
+        for (piece, value) in found? {
+            values[piece as usize] = value;
+        }
+    }
+    let id = fold(&values).ok_or(HashError::Changed)?;
+    let content = Content { id, size: geometry.size() };
+    let list = PieceList::new(content, values).map_err(|_| HashError::Changed)?;
+    Ok(Hashed { content, list: Some(Arc::new(list)) })
+}
+
+/// The chaining value of one piece, read in portions.
+fn piece_value(
+    file: &File,
+    geometry: &Geometry,
+    piece: PieceIndex,
+    buffer: &mut [u8],
+    cancelled: &(dyn Fn() -> bool + Sync),
+) -> Result<ChainingValue, HashError> {
+    let (mut at, mut left) = (geometry.offset(piece), geometry.length(piece) as usize);
+    if left == 0 {
+        return Err(HashError::Changed);
+    }
+    let mut hasher = Hasher::new();
+    // A piece begins at a multiple of its length, which is a power of two of chunks: a subtree of the whole.
+    hasher.set_input_offset(at);
+    while left > 0 {
+        if cancelled() {
+            return Err(HashError::Cancelled);
+        }
+        let portion = left.min(buffer.len());
+        if read_at(file, &mut buffer[..portion], at)? != portion {
+            return Err(HashError::Changed);
+        }
+        hasher.update(&buffer[..portion]);
+        at += portion as u64;
+        left -= portion;
+    }
+    Ok(hasher.finalize_non_root())
+}
+
+/// What `work` gives on each of `threads` threads, the caller's own among them.
+fn on_threads<T: Send>(threads: usize, work: impl Fn() -> T + Sync) -> Vec<T> {
+    if threads < 2 {
+        return vec![work()];
+    }
+    thread::scope(|scope| {
+        let others: Vec<_> = (1..threads).map(|_| scope.spawn(&work)).collect();
+        let mut results = vec![work()];
+        for other in others {
+            match other.join() {
+                Ok(result) => results.push(result),
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        results
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs::{self, File},
+        io::Write,
+    };
+
+    use blake3::hazmat::HasherExt;
+    use brigade_core::{
+        bitfield::Bitfield,
+        content::Expected,
+        geometry::{Geometry, PieceIndex},
+        id::{Content, ContentId},
+    };
+
+    use super::{HashError, hash_file, hash_pieces, hash_small, verify};
+
+    const PIECE: usize = 256 << 10;
+
+    fn pattern(size: usize) -> Vec<u8> {
+        (0..size).map(|i| u8::try_from((i * 31 + i / 251) % 256).unwrap()).collect()
+    }
+
+    fn file(bytes: &[u8]) -> File {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_file_hashes_to_its_plain_blake3() {
+        let mut buffer = Vec::new();
+        for size in [0, 1, 1024, 1025, PIECE - 1, PIECE, PIECE + 1, 2 * PIECE, 5 * PIECE + 77, 16 * PIECE - 3]
+        {
+            let bytes = pattern(size);
+            let expected = Content { id: ContentId(*blake3::hash(&bytes).as_bytes()), size: size as u64 };
+            for threads in [1, 3] {
+                let hashed = hash_file(&file(&bytes), size as u64, threads, &|| false).unwrap();
+                assert_eq!(hashed.content, expected, "{size}");
+                assert_eq!(hashed.list.is_some(), size > PIECE, "{size}");
+            }
+            assert_eq!(
+                hash_small(&file(&bytes), size as u64, &mut buffer, &|| false).unwrap().content,
+                expected
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_of_another_length_has_changed() {
+        for size in [0, 10, PIECE, 3 * PIECE] {
+            let file = file(&pattern(size));
+            let (longer, shorter) = (size as u64 + 1, (size as u64).saturating_sub(1));
+            assert!(matches!(hash_file(&file, longer, 2, &|| false), Err(HashError::Changed)), "{size}");
+            if size > 0 {
+                assert!(matches!(hash_file(&file, shorter, 2, &|| false), Err(HashError::Changed)), "{size}");
+                assert!(matches!(
+                    hash_small(&file, shorter, &mut Vec::new(), &|| false),
+                    Err(HashError::Changed)
+                ));
+            }
+        }
+    }
+
+    #[test]
+    fn hashing_can_be_called_off() {
+        let file = file(&pattern(3 * PIECE));
+        assert!(matches!(hash_file(&file, 3 * PIECE as u64, 2, &|| true), Err(HashError::Cancelled)));
+    }
+
+    #[test]
+    fn only_pieces_that_are_right_are_believed() {
+        let bytes = pattern(4 * PIECE + 5);
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("f");
+        fs::write(&path, &bytes).unwrap();
+        let hashed = hash_file(&File::open(&path).unwrap(), bytes.len() as u64, 2, &|| false).unwrap();
+        let list = hashed.list.unwrap();
+        let mut spoiled = bytes.clone();
+        spoiled[PIECE + 3] ^= 1;
+        spoiled.truncate(4 * PIECE + 4); // the last piece is cut short
+        fs::write(&path, &spoiled).unwrap();
+        let mut claimed = Bitfield::all(5);
+        claimed.clear(PieceIndex(2));
+        let right = hash_pieces(&File::open(&path).unwrap(), hashed.content, &list, &claimed, 2);
+        assert_eq!(right.iter().collect::<Vec<_>>(), [PieceIndex(0), PieceIndex(3)]);
+    }
+
+    #[test]
+    fn a_piece_is_verified_and_nothing_panics() {
+        let bytes = pattern(2 * PIECE);
+        let geometry = Geometry::new(bytes.len() as u64).unwrap();
+        let hashed = hash_file(&file(&bytes), bytes.len() as u64, 1, &|| false).unwrap();
+        let list = hashed.list.unwrap();
+        let second = list.expected(&geometry, PieceIndex(1)).unwrap();
+        assert!(verify(&second, &bytes[PIECE..]));
+        assert!(!verify(&second, &bytes[..PIECE]));
+        assert!(!verify(&second, &[]));
+        let Expected::Subtree { value, .. } = second else { panic!() };
+        assert!(!verify(&Expected::Subtree { offset: 1, value }, &bytes[PIECE..]));
+        // Longer than any subtree there can be.
+        assert!(!verify(&Expected::Subtree { offset: 1024, value }, &bytes));
+        assert!(verify(&Expected::Whole(hashed.content.id), &bytes));
+        assert!(verify(&Expected::Whole(ContentId::EMPTY), &[]));
+        // A subtree is not a root: the plain hash of a piece is not its chaining value.
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&bytes[..PIECE]);
+        assert!(verify(&Expected::Subtree { offset: 0, value: hasher.finalize_non_root() }, &bytes[..PIECE]));
+    }
+}

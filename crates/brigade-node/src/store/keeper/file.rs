@@ -1,0 +1,318 @@
+//! What the keeper does about one name.
+//!
+//! Whatever is heard of it, the answer is to look at what stands there now and to compare it with what is shared:
+//! news may be late, doubled or out of order, the file system is not.
+
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, SystemTime},
+};
+
+use brigade_core::{limits, name::FileName, time::Timestamp};
+
+use super::{
+    Landed,
+    hashing::{Failure, Job, Outcome, Report},
+    owner::Owner,
+    problems::Finder,
+    settle::Sign,
+};
+use crate::{
+    clock,
+    clock::now,
+    store::{
+        folder::{Kind, NotShared, Stamp},
+        hash::HashError,
+        index::Write,
+        share::{Shared, at_or_below},
+        system::{self, Status},
+    },
+};
+
+/// Asking who writes takes at most one part in so many of the time.
+const WRITERS_SHARE: u32 = 10;
+
+/// Files that are remembered after they left their name, in case they come back under another; and for how long.
+const DEPARTED: usize = 1 << 16;
+const DEPARTED_FOR: Duration = Duration::from_secs(10);
+
+impl Owner {
+    /// Looks at what stands under a name now. Folders that were looked at for the same news are in `scanned`.
+    pub(super) fn inspect(&mut self, name: &FileName, sign: Sign, scanned: &mut BTreeSet<FileName>) {
+        match self.folder.look(name) {
+            Ok(Status { kind: Kind::File, stamp, linked }) => {
+                let others = if linked { self.other_names(name, stamp) } else { Vec::new() };
+                self.file(name, stamp, sign);
+                // The news was of one name only.
+                for other in others {
+                    if let Ok(stamp) = self.folder.stamp(&other) {
+                        self.file(&other, stamp, sign);
+                    }
+                }
+            }
+            Ok(Status { kind: Kind::Folder, .. }) => {
+                let seen = scanned.iter().any(|folder| name == folder || name.is_below(folder));
+                if !seen {
+                    self.scan(Some(name));
+                    scanned.insert(name.clone());
+                }
+            }
+            Ok(Status { kind, .. }) => {
+                self.gone(name);
+                self.problems.add(Finder::Walk, name, NotShared::Kind(kind).to_string());
+            }
+            Err(error) if error.is_missing() => self.gone(name),
+            Err(error) => {
+                self.gone(name);
+                self.problems.add(Finder::Walk, name, error.to_string());
+            }
+        }
+    }
+
+    /// What else is shared that is this very file, where it is not as it was.
+    fn other_names(&self, name: &FileName, stamp: Stamp) -> Vec<FileName> {
+        let shared = self.share.by_name(name).filter(|shared| shared.stamp != stamp);
+        shared.map(|shared| self.share.other_names(&shared)).unwrap_or_default()
+    }
+
+    fn look_again(&mut self, name: &FileName) {
+        self.inspect(name, Sign::Written, &mut BTreeSet::new());
+    }
+
+    /// A regular file was found under a name, after something happened to it.
+    fn file(&mut self, name: &FileName, stamp: Stamp, sign: Sign) {
+        if self.is_settled(name, stamp) {
+            self.settle.forget(name);
+        } else if !self.is_moved(name, stamp) {
+            self.settle.changed(name, stamp, sign, now());
+            self.dealt_with(name);
+        }
+    }
+
+    /// A walk found a file that is not shared as it is.
+    pub(super) fn file_found(&mut self, name: &FileName, stamp: Stamp) {
+        if self.is_settled(name, stamp) || self.is_moved(name, stamp) {
+            return;
+        }
+        if self.share.totals().0 + self.settle.len() + self.work.len() >= limits::ANNOUNCED_NAMES {
+            let why = format!("no more than {} files can be shared", limits::ANNOUNCED_NAMES);
+            self.problems.add(Finder::File, name, why);
+            return;
+        }
+        if let Some(initial) = &mut self.initial {
+            initial.insert(name.clone(), ());
+        }
+        self.settle.found(name, stamp, stamp.quiet_for(SystemTime::now()), now());
+    }
+
+    /// Whether nothing more need be done about a file that is so: it is shared, refused, or being hashed. What was
+    /// shared under its name and is not any more is withdrawn at once.
+    fn is_settled(&mut self, name: &FileName, stamp: Stamp) -> bool {
+        if self.refused.get(name) == Some(&stamp) || self.work.get(name).is_some_and(|job| job.stamp == stamp)
+        {
+            return true;
+        }
+        self.call_off(name);
+        self.refused.remove(name);
+        match self.share.by_name(name) {
+            None => false,
+            Some(shared) if shared.stamp == stamp => true,
+            Some(shared) if shared.stamp.same_bytes(&stamp) => {
+                self.check_again(&shared, stamp);
+                true
+            }
+            Some(_) => {
+                self.withdraw(name);
+                false
+            }
+        }
+    }
+
+    /// The bytes should be the same, but something about the file changed: it is hashed again, and served meanwhile.
+    fn check_again(&mut self, shared: &Arc<Shared>, stamp: Stamp) {
+        if shared.stamp.executable != stamp.executable {
+            let stamp = Stamp { ctime_ns: shared.stamp.ctime_ns, ..stamp }; // of the hash: the check is still to be done
+            let (name, content, list) = (shared.name.clone(), shared.content, shared.list.clone());
+            self.announce(Shared { name, content, list, stamp });
+        }
+        self.hash(&shared.name, stamp);
+    }
+
+    /// Whether the file just left another name, or did so while no keeper was there: its hash is known.
+    fn is_moved(&mut self, name: &FileName, stamp: Stamp) -> bool {
+        let before = self.departed.get(&(stamp.device, stamp.inode));
+        let Some(before) = before.filter(|before| before.stamp.same_bytes(&stamp)) else { return false };
+        let (content, list) = (before.content, before.list.clone());
+        let ctime_ns = before.stamp.ctime_ns; // of the hash
+        self.announce(Shared { name: name.clone(), content, list, stamp: Stamp { ctime_ns, ..stamp } });
+        if ctime_ns != stamp.ctime_ns {
+            self.hash(name, stamp);
+        }
+        true
+    }
+
+    /// Serves a file from now on, and says so unless nothing changed that others know of.
+    fn announce(&mut self, file: Shared) {
+        let file = Arc::new(file);
+        let before = self.share.insert(file.clone());
+        let news = before.is_none_or(|before| {
+            before.content != file.content
+                || before.stamp.mtime_s() != file.stamp.mtime_s()
+                || before.stamp.executable != file.stamp.executable
+        });
+        self.settle.forget(&file.name);
+        self.problems.solved(&file.name);
+        self.dealt_with(&file.name);
+        self.index_write(Write::Put(file.clone()));
+        if news {
+            self.outbox.shared(file);
+        }
+    }
+
+    /// Serves a file no more.
+    pub(super) fn withdraw(&mut self, name: &FileName) {
+        if let Some(shared) = self.share.remove(name) {
+            self.outbox.gone(name.clone());
+            self.index_write(Write::Delete(name.clone()));
+            self.depart(shared);
+        }
+    }
+
+    /// Remembers a file that may come back under another name.
+    pub(super) fn depart(&mut self, shared: Arc<Shared>) {
+        if self.departed.len() < DEPARTED {
+            self.departed.insert((shared.stamp.device, shared.stamp.inode), shared);
+        }
+        self.departed_until = now().after(DEPARTED_FOR);
+    }
+
+    /// Nothing that could be shared is there any more, under this name or below it.
+    pub(super) fn gone(&mut self, path: &FileName) {
+        for name in self.share.names_at_or_below(path) {
+            self.withdraw(&name);
+        }
+        for name in at_or_below(&self.work, path) {
+            self.call_off(&name);
+        }
+        for name in at_or_below(&self.refused, path) {
+            self.refused.remove(&name);
+        }
+        self.settle.forget_at_or_below(path);
+        self.problems.gone(path);
+        self.watch.gone(path);
+        if let Some(initial) = &mut self.initial {
+            for name in at_or_below(initial, path) {
+                initial.remove(&name);
+            }
+        }
+    }
+
+    /// A file from the start had its chance.
+    pub(super) fn dealt_with(&mut self, name: &FileName) {
+        if let Some(initial) = &mut self.initial {
+            initial.remove(name);
+        }
+    }
+
+    /// Has those hashed that have rested long enough, unless somebody still has them open for writing.
+    pub(super) fn hash_those_at_rest(&mut self, now: Timestamp) {
+        let mut at_rest = Vec::new();
+        for (name, stamp) in self.settle.take_due(now) {
+            match self.folder.look(&name) {
+                Ok(Status { kind: Kind::File, stamp: found, .. }) if found == stamp => {
+                    at_rest.push((name, stamp))
+                }
+                _ => self.look_again(&name),
+            }
+        }
+        if at_rest.is_empty() {
+            return;
+        }
+        let files = at_rest.iter().map(|(_, stamp)| (stamp.device, stamp.inode)).collect();
+        let asked = clock::now();
+        let written = system::open_for_writing(&files);
+        let answered = clock::now();
+        self.writers_after = answered.after(answered.since(asked) * WRITERS_SHARE);
+        for (name, stamp) in at_rest {
+            if written.contains(&(stamp.device, stamp.inode)) {
+                self.settle.busy(&name, stamp, now);
+                self.dealt_with(&name);
+            } else {
+                self.hash(&name, stamp);
+            }
+        }
+    }
+
+    fn hash(&mut self, name: &FileName, stamp: Stamp) {
+        self.call_off(name);
+        self.jobs += 1;
+        let called_off = AtomicBool::new(false);
+        let job = Arc::new(Job { name: name.clone(), stamp, number: self.jobs, called_off });
+        self.work.insert(name.clone(), job.clone());
+        self.hashing.add(job);
+    }
+
+    fn call_off(&mut self, name: &FileName) {
+        if let Some(job) = self.work.remove(name) {
+            job.called_off.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn report(&mut self, report: Report) {
+        match report {
+            Report::Idle { small } => self.hashing.idle(small),
+            Report::Outcomes(outcomes) => outcomes.into_iter().for_each(|outcome| self.hashed(outcome)),
+        }
+    }
+
+    fn hashed(&mut self, outcome: Outcome) {
+        let Outcome { name, number, result } = outcome;
+        if self.work.get(&name).is_none_or(|job| job.number != number) {
+            return; // called off
+        }
+        let Some(job) = self.work.remove(&name) else { return };
+        self.dealt_with(&name);
+        let unchanged = self.folder.stamp(&name).is_ok_and(|stamp| stamp == job.stamp);
+        match result {
+            Ok((hashed, stamp)) if unchanged => {
+                self.announce(Shared { name, content: hashed.content, list: hashed.list, stamp });
+            }
+            // It reads otherwise than it looks: perhaps the next time it does not.
+            Err(Failure::Hash(error @ HashError::Changed)) if unchanged => {
+                self.withdraw(&name);
+                self.problems.add(Finder::File, &name, error.to_string());
+                self.settle.busy(&name, job.stamp, now());
+            }
+            Err(error) if unchanged && !matches!(error, Failure::Hash(HashError::Cancelled)) => {
+                self.withdraw(&name);
+                self.problems.add(Finder::File, &name, error.to_string());
+                self.refused.insert(name, job.stamp);
+            }
+            // It is not what was hashed, or is not there: what is, begins anew.
+            _ => self.look_again(&name),
+        }
+    }
+
+    pub(super) fn landed(&mut self, files: Vec<Landed>) {
+        for Landed { name, content, list, stamp } in files {
+            if name.is_hidden() && !self.hidden {
+                continue;
+            }
+            match self.folder.stamp(&name) {
+                Ok(found) if found.same_bytes(&stamp) => {
+                    self.call_off(&name);
+                    self.refused.remove(&name);
+                    self.announce(Shared { name: name.clone(), content, list, stamp });
+                    if found != stamp {
+                        self.hash(&name, found);
+                    }
+                }
+                _ => self.look_again(&name),
+            }
+        }
+    }
+}

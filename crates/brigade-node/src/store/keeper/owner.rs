@@ -1,0 +1,313 @@
+//! The keeper's state and its loop: one wait for all that can happen, then what is due.
+//!
+//! What is done about one name stands in `file`, the look at everything in `scan`.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use brigade_core::{name::FileName, time::Timestamp};
+use tokio::sync::{mpsc, watch as tokio_watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Change, KeeperOptions, Landing, ProblemList,
+    hashing::{Hashing, Job},
+    outbox::Outbox,
+    problems::{Finder, Problems},
+    settle::{Quiet, Settle, Sign},
+    watch::{EVENTS, Event, Gauge, Watch},
+};
+use crate::{
+    clock::{self, now},
+    store::{
+        folder::{Folder, Stamp},
+        index::{Index, Write},
+        share::{Share, Shared},
+        system::TELLS_WRITERS,
+    },
+};
+
+/// Where it is known who writes, a second without news is enough; elsewhere caution must do.
+const QUIET: Quiet = Quiet {
+    closed: Duration::from_millis(200),
+    open: if TELLS_WRITERS { Duration::from_secs(1) } else { Duration::from_millis(1500) },
+    busy: Duration::from_secs(1),
+};
+
+/// News is gathered for so long, so that a thousand writes to one file are one look at it.
+const GATHER: Duration = Duration::from_millis(25);
+
+/// How long a look at everything waits that is only about a name that cannot be shared.
+const ODD_DELAY: Duration = Duration::from_secs(1);
+
+/// Writes to the index that are gathered, and for how long.
+const INDEX_WRITES: usize = 2048;
+const INDEX_DELAY: Duration = Duration::from_millis(500);
+
+/// Reports of the hash lanes that wait for the keeper.
+const REPORTS: usize = 64;
+
+/// How the keeper hears and is heard.
+pub(super) struct Ways {
+    pub(super) landed: mpsc::Receiver<Landing>,
+    pub(super) changes: mpsc::Sender<Change>,
+    pub(super) stop: CancellationToken,
+}
+
+/// Everything that the keeper knows.
+pub(super) struct Owner {
+    pub(super) folder: Folder,
+    pub(super) share: Share,
+    pub(super) hidden: bool,
+    pub(super) settle: Settle,
+    pub(super) watch: Watch,
+    pub(super) problems: Problems,
+    pub(super) outbox: Outbox,
+    pub(super) gauge: Arc<Gauge>,
+    /// When everything is looked at next.
+    pub(super) next_scan: Timestamp,
+    /// Set where there is no news, or not of all folders.
+    pub(super) polling: bool,
+    /// How long the last look at everything took.
+    pub(super) scan_cost: Duration,
+    /// Files that the system did not let us read, as they were then: they are not tried again until they change.
+    pub(super) refused: BTreeMap<FileName, Stamp>,
+    /// Files from the start that are not yet dealt with; none once all are.
+    pub(super) initial: Option<BTreeMap<FileName, ()>>,
+    pub(super) hashing: Hashing,
+    /// Files that wait for their hash, or are being hashed.
+    pub(super) work: BTreeMap<FileName, Arc<Job>>,
+    /// How many jobs there ever were.
+    pub(super) jobs: u64,
+    /// When it may be asked again who writes.
+    pub(super) writers_after: Timestamp,
+    /// Files that left their names, by (device, inode), and until when they are remembered.
+    pub(super) departed: HashMap<(u64, u64), Arc<Shared>>,
+    pub(super) departed_until: Timestamp,
+    index: Option<Index>,
+    index_writes: Vec<Write>,
+    index_due: Option<Timestamp>,
+}
+
+/// Runs a keeper until it is stopped.
+pub(super) async fn keep(
+    folder: Folder,
+    share: Share,
+    options: KeeperOptions,
+    problems: tokio_watch::Sender<Arc<ProblemList>>,
+    mut ways: Ways,
+) {
+    let (reports, mut reported) = mpsc::channel(REPORTS);
+    let (events, mut news) = mpsc::channel(EVENTS);
+    let hashing = match Hashing::start(&folder, options.threads, &ways.stop, &reports) {
+        Ok(hashing) => hashing,
+        Err(error) => {
+            tracing::error!(%error, "the threads that hash could not be started");
+            return;
+        }
+    };
+    drop(reports);
+    let mut owner = Owner::new(folder, share, options.hidden, problems, hashing);
+    let known = owner.open_index();
+    let _keep_open = owner.start_watch(options.watch, events);
+    owner.first_scan(known);
+    let mut batch = Vec::new();
+    let mut gather_until = now();
+    loop {
+        owner.step(now());
+        let room = !owner.outbox.is_full();
+        let wake = owner.deadline();
+        tokio::select! {
+            biased;
+            () = ways.stop.cancelled() => break,
+            Some((files, done)) = ways.landed.recv() => {
+                owner.landed(files);
+                let _ = done.send(());
+            }
+            permit = ways.changes.reserve(), if !owner.outbox.is_empty() => match (permit, owner.outbox.pop()) {
+                (Ok(permit), Some(change)) => permit.send(change),
+                _ => break,
+            },
+            () = ways.changes.closed() => break,
+            Some(report) = reported.recv(), if room => owner.report(report),
+            count = async { clock::reach(Some(gather_until)).await; news.recv_many(&mut batch, EVENTS).await },
+                if room =>
+            {
+                if count > 0 {
+                    owner.gauge.taken.fetch_add(1, Ordering::AcqRel);
+                    owner.events(&mut batch);
+                    gather_until = now().after(GATHER);
+                }
+            }
+            () = clock::reach(Some(wake)), if room => {}
+        }
+    }
+    // Threads that report must not wait for a keeper that hears no more.
+    drop(reported);
+    owner.end(&ways.stop);
+}
+
+impl Owner {
+    fn new(
+        folder: Folder,
+        share: Share,
+        hidden: bool,
+        problems: tokio_watch::Sender<Arc<ProblemList>>,
+        hashing: Hashing,
+    ) -> Self {
+        Self {
+            watch: Watch::none(&folder),
+            folder,
+            share,
+            hidden,
+            settle: Settle::new(QUIET),
+            problems: Problems::new(problems),
+            outbox: Outbox::default(),
+            gauge: Arc::default(),
+            next_scan: now(),
+            polling: false,
+            scan_cost: Duration::ZERO,
+            refused: BTreeMap::new(),
+            initial: Some(BTreeMap::new()),
+            hashing,
+            work: BTreeMap::new(),
+            jobs: 0,
+            writers_after: now(),
+            departed: HashMap::new(),
+            departed_until: now(),
+            index: None,
+            index_writes: Vec::new(),
+            index_due: None,
+        }
+    }
+
+    fn open_index(&mut self) -> HashMap<FileName, Arc<Shared>> {
+        let opened =
+            self.folder.private().map_err(|error| error.to_string()).and_then(|private| {
+                Index::open(&private.join("index.db")).map_err(|error| error.to_string())
+            });
+        match opened {
+            Ok((index, known)) => {
+                self.index = Some(index);
+                known
+            }
+            Err(why) => {
+                self.problems.add(Finder::Keeper, "the index of the folder", why);
+                HashMap::new()
+            }
+        }
+    }
+
+    /// Whoever gets the sender back holds it, so that the channel stays open without a watch too.
+    fn start_watch(&mut self, wanted: bool, events: mpsc::Sender<Event>) -> Option<mpsc::Sender<Event>> {
+        if !wanted {
+            self.polling = true;
+            return Some(events);
+        }
+        match Watch::start(&self.folder, self.hidden, events.clone(), self.gauge.clone()) {
+            Ok(watch) => self.watch = watch,
+            Err(why) => self.broken(why),
+        }
+        Some(events)
+    }
+
+    /// News cannot be had: said once, and from now on everything is looked at time and again.
+    pub(super) fn broken(&mut self, why: String) {
+        if !self.polling {
+            self.polling = true;
+            self.next_scan = now();
+            let why = format!("changes are found by looking at everything every few seconds: {why}");
+            self.problems.add(Finder::Keeper, "the watch over the folder", why);
+        }
+    }
+
+    /// What is due.
+    fn step(&mut self, now: Timestamp) {
+        if !self.outbox.is_full() {
+            if self.gauge.lost.swap(false, Ordering::AcqRel) {
+                self.scan_soon(now);
+            }
+            if now >= self.next_scan {
+                self.scan(None);
+            }
+            if self.settle.next().is_some_and(|due| due.max(self.writers_after) <= now) {
+                self.hash_those_at_rest(now);
+            }
+        }
+        self.hashing.dispatch();
+        if self.index_due.is_some_and(|due| due <= now) || self.index_writes.len() >= INDEX_WRITES {
+            self.write_index();
+        }
+        if !self.departed.is_empty() && self.departed_until <= now {
+            self.departed = HashMap::new();
+        }
+        if self.initial.as_ref().is_some_and(BTreeMap::is_empty) {
+            self.initial = None;
+            self.outbox.push(Change::Scanned);
+        }
+        for news in self.problems.publish() {
+            self.outbox.push(news);
+        }
+    }
+
+    fn deadline(&self) -> Timestamp {
+        let at_rest = self.settle.next().map(|due| due.max(self.writers_after));
+        [at_rest, self.index_due].into_iter().flatten().fold(self.next_scan, Timestamp::min)
+    }
+
+    /// Looks at what news there is, each name once.
+    fn events(&mut self, batch: &mut Vec<Event>) {
+        let mut signs: Vec<(FileName, Sign)> = Vec::new();
+        let mut places: HashMap<FileName, usize> = HashMap::new();
+        for event in batch.drain(..) {
+            match event {
+                Event::To(name, sign) => match places.get(&name) {
+                    // What was seen last counts, but a touch says nothing about writing.
+                    Some(place) if sign != Sign::Touched => signs[*place].1 = sign,
+                    Some(_) => {}
+                    None => {
+                        places.insert(name.clone(), signs.len());
+                        signs.push((name, sign));
+                    }
+                },
+                Event::Odd => self.scan_soon(now().after(ODD_DELAY)),
+                Event::Lost => self.scan_soon(now()),
+                Event::Broken(why) => self.broken(why),
+            }
+        }
+        let mut scanned = BTreeSet::new();
+        for (name, sign) in signs {
+            self.inspect(&name, sign, &mut scanned);
+        }
+    }
+
+    pub(super) fn index_write(&mut self, write: Write) {
+        if self.index.is_some() {
+            self.index_writes.push(write);
+            self.index_due.get_or_insert_with(|| now().after(INDEX_DELAY));
+        }
+        if self.index_writes.len() >= INDEX_WRITES {
+            self.write_index();
+        }
+    }
+
+    fn write_index(&mut self) {
+        self.index_due = None;
+        let writes = std::mem::take(&mut self.index_writes);
+        let Some(index) = self.index.as_mut().filter(|_| !writes.is_empty()) else { return };
+        match index.write(&writes) {
+            Ok(()) => self.problems.solved("the index of the folder"),
+            // What is not in the index is hashed again at the next start: no more is lost.
+            Err(error) => self.problems.add(Finder::Keeper, "the index of the folder", error.to_string()),
+        }
+    }
+
+    fn end(mut self, stop: &CancellationToken) {
+        stop.cancel(); // of the hash lanes, too, where it is the changes that nobody receives any more
+        self.write_index();
+        self.hashing.end();
+    }
+}

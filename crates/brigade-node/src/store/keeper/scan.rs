@@ -1,0 +1,194 @@
+//! The look at everything, or at everything below one folder: what the news may have missed is found here.
+//!
+//! The walk comes in the order of the names and so does the table of what is shared; the two are merged, and no list
+//! of everything is made.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    ops::ControlFlow,
+    sync::Arc,
+    time::Duration,
+};
+
+use brigade_core::{name::FileName, time::Timestamp};
+
+use super::owner::Owner;
+use crate::{
+    clock::now,
+    store::{
+        folder::{Found, Stamp},
+        index::Write,
+        share::{Share, Shared, at_or_below, bounds_below},
+    },
+};
+
+/// Even where all news is heard, everything is looked at so often.
+const SAFETY: Duration = Duration::from_secs(60);
+
+/// Without news, so often; but a scan never takes more than one part in `SCAN_SHARE` of the time.
+const POLL: Duration = Duration::from_secs(1);
+const SCAN_SHARE: u32 = 4;
+
+/// Problems of one walk that are told apart; the rest is counted.
+const PROBLEMS: usize = 1000;
+
+/// What a walk found out.
+#[derive(Default)]
+struct Findings {
+    /// Files that are not shared, or not as they are now.
+    fresh: Vec<(FileName, Stamp)>,
+    /// Shared files that the walk did not come upon.
+    gone: Vec<FileName>,
+    problems: BTreeMap<String, String>,
+    more_problems: usize,
+    /// Why a folder could not be watched.
+    unwatched: Option<String>,
+}
+
+impl Owner {
+    /// The first look: what is known from before and did not change is announced without being hashed.
+    pub(super) fn first_scan(&mut self, mut known: HashMap<FileName, Arc<Shared>>) {
+        let findings = self.walk(None);
+        let mut fresh = Vec::new();
+        for (name, stamp) in findings.fresh {
+            match known.remove(&name) {
+                Some(shared) if shared.stamp.same_bytes(&stamp) => {
+                    self.take_up(shared);
+                    if self.share.by_name(&name).is_none_or(|shared| shared.stamp != stamp) {
+                        fresh.push((name, stamp));
+                    }
+                }
+                _ => fresh.push((name, stamp)),
+            }
+        }
+        // What is left went away, or lies under another name now.
+        for (name, shared) in known {
+            self.index_write(Write::Delete(name));
+            self.depart(shared);
+        }
+        self.apply(None, Findings { fresh, ..findings });
+        let (files, took) = (self.share.totals().0, self.scan_cost);
+        tracing::info!(files, ?took, "the folder was scanned; what is new is being hashed");
+    }
+
+    /// Looks at everything below `below`, at everything there is for `None`.
+    pub(super) fn scan(&mut self, below: Option<&FileName>) {
+        let findings = self.walk(below);
+        self.apply(below, findings);
+    }
+
+    /// Looks at everything as soon as that is due.
+    pub(super) fn scan_soon(&mut self, now: Timestamp) {
+        self.next_scan = self.next_scan.min(now.after(self.scan_cost * SCAN_SHARE));
+    }
+
+    fn walk(&mut self, below: Option<&FileName>) -> Findings {
+        let began = now();
+        let mut findings = Findings::default();
+        let (mut last, end) = below.map_or((String::new(), None), |folder| {
+            let (from, to) = bounds_below(folder);
+            (from, Some(to))
+        });
+        if let Some(folder) = below {
+            findings.unwatched = self.watch.folder(folder).err();
+        }
+        if below.is_none() {
+            self.watch.begin_walk();
+        }
+        let (watch, share, polling) = (&mut self.watch, &self.share, self.polling);
+        let mut visit = |found| {
+            match found {
+                Found::Folder(name) => {
+                    if !polling && let Err(why) = watch.folder(&name) {
+                        findings.unwatched = Some(why);
+                    }
+                }
+                Found::File(name, stamp) => {
+                    findings.file(share, &last, &name, stamp);
+                    last.clear();
+                    last.push_str(&name);
+                }
+                Found::NotShared(path, why) => findings.problem(path, why.to_string()),
+            }
+            ControlFlow::Continue(())
+        };
+        let walked = self.folder.walk(below, self.hidden, &mut visit);
+        match walked {
+            Ok(()) => findings.gone.extend(self.share.names_between(&last, end.as_deref())),
+            Err(error) => {
+                // What cannot be listed for a moment is still there; what is gone is gone.
+                if error.is_missing() {
+                    findings.gone.extend(self.share.names_between(&last, end.as_deref()));
+                }
+                findings
+                    .problem(below.map_or_else(|| ".".to_owned(), ToString::to_string), error.to_string());
+            }
+        }
+        if below.is_none() {
+            self.watch.end_walk();
+            self.scan_cost = now().since(began);
+            let pause = if self.polling { POLL.max(self.scan_cost * SCAN_SHARE) } else { SAFETY };
+            self.next_scan = now().after(pause);
+        }
+        findings
+    }
+
+    fn apply(&mut self, below: Option<&FileName>, findings: Findings) {
+        for name in &findings.gone {
+            self.withdraw(name);
+        }
+        let path = below.map_or("", FileName::as_str);
+        self.problems.walked(path, &findings.problems);
+        for (name, stamp) in &findings.fresh {
+            self.file_found(name, *stamp);
+        }
+        self.forget_problem_files(below);
+        if below.is_none() {
+            self.problems.counted(findings.problems.len() + findings.more_problems + self.refused.len());
+        }
+        if let Some(why) = findings.unwatched {
+            self.broken(why);
+        }
+    }
+
+    /// A file that is served from before.
+    fn take_up(&mut self, shared: Arc<Shared>) {
+        self.share.insert(shared.clone());
+        self.outbox.shared(shared);
+    }
+
+    /// Files that were a problem in themselves and are not there any more are none.
+    fn forget_problem_files(&mut self, below: Option<&FileName>) {
+        let refused = match below {
+            Some(folder) => at_or_below(&self.refused, folder),
+            None => self.refused.keys().cloned().collect(),
+        };
+        let listed = self.problems.of_files(below.map_or("", FileName::as_str));
+        let names: BTreeSet<FileName> =
+            refused.into_iter().chain(listed.iter().filter_map(|name| name.parse().ok())).collect();
+        for name in names {
+            if self.folder.stamp(&name).is_err_and(|error| error.is_missing()) {
+                self.refused.remove(&name);
+                self.problems.solved(&name);
+            }
+        }
+    }
+}
+
+impl Findings {
+    fn file(&mut self, share: &Share, last: &str, name: &FileName, stamp: Stamp) {
+        let (between, shared) = share.up_to(last, name);
+        self.gone.extend(between);
+        if shared.is_none_or(|shared| shared.stamp != stamp) {
+            self.fresh.push((name.clone(), stamp));
+        }
+    }
+
+    fn problem(&mut self, path: String, why: String) {
+        if self.problems.len() < PROBLEMS {
+            self.problems.insert(path, why);
+        } else {
+            self.more_problems += 1;
+        }
+    }
+}

@@ -1,0 +1,556 @@
+//! One content that is being received: its bytes, a record of the pieces that are there, and its piece list.
+//!
+//! All three lie in `.brigade/parts/`. The record is a hint, written without waiting for the disk: after a restart the
+//! pieces that it claims are hashed again before anything is believed. The list is checked by folding it. A file
+//! gets its name only when all of it is there and durable, and never replaces another.
+//!
+//! Two threads that write to one file contend for its inode's lock, so pieces go through a queue that whichever thread
+//! comes first empties for all.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{self, Read, Write as _},
+    mem,
+    path::PathBuf,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use brigade_core::{
+    bitfield::Bitfield,
+    content::PieceList,
+    geometry::{Geometry, PieceIndex, TooLarge},
+    id::Content,
+    name::FileName,
+};
+
+use super::{
+    folder::{Folder, FolderError, Stamp, split, stamp_of},
+    index,
+    parts::{DATA, LIST, RECORD, file_name},
+    stamp::system_time,
+    system::{self, Dir},
+};
+
+/// A file being received; cheap to clone, all clones are one file.
+#[derive(Debug, Clone)]
+pub struct PartFile(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    geometry: Geometry,
+    content: Content,
+    file: File,
+    record: File,
+    parts: Dir,
+    path: PathBuf,
+    queue: Mutex<Queue>,
+    written: Condvar,
+}
+
+/// What is there from before.
+#[derive(Debug)]
+pub struct Resumed {
+    /// The piece list, known to fold to the content's id.
+    pub list: Option<Arc<PieceList>>,
+    /// The pieces that the record claims: to be hashed (`hash::hash_pieces`) before they are believed.
+    pub claimed: Bitfield,
+}
+
+/// Why something with a file being received could not be done.
+#[derive(Debug, thiserror::Error)]
+pub enum PartError {
+    /// The disk, or the user's share of it, is full. Nothing that was stored before is lost.
+    #[error("no room is left for {path}")]
+    NoRoom {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Something stands under the name already; it stays as it is.
+    #[error("{path} is there already")]
+    Occupied {
+        /// The name that is taken.
+        path: PathBuf,
+    },
+    /// The bytes on disk are not as many as the content has.
+    #[error("{path} has {found} bytes, its content {expected}")]
+    WrongSize {
+        /// The file.
+        path: PathBuf,
+        /// Its length in bytes.
+        found: u64,
+        /// The content's.
+        expected: u64,
+    },
+    /// The piece, or the range, is not one of this content, or the file is finished already.
+    #[error("a piece or range was given that {path} does not take")]
+    OutOfRange {
+        /// The file.
+        path: PathBuf,
+    },
+    /// There is no such content.
+    #[error(transparent)]
+    TooLarge(#[from] TooLarge),
+    /// Anything else that the system refused.
+    #[error(transparent)]
+    Folder(FolderError),
+}
+
+impl From<FolderError> for PartError {
+    fn from(error: FolderError) -> Self {
+        match error {
+            FolderError::NoRoom { path, .. } => Self::NoRoom { path },
+            FolderError::Occupied { path } => Self::Occupied { path },
+            other => Self::Folder(other),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<Job>,
+    /// What the record says.
+    claimed: Vec<u8>,
+    /// Somebody empties the queue.
+    drained: bool,
+    /// A piece is being written at this moment.
+    writing: bool,
+    /// The file has its name: nothing may be written any more.
+    finished: bool,
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("jobs", &self.jobs.len()).finish_non_exhaustive()
+    }
+}
+
+struct Job {
+    piece: PieceIndex,
+    bytes: Box<dyn AsRef<[u8]> + Send>,
+    done: Box<dyn FnOnce(Result<(), PartError>) + Send>,
+}
+
+impl PartFile {
+    /// Opens what is there of `content`, or begins it; the room is not reserved.
+    pub fn open(folder: &Folder, content: Content) -> Result<(Self, Resumed), PartError> {
+        let geometry = Geometry::new(content.size)?;
+        let parts = folder.parts()?;
+        let path = folder.parts_path().join(file_name(content, DATA));
+        let failed = |error| FolderError::new("open", path.clone(), error);
+        let open = |ending| parts.open_or_create(&file_name(content, ending)).map_err(failed);
+        let (file, record) = (open(DATA)?, open(RECORD)?);
+        let length = file.metadata().map_err(failed)?.len();
+        let record_bytes = geometry.count().div_ceil(8) as usize;
+        let mut claimed = Vec::new();
+        if length == content.size {
+            (&record).take(record_bytes as u64 + 1).read_to_end(&mut claimed).map_err(failed)?;
+        } else {
+            // A record without its file, or a file that someone else cut: nothing in it can be placed.
+            file.set_len(content.size).map_err(failed)?;
+        }
+        let mut bits = Bitfield::none(geometry.count());
+        if claimed.len() != record_bytes || bits.add_page(0, &claimed).is_err() {
+            bits = Bitfield::none(geometry.count());
+            claimed = vec![0; record_bytes];
+            system::write_at(&record, &claimed, 0).map_err(failed)?;
+            record.set_len(record_bytes as u64).map_err(failed)?;
+        }
+        let list = read_list(&parts, content, &geometry);
+        let queue = Mutex::new(Queue { claimed, ..Queue::default() });
+        let inner = Inner { geometry, content, file, record, parts, path, queue, written: Condvar::new() };
+        Ok((Self(Arc::new(inner)), Resumed { list: list.map(Arc::new), claimed: bits }))
+    }
+
+    /// The content that is being received.
+    pub fn content(&self) -> Content {
+        self.0.content
+    }
+
+    /// The bytes on disk, for reading at an offset and for `hash::hash_pieces`. Only verified pieces mean anything.
+    pub fn file(&self) -> &File {
+        &self.0.file
+    }
+
+    /// Keeps the piece list for the next start.
+    pub fn save_list(&self, list: &PieceList) -> Result<(), PartError> {
+        let name = file_name(self.0.content, LIST);
+        let write = || {
+            let mut file = self.0.parts.open_or_create(&name)?;
+            file.set_len(0)?;
+            file.write_all(list.values().as_flattened())
+        };
+        write().map_err(|error| self.0.failed("write the piece list of", error).into())
+    }
+
+    /// Stores a verified piece and then calls `done`, on this thread or on one that is storing another piece of this
+    /// file: it must not block. To be called on a thread that may.
+    ///
+    /// What waits in the queue is what the caller has in flight: it is the caller who bounds that, in bytes.
+    pub fn store(
+        &self,
+        piece: PieceIndex,
+        bytes: impl AsRef<[u8]> + Send + 'static,
+        done: impl FnOnce(Result<(), PartError>) + Send + 'static,
+    ) {
+        let job = Job { piece, bytes: Box::new(bytes), done: Box::new(done) };
+        let mut queue = self.0.queue();
+        if queue.finished {
+            drop(queue);
+            return (job.done)(Err(self.0.out_of_range()));
+        }
+        queue.jobs.push_back(job);
+        if queue.drained {
+            return; // whoever is at it takes this one too
+        }
+        queue.drained = true;
+        drop(queue);
+        self.0.drain();
+    }
+
+    /// Fills `into` from `offset` in the content. Only what lies in verified pieces means anything.
+    pub fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), PartError> {
+        if offset.checked_add(into.len() as u64).is_none_or(|end| end > self.0.content.size) {
+            return Err(self.0.out_of_range());
+        }
+        let wanted = into.len();
+        match system::read_at(&self.0.file, into, offset) {
+            Ok(read) if read == wanted => Ok(()),
+            Ok(_) => Err(self.0.failed("read", io::ErrorKind::UnexpectedEof.into()).into()),
+            Err(error) => Err(self.0.failed("read", error).into()),
+        }
+    }
+
+    /// Makes what was stored durable, so that a stop loses nothing of it.
+    pub fn sync(&self) -> Result<(), PartError> {
+        let sync = self.0.file.sync_data().and_then(|()| self.0.record.sync_data());
+        sync.map_err(|error| self.0.failed("sync", error).into())
+    }
+
+    /// Gives the file its name, once every piece was stored: makes it durable, then moves it, replacing nothing.
+    ///
+    /// After an error the part file is there as before, and this may be tried again under another name; only where
+    /// the folder itself could not be made durable has the file its name already.
+    pub fn finish(
+        &self,
+        folder: &Folder,
+        name: &FileName,
+        mtime_s: i64,
+        executable: bool,
+    ) -> Result<Stamp, PartError> {
+        self.0.stop_writing();
+        let result = self.0.land(folder, name, mtime_s, executable);
+        if result.is_err() {
+            self.0.queue().finished = false;
+        }
+        result
+    }
+}
+
+impl Inner {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failed(&self, action: &'static str, error: io::Error) -> FolderError {
+        FolderError::new(action, self.path.clone(), error)
+    }
+
+    fn out_of_range(&self) -> PartError {
+        PartError::OutOfRange { path: self.path.clone() }
+    }
+
+    /// Writes what is in the queue until it is empty.
+    fn drain(&self) {
+        let _reset = ResetOnPanic(self);
+        loop {
+            let mut queue = self.queue();
+            let Some(job) = queue.jobs.pop_front() else {
+                queue.drained = false;
+                return;
+            };
+            queue.writing = true;
+            drop(queue);
+            let result = self.write(job.piece, (*job.bytes).as_ref());
+            self.queue().writing = false;
+            self.written.notify_all();
+            drop(job.bytes); // the buffer is free before the news of it spreads
+            (job.done)(result);
+        }
+    }
+
+    /// Writes a piece at its place, then its bit: the record never claims what was not written.
+    fn write(&self, piece: PieceIndex, bytes: &[u8]) -> Result<(), PartError> {
+        if !self.geometry.contains(piece) || bytes.len() != self.geometry.length(piece) as usize {
+            return Err(self.out_of_range());
+        }
+        let write = |file, bytes, offset| {
+            system::write_at(file, bytes, offset).map_err(|error| self.failed("write to", error))
+        };
+        write(&self.file, bytes, self.geometry.offset(piece))?;
+        let at = piece.0 as usize / 8;
+        let byte = {
+            let mut queue = self.queue();
+            queue.claimed[at] |= 0x80 >> (piece.0 % 8);
+            queue.claimed[at]
+        };
+        Ok(write(&self.record, &[byte], at as u64)?)
+    }
+
+    /// Takes no more pieces, and waits for the one that is being written.
+    fn stop_writing(&self) {
+        let mut queue = self.queue();
+        queue.finished = true;
+        let refused = mem::take(&mut queue.jobs);
+        while queue.writing {
+            queue = self.written.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(queue);
+        for job in refused {
+            (job.done)(Err(self.out_of_range()));
+        }
+    }
+
+    fn land(
+        &self,
+        folder: &Folder,
+        name: &FileName,
+        mtime_s: i64,
+        executable: bool,
+    ) -> Result<Stamp, PartError> {
+        let failed = |error| self.failed("finish", error);
+        let found = self.file.metadata().map_err(failed)?.len();
+        if found != self.content.size {
+            return Err(PartError::WrongSize { path: self.path.clone(), found, expected: self.content.size });
+        }
+        system::set_executable(&self.file, executable).map_err(failed)?;
+        if let Some(time) = system_time(mtime_s) {
+            self.file.set_modified(time).map_err(failed)?;
+        }
+        self.file.sync_all().map_err(failed)?;
+        let target = folder.make_parent(name, true)?;
+        let moved = self.parts.rename_new(&file_name(self.content, DATA), &target, split(name).1);
+        moved.map_err(|error| FolderError::new("make", folder.path_of(name), error))?;
+        target.sync().map_err(|error| FolderError::new("sync the folder of", folder.path_of(name), error))?;
+        for ending in [RECORD, LIST] {
+            // A record that stays is not believed: its file is gone.
+            let _ = self.parts.remove(&file_name(self.content, ending));
+        }
+        Ok(stamp_of(&self.file).map_err(failed)?)
+    }
+}
+
+/// A `done` that panics must not leave a queue that nobody empties.
+struct ResetOnPanic<'a>(&'a Inner);
+
+impl Drop for ResetOnPanic<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let mut queue = self.0.queue();
+            queue.drained = false;
+            queue.writing = false;
+            drop(queue);
+            self.0.written.notify_all();
+        }
+    }
+}
+
+/// The list from before, if it is there and folds to the content's id.
+fn read_list(parts: &Dir, content: Content, geometry: &Geometry) -> Option<PieceList> {
+    let file = parts.open_file(&file_name(content, LIST)).ok()?;
+    let mut bytes = Vec::new();
+    file.take(u64::from(geometry.count()) * 32 + 1).read_to_end(&mut bytes).ok()?;
+    index::list(content, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        sync::mpsc::{self, channel},
+        thread,
+    };
+
+    use brigade_core::{
+        bitfield::Bitfield,
+        geometry::{Geometry, PieceIndex},
+        id::Content,
+    };
+
+    use super::{Folder, PartError, PartFile, PieceList};
+    use crate::store::{
+        hash::{hash_file, hash_pieces},
+        parts::{parts, remove_part},
+    };
+
+    struct Source {
+        bytes: Vec<u8>,
+        content: Content,
+        list: PieceList,
+        geometry: Geometry,
+    }
+
+    /// Some bytes of five pieces, the last one short.
+    fn source() -> Source {
+        let bytes: Vec<u8> =
+            (0..(1usize << 20) + 77).map(|i| u8::try_from((i * 7 + i / 300) % 256).unwrap()).collect();
+        let temp = tempfile::NamedTempFile::new().unwrap();
+        fs::write(temp.path(), &bytes).unwrap();
+        let hashed = hash_file(temp.as_file(), bytes.len() as u64, 2, &|| false).unwrap();
+        let geometry = Geometry::new(hashed.content.size).unwrap();
+        Source { bytes, content: hashed.content, list: hashed.list.unwrap().as_ref().clone(), geometry }
+    }
+
+    impl Source {
+        fn piece(&self, piece: u32) -> Vec<u8> {
+            let at = usize::try_from(self.geometry.offset(PieceIndex(piece))).unwrap();
+            self.bytes[at..at + self.geometry.length(PieceIndex(piece)) as usize].to_vec()
+        }
+
+        fn store(&self, part: &PartFile, pieces: &[u32]) {
+            let (send, done) = channel();
+            for piece in pieces {
+                let send = send.clone();
+                part.store(PieceIndex(*piece), self.piece(*piece), move |result| send.send(result).unwrap());
+            }
+            for _ in pieces {
+                done.recv().unwrap().unwrap();
+            }
+        }
+    }
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        (temp, folder)
+    }
+
+    #[test]
+    fn a_content_is_received_and_gets_its_name() {
+        let (source, (temp, folder)) = (source(), folder());
+        let (part, resumed) = PartFile::open(&folder, source.content).unwrap();
+        assert!(resumed.list.is_none() && resumed.claimed.is_empty());
+        source.store(&part, &[4, 0, 2, 3, 1]);
+        let mut read = vec![0; 1000];
+        part.read_at((1 << 20) - 500, &mut read[..500]).unwrap();
+        assert_eq!(read[..500], source.bytes[(1 << 20) - 500..1 << 20]);
+        assert!(part.read_at(source.content.size - 10, &mut read).is_err());
+        let stamp = part.finish(&folder, &"new/deep/file".parse().unwrap(), 1_000_000_000, true).unwrap();
+        let path = temp.path().join("new/deep/file");
+        assert_eq!(fs::read(&path).unwrap(), source.bytes);
+        assert_eq!(stamp.mtime_s(), 1_000_000_000);
+        assert_eq!(stamp, folder.stamp(&"new/deep/file".parse().unwrap()).unwrap());
+        assert_eq!(stamp.executable, cfg!(unix));
+        assert_eq!(fs::read_dir(temp.path().join(".brigade/parts")).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn what_was_stored_is_there_after_a_stop_and_only_that_is_believed() {
+        let (source, (temp, folder)) = (source(), folder());
+        let (part, _) = PartFile::open(&folder, source.content).unwrap();
+        part.save_list(&source.list).unwrap();
+        source.store(&part, &[0, 4]);
+        drop(part);
+        assert_eq!(
+            parts(&folder).unwrap().iter().map(|(content, _)| *content).collect::<Vec<_>>(),
+            [source.content]
+        );
+        // As after a power cut: the record says more than the disk has.
+        let record =
+            temp.path().join(format!(".brigade/parts/{}-{}.pieces", source.content.id, source.content.size));
+        fs::write(&record, [0b1110_1000]).unwrap();
+        let (part, resumed) = PartFile::open(&folder, source.content).unwrap();
+        assert_eq!(resumed.list.as_deref(), Some(&source.list));
+        assert_eq!(resumed.claimed.count(), 4);
+        let right = hash_pieces(part.file(), source.content, &source.list, &resumed.claimed, 2);
+        assert_eq!(right.iter().collect::<Vec<_>>(), [PieceIndex(0), PieceIndex(4)]);
+        // A record that fits no content of this size claims nothing.
+        for nonsense in [&[0xff][..], &[0, 0], &[]] {
+            fs::write(&record, nonsense).unwrap();
+            assert!(PartFile::open(&folder, source.content).unwrap().1.claimed.is_empty());
+        }
+        assert!(remove_part(&folder, source.content).unwrap());
+        assert!(!remove_part(&folder, source.content).unwrap());
+        assert_eq!(parts(&folder).unwrap(), []);
+    }
+
+    #[test]
+    fn a_record_without_its_file_claims_nothing() {
+        let (source, (temp, folder)) = (source(), folder());
+        let (part, _) = PartFile::open(&folder, source.content).unwrap();
+        source.store(&part, &[0, 1, 2, 3, 4]);
+        drop(part);
+        let name = format!(".brigade/parts/{}-{}.part", source.content.id, source.content.size);
+        fs::remove_file(temp.path().join(name)).unwrap();
+        assert_eq!(PartFile::open(&folder, source.content).unwrap().1.claimed, Bitfield::none(5));
+    }
+
+    #[test]
+    fn nothing_is_replaced_and_another_name_may_be_tried() {
+        let (source, (temp, folder)) = (source(), folder());
+        let (part, _) = PartFile::open(&folder, source.content).unwrap();
+        source.store(&part, &[0, 1, 2, 3, 4]);
+        fs::write(temp.path().join("taken"), "mine").unwrap();
+        let refused = part.finish(&folder, &"taken".parse().unwrap(), 0, false);
+        assert!(
+            matches!(&refused, Err(PartError::Occupied { path }) if path.ends_with("taken")),
+            "{refused:?}"
+        );
+        let refused = part.finish(&folder, &"taken/below".parse().unwrap(), 0, false);
+        assert!(matches!(refused, Err(PartError::Folder(_))), "{refused:?}");
+        assert_eq!(fs::read(temp.path().join("taken")).unwrap(), b"mine");
+        part.finish(&folder, &"free".parse().unwrap(), 0, false).unwrap();
+        assert_eq!(fs::read(temp.path().join("free")).unwrap(), source.bytes);
+    }
+
+    #[test]
+    fn pieces_from_many_threads_are_all_stored_and_none_after_the_end() {
+        let (source, (temp, folder)) = (source(), folder());
+        let (part, _) = PartFile::open(&folder, source.content).unwrap();
+        thread::scope(|scope| {
+            for thread in 0..5 {
+                let (part, source) = (part.clone(), &source);
+                scope.spawn(move || {
+                    for round in 0..20 {
+                        part.store(
+                            PieceIndex((thread + round) % 5),
+                            source.piece((thread + round) % 5),
+                            |result| {
+                                result.unwrap();
+                            },
+                        );
+                    }
+                });
+            }
+        });
+        // Whoever stored last may have left it to another thread, which has ended by now: all is written.
+        part.finish(&folder, &"f".parse().unwrap(), 0, false).unwrap();
+        assert_eq!(fs::read(temp.path().join("f")).unwrap(), source.bytes);
+        let (send, done) = mpsc::channel();
+        part.store(PieceIndex(0), source.piece(1), move |result| send.send(result).unwrap());
+        assert!(matches!(done.recv().unwrap(), Err(PartError::OutOfRange { .. })));
+        assert_eq!(fs::read(temp.path().join("f")).unwrap(), source.bytes);
+    }
+
+    #[test]
+    fn a_piece_that_does_not_fit_is_refused() {
+        let (source, (_temp, folder)) = (source(), folder());
+        let (part, _) = PartFile::open(&folder, source.content).unwrap();
+        let (send, done) = channel();
+        for (piece, bytes) in [(5, vec![0; 77]), (4, vec![0; 78]), (u32::MAX, vec![])] {
+            let send = send.clone();
+            part.store(PieceIndex(piece), bytes, move |result| send.send(result).unwrap());
+            assert!(matches!(done.recv().unwrap(), Err(PartError::OutOfRange { .. })));
+        }
+    }
+
+    #[test]
+    fn the_empty_content_is_a_file_too() {
+        let (temp, folder) = folder();
+        let content = Content { id: brigade_core::id::ContentId::EMPTY, size: 0 };
+        let (part, resumed) = PartFile::open(&folder, content).unwrap();
+        assert!(resumed.claimed.is_full());
+        part.finish(&folder, &"empty".parse().unwrap(), -5, false).unwrap();
+        assert_eq!(fs::metadata(temp.path().join("empty")).unwrap().len(), 0);
+    }
+}

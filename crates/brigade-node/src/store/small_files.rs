@@ -1,0 +1,296 @@
+//! Thousands of files of one piece: written together, made durable together, named together.
+//!
+//! A file of its own costs a wait for the disk; a batch costs one for all (`syncfs`), and then gives all names. The
+//! bytes were verified before they come here. Nothing is ever replaced, and a batch that is cut off leaves files in
+//! `.brigade/parts/` that the next session's lock clears away.
+
+use std::{
+    fs::File,
+    io::{self, Write as _},
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use brigade_core::{id::Content, name::FileName};
+
+use super::{
+    folder::{Folder, FolderError, Stamp, split, stamp_of},
+    part_file::PartError,
+    stamp::system_time,
+    system::{Dir, Kind},
+};
+
+/// Up to this many files are made durable one by one: other programs' writes are then not waited for.
+const SYNC_EACH: usize = 16;
+
+const ENDING: &str = ".small";
+
+/// Counts the files of this process: two batches never choose one name.
+static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// How it went with one file.
+pub type Landing = (FileName, Result<Stamp, PartError>);
+
+/// Files that land together. Dropped without [`Batch::commit`], it leaves nothing.
+#[derive(Debug)]
+pub struct Batch {
+    folder: Folder,
+    parts: Dir,
+    waiting: Vec<Waiting>,
+    failed: Vec<(FileName, PartError)>,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    name: FileName,
+    part: String,
+    /// Of the file as it was written: its name changes nothing of it but the ctime.
+    stamp: Stamp,
+}
+
+impl Batch {
+    /// An empty batch.
+    pub fn new(folder: &Folder) -> Result<Self, PartError> {
+        Ok(Self { parts: folder.parts()?, folder: folder.clone(), waiting: Vec::new(), failed: Vec::new() })
+    }
+
+    /// How many files are in it.
+    pub fn len(&self) -> usize {
+        self.waiting.len() + self.failed.len()
+    }
+
+    /// Whether nothing is in it.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Writes one file of verified bytes, none at all for the empty content. What goes wrong stands in the answer of
+    /// [`Batch::commit`] too; after [`PartError::NoRoom`] there is no use in adding more.
+    pub fn add(
+        &mut self,
+        name: FileName,
+        content: Content,
+        bytes: &[u8],
+        mtime_s: i64,
+        executable: bool,
+    ) -> Result<(), &PartError> {
+        let part = format!("{:x}{ENDING}", NEXT.fetch_add(1, Ordering::Relaxed));
+        match self.write(&part, content, bytes, mtime_s, executable) {
+            Ok(stamp) => {
+                self.waiting.push(Waiting { name, part, stamp });
+                Ok(())
+            }
+            Err(error) => {
+                self.failed.push((name, error));
+                self.failed.last().map_or(Ok(()), |(_, error)| Err(error))
+            }
+        }
+    }
+
+    fn write(
+        &self,
+        part: &str,
+        content: Content,
+        bytes: &[u8],
+        mtime_s: i64,
+        executable: bool,
+    ) -> Result<Stamp, PartError> {
+        let path = self.folder.parts_path().join(part);
+        if bytes.len() as u64 != content.size {
+            return Err(PartError::WrongSize { path, found: bytes.len() as u64, expected: content.size });
+        }
+        let write = |mut file: File| {
+            file.write_all(bytes)?;
+            if let Some(time) = system_time(mtime_s) {
+                file.set_modified(time)?;
+            }
+            stamp_of(&file)
+        };
+        let mut created = self.parts.create_new(part, executable);
+        if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
+            // Left by a session that was cut off while nobody held the lock.
+            created = self.parts.remove(part).and_then(|()| self.parts.create_new(part, executable));
+        }
+        let file = created.map_err(|error| FolderError::new("make", path.clone(), error))?;
+        write(file).map_err(|error| {
+            let _ = self.parts.remove(part);
+            FolderError::new("write to", path, error).into()
+        })
+    }
+
+    /// Makes all files durable, then gives them their names; says of each how it went, in no order.
+    pub fn commit(mut self) -> Vec<Landing> {
+        let mut waiting = std::mem::take(&mut self.waiting);
+        let mut results: Vec<_> = self.failed.drain(..).map(|(name, error)| (name, Err(error))).collect();
+        let at_once = match self.sync(&waiting) {
+            Ok(at_once) => at_once,
+            Err(error) => {
+                // Not one of them is known to be on the disk: none gets its name.
+                results.extend(waiting.iter().map(|file| (file.name.clone(), Err(self.not_durable(&error)))));
+                self.waiting = waiting;
+                return results;
+            }
+        };
+        waiting.sort_unstable_by(|a, b| split(&a.name).cmp(&split(&b.name)));
+        let groups: Vec<&[Waiting]> = waiting.chunk_by(|a, b| split(&a.name).0 == split(&b.name).0).collect();
+        // Beyond a few folders, one call for all of them is less than one for each.
+        let each = !at_once || groups.len() <= SYNC_EACH;
+        for group in groups {
+            self.name_all(group, each, &mut results);
+        }
+        if !each && let Err(error) = self.parts.sync_everything() {
+            for (_, result) in results.iter_mut().filter(|(_, result)| result.is_ok()) {
+                *result = Err(self.not_durable(&error));
+            }
+        }
+        results
+    }
+
+    fn not_durable(&self, error: &io::Error) -> PartError {
+        let same = io::Error::new(error.kind(), error.to_string());
+        FolderError::new("make durable what is in", self.folder.parts_path(), same).into()
+    }
+
+    /// Gives names to files of one folder, and makes the names durable if that is to be done for each folder.
+    fn name_all(&self, group: &[Waiting], durable: bool, results: &mut Vec<Landing>) {
+        let first = results.len();
+        let mut target = None;
+        for file in group {
+            let result = match &target {
+                Some(target) => self.name(target, file),
+                None => match self.folder.make_parent(&file.name, durable) {
+                    Ok(dir) => self.name(target.insert(dir), file),
+                    Err(error) => Err(error.into()),
+                },
+            };
+            if result.is_err() {
+                self.discard(file);
+            }
+            results.push((file.name.clone(), result));
+        }
+        if durable && let Some(Err(error)) = target.map(|target| target.sync()) {
+            for (_, result) in results[first..].iter_mut().filter(|(_, result)| result.is_ok()) {
+                *result = Err(self.not_durable(&error));
+            }
+        }
+    }
+
+    fn name(&self, target: &Dir, file: &Waiting) -> Result<Stamp, PartError> {
+        let last = split(&file.name).1;
+        let failed = |error| FolderError::new("make", self.folder.path_of(&file.name), error);
+        self.parts.rename_new(&file.part, target, last).map_err(failed)?;
+        let now = target.status(last.as_ref()).map_err(failed)?;
+        if now.kind == Kind::File && now.stamp.same_bytes(&file.stamp) {
+            Ok(now.stamp)
+        } else {
+            // Someone put another file there in the very instant.
+            Err(PartError::Occupied { path: self.folder.path_of(&file.name) })
+        }
+    }
+
+    fn discard(&self, file: &Waiting) {
+        let _ = self.parts.remove(&file.part);
+    }
+
+    /// Makes the bytes durable, before any name points to them; whether that was done for all at once.
+    fn sync(&self, files: &[Waiting]) -> io::Result<bool> {
+        if files.len() > SYNC_EACH && self.parts.sync_everything()? {
+            return Ok(true);
+        }
+        // Windows wants the right to write for this.
+        files.iter().try_for_each(|file| self.parts.open_or_create(&file.part)?.sync_all())?;
+        Ok(false)
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        for file in &self.waiting {
+            self.discard(file);
+        }
+    }
+}
+
+/// Clears away what a batch left that was cut off. Only while the folder is locked: nobody else writes here.
+pub(super) fn sweep(folder: &Folder) -> Result<(), FolderError> {
+    let parts = folder.parts()?;
+    let failed = |error| FolderError::new("clear", folder.parts_path(), error);
+    for entry in parts.entries().map_err(failed)? {
+        if let Some(name) = entry.name.to_str().filter(|name| name.ends_with(ENDING)) {
+            parts.remove(name).map_err(failed)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeMap, fs};
+
+    use brigade_core::{
+        id::{Content, ContentId},
+        name::FileName,
+    };
+
+    use super::{Batch, Folder, PartError};
+
+    fn content(bytes: &[u8]) -> Content {
+        Content { id: ContentId(*blake3::hash(bytes).as_bytes()), size: bytes.len() as u64 }
+    }
+
+    fn folder() -> (tempfile::TempDir, Folder) {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        (temp, folder)
+    }
+
+    fn name(number: usize) -> FileName {
+        format!("d{}/e/f{number}", number % 20).parse().unwrap()
+    }
+
+    #[test]
+    fn many_files_land_together_and_one_that_is_taken_does_not() {
+        let (temp, folder) = folder();
+        fs::create_dir_all(temp.path().join("d3/e")).unwrap();
+        fs::write(temp.path().join("d3/e/f3"), "mine").unwrap();
+        fs::write(temp.path().join("d7"), "a file where a folder should be").unwrap();
+        let mut batch = Batch::new(&folder).unwrap();
+        for number in 0..100 {
+            let bytes = vec![7; number];
+            batch.add(name(number), content(&bytes), &bytes, 1000, number % 2 == 0).unwrap();
+        }
+        assert!(batch.add("wrong".parse().unwrap(), content(b"1"), b"12", 0, false).is_err());
+        assert_eq!(batch.len(), 101);
+        let results: BTreeMap<_, _> = batch.commit().into_iter().collect();
+        assert_eq!(results.len(), 101);
+        assert!(matches!(results[&name(3)], Err(PartError::Occupied { .. })));
+        assert!(matches!(results["wrong"], Err(PartError::WrongSize { .. })));
+        assert_eq!(fs::read(temp.path().join("d3/e/f3")).unwrap(), b"mine");
+        for number in (0..100).filter(|number| *number != 3) {
+            let result = &results[&name(number)];
+            if number % 20 == 7 {
+                assert!(matches!(result, Err(PartError::Folder(_))), "{result:?}");
+                continue;
+            }
+            let stamp = result.as_ref().unwrap();
+            assert_eq!(*stamp, folder.stamp(&name(number)).unwrap());
+            assert_eq!((stamp.size, stamp.mtime_s()), (number as u64, 1000));
+            assert_eq!(stamp.executable, number % 2 == 0 && cfg!(unix));
+        }
+        assert_eq!(fs::read_dir(folder.parts_path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_batch_that_is_dropped_or_cut_off_leaves_nothing() {
+        let (temp, folder) = folder();
+        let mut batch = Batch::new(&folder).unwrap();
+        batch.add("a".parse().unwrap(), content(b"1"), b"1", 0, false).unwrap();
+        let mut cut_off = Batch::new(&folder).unwrap();
+        cut_off.add("b".parse().unwrap(), content(b"2"), b"2", 0, false).unwrap();
+        drop(batch);
+        std::mem::forget(cut_off);
+        assert_eq!(fs::read_dir(folder.parts_path()).unwrap().count(), 1);
+        let _lock = folder.lock().unwrap();
+        assert_eq!(fs::read_dir(folder.parts_path()).unwrap().count(), 0);
+        assert!(!temp.path().join("a").exists() && !temp.path().join("b").exists());
+    }
+}

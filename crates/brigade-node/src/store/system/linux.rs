@@ -1,0 +1,257 @@
+//! Directory handles on Linux: names are resolved by the kernel below an open directory, through no link.
+//!
+//! `openat2` does that in one call (Linux 5.6); where a sandbox or an old kernel lacks it, each component is opened
+//! by itself with `O_NOFOLLOW`, which leads to the same answers.
+
+use std::{
+    ffi::{OsStr, OsString},
+    fs::File,
+    io,
+    os::{
+        fd::{AsFd, BorrowedFd, OwnedFd},
+        unix::ffi::{OsStrExt, OsStringExt},
+    },
+    path::Path,
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use rustix::{
+    fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat},
+    io::Errno,
+};
+
+use super::{Entry, Kind, Status, link_on_the_way};
+use crate::store::stamp::{Stamp, nanoseconds};
+
+/// Whether [`super::open_for_writing`] finds anything out here.
+pub(in crate::store) const TELLS_WRITERS: bool = true;
+
+/// How often a resolution is tried again that the kernel gave up because something was renamed meanwhile.
+const RESOLVE_TRIES: usize = 16;
+
+/// Set once `openat2` turned out not to be there.
+static WITHOUT_OPENAT2: AtomicBool = AtomicBool::new(false);
+
+/// An open directory.
+#[derive(Debug)]
+pub(in crate::store) struct Dir(OwnedFd);
+
+impl Dir {
+    /// The directory at `path`, which is trusted: its owner named it.
+    pub(in crate::store) fn open_root(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
+    /// The directory at `below`, components separated by `/`.
+    pub(in crate::store) fn sub(&self, below: &str) -> io::Result<Self> {
+        open_beneath(self.0.as_fd(), below.as_ref(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())
+            .map(Self)
+    }
+
+    /// Another handle of the same directory.
+    pub(in crate::store) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self(self.0.try_clone()?))
+    }
+
+    /// What stands at `below`, for reading. It may be no regular file; opening never waits, for a pipe neither.
+    pub(in crate::store) fn open_file(&self, below: &str) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        open_beneath(self.0.as_fd(), below.as_ref(), flags, Mode::empty()).map(File::from)
+    }
+
+    /// A new file in this directory, for reading and writing; one that is there is an error.
+    pub(in crate::store) fn create_new(&self, name: &str, executable: bool) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;
+        let mode = Mode::from_raw_mode(if executable { 0o777 } else { 0o666 });
+        open_beneath(self.0.as_fd(), name.as_ref(), flags, mode).map(File::from)
+    }
+
+    /// A file in this directory, for reading and writing; made where it is not there.
+    pub(in crate::store) fn open_or_create(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NONBLOCK | OFlags::NOCTTY;
+        open_beneath(self.0.as_fd(), name.as_ref(), flags, Mode::from_raw_mode(0o666)).map(File::from)
+    }
+
+    /// Makes a directory in this one; a private one is for its owner alone.
+    pub(in crate::store) fn make_dir(&self, name: &str, private: bool) -> io::Result<()> {
+        let mode = Mode::from_raw_mode(if private { 0o700 } else { 0o777 });
+        Ok(rustix::fs::mkdirat(&self.0, name, mode)?)
+    }
+
+    /// What stands under `name` in this directory; a link is not followed.
+    pub(in crate::store) fn status(&self, name: &OsStr) -> io::Result<Status> {
+        let stat = rustix::fs::statat(&self.0, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)?;
+        let kind = kind(FileType::from_raw_mode(stat.st_mode));
+        Ok(Status { kind, stamp: stamp(&stat), linked: stat.st_nlink > 1 })
+    }
+
+    /// Everything in this directory, in no order.
+    pub(in crate::store) fn entries(&self) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        for entry in rustix::fs::Dir::read_from(&self.0)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if name == b"." || name == b".." {
+                continue;
+            }
+            let name = OsString::from_vec(name.to_vec());
+            let kind = match entry.file_type() {
+                // Some file systems do not say; one that is gone by now is left out.
+                FileType::Unknown => match self.status(&name) {
+                    Ok(status) => status.kind,
+                    Err(_) => continue,
+                },
+                known => kind(known),
+            };
+            entries.push(Entry { name, kind });
+        }
+        Ok(entries)
+    }
+
+    /// Moves `from` in this directory to `to_name` in `to`; what stands there is never replaced.
+    pub(in crate::store) fn rename_new(&self, from: &str, to: &Self, to_name: &str) -> io::Result<()> {
+        match rustix::fs::renameat_with(&self.0, from, &to.0, to_name, RenameFlags::NOREPLACE) {
+            // The file system does not know the flag: a hard link never replaces either.
+            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
+                rustix::fs::linkat(&self.0, from, &to.0, to_name, AtFlags::empty())?;
+                self.remove(from)
+            }
+            result => Ok(result?),
+        }
+    }
+
+    /// Removes a file from this directory.
+    pub(in crate::store) fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
+    /// Makes the names in this directory durable.
+    pub(in crate::store) fn sync(&self) -> io::Result<()> {
+        match rustix::fs::fsync(&self.0) {
+            // Some file systems have no such thing for directories.
+            Err(Errno::INVAL | Errno::NOTSUP) => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
+    /// Makes everything on this file system durable in one go; false where that cannot be done.
+    pub(in crate::store) fn sync_everything(&self) -> io::Result<bool> {
+        match rustix::fs::syncfs(&self.0) {
+            Ok(()) => Ok(true),
+            Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// How many bytes an ordinary user may still write here.
+    pub(in crate::store) fn free_bytes(&self) -> io::Result<u64> {
+        let room = rustix::fs::fstatvfs(&self.0)?;
+        Ok(room.f_bavail.saturating_mul(room.f_frsize))
+    }
+}
+
+fn open_beneath(dir: BorrowedFd<'_>, below: &OsStr, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+    let flags = flags | OFlags::CLOEXEC;
+    if !WITHOUT_OPENAT2.load(Ordering::Relaxed) {
+        // With `O_NOFOLLOW` the last component would be "not a directory"; this refuses links everywhere, and says so.
+        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+        let open = || rustix::fs::openat2(dir, below.as_bytes(), flags, mode, resolve);
+        let mut result = open();
+        for _ in 1..RESOLVE_TRIES {
+            if !matches!(result, Err(Errno::AGAIN | Errno::INTR)) {
+                break;
+            }
+            result = open();
+        }
+        match result {
+            Ok(fd) => return Ok(fd),
+            Err(Errno::LOOP | Errno::XDEV) => return Err(link_on_the_way()),
+            Err(Errno::NOSYS) => WITHOUT_OPENAT2.store(true, Ordering::Relaxed),
+            Err(Errno::PERM) => {} // a sandbox's refusal, or the file's own: the other way tells
+            Err(error) => return Err(error.into()),
+        }
+    }
+    open_by_component(dir, below, flags | OFlags::NOFOLLOW, mode)
+}
+
+/// Opens one component after the other, following none that is a link.
+fn open_by_component(dir: BorrowedFd<'_>, below: &OsStr, flags: OFlags, mode: Mode) -> io::Result<OwnedFd> {
+    let mut parts = below.as_bytes().split(|byte| *byte == b'/').peekable();
+    let mut at: Option<OwnedFd> = None;
+    while let Some(part) = parts.next() {
+        if part.is_empty() || part == b"." || part == b".." {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let here = at.as_ref().map_or(dir, AsFd::as_fd);
+        let last = parts.peek().is_none();
+        let flags =
+            if last { flags } else { OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC };
+        let mode = if last { mode } else { Mode::empty() };
+        at = Some(rustix::fs::openat(here, part, flags, mode).map_err(|error| explain(here, part, error))?);
+    }
+    at.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+/// A link is "not a directory" to an open that wants one: says what it is.
+fn explain(dir: BorrowedFd<'_>, name: &[u8], error: Errno) -> io::Error {
+    let is_link = || {
+        let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW);
+        stat.is_ok_and(|stat| FileType::from_raw_mode(stat.st_mode) == FileType::Symlink)
+    };
+    match error {
+        Errno::LOOP => link_on_the_way(),
+        Errno::NOTDIR if is_link() => link_on_the_way(),
+        other => other.into(),
+    }
+}
+
+const fn kind(file_type: FileType) -> Kind {
+    match file_type {
+        FileType::RegularFile => Kind::File,
+        FileType::Directory => Kind::Folder,
+        FileType::Symlink => Kind::Link,
+        FileType::Fifo => Kind::Pipe,
+        FileType::Socket => Kind::Socket,
+        _ => Kind::Device,
+    }
+}
+
+fn stamp(stat: &Stat) -> Stamp {
+    Stamp {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        mtime_ns: nanoseconds(stat.st_mtime, stat.st_mtime_nsec),
+        ctime_ns: nanoseconds(stat.st_ctime, stat.st_ctime_nsec),
+        executable: stat.st_mode & 0o100 != 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink};
+
+    use super::{AsFd, Dir, Mode, OFlags, open_by_component};
+    use crate::store::system::is_link;
+
+    #[test]
+    fn the_way_without_openat2_refuses_the_same() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::create_dir_all(temp.path().join("a/b")).unwrap();
+        fs::write(temp.path().join("a/b/file"), "f").unwrap();
+        symlink("a", temp.path().join("link")).unwrap();
+        symlink("file", temp.path().join("a/b/leaf")).unwrap();
+        let dir = Dir::open_root(temp.path()).unwrap();
+        let open = |way: &str| {
+            open_by_component(dir.0.as_fd(), way.as_ref(), OFlags::RDONLY | OFlags::NOFOLLOW, Mode::empty())
+        };
+        assert!(open("a/b/file").is_ok());
+        for way in ["link/b/file", "link", "a/b/leaf"] {
+            assert!(is_link(&open(way).unwrap_err()), "{way}");
+        }
+        for way in ["a/../a/b/file", "/etc/passwd", "..", "a//b"] {
+            assert!(open(way).is_err(), "{way}");
+        }
+    }
+}

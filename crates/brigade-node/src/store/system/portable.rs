@@ -1,0 +1,222 @@
+//! Directory handles where Linux's are not: paths, each component of which is looked at before it is used.
+//!
+//! On the standard library alone, so that it stands on macOS and Windows alike.
+
+use std::{
+    collections::BTreeSet,
+    ffi::OsStr,
+    fs::{self, File, FileType, OpenOptions},
+    io,
+    path::{Path, PathBuf},
+};
+
+use super::{Entry, Kind, Status, link_on_the_way};
+use crate::store::stamp::stamp;
+
+/// Whether [`open_for_writing`] finds anything out here.
+pub(in crate::store) const TELLS_WRITERS: bool = false;
+
+/// A directory, by its path.
+#[derive(Debug)]
+pub(in crate::store) struct Dir(PathBuf);
+
+/// Which of the files are open for writing: nothing can be said here.
+pub(in crate::store) fn open_for_writing(_: &BTreeSet<(u64, u64)>) -> BTreeSet<(u64, u64)> {
+    BTreeSet::new()
+}
+
+impl Dir {
+    /// See `linux`.
+    pub(in crate::store) fn open_root(path: &Path) -> io::Result<Self> {
+        if fs::metadata(path)?.is_dir() {
+            Ok(Self(path.to_owned()))
+        } else {
+            Err(io::ErrorKind::NotADirectory.into())
+        }
+    }
+
+    /// See `linux`.
+    pub(in crate::store) fn sub(&self, below: &str) -> io::Result<Self> {
+        let path = self.way(below)?;
+        match kind(fs::symlink_metadata(&path)?.file_type()) {
+            Kind::Folder => Ok(Self(path)),
+            Kind::Link => Err(link_on_the_way()),
+            _ => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
+    /// See `linux`.
+    #[allow(clippy::unnecessary_wraps, reason = "its twin can fail")]
+    pub(in crate::store) fn try_clone(&self) -> io::Result<Self> {
+        Ok(Self(self.0.clone()))
+    }
+
+    /// See `linux`. What is no regular file is not opened at all, since that might wait.
+    pub(in crate::store) fn open_file(&self, below: &str) -> io::Result<File> {
+        let path = self.way(below)?;
+        match kind(fs::symlink_metadata(&path)?.file_type()) {
+            Kind::File => File::open(path),
+            Kind::Link => Err(link_on_the_way()),
+            _ => Err(io::ErrorKind::InvalidInput.into()),
+        }
+    }
+
+    /// See `linux`.
+    pub(in crate::store) fn create_new(&self, name: &str, executable: bool) -> io::Result<File> {
+        let file = OpenOptions::new().read(true).write(true).create_new(true).open(self.way(name)?)?;
+        if executable {
+            super::set_executable(&file, true)?;
+        }
+        Ok(file)
+    }
+
+    /// See `linux`.
+    pub(in crate::store) fn open_or_create(&self, name: &str) -> io::Result<File> {
+        let path = self.way(name)?;
+        match fs::symlink_metadata(&path).map(|metadata| kind(metadata.file_type())) {
+            Ok(Kind::Link) => Err(link_on_the_way()),
+            _ => OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path),
+        }
+    }
+
+    /// See `linux`. On Windows a private directory has the rights of the one it is in.
+    pub(in crate::store) fn make_dir(&self, name: &str, private: bool) -> io::Result<()> {
+        let path = self.way(name)?;
+        fs::create_dir(&path)?;
+        if private { make_private(&path) } else { Ok(()) }
+    }
+
+    /// See `linux`.
+    pub(in crate::store) fn status(&self, name: &OsStr) -> io::Result<Status> {
+        let metadata = fs::symlink_metadata(self.0.join(name))?;
+        Ok(Status { kind: kind(metadata.file_type()), stamp: stamp(&metadata), linked: is_linked(&metadata) })
+    }
+
+    /// See `linux`.
+    pub(in crate::store) fn entries(&self) -> io::Result<Vec<Entry>> {
+        let entry = |entry: io::Result<fs::DirEntry>| {
+            let entry = entry?;
+            Ok(Entry { name: entry.file_name(), kind: kind(entry.file_type()?) })
+        };
+        fs::read_dir(&self.0)?.map(entry).collect()
+    }
+
+    /// See `linux`. Where there are no hard links, a file that appears at the very instant may be replaced.
+    pub(in crate::store) fn rename_new(&self, from: &str, to: &Self, to_name: &str) -> io::Result<()> {
+        let (source, target) = (self.way(from)?, to.way(to_name)?);
+        match fs::hard_link(&source, &target) {
+            Ok(()) => fs::remove_file(source),
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
+                if fs::symlink_metadata(&target).is_ok() {
+                    return Err(io::ErrorKind::AlreadyExists.into());
+                }
+                fs::rename(source, target)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// See `linux`.
+    pub(in crate::store) fn remove(&self, name: &str) -> io::Result<()> {
+        fs::remove_file(self.way(name)?)
+    }
+
+    /// See `linux`. Windows keeps names durable by itself.
+    pub(in crate::store) fn sync(&self) -> io::Result<()> {
+        if cfg!(windows) { Ok(()) } else { File::open(&self.0)?.sync_all() }
+    }
+
+    /// See `linux`: there is no such call.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
+    pub(in crate::store) fn sync_everything(&self) -> io::Result<bool> {
+        Ok(false)
+    }
+
+    /// See `linux`.
+    #[cfg(unix)]
+    pub(in crate::store) fn free_bytes(&self) -> io::Result<u64> {
+        let room = rustix::fs::statvfs(&self.0)?;
+        Ok(room.f_bavail.saturating_mul(room.f_frsize))
+    }
+
+    /// Not known here: as much as there may be.
+    #[cfg(not(unix))]
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
+    pub(in crate::store) fn free_bytes(&self) -> io::Result<u64> {
+        Ok(u64::MAX)
+    }
+
+    /// The path to `below`, once no component but the last is seen to be anything but a folder.
+    fn way(&self, below: &str) -> io::Result<PathBuf> {
+        let mut path = self.0.clone();
+        let mut parts = below.split('/').peekable();
+        while let Some(part) = parts.next() {
+            if matches!(part, "" | "." | "..") || part.contains(['\\', ':']) {
+                return Err(io::ErrorKind::InvalidInput.into());
+            }
+            path.push(part);
+            if parts.peek().is_some() {
+                match kind(fs::symlink_metadata(&path)?.file_type()) {
+                    Kind::Folder => {}
+                    Kind::Link => return Err(link_on_the_way()),
+                    _ => return Err(io::ErrorKind::NotADirectory.into()),
+                }
+            }
+        }
+        Ok(path)
+    }
+}
+
+#[cfg(unix)]
+fn is_linked(metadata: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    metadata.nlink() > 1
+}
+
+/// Not known here: then a change through one name is found under the others by looking at everything.
+#[cfg(not(unix))]
+fn is_linked(_: &fs::Metadata) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn make_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
+}
+
+#[cfg(not(unix))]
+#[allow(clippy::unnecessary_wraps, reason = "its twin can fail")]
+fn make_private(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(unix)]
+fn kind(file_type: FileType) -> Kind {
+    use std::os::unix::fs::FileTypeExt;
+
+    if file_type.is_fifo() {
+        Kind::Pipe
+    } else if file_type.is_socket() {
+        Kind::Socket
+    } else {
+        plain_kind(file_type)
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(file_type: FileType) -> Kind {
+    plain_kind(file_type)
+}
+
+fn plain_kind(file_type: FileType) -> Kind {
+    if file_type.is_symlink() {
+        Kind::Link
+    } else if file_type.is_dir() {
+        Kind::Folder
+    } else if file_type.is_file() {
+        Kind::File
+    } else {
+        Kind::Device
+    }
+}

@@ -1,0 +1,68 @@
+//! Who still has a file open for writing, as far as this user may see, from `/proc` (proc(5): `fd`, `fdinfo`).
+//!
+//! Processes of other users are not readable and count as not writing; their close is seen by the watch. A memory
+//! mapping whose descriptor is closed is not seen either.
+
+use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt, path::Path};
+
+/// Which of the files, by (device, inode), some process has open for writing.
+///
+/// One pass over all processes: its cost depends on them, hardly on how many files are asked about.
+pub(in crate::store) fn open_for_writing(files: &BTreeSet<(u64, u64)>) -> BTreeSet<(u64, u64)> {
+    let mut written = BTreeSet::new();
+    let Ok(processes) = fs::read_dir("/proc") else { return written };
+    for process in processes.flatten() {
+        if process.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit) {
+            look_at_process(&process.path(), files, &mut written);
+        }
+    }
+    written
+}
+
+fn look_at_process(process: &Path, files: &BTreeSet<(u64, u64)>, written: &mut BTreeSet<(u64, u64)>) {
+    let Ok(descriptors) = fs::read_dir(process.join("fd")) else { return };
+    for descriptor in descriptors.flatten() {
+        // Follows the descriptor to what it has open.
+        let Ok(open) = fs::metadata(descriptor.path()) else { continue };
+        let file = (open.dev(), open.ino());
+        if open.is_file() && files.contains(&file) && !written.contains(&file) {
+            let info = fs::read_to_string(process.join("fdinfo").join(descriptor.file_name()));
+            if info.is_ok_and(|info| may_write(&info)) {
+                written.insert(file);
+            }
+        }
+    }
+}
+
+/// Whether the octal `flags:` of a descriptor's information have `O_WRONLY` (1) or `O_RDWR` (2).
+fn may_write(info: &str) -> bool {
+    let flags = info.lines().find_map(|line| line.strip_prefix("flags:"));
+    flags.and_then(|octal| u64::from_str_radix(octal.trim(), 8).ok()).is_some_and(|flags| flags & 3 != 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        collections::BTreeSet,
+        fs::{self, File},
+        os::unix::fs::MetadataExt,
+    };
+
+    use super::open_for_writing;
+
+    #[test]
+    fn a_writer_is_seen_and_a_reader_is_not() {
+        let temp = tempfile::tempdir().unwrap();
+        let key = |name: &str| {
+            let metadata = fs::metadata(temp.path().join(name)).unwrap();
+            (metadata.dev(), metadata.ino())
+        };
+        let writer = File::create(temp.path().join("written")).unwrap();
+        fs::write(temp.path().join("read"), "r").unwrap();
+        let reader = File::open(temp.path().join("read")).unwrap();
+        let wanted = BTreeSet::from([key("written"), key("read")]);
+        assert_eq!(open_for_writing(&wanted), BTreeSet::from([key("written")]));
+        drop((writer, reader));
+        assert_eq!(open_for_writing(&wanted), BTreeSet::new());
+    }
+}
