@@ -168,7 +168,7 @@ impl Downloads {
         }
         let bytes = u64::from(one.picker.geometry().length(piece));
         let (mut mine, mut mine_in_flight, mut asked_here) = (0, 0, 0);
-        let (mut rates, mut others, mut elsewhere) = (0u64, 0u64, false);
+        let (mut rates, mut others, mut fastest) = (0u64, 0u64, 0u64);
         for source in one.sources() {
             let Some(known) = self.holders.get(&source.holder) else { continue };
             let rate = round.rate(known);
@@ -179,13 +179,18 @@ impl Downloads {
                 rates = rates.saturating_add(rate);
                 if source.ready && known.rate().is_some() {
                     others = others.saturating_add(rate);
-                    elsewhere |= source.offers(piece);
+                    if source.offers(piece) {
+                        fastest = fastest.max(rate);
+                    }
                 }
             }
         }
-        if elsewhere && Pace::time_for(mine_in_flight + bytes, mine) > Pace::time_for(left, others) + PATIENCE
-        {
-            return false;
+        // The fastest of those who have the piece never leaves it to the others, so somebody takes it.
+        if fastest > 0 {
+            let by_others = Pace::time_for(left, others).max(Pace::time_for(bytes, fastest));
+            if Pace::time_for(mine_in_flight + bytes, mine) > by_others + PATIENCE {
+                return false;
+            }
         }
         asked_here == 0 || asked_here + bytes <= share_of(left, mine, rates)
     }

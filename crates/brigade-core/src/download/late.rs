@@ -20,6 +20,9 @@ const LATE: Duration = Duration::from_secs(1);
 /// holder the pieces that it has not begun.
 const LEAST_RATE: u64 = 256 << 10;
 
+/// How often the time doubles for which a stalled holder stays connected.
+const LONGER: u32 = 3;
+
 impl Downloads {
     /// Something that was owed has come from a holder.
     pub(super) fn news(&mut self, holder: HolderId) {
@@ -27,7 +30,6 @@ impl Downloads {
         known.last_news = self.now;
         if known.stalled.take().is_some() {
             known.reset_window();
-            self.touched.extend(known.uses.iter().copied());
         }
     }
 
@@ -40,7 +42,8 @@ impl Downloads {
             return self.timers.set(alarm, self.now.after(self.config.stall));
         }
         if let Some(since) = known.stalled {
-            let end = since.after(self.config.silence);
+            // It may be our own line that is slow: whoever came back and was silent again gets longer.
+            let end = since.after(self.config.silence * (1 << known.failures.min(LONGER)));
             if self.now < end {
                 return self.timers.set(alarm, end);
             }
@@ -66,7 +69,7 @@ impl Downloads {
     fn stall(&mut self, holder: HolderId) {
         let Some(known) = self.holders.get_mut(&holder) else { return };
         known.stalled = Some(self.now);
-        self.touched.extend(known.uses.iter().copied());
+        self.touched.extend(known.debts.iter().map(|(download, _)| *download));
         let owed: Vec<_> = known.queue().iter().filter(|asked| !asked.arrived).skip(1).copied().collect();
         for asked in owed {
             if self.is_elsewhere(holder, asked.download, asked.piece)

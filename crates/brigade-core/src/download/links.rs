@@ -232,7 +232,7 @@ impl Downloads {
         source.standing == Standing::Good
             && match known.link {
                 Link::Down | Link::Connecting { .. } => source.named && !known.unreachable,
-                Link::Up if known.stalled.is_some() => false,
+                // One that is silent may only be slow, until it is given up.
                 Link::Up => match source.channel {
                     Channel::Closed | Channel::Opening => true,
                     Channel::Open(_) => {

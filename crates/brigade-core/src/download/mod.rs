@@ -28,7 +28,6 @@ mod links;
 mod one;
 mod pace;
 mod picker;
-mod random;
 mod source;
 #[cfg(test)]
 mod tests;
@@ -45,7 +44,6 @@ pub use event::{Action, DownloadId, Event, HolderId, Impossible, Lie, Status};
 use self::{
     holder::{Holder, Link},
     one::Download,
-    random::Random,
     timers::{Alarm, Timers},
 };
 use crate::{
@@ -54,6 +52,7 @@ use crate::{
     geometry::{Geometry, PieceIndex},
     id::{Content, ContentId},
     limits,
+    random::Random,
     time::Timestamp,
 };
 

@@ -5,10 +5,11 @@
 //! holder looks at one piece, and one from a partial holder at a bounded number before it falls back to a scan of
 //! bits. Who holds what is in [`source`](super::source); this knows holders only as askers.
 
-use super::{HolderId, random::Random, source::Has};
+use super::{HolderId, source::Has};
 use crate::{
     bitfield::Bitfield,
     geometry::{Geometry, PieceIndex},
+    random::Random,
 };
 
 /// How many pieces of the buckets a pick looks at before it scans bits instead.

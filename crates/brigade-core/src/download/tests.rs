@@ -487,12 +487,11 @@ fn a_stalled_holder_keeps_one_piece_and_loses_it_to_the_idle() {
 fn a_silent_holder_is_let_go_and_that_is_said() {
     let mut table = Table::with(Config::default(), 4, &[1]);
     table.have_all(1);
-    let actions = table.wait(Duration::from_secs(5));
-    assert_eq!(actions, [Action::Starved { download: ONE }]);
-    let actions = table.wait(Duration::from_secs(10));
+    assert_eq!(table.wait(Duration::from_secs(5)), []);
+    let holder = HolderId(1);
     assert_eq!(
-        actions,
-        [Action::Disconnect { holder: HolderId(1) }, Action::Connect { holder: HolderId(1) }]
+        table.wait(Duration::from_secs(10)),
+        [Action::Disconnect { holder }, Action::Starved { download: ONE }, Action::Connect { holder }]
     );
     table.tell(Event::Connected { holder: HolderId(1) });
     table.have_all(1);
@@ -653,7 +652,7 @@ fn any_event() -> impl prop::strategy::Strategy<Value = Event> {
 proptest! {
     #[test]
     fn no_order_of_events_panics_or_miscounts(
-        events in prop::collection::vec((any_event(), 0u64..3000), 0..250),
+        events in prop::collection::vec((any_event(), 0u64..3000), 0..120),
         seed in any::<u64>(),
     ) {
         let config = Config { connections: 3, channels: 2, in_flight_bytes: 5 * PIECE, ..Config::default() };
