@@ -1,0 +1,290 @@
+//! What [`Downloads`](super::Downloads) is told, and what it says is to be done.
+
+use std::sync::Arc;
+
+use crate::{
+    bitfield::Bitfield,
+    content::PieceList,
+    geometry::PieceIndex,
+    id::{Content, ContentId},
+    wire::Reason,
+};
+
+/// The shell's number for a peer that may hold something: one for each key, however many connections lead to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HolderId(pub u32);
+
+/// The shell's number for a content that is being fetched; not used again for another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DownloadId(pub u32);
+
+/// What happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Event {
+    /// A content is wanted. Those started earlier come first where a holder has several.
+    Start {
+        /// Its number, which no other has.
+        download: DownloadId,
+        /// What is wanted.
+        content: Content,
+        /// Its piece list where that is known already.
+        list: Option<Arc<PieceList>>,
+        /// The pieces that are here and verified; of a length that fits the content.
+        have: Bitfield,
+    },
+    /// Who holds the content now, as the manager says; in place of what it said before.
+    Holders {
+        /// Which content.
+        download: DownloadId,
+        /// Those who have all of it; at most [`HOLDERS_NAMED`](crate::limits::HOLDERS_NAMED) are looked at.
+        complete: Vec<HolderId>,
+        /// Those who have a part of it; likewise.
+        partial: Vec<HolderId>,
+    },
+    /// The holder is connected and greeted.
+    Connected {
+        /// Who.
+        holder: HolderId,
+    },
+    /// The holder could not be reached.
+    Unreachable {
+        /// Who.
+        holder: HolderId,
+    },
+    /// The connection to the holder ended, and all that was asked on it with it.
+    Lost {
+        /// Who.
+        holder: HolderId,
+    },
+    /// The holder has every piece.
+    HaveAll {
+        /// Who.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+    },
+    /// A page of the holder's bitfield.
+    Bits {
+        /// Who.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+        /// The piece of the first bit.
+        first: u32,
+        /// One bit a piece.
+        bits: Vec<u8>,
+    },
+    /// Pieces that the holder has since.
+    Have {
+        /// Who.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+        /// Which.
+        pieces: Vec<u32>,
+    },
+    /// A page of the piece list.
+    ListPage {
+        /// Who sent it.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+        /// The piece of the first value.
+        first: u32,
+        /// One chaining value a piece.
+        values: Vec<[u8; 32]>,
+    },
+    /// So many bytes of a piece are here. A shell may say so a few times a second, or never; it keeps a long piece
+    /// that comes slowly from being taken for one that does not come.
+    Progress {
+        /// Who sends it.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+        /// Which piece.
+        piece: PieceIndex,
+        /// Its bytes that are here, from its start.
+        bytes: u32,
+    },
+    /// All bytes of a piece are in memory; [`Event::Stored`] or [`Event::Wrong`] follows, even if the connection
+    /// ends before.
+    Arrived {
+        /// Who sent it.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+        /// Which piece.
+        piece: PieceIndex,
+    },
+    /// A piece is verified and written.
+    Stored {
+        /// Who sent it.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+        /// Which piece.
+        piece: PieceIndex,
+    },
+    /// A piece does not hash to what it must.
+    Wrong {
+        /// Who sent it.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+        /// Which piece.
+        piece: PieceIndex,
+    },
+    /// The holder refused a piece, or all of a content.
+    Refused {
+        /// Who.
+        holder: HolderId,
+        /// Which content.
+        download: DownloadId,
+        /// The piece; `None` where the content's channel was refused, and is closed thereby.
+        piece: Option<PieceIndex>,
+        /// Why.
+        reason: Reason,
+    },
+    /// The content is not wanted any more, or cannot be written.
+    Forget {
+        /// Which.
+        download: DownloadId,
+    },
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Dial the holder; [`Event::Connected`] or [`Event::Unreachable`] answers.
+    Connect {
+        /// Who.
+        holder: HolderId,
+    },
+    /// End the connection to the holder; no event answers.
+    Disconnect {
+        /// Who.
+        holder: HolderId,
+    },
+    /// Open a content on a channel; [`Event::HaveAll`], [`Event::Bits`] or [`Event::Refused`] answers.
+    Open {
+        /// At whom.
+        holder: HolderId,
+        /// Which.
+        download: DownloadId,
+        /// The same for the wire.
+        content: Content,
+    },
+    /// Close a content's channel; whatever was asked on it is taken back thereby.
+    Close {
+        /// At whom.
+        holder: HolderId,
+        /// Which.
+        download: DownloadId,
+    },
+    /// Ask for the piece list from a piece on; [`Event::ListPage`] or [`Event::Refused`] answers.
+    AskList {
+        /// Whom.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+        /// The first piece whose value is wanted.
+        first: u32,
+    },
+    /// Ask for a piece; for a content of a single piece, by its id and without a channel.
+    Request {
+        /// Whom.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+        /// Which.
+        piece: PieceIndex,
+    },
+    /// Take a request back, and drop what of the piece has come from this holder.
+    Cancel {
+        /// From whom.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+        /// Which.
+        piece: PieceIndex,
+    },
+    /// The piece list is known and folds to the content's id: keep it, and serve from it.
+    ListKnown {
+        /// Of which content.
+        download: DownloadId,
+        /// The list.
+        list: Arc<PieceList>,
+    },
+    /// Every piece is stored; the download is forgotten.
+    Finished {
+        /// Which.
+        download: DownloadId,
+    },
+    /// The content cannot be fetched from anyone; the download is forgotten.
+    Impossible {
+        /// Which.
+        download: DownloadId,
+        /// Why.
+        why: Impossible,
+    },
+    /// Nobody is left who could send what is missing. It goes on by itself when someone can.
+    Starved {
+        /// Which content.
+        download: DownloadId,
+    },
+    /// Someone can send what is missing again.
+    Fed {
+        /// Which content.
+        download: DownloadId,
+    },
+    /// The holder is not asked for this content any more.
+    Shunned {
+        /// Who.
+        holder: HolderId,
+        /// For which content.
+        download: DownloadId,
+        /// What it sent.
+        why: Lie,
+    },
+}
+
+/// Why a content cannot be fetched from anyone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Impossible {
+    /// It is larger than [`Geometry::MAX_SIZE`](crate::geometry::Geometry::MAX_SIZE).
+    #[error("a content of {0} bytes is larger than Brigade carries")]
+    TooLarge(u64),
+    /// It claims to be empty, and its id is not that of no bytes.
+    #[error("the content {0} is said to be empty, which its id denies")]
+    NotEmpty(ContentId),
+}
+
+/// What a holder sent that it should not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Lie {
+    /// A piece that does not hash to what it must.
+    #[error("piece {} does not hash to what it must", .0.0)]
+    WrongPiece(PieceIndex),
+    /// A piece list that does not fold to the content's id.
+    #[error("its piece list does not fold to the content's id")]
+    BadList,
+}
+
+/// How far a download is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Status {
+    /// How many pieces there are.
+    pub pieces: u32,
+    /// How many of them are stored.
+    pub stored: u32,
+    /// The content's length in bytes.
+    pub bytes: u64,
+    /// Bytes of it that are stored.
+    pub bytes_stored: u64,
+    /// Bytes of pieces that are asked for and not stored.
+    pub in_flight_bytes: u64,
+    /// Holders that are connected and may be asked for it.
+    pub holders: usize,
+    /// Whether nobody could send what is missing.
+    pub starved: bool,
+}

@@ -1,0 +1,253 @@
+//! Who is asked for what, as far as the windows allow.
+//!
+//! Holders that have room take turns, one request each, the least busy first, so that all are busy from the first
+//! moment. When what is left of a content is less than the windows, each holder gets its share of it by the rate
+//! that it has shown: nobody takes everything, and nobody gets what others would bring sooner.
+
+use std::time::Duration;
+
+use super::{
+    Action, DownloadId, Downloads, HolderId,
+    holder::{Asked, Holder, Link},
+    one::Download,
+    pace::Pace,
+    source::{Channel, Source, Standing},
+    timers::Alarm,
+};
+use crate::{geometry::PieceIndex, time::Timestamp};
+
+/// Requests that one holder may always have, however long the pieces are.
+pub(super) const HOLDER_REQUESTS: usize = 2;
+
+/// Requests that all holders together may always have. Those asked of stalled holders do not count.
+pub(super) const REQUESTS: usize = 4;
+
+/// How many contents, of which a holder has its share already, are passed over in search of another one. Each of
+/// them has a request in flight there: the holder is not idle meanwhile.
+const PASSED_OVER: usize = 32;
+
+/// How long a holder that is being dialled counts as one that will take its share.
+const EXPECTED: Duration = Duration::from_millis(250);
+
+/// How much longer than by all the others together a piece may take to be asked of a holder at the end.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The rate that is assumed where no holder has shown any, in bytes a second.
+const ASSUMED_RATE: u64 = 1 << 20;
+
+/// What is the same for all holders while windows are filled.
+pub(super) struct Round {
+    /// The windows of all holders at work, in bytes.
+    windows_bytes: u64,
+    /// The rate of a holder that has shown none: the mean of those that have.
+    typical_rate: u64,
+    /// Requests that holders have that are not stalled.
+    requests: usize,
+    /// The rates of the holders that are at work on contents of a single piece, or will be soon.
+    whole_rates: u64,
+}
+
+impl Downloads {
+    /// Makes a content's place in the holders' lists of what to ask for true.
+    pub(super) fn refresh(&mut self, download: DownloadId) {
+        let Some(one) = self.downloads.get_mut(&download) else { return };
+        for at in 0..one.sources().len() {
+            let source = &one.sources()[at];
+            let ready = one.has_work_for(source);
+            if ready == source.ready {
+                continue;
+            }
+            let Some(known) = self.holders.get_mut(&source.holder) else { continue };
+            let list = if one.is_whole() { &mut known.ready_whole } else { &mut known.ready };
+            if ready {
+                list.insert((one.order, download));
+            } else {
+                list.remove(&(one.order, download));
+            }
+            one.sources_mut()[at].ready = ready;
+        }
+    }
+
+    /// Asks for as much as the windows allow.
+    pub(super) fn fill(&mut self) {
+        let hungry = |(id, known): (&HolderId, &Holder)| {
+            (known.answers() && known.has_work()).then(|| (known.in_flight_bytes(), *id))
+        };
+        let mut turns: Vec<(u64, HolderId)> = self.holders.iter().filter_map(hungry).collect();
+        if turns.is_empty() {
+            return;
+        }
+        turns.sort_unstable();
+        let mut round = self.round();
+        // Each turn asks for a piece or takes a holder out, so this ends.
+        while !turns.is_empty() {
+            turns.retain(|(_, holder)| match self.next_for(*holder, &round) {
+                Some((download, piece)) => {
+                    round.count_request();
+                    self.ask(*holder, download, piece)
+                }
+                None => false,
+            });
+        }
+    }
+
+    pub(super) fn round(&self) -> Round {
+        let mut round = Round { windows_bytes: 0, typical_rate: ASSUMED_RATE, requests: 0, whole_rates: 0 };
+        let (mut rates, mut shown) = (0u64, 0u64);
+        for known in self.holders.values().filter(|known| known.stalled.is_none()) {
+            round.requests += known.queue().len();
+            if known.has_work() || !known.queue().is_empty() {
+                round.windows_bytes += known.window_bytes(&self.config);
+            }
+            if let Some(rate) = known.rate() {
+                (rates, shown) = (rates.saturating_add(rate), shown + 1);
+            }
+        }
+        if let Some(mean) = rates.checked_div(shown) {
+            round.typical_rate = mean.max(1);
+        }
+        let at_work = |known: &&Holder| match known.link {
+            Link::Up => known.stalled.is_none() && (known.whole_bytes > 0 || !known.ready_whole.is_empty()),
+            Link::Connecting { since } => self.soon(known, since),
+            Link::Down => false,
+        };
+        round.whole_rates =
+            self.holders.values().filter(at_work).map(|known| round.rate(known)).fold(0, u64::saturating_add);
+        round
+    }
+
+    /// Whether a holder that was dialled at `since` is worth waiting for.
+    fn soon(&self, known: &Holder, since: Timestamp) -> bool {
+        !known.unreachable && !known.uses.is_empty() && self.now.since(since) < EXPECTED
+    }
+
+    /// What a holder is to be asked for next, if it has room: of the content that was started first.
+    fn next_for(&mut self, holder: HolderId, round: &Round) -> Option<(DownloadId, PieceIndex)> {
+        let known = self.holders.get(&holder)?;
+        let whole = known.ready_whole.first().copied();
+        for (order, download) in known.ready.iter().take(PASSED_OVER).copied() {
+            if whole.is_some_and(|(whole, _)| whole < order) {
+                break;
+            }
+            let one = self.downloads.get(&download)?;
+            let has = one.source(holder).and_then(Source::has);
+            let Some(piece) = has.and_then(|has| one.picker.pick(has, &mut self.random)) else { continue };
+            let bytes = u64::from(one.picker.geometry().length(piece));
+            if !self.has_room(known, bytes, round) {
+                return None;
+            }
+            if self.is_for(holder, one, piece, round) {
+                return Some((download, piece));
+            }
+        }
+        let (_, download) = whole?;
+        let bytes = self.downloads.get(&download)?.content.size;
+        let share = share_of(self.whole_left_bytes, round.rate(known), round.whole_rates);
+        let fair = known.whole_bytes == 0
+            || self.whole_left_bytes >= self.config.in_flight_bytes
+            || known.whole_bytes + bytes <= share;
+        (fair && self.has_room(known, bytes, round)).then_some((download, PieceIndex(0)))
+    }
+
+    /// Whether `bytes` more fit into a holder's window, and into that of all of them.
+    pub(super) fn has_room(&self, known: &Holder, bytes: u64, round: &Round) -> bool {
+        let (mine, limit) = (known.window_bytes(&self.config), self.config.in_flight_bytes);
+        let window =
+            if round.windows_bytes > limit { share_of(limit, mine, round.windows_bytes) } else { mine };
+        let requests = known.queue().len();
+        let fits = known.in_flight_bytes() + bytes <= window || requests < HOLDER_REQUESTS;
+        let fits_all = self.in_flight_bytes + bytes <= limit || round.requests < REQUESTS;
+        requests < self.config.requests_in_flight && fits && fits_all
+    }
+
+    /// Whether `piece` is rightly asked of `holder`, and not left to the others, when little is left.
+    fn is_for(&self, holder: HolderId, one: &Download, piece: PieceIndex, round: &Round) -> bool {
+        let left = one.picker.left_bytes();
+        if left >= self.config.in_flight_bytes {
+            return true;
+        }
+        let bytes = u64::from(one.picker.geometry().length(piece));
+        let (mut mine, mut mine_in_flight, mut asked_here) = (0, 0, 0);
+        let (mut rates, mut others, mut elsewhere) = (0u64, 0u64, false);
+        for source in one.sources() {
+            let Some(known) = self.holders.get(&source.holder) else { continue };
+            let rate = round.rate(known);
+            if source.holder == holder {
+                (mine, mine_in_flight, asked_here) = (rate, known.in_flight_bytes(), source.in_flight_bytes);
+                rates = rates.saturating_add(rate);
+            } else if self.shares(source, known) {
+                rates = rates.saturating_add(rate);
+                if source.ready && known.rate().is_some() {
+                    others = others.saturating_add(rate);
+                    elsewhere |= source.offers(piece);
+                }
+            }
+        }
+        if elsewhere && Pace::time_for(mine_in_flight + bytes, mine) > Pace::time_for(left, others) + PATIENCE
+        {
+            return false;
+        }
+        asked_here == 0 || asked_here + bytes <= share_of(left, mine, rates)
+    }
+
+    /// Whether a holder takes part in what is left of a content, now or soon.
+    fn shares(&self, source: &Source, known: &Holder) -> bool {
+        source.standing == Standing::Good
+            && match known.link {
+                Link::Up if known.stalled.is_some() => false,
+                Link::Up => {
+                    source.ready || source.in_flight_bytes > 0 || matches!(source.channel, Channel::Opening)
+                }
+                Link::Connecting { since } => self.soon(known, since),
+                Link::Down => false,
+            }
+    }
+
+    /// Asks `holder` for `piece`; false where that cannot be, which is a mistake of ours.
+    pub(super) fn ask(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) -> bool {
+        let (Some(one), Some(known)) = (self.downloads.get_mut(&download), self.holders.get_mut(&holder))
+        else {
+            return false;
+        };
+        if !one.ask(piece, holder) {
+            debug_assert!(false, "{piece:?} was picked though it cannot be asked for");
+            return false;
+        }
+        let bytes = one.picker.geometry().length(piece);
+        let whole = one.is_whole();
+        if let Some(source) = one.source_mut(holder) {
+            source.in_flight_bytes += u64::from(bytes);
+        }
+        known.ask(self.now, Asked { download, piece, bytes, here: 0, arrived: false, whole });
+        self.in_flight_bytes += u64::from(bytes);
+        self.actions.push_back(Action::Request { holder, download, piece });
+        self.watch(holder);
+        self.refresh(download);
+        true
+    }
+
+    /// Looks at a holder that owes something again when it should have sent something.
+    pub(super) fn watch(&mut self, holder: HolderId) {
+        let Some(known) = self.holders.get(&holder) else { return };
+        if known.owes() && !self.timers.is_set(Alarm::Silence(holder)) {
+            self.timers.set(Alarm::Silence(holder), self.now.after(self.config.stall));
+        }
+    }
+}
+
+impl Round {
+    /// One request more is in flight.
+    pub(super) const fn count_request(&mut self) {
+        self.requests += 1;
+    }
+
+    /// The rate that a holder has shown, or else the usual one.
+    pub(super) fn rate(&self, known: &Holder) -> u64 {
+        known.rate().unwrap_or(self.typical_rate)
+    }
+}
+
+/// `whole` × `part` ÷ `all`.
+fn share_of(whole: u64, part: u64, all: u64) -> u64 {
+    u64::try_from(u128::from(whole) * u128::from(part) / u128::from(all.max(1))).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,174 @@
+//! Who is late: holders that stall, and the end, when idle holders take over what the slow ones still owe.
+//!
+//! A holder that sends nothing for longer than its own rate promised is taken for stalled: what others could send
+//! is taken back from it, but for one piece, by which it can show that it lives. Nothing here waits for it. At the
+//! end a piece may be asked of two; whoever is second is cancelled. What is asked twice stands at the back of the
+//! slow holder's queue, so it has seldom begun to send it.
+
+use std::time::Duration;
+
+use super::{
+    Action, DownloadId, Downloads, HolderId, fill::Round, holder::Holder, one::List, pace::Pace,
+    picker::PieceState, timers::Alarm,
+};
+use crate::{geometry::PieceIndex, time::Timestamp};
+
+/// How much later than from an idle holder a piece must be expected to be asked of that one too.
+const LATE: Duration = Duration::from_secs(1);
+
+/// The rate that a holder that has shown none is expected to reach, in bytes a second. Being wrong costs one
+/// holder the pieces that it has not begun.
+const LEAST_RATE: u64 = 256 << 10;
+
+impl Downloads {
+    /// Something that was owed has come from a holder.
+    pub(super) fn news(&mut self, holder: HolderId) {
+        let Some(known) = self.holders.get_mut(&holder) else { return };
+        known.last_news = self.now;
+        if known.stalled.take().is_some() {
+            known.reset_window();
+            self.touched.extend(known.uses.iter().copied());
+        }
+    }
+
+    /// It is time to look whether a holder is silent.
+    pub(super) fn silent(&mut self, holder: HolderId) {
+        let Some(known) = self.holders.get(&holder).filter(|known| known.owes()) else { return };
+        let alarm = Alarm::Silence(holder);
+        // While pieces wait to be stored, it may be we who read nothing.
+        if known.waits_for_us() {
+            return self.timers.set(alarm, self.now.after(self.config.stall));
+        }
+        if let Some(since) = known.stalled {
+            let end = since.after(self.config.silence);
+            if self.now < end {
+                return self.timers.set(alarm, end);
+            }
+            return self.give_up(holder);
+        }
+        let due = self.due(known);
+        if self.now < due {
+            return self.timers.set(alarm, due);
+        }
+        self.timers.set(alarm, self.now.after(self.config.silence));
+        self.stall(holder);
+    }
+
+    /// When a holder that sends nothing more is taken for stalled.
+    fn due(&self, known: &Holder) -> Timestamp {
+        let rate = known.rate().unwrap_or(LEAST_RATE);
+        let front = known.queue().iter().find(|asked| !asked.arrived);
+        let promised = front.map_or(0, |front| u64::from(front.bytes - front.here));
+        known.last_news.after(Pace::time_for(promised, rate)).after(self.config.stall)
+    }
+
+    /// A holder stalls: others are asked for what they have.
+    fn stall(&mut self, holder: HolderId) {
+        let Some(known) = self.holders.get_mut(&holder) else { return };
+        known.stalled = Some(self.now);
+        self.touched.extend(known.uses.iter().copied());
+        let owed: Vec<_> = known.queue().iter().filter(|asked| !asked.arrived).skip(1).copied().collect();
+        for asked in owed {
+            if self.is_elsewhere(holder, asked.download, asked.piece)
+                && let Some(at) =
+                    self.holders.get(&holder).and_then(|known| known.place(asked.download, asked.piece))
+            {
+                self.take_back(holder, at);
+                let (download, piece) = (asked.download, asked.piece);
+                self.actions.push_back(Action::Cancel { holder, download, piece });
+            }
+        }
+    }
+
+    /// A stalled holder stayed silent: its connection is no good.
+    fn give_up(&mut self, holder: HolderId) {
+        if let Some(known) = self.holders.get_mut(&holder) {
+            known.unreachable = true;
+            self.actions.push_back(Action::Disconnect { holder });
+            self.down(holder);
+        }
+    }
+
+    /// Whether a holder that answers, other than `but`, has a piece.
+    fn is_elsewhere(&self, but: HolderId, download: DownloadId, piece: PieceIndex) -> bool {
+        let Some(one) = self.downloads.get(&download) else { return false };
+        one.sources().iter().any(|source| {
+            source.holder != but
+                && source.offers(piece)
+                && self.holders.get(&source.holder).is_some_and(Holder::answers)
+        })
+    }
+
+    /// Asks idle holders for what slow ones would bring much later.
+    pub(super) fn ask_elsewhere(&mut self) {
+        let mut round = self.round();
+        let is_late = |(id, known): (&HolderId, &Holder)| {
+            let late = known.stalled.is_some() || owed_for(known.awaited_bytes(), known) > LATE;
+            (late && known.awaited_bytes() > 0).then_some(*id)
+        };
+        let late: Vec<HolderId> = self.holders.iter().filter_map(is_late).collect();
+        if late.is_empty() {
+            return;
+        }
+        let is_idle =
+            |(id, known): (&HolderId, &Holder)| (known.answers() && !known.has_work()).then_some(*id);
+        let mut idle: Vec<HolderId> = self.holders.iter().filter_map(is_idle).collect();
+        // Each turn asks for a piece or takes a holder out, so this ends.
+        while !idle.is_empty() {
+            idle.retain(|holder| match self.late_piece_for(*holder, &late, &round) {
+                Some((download, piece)) => {
+                    round.count_request();
+                    self.ask(*holder, download, piece)
+                }
+                None => false,
+            });
+        }
+    }
+
+    /// A piece that a late holder owes and that `idle` would bring sooner: the one that stands last in a queue.
+    fn late_piece_for(
+        &self,
+        idle: HolderId,
+        late: &[HolderId],
+        round: &Round,
+    ) -> Option<(DownloadId, PieceIndex)> {
+        let taker = self.holders.get(&idle)?;
+        let rate = round.rate(taker);
+        for slow in late.iter().filter(|slow| **slow != idle).filter_map(|slow| self.holders.get(slow)) {
+            let mut before = slow.awaited_bytes();
+            for asked in slow.queue().iter().rev().filter(|asked| !asked.arrived) {
+                let soonest = Pace::time_for(taker.in_flight_bytes() + u64::from(asked.bytes), rate);
+                if slow.stalled.is_none() && owed_for(before, slow) <= soonest + LATE {
+                    break; // those further to the front come sooner still
+                }
+                before -= u64::from(asked.bytes - asked.here);
+                if self.may_be_asked_twice(idle, slow, asked.download, asked.piece)
+                    && self.has_room(taker, u64::from(asked.bytes), round)
+                {
+                    return Some((asked.download, asked.piece));
+                }
+            }
+        }
+        None
+    }
+
+    fn may_be_asked_twice(
+        &self,
+        by: HolderId,
+        slow: &Holder,
+        download: DownloadId,
+        piece: PieceIndex,
+    ) -> bool {
+        let Some(one) = self.downloads.get(&download) else { return false };
+        let alone = matches!(one.picker.state(piece), Some(PieceState::InFlight(askers)) if askers.is_one());
+        let at_the_end = one.picker.missing().is_empty() || slow.stalled.is_some();
+        let known = matches!(one.list, List::NotNeeded | List::Known(_));
+        alone && at_the_end && known && one.source(by).is_some_and(|source| source.offers(piece))
+    }
+}
+
+/// How long a holder needs for `bytes` at the rate that it has shown; no time where it has shown none, because then
+/// its silence will tell.
+fn owed_for(bytes: u64, known: &Holder) -> Duration {
+    known.rate().map_or(Duration::ZERO, |rate| Pace::time_for(bytes, rate))
+}

@@ -1,0 +1,236 @@
+//! One content being fetched: its pieces, its list, and the holders it may come from.
+//!
+//! Keeps the picker's counts true to what the holders say they have; it asks nobody and knows no window. The rules
+//! of who is asked are in [`fill`](super::fill).
+
+use std::sync::Arc;
+
+use super::{
+    HolderId,
+    picker::{Picker, PieceState},
+    source::{Channel, Has, Source, Standing},
+};
+use crate::{
+    bitfield::{BadBits, Bitfield},
+    content::{Expected, PieceList},
+    geometry::{Geometry, PieceIndex},
+    id::Content,
+};
+
+/// What is known of the piece list.
+#[derive(Debug)]
+pub(super) enum List {
+    /// A content of a single piece has none.
+    NotNeeded,
+    /// It is known.
+    Known(Arc<PieceList>),
+    /// It is not known, and nobody is being asked.
+    Wanted,
+    /// One holder is asked, and has sent these values so far.
+    Asked {
+        /// Whom. Values of two holders are never mixed: a wrong list has one culprit.
+        holder: HolderId,
+        /// From the first piece on.
+        values: Vec<[u8; 32]>,
+    },
+}
+
+/// One content being fetched.
+#[derive(Debug)]
+pub(super) struct Download {
+    pub(super) content: Content,
+    /// Lower for those started earlier.
+    pub(super) order: u64,
+    pub(super) picker: Picker,
+    pub(super) list: List,
+    /// Whether the manager has said yet who holds it.
+    pub(super) holders_known: bool,
+    pub(super) starved: bool,
+    /// Sorted by holder.
+    sources: Vec<Source>,
+}
+
+impl Download {
+    pub(super) fn new(
+        content: Content,
+        geometry: Geometry,
+        list: Option<Arc<PieceList>>,
+        have: &Bitfield,
+        order: u64,
+    ) -> Self {
+        let fits = |list: &Arc<PieceList>| list.values().len() == geometry.count() as usize;
+        let list = match list {
+            _ if geometry.count() == 1 => List::NotNeeded,
+            Some(list) if fits(&list) => List::Known(list),
+            _ => List::Wanted,
+        };
+        Self {
+            content,
+            order,
+            picker: Picker::new(geometry, have),
+            list,
+            holders_known: false,
+            starved: false,
+            sources: Vec::new(),
+        }
+    }
+
+    /// Whether it is a single piece, which needs neither list nor channel.
+    pub(super) const fn is_whole(&self) -> bool {
+        matches!(self.list, List::NotNeeded)
+    }
+
+    pub(super) const fn is_finished(&self) -> bool {
+        self.picker.stored() == self.picker.geometry().count()
+    }
+
+    pub(super) fn sources(&self) -> &[Source] {
+        &self.sources
+    }
+
+    pub(super) fn sources_mut(&mut self) -> &mut [Source] {
+        &mut self.sources
+    }
+
+    pub(super) fn source(&self, holder: HolderId) -> Option<&Source> {
+        self.place(holder).ok().map(|at| &self.sources[at])
+    }
+
+    pub(super) fn source_mut(&mut self, holder: HolderId) -> Option<&mut Source> {
+        self.place(holder).ok().map(|at| &mut self.sources[at])
+    }
+
+    /// Adds a holder that was not there.
+    pub(super) fn add_source(&mut self, holder: HolderId) {
+        if let Err(at) = self.place(holder) {
+            self.sources.insert(at, Source::new(holder));
+        }
+    }
+
+    /// Takes a holder out.
+    pub(super) fn remove_source(&mut self, holder: HolderId) {
+        self.unlearn(holder);
+        if let Ok(at) = self.place(holder) {
+            self.sources.remove(at);
+        }
+    }
+
+    /// What `piece` must hash to, once that is known.
+    pub(super) fn expected(&self, piece: PieceIndex) -> Option<Expected> {
+        match &self.list {
+            List::NotNeeded if piece.0 == 0 => Some(Expected::Whole(self.content.id)),
+            List::Known(list) => list.expected(self.picker.geometry(), piece),
+            List::NotNeeded | List::Wanted | List::Asked { .. } => None,
+        }
+    }
+
+    /// Whether `source` has a missing piece that may be asked of it, as far as this content goes.
+    pub(super) fn has_work_for(&self, source: &Source) -> bool {
+        let known = matches!(self.list, List::NotNeeded | List::Known(_));
+        let useful = match source.has() {
+            Some(Has::All) => !self.picker.missing().is_empty(),
+            Some(Has::Some(_)) => source.useful > 0,
+            None => false,
+        };
+        known && useful && source.standing == Standing::Good
+    }
+
+    /// `holder` has every piece.
+    pub(super) fn learn_all(&mut self, holder: HolderId) {
+        self.unlearn(holder);
+        if let Some(source) = self.source_mut(holder) {
+            source.channel = Channel::Open(Has::All);
+        }
+    }
+
+    /// `holder` has the pieces of this page of its bitfield, besides those known.
+    pub(super) fn learn_page(&mut self, holder: HolderId, first: u32, bits: &[u8]) -> Result<(), BadBits> {
+        let count = self.picker.geometry().count();
+        let mut page = Bitfield::none(count);
+        page.add_page(first, bits)?;
+        let pieces: Vec<PieceIndex> = page.iter().collect();
+        self.learn(holder, pieces);
+        Ok(())
+    }
+
+    /// `holder` has these pieces, besides those known. Those that the content does not have are left out.
+    pub(super) fn learn(&mut self, holder: HolderId, pieces: impl IntoIterator<Item = PieceIndex>) {
+        let Ok(at) = self.place(holder) else { return };
+        let source = &mut self.sources[at];
+        if !matches!(source.channel, Channel::Open(_)) {
+            let none = Bitfield::none(self.picker.geometry().count());
+            source.channel = Channel::Open(Has::Some(Box::new(none)));
+            source.useful = 0;
+        }
+        let Channel::Open(Has::Some(bits)) = &mut source.channel else { return };
+        for piece in pieces {
+            if bits.set(piece) {
+                self.picker.gain(piece);
+                source.useful += u32::from(self.picker.missing().has(piece));
+            }
+        }
+    }
+
+    /// `holder` does not have `piece` after all.
+    pub(super) fn unlearn_piece(&mut self, holder: HolderId, piece: PieceIndex) {
+        let Ok(at) = self.place(holder) else { return };
+        if matches!(self.sources[at].has(), Some(Has::All)) {
+            let count = self.picker.geometry().count();
+            self.sources[at].channel = Channel::Opening;
+            self.learn(holder, (0..count).map(PieceIndex));
+        }
+        let source = &mut self.sources[at];
+        if let Channel::Open(Has::Some(bits)) = &mut source.channel
+            && bits.clear(piece)
+        {
+            self.picker.lose(piece);
+            source.useful -= u32::from(self.picker.missing().has(piece));
+        }
+    }
+
+    /// The channel to `holder` is closed: what it has is not known any more.
+    pub(super) fn unlearn(&mut self, holder: HolderId) {
+        let Ok(at) = self.place(holder) else { return };
+        let source = &mut self.sources[at];
+        source.useful = 0;
+        if let Channel::Open(Has::Some(bits)) = std::mem::replace(&mut source.channel, Channel::Closed) {
+            bits.iter().for_each(|piece| self.picker.lose(piece));
+        }
+    }
+
+    /// `piece` is asked of `holder`; false where that cannot be.
+    pub(super) fn ask(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
+        let was_missing = self.picker.missing().has(piece);
+        let asked = self.picker.ask(piece, holder);
+        if asked && was_missing {
+            self.partial_with(piece).for_each(|source| source.useful -= 1);
+        }
+        asked
+    }
+
+    /// `piece` is not asked of `holder` any more.
+    pub(super) fn give_back(&mut self, piece: PieceIndex, holder: HolderId) {
+        if self.picker.give_back(piece, holder) {
+            self.partial_with(piece).for_each(|source| source.useful += 1);
+        }
+    }
+
+    /// `piece` is stored. Returns the state that it was in.
+    pub(super) fn store(&mut self, piece: PieceIndex) -> Option<PieceState> {
+        let before = self.picker.store(piece)?;
+        if before == PieceState::Missing {
+            self.partial_with(piece).for_each(|source| source.useful -= 1);
+        }
+        Some(before)
+    }
+
+    fn partial_with(&mut self, piece: PieceIndex) -> impl Iterator<Item = &mut Source> {
+        let partial =
+            move |source: &&mut Source| matches!(source.has(), Some(Has::Some(bits)) if bits.has(piece));
+        self.sources.iter_mut().filter(partial)
+    }
+
+    fn place(&self, holder: HolderId) -> Result<usize, usize> {
+        self.sources.binary_search_by_key(&holder, |source| source.holder)
+    }
+}

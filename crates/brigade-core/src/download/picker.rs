@@ -1,0 +1,252 @@
+//! Which piece of one content next: the last one first, because it proves the size; then the rarest.
+//!
+//! Each piece has exactly one [`PieceState`]. Missing pieces lie in buckets by how many *partial* holders have them;
+//! holders that have everything add the same to each and are left out of the count. So a pick from a complete
+//! holder looks at one piece, and one from a partial holder at a bounded number before it falls back to a scan of
+//! bits. Who holds what is in [`source`](super::source); this knows holders only as askers.
+
+use super::{HolderId, random::Random, source::Has};
+use crate::{
+    bitfield::Bitfield,
+    geometry::{Geometry, PieceIndex},
+};
+
+/// How many pieces of the buckets a pick looks at before it scans bits instead.
+const PROBES: usize = 64;
+
+/// Of how many candidates a scan of bits takes the rarest.
+const CANDIDATES: usize = 32;
+
+/// What is going on with a piece.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PieceState {
+    /// Not here, and asked of nobody.
+    Missing,
+    /// Asked of these.
+    InFlight(Askers),
+    /// Verified and written.
+    Stored,
+}
+
+/// The holders of whom a piece is asked: one, or two when the first is late.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Askers {
+    first: HolderId,
+    second: Option<HolderId>,
+}
+
+/// The pieces of one content.
+#[derive(Debug)]
+pub(super) struct Picker {
+    geometry: Geometry,
+    states: Vec<PieceState>,
+    missing: Bitfield,
+    /// For each piece, how many partial holders have it.
+    holders: Vec<u16>,
+    /// The missing pieces by that number.
+    buckets: Vec<Vec<u32>>,
+    /// Where a missing piece lies in its bucket.
+    places: Vec<u32>,
+    stored: u32,
+    left_bytes: u64,
+}
+
+impl Askers {
+    pub(super) fn iter(self) -> impl Iterator<Item = HolderId> {
+        [Some(self.first), self.second].into_iter().flatten()
+    }
+
+    /// Whether a second holder may be asked.
+    pub(super) const fn is_one(self) -> bool {
+        self.second.is_none()
+    }
+}
+
+impl Picker {
+    /// All pieces but those of `have` are missing.
+    pub(super) fn new(geometry: Geometry, have: &Bitfield) -> Self {
+        let count = geometry.count() as usize;
+        let mut picker = Self {
+            geometry,
+            states: vec![PieceState::Stored; count],
+            missing: Bitfield::none(geometry.count()),
+            holders: vec![0; count],
+            buckets: Vec::new(),
+            places: vec![0; count],
+            stored: geometry.count(),
+            left_bytes: 0,
+        };
+        for piece in geometry.pieces().filter(|piece| !have.has(*piece)) {
+            picker.states[piece.0 as usize] = PieceState::Missing;
+            picker.stored -= 1;
+            picker.left_bytes += u64::from(geometry.length(piece));
+            picker.insert(piece);
+        }
+        picker
+    }
+
+    pub(super) const fn geometry(&self) -> &Geometry {
+        &self.geometry
+    }
+
+    /// How many pieces are stored.
+    pub(super) const fn stored(&self) -> u32 {
+        self.stored
+    }
+
+    /// The pieces that are not here and asked of nobody.
+    pub(super) const fn missing(&self) -> &Bitfield {
+        &self.missing
+    }
+
+    /// Bytes that are not stored, in flight or missing.
+    pub(super) const fn left_bytes(&self) -> u64 {
+        self.left_bytes
+    }
+
+    /// The state of `piece`; `None` where the content has no such piece.
+    pub(super) fn state(&self, piece: PieceIndex) -> Option<PieceState> {
+        self.states.get(piece.0 as usize).copied()
+    }
+
+    /// The missing piece that a holder that has `has` is asked for next.
+    pub(super) fn pick(&self, has: &Has, random: &mut Random) -> Option<PieceIndex> {
+        if self.missing.is_empty() {
+            return None;
+        }
+        let last = self.geometry.last()?;
+        if self.missing.has(last) && has.has(last) {
+            return Some(last);
+        }
+        let mut probes = PROBES;
+        for bucket in self.buckets.iter().filter(|bucket| !bucket.is_empty()) {
+            let start = random.below(bucket.len());
+            for piece in bucket[start..].iter().chain(&bucket[..start]).map(|piece| PieceIndex(*piece)) {
+                if has.has(piece) {
+                    return Some(piece);
+                }
+                probes -= 1;
+                if probes == 0 {
+                    return self.scan(has, random);
+                }
+            }
+        }
+        None
+    }
+
+    /// The rarest of the first few missing pieces of `has` after a random place.
+    fn scan(&self, has: &Has, random: &mut Random) -> Option<PieceIndex> {
+        let Has::Some(has) = has else { return None }; // a complete holder needed no scan
+        let bytes = |bits| Bitfield::page(bits, 0, self.geometry.count());
+        let (missing, has) = (bytes(&self.missing), bytes(has));
+        let start = random.below(missing.len());
+        let at = (start..missing.len()).chain(0..start);
+        at.flat_map(|byte| {
+            let both = missing[byte] & has[byte];
+            (0..8usize).filter(move |bit| both & (0x80 >> bit) != 0).map(move |bit| byte * 8 + bit)
+        })
+        .take(CANDIDATES)
+        .min_by_key(|piece| self.holders[*piece])
+        .and_then(|piece| u32::try_from(piece).ok())
+        .map(PieceIndex)
+    }
+
+    /// `piece` is asked of `holder`, alone or as the second. False where it is stored, or asked of two already.
+    pub(super) fn ask(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
+        match self.states.get_mut(piece.0 as usize) {
+            Some(state @ PieceState::Missing) => {
+                *state = PieceState::InFlight(Askers { first: holder, second: None });
+                self.remove(piece);
+                true
+            }
+            Some(PieceState::InFlight(askers)) if askers.is_one() && askers.first != holder => {
+                askers.second = Some(holder);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// `piece` is not asked of `holder` any more; true where it is missing thereby.
+    pub(super) fn give_back(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
+        let Some(state) = self.states.get_mut(piece.0 as usize) else { return false };
+        let PieceState::InFlight(askers) = *state else { return false };
+        match (askers.first == holder, askers.second) {
+            (true, Some(first)) => *state = PieceState::InFlight(Askers { first, second: None }),
+            (true, None) => {
+                *state = PieceState::Missing;
+                self.insert(piece);
+                return true;
+            }
+            (false, Some(second)) if second == holder => {
+                *state = PieceState::InFlight(Askers { first: askers.first, second: None });
+            }
+            (false, _) => {}
+        }
+        false
+    }
+
+    /// `piece` is stored. Returns the state that it was in; `None` where the content has no such piece.
+    pub(super) fn store(&mut self, piece: PieceIndex) -> Option<PieceState> {
+        let state = self.states.get_mut(piece.0 as usize)?;
+        let before = std::mem::replace(state, PieceState::Stored);
+        if before != PieceState::Stored {
+            self.stored += 1;
+            self.left_bytes -= u64::from(self.geometry.length(piece));
+        }
+        if before == PieceState::Missing {
+            self.remove(piece);
+        }
+        Some(before)
+    }
+
+    /// One partial holder more has `piece`.
+    pub(super) fn gain(&mut self, piece: PieceIndex) {
+        self.rank(piece, |holders| holders.saturating_add(1));
+    }
+
+    /// One partial holder less has `piece`.
+    pub(super) fn lose(&mut self, piece: PieceIndex) {
+        self.rank(piece, |holders| holders.saturating_sub(1));
+    }
+
+    fn rank(&mut self, piece: PieceIndex, change: impl Fn(u16) -> u16) {
+        if !self.geometry.contains(piece) {
+            return;
+        }
+        let missing = self.missing.has(piece);
+        if missing {
+            self.remove(piece);
+        }
+        let holders = &mut self.holders[piece.0 as usize];
+        *holders = change(*holders);
+        if missing {
+            self.insert(piece);
+        }
+    }
+
+    /// Puts a piece into its bucket.
+    fn insert(&mut self, piece: PieceIndex) {
+        let rarity = usize::from(self.holders[piece.0 as usize]);
+        if self.buckets.len() <= rarity {
+            self.buckets.resize_with(rarity + 1, Vec::new);
+        }
+        let bucket = &mut self.buckets[rarity];
+        // A bucket is as long as the content has pieces at most, which is a u32.
+        self.places[piece.0 as usize] = u32::try_from(bucket.len()).unwrap_or(u32::MAX);
+        bucket.push(piece.0);
+        self.missing.set(piece);
+    }
+
+    /// Takes a piece out of its bucket.
+    fn remove(&mut self, piece: PieceIndex) {
+        let bucket = &mut self.buckets[usize::from(self.holders[piece.0 as usize])];
+        let place = self.places[piece.0 as usize];
+        debug_assert_eq!(bucket.get(place as usize), Some(&piece.0));
+        bucket.swap_remove(place as usize);
+        if let Some(moved) = bucket.get(place as usize) {
+            self.places[*moved as usize] = place;
+        }
+        self.missing.clear(piece);
+    }
+}

@@ -1,0 +1,159 @@
+//! Rules about the repository: what is in it, how large, how many packages it stands on, how documents begin.
+//!
+//! It looks at what git tracks; where git cannot be asked (a source archive), at everything that lies there.
+
+use std::{fs, process::Command};
+
+use crate::{no, read, relative, root, walk};
+
+/// Bytes of one file, so that a clone stays small for ever.
+const FILE_BYTES: u64 = 256 * 1024;
+
+/// Packages in `Cargo.lock`: 256 when the budget was set, and 15 % of room.
+const PACKAGES: usize = 295;
+
+/// Paths from the repository's root, of every file in it.
+fn tracked() -> Vec<String> {
+    let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
+    let mut paths: Vec<String> = match listed {
+        Ok(output) if output.status.success() && !output.stdout.is_empty() => {
+            let text = String::from_utf8_lossy(&output.stdout).into_owned();
+            text.split('\0').filter(|path| !path.is_empty()).map(str::to_owned).collect()
+        }
+        _ => {
+            let mut paths = vec![];
+            walk(&root(), &mut paths);
+            paths.iter().map(|path| relative(path)).collect()
+        }
+    };
+    // What git tracks may have been deleted or moved a moment ago.
+    paths.retain(|path| root().join(path).is_file());
+    assert!(paths.iter().any(|path| path == "Cargo.toml"), "the repository was not found: {paths:?}");
+    paths
+}
+
+#[test]
+fn no_file_is_a_blob() {
+    let large =
+        |path: &String| fs::metadata(root().join(path)).is_ok_and(|metadata| metadata.len() > FILE_BYTES);
+    let findings: Vec<String> = tracked()
+        .iter()
+        .filter(|path| *path != "Cargo.lock" && large(path))
+        .map(|path| {
+            format!("{path}:1: more than {FILE_BYTES} bytes; make it when it is needed, or shorten it")
+        })
+        .collect();
+    no(&findings);
+}
+
+#[test]
+fn no_line_names_one_developers_machine() {
+    // In halves, so that this file does not find itself.
+    let machines =
+        [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/tmp", "/wt"), concat!("/tmp", "/target")];
+    let mut findings = vec![];
+    for path in tracked() {
+        let Ok(text) = fs::read_to_string(root().join(&path)) else { continue };
+        for (index, line) in text.lines().enumerate() {
+            if let Some(machine) = machines.iter().find(|machine| line.contains(**machine)) {
+                findings.push(format!(
+                    "{path}:{}: the path `{machine}` is somebody's own; write a relative one",
+                    index + 1
+                ));
+            }
+        }
+    }
+    no(&findings);
+}
+
+#[test]
+fn no_line_ends_with_a_space() {
+    let ours = |path: &&String| {
+        [".rs", ".md", ".toml", ".ci/run", "bench/adapter"].iter().any(|ending| path.ends_with(ending))
+    };
+    let mut findings = vec![];
+    for path in tracked().iter().filter(ours) {
+        for (index, line) in read(&root().join(path)).lines().enumerate() {
+            if line.ends_with([' ', '\t']) {
+                findings.push(format!("{path}:{}: a space at the end; take it away", index + 1));
+            }
+        }
+    }
+    no(&findings);
+}
+
+#[test]
+fn every_document_has_one_title() {
+    let mut findings = vec![];
+    for path in tracked().iter().filter(|path| path.ends_with(".md")) {
+        let text = read(&root().join(path));
+        let titles = outside_of_fences(&text).filter(|line| line.starts_with("# ")).count();
+        if titles != 1 || !text.starts_with("# ") {
+            findings
+                .push(format!("{path}:1: {titles} titles; begin it with one `# title`, the rest is `##`"));
+        }
+    }
+    no(&findings);
+}
+
+fn outside_of_fences(text: &str) -> impl Iterator<Item = &str> {
+    let mut fenced = false;
+    text.lines().filter(move |line| {
+        if line.starts_with("```") {
+            fenced = !fenced;
+        }
+        !fenced
+    })
+}
+
+#[test]
+fn packages_stay_within_the_budget() {
+    let count = read(&root().join("Cargo.lock")).lines().filter(|line| *line == "[[package]]").count();
+    assert!(
+        count <= PACKAGES,
+        "Cargo.lock:1: {count} packages are more than {PACKAGES}; do without one, or raise the budget in \
+         tests/tidy/files.rs with the reason in docs/decisions/"
+    );
+}
+
+#[test]
+fn every_dependency_has_a_reason() {
+    const RECORD: &str = "docs/decisions/0005-dependencies.md";
+    let record = read(&root().join(RECORD));
+    let words: Vec<&str> = record.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').collect();
+    let manifest = read(&root().join("Cargo.toml"));
+    let table = manifest.lines().skip_while(|line| *line != "[workspace.dependencies]").skip(1);
+    let packages = table.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once(" = "));
+    let findings: Vec<String> = packages
+        .map(|(package, _)| package)
+        .filter(|package| !package.starts_with("brigade-") && !words.contains(package))
+        .map(|package| {
+            format!("{RECORD}:1: `{package}` is not there; say why it is needed, or do without it")
+        })
+        .collect();
+    no(&findings);
+}
+
+#[test]
+fn decisions_are_numbered_and_short() {
+    let mut numbers = vec![];
+    let mut findings = vec![];
+    for path in tracked() {
+        let Some(name) = path.strip_prefix("docs/decisions/") else { continue };
+        let text = read(&root().join(&path));
+        if text.lines().count() > 60 {
+            findings.push(format!("{path}:60: more than 60 lines; a record is read in two minutes"));
+        }
+        for heading in ["## Context", "## Decision", "## Consequences"] {
+            if !text.lines().any(|line| line == heading) {
+                findings.push(format!("{path}:1: no `{heading}`; the other records show the form"));
+            }
+        }
+        numbers.push(name.split('-').next().and_then(|number| number.parse::<usize>().ok()).unwrap_or(0));
+    }
+    numbers.sort_unstable();
+    if !numbers.iter().copied().eq(1..=numbers.len()) {
+        findings.push(format!("docs/decisions: numbers {numbers:?}; they run from 0001 without a gap"));
+    }
+    no(&findings);
+}

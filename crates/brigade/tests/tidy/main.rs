@@ -1,0 +1,127 @@
+//! The rules of the house, as a test: what is written in `CONTRIBUTING.md` and `ARCHITECTURE.md` and can be seen
+//! in the files alone. `cargo test` runs it like any other test; nothing checks it elsewhere.
+//!
+//! It reads sources as text, and refuses to be clever: a rule that needs a parser belongs to clippy. Every finding
+//! says where, which rule, and what to do instead. `source` looks at each file, `imports` at who knows whom,
+//! `files` at the repository, `protocol` and `examples` at `docs/protocol.md`.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
+
+mod examples;
+mod files;
+mod imports;
+mod protocol;
+mod source;
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// One file of Rust, read.
+struct Source {
+    /// Its path from the repository's root, with `/` on every system.
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// Every file of Rust below `crates/`, in order.
+    fn all() -> Vec<Self> {
+        let mut paths = vec![];
+        walk(&root().join("crates"), &mut paths);
+        let mut sources: Vec<Self> = paths
+            .into_iter()
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+            .map(|path| Self { text: read(&path), path: relative(&path) })
+            .collect();
+        sources.sort_by(|a, b| a.path.cmp(&b.path));
+        assert!(sources.len() > 20, "only {} sources were found", sources.len());
+        sources
+    }
+
+    /// Its lines with their numbers, from 1.
+    fn lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
+    }
+
+    /// Its lines before the tests that stand at its end.
+    fn body(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.lines().take_while(|(_, line)| *line != "#[cfg(test)]")
+    }
+
+    /// Whether all of it is a test: in `tests/`, or a module of tests in a file of its own.
+    fn is_test(&self) -> bool {
+        self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
+    }
+
+    /// A finding, in the form that terminals and editors make a link of.
+    fn finding(&self, line: usize, what: &str, instead: &str) -> String {
+        format!("{}:{line}: {what}; {instead}", self.path)
+    }
+}
+
+/// The code of a line: without its comment, and with nothing between quotation marks.
+fn code(line: &str) -> String {
+    let mut code = String::with_capacity(line.len());
+    let mut quoted = false;
+    let mut characters = line.chars().peekable();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' if quoted => drop(characters.next()),
+            '\'' if !quoted && characters.peek() == Some(&'"') => drop(characters.next()),
+            '"' => quoted = !quoted,
+            '/' if !quoted && characters.peek() == Some(&'/') => break,
+            _ if quoted => {}
+            _ => code.push(character),
+        }
+    }
+    code
+}
+
+#[track_caller]
+fn no(findings: &[String]) {
+    assert!(findings.is_empty(), "{} finding(s):\n{}\n", findings.len(), findings.join("\n"));
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the repository's root")
+}
+
+#[track_caller]
+fn read(path: &Path) -> String {
+    fs::read_to_string(path).unwrap_or_else(|error| panic!("{} cannot be read: {error}", path.display()))
+}
+
+fn relative(path: &Path) -> String {
+    let path = path.strip_prefix(root()).unwrap_or(path);
+    let parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy()).collect();
+    parts.join("/")
+}
+
+/// All files below `folder`, without what builds and tools leave there.
+fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
+    let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    for entry in entries.map(|entry| entry.expect("an entry of a folder")) {
+        let name = entry.file_name();
+        let kind = entry.file_type().expect("the type of an entry");
+        if kind.is_dir() && !["target", ".git", "__pycache__"].iter().any(|skipped| name == *skipped) {
+            walk(&entry.path(), files);
+        } else if kind.is_file() {
+            files.push(entry.path());
+        }
+    }
+}
+
+#[test]
+fn code_is_told_from_comments_and_texts() {
+    for (line, expected) in [
+        ("let a = 1; // b", "let a = 1; "),
+        (r#"say("// no", 'c')"#, "say(, 'c')"),
+        (r#"say("a\"b") // c"#, "say() "),
+        (r#"if c == '"' { x() }"#, "if c == ' { x() }"),
+    ] {
+        assert_eq!(code(line), expected);
+    }
+}
