@@ -34,6 +34,9 @@ const QUEUE: usize = 512;
 /// How long one message may take to be written.
 const PATIENCE: Duration = limits::LEASE;
 
+/// How long a session has to write what waits for it when the manager stops.
+const GRACE: Duration = Duration::from_millis(500);
+
 /// What the owner tells a session.
 #[derive(Debug)]
 pub(super) enum ToSession {
@@ -79,7 +82,16 @@ pub(super) async fn run(
     if owner.send(ToOwner::Connected { session, key, remote, local, queue }).await.is_err() {
         return writer.close(Reason::Stopping, "the manager is stopping").await;
     }
-    match carry(session, &owner, &mut told, &mut reader, &mut writer).await {
+    // One that does not read must not hold up the end of the manager.
+    let out_of_grace = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    let end = tokio::select! {
+        end = carry(session, &owner, &mut told, &mut reader, &mut writer) => end,
+        () = out_of_grace => End::Told(None),
+    };
+    match end {
         End::Told(Some(goodbye)) => writer.close(goodbye.reason, goodbye.text).await,
         End::Told(None) => {}
         End::Happened(why) => {

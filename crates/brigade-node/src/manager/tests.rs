@@ -1,1 +1,247 @@
-//! t
+//! The manager on real sockets: peers that join, vanish, are one too many, break the protocol or do not read.
+
+use std::path::Path;
+
+use brigade_core::{
+    id::ContentId,
+    manager::{Departure, Event},
+    wire::{
+        Reason,
+        hello::{Hello, VERSION},
+        manager::{
+            Announce, Browse, Entry, FromManager, Holders, Join, ListPeers, Refused, Renew, Report,
+            ToManager, Watch, WireContent,
+        },
+    },
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{ManagerConfig, ManagerError, ManagerServer, View};
+use crate::{
+    clock,
+    identity::{key::SecretKey, membership},
+    net::{connection::Greeted, dial::dial},
+};
+
+struct Running {
+    server: ManagerServer,
+    stop: CancellationToken,
+}
+
+fn config(state: &Path) -> ManagerConfig {
+    ManagerConfig {
+        host: "127.0.0.1".into(),
+        port: 0,
+        max_peers: 20,
+        state_dir: state.join("state"),
+        open: false,
+    }
+}
+
+impl Running {
+    async fn new(state: &Path) -> Self {
+        let stop = CancellationToken::new();
+        Self { server: ManagerServer::start(config(state), stop.clone()).await.unwrap(), stop }
+    }
+
+    async fn client(&self, key: &SecretKey) -> Client {
+        let fresh = dial(&[self.server.address()], key, Some(self.server.key())).await.unwrap();
+        let hello = Hello { version: VERSION, agent: "test".into(), membership: None };
+        Client(fresh.greet(hello).await.unwrap())
+    }
+
+    async fn view(&self, wanted: impl FnMut(&View) -> bool) -> View {
+        self.server.view().wait_for(wanted).await.unwrap().clone()
+    }
+
+    async fn stop(self) {
+        self.stop.cancel();
+        self.server.stopped().await;
+    }
+}
+
+struct Client(Greeted);
+
+impl Client {
+    async fn say(&mut self, message: impl Into<ToManager>) {
+        self.0.writer.send(&message.into()).await.unwrap();
+        self.0.writer.flush().await.unwrap();
+    }
+
+    async fn hear(&mut self) -> FromManager {
+        self.0.reader.next().await.unwrap().unwrap()
+    }
+
+    async fn ask(&mut self, message: impl Into<ToManager>) -> FromManager {
+        self.say(message).await;
+        self.hear().await
+    }
+
+    async fn join(&mut self, name: &str) -> Result<String, Refused> {
+        match self.ask(Join { username: name.parse().unwrap(), port: 7001 }).await {
+            FromManager::Joined(joined) => Ok(joined.membership),
+            FromManager::Refused(refused) => Err(refused),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn entry(name: &str) -> Entry {
+    Entry { name: name.parse().unwrap(), id: ContentId([7; 32]), size: 300, mtime_s: 0, executable: false }
+}
+
+#[tokio::test]
+async fn a_peer_is_in_the_table_until_its_connection_breaks() {
+    let state = tempfile::tempdir().unwrap();
+    let mut manager = Running::new(state.path()).await;
+    let mut events = manager.server.events();
+    let (key, watcher_key) = (SecretKey::generate(), SecretKey::generate());
+    let mut watcher = manager.client(&watcher_key).await;
+    let watched = WireContent { id: ContentId([7; 32]), size: 300 };
+    assert!(matches!(watcher.ask(Watch { contents: vec![watched] }).await, FromManager::Holders(_)));
+
+    let mut peer = manager.client(&key).await;
+    let token = peer.join("fire_user").await.unwrap();
+    let claims =
+        membership::verify(Some(&token), manager.server.key(), key.public(), clock::unix_now()).unwrap();
+    assert_eq!(claims.username.as_str(), "fire_user");
+    let noted = peer.ask(Announce { number: 1, entries: vec![entry("a"), entry("b")] }).await;
+    assert!(matches!(noted, FromManager::Noted(_)));
+    peer.say(Report { sending: 5, receiving: 6 }).await;
+    let view = manager.view(|view| view.rows.first().is_some_and(|row| row.sending == 5)).await;
+    let row = &view.rows[0];
+    assert_eq!((row.files, row.bytes, row.address.to_string().as_str()), (2, 600, "127.0.0.1:7001"));
+    let FromManager::Holders(Holders { peers, contents }) = watcher.hear().await else { panic!() };
+    assert_eq!((peers[0].key, &contents[0].complete[..]), (key.public(), &[0][..]));
+
+    drop(peer); // no goodbye, as when the process is killed
+    manager.view(|view| view.rows.is_empty()).await;
+    let FromManager::Holders(Holders { peers, contents }) = watcher.hear().await else { panic!() };
+    assert_eq!((peers.len(), contents[0].complete.len()), (0, 0));
+    assert!(matches!(events.recv().await.unwrap().event, Event::Joined { .. }));
+    let left = events.recv().await.unwrap().event;
+    assert_eq!(left, Event::Left { username: "fire_user".parse().unwrap(), why: Departure::Lost });
+    manager.stop().await;
+}
+
+#[tokio::test]
+async fn usernames_last_over_a_restart() {
+    let state = tempfile::tempdir().unwrap();
+    let (owner, other) = (SecretKey::generate(), SecretKey::generate());
+    let manager = Running::new(state.path()).await;
+    let network = manager.server.key();
+    manager.client(&owner).await.join("fire_user").await.unwrap();
+    manager.stop().await;
+
+    let manager = Running::new(state.path()).await;
+    assert_eq!(manager.server.key(), network);
+    let mut stranger = manager.client(&other).await;
+    assert_eq!(stranger.join("fire_user").await.unwrap_err().reason, Reason::NameTaken);
+    stranger.join("water_user").await.unwrap();
+    manager.client(&owner).await.join("fire_user").await.unwrap();
+    manager.stop().await;
+}
+
+#[tokio::test]
+async fn one_more_than_the_most_is_told_that_the_network_is_full() {
+    let state = tempfile::tempdir().unwrap();
+    let manager = Running::new(state.path()).await;
+    let mut peers = vec![];
+    for number in 0..20 {
+        let mut peer = manager.client(&SecretKey::generate()).await;
+        peer.join(&format!("user{number}")).await.unwrap();
+        peers.push(peer);
+    }
+    let mut late = manager.client(&SecretKey::generate()).await;
+    let refused = late.join("late_user").await.unwrap_err();
+    assert_eq!(
+        (refused.reason, refused.text.as_str()),
+        (Reason::Full, "the network is full: 20 of 20 peers are there")
+    );
+    let FromManager::PeerList(list) = late.ask(ListPeers { question: 1, after: None }).await else {
+        panic!()
+    };
+    assert_eq!(list.rows.len(), 20, "it may still look");
+    drop(peers.pop());
+    manager.view(|view| view.rows.len() == 19).await;
+    late.join("late_user").await.unwrap();
+    manager.stop().await;
+}
+
+#[tokio::test]
+async fn sessions_are_told_when_the_manager_stops() {
+    let state = tempfile::tempdir().unwrap();
+    let manager = Running::new(state.path()).await;
+    let mut peer = manager.client(&SecretKey::generate()).await;
+    peer.join("fire_user").await.unwrap();
+    manager.stop().await;
+    assert!(matches!(peer.hear().await, FromManager::Goodbye(goodbye) if goodbye.reason == Reason::Stopping));
+    assert!(peer.0.reader.next::<FromManager>().await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn who_breaks_the_protocol_is_told_and_nobody_else_suffers() {
+    let state = tempfile::tempdir().unwrap();
+    let manager = Running::new(state.path()).await;
+    let mut good = manager.client(&SecretKey::generate()).await;
+    good.join("good_user").await.unwrap();
+    let mut bad = manager.client(&SecretKey::generate()).await;
+    bad.join("bad_user").await.unwrap();
+    bad.0.writer.write_frames(&[0, 0, 0, 2, 0x10, 0xff]).await.unwrap();
+    assert!(matches!(bad.hear().await, FromManager::Goodbye(goodbye) if goodbye.reason == Reason::Protocol));
+    manager.view(|view| view.rows.len() == 1).await;
+    assert!(matches!(good.ask(Renew { membership: true }).await, FromManager::Renewed(_)));
+    manager.stop().await;
+}
+
+#[tokio::test]
+async fn one_that_asks_and_does_not_read_holds_nobody_up() {
+    let state = tempfile::tempdir().unwrap();
+    let manager = Running::new(state.path()).await;
+    let mut peer = manager.client(&SecretKey::generate()).await;
+    peer.join("fire_user").await.unwrap();
+    for number in 0..10 {
+        let entries = (0..50).map(|i| entry(&format!("{number}/{i}/{}", "n".repeat(200)))).collect();
+        assert!(matches!(peer.ask(Announce { number, entries }).await, FromManager::Noted(_)));
+    }
+    let mut greedy = manager.client(&SecretKey::generate()).await;
+    let browse = Browse { question: 1, prefix: String::new(), after: None, holder: None };
+    let asked_too_much = async {
+        for _ in 0..100_000 {
+            greedy.say(browse.clone()).await; // some hundred MB of answers: it stops being read long before
+        }
+    };
+    let others_are_served = async {
+        for _ in 0..200 {
+            assert!(matches!(peer.ask(browse.clone()).await, FromManager::Listing(_)));
+        }
+    };
+    tokio::select! {
+        () = asked_too_much => panic!("everything was taken in"),
+        () = others_are_served => {}
+    }
+    manager.stop().await;
+}
+
+#[tokio::test]
+async fn a_manager_that_cannot_start_says_why() {
+    let state = tempfile::tempdir().unwrap();
+    let start = |config| ManagerServer::start(config, CancellationToken::new());
+    let open = ManagerConfig { host: "0.0.0.0".into(), ..config(state.path()) };
+    let refused = start(open.clone()).await.unwrap_err();
+    assert!(matches!(refused, ManagerError::NotOpen { .. }) && refused.to_string().contains("--open"));
+    assert!(!open.state_dir.exists(), "nothing was touched");
+
+    let manager = Running::new(state.path()).await;
+    let same_state = start(config(state.path())).await.unwrap_err();
+    assert!(matches!(same_state, ManagerError::Members(_)), "{same_state:?}");
+    let port = manager.server.address().port();
+    let other_state = state.path().join("other");
+    let same_port =
+        start(ManagerConfig { port, state_dir: other_state, ..config(state.path()) }).await.unwrap_err();
+    let ManagerError::Listen(error) = &same_port else { panic!("{same_port:?}") };
+    assert_eq!(error.to_string(), format!("listening on 127.0.0.1:{port}"));
+    manager.stop().await;
+    let meant = start(ManagerConfig { open: true, ..open }).await.unwrap();
+    assert!(meant.address().ip().is_unspecified());
+}
