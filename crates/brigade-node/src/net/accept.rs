@@ -54,13 +54,20 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
-impl Acceptor {
-    /// Listens on the first of `addresses` that can be used; port 0 takes a free one.
-    pub async fn bind(addresses: &[SocketAddr], key: &SecretKey) -> Result<Self, ListenError> {
+/// A port that is taken and on which nobody answers yet: the key may still be unknown.
+#[derive(Debug)]
+pub struct Port {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Port {
+    /// Takes the first of `addresses` that can be used; port 0 takes a free one.
+    pub fn bind(addresses: &[SocketAddr]) -> Result<Self, ListenError> {
         let mut failure = None;
         for address in addresses {
-            match Self::bind_one(*address, key) {
-                Ok(acceptor) => return Ok(acceptor),
+            match Self::bind_one(*address) {
+                Ok(port) => return Ok(port),
                 Err(source) => failure = failure.or(Some(ListenError { address: *address, source })),
             }
         }
@@ -70,7 +77,7 @@ impl Acceptor {
         }))
     }
 
-    fn bind_one(address: SocketAddr, key: &SecretKey) -> io::Result<Self> {
+    fn bind_one(address: SocketAddr) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         // A restart must not wait for old connections to time out. On Windows the option means something else:
         // that another program may take the port over.
@@ -79,8 +86,28 @@ impl Acceptor {
         socket.bind(address)?;
         let listener = socket.listen(BACKLOG)?;
         let address = listener.local_addr()?;
+        Ok(Self { listener, address })
+    }
+
+    /// Where it is, with the port that was taken.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Answers here as the owner of `key` from now on.
+    pub fn answer_as(self, key: &SecretKey) -> io::Result<Acceptor> {
         let tls = tls::server(key).map_err(io::Error::other)?;
-        Ok(Self { listener, tls, handshakes: Arc::new(Semaphore::new(HANDSHAKES)), address })
+        let Self { listener, address } = self;
+        Ok(Acceptor { listener, tls, handshakes: Arc::new(Semaphore::new(HANDSHAKES)), address })
+    }
+}
+
+impl Acceptor {
+    /// Listens on the first of `addresses` that can be used; port 0 takes a free one.
+    pub async fn bind(addresses: &[SocketAddr], key: &SecretKey) -> Result<Self, ListenError> {
+        let port = Port::bind(addresses)?;
+        let address = port.address();
+        port.answer_as(key).map_err(|source| ListenError { address, source })
     }
 
     /// Where it listens, with the port that was taken.

@@ -1,1 +1,244 @@
-//! Placeholder head: replaced by the room's own.
+//! A peer: it shares a folder, and fetches what others share.
+//!
+//! [`Peer::join`] brings it up: the key, the manager, the folder, then the tasks that each own one thing —
+//! [`session`] what the manager knows, [`listener`] who is served, [`fetch`] what is being fetched, the store's
+//! keeper what is shared. [`Peer`] is the handle that the terminal uses.
+
+mod announcing;
+mod asking;
+mod buffers;
+mod connected;
+mod fetch;
+mod filling;
+mod holder_link;
+mod jobs;
+mod joining;
+mod links;
+mod listener;
+mod manager_link;
+mod parts;
+mod prepare;
+mod progress;
+mod questions;
+mod receiving;
+mod resolve;
+mod sending;
+mod serve;
+mod session;
+mod traffic;
+mod uploads;
+
+use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use brigade_core::{
+    id::PeerKey,
+    name::{FileName, Username},
+    wire::manager::{Listing, PeerList},
+};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+use self::{asking::Asking, fetch::Order, traffic::Traffic};
+use crate::store::{
+    folder::FolderLock,
+    keeper::{KeeperHandle, ProblemList},
+    share::Share,
+};
+
+pub use self::{
+    joining::{NotJoined, PeerError},
+    manager_link::{ManagerAddress, ReachError},
+    prepare::WantedFile,
+    progress::{Progress, State},
+    questions::{AskError, Observer},
+    resolve::ResolveError,
+    session::{JoinError, LinkState},
+    traffic::Given,
+};
+
+/// How long stopping may take before what is left is cut off.
+const GRACE: Duration = Duration::from_millis(1500);
+
+/// What a peer is to be.
+#[derive(Debug, Clone)]
+pub struct PeerConfig {
+    /// Where the manager is.
+    pub manager: ManagerAddress,
+    /// Its name; `None` for one of its own, made of its key.
+    pub username: Option<Username>,
+    /// Its folder, which is made if it is not there.
+    pub folder: PathBuf,
+    /// What of the folder it shares.
+    pub sharing: Sharing,
+    /// Connections to other peers at once, both ways.
+    pub max_connections: usize,
+    /// Bytes of piece data that it sends a second at most, over all connections.
+    pub upload_limit: Option<u64>,
+    /// Bytes of piece data that it takes in a second at most, over all connections.
+    pub download_limit: Option<u64>,
+}
+
+/// What of its folder a peer shares.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sharing {
+    /// Every file in it, as it comes and goes.
+    Folder,
+    /// Only what it fetched itself: the folder is somebody's, not Brigade's.
+    Fetched,
+}
+
+/// A peer that is in the network.
+#[derive(Debug)]
+pub struct Peer {
+    username: Username,
+    key: PeerKey,
+    network: PeerKey,
+    address: SocketAddr,
+    share: Share,
+    traffic: Arc<Traffic>,
+    keeper: KeeperHandle,
+    asking: Asking,
+    orders: mpsc::Sender<Order>,
+    state: watch::Receiver<LinkState>,
+    stop: CancellationToken,
+    tasks: JoinSet<()>,
+    _lock: FolderLock,
+}
+
+/// A fetch that is going on.
+#[derive(Debug, Clone)]
+pub struct Fetch {
+    progress: watch::Receiver<Progress>,
+    given_up: CancellationToken,
+}
+
+/// How a peer stands.
+#[derive(Debug, Clone)]
+pub struct PeerStatus {
+    /// Its name.
+    pub username: Username,
+    /// Its key.
+    pub key: PeerKey,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Whether the manager is there.
+    pub manager: LinkState,
+    /// Files shared, and their bytes together.
+    pub files: usize,
+    /// Bytes shared.
+    pub bytes: u64,
+    /// Bytes of piece data sent a second, now.
+    pub sending: u64,
+    /// Bytes of piece data received a second, now.
+    pub receiving: u64,
+    /// What was sent to each newcomer, most first.
+    pub sent: Vec<Given>,
+    /// What is not shared, and why.
+    pub problems: Arc<ProblemList>,
+}
+
+impl Peer {
+    /// Its name.
+    pub fn username(&self) -> &Username {
+        &self.username
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The manager's key.
+    pub fn network(&self) -> PeerKey {
+        self.network
+    }
+
+    /// How it stands with the manager, now and when that changes.
+    pub fn state(&self) -> watch::Receiver<LinkState> {
+        self.state.clone()
+    }
+
+    /// Waits until everything that is in the folder is in the catalogue; false where the manager refuses for good.
+    pub async fn announced(&self) -> bool {
+        let mut state = self.state.clone();
+        let settled = |state: &LinkState| {
+            matches!(state, LinkState::Here { announced: true } | LinkState::Refused { .. })
+        };
+        let state = state.wait_for(settled).await;
+        state.is_ok_and(|state| matches!(*state, LinkState::Here { .. }))
+    }
+
+    /// Begins to fetch what `name` means, as `from` shares it where that is given.
+    pub async fn fetch(&self, name: &str, from: Option<&Username>) -> Result<Fetch, ResolveError> {
+        let files = resolve::resolve(&self.asking, name, from).await?;
+        let (sender, progress) = watch::channel(Progress::new(name.to_owned()));
+        let given_up = CancellationToken::new();
+        let order =
+            Order::Fetch { name: name.to_owned(), files, progress: sender, given_up: given_up.clone() };
+        self.orders.send(order).await.map_err(|_| AskError::Away)?;
+        Ok(Fetch { progress, given_up })
+    }
+
+    /// A page of what there is in the network.
+    pub async fn files(&self, prefix: &str, after: Option<FileName>) -> Result<Listing, AskError> {
+        self.asking.browse(prefix, after, None).await
+    }
+
+    /// A page of who is in the network.
+    pub async fn peers(&self, after: Option<Username>) -> Result<PeerList, AskError> {
+        self.asking.peers(after).await
+    }
+
+    /// How it stands.
+    pub fn status(&self) -> PeerStatus {
+        let (files, bytes) = self.share.totals();
+        let (sending, receiving) = self.traffic.rates();
+        PeerStatus {
+            username: self.username.clone(),
+            key: self.key,
+            address: self.address,
+            manager: self.state.borrow().clone(),
+            files,
+            bytes,
+            sending,
+            receiving,
+            sent: self.traffic.sent_to_each(),
+            problems: self.keeper.problems().borrow().clone(),
+        }
+    }
+
+    /// Leaves the network: says so, syncs what is unfinished, and ends every task within two seconds.
+    pub async fn stop(mut self) {
+        self.stop.cancel();
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        if timeout(GRACE, all).await.is_err() {
+            tracing::debug!("tasks were cut off at the end of the grace period");
+            self.tasks.abort_all();
+        }
+    }
+}
+
+impl Fetch {
+    /// How far it is, now and whenever that changes.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// Waits until it is over.
+    pub async fn finished(&mut self) -> Progress {
+        if let Ok(progress) = self.progress.wait_for(Progress::is_over).await {
+            return progress.clone();
+        }
+        // The owner is gone: the peer stops.
+        Progress { state: State::Stopped, ..self.progress.borrow().clone() }
+    }
+
+    /// Gives it up. What was verified is kept for the next time.
+    pub fn give_up(&self) {
+        self.given_up.cancel();
+    }
+}

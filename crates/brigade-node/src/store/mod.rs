@@ -19,3 +19,5 @@ pub mod small_files;
 pub mod stamp;
 mod system;
 mod walk;
+
+pub(crate) use self::system::read_exact_at;

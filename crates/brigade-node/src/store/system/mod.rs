@@ -82,6 +82,12 @@ pub(super) fn is_link(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<LinkOnTheWay>())
 }
 
+/// Fills `into` from `offset`, or fails.
+pub(crate) fn read_exact_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<()> {
+    let wanted = into.len();
+    if read_at(file, into, offset)? == wanted { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
 /// Reads at `offset` until `into` is full or the file ends; the number of bytes read.
 pub(super) fn read_at(file: &File, mut into: &mut [u8], mut offset: u64) -> io::Result<usize> {
     let wanted = into.len();

@@ -1,0 +1,387 @@
+//! The owner of everything that is being fetched: the core's `Downloads`, the links to holders, and the fetches
+//! that people asked for.
+//!
+//! One task. It carries out every action, then waits for exactly one event. It never waits for anybody else: links
+//! and the session get what fits into their queues, blocking work runs on other threads and reports back.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use brigade_core::{
+    bitfield::Bitfield,
+    content::PieceList,
+    download::{Action, Config, DownloadId, Downloads, Event, HolderId},
+    geometry::Geometry,
+    id::Content,
+    limits,
+    wire::manager::Holders,
+};
+use tokio::{
+    sync::{mpsc, watch},
+    time::{MissedTickBehavior, interval},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    holder_link::{Lines, News},
+    jobs::{Job, JobId},
+    links::Links,
+    parts::{Part, Parts},
+    prepare::{Decision, PrepareError, WantedFile},
+    progress::{Progress, State},
+    receiving::{Landing, Outcome},
+    session::Command,
+};
+use crate::{
+    clock,
+    store::{folder::Folder, part_file::PartFile, share::Share},
+};
+
+/// News that may wait for the owner; whoever brings more waits.
+pub(super) const NEWS: usize = 4096;
+
+/// Contents that are fetched at once; the files of a larger fetch wait their turn.
+const ACTIVE_CONTENTS: usize = 4096;
+
+/// Files that are looked through in one job before they are fetched.
+const PREPARED_TOGETHER: usize = 512;
+
+/// Jobs that look files through at once.
+const PREPARING: usize = 2;
+
+/// How often people are shown something new.
+const SHOWN_EVERY: Duration = Duration::from_millis(100);
+
+/// What the owner is asked for.
+#[derive(Debug)]
+pub(super) enum Order {
+    /// Fetch these files.
+    Fetch {
+        name: String,
+        files: Vec<WantedFile>,
+        progress: watch::Sender<Progress>,
+        given_up: CancellationToken,
+    },
+}
+
+/// What is known of files that were looked through.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    pub(super) job: JobId,
+    pub(super) files: Vec<(WantedFile, Result<Decision, PrepareError>)>,
+}
+
+/// What the owner is made of.
+pub(super) struct Fetches {
+    pub(super) downloads: Downloads,
+    pub(super) links: Links,
+    pub(super) jobs: BTreeMap<JobId, Job>,
+    pub(super) last_job: u32,
+    pub(super) fetching: BTreeMap<DownloadId, Fetching>,
+    pub(super) by_content: BTreeMap<Content, DownloadId>,
+    pub(super) last_download: u32,
+    /// Files whose content is being fetched under another name: they are made from it.
+    pub(super) deferred: BTreeMap<Content, Vec<(JobId, WantedFile)>>,
+    /// Contents that have landed and are served as parts until the share has them.
+    pub(super) retiring: BTreeSet<Content>,
+    pub(super) preparing: usize,
+    pub(super) prepared: mpsc::Sender<Prepared>,
+    /// What the session is to be told, in order.
+    pub(super) for_session: VecDeque<Command>,
+    pub(super) folder: Folder,
+    pub(super) share: Share,
+    pub(super) parts: Parts,
+    pub(super) lines: Lines,
+}
+
+/// One content that is being fetched.
+pub(super) struct Fetching {
+    pub(super) content: Content,
+    pub(super) geometry: Geometry,
+    pub(super) job: JobId,
+    pub(super) kind: Kind,
+    pub(super) starved: bool,
+    /// Whether the manager was told that a part of it is here.
+    pub(super) held: bool,
+}
+
+/// How a content is received.
+pub(super) enum Kind {
+    /// A content of one piece, written whole.
+    Small(Arc<Vec<Landing>>),
+    /// A content of several pieces; the part is there once the list is known.
+    Large { file: PartFile, part: Option<Arc<Part>>, landing: Landing },
+}
+
+/// The channels on which the owner hears.
+pub(super) struct Ears {
+    pub(super) orders: mpsc::Receiver<Order>,
+    pub(super) news: mpsc::Receiver<News>,
+    pub(super) outcomes: mpsc::Receiver<Outcome>,
+    pub(super) prepared: mpsc::Receiver<Prepared>,
+    pub(super) holders: mpsc::Receiver<Holders>,
+}
+
+impl Fetches {
+    pub(super) fn new(
+        lines: Lines,
+        folder: Folder,
+        share: Share,
+        parts: Parts,
+        prepared: mpsc::Sender<Prepared>,
+        seed: u64,
+    ) -> Self {
+        Self {
+            downloads: Downloads::new(Config::default(), seed),
+            links: Links::new(lines.clone()),
+            jobs: BTreeMap::new(),
+            last_job: 0,
+            fetching: BTreeMap::new(),
+            by_content: BTreeMap::new(),
+            last_download: 0,
+            deferred: BTreeMap::new(),
+            retiring: BTreeSet::new(),
+            preparing: 0,
+            prepared,
+            for_session: VecDeque::new(),
+            folder,
+            share,
+            parts,
+            lines,
+        }
+    }
+
+    /// Runs until it is stopped; then syncs what is unfinished and says of every fetch that it was stopped.
+    pub(super) async fn run(
+        mut self,
+        mut ears: Ears,
+        session: mpsc::Sender<Command>,
+        stop: CancellationToken,
+    ) {
+        let mut tick = interval(SHOWN_EVERY);
+        tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.carry_out_all();
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => break,
+                Ok(permit) = session.reserve(), if !self.for_session.is_empty() => {
+                    if let Some(command) = self.for_session.pop_front() {
+                        permit.send(command);
+                    }
+                }
+                Some(outcome) = ears.outcomes.recv() => self.outcome(outcome),
+                Some(news) = ears.news.recv() => {
+                    self.news(news);
+                    // What waits is heard before windows are filled again: fewer, larger steps.
+                    for _ in 0..64 {
+                        let Ok(news) = ears.news.try_recv() else { break };
+                        self.carry_out_all();
+                        self.news(news);
+                    }
+                }
+                Some(prepared) = ears.prepared.recv() => self.prepared(prepared),
+                Some(holders) = ears.holders.recv() => self.holders(&holders),
+                Some(order) = ears.orders.recv() => self.order(order),
+                () = clock::reach(self.downloads.deadline()) => self.downloads.handle_timeout(clock::now()),
+                _ = tick.tick() => self.show_all(),
+            }
+        }
+        self.end().await;
+    }
+
+    fn carry_out_all(&mut self) {
+        while let Some(action) = self.downloads.next_action() {
+            self.carry_out(action);
+        }
+    }
+
+    fn carry_out(&mut self, action: Action) {
+        match action {
+            Action::Connect { holder } => self.links.connect(holder),
+            Action::Disconnect { holder } => self.links.disconnect(holder),
+            Action::Open { holder, download, content } => self.links.open(holder, download, content),
+            Action::Close { holder, download } => self.links.close(holder, download),
+            Action::AskList { holder, download, first } => self.links.ask_list(holder, download, first),
+            Action::Request { holder, download, piece } => self.request(holder, download, piece),
+            Action::Cancel { holder, download, piece } => self.links.cancel(holder, download, piece),
+            Action::ListKnown { download, list } => self.list_known(download, list),
+            Action::Finished { download } => self.finished(download),
+            Action::Impossible { download, why } => self.give_up(download, &why.to_string()),
+            Action::Starved { download } => self.starved(download, true),
+            Action::Fed { download } => self.starved(download, false),
+            Action::Shunned { holder, download, why } => {
+                let name = self.links.name_of(holder);
+                tracing::warn!(holder = name.as_deref(), ?download, %why, "a holder is not asked for this any more");
+            }
+        }
+    }
+
+    fn news(&mut self, news: News) {
+        match news {
+            News::Core(event) => {
+                if let Event::Stored { holder, download, piece } = event {
+                    self.count_stored(holder, download, piece);
+                }
+                self.downloads.handle(clock::now(), event);
+            }
+            News::Ended { holder, serial, greeted, error } => {
+                if self.links.ended(holder, serial) {
+                    if let Some(error) = error {
+                        tracing::debug!(?holder, %error, "the connection to a holder ended");
+                    }
+                    let event = if greeted { Event::Lost { holder } } else { Event::Unreachable { holder } };
+                    self.downloads.handle(clock::now(), event);
+                }
+            }
+        }
+    }
+
+    /// The manager said who holds what.
+    fn holders(&mut self, holders: &Holders) {
+        let ids: Vec<Option<HolderId>> = holders.peers.iter().map(|peer| self.links.know(peer)).collect();
+        let known = |positions: &[u32]| -> Vec<HolderId> {
+            let id = |position: &u32| ids.get(usize::try_from(*position).ok()?).copied().flatten();
+            positions.iter().filter_map(id).collect()
+        };
+        for content in &holders.contents {
+            let key = Content { id: content.id, size: content.size };
+            let Some(download) = self.by_content.get(&key).copied() else { continue };
+            let (complete, partial) = (known(&content.complete), known(&content.partial));
+            self.downloads.handle(clock::now(), Event::Holders { download, complete, partial });
+        }
+    }
+
+    fn order(&mut self, order: Order) {
+        let Order::Fetch { name, files, progress, given_up } = order;
+        self.last_job += 1;
+        let id = JobId(self.last_job);
+        self.jobs.insert(id, Job::new(name, files, progress, given_up, clock::now()));
+        self.prepare_more();
+    }
+
+    /// Has files looked through, as long as there is room to fetch them.
+    pub(super) fn prepare_more(&mut self) {
+        while self.preparing < PREPARING && self.fetching.len() < ACTIVE_CONTENTS {
+            // Fetches take turns, so that a large one does not keep a small one waiting.
+            let next = self.jobs.iter_mut().filter(|(_, job)| !job.waiting.is_empty());
+            let Some((id, job)) = next.min_by_key(|(_, job)| job.turns) else { return };
+            job.turns += 1;
+            let count = job.waiting.len().min(PREPARED_TOGETHER);
+            let files: Vec<WantedFile> = job.waiting.drain(..count).collect();
+            let (id, folder, share) = (*id, self.folder.clone(), self.share.clone());
+            let prepared = self.prepared.clone();
+            self.preparing += 1;
+            tokio::task::spawn_blocking(move || {
+                let decide = |wanted: WantedFile| {
+                    let decision = super::prepare::prepare(&folder, &share, &wanted);
+                    (wanted, decision)
+                };
+                let files = files.into_iter().map(decide).collect();
+                let _ = prepared.blocking_send(Prepared { job: id, files });
+            });
+        }
+    }
+
+    fn prepared(&mut self, prepared: Prepared) {
+        self.preparing -= 1;
+        let mut watched = vec![];
+        for (wanted, decision) in prepared.files {
+            match decision {
+                Ok(Decision::Here(landed)) => self.here(prepared.job, &wanted, landed, true),
+                Ok(Decision::Made(landed)) => self.here(prepared.job, &wanted, Some(landed), false),
+                Ok(Decision::Small) => {
+                    let kind = Kind::Small(Arc::new(vec![wanted.landing()]));
+                    watched.extend(self.start(prepared.job, wanted, kind, None, Bitfield::none(1)));
+                }
+                Ok(Decision::Large { file, list, have }) => {
+                    let landing = wanted.landing();
+                    let kind = Kind::Large { file, part: None, landing };
+                    watched.extend(self.start(prepared.job, wanted, kind, list, have));
+                }
+                Err(error) => self.file_failed(prepared.job, wanted.name, error.to_string()),
+            }
+        }
+        for page in watched.chunks(limits::WATCH_CONTENTS) {
+            self.for_session.push_back(Command::Watch(page.to_vec()));
+        }
+        self.prepare_more();
+        self.settle_job(prepared.job);
+    }
+
+    /// Starts to fetch a content; the content, where the manager is to be asked about it.
+    fn start(
+        &mut self,
+        job: JobId,
+        wanted: WantedFile,
+        kind: Kind,
+        list: Option<Arc<PieceList>>,
+        have: Bitfield,
+    ) -> Option<Content> {
+        let content = wanted.content;
+        if self.by_content.contains_key(&content) {
+            self.deferred.entry(content).or_default().push((job, wanted));
+            return None;
+        }
+        let geometry = Geometry::new(content.size).ok()?; // it was prepared
+        self.jobs.get_mut(&job)?.started(&have, &geometry);
+        self.last_download += 1;
+        let download = DownloadId(self.last_download);
+        if matches!(kind, Kind::Small(_)) {
+            self.lines.receiving.awaited().fetch_add(1, Ordering::Relaxed);
+        }
+        let fetching = Fetching { content, geometry, job, kind, starved: false, held: false };
+        self.fetching.insert(download, fetching);
+        self.by_content.insert(content, download);
+        if let Some(list) = &list {
+            self.serve_part(download, list.clone(), have.clone());
+        }
+        self.downloads.handle(clock::now(), Event::Start { download, content, list, have });
+        Some(content)
+    }
+
+    fn show_all(&mut self) {
+        let now = clock::now();
+        let share = &self.share;
+        let parts = &self.parts;
+        self.retiring.retain(|content| {
+            let here = share.find(content).is_some();
+            if here {
+                parts.remove(content);
+            }
+            !here
+        });
+        let given_up: Vec<JobId> =
+            self.jobs.iter().filter(|(_, job)| job.given_up.is_cancelled()).map(|(id, _)| *id).collect();
+        for job in given_up {
+            self.stop_job(job);
+        }
+        let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
+        for job in self.jobs.values_mut() {
+            job.accounts.progress.holders = links.connected();
+            job.show(now, twice, |holder| links.name_of(holder));
+        }
+    }
+
+    async fn end(mut self) {
+        self.links.disconnect_all();
+        let files: Vec<PartFile> = self
+            .fetching
+            .values()
+            .filter_map(|fetching| match &fetching.kind {
+                Kind::Large { file, .. } => Some(file.clone()),
+                Kind::Small(_) => None,
+            })
+            .collect();
+        let sync = tokio::task::spawn_blocking(move || files.iter().for_each(|file| drop(file.sync())));
+        let _ = tokio::time::timeout(Duration::from_secs(1), sync).await;
+        let links = &self.links;
+        for job in self.jobs.values_mut() {
+            job.accounts.progress.state = State::Stopped;
+            job.show(clock::now(), 0, |holder| links.name_of(holder));
+        }
+    }
+}

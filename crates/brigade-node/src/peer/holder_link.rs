@@ -1,0 +1,367 @@
+//! The connection to one holder: what the downloads want is asked here, and what comes is put together.
+//!
+//! One task owns the connection. Data is decrypted straight into the buffer of its piece; a whole piece goes on to
+//! [`super::receiving`], where it is verified and written on threads that may wait. Data that nobody asked for, or
+//! out of order, ends the connection.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use brigade_core::{
+    content::Expected,
+    download::{DownloadId, Event, HolderId},
+    geometry::PieceIndex,
+    id::{Content, PeerKey},
+    limits,
+    name::Username,
+    wire::{
+        FrameError, Reason,
+        frame::{PIECE_KIND, PieceHeader},
+        hello::{Hello, VERSION},
+        peer::{AskList, Cancel, Close, FromHolder, ListPage, Open, Request, RequestWhole, ToHolder},
+    },
+};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    buffers::{Buffer, Buffers},
+    manager_link::AGENT,
+    receiving::{Arrived, Receiving, Sink},
+    traffic::Traffic,
+};
+use crate::{
+    clock,
+    identity::{key::SecretKey, membership},
+    net::{
+        connection::{ConnectionError, Greeted, Incoming, Writer},
+        dial::dial,
+    },
+};
+
+/// Commands that may wait for a link: every request of a full window, its cancellation, and every channel.
+pub(super) const COMMANDS: usize = 2 * limits::REQUESTS_IN_FLIGHT + 2 * limits::OPEN_CHANNELS;
+
+/// How often the downloads hear of a piece that comes slowly.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// What the downloads want of a holder.
+#[derive(Debug)]
+pub(super) enum Command {
+    Open { download: DownloadId, content: Content },
+    Close { download: DownloadId },
+    AskList { download: DownloadId, first: u32 },
+    Request(Wanted),
+    Cancel { download: DownloadId, piece: PieceIndex },
+}
+
+/// A piece that is to be asked for, and what becomes of it.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) download: DownloadId,
+    pub(super) content: Content,
+    pub(super) piece: PieceIndex,
+    /// Its length in bytes, at least 1.
+    pub(super) bytes: u32,
+    pub(super) expected: Expected,
+    pub(super) sink: Sink,
+}
+
+/// What a link tells its owner.
+#[derive(Debug)]
+pub(super) enum News {
+    /// For the downloads.
+    Core(Event),
+    /// The link has ended; `greeted` tells whether it ever stood. Nothing follows.
+    Ended { holder: HolderId, serial: u64, greeted: bool, error: Option<LinkError> },
+}
+
+/// Why a link ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum LinkError {
+    #[error(transparent)]
+    Dial(#[from] crate::net::dial::DialError),
+    #[error(transparent)]
+    Greet(#[from] crate::net::connection::GreetError),
+    #[error(transparent)]
+    Membership(#[from] membership::MembershipError),
+    #[error("the holder at {address} is {found}, not {expected}")]
+    Name { address: String, expected: Username, found: Username },
+    #[error("the holder said goodbye: {0} ({1})")]
+    Goodbye(Reason, String),
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+}
+
+impl From<FrameError> for LinkError {
+    fn from(error: FrameError) -> Self {
+        Self::Connection(error.into())
+    }
+}
+
+/// Whom to dial, and as whom.
+#[derive(Debug, Clone)]
+pub(super) struct Holder {
+    pub(super) id: HolderId,
+    pub(super) username: Username,
+    pub(super) key: PeerKey,
+    pub(super) address: SocketAddr,
+}
+
+/// What all links share.
+#[derive(Clone)]
+pub(super) struct Lines {
+    pub(super) key: SecretKey,
+    /// The manager's key: whose members are talked to.
+    pub(super) network: PeerKey,
+    pub(super) membership: watch::Receiver<String>,
+    pub(super) places: Arc<Semaphore>,
+    pub(super) traffic: Arc<Traffic>,
+    pub(super) buffers: Buffers,
+    pub(super) receiving: Receiving,
+    pub(super) news: mpsc::Sender<News>,
+}
+
+/// Dials `holder` and does what `commands` say until they end, `stop`, or the connection breaks.
+pub(super) async fn run(
+    lines: Lines,
+    holder: Holder,
+    serial: u64,
+    commands: mpsc::Receiver<Command>,
+    stop: CancellationToken,
+) {
+    let news = lines.news.clone();
+    let id = holder.id;
+    let mut greeted = false;
+    let result = tokio::select! {
+        result = talk(&lines, &holder, commands, &mut greeted) => result,
+        () = stop.cancelled() => Ok(()),
+    };
+    let error = result.err();
+    if let Some(error) = &error {
+        tracing::debug!(holder = holder.username.as_str(), %error, "a connection to a holder ended");
+    }
+    let _ = news.send(News::Ended { holder: id, serial, greeted, error }).await;
+}
+
+async fn talk(
+    lines: &Lines,
+    holder: &Holder,
+    mut commands: mpsc::Receiver<Command>,
+    greeted: &mut bool,
+) -> Result<(), LinkError> {
+    let (session, _place) = connect(lines, holder).await?;
+    *greeted = true;
+    let Greeted { mut reader, writer, .. } = session;
+    let mut link = Link {
+        lines,
+        holder: holder.id,
+        writer,
+        requests: BTreeMap::new(),
+        numbers: BTreeMap::new(),
+        last_request: 0,
+        last_progress: Instant::now(),
+    };
+    link.tell(Event::Connected { holder: holder.id }).await;
+    loop {
+        tokio::select! {
+            biased;
+            command = commands.recv() => {
+                let Some(command) = command else { return Ok(()) };
+                link.command(command).await?;
+                while let Ok(command) = commands.try_recv() {
+                    link.command(command).await?;
+                }
+                link.writer.flush().await?;
+            }
+            frame = reader.next_frame::<FromHolder>() => match frame? {
+                Some(Incoming::Message(message)) => link.hear(message).await?,
+                Some(Incoming::Piece { header, bytes }) => {
+                    lines.traffic.may_receive(bytes).await;
+                    match link.space(header, bytes)? {
+                        Some(space) => reader.data(space).await?,
+                        None => reader.skip_data().await?,
+                    }
+                    link.took(header, bytes).await;
+                }
+                None => return Ok(()),
+            },
+        }
+    }
+}
+
+async fn connect(lines: &Lines, holder: &Holder) -> Result<(Greeted, OwnedSemaphorePermit), LinkError> {
+    let closed = || ConnectionError::Io(std::io::Error::other("the peer is stopping"));
+    let place = lines.places.clone().acquire_owned().await.map_err(|_| closed())?;
+    let fresh = dial(&[holder.address], &lines.key, Some(holder.key)).await?;
+    let membership = Some(lines.membership.borrow().clone());
+    let session = fresh.greet(Hello { version: VERSION, agent: AGENT.to_owned(), membership }).await?;
+    let token = session.hello.membership.as_deref();
+    let claims = membership::verify(token, lines.network, holder.key, clock::unix_now())?;
+    if claims.username != holder.username {
+        return Err(LinkError::Name {
+            address: holder.address.to_string(),
+            expected: holder.username.clone(),
+            found: claims.username,
+        });
+    }
+    Ok((session, place))
+}
+
+struct Link<'a> {
+    lines: &'a Lines,
+    holder: HolderId,
+    writer: Writer,
+    requests: BTreeMap<u32, Pending>,
+    /// The request for each piece that was asked for.
+    numbers: BTreeMap<(DownloadId, PieceIndex), u32>,
+    last_request: u32,
+    last_progress: Instant,
+}
+
+/// A request that is not answered in full.
+struct Pending {
+    wanted: Wanted,
+    buffer: Option<Buffer>,
+    filled: u32,
+}
+
+impl Link<'_> {
+    async fn command(&mut self, command: Command) -> Result<(), ConnectionError> {
+        let message: ToHolder = match command {
+            Command::Open { download, content } => {
+                Open { channel: download.0, id: content.id, size: content.size }.into()
+            }
+            Command::Close { download } => {
+                let taken_back: Vec<_> = self
+                    .numbers
+                    .range((download, PieceIndex(0))..)
+                    .map_while(|(key, _)| (key.0 == download).then_some(*key))
+                    .collect();
+                for key in taken_back {
+                    self.forget(key);
+                }
+                Close { channel: download.0 }.into()
+            }
+            Command::AskList { download, first } => AskList { channel: download.0, first }.into(),
+            Command::Request(wanted) => self.request(wanted),
+            Command::Cancel { download, piece } => match self.forget((download, piece)) {
+                Some(request) => Cancel { request }.into(),
+                None => return Ok(()),
+            },
+        };
+        self.writer.send(&message).await
+    }
+
+    fn request(&mut self, wanted: Wanted) -> ToHolder {
+        self.last_request = self.last_request.wrapping_add(1);
+        let request = self.last_request;
+        let message = match wanted.expected {
+            Expected::Whole(id) => RequestWhole { request, id, size: wanted.content.size }.into(),
+            Expected::Subtree { .. } => {
+                Request { request, channel: wanted.download.0, piece: wanted.piece.0 }.into()
+            }
+        };
+        self.numbers.insert((wanted.download, wanted.piece), request);
+        self.requests.insert(request, Pending { wanted, buffer: None, filled: 0 });
+        message
+    }
+
+    fn forget(&mut self, key: (DownloadId, PieceIndex)) -> Option<u32> {
+        let request = self.numbers.remove(&key)?;
+        self.requests.remove(&request);
+        Some(request)
+    }
+
+    async fn hear(&mut self, message: FromHolder) -> Result<(), LinkError> {
+        let holder = self.holder;
+        let event = match message {
+            FromHolder::Goodbye(bye) => return Err(LinkError::Goodbye(bye.reason, bye.text)),
+            FromHolder::HaveAll(all) => Event::HaveAll { holder, download: DownloadId(all.channel) },
+            FromHolder::Bits(bits) => {
+                Event::Bits { holder, download: DownloadId(bits.channel), first: bits.first, bits: bits.bits }
+            }
+            FromHolder::Have(have) => {
+                Event::Have { holder, download: DownloadId(have.channel), pieces: have.pieces }
+            }
+            FromHolder::ListPage(page) => list_page(holder, &page)?,
+            FromHolder::Refuse(refuse) => {
+                let (download, piece) = match (refuse.request, refuse.channel) {
+                    (Some(request), _) => match self.requests.remove(&request) {
+                        Some(Pending { wanted, .. }) => {
+                            self.numbers.remove(&(wanted.download, wanted.piece));
+                            (wanted.download, Some(wanted.piece))
+                        }
+                        None => return Ok(()), // taken back meanwhile
+                    },
+                    (None, Some(channel)) => (DownloadId(channel), None),
+                    (None, None) => return Ok(()),
+                };
+                Event::Refused { holder, download, piece, reason: refuse.reason }
+            }
+        };
+        self.tell(event).await;
+        Ok(())
+    }
+
+    /// Where data belongs; `None` for data of a request that was taken back.
+    fn space(&mut self, header: PieceHeader, bytes: usize) -> Result<Option<&mut [u8]>, FrameError> {
+        let Some(pending) = self.requests.get_mut(&header.request) else {
+            // Requests are numbered upwards: one that was never made is against the protocol.
+            let known = header.request <= self.last_request;
+            return if known { Ok(None) } else { Err(out_of_place("data that nobody asked for")) };
+        };
+        let end = u32::try_from(bytes).ok().and_then(|bytes| header.offset.checked_add(bytes));
+        let Some(end) = end.filter(|end| header.offset == pending.filled && *end <= pending.wanted.bytes)
+        else {
+            return Err(out_of_place("data that is not where its piece goes on"));
+        };
+        let length = pending.wanted.bytes as usize;
+        let buffer = pending.buffer.get_or_insert_with(|| self.lines.buffers.take(length));
+        Ok(Some(&mut buffer.as_mut()[header.offset as usize..end as usize]))
+    }
+
+    /// Notes that data was read; sends a whole piece on.
+    async fn took(&mut self, header: PieceHeader, bytes: usize) {
+        self.lines.traffic.count_received(bytes as u64);
+        let Some(pending) = self.requests.get_mut(&header.request) else { return };
+        pending.filled += u32::try_from(bytes).unwrap_or(0); // at most a frame, as `space` saw
+        if pending.filled < pending.wanted.bytes {
+            let (download, piece, filled) = (pending.wanted.download, pending.wanted.piece, pending.filled);
+            if self.last_progress.elapsed() >= PROGRESS_EVERY {
+                self.last_progress = Instant::now();
+                self.tell(Event::Progress { holder: self.holder, download, piece, bytes: filled }).await;
+            }
+            return;
+        }
+        let Some(Pending { wanted, buffer: Some(buffer), .. }) = self.requests.remove(&header.request) else {
+            return;
+        };
+        self.numbers.remove(&(wanted.download, wanted.piece));
+        let (download, piece) = (wanted.download, wanted.piece);
+        self.tell(Event::Arrived { holder: self.holder, download, piece }).await;
+        self.lines.receiving.take(Arrived { holder: self.holder, wanted, buffer }).await;
+    }
+
+    async fn tell(&self, event: Event) {
+        // The owner never waits for a link, so this ends.
+        let _ = self.lines.news.send(News::Core(event)).await;
+    }
+}
+
+fn list_page(holder: HolderId, page: &ListPage) -> Result<Event, FrameError> {
+    let (values, rest) = page.values.as_chunks::<32>();
+    if !rest.is_empty() || values.len() > limits::LIST_PAGE_VALUES as usize {
+        return Err(out_of_place("a page of a piece list that is no list of chaining values"));
+    }
+    let download = DownloadId(page.channel);
+    Ok(Event::ListPage { holder, download, first: page.first, values: values.to_vec() })
+}
+
+fn out_of_place(error: &str) -> FrameError {
+    FrameError::Body { kind: PIECE_KIND, error: error.to_owned() }
+}

@@ -1,0 +1,314 @@
+//! The fetches that people asked for, file by file: what starts, what lands, what fails, and when all is done.
+
+use std::{collections::VecDeque, sync::Arc};
+
+use brigade_core::{
+    bitfield::Bitfield,
+    content::PieceList,
+    download::{DownloadId, Event, HolderId},
+    geometry::{Geometry, PieceIndex},
+    id::Content,
+    name::{FileName, Username},
+    time::Timestamp,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    fetch::{Fetches, Fetching, Kind},
+    holder_link::Wanted,
+    parts::Part,
+    prepare::WantedFile,
+    progress::{Accounts, Progress, State},
+    receiving::{Landed, Outcome, Sink},
+    session::Command,
+};
+use crate::{clock, store::keeper};
+
+/// The number of a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct JobId(pub(super) u32);
+
+/// One fetch.
+pub(super) struct Job {
+    /// Files that were not looked at yet.
+    pub(super) waiting: VecDeque<WantedFile>,
+    /// How often it had its turn in being looked at.
+    pub(super) turns: u64,
+    pub(super) accounts: Accounts,
+    pub(super) progress: watch::Sender<Progress>,
+    pub(super) given_up: CancellationToken,
+    /// Files that are neither done nor failed.
+    open: u64,
+    /// Contents of it that are being fetched, and how many of them nobody could send.
+    active: u64,
+    starved: u64,
+    /// What had crossed the network twice, over all fetches, when this one began.
+    twice_before: Option<u64>,
+}
+
+impl Job {
+    pub(super) fn new(
+        name: String,
+        files: Vec<WantedFile>,
+        progress: watch::Sender<Progress>,
+        given_up: CancellationToken,
+        now: Timestamp,
+    ) -> Self {
+        let mut accounts = Accounts::new(name, now);
+        accounts.progress.files = files.len() as u64;
+        for file in &files {
+            accounts.progress.bytes += file.content.size;
+            accounts.progress.pieces += pieces(file.content);
+        }
+        Self {
+            open: files.len() as u64,
+            waiting: files.into(),
+            turns: 0,
+            accounts,
+            progress,
+            given_up,
+            active: 0,
+            starved: 0,
+            twice_before: None,
+        }
+    }
+
+    /// A content of it is fetched from now on, of which `have` is here.
+    pub(super) fn started(&mut self, have: &Bitfield, geometry: &Geometry) {
+        self.active += 1;
+        let bytes = have.iter().map(|piece| u64::from(geometry.length(piece))).sum();
+        self.accounts.already(bytes, u64::from(have.count()));
+    }
+
+    /// Shows how it stands at `now`.
+    pub(super) fn show(
+        &mut self,
+        now: Timestamp,
+        twice: u64,
+        name_of: impl Fn(HolderId) -> Option<Username>,
+    ) {
+        let before = *self.twice_before.get_or_insert(twice);
+        self.accounts.progress.bytes_twice = twice.saturating_sub(before);
+        if !self.accounts.progress.is_over() {
+            self.accounts.progress.state = match (self.active, self.starved) {
+                (0, _) => State::Checking,
+                (active, starved) if starved >= active => State::Waiting,
+                _ => State::Fetching,
+            };
+        }
+        let shown = self.accounts.shown(now, name_of);
+        self.progress.send_replace(shown);
+    }
+
+    fn done(&mut self) {
+        self.open -= 1;
+        self.accounts.progress.files_done += 1;
+    }
+}
+
+fn pieces(content: Content) -> u64 {
+    Geometry::new(content.size).map_or(0, |geometry| u64::from(geometry.count()))
+}
+
+impl Fetches {
+    /// A file is under its name without having been fetched.
+    pub(super) fn here(
+        &mut self,
+        job: JobId,
+        wanted: &WantedFile,
+        landed: Option<keeper::Landed>,
+        before: bool,
+    ) {
+        if let Some(landed) = landed {
+            self.lines.receiving.tell_keeper(vec![landed]);
+        }
+        let Some(job) = self.jobs.get_mut(&job) else { return };
+        job.accounts.already(wanted.content.size, pieces(wanted.content));
+        job.accounts.progress.files_already += u64::from(before);
+        job.done();
+    }
+
+    /// A file cannot be had.
+    pub(super) fn file_failed(&mut self, id: JobId, name: FileName, error: String) {
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.open -= 1;
+        job.accounts.progress.error(name, error);
+    }
+
+    pub(super) fn count_stored(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) {
+        let Some(fetching) = self.fetching.get_mut(&download) else { return };
+        let bytes = u64::from(fetching.geometry.length(piece));
+        if let Some(job) = self.jobs.get_mut(&fetching.job) {
+            job.accounts.stored(clock::now(), holder, bytes);
+        }
+        if !fetching.held && matches!(fetching.kind, Kind::Large { .. }) {
+            fetching.held = true;
+            self.for_session.push_back(Command::Hold(fetching.content));
+        }
+    }
+
+    pub(super) fn request(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) {
+        let Some(expected) = self.downloads.expected(download, piece) else { return };
+        let Some(fetching) = self.fetching.get(&download) else { return };
+        let sink = match &fetching.kind {
+            Kind::Small(landings) => Sink::Small(landings.clone()),
+            Kind::Large { part: Some(part), .. } => Sink::Part(part.clone()),
+            Kind::Large { part: None, .. } => return,
+        };
+        let (content, bytes) = (fetching.content, fetching.geometry.length(piece));
+        self.links.request(holder, Wanted { download, content, piece, bytes, expected, sink });
+    }
+
+    pub(super) fn list_known(&mut self, download: DownloadId, list: Arc<PieceList>) {
+        let Some(Fetching { kind: Kind::Large { file, .. }, geometry, .. }) = self.fetching.get(&download)
+        else {
+            return;
+        };
+        let (file, kept) = (file.clone(), list.clone());
+        let have = Bitfield::none(geometry.count());
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = file.save_list(&kept) {
+                tracing::warn!(%error, "a piece list was not kept: it will be fetched again after a restart");
+            }
+        });
+        self.serve_part(download, list, have);
+    }
+
+    /// Lets others have what is here of a content, from now on.
+    pub(super) fn serve_part(&mut self, download: DownloadId, list: Arc<PieceList>, have: Bitfield) {
+        let Some(fetching) = self.fetching.get_mut(&download) else { return };
+        let Kind::Large { file, part, .. } = &mut fetching.kind else { return };
+        if !have.is_empty() {
+            fetching.held = true;
+            self.for_session.push_back(Command::Hold(fetching.content));
+        }
+        let new = Arc::new(Part::new(fetching.content, list, file.clone(), have));
+        *part = Some(new.clone());
+        self.parts.add(new);
+    }
+
+    pub(super) fn starved(&mut self, download: DownloadId, starved: bool) {
+        let Some(fetching) = self.fetching.get_mut(&download) else { return };
+        if fetching.starved != starved {
+            fetching.starved = starved;
+            if let Some(job) = self.jobs.get_mut(&fetching.job) {
+                job.starved = if starved { job.starved + 1 } else { job.starved - 1 };
+            }
+        }
+    }
+
+    /// Every piece of a content is written. Small ones get their names with others; a long one gets it now.
+    pub(super) fn finished(&mut self, download: DownloadId) {
+        let Some(fetching) = self.fetching.get(&download) else { return };
+        let Kind::Large { file, part, landing } = &fetching.kind else { return };
+        let (file, landing, content) = (file.clone(), landing.clone(), fetching.content);
+        let list = part.as_ref().map(|part| part.list.clone());
+        let (folder, receiving) = (self.folder.clone(), self.lines.receiving.clone());
+        tokio::task::spawn_blocking(move || {
+            let stamp = file.finish(&folder, &landing.name, landing.mtime_s, landing.executable);
+            receiving.landed(vec![(Landed { download, content, name: landing.name, stamp }, list)]);
+        });
+    }
+
+    pub(super) fn outcome(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::NotWritten { download, error } => self.give_up(download, &error.to_string()),
+            Outcome::Landed(landed) => {
+                for landed in landed {
+                    self.landed(landed);
+                }
+                self.prepare_more();
+            }
+        }
+    }
+
+    fn landed(&mut self, landed: Landed) {
+        let Landed { download, content, name, stamp } = landed;
+        let Some(job) = self.end_download(download) else { return };
+        match stamp {
+            Ok(_) => self.jobs.get_mut(&job).into_iter().for_each(Job::done),
+            Err(error) => self.file_failed(job, name, error.to_string()),
+        }
+        // The same content under other names is made from this file.
+        for (job, wanted) in self.deferred.remove(&content).unwrap_or_default() {
+            if let Some(job) = self.jobs.get_mut(&job) {
+                job.waiting.push_back(wanted);
+            }
+        }
+        self.settle_job(job);
+    }
+
+    /// A content cannot be had, or not be written.
+    pub(super) fn give_up(&mut self, download: DownloadId, error: &str) {
+        let Some(fetching) = self.fetching.get(&download) else { return };
+        let names: Vec<FileName> = match &fetching.kind {
+            Kind::Small(landings) => landings.iter().map(|landing| landing.name.clone()).collect(),
+            Kind::Large { landing, .. } => vec![landing.name.clone()],
+        };
+        let content = fetching.content;
+        self.downloads.handle(clock::now(), Event::Forget { download });
+        let Some(job) = self.end_download(download) else { return };
+        for name in names {
+            self.file_failed(job, name, error.to_owned());
+        }
+        for (job, wanted) in self.deferred.remove(&content).unwrap_or_default() {
+            self.file_failed(job, wanted.name, error.to_owned());
+            self.settle_job(job);
+        }
+        self.settle_job(job);
+    }
+
+    /// Takes a content out of what is being fetched; the fetch that it belonged to.
+    fn end_download(&mut self, download: DownloadId) -> Option<JobId> {
+        let fetching = self.fetching.remove(&download)?;
+        self.by_content.remove(&fetching.content);
+        self.for_session.push_back(Command::Unwatch(vec![fetching.content]));
+        if fetching.held {
+            self.for_session.push_back(Command::Unhold(fetching.content));
+        }
+        if matches!(fetching.kind, Kind::Large { .. }) {
+            self.retiring.insert(fetching.content);
+        }
+        let job = self.jobs.get_mut(&fetching.job)?;
+        job.active -= 1;
+        job.starved -= u64::from(fetching.starved);
+        Some(fetching.job)
+    }
+
+    /// Ends a fetch that has nothing left to do.
+    pub(super) fn settle_job(&mut self, id: JobId) {
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.open == 0) else { return };
+        let progress = &mut job.accounts.progress;
+        progress.state = if progress.failed == 0 { State::Done } else { State::Failed };
+        let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
+        job.show(clock::now(), twice, |holder| links.name_of(holder));
+        self.jobs.remove(&id);
+    }
+
+    /// Ends a fetch that was given up. What was verified of it is kept.
+    pub(super) fn stop_job(&mut self, id: JobId) {
+        let of_job =
+            |(download, fetching): (&DownloadId, &Fetching)| (fetching.job == id).then_some(*download);
+        let downloads: Vec<DownloadId> = self.fetching.iter().filter_map(of_job).collect();
+        for download in downloads {
+            self.downloads.handle(clock::now(), Event::Forget { download });
+            if let Some(fetching) = self.fetching.get(&download) {
+                let content = fetching.content;
+                // Another fetch that waits for the same content takes it over.
+                for (job, wanted) in self.deferred.remove(&content).unwrap_or_default() {
+                    if let Some(job) = self.jobs.get_mut(&job) {
+                        job.waiting.push_back(wanted);
+                    }
+                }
+            }
+            self.end_download(download);
+        }
+        if let Some(mut job) = self.jobs.remove(&id) {
+            job.accounts.progress.state = State::Stopped;
+            let links = &self.links;
+            job.show(clock::now(), self.downloads.fetched_twice_bytes(), |holder| links.name_of(holder));
+        }
+        self.prepare_more();
+    }
+}

@@ -1,0 +1,227 @@
+//! Bringing a peer up: key, manager, folder, tasks, in this order, so that a name that is refused leaves nothing
+//! behind on the disk.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use brigade_core::name::{BadName, Username};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    Peer, PeerConfig, Sharing,
+    asking::Asking,
+    buffers::Buffers,
+    fetch::{Ears, Fetches, NEWS},
+    holder_link::Lines,
+    listener::{Door, listen},
+    parts::Parts,
+    receiving::Receiving,
+    serve::Shop,
+    session::{JoinError, LinkState, Session, Wanted, join},
+    traffic::Traffic,
+    uploads::Uploads,
+};
+use crate::{
+    identity::key::{KeyError, SecretKey},
+    net::{accept::Port, connection::Greeted},
+    store::{
+        folder::{Folder, FolderError, FolderLock},
+        keeper::{Keeper, KeeperOptions},
+        share::Share,
+    },
+};
+
+/// Commands and orders that may wait.
+const QUEUE: usize = 256;
+
+/// Why a peer did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// The manager did not let it in.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// Its folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Its key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The keeper of the folder did not start.
+    #[error("starting to watch over the folder")]
+    Keeper(#[source] io::Error),
+    /// A name of its own could not be made.
+    #[error("making a username: {0}")]
+    Username(#[from] BadName),
+    /// Nobody can be answered on the port.
+    #[error("answering on {address}")]
+    Answer {
+        /// Where.
+        address: SocketAddr,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+/// A peer that did not come up, and the port that it had taken, for another attempt.
+#[derive(Debug)]
+pub struct NotJoined {
+    /// What went wrong.
+    pub error: PeerError,
+    /// The port, where it is still free for another attempt.
+    pub port: Option<Port>,
+}
+
+/// What stands once the manager has agreed.
+struct Admitted {
+    folder: Folder,
+    lock: FolderLock,
+    key: SecretKey,
+    username: Username,
+    session: Greeted,
+    membership: String,
+}
+
+impl Peer {
+    /// Brings a peer up that listens on `port`.
+    ///
+    /// # Errors
+    /// Where the manager is not there or refuses, or the folder cannot be used; nothing is left behind then. The
+    /// port comes back for another attempt.
+    pub async fn join(config: PeerConfig, port: Port) -> Result<Self, Box<NotJoined>> {
+        let admitted = match admit(&config, port.address().port()).await {
+            Ok(admitted) => admitted,
+            Err(error) => return Err(Box::new(NotJoined { error, port: Some(port) })),
+        };
+        start(config, admitted, port).await.map_err(|error| Box::new(NotJoined { error, port: None }))
+    }
+}
+
+/// Asks the manager first; the folder is made, and the key kept, only once it has agreed.
+async fn admit(config: &PeerConfig, port: u16) -> Result<Admitted, PeerError> {
+    // A folder that was Brigade's before has a key, and perhaps another session: that comes first.
+    let before = match Folder::is_brigades(&config.folder) {
+        true => {
+            let folder = Folder::open(&config.folder)?;
+            let lock = folder.lock()?;
+            Some((folder, lock))
+        }
+        false => None,
+    };
+    let kept = match &before {
+        Some((folder, _)) => SecretKey::load(&key_path(folder))?,
+        None => None,
+    };
+    let (key, is_new) = kept.map_or_else(|| (SecretKey::generate(), true), |key| (key, false));
+    let username = match &config.username {
+        Some(username) => username.clone(),
+        None => format!("fetch-{}", &key.public().to_string()[..8]).parse()?,
+    };
+    let mut session = config.manager.reach(&key).await.map_err(JoinError::from)?;
+    let membership = join(&mut session, &username, port).await?.membership;
+    let (folder, lock) = match before {
+        Some(before) => before,
+        None => {
+            let folder = Folder::create(&config.folder)?;
+            folder.private()?;
+            let lock = folder.lock()?;
+            (folder, lock)
+        }
+    };
+    if is_new {
+        key.save(&key_path(&folder))?;
+    }
+    Ok(Admitted { folder, lock, key, username, session, membership })
+}
+
+fn key_path(folder: &Folder) -> PathBuf {
+    folder.private_dir().join("key")
+}
+
+/// Starts the tasks.
+async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Peer, PeerError> {
+    let Admitted { folder, lock, key, username, session, membership } = admitted;
+    let address = port.address();
+    let acceptor = port.answer_as(&key).map_err(|source| PeerError::Answer { address, source })?;
+    let network = session.peer;
+    let stop = CancellationToken::new();
+    let share = Share::new(folder.clone());
+    let options = match config.sharing {
+        Sharing::Folder => KeeperOptions::default(),
+        Sharing::Fetched => KeeperOptions { watch: false, ..KeeperOptions::default() },
+    };
+    let (keeper, changes) =
+        Keeper::start(folder.clone(), share.clone(), options, stop.clone()).map_err(PeerError::Keeper)?;
+
+    let traffic = Arc::new(Traffic::new(config.upload_limit, config.download_limit));
+    let parts = Parts::new();
+    let places = Arc::new(Semaphore::new(config.max_connections));
+    let (membership, shown) = watch::channel(membership);
+    let (state_sender, state) = watch::channel(LinkState::Here { announced: false });
+    let (commands, for_session) = mpsc::channel(QUEUE);
+    let (holders_sender, holders) = mpsc::channel(QUEUE);
+    let (news_sender, news) = mpsc::channel(NEWS);
+    let (outcomes_sender, outcomes) = mpsc::channel(NEWS);
+    let (prepared_sender, prepared) = mpsc::channel(QUEUE);
+    let (orders_sender, orders) = mpsc::channel(QUEUE);
+
+    let mut tasks = JoinSet::new();
+    let session_task = Session {
+        manager: config.manager,
+        key: key.clone(),
+        username: username.clone(),
+        port: address.port(),
+        share: share.clone(),
+        traffic: traffic.clone(),
+        changes,
+        commands: for_session,
+        holders: holders_sender,
+        membership,
+        state: state_sender,
+        stop: stop.clone(),
+        wanted: Wanted::default(),
+    };
+    tasks.spawn(session_task.run(session));
+    let uploads = Uploads::start(stop.clone());
+    let shop = Shop { share: share.clone(), parts: parts.clone(), traffic: traffic.clone(), uploads };
+    let door = Door { network, membership: shown.clone(), places: places.clone(), shop, stop: stop.clone() };
+    tasks.spawn(listen(acceptor, door));
+    let receiving =
+        Receiving::start(folder.clone(), parts.clone(), keeper.clone(), news_sender.clone(), outcomes_sender);
+    let lines = Lines {
+        key: key.clone(),
+        network,
+        membership: shown,
+        places,
+        traffic: traffic.clone(),
+        buffers: Buffers::default(),
+        receiving,
+        news: news_sender,
+    };
+    let fetches = Fetches::new(lines, folder, share.clone(), parts, prepared_sender, seed(&key));
+    let ears = Ears { orders, news, outcomes, prepared, holders };
+    tasks.spawn(fetches.run(ears, commands.clone(), stop.clone()));
+    Ok(Peer {
+        username,
+        key: key.public(),
+        network,
+        address,
+        share,
+        traffic,
+        keeper,
+        asking: Asking(commands),
+        orders: orders_sender,
+        state,
+        stop,
+        tasks,
+        _lock: lock,
+    })
+}
+
+/// Ties between pieces are broken differently by every peer: that is all the seed is for.
+fn seed(key: &SecretKey) -> u64 {
+    let public = key.public().0;
+    public.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}

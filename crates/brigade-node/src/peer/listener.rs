@@ -1,0 +1,153 @@
+//! The door: who dials is greeted, shown to be a member, and served in a task of its own.
+//!
+//! Refusals go from cheap to dear: too many connections, no handshake, no greeting, no membership.
+
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+use brigade_core::{
+    id::PeerKey,
+    wire::{
+        Reason,
+        hello::{Hello, VERSION},
+    },
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::{
+    manager_link::AGENT,
+    serve::{Shop, serve},
+};
+use crate::{
+    clock,
+    identity::membership,
+    net::accept::{Accepted, Acceptor},
+};
+
+/// Connections that one newcomer may have here at once: one core's work each.
+const CONNECTIONS_EACH: usize = 2;
+
+/// Everything that is needed to let somebody in.
+#[derive(Clone)]
+pub(super) struct Door {
+    /// The manager's key: whose members come in.
+    pub(super) network: PeerKey,
+    pub(super) membership: watch::Receiver<String>,
+    /// Places for connections, both ways.
+    pub(super) places: Arc<Semaphore>,
+    pub(super) shop: Shop,
+    pub(super) stop: CancellationToken,
+}
+
+/// Lets newcomers in until it is stopped, then waits for those that are being served.
+pub(super) async fn listen(acceptor: Acceptor, door: Door) {
+    let mut served: JoinSet<Option<PeerKey>> = JoinSet::new();
+    let counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>> = Arc::default();
+    loop {
+        tokio::select! {
+            () = door.stop.cancelled() => break,
+            Some(_) = served.join_next(), if !served.is_empty() => {}
+            accepted = acceptor.accept() => match accepted {
+                Ok(accepted) => drop(served.spawn(let_in(accepted, door.clone(), counts.clone()))),
+                Err(error) => {
+                    // Mostly too many open files: it passes when connections end.
+                    tracing::warn!(%error, "accepting a connection failed");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            },
+        }
+    }
+    while served.join_next().await.is_some() {}
+}
+
+async fn let_in(
+    accepted: Accepted,
+    door: Door,
+    counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>>,
+) -> Option<PeerKey> {
+    let remote = accepted.remote();
+    let place = door.places.clone().try_acquire_owned().ok();
+    let fresh = match accepted.handshake().await {
+        Ok(fresh) => fresh,
+        Err(error) => {
+            debug!(%remote, %error, "no handshake");
+            return None;
+        }
+    };
+    let key = fresh.peer();
+    let Some(place) = place else {
+        fresh.refuse(Reason::Full, "all places for connections are taken (--max)").await;
+        return None;
+    };
+    let Some(_seat) = Seat::take(key, counts) else {
+        fresh.refuse(Reason::TooMuch, "two connections lead here already").await;
+        return None;
+    };
+    let mine = Hello {
+        version: VERSION,
+        agent: AGENT.to_owned(),
+        membership: Some(door.membership.borrow().clone()),
+    };
+    match fresh.greet(mine).await {
+        Ok(greeted) => {
+            let token = greeted.hello.membership.as_deref();
+            match membership::verify(token, door.network, key, clock::unix_now()) {
+                Ok(claims) => work(greeted, &claims, door, place).await,
+                Err(error) => {
+                    info!(%remote, key = key.short(), %error, "refused a connection");
+                    greeted.writer.close(Reason::NotAMember, error.to_string()).await;
+                }
+            }
+        }
+        Err(error) => debug!(%remote, %error, "no greeting"),
+    }
+    Some(key)
+}
+
+async fn work(
+    greeted: crate::net::connection::Greeted,
+    claims: &membership::Claims,
+    door: Door,
+    _place: OwnedSemaphorePermit,
+) {
+    let remote = greeted.remote;
+    debug!(%remote, newcomer = claims.username.as_str(), "serving");
+    if let Err(error) = serve(greeted, &claims.username, door.shop, door.stop).await {
+        debug!(%remote, newcomer = claims.username.as_str(), %error, "stopped serving");
+    }
+}
+
+/// One of the connections that a newcomer may have.
+struct Seat {
+    key: PeerKey,
+    counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>>,
+}
+
+impl Seat {
+    fn take(key: PeerKey, counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>>) -> Option<Self> {
+        let free = counts.send_if_modified(|counts| {
+            let count = counts.entry(key).or_default();
+            let free = *count < CONNECTIONS_EACH;
+            *count += usize::from(free);
+            free
+        });
+        free.then_some(Self { key, counts })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.counts.send_modify(|counts| {
+            if let Some(count) = counts.get_mut(&self.key) {
+                *count -= 1;
+                if *count == 0 {
+                    counts.remove(&self.key);
+                }
+            }
+        });
+    }
+}

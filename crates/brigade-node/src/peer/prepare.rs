@@ -1,0 +1,190 @@
+//! Looking before fetching: what of a wanted file is here already, and whether it may land under its name.
+//!
+//! This runs on threads that may wait for the disk, many files to a job. What is under the name stays as it is;
+//! what another file here has is copied, verified like anything else; what an earlier fetch left is hashed again
+//! before it is believed.
+
+use std::{num::NonZero, sync::Arc};
+
+use brigade_core::{
+    bitfield::Bitfield,
+    content::{Expected, PieceList},
+    geometry::{Geometry, PieceIndex},
+    id::{Content, ContentId},
+    name::FileName,
+};
+
+use super::receiving::Landing;
+use crate::store::{
+    folder::{Folder, FolderError},
+    hash::{HashError, hash_file, hash_pieces, verify},
+    keeper::Landed,
+    part_file::{PartError, PartFile},
+    read_exact_at,
+    share::Share,
+    small_files::Batch,
+    stamp::Stamp,
+};
+
+/// A file that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedFile {
+    /// The name that it is to have.
+    pub name: FileName,
+    /// Its bytes.
+    pub content: Content,
+    /// When it was last written, in seconds since 1970.
+    pub mtime_s: i64,
+    /// Whether it is executable.
+    pub executable: bool,
+}
+
+/// What is to be done about a wanted file.
+#[derive(Debug)]
+pub(super) enum Decision {
+    /// It is under its name; where it was not known to the share before, with what the keeper has to know.
+    Here(Option<Landed>),
+    /// It was put together from what is here, with what the keeper has to know.
+    Made(Landed),
+    /// It has to be fetched: a content of one piece.
+    Small,
+    /// It has to be fetched: a content of several pieces, of which some may be here.
+    Large { file: PartFile, list: Option<Arc<PieceList>>, have: Bitfield },
+}
+
+/// Why a file cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PrepareError {
+    #[error("{name} is there already with another content ({}, {} bytes); it was left as it is, and {} ({} bytes) was not fetched", .here.id.short(), .here.size, .wanted.id.short(), .wanted.size)]
+    Occupied { name: FileName, here: Content, wanted: Content },
+    #[error("{name} is there already, and is not a file that can be read: {source}")]
+    InTheWay { name: FileName, source: FolderError },
+    #[error("{other} is there already, and differs from {name} only in capital letters or accents")]
+    Alike { name: FileName, other: FileName },
+    #[error("{0} is said to be empty, which its id denies")]
+    NotEmpty(FileName),
+    #[error(transparent)]
+    Part(#[from] PartError),
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    #[error(transparent)]
+    TooLarge(#[from] brigade_core::geometry::TooLarge),
+}
+
+/// Decides about one file.
+pub(super) fn prepare(folder: &Folder, share: &Share, wanted: &WantedFile) -> Result<Decision, PrepareError> {
+    let WantedFile { name, content, .. } = wanted;
+    let geometry = Geometry::new(content.size)?;
+    if content.size == 0 && content.id != ContentId::EMPTY {
+        return Err(PrepareError::NotEmpty(name.clone()));
+    }
+    if let Some(shared) = share.by_name(name).filter(|shared| shared.content == *content) {
+        if folder.stamp(name).is_ok_and(|stamp| stamp.same_bytes(&shared.stamp)) {
+            return Ok(Decision::Here(None));
+        }
+    }
+    if let Some(here) = look_under_name(folder, name)? {
+        let (content_here, list, stamp) = here;
+        if content_here == *content {
+            let landed = Landed { name: name.clone(), content: *content, list, stamp };
+            return Ok(Decision::Here(Some(landed)));
+        }
+        return Err(PrepareError::Occupied { name: name.clone(), here: content_here, wanted: *content });
+    }
+    if let Some(other) = share.same_folded(name) {
+        return Err(PrepareError::Alike { name: name.clone(), other });
+    }
+    if let Some(made) = make_from_here(folder, share, wanted, &geometry)? {
+        return Ok(Decision::Made(made));
+    }
+    if geometry.count() <= 1 {
+        return Ok(Decision::Small);
+    }
+    let (file, resumed) = PartFile::open(folder, *content)?;
+    let have = match &resumed.list {
+        Some(list) if !resumed.claimed.is_empty() => {
+            hash_pieces(file.file(), *content, list, &resumed.claimed, threads())
+        }
+        _ => Bitfield::none(geometry.count()),
+    };
+    Ok(Decision::Large { file, list: resumed.list, have })
+}
+
+type Here = (Content, Option<Arc<PieceList>>, Stamp);
+
+/// What stands under `name`, hashed; `None` where nothing does.
+fn look_under_name(folder: &Folder, name: &FileName) -> Result<Option<Here>, PrepareError> {
+    let in_the_way = |source| PrepareError::InTheWay { name: name.clone(), source };
+    let (file, stamp) = match folder.open_stamped(name) {
+        Ok(opened) => opened,
+        Err(error) if error.is_missing() => return Ok(None),
+        Err(error) => return Err(in_the_way(error)),
+    };
+    let hashed = hash_file(&file, stamp.size, threads(), &|| false)?;
+    Ok(Some((hashed.content, hashed.list, stamp)))
+}
+
+/// The file, made from another one here that has the same content; `None` where there is none.
+fn make_from_here(
+    folder: &Folder,
+    share: &Share,
+    wanted: &WantedFile,
+    geometry: &Geometry,
+) -> Result<Option<Landed>, PrepareError> {
+    let WantedFile { name, content, mtime_s, executable } = wanted;
+    let landed = |list, stamp| Landed { name: name.clone(), content: *content, list, stamp };
+    if content.size == 0 {
+        let stamp = land_small(folder, wanted, &[])?;
+        return Ok(Some(landed(None, stamp)));
+    }
+    let Ok((shared, source)) = share.open_content(content) else { return Ok(None) };
+    if geometry.count() == 1 {
+        let mut bytes = vec![0; geometry.length(PieceIndex(0)) as usize];
+        let read = read_exact_at(&source, &mut bytes, 0).is_ok();
+        if !read || !verify(&Expected::Whole(content.id), &bytes) {
+            return Ok(None);
+        }
+        let stamp = land_small(folder, wanted, &bytes)?;
+        return Ok(Some(landed(None, stamp)));
+    }
+    let Some(list) = shared.list.clone() else { return Ok(None) };
+    let (file, _) = PartFile::open(folder, *content)?;
+    for piece in geometry.pieces() {
+        let mut bytes = vec![0; geometry.length(piece) as usize];
+        let read = read_exact_at(&source, &mut bytes, geometry.offset(piece)).is_ok();
+        let expected = list.expected(geometry, piece);
+        if !read || !expected.is_some_and(|expected| verify(&expected, &bytes)) {
+            // It changes at this moment: the network has it. What was copied so far is in the record.
+            file.save_list(&list)?;
+            return Ok(None);
+        }
+        let (done, written) = std::sync::mpsc::sync_channel(1);
+        file.store(piece, bytes, move |result| drop(done.send(result)));
+        written.recv().unwrap_or(Ok(()))?;
+    }
+    let stamp = file.finish(folder, name, *mtime_s, *executable)?;
+    Ok(Some(landed(Some(list), stamp)))
+}
+
+fn land_small(folder: &Folder, wanted: &WantedFile, bytes: &[u8]) -> Result<Stamp, PartError> {
+    let mut batch = Batch::new(folder)?;
+    let _ = batch.add(wanted.name.clone(), wanted.content, bytes, wanted.mtime_s, wanted.executable);
+    let answer = batch.commit().pop();
+    answer.map_or_else(|| Err(no_answer(folder)), |(_, stamp)| stamp)
+}
+
+fn no_answer(folder: &Folder) -> PartError {
+    PartError::NoRoom { path: folder.path().to_owned() }
+}
+
+/// Threads for hashing one file: every core.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+impl WantedFile {
+    /// The name that it lands under, and how.
+    pub(super) fn landing(&self) -> Landing {
+        Landing { name: self.name.clone(), mtime_s: self.mtime_s, executable: self.executable }
+    }
+}

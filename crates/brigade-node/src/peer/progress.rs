@@ -1,0 +1,163 @@
+//! What people are shown of a fetch while it runs, and what is left to say when it ends.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use brigade_core::{
+    download::HolderId,
+    name::{FileName, Username},
+    rate::Meter,
+    time::Timestamp,
+};
+
+use super::traffic::Given;
+
+/// Errors of single files that a fetch keeps; of more it keeps the number.
+const KEPT_ERRORS: usize = 100;
+
+/// How a fetch stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// What is here already is looked through and verified.
+    Checking,
+    /// Pieces come in.
+    Fetching,
+    /// Nobody who is there could send what is missing; it goes on when someone can.
+    Waiting,
+    /// Everything is here, verified, durable and under its name.
+    Done,
+    /// It ended without some of the files; see [`Progress::errors`].
+    Failed,
+    /// It was given up, or the peer stopped. What was verified is kept.
+    Stopped,
+}
+
+/// How far a fetch is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// What was asked for.
+    pub name: String,
+    /// How it stands.
+    pub state: State,
+    /// Files that belong to it.
+    pub files: u64,
+    /// Files that are done: fetched, or here before.
+    pub files_done: u64,
+    /// Files that were here before.
+    pub files_already: u64,
+    /// Pieces of all its files.
+    pub pieces: u64,
+    /// Pieces that are verified and written.
+    pub pieces_done: u64,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Bytes that are verified and written.
+    pub bytes_done: u64,
+    /// Bytes that were here before and did not cross the network.
+    pub bytes_already: u64,
+    /// Bytes that crossed the network twice.
+    pub bytes_twice: u64,
+    /// Bytes a second that come in now.
+    pub rate: u64,
+    /// Holders that are connected.
+    pub holders: usize,
+    /// How much came from each, most first.
+    pub from: Vec<Given>,
+    /// How long it has taken so far.
+    pub took: Duration,
+    /// Files that could not be had, and why; the first hundred.
+    pub errors: Vec<(FileName, String)>,
+    /// How many files could not be had.
+    pub failed: u64,
+}
+
+impl Progress {
+    /// A fetch of `name` that has not begun.
+    pub(super) fn new(name: String) -> Self {
+        Self {
+            name,
+            state: State::Checking,
+            files: 0,
+            files_done: 0,
+            files_already: 0,
+            pieces: 0,
+            pieces_done: 0,
+            bytes: 0,
+            bytes_done: 0,
+            bytes_already: 0,
+            bytes_twice: 0,
+            rate: 0,
+            holders: 0,
+            from: vec![],
+            took: Duration::ZERO,
+            errors: vec![],
+            failed: 0,
+        }
+    }
+
+    /// Whether it has ended, one way or another.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Done | State::Failed | State::Stopped)
+    }
+
+    /// How long it takes until the end at the rate of now; `None` while nothing comes.
+    pub fn time_left(&self) -> Option<Duration> {
+        let left = self.bytes.saturating_sub(self.bytes_done);
+        (self.rate > 0).then(|| Duration::from_secs(left.div_ceil(self.rate)))
+    }
+
+    pub(super) fn error(&mut self, name: FileName, error: String) {
+        self.failed += 1;
+        if self.errors.len() < KEPT_ERRORS {
+            self.errors.push((name, error));
+        }
+    }
+}
+
+/// The accounts from which a [`Progress`] is made now and then.
+#[derive(Debug)]
+pub(super) struct Accounts {
+    pub(super) progress: Progress,
+    started: Timestamp,
+    meter: Meter,
+    from: BTreeMap<HolderId, (u64, u64)>,
+}
+
+impl Accounts {
+    pub(super) fn new(name: String, now: Timestamp) -> Self {
+        Self { progress: Progress::new(name), started: now, meter: Meter::new(now), from: BTreeMap::new() }
+    }
+
+    /// A piece that `holder` sent is stored.
+    pub(super) fn stored(&mut self, now: Timestamp, holder: HolderId, bytes: u64) {
+        let from = self.from.entry(holder).or_default();
+        from.0 += bytes;
+        from.1 += 1;
+        self.meter.add(now, bytes);
+        self.progress.bytes_done += bytes;
+        self.progress.pieces_done += 1;
+    }
+
+    /// Pieces that are here without having been fetched.
+    pub(super) fn already(&mut self, bytes: u64, pieces: u64) {
+        self.progress.bytes_done += bytes;
+        self.progress.bytes_already += bytes;
+        self.progress.pieces_done += pieces;
+    }
+
+    /// What is to be shown at `now`.
+    pub(super) fn shown(
+        &mut self,
+        now: Timestamp,
+        name_of: impl Fn(HolderId) -> Option<Username>,
+    ) -> Progress {
+        self.progress.rate = self.meter.rate(now);
+        self.progress.took = now.since(self.started);
+        let given = |(holder, (bytes, pieces)): (&HolderId, &(u64, u64))| {
+            Some(Given { username: name_of(*holder)?, bytes: *bytes, pieces: *pieces })
+        };
+        let mut from: Vec<Given> = self.from.iter().filter_map(given).collect();
+        from.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.username.cmp(&b.username)));
+        self.progress.from = from;
+        self.progress.clone()
+    }
+}

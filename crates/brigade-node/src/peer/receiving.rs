@@ -1,0 +1,271 @@
+//! From a buffer to the disk: every piece is verified in memory before it is written.
+//!
+//! Pieces of long contents are verified on as many threads as there are cores and written to their part file, one
+//! writer at a time. Contents of a single piece go many to a job: one thread verifies and writes what has come,
+//! makes all of it durable at once, and gives the files their names.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use brigade_core::{
+    content::PieceList,
+    download::{DownloadId, Event, HolderId},
+    id::Content,
+    name::FileName,
+};
+use tokio::{runtime::Handle, sync::mpsc};
+
+use super::{
+    buffers::Buffer,
+    holder_link::{News, Wanted},
+    parts::{Part, Parts},
+};
+use crate::store::{
+    folder::Folder,
+    hash::verify,
+    keeper::{self, KeeperHandle},
+    part_file::PartError,
+    small_files::Batch,
+    stamp::Stamp,
+};
+
+/// Small files that become durable, and get their names, together.
+const BATCH_FILES: usize = 1024;
+
+/// How long a batch waits for more while more is in flight.
+const BATCH_PAUSE: Duration = Duration::from_millis(20);
+
+/// Small contents that wait for the thread that writes them; they are within the windows anyway.
+const WAITING: usize = 1024;
+
+/// Where a piece goes once it is verified.
+#[derive(Debug, Clone)]
+pub(super) enum Sink {
+    /// Into the part file of a content of several pieces.
+    Part(Arc<Part>),
+    /// It is a file of its own, under these names.
+    Small(Arc<Vec<Landing>>),
+}
+
+/// A name that a content is to get.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Landing {
+    pub(super) name: FileName,
+    pub(super) mtime_s: i64,
+    pub(super) executable: bool,
+}
+
+/// A piece that is all there.
+#[derive(Debug)]
+pub(super) struct Arrived {
+    pub(super) holder: HolderId,
+    pub(super) wanted: Wanted,
+    pub(super) buffer: Buffer,
+}
+
+/// How it went.
+#[derive(Debug)]
+pub(super) enum Outcome {
+    /// A verified piece could not be written.
+    NotWritten { download: DownloadId, error: PartError },
+    /// Small files have their names, or not.
+    Landed(Vec<Landed>),
+}
+
+/// A name that a content of one piece got.
+#[derive(Debug)]
+pub(super) struct Landed {
+    pub(super) download: DownloadId,
+    pub(super) content: Content,
+    pub(super) name: FileName,
+    pub(super) stamp: Result<Stamp, PartError>,
+}
+
+/// Takes pieces in; cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct Receiving {
+    parts: Parts,
+    news: mpsc::Sender<News>,
+    outcomes: mpsc::Sender<Outcome>,
+    small: mpsc::Sender<Arrived>,
+    keeper: KeeperHandle,
+    runtime: Handle,
+    /// Small contents that are asked for and not here: while there are any, a batch waits a moment for them.
+    awaited: Arc<AtomicUsize>,
+}
+
+impl Receiving {
+    /// Starts the thread for small files; it ends when the last clone is dropped.
+    pub(super) fn start(
+        folder: Folder,
+        parts: Parts,
+        keeper: KeeperHandle,
+        news: mpsc::Sender<News>,
+        outcomes: mpsc::Sender<Outcome>,
+    ) -> Self {
+        let (small, arrived) = mpsc::channel(WAITING);
+        let awaited = Arc::new(AtomicUsize::new(0));
+        let this = Self { parts, news, outcomes, small, keeper, runtime: Handle::current(), awaited };
+        let writer = SmallFiles {
+            folder,
+            news: this.news.clone(),
+            outcomes: this.outcomes.clone(),
+            keeper: this.keeper.clone(),
+            runtime: this.runtime.clone(),
+            awaited: this.awaited.clone(),
+        };
+        tokio::task::spawn_blocking(move || writer.run(arrived));
+        this
+    }
+
+    /// Lets the keeper know of files that are under their names, without waiting for it.
+    pub(super) fn tell_keeper(&self, files: Vec<keeper::Landed>) {
+        let keeper = self.keeper.clone();
+        self.runtime.spawn(async move { keeper.landed(files).await });
+    }
+
+    /// Lets the keeper and then the owner know of files that got their names, or not. On a thread that may wait.
+    pub(super) fn landed(&self, files: Vec<(Landed, Option<Arc<PieceList>>)>) {
+        announce(&self.runtime, &self.keeper, &self.outcomes, files);
+    }
+
+    /// How many small contents are asked for and not here.
+    pub(super) fn awaited(&self) -> &AtomicUsize {
+        &self.awaited
+    }
+
+    /// Takes a whole piece in. What becomes of it, the owner hears.
+    pub(super) async fn take(&self, arrived: Arrived) {
+        match arrived.wanted.sink.clone() {
+            Sink::Small(_) => drop(self.small.send(arrived).await),
+            Sink::Part(part) => {
+                let this = self.clone();
+                // How many of these wait is bounded by the windows.
+                tokio::task::spawn_blocking(move || this.store(arrived, part));
+            }
+        }
+    }
+
+    fn store(self, arrived: Arrived, part: Arc<Part>) {
+        let Arrived { holder, wanted, buffer } = arrived;
+        let (download, piece) = (wanted.download, wanted.piece);
+        if !verify(&wanted.expected, buffer.as_ref()) {
+            let _ = self.news.blocking_send(News::Core(Event::Wrong { holder, download, piece }));
+            return;
+        }
+        let file = part.file.clone();
+        file.store(piece, buffer, move |written| match written {
+            Ok(()) => {
+                self.parts.stored(&part, piece);
+                let _ = self.news.blocking_send(News::Core(Event::Stored { holder, download, piece }));
+            }
+            Err(error) => drop(self.outcomes.blocking_send(Outcome::NotWritten { download, error })),
+        });
+    }
+}
+
+/// First the keeper hears of what has landed, so that it is shared when the owner says that it is done.
+fn announce(
+    runtime: &Handle,
+    keeper: &KeeperHandle,
+    outcomes: &mpsc::Sender<Outcome>,
+    files: Vec<(Landed, Option<Arc<PieceList>>)>,
+) {
+    let (mut shared, mut landed) = (vec![], vec![]);
+    for (file, list) in files {
+        if let Ok(stamp) = &file.stamp {
+            shared.push(keeper::Landed {
+                name: file.name.clone(),
+                content: file.content,
+                list,
+                stamp: *stamp,
+            });
+        }
+        landed.push(file);
+    }
+    runtime.block_on(keeper.landed(shared));
+    let _ = outcomes.blocking_send(Outcome::Landed(landed));
+}
+
+/// The thread that writes small files.
+struct SmallFiles {
+    folder: Folder,
+    news: mpsc::Sender<News>,
+    outcomes: mpsc::Sender<Outcome>,
+    keeper: KeeperHandle,
+    runtime: Handle,
+    awaited: Arc<AtomicUsize>,
+}
+
+impl SmallFiles {
+    fn run(self, mut arrived: mpsc::Receiver<Arrived>) {
+        while let Some(first) = arrived.blocking_recv() {
+            let mut names = BTreeMap::new();
+            let mut batch = match Batch::new(&self.folder) {
+                Ok(batch) => batch,
+                Err(error) => {
+                    let download = first.wanted.download;
+                    let _ = self.outcomes.blocking_send(Outcome::NotWritten { download, error });
+                    continue;
+                }
+            };
+            self.add(first, &mut batch, &mut names);
+            while batch.len() < BATCH_FILES {
+                let Some(next) = self.next(&mut arrived) else { break };
+                self.add(next, &mut batch, &mut names);
+            }
+            let landed = batch.commit().into_iter().filter_map(|(name, stamp)| {
+                let (download, content) = names.remove(&name)?;
+                Some((Landed { download, content, name, stamp }, None))
+            });
+            announce(&self.runtime, &self.keeper, &self.outcomes, landed.collect());
+        }
+    }
+
+    /// The next content, as long as it is here or on its way.
+    fn next(&self, arrived: &mut mpsc::Receiver<Arrived>) -> Option<Arrived> {
+        if let Ok(next) = arrived.try_recv() {
+            return Some(next);
+        }
+        if self.awaited.load(Ordering::Relaxed) == 0 {
+            return None;
+        }
+        self.runtime
+            .block_on(async { tokio::time::timeout(BATCH_PAUSE, arrived.recv()).await.ok().flatten() })
+    }
+
+    fn add(
+        &self,
+        arrived: Arrived,
+        batch: &mut Batch,
+        names: &mut BTreeMap<FileName, (DownloadId, Content)>,
+    ) {
+        let Arrived { holder, wanted, buffer } = arrived;
+        let Wanted { download, content, piece, expected, sink, .. } = wanted;
+        let Sink::Small(landings) = sink else { return };
+        if !verify(&expected, buffer.as_ref()) {
+            let _ = self.news.blocking_send(News::Core(Event::Wrong { holder, download, piece }));
+            return;
+        }
+        // Saturating: the same content may come from two holders.
+        let _ = self.awaited.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
+        for landing in landings.iter() {
+            names.insert(landing.name.clone(), (download, content));
+            // What goes wrong stands in the answer of the commit.
+            let _ = batch.add(
+                landing.name.clone(),
+                content,
+                buffer.as_ref(),
+                landing.mtime_s,
+                landing.executable,
+            );
+        }
+        let _ = self.news.blocking_send(News::Core(Event::Stored { holder, download, piece }));
+    }
+}

@@ -1,0 +1,232 @@
+//! Sending to one newcomer: while one buffer is encrypted and written, the next one is read from the disk.
+//!
+//! Control messages pass between the buffers. Under a cap a piece first waits for a slot, and its bytes for the
+//! limiter; buffers are then small, so that a burst stays short.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
+
+use brigade_core::{
+    id::PeerKey,
+    wire::{
+        Reason,
+        peer::{FromHolder, Refuse},
+    },
+};
+use tokio::{sync::mpsc, task::JoinHandle};
+
+use super::{
+    filling::{Chunk, Failed, Source, fill, laid_out},
+    traffic::{Sent, Traffic},
+    uploads::{Slot, Uploads},
+};
+use crate::net::connection::{ConnectionError, Writer};
+
+/// Bytes of piece data that are read and written at once.
+const FILL_BYTES: u32 = 256 << 10;
+
+/// How long a newcomer may not read while it is sent to, before it is taken for gone.
+const WRITE_TIME: Duration = Duration::from_secs(60);
+
+/// What the reading side wants done.
+pub(super) enum Work {
+    /// A message.
+    Say(FromHolder),
+    /// A piece.
+    Piece(Queued),
+    /// A request is taken back.
+    Cancel(u32),
+    /// A channel and all its requests are.
+    CloseChannel(u32),
+    /// The connection ends.
+    Close(Reason),
+}
+
+/// A piece that is to be sent, and how much of it was.
+pub(super) struct Queued {
+    pub(super) request: u32,
+    pub(super) channel: Option<u32>,
+    pub(super) source: Source,
+    pub(super) file_offset: u64,
+    pub(super) bytes: u32,
+    pub(super) done: u32,
+}
+
+struct Filled {
+    buffer: Vec<u8>,
+    /// Requests and bytes of data in the buffer, and whether the piece ends in it.
+    parts: Vec<(u32, u32, bool)>,
+    failed: Vec<Failed>,
+}
+
+/// Sends until the reading side ends or says so, or the connection breaks.
+pub(super) async fn send(
+    writer: Writer,
+    works: mpsc::Receiver<Work>,
+    newcomer: PeerKey,
+    sent: Arc<Sent>,
+    traffic: Arc<Traffic>,
+    uploads: Uploads,
+) -> Result<(), ConnectionError> {
+    let sending = Sending {
+        writer,
+        works,
+        newcomer,
+        sent,
+        traffic,
+        uploads,
+        pieces: VecDeque::new(),
+        spare: vec![],
+        slot: None,
+        closing: None,
+    };
+    sending.run().await
+}
+
+struct Sending {
+    writer: Writer,
+    works: mpsc::Receiver<Work>,
+    newcomer: PeerKey,
+    sent: Arc<Sent>,
+    traffic: Arc<Traffic>,
+    uploads: Uploads,
+    pieces: VecDeque<Queued>,
+    /// Buffers that are not in use: two while pieces are sent, none while nothing is.
+    spare: Vec<Vec<u8>>,
+    slot: Option<Slot>,
+    closing: Option<Reason>,
+}
+
+impl Sending {
+    async fn run(mut self) -> Result<(), ConnectionError> {
+        let mut filling: Option<JoinHandle<Filled>> = None;
+        loop {
+            if filling.is_none() && self.pieces.is_empty() {
+                // Nothing to do: the buffers are given back, and the next work is waited for.
+                self.writer.flush().await?;
+                self.slot = None;
+                if self.works.is_empty() {
+                    self.spare = vec![];
+                }
+                match self.works.recv().await {
+                    Some(work) => self.take(work).await?,
+                    None => return Ok(()),
+                }
+            }
+            while let Ok(work) = self.works.try_recv() {
+                self.take(work).await?;
+            }
+            if let Some(reason) = self.closing {
+                self.writer.close(reason, reason.to_string()).await;
+                return Ok(());
+            }
+            let ready = match filling.take() {
+                Some(filling) => filling.await.ok(),
+                None => None,
+            };
+            if !self.pieces.is_empty() {
+                filling = self.start_filling().await;
+            }
+            if let Some(filled) = ready {
+                self.write(filled).await?;
+            }
+        }
+    }
+
+    async fn take(&mut self, work: Work) -> Result<(), ConnectionError> {
+        match work {
+            Work::Say(message) => self.writer.send(&message).await?,
+            Work::Piece(piece) => self.pieces.push_back(piece),
+            Work::Cancel(request) => self.pieces.retain(|piece| piece.request != request),
+            Work::CloseChannel(channel) => self.pieces.retain(|piece| piece.channel != Some(channel)),
+            Work::Close(reason) => self.closing = Some(reason),
+        }
+        Ok(())
+    }
+
+    /// Begins to read the next buffer's worth.
+    async fn start_filling(&mut self) -> Option<JoinHandle<Filled>> {
+        let limit = self.traffic.up_limit();
+        if limit.is_some() && self.slot.is_none() {
+            self.slot = self.uploads.slot(self.newcomer).await;
+        }
+        // A tenth of a second's worth under a cap: bursts stay short, and messages pass soon.
+        let most =
+            limit.map_or(u64::from(FILL_BYTES), |rate| (rate / 10).clamp(4 << 10, u64::from(FILL_BYTES)));
+        let chunks = self.next_chunks(u32::try_from(most).unwrap_or(FILL_BYTES), limit.is_some());
+        let mut buffer = self.spare.pop().unwrap_or_default();
+        buffer.reserve(chunks.iter().map(|chunk| laid_out(chunk.0.bytes as usize)).sum());
+        Some(tokio::task::spawn_blocking(move || {
+            let (chunks, ends): (Vec<Chunk>, Vec<bool>) = chunks.into_iter().unzip();
+            let failed = fill(&mut buffer, &chunks);
+            let parts =
+                chunks.iter().zip(ends).map(|(chunk, ends)| (chunk.request, chunk.bytes, ends)).collect();
+            Filled { buffer, parts, failed }
+        }))
+    }
+
+    /// Takes up to `most` bytes from the queue, whole contents or the next part of a piece; one piece at a time
+    /// where the right to send is given for each.
+    fn next_chunks(&mut self, most: u32, one_piece: bool) -> Vec<(Chunk, bool)> {
+        let mut chunks = vec![];
+        let mut left = most;
+        while left > 0 {
+            let Some(piece) = self.pieces.front_mut() else { break };
+            let bytes = (piece.bytes - piece.done).min(left);
+            let chunk = Chunk {
+                request: piece.request,
+                source: piece.source.clone(),
+                file_offset: piece.file_offset + u64::from(piece.done),
+                piece_offset: piece.done,
+                bytes,
+            };
+            piece.done += bytes;
+            left -= bytes;
+            let ends = piece.done == piece.bytes;
+            chunks.push((chunk, ends));
+            if ends {
+                self.pieces.pop_front();
+            }
+            if one_piece {
+                break;
+            }
+        }
+        chunks
+    }
+
+    async fn write(&mut self, filled: Filled) -> Result<(), ConnectionError> {
+        let Filled { buffer, parts, failed } = filled;
+        for (request, reason) in &failed {
+            self.pieces.retain(|piece| piece.request != *request);
+            let text = reason.to_string();
+            let refuse = Refuse { request: Some(*request), channel: None, reason: *reason, text };
+            self.writer.send(&FromHolder::Refuse(refuse)).await?;
+        }
+        let mut bytes = 0;
+        let mut pieces = 0;
+        for (request, count, ends) in parts {
+            if failed.iter().all(|(failed, _)| *failed != request) {
+                bytes += u64::from(count);
+                pieces += u64::from(ends);
+            }
+        }
+        if bytes > 0 {
+            self.traffic.may_send(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
+            let written = tokio::time::timeout(WRITE_TIME, self.writer.write_frames(&buffer)).await;
+            written.map_err(|_| ConnectionError::Io(std::io::ErrorKind::TimedOut.into()))??;
+            self.traffic.count_sent(&self.sent, bytes);
+            self.sent.pieces.fetch_add(pieces, Ordering::Relaxed);
+        }
+        if let Some(slot) = &mut self.slot {
+            slot.bytes += bytes;
+        }
+        if pieces > 0 || !failed.is_empty() {
+            self.slot = None; // the next piece waits for its turn again
+        }
+        self.spare.push(buffer);
+        Ok(())
+    }
+}

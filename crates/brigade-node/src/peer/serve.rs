@@ -1,0 +1,262 @@
+//! Serving one newcomer: what it asks is read here, and what may be answered is queued for [`super::sending`].
+//!
+//! Refusals go from cheap to dear: too many requests, no such channel, no such piece, not there. Reading never
+//! waits for sending; a newcomer who asks for more than the protocol allows loses the connection.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+    time::Duration,
+};
+
+use brigade_core::{
+    bitfield::Bitfield,
+    geometry::{Geometry, PieceIndex},
+    id::Content,
+    limits,
+    name::Username,
+    wire::{
+        Reason,
+        peer::{Bits, FromHolder, Have, HaveAll, ListPage, Open, Refuse, Request, RequestWhole, ToHolder},
+    },
+};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    filling::Source,
+    parts::{Part, Parts},
+    sending::{Queued, Work, send},
+    traffic::Traffic,
+    uploads::Uploads,
+};
+use crate::{
+    net::connection::{ConnectionError, Greeted},
+    store::share::Share,
+};
+
+/// How long pieces that arrive here are gathered before the newcomer hears of them.
+const HAVE_PAUSE: Duration = Duration::from_millis(10);
+
+/// Everything that serving needs.
+#[derive(Clone)]
+pub(super) struct Shop {
+    pub(super) share: Share,
+    pub(super) parts: Parts,
+    pub(super) traffic: Arc<Traffic>,
+    pub(super) uploads: Uploads,
+}
+
+/// Serves until the newcomer leaves, breaks the protocol, or `stop`.
+pub(super) async fn serve(
+    greeted: Greeted,
+    newcomer: &Username,
+    shop: Shop,
+    stop: CancellationToken,
+) -> Result<(), ConnectionError> {
+    let Greeted { peer, mut reader, writer, .. } = greeted;
+    // Room for every request, and for as many answers again.
+    let (queue, works) = mpsc::channel(2 * limits::REQUESTS_IN_FLIGHT);
+    let sent = shop.traffic.newcomer(peer, newcomer);
+    let mut sender =
+        tokio::spawn(send(writer, works, peer, sent, shop.traffic.clone(), shop.uploads.clone()));
+    let mut news = shop.parts.news();
+    let mut serving = Serving { shop, queue, channels: BTreeMap::new() };
+    let mut next_have = Instant::now();
+    let ended = loop {
+        let haves = async {
+            sleep_until(next_have).await;
+            news.changed().await
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => break Ok(Reason::Stopping),
+            message = reader.next::<ToHolder>() => match message {
+                Ok(Some(ToHolder::Goodbye(_)) | None) => break Ok(Reason::Stopping),
+                Ok(Some(message)) => if let Err(reason) = serving.hear(message) {
+                    break Ok(reason);
+                },
+                Err(ConnectionError::Frame(error)) => {
+                    tracing::info!(newcomer = newcomer.as_str(), %error, "a newcomer broke the protocol");
+                    break Ok(Reason::Protocol);
+                }
+                Err(error) => break Err(error),
+            },
+            Ok(()) = haves, if serving.has_parts() => {
+                next_have = Instant::now() + HAVE_PAUSE;
+                if let Err(reason) = serving.tell_news() {
+                    break Ok(reason);
+                }
+            }
+            ended = &mut sender => return ended.unwrap_or(Ok(())),
+        }
+    };
+    match ended {
+        Ok(reason) => {
+            let _ = serving.queue.try_send(Work::Close(reason));
+            drop(serving);
+            let _ = tokio::time::timeout(Duration::from_secs(2), &mut sender).await;
+            sender.abort();
+            Ok(())
+        }
+        Err(error) => {
+            sender.abort();
+            Err(error)
+        }
+    }
+}
+
+struct Serving {
+    shop: Shop,
+    queue: mpsc::Sender<Work>,
+    channels: BTreeMap<u32, Channel>,
+}
+
+/// A content that the newcomer has opened.
+struct Channel {
+    content: Content,
+    geometry: Geometry,
+    source: Source,
+    /// For a part: what the newcomer was told of it.
+    told: Option<(Arc<Part>, Bitfield)>,
+}
+
+impl Serving {
+    /// Answers one message; an error ends the connection with that reason.
+    fn hear(&mut self, message: ToHolder) -> Result<(), Reason> {
+        match message {
+            ToHolder::Open(open) => self.open(&open),
+            ToHolder::Close(close) => {
+                self.channels.remove(&close.channel);
+                self.queue(Work::CloseChannel(close.channel))
+            }
+            ToHolder::AskList(ask) => self.list(ask.channel, ask.first),
+            ToHolder::Request(request) => self.request(&request),
+            ToHolder::RequestWhole(request) => self.request_whole(&request),
+            ToHolder::Cancel(cancel) => self.queue(Work::Cancel(cancel.request)),
+            ToHolder::Goodbye(_) => Ok(()),
+        }
+    }
+
+    fn open(&mut self, open: &Open) -> Result<(), Reason> {
+        let channel = open.channel;
+        if self.channels.len() >= limits::OPEN_CHANNELS {
+            return Err(Reason::TooMuch);
+        }
+        if self.channels.contains_key(&channel) {
+            return Err(Reason::Protocol);
+        }
+        let content = Content { id: open.id, size: open.size };
+        let Ok(geometry) = Geometry::new(content.size) else {
+            return self.refuse(None, Some(channel), Reason::NotFound);
+        };
+        if let Some(shared) = self.shop.share.find(&content) {
+            let share = self.shop.share.clone();
+            let source = Source::Shared { share, shared, open: Arc::new(OnceLock::new()) };
+            self.channels.insert(channel, Channel { content, geometry, source, told: None });
+            return self.say(HaveAll { channel });
+        }
+        if let Some(part) = self.shop.parts.find(&content) {
+            let have = part.have().clone();
+            for first in (0..geometry.count()).step_by(limits::BITFIELD_PAGE_PIECES as usize) {
+                let bits = have.page(first, limits::BITFIELD_PAGE_PIECES).to_vec();
+                self.say(Bits { channel, first, bits })?;
+            }
+            let source = Source::Part(part.clone());
+            self.channels.insert(channel, Channel { content, geometry, source, told: Some((part, have)) });
+            return Ok(());
+        }
+        self.refuse(None, Some(channel), Reason::NotFound)
+    }
+
+    fn list(&mut self, number: u32, first: u32) -> Result<(), Reason> {
+        let Some(channel) = self.channels.get(&number) else { return Ok(()) };
+        let Some(list) = channel.source.list() else {
+            return self.refuse(None, Some(number), Reason::Protocol);
+        };
+        let values = list.values();
+        let from = (first as usize).min(values.len());
+        let to = (from + limits::LIST_PAGE_VALUES as usize).min(values.len());
+        let values = values[from..to].concat();
+        self.say(ListPage { channel: number, first, values })
+    }
+
+    fn request(&mut self, request: &Request) -> Result<(), Reason> {
+        // A request may cross the refusal of its channel on the way.
+        let Some(channel) = self.channels.get(&request.channel) else {
+            return self.refuse(Some(request.request), None, Reason::NotFound);
+        };
+        let piece = PieceIndex(request.piece);
+        if !channel.geometry.contains(piece) {
+            return Err(Reason::Protocol);
+        }
+        if channel.told.as_ref().is_some_and(|(part, _)| !part.have().has(piece)) {
+            return self.refuse(Some(request.request), None, Reason::NoPiece);
+        }
+        let queued = Queued {
+            request: request.request,
+            channel: Some(request.channel),
+            source: channel.source.clone(),
+            file_offset: channel.geometry.offset(piece),
+            bytes: channel.geometry.length(piece),
+            done: 0,
+        };
+        self.queue(Work::Piece(queued))
+    }
+
+    fn request_whole(&mut self, request: &RequestWhole) -> Result<(), Reason> {
+        let content = Content { id: request.id, size: request.size };
+        let Ok(geometry) = Geometry::new(content.size) else { return Err(Reason::Protocol) };
+        if geometry.count() != 1 {
+            return Err(Reason::Protocol);
+        }
+        let Some(shared) = self.shop.share.find(&content) else {
+            return self.refuse(Some(request.request), None, Reason::NotFound);
+        };
+        let share = self.shop.share.clone();
+        let queued = Queued {
+            request: request.request,
+            channel: None,
+            source: Source::Shared { share, shared, open: Arc::new(OnceLock::new()) },
+            file_offset: 0,
+            bytes: geometry.length(PieceIndex(0)),
+            done: 0,
+        };
+        self.queue(Work::Piece(queued))
+    }
+
+    fn has_parts(&self) -> bool {
+        self.channels.values().any(|channel| channel.told.is_some())
+    }
+
+    /// Tells which pieces have come since.
+    fn tell_news(&mut self) -> Result<(), Reason> {
+        let mut news = vec![];
+        for (number, channel) in &mut self.channels {
+            let Some((part, told)) = &mut channel.told else { continue };
+            let new: Vec<u32> =
+                part.have().iter().filter(|piece| told.set(*piece)).map(|piece| piece.0).collect();
+            for page in new.chunks(limits::HAVE_PIECES) {
+                news.push(Have { channel: *number, pieces: page.to_vec() });
+            }
+            tracing::trace!(size = channel.content.size, pieces = new.len(), "told of new pieces");
+        }
+        news.into_iter().try_for_each(|have| self.say(have))
+    }
+
+    fn say(&self, message: impl Into<FromHolder>) -> Result<(), Reason> {
+        self.queue(Work::Say(message.into()))
+    }
+
+    fn refuse(&self, request: Option<u32>, channel: Option<u32>, reason: Reason) -> Result<(), Reason> {
+        self.say(Refuse { request, channel, reason, text: reason.to_string() })
+    }
+
+    /// Queues work; where there is no room, the newcomer asks faster than it reads.
+    fn queue(&self, work: Work) -> Result<(), Reason> {
+        self.queue.try_send(work).map_err(|_| Reason::TooMuch)
+    }
+}

@@ -1,0 +1,266 @@
+//! The session with the manager over its whole life: join, announce, renew, and again after it was away.
+//!
+//! One task owns it. Reading never waits for writing: what is to be sent is queued, and while the queue is long
+//! no new work is taken, so that two full sockets cannot hold each other up. After a reconnection everything is
+//! said anew, from the share itself, which is the truth about what is announced.
+
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
+
+use brigade_core::{
+    id::Content,
+    name::Username,
+    wire::{
+        Message, Reason,
+        manager::{FromManager, Hold, Holders, Join, Joined, ToManager, Unhold, Unwatch, Watch},
+    },
+};
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    connected::Connected,
+    manager_link::{ManagerAddress, ReachError},
+    questions::{Answer, AskError, Question},
+    traffic::Traffic,
+};
+use crate::{
+    identity::key::SecretKey,
+    net::connection::{ConnectionError, Greeted},
+    store::{keeper::Change, share::Share},
+};
+
+/// How long a question may go unanswered.
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(10);
+
+/// The longest pause between two attempts to reach a manager that is away: it is back within five seconds.
+const RETRY_PAUSE: Duration = Duration::from_secs(2);
+
+/// What others ask of the session.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Puts a question.
+    Ask { question: Question, reply: oneshot::Sender<Result<Answer, AskError>> },
+    /// A part of this content is here now, and served.
+    Hold(Content),
+    /// It is so no more.
+    Unhold(Content),
+    /// The holders of these contents are wanted, now and when they change.
+    Watch(Vec<Content>),
+    /// They are wanted no more.
+    Unwatch(Vec<Content>),
+}
+
+/// How the session stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkState {
+    /// The manager is there.
+    Here {
+        /// Whether everything that was in the folder at the start is in the catalogue.
+        announced: bool,
+    },
+    /// The manager is away, and tried again all the while.
+    Away {
+        /// Why.
+        cause: String,
+    },
+    /// The manager refuses this peer for good; it is not tried again.
+    Refused {
+        /// Why.
+        cause: String,
+    },
+}
+
+/// Why the manager did not let a peer in.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// It was not reached.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    /// It refused.
+    #[error("the manager refused: {reason} ({text})")]
+    Refused {
+        /// The cause, for programs.
+        reason: Reason,
+        /// The cause, for people.
+        text: String,
+    },
+    /// The connection broke, or it did not answer in time.
+    #[error("joining the network")]
+    Connection(#[from] ConnectionError),
+}
+
+/// Asks to be let in under `username`, listening on `port`.
+pub(super) async fn join(session: &mut Greeted, username: &Username, port: u16) -> Result<Joined, JoinError> {
+    let exchange = async {
+        session.writer.send(&ToManager::from(Join { username: username.clone(), port })).await?;
+        session.writer.flush().await?;
+        loop {
+            match session.reader.next::<FromManager>().await? {
+                Some(FromManager::Joined(joined)) => return Ok(joined),
+                Some(FromManager::Refused(refused)) => {
+                    return Err(JoinError::Refused { reason: refused.reason, text: refused.text });
+                }
+                Some(FromManager::Goodbye(bye)) => {
+                    return Err(JoinError::Refused { reason: bye.reason, text: bye.text });
+                }
+                Some(other) => tracing::debug!(kind = other.kind(), "a message before joining"),
+                None => return Err(ConnectionError::Io(std::io::ErrorKind::UnexpectedEof.into()).into()),
+            }
+        }
+    };
+    let silence = || ConnectionError::Io(std::io::ErrorKind::TimedOut.into());
+    timeout(ANSWER_TIME, exchange).await.map_err(|_| silence())?
+}
+
+/// What a session is made of, and lasts over reconnections.
+pub(super) struct Session {
+    pub(super) manager: ManagerAddress,
+    pub(super) key: SecretKey,
+    pub(super) username: Username,
+    pub(super) port: u16,
+    pub(super) share: Share,
+    pub(super) traffic: Arc<Traffic>,
+    pub(super) changes: mpsc::Receiver<Change>,
+    pub(super) commands: mpsc::Receiver<Command>,
+    /// Who holds the contents that are watched, for the fetches.
+    pub(super) holders: mpsc::Sender<Holders>,
+    pub(super) membership: watch::Sender<String>,
+    pub(super) state: watch::Sender<LinkState>,
+    pub(super) stop: CancellationToken,
+    /// What is wanted of the manager, whether it is there or not.
+    pub(super) wanted: Wanted,
+}
+
+/// What is wanted of the manager, whether it is there or not.
+#[derive(Debug, Default)]
+pub(super) struct Wanted {
+    pub(super) held: BTreeSet<Content>,
+    pub(super) watched: BTreeSet<Content>,
+    /// Whether the folder was looked through once.
+    pub(super) scanned: bool,
+}
+
+/// How one connection to the manager ended.
+pub(super) enum Ended {
+    Stopped,
+    Lost(String),
+    Refused(String),
+}
+
+impl Session {
+    /// Runs until it is stopped, beginning with a session that has joined.
+    pub(super) async fn run(mut self, session: Greeted) {
+        let mut session = Some(session);
+        loop {
+            let ended = match session.take() {
+                Some(session) => Connected::new(&mut self).run(session).await,
+                None => match self.rejoin().await {
+                    Ok(again) => {
+                        session = Some(again);
+                        continue;
+                    }
+                    Err(ended) => ended,
+                },
+            };
+            match ended {
+                Ended::Stopped => return,
+                Ended::Lost(cause) => {
+                    tracing::info!(cause, "the manager is away");
+                    self.state.send_replace(LinkState::Away { cause });
+                }
+                Ended::Refused(cause) => {
+                    tracing::error!(cause, "the manager refuses this peer");
+                    self.state.send_replace(LinkState::Refused { cause });
+                    self.idle(None).await; // until it is stopped
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Tries until the manager lets this peer in again.
+    async fn rejoin(&mut self) -> Result<Greeted, Ended> {
+        let mut pause = Duration::from_millis(250);
+        loop {
+            if !self.idle(Some(pause)).await {
+                return Err(Ended::Stopped);
+            }
+            pause = (pause * 2).min(RETRY_PAUSE);
+            match self.try_rejoin().await {
+                Ok(session) => return Ok(session),
+                // The name is in use by this very peer's old session until its lease ends.
+                Err(JoinError::Refused { reason: Reason::NameTaken | Reason::NotAMember, text }) => {
+                    return Err(Ended::Refused(text));
+                }
+                Err(JoinError::Reach(ReachError::WrongKey { found, expected, .. })) => {
+                    let cause =
+                        format!("another manager answers there, with the key {found} instead of {expected}");
+                    return Err(Ended::Refused(cause));
+                }
+                Err(error) => tracing::debug!(%error, "the manager is still away"),
+            }
+        }
+    }
+
+    async fn try_rejoin(&mut self) -> Result<Greeted, JoinError> {
+        let mut session = self.manager.reach(&self.key).await?;
+        let joined = join(&mut session, &self.username, self.port).await?;
+        self.membership.send_replace(joined.membership);
+        Ok(session)
+    }
+
+    /// Goes on without a manager for `pause`, or until it is stopped; false when it was stopped.
+    async fn idle(&mut self, pause: Option<Duration>) -> bool {
+        let end = async {
+            match pause {
+                Some(pause) => sleep(pause).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::pin!(end);
+        loop {
+            tokio::select! {
+                () = self.stop.cancelled() => return false,
+                () = &mut end => return true,
+                Some(command) = self.commands.recv() => {
+                    if let Some((_, reply)) = self.wanted.note(command).1 {
+                        let _ = reply.send(Err(AskError::Away));
+                    }
+                }
+                // The share itself is announced on return; only that the first look is done must be kept.
+                Some(change) = self.changes.recv() => self.wanted.scanned |= matches!(change, Change::Scanned),
+            }
+        }
+    }
+}
+
+type Asked = (Question, oneshot::Sender<Result<Answer, AskError>>);
+
+impl Wanted {
+    /// Notes what a command wants to last; what is to be told to a manager that is there, or asked of it.
+    pub(super) fn note(&mut self, command: Command) -> (Option<ToManager>, Option<Asked>) {
+        let told: Option<ToManager> = match command {
+            Command::Ask { question, reply } => return (None, Some((question, reply))),
+            Command::Hold(content) => {
+                self.held.insert(content).then(|| Hold { contents: vec![content.into()] }.into())
+            }
+            Command::Unhold(content) => {
+                self.held.remove(&content).then(|| Unhold { contents: vec![content.into()] }.into())
+            }
+            Command::Watch(contents) => {
+                self.watched.extend(&contents);
+                Some(Watch { contents: contents.into_iter().map(Into::into).collect() }.into())
+            }
+            Command::Unwatch(contents) => {
+                for content in &contents {
+                    self.watched.remove(content);
+                }
+                Some(Unwatch { contents: contents.into_iter().map(Into::into).collect() }.into())
+            }
+        };
+        (told, None)
+    }
+}

@@ -1,0 +1,220 @@
+//! The command line, as types. Whatever is wrong with it is said by clap, with the place, and exits with 2.
+
+use std::{path::PathBuf, str::FromStr};
+
+use brigade_core::{id::PeerKey, name::Username};
+use clap::{Args, Parser, Subcommand};
+
+/// A private peer-to-peer network for files: fetched from every holder at once, verified piece by piece, passed on
+/// from the first piece on.
+#[derive(Debug, Parser)]
+#[command(name = "brigade", version, max_term_width = 100, arg_required_else_help = true)]
+pub(crate) struct Brigade {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Runs the network's manager: it knows who is there and who holds what, and never sees a byte of a file
+    Manager(ManagerArgs),
+    /// Shares a folder, and fetches what others share, at a prompt
+    Peer(PeerArgs),
+    /// Fetches files or folders without a prompt
+    Fetch(FetchArgs),
+    /// Lists what there is in the network
+    Files(FilesArgs),
+    /// Lists who is in the network
+    Peers(PeersArgs),
+    /// Shows all of it at work: a manager and four peers on this machine, with a real file
+    Demo(DemoArgs),
+    /// Prints a script that completes the command line: `brigade completions bash`
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Prints the manual page
+    Man,
+}
+
+/// Where the manager is.
+#[derive(Debug, Args)]
+pub(crate) struct AtManager {
+    /// The manager's host: a name or an address
+    #[arg(long, alias = "manager_host", default_value = "localhost", value_name = "HOST")]
+    pub(crate) manager_host: String,
+    /// The manager's TCP port
+    #[arg(long, alias = "manager_port", default_value_t = 12000, value_name = "PORT")]
+    pub(crate) manager_port: u16,
+    /// The manager's key, where it is known; else the one that answered before must answer again
+    #[arg(long, alias = "manager_key", value_name = "KEY")]
+    pub(crate) manager_key: Option<PeerKey>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ManagerArgs {
+    /// Where to listen: a name or an address of this machine
+    #[arg(long, default_value = "localhost")]
+    pub(crate) host: String,
+    /// The TCP port to listen on
+    #[arg(long, default_value_t = 12000)]
+    pub(crate) port: u16,
+    /// How many peers may be there at once
+    #[arg(long, default_value = "20", value_name = "COUNT", value_parser = parse_count)]
+    pub(crate) max: usize,
+    /// The folder of the manager's key and members [default: below BRIGADE_HOME, by port]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) state: Option<PathBuf>,
+    /// Start although HOST can be reached from other machines: anyone who reaches the port may join, and read
+    /// everything that is shared
+    #[arg(long)]
+    pub(crate) open: bool,
+}
+
+/// What every peer may be told, with a prompt or without.
+#[derive(Debug, Args)]
+pub(crate) struct AsPeer {
+    #[command(flatten)]
+    pub(crate) manager: AtManager,
+    /// Where to listen for other peers [default: the address here that leads to the manager]
+    #[arg(long)]
+    pub(crate) host: Option<String>,
+    /// The TCP port to listen on; 0 takes a free one
+    #[arg(long)]
+    pub(crate) port: Option<u16>,
+    /// The name in the network; it belongs to the folder's key from then on
+    #[arg(long)]
+    pub(crate) username: Option<Username>,
+    /// How many connections with other peers at once, both ways together
+    #[arg(long, default_value = "20", value_name = "COUNT", value_parser = parse_count)]
+    pub(crate) max: usize,
+    /// Send at most so many bytes a second, over all connections: 10MB is 10⁷
+    #[arg(long, alias = "upload_limit", value_name = "RATE", value_parser = parse_rate)]
+    pub(crate) upload_limit: Option<u64>,
+    /// Receive at most so many bytes a second, over all connections
+    #[arg(long, alias = "download_limit", value_name = "RATE", value_parser = parse_rate)]
+    pub(crate) download_limit: Option<u64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PeerArgs {
+    #[command(flatten)]
+    pub(crate) peer: AsPeer,
+    /// The folder to share; made where it is not there [default: the username, in the current directory]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
+    /// No prompt: run until terminated, and print `ready` once everything in the folder is announced
+    #[arg(long, requires = "username")]
+    pub(crate) headless: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FetchArgs {
+    /// Files or folders, by name; NAME@ID-PREFIX chooses one of several contents
+    #[arg(required = true, value_name = "NAME")]
+    pub(crate) names: Vec<String>,
+    /// The folder that they go into
+    #[arg(long, default_value = ".", value_name = "DIR")]
+    pub(crate) into: PathBuf,
+    /// Of several contents under a name, the one that this member shares
+    #[arg(long, value_name = "USERNAME")]
+    pub(crate) from: Option<Username>,
+    /// Go on serving what was fetched, until terminated
+    #[arg(long)]
+    pub(crate) stay: bool,
+    /// Make this file once everything is there
+    #[arg(long, alias = "done_file", value_name = "PATH")]
+    pub(crate) done_file: Option<PathBuf>,
+    /// One JSON object a line on standard output; the last one has the totals
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) peer: AsPeer,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct FilesArgs {
+    /// Only names that begin so
+    #[arg(default_value = "")]
+    pub(crate) prefix: String,
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) manager: AtManager,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PeersArgs {
+    /// One JSON object a line
+    #[arg(long)]
+    pub(crate) json: bool,
+    #[command(flatten)]
+    pub(crate) manager: AtManager,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    /// The file to fetch [default: this program itself]
+    pub(crate) path: Option<PathBuf>,
+}
+
+/// A number of peers or connections: at least one, at most a hundred thousand.
+fn parse_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=100_000) => Ok(count),
+        _ => Err("a number from 1 to 100000 is wanted".to_owned()),
+    }
+}
+
+/// Bytes a second: a number, perhaps with a fraction, and B, KB, MB or GB (powers of 1000).
+pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
+    let wrong = || "a rate like 10MB, 500KB or 1.5MB (bytes a second) is wanted".to_owned();
+    let trimmed = text.trim();
+    let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(end);
+    let factor: u64 = match unit.trim().to_ascii_uppercase().trim_end_matches("/S") {
+        "" | "B" => 1,
+        "K" | "KB" => 1_000,
+        "M" | "MB" => 1_000_000,
+        "G" | "GB" => 1_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.len() > 9 || fraction.contains('.') {
+        return Err(wrong());
+    }
+    let digits = |text: &str| if text.is_empty() { Ok(0) } else { u64::from_str(text).map_err(|_| wrong()) };
+    let scale = 10_u64.pow(u32::try_from(fraction.len()).unwrap_or(0));
+    let rate = digits(whole)?.checked_mul(factor).ok_or_else(wrong)? + digits(fraction)? * factor / scale;
+    if rate == 0 { Err("a rate of at least one byte a second is wanted".to_owned()) } else { Ok(rate) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::{Brigade, parse_rate};
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Brigade::command().debug_assert();
+    }
+
+    #[test]
+    fn a_rate_is_bytes_a_second_in_powers_of_a_thousand() {
+        for (text, rate) in [
+            ("10MB", 10_000_000),
+            ("500kb", 500_000),
+            ("1.5MB", 1_500_000),
+            ("7", 7),
+            ("2G", 2_000_000_000),
+            ("10 MB/s", 10_000_000),
+        ] {
+            assert_eq!(parse_rate(text), Ok(rate), "{text}");
+        }
+        for text in ["", "MB", "0", "-1MB", "10XB", "1.2.3MB", "99999999999999999999", "99999999999999GB"] {
+            assert!(parse_rate(text).is_err(), "{text}");
+        }
+    }
+}

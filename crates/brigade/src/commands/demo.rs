@@ -1,0 +1,184 @@
+//! `brigade demo`: all of it at work on this machine, with a real file, and a verdict.
+//!
+//! A manager and four peers on loopback, each with a folder of its own: two hold the file, the third fetches it
+//! from both at once, the fourth from all three. The exit code is 0 only if every copy is right.
+
+use std::{
+    env, fs,
+    io::{self, Read},
+    path::Path,
+    process::ExitCode,
+};
+
+use brigade_core::name::FileName;
+use brigade_node::{
+    manager::{ManagerConfig, ManagerServer},
+    net::accept::Port,
+    peer::{ManagerAddress, Peer, PeerConfig, Progress, Sharing, State},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::DemoArgs,
+    exit::{FAILED, Failure},
+    format,
+    progress_bar::{follow, summary},
+    signals::Signals,
+};
+
+/// Runs it and cleans up.
+#[allow(clippy::print_stdout)]
+pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::hear();
+    let source = match args.path {
+        Some(path) => path,
+        None => env::current_exe().map_err(|error| Failure::other("finding this program's file", &error))?,
+    };
+    let folder = tempfile::tempdir().map_err(|error| Failure::other("making a temporary folder", &error))?;
+    let stop = CancellationToken::new();
+    let played = tokio::select! {
+        played = play(&source, folder.path(), stop.clone()) => played,
+        signal = signals.first() => Ok(Err(signal.exit_code())),
+    };
+    stop.cancel();
+    let folder_path = folder.path().to_owned();
+    folder.close().map_err(|error| Failure::other("cleaning up", &error))?;
+    match played? {
+        Ok(()) => {
+            println!("cleaned up {}", folder_path.display());
+            Ok(ExitCode::SUCCESS)
+        }
+        Err(code) => Ok(code),
+    }
+}
+
+#[allow(clippy::print_stdout)]
+async fn play(
+    source: &Path,
+    folder: &Path,
+    stop: CancellationToken,
+) -> Result<Result<(), ExitCode>, Failure> {
+    let name = name_of(source)?;
+    let size = fs::metadata(source).map_err(|error| unreadable(source, &error))?.len();
+    println!("{} ({}) is held by fire_user and water_user", source.display(), format::bytes(size));
+    let manager = start_manager(folder, stop).await?;
+    println!("manager at {}, key {}", manager.address(), manager.key().short());
+    let stage = Stage { folder, manager: &manager };
+
+    let mut holders = vec![];
+    for username in ["fire_user", "water_user"] {
+        let home = folder.join(username);
+        fs::create_dir(&home)
+            .and_then(|()| fs::copy(source, home.join(&*name)).map(drop))
+            .map_err(|error| unreadable(source, &error))?;
+        holders.push(stage.join(username).await?);
+    }
+    for holder in &holders {
+        if !holder.announced().await {
+            return Err(Failure::new(FAILED, format!("{} was not let in", holder.username())));
+        }
+    }
+
+    let expected = plain_hash(source)?;
+    let mut right = true;
+    for (username, least) in [("earth_user", 2), ("air_user", 2)] {
+        let peer = stage.join(username).await?;
+        let fetch = peer.fetch(&name, None).await?;
+        let progress = follow(&fetch).await;
+        println!("{username}: {}", summary(&progress));
+        right &= check(&progress, &folder.join(username).join(&*name), source, least)?;
+        holders.push(peer);
+    }
+    let listed = holders[0].files(&name, None).await?;
+    let id = listed.entries.first().map(|entry| entry.id.to_string()).unwrap_or_default();
+    println!("content id    {id}\nplain BLAKE3  {expected}");
+    right &= id == expected;
+    for peer in holders {
+        peer.stop().await;
+    }
+    if right {
+        println!("all copies are equal to the source");
+        Ok(Ok(()))
+    } else {
+        Err(Failure::new(FAILED, "a copy, an id or the number of holders is not what it must be"))
+    }
+}
+
+struct Stage<'a> {
+    folder: &'a Path,
+    manager: &'a ManagerServer,
+}
+
+impl Stage<'_> {
+    async fn join(&self, username: &str) -> Result<Peer, Failure> {
+        let config = PeerConfig {
+            manager: ManagerAddress {
+                host: self.manager.address().ip().to_string(),
+                port: self.manager.address().port(),
+                key: Some(self.manager.key()),
+                home: None,
+            },
+            username: Some(username.parse().map_err(|error| Failure::other("naming a peer", &error))?),
+            folder: self.folder.join(username),
+            sharing: Sharing::Folder,
+            max_connections: 20,
+            upload_limit: None,
+            download_limit: None,
+        };
+        let port = Port::bind(&[(self.manager.address().ip(), 0).into()])?;
+        Peer::join(config, port).await.map_err(|not_joined| not_joined.error.into())
+    }
+}
+
+async fn start_manager(folder: &Path, stop: CancellationToken) -> Result<ManagerServer, Failure> {
+    let config = ManagerConfig {
+        host: "localhost".to_owned(),
+        port: 0,
+        max_peers: 20,
+        state_dir: folder.join("manager"),
+        open: false,
+    };
+    Ok(ManagerServer::start(config, stop).await?)
+}
+
+/// Whether a fetch came from so many holders at least, if the file has pieces for them, and the copy is right.
+fn check(progress: &Progress, copy: &Path, source: &Path, least: usize) -> Result<bool, Failure> {
+    let pieces = usize::try_from(progress.pieces).unwrap_or(usize::MAX);
+    let from_enough = progress.from.len() >= least.min(pieces);
+    let equal = same_bytes(copy, source).map_err(|error| unreadable(copy, &error))?;
+    Ok(progress.state == State::Done && from_enough && equal)
+}
+
+fn name_of(source: &Path) -> Result<FileName, Failure> {
+    let name = source.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.parse().map_err(|error| {
+        Failure::other(&format!("{} cannot be shared under its name", source.display()), &error)
+    })
+}
+
+fn plain_hash(path: &Path) -> Result<String, Failure> {
+    let mut hasher = blake3::Hasher::new();
+    fs::File::open(path)
+        .and_then(|file| hasher.update_reader(file).map(drop))
+        .map_err(|error| unreadable(path, &error))?;
+    Ok(hasher.finalize().to_hex().to_string())
+}
+
+fn same_bytes(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) =
+        (io::BufReader::new(fs::File::open(one)?), io::BufReader::new(fs::File::open(other)?));
+    let (mut ours, mut theirs) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        let read = one.read(&mut ours)?;
+        if read == 0 {
+            return Ok(other.read(&mut theirs)? == 0);
+        }
+        if other.read_exact(&mut theirs[..read]).is_err() || ours[..read] != theirs[..read] {
+            return Ok(false);
+        }
+    }
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> Failure {
+    Failure::other(&format!("using {}", path.display()), error)
+}

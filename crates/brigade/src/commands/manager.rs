@@ -1,0 +1,62 @@
+//! `brigade manager`: the network's manager, with its table in a terminal and log lines elsewhere.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use brigade_node::{
+    config::brigade_home,
+    manager::{ManagerConfig, ManagerServer},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    args::ManagerArgs,
+    exit::{DISK, Failure},
+    signals::Signals,
+    tui,
+};
+
+/// Runs it until it is told to end.
+pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
+    let signals = Signals::hear();
+    let stop = CancellationToken::new();
+    let state_dir = args.state.map_or_else(|| default_state(args.port), Ok)?;
+    let config =
+        ManagerConfig { host: args.host, port: args.port, max_peers: args.max, state_dir, open: args.open };
+    let mut server = ManagerServer::start(config, stop.clone()).await?;
+    signals.cancel(stop.clone());
+    let (view, events) = (server.view(), server.events());
+    let shown = if io::stdout().is_terminal() && io::stdin().is_terminal() {
+        tui::show_table(view, events, stop.clone()).await
+    } else {
+        say_ready(&server);
+        tui::log_table(view, events, stop.clone()).await
+    };
+    stop.cancel();
+    server.stopped().await;
+    // A reader that went away (`brigade manager | head`) is no failure of the manager's.
+    match shown {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Failure::other("showing the table", &error))
+        }
+        _ => Ok(signals.heard().map_or(ExitCode::SUCCESS, |signal| signal.exit_code())),
+    }
+}
+
+fn default_state(port: u16) -> Result<PathBuf, Failure> {
+    let home = brigade_home().ok_or_else(|| {
+        Failure::new(DISK, "no folder for the manager's state is known")
+            .hint("give --state DIR, or set BRIGADE_HOME")
+    })?;
+    Ok(home.join("managers").join(port.to_string()))
+}
+
+#[allow(clippy::print_stdout)]
+fn say_ready(server: &ManagerServer) {
+    println!("manager at {}, key {}", server.address(), server.key());
+    println!("ready");
+    let _ = io::stdout().flush();
+}

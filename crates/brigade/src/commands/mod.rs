@@ -1,0 +1,86 @@
+//! One file for each command: its way from the arguments to the exit code.
+
+mod demo;
+mod fetch;
+mod files;
+mod manager;
+mod peer;
+mod peers;
+mod prompt;
+
+use std::{net::SocketAddr, process::ExitCode};
+
+use brigade_node::{
+    config::brigade_home,
+    net::{
+        accept::Port,
+        dial::{local_address_towards, resolve},
+    },
+    peer::ManagerAddress,
+};
+use clap::CommandFactory;
+
+use crate::{
+    args::{AtManager, Brigade, Command},
+    exit::{FAILED, Failure},
+};
+
+/// Runs the command that `args` name.
+pub(crate) async fn run(args: Brigade) -> Result<ExitCode, Failure> {
+    match args.command {
+        Command::Manager(args) => manager::run(args).await,
+        Command::Peer(args) => peer::run(args).await,
+        Command::Fetch(args) => fetch::run(args).await,
+        Command::Files(args) => files::run(args).await,
+        Command::Peers(args) => peers::run(args).await,
+        Command::Demo(args) => demo::run(args).await,
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Brigade::command(), "brigade", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Man => {
+            let page = clap_mangen::Man::new(Brigade::command());
+            page.render(&mut std::io::stdout())
+                .map_err(|error| Failure::other("writing the manual page", &error))?;
+            Ok(ExitCode::SUCCESS)
+        }
+    }
+}
+
+/// Where the manager is that the arguments name.
+fn manager_address(args: &AtManager) -> ManagerAddress {
+    ManagerAddress {
+        host: args.manager_host.clone(),
+        port: args.manager_port,
+        key: args.manager_key,
+        home: brigade_home(),
+    }
+}
+
+/// Takes `port` on `host`, or, where none is named, on the address of this machine that leads to the manager.
+async fn take_port(host: Option<&str>, port: u16, manager: &ManagerAddress) -> Result<Port, Failure> {
+    let addresses = match host {
+        Some(host) => resolve(host, port)
+            .await
+            .map_err(|error| Failure::other("choosing an address to listen on", &error))?,
+        None => {
+            let managers = resolve(&manager.host, manager.port)
+                .await
+                .map_err(|error| Failure::other("finding the manager", &error))?;
+            let local = local_address_towards(&managers).await;
+            let local = local.map_err(|error| Failure::other("finding the way to the manager", &error))?;
+            vec![SocketAddr::new(local, port)]
+        }
+    };
+    // Only the first address: where another program has the port there, the next one would not be found.
+    let address =
+        addresses.first().copied().ok_or_else(|| Failure::new(FAILED, "no address to listen on"))?;
+    Port::bind(&[address]).map_err(Failure::from)
+}
+
+/// The path of this program's file in the user's own folder, which is made if it is not there.
+fn home_file(name: &str) -> Option<std::path::PathBuf> {
+    let home = brigade_home()?;
+    std::fs::create_dir_all(&home).ok()?;
+    Some(home.join(name))
+}

@@ -1,0 +1,195 @@
+//! `brigade peer`: a folder that is shared, and a prompt.
+//!
+//! What is not given is asked for; an answer that cannot be used is explained and asked again. The port is taken
+//! before the username is asked for, as it always was.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use brigade_core::{name::Username, wire::Reason};
+use brigade_node::{
+    net::accept::Port,
+    peer::{JoinError, Peer, PeerConfig, PeerError, Sharing},
+    store::folder::Folder,
+};
+
+use super::{home_file, manager_address, prompt, take_port};
+use crate::{
+    args::PeerArgs,
+    exit::{FAILED, Failure, USAGE},
+    input::{Input, Lines},
+    signals::{Signal, Signals},
+};
+
+/// Joins the network, then takes commands until told to quit.
+pub(crate) async fn run(args: PeerArgs) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::hear();
+    if args.headless {
+        return headless(args, signals).await;
+    }
+    let mut lines = Lines::open(home_file("history"))
+        .map_err(|error| Failure::other("opening standard input", &error))?;
+    let joined = tokio::select! {
+        joined = ask_and_join(&args, &mut lines) => joined?,
+        signal = signals.first() => return Ok(signal.exit_code()),
+    };
+    let Some(peer) = joined else { return Ok(Signal::Interrupt.exit_code()) };
+    let welcome = format!(
+        "{} shares {} with the network of {}, at {}. `help` lists the commands.",
+        peer.username(),
+        folder_of(&args, peer.username()).display(),
+        manager_address(&args.peer.manager).shown(),
+        peer.address()
+    );
+    lines.voice().say(&welcome);
+    prompt::run(peer, lines, signals).await
+}
+
+/// Runs until it is terminated.
+async fn headless(args: PeerArgs, mut signals: Signals) -> Result<ExitCode, Failure> {
+    let manager = manager_address(&args.peer.manager);
+    let port = take_port(args.peer.host.as_deref(), args.peer.port.unwrap_or(0), &manager).await?;
+    let Some(username) = args.peer.username.clone() else {
+        return Err(Failure::new(USAGE, "--headless needs --username")); // clap has seen to it
+    };
+    let peer = Peer::join(config(&args, username), port).await.map_err(|not| Failure::from(not.error))?;
+    let ready = async {
+        if peer.announced().await {
+            say_ready();
+        }
+        std::future::pending::<()>().await;
+    };
+    let signal = tokio::select! {
+        signal = signals.first() => signal,
+        () = ready => Signal::Terminate,
+    };
+    peer.stop().await;
+    Ok(signal.exit_code())
+}
+
+#[allow(clippy::print_stdout)]
+fn say_ready() {
+    use std::io::Write;
+    println!("ready");
+    let _ = std::io::stdout().flush();
+}
+
+/// Asks for what is not given until the manager agrees; `None` where the person had enough.
+async fn ask_and_join(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Peer>, Failure> {
+    let Some(mut port) = ask_port(args, lines).await? else { return Ok(None) };
+    loop {
+        let Some(username) = ask_username(args, lines).await? else { return Ok(None) };
+        if !may_share(args, &username, lines).await? {
+            if args.peer.username.is_some() {
+                return Err(
+                    Failure::new(FAILED, "its files are not shared").hint("--folder names another folder")
+                );
+            }
+            continue;
+        }
+        let not_joined = match Peer::join(config(args, username), port).await {
+            Ok(peer) => return Ok(Some(peer)),
+            Err(not_joined) => *not_joined,
+        };
+        // Another name may do where this one was refused; nothing else gets better by asking.
+        let asks_again = args.peer.username.is_none() && is_about_the_name(&not_joined.error);
+        let failure = Failure::from(not_joined.error);
+        match not_joined.port {
+            Some(same) if asks_again => {
+                failure.print();
+                port = same;
+            }
+            _ => return Err(failure),
+        }
+    }
+}
+
+fn is_about_the_name(error: &PeerError) -> bool {
+    matches!(
+        error,
+        PeerError::Join(JoinError::Refused { reason: Reason::NameTaken | Reason::AlreadyHere, .. })
+            | PeerError::Folder(_)
+    )
+}
+
+async fn ask_port(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Port>, Failure> {
+    let manager = manager_address(&args.peer.manager);
+    let host = args.peer.host.as_deref();
+    if let Some(port) = args.peer.port {
+        return take_port(host, port, &manager).await.map(Some);
+    }
+    loop {
+        let Some(answer) = ask(lines, "Port: ").await? else { return Ok(None) };
+        let port = match answer.trim() {
+            "" => Ok(0),
+            text => text.parse::<u16>(),
+        };
+        match port {
+            Ok(port) => match take_port(host, port, &manager).await {
+                Ok(port) => {
+                    if answer.trim().is_empty() || answer.trim() == "0" {
+                        lines.voice().say(&format!("port {} is free, and taken", port.address().port()));
+                    }
+                    return Ok(Some(port));
+                }
+                Err(failure) => failure.print(),
+            },
+            Err(_) => Failure::new(USAGE, format!("{answer:?} is not a port"))
+                .hint("a number from 1 to 65535, or nothing for a free one")
+                .print(),
+        }
+    }
+}
+
+async fn ask_username(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Username>, Failure> {
+    if let Some(username) = &args.peer.username {
+        return Ok(Some(username.clone()));
+    }
+    loop {
+        let Some(answer) = ask(lines, "Username: ").await? else { return Ok(None) };
+        match answer.trim().parse() {
+            Ok(username) => return Ok(Some(username)),
+            Err(error) => Failure::new(USAGE, format!("{answer:?} cannot be a username: {error}"))
+                .hint("a folder is named after it: letters and digits, as in fire_user")
+                .print(),
+        }
+    }
+}
+
+/// A folder that was never Brigade's is shared only if the person at the terminal says so.
+async fn may_share(args: &PeerArgs, username: &Username, lines: &mut Lines) -> Result<bool, Failure> {
+    let folder = folder_of(args, username);
+    if !lines.is_terminal() || !folder.is_dir() || Folder::is_brigades(&folder) {
+        return Ok(true);
+    }
+    let question = format!("{} is there already. Share all files in it? [y/N] ", folder.display());
+    let answer = ask(lines, &question).await?;
+    Ok(answer.is_some_and(|answer| matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")))
+}
+
+/// An answer; `None` where there will be none.
+async fn ask(lines: &mut Lines, question: &str) -> Result<Option<String>, Failure> {
+    match lines.ask(question).await {
+        Ok(Input::Line(line)) => Ok(Some(line)),
+        Ok(Input::Interrupted) => Ok(None),
+        Ok(Input::End) if lines.is_terminal() => Ok(None),
+        Ok(Input::End) => Err(Failure::new(USAGE, "standard input ended before everything was answered")
+            .hint("give --port and --username, or write the answers to standard input, one a line")),
+        Err(error) => Err(Failure::other("reading standard input", &error)),
+    }
+}
+
+fn folder_of(args: &PeerArgs, username: &Username) -> PathBuf {
+    args.folder.clone().unwrap_or_else(|| PathBuf::from(username.as_str()))
+}
+
+fn config(args: &PeerArgs, username: Username) -> PeerConfig {
+    PeerConfig {
+        manager: manager_address(&args.peer.manager),
+        folder: folder_of(args, &username),
+        username: Some(username),
+        sharing: Sharing::Folder,
+        max_connections: args.peer.max,
+        upload_limit: args.peer.upload_limit,
+        download_limit: args.peer.download_limit,
+    }
+}

@@ -1,0 +1,67 @@
+//! `brigade peers`: who is in the network, page by page.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+};
+
+use brigade_core::wire::manager::PeerRow;
+use brigade_node::peer::Observer;
+
+use super::manager_address;
+use crate::{args::PeersArgs, exit::Failure, format};
+
+/// The table's head, for people.
+pub(crate) const HEAD: &str =
+    "username              address                   files      shared     sending   receiving";
+
+/// Lists names, addresses and what they share.
+pub(crate) async fn run(args: PeersArgs) -> Result<ExitCode, Failure> {
+    let mut observer = Observer::reach(&manager_address(&args.manager)).await?;
+    let mut after = None;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    if !args.json {
+        let _ = writeln!(out, "{HEAD}");
+    }
+    loop {
+        let page = observer.peers(after).await?;
+        for peer in &page.rows {
+            let line = if args.json { json(peer) } else { row(peer) };
+            if writeln!(out, "{line}").is_err() {
+                return Ok(ExitCode::SUCCESS); // the reader has seen enough
+            }
+        }
+        after = page.rows.last().map(|last| last.username.clone());
+        if !page.more || after.is_none() {
+            break;
+        }
+    }
+    let _ = out.flush();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A line for people.
+pub(crate) fn row(peer: &PeerRow) -> String {
+    format!(
+        "{:<20}  {:<22}  {:>7}  {:>10}  {:>10}  {:>10}",
+        peer.username.as_str(),
+        crate::escape::escape(&peer.address),
+        peer.files,
+        format::bytes(peer.bytes),
+        format::rate(peer.sending),
+        format::rate(peer.receiving)
+    )
+}
+
+fn json(peer: &PeerRow) -> String {
+    serde_json::json!({
+        "username": peer.username.as_str(),
+        "address": peer.address,
+        "files": peer.files,
+        "bytes": peer.bytes,
+        "sending": peer.sending,
+        "receiving": peer.receiving,
+        "since_s": peer.since_s,
+    })
+    .to_string()
+}

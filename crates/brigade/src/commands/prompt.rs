@@ -1,0 +1,338 @@
+//! The prompt of a peer: commands in, answers out, while fetches go on and things happen.
+//!
+//! At a terminal a fetch is followed until it ends, unless it is sent to the background with `&`; from a pipe all
+//! fetches are in the background, and the end of the input waits for them.
+
+use std::process::ExitCode;
+
+use brigade_core::name::Username;
+use brigade_node::peer::{Fetch, LinkState, Peer, Progress, State};
+use tokio::task::JoinSet;
+
+use super::{files, peers};
+use crate::{
+    escape::escape,
+    exit::{DISK, FAILED, Failure, USAGE},
+    format,
+    input::{Input, Lines, Voice},
+    progress_bar::{follow, line, summary},
+    signals::Signals,
+};
+
+/// Rows of a listing that are shown; `brigade files` shows all.
+const ROWS: usize = 1000;
+
+const HELP: &str = "\
+files [PREFIX]                    what there is in the network
+peers                             who is there
+fetch NAME [--from USERNAME] [&]  get a file, or all files of a folder; with & in the background
+                                  (NAME@ID-PREFIX chooses one of several contents; Ctrl-C gives up)
+status                            what is shared, sent and fetched, and what is not shared and why
+help                              this
+q, Q                              leave";
+
+/// Takes commands until told to quit; the exit code.
+pub(crate) async fn run(peer: Peer, mut lines: Lines, signals: Signals) -> Result<ExitCode, Failure> {
+    let voice = lines.voice();
+    let terminal = lines.is_terminal();
+    let mut prompt = Prompt {
+        peer,
+        voice,
+        terminal,
+        fetches: vec![],
+        followed: JoinSet::new(),
+        failed: None,
+        away: false,
+        signals,
+    };
+    let code = prompt.take_commands(&mut lines).await;
+    prompt.peer.stop().await;
+    Ok(code)
+}
+
+struct Prompt {
+    peer: Peer,
+    voice: Voice,
+    terminal: bool,
+    /// Fetches that were begun and may still go on.
+    fetches: Vec<Fetch>,
+    /// Those in the background, until they end.
+    followed: JoinSet<Progress>,
+    /// The exit code of the first command from a pipe that failed.
+    failed: Option<u8>,
+    /// Whether the manager was away when that was last said.
+    away: bool,
+    signals: Signals,
+}
+
+/// What a command leads to.
+enum Next {
+    Go,
+    Quit,
+}
+
+impl Prompt {
+    async fn take_commands(&mut self, lines: &mut Lines) -> ExitCode {
+        loop {
+            let input = match self.next_input(lines, "> ").await {
+                Ok(input) => input,
+                Err(signal) => return signal,
+            };
+            let next = match input {
+                Ok(Input::Line(line)) => self.command(line.trim()).await,
+                Ok(Input::Interrupted | Input::End) => Ok(Next::Quit),
+                Err(error) => Err(Failure::other("reading standard input", &error)),
+            };
+            match next {
+                Ok(Next::Go) => {}
+                Ok(Next::Quit) => match self.quit(lines).await {
+                    Ok(Next::Quit) => return self.failed.map_or(ExitCode::SUCCESS, ExitCode::from),
+                    Ok(Next::Go) => {}
+                    Err(signal) => return signal,
+                },
+                Err(failure) => self.complain(&failure),
+            }
+            if let Some(signal) = self.signals.heard() {
+                return signal.exit_code();
+            }
+        }
+    }
+
+    /// Waits for a line; meanwhile says what happens. An error is the exit code of a signal.
+    async fn next_input(
+        &mut self,
+        lines: &mut Lines,
+        question: &str,
+    ) -> Result<std::io::Result<Input>, ExitCode> {
+        let mut state = self.peer.state();
+        let mut signals = self.signals.clone();
+        let asked = lines.ask(question);
+        tokio::pin!(asked);
+        loop {
+            tokio::select! {
+                input = &mut asked => return Ok(input),
+                Some(Ok(progress)) = self.followed.join_next(), if !self.followed.is_empty() => self.ended(&progress),
+                Ok(()) = state.changed() => self.link_changed(&state.borrow_and_update().clone()),
+                signal = signals.first() => return Err(signal.exit_code()),
+            }
+        }
+    }
+
+    async fn command(&mut self, line: &str) -> Result<Next, Failure> {
+        let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+        let rest = rest.trim();
+        match command {
+            "" => {}
+            "q" | "Q" | "quit" | "exit" => return Ok(Next::Quit),
+            "files" | "ls" => self.files(rest).await?,
+            "peers" => self.peers().await?,
+            "fetch" | "get" => self.fetch(rest).await?,
+            "status" => self.status(),
+            "help" | "?" => self.voice.say(HELP),
+            other => {
+                let message = format!("{other:?} is not a command");
+                return Err(Failure::new(USAGE, message).hint("`help` lists the commands"));
+            }
+        }
+        Ok(Next::Go)
+    }
+
+    async fn files(&mut self, prefix: &str) -> Result<(), Failure> {
+        let mut rows = vec![];
+        let mut after = None;
+        loop {
+            let page = self.peer.files(prefix, after).await?;
+            rows.extend(page.entries.iter().map(files::row));
+            after = page.entries.last().map(|last| last.name.clone());
+            if !page.more || after.is_none() || rows.len() >= ROWS {
+                break;
+            }
+        }
+        if rows.len() > ROWS {
+            rows.truncate(ROWS);
+            rows.push(format!(
+                "… and more: `files PREFIX` shows less, `brigade files` all (the first {ROWS} are here)"
+            ));
+        }
+        if rows.is_empty() {
+            rows.push("nothing is shared under such a name".to_owned());
+        }
+        self.voice.say(&rows.join("\n"));
+        Ok(())
+    }
+
+    async fn peers(&mut self) -> Result<(), Failure> {
+        let mut rows = vec![peers::HEAD.to_owned()];
+        let mut after = None;
+        loop {
+            let page = self.peer.peers(after).await?;
+            rows.extend(page.rows.iter().map(peers::row));
+            after = page.rows.last().map(|last| last.username.clone());
+            if !page.more || after.is_none() || rows.len() > ROWS {
+                break;
+            }
+        }
+        self.voice.say(&rows.join("\n"));
+        Ok(())
+    }
+
+    async fn fetch(&mut self, rest: &str) -> Result<(), Failure> {
+        let (name, from, background) = parse_fetch(rest)?;
+        let fetch = self.peer.fetch(name, from.as_ref()).await?;
+        self.fetches.retain(|fetch| !fetch.progress().borrow().is_over());
+        self.fetches.push(fetch.clone());
+        if background || !self.terminal {
+            self.followed.spawn(async move {
+                let mut fetch = fetch;
+                fetch.finished().await
+            });
+            return Ok(());
+        }
+        let interrupts = self.signals.take_interrupts();
+        let mut signals = self.signals.clone();
+        tokio::select! {
+            progress = follow(&fetch) => self.ended(&progress),
+            _ = signals.first() => {} // the caller sees it
+            () = interrupts.interrupt() => {
+                fetch.give_up();
+                let mut fetch = fetch;
+                let progress = fetch.finished().await;
+                self.ended(&progress);
+            }
+        }
+        Ok(())
+    }
+
+    fn ended(&mut self, progress: &Progress) {
+        self.voice.say(&summary(progress));
+        if progress.state != State::Done {
+            let code = if progress.failed > 0 { DISK } else { FAILED };
+            self.failed = self.failed.or((!self.terminal).then_some(code));
+        }
+    }
+
+    fn link_changed(&mut self, state: &LinkState) {
+        match state {
+            LinkState::Away { cause } if !self.away => {
+                self.away = true;
+                let text =
+                    "the manager is away; serving and fetching go on, and it is tried again all the while";
+                self.voice.say(&format!("{text} ({})", escape(cause)));
+            }
+            LinkState::Here { .. } if self.away => {
+                self.away = false;
+                self.voice.say("the manager is back");
+            }
+            LinkState::Refused { cause } => {
+                self.voice.say(&format!("the manager refuses this peer from now on: {}", escape(cause)));
+            }
+            _ => {}
+        }
+    }
+
+    fn status(&self) {
+        let status = self.peer.status();
+        let manager = match &status.manager {
+            LinkState::Here { announced: true } => "here, everything is announced".to_owned(),
+            LinkState::Here { announced: false } => "here, announcing".to_owned(),
+            LinkState::Away { cause } => format!("away ({})", escape(cause)),
+            LinkState::Refused { cause } => format!("refuses this peer ({})", escape(cause)),
+        };
+        let mut rows = vec![
+            format!("{} at {}, key {}", status.username, status.address, status.key.short()),
+            format!("manager: {manager}"),
+            format!("shared: {} files, {}", status.files, format::bytes(status.bytes)),
+            format!(
+                "now: sending {}, receiving {}",
+                format::rate(status.sending),
+                format::rate(status.receiving)
+            ),
+        ];
+        let of = |given: &brigade_node::peer::Given| {
+            format!("sent to {}: {} ({} pieces)", given.username, format::bytes(given.bytes), given.pieces)
+        };
+        rows.extend(status.sent.iter().map(of));
+        let going_on = |fetch: &Fetch| {
+            let progress = fetch.progress().borrow().clone();
+            (!progress.is_over()).then(|| format!("fetching: {}", line(&progress)))
+        };
+        rows.extend(self.fetches.iter().filter_map(going_on));
+        let problem =
+            |(what, why): &(String, String)| format!("not shared: {} ({})", escape(what), escape(why));
+        rows.extend(status.problems.listed.iter().map(problem));
+        if status.problems.rest > 0 {
+            rows.push(format!("not shared: {} more", status.problems.rest));
+        }
+        self.voice.say(&rows.join("\n"));
+    }
+
+    /// With fetches going on, a person is asked and a pipe waits for them. An error is the exit code of a signal.
+    async fn quit(&mut self, lines: &mut Lines) -> Result<Next, ExitCode> {
+        if self.terminal && !self.followed.is_empty() {
+            let count = self.followed.len();
+            let question =
+                format!("{count} fetch(es) are going on, and go on from there next time. Leave? [y/N] ");
+            let answer = self.next_input(lines, &question).await?;
+            let yes = match answer {
+                Ok(Input::Line(line)) => matches!(line.trim().to_lowercase().as_str(), "y" | "yes" | "q"),
+                _ => true, // Ctrl-C or Ctrl-D, or the terminal is gone
+            };
+            return Ok(if yes { Next::Quit } else { Next::Go });
+        }
+        let mut signals = self.signals.clone();
+        while !self.followed.is_empty() {
+            tokio::select! {
+                Some(Ok(progress)) = self.followed.join_next() => self.ended(&progress),
+                signal = signals.first() => return Err(signal.exit_code()),
+            }
+        }
+        Ok(Next::Quit)
+    }
+
+    fn complain(&mut self, failure: &Failure) {
+        if self.terminal {
+            self.voice.say(&failure.text());
+        } else {
+            failure.print();
+            self.failed = self.failed.or(Some(failure.code));
+        }
+    }
+}
+
+/// `NAME [--from USERNAME] [&]`; a name may hold spaces.
+fn parse_fetch(rest: &str) -> Result<(&str, Option<Username>, bool), Failure> {
+    let (rest, background) = match rest.strip_suffix(" &") {
+        Some(rest) => (rest.trim_end(), true),
+        None => (rest, false),
+    };
+    let (name, from) = match rest.rsplit_once(" --from ") {
+        Some((name, from)) => (name.trim_end(), Some(from.trim())),
+        None => (rest, None),
+    };
+    if name.is_empty() {
+        return Err(Failure::new(USAGE, "fetch what?").hint("fetch NAME; `files` lists what there is"));
+    }
+    let from = from.map(str::parse).transpose();
+    let from =
+        from.map_err(|error| Failure::new(USAGE, format!("--from is followed by a username: {error}")))?;
+    Ok((name, from, background))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::parse_fetch;
+
+    #[test]
+    fn a_fetch_has_a_name_and_perhaps_a_source() {
+        let parse = |text| {
+            let (name, from, background) = parse_fetch(text).unwrap();
+            (name.to_owned(), from.map(|from| from.to_string()), background)
+        };
+        assert_eq!(parse("a b.iso"), ("a b.iso".into(), None, false));
+        assert_eq!(parse("a.iso --from fire_user &"), ("a.iso".into(), Some("fire_user".into()), true));
+        assert_eq!(parse("R&D.txt"), ("R&D.txt".into(), None, false));
+        for text in ["", " &", "a --from ../b"] {
+            assert!(parse_fetch(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! What went wrong, as people and scripts see it: the error, its causes, a hint, and an exit code.
+//!
+//! The codes are listed in `docs/operating.md`. Everything goes to standard error, escaped: a cause may hold what
+//! another machine sent.
+
+use std::{error::Error, io, process::ExitCode};
+
+use brigade_core::wire::{Reason, manager::Version};
+use brigade_node::{
+    identity::key::KeyError,
+    manager::ManagerError,
+    net::{accept::ListenError, dial::DialError},
+    peer::{AskError, JoinError, PeerError, ReachError, ResolveError},
+    store::folder::FolderError,
+};
+use tracing_subscriber::EnvFilter;
+
+use crate::{escape::escape, format};
+
+/// It failed for a reason that is none of those below.
+pub(crate) const FAILED: u8 = 1;
+/// The command line is wrong.
+pub(crate) const USAGE: u8 = 2;
+/// The manager cannot be reached.
+pub(crate) const UNREACHED: u8 = 3;
+/// Refused: another key, a full network, a name that is taken.
+pub(crate) const REFUSED: u8 = 4;
+/// The name is not there, or has several contents.
+pub(crate) const NOT_FOUND: u8 = 5;
+/// The disk.
+pub(crate) const DISK: u8 = 6;
+
+/// An error on its way to the person who has to do something about it.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) code: u8,
+    message: String,
+    causes: Vec<String>,
+    hint: Option<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), causes: vec![], hint: None }
+    }
+
+    /// An error that nothing more is known about.
+    pub(crate) fn other(doing: &str, error: &dyn Error) -> Self {
+        Self { causes: causes(error), ..Self::new(FAILED, format!("{doing}: {error}")) }
+    }
+
+    fn of(code: u8, error: &dyn Error) -> Self {
+        Self { causes: causes(error), ..Self::new(code, error.to_string()) }
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// Prints it; the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        self.print();
+        ExitCode::from(self.code)
+    }
+
+    /// Prints it to standard error, for a prompt that goes on.
+    #[allow(clippy::print_stderr)]
+    pub(crate) fn print(&self) {
+        eprintln!("{}", self.text());
+    }
+
+    /// All of it, on several lines.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!("error: {}", escape_lines(&self.message));
+        for cause in &self.causes {
+            text += &format!("\n  because: {}", escape_lines(cause));
+        }
+        if let Some(hint) = &self.hint {
+            text += &format!("\nhint: {}", escape_lines(hint));
+        }
+        text
+    }
+}
+
+/// The chain of causes below an error, without those that its own text repeats.
+fn causes(error: &dyn Error) -> Vec<String> {
+    let mut chain: Vec<String> = vec![];
+    let mut last = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let text = cause.to_string();
+        if !last.contains(&text) {
+            chain.push(text.clone());
+        }
+        last = text;
+        next = cause.source();
+    }
+    chain
+}
+
+fn escape_lines(text: &str) -> String {
+    text.split('\n').map(|line| escape(line).into_owned()).collect::<Vec<_>>().join("\n")
+}
+
+/// Log lines go to standard error; `BRIGADE_LOG` says which (`info`, `brigade_node=debug`, …), warnings by default.
+pub(crate) fn log_to_stderr() {
+    let filter = EnvFilter::try_from_env("BRIGADE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+}
+
+impl From<ReachError> for Failure {
+    fn from(error: ReachError) -> Self {
+        match &error {
+            ReachError::Dial { address, source: DialError::Connect { source, .. } }
+                if source.kind() == io::ErrorKind::ConnectionRefused =>
+            {
+                Self::new(UNREACHED, format!("no manager answers at {address}")).hint(
+                    "start one with `brigade manager`, or say where it is with --manager-host and --manager-port",
+                )
+            }
+            ReachError::Dial { .. } => Self::of(UNREACHED, &error)
+                .hint("is that the manager's host and port? (--manager-host, --manager-port)"),
+            ReachError::Greet { .. } => Self::of(UNREACHED, &error),
+            ReachError::Known(_) => Self::of(DISK, &error),
+            ReachError::WrongKey { expected, found, remembered_in, .. } => {
+                let message = format!("{error}\n  expected: {expected}\n  found:    {found}");
+                let hint = match remembered_in {
+                    Some(path) => format!(
+                        "somebody may be listening in. If the manager was set up anew and you trust it, give \
+                         --manager-key {found} once, or remove its line from {}",
+                        path.display()
+                    ),
+                    None => "the key that --manager-key names does not answer there".to_owned(),
+                };
+                Self::new(REFUSED, message).hint(hint)
+            }
+        }
+    }
+}
+
+impl From<JoinError> for Failure {
+    fn from(error: JoinError) -> Self {
+        match error {
+            JoinError::Reach(error) => error.into(),
+            JoinError::Refused { reason, .. } => {
+                let failure = Self::of(REFUSED, &error);
+                match reason {
+                    Reason::NameTaken => failure.hint("choose another username, or run it from the folder that it belongs to"),
+                    Reason::AlreadyHere => failure.hint(
+                        "this folder, or a copy of it with its `.brigade/`, is being run already: end that, or delete \
+                         `.brigade/` in the copy",
+                    ),
+                    Reason::Full => failure.hint("the manager's --max is reached; try again when somebody has left"),
+                    _ => failure,
+                }
+            }
+            JoinError::Connection(_) => Self::of(UNREACHED, &error),
+        }
+    }
+}
+
+impl From<PeerError> for Failure {
+    fn from(error: PeerError) -> Self {
+        match error {
+            PeerError::Join(error) => error.into(),
+            PeerError::Folder(error) => error.into(),
+            PeerError::Key(error) => error.into(),
+            PeerError::Keeper(_) => Self::of(DISK, &error),
+            PeerError::Username(_) | PeerError::Answer { .. } => Self::of(FAILED, &error),
+        }
+    }
+}
+
+impl From<FolderError> for Failure {
+    fn from(error: FolderError) -> Self {
+        let failure = Self::of(DISK, &error);
+        match error {
+            FolderError::InUse { .. } => failure.hint("end the other session, or use another folder"),
+            _ => failure,
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        let failure = Self::of(DISK, &error);
+        match &error {
+            KeyError::Exposed { path, .. } => failure.hint(format!("chmod 600 {}", path.display())),
+            _ => failure,
+        }
+    }
+}
+
+impl From<ListenError> for Failure {
+    fn from(error: ListenError) -> Self {
+        let address = error.address;
+        let failure = Self::of(FAILED, &error);
+        match error.source.kind() {
+            io::ErrorKind::AddrInUse => failure.hint(format!(
+                "something listens on port {} here already; choose another --port, or 0 for a free one",
+                address.port()
+            )),
+            io::ErrorKind::PermissionDenied => {
+                failure.hint("ports below 1024 are the system's; choose a higher --port")
+            }
+            io::ErrorKind::AddrNotAvailable => {
+                failure.hint("--host must be a name or an address of this machine")
+            }
+            _ => failure,
+        }
+    }
+}
+
+impl From<ManagerError> for Failure {
+    fn from(error: ManagerError) -> Self {
+        match error {
+            ManagerError::Listen(error) => error.into(),
+            ManagerError::Key(error) => error.into(),
+            ManagerError::NotOpen { .. } => {
+                Self::of(USAGE, &error).hint("--host localhost keeps it to this machine")
+            }
+            ManagerError::Host(_) => Self::of(FAILED, &error),
+            ManagerError::State { .. } | ManagerError::Members(_) => Self::of(DISK, &error),
+        }
+    }
+}
+
+impl From<AskError> for Failure {
+    fn from(error: AskError) -> Self {
+        match error {
+            AskError::Away | AskError::Connection(_) => Self::of(UNREACHED, &error),
+            AskError::Refused { .. } => Self::of(REFUSED, &error),
+            AskError::Confused => Self::of(FAILED, &error),
+        }
+    }
+}
+
+impl From<ResolveError> for Failure {
+    fn from(error: ResolveError) -> Self {
+        match error {
+            ResolveError::Ask(error) => error.into(),
+            ResolveError::NotFound { ref closest, .. } if !closest.is_empty() => {
+                let names: Vec<&str> = closest.iter().map(|name| name.as_str()).collect();
+                Self::of(NOT_FOUND, &error).hint(format!("did you mean {}?", names.join(", ")))
+            }
+            ResolveError::NotFound { .. } => Self::of(NOT_FOUND, &error).hint("`files` lists what there is"),
+            ResolveError::Ambiguous { ref name, ref versions } => {
+                let message = format!("{error}{}", listed(versions));
+                let id = versions.first().map_or_else(String::new, |version| version.id.short());
+                Self::new(NOT_FOUND, message)
+                    .hint(format!("choose one with `{name}@{id}`, or with --from and a username"))
+            }
+            ResolveError::NoSuchVersion { ref versions, .. } => {
+                Self::new(NOT_FOUND, format!("{error}{}", listed(versions)))
+            }
+            ResolveError::BadName { .. } | ResolveError::TooMany { .. } => Self::of(NOT_FOUND, &error),
+        }
+    }
+}
+
+/// Versions of a name, a line each.
+fn listed(versions: &[Version]) -> String {
+    let line = |version: &Version| {
+        let holders: Vec<&str> = version.holders.iter().map(|holder| holder.as_str()).collect();
+        format!("\n  {}  {:>10}  {}", version.id.short(), format::bytes(version.size), holders.join(", "))
+    };
+    versions.iter().map(line).collect()
+}

@@ -1,0 +1,166 @@
+//! Lines from a person or a script: at a terminal with editing and history, from a pipe as they are.
+//!
+//! Both look the same from here. A line has a bound; what is longer is refused. The terminal's editor blocks, so
+//! it has a thread of its own.
+
+use std::{
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError, mpsc as blocking},
+};
+
+use rustyline::{DefaultEditor, ExternalPrinter, error::ReadlineError};
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Stdin},
+    sync::mpsc,
+};
+
+/// Bytes of a line: more than any command with the longest name.
+const LINE_BYTES: u64 = 16 << 10;
+
+/// Lines of history that are kept.
+const HISTORY_LINES: usize = 1000;
+
+/// What came.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Input {
+    /// A line, without its end.
+    Line(String),
+    /// Ctrl-C at the terminal.
+    Interrupted,
+    /// Ctrl-D, or the end of the pipe.
+    End,
+}
+
+/// Where lines come from.
+pub(crate) enum Lines {
+    /// A person.
+    Terminal { prompts: blocking::Sender<String>, lines: mpsc::Receiver<Input>, voice: Voice },
+    /// A script.
+    Pipe(BufReader<Stdin>),
+}
+
+/// Writes lines without disturbing what a person is typing; cheap to clone.
+#[derive(Clone)]
+pub(crate) enum Voice {
+    /// Above the line that is being edited.
+    Terminal(Arc<Mutex<Box<dyn ExternalPrinter + Send>>>),
+    /// To standard output.
+    Plain,
+}
+
+impl Lines {
+    /// Standard input, whatever it is. `history` is the file where a person's commands are kept.
+    pub(crate) fn open(history: Option<PathBuf>) -> io::Result<Self> {
+        if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
+            return Ok(Self::Pipe(BufReader::new(tokio::io::stdin())));
+        }
+        let mut editor = DefaultEditor::new().map_err(io::Error::other)?;
+        let printer = editor.create_external_printer().map_err(io::Error::other)?;
+        let (prompts, to_show) = blocking::channel::<String>();
+        let (answers, lines) = mpsc::channel(1);
+        std::thread::Builder::new()
+            .name("prompt".to_owned())
+            .spawn(move || edit(editor, history, &to_show, &answers))?;
+        let voice = Voice::Terminal(Arc::new(Mutex::new(Box::new(printer))));
+        Ok(Self::Terminal { prompts, lines, voice })
+    }
+
+    /// Whether a person is asked.
+    pub(crate) fn is_terminal(&self) -> bool {
+        matches!(self, Self::Terminal { .. })
+    }
+
+    /// Shows `prompt` and waits for a line.
+    #[allow(clippy::print_stdout)]
+    pub(crate) async fn ask(&mut self, prompt: &str) -> io::Result<Input> {
+        match self {
+            Self::Terminal { prompts, lines, .. } => {
+                let asked = prompts.send(prompt.to_owned());
+                Ok(if asked.is_ok() { lines.recv().await.unwrap_or(Input::End) } else { Input::End })
+            }
+            Self::Pipe(reader) => {
+                let input = read_line(reader).await?;
+                // What a terminal would show: the transcript of a script reads like a session.
+                match &input {
+                    Input::Line(line) => println!("{prompt}{}", crate::escape::escape(line)),
+                    _ => println!("{prompt}"),
+                }
+                Ok(input)
+            }
+        }
+    }
+
+    /// A way to say something while a line is being typed.
+    pub(crate) fn voice(&self) -> Voice {
+        match self {
+            Self::Terminal { voice, .. } => voice.clone(),
+            Self::Pipe(_) => Voice::Plain,
+        }
+    }
+}
+
+impl Voice {
+    /// Writes `text` on lines of its own.
+    #[allow(clippy::print_stdout)]
+    pub(crate) fn say(&self, text: &str) {
+        match self {
+            Self::Terminal(printer) => {
+                let mut printer = printer.lock().unwrap_or_else(PoisonError::into_inner);
+                // Where the terminal is gone, nobody is left to be told.
+                let _ = printer.print(format!("{text}\n"));
+            }
+            Self::Plain => {
+                println!("{text}");
+                let _ = io::stdout().flush();
+            }
+        }
+    }
+}
+
+fn edit(
+    mut editor: DefaultEditor,
+    history: Option<PathBuf>,
+    prompts: &blocking::Receiver<String>,
+    answers: &mpsc::Sender<Input>,
+) {
+    use rustyline::history::History;
+    let _ = editor.history_mut().set_max_len(HISTORY_LINES);
+    if let Some(history) = &history {
+        let _ = editor.load_history(history); // there is none at the first start
+    }
+    while let Ok(prompt) = prompts.recv() {
+        let input = match editor.readline(&prompt) {
+            Ok(line) => {
+                let _ = editor.add_history_entry(&line);
+                Input::Line(line)
+            }
+            Err(ReadlineError::Interrupted) => Input::Interrupted,
+            Err(_) => Input::End,
+        };
+        if let Some(history) = &history {
+            let _ = editor.save_history(history);
+        }
+        if answers.blocking_send(input).is_err() {
+            return;
+        }
+    }
+}
+
+async fn read_line(reader: &mut BufReader<Stdin>) -> io::Result<Input> {
+    let mut line = vec![];
+    reader.take(LINE_BYTES).read_until(b'\n', &mut line).await?;
+    if line.is_empty() {
+        return Ok(Input::End);
+    }
+    if line.len() as u64 == LINE_BYTES && line.last() != Some(&b'\n') {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("a line is longer than {LINE_BYTES} bytes"),
+        ));
+    }
+    match String::from_utf8(line) {
+        Ok(line) => Ok(Input::Line(line.trim_end_matches(['\n', '\r']).to_owned())),
+        Err(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "a line is not UTF-8")),
+    }
+}

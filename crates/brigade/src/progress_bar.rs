@@ -1,0 +1,146 @@
+//! The progress line of a fetch, and what is said at its end.
+//!
+//! In a terminal the line is drawn anew in place; elsewhere a line is written when something worth a line happens:
+//! every tenth of the way, or when the fetch begins to wait for holders.
+
+use std::{
+    io::{self, IsTerminal},
+    time::Duration,
+};
+
+use brigade_node::peer::{Fetch, Progress, State};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::{escape::escape, format};
+
+/// Follows `fetch` until it is over, drawing on standard error; what it came to.
+pub(crate) async fn follow(fetch: &Fetch) -> Progress {
+    let mut progress = fetch.progress();
+    let bar = io::stderr().is_terminal().then(bar);
+    let mut last = Said::default();
+    loop {
+        let now = progress.borrow_and_update().clone();
+        match &bar {
+            Some(bar) => {
+                bar.set_length(now.bytes.max(1));
+                bar.set_position(now.bytes_done);
+                bar.set_message(line(&now));
+            }
+            None => last.say(&now),
+        }
+        if now.is_over() || progress.changed().await.is_err() {
+            if let Some(bar) = &bar {
+                bar.finish_and_clear();
+            }
+            let state = if now.is_over() { now.state.clone() } else { State::Stopped };
+            return Progress { state, ..now };
+        }
+    }
+}
+
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
+    if let Ok(style) = ProgressStyle::with_template("{bar:16} {percent:>3}% {msg}") {
+        bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
+    }
+    bar.enable_steady_tick(Duration::from_millis(100));
+    bar
+}
+
+/// Pieces, bytes, rate, time left and holders, on one line.
+pub(crate) fn line(progress: &Progress) -> String {
+    let name = escape(&progress.name).into_owned();
+    let files = if progress.files > 1 {
+        format!("{}/{} files  ", progress.files_done, progress.files)
+    } else {
+        String::new()
+    };
+    let amounts = format!(
+        "{name}  {files}{}/{} pieces  {} of {}",
+        progress.pieces_done,
+        progress.pieces,
+        format::bytes(progress.bytes_done),
+        format::bytes(progress.bytes)
+    );
+    match progress.state {
+        State::Checking => format!("{amounts}  checking what is here"),
+        State::Waiting => format!("{amounts}  waiting: nobody who is here has what is missing"),
+        _ => {
+            let left = progress.time_left().map_or_else(|| "–".to_owned(), format::duration);
+            let holders = if progress.holders == 1 { "holder" } else { "holders" };
+            format!("{amounts}  {}  {left} left  {} {holders}", format::rate(progress.rate), progress.holders)
+        }
+    }
+}
+
+/// What was said last, where lines cannot be drawn anew.
+#[derive(Default)]
+struct Said {
+    tenths: u64,
+    waiting: bool,
+}
+
+impl Said {
+    #[allow(clippy::print_stderr)]
+    fn say(&mut self, progress: &Progress) {
+        let tenths = progress.bytes_done * 10 / progress.bytes.max(1);
+        let waiting = progress.state == State::Waiting;
+        let step = tenths > self.tenths && progress.state == State::Fetching && tenths < 10;
+        if step || waiting != self.waiting && !progress.is_over() {
+            (self.tenths, self.waiting) = (tenths, waiting);
+            eprintln!("{}", line(progress));
+        }
+    }
+}
+
+/// What a fetch came to: how much in what time, and from whom; what could not be had, and why.
+pub(crate) fn summary(progress: &Progress) -> String {
+    let name = escape(&progress.name).into_owned();
+    let fetched = progress.bytes_done.saturating_sub(progress.bytes_already);
+    let mut text = match progress.state {
+        State::Done if fetched == 0 && progress.files_already == progress.files => {
+            format!("{name} is here already ({})", format::bytes(progress.bytes))
+        }
+        State::Done => format!("{name} is here: {}", amount(progress, fetched)),
+        State::Stopped => format!(
+            "{name} was stopped at {} of {}; what is verified is kept, and the same fetch goes on from there",
+            format::bytes(progress.bytes_done),
+            format::bytes(progress.bytes)
+        ),
+        _ => format!("{name}: {} of {} files could not be had", progress.failed, progress.files),
+    };
+    for given in &progress.from {
+        let pieces = if given.pieces == 1 { "piece" } else { "pieces" };
+        text += &format!(
+            "\n  {} from {} ({} {pieces})",
+            format::bytes(given.bytes),
+            given.username,
+            given.pieces
+        );
+    }
+    for (file, error) in &progress.errors {
+        text += &format!("\n  {}: {}", escape(file), escape(error));
+    }
+    let more = progress.failed.saturating_sub(progress.errors.len() as u64);
+    if more > 0 {
+        text += &format!("\n  and {more} more");
+    }
+    text
+}
+
+fn amount(progress: &Progress, fetched: u64) -> String {
+    let seconds = progress.took.as_secs_f64().max(0.001);
+    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let rate = (fetched as f64 / seconds) as u64; // for people to look at
+    let files = if progress.files > 1 { format!("{} files, ", progress.files) } else { String::new() };
+    let already = match progress.bytes_already {
+        0 => String::new(),
+        bytes => format!(", {} were here before", format::bytes(bytes)),
+    };
+    format!(
+        "{files}{}, {} pieces in {seconds:.2} s ({}){already}",
+        format::bytes(progress.bytes),
+        progress.pieces,
+        format::rate(rate)
+    )
+}

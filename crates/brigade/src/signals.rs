@@ -1,0 +1,126 @@
+//! Ctrl-C and SIGTERM: the first one stops in good order, a second Ctrl-C at once.
+
+use std::process::ExitCode;
+
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// A signal that ends the program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Signal {
+    /// Ctrl-C, SIGINT.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
+}
+
+impl Signal {
+    /// 128 and the signal's number, as shells have it.
+    pub(crate) fn exit_code(self) -> ExitCode {
+        match self {
+            Self::Interrupt => ExitCode::from(130),
+            Self::Terminate => ExitCode::from(143),
+        }
+    }
+}
+
+/// Hears signals.
+#[derive(Debug, Clone)]
+pub(crate) struct Signals {
+    first: watch::Receiver<Option<Signal>>,
+    /// Somebody takes Ctrl-C for something smaller than the end of the program.
+    taken: std::sync::Arc<watch::Sender<Option<u64>>>,
+}
+
+/// While it lives, Ctrl-C is its own.
+#[derive(Debug)]
+pub(crate) struct Taken(std::sync::Arc<watch::Sender<Option<u64>>>);
+
+impl Signals {
+    /// From here on signals are heard here and do not end the program by themselves.
+    pub(crate) fn hear() -> Self {
+        let (sender, first) = watch::channel(None);
+        let taken = std::sync::Arc::new(watch::Sender::new(None));
+        let signals = Self { first, taken: taken.clone() };
+        tokio::spawn(async move {
+            loop {
+                let signal = next().await;
+                let count = |taken: &mut Option<u64>| taken.as_mut().map(|count| *count += 1).is_some();
+                if signal == Signal::Interrupt && taken.send_if_modified(count) {
+                    continue;
+                }
+                if sender.borrow().is_some() && signal == Signal::Interrupt {
+                    std::process::exit(130);
+                }
+                sender.send_replace(Some(signal));
+            }
+        });
+        signals
+    }
+
+    /// The first signal.
+    pub(crate) async fn first(&mut self) -> Signal {
+        if self.first.wait_for(Option::is_some).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+        self.heard().unwrap_or(Signal::Terminate)
+    }
+
+    /// The signal that came, if any.
+    pub(crate) fn heard(&self) -> Option<Signal> {
+        *self.first.borrow()
+    }
+
+    /// Cancels `stop` at the first signal.
+    pub(crate) fn cancel(&self, stop: CancellationToken) {
+        let mut signals = self.clone();
+        tokio::spawn(async move {
+            signals.first().await;
+            stop.cancel();
+        });
+    }
+
+    /// Takes Ctrl-C for something smaller, until the value is dropped.
+    pub(crate) fn take_interrupts(&self) -> Taken {
+        self.taken.send_replace(Some(0));
+        Taken(self.taken.clone())
+    }
+}
+
+impl Taken {
+    /// Waits for a Ctrl-C.
+    pub(crate) async fn interrupt(&self) {
+        let mut taken = self.0.subscribe();
+        let _ = taken.wait_for(|count| count.is_some_and(|count| count > 0)).await;
+    }
+}
+
+impl Drop for Taken {
+    fn drop(&mut self) {
+        self.0.send_replace(None);
+    }
+}
+
+#[cfg(unix)]
+async fn next() -> Signal {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return interrupt().await;
+    };
+    tokio::select! {
+        signal = interrupt() => signal,
+        _ = terminate.recv() => Signal::Terminate,
+    }
+}
+
+#[cfg(not(unix))]
+async fn next() -> Signal {
+    interrupt().await
+}
+
+async fn interrupt() -> Signal {
+    match tokio::signal::ctrl_c().await {
+        Ok(()) => Signal::Interrupt,
+        Err(_) => std::future::pending().await,
+    }
+}
