@@ -124,7 +124,7 @@ impl Downloads {
     /// What a holder is to be asked for next, if it has room: of the content that was started first.
     fn next_for(&mut self, holder: HolderId, round: &Round) -> Option<(DownloadId, PieceIndex)> {
         let known = self.holders.get(&holder)?;
-        let whole = known.ready_whole.first().copied();
+        let whole = known.ready_whole.first().copied().filter(|_| self.is_fair_whole(known, round));
         for (order, download) in known.ready.iter().take(PASSED_OVER).copied() {
             if whole.is_some_and(|(whole, _)| whole < order) {
                 break;
@@ -142,11 +142,14 @@ impl Downloads {
         }
         let (_, download) = whole?;
         let bytes = self.downloads.get(&download)?.content.size;
-        let share = share_of(self.whole_left_bytes, round.rate(known), round.whole_rates);
-        let fair = known.whole_bytes == 0
+        self.has_room(known, bytes, round).then_some((download, PieceIndex(0)))
+    }
+
+    /// Whether a holder has less than its share of the contents of a single piece that are left.
+    fn is_fair_whole(&self, known: &Holder, round: &Round) -> bool {
+        known.whole_bytes == 0
             || self.whole_left_bytes >= self.config.in_flight_bytes
-            || known.whole_bytes + bytes <= share;
-        (fair && self.has_room(known, bytes, round)).then_some((download, PieceIndex(0)))
+            || known.whole_bytes < share_of(self.whole_left_bytes, round.rate(known), round.whole_rates)
     }
 
     /// Whether `bytes` more fit into a holder's window, and into that of all of them.

@@ -13,10 +13,10 @@
 //! After `Cancel`, `Close` or `Disconnect`, and after [`Event::Lost`], events of what was asked may still come;
 //! `Stored` counts even then.
 //!
-//! This file keeps the state, and sends each event to a sibling: [`links`] (connections, and whom the manager
-//! names), [`channels`] (opening, bitfields, piece lists), [`arrivals`] (pieces, and refusals). After every event
-//! [`fill`] asks for as much as the windows allow, and [`late`] deals with who is slow. One content is
-//! [`one::Download`] with its [`picker`]; one holder is [`holder::Holder`].
+//! This file keeps the state, and sends each event to a sibling: `links` (connections, and whom the manager
+//! names), `channels` (opening, bitfields, piece lists), `arrivals` (pieces, and refusals). After every event
+//! `fill` asks for as much as the windows allow, and `late` deals with who is slow. One content is
+//! `one::Download` with its `picker`; one holder is `holder::Holder`.
 
 mod arrivals;
 mod channels;
