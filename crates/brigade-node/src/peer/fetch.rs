@@ -132,10 +132,11 @@ impl Fetches {
         share: Share,
         parts: Parts,
         prepared: mpsc::Sender<Prepared>,
+        connections: usize,
         seed: u64,
     ) -> Self {
         Self {
-            downloads: Downloads::new(Config::default(), seed),
+            downloads: Downloads::new(Config { connections, ..Config::default() }, seed),
             links: Links::new(lines.clone()),
             jobs: BTreeMap::new(),
             last_job: 0,

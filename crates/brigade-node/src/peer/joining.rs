@@ -200,7 +200,8 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
         receiving,
         news: news_sender,
     };
-    let fetches = Fetches::new(lines, folder, share.clone(), parts, prepared_sender, seed(&key));
+    let fetches =
+        Fetches::new(lines, folder, share.clone(), parts, prepared_sender, config.max_connections, seed(&key));
     let ears = Ears { orders, news, outcomes, prepared, holders };
     tasks.spawn(fetches.run(ears, commands.clone(), stop.clone()));
     Ok(Peer {
