@@ -1,2 +1,6 @@
 //! x
+mod escape;
+mod format;
+mod tui;
+
 fn main() {}

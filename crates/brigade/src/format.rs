@@ -1,0 +1,117 @@
+//! Numbers as people read them: bytes and rates in powers of ten, durations, points in time.
+//!
+//! A megabyte is 10⁶ bytes, as on the box of a disk and in `--upload-limit`. Nothing here depends on the locale,
+//! and points in time are in UTC, so that screens of several machines can be laid side by side.
+
+use std::time::Duration;
+
+use brigade_core::time::UnixTime;
+
+const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
+
+/// A number of bytes: `512 B`, `1.5 kB`, `300.0 MB`.
+pub(crate) fn bytes(count: u64) -> String {
+    if count < 1000 {
+        return format!("{count} B");
+    }
+    // In tenths of the unit, so that what would round up to 1000.0 goes to the next one.
+    let mut tenths = count.saturating_add(50) / 100;
+    let mut unit = 0;
+    while tenths >= 10_000 && unit + 1 < UNITS.len() {
+        tenths = (tenths + 500) / 1000;
+        unit += 1;
+    }
+    format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
+}
+
+/// Bytes a second: `12.3 MB/s`.
+pub(crate) fn rate(bytes_per_second: u64) -> String {
+    format!("{}/s", bytes(bytes_per_second))
+}
+
+/// A length of time in its two largest units: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`.
+pub(crate) fn duration(duration: Duration) -> String {
+    let seconds = duration.as_secs();
+    let pair = |large: u64, large_unit: &str, small: u64, small_unit: &str| match small {
+        0 => format!("{large} {large_unit}"),
+        _ => format!("{large} {large_unit} {small} {small_unit}"),
+    };
+    match seconds {
+        0..10 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
+        10..60 => format!("{seconds} s"),
+        60..3600 => pair(seconds / 60, "min", seconds % 60, "s"),
+        3600..86_400 => pair(seconds / 3600, "h", seconds % 3600 / 60, "min"),
+        _ => pair(seconds / 86_400, "d", seconds % 86_400 / 3600, "h"),
+    }
+}
+
+/// A point in time, in UTC (RFC 3339): `2026-11-22T11:18:18Z`.
+pub(crate) fn time(time: UnixTime) -> String {
+    let (year, month, day) = date(time.0 / 86_400);
+    format!("{year:04}-{month:02}-{day:02}T{}Z", time_of_day(time))
+}
+
+/// The time of day in UTC: `11:18:18`.
+pub(crate) fn time_of_day(time: UnixTime) -> String {
+    let second = time.0 % 86_400;
+    format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+}
+
+/// Year, month and day of the Gregorian calendar, so many days after 1970-01-01.
+fn date(days: u64) -> (u64, u64, u64) {
+    // Years begin in March here, so that the leap day is a year's last (H. Hinnant, "chrono-compatible low-level
+    // date algorithms"); 719,468 days lie between 0000-03-01 and 1970-01-01.
+    let days = days + 719_468;
+    let (era, day_of_era) = (days / 146_097, days % 146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let months_since_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * months_since_march + 2) / 5 + 1;
+    let month = if months_since_march < 10 { months_since_march + 3 } else { months_since_march - 9 };
+    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, UnixTime, bytes, duration, rate, time};
+
+    #[test]
+    fn bytes_have_one_digit_after_the_point() {
+        let check = |count, expected: &str| assert_eq!(bytes(count), expected);
+        check(0, "0 B");
+        check(999, "999 B");
+        check(1000, "1.0 kB");
+        check(1549, "1.5 kB");
+        check(300_000_000, "300.0 MB");
+        check(314_572_800, "314.6 MB");
+        check(999_949, "999.9 kB");
+        check(999_950, "1.0 MB");
+        check(999_999_999_999, "1.0 TB");
+        check(u64::MAX, "18.4 EB");
+        assert_eq!(rate(12_345_678), "12.3 MB/s");
+    }
+
+    #[test]
+    fn durations_have_two_units() {
+        let check = |millis, expected: &str| assert_eq!(duration(Duration::from_millis(millis)), expected);
+        check(0, "0.0 s");
+        check(450, "0.4 s");
+        check(12_999, "12 s");
+        check(60_000, "1 min");
+        check(185_000, "3 min 5 s");
+        check(7_620_000, "2 h 7 min");
+        check(273_600_000, "3 d 4 h");
+    }
+
+    #[test]
+    fn dates_are_the_calendars() {
+        let check = |seconds, expected: &str| assert_eq!(time(UnixTime(seconds)), expected);
+        check(0, "1970-01-01T00:00:00Z");
+        check(951_782_400, "2000-02-29T00:00:00Z");
+        check(951_868_799, "2000-02-29T23:59:59Z");
+        check(951_868_800, "2000-03-01T00:00:00Z");
+        check(1_795_346_298, "2026-11-22T11:18:18Z");
+        check(4_107_542_400, "2100-03-01T00:00:00Z");
+        check(4_107_456_000, "2100-02-28T00:00:00Z");
+    }
+}

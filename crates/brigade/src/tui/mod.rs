@@ -1,0 +1,173 @@
+//! What is shown of a running manager: a table in a terminal, plain lines elsewhere.
+//!
+//! [`table`] lays the table out; here it is kept on the screen until somebody ends it. The terminal is put back
+//! whatever happens. Nothing is drawn but when something changed.
+
+mod lines;
+mod table;
+
+use std::{collections::VecDeque, io, time::Duration};
+
+use brigade_node::manager::{LifeEvent, View};
+use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
+pub(crate) use lines::log_table;
+use ratatui::DefaultTerminal;
+use tokio::sync::{
+    broadcast::{self, error::RecvError},
+    mpsc, watch,
+};
+use tokio_util::sync::CancellationToken;
+
+/// Events that are kept to be shown below the table.
+const EVENTS_KEPT: usize = 8;
+
+/// Key strokes that may wait to be looked at.
+const KEYS: usize = 16;
+
+/// How often the thread that waits for keys looks whether it is still wanted.
+const KEY_POLL: Duration = Duration::from_millis(100);
+
+/// Why the table is no longer shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// Somebody pressed `q`.
+    Quit,
+    /// Somebody pressed Ctrl-C.
+    Interrupted,
+    /// The manager is stopping.
+    Stopped,
+}
+
+/// Shows the table of peers on the terminal until `q` or Ctrl-C is pressed or the manager stops.
+pub(crate) async fn show_table(
+    view: watch::Receiver<View>,
+    events: broadcast::Receiver<LifeEvent>,
+    stop: CancellationToken,
+) -> io::Result<Ending> {
+    let mut screen = Screen::open()?;
+    let shown = screen.run(view, events, stop).await;
+    screen.close()?;
+    shown
+}
+
+/// The terminal while it is ours. Dropping it gives it back; so does a panic, before its message is written.
+struct Screen {
+    terminal: DefaultTerminal,
+    is_open: bool,
+}
+
+impl Screen {
+    fn open() -> io::Result<Self> {
+        Ok(Self { terminal: ratatui::try_init()?, is_open: true })
+    }
+
+    fn close(&mut self) -> io::Result<()> {
+        self.is_open = false;
+        self.terminal.show_cursor()?;
+        ratatui::try_restore()
+    }
+
+    async fn run(
+        &mut self,
+        mut view: watch::Receiver<View>,
+        mut events: broadcast::Receiver<LifeEvent>,
+        stop: CancellationToken,
+    ) -> io::Result<Ending> {
+        let (key, mut keys) = mpsc::channel(KEYS);
+        std::thread::spawn(move || read_keys(&key));
+        let mut scroll = table::Scroll::default();
+        let mut recent = VecDeque::with_capacity(EVENTS_KEPT);
+        loop {
+            let snapshot = view.borrow_and_update().clone();
+            self.terminal.draw(|frame| table::draw(frame, &snapshot, &recent, &mut scroll))?;
+            tokio::select! {
+                changed = view.changed() => if changed.is_err() {
+                    return Ok(Ending::Stopped);
+                },
+                event = events.recv() => match event {
+                    Ok(event) => {
+                        recent.truncate(EVENTS_KEPT - 1);
+                        recent.push_front(event);
+                    }
+                    Err(RecvError::Lagged(_)) => {}
+                    Err(RecvError::Closed) => return Ok(Ending::Stopped),
+                },
+                Some(key) = keys.recv() => match meaning(&key) {
+                    Some(Meaning::End(ending)) => return Ok(ending),
+                    Some(Meaning::Scroll(rows)) => scroll.by(rows),
+                    None => {} // among them a new size, for which drawing again is enough
+                },
+                () = stop.cancelled() => return Ok(Ending::Stopped),
+            }
+        }
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        if self.is_open {
+            ratatui::restore();
+        }
+    }
+}
+
+enum Meaning {
+    End(Ending),
+    Scroll(isize),
+}
+
+fn meaning(event: &TerminalEvent) -> Option<Meaning> {
+    let TerminalEvent::Key(KeyEvent { code, modifiers, kind: KeyEventKind::Press, .. }) = event else {
+        return None;
+    };
+    match code {
+        KeyCode::Char('c' | 'C') if modifiers.contains(KeyModifiers::CONTROL) => {
+            Some(Meaning::End(Ending::Interrupted))
+        }
+        KeyCode::Char('q' | 'Q') => Some(Meaning::End(Ending::Quit)),
+        KeyCode::Up => Some(Meaning::Scroll(-1)),
+        KeyCode::Down => Some(Meaning::Scroll(1)),
+        KeyCode::PageUp => Some(Meaning::Scroll(-10)),
+        KeyCode::PageDown => Some(Meaning::Scroll(10)),
+        _ => None,
+    }
+}
+
+/// Passes on what the terminal reports, until nobody listens. It waits in a thread of its own: reading a terminal
+/// blocks.
+fn read_keys(key: &mpsc::Sender<TerminalEvent>) {
+    while !key.is_closed() {
+        let event = match crossterm::event::poll(KEY_POLL) {
+            Ok(false) => continue,
+            Ok(true) => crossterm::event::read(),
+            Err(error) => Err(error),
+        };
+        // Where there are no keys, the table is ended by a signal.
+        let Ok(event) = event else { return };
+        if key.blocking_send(event).is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Ending, KeyCode, KeyEvent, KeyModifiers, Meaning, TerminalEvent, meaning};
+
+    #[test]
+    fn q_and_ctrl_c_end() {
+        let check = |code, modifiers, expected: Option<Ending>| {
+            let event = TerminalEvent::Key(KeyEvent::new(code, modifiers));
+            let ending = meaning(&event).and_then(|meaning| match meaning {
+                Meaning::End(ending) => Some(ending),
+                Meaning::Scroll(_) => None,
+            });
+            assert_eq!(ending, expected, "{event:?}");
+        };
+        check(KeyCode::Char('q'), KeyModifiers::NONE, Some(Ending::Quit));
+        check(KeyCode::Char('Q'), KeyModifiers::SHIFT, Some(Ending::Quit));
+        check(KeyCode::Char('c'), KeyModifiers::CONTROL, Some(Ending::Interrupted));
+        check(KeyCode::Char('c'), KeyModifiers::NONE, None);
+        check(KeyCode::Down, KeyModifiers::NONE, None);
+    }
+}

@@ -1,0 +1,221 @@
+//! The manager's table, laid out: who is there, what they share, how fast they send and receive.
+//!
+//! The columns are as wide as what stands in them; where rows do not all fit, they scroll. Usernames are checked
+//! names; every other text of another machine is escaped.
+
+use std::collections::VecDeque;
+
+use brigade_core::manager::{Departure, Event, Row as Peer};
+use brigade_node::manager::{LifeEvent, View};
+use ratatui::{
+    Frame,
+    layout::{Alignment, Constraint, Layout},
+    style::{Style, Stylize},
+    text::{Line, Text},
+    widgets::{Cell, Paragraph, Row, Table},
+};
+use unicode_width::UnicodeWidthStr;
+
+use crate::{escape::escape, format};
+
+const HEADINGS: [&str; 7] = ["username", "address", "files", "bytes", "sending", "receiving", "since (UTC)"];
+
+/// Columns that hold numbers stand to the right.
+const FIRST_NUMBER: usize = 2;
+
+/// Rows that the events below the table may take.
+const EVENT_ROWS: u16 = 6;
+
+/// Which row stands at the top of the table.
+#[derive(Debug, Default)]
+pub(super) struct Scroll {
+    top: usize,
+}
+
+impl Scroll {
+    /// Moves by so many rows, down where it is positive; how far there is anything is seen when it is drawn.
+    pub(super) fn by(&mut self, rows: isize) {
+        self.top = self.top.saturating_add_signed(rows);
+    }
+}
+
+/// Draws everything: the head, the table, the last events and what keys do.
+pub(super) fn draw(frame: &mut Frame<'_>, view: &View, recent: &VecDeque<LifeEvent>, scroll: &mut Scroll) {
+    let event_rows = u16::try_from(recent.len()).unwrap_or(EVENT_ROWS).min(EVENT_ROWS);
+    let areas = Layout::vertical([
+        Constraint::Length(2),
+        Constraint::Min(2),
+        Constraint::Length(event_rows),
+        Constraint::Length(1),
+    ]);
+    let [head, table, events, foot] = areas.areas(frame.area());
+    frame.render_widget(Paragraph::new(title(view)), head);
+
+    let room = usize::from(table.height.saturating_sub(1));
+    scroll.top = scroll.top.min(view.rows.len().saturating_sub(room));
+    let all: Vec<[String; 7]> = view.rows.iter().map(cells).collect();
+    let shown = &all[scroll.top..all.len().min(scroll.top + room)];
+    frame.render_widget(peers(shown, widths(&all)), table);
+
+    let lines: Vec<Line<'_>> =
+        recent.iter().take(event_rows.into()).rev().map(|event| Line::from(sentence(event)).dim()).collect();
+    frame.render_widget(Paragraph::new(lines), events);
+    let hidden = all.len() - shown.len();
+    let hint = match hidden {
+        0 => "q ends the manager".to_owned(),
+        _ => format!("{hidden} more: arrow keys, PageUp, PageDown · q ends the manager"),
+    };
+    frame.render_widget(Paragraph::new(hint).dim(), foot);
+}
+
+fn title(view: &View) -> Text<'static> {
+    let View { address, key, max_peers, rows, .. } = view;
+    let peers = format!("{} of {max_peers} peers", rows.len());
+    Line::from(vec![
+        "Brigade manager".bold(),
+        format!(" at {address} · key {} · {peers}", key.short()).into(),
+    ])
+    .into()
+}
+
+fn cells(peer: &Peer) -> [String; 7] {
+    let rate = |rate| if rate == 0 { "–".to_owned() } else { format::rate(rate) };
+    [
+        peer.username.to_string(),
+        peer.address.to_string(),
+        peer.files.to_string(),
+        format::bytes(peer.bytes),
+        rate(peer.sending),
+        rate(peer.receiving),
+        format::time_of_day(peer.since),
+    ]
+}
+
+fn widths(rows: &[[String; 7]]) -> [Constraint; 7] {
+    std::array::from_fn(|column| {
+        let cells = rows.iter().map(|row| row[column].width());
+        let width = cells.chain([HEADINGS[column].width()]).max().unwrap_or_default();
+        Constraint::Length(u16::try_from(width).unwrap_or(u16::MAX))
+    })
+}
+
+fn peers(rows: &[[String; 7]], widths: [Constraint; 7]) -> Table<'static> {
+    let aligned = |(column, text): (usize, String)| {
+        let side = if column < FIRST_NUMBER { Alignment::Left } else { Alignment::Right };
+        Cell::from(Text::from(text).alignment(side))
+    };
+    let row = |texts: [String; 7]| Row::new(texts.into_iter().enumerate().map(aligned));
+    let head = row(HEADINGS.map(str::to_owned)).style(Style::new().bold().underlined());
+    Table::new(rows.iter().cloned().map(row), widths).header(head).column_spacing(2)
+}
+
+/// An event as a line, with the time of day.
+fn sentence(event: &LifeEvent) -> String {
+    format!("{}  {}", format::time_of_day(event.at), describe(&event.event))
+}
+
+/// An event as a sentence.
+pub(super) fn describe(event: &Event) -> String {
+    match event {
+        Event::Joined { username, address } => format!("{username} joined from {address}"),
+        Event::Left { username, why } => {
+            let why = match why {
+                Departure::Quit => "it quit",
+                Departure::Lost => "its connection broke",
+                Departure::Silent => "nothing was heard of it for too long",
+                Departure::Slow => "it did not read what it was sent",
+                Departure::Broke => "it broke the protocol",
+            };
+            format!("{username} left: {why}")
+        }
+        Event::Refused { username: Some(username), text, .. } => {
+            format!("{username} was not let in: {}", escape(text))
+        }
+        Event::Refused { username: None, text, .. } => format!("somebody was not let in: {}", escape(text)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_core::{id::PeerKey, time::UnixTime, wire::Reason};
+    use ratatui::{Terminal, backend::TestBackend};
+
+    use super::{Departure, Event, LifeEvent, Peer, Scroll, VecDeque, View, draw};
+
+    fn view(peers: usize) -> View {
+        let rows = (0..peers)
+            .map(|i| Peer {
+                username: format!("user{i:02}").parse().unwrap(),
+                address: ([10, 0, 0, 1], 7001).into(),
+                files: 3,
+                bytes: 300_000_000,
+                sending: if i == 0 { 12_345_678 } else { 0 },
+                receiving: 0,
+                since: UnixTime(1_795_346_298),
+            })
+            .collect();
+        let address = ([127, 0, 0, 1], 12000).into();
+        View { address, key: PeerKey([0xab; 32]), since: UnixTime(0), max_peers: 20, rows }
+    }
+
+    fn lines(
+        width: u16,
+        height: u16,
+        view: &View,
+        recent: &VecDeque<LifeEvent>,
+        scroll: &mut Scroll,
+    ) -> Vec<String> {
+        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+        terminal.draw(|frame| draw(frame, view, recent, scroll)).unwrap();
+        let buffer = terminal.backend().buffer().clone();
+        let rows = buffer.content().chunks(usize::from(width.max(1)));
+        let text =
+            |row: &[ratatui::buffer::Cell]| row.iter().map(ratatui::buffer::Cell::symbol).collect::<String>();
+        rows.map(|row| text(row).trim_end().to_owned()).collect()
+    }
+
+    #[test]
+    fn the_table_has_a_row_for_each_peer() {
+        let recent = VecDeque::from([
+            LifeEvent {
+                at: UnixTime(62),
+                event: Event::Refused { username: None, reason: Reason::Full, text: "\u{1b}[2J".into() },
+            },
+            LifeEvent {
+                at: UnixTime(61),
+                event: Event::Left { username: "gone".parse().unwrap(), why: Departure::Quit },
+            },
+        ]);
+        let shown = lines(90, 10, &view(2), &recent, &mut Scroll::default());
+        assert_eq!(
+            shown,
+            [
+                "Brigade manager at 127.0.0.1:12000 · key ababababab · 2 of 20 peers",
+                "",
+                "username  address        files     bytes    sending  receiving  since (UTC)",
+                "user00    10.0.0.1:7001      3  300.0 MB  12.3 MB/s          –     11:18:18",
+                "user01    10.0.0.1:7001      3  300.0 MB          –          –     11:18:18",
+                "",
+                "",
+                "00:01:01  gone left: it quit",
+                "00:01:02  somebody was not let in: \\u{1b}[2J",
+                "q ends the manager",
+            ]
+        );
+    }
+
+    #[test]
+    fn rows_that_do_not_fit_scroll_and_no_size_panics() {
+        let mut scroll = Scroll::default();
+        let shown = lines(80, 8, &view(20), &VecDeque::new(), &mut scroll);
+        assert!(shown[3].starts_with("user00") && shown[7].starts_with("16 more"), "{shown:#?}");
+        scroll.by(500);
+        let shown = lines(80, 8, &view(20), &VecDeque::new(), &mut scroll);
+        assert!(shown[6].starts_with("user19"), "{shown:#?}");
+        scroll.by(-1);
+        assert!(lines(80, 8, &view(20), &VecDeque::new(), &mut scroll)[6].starts_with("user18"));
+        for (width, height) in [(1, 1), (3, 2), (10, 3), (200, 4)] {
+            lines(width, height, &view(20), &VecDeque::new(), &mut scroll);
+        }
+    }
+}
