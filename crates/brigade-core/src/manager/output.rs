@@ -1,4 +1,6 @@
 //! What the manager's core hands to its shell: things to send, to make durable, to sign, to close and to tell.
+//!
+//! Each says which call answers it, where one does. The shell carries them out in their order, without waiting.
 
 use std::net::SocketAddr;
 

@@ -4,6 +4,7 @@
 //! versions live together; a kind that is not known is skipped from 0x80 on and ends the connection below that.
 //! `docs/protocol.md` documents every message; a test holds the two together.
 
+mod catalogue;
 pub mod frame;
 pub mod hello;
 pub mod manager;

@@ -1,4 +1,6 @@
 //! The manager on real sockets: peers that join, vanish, are one too many, break the protocol or do not read.
+//!
+//! What the manager decides is tested in the core; here it is that the decisions reach sockets and the disk.
 
 use std::path::Path;
 

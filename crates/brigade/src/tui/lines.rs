@@ -1,4 +1,6 @@
 //! The manager's life as plain lines, for a log or a pipe: one line an event, one when what a peer shares changes.
+//!
+//! Rates are not logged: they change all the time. The sentences are those that the screen shows (`table.rs`).
 
 use std::{
     collections::BTreeMap,
@@ -31,7 +33,7 @@ const SHARES_EVERY: Duration = Duration::from_secs(1);
 type Shares = BTreeMap<Username, (u64, u64)>;
 
 /// Writes lines to standard output until the manager stops.
-pub async fn log_table(
+pub(crate) async fn log_table(
     mut view: watch::Receiver<View>,
     mut events: broadcast::Receiver<LifeEvent>,
     stop: CancellationToken,

@@ -10,7 +10,7 @@ use std::{collections::VecDeque, io, time::Duration};
 
 use brigade_node::manager::{LifeEvent, View};
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-pub use lines::log_table;
+pub(crate) use lines::log_table;
 use ratatui::DefaultTerminal;
 use tokio::sync::{
     broadcast::{self, error::RecvError},
@@ -29,7 +29,7 @@ const KEY_POLL: Duration = Duration::from_millis(100);
 
 /// Why the table is no longer shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ending {
+pub(crate) enum Ending {
     /// Somebody pressed `q`.
     Quit,
     /// Somebody pressed Ctrl-C.
@@ -39,7 +39,7 @@ pub enum Ending {
 }
 
 /// Shows the table of peers on the terminal until `q` or Ctrl-C is pressed or the manager stops.
-pub async fn show_table(
+pub(crate) async fn show_table(
     view: watch::Receiver<View>,
     events: broadcast::Receiver<LifeEvent>,
     stop: CancellationToken,
