@@ -225,12 +225,7 @@ impl Folder {
     /// What stands under `name`, of whatever kind.
     pub(super) fn look(&self, name: &FileName) -> Result<Status, FolderError> {
         let failed = |error| FolderError::new("look at", self.path_of(name), error);
-        let (parent, last) = split(name);
-        let status = match parent {
-            Some(parent) => self.0.root.sub(parent).and_then(|dir| dir.status(last.as_ref())),
-            None => self.0.root.status(last.as_ref()),
-        };
-        status.map_err(failed)
+        self.0.root.status(name.as_str().as_ref()).map_err(failed)
     }
 
     /// The folder that `name` lies in, made where it is not there (and then made durable, if `durable`).

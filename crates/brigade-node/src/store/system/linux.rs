@@ -79,11 +79,14 @@ impl Dir {
         Ok(rustix::fs::mkdirat(&self.0, name, mode)?)
     }
 
-    /// What stands under `name` in this directory; a link is not followed.
-    pub(in crate::store) fn status(&self, name: &OsStr) -> io::Result<Status> {
-        let stat = rustix::fs::statat(&self.0, name.as_bytes(), AtFlags::SYMLINK_NOFOLLOW)?;
-        let kind = kind(FileType::from_raw_mode(stat.st_mode));
-        Ok(Status { kind, stamp: stamp(&stat), linked: stat.st_nlink > 1 })
+    /// What stands at `below`; a link is not followed.
+    pub(in crate::store) fn status(&self, below: &OsStr) -> io::Result<Status> {
+        let bytes = below.as_bytes();
+        let Some(slash) = bytes.iter().rposition(|byte| *byte == b'/') else { return status(&self.0, bytes) };
+        // A mere place to look from, opened for nothing: that is no news to those who watch it, ourselves among them.
+        let parent = OsStr::from_bytes(&bytes[..slash]);
+        let parent = open_beneath(self.0.as_fd(), parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
+        status(&parent, &bytes[slash + 1..])
     }
 
     /// Everything in this directory, in no order.
@@ -191,6 +194,12 @@ fn open_by_component(dir: BorrowedFd<'_>, below: &OsStr, flags: OFlags, mode: Mo
         at = Some(rustix::fs::openat(here, part, flags, mode).map_err(|error| explain(here, part, error))?);
     }
     at.ok_or_else(|| io::ErrorKind::InvalidInput.into())
+}
+
+fn status(dir: &OwnedFd, name: &[u8]) -> io::Result<Status> {
+    let stat = rustix::fs::statat(dir, name, AtFlags::SYMLINK_NOFOLLOW)?;
+    let kind = kind(FileType::from_raw_mode(stat.st_mode));
+    Ok(Status { kind, stamp: stamp(&stat), linked: stat.st_nlink > 1 })
 }
 
 /// A link is "not a directory" to an open that wants one: says what it is.

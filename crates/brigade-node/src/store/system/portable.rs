@@ -87,8 +87,12 @@ impl Dir {
     }
 
     /// See `linux`.
-    pub(in crate::store) fn status(&self, name: &OsStr) -> io::Result<Status> {
-        let metadata = fs::symlink_metadata(self.0.join(name))?;
+    pub(in crate::store) fn status(&self, below: &OsStr) -> io::Result<Status> {
+        let path = match below.to_str() {
+            Some(below) => self.way(below)?,
+            None => self.0.join(below), // one entry of this directory, whose name is not text
+        };
+        let metadata = fs::symlink_metadata(path)?;
         Ok(Status { kind: kind(metadata.file_type()), stamp: stamp(&metadata), linked: is_linked(&metadata) })
     }
 
