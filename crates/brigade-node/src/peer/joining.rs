@@ -150,7 +150,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
     let share = Share::new(folder.clone());
     let options = match config.sharing {
         Sharing::Folder => KeeperOptions::default(),
-        Sharing::Fetched => KeeperOptions { watch: false, ..KeeperOptions::default() },
+        Sharing::Fetched => KeeperOptions { only_landed: true, ..KeeperOptions::default() },
     };
     let (keeper, changes) =
         Keeper::start(folder.clone(), share.clone(), options, stop.clone()).map_err(PeerError::Keeper)?;
@@ -200,8 +200,15 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
         receiving,
         news: news_sender,
     };
-    let fetches =
-        Fetches::new(lines, folder, share.clone(), parts, prepared_sender, config.max_connections, seed(&key));
+    let fetches = Fetches::new(
+        lines,
+        folder,
+        share.clone(),
+        parts,
+        prepared_sender,
+        config.max_connections,
+        seed(&key),
+    );
     let ears = Ears { orders, news, outcomes, prepared, holders };
     tasks.spawn(fetches.run(ears, commands.clone(), stop.clone()));
     Ok(Peer {

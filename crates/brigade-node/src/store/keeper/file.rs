@@ -306,11 +306,10 @@ impl Owner {
                 Ok(found) if found.same_bytes(&stamp) => {
                     self.call_off(&name);
                     self.refused.remove(&name);
-                    self.announce(Shared { name: name.clone(), content, list, stamp });
-                    if found != stamp {
-                        self.hash(&name, found);
-                    }
+                    // Getting its name has changed the file's ctime, and nothing else.
+                    self.announce(Shared { name, content, list, stamp: found });
                 }
+                _ if self.only_landed => {}
                 _ => self.look_again(&name),
             }
         }

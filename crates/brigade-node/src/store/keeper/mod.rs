@@ -41,11 +41,19 @@ pub struct KeeperOptions {
     pub threads: usize,
     /// Whether the file system is asked for news; if not, everything is looked at every second or two.
     pub watch: bool,
+    /// Whether only files that landed here are shared, as long as they stay as they are; for a folder whose other
+    /// files are nobody's business.
+    pub only_landed: bool,
 }
 
 impl Default for KeeperOptions {
     fn default() -> Self {
-        Self { hidden: false, threads: thread::available_parallelism().map_or(1, NonZero::get), watch: true }
+        Self {
+            hidden: false,
+            threads: thread::available_parallelism().map_or(1, NonZero::get),
+            watch: true,
+            only_landed: false,
+        }
     }
 }
 

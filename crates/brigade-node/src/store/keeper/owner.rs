@@ -62,6 +62,7 @@ pub(super) struct Owner {
     pub(super) folder: Folder,
     pub(super) share: Share,
     pub(super) hidden: bool,
+    pub(super) only_landed: bool,
     pub(super) settle: Settle,
     pub(super) watch: Watch,
     pub(super) problems: Problems,
@@ -110,9 +111,9 @@ pub(super) async fn keep(
         }
     };
     drop(reports);
-    let mut owner = Owner::new(folder, share, options.hidden, problems, hashing);
+    let mut owner = Owner::new(folder, share, &options, problems, hashing);
     let known = owner.open_index();
-    let _keep_open = owner.start_watch(options.watch, events);
+    let _keep_open = owner.start_watch(options.watch && !options.only_landed, events);
     owner.first_scan(known);
     let mut batch = Vec::new();
     let mut gather_until = now();
@@ -154,7 +155,7 @@ impl Owner {
     fn new(
         folder: Folder,
         share: Share,
-        hidden: bool,
+        options: &KeeperOptions,
         problems: tokio_watch::Sender<Arc<ProblemList>>,
         hashing: Hashing,
     ) -> Self {
@@ -162,7 +163,8 @@ impl Owner {
             watch: Watch::none(&folder),
             folder,
             share,
-            hidden,
+            hidden: options.hidden,
+            only_landed: options.only_landed,
             settle: Settle::new(QUIET),
             problems: Problems::new(problems),
             outbox: Outbox::default(),

@@ -29,6 +29,9 @@ const SAFETY: Duration = Duration::from_secs(60);
 const POLL: Duration = Duration::from_secs(1);
 const SCAN_SHARE: u32 = 4;
 
+/// Landed files that are looked at in one go.
+const LANDED_PAGE: usize = 1024;
+
 /// Problems of one walk that are told apart; the rest is counted.
 const PROBLEMS: usize = 1000;
 
@@ -48,6 +51,9 @@ struct Findings {
 impl Owner {
     /// The first look: what is known from before and did not change is announced without being hashed.
     pub(super) fn first_scan(&mut self, mut known: HashMap<FileName, Arc<Shared>>) {
+        if self.only_landed {
+            return self.first_look_at_landed(known);
+        }
         let findings = self.walk(None);
         let mut fresh = Vec::new();
         for (name, stamp) in findings.fresh {
@@ -73,8 +79,41 @@ impl Owner {
 
     /// Looks at everything below `below`, at everything there is for `None`.
     pub(super) fn scan(&mut self, below: Option<&FileName>) {
+        if self.only_landed {
+            return self.look_at_landed();
+        }
         let findings = self.walk(below);
         self.apply(below, findings);
+    }
+
+    /// What landed in an earlier session and is still as it was is shared again.
+    fn first_look_at_landed(&mut self, known: HashMap<FileName, Arc<Shared>>) {
+        for (name, shared) in known {
+            if self.folder.stamp(&name).is_ok_and(|stamp| stamp.same_bytes(&shared.stamp)) {
+                self.take_up(shared);
+            } else {
+                self.index_write(Write::Delete(name));
+            }
+        }
+        self.next_scan = now().after(POLL);
+    }
+
+    /// What landed and is no longer as it was is not shared any more: it is not what was fetched.
+    fn look_at_landed(&mut self) {
+        let began = now();
+        let mut last = None;
+        loop {
+            let page = self.share.page(last.as_ref(), LANDED_PAGE);
+            let Some(end) = page.last() else { break };
+            last = Some(end.name.clone());
+            for shared in page {
+                if !self.folder.stamp(&shared.name).is_ok_and(|stamp| stamp.same_bytes(&shared.stamp)) {
+                    self.withdraw(&shared.name);
+                }
+            }
+        }
+        self.scan_cost = now().since(began);
+        self.next_scan = now().after(POLL.max(self.scan_cost * SCAN_SHARE));
     }
 
     /// Looks at everything as soon as that is due.
