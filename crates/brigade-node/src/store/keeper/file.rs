@@ -203,7 +203,6 @@ impl Owner {
         }
         self.settle.forget_at_or_below(path);
         self.problems.gone(path);
-        self.watch.gone(path);
         if let Some(initial) = &mut self.initial {
             for name in at_or_below(initial, path) {
                 initial.remove(&name);

@@ -7,7 +7,7 @@ use std::{
     path::Path,
     process::{Command, Stdio},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use brigade_core::id::{Content, ContentId};
@@ -47,10 +47,6 @@ impl Watched {
         Self { folder, share, keeper, changes, stop, files, announced: 0, problems, scanned: false }
     }
 
-    async fn hear(&mut self) {
-        timeout(DEADLINE, self.hear_or_end()).await.expect("nothing was heard").expect("it ended");
-    }
-
     /// An error where the keeper has ended.
     async fn hear_or_end(&mut self) -> Result<(), ()> {
         match self.changes.recv().await.ok_or(())? {
@@ -77,10 +73,13 @@ impl Watched {
     }
 
     async fn until(&mut self, what: &str, reached: impl Fn(&Self) -> bool) {
-        let deadline = Instant::now() + DEADLINE;
-        while !reached(self) {
-            assert!(Instant::now() < deadline, "{what}: {:?} {:?}", self.files, self.problems);
-            self.hear().await;
+        let reach = async {
+            while !reached(self) {
+                self.hear_or_end().await.expect("it ended");
+            }
+        };
+        if timeout(DEADLINE, reach).await.is_err() {
+            panic!("not reached: {what}; instead {:?}, {:?}", self.files, self.problems);
         }
     }
 
