@@ -1,9 +1,9 @@
 //! News from the file system: which names something happened to.
 //!
 //! On Linux the kernel's inotify is asked itself, through rustix: every folder is watched by itself, hidden ones and
-//! `.brigade` never, and each before it is listed, so that nothing that lands in a new folder is missed. `notify` keeps
-//! its watches there by path, loses that of a folder which took part in two renames, and hears of every file that is
-//! opened, by us too. Elsewhere `notify` watches the whole tree. Both are one type with the same functions.
+//! `.brigade` never, and each before it is listed, so that nothing that lands in a new folder is missed. (`notify` asks
+//! there to hear of every file that is opened, too: hashing or serving many small files, it was busier than we.)
+//! Elsewhere `notify` watches the whole tree. Both are one type with the same functions.
 //!
 //! News may be late, doubled, about a name that is another's by now, or lost; then it is said that it is lost.
 
