@@ -109,7 +109,7 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
 pub const GREETING_TIME: Duration = Duration::from_secs(10);
 
 /// Bytes of piece data that one process asks for and has not yet stored, over all holders.
-pub const IN_FLIGHT_BYTES: u64 = 24 << 20;
+pub const IN_FLIGHT_BYTES: u64 = 16 << 20;
 
 /// Bytes of piece data asked of one holder and not yet stored.
 pub const HOLDER_WINDOW_BYTES: u64 = 8 << 20;

@@ -2,19 +2,23 @@
 //! resumption, no older version.
 //!
 //! Resumption is off because a resumed session would skip the check of the key. The cipher is AES-128-GCM where
-//! the processor has instructions for it, else ChaCha20-Poly1305.
+//! the processor has instructions for it, else ChaCha20-Poly1305. Ciphers are ring's, nearly twice as fast on
+//! common processors; key exchange and signatures are AWS-LC's, which has the post-quantum one.
 
 use std::sync::{Arc, OnceLock};
 
 use brigade_core::id::PeerKey;
 use rustls::{
-    CipherSuite, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig,
-    SignatureScheme, SupportedCipherSuite,
+    ClientConfig, DigitallySignedStruct, DistinguishedName, Error, ServerConfig, SignatureScheme,
     client::{
         AlwaysResolvesClientRawPublicKeys, Resumption,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
-    crypto::{CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls13_signature_with_raw_key},
+    crypto::{
+        CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs,
+        ring::cipher_suite::{TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256},
+        verify_tls13_signature_with_raw_key,
+    },
     pki_types::{CertificateDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
     server::{
         AlwaysResolvesServerRawPublicKeys, NoServerSessionStorage,
@@ -75,11 +79,8 @@ pub(super) fn key_of(connection: &rustls::CommonState) -> Option<PeerKey> {
 fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     let make = || {
-        let suite = |name| aws_lc_rs::ALL_CIPHER_SUITES.iter().find(|s| s.suite() == name).copied();
-        let aes = suite(CipherSuite::TLS13_AES_128_GCM_SHA256);
-        let chacha = suite(CipherSuite::TLS13_CHACHA20_POLY1305_SHA256);
-        let order = if has_aes() { [aes, chacha] } else { [chacha, aes] };
-        let cipher_suites: Vec<SupportedCipherSuite> = order.into_iter().flatten().collect();
+        let (aes, chacha) = (TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256);
+        let cipher_suites = if has_aes() { vec![aes, chacha] } else { vec![chacha, aes] };
         Arc::new(CryptoProvider { cipher_suites, ..aws_lc_rs::default_provider() })
     };
     PROVIDER.get_or_init(make).clone()

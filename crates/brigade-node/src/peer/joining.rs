@@ -3,7 +3,11 @@
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
 
-use brigade_core::name::{BadName, Username};
+use brigade_core::{
+    id::PeerKey,
+    name::{BadName, Username},
+    wire::manager::Holders,
+};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::JoinSet,
@@ -14,13 +18,13 @@ use super::{
     Peer, PeerConfig, Sharing,
     asking::Asking,
     buffers::Buffers,
-    fetch::{Ears, Fetches, NEWS},
+    fetch::{Ears, Fetches, NEWS, Order},
     holder_link::Lines,
     listener::{Door, listen},
     parts::Parts,
     receiving::Receiving,
     serve::Shop,
-    session::{JoinError, LinkState, Session, Wanted, join},
+    session::{Command, JoinError, LinkState, Session, Wanted, join},
     traffic::Traffic,
     uploads::Uploads,
 };
@@ -29,7 +33,7 @@ use crate::{
     net::{accept::Port, connection::Greeted},
     store::{
         folder::{Folder, FolderError, FolderLock},
-        keeper::{Keeper, KeeperOptions},
+        keeper::{Keeper, KeeperHandle, KeeperOptions},
         share::Share,
     },
 };
@@ -148,10 +152,8 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
     let network = session.peer;
     let stop = CancellationToken::new();
     let share = Share::new(folder.clone());
-    let options = match config.sharing {
-        Sharing::Folder => KeeperOptions::default(),
-        Sharing::Fetched => KeeperOptions { only_landed: true, ..KeeperOptions::default() },
-    };
+    let options =
+        KeeperOptions { only_landed: config.sharing == Sharing::Fetched, ..KeeperOptions::default() };
     let (keeper, changes) =
         Keeper::start(folder.clone(), share.clone(), options, stop.clone()).map_err(PeerError::Keeper)?;
 
@@ -162,12 +164,16 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
     let (state_sender, state) = watch::channel(LinkState::Here { announced: false });
     let (commands, for_session) = mpsc::channel(QUEUE);
     let (holders_sender, holders) = mpsc::channel(QUEUE);
-    let (news_sender, news) = mpsc::channel(NEWS);
-    let (outcomes_sender, outcomes) = mpsc::channel(NEWS);
-    let (prepared_sender, prepared) = mpsc::channel(QUEUE);
-    let (orders_sender, orders) = mpsc::channel(QUEUE);
 
     let mut tasks = JoinSet::new();
+    let uploads = Uploads::start(stop.clone());
+    let shop = Shop { share: share.clone(), parts: parts.clone(), traffic: traffic.clone(), uploads };
+    let door = Door { network, membership: shown.clone(), places: places.clone(), shop, stop: stop.clone() };
+    tasks.spawn(listen(acceptor, door));
+    let shared =
+        Common { folder, share: share.clone(), parts, keeper: keeper.clone(), traffic: traffic.clone() };
+    let dialling = Dialling { key: key.clone(), network, membership: shown, places, config: &config };
+    let orders = start_fetches(&mut tasks, shared, dialling, holders, commands.clone(), stop.clone());
     let session_task = Session {
         manager: config.manager,
         key: key.clone(),
@@ -184,48 +190,75 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
         wanted: Wanted::default(),
     };
     tasks.spawn(session_task.run(session));
-    let uploads = Uploads::start(stop.clone());
-    let shop = Shop { share: share.clone(), parts: parts.clone(), traffic: traffic.clone(), uploads };
-    let door = Door { network, membership: shown.clone(), places: places.clone(), shop, stop: stop.clone() };
-    tasks.spawn(listen(acceptor, door));
-    let receiving =
-        Receiving::start(folder.clone(), parts.clone(), keeper.clone(), news_sender.clone(), outcomes_sender);
-    let lines = Lines {
-        key: key.clone(),
-        network,
-        membership: shown,
-        places,
-        traffic: traffic.clone(),
-        buffers: Buffers::default(),
-        receiving,
-        news: news_sender,
-    };
-    let fetches = Fetches::new(
-        lines,
-        folder,
-        share.clone(),
-        parts,
-        prepared_sender,
-        config.max_connections,
-        seed(&key),
-    );
-    let ears = Ears { orders, news, outcomes, prepared, holders };
-    tasks.spawn(fetches.run(ears, commands.clone(), stop.clone()));
+    let asking = Asking(commands);
+    let key = key.public();
     Ok(Peer {
         username,
-        key: key.public(),
+        key,
         network,
         address,
         share,
         traffic,
         keeper,
-        asking: Asking(commands),
-        orders: orders_sender,
+        asking,
+        orders,
         state,
         stop,
         tasks,
         _lock: lock,
     })
+}
+
+/// What serving and fetching share.
+struct Common {
+    folder: Folder,
+    share: Share,
+    parts: Parts,
+    keeper: KeeperHandle,
+    traffic: Arc<Traffic>,
+}
+
+/// Who dials, and how often at once.
+struct Dialling<'a> {
+    key: SecretKey,
+    network: PeerKey,
+    membership: watch::Receiver<String>,
+    places: Arc<Semaphore>,
+    config: &'a PeerConfig,
+}
+
+/// Starts the owner of what is fetched; orders go to what is returned.
+fn start_fetches(
+    tasks: &mut JoinSet<()>,
+    common: Common,
+    dialling: Dialling<'_>,
+    holders: mpsc::Receiver<Holders>,
+    session: mpsc::Sender<Command>,
+    stop: CancellationToken,
+) -> mpsc::Sender<Order> {
+    let Common { folder, share, parts, keeper, traffic } = common;
+    let Dialling { key, network, membership, places, config } = dialling;
+    let (news_sender, news) = mpsc::channel(NEWS);
+    let (outcomes_sender, outcomes) = mpsc::channel(NEWS);
+    let (prepared_sender, prepared) = mpsc::channel(QUEUE);
+    let (orders_sender, orders) = mpsc::channel(QUEUE);
+    let receiving =
+        Receiving::start(folder.clone(), parts.clone(), keeper, news_sender.clone(), outcomes_sender);
+    let seed = seed(&key);
+    let lines = Lines {
+        key,
+        network,
+        membership,
+        places,
+        traffic,
+        buffers: Buffers::default(),
+        receiving,
+        news: news_sender,
+    };
+    let fetches = Fetches::new(lines, folder, share, parts, prepared_sender, config.max_connections, seed);
+    let ears = Ears { orders, news, outcomes, prepared, holders };
+    tasks.spawn(fetches.run(ears, session, stop));
+    orders_sender
 }
 
 /// Ties between pieces are broken differently by every peer: that is all the seed is for.

@@ -78,10 +78,9 @@ pub(super) fn prepare(folder: &Folder, share: &Share, wanted: &WantedFile) -> Re
     if content.size == 0 && content.id != ContentId::EMPTY {
         return Err(PrepareError::NotEmpty(name.clone()));
     }
-    if let Some(shared) = share.by_name(name).filter(|shared| shared.content == *content) {
-        if folder.stamp(name).is_ok_and(|stamp| stamp.same_bytes(&shared.stamp)) {
-            return Ok(Decision::Here(None));
-        }
+    let shared = share.by_name(name).filter(|shared| shared.content == *content);
+    if shared.is_some_and(|shared| folder.stamp(name).is_ok_and(|stamp| stamp.same_bytes(&shared.stamp))) {
+        return Ok(Decision::Here(None));
     }
     if let Some(here) = look_under_name(folder, name)? {
         let (content_here, list, stamp) = here;

@@ -62,6 +62,7 @@ struct Tables {
     by_name: BTreeMap<FileName, Arc<Shared>>,
     by_content: BTreeSet<Keyed>,
     by_folded_name: BTreeSet<Keyed>,
+    by_inode: BTreeSet<Keyed>,
     bytes: u64,
 }
 
@@ -163,13 +164,12 @@ impl Share {
         (between, itself)
     }
 
-    /// The other names of a file that is shared under several: hard links.
-    pub(super) fn other_names(&self, file: &Shared) -> Vec<FileName> {
-        let key = (file.stamp.device, file.stamp.inode);
+    /// The names under which a file of the folder is shared: more than one where there are hard links.
+    pub(super) fn names_of(&self, file: &Stamp) -> Vec<FileName> {
         let tables = self.read();
-        let same =
-            tables.with_content(&file.content).filter(|other| (other.stamp.device, other.stamp.inode) == key);
-        same.filter(|other| other.name != file.name).map(|other| other.name.clone()).collect()
+        let alike = tables.by_inode.alike(inode_key(file));
+        let same = alike.filter(|other| (other.stamp.device, other.stamp.inode) == (file.device, file.inode));
+        same.map(|other| other.name.clone()).collect()
     }
 
     /// The names of everything below `path`, and `path` itself where that is a file.
@@ -210,6 +210,7 @@ impl Tables {
         self.bytes += file.content.size;
         self.by_content.insert(Keyed { key: content_key(&file.content), file: file.clone() });
         self.by_folded_name.insert(Keyed { key: fold_key(&file.name), file: file.clone() });
+        self.by_inode.insert(Keyed { key: inode_key(&file.stamp), file: file.clone() });
         self.by_name.insert(file.name.clone(), file);
         before
     }
@@ -219,6 +220,7 @@ impl Tables {
         self.bytes -= file.content.size;
         self.by_content.remove(&(content_key(&file.content), name.as_str()) as &dyn Position);
         self.by_folded_name.remove(&(fold_key(name), name.as_str()) as &dyn Position);
+        self.by_inode.remove(&(inode_key(&file.stamp), name.as_str()) as &dyn Position);
         Some(file)
     }
 }
@@ -315,6 +317,10 @@ fn content_key(content: &Content) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&content.id.0[..8]);
     u64::from_be_bytes(first)
+}
+
+const fn inode_key(stamp: &Stamp) -> u64 {
+    stamp.inode ^ stamp.device.rotate_left(32)
 }
 
 fn fold_key(name: &FileName) -> u64 {

@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::ManagerArgs,
     exit::{DISK, Failure},
-    signals::Signals,
+    signals::{Signal, Signals},
     tui,
 };
 
@@ -32,17 +32,19 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     let shown = if io::stdout().is_terminal() && io::stdin().is_terminal() {
         tui::show_table(view, events, stop.clone()).await
     } else {
-        say_ready(&server);
+        say_ready();
         tui::log_table(view, events, stop.clone()).await
     };
     stop.cancel();
     server.stopped().await;
-    // A reader that went away (`brigade manager | head`) is no failure of the manager's.
     match shown {
+        // While the table is shown, Ctrl-C is a key like others.
+        Ok(tui::Ending::Interrupted) => Ok(Signal::Interrupt.exit_code()),
+        // A reader that went away (`brigade manager | head`) is no failure of the manager's.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::other("showing the table", &error))
         }
-        _ => Ok(signals.heard().map_or(ExitCode::SUCCESS, |signal| signal.exit_code())),
+        _ => Ok(signals.heard().map_or(ExitCode::SUCCESS, Signal::exit_code)),
     }
 }
 
@@ -55,8 +57,7 @@ fn default_state(port: u16) -> Result<PathBuf, Failure> {
 }
 
 #[allow(clippy::print_stdout)]
-fn say_ready(server: &ManagerServer) {
-    println!("manager at {}, key {}", server.address(), server.key());
+fn say_ready() {
     println!("ready");
     let _ = io::stdout().flush();
 }

@@ -45,13 +45,9 @@ impl Owner {
     pub(super) fn inspect(&mut self, name: &FileName, sign: Sign, scanned: &mut BTreeSet<FileName>) {
         match self.folder.look(name) {
             Ok(Status { kind: Kind::File, stamp, linked }) => {
-                let others = if linked { self.other_names(name, stamp) } else { Vec::new() };
                 self.file(name, stamp, sign);
-                // The news was of one name only.
-                for other in others {
-                    if let Ok(stamp) = self.folder.stamp(&other) {
-                        self.file(&other, stamp, sign);
-                    }
+                if linked {
+                    self.look_at_other_names(&stamp, sign);
                 }
             }
             Ok(Status { kind: Kind::Folder, .. }) => {
@@ -73,10 +69,13 @@ impl Owner {
         }
     }
 
-    /// What else is shared that is this very file, where it is not as it was.
-    fn other_names(&self, name: &FileName, stamp: Stamp) -> Vec<FileName> {
-        let shared = self.share.by_name(name).filter(|shared| shared.stamp != stamp);
-        shared.map(|shared| self.share.other_names(&shared)).unwrap_or_default()
+    /// Something happened to a file through one of its names, and there is news of that one alone.
+    fn look_at_other_names(&mut self, file: &Stamp, sign: Sign) {
+        for other in self.share.names_of(file) {
+            if let Ok(stamp) = self.folder.stamp(&other) {
+                self.file(&other, stamp, sign);
+            }
+        }
     }
 
     fn look_again(&mut self, name: &FileName) {
@@ -192,7 +191,9 @@ impl Owner {
 
     /// Nothing that could be shared is there any more, under this name or below it.
     pub(super) fn gone(&mut self, path: &FileName) {
+        let mut left = self.settle.forget_at_or_below(path);
         for name in self.share.names_at_or_below(path) {
+            left.extend(self.share.by_name(&name).map(|shared| shared.stamp));
             self.withdraw(&name);
         }
         for name in at_or_below(&self.work, path) {
@@ -201,13 +202,14 @@ impl Owner {
         for name in at_or_below(&self.refused, path) {
             self.refused.remove(&name);
         }
-        self.settle.forget_at_or_below(path);
         self.problems.gone(path);
-        self.watch.gone(path);
         if let Some(initial) = &mut self.initial {
             for name in at_or_below(initial, path) {
                 initial.remove(&name);
             }
+        }
+        for file in left {
+            self.look_at_other_names(&file, Sign::Touched);
         }
     }
 

@@ -121,7 +121,7 @@ impl Keeper {
         let (changes, receiver) = mpsc::channel(CHANGES);
         let (landings, landed) = mpsc::channel(LANDINGS);
         let (problem_list, problems) = tokio_watch::channel(Arc::default());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // The keeper's own: it stops its threads by it when nobody hears it any more.
         let stop = stop.child_token();
         let work = move || {

@@ -4,7 +4,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,7 +18,7 @@ use super::{
     outbox::Outbox,
     problems::{Finder, Problems},
     settle::{Quiet, Settle, Sign},
-    watch::{EVENTS, Event, Gauge, Watch},
+    watch::{Event, Watch},
 };
 use crate::{
     clock::{self, now},
@@ -67,7 +67,6 @@ pub(super) struct Owner {
     pub(super) watch: Watch,
     pub(super) problems: Problems,
     pub(super) outbox: Outbox,
-    pub(super) gauge: Arc<Gauge>,
     /// When everything is looked at next.
     pub(super) next_scan: Timestamp,
     /// Set where there is no news, or not of all folders.
@@ -102,7 +101,6 @@ pub(super) async fn keep(
     mut ways: Ways,
 ) {
     let (reports, mut reported) = mpsc::channel(REPORTS);
-    let (events, mut news) = mpsc::channel(EVENTS);
     let hashing = match Hashing::start(&folder, options.threads, &ways.stop, &reports) {
         Ok(hashing) => hashing,
         Err(error) => {
@@ -113,7 +111,7 @@ pub(super) async fn keep(
     drop(reports);
     let mut owner = Owner::new(folder, share, &options, problems, hashing);
     let known = owner.open_index();
-    let _keep_open = owner.start_watch(options.watch && !options.only_landed, events);
+    owner.start_watch(options.watch && !options.only_landed);
     owner.first_scan(known);
     let mut batch = Vec::new();
     let mut gather_until = now();
@@ -134,14 +132,9 @@ pub(super) async fn keep(
             },
             () = ways.changes.closed() => break,
             Some(report) = reported.recv(), if room => owner.report(report),
-            count = async { clock::reach(Some(gather_until)).await; news.recv_many(&mut batch, EVENTS).await },
-                if room =>
-            {
-                if count > 0 {
-                    owner.gauge.taken.fetch_add(1, Ordering::AcqRel);
-                    owner.events(&mut batch);
-                    gather_until = now().after(GATHER);
-                }
+            () = async { clock::reach(Some(gather_until)).await; owner.watch.news(&mut batch).await }, if room => {
+                owner.events(&mut batch);
+                gather_until = now().after(GATHER);
             }
             () = clock::reach(Some(wake)), if room => {}
         }
@@ -168,7 +161,6 @@ impl Owner {
             settle: Settle::new(QUIET),
             problems: Problems::new(problems),
             outbox: Outbox::default(),
-            gauge: Arc::default(),
             next_scan: now(),
             polling: false,
             scan_cost: Duration::ZERO,
@@ -203,17 +195,12 @@ impl Owner {
         }
     }
 
-    /// Whoever gets the sender back holds it, so that the channel stays open without a watch too.
-    fn start_watch(&mut self, wanted: bool, events: mpsc::Sender<Event>) -> Option<mpsc::Sender<Event>> {
-        if !wanted {
-            self.polling = true;
-            return Some(events);
+    fn start_watch(&mut self, wanted: bool) {
+        match wanted.then(|| Watch::start(&self.folder, self.hidden)) {
+            None => self.polling = true,
+            Some(Ok(watch)) => self.watch = watch,
+            Some(Err(why)) => self.broken(why),
         }
-        match Watch::start(&self.folder, self.hidden, events.clone(), self.gauge.clone()) {
-            Ok(watch) => self.watch = watch,
-            Err(why) => self.broken(why),
-        }
-        Some(events)
     }
 
     /// News cannot be had: said once, and from now on everything is looked at time and again.
@@ -229,9 +216,6 @@ impl Owner {
     /// What is due.
     fn step(&mut self, now: Timestamp) {
         if !self.outbox.is_full() {
-            if self.gauge.lost.swap(false, Ordering::AcqRel) {
-                self.scan_soon(now);
-            }
             if now >= self.next_scan {
                 self.scan(None);
             }

@@ -80,18 +80,20 @@ impl Settle {
         self.wait(name, stamp, now.after(self.quiet.busy));
     }
 
-    /// The file is of no more interest.
-    pub(super) fn forget(&mut self, name: &FileName) {
-        if let Some(waiting) = self.files.remove(name) {
-            self.by_due.remove(&(waiting.due, name.clone()));
-        }
+    /// The file is of no more interest; how it was last seen, if it waited.
+    pub(super) fn forget(&mut self, name: &FileName) -> Option<Stamp> {
+        let waiting = self.files.remove(name)?;
+        self.by_due.remove(&(waiting.due, name.clone()));
+        Some(waiting.stamp)
     }
 
-    /// Nothing is there any more, at this path or below it.
-    pub(super) fn forget_at_or_below(&mut self, path: &str) {
+    /// Nothing is there any more, at this path or below it; how those that waited were last seen.
+    pub(super) fn forget_at_or_below(&mut self, path: &str) -> Vec<Stamp> {
+        let mut left = Vec::new();
         for name in at_or_below(&self.files, path) {
-            self.forget(&name);
+            left.extend(self.forget(&name));
         }
+        left
     }
 
     /// Those that have rested long enough, as they were when they were last seen; they wait no more.
@@ -230,7 +232,7 @@ mod tests {
         for text in ["d/a", "d/b/c", "d", "da"] {
             settle.changed(&text.parse().unwrap(), stamp(1), Sign::Closed, at(0));
         }
-        settle.forget_at_or_below("d");
+        assert_eq!(settle.forget_at_or_below("d").len(), 3);
         let due = settle.take_due(at(10_000));
         assert_eq!(due, [("da".parse().unwrap(), stamp(1))]);
         assert_eq!(settle.len(), 0);
