@@ -62,6 +62,7 @@ pub(super) struct Owner {
     pub(super) folder: Folder,
     pub(super) share: Share,
     pub(super) hidden: bool,
+    pub(super) stop: CancellationToken,
     pub(super) settle: Settle,
     pub(super) watch: Watch,
     pub(super) problems: Problems,
@@ -108,7 +109,7 @@ pub(super) async fn keep(
         }
     };
     drop(reports);
-    let mut owner = Owner::new(folder, share, options.hidden, problems, hashing);
+    let mut owner = Owner::new(folder, share, options.hidden, problems, hashing, ways.stop.clone());
     let known = owner.open_index();
     owner.start_watch(options.watch);
     owner.first_scan(known);
@@ -140,7 +141,7 @@ pub(super) async fn keep(
     }
     // Threads that report must not wait for a keeper that hears no more.
     drop(reported);
-    owner.end(&ways.stop);
+    owner.end();
 }
 
 impl Owner {
@@ -150,12 +151,14 @@ impl Owner {
         hidden: bool,
         problems: tokio_watch::Sender<Arc<ProblemList>>,
         hashing: Hashing,
+        stop: CancellationToken,
     ) -> Self {
         Self {
             watch: Watch::none(&folder),
             folder,
             share,
             hidden,
+            stop,
             settle: Settle::new(QUIET),
             problems: Problems::new(problems),
             outbox: Outbox::default(),
@@ -289,8 +292,8 @@ impl Owner {
         }
     }
 
-    fn end(mut self, stop: &CancellationToken) {
-        stop.cancel(); // of the hash lanes, too, where it is the changes that nobody receives any more
+    fn end(mut self) {
+        self.stop.cancel(); // of the hash lanes, too, where it is the changes that nobody receives any more
         self.write_index();
         self.hashing.end();
     }

@@ -49,6 +49,9 @@ impl Owner {
     /// The first look: what is known from before and did not change is announced without being hashed.
     pub(super) fn first_scan(&mut self, mut known: HashMap<FileName, Arc<Shared>>) {
         let findings = self.walk(None);
+        if self.stop.is_cancelled() {
+            return;
+        }
         let mut fresh = Vec::new();
         for (name, stamp) in findings.fresh {
             match known.remove(&name) {
@@ -95,7 +98,7 @@ impl Owner {
         if below.is_none() {
             self.watch.begin_walk();
         }
-        let (watch, share, polling) = (&mut self.watch, &self.share, self.polling);
+        let (watch, share, stop, polling) = (&mut self.watch, &self.share, &self.stop, self.polling);
         let mut visit = |found| {
             match found {
                 Found::Folder(name) => {
@@ -110,9 +113,12 @@ impl Owner {
                 }
                 Found::NotShared(path, why) => findings.problem(path, why.to_string()),
             }
-            ControlFlow::Continue(())
+            if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let walked = self.folder.walk(below, self.hidden, &mut visit);
+        if self.stop.is_cancelled() {
+            return Findings::default(); // broken off: what was not come upon may well be there
+        }
         match walked {
             Ok(()) => findings.gone.extend(self.share.names_between(&last, end.as_deref())),
             Err(error) => {
