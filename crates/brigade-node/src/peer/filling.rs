@@ -18,7 +18,7 @@ use brigade_core::{
 
 use super::parts::Part;
 use crate::store::{
-    read_exact_at,
+    read_cached_at, read_exact_at,
     share::{Share, Shared},
     stamp::stamp_of,
 };
@@ -51,38 +51,84 @@ pub(super) struct Chunk {
 /// A request that cannot be answered, and why.
 pub(super) type Failed = (u32, Reason);
 
-/// Lays `chunks` out in `buffer`, in order; those of failed requests are left out.
-pub(super) fn fill(buffer: &mut Vec<u8>, chunks: &[Chunk]) -> Vec<Failed> {
-    buffer.clear();
+/// Frames that are laid out, in space that is used again without being zeroed.
+#[derive(Debug, Default)]
+pub(super) struct Frames {
+    bytes: Vec<u8>,
+    used: usize,
+}
+
+/// Whether a read may wait for a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Patience {
+    /// The thread may wait.
+    Wait,
+    /// Only what is in memory is read.
+    Cached,
+}
+
+/// What stopped a chunk from being laid out.
+enum Stopped {
+    /// The request cannot be answered.
+    Refused(Reason),
+    /// It would have to wait for a disk.
+    WouldWait,
+}
+
+impl Frames {
+    /// All that is laid out.
+    pub(super) fn laid_out(&self) -> &[u8] {
+        &self.bytes[..self.used]
+    }
+
+    fn space(&mut self, count: usize) -> &mut [u8] {
+        let start = self.used;
+        self.used += count;
+        if self.bytes.len() < self.used {
+            self.bytes.resize(self.used, 0);
+        }
+        &mut self.bytes[start..self.used]
+    }
+}
+
+/// Lays `chunks` out, in order; those of failed requests are left out. On a thread that may wait.
+pub(super) fn fill(frames: &mut Frames, chunks: &[Chunk]) -> Vec<Failed> {
+    frames.used = 0;
     let mut failed = vec![];
     for chunk in chunks {
-        let start = buffer.len();
-        if let Err(reason) = fill_one(buffer, chunk) {
-            buffer.truncate(start);
+        let start = frames.used;
+        if let Err(stopped) = fill_one(frames, chunk, Patience::Wait) {
+            frames.used = start;
+            let reason = match stopped {
+                Stopped::Refused(reason) => reason,
+                Stopped::WouldWait => Reason::Unreadable, // it waits: this does not happen
+            };
             failed.push((chunk.request, reason));
         }
     }
     failed
 }
 
-fn fill_one(buffer: &mut Vec<u8>, chunk: &Chunk) -> Result<(), Reason> {
-    chunk.source.check()?;
+/// Lays `chunks` out if all of it is in memory, and read from files that are open; `None` where it is not so.
+pub(super) fn fill_cached(frames: &mut Frames, chunks: &[Chunk]) -> Option<()> {
+    frames.used = 0;
+    let open = chunks.iter().all(|chunk| chunk.source.is_open());
+    let filled = open && chunks.iter().all(|chunk| fill_one(frames, chunk, Patience::Cached).is_ok());
+    filled.then_some(())
+}
+
+fn fill_one(frames: &mut Frames, chunk: &Chunk, patience: Patience) -> Result<(), Stopped> {
+    chunk.source.check().map_err(Stopped::Refused)?;
     let mut done = 0;
     while done < chunk.bytes {
         let bytes = (chunk.bytes - done).min(u32::try_from(PIECE_DATA_BYTES).unwrap_or(u32::MAX));
         let header = PieceHeader { request: chunk.request, offset: chunk.piece_offset + done };
-        buffer.extend_from_slice(&header.encode(bytes as usize));
-        let start = buffer.len();
-        buffer.resize(start + bytes as usize, 0);
-        chunk.source.read(&mut buffer[start..], chunk.file_offset + u64::from(done))?;
+        frames.space(PIECE_HEADER_BYTES).copy_from_slice(&header.encode(bytes as usize));
+        let data = frames.space(bytes as usize);
+        chunk.source.read(data, chunk.file_offset + u64::from(done), patience)?;
         done += bytes;
     }
     Ok(())
-}
-
-/// The bytes that a chunk of `data` bytes takes in the buffer.
-pub(super) const fn laid_out(data: usize) -> usize {
-    data + data.div_ceil(PIECE_DATA_BYTES) * PIECE_HEADER_BYTES
 }
 
 impl Source {
@@ -109,22 +155,30 @@ impl Source {
         Ok(())
     }
 
-    fn read(&self, out: &mut [u8], offset: u64) -> Result<(), Reason> {
-        let read = match self {
-            Self::Shared { open, .. } => match open.get() {
-                Some(file) => read_exact_at(file, out, offset),
-                None => return Err(Reason::Unreadable),
-            },
-            Self::Part(part) => {
-                return part.file.read_at(offset, out).map_err(|error| {
-                    tracing::warn!(%error, "reading a part failed");
-                    Reason::Unreadable
-                });
-            }
+    /// Whether nothing has to be opened before it is read.
+    fn is_open(&self) -> bool {
+        match self {
+            Self::Shared { open, .. } => open.get().is_some(),
+            Self::Part(_) => true,
+        }
+    }
+
+    fn read(&self, out: &mut [u8], offset: u64, patience: Patience) -> Result<(), Stopped> {
+        let file = match self {
+            Self::Shared { open, .. } => open.get().ok_or(Stopped::Refused(Reason::Unreadable))?,
+            Self::Part(part) => part.file.file(),
         };
-        read.map_err(|error| {
-            tracing::warn!(%error, "reading a shared file failed");
-            Reason::Unreadable
-        })
+        let read = match patience {
+            Patience::Wait => read_exact_at(file, out, offset).map(|()| true),
+            Patience::Cached => read_cached_at(file, out, offset),
+        };
+        match read {
+            Ok(true) => Ok(()),
+            Ok(false) => Err(Stopped::WouldWait),
+            Err(error) => {
+                tracing::warn!(%error, "reading a shared file failed");
+                Err(Stopped::Refused(Reason::Unreadable))
+            }
+        }
     }
 }

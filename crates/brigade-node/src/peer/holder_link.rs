@@ -1,8 +1,8 @@
 //! The connection to one holder: what the downloads want is asked here, and what comes is put together.
 //!
-//! One task owns the connection. Data is decrypted straight into the buffer of its piece; a whole piece goes on to
-//! [`super::receiving`], where it is verified and written on threads that may wait. Data that nobody asked for, or
-//! out of order, ends the connection.
+//! One task owns the connection. Data is decrypted straight into the buffer of its piece and hashed there while it
+//! is in the processor's cache; a piece that is right goes on to [`super::receiving`], where it is written on
+//! threads that may wait. Data that nobody asked for, or out of order, ends the connection.
 
 use std::{
     collections::BTreeMap,
@@ -41,6 +41,7 @@ use crate::{
         connection::{ConnectionError, Greeted, Incoming, Writer},
         dial::dial,
     },
+    store::hash::PieceHasher,
 };
 
 /// Commands that may wait for a link: every request of a full window, its cancellation, and every channel.
@@ -48,6 +49,9 @@ pub(super) const COMMANDS: usize = 2 * limits::REQUESTS_IN_FLIGHT + 2 * limits::
 
 /// How often the downloads hear of a piece that comes slowly.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
+
+/// Pieces are hashed in multiples of so many bytes while they come in: as many as BLAKE3 works on at once.
+const HASH_STEP_BYTES: usize = 16 << 10;
 
 /// What the downloads want of a holder.
 #[derive(Debug)]
@@ -226,8 +230,21 @@ struct Link<'a> {
 /// A request that is not answered in full.
 struct Pending {
     wanted: Wanted,
-    buffer: Option<Buffer>,
+    /// The space for its bytes and their hash, from the first byte on.
+    incoming: Option<(Buffer, PieceHasher)>,
     filled: u32,
+}
+
+impl Pending {
+    /// Hashes what has come, in steps that the hash is fast with, while it is in the processor's cache.
+    fn hash(&mut self) {
+        let Some((buffer, hasher)) = &mut self.incoming else { return };
+        let (from, all) = (usize::try_from(hasher.bytes()).unwrap_or(usize::MAX), self.filled as usize);
+        let to = if self.filled == self.wanted.bytes { all } else { all - all % HASH_STEP_BYTES };
+        if from < to {
+            hasher.update(&buffer.as_ref()[from..to]);
+        }
+    }
 }
 
 impl Link<'_> {
@@ -267,7 +284,7 @@ impl Link<'_> {
             }
         };
         self.numbers.insert((wanted.download, wanted.piece), request);
-        self.requests.insert(request, Pending { wanted, buffer: None, filled: 0 });
+        self.requests.insert(request, Pending { wanted, incoming: None, filled: 0 });
         message
     }
 
@@ -321,7 +338,8 @@ impl Link<'_> {
             return Err(out_of_place("data that is not where its piece goes on"));
         };
         let length = pending.wanted.bytes as usize;
-        let buffer = pending.buffer.get_or_insert_with(|| self.lines.buffers.take(length));
+        let begin = || (self.lines.buffers.take(length), PieceHasher::new(pending.wanted.expected));
+        let (buffer, _) = pending.incoming.get_or_insert_with(begin);
         Ok(Some(&mut buffer.as_mut()[header.offset as usize..end as usize]))
     }
 
@@ -330,6 +348,7 @@ impl Link<'_> {
         self.lines.traffic.count_received(bytes as u64);
         let Some(pending) = self.requests.get_mut(&header.request) else { return };
         pending.filled += u32::try_from(bytes).unwrap_or(0); // at most a frame, as `space` saw
+        pending.hash();
         if pending.filled < pending.wanted.bytes {
             let (download, piece, filled) = (pending.wanted.download, pending.wanted.piece, pending.filled);
             if self.last_progress.elapsed() >= PROGRESS_EVERY {
@@ -338,13 +357,19 @@ impl Link<'_> {
             }
             return;
         }
-        let Some(Pending { wanted, buffer: Some(buffer), .. }) = self.requests.remove(&header.request) else {
+        let Some(Pending { wanted, incoming: Some((buffer, hasher)), .. }) =
+            self.requests.remove(&header.request)
+        else {
             return;
         };
         self.numbers.remove(&(wanted.download, wanted.piece));
         let (download, piece) = (wanted.download, wanted.piece);
         self.tell(Event::Arrived { holder: self.holder, download, piece }).await;
-        self.lines.receiving.take(Arrived { holder: self.holder, wanted, buffer }).await;
+        if hasher.matches() {
+            self.lines.receiving.take(Arrived { holder: self.holder, wanted, buffer }).await;
+        } else {
+            self.tell(Event::Wrong { holder: self.holder, download, piece }).await;
+        }
     }
 
     async fn tell(&self, event: Event) {

@@ -1,8 +1,7 @@
-//! From a buffer to the disk: every piece is verified in memory before it is written.
+//! From a buffer to the disk. What comes here was verified in memory: nothing else is ever written.
 //!
-//! Pieces of long contents are verified on as many threads as there are cores and written to their part file, one
-//! writer at a time. Contents of a single piece go many to a job: one thread verifies and writes what has come,
-//! makes all of it durable at once, and gives the files their names.
+//! Pieces of long contents are written to their part file, one writer at a time. Contents of a single piece go many
+//! to a job: one thread writes what has come, makes all of it durable at once, and gives the files their names.
 
 use std::{
     collections::BTreeMap,
@@ -28,7 +27,6 @@ use super::{
 };
 use crate::store::{
     folder::Folder,
-    hash::verify,
     keeper::{self, KeeperHandle},
     part_file::PartError,
     small_files::Batch,
@@ -44,7 +42,7 @@ const BATCH_PAUSE: Duration = Duration::from_millis(20);
 /// Small contents that wait for the thread that writes them; they are within the windows anyway.
 const WAITING: usize = 1024;
 
-/// Where a piece goes once it is verified.
+/// Where a verified piece goes.
 #[derive(Debug, Clone)]
 pub(super) enum Sink {
     /// Into the part file of a content of several pieces.
@@ -61,7 +59,7 @@ pub(super) struct Landing {
     pub(super) executable: bool,
 }
 
-/// A piece that is all there.
+/// A piece that is all there, and is what it must be.
 #[derive(Debug)]
 pub(super) struct Arrived {
     pub(super) holder: HolderId,
@@ -155,10 +153,6 @@ impl Receiving {
     fn store(self, arrived: Arrived, part: Arc<Part>) {
         let Arrived { holder, wanted, buffer } = arrived;
         let (download, piece) = (wanted.download, wanted.piece);
-        if !verify(&wanted.expected, buffer.as_ref()) {
-            let _ = self.news.blocking_send(News::Core(Event::Wrong { holder, download, piece }));
-            return;
-        }
         let file = part.file.clone();
         file.store(piece, buffer, move |written| match written {
             Ok(()) => {
@@ -247,12 +241,8 @@ impl SmallFiles {
         names: &mut BTreeMap<FileName, (DownloadId, Content)>,
     ) {
         let Arrived { holder, wanted, buffer } = arrived;
-        let Wanted { download, content, piece, expected, sink, .. } = wanted;
+        let Wanted { download, content, piece, sink, .. } = wanted;
         let Sink::Small(landings) = sink else { return };
-        if !verify(&expected, buffer.as_ref()) {
-            let _ = self.news.blocking_send(News::Core(Event::Wrong { holder, download, piece }));
-            return;
-        }
         // Saturating: the same content may come from two holders.
         let _ = self.awaited.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         for landing in landings.iter() {

@@ -1,4 +1,6 @@
-//! Sending to one newcomer: while one buffer is encrypted and written, the next one is read from the disk.
+//! Sending to one newcomer, buffer by buffer. What is in memory is read right before it is encrypted, while it is
+//! in the processor's cache; what has to come from a disk is read ahead on a thread that may wait, while the
+//! buffer before it is encrypted and written.
 //!
 //! Control messages pass between the buffers. Under a cap a piece first waits for a slot, and its bytes for the
 //! limiter; buffers are then small, so that a burst stays short.
@@ -19,14 +21,14 @@ use brigade_core::{
 use tokio::{sync::mpsc, task::JoinHandle};
 
 use super::{
-    filling::{Chunk, Failed, Source, fill, laid_out},
+    filling::{Chunk, Failed, Frames, Source, fill, fill_cached},
     traffic::{Sent, Traffic},
     uploads::{Slot, Uploads},
 };
 use crate::net::connection::{ConnectionError, Writer};
 
 /// Bytes of piece data that are read and written at once.
-const FILL_BYTES: u32 = 256 << 10;
+const FILL_BYTES: u32 = 128 << 10;
 
 /// How long a newcomer may not read while it is sent to, before it is taken for gone.
 const WRITE_TIME: Duration = Duration::from_secs(60);
@@ -56,10 +58,16 @@ pub(super) struct Queued {
 }
 
 struct Filled {
-    buffer: Vec<u8>,
+    frames: Frames,
     /// Requests and bytes of data in the buffer, and whether the piece ends in it.
     parts: Vec<(u32, u32, bool)>,
     failed: Vec<Failed>,
+}
+
+/// How the next buffer's worth comes.
+enum Next {
+    Ready(Filled),
+    Later(JoinHandle<Filled>),
 }
 
 /// Sends until the reading side ends or says so, or the connection breaks.
@@ -95,7 +103,7 @@ struct Sending {
     uploads: Uploads,
     pieces: VecDeque<Queued>,
     /// Buffers that are not in use: two while pieces are sent, none while nothing is.
-    spare: Vec<Vec<u8>>,
+    spare: Vec<Frames>,
     slot: Option<Slot>,
     closing: Option<Reason>,
 }
@@ -127,11 +135,25 @@ impl Sending {
                 Some(filling) => filling.await.ok(),
                 None => None,
             };
-            if !self.pieces.is_empty() {
-                filling = self.start_filling().await;
-            }
-            if let Some(filled) = ready {
-                self.write(filled).await?;
+            let next = if self.pieces.is_empty() { None } else { Some(self.next_fill().await) };
+            match next {
+                Some(Next::Ready(next)) => {
+                    if let Some(filled) = ready {
+                        self.write(filled).await?;
+                    }
+                    self.write(next).await?;
+                }
+                Some(Next::Later(job)) => {
+                    filling = Some(job);
+                    if let Some(filled) = ready {
+                        self.write(filled).await?;
+                    }
+                }
+                None => {
+                    if let Some(filled) = ready {
+                        self.write(filled).await?;
+                    }
+                }
             }
         }
     }
@@ -147,8 +169,8 @@ impl Sending {
         Ok(())
     }
 
-    /// Begins to read the next buffer's worth.
-    async fn start_filling(&mut self) -> Option<JoinHandle<Filled>> {
+    /// Reads the next buffer's worth, here if it is in memory, else on a thread that may wait.
+    async fn next_fill(&mut self) -> Next {
         let limit = self.traffic.up_limit();
         if limit.is_some() && self.slot.is_none() {
             self.slot = self.uploads.slot(self.newcomer).await;
@@ -157,14 +179,16 @@ impl Sending {
         let most =
             limit.map_or(u64::from(FILL_BYTES), |rate| (rate / 10).clamp(4 << 10, u64::from(FILL_BYTES)));
         let chunks = self.next_chunks(u32::try_from(most).unwrap_or(FILL_BYTES), limit.is_some());
-        let mut buffer = self.spare.pop().unwrap_or_default();
-        buffer.reserve(chunks.iter().map(|chunk| laid_out(chunk.0.bytes as usize)).sum());
-        Some(tokio::task::spawn_blocking(move || {
-            let (chunks, ends): (Vec<Chunk>, Vec<bool>) = chunks.into_iter().unzip();
-            let failed = fill(&mut buffer, &chunks);
-            let parts =
-                chunks.iter().zip(ends).map(|(chunk, ends)| (chunk.request, chunk.bytes, ends)).collect();
-            Filled { buffer, parts, failed }
+        let (chunks, ends): (Vec<Chunk>, Vec<bool>) = chunks.into_iter().unzip();
+        let parts: Vec<_> =
+            chunks.iter().zip(ends).map(|(chunk, ends)| (chunk.request, chunk.bytes, ends)).collect();
+        let mut frames = self.spare.pop().unwrap_or_default();
+        if fill_cached(&mut frames, &chunks).is_some() {
+            return Next::Ready(Filled { frames, parts, failed: vec![] });
+        }
+        Next::Later(tokio::task::spawn_blocking(move || {
+            let failed = fill(&mut frames, &chunks);
+            Filled { frames, parts, failed }
         }))
     }
 
@@ -198,7 +222,7 @@ impl Sending {
     }
 
     async fn write(&mut self, filled: Filled) -> Result<(), ConnectionError> {
-        let Filled { buffer, parts, failed } = filled;
+        let Filled { frames, parts, failed } = filled;
         for (request, reason) in &failed {
             self.pieces.retain(|piece| piece.request != *request);
             let text = reason.to_string();
@@ -215,7 +239,7 @@ impl Sending {
         }
         if bytes > 0 {
             self.traffic.may_send(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
-            let written = tokio::time::timeout(WRITE_TIME, self.writer.write_frames(&buffer)).await;
+            let written = tokio::time::timeout(WRITE_TIME, self.writer.write_frames(frames.laid_out())).await;
             written.map_err(|_| ConnectionError::Io(std::io::ErrorKind::TimedOut.into()))??;
             self.traffic.count_sent(&self.sent, bytes);
             self.sent.pieces.fetch_add(pieces, Ordering::Relaxed);
@@ -226,7 +250,7 @@ impl Sending {
         if pieces > 0 || !failed.is_empty() {
             self.slot = None; // the next piece waits for its turn again
         }
-        self.spare.push(buffer);
+        self.spare.push(frames);
         Ok(())
     }
 }

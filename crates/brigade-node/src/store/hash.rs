@@ -58,18 +58,9 @@ pub enum HashError {
 
 /// Whether `bytes` are the piece that is expected.
 pub fn verify(expected: &Expected, bytes: &[u8]) -> bool {
-    match expected {
-        Expected::Whole(id) => blake3::hash(bytes).as_bytes() == &id.0,
-        Expected::Subtree { offset, value } => {
-            let fits = max_subtree_len_at(*offset).is_none_or(|max| bytes.len() as u64 <= max);
-            if bytes.is_empty() || !offset.is_multiple_of(CHUNK_LEN as u64) || !fits {
-                return false;
-            }
-            let mut hasher = Hasher::new();
-            hasher.set_input_offset(*offset).update(bytes);
-            &hasher.finalize_non_root() == value
-        }
-    }
+    let mut hasher = PieceHasher::new(*expected);
+    hasher.update(bytes);
+    hasher.matches()
 }
 
 /// How long a subtree at `offset` may be; nothing where the offset is no subtree's.
@@ -242,6 +233,61 @@ fn on_threads<T: Send>(threads: usize, work: impl Fn() -> T + Sync) -> Vec<T> {
         }
         results
     })
+}
+
+/// Hashes a piece while it comes in, so that its bytes are hashed while they are still in the processor's cache.
+#[derive(Debug)]
+pub struct PieceHasher {
+    expected: Expected,
+    hasher: Hasher,
+    bytes: u64,
+}
+
+impl PieceHasher {
+    /// A hasher for a piece that is to be what `expected` says. One at a misaligned offset never matches.
+    pub fn new(expected: Expected) -> Self {
+        let mut hasher = Hasher::new();
+        if let Expected::Subtree { offset, .. } = expected
+            && offset.is_multiple_of(CHUNK_LEN as u64)
+        {
+            hasher.set_input_offset(offset);
+        }
+        Self { expected, hasher, bytes: 0 }
+    }
+
+    /// How many bytes it has seen.
+    pub const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Takes the next bytes in; fastest in steps of a multiple of 16 KiB. What is beyond the longest subtree that
+    /// may begin at the piece's offset is not taken, and the piece does not match.
+    pub fn update(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        if self.fits() {
+            self.hasher.update(bytes);
+        }
+    }
+
+    /// Whether all that was taken in is the piece.
+    pub fn matches(&self) -> bool {
+        match self.expected {
+            Expected::Whole(id) => self.hasher.finalize().as_bytes() == &id.0,
+            Expected::Subtree { value, .. } => {
+                // Finalising nothing is what `hazmat` forbids; a misaligned offset fits no byte.
+                self.bytes > 0 && self.fits() && self.hasher.finalize_non_root() == value
+            }
+        }
+    }
+
+    fn fits(&self) -> bool {
+        match self.expected {
+            Expected::Subtree { offset, .. } => {
+                max_subtree_len_at(offset).is_none_or(|longest| self.bytes <= longest)
+            }
+            Expected::Whole(_) => true,
+        }
+    }
 }
 
 #[cfg(test)]

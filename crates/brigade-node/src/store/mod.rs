@@ -20,4 +20,4 @@ pub mod stamp;
 mod system;
 mod walk;
 
-pub(crate) use self::system::read_exact_at;
+pub(crate) use self::system::{read_cached_at, read_exact_at};

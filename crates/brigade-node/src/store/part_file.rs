@@ -545,6 +545,19 @@ mod tests {
     }
 
     #[test]
+    fn a_full_disk_is_told_from_other_failures() {
+        let failed =
+            |kind: std::io::ErrorKind| super::FolderError::new("write to", "file".into(), kind.into());
+        for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded] {
+            assert!(matches!(PartError::from(failed(kind)), PartError::NoRoom { .. }));
+        }
+        assert!(matches!(
+            PartError::from(failed(std::io::ErrorKind::PermissionDenied)),
+            PartError::Folder(_)
+        ));
+    }
+
+    #[test]
     fn the_empty_content_is_a_file_too() {
         let (temp, folder) = folder();
         let content = Content { id: brigade_core::id::ContentId::EMPTY, size: 0 };

@@ -87,6 +87,7 @@ fn since_1970_ns(time: SystemTime) -> i64 {
 }
 
 /// Seconds and nanoseconds as one number; times that it cannot hold (before 1678, after 2262) are its ends.
+#[cfg(unix)]
 pub(super) fn nanoseconds(seconds: impl TryInto<i64>, nanoseconds: impl TryInto<i64>) -> i64 {
     let seconds = seconds.try_into().unwrap_or(i64::MAX);
     seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds.try_into().unwrap_or(0))

@@ -62,7 +62,11 @@ pub(super) struct Owner {
     pub(super) folder: Folder,
     pub(super) share: Share,
     pub(super) hidden: bool,
+<<<<<<< HEAD
     pub(super) only_landed: bool,
+=======
+    pub(super) stop: CancellationToken,
+>>>>>>> store
     pub(super) settle: Settle,
     pub(super) watch: Watch,
     pub(super) problems: Problems,
@@ -109,7 +113,11 @@ pub(super) async fn keep(
         }
     };
     drop(reports);
+<<<<<<< HEAD
     let mut owner = Owner::new(folder, share, &options, problems, hashing);
+=======
+    let mut owner = Owner::new(folder, share, options.hidden, problems, hashing, ways.stop.clone());
+>>>>>>> store
     let known = owner.open_index();
     owner.start_watch(options.watch && !options.only_landed);
     owner.first_scan(known);
@@ -141,7 +149,7 @@ pub(super) async fn keep(
     }
     // Threads that report must not wait for a keeper that hears no more.
     drop(reported);
-    owner.end(&ways.stop);
+    owner.end();
 }
 
 impl Owner {
@@ -151,13 +159,19 @@ impl Owner {
         options: &KeeperOptions,
         problems: tokio_watch::Sender<Arc<ProblemList>>,
         hashing: Hashing,
+        stop: CancellationToken,
     ) -> Self {
         Self {
             watch: Watch::none(&folder),
             folder,
             share,
+<<<<<<< HEAD
             hidden: options.hidden,
             only_landed: options.only_landed,
+=======
+            hidden,
+            stop,
+>>>>>>> store
             settle: Settle::new(QUIET),
             problems: Problems::new(problems),
             outbox: Outbox::default(),
@@ -291,8 +305,8 @@ impl Owner {
         }
     }
 
-    fn end(mut self, stop: &CancellationToken) {
-        stop.cancel(); // of the hash lanes, too, where it is the changes that nobody receives any more
+    fn end(mut self) {
+        self.stop.cancel(); // of the hash lanes, too, where it is the changes that nobody receives any more
         self.write_index();
         self.hashing.end();
     }

@@ -55,6 +55,9 @@ impl Owner {
             return self.first_look_at_landed(known);
         }
         let findings = self.walk(None);
+        if self.stop.is_cancelled() {
+            return;
+        }
         let mut fresh = Vec::new();
         for (name, stamp) in findings.fresh {
             match known.remove(&name) {
@@ -134,7 +137,7 @@ impl Owner {
         if below.is_none() {
             self.watch.begin_walk();
         }
-        let (watch, share, polling) = (&mut self.watch, &self.share, self.polling);
+        let (watch, share, stop, polling) = (&mut self.watch, &self.share, &self.stop, self.polling);
         let mut visit = |found| {
             match found {
                 Found::Folder(name) => {
@@ -149,9 +152,12 @@ impl Owner {
                 }
                 Found::NotShared(path, why) => findings.problem(path, why.to_string()),
             }
-            ControlFlow::Continue(())
+            if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let walked = self.folder.walk(below, self.hidden, &mut visit);
+        if self.stop.is_cancelled() {
+            return Findings::default(); // broken off: what was not come upon may well be there
+        }
         match walked {
             Ok(()) => findings.gone.extend(self.share.names_between(&last, end.as_deref())),
             Err(error) => {

@@ -237,6 +237,37 @@ fn stamp(stat: &Stat) -> Stamp {
     }
 }
 
+/// The number by which `statfs` names a file system in memory (`linux/magic.h`).
+const TMPFS_MAGIC: i64 = 0x0102_1994;
+
+/// Reads what the page cache has (`RWF_NOWAIT`); a file system in memory, which does not know that flag, has all.
+pub(super) fn read_cached_at(file: &File, mut into: &mut [u8], mut offset: u64) -> io::Result<bool> {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    while !into.is_empty() {
+        let read = preadv2(file, &mut [io::IoSliceMut::new(into)], offset, ReadWriteFlags::NOWAIT);
+        match read {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                into = &mut into[read..];
+                offset += read as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(Errno::OPNOTSUPP) => {
+                let in_memory =
+                    i64::try_from(rustix::fs::fstatfs(file)?.f_type).is_ok_and(|t| t == TMPFS_MAGIC);
+                return if in_memory {
+                    super::read_exact_at(file, into, offset).map(|()| true)
+                } else {
+                    Ok(false)
+                };
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
+}
+
 #[cfg(test)]
 mod tests {
     use std::{fs, os::unix::fs::symlink};

@@ -82,6 +82,19 @@ pub(super) fn is_link(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<LinkOnTheWay>())
 }
 
+/// Fills `into` from `offset` if that can be done without waiting for a disk; false where it cannot, or where the
+/// system does not say. May be called on a thread that must not wait.
+#[cfg(target_os = "linux")]
+pub(crate) fn read_cached_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<bool> {
+    linux::read_cached_at(file, into, offset)
+}
+
+/// Fills `into` from `offset` if that can be done without waiting for a disk: nobody says so here.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn read_cached_at(_: &File, _: &mut [u8], _: u64) -> io::Result<bool> {
+    Ok(false)
+}
+
 /// Fills `into` from `offset`, or fails.
 pub(crate) fn read_exact_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<()> {
     let wanted = into.len();

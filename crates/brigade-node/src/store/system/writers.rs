@@ -1,7 +1,8 @@
 //! Who still has a file open for writing, as far as this user may see, from `/proc` (proc(5): `fd`, `fdinfo`).
 //!
 //! Processes of other users are not readable and count as not writing; their close is seen by the watch. A memory
-//! mapping whose descriptor is closed is not seen either.
+//! mapping whose descriptor is closed is not seen either. This process is left out: it never writes to a shared file,
+//! but may hold one open that it received.
 
 use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt, path::Path};
 
@@ -11,8 +12,10 @@ use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt, path::Path};
 pub(in crate::store) fn open_for_writing(files: &BTreeSet<(u64, u64)>) -> BTreeSet<(u64, u64)> {
     let mut written = BTreeSet::new();
     let Ok(processes) = fs::read_dir("/proc") else { return written };
+    let ourselves = std::process::id();
     for process in processes.flatten() {
-        if process.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit) {
+        let number = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok());
+        if number.is_some_and(|number| number != ourselves) {
             look_at_process(&process.path(), files, &mut written);
         }
     }
@@ -44,8 +47,10 @@ fn may_write(info: &str) -> bool {
 mod tests {
     use std::{
         collections::BTreeSet,
-        fs::{self, File},
+        fs,
+        io::Read,
         os::unix::fs::MetadataExt,
+        process::{Command, Stdio},
     };
 
     use super::open_for_writing;
@@ -53,16 +58,23 @@ mod tests {
     #[test]
     fn a_writer_is_seen_and_a_reader_is_not() {
         let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join("read"), "r").unwrap();
+        let mut other = Command::new("sh")
+            .args(["-c", "exec 3>written 4<>both 5<read; echo; read line"])
+            .current_dir(temp.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        other.stdout.as_mut().unwrap().read_exact(&mut [0]).unwrap();
         let key = |name: &str| {
             let metadata = fs::metadata(temp.path().join(name)).unwrap();
             (metadata.dev(), metadata.ino())
         };
-        let writer = File::create(temp.path().join("written")).unwrap();
-        fs::write(temp.path().join("read"), "r").unwrap();
-        let reader = File::open(temp.path().join("read")).unwrap();
-        let wanted = BTreeSet::from([key("written"), key("read")]);
-        assert_eq!(open_for_writing(&wanted), BTreeSet::from([key("written")]));
-        drop((writer, reader));
+        let wanted = BTreeSet::from([key("written"), key("both"), key("read")]);
+        assert_eq!(open_for_writing(&wanted), BTreeSet::from([key("written"), key("both")]));
+        drop(other.stdin.take());
+        other.wait().unwrap();
         assert_eq!(open_for_writing(&wanted), BTreeSet::new());
     }
 }
