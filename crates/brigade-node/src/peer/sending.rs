@@ -28,7 +28,7 @@ use super::{
 use crate::net::connection::{ConnectionError, Writer};
 
 /// Bytes of piece data that are read and written at once.
-const FILL_BYTES: u32 = 128 << 10;
+const FILL_BYTES: u32 = 2 * 65_523;
 
 /// How long a newcomer may not read while it is sent to, before it is taken for gone.
 const WRITE_TIME: Duration = Duration::from_secs(60);

@@ -62,11 +62,8 @@ pub(super) struct Owner {
     pub(super) folder: Folder,
     pub(super) share: Share,
     pub(super) hidden: bool,
-<<<<<<< HEAD
     pub(super) only_landed: bool,
-=======
     pub(super) stop: CancellationToken,
->>>>>>> store
     pub(super) settle: Settle,
     pub(super) watch: Watch,
     pub(super) problems: Problems,
@@ -113,11 +110,7 @@ pub(super) async fn keep(
         }
     };
     drop(reports);
-<<<<<<< HEAD
-    let mut owner = Owner::new(folder, share, &options, problems, hashing);
-=======
-    let mut owner = Owner::new(folder, share, options.hidden, problems, hashing, ways.stop.clone());
->>>>>>> store
+    let mut owner = Owner::new(folder, share, &options, problems, hashing, ways.stop.clone());
     let known = owner.open_index();
     owner.start_watch(options.watch && !options.only_landed);
     owner.first_scan(known);
@@ -165,13 +158,9 @@ impl Owner {
             watch: Watch::none(&folder),
             folder,
             share,
-<<<<<<< HEAD
             hidden: options.hidden,
             only_landed: options.only_landed,
-=======
-            hidden,
             stop,
->>>>>>> store
             settle: Settle::new(QUIET),
             problems: Problems::new(problems),
             outbox: Outbox::default(),
