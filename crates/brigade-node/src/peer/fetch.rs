@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     holder_link::{Lines, News},
     jobs::{Job, JobId},
-    links::Links,
+    links::{Links, Loss},
     parts::{Part, Parts},
     prepare::{Decision, PrepareError, WantedFile},
     progress::{Progress, State},
@@ -229,8 +229,9 @@ impl Fetches {
                 }
                 self.downloads.handle(clock::now(), event);
             }
+            News::SecondUp { holder, serial } => self.links.second_is_up(holder, serial),
             News::Ended { holder, serial, greeted, error } => {
-                if self.links.ended(holder, serial) {
+                if self.links.ended(holder, serial) == Loss::Holder {
                     if let Some(error) = error {
                         tracing::debug!(?holder, %error, "the connection to a holder ended");
                     }

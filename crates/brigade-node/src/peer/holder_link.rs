@@ -80,6 +80,8 @@ pub(super) struct Wanted {
 pub(super) enum News {
     /// For the downloads.
     Core(Event),
+    /// The second connection to a holder stands.
+    SecondUp { holder: HolderId, serial: u64 },
     /// The link has ended; `greeted` tells whether it ever stood. Nothing follows.
     Ended { holder: HolderId, serial: u64, greeted: bool, error: Option<LinkError> },
 }
@@ -116,6 +118,15 @@ pub(super) struct Holder {
     pub(super) address: SocketAddr,
 }
 
+/// Which of the connections to a holder a link is.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Place {
+    /// Its own number.
+    pub(super) serial: u64,
+    /// Whether it is the second one.
+    pub(super) second: bool,
+}
+
 /// What all links share.
 #[derive(Clone)]
 pub(super) struct Lines {
@@ -134,7 +145,7 @@ pub(super) struct Lines {
 pub(super) async fn run(
     lines: Lines,
     holder: Holder,
-    serial: u64,
+    place: Place,
     commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
 ) {
@@ -142,23 +153,24 @@ pub(super) async fn run(
     let id = holder.id;
     let mut greeted = false;
     let result = tokio::select! {
-        result = talk(&lines, &holder, commands, &mut greeted) => result,
+        result = talk(&lines, &holder, place, commands, &mut greeted) => result,
         () = stop.cancelled() => Ok(()),
     };
     let error = result.err();
     if let Some(error) = &error {
         tracing::debug!(holder = holder.username.as_str(), %error, "a connection to a holder ended");
     }
-    let _ = news.send(News::Ended { holder: id, serial, greeted, error }).await;
+    let _ = news.send(News::Ended { holder: id, serial: place.serial, greeted, error }).await;
 }
 
 async fn talk(
     lines: &Lines,
     holder: &Holder,
+    place: Place,
     mut commands: mpsc::Receiver<Command>,
     greeted: &mut bool,
 ) -> Result<(), LinkError> {
-    let (session, _place) = connect(lines, holder).await?;
+    let (session, _permit) = connect(lines, holder).await?;
     *greeted = true;
     let Greeted { mut reader, writer, .. } = session;
     let mut link = Link {
@@ -170,7 +182,11 @@ async fn talk(
         last_request: 0,
         last_progress: Instant::now(),
     };
-    link.tell(Event::Connected { holder: holder.id }).await;
+    if place.second {
+        let _ = lines.news.send(News::SecondUp { holder: holder.id, serial: place.serial }).await;
+    } else {
+        link.tell(Event::Connected { holder: holder.id }).await;
+    }
     loop {
         tokio::select! {
             biased;

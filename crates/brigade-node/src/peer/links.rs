@@ -1,6 +1,9 @@
 //! The holders that are known, and the links to those that are connected.
 //!
-//! A link is a task with a queue as long as its window, so that telling it something never waits.
+//! A link is a task with a queue as long as its window, so that telling it something never waits. One connection is
+//! one core's work at each end: where a single holder is connected and the content is long, a second link leads to
+//! it, and requests take turns. The downloads know nothing of that; when one of the two breaks, the holder is lost
+//! to them, and asked again.
 
 use std::{collections::BTreeMap, net::SocketAddr};
 
@@ -14,7 +17,7 @@ use brigade_core::{
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::holder_link::{COMMANDS, Command, Holder, Lines, Wanted, run};
+use super::holder_link::{COMMANDS, Command, Holder, Lines, Place, Wanted, run};
 
 /// Everybody who was ever named as a holder, and the links that stand.
 pub(super) struct Links {
@@ -26,17 +29,52 @@ pub(super) struct Links {
     last_serial: u64,
 }
 
+/// What leads to one holder.
 struct Link {
+    first: Line,
+    second: Second,
+    /// The contents that are open there: a second line has to open them too.
+    open: BTreeMap<DownloadId, Content>,
+    /// Whether the next request goes to the second line.
+    turn: bool,
+}
+
+/// The second connection to a holder.
+enum Second {
+    /// Nobody needed it so far.
+    None,
+    /// It is being made.
+    Dialled(Line),
+    /// It stands.
+    Up(Line),
+    /// The holder does not want it, or it could not be made.
+    Refused,
+}
+
+/// One connection.
+struct Line {
     serial: u64,
     commands: mpsc::Sender<Command>,
     stop: CancellationToken,
 }
 
-impl Drop for Link {
+impl Drop for Line {
     fn drop(&mut self) {
         self.stop.cancel();
     }
 }
+
+/// What the end of a connection means for the downloads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loss {
+    /// Nothing: it was given up before, or was a second one that never stood.
+    Nothing,
+    /// The holder is not connected any more.
+    Holder,
+}
+
+/// A content from this many bytes on is worth a second connection, where there is one holder.
+const LONG_BYTES: u64 = 64 << 20;
 
 impl Links {
     pub(super) fn new(lines: Lines) -> Self {
@@ -73,12 +111,20 @@ impl Links {
     }
 
     pub(super) fn connect(&mut self, id: HolderId) {
-        let Some(holder) = self.holders.get(&id).cloned() else { return };
+        if let Some(first) = self.dial(id, false) {
+            let link = Link { first, second: Second::None, open: BTreeMap::new(), turn: false };
+            self.links.insert(id, link);
+        }
+    }
+
+    fn dial(&mut self, id: HolderId, second: bool) -> Option<Line> {
+        let holder = self.holders.get(&id).cloned()?;
         self.last_serial += 1;
+        let serial = self.last_serial;
         let (commands, queue) = mpsc::channel(COMMANDS);
         let stop = CancellationToken::new();
-        tokio::spawn(run(self.lines.clone(), holder, self.last_serial, queue, stop.clone()));
-        self.links.insert(id, Link { serial: self.last_serial, commands, stop });
+        tokio::spawn(run(self.lines.clone(), holder, Place { serial, second }, queue, stop.clone()));
+        Some(Line { serial, commands, stop })
     }
 
     pub(super) fn disconnect(&mut self, holder: HolderId) {
@@ -89,41 +135,94 @@ impl Links {
         self.links.clear();
     }
 
-    /// Notes that a link ended; false for one that was given up before.
-    pub(super) fn ended(&mut self, holder: HolderId, serial: u64) -> bool {
-        let current = self.links.get(&holder).is_some_and(|link| link.serial == serial);
-        if current {
-            self.links.remove(&holder);
+    /// Notes that the second connection to a holder stands.
+    pub(super) fn second_is_up(&mut self, holder: HolderId, serial: u64) {
+        let Some(link) = self.links.get_mut(&holder) else { return };
+        match std::mem::replace(&mut link.second, Second::None) {
+            Second::Dialled(line) if line.serial == serial => {
+                for (download, content) in &link.open {
+                    line.tell(Command::Open { download: *download, content: *content });
+                }
+                link.second = Second::Up(line);
+            }
+            other => link.second = other,
         }
-        current
+    }
+
+    /// Notes that a connection ended, and says what is lost by that.
+    pub(super) fn ended(&mut self, holder: HolderId, serial: u64) -> Loss {
+        let Some(link) = self.links.get_mut(&holder) else { return Loss::Nothing };
+        match &link.second {
+            Second::Dialled(line) if line.serial == serial => {
+                link.second = Second::Refused;
+                return Loss::Nothing;
+            }
+            // What was asked over it is not told apart: all of it is asked anew.
+            Second::Up(line) if line.serial == serial => {}
+            _ if link.first.serial == serial => {}
+            _ => return Loss::Nothing,
+        }
+        self.links.remove(&holder);
+        Loss::Holder
     }
 
     pub(super) fn open(&mut self, holder: HolderId, download: DownloadId, content: Content) {
-        self.tell(holder, Command::Open { download, content });
+        if let Some(link) = self.links.get_mut(&holder) {
+            link.open.insert(download, content);
+        }
+        self.tell_all(holder, || Command::Open { download, content });
     }
 
     pub(super) fn close(&mut self, holder: HolderId, download: DownloadId) {
-        self.tell(holder, Command::Close { download });
+        if let Some(link) = self.links.get_mut(&holder) {
+            link.open.remove(&download);
+        }
+        self.tell_all(holder, || Command::Close { download });
     }
 
     pub(super) fn ask_list(&mut self, holder: HolderId, download: DownloadId, first: u32) {
-        self.tell(holder, Command::AskList { download, first });
+        if let Some(link) = self.links.get(&holder) {
+            link.first.tell(Command::AskList { download, first });
+        }
     }
 
     pub(super) fn request(&mut self, holder: HolderId, wanted: Wanted) {
-        self.tell(holder, Command::Request(wanted));
+        let lonely = self.links.len() == 1 && wanted.content.size >= LONG_BYTES;
+        let Some(link) = self.links.get_mut(&holder) else { return };
+        link.turn = !link.turn;
+        let wants_second = lonely && matches!(link.second, Second::None);
+        match &link.second {
+            Second::Up(second) if link.turn => second.tell(Command::Request(wanted)),
+            _ => link.first.tell(Command::Request(wanted)),
+        }
+        if wants_second
+            && let Some(line) = self.dial(holder, true)
+            && let Some(link) = self.links.get_mut(&holder)
+        {
+            link.second = Second::Dialled(line);
+        }
     }
 
+    /// Whichever of the connections it was asked over takes it back; the other one does not know it.
     pub(super) fn cancel(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) {
-        self.tell(holder, Command::Cancel { download, piece });
+        self.tell_all(holder, || Command::Cancel { download, piece });
     }
 
-    fn tell(&mut self, holder: HolderId, command: Command) {
+    fn tell_all(&self, holder: HolderId, command: impl Fn() -> Command) {
         let Some(link) = self.links.get(&holder) else { return };
-        if let Err(mpsc::error::TrySendError::Full(_)) = link.commands.try_send(command) {
+        link.first.tell(command());
+        if let Second::Up(second) = &link.second {
+            second.tell(command());
+        }
+    }
+}
+
+impl Line {
+    fn tell(&self, command: Command) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(command) {
             // The queue holds everything that may be in flight: a link that lets it fill up does not work.
-            tracing::warn!(?holder, "a connection to a holder does not take commands any more");
-            link.stop.cancel();
+            tracing::warn!(serial = self.serial, "a connection to a holder does not take commands any more");
+            self.stop.cancel();
         }
     }
 }
