@@ -112,4 +112,4 @@ pub const GREETING_TIME: Duration = Duration::from_secs(10);
 pub const IN_FLIGHT_BYTES: u64 = 16 << 20;
 
 /// Bytes of piece data asked of one holder and not yet stored.
-pub const HOLDER_WINDOW_BYTES: u64 = 8 << 20;
+pub const HOLDER_WINDOW_BYTES: u64 = 16 << 20;

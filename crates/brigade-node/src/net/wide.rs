@@ -1,7 +1,7 @@
 //! A TCP stream that is read in large steps.
 //!
 //! rustls alone asks the system for one record at a time, 16 KiB; at a gigabyte a second that is sixty thousand
-//! calls. The buffer here takes what the socket has, up to 128 KiB, and hands it on. It starts small and grows
+//! calls. The buffer here takes what the socket has, up to 64 KiB, and hands it on. It starts small and grows
 //! only while it comes back full, so that a connection that carries little costs little.
 
 use std::{
@@ -16,7 +16,7 @@ use tokio::{
 };
 
 const FIRST_BYTES: usize = 4 << 10;
-const MOST_BYTES: usize = 128 << 10;
+const MOST_BYTES: usize = 64 << 10;
 
 /// A TCP stream with a read buffer.
 #[derive(Debug)]
