@@ -48,52 +48,49 @@ impl Limiter {
     }
 }
 
-/// The rate of a stream of bytes over the last two seconds or so.
+/// The rate of a stream of bytes over the last two seconds: it rises with the first bytes, and is zero two seconds
+/// after the last ones.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Meter {
-    rate: f64,
-    pending: u64,
+    /// Bytes of the slot that runs now, and of those before it.
+    slots: [u64; Self::SLOTS],
+    /// The number of the slot that runs now, counted from the clock's start.
+    slot: u64,
     since: Timestamp,
 }
 
 impl Meter {
-    const WINDOW: Duration = Duration::from_millis(500);
+    const SLOTS: usize = 4;
+    const SLOT_MICROS: u64 = 500_000;
 
     /// A meter that begins at `now`.
     pub fn new(now: Timestamp) -> Self {
-        Self { since: now, ..Self::default() }
+        Self { slots: [0; Self::SLOTS], slot: now.as_micros() / Self::SLOT_MICROS, since: now }
     }
 
     /// Counts `bytes` that came or went.
     pub fn add(&mut self, now: Timestamp, bytes: u64) {
-        self.pending = self.pending.saturating_add(bytes);
         self.roll(now);
+        self.slots[0] = self.slots[0].saturating_add(bytes);
     }
 
     /// Bytes a second now.
     pub fn rate(&mut self, now: Timestamp) -> u64 {
         self.roll(now);
-        // A rate is far below 2^53, and never negative.
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-        {
-            self.rate as u64
-        }
+        let in_slot = now.as_micros() % Self::SLOT_MICROS;
+        let window = Self::SLOT_MICROS * (Self::SLOTS as u64 - 1) + in_slot;
+        // A tenth of a second at least: less says nothing.
+        let covered = micros(now.since(self.since)).min(window).max(100_000);
+        let bytes: u128 = self.slots.iter().map(|bytes| u128::from(*bytes)).sum();
+        u64::try_from(bytes * 1_000_000 / u128::from(covered)).unwrap_or(u64::MAX)
     }
 
     fn roll(&mut self, now: Timestamp) {
-        let passed = now.since(self.since);
-        if passed < Self::WINDOW {
-            return;
-        }
-        let seconds = passed.as_secs_f64();
-        #[allow(clippy::cast_precision_loss)] // a rate for people to look at
-        let latest = self.pending as f64 / seconds;
-        let weight = (-seconds / 1.0).exp(); // an average that forgets by two thirds in a second
-        self.rate = latest * (1.0 - weight) + self.rate * weight;
-        if self.rate < 1.0 {
-            self.rate = 0.0;
-        }
-        (self.pending, self.since) = (0, now);
+        let slot = now.as_micros() / Self::SLOT_MICROS;
+        let passed = usize::try_from(slot.saturating_sub(self.slot)).unwrap_or(Self::SLOTS).min(Self::SLOTS);
+        self.slots.rotate_right(passed % Self::SLOTS);
+        self.slots[..passed].fill(0);
+        self.slot = self.slot.max(slot);
     }
 }
 
@@ -151,11 +148,8 @@ mod tests {
             now = now.after(Duration::from_millis(10));
             meter.add(now, 10_000);
         }
-        assert!((950_000..1_050_000).contains(&meter.rate(now)), "{}", meter.rate(now));
-        for _ in 0..40 {
-            now = now.after(Duration::from_secs(1));
-            meter.rate(now);
-        }
+        assert!((950_000..=1_050_000).contains(&meter.rate(now)), "{}", meter.rate(now));
+        now = now.after(Duration::from_millis(2100));
         assert_eq!(meter.rate(now), 0);
     }
 }
