@@ -1,4 +1,6 @@
 //! The one place where clocks are read; everything else is handed what they say.
+//!
+//! Deadlines are on the clock that never goes back ([`now`]); the calendar ([`unix_now`]) goes where people will.
 
 use std::{
     sync::LazyLock,

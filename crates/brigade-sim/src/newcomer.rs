@@ -1,4 +1,6 @@
 //! A peer that fetches: tells its core what happens, and carries out what the core says.
+//!
+//! It decides nothing itself, so that what goes wrong in a world went wrong in the core. Who it asks is in `serving`.
 
 use std::{sync::Arc, time::Duration};
 

@@ -1,4 +1,6 @@
 //! A peer that serves: answers what it hears, and sends pieces over its line as its core says.
+//!
+//! Holders that lie, refuse, or have less than they say are played here too, as their `Manners` in `workload` want.
 
 use brigade_core::{
     bitfield::Bitfield,

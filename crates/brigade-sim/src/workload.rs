@@ -1,4 +1,6 @@
 //! Who is in a world and what happens in it: plans made by hand, and plans made from a seed.
+//!
+//! A plan is data and takes no part in the world that `world` makes of it. Contents have no bytes, only pieces.
 
 use std::time::Duration;
 

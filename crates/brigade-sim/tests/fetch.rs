@@ -1,4 +1,6 @@
 //! Whole fetches in virtual time. A seed that fails here fails alike in `brigade-sim any --seed N`.
+//!
+//! Each test makes a plan, runs its world to the end, and looks at the outcome alone.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! The command line, as types. Whatever is wrong with it is said by clap, with the place, and exits with 2.
+//!
+//! What options mean is told at length in `docs/operating.md`; what is done about them is below `commands/`.
 
 use std::{path::PathBuf, str::FromStr};
 

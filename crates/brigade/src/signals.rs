@@ -1,4 +1,6 @@
 //! Ctrl-C and SIGTERM: the first one stops in good order, a second Ctrl-C at once.
+//!
+//! Nothing here ends anything but for that second one: who hears a signal decides what is left to do.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,7 @@
 //! Pieces that come, are stored, are wrong or are refused; and how requests are taken back.
+//!
+//! A piece counts once it is stored, whoever sent it. Who lied about a content is never asked for it again. What is
+//! asked next is decided in `fill`.
 
 use std::time::Duration;
 

@@ -1,4 +1,7 @@
 //! Opening contents at holders, what the holders say they have, and the piece list.
+//!
+//! A list that does not fold to the content's id is a lie; who says that it has pieces which the content has not is
+//! left alone for a while. What is asked over a channel is in `fill`, what comes of it in `arrivals`.
 
 use std::sync::Arc;
 

@@ -1,4 +1,7 @@
 //! What [`Downloads`](super::Downloads) is told, and what it says is to be done.
+//!
+//! Events and actions are plain values: a test writes them by hand, and the simulator carries them out as the shell
+//! does.
 
 use std::sync::Arc;
 

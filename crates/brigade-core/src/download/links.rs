@@ -1,4 +1,6 @@
 //! Connections: whom the manager names, who is dialled, and what follows when a connection comes or goes.
+//!
+//! No more are made at once than a peer may have. What is opened over one is in `channels`.
 
 use std::time::Duration;
 

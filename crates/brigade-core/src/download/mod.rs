@@ -1,17 +1,7 @@
 //! All contents being fetched: what is asked of whom, and when somebody else is asked.
 //!
 //! [`Downloads`] decides and does nothing: it is told of every [`Event`], and says what is to be done as
-//! [`Action`]s. It has no clock: every call brings `now`, which never goes back. The contract:
-//!
-//! ```text
-//! downloads.handle(now, event);            // or handle_timeout(now), at the deadline
-//! while let Some(action) = downloads.next_action() { carry_out(action) }   // always until None
-//! wait for the next event, or until downloads.deadline()
-//! ```
-//!
-//! Whatever a holder sends, in whatever order, is an event that may be handed in: what makes no sense is ignored.
-//! After `Cancel`, `Close` or `Disconnect`, and after [`Event::Lost`], events of what was asked may still come;
-//! `Stored` counts even then.
+//! [`Action`]s. It has no clock: every call brings `now`, which never goes back.
 //!
 //! This file keeps the state, and sends each event to a sibling: `links` (connections, and whom the manager
 //! names), `channels` (opening, bitfields, piece lists), `arrivals` (pieces, and refusals). After every event
@@ -94,6 +84,18 @@ impl Default for Config {
 }
 
 /// All contents being fetched, and the holders that they may come from.
+///
+/// The contract:
+///
+/// ```text
+/// downloads.handle(now, event);            // or handle_timeout(now), at the deadline
+/// while let Some(action) = downloads.next_action() { carry_out(action) }   // always until None
+/// wait for the next event, or until downloads.deadline()
+/// ```
+///
+/// Whatever a holder sends, in whatever order, is an event that may be handed in: what makes no sense is ignored.
+/// After `Cancel`, `Close` or `Disconnect`, and after [`Event::Lost`], events of what was asked may still come;
+/// `Stored` counts even then.
 #[derive(Debug)]
 pub struct Downloads {
     config: Config,

@@ -1,4 +1,6 @@
 //! What one holder is to one content: whether it may be asked, and which pieces it has.
+//!
+//! Windows and the queue of what was asked are the holder's, over all contents: see `holder`.
 
 use super::HolderId;
 use crate::{bitfield::Bitfield, geometry::PieceIndex};

@@ -1,4 +1,6 @@
 //! `Downloads` as a table of events and actions: a [`Table`] plays the shell, and every step is audited.
+//!
+//! Whole fetches, over lines that have a bandwidth, are simulated in `brigade-sim`.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,6 @@
 //! What is to be looked at again, and when: at most one time for each alarm.
+//!
+//! Nothing rings by itself: the shell comes back at the deadline, and `Downloads` takes out what is due.
 
 use std::collections::{BTreeMap, BTreeSet};
 

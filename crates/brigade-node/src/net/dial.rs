@@ -1,4 +1,7 @@
 //! Making a connection to a key, at whichever of its addresses answers.
+//!
+//! Another key than the one that was dialled is refused here, before anything is sent. What is said first over the
+//! connection is in [`super::connection`]; the other side's half is in [`super::accept`].
 
 use std::{
     io,

@@ -1,4 +1,6 @@
 //! Questions to the manager over the session that the peer has with it.
+//!
+//! Who asks waits for the answer a bounded time; the questions themselves are in [`super::questions`].
 
 use brigade_core::{
     name::{FileName, Username},

@@ -1,4 +1,7 @@
 //! The fetches that people asked for, file by file: what starts, what lands, what fails, and when all is done.
+//!
+//! All of it runs in the owner's task, and waits for nothing; the loop is in [`super::fetch`], the numbers that
+//! people see in [`super::progress`].
 
 use std::{collections::VecDeque, sync::Arc};
 

@@ -1,4 +1,6 @@
 //! What people are shown of a fetch while it runs, and what is left to say when it ends.
+//!
+//! Nothing is decided by these numbers: [`super::jobs`] keeps them, and the terminal makes words of them.
 
 use std::{collections::BTreeMap, time::Duration};
 

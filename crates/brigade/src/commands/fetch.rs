@@ -19,7 +19,7 @@ use crate::{
     args::FetchArgs,
     exit::{DISK, FAILED, Failure},
     progress_bar::{follow, summary},
-    signals::Signals,
+    signals::{Signal, Signals},
 };
 
 /// Fetches all names at once, and stays where it is told to.
@@ -37,9 +37,10 @@ pub(crate) async fn run(args: FetchArgs) -> Result<ExitCode, Failure> {
         download_limit: args.peer.download_limit,
     };
     let peer = Peer::join(config, port).await.map_err(|not| Failure::from(not.error))?;
+    let mut going = Going::default();
     let result = tokio::select! {
-        result = fetch_all(&peer, &args) => result,
-        signal = signals.first() => Ok(Ended { code: signal.exit_code(), ..Ended::default() }),
+        result = fetch_all(&peer, &args, &mut going) => result,
+        signal = signals.first() => Ok(interrupted(&args, going, signal)),
     };
     let ended = match result {
         Ok(ended) if ended.done && args.stay => stay(ended, &mut signals).await,
@@ -56,6 +57,13 @@ pub(crate) async fn run(args: FetchArgs) -> Result<ExitCode, Failure> {
     Ok(ended.code)
 }
 
+/// What was begun, and the first of it that have ended, in the same order.
+#[derive(Default)]
+struct Going {
+    fetches: Vec<Fetch>,
+    ended: Vec<Progress>,
+}
+
 /// How it ended.
 struct Ended {
     code: ExitCode,
@@ -63,29 +71,35 @@ struct Ended {
     fetched: Vec<Progress>,
 }
 
-impl Default for Ended {
-    fn default() -> Self {
-        Self { code: ExitCode::SUCCESS, done: false, fetched: vec![] }
-    }
-}
-
-async fn fetch_all(peer: &Peer, args: &FetchArgs) -> Result<Ended, Failure> {
-    let mut fetches: Vec<Fetch> = vec![];
+async fn fetch_all(peer: &Peer, args: &FetchArgs, going: &mut Going) -> Result<Ended, Failure> {
     for name in &args.names {
-        fetches.push(peer.fetch(name, args.from.as_ref()).await?);
+        going.fetches.push(peer.fetch(name, args.from.as_ref()).await?);
     }
-    let mut fetched = vec![];
-    for fetch in &fetches {
+    for fetch in &going.fetches {
         let progress = follow(fetch).await;
-        say(&if args.json { event(&progress).to_string() } else { summary(&progress) });
-        fetched.push(progress);
+        say_ended(args, &progress);
+        going.ended.push(progress);
     }
+    let fetched = std::mem::take(&mut going.ended);
     let done = fetched.iter().all(|progress| progress.state == State::Done);
     if let Some(path) = args.done_file.as_deref().filter(|_| done) {
         make_done_file(path)?;
     }
     let code = if done { ExitCode::SUCCESS } else { ExitCode::from(code_of(&fetched)) };
     Ok(Ended { code, done, fetched })
+}
+
+/// How far everything came by the time that a signal ended it.
+fn interrupted(args: &FetchArgs, going: Going, signal: Signal) -> Ended {
+    let Going { fetches, ended: mut fetched } = going;
+    for fetch in &fetches[fetched.len()..] {
+        let now = fetch.progress().borrow().clone();
+        let state = if now.is_over() { now.state.clone() } else { State::Stopped };
+        let progress = Progress { state, ..now };
+        say_ended(args, &progress);
+        fetched.push(progress);
+    }
+    Ended { code: signal.exit_code(), done: false, fetched }
 }
 
 /// Every error of a file is about the disk; where there is none, it was stopped.
@@ -102,6 +116,11 @@ async fn stay(ended: Ended, signals: &mut Signals) -> Ended {
 fn make_done_file(path: &Path) -> Result<(), Failure> {
     let made = fs::OpenOptions::new().create(true).truncate(true).write(true).open(path);
     made.map(drop).map_err(|error| Failure::other(&format!("making {}", path.display()), &error))
+}
+
+/// One fetch is over.
+fn say_ended(args: &FetchArgs, progress: &Progress) {
+    say(&if args.json { event(progress).to_string() } else { summary(progress) });
 }
 
 fn event(progress: &Progress) -> Value {

@@ -1,4 +1,7 @@
 //! `brigade files`: what there is in the network, page by page.
+//!
+//! It asks without joining, under a key that is forgotten afterwards: it takes up neither a username nor a place
+//! among the manager's `--max`.
 
 use std::{
     io::{self, Write},

@@ -1,4 +1,6 @@
 //! `brigade manager`: the network's manager, with its table in a terminal and log lines elsewhere.
+//!
+//! What is shown, and how, is in `tui`; what a manager does is in `brigade_node::manager`.
 
 use std::{
     io::{self, IsTerminal, Write},

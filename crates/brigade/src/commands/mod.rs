@@ -1,4 +1,6 @@
 //! One file for each command: its way from the arguments to the exit code.
+//!
+//! Errors travel up as a [`Failure`] and are printed once, in `main`; here is what several commands need.
 
 mod demo;
 mod fetch;

@@ -1,4 +1,6 @@
 //! `brigade peers`: who is in the network, page by page.
+//!
+//! It asks without joining, as `files` does; the manager's own table is in `tui`.
 
 use std::{
     io::{self, Write},

@@ -16,7 +16,10 @@ struct Floor {
 
 /// `brigade-core`, from the ground up.
 const CORE: &[Floor] = &[
-    Floor { rooms: &["bitfield", "geometry", "id", "limits", "name", "rate", "time"], friends: true },
+    Floor {
+        rooms: &["bitfield", "geometry", "id", "limits", "name", "random", "rate", "time"],
+        friends: true,
+    },
     Floor { rooms: &["content"], friends: false },
     Floor { rooms: &["wire"], friends: false },
     Floor { rooms: &["download", "manager", "upload"], friends: false },

@@ -1,4 +1,6 @@
 //! What is not shared and why: a bounded list, for `status`, and news of what comes and goes.
+//!
+//! A problem remembers who found it: what a look at the folder did not find, it does not declare solved.
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -1,4 +1,6 @@
 //! The keeper with real files. Everything is waited for with a deadline, nothing by sleeping.
+//!
+//! What `settle` and `watch` decide by themselves is tested there.
 
 use std::{
     collections::BTreeMap,

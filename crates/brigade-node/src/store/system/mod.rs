@@ -176,7 +176,7 @@ mod tests {
     macro_rules! promises {
         ($twin:ident) => {
             mod $twin {
-                use super::{super::$twin::Dir, *};
+                use super::{super::$twin::Dir, Kind, OsStr, fs, is_link, symlink};
 
                 #[test]
                 fn nothing_is_opened_through_a_link_or_outside() {

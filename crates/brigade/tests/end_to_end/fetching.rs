@@ -1,0 +1,150 @@
+//! Fetching: from several holders at once, folders, several names, and what stands in the way.
+//!
+//! Which of several contents a name means is in `versions`; fetches that are cut off are in `resuming`.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, SystemTime},
+};
+
+use crate::{
+    network::{Network, bytes, given, hash},
+    process::PATIENCE,
+};
+
+#[test]
+fn two_holders_give_their_shares_within_the_limit() {
+    let network = Network::start();
+    let film = bytes("film", 24 << 20);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let _water = network.holder("water_user", "film.bin", &film);
+    let entry = network.has_file("film.bin", 2, PATIENCE);
+    assert_eq!(entry["id"], *hash(&film));
+    assert_eq!(entry["size"], film.len());
+
+    let ended = network.fetch(&["film.bin", "--into", "earth", "--download-limit", "24MB"]).with_code(0);
+    network.has("earth/film.bin", &film);
+    let totals = ended.totals();
+    assert_eq!((&totals["done"], &totals["files"], &totals["pieces"]), (&true.into(), &1.into(), &96.into()));
+    assert_eq!((&totals["bytes"], &totals["bytes_already"]), (&film.len().into(), &0.into()));
+    let shares = given(&totals);
+    assert_eq!(
+        shares.iter().map(|(username, _)| username.as_str()).collect::<Vec<_>>(),
+        ["fire_user", "water_user"]
+    );
+    assert!(shares.iter().all(|(_, bytes)| *bytes > 0), "{totals}");
+    assert_eq!(shares.iter().map(|(_, bytes)| bytes).sum::<u64>(), film.len() as u64, "{totals}");
+    assert!(totals["fetched_twice_bytes"].as_u64().unwrap() < film.len() as u64 / 20, "{totals}");
+    assert_eq!(totals["sent"].as_array().unwrap().len(), 0, "{totals}");
+    let lines = ended.json();
+    let [event, _] = lines.as_slice() else { panic!("{}", ended.out) };
+    assert_eq!((&event["name"], &event["done"]), (&"film.bin".into(), &true.into()));
+    assert!(event["seconds"].as_f64().unwrap() > 0.8, "faster than its limit: {event}");
+    assert!(ended.err.contains("pieces"), "no progress on standard error:\n{}", ended.err);
+}
+
+#[test]
+fn an_upload_limit_holds() {
+    let network = Network::start();
+    let film = bytes("film", 2 << 20);
+    network.write("fire_user/film.bin", &film);
+    let _fire = network.peer("fire_user", &["--upload-limit", "2MB"]);
+    network.has_file("film.bin", 1, PATIENCE);
+    let ended = network.fetch(&["film.bin", "--into", "earth"]).with_code(0);
+    assert!(ended.json()[0]["seconds"].as_f64().unwrap() > 0.8, "{}", ended.out);
+}
+
+/// The files of the folder that is fetched: many small ones, one of several pieces, an empty one, deep ones.
+fn tree() -> Vec<(String, Vec<u8>)> {
+    let mut files: Vec<(String, Vec<u8>)> = (0..300)
+        .map(|number| {
+            (format!("data/{}/{number}.txt", number % 7), bytes(&number.to_string(), 50 + number * 17))
+        })
+        .collect();
+    files.push(("data/large.bin".to_owned(), bytes("large", 700_000)));
+    files.push(("data/empty".to_owned(), vec![]));
+    files.push(("data/a/b/c/d/deep.txt".to_owned(), b"deep".to_vec()));
+    files.push(("data/with a space/naïve 日本.txt".to_owned(), b"named".to_vec()));
+    files.push(("data/run.sh".to_owned(), b"#!/bin/sh\n".to_vec()));
+    files
+}
+
+#[test]
+fn a_folder_comes_with_all_that_is_below_it() {
+    let network = Network::start();
+    let files = tree();
+    let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_500_000_000);
+    for (name, content) in &files {
+        let path = format!("fire_user/{name}");
+        network.write(&path, content);
+        let file = fs::File::options().write(true).open(network.path(&path)).unwrap();
+        file.set_modified(written).unwrap();
+    }
+    network.write("fire_user/other.txt", b"not below it");
+    fs::set_permissions(network.path("fire_user/data/run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let _fire = network.peer("fire_user", &[]);
+    crate::process::until("all is announced", PATIENCE, || {
+        (network.list("files", &["data/"]).len() == files.len()).then_some(())
+    });
+
+    let totals = network.fetch(&["data", "--into", "earth"]).with_code(0).totals();
+    assert_eq!((&totals["files"], &totals["failed"]), (&files.len().into(), &0.into()), "{totals}");
+    for (name, content) in &files {
+        network.has(&format!("earth/{name}"), content);
+        let metadata = fs::metadata(network.path(&format!("earth/{name}"))).unwrap();
+        assert_eq!(metadata.modified().unwrap(), written, "{name}");
+        let is_executable = metadata.permissions().mode() & 0o111 != 0;
+        assert_eq!(is_executable, name.ends_with(".sh"), "{name}");
+    }
+    assert!(!network.path("earth/other.txt").exists());
+
+    // Everything is there: the same command again has nothing to do, with or without the slash.
+    let again = network.fetch(&["data/", "--into", "earth"]).with_code(0);
+    let totals = again.totals();
+    assert_eq!(totals["bytes_already"], totals["bytes"], "{totals}");
+    assert!(given(&totals).is_empty(), "{totals}");
+    assert_eq!(again.json()[0]["files_already"], files.len());
+}
+
+#[test]
+fn several_names_come_with_one_command() {
+    let network = Network::start();
+    let (one, two) = (bytes("one", 400_000), bytes("two", 10));
+    let _fire = network.holder("fire_user", "one.bin", &one);
+    let _water = network.holder("water_user", "in/two.bin", &two);
+    let ended = network.fetch(&["one.bin", "in/two.bin", "--into", "earth"]).with_code(0);
+    network.has("earth/one.bin", &one);
+    network.has("earth/in/two.bin", &two);
+    assert_eq!(ended.json().len(), 3);
+    assert_eq!(ended.totals()["bytes"], 400_010);
+}
+
+#[test]
+fn what_is_in_the_folder_is_never_replaced() {
+    let network = Network::start();
+    let film = bytes("film", 300_000);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    network.write("earth/film.bin", b"mine");
+    let ended = network.fetch(&["film.bin", "--into", "earth"]).with_code(6);
+    network.has("earth/film.bin", b"mine");
+    let totals = ended.totals();
+    assert_eq!((&totals["done"], &totals["failed"]), (&false.into(), &1.into()), "{totals}");
+    let why = ended.json()[0]["errors"][0]["error"].as_str().unwrap().to_owned();
+    assert!(why.contains("is there already with another content"), "{why}");
+
+    network.run("fetch", &["film.bin", "--into", "earth"]).end().with_code(6);
+    network.has("earth/film.bin", b"mine");
+}
+
+#[test]
+fn only_what_was_fetched_is_shared_from_somebodys_folder() {
+    let network = Network::start();
+    let film = bytes("film", 300_000);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    network.write("earth/private.txt", b"mine alone");
+    let earth = network.run("fetch", &["film.bin", "--into", "earth", "--stay"]);
+    earth.says("film.bin is here");
+    network.has_file("film.bin", 2, PATIENCE);
+    assert!(network.list("files", &["private"]).is_empty());
+}

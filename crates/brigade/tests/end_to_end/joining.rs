@@ -1,0 +1,172 @@
+//! Peers come and go: questions at the prompt and from a pipe, the table, and ends of every kind.
+//!
+//! What is refused at the door is in `refusals`.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use crate::{
+    network::{Network, bytes, hash},
+    process::{PATIENCE, Process, SLACK},
+};
+
+/// How long a peer that was killed may stay in the table.
+const KILLED: Duration = Duration::from_secs(2);
+
+/// A peer at a pipe that is asked for port and username.
+fn asked(network: &Network, username: &str) -> Process {
+    let port = network.port().to_string();
+    let mut command = network.brigade("peer");
+    command.args([
+        "--manager_host",
+        "localhost",
+        "--manager_port",
+        &port,
+        "--host",
+        "localhost",
+        "--max",
+        "20",
+    ]);
+    let mut peer = Process::start(command);
+    peer.types(&format!("0\n{username}\n"));
+    peer.says(&format!("{username} shares {username} with the network"));
+    peer
+}
+
+#[test]
+fn three_peers_join_by_pipe_and_one_fetches_from_the_others() {
+    let network = Network::start();
+    let film = bytes("film", 3 << 20);
+    let mut fire = asked(&network, "fire_user");
+    let mut water = asked(&network, "water_user");
+    let mut earth = asked(&network, "earth_user");
+    network.has_peers(&["earth_user", "fire_user", "water_user"], PATIENCE);
+    for folder in ["fire_user", "water_user", "earth_user"] {
+        let key = fs::metadata(network.path(folder).join(".brigade/key")).unwrap();
+        assert_eq!(key.permissions().mode() & 0o777, 0o600);
+    }
+
+    network.write("fire_user/film.bin", &film);
+    network.write("water_user/film.bin", &film);
+    let entry = network.has_file("film.bin", 2, PATIENCE);
+    assert_eq!(entry["id"], *hash(&film));
+    earth.types("files\npeers\nstatus\nfetch film.bin\nq\n");
+    let ended = earth.end().with_code(0);
+    for said in ["Port: 0\n", "Username: earth_user\n", "> fetch film.bin\n", "film.bin is here"] {
+        assert!(ended.out.contains(said), "{said:?} is not in\n{}", ended.out);
+    }
+    network.has("earth_user/film.bin", &film);
+    network.has_peers(&["fire_user", "water_user"], SLACK);
+
+    fire.types("Q\n");
+    fire.end().with_code(0);
+    water.end_input();
+    water.end().with_code(0);
+    network.has_peers(&[], SLACK);
+}
+
+#[test]
+fn a_script_that_is_typed_all_at_once_works_alike() {
+    let network = Network::start();
+    let film = bytes("film", 300_000);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let mut earth = network.run("peer", &[]);
+    earth.types("0\nearth_user\nfetch film.bin\nq\n");
+    earth.end().with_code(0);
+    network.has("earth_user/film.bin", &film);
+}
+
+#[test]
+fn a_peer_that_quits_at_once_leaves_no_row() {
+    let network = Network::start();
+    let mut brief = network.run("peer", &[]);
+    brief.types("0\nbrief_user\nq\n");
+    brief.end().with_code(0);
+    network.has_peers(&[], SLACK);
+    assert!(network.path("brief_user/.brigade/key").exists());
+}
+
+#[test]
+fn a_killed_peer_leaves_the_table_and_the_catalogue() {
+    let network = Network::start();
+    let fire = network.holder("fire_user", "film.bin", &bytes("film", 1000));
+    assert_eq!(network.usernames(), ["fire_user"]);
+    fire.kill();
+    network.has_peers(&[], KILLED + SLACK);
+    assert!(network.list("files", &[]).is_empty());
+}
+
+#[test]
+fn an_answer_that_cannot_be_used_is_explained_and_asked_again() {
+    let network = Network::start();
+    let _fire = network.peer("fire_user", &["--folder", "elsewhere"]);
+    let mut water = network.run("peer", &["--host", "localhost"]);
+    let taken = network.port();
+    water.types(&format!("x\n99999\n{taken}\n\na/b\nfire_user\nwater_user\nq\n"));
+    let ended = water.end().with_code(0).complains(&[
+        "\"x\" is not a port",
+        "\"99999\" is not a port",
+        &format!("something listens on port {taken} here already"),
+        "\"a/b\" cannot be a username",
+        "the username belongs to somebody else",
+    ]);
+    assert!(ended.out.contains("is free, and taken"), "{}", ended.out);
+    assert!(network.path("water_user").is_dir());
+    assert!(!network.path("fire_user").exists(), "a name that is refused leaves no folder");
+}
+
+#[test]
+fn a_script_without_all_answers_is_a_wrong_command_line() {
+    let network = Network::start();
+    let mut peer = network.run("peer", &[]);
+    peer.types("0\n");
+    peer.end_input();
+    peer.end().with_code(2).complains(&["standard input ended before everything was answered"]);
+}
+
+#[test]
+fn a_command_that_fails_decides_the_exit_code_of_a_script() {
+    let network = Network::start();
+    let mut peer = network.run("peer", &[]);
+    peer.types("0\nfire_user\nfecth film.bin\nfetch film.bin\nhelp\nq\n");
+    let ended = peer.end().with_code(2);
+    insta::assert_snapshot!(ended.err, @r#"
+    error: "fecth" is not a command
+    hint: `help` lists the commands
+    error: nobody shares "film.bin"
+    hint: `files` lists what there is
+    "#);
+}
+
+#[test]
+fn signals_end_a_peer_in_good_order() {
+    let network = Network::start();
+    for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let headless = network.peer("fire_user", &[]);
+        let prompted = asked(&network, "water_user");
+        for peer in [headless, prompted] {
+            let asked = Instant::now();
+            peer.signal(signal);
+            peer.end_within(Duration::from_secs(2) + SLACK).with_code(code);
+            assert!(asked.elapsed() < Duration::from_secs(2) + SLACK);
+        }
+        network.has_peers(&[], SLACK);
+    }
+}
+
+#[test]
+fn a_manager_ends_in_good_order_and_its_peers_find_it_again() {
+    let port = crate::network::free_port().to_string();
+    let mut network = Network::start_with(&["--port", &port]);
+    let mut fire = network.holder("fire_user", "film.bin", &bytes("film", 1000));
+    network.stop_manager().with_code(143);
+    assert!(fire.is_running());
+    network.start_manager("state", &["--port", &port]);
+    network.has_file("film.bin", 1, PATIENCE);
+    assert_eq!(network.usernames(), ["fire_user"]);
+}

@@ -1,0 +1,18 @@
+//! The binary as a black box: real processes, real files, real sockets, and nothing of the crates' insides.
+//!
+//! Every test has a network of its own in a temporary folder ([`network`]), and every process ends with the test
+//! that started it ([`process`]). What is waited for has a deadline; no test sleeps to be right. What the tests
+//! hold the program to is in `docs/operating.md`.
+
+#![cfg(unix)] // signals and file modes; the rest of the suite covers other systems
+#![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
+
+mod fetching;
+mod joining;
+mod network;
+mod process;
+mod refusals;
+mod resuming;
+mod serving;
+mod sharing;
+mod versions;

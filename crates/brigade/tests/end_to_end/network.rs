@@ -1,0 +1,217 @@
+//! A network in a temporary folder: a manager of its own, its own `BRIGADE_HOME`, and what a test does with it.
+//!
+//! All commands run in that folder, so that tests name files and folders by relative paths. Ports are the
+//! system's choice, but for a manager that is to come back at the same one.
+
+use std::{
+    fs,
+    net::TcpListener,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::process::{Ended, PATIENCE, Process, until};
+
+/// Bytes of a piece of the contents in these tests.
+pub(crate) const PIECE_BYTES: u64 = 256 << 10;
+
+/// A manager that runs, and a folder for everything else.
+pub(crate) struct Network {
+    manager: Option<Process>,
+    port: u16,
+    key: String,
+    temp: TempDir,
+}
+
+/// `size` bytes that look random and follow from `seed`.
+pub(crate) fn bytes(seed: &str, size: usize) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    blake3::Hasher::new().update(seed.as_bytes()).finalize_xof().fill(&mut bytes);
+    bytes
+}
+
+/// The plain BLAKE3 of `bytes`, in hexadecimal digits.
+pub(crate) fn hash(bytes: &[u8]) -> String {
+    blake3::hash(bytes).to_hex().to_string()
+}
+
+/// A port that nobody has at this moment, and that the system gives to nobody who asks for any.
+pub(crate) fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let start = u16::try_from(std::process::id() % 10_000).unwrap();
+    let mut tried = 0;
+    loop {
+        let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+        tried += 1;
+        assert!(tried < 1000, "no port is free");
+    }
+}
+
+impl Network {
+    /// With a manager at a port of the system's choice.
+    pub(crate) fn start() -> Self {
+        Self::start_with(&["--port", "0"])
+    }
+
+    /// With a manager that has these arguments too.
+    pub(crate) fn start_with(arguments: &[&str]) -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let mut network = Self { manager: None, port: 0, key: String::new(), temp };
+        network.start_manager("state", arguments);
+        network
+    }
+
+    /// Starts a manager where none runs, with its key and members in the folder `state`.
+    pub(crate) fn start_manager(&mut self, state: &str, arguments: &[&str]) {
+        let mut command = self.brigade("manager");
+        command.args(["--state", state]).args(arguments);
+        let manager = Process::start(command);
+        manager.says("ready\n");
+        // `… the manager listens on 127.0.0.1:12000, for at most 20 peers; its key is 0123…`
+        let said = manager.says("its key is ");
+        let after = |words: &str| {
+            let rest = said.split_once(words).unwrap_or_else(|| panic!("no {words:?} in {said}")).1;
+            rest.split([',', '\n']).next().unwrap().to_owned()
+        };
+        let address = after("listens on ");
+        self.port = address.rsplit_once(':').unwrap().1.parse().unwrap();
+        self.key = after("its key is ");
+        self.manager = Some(manager);
+    }
+
+    /// Terminates the manager and waits until it has ended.
+    pub(crate) fn stop_manager(&mut self) -> Ended {
+        self.manager.take().unwrap().terminate()
+    }
+
+    /// The manager's port.
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The manager's key.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// A path below the folder in which everything runs.
+    pub(crate) fn path(&self, below: &str) -> PathBuf {
+        self.temp.path().join(below)
+    }
+
+    /// Writes a file, and makes the folders that lead to it.
+    pub(crate) fn write(&self, path: &str, bytes: &[u8]) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, bytes).unwrap();
+    }
+
+    /// Checks that a file is there with these bytes.
+    #[track_caller]
+    pub(crate) fn has(&self, path: &str, bytes: &[u8]) {
+        let found = fs::read(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+        assert!(
+            found == bytes,
+            "{path} has {} bytes and they are not the {} wanted",
+            found.len(),
+            bytes.len()
+        );
+    }
+
+    /// A command that knows neither the network nor anything of the machine's user.
+    pub(crate) fn brigade(&self, subcommand: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_brigade"));
+        command.arg(subcommand).current_dir(self.temp.path());
+        command.env("BRIGADE_HOME", self.path("home")).env_remove("BRIGADE_LOG");
+        command
+    }
+
+    /// Starts a command of this network.
+    pub(crate) fn run(&self, subcommand: &str, arguments: &[&str]) -> Process {
+        let mut command = self.brigade(subcommand);
+        command.args(["--manager-port", &self.port.to_string()]).args(arguments);
+        Process::start(command)
+    }
+
+    /// A peer without a prompt that shares the folder of its name, once it is `ready`.
+    pub(crate) fn peer(&self, username: &str, arguments: &[&str]) -> Process {
+        let peer = self.run("peer", &[&["--headless", "--username", username][..], arguments].concat());
+        peer.says("ready\n");
+        peer
+    }
+
+    /// A peer that has the file `name` in the folder of its name, once everybody can see it.
+    pub(crate) fn holder(&self, username: &str, name: &str, bytes: &[u8]) -> Process {
+        self.write(&format!("{username}/{name}"), bytes);
+        let peer = self.peer(username, &[]);
+        let id = hash(bytes);
+        until(&format!("{username}'s {name} is announced"), PATIENCE, || {
+            self.list("files", &[name]).iter().any(|file| file["id"] == *id).then_some(())
+        });
+        peer
+    }
+
+    /// Fetches to the end, with `--json`.
+    pub(crate) fn fetch(&self, arguments: &[&str]) -> Ended {
+        self.run("fetch", &[&["--json"][..], arguments].concat()).end()
+    }
+
+    /// What `files` or `peers` list.
+    #[track_caller]
+    pub(crate) fn list(&self, subcommand: &str, arguments: &[&str]) -> Vec<Value> {
+        self.run(subcommand, &[&["--json"][..], arguments].concat()).end().with_code(0).json()
+    }
+
+    /// The usernames in the table of peers.
+    #[track_caller]
+    pub(crate) fn usernames(&self) -> Vec<String> {
+        self.list("peers", &[]).iter().map(|row| row["username"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// Waits until the table of peers has exactly these, in the order of the alphabet.
+    #[track_caller]
+    pub(crate) fn has_peers(&self, usernames: &[&str], limit: Duration) {
+        until(&format!("the peers are {usernames:?}"), limit, || {
+            (self.usernames() == usernames).then_some(())
+        });
+    }
+
+    /// Waits until `name` is listed with one content that so many peers hold; its entry.
+    #[track_caller]
+    pub(crate) fn has_file(&self, name: &str, holders: u64, limit: Duration) -> Value {
+        until(&format!("{name} has {holders} holders"), limit, || {
+            let listed = self.list("files", &[name]);
+            let [entry] = listed.as_slice() else { return None };
+            (entry["name"] == name && entry["holders"] == holders).then(|| entry.clone())
+        })
+    }
+}
+
+/// How many pieces the records of what is being received in `folder` claim.
+pub(crate) fn pieces_recorded(folder: &Path) -> u64 {
+    let Ok(entries) = fs::read_dir(folder.join(".brigade/parts")) else { return 0 };
+    let records = entries.flatten().map(|entry| entry.path());
+    let records = records.filter(|path| path.extension().is_some_and(|ending| ending == "pieces"));
+    let bits =
+        |path: PathBuf| fs::read(path).unwrap_or_default().into_iter().map(u8::count_ones).sum::<u32>();
+    records.map(|path| u64::from(bits(path))).sum()
+}
+
+/// How many bytes a fetch's totals say that each holder gave, by username.
+pub(crate) fn given(totals: &Value) -> Vec<(String, u64)> {
+    let from = totals["from"].as_array().unwrap();
+    let mut given: Vec<_> = from
+        .iter()
+        .map(|one| (one["username"].as_str().unwrap().to_owned(), one["bytes"].as_u64().unwrap()))
+        .collect();
+    given.sort();
+    given
+}

@@ -1,0 +1,240 @@
+//! A process under test: what it says is heard while it runs, and it never outlives its test.
+//!
+//! Everything that is waited for has a deadline, and who misses it panics with all that the process said.
+
+use std::{
+    io::{BufRead, BufReader, Read, Write},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::{Arc, Condvar, Mutex, MutexGuard},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+/// How long anything may take that has no deadline of its own: long, since a machine may be busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What is allowed on top of a deadline that the program promises, for a machine that is busy with other tests.
+pub(crate) const SLACK: Duration = Duration::from_millis(1500);
+
+/// How long it rests between two looks at something that cannot be waited for.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// A running process; killed when it is dropped.
+pub(crate) struct Process {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    out: Heard,
+    err: Heard,
+    shown: String,
+}
+
+/// How a process ended.
+pub(crate) struct Ended {
+    /// Its exit code; `None` where a signal killed it.
+    pub(crate) code: Option<i32>,
+    /// All of its standard output.
+    pub(crate) out: String,
+    /// All of its standard error.
+    pub(crate) err: String,
+}
+
+/// One of a process's outputs, as far as it came.
+struct Heard {
+    text: Arc<(Mutex<Text>, Condvar)>,
+    listener: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Text {
+    text: String,
+    is_over: bool,
+}
+
+/// Looks again and again until `look` finds something, for at most `limit`.
+#[track_caller]
+pub(crate) fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + limit;
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
+        thread::sleep(LOOK_EVERY);
+    }
+}
+
+impl Process {
+    /// Starts `command` with its standard input held open.
+    pub(crate) fn start(mut command: Command) -> Self {
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
+        let shown = arguments.join(" ");
+        let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {shown}: {error}"));
+        let (out, err) = (Heard::start(child.stdout.take()), Heard::start(child.stderr.take()));
+        Self { stdin: child.stdin.take(), child, out, err, shown }
+    }
+
+    /// Waits until it has written `needle` to standard output.
+    #[track_caller]
+    pub(crate) fn says(&self, needle: &str) -> String {
+        self.out
+            .wait_for(needle)
+            .unwrap_or_else(|| panic!("it did not say {needle:?}\n{}", self.transcript()))
+    }
+
+    /// Waits until it has written `needle` to standard error.
+    #[track_caller]
+    pub(crate) fn complains(&self, needle: &str) -> String {
+        self.err
+            .wait_for(needle)
+            .unwrap_or_else(|| panic!("it did not say {needle:?}\n{}", self.transcript()))
+    }
+
+    /// Writes to its standard input.
+    #[track_caller]
+    pub(crate) fn types(&mut self, text: &str) {
+        let stdin = self.stdin.as_mut().expect("its standard input is open");
+        stdin.write_all(text.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", self.shown));
+    }
+
+    /// Ends its standard input.
+    pub(crate) fn end_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// Sends a signal, which it may handle.
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Kills it as `kill -9` does, and waits until the system knows that it is dead.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+
+    /// Whether it still runs.
+    pub(crate) fn is_running(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_none()
+    }
+
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub(crate) fn end(self) -> Ended {
+        self.end_within(PATIENCE)
+    }
+
+    /// Waits until it ends by itself, for at most `limit`.
+    #[track_caller]
+    pub(crate) fn end_within(mut self, limit: Duration) -> Ended {
+        let deadline = Instant::now() + limit;
+        let status = loop {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                break status;
+            }
+            assert!(Instant::now() < deadline, "it did not end within {limit:?}\n{}", self.transcript());
+            thread::sleep(LOOK_EVERY);
+        };
+        Ended { code: status.code(), out: self.out.all(), err: self.err.all() }
+    }
+
+    /// Sends SIGTERM and waits until it has ended, as the program promises.
+    #[track_caller]
+    pub(crate) fn terminate(self) -> Ended {
+        self.signal(Signal::TERM);
+        self.end_within(Duration::from_secs(2) + SLACK)
+    }
+
+    fn transcript(&self) -> String {
+        let (out, err) = (self.out.text().text.clone(), self.err.text().text.clone());
+        format!("of: {}\nstandard output:\n{out}\nstandard error:\n{err}", self.shown)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Ended {
+    /// Checks the exit code.
+    #[track_caller]
+    pub(crate) fn with_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "standard output:\n{}\nstandard error:\n{}", self.out, self.err);
+        self
+    }
+
+    /// Checks that standard error has all of `needles`.
+    #[track_caller]
+    pub(crate) fn complains(self, needles: &[&str]) -> Self {
+        for needle in needles {
+            assert!(self.err.contains(needle), "{needle:?} is not in standard error:\n{}", self.err);
+        }
+        self
+    }
+
+    /// Standard output as JSON, one object a line.
+    #[track_caller]
+    pub(crate) fn json(&self) -> Vec<Value> {
+        let parse = |line: &str| {
+            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}\n{}", self.err))
+        };
+        self.out.lines().map(parse).collect()
+    }
+
+    /// The last line of `fetch --json`.
+    #[track_caller]
+    pub(crate) fn totals(&self) -> Value {
+        let last = self.json().pop().unwrap_or_else(|| panic!("no line at all\n{}", self.err));
+        assert_eq!(last["totals"], true, "{last}");
+        last
+    }
+}
+
+impl Heard {
+    fn start(output: Option<impl Read + Send + 'static>) -> Self {
+        let text = Arc::<(Mutex<Text>, Condvar)>::default();
+        let (shared, output) = (text.clone(), output.expect("it is a pipe"));
+        let listener = thread::spawn(move || {
+            let mut output = BufReader::new(output);
+            let mut line = vec![];
+            loop {
+                line.clear();
+                let read = output.read_until(b'\n', &mut line).unwrap_or(0);
+                let mut text = shared.0.lock().unwrap();
+                text.text.push_str(&String::from_utf8_lossy(&line));
+                text.is_over = read == 0;
+                shared.1.notify_all();
+                if read == 0 {
+                    return;
+                }
+            }
+        });
+        Self { text, listener: Some(listener) }
+    }
+
+    fn text(&self) -> MutexGuard<'_, Text> {
+        self.text.0.lock().unwrap()
+    }
+
+    /// What was heard once `needle` was among it; `None` where that does not happen in time.
+    fn wait_for(&self, needle: &str) -> Option<String> {
+        let missing = |text: &mut Text| !text.text.contains(needle) && !text.is_over;
+        let (text, _) = self.text.1.wait_timeout_while(self.text(), PATIENCE, missing).unwrap();
+        text.text.contains(needle).then(|| text.text.clone())
+    }
+
+    /// Everything, once the process has ended.
+    fn all(&mut self) -> String {
+        if let Some(listener) = self.listener.take() {
+            listener.join().unwrap();
+        }
+        self.text().text.clone()
+    }
+}

@@ -1,0 +1,164 @@
+//! What is refused, with which exit code and which words: a full network, names, keys, ports, folders.
+//!
+//! What is refused about a name of a file is in `versions`.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use crate::{
+    network::{Network, bytes, free_port},
+    process::{PATIENCE, Process},
+};
+
+/// Starts a peer without a prompt that is expected to be refused.
+fn refused(network: &Network, arguments: &[&str]) -> crate::process::Ended {
+    network.run("peer", &[&["--headless", "--username"][..], arguments].concat()).end()
+}
+
+#[test]
+fn a_full_network_says_so_and_still_answers_questions() {
+    let network = Network::start_with(&["--port", "0", "--max", "1"]);
+    let fire = network.holder("fire_user", "film.bin", &bytes("film", 1000));
+    refused(&network, &["water_user"]).with_code(4).complains(&["the network is full", "--max is reached"]);
+    assert!(!network.path("water_user").exists());
+    network.fetch(&["film.bin", "--into", "earth"]).with_code(4).complains(&["the network is full"]);
+    assert_eq!(network.usernames(), ["fire_user"]);
+    assert_eq!(network.list("files", &[]).len(), 1);
+    fire.terminate().with_code(143);
+    network.peer("water_user", &[]).terminate().with_code(143);
+}
+
+#[test]
+fn a_username_belongs_to_its_key_also_after_a_restart_of_the_manager() {
+    let port = free_port().to_string();
+    let mut network = Network::start_with(&["--port", &port]);
+    network.peer("fire_user", &["--folder", "a"]).terminate().with_code(143);
+    let another = |network: &Network| {
+        for username in ["fire_user", "FIRE_user"] {
+            refused(network, &[username, "--folder", "b"])
+                .with_code(4)
+                .complains(&["the username belongs to somebody else", "choose another username"]);
+        }
+        assert!(!network.path("b").exists());
+    };
+    another(&network);
+    let key = network.key().to_owned();
+    network.stop_manager().with_code(143);
+    network.start_manager("state", &["--port", &port]);
+    assert_eq!(network.key(), key);
+    another(&network);
+    network.peer("fire_user", &["--folder", "a"]).terminate().with_code(143);
+}
+
+#[test]
+fn a_manager_with_another_key_is_refused_until_its_key_is_given() {
+    let port = free_port().to_string();
+    let mut network = Network::start_with(&["--port", &port]);
+    let before = network.key().to_owned();
+    network.list("files", &[]);
+    network.stop_manager().with_code(143);
+    network.start_manager("another", &["--port", &port]);
+    let now = network.key().to_owned();
+    assert_ne!(before, now);
+    for command in ["files", "peers"] {
+        network.run(command, &[]).end().with_code(4).complains(&[
+            &before,
+            &now,
+            "--manager-key",
+            "known_managers",
+        ]);
+    }
+    refused(&network, &["fire_user"]).with_code(4).complains(&[&before, &now]);
+    network.run("files", &["--manager-key", &before]).end().with_code(4);
+    network.run("files", &["--manager-key", &now]).end().with_code(0);
+    // Once is enough.
+    network.run("files", &[]).end().with_code(0);
+}
+
+#[test]
+fn without_a_manager_it_says_how_to_start_one() {
+    let mut network = Network::start_with(&["--port", &free_port().to_string()]);
+    network.stop_manager().with_code(143);
+    let hint = ["no manager answers at localhost:", "start one with `brigade manager`"];
+    network.run("files", &[]).end().with_code(3).complains(&hint);
+    network.run("peers", &["--json"]).end().with_code(3).complains(&hint);
+    network.fetch(&["film.bin"]).with_code(3).complains(&hint);
+    let mut peer = network.run("peer", &[]);
+    peer.types("0\nfire_user\n");
+    peer.end().with_code(3).complains(&hint);
+    assert!(!network.path("fire_user").exists());
+}
+
+#[test]
+fn a_port_that_is_in_use_is_named() {
+    let network = Network::start();
+    let port = network.port().to_string();
+    let hint = format!("something listens on port {port} here already");
+    let mut command = network.brigade("manager");
+    command.args(["--port", &port, "--state", "another"]);
+    Process::start(command).end().with_code(1).complains(&[&hint]);
+    refused(&network, &["fire_user", "--port", &port, "--host", "localhost"])
+        .with_code(1)
+        .complains(&[&hint]);
+}
+
+#[test]
+fn a_manager_that_others_can_reach_starts_only_with_open() {
+    let network = Network::start();
+    let manager = |arguments: &[&str]| {
+        let mut command = network.brigade("manager");
+        command.args(["--host", "0.0.0.0", "--port", "0", "--state", "another"]).args(arguments);
+        Process::start(command)
+    };
+    manager(&[]).end().with_code(2).complains(&[
+        "anyone who can reach the port may join",
+        "--open",
+        "--host localhost",
+    ]);
+    let open = manager(&["--open"]);
+    open.says("ready\n");
+    open.terminate().with_code(143);
+}
+
+#[test]
+fn a_folder_is_run_once() {
+    let network = Network::start();
+    let _fire = network.peer("fire_user", &["--folder", "shared"]);
+    refused(&network, &["water_user", "--folder", "shared"])
+        .with_code(6)
+        .complains(&["in use by another session"]);
+    network.run("fetch", &["film.bin", "--into", "shared"]).end().with_code(6);
+
+    // A copy with its `.brigade/` has the same key.
+    fs::create_dir_all(network.path("copy/.brigade")).unwrap();
+    fs::set_permissions(network.path("copy/.brigade"), fs::Permissions::from_mode(0o700)).unwrap();
+    fs::copy(network.path("shared/.brigade/key"), network.path("copy/.brigade/key")).unwrap();
+    refused(&network, &["fire_user", "--folder", "copy"])
+        .with_code(4)
+        .complains(&["delete `.brigade/` in the copy"]);
+    network.has_peers(&["fire_user"], PATIENCE);
+}
+
+#[test]
+fn a_key_that_others_can_read_is_refused() {
+    let network = Network::start();
+    network.peer("fire_user", &[]).terminate().with_code(143);
+    let key = network.path("fire_user/.brigade/key");
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    refused(&network, &["fire_user"]).with_code(6).complains(&["chmod 600"]);
+}
+
+#[test]
+fn a_wrong_command_line_is_2() {
+    let network = Network::start();
+    for (subcommand, arguments) in [
+        ("files", &["--no-such-option"][..]),
+        ("fetch", &[]),
+        ("fetch", &["film.bin", "--download-limit", "fast"]),
+        ("peer", &["--max", "0"]),
+        ("peer", &["--headless"]),
+        ("peer", &["--headless", "--username", "a/b"]),
+        ("peers", &["--manager-key", "12"]),
+    ] {
+        network.run(subcommand, arguments).end().with_code(2);
+    }
+}

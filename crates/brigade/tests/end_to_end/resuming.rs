@@ -1,0 +1,140 @@
+//! Fetches that are cut off, from either end: `kill -9`, Ctrl-C, holders that go and come.
+//!
+//! All of them are slowed down by `--download-limit`, and the blow falls once the record of pieces has grown so
+//! far, so that no test depends on how fast the machine is.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use serde_json::Value;
+
+use crate::{
+    network::{Network, PIECE_BYTES, bytes, given, pieces_recorded},
+    process::{PATIENCE, Process, SLACK, until},
+};
+
+/// The file that is fetched: 64 pieces.
+const FILM_BYTES: usize = 16 << 20;
+
+/// A fetch of the film into `earth` that takes about three seconds.
+fn slow_fetch(network: &Network) -> Process {
+    network.run("fetch", &["film.bin", "--into", "earth", "--download-limit", "6MB", "--json"])
+}
+
+/// Waits until the fetch has written so many pieces.
+#[track_caller]
+fn fetched(network: &Network, pieces: u64) {
+    until(&format!("{pieces} pieces are recorded"), PATIENCE, || {
+        (pieces_recorded(&network.path("earth")) >= pieces).then_some(())
+    });
+}
+
+/// Checks that `totals` are of a fetch that went on after `verified` bytes were there.
+#[track_caller]
+fn went_on(totals: &Value, verified: u64) {
+    let already = totals["bytes_already"].as_u64().unwrap();
+    let crossed: u64 = given(totals).iter().map(|(_, bytes)| bytes).sum();
+    assert!(verified > 0);
+    assert!(already * 100 >= verified * 95, "{verified} bytes were verified: {totals}");
+    assert_eq!(already + crossed, FILM_BYTES as u64, "{totals}");
+}
+
+#[test]
+fn after_kill_9_the_same_command_goes_on() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let first = slow_fetch(&network);
+    fetched(&network, 24);
+    first.kill();
+    assert!(!network.path("earth/film.bin").exists());
+    let verified = pieces_recorded(&network.path("earth")) * PIECE_BYTES;
+    let totals = network.fetch(&["film.bin", "--into", "earth"]).with_code(0).totals();
+    went_on(&totals, verified);
+    network.has("earth/film.bin", &film);
+}
+
+#[test]
+fn after_ctrl_c_the_same_command_goes_on() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let first = slow_fetch(&network);
+    fetched(&network, 16);
+    first.signal(Signal::INT);
+    let ended = first.end_within(Duration::from_secs(2) + SLACK).with_code(130);
+    let verified = pieces_recorded(&network.path("earth")) * PIECE_BYTES;
+    let totals = ended.totals();
+    assert_eq!(totals["done"], false);
+    assert!(given(&totals).iter().map(|(_, bytes)| bytes).sum::<u64>() > 0, "what came is not in {totals}");
+    went_on(&network.fetch(&["film.bin", "--into", "earth"]).with_code(0).totals(), verified);
+    network.has("earth/film.bin", &film);
+}
+
+#[test]
+fn a_fetch_at_the_prompt_goes_on_after_kill_9_of_the_peer() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let mut first = network.run("peer", &["--port", "0", "--username", "earth", "--download-limit", "6MB"]);
+    first.types("fetch film.bin\n");
+    fetched(&network, 16);
+    first.kill();
+    let verified = pieces_recorded(&network.path("earth")) * PIECE_BYTES;
+    assert!(verified < FILM_BYTES as u64);
+    network.has_peers(&["fire_user"], PATIENCE);
+    let mut second = network.run("peer", &["--port", "0", "--username", "earth"]);
+    second.types("fetch film.bin\n");
+    second.end_input();
+    let ended = second.end().with_code(0);
+    assert!(ended.out.contains("were here before"), "{}", ended.out);
+    network.has("earth/film.bin", &film);
+}
+
+#[test]
+fn one_of_two_holders_may_be_killed_midway() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let water = network.holder("water_user", "film.bin", &film);
+    network.has_file("film.bin", 2, PATIENCE);
+    let fetch = slow_fetch(&network);
+    fetched(&network, 24);
+    water.kill();
+    let totals = fetch.end().with_code(0).totals();
+    network.has("earth/film.bin", &film);
+    let shares = given(&totals);
+    assert_eq!(shares.len(), 2, "{totals}");
+    assert_eq!(shares.iter().map(|(_, bytes)| bytes).sum::<u64>(), FILM_BYTES as u64, "{totals}");
+}
+
+#[test]
+fn a_fetch_waits_for_a_holder_to_come_back() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    let fire = network.holder("fire_user", "film.bin", &film);
+    let mut fetch = slow_fetch(&network);
+    fetched(&network, 8);
+    fire.kill();
+    fetch.complains("waiting");
+    assert!(fetch.is_running());
+    let _fire = network.peer("fire_user", &[]);
+    fetch.end().with_code(0);
+    network.has("earth/film.bin", &film);
+}
+
+#[test]
+fn another_holder_will_do_as_well() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    let fire = network.holder("fire_user", "film.bin", &film);
+    let fetch = slow_fetch(&network);
+    fetched(&network, 8);
+    fire.terminate().with_code(143);
+    fetch.complains("waiting");
+    let _water = network.holder("water_user", "film.bin", &film);
+    let totals = fetch.end().with_code(0).totals();
+    network.has("earth/film.bin", &film);
+    let names: Vec<String> = given(&totals).into_iter().map(|(username, _)| username).collect();
+    assert_eq!(names, ["fire_user", "water_user"], "{totals}");
+}

@@ -1,0 +1,87 @@
+//! Serving on: what was fetched is passed on, until somebody ends it; and the demonstration of all of it.
+//!
+//! What is shared of a folder is in `sharing`.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::{
+    network::{Network, bytes, given},
+    process::{PATIENCE, Process, SLACK, until},
+};
+
+#[test]
+fn who_stays_passes_on_what_it_fetched() {
+    let network = Network::start();
+    let film = bytes("film", 3 << 20);
+    let fire = network.holder("fire_user", "film.bin", &film);
+    let arguments = ["film.bin", "--into", "earth", "--username", "earth_user", "--json"];
+    let mut earth =
+        network.run("fetch", &[&arguments[..], &["--stay", "--done-file", "earth.done"]].concat());
+    until("the done file is there", PATIENCE, || network.path("earth.done").exists().then_some(()));
+    network.has("earth/film.bin", &film);
+    network.has_file("film.bin", 2, PATIENCE);
+    fire.terminate().with_code(143);
+    network.has_file("film.bin", 1, PATIENCE);
+    assert!(earth.is_running());
+
+    let totals =
+        network.fetch(&["film.bin", "--into", "air", "--username", "air_user"]).with_code(0).totals();
+    network.has("air/film.bin", &film);
+    assert_eq!(given(&totals), [("earth_user".to_owned(), film.len() as u64)]);
+
+    earth.signal(Signal::TERM);
+    let totals = earth.end_within(Duration::from_secs(2) + SLACK).with_code(143).totals();
+    assert_eq!(given(&totals), [("fire_user".to_owned(), film.len() as u64)]);
+    let sent = &totals["sent"][0];
+    assert_eq!(sent["username"], "air_user", "{totals}");
+    assert_eq!((&sent["bytes"], &totals["done"]), (&film.len().into(), &true.into()), "{totals}");
+}
+
+#[test]
+fn a_done_file_says_that_all_is_done_and_nothing_else() {
+    let network = Network::start();
+    let film = bytes("film", 1000);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    network.fetch(&["nothing.bin", "--into", "earth", "--done-file", "done"]).with_code(5);
+    assert!(!network.path("done").exists());
+    network.fetch(&["film.bin", "--into", "earth", "--done-file", "done"]).with_code(0);
+    assert!(network.path("done").exists());
+}
+
+#[test]
+fn newcomers_pass_pieces_on_to_each_other() {
+    let network = Network::start();
+    let film = bytes("film", 8 << 20);
+    network.write("fire_user/film.bin", &film);
+    let _fire = network.peer("fire_user", &["--upload-limit", "4MB"]);
+    network.has_file("film.bin", 1, PATIENCE);
+    let fetches = ["earth", "air"].map(|into| {
+        let username = format!("{into}_user");
+        network.run("fetch", &["film.bin", "--into", into, "--username", &username, "--stay", "--json"])
+    });
+    for (fetch, into) in fetches.iter().zip(["earth", "air"]) {
+        fetch.says("\"done\":true");
+        network.has(&format!("{into}/film.bin"), &film);
+    }
+    let passed_on: u64 = fetches
+        .into_iter()
+        .map(|fetch| given(&fetch.terminate().with_code(143).totals()))
+        .flat_map(|from| from.into_iter().filter(|(username, _)| username != "fire_user"))
+        .map(|(_, bytes)| bytes)
+        .sum();
+    assert!(passed_on > 0, "all of it came twice from the one holder");
+}
+
+#[test]
+fn the_demonstration_ends_well() {
+    let network = Network::start();
+    network.write("film.bin", &bytes("film", 24 << 20));
+    let mut command = network.brigade("demo");
+    command.arg("film.bin");
+    let ended = Process::start(command).end().with_code(0);
+    for said in ["earth_user: film.bin is here", "air_user: film.bin is here", "all copies are equal"] {
+        assert!(ended.out.contains(said), "{said:?} is not in\n{}", ended.out);
+    }
+}

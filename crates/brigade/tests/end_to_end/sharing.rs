@@ -1,0 +1,98 @@
+//! What is in a folder is in the catalogue, and what is not is not, while the peer runs.
+//!
+//! The deadline is the program's: two seconds after the last write, and the time that the hash takes.
+
+use std::{
+    fs,
+    io::Write,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    network::{Network, bytes, hash},
+    process::{PATIENCE, SLACK, until},
+};
+
+/// How long after the last write a change may take to be seen.
+const SEEN: Duration = Duration::from_secs(2);
+
+/// Waits until what is listed under `prefix` is exactly these names with these contents.
+#[track_caller]
+fn lists(network: &Network, prefix: &str, expected: &[(&str, &[u8])]) {
+    let expected: Vec<(String, String)> =
+        expected.iter().map(|(name, bytes)| ((*name).to_owned(), hash(bytes))).collect();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let mut seen = vec![];
+    let deadline = Instant::now() + SEEN + SLACK;
+    while Instant::now() < deadline {
+        let listed = network.list("files", &[prefix]);
+        seen = listed.iter().map(|file| (text(&file["name"]), text(&file["id"]))).collect();
+        if seen == expected {
+            return;
+        }
+    }
+    panic!("{seen:?} are listed, not {expected:?}");
+}
+
+#[test]
+fn what_is_copied_in_changed_renamed_or_deleted_is_seen_in_time() {
+    let network = Network::start();
+    let _fire = network.peer("fire_user", &[]);
+    let (old, new) = (bytes("old", 2 << 20), bytes("new", 1 << 20));
+    network.write("old.bin", &old);
+    fs::copy(network.path("old.bin"), network.path("fire_user/film.bin")).unwrap();
+    lists(&network, "", &[("film.bin", &old)]);
+    network.write("fire_user/film.bin", &new);
+    lists(&network, "", &[("film.bin", &new)]);
+    fs::rename(network.path("fire_user/film.bin"), network.path("fire_user/movie.bin")).unwrap();
+    lists(&network, "", &[("movie.bin", &new)]);
+    fs::remove_file(network.path("fire_user/movie.bin")).unwrap();
+    lists(&network, "", &[]);
+}
+
+#[test]
+fn whole_folders_come_and_go() {
+    let network = Network::start();
+    let _fire = network.peer("fire_user", &[]);
+    network.write("fire_user/a/b/one.txt", b"one");
+    network.write("fire_user/a/two.txt", b"two");
+    lists(&network, "", &[("a/b/one.txt", b"one"), ("a/two.txt", b"two")]);
+    fs::rename(network.path("fire_user/a/b"), network.path("fire_user/c")).unwrap();
+    lists(&network, "", &[("a/two.txt", b"two"), ("c/one.txt", b"one")]);
+    fs::rename(network.path("fire_user/c"), network.path("outside")).unwrap();
+    fs::remove_dir_all(network.path("fire_user/a")).unwrap();
+    lists(&network, "", &[]);
+}
+
+#[test]
+fn a_file_that_is_still_being_written_is_not_announced_half_way() {
+    let network = Network::start();
+    let _fire = network.peer("fire_user", &[]);
+    let mut file = fs::File::create(network.path("fire_user/film.bin")).unwrap();
+    let mut written = vec![];
+    // A writer that takes longer than any quiet that a peer could take for the end.
+    let end = Instant::now() + Duration::from_secs(3);
+    while Instant::now() < end {
+        let part = bytes(&written.len().to_string(), 1000);
+        file.write_all(&part).unwrap();
+        written.extend(part);
+        let listed = network.list("files", &[]);
+        assert!(listed.is_empty(), "announced after {} bytes: {listed:?}", written.len());
+    }
+    drop(file);
+    lists(&network, "", &[("film.bin", &written)]);
+}
+
+#[test]
+fn private_and_hidden_files_are_not_shared() {
+    let network = Network::start();
+    network.write("fire_user/.hidden", b"hidden");
+    network.write("fire_user/.git/config", b"hidden");
+    let _fire = network.holder("fire_user", "seen.txt", b"seen");
+    network.write("fire_user/.later", b"hidden");
+    network.write("fire_user/seen too.txt", b"too");
+    until("the second file is listed", PATIENCE, || {
+        (network.list("files", &["seen too"]).len() == 1).then_some(())
+    });
+    lists(&network, "", &[("seen too.txt", b"too"), ("seen.txt", b"seen")]);
+}
