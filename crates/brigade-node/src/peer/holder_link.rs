@@ -5,7 +5,6 @@
 //! threads that may wait. Data that nobody asked for, or out of order, ends the connection.
 
 use std::{
-    collections::BTreeMap,
     net::SocketAddr,
     sync::Arc,
     time::{Duration, Instant},
@@ -20,16 +19,20 @@ use brigade_core::{
     name::Username,
     wire::{
         FrameError, Reason,
-        frame::{PIECE_KIND, PieceHeader},
+        frame::PieceHeader,
         hello::{Hello, VERSION},
         peer::{AskList, Cancel, Close, FromHolder, ListPage, Open, Request, RequestWhole, ToHolder},
     },
 };
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    buffers::{Buffer, Buffers},
+    buffers::Buffers,
+    incoming::{Came, Requests, out_of_place},
     manager_link::AGENT,
     receiving::{Arrived, Receiving, Sink},
     traffic::Traffic,
@@ -41,7 +44,6 @@ use crate::{
         connection::{ConnectionError, Greeted, Incoming, Writer},
         dial::dial,
     },
-    store::hash::PieceHasher,
 };
 
 /// Commands that may wait for a link: every request of a full window, its cancellation, and every channel.
@@ -49,9 +51,6 @@ pub(super) const COMMANDS: usize = 2 * limits::REQUESTS_IN_FLIGHT + 2 * limits::
 
 /// How often the downloads hear of a piece that comes slowly.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
-
-/// Pieces are hashed in multiples of so many bytes while they come in: as many as BLAKE3 works on at once.
-const HASH_STEP_BYTES: usize = 16 << 10;
 
 /// What the downloads want of a holder.
 #[derive(Debug)]
@@ -99,6 +98,8 @@ pub(super) enum LinkError {
     Name { address: String, expected: Username, found: Username },
     #[error("the holder said goodbye: {0} ({1})")]
     Goodbye(Reason, String),
+    #[error("all places for connections are taken (--max)")]
+    NoPlace,
     #[error(transparent)]
     Connection(#[from] ConnectionError),
 }
@@ -177,9 +178,7 @@ async fn talk(
         lines,
         holder: holder.id,
         writer,
-        requests: BTreeMap::new(),
-        numbers: BTreeMap::new(),
-        last_request: 0,
+        requests: Requests::new(lines.buffers.clone()),
         last_progress: Instant::now(),
     };
     if place.second {
@@ -202,7 +201,7 @@ async fn talk(
                 Some(Incoming::Message(message)) => link.hear(message).await?,
                 Some(Incoming::Piece { header, bytes }) => {
                     lines.traffic.may_receive(bytes).await;
-                    match link.space(header, bytes)? {
+                    match link.requests.space(header, bytes)? {
                         Some(space) => reader.data(space).await?,
                         None => reader.skip_data().await?,
                     }
@@ -216,7 +215,9 @@ async fn talk(
 
 async fn connect(lines: &Lines, holder: &Holder) -> Result<(Greeted, OwnedSemaphorePermit), LinkError> {
     let closed = || ConnectionError::Io(std::io::Error::other("the peer is stopping"));
-    let place = lines.places.clone().acquire_owned().await.map_err(|_| closed())?;
+    // Where all places are taken for long, the holder counts as one that cannot be reached, and is tried later.
+    let place = timeout(limits::GREETING_TIME, lines.places.clone().acquire_owned()).await;
+    let place = place.map_err(|_| LinkError::NoPlace)?.map_err(|_| closed())?;
     let fresh = dial(&[holder.address], &lines.key, Some(holder.key)).await?;
     let membership = Some(lines.membership.borrow().clone());
     let session = fresh.greet(Hello { version: VERSION, agent: AGENT.to_owned(), membership }).await?;
@@ -236,31 +237,8 @@ struct Link<'a> {
     lines: &'a Lines,
     holder: HolderId,
     writer: Writer,
-    requests: BTreeMap<u32, Pending>,
-    /// The request for each piece that was asked for.
-    numbers: BTreeMap<(DownloadId, PieceIndex), u32>,
-    last_request: u32,
+    requests: Requests,
     last_progress: Instant,
-}
-
-/// A request that is not answered in full.
-struct Pending {
-    wanted: Wanted,
-    /// The space for its bytes and their hash, from the first byte on.
-    incoming: Option<(Buffer, PieceHasher)>,
-    filled: u32,
-}
-
-impl Pending {
-    /// Hashes what has come, in steps that the hash is fast with, while it is in the processor's cache.
-    fn hash(&mut self) {
-        let Some((buffer, hasher)) = &mut self.incoming else { return };
-        let (from, all) = (usize::try_from(hasher.bytes()).unwrap_or(usize::MAX), self.filled as usize);
-        let to = if self.filled == self.wanted.bytes { all } else { all - all % HASH_STEP_BYTES };
-        if from < to {
-            hasher.update(&buffer.as_ref()[from..to]);
-        }
-    }
 }
 
 impl Link<'_> {
@@ -270,19 +248,12 @@ impl Link<'_> {
                 Open { channel: download.0, id: content.id, size: content.size }.into()
             }
             Command::Close { download } => {
-                let taken_back: Vec<_> = self
-                    .numbers
-                    .range((download, PieceIndex(0))..)
-                    .map_while(|(key, _)| (key.0 == download).then_some(*key))
-                    .collect();
-                for key in taken_back {
-                    self.forget(key);
-                }
+                self.requests.forget_all(download);
                 Close { channel: download.0 }.into()
             }
             Command::AskList { download, first } => AskList { channel: download.0, first }.into(),
             Command::Request(wanted) => self.request(wanted),
-            Command::Cancel { download, piece } => match self.forget((download, piece)) {
+            Command::Cancel { download, piece } => match self.requests.forget(download, piece) {
                 Some(request) => Cancel { request }.into(),
                 None => return Ok(()),
             },
@@ -291,23 +262,13 @@ impl Link<'_> {
     }
 
     fn request(&mut self, wanted: Wanted) -> ToHolder {
-        self.last_request = self.last_request.wrapping_add(1);
-        let request = self.last_request;
-        let message = match wanted.expected {
-            Expected::Whole(id) => RequestWhole { request, id, size: wanted.content.size }.into(),
-            Expected::Subtree { .. } => {
-                Request { request, channel: wanted.download.0, piece: wanted.piece.0 }.into()
-            }
-        };
-        self.numbers.insert((wanted.download, wanted.piece), request);
-        self.requests.insert(request, Pending { wanted, incoming: None, filled: 0 });
-        message
-    }
-
-    fn forget(&mut self, key: (DownloadId, PieceIndex)) -> Option<u32> {
-        let request = self.numbers.remove(&key)?;
-        self.requests.remove(&request);
-        Some(request)
+        let (channel, piece, size) = (wanted.download.0, wanted.piece.0, wanted.content.size);
+        let expected = wanted.expected;
+        let request = self.requests.add(wanted);
+        match expected {
+            Expected::Whole(id) => RequestWhole { request, id, size }.into(),
+            Expected::Subtree { .. } => Request { request, channel, piece }.into(),
+        }
     }
 
     async fn hear(&mut self, message: FromHolder) -> Result<(), LinkError> {
@@ -324,11 +285,8 @@ impl Link<'_> {
             FromHolder::ListPage(page) => list_page(holder, &page)?,
             FromHolder::Refuse(refuse) => {
                 let (download, piece) = match (refuse.request, refuse.channel) {
-                    (Some(request), _) => match self.requests.remove(&request) {
-                        Some(Pending { wanted, .. }) => {
-                            self.numbers.remove(&(wanted.download, wanted.piece));
-                            (wanted.download, Some(wanted.piece))
-                        }
+                    (Some(request), _) => match self.requests.refused(request) {
+                        Some((download, piece)) => (download, Some(piece)),
                         None => return Ok(()), // taken back meanwhile
                     },
                     (None, Some(channel)) => (DownloadId(channel), None),
@@ -341,50 +299,27 @@ impl Link<'_> {
         Ok(())
     }
 
-    /// Where data belongs; `None` for data of a request that was taken back.
-    fn space(&mut self, header: PieceHeader, bytes: usize) -> Result<Option<&mut [u8]>, FrameError> {
-        let Some(pending) = self.requests.get_mut(&header.request) else {
-            // Requests are numbered upwards: one that was never made is against the protocol.
-            let known = header.request <= self.last_request;
-            return if known { Ok(None) } else { Err(out_of_place("data that nobody asked for")) };
-        };
-        let end = u32::try_from(bytes).ok().and_then(|bytes| header.offset.checked_add(bytes));
-        let Some(end) = end.filter(|end| header.offset == pending.filled && *end <= pending.wanted.bytes)
-        else {
-            return Err(out_of_place("data that is not where its piece goes on"));
-        };
-        let length = pending.wanted.bytes as usize;
-        let begin = || (self.lines.buffers.take(length), PieceHasher::new(pending.wanted.expected));
-        let (buffer, _) = pending.incoming.get_or_insert_with(begin);
-        Ok(Some(&mut buffer.as_mut()[header.offset as usize..end as usize]))
-    }
-
     /// Notes that data was read; sends a whole piece on.
     async fn took(&mut self, header: PieceHeader, bytes: usize) {
         self.lines.traffic.count_received(bytes as u64);
-        let Some(pending) = self.requests.get_mut(&header.request) else { return };
-        pending.filled += u32::try_from(bytes).unwrap_or(0); // at most a frame, as `space` saw
-        pending.hash();
-        if pending.filled < pending.wanted.bytes {
-            let (download, piece, filled) = (pending.wanted.download, pending.wanted.piece, pending.filled);
-            if self.last_progress.elapsed() >= PROGRESS_EVERY {
-                self.last_progress = Instant::now();
-                self.tell(Event::Progress { holder: self.holder, download, piece, bytes: filled }).await;
+        let holder = self.holder;
+        match self.requests.took(header, bytes) {
+            Came::Nothing => {}
+            Came::Some { download, piece, bytes } => {
+                if self.last_progress.elapsed() >= PROGRESS_EVERY {
+                    self.last_progress = Instant::now();
+                    self.tell(Event::Progress { holder, download, piece, bytes }).await;
+                }
             }
-            return;
-        }
-        let Some(Pending { wanted, incoming: Some((buffer, hasher)), .. }) =
-            self.requests.remove(&header.request)
-        else {
-            return;
-        };
-        self.numbers.remove(&(wanted.download, wanted.piece));
-        let (download, piece) = (wanted.download, wanted.piece);
-        self.tell(Event::Arrived { holder: self.holder, download, piece }).await;
-        if hasher.matches() {
-            self.lines.receiving.take(Arrived { holder: self.holder, wanted, buffer }).await;
-        } else {
-            self.tell(Event::Wrong { holder: self.holder, download, piece }).await;
+            Came::Whole { wanted, buffer, is_right } => {
+                let (download, piece) = (wanted.download, wanted.piece);
+                self.tell(Event::Arrived { holder, download, piece }).await;
+                if is_right {
+                    self.lines.receiving.take(Arrived { holder, wanted, buffer }).await;
+                } else {
+                    self.tell(Event::Wrong { holder, download, piece }).await;
+                }
+            }
         }
     }
 
@@ -401,8 +336,4 @@ fn list_page(holder: HolderId, page: &ListPage) -> Result<Event, FrameError> {
     }
     let download = DownloadId(page.channel);
     Ok(Event::ListPage { holder, download, first: page.first, values: values.to_vec() })
-}
-
-fn out_of_place(error: &str) -> FrameError {
-    FrameError::Body { kind: PIECE_KIND, error: error.to_owned() }
 }

@@ -11,6 +11,7 @@ mod connected;
 mod fetch;
 mod filling;
 mod holder_link;
+mod incoming;
 mod jobs;
 mod joining;
 mod links;

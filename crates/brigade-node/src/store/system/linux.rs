@@ -238,7 +238,7 @@ fn stamp(stat: &Stat) -> Stamp {
 }
 
 /// The number by which `statfs` names a file system in memory (`linux/magic.h`).
-const TMPFS_MAGIC: i64 = 0x0102_1994;
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 
 /// Reads what the page cache has (`RWF_NOWAIT`); a file system in memory, which does not know that flag, has all.
 pub(super) fn read_cached_at(file: &File, mut into: &mut [u8], mut offset: u64) -> io::Result<bool> {
@@ -254,8 +254,7 @@ pub(super) fn read_cached_at(file: &File, mut into: &mut [u8], mut offset: u64) 
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => return Ok(false),
             Err(Errno::OPNOTSUPP) => {
-                let in_memory =
-                    i64::try_from(rustix::fs::fstatfs(file)?.f_type).is_ok_and(|t| t == TMPFS_MAGIC);
+                let in_memory = rustix::fs::fstatfs(file)?.f_type == TMPFS_MAGIC;
                 return if in_memory {
                     super::read_exact_at(file, into, offset).map(|()| true)
                 } else {
