@@ -25,16 +25,23 @@ use super::{
     holder_link::{News, Wanted},
     parts::{Part, Parts},
 };
-use crate::store::{
-    folder::Folder,
-    keeper::{self, KeeperHandle},
-    part_file::PartError,
-    small_files::Batch,
-    stamp::Stamp,
+use crate::{
+    clock,
+    store::{
+        folder::Folder,
+        keeper::{self, KeeperHandle},
+        part_file::PartError,
+        small_files::Batch,
+        stamp::Stamp,
+    },
 };
 
 /// Small files that become durable, and get their names, together.
 const BATCH_FILES: usize = 1024;
+
+/// How long a batch is added to: where files come slowly but without a pause, a process that dies loses no more than
+/// what came in this time.
+const BATCH_TIME: Duration = Duration::from_millis(500);
 
 /// How long a batch waits for more while more is in flight.
 const BATCH_PAUSE: Duration = Duration::from_millis(20);
@@ -209,8 +216,9 @@ impl SmallFiles {
                     continue;
                 }
             };
+            let end = clock::now().after(BATCH_TIME);
             self.add(first, &mut batch, &mut names);
-            while batch.len() < BATCH_FILES {
+            while batch.len() < BATCH_FILES && clock::now() < end {
                 let Some(next) = self.next(&mut arrived) else { break };
                 self.add(next, &mut batch, &mut names);
             }

@@ -3,13 +3,13 @@
 //! All of them are slowed down by `--download-limit`, and the blow falls once the record of pieces has grown so
 //! far, so that no test depends on how fast the machine is.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
-    network::{Network, PIECE_BYTES, bytes, given, pieces_recorded},
+    network::{Network, PIECE_BYTES, bytes, free_port, given, pieces_recorded},
     process::{PATIENCE, Process, SLACK, until},
 };
 
@@ -137,4 +137,40 @@ fn another_holder_will_do_as_well() {
     network.has("earth/film.bin", &film);
     let names: Vec<String> = given(&totals).into_iter().map(|(username, _)| username).collect();
     assert_eq!(names, ["fire_user", "water_user"], "{totals}");
+}
+
+#[test]
+fn of_many_small_files_those_that_landed_are_not_fetched_again() {
+    const FILES: usize = 400;
+    let network = Network::start();
+    for number in 0..FILES {
+        network.write(&format!("fire_user/data/{number}"), &bytes(&number.to_string(), 20_000));
+    }
+    let _fire = network.peer("fire_user", &[]);
+    until("all is announced", PATIENCE, || (network.list("files", &["data/"]).len() == FILES).then_some(()));
+    let landed = || fs::read_dir(network.path("earth/data")).map_or(0, Iterator::count) as u64;
+    let first = network.run("fetch", &["data", "--into", "earth", "--download-limit", "3MB"]);
+    until("some have landed", PATIENCE, || (landed() >= 100).then_some(()));
+    first.kill();
+    let before = landed();
+    assert!(before < FILES as u64);
+    let totals = network.fetch(&["data", "--into", "earth"]).with_code(0).totals();
+    let already = totals["bytes_already"].as_u64().unwrap() / 20_000;
+    assert!(already * 100 >= before * 95, "{before} had landed: {totals}");
+    for number in 0..FILES {
+        network.has(&format!("earth/data/{number}"), &bytes(&number.to_string(), 20_000));
+    }
+}
+
+#[test]
+fn a_fetch_goes_on_without_the_manager() {
+    let port = free_port().to_string();
+    let mut network = Network::start_with(&["--port", &port]);
+    let film = bytes("film", FILM_BYTES);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let fetch = slow_fetch(&network);
+    fetched(&network, 8);
+    network.stop_manager().with_code(143);
+    fetch.end().with_code(0);
+    network.has("earth/film.bin", &film);
 }
