@@ -43,7 +43,8 @@ pub(crate) fn hash(bytes: &[u8]) -> String {
 /// A port that nobody has at this moment, and that the system gives to nobody who asks for any.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    let start = u16::try_from(std::process::id() % 10_000).unwrap();
+    // Far from those of a test run that was started just before or after this one.
+    let start = u16::try_from(std::process::id() % 375 * 32).unwrap();
     let mut tried = 0;
     loop {
         let port = 20_000 + (start + NEXT.fetch_add(1, Ordering::Relaxed)) % 12_000;
