@@ -153,10 +153,16 @@ pub(super) enum Ended {
 impl Session {
     /// Runs until it is stopped, beginning with a session that has joined.
     pub(super) async fn run(mut self, session: Greeted) {
+        self.keep(session).await;
+        // The keeper was stopped by the same token. What it hashed last is in its index when this channel closes.
+        while self.changes.recv().await.is_some() {}
+    }
+
+    async fn keep(&mut self, session: Greeted) {
         let mut session = Some(session);
         loop {
             let ended = match session.take() {
-                Some(session) => Connected::new(&mut self).run(session).await,
+                Some(session) => Connected::new(self).run(session).await,
                 None => match self.rejoin().await {
                     Ok(again) => {
                         session = Some(again);

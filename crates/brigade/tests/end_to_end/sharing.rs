@@ -84,6 +84,21 @@ fn a_file_that_is_still_being_written_is_not_announced_half_way() {
 }
 
 #[test]
+fn what_was_hashed_is_remembered_by_a_peer_that_quits_at_once() {
+    let network = Network::start();
+    for round in 0..5 {
+        let name = format!("film{round}.bin");
+        let fire = network.holder("fire_user", &name, &bytes(&name, 300_000));
+        fire.terminate().with_code(143);
+        let index = fs::read(network.path("fire_user/.brigade/index.db")).unwrap();
+        assert!(
+            index.windows(name.len()).any(|bytes| bytes == name.as_bytes()),
+            "{name} is not in the index"
+        );
+    }
+}
+
+#[test]
 fn private_and_hidden_files_are_not_shared() {
     let network = Network::start();
     network.write("fire_user/.hidden", b"hidden");
