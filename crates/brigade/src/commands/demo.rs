@@ -46,9 +46,10 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     };
     stop.cancel();
     let folder_path = folder.path().to_owned();
-    folder.close().map_err(|error| Failure::other("cleaning up", &error))?;
+    let cleaned = folder.close();
     match played? {
         Ok(()) => {
+            cleaned.map_err(|error| Failure::other("cleaning up", &error))?;
             println!("cleaned up {}", folder_path.display());
             Ok(ExitCode::SUCCESS)
         }
@@ -65,7 +66,7 @@ async fn play(
     let name = name_of(source)?;
     let size = fs::metadata(source).map_err(|error| unreadable(source, &error))?.len();
     println!("{} ({}) is held by fire_user and water_user", source.display(), format::bytes(size));
-    let manager = start_manager(folder, stop).await?;
+    let manager = start_manager(folder, stop.clone()).await?;
     println!("manager at {}, key {}", manager.address(), manager.key().short());
     let stage = Stage { folder, manager: &manager };
 
@@ -100,6 +101,9 @@ async fn play(
     for peer in holders {
         peer.stop().await;
     }
+    // Whoever still writes would be in the way of cleaning up.
+    stop.cancel();
+    manager.stopped().await;
     if right {
         println!("all copies are equal to the source");
         Ok(Ok(()))
