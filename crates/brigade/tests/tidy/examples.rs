@@ -24,8 +24,11 @@ use crate::protocol::document;
 /// The file of one piece in the examples.
 const SMALL: &[u8] = b"pass it on\n";
 
-/// The size of the file of several pieces in the examples; every byte of it is zero.
+/// The size of the file of several pieces in the examples.
 const LARGE_BYTES: usize = 600_000;
+
+/// What BLAKE3 hashes at once.
+const CHUNK_BYTES: usize = 1024;
 
 /// The lines of the document's block that begins with `fence`.
 fn block(fence: &str) -> Vec<String> {
@@ -58,9 +61,14 @@ fn small_id() -> ContentId {
     ContentId(*blake3::hash(SMALL).as_bytes())
 }
 
+/// The bytes of the large file: 251 is prime, so bytes that stand in a wrong place are seen to.
+fn large_bytes() -> Vec<u8> {
+    (0..=250).cycle().take(LARGE_BYTES).collect()
+}
+
 /// The chaining values of the pieces of the large file.
 fn large_values() -> Vec<[u8; 32]> {
-    let bytes = vec![0; LARGE_BYTES];
+    let bytes = large_bytes();
     let geometry = Geometry::new(LARGE_BYTES as u64).unwrap();
     let value = |piece| {
         let start = usize::try_from(geometry.offset(piece)).unwrap();
@@ -151,7 +159,23 @@ fn the_fold_of_three_pieces() {
     let [first, second, third] = values.as_slice() else { panic!("{} pieces", values.len()) };
     let left = merge_subtrees_non_root(first, second, Mode::Hash);
     assert_eq!(*merge_subtrees_root(&left, third, Mode::Hash).as_bytes(), large_id().0);
-    assert_eq!(large_id().0, *blake3::hash(&vec![0; LARGE_BYTES]).as_bytes());
+    assert_eq!(large_id().0, *blake3::hash(&large_bytes()).as_bytes());
     check("value-01", &left);
     check("large-id", &large_id().0);
+}
+
+/// The first steps of the last piece's chaining value: a chunk, and two of them as a parent's children.
+#[test]
+fn the_value_of_a_chunk_and_of_two() {
+    let bytes = large_bytes();
+    let start = 512 * CHUNK_BYTES;
+    let value = |from: usize, to: usize| {
+        blake3::Hasher::new().set_input_offset(from as u64).update(&bytes[from..to]).finalize_non_root()
+    };
+    let (first, second) =
+        (value(start, start + CHUNK_BYTES), value(start + CHUNK_BYTES, start + 2 * CHUNK_BYTES));
+    check("chunk-512", &first);
+    let both = merge_subtrees_non_root(&first, &second, Mode::Hash);
+    assert_eq!(both, value(start, start + 2 * CHUNK_BYTES));
+    check("chunks-512-513", &both);
 }

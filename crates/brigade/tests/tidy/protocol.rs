@@ -49,6 +49,10 @@ fn every_message_is_documented() {
         if !document.lines().any(|line| line == heading) {
             findings.push(format!("{DOCUMENT}:1: no heading `{heading}`; describe the message"));
         }
+        let cells = format!("| {kind:#04x} | {name} | ");
+        if !section(&document, "Frames").is_some_and(|section| section.contains(&cells)) {
+            findings.push(format!("{DOCUMENT}:1: no `{cells}` in the table of kinds; add it"));
+        }
     }
     let known: BTreeSet<u8> = kinds().map(|(kind, _)| kind).chain([frame::PIECE_KIND]).collect();
     for (index, line) in document.lines().enumerate() {
@@ -175,11 +179,11 @@ fn the_lengths_of_pieces_are_documented() {
     assert!(Geometry::new(largest + 1).is_err());
 }
 
-/// The lines below the heading of a message or record.
+/// The lines below the heading of a message, a record or a chapter.
 fn section<'a>(document: &'a str, name: &str) -> Option<&'a str> {
     let heading = document.lines().find(|line| {
         let words: Vec<&str> = line.split(' ').collect();
-        matches!(words.as_slice(), ["###", word] | ["###", _, word] if *word == name)
+        matches!(words.as_slice(), ["##" | "###", word] | ["###", _, word] if *word == name)
     })?;
     // The heading is part of the document, so it is found, and only whole lines begin with it.
     let start = document.find(&format!("\n{heading}\n"))? + heading.len() + 2;
