@@ -14,6 +14,20 @@ pub fn brigade_home() -> Option<PathBuf> {
     platform_state().map(|state| state.join("brigade"))
 }
 
+/// Raises the number of files that this process may have open to what the system allows it: shells give a thousand,
+/// and a folder that is fetched from many holders may want more.
+pub fn allow_open_files() {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+        if let Err(error) = setrlimit(Resource::Nofile, raised) {
+            tracing::debug!(%error, "the number of open files stays as it is");
+        }
+    }
+}
+
 #[cfg(target_os = "macos")]
 fn platform_state() -> Option<PathBuf> {
     env::home_dir().map(|home| home.join("Library/Application Support"))

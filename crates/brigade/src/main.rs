@@ -24,6 +24,7 @@ use crate::{args::Brigade, exit::Failure};
 fn main() -> ExitCode {
     let args = Brigade::parse();
     exit::log_to_stderr();
+    brigade_node::config::allow_open_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::other("starting", &error).report(),

@@ -84,6 +84,7 @@ impl<'a> Connected<'a> {
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beats = 0_u64;
+        let mut still_sending = true;
         let ended = loop {
             self.refill();
             let busy = self.queue.len() >= QUEUED_MESSAGES;
@@ -112,7 +113,10 @@ impl<'a> Connected<'a> {
                         break ended;
                     }
                 }
-                _ = &mut sending => break Ended::Lost("the connection to the manager broke".to_owned()),
+                _ = &mut sending => {
+                    still_sending = false;
+                    break Ended::Lost("the connection to the manager broke".to_owned());
+                }
             }
         };
         if matches!(ended, Ended::Stopped) {
@@ -120,7 +124,10 @@ impl<'a> Connected<'a> {
             let _ = outbox.try_send(ToManager::Goodbye(bye));
         }
         drop(outbox);
-        let _ = timeout(Duration::from_secs(1), sending).await;
+        // A task that has ended must not be waited for again.
+        if still_sending {
+            let _ = timeout(Duration::from_secs(1), sending).await;
+        }
         for (_, reply) in self.questions {
             let _ = reply.send(Err(AskError::Away));
         }
@@ -130,7 +137,11 @@ impl<'a> Connected<'a> {
     /// Queues what the share still has to say, when nothing else waits.
     fn refill(&mut self) {
         if self.queue.is_empty() {
-            self.queue.extend(self.announcing.next_page(&self.session.share).map(ToManager::from));
+            let more = self.announcing.next_page(&self.session.share);
+            if more.is_none() {
+                self.publish(); // with nothing to announce, nobody says that it is noted
+            }
+            self.queue.extend(more.map(ToManager::from));
         }
     }
 

@@ -17,6 +17,7 @@ use brigade_core::{
     geometry::Geometry,
     id::Content,
     limits,
+    name::FileName,
     wire::manager::Holders,
 };
 use tokio::{
@@ -45,6 +46,9 @@ pub(super) const NEWS: usize = 4096;
 
 /// Contents that are fetched at once; the files of a larger fetch wait their turn.
 const ACTIVE_CONTENTS: usize = 4096;
+
+/// Contents of several pieces that are fetched at once: each has three open files.
+const OPEN_PARTS: usize = 64;
 
 /// Files that are looked through in one job before they are fetched.
 const PREPARED_TOGETHER: usize = 512;
@@ -83,6 +87,10 @@ pub(super) struct Fetches {
     pub(super) fetching: BTreeMap<DownloadId, Fetching>,
     pub(super) by_content: BTreeMap<Content, DownloadId>,
     pub(super) last_download: u32,
+    /// Contents of files that are being looked through: nobody else touches them meanwhile.
+    pub(super) in_preparation: BTreeSet<Content>,
+    /// The names, without their case, of files that were taken up and have not landed.
+    pub(super) taken_names: BTreeMap<String, FileName>,
     /// Files whose content is being fetched under another name: they are made from it.
     pub(super) deferred: BTreeMap<Content, Vec<(JobId, WantedFile)>>,
     /// Contents that have landed and are served as parts until the share has them.
@@ -104,6 +112,8 @@ pub(super) struct Fetching {
     pub(super) job: JobId,
     pub(super) kind: Kind,
     pub(super) starved: bool,
+    /// Whether every piece was stored and it is getting its name: nothing that comes now matters.
+    pub(super) finishing: bool,
     /// Whether the manager was told that a part of it is here.
     pub(super) held: bool,
 }
@@ -143,6 +153,8 @@ impl Fetches {
             fetching: BTreeMap::new(),
             by_content: BTreeMap::new(),
             last_download: 0,
+            in_preparation: BTreeSet::new(),
+            taken_names: BTreeMap::new(),
             deferred: BTreeMap::new(),
             retiring: BTreeSet::new(),
             preparing: 0,
@@ -224,10 +236,7 @@ impl Fetches {
     fn news(&mut self, news: News) {
         match news {
             News::Core(event) => {
-                if let Event::Stored { holder, download, piece } = event {
-                    self.count_stored(holder, download, piece);
-                }
-                self.downloads.handle(clock::now(), event);
+                self.core_event(event);
             }
             News::SecondUp { holder, serial } => self.links.second_is_up(holder, serial),
             News::Ended { holder, serial, greeted, error } => {
@@ -239,6 +248,30 @@ impl Fetches {
                     self.downloads.handle(clock::now(), event);
                 }
             }
+        }
+    }
+
+    fn core_event(&mut self, event: Event) {
+        match event {
+            Event::Stored { holder, download, piece } => {
+                let stored = |this: &Self| this.downloads.status(download).map(|status| status.stored);
+                let before = stored(self);
+                self.downloads.handle(clock::now(), event);
+                // What two holders sent counts once.
+                if before.is_some() && stored(self) != before {
+                    self.count_stored(holder, download, piece);
+                }
+            }
+            Event::Connected { holder } => {
+                self.links.is_up(holder);
+                self.downloads.handle(clock::now(), event);
+            }
+            Event::Refused { holder, download, piece: None, .. } => {
+                // Refused on one of two connections, a channel must not stay open on the other.
+                self.links.close(holder, download);
+                self.downloads.handle(clock::now(), event);
+            }
+            event => self.downloads.handle(clock::now(), event),
         }
     }
 
@@ -261,7 +294,8 @@ impl Fetches {
         let Order::Fetch { name, files, progress, given_up } = order;
         self.last_job += 1;
         let id = JobId(self.last_job);
-        self.jobs.insert(id, Job::new(name, files, progress, given_up, clock::now()));
+        let twice = self.downloads.fetched_twice_bytes();
+        self.jobs.insert(id, Job::new(name, files, progress, given_up, (clock::now(), twice)));
         self.prepare_more();
     }
 
@@ -272,9 +306,16 @@ impl Fetches {
             let next = self.jobs.iter_mut().filter(|(_, job)| !job.waiting.is_empty());
             let Some((id, job)) = next.min_by_key(|(_, job)| job.turns) else { return };
             job.turns += 1;
-            let count = job.waiting.len().min(PREPARED_TOGETHER);
-            let files: Vec<WantedFile> = job.waiting.drain(..count).collect();
-            let (id, folder, share) = (*id, self.folder.clone(), self.share.clone());
+            let id = *id;
+            let files = self.next_files(id);
+            if files.is_empty() {
+                self.settle_job(id);
+                if self.jobs.get(&id).is_some_and(|job| !job.waiting.is_empty()) {
+                    return; // the next one is long, and as many as may be are open
+                }
+                continue;
+            }
+            let (folder, share) = (self.folder.clone(), self.share.clone());
             let prepared = self.prepared.clone();
             self.preparing += 1;
             tokio::task::spawn_blocking(move || {
@@ -288,10 +329,56 @@ impl Fetches {
         }
     }
 
+    /// The next files of a fetch that may be looked through. One whose content is being dealt with under another name
+    /// waits for that; one whose name another has, but for its case, fails.
+    fn next_files(&mut self, id: JobId) -> Vec<WantedFile> {
+        let is_long =
+            |content: &Content| Geometry::new(content.size).is_ok_and(|geometry| geometry.count() > 1);
+        let mut long = self.in_preparation.iter().filter(|content| is_long(content)).count()
+            + self.fetching.values().filter(|fetching| matches!(fetching.kind, Kind::Large { .. })).count();
+        let mut files = vec![];
+        while files.len() < PREPARED_TOGETHER {
+            let Some(job) = self.jobs.get_mut(&id) else { break };
+            let Some(next) = job.waiting.front() else { break };
+            let waits =
+                self.in_preparation.contains(&next.content) || self.by_content.contains_key(&next.content);
+            if !waits && is_long(&next.content) && long >= OPEN_PARTS {
+                break;
+            }
+            let Some(next) = job.waiting.pop_front() else { break };
+            let other = self.taken_names.get(&next.name.folded()).filter(|other| **other != next.name);
+            if let Some(other) = other.cloned() {
+                let error = PrepareError::Alike { name: next.name.clone(), other };
+                self.file_failed(id, next.name, error.to_string());
+                continue;
+            }
+            self.taken_names.insert(next.name.folded(), next.name.clone());
+            if waits {
+                self.deferred.entry(next.content).or_default().push((id, next));
+                continue;
+            }
+            long += usize::from(is_long(&next.content));
+            self.in_preparation.insert(next.content);
+            files.push(next);
+        }
+        files
+    }
+
+    /// Files that waited for a content are looked at again.
+    pub(super) fn release(&mut self, content: &Content) {
+        for (job, wanted) in self.deferred.remove(content).unwrap_or_default() {
+            if let Some(job) = self.jobs.get_mut(&job) {
+                job.waiting.push_back(wanted);
+            }
+        }
+    }
+
     fn prepared(&mut self, prepared: Prepared) {
         self.preparing -= 1;
         let mut watched = vec![];
         for (wanted, decision) in prepared.files {
+            let content = wanted.content;
+            self.in_preparation.remove(&content);
             match decision {
                 Ok(Decision::Here(landed)) => self.here(prepared.job, &wanted, landed, true),
                 Ok(Decision::Made(landed)) => self.here(prepared.job, &wanted, Some(landed), false),
@@ -305,6 +392,9 @@ impl Fetches {
                     watched.extend(self.start(prepared.job, wanted, kind, list, have));
                 }
                 Err(error) => self.file_failed(prepared.job, wanted.name, error.to_string()),
+            }
+            if !self.by_content.contains_key(&content) {
+                self.release(&content);
             }
         }
         for page in watched.chunks(limits::WATCH_CONTENTS) {
@@ -324,10 +414,6 @@ impl Fetches {
         have: Bitfield,
     ) -> Option<Content> {
         let content = wanted.content;
-        if self.by_content.contains_key(&content) {
-            self.deferred.entry(content).or_default().push((job, wanted));
-            return None;
-        }
         let geometry = Geometry::new(content.size).ok()?; // it was prepared
         self.jobs.get_mut(&job)?.started(&have, &geometry);
         self.last_download += 1;
@@ -335,7 +421,8 @@ impl Fetches {
         if matches!(kind, Kind::Small(_)) {
             self.lines.receiving.awaited().fetch_add(1, Ordering::Relaxed);
         }
-        let fetching = Fetching { content, geometry, job, kind, starved: false, held: false };
+        let fetching =
+            Fetching { content, geometry, job, kind, starved: false, finishing: false, held: false };
         self.fetching.insert(download, fetching);
         self.by_content.insert(content, download);
         if let Some(list) = &list {
@@ -380,10 +467,10 @@ impl Fetches {
             .collect();
         let sync = tokio::task::spawn_blocking(move || files.iter().for_each(|file| drop(file.sync())));
         let _ = tokio::time::timeout(Duration::from_secs(1), sync).await;
-        let links = &self.links;
+        let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
         for job in self.jobs.values_mut() {
             job.accounts.progress.state = State::Stopped;
-            job.show(clock::now(), 0, |holder| links.name_of(holder));
+            job.show(clock::now(), twice, |holder| links.name_of(holder));
         }
     }
 }

@@ -52,6 +52,9 @@ pub(super) const COMMANDS: usize = 2 * limits::REQUESTS_IN_FLIGHT + 2 * limits::
 /// How often the downloads hear of a piece that comes slowly.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
+/// How long a link that is given up may take to say so.
+const FAREWELL: Duration = Duration::from_millis(500);
+
 /// What the downloads want of a holder.
 #[derive(Debug)]
 pub(super) enum Command {
@@ -154,8 +157,9 @@ pub(super) async fn run(
     let id = holder.id;
     let mut greeted = false;
     let result = tokio::select! {
-        result = talk(&lines, &holder, place, commands, &mut greeted) => result,
-        () = stop.cancelled() => Ok(()),
+        result = talk(&lines, &holder, place, commands, &stop, &mut greeted) => result,
+        // Where it does not come to say goodbye, because nothing moves any more, it is dropped.
+        () = async { stop.cancelled().await; tokio::time::sleep(FAREWELL).await } => Ok(()),
     };
     let error = result.err();
     if let Some(error) = &error {
@@ -169,9 +173,13 @@ async fn talk(
     holder: &Holder,
     place: Place,
     mut commands: mpsc::Receiver<Command>,
+    stop: &CancellationToken,
     greeted: &mut bool,
 ) -> Result<(), LinkError> {
-    let (session, _permit) = connect(lines, holder).await?;
+    let (session, _permit) = tokio::select! {
+        connected = connect(lines, holder) => connected?,
+        () = stop.cancelled() => return Ok(()),
+    };
     *greeted = true;
     let Greeted { mut reader, writer, .. } = session;
     let mut link = Link {
@@ -189,6 +197,10 @@ async fn talk(
     loop {
         tokio::select! {
             biased;
+            () = stop.cancelled() => {
+                link.writer.close(Reason::Stopping, "").await;
+                return Ok(());
+            }
             command = commands.recv() => {
                 let Some(command) = command else { return Ok(()) };
                 link.command(command).await?;

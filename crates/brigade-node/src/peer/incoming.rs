@@ -98,8 +98,8 @@ impl Requests {
             return if known { Ok(None) } else { Err(out_of_place("data that nobody asked for")) };
         };
         let end = u32::try_from(bytes).ok().and_then(|bytes| header.offset.checked_add(bytes));
-        let Some(end) = end.filter(|end| header.offset == pending.filled && *end <= pending.wanted.bytes)
-        else {
+        let fits = |end: &u32| bytes > 0 && header.offset == pending.filled && *end <= pending.wanted.bytes;
+        let Some(end) = end.filter(fits) else {
             return Err(out_of_place("data that is not where its piece goes on"));
         };
         let length = pending.wanted.bytes as usize;

@@ -47,7 +47,7 @@ pub(super) struct Job {
     active: u64,
     starved: u64,
     /// What had crossed the network twice, over all fetches, when this one began.
-    twice_before: Option<u64>,
+    twice_before: u64,
 }
 
 impl Job {
@@ -56,7 +56,7 @@ impl Job {
         files: Vec<WantedFile>,
         progress: watch::Sender<Progress>,
         given_up: CancellationToken,
-        now: Timestamp,
+        (now, twice): (Timestamp, u64),
     ) -> Self {
         let mut accounts = Accounts::new(name, now);
         accounts.progress.files = files.len() as u64;
@@ -73,7 +73,7 @@ impl Job {
             given_up,
             active: 0,
             starved: 0,
-            twice_before: None,
+            twice_before: twice,
         }
     }
 
@@ -91,8 +91,7 @@ impl Job {
         twice: u64,
         name_of: impl Fn(HolderId) -> Option<Username>,
     ) {
-        let before = *self.twice_before.get_or_insert(twice);
-        self.accounts.progress.bytes_twice = twice.saturating_sub(before);
+        self.accounts.progress.bytes_twice = twice.saturating_sub(self.twice_before);
         if !self.accounts.progress.is_over() {
             self.accounts.progress.state = match (self.active, self.starved) {
                 (0, _) => State::Checking,
@@ -107,6 +106,16 @@ impl Job {
     fn done(&mut self) {
         self.open -= 1;
         self.accounts.progress.files_done += 1;
+    }
+}
+
+impl Fetching {
+    /// The names that the content is to get.
+    fn names(&self) -> Vec<FileName> {
+        match &self.kind {
+            Kind::Small(landings) => landings.iter().map(|landing| landing.name.clone()).collect(),
+            Kind::Large { landing, .. } => vec![landing.name.clone()],
+        }
     }
 }
 
@@ -126,6 +135,7 @@ impl Fetches {
         if let Some(landed) = landed {
             self.lines.receiving.tell_keeper(vec![landed]);
         }
+        self.taken_names.remove(&wanted.name.folded());
         let Some(job) = self.jobs.get_mut(&job) else { return };
         job.accounts.already(wanted.content.size, pieces(wanted.content));
         job.accounts.progress.files_already += u64::from(before);
@@ -134,6 +144,10 @@ impl Fetches {
 
     /// A file cannot be had.
     pub(super) fn file_failed(&mut self, id: JobId, name: FileName, error: String) {
+        let folded = name.folded();
+        if self.taken_names.get(&folded) == Some(&name) {
+            self.taken_names.remove(&folded);
+        }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.open -= 1;
         job.accounts.progress.error(name, error);
@@ -203,7 +217,8 @@ impl Fetches {
 
     /// Every piece of a content is written. Small ones get their names with others; a long one gets it now.
     pub(super) fn finished(&mut self, download: DownloadId) {
-        let Some(fetching) = self.fetching.get(&download) else { return };
+        let Some(fetching) = self.fetching.get_mut(&download) else { return };
+        fetching.finishing = true;
         let Kind::Large { file, part, landing } = &fetching.kind else { return };
         let (file, landing, content) = (file.clone(), landing.clone(), fetching.content);
         let list = part.as_ref().map(|part| part.list.clone());
@@ -216,7 +231,12 @@ impl Fetches {
 
     pub(super) fn outcome(&mut self, outcome: Outcome) {
         match outcome {
-            Outcome::NotWritten { download, error } => self.give_up(download, &error.to_string()),
+            Outcome::NotWritten { download, error } => {
+                // A piece that came twice may find its file closed already.
+                if self.fetching.get(&download).is_some_and(|fetching| !fetching.finishing) {
+                    self.give_up(download, &error.to_string());
+                }
+            }
             Outcome::Landed(landed) => {
                 for landed in landed {
                     self.landed(landed);
@@ -228,16 +248,14 @@ impl Fetches {
 
     fn landed(&mut self, landed: Landed) {
         let Landed { download, content, name, stamp } = landed;
-        let Some(job) = self.end_download(download) else { return };
+        self.taken_names.remove(&name.folded());
+        let ended = self.end_download(download, stamp.is_ok());
+        // The same content under other names is made from this file.
+        self.release(&content);
+        let Some(job) = ended else { return };
         match stamp {
             Ok(_) => self.jobs.get_mut(&job).into_iter().for_each(Job::done),
             Err(error) => self.file_failed(job, name, error.to_string()),
-        }
-        // The same content under other names is made from this file.
-        for (job, wanted) in self.deferred.remove(&content).unwrap_or_default() {
-            if let Some(job) = self.jobs.get_mut(&job) {
-                job.waiting.push_back(wanted);
-            }
         }
         self.settle_job(job);
     }
@@ -245,13 +263,10 @@ impl Fetches {
     /// A content cannot be had, or not be written.
     pub(super) fn give_up(&mut self, download: DownloadId, error: &str) {
         let Some(fetching) = self.fetching.get(&download) else { return };
-        let names: Vec<FileName> = match &fetching.kind {
-            Kind::Small(landings) => landings.iter().map(|landing| landing.name.clone()).collect(),
-            Kind::Large { landing, .. } => vec![landing.name.clone()],
-        };
+        let names = fetching.names();
         let content = fetching.content;
         self.downloads.handle(clock::now(), Event::Forget { download });
-        let Some(job) = self.end_download(download) else { return };
+        let Some(job) = self.end_download(download, false) else { return };
         for name in names {
             self.file_failed(job, name, error.to_owned());
         }
@@ -263,15 +278,19 @@ impl Fetches {
     }
 
     /// Takes a content out of what is being fetched; the fetch that it belonged to.
-    fn end_download(&mut self, download: DownloadId) -> Option<JobId> {
+    fn end_download(&mut self, download: DownloadId, landed: bool) -> Option<JobId> {
         let fetching = self.fetching.remove(&download)?;
         self.by_content.remove(&fetching.content);
         self.for_session.push_back(Command::Unwatch(vec![fetching.content]));
         if fetching.held {
             self.for_session.push_back(Command::Unhold(fetching.content));
         }
-        if matches!(fetching.kind, Kind::Large { .. }) {
-            self.retiring.insert(fetching.content);
+        match fetching.kind {
+            // It is served as a part until the share has it.
+            Kind::Large { .. } if landed => {
+                self.retiring.insert(fetching.content);
+            }
+            _ => self.parts.remove(&fetching.content),
         }
         let job = self.jobs.get_mut(&fetching.job)?;
         job.active -= 1;
@@ -296,16 +315,15 @@ impl Fetches {
         let downloads: Vec<DownloadId> = self.fetching.iter().filter_map(of_job).collect();
         for download in downloads {
             self.downloads.handle(clock::now(), Event::Forget { download });
-            if let Some(fetching) = self.fetching.get(&download) {
-                let content = fetching.content;
-                // Another fetch that waits for the same content takes it over.
-                for (job, wanted) in self.deferred.remove(&content).unwrap_or_default() {
-                    if let Some(job) = self.jobs.get_mut(&job) {
-                        job.waiting.push_back(wanted);
-                    }
-                }
+            // One that is getting its name gets it; nobody waits for it here any more.
+            let Some(fetching) = self.fetching.get(&download) else { continue };
+            let (content, names) = (fetching.content, fetching.names());
+            for name in names {
+                self.taken_names.remove(&name.folded());
             }
-            self.end_download(download);
+            self.end_download(download, false);
+            // Another fetch that waits for the same content takes it over.
+            self.release(&content);
         }
         if let Some(mut job) = self.jobs.remove(&id) {
             job.accounts.progress.state = State::Stopped;

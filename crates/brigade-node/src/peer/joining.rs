@@ -168,7 +168,14 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
     let mut tasks = JoinSet::new();
     let uploads = Uploads::start(stop.clone());
     let shop = Shop { share: share.clone(), parts: parts.clone(), traffic: traffic.clone(), uploads };
-    let door = Door { network, membership: shown.clone(), places: places.clone(), shop, stop: stop.clone() };
+    let door = Door {
+        network,
+        membership: shown.clone(),
+        places: places.clone(),
+        most_places: config.max_connections,
+        shop,
+        stop: stop.clone(),
+    };
     tasks.spawn(listen(acceptor, door));
     let shared =
         Common { folder, share: share.clone(), parts, keeper: keeper.clone(), traffic: traffic.clone() };

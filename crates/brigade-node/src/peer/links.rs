@@ -37,6 +37,8 @@ struct Link {
     open: BTreeMap<DownloadId, Content>,
     /// Whether the next request goes to the second line.
     turn: bool,
+    /// Whether the holder has greeted.
+    up: bool,
 }
 
 /// The second connection to a holder.
@@ -105,14 +107,21 @@ impl Links {
         self.holders.get(&holder).map(|holder| holder.username.clone())
     }
 
-    /// How many links stand, or are being made.
+    /// How many holders are connected.
     pub(super) fn connected(&self) -> usize {
-        self.links.len()
+        self.links.values().filter(|link| link.up).count()
+    }
+
+    /// Notes that a holder is connected.
+    pub(super) fn is_up(&mut self, holder: HolderId) {
+        if let Some(link) = self.links.get_mut(&holder) {
+            link.up = true;
+        }
     }
 
     pub(super) fn connect(&mut self, id: HolderId) {
         if let Some(first) = self.dial(id, false) {
-            let link = Link { first, second: Second::None, open: BTreeMap::new(), turn: false };
+            let link = Link { first, second: Second::None, open: BTreeMap::new(), turn: false, up: false };
             self.links.insert(id, link);
         }
     }
@@ -192,7 +201,7 @@ impl Links {
         link.turn = !link.turn;
         let wants_second = lonely && matches!(link.second, Second::None);
         match &link.second {
-            Second::Up(second) if link.turn => second.tell(Command::Request(wanted)),
+            Second::Up(second) if link.turn && lonely => second.tell(Command::Request(wanted)),
             _ => link.first.tell(Command::Request(wanted)),
         }
         if wants_second

@@ -39,6 +39,8 @@ pub(super) struct Door {
     pub(super) membership: watch::Receiver<String>,
     /// Places for connections, both ways.
     pub(super) places: Arc<Semaphore>,
+    /// How many places there are in all.
+    pub(super) most_places: usize,
     pub(super) shop: Shop,
     pub(super) stop: CancellationToken,
 }
@@ -83,8 +85,10 @@ async fn let_in(
         fresh.refuse(Reason::Full, "all places for connections are taken (--max)").await;
         return None;
     };
-    let Some(_seat) = Seat::take(key, counts) else {
-        fresh.refuse(Reason::TooMuch, "two connections lead here already").await;
+    // A second connection is a comfort: it is given only while there are places for many more.
+    let most = if door.places.available_permits() > door.most_places / 2 { CONNECTIONS_EACH } else { 1 };
+    let Some(_seat) = Seat::take(key, counts, most) else {
+        fresh.refuse(Reason::TooMuch, "no more connections of one newcomer are taken").await;
         return None;
     };
     let mine = Hello {
@@ -128,10 +132,10 @@ struct Seat {
 }
 
 impl Seat {
-    fn take(key: PeerKey, counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>>) -> Option<Self> {
+    fn take(key: PeerKey, counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>>, most: usize) -> Option<Self> {
         let free = counts.send_if_modified(|counts| {
             let count = counts.entry(key).or_default();
-            let free = *count < CONNECTIONS_EACH;
+            let free = *count < most;
             *count += usize::from(free);
             free
         });

@@ -7,21 +7,26 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, atomic::Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 use brigade_core::{
     id::PeerKey,
+    limits,
     wire::{
         Reason,
-        peer::{FromHolder, Refuse},
+        peer::{FromHolder, ListPage, Refuse},
     },
 };
-use tokio::{sync::mpsc, task::JoinHandle};
+use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
     filling::{Chunk, Failed, Frames, Source, fill, fill_cached},
+    serve::Shop,
     traffic::{Sent, Traffic},
     uploads::{Slot, Uploads},
 };
@@ -33,10 +38,18 @@ const FILL_BYTES: u32 = 2 * 65_523;
 /// How long a newcomer may not read while it is sent to, before it is taken for gone.
 const WRITE_TIME: Duration = Duration::from_secs(60);
 
+/// Pages of piece lists that a newcomer may ask for and not have read.
+const LISTS_IN_FLIGHT: usize = 8;
+
+/// How long the right to send is kept while the newcomer does not read.
+const SLOT_PATIENCE: Duration = Duration::from_secs(1);
+
 /// What the reading side wants done.
 pub(super) enum Work {
     /// A message.
     Say(FromHolder),
+    /// A page of a piece list.
+    List(ListPage),
     /// A piece.
     Piece(Queued),
     /// A request is taken back.
@@ -45,6 +58,29 @@ pub(super) enum Work {
     CloseChannel(u32),
     /// The connection ends.
     Close(Reason),
+}
+
+/// What one newcomer has asked and was not answered, counted by the reading side and by this one.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    requests: AtomicUsize,
+    lists: AtomicUsize,
+}
+
+impl Load {
+    /// Counts a request; false where there are as many as there may be.
+    pub(super) fn take_request(&self) -> bool {
+        self.requests.fetch_add(1, Ordering::Relaxed) < limits::REQUESTS_IN_FLIGHT
+    }
+
+    /// Counts a page of a list; false where there are as many as there may be.
+    pub(super) fn take_list(&self) -> bool {
+        self.lists.fetch_add(1, Ordering::Relaxed) < LISTS_IN_FLIGHT
+    }
+
+    fn answered(&self, requests: usize) {
+        self.requests.fetch_sub(requests, Ordering::Relaxed);
+    }
 }
 
 /// A piece that is to be sent, and how much of it was.
@@ -76,16 +112,17 @@ pub(super) async fn send(
     works: mpsc::Receiver<Work>,
     newcomer: PeerKey,
     sent: Arc<Sent>,
-    traffic: Arc<Traffic>,
-    uploads: Uploads,
+    load: Arc<Load>,
+    shop: Shop,
 ) -> Result<(), ConnectionError> {
     let sending = Sending {
         writer,
         works,
         newcomer,
         sent,
-        traffic,
-        uploads,
+        load,
+        traffic: shop.traffic,
+        uploads: shop.uploads,
         pieces: VecDeque::new(),
         spare: vec![],
         slot: None,
@@ -99,6 +136,7 @@ struct Sending {
     works: mpsc::Receiver<Work>,
     newcomer: PeerKey,
     sent: Arc<Sent>,
+    load: Arc<Load>,
     traffic: Arc<Traffic>,
     uploads: Uploads,
     pieces: VecDeque<Queued>,
@@ -126,6 +164,9 @@ impl Sending {
             }
             while let Ok(work) = self.works.try_recv() {
                 self.take(work).await?;
+            }
+            if filling.is_none() {
+                self.wait_for_slot().await?;
             }
             if let Some(reason) = self.closing {
                 self.writer.close(reason, reason.to_string()).await;
@@ -158,23 +199,54 @@ impl Sending {
         }
     }
 
+    /// Under a cap, waits for the right to send the next piece; what else is to be said goes out meanwhile.
+    async fn wait_for_slot(&mut self) -> Result<(), ConnectionError> {
+        if self.traffic.up_limit().is_none() || self.slot.is_some() {
+            return Ok(());
+        }
+        let uploads = self.uploads.clone();
+        let wanted = uploads.slot(self.newcomer);
+        tokio::pin!(wanted);
+        while !self.pieces.is_empty() && self.closing.is_none() {
+            tokio::select! {
+                slot = &mut wanted => {
+                    self.slot = slot;
+                    return Ok(());
+                }
+                Some(work) = self.works.recv() => {
+                    self.take(work).await?;
+                    self.writer.flush().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
     async fn take(&mut self, work: Work) -> Result<(), ConnectionError> {
         match work {
             Work::Say(message) => self.writer.send(&message).await?,
+            Work::List(page) => {
+                self.writer.send(&FromHolder::ListPage(page)).await?;
+                self.load.lists.fetch_sub(1, Ordering::Relaxed);
+            }
             Work::Piece(piece) => self.pieces.push_back(piece),
-            Work::Cancel(request) => self.pieces.retain(|piece| piece.request != request),
-            Work::CloseChannel(channel) => self.pieces.retain(|piece| piece.channel != Some(channel)),
+            Work::Cancel(request) => self.drop_pieces(|piece| piece.request == request),
+            Work::CloseChannel(channel) => self.drop_pieces(|piece| piece.channel == Some(channel)),
             Work::Close(reason) => self.closing = Some(reason),
         }
         Ok(())
     }
 
+    /// Takes pieces back that wait to be sent, or of which a part was.
+    fn drop_pieces(&mut self, is_dropped: impl Fn(&Queued) -> bool) {
+        let before = self.pieces.len();
+        self.pieces.retain(|piece| !is_dropped(piece));
+        self.load.answered(before - self.pieces.len());
+    }
+
     /// Reads the next buffer's worth, here if it is in memory, else on a thread that may wait.
     async fn next_fill(&mut self) -> Next {
         let limit = self.traffic.up_limit();
-        if limit.is_some() && self.slot.is_none() {
-            self.slot = self.uploads.slot(self.newcomer).await;
-        }
         // A tenth of a second's worth under a cap: bursts stay short, and messages pass soon.
         let most =
             limit.map_or(u64::from(FILL_BYTES), |rate| (rate / 10).clamp(4 << 10, u64::from(FILL_BYTES)));
@@ -224,14 +296,15 @@ impl Sending {
     async fn write(&mut self, filled: Filled) -> Result<(), ConnectionError> {
         let Filled { frames, parts, failed } = filled;
         for (request, reason) in &failed {
-            self.pieces.retain(|piece| piece.request != *request);
+            // Of one that was to go on, the rest is dropped; one that was all in the buffer is not counted there.
+            self.drop_pieces(|piece| piece.request == *request);
             let text = reason.to_string();
             let refuse = Refuse { request: Some(*request), channel: None, reason: *reason, text };
             self.writer.send(&FromHolder::Refuse(refuse)).await?;
         }
-        let mut bytes = 0;
-        let mut pieces = 0;
+        let (mut bytes, mut pieces, mut ended) = (0, 0, 0);
         for (request, count, ends) in parts {
+            ended += usize::from(ends);
             if failed.iter().all(|(failed, _)| *failed != request) {
                 bytes += u64::from(count);
                 pieces += u64::from(ends);
@@ -239,11 +312,20 @@ impl Sending {
         }
         if bytes > 0 {
             self.traffic.may_send(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
-            let written = tokio::time::timeout(WRITE_TIME, self.writer.write_frames(frames.laid_out())).await;
-            written.map_err(|_| ConnectionError::Io(std::io::ErrorKind::TimedOut.into()))??;
+            let written = self.writer.write_frames(frames.laid_out());
+            tokio::pin!(written);
+            match timeout(SLOT_PATIENCE, &mut written).await {
+                Ok(written) => written?,
+                Err(_) => {
+                    self.slot = None; // others shall not wait for one who does not read
+                    let late = timeout(WRITE_TIME, written).await;
+                    late.map_err(|_| ConnectionError::Io(std::io::ErrorKind::TimedOut.into()))??;
+                }
+            }
             self.traffic.count_sent(&self.sent, bytes);
             self.sent.pieces.fetch_add(pieces, Ordering::Relaxed);
         }
+        self.load.answered(ended);
         if let Some(slot) = &mut self.slot {
             slot.bytes += bytes;
         }

@@ -29,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     filling::Source,
     parts::{Part, Parts},
-    sending::{Queued, Work, send},
+    sending::{Load, Queued, Work, send},
     traffic::Traffic,
     uploads::Uploads,
 };
@@ -61,10 +61,10 @@ pub(super) async fn serve(
     // Room for every request, and for as many answers again.
     let (queue, works) = mpsc::channel(2 * limits::REQUESTS_IN_FLIGHT);
     let sent = shop.traffic.newcomer(peer, newcomer);
-    let mut sender =
-        tokio::spawn(send(writer, works, peer, sent, shop.traffic.clone(), shop.uploads.clone()));
+    let load = Arc::new(Load::default());
+    let mut sender = tokio::spawn(send(writer, works, peer, sent, load.clone(), shop.clone()));
     let mut news = shop.parts.news();
-    let mut serving = Serving { shop, queue, channels: BTreeMap::new() };
+    let mut serving = Serving { shop, queue, load, channels: BTreeMap::new() };
     let mut next_have = Instant::now();
     let ended = loop {
         let haves = async {
@@ -112,6 +112,8 @@ pub(super) async fn serve(
 struct Serving {
     shop: Shop,
     queue: mpsc::Sender<Work>,
+    /// What was asked and is not answered.
+    load: Arc<Load>,
     channels: BTreeMap<u32, Channel>,
 }
 
@@ -175,13 +177,17 @@ impl Serving {
     fn list(&mut self, number: u32, first: u32) -> Result<(), Reason> {
         let Some(channel) = self.channels.get(&number) else { return Ok(()) };
         let Some(list) = channel.source.list() else {
+            self.channels.remove(&number);
             return self.refuse(None, Some(number), Reason::Protocol);
         };
         let values = list.values();
         let from = (first as usize).min(values.len());
         let to = (from + limits::LIST_PAGE_VALUES as usize).min(values.len());
         let values = values[from..to].concat();
-        self.say(ListPage { channel: number, first, values })
+        if !self.load.take_list() {
+            return Err(Reason::TooMuch);
+        }
+        self.queue(Work::List(ListPage { channel: number, first, values }))
     }
 
     fn request(&mut self, request: &Request) -> Result<(), Reason> {
@@ -204,7 +210,7 @@ impl Serving {
             bytes: channel.geometry.length(piece),
             done: 0,
         };
-        self.queue(Work::Piece(queued))
+        self.queue_piece(queued)
     }
 
     fn request_whole(&mut self, request: &RequestWhole) -> Result<(), Reason> {
@@ -225,7 +231,7 @@ impl Serving {
             bytes: geometry.length(PieceIndex(0)),
             done: 0,
         };
-        self.queue(Work::Piece(queued))
+        self.queue_piece(queued)
     }
 
     fn has_parts(&self) -> bool {
@@ -245,6 +251,11 @@ impl Serving {
             tracing::trace!(size = channel.content.size, pieces = new.len(), "told of new pieces");
         }
         news.into_iter().try_for_each(|have| self.say(have))
+    }
+
+    /// Queues a piece, if no more are asked for than may be.
+    fn queue_piece(&self, piece: Queued) -> Result<(), Reason> {
+        if self.load.take_request() { self.queue(Work::Piece(piece)) } else { Err(Reason::TooMuch) }
     }
 
     fn say(&self, message: impl Into<FromHolder>) -> Result<(), Reason> {

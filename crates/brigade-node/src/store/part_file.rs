@@ -328,8 +328,15 @@ impl Inner {
             self.file.set_modified(time).map_err(failed)?;
         }
         self.file.sync_all().map_err(failed)?;
+        // What is renamed is what stands under the path: it must be the very file that was written here.
+        let data = file_name(self.content, DATA);
+        let ours = stamp_of(&self.file).map_err(failed)?;
+        let there = stamp_of(&self.parts.open_or_create(&data).map_err(failed)?).map_err(failed)?;
+        if (there.device, there.inode) != (ours.device, ours.inode) {
+            return Err(self.out_of_range());
+        }
         let target = folder.make_parent(name, true)?;
-        let moved = self.parts.rename_new(&file_name(self.content, DATA), &target, split(name).1);
+        let moved = self.parts.rename_new(&data, &target, split(name).1);
         moved.map_err(|error| FolderError::new("make", folder.path_of(name), error))?;
         target.sync().map_err(|error| FolderError::new("sync the folder of", folder.path_of(name), error))?;
         for ending in [RECORD, LIST] {

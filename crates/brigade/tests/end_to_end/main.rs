@@ -9,6 +9,7 @@
 
 mod fetching;
 mod joining;
+mod names;
 mod network;
 mod process;
 mod refusals;

@@ -1,0 +1,63 @@
+//! Many names at once: one content under several names, names that differ only in case, more long files than a
+//! process may have open.
+
+use std::os::unix::process::CommandExt;
+
+use rustix::process::{Resource, Rlimit, getrlimit};
+
+use crate::{
+    network::{Network, bytes},
+    process::Process,
+};
+
+/// Each of the four fetches would begin the same part file; whoever comes later waits for the first.
+#[test]
+fn one_long_content_under_several_names_lands_right_under_all() {
+    let network = Network::start();
+    let content = bytes("same", 20_000_000);
+    for name in ["d1/f1", "d2/f2", "d3/f3", "d4/f4"] {
+        network.write(&format!("fire/{name}"), &content);
+    }
+    let _fire = network.peer("fire_user", &["--folder", "fire"]);
+    network.fetch(&["d1", "d2", "d3", "d4", "--into", "earth"]).with_code(0);
+    for name in ["d1/f1", "d2/f2", "d3/f3", "d4/f4"] {
+        network.has(&format!("earth/{name}"), &content);
+    }
+    // What landed is also what an earlier file was made from: all of it must be on the disk.
+    network.fetch(&["d1", "d2", "d3", "d4", "--into", "earth"]).with_code(0);
+}
+
+/// On many systems the two are one file.
+#[test]
+fn of_names_that_differ_only_in_case_one_lands() {
+    let network = Network::start();
+    network.write("fire/e/A.txt", b"one");
+    network.write("fire/e/a.txt", b"another");
+    let _fire = network.peer("fire_user", &["--folder", "fire"]);
+    network.fetch(&["e", "--into", "earth"]).with_code(6).complains(&[]);
+    let landed = ["earth/e/A.txt", "earth/e/a.txt"].map(|name| network.path(name).exists());
+    assert_eq!(landed.iter().filter(|landed| **landed).count(), 1);
+}
+
+/// Shells give a process a thousand open files; a fetch of more long files than that ends all the same.
+#[test]
+fn a_folder_of_many_long_files_needs_few_open_ones() {
+    let network = Network::start();
+    for number in 0..400 {
+        network.write(&format!("fire/many/{number}.bin"), &bytes(&number.to_string(), 263_000));
+    }
+    let _fire = network.peer("fire_user", &["--folder", "fire"]);
+    let mut command = network.brigade("fetch");
+    command.args(["many", "--into", "earth", "--manager-port", &network.port().to_string()]);
+    let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(512).min(512);
+    let limit = Rlimit { current: Some(hard), maximum: Some(hard) };
+    // Between fork and exec: only this one call, which allocates nothing.
+    #[allow(unsafe_code)]
+    unsafe {
+        command.pre_exec(move || Ok(rustix::process::setrlimit(Resource::Nofile, limit)?));
+    }
+    Process::start(command).end().with_code(0);
+    for number in [0, 399] {
+        network.has(&format!("earth/many/{number}.bin"), &bytes(&number.to_string(), 263_000));
+    }
+}
