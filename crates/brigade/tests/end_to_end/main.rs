@@ -16,3 +16,4 @@ mod resuming;
 mod serving;
 mod sharing;
 mod versions;
+mod waiting;
