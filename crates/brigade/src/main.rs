@@ -11,6 +11,7 @@ mod escape;
 mod exit;
 mod format;
 mod input;
+mod manager_news;
 mod progress_bar;
 mod signals;
 mod tui;

@@ -1,7 +1,8 @@
 //! The progress line of a fetch, and what is said at its end.
 //!
 //! In a terminal the line is drawn anew in place; elsewhere a line is written when something worth a line happens:
-//! every tenth of the way, or when the fetch begins to wait for holders.
+//! every tenth of the way, or when the fetch begins to wait for holders or goes on. A fetch in the background of a
+//! terminal says only the latter, since a person is typing there.
 
 use std::{
     io::{self, IsTerminal},
@@ -11,29 +12,84 @@ use std::{
 use brigade_node::peer::{Fetch, Progress, State};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{escape::escape, format};
+use crate::{escape::escape, format, input::Voice, manager_news::ManagerNews};
 
-/// Follows `fetch` until it is over, drawing on standard error; what it came to.
-pub(crate) async fn follow(fetch: &Fetch) -> Progress {
+/// Follows `fetch` until it is over, drawing on standard error, with what is to be said of the manager meanwhile;
+/// what it came to.
+pub(crate) async fn follow(fetch: &Fetch, manager: &mut ManagerNews) -> Progress {
+    let display = if io::stderr().is_terminal() { Display::Bar(bar()) } else { Display::Lines };
+    let followed = until_over(fetch, &display);
+    tokio::pin!(followed);
+    loop {
+        tokio::select! {
+            progress = &mut followed => return progress,
+            news = manager.next() => display.say(&news),
+        }
+    }
+}
+
+/// Follows `fetch` until it is over without drawing anything; what it came to.
+pub(crate) async fn follow_in_background(fetch: &Fetch, voice: Voice) -> Progress {
+    let display = match voice {
+        Voice::Terminal(_) => Display::Aside(voice),
+        Voice::Plain => Display::Lines,
+    };
+    until_over(fetch, &display).await
+}
+
+async fn until_over(fetch: &Fetch, display: &Display) -> Progress {
     let mut progress = fetch.progress();
-    let bar = io::stderr().is_terminal().then(bar);
-    let mut last = Said::default();
+    let mut said = Said::default();
     loop {
         let now = progress.borrow_and_update().clone();
-        match &bar {
-            Some(bar) => {
-                bar.set_length(now.bytes.max(1));
-                bar.set_position(now.bytes_done);
-                bar.set_message(line(&now));
-            }
-            None => last.say(&now),
-        }
+        display.show(&now, &mut said);
         if now.is_over() || progress.changed().await.is_err() {
-            if let Some(bar) = &bar {
+            if let Display::Bar(bar) = display {
                 bar.finish_and_clear();
             }
             let state = if now.is_over() { now.state.clone() } else { State::Stopped };
             return Progress { state, ..now };
+        }
+    }
+}
+
+/// Where a fetch is shown.
+enum Display {
+    /// A line at the terminal that is drawn anew.
+    Bar(ProgressBar),
+    /// Lines on standard error.
+    Lines,
+    /// Next to what a person is typing, and seldom.
+    Aside(Voice),
+}
+
+impl Display {
+    fn show(&self, progress: &Progress, said: &mut Said) {
+        match self {
+            Self::Bar(bar) => {
+                bar.set_length(progress.bytes.max(1));
+                bar.set_position(progress.bytes_done);
+                bar.set_message(line(progress));
+            }
+            Self::Lines => {
+                if let Some(turn) = said.turn(progress).or_else(|| said.step(progress)) {
+                    self.say(&turn);
+                }
+            }
+            Self::Aside(_) => {
+                if let Some(turn) = said.turn(progress) {
+                    self.say(&turn);
+                }
+            }
+        }
+    }
+
+    #[allow(clippy::print_stderr)]
+    fn say(&self, text: &str) {
+        match self {
+            Self::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
+            Self::Lines => eprintln!("{text}"),
+            Self::Aside(voice) => voice.say(text),
         }
     }
 }
@@ -81,15 +137,27 @@ struct Said {
 }
 
 impl Said {
-    #[allow(clippy::print_stderr)]
-    fn say(&mut self, progress: &Progress) {
+    /// That it begins to wait, or goes on.
+    fn turn(&mut self, progress: &Progress) -> Option<String> {
+        let waiting = match progress.state {
+            State::Waiting => true,
+            State::Fetching => false,
+            _ => return None,
+        };
+        let is_new = waiting != self.waiting;
+        self.waiting = waiting;
+        let text = line(progress);
+        is_new.then(|| if waiting { text } else { format!("{text}  it goes on") })
+    }
+
+    /// That it came a tenth further.
+    fn step(&mut self, progress: &Progress) -> Option<String> {
         let tenths = progress.bytes_done * 10 / progress.bytes.max(1);
-        let waiting = progress.state == State::Waiting;
-        let step = tenths > self.tenths && progress.state == State::Fetching && tenths < 10;
-        if step || waiting != self.waiting && !progress.is_over() {
-            (self.tenths, self.waiting) = (tenths, waiting);
-            eprintln!("{}", line(progress));
-        }
+        let is_new = tenths > self.tenths && progress.state == State::Fetching && tenths < 10;
+        is_new.then(|| {
+            self.tenths = tenths;
+            line(progress)
+        })
     }
 }
 

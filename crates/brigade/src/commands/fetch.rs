@@ -1,25 +1,26 @@
 //! `brigade fetch`: files and folders into a folder, without a prompt; a peer while it runs.
 //!
 //! Standard output has the data: a line for each name, or with `--json` an object for each and one with the totals
-//! at the end. Standard error has the progress. The folder's other files are nobody's business: only what was
-//! fetched is served.
+//! at the end, however it ends. Standard error has the progress, and whether the manager is there. The folder's
+//! other files are nobody's business: only what was fetched is served.
 
 use std::{
     fs,
     io::{self, Write},
-    path::Path,
+    path::{Path, PathBuf},
     process::ExitCode,
 };
 
-use brigade_node::peer::{Fetch, Given, Peer, PeerConfig, Progress, Sharing, State};
+use brigade_node::peer::{Fetch, Given, LinkState, Peer, PeerConfig, Progress, Sharing, State};
 use serde_json::{Value, json};
 
 use super::{manager_address, take_port};
 use crate::{
     args::FetchArgs,
-    exit::{DISK, FAILED, Failure},
+    exit::{DISK, FAILED, Failure, REFUSED},
+    manager_news::ManagerNews,
     progress_bar::{follow, summary},
-    signals::{Signal, Signals},
+    signals::Signals,
 };
 
 /// Fetches all names at once, and stays where it is told to.
@@ -36,25 +37,45 @@ pub(crate) async fn run(args: FetchArgs) -> Result<ExitCode, Failure> {
         upload_limit: args.peer.upload_limit,
         download_limit: args.peer.download_limit,
     };
-    let peer = Peer::join(config, port).await.map_err(|not| Failure::from(not.error))?;
+    let made = make_parents(&args.into)?;
+    let peer = Peer::join(config, port).await.map_err(|not| {
+        unmake(&made); // as if it had never been tried
+        Failure::from(not.error)
+    })?;
+    let mut manager = ManagerNews::of(&peer);
     let mut going = Going::default();
     let result = tokio::select! {
-        result = fetch_all(&peer, &args, &mut going) => result,
-        signal = signals.first() => Ok(interrupted(&args, going, signal)),
+        result = fetch_all(&peer, &args, &mut going, &mut manager) => result,
+        signal = signals.first() => Ok(signal.exit_code()),
     };
-    let ended = match result {
-        Ok(ended) if ended.done && args.stay => stay(ended, &mut signals).await,
-        Ok(ended) => ended,
-        Err(failure) => {
-            peer.stop().await;
-            return Err(failure);
-        }
+    let ended = going.end(&args);
+    let result = match result {
+        Ok(_) if ended.done && args.stay => Ok(stay(&mut signals, &mut manager).await),
+        result => result,
     };
     if args.json {
         say(&totals(&ended, &peer.status().sent).to_string());
     }
     peer.stop().await;
-    Ok(ended.code)
+    result
+}
+
+/// Makes the folders that lead to `folder`; those that were not there, innermost first.
+fn make_parents(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
+    let Some(parent) = folder.parent() else { return Ok(vec![]) };
+    let missing = parent.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
+    let missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
+    fs::create_dir_all(parent).map_err(|error| {
+        unmake(&missing);
+        let message = format!("making the folder {}: {error}", parent.display());
+        Failure::new(DISK, message).hint("--into names another folder")
+    })?;
+    Ok(missing)
+}
+
+/// Removes folders that were made; what somebody has put something into stays.
+fn unmake(made: &[PathBuf]) {
+    made.iter().for_each(|folder| drop(fs::remove_dir(folder)));
 }
 
 /// What was begun, and the first of it that have ended, in the same order.
@@ -66,40 +87,72 @@ struct Going {
 
 /// How it ended.
 struct Ended {
-    code: ExitCode,
+    /// Whether everything that was asked for is here.
     done: bool,
     fetched: Vec<Progress>,
 }
 
-async fn fetch_all(peer: &Peer, args: &FetchArgs, going: &mut Going) -> Result<Ended, Failure> {
+async fn fetch_all(
+    peer: &Peer,
+    args: &FetchArgs,
+    going: &mut Going,
+    manager: &mut ManagerNews,
+) -> Result<ExitCode, Failure> {
     for name in &args.names {
         going.fetches.push(peer.fetch(name, args.from.as_ref()).await?);
     }
     for fetch in &going.fetches {
-        let progress = follow(fetch).await;
+        let progress = tokio::select! {
+            progress = follow(fetch, manager) => progress,
+            failure = stranded(peer, &going.fetches) => return Err(failure),
+        };
         say_ended(args, &progress);
         going.ended.push(progress);
     }
-    let fetched = std::mem::take(&mut going.ended);
-    let done = fetched.iter().all(|progress| progress.state == State::Done);
+    let done = going.ended.iter().all(|progress| progress.state == State::Done);
     if let Some(path) = args.done_file.as_deref().filter(|_| done) {
         make_done_file(path)?;
     }
-    let code = if done { ExitCode::SUCCESS } else { ExitCode::from(code_of(&fetched)) };
-    Ok(Ended { code, done, fetched })
+    Ok(if done { ExitCode::SUCCESS } else { ExitCode::from(code_of(&going.ended)) })
 }
 
-/// How far everything came by the time that a signal ended it.
-fn interrupted(args: &FetchArgs, going: Going, signal: Signal) -> Ended {
-    let Going { fetches, ended: mut fetched } = going;
-    for fetch in &fetches[fetched.len()..] {
-        let now = fetch.progress().borrow().clone();
-        let state = if now.is_over() { now.state.clone() } else { State::Stopped };
-        let progress = Progress { state, ..now };
-        say_ended(args, &progress);
-        fetched.push(progress);
+/// Waits until the manager refuses for good and everything that is not over waits: nobody will say who else has it.
+async fn stranded(peer: &Peer, fetches: &[Fetch]) -> Failure {
+    let mut state = peer.state();
+    let refused = state.wait_for(|state| matches!(state, LinkState::Refused { .. })).await;
+    let cause = refused.ok().and_then(|state| match &*state {
+        LinkState::Refused { cause } => Some(cause.clone()),
+        _ => None,
+    });
+    let Some(cause) = cause else { return std::future::pending().await }; // the peer stops
+    let moves = |progress: &Progress| !progress.is_over() && progress.state != State::Waiting;
+    while let Some(mut moving) = fetches.iter().map(Fetch::progress).find(|one| moves(&one.borrow())) {
+        if moving.wait_for(|progress| !moves(progress)).await.is_err() {
+            return std::future::pending().await;
+        }
     }
-    Ended { code: signal.exit_code(), done: false, fetched }
+    if fetches.iter().all(|fetch| fetch.progress().borrow().is_over()) {
+        return std::future::pending().await; // who follows them sees it
+    }
+    let message =
+        format!("the manager refuses this peer, and nobody who is here has what is missing: {cause}");
+    Failure::new(REFUSED, message).hint("what is verified is kept, and the same fetch goes on from there")
+}
+
+impl Going {
+    /// How far everything came, and says so of what nothing was said of yet.
+    fn end(self, args: &FetchArgs) -> Ended {
+        let Self { fetches, ended: mut fetched } = self;
+        for fetch in &fetches[fetched.len()..] {
+            let now = fetch.progress().borrow().clone();
+            let state = if now.is_over() { now.state.clone() } else { State::Stopped };
+            let progress = Progress { state, ..now };
+            say_ended(args, &progress);
+            fetched.push(progress);
+        }
+        let all = fetched.len() == args.names.len();
+        Ended { done: all && fetched.iter().all(|progress| progress.state == State::Done), fetched }
+    }
 }
 
 /// Every error of a file is about the disk; where there is none, it was stopped.
@@ -107,9 +160,14 @@ fn code_of(fetched: &[Progress]) -> u8 {
     if fetched.iter().any(|progress| progress.failed > 0) { DISK } else { FAILED }
 }
 
-async fn stay(ended: Ended, signals: &mut Signals) -> Ended {
-    let signal = signals.first().await;
-    Ended { code: signal.exit_code(), ..ended }
+#[allow(clippy::print_stderr)]
+async fn stay(signals: &mut Signals, manager: &mut ManagerNews) -> ExitCode {
+    loop {
+        tokio::select! {
+            signal = signals.first() => return signal.exit_code(),
+            news = manager.next() => eprintln!("{news}"),
+        }
+    }
 }
 
 /// Appears all at once, so that who waits for it never sees half of it.

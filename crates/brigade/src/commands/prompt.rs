@@ -1,7 +1,8 @@
 //! The prompt of a peer: commands in, answers out, while fetches go on and things happen.
 //!
 //! At a terminal a fetch is followed until it ends, unless it is sent to the background with `&`; from a pipe all
-//! fetches are in the background, and the end of the input waits for them.
+//! fetches are in the background, and the end of the input waits for them. How they fare is said meanwhile, and so is
+//! whether the manager is there.
 
 use std::process::ExitCode;
 
@@ -15,7 +16,8 @@ use crate::{
     exit::{DISK, FAILED, Failure, USAGE},
     format,
     input::{Input, Lines, Voice},
-    progress_bar::{follow, line, summary},
+    manager_news::ManagerNews,
+    progress_bar::{follow, follow_in_background, line, summary},
     signals::Signals,
 };
 
@@ -35,6 +37,7 @@ q, Q                              leave";
 pub(crate) async fn run(peer: Peer, mut lines: Lines, signals: Signals) -> Result<ExitCode, Failure> {
     let voice = lines.voice();
     let terminal = lines.is_terminal();
+    let manager = ManagerNews::of(&peer);
     let mut prompt = Prompt {
         peer,
         voice,
@@ -42,7 +45,7 @@ pub(crate) async fn run(peer: Peer, mut lines: Lines, signals: Signals) -> Resul
         fetches: vec![],
         followed: JoinSet::new(),
         failed: None,
-        away: false,
+        manager,
         signals,
     };
     let code = prompt.take_commands(&mut lines).await;
@@ -60,8 +63,7 @@ struct Prompt {
     followed: JoinSet<Progress>,
     /// The exit code of the first command from a pipe that failed.
     failed: Option<u8>,
-    /// Whether the manager was away when that was last said.
-    away: bool,
+    manager: ManagerNews,
     signals: Signals,
 }
 
@@ -104,7 +106,6 @@ impl Prompt {
         lines: &mut Lines,
         question: &str,
     ) -> Result<std::io::Result<Input>, ExitCode> {
-        let mut state = self.peer.state();
         let mut signals = self.signals.clone();
         let asked = lines.ask(question);
         tokio::pin!(asked);
@@ -112,7 +113,7 @@ impl Prompt {
             tokio::select! {
                 input = &mut asked => return Ok(input),
                 Some(Ok(progress)) = self.followed.join_next(), if !self.followed.is_empty() => self.ended(&progress),
-                Ok(()) = state.changed() => self.link_changed(&state.borrow_and_update().clone()),
+                news = self.manager.next() => self.voice.say(&news),
                 signal = signals.first() => return Err(signal.exit_code()),
             }
         }
@@ -182,16 +183,14 @@ impl Prompt {
         self.fetches.retain(|fetch| !fetch.progress().borrow().is_over());
         self.fetches.push(fetch.clone());
         if background || !self.terminal {
-            self.followed.spawn(async move {
-                let mut fetch = fetch;
-                fetch.finished().await
-            });
+            let voice = self.voice.clone();
+            self.followed.spawn(async move { follow_in_background(&fetch, voice).await });
             return Ok(());
         }
         let interrupts = self.signals.take_interrupts();
         let mut signals = self.signals.clone();
         tokio::select! {
-            progress = follow(&fetch) => self.ended(&progress),
+            progress = follow(&fetch, &mut self.manager) => self.ended(&progress),
             _ = signals.first() => {} // the caller sees it
             () = interrupts.interrupt() => {
                 fetch.give_up();
@@ -208,25 +207,6 @@ impl Prompt {
         if progress.state != State::Done {
             let code = if progress.failed > 0 { DISK } else { FAILED };
             self.failed = self.failed.or((!self.terminal).then_some(code));
-        }
-    }
-
-    fn link_changed(&mut self, state: &LinkState) {
-        match state {
-            LinkState::Away { cause } if !self.away => {
-                self.away = true;
-                let text =
-                    "the manager is away; serving and fetching go on, and it is tried again all the while";
-                self.voice.say(&format!("{text} ({})", escape(cause)));
-            }
-            LinkState::Here { .. } if self.away => {
-                self.away = false;
-                self.voice.say("the manager is back");
-            }
-            LinkState::Refused { cause } => {
-                self.voice.say(&format!("the manager refuses this peer from now on: {}", escape(cause)));
-            }
-            _ => {}
         }
     }
 
@@ -283,6 +263,7 @@ impl Prompt {
         while !self.followed.is_empty() {
             tokio::select! {
                 Some(Ok(progress)) = self.followed.join_next() => self.ended(&progress),
+                news = self.manager.next() => self.voice.say(&news),
                 signal = signals.first() => return Err(signal.exit_code()),
             }
         }

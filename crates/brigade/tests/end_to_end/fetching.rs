@@ -148,3 +148,37 @@ fn only_what_was_fetched_is_shared_from_somebodys_folder() {
     network.has_file("film.bin", 2, PATIENCE);
     assert!(network.list("files", &["private"]).is_empty());
 }
+
+#[test]
+fn the_folders_that_lead_to_it_are_made() {
+    let mut network = Network::start();
+    let film = bytes("film", 300_000);
+    let fire = network.holder("fire_user", "film.bin", &film);
+    network.fetch(&["film.bin", "--into", "a/b/c"]).with_code(0);
+    network.has("a/b/c/film.bin", &film);
+    drop(fire);
+    network.stop_manager().with_code(143);
+    // Nobody is asked where they cannot be made, and they do not stay where nobody answers.
+    network.write("file", b"mine");
+    let ended = network.fetch(&["film.bin", "--into", "file/b/c"]).with_code(6);
+    ended.complains(&["making the folder file/b: "]);
+    network.fetch(&["film.bin", "--into", "d/e/f"]).with_code(3);
+    assert!(!network.path("d").exists());
+}
+
+#[test]
+fn the_totals_come_last_however_it_ends() {
+    let network = Network::start();
+    let film = bytes("film", 300_000);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let ended = network.fetch(&["film.bin", "other.bin", "--into", "earth"]).with_code(5);
+    let totals = ended.totals();
+    assert_eq!((&ended.json()[0]["name"], &totals["done"]), (&"film.bin".into(), &false.into()), "{totals}");
+    ended.complains(&["error: nobody shares \"other.bin\""]);
+
+    let ended = network.fetch(&["film.bin", "--into", "earth", "--done-file", "not/there"]).with_code(1);
+    let totals = ended.totals();
+    assert_eq!((&totals["done"], &totals["bytes"]), (&true.into(), &film.len().into()), "{totals}");
+    ended.complains(&["error: making not/there: "]);
+    network.has("earth/film.bin", &film);
+}

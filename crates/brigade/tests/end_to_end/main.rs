@@ -17,3 +17,4 @@ mod resuming;
 mod serving;
 mod sharing;
 mod versions;
+mod waiting;
