@@ -38,8 +38,8 @@ const FILL_BYTES: u32 = 2 * 65_523;
 /// How long a newcomer may not read while it is sent to, before it is taken for gone.
 const WRITE_TIME: Duration = Duration::from_secs(60);
 
-/// Pages of piece lists that a newcomer may ask for and not have read.
-const LISTS_IN_FLIGHT: usize = 8;
+/// Pages of piece lists that a newcomer may ask for and not have read: one for each content that it may have open.
+const LISTS_IN_FLIGHT: usize = limits::OPEN_CHANNELS;
 
 /// How long the right to send is kept while the newcomer does not read.
 const SLOT_PATIENCE: Duration = Duration::from_secs(1);
