@@ -24,19 +24,19 @@ pub enum Output {
         /// What.
         message: FromManager,
     },
-    /// Send news of watched contents, and call [`Manager::news_sent`] when the last of it has left.
+    /// Send news of watched contents, and call [`Manager::news_sent`](super::Manager::news_sent) when the last of it has left.
     News {
         /// To whom.
         session: SessionId,
         /// What, in this order.
         messages: Vec<Holders>,
     },
-    /// Make a binding durable, and call [`Manager::recorded`].
+    /// Make a binding durable, and call [`Manager::recorded`](super::Manager::recorded).
     Record {
         /// The binding.
         binding: Binding,
     },
-    /// Sign a membership, and call [`Manager::granted`].
+    /// Sign a membership, and call [`Manager::granted`](super::Manager::granted).
     Grant {
         /// For whom.
         session: SessionId,

@@ -149,7 +149,7 @@ pub struct Browse {
     /// Only what stands after this name.
     #[n(2)]
     pub after: Option<FileName>,
-    /// Only what this peer shares; refused as [`Reason::NotFound`] where no such peer is there.
+    /// Only what this peer shares; refused as [`Reason::NotFound`](crate::wire::Reason::NotFound) where no such peer is there.
     #[n(3)]
     pub holder: Option<Username>,
 }
@@ -258,7 +258,7 @@ pub struct Holders {
 }
 
 /// All announcements and withdrawals up to this number are dealt with: they are in the catalogue, but for those
-/// that a [`Refused`] before this was about.
+/// that a [`Refused`](super::manager::Refused) before this was about.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Noted {

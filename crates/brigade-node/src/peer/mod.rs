@@ -1,7 +1,7 @@
 //! A peer: it shares a folder, and fetches what others share.
 //!
 //! [`Peer::join`] brings it up: the key, the manager, the folder, then the tasks that each own one thing —
-//! [`session`] what the manager knows, [`listener`] who is served, [`fetch`] what is being fetched, the store's
+//! `session` what the manager knows, `listener` who is served, `fetch` what is being fetched, the store's
 //! keeper what is shared. [`Peer`] is the handle that the terminal uses.
 
 mod announcing;

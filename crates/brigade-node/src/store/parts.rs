@@ -33,7 +33,7 @@ pub fn parts(folder: &Folder) -> Result<Vec<(Content, u64)>, PartError> {
 
 /// Throws away what is there of `content`; false where there was nothing.
 ///
-/// A [`PartFile`] that is open goes on without a place on the disk: close it before.
+/// A [`PartFile`](super::part_file::PartFile) that is open goes on without a place on the disk: close it before.
 pub fn remove_part(folder: &Folder, content: Content) -> Result<bool, PartError> {
     let dir = folder.parts()?;
     let mut was_there = false;
