@@ -6,17 +6,14 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::{Arc, atomic::Ordering},
+    sync::Arc,
     time::Duration,
 };
 
 use brigade_core::{
-    bitfield::Bitfield,
-    content::PieceList,
     download::{Action, Config, DownloadId, Downloads, Event, HolderId},
     geometry::Geometry,
     id::Content,
-    limits,
     name::FileName,
     wire::manager::Holders,
 };
@@ -43,18 +40,6 @@ use crate::{
 
 /// News that may wait for the owner; whoever brings more waits.
 pub(super) const NEWS: usize = 4096;
-
-/// Contents that are fetched at once; the files of a larger fetch wait their turn.
-const ACTIVE_CONTENTS: usize = 4096;
-
-/// Contents of several pieces that are fetched at once: each has three open files.
-const OPEN_PARTS: usize = 64;
-
-/// Files that are looked through in one job before they are fetched.
-const PREPARED_TOGETHER: usize = 512;
-
-/// Jobs that look files through at once.
-const PREPARING: usize = 2;
 
 /// How often people are shown something new.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
@@ -297,139 +282,6 @@ impl Fetches {
         let twice = self.downloads.fetched_twice_bytes();
         self.jobs.insert(id, Job::new(name, files, progress, given_up, (clock::now(), twice)));
         self.prepare_more();
-    }
-
-    /// Has files looked through, as long as there is room to fetch them.
-    pub(super) fn prepare_more(&mut self) {
-        while self.preparing < PREPARING && self.fetching.len() < ACTIVE_CONTENTS {
-            // Fetches take turns, so that a large one does not keep a small one waiting.
-            let next = self.jobs.iter_mut().filter(|(_, job)| !job.waiting.is_empty());
-            let Some((id, job)) = next.min_by_key(|(_, job)| job.turns) else { return };
-            job.turns += 1;
-            let id = *id;
-            let files = self.next_files(id);
-            if files.is_empty() {
-                self.settle_job(id);
-                if self.jobs.get(&id).is_some_and(|job| !job.waiting.is_empty()) {
-                    return; // the next one is long, and as many as may be are open
-                }
-                continue;
-            }
-            let (folder, share) = (self.folder.clone(), self.share.clone());
-            let prepared = self.prepared.clone();
-            self.preparing += 1;
-            tokio::task::spawn_blocking(move || {
-                let decide = |wanted: WantedFile| {
-                    let decision = super::prepare::prepare(&folder, &share, &wanted);
-                    (wanted, decision)
-                };
-                let files = files.into_iter().map(decide).collect();
-                let _ = prepared.blocking_send(Prepared { job: id, files });
-            });
-        }
-    }
-
-    /// The next files of a fetch that may be looked through. One whose content is being dealt with under another name
-    /// waits for that; one whose name another has, but for its case, fails.
-    fn next_files(&mut self, id: JobId) -> Vec<WantedFile> {
-        let is_long =
-            |content: &Content| Geometry::new(content.size).is_ok_and(|geometry| geometry.count() > 1);
-        let mut long = self.in_preparation.iter().filter(|content| is_long(content)).count()
-            + self.fetching.values().filter(|fetching| matches!(fetching.kind, Kind::Large { .. })).count();
-        let mut files = vec![];
-        while files.len() < PREPARED_TOGETHER {
-            let Some(job) = self.jobs.get_mut(&id) else { break };
-            let Some(next) = job.waiting.front() else { break };
-            let waits =
-                self.in_preparation.contains(&next.content) || self.by_content.contains_key(&next.content);
-            if !waits && is_long(&next.content) && long >= OPEN_PARTS {
-                break;
-            }
-            let Some(next) = job.waiting.pop_front() else { break };
-            let other = self.taken_names.get(&next.name.folded()).filter(|other| **other != next.name);
-            if let Some(other) = other.cloned() {
-                let error = PrepareError::Alike { name: next.name.clone(), other };
-                self.file_failed(id, next.name, error.to_string());
-                continue;
-            }
-            self.taken_names.insert(next.name.folded(), next.name.clone());
-            if waits {
-                self.deferred.entry(next.content).or_default().push((id, next));
-                continue;
-            }
-            long += usize::from(is_long(&next.content));
-            self.in_preparation.insert(next.content);
-            files.push(next);
-        }
-        files
-    }
-
-    /// Files that waited for a content are looked at again.
-    pub(super) fn release(&mut self, content: &Content) {
-        for (job, wanted) in self.deferred.remove(content).unwrap_or_default() {
-            if let Some(job) = self.jobs.get_mut(&job) {
-                job.waiting.push_back(wanted);
-            }
-        }
-    }
-
-    fn prepared(&mut self, prepared: Prepared) {
-        self.preparing -= 1;
-        let mut watched = vec![];
-        for (wanted, decision) in prepared.files {
-            let content = wanted.content;
-            self.in_preparation.remove(&content);
-            match decision {
-                Ok(Decision::Here(landed)) => self.here(prepared.job, &wanted, landed, true),
-                Ok(Decision::Made(landed)) => self.here(prepared.job, &wanted, Some(landed), false),
-                Ok(Decision::Small) => {
-                    let kind = Kind::Small(Arc::new(vec![wanted.landing()]));
-                    watched.extend(self.start(prepared.job, wanted, kind, None, Bitfield::none(1)));
-                }
-                Ok(Decision::Large { file, list, have }) => {
-                    let landing = wanted.landing();
-                    let kind = Kind::Large { file, part: None, landing };
-                    watched.extend(self.start(prepared.job, wanted, kind, list, have));
-                }
-                Err(error) => self.file_failed(prepared.job, wanted.name, error.to_string()),
-            }
-            if !self.by_content.contains_key(&content) {
-                self.release(&content);
-            }
-        }
-        for page in watched.chunks(limits::WATCH_CONTENTS) {
-            self.for_session.push_back(Command::Watch(page.to_vec()));
-        }
-        self.prepare_more();
-        self.settle_job(prepared.job);
-    }
-
-    /// Starts to fetch a content; the content, where the manager is to be asked about it.
-    fn start(
-        &mut self,
-        job: JobId,
-        wanted: WantedFile,
-        kind: Kind,
-        list: Option<Arc<PieceList>>,
-        have: Bitfield,
-    ) -> Option<Content> {
-        let content = wanted.content;
-        let geometry = Geometry::new(content.size).ok()?; // it was prepared
-        self.jobs.get_mut(&job)?.started(&have, &geometry);
-        self.last_download += 1;
-        let download = DownloadId(self.last_download);
-        if matches!(kind, Kind::Small(_)) {
-            self.lines.receiving.awaited().fetch_add(1, Ordering::Relaxed);
-        }
-        let fetching =
-            Fetching { content, geometry, job, kind, starved: false, finishing: false, held: false };
-        self.fetching.insert(download, fetching);
-        self.by_content.insert(content, download);
-        if let Some(list) = &list {
-            self.serve_part(download, list.clone(), have.clone());
-        }
-        self.downloads.handle(clock::now(), Event::Start { download, content, list, have });
-        Some(content)
     }
 
     fn show_all(&mut self) {

@@ -26,6 +26,7 @@ mod resolve;
 mod sending;
 mod serve;
 mod session;
+mod starting;
 mod traffic;
 mod uploads;
 
