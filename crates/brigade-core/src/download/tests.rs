@@ -331,7 +331,8 @@ fn a_few_pieces_are_shared_by_those_who_are_here_or_about_to_be() {
 
 #[test]
 fn windows_hold_and_grow_with_what_arrives() {
-    let mut table = Table::with(Config::default(), 1000, &[1]);
+    let config = Config { holder_window_bytes: 8 << 20, ..Config::default() };
+    let mut table = Table::with(config, 1000, &[1]);
     table.have_all(1);
     assert_eq!(table.in_flight().len(), 8, "2 MiB at first");
     for _ in 0..40 {
@@ -345,7 +346,7 @@ fn windows_hold_and_grow_with_what_arrives() {
 
 #[test]
 fn all_holders_together_keep_the_limit_and_each_has_its_part() {
-    let config = Config { in_flight_bytes: 16 * PIECE, ..Config::default() };
+    let config = Config { in_flight_bytes: 16 * PIECE, holder_window_bytes: 8 << 20, ..Config::default() };
     let mut table = Table::with(config, 1000, &[1, 2, 3, 4]);
     for holder in 1..=4 {
         table.have_all(holder);
