@@ -112,7 +112,7 @@ pub(crate) struct PeerArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
-    /// Files or folders, by name; NAME@ID-PREFIX chooses one of several contents
+    /// Files or folders, by name, or patterns such as 'data/**/*.bin'; NAME@ID-PREFIX chooses one of several contents
     #[arg(required = true, value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// The folder that they go into
@@ -121,6 +121,9 @@ pub(crate) struct FetchArgs {
     /// Of several contents under a name, the one that this member shares
     #[arg(long, value_name = "USERNAME")]
     pub(crate) from: Option<Username>,
+    /// Keep a file that is there with another content aside, as NAME.~1~, and put the fetched one in its place
+    #[arg(long)]
+    pub(crate) replace: bool,
     /// Go on serving what was fetched, until terminated
     #[arg(long)]
     pub(crate) stay: bool,

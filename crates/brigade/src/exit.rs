@@ -10,12 +10,12 @@ use brigade_node::{
     identity::key::KeyError,
     manager::ManagerError,
     net::{accept::ListenError, dial::DialError},
-    peer::{AskError, JoinError, PeerError, ReachError, ResolveError},
+    peer::{AskError, Choice, FetchError, JoinError, NoRoom, PeerError, ReachError, ResolveError},
     store::folder::FolderError,
 };
 use tracing_subscriber::EnvFilter;
 
-use crate::{escape::escape, format};
+use crate::{commands::choosing::version, escape::escape, format};
 
 /// It failed for a reason that is none of those below.
 pub(crate) const FAILED: u8 = 1;
@@ -245,25 +245,57 @@ impl From<ResolveError> for Failure {
                 Self::of(NOT_FOUND, &error).hint(format!("did you mean {}?", names.join(", ")))
             }
             ResolveError::NotFound { .. } => Self::of(NOT_FOUND, &error).hint("`files` lists what there is"),
-            ResolveError::Ambiguous { ref name, ref versions } => {
-                let message = format!("{error}{}", listed(versions));
-                let id = versions.first().map_or_else(String::new, |version| version.id.short());
-                Self::new(NOT_FOUND, message)
-                    .hint(format!("choose one with `{name}@{id}`, or with --from and a username"))
-            }
+            ResolveError::Ambiguous { ref choices, rest } => ambiguous(choices, rest),
             ResolveError::NoSuchVersion { ref versions, .. } => {
                 Self::new(NOT_FOUND, format!("{error}{}", listed(versions)))
             }
+            ResolveError::BadPattern { .. } => Self::of(NOT_FOUND, &error)
+                .hint("* and ? stand for anything but a slash, ** for any folders, [a-z] for one letter"),
             ResolveError::BadName { .. } | ResolveError::TooMany { .. } => Self::of(NOT_FOUND, &error),
         }
     }
 }
 
+impl From<FetchError> for Failure {
+    fn from(error: FetchError) -> Self {
+        match error {
+            FetchError::NoRoom(error) => error.into(),
+            FetchError::Stopping => Self::of(FAILED, &error),
+        }
+    }
+}
+
+impl From<NoRoom> for Failure {
+    fn from(error: NoRoom) -> Self {
+        let message = format!(
+            "{error}: it takes {} more, and {} are free",
+            format::bytes(error.needed_bytes),
+            format::bytes(error.free_bytes)
+        );
+        Self::new(DISK, message).hint("nothing was fetched; make room there, or fetch into another folder")
+    }
+}
+
+/// Names with several contents, each with its list.
+fn ambiguous(choices: &[Choice], rest: usize) -> Failure {
+    let list = |choice: &Choice| {
+        format!("{} has {} contents{}", choice.name, choice.versions.len(), listed(&choice.versions))
+    };
+    let mut message = choices.iter().map(list).collect::<Vec<_>>().join("\n");
+    if rest > 0 {
+        message += &format!("\nand {rest} more names have several contents");
+    }
+    let hint = match choices {
+        [Choice { name, versions }] => {
+            let id = versions.first().map_or_else(String::new, |version| version.id.short());
+            format!("choose one with `{name}@{id}`, or with --from and a username")
+        }
+        _ => "choose with --from and a username, or fetch those names by themselves".to_owned(),
+    };
+    Failure::new(NOT_FOUND, message).hint(hint)
+}
+
 /// Versions of a name, a line each.
 fn listed(versions: &[Version]) -> String {
-    let line = |version: &Version| {
-        let holders: Vec<&str> = version.holders.iter().map(|holder| holder.as_str()).collect();
-        format!("\n  {}  {:>10}  {}", version.id.short(), format::bytes(version.size), holders.join(", "))
-    };
-    versions.iter().map(line).collect()
+    versions.iter().map(|one| format!("\n  {}", version(one))).collect()
 }

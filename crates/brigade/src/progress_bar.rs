@@ -120,7 +120,16 @@ pub(crate) fn line(progress: &Progress) -> String {
     );
     match progress.state {
         State::Checking => format!("{amounts}  checking what is here"),
-        State::Waiting => format!("{amounts}  waiting: nobody who is here has what is missing"),
+        State::Waiting => match progress.out_of_reach {
+            0 => format!("{amounts}  waiting: nobody who is here has what is missing"),
+            1 => format!("{amounts}  waiting: its one holder cannot be reached"),
+            many => format!("{amounts}  waiting: its {many} holders cannot be reached"),
+        },
+        State::Full { missing_bytes, free_bytes } => format!(
+            "{amounts}  paused: the disk is full; {} are missing, {} are free, and it goes on when there is room",
+            format::bytes(missing_bytes),
+            format::bytes(free_bytes)
+        ),
         _ => {
             let left = progress.time_left().map_or_else(|| "–".to_owned(), format::duration);
             let holders = if progress.holders == 1 { "holder" } else { "holders" };
@@ -133,21 +142,31 @@ pub(crate) fn line(progress: &Progress) -> String {
 #[derive(Default)]
 struct Said {
     tenths: u64,
-    waiting: bool,
+    halt: Halt,
+}
+
+/// What keeps a fetch from going on.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Halt {
+    #[default]
+    None,
+    Holders,
+    Disk,
 }
 
 impl Said {
-    /// That it begins to wait, or goes on.
+    /// That it begins to wait, for holders or for room, or goes on.
     fn turn(&mut self, progress: &Progress) -> Option<String> {
-        let waiting = match progress.state {
-            State::Waiting => true,
-            State::Fetching => false,
+        let halt = match progress.state {
+            State::Waiting => Halt::Holders,
+            State::Full { .. } => Halt::Disk,
+            State::Fetching => Halt::None,
             _ => return None,
         };
-        let is_new = waiting != self.waiting;
-        self.waiting = waiting;
+        let is_new = halt != self.halt;
+        self.halt = halt;
         let text = line(progress);
-        is_new.then(|| if waiting { text } else { format!("{text}  it goes on") })
+        is_new.then(|| if halt == Halt::None { format!("{text}  it goes on") } else { text })
     }
 
     /// That it came a tenth further.
@@ -186,12 +205,21 @@ pub(crate) fn summary(progress: &Progress) -> String {
             given.pieces
         );
     }
+    for (file, aside) in &progress.aside {
+        text += &format!("\n  {}: what was there is {} now", escape(file), escape(aside));
+    }
     for (file, error) in &progress.errors {
         text += &format!("\n  {}: {}", escape(file), escape(error));
     }
     let more = progress.failed.saturating_sub(progress.errors.len() as u64);
     if more > 0 {
         text += &format!("\n  and {more} more");
+    }
+    if progress.occupied > 0 {
+        text += "\nhint: with --replace, a file that is in the way is kept aside as NAME.~1~";
+    }
+    if progress.changed > 0 {
+        text += "\nhint: the same fetch again takes what there is now";
     }
     text
 }

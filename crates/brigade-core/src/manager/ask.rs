@@ -19,6 +19,7 @@ use crate::{
     id::Content,
     limits,
     name::{FileName, Username},
+    time::UnixTime,
     wire::{
         Reason,
         manager::{Browse, Found, ListPeers, Listed, Listing, Lookup, PeerList, Version},
@@ -28,8 +29,8 @@ use crate::{
 /// Names that are compared with one that is not there.
 const NAMES_COMPARED: usize = 20_000;
 
-/// Bytes of a version or of a listed content without its texts: a map, an id, four numbers and their heads.
-const VERSION_BYTES: usize = 80;
+/// Bytes of a version or of a listed content without its texts: a map, an id, five numbers and their heads.
+const VERSION_BYTES: usize = 90;
 /// Bytes of a row of the table without its username: a map, an address and five numbers.
 const ROW_BYTES: usize = 120;
 /// Bytes of a text's head.
@@ -110,17 +111,19 @@ struct Summary {
     content: Content,
     mtime_s: i64,
     executable: bool,
+    first: UnixTime,
     holders: u32,
 }
 
 /// The contents of a name, in the order in which they are shown, as many as are shown.
 fn summaries(sharings: &[Sharing]) -> Vec<Summary> {
     let mut by_content = BTreeMap::<Content, Summary>::new();
-    for Sharing { content, mtime_s, executable, .. } in sharings.iter().copied() {
-        let summary = Summary { content, mtime_s, executable, holders: 0 };
+    for Sharing { content, mtime_s, executable, first, .. } in sharings.iter().copied() {
+        let summary = Summary { content, mtime_s, executable, first, holders: 0 };
         let summary = by_content.entry(content).or_insert(summary);
         summary.mtime_s = summary.mtime_s.max(mtime_s);
         summary.executable |= executable;
+        summary.first = summary.first.min(first);
         summary.holders += 1;
     }
     let mut summaries: Vec<_> = by_content.into_values().collect();
@@ -154,6 +157,7 @@ fn name_holders(sharings: &[Sharing], sessions: &BTreeMap<SessionId, Session>) -
             mtime_s: summary.mtime_s,
             executable: summary.executable,
             holders: named(summary),
+            first_s: summary.first.0,
         })
         .collect()
 }
@@ -172,7 +176,7 @@ fn page<'a>(
         if !entries.is_empty() && versions.len() * bytes > room {
             return (entries, true);
         }
-        for Summary { content, mtime_s, executable, holders } in versions.into_iter().take(room / bytes) {
+        for Summary { content, mtime_s, executable, holders, .. } in versions.into_iter().take(room / bytes) {
             room -= bytes;
             let Content { id, size } = content;
             entries.push(Listed { name: name.clone(), id, size, mtime_s, executable, holders });

@@ -15,6 +15,7 @@ use crate::{
     id::Content,
     limits,
     name::FileName,
+    time::UnixTime,
     wire::manager::{Entry, WireContent},
 };
 
@@ -35,6 +36,8 @@ pub(super) struct Sharing {
     pub(super) content: Content,
     pub(super) mtime_s: i64,
     pub(super) executable: bool,
+    /// When somebody who is here, or was here until others were, first announced this content under the name.
+    pub(super) first: UnixTime,
 }
 
 /// Who holds a content, in order of their sessions.
@@ -81,6 +84,7 @@ impl Catalogue {
         &mut self,
         session: SessionId,
         entries: Vec<Entry>,
+        at: UnixTime,
         touched: Touched<'_>,
     ) -> Result<(), TooMuch> {
         if entries.len() > limits::ANNOUNCE_ENTRIES {
@@ -98,7 +102,7 @@ impl Catalogue {
             return Err(TooMuch::Catalogue);
         }
         for entry in entries {
-            self.share(session, entry, touched);
+            self.share(session, entry, at, touched);
         }
         Ok(())
     }
@@ -240,12 +244,15 @@ impl Catalogue {
         before().take(limit - short_after).chain(after().take(limit - short_before)).map(|(name, _)| name)
     }
 
-    fn share(&mut self, session: SessionId, entry: Entry, touched: Touched<'_>) {
+    fn share(&mut self, session: SessionId, entry: Entry, at: UnixTime, touched: Touched<'_>) {
         let content = Content { id: entry.id, size: entry.size };
         let name = self.names.get_key_value(&entry.name).map_or(entry.name, |(name, _)| name.clone());
         let own = self.shared.entry(session).or_default();
-        let sharing = Sharing { session, content, mtime_s: entry.mtime_s, executable: entry.executable };
         let sharings = self.names.entry(name.clone()).or_insert_with(|| Vec::with_capacity(1));
+        let same = sharings.iter().filter(|sharing| sharing.content == content);
+        let first = same.map(|sharing| sharing.first).min().unwrap_or(at);
+        let Entry { mtime_s, executable, .. } = entry;
+        let sharing = Sharing { session, content, mtime_s, executable, first };
         own.bytes += u128::from(content.size);
         let old = match find(sharings, session) {
             Ok(at) => Some(std::mem::replace(&mut sharings[at], sharing).content),
@@ -373,7 +380,7 @@ fn lower_bound<'a>(prefix: &'a str, after: Option<&'a str>) -> Bound<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BTreeMap, BTreeSet, Catalogue, Content, Entry, FileName, SessionId, Sharing};
+    use super::{BTreeMap, BTreeSet, Catalogue, Content, Entry, FileName, SessionId, Sharing, UnixTime};
     use crate::id::ContentId;
 
     impl Catalogue {
@@ -427,7 +434,9 @@ mod tests {
             mtime_s: 0,
             executable: false,
         };
-        catalogue.announce(SessionId(1), names.iter().map(entry).collect(), &mut |_| {}).unwrap();
+        catalogue
+            .announce(SessionId(1), names.iter().map(entry).collect(), UnixTime(0), &mut |_| {})
+            .unwrap();
         catalogue
     }
 

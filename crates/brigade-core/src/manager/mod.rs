@@ -41,7 +41,7 @@ use crate::{
     id::{Content, PeerKey},
     limits,
     name::Username,
-    time::Timestamp,
+    time::{Timestamp, UnixTime},
     wire::{
         Message, Reason,
         hello::Goodbye,
@@ -56,6 +56,8 @@ pub struct Config {
     pub max_peers: usize,
     /// Decides which holders are named to whom where there are more than are named.
     pub seed: u64,
+    /// What the calendar said at the start of the clock whose [`Timestamp`]s are passed in.
+    pub epoch: UnixTime,
 }
 
 /// Why a message was refused.
@@ -228,7 +230,9 @@ impl Manager {
             }
             ToManager::Announce(Announce { entries, .. }) => {
                 self.peers_only(session)?;
-                self.catalogue.announce(session, entries, &mut |content| self.watches.touch(now, content))?;
+                let at = self.config.epoch.after(now.since(Timestamp::default()));
+                let touched = &mut |content| self.watches.touch(now, content);
+                self.catalogue.announce(session, entries, at, touched)?;
                 self.table_changed = true;
             }
             ToManager::Withdraw(Withdraw { names, .. }) => {

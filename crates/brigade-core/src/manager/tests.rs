@@ -37,7 +37,7 @@ struct World {
 impl World {
     fn new(max_peers: usize) -> Self {
         Self {
-            manager: Manager::new(Config { max_peers, seed: 1 }, []),
+            manager: Manager::new(Config { max_peers, seed: 1, epoch: UnixTime(1_700_000_000) }, []),
             now: Timestamp::from_micros(1_000_000),
             disk_works: true,
             readers_read: true,
@@ -244,7 +244,7 @@ fn the_text_for_one_too_many_says_how_many_there_are() {
 fn a_name_stays_bound_over_a_restart_and_a_binding_that_is_not_durable_does_not_count() {
     let mut world = World::new(20);
     let fire = Binding { username: "fire_user".parse().unwrap(), key: PeerKey([1; 32]) };
-    world.manager = Manager::new(Config { max_peers: 20, seed: 1 }, [fire]);
+    world.manager = Manager::new(Config { max_peers: 20, seed: 1, epoch: UnixTime(1_700_000_000) }, [fire]);
     world.connect(2, 2);
     assert_eq!(world.refusal(2, join("fire_user")), Reason::NameTaken);
     world.disk_works = false;
@@ -350,6 +350,29 @@ fn a_lookup_lists_the_versions_of_a_name() {
     for strange in ["", "/", "//", "\0", "a\u{301}", "../.."] {
         assert!(matches!(world.ask(1, lookup(strange)), FromManager::Found(_)));
     }
+}
+
+#[test]
+fn a_version_is_as_old_as_its_first_announcement_while_somebody_has_it() {
+    let mut world = World::new(20);
+    let first_of = |world: &mut World| {
+        let FromManager::Found(found) = world.ask(1, lookup("x")) else { panic!() };
+        found.versions.iter().map(|version| (version.size, version.first_s)).collect::<Vec<_>>()
+    };
+    for session in [1, 2, 3] {
+        world.peer(session, &format!("user{session}"));
+    }
+    let start = 1_700_000_001;
+    world.say(2, announce(&[("x", 5)]));
+    world.now = world.now.after(Duration::from_secs(10));
+    world.say(3, announce(&[("x", 5)]));
+    assert_eq!(first_of(&mut world), [(5, start)]);
+    world.manager.disconnected(world.now, SessionId(2), Departure::Lost);
+    assert_eq!(first_of(&mut world), [(5, start)], "who announced it first has left");
+    world.say(3, announce(&[("x", 6)]));
+    assert_eq!(first_of(&mut world), [(6, start + 10)]);
+    world.say(3, announce(&[("x", 5)]));
+    assert_eq!(first_of(&mut world), [(5, start + 10)], "nobody had it in between");
 }
 
 #[test]

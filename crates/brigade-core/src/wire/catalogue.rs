@@ -116,6 +116,10 @@ pub struct Version {
     /// Who shares it under this name, at most [`crate::limits::HOLDERS_NAMED`], fewer where they would not fit.
     #[n(4)]
     pub holders: Vec<Username>,
+    /// When this content was first announced under this name by somebody who is here, or was here until others
+    /// were, in seconds since 1970, by the manager's calendar.
+    #[n(5)]
+    pub first_s: u64,
 }
 
 /// What a name means.

@@ -15,10 +15,11 @@ use brigade_core::{
     geometry::Geometry,
     id::Content,
     name::FileName,
-    wire::manager::Holders,
+    time::Timestamp,
+    wire::manager::{Holders, Version},
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
@@ -29,13 +30,14 @@ use super::{
     links::{Links, Loss},
     parts::{Part, Parts},
     prepare::{Decision, PrepareError, WantedFile},
-    progress::{Progress, State},
-    receiving::{Landing, Outcome},
+    progress::{Progress, State, Why},
+    receiving::Outcome,
+    room::{NoRoom, Room},
     session::Command,
 };
 use crate::{
     clock,
-    store::{folder::Folder, part_file::PartFile, share::Share},
+    store::{folder::Folder, landing::Landing, part_file::PartFile, share::Share},
 };
 
 /// News that may wait for the owner; whoever brings more waits.
@@ -44,16 +46,26 @@ pub(super) const NEWS: usize = 4096;
 /// How often people are shown something new.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
 
-/// What the owner is asked for.
+/// A fetch that is asked for.
 #[derive(Debug)]
-pub(super) enum Order {
-    /// Fetch these files.
-    Fetch {
-        name: String,
-        files: Vec<WantedFile>,
-        progress: watch::Sender<Progress>,
-        given_up: CancellationToken,
-    },
+pub(super) struct Order {
+    pub(super) name: String,
+    pub(super) files: Vec<WantedFile>,
+    pub(super) progress: watch::Sender<Progress>,
+    pub(super) given_up: CancellationToken,
+    /// Hears that it begins, or why not.
+    pub(super) begun: oneshot::Sender<Result<(), NoRoom>>,
+}
+
+/// Answers to what the owner asked of the disk or of the manager, without waiting for them.
+#[derive(Debug)]
+pub(super) enum Answer {
+    /// Whether an order fits on the disk, and its bytes.
+    Measured { order: Order, bytes: u64, result: Result<(), NoRoom> },
+    /// So many bytes are free.
+    Free(u64),
+    /// What the name of a content means now.
+    Means { download: DownloadId, versions: Vec<Version> },
 }
 
 /// What is known of files that were looked through.
@@ -82,6 +94,8 @@ pub(super) struct Fetches {
     pub(super) retiring: BTreeSet<Content>,
     pub(super) preparing: usize,
     pub(super) prepared: mpsc::Sender<Prepared>,
+    pub(super) answers: mpsc::Sender<Answer>,
+    pub(super) room: Room,
     /// What the session is to be told, in order.
     pub(super) for_session: VecDeque<Command>,
     pub(super) folder: Folder,
@@ -97,6 +111,12 @@ pub(super) struct Fetching {
     pub(super) job: JobId,
     pub(super) kind: Kind,
     pub(super) starved: bool,
+    /// Whether it waits for room on the disk: nothing is asked for.
+    pub(super) paused: bool,
+    /// How many holders the manager named last.
+    pub(super) named: usize,
+    /// When it was asked last what the name means, while nobody has the content.
+    pub(super) asked: Option<Timestamp>,
     /// Whether every piece was stored and it is getting its name: nothing that comes now matters.
     pub(super) finishing: bool,
     /// Whether the manager was told that a part of it is here.
@@ -117,6 +137,7 @@ pub(super) struct Ears {
     pub(super) news: mpsc::Receiver<News>,
     pub(super) outcomes: mpsc::Receiver<Outcome>,
     pub(super) prepared: mpsc::Receiver<Prepared>,
+    pub(super) answers: mpsc::Receiver<Answer>,
     pub(super) holders: mpsc::Receiver<Holders>,
 }
 
@@ -126,7 +147,7 @@ impl Fetches {
         folder: Folder,
         share: Share,
         parts: Parts,
-        prepared: mpsc::Sender<Prepared>,
+        (prepared, answers): (mpsc::Sender<Prepared>, mpsc::Sender<Answer>),
         connections: usize,
         seed: u64,
     ) -> Self {
@@ -144,6 +165,8 @@ impl Fetches {
             retiring: BTreeSet::new(),
             preparing: 0,
             prepared,
+            answers,
+            room: Room::default(),
             for_session: VecDeque::new(),
             folder,
             share,
@@ -182,6 +205,7 @@ impl Fetches {
                     }
                 }
                 Some(prepared) = ears.prepared.recv() => self.prepared(prepared),
+                Some(answer) = ears.answers.recv() => self.answer(answer),
                 Some(holders) = ears.holders.recv() => self.holders(&holders),
                 Some(order) = ears.orders.recv() => self.order(order),
                 () = clock::reach(self.downloads.deadline()) => self.downloads.handle_timeout(clock::now()),
@@ -208,7 +232,7 @@ impl Fetches {
             Action::Cancel { holder, download, piece } => self.links.cancel(holder, download, piece),
             Action::ListKnown { download, list } => self.list_known(download, list),
             Action::Finished { download } => self.finished(download),
-            Action::Impossible { download, why } => self.give_up(download, &why.to_string()),
+            Action::Impossible { download, why } => self.give_up(download, Why::Changed, &why.to_string()),
             Action::Starved { download } => self.starved(download, true),
             Action::Fed { download } => self.starved(download, false),
             Action::Shunned { holder, download, why } => {
@@ -242,8 +266,9 @@ impl Fetches {
                 let stored = |this: &Self| this.downloads.status(download).map(|status| status.stored);
                 let before = stored(self);
                 self.downloads.handle(clock::now(), event);
-                // What two holders sent counts once.
-                if before.is_some() && stored(self) != before {
+                // What two holders sent counts once. While it is paused, the downloads know nothing of it.
+                let paused = self.fetching.get(&download).is_some_and(|fetching| fetching.paused);
+                if paused || before.is_some() && stored(self) != before {
                     self.count_stored(holder, download, piece);
                 }
             }
@@ -271,12 +296,28 @@ impl Fetches {
             let key = Content { id: content.id, size: content.size };
             let Some(download) = self.by_content.get(&key).copied() else { continue };
             let (complete, partial) = (known(&content.complete), known(&content.partial));
+            if let Some(fetching) = self.fetching.get_mut(&download) {
+                fetching.named = complete.len() + partial.len();
+            }
             self.downloads.handle(clock::now(), Event::Holders { download, complete, partial });
         }
     }
 
-    fn order(&mut self, order: Order) {
-        let Order::Fetch { name, files, progress, given_up } = order;
+    fn answer(&mut self, answer: Answer) {
+        match answer {
+            Answer::Measured { order, bytes, result } => self.measured(order, bytes, result),
+            Answer::Free(bytes) => self.free(bytes),
+            Answer::Means { download, versions } => self.means(download, &versions),
+        }
+    }
+
+    pub(super) fn begin(
+        &mut self,
+        name: String,
+        files: Vec<WantedFile>,
+        progress: watch::Sender<Progress>,
+        given_up: CancellationToken,
+    ) {
         self.last_job += 1;
         let id = JobId(self.last_job);
         let twice = self.downloads.fetched_twice_bytes();
@@ -300,10 +341,14 @@ impl Fetches {
         for job in given_up {
             self.stop_job(job);
         }
-        let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
-        for job in self.jobs.values_mut() {
-            job.accounts.progress.holders = links.connected();
-            job.show(now, twice, |holder| links.name_of(holder));
+        self.look_for_room(now);
+        self.ask_meanings(now);
+        for (id, job) in &mut self.jobs {
+            job.accounts.progress.holders = self.links.connected();
+            let waiting = self.fetching.values().filter(|fetching| fetching.job == *id && fetching.starved);
+            job.accounts.progress.out_of_reach = waiting.map(|fetching| fetching.named).max().unwrap_or(0);
+            let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
+            job.show(now, twice, &self.room, |holder| links.name_of(holder));
         }
     }
 
@@ -322,7 +367,7 @@ impl Fetches {
         let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
         for job in self.jobs.values_mut() {
             job.accounts.progress.state = State::Stopped;
-            job.show(clock::now(), twice, |holder| links.name_of(holder));
+            job.show(clock::now(), twice, &self.room, |holder| links.name_of(holder));
         }
     }
 }

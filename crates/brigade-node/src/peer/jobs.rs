@@ -22,11 +22,15 @@ use super::{
     holder_link::Wanted,
     parts::Part,
     prepare::WantedFile,
-    progress::{Accounts, Progress, State},
+    progress::{Accounts, Progress, State, Why},
     receiving::{Landed, Outcome, Sink},
+    room::{Room, Shortage},
     session::Command,
 };
-use crate::{clock, store::keeper};
+use crate::{
+    clock,
+    store::{keeper, landing::Landing, part_file::PartError},
+};
 
 /// The number of a fetch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -46,6 +50,8 @@ pub(super) struct Job {
     /// Contents of it that are being fetched, and how many of them nobody could send.
     active: u64,
     starved: u64,
+    /// Set from the first time on that the disk was full.
+    pub(super) shortage: Option<Shortage>,
     /// What had crossed the network twice, over all fetches, when this one began.
     twice_before: u64,
 }
@@ -73,6 +79,7 @@ impl Job {
             given_up,
             active: 0,
             starved: 0,
+            shortage: None,
             twice_before: twice,
         }
     }
@@ -84,16 +91,26 @@ impl Job {
         self.accounts.already(bytes, u64::from(have.count()));
     }
 
+    /// Bytes that are not here yet.
+    pub(super) fn left_bytes(&self) -> u64 {
+        self.accounts.progress.bytes.saturating_sub(self.accounts.progress.bytes_done)
+    }
+
     /// Shows how it stands at `now`.
     pub(super) fn show(
         &mut self,
         now: Timestamp,
         twice: u64,
+        room: &Room,
         name_of: impl Fn(HolderId) -> Option<Username>,
     ) {
         self.accounts.progress.bytes_twice = twice.saturating_sub(self.twice_before);
         if !self.accounts.progress.is_over() {
+            let is_full = self.shortage.is_some_and(|shortage| shortage.waits);
             self.accounts.progress.state = match (self.active, self.starved) {
+                _ if is_full => {
+                    State::Full { missing_bytes: self.left_bytes(), free_bytes: room.free_bytes.unwrap_or(0) }
+                }
                 (0, _) => State::Checking,
                 (active, starved) if starved >= active => State::Waiting,
                 _ => State::Fetching,
@@ -103,6 +120,11 @@ impl Job {
         self.progress.send_replace(shown);
     }
 
+    /// Whether files of it are to be looked through, as far as there is room for them.
+    pub(super) fn may_look(&self) -> bool {
+        !self.waiting.is_empty() && !self.shortage.is_some_and(|shortage| shortage.waits)
+    }
+
     fn done(&mut self) {
         self.open -= 1;
         self.accounts.progress.files_done += 1;
@@ -110,16 +132,25 @@ impl Job {
 }
 
 impl Fetching {
+    /// The first of the names that the content is to get.
+    pub(super) fn first_name(&self) -> Option<FileName> {
+        self.names().into_iter().next()
+    }
+
     /// The names that the content is to get.
     fn names(&self) -> Vec<FileName> {
+        self.landings().into_iter().map(|landing| landing.name).collect()
+    }
+
+    pub(super) fn landings(&self) -> Vec<Landing> {
         match &self.kind {
-            Kind::Small(landings) => landings.iter().map(|landing| landing.name.clone()).collect(),
-            Kind::Large { landing, .. } => vec![landing.name.clone()],
+            Kind::Small(landings) => landings.to_vec(),
+            Kind::Large { landing, .. } => vec![landing.clone()],
         }
     }
 }
 
-fn pieces(content: Content) -> u64 {
+pub(super) fn pieces(content: Content) -> u64 {
     Geometry::new(content.size).map_or(0, |geometry| u64::from(geometry.count()))
 }
 
@@ -143,14 +174,14 @@ impl Fetches {
     }
 
     /// A file cannot be had.
-    pub(super) fn file_failed(&mut self, id: JobId, name: FileName, error: String) {
+    pub(super) fn file_failed(&mut self, id: JobId, name: FileName, why: Why, error: String) {
         let folded = name.folded();
         if self.taken_names.get(&folded) == Some(&name) {
             self.taken_names.remove(&folded);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.open -= 1;
-        job.accounts.progress.error(name, error);
+        job.accounts.progress.error(name, why, error);
     }
 
     pub(super) fn count_stored(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) {
@@ -224,8 +255,8 @@ impl Fetches {
         let list = part.as_ref().map(|part| part.list.clone());
         let (folder, receiving) = (self.folder.clone(), self.lines.receiving.clone());
         tokio::task::spawn_blocking(move || {
-            let stamp = file.finish(&folder, &landing.name, landing.mtime_s, landing.executable);
-            receiving.landed(vec![(Landed { download, content, name: landing.name, stamp }, list)]);
+            let placed = file.finish(&folder, &landing);
+            receiving.landed(vec![(Landed { download, content, name: landing.name, placed }, list)]);
         });
     }
 
@@ -233,8 +264,13 @@ impl Fetches {
         match outcome {
             Outcome::NotWritten { download, error } => {
                 // A piece that came twice may find its file closed already.
-                if self.fetching.get(&download).is_some_and(|fetching| !fetching.finishing) {
-                    self.give_up(download, &error.to_string());
+                let Some(fetching) = self.fetching.get(&download).filter(|fetching| !fetching.finishing)
+                else {
+                    return;
+                };
+                match error {
+                    PartError::NoRoom { .. } => self.no_room(fetching.job, download),
+                    error => self.give_up(download, Why::Disk, &error.to_string()),
                 }
             }
             Outcome::Landed(landed) => {
@@ -247,38 +283,55 @@ impl Fetches {
     }
 
     fn landed(&mut self, landed: Landed) {
-        let Landed { download, content, name, stamp } = landed;
+        let Landed { download, content, name, placed } = landed;
         self.taken_names.remove(&name.folded());
-        let ended = self.end_download(download, stamp.is_ok());
+        let landings = self.fetching.get(&download).map(Fetching::landings).unwrap_or_default();
+        let ended = self.end_download(download, placed.is_ok());
         // The same content under other names is made from this file.
         self.release(&content);
-        let Some(job) = ended else { return };
-        match stamp {
-            Ok(_) => self.jobs.get_mut(&job).into_iter().for_each(Job::done),
-            Err(error) => self.file_failed(job, name, error.to_string()),
+        let Some(id) = ended else { return };
+        match placed {
+            Ok(placed) => {
+                if let Some(job) = self.jobs.get_mut(&id) {
+                    job.done();
+                    placed
+                        .aside
+                        .into_iter()
+                        .for_each(|aside| job.accounts.progress.kept_aside(name.clone(), aside));
+                }
+            }
+            Err(PartError::NoRoom { .. }) => {
+                for landing in landings {
+                    self.try_again(id, content, landing, content.size);
+                }
+            }
+            Err(error) => {
+                let why = if matches!(error, PartError::Occupied { .. }) { Why::Occupied } else { Why::Disk };
+                self.file_failed(id, name, why, error.to_string());
+            }
         }
-        self.settle_job(job);
+        self.settle_job(id);
     }
 
     /// A content cannot be had, or not be written.
-    pub(super) fn give_up(&mut self, download: DownloadId, error: &str) {
+    pub(super) fn give_up(&mut self, download: DownloadId, why: Why, error: &str) {
         let Some(fetching) = self.fetching.get(&download) else { return };
         let names = fetching.names();
         let content = fetching.content;
         self.downloads.handle(clock::now(), Event::Forget { download });
         let Some(job) = self.end_download(download, false) else { return };
         for name in names {
-            self.file_failed(job, name, error.to_owned());
+            self.file_failed(job, name, why, error.to_owned());
         }
         for (job, wanted) in self.deferred.remove(&content).unwrap_or_default() {
-            self.file_failed(job, wanted.name, error.to_owned());
+            self.file_failed(job, wanted.name, why, error.to_owned());
             self.settle_job(job);
         }
         self.settle_job(job);
     }
 
     /// Takes a content out of what is being fetched; the fetch that it belonged to.
-    fn end_download(&mut self, download: DownloadId, landed: bool) -> Option<JobId> {
+    pub(super) fn end_download(&mut self, download: DownloadId, landed: bool) -> Option<JobId> {
         let fetching = self.fetching.remove(&download)?;
         self.by_content.remove(&fetching.content);
         self.for_session.push_back(Command::Unwatch(vec![fetching.content]));
@@ -304,7 +357,7 @@ impl Fetches {
         let progress = &mut job.accounts.progress;
         progress.state = if progress.failed == 0 { State::Done } else { State::Failed };
         let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
-        job.show(clock::now(), twice, |holder| links.name_of(holder));
+        job.show(clock::now(), twice, &self.room, |holder| links.name_of(holder));
         self.jobs.remove(&id);
     }
 
@@ -328,7 +381,8 @@ impl Fetches {
         if let Some(mut job) = self.jobs.remove(&id) {
             job.accounts.progress.state = State::Stopped;
             let links = &self.links;
-            job.show(clock::now(), self.downloads.fetched_twice_bytes(), |holder| links.name_of(holder));
+            let twice = self.downloads.fetched_twice_bytes();
+            job.show(clock::now(), twice, &self.room, |holder| links.name_of(holder));
         }
         self.prepare_more();
     }

@@ -248,6 +248,7 @@ fn start_fetches(
     let (news_sender, news) = mpsc::channel(NEWS);
     let (outcomes_sender, outcomes) = mpsc::channel(NEWS);
     let (prepared_sender, prepared) = mpsc::channel(QUEUE);
+    let (answers_sender, answers) = mpsc::channel(QUEUE);
     let (orders_sender, orders) = mpsc::channel(QUEUE);
     let receiving =
         Receiving::start(folder.clone(), parts.clone(), keeper, news_sender.clone(), outcomes_sender);
@@ -262,8 +263,9 @@ fn start_fetches(
         receiving,
         news: news_sender,
     };
-    let fetches = Fetches::new(lines, folder, share, parts, prepared_sender, config.max_connections, seed);
-    let ears = Ears { orders, news, outcomes, prepared, holders };
+    let questions = (prepared_sender, answers_sender);
+    let fetches = Fetches::new(lines, folder, share, parts, questions, config.max_connections, seed);
+    let ears = Ears { orders, news, outcomes, prepared, answers, holders };
     tasks.spawn(fetches.run(ears, session, stop));
     orders_sender
 }

@@ -17,12 +17,15 @@ mod joining;
 mod links;
 mod listener;
 mod manager_link;
+mod meaning;
 mod parts;
+mod pattern;
 mod prepare;
 mod progress;
 mod questions;
 mod receiving;
 mod resolve;
+mod room;
 mod sending;
 mod serve;
 mod session;
@@ -38,7 +41,7 @@ use brigade_core::{
     wire::manager::{Listing, PeerList},
 };
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     task::JoinSet,
     time::timeout,
 };
@@ -57,7 +60,8 @@ pub use self::{
     prepare::WantedFile,
     progress::{Progress, State},
     questions::{AskError, Observer},
-    resolve::ResolveError,
+    resolve::{Choice, ResolveError, Resolved, Wish},
+    room::NoRoom,
     session::{JoinError, LinkState},
     traffic::Given,
 };
@@ -118,6 +122,17 @@ pub struct Fetch {
     given_up: CancellationToken,
 }
 
+/// Why a fetch did not begin.
+#[derive(Debug, thiserror::Error)]
+pub enum FetchError {
+    /// It does not fit on the disk.
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
+    /// The peer is stopping.
+    #[error("the peer is stopping")]
+    Stopping,
+}
+
 /// How a peer stands.
 #[derive(Debug, Clone)]
 pub struct PeerStatus {
@@ -174,14 +189,32 @@ impl Peer {
         state.is_ok_and(|state| matches!(*state, LinkState::Here { .. }))
     }
 
-    /// Begins to fetch what `name` means, as `from` shares it where that is given.
-    pub async fn fetch(&self, name: &str, from: Option<&Username>) -> Result<Fetch, ResolveError> {
-        let files = resolve::resolve(&self.asking, name, from).await?;
-        let (sender, progress) = watch::channel(Progress::new(name.to_owned()));
+    /// The files that `wish` means.
+    pub async fn resolve(&self, wish: &Wish) -> Result<Resolved, ResolveError> {
+        resolve::resolve(&self.asking, &self.username, wish).await
+    }
+
+    /// Whether all of `wanted` together fit on the disk; for one of them, [`Self::fetch`] sees to it.
+    ///
+    /// # Errors
+    /// Where they do not; with the name of the first.
+    pub async fn have_room(&self, wanted: &[Resolved]) -> Result<(), NoRoom> {
+        let Some(first) = wanted.first() else { return Ok(()) };
+        let (folder, name) = (self.share.folder().clone(), first.name.clone());
+        let files: Vec<WantedFile> = wanted.iter().flat_map(|one| one.files.iter().cloned()).collect();
+        let measured = tokio::task::spawn_blocking(move || room::measure(&folder, &name, &files, 0));
+        measured.await.unwrap_or(Ok(()))
+    }
+
+    /// Begins to fetch files, if they fit on the disk.
+    pub async fn fetch(&self, files: Resolved) -> Result<Fetch, FetchError> {
+        let Resolved { name, files } = files;
+        let (sender, progress) = watch::channel(Progress::new(name.clone()));
         let given_up = CancellationToken::new();
-        let order =
-            Order::Fetch { name: name.to_owned(), files, progress: sender, given_up: given_up.clone() };
-        self.orders.send(order).await.map_err(|_| AskError::Away)?;
+        let (begun, begins) = oneshot::channel();
+        let order = Order { name, files, progress: sender, given_up: given_up.clone(), begun };
+        self.orders.send(order).await.map_err(|_| FetchError::Stopping)?;
+        begins.await.map_err(|_| FetchError::Stopping)??;
         Ok(Fetch { progress, given_up })
     }
 

@@ -14,11 +14,12 @@ use brigade_core::{
     name::FileName,
 };
 
-use super::receiving::Landing;
+use super::progress::Why;
 use crate::store::{
     folder::{Folder, FolderError},
     hash::{HashError, hash_file, hash_pieces, verify},
     keeper::Landed,
+    landing::{Landing, Placed},
     part_file::{PartError, PartFile},
     read_exact_at,
     share::Share,
@@ -37,6 +38,8 @@ pub struct WantedFile {
     pub mtime_s: i64,
     /// Whether it is executable.
     pub executable: bool,
+    /// Whether a file that has its name and another content is kept aside.
+    pub replace: bool,
 }
 
 /// What is to be done about a wanted file.
@@ -44,8 +47,9 @@ pub struct WantedFile {
 pub(super) enum Decision {
     /// It is under its name; where it was not known to the share before, with what the keeper has to know.
     Here(Option<Landed>),
-    /// It was put together from what is here, with what the keeper has to know.
-    Made(Landed),
+    /// It was put together from what is here, with what the keeper has to know, and where the file is that had its
+    /// name.
+    Made(Landed, Option<String>),
     /// It has to be fetched: a content of one piece.
     Small,
     /// It has to be fetched: a content of several pieces, of which some may be here.
@@ -71,6 +75,16 @@ pub(super) enum PrepareError {
     TooLarge(#[from] brigade_core::geometry::TooLarge),
 }
 
+impl PrepareError {
+    pub(super) const fn why(&self) -> Why {
+        match self {
+            Self::Occupied { .. } | Self::InTheWay { .. } | Self::Alike { .. } => Why::Occupied,
+            Self::NotEmpty(_) | Self::TooLarge(_) => Why::Changed,
+            Self::Part(_) | Self::Hash(_) => Why::Disk,
+        }
+    }
+}
+
 /// Decides about one file.
 pub(super) fn prepare(folder: &Folder, share: &Share, wanted: &WantedFile) -> Result<Decision, PrepareError> {
     let WantedFile { name, content, .. } = wanted;
@@ -82,19 +96,21 @@ pub(super) fn prepare(folder: &Folder, share: &Share, wanted: &WantedFile) -> Re
     if shared.is_some_and(|shared| folder.stamp(name).is_ok_and(|stamp| stamp.same_bytes(&shared.stamp))) {
         return Ok(Decision::Here(None));
     }
-    if let Some(here) = look_under_name(folder, name)? {
+    if let Some(here) = look_under_name(folder, wanted)? {
         let (content_here, list, stamp) = here;
         if content_here == *content {
             let landed = Landed { name: name.clone(), content: *content, list, stamp };
             return Ok(Decision::Here(Some(landed)));
         }
-        return Err(PrepareError::Occupied { name: name.clone(), here: content_here, wanted: *content });
+        if !wanted.replace {
+            return Err(PrepareError::Occupied { name: name.clone(), here: content_here, wanted: *content });
+        }
     }
     if let Some(other) = share.same_folded(name) {
         return Err(PrepareError::Alike { name: name.clone(), other });
     }
     if let Some(made) = make_from_here(folder, share, wanted, &geometry)? {
-        return Ok(Decision::Made(made));
+        return Ok(made);
     }
     if geometry.count() <= 1 {
         return Ok(Decision::Small);
@@ -111,14 +127,18 @@ pub(super) fn prepare(folder: &Folder, share: &Share, wanted: &WantedFile) -> Re
 
 type Here = (Content, Option<Arc<PieceList>>, Stamp);
 
-/// What stands under `name`, hashed; `None` where nothing does.
-fn look_under_name(folder: &Folder, name: &FileName) -> Result<Option<Here>, PrepareError> {
+/// What stands under the name, hashed; `None` where nothing does, or something that may be put aside unseen.
+fn look_under_name(folder: &Folder, wanted: &WantedFile) -> Result<Option<Here>, PrepareError> {
+    let WantedFile { name, content, replace, .. } = wanted;
     let in_the_way = |source| PrepareError::InTheWay { name: name.clone(), source };
     let (file, stamp) = match folder.open_stamped(name) {
         Ok(opened) => opened,
         Err(error) if error.is_missing() => return Ok(None),
         Err(error) => return Err(in_the_way(error)),
     };
+    if *replace && stamp.size != content.size {
+        return Ok(None);
+    }
     let hashed = hash_file(&file, stamp.size, threads(), &|| false)?;
     Ok(Some((hashed.content, hashed.list, stamp)))
 }
@@ -129,12 +149,14 @@ fn make_from_here(
     share: &Share,
     wanted: &WantedFile,
     geometry: &Geometry,
-) -> Result<Option<Landed>, PrepareError> {
-    let WantedFile { name, content, mtime_s, executable } = wanted;
-    let landed = |list, stamp| Landed { name: name.clone(), content: *content, list, stamp };
+) -> Result<Option<Decision>, PrepareError> {
+    let WantedFile { name, content, .. } = wanted;
+    let made = |list, placed: Placed| {
+        let landed = Landed { name: name.clone(), content: *content, list, stamp: placed.stamp };
+        Ok(Some(Decision::Made(landed, placed.aside)))
+    };
     if content.size == 0 {
-        let stamp = land_small(folder, wanted, &[])?;
-        return Ok(Some(landed(None, stamp)));
+        return made(None, land_small(folder, wanted, &[])?);
     }
     let Ok((shared, source)) = share.open_content(content) else { return Ok(None) };
     if geometry.count() == 1 {
@@ -143,8 +165,7 @@ fn make_from_here(
         if !read || !verify(&Expected::Whole(content.id), &bytes) {
             return Ok(None);
         }
-        let stamp = land_small(folder, wanted, &bytes)?;
-        return Ok(Some(landed(None, stamp)));
+        return made(None, land_small(folder, wanted, &bytes)?);
     }
     let Some(list) = shared.list.clone() else { return Ok(None) };
     let (file, _) = PartFile::open(folder, *content)?;
@@ -161,15 +182,14 @@ fn make_from_here(
         file.store(piece, bytes, move |result| drop(done.send(result)));
         written.recv().unwrap_or(Ok(()))?;
     }
-    let stamp = file.finish(folder, name, *mtime_s, *executable)?;
-    Ok(Some(landed(Some(list), stamp)))
+    made(Some(list), file.finish(folder, &wanted.landing())?)
 }
 
-fn land_small(folder: &Folder, wanted: &WantedFile, bytes: &[u8]) -> Result<Stamp, PartError> {
+fn land_small(folder: &Folder, wanted: &WantedFile, bytes: &[u8]) -> Result<Placed, PartError> {
     let mut batch = Batch::new(folder)?;
-    let _ = batch.add(wanted.name.clone(), wanted.content, bytes, wanted.mtime_s, wanted.executable);
+    let _ = batch.add(wanted.landing(), wanted.content, bytes);
     let answer = batch.commit().pop();
-    answer.map_or_else(|| Err(no_answer(folder)), |(_, stamp)| stamp)
+    answer.map_or_else(|| Err(no_answer(folder)), |(_, placed)| placed)
 }
 
 fn no_answer(folder: &Folder) -> PartError {
@@ -184,6 +204,11 @@ fn threads() -> usize {
 impl WantedFile {
     /// The name that it lands under, and how.
     pub(super) fn landing(&self) -> Landing {
-        Landing { name: self.name.clone(), mtime_s: self.mtime_s, executable: self.executable }
+        Landing {
+            name: self.name.clone(),
+            mtime_s: self.mtime_s,
+            executable: self.executable,
+            replace: self.replace,
+        }
     }
 }

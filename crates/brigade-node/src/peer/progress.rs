@@ -25,12 +25,30 @@ pub enum State {
     Fetching,
     /// Nobody who is there could send what is missing; it goes on when someone can.
     Waiting,
+    /// The disk is full; it goes on when there is room.
+    Full {
+        /// Bytes of it that are missing.
+        missing_bytes: u64,
+        /// Bytes that are free.
+        free_bytes: u64,
+    },
     /// Everything is here, verified, durable and under its name.
     Done,
     /// It ended without some of the files; see [`Progress::errors`].
     Failed,
     /// It was given up, or the peer stopped. What was verified is kept.
     Stopped,
+}
+
+/// Why a file could not be had.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Why {
+    /// The disk, or the system.
+    Disk,
+    /// Something else has its name.
+    Occupied,
+    /// Its holders changed it, or it is not what they said.
+    Changed,
 }
 
 /// How far a fetch is.
@@ -70,6 +88,14 @@ pub struct Progress {
     pub errors: Vec<(FileName, String)>,
     /// How many files could not be had.
     pub failed: u64,
+    /// How many of them because something else has their name.
+    pub occupied: u64,
+    /// How many of them because their holders changed them.
+    pub changed: u64,
+    /// Files that were kept aside to make room for others of their name, and where to; the first hundred.
+    pub aside: Vec<(FileName, String)>,
+    /// Holders that are known of what is waited for, none of which can be reached.
+    pub out_of_reach: usize,
 }
 
 impl Progress {
@@ -93,6 +119,10 @@ impl Progress {
             took: Duration::ZERO,
             errors: vec![],
             failed: 0,
+            occupied: 0,
+            changed: 0,
+            aside: vec![],
+            out_of_reach: 0,
         }
     }
 
@@ -107,8 +137,20 @@ impl Progress {
         (self.rate > 0).then(|| Duration::from_secs(left.div_ceil(self.rate)))
     }
 
-    pub(super) fn error(&mut self, name: FileName, error: String) {
+    /// A file has its name that another one had.
+    pub(super) fn kept_aside(&mut self, name: FileName, aside: String) {
+        if self.aside.len() < KEPT_ERRORS {
+            self.aside.push((name, aside));
+        }
+    }
+
+    pub(super) fn error(&mut self, name: FileName, why: Why, error: String) {
         self.failed += 1;
+        match why {
+            Why::Disk => {}
+            Why::Occupied => self.occupied += 1,
+            Why::Changed => self.changed += 1,
+        }
         if self.errors.len() < KEPT_ERRORS {
             self.errors.push((name, error));
         }
@@ -144,6 +186,12 @@ impl Accounts {
         self.progress.bytes_done += bytes;
         self.progress.bytes_already += bytes;
         self.progress.pieces_done += pieces;
+    }
+
+    /// Bytes and pieces that were taken for stored and are not.
+    pub(super) fn lost(&mut self, bytes: u64, pieces: u64) {
+        self.progress.bytes_done = self.progress.bytes_done.saturating_sub(bytes);
+        self.progress.pieces_done = self.progress.pieces_done.saturating_sub(pieces);
     }
 
     /// What is to be shown at `now`.

@@ -30,9 +30,9 @@ use crate::{
     store::{
         folder::Folder,
         keeper::{self, KeeperHandle},
+        landing::{Landing, Placed},
         part_file::PartError,
         small_files::Batch,
-        stamp::Stamp,
     },
 };
 
@@ -58,14 +58,6 @@ pub(super) enum Sink {
     Small(Arc<Vec<Landing>>),
 }
 
-/// A name that a content is to get.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Landing {
-    pub(super) name: FileName,
-    pub(super) mtime_s: i64,
-    pub(super) executable: bool,
-}
-
 /// A piece that is all there, and is what it must be.
 #[derive(Debug)]
 pub(super) struct Arrived {
@@ -89,7 +81,7 @@ pub(super) struct Landed {
     pub(super) download: DownloadId,
     pub(super) content: Content,
     pub(super) name: FileName,
-    pub(super) stamp: Result<Stamp, PartError>,
+    pub(super) placed: Result<Placed, PartError>,
 }
 
 /// Takes pieces in; cheap to clone.
@@ -180,12 +172,12 @@ fn announce(
 ) {
     let (mut shared, mut landed) = (vec![], vec![]);
     for (file, list) in files {
-        if let Ok(stamp) = &file.stamp {
+        if let Ok(placed) = &file.placed {
             shared.push(keeper::Landed {
                 name: file.name.clone(),
                 content: file.content,
                 list,
-                stamp: *stamp,
+                stamp: placed.stamp,
             });
         }
         landed.push(file);
@@ -222,9 +214,9 @@ impl SmallFiles {
                 let Some(next) = self.next(&mut arrived) else { break };
                 self.add(next, &mut batch, &mut names);
             }
-            let landed = batch.commit().into_iter().filter_map(|(name, stamp)| {
+            let landed = batch.commit().into_iter().filter_map(|(name, placed)| {
                 let (download, content) = names.remove(&name)?;
-                Some((Landed { download, content, name, stamp }, None))
+                Some((Landed { download, content, name, placed }, None))
             });
             announce(&self.runtime, &self.keeper, &self.outcomes, landed.collect());
         }
@@ -256,13 +248,7 @@ impl SmallFiles {
         for landing in landings.iter() {
             names.insert(landing.name.clone(), (download, content));
             // What goes wrong stands in the answer of the commit.
-            let _ = batch.add(
-                landing.name.clone(),
-                content,
-                buffer.as_ref(),
-                landing.mtime_s,
-                landing.executable,
-            );
+            let _ = batch.add(landing.clone(), content, buffer.as_ref());
         }
         let _ = self.news.blocking_send(News::Core(Event::Stored { holder, download, piece }));
     }

@@ -1,7 +1,8 @@
 //! From what a person typed to the files that are to be fetched.
 //!
 //! An exact name always wins. Then a folder: all files below it. Then `NAME@ID-PREFIX`, one of several contents
-//! under a name. What is not clear is not guessed: the versions are listed, and a person chooses.
+//! under a name; then a [`Pattern`]. What is not clear is not guessed: the versions are listed, and a person chooses.
+//! A content that nobody but this peer has is no choice: it is here.
 
 use std::collections::BTreeMap;
 
@@ -9,13 +10,53 @@ use brigade_core::{
     id::Content,
     limits,
     name::{BadName, FileName, Username},
-    wire::manager::{Found, Listed, Version},
+    wire::{
+        Reason,
+        manager::{Found, Listed, Version},
+    },
 };
 
-use super::{asking::Asking, prepare::WantedFile, questions::AskError};
+use super::{
+    asking::Asking,
+    pattern::{Pattern, is_pattern, may_be_pattern},
+    prepare::WantedFile,
+    questions::AskError,
+};
 
 /// The shortest beginning of an id that chooses a version.
 const ID_PREFIX_DIGITS: usize = 4;
+
+/// Names with several contents that are listed; of more, the number.
+const CHOICES_LISTED: usize = 64;
+
+/// What is to be fetched.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// What a person typed: a file, a folder, `NAME@ID-PREFIX` or a pattern.
+    pub name: String,
+    /// Of several contents under a name, the one that this member shares.
+    pub from: Option<Username>,
+    /// Of several contents under a name, these.
+    pub chosen: BTreeMap<FileName, Content>,
+    /// Whether a file that is there with another content is kept aside and makes room.
+    pub replace: bool,
+}
+
+/// What a wish means: the files, and what they are called together.
+#[derive(Debug)]
+pub struct Resolved {
+    pub(super) name: String,
+    pub(super) files: Vec<WantedFile>,
+}
+
+/// A name with several contents.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// The name.
+    pub name: FileName,
+    /// The contents, the one with most holders first.
+    pub versions: Vec<Version>,
+}
 
 /// Why nothing can be fetched under a name.
 #[derive(Debug, thiserror::Error)]
@@ -28,13 +69,13 @@ pub enum ResolveError {
         /// Names that come near it.
         closest: Vec<FileName>,
     },
-    /// There are several contents under the name.
-    #[error("{name} has {} contents", .versions.len())]
+    /// There are several contents under a name.
+    #[error("{} has {} contents", .choices[0].name, .choices[0].versions.len())]
     Ambiguous {
-        /// The name.
-        name: FileName,
-        /// The contents, the one with most holders first.
-        versions: Vec<Version>,
+        /// The names and their contents; at least one, at most 64.
+        choices: Vec<Choice>,
+        /// How many more names there are with several contents.
+        rest: usize,
     },
     /// There is the name, but not the version that was asked for.
     #[error("no content of {name:?} is {wanted}")]
@@ -54,6 +95,14 @@ pub enum ResolveError {
         /// Which rule it breaks.
         why: BadName,
     },
+    /// The pattern makes no sense.
+    #[error("{pattern:?} is not a pattern: {why}")]
+    BadPattern {
+        /// What was asked for.
+        pattern: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// More files than one fetch takes.
     #[error("{name:?} has more than {} files", limits::ANNOUNCED_NAMES)]
     TooMany {
@@ -65,35 +114,211 @@ pub enum ResolveError {
     Ask(#[from] AskError),
 }
 
-/// The files that `name` means; where `from` is given, as that member shares them.
-pub(super) async fn resolve(
-    asking: &Asking,
-    name: &str,
-    from: Option<&Username>,
-) -> Result<Vec<WantedFile>, ResolveError> {
-    let folder = name.trim_end_matches('/');
-    if folder.len() > limits::NAME_BYTES {
-        return Err(ResolveError::BadName { name: name.to_owned(), why: BadName::TooLong });
-    }
-    let found = asking.lookup(folder).await?;
-    let is_folder = folder.len() < name.len();
-    if !found.versions.is_empty() && !is_folder {
-        return choose(folder, found.versions, from, None).map(|file| vec![file]);
-    }
-    if found.below > 0 {
-        return all_below(asking, folder, from).await;
-    }
-    if let Some((base, prefix)) = split_version(folder) {
-        let of_base = asking.lookup(base).await?;
-        if !of_base.versions.is_empty() {
-            return choose(base, of_base.versions, from, Some(prefix)).map(|file| vec![file]);
-        }
-    }
-    Err(nothing(name, found))
+/// The files that `wish` means, for the peer with the username `me`.
+pub(super) async fn resolve(asking: &Asking, me: &Username, wish: &Wish) -> Result<Resolved, ResolveError> {
+    let files = Resolving { asking, me, wish }.files().await?;
+    Ok(Resolved { name: wish.name.clone(), files })
 }
 
-fn nothing(name: &str, found: Found) -> ResolveError {
-    ResolveError::NotFound { name: name.to_owned(), closest: found.closest }
+struct Resolving<'a> {
+    asking: &'a Asking,
+    me: &'a Username,
+    wish: &'a Wish,
+}
+
+impl Resolving<'_> {
+    async fn files(&self) -> Result<Vec<WantedFile>, ResolveError> {
+        let name = self.wish.name.as_str();
+        let folder = name.trim_end_matches('/');
+        if folder.len() > limits::NAME_BYTES {
+            return Err(ResolveError::BadName { name: name.to_owned(), why: BadName::TooLong });
+        }
+        if is_pattern(folder) {
+            let files = self.matching(folder).await?;
+            return files.ok_or_else(|| nothing(name, vec![]));
+        }
+        let found = self.asking.lookup(folder).await?;
+        let is_folder = folder.len() < name.len();
+        if !found.versions.is_empty() && !is_folder {
+            return self.choose(folder, found.versions, None).map(|file| vec![file]);
+        }
+        if found.below > 0 {
+            return self.all_below(folder).await;
+        }
+        if let Some((base, prefix)) = split_version(folder) {
+            let of_base = self.asking.lookup(base).await?;
+            if !of_base.versions.is_empty() {
+                return self.choose(base, of_base.versions, Some(prefix)).map(|file| vec![file]);
+            }
+        }
+        if may_be_pattern(folder)
+            && let Ok(Some(files)) = self.matching(folder).await
+        {
+            return Ok(files);
+        }
+        let Found { closest, .. } = found;
+        Err(nothing(name, closest))
+    }
+
+    /// The one content of a name that fits.
+    fn choose(
+        &self,
+        name: &str,
+        versions: Vec<Version>,
+        prefix: Option<&str>,
+    ) -> Result<WantedFile, ResolveError> {
+        let parsed: FileName =
+            name.parse().map_err(|why| ResolveError::BadName { name: name.to_owned(), why })?;
+        let from = self.wish.from.as_ref();
+        let chosen = self.wish.chosen.get(&parsed);
+        let prefix = prefix.map(str::to_ascii_lowercase);
+        let fits = |version: &&Version| {
+            from.is_none_or(|from| version.holders.contains(from))
+                && prefix.as_ref().is_none_or(|prefix| version.id.to_string().starts_with(prefix))
+                && chosen.is_none_or(|chosen| *chosen == content(version))
+        };
+        let mut fitting: Vec<&Version> = versions.iter().filter(fits).collect();
+        if fitting.len() > 1 {
+            fitting.retain(|version| version.holders != std::slice::from_ref(self.me));
+        }
+        match fitting[..] {
+            [version] => Ok(self.wanted(parsed, content(version), version.mtime_s, version.executable)),
+            [] => {
+                let from = from.map(|from| format!("shared by {from}"));
+                let id = prefix.map(|prefix| format!("the one that begins with {prefix}"));
+                let gone = chosen.map(|chosen| format!("{} any more", chosen.id.short()));
+                let wanted = from.or(id).or(gone).unwrap_or_default();
+                Err(ResolveError::NoSuchVersion { name: name.to_owned(), wanted, versions })
+            }
+            _ => {
+                let versions = fitting.into_iter().cloned().collect();
+                Err(ResolveError::Ambiguous { choices: vec![Choice { name: parsed, versions }], rest: 0 })
+            }
+        }
+    }
+
+    async fn all_below(&self, folder: &str) -> Result<Vec<WantedFile>, ResolveError> {
+        // The manager's word is checked like anybody's: a name outside the folder is not ours to write.
+        let files = self.gather(&format!("{folder}/"), |name| name.is_below(folder)).await?;
+        if files.is_empty() {
+            let wanted = self.wish.from.as_ref().map(|from| format!("shared by {from}")).unwrap_or_default();
+            return Err(ResolveError::NoSuchVersion { name: folder.to_owned(), wanted, versions: vec![] });
+        }
+        self.choose_each(&format!("{folder}/"), files).await
+    }
+
+    /// All files that the pattern fits; `None` where there are none.
+    async fn matching(&self, text: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
+        let bad = |why| ResolveError::BadPattern { pattern: text.to_owned(), why };
+        let pattern = Pattern::parse(text).map_err(bad)?;
+        let files = self.gather(pattern.prefix(), |name| pattern.fits(name)).await?;
+        if files.is_empty() {
+            return Ok(None);
+        }
+        self.choose_each(pattern.prefix(), files).await.map(Some)
+    }
+
+    /// What there is under names that begin with `prefix` and are `wanted`.
+    async fn gather(
+        &self,
+        prefix: &str,
+        wanted: impl Fn(&FileName) -> bool,
+    ) -> Result<BTreeMap<FileName, Vec<Listed>>, ResolveError> {
+        let mut files: BTreeMap<FileName, Vec<Listed>> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = self.asking.browse(prefix, after, self.wish.from.clone()).await?;
+            let last = page.entries.last().map(|entry| entry.name.clone());
+            for entry in page.entries {
+                if wanted(&entry.name) {
+                    files.entry(entry.name.clone()).or_default().push(entry);
+                }
+            }
+            if files.len() > limits::ANNOUNCED_NAMES {
+                return Err(ResolveError::TooMany { name: self.wish.name.clone() });
+            }
+            match last {
+                Some(last) if page.more => after = Some(last),
+                _ => return Ok(files),
+            }
+        }
+    }
+
+    /// One content for each name.
+    async fn choose_each(
+        &self,
+        prefix: &str,
+        files: BTreeMap<FileName, Vec<Listed>>,
+    ) -> Result<Vec<WantedFile>, ResolveError> {
+        let mine = match files.values().any(|entries| entries.len() > 1) {
+            true => self.mine(prefix).await?,
+            false => BTreeMap::new(),
+        };
+        let mut wanted = Vec::with_capacity(files.len());
+        let mut several = vec![];
+        for (name, mut entries) in files {
+            if entries.len() > 1 {
+                let (chosen, own) = (self.wish.chosen.get(&name), mine.get(&name));
+                entries.retain(|entry| match chosen {
+                    Some(chosen) => *chosen == listed(entry),
+                    None => entry.holders > 1 || own != Some(&listed(entry)),
+                });
+            }
+            match &entries[..] {
+                [one] => wanted.push(self.wanted(name, listed(one), one.mtime_s, one.executable)),
+                _ => several.push(name),
+            }
+        }
+        if several.is_empty() { Ok(wanted) } else { Err(self.ambiguous(several).await?) }
+    }
+
+    /// What this peer itself shares under names that begin with `prefix`.
+    async fn mine(&self, prefix: &str) -> Result<BTreeMap<FileName, Content>, ResolveError> {
+        let mut mine = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = match self.asking.browse(prefix, after, Some(self.me.clone())).await {
+                Ok(page) => page,
+                // The manager does not know this peer at this moment: then it has nothing there.
+                Err(AskError::Refused { reason: Reason::NotFound, .. }) => return Ok(mine),
+                Err(error) => return Err(error.into()),
+            };
+            let last = page.entries.last().map(|entry| entry.name.clone());
+            mine.extend(page.entries.into_iter().map(|entry| (entry.name.clone(), listed(&entry))));
+            match last {
+                Some(last) if page.more => after = Some(last),
+                _ => return Ok(mine),
+            }
+        }
+    }
+
+    /// What to say of names that have several contents.
+    async fn ambiguous(&self, names: Vec<FileName>) -> Result<ResolveError, AskError> {
+        let rest = names.len().saturating_sub(CHOICES_LISTED);
+        let mut choices = vec![];
+        for name in names.into_iter().take(CHOICES_LISTED) {
+            let mut versions = self.asking.lookup(&name).await?.versions;
+            versions.retain(|version| version.holders != std::slice::from_ref(self.me));
+            choices.push(Choice { name, versions });
+        }
+        Ok(ResolveError::Ambiguous { choices, rest })
+    }
+
+    fn wanted(&self, name: FileName, content: Content, mtime_s: i64, executable: bool) -> WantedFile {
+        WantedFile { name, content, mtime_s, executable, replace: self.wish.replace }
+    }
+}
+
+const fn content(version: &Version) -> Content {
+    Content { id: version.id, size: version.size }
+}
+
+const fn listed(entry: &Listed) -> Content {
+    Content { id: entry.id, size: entry.size }
+}
+
+fn nothing(name: &str, closest: Vec<FileName>) -> ResolveError {
+    ResolveError::NotFound { name: name.to_owned(), closest }
 }
 
 /// `NAME@ID-PREFIX`, cut at the last `@`.
@@ -104,117 +329,62 @@ fn split_version(name: &str) -> Option<(&str, &str)> {
     (is_prefix && !base.is_empty()).then_some((base, prefix))
 }
 
-fn choose(
-    name: &str,
-    versions: Vec<Version>,
-    from: Option<&Username>,
-    prefix: Option<&str>,
-) -> Result<WantedFile, ResolveError> {
-    let parsed: FileName =
-        name.parse().map_err(|why| ResolveError::BadName { name: name.to_owned(), why })?;
-    let prefix = prefix.map(str::to_ascii_lowercase);
-    let fits = |version: &&Version| {
-        from.is_none_or(|from| version.holders.contains(from))
-            && prefix.as_ref().is_none_or(|prefix| version.id.to_string().starts_with(prefix))
-    };
-    let fitting: Vec<&Version> = versions.iter().filter(fits).collect();
-    match fitting[..] {
-        [version] => Ok(wanted(
-            parsed,
-            Content { id: version.id, size: version.size },
-            version.mtime_s,
-            version.executable,
-        )),
-        [] => {
-            let from = from.map(|from| format!("shared by {from}"));
-            let id = prefix.map(|prefix| format!("the one that begins with {prefix}"));
-            let wanted = from.or(id).unwrap_or_default();
-            Err(ResolveError::NoSuchVersion { name: name.to_owned(), wanted, versions })
-        }
-        _ => {
-            let versions = fitting.into_iter().cloned().collect();
-            Err(ResolveError::Ambiguous { name: parsed, versions })
-        }
-    }
-}
-
-async fn all_below(
-    asking: &Asking,
-    folder: &str,
-    from: Option<&Username>,
-) -> Result<Vec<WantedFile>, ResolveError> {
-    let prefix = format!("{folder}/");
-    let mut files: BTreeMap<FileName, Vec<Listed>> = BTreeMap::new();
-    let mut after = None;
-    loop {
-        let page = asking.browse(&prefix, after, from.cloned()).await?;
-        let last = page.entries.last().map(|entry| entry.name.clone());
-        for entry in page.entries {
-            // The manager's word is checked like anybody's: a name outside the folder is not ours to write.
-            if entry.name.is_below(folder) {
-                files.entry(entry.name.clone()).or_default().push(entry);
-            }
-        }
-        if files.len() > limits::ANNOUNCED_NAMES {
-            return Err(ResolveError::TooMany { name: folder.to_owned() });
-        }
-        match last {
-            Some(last) if page.more => after = Some(last),
-            _ => break,
-        }
-    }
-    if files.is_empty() {
-        let wanted = from.map(|from| format!("shared by {from}")).unwrap_or_default();
-        return Err(ResolveError::NoSuchVersion { name: folder.to_owned(), wanted, versions: vec![] });
-    }
-    let mut wanted_files = Vec::with_capacity(files.len());
-    for (name, mut entries) in files {
-        match entries.len() {
-            1 => wanted_files.extend(entries.pop().map(|entry| {
-                wanted(name, Content { id: entry.id, size: entry.size }, entry.mtime_s, entry.executable)
-            })),
-            _ => return Err(several(asking, name).await?),
-        }
-    }
-    Ok(wanted_files)
-}
-
-/// What to say of a name in a folder that has several contents.
-async fn several(asking: &Asking, name: FileName) -> Result<ResolveError, AskError> {
-    let versions = asking.lookup(&name).await?.versions;
-    Ok(ResolveError::Ambiguous { name, versions })
-}
-
-fn wanted(name: FileName, content: Content, mtime_s: i64, executable: bool) -> WantedFile {
-    WantedFile { name, content, mtime_s, executable }
-}
-
 #[cfg(test)]
 mod tests {
-    use brigade_core::id::ContentId;
+    use brigade_core::id::{Content, ContentId};
+    use tokio::sync::mpsc;
 
-    use super::{ResolveError, Username, Version, choose, split_version};
+    use super::{Asking, ResolveError, Resolving, Username, Version, WantedFile, Wish, split_version};
 
     fn version(byte: u8, holders: &[&str]) -> Version {
         let holders = holders.iter().map(|holder| holder.parse().unwrap()).collect();
-        Version { id: ContentId([byte; 32]), size: 5, mtime_s: 0, executable: false, holders }
+        Version { id: ContentId([byte; 32]), size: 5, mtime_s: 0, executable: false, holders, first_s: 0 }
+    }
+
+    /// What `wish` takes of the versions of its name, for the peer `air_user`.
+    fn choose(wish: &Wish, versions: Vec<Version>, prefix: Option<&str>) -> Result<WantedFile, ResolveError> {
+        let asking = Asking(mpsc::channel(1).0);
+        let me: Username = "air_user".parse().unwrap();
+        Resolving { asking: &asking, me: &me, wish }.choose(&wish.name, versions, prefix)
+    }
+
+    fn wish(name: &str, from: Option<&str>) -> Wish {
+        Wish { name: name.to_owned(), from: from.map(|from| from.parse().unwrap()), ..Wish::default() }
     }
 
     #[test]
     fn a_version_is_chosen_by_id_or_by_who_shares_it() {
         let versions = || vec![version(0xab, &["fire_user", "water_user"]), version(0xcd, &["earth_user"])];
-        let from: Username = "earth_user".parse().unwrap();
+        let any = wish("a", None);
         assert!(
-            matches!(choose("a", versions(), None, None), Err(ResolveError::Ambiguous { versions, .. }) if versions.len() == 2)
+            matches!(choose(&any, versions(), None), Err(ResolveError::Ambiguous { choices, .. }) if choices[0].versions.len() == 2)
         );
-        assert_eq!(choose("a", versions(), None, Some("ABAB")).unwrap().content.id, ContentId([0xab; 32]));
-        assert_eq!(choose("a", versions(), Some(&from), None).unwrap().content.id, ContentId([0xcd; 32]));
-        let stranger: Username = "air_user".parse().unwrap();
+        assert_eq!(choose(&any, versions(), Some("ABAB")).unwrap().content.id, ContentId([0xab; 32]));
+        let from = choose(&wish("a", Some("earth_user")), versions(), None);
+        assert_eq!(from.unwrap().content.id, ContentId([0xcd; 32]));
         assert!(matches!(
-            choose("a", versions(), Some(&stranger), None),
+            choose(&wish("a", Some("stranger")), versions(), None),
             Err(ResolveError::NoSuchVersion { .. })
         ));
-        assert!(matches!(choose("../a", versions(), None, None), Err(ResolveError::BadName { .. })));
+        assert!(matches!(choose(&wish("../a", None), versions(), None), Err(ResolveError::BadName { .. })));
+        let mut chosen = any;
+        chosen.chosen.insert("a".parse().unwrap(), Content { id: ContentId([0xcd; 32]), size: 5 });
+        assert_eq!(choose(&chosen, versions(), None).unwrap().content.id, ContentId([0xcd; 32]));
+    }
+
+    #[test]
+    fn what_nobody_else_has_is_no_choice() {
+        let any = wish("a", None);
+        let versions = || vec![version(0xab, &["air_user"]), version(0xcd, &["earth_user"])];
+        assert_eq!(choose(&any, versions(), None).unwrap().content.id, ContentId([0xcd; 32]));
+        assert_eq!(choose(&any, versions()[..1].to_vec(), None).unwrap().content.id, ContentId([0xab; 32]));
+        let own = choose(&wish("a", Some("air_user")), versions(), None);
+        assert_eq!(own.unwrap().content.id, ContentId([0xab; 32]), "it was asked for");
+        let mut more = versions();
+        more.push(version(0xef, &["air_user", "fire_user"]));
+        assert!(
+            matches!(choose(&any, more, None), Err(ResolveError::Ambiguous { choices, .. }) if choices[0].versions.len() == 2)
+        );
     }
 
     #[test]

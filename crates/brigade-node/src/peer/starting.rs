@@ -16,11 +16,12 @@ use brigade_core::{
 
 use super::{
     fetch::{Fetches, Fetching, Kind, Prepared},
-    jobs::JobId,
+    jobs::{Job, JobId},
     prepare::{Decision, PrepareError, WantedFile},
+    progress::Why,
     session::Command,
 };
-use crate::clock;
+use crate::{clock, store::part_file::PartError};
 
 /// Contents that are fetched at once; the files of a larger fetch wait their turn.
 const ACTIVE_CONTENTS: usize = 4096;
@@ -39,14 +40,14 @@ impl Fetches {
     pub(super) fn prepare_more(&mut self) {
         while self.preparing < PREPARING && self.fetching.len() < ACTIVE_CONTENTS {
             // Fetches take turns, so that a large one does not keep a small one waiting.
-            let next = self.jobs.iter_mut().filter(|(_, job)| !job.waiting.is_empty());
+            let next = self.jobs.iter_mut().filter(|(_, job)| job.may_look());
             let Some((id, job)) = next.min_by_key(|(_, job)| job.turns) else { return };
             job.turns += 1;
             let id = *id;
             let files = self.next_files(id);
             if files.is_empty() {
                 self.settle_job(id);
-                if self.jobs.get(&id).is_some_and(|job| !job.waiting.is_empty()) {
+                if self.jobs.get(&id).is_some_and(Job::may_look) {
                     return; // the next one is long, and as many as may be are open
                 }
                 continue;
@@ -85,7 +86,7 @@ impl Fetches {
             let other = self.taken_names.get(&next.name.folded()).filter(|other| **other != next.name);
             if let Some(other) = other.cloned() {
                 let error = PrepareError::Alike { name: next.name.clone(), other };
-                self.file_failed(id, next.name, error.to_string());
+                self.file_failed(id, next.name, Why::Occupied, error.to_string());
                 continue;
             }
             self.taken_names.insert(next.name.folded(), next.name.clone());
@@ -117,7 +118,12 @@ impl Fetches {
             self.in_preparation.remove(&content);
             match decision {
                 Ok(Decision::Here(landed)) => self.here(prepared.job, &wanted, landed, true),
-                Ok(Decision::Made(landed)) => self.here(prepared.job, &wanted, Some(landed), false),
+                Ok(Decision::Made(landed, aside)) => {
+                    if let Some((job, aside)) = self.jobs.get_mut(&prepared.job).zip(aside) {
+                        job.accounts.progress.kept_aside(wanted.name.clone(), aside);
+                    }
+                    self.here(prepared.job, &wanted, Some(landed), false);
+                }
                 Ok(Decision::Small) => {
                     let kind = Kind::Small(Arc::new(vec![wanted.landing()]));
                     watched.extend(self.start(prepared.job, wanted, kind, None, Bitfield::none(1)));
@@ -127,7 +133,10 @@ impl Fetches {
                     let kind = Kind::Large { file, part: None, landing };
                     watched.extend(self.start(prepared.job, wanted, kind, list, have));
                 }
-                Err(error) => self.file_failed(prepared.job, wanted.name, error.to_string()),
+                Err(PrepareError::Part(PartError::NoRoom { .. })) => {
+                    self.try_again(prepared.job, content, wanted.landing(), 0);
+                }
+                Err(error) => self.file_failed(prepared.job, wanted.name, error.why(), error.to_string()),
             }
             if !self.by_content.contains_key(&content) {
                 self.release(&content);
@@ -157,8 +166,18 @@ impl Fetches {
         if matches!(kind, Kind::Small(_)) {
             self.lines.receiving.awaited().fetch_add(1, Ordering::Relaxed);
         }
-        let fetching =
-            Fetching { content, geometry, job, kind, starved: false, finishing: false, held: false };
+        let fetching = Fetching {
+            content,
+            geometry,
+            job,
+            kind,
+            starved: false,
+            paused: false,
+            named: 0,
+            asked: None,
+            finishing: false,
+            held: false,
+        };
         self.fetching.insert(download, fetching);
         self.by_content.insert(content, download);
         if let Some(list) = &list {

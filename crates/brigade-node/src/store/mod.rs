@@ -3,7 +3,7 @@
 //! All access below the folder goes through [`folder::Folder`], a handle that cannot be left and that follows no
 //! link. [`keeper::Keeper`] watches the folder, hashes what is new, and is the only writer of [`share::Share`],
 //! from which files are served. What is received goes into a [`part_file::PartFile`], or, where it is one piece,
-//! into a [`small_files::Batch`]; both land under their names without ever replacing anything.
+//! into a [`small_files::Batch`]; both get their names as [`landing`] says, without ever replacing anything.
 //!
 //! Nothing here knows of connections, of the manager, or of who asks. All of it blocks: call it from blocking
 //! threads, but for [`keeper::KeeperHandle`].
@@ -12,6 +12,7 @@ pub mod folder;
 pub mod hash;
 pub mod index;
 pub mod keeper;
+pub mod landing;
 pub mod part_file;
 pub mod parts;
 pub mod share;

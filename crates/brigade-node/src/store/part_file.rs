@@ -21,12 +21,12 @@ use brigade_core::{
     content::PieceList,
     geometry::{Geometry, PieceIndex, TooLarge},
     id::Content,
-    name::FileName,
 };
 
 use super::{
-    folder::{Folder, FolderError, Stamp, split, stamp_of},
+    folder::{Folder, FolderError, stamp_of},
     index,
+    landing::{Landing, Placed, give_name},
     parts::{DATA, LIST, RECORD, file_name},
     stamp::system_time,
     system::{self, Dir},
@@ -230,16 +230,11 @@ impl PartFile {
     /// Gives the file its name, once every piece was stored: makes it durable, then moves it, replacing nothing.
     ///
     /// After an error the part file is there as before, and this may be tried again under another name; only where
-    /// the folder itself could not be made durable has the file its name already.
-    pub fn finish(
-        &self,
-        folder: &Folder,
-        name: &FileName,
-        mtime_s: i64,
-        executable: bool,
-    ) -> Result<Stamp, PartError> {
+    /// the folder itself could not be made durable has the file its name already. Bytes that the disk did not take
+    /// are thrown away: the next attempt fetches them again.
+    pub fn finish(&self, folder: &Folder, landing: &Landing) -> Result<Placed, PartError> {
         self.0.stop_writing();
-        let result = self.0.land(folder, name, mtime_s, executable);
+        let result = self.0.land(folder, landing);
         if result.is_err() {
             self.0.queue().finished = false;
         }
@@ -311,23 +306,21 @@ impl Inner {
         }
     }
 
-    fn land(
-        &self,
-        folder: &Folder,
-        name: &FileName,
-        mtime_s: i64,
-        executable: bool,
-    ) -> Result<Stamp, PartError> {
+    fn land(&self, folder: &Folder, landing: &Landing) -> Result<Placed, PartError> {
         let failed = |error| self.failed("finish", error);
         let found = self.file.metadata().map_err(failed)?.len();
         if found != self.content.size {
             return Err(PartError::WrongSize { path: self.path.clone(), found, expected: self.content.size });
         }
-        system::set_executable(&self.file, executable).map_err(failed)?;
-        if let Some(time) = system_time(mtime_s) {
+        system::set_executable(&self.file, landing.executable).map_err(failed)?;
+        if let Some(time) = system_time(landing.mtime_s) {
             self.file.set_modified(time).map_err(failed)?;
         }
-        self.file.sync_all().map_err(failed)?;
+        if let Err(error) = self.file.sync_all() {
+            // What could not be written is in memory only, and looks as if it were on the disk: nothing may believe it.
+            let _ = self.file.set_len(0);
+            return Err(failed(error).into());
+        }
         // What is renamed is what stands under the path: it must be the very file that was written here.
         let data = file_name(self.content, DATA);
         let ours = stamp_of(&self.file).map_err(failed)?;
@@ -335,15 +328,15 @@ impl Inner {
         if (there.device, there.inode) != (ours.device, ours.inode) {
             return Err(self.out_of_range());
         }
+        let name = &landing.name;
         let target = folder.make_parent(name, true)?;
-        let moved = self.parts.rename_new(&data, &target, split(name).1);
-        moved.map_err(|error| FolderError::new("make", folder.path_of(name), error))?;
+        let aside = give_name(folder, (&self.parts, &data), &target, landing)?;
         target.sync().map_err(|error| FolderError::new("sync the folder of", folder.path_of(name), error))?;
         for ending in [RECORD, LIST] {
             // A record that stays is not believed: its file is gone.
             let _ = self.parts.remove(&file_name(self.content, ending));
         }
-        Ok(stamp_of(&self.file).map_err(failed)?)
+        Ok(Placed { stamp: stamp_of(&self.file).map_err(failed)?, aside })
     }
 }
 
@@ -384,11 +377,15 @@ mod tests {
         id::Content,
     };
 
-    use super::{Folder, PartError, PartFile, PieceList};
+    use super::{Folder, Landing, PartError, PartFile, PieceList};
     use crate::store::{
         hash::{hash_file, hash_pieces},
         parts::{parts, remove_part},
     };
+
+    fn landing(name: &str, mtime_s: i64, executable: bool) -> Landing {
+        Landing { name: name.parse().unwrap(), mtime_s, executable, replace: false }
+    }
 
     struct Source {
         bytes: Vec<u8>,
@@ -442,7 +439,7 @@ mod tests {
         part.read_at((1 << 20) - 500, &mut read[..500]).unwrap();
         assert_eq!(read[..500], source.bytes[(1 << 20) - 500..1 << 20]);
         assert!(part.read_at(source.content.size - 10, &mut read).is_err());
-        let stamp = part.finish(&folder, &"new/deep/file".parse().unwrap(), 1_000_000_000, true).unwrap();
+        let stamp = part.finish(&folder, &landing("new/deep/file", 1_000_000_000, true)).unwrap().stamp;
         let path = temp.path().join("new/deep/file");
         assert_eq!(fs::read(&path).unwrap(), source.bytes);
         assert_eq!(stamp.mtime_s(), 1_000_000_000);
@@ -498,15 +495,15 @@ mod tests {
         let (part, _) = PartFile::open(&folder, source.content).unwrap();
         source.store(&part, &[0, 1, 2, 3, 4]);
         fs::write(temp.path().join("taken"), "mine").unwrap();
-        let refused = part.finish(&folder, &"taken".parse().unwrap(), 0, false);
+        let refused = part.finish(&folder, &landing("taken", 0, false));
         assert!(
             matches!(&refused, Err(PartError::Occupied { path }) if path.ends_with("taken")),
             "{refused:?}"
         );
-        let refused = part.finish(&folder, &"taken/below".parse().unwrap(), 0, false);
+        let refused = part.finish(&folder, &landing("taken/below", 0, false));
         assert!(matches!(refused, Err(PartError::Folder(_))), "{refused:?}");
         assert_eq!(fs::read(temp.path().join("taken")).unwrap(), b"mine");
-        part.finish(&folder, &"free".parse().unwrap(), 0, false).unwrap();
+        part.finish(&folder, &landing("free", 0, false)).unwrap();
         assert_eq!(fs::read(temp.path().join("free")).unwrap(), source.bytes);
     }
 
@@ -531,7 +528,7 @@ mod tests {
             }
         });
         // Whoever stored last may have left it to another thread, which has ended by now: all is written.
-        part.finish(&folder, &"f".parse().unwrap(), 0, false).unwrap();
+        part.finish(&folder, &landing("f", 0, false)).unwrap();
         assert_eq!(fs::read(temp.path().join("f")).unwrap(), source.bytes);
         let (send, done) = mpsc::channel();
         part.store(PieceIndex(0), source.piece(1), move |result| send.send(result).unwrap());
@@ -570,7 +567,7 @@ mod tests {
         let content = Content { id: brigade_core::id::ContentId::EMPTY, size: 0 };
         let (part, resumed) = PartFile::open(&folder, content).unwrap();
         assert!(resumed.claimed.is_full());
-        part.finish(&folder, &"empty".parse().unwrap(), -5, false).unwrap();
+        part.finish(&folder, &landing("empty", -5, false)).unwrap();
         assert_eq!(fs::metadata(temp.path().join("empty")).unwrap().len(), 0);
     }
 }

@@ -72,6 +72,11 @@ impl Share {
         Self { folder, tables: Arc::default() }
     }
 
+    /// The folder that it is of.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
     /// A file with this content, if one is shared: the one whose name comes first.
     pub fn find(&self, content: &Content) -> Option<Arc<Shared>> {
         self.read().with_content(content).next().map(Arc::clone)

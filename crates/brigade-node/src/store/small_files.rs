@@ -14,6 +14,7 @@ use brigade_core::{id::Content, name::FileName};
 
 use super::{
     folder::{Folder, FolderError, Stamp, split, stamp_of},
+    landing::{Landing, Placed, give_name},
     part_file::PartError,
     stamp::system_time,
     system::{Dir, Kind},
@@ -28,7 +29,7 @@ const ENDING: &str = ".small";
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
 /// How it went with one file.
-pub type Landing = (FileName, Result<Stamp, PartError>);
+pub type Landed = (FileName, Result<Placed, PartError>);
 
 /// Files that land together. Dropped without [`Batch::commit`], it leaves nothing.
 #[derive(Debug)]
@@ -41,7 +42,7 @@ pub struct Batch {
 
 #[derive(Debug)]
 struct Waiting {
-    name: FileName,
+    landing: Landing,
     part: String,
     /// Of the file as it was written: its name changes nothing of it but the ctime.
     stamp: Stamp,
@@ -65,22 +66,15 @@ impl Batch {
 
     /// Writes one file of verified bytes, none at all for the empty content. What goes wrong stands in the answer of
     /// [`Batch::commit`] too; after [`PartError::NoRoom`] there is no use in adding more.
-    pub fn add(
-        &mut self,
-        name: FileName,
-        content: Content,
-        bytes: &[u8],
-        mtime_s: i64,
-        executable: bool,
-    ) -> Result<(), &PartError> {
+    pub fn add(&mut self, landing: Landing, content: Content, bytes: &[u8]) -> Result<(), &PartError> {
         let part = format!("{:x}{ENDING}", NEXT.fetch_add(1, Ordering::Relaxed));
-        match self.write(&part, content, bytes, mtime_s, executable) {
+        match self.write(&part, content, bytes, &landing) {
             Ok(stamp) => {
-                self.waiting.push(Waiting { name, part, stamp });
+                self.waiting.push(Waiting { landing, part, stamp });
                 Ok(())
             }
             Err(error) => {
-                self.failed.push((name, error));
+                self.failed.push((landing.name, error));
                 self.failed.last().map_or(Ok(()), |(_, error)| Err(error))
             }
         }
@@ -91,8 +85,7 @@ impl Batch {
         part: &str,
         content: Content,
         bytes: &[u8],
-        mtime_s: i64,
-        executable: bool,
+        landing: &Landing,
     ) -> Result<Stamp, PartError> {
         let path = self.folder.parts_path().join(part);
         if bytes.len() as u64 != content.size {
@@ -100,15 +93,15 @@ impl Batch {
         }
         let write = |mut file: File| {
             file.write_all(bytes)?;
-            if let Some(time) = system_time(mtime_s) {
+            if let Some(time) = system_time(landing.mtime_s) {
                 file.set_modified(time)?;
             }
             stamp_of(&file)
         };
-        let mut created = self.parts.create_new(part, executable);
+        let mut created = self.parts.create_new(part, landing.executable);
         if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
             // Left by a session that was cut off while nobody held the lock.
-            created = self.parts.remove(part).and_then(|()| self.parts.create_new(part, executable));
+            created = self.parts.remove(part).and_then(|()| self.parts.create_new(part, landing.executable));
         }
         let file = created.map_err(|error| FolderError::new("make", path.clone(), error))?;
         write(file).map_err(|error| {
@@ -118,20 +111,23 @@ impl Batch {
     }
 
     /// Makes all files durable, then gives them their names; says of each how it went, in no order.
-    pub fn commit(mut self) -> Vec<Landing> {
+    pub fn commit(mut self) -> Vec<Landed> {
         let mut waiting = std::mem::take(&mut self.waiting);
         let mut results: Vec<_> = self.failed.drain(..).map(|(name, error)| (name, Err(error))).collect();
         let at_once = match self.sync(&waiting) {
             Ok(at_once) => at_once,
             Err(error) => {
                 // Not one of them is known to be on the disk: none gets its name.
-                results.extend(waiting.iter().map(|file| (file.name.clone(), Err(self.not_durable(&error)))));
+                results.extend(
+                    waiting.iter().map(|file| (file.landing.name.clone(), Err(self.not_durable(&error)))),
+                );
                 self.waiting = waiting;
                 return results;
             }
         };
-        waiting.sort_unstable_by(|a, b| split(&a.name).cmp(&split(&b.name)));
-        let groups: Vec<&[Waiting]> = waiting.chunk_by(|a, b| split(&a.name).0 == split(&b.name).0).collect();
+        waiting.sort_unstable_by(|a, b| split(&a.landing.name).cmp(&split(&b.landing.name)));
+        let groups: Vec<&[Waiting]> =
+            waiting.chunk_by(|a, b| split(&a.landing.name).0 == split(&b.landing.name).0).collect();
         // Beyond a few folders, one call for all of them is less than one for each.
         let each = !at_once || groups.len() <= SYNC_EACH;
         for group in groups {
@@ -151,13 +147,13 @@ impl Batch {
     }
 
     /// Gives names to files of one folder, and makes the names durable if that is to be done for each folder.
-    fn name_all(&self, group: &[Waiting], durable: bool, results: &mut Vec<Landing>) {
+    fn name_all(&self, group: &[Waiting], durable: bool, results: &mut Vec<Landed>) {
         let first = results.len();
         let mut target = None;
         for file in group {
             let result = match &target {
                 Some(target) => self.name(target, file),
-                None => match self.folder.make_parent(&file.name, durable) {
+                None => match self.folder.make_parent(&file.landing.name, durable) {
                     Ok(dir) => self.name(target.insert(dir), file),
                     Err(error) => Err(error.into()),
                 },
@@ -165,7 +161,7 @@ impl Batch {
             if result.is_err() {
                 self.discard(file);
             }
-            results.push((file.name.clone(), result));
+            results.push((file.landing.name.clone(), result));
         }
         if durable && let Some(Err(error)) = target.map(|target| target.sync()) {
             for (_, result) in results[first..].iter_mut().filter(|(_, result)| result.is_ok()) {
@@ -174,16 +170,16 @@ impl Batch {
         }
     }
 
-    fn name(&self, target: &Dir, file: &Waiting) -> Result<Stamp, PartError> {
-        let last = split(&file.name).1;
-        let failed = |error| FolderError::new("make", self.folder.path_of(&file.name), error);
-        self.parts.rename_new(&file.part, target, last).map_err(failed)?;
-        let now = target.status(last.as_ref()).map_err(failed)?;
+    fn name(&self, target: &Dir, file: &Waiting) -> Result<Placed, PartError> {
+        let path = self.folder.path_of(&file.landing.name);
+        let aside = give_name(&self.folder, (&self.parts, &file.part), target, &file.landing)?;
+        let now = target.status(split(&file.landing.name).1.as_ref());
+        let now = now.map_err(|error| FolderError::new("look at", path.clone(), error))?;
         if now.kind == Kind::File && now.stamp.same_bytes(&file.stamp) {
-            Ok(now.stamp)
+            Ok(Placed { stamp: now.stamp, aside })
         } else {
             // Someone put another file there in the very instant.
-            Err(PartError::Occupied { path: self.folder.path_of(&file.name) })
+            Err(PartError::Occupied { path })
         }
     }
 
@@ -231,7 +227,7 @@ mod tests {
         name::FileName,
     };
 
-    use super::{Batch, Folder, PartError};
+    use super::{Batch, Folder, Landing, PartError};
 
     fn content(bytes: &[u8]) -> Content {
         Content { id: ContentId(*blake3::hash(bytes).as_bytes()), size: bytes.len() as u64 }
@@ -241,6 +237,10 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::open(temp.path()).unwrap();
         (temp, folder)
+    }
+
+    fn landing(name: &str) -> Landing {
+        Landing { name: name.parse().unwrap(), mtime_s: 0, executable: false, replace: false }
     }
 
     fn name(number: usize) -> FileName {
@@ -256,9 +256,11 @@ mod tests {
         let mut batch = Batch::new(&folder).unwrap();
         for number in 0..100 {
             let bytes = vec![7; number];
-            batch.add(name(number), content(&bytes), &bytes, 1000, number % 2 == 0).unwrap();
+            let executable = number % 2 == 0;
+            let landing = Landing { name: name(number), mtime_s: 1000, executable, replace: false };
+            batch.add(landing, content(&bytes), &bytes).unwrap();
         }
-        assert!(batch.add("wrong".parse().unwrap(), content(b"1"), b"12", 0, false).is_err());
+        assert!(batch.add(landing("wrong"), content(b"1"), b"12").is_err());
         assert_eq!(batch.len(), 101);
         let results: BTreeMap<_, _> = batch.commit().into_iter().collect();
         assert_eq!(results.len(), 101);
@@ -271,7 +273,7 @@ mod tests {
                 assert!(matches!(result, Err(PartError::Folder(_))), "{result:?}");
                 continue;
             }
-            let stamp = result.as_ref().unwrap();
+            let stamp = &result.as_ref().unwrap().stamp;
             assert_eq!(*stamp, folder.stamp(&name(number)).unwrap());
             assert_eq!((stamp.size, stamp.mtime_s()), (number as u64, 1000));
             assert_eq!(stamp.executable, number % 2 == 0 && cfg!(unix));
@@ -283,9 +285,9 @@ mod tests {
     fn a_batch_that_is_dropped_or_cut_off_leaves_nothing() {
         let (temp, folder) = folder();
         let mut batch = Batch::new(&folder).unwrap();
-        batch.add("a".parse().unwrap(), content(b"1"), b"1", 0, false).unwrap();
+        batch.add(landing("a"), content(b"1"), b"1").unwrap();
         let mut cut_off = Batch::new(&folder).unwrap();
-        cut_off.add("b".parse().unwrap(), content(b"2"), b"2", 0, false).unwrap();
+        cut_off.add(landing("b"), content(b"2"), b"2").unwrap();
         drop(batch);
         std::mem::forget(cut_off);
         assert_eq!(fs::read_dir(folder.parts_path()).unwrap().count(), 1);

@@ -14,7 +14,7 @@ use brigade_core::name::FileName;
 use brigade_node::{
     manager::{ManagerConfig, ManagerServer},
     net::accept::Port,
-    peer::{ManagerAddress, Peer, PeerConfig, Progress, Sharing, State},
+    peer::{ManagerAddress, Peer, PeerConfig, Progress, Sharing, State, Wish},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -89,7 +89,8 @@ async fn play(
     let mut right = true;
     for (username, least) in [("earth_user", 2), ("air_user", 2)] {
         let peer = stage.join(username).await?;
-        let fetch = peer.fetch(&name, None).await?;
+        let wish = Wish { name: name.to_string(), ..Wish::default() };
+        let fetch = peer.fetch(peer.resolve(&wish).await?).await?;
         let progress = follow(&fetch, &mut ManagerNews::of(&peer)).await;
         println!("{username}: {}", summary(&progress));
         right &= check(&progress, &folder.join(username).join(&*name), source, least)?;

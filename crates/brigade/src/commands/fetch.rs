@@ -11,13 +11,19 @@ use std::{
     process::ExitCode,
 };
 
-use brigade_node::peer::{Fetch, Given, LinkState, Peer, PeerConfig, Progress, Sharing, State};
+use brigade_node::peer::{
+    Fetch, Given, LinkState, Peer, PeerConfig, Progress, ResolveError, Resolved, Sharing, State, Wish,
+};
 use serde_json::{Value, json};
 
-use super::{manager_address, take_port};
+use super::{
+    choosing::{Chosen, menu, question, take_answer},
+    manager_address, take_port,
+};
 use crate::{
     args::FetchArgs,
-    exit::{DISK, FAILED, Failure, REFUSED},
+    exit::{DISK, FAILED, Failure, NOT_FOUND, REFUSED},
+    input::{Input, Lines},
     manager_news::ManagerNews,
     progress_bar::{follow, summary},
     signals::Signals,
@@ -98,8 +104,13 @@ async fn fetch_all(
     going: &mut Going,
     manager: &mut ManagerNews,
 ) -> Result<ExitCode, Failure> {
-    for name in &args.names {
-        going.fetches.push(peer.fetch(name, args.from.as_ref()).await?);
+    let wanted = match resolve_all(peer, args).await? {
+        Ok(wanted) => wanted,
+        Err(code) => return Ok(code),
+    };
+    peer.have_room(&wanted).await?;
+    for files in wanted {
+        going.fetches.push(peer.fetch(files).await?);
     }
     for fetch in &going.fetches {
         let progress = tokio::select! {
@@ -114,6 +125,66 @@ async fn fetch_all(
         make_done_file(path)?;
     }
     Ok(if done { ExitCode::SUCCESS } else { ExitCode::from(code_of(&going.ended)) })
+}
+
+/// What all names mean. Whatever is wrong with any of them is said before anything is fetched; the exit code then is
+/// that of the first.
+async fn resolve_all(peer: &Peer, args: &FetchArgs) -> Result<Result<Vec<Resolved>, ExitCode>, Failure> {
+    let mut wanted = vec![];
+    let mut first = None;
+    for name in &args.names {
+        let wish =
+            Wish { name: name.clone(), from: args.from.clone(), replace: args.replace, ..Wish::default() };
+        let failure = match resolve(peer, wish, args.json).await {
+            Ok(Chosen::Files(files)) => {
+                wanted.push(files);
+                continue;
+            }
+            Ok(Chosen::Nothing) => Failure::new(NOT_FOUND, format!("nothing was chosen of {name:?}")),
+            Err(failure) => failure,
+        };
+        match first {
+            // One alone is said where all errors are.
+            None if args.names.len() == 1 => return Err(failure),
+            _ => failure.print(),
+        }
+        first = first.or(Some(failure.code));
+    }
+    Ok(first.map_or(Ok(wanted), |code| Err(ExitCode::from(code))))
+}
+
+/// What a name means; where it has several contents, a person at a terminal is asked which.
+async fn resolve(peer: &Peer, mut wish: Wish, json: bool) -> Result<Chosen, Failure> {
+    let mut lines = None;
+    loop {
+        let (choices, rest) = match peer.resolve(&wish).await {
+            Ok(files) => return Ok(Chosen::Files(files)),
+            Err(ResolveError::Ambiguous { choices, rest }) => (choices, rest),
+            Err(error) => return Err(error.into()),
+        };
+        if lines.is_none() && !json {
+            lines = Some(Lines::open(None).map_err(|error| Failure::other("opening the terminal", &error))?);
+        }
+        let Some(lines) = lines.as_mut().filter(|lines| lines.is_terminal()) else {
+            return Err(ResolveError::Ambiguous { choices, rest }.into());
+        };
+        for choice in &choices {
+            lines.voice().say(&menu(choice));
+            let taken = loop {
+                match lines.ask(&question(choice)).await {
+                    Ok(Input::Line(answer)) => {
+                        if let Some(taken) = take_answer(&mut wish, choice, &answer) {
+                            break taken;
+                        }
+                    }
+                    _ => break false,
+                }
+            };
+            if !taken {
+                return Ok(Chosen::Nothing);
+            }
+        }
+    }
 }
 
 /// Waits until the manager refuses for good and everything that is not over waits: nobody will say who else has it.
@@ -155,9 +226,13 @@ impl Going {
     }
 }
 
-/// Every error of a file is about the disk; where there is none, it was stopped.
-fn code_of(fetched: &[Progress]) -> u8 {
-    if fetched.iter().any(|progress| progress.failed > 0) { DISK } else { FAILED }
+/// Errors of files are about the disk or about what there is; where there is none, it was stopped.
+pub(super) fn code_of(fetched: &[Progress]) -> u8 {
+    match fetched {
+        _ if fetched.iter().any(|progress| progress.failed > progress.changed) => DISK,
+        _ if fetched.iter().any(|progress| progress.changed > 0) => NOT_FOUND,
+        _ => FAILED,
+    }
 }
 
 #[allow(clippy::print_stderr)]
@@ -187,6 +262,8 @@ fn event(progress: &Progress) -> Value {
         .iter()
         .map(|(name, error)| json!({ "name": name.as_str(), "error": error }))
         .collect();
+    let aside: Vec<Value> =
+        progress.aside.iter().map(|(name, aside)| json!({ "name": name.as_str(), "aside": aside })).collect();
     json!({
         "name": progress.name,
         "done": progress.state == State::Done,
@@ -199,6 +276,7 @@ fn event(progress: &Progress) -> Value {
         "from": given(&progress.from),
         "failed": progress.failed,
         "errors": errors,
+        "kept_aside": aside,
     })
 }
 

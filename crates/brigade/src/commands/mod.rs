@@ -2,6 +2,7 @@
 //!
 //! Errors travel up as a [`Failure`] and are printed once, in `main`; here is what several commands need.
 
+pub(crate) mod choosing;
 mod demo;
 mod fetch;
 mod files;

@@ -7,13 +7,17 @@
 use std::process::ExitCode;
 
 use brigade_core::name::Username;
-use brigade_node::peer::{Fetch, LinkState, Peer, Progress, State};
+use brigade_node::peer::{Fetch, LinkState, Peer, Progress, ResolveError, State, Wish};
 use tokio::task::JoinSet;
 
-use super::{files, peers};
+use super::{
+    choosing::{Chosen, menu, question, take_answer},
+    fetch::code_of,
+    files, peers,
+};
 use crate::{
     escape::escape,
-    exit::{DISK, FAILED, Failure, USAGE},
+    exit::{Failure, USAGE},
     format,
     input::{Input, Lines, Voice},
     manager_news::ManagerNews,
@@ -27,8 +31,10 @@ const ROWS: usize = 1000;
 const HELP: &str = "\
 files [PREFIX]                    what there is in the network
 peers                             who is there
-fetch NAME [--from USERNAME] [&]  get a file, or all files of a folder; with & in the background
-                                  (NAME@ID-PREFIX chooses one of several contents; Ctrl-C gives up)
+fetch NAME [--from USERNAME] [&]  get a file, all files of a folder, or what a pattern like data/**/*.bin fits;
+                                  with & in the background, Ctrl-C gives up
+                                  (NAME@ID-PREFIX chooses one of several contents; --replace keeps a file
+                                  that is in the way aside as NAME.~1~)
 status                            what is shared, sent and fetched, and what is not shared and why
 help                              this
 q, Q                              leave";
@@ -81,7 +87,7 @@ impl Prompt {
                 Err(signal) => return signal,
             };
             let next = match input {
-                Ok(Input::Line(line)) => self.command(line.trim()).await,
+                Ok(Input::Line(line)) => self.command(line.trim(), lines).await,
                 Ok(Input::Interrupted | Input::End) => Ok(Next::Quit),
                 Err(error) => Err(Failure::other("reading standard input", &error)),
             };
@@ -119,7 +125,7 @@ impl Prompt {
         }
     }
 
-    async fn command(&mut self, line: &str) -> Result<Next, Failure> {
+    async fn command(&mut self, line: &str, lines: &mut Lines) -> Result<Next, Failure> {
         let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
         match command {
@@ -127,7 +133,7 @@ impl Prompt {
             "q" | "Q" | "quit" | "exit" => return Ok(Next::Quit),
             "files" | "ls" => self.files(rest).await?,
             "peers" => self.peers().await?,
-            "fetch" | "get" => self.fetch(rest).await?,
+            "fetch" | "get" => self.fetch(rest, lines).await?,
             "status" => self.status(),
             "help" | "?" => self.voice.say(HELP),
             other => {
@@ -177,9 +183,10 @@ impl Prompt {
         Ok(())
     }
 
-    async fn fetch(&mut self, rest: &str) -> Result<(), Failure> {
-        let (name, from, background) = parse_fetch(rest)?;
-        let fetch = self.peer.fetch(name, from.as_ref()).await?;
+    async fn fetch(&mut self, rest: &str, lines: &mut Lines) -> Result<(), Failure> {
+        let (wish, background) = parse_fetch(rest)?;
+        let Chosen::Files(files) = self.resolve(wish, lines).await? else { return Ok(()) };
+        let fetch = self.peer.fetch(files).await?;
         self.fetches.retain(|fetch| !fetch.progress().borrow().is_over());
         self.fetches.push(fetch.clone());
         if background || !self.terminal {
@@ -202,10 +209,36 @@ impl Prompt {
         Ok(())
     }
 
+    /// What a wish means; where a name has several contents, a person is asked which.
+    async fn resolve(&mut self, mut wish: Wish, lines: &mut Lines) -> Result<Chosen, Failure> {
+        loop {
+            let choices = match self.peer.resolve(&wish).await {
+                Ok(files) => return Ok(Chosen::Files(files)),
+                Err(ResolveError::Ambiguous { choices, .. }) if self.terminal => choices,
+                Err(error) => return Err(error.into()),
+            };
+            for choice in &choices {
+                self.voice.say(&menu(choice));
+                let taken = loop {
+                    // A signal is seen by the caller; Ctrl-C and Ctrl-D choose nothing.
+                    let Ok(Ok(Input::Line(answer))) = self.next_input(lines, &question(choice)).await else {
+                        break false;
+                    };
+                    if let Some(taken) = take_answer(&mut wish, choice, &answer) {
+                        break taken;
+                    }
+                };
+                if !taken {
+                    return Ok(Chosen::Nothing);
+                }
+            }
+        }
+    }
+
     fn ended(&mut self, progress: &Progress) {
         self.voice.say(&summary(progress));
         if progress.state != State::Done {
-            let code = if progress.failed > 0 { DISK } else { FAILED };
+            let code = code_of(std::slice::from_ref(progress));
             self.failed = self.failed.or((!self.terminal).then_some(code));
         }
     }
@@ -280,23 +313,34 @@ impl Prompt {
     }
 }
 
-/// `NAME [--from USERNAME] [&]`; a name may hold spaces.
-fn parse_fetch(rest: &str) -> Result<(&str, Option<Username>, bool), Failure> {
-    let (rest, background) = match rest.strip_suffix(" &") {
-        Some(rest) => (rest.trim_end(), true),
-        None => (rest, false),
-    };
-    let (name, from) = match rest.rsplit_once(" --from ") {
-        Some((name, from)) => (name.trim_end(), Some(from.trim())),
-        None => (rest, None),
-    };
-    if name.is_empty() {
+/// `NAME [--from USERNAME] [--replace] [&]`, the options in any order; a name may hold spaces. Whether it goes to the
+/// background.
+fn parse_fetch(rest: &str) -> Result<(Wish, bool), Failure> {
+    let (mut wish, mut background) = (Wish::default(), false);
+    let mut rest = rest;
+    loop {
+        if let Some(before) = rest.strip_suffix(" &") {
+            background = true;
+            rest = before.trim_end();
+        } else if let Some(before) = rest.strip_suffix(" --replace") {
+            wish.replace = true;
+            rest = before.trim_end();
+        } else if let Some((before, from)) = rest.rsplit_once(" --from ") {
+            let from: Result<Username, _> = from.trim().parse();
+            let wrong = |error| Failure::new(USAGE, format!("--from is followed by a username: {error}"));
+            wish.from = Some(from.map_err(wrong)?);
+            rest = before.trim_end();
+        } else {
+            break;
+        }
+    }
+    if rest.is_empty() || rest == "&" || rest.starts_with("--") {
         return Err(Failure::new(USAGE, "fetch what?").hint("fetch NAME; `files` lists what there is"));
     }
-    let from = from.map(str::parse).transpose();
-    let from =
-        from.map_err(|error| Failure::new(USAGE, format!("--from is followed by a username: {error}")))?;
-    Ok((name, from, background))
+    // As in a shell, since a pattern is often written so.
+    let quoted = |quote| rest.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    wish.name = quoted('\'').or_else(|| quoted('"')).unwrap_or(rest).to_owned();
+    Ok((wish, background))
 }
 
 #[cfg(test)]
@@ -304,15 +348,22 @@ mod tests {
     use super::parse_fetch;
 
     #[test]
-    fn a_fetch_has_a_name_and_perhaps_a_source() {
+    fn a_fetch_has_a_name_and_perhaps_options() {
         let parse = |text| {
-            let (name, from, background) = parse_fetch(text).unwrap();
-            (name.to_owned(), from.map(|from| from.to_string()), background)
+            let (wish, background) = parse_fetch(text).unwrap();
+            (wish.name, wish.from.map(|from| from.to_string()), wish.replace, background)
         };
-        assert_eq!(parse("a b.iso"), ("a b.iso".into(), None, false));
-        assert_eq!(parse("a.iso --from fire_user &"), ("a.iso".into(), Some("fire_user".into()), true));
-        assert_eq!(parse("R&D.txt"), ("R&D.txt".into(), None, false));
-        for text in ["", " &", "a --from ../b"] {
+        assert_eq!(parse("a b.iso"), ("a b.iso".into(), None, false, false));
+        assert_eq!(
+            parse("a.iso --from fire_user &"),
+            ("a.iso".into(), Some("fire_user".into()), false, true)
+        );
+        assert_eq!(parse("a --replace --from b"), ("a".into(), Some("b".into()), true, false));
+        assert_eq!(parse("a --from b --replace &"), ("a".into(), Some("b".into()), true, true));
+        assert_eq!(parse("R&D.txt"), ("R&D.txt".into(), None, false, false));
+        assert_eq!(parse("'data/**/*.bin' &"), ("data/**/*.bin".into(), None, false, true));
+        assert_eq!(parse("it's"), ("it's".into(), None, false, false));
+        for text in ["", "&", " &", "--replace", "a --from ../b"] {
             assert!(parse_fetch(text).is_err(), "{text}");
         }
     }

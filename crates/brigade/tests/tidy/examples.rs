@@ -118,6 +118,7 @@ fn a_lookup_and_its_answer() {
         mtime_s: 1_790_000_000,
         executable: false,
         holders: vec!["fire_user".parse().unwrap(), "water_user".parse().unwrap()],
+        first_s: 1_790_000_900,
     };
     let found = Found { question: 7, versions: vec![version], below: 0, closest: vec![] };
     check_message("found", &FromManager::from(found));

@@ -17,7 +17,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Change, Keeper, KeeperHandle, KeeperOptions, Landed};
-use crate::store::{folder::Folder, share::Share, small_files::Batch};
+use crate::store::{folder::Folder, landing::Landing, share::Share, small_files::Batch};
 
 /// Long enough for a loaded machine; what takes longer hangs.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -348,13 +348,15 @@ async fn files_that_landed_are_shared_without_being_hashed() {
     // The content is a claim that only a hash would find wrong: that nobody hashes shows in its staying.
     let claimed = Content { id: ContentId([7; 32]), size: 3 };
     for name in ["d/a", "d/b"] {
-        batch.add(name.parse().unwrap(), claimed, b"abc", 1_000_000, false).unwrap();
+        let name = name.parse().unwrap();
+        let landing = Landing { name, mtime_s: 1_000_000, executable: false, replace: false };
+        batch.add(landing, claimed, b"abc").unwrap();
     }
-    let landed = batch.commit().into_iter().map(|(name, stamp)| Landed {
+    let landed = batch.commit().into_iter().map(|(name, placed)| Landed {
         name,
         content: claimed,
         list: None,
-        stamp: stamp.unwrap(),
+        stamp: placed.unwrap().stamp,
     });
     let landed: Vec<_> = landed.collect();
     watched.keeper.landed(landed).await;

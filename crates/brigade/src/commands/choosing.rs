@@ -1,0 +1,97 @@
+//! Choosing among several contents of a name: the list that is shown, and the answers that are understood.
+//!
+//! Who asks, and how it is heard, is the business of the prompt and of `brigade fetch`; scripts are asked nothing and get
+//! the list as an error (`exit.rs`).
+
+use brigade_core::{id::Content, time::UnixTime, wire::manager::Version};
+use brigade_node::peer::{Choice, Resolved, Wish};
+
+use crate::{escape::escape, format};
+
+/// What a wish came to where a person could be asked.
+pub(crate) enum Chosen {
+    /// These files.
+    Files(Resolved),
+    /// The person wants none of them.
+    Nothing,
+}
+
+/// The question under the list of `choice`.
+pub(crate) fn question(choice: &Choice) -> String {
+    format!("Which one? [1-{}, nothing for none] ", choice.versions.len())
+}
+
+/// The contents of a name, numbered.
+pub(crate) fn menu(choice: &Choice) -> String {
+    let lines =
+        choice.versions.iter().enumerate().map(|(at, one)| format!("\n  {}  {}", at + 1, version(one)));
+    let name = escape(&choice.name).into_owned();
+    format!("{name} has {} contents:{}", choice.versions.len(), lines.collect::<String>())
+}
+
+/// Notes the answer to [`question`] in `wish`: `None` where it makes no sense, false for none of them.
+pub(crate) fn take_answer(wish: &mut Wish, choice: &Choice, answer: &str) -> Option<bool> {
+    let answer = answer.trim();
+    if answer.is_empty() {
+        return Some(false);
+    }
+    let one = match answer.parse::<usize>() {
+        Ok(number) => choice.versions.get(number.checked_sub(1)?)?,
+        Err(_) => return None,
+    };
+    wish.chosen.insert(choice.name.clone(), Content { id: one.id, size: one.size });
+    Some(true)
+}
+
+/// One content of a name: id, size, first announcement and holders.
+pub(crate) fn version(version: &Version) -> String {
+    let holders: Vec<&str> = version.holders.iter().map(|holder| holder.as_str()).collect();
+    format!(
+        "{}  {:>10}  first announced {}  {}",
+        version.id.short(),
+        format::bytes(version.size),
+        format::time(UnixTime(version.first_s)),
+        escape(&holders.join(", "))
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_core::id::ContentId;
+
+    use super::{Choice, Version, Wish, menu, take_answer};
+
+    fn choice() -> Choice {
+        let version = |byte: u8, holders: &[&str]| Version {
+            id: ContentId([byte; 32]),
+            size: u64::from(byte) * 1_000_000,
+            mtime_s: 0,
+            executable: false,
+            holders: holders.iter().map(|holder| holder.parse().unwrap()).collect(),
+            first_s: 1_795_346_298,
+        };
+        let versions = vec![version(0xab, &["fire_user", "water_user"]), version(0xcd, &["earth_user"])];
+        Choice { name: "film.mkv".parse().unwrap(), versions }
+    }
+
+    #[test]
+    fn a_menu_has_id_size_age_and_holders() {
+        insta::assert_snapshot!(menu(&choice()), @r"
+        film.mkv has 2 contents:
+          1  abababab    171.0 MB  first announced 2026-11-22T11:18:18Z  fire_user, water_user
+          2  cdcdcdcd    205.0 MB  first announced 2026-11-22T11:18:18Z  earth_user
+        ");
+    }
+
+    #[test]
+    fn only_a_number_of_the_menu_chooses() {
+        let mut wish = Wish::default();
+        for nonsense in ["0", "3", "-1", "one", "1 2", "99999999999999999999"] {
+            assert_eq!(take_answer(&mut wish, &choice(), nonsense), None, "{nonsense}");
+        }
+        assert_eq!(take_answer(&mut wish, &choice(), " "), Some(false));
+        assert!(wish.chosen.is_empty());
+        assert_eq!(take_answer(&mut wish, &choice(), " 2 "), Some(true));
+        assert_eq!(wish.chosen["film.mkv"].id, ContentId([0xcd; 32]));
+    }
+}
