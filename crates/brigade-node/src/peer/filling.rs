@@ -140,9 +140,13 @@ impl Source {
         }
     }
 
-    /// Opens the file where that is to be done, and sees that it is still what was hashed.
+    /// Opens the file where that is to be done, and sees that its content is still shared, be it under another name,
+    /// and that the file is still what was hashed.
     fn check(&self) -> Result<(), Reason> {
         let Self::Shared { share, shared, open } = self else { return Ok(()) };
+        if !share.has(&shared.content) {
+            return Err(Reason::NotFound); // it was deleted, moved away or ignored since it was opened
+        }
         if let Some(file) = open.get() {
             let stamp = stamp_of(file).map_err(|_| Reason::Unreadable)?;
             return if stamp.same_bytes(&shared.stamp) { Ok(()) } else { Err(Reason::NotFound) };

@@ -82,6 +82,11 @@ impl Share {
         self.read().with_content(content).next().map(Arc::clone)
     }
 
+    /// Whether a file with this content is shared.
+    pub fn has(&self, content: &Content) -> bool {
+        self.read().with_content(content).next().is_some()
+    }
+
     /// The file under this name, if it is shared.
     pub fn by_name(&self, name: &FileName) -> Option<Arc<Shared>> {
         self.read().by_name.get(name).map(Arc::clone)

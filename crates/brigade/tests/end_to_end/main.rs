@@ -7,6 +7,8 @@
 #![cfg(unix)] // signals and file modes; the rest of the suite covers other systems
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
 
+mod changing;
+mod disk;
 mod fetching;
 mod joining;
 mod names;
@@ -14,6 +16,7 @@ mod network;
 mod process;
 mod refusals;
 mod resuming;
+mod room;
 mod serving;
 mod sharing;
 mod versions;

@@ -27,6 +27,7 @@ fn several_contents_are_listed_and_one_is_chosen() {
     let (of_fire, of_water) = (hash(&fires)[..10].to_owned(), hash(&waters)[..10].to_owned());
     network.fetch(&["same.bin", "--into", "earth"]).with_code(5).complains(&[
         "same.bin has 2 contents",
+        "first announced 20",
         &of_fire,
         &of_water,
         "fire_user",
@@ -44,6 +45,111 @@ fn several_contents_are_listed_and_one_is_chosen() {
         .fetch(&["same.bin", "--from", "air_user", "--into", "none"])
         .with_code(5)
         .complains(&["air_user"]);
+}
+
+#[test]
+fn of_a_folder_all_names_with_several_contents_are_listed_at_once() {
+    let network = Network::start();
+    let held = ["fire_user", "water_user"].map(|username| {
+        for name in ["d/one.txt", "d/two.txt"] {
+            network.write(&format!("{username}/{name}"), username.as_bytes());
+        }
+        network.write(&format!("{username}/d/same.txt"), b"same");
+        network.peer(username, &[])
+    });
+    let listed = network.fetch(&["d", "--into", "earth"]).with_code(5);
+    listed.complains(&["d/one.txt has 2 contents", "d/two.txt has 2 contents", "--from"]);
+    network.fetch(&["d", "--from", "water_user", "--into", "earth"]).with_code(0);
+    network.has("earth/d/one.txt", b"water_user");
+    network.has("earth/d/same.txt", b"same");
+    drop(held);
+}
+
+#[test]
+fn a_file_in_the_way_stays_unless_it_is_to_be_kept_aside() {
+    let network = Network::start();
+    let (old, new) = (bytes("old", 300_000), bytes("new", 400_000));
+    let small = b"small";
+    network.write("fire_user/small.txt", small);
+    let _fire = network.holder("fire_user", "film.bin", &new);
+    network.write("earth/film.bin", &old);
+    network.write("earth/small.txt", b"mine");
+    let both = ["film.bin", "small.txt", "--into", "earth"];
+    let refused = network.run("fetch", &both).end().with_code(6);
+    for said in [&hash(&old)[..8], &hash(&new)[..8], "--replace", "film.bin is there already"] {
+        assert!(refused.out.contains(said), "{said:?} is not in\n{}", refused.out);
+    }
+    network.has("earth/film.bin", &old);
+    let replaced = network.run("fetch", &[&both[..], &["--replace"]].concat()).end().with_code(0);
+    assert!(replaced.out.contains("what was there is film.bin.~1~ now"), "{}", replaced.out);
+    for (name, bytes) in [("film.bin", &new), ("film.bin.~1~", &old)] {
+        network.has(&format!("earth/{name}"), bytes);
+    }
+    network.has("earth/small.txt", small);
+    network.has("earth/small.txt.~1~", b"mine");
+    // The same file once more is no reason to keep anything aside.
+    let again = network.run("fetch", &[&both[..], &["--replace"]].concat()).end().with_code(0);
+    assert!(again.out.contains("film.bin is here already"), "{}", again.out);
+    assert!(!network.path("earth/film.bin.~2~").exists());
+}
+
+/// What only the peer itself has is no choice for it: its own file is in the way, and that is what is said.
+#[test]
+fn ones_own_content_of_a_name_is_not_among_those_to_choose_from() {
+    let network = Network::start();
+    let (fires, waters) = (bytes("fire", 1000), bytes("water", 2000));
+    network.write("fire_user/d/more.txt", b"fire");
+    network.write("water_user/d/more.txt", b"water");
+    let _fire = network.holder("fire_user", "d/film.bin", &fires);
+    network.write("water_user/d/film.bin", &waters);
+    let mut water = network.run("peer", &["--port", "0", "--username", "water_user"]);
+    until("both contents are listed", PATIENCE, || (network.list("files", &["d/"]).len() == 4).then_some(()));
+    water.types("fetch d/film.bin\nfetch d\n");
+    let said = water.says("2 of 2 files could not be had");
+    assert!(said.contains(&hash(&waters)[..8]) && said.contains(&hash(&fires)[..8]), "{said}");
+    water.types("fetch d --replace\n");
+    water.end_input();
+    let ended = water.end().with_code(6);
+    assert!(ended.out.contains("d is here: 2 files"), "{}", ended.out);
+    network.has("water_user/d/film.bin", &fires);
+    network.has("water_user/d/film.bin.~1~", &waters);
+}
+
+#[test]
+fn a_pattern_takes_what_it_fits() {
+    let network = Network::start();
+    for name in ["data/a.bin", "data/b.txt", "data/x/c.bin", "data/x/y/d.bin", "other/e.bin", "odd [1].bin"] {
+        network.write(&format!("fire_user/{name}"), name.as_bytes());
+    }
+    let _fire = network.peer("fire_user", &[]);
+    network.fetch(&["data/**/*.bin", "odd [1].bin", "--into", "earth"]).with_code(0);
+    for name in ["data/a.bin", "data/x/c.bin", "data/x/y/d.bin", "odd [1].bin"] {
+        network.has(&format!("earth/{name}"), name.as_bytes());
+    }
+    for name in ["data/b.txt", "other"] {
+        assert!(!network.path(&format!("earth/{name}")).exists(), "{name}");
+    }
+    network
+        .fetch(&["data/*.iso", "--into", "earth"])
+        .with_code(5)
+        .complains(&["nobody shares \"data/*.iso\""]);
+    network.fetch(&["data/*.[z-a]", "--into", "earth"]).with_code(5).complains(&["is not a pattern"]);
+}
+
+#[test]
+fn all_names_that_are_wrong_are_said_at_once_and_nothing_is_fetched() {
+    let network = Network::start();
+    let [_fire, _water] = with_versions(&network);
+    let _earth = network.holder("earth_user", "film.bin", b"film");
+    network.fetch(&["film.bin", "flim.bin", "same.bin", "nothing", "--into", "air"]).with_code(5).complains(
+        &[
+            "nobody shares \"flim.bin\"",
+            "did you mean film.bin?",
+            "same.bin has 2 contents",
+            "nobody shares \"nothing\"",
+        ],
+    );
+    assert!(!network.path("air/film.bin").exists());
 }
 
 #[test]

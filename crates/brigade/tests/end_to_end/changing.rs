@@ -1,0 +1,64 @@
+//! Files that change or vanish while they are fetched: nobody gets a mixture, and who cannot go on is told why.
+
+use std::fs;
+
+use crate::{
+    network::{Network, bytes, given, pieces_recorded},
+    process::{PATIENCE, Process, until},
+};
+
+/// The file that is fetched: 64 pieces, about three seconds.
+const FILM_BYTES: usize = 16 << 20;
+
+/// A fetch of the film into `earth` that has written some of it.
+fn begun(network: &Network) -> Process {
+    let fetch = network.run("fetch", &["film.bin", "--into", "earth", "--download-limit", "6MB", "--json"]);
+    until("8 pieces are recorded", PATIENCE, || (pieces_recorded(&network.path("earth")) >= 8).then_some(()));
+    fetch
+}
+
+#[test]
+fn a_fetch_of_what_its_only_holder_changes_ends_and_says_so() {
+    let network = Network::start();
+    let _fire = network.holder("fire_user", "film.bin", &bytes("film", FILM_BYTES));
+    let fetch = begun(&network);
+    let other = bytes("another film", FILM_BYTES);
+    network.write("fire_user/film.bin", &other);
+    let ended = fetch.end().with_code(5);
+    let totals = ended.totals();
+    assert_eq!((&totals["done"], &totals["failed"]), (&false.into(), &1.into()), "{totals}");
+    assert!(ended.out.contains("it was changed while it was fetched"), "{}", ended.out);
+    assert!(!network.path("earth/film.bin").exists());
+    network.fetch(&["film.bin", "--into", "earth"]).with_code(0);
+    network.has("earth/film.bin", &other);
+}
+
+#[test]
+fn what_one_of_two_holders_changes_comes_from_the_other() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let _water = network.holder("water_user", "film.bin", &film);
+    network.has_file("film.bin", 2, PATIENCE);
+    let fetch = begun(&network);
+    network.write("fire_user/film.bin", &bytes("another film", FILM_BYTES));
+    let totals = fetch.end().with_code(0).totals();
+    network.has("earth/film.bin", &film);
+    let from_water =
+        given(&totals).iter().find(|(username, _)| username == "water_user").map(|(_, bytes)| *bytes);
+    assert!(from_water.is_some_and(|bytes| bytes > FILM_BYTES as u64 / 2), "{totals}");
+}
+
+#[test]
+fn what_vanishes_is_waited_for_until_it_is_back() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let fetch = begun(&network);
+    fs::rename(network.path("fire_user/film.bin"), network.path("hidden.bin")).unwrap();
+    fetch.complains("waiting: nobody who is here has what is missing");
+    // Under another name it is the same content.
+    fs::rename(network.path("hidden.bin"), network.path("fire_user/movie.bin")).unwrap();
+    fetch.end().with_code(0).complains(&["it goes on"]);
+    network.has("earth/film.bin", &film);
+}

@@ -1,0 +1,76 @@
+//! A disk that is too small for what is fetched, or runs full on the way.
+
+use std::fs;
+
+use crate::{
+    disk::Disk,
+    network::{Network, bytes, pieces_recorded},
+    process::{PATIENCE, until},
+};
+
+#[test]
+fn what_does_not_fit_is_refused_before_anything_is_fetched() {
+    let network = Network::start();
+    let Some(_disk) = Disk::mount(network.path("small"), 4) else { return };
+    network.write("fire_user/one.bin", &bytes("one", 2 << 20));
+    network.write("fire_user/two.bin", &bytes("two", 3 << 20));
+    let _fire = network.holder("fire_user", "film.bin", &bytes("film", 8 << 20));
+    network.fetch(&["film.bin", "--into", "small/in"]).with_code(6).complains(&[
+        "no room for \"film.bin\" in ",
+        "small/in: it takes 8.4 MB more, and ",
+        "MB are free",
+        "nothing was fetched",
+    ]);
+    // Each of them would fit, and both together do not.
+    let both = ["one.bin", "two.bin", "--into", "small/in"];
+    network.fetch(&both).with_code(6).complains(&["it takes 5.2 MB more"]);
+    assert_eq!(fs::read_dir(network.path("small/in/.brigade/parts")).unwrap().count(), 0);
+    network.fetch(&["one.bin", "--into", "small/in"]).with_code(0);
+    network.has("small/in/one.bin", &bytes("one", 2 << 20));
+    // What is there needs no room any more.
+    fs::remove_file(network.path("fire_user/two.bin")).unwrap();
+    network.fetch(&["one.bin", "--into", "small/in"]).with_code(0);
+}
+
+#[test]
+fn a_disk_that_runs_full_midway_is_waited_for() {
+    let network = Network::start();
+    let Some(disk) = Disk::mount(network.path("small"), 16) else { return };
+    let film = bytes("film", 8 << 20);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let fetch =
+        network.run("fetch", &["film.bin", "--into", "small/in", "--download-limit", "4MB", "--json"]);
+    until("some pieces are recorded", PATIENCE, || {
+        (pieces_recorded(&network.path("small/in")) >= 4).then_some(())
+    });
+    disk.fill("filler");
+    fetch.complains("paused: the disk is full");
+    fs::remove_file(network.path("small/filler")).unwrap();
+    let totals = fetch.end().with_code(0).complains(&["it goes on"]).totals();
+    network.has("small/in/film.bin", &film);
+    let crossed = crate::network::given(&totals).iter().map(|(_, bytes)| bytes).sum::<u64>();
+    assert!(crossed < film.len() as u64 * 3 / 2, "most of what was verified is kept: {totals}");
+}
+
+#[test]
+fn a_folder_of_small_files_goes_on_when_there_is_room() {
+    const FILES: usize = 300;
+    let network = Network::start();
+    let Some(disk) = Disk::mount(network.path("small"), 16) else { return };
+    for number in 0..FILES {
+        network.write(&format!("fire_user/data/{number}"), &bytes(&number.to_string(), 20_000));
+    }
+    let _fire = network.peer("fire_user", &[]);
+    let fetch = network.run("fetch", &["data", "--into", "small/in", "--download-limit", "3MB", "--json"]);
+    let landed = || fs::read_dir(network.path("small/in/data")).map_or(0, Iterator::count);
+    until("some have landed", PATIENCE, || (landed() >= 20).then_some(()));
+    disk.fill("filler");
+    fetch.complains("paused: the disk is full");
+    assert!(landed() < FILES);
+    fs::remove_file(network.path("small/filler")).unwrap();
+    let totals = fetch.end().with_code(0).totals();
+    assert_eq!((&totals["done"], &totals["failed"]), (&true.into(), &0.into()), "{totals}");
+    for number in 0..FILES {
+        network.has(&format!("small/in/data/{number}"), &bytes(&number.to_string(), 20_000));
+    }
+}
