@@ -107,11 +107,14 @@ fn help_of_fetch() {
     Usage: brigade fetch [OPTIONS] <NAME>...
 
     Arguments:
-      <NAME>...  Files or folders, by name; NAME@ID-PREFIX chooses one of several contents
+      <NAME>...  Files or folders, by name, or patterns such as 'data/**/*.bin'; NAME@ID-PREFIX chooses
+                 one of several contents
 
     Options:
           --into <DIR>             The folder that they go into [default: .]
           --from <USERNAME>        Of several contents under a name, the one that this member shares
+          --replace                Keep a file that is there with another content aside, as NAME.~1~,
+                                   and put the fetched one in its place
           --stay                   Go on serving what was fetched, until terminated
           --done-file <PATH>       Make this file once everything is there
           --json                   One JSON object a line on standard output; the last one has the

@@ -78,8 +78,8 @@ mod tests {
     fn a_menu_has_id_size_age_and_holders() {
         insta::assert_snapshot!(menu(&choice()), @r"
         film.mkv has 2 contents:
-          1  abababab    171.0 MB  first announced 2026-11-22T11:18:18Z  fire_user, water_user
-          2  cdcdcdcd    205.0 MB  first announced 2026-11-22T11:18:18Z  earth_user
+          1  ababababab    171.0 MB  first announced 2026-11-22T11:18:18Z  fire_user, water_user
+          2  cdcdcdcdcd    205.0 MB  first announced 2026-11-22T11:18:18Z  earth_user
         ");
     }
 
