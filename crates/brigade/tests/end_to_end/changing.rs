@@ -1,4 +1,6 @@
 //! Files that change or vanish while they are fetched: nobody gets a mixture, and who cannot go on is told why.
+//!
+//! That the catalogue follows a folder is in `sharing`; holders that leave are in `resuming`.
 
 use std::fs;
 

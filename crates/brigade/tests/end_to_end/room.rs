@@ -1,4 +1,6 @@
 //! A disk that is too small for what is fetched, or runs full on the way.
+//!
+//! The disks are small ones of the test's own (`disk`), for which it has to run as root.
 
 use std::fs;
 
