@@ -14,7 +14,7 @@ use brigade_core::{
 };
 
 use super::{
-    fetch::{Answer, Fetches, Kind, Order},
+    fetch::{Answer, Fetches, Fetching, Kind, Order},
     jobs::{Job, JobId},
     prepare::WantedFile,
     session::Command,
@@ -144,18 +144,21 @@ impl Fetches {
         let now = clock::now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
         let rest = match job.shortage {
-            Some(Shortage { waits: true, .. }) => return,
+            Some(Shortage { waits: true, rest, .. }) => rest,
             Some(last) if now.since(last.next_look) < WENT_WELL => (last.rest * 2).min(LONGEST_REST),
             _ => REST,
         };
-        job.shortage = Some(Shortage { next_look: now.after(rest), rest, waits: true });
-        tracing::warn!(fetch = job.accounts.progress.name, "the disk is full: the fetch waits for room");
-        let long = |(download, fetching): (&DownloadId, &super::fetch::Fetching)| {
-            let waits =
-                fetching.job == id && !fetching.finishing && matches!(fetching.kind, Kind::Large { .. });
-            waits.then_some(*download)
+        if job.shortage.is_none_or(|shortage| !shortage.waits) {
+            job.shortage = Some(Shortage { next_look: now.after(rest), rest, waits: true });
+            tracing::info!(fetch = job.accounts.progress.name, "the disk is full: the fetch waits for room");
+        }
+        // All that are not paused yet: one may have begun since, from files that were being looked through.
+        let goes_on = |fetching: &Fetching| {
+            let is_long = matches!(fetching.kind, Kind::Large { .. });
+            fetching.job == id && is_long && !fetching.finishing && !fetching.paused
         };
-        for download in self.fetching.iter().filter_map(long).collect::<Vec<_>>() {
+        let going_on = self.fetching.iter().filter(|(_, fetching)| goes_on(fetching));
+        for download in going_on.map(|(download, _)| *download).collect::<Vec<_>>() {
             self.starved(download, false);
             self.downloads.handle(now, Event::Forget { download });
             if let Some(fetching) = self.fetching.get_mut(&download) {
