@@ -306,7 +306,11 @@ impl Fetches {
                 }
             }
             Err(error) => {
-                let why = if matches!(error, PartError::Occupied { .. }) { Why::Occupied } else { Why::Disk };
+                let could_make_room = landings.iter().any(|landing| !landing.replace);
+                let why = match error {
+                    PartError::Occupied { .. } if could_make_room => Why::Occupied,
+                    _ => Why::Disk,
+                };
                 self.file_failed(id, name, why, error.to_string());
             }
         }

@@ -78,9 +78,9 @@ pub(super) enum PrepareError {
 impl PrepareError {
     pub(super) const fn why(&self) -> Why {
         match self {
-            Self::Occupied { .. } | Self::InTheWay { .. } | Self::Alike { .. } => Why::Occupied,
+            Self::Occupied { .. } => Why::Occupied,
             Self::NotEmpty(_) | Self::TooLarge(_) => Why::Changed,
-            Self::Part(_) | Self::Hash(_) => Why::Disk,
+            Self::InTheWay { .. } | Self::Alike { .. } | Self::Part(_) | Self::Hash(_) => Why::Disk,
         }
     }
 }

@@ -45,7 +45,7 @@ pub enum State {
 pub(super) enum Why {
     /// The disk, or the system.
     Disk,
-    /// Something else has its name.
+    /// A file with another content has its name, and was not to be kept aside.
     Occupied,
     /// Its holders changed it, or it is not what they said.
     Changed,
@@ -88,7 +88,7 @@ pub struct Progress {
     pub errors: Vec<(FileName, String)>,
     /// How many files could not be had.
     pub failed: u64,
-    /// How many of them because something else has their name.
+    /// How many of them because a file with another content has their name, and was not to be kept aside.
     pub occupied: u64,
     /// How many of them because their holders changed them.
     pub changed: u64,
