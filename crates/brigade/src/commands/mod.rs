@@ -5,6 +5,7 @@
 mod demo;
 mod fetch;
 mod files;
+mod limit;
 mod manager;
 mod peer;
 mod peers;
@@ -24,15 +25,17 @@ use clap::CommandFactory;
 
 use crate::{
     args::{AtManager, Brigade, Command},
+    command_line::Start,
     exit::{FAILED, Failure},
 };
 
-/// Runs the command that `args` name.
-pub(crate) async fn run(args: Brigade) -> Result<ExitCode, Failure> {
+/// Runs the command that was read.
+pub(crate) async fn run(start: Start) -> Result<ExitCode, Failure> {
+    let Start { args, limits } = start;
     match args.command {
         Command::Manager(args) => manager::run(args).await,
-        Command::Peer(args) => peer::run(args).await,
-        Command::Fetch(args) => fetch::run(args).await,
+        Command::Peer(args) => peer::run(args, limits).await,
+        Command::Fetch(args) => fetch::run(args, limits).await,
         Command::Files(args) => files::run(args).await,
         Command::Peers(args) => peers::run(args).await,
         Command::Demo(args) => demo::run(args).await,

@@ -10,7 +10,7 @@ use brigade_core::name::Username;
 use brigade_node::peer::{Fetch, LinkState, Peer, Progress, State};
 use tokio::task::JoinSet;
 
-use super::{files, peers};
+use super::{files, limit, peers};
 use crate::{
     escape::escape,
     exit::{DISK, FAILED, Failure, USAGE},
@@ -29,6 +29,8 @@ files [PREFIX]                    what there is in the network
 peers                             who is there
 fetch NAME [--from USERNAME] [&]  get a file, or all files of a folder; with & in the background
                                   (NAME@ID-PREFIX chooses one of several contents; Ctrl-C gives up)
+limit [up|down RATE|off|auto]     the limits that hold and why, or another one from now on (10MB, off;
+                                  auto takes back what was typed)
 status                            what is shared, sent and fetched, and what is not shared and why
 help                              this
 q, Q                              leave";
@@ -128,6 +130,7 @@ impl Prompt {
             "files" | "ls" => self.files(rest).await?,
             "peers" => self.peers().await?,
             "fetch" | "get" => self.fetch(rest).await?,
+            "limit" => self.voice.say(&limit::run(&self.peer, rest).await?),
             "status" => self.status(),
             "help" | "?" => self.voice.say(HELP),
             other => {
