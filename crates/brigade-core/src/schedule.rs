@@ -112,7 +112,11 @@ impl WeekMinute {
 
     /// The minute of a day, 0 for Monday; `None` where there is no such day or minute.
     pub const fn new(weekday: u8, minute: u16) -> Option<Self> {
-        if weekday < 7 && minute < DAY_MINUTES { Some(Self(weekday as u16 * DAY_MINUTES + minute)) } else { None }
+        if weekday < 7 && minute < DAY_MINUTES {
+            Some(Self(weekday as u16 * DAY_MINUTES + minute))
+        } else {
+            None
+        }
     }
 
     /// The day of the week, 0 for Monday.
@@ -155,7 +159,8 @@ impl Rule {
 
     /// When it begins and ends, over the week.
     fn edges(&self) -> impl Iterator<Item = WeekMinute> {
-        let length = if self.from < self.to { self.to - self.from } else { self.to + DAY_MINUTES - self.from };
+        let length =
+            if self.from < self.to { self.to - self.from } else { self.to + DAY_MINUTES - self.from };
         let days = (0..7).filter(|day| self.days[usize::from(*day)]);
         let starts = days.filter_map(|day| WeekMinute::new(day, self.from));
         starts.flat_map(move |start| [start, start.after(length)])
@@ -263,10 +268,8 @@ mod tests {
         friday[4] = true;
         let mut sunday = [false; 7];
         sunday[6] = true;
-        let plan = LimitPlan {
-            rules: vec![rule(friday, 22, 6, 1), rule(sunday, 23, 1, 2)],
-            ..LimitPlan::default()
-        };
+        let plan =
+            LimitPlan { rules: vec![rule(friday, 22, 6, 1), rule(sunday, 23, 1, 2)], ..LimitPlan::default() };
         for (now, cap) in [
             (at(4, 5, 0), Cap::Off),
             (at(4, 22, 0), Cap::At(1)),
@@ -301,7 +304,8 @@ mod tests {
         let rules = vec![rule(EVERY_DAY, 8, 18, 3)];
         let usual = Some(Cap::At(4));
         let mut plan = LimitPlan { rules, up: Said { usual, ..Said::default() }, ..LimitPlan::default() };
-        let stands = |plan: &LimitPlan, hour| (plan.at(at(0, hour, 0)).up.cap, plan.at(at(0, hour, 0)).up.why);
+        let stands =
+            |plan: &LimitPlan, hour| (plan.at(at(0, hour, 0)).up.cap, plan.at(at(0, hour, 0)).up.why);
         assert_eq!(stands(&plan, 7), (Cap::At(4), Why::Usual));
         assert_eq!(stands(&plan, 8), (Cap::At(3), Why::Scheduled));
         plan.up.given = Some((Cap::Off, Given::Environment));

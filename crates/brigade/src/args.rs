@@ -60,7 +60,7 @@ pub(crate) struct AtManager {
     #[arg(long, alias = "manager_host", default_value = "localhost", value_name = "HOST")]
     pub(crate) manager_host: String,
     /// The manager's TCP port
-    #[arg(long, alias = "manager_port", default_value_t = 12000, value_name = "PORT", allow_negative_numbers = true)]
+    #[arg(long, alias = "manager_port", default_value = "12000", value_name = "PORT", value_parser = parse_port, allow_negative_numbers = true)]
     pub(crate) manager_port: u16,
     /// The manager's key, where it is known; else the one that answered before must answer again
     #[arg(long, alias = "manager_key", value_name = "KEY")]
@@ -73,7 +73,7 @@ pub(crate) struct ManagerArgs {
     #[arg(long, default_value = "localhost")]
     pub(crate) host: String,
     /// The TCP port to listen on
-    #[arg(long, default_value_t = 12000, allow_negative_numbers = true)]
+    #[arg(long, default_value = "12000", value_parser = parse_port, allow_negative_numbers = true)]
     pub(crate) port: u16,
     /// How many peers may be there at once
     #[arg(long, default_value = "20", value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
@@ -96,7 +96,7 @@ pub(crate) struct AsPeer {
     #[arg(long)]
     pub(crate) host: Option<String>,
     /// The TCP port to listen on; 0 takes a free one
-    #[arg(long, allow_negative_numbers = true)]
+    #[arg(long, value_parser = parse_port, allow_negative_numbers = true)]
     pub(crate) port: Option<u16>,
     /// The name in the network; it belongs to the folder's key from then on
     #[arg(long)]
@@ -175,6 +175,11 @@ pub(crate) struct DemoArgs {
     pub(crate) path: Option<PathBuf>,
 }
 
+/// A TCP port; 0 takes a free one where something listens.
+pub(crate) fn parse_port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "a number from 0 to 65535 is wanted".to_owned())
+}
+
 /// A number of peers or connections: at least one, at most a hundred thousand.
 pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
     match text.parse() {
@@ -222,7 +227,11 @@ fn parse_rate(text: &str) -> Result<u64, String> {
     let scale = 10_u64.pow(u32::try_from(fraction.len()).unwrap_or(0));
     let rate = digits(whole)?.checked_mul(factor).ok_or_else(wrong)?;
     let rate = rate.checked_add(digits(fraction)? * factor / scale).ok_or_else(wrong)?;
-    if rate == 0 { Err("a rate of at least one byte a second, or off, is wanted".to_owned()) } else { Ok(rate) }
+    if rate == 0 {
+        Err("a rate of at least one byte a second, or off, is wanted".to_owned())
+    } else {
+        Ok(rate)
+    }
 }
 
 #[cfg(test)]
@@ -256,12 +265,15 @@ mod tests {
 
     #[test]
     fn what_can_be_a_name_a_folder_a_version_or_a_pattern_passes() {
-        for text in ["film.mkv", "films/", "a b", "film.mkv@abcd", "a@x", "films/*.mkv", "?", "a[0-9].bin", "*:"] {
+        for text in
+            ["film.mkv", "films/", "a b", "film.mkv@abcd", "a@x", "films/*.mkv", "?", "a[0-9].bin", "*:"]
+        {
             assert_eq!(parse_name(text).as_deref(), Ok(text));
         }
         let long = format!("{}@abcdef", "a".repeat(250));
         assert!(parse_name(&long).is_ok());
-        for text in ["", "/", "/etc/passwd", "../films", "a//b", "a:b", "nul", "a\\b", "a@b:", ".brigade/key"] {
+        for text in ["", "/", "/etc/passwd", "../films", "a//b", "a:b", "nul", "a\\b", "a@b:", ".brigade/key"]
+        {
             assert!(parse_name(text).is_err(), "{text}");
         }
     }

@@ -18,7 +18,7 @@ use crate::{
 };
 
 /// How often a line is read again at most: more mistakes are not looked for.
-const ROUNDS: usize = 100;
+const ROUNDS: usize = 50;
 
 /// What is to be done, and under which limits.
 pub(crate) struct Start {
@@ -51,7 +51,8 @@ pub(crate) fn read(line: &[OsString]) -> Result<Start, ExitCode> {
             Ok(Start { args, limits })
         }
         _ => {
-            let command = command.map_or("brigade".to_owned(), |known| format!("brigade {}", known.get_name()));
+            let command =
+                command.map_or("brigade".to_owned(), |known| format!("brigade {}", known.get_name()));
             Err(report(&judged.mistakes, line, &command))
         }
     }
@@ -179,7 +180,8 @@ impl Judged {
                 None => described(&error),
             };
             let is_name = error.kind() == ErrorKind::ValueValidation && argument(&error) == "<NAME>...";
-            let place = Place::Argument(word.number);
+            let is_option = is_value && error.kind() == ErrorKind::ArgumentConflict;
+            let place = Place::Argument(if is_option { words[at - 1].number } else { word.number });
             self.mistakes.push(Mistake { is_name, ..Mistake::new(place, what) });
         }
         self.given_wrongly.push(argument(&error));
@@ -209,9 +211,7 @@ fn parse(grammar: &Grammar, words: &[Word]) -> Result<ArgMatches, Error> {
 /// The index of the word that `error` is about: the last one of the shortest beginning of the line that has it.
 fn locate(grammar: &Grammar, words: &[Word], error: &Error) -> Option<usize> {
     let wanted = signature(error);
-    let has = |count: usize| {
-        parse(grammar, &words[..count]).is_err_and(|error| signature(&error) == wanted)
-    };
+    let has = |count: usize| parse(grammar, &words[..count]).is_err_and(|error| signature(&error) == wanted);
     // An option at the very end of a beginning lacks its value only if it still does with the next word.
     let has = |count: usize| has(count) && (!lacks_a_value(error) || count == words.len() || has(count + 1));
     if !has(words.len()) {
@@ -232,7 +232,8 @@ fn signature(error: &Error) -> Signature {
 }
 
 fn lacks_a_value(error: &Error) -> bool {
-    error.kind() == ErrorKind::InvalidValue && string(error, ContextKind::InvalidValue).is_none_or(str::is_empty)
+    error.kind() == ErrorKind::InvalidValue
+        && string(error, ContextKind::InvalidValue).is_none_or(str::is_empty)
 }
 
 /// What was probably meant, if there is one such thing.
@@ -288,6 +289,7 @@ fn described(error: &Error) -> String {
             text += &format!("; {what}: {}", suggested.join(", "));
         }
     }
+    strings(error, ContextKind::Suggested).iter().for_each(|tip| text += &format!("; {tip}"));
     text
 }
 
@@ -307,6 +309,7 @@ fn strings(error: &Error, kind: ContextKind) -> Vec<String> {
     match error.get(kind) {
         Some(ContextValue::String(text)) => vec![text.clone()],
         Some(ContextValue::Strings(texts)) => texts.clone(),
+        Some(ContextValue::StyledStrs(texts)) => texts.iter().map(ToString::to_string).collect(),
         _ => vec![],
     }
 }
@@ -364,7 +367,11 @@ mod tests {
     fn wrong_values_are_all_found() {
         check(
             "brigade peer --max 0 --upload-limit 10XB --frobnicate",
-            &[(3, "a number from 1 to 100000"), (5, "a rate like 10MB"), (6, "unexpected argument '--frobnicate'")],
+            &[
+                (3, "a number from 1 to 100000"),
+                (5, "a rate like 10MB"),
+                (6, "unexpected argument '--frobnicate'"),
+            ],
         );
         check(
             "brigade peer --max=0 --port -1 --manager_port=x --username a/b",
@@ -378,7 +385,10 @@ mod tests {
     fn an_option_without_its_value_is_one_mistake() {
         check("brigade peer --max", &[(2, "a value is wanted for '--max <COUNT>'")]);
         check("brigade peer --max --headless --username a --port 5", &[(2, "a value is wanted for '--max")]);
-        check("brigade peer --upload-limit -1MB --max 0", &[(3, "a value is wanted for '--upload"), (5, "'0'")]);
+        check(
+            "brigade peer --upload-limit -1MB --max 0",
+            &[(3, "a value is wanted for '--upload"), (5, "'0'")],
+        );
     }
 
     #[test]
@@ -394,7 +404,11 @@ mod tests {
     fn what_was_meant_is_offered_and_read_on_from() {
         check(
             "brigade fecth --max 0 a:b",
-            &[(1, "a similar subcommand exists: 'fetch'"), (3, "'0'"), (4, "'a:b' cannot be the name of a file")],
+            &[
+                (1, "a similar subcommand exists: 'fetch'"),
+                (3, "'0'"),
+                (4, "'a:b' cannot be the name of a file"),
+            ],
         );
         check(
             "brigade peer --upload-limt 10XB --maxx=0",
@@ -408,7 +422,10 @@ mod tests {
     fn what_is_missing_too_much_or_twice_is_found() {
         check("brigade fetch --max 0", &[(3, "'0'"), (0, "<NAME>... is missing")]);
         check("brigade files a b c --max 1", &[(3, "'b'"), (4, "'c'"), (5, "--max")]);
-        check("brigade peer extra --max 1 --port 0 --max 2", &[(2, "'extra'"), (7, "'--max <COUNT>' is given more")]);
+        check(
+            "brigade peer extra --max 1 --port 0 --max 2",
+            &[(2, "'extra'"), (7, "'--max <COUNT>' is given more")],
+        );
         check("brigade peer --headless --headless", &[(3, "more than once")]);
     }
 
@@ -441,7 +458,13 @@ mod tests {
 
     #[test]
     fn help_and_the_version_are_shown() {
-        for line in ["brigade", "brigade --help", "brigade --version", "brigade peer --help --max 0", "brigade help peer"] {
+        for line in [
+            "brigade",
+            "brigade --help",
+            "brigade --version",
+            "brigade peer --help --max 0",
+            "brigade help peer",
+        ] {
             let judged = judge(&line.split(' ').map(Into::into).collect::<Vec<_>>());
             assert!(judged.shown.is_some() && judged.mistakes.is_empty(), "{line}");
         }

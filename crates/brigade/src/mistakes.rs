@@ -121,7 +121,11 @@ fn marked(line: &[OsString], numbers: &[usize]) -> Option<String> {
 /// As it would be typed.
 fn quoted(argument: &str) -> String {
     let argument = escape(argument);
-    if argument.is_empty() || argument.contains(' ') { format!("'{argument}'") } else { argument.into_owned() }
+    if argument.is_empty() || argument.contains(' ') {
+        format!("'{argument}'")
+    } else {
+        argument.into_owned()
+    }
 }
 
 fn shown(path: &Path) -> String {

@@ -12,16 +12,30 @@ use assert_cmd::Command;
 /// What a command says on standard output, or on standard error where it fails with `code`.
 #[track_caller]
 fn said(arguments: &[&str], code: i32) -> String {
+    said_with("", &[], arguments, code)
+}
+
+/// What it says where there are a settings file and environment variables; the path of the home folder is `HOME`.
+#[track_caller]
+fn said_with(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: i32) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_brigade"));
-    command.args(arguments).env_remove("COLUMNS").env_remove("BRIGADE_LOG").timeout(Duration::from_secs(30));
+    let of_the_user = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("BRIGADE_"));
+    for name in of_the_user {
+        command.env_remove(name);
+    }
+    command.args(arguments).env_remove("COLUMNS").timeout(Duration::from_secs(30));
+    command.envs(variables.iter().copied());
     let home = tempfile::tempdir().unwrap();
+    if !settings.is_empty() {
+        std::fs::write(home.path().join("brigade.toml"), settings).unwrap();
+    }
     let output = command.env("BRIGADE_HOME", home.path()).current_dir(home.path()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let (out, err) = (text(output.stdout), text(output.stderr));
     assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
     let (said, silent) = if code == 0 { (out, err) } else { (err, out) };
     assert_eq!(silent, "", "{arguments:?}");
-    said
+    said.replace(home.path().to_str().unwrap(), "HOME")
 }
 
 #[test]
@@ -67,6 +81,9 @@ fn help_of_manager() {
           --open         Start although HOST can be reached from other machines: anyone who reaches the
                          port may join, and read everything that is shared
       -h, --help         Print help
+
+    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
+    before the defaults: see docs/operating.md.
     "#);
 }
 
@@ -89,13 +106,16 @@ fn help_of_peer() {
           --max <COUNT>            How many connections with other peers at once, both ways together
                                    [default: 20]
           --upload-limit <RATE>    Send at most so many bytes a second, over all connections: 10MB is
-                                   10⁷
+                                   10⁷; off for no limit
           --download-limit <RATE>  Receive at most so many bytes a second, over all connections
           --folder <DIR>           The folder to share; made where it is not there [default: the
                                    username, in the current directory]
           --headless               No prompt: run until terminated, and print `ready` once everything in
                                    the folder is announced
       -h, --help                   Print help
+
+    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
+    before the defaults: see docs/operating.md.
     "#);
 }
 
@@ -127,9 +147,12 @@ fn help_of_fetch() {
           --max <COUNT>            How many connections with other peers at once, both ways together
                                    [default: 20]
           --upload-limit <RATE>    Send at most so many bytes a second, over all connections: 10MB is
-                                   10⁷
+                                   10⁷; off for no limit
           --download-limit <RATE>  Receive at most so many bytes a second, over all connections
       -h, --help                   Print help
+
+    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
+    before the defaults: see docs/operating.md.
     "#);
 }
 
@@ -150,6 +173,9 @@ fn help_of_files() {
           --manager-key <KEY>    The manager's key, where it is known; else the one that answered before
                                  must answer again
       -h, --help                 Print help
+
+    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
+    before the defaults: see docs/operating.md.
     "#);
 }
 
@@ -167,6 +193,9 @@ fn help_of_peers() {
           --manager-key <KEY>    The manager's key, where it is known; else the one that answered before
                                  must answer again
       -h, --help                 Print help
+
+    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
+    before the defaults: see docs/operating.md.
     "#);
 }
 
@@ -194,51 +223,179 @@ fn without_a_manager_there_is_a_hint() {
 }
 
 #[test]
-fn a_bad_rate_is_explained() {
-    insta::assert_snapshot!(said(&["fetch", "film.mkv", "--download-limit", "10XB"], 2), @r#"
-    error: invalid value '10XB' for '--download-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second) is wanted
-
-    For more information, try '--help'.
+fn all_mistakes_of_a_line_are_told_at_once() {
+    let line = ["peer", "--max", "0", "--upload-limit", "10XB", "--frobnicate"];
+    insta::assert_snapshot!(said(&line, 2), @r#"
+    error: 3 mistakes
+      argument 3: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
+      argument 5: invalid value '10XB' for '--upload-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second), or off, is wanted
+      argument 6: unexpected argument '--frobnicate'
+      brigade peer --max 0 --upload-limit 10XB --frobnicate
+                         ^                ^^^^ ^^^^^^^^^^^^
+    hint: `brigade peer --help`
     "#);
-    insta::assert_snapshot!(said(&["peer", "--upload-limit", "0"], 2), @r#"
-    error: invalid value '0' for '--upload-limit <RATE>': a rate of at least one byte a second is wanted
-
-    For more information, try '--help'.
+    insta::assert_snapshot!(said(&["files", "a", "b", "--manager-port", "--json", "--manager-key=12"], 2), @r#"
+    error: 3 mistakes
+      argument 3: unexpected argument 'b'
+      argument 4: a value is wanted for '--manager-port <PORT>'
+      argument 6: invalid value '12' for '--manager-key <KEY>': "12" is not 64 hexadecimal digits
+      brigade files a b --manager-port --json --manager-key=12
+                      ^ ^^^^^^^^^^^^^^        ^^^^^^^^^^^^^^^^
+    hint: `brigade files --help`
     "#);
 }
 
 #[test]
-fn a_count_is_at_least_one() {
+fn one_mistake_is_told_with_its_place() {
+    insta::assert_snapshot!(said(&["fetch", "film.mkv", "--download-limit", "10XB"], 2), @r#"
+    error: argument 4: invalid value '10XB' for '--download-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second), or off, is wanted
+      brigade fetch film.mkv --download-limit 10XB
+                                              ^^^^
+    hint: `brigade fetch --help`
+    "#);
+    insta::assert_snapshot!(said(&["peer", "--upload-limit", "0"], 2), @r#"
+    error: argument 3: invalid value '0' for '--upload-limit <RATE>': a rate of at least one byte a second, or off, is wanted
+      brigade peer --upload-limit 0
+                                  ^
+    hint: `brigade peer --help`
+    "#);
     insta::assert_snapshot!(said(&["manager", "--max", "0"], 2), @r#"
-    error: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
-
-    For more information, try '--help'.
+    error: argument 3: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
+      brigade manager --max 0
+                            ^
+    hint: `brigade manager --help`
     "#);
 }
 
 #[test]
 fn without_a_prompt_a_username_is_needed() {
     insta::assert_snapshot!(said(&["peer", "--headless"], 2), @r#"
-    error: the following required arguments were not provided:
-      --username <USERNAME>
-
-    Usage: brigade peer --username <USERNAME> --headless
-
-    For more information, try '--help'.
+    error: --headless needs --username <USERNAME>, or one from the settings: nobody is asked
+    hint: `brigade peer --help`
     "#);
 }
 
 #[test]
 fn a_command_that_is_not_there_is_named() {
-    insta::assert_snapshot!(said(&["fecth"], 2), @r#"
-    error: unrecognized subcommand 'fecth'
-
-      tip: a similar subcommand exists: 'fetch'
-
-    Usage: brigade <COMMAND>
-
-    For more information, try '--help'.
+    insta::assert_snapshot!(said(&["fecth", "film.mkv"], 2), @r#"
+    error: argument 1: unrecognized subcommand 'fecth'; a similar subcommand exists: 'fetch'
+      brigade fecth film.mkv
+              ^^^^^
+    hint: `brigade fetch --help`
     "#);
+    insta::assert_snapshot!(said(&["xyzzy"], 2), @r#"
+    error: argument 1: unrecognized subcommand 'xyzzy'
+      brigade xyzzy
+              ^^^^^
+    hint: `brigade --help`
+    "#);
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    insta::assert_snapshot!(said(&["fetch", "--frobnicate"], 2), @r#"
+    error: 2 mistakes
+      argument 2: unexpected argument '--frobnicate'; to pass '--frobnicate' as a value, use '-- --frobnicate'
+      <NAME>... is missing
+      brigade fetch --frobnicate
+                    ^^^^^^^^^^^^
+    hint: `brigade fetch --help`
+    "#);
+}
+
+#[test]
+fn names_that_no_file_can_have_are_told_at_once() {
+    insta::assert_snapshot!(said(&["fetch", "a:b", "film.mkv", "films/*.mkv", "../up", "c d/"], 5), @r#"
+    error: 2 mistakes
+      argument 2: 'a:b' cannot be the name of a file: it has the character ':', which some systems do not allow
+      argument 5: '../up' cannot be the name of a file: it has a part `.` or `..`
+      brigade fetch a:b film.mkv films/*.mkv ../up 'c d/'
+                    ^^^                      ^^^^^
+    hint: `brigade fetch --help`
+    "#);
+    insta::assert_snapshot!(said(&["fetch", "a:b", "--max", "0"], 2), @r#"
+    error: 2 mistakes
+      argument 2: 'a:b' cannot be the name of a file: it has the character ':', which some systems do not allow
+      argument 4: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
+      brigade fetch a:b --max 0
+                    ^^^       ^
+    hint: `brigade fetch --help`
+    "#);
+}
+
+const WRONG: &str = "\
+[network]
+port = \"x\"
+hots = 'somewhere'
+
+[limits]
+up = \"10XB\"
+[[limits.schedule]]
+days = [\"mon\", \"tues\"]
+from = \"25:00\"
+[maneger]
+max = 3
+";
+
+#[test]
+fn mistakes_of_the_environment_and_the_settings_are_told_with_those_of_the_line() {
+    let variables = [("BRIGADE_MAX", "0"), ("BRIGADE_MANAGER_PORT", "99999"), ("BRIGADE_HOST", "")];
+    insta::assert_snapshot!(said_with(WRONG, &variables, &["peer", "--port", "-1"], 2), @r#"
+    error: 10 mistakes
+      argument 3: invalid value '-1' for '--port <PORT>': a number from 0 to 65535 is wanted
+      BRIGADE_MANAGER_PORT: invalid value '99999': a number from 0 to 65535 is wanted
+      BRIGADE_MAX: invalid value '0': a number from 1 to 100000 is wanted
+      HOME/brigade.toml:2:8: this is of the type string: a number from 0 to 65535 is wanted
+      HOME/brigade.toml:3:1: `hots` is not a setting of [network]; is `host` meant?
+      HOME/brigade.toml:6:6: invalid value '10XB': a rate like 10MB, 500KB or 1.5MB (bytes a second), or off, is wanted
+      HOME/brigade.toml:7:1: the rule limits nothing: up, down or both are wanted
+      HOME/brigade.toml:8:16: `tues` is not a day; is `tue` meant?
+      HOME/brigade.toml:9:8: a time from "00:00" to "23:59" in quotation marks is wanted
+      HOME/brigade.toml:10:2: `maneger` is not a table of settings; is `manager` meant?
+      brigade peer --port -1
+                          ^^
+    hint: `brigade peer --help`
+    "#);
+    insta::assert_snapshot!(said_with("[peer]\nmax = = 3\nport = '4'\n", &[], &["peers"], 2), @r#"
+    error: 2 mistakes
+      HOME/brigade.toml:2:7: this is no TOML: extra `=`, expected nothing
+      HOME/brigade.toml:3:8: this is of the type string: a number from 0 to 65535 is wanted
+    "#);
+    let large = "#".repeat((64 << 10) + 1);
+    insta::assert_snapshot!(said_with(&large, &[], &["fetch", "a"], 2), @r#"
+    error: HOME/brigade.toml: it cannot be read: it has more than 65536 bytes
+    "#);
+}
+
+#[test]
+fn what_needs_no_settings_is_not_hindered_by_their_mistakes() {
+    for arguments in [&["--version"][..], &["peer", "--help"], &["man"], &["completions", "bash"]] {
+        said_with(WRONG, &[("BRIGADE_MAX", "0")], arguments, 0);
+    }
+}
+
+#[test]
+fn help_shows_the_defaults_that_the_settings_make() {
+    let settings = "[peer]\nmax = 7\nfolder = \"/a\"\n[network]\nport = 13000\n";
+    let help = said_with(settings, &[("BRIGADE_MANAGER_HOST", "there")], &["peer", "--help"], 0);
+    for shown in ["[default: 7]", "[default: /a]", "[default: 13000]", "[default: there]"] {
+        assert!(help.contains(shown), "{shown} is not in\n{help}");
+    }
+    assert!(!help.contains("[default: the username"), "{help}");
+}
+
+#[test]
+fn flags_stand_above_variables_above_the_file() {
+    let settings = "[network]\nhost = \"localhost\"\nport = 1\n";
+    let manager = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let said = said_with(settings, variables, &[&["files"], arguments].concat(), 3);
+        said.lines().next().unwrap().to_owned()
+    };
+    let variable = [("BRIGADE_MANAGER_PORT", "2")];
+    assert_eq!(manager(&[], &[]), "error: no manager answers at localhost:1");
+    assert_eq!(manager(&variable, &[]), "error: no manager answers at localhost:2");
+    assert_eq!(manager(&variable, &["--manager-port", "3"]), "error: no manager answers at localhost:3");
+    assert_eq!(manager(&[("BRIGADE_MANAGER_PORT", "")], &[]), "error: no manager answers at localhost:1");
 }
 
 #[test]

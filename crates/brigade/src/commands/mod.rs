@@ -11,7 +11,7 @@ mod peer;
 mod peers;
 mod prompt;
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use brigade_node::{
     config::brigade_home,
@@ -40,7 +40,9 @@ pub(crate) async fn run(start: Start) -> Result<ExitCode, Failure> {
         Command::Peers(args) => peers::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Brigade::command(), "brigade", &mut std::io::stdout());
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut Brigade::command(), "brigade", &mut script);
+            let _ = std::io::stdout().write_all(&script); // a reader that went away has seen enough
             Ok(ExitCode::SUCCESS)
         }
         Command::Man => {

@@ -51,7 +51,8 @@ async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Re
     let Some(username) = args.peer.username.clone() else {
         return Err(Failure::new(USAGE, "--headless needs --username")); // the command line was refused
     };
-    let peer = Peer::join(config(&args, limits, username), port).await.map_err(|not| Failure::from(not.error))?;
+    let peer =
+        Peer::join(config(&args, limits, username), port).await.map_err(|not| Failure::from(not.error))?;
     let ready = async {
         if peer.announced().await {
             say_ready();

@@ -33,12 +33,12 @@ pub(super) struct Found {
 
 /// Mistakes by where they are in the text.
 #[derive(Default)]
-pub(super) struct Wrong(Vec<(usize, String)>);
+pub(super) struct Wrong(Vec<(Range<usize>, String)>);
 
 impl Wrong {
     /// Notes what is wrong at a span of the text.
     pub(super) fn at(&mut self, span: Range<usize>, what: impl Into<String>) {
-        self.0.push((span.start, what.into()));
+        self.0.push((span, what.into()));
     }
 
     /// How many were noted.
@@ -57,7 +57,9 @@ impl Wrong {
         let text = word.get_ref().as_ref();
         let meant = match nearest(text, known.clone()) {
             Some(near) => format!("is `{near}` meant?"),
-            None => format!("there is {}", known.map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", ")),
+            None => {
+                format!("there is {}", known.map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", "))
+            }
         };
         self.at(word.span(), format!("`{text}` is not {what}; {meant}"));
     }
@@ -82,9 +84,9 @@ pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Found {
             (Found::default(), readable)
         }
     };
-    wrong.0.sort();
-    mistakes.extend(wrong.0.into_iter().map(|(at, what)| {
-        let (line, column) = line_and_column(text, at);
+    wrong.0.sort_by_key(|(span, _)| span.start);
+    mistakes.extend(wrong.0.into_iter().map(|(span, what)| {
+        let (line, column) = line_and_column(text, span.start);
         Mistake::new(Place::Line(path.to_owned(), line, column), what)
     }));
     found
@@ -122,17 +124,35 @@ fn parse(text: &str, wrong: &mut Wrong) -> Found {
             _ => meant.at(value.span(), format!("a table is wanted: [{}]", name.get_ref())),
         }
     }
-    // What stands on a line that is no TOML was guessed, and so was whatever is missing there.
-    let line_of = |at: usize| text.as_bytes()[..at.min(text.len())].iter().filter(|byte| **byte == b'\n').count();
-    let broken: Vec<usize> =
-        errors.iter().map(|error| line_of(error.span().unwrap_or_default().start)).collect();
-    meant.0.retain(|(at, _)| !broken.contains(&line_of(*at)));
-    for error in errors {
+    let start = |error: &toml::de::Error| error.span().unwrap_or_default().start;
+    let mut broken: Vec<(usize, usize)> =
+        errors.iter().map(|error| (line_and_column(text, start(error)).0, start(error))).collect();
+    broken.sort_unstable();
+    broken.dedup_by_key(|(line, _)| *line); // what follows on the same line follows from it
+    let guessed = guessed(text, &broken);
+    for error in errors.iter().filter(|error| broken.iter().any(|(_, at)| *at == start(error))) {
         let what = format!("this is no TOML: {}", error.message().replace('\n', ", "));
         wrong.at(error.span().unwrap_or_default(), what);
     }
-    wrong.0.append(&mut meant.0);
+    let is_meant = |span: &Range<usize>| {
+        guessed.is_empty() || !span.is_empty() && !guessed.contains(&line_and_column(text, span.start).0)
+    };
+    wrong.0.extend(meant.0.into_iter().filter(|(span, _)| is_meant(span)));
     found
+}
+
+/// Lines of which nobody can say what they mean: those that are no TOML, and those below a broken head of a table.
+fn guessed(text: &str, broken: &[(usize, usize)]) -> Vec<usize> {
+    let mut below_broken = false;
+    let of_line = |(index, line): (usize, &str)| {
+        let is_broken = broken.iter().any(|(number, _)| *number == index + 1);
+        if line.trim_start().starts_with('[') {
+            below_broken = is_broken;
+        }
+        (is_broken || below_broken).then_some(index + 1)
+    };
+    // The last line may be the one after the text's end.
+    text.split('\n').enumerate().filter_map(of_line).collect()
 }
 
 fn read_table(name: &str, table: &DeTable<'_>, found: &mut Found, wrong: &mut Wrong) {
@@ -159,7 +179,10 @@ fn read_table(name: &str, table: &DeTable<'_>, found: &mut Found, wrong: &mut Wr
 /// A value as it would be typed; an error says what is wanted.
 pub(super) fn value_of(kind: Kind, value: &DeValue<'_>) -> Result<String, String> {
     let text = match (kind, value) {
-        (Kind::Port | Kind::Count, DeValue::Integer(number)) => number.to_string(),
+        (Kind::Port | Kind::Count, DeValue::Integer(number)) => {
+            let plain = i64::from_str_radix(number.as_str(), number.radix());
+            plain.map_or_else(|_| number.to_string(), |number| number.to_string())
+        }
         (Kind::Switch, DeValue::Boolean(switch)) => switch.to_string(),
         (Kind::Port | Kind::Count | Kind::Switch, _) => return Err(another_kind(kind, value)),
         (_, DeValue::String(text)) => text.to_string(),
@@ -188,7 +211,9 @@ fn line_and_column(text: &str, at: usize) -> (usize, usize) {
 mod tests {
     use std::fs;
 
-    use super::{FILE_BYTES, Found, Place, read};
+    use super::{FILE_BYTES, Found, Place, SETTINGS, read};
+
+    const DOCUMENT: &str = include_str!("../../../../docs/operating.md");
 
     /// What is found in a file, and its mistakes as `line:column: what`.
     fn found(bytes: &[u8]) -> (Found, Vec<String>) {
@@ -226,18 +251,24 @@ mod tests {
                 "9:14: invalid value 'a/b': it has the character '/'",
             ],
         );
-        check("[fetch]\n# é\nfrobnicate = 1", &["3:1: `frobnicate` is not a setting of [fetch]; there is `into`"]);
+        check(
+            "[fetch]\n# é\nfrobnicate = 1",
+            &["3:1: `frobnicate` is not a setting of [fetch]; there is `into`"],
+        );
         check("peer = 3", &["1:8: a table is wanted: [peer]"]);
         check("[fetch]\ninto = \"here\"", &["2:8: invalid value 'here': an absolute path"]);
         check("[manager]\nopen = \"yes\"", &["2:8: this is of the type string: true or false is wanted"]);
-        check("[limits]\nup = 10\ndown = \"10XB\"", &["2:6: this is of the type integer: a rate", "3:8: invalid"]);
+        check(
+            "[limits]\nup = 10\ndown = \"10XB\"",
+            &["2:6: this is of the type integer: a rate", "3:8: invalid"],
+        );
     }
 
     #[test]
     fn what_is_no_toml_is_found_with_the_rest() {
         check(
             "[peer]\nmax = = 3\nport = 70000\n[network\nhost = 3\n",
-            &["2:7: this is no TOML", "3:8: invalid value '70000'", "4:9: this is no TOML", "5:8: this is of"],
+            &["2:7: this is no TOML", "3:8: invalid value '70000'", "4:9: this is no TOML"],
         );
         check("[peer]\nmax = 1\nmax = 2\n", &["3:1: this is no TOML: duplicate key"]);
         check("[peer]\nhost = \"é", &["2:10: this is no TOML"]);
@@ -247,8 +278,25 @@ mod tests {
     fn a_file_that_is_right_is_taken_up() {
         let (found, mistakes) = found(b"[peer]\nmax = 0x10\nusername = 'a b'\n[limits]\nup = \"1.5MB\"\n");
         assert_eq!(mistakes, Vec::<String>::new());
-        let values: Vec<_> = found.values.iter().map(|(setting, value)| (setting.key, value.as_str())).collect();
+        let values: Vec<_> =
+            found.values.iter().map(|(setting, value)| (setting.key, value.as_str())).collect();
         assert_eq!(values, [("up", "1.5MB"), ("max", "16"), ("username", "a b")]);
+    }
+
+    #[test]
+    fn the_example_in_the_document_sets_everything_and_the_table_has_it() {
+        let example = DOCUMENT.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let (found, mistakes) = found(example.as_bytes());
+        assert_eq!(mistakes, Vec::<String>::new());
+        assert_eq!((found.values.len(), found.rules.len()), (SETTINGS.len(), 2));
+        for setting in SETTINGS {
+            let row = format!("| `{}.{}` | `{}`", setting.table, setting.key, setting.variable);
+            let row = DOCUMENT.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{row}"));
+            let option = setting.option.replace('_', "-");
+            assert!(row.contains(&format!("| `--{option}` |")), "{row}");
+            let named = setting.commands.iter().all(|command| row.contains(&format!("`{command}`")));
+            assert!(named || row.ends_with("| the same |"), "{row}");
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use brigade_node::config::brigade_home;
 use clap::{Arg, Command as Grammar};
 
 use crate::{
-    args::{parse_cap, parse_count},
+    args::{parse_cap, parse_count, parse_port},
     mistakes::{Mistake, Place},
 };
 
@@ -178,7 +178,7 @@ impl Kind {
         match self {
             Self::Host if value.trim().is_empty() => Err(self.wanted().to_owned()),
             Self::Host | Self::Folder => Ok(()),
-            Self::Port => value.parse::<u16>().map(drop).map_err(|_| self.wanted().to_owned()),
+            Self::Port => parse_port(value).map(drop),
             Self::Count => parse_count(value).map(drop),
             Self::Key => value.parse::<PeerKey>().map(drop).map_err(|error| error.to_string()),
             Self::Username => value.parse::<Username>().map(drop).map_err(|error| error.to_string()),
@@ -288,7 +288,9 @@ mod tests {
 
     #[test]
     fn every_variable_is_checked() {
-        for setting in SETTINGS.iter().filter(|setting| setting.option != "host" && setting.option != "manager_host") {
+        for setting in
+            SETTINGS.iter().filter(|setting| setting.option != "host" && setting.option != "manager_host")
+        {
             let wrong = |name: &str| (name == setting.variable).then(|| OsString::from("a/b c"));
             let (_, mistakes) = Settings::read(None, wrong);
             let is_path = ["state", "folder", "into"].contains(&setting.option);
@@ -310,9 +312,12 @@ mod tests {
     #[test]
     fn the_nearest_word_is_near() {
         let words = || ["host", "port", "username"].into_iter();
-        for (word, expected) in
-            [("hots", Some("host")), ("Port", Some("port")), ("user_name", Some("username")), ("folder", None)]
-        {
+        for (word, expected) in [
+            ("hots", Some("host")),
+            ("Port", Some("port")),
+            ("user_name", Some("username")),
+            ("folder", None),
+        ] {
             assert_eq!(nearest(word, words()), expected, "{word}");
         }
     }

@@ -51,7 +51,9 @@ fn read_rule(table: &DeTable<'_>, whole: &Spanned<DeValue<'_>>, wrong: &mut Wron
                 rule.days = days.unwrap_or(rule.days);
                 continue;
             }
-            "from" => minute(value.get_ref()).filter(|minute| *minute < DAY_MINUTES).map(|from| rule.from = from),
+            "from" => {
+                minute(value.get_ref()).filter(|minute| *minute < DAY_MINUTES).map(|from| rule.from = from)
+            }
             "to" => minute(value.get_ref()).filter(|minute| *minute > 0).map(|to| rule.to = to),
             "up" | "down" => {
                 let cap = match value_of(Kind::Rate, value.get_ref()) {
@@ -72,7 +74,8 @@ fn read_rule(table: &DeTable<'_>, whole: &Spanned<DeValue<'_>>, wrong: &mut Wron
             }
         };
         if found.is_none() {
-            let most = if key.get_ref() == "from" { "\"00:00\" to \"23:59\"" } else { "\"00:01\" to \"24:00\"" };
+            let most =
+                if key.get_ref() == "from" { "\"00:00\" to \"23:59\"" } else { "\"00:01\" to \"24:00\"" };
             wrong.at(value.span(), format!("a time from {most} in quotation marks is wanted"));
             is_right = false;
         }
@@ -143,7 +146,8 @@ mod tests {
 
     #[test]
     fn a_rule_is_read_with_its_defaults() {
-        let always = Rule { days: [true; 7], from: 0, to: DAY_MINUTES, up: Some(Cap::At(2_000_000)), down: None };
+        let always =
+            Rule { days: [true; 7], from: 0, to: DAY_MINUTES, up: Some(Cap::At(2_000_000)), down: None };
         assert_eq!(rules("[{up = '2MB'}]"), (vec![always], 0));
         let weekend = Rule {
             days: [false, false, false, false, false, true, true],

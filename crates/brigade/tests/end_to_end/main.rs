@@ -9,6 +9,7 @@
 
 mod fetching;
 mod joining;
+mod limits;
 mod names;
 mod network;
 mod process;
