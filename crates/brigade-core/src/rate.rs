@@ -164,7 +164,9 @@ mod tests {
                 for pause in [0, 10, 1000] {
                     let mut limiter = Limiter::new(before);
                     let mut now = Timestamp::from_micros(5_000_000);
-                    (0..20).for_each(|_| drop(limiter.take(now, 65_536)));
+                    for _ in 0..20 {
+                        limiter.take(now, 65_536);
+                    }
                     for changed in [None, Some(7), Some(rate)] {
                         now = now.after(Duration::from_millis(pause));
                         limiter.set(now, changed);
