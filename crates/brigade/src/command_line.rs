@@ -471,6 +471,79 @@ mod tests {
         check("brigade peer --max 0 --help", &[(3, "'0'")]);
     }
 
+    /// There are no options that exclude each other yet; where there are, both are named.
+    #[test]
+    fn options_that_exclude_each_other_are_found() {
+        let option = |name: &'static str| clap::Arg::new(name).long(name).value_name("X");
+        let grammar = clap::Command::new("brigade").arg(option("a").conflicts_with("b")).arg(option("b"));
+        let line = ["brigade", "--c", "--a", "1", "--b", "2"].map(OsString::from);
+        let judged = Judged::of(&grammar, &line);
+        let found: Vec<_> =
+            judged.mistakes.iter().map(|one| (one.place.clone(), one.what.as_str())).collect();
+        let [unknown, conflict] = &found[..] else { panic!("{found:?}") };
+        assert_eq!(unknown.0, Place::Argument(1));
+        let (place, what) = conflict;
+        assert!(matches!(place, Place::Argument(2 | 4)), "{place:?}");
+        assert!(
+            what.contains("cannot be used with") && what.contains("'--a <X>'") && what.contains("'--b <X>'")
+        );
+    }
+
+    /// Whatever is typed: what clap takes has no mistakes, what it refuses has some, each with a place in the line.
+    #[test]
+    fn every_line_is_judged_as_clap_would() {
+        const WORDS: [&str; 24] = [
+            "peer",
+            "fetch",
+            "files",
+            "manager",
+            "help",
+            "--max",
+            "--max=3",
+            "--max=x",
+            "--port",
+            "0",
+            "-1",
+            "x/..",
+            "--headless",
+            "--headles",
+            "--upload-limit",
+            "10MB",
+            "off",
+            "--",
+            "-h",
+            "--json",
+            "film.mkv",
+            "",
+            "=",
+            "-x=1",
+        ];
+        let mut random = 1_u64;
+        for _ in 0..400 {
+            let mut next = |below: u64| {
+                random =
+                    random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                usize::try_from((random >> 33) % below).unwrap()
+            };
+            let mut line = vec![OsString::from("brigade"), WORDS[next(4)].into()];
+            line.extend((0..next(7)).map(|_| OsString::from(WORDS[next(24)])));
+            let taken = Brigade::command().try_get_matches_from(&line);
+            let judged = judge(&line);
+            match taken {
+                Ok(_) => assert!(judged.mistakes.is_empty() && judged.matches.is_some(), "{line:?}"),
+                Err(error) if !error.use_stderr() => assert!(judged.shown.is_some(), "{line:?}"),
+                Err(_) => assert!(judged.shown.is_some() != !judged.mistakes.is_empty(), "{line:?}"),
+            }
+            for mistake in &judged.mistakes {
+                let is_there = match mistake.place {
+                    Place::Argument(number) => (1..line.len()).contains(&number),
+                    _ => mistake.what.contains("is missing"),
+                };
+                assert!(is_there, "{line:?}: {mistake:?}");
+            }
+        }
+    }
+
     #[test]
     fn many_names_with_many_mistakes_take_no_time() {
         let mut words = vec!["brigade".into(), "fetch".into()];
