@@ -532,7 +532,7 @@ mod tests {
             match taken {
                 Ok(_) => assert!(judged.mistakes.is_empty() && judged.matches.is_some(), "{line:?}"),
                 Err(error) if !error.use_stderr() => assert!(judged.shown.is_some(), "{line:?}"),
-                Err(_) => assert!(judged.shown.is_some() != !judged.mistakes.is_empty(), "{line:?}"),
+                Err(_) => assert!(judged.shown.is_some() == judged.mistakes.is_empty(), "{line:?}"),
             }
             for mistake in &judged.mistakes {
                 let is_there = match mistake.place {
