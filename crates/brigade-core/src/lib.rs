@@ -19,6 +19,7 @@ pub mod manager;
 pub mod name;
 pub mod random;
 pub mod rate;
+pub mod schedule;
 pub mod time;
 pub mod upload;
 pub mod wire;

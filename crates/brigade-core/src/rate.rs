@@ -11,12 +11,31 @@ use crate::time::Timestamp;
 /// How much may go at once after a pause, as a time at the limit's rate.
 const BURST: Duration = Duration::from_millis(100);
 
+/// A limit as somebody sets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cap {
+    /// None: as fast as it goes.
+    Off,
+    /// So many bytes a second.
+    At(u64),
+}
+
 /// A limit in bytes a second over everything that asks it.
 #[derive(Debug, Clone)]
 pub struct Limiter {
     bytes_per_second: Option<u64>,
     /// When all that was let through so far is paid for at the limit's rate.
     paid_until: Timestamp,
+}
+
+impl Cap {
+    /// The limit in bytes a second; `None` for none.
+    pub const fn bytes_per_second(self) -> Option<u64> {
+        match self {
+            Self::Off => None,
+            Self::At(rate) => Some(rate),
+        }
+    }
 }
 
 impl Limiter {
@@ -30,7 +49,9 @@ impl Limiter {
         self.bytes_per_second
     }
 
-    /// Sets another limit; what was let through before is not charged again.
+    /// Sets another limit. What was let through before is not charged again, and what still waits to be let through
+    /// is forgotten: whoever waits asks anew, and sends nothing before that. So no more than one burst can go at once
+    /// after this either.
     pub fn set(&mut self, now: Timestamp, bytes_per_second: Option<u64>) {
         *self = Self { paid_until: self.paid_until.min(now), ..Self::new(bytes_per_second) };
     }
@@ -133,6 +154,41 @@ mod tests {
         let now = Timestamp::from_micros(60_000_000);
         assert_eq!(limiter.take(now, 100_000), Duration::ZERO);
         assert_eq!(limiter.take(now, 100_000), Duration::from_millis(100));
+    }
+
+    /// However the limit was changed before, what goes from then on is the new limit's and one burst.
+    #[test]
+    fn another_limit_holds_at_once_with_one_burst_at_most() {
+        for before in [None, Some(1), Some(1_000_000), Some(1_000_000_000)] {
+            for (rate, step) in [(100_000, 1000), (1_000_000, 10_000), (50_000_000, 65_536)] {
+                for pause in [0, 10, 1000] {
+                    let mut limiter = Limiter::new(before);
+                    let mut now = Timestamp::from_micros(5_000_000);
+                    for _ in 0..20 {
+                        limiter.take(now, 65_536);
+                    }
+                    for changed in [None, Some(7), Some(rate)] {
+                        now = now.after(Duration::from_millis(pause));
+                        limiter.set(now, changed);
+                    }
+                    let end = now.after(Duration::from_millis(500));
+                    let sent = sent_until(&mut limiter, now, end, step);
+                    let most = rate * 6 / 10 + rate / 1000; // waits are in whole microseconds
+                    assert!(sent <= most && sent + step >= rate / 2, "{before:?}, {rate}: {sent} of {most}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_debt_ends_with_the_limit_that_made_it() {
+        let mut limiter = Limiter::new(Some(1));
+        let now = Timestamp::from_micros(5_000_000);
+        assert!(limiter.take(now, 100_000) > Duration::from_secs(99_000));
+        limiter.set(now, Some(1_000_000));
+        assert_eq!(limiter.take(now, 100_000), Duration::from_millis(100));
+        limiter.set(now, None);
+        assert_eq!(limiter.take(now, u64::MAX), Duration::ZERO);
     }
 
     #[test]

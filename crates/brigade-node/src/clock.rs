@@ -1,13 +1,18 @@
 //! The one place where clocks are read; everything else is handed what they say.
 //!
-//! Deadlines are on the clock that never goes back ([`now`]); the calendar ([`unix_now`]) goes where people will.
+//! Deadlines are on the clock that never goes back ([`now`]); the calendar ([`unix_now`]) and the clock on the wall
+//! ([`wall_now`]) go where people will.
 
 use std::{
     sync::LazyLock,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use brigade_core::time::{Timestamp, UnixTime};
+use brigade_core::{
+    schedule::WeekMinute,
+    time::{Timestamp, UnixTime},
+};
+use jiff::tz::TimeZone;
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -23,10 +28,59 @@ pub fn unix_now() -> UnixTime {
     UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
 }
 
+/// Now, on the wall's clock in the time zone of this machine, and how long it is to the next full minute there.
+pub fn wall_now() -> (WeekMinute, Duration) {
+    wall(jiff::Timestamp::now(), &TimeZone::system())
+}
+
+fn wall(at: jiff::Timestamp, zone: &TimeZone) -> (WeekMinute, Duration) {
+    let local = zone.to_datetime(at);
+    let number = |part: i8| u16::try_from(part).unwrap_or(0);
+    let weekday = local.weekday().to_monday_zero_offset().unsigned_abs();
+    let week_minute = WeekMinute::new(weekday, number(local.hour()) * 60 + number(local.minute()));
+    let passed = Duration::new(
+        u64::from(number(local.second())),
+        u32::try_from(local.subsec_nanosecond()).unwrap_or(0),
+    );
+    let left = Duration::from_secs(60).saturating_sub(passed);
+    (week_minute.unwrap_or(WeekMinute::MONDAY), left)
+}
+
 /// Ends when `deadline` is reached; never, where there is none.
 pub async fn reach(deadline: Option<Timestamp>) {
     match deadline {
         Some(deadline) => tokio::time::sleep(deadline.since(now())).await,
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, TimeZone, WeekMinute, wall};
+
+    #[track_caller]
+    fn check(zone: &str, utc: &str, weekday: u8, time: (u16, u16), left_ms: u64) {
+        let zone = TimeZone::posix(zone).unwrap();
+        let expected = WeekMinute::new(weekday, time.0 * 60 + time.1).unwrap();
+        assert_eq!(wall(utc.parse().unwrap(), &zone), (expected, Duration::from_millis(left_ms)), "{utc}");
+    }
+
+    /// The last Sunday of March 2027 is the 28th: at 1:00 UTC the clocks of Berlin are put from 2:00 to 3:00; the last
+    /// one of October is the 31st, at 1:00 UTC they are put back.
+    #[test]
+    fn the_wall_has_summer_time() {
+        let berlin = "CET-1CEST,M3.5.0,M10.5.0/3";
+        check(berlin, "2027-03-28T00:59:59.5Z", 6, (1, 59), 500);
+        check(berlin, "2027-03-28T01:00:00Z", 6, (3, 0), 60_000);
+        check(berlin, "2027-10-31T00:59:00Z", 6, (2, 59), 60_000);
+        check(berlin, "2027-10-31T01:00:30Z", 6, (2, 0), 30_000);
+        check(berlin, "2027-10-31T02:00:00Z", 6, (3, 0), 60_000);
+    }
+
+    #[test]
+    fn the_wall_has_its_own_day() {
+        check("UTC0", "2026-11-23T00:00:00Z", 0, (0, 0), 60_000);
+        check("XXX11", "2026-11-23T00:00:00Z", 6, (13, 0), 60_000);
+        check("XXX-5:45", "2026-11-23T20:00:15Z", 1, (1, 45), 45_000);
     }
 }

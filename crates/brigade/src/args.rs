@@ -1,11 +1,20 @@
-//! The command line, as types. Whatever is wrong with it is said by clap, with the place, and exits with 2.
+//! The command line, as types. How it is read, and what is said of its mistakes, is in `command_line`; what is taken
+//! from elsewhere where an option is not given, in `settings`.
 //!
 //! What options mean is told at length in `docs/operating.md`; what is done about them is below `commands/`.
 
 use std::{path::PathBuf, str::FromStr};
 
-use brigade_core::{id::PeerKey, name::Username};
+use brigade_core::{
+    id::PeerKey,
+    name::{BadName, FileName, Username},
+    rate::Cap,
+};
 use clap::{Args, Parser, Subcommand};
+
+/// At the end of the help of every command that has lasting settings.
+const LASTING: &str = "What is not given here is taken from environment variables and from brigade.toml in \
+                       BRIGADE_HOME, before the defaults: see docs/operating.md.";
 
 /// A private peer-to-peer network for files: fetched from every holder at once, verified piece by piece, passed on
 /// from the first piece on.
@@ -19,14 +28,19 @@ pub(crate) struct Brigade {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Runs the network's manager: it knows who is there and who holds what, and never sees a byte of a file
+    #[command(after_help = LASTING)]
     Manager(ManagerArgs),
     /// Shares a folder, and fetches what others share, at a prompt
+    #[command(after_help = LASTING)]
     Peer(PeerArgs),
     /// Fetches files or folders without a prompt
+    #[command(after_help = LASTING)]
     Fetch(FetchArgs),
     /// Lists what there is in the network
+    #[command(after_help = LASTING)]
     Files(FilesArgs),
     /// Lists who is in the network
+    #[command(after_help = LASTING)]
     Peers(PeersArgs),
     /// Shows all of it at work: a manager and four peers on this machine, with a real file
     Demo(DemoArgs),
@@ -46,7 +60,7 @@ pub(crate) struct AtManager {
     #[arg(long, alias = "manager_host", default_value = "localhost", value_name = "HOST")]
     pub(crate) manager_host: String,
     /// The manager's TCP port
-    #[arg(long, alias = "manager_port", default_value_t = 12000, value_name = "PORT")]
+    #[arg(long, alias = "manager_port", default_value = "12000", value_name = "PORT", value_parser = parse_port, allow_negative_numbers = true)]
     pub(crate) manager_port: u16,
     /// The manager's key, where it is known; else the one that answered before must answer again
     #[arg(long, alias = "manager_key", value_name = "KEY")]
@@ -59,10 +73,10 @@ pub(crate) struct ManagerArgs {
     #[arg(long, default_value = "localhost")]
     pub(crate) host: String,
     /// The TCP port to listen on
-    #[arg(long, default_value_t = 12000)]
+    #[arg(long, default_value = "12000", value_parser = parse_port, allow_negative_numbers = true)]
     pub(crate) port: u16,
     /// How many peers may be there at once
-    #[arg(long, default_value = "20", value_name = "COUNT", value_parser = parse_count)]
+    #[arg(long, default_value = "20", value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
     pub(crate) max: usize,
     /// The folder of the manager's key and members [default: below BRIGADE_HOME, by port]
     #[arg(long, value_name = "DIR")]
@@ -82,20 +96,20 @@ pub(crate) struct AsPeer {
     #[arg(long)]
     pub(crate) host: Option<String>,
     /// The TCP port to listen on; 0 takes a free one
-    #[arg(long)]
+    #[arg(long, value_parser = parse_port, allow_negative_numbers = true)]
     pub(crate) port: Option<u16>,
     /// The name in the network; it belongs to the folder's key from then on
     #[arg(long)]
     pub(crate) username: Option<Username>,
     /// How many connections with other peers at once, both ways together
-    #[arg(long, default_value = "20", value_name = "COUNT", value_parser = parse_count)]
+    #[arg(long, default_value = "20", value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
     pub(crate) max: usize,
-    /// Send at most so many bytes a second, over all connections: 10MB is 10⁷
-    #[arg(long, alias = "upload_limit", value_name = "RATE", value_parser = parse_rate)]
-    pub(crate) upload_limit: Option<u64>,
+    /// Send at most so many bytes a second, over all connections: 10MB is 10⁷; off for no limit
+    #[arg(long, alias = "upload_limit", value_name = "RATE", value_parser = parse_cap, allow_negative_numbers = true)]
+    pub(crate) upload_limit: Option<Cap>,
     /// Receive at most so many bytes a second, over all connections
-    #[arg(long, alias = "download_limit", value_name = "RATE", value_parser = parse_rate)]
-    pub(crate) download_limit: Option<u64>,
+    #[arg(long, alias = "download_limit", value_name = "RATE", value_parser = parse_cap, allow_negative_numbers = true)]
+    pub(crate) download_limit: Option<Cap>,
 }
 
 #[derive(Debug, Args)]
@@ -106,14 +120,14 @@ pub(crate) struct PeerArgs {
     #[arg(long, value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
     /// No prompt: run until terminated, and print `ready` once everything in the folder is announced
-    #[arg(long, requires = "username")]
+    #[arg(long)]
     pub(crate) headless: bool,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
     /// Files or folders, by name, or patterns such as 'data/**/*.bin'; NAME@ID-PREFIX chooses one of several contents
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", value_parser = parse_name)]
     pub(crate) names: Vec<String>,
     /// The folder that they go into
     #[arg(long, default_value = ".", value_name = "DIR")]
@@ -164,17 +178,40 @@ pub(crate) struct DemoArgs {
     pub(crate) path: Option<PathBuf>,
 }
 
+/// A TCP port; 0 takes a free one where something listens.
+pub(crate) fn parse_port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| "a number from 0 to 65535 is wanted".to_owned())
+}
+
 /// A number of peers or connections: at least one, at most a hundred thousand.
-fn parse_count(text: &str) -> Result<usize, String> {
+pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count @ 1..=100_000) => Ok(count),
         _ => Err("a number from 1 to 100000 is wanted".to_owned()),
     }
 }
 
+/// What is fetched, if it can be a name: of a file, of a folder with a slash at its end, with `@` and the beginning of
+/// an id, or a pattern. Whether there is such a thing is the manager's to say.
+fn parse_name(text: &str) -> Result<String, BadName> {
+    let name = text.trim_end_matches('/');
+    let is_id = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let base = name.rsplit_once('@').filter(|(_, id)| is_id(id)).map_or(name, |(base, _)| base);
+    let is_pattern = text.contains(['*', '?', '[']);
+    if is_pattern || base.parse::<FileName>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    name.parse::<FileName>().map(|_| text.to_owned())
+}
+
+/// A limit: a rate, or `off`.
+pub(crate) fn parse_cap(text: &str) -> Result<Cap, String> {
+    if text.trim().eq_ignore_ascii_case("off") { Ok(Cap::Off) } else { parse_rate(text).map(Cap::At) }
+}
+
 /// Bytes a second: a number, perhaps with a fraction, and B, KB, MB or GB (powers of 1000).
-pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
-    let wrong = || "a rate like 10MB, 500KB or 1.5MB (bytes a second) is wanted".to_owned();
+fn parse_rate(text: &str) -> Result<u64, String> {
+    let wrong = || "a rate like 10MB, 500KB or 1.5MB (bytes a second), or off, is wanted".to_owned();
     let trimmed = text.trim();
     let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(end);
@@ -191,15 +228,20 @@ pub(crate) fn parse_rate(text: &str) -> Result<u64, String> {
     }
     let digits = |text: &str| if text.is_empty() { Ok(0) } else { u64::from_str(text).map_err(|_| wrong()) };
     let scale = 10_u64.pow(u32::try_from(fraction.len()).unwrap_or(0));
-    let rate = digits(whole)?.checked_mul(factor).ok_or_else(wrong)? + digits(fraction)? * factor / scale;
-    if rate == 0 { Err("a rate of at least one byte a second is wanted".to_owned()) } else { Ok(rate) }
+    let rate = digits(whole)?.checked_mul(factor).ok_or_else(wrong)?;
+    let rate = rate.checked_add(digits(fraction)? * factor / scale).ok_or_else(wrong)?;
+    if rate == 0 {
+        Err("a rate of at least one byte a second, or off, is wanted".to_owned())
+    } else {
+        Ok(rate)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Brigade, parse_rate};
+    use super::{Brigade, Cap, parse_cap, parse_name};
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -216,10 +258,26 @@ mod tests {
             ("2G", 2_000_000_000),
             ("10 MB/s", 10_000_000),
         ] {
-            assert_eq!(parse_rate(text), Ok(rate), "{text}");
+            assert_eq!(parse_cap(text), Ok(Cap::At(rate)), "{text}");
         }
         for text in ["", "MB", "0", "-1MB", "10XB", "1.2.3MB", "99999999999999999999", "99999999999999GB"] {
-            assert!(parse_rate(text).is_err(), "{text}");
+            assert!(parse_cap(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_cap("Off"), Ok(Cap::Off));
+    }
+
+    #[test]
+    fn what_can_be_a_name_a_folder_a_version_or_a_pattern_passes() {
+        for text in
+            ["film.mkv", "films/", "a b", "film.mkv@abcd", "a@x", "films/*.mkv", "?", "a[0-9].bin", "*:"]
+        {
+            assert_eq!(parse_name(text).as_deref(), Ok(text));
+        }
+        let long = format!("{}@abcdef", "a".repeat(250));
+        assert!(parse_name(&long).is_ok());
+        for text in ["", "/", "/etc/passwd", "../films", "a//b", "a:b", "nul", "a\\b", "a@b:", ".brigade/key"]
+        {
+            assert!(parse_name(text).is_err(), "{text}");
         }
     }
 }

@@ -19,13 +19,13 @@ use crate::{commands::choosing::version, escape::escape, format};
 
 /// It failed for a reason that is none of those below.
 pub(crate) const FAILED: u8 = 1;
-/// The command line is wrong.
+/// The command line, or a setting, is wrong.
 pub(crate) const USAGE: u8 = 2;
 /// The manager cannot be reached.
 pub(crate) const UNREACHED: u8 = 3;
 /// Refused: another key, a full network, a name that is taken.
 pub(crate) const REFUSED: u8 = 4;
-/// The name is not there, or has several contents.
+/// The name is not there, cannot be a name, or has several contents.
 pub(crate) const NOT_FOUND: u8 = 5;
 /// The disk.
 pub(crate) const DISK: u8 = 6;

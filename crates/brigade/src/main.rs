@@ -1,36 +1,41 @@
 //! The one binary. It speaks with people and scripts: arguments, prompts, tables, exit codes and hints.
 //!
 //! What is done is done in `brigade-node`, what is decided in `brigade-core`; only this crate prints. Start at
-//! [`args`], then the command's own file below `commands/`.
+//! [`args`] and [`command_line`], then the command's own file below `commands/`.
 
 #![forbid(unsafe_code)]
 
 mod args;
+mod command_line;
 mod commands;
 mod escape;
 mod exit;
 mod format;
 mod input;
 mod manager_news;
+mod mistakes;
 mod progress_bar;
+mod settings;
 mod signals;
 mod tui;
 
-use std::process::ExitCode;
+use std::{env, ffi::OsString, process::ExitCode};
 
-use clap::Parser;
-
-use crate::{args::Brigade, exit::Failure};
+use crate::exit::Failure;
 
 fn main() -> ExitCode {
-    let args = Brigade::parse();
+    let line: Vec<OsString> = env::args_os().collect();
+    let start = match command_line::read(&line) {
+        Ok(start) => start,
+        Err(code) => return code,
+    };
     exit::log_to_stderr();
     brigade_node::config::allow_open_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::other("starting", &error).report(),
     };
-    let result = runtime.block_on(commands::run(args));
+    let result = runtime.block_on(commands::run(start));
     // Threads that wait for the disk, or for a line of standard input, are not waited for.
     runtime.shutdown_background();
     match result {

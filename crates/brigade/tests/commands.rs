@@ -1,9 +1,12 @@
 //! What the command line says of itself, word for word: the help of each command, and some errors.
 //!
 //! Who changes a text here changes what people see: look at `docs/operating.md` too. Errors that need a network are
-//! in `end_to_end`.
+//! in `end_to_end`, mistakes of a line and of the settings in `mistakes`.
 
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
+
+#[path = "commands/mistakes.rs"]
+mod mistakes;
 
 use std::time::Duration;
 
@@ -12,16 +15,30 @@ use assert_cmd::Command;
 /// What a command says on standard output, or on standard error where it fails with `code`.
 #[track_caller]
 fn said(arguments: &[&str], code: i32) -> String {
+    said_with("", &[], arguments, code)
+}
+
+/// What it says where there are a settings file and environment variables; the path of the home folder is `HOME`.
+#[track_caller]
+fn said_with(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: i32) -> String {
     let mut command = Command::new(env!("CARGO_BIN_EXE_brigade"));
-    command.args(arguments).env_remove("COLUMNS").env_remove("BRIGADE_LOG").timeout(Duration::from_secs(30));
+    let of_the_user = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("BRIGADE_"));
+    for name in of_the_user {
+        command.env_remove(name);
+    }
+    command.args(arguments).env_remove("COLUMNS").timeout(Duration::from_secs(30));
+    command.envs(variables.iter().copied());
     let home = tempfile::tempdir().unwrap();
+    if !settings.is_empty() {
+        std::fs::write(home.path().join("brigade.toml"), settings).unwrap();
+    }
     let output = command.env("BRIGADE_HOME", home.path()).current_dir(home.path()).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let (out, err) = (text(output.stdout), text(output.stderr));
     assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
     let (said, silent) = if code == 0 { (out, err) } else { (err, out) };
     assert_eq!(silent, "", "{arguments:?}");
-    said
+    said.replace(home.path().to_str().unwrap(), "HOME")
 }
 
 #[test]
@@ -67,6 +84,9 @@ fn help_of_manager() {
           --open         Start although HOST can be reached from other machines: anyone who reaches the
                          port may join, and read everything that is shared
       -h, --help         Print help
+
+    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
+    before the defaults: see docs/operating.md.
     "#);
 }
 
@@ -89,13 +109,16 @@ fn help_of_peer() {
           --max <COUNT>            How many connections with other peers at once, both ways together
                                    [default: 20]
           --upload-limit <RATE>    Send at most so many bytes a second, over all connections: 10MB is
-                                   10⁷
+                                   10⁷; off for no limit
           --download-limit <RATE>  Receive at most so many bytes a second, over all connections
           --folder <DIR>           The folder to share; made where it is not there [default: the
                                    username, in the current directory]
           --headless               No prompt: run until terminated, and print `ready` once everything in
                                    the folder is announced
       -h, --help                   Print help
+
+    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
+    before the defaults: see docs/operating.md.
     "#);
 }
 
@@ -130,9 +153,12 @@ fn help_of_fetch() {
           --max <COUNT>            How many connections with other peers at once, both ways together
                                    [default: 20]
           --upload-limit <RATE>    Send at most so many bytes a second, over all connections: 10MB is
-                                   10⁷
+                                   10⁷; off for no limit
           --download-limit <RATE>  Receive at most so many bytes a second, over all connections
       -h, --help                   Print help
+
+    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
+    before the defaults: see docs/operating.md.
     "#);
 }
 
@@ -153,6 +179,9 @@ fn help_of_files() {
           --manager-key <KEY>    The manager's key, where it is known; else the one that answered before
                                  must answer again
       -h, --help                 Print help
+
+    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
+    before the defaults: see docs/operating.md.
     "#);
 }
 
@@ -170,6 +199,9 @@ fn help_of_peers() {
           --manager-key <KEY>    The manager's key, where it is known; else the one that answered before
                                  must answer again
       -h, --help                 Print help
+
+    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
+    before the defaults: see docs/operating.md.
     "#);
 }
 
@@ -197,51 +229,27 @@ fn without_a_manager_there_is_a_hint() {
 }
 
 #[test]
-fn a_bad_rate_is_explained() {
-    insta::assert_snapshot!(said(&["fetch", "film.mkv", "--download-limit", "10XB"], 2), @r#"
-    error: invalid value '10XB' for '--download-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second) is wanted
-
-    For more information, try '--help'.
-    "#);
-    insta::assert_snapshot!(said(&["peer", "--upload-limit", "0"], 2), @r#"
-    error: invalid value '0' for '--upload-limit <RATE>': a rate of at least one byte a second is wanted
-
-    For more information, try '--help'.
-    "#);
+fn help_shows_the_defaults_that_the_settings_make() {
+    let settings = "[peer]\nmax = 7\nfolder = \"/a\"\n[network]\nport = 13000\n";
+    let help = said_with(settings, &[("BRIGADE_MANAGER_HOST", "there")], &["peer", "--help"], 0);
+    for shown in ["[default: 7]", "[default: /a]", "[default: 13000]", "[default: there]"] {
+        assert!(help.contains(shown), "{shown} is not in\n{help}");
+    }
+    assert!(!help.contains("[default: the username"), "{help}");
 }
 
 #[test]
-fn a_count_is_at_least_one() {
-    insta::assert_snapshot!(said(&["manager", "--max", "0"], 2), @r#"
-    error: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
-
-    For more information, try '--help'.
-    "#);
-}
-
-#[test]
-fn without_a_prompt_a_username_is_needed() {
-    insta::assert_snapshot!(said(&["peer", "--headless"], 2), @r#"
-    error: the following required arguments were not provided:
-      --username <USERNAME>
-
-    Usage: brigade peer --username <USERNAME> --headless
-
-    For more information, try '--help'.
-    "#);
-}
-
-#[test]
-fn a_command_that_is_not_there_is_named() {
-    insta::assert_snapshot!(said(&["fecth"], 2), @r#"
-    error: unrecognized subcommand 'fecth'
-
-      tip: a similar subcommand exists: 'fetch'
-
-    Usage: brigade <COMMAND>
-
-    For more information, try '--help'.
-    "#);
+fn flags_stand_above_variables_above_the_file() {
+    let settings = "[network]\nhost = \"localhost\"\nport = 1\n";
+    let manager = |variables: &[(&str, &str)], arguments: &[&str]| {
+        let said = said_with(settings, variables, &[&["files"], arguments].concat(), 3);
+        said.lines().next().unwrap().to_owned()
+    };
+    let variable = [("BRIGADE_MANAGER_PORT", "2")];
+    assert_eq!(manager(&[], &[]), "error: no manager answers at localhost:1");
+    assert_eq!(manager(&variable, &[]), "error: no manager answers at localhost:2");
+    assert_eq!(manager(&variable, &["--manager-port", "3"]), "error: no manager answers at localhost:3");
+    assert_eq!(manager(&[("BRIGADE_MANAGER_PORT", "")], &[]), "error: no manager answers at localhost:1");
 }
 
 #[test]

@@ -20,6 +20,7 @@ use super::{
     buffers::Buffers,
     fetch::{Ears, Fetches, NEWS, Order},
     holder_link::Lines,
+    limiting::Limiting,
     listener::{Door, listen},
     parts::Parts,
     receiving::Receiving,
@@ -157,7 +158,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
     let (keeper, changes) =
         Keeper::start(folder.clone(), share.clone(), options, stop.clone()).map_err(PeerError::Keeper)?;
 
-    let traffic = Arc::new(Traffic::new(config.upload_limit, config.download_limit));
+    let (limiting, traffic) = Limiting::start(config.limits.clone(), stop.clone());
     let parts = Parts::new();
     let places = Arc::new(Semaphore::new(config.max_connections));
     let (membership, shown) = watch::channel(membership);
@@ -206,6 +207,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
         address,
         share,
         traffic,
+        limiting,
         keeper,
         asking,
         orders,

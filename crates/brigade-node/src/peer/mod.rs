@@ -14,6 +14,7 @@ mod holder_link;
 mod incoming;
 mod jobs;
 mod joining;
+mod limiting;
 mod links;
 mod listener;
 mod manager_link;
@@ -38,6 +39,8 @@ use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 use brigade_core::{
     id::PeerKey,
     name::{FileName, Username},
+    rate::Cap,
+    schedule::{Direction, LimitPlan, Limits},
     wire::manager::{Listing, PeerList},
 };
 use tokio::{
@@ -47,7 +50,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{asking::Asking, fetch::Order, traffic::Traffic};
+use self::{asking::Asking, fetch::Order, limiting::Limiting, traffic::Traffic};
 use crate::store::{
     folder::FolderLock,
     keeper::{KeeperHandle, ProblemList},
@@ -82,10 +85,8 @@ pub struct PeerConfig {
     pub sharing: Sharing,
     /// Connections to other peers at once, both ways.
     pub max_connections: usize,
-    /// Bytes of piece data that it sends a second at most, over all connections.
-    pub upload_limit: Option<u64>,
-    /// Bytes of piece data that it takes in a second at most, over all connections.
-    pub download_limit: Option<u64>,
+    /// What was said about the limits on piece data, over all connections.
+    pub limits: LimitPlan,
 }
 
 /// What of its folder a peer shares.
@@ -106,6 +107,7 @@ pub struct Peer {
     address: SocketAddr,
     share: Share,
     traffic: Arc<Traffic>,
+    limiting: Limiting,
     keeper: KeeperHandle,
     asking: Asking,
     orders: mpsc::Sender<Order>,
@@ -226,6 +228,17 @@ impl Peer {
     /// A page of who is in the network.
     pub async fn peers(&self, after: Option<Username>) -> Result<PeerList, AskError> {
         self.asking.peers(after).await
+    }
+
+    /// The limits that hold now; `None` where it stops.
+    pub async fn limits(&self) -> Option<Limits> {
+        self.limiting.limits().await
+    }
+
+    /// Limits a direction from now on, for what is going on too; without a `cap`, as was said before this was ever
+    /// called. The limits that hold then.
+    pub async fn set_limit(&self, direction: Direction, cap: Option<Cap>) -> Option<Limits> {
+        self.limiting.set(direction, cap).await
     }
 
     /// How it stands.

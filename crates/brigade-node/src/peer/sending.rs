@@ -3,7 +3,8 @@
 //! buffer before it is encrypted and written.
 //!
 //! Control messages pass between the buffers. Under a cap a piece first waits for a slot, and its bytes for the
-//! limiter; buffers are then small, so that a burst stays short.
+//! limiter; buffers are then small, so that a burst stays short. The cap may come and go meanwhile: a piece that is
+//! being sent goes on, and the next one is sent as it is then.
 
 use std::{
     collections::VecDeque,
@@ -176,7 +177,8 @@ impl Sending {
                 Some(filling) => filling.await.ok(),
                 None => None,
             };
-            let next = if self.pieces.is_empty() { None } else { Some(self.next_fill().await) };
+            let reads_on = !self.pieces.is_empty() && (ready.is_none() || self.may_read_on());
+            let next = if reads_on { Some(self.next_fill().await) } else { None };
             match next {
                 Some(Next::Ready(next)) => {
                     if let Some(filled) = ready {
@@ -199,6 +201,12 @@ impl Sending {
         }
     }
 
+    /// Whether the next buffer's worth may be read while the one before it goes out. Under a cap, one that begins a
+    /// piece waits for a slot of its own first.
+    fn may_read_on(&self) -> bool {
+        self.traffic.up_limit().is_none() || self.pieces.front().is_some_and(|piece| piece.done > 0)
+    }
+
     /// Under a cap, waits for the right to send the next piece; what else is to be said goes out meanwhile.
     async fn wait_for_slot(&mut self) -> Result<(), ConnectionError> {
         if self.traffic.up_limit().is_none() || self.slot.is_some() {
@@ -213,6 +221,7 @@ impl Sending {
                     self.slot = slot;
                     return Ok(());
                 }
+                () = self.traffic.up_is_free() => return Ok(()), // a slot that comes now gives itself back
                 Some(work) = self.works.recv() => {
                     self.take(work).await?;
                     self.writer.flush().await?;

@@ -1,7 +1,8 @@
 //! What goes in and out of a peer: the limits on it, and the sums by member that people are shown.
 //!
 //! Counters are atomics that the data path bumps without asking anybody; the two limiters are behind a lock that
-//! is held for a subtraction.
+//! is held for a subtraction. Which limits hold is decided in [`super::limiting`]; whoever waits under one when it is
+//! changed waits under the new one.
 
 use std::{
     collections::BTreeMap,
@@ -15,8 +16,9 @@ use std::{
 use brigade_core::{
     id::PeerKey,
     name::Username,
-    rate::{Limiter, Meter},
+    rate::{Cap, Limiter, Meter},
 };
+use tokio::{sync::watch, time::timeout};
 
 use crate::clock;
 
@@ -26,12 +28,20 @@ const COUNTED_MEMBERS: usize = 10_000;
 /// The traffic of one peer.
 #[derive(Debug)]
 pub(super) struct Traffic {
-    up: Mutex<Limiter>,
-    down: Mutex<Limiter>,
+    up: Gate,
+    down: Gate,
     sent: AtomicU64,
     received: AtomicU64,
     newcomers: Mutex<BTreeMap<PeerKey, (Username, Arc<Sent>)>>,
     rates: Mutex<Rates>,
+}
+
+/// What bytes wait at in one direction.
+#[derive(Debug)]
+struct Gate {
+    limiter: Mutex<Limiter>,
+    /// The limit; who waits hears of another one here.
+    cap: watch::Sender<Cap>,
 }
 
 /// How fast bytes go out and come in, measured whenever somebody asks.
@@ -61,11 +71,11 @@ pub struct Given {
 }
 
 impl Traffic {
-    /// Limits in bytes of piece data a second, over all connections; `None` for none.
-    pub(super) fn new(up: Option<u64>, down: Option<u64>) -> Self {
+    /// With limits on bytes of piece data, over all connections.
+    pub(super) fn new(up: Cap, down: Cap) -> Self {
         Self {
-            up: Mutex::new(Limiter::new(up)),
-            down: Mutex::new(Limiter::new(down)),
+            up: Gate::new(up),
+            down: Gate::new(down),
             sent: AtomicU64::new(0),
             received: AtomicU64::new(0),
             newcomers: Mutex::default(),
@@ -79,17 +89,30 @@ impl Traffic {
 
     /// Waits until `bytes` may be sent.
     pub(super) async fn may_send(&self, bytes: usize) {
-        wait(&self.up, bytes).await;
+        self.up.pass(bytes).await;
     }
 
     /// Waits until `bytes` may be taken in.
     pub(super) async fn may_receive(&self, bytes: usize) {
-        wait(&self.down, bytes).await;
+        self.down.pass(bytes).await;
+    }
+
+    /// Sets other limits, for what waits now too.
+    pub(super) fn limit(&self, up: Cap, down: Cap) {
+        self.up.set(up);
+        self.down.set(down);
     }
 
     /// The limit on what is sent, in bytes a second.
     pub(super) fn up_limit(&self) -> Option<u64> {
-        self.up.lock().unwrap_or_else(PoisonError::into_inner).bytes_per_second()
+        self.up.cap.borrow().bytes_per_second()
+    }
+
+    /// Waits until there is no limit on what is sent.
+    pub(super) async fn up_is_free(&self) {
+        let mut cap = self.up.cap.subscribe();
+        // The sender lives as long as `self`.
+        let _ = cap.wait_for(|cap| *cap == Cap::Off).await;
     }
 
     /// Counts `bytes` that went out to a newcomer.
@@ -143,9 +166,106 @@ impl Traffic {
     }
 }
 
-async fn wait(limiter: &Mutex<Limiter>, bytes: usize) {
-    let wait = limiter.lock().unwrap_or_else(PoisonError::into_inner).take(clock::now(), bytes as u64);
-    if wait > Duration::ZERO {
-        tokio::time::sleep(wait).await;
+impl Gate {
+    fn new(cap: Cap) -> Self {
+        let limiter = Mutex::new(Limiter::new(cap.bytes_per_second()));
+        Self { limiter, cap: watch::Sender::new(cap) }
+    }
+
+    /// Another limit. Whoever waits is told under the same lock, so that all of them ask anew and nobody twice.
+    fn set(&self, cap: Cap) {
+        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        if *self.cap.borrow() != cap {
+            limiter.set(clock::now(), cap.bytes_per_second());
+            self.cap.send_replace(cap);
+        }
+    }
+
+    async fn pass(&self, bytes: usize) {
+        loop {
+            let (wait, mut changed) = {
+                let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+                match limiter.take(clock::now(), bytes as u64) {
+                    Duration::ZERO => return,
+                    wait => (wait, self.cap.subscribe()),
+                }
+            };
+            if timeout(wait, changed.changed()).await.is_err() {
+                return; // waited for
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, time::Duration};
+
+    use tokio::{task::JoinSet, time::timeout};
+
+    use super::{Cap, Traffic};
+
+    /// Longer than anything here takes, shorter than what the small limits would make it wait.
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    fn waiting(traffic: &Arc<Traffic>, count: usize) -> JoinSet<()> {
+        let mut waiting = JoinSet::new();
+        for _ in 0..count {
+            let traffic = traffic.clone();
+            waiting.spawn(async move {
+                traffic.may_send(1_000_000).await;
+                traffic.may_receive(1_000_000).await;
+            });
+        }
+        waiting
+    }
+
+    /// Lets every task go as far as it can.
+    async fn settle() {
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_weeks_goes_on_when_the_limit_is_lifted() {
+        let traffic = Arc::new(Traffic::new(Cap::At(1), Cap::At(1)));
+        let mut waiting = waiting(&traffic, 8);
+        settle().await;
+        assert!(waiting.try_join_next().is_none());
+        traffic.limit(Cap::Off, Cap::At(1));
+        settle().await;
+        assert!(waiting.try_join_next().is_none(), "there is still the other limit");
+        traffic.limit(Cap::Off, Cap::Off);
+        timeout(PATIENCE, waiting.join_all()).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_waits_under_one_limit_waits_on_under_another() {
+        let traffic = Arc::new(Traffic::new(Cap::At(1), Cap::Off));
+        let mut waiting = waiting(&traffic, 4);
+        settle().await;
+        traffic.limit(Cap::At(2), Cap::Off);
+        settle().await;
+        assert!(waiting.try_join_next().is_none());
+        assert!(timeout(Duration::ZERO, traffic.up_is_free()).await.is_err());
+        // All four and a burst: at least 0.3 s, and not the weeks that they were first told.
+        let started = tokio::time::Instant::now();
+        traffic.limit(Cap::At(10_000_000), Cap::Off);
+        timeout(PATIENCE, waiting.join_all()).await.unwrap();
+        assert!(started.elapsed() >= Duration::from_millis(290), "{:?}", started.elapsed());
+    }
+
+    #[tokio::test]
+    async fn the_same_limit_once_more_changes_nothing() {
+        let traffic = Traffic::new(Cap::At(1), Cap::Off);
+        let waits = traffic.may_send(1_000_000);
+        tokio::pin!(waits);
+        assert!(timeout(Duration::ZERO, &mut waits).await.is_err());
+        traffic.limit(Cap::At(1), Cap::Off);
+        assert!(timeout(Duration::ZERO, &mut waits).await.is_err());
+        traffic.limit(Cap::Off, Cap::Off);
+        timeout(PATIENCE, waits).await.unwrap();
+        traffic.up_is_free().await;
     }
 }

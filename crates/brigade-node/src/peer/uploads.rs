@@ -100,3 +100,44 @@ async fn run(owner: mpsc::Sender<Ask>, mut asks: mpsc::Receiver<Ask>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::time::timeout;
+
+    use super::{CancellationToken, LIMITED_SLOTS, PeerKey, Slot, Uploads};
+
+    async fn all_slots(uploads: &Uploads) -> Vec<Slot> {
+        let mut slots = vec![];
+        for number in 0..LIMITED_SLOTS {
+            let slot = uploads.slot(PeerKey([u8::try_from(number).unwrap(); 32]));
+            slots.push(timeout(Duration::from_secs(20), slot).await.unwrap().unwrap());
+        }
+        slots
+    }
+
+    /// As where a cap is lifted: whoever waited goes on without a slot.
+    #[tokio::test]
+    async fn who_stops_waiting_takes_no_slot_with_it() {
+        let stop = CancellationToken::new();
+        let uploads = Uploads::start(stop.clone());
+        for _ in 0..10 {
+            let held = all_slots(&uploads).await;
+            let mut waiting = vec![];
+            for number in 0..20 {
+                let mut wants = Box::pin(uploads.slot(PeerKey([number; 32])));
+                assert!(timeout(Duration::ZERO, &mut wants).await.is_err(), "there are only so many slots");
+                waiting.push(wants);
+            }
+            // Some leave while nobody has a slot for them, some when they may have just got one.
+            waiting.truncate(10);
+            drop(held);
+            tokio::task::yield_now().await;
+            drop(waiting);
+        }
+        drop(all_slots(&uploads).await);
+        stop.cancel();
+    }
+}

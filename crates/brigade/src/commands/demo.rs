@@ -10,7 +10,7 @@ use std::{
     process::ExitCode,
 };
 
-use brigade_core::name::FileName;
+use brigade_core::{name::FileName, schedule::LimitPlan};
 use brigade_node::{
     manager::{ManagerConfig, ManagerServer},
     net::accept::Port,
@@ -132,8 +132,7 @@ impl Stage<'_> {
             folder: self.folder.join(username),
             sharing: Sharing::Folder,
             max_connections: 20,
-            upload_limit: None,
-            download_limit: None,
+            limits: LimitPlan::default(),
         };
         let port = Port::bind(&[(self.manager.address().ip(), 0).into()])?;
         Peer::join(config, port).await.map_err(|not_joined| not_joined.error.into())

@@ -11,6 +11,7 @@ use std::{
     process::ExitCode,
 };
 
+use brigade_core::schedule::LimitPlan;
 use brigade_node::peer::{
     Fetch, Given, LinkState, Peer, PeerConfig, Progress, ResolveError, Resolved, Sharing, State, Wish,
 };
@@ -30,7 +31,7 @@ use crate::{
 };
 
 /// Fetches all names at once, and stays where it is told to.
-pub(crate) async fn run(args: FetchArgs) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, Failure> {
     let mut signals = Signals::hear();
     let manager = manager_address(&args.peer.manager);
     let port = take_port(args.peer.host.as_deref(), args.peer.port.unwrap_or(0), &manager).await?;
@@ -40,8 +41,7 @@ pub(crate) async fn run(args: FetchArgs) -> Result<ExitCode, Failure> {
         folder: args.into.clone(),
         sharing: Sharing::Fetched,
         max_connections: args.peer.max,
-        upload_limit: args.peer.upload_limit,
-        download_limit: args.peer.download_limit,
+        limits,
     };
     let made = make_parents(&args.into)?;
     let peer = Peer::join(config, port).await.map_err(|not| {

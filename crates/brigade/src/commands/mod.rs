@@ -6,12 +6,13 @@ pub(crate) mod choosing;
 mod demo;
 mod fetch;
 mod files;
+mod limit;
 mod manager;
 mod peer;
 mod peers;
 mod prompt;
 
-use std::{net::SocketAddr, process::ExitCode};
+use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use brigade_node::{
     config::brigade_home,
@@ -25,20 +26,24 @@ use clap::CommandFactory;
 
 use crate::{
     args::{AtManager, Brigade, Command},
+    command_line::Start,
     exit::{FAILED, Failure},
 };
 
-/// Runs the command that `args` name.
-pub(crate) async fn run(args: Brigade) -> Result<ExitCode, Failure> {
+/// Runs the command that was read.
+pub(crate) async fn run(start: Start) -> Result<ExitCode, Failure> {
+    let Start { args, limits } = start;
     match args.command {
         Command::Manager(args) => manager::run(args).await,
-        Command::Peer(args) => peer::run(args).await,
-        Command::Fetch(args) => fetch::run(args).await,
+        Command::Peer(args) => peer::run(args, limits).await,
+        Command::Fetch(args) => fetch::run(args, limits).await,
         Command::Files(args) => files::run(args).await,
         Command::Peers(args) => peers::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Brigade::command(), "brigade", &mut std::io::stdout());
+            let mut script = vec![];
+            clap_complete::generate(shell, &mut Brigade::command(), "brigade", &mut script);
+            let _ = std::io::stdout().write_all(&script); // a reader that went away has seen enough
             Ok(ExitCode::SUCCESS)
         }
         Command::Man => {

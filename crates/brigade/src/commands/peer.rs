@@ -5,7 +5,7 @@
 
 use std::{path::PathBuf, process::ExitCode};
 
-use brigade_core::{name::Username, wire::Reason};
+use brigade_core::{name::Username, schedule::LimitPlan, wire::Reason};
 use brigade_node::{
     net::accept::Port,
     peer::{JoinError, Peer, PeerConfig, PeerError, Sharing},
@@ -21,15 +21,15 @@ use crate::{
 };
 
 /// Joins the network, then takes commands until told to quit.
-pub(crate) async fn run(args: PeerArgs) -> Result<ExitCode, Failure> {
+pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, Failure> {
     let mut signals = Signals::hear();
     if args.headless {
-        return headless(args, signals).await;
+        return headless(args, limits, signals).await;
     }
     let mut lines = Lines::open(home_file("history"))
         .map_err(|error| Failure::other("opening standard input", &error))?;
     let joined = tokio::select! {
-        joined = ask_and_join(&args, &mut lines) => joined?,
+        joined = ask_and_join(&args, &limits, &mut lines) => joined?,
         signal = signals.first() => return Ok(signal.exit_code()),
     };
     let Some(peer) = joined else { return Ok(Signal::Interrupt.exit_code()) };
@@ -45,13 +45,14 @@ pub(crate) async fn run(args: PeerArgs) -> Result<ExitCode, Failure> {
 }
 
 /// Runs until it is terminated.
-async fn headless(args: PeerArgs, mut signals: Signals) -> Result<ExitCode, Failure> {
+async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Result<ExitCode, Failure> {
     let manager = manager_address(&args.peer.manager);
     let port = take_port(args.peer.host.as_deref(), args.peer.port.unwrap_or(0), &manager).await?;
     let Some(username) = args.peer.username.clone() else {
-        return Err(Failure::new(USAGE, "--headless needs --username")); // clap has seen to it
+        return Err(Failure::new(USAGE, "--headless needs --username")); // the command line was refused
     };
-    let peer = Peer::join(config(&args, username), port).await.map_err(|not| Failure::from(not.error))?;
+    let peer =
+        Peer::join(config(&args, limits, username), port).await.map_err(|not| Failure::from(not.error))?;
     let ready = async {
         if peer.announced().await {
             say_ready();
@@ -74,7 +75,11 @@ fn say_ready() {
 }
 
 /// Asks for what is not given until the manager agrees; `None` where the person had enough.
-async fn ask_and_join(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Peer>, Failure> {
+async fn ask_and_join(
+    args: &PeerArgs,
+    limits: &LimitPlan,
+    lines: &mut Lines,
+) -> Result<Option<Peer>, Failure> {
     let Some(mut port) = ask_port(args, lines).await? else { return Ok(None) };
     loop {
         let Some(username) = ask_username(args, lines).await? else { return Ok(None) };
@@ -86,7 +91,7 @@ async fn ask_and_join(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Peer>
             }
             continue;
         }
-        let not_joined = match Peer::join(config(args, username), port).await {
+        let not_joined = match Peer::join(config(args, limits.clone(), username), port).await {
             Ok(peer) => return Ok(Some(peer)),
             Err(not_joined) => *not_joined,
         };
@@ -182,14 +187,13 @@ fn folder_of(args: &PeerArgs, username: &Username) -> PathBuf {
     args.folder.clone().unwrap_or_else(|| PathBuf::from(username.as_str()))
 }
 
-fn config(args: &PeerArgs, username: Username) -> PeerConfig {
+fn config(args: &PeerArgs, limits: LimitPlan, username: Username) -> PeerConfig {
     PeerConfig {
         manager: manager_address(&args.peer.manager),
         folder: folder_of(args, &username),
         username: Some(username),
         sharing: Sharing::Folder,
         max_connections: args.peer.max,
-        upload_limit: args.peer.upload_limit,
-        download_limit: args.peer.download_limit,
+        limits,
     }
 }

@@ -13,7 +13,7 @@ use tokio::task::JoinSet;
 use super::{
     choosing::{Chosen, menu, question, take_answer},
     fetch::code_of,
-    files, peers,
+    files, limit, peers,
 };
 use crate::{
     escape::escape,
@@ -35,6 +35,8 @@ fetch NAME [--from USERNAME] [&]  get a file, all files of a folder, or what a p
                                   with & in the background, Ctrl-C gives up
                                   (NAME@ID-PREFIX chooses one of several contents; --replace keeps a file
                                   that is in the way aside as NAME.~1~)
+limit [up|down RATE|off|auto]     the limits that hold and why, or another one from now on (10MB, off;
+                                  auto takes back what was typed)
 status                            what is shared, sent and fetched, and what is not shared and why
 help                              this
 q, Q                              leave";
@@ -134,6 +136,7 @@ impl Prompt {
             "files" | "ls" => self.files(rest).await?,
             "peers" => self.peers().await?,
             "fetch" | "get" => self.fetch(rest, lines).await?,
+            "limit" => self.voice.say(&limit::run(&self.peer, rest).await?),
             "status" => self.status(),
             "help" | "?" => self.voice.say(HELP),
             other => {

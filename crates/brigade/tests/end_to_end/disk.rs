@@ -43,6 +43,7 @@ impl Drop for Disk {
 
 /// Says that a test was skipped, and what it needs.
 #[track_caller]
+#[allow(clippy::print_stderr)] // where whoever runs the tests looks
 pub(crate) fn skip(needs: &str) {
     assert!(std::env::var_os("BRIGADE_REQUIRE_ALL").is_none_or(|all| all != "1"), "this test needs {needs}");
     eprintln!("skipped: needs {needs}");

@@ -11,6 +11,7 @@ mod changing;
 mod disk;
 mod fetching;
 mod joining;
+mod limits;
 mod names;
 mod network;
 mod process;

@@ -131,7 +131,10 @@ impl Network {
     pub(crate) fn brigade(&self, subcommand: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_brigade"));
         command.arg(subcommand).current_dir(self.temp.path());
-        command.env("BRIGADE_HOME", self.path("home")).env_remove("BRIGADE_LOG");
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BRIGADE_")) {
+            command.env_remove(name);
+        }
+        command.env("BRIGADE_HOME", self.path("home"));
         command
     }
 

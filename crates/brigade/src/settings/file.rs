@@ -1,0 +1,316 @@
+//! The settings file, read: TOML, of which every mistake is found at once, each with its line and column.
+//!
+//! A file that is not there sets nothing. One that is too large, or cannot be read, is a mistake as a whole.
+
+use std::{
+    fs::File,
+    io::{self, Read},
+    ops::Range,
+    path::Path,
+};
+
+use brigade_core::schedule::Rule;
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{Kind, SETTINGS, Setting, nearest, times};
+use crate::mistakes::{Mistake, Place};
+
+/// Bytes of the file at most: far more than a person writes.
+const FILE_BYTES: u64 = 64 << 10;
+
+/// The one key that is no setting of its own.
+const SCHEDULE: (&str, &str) = ("limits", "schedule");
+
+/// What the file sets.
+#[derive(Default)]
+pub(super) struct Found {
+    pub(super) values: Vec<(&'static Setting, String)>,
+    pub(super) rules: Vec<Rule>,
+}
+
+/// Mistakes by where they are in the text.
+#[derive(Default)]
+pub(super) struct Wrong(Vec<(Range<usize>, String)>);
+
+impl Wrong {
+    /// Notes what is wrong at a span of the text.
+    pub(super) fn at(&mut self, span: Range<usize>, what: impl Into<String>) {
+        self.0.push((span, what.into()));
+    }
+
+    /// How many were noted.
+    #[cfg(test)]
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Notes a word that means nothing here.
+    pub(super) fn unknown<'a>(
+        &mut self,
+        word: &Spanned<impl AsRef<str>>,
+        what: &str,
+        known: impl Iterator<Item = &'a str> + Clone,
+    ) {
+        let text = word.get_ref().as_ref();
+        let meant = match nearest(text, known.clone()) {
+            Some(near) => format!("is `{near}` meant?"),
+            None => {
+                format!("there is {}", known.map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", "))
+            }
+        };
+        self.at(word.span(), format!("`{text}` is not {what}; {meant}"));
+    }
+}
+
+/// Reads the file; what is wrong in it is noted and counts as not set.
+pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Found {
+    let text = match text(path) {
+        Ok(Some(text)) => text,
+        Ok(None) => return Found::default(),
+        Err(error) => {
+            mistakes.push(Mistake::new(Place::File(path.to_owned()), format!("it cannot be read: {error}")));
+            return Found::default();
+        }
+    };
+    let mut wrong = Wrong::default();
+    let (found, text) = match std::str::from_utf8(&text) {
+        Ok(text) => (parse(text, &mut wrong), text),
+        Err(error) => {
+            let readable = std::str::from_utf8(&text[..error.valid_up_to()]).unwrap_or_default();
+            wrong.at(readable.len()..readable.len(), "it is not UTF-8");
+            (Found::default(), readable)
+        }
+    };
+    wrong.0.sort_by_key(|(span, _)| span.start);
+    mistakes.extend(wrong.0.into_iter().map(|(span, what)| {
+        let (line, column) = line_and_column(text, span.start);
+        Mistake::new(Place::Line(path.to_owned(), line, column), what)
+    }));
+    found
+}
+
+/// The file's bytes; none where there is no file.
+fn text(path: &Path) -> io::Result<Option<Vec<u8>>> {
+    match path.metadata() {
+        Ok(metadata) if !metadata.is_file() => return Err(io::Error::other("it is not a file")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        _ => {}
+    }
+    let mut bytes = vec![];
+    File::open(path)?.take(FILE_BYTES + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > FILE_BYTES {
+        return Err(io::Error::other(format!("it has more than {FILE_BYTES} bytes")));
+    }
+    Ok(Some(bytes))
+}
+
+fn parse(text: &str, wrong: &mut Wrong) -> Found {
+    let (document, errors) = DeTable::parse_recoverable(text);
+    let mut found = Found::default();
+    let mut meant = Wrong::default();
+    for (name, value) in document.get_ref() {
+        let tables = SETTINGS.iter().map(|setting| setting.table);
+        if !tables.clone().any(|table| table == name.get_ref()) {
+            let mut tables: Vec<&str> = tables.collect();
+            tables.dedup();
+            meant.unknown(name, "a table of settings", tables.into_iter());
+            continue;
+        }
+        match value.get_ref() {
+            DeValue::Table(table) => read_table(name.get_ref(), table, &mut found, &mut meant),
+            _ => meant.at(value.span(), format!("a table is wanted: [{}]", name.get_ref())),
+        }
+    }
+    let start = |error: &toml::de::Error| error.span().unwrap_or_default().start;
+    let mut broken: Vec<(usize, usize)> =
+        errors.iter().map(|error| (line_and_column(text, start(error)).0, start(error))).collect();
+    broken.sort_unstable();
+    broken.dedup_by_key(|(line, _)| *line); // what follows on the same line follows from it
+    let guessed = guessed(text, &broken);
+    for error in errors.iter().filter(|error| broken.iter().any(|(_, at)| *at == start(error))) {
+        let what = format!("this is no TOML: {}", error.message().replace('\n', ", "));
+        wrong.at(error.span().unwrap_or_default(), what);
+    }
+    let is_meant = |span: &Range<usize>| {
+        guessed.is_empty() || !span.is_empty() && !guessed.contains(&line_and_column(text, span.start).0)
+    };
+    wrong.0.extend(meant.0.into_iter().filter(|(span, _)| is_meant(span)));
+    found
+}
+
+/// Lines of which nobody can say what they mean: those that are no TOML, and those below a broken head of a table.
+fn guessed(text: &str, broken: &[(usize, usize)]) -> Vec<usize> {
+    let mut below_broken = false;
+    let of_line = |(index, line): (usize, &str)| {
+        let is_broken = broken.iter().any(|(number, _)| *number == index + 1);
+        if line.trim_start().starts_with('[') {
+            below_broken = is_broken;
+        }
+        (is_broken || below_broken).then_some(index + 1)
+    };
+    // The last line may be the one after the text's end.
+    text.split('\n').enumerate().filter_map(of_line).collect()
+}
+
+fn read_table(name: &str, table: &DeTable<'_>, found: &mut Found, wrong: &mut Wrong) {
+    for (key, value) in table {
+        if (name, key.get_ref().as_ref()) == SCHEDULE {
+            times::read(value, &mut found.rules, wrong);
+            continue;
+        }
+        let of_table = SETTINGS.iter().filter(|setting| setting.table == name);
+        match of_table.clone().find(|setting| setting.key == key.get_ref()) {
+            Some(setting) => match value_of(setting.kind, value.get_ref()) {
+                Ok(value) => found.values.push((setting, value)),
+                Err(what) => wrong.at(value.span(), what),
+            },
+            None => {
+                let schedule = (name == SCHEDULE.0).then_some(SCHEDULE.1);
+                let keys: Vec<&str> = of_table.map(|setting| setting.key).chain(schedule).collect();
+                wrong.unknown(key, &format!("a setting of [{name}]"), keys.into_iter());
+            }
+        }
+    }
+}
+
+/// A value as it would be typed; an error says what is wanted.
+pub(super) fn value_of(kind: Kind, value: &DeValue<'_>) -> Result<String, String> {
+    let text = match (kind, value) {
+        (Kind::Port | Kind::Count, DeValue::Integer(number)) => {
+            let plain = i64::from_str_radix(number.as_str(), number.radix());
+            plain.map_or_else(|_| number.to_string(), |number| number.to_string())
+        }
+        (Kind::Switch, DeValue::Boolean(switch)) => switch.to_string(),
+        (Kind::Port | Kind::Count | Kind::Switch, _) => return Err(another_kind(kind, value)),
+        (_, DeValue::String(text)) => text.to_string(),
+        _ => return Err(another_kind(kind, value)),
+    };
+    if kind == Kind::Folder && !Path::new(&text).is_absolute() {
+        return Err(format!("invalid value '{text}': {}", kind.wanted()));
+    }
+    kind.check(&text).map_err(|wanted| format!("invalid value '{text}': {wanted}"))?;
+    Ok(text)
+}
+
+fn another_kind(kind: Kind, value: &DeValue<'_>) -> String {
+    format!("this is of the type {}: {}", value.type_str(), kind.wanted())
+}
+
+/// Line and column of a byte, both from 1, the column in characters.
+fn line_and_column(text: &str, at: usize) -> (usize, usize) {
+    let at = (0..=at.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+    let before = &text[..at];
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    (before.matches('\n').count() + 1, line.chars().count() + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{FILE_BYTES, Found, Place, SETTINGS, read};
+
+    const DOCUMENT: &str = include_str!("../../../../docs/operating.md");
+
+    /// What is found in a file, and its mistakes as `line:column: what`.
+    fn found(bytes: &[u8]) -> (Found, Vec<String>) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("brigade.toml");
+        fs::write(&path, bytes).unwrap();
+        let mut mistakes = vec![];
+        let found = read(&path, &mut mistakes);
+        let shown = mistakes.into_iter().map(|mistake| match mistake.place {
+            Place::Line(_, line, column) => format!("{line}:{column}: {}", mistake.what),
+            place => format!("{place:?}: {}", mistake.what),
+        });
+        (found, shown.collect())
+    }
+
+    #[track_caller]
+    fn check(text: &str, expected: &[&str]) {
+        let (_, mistakes) = found(text.as_bytes());
+        assert!(
+            mistakes.len() == expected.len()
+                && mistakes.iter().zip(expected).all(|(mistake, start)| mistake.starts_with(start)),
+            "{text}\n{mistakes:#?}"
+        );
+    }
+
+    #[test]
+    fn every_mistake_has_its_line_and_column() {
+        check(
+            "[network]\nport = 99999\nhots = \"a\"\n\n[pear]\nmax = 1\n[peer]\nmax = \"5\"\n  username = \"a/b\"\n",
+            &[
+                "2:8: invalid value '99999': a number from 0 to 65535 is wanted",
+                "3:1: `hots` is not a setting of [network]; is `host` meant?",
+                "5:2: `pear` is not a table of settings; is `peer` meant?",
+                "8:7: this is of the type string: a number from 1 to 100000 is wanted",
+                "9:14: invalid value 'a/b': it has the character '/'",
+            ],
+        );
+        check(
+            "[fetch]\n# é\nfrobnicate = 1",
+            &["3:1: `frobnicate` is not a setting of [fetch]; there is `into`"],
+        );
+        check("peer = 3", &["1:8: a table is wanted: [peer]"]);
+        check("[fetch]\ninto = \"here\"", &["2:8: invalid value 'here': an absolute path"]);
+        check("[manager]\nopen = \"yes\"", &["2:8: this is of the type string: true or false is wanted"]);
+        check(
+            "[limits]\nup = 10\ndown = \"10XB\"",
+            &["2:6: this is of the type integer: a rate", "3:8: invalid"],
+        );
+    }
+
+    #[test]
+    fn what_is_no_toml_is_found_with_the_rest() {
+        check(
+            "[peer]\nmax = = 3\nport = 70000\n[network\nhost = 3\n",
+            &["2:7: this is no TOML", "3:8: invalid value '70000'", "4:9: this is no TOML"],
+        );
+        check("[peer]\nmax = 1\nmax = 2\n", &["3:1: this is no TOML: duplicate key"]);
+        check("[peer]\nhost = \"é", &["2:10: this is no TOML"]);
+    }
+
+    #[test]
+    fn a_file_that_is_right_is_taken_up() {
+        let (found, mistakes) = found(b"[peer]\nmax = 0x10\nusername = 'a b'\n[limits]\nup = \"1.5MB\"\n");
+        assert_eq!(mistakes, Vec::<String>::new());
+        let values: Vec<_> =
+            found.values.iter().map(|(setting, value)| (setting.key, value.as_str())).collect();
+        assert_eq!(values, [("up", "1.5MB"), ("max", "16"), ("username", "a b")]);
+    }
+
+    #[test]
+    fn the_example_in_the_document_sets_everything_and_the_table_has_it() {
+        let example = DOCUMENT.split("```toml\n").nth(1).unwrap().split("```").next().unwrap();
+        let (found, mistakes) = found(example.as_bytes());
+        assert_eq!(mistakes, Vec::<String>::new());
+        assert_eq!((found.values.len(), found.rules.len()), (SETTINGS.len(), 2));
+        for setting in SETTINGS {
+            let row = format!("| `{}.{}` | `{}`", setting.table, setting.key, setting.variable);
+            let row = DOCUMENT.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{row}"));
+            let option = setting.option.replace('_', "-");
+            assert!(row.contains(&format!("| `--{option}` |")), "{row}");
+            let named = setting.commands.iter().all(|command| row.contains(&format!("`{command}`")));
+            assert!(named || row.ends_with("| the same |"), "{row}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_used_is_one_mistake() {
+        assert_eq!(found(b"[peer]\nhost = \"\xff\"").1, ["2:9: it is not UTF-8"]);
+        let large = vec![b'\n'; usize::try_from(FILE_BYTES).unwrap()];
+        assert_eq!(found(&large).1, Vec::<String>::new());
+        assert!(found(&[&large[..], b"\n"].concat()).1[0].contains("it has more than 65536 bytes"));
+        let folder = tempfile::tempdir().unwrap();
+        let mut mistakes = vec![];
+        read(folder.path(), &mut mistakes);
+        assert_eq!(mistakes[0].what, "it cannot be read: it is not a file");
+        read(&folder.path().join("none"), &mut mistakes);
+        read(&folder.path().join("no/folder"), &mut mistakes);
+        assert_eq!(mistakes.len(), 1);
+    }
+}

@@ -1,0 +1,188 @@
+//! A schedule of limits in the settings file: `[[limits.schedule]]` with days, from, to, up and down.
+//!
+//! What holds when is `brigade_core::schedule`'s to say.
+
+use brigade_core::{
+    rate::Cap,
+    schedule::{DAY_MINUTES, Rule},
+};
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+use super::{
+    Kind,
+    file::{Wrong, value_of},
+};
+use crate::args::parse_cap;
+
+/// Rules of a schedule: more than a week has turns, and few enough to go through at every minute.
+const RULES: usize = 100;
+
+const KEYS: [&str; 5] = ["days", "from", "to", "up", "down"];
+/// The days of the week, as they are written.
+pub(crate) const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// Reads all rules; what is wrong is noted, and a rule with a mistake is none.
+pub(super) fn read(value: &Spanned<DeValue<'_>>, rules: &mut Vec<Rule>, wrong: &mut Wrong) {
+    let DeValue::Array(array) = value.get_ref() else {
+        return wrong.at(value.span(), "tables are wanted: [[limits.schedule]]");
+    };
+    if array.len() > RULES {
+        return wrong.at(value.span(), format!("there are more than {RULES} rules"));
+    }
+    for rule in array {
+        match rule.get_ref() {
+            DeValue::Table(table) => rules.extend(read_rule(table, rule, wrong)),
+            _ => wrong.at(rule.span(), "a table is wanted: [[limits.schedule]]"),
+        }
+    }
+}
+
+fn read_rule(table: &DeTable<'_>, whole: &Spanned<DeValue<'_>>, wrong: &mut Wrong) -> Option<Rule> {
+    let mut rule = Rule { days: [true; 7], from: 0, to: DAY_MINUTES, up: None, down: None };
+    let mut is_right = true;
+    for (key, value) in table {
+        let found = match key.get_ref().as_ref() {
+            "days" => {
+                let days = read_days(value, wrong);
+                is_right &= days.is_some();
+                rule.days = days.unwrap_or(rule.days);
+                continue;
+            }
+            "from" => {
+                minute(value.get_ref()).filter(|minute| *minute < DAY_MINUTES).map(|from| rule.from = from)
+            }
+            "to" => minute(value.get_ref()).filter(|minute| *minute > 0).map(|to| rule.to = to),
+            "up" | "down" => {
+                let cap = match value_of(Kind::Rate, value.get_ref()) {
+                    Ok(cap) => parse_cap(&cap).ok(),
+                    Err(what) => {
+                        wrong.at(value.span(), what);
+                        None
+                    }
+                };
+                is_right &= cap.is_some();
+                *if key.get_ref() == "up" { &mut rule.up } else { &mut rule.down } = cap.or(Some(Cap::Off));
+                continue;
+            }
+            _ => {
+                wrong.unknown(key, "a part of a rule", KEYS.into_iter());
+                is_right = false;
+                continue;
+            }
+        };
+        if found.is_none() {
+            let most =
+                if key.get_ref() == "from" { "\"00:00\" to \"23:59\"" } else { "\"00:01\" to \"24:00\"" };
+            wrong.at(value.span(), format!("a time from {most} in quotation marks is wanted"));
+            is_right = false;
+        }
+    }
+    if is_right && rule.from == rule.to {
+        wrong.at(whole.span(), "the rule begins when it ends; without from and to it holds all day");
+        is_right = false;
+    }
+    if rule.up.is_none() && rule.down.is_none() {
+        wrong.at(whole.span(), "the rule limits nothing: up, down or both are wanted");
+        is_right = false;
+    }
+    is_right.then_some(rule)
+}
+
+fn read_days(value: &Spanned<DeValue<'_>>, wrong: &mut Wrong) -> Option<[bool; 7]> {
+    let wanted = "a list of days is wanted: [\"mon\", \"tue\"]";
+    let DeValue::Array(array) = value.get_ref() else {
+        wrong.at(value.span(), wanted);
+        return None;
+    };
+    if array.is_empty() {
+        wrong.at(value.span(), "on no day the rule never holds; without days it holds on all");
+        return None;
+    }
+    let (mut days, mut is_right) = ([false; 7], true);
+    for day in array {
+        let DeValue::String(text) = day.get_ref() else {
+            wrong.at(day.span(), wanted);
+            is_right = false;
+            continue;
+        };
+        match DAYS.iter().position(|known| text.eq_ignore_ascii_case(known)) {
+            Some(known) => days[known] = true,
+            None => {
+                wrong.unknown(&Spanned::new(day.span(), text), "a day", DAYS.into_iter());
+                is_right = false;
+            }
+        }
+    }
+    is_right.then_some(days)
+}
+
+/// `HH:MM` as a minute of the day, up to `24:00`.
+fn minute(value: &DeValue<'_>) -> Option<u16> {
+    let DeValue::String(text) = value else { return None };
+    let (hours, minutes) = text.split_once(':')?;
+    let number = |text: &str| {
+        let is_number = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
+        is_number.then(|| text.parse::<u16>().ok()).flatten()
+    };
+    let (hours, minutes) = (number(hours)?, number(minutes).filter(|_| minutes.len() == 2)?);
+    (minutes < 60 && hours * 60 + minutes <= DAY_MINUTES).then_some(hours * 60 + minutes)
+}
+
+#[cfg(test)]
+mod tests {
+    use toml::de::DeValue;
+
+    use super::{Cap, DAY_MINUTES, Rule, Wrong, minute, read};
+
+    /// The rules of a schedule that is written as an array, and how many mistakes it has.
+    fn rules(text: &str) -> (Vec<Rule>, usize) {
+        let (mut rules, mut wrong) = (vec![], Wrong::default());
+        read(&DeValue::parse(text).unwrap(), &mut rules, &mut wrong);
+        (rules, wrong.count())
+    }
+
+    #[test]
+    fn a_rule_is_read_with_its_defaults() {
+        let always =
+            Rule { days: [true; 7], from: 0, to: DAY_MINUTES, up: Some(Cap::At(2_000_000)), down: None };
+        assert_eq!(rules("[{up = '2MB'}]"), (vec![always], 0));
+        let weekend = Rule {
+            days: [false, false, false, false, false, true, true],
+            from: 1380,
+            to: 390,
+            up: None,
+            down: Some(Cap::Off),
+        };
+        let text = "[{days = ['sat', 'Sun'], from = '23:00', to = '6:30', down = 'off'}]";
+        assert_eq!(rules(text), (vec![weekend], 0));
+    }
+
+    #[test]
+    fn every_mistake_of_a_rule_is_noted() {
+        for (text, mistakes) in [
+            ("3", 1),
+            ("[3]", 1),
+            ("[{}]", 1),
+            ("[{up = 'fast', days = ['monday', 'x', 3], from = '24:00', to = '0:00'}]", 6),
+            ("[{up = 3, day = ['mon']}]", 2),
+            ("[{up = 'off', from = '08:00', to = '8:00'}]", 1),
+            ("[{up = 'off', days = []}, {up = 'off', days = 'mon'}, {down = 'off', from = 8}]", 3),
+        ] {
+            let (rules, found) = rules(text);
+            assert_eq!((rules.len(), found), (0, mistakes), "{text}");
+        }
+        assert_eq!(rules(&format!("[{}]", "{up = 'off'},".repeat(101))).1, 1);
+    }
+
+    #[test]
+    fn times_are_hours_and_minutes() {
+        let of = |text: &'static str| minute(&DeValue::String(text.into()));
+        assert_eq!((of("00:00"), of("8:05"), of("24:00")), (Some(0), Some(485), Some(DAY_MINUTES)));
+        for text in ["", "8", "8:5", "24:01", "12:60", "-1:00", "+1:00", "1:000", "a:bc", "12:00:00"] {
+            assert_eq!(of(text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! What is said of mistakes: of the command line, the environment and the settings file, all at once.
+//!
+//! How they are found is tested beside the code that finds them.
+
+use crate::{said, said_with};
+
+#[test]
+fn all_mistakes_of_a_line_are_told_at_once() {
+    let line = ["peer", "--max", "0", "--upload-limit", "10XB", "--frobnicate"];
+    insta::assert_snapshot!(said(&line, 2), @r#"
+    error: 3 mistakes
+      argument 3: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
+      argument 5: invalid value '10XB' for '--upload-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second), or off, is wanted
+      argument 6: unexpected argument '--frobnicate'
+      brigade peer --max 0 --upload-limit 10XB --frobnicate
+                         ^                ^^^^ ^^^^^^^^^^^^
+    hint: `brigade peer --help`
+    "#);
+    insta::assert_snapshot!(said(&["files", "a", "b", "--manager-port", "--json", "--manager-key=12"], 2), @r#"
+    error: 3 mistakes
+      argument 3: unexpected argument 'b'
+      argument 4: a value is wanted for '--manager-port <PORT>'
+      argument 6: invalid value '12' for '--manager-key <KEY>': "12" is not 64 hexadecimal digits
+      brigade files a b --manager-port --json --manager-key=12
+                      ^ ^^^^^^^^^^^^^^        ^^^^^^^^^^^^^^^^
+    hint: `brigade files --help`
+    "#);
+}
+
+#[test]
+fn one_mistake_is_told_with_its_place() {
+    insta::assert_snapshot!(said(&["fetch", "film.mkv", "--download-limit", "10XB"], 2), @r#"
+    error: argument 4: invalid value '10XB' for '--download-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second), or off, is wanted
+      brigade fetch film.mkv --download-limit 10XB
+                                              ^^^^
+    hint: `brigade fetch --help`
+    "#);
+    insta::assert_snapshot!(said(&["peer", "--upload-limit", "0"], 2), @r#"
+    error: argument 3: invalid value '0' for '--upload-limit <RATE>': a rate of at least one byte a second, or off, is wanted
+      brigade peer --upload-limit 0
+                                  ^
+    hint: `brigade peer --help`
+    "#);
+    insta::assert_snapshot!(said(&["manager", "--max", "0"], 2), @r#"
+    error: argument 3: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
+      brigade manager --max 0
+                            ^
+    hint: `brigade manager --help`
+    "#);
+}
+
+#[test]
+fn without_a_prompt_a_username_is_needed() {
+    insta::assert_snapshot!(said(&["peer", "--headless"], 2), @r#"
+    error: --headless needs --username <USERNAME>, or one from the settings: nobody is asked
+    hint: `brigade peer --help`
+    "#);
+}
+
+#[test]
+fn a_command_that_is_not_there_is_named() {
+    insta::assert_snapshot!(said(&["fecth", "film.mkv"], 2), @r#"
+    error: argument 1: unrecognized subcommand 'fecth'; a similar subcommand exists: 'fetch'
+      brigade fecth film.mkv
+              ^^^^^
+    hint: `brigade fetch --help`
+    "#);
+    insta::assert_snapshot!(said(&["xyzzy"], 2), @r#"
+    error: argument 1: unrecognized subcommand 'xyzzy'
+      brigade xyzzy
+              ^^^^^
+    hint: `brigade --help`
+    "#);
+}
+
+#[test]
+fn what_is_missing_is_named() {
+    insta::assert_snapshot!(said(&["fetch", "--frobnicate"], 2), @r#"
+    error: 2 mistakes
+      argument 2: unexpected argument '--frobnicate'; to pass '--frobnicate' as a value, use '-- --frobnicate'
+      <NAME>... is missing
+      brigade fetch --frobnicate
+                    ^^^^^^^^^^^^
+    hint: `brigade fetch --help`
+    "#);
+}
+
+#[test]
+fn names_that_no_file_can_have_are_told_at_once() {
+    insta::assert_snapshot!(said(&["fetch", "a:b", "film.mkv", "films/*.mkv", "../up", "c d/"], 5), @r#"
+    error: 2 mistakes
+      argument 2: 'a:b' cannot be the name of a file: it has the character ':', which some systems do not allow
+      argument 5: '../up' cannot be the name of a file: it has a part `.` or `..`
+      brigade fetch a:b film.mkv films/*.mkv ../up 'c d/'
+                    ^^^                      ^^^^^
+    hint: `brigade fetch --help`
+    "#);
+    insta::assert_snapshot!(said(&["fetch", "a:b", "--max", "0"], 2), @r#"
+    error: 2 mistakes
+      argument 2: 'a:b' cannot be the name of a file: it has the character ':', which some systems do not allow
+      argument 4: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
+      brigade fetch a:b --max 0
+                    ^^^       ^
+    hint: `brigade fetch --help`
+    "#);
+}
+
+const WRONG: &str = "\
+[network]
+port = \"x\"
+hots = 'somewhere'
+
+[limits]
+up = \"10XB\"
+[[limits.schedule]]
+days = [\"mon\", \"tues\"]
+from = \"25:00\"
+[maneger]
+max = 3
+";
+
+#[test]
+fn mistakes_of_the_environment_and_the_settings_are_told_with_those_of_the_line() {
+    let variables = [("BRIGADE_MAX", "0"), ("BRIGADE_MANAGER_PORT", "99999"), ("BRIGADE_HOST", "")];
+    insta::assert_snapshot!(said_with(WRONG, &variables, &["peer", "--port", "-1"], 2), @r#"
+    error: 10 mistakes
+      argument 3: invalid value '-1' for '--port <PORT>': a number from 0 to 65535 is wanted
+      BRIGADE_MANAGER_PORT: invalid value '99999': a number from 0 to 65535 is wanted
+      BRIGADE_MAX: invalid value '0': a number from 1 to 100000 is wanted
+      HOME/brigade.toml:2:8: this is of the type string: a number from 0 to 65535 is wanted
+      HOME/brigade.toml:3:1: `hots` is not a setting of [network]; is `host` meant?
+      HOME/brigade.toml:6:6: invalid value '10XB': a rate like 10MB, 500KB or 1.5MB (bytes a second), or off, is wanted
+      HOME/brigade.toml:7:1: the rule limits nothing: up, down or both are wanted
+      HOME/brigade.toml:8:16: `tues` is not a day; is `tue` meant?
+      HOME/brigade.toml:9:8: a time from "00:00" to "23:59" in quotation marks is wanted
+      HOME/brigade.toml:10:2: `maneger` is not a table of settings; is `manager` meant?
+      brigade peer --port -1
+                          ^^
+    hint: `brigade peer --help`
+    "#);
+    insta::assert_snapshot!(said_with("[peer]\nmax = = 3\nport = '4'\n", &[], &["peers"], 2), @r#"
+    error: 2 mistakes
+      HOME/brigade.toml:2:7: this is no TOML: extra `=`, expected nothing
+      HOME/brigade.toml:3:8: this is of the type string: a number from 0 to 65535 is wanted
+    "#);
+    let large = "#".repeat((64 << 10) + 1);
+    insta::assert_snapshot!(said_with(&large, &[], &["fetch", "a"], 2), @r#"
+    error: HOME/brigade.toml: it cannot be read: it has more than 65536 bytes
+    "#);
+}
+
+#[test]
+fn what_needs_no_settings_is_not_hindered_by_their_mistakes() {
+    for arguments in [&["--version"][..], &["peer", "--help"], &["man"], &["completions", "bash"]] {
+        said_with(WRONG, &[("BRIGADE_MAX", "0")], arguments, 0);
+    }
+}
