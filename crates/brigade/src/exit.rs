@@ -151,6 +151,9 @@ impl From<JoinError> for Failure {
                         "this folder, or a copy of it with its `.brigade/`, is being run already: end that, or delete \
                          `.brigade/` in the copy",
                     ),
+                    Reason::PortTaken => failure.hint(
+                        "machines behind one address share its ports: choose another --port, or 0 for a free one",
+                    ),
                     Reason::Full => failure.hint("the manager's --max is reached; try again when somebody has left"),
                     _ => failure,
                 }
@@ -229,8 +232,11 @@ impl From<ManagerError> for Failure {
 impl From<AskError> for Failure {
     fn from(error: AskError) -> Self {
         match error {
-            AskError::Away | AskError::Connection(_) => Self::of(UNREACHED, &error),
-            AskError::Refused { .. } => Self::of(REFUSED, &error),
+            AskError::Away => {
+                Self::of(UNREACHED, &error).hint("it is tried again all the while; ask again when it is back")
+            }
+            AskError::Silent | AskError::Connection(_) => Self::of(UNREACHED, &error),
+            AskError::Refused { .. } | AskError::RefusedForGood { .. } => Self::of(REFUSED, &error),
             AskError::Confused => Self::of(FAILED, &error),
         }
     }

@@ -25,7 +25,10 @@ use super::{
 use crate::{
     clock,
     identity::membership,
-    net::accept::{Accepted, Acceptor},
+    net::{
+        accept::{Accepted, Acceptor},
+        connection::{ConnectionError, GreetError, part},
+    },
 };
 
 /// Connections that one newcomer may have here at once: one core's work each.
@@ -102,9 +105,20 @@ async fn let_in(
             match membership::verify(token, door.network, key, clock::unix_now()) {
                 Ok(claims) => work(greeted, &claims, door, place).await,
                 Err(error) => {
-                    info!(%remote, key = key.short(), %error, "refused a connection");
-                    greeted.writer.close(Reason::NotAMember, error.to_string()).await;
+                    match door.shop.complaints.next(clock::now()) {
+                        Some(unsaid) => {
+                            info!(%remote, key = key.short(), %error, unsaid, "refused a connection");
+                        }
+                        None => debug!(%remote, key = key.short(), %error, "refused a connection"),
+                    }
+                    part(greeted.reader, greeted.writer, Reason::NotAMember, error.to_string()).await;
                 }
+            }
+        }
+        Err(error @ GreetError::Connection(ConnectionError::Frame(_))) => {
+            match door.shop.complaints.next(clock::now()) {
+                Some(unsaid) => info!(%remote, %error, unsaid, "a stranger broke the protocol"),
+                None => debug!(%remote, %error, "a stranger broke the protocol"),
             }
         }
         Err(error) => debug!(%remote, %error, "no greeting"),

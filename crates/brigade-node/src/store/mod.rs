@@ -12,6 +12,7 @@ pub mod folder;
 pub mod hash;
 pub mod index;
 pub mod keeper;
+mod lock;
 pub mod part_file;
 pub mod parts;
 pub mod share;

@@ -14,7 +14,7 @@ use std::{
 use brigade_node::peer::{Fetch, Given, LinkState, Peer, PeerConfig, Progress, Sharing, State};
 use serde_json::{Value, json};
 
-use super::{manager_address, take_port};
+use super::{join, manager_address};
 use crate::{
     args::FetchArgs,
     exit::{DISK, FAILED, Failure, REFUSED},
@@ -27,7 +27,6 @@ use crate::{
 pub(crate) async fn run(args: FetchArgs) -> Result<ExitCode, Failure> {
     let mut signals = Signals::hear();
     let manager = manager_address(&args.peer.manager);
-    let port = take_port(args.peer.host.as_deref(), args.peer.port.unwrap_or(0), &manager).await?;
     let config = PeerConfig {
         manager,
         username: args.peer.username.clone(),
@@ -38,10 +37,17 @@ pub(crate) async fn run(args: FetchArgs) -> Result<ExitCode, Failure> {
         download_limit: args.peer.download_limit,
     };
     let made = make_parents(&args.into)?;
-    let peer = Peer::join(config, port).await.map_err(|not| {
-        unmake(&made); // as if it had never been tried
-        Failure::from(not.error)
-    })?;
+    let joined = tokio::select! {
+        joined = join(&config, args.peer.host.as_deref(), args.peer.port) => joined.map_err(Err),
+        signal = signals.first() => Err(Ok(signal.exit_code())),
+    };
+    let peer = match joined {
+        Ok(peer) => peer,
+        Err(ended) => {
+            unmake(&made); // as if it had never been tried
+            return ended;
+        }
+    };
     let mut manager = ManagerNews::of(&peer);
     let mut going = Going::default();
     let result = tokio::select! {
