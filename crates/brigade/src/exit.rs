@@ -3,7 +3,11 @@
 //! The codes are listed in `docs/operating.md`. Everything goes to standard error, escaped: a cause may hold what
 //! another machine sent.
 
-use std::{error::Error, io, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
 use brigade_core::wire::{Reason, manager::Version};
 use brigade_node::{
@@ -106,7 +110,7 @@ fn escape_lines(text: &str) -> String {
 /// Log lines go to standard error; `BRIGADE_LOG` says which (`info`, `brigade_node=debug`, …), warnings by default.
 pub(crate) fn log_to_stderr() {
     let filter = EnvFilter::try_from_env("BRIGADE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).with_ansi(io::stderr().is_terminal()).init();
 }
 
 impl From<ReachError> for Failure {
@@ -118,6 +122,12 @@ impl From<ReachError> for Failure {
                 Self::new(UNREACHED, format!("no manager answers at {address}")).hint(
                     "start one with `brigade manager`, or say where it is with --manager-host and --manager-port",
                 )
+            }
+            ReachError::Dial { source: DialError::Handshake { source, .. }, .. }
+                if source.kind() == io::ErrorKind::TimedOut =>
+            {
+                Self::of(UNREACHED, &error)
+                    .hint("something listens there and does not answer: a manager that hangs, or no manager")
             }
             ReachError::Dial { .. } => Self::of(UNREACHED, &error)
                 .hint("is that the manager's host and port? (--manager-host, --manager-port)"),

@@ -26,7 +26,7 @@ use super::owner::ToOwner;
 use crate::{
     clock,
     net::{
-        Complaints,
+        Complaints, Line,
         accept::Accepted,
         connection::{ConnectionError, GreetError, Greeted, Reader, Writer, part},
     },
@@ -131,20 +131,25 @@ pub(super) async fn run(
 /// Strangers come to every open port, and are not worth a line; one that speaks TLS and breaks the greeting is.
 fn not_greeted(remote: SocketAddr, error: &GreetError, complaints: &Complaints) {
     let broke = matches!(error, GreetError::Connection(ConnectionError::Frame(_)));
-    let line = if broke { complaints.next(clock::now()) } else { None };
+    let line = if broke { complaints.strangers.next(clock::now()) } else { None };
     match line {
-        Some(unsaid) => tracing::info!(%remote, %error, unsaid, "a stranger broke the protocol"),
+        Some(Line { passed_over }) => {
+            tracing::info!(%remote, %error, passed_over, "a stranger broke the protocol");
+        }
         None => tracing::debug!(%remote, error = error as &dyn std::error::Error, "a connection was not greeted"),
     }
 }
 
 /// Of a member, somebody should know.
 fn broke(remote: SocketAddr, who: &Who, error: &ConnectionError, complaints: &Complaints) {
-    match (complaints.next(clock::now()), &who.member) {
-        (Some(unsaid), Some(username)) => {
-            tracing::warn!(%username, %remote, %error, unsaid, "a peer broke the protocol");
+    let lines = if who.member.is_some() { &complaints.members } else { &complaints.strangers };
+    match (lines.next(clock::now()), &who.member) {
+        (Some(Line { passed_over }), Some(username)) => {
+            tracing::warn!(%username, %remote, %error, passed_over, "a peer broke the protocol");
         }
-        (Some(unsaid), None) => tracing::info!(%remote, %error, unsaid, "a visitor broke the protocol"),
+        (Some(Line { passed_over }), None) => {
+            tracing::info!(%remote, %error, passed_over, "a visitor broke the protocol");
+        }
         (None, _) => tracing::debug!(%remote, %error, "a session broke the protocol"),
     }
 }

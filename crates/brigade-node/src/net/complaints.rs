@@ -11,16 +11,25 @@ use std::{
 
 use brigade_core::time::Timestamp;
 
-/// Lines in a [`WINDOW`]: enough to see who it is, few enough to read.
-const LINES: u32 = 10;
+/// Lines of one kind in a [`WINDOW`]: enough to see who it is, few enough to read.
+const MOST_LINES: u32 = 10;
 
 /// The time for which they are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
 /// The lines that one listener writes; shared by its connections.
 #[derive(Debug, Default)]
+pub(crate) struct Complaints {
+    /// Of those who belong to the network.
+    pub(crate) members: Lines,
+    /// Of all others, of whom there may be any number: they shall not hide a member.
+    pub(crate) strangers: Lines,
+}
+
+/// Lines about one kind of people.
+#[derive(Debug, Default)]
 // A lock, since a message to an owner would cost more than what it is there to save; it is held for a count.
-pub(crate) struct Complaints(Mutex<Written>);
+pub(crate) struct Lines(Mutex<Written>);
 
 #[derive(Debug, Default)]
 struct Written {
@@ -29,33 +38,43 @@ struct Written {
     passed_over: u64,
 }
 
-impl Complaints {
-    /// How many complaints were passed over since the last line, where another line may be written now.
-    pub(crate) fn next(&self, now: Timestamp) -> Option<u64> {
+/// A line that may be written.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Line {
+    /// How many were not, since the last one, where there were any.
+    pub(crate) passed_over: Option<u64>,
+}
+
+impl Lines {
+    /// Another line, where one may be written now.
+    pub(crate) fn next(&self, now: Timestamp) -> Option<Line> {
         let mut written = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if now.since(written.since) >= WINDOW {
             (written.since, written.lines) = (now, 0);
         }
-        if written.lines == LINES {
+        if written.lines == MOST_LINES {
             written.passed_over += 1;
             return None;
         }
         written.lines += 1;
-        Some(std::mem::take(&mut written.passed_over))
+        let passed_over = std::mem::take(&mut written.passed_over);
+        Some(Line { passed_over: (passed_over > 0).then_some(passed_over) })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Complaints, LINES, Timestamp, WINDOW};
+    use super::{Complaints, Line, MOST_LINES, Timestamp, WINDOW};
 
     #[test]
     fn a_flood_is_counted_and_not_written() {
-        let complaints = Complaints::default();
+        let Complaints { strangers, members } = Complaints::default();
         let now = Timestamp::from_micros(1_000_000);
-        let written = (0..1000).filter(|_| complaints.next(now).is_some()).count();
-        assert_eq!(written, LINES as usize);
-        assert_eq!(complaints.next(now.after(WINDOW)), Some(1000 - u64::from(LINES)));
-        assert_eq!(complaints.next(now.after(WINDOW)), Some(0));
+        let written = (0..1000).filter(|_| strangers.next(now).is_some()).count();
+        assert_eq!(written, MOST_LINES as usize);
+        assert_eq!(members.next(now), Some(Line { passed_over: None }));
+        let later = now.after(WINDOW);
+        assert_eq!(strangers.next(later), Some(Line { passed_over: Some(1000 - u64::from(MOST_LINES)) }));
+        assert_eq!(strangers.next(later), Some(Line { passed_over: None }));
     }
 }

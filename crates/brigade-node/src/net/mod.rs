@@ -11,7 +11,7 @@ pub mod dial;
 mod tls;
 mod wide;
 
-pub(crate) use complaints::Complaints;
+pub(crate) use complaints::{Complaints, Line};
 
 #[cfg(test)]
 mod tests {

@@ -26,6 +26,7 @@ use crate::{
     clock,
     identity::membership,
     net::{
+        Line,
         accept::{Accepted, Acceptor},
         connection::{ConnectionError, GreetError, part},
     },
@@ -105,9 +106,9 @@ async fn let_in(
             match membership::verify(token, door.network, key, clock::unix_now()) {
                 Ok(claims) => work(greeted, &claims, door, place).await,
                 Err(error) => {
-                    match door.shop.complaints.next(clock::now()) {
-                        Some(unsaid) => {
-                            info!(%remote, key = key.short(), %error, unsaid, "refused a connection");
+                    match door.shop.complaints.strangers.next(clock::now()) {
+                        Some(Line { passed_over }) => {
+                            info!(%remote, key = key.short(), %error, passed_over, "refused a connection");
                         }
                         None => debug!(%remote, key = key.short(), %error, "refused a connection"),
                     }
@@ -116,8 +117,10 @@ async fn let_in(
             }
         }
         Err(error @ GreetError::Connection(ConnectionError::Frame(_))) => {
-            match door.shop.complaints.next(clock::now()) {
-                Some(unsaid) => info!(%remote, %error, unsaid, "a stranger broke the protocol"),
+            match door.shop.complaints.strangers.next(clock::now()) {
+                Some(Line { passed_over }) => {
+                    info!(%remote, %error, passed_over, "a stranger broke the protocol");
+                }
                 None => debug!(%remote, %error, "a stranger broke the protocol"),
             }
         }

@@ -37,7 +37,7 @@ use super::{
 use crate::{
     clock,
     net::{
-        Complaints,
+        Complaints, Line,
         connection::{ConnectionError, Greeted},
     },
     store::share::Share,
@@ -100,9 +100,9 @@ pub(super) async fn serve(
     let broke = goodbye.reason != Reason::Stopping;
     if broke {
         let Goodbye { reason, text } = &goodbye;
-        match serving.shop.complaints.next(clock::now()) {
-            Some(unsaid) => {
-                tracing::warn!(%newcomer, %remote, ?reason, text, unsaid, "a newcomer broke the protocol");
+        match serving.shop.complaints.members.next(clock::now()) {
+            Some(Line { passed_over }) => {
+                tracing::warn!(%newcomer, %remote, ?reason, text, passed_over, "a newcomer broke the protocol");
             }
             None => tracing::debug!(%newcomer, %remote, ?reason, text, "a newcomer broke the protocol"),
         }
