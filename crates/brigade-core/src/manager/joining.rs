@@ -163,8 +163,7 @@ impl Manager {
 
     fn fail_join(&mut self, session: SessionId, text: &str) {
         let Some(this) = self.sessions.get_mut(&session) else { return };
-        let Standing::Joining { username, port } =
-            std::mem::replace(&mut this.standing, Standing::Observer)
+        let Standing::Joining { username, port } = std::mem::replace(&mut this.standing, Standing::Observer)
         else {
             return;
         };

@@ -549,7 +549,10 @@ fn answers_fit_a_frame_however_long_the_names_and_many_the_versions() {
     let longest = file(&vec!["é".repeat(100); 5].join("/")); // 1,004 bytes
     for session in 0..250u8 {
         world.connect(session.into(), session);
-        world.ask(session.into(), Join { username: Ok(format!("{session:064}").parse().unwrap()), port: 65535 });
+        world.ask(
+            session.into(),
+            Join { username: Ok(format!("{session:064}").parse().unwrap()), port: 65535 },
+        );
         let entries = vec![
             Entry { name: longest.clone(), ..entry("x", session) },
             Entry { name: file("one content of all"), ..entry("x", 255) },

@@ -11,12 +11,7 @@ pub use super::catalogue::{
     Announce, Browse, Entry, Found, Hold, Holders, HoldersOf, Listed, Listing, Lookup, Noted, Unhold,
     Unwatch, Version, Watch, Whereabouts, WireContent, Withdraw,
 };
-use super::{
-    Claimed, Reason,
-    claims,
-    hello::Goodbye,
-    messages,
-};
+use super::{Claimed, Reason, claims, hello::Goodbye, messages};
 use crate::name::Username;
 
 messages! {

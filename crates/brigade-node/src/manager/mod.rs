@@ -211,7 +211,8 @@ async fn accept(
         match accepted {
             Ok((accepted, permit)) => {
                 let session = SessionId(number);
-                let session = session::run(accepted, session, owner.clone(), complaints.clone(), stop.clone());
+                let session =
+                    session::run(accepted, session, owner.clone(), complaints.clone(), stop.clone());
                 tasks.spawn(async move {
                     session.await;
                     drop(permit);

@@ -136,7 +136,9 @@ fn not_greeted(remote: SocketAddr, error: &GreetError, complaints: &Complaints) 
         Some(Line { passed_over }) => {
             tracing::info!(%remote, %error, passed_over, "a stranger broke the protocol");
         }
-        None => tracing::debug!(%remote, error = error as &dyn std::error::Error, "a connection was not greeted"),
+        None => {
+            tracing::debug!(%remote, error = error as &dyn std::error::Error, "a connection was not greeted")
+        }
     }
 }
 

@@ -281,7 +281,9 @@ impl Reader {
             let read = stream.read_buf(&mut self.frame);
             // Between two frames there may be silence; in the middle of one there is nothing to wait for.
             let count = match begun {
-                true => timeout_at(self.heard + limits::LEASE, read).await.map_err(|_| ConnectionError::Stuck)?,
+                true => {
+                    timeout_at(self.heard + limits::LEASE, read).await.map_err(|_| ConnectionError::Stuck)?
+                }
                 false => read.await,
             };
             match count? {

@@ -26,7 +26,6 @@ use super::{
     serve::Shop,
     session::{Command, JoinError, LinkState, Session, Wanted, join},
     traffic::Traffic,
-    uploads::Uploads,
 };
 use crate::{
     clock,
@@ -182,8 +181,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
     let (holders_sender, holders) = mpsc::channel(QUEUE);
 
     let mut tasks = JoinSet::new();
-    let uploads = Uploads::start(stop.clone());
-    let shop = Shop { share: share.clone(), parts: parts.clone(), traffic: traffic.clone(), uploads, complaints: Arc::default() };
+    let shop = Shop::new(share.clone(), parts.clone(), traffic.clone(), stop.clone());
     let door = Door {
         network,
         membership: shown.clone(),

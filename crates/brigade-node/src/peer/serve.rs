@@ -56,6 +56,13 @@ pub(super) struct Shop {
     pub(super) complaints: Arc<Complaints>,
 }
 
+impl Shop {
+    /// With places for uploads of its own, until `stop`.
+    pub(super) fn new(share: Share, parts: Parts, traffic: Arc<Traffic>, stop: CancellationToken) -> Self {
+        Self { share, parts, traffic, uploads: Uploads::start(stop), complaints: Arc::default() }
+    }
+}
+
 /// Serves until the newcomer leaves, breaks the protocol, or `stop`.
 pub(super) async fn serve(
     greeted: Greeted,

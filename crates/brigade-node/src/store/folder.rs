@@ -14,15 +14,15 @@ use std::{
 
 use brigade_core::name::FileName;
 
-use super::{
-    stamp::stamp,
-    system::{self, Dir, Status},
-};
 pub use super::{
     lock::{FolderLock, LockHolder},
     stamp::{Stamp, stamp_of},
     system::Kind,
     walk::{Found, NotShared},
+};
+use super::{
+    stamp::stamp,
+    system::{self, Dir, Status},
 };
 
 /// Where a peer keeps its own things, in its folder.

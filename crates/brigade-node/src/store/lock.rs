@@ -42,7 +42,8 @@ impl FolderLock {
 
     /// Writes down who has it, in place of what stood there.
     pub fn note(&mut self, holder: &LockHolder) -> io::Result<()> {
-        let line = |key: &str, value: Option<String>| value.map_or_else(String::new, |v| format!("{key} {v}\n"));
+        let line =
+            |key: &str, value: Option<String>| value.map_or_else(String::new, |v| format!("{key} {v}\n"));
         let note = [
             line("process", holder.process.map(|process| process.to_string())),
             line("username", holder.username.as_ref().map(ToString::to_string)),
@@ -111,7 +112,9 @@ mod tests {
         assert_eq!(LockHolder::parse(whole).since, Some(UnixTime(1_790_000_000)));
         check("process 12\n", ": process 12");
         check("address [::1]:7001\nprocess x\n", ": at [::1]:7001");
-        for nonsense in ["", "\0\0\0", "username \u{1b}[2J\n", "username a/b\nprocess -1", "address localhost:1"] {
+        for nonsense in
+            ["", "\0\0\0", "username \u{1b}[2J\n", "username a/b\nprocess -1", "address localhost:1"]
+        {
             check(nonsense, "");
         }
     }

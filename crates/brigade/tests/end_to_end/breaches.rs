@@ -58,7 +58,8 @@ impl Scene {
         network.write("fire_user/tape.bin", &tape);
         let fire = network.holder("fire_user", "film.bin", &film);
         network.has_file("tape.bin", 1, PATIENCE);
-        let slow = network.run("fetch", &["tape.bin", "--into", "earth", "--download-limit", "6MB", "--json"]);
+        let slow =
+            network.run("fetch", &["tape.bin", "--into", "earth", "--download-limit", "6MB", "--json"]);
         Self { network, fire, slow, film, tape }
     }
 
@@ -75,7 +76,7 @@ impl Scene {
 
     /// Everybody serves, and the slow fetch ends well; what the manager and the holder wrote to standard error.
     #[track_caller]
-    fn is_unharmed(mut self) -> (String, String) {
+    fn ends_unharmed(mut self) -> (String, String) {
         assert_eq!(self.network.list("files", &["film.bin"])[0]["id"], *hash(&self.film));
         self.network.fetch(&["film.bin", "--into", "water"]).with_code(0);
         self.network.has("water/film.bin", &self.film);
@@ -90,8 +91,7 @@ impl Scene {
 /// The lines of `log` that have all of `words`.
 #[track_caller]
 fn one_line(log: &str, words: &[&str]) {
-    let lines: Vec<&str> =
-        log.lines().filter(|line| words.iter().all(|word| line.contains(word))).collect();
+    let lines: Vec<&str> = log.lines().filter(|line| words.iter().all(|word| line.contains(word))).collect();
     assert_eq!(lines.len(), 1, "lines with {words:?} in:\n{log}");
 }
 
@@ -103,7 +103,7 @@ fn a_manager_closes_what_breaks_the_protocol_and_serves_the_others() {
     // Half a frame and then silence: it is told so after a while, in which everything else happens.
     let mut half = Stranger::greet(manager, 50, None);
     half.send(&[0, 0, 0, 9, 0x1b, 0xa1]);
-    let half = thread::spawn(move || half.is_dismissed(Reason::Silent, "half a frame came"));
+    let half = thread::spawn(move || half.hears_why(Reason::Silent, "half a frame came"));
 
     let of_another_direction = frame_of(&FromManager::from(Noted { number: 1 }));
     let no_cbor = framed(0x15, b"\xff\xff\xff");
@@ -111,14 +111,14 @@ fn a_manager_closes_what_breaks_the_protocol_and_serves_the_others() {
         (of_another_direction, Reason::Protocol, "unknown kind 0x22"),
         (no_cbor, Reason::Protocol, "a message of kind 0x15 cannot be read"),
     ];
-    for (at, (bytes, reason, words)) in breaches().into_iter().chain(own).enumerate() {
+    for (at, (bytes, reason, words)) in (0_u8..).zip(breaches().into_iter().chain(own)) {
         // A visitor is told the same as a member.
-        let mut visitor = Stranger::greet(manager, 100 + at as u8, None);
+        let mut visitor = Stranger::greet(manager, 100 + at, None);
         visitor.send(&bytes);
-        visitor.is_dismissed(reason, words);
-        let (mut member, _) = Stranger::join(manager, at as u8, 1001 + at as u16);
+        visitor.hears_why(reason, words);
+        let (mut member, _) = Stranger::join(manager, at, 1001 + u16::from(at));
         member.send(&bytes);
-        member.is_dismissed(reason, words);
+        member.hears_why(reason, words);
     }
 
     // What is unknown from 0x80 on is skipped; what only a peer may do is refused; the session goes on.
@@ -135,7 +135,7 @@ fn a_manager_closes_what_breaks_the_protocol_and_serves_the_others() {
     assert!(matches!(visitor.hear(), Some(FromManager::PeerList(list)) if list.question == 9));
 
     half.join().unwrap();
-    let (log, _) = scene.is_unharmed();
+    let (log, _) = scene.ends_unharmed();
     for (at, words) in [
         (0, "a frame of 70000 bytes"),
         (1, "a frame of 0 bytes"),
@@ -147,7 +147,11 @@ fn a_manager_closes_what_breaks_the_protocol_and_serves_the_others() {
     ] {
         one_line(&log, &["WARN", &format!("stranger_{at} "), "broke the protocol", words]);
     }
-    assert_eq!(log.lines().filter(|line| line.contains("WARN")).count(), 7, "visitors are worth none:\n{log}");
+    assert_eq!(
+        log.lines().filter(|line| line.contains("WARN")).count(),
+        7,
+        "visitors are worth none:\n{log}"
+    );
 }
 
 #[test]
@@ -190,7 +194,7 @@ fn a_bad_name_is_refused_and_the_session_goes_on() {
     assert!(matches!(session.hear(), Some(FromManager::Refused(refused)) if refused.kind == 0x12));
     assert!(matches!(session.hear(), Some(FromManager::Noted(Noted { number: 2 }))));
     assert!(scene.network.list("files", &["fine"]).is_empty());
-    let (log, _) = scene.is_unharmed();
+    let (log, _) = scene.ends_unharmed();
     assert!(!log.contains("broke the protocol"), "{log}");
 }
 
@@ -206,7 +210,7 @@ fn a_peer_closes_what_breaks_the_protocol_and_serves_the_others() {
 
     let mut half = newcomer();
     half.send(&[0, 0, 0, 9, 0x43, 0xa1]);
-    let half = thread::spawn(move || half.is_dismissed(Reason::Silent, "half a frame came"));
+    let half = thread::spawn(move || half.hears_why(Reason::Silent, "half a frame came"));
 
     let many: Vec<u8> = (0..1000).flat_map(|number| request(number, 0, 0)).collect();
     let whole = says(RequestWhole { request: 1, id, size: 600_000 }.into());
@@ -221,7 +225,7 @@ fn a_peer_closes_what_breaks_the_protocol_and_serves_the_others() {
     for (bytes, reason, words) in breaches().into_iter().chain(own) {
         let mut stranger = newcomer();
         stranger.send(&bytes);
-        stranger.is_dismissed(reason, words);
+        stranger.hears_why(reason, words);
     }
 
     // What is not there is refused, what is unknown from 0x80 on skipped, and the connection goes on.
@@ -240,7 +244,7 @@ fn a_peer_closes_what_breaks_the_protocol_and_serves_the_others() {
     assert!(matches!(stranger.hear(), Some(FromHolder::HaveAll(_))));
 
     half.join().unwrap();
-    let (_, log) = scene.is_unharmed();
+    let (_, log) = scene.ends_unharmed();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
     // Ten a minute are written, and how many were not is said with the next one.
     assert_eq!(lines.len(), 10, "{log}");
@@ -268,19 +272,19 @@ fn who_does_not_greet_is_told_so_or_closed_without_a_line() {
         ] {
             let mut stranger = Stranger::dial(port, 1);
             stranger.send(&bytes);
-            stranger.is_dismissed(Reason::Protocol, words);
+            stranger.hears_why(Reason::Protocol, words);
         }
         let mut stranger = Stranger::dial(port, 1);
         let membership = membership.map(str::to_owned);
         let old = Hello { version: 0, agent: String::new(), membership };
         stranger.send(&frame_of(&Greeting::from(old)));
-        stranger.is_dismissed(Reason::Version, "version 0 is not spoken here");
+        stranger.hears_why(Reason::Version, "version 0 is not spoken here");
     }
     // A peer tells who is no member.
     let mut stranger = Stranger::dial(scene.fire_port(), 2);
     stranger.send(&hello(Some(&membership)));
-    stranger.is_dismissed(Reason::NotAMember, "");
-    let (manager, fire) = scene.is_unharmed();
+    stranger.hears_why(Reason::NotAMember, "");
+    let (manager, fire) = scene.ends_unharmed();
     for log in [manager, fire] {
         assert!(!log.contains("WARN") && !log.contains("broke the protocol"), "{log}");
     }
@@ -293,7 +297,7 @@ fn a_flood_of_strangers_does_not_fill_the_log() {
     for _ in 0..40 {
         let mut stranger = Stranger::dial(port, 1);
         stranger.send(b"\xff\xff\xff\xff\xff\xff");
-        stranger.is_dismissed(Reason::Protocol, "");
+        stranger.hears_why(Reason::Protocol, "");
     }
     let log = network.stop_manager().with_code(143).err;
     assert_eq!(log.matches("a stranger broke the protocol").count(), 10, "{log}");
@@ -304,10 +308,7 @@ fn two_peers_at_one_address_need_two_ports() {
     let network = Network::start();
     let port = free_port();
     let (_session, _) = Stranger::join(network.port(), 1, port);
-    let text = [
-        &format!("stranger_1 is reached at 127.0.0.1:{port} already")[..],
-        "choose another --port",
-    ];
+    let text = [&format!("stranger_1 is reached at 127.0.0.1:{port} already")[..], "choose another --port"];
     let at = port.to_string();
     network
         .run("peer", &["--headless", "--username", "fire_user", "--port", &at])

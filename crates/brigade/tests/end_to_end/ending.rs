@@ -1,4 +1,6 @@
 //! Signals: what is stopped in good order keeps what it has, and a second Ctrl-C does not wait for that.
+//!
+//! That a peer which does nothing ends in good order is in `joining`, and Ctrl-C during a fetch in `resuming`.
 
 use std::time::Duration;
 
@@ -25,8 +27,7 @@ fn sigterm_during_a_fetch_keeps_what_came() {
     let network = Network::start();
     let film = bytes("film", 16 << 20);
     let _fire = network.holder("fire_user", "film.bin", &film);
-    let fetch =
-        network.run("fetch", &["film.bin", "--into", "earth", "--download-limit", "6MB", "--json"]);
+    let fetch = network.run("fetch", &["film.bin", "--into", "earth", "--download-limit", "6MB", "--json"]);
     until("8 pieces are recorded", PATIENCE, || (pieces_recorded(&network.path("earth")) >= 8).then_some(()));
     let totals = fetch.terminate().with_code(143).totals();
     assert_eq!(totals["done"], false);

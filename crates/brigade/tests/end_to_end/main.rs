@@ -20,6 +20,6 @@ mod resuming;
 mod serving;
 mod sharing;
 mod stranger;
-mod versions;
 mod vanishing;
+mod versions;
 mod waiting;

@@ -32,8 +32,7 @@ use rustls::{
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What stands before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410).
-const PKCS8_PREFIX: [u8; 16] =
-    [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 /// A connection with TLS done.
 pub(crate) struct Stranger(StreamOwned<ClientConnection, TcpStream>);
@@ -135,7 +134,7 @@ impl Stranger {
 
     /// Reads on to a goodbye of this reason whose text has `words`.
     #[track_caller]
-    pub(crate) fn is_dismissed(mut self, reason: Reason, words: &str) {
+    pub(crate) fn hears_why(mut self, reason: Reason, words: &str) {
         let goodbye = self.goodbye();
         assert_eq!(goodbye.reason, reason, "{goodbye:?}");
         assert!(goodbye.text.contains(words), "{words:?} is not in {goodbye:?}");

@@ -69,15 +69,12 @@ fn a_manager_that_is_killed_under_busy_peers_has_everything_again_in_five_second
     let film = bytes("film", 16 << 20);
     let peers = three_peers(&network, &film);
     let before = catalogue(&network);
-    let slow = |into: &str| {
-        network.run("fetch", &["film.bin", "--into", into, "--download-limit", "4MB", "--json"])
-    };
+    let slow =
+        |into: &str| network.run("fetch", &["film.bin", "--into", into, "--download-limit", "4MB", "--json"]);
     let fetches = [slow("earth"), slow("moon")];
     let folder = network.run("fetch", &["fire_user-files", "--into", "stars", "--download-limit", "20KB"]);
     for into in ["earth", "moon"] {
-        until("the fetch has begun", PATIENCE, || {
-            (pieces_recorded(&network.path(into)) >= 4).then_some(())
-        });
+        until("the fetch has begun", PATIENCE, || (pieces_recorded(&network.path(into)) >= 4).then_some(()));
     }
 
     network.kill_manager();
@@ -188,7 +185,8 @@ impl Faithless {
                 let serve = async {
                     for visit in 0.. {
                         let fresh = acceptor.accept().await.unwrap().handshake().await.unwrap();
-                        let hello = Hello { version: VERSION, agent: "faithless".to_owned(), membership: None };
+                        let hello =
+                            Hello { version: VERSION, agent: "faithless".to_owned(), membership: None };
                         // Whoever comes again is refused.
                         session(fresh.greet(hello).await.unwrap(), &key, visit == 0).await;
                     }
@@ -224,7 +222,8 @@ async fn session(mut session: Greeted, key: &SecretKey, kind: bool) {
                 Joined { membership, lease_ms: 15_000 }.into()
             }
             Some(ToManager::Join(_)) => {
-                Refused { kind: 0x10, question: None, reason: Reason::NameTaken, text: "gone".to_owned() }.into()
+                Refused { kind: 0x10, question: None, reason: Reason::NameTaken, text: "gone".to_owned() }
+                    .into()
             }
             Some(ToManager::Lookup(lookup)) => {
                 let version = Version {

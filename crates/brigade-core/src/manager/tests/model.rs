@@ -250,7 +250,10 @@ impl Model {
         assert!(manager.watches.sessions().is_subset(&there));
         assert!(manager.present.values().chain(manager.keys.values()).all(|session| there.contains(session)));
         assert!(manager.places.values().all(|session| there.contains(session)));
-        assert_eq!((manager.present.len(), manager.present.len()), (manager.keys.len(), manager.places.len()));
+        assert_eq!(
+            (manager.present.len(), manager.present.len()),
+            (manager.keys.len(), manager.places.len())
+        );
         assert!(manager.present.len() <= 4);
         assert_eq!(manager.observers, self.there.values().filter(|said| said.joined.is_none()).count());
     }
