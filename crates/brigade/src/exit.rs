@@ -167,7 +167,7 @@ impl From<JoinError> for Failure {
                          `.brigade/` in the copy",
                     ),
                     Reason::PortTaken => failure.hint(
-                        "machines behind one address share its ports: choose another --port, or 0 for a free one",
+                        "machines behind one address share its ports: choose another port (--port), or 0 for a free one",
                     ),
                     Reason::Full => failure.hint("the manager's --max is reached; try again when somebody has left"),
                     _ => failure,

@@ -92,7 +92,8 @@ impl Manager {
         let claim = self.members.claim(&username, key);
         match claim {
             Claim::Taken => {
-                let text = format!("the username {username} (or one that looks like it) is somebody else's");
+                let text =
+                    format!("{username}, or a name that differs from it only in case, is another key's");
                 return refuse(Reason::NameTaken, text);
             }
             Claim::TooMany => {

@@ -112,7 +112,10 @@ async fn a_peer_is_in_the_table_until_its_connection_breaks() {
     peer.say(Report { sending: 5, receiving: 6 }).await;
     let view = manager.view(|view| view.rows.first().is_some_and(|row| row.sending == 5)).await;
     let row = &view.rows[0];
-    assert_eq!((row.files, row.bytes, row.address.to_string().as_str()), (2, 600, peer.0.local.to_string().as_str()));
+    assert_eq!(
+        (row.files, row.bytes, row.address.to_string().as_str()),
+        (2, 600, peer.0.local.to_string().as_str())
+    );
     let FromManager::Holders(Holders { peers, contents }) = watcher.hear().await else { panic!() };
     assert_eq!((peers[0].key, &contents[0].complete[..]), (key.public(), &[0][..]));
 

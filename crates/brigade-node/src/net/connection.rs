@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_rustls::TlsStream;
 
-use super::wide::Wide;
+use super::{accept::Turn, wide::Wide};
 
 /// An encrypted connection to a known key that nobody has greeted. All it can do is greet, or refuse to.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Fresh {
     stream: TlsStream<Wide>,
     /// Until when the greeting must be done.
     deadline: Instant,
+    /// Of one that was accepted: its place among those that have not greeted.
+    turn: Option<Turn>,
 }
 
 /// A connection whose other end said hello in a version that both speak.
@@ -67,7 +69,7 @@ pub enum GreetError {
         theirs: u32,
     },
     /// It did not come in time.
-    #[error("no greeting came within {} s", limits::GREETING_TIME.as_secs())]
+    #[error("no greeting came in time (within {} s, less where others wait)", limits::GREETING_TIME.as_secs())]
     TimedOut,
     /// The connection broke, or something else than a hello came.
     #[error("no greeting came")]
@@ -101,7 +103,7 @@ impl ConnectionError {
 }
 
 impl Fresh {
-    pub(super) fn new(stream: TlsStream<Wide>, deadline: Instant) -> io::Result<Self> {
+    pub(super) fn new(stream: TlsStream<Wide>, deadline: Instant, turn: Option<Turn>) -> io::Result<Self> {
         let (wide, state) = stream.get_ref();
         let (remote, local) = (wide.stream().peer_addr()?, wide.stream().local_addr()?);
         let peer =
@@ -115,7 +117,7 @@ impl Fresh {
                 server.get_mut().1.set_buffer_limit(Some(super::tls::SEND_BUFFER_BYTES))
             }
         }
-        Ok(Self { peer, remote: canonical(remote), local: canonical(local), stream, deadline })
+        Ok(Self { peer, remote: canonical(remote), local: canonical(local), stream, deadline, turn })
     }
 
     /// The key that the other end proved to have.
@@ -125,7 +127,7 @@ impl Fresh {
 
     /// Says hello and hears the other side's.
     pub async fn greet(self, mine: Hello) -> Result<Greeted, GreetError> {
-        let Self { peer, remote, local, stream, deadline } = self;
+        let Self { peer, remote, local, stream, deadline, mut turn } = self;
         let (read, write) = tokio::io::split(stream);
         let (mut reader, mut writer) = (Reader::new(read), Writer::new(write));
         let exchange = async {
@@ -133,7 +135,17 @@ impl Fresh {
             writer.flush().await?;
             reader.next::<Greeting>().await
         };
-        let answer = match timeout_at(deadline, exchange).await {
+        let turn_is_over = async {
+            match &mut turn {
+                Some(turn) => turn.is_over().await,
+                None => std::future::pending().await,
+            }
+        };
+        let exchanged = tokio::select! {
+            exchanged = timeout_at(deadline, exchange) => exchanged,
+            () = turn_is_over => return Err(GreetError::TimedOut),
+        };
+        let answer = match exchanged {
             Err(_) => return Err(GreetError::TimedOut),
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) => {
@@ -286,7 +298,7 @@ impl Reader {
                 }
                 false => read.await,
             };
-            match count? {
+            match count.map_err(plain)? {
                 0 if self.frame.is_empty() => return Ok(false),
                 0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
                 _ => {}
@@ -371,6 +383,14 @@ impl Writer {
             Ok::<(), ConnectionError>(())
         };
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), farewell).await;
+    }
+}
+
+/// That an end came without TLS's own is nothing that people know a word for.
+fn plain(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the other side broke it off"),
+        _ => error,
     }
 }
 

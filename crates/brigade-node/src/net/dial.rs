@@ -120,7 +120,7 @@ async fn dial_one(
     let name = ServerName::IpAddress(address.ip().into()); // never sent: rustls wants one
     let done = timeout_at(deadline, TlsConnector::from(config).connect(name, Wide::new(stream))).await;
     match done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        Ok(stream) => Fresh::new(TlsStream::Client(stream), deadline).map_err(handshake),
+        Ok(stream) => Fresh::new(TlsStream::Client(stream), deadline, None).map_err(handshake),
         Err(source) => Err(match (expected, found.get().copied()) {
             (Some(expected), Some(found)) if expected != found => {
                 DialError::WrongKey { address: address.to_string(), expected, found }

@@ -6,10 +6,12 @@
 use std::{
     io::{Read, Write},
     thread,
+    time::Instant,
 };
 
 use brigade_core::{
     id::ContentId,
+    limits::GREETING_TIME,
     wire::{
         Reason,
         frame::PieceHeader,
@@ -309,11 +311,34 @@ fn a_flood_of_strangers_does_not_fill_the_log() {
 }
 
 #[test]
+fn strangers_who_say_nothing_keep_nobody_out() {
+    let scene = Scene::set();
+    let places = [(scene.network.port(), 200), (scene.fire_port(), 100)];
+    let silent: Vec<_> =
+        places.iter().flat_map(|(port, count)| (0..*count).map(|_| connect(*port))).collect();
+    let begun = Instant::now();
+    assert_eq!(scene.network.list("files", &["film.bin"]).len(), 1);
+    scene.network.fetch(&["film.bin", "--into", "moon"]).with_code(0);
+    // Each of them could keep its place for ten seconds, and there are several times as many as there are places.
+    assert!(begun.elapsed() < 2 * GREETING_TIME, "{:?}", begun.elapsed());
+    drop(silent);
+    // Nor do those who do TLS and no more.
+    let secret: Vec<_> =
+        places.iter().flat_map(|(port, _)| (0..30).map(|_| Stranger::dial(*port, 1))).collect();
+    scene.network.fetch(&["film.bin", "--into", "venus"]).with_code(0);
+    drop(secret);
+    scene.ends_unharmed();
+}
+
+#[test]
 fn two_peers_at_one_address_need_two_ports() {
     let network = Network::start();
     let port = free_port();
     let (_session, _) = Stranger::join(network.port(), 1, port);
-    let text = [&format!("stranger_1 is reached at 127.0.0.1:{port} already")[..], "choose another --port"];
+    let text = [
+        &format!("stranger_1 is reached at 127.0.0.1:{port} already")[..],
+        "choose another port (--port), or 0 for a free one",
+    ];
     let at = port.to_string();
     network
         .run("peer", &["--headless", "--username", "fire_user", "--port", &at])
