@@ -275,6 +275,7 @@ fn start_fetches(
         buffers: Buffers::default(),
         receiving,
         news: news_sender,
+        complaints: Arc::default(),
     };
     let fetches = Fetches::new(lines, folder, share, parts, prepared_sender, config.max_connections, seed);
     let ears = Ears { orders, news, outcomes, prepared, holders };

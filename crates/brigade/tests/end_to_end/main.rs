@@ -23,3 +23,4 @@ mod stranger;
 mod vanishing;
 mod versions;
 mod waiting;
+mod wrong_holder;
