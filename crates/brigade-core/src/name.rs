@@ -58,6 +58,27 @@ pub enum BadName {
     Begins(char),
 }
 
+/// A text that was to be a name of a file or of a user and is none. The text is whatever somebody sent.
+#[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
+#[error("{name:?} breaks the rule for names: {why}")]
+pub struct WrongName {
+    /// The text; what is too long for a name is cut.
+    pub name: String,
+    /// What is wrong with it.
+    pub why: BadName,
+}
+
+impl WrongName {
+    /// Bytes that are kept of a text that is no name: enough for a person to know it again, and so few that it fits
+    /// into a text for people with all of them written out.
+    const KEPT_BYTES: usize = 60;
+
+    /// `text` breaks the rule so.
+    pub fn new(text: &str, why: BadName) -> Self {
+        Self { name: text[..text.floor_char_boundary(Self::KEPT_BYTES)].to_owned(), why }
+    }
+}
+
 impl FileName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
@@ -225,7 +246,8 @@ macro_rules! text_name {
 
         impl<'b, C> minicbor::Decode<'b, C> for $type {
             fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
-                d.str()?.parse().map_err(|error: BadName| minicbor::decode::Error::message(error.to_string()))
+                let text = d.str()?;
+                text.parse().map_err(|why| minicbor::decode::Error::custom(WrongName::new(text, why)))
             }
         }
     };

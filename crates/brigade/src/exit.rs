@@ -3,7 +3,12 @@
 //! The codes are listed in `docs/operating.md`. Everything goes to standard error, escaped: a cause may hold what
 //! another machine sent.
 
-use std::{error::Error, io, process::ExitCode};
+use std::{
+    error::Error,
+    io::{self, IsTerminal},
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use brigade_core::wire::{Reason, manager::Version};
 use brigade_node::{
@@ -103,10 +108,28 @@ fn escape_lines(text: &str) -> String {
     text.split('\n').map(|line| escape(line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
+/// Whether something fills the terminal: log lines do not go there then, only where standard error is redirected.
+static SCREEN_IS_TAKEN: AtomicBool = AtomicBool::new(false);
+
+/// Takes the terminal for something that fills it, or gives it back to log lines.
+pub(crate) fn take_screen(taken: bool) {
+    SCREEN_IS_TAKEN.store(taken, Ordering::Relaxed);
+}
+
 /// Log lines go to standard error; `BRIGADE_LOG` says which (`info`, `brigade_node=debug`, …), warnings by default.
 pub(crate) fn log_to_stderr() {
+    // A line in the middle of a table that fills the terminal would stay there, and say nothing in its place.
+    let writer = || -> Box<dyn io::Write> {
+        let covered = SCREEN_IS_TAKEN.load(Ordering::Relaxed) && io::stderr().is_terminal();
+        if covered { Box::new(io::sink()) } else { Box::new(io::stderr()) }
+    };
     let filter = EnvFilter::try_from_env("BRIGADE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(writer)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal())
+        .init();
 }
 
 impl From<ReachError> for Failure {
@@ -118,6 +141,12 @@ impl From<ReachError> for Failure {
                 Self::new(UNREACHED, format!("no manager answers at {address}")).hint(
                     "start one with `brigade manager`, or say where it is with --manager-host and --manager-port",
                 )
+            }
+            ReachError::Dial { source: DialError::Handshake { source, .. }, .. }
+                if source.kind() == io::ErrorKind::TimedOut =>
+            {
+                Self::of(UNREACHED, &error)
+                    .hint("something listens there and does not answer: a manager that hangs, or no manager")
             }
             ReachError::Dial { .. } => Self::of(UNREACHED, &error)
                 .hint("is that the manager's host and port? (--manager-host, --manager-port)"),
@@ -150,6 +179,9 @@ impl From<JoinError> for Failure {
                     Reason::AlreadyHere => failure.hint(
                         "this folder, or a copy of it with its `.brigade/`, is being run already: end that, or delete \
                          `.brigade/` in the copy",
+                    ),
+                    Reason::PortTaken => failure.hint(
+                        "machines behind one address share its ports: choose another port (--port), or 0 for a free one",
                     ),
                     Reason::Full => failure.hint("the manager's --max is reached; try again when somebody has left"),
                     _ => failure,
@@ -229,8 +261,11 @@ impl From<ManagerError> for Failure {
 impl From<AskError> for Failure {
     fn from(error: AskError) -> Self {
         match error {
-            AskError::Away | AskError::Connection(_) => Self::of(UNREACHED, &error),
-            AskError::Refused { .. } => Self::of(REFUSED, &error),
+            AskError::Away => {
+                Self::of(UNREACHED, &error).hint("it is tried again all the while; ask again when it is back")
+            }
+            AskError::Silent | AskError::Connection(_) => Self::of(UNREACHED, &error),
+            AskError::Refused { .. } | AskError::RefusedForGood { .. } => Self::of(REFUSED, &error),
             AskError::Confused => Self::of(FAILED, &error),
         }
     }

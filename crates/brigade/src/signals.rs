@@ -44,9 +44,11 @@ impl Signals {
         let (sender, first) = watch::channel(None);
         let taken = std::sync::Arc::new(watch::Sender::new(None));
         let signals = Self { first, taken: taken.clone() };
+        // Made here and kept, so that none is missed: not before the task runs, and not between two.
+        let mut heard = Heard::new();
         tokio::spawn(async move {
             loop {
-                let signal = next().await;
+                let signal = heard.next().await;
                 let count = |taken: &mut Option<u64>| taken.as_mut().map(|count| *count += 1).is_some();
                 if signal == Signal::Interrupt && taken.send_if_modified(count) {
                     continue;
@@ -103,26 +105,52 @@ impl Drop for Taken {
     }
 }
 
+/// The system's signals; one that cannot be heard does what it does by itself.
 #[cfg(unix)]
-async fn next() -> Signal {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return interrupt().await;
-    };
-    tokio::select! {
-        signal = interrupt() => signal,
-        _ = terminate.recv() => Signal::Terminate,
+struct Heard {
+    interrupt: Option<tokio::signal::unix::Signal>,
+    terminate: Option<tokio::signal::unix::Signal>,
+}
+
+#[cfg(unix)]
+impl Heard {
+    fn new() -> Self {
+        use tokio::signal::unix::{SignalKind, signal};
+        Self {
+            interrupt: signal(SignalKind::interrupt()).ok(),
+            terminate: signal(SignalKind::terminate()).ok(),
+        }
+    }
+
+    async fn next(&mut self) -> Signal {
+        async fn one(signal: &mut Option<tokio::signal::unix::Signal>) {
+            if let Some(signal) = signal
+                && signal.recv().await.is_some()
+            {
+                return;
+            }
+            std::future::pending().await
+        }
+        tokio::select! {
+            () = one(&mut self.interrupt) => Signal::Interrupt,
+            () = one(&mut self.terminate) => Signal::Terminate,
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn next() -> Signal {
-    interrupt().await
-}
+struct Heard;
 
-async fn interrupt() -> Signal {
-    match tokio::signal::ctrl_c().await {
-        Ok(()) => Signal::Interrupt,
-        Err(_) => std::future::pending().await,
+#[cfg(not(unix))]
+impl Heard {
+    fn new() -> Self {
+        Self
+    }
+
+    async fn next(&mut self) -> Signal {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Signal::Interrupt,
+            Err(_) => std::future::pending().await,
+        }
     }
 }

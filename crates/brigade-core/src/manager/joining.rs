@@ -7,7 +7,7 @@
 use super::{
     Binding, Event, Manager, Output, Refusal, SessionId,
     members::Claim,
-    session::{Peer, Standing},
+    session::{Peer, Session, Standing},
 };
 use crate::{
     limits,
@@ -85,11 +85,15 @@ impl Manager {
         if join.port == 0 {
             return refuse(Reason::BadPort, "a peer listens at a port from 1 to 65535".to_owned());
         }
-        let Join { username, port } = join.clone();
+        let (username, port) = match &join.username {
+            Ok(username) => (username.clone(), join.port),
+            Err(wrong) => return refuse(Reason::BadName, wrong.to_string()),
+        };
         let claim = self.members.claim(&username, key);
         match claim {
             Claim::Taken => {
-                let text = format!("the username {username} (or one that looks like it) is somebody else's");
+                let text =
+                    format!("{username}, or a name that differs from it only in case, is another key's");
                 return refuse(Reason::NameTaken, text);
             }
             Claim::TooMany => {
@@ -113,6 +117,10 @@ impl Manager {
             };
             return refuse(Reason::AlreadyHere, text);
         }
+        let there = self.places.get(&this.place(port)).and_then(|session| self.sessions.get(session));
+        if let Some(there) = there {
+            return refuse(Reason::PortTaken, port_taken(there, this, port));
+        }
         if self.present.len() >= self.config.max_peers {
             let (peers, max) = (self.present.len(), self.config.max_peers);
             return refuse(Reason::Full, format!("the network is full: {peers} of {max} peers are there"));
@@ -135,10 +143,11 @@ impl Manager {
 
     fn take_place(&mut self, session: SessionId, username: Username, port: u16, claim: Claim) {
         let Some(this) = self.sessions.get_mut(&session) else { return };
-        let key = this.key;
+        let (key, place) = (this.key, this.place(port));
         this.standing = Standing::Joining { username: username.clone(), port };
         self.present.insert(username.clone(), session);
         self.keys.insert(key, session);
+        self.places.insert(place, session);
         if claim == Claim::Free {
             self.members.bind(&username, key);
             self.recording.insert(username.clone());
@@ -155,13 +164,24 @@ impl Manager {
 
     fn fail_join(&mut self, session: SessionId, text: &str) {
         let Some(this) = self.sessions.get_mut(&session) else { return };
-        let Standing::Joining { username, .. } = std::mem::replace(&mut this.standing, Standing::Observer)
+        let Standing::Joining { username, port } = std::mem::replace(&mut this.standing, Standing::Observer)
         else {
             return;
         };
-        let key = this.key;
-        self.give_up_place(&username, key);
+        let (key, place) = (this.key, this.place(port));
+        self.give_up_place(&username, key, place);
         let text = text.to_owned();
         self.refuse(session, JOIN_KIND, None, Refusal { reason: Reason::Failed, text });
+    }
+}
+
+/// Who is reached at `port` of the asker's machine, as the asker sees it.
+fn port_taken(there: &Session, asker: &Session, port: u16) -> String {
+    let address = there.address_for(asker, port);
+    match &there.standing {
+        Standing::Peer(Peer { username, .. }) | Standing::Joining { username, .. } => {
+            format!("{username} is reached at {address} already; two peers at one address need two ports")
+        }
+        Standing::Observer => format!("somebody is reached at {address} already"), // none has a place
     }
 }

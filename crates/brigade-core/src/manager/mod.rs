@@ -15,6 +15,7 @@ mod leases;
 mod members;
 mod nearest;
 mod output;
+mod refusal;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,8 @@ use self::{
     holders::{Choice, Pages},
     leases::Deadlines,
     members::Members,
-    session::{Session, Standing},
+    refusal::{Refusal, not_let_in, sound},
+    session::{Place, Session, Standing},
     watches::Watches,
 };
 use crate::{
@@ -45,7 +47,7 @@ use crate::{
     wire::{
         Message, Reason,
         hello::Goodbye,
-        manager::{Announce, FromManager, Join, Noted, Refused, ToManager, Unwatch, Watch, Withdraw},
+        manager::{Announce, FromManager, Noted, Refused, ToManager, Unwatch, Watch, Withdraw},
     },
 };
 
@@ -60,13 +62,6 @@ pub struct Config {
     pub epoch: UnixTime,
 }
 
-/// Why a message was refused.
-#[derive(Debug)]
-struct Refusal {
-    reason: Reason,
-    text: String,
-}
-
 /// The state of one network's manager.
 #[derive(Debug)]
 pub struct Manager {
@@ -77,6 +72,8 @@ pub struct Manager {
     /// Peers, and sessions that are about to be: by username, and by key.
     present: BTreeMap<Username, SessionId>,
     keys: BTreeMap<PeerKey, SessionId>,
+    /// And by where they are reached.
+    places: BTreeMap<Place, SessionId>,
     members: Members,
     /// Bindings that are on their way to the disk.
     recording: BTreeSet<Username>,
@@ -96,6 +93,7 @@ impl Manager {
             observers: 0,
             present: BTreeMap::new(),
             keys: BTreeMap::new(),
+            places: BTreeMap::new(),
             members: Members::new(bindings),
             recording: BTreeSet::new(),
             leases: Deadlines::default(),
@@ -230,15 +228,19 @@ impl Manager {
             }
             ToManager::Announce(Announce { entries, .. }) => {
                 self.peers_only(session)?;
+                let (entries, wrong) = sound(entries)?;
                 let at = self.config.epoch.after(now.since(Timestamp::default()));
                 let touched = &mut |content| self.watches.touch(now, content);
                 self.catalogue.announce(session, entries, at, touched)?;
                 self.table_changed = true;
+                wrong?;
             }
             ToManager::Withdraw(Withdraw { names, .. }) => {
                 self.peers_only(session)?;
+                let (names, wrong) = sound(names)?;
                 self.catalogue.withdraw(session, &names, &mut |content| self.watches.touch(now, content))?;
                 self.table_changed = true;
+                wrong?;
             }
             ToManager::Hold(hold) => {
                 self.peers_only(session)?;
@@ -325,22 +327,24 @@ impl Manager {
         self.watches.forget(session);
         match this.standing {
             Standing::Observer => self.observers -= 1,
-            Standing::Joining { username, .. } => {
+            Standing::Joining { ref username, port } => {
                 self.observers -= 1;
-                self.give_up_place(&username, this.key);
+                self.give_up_place(username, this.key, this.place(port));
             }
-            Standing::Peer(peer) => {
+            Standing::Peer(ref peer) => {
                 self.catalogue.forget(session, &mut |content| self.watches.touch(now, content));
-                self.give_up_place(&peer.username, this.key);
-                self.outputs.push_back(Output::Event(Event::Left { username: peer.username, why }));
+                self.give_up_place(&peer.username, this.key, this.place(peer.port));
+                let username = peer.username.clone();
+                self.outputs.push_back(Output::Event(Event::Left { username, why }));
                 self.table_changed = true;
             }
         }
     }
 
-    fn give_up_place(&mut self, username: &Username, key: PeerKey) {
+    fn give_up_place(&mut self, username: &Username, key: PeerKey, place: Place) {
         self.present.remove(username);
         self.keys.remove(&key);
+        self.places.remove(&place);
     }
 
     fn renew_lease(&mut self, now: Timestamp, session: SessionId) {
@@ -369,21 +373,5 @@ impl Manager {
     fn refuse(&mut self, session: SessionId, kind: u8, question: Option<u32>, refusal: Refusal) {
         let Refusal { reason, text } = refusal;
         self.send(session, Refused { kind, question, reason, text });
-    }
-}
-
-fn not_let_in(join: Join, refusal: &Refusal) -> Event {
-    Event::Refused { username: Some(join.username), reason: refusal.reason, text: refusal.text.clone() }
-}
-
-impl From<catalogue::TooMuch> for Refusal {
-    fn from(error: catalogue::TooMuch) -> Self {
-        Self { reason: Reason::TooMuch, text: error.to_string() }
-    }
-}
-
-impl From<watches::TooManyWatches> for Refusal {
-    fn from(error: watches::TooManyWatches) -> Self {
-        Self { reason: Reason::TooMuch, text: error.to_string() }
     }
 }

@@ -36,6 +36,10 @@ pub struct Row {
     pub since: UnixTime,
 }
 
+/// Where a peer is reached: its machine's address, `None` for the manager's own, whatever its sessions come from
+/// there, and its port. Two peers of one place would be one to those that dial it.
+pub(super) type Place = (Option<IpAddr>, u16);
+
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) key: PeerKey,
@@ -116,6 +120,11 @@ impl Session {
             receiving: peer.receiving,
             since_s: peer.since.0,
         })
+    }
+
+    /// Where what listens at `port` on this session's machine is reached.
+    pub(super) fn place(&self, port: u16) -> Place {
+        ((!self.is_beside_manager()).then_some(self.remote), port)
     }
 
     /// Whether it comes from the machine on which the manager runs.

@@ -10,7 +10,7 @@ use crate::{
     geometry::Geometry,
     id::{Content, ContentId, PeerKey},
     limits,
-    name::{FileName, Username},
+    name::{BadName, FileName, Username, WrongName},
     time::{Timestamp, UnixTime},
     wire::{
         Reason, frame,
@@ -136,7 +136,7 @@ impl World {
 }
 
 fn join(name: &str) -> Join {
-    Join { username: name.parse().unwrap(), port: 7001 }
+    Join { username: Ok(name.parse().unwrap()), port: 7001 }
 }
 
 fn file(name: &str) -> FileName {
@@ -153,7 +153,7 @@ fn entry(name: &str, number: u8) -> Entry {
 }
 
 fn announce(entries: &[(&str, u8)]) -> Announce {
-    Announce { number: 5, entries: entries.iter().map(|(name, number)| entry(name, *number)).collect() }
+    Announce { number: 5, entries: entries.iter().map(|(name, number)| Ok(entry(name, *number))).collect() }
 }
 
 fn watch(number: u8) -> Watch {
@@ -229,6 +229,91 @@ fn joins_that_cannot_be_are_refused_and_may_be_tried_again() {
     world.manager.disconnected(world.now, SessionId(2), Departure::Lost);
     assert!(matches!(world.ask(4, join("air_user")), FromManager::Joined(_)));
     assert_eq!(world.names(), ["air_user", "fire_user"]);
+}
+
+/// Two sessions, each with its remote and local ends, and whether the second may have the port of the first.
+#[track_caller]
+fn check_place(first: (&str, &str), second: (&str, &str), port: u16, free: bool) {
+    let mut world = World::new(20);
+    world.connect_from(1, 1, first.0, first.1);
+    world.connect_from(2, 2, second.0, second.1);
+    assert!(matches!(world.ask(1, join("fire_user")), FromManager::Joined(_)));
+    let asked = Join { port, ..join("water_user") };
+    match world.ask(2, asked.clone()) {
+        FromManager::Joined(_) => assert!(free),
+        FromManager::Refused(Refused { reason, text, .. }) => {
+            assert!(!free && reason == Reason::PortTaken, "{reason}");
+            assert!(text.starts_with("fire_user is reached at ") && text.contains(":7001 already"), "{text}");
+            // Another port will do, and the same one when the first has left.
+            assert!(matches!(world.ask(2, Join { port: 7002, ..asked.clone() }), FromManager::Joined(_)));
+            world.manager.disconnected(world.now, SessionId(1), Departure::Lost);
+            world.connect_from(3, 3, second.0, second.1);
+            assert!(matches!(world.ask(3, Join { port, ..join("air_user") }), FromManager::Joined(_)));
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn an_address_and_port_lead_to_one_peer() {
+    let manager = "10.0.0.250:12000";
+    check_place(("10.0.0.1:50", manager), ("10.0.0.1:51", manager), 7001, false);
+    check_place(("10.0.0.1:50", manager), ("10.0.0.1:51", manager), 7002, true);
+    check_place(("10.0.0.1:50", manager), ("10.0.0.2:50", manager), 7001, true);
+    // To others the manager's machine is one, whatever its peers' sessions come from.
+    let beside = "127.0.0.1:12000";
+    check_place(("127.0.0.1:50", beside), ("10.0.0.250:50", manager), 7001, false);
+    check_place(("127.0.0.1:50", beside), ("10.0.0.1:50", manager), 7001, true);
+}
+
+#[test]
+fn a_place_is_given_back_where_a_join_fails() {
+    let mut world = World::new(20);
+    world.connect_from(1, 1, "10.0.0.1:50", "10.0.0.250:12000");
+    world.connect_from(2, 2, "10.0.0.1:51", "10.0.0.250:12000");
+    world.disk_works = false;
+    assert_eq!(world.refusal(1, join("fire_user")), Reason::Failed);
+    world.disk_works = true;
+    assert!(matches!(world.ask(2, join("water_user")), FromManager::Joined(_)));
+}
+
+fn wrong(name: &str) -> WrongName {
+    WrongName::new(name, name.parse::<FileName>().unwrap_err())
+}
+
+#[test]
+fn a_bad_name_is_refused_and_the_others_stand() {
+    let mut world = World::new(20);
+    world.connect(1, 1);
+    let bad = Join { username: Err(WrongName::new("a/b", BadName::Character('/'))), port: 7001 };
+    assert_eq!(world.refusal(1, bad), Reason::BadName);
+    assert!(matches!(world.events[..], [Event::Refused { username: None, reason: Reason::BadName, .. }]));
+    assert!(matches!(world.ask(1, join("fire_user")), FromManager::Joined(_)));
+
+    let mut mixed = announce(&[("a", 1), ("b", 2)]);
+    mixed.entries.insert(1, Err(wrong("x/../y")));
+    mixed.entries.push(Err(wrong("")));
+    let said = world.say(1, mixed);
+    let [(1, FromManager::Refused(refused)), (1, FromManager::Noted(Noted { number: 5 }))] = &said[..] else {
+        panic!("{said:?}")
+    };
+    assert_eq!((refused.kind, refused.question, refused.reason), (0x11, None, Reason::BadName));
+    let text = "\"x/../y\" breaks the rule for names: it has a part `.` or `..`; 1 more beside it do";
+    assert_eq!(refused.text, text);
+    assert_eq!(world.manager.rows().next().unwrap().files, 2);
+
+    let names = vec![Ok(file("a")), Err(wrong(&"\u{1b}".repeat(2000)))];
+    let said = world.say(1, Withdraw { number: 6, names });
+    let [(1, FromManager::Refused(refused)), (1, FromManager::Noted(_))] = &said[..] else {
+        panic!("{said:?}")
+    };
+    assert_eq!((refused.kind, refused.reason), (0x12, Reason::BadName));
+    assert!(refused.text.len() <= limits::TEXT_BYTES, "{}", refused.text);
+    assert_eq!(world.manager.rows().next().unwrap().files, 1);
+
+    // Too many are too many, whatever they are.
+    let entries = vec![Err(wrong("")); limits::ANNOUNCE_ENTRIES + 1];
+    assert_eq!(world.refusal(1, Announce { number: 7, entries }), Reason::TooMuch);
 }
 
 #[test]
@@ -387,7 +472,7 @@ fn a_name_announced_again_has_the_new_content_only() {
     assert_eq!(world.manager.rows().next().unwrap().bytes, 11);
     world.connect(2, 2);
     assert_eq!(told(2, &world.say(2, watch(5))), [holders(&["fire_user"], &[])], "y is still that");
-    world.say(1, Withdraw { number: 6, names: vec![file("y"), file("never there")] });
+    world.say(1, Withdraw { number: 6, names: vec![Ok(file("y")), Ok(file("never there"))] });
     world.manager.catalogue.check();
     assert_eq!(told(2, &world.say(2, watch(5))), [holders(&[], &[])]);
 }
@@ -396,10 +481,10 @@ fn a_name_announced_again_has_the_new_content_only() {
 fn announcements_beyond_the_bounds_are_refused_whole() {
     let mut world = World::new(20);
     world.peer(1, "fire_user");
-    let many = Announce { number: 1, entries: vec![entry("x", 1); limits::ANNOUNCE_ENTRIES + 1] };
+    let many = Announce { number: 1, entries: vec![Ok(entry("x", 1)); limits::ANNOUNCE_ENTRIES + 1] };
     assert_eq!(world.refusal(1, many), Reason::TooMuch);
     let mut large = announce(&[("small", 1), ("large", 1)]);
-    large.entries[1].size = Geometry::MAX_SIZE + 1;
+    large.entries[1].as_mut().unwrap().size = Geometry::MAX_SIZE + 1;
     let sent = world.say(1, large);
     assert!(matches!(
         &sent[..],
@@ -411,7 +496,7 @@ fn announcements_beyond_the_bounds_are_refused_whole() {
     assert_eq!(world.refusal(1, Watch { contents: contents.clone() }), Reason::TooMuch);
     assert_eq!(world.refusal(1, Unwatch { contents }), Reason::TooMuch);
     assert_eq!(
-        world.refusal(1, Withdraw { number: 1, names: vec![file("x"); limits::ANNOUNCE_ENTRIES + 1] }),
+        world.refusal(1, Withdraw { number: 1, names: vec![Ok(file("x")); limits::ANNOUNCE_ENTRIES + 1] }),
         Reason::TooMuch
     );
     assert_eq!(world.manager.rows().next().unwrap().files, 0);
@@ -451,7 +536,7 @@ fn browsing_goes_by_pages_through_everything_once() {
     let long = "n".repeat(200);
     let name = |i: usize| file(&format!("dir{}/{long}{i:04}", i % 2));
     for first in (0..1000).step_by(100) {
-        let entries = (first..first + 100).map(|i| Entry { name: name(i), ..entry("x", 1) }).collect();
+        let entries = (first..first + 100).map(|i| Ok(Entry { name: name(i), ..entry("x", 1) })).collect();
         world.say(1 + (first / 100 % 2) as u64, Announce { number: 1, entries });
     }
     world.say(2, announce(&[("zzz", 1)]));
@@ -487,14 +572,17 @@ fn answers_fit_a_frame_however_long_the_names_and_many_the_versions() {
     let longest = file(&vec!["é".repeat(100); 5].join("/")); // 1,004 bytes
     for session in 0..250u8 {
         world.connect(session.into(), session);
-        world.ask(session.into(), Join { username: format!("{session:064}").parse().unwrap(), port: 65535 });
+        world.ask(
+            session.into(),
+            Join { username: Ok(format!("{session:064}").parse().unwrap()), port: 65535 },
+        );
         let entries = vec![
             Entry { name: longest.clone(), ..entry("x", session) },
             Entry { name: file("one content of all"), ..entry("x", 255) },
             Entry { name: file("two contents of all"), ..entry("x", session % 2) },
             Entry { name: file("many contents"), ..entry("x", session % 100) },
         ];
-        world.say(session.into(), Announce { number: 1, entries });
+        world.say(session.into(), Announce { number: 1, entries: entries.into_iter().map(Ok).collect() });
     }
     let mut found = |name: &str| match world.ask(1, lookup(name)) {
         FromManager::Found(found) => found.versions,
@@ -533,7 +621,7 @@ fn watchers_hear_at_once_and_then_in_batches() {
     );
     world.pass(Duration::from_secs(1));
     assert_eq!(
-        told(1, &world.say(2, Withdraw { number: 1, names: vec![file("x")] })),
+        told(1, &world.say(2, Withdraw { number: 1, names: vec![Ok(file("x"))] })),
         [holders(&[], &["c"])]
     );
     world.pass(Duration::from_secs(1));

@@ -5,6 +5,7 @@
 
 use minicbor::{Decode, Encode};
 
+use super::claims::{self, Claimed};
 use crate::{
     id::{Content, ContentId, PeerKey},
     name::{FileName, Username},
@@ -39,8 +40,8 @@ pub struct Announce {
     #[n(0)]
     pub number: u64,
     /// At most [`crate::limits::ANNOUNCE_ENTRIES`] files.
-    #[n(1)]
-    pub entries: Vec<Entry>,
+    #[cbor(n(1), with = "claims::many")]
+    pub entries: Vec<Claimed<Entry>>,
 }
 
 /// Takes names out of what the peer shares.
@@ -51,8 +52,8 @@ pub struct Withdraw {
     #[n(0)]
     pub number: u64,
     /// At most [`crate::limits::ANNOUNCE_ENTRIES`] names; one that was not announced is ignored.
-    #[n(1)]
-    pub names: Vec<FileName>,
+    #[cbor(n(1), with = "claims::many")]
+    pub names: Vec<Claimed<FileName>>,
 }
 
 /// A content on the wire: id and size.

@@ -11,7 +11,7 @@ pub use super::catalogue::{
     Announce, Browse, Entry, Found, Hold, Holders, HoldersOf, Listed, Listing, Lookup, Noted, Unhold,
     Unwatch, Version, Watch, Whereabouts, WireContent, Withdraw,
 };
-use super::{Reason, hello::Goodbye, messages};
+use super::{Claimed, Reason, claims, hello::Goodbye, messages};
 use crate::name::Username;
 
 messages! {
@@ -75,8 +75,8 @@ messages! {
 #[cbor(map)]
 pub struct Join {
     /// The name that is to be bound to this connection's key.
-    #[n(0)]
-    pub username: Username,
+    #[cbor(n(0), with = "claims::one")]
+    pub username: Claimed<Username>,
     /// The TCP port where the peer listens, not 0. Its address is the one that the session comes from.
     #[n(1)]
     pub port: u16,

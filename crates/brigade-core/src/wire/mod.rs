@@ -5,6 +5,7 @@
 //! `docs/protocol.md` documents every message; a test holds the two together.
 
 mod catalogue;
+mod claims;
 pub mod frame;
 pub mod hello;
 pub mod manager;
@@ -12,6 +13,7 @@ pub mod peer;
 
 use std::fmt;
 
+pub use claims::Claimed;
 pub use frame::{FrameError, Header};
 
 /// Why something was refused, or a connection ended; the numbers are part of the protocol.
@@ -45,6 +47,10 @@ pub enum Reason {
     Failed,
     /// 14: nothing was heard for too long.
     Silent,
+    /// 15: another peer is reached at this address and port.
+    PortTaken,
+    /// 16: a name breaks the rule for names.
+    BadName,
     /// Any other number: a reason of a later version.
     Other(u32),
 }
@@ -67,6 +73,8 @@ impl Reason {
             Self::BadPort => 12,
             Self::Failed => 13,
             Self::Silent => 14,
+            Self::PortTaken => 15,
+            Self::BadName => 16,
             Self::Other(number) => number,
         }
     }
@@ -88,6 +96,8 @@ impl Reason {
             12 => Self::BadPort,
             13 => Self::Failed,
             14 => Self::Silent,
+            15 => Self::PortTaken,
+            16 => Self::BadName,
             other => Self::Other(other),
         }
     }
@@ -110,6 +120,8 @@ impl fmt::Display for Reason {
             Self::BadPort => f.write_str("the port cannot be used"),
             Self::Failed => f.write_str("it failed at the other side"),
             Self::Silent => f.write_str("nothing was heard for too long"),
+            Self::PortTaken => f.write_str("the port is somebody else's"),
+            Self::BadName => f.write_str("a name breaks the rule for names"),
             Self::Other(number) => write!(f, "reason {number}"),
         }
     }

@@ -39,6 +39,7 @@ use crate::{
     clock,
     identity::key::{KeyError, SecretKey},
     net::{
+        Complaints,
         accept::{Acceptor, ListenError},
         dial::{self, DialError},
     },
@@ -201,6 +202,7 @@ async fn accept(
 ) {
     let most = max_peers.saturating_add(limits::OBSERVERS + SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
     let connections = Arc::new(Semaphore::new(most));
+    let complaints = Arc::<Complaints>::default();
     for number in 0.. {
         let accepted = tokio::select! {
             accepted = async {
@@ -211,7 +213,9 @@ async fn accept(
         };
         match accepted {
             Ok((accepted, permit)) => {
-                let session = session::run(accepted, SessionId(number), owner.clone(), stop.clone());
+                let session = SessionId(number);
+                let session =
+                    session::run(accepted, session, owner.clone(), complaints.clone(), stop.clone());
                 tasks.spawn(async move {
                     session.await;
                     drop(permit);

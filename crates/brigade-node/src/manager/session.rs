@@ -4,11 +4,12 @@
 //! who does not read is not read either, and what waits for them stays small. A reader that takes nothing for
 //! [`PATIENCE`] is given up. Decisions are the core's.
 
-use std::time::Duration;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use brigade_core::{
     limits,
     manager::{Departure, SessionId},
+    name::Username,
     wire::{
         Reason,
         hello::{Goodbye, Hello, VERSION},
@@ -22,9 +23,13 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::owner::ToOwner;
-use crate::net::{
-    accept::Accepted,
-    connection::{ConnectionError, GreetError, Greeted, Reader, Writer},
+use crate::{
+    clock,
+    net::{
+        Complaints, Line,
+        accept::Accepted,
+        connection::{ConnectionError, GreetError, Greeted, Reader, Writer, part},
+    },
 };
 
 /// Messages from the owner that may wait for a session: the answers to one question and one batch of news. The
@@ -56,6 +61,17 @@ enum End {
     Told(Option<Goodbye>),
     /// Something happened of which the owner is to be told.
     Happened(Departure),
+    /// What it sent cannot be read, or does not come: it is told why.
+    Broke(ConnectionError),
+}
+
+/// Who the other end is, as far as it is known here.
+#[derive(Debug, Default)]
+struct Who {
+    /// The name under which it asked to join.
+    asked: Option<Username>,
+    /// Its name, once it has joined.
+    member: Option<Username>,
 }
 
 /// Serves one accepted connection to its end.
@@ -63,6 +79,7 @@ pub(super) async fn run(
     accepted: Accepted,
     session: SessionId,
     owner: mpsc::Sender<ToOwner>,
+    complaints: Arc<Complaints>,
     stop: CancellationToken,
 ) {
     let remote = accepted.remote();
@@ -73,7 +90,7 @@ pub(super) async fn run(
     let Greeted { peer: key, remote, local, hello, mut reader, mut writer } = match greeted {
         Ok(greeted) => greeted,
         Err(error) => {
-            tracing::debug!(%remote, error = &error as &dyn std::error::Error, "a connection was not greeted");
+            not_greeted(remote, &error, &complaints);
             return;
         }
     };
@@ -87,19 +104,55 @@ pub(super) async fn run(
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
+    let mut who = Who::default();
     let end = tokio::select! {
-        end = carry(session, &owner, &mut told, &mut reader, &mut writer) => end,
+        end = carry(session, &owner, &mut told, &mut reader, &mut writer, &mut who) => end,
         () = out_of_grace => End::Told(None),
     };
     match end {
-        End::Told(Some(goodbye)) => writer.close(goodbye.reason, goodbye.text).await,
+        // It may still be sending, but the end of the manager waits for nobody.
+        End::Told(Some(goodbye)) if goodbye.reason == Reason::Stopping => {
+            writer.close(goodbye.reason, goodbye.text).await;
+        }
+        End::Told(Some(goodbye)) => part(reader, writer, goodbye.reason, goodbye.text).await,
         End::Told(None) => {}
-        End::Happened(why) => {
+        End::Happened(why) => drop(owner.send(ToOwner::Disconnected { session, why }).await),
+        End::Broke(error) => {
+            let why = Departure::Broke;
             let _ = owner.send(ToOwner::Disconnected { session, why }).await;
-            if why == Departure::Broke {
-                writer.close(Reason::Protocol, "a message could not be read").await;
+            broke(remote, &who, &error, &complaints);
+            if let Some(goodbye) = error.goodbye() {
+                part(reader, writer, goodbye.reason, goodbye.text).await;
             }
         }
+    }
+}
+
+/// Strangers come to every open port, and are not worth a line; one that speaks TLS and breaks the greeting is.
+fn not_greeted(remote: SocketAddr, error: &GreetError, complaints: &Complaints) {
+    let broke = matches!(error, GreetError::Connection(ConnectionError::Frame(_)));
+    let line = if broke { complaints.strangers.next(clock::now()) } else { None };
+    match line {
+        Some(Line { passed_over }) => {
+            tracing::info!(%remote, %error, passed_over, "a stranger broke the protocol");
+        }
+        None => {
+            tracing::debug!(%remote, error = error as &dyn std::error::Error, "a connection was not greeted")
+        }
+    }
+}
+
+/// Of a member, somebody should know.
+fn broke(remote: SocketAddr, who: &Who, error: &ConnectionError, complaints: &Complaints) {
+    let lines = if who.member.is_some() { &complaints.members } else { &complaints.strangers };
+    match (lines.next(clock::now()), &who.member) {
+        (Some(Line { passed_over }), Some(username)) => {
+            tracing::warn!(%username, %remote, %error, passed_over, "a peer broke the protocol");
+        }
+        (Some(Line { passed_over }), None) => {
+            tracing::info!(%remote, %error, passed_over, "a visitor broke the protocol");
+        }
+        (None, _) => tracing::debug!(%remote, %error, "a session broke the protocol"),
     }
 }
 
@@ -115,6 +168,7 @@ async fn carry(
     told: &mut mpsc::Receiver<ToSession>,
     reader: &mut Reader,
     writer: &mut Writer,
+    who: &mut Who,
 ) -> End {
     let mut may_read = true;
     loop {
@@ -131,10 +185,13 @@ async fn carry(
                         None => return End::Told(None),
                     },
                     message = reader.next(), if may_read => {
-                        let message = match message_or_end(session, message) {
+                        let message = match message_or_end(message) {
                             Ok(message) => message,
-                            Err(why) => return End::Happened(why),
+                            Err(end) => return end,
                         };
+                        if let ToManager::Join(join) = &message {
+                            who.asked = join.username.clone().ok();
+                        }
                         if owner.send(ToOwner::Message { session, message }).await.is_err() {
                             return End::Told(Some(stopping()));
                         }
@@ -146,7 +203,12 @@ async fn carry(
         };
         let end_of_news = matches!(order, ToSession::EndOfNews);
         let written = match order {
-            ToSession::Message(message) => in_time(writer.send(&message)).await,
+            ToSession::Message(message) => {
+                if matches!(message, FromManager::Joined(_)) {
+                    who.member = who.asked.take();
+                }
+                in_time(writer.send(&message)).await
+            }
             ToSession::EndOfNews => in_time(writer.flush()).await,
             ToSession::Next => {
                 may_read = true;
@@ -163,17 +225,11 @@ async fn carry(
     }
 }
 
-fn message_or_end(
-    session: SessionId,
-    read: Result<Option<ToManager>, ConnectionError>,
-) -> Result<ToManager, Departure> {
+fn message_or_end(read: Result<Option<ToManager>, ConnectionError>) -> Result<ToManager, End> {
     match read {
         Ok(Some(message)) => Ok(message),
-        Ok(None) | Err(ConnectionError::Io(_)) => Err(Departure::Lost),
-        Err(ConnectionError::Frame(error)) => {
-            tracing::warn!(session = session.0, %error, "a peer broke the protocol");
-            Err(Departure::Broke)
-        }
+        Ok(None) | Err(ConnectionError::Io(_)) => Err(End::Happened(Departure::Lost)),
+        Err(error) => Err(End::Broke(error)),
     }
 }
 

@@ -80,7 +80,7 @@ impl Client {
     }
 
     async fn join(&mut self, name: &str) -> Result<String, Refused> {
-        match self.ask(Join { username: name.parse().unwrap(), port: 7001 }).await {
+        match self.ask(Join { username: Ok(name.parse().unwrap()), port: self.0.local.port() }).await {
             FromManager::Joined(joined) => Ok(joined.membership),
             FromManager::Refused(refused) => Err(refused),
             other => panic!("{other:?}"),
@@ -107,12 +107,15 @@ async fn a_peer_is_in_the_table_until_its_connection_breaks() {
     let claims =
         membership::verify(Some(&token), manager.server.key(), key.public(), clock::unix_now()).unwrap();
     assert_eq!(claims.username.as_str(), "fire_user");
-    let noted = peer.ask(Announce { number: 1, entries: vec![entry("a"), entry("b")] }).await;
+    let noted = peer.ask(Announce { number: 1, entries: vec![Ok(entry("a")), Ok(entry("b"))] }).await;
     assert!(matches!(noted, FromManager::Noted(_)));
     peer.say(Report { sending: 5, receiving: 6 }).await;
     let view = manager.view(|view| view.rows.first().is_some_and(|row| row.sending == 5)).await;
     let row = &view.rows[0];
-    assert_eq!((row.files, row.bytes, row.address.to_string().as_str()), (2, 600, "127.0.0.1:7001"));
+    assert_eq!(
+        (row.files, row.bytes, row.address.to_string().as_str()),
+        (2, 600, peer.0.local.to_string().as_str())
+    );
     let FromManager::Holders(Holders { peers, contents }) = watcher.hear().await else { panic!() };
     assert_eq!((peers[0].key, &contents[0].complete[..]), (key.public(), &[0][..]));
 
@@ -203,7 +206,7 @@ async fn one_that_asks_and_does_not_read_holds_nobody_up() {
     let mut peer = manager.client(&SecretKey::generate()).await;
     peer.join("fire_user").await.unwrap();
     for number in 0..10 {
-        let entries = (0..50).map(|i| entry(&format!("{number}/{i}/{}", "n".repeat(200)))).collect();
+        let entries = (0..50).map(|i| Ok(entry(&format!("{number}/{i}/{}", "n".repeat(200))))).collect();
         assert!(matches!(peer.ask(Announce { number, entries }).await, FromManager::Noted(_)));
     }
     let mut greedy = manager.client(&SecretKey::generate()).await;

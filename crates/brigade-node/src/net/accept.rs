@@ -1,16 +1,17 @@
 //! Waiting for connections, with a bound on those that have not greeted yet.
 //!
 //! Accepting is cheap and happens in one place; the handshake, which costs the processor something, runs in the
-//! connection's own task and only while few others are at it.
+//! connection's own task and only while few others are at it. Who takes long over it, or over the greeting, does so
+//! only as long as there is room for others: strangers that say nothing keep nobody out.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use brigade_core::limits;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::{Instant, timeout_at},
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::{Instant, sleep_until, timeout_at},
 };
 use tokio_rustls::{TlsAcceptor, TlsStream};
 
@@ -19,6 +20,9 @@ use crate::identity::key::SecretKey;
 
 /// Connections that may be between accept and greeting at once. More wait in the system's queue.
 const HANDSHAKES: usize = 64;
+
+/// How long each of them may be at it while there is no room for another: some round trips around the world.
+const TURN: Duration = Duration::from_millis(1500);
 
 /// Connections that the system queues for us.
 const BACKLOG: u32 = 1024;
@@ -29,6 +33,8 @@ pub struct Acceptor {
     listener: TcpListener,
     tls: TlsAcceptorConfig,
     handshakes: Arc<Semaphore>,
+    /// Whether no place among the handshakes is free.
+    crowded: watch::Sender<bool>,
     address: SocketAddr,
 }
 
@@ -39,9 +45,26 @@ type TlsAcceptorConfig = Arc<rustls::ServerConfig>;
 pub struct Accepted {
     stream: TcpStream,
     tls: TlsAcceptorConfig,
-    /// Held until the handshake is done.
-    permit: OwnedSemaphorePermit,
+    turn: Turn,
     remote: SocketAddr,
+}
+
+/// A place among those that have not greeted yet; held until the greeting is done.
+#[derive(Debug)]
+pub(super) struct Turn {
+    _place: OwnedSemaphorePermit,
+    ends: Instant,
+    crowded: watch::Receiver<bool>,
+}
+
+impl Turn {
+    /// Waits until it has lasted long enough, and others have no place.
+    pub(super) async fn is_over(&mut self) {
+        sleep_until(self.ends).await;
+        if self.crowded.wait_for(|crowded| *crowded).await.is_err() {
+            pending::<()>().await; // nobody accepts any more, so nobody waits
+        }
+    }
 }
 
 /// Why nobody can listen at an address.
@@ -98,7 +121,8 @@ impl Port {
     pub fn answer_as(self, key: &SecretKey) -> io::Result<Acceptor> {
         let tls = tls::server(key).map_err(io::Error::other)?;
         let Self { listener, address } = self;
-        Ok(Acceptor { listener, tls, handshakes: Arc::new(Semaphore::new(HANDSHAKES)), address })
+        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
+        Ok(Acceptor { listener, tls, handshakes, crowded: watch::Sender::new(false), address })
     }
 }
 
@@ -120,9 +144,23 @@ impl Acceptor {
     /// # Errors
     /// Where the system is out of something, such as open files: the caller waits a little and calls again.
     pub async fn accept(&self) -> io::Result<Accepted> {
-        let permit = self.handshakes.clone().acquire_owned().await.map_err(io::Error::other)?;
+        // The place first: a connection that was taken in would be lost where this is dropped while it waits for one.
+        let place = match self.handshakes.clone().try_acquire_owned() {
+            Ok(place) => place,
+            Err(_) => self.wait_for_place().await?,
+        };
         let (stream, remote) = self.listener.accept().await?;
-        Ok(Accepted { stream, tls: self.tls.clone(), permit, remote })
+        let turn = Turn { _place: place, ends: Instant::now() + TURN, crowded: self.crowded.subscribe() };
+        Ok(Accepted { stream, tls: self.tls.clone(), turn, remote })
+    }
+}
+
+impl Acceptor {
+    async fn wait_for_place(&self) -> io::Result<OwnedSemaphorePermit> {
+        self.crowded.send_replace(true);
+        let place = self.handshakes.clone().acquire_owned().await.map_err(io::Error::other);
+        self.crowded.send_replace(false);
+        place
     }
 }
 
@@ -134,13 +172,17 @@ impl Accepted {
 
     /// Sets up encryption; the connection's key is known after that. Bounded by [`limits::GREETING_TIME`].
     pub async fn handshake(self) -> io::Result<Fresh> {
-        let Self { stream, tls, permit, .. } = self;
+        let Self { stream, tls, mut turn, .. } = self;
         let deadline = Instant::now() + limits::GREETING_TIME;
         prepare(&stream)?;
-        let done = timeout_at(deadline, TlsAcceptor::from(tls).accept(Wide::new(stream))).await;
-        let stream = done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?;
-        drop(permit);
-        Fresh::new(TlsStream::Server(stream), deadline)
+        let late = || io::Error::from(io::ErrorKind::TimedOut);
+        let stream = tokio::select! {
+            done = timeout_at(deadline, TlsAcceptor::from(tls).accept(Wide::new(stream))) => {
+                done.unwrap_or_else(|_| Err(late()))?
+            }
+            () = turn.is_over() => return Err(late()),
+        };
+        Fresh::new(TlsStream::Server(stream), deadline, Some(turn))
     }
 }
 

@@ -21,7 +21,7 @@ use tokio::{
 };
 use tokio_rustls::TlsStream;
 
-use super::wide::Wide;
+use super::{accept::Turn, wide::Wide};
 
 /// An encrypted connection to a known key that nobody has greeted. All it can do is greet, or refuse to.
 #[derive(Debug)]
@@ -32,6 +32,8 @@ pub struct Fresh {
     stream: TlsStream<Wide>,
     /// Until when the greeting must be done.
     deadline: Instant,
+    /// Of one that was accepted: its place among those that have not greeted.
+    turn: Option<Turn>,
 }
 
 /// A connection whose other end said hello in a version that both speak.
@@ -67,7 +69,7 @@ pub enum GreetError {
         theirs: u32,
     },
     /// It did not come in time.
-    #[error("no greeting came within {} s", limits::GREETING_TIME.as_secs())]
+    #[error("no greeting came in time (within {} s, less where others wait)", limits::GREETING_TIME.as_secs())]
     TimedOut,
     /// The connection broke, or something else than a hello came.
     #[error("no greeting came")]
@@ -81,12 +83,27 @@ pub enum ConnectionError {
     #[error("the connection broke")]
     Io(#[from] io::Error),
     /// What came is against the protocol.
-    #[error("the other side broke the protocol")]
+    #[error("the other side broke the protocol: {0}")]
     Frame(#[from] FrameError),
+    /// A part of a frame came, and then nothing.
+    #[error("the other side sent a part of a frame and then nothing for {} s", limits::LEASE.as_secs())]
+    Stuck,
+}
+
+impl ConnectionError {
+    /// What the other side is told in farewell; `None` where it cannot be told anything any more.
+    pub fn goodbye(&self) -> Option<Goodbye> {
+        let (reason, text) = match self {
+            Self::Io(_) => return None,
+            Self::Frame(error) => (Reason::Protocol, error.to_string()),
+            Self::Stuck => (Reason::Silent, format!("half a frame came: {}", Reason::Silent)),
+        };
+        Some(Goodbye { reason, text })
+    }
 }
 
 impl Fresh {
-    pub(super) fn new(stream: TlsStream<Wide>, deadline: Instant) -> io::Result<Self> {
+    pub(super) fn new(stream: TlsStream<Wide>, deadline: Instant, turn: Option<Turn>) -> io::Result<Self> {
         let (wide, state) = stream.get_ref();
         let (remote, local) = (wide.stream().peer_addr()?, wide.stream().local_addr()?);
         let peer =
@@ -100,7 +117,7 @@ impl Fresh {
                 server.get_mut().1.set_buffer_limit(Some(super::tls::SEND_BUFFER_BYTES))
             }
         }
-        Ok(Self { peer, remote: canonical(remote), local: canonical(local), stream, deadline })
+        Ok(Self { peer, remote: canonical(remote), local: canonical(local), stream, deadline, turn })
     }
 
     /// The key that the other end proved to have.
@@ -110,7 +127,7 @@ impl Fresh {
 
     /// Says hello and hears the other side's.
     pub async fn greet(self, mine: Hello) -> Result<Greeted, GreetError> {
-        let Self { peer, remote, local, stream, deadline } = self;
+        let Self { peer, remote, local, stream, deadline, mut turn } = self;
         let (read, write) = tokio::io::split(stream);
         let (mut reader, mut writer) = (Reader::new(read), Writer::new(write));
         let exchange = async {
@@ -118,14 +135,33 @@ impl Fresh {
             writer.flush().await?;
             reader.next::<Greeting>().await
         };
-        let answer = timeout_at(deadline, exchange).await.map_err(|_| GreetError::TimedOut)??;
+        let turn_is_over = async {
+            match &mut turn {
+                Some(turn) => turn.is_over().await,
+                None => std::future::pending().await,
+            }
+        };
+        let exchanged = tokio::select! {
+            exchanged = timeout_at(deadline, exchange) => exchanged,
+            () = turn_is_over => return Err(GreetError::TimedOut),
+        };
+        let answer = match exchanged {
+            Err(_) => return Err(GreetError::TimedOut),
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) => {
+                if let Some(goodbye) = error.goodbye() {
+                    part(reader, writer, goodbye.reason, goodbye.text).await;
+                }
+                return Err(error.into());
+            }
+        };
         match answer {
             Some(Greeting::Hello(hello)) if hello.common_version().is_some() => {
                 Ok(Greeted { peer, hello, remote, local, reader, writer })
             }
             Some(Greeting::Hello(hello)) => {
                 let text = format!("version {} is not spoken here", hello.version);
-                writer.close(Reason::Version, text).await;
+                part(reader, writer, Reason::Version, text).await;
                 Err(GreetError::Version { theirs: hello.version })
             }
             Some(Greeting::Goodbye(goodbye)) => Err(GreetError::Refused(goodbye)),
@@ -135,9 +171,16 @@ impl Fresh {
 
     /// Ends the connection with a reason instead of greeting.
     pub async fn refuse(self, reason: Reason, text: impl Into<String>) {
-        let (_read, write) = tokio::io::split(self.stream);
-        Writer::new(write).close(reason, text).await;
+        let (read, write) = tokio::io::split(self.stream);
+        part(Reader::new(read), Writer::new(write), reason, text).await;
     }
+}
+
+/// Says goodbye to one who may still be sending, and reads past that: a system that closes a connection with
+/// something unread on it breaks it off, and the goodbye may be lost. It takes two seconds at most.
+pub async fn part(reader: Reader, writer: Writer, reason: Reason, text: impl Into<String>) {
+    writer.close(reason, text).await;
+    reader.run_out().await;
 }
 
 /// One frame, as far as it is read at once.
@@ -162,11 +205,16 @@ pub struct Reader {
     frame: Vec<u8>,
     /// Data of a piece that the caller has still to take.
     data_bytes: usize,
+    /// When something of the frame in hand came last; of no meaning while there is none.
+    heard: Instant,
 }
 
 impl Reader {
+    /// Bytes that are read past after a goodbye: what was on its way when it was said.
+    const RUN_OUT_BYTES: usize = 4 << 20;
+
     fn new(stream: ReadHalf<TlsStream<Wide>>) -> Self {
-        Self { stream, frame: Vec::with_capacity(64), data_bytes: 0 }
+        Self { stream, frame: Vec::with_capacity(64), data_bytes: 0, heard: Instant::now() }
     }
 
     /// The next message; `None` at the connection's proper end. Piece data is against the protocol here.
@@ -240,14 +288,39 @@ impl Reader {
             // Exactly what is missing, never more: what follows may be data that belongs elsewhere. The length
             // was judged against its limit before this, and space is taken only as bytes come.
             let missing = (bytes - self.frame.len()) as u64;
-            let count = (&mut self.stream).take(missing).read_buf(&mut self.frame).await?;
-            match count {
+            let begun = !self.frame.is_empty();
+            let mut stream = (&mut self.stream).take(missing);
+            let read = stream.read_buf(&mut self.frame);
+            // Between two frames there may be silence; in the middle of one there is nothing to wait for.
+            let count = match begun {
+                true => {
+                    timeout_at(self.heard + limits::LEASE, read).await.map_err(|_| ConnectionError::Stuck)?
+                }
+                false => read.await,
+            };
+            match count.map_err(plain)? {
                 0 if self.frame.is_empty() => return Ok(false),
                 0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
                 _ => {}
             }
+            self.heard = Instant::now();
         }
         Ok(true)
+    }
+
+    /// Reads past what still comes, until the other side ends too: for a second, and not for ever much.
+    pub async fn run_out(mut self) {
+        let mut waste = [0; 4096];
+        let mut left = Self::RUN_OUT_BYTES;
+        let rest = async {
+            while left > 0 {
+                match self.stream.read(&mut waste).await {
+                    Ok(0) | Err(_) => return,
+                    Ok(count) => left = left.saturating_sub(count),
+                }
+            }
+        };
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), rest).await;
     }
 
     /// Makes ready for the next frame, and gives back the space of a large one.
@@ -310,6 +383,14 @@ impl Writer {
             Ok::<(), ConnectionError>(())
         };
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), farewell).await;
+    }
+}
+
+/// That an end came without TLS's own is nothing that people know a word for.
+fn plain(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the other side broke it off"),
+        _ => error,
     }
 }
 

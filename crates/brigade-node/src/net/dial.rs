@@ -7,6 +7,7 @@ use std::{
     io,
     net::SocketAddr,
     sync::{Arc, OnceLock},
+    time::Duration,
 };
 
 use brigade_core::{id::PeerKey, limits};
@@ -19,6 +20,10 @@ use tokio_rustls::{TlsConnector, TlsStream};
 
 use super::{connection::Fresh, tls, wide::Wide};
 use crate::identity::key::SecretKey;
+
+/// How long one address may leave a first packet unanswered: one lost packet, and a second, are made up for in that
+/// time, and there is time left for another address.
+const CONNECT_TIME: Duration = Duration::from_secs(4);
 
 /// Why no connection to a key came about.
 #[derive(Debug, thiserror::Error)]
@@ -74,7 +79,8 @@ pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError
 }
 
 /// Connects to the first of `addresses` that answers, as the owner of `key`, to `expected` or, where that is
-/// `None`, to whoever is there. All of it takes at most [`limits::GREETING_TIME`].
+/// `None`, to whoever is there. All of it takes at most [`limits::GREETING_TIME`]; an address where nothing answers
+/// at all is given up sooner.
 pub async fn dial(
     addresses: &[SocketAddr],
     key: &SecretKey,
@@ -103,7 +109,8 @@ async fn dial_one(
 ) -> Result<Fresh, DialError> {
     let connect = |source| DialError::Connect { address: address.to_string(), source };
     let handshake = |source| DialError::Handshake { address: address.to_string(), source };
-    let stream = timeout_at(deadline, TcpStream::connect(address)).await;
+    let soon = deadline.min(Instant::now() + CONNECT_TIME);
+    let stream = timeout_at(soon, TcpStream::connect(address)).await;
     let stream = stream.map_err(|_| connect(io::ErrorKind::TimedOut.into()))?.map_err(connect)?;
     super::accept::prepare(&stream).map_err(connect)?;
 
@@ -113,7 +120,7 @@ async fn dial_one(
     let name = ServerName::IpAddress(address.ip().into()); // never sent: rustls wants one
     let done = timeout_at(deadline, TlsConnector::from(config).connect(name, Wide::new(stream))).await;
     match done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        Ok(stream) => Fresh::new(TlsStream::Client(stream), deadline).map_err(handshake),
+        Ok(stream) => Fresh::new(TlsStream::Client(stream), deadline, None).map_err(handshake),
         Err(source) => Err(match (expected, found.get().copied()) {
             (Some(expected), Some(found)) if expected != found => {
                 DialError::WrongKey { address: address.to_string(), expected, found }

@@ -5,10 +5,13 @@
 //! here knows a file.
 
 pub mod accept;
+mod complaints;
 pub mod connection;
 pub mod dial;
 mod tls;
 mod wide;
+
+pub(crate) use complaints::{Complaints, Line};
 
 #[cfg(test)]
 mod tests {

@@ -57,13 +57,13 @@ impl Announcing {
     /// An announcement of `entries`.
     pub(super) fn announce(&mut self, entries: Vec<Entry>) -> Announce {
         self.said += 1;
-        Announce { number: self.said, entries }
+        Announce { number: self.said, entries: entries.into_iter().map(Ok).collect() }
     }
 
     /// A withdrawal of `names`.
     pub(super) fn withdraw(&mut self, names: Vec<FileName>) -> Withdraw {
         self.said += 1;
-        Withdraw { number: self.said, names }
+        Withdraw { number: self.said, names: names.into_iter().map(Ok).collect() }
     }
 
     /// The manager has noted everything up to `number`.

@@ -12,8 +12,8 @@ use tokio::{
 };
 
 use super::{
-    questions::{Answer, AskError, Question},
-    session::{ANSWER_TIME, Command},
+    questions::{ANSWER_TIME, Answer, AskError, Question},
+    session::Command,
 };
 
 /// Asks over the session.
@@ -56,6 +56,6 @@ impl Asking {
             self.0.send(Command::Ask { question, reply }).await.map_err(|_| AskError::Away)?;
             answer.await.map_err(|_| AskError::Away)?
         };
-        timeout(ANSWER_TIME, asked).await.unwrap_or(Err(AskError::Away))
+        timeout(ANSWER_TIME, asked).await.unwrap_or(Err(AskError::Silent))
     }
 }

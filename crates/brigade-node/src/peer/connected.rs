@@ -36,6 +36,9 @@ use crate::{
 /// Messages queued for the manager beyond which no new work is taken.
 const QUEUED_MESSAGES: usize = 64;
 
+/// How long what is queued, and a goodbye, may take to leave at the end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// How long the manager may be silent, though it is asked to renew every five seconds.
 const SILENCE: Duration = limits::LEASE;
 
@@ -85,6 +88,7 @@ impl<'a> Connected<'a> {
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beats = 0_u64;
         let mut still_sending = true;
+        let mut farewell = None;
         let ended = loop {
             self.refill();
             let busy = self.queue.len() >= QUEUED_MESSAGES;
@@ -98,7 +102,10 @@ impl<'a> Connected<'a> {
                         }
                     }
                     Ok(None) => break Ended::Lost("the manager closed the connection".to_owned()),
-                    Err(error) => break Ended::Lost(error.to_string()),
+                    Err(error) => {
+                        farewell = error.goodbye();
+                        break Ended::Lost(why_lost(&error));
+                    }
                 },
                 Ok(permit) = outbox.reserve(), if !self.queue.is_empty() => {
                     if let Some(message) = self.queue.pop_front() {
@@ -120,13 +127,17 @@ impl<'a> Connected<'a> {
             }
         };
         if matches!(ended, Ended::Stopped) {
-            let bye = Goodbye { reason: Reason::Stopping, text: String::new() };
-            let _ = outbox.try_send(ToManager::Goodbye(bye));
+            farewell = Some(Goodbye { reason: Reason::Stopping, text: String::new() });
+        }
+        // Where there is nothing to say any more, nothing is waited for.
+        let grace = if farewell.is_some() { FAREWELL } else { Duration::ZERO };
+        if let Some(goodbye) = farewell {
+            let _ = outbox.try_send(ToManager::Goodbye(goodbye));
         }
         drop(outbox);
-        // A task that has ended must not be waited for again.
-        if still_sending {
-            let _ = timeout(Duration::from_secs(1), sending).await;
+        // A task that has ended must not be waited for again, and one that cannot write must not stay.
+        if still_sending && timeout(grace, &mut sending).await.is_err() {
+            sending.abort();
         }
         for (_, reply) in self.questions {
             let _ = reply.send(Err(AskError::Away));
@@ -157,6 +168,7 @@ impl<'a> Connected<'a> {
                 self.publish();
             }
             FromManager::Holders(holders) => {
+                self.session.wanted.answered(&holders);
                 // The fetches never wait for this task, so this ends.
                 let _ = self.session.holders.send(holders).await;
             }
@@ -250,6 +262,14 @@ impl<'a> Connected<'a> {
             *old = state;
             changed
         });
+    }
+}
+
+/// What people are told of a connection that ended in an error.
+fn why_lost(error: &ConnectionError) -> String {
+    match error {
+        ConnectionError::Io(cause) => format!("{error}: {cause}"),
+        _ => error.to_string(),
     }
 }
 

@@ -41,7 +41,8 @@ use crate::{
     clock,
     identity::{key::SecretKey, membership},
     net::{
-        connection::{ConnectionError, Greeted, Incoming, Writer},
+        Complaints, Line,
+        connection::{ConnectionError, Greeted, Incoming, Reader, Writer, part},
         dial::dial,
     },
 };
@@ -143,6 +144,7 @@ pub(super) struct Lines {
     pub(super) buffers: Buffers,
     pub(super) receiving: Receiving,
     pub(super) news: mpsc::Sender<News>,
+    pub(super) complaints: Arc<Complaints>,
 }
 
 /// Dials `holder` and does what `commands` say until they end, `stop`, or the connection breaks.
@@ -194,34 +196,29 @@ async fn talk(
     } else {
         link.tell(Event::Connected { holder: holder.id }).await;
     }
-    loop {
-        tokio::select! {
-            biased;
-            () = stop.cancelled() => {
-                link.writer.close(Reason::Stopping, "").await;
-                return Ok(());
+    let ended = link.converse(&mut reader, &mut commands, stop).await;
+    match &ended {
+        Ok(()) if stop.is_cancelled() => link.writer.close(Reason::Stopping, "").await,
+        Err(LinkError::Connection(error)) => {
+            if let Some(goodbye) = error.goodbye() {
+                complain(lines, holder, error);
+                let farewell = part(reader, link.writer, goodbye.reason, goodbye.text);
+                let _ = timeout(FAREWELL, farewell).await; // others are to be asked for what is missing
             }
-            command = commands.recv() => {
-                let Some(command) = command else { return Ok(()) };
-                link.command(command).await?;
-                while let Ok(command) = commands.try_recv() {
-                    link.command(command).await?;
-                }
-                link.writer.flush().await?;
-            }
-            frame = reader.next_frame::<FromHolder>() => match frame? {
-                Some(Incoming::Message(message)) => link.hear(message).await?,
-                Some(Incoming::Piece { header, bytes }) => {
-                    lines.traffic.may_receive(bytes).await;
-                    match link.requests.space(header, bytes)? {
-                        Some(space) => reader.data(space).await?,
-                        None => reader.skip_data().await?,
-                    }
-                    link.took(header, bytes).await;
-                }
-                None => return Ok(()),
-            },
         }
+        _ => {}
+    }
+    ended
+}
+
+/// Somebody should know of a member that breaks the protocol.
+fn complain(lines: &Lines, holder: &Holder, error: &ConnectionError) {
+    let Holder { username: holder, address, .. } = holder;
+    match lines.complaints.members.next(clock::now()) {
+        Some(Line { passed_over }) => {
+            tracing::warn!(%holder, %address, %error, passed_over, "a holder broke the protocol");
+        }
+        None => tracing::debug!(%holder, %address, %error, "a holder broke the protocol"),
     }
 }
 
@@ -254,6 +251,41 @@ struct Link<'a> {
 }
 
 impl Link<'_> {
+    /// Does what is wanted, and hears what comes, until `stop`, the end of the wants, or that of the connection.
+    async fn converse(
+        &mut self,
+        reader: &mut Reader,
+        commands: &mut mpsc::Receiver<Command>,
+        stop: &CancellationToken,
+    ) -> Result<(), LinkError> {
+        loop {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => return Ok(()),
+                command = commands.recv() => {
+                    let Some(command) = command else { return Ok(()) };
+                    self.command(command).await?;
+                    while let Ok(command) = commands.try_recv() {
+                        self.command(command).await?;
+                    }
+                    self.writer.flush().await?;
+                }
+                frame = reader.next_frame::<FromHolder>() => match frame? {
+                    Some(Incoming::Message(message)) => self.hear(message).await?,
+                    Some(Incoming::Piece { header, bytes }) => {
+                        self.lines.traffic.may_receive(bytes).await;
+                        match self.requests.space(header, bytes)? {
+                            Some(space) => reader.data(space).await?,
+                            None => reader.skip_data().await?,
+                        }
+                        self.took(header, bytes).await;
+                    }
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
     async fn command(&mut self, command: Command) -> Result<(), ConnectionError> {
         let message: ToHolder = match command {
             Command::Open { download, content } => {

@@ -27,13 +27,13 @@ use super::{
     serve::Shop,
     session::{Command, JoinError, LinkState, Session, Wanted, join},
     traffic::Traffic,
-    uploads::Uploads,
 };
 use crate::{
+    clock,
     identity::key::{KeyError, SecretKey},
     net::{accept::Port, connection::Greeted},
     store::{
-        folder::{Folder, FolderError, FolderLock},
+        folder::{Folder, FolderError, FolderLock, LockHolder},
         keeper::{Keeper, KeeperHandle, KeeperOptions},
         share::Share,
     },
@@ -96,7 +96,7 @@ impl Peer {
     /// Where the manager is not there or refuses, or the folder cannot be used; nothing is left behind then. The
     /// port comes back for another attempt.
     pub async fn join(config: PeerConfig, port: Port) -> Result<Self, Box<NotJoined>> {
-        let admitted = match admit(&config, port.address().port()).await {
+        let admitted = match admit(&config, port.address()).await {
             Ok(admitted) => admitted,
             Err(error) => return Err(Box::new(NotJoined { error, port: Some(port) })),
         };
@@ -105,12 +105,13 @@ impl Peer {
 }
 
 /// Asks the manager first; the folder is made, and the key kept, only once it has agreed.
-async fn admit(config: &PeerConfig, port: u16) -> Result<Admitted, PeerError> {
+async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, PeerError> {
     // A folder that was Brigade's before has a key, and perhaps another session: that comes first.
     let before = match Folder::is_brigades(&config.folder) {
         true => {
             let folder = Folder::open(&config.folder)?;
-            let lock = folder.lock()?;
+            let mut lock = folder.lock()?;
+            note(&mut lock, None, None);
             Some((folder, lock))
         }
         false => None,
@@ -125,8 +126,8 @@ async fn admit(config: &PeerConfig, port: u16) -> Result<Admitted, PeerError> {
         None => format!("fetch-{}", &key.public().to_string()[..8]).parse()?,
     };
     let mut session = config.manager.reach(&key).await.map_err(JoinError::from)?;
-    let membership = join(&mut session, &username, port).await?.membership;
-    let (folder, lock) = match before {
+    let membership = join(&mut session, &username, address.port()).await?.membership;
+    let (folder, mut lock) = match before {
         Some(before) => before,
         None => {
             let folder = Folder::create(&config.folder)?;
@@ -135,10 +136,24 @@ async fn admit(config: &PeerConfig, port: u16) -> Result<Admitted, PeerError> {
             (folder, lock)
         }
     };
+    note(&mut lock, Some(&username), Some(address));
     if is_new {
         key.save(&key_path(&folder))?;
     }
     Ok(Admitted { folder, lock, key, username, session, membership })
+}
+
+/// Writes into the lock who has it, for those whom it keeps out.
+fn note(lock: &mut FolderLock, username: Option<&Username>, address: Option<SocketAddr>) {
+    let holder = LockHolder {
+        process: Some(std::process::id()),
+        username: username.cloned(),
+        address,
+        since: Some(clock::unix_now()),
+    };
+    if let Err(error) = lock.note(&holder) {
+        tracing::debug!(%error, "the folder's lock does not say who has it"); // it keeps others out all the same
+    }
 }
 
 fn key_path(folder: &Folder) -> PathBuf {
@@ -167,8 +182,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
     let (holders_sender, holders) = mpsc::channel(QUEUE);
 
     let mut tasks = JoinSet::new();
-    let uploads = Uploads::start(stop.clone());
-    let shop = Shop { share: share.clone(), parts: parts.clone(), traffic: traffic.clone(), uploads };
+    let shop = Shop::new(share.clone(), parts.clone(), traffic.clone(), stop.clone());
     let door = Door {
         network,
         membership: shown.clone(),
@@ -264,6 +278,7 @@ fn start_fetches(
         buffers: Buffers::default(),
         receiving,
         news: news_sender,
+        complaints: Arc::default(),
     };
     let questions = (prepared_sender, answers_sender);
     let fetches = Fetches::new(lines, folder, share, parts, questions, config.max_connections, seed);

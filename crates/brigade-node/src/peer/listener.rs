@@ -1,6 +1,7 @@
 //! The door: who dials is greeted, shown to be a member, and served in a task of its own.
 //!
-//! Refusals go from cheap to dear: too many connections, no handshake, no greeting, no membership.
+//! Refusals go from cheap to dear: no handshake, too many connections, no greeting, no membership. A place for a
+//! connection is taken up by members only.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -25,8 +26,15 @@ use super::{
 use crate::{
     clock,
     identity::membership,
-    net::accept::{Accepted, Acceptor},
+    net::{
+        Line,
+        accept::{Accepted, Acceptor},
+        connection::{ConnectionError, GreetError, part},
+    },
 };
+
+/// What is said where there is no place.
+const NO_PLACE: &str = "all places for connections are taken (--max)";
 
 /// Connections that one newcomer may have here at once: one core's work each.
 const CONNECTIONS_EACH: usize = 2;
@@ -72,7 +80,6 @@ async fn let_in(
     counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>>,
 ) -> Option<PeerKey> {
     let remote = accepted.remote();
-    let place = door.places.clone().try_acquire_owned().ok();
     let fresh = match accepted.handshake().await {
         Ok(fresh) => fresh,
         Err(error) => {
@@ -81,10 +88,11 @@ async fn let_in(
         }
     };
     let key = fresh.peer();
-    let Some(place) = place else {
-        fresh.refuse(Reason::Full, "all places for connections are taken (--max)").await;
+    // A place is given to members only; who finds none free now is told so before a hello.
+    if door.places.available_permits() == 0 {
+        fresh.refuse(Reason::Full, NO_PLACE).await;
         return None;
-    };
+    }
     // A second connection is a comfort: it is given only while there are places for many more.
     let most = if door.places.available_permits() > door.most_places / 2 { CONNECTIONS_EACH } else { 1 };
     let Some(_seat) = Seat::take(key, counts, most) else {
@@ -100,11 +108,27 @@ async fn let_in(
         Ok(greeted) => {
             let token = greeted.hello.membership.as_deref();
             match membership::verify(token, door.network, key, clock::unix_now()) {
-                Ok(claims) => work(greeted, &claims, door, place).await,
+                Ok(claims) => match door.places.clone().try_acquire_owned() {
+                    Ok(place) => work(greeted, &claims, door, place).await,
+                    Err(_) => part(greeted.reader, greeted.writer, Reason::Full, NO_PLACE).await,
+                },
                 Err(error) => {
-                    info!(%remote, key = key.short(), %error, "refused a connection");
-                    greeted.writer.close(Reason::NotAMember, error.to_string()).await;
+                    match door.shop.complaints.strangers.next(clock::now()) {
+                        Some(Line { passed_over }) => {
+                            info!(%remote, key = key.short(), %error, passed_over, "refused a connection");
+                        }
+                        None => debug!(%remote, key = key.short(), %error, "refused a connection"),
+                    }
+                    part(greeted.reader, greeted.writer, Reason::NotAMember, error.to_string()).await;
                 }
+            }
+        }
+        Err(error @ GreetError::Connection(ConnectionError::Frame(_))) => {
+            match door.shop.complaints.strangers.next(clock::now()) {
+                Some(Line { passed_over }) => {
+                    info!(%remote, %error, passed_over, "a stranger broke the protocol");
+                }
+                None => debug!(%remote, %error, "a stranger broke the protocol"),
             }
         }
         Err(error) => debug!(%remote, %error, "no greeting"),

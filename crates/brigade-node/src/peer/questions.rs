@@ -3,6 +3,8 @@
 //! [`Question`] is what is asked over any session; [`Observer`] is a session that never joins, for `files` and
 //! `peers`: it takes up neither a username nor a place in the network.
 
+use std::time::Duration;
+
 use brigade_core::{
     name::{FileName, Username},
     wire::{
@@ -10,6 +12,8 @@ use brigade_core::{
         manager::{Browse, Found, FromManager, ListPeers, Listing, Lookup, PeerList, ToManager},
     },
 };
+
+use tokio::time::timeout;
 
 use super::manager_link::{ManagerAddress, ReachError};
 use crate::{
@@ -53,6 +57,15 @@ pub enum AskError {
         /// The cause, for people.
         text: String,
     },
+    /// It let this peer in no more, and is not asked again.
+    #[error("the manager refuses this peer: {cause}")]
+    RefusedForGood {
+        /// Why.
+        cause: String,
+    },
+    /// It does not answer.
+    #[error("the manager did not answer within {} s", ANSWER_TIME.as_secs())]
+    Silent,
     /// It answered something else.
     #[error("the manager answered something else than was asked")]
     Confused,
@@ -60,6 +73,9 @@ pub enum AskError {
     #[error("asking the manager")]
     Connection(#[from] ConnectionError),
 }
+
+/// How long a question may go unanswered.
+pub(super) const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 impl Question {
     /// The message that asks it under `number`.
@@ -120,12 +136,16 @@ impl Observer {
     }
 
     async fn ask(&mut self, question: Question) -> Result<Answer, AskError> {
+        timeout(ANSWER_TIME, self.wait_for(question)).await.unwrap_or(Err(AskError::Silent))
+    }
+
+    async fn wait_for(&mut self, question: Question) -> Result<Answer, AskError> {
         self.questions = self.questions.wrapping_add(1);
         self.session.writer.send(&question.message(self.questions)).await?;
         self.session.writer.flush().await?;
         loop {
             let Some(message) = self.session.reader.next::<FromManager>().await? else {
-                return Err(AskError::Away);
+                return Err(ConnectionError::Io(std::io::ErrorKind::UnexpectedEof.into()).into());
             };
             if let FromManager::Goodbye(goodbye) = message {
                 return Err(AskError::Refused { reason: goodbye.reason, text: goodbye.text });

@@ -19,7 +19,7 @@ use brigade_core::{
     id::PeerKey,
     limits,
     wire::{
-        Reason,
+        hello::Goodbye,
         peer::{FromHolder, ListPage, Refuse},
     },
 };
@@ -57,8 +57,8 @@ pub(super) enum Work {
     Cancel(u32),
     /// A channel and all its requests are.
     CloseChannel(u32),
-    /// The connection ends.
-    Close(Reason),
+    /// The connection ends, in these words.
+    Close(Goodbye),
 }
 
 /// What one newcomer has asked and was not answered, counted by the reading side and by this one.
@@ -144,7 +144,7 @@ struct Sending {
     /// Buffers that are not in use: two while pieces are sent, none while nothing is.
     spare: Vec<Frames>,
     slot: Option<Slot>,
-    closing: Option<Reason>,
+    closing: Option<Goodbye>,
 }
 
 impl Sending {
@@ -169,8 +169,8 @@ impl Sending {
             if filling.is_none() {
                 self.wait_for_slot().await?;
             }
-            if let Some(reason) = self.closing {
-                self.writer.close(reason, reason.to_string()).await;
+            if let Some(goodbye) = self.closing {
+                self.writer.close(goodbye.reason, goodbye.text).await;
                 return Ok(());
             }
             let ready = match filling.take() {
@@ -241,7 +241,7 @@ impl Sending {
             Work::Piece(piece) => self.pieces.push_back(piece),
             Work::Cancel(request) => self.drop_pieces(|piece| piece.request == request),
             Work::CloseChannel(channel) => self.drop_pieces(|piece| piece.channel == Some(channel)),
-            Work::Close(reason) => self.closing = Some(reason),
+            Work::Close(goodbye) => self.closing = Some(goodbye),
         }
         Ok(())
     }

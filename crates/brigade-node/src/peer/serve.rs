@@ -1,7 +1,7 @@
 //! Serving one newcomer: what it asks is read here, and what may be answered is queued for [`super::sending`].
 //!
 //! Refusals go from cheap to dear: too many requests, no such channel, no such piece, not there. Reading never
-//! waits for sending; a newcomer who asks for more than the protocol allows loses the connection.
+//! waits for sending; a newcomer who asks for more than the protocol allows loses the connection, and is told why.
 
 use std::{
     collections::BTreeMap,
@@ -17,6 +17,7 @@ use brigade_core::{
     name::Username,
     wire::{
         Reason,
+        hello::Goodbye,
         peer::{Bits, FromHolder, Have, HaveAll, ListPage, Open, Refuse, Request, RequestWhole, ToHolder},
     },
 };
@@ -34,7 +35,11 @@ use super::{
     uploads::Uploads,
 };
 use crate::{
-    net::connection::{ConnectionError, Greeted},
+    clock,
+    net::{
+        Complaints, Line,
+        connection::{ConnectionError, Greeted},
+    },
     store::share::Share,
 };
 
@@ -48,6 +53,14 @@ pub(super) struct Shop {
     pub(super) parts: Parts,
     pub(super) traffic: Arc<Traffic>,
     pub(super) uploads: Uploads,
+    pub(super) complaints: Arc<Complaints>,
+}
+
+impl Shop {
+    /// With places for uploads of its own, until `stop`.
+    pub(super) fn new(share: Share, parts: Parts, traffic: Arc<Traffic>, stop: CancellationToken) -> Self {
+        Self { share, parts, traffic, uploads: Uploads::start(stop), complaints: Arc::default() }
+    }
 }
 
 /// Serves until the newcomer leaves, breaks the protocol, or `stop`.
@@ -57,7 +70,7 @@ pub(super) async fn serve(
     shop: Shop,
     stop: CancellationToken,
 ) -> Result<(), ConnectionError> {
-    let Greeted { peer, mut reader, writer, .. } = greeted;
+    let Greeted { peer, remote, mut reader, writer, .. } = greeted;
     // Room for every request, and for as many answers again.
     let (queue, works) = mpsc::channel(2 * limits::REQUESTS_IN_FLIGHT);
     let sent = shop.traffic.newcomer(peer, newcomer);
@@ -73,40 +86,54 @@ pub(super) async fn serve(
         };
         tokio::select! {
             biased;
-            () = stop.cancelled() => break Ok(Reason::Stopping),
+            () = stop.cancelled() => break Ok(stopping()),
             message = reader.next::<ToHolder>() => match message {
-                Ok(Some(ToHolder::Goodbye(_)) | None) => break Ok(Reason::Stopping),
-                Ok(Some(message)) => if let Err(reason) = serving.hear(message) {
-                    break Ok(reason);
+                Ok(Some(ToHolder::Goodbye(_)) | None) => break Ok(stopping()),
+                Ok(Some(message)) => if let Err(breach) = serving.hear(message) {
+                    break Ok(breach);
                 },
-                Err(ConnectionError::Frame(error)) => {
-                    tracing::info!(newcomer = newcomer.as_str(), %error, "a newcomer broke the protocol");
-                    break Ok(Reason::Protocol);
-                }
-                Err(error) => break Err(error),
+                Err(error) => break error.goodbye().ok_or(error),
             },
             Ok(()) = haves, if serving.has_parts() => {
                 next_have = Instant::now() + HAVE_PAUSE;
-                if let Err(reason) = serving.tell_news() {
-                    break Ok(reason);
+                if let Err(breach) = serving.tell_news() {
+                    break Ok(breach);
                 }
             }
             ended = &mut sender => return ended.unwrap_or(Ok(())),
         }
     };
-    match ended {
-        Ok(reason) => {
-            let _ = serving.queue.try_send(Work::Close(reason));
-            drop(serving);
-            let _ = tokio::time::timeout(Duration::from_secs(2), &mut sender).await;
-            sender.abort();
-            Ok(())
-        }
-        Err(error) => {
-            sender.abort();
-            Err(error)
+    let goodbye = ended.inspect_err(|_| sender.abort())?;
+    let broke = goodbye.reason != Reason::Stopping;
+    if broke {
+        let Goodbye { reason, text } = &goodbye;
+        match serving.shop.complaints.members.next(clock::now()) {
+            Some(Line { passed_over }) => {
+                tracing::warn!(%newcomer, %remote, ?reason, text, passed_over, "a newcomer broke the protocol");
+            }
+            None => tracing::debug!(%newcomer, %remote, ?reason, text, "a newcomer broke the protocol"),
         }
     }
+    let farewell = async {
+        let _ = serving.queue.send(Work::Close(goodbye)).await; // it may be full of what the newcomer sent
+        drop(serving);
+        let _ = (&mut sender).await;
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
+    sender.abort();
+    if broke {
+        reader.run_out().await;
+    }
+    Ok(())
+}
+
+fn stopping() -> Goodbye {
+    Goodbye { reason: Reason::Stopping, text: Reason::Stopping.to_string() }
+}
+
+/// How a connection ends whose newcomer did what may not be.
+fn breach(reason: Reason, text: impl Into<String>) -> Goodbye {
+    Goodbye { reason, text: text.into() }
 }
 
 struct Serving {
@@ -127,8 +154,8 @@ struct Channel {
 }
 
 impl Serving {
-    /// Answers one message; an error ends the connection with that reason.
-    fn hear(&mut self, message: ToHolder) -> Result<(), Reason> {
+    /// Answers one message; an error ends the connection in these words.
+    fn hear(&mut self, message: ToHolder) -> Result<(), Goodbye> {
         match message {
             ToHolder::Open(open) => self.open(&open),
             ToHolder::Close(close) => {
@@ -143,13 +170,14 @@ impl Serving {
         }
     }
 
-    fn open(&mut self, open: &Open) -> Result<(), Reason> {
+    fn open(&mut self, open: &Open) -> Result<(), Goodbye> {
         let channel = open.channel;
         if self.channels.len() >= limits::OPEN_CHANNELS {
-            return Err(Reason::TooMuch);
+            let text = format!("more than {} contents were opened", limits::OPEN_CHANNELS);
+            return Err(breach(Reason::TooMuch, text));
         }
         if self.channels.contains_key(&channel) {
-            return Err(Reason::Protocol);
+            return Err(breach(Reason::Protocol, format!("channel {channel} was opened twice")));
         }
         let content = Content { id: open.id, size: open.size };
         let Ok(geometry) = Geometry::new(content.size) else {
@@ -174,7 +202,7 @@ impl Serving {
         self.refuse(None, Some(channel), Reason::NotFound)
     }
 
-    fn list(&mut self, number: u32, first: u32) -> Result<(), Reason> {
+    fn list(&mut self, number: u32, first: u32) -> Result<(), Goodbye> {
         let Some(channel) = self.channels.get(&number) else { return Ok(()) };
         let Some(list) = channel.source.list() else {
             self.channels.remove(&number);
@@ -185,19 +213,21 @@ impl Serving {
         let to = (from + limits::LIST_PAGE_VALUES as usize).min(values.len());
         let values = values[from..to].concat();
         if !self.load.take_list() {
-            return Err(Reason::TooMuch);
+            return Err(breach(Reason::TooMuch, "more pages of piece lists were asked for than may be open"));
         }
         self.queue(Work::List(ListPage { channel: number, first, values }))
     }
 
-    fn request(&mut self, request: &Request) -> Result<(), Reason> {
+    fn request(&mut self, request: &Request) -> Result<(), Goodbye> {
         // A request may cross the refusal of its channel on the way.
         let Some(channel) = self.channels.get(&request.channel) else {
             return self.refuse(Some(request.request), None, Reason::NotFound);
         };
         let piece = PieceIndex(request.piece);
         if !channel.geometry.contains(piece) {
-            return Err(Reason::Protocol);
+            let text =
+                format!("piece {} of a content of {} was asked for", piece.0, channel.geometry.count());
+            return Err(breach(Reason::Protocol, text));
         }
         if channel.told.as_ref().is_some_and(|(part, _)| !part.have().has(piece)) {
             return self.refuse(Some(request.request), None, Reason::NoPiece);
@@ -213,12 +243,12 @@ impl Serving {
         self.queue_piece(queued)
     }
 
-    fn request_whole(&mut self, request: &RequestWhole) -> Result<(), Reason> {
+    fn request_whole(&mut self, request: &RequestWhole) -> Result<(), Goodbye> {
         let content = Content { id: request.id, size: request.size };
-        let Ok(geometry) = Geometry::new(content.size) else { return Err(Reason::Protocol) };
-        if geometry.count() != 1 {
-            return Err(Reason::Protocol);
-        }
+        let Some(geometry) = Geometry::new(content.size).ok().filter(|geometry| geometry.count() == 1) else {
+            let text = format!("a content of {} bytes was asked for whole", content.size);
+            return Err(breach(Reason::Protocol, text));
+        };
         let Some(shared) = self.shop.share.find(&content) else {
             return self.refuse(Some(request.request), None, Reason::NotFound);
         };
@@ -239,7 +269,7 @@ impl Serving {
     }
 
     /// Tells which pieces have come since.
-    fn tell_news(&mut self) -> Result<(), Reason> {
+    fn tell_news(&mut self) -> Result<(), Goodbye> {
         let mut news = vec![];
         for (number, channel) in &mut self.channels {
             let Some((part, told)) = &mut channel.told else { continue };
@@ -254,20 +284,26 @@ impl Serving {
     }
 
     /// Queues a piece, if no more are asked for than may be.
-    fn queue_piece(&self, piece: Queued) -> Result<(), Reason> {
-        if self.load.take_request() { self.queue(Work::Piece(piece)) } else { Err(Reason::TooMuch) }
+    fn queue_piece(&self, piece: Queued) -> Result<(), Goodbye> {
+        if self.load.take_request() {
+            return self.queue(Work::Piece(piece));
+        }
+        let text = format!("more than {} requests were open", limits::REQUESTS_IN_FLIGHT);
+        Err(breach(Reason::TooMuch, text))
     }
 
-    fn say(&self, message: impl Into<FromHolder>) -> Result<(), Reason> {
+    fn say(&self, message: impl Into<FromHolder>) -> Result<(), Goodbye> {
         self.queue(Work::Say(message.into()))
     }
 
-    fn refuse(&self, request: Option<u32>, channel: Option<u32>, reason: Reason) -> Result<(), Reason> {
+    fn refuse(&self, request: Option<u32>, channel: Option<u32>, reason: Reason) -> Result<(), Goodbye> {
         self.say(Refuse { request, channel, reason, text: reason.to_string() })
     }
 
     /// Queues work; where there is no room, the newcomer asks faster than it reads.
-    fn queue(&self, work: Work) -> Result<(), Reason> {
-        self.queue.try_send(work).map_err(|_| Reason::TooMuch)
+    fn queue(&self, work: Work) -> Result<(), Goodbye> {
+        self.queue
+            .try_send(work)
+            .map_err(|_| breach(Reason::TooMuch, "messages came faster than their answers were read"))
     }
 }

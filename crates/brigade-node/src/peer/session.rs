@@ -2,7 +2,8 @@
 //!
 //! One task owns it. Reading never waits for writing: what is to be sent is queued, and while the queue is long
 //! no new work is taken, so that two full sockets cannot hold each other up. After a reconnection everything is
-//! said anew, from the share itself, which is the truth about what is announced.
+//! said anew, from the share itself, which is the truth about what is announced. While the manager is away, and being
+//! dialled, those who ask are answered so at once, and nobody waits for it.
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
@@ -11,7 +12,7 @@ use brigade_core::{
     name::Username,
     wire::{
         Message, Reason,
-        manager::{FromManager, Hold, Holders, Join, Joined, ToManager, Unhold, Unwatch, Watch},
+        manager::{FromManager, Hold, Holders, HoldersOf, Join, Joined, ToManager, Unhold, Unwatch, Watch},
     },
 };
 use tokio::{
@@ -23,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     connected::Connected,
     manager_link::{ManagerAddress, ReachError},
-    questions::{Answer, AskError, Question},
+    questions::{ANSWER_TIME, Answer, AskError, Question},
     traffic::Traffic,
 };
 use crate::{
@@ -32,11 +33,9 @@ use crate::{
     store::{keeper::Change, share::Share},
 };
 
-/// How long a question may go unanswered.
-pub(super) const ANSWER_TIME: Duration = Duration::from_secs(10);
-
-/// The longest pause between two attempts to reach a manager that is away: it is back within five seconds.
-const RETRY_PAUSE: Duration = Duration::from_secs(2);
+/// The longest pause between two attempts to reach a manager that is away: it is found within five seconds of its
+/// return, also where its host was gone and the attempt before has to be given up first.
+const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
 /// What others ask of the session.
 #[derive(Debug)]
@@ -95,7 +94,7 @@ pub enum JoinError {
 /// Asks to be let in under `username`, listening on `port`.
 pub(super) async fn join(session: &mut Greeted, username: &Username, port: u16) -> Result<Joined, JoinError> {
     let exchange = async {
-        session.writer.send(&ToManager::from(Join { username: username.clone(), port })).await?;
+        session.writer.send(&ToManager::from(Join { username: Ok(username.clone()), port })).await?;
         session.writer.flush().await?;
         loop {
             match session.reader.next::<FromManager>().await? {
@@ -139,6 +138,8 @@ pub(super) struct Session {
 pub(super) struct Wanted {
     pub(super) held: BTreeSet<Content>,
     pub(super) watched: BTreeSet<Content>,
+    /// Those that are watched, and of which the manager never said who has them.
+    unanswered: BTreeSet<Content>,
     /// Whether the folder was looked through once.
     pub(super) scanned: bool,
 }
@@ -180,9 +181,24 @@ impl Session {
                 Ended::Refused(cause) => {
                     tracing::error!(cause, "the manager refuses this peer");
                     self.state.send_replace(LinkState::Refused { cause });
-                    self.idle(None).await; // until it is stopped
+                    self.outlive().await;
                     return;
                 }
+            }
+        }
+    }
+
+    /// Goes on without a manager that will not come back, until it is stopped.
+    async fn outlive(&mut self) {
+        loop {
+            // Nobody will ever say who has these. Then nobody has, and their fetches need not wait to hear it.
+            if let Some(holders) = self.wanted.give_up_hope() {
+                let _ = self.holders.send(holders).await; // the fetches never wait for this task, so this ends
+            }
+            tokio::select! {
+                () = self.stop.cancelled() => return,
+                Some(command) = self.commands.recv() => self.without_manager(command),
+                Some(_) = self.changes.recv() => {}
             }
         }
     }
@@ -191,13 +207,17 @@ impl Session {
     async fn rejoin(&mut self) -> Result<Greeted, Ended> {
         let mut pause = Duration::from_millis(250);
         loop {
-            if !self.idle(Some(pause)).await {
-                return Err(Ended::Stopped);
-            }
+            self.meanwhile(sleep(pause)).await.ok_or(Ended::Stopped)?;
             pause = (pause * 2).min(RETRY_PAUSE);
-            match self.try_rejoin().await {
-                Ok(session) => return Ok(session),
-                // The name is in use by this very peer's old session until its lease ends.
+            let (manager, key, username) = (self.manager.clone(), self.key.clone(), self.username.clone());
+            let attempt = try_rejoin(manager, key, username, self.port);
+            let attempt = self.meanwhile(attempt).await.ok_or(Ended::Stopped)?;
+            match attempt {
+                Ok((session, membership)) => {
+                    self.membership.send_replace(membership);
+                    return Ok(session);
+                }
+                // In use is the name by this very peer's old session, until its lease ends: that is waited for.
                 Err(JoinError::Refused { reason: Reason::NameTaken | Reason::NotAMember, text }) => {
                     return Err(Ended::Refused(text));
                 }
@@ -206,41 +226,52 @@ impl Session {
                         format!("another manager answers there, with the key {found} instead of {expected}");
                     return Err(Ended::Refused(cause));
                 }
-                Err(error) => tracing::debug!(%error, "the manager is still away"),
+                Err(error) => {
+                    tracing::debug!(%error, "the manager is still away");
+                    if let JoinError::Refused { .. } = &error {
+                        // It is there, and has its reasons: `status` shows them.
+                        self.state.send_replace(LinkState::Away { cause: error.to_string() });
+                    }
+                }
             }
         }
     }
 
-    async fn try_rejoin(&mut self) -> Result<Greeted, JoinError> {
-        let mut session = self.manager.reach(&self.key).await?;
-        let joined = join(&mut session, &self.username, self.port).await?;
-        self.membership.send_replace(joined.membership);
-        Ok(session)
-    }
-
-    /// Goes on without a manager for `pause`, or until it is stopped; false when it was stopped.
-    async fn idle(&mut self, pause: Option<Duration>) -> bool {
-        let end = async {
-            match pause {
-                Some(pause) => sleep(pause).await,
-                None => std::future::pending().await,
-            }
-        };
+    /// Goes on without a manager until `end`; what came of that, or `None` where it was stopped before.
+    async fn meanwhile<T>(&mut self, end: impl Future<Output = T>) -> Option<T> {
         tokio::pin!(end);
         loop {
             tokio::select! {
-                () = self.stop.cancelled() => return false,
-                () = &mut end => return true,
-                Some(command) = self.commands.recv() => {
-                    if let Some((_, reply)) = self.wanted.note(command).1 {
-                        let _ = reply.send(Err(AskError::Away));
-                    }
-                }
+                () = self.stop.cancelled() => return None,
+                ended = &mut end => return Some(ended),
+                Some(command) = self.commands.recv() => self.without_manager(command),
                 // The share itself is announced on return; only that the first look is done must be kept.
                 Some(change) = self.changes.recv() => self.wanted.scanned |= matches!(change, Change::Scanned),
             }
         }
     }
+
+    /// Notes what is wanted; what is asked, nobody answers.
+    fn without_manager(&mut self, command: Command) {
+        if let Some((_, reply)) = self.wanted.note(command).1 {
+            let error = match &*self.state.borrow() {
+                LinkState::Refused { cause } => AskError::RefusedForGood { cause: cause.clone() },
+                _ => AskError::Away,
+            };
+            let _ = reply.send(Err(error));
+        }
+    }
+}
+
+async fn try_rejoin(
+    manager: ManagerAddress,
+    key: SecretKey,
+    username: Username,
+    port: u16,
+) -> Result<(Greeted, String), JoinError> {
+    let mut session = manager.reach(&key).await?;
+    let joined = join(&mut session, &username, port).await?;
+    Ok((session, joined.membership))
 }
 
 type Asked = (Question, oneshot::Sender<Result<Answer, AskError>>);
@@ -257,16 +288,37 @@ impl Wanted {
                 self.held.remove(&content).then(|| Unhold { contents: vec![content.into()] }.into())
             }
             Command::Watch(contents) => {
+                self.unanswered.extend(contents.iter().filter(|content| !self.watched.contains(content)));
                 self.watched.extend(&contents);
                 Some(Watch { contents: contents.into_iter().map(Into::into).collect() }.into())
             }
             Command::Unwatch(contents) => {
                 for content in &contents {
                     self.watched.remove(content);
+                    self.unanswered.remove(content);
                 }
                 Some(Unwatch { contents: contents.into_iter().map(Into::into).collect() }.into())
             }
         };
         (told, None)
+    }
+
+    /// The manager said who has these.
+    pub(super) fn answered(&mut self, holders: &Holders) {
+        for content in &holders.contents {
+            self.unanswered.remove(&Content { id: content.id, size: content.size });
+        }
+    }
+
+    /// What is to be believed of contents of which nothing was ever said, where nothing will be: that nobody has them.
+    fn give_up_hope(&mut self) -> Option<Holders> {
+        let nobody = |content: Content| HoldersOf {
+            id: content.id,
+            size: content.size,
+            complete: vec![],
+            partial: vec![],
+        };
+        let contents: Vec<_> = std::mem::take(&mut self.unanswered).into_iter().map(nobody).collect();
+        (!contents.is_empty()).then(|| Holders { peers: vec![], contents })
     }
 }

@@ -14,14 +14,15 @@ use std::{
 
 use brigade_core::name::FileName;
 
-use super::{
-    stamp::stamp,
-    system::{self, Dir, Status},
-};
 pub use super::{
+    lock::{FolderLock, LockHolder},
     stamp::{Stamp, stamp_of},
     system::Kind,
     walk::{Found, NotShared},
+};
+use super::{
+    stamp::stamp,
+    system::{self, Dir, Status},
 };
 
 /// Where a peer keeps its own things, in its folder.
@@ -41,20 +42,16 @@ struct Open {
     new: bool,
 }
 
-/// The right to be the only session of a folder; it ends with this value, or with the process.
-#[derive(Debug)]
-pub struct FolderLock {
-    _file: File,
-}
-
 /// Why something in the folder could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// Another session holds the folder's lock.
-    #[error("the folder {path} is in use by another session")]
+    #[error("the folder {path} is in use by another session{holder}")]
     InUse {
         /// The folder.
         path: PathBuf,
+        /// Who that is, as far as the lock says.
+        holder: Box<LockHolder>,
     },
     /// Nothing stands there.
     #[error("{path} is not there")]
@@ -183,11 +180,14 @@ impl Folder {
         let file = self.private_handle()?.open_or_create("lock").map_err(failed)?;
         match file.try_lock() {
             Ok(()) => {}
-            Err(TryLockError::WouldBlock) => return Err(FolderError::InUse { path: self.0.path.clone() }),
+            Err(TryLockError::WouldBlock) => {
+                let holder = Box::new(LockHolder::read(&file));
+                return Err(FolderError::InUse { path: self.0.path.clone(), holder });
+            }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
         super::small_files::sweep(self)?;
-        Ok(FolderLock { _file: file })
+        Ok(FolderLock::new(file))
     }
 
     /// Opens a shared file for reading. Only a regular file is opened, and only where no link stands on the way.

@@ -13,6 +13,7 @@ pub mod hash;
 pub mod index;
 pub mod keeper;
 pub mod landing;
+mod lock;
 pub mod part_file;
 pub mod parts;
 pub mod share;

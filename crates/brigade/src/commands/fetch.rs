@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use super::{
     choosing::{Chosen, menu, question, take_answer},
-    manager_address, take_port,
+    join, manager_address,
 };
 use crate::{
     args::FetchArgs,
@@ -34,7 +34,6 @@ use crate::{
 pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, Failure> {
     let mut signals = Signals::hear();
     let manager = manager_address(&args.peer.manager);
-    let port = take_port(args.peer.host.as_deref(), args.peer.port.unwrap_or(0), &manager).await?;
     let config = PeerConfig {
         manager,
         username: args.peer.username.clone(),
@@ -44,10 +43,17 @@ pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, 
         limits,
     };
     let made = make_parents(&args.into)?;
-    let peer = Peer::join(config, port).await.map_err(|not| {
-        unmake(&made); // as if it had never been tried
-        Failure::from(not.error)
-    })?;
+    let joined = tokio::select! {
+        joined = join(&config, args.peer.host.as_deref(), args.peer.port) => joined.map_err(Err),
+        signal = signals.first() => Err(Ok(signal.exit_code())),
+    };
+    let peer = match joined {
+        Ok(peer) => peer,
+        Err(ended) => {
+            unmake(&made); // as if it had never been tried
+            return ended;
+        }
+    };
     let mut manager = ManagerNews::of(&peer);
     let mut going = Going::default();
     let result = tokio::select! {

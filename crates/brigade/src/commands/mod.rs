@@ -14,13 +14,14 @@ mod prompt;
 
 use std::{io::Write, net::SocketAddr, process::ExitCode};
 
+use brigade_core::wire::Reason;
 use brigade_node::{
     config::brigade_home,
     net::{
         accept::Port,
         dial::{local_address_towards, resolve},
     },
-    peer::ManagerAddress,
+    peer::{JoinError, ManagerAddress, Peer, PeerConfig, PeerError},
 };
 use clap::CommandFactory;
 
@@ -84,6 +85,30 @@ async fn take_port(host: Option<&str>, port: u16, manager: &ManagerAddress) -> R
     let address =
         addresses.first().copied().ok_or_else(|| Failure::new(FAILED, "no address to listen on"))?;
     Port::bind(&[address]).map_err(Failure::from)
+}
+
+/// How often another free port is taken where the system's choice is somebody else's in the network: machines
+/// behind one address choose from the same ports, and seldom the same one.
+const PORT_CHOICES: usize = 8;
+
+/// Joins the network at the port that is named, or at one that is free here and in the network.
+async fn join(config: &PeerConfig, host: Option<&str>, port: Option<u16>) -> Result<Peer, Failure> {
+    let port = port.unwrap_or(0);
+    let mut choices = if port == 0 { PORT_CHOICES } else { 1 };
+    loop {
+        let taken = take_port(host, port, &config.manager).await?;
+        choices -= 1;
+        match Peer::join(config.clone(), taken).await {
+            Ok(peer) => return Ok(peer),
+            Err(not_joined) if choices > 0 && is_about_the_port(&not_joined.error) => {}
+            Err(not_joined) => return Err(not_joined.error.into()),
+        }
+    }
+}
+
+/// Whether another port would do.
+fn is_about_the_port(error: &PeerError) -> bool {
+    matches!(error, PeerError::Join(JoinError::Refused { reason: Reason::PortTaken | Reason::BadPort, .. }))
 }
 
 /// The path of this program's file in the user's own folder, which is made if it is not there.

@@ -12,7 +12,7 @@ use brigade_node::{
     store::folder::Folder,
 };
 
-use super::{home_file, manager_address, prompt, take_port};
+use super::{home_file, is_about_the_port, join, manager_address, prompt, take_port};
 use crate::{
     args::PeerArgs,
     exit::{FAILED, Failure, USAGE},
@@ -46,13 +46,14 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
 
 /// Runs until it is terminated.
 async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Result<ExitCode, Failure> {
-    let manager = manager_address(&args.peer.manager);
-    let port = take_port(args.peer.host.as_deref(), args.peer.port.unwrap_or(0), &manager).await?;
     let Some(username) = args.peer.username.clone() else {
         return Err(Failure::new(USAGE, "--headless needs --username")); // the command line was refused
     };
-    let peer =
-        Peer::join(config(&args, limits, username), port).await.map_err(|not| Failure::from(not.error))?;
+    let config = config(&args, limits, username);
+    let peer = tokio::select! {
+        joined = join(&config, args.peer.host.as_deref(), args.peer.port) => joined?,
+        signal = signals.first() => return Ok(signal.exit_code()),
+    };
     let ready = async {
         if peer.announced().await {
             say_ready();
@@ -81,39 +82,56 @@ async fn ask_and_join(
     lines: &mut Lines,
 ) -> Result<Option<Peer>, Failure> {
     let Some(mut port) = ask_port(args, lines).await? else { return Ok(None) };
+    let mut named = None;
     loop {
-        let Some(username) = ask_username(args, lines).await? else { return Ok(None) };
-        if !may_share(args, &username, lines).await? {
-            if args.peer.username.is_some() {
-                return Err(
-                    Failure::new(FAILED, "its files are not shared").hint("--folder names another folder")
-                );
+        let username = match named.take() {
+            Some(username) => username,
+            None => {
+                let Some(username) = ask_username(args, lines).await? else { return Ok(None) };
+                if !may_share(args, &username, lines).await? {
+                    if args.peer.username.is_some() {
+                        let failure = Failure::new(FAILED, "its files are not shared");
+                        return Err(failure.hint("--folder names another folder"));
+                    }
+                    continue;
+                }
+                username
             }
-            continue;
-        }
-        let not_joined = match Peer::join(config(args, limits.clone(), username), port).await {
+        };
+        let not_joined = match Peer::join(config(args, limits.clone(), username.clone()), port).await {
             Ok(peer) => return Ok(Some(peer)),
             Err(not_joined) => *not_joined,
         };
-        // Another name may do where this one was refused; nothing else gets better by asking.
-        let asks_again = args.peer.username.is_none() && is_about_the_name(&not_joined.error);
+        // Another name, or port, may do where this one was refused; nothing else gets better by asking.
+        let another_port = args.peer.port.is_none() && is_about_the_port(&not_joined.error);
+        let another_name = args.peer.username.is_none() && is_about_the_name(args, &not_joined.error);
         let failure = Failure::from(not_joined.error);
-        match not_joined.port {
-            Some(same) if asks_again => {
+        port = match not_joined.port {
+            Some(same) if another_name => {
                 failure.print();
-                port = same;
+                same
+            }
+            Some(taken) if another_port => {
+                failure.print();
+                drop(taken); // only now somebody else may have it
+                named = Some(username);
+                let Some(port) = ask_port(args, lines).await? else { return Ok(None) };
+                port
             }
             _ => return Err(failure),
-        }
+        };
     }
 }
 
-fn is_about_the_name(error: &PeerError) -> bool {
-    matches!(
-        error,
-        PeerError::Join(JoinError::Refused { reason: Reason::NameTaken | Reason::AlreadyHere, .. })
-            | PeerError::Folder(_)
-    )
+/// Whether another username would do; where a folder is named, no name changes what is wrong with it.
+fn is_about_the_name(args: &PeerArgs, error: &PeerError) -> bool {
+    match error {
+        PeerError::Join(JoinError::Refused { reason, .. }) => {
+            *reason == Reason::NameTaken || *reason == Reason::AlreadyHere && args.folder.is_none()
+        }
+        PeerError::Folder(_) => args.folder.is_none(),
+        _ => false,
+    }
 }
 
 async fn ask_port(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Port>, Failure> {

@@ -18,6 +18,8 @@ use tokio::sync::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::exit::take_screen;
+
 /// Events that are kept to be shown below the table.
 const EVENTS_KEPT: usize = 8;
 
@@ -58,11 +60,14 @@ struct Screen {
 
 impl Screen {
     fn open() -> io::Result<Self> {
-        Ok(Self { terminal: ratatui::try_init()?, is_open: true })
+        let terminal = ratatui::try_init()?;
+        take_screen(true);
+        Ok(Self { terminal, is_open: true })
     }
 
     fn close(&mut self) -> io::Result<()> {
         self.is_open = false;
+        take_screen(false);
         self.terminal.show_cursor()?;
         ratatui::try_restore()
     }
@@ -106,6 +111,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         if self.is_open {
+            take_screen(false);
             ratatui::restore();
         }
     }

@@ -1,4 +1,5 @@
-//! The binary as a black box: real processes, real files, real sockets, and nothing of the crates' insides.
+//! The binary as a black box: real processes, real files, real sockets, and nothing of the crates' insides, but for the
+//! strangers who speak the protocol wrongly: they take its types and TLS to do so.
 //!
 //! Every test has a network of its own in a temporary folder ([`network`]), and every process ends with the test
 //! that started it ([`process`]). What is waited for has a deadline; no test sleeps to be right. What the tests
@@ -7,8 +8,10 @@
 #![cfg(unix)] // signals and file modes; the rest of the suite covers other systems
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
 
+mod breaches;
 mod changing;
 mod disk;
+mod ending;
 mod fetching;
 mod joining;
 mod limits;
@@ -20,5 +23,8 @@ mod resuming;
 mod room;
 mod serving;
 mod sharing;
+mod stranger;
+mod vanishing;
 mod versions;
 mod waiting;
+mod wrong_holder;

@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -23,6 +24,8 @@ pub(crate) const PIECE_BYTES: u64 = 256 << 10;
 /// A manager that runs, and a folder for everything else.
 pub(crate) struct Network {
     manager: Option<Process>,
+    /// The manager's log lines, where they are not the usual ones.
+    log: Option<String>,
     port: u16,
     key: String,
     temp: TempDir,
@@ -64,16 +67,28 @@ impl Network {
 
     /// With a manager that has these arguments too.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
-        let temp = tempfile::tempdir().unwrap();
-        let mut network = Self { manager: None, port: 0, key: String::new(), temp };
+        let mut network = Self::empty();
         network.start_manager("state", arguments);
         network
+    }
+
+    /// With a manager that logs so much.
+    pub(crate) fn start_logging(level: &str) -> Self {
+        let mut network = Self { log: Some(level.to_owned()), ..Self::empty() };
+        network.start_manager("state", &["--port", "0"]);
+        network
+    }
+
+    fn empty() -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        Self { manager: None, log: None, port: 0, key: String::new(), temp }
     }
 
     /// Starts a manager where none runs, with its key and members in the folder `state`.
     pub(crate) fn start_manager(&mut self, state: &str, arguments: &[&str]) {
         let mut command = self.brigade("manager");
         command.args(["--state", state]).args(arguments);
+        command.envs(self.log.iter().map(|level| ("BRIGADE_LOG", level)));
         let manager = Process::start(command);
         manager.says("ready\n");
         // `… the manager listens on 127.0.0.1:12000, for at most 20 peers; its key is 0123…`
@@ -91,6 +106,16 @@ impl Network {
     /// Terminates the manager and waits until it has ended.
     pub(crate) fn stop_manager(&mut self) -> Ended {
         self.manager.take().unwrap().terminate()
+    }
+
+    /// Kills the manager as `kill -9` does.
+    pub(crate) fn kill_manager(&mut self) {
+        self.manager.take().unwrap().kill();
+    }
+
+    /// Sends the manager a signal.
+    pub(crate) fn signal_manager(&self, signal: Signal) {
+        self.manager.as_ref().unwrap().signal(signal);
     }
 
     /// The manager's port.

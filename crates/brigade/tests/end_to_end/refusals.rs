@@ -122,11 +122,19 @@ fn a_manager_that_others_can_reach_starts_only_with_open() {
 #[test]
 fn a_folder_is_run_once() {
     let network = Network::start();
-    let _fire = network.peer("fire_user", &["--folder", "shared"]);
-    refused(&network, &["water_user", "--folder", "shared"])
-        .with_code(6)
-        .complains(&["in use by another session"]);
-    network.run("fetch", &["film.bin", "--into", "shared"]).end().with_code(6);
+    let fire = network.peer("fire_user", &["--folder", "shared"]);
+    let at = network.list("peers", &[])[0]["address"].as_str().unwrap().to_owned();
+    let named = format!("shared is in use by another session: fire_user at {at} (process {})", fire.id());
+    let says = [&named, "end the other session, or use another folder"];
+    refused(&network, &["water_user", "--folder", "shared"]).with_code(6).complains(&says);
+    network.run("fetch", &["film.bin", "--into", "shared"]).end().with_code(6).complains(&says);
+
+    // What stands in the lock is somebody's text: nothing that is not a name, a number or an address is shown.
+    let lock = network.path("shared/.brigade/lock");
+    fs::write(&lock, "username \u{1b}[2J\nprocess many\naddress\nhint: rm -rf\n".repeat(1000)).unwrap();
+    let ended = refused(&network, &["water_user", "--folder", "shared"]).with_code(6);
+    assert_eq!(ended.err.lines().count(), 2, "{}", ended.err);
+    assert!(ended.err.contains("in use by another session\n"), "{}", ended.err);
 
     // A copy with its `.brigade/` has the same key.
     fs::create_dir_all(network.path("copy/.brigade")).unwrap();
@@ -134,7 +142,7 @@ fn a_folder_is_run_once() {
     fs::copy(network.path("shared/.brigade/key"), network.path("copy/.brigade/key")).unwrap();
     refused(&network, &["fire_user", "--folder", "copy"])
         .with_code(4)
-        .complains(&["delete `.brigade/` in the copy"]);
+        .complains(&[&format!("fire_user is here already, at {at}"), "delete `.brigade/` in the copy"]);
     network.has_peers(&["fire_user"], PATIENCE);
 }
 

@@ -204,6 +204,10 @@ fn wire_type(rust: &str) -> String {
     if let Some(inner) = rust.strip_prefix("Option<") {
         return format!("optional {}", wire_type(inner.trim_end_matches('>')));
     }
+    // A name that breaks its rule is kept apart; on the wire it is the same field.
+    if let Some(inner) = rust.strip_prefix("Claimed<") {
+        return wire_type(inner.trim_end_matches('>'));
+    }
     match rust {
         "Vec<u8>" => "bytes".to_owned(),
         "String" => "text".to_owned(),

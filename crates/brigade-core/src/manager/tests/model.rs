@@ -152,7 +152,7 @@ impl Model {
             Say::Join(name) => Join { port: 1 + u16::from(name), ..join(&format!("user{name}")) }.into(),
             Say::Announce(files) => {
                 let entries =
-                    files.iter().map(|(name, number)| entry(&format!("f{name}"), *number)).collect();
+                    files.iter().map(|(name, number)| Ok(entry(&format!("f{name}"), *number))).collect();
                 if is_peer {
                     for (name, number) in files {
                         said.files.insert(name, number);
@@ -163,7 +163,7 @@ impl Model {
             }
             Say::Withdraw(names) => {
                 said.files.retain(|name, _| !names.contains(name));
-                let names = names.iter().map(|name| file(&format!("f{name}"))).collect();
+                let names = names.iter().map(|name| Ok(file(&format!("f{name}")))).collect();
                 Withdraw { number: 1, names }.into()
             }
             Say::Hold(parts) => {
@@ -249,7 +249,12 @@ impl Model {
         assert!(manager.catalogue.check().is_subset(&there));
         assert!(manager.watches.sessions().is_subset(&there));
         assert!(manager.present.values().chain(manager.keys.values()).all(|session| there.contains(session)));
-        assert!(manager.present.len() == manager.keys.len() && manager.present.len() <= 4);
+        assert!(manager.places.values().all(|session| there.contains(session)));
+        assert_eq!(
+            (manager.present.len(), manager.present.len()),
+            (manager.keys.len(), manager.places.len())
+        );
+        assert!(manager.present.len() <= 4);
         assert_eq!(manager.observers, self.there.values().filter(|said| said.joined.is_none()).count());
     }
 

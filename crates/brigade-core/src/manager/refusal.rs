@@ -1,0 +1,55 @@
+//! What is not done, and why: of one message, or of an entry in it.
+//!
+//! A refusal never ends a session. Each is answered by one message, however many names of the refused one are wrong.
+
+use super::{Event, catalogue, watches};
+use crate::{
+    limits,
+    wire::{Claimed, Reason, manager::Join},
+};
+
+/// Why a message, or a part of it, was refused.
+#[derive(Debug)]
+pub(super) struct Refusal {
+    pub(super) reason: Reason,
+    pub(super) text: String,
+}
+
+/// The event of a join that was refused.
+pub(super) fn not_let_in(join: Join, refusal: &Refusal) -> Event {
+    Event::Refused { username: join.username.ok(), reason: refusal.reason, text: refusal.text.clone() }
+}
+
+/// The items whose names keep the rule, and what is to be said of the others: that of the first, and how many more
+/// there are. An error where there are more of both than a message may have.
+pub(super) fn sound<T>(claimed: Vec<Claimed<T>>) -> Result<(Vec<T>, Result<(), Refusal>), Refusal> {
+    if claimed.len() > limits::ANNOUNCE_ENTRIES {
+        return Err(catalogue::TooMuch::Entries.into());
+    }
+    let mut items = Vec::with_capacity(claimed.len());
+    let (mut first, mut more) = (None, 0_usize);
+    for item in claimed {
+        match item {
+            Ok(item) => items.push(item),
+            Err(wrong) if first.is_none() => first = Some(wrong),
+            Err(_) => more += 1,
+        }
+    }
+    let wrong = first.map_or(Ok(()), |wrong| {
+        let more = if more == 0 { String::new() } else { format!("; {more} more beside it do") };
+        Err(Refusal { reason: Reason::BadName, text: format!("{wrong}{more}") })
+    });
+    Ok((items, wrong))
+}
+
+impl From<catalogue::TooMuch> for Refusal {
+    fn from(error: catalogue::TooMuch) -> Self {
+        Self { reason: Reason::TooMuch, text: error.to_string() }
+    }
+}
+
+impl From<watches::TooManyWatches> for Refusal {
+    fn from(error: watches::TooManyWatches) -> Self {
+        Self { reason: Reason::TooMuch, text: error.to_string() }
+    }
+}

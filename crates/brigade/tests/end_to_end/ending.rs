@@ -1,0 +1,96 @@
+//! Signals: what is stopped in good order keeps what it has, and a second Ctrl-C does not wait for that.
+//!
+//! That a peer which does nothing ends in good order is in `joining`, and Ctrl-C during a fetch in `resuming`.
+
+use std::time::Duration;
+
+use brigade_core::{
+    id::ContentId,
+    wire::{
+        Reason,
+        peer::{Open, Request, ToHolder},
+    },
+};
+use rustix::process::Signal;
+
+use crate::{
+    network::{Network, bytes, free_port, pieces_recorded},
+    process::{PATIENCE, SLACK, until},
+    stranger::{Stranger, frame_of},
+};
+
+/// Bytes of a file that no socket's buffers hold.
+const LARGE_BYTES: usize = 64 << 20;
+
+#[test]
+fn sigterm_during_a_fetch_keeps_what_came() {
+    let network = Network::start();
+    let film = bytes("film", 16 << 20);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let fetch = network.run("fetch", &["film.bin", "--into", "earth", "--download-limit", "6MB", "--json"]);
+    until("8 pieces are recorded", PATIENCE, || (pieces_recorded(&network.path("earth")) >= 8).then_some(()));
+    let totals = fetch.terminate().with_code(143).totals();
+    assert_eq!(totals["done"], false);
+    assert!(!network.path("earth/film.bin").exists());
+    let totals = network.fetch(&["film.bin", "--into", "earth"]).with_code(0).totals();
+    assert!(totals["bytes_already"].as_u64().unwrap() > 0, "{totals}");
+    network.has("earth/film.bin", &film);
+}
+
+/// A newcomer who asks and does not read holds up the end of a peer, for as long as the peer allows.
+#[test]
+fn a_second_ctrl_c_ends_at_once() {
+    let network = Network::start();
+    let film = bytes("large", LARGE_BYTES);
+    let port = free_port();
+    network.write("fire_user/film.bin", &film);
+    let fire = network.peer("fire_user", &["--port", &port.to_string()]);
+    let (_session, membership) = Stranger::join(network.port(), 1, 1001);
+
+    let mut greedy = Stranger::greet(port, 1, Some(&membership));
+    let id = ContentId(*blake3::hash(&film).as_bytes());
+    greedy.send(&frame_of(&ToHolder::from(Open { channel: 0, id, size: LARGE_BYTES as u64 })));
+    for piece in 0..200 {
+        greedy.send(&frame_of(&ToHolder::from(Request { request: piece, channel: 0, piece })));
+    }
+    let mut idle = Stranger::greet(port, 1, Some(&membership));
+
+    // SIGTERM first, so that the exit code tells which of the two ended it.
+    fire.signal(Signal::TERM);
+    assert_eq!(idle.goodbye().reason, Reason::Stopping); // so it is stopping
+    fire.signal(Signal::INT);
+    fire.end_within(SLACK).with_code(130);
+
+    // With one signal alone it ends in good order all the same, and in time.
+    let fire = network.peer("fire_user", &["--port", &port.to_string()]);
+    let mut greedy = Stranger::greet(port, 1, Some(&membership));
+    greedy.send(&frame_of(&ToHolder::from(Open { channel: 0, id, size: LARGE_BYTES as u64 })));
+    for piece in 0..200 {
+        greedy.send(&frame_of(&ToHolder::from(Request { request: piece, channel: 0, piece })));
+    }
+    fire.terminate().with_code(143);
+}
+
+/// Whatever a command waits for, Ctrl-C ends it: here for a manager that takes connections and says nothing.
+#[test]
+fn a_signal_ends_what_waits_for_a_silent_manager() {
+    let network = Network::start();
+    let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let at = silent.local_addr().unwrap().port().to_string();
+    let commands: [(&str, &[&str]); 3] = [
+        ("peer", &["--headless", "--username", "fire_user"]),
+        ("fetch", &["film.bin", "--into", "earth"]),
+        ("peer", &["--username", "fire_user", "--port", "0"]),
+    ];
+    for (subcommand, arguments) in commands {
+        for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+            let mut command = network.brigade(subcommand);
+            command.args(["--manager-port", &at]).args(arguments);
+            let process = crate::process::Process::start(command);
+            let (_stream, _) = silent.accept().unwrap(); // so it has come that far
+            process.signal(signal);
+            process.end_within(Duration::from_secs(2) + SLACK).with_code(code);
+        }
+    }
+    assert!(!network.path("earth").exists() && !network.path("fire_user").exists());
+}

@@ -1,0 +1,211 @@
+//! Somebody who speaks the protocol with bytes of their own choice, to a manager or to a peer.
+//!
+//! TLS and frames are right, since nothing is heard behind them otherwise; what is in the frames is the test's. Every
+//! read has a deadline.
+
+use std::{
+    io::{self, Read, Write},
+    net::TcpStream,
+    sync::Arc,
+    time::Duration,
+};
+
+use brigade_core::wire::{
+    Message, Reason,
+    frame::{self, HEADER_BYTES, Header},
+    hello::{Goodbye, Greeting, Hello, VERSION},
+    manager::{FromManager, Join},
+};
+use rustls::{
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, SignatureScheme, StreamOwned,
+    client::{
+        AlwaysResolvesClientRawPublicKeys,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{aws_lc_rs, verify_tls13_signature_with_raw_key},
+    pki_types::{CertificateDer, PrivatePkcs8KeyDer, ServerName, SubjectPublicKeyInfoDer, UnixTime},
+    sign::CertifiedKey,
+    version::TLS13,
+};
+
+/// How long anything may take to be answered: longer than what is allowed for a greeting, and than a lease.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What stands before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410).
+const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
+
+/// A connection with TLS done.
+pub(crate) struct Stranger(StreamOwned<ClientConnection, TcpStream>);
+
+/// A frame of that kind and body.
+pub(crate) fn framed(kind: u8, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 1).unwrap();
+    [&length.to_be_bytes()[..], &[kind], body].concat()
+}
+
+/// The frame of a message.
+pub(crate) fn frame_of(message: &impl Message) -> Vec<u8> {
+    let mut bytes = vec![];
+    frame::encode(message, &mut bytes);
+    bytes
+}
+
+/// The hello that is expected.
+pub(crate) fn hello(membership: Option<&str>) -> Vec<u8> {
+    let hello =
+        Hello { version: VERSION, agent: "stranger".to_owned(), membership: membership.map(str::to_owned) };
+    frame_of(&Greeting::from(hello))
+}
+
+/// A TCP connection on which nothing was said, whose reads end in time.
+pub(crate) fn connect(port: u16) -> TcpStream {
+    let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_write_timeout(Some(PATIENCE)).unwrap();
+    stream
+}
+
+impl Stranger {
+    /// Does TLS with whoever listens on `port` here, with the key that follows from `seed`.
+    pub(crate) fn dial(port: u16, seed: u8) -> Self {
+        let config = Arc::new(tls(seed));
+        let name = ServerName::try_from("nobody").unwrap();
+        let connection = ClientConnection::new(config, name).unwrap();
+        let mut stream = StreamOwned::new(connection, connect(port));
+        stream.flush().unwrap(); // that is the handshake
+        Self(stream)
+    }
+
+    /// And exchanges greetings.
+    pub(crate) fn greet(port: u16, seed: u8, membership: Option<&str>) -> Self {
+        let mut stranger = Self::dial(port, seed);
+        stranger.send(&hello(membership));
+        assert!(matches!(stranger.hear::<Greeting>(), Some(Greeting::Hello(_))));
+        stranger
+    }
+
+    /// And joins the manager's network; the session, and the membership.
+    pub(crate) fn join(manager: u16, seed: u8, port: u16) -> (Self, String) {
+        let mut session = Self::greet(manager, seed, None);
+        let username = format!("stranger_{seed}").parse().unwrap();
+        session.send(&frame_of(&brigade_core::wire::manager::ToManager::from(Join {
+            username: Ok(username),
+            port,
+        })));
+        match session.hear() {
+            Some(FromManager::Joined(joined)) => (session, joined.membership),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// Sends bytes. That the other side has closed already is no finding: what it said is read afterwards.
+    pub(crate) fn send(&mut self, bytes: &[u8]) {
+        let _ = self.0.write_all(bytes).and_then(|()| self.0.flush());
+    }
+
+    /// The next frame, kind and body; `None` at the end, of whatever kind.
+    fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        let mut header = [0; HEADER_BYTES];
+        self.0.read_exact(&mut header).map_err(not_late).ok()?;
+        let header = Header::parse(&header).unwrap().unwrap();
+        let mut body = vec![0; header.body_bytes];
+        self.0.read_exact(&mut body).map_err(not_late).ok()?;
+        Some((header.kind, body))
+    }
+
+    /// The next message.
+    #[track_caller]
+    pub(crate) fn hear<M: Message>(&mut self) -> Option<M> {
+        let (kind, body) = self.frame()?;
+        Some(M::decode(kind, &body).unwrap().unwrap())
+    }
+
+    /// Reads on to the goodbye, and to the end behind it.
+    #[track_caller]
+    pub(crate) fn goodbye(&mut self) -> Goodbye {
+        loop {
+            let (kind, body) = self.frame().expect("the connection ends with a goodbye");
+            if let Ok(Some(Greeting::Goodbye(goodbye))) = Greeting::decode(kind, &body) {
+                assert!(self.frame().is_none(), "something follows a goodbye");
+                return goodbye;
+            }
+        }
+    }
+
+    /// Reads on to a goodbye of this reason whose text has `words`.
+    #[track_caller]
+    pub(crate) fn hears_why(mut self, reason: Reason, words: &str) {
+        let goodbye = self.goodbye();
+        assert_eq!(goodbye.reason, reason, "{goodbye:?}");
+        assert!(goodbye.text.contains(words), "{words:?} is not in {goodbye:?}");
+    }
+}
+
+/// What does not come in time is a finding, however the connection ends.
+fn not_late(error: io::Error) -> io::Error {
+    let late = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
+    assert!(!late, "nothing came for {PATIENCE:?}");
+    error
+}
+
+fn tls(seed: u8) -> ClientConfig {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let pkcs8 = [&PKCS8_PREFIX[..], &[seed; 32]].concat();
+    let key = aws_lc_rs::sign::any_eddsa_type(&PrivatePkcs8KeyDer::from(pkcs8)).unwrap();
+    let public = CertificateDer::from(key.public_key().unwrap().to_vec());
+    let key = Arc::new(CertifiedKey::new(vec![public], key));
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&TLS13])
+        .unwrap()
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(AnyKey))
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key)));
+    config.alpn_protocols = vec![b"brigade/1".to_vec()];
+    config.enable_sni = false;
+    config
+}
+
+/// Takes whoever answers.
+#[derive(Debug)]
+struct AnyKey;
+
+impl ServerCertVerifier for AnyKey {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _: &[u8],
+        _: &CertificateDer<'_>,
+        _: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        Err(Error::General("only TLS 1.3 is spoken".to_owned()))
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        spki: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let algorithms = aws_lc_rs::default_provider().signature_verification_algorithms;
+        let spki = SubjectPublicKeyInfoDer::from(spki.as_ref());
+        verify_tls13_signature_with_raw_key(message, &spki, signature, &algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        vec![SignatureScheme::ED25519]
+    }
+
+    fn requires_raw_public_keys(&self) -> bool {
+        true
+    }
+}

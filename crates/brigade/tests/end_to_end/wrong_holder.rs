@@ -1,0 +1,161 @@
+//! A holder that breaks the protocol: who fetches from it says why and goes on with the others.
+//!
+//! It is a member like any other, and announces what another one shares; what it answers is the test's.
+
+use std::{sync::mpsc, thread};
+
+use brigade_core::{
+    id::ContentId,
+    wire::{
+        Reason,
+        hello::{Hello, VERSION},
+        manager::{Announce, Entry, FromManager, Join, Renew},
+        peer::ToHolder,
+    },
+};
+use brigade_node::{
+    identity::key::SecretKey,
+    net::{
+        accept::Acceptor,
+        connection::{Greeted, Reader},
+    },
+    peer::ManagerAddress,
+};
+use tokio::sync::watch;
+
+use crate::{
+    network::{Network, bytes},
+    process::PATIENCE,
+    stranger::framed,
+};
+
+/// A member that holds the film and answers every newcomer with the same bytes.
+struct WrongHolder {
+    /// The last thing that each newcomer said, if that was a goodbye.
+    goodbyes: mpsc::Receiver<(Reason, String)>,
+    stop: watch::Sender<()>,
+    thread: thread::JoinHandle<()>,
+}
+
+impl WrongHolder {
+    fn start(network: &Network, film: &[u8], answer: Vec<u8>) -> Self {
+        let manager =
+            ManagerAddress { host: "localhost".into(), port: network.port(), key: None, home: None };
+        let entry = Entry {
+            name: "film.bin".parse().unwrap(),
+            id: ContentId(*blake3::hash(film).as_bytes()),
+            size: film.len() as u64,
+            mtime_s: 0,
+            executable: false,
+        };
+        let (said, goodbyes) = mpsc::channel();
+        let (ready, is_ready) = mpsc::channel();
+        let (stop, mut stopped) = watch::channel(());
+        let thread = thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let key = SecretKey::generate();
+                let acceptor = Acceptor::bind(&[([127, 0, 0, 1], 0).into()], &key).await.unwrap();
+                let mut session = manager.reach(&key).await.unwrap();
+                let membership = join(&mut session, acceptor.address().port(), entry).await;
+                ready.send(()).unwrap();
+                tokio::select! {
+                    () = serve(&acceptor, &membership, &answer, &said) => {}
+                    () = renew(&mut session) => {}
+                    _ = stopped.changed() => {}
+                }
+            });
+        });
+        is_ready.recv_timeout(PATIENCE).unwrap();
+        Self { goodbyes, stop, thread }
+    }
+
+    fn stop(self) {
+        drop(self.stop);
+        self.thread.join().unwrap();
+    }
+}
+
+async fn join(session: &mut Greeted, port: u16, entry: Entry) -> String {
+    let Greeted { reader, writer, .. } = session;
+    let join = Join { username: "wrong_user".parse().map_err(|_| unreachable!()), port };
+    writer.send(&brigade_core::wire::manager::ToManager::from(join)).await.unwrap();
+    let announce = Announce { number: 1, entries: vec![Ok(entry)] };
+    writer.flush().await.unwrap();
+    let Some(FromManager::Joined(joined)) = reader.next().await.unwrap() else { panic!("it was refused") };
+    writer.send(&brigade_core::wire::manager::ToManager::from(announce)).await.unwrap();
+    writer.flush().await.unwrap();
+    assert!(matches!(reader.next().await.unwrap(), Some(FromManager::Noted(_))));
+    joined.membership
+}
+
+async fn renew(session: &mut Greeted) {
+    loop {
+        let renew = brigade_core::wire::manager::ToManager::from(Renew { membership: false });
+        session.writer.send(&renew).await.unwrap();
+        session.writer.flush().await.unwrap();
+        tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    }
+}
+
+async fn serve(acceptor: &Acceptor, membership: &str, answer: &[u8], said: &mpsc::Sender<(Reason, String)>) {
+    loop {
+        let fresh = acceptor.accept().await.unwrap().handshake().await.unwrap();
+        let membership = Some(membership.to_owned());
+        let hello = Hello { version: VERSION, agent: "wrong".to_owned(), membership };
+        let Ok(Greeted { reader, mut writer, .. }) = fresh.greet(hello).await else { continue };
+        writer.write_frames(answer).await.unwrap();
+        let said = said.clone();
+        tokio::spawn(async move {
+            hear(reader, &said).await;
+            drop(writer);
+        });
+    }
+}
+
+async fn hear(mut reader: Reader, said: &mpsc::Sender<(Reason, String)>) {
+    while let Ok(Some(message)) = reader.next::<ToHolder>().await {
+        if let ToHolder::Goodbye(goodbye) = message {
+            // The test may have heard enough.
+            let _ = said.send((goodbye.reason, goodbye.text));
+            return;
+        }
+    }
+}
+
+#[test]
+fn a_holder_that_breaks_the_protocol_is_told_why_and_the_fetch_goes_on() {
+    for (answer, words) in [
+        (vec![0, 1, 0x11, 0x70, 0x48], "a frame of 70000 bytes is outside the bounds"),
+        (framed(0x7f, b""), "a message of the unknown kind 0x7f"),
+        (framed(0x43, b"\xa3\x00\x01\x01\x00\x02\x00"), "a message of the unknown kind 0x43"),
+        (framed(0x48, b"?"), "a message of kind 0x48 cannot be read"),
+        (framed(0x4f, &[0xff; 20]), "a message of kind 0x4f cannot be read"),
+    ] {
+        let network = Network::start();
+        let film = bytes("film", 16 << 20);
+        let _fire = network.holder("fire_user", "film.bin", &film);
+        let wrong = WrongHolder::start(&network, &film, answer);
+        network.has_file("film.bin", 2, PATIENCE);
+        let ended = network.fetch(&["film.bin", "--into", "earth", "--download-limit", "20MB"]).with_code(0);
+        network.has("earth/film.bin", &film);
+        // A second connection may have been given up beside it.
+        let text = loop {
+            let (reason, text) = wrong
+                .goodbyes
+                .recv_timeout(PATIENCE)
+                .unwrap_or_else(|_| panic!("it is not told {words:?}: {}", ended.err));
+            if reason == Reason::Protocol {
+                break text;
+            }
+        };
+        assert!(text.contains(words), "{words:?} is not in {text:?}");
+        let lines: Vec<&str> =
+            ended.err.lines().filter(|line| line.contains("a holder broke the protocol")).collect();
+        assert!((1..=10).contains(&lines.len()), "{}", ended.err);
+        for line in lines {
+            assert!(line.contains("WARN") && line.contains("wrong_user") && line.contains(words), "{line}");
+        }
+        wrong.stop();
+    }
+}
