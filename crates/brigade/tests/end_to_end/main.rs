@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
 
 mod fetching;
+mod folder_model;
 mod joining;
 mod names;
 mod network;

@@ -74,6 +74,13 @@ impl Problems {
         }
     }
 
+    /// Nothing is below this path any more.
+    pub(super) fn gone_below(&mut self, path: &str) {
+        for what in at_or_below(&self.listed, path).into_iter().filter(|what| what != path) {
+            self.solved(&what);
+        }
+    }
+
     /// A walk over everything below `path` (everything there is, for "") found these and no others.
     pub(super) fn walked(&mut self, path: &str, found: &BTreeMap<String, String>) {
         let before = if path.is_empty() {

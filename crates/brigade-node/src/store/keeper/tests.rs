@@ -188,6 +188,26 @@ async fn changes_are_followed_without_news_too() {
     watched.until_files(&[]).await;
 }
 
+/// News of two things under one name is one look at what stands there last.
+#[tokio::test]
+async fn a_file_and_a_folder_take_each_others_place() {
+    let temp = temp();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = |name: &str| temp.path().join(name);
+    let mut watched = Watched::start(temp.path());
+    watched.scanned().await;
+    fs::write(path("a"), "a file").unwrap();
+    fs::create_dir_all(path("b/c")).unwrap();
+    fs::write(path("b/c/d"), "below").unwrap();
+    watched.until_files(&[("a", "a file"), ("b/c/d", "below")]).await;
+    fs::remove_file(path("a")).unwrap();
+    fs::create_dir(path("a")).unwrap();
+    fs::write(path("a/inner"), "inner").unwrap();
+    fs::rename(path("b"), elsewhere.path().join("b")).unwrap();
+    fs::write(path("b"), "a file now").unwrap();
+    watched.until_files(&[("a/inner", "inner"), ("b", "a file now")]).await;
+}
+
 #[tokio::test]
 async fn a_burst_of_files_is_announced_completely() {
     let temp = temp();

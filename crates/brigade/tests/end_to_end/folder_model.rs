@@ -1,0 +1,487 @@
+//! A shared folder lives a random life, and the catalogue is held against it: nothing is ever listed that was never
+//! there, and when the folder comes to rest the catalogue is what a fresh look at it finds.
+//!
+//! A life follows from a seed. `BRIGADE_MODEL_SEEDS=100` lives a hundred of them instead of ten. What fails prints
+//! its seed and the last things that were done.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    env,
+    fs::{self, File, OpenOptions, Permissions},
+    io::Write,
+    ops::Range,
+    os::unix::fs::{MetadataExt, PermissionsExt, symlink},
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant, SystemTime},
+};
+
+use crate::{
+    network::{Network, bytes, hash},
+    process::Process,
+};
+
+/// Seeds that are lived unless `BRIGADE_MODEL_SEEDS` says otherwise.
+const SEEDS: u64 = 10;
+
+/// Lives at the same time.
+const TOGETHER: usize = 10;
+
+/// Things that are done in one life.
+const DEEDS: usize = 1000;
+
+/// How long the catalogue may take to become true, on a machine that is busy with the other lives.
+const REST: Duration = Duration::from_secs(20);
+
+/// Deeds that are printed when a life fails.
+const REMEMBERED: usize = 40;
+
+/// What is known of a file, as the catalogue has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    id: String,
+    size: u64,
+    mtime_s: i64,
+    executable: bool,
+}
+
+/// A folder and what was done to it.
+struct Life {
+    seed: u64,
+    chance: Chance,
+    network: Network,
+    /// What was ever under a name, by its id.
+    had: BTreeMap<String, BTreeSet<String>>,
+    deeds: VecDeque<String>,
+    /// Files that are being written, and stay open.
+    open: Vec<(PathBuf, File)>,
+    /// Folders that were moved out and may come back.
+    outside: Vec<PathBuf>,
+    count: usize,
+    _peer: Process,
+}
+
+/// Numbers from a seed (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64).unwrap()
+    }
+
+    fn one_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+}
+
+#[test]
+fn whatever_becomes_of_a_folder_the_catalogue_is_true() {
+    let seeds = env::var("BRIGADE_MODEL_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
+    let first = env::var("BRIGADE_MODEL_FIRST").map_or(1, |first| first.parse().unwrap());
+    live(first..first + seeds);
+}
+
+fn live(seeds: Range<u64>) {
+    let next = AtomicU64::new(seeds.start);
+    let lags = Mutex::new(vec![]);
+    thread::scope(|scope| {
+        for _ in 0..TOGETHER {
+            scope.spawn(|| {
+                while let seed @ 0.. = next.fetch_add(1, Ordering::Relaxed)
+                    && seed < seeds.end
+                {
+                    let lag = Life::begin(seed).live();
+                    lags.lock().unwrap().push((lag, seed));
+                }
+            });
+        }
+    });
+    let mut lags = lags.into_inner().unwrap();
+    lags.sort();
+    assert_eq!(lags.len() as u64, seeds.end - seeds.start);
+    let (slowest, seed) = lags.last().unwrap();
+    let middle = lags[lags.len() / 2].0;
+    println!("{} lives; true {middle:.2?} after the last change, {slowest:.2?} at most (seed {seed})", lags.len());
+}
+
+impl Life {
+    fn begin(seed: u64) -> Self {
+        let network = Network::start();
+        let mut chance = Chance(seed);
+        for number in 0..20 {
+            let place = format!("{}/start{number}", ["", "d0", "d0/e1", "d1"][chance.below(4)]);
+            network.write(&format!("fire_user/{place}"), &bytes(&format!("{seed} {number}"), number * 50));
+        }
+        fs::create_dir(network.path("outside")).unwrap();
+        let peer = network.peer("fire_user", &[]);
+        let (had, deeds, open, outside) = Default::default();
+        let mut life = Self { seed, chance, network, had, deeds, open, outside, count: 0, _peer: peer };
+        life.note();
+        life
+    }
+
+    /// Lives to the end; how long after the last change the catalogue was true.
+    fn live(mut self) -> Duration {
+        let mut next_look = 20 + self.chance.below(100);
+        for deed in 0..DEEDS {
+            self.do_something();
+            if deed == next_look {
+                next_look += 40 + self.chance.below(160);
+                self.look();
+            }
+            // Bursts, and pauses in which the peer gets as far as it may.
+            if self.chance.one_in(30) {
+                let pause_ms = [1, 10, 30, 150, 250, 400, 1100][self.chance.below(7)];
+                thread::sleep(Duration::from_millis(pause_ms));
+            }
+        }
+        for (path, file) in std::mem::take(&mut self.open) {
+            drop(file);
+            self.did(format!("close {}", self.shown(&path)));
+        }
+        self.note();
+        let lag = self.rest();
+        // Nor does anything that is still on its way spoil it.
+        fs::write(self.network.path("fire_user/the end"), "end").unwrap();
+        self.note();
+        self.rest();
+        lag
+    }
+
+    /// Waits until the catalogue is what is there; how long that took.
+    fn rest(&mut self) -> Duration {
+        let began = Instant::now();
+        let truth = truth(&self.root());
+        loop {
+            let listed = self.look();
+            if listed == truth {
+                return began.elapsed();
+            }
+            if began.elapsed() > REST {
+                let wrong: Vec<_> = truth.iter().filter(|(name, known)| listed.get(*name) != Some(known)).collect();
+                let extra: Vec<_> = listed.iter().filter(|(name, _)| !truth.contains_key(*name)).collect();
+                self.fail(&format!("not true after {REST:?}\nmissing or wrong: {wrong:#?}\nnot there: {extra:#?}"));
+            }
+        }
+    }
+
+    /// What is listed; nothing of it may be what never was.
+    fn look(&self) -> BTreeMap<String, Known> {
+        let mut listed = BTreeMap::new();
+        for file in self.network.list("files", &[]) {
+            let text = |key: &str| file[key].as_str().unwrap().to_owned();
+            let (name, id) = (text("name"), text("id"));
+            if !self.had.get(&name).is_some_and(|ids| ids.contains(&id)) {
+                self.fail(&format!("{name} never had the content {id} ({file})"));
+            }
+            let known = Known {
+                id,
+                size: file["size"].as_u64().unwrap(),
+                mtime_s: file["mtime_s"].as_i64().unwrap(),
+                executable: file["executable"].as_bool().unwrap(),
+            };
+            assert!(listed.insert(name, known).is_none(), "one name, one holder, two contents");
+        }
+        listed
+    }
+
+    fn fail(&self, what: &str) -> ! {
+        let deeds: Vec<_> = self.deeds.iter().map(String::as_str).collect();
+        panic!("seed {}, after {} deeds: {what}\nthe last ones:\n{}", self.seed, self.count, deeds.join("\n"));
+    }
+
+    fn root(&self) -> PathBuf {
+        self.network.path("fire_user")
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(self.network.path("")).unwrap_or(path).display().to_string()
+    }
+
+    fn did(&mut self, what: String) {
+        if self.deeds.len() == REMEMBERED {
+            self.deeds.pop_front();
+        }
+        self.deeds.push_back(format!("{}: {what}", self.count));
+    }
+
+    /// Notes what every file has at this moment.
+    fn note(&mut self) {
+        for (name, known) in truth(&self.root()) {
+            self.had.entry(name).or_default().insert(known.id);
+        }
+    }
+
+    /// Notes that a file was empty for an instant, under all of its names.
+    fn was_empty(&mut self, path: &Path) {
+        let inode = |path: &Path| fs::metadata(path).map(|metadata| metadata.ino()).ok();
+        let wanted = inode(path);
+        for (name, _) in truth(&self.root()) {
+            if inode(&self.root().join(&name)) == wanted {
+                self.had.entry(name).or_default().insert(hash(b""));
+            }
+        }
+    }
+
+    /// A path of a file; of few names, so that they meet.
+    fn file(&mut self) -> PathBuf {
+        let folder = self.folder();
+        let name = match self.chance.below(40) {
+            0 => ".hidden".to_owned(),
+            1 => "odd:name".to_owned(),
+            2 => "d0".to_owned(),
+            3 => "d1".to_owned(),
+            number => format!("f{}", number % 7),
+        };
+        if self.chance.one_in(3) { self.root().join(name) } else { folder.join(name) }
+    }
+
+    fn folder(&mut self) -> PathBuf {
+        let mut path = self.root();
+        for level in 0..=self.chance.below(4) {
+            let letter = ["d", "e", "g", "h"][level];
+            path.push(format!("{letter}{}", self.chance.below(2)));
+        }
+        path
+    }
+
+    fn content(&mut self) -> Vec<u8> {
+        let size = match self.chance.below(30) {
+            0 => 0,
+            1 => 300_000 + self.chance.below(700_000), // several pieces
+            _ => 1 + self.chance.below(40),
+        };
+        bytes(&self.chance.next().to_string(), size)
+    }
+
+    /// Does one thing. Many fail because of what is there or not: that is part of it.
+    fn do_something(&mut self) {
+        self.count += 1;
+        let deed = self.chance.below(100);
+        let done = match deed {
+            0..=23 => self.write(),
+            24..=30 => self.append(),
+            31..=34 => self.truncate(),
+            35..=40 => self.overwrite(),
+            41..=48 => self.replace(),
+            49..=56 => self.delete(),
+            57..=62 => self.change_mode(),
+            63..=66 => self.touch(),
+            67..=70 => self.link(),
+            71..=77 => self.move_something(),
+            78..=81 => self.move_out_or_in(),
+            82..=84 => self.remove_folder(),
+            85..=87 => self.turn_file_and_folder(),
+            88..=89 => self.make_symlink(),
+            90..=93 => self.hold_open(),
+            _ => self.go_on_writing(),
+        };
+        if let Some(done) = done {
+            self.did(done);
+            self.note();
+        }
+    }
+
+    fn write(&mut self) -> Option<String> {
+        let (path, content) = (self.file(), self.content());
+        if !self.chance.one_in(4) {
+            fs::create_dir_all(path.parent()?).ok()?;
+        }
+        let mut file = File::create(&path).ok()?;
+        self.was_empty(&path);
+        file.write_all(&content).ok()?;
+        Some(format!("write {} bytes to {}", content.len(), self.shown(&path)))
+    }
+
+    fn append(&mut self) -> Option<String> {
+        let (path, content) = (self.file(), self.content());
+        OpenOptions::new().append(true).open(&path).ok()?.write_all(&content).ok()?;
+        Some(format!("append {} bytes to {}", content.len(), self.shown(&path)))
+    }
+
+    fn truncate(&mut self) -> Option<String> {
+        let path = self.file();
+        let file = OpenOptions::new().write(true).open(&path).ok()?;
+        let size = file.metadata().ok()?.len() / 2;
+        file.set_len(size).ok()?;
+        Some(format!("cut {} to {size} bytes", self.shown(&path)))
+    }
+
+    /// Other bytes of the same length; sometimes even with the time of the old ones.
+    fn overwrite(&mut self) -> Option<String> {
+        let path = self.file();
+        let mut file = OpenOptions::new().write(true).open(&path).ok()?;
+        let before = file.metadata().ok()?;
+        let content = bytes(&self.chance.next().to_string(), usize::try_from(before.len()).unwrap());
+        file.write_all(&content).ok()?;
+        self.note();
+        let same_time = self.chance.one_in(3);
+        if same_time {
+            file.set_modified(before.modified().ok()?).ok()?;
+        }
+        Some(format!("overwrite {} in place (same time: {same_time})", self.shown(&path)))
+    }
+
+    fn replace(&mut self) -> Option<String> {
+        let (path, content) = (self.file(), self.content());
+        let beside = path.with_file_name(if self.chance.one_in(2) { ".new" } else { "new" });
+        fs::write(&beside, &content).ok()?;
+        self.was_empty(&beside);
+        self.note();
+        let renamed = fs::rename(&beside, &path).is_ok();
+        Some(format!("replace {} with {} (done: {renamed})", self.shown(&path), self.shown(&beside)))
+    }
+
+    fn delete(&mut self) -> Option<String> {
+        let path = self.file();
+        fs::remove_file(&path).ok()?;
+        Some(format!("delete {}", self.shown(&path)))
+    }
+
+    fn change_mode(&mut self) -> Option<String> {
+        let path = if self.chance.one_in(6) { self.folder() } else { self.file() };
+        let modes: &[u32] = if path.is_dir() { &[0o755, 0o755, 0o000] } else { &[0o644, 0o755, 0o744, 0o000] };
+        let mode = modes[self.chance.below(modes.len())];
+        fs::set_permissions(&path, Permissions::from_mode(mode)).ok()?;
+        Some(format!("chmod {mode:o} {}", self.shown(&path)))
+    }
+
+    fn touch(&mut self) -> Option<String> {
+        let path = self.file();
+        let file = File::open(&path).ok()?;
+        let ago = Duration::from_secs(self.chance.below(2_000_000_000) as u64);
+        file.set_modified(SystemTime::now() - ago).ok()?;
+        Some(format!("touch {}", self.shown(&path)))
+    }
+
+    fn link(&mut self) -> Option<String> {
+        let (path, other) = (self.file(), self.file());
+        fs::hard_link(&path, &other).ok()?;
+        Some(format!("link {} as {}", self.shown(&path), self.shown(&other)))
+    }
+
+    fn move_something(&mut self) -> Option<String> {
+        let (from, to) = match self.chance.below(3) {
+            0 => (self.file(), self.file()),
+            1 => (self.folder(), self.folder()),
+            _ => (self.folder(), self.file()),
+        };
+        fs::rename(&from, &to).ok()?;
+        Some(format!("move {} to {}", self.shown(&from), self.shown(&to)))
+    }
+
+    fn move_out_or_in(&mut self) -> Option<String> {
+        if self.chance.one_in(2) && !self.outside.is_empty() {
+            let from = self.outside.swap_remove(self.chance.below(self.outside.len()));
+            let to = self.folder();
+            let back = fs::rename(&from, &to).is_ok();
+            return Some(format!("move {} in as {} (done: {back})", self.shown(&from), self.shown(&to)));
+        }
+        let from = self.folder();
+        let to = self.network.path(&format!("outside/{}", self.count));
+        fs::rename(&from, &to).ok()?;
+        self.outside.push(to.clone());
+        Some(format!("move {} out as {}", self.shown(&from), self.shown(&to)))
+    }
+
+    fn remove_folder(&mut self) -> Option<String> {
+        let path = self.folder();
+        fs::remove_dir_all(&path).ok()?;
+        Some(format!("remove {}", self.shown(&path)))
+    }
+
+    fn turn_file_and_folder(&mut self) -> Option<String> {
+        let path = self.file();
+        if path.is_dir() {
+            fs::remove_dir_all(&path).ok()?;
+            let content = self.content();
+            fs::write(&path, &content).ok()?;
+            self.was_empty(&path);
+            return Some(format!("make {} a file", self.shown(&path)));
+        }
+        fs::remove_file(&path).ok()?;
+        fs::create_dir(&path).ok()?;
+        let inner = path.join(format!("f{}", self.chance.below(7)));
+        fs::write(&inner, self.content()).ok()?;
+        self.was_empty(&inner);
+        Some(format!("make {} a folder", self.shown(&path)))
+    }
+
+    fn make_symlink(&mut self) -> Option<String> {
+        let (path, to) = (self.file(), self.file());
+        let replaced = self.chance.one_in(2) && fs::remove_file(&path).is_ok();
+        symlink(&to, &path).ok()?;
+        Some(format!("link {} symbolically to {} (replaced: {replaced})", self.shown(&path), self.shown(&to)))
+    }
+
+    fn hold_open(&mut self) -> Option<String> {
+        let path = self.file();
+        fs::create_dir_all(path.parent()?).ok()?;
+        let file = OpenOptions::new().append(true).create(true).open(&path).ok()?;
+        if self.open.len() > 5 {
+            self.open.remove(0);
+        }
+        self.open.push((path.clone(), file));
+        Some(format!("open {} for writing", self.shown(&path)))
+    }
+
+    /// Writes more to a file that is open, wherever it is by now, or closes it.
+    fn go_on_writing(&mut self) -> Option<String> {
+        if self.open.is_empty() {
+            return None;
+        }
+        let which = self.chance.below(self.open.len());
+        if self.chance.one_in(3) {
+            let (path, _) = self.open.remove(which);
+            return Some(format!("close {}", self.shown(&path)));
+        }
+        let content = self.content();
+        let (path, file) = &mut self.open[which];
+        file.write_all(&content).ok()?;
+        let path = path.clone();
+        Some(format!("write {} bytes more to {}", content.len(), self.shown(&path)))
+    }
+}
+
+/// What a fresh look at the folder finds: the regular files that can be read, and whose names can be shared.
+fn truth(root: &Path) -> BTreeMap<String, Known> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![(root.to_owned(), String::new())];
+    while let Some((folder, prefix)) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.map(Result::unwrap) {
+            let last = entry.file_name().into_string().unwrap();
+            let Ok(metadata) = fs::symlink_metadata(entry.path()) else { continue };
+            if last.starts_with('.') || last.contains(':') {
+                continue;
+            }
+            let name = format!("{prefix}{last}");
+            if metadata.is_dir() {
+                folders.push((entry.path(), format!("{name}/")));
+            } else if metadata.is_file()
+                && let Ok(content) = fs::read(entry.path())
+            {
+                let known = Known {
+                    id: hash(&content),
+                    size: content.len() as u64,
+                    mtime_s: metadata.mtime(),
+                    executable: metadata.mode() & 0o100 != 0,
+                };
+                files.insert(name, known);
+            }
+        }
+    }
+    files
+}
