@@ -300,6 +300,9 @@ impl Fetches {
         for job in given_up {
             self.stop_job(job);
         }
+        if let Err(gone) = self.folder.check_place() {
+            self.give_up_all(&gone.to_string());
+        }
         let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
         for job in self.jobs.values_mut() {
             job.accounts.progress.holders = links.connected();

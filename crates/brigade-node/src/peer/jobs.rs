@@ -277,6 +277,14 @@ impl Fetches {
         self.settle_job(job);
     }
 
+    /// Nothing can be written: what waits to be looked through fails by itself.
+    pub(super) fn give_up_all(&mut self, error: &str) {
+        let downloads: Vec<DownloadId> = self.fetching.keys().copied().collect();
+        for download in downloads {
+            self.give_up(download, error);
+        }
+    }
+
     /// Takes a content out of what is being fetched; the fetch that it belonged to.
     fn end_download(&mut self, download: DownloadId, landed: bool) -> Option<JobId> {
         let fetching = self.fetching.remove(&download)?;

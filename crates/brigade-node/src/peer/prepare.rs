@@ -18,6 +18,7 @@ use super::receiving::Landing;
 use crate::store::{
     folder::{Folder, FolderError},
     hash::{HashError, hash_file, hash_pieces, verify},
+    ignore::IGNORE_FILE,
     keeper::Landed,
     part_file::{PartError, PartFile},
     read_exact_at,
@@ -61,6 +62,8 @@ pub(super) enum PrepareError {
     InTheWay { name: FileName, source: FolderError },
     #[error("{other} is there already, and differs from {name} only in capital letters or accents")]
     Alike { name: FileName, other: FileName },
+    #[error("{0} is not fetched: it would say what this peer is not to share")]
+    Patterns(FileName),
     #[error("{0} is said to be empty, which its id denies")]
     NotEmpty(FileName),
     #[error(transparent)]
@@ -75,6 +78,9 @@ pub(super) enum PrepareError {
 pub(super) fn prepare(folder: &Folder, share: &Share, wanted: &WantedFile) -> Result<Decision, PrepareError> {
     let WantedFile { name, content, .. } = wanted;
     let geometry = Geometry::new(content.size)?;
+    if name.components().any(|component| component.eq_ignore_ascii_case(IGNORE_FILE)) {
+        return Err(PrepareError::Patterns(name.clone()));
+    }
     if content.size == 0 && content.id != ContentId::EMPTY {
         return Err(PrepareError::NotEmpty(name.clone()));
     }

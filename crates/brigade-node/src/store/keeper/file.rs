@@ -30,6 +30,7 @@ use crate::{
         index::Write,
         share::{Shared, at_or_below},
         system::{self, Status},
+        walk::is_kept_aside,
     },
 };
 
@@ -44,6 +45,11 @@ impl Owner {
     /// Looks at what stands under a name now. Folders that were looked at for the same news are in `scanned`.
     pub(super) fn inspect(&mut self, name: &FileName, sign: Sign, scanned: &mut BTreeSet<FileName>) {
         match self.folder.look(name) {
+            Ok(Status { kind, .. }) if self.rules.ignores(name, kind == Kind::Folder) => self.gone(name),
+            Ok(Status { kind: Kind::File, .. }) if is_kept_aside(name) => {
+                self.gone(name);
+                self.problems.add(Finder::Walk, name, NotShared::KeptAside.to_string());
+            }
             Ok(Status { kind: Kind::File, stamp, linked }) => {
                 self.gone_below(name);
                 self.file(name, stamp, sign);
@@ -330,7 +336,8 @@ impl Owner {
 
     pub(super) fn landed(&mut self, files: Vec<Landed>) {
         for Landed { name, content, list, stamp } in files {
-            if name.is_hidden() && !self.hidden {
+            let hidden = name.is_hidden() && !self.hidden;
+            if self.away.is_some() || hidden || is_kept_aside(&name) || self.rules.ignores(&name, false) {
                 continue;
             }
             match self.folder.stamp(&name) {

@@ -101,6 +101,11 @@ impl Settle {
         at_or_below(&self.files, path)
     }
 
+    /// All that wait.
+    pub(super) fn names(&self) -> impl Iterator<Item = &FileName> {
+        self.files.keys()
+    }
+
     /// Those that have rested long enough, as they were when they were last seen; they wait no more.
     pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<(FileName, Stamp)> {
         let mut due = Vec::new();

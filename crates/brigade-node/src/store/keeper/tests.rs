@@ -405,6 +405,118 @@ async fn problems_come_and_go() {
 }
 
 #[tokio::test]
+async fn what_is_ignored_is_withdrawn_at_once_and_shared_again_when_it_is_not() {
+    for watch in [true, false] {
+        let temp = temp();
+        let path = |name: &str| temp.path().join(name);
+        for name in ["a.tmp", "d/b.tmp", "d/c", "build/e"] {
+            fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+            fs::write(path(name), name).unwrap();
+        }
+        fs::write(path("d/.brigadeignore"), "!b.tmp").unwrap();
+        let options = KeeperOptions { watch, threads: 2, ..KeeperOptions::default() };
+        let mut watched = Watched::start_with(temp.path(), options);
+        watched.scanned().await;
+        let all = [("a.tmp", "a.tmp"), ("d/b.tmp", "d/b.tmp"), ("d/c", "d/c"), ("build/e", "build/e")];
+        watched.until_files(&all).await;
+        fs::write(path(".brigadeignore"), "*.tmp\nbuild/\n").unwrap();
+        watched.until_files(&[all[1], all[2]]).await;
+        let ignoring = watched.keeper.problems().borrow().ignoring;
+        assert_eq!((ignoring.files, ignoring.patterns), (2, 3));
+        // What comes into an ignored folder, or has an ignored name, stays unknown.
+        fs::write(path("build/f"), "f").unwrap();
+        fs::write(path("d/more.tmp"), "more").unwrap();
+        fs::write(path("seen"), "seen").unwrap();
+        watched.until_files(&[all[1], all[2], ("seen", "seen")]).await;
+        fs::write(path(".brigadeignore"), "[\n").unwrap();
+        let more = [("build/f", "f"), ("d/more.tmp", "more"), ("seen", "seen")];
+        watched.until_files(&[&all[..], &more].concat()).await;
+        assert!(watched.problems[".brigadeignore"].starts_with("line 1"), "{:?}", watched.problems);
+        fs::remove_file(path(".brigadeignore")).unwrap();
+        watched.until("no problem", |watched| watched.problems.is_empty()).await;
+        // What was not watched is, from now on.
+        fs::write(path("build/f"), "other").unwrap();
+        let more = [("build/f", "other"), more[1], more[2]];
+        watched.until_files(&[&all[..], &more].concat()).await;
+        watched.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_and_ignored_is_not_shared_at_the_next_start() {
+    let temp = temp();
+    let path = |name: &str| temp.path().join(name);
+    fs::write(path("a"), "a").unwrap();
+    fs::write(path("b"), "b").unwrap();
+    let mut watched = Watched::start(temp.path());
+    watched.until_files(&[("a", "a"), ("b", "b")]).await;
+    watched.end().await;
+    fs::write(path(".brigadeignore"), "b").unwrap();
+    let mut watched = Watched::start(temp.path());
+    watched.scanned().await;
+    watched.until_files(&[("a", "a")]).await;
+    assert_eq!(watched.announced, 1);
+    watched.end().await;
+}
+
+#[tokio::test]
+async fn what_landed_under_an_ignored_name_or_was_kept_aside_is_not_shared() {
+    let temp = temp();
+    fs::write(temp.path().join(".brigadeignore"), "*.tmp").unwrap();
+    let mut watched = Watched::start(temp.path());
+    watched.scanned().await;
+    let mut batch = Batch::new(&watched.folder).unwrap();
+    for name in ["d/a.tmp", "d/a.~1~", "d/a"] {
+        batch.add(name.parse().unwrap(), content(b"abc"), b"abc", 1_000_000, false).unwrap();
+    }
+    let landed = batch.commit().into_iter().map(|(name, stamp)| Landed {
+        name,
+        content: content(b"abc"),
+        list: None,
+        stamp: stamp.unwrap(),
+    });
+    watched.keeper.landed(landed.collect()).await;
+    assert_eq!(watched.share.totals(), (1, 3));
+    fs::write(temp.path().join("b.~22~"), "b").unwrap();
+    watched.until("two versions", |watched| watched.problems.len() == 2).await;
+    assert!(watched.problems["b.~22~"].contains("kept aside"));
+    watched.until_files(&[("d/a", "abc")]).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_that_leaves_its_place_is_not_shared_until_it_is_back() {
+    for only_landed in [false, true] {
+        let temp = temp();
+        let (path, elsewhere) = (temp.path().join("folder"), temp.path().join("elsewhere"));
+        fs::create_dir_all(path.join("d")).unwrap();
+        let mut watched = Watched::start_with(&path, KeeperOptions { only_landed, threads: 2, ..KeeperOptions::default() });
+        watched.scanned().await;
+        let mut batch = Batch::new(&watched.folder).unwrap();
+        batch.add("d/a".parse().unwrap(), content(b"a"), b"a", 1_000_000, false).unwrap();
+        let (name, stamp) = batch.commit().pop().unwrap();
+        watched.keeper.landed(vec![Landed { name, content: content(b"a"), list: None, stamp: stamp.unwrap() }]).await;
+        watched.until_files(&[("d/a", "a")]).await;
+        fs::rename(&path, &elsewhere).unwrap();
+        watched.until_files(&[]).await;
+        assert!(watched.folder.is_gone());
+        let mut problems = watched.keeper.problems();
+        let gone = |list: &Arc<super::ProblemList>| matches!(list.troubles.as_slice(), [super::Trouble::Gone(_)]);
+        timeout(DEADLINE, problems.wait_for(gone)).await.unwrap().unwrap();
+        // Another folder in its place is nobody's business; the old one is, when it is back.
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("b"), "b").unwrap();
+        fs::rename(&path, temp.path().join("third")).unwrap();
+        fs::write(elsewhere.join("c"), "c").unwrap();
+        fs::rename(&elsewhere, &path).unwrap();
+        let back: &[(&str, &str)] = if only_landed { &[("d/a", "a")] } else { &[("c", "c"), ("d/a", "a")] };
+        watched.until_files(back).await;
+        timeout(DEADLINE, problems.wait_for(|list| list.troubles.is_empty())).await.unwrap().unwrap();
+        watched.end().await;
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_index_costs_a_hash_and_nothing_else() {
     let temp = temp();
     fs::write(temp.path().join("a"), "a").unwrap();

@@ -43,6 +43,15 @@ impl Dir {
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
     }
 
+    /// Whether this very directory is at `path`. Where the system refuses to look there, it is believed to be.
+    pub(in crate::store) fn is_at(&self, path: &Path) -> bool {
+        match (rustix::fs::stat(path), rustix::fs::fstat(&self.0)) {
+            (Ok(there), Ok(this)) => (there.st_dev, there.st_ino) == (this.st_dev, this.st_ino),
+            (Err(error), _) => !matches!(error, Errno::NOENT | Errno::NOTDIR),
+            (_, Err(_)) => true,
+        }
+    }
+
     /// The directory at `below`, components separated by `/`.
     pub(in crate::store) fn sub(&self, below: &str) -> io::Result<Self> {
         open_beneath(self.0.as_fd(), below.as_ref(), OFlags::RDONLY | OFlags::DIRECTORY, Mode::empty())

@@ -35,6 +35,15 @@ impl Dir {
         }
     }
 
+    /// See `linux`. One directory cannot be told from another here.
+    #[allow(clippy::unused_self, reason = "its twin compares itself")]
+    pub(in crate::store) fn is_at(&self, path: &Path) -> bool {
+        fs::metadata(path).map_or_else(
+            |error| !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+            |metadata| metadata.is_dir(),
+        )
+    }
+
     /// See `linux`.
     pub(in crate::store) fn sub(&self, below: &str) -> io::Result<Self> {
         let path = self.way(below)?;
