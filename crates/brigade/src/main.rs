@@ -9,6 +9,7 @@ mod args;
 mod commands;
 mod escape;
 mod exit;
+mod folder_news;
 mod format;
 mod input;
 mod manager_news;

@@ -22,7 +22,7 @@ use crate::{
     args::DemoArgs,
     exit::{FAILED, Failure},
     format,
-    manager_news::ManagerNews,
+    folder_news::News,
     progress_bar::{follow, summary},
     signals::Signals,
 };
@@ -90,7 +90,7 @@ async fn play(
     for (username, least) in [("earth_user", 2), ("air_user", 2)] {
         let peer = stage.join(username).await?;
         let fetch = peer.fetch(&name, None).await?;
-        let progress = follow(&fetch, &mut ManagerNews::of(&peer)).await;
+        let progress = follow(&fetch, &mut News::of(&peer)).await;
         println!("{username}: {}", summary(&progress));
         right &= check(&progress, &folder.join(username).join(&*name), source, least)?;
         holders.push(peer);

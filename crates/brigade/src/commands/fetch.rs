@@ -18,7 +18,7 @@ use super::{manager_address, take_port};
 use crate::{
     args::FetchArgs,
     exit::{DISK, FAILED, Failure, REFUSED},
-    manager_news::ManagerNews,
+    folder_news::News,
     progress_bar::{follow, summary},
     signals::Signals,
 };
@@ -42,15 +42,15 @@ pub(crate) async fn run(args: FetchArgs) -> Result<ExitCode, Failure> {
         unmake(&made); // as if it had never been tried
         Failure::from(not.error)
     })?;
-    let mut manager = ManagerNews::of(&peer);
+    let mut news = News::of(&peer);
     let mut going = Going::default();
     let result = tokio::select! {
-        result = fetch_all(&peer, &args, &mut going, &mut manager) => result,
+        result = fetch_all(&peer, &args, &mut going, &mut news) => result,
         signal = signals.first() => Ok(signal.exit_code()),
     };
     let ended = going.end(&args);
     let result = match result {
-        Ok(_) if ended.done && args.stay => Ok(stay(&mut signals, &mut manager).await),
+        Ok(_) if ended.done && args.stay => Ok(stay(&mut signals, &mut news).await),
         result => result,
     };
     if args.json {
@@ -96,14 +96,14 @@ async fn fetch_all(
     peer: &Peer,
     args: &FetchArgs,
     going: &mut Going,
-    manager: &mut ManagerNews,
+    news: &mut News,
 ) -> Result<ExitCode, Failure> {
     for name in &args.names {
         going.fetches.push(peer.fetch(name, args.from.as_ref()).await?);
     }
     for fetch in &going.fetches {
         let progress = tokio::select! {
-            progress = follow(fetch, manager) => progress,
+            progress = follow(fetch, news) => progress,
             failure = stranded(peer, &going.fetches) => return Err(failure),
         };
         say_ended(args, &progress);
@@ -161,11 +161,11 @@ fn code_of(fetched: &[Progress]) -> u8 {
 }
 
 #[allow(clippy::print_stderr)]
-async fn stay(signals: &mut Signals, manager: &mut ManagerNews) -> ExitCode {
+async fn stay(signals: &mut Signals, news: &mut News) -> ExitCode {
     loop {
         tokio::select! {
             signal = signals.first() => return signal.exit_code(),
-            news = manager.next() => eprintln!("{news}"),
+            news = news.next() => eprintln!("{news}"),
         }
     }
 }
