@@ -62,14 +62,18 @@ impl FolderNews {
 
 /// The next thing to say where these are the troubles `now`; it counts as said.
 fn unsaid(said: &mut Vec<Trouble>, now: &[Trouble]) -> Option<String> {
-    let among = |kind: &Trouble, list: &[Trouble]| list.iter().any(|one| discriminant(one) == discriminant(kind));
+    let among =
+        |kind: &Trouble, list: &[Trouble]| list.iter().any(|one| discriminant(one) == discriminant(kind));
     if let Some(new) = now.iter().find(|trouble| !among(trouble, said)) {
         said.push(new.clone());
         return Some(text(new));
     }
     let over = said.iter().position(|trouble| !among(trouble, now))?;
     Some(match said.remove(over) {
-        Trouble::Gone(path) => format!("the folder {} is back, and shared again", escape(&path.to_string_lossy())),
+        Trouble::Gone(path) => {
+            format!("the folder {} is back, and shared again", escape(&path.to_string_lossy()))
+        }
+        Trouble::ReadOnly(_) => "the folder can be written to again".to_owned(),
         Trouble::Unwatched(_) => "all folders are watched again".to_owned(),
         Trouble::Unindexed(_) => "what was hashed is remembered again".to_owned(),
     })
@@ -79,6 +83,7 @@ fn unsaid(said: &mut Vec<Trouble>, now: &[Trouble]) -> Option<String> {
 pub(crate) fn text(trouble: &Trouble) -> String {
     let hint = match trouble {
         Trouble::Gone(_) => "bring it back, and it goes on; to share another one, start again",
+        Trouble::ReadOnly(_) => "was its disk mounted anew, or does it fail? It is tried again all the while",
         Trouble::Unwatched(NoWatch::Folders) => {
             "`sysctl fs.inotify.max_user_watches=1048576` allows more on Linux; it is tried again all the while"
         }
@@ -86,7 +91,9 @@ pub(crate) fn text(trouble: &Trouble) -> String {
             "`sysctl fs.inotify.max_user_instances=1024` allows more on Linux; it is tried again all the while"
         }
         Trouble::Unwatched(NoWatch::Other(_)) => "it is tried again all the while",
-        Trouble::Unindexed(_) => "is there room, and may it be written to? Serving goes on, and it is tried again",
+        Trouble::Unindexed(_) => {
+            "is there room, and may it be written to? Serving goes on, and it is tried again"
+        }
     };
     format!("{}\nhint: {hint}", escape(&trouble.to_string()))
 }

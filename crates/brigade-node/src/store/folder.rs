@@ -188,6 +188,16 @@ impl Folder {
         if self.is_gone() { Err(FolderError::Gone { path: self.0.path.clone() }) } else { Ok(()) }
     }
 
+    /// Whether something could be written into it. Without `trying`, what the system says is believed: it may not know
+    /// yet that a disk has failed.
+    pub fn check_writable(&self, trying: bool) -> Result<(), FolderError> {
+        let failed = |error| FolderError::new("write into", self.0.path.clone(), error);
+        if self.0.root.is_read_only().map_err(failed)? {
+            return Err(failed(io::ErrorKind::ReadOnlyFilesystem.into()));
+        }
+        if trying { self.private_handle()?.touch().map_err(failed) } else { Ok(()) }
+    }
+
     /// Whether [`Folder::create`] made it.
     pub fn is_new(&self) -> bool {
         self.0.new

@@ -149,7 +149,8 @@ impl Rules {
             }
         }
         let others = self.by_folder.iter().filter(|(other, _)| *other != folder);
-        let (files, taken) = others.fold((0, 0), |(files, taken), (_, found)| (files + 1, taken + found.patterns.count));
+        let (files, taken) =
+            others.fold((0, 0), |(files, taken), (_, found)| (files + 1, taken + found.patterns.count));
         let room = if files < FILES { PATTERNS.saturating_sub(taken) } else { 0 };
         let patterns = Arc::new(Patterns::of(text, room));
         let problem = patterns.problem.clone();
@@ -163,7 +164,8 @@ impl Rules {
     pub(super) fn end_walk(&mut self, folder: &str) {
         let before = self.by_folder.len();
         let is_below = |other: &str| {
-            folder.is_empty() || other.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            folder.is_empty()
+                || other.strip_prefix(folder).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
         };
         self.by_folder.retain(|other, found| found.walk == self.walk || !is_below(other));
         self.changed |= before != self.by_folder.len();
@@ -236,7 +238,10 @@ impl Patterns {
                 return Self { text, matcher: None, count: 0, problem };
             }
             let added = match std::str::from_utf8(line) {
-                Ok(line) => builder.add_line(None, &braces_as_they_are(line)).map(drop).map_err(|error| error.to_string()),
+                Ok(line) => builder
+                    .add_line(None, &braces_as_they_are(line))
+                    .map(drop)
+                    .map_err(|error| error.to_string()),
                 Err(_) => Err("it is not valid UTF-8".to_owned()),
             };
             if let Err(why) = added {
@@ -319,7 +324,11 @@ mod tests {
 
     #[test]
     fn patterns_mean_what_they_mean_to_git() {
-        check(&[("", "*.tmp\n# *.txt\n\n!keep.tmp")], &["a.tmp", "d/e/a.tmp"], &["a.txt", "keep.tmp", "d/keep.tmp"]);
+        check(
+            &[("", "*.tmp\n# *.txt\n\n!keep.tmp")],
+            &["a.tmp", "d/e/a.tmp"],
+            &["a.txt", "keep.tmp", "d/keep.tmp"],
+        );
         check(&[("", "/top\nd/x")], &["top", "top/below", "d/x"], &["d/top", "e/d/x", "x"]);
         check(&[("", "build/")], &["build/", "build/x", "a/build/x"], &["build", "a/build"]);
         check(&[("", "**/x\na/**/b\nc/**")], &["x", "d/x", "a/b", "a/1/2/b", "c/1"], &["c/", "b", "a/"]);
@@ -331,7 +340,11 @@ mod tests {
     #[test]
     fn the_nearer_file_wins_and_an_ignored_folder_stays_so() {
         let files = [("", "*.log\ncache/"), ("d", "!*.log\n/own"), ("d/e", "*.log")];
-        check(&files, &["a.log", "d/own", "d/e/a.log", "cache/x"], &["d/a.log", "own", "d/e/own", "d/f/a.log"]);
+        check(
+            &files,
+            &["a.log", "d/own", "d/e/a.log", "cache/x"],
+            &["d/a.log", "own", "d/e/own", "d/f/a.log"],
+        );
         check(&[("", "d/\n!d/x"), ("d", "!*")], &["d/", "d/x"], &["x"]);
     }
 

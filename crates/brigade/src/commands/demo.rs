@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::DemoArgs,
     exit::{FAILED, Failure},
-    format,
     folder_news::News,
+    format,
     progress_bar::{follow, summary},
     signals::Signals,
 };

@@ -113,7 +113,10 @@ fn live(seeds: Range<u64>) {
     assert_eq!(lags.len() as u64, seeds.end - seeds.start);
     let (slowest, seed) = lags.last().unwrap();
     let middle = lags[lags.len() / 2].0;
-    println!("{} lives; true {middle:.2?} after the last change, {slowest:.2?} at most (seed {seed})", lags.len());
+    println!(
+        "{} lives; true {middle:.2?} after the last change, {slowest:.2?} at most (seed {seed})",
+        lags.len()
+    );
 }
 
 impl Life {
@@ -170,9 +173,12 @@ impl Life {
                 return began.elapsed();
             }
             if began.elapsed() > REST {
-                let wrong: Vec<_> = truth.iter().filter(|(name, known)| listed.get(*name) != Some(known)).collect();
+                let wrong: Vec<_> =
+                    truth.iter().filter(|(name, known)| listed.get(*name) != Some(known)).collect();
                 let extra: Vec<_> = listed.iter().filter(|(name, _)| !truth.contains_key(*name)).collect();
-                self.fail(&format!("not true after {REST:?}\nmissing or wrong: {wrong:#?}\nnot there: {extra:#?}"));
+                self.fail(&format!(
+                    "not true after {REST:?}\nmissing or wrong: {wrong:#?}\nnot there: {extra:#?}"
+                ));
             }
         }
     }
@@ -199,7 +205,12 @@ impl Life {
 
     fn fail(&self, what: &str) -> ! {
         let deeds: Vec<_> = self.deeds.iter().map(String::as_str).collect();
-        panic!("seed {}, after {} deeds: {what}\nthe last ones:\n{}", self.seed, self.count, deeds.join("\n"));
+        panic!(
+            "seed {}, after {} deeds: {what}\nthe last ones:\n{}",
+            self.seed,
+            self.count,
+            deeds.join("\n")
+        );
     }
 
     fn root(&self) -> PathBuf {
@@ -352,7 +363,8 @@ impl Life {
 
     fn change_mode(&mut self) -> Option<String> {
         let path = if self.chance.one_in(6) { self.folder() } else { self.file() };
-        let modes: &[u32] = if path.is_dir() { &[0o755, 0o755, 0o000] } else { &[0o644, 0o755, 0o744, 0o000] };
+        let modes: &[u32] =
+            if path.is_dir() { &[0o755, 0o755, 0o000] } else { &[0o644, 0o755, 0o744, 0o000] };
         let mode = modes[self.chance.below(modes.len())];
         fs::set_permissions(&path, Permissions::from_mode(mode)).ok()?;
         Some(format!("chmod {mode:o} {}", self.shown(&path)))

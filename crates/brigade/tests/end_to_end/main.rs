@@ -9,6 +9,8 @@
 
 mod fetching;
 mod folder_model;
+mod folder_troubles;
+mod ignoring;
 mod joining;
 mod names;
 mod network;

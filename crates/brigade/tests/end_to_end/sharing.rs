@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// How long after the last write a change may take to be seen.
-const SEEN: Duration = Duration::from_secs(2);
+pub(crate) const SEEN: Duration = Duration::from_secs(2);
 
 /// Waits until what is listed under `prefix` is exactly these names with these contents.
 #[track_caller]
-fn lists(network: &Network, prefix: &str, expected: &[(&str, &[u8])]) {
+pub(crate) fn lists(network: &Network, prefix: &str, expected: &[(&str, &[u8])]) {
     let expected: Vec<(String, String)> =
         expected.iter().map(|(name, bytes)| ((*name).to_owned(), hash(bytes))).collect();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();

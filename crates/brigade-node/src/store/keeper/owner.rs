@@ -79,6 +79,8 @@ pub(super) struct Owner {
     pub(super) away: Option<HashMap<FileName, Arc<Shared>>>,
     /// When it is looked whether the folder is in its place.
     pub(super) next_presence: Timestamp,
+    /// When it is tried whether it can be written to.
+    pub(super) next_try: Timestamp,
     /// When everything is looked at next, and when it was last.
     pub(super) next_scan: Timestamp,
     pub(super) last_scan: Timestamp,
@@ -182,6 +184,7 @@ impl Owner {
             rules: Rules::default(),
             away: None,
             next_presence: now(),
+            next_try: now(),
             next_scan: now(),
             last_scan: now(),
             wants_news: options.watch && !options.only_landed,

@@ -1,4 +1,4 @@
-//! Whether the shared folder is in its place, and what is done when it is not.
+//! Whether the shared folder is in its place and can be written to, and what is done when it is not.
 //!
 //! A handle stays what it is when its folder is moved away, removed or unmounted, and what is in it could be served on:
 //! but its owner took it away. Then nothing is shared, hashed or received, until that same folder is back. Another one
@@ -14,6 +14,9 @@ use crate::store::ignore::Ignoring;
 /// How often that is looked at: moving a folder that this one lies in makes no news.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// How often something is written, to see that it can be: a disk should not be kept awake by it.
+const TRY_EVERY: Duration = Duration::from_secs(20);
+
 impl Owner {
     /// Looks whether the folder is in its place.
     pub(super) fn look_for_folder(&mut self, now: Timestamp) {
@@ -21,7 +24,20 @@ impl Owner {
         match (self.folder.is_in_place(), self.away.is_some()) {
             (false, false) => self.folder_left(),
             (true, true) => self.folder_returned(),
-            _ => {}
+            (true, false) => self.look_whether_writable(now),
+            (false, true) => {}
+        }
+    }
+
+    fn look_whether_writable(&mut self, now: Timestamp) {
+        let trying = now >= self.next_try;
+        if trying {
+            self.next_try = now.after(TRY_EVERY);
+        }
+        match self.folder.check_writable(trying) {
+            Ok(()) if trying => self.problems.mended(&Trouble::ReadOnly(String::new())),
+            Ok(()) => {}
+            Err(error) => self.problems.trouble(Trouble::ReadOnly(error.to_string())),
         }
     }
 
@@ -37,7 +53,8 @@ impl Owner {
         }
         self.away = Some(away);
         self.forget_index_writes();
-        let waiting: Vec<_> = self.settle.names().chain(self.work.keys()).chain(self.refused.keys()).cloned().collect();
+        let waiting: Vec<_> =
+            self.settle.names().chain(self.work.keys()).chain(self.refused.keys()).cloned().collect();
         for name in waiting {
             self.gone(&name);
         }

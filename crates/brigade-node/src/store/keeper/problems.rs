@@ -19,6 +19,9 @@ pub enum Trouble {
     /// The shared folder was removed, moved away or unmounted, or another one is in its place.
     #[error("the folder {} is not there any more: nothing of it is shared", .0.display())]
     Gone(PathBuf),
+    /// Nothing can be written into the shared folder.
+    #[error("{0}: fetches into it fail, serving goes on")]
+    ReadOnly(String),
     /// News cannot be had of all folders.
     #[error("{0}: changes are found by looking at everything every few seconds")]
     Unwatched(NoWatch),
@@ -63,7 +66,15 @@ pub(super) struct Problems {
 impl Problems {
     pub(super) fn new(sender: watch::Sender<Arc<ProblemList>>) -> Self {
         let (troubles, ignoring) = (Vec::new(), Ignoring::default());
-        Self { troubles, ignoring, listed: BTreeMap::new(), rest: 0, changed: false, news: Vec::new(), sender }
+        Self {
+            troubles,
+            ignoring,
+            listed: BTreeMap::new(),
+            rest: 0,
+            changed: false,
+            news: Vec::new(),
+            sender,
+        }
     }
 
     /// The keeper cannot work as it should.

@@ -490,18 +490,23 @@ async fn a_folder_that_leaves_its_place_is_not_shared_until_it_is_back() {
         let temp = temp();
         let (path, elsewhere) = (temp.path().join("folder"), temp.path().join("elsewhere"));
         fs::create_dir_all(path.join("d")).unwrap();
-        let mut watched = Watched::start_with(&path, KeeperOptions { only_landed, threads: 2, ..KeeperOptions::default() });
+        let mut watched =
+            Watched::start_with(&path, KeeperOptions { only_landed, threads: 2, ..KeeperOptions::default() });
         watched.scanned().await;
         let mut batch = Batch::new(&watched.folder).unwrap();
         batch.add("d/a".parse().unwrap(), content(b"a"), b"a", 1_000_000, false).unwrap();
         let (name, stamp) = batch.commit().pop().unwrap();
-        watched.keeper.landed(vec![Landed { name, content: content(b"a"), list: None, stamp: stamp.unwrap() }]).await;
+        watched
+            .keeper
+            .landed(vec![Landed { name, content: content(b"a"), list: None, stamp: stamp.unwrap() }])
+            .await;
         watched.until_files(&[("d/a", "a")]).await;
         fs::rename(&path, &elsewhere).unwrap();
         watched.until_files(&[]).await;
         assert!(watched.folder.is_gone());
         let mut problems = watched.keeper.problems();
-        let gone = |list: &Arc<super::ProblemList>| matches!(list.troubles.as_slice(), [super::Trouble::Gone(_)]);
+        let gone =
+            |list: &Arc<super::ProblemList>| matches!(list.troubles.as_slice(), [super::Trouble::Gone(_)]);
         timeout(DEADLINE, problems.wait_for(gone)).await.unwrap().unwrap();
         // Another folder in its place is nobody's business; the old one is, when it is back.
         fs::create_dir(&path).unwrap();
