@@ -238,6 +238,7 @@ impl Patterns {
                 return Self { text, matcher: None, count: 0, problem };
             }
             let added = match std::str::from_utf8(line) {
+                Ok(line) if line.contains("//") && !line.starts_with('#') => Err("it has an empty part".to_owned()),
                 Ok(line) => builder
                     .add_line(None, &braces_as_they_are(line))
                     .map(drop)
@@ -293,10 +294,13 @@ fn braces_as_they_are(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::fs;
+    use std::{fs, ops::ControlFlow, process::Command};
 
     use super::{FILE_BYTES, IGNORE_FILE, PATTERNS, Rules};
-    use crate::store::system::Dir;
+    use crate::store::{
+        folder::{Folder, Found},
+        system::Dir,
+    };
 
     /// The rules of these folders ("" for the shared one), each with its lines.
     fn rules(files: &[(&str, &str)]) -> (Rules, Vec<String>) {
@@ -346,6 +350,60 @@ mod tests {
             &["d/a.log", "own", "d/e/own", "d/f/a.log"],
         );
         check(&[("", "d/\n!d/x"), ("d", "!*")], &["d/", "d/x"], &["x"]);
+    }
+
+    /// Random patterns, held against git itself. (Without git there is nothing to hold them against.)
+    #[test]
+    fn git_ignores_the_same() {
+        let temp = tempfile::tempdir().unwrap();
+        let root = temp.path();
+        let git = |arguments: &[&str]| Command::new("git").args(arguments).current_dir(root).output();
+        if !git(&["init", "-q"]).is_ok_and(|made| made.status.success()) {
+            let required = std::env::var_os("BRIGADE_REQUIRE_ALL").is_some_and(|all| all == "1");
+            assert!(!required, "git is not there");
+            return;
+        }
+        for file in ["a", "b", "ab", "x.a", "{a}", "d/a", "d/b", "d/x.a", "d/ab/a", "d/ab/b", "e/d/a", "e/d/x.a", "e/b/c/d"] {
+            fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
+            fs::write(root.join(file), "").unwrap();
+        }
+        let folder = Folder::open(root).unwrap();
+        let mut chance = 1_u64;
+        let mut below = |bound: u64| {
+            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from((chance >> 33) % bound).unwrap()
+        };
+        for round in 0..300 {
+            let mut written = vec![];
+            for place in ["", "d/", "e/d/"] {
+                let mut lines = String::new();
+                for _ in 0..below(4) {
+                    for _ in 0..=below(5) {
+                        let parts = ["a", "b", "d", "e", "ab", "x", ".", "*", "**", "?", "/", "/", "!", "[ab]", "[!a]", "{a}", "\\a"];
+                        lines.push_str(parts[below(17)]);
+                    }
+                    lines.push_str(["", "/", " ", "\r"][below(4)]);
+                    lines.push('\n');
+                }
+                fs::write(root.join(format!("{place}{IGNORE_FILE}")), &lines).unwrap();
+                written.push(lines);
+            }
+            let listed = git(&["ls-files", "--others", "--exclude-per-directory", IGNORE_FILE]).unwrap().stdout;
+            let mut expected: Vec<_> = String::from_utf8(listed).unwrap().lines().map(str::to_owned).collect();
+            expected.retain(|name| !name.ends_with(IGNORE_FILE));
+            let mut found = vec![];
+            let mut visit = |one| {
+                match one {
+                    Found::File(name, _) => found.push(name.to_string()),
+                    Found::NotShared(..) | Found::Folder(_) => {}
+                }
+                ControlFlow::Continue(())
+            };
+            folder.walk(None, false, &mut Rules::default(), &mut visit).unwrap();
+            found.sort();
+            expected.sort();
+            assert_eq!(found, expected, "round {round}: {written:?}");
+        }
     }
 
     #[test]

@@ -126,7 +126,7 @@ mod tests {
         assert!(matches!(outbox.pop(), Some(Change::Gone(_))));
         outbox.gone("c".parse().unwrap());
         outbox.gone("b".parse().unwrap());
-        assert_eq!(popped(&mut outbox), ["-c", "+b", "-b"]);
+        assert_eq!(popped(&mut outbox), ["+b", "-c -b"]);
         for number in 0..=limits::ANNOUNCE_ENTRIES {
             outbox.shared(file(&number.to_string()));
         }

@@ -254,6 +254,29 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn it_is_said_when_the_kernel_had_to_drop_news() {
+        let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        let queue: usize = queue.trim().parse().unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        let mut watch = Watch::start(&Folder::open(temp.path()).unwrap(), false).unwrap();
+        // Each makes two events at least; the same one twice in a row would count once.
+        for _ in 0..=queue / 2 {
+            fs::write(temp.path().join("a"), "").unwrap();
+            fs::remove_file(temp.path().join("a")).unwrap();
+        }
+        let mut events = Vec::new();
+        let hear = async {
+            while !events.contains(&Event::Lost) {
+                events.clear();
+                watch.news(&mut events).await;
+            }
+        };
+        timeout(DEADLINE, hear).await.unwrap();
+        fs::write(temp.path().join("later"), "").unwrap();
+        hear_of(&mut watch, "later").await;
+    }
+
+    #[tokio::test]
     async fn folders_that_have_left_are_watched_no_more() {
         let temp = tempfile::tempdir().unwrap();
         let elsewhere = tempfile::tempdir().unwrap();
