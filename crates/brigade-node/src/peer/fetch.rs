@@ -78,8 +78,6 @@ pub(super) struct Fetches {
     pub(super) taken_names: BTreeMap<String, FileName>,
     /// Files whose content is being fetched under another name: they are made from it.
     pub(super) deferred: BTreeMap<Content, Vec<(JobId, WantedFile)>>,
-    /// Contents that have landed and are served as parts until the share has them.
-    pub(super) retiring: BTreeSet<Content>,
     pub(super) preparing: usize,
     pub(super) prepared: mpsc::Sender<Prepared>,
     /// What the session is to be told, in order.
@@ -141,7 +139,6 @@ impl Fetches {
             in_preparation: BTreeSet::new(),
             taken_names: BTreeMap::new(),
             deferred: BTreeMap::new(),
-            retiring: BTreeSet::new(),
             preparing: 0,
             prepared,
             for_session: VecDeque::new(),
@@ -286,15 +283,6 @@ impl Fetches {
 
     fn show_all(&mut self) {
         let now = clock::now();
-        let share = &self.share;
-        let parts = &self.parts;
-        self.retiring.retain(|content| {
-            let here = share.find(content).is_some();
-            if here {
-                parts.remove(content);
-            }
-            !here
-        });
         let given_up: Vec<JobId> =
             self.jobs.iter().filter(|(_, job)| job.given_up.is_cancelled()).map(|(id, _)| *id).collect();
         for job in given_up {

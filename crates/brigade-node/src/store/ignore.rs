@@ -238,7 +238,9 @@ impl Patterns {
                 return Self { text, matcher: None, count: 0, problem };
             }
             let added = match std::str::from_utf8(line) {
-                Ok(line) if line.contains("//") && !line.starts_with('#') => Err("it has an empty part".to_owned()),
+                Ok(line) if line.contains("//") && !line.starts_with('#') => {
+                    Err("it has an empty part".to_owned())
+                }
                 Ok(line) => builder
                     .add_line(None, &braces_as_they_are(line))
                     .map(drop)
@@ -363,7 +365,10 @@ mod tests {
             assert!(!required, "git is not there");
             return;
         }
-        for file in ["a", "b", "ab", "x.a", "{a}", "d/a", "d/b", "d/x.a", "d/ab/a", "d/ab/b", "e/d/a", "e/d/x.a", "e/b/c/d"] {
+        for file in [
+            "a", "b", "ab", "x.a", "{a}", "d/a", "d/b", "d/x.a", "d/ab/a", "d/ab/b", "e/d/a", "e/d/x.a",
+            "e/b/c/d",
+        ] {
             fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
             fs::write(root.join(file), "").unwrap();
         }
@@ -379,7 +384,10 @@ mod tests {
                 let mut lines = String::new();
                 for _ in 0..below(4) {
                     for _ in 0..=below(5) {
-                        let parts = ["a", "b", "d", "e", "ab", "x", ".", "*", "**", "?", "/", "/", "!", "[ab]", "[!a]", "{a}", "\\a"];
+                        let parts = [
+                            "a", "b", "d", "e", "ab", "x", ".", "*", "**", "?", "/", "/", "!", "[ab]",
+                            "[!a]", "{a}", "\\a",
+                        ];
                         lines.push_str(parts[below(17)]);
                     }
                     lines.push_str(["", "/", " ", "\r"][below(4)]);
@@ -388,8 +396,10 @@ mod tests {
                 fs::write(root.join(format!("{place}{IGNORE_FILE}")), &lines).unwrap();
                 written.push(lines);
             }
-            let listed = git(&["ls-files", "--others", "--exclude-per-directory", IGNORE_FILE]).unwrap().stdout;
-            let mut expected: Vec<_> = String::from_utf8(listed).unwrap().lines().map(str::to_owned).collect();
+            let listed =
+                git(&["ls-files", "--others", "--exclude-per-directory", IGNORE_FILE]).unwrap().stdout;
+            let mut expected: Vec<_> =
+                String::from_utf8(listed).unwrap().lines().map(str::to_owned).collect();
             expected.retain(|name| !name.ends_with(IGNORE_FILE));
             let mut found = vec![];
             let mut visit = |one| {

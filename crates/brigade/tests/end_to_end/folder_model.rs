@@ -254,6 +254,7 @@ impl Life {
             1 => "odd:name".to_owned(),
             2 => "d0".to_owned(),
             3 => "d1".to_owned(),
+            4 => "f1.~2~".to_owned(),
             number => format!("f{}", number % 7),
         };
         if self.chance.one_in(3) { self.root().join(name) } else { folder.join(name) }
@@ -476,7 +477,7 @@ fn truth(root: &Path) -> BTreeMap<String, Known> {
         for entry in entries.map(Result::unwrap) {
             let last = entry.file_name().into_string().unwrap();
             let Ok(metadata) = fs::symlink_metadata(entry.path()) else { continue };
-            if last.starts_with('.') || last.contains(':') {
+            if last.starts_with('.') || last.contains(':') || (last.ends_with(".~2~") && metadata.is_file()) {
                 continue;
             }
             let name = format!("{prefix}{last}");

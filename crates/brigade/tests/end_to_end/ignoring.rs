@@ -47,6 +47,13 @@ fn what_is_fetched_under_an_ignored_name_is_there_and_is_not_shared_on() {
     water.says("other is here");
     network.has("water_user/film.tmp", &film);
     network.has_file("other", 2, SEEN + SLACK);
+    // Nor does it stay open for who asks for it all the same.
+    #[cfg(target_os = "linux")]
+    until("it is closed", PATIENCE, || {
+        let open = fs::read_dir(format!("/proc/{}/fd", water.number())).unwrap().flatten();
+        let mut paths = open.filter_map(|open| fs::read_link(open.path()).ok());
+        (!paths.any(|path| path.ends_with("film.tmp"))).then_some(())
+    });
     water.types("status\n");
     let said = water.says("not shared: old.~1~ (kept aside by a fetch with --replace)");
     let row = |beginning: &str| said.lines().any(|line| line.starts_with(beginning));

@@ -64,6 +64,42 @@ fn whole_folders_come_and_go() {
     lists(&network, "", &[]);
 }
 
+/// More news than the system keeps for who does not fetch it at once.
+#[test]
+fn ten_thousand_changes_at_once_are_followed() {
+    let network = Network::start();
+    for number in 0..5000 {
+        let path = network.path(&format!("fire_user/d{}/f{number}", number % 50));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, number.to_string()).unwrap();
+    }
+    let _fire = network.peer("fire_user", &[]);
+    for number in 0..5000 {
+        let path = |name: &str| network.path(&format!("fire_user/d{}/{name}{number}", number % 50));
+        match number % 5 {
+            0 => fs::remove_file(path("f")).unwrap(),
+            1 => fs::write(path("f"), "other").unwrap(),
+            _ => fs::rename(path("f"), path("g")).unwrap(),
+        }
+        fs::write(path("h"), "new").unwrap();
+    }
+    let (other, new) = (hash(b"other"), hash(b"new"));
+    until("all of it is seen", PATIENCE, || {
+        let listed = network.list("files", &[]);
+        let right = |file: &serde_json::Value| {
+            let (name, number) = file["name"].as_str()?.split_once('/')?.1.split_at(1);
+            let id = match (name, number.parse::<usize>().ok()? % 5) {
+                ("f", 1) => other.clone(),
+                ("g", 2..) => hash(number.as_bytes()),
+                ("h", _) => new.clone(),
+                _ => return None,
+            };
+            (file["id"] == id).then_some(())
+        };
+        (listed.len() == 9000 && listed.iter().all(|file| right(file).is_some())).then_some(())
+    });
+}
+
 #[test]
 fn a_file_that_is_still_being_written_is_not_announced_half_way() {
     let network = Network::start();

@@ -98,7 +98,9 @@ mod tests {
     /// What comes out: `+` and `-` with the names.
     fn popped(outbox: &mut Outbox) -> Vec<String> {
         let text = |change| match change {
-            Change::Shared(files) => files.iter().map(|file| format!("+{}", file.name)).collect::<Vec<_>>().join(" "),
+            Change::Shared(files) => {
+                files.iter().map(|file| format!("+{}", file.name)).collect::<Vec<_>>().join(" ")
+            }
             Change::Gone(names) => names.iter().map(|name| format!("-{name}")).collect::<Vec<_>>().join(" "),
             _ => "other".to_owned(),
         };
