@@ -1,4 +1,6 @@
 //! What `.brigadeignore` names is not shared, from the moment that it says so to the moment that it does not.
+//!
+//! What the patterns mean is tested with the store's `ignore`, against git itself.
 
 use std::fs;
 
