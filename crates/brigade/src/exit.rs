@@ -209,9 +209,16 @@ impl From<FolderError> for Failure {
         let failure = Self::of(DISK, &error);
         match error {
             FolderError::InUse { .. } => failure.hint("end the other session, or use another folder"),
+            FolderError::Io { source, .. } if is_about_writing(&source) => failure.hint(
+                "a peer keeps its key and its index in `.brigade/` there: use a folder that can be written to",
+            ),
             _ => failure,
         }
     }
+}
+
+fn is_about_writing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 impl From<KeyError> for Failure {

@@ -10,6 +10,7 @@ mod command_line;
 mod commands;
 mod escape;
 mod exit;
+mod folder_news;
 mod format;
 mod input;
 mod manager_news;

@@ -12,18 +12,18 @@ use std::{
 use brigade_node::peer::{Fetch, Progress, State};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::{escape::escape, format, input::Voice, manager_news::ManagerNews};
+use crate::{escape::escape, folder_news::News, format, input::Voice};
 
-/// Follows `fetch` until it is over, drawing on standard error, with what is to be said of the manager meanwhile;
-/// what it came to.
-pub(crate) async fn follow(fetch: &Fetch, manager: &mut ManagerNews) -> Progress {
+/// Follows `fetch` until it is over, drawing on standard error, with what else is to be said meanwhile; what it
+/// came to.
+pub(crate) async fn follow(fetch: &Fetch, news: &mut News) -> Progress {
     let display = if io::stderr().is_terminal() { Display::Bar(bar()) } else { Display::Lines };
     let followed = until_over(fetch, &display);
     tokio::pin!(followed);
     loop {
         tokio::select! {
             progress = &mut followed => return progress,
-            news = manager.next() => display.say(&news),
+            news = news.next() => display.say(&news),
         }
     }
 }

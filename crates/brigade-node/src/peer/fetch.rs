@@ -90,8 +90,6 @@ pub(super) struct Fetches {
     pub(super) taken_names: BTreeMap<String, FileName>,
     /// Files whose content is being fetched under another name: they are made from it.
     pub(super) deferred: BTreeMap<Content, Vec<(JobId, WantedFile)>>,
-    /// Contents that have landed and are served as parts until the share has them.
-    pub(super) retiring: BTreeSet<Content>,
     pub(super) preparing: usize,
     pub(super) prepared: mpsc::Sender<Prepared>,
     pub(super) answers: mpsc::Sender<Answer>,
@@ -162,7 +160,6 @@ impl Fetches {
             in_preparation: BTreeSet::new(),
             taken_names: BTreeMap::new(),
             deferred: BTreeMap::new(),
-            retiring: BTreeSet::new(),
             preparing: 0,
             prepared,
             answers,
@@ -327,19 +324,13 @@ impl Fetches {
 
     fn show_all(&mut self) {
         let now = clock::now();
-        let share = &self.share;
-        let parts = &self.parts;
-        self.retiring.retain(|content| {
-            let here = share.find(content).is_some();
-            if here {
-                parts.remove(content);
-            }
-            !here
-        });
         let given_up: Vec<JobId> =
             self.jobs.iter().filter(|(_, job)| job.given_up.is_cancelled()).map(|(id, _)| *id).collect();
         for job in given_up {
             self.stop_job(job);
+        }
+        if let Err(gone) = self.folder.check_place() {
+            self.give_up_all(&gone.to_string());
         }
         self.look_for_room(now);
         self.ask_meanings(now);

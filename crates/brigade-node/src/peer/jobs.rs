@@ -286,7 +286,7 @@ impl Fetches {
         let Landed { download, content, name, placed } = landed;
         self.taken_names.remove(&name.folded());
         let landings = self.fetching.get(&download).map(Fetching::landings).unwrap_or_default();
-        let ended = self.end_download(download, placed.is_ok());
+        let ended = self.end_download(download);
         // The same content under other names is made from this file.
         self.release(&content);
         let Some(id) = ended else { return };
@@ -323,7 +323,7 @@ impl Fetches {
         let names = fetching.names();
         let content = fetching.content;
         self.downloads.handle(clock::now(), Event::Forget { download });
-        let Some(job) = self.end_download(download, false) else { return };
+        let Some(job) = self.end_download(download) else { return };
         for name in names {
             self.file_failed(job, name, why, error.to_owned());
         }
@@ -334,21 +334,24 @@ impl Fetches {
         self.settle_job(job);
     }
 
+    /// Nothing can be written: what waits to be looked through fails by itself.
+    pub(super) fn give_up_all(&mut self, error: &str) {
+        let downloads: Vec<DownloadId> = self.fetching.keys().copied().collect();
+        for download in downloads {
+            self.give_up(download, Why::Disk, error);
+        }
+    }
+
     /// Takes a content out of what is being fetched; the fetch that it belonged to.
-    pub(super) fn end_download(&mut self, download: DownloadId, landed: bool) -> Option<JobId> {
+    pub(super) fn end_download(&mut self, download: DownloadId) -> Option<JobId> {
         let fetching = self.fetching.remove(&download)?;
         self.by_content.remove(&fetching.content);
         self.for_session.push_back(Command::Unwatch(vec![fetching.content]));
         if fetching.held {
             self.for_session.push_back(Command::Unhold(fetching.content));
         }
-        match fetching.kind {
-            // It is served as a part until the share has it.
-            Kind::Large { .. } if landed => {
-                self.retiring.insert(fetching.content);
-            }
-            _ => self.parts.remove(&fetching.content),
-        }
+        // What landed the share has by now, if it is to be shared at all.
+        self.parts.remove(&fetching.content);
         let job = self.jobs.get_mut(&fetching.job)?;
         job.active -= 1;
         job.starved -= u64::from(fetching.starved);
@@ -378,7 +381,7 @@ impl Fetches {
             for name in names {
                 self.taken_names.remove(&name.folded());
             }
-            self.end_download(download, false);
+            self.end_download(download);
             // Another fetch that waits for the same content takes it over.
             self.release(&content);
         }

@@ -181,6 +181,11 @@ impl Peer {
         self.state.clone()
     }
 
+    /// What of the folder is not shared and why, and what keeps it from being watched over; now and when that changes.
+    pub fn problems(&self) -> watch::Receiver<Arc<ProblemList>> {
+        self.keeper.problems()
+    }
+
     /// Waits until everything that is in the folder is in the catalogue; false where the manager refuses for good.
     pub async fn announced(&self) -> bool {
         let mut state = self.state.clone();

@@ -18,6 +18,7 @@ use super::progress::Why;
 use crate::store::{
     folder::{Folder, FolderError},
     hash::{HashError, hash_file, hash_pieces, verify},
+    ignore::IGNORE_FILE,
     keeper::Landed,
     landing::{Landing, Placed},
     part_file::{PartError, PartFile},
@@ -65,6 +66,8 @@ pub(super) enum PrepareError {
     InTheWay { name: FileName, source: FolderError },
     #[error("{other} is there already, and differs from {name} only in capital letters or accents")]
     Alike { name: FileName, other: FileName },
+    #[error("{0} is not fetched: it would say what this peer is not to share")]
+    Patterns(FileName),
     #[error("{0} is said to be empty, which its id denies")]
     NotEmpty(FileName),
     #[error(transparent)]
@@ -80,7 +83,11 @@ impl PrepareError {
         match self {
             Self::Occupied { .. } => Why::Occupied,
             Self::NotEmpty(_) | Self::TooLarge(_) => Why::Changed,
-            Self::InTheWay { .. } | Self::Alike { .. } | Self::Part(_) | Self::Hash(_) => Why::Disk,
+            Self::InTheWay { .. }
+            | Self::Alike { .. }
+            | Self::Patterns(_)
+            | Self::Part(_)
+            | Self::Hash(_) => Why::Disk,
         }
     }
 }
@@ -89,6 +96,9 @@ impl PrepareError {
 pub(super) fn prepare(folder: &Folder, share: &Share, wanted: &WantedFile) -> Result<Decision, PrepareError> {
     let WantedFile { name, content, .. } = wanted;
     let geometry = Geometry::new(content.size)?;
+    if name.components().any(|component| component.eq_ignore_ascii_case(IGNORE_FILE)) {
+        return Err(PrepareError::Patterns(name.clone()));
+    }
     if content.size == 0 && content.id != ContentId::EMPTY {
         return Err(PrepareError::NotEmpty(name.clone()));
     }

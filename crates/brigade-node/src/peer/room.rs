@@ -133,7 +133,7 @@ impl Fetches {
         }
         let (content, landings) = (fetching.content, fetching.landings());
         self.downloads.handle(clock::now(), Event::Forget { download });
-        self.end_download(download, false);
+        self.end_download(download);
         for landing in landings {
             self.try_again(job, content, landing, 0);
         }

@@ -9,7 +9,10 @@ use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use brigade_core::name::FileName;
@@ -40,6 +43,8 @@ struct Open {
     path: PathBuf,
     root: Dir,
     new: bool,
+    /// Set while another folder, or none, is at the path.
+    gone: AtomicBool,
 }
 
 /// Why something in the folder could not be done.
@@ -52,6 +57,12 @@ pub enum FolderError {
         path: PathBuf,
         /// Who that is, as far as the lock says.
         holder: Box<LockHolder>,
+    },
+    /// It was removed, moved away or unmounted after it was opened.
+    #[error("the folder {path} is not there any more")]
+    Gone {
+        /// The folder.
+        path: PathBuf,
     },
     /// Nothing stands there.
     #[error("{path} is not there")]
@@ -141,7 +152,7 @@ impl Folder {
         let failed = |error| FolderError::new("open the folder", path.to_owned(), error);
         let absolute = path.canonicalize().map_err(failed)?;
         let root = Dir::open_root(&absolute).map_err(failed)?;
-        Ok(Self(Arc::new(Open { path: absolute, root, new })))
+        Ok(Self(Arc::new(Open { path: absolute, root, new, gone: AtomicBool::new(false) })))
     }
 
     /// Whether the folder at `path` was Brigade's before: it has a `.brigade/` with something of ours in it.
@@ -155,6 +166,33 @@ impl Folder {
     /// Where the folder is: absolute, without links.
     pub fn path(&self) -> &Path {
         &self.0.path
+    }
+
+    /// Looks whether this folder is still the one at its path. While it is not, nothing is received into it.
+    pub fn is_in_place(&self) -> bool {
+        let in_place = self.0.root.is_at(&self.0.path);
+        self.0.gone.store(!in_place, Ordering::Relaxed);
+        in_place
+    }
+
+    /// Whether it was not in its place when somebody last looked.
+    pub fn is_gone(&self) -> bool {
+        self.0.gone.load(Ordering::Relaxed)
+    }
+
+    /// The error that it is not in its place, if it was not when somebody last looked.
+    pub fn check_place(&self) -> Result<(), FolderError> {
+        if self.is_gone() { Err(FolderError::Gone { path: self.0.path.clone() }) } else { Ok(()) }
+    }
+
+    /// Whether something could be written into it. Without `trying`, what the system says is believed: it may not know
+    /// yet that a disk has failed.
+    pub fn check_writable(&self, trying: bool) -> Result<(), FolderError> {
+        let failed = |error| FolderError::new("write into", self.0.path.clone(), error);
+        if self.0.root.is_read_only().map_err(failed)? {
+            return Err(failed(io::ErrorKind::ReadOnlyFilesystem.into()));
+        }
+        if trying { self.private_handle()?.touch().map_err(failed) } else { Ok(()) }
     }
 
     /// Whether [`Folder::create`] made it.
@@ -230,6 +268,7 @@ impl Folder {
 
     /// The folder that `name` lies in, made where it is not there (and then made durable, if `durable`).
     pub(super) fn make_parent(&self, name: &FileName, durable: bool) -> Result<Dir, FolderError> {
+        self.check_place()?;
         let Some(parent) = split(name).0 else { return self.sub("") };
         match self.0.root.sub(parent) {
             Ok(dir) => Ok(dir),
@@ -261,6 +300,7 @@ impl Folder {
 
     /// The folder in which files are received, made where it is not there.
     pub(super) fn parts(&self) -> Result<Dir, FolderError> {
+        self.check_place()?;
         self.make_private_dir(&self.private_handle()?, PARTS, self.parts_path())
     }
 
@@ -375,6 +415,22 @@ mod tests {
         assert!(matches!(folder.private(), Err(FolderError::Link { .. })));
         assert!(matches!(folder.lock(), Err(FolderError::Link { .. })));
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_folder_that_left_its_place_is_known_to_be_gone_until_it_is_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (temp.path().join("folder"), temp.path().join("elsewhere"));
+        let folder = Folder::create(&path).unwrap();
+        assert!(folder.is_in_place() && !folder.is_gone());
+        fs::rename(&path, &elsewhere).unwrap();
+        assert!(!folder.is_in_place());
+        fs::create_dir(&path).unwrap();
+        assert!(!folder.is_in_place() && folder.is_gone(), "another folder is there");
+        assert!(matches!(folder.make_parent(&name("a"), true), Err(FolderError::Gone { .. })));
+        fs::remove_dir(&path).unwrap();
+        fs::rename(&elsewhere, &path).unwrap();
+        assert!(folder.is_in_place() && folder.make_parent(&name("a"), true).is_ok());
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 pub mod folder;
 pub mod hash;
+pub mod ignore;
 pub mod index;
 pub mod keeper;
 pub mod landing;

@@ -2,7 +2,8 @@
 //!
 //! Files come in the order of their names, so that a caller can merge them with another ordered list without
 //! keeping either. What cannot be shared comes too, with the reason. Hidden files are passed over in silence unless
-//! they are asked for; `.brigade` always is.
+//! they are asked for; `.brigade` always is, and so is what the owner wants ignored: the files that say so are read on
+//! the way.
 
 use std::{cmp::Ordering, ops::ControlFlow};
 
@@ -10,6 +11,7 @@ use brigade_core::name::{BadName, FileName};
 
 use super::{
     folder::{Folder, FolderError, PRIVATE},
+    ignore::{IGNORE_FILE, Rules},
     stamp::Stamp,
     system::{Dir, Entry, Kind},
 };
@@ -34,6 +36,12 @@ pub enum NotShared {
     /// Its name is not Unicode.
     #[error("its name cannot be shared: it is not valid UTF-8")]
     NotText,
+    /// A fetch put it aside.
+    #[error("kept aside by a fetch with --replace")]
+    KeptAside,
+    /// What it says of what to ignore cannot be used, or not all of it.
+    #[error("{0}")]
+    Patterns(String),
     /// It is neither file nor folder.
     #[error("it is {0}")]
     Kind(Kind),
@@ -46,26 +54,37 @@ impl Folder {
     /// Visits everything below `below` (everything there is, for `None`) in the order of the names, until it breaks.
     ///
     /// An error is about the folder that the walk begins with; those below are reported as not shared.
-    pub fn walk(
+    pub(super) fn walk(
         &self,
         below: Option<&FileName>,
         hidden: bool,
+        rules: &mut Rules,
         visit: &mut dyn FnMut(Found) -> ControlFlow<()>,
     ) -> Result<(), FolderError> {
         let prefix = below.map_or("", FileName::as_str);
         let dir = self.sub(prefix)?;
         let entries =
             dir.entries().map_err(|error| FolderError::new("list", self.path().join(prefix), error))?;
-        let mut walk = Walk { folder: self, hidden, visit };
-        // Whether it was broken off makes no difference here: who broke it off knows.
-        let _ = walk.entries(&dir, prefix, entries);
+        rules.begin_walk();
+        let mut walk = Walk { folder: self, hidden, rules, visit };
+        // Where it was broken off, who broke it off knows.
+        if walk.entries(&dir, prefix, entries).is_continue() {
+            rules.end_walk(prefix);
+        }
         Ok(())
     }
+}
+
+/// Whether a fetch that replaced a file kept the old one under this name: it ends with a dot and a number in tildes.
+pub(super) fn is_kept_aside(name: &str) -> bool {
+    let number = name.strip_suffix('~').and_then(|name| name.rsplit_once(".~")).map(|(_, number)| number);
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
 }
 
 struct Walk<'a> {
     folder: &'a Folder,
     hidden: bool,
+    rules: &'a mut Rules,
     visit: &'a mut dyn FnMut(Found) -> ControlFlow<()>,
 }
 
@@ -73,12 +92,20 @@ impl Walk<'_> {
     /// As deep as names may have components, since what lies deeper has no name.
     fn entries(&mut self, dir: &Dir, prefix: &str, mut entries: Vec<Entry>) -> ControlFlow<()> {
         entries.sort_unstable_by(in_order_of_names);
+        let below = |text: &str| if prefix.is_empty() { text.to_owned() } else { format!("{prefix}/{text}") };
+        let has_patterns = entries.iter().any(|entry| entry.name == IGNORE_FILE);
+        if let Some(why) = self.rules.enter(dir, prefix, has_patterns) {
+            (self.visit)(Found::NotShared(below(IGNORE_FILE), NotShared::Patterns(why)))?;
+        }
         for entry in entries {
             if self.passes_over(&entry) {
                 continue;
             }
-            let text = entry.name.to_string_lossy();
-            let path = if prefix.is_empty() { text.into_owned() } else { format!("{prefix}/{text}") };
+            let path = below(&entry.name.to_string_lossy());
+            if self.rules.ignores_itself(&path, entry.kind == Kind::Folder) {
+                self.rules.pass_over();
+                continue;
+            }
             match self.name(&entry, &path) {
                 Ok(name) if entry.kind == Kind::Folder => self.folder(dir, &entry, name)?,
                 Ok(name) => self.file(dir, &entry, name)?,
@@ -90,12 +117,15 @@ impl Walk<'_> {
 
     fn passes_over(&self, entry: &Entry) -> bool {
         let name = entry.name.as_encoded_bytes();
-        name.eq_ignore_ascii_case(PRIVATE.as_bytes()) || (!self.hidden && name.starts_with(b"."))
+        name.eq_ignore_ascii_case(PRIVATE.as_bytes())
+            || name == IGNORE_FILE.as_bytes()
+            || (!self.hidden && name.starts_with(b"."))
     }
 
     fn name(&self, entry: &Entry, path: &str) -> Result<FileName, NotShared> {
         match entry.kind {
             Kind::File | Kind::Folder if entry.name.to_str().is_none() => Err(NotShared::NotText),
+            Kind::File if is_kept_aside(path) => Err(NotShared::KeptAside),
             Kind::File | Kind::Folder => Ok(path.parse::<FileName>()?),
             other => Err(NotShared::Kind(other)),
         }
@@ -156,7 +186,7 @@ mod tests {
 
     use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 
-    use super::{Folder, Found};
+    use super::{Folder, Found, Rules, is_kept_aside};
 
     fn walked(path: &Path) -> (Vec<String>, Vec<(String, String)>) {
         let (mut files, mut others) = (Vec::new(), Vec::new());
@@ -168,7 +198,7 @@ mod tests {
             }
             ControlFlow::Continue(())
         };
-        Folder::open(path).unwrap().walk(None, false, &mut visit).unwrap();
+        Folder::open(path).unwrap().walk(None, false, &mut Rules::default(), &mut visit).unwrap();
         (files, others)
     }
 
@@ -192,6 +222,33 @@ mod tests {
         let what: Vec<_> = others.iter().map(|(path, _)| path.as_str()).collect();
         assert_eq!(what, ["bad:dir", "link", "nul", "socket", "\u{fffd}"]);
         assert!(others[1].1.contains("a link") && others[3].1.contains("a socket"), "{others:?}");
+    }
+
+    #[test]
+    fn what_is_ignored_is_neither_entered_nor_named() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path();
+        for file in ["a/keep", "a/x.tmp", "b/deep/file", "b/.brigadeignore", "c.~1~", "d.~~"] {
+            fs::create_dir_all(path.join(file).parent().unwrap()).unwrap();
+            fs::write(path.join(file), "").unwrap();
+        }
+        symlink("a", path.join("link.tmp")).unwrap();
+        fs::write(path.join(".brigadeignore"), "*.tmp\nb/\n").unwrap();
+        fs::write(path.join("a/.brigadeignore"), "[\n").unwrap();
+        let (files, others) = walked(path);
+        assert_eq!(files, ["a/keep", "d.~~"]);
+        let what: Vec<_> = others.iter().map(|(path, _)| path.as_str()).collect();
+        assert_eq!(what, ["a/.brigadeignore", "c.~1~"]);
+    }
+
+    #[test]
+    fn versions_that_were_kept_aside_are_known_by_their_ending() {
+        for name in ["a.~1~", "d/film.mkv.~23~", ".~0~"] {
+            assert!(is_kept_aside(name), "{name}");
+        }
+        for name in ["a", "a~", "a.~~", "a.~x~", "a.~1", "a~1~", "a.~1~.txt", "a.~1~/b"] {
+            assert!(!is_kept_aside(name), "{name}");
+        }
     }
 
     proptest! {

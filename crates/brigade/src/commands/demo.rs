@@ -21,8 +21,8 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::DemoArgs,
     exit::{FAILED, Failure},
+    folder_news::News,
     format,
-    manager_news::ManagerNews,
     progress_bar::{follow, summary},
     signals::Signals,
 };
@@ -91,7 +91,7 @@ async fn play(
         let peer = stage.join(username).await?;
         let wish = Wish { name: name.to_string(), ..Wish::default() };
         let fetch = peer.fetch(peer.resolve(&wish).await?).await?;
-        let progress = follow(&fetch, &mut ManagerNews::of(&peer)).await;
+        let progress = follow(&fetch, &mut News::of(&peer)).await;
         println!("{username}: {}", summary(&progress));
         right &= check(&progress, &folder.join(username).join(&*name), source, least)?;
         holders.push(peer);

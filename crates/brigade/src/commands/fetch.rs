@@ -24,8 +24,8 @@ use super::{
 use crate::{
     args::FetchArgs,
     exit::{DISK, FAILED, Failure, NOT_FOUND, REFUSED},
+    folder_news::News,
     input::{Input, Lines},
-    manager_news::ManagerNews,
     progress_bar::{follow, summary},
     signals::Signals,
 };
@@ -54,15 +54,15 @@ pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, 
             return ended;
         }
     };
-    let mut manager = ManagerNews::of(&peer);
+    let mut news = News::of(&peer);
     let mut going = Going::default();
     let result = tokio::select! {
-        result = fetch_all(&peer, &args, &mut going, &mut manager) => result,
+        result = fetch_all(&peer, &args, &mut going, &mut news) => result,
         signal = signals.first() => Ok(signal.exit_code()),
     };
     let ended = going.end(&args);
     let result = match result {
-        Ok(_) if ended.done && args.stay => Ok(stay(&mut signals, &mut manager).await),
+        Ok(_) if ended.done && args.stay => Ok(stay(&mut signals, &mut news).await),
         result => result,
     };
     if args.json {
@@ -108,7 +108,7 @@ async fn fetch_all(
     peer: &Peer,
     args: &FetchArgs,
     going: &mut Going,
-    manager: &mut ManagerNews,
+    news: &mut News,
 ) -> Result<ExitCode, Failure> {
     let wanted = match resolve_all(peer, args).await? {
         Ok(wanted) => wanted,
@@ -120,7 +120,7 @@ async fn fetch_all(
     }
     for fetch in &going.fetches {
         let progress = tokio::select! {
-            progress = follow(fetch, manager) => progress,
+            progress = follow(fetch, news) => progress,
             failure = stranded(peer, &going.fetches) => return Err(failure),
         };
         say_ended(args, &progress);
@@ -242,11 +242,11 @@ pub(super) fn code_of(fetched: &[Progress]) -> u8 {
 }
 
 #[allow(clippy::print_stderr)]
-async fn stay(signals: &mut Signals, manager: &mut ManagerNews) -> ExitCode {
+async fn stay(signals: &mut Signals, news: &mut News) -> ExitCode {
     loop {
         tokio::select! {
             signal = signals.first() => return signal.exit_code(),
-            news = manager.next() => eprintln!("{news}"),
+            news = news.next() => eprintln!("{news}"),
         }
     }
 }

@@ -16,6 +16,7 @@ use super::{home_file, is_about_the_port, join, manager_address, prompt, take_po
 use crate::{
     args::PeerArgs,
     exit::{FAILED, Failure, USAGE},
+    folder_news::FolderNews,
     input::{Input, Lines},
     signals::{Signal, Signals},
 };
@@ -63,9 +64,19 @@ async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Re
     let signal = tokio::select! {
         signal = signals.first() => signal,
         () = ready => Signal::Terminate,
+        () = complain(&peer) => Signal::Terminate,
     };
     peer.stop().await;
     Ok(signal.exit_code())
+}
+
+/// Says what becomes of the folder, for as long as it is waited for.
+#[allow(clippy::print_stderr)]
+async fn complain(peer: &Peer) {
+    let mut news = FolderNews::of(peer);
+    loop {
+        eprintln!("{}", news.next().await);
+    }
 }
 
 #[allow(clippy::print_stdout)]

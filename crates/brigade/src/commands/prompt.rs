@@ -18,9 +18,9 @@ use super::{
 use crate::{
     escape::escape,
     exit::{Failure, USAGE},
+    folder_news::{self, News},
     format,
     input::{Input, Lines, Voice},
-    manager_news::ManagerNews,
     progress_bar::{follow, follow_in_background, line, summary},
     signals::Signals,
 };
@@ -45,7 +45,7 @@ q, Q                              leave";
 pub(crate) async fn run(peer: Peer, mut lines: Lines, signals: Signals) -> Result<ExitCode, Failure> {
     let voice = lines.voice();
     let terminal = lines.is_terminal();
-    let manager = ManagerNews::of(&peer);
+    let news = News::of(&peer);
     let mut prompt = Prompt {
         peer,
         voice,
@@ -53,7 +53,7 @@ pub(crate) async fn run(peer: Peer, mut lines: Lines, signals: Signals) -> Resul
         fetches: vec![],
         followed: JoinSet::new(),
         failed: None,
-        manager,
+        news,
         signals,
     };
     let code = prompt.take_commands(&mut lines).await;
@@ -71,7 +71,7 @@ struct Prompt {
     followed: JoinSet<Progress>,
     /// The exit code of the first command from a pipe that failed.
     failed: Option<u8>,
-    manager: ManagerNews,
+    news: News,
     signals: Signals,
 }
 
@@ -121,7 +121,7 @@ impl Prompt {
             tokio::select! {
                 input = &mut asked => return Ok(input),
                 Some(Ok(progress)) = self.followed.join_next(), if !self.followed.is_empty() => self.ended(&progress),
-                news = self.manager.next() => self.voice.say(&news),
+                news = self.news.next() => self.voice.say(&news),
                 signal = signals.first() => return Err(signal.exit_code()),
             }
         }
@@ -200,7 +200,7 @@ impl Prompt {
         let interrupts = self.signals.take_interrupts();
         let mut signals = self.signals.clone();
         tokio::select! {
-            progress = follow(&fetch, &mut self.manager) => self.ended(&progress),
+            progress = follow(&fetch, &mut self.news) => self.ended(&progress),
             _ = signals.first() => {} // the caller sees it
             () = interrupts.interrupt() => {
                 fetch.give_up();
@@ -273,6 +273,14 @@ impl Prompt {
             (!progress.is_over()).then(|| format!("fetching: {}", line(&progress)))
         };
         rows.extend(self.fetches.iter().filter_map(going_on));
+        rows.extend(status.problems.troubles.iter().map(folder_news::text));
+        let ignoring = status.problems.ignoring;
+        if ignoring.files > 0 {
+            rows.push(format!(
+                "ignored: {} files and folders, by {} patterns in {} ignore files",
+                ignoring.entries, ignoring.patterns, ignoring.files
+            ));
+        }
         let problem =
             |(what, why): &(String, String)| format!("not shared: {} ({})", escape(what), escape(why));
         rows.extend(status.problems.listed.iter().map(problem));
@@ -299,7 +307,7 @@ impl Prompt {
         while !self.followed.is_empty() {
             tokio::select! {
                 Some(Ok(progress)) = self.followed.join_next() => self.ended(&progress),
-                news = self.manager.next() => self.voice.say(&news),
+                news = self.news.next() => self.voice.say(&news),
                 signal = signals.first() => return Err(signal.exit_code()),
             }
         }

@@ -14,11 +14,11 @@ use crate::{
 };
 
 /// How long after the last write a change may take to be seen.
-const SEEN: Duration = Duration::from_secs(2);
+pub(crate) const SEEN: Duration = Duration::from_secs(2);
 
 /// Waits until what is listed under `prefix` is exactly these names with these contents.
 #[track_caller]
-fn lists(network: &Network, prefix: &str, expected: &[(&str, &[u8])]) {
+pub(crate) fn lists(network: &Network, prefix: &str, expected: &[(&str, &[u8])]) {
     let expected: Vec<(String, String)> =
         expected.iter().map(|(name, bytes)| ((*name).to_owned(), hash(bytes))).collect();
     let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
@@ -62,6 +62,42 @@ fn whole_folders_come_and_go() {
     fs::rename(network.path("fire_user/c"), network.path("outside")).unwrap();
     fs::remove_dir_all(network.path("fire_user/a")).unwrap();
     lists(&network, "", &[]);
+}
+
+/// More news than the system keeps for who does not fetch it at once.
+#[test]
+fn ten_thousand_changes_at_once_are_followed() {
+    let network = Network::start();
+    for number in 0..5000 {
+        let path = network.path(&format!("fire_user/d{}/f{number}", number % 50));
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, number.to_string()).unwrap();
+    }
+    let _fire = network.peer("fire_user", &[]);
+    for number in 0..5000 {
+        let path = |name: &str| network.path(&format!("fire_user/d{}/{name}{number}", number % 50));
+        match number % 5 {
+            0 => fs::remove_file(path("f")).unwrap(),
+            1 => fs::write(path("f"), "other").unwrap(),
+            _ => fs::rename(path("f"), path("g")).unwrap(),
+        }
+        fs::write(path("h"), "new").unwrap();
+    }
+    let (other, new) = (hash(b"other"), hash(b"new"));
+    until("all of it is seen", PATIENCE, || {
+        let listed = network.list("files", &[]);
+        let right = |file: &serde_json::Value| {
+            let (name, number) = file["name"].as_str()?.split_once('/')?.1.split_at(1);
+            let id = match (name, number.parse::<usize>().ok()? % 5) {
+                ("f", 1) => other.clone(),
+                ("g", 2..) => hash(number.as_bytes()),
+                ("h", _) => new.clone(),
+                _ => return None,
+            };
+            (file["id"] == id).then_some(())
+        };
+        (listed.len() == 9000 && listed.iter().all(|file| right(file).is_some())).then_some(())
+    });
 }
 
 #[test]

@@ -30,6 +30,7 @@ use crate::{
         index::Write,
         share::{Shared, at_or_below},
         system::{self, Status},
+        walk::is_kept_aside,
     },
 };
 
@@ -44,13 +45,20 @@ impl Owner {
     /// Looks at what stands under a name now. Folders that were looked at for the same news are in `scanned`.
     pub(super) fn inspect(&mut self, name: &FileName, sign: Sign, scanned: &mut BTreeSet<FileName>) {
         match self.folder.look(name) {
+            Ok(Status { kind, .. }) if self.rules.ignores(name, kind == Kind::Folder) => self.gone(name),
+            Ok(Status { kind: Kind::File, .. }) if is_kept_aside(name) => {
+                self.gone(name);
+                self.problems.add(Finder::Walk, name, NotShared::KeptAside.to_string());
+            }
             Ok(Status { kind: Kind::File, stamp, linked }) => {
+                self.gone_below(name);
                 self.file(name, stamp, sign);
                 if linked {
                     self.look_at_other_names(&stamp, sign);
                 }
             }
             Ok(Status { kind: Kind::Folder, .. }) => {
+                self.file_gone(name);
                 let seen = scanned.iter().any(|folder| name == folder || name.is_below(folder));
                 if !seen {
                     self.scan(Some(name));
@@ -213,6 +221,33 @@ impl Owner {
         }
     }
 
+    /// What is there is a folder: whatever was known of a file is past.
+    fn file_gone(&mut self, name: &FileName) {
+        let waited = self.settle.forget(name);
+        let shared = self.share.by_name(name).map(|shared| shared.stamp);
+        self.withdraw(name);
+        self.call_off(name);
+        self.refused.remove(name);
+        self.dealt_with(name);
+        for file in waited.into_iter().chain(shared) {
+            self.problems.solved(name);
+            self.look_at_other_names(&file, Sign::Touched);
+        }
+    }
+
+    /// What is there is a file: nothing is below it.
+    fn gone_below(&mut self, name: &FileName) {
+        let mut names: BTreeSet<FileName> = self.share.names_at_or_below(name).into_iter().collect();
+        names.extend(self.settle.at_or_below(name));
+        names.extend(at_or_below(&self.work, name));
+        names.extend(at_or_below(&self.refused, name));
+        names.remove(name);
+        for name in names {
+            self.gone(&name);
+        }
+        self.problems.gone_below(name);
+    }
+
     /// A file from the start had its chance.
     pub(super) fn dealt_with(&mut self, name: &FileName) {
         if let Some(initial) = &mut self.initial {
@@ -301,7 +336,8 @@ impl Owner {
 
     pub(super) fn landed(&mut self, files: Vec<Landed>) {
         for Landed { name, content, list, stamp } in files {
-            if name.is_hidden() && !self.hidden {
+            let hidden = name.is_hidden() && !self.hidden;
+            if self.away.is_some() || hidden || is_kept_aside(&name) || self.rules.ignores(&name, false) {
                 continue;
             }
             match self.folder.stamp(&name) {

@@ -3,12 +3,14 @@
 //! It lives on a thread of its own, since nearly all that it does is ask the file system. At the start it walks the
 //! folder; what is in the index unchanged is announced at once, the rest is hashed. Then it hears of changes from
 //! `watch`, decides with `settle` when a file is at rest, has it hashed in `hashing`, and announces what came of it.
-//! `owner` holds the state and the loop; `file` what is done about one name; `scan` the look at everything; `problems` what cannot be shared.
+//! `owner` holds the state and the loop; `file` what is done about one name; `scan` the look at everything;
+//! `presence` what is done when the folder itself is gone; `problems` what cannot be shared.
 
 mod file;
 mod hashing;
 mod outbox;
 mod owner;
+mod presence;
 mod problems;
 mod scan;
 mod settle;
@@ -20,7 +22,10 @@ use brigade_core::{content::PieceList, id::Content, name::FileName};
 use tokio::sync::{mpsc, oneshot, watch as tokio_watch};
 use tokio_util::sync::CancellationToken;
 
-pub use self::problems::ProblemList;
+pub use self::{
+    problems::{ProblemList, Trouble},
+    watch::NoWatch,
+};
 use super::{
     folder::{Folder, Stamp},
     share::{Share, Shared},
@@ -66,9 +71,9 @@ pub enum Change {
     Gone(Vec<FileName>),
     /// Everything that was in the folder at the start is announced, or reported as a problem, or being written.
     Scanned,
-    /// Something is not shared, or the keeper cannot work as it should.
+    /// Something is not shared.
     Problem {
-        /// What it is about, mostly a path below the folder. From the file system: to be escaped before it is shown.
+        /// What it is about: a path below the folder. From the file system: to be escaped before it is shown.
         what: String,
         /// The cause.
         why: String,

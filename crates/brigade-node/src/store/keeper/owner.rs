@@ -16,14 +16,15 @@ use super::{
     Change, KeeperOptions, Landing, ProblemList,
     hashing::{Hashing, Job},
     outbox::Outbox,
-    problems::{Finder, Problems},
+    problems::{Problems, Trouble},
     settle::{Quiet, Settle, Sign},
-    watch::{Event, Watch},
+    watch::{Event, NoWatch, Watch},
 };
 use crate::{
     clock::{self, now},
     store::{
         folder::{Folder, Stamp},
+        ignore::{self, Rules},
         index::{Index, Write},
         share::{Share, Shared},
         system::TELLS_WRITERS,
@@ -47,6 +48,10 @@ const ODD_DELAY: Duration = Duration::from_secs(1);
 const INDEX_WRITES: usize = 2048;
 const INDEX_DELAY: Duration = Duration::from_millis(500);
 
+/// When it is tried again to write an index that could not be written, and how many writes are kept until then.
+const INDEX_RETRY: Duration = Duration::from_secs(2);
+const INDEX_KEPT: usize = 1 << 16;
+
 /// Reports of the hash lanes that wait for the keeper.
 const REPORTS: usize = 64;
 
@@ -68,8 +73,19 @@ pub(super) struct Owner {
     pub(super) watch: Watch,
     pub(super) problems: Problems,
     pub(super) outbox: Outbox,
-    /// When everything is looked at next.
+    /// What is to be ignored.
+    pub(super) rules: Rules,
+    /// What was shared when the folder went away, until it is back; nothing while it is in its place.
+    pub(super) away: Option<HashMap<FileName, Arc<Shared>>>,
+    /// When it is looked whether the folder is in its place.
+    pub(super) next_presence: Timestamp,
+    /// When it is tried whether it can be written to.
+    pub(super) next_try: Timestamp,
+    /// When everything is looked at next, and when it was last.
     pub(super) next_scan: Timestamp,
+    pub(super) last_scan: Timestamp,
+    /// Whether there shall be news.
+    pub(super) wants_news: bool,
     /// Set where there is no news, or not of all folders.
     pub(super) polling: bool,
     /// How long the last look at everything took.
@@ -91,6 +107,7 @@ pub(super) struct Owner {
     index: Option<Index>,
     index_writes: Vec<Write>,
     index_due: Option<Timestamp>,
+    index_failed: bool,
 }
 
 /// Runs a keeper until it is stopped.
@@ -112,7 +129,7 @@ pub(super) async fn keep(
     drop(reports);
     let mut owner = Owner::new(folder, share, &options, problems, hashing, ways.stop.clone());
     let known = owner.open_index();
-    owner.start_watch(options.watch && !options.only_landed);
+    owner.start_watch();
     owner.first_scan(known);
     let mut batch = Vec::new();
     let mut gather_until = now();
@@ -164,8 +181,14 @@ impl Owner {
             settle: Settle::new(QUIET),
             problems: Problems::new(problems),
             outbox: Outbox::default(),
+            rules: Rules::default(),
+            away: None,
+            next_presence: now(),
+            next_try: now(),
             next_scan: now(),
-            polling: false,
+            last_scan: now(),
+            wants_news: options.watch && !options.only_landed,
+            polling: !options.watch || options.only_landed,
             scan_cost: Duration::ZERO,
             refused: BTreeMap::new(),
             initial: Some(BTreeMap::new()),
@@ -178,6 +201,7 @@ impl Owner {
             index: None,
             index_writes: Vec::new(),
             index_due: None,
+            index_failed: false,
         }
     }
 
@@ -192,33 +216,37 @@ impl Owner {
                 known
             }
             Err(why) => {
-                self.problems.add(Finder::Keeper, "the index of the folder", why);
+                self.problems.trouble(Trouble::Unindexed(why));
                 HashMap::new()
             }
         }
     }
 
-    fn start_watch(&mut self, wanted: bool) {
-        match wanted.then(|| Watch::start(&self.folder, self.hidden)) {
-            None => self.polling = true,
-            Some(Ok(watch)) => self.watch = watch,
-            Some(Err(why)) => self.broken(why),
+    /// Begins to hear news, where that is wanted and not so already.
+    pub(super) fn start_watch(&mut self) {
+        if self.wants_news && !self.watch.is_on() {
+            match Watch::start(&self.folder, self.hidden) {
+                Ok(watch) => self.watch = watch,
+                Err(why) => self.broken(why),
+            }
         }
     }
 
     /// News cannot be had: said once, and from now on everything is looked at time and again.
-    pub(super) fn broken(&mut self, why: String) {
+    pub(super) fn broken(&mut self, why: NoWatch) {
+        self.problems.trouble(Trouble::Unwatched(why));
         if !self.polling {
             self.polling = true;
-            self.next_scan = now();
-            let why = format!("changes are found by looking at everything every few seconds: {why}");
-            self.problems.add(Finder::Keeper, "the watch over the folder", why);
+            self.scan_soon(now());
         }
     }
 
     /// What is due.
     fn step(&mut self, now: Timestamp) {
-        if !self.outbox.is_full() {
+        if now >= self.next_presence {
+            self.look_for_folder(now);
+        }
+        if !self.outbox.is_full() && self.away.is_none() {
             if now >= self.next_scan {
                 self.scan(None);
             }
@@ -227,7 +255,7 @@ impl Owner {
             }
         }
         self.hashing.dispatch();
-        if self.index_due.is_some_and(|due| due <= now) || self.index_writes.len() >= INDEX_WRITES {
+        if self.index_due.is_some_and(|due| due <= now) {
             self.write_index();
         }
         if !self.departed.is_empty() && self.departed_until <= now {
@@ -244,7 +272,9 @@ impl Owner {
 
     fn deadline(&self) -> Timestamp {
         let at_rest = self.settle.next().map(|due| due.max(self.writers_after));
-        [at_rest, self.index_due].into_iter().flatten().fold(self.next_scan, Timestamp::min)
+        let scan = self.away.is_none().then_some(self.next_scan);
+        let due = [scan, at_rest, self.index_due].into_iter().flatten();
+        due.fold(self.next_presence, Timestamp::min)
     }
 
     /// Looks at what news there is, each name once.
@@ -262,10 +292,17 @@ impl Owner {
                         signs.push((name, sign));
                     }
                 },
-                Event::Odd => self.scan_soon(now().after(ODD_DELAY)),
+                Event::Rules => self.scan_soon(now().after(ignore::QUIET)),
+                Event::Odd => {
+                    self.scan_soon(now().after(ODD_DELAY));
+                    self.next_presence = now(); // it may be about the shared folder
+                }
                 Event::Lost => self.scan_soon(now()),
                 Event::Broken(why) => self.broken(why),
             }
+        }
+        if self.away.is_some() {
+            return;
         }
         let mut scanned = BTreeSet::new();
         for (name, sign) in signs {
@@ -278,19 +315,34 @@ impl Owner {
             self.index_writes.push(write);
             self.index_due.get_or_insert_with(|| now().after(INDEX_DELAY));
         }
-        if self.index_writes.len() >= INDEX_WRITES {
+        if self.index_writes.len() >= INDEX_WRITES && !self.index_failed {
             self.write_index();
         }
     }
 
+    /// Nothing is written to the index that was not yet.
+    pub(super) fn forget_index_writes(&mut self) {
+        self.index_writes.clear();
+        self.index_due = None;
+    }
+
     fn write_index(&mut self) {
         self.index_due = None;
-        let writes = std::mem::take(&mut self.index_writes);
-        let Some(index) = self.index.as_mut().filter(|_| !writes.is_empty()) else { return };
-        match index.write(&writes) {
-            Ok(()) => self.problems.solved("the index of the folder"),
-            // What is not in the index is hashed again at the next start: no more is lost.
-            Err(error) => self.problems.add(Finder::Keeper, "the index of the folder", error.to_string()),
+        let Some(index) = self.index.as_mut().filter(|_| !self.index_writes.is_empty()) else { return };
+        match index.write(&self.index_writes) {
+            Ok(()) => {
+                self.index_failed = false;
+                self.index_writes.clear();
+                self.problems.mended(&Trouble::Unindexed(String::new()));
+            }
+            Err(error) => {
+                self.index_failed = true;
+                self.index_due = Some(now().after(INDEX_RETRY));
+                // What is not in the index is hashed again at the next start: no more is lost.
+                let excess = self.index_writes.len().saturating_sub(INDEX_KEPT);
+                self.index_writes.drain(..excess);
+                self.problems.trouble(Trouble::Unindexed(error.to_string()));
+            }
         }
     }
 

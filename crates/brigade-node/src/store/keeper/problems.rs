@@ -1,20 +1,42 @@
-//! What is not shared and why: a bounded list, for `status`, and news of what comes and goes.
+//! What is not shared and why: a bounded list, for `status`, and news of what comes and goes. What the keeper itself
+//! has trouble with stands beside it: people are told of that at once.
 //!
 //! A problem remembers who found it: what a look at the folder did not find, it does not declare solved.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::Change;
-use crate::store::share::at_or_below;
+use super::{Change, NoWatch};
+use crate::store::{ignore::Ignoring, share::at_or_below};
 
 /// Problems that are listed; of the rest only the number is kept.
 const LISTED: usize = 1000;
 
+/// What keeps the keeper from its work.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum Trouble {
+    /// The shared folder was removed, moved away or unmounted, or another one is in its place.
+    #[error("the folder {} is not there any more: nothing of it is shared", .0.display())]
+    Gone(PathBuf),
+    /// Nothing can be written into the shared folder.
+    #[error("{0}: fetches into it fail, serving goes on")]
+    ReadOnly(String),
+    /// News cannot be had of all folders.
+    #[error("{0}: changes are found by looking at everything every few seconds")]
+    Unwatched(NoWatch),
+    /// The index cannot be opened or written.
+    #[error("what was hashed is not remembered for the next start: {0}")]
+    Unindexed(String),
+}
+
 /// The current problems.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProblemList {
+    /// What keeps the keeper from its work; one of each kind at most.
+    pub troubles: Vec<Trouble>,
+    /// How much is not shared because its owner wants it so.
+    pub ignoring: Ignoring,
     /// What is not shared (its path below the folder), and why; in the order of the paths.
     pub listed: Vec<(String, String)>,
     /// How many more there are.
@@ -28,12 +50,12 @@ pub(super) enum Finder {
     Walk,
     /// An attempt to hash the file, or to take it up.
     File,
-    /// The keeper, about its own work.
-    Keeper,
 }
 
 #[derive(Debug)]
 pub(super) struct Problems {
+    troubles: Vec<Trouble>,
+    ignoring: Ignoring,
     listed: BTreeMap<String, (Finder, String)>,
     rest: usize,
     changed: bool,
@@ -43,7 +65,40 @@ pub(super) struct Problems {
 
 impl Problems {
     pub(super) fn new(sender: watch::Sender<Arc<ProblemList>>) -> Self {
-        Self { listed: BTreeMap::new(), rest: 0, changed: false, news: Vec::new(), sender }
+        let (troubles, ignoring) = (Vec::new(), Ignoring::default());
+        Self {
+            troubles,
+            ignoring,
+            listed: BTreeMap::new(),
+            rest: 0,
+            changed: false,
+            news: Vec::new(),
+            sender,
+        }
+    }
+
+    /// The keeper cannot work as it should.
+    pub(super) fn trouble(&mut self, trouble: Trouble) {
+        if !self.troubles.contains(&trouble) {
+            tracing::info!(%trouble, "trouble with the folder");
+            self.mended(&trouble);
+            self.troubles.push(trouble);
+            self.troubles.sort_unstable();
+            self.changed = true;
+        }
+    }
+
+    /// There is no more trouble of this kind.
+    pub(super) fn mended(&mut self, kind: &Trouble) {
+        let before = self.troubles.len();
+        self.troubles.retain(|trouble| std::mem::discriminant(trouble) != std::mem::discriminant(kind));
+        self.changed |= self.troubles.len() != before;
+    }
+
+    /// So much is ignored.
+    pub(super) fn ignoring(&mut self, ignoring: Ignoring) {
+        self.changed |= self.ignoring != ignoring;
+        self.ignoring = ignoring;
     }
 
     pub(super) fn add(&mut self, finder: Finder, what: &str, why: String) {
@@ -70,6 +125,13 @@ impl Problems {
     /// Nothing is there any more, at this path or below it.
     pub(super) fn gone(&mut self, path: &str) {
         for what in at_or_below(&self.listed, path) {
+            self.solved(&what);
+        }
+    }
+
+    /// Nothing is below this path any more.
+    pub(super) fn gone_below(&mut self, path: &str) {
+        for what in at_or_below(&self.listed, path).into_iter().filter(|what| what != path) {
             self.solved(&what);
         }
     }
@@ -116,7 +178,8 @@ impl Problems {
         if self.changed {
             self.changed = false;
             let listed = self.listed.iter().map(|(what, (_, why))| (what.clone(), why.clone())).collect();
-            self.sender.send_replace(Arc::new(ProblemList { listed, rest: self.rest }));
+            let (troubles, ignoring, rest) = (self.troubles.clone(), self.ignoring, self.rest);
+            self.sender.send_replace(Arc::new(ProblemList { troubles, ignoring, listed, rest }));
         }
         std::mem::take(&mut self.news)
     }
@@ -128,7 +191,7 @@ mod tests {
 
     use tokio::sync::watch;
 
-    use super::{Finder, LISTED, ProblemList, Problems};
+    use super::{Finder, LISTED, ProblemList, Problems, Trouble};
 
     #[test]
     fn a_walk_solves_what_walks_found_and_nothing_else() {
@@ -148,6 +211,22 @@ mod tests {
         problems.gone("d");
         problems.publish();
         assert_eq!(list.borrow().listed.len(), 1);
+    }
+
+    #[test]
+    fn of_each_kind_of_trouble_there_is_one() {
+        let (sender, list) = watch::channel(Arc::new(ProblemList::default()));
+        let mut problems = Problems::new(sender);
+        for why in ["full", "full", "read-only"] {
+            problems.trouble(Trouble::Unindexed(why.to_owned()));
+        }
+        problems.trouble(Trouble::Gone("folder".into()));
+        problems.publish();
+        let unindexed = Trouble::Unindexed("read-only".to_owned());
+        assert_eq!(list.borrow().troubles, [Trouble::Gone("folder".into()), unindexed.clone()]);
+        problems.mended(&Trouble::Gone("another".into()));
+        problems.publish();
+        assert_eq!(list.borrow().troubles, [unindexed]);
     }
 
     #[test]

@@ -12,11 +12,12 @@ use std::{
 
 use brigade_core::{name::FileName, time::Timestamp};
 
-use super::owner::Owner;
+use super::{owner::Owner, problems::Trouble, watch::NoWatch};
 use crate::{
     clock::now,
     store::{
         folder::{Found, Stamp},
+        ignore,
         index::Write,
         share::{Share, Shared, at_or_below, bounds_below},
     },
@@ -45,7 +46,7 @@ struct Findings {
     problems: BTreeMap<String, String>,
     more_problems: usize,
     /// Why a folder could not be watched.
-    unwatched: Option<String>,
+    unwatched: Option<NoWatch>,
 }
 
 impl Owner {
@@ -85,6 +86,9 @@ impl Owner {
         if self.only_landed {
             return self.look_at_landed();
         }
+        if below.is_none() {
+            self.start_watch(); // it may be to be had by now
+        }
         let findings = self.walk(below);
         self.apply(below, findings);
     }
@@ -119,9 +123,10 @@ impl Owner {
         self.next_scan = now().after(POLL.max(self.scan_cost * SCAN_SHARE));
     }
 
-    /// Looks at everything as soon as that is due.
+    /// Looks at everything at `now` or as soon thereafter as may be.
     pub(super) fn scan_soon(&mut self, now: Timestamp) {
-        self.next_scan = self.next_scan.min(now.after(self.scan_cost * SCAN_SHARE));
+        let may = self.last_scan.after(self.scan_cost * SCAN_SHARE);
+        self.next_scan = self.next_scan.min(now.max(may));
     }
 
     fn walk(&mut self, below: Option<&FileName>) -> Findings {
@@ -131,18 +136,17 @@ impl Owner {
             let (from, to) = bounds_below(folder);
             (from, Some(to))
         });
-        if let Some(folder) = below {
-            findings.unwatched = self.watch.folder(folder).err();
+        match below {
+            Some(folder) => findings.unwatched = self.watch.folder(folder).err(),
+            None => self.watch.begin_walk(),
         }
-        if below.is_none() {
-            self.watch.begin_walk();
-        }
-        let (watch, share, stop, polling) = (&mut self.watch, &self.share, &self.stop, self.polling);
+        let (watch, share, stop) = (&mut self.watch, &self.share, &self.stop);
         let mut visit = |found| {
             match found {
                 Found::Folder(name) => {
-                    if !polling && let Err(why) = watch.folder(&name) {
-                        findings.unwatched = Some(why);
+                    // Where one cannot be watched, the others will hardly be.
+                    if findings.unwatched.is_none() {
+                        findings.unwatched = watch.folder(&name).err();
                     }
                 }
                 Found::File(name, stamp) => {
@@ -154,7 +158,7 @@ impl Owner {
             }
             if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        let walked = self.folder.walk(below, self.hidden, &mut visit);
+        let walked = self.folder.walk(below, self.hidden, &mut self.rules, &mut visit);
         if self.stop.is_cancelled() {
             return Findings::default(); // broken off: what was not come upon may well be there
         }
@@ -171,9 +175,14 @@ impl Owner {
         }
         if below.is_none() {
             self.watch.end_walk();
-            self.scan_cost = now().since(began);
+            self.last_scan = now();
+            self.scan_cost = self.last_scan.since(began);
+            if self.polling && findings.unwatched.is_none() && self.watch.is_on() {
+                self.polling = false;
+                self.problems.mended(&Trouble::Unwatched(NoWatch::Folders));
+            }
             let pause = if self.polling { POLL.max(self.scan_cost * SCAN_SHARE) } else { SAFETY };
-            self.next_scan = now().after(pause);
+            self.next_scan = self.last_scan.after(pause);
         }
         findings
     }
@@ -188,11 +197,31 @@ impl Owner {
             self.file_found(name, *stamp);
         }
         self.forget_problem_files(below);
+        if self.rules.take_changed() {
+            self.forget_ignored();
+        }
+        if self.rules.take_unsettled() {
+            self.scan_soon(now().after(ignore::QUIET));
+        }
+        self.problems.ignoring(self.rules.ignoring());
         if below.is_none() {
             self.problems.counted(findings.problems.len() + findings.more_problems + self.refused.len());
         }
         if let Some(why) = findings.unwatched {
             self.broken(why);
+        }
+    }
+
+    /// Files that wait, are being hashed or are a problem, and are to be ignored from now on. (Those that are shared
+    /// the walk did not come upon.)
+    fn forget_ignored(&mut self) {
+        let mut names: BTreeSet<FileName> = self.settle.names().cloned().collect();
+        names.extend(self.work.keys().chain(self.refused.keys()).cloned());
+        names.extend(self.problems.of_files("").iter().filter_map(|name| name.parse().ok()));
+        for name in names {
+            if self.rules.ignores(&name, false) {
+                self.gone(&name);
+            }
         }
     }
 

@@ -96,6 +96,16 @@ impl Settle {
         left
     }
 
+    /// Those that wait, at this path or below it.
+    pub(super) fn at_or_below(&self, path: &str) -> Vec<FileName> {
+        at_or_below(&self.files, path)
+    }
+
+    /// All that wait.
+    pub(super) fn names(&self) -> impl Iterator<Item = &FileName> {
+        self.files.keys()
+    }
+
     /// Those that have rested long enough, as they were when they were last seen; they wait no more.
     pub(super) fn take_due(&mut self, now: Timestamp) -> Vec<(FileName, Stamp)> {
         let mut due = Vec::new();

@@ -188,6 +188,26 @@ async fn changes_are_followed_without_news_too() {
     watched.until_files(&[]).await;
 }
 
+/// News of two things under one name is one look at what stands there last.
+#[tokio::test]
+async fn a_file_and_a_folder_take_each_others_place() {
+    let temp = temp();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let path = |name: &str| temp.path().join(name);
+    let mut watched = Watched::start(temp.path());
+    watched.scanned().await;
+    fs::write(path("a"), "a file").unwrap();
+    fs::create_dir_all(path("b/c")).unwrap();
+    fs::write(path("b/c/d"), "below").unwrap();
+    watched.until_files(&[("a", "a file"), ("b/c/d", "below")]).await;
+    fs::remove_file(path("a")).unwrap();
+    fs::create_dir(path("a")).unwrap();
+    fs::write(path("a/inner"), "inner").unwrap();
+    fs::rename(path("b"), elsewhere.path().join("b")).unwrap();
+    fs::write(path("b"), "a file now").unwrap();
+    watched.until_files(&[("a/inner", "inner"), ("b", "a file now")]).await;
+}
+
 #[tokio::test]
 async fn a_burst_of_files_is_announced_completely() {
     let temp = temp();
@@ -339,6 +359,10 @@ async fn what_is_done_through_one_name_is_seen_under_the_others() {
     watched.until_files(&[("d/a", "otherwise"), ("b", "otherwise")]).await;
 }
 
+fn landing(name: &str) -> Landing {
+    Landing { name: name.parse().unwrap(), mtime_s: 1_000_000, executable: false, replace: false }
+}
+
 #[tokio::test]
 async fn files_that_landed_are_shared_without_being_hashed() {
     let temp = temp();
@@ -348,9 +372,7 @@ async fn files_that_landed_are_shared_without_being_hashed() {
     // The content is a claim that only a hash would find wrong: that nobody hashes shows in its staying.
     let claimed = Content { id: ContentId([7; 32]), size: 3 };
     for name in ["d/a", "d/b"] {
-        let name = name.parse().unwrap();
-        let landing = Landing { name, mtime_s: 1_000_000, executable: false, replace: false };
-        batch.add(landing, claimed, b"abc").unwrap();
+        batch.add(landing(name), claimed, b"abc").unwrap();
     }
     let landed = batch.commit().into_iter().map(|(name, placed)| Landed {
         name,
@@ -384,6 +406,121 @@ async fn problems_come_and_go() {
     watched.until("none", |watched| watched.problems.is_empty() && watched.files.len() == 2).await;
     let list = watched.keeper.problems().borrow().clone();
     assert_eq!(Arc::unwrap_or_clone(list), super::ProblemList::default());
+}
+
+#[tokio::test]
+async fn what_is_ignored_is_withdrawn_at_once_and_shared_again_when_it_is_not() {
+    for watch in [true, false] {
+        let temp = temp();
+        let path = |name: &str| temp.path().join(name);
+        for name in ["a.tmp", "d/b.tmp", "d/c", "build/e"] {
+            fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+            fs::write(path(name), name).unwrap();
+        }
+        fs::write(path("d/.brigadeignore"), "!b.tmp").unwrap();
+        let options = KeeperOptions { watch, threads: 2, ..KeeperOptions::default() };
+        let mut watched = Watched::start_with(temp.path(), options);
+        watched.scanned().await;
+        let all = [("a.tmp", "a.tmp"), ("d/b.tmp", "d/b.tmp"), ("d/c", "d/c"), ("build/e", "build/e")];
+        watched.until_files(&all).await;
+        fs::write(path(".brigadeignore"), "*.tmp\nbuild/\n").unwrap();
+        watched.until_files(&[all[1], all[2]]).await;
+        let ignoring = watched.keeper.problems().borrow().ignoring;
+        assert_eq!((ignoring.files, ignoring.patterns), (2, 3));
+        // What comes into an ignored folder, or has an ignored name, stays unknown.
+        fs::write(path("build/f"), "f").unwrap();
+        fs::write(path("d/more.tmp"), "more").unwrap();
+        fs::write(path("seen"), "seen").unwrap();
+        watched.until_files(&[all[1], all[2], ("seen", "seen")]).await;
+        fs::write(path(".brigadeignore"), "[\n").unwrap();
+        let more = [("build/f", "f"), ("d/more.tmp", "more"), ("seen", "seen")];
+        watched.until_files(&[&all[..], &more].concat()).await;
+        assert!(watched.problems[".brigadeignore"].starts_with("line 1"), "{:?}", watched.problems);
+        fs::remove_file(path(".brigadeignore")).unwrap();
+        watched.until("no problem", |watched| watched.problems.is_empty()).await;
+        // What was not watched is, from now on.
+        fs::write(path("build/f"), "other").unwrap();
+        let more = [("build/f", "other"), more[1], more[2]];
+        watched.until_files(&[&all[..], &more].concat()).await;
+        watched.end().await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_known_and_ignored_is_not_shared_at_the_next_start() {
+    let temp = temp();
+    let path = |name: &str| temp.path().join(name);
+    fs::write(path("a"), "a").unwrap();
+    fs::write(path("b"), "b").unwrap();
+    let mut watched = Watched::start(temp.path());
+    watched.until_files(&[("a", "a"), ("b", "b")]).await;
+    watched.end().await;
+    fs::write(path(".brigadeignore"), "b").unwrap();
+    let mut watched = Watched::start(temp.path());
+    watched.scanned().await;
+    watched.until_files(&[("a", "a")]).await;
+    assert_eq!(watched.announced, 1);
+    watched.end().await;
+}
+
+#[tokio::test]
+async fn what_landed_under_an_ignored_name_or_was_kept_aside_is_not_shared() {
+    let temp = temp();
+    fs::write(temp.path().join(".brigadeignore"), "*.tmp").unwrap();
+    let mut watched = Watched::start(temp.path());
+    watched.scanned().await;
+    let mut batch = Batch::new(&watched.folder).unwrap();
+    for name in ["d/a.tmp", "d/a.~1~", "d/a"] {
+        batch.add(landing(name), content(b"abc"), b"abc").unwrap();
+    }
+    let landed = batch.commit().into_iter().map(|(name, placed)| Landed {
+        name,
+        content: content(b"abc"),
+        list: None,
+        stamp: placed.unwrap().stamp,
+    });
+    watched.keeper.landed(landed.collect()).await;
+    assert_eq!(watched.share.totals(), (1, 3));
+    fs::write(temp.path().join("b.~22~"), "b").unwrap();
+    watched.until("two versions", |watched| watched.problems.len() == 2).await;
+    assert!(watched.problems["b.~22~"].contains("kept aside"));
+    watched.until_files(&[("d/a", "abc")]).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_that_leaves_its_place_is_not_shared_until_it_is_back() {
+    for only_landed in [false, true] {
+        let temp = temp();
+        let (path, elsewhere) = (temp.path().join("folder"), temp.path().join("elsewhere"));
+        fs::create_dir_all(path.join("d")).unwrap();
+        let mut watched =
+            Watched::start_with(&path, KeeperOptions { only_landed, threads: 2, ..KeeperOptions::default() });
+        watched.scanned().await;
+        let mut batch = Batch::new(&watched.folder).unwrap();
+        batch.add(landing("d/a"), content(b"a"), b"a").unwrap();
+        let (name, placed) = batch.commit().pop().unwrap();
+        let stamp = placed.unwrap().stamp;
+        watched.keeper.landed(vec![Landed { name, content: content(b"a"), list: None, stamp }]).await;
+        watched.until_files(&[("d/a", "a")]).await;
+        fs::rename(&path, &elsewhere).unwrap();
+        watched.until_files(&[]).await;
+        assert!(watched.folder.is_gone());
+        let mut problems = watched.keeper.problems();
+        let gone =
+            |list: &Arc<super::ProblemList>| matches!(list.troubles.as_slice(), [super::Trouble::Gone(_)]);
+        timeout(DEADLINE, problems.wait_for(gone)).await.unwrap().unwrap();
+        // Another folder in its place is nobody's business; the old one is, when it is back.
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("b"), "b").unwrap();
+        fs::rename(&path, temp.path().join("third")).unwrap();
+        fs::write(elsewhere.join("c"), "c").unwrap();
+        fs::rename(&elsewhere, &path).unwrap();
+        let back: &[(&str, &str)] = if only_landed { &[("d/a", "a")] } else { &[("c", "c"), ("d/a", "a")] };
+        watched.until_files(back).await;
+        timeout(DEADLINE, problems.wait_for(|list| list.troubles.is_empty())).await.unwrap().unwrap();
+        watched.end().await;
+    }
 }
 
 #[tokio::test]

@@ -16,7 +16,10 @@ use std::{
 };
 
 use rustix::{
-    fs::{AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat},
+    fs::{
+        AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, StatVfsMountFlags, Timespec,
+        Timestamps, UTIME_NOW,
+    },
     io::Errno,
 };
 
@@ -41,6 +44,15 @@ impl Dir {
     pub(in crate::store) fn open_root(path: &Path) -> io::Result<Self> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
+    /// Whether this very directory is at `path`. Where the system refuses to look there, it is believed to be.
+    pub(in crate::store) fn is_at(&self, path: &Path) -> bool {
+        match (rustix::fs::stat(path), rustix::fs::fstat(&self.0)) {
+            (Ok(there), Ok(this)) => (there.st_dev, there.st_ino) == (this.st_dev, this.st_ino),
+            (Err(error), _) => !matches!(error, Errno::NOENT | Errno::NOTDIR),
+            (_, Err(_)) => true,
+        }
     }
 
     /// The directory at `below`, components separated by `/`.
@@ -145,6 +157,17 @@ impl Dir {
             Err(Errno::NOSYS | Errno::PERM | Errno::INVAL) => Ok(false),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Whether its file system is known to be read-only.
+    pub(in crate::store) fn is_read_only(&self) -> io::Result<bool> {
+        Ok(rustix::fs::fstatvfs(&self.0)?.f_flag.contains(StatVfsMountFlags::RDONLY))
+    }
+
+    /// Writes the least that there is to write: that it was changed now.
+    pub(in crate::store) fn touch(&self) -> io::Result<()> {
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        Ok(rustix::fs::futimens(&self.0, &Timestamps { last_access: now, last_modification: now })?)
     }
 
     /// How many bytes an ordinary user may still write here.

@@ -36,6 +36,26 @@ impl Dir {
     }
 
     /// See `linux`.
+    pub(in crate::store) fn is_read_only(&self) -> io::Result<bool> {
+        Ok(fs::metadata(&self.0)?.permissions().readonly())
+    }
+
+    /// See `linux`. A directory cannot be touched everywhere: it is believed that it could be.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
+    pub(in crate::store) fn touch(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// See `linux`. One directory cannot be told from another here.
+    #[allow(clippy::unused_self, reason = "its twin compares itself")]
+    pub(in crate::store) fn is_at(&self, path: &Path) -> bool {
+        fs::metadata(path).map_or_else(
+            |error| !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+            |metadata| metadata.is_dir(),
+        )
+    }
+
+    /// See `linux`.
     pub(in crate::store) fn sub(&self, below: &str) -> io::Result<Self> {
         let path = self.way(below)?;
         match kind(fs::symlink_metadata(&path)?.file_type()) {

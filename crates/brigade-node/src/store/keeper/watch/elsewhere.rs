@@ -18,7 +18,7 @@ use notify::{
 };
 use tokio::sync::mpsc;
 
-use super::{EVENTS, Event, place};
+use super::{EVENTS, Event, NoWatch, place};
 use crate::store::{folder::Folder, keeper::settle::Sign};
 
 /// The watch over the folder; none where it could not be set up.
@@ -41,7 +41,7 @@ struct Gauge {
 
 impl Watch {
     /// Begins to watch; why not, where that fails.
-    pub(in crate::store::keeper) fn start(folder: &Folder, hidden: bool) -> Result<Self, String> {
+    pub(in crate::store::keeper) fn start(folder: &Folder, hidden: bool) -> Result<Self, NoWatch> {
         let (sender, events) = mpsc::channel(EVENTS);
         let gauge = Arc::<Gauge>::default();
         let root = folder.path().to_owned();
@@ -50,6 +50,11 @@ impl Watch {
         let mut watcher = RecommendedWatcher::new(move |event| news.hear(event), config).map_err(explain)?;
         watcher.watch(&root, RecursiveMode::Recursive).map_err(explain)?;
         Ok(Self { _watcher: Some(watcher), events: Some(events), gauge })
+    }
+
+    /// Whether there is one.
+    pub(in crate::store::keeper) fn is_on(&self) -> bool {
+        self.events.is_some()
     }
 
     /// No watch at all.
@@ -72,7 +77,7 @@ impl Watch {
 
     /// The whole tree is watched.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
-    pub(in crate::store::keeper) fn folder(&mut self, _: &FileName) -> Result<(), String> {
+    pub(in crate::store::keeper) fn folder(&mut self, _: &FileName) -> Result<(), NoWatch> {
         Ok(())
     }
 
@@ -152,11 +157,11 @@ fn sign(kind: EventKind) -> Option<Sign> {
     }
 }
 
-fn explain(error: notify::Error) -> String {
+fn explain(error: notify::Error) -> NoWatch {
     match error.kind {
-        ErrorKind::MaxFilesWatch => "the system allows no more watched folders".to_owned(),
-        ErrorKind::Io(error) => error.to_string(),
-        _ => error.to_string(),
+        ErrorKind::MaxFilesWatch => NoWatch::Folders,
+        ErrorKind::Io(error) => NoWatch::Other(error.to_string()),
+        _ => NoWatch::Other(error.to_string()),
     }
 }
 

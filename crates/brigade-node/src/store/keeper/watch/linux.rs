@@ -13,7 +13,7 @@ use rustix::{
 };
 use tokio::io::unix::AsyncFd;
 
-use super::{EVENTS, Event, place};
+use super::{EVENTS, Event, NoWatch, place};
 use crate::store::{folder::Folder, keeper::settle::Sign};
 
 /// Bytes that are read at once: a few hundred events.
@@ -40,17 +40,22 @@ struct Watched {
 
 impl Watch {
     /// Begins to watch; why not, where that fails. To be called within a tokio runtime.
-    pub(in crate::store::keeper) fn start(folder: &Folder, hidden: bool) -> Result<Self, String> {
+    pub(in crate::store::keeper) fn start(folder: &Folder, hidden: bool) -> Result<Self, NoWatch> {
         let mut watch = Self::none(folder);
         let inotify = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).map_err(explain)?;
         #[allow(
             deprecated,
             reason = "an owned descriptor stays what it is: all that the unsafe `register` asks"
         )]
-        let inotify = AsyncFd::new(inotify).map_err(|error| error.to_string())?;
+        let inotify = AsyncFd::new(inotify).map_err(|error| NoWatch::Other(error.to_string()))?;
         let root = add(&inotify, &watch.root).map_err(explain)?;
         watch.folders.insert(root, Watched { name: None, walk: u64::MAX });
         Ok(Self { inotify: Some(inotify), hidden, ..watch })
+    }
+
+    /// Whether there is one.
+    pub(in crate::store::keeper) fn is_on(&self) -> bool {
+        self.inotify.is_some()
     }
 
     /// No watch at all.
@@ -68,6 +73,10 @@ impl Watch {
             if !more {
                 ready.clear_ready();
             }
+            if matches!(events.last(), Some(Event::Broken(_))) {
+                self.inotify = None;
+                self.folders.clear();
+            }
             if !events.is_empty() {
                 return;
             }
@@ -76,7 +85,7 @@ impl Watch {
 
     /// Watches a folder below, too, and has its news under this name from now on. Why not, where that fails; a folder
     /// that is gone, or that may not be listed either, is no failure.
-    pub(in crate::store::keeper) fn folder(&mut self, name: &FileName) -> Result<(), String> {
+    pub(in crate::store::keeper) fn folder(&mut self, name: &FileName) -> Result<(), NoWatch> {
         let Some(inotify) = &self.inotify else { return Ok(()) };
         match add(inotify, &self.root.join(name.as_str())) {
             Ok(number) => {
@@ -181,11 +190,11 @@ fn sign(what: ReadFlags) -> Sign {
     }
 }
 
-fn explain(error: Errno) -> String {
+fn explain(error: Errno) -> NoWatch {
     match error {
-        Errno::NOSPC => "the system allows no more watched folders (fs.inotify.max_user_watches)".to_owned(),
-        Errno::MFILE => "the system allows no more watches (fs.inotify.max_user_instances)".to_owned(),
-        other => io::Error::from(other).to_string(),
+        Errno::NOSPC => NoWatch::Folders,
+        Errno::MFILE => NoWatch::Watches,
+        other => NoWatch::Other(io::Error::from(other).to_string()),
     }
 }
 
@@ -242,6 +251,29 @@ mod tests {
         timeout(DEADLINE, watch.news(&mut events)).await.unwrap();
         let to = |sign| Event::To("end".parse().unwrap(), sign);
         assert_eq!(events, [to(Sign::Written), to(Sign::Written), to(Sign::Closed)]);
+    }
+
+    #[tokio::test]
+    async fn it_is_said_when_the_kernel_had_to_drop_news() {
+        let queue = fs::read_to_string("/proc/sys/fs/inotify/max_queued_events").unwrap();
+        let queue: usize = queue.trim().parse().unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        let mut watch = Watch::start(&Folder::open(temp.path()).unwrap(), false).unwrap();
+        // Each makes two events at least; the same one twice in a row would count once.
+        for _ in 0..=queue / 2 {
+            fs::write(temp.path().join("a"), "").unwrap();
+            fs::remove_file(temp.path().join("a")).unwrap();
+        }
+        let mut events = Vec::new();
+        let hear = async {
+            while !events.contains(&Event::Lost) {
+                events.clear();
+                watch.news(&mut events).await;
+            }
+        };
+        timeout(DEADLINE, hear).await.unwrap();
+        fs::write(temp.path().join("later"), "").unwrap();
+        hear_of(&mut watch, "later").await;
     }
 
     #[tokio::test]

@@ -10,7 +10,7 @@
 use brigade_core::name::FileName;
 
 use super::settle::Sign;
-use crate::store::folder::PRIVATE;
+use crate::store::{folder::PRIVATE, ignore::IGNORE_FILE};
 
 #[cfg(any(test, not(target_os = "linux")))]
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "on Linux only its tests use it"))]
@@ -33,10 +33,26 @@ pub(super) enum Event {
     To(FileName, Sign),
     /// To something whose name cannot be shared, or to the folder itself: look at everything, there is no hurry.
     Odd,
+    /// To a file that says what is to be ignored.
+    Rules,
     /// News was lost, or may have been: look at everything.
     Lost,
     /// No more news can be had of some folders, for this reason.
-    Broken(String),
+    Broken(NoWatch),
+}
+
+/// Why news of changes cannot be had.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum NoWatch {
+    /// As many folders as the system allows are watched (on Linux: `fs.inotify.max_user_watches`).
+    #[error("the system allows no more watched folders")]
+    Folders,
+    /// As many programs as the system allows watch folders (on Linux: `fs.inotify.max_user_instances`).
+    #[error("the system allows no more programs that watch folders")]
+    Watches,
+    /// Anything else that the system said.
+    #[error("the folders cannot be watched ({0})")]
+    Other(String),
 }
 
 /// What an event means that happened to the last of these components below the folder; nothing where it is about
@@ -45,6 +61,9 @@ fn place<'a>(components: impl Iterator<Item = Option<&'a str>>, hidden: bool, si
     let mut name = String::new();
     for part in components {
         let Some(part) = part else { return Some(Event::Odd) };
+        if part == IGNORE_FILE {
+            return Some(Event::Rules);
+        }
         if part.eq_ignore_ascii_case(PRIVATE) || (!hidden && part.starts_with('.')) {
             return None;
         }
@@ -71,6 +90,7 @@ mod tests {
         for path in [".git/x", "a/.x"] {
             assert_eq!((at(path, false), at(path, true)), (None, name(path)), "{path}");
         }
+        assert_eq!((at(".brigadeignore", false), at(".x/.brigadeignore", false)), (Some(Event::Rules), None));
         assert_eq!(at("a:b", false), Some(Event::Odd));
         assert_eq!(place([Some("a"), None].into_iter(), false, Sign::Closed), Some(Event::Odd));
     }

@@ -1,0 +1,124 @@
+//! What people are told of the shared folder while something goes on: that it is gone, that it cannot be watched or its
+//! index not be written, and that this is over. Each is said once.
+//!
+//! Single files that are not shared are no news: `status` lists them. Where it is said is the caller's business.
+
+use std::{mem::discriminant, sync::Arc};
+
+use brigade_node::{
+    peer::Peer,
+    store::keeper::{NoWatch, ProblemList, Trouble},
+};
+use tokio::sync::watch;
+
+use crate::{escape::escape, manager_news::ManagerNews};
+
+/// Hears how the folder stands.
+pub(crate) struct FolderNews {
+    problems: watch::Receiver<Arc<ProblemList>>,
+    said: Vec<Trouble>,
+}
+
+/// Hears how the folder and the manager stand.
+pub(crate) struct News {
+    folder: FolderNews,
+    manager: ManagerNews,
+}
+
+impl News {
+    /// Of `peer`, which has just joined.
+    pub(crate) fn of(peer: &Peer) -> Self {
+        Self { folder: FolderNews::of(peer), manager: ManagerNews::of(peer) }
+    }
+
+    /// Waits until there is something to say. Nothing is missed where this is dropped and called again.
+    pub(crate) async fn next(&mut self) -> String {
+        tokio::select! {
+            news = self.folder.next() => news,
+            news = self.manager.next() => news,
+        }
+    }
+}
+
+impl FolderNews {
+    /// Of the folder of `peer`.
+    pub(crate) fn of(peer: &Peer) -> Self {
+        Self { problems: peer.problems(), said: vec![] }
+    }
+
+    /// Waits until there is something to say. Nothing is missed where this is dropped and called again.
+    pub(crate) async fn next(&mut self) -> String {
+        loop {
+            let now = self.problems.borrow_and_update().clone();
+            if let Some(news) = unsaid(&mut self.said, &now.troubles) {
+                return news;
+            }
+            if self.problems.changed().await.is_err() {
+                std::future::pending::<()>().await; // the peer stops: nothing more will come
+            }
+        }
+    }
+}
+
+/// The next thing to say where these are the troubles `now`; it counts as said.
+fn unsaid(said: &mut Vec<Trouble>, now: &[Trouble]) -> Option<String> {
+    let among =
+        |kind: &Trouble, list: &[Trouble]| list.iter().any(|one| discriminant(one) == discriminant(kind));
+    if let Some(new) = now.iter().find(|trouble| !among(trouble, said)) {
+        said.push(new.clone());
+        return Some(text(new));
+    }
+    let over = said.iter().position(|trouble| !among(trouble, now))?;
+    Some(match said.remove(over) {
+        Trouble::Gone(path) => {
+            format!("the folder {} is back, and shared again", escape(&path.to_string_lossy()))
+        }
+        Trouble::ReadOnly(_) => "the folder can be written to again".to_owned(),
+        Trouble::Unwatched(_) => "all folders are watched again".to_owned(),
+        Trouble::Unindexed(_) => "what was hashed is remembered again".to_owned(),
+    })
+}
+
+/// What is the matter, and what can be done.
+pub(crate) fn text(trouble: &Trouble) -> String {
+    let hint = match trouble {
+        Trouble::Gone(_) => "bring it back, and it goes on; to share another one, start again",
+        Trouble::ReadOnly(_) => "was its disk mounted anew, or does it fail? It is tried again all the while",
+        Trouble::Unwatched(NoWatch::Folders) => {
+            "`sysctl fs.inotify.max_user_watches=1048576` allows more on Linux; it is tried again all the while"
+        }
+        Trouble::Unwatched(NoWatch::Watches) => {
+            "`sysctl fs.inotify.max_user_instances=1024` allows more on Linux; it is tried again all the while"
+        }
+        Trouble::Unwatched(NoWatch::Other(_)) => "it is tried again all the while",
+        Trouble::Unindexed(_) => {
+            "is there room, and may it be written to? Serving goes on, and it is tried again"
+        }
+    };
+    format!("{}\nhint: {hint}", escape(&trouble.to_string()))
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_node::store::keeper::{NoWatch, Trouble};
+
+    use super::unsaid;
+
+    #[test]
+    fn each_trouble_is_said_once_and_its_end_too() {
+        let mut said = vec![];
+        let index = |why: &str| Trouble::Unindexed(why.to_owned());
+        let watch = Trouble::Unwatched(NoWatch::Folders);
+        let mut say = |now: &[Trouble]| unsaid(&mut said, now);
+        assert_eq!(say(&[]), None);
+        let both = [watch.clone(), index("full")];
+        assert!(say(&both).unwrap().contains("max_user_watches"));
+        assert!(say(&both).unwrap().contains("not remembered for the next start: full"));
+        assert_eq!(say(&both), None);
+        assert_eq!(say(&[watch.clone(), index("read-only")]), None, "the same for another reason");
+        assert_eq!(say(&[index("full")]).unwrap(), "all folders are watched again");
+        assert_eq!(say(&[index("full")]), None);
+        assert!(say(&[]).unwrap().contains("remembered again"));
+        assert!(say(&[watch]).is_some(), "it came again");
+    }
+}

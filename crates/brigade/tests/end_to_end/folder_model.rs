@@ -1,0 +1,301 @@
+//! A shared folder lives a random life, and the catalogue is held against it: nothing is ever listed that was never
+//! there, and when the folder comes to rest the catalogue is what a fresh look at it finds.
+//!
+//! A life follows from a seed. `BRIGADE_MODEL_SEEDS=100` lives a hundred of them instead of ten. What fails prints
+//! its seed and the last things that were done. What those are stands in `deeds`.
+
+mod deeds;
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    env,
+    fs::{self, File},
+    ops::Range,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    network::{Network, bytes, hash},
+    process::Process,
+};
+
+/// Seeds that are lived unless `BRIGADE_MODEL_SEEDS` says otherwise.
+const SEEDS: u64 = 10;
+
+/// Lives at the same time.
+const TOGETHER: usize = 10;
+
+/// Things that are done in one life.
+const DEEDS: usize = 1000;
+
+/// How long the catalogue may take to become true, on a machine that is busy with the other lives.
+const REST: Duration = Duration::from_secs(20);
+
+/// Deeds that are printed when a life fails.
+const REMEMBERED: usize = 40;
+
+/// What is known of a file, as the catalogue has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Known {
+    id: String,
+    size: u64,
+    mtime_s: i64,
+    executable: bool,
+}
+
+/// A folder and what was done to it.
+struct Life {
+    seed: u64,
+    chance: Chance,
+    network: Network,
+    /// What was ever under a name, by its id.
+    had: BTreeMap<String, BTreeSet<String>>,
+    deeds: VecDeque<String>,
+    /// Files that are being written, and stay open.
+    open: Vec<(PathBuf, File)>,
+    /// Folders that were moved out and may come back.
+    outside: Vec<PathBuf>,
+    count: usize,
+    peer: Option<Process>,
+}
+
+/// Numbers from a seed (SplitMix64).
+struct Chance(u64);
+
+impl Chance {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: usize) -> usize {
+        usize::try_from(self.next() % bound as u64).unwrap()
+    }
+
+    fn one_in(&mut self, times: usize) -> bool {
+        self.below(times) == 0
+    }
+}
+
+#[test]
+fn whatever_becomes_of_a_folder_the_catalogue_is_true() {
+    let seeds = env::var("BRIGADE_MODEL_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
+    let first = env::var("BRIGADE_MODEL_FIRST").map_or(1, |first| first.parse().unwrap());
+    live(first..first + seeds);
+}
+
+#[allow(clippy::print_stdout)] // a figure for who runs many
+fn live(seeds: Range<u64>) {
+    let next = AtomicU64::new(seeds.start);
+    let lags = Mutex::new(vec![]);
+    thread::scope(|scope| {
+        for _ in 0..TOGETHER {
+            scope.spawn(|| {
+                while let seed @ 0.. = next.fetch_add(1, Ordering::Relaxed)
+                    && seed < seeds.end
+                {
+                    let lag = Life::begin(seed).live();
+                    lags.lock().unwrap().push((lag, seed));
+                }
+            });
+        }
+    });
+    let mut lags = lags.into_inner().unwrap();
+    lags.sort();
+    assert_eq!(lags.len() as u64, seeds.end - seeds.start);
+    let (slowest, seed) = lags.last().unwrap();
+    let middle = lags[lags.len() / 2].0;
+    println!(
+        "{} lives; true {middle:.2?} after the last change, {slowest:.2?} at most (seed {seed})",
+        lags.len()
+    );
+}
+
+impl Life {
+    fn begin(seed: u64) -> Self {
+        let network = Network::start();
+        let mut chance = Chance(seed);
+        for number in 0..20 {
+            let place = format!("{}/start{number}", ["", "d0", "d0/e1", "d1"][chance.below(4)]);
+            network.write(&format!("fire_user/{place}"), &bytes(&format!("{seed} {number}"), number * 50));
+        }
+        fs::create_dir(network.path("outside")).unwrap();
+        let peer = network.peer("fire_user", &[]);
+        let (had, deeds, open, outside) = Default::default();
+        let mut life = Self { seed, chance, network, had, deeds, open, outside, count: 0, peer: Some(peer) };
+        life.note();
+        life
+    }
+
+    /// Lives to the end; how long after the last change the catalogue was true.
+    fn live(mut self) -> Duration {
+        let mut next_look = 20 + self.chance.below(100);
+        for deed in 0..DEEDS {
+            if deed == DEEDS / 2 {
+                self.begin_anew();
+            }
+            self.do_something();
+            if deed == next_look {
+                next_look += 40 + self.chance.below(160);
+                self.look();
+            }
+            // Bursts, and pauses in which the peer gets as far as it may.
+            if self.chance.one_in(30) {
+                let pause_ms = [1, 10, 30, 150, 250, 400, 1100][self.chance.below(7)];
+                thread::sleep(Duration::from_millis(pause_ms));
+            }
+        }
+        for (path, file) in std::mem::take(&mut self.open) {
+            drop(file);
+            self.did(format!("close {}", self.shown(&path)));
+        }
+        self.note();
+        let lag = self.rest();
+        // Nor does anything that is still on its way spoil it.
+        fs::write(self.network.path("fire_user/the end"), "end").unwrap();
+        self.note();
+        self.rest();
+        lag
+    }
+
+    /// Ends the peer, does a few things behind its back, and starts it again.
+    fn begin_anew(&mut self) {
+        let peer = self.peer.take().unwrap();
+        if self.chance.one_in(2) {
+            peer.kill();
+        } else {
+            peer.terminate();
+        }
+        self.did("end the peer".to_owned());
+        self.network.has_peers(&[], REST);
+        for _ in 0..self.chance.below(60) {
+            self.do_something();
+        }
+        self.peer = Some(self.network.peer("fire_user", &[]));
+        self.did("start the peer".to_owned());
+    }
+
+    /// Waits until the catalogue is what is there; how long that took.
+    fn rest(&mut self) -> Duration {
+        let began = Instant::now();
+        let truth = truth(&self.root());
+        loop {
+            let listed = self.look();
+            if listed == truth {
+                return began.elapsed();
+            }
+            if began.elapsed() > REST {
+                let wrong: Vec<_> =
+                    truth.iter().filter(|(name, known)| listed.get(*name) != Some(known)).collect();
+                let extra: Vec<_> = listed.iter().filter(|(name, _)| !truth.contains_key(*name)).collect();
+                self.fail(&format!(
+                    "not true after {REST:?}\nmissing or wrong: {wrong:#?}\nnot there: {extra:#?}"
+                ));
+            }
+        }
+    }
+
+    /// What is listed; nothing of it may be what never was.
+    fn look(&self) -> BTreeMap<String, Known> {
+        let mut listed = BTreeMap::new();
+        for file in self.network.list("files", &[]) {
+            let text = |key: &str| file[key].as_str().unwrap().to_owned();
+            let (name, id) = (text("name"), text("id"));
+            if !self.had.get(&name).is_some_and(|ids| ids.contains(&id)) {
+                self.fail(&format!("{name} never had the content {id} ({file})"));
+            }
+            let known = Known {
+                id,
+                size: file["size"].as_u64().unwrap(),
+                mtime_s: file["mtime_s"].as_i64().unwrap(),
+                executable: file["executable"].as_bool().unwrap(),
+            };
+            assert!(listed.insert(name, known).is_none(), "one name, one holder, two contents");
+        }
+        listed
+    }
+
+    fn fail(&self, what: &str) -> ! {
+        let deeds: Vec<_> = self.deeds.iter().map(String::as_str).collect();
+        panic!(
+            "seed {}, after {} deeds: {what}\nthe last ones:\n{}",
+            self.seed,
+            self.count,
+            deeds.join("\n")
+        );
+    }
+
+    fn root(&self) -> PathBuf {
+        self.network.path("fire_user")
+    }
+
+    fn shown(&self, path: &Path) -> String {
+        path.strip_prefix(self.network.path("")).unwrap_or(path).display().to_string()
+    }
+
+    fn did(&mut self, what: String) {
+        if self.deeds.len() == REMEMBERED {
+            self.deeds.pop_front();
+        }
+        self.deeds.push_back(format!("{}: {what}", self.count));
+    }
+
+    /// Notes what every file has at this moment.
+    fn note(&mut self) {
+        for (name, known) in truth(&self.root()) {
+            self.had.entry(name).or_default().insert(known.id);
+        }
+    }
+
+    /// Notes that a file was empty for an instant, under all of its names.
+    fn was_empty(&mut self, path: &Path) {
+        let inode = |path: &Path| fs::metadata(path).map(|metadata| metadata.ino()).ok();
+        let wanted = inode(path);
+        for (name, _) in truth(&self.root()) {
+            if inode(&self.root().join(&name)) == wanted {
+                self.had.entry(name).or_default().insert(hash(b""));
+            }
+        }
+    }
+}
+
+/// What a fresh look at the folder finds: the regular files that can be read, and whose names can be shared.
+fn truth(root: &Path) -> BTreeMap<String, Known> {
+    let mut files = BTreeMap::new();
+    let mut folders = vec![(root.to_owned(), String::new())];
+    while let Some((folder, prefix)) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else { continue };
+        for entry in entries.map(Result::unwrap) {
+            let last = entry.file_name().into_string().unwrap();
+            let Ok(metadata) = fs::symlink_metadata(entry.path()) else { continue };
+            if last.starts_with('.') || last.contains(':') || (last.ends_with(".~2~") && metadata.is_file()) {
+                continue;
+            }
+            let name = format!("{prefix}{last}");
+            if metadata.is_dir() {
+                folders.push((entry.path(), format!("{name}/")));
+            } else if metadata.is_file()
+                && let Ok(content) = fs::read(entry.path())
+            {
+                let known = Known {
+                    id: hash(&content),
+                    size: content.len() as u64,
+                    mtime_s: metadata.mtime(),
+                    executable: metadata.mode() & 0o100 != 0,
+                };
+                files.insert(name, known);
+            }
+        }
+    }
+    files
+}

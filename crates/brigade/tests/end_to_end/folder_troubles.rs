@@ -1,0 +1,224 @@
+//! What is said and what holds when the folder itself is in trouble: removed, moved away, read-only, full, or more than
+//! can be watched. Nothing else suffers.
+//!
+//! File systems of a test's own need root; limits of its own, a system that lets a user have a namespace.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use crate::{
+    network::{Network, bytes},
+    process::{Process, SLACK, skip, until},
+    sharing::{SEEN, lists},
+};
+
+const GONE: &str = "is not there any more: nothing of it is shared";
+
+#[test]
+fn a_folder_that_is_moved_away_is_not_shared_until_it_is_back() {
+    let network = Network::start();
+    let _water = network.holder("water_user", "theirs", b"theirs");
+    let fire = network.holder("fire_user", "d/mine", b"mine");
+    fs::rename(network.path("fire_user"), network.path("elsewhere")).unwrap();
+    lists(&network, "", &[("theirs", b"theirs")]);
+    fire.complains(GONE);
+    network.write("fire_user/another", b"another");
+    network.write("elsewhere/new", b"new");
+    fs::remove_dir_all(network.path("fire_user")).unwrap();
+    fs::rename(network.path("elsewhere"), network.path("fire_user")).unwrap();
+    lists(&network, "", &[("d/mine", b"mine"), ("new", b"new"), ("theirs", b"theirs")]);
+    fire.complains("is back, and shared again");
+    fire.terminate().with_code(143);
+}
+
+#[test]
+fn a_folder_that_is_removed_ends_its_fetches_and_nothing_else() {
+    let network = Network::start();
+    let film = bytes("film", 8 << 20);
+    network.write("water_user/film", &film);
+    let _water = network.peer("water_user", &["--upload-limit", "500KB"]);
+    network.has_file("film", 1, SEEN + SLACK);
+    network.write("fire_user/mine", b"mine");
+    let mut fire = network.run("peer", &["--port", "0", "--username", "fire_user"]);
+    network.has_file("mine", 1, SEEN + SLACK);
+    fire.types("fetch film\n");
+    until("it has begun", SEEN + SLACK, || {
+        fs::read_dir(network.path("fire_user/.brigade/parts")).ok()?.next()?.ok()
+    });
+    fs::remove_dir_all(network.path("fire_user")).unwrap();
+    fire.says(GONE);
+    let said = fire.says("1 of 1 files could not be had");
+    assert!(said.contains("fire_user is not there any more"), "{said}");
+    network.has_file("film", 1, SEEN + SLACK);
+    assert!(network.list("files", &["mine"]).is_empty());
+    assert_eq!(network.usernames(), ["fire_user", "water_user"]);
+    fire.types("fetch film\nstatus\n");
+    fire.says("shared: 0 files");
+    fire.types("q\n");
+    fire.end().with_code(6);
+}
+
+#[test]
+fn a_folder_that_a_fetch_stays_in_may_be_removed() {
+    let network = Network::start();
+    let _fire = network.holder("fire_user", "a", b"content");
+    let fetch = network.run("fetch", &["a", "--into", "got", "--stay"]);
+    network.has_file("a", 2, SEEN + SLACK);
+    fs::remove_dir_all(network.path("got")).unwrap();
+    fetch.complains(GONE);
+    network.has_file("a", 1, SEEN + SLACK);
+    fetch.terminate().with_code(143);
+}
+
+#[test]
+fn a_folder_that_cannot_be_written_to_is_refused_at_the_start() {
+    let network = Network::start();
+    let Some(disk) = Disk::in_memory(&network, "disk", "4m") else { return };
+    network.write("disk/share/mine", b"mine");
+    disk.mount_again("ro");
+    for command in ["peer", "fetch"] {
+        let arguments: &[&str] = match command {
+            "peer" => &["--headless", "--username", "fire_user", "--folder", "disk/share"],
+            _ => &["mine", "--into", "disk/share"],
+        };
+        let ended = network.run(command, arguments).end().with_code(6);
+        ended.complains(&["Read-only file system", "disk/share/.brigade", "hint: "]);
+    }
+}
+
+#[test]
+fn a_full_disk_is_said_once_and_so_is_its_end() {
+    let network = Network::start();
+    let Some(_disk) = Disk::in_memory(&network, "disk", "2m") else { return };
+    fs::create_dir(network.path("disk/share")).unwrap();
+    let fire = network.peer("fire_user", &["--folder", "disk/share"]);
+    let full = fs::write(network.path("disk/share/large"), vec![1; 4 << 20]);
+    assert!(full.is_err());
+    fs::File::create(network.path("disk/share/empty")).unwrap();
+    network.has_file("empty", 1, SEEN + SLACK);
+    fire.complains("what was hashed is not remembered for the next start");
+    fs::remove_file(network.path("disk/share/large")).unwrap();
+    fire.complains("what was hashed is remembered again");
+    let ended = fire.terminate().with_code(143);
+    assert_eq!(ended.err.matches("not remembered").count(), 1, "{}", ended.err);
+}
+
+#[test]
+fn a_disk_that_becomes_read_only_is_served_from_and_not_fetched_into() {
+    let network = Network::start();
+    let Some(disk) = Disk::that_can_fail(&network, "disk") else { return };
+    let _water = network.holder("water_user", "theirs", b"theirs");
+    network.write("disk/share/mine", b"mine");
+    let mut fire = network.run("peer", &["--port", "0", "--username", "fire_user", "--folder", "disk/share"]);
+    network.has_file("mine", 1, SEEN + SLACK);
+    disk.fail();
+    fire.types("fetch theirs\n");
+    let said = fire.says("1 of 1 files could not be had");
+    assert!(said.contains("Read-only file system"), "{said}");
+    network.fetch(&["mine", "--into", "got"]).with_code(0);
+    network.has("got/mine", b"mine");
+    fire.says("fetches into it fail, serving goes on");
+    fire.types("q\n");
+    fire.end().with_code(6);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn more_folders_than_can_be_watched_are_looked_at_and_watched_when_they_can_be() {
+    let network = Network::start();
+    for number in 0..40 {
+        network.write(&format!("fire_user/d{number}/file"), b"file");
+    }
+    // In a namespace of its own, where the limit is its own.
+    let limit = "/proc/sys/user/max_inotify_watches";
+    let tried = Command::new("unshare").args(["-Ur", "sh", "-c", &format!("echo 20 >{limit}")]).output();
+    if !tried.is_ok_and(|tried| tried.status.success()) {
+        return skip("no user namespace with limits of its own");
+    }
+    let port = network.port().to_string();
+    let mut command = Command::new("unshare");
+    command.args(["-Ur", "sh", "-c", &format!("echo 20 >{limit}; exec \"$0\" \"$@\"")]);
+    command.arg(env!("CARGO_BIN_EXE_brigade"));
+    command.args(["peer", "--headless", "--username", "fire_user", "--manager-port", &port]);
+    command.current_dir(network.path("")).env("BRIGADE_HOME", network.path("home"));
+    let fire = Process::start(command);
+    fire.says("ready\n");
+    let said = fire.complains("changes are found by looking at everything every few seconds");
+    assert!(said.contains("fs.inotify.max_user_watches"), "{said}");
+    network.write("fire_user/d39/new", b"new");
+    lists(&network, "d39", &[("d39/file", b"file"), ("d39/new", b"new")]);
+    let raise = format!("echo 1000 >{limit}");
+    let number = fire.number().to_string();
+    let raised = Command::new("nsenter")
+        .args(["-U", "--preserve-credentials", "-t", &number, "sh", "-c", &raise])
+        .status();
+    assert!(raised.unwrap().success());
+    fire.complains("all folders are watched again");
+    fs::rename(network.path("fire_user/d39"), network.path("fire_user/moved")).unwrap();
+    network.write("fire_user/moved/later", b"later");
+    let expected: [(&str, &[u8]); 3] =
+        [("moved/file", b"file"), ("moved/later", b"later"), ("moved/new", b"new")];
+    lists(&network, "moved", &expected);
+    let ended = fire.terminate().with_code(143);
+    assert_eq!(ended.err.matches("every few seconds").count(), 1, "{}", ended.err);
+}
+
+/// A file system of the test's own; unmounted when it is dropped.
+struct Disk {
+    path: PathBuf,
+    /// Where its kind of disk can be made to fail.
+    trigger: Option<PathBuf>,
+}
+
+impl Disk {
+    fn in_memory(network: &Network, name: &str, size: &str) -> Option<Self> {
+        Self::mount(&network.path(name), &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
+    }
+
+    fn that_can_fail(network: &Network, name: &str) -> Option<Self> {
+        let image = network.path("image");
+        fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
+        let image = image.to_str().unwrap();
+        if !works("mkfs.ext4", &["-q", "-O", "^has_journal", image]) {
+            skip("no ext4 can be made");
+            return None;
+        }
+        let mut disk = Self::mount(&network.path(name), &["-o", "loop,errors=remount-ro", image])?;
+        let found = Command::new("findmnt").args(["-no", "SOURCE"]).arg(&disk.path).output().unwrap();
+        let device = String::from_utf8(found.stdout).unwrap();
+        let device = device.trim().trim_start_matches("/dev/");
+        disk.trigger = Some(format!("/sys/fs/ext4/{device}/trigger_fs_error").into());
+        Some(disk)
+    }
+
+    fn mount(path: &Path, arguments: &[&str]) -> Option<Self> {
+        fs::create_dir(path).unwrap();
+        if works("mount", &[arguments, &[path.to_str().unwrap()]].concat()) {
+            return Some(Self { path: path.to_owned(), trigger: None });
+        }
+        skip("needs root to mount");
+        None
+    }
+
+    fn mount_again(&self, how: &str) {
+        assert!(works("mount", &["-o", &format!("remount,{how}"), self.path.to_str().unwrap()]));
+    }
+
+    fn fail(&self) {
+        fs::write(self.trigger.as_ref().unwrap(), "the test wants it").unwrap();
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily: a process that has just been killed may hold it for an instant.
+        works("umount", &["-l", self.path.to_str().unwrap()]);
+    }
+}
+
+fn works(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
+}
