@@ -1,6 +1,6 @@
-//! A disk of a test's own, that can be small, full or read-only: a file system in memory, which root alone may mount.
+//! A disk of a test's own, that can be small, full, read-only or broken: a file system that root alone may mount.
 //!
-//! Where the test does not run as root it says that it was skipped; with `BRIGADE_REQUIRE_ALL=1` that is a failure.
+//! Where it cannot be mounted the test says that it was skipped; with `BRIGADE_REQUIRE_ALL=1` that is a failure.
 
 use std::{
     fs,
@@ -8,22 +8,56 @@ use std::{
     process::Command,
 };
 
-/// A mounted disk, until it is dropped.
+use crate::network::Network;
+
+/// A mounted disk; unmounted when it is dropped.
 pub(crate) struct Disk {
     path: PathBuf,
+    /// Where its kind of disk can be made to fail.
+    trigger: Option<PathBuf>,
 }
 
 impl Disk {
-    /// Mounts a disk of so many MiB at `path`, which is made; `None` where that is not allowed.
-    #[track_caller]
-    pub(crate) fn mount(path: PathBuf, mib: u32) -> Option<Self> {
-        if !rustix::process::geteuid().is_root() || !cfg!(target_os = "linux") {
-            skip("root on Linux, to mount a small disk");
+    /// A disk in memory that has so many MiB, at the folder `name` of the network, which it makes.
+    pub(crate) fn in_memory(network: &Network, name: &str, mib: u32) -> Option<Self> {
+        let options = format!("size={mib}m,mode=0755");
+        Self::mount(&network.path(name), &["-t", "tmpfs", "-o", &options, "tmpfs"])
+    }
+
+    /// A disk that becomes read-only when it fails, as a real one does.
+    pub(crate) fn that_can_fail(network: &Network, name: &str) -> Option<Self> {
+        let image = network.path("image");
+        fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
+        let image = image.to_str().unwrap();
+        if !works("mkfs.ext4", &["-q", "-O", "^has_journal", image]) {
+            skip("mkfs.ext4");
             return None;
         }
-        fs::create_dir_all(&path).unwrap();
-        run("mount", &["-t", "tmpfs", "-o", &format!("size={mib}m,mode=0755"), "tmpfs"], &path);
-        Some(Self { path })
+        let mut disk = Self::mount(&network.path(name), &["-o", "loop,errors=remount-ro", image])?;
+        let found = Command::new("findmnt").args(["-no", "SOURCE"]).arg(&disk.path).output().unwrap();
+        let device = String::from_utf8(found.stdout).unwrap();
+        let device = device.trim().trim_start_matches("/dev/");
+        disk.trigger = Some(format!("/sys/fs/ext4/{device}/trigger_fs_error").into());
+        Some(disk)
+    }
+
+    fn mount(path: &Path, arguments: &[&str]) -> Option<Self> {
+        fs::create_dir(path).unwrap();
+        if works("mount", &[arguments, &[path.to_str().unwrap()]].concat()) {
+            return Some(Self { path: path.to_owned(), trigger: None });
+        }
+        skip("root, to mount a disk");
+        None
+    }
+
+    /// Mounts it again where it is, read-only (`ro`) or writable (`rw`).
+    pub(crate) fn mount_again(&self, how: &str) {
+        assert!(works("mount", &["-o", &format!("remount,{how}"), self.path.to_str().unwrap()]));
+    }
+
+    /// Has it fail.
+    pub(crate) fn fail(&self) {
+        fs::write(self.trigger.as_ref().unwrap(), "the test wants it").unwrap();
     }
 
     /// Leaves no room on it, but for the last few bytes, by a file of that name.
@@ -36,12 +70,12 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: a process that is just ending may still use it.
-        let _ = Command::new("umount").arg("-l").arg(&self.path).status();
+        // Lazily: a process that is just ending may hold it for an instant.
+        works("umount", &["-l", self.path.to_str().unwrap()]);
     }
 }
 
-/// Says that a test was skipped, and what it needs.
+/// Says that a test cannot be run here, and what it needs; where everything is required, that is a failure.
 #[track_caller]
 #[allow(clippy::print_stderr)] // where whoever runs the tests looks
 pub(crate) fn skip(needs: &str) {
@@ -49,8 +83,6 @@ pub(crate) fn skip(needs: &str) {
     eprintln!("skipped: needs {needs}");
 }
 
-#[track_caller]
-fn run(program: &str, arguments: &[&str], path: &Path) {
-    let status = Command::new(program).args(arguments).arg(path).status();
-    assert!(status.as_ref().is_ok_and(|status| status.success()), "{program} {arguments:?}: {status:?}");
+fn works(program: &str, arguments: &[&str]) -> bool {
+    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }

@@ -3,15 +3,12 @@
 //!
 //! File systems of a test's own need root; limits of its own, a system that lets a user have a namespace.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{fs, process::Command};
 
 use crate::{
+    disk::{Disk, skip},
     network::{Network, bytes},
-    process::{Process, SLACK, skip, until},
+    process::{Process, SLACK, until},
     sharing::{SEEN, lists},
 };
 
@@ -76,7 +73,7 @@ fn a_folder_that_a_fetch_stays_in_may_be_removed() {
 #[test]
 fn a_folder_that_cannot_be_written_to_is_refused_at_the_start() {
     let network = Network::start();
-    let Some(disk) = Disk::in_memory(&network, "disk", "4m") else { return };
+    let Some(disk) = Disk::in_memory(&network, "disk", 4) else { return };
     network.write("disk/share/mine", b"mine");
     disk.mount_again("ro");
     for command in ["peer", "fetch"] {
@@ -92,7 +89,7 @@ fn a_folder_that_cannot_be_written_to_is_refused_at_the_start() {
 #[test]
 fn a_full_disk_is_said_once_and_so_is_its_end() {
     let network = Network::start();
-    let Some(_disk) = Disk::in_memory(&network, "disk", "2m") else { return };
+    let Some(_disk) = Disk::in_memory(&network, "disk", 2) else { return };
     fs::create_dir(network.path("disk/share")).unwrap();
     let fire = network.peer("fire_user", &["--folder", "disk/share"]);
     let full = fs::write(network.path("disk/share/large"), vec![1; 4 << 20]);
@@ -136,7 +133,7 @@ fn more_folders_than_can_be_watched_are_looked_at_and_watched_when_they_can_be()
     let limit = "/proc/sys/user/max_inotify_watches";
     let tried = Command::new("unshare").args(["-Ur", "sh", "-c", &format!("echo 20 >{limit}")]).output();
     if !tried.is_ok_and(|tried| tried.status.success()) {
-        return skip("no user namespace with limits of its own");
+        return skip("user namespaces with limits of their own");
     }
     let port = network.port().to_string();
     let mut command = Command::new("unshare");
@@ -164,61 +161,4 @@ fn more_folders_than_can_be_watched_are_looked_at_and_watched_when_they_can_be()
     lists(&network, "moved", &expected);
     let ended = fire.terminate().with_code(143);
     assert_eq!(ended.err.matches("every few seconds").count(), 1, "{}", ended.err);
-}
-
-/// A file system of the test's own; unmounted when it is dropped.
-struct Disk {
-    path: PathBuf,
-    /// Where its kind of disk can be made to fail.
-    trigger: Option<PathBuf>,
-}
-
-impl Disk {
-    fn in_memory(network: &Network, name: &str, size: &str) -> Option<Self> {
-        Self::mount(&network.path(name), &["-t", "tmpfs", "-o", &format!("size={size}"), "tmpfs"])
-    }
-
-    fn that_can_fail(network: &Network, name: &str) -> Option<Self> {
-        let image = network.path("image");
-        fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
-        let image = image.to_str().unwrap();
-        if !works("mkfs.ext4", &["-q", "-O", "^has_journal", image]) {
-            skip("no ext4 can be made");
-            return None;
-        }
-        let mut disk = Self::mount(&network.path(name), &["-o", "loop,errors=remount-ro", image])?;
-        let found = Command::new("findmnt").args(["-no", "SOURCE"]).arg(&disk.path).output().unwrap();
-        let device = String::from_utf8(found.stdout).unwrap();
-        let device = device.trim().trim_start_matches("/dev/");
-        disk.trigger = Some(format!("/sys/fs/ext4/{device}/trigger_fs_error").into());
-        Some(disk)
-    }
-
-    fn mount(path: &Path, arguments: &[&str]) -> Option<Self> {
-        fs::create_dir(path).unwrap();
-        if works("mount", &[arguments, &[path.to_str().unwrap()]].concat()) {
-            return Some(Self { path: path.to_owned(), trigger: None });
-        }
-        skip("needs root to mount");
-        None
-    }
-
-    fn mount_again(&self, how: &str) {
-        assert!(works("mount", &["-o", &format!("remount,{how}"), self.path.to_str().unwrap()]));
-    }
-
-    fn fail(&self) {
-        fs::write(self.trigger.as_ref().unwrap(), "the test wants it").unwrap();
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        // Lazily: a process that has just been killed may hold it for an instant.
-        works("umount", &["-l", self.path.to_str().unwrap()]);
-    }
-}
-
-fn works(program: &str, arguments: &[&str]) -> bool {
-    Command::new(program).args(arguments).output().is_ok_and(|output| output.status.success())
 }

@@ -27,6 +27,7 @@ mod room;
 mod serving;
 mod sharing;
 mod stranger;
+mod terminal;
 mod vanishing;
 mod versions;
 mod waiting;

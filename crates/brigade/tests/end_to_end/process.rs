@@ -66,14 +66,6 @@ pub(crate) fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Op
     }
 }
 
-/// A test cannot be run here; where everything is required, that is a failure.
-#[track_caller]
-#[allow(clippy::print_stderr)]
-pub(crate) fn skip(why: &str) {
-    assert!(std::env::var_os("BRIGADE_REQUIRE_ALL").is_none_or(|all| all != "1"), "it cannot be run: {why}");
-    eprintln!("skipped: {why}");
-}
-
 impl Process {
     /// Starts `command` with its standard input held open.
     pub(crate) fn start(mut command: Command) -> Self {

@@ -13,7 +13,7 @@ use crate::{
 #[test]
 fn what_does_not_fit_is_refused_before_anything_is_fetched() {
     let network = Network::start();
-    let Some(_disk) = Disk::mount(network.path("small"), 4) else { return };
+    let Some(_disk) = Disk::in_memory(&network, "small", 4) else { return };
     network.write("fire_user/one.bin", &bytes("one", 2 << 20));
     network.write("fire_user/two.bin", &bytes("two", 3 << 20));
     let _fire = network.holder("fire_user", "film.bin", &bytes("film", 8 << 20));
@@ -37,7 +37,7 @@ fn what_does_not_fit_is_refused_before_anything_is_fetched() {
 #[test]
 fn a_disk_that_runs_full_midway_is_waited_for() {
     let network = Network::start();
-    let Some(disk) = Disk::mount(network.path("small"), 16) else { return };
+    let Some(disk) = Disk::in_memory(&network, "small", 16) else { return };
     let film = bytes("film", 8 << 20);
     let _fire = network.holder("fire_user", "film.bin", &film);
     let fetch =
@@ -58,7 +58,7 @@ fn a_disk_that_runs_full_midway_is_waited_for() {
 fn a_folder_of_small_files_goes_on_when_there_is_room() {
     const FILES: usize = 300;
     let network = Network::start();
-    let Some(disk) = Disk::mount(network.path("small"), 16) else { return };
+    let Some(disk) = Disk::in_memory(&network, "small", 16) else { return };
     for number in 0..FILES {
         network.write(&format!("fire_user/data/{number}"), &bytes(&number.to_string(), 20_000));
     }
