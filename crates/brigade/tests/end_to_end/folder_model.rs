@@ -33,7 +33,7 @@ const SEEDS: u64 = 10;
 const TOGETHER: usize = 10;
 
 /// Things that are done in one life.
-const DEEDS: usize = 1000;
+const DEEDS: usize = 2500;
 
 /// How long the catalogue may take to become true, on a machine that is busy with the other lives.
 const REST: Duration = Duration::from_secs(20);
