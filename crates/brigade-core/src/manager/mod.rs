@@ -58,14 +58,14 @@ pub struct Config {
     pub max_peers: usize,
     /// Decides which holders are named to whom where there are more than are named.
     pub seed: u64,
-    /// What the calendar said at the start of the clock whose [`Timestamp`]s are passed in.
-    pub epoch: UnixTime,
 }
 
 /// The state of one network's manager.
 #[derive(Debug)]
 pub struct Manager {
     config: Config,
+    /// What the calendar said last.
+    calendar: UnixTime,
     sessions: BTreeMap<SessionId, Session>,
     /// Sessions that are not in the table.
     observers: usize,
@@ -89,6 +89,7 @@ impl Manager {
     pub fn new(config: Config, bindings: impl IntoIterator<Item = Binding>) -> Self {
         Self {
             config,
+            calendar: UnixTime::default(),
             sessions: BTreeMap::new(),
             observers: 0,
             present: BTreeMap::new(),
@@ -132,6 +133,11 @@ impl Manager {
         assert!(before.is_none(), "the session {session:?} was connected twice");
         self.observers += 1;
         self.renew_lease(now, session);
+    }
+
+    /// What the calendar says now: first announcements are dated by it.
+    pub const fn set_calendar(&mut self, calendar: UnixTime) {
+        self.calendar = calendar;
     }
 
     /// A message of a session; it counts as a sign of life. Nothing happens for a session that is not there (any
@@ -229,9 +235,8 @@ impl Manager {
             ToManager::Announce(Announce { entries, .. }) => {
                 self.peers_only(session)?;
                 let (entries, wrong) = sound(entries)?;
-                let at = self.config.epoch.after(now.since(Timestamp::default()));
                 let touched = &mut |content| self.watches.touch(now, content);
-                self.catalogue.announce(session, entries, at, touched)?;
+                self.catalogue.announce(session, entries, self.calendar, touched)?;
                 self.table_changed = true;
                 wrong?;
             }

@@ -37,7 +37,7 @@ struct World {
 impl World {
     fn new(max_peers: usize) -> Self {
         Self {
-            manager: Manager::new(Config { max_peers, seed: 1, epoch: UnixTime(1_700_000_000) }, []),
+            manager: Manager::new(Config { max_peers, seed: 1 }, []),
             now: Timestamp::from_micros(1_000_000),
             disk_works: true,
             readers_read: true,
@@ -329,7 +329,7 @@ fn the_text_for_one_too_many_says_how_many_there_are() {
 fn a_name_stays_bound_over_a_restart_and_a_binding_that_is_not_durable_does_not_count() {
     let mut world = World::new(20);
     let fire = Binding { username: "fire_user".parse().unwrap(), key: PeerKey([1; 32]) };
-    world.manager = Manager::new(Config { max_peers: 20, seed: 1, epoch: UnixTime(1_700_000_000) }, [fire]);
+    world.manager = Manager::new(Config { max_peers: 20, seed: 1 }, [fire]);
     world.connect(2, 2);
     assert_eq!(world.refusal(2, join("fire_user")), Reason::NameTaken);
     world.disk_works = false;
@@ -447,9 +447,10 @@ fn a_version_is_as_old_as_its_first_announcement_while_somebody_has_it() {
     for session in [1, 2, 3] {
         world.peer(session, &format!("user{session}"));
     }
-    let start = 1_700_000_001;
+    let start = 1_700_000_000;
+    world.manager.set_calendar(UnixTime(start));
     world.say(2, announce(&[("x", 5)]));
-    world.now = world.now.after(Duration::from_secs(10));
+    world.manager.set_calendar(UnixTime(start + 10));
     world.say(3, announce(&[("x", 5)]));
     assert_eq!(first_of(&mut world), [(5, start)]);
     world.manager.disconnected(world.now, SessionId(2), Departure::Lost);

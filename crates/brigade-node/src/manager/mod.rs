@@ -24,7 +24,6 @@ use brigade_core::{
     id::PeerKey,
     limits,
     manager::{self, Manager, SessionId},
-    time::{Timestamp, UnixTime},
 };
 pub use persist::PersistError;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
@@ -152,9 +151,7 @@ impl ManagerServer {
         let (recorded, recorded_out) = mpsc::channel(most_joining);
         server.tasks.spawn_blocking(move || members.run(to_record, &recorded));
 
-        let started = clock::now().since(Timestamp::default()).as_secs();
-        let epoch = UnixTime(clock::unix_now().0.saturating_sub(started));
-        let core = manager::Config { max_peers: config.max_peers, seed: seed(&key), epoch };
+        let core = manager::Config { max_peers: config.max_peers, seed: seed(&key) };
         let manager = Manager::new(core, bindings);
         let owner =
             Owner { manager, key, record, view, events, sessions: BTreeMap::new(), show: Show::default() };

@@ -104,6 +104,7 @@ impl Owner {
                 self.manager.connected(now, session, key, remote, local);
             }
             ToOwner::Message { session, message } => {
+                self.manager.set_calendar(clock::unix_now());
                 self.manager.handle(now, session, message);
                 self.carry_out(); // the answers go before the leave to read on
                 self.tell(session, ToSession::Next);

@@ -158,9 +158,18 @@ impl Acceptor {
 impl Acceptor {
     async fn wait_for_place(&self) -> io::Result<OwnedSemaphorePermit> {
         self.crowded.send_replace(true);
-        let place = self.handshakes.clone().acquire_owned().await.map_err(io::Error::other);
-        self.crowded.send_replace(false);
-        place
+        // Also where this is not waited for to the end: whoever comes next then sees for himself.
+        let _calm = Calm(&self.crowded);
+        self.handshakes.clone().acquire_owned().await.map_err(io::Error::other)
+    }
+}
+
+/// At its end nobody waits for a place any more.
+struct Calm<'a>(&'a watch::Sender<bool>);
+
+impl Drop for Calm<'_> {
+    fn drop(&mut self) {
+        self.0.send_replace(false);
     }
 }
 

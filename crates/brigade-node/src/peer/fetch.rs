@@ -6,13 +6,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
-    sync::Arc,
     time::Duration,
 };
 
 use brigade_core::{
     download::{Action, Config, DownloadId, Downloads, Event, HolderId},
-    geometry::Geometry,
     id::Content,
     name::FileName,
     time::Timestamp,
@@ -25,10 +23,11 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    fetching::{Fetching, Kind},
     holder_link::{Lines, News},
-    jobs::{Job, JobId},
+    job::{Job, JobId},
     links::{Links, Loss},
-    parts::{Part, Parts},
+    parts::Parts,
     prepare::{Decision, PrepareError, WantedFile},
     progress::{Progress, State, Why},
     receiving::Outcome,
@@ -37,7 +36,7 @@ use super::{
 };
 use crate::{
     clock,
-    store::{folder::Folder, landing::Landing, part_file::PartFile, share::Share},
+    store::{folder::Folder, part_file::PartFile, share::Share},
 };
 
 /// News that may wait for the owner; whoever brings more waits.
@@ -46,22 +45,28 @@ pub(super) const NEWS: usize = 4096;
 /// How often people are shown something new.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
 
-/// A fetch that is asked for.
+/// Fetches that are asked for together: all of them begin, or none.
 #[derive(Debug)]
 pub(super) struct Order {
+    pub(super) fetches: Vec<Ordered>,
+    /// Hears that they begin, or why not.
+    pub(super) begun: oneshot::Sender<Result<(), NoRoom>>,
+}
+
+/// One fetch that is asked for.
+#[derive(Debug)]
+pub(super) struct Ordered {
     pub(super) name: String,
     pub(super) files: Vec<WantedFile>,
     pub(super) progress: watch::Sender<Progress>,
     pub(super) given_up: CancellationToken,
-    /// Hears that it begins, or why not.
-    pub(super) begun: oneshot::Sender<Result<(), NoRoom>>,
 }
 
 /// Answers to what the owner asked of the disk or of the manager, without waiting for them.
 #[derive(Debug)]
 pub(super) enum Answer {
-    /// Whether an order fits on the disk, and its bytes.
-    Measured { order: Order, bytes: u64, result: Result<(), NoRoom> },
+    /// Whether an order fits on the disk, and the bytes that each of its fetches will take there.
+    Measured { order: Order, result: Result<Vec<u64>, NoRoom> },
     /// So many bytes are free.
     Free(u64),
     /// What the name of a content means now.
@@ -94,39 +99,16 @@ pub(super) struct Fetches {
     pub(super) prepared: mpsc::Sender<Prepared>,
     pub(super) answers: mpsc::Sender<Answer>,
     pub(super) room: Room,
+    /// Contents of one piece that are being fetched.
+    pub(super) small: usize,
+    /// When the manager may be asked about names again.
+    pub(super) next_meanings: Timestamp,
     /// What the session is to be told, in order.
     pub(super) for_session: VecDeque<Command>,
     pub(super) folder: Folder,
     pub(super) share: Share,
     pub(super) parts: Parts,
     pub(super) lines: Lines,
-}
-
-/// One content that is being fetched.
-pub(super) struct Fetching {
-    pub(super) content: Content,
-    pub(super) geometry: Geometry,
-    pub(super) job: JobId,
-    pub(super) kind: Kind,
-    pub(super) starved: bool,
-    /// Whether it waits for room on the disk: nothing is asked for.
-    pub(super) paused: bool,
-    /// How many holders the manager named last.
-    pub(super) named: usize,
-    /// When it was asked last what the name means, while nobody has the content.
-    pub(super) asked: Option<Timestamp>,
-    /// Whether every piece was stored and it is getting its name: nothing that comes now matters.
-    pub(super) finishing: bool,
-    /// Whether the manager was told that a part of it is here.
-    pub(super) held: bool,
-}
-
-/// How a content is received.
-pub(super) enum Kind {
-    /// A content of one piece, written whole.
-    Small(Arc<Vec<Landing>>),
-    /// A content of several pieces; the part is there once the list is known.
-    Large { file: PartFile, part: Option<Arc<Part>>, landing: Landing },
 }
 
 /// The channels on which the owner hears.
@@ -164,6 +146,8 @@ impl Fetches {
             prepared,
             answers,
             room: Room::default(),
+            small: 0,
+            next_meanings: Timestamp::default(),
             for_session: VecDeque::new(),
             folder,
             share,
@@ -191,7 +175,15 @@ impl Fetches {
                         permit.send(command);
                     }
                 }
-                Some(outcome) = ears.outcomes.recv() => self.outcome(outcome),
+                Some(outcome) = ears.outcomes.recv() => {
+                    // That a file landed was said after its bytes were: those count first.
+                    while let Ok(news) = ears.news.try_recv() {
+                        self.carry_out_all();
+                        self.news(news);
+                    }
+                    self.carry_out_all();
+                    self.outcome(outcome);
+                }
                 Some(news) = ears.news.recv() => {
                     self.news(news);
                     // What waits is heard before windows are filled again: fewer, larger steps.
@@ -263,9 +255,8 @@ impl Fetches {
                 let stored = |this: &Self| this.downloads.status(download).map(|status| status.stored);
                 let before = stored(self);
                 self.downloads.handle(clock::now(), event);
-                // What two holders sent counts once. While it is paused, the downloads know nothing of it.
-                let paused = self.fetching.get(&download).is_some_and(|fetching| fetching.paused);
-                if paused || before.is_some() && stored(self) != before {
+                // What two holders sent counts once.
+                if before.is_some() && stored(self) != before {
                     self.count_stored(holder, download, piece);
                 }
             }
@@ -294,7 +285,10 @@ impl Fetches {
             let Some(download) = self.by_content.get(&key).copied() else { continue };
             let (complete, partial) = (known(&content.complete), known(&content.partial));
             if let Some(fetching) = self.fetching.get_mut(&download) {
-                fetching.named = complete.len() + partial.len();
+                fetching.known.named(&complete, &partial);
+                if fetching.known.now() > 0 {
+                    fetching.asked = None;
+                }
             }
             self.downloads.handle(clock::now(), Event::Holders { download, complete, partial });
         }
@@ -302,23 +296,18 @@ impl Fetches {
 
     fn answer(&mut self, answer: Answer) {
         match answer {
-            Answer::Measured { order, bytes, result } => self.measured(order, bytes, result),
+            Answer::Measured { order, result } => self.measured(order, result),
             Answer::Free(bytes) => self.free(bytes),
             Answer::Means { download, versions } => self.means(download, &versions),
         }
     }
 
-    pub(super) fn begin(
-        &mut self,
-        name: String,
-        files: Vec<WantedFile>,
-        progress: watch::Sender<Progress>,
-        given_up: CancellationToken,
-    ) {
+    pub(super) fn begin(&mut self, ordered: Ordered, room_bytes: u64) {
+        let Ordered { name, files, progress, given_up } = ordered;
         self.last_job += 1;
         let id = JobId(self.last_job);
-        let twice = self.downloads.fetched_twice_bytes();
-        self.jobs.insert(id, Job::new(name, files, progress, given_up, (clock::now(), twice)));
+        let begun = (clock::now(), self.downloads.fetched_twice_bytes());
+        self.jobs.insert(id, Job::new(name, files, progress, given_up, room_bytes, begun));
         self.prepare_more();
     }
 
@@ -337,7 +326,8 @@ impl Fetches {
         for (id, job) in &mut self.jobs {
             job.accounts.progress.holders = self.links.connected();
             let waiting = self.fetching.values().filter(|fetching| fetching.job == *id && fetching.starved);
-            job.accounts.progress.out_of_reach = waiting.map(|fetching| fetching.named).max().unwrap_or(0);
+            job.accounts.progress.out_of_reach =
+                waiting.map(|fetching| fetching.known.now()).max().unwrap_or(0);
             let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
             job.show(now, twice, &self.room, |holder| links.name_of(holder));
         }

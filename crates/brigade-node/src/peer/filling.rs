@@ -33,8 +33,8 @@ pub(super) enum Source {
         /// The file, from the first read on.
         open: Arc<OnceLock<File>>,
     },
-    /// In a content that is itself being received.
-    Part(Arc<Part>),
+    /// In a content that is itself being received, or was when it was opened; the share decides from then on.
+    Part(Arc<Part>, Share),
 }
 
 /// Bytes of one request that go into the buffer.
@@ -136,14 +136,17 @@ impl Source {
     pub(super) fn list(&self) -> Option<&PieceList> {
         match self {
             Self::Shared { shared, .. } => shared.list.as_deref(),
-            Self::Part(part) => Some(&part.list),
+            Self::Part(part, _) => Some(&part.list),
         }
     }
 
     /// Opens the file where that is to be done, and sees that its content is still shared, be it under another name,
     /// and that the file is still what was hashed.
     fn check(&self) -> Result<(), Reason> {
-        let Self::Shared { share, shared, open } = self else { return Ok(()) };
+        let (share, shared, open) = match self {
+            Self::Shared { share, shared, open } => (share, shared, open),
+            Self::Part(part, share) => return check_part(part, share),
+        };
         if !share.has(&shared.content) {
             return Err(Reason::NotFound); // it was deleted, moved away or ignored since it was opened
         }
@@ -163,14 +166,14 @@ impl Source {
     fn is_open(&self) -> bool {
         match self {
             Self::Shared { open, .. } => open.get().is_some(),
-            Self::Part(_) => true,
+            Self::Part(..) => true,
         }
     }
 
     fn read(&self, out: &mut [u8], offset: u64, patience: Patience) -> Result<(), Stopped> {
         let file = match self {
             Self::Shared { open, .. } => open.get().ok_or(Stopped::Refused(Reason::Unreadable))?,
-            Self::Part(part) => part.file.file(),
+            Self::Part(part, _) => part.file.file(),
         };
         let read = match patience {
             Patience::Wait => read_exact_at(file, out, offset).map(|()| true),
@@ -185,4 +188,12 @@ impl Source {
             }
         }
     }
+}
+
+/// A content that is being received is served from the first piece on; once it has its name, only while it is shared
+/// and the file is what it was then.
+fn check_part(part: &Part, share: &Share) -> Result<(), Reason> {
+    let Some(landed) = part.landed() else { return Ok(()) };
+    let stamp = stamp_of(part.file.file()).map_err(|_| Reason::Unreadable)?;
+    if share.has(&part.content) && stamp.same_bytes(landed) { Ok(()) } else { Err(Reason::NotFound) }
 }

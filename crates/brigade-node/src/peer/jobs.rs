@@ -1,158 +1,34 @@
 //! The fetches that people asked for, file by file: what starts, what lands, what fails, and when all is done.
 //!
-//! All of it runs in the owner's task, and waits for nothing; the loop is in [`super::fetch`], the numbers that
-//! people see in [`super::progress`].
+//! All of it runs in the owner's task, and waits for nothing; the loop is in [`super::fetch`], what one
+//! fetch is in [`super::job`], the numbers that people see in [`super::progress`].
 
-use std::{collections::VecDeque, sync::Arc};
+use std::sync::Arc;
 
 use brigade_core::{
     bitfield::Bitfield,
     content::PieceList,
     download::{DownloadId, Event, HolderId},
-    geometry::{Geometry, PieceIndex},
+    geometry::PieceIndex,
     id::Content,
-    name::{FileName, Username},
-    time::Timestamp,
+    name::FileName,
 };
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
 use super::{
-    fetch::{Fetches, Fetching, Kind},
+    fetch::Fetches,
+    fetching::{Fetching, Kind},
     holder_link::Wanted,
+    job::{Job, JobId, pieces},
     parts::Part,
     prepare::WantedFile,
-    progress::{Accounts, Progress, State, Why},
+    progress::{State, Why},
     receiving::{Landed, Outcome, Sink},
-    room::{Room, Shortage},
     session::Command,
 };
 use crate::{
     clock,
-    store::{keeper, landing::Landing, part_file::PartError},
+    store::{keeper, part_file::PartError, stamp::Stamp},
 };
-
-/// The number of a fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct JobId(pub(super) u32);
-
-/// One fetch.
-pub(super) struct Job {
-    /// Files that were not looked at yet.
-    pub(super) waiting: VecDeque<WantedFile>,
-    /// How often it had its turn in being looked at.
-    pub(super) turns: u64,
-    pub(super) accounts: Accounts,
-    pub(super) progress: watch::Sender<Progress>,
-    pub(super) given_up: CancellationToken,
-    /// Files that are neither done nor failed.
-    open: u64,
-    /// Contents of it that are being fetched, and how many of them nobody could send.
-    active: u64,
-    starved: u64,
-    /// Set from the first time on that the disk was full.
-    pub(super) shortage: Option<Shortage>,
-    /// What had crossed the network twice, over all fetches, when this one began.
-    twice_before: u64,
-}
-
-impl Job {
-    pub(super) fn new(
-        name: String,
-        files: Vec<WantedFile>,
-        progress: watch::Sender<Progress>,
-        given_up: CancellationToken,
-        (now, twice): (Timestamp, u64),
-    ) -> Self {
-        let mut accounts = Accounts::new(name, now);
-        accounts.progress.files = files.len() as u64;
-        for file in &files {
-            accounts.progress.bytes += file.content.size;
-            accounts.progress.pieces += pieces(file.content);
-        }
-        Self {
-            open: files.len() as u64,
-            waiting: files.into(),
-            turns: 0,
-            accounts,
-            progress,
-            given_up,
-            active: 0,
-            starved: 0,
-            shortage: None,
-            twice_before: twice,
-        }
-    }
-
-    /// A content of it is fetched from now on, of which `have` is here.
-    pub(super) fn started(&mut self, have: &Bitfield, geometry: &Geometry) {
-        self.active += 1;
-        let bytes = have.iter().map(|piece| u64::from(geometry.length(piece))).sum();
-        self.accounts.already(bytes, u64::from(have.count()));
-    }
-
-    /// Bytes that are not here yet.
-    pub(super) fn left_bytes(&self) -> u64 {
-        self.accounts.progress.bytes.saturating_sub(self.accounts.progress.bytes_done)
-    }
-
-    /// Shows how it stands at `now`.
-    pub(super) fn show(
-        &mut self,
-        now: Timestamp,
-        twice: u64,
-        room: &Room,
-        name_of: impl Fn(HolderId) -> Option<Username>,
-    ) {
-        self.accounts.progress.bytes_twice = twice.saturating_sub(self.twice_before);
-        if !self.accounts.progress.is_over() {
-            let is_full = self.shortage.is_some_and(|shortage| shortage.waits);
-            self.accounts.progress.state = match (self.active, self.starved) {
-                _ if is_full => {
-                    State::Full { missing_bytes: self.left_bytes(), free_bytes: room.free_bytes.unwrap_or(0) }
-                }
-                (0, _) => State::Checking,
-                (active, starved) if starved >= active => State::Waiting,
-                _ => State::Fetching,
-            };
-        }
-        let shown = self.accounts.shown(now, name_of);
-        self.progress.send_replace(shown);
-    }
-
-    /// Whether files of it are to be looked through, as far as there is room for them.
-    pub(super) fn may_look(&self) -> bool {
-        !self.waiting.is_empty() && !self.shortage.is_some_and(|shortage| shortage.waits)
-    }
-
-    fn done(&mut self) {
-        self.open -= 1;
-        self.accounts.progress.files_done += 1;
-    }
-}
-
-impl Fetching {
-    /// The first of the names that the content is to get.
-    pub(super) fn first_name(&self) -> Option<FileName> {
-        self.names().into_iter().next()
-    }
-
-    /// The names that the content is to get.
-    fn names(&self) -> Vec<FileName> {
-        self.landings().into_iter().map(|landing| landing.name).collect()
-    }
-
-    pub(super) fn landings(&self) -> Vec<Landing> {
-        match &self.kind {
-            Kind::Small(landings) => landings.to_vec(),
-            Kind::Large { landing, .. } => vec![landing.clone()],
-        }
-    }
-}
-
-pub(super) fn pieces(content: Content) -> u64 {
-    Geometry::new(content.size).map_or(0, |geometry| u64::from(geometry.count()))
-}
 
 impl Fetches {
     /// A file is under its name without having been fetched.
@@ -170,25 +46,35 @@ impl Fetches {
         let Some(job) = self.jobs.get_mut(&job) else { return };
         job.accounts.already(wanted.content.size, pieces(wanted.content));
         job.accounts.progress.files_already += u64::from(before);
+        job.takes_no_more(if before { 0 } else { wanted.content.size });
         job.done();
     }
 
     /// A file cannot be had.
-    pub(super) fn file_failed(&mut self, id: JobId, name: FileName, why: Why, error: String) {
+    pub(super) fn file_failed(
+        &mut self,
+        id: JobId,
+        content: Content,
+        name: FileName,
+        why: Why,
+        error: String,
+    ) {
         let folded = name.folded();
         if self.taken_names.get(&folded) == Some(&name) {
             self.taken_names.remove(&folded);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.open -= 1;
-        job.accounts.progress.error(name, why, error);
+        job.takes_no_more(content.size);
+        job.failed(name, why, error);
     }
 
     pub(super) fn count_stored(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) {
         let Some(fetching) = self.fetching.get_mut(&download) else { return };
         let bytes = u64::from(fetching.geometry.length(piece));
+        fetching.counts(bytes, 1);
         if let Some(job) = self.jobs.get_mut(&fetching.job) {
             job.accounts.stored(clock::now(), holder, bytes);
+            job.takes_no_more(bytes);
         }
         if !fetching.held && matches!(fetching.kind, Kind::Large { .. }) {
             fetching.held = true;
@@ -269,7 +155,7 @@ impl Fetches {
                     return;
                 };
                 match error {
-                    PartError::NoRoom { .. } => self.no_room(fetching.job, download),
+                    PartError::NoRoom { .. } => self.pause(fetching.job),
                     error => self.give_up(download, Why::Disk, &error.to_string()),
                 }
             }
@@ -285,8 +171,10 @@ impl Fetches {
     fn landed(&mut self, landed: Landed) {
         let Landed { download, content, name, placed } = landed;
         self.taken_names.remove(&name.folded());
-        let landings = self.fetching.get(&download).map(Fetching::landings).unwrap_or_default();
-        let ended = self.end_download(download);
+        let fetching = self.fetching.get(&download);
+        let (landings, done) =
+            fetching.map(|fetching| (fetching.landings(), fetching.done())).unwrap_or_default();
+        let ended = self.end_download(download, placed.as_ref().ok().map(|placed| placed.stamp));
         // The same content under other names is made from this file.
         self.release(&content);
         let Some(id) = ended else { return };
@@ -301,9 +189,8 @@ impl Fetches {
                 }
             }
             Err(PartError::NoRoom { .. }) => {
-                for landing in landings {
-                    self.try_again(id, content, landing, content.size);
-                }
+                self.pause(id);
+                landings.into_iter().for_each(|landing| self.try_again(id, content, landing, done));
             }
             Err(error) => {
                 let could_make_room = landings.iter().any(|landing| !landing.replace);
@@ -311,7 +198,7 @@ impl Fetches {
                     PartError::Occupied { .. } if could_make_room => Why::Occupied,
                     _ => Why::Disk,
                 };
-                self.file_failed(id, name, why, error.to_string());
+                self.file_failed(id, content, name, why, error.to_string());
             }
         }
         self.settle_job(id);
@@ -323,12 +210,12 @@ impl Fetches {
         let names = fetching.names();
         let content = fetching.content;
         self.downloads.handle(clock::now(), Event::Forget { download });
-        let Some(job) = self.end_download(download) else { return };
+        let Some(job) = self.end_download(download, None) else { return };
         for name in names {
-            self.file_failed(job, name, why, error.to_owned());
+            self.file_failed(job, content, name, why, error.to_owned());
         }
         for (job, wanted) in self.deferred.remove(&content).unwrap_or_default() {
-            self.file_failed(job, wanted.name, why, error.to_owned());
+            self.file_failed(job, content, wanted.name, why, error.to_owned());
             self.settle_job(job);
         }
         self.settle_job(job);
@@ -340,11 +227,18 @@ impl Fetches {
         for download in downloads {
             self.give_up(download, Why::Disk, error);
         }
+        // What waits for room waits no more: it is looked through, and fails there.
+        self.jobs.values_mut().for_each(Job::wait_no_more);
+        self.prepare_more();
     }
 
-    /// Takes a content out of what is being fetched; the fetch that it belonged to.
-    pub(super) fn end_download(&mut self, download: DownloadId) -> Option<JobId> {
+    /// Takes a content out of what is being fetched; the fetch that it belonged to. Where it has landed, as what.
+    pub(super) fn end_download(&mut self, download: DownloadId, landed: Option<Stamp>) -> Option<JobId> {
         let fetching = self.fetching.remove(&download)?;
+        if let (Kind::Large { part: Some(part), .. }, Some(stamp)) = (&fetching.kind, landed) {
+            part.has_landed(stamp);
+        }
+        self.forget_small(&fetching);
         self.by_content.remove(&fetching.content);
         self.for_session.push_back(Command::Unwatch(vec![fetching.content]));
         if fetching.held {
@@ -360,7 +254,7 @@ impl Fetches {
 
     /// Ends a fetch that has nothing left to do.
     pub(super) fn settle_job(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.open == 0) else { return };
+        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.is_over()) else { return };
         let progress = &mut job.accounts.progress;
         progress.state = if progress.failed == 0 { State::Done } else { State::Failed };
         let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
@@ -378,10 +272,8 @@ impl Fetches {
             // One that is getting its name gets it; nobody waits for it here any more.
             let Some(fetching) = self.fetching.get(&download) else { continue };
             let (content, names) = (fetching.content, fetching.names());
-            for name in names {
-                self.taken_names.remove(&name.folded());
-            }
-            self.end_download(download);
+            names.iter().for_each(|name| drop(self.taken_names.remove(&name.folded())));
+            self.end_download(download, None);
             // Another fetch that waits for the same content takes it over.
             self.release(&content);
         }

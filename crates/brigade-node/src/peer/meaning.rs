@@ -1,7 +1,9 @@
-//! What a name means by now, where nobody has what it meant: its holders changed the file, or took it away.
+//! What a name means by now, where nobody has what it meant: its holders changed the file, or went away.
 //!
-//! A fetch that nobody can serve waits for somebody who can. But where the name has another content by now, nobody
-//! will: that is said, and ends it. The manager is asked for the name of such a content every few seconds.
+//! A fetch that nobody can serve waits for somebody who can. But where a peer that had the content has another one
+//! under the name by now, it will not come back by itself: that is said, and ends it. What others have under the name
+//! says nothing. The manager is asked about such a name now and then, and believed the second time: a peer that has
+//! just come back may not have announced all that it has.
 
 use std::time::Duration;
 
@@ -10,61 +12,92 @@ use tokio::sync::oneshot;
 
 use super::{
     fetch::{Answer, Fetches},
+    fetching::{Asked, Fetching},
     progress::Why,
     questions::{self, Question},
     session::Command,
 };
 
-/// How often the manager is asked for the name of a content that nobody has.
-const ASKED_EVERY: Duration = Duration::from_secs(5);
+/// How long after the first question about a name the second one is put, and how long at most between two.
+const PAUSE: Duration = Duration::from_secs(5);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Questions at once: where a holder of thousands of files left, the others wait their turn.
+/// Questions at once, and how long until the next ones: where a holder of thousands of files left, the others wait
+/// their turn.
 const ASKED_AT_ONCE: usize = 16;
+const TURN: Duration = Duration::from_millis(500);
+
+impl Fetching {
+    /// Whether nobody who is here has it.
+    fn is_nobodys(&self) -> bool {
+        self.starved && self.known.are_gone() && !self.finishing
+    }
+}
 
 impl Fetches {
-    /// Asks what the names mean of contents that nobody has, as far as it is time to.
+    /// Asks what the names mean of contents that nobody has, those first that were not asked about for longest.
     pub(super) fn ask_meanings(&mut self, now: Timestamp) {
-        let is_due = |asked: Option<Timestamp>| asked.is_none_or(|asked| now.since(asked) >= ASKED_EVERY);
-        let mut asked = vec![];
-        for (download, fetching) in &mut self.fetching {
-            let nobody = fetching.starved && fetching.named == 0 && !fetching.finishing;
-            if nobody && is_due(fetching.asked) {
-                fetching.asked = Some(now);
-                asked.extend(fetching.first_name().map(|name| (*download, name)));
-            }
-            if asked.len() == ASKED_AT_ONCE {
-                break;
-            }
+        if now < self.next_meanings {
+            return;
         }
-        for (download, name) in asked {
-            let (reply, answer) = oneshot::channel();
-            let question = Question::Lookup { name: name.to_string() };
-            self.for_session.push_back(Command::Ask { question, reply });
-            let answers = self.answers.clone();
-            tokio::spawn(async move {
-                // A manager that is away knows nothing now: it is asked again later.
-                if let Ok(Ok(questions::Answer::Found(found))) = answer.await {
-                    let _ = answers.send(Answer::Means { download, versions: found.versions }).await;
-                }
-            });
+        let is_due = |fetching: &Fetching| {
+            fetching.is_nobodys() && fetching.asked.is_none_or(|asked| now.since(asked.at) >= asked.pause)
+        };
+        let due = self.fetching.iter().filter(|(_, fetching)| is_due(fetching));
+        let mut due: Vec<(Option<Timestamp>, DownloadId)> =
+            due.map(|(download, fetching)| (fetching.asked.map(|asked| asked.at), *download)).collect();
+        due.sort_unstable();
+        for (_, download) in due.into_iter().take(ASKED_AT_ONCE) {
+            self.next_meanings = now.after(TURN);
+            self.ask_meaning(download, now);
         }
+    }
+
+    fn ask_meaning(&mut self, download: DownloadId, now: Timestamp) {
+        let Some(fetching) = self.fetching.get_mut(&download) else { return };
+        let (pause, changed) = match fetching.asked {
+            Some(Asked { changed: true, .. }) => (PAUSE, true),
+            Some(asked) => ((asked.pause * 2).min(LONGEST_PAUSE), false),
+            None => (PAUSE, false),
+        };
+        fetching.asked = Some(Asked { at: now, pause, changed });
+        let Some(name) = fetching.first_name() else { return };
+        let (reply, answer) = oneshot::channel();
+        let question = Question::Lookup { name: name.to_string() };
+        self.for_session.push_back(Command::Ask { question, reply });
+        let answers = self.answers.clone();
+        tokio::spawn(async move {
+            // A manager that is away knows nothing now: it is asked again later.
+            if let Ok(Ok(questions::Answer::Found(found))) = answer.await {
+                let _ = answers.send(Answer::Means { download, versions: found.versions }).await;
+            }
+        });
     }
 
     /// The manager said what the name of a content means, which nobody had a moment ago.
     pub(super) fn means(&mut self, download: DownloadId, versions: &[Version]) {
-        let Some(fetching) = self.fetching.get(&download) else { return };
+        let Some(fetching) = self.fetching.get_mut(&download) else { return };
         let content = fetching.content;
-        let is_there =
-            versions.iter().any(|version| Content { id: version.id, size: version.size } == content);
-        let Some(now) = versions.first().filter(|_| !is_there && fetching.starved && fetching.named == 0)
-        else {
+        let is_it = |version: &Version| Content { id: version.id, size: version.size } == content;
+        let links = &self.links;
+        let had_it: Vec<_> =
+            fetching.known.had_all().iter().filter_map(|holder| links.name_of(*holder)).collect();
+        let by_them = |version: &&Version| version.holders.iter().any(|holder| had_it.contains(holder));
+        let instead =
+            versions.iter().find(by_them).filter(|_| fetching.is_nobodys() && !versions.iter().any(is_it));
+        let Some(asked) = &mut fetching.asked else { return };
+        let certain = asked.changed;
+        asked.changed = instead.is_some();
+        let Some(instead) = instead else { return };
+        if !certain {
+            asked.pause = PAUSE;
             return;
-        };
+        }
         let error = format!(
             "it was changed while it was fetched: nobody has {} any more, it is {} now ({} bytes)",
             content.id.short(),
-            now.id.short(),
-            now.size
+            instead.id.short(),
+            instead.size
         );
         self.give_up(download, Why::Changed, &error);
     }

@@ -9,9 +9,11 @@ mod asking;
 mod buffers;
 mod connected;
 mod fetch;
+mod fetching;
 mod filling;
 mod holder_link;
 mod incoming;
+mod job;
 mod jobs;
 mod joining;
 mod limiting;
@@ -50,7 +52,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use self::{asking::Asking, fetch::Order, limiting::Limiting, traffic::Traffic};
+use self::{
+    asking::Asking,
+    fetch::{Order, Ordered},
+    limiting::Limiting,
+    traffic::Traffic,
+};
 use crate::store::{
     folder::FolderLock,
     keeper::{KeeperHandle, ProblemList},
@@ -201,28 +208,31 @@ impl Peer {
         resolve::resolve(&self.asking, &self.username, wish).await
     }
 
-    /// Whether all of `wanted` together fit on the disk; for one of them, [`Self::fetch`] sees to it.
+    /// Begins to fetch files, if they fit on the disk.
     ///
     /// # Errors
-    /// Where they do not; with the name of the first.
-    pub async fn have_room(&self, wanted: &[Resolved]) -> Result<(), NoRoom> {
-        let Some(first) = wanted.first() else { return Ok(()) };
-        let (folder, name) = (self.share.folder().clone(), first.name.clone());
-        let files: Vec<WantedFile> = wanted.iter().flat_map(|one| one.files.iter().cloned()).collect();
-        let measured = tokio::task::spawn_blocking(move || room::measure(&folder, &name, &files, 0));
-        measured.await.unwrap_or(Ok(()))
+    /// Where they do not fit, or the peer is stopping.
+    pub async fn fetch(&self, files: Resolved) -> Result<Fetch, FetchError> {
+        self.fetch_all(vec![files]).await?.pop().ok_or(FetchError::Stopping)
     }
 
-    /// Begins to fetch files, if they fit on the disk.
-    pub async fn fetch(&self, files: Resolved) -> Result<Fetch, FetchError> {
-        let Resolved { name, files } = files;
-        let (sender, progress) = watch::channel(Progress::new(name.clone()));
-        let given_up = CancellationToken::new();
+    /// Begins to fetch all of `wanted`, a fetch for each, if they fit on the disk together.
+    ///
+    /// # Errors
+    /// As in [`Self::fetch`]; then none of them begins.
+    pub async fn fetch_all(&self, wanted: Vec<Resolved>) -> Result<Vec<Fetch>, FetchError> {
+        let (mut ordered, mut fetches) = (vec![], vec![]);
+        for Resolved { name, files } in wanted {
+            let (sender, progress) = watch::channel(Progress::new(name.clone()));
+            let given_up = CancellationToken::new();
+            fetches.push(Fetch { progress, given_up: given_up.clone() });
+            ordered.push(Ordered { name, files, progress: sender, given_up });
+        }
         let (begun, begins) = oneshot::channel();
-        let order = Order { name, files, progress: sender, given_up: given_up.clone(), begun };
+        let order = Order { fetches: ordered, begun };
         self.orders.send(order).await.map_err(|_| FetchError::Stopping)?;
         begins.await.map_err(|_| FetchError::Stopping)??;
-        Ok(Fetch { progress, given_up })
+        Ok(fetches)
     }
 
     /// A page of what there is in the network.

@@ -1,14 +1,17 @@
 //! Contents of which this peer has a part: what the fetches write and the newcomers are served from.
 //!
 //! The fetches are the only writer; whoever serves reads. A part stays usable by those who hold it after it has
-//! become a whole file under its name: the open file is the same.
+//! become a whole file under its name, as long as that is shared and stays as it was: the open file is the same.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, OnceLock},
+};
 
 use brigade_core::{bitfield::Bitfield, content::PieceList, geometry::PieceIndex, id::Content};
 use tokio::sync::watch;
 
-use crate::store::part_file::PartFile;
+use crate::store::{part_file::PartFile, stamp::Stamp};
 
 /// One content that is being received, and served meanwhile.
 #[derive(Debug)]
@@ -17,6 +20,8 @@ pub(super) struct Part {
     pub(super) list: Arc<PieceList>,
     pub(super) file: PartFile,
     have: watch::Sender<Bitfield>,
+    /// What the file was when it got its name: from then on it is served only as the share is.
+    landed: OnceLock<Stamp>,
 }
 
 /// All of them.
@@ -29,7 +34,17 @@ pub(super) struct Parts {
 
 impl Part {
     pub(super) fn new(content: Content, list: Arc<PieceList>, file: PartFile, have: Bitfield) -> Self {
-        Self { content, list, file, have: watch::Sender::new(have) }
+        Self { content, list, file, have: watch::Sender::new(have), landed: OnceLock::new() }
+    }
+
+    /// The file has its name, and is somebody's from now on.
+    pub(super) fn has_landed(&self, stamp: Stamp) {
+        let _ = self.landed.set(stamp); // a content lands once
+    }
+
+    /// What the file was when it got its name; `None` before it has.
+    pub(super) fn landed(&self) -> Option<&Stamp> {
+        self.landed.get()
     }
 
     /// Which pieces are verified and written, at this moment.

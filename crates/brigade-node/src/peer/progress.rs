@@ -194,6 +194,12 @@ impl Accounts {
         self.progress.pieces_done = self.progress.pieces_done.saturating_sub(pieces);
     }
 
+    /// Pieces that were stored while nobody counted.
+    pub(super) fn found(&mut self, bytes: u64, pieces: u64) {
+        self.progress.bytes_done += bytes;
+        self.progress.pieces_done += pieces;
+    }
+
     /// What is to be shown at `now`.
     pub(super) fn shown(
         &mut self,

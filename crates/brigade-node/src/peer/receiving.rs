@@ -4,7 +4,7 @@
 //! to a job: one thread writes what has come, makes all of it durable at once, and gives the files their names.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -111,6 +111,7 @@ impl Receiving {
         let this = Self { parts, news, outcomes, small, keeper, runtime: Handle::current(), awaited };
         let writer = SmallFiles {
             folder,
+            taken: Taken::default(),
             news: this.news.clone(),
             outcomes: this.outcomes.clone(),
             keeper: this.keeper.clone(),
@@ -189,6 +190,7 @@ fn announce(
 /// The thread that writes small files.
 struct SmallFiles {
     folder: Folder,
+    taken: Taken,
     news: mpsc::Sender<News>,
     outcomes: mpsc::Sender<Outcome>,
     keeper: KeeperHandle,
@@ -197,7 +199,7 @@ struct SmallFiles {
 }
 
 impl SmallFiles {
-    fn run(self, mut arrived: mpsc::Receiver<Arrived>) {
+    fn run(mut self, mut arrived: mpsc::Receiver<Arrived>) {
         while let Some(first) = arrived.blocking_recv() {
             let mut names = BTreeMap::new();
             let mut batch = match Batch::new(&self.folder) {
@@ -235,7 +237,7 @@ impl SmallFiles {
     }
 
     fn add(
-        &self,
+        &mut self,
         arrived: Arrived,
         batch: &mut Batch,
         names: &mut BTreeMap<FileName, (DownloadId, Content)>,
@@ -243,7 +245,9 @@ impl SmallFiles {
         let Arrived { holder, wanted, buffer } = arrived;
         let Wanted { download, content, piece, sink, .. } = wanted;
         let Sink::Small(landings) = sink else { return };
-        // Saturating: the same content may come from two holders.
+        if !self.taken.is_new(download) {
+            return; // it came from two holders
+        }
         let _ = self.awaited.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         for landing in landings.iter() {
             names.insert(landing.name.clone(), (download, content));
@@ -251,5 +255,31 @@ impl SmallFiles {
             let _ = batch.add(landing.clone(), content, buffer.as_ref());
         }
         let _ = self.news.blocking_send(News::Core(Event::Stored { holder, download, piece }));
+    }
+}
+
+/// Contents that were written, so that one that comes twice is not written again: where a file makes way for another,
+/// the second one would put the first aside.
+#[derive(Default)]
+struct Taken {
+    known: HashSet<DownloadId>,
+    in_order: VecDeque<DownloadId>,
+}
+
+/// As many as are remembered: far more than are fetched at once.
+const TAKEN: usize = 1 << 16;
+
+impl Taken {
+    fn is_new(&mut self, download: DownloadId) -> bool {
+        if !self.known.insert(download) {
+            return false;
+        }
+        self.in_order.push_back(download);
+        if self.in_order.len() > TAKEN
+            && let Some(oldest) = self.in_order.pop_front()
+        {
+            self.known.remove(&oldest);
+        }
+        true
     }
 }

@@ -227,19 +227,23 @@ impl Resolving<'_> {
         let mut files: BTreeMap<FileName, Vec<Listed>> = BTreeMap::new();
         let mut after = None;
         loop {
-            let page = self.asking.browse(prefix, after, self.wish.from.clone()).await?;
+            let page = self.asking.browse(prefix, after.clone(), self.wish.from.clone()).await?;
             let last = page.entries.last().map(|entry| entry.name.clone());
             for entry in page.entries {
                 if wanted(&entry.name) {
-                    files.entry(entry.name.clone()).or_default().push(entry);
+                    let versions = files.entry(entry.name.clone()).or_default();
+                    // More than the manager may list are of no use: nobody could choose.
+                    if versions.len() < limits::VERSIONS_LISTED {
+                        versions.push(entry);
+                    }
                 }
             }
             if files.len() > limits::ANNOUNCED_NAMES {
                 return Err(ResolveError::TooMany { name: self.wish.name.clone() });
             }
-            match last {
-                Some(last) if page.more => after = Some(last),
-                _ => return Ok(files),
+            match next_page(page.more, last, after) {
+                None => return Ok(files),
+                next => after = next,
             }
         }
     }
@@ -265,6 +269,7 @@ impl Resolving<'_> {
                 });
             }
             match &entries[..] {
+                [] if self.wish.chosen.contains_key(&name) => return Err(self.gone(name)),
                 [one] => wanted.push(self.wanted(name, listed(one), one.mtime_s, one.executable)),
                 _ => several.push(name),
             }
@@ -277,7 +282,7 @@ impl Resolving<'_> {
         let mut mine = BTreeMap::new();
         let mut after = None;
         loop {
-            let page = match self.asking.browse(prefix, after, Some(self.me.clone())).await {
+            let page = match self.asking.browse(prefix, after.clone(), Some(self.me.clone())).await {
                 Ok(page) => page,
                 // The manager does not know this peer at this moment: then it has nothing there.
                 Err(AskError::Refused { reason: Reason::NotFound, .. }) => return Ok(mine),
@@ -285,9 +290,9 @@ impl Resolving<'_> {
             };
             let last = page.entries.last().map(|entry| entry.name.clone());
             mine.extend(page.entries.into_iter().map(|entry| (entry.name.clone(), listed(&entry))));
-            match last {
-                Some(last) if page.more => after = Some(last),
-                _ => return Ok(mine),
+            match next_page(page.more, last, after) {
+                None => return Ok(mine),
+                next => after = next,
             }
         }
     }
@@ -304,9 +309,21 @@ impl Resolving<'_> {
         Ok(ResolveError::Ambiguous { choices, rest })
     }
 
+    /// What was chosen among several contents is not there any more.
+    fn gone(&self, name: FileName) -> ResolveError {
+        let chosen = self.wish.chosen.get(&name).map(|chosen| chosen.id.short());
+        let wanted = format!("{} any more", chosen.unwrap_or_default());
+        ResolveError::NoSuchVersion { name: name.to_string(), wanted, versions: vec![] }
+    }
+
     fn wanted(&self, name: FileName, content: Content, mtime_s: i64, executable: bool) -> WantedFile {
         WantedFile { name, content, mtime_s, executable, replace: self.wish.replace }
     }
+}
+
+/// Where the next page begins; `None` after the last one, and where the manager does not get on.
+fn next_page(more: bool, last: Option<FileName>, after: Option<FileName>) -> Option<FileName> {
+    last.filter(|last| more && after.is_none_or(|after| after < *last))
 }
 
 const fn content(version: &Version) -> Content {

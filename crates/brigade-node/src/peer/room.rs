@@ -10,18 +10,20 @@ use brigade_core::{
     bitfield::Bitfield,
     download::{DownloadId, Event},
     id::Content,
+    limits,
     time::Timestamp,
 };
 
 use super::{
-    fetch::{Answer, Fetches, Fetching, Kind, Order},
-    jobs::{Job, JobId},
+    fetch::{Answer, Fetches, Order, Ordered},
+    fetching::{Fetching, Kind},
+    job::{JobId, amount},
     prepare::WantedFile,
     session::Command,
 };
 use crate::{
     clock,
-    store::{folder::Folder, landing::Landing, parts::parts},
+    store::{landing::Landing, parts::parts, share::Share},
 };
 
 /// How long a fetch rests after the disk was full; twice as long each time, up to the longest, where it finds that
@@ -62,84 +64,70 @@ pub(super) struct Shortage {
 /// What is free for whoever waits for room.
 #[derive(Debug, Default)]
 pub(super) struct Room {
-    /// Bytes of fetches that are being measured and have not begun.
-    measured_bytes: u64,
     /// Whether the disk is being asked at this moment.
     looking: bool,
     /// What was free when it was asked last.
     pub(super) free_bytes: Option<u64>,
 }
 
-/// Whether `files` fit into `folder` beside `promised` bytes that other fetches will take.
-pub(super) fn measure(
-    folder: &Folder,
-    name: &str,
-    files: &[WantedFile],
-    promised: u64,
-) -> Result<(), NoRoom> {
-    // Where the system does not say, running full on the way is soon enough.
-    let Ok(free) = folder.free_bytes() else { return Ok(()) };
-    let free_bytes = free.saturating_sub(promised);
-    if total_bytes(files) <= free_bytes {
-        return Ok(());
-    }
-    let begun: BTreeMap<Content, u64> = parts(folder).unwrap_or_default().into_iter().collect();
-    let missing = |file: &WantedFile| {
+/// The bytes that each of these fetches will take in the folder, if all of them fit beside `promised` bytes that other
+/// fetches will take.
+fn measure(share: &Share, fetches: &[Ordered], promised: u64) -> Result<Vec<u64>, NoRoom> {
+    let folder = share.folder();
+    // A part is of use for one file; others of the same content are copies.
+    let mut begun: BTreeMap<Content, u64> = parts(folder).unwrap_or_default().into_iter().collect();
+    let mut missing = |file: &WantedFile| {
         let size = file.content.size;
-        // Most likely the very file, or one that is in the way: neither takes room.
-        let is_there = folder.stamp(&file.name).is_ok_and(|stamp| stamp.size == size);
-        if is_there { 0 } else { size.saturating_sub(begun.get(&file.content).copied().unwrap_or(0)) }
+        if share.by_name(&file.name).is_some_and(|shared| shared.content == file.content) {
+            return 0;
+        }
+        // Most likely the very file, or one that is in the way. But one that makes way stays on the disk as well.
+        let is_there = !file.replace && folder.stamp(&file.name).is_ok_and(|stamp| stamp.size == size);
+        if is_there { 0 } else { size.saturating_sub(begun.remove(&file.content).unwrap_or(0)) }
     };
-    let needed_bytes = files.iter().map(missing).fold(0, u64::saturating_add);
-    if needed_bytes <= free_bytes {
-        return Ok(());
+    let of_each = |fetch: &Ordered| fetch.files.iter().map(&mut missing).fold(0, u64::saturating_add);
+    let needed: Vec<u64> = fetches.iter().map(of_each).collect();
+    // Where the system does not say, running full on the way is soon enough.
+    let Ok(free) = folder.free_bytes() else { return Ok(needed) };
+    let (needed_bytes, free_bytes) =
+        (needed.iter().copied().fold(0, u64::saturating_add), free.saturating_sub(promised));
+    if needed_bytes == 0 || needed_bytes <= free_bytes {
+        return Ok(needed);
     }
-    Err(NoRoom { name: name.to_owned(), folder: folder.path().to_owned(), needed_bytes, free_bytes })
-}
-
-fn total_bytes(files: &[WantedFile]) -> u64 {
-    files.iter().map(|file| file.content.size).fold(0, u64::saturating_add)
+    let name = fetches.first().map_or_else(String::new, |first| first.name.clone());
+    Err(NoRoom { name, folder: folder.path().to_owned(), needed_bytes, free_bytes })
 }
 
 impl Fetches {
-    /// Measures the room for a fetch; it begins, or is refused, when that is known.
+    /// Measures the room for fetches; they begin, or are refused, when that is known.
     pub(super) fn order(&mut self, order: Order) {
-        let promised =
-            self.jobs.values().map(Job::left_bytes).fold(self.room.measured_bytes, u64::saturating_add);
-        let bytes = total_bytes(&order.files);
-        self.room.measured_bytes = self.room.measured_bytes.saturating_add(bytes);
-        let (folder, answers) = (self.folder.clone(), self.answers.clone());
+        let promised = self.jobs.values().map(|job| job.room_bytes).fold(0, u64::saturating_add);
+        // What is being written at this moment is gone from what is free, and is not yet counted as written.
+        let promised = promised.saturating_sub(limits::IN_FLIGHT_BYTES);
+        let (share, answers) = (self.share.clone(), self.answers.clone());
         tokio::task::spawn_blocking(move || {
-            let result = measure(&folder, &order.name, &order.files, promised);
-            let _ = answers.blocking_send(Answer::Measured { order, bytes, result });
+            let result = measure(&share, &order.fetches, promised);
+            let _ = answers.blocking_send(Answer::Measured { order, result });
         });
     }
 
-    /// The room for a fetch is measured.
-    pub(super) fn measured(&mut self, order: Order, bytes: u64, result: Result<(), NoRoom>) {
-        self.room.measured_bytes = self.room.measured_bytes.saturating_sub(bytes);
-        let fits = result.is_ok();
-        // Who asked may have gone away meanwhile: then nothing begins.
-        if order.begun.send(result).is_ok() && fits {
-            self.begin(order.name, order.files, order.progress, order.given_up);
+    /// The room for fetches is measured.
+    pub(super) fn measured(&mut self, order: Order, result: Result<Vec<u64>, NoRoom>) {
+        let Order { fetches, begun } = order;
+        match result {
+            Err(no_room) => drop(begun.send(Err(no_room))),
+            // Who asked may have gone away meanwhile: then nothing begins.
+            Ok(needed) if begun.send(Ok(())).is_ok() => {
+                for (ordered, room_bytes) in fetches.into_iter().zip(needed) {
+                    self.begin(ordered, room_bytes);
+                }
+            }
+            Ok(_) => {}
         }
     }
 
-    /// A piece did not fit on the disk. A content of one piece is fetched again when there is room; a long one goes on.
-    pub(super) fn no_room(&mut self, job: JobId, download: DownloadId) {
-        let Some(fetching) = self.fetching.get(&download) else { return };
-        if matches!(fetching.kind, Kind::Large { .. }) {
-            return self.pause(job);
-        }
-        let (content, landings) = (fetching.content, fetching.landings());
-        self.downloads.handle(clock::now(), Event::Forget { download });
-        self.end_download(download);
-        for landing in landings {
-            self.try_again(job, content, landing, 0);
-        }
-    }
-
-    /// The disk is full for this fetch: it asks for nothing more until there is room.
+    /// The disk is full for this fetch: it asks for nothing more until there is room. Long contents rest where they are;
+    /// those of one piece that have not come go back to the files that wait.
     pub(super) fn pause(&mut self, id: JobId) {
         let now = clock::now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
@@ -153,30 +141,32 @@ impl Fetches {
             tracing::info!(fetch = job.accounts.progress.name, "the disk is full: the fetch waits for room");
         }
         // All that are not paused yet: one may have begun since, from files that were being looked through.
-        let goes_on = |fetching: &Fetching| {
-            let is_long = matches!(fetching.kind, Kind::Large { .. });
-            fetching.job == id && is_long && !fetching.finishing && !fetching.paused
-        };
+        let goes_on = |fetching: &Fetching| fetching.job == id && !fetching.finishing && !fetching.paused;
         let going_on = self.fetching.iter().filter(|(_, fetching)| goes_on(fetching));
         for download in going_on.map(|(download, _)| *download).collect::<Vec<_>>() {
             self.starved(download, false);
             self.downloads.handle(now, Event::Forget { download });
-            if let Some(fetching) = self.fetching.get_mut(&download) {
+            let Some(fetching) = self.fetching.get_mut(&download) else { continue };
+            if matches!(fetching.kind, Kind::Large { .. }) {
                 fetching.paused = true;
+                continue;
             }
+            let (content, landings, done) = (fetching.content, fetching.landings(), fetching.done());
+            self.end_download(download, None);
+            landings.into_iter().for_each(|landing| self.try_again(id, content, landing, done));
+            self.release(&content);
         }
         self.look_for_room(now);
     }
 
-    /// A file whose bytes did not fit waits with the others until there is room. So many of its bytes had been
-    /// counted as being here.
-    pub(super) fn try_again(&mut self, id: JobId, content: Content, landing: Landing, counted_bytes: u64) {
+    /// A file whose bytes did not fit waits with the others until there is room. So many of its bytes and pieces had
+    /// been counted as being here.
+    pub(super) fn try_again(&mut self, id: JobId, content: Content, landing: Landing, counted: (u64, u64)) {
         self.taken_names.remove(&landing.name.folded());
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.accounts.lost(counted_bytes, if counted_bytes > 0 { super::jobs::pieces(content) } else { 0 });
+        job.lost(counted);
         let Landing { name, mtime_s, executable, replace } = landing;
         job.waiting.push_front(WantedFile { name, content, mtime_s, executable, replace });
-        self.pause(id);
     }
 
     /// Asks how much is free, where a fetch waits for room and it is time to.
@@ -203,7 +193,7 @@ impl Fetches {
         let mut left = free_bytes;
         let mut going_on = vec![];
         for (id, job) in &mut self.jobs {
-            let needed = job.left_bytes().clamp(1, ENOUGH_BYTES);
+            let needed = job.room_bytes.clamp(1, ENOUGH_BYTES);
             let Some(shortage) = job.shortage.as_mut().filter(|it| it.waits && it.next_look <= now) else {
                 continue;
             };
@@ -230,7 +220,7 @@ impl Fetches {
     }
 
     /// Fetches what is missing of a long content that was paused. It gets a new number: what is still said of the old
-    /// one is about requests that were taken back.
+    /// one is about requests that were taken back. Who has it is known, be the manager there or not.
     fn start_again(&mut self, download: DownloadId) {
         let Some(mut fetching) = self.fetching.remove(&download) else { return };
         let content = fetching.content;
@@ -238,12 +228,25 @@ impl Fetches {
             Kind::Large { part: Some(part), .. } => (Some(part.list.clone()), part.have().clone()),
             _ => (None, Bitfield::none(fetching.geometry.count())),
         };
+        // What was still written when it was paused, nobody has counted.
+        let (here, counted) = (amount(&have, &fetching.geometry), fetching.done());
+        let found = (here.0.saturating_sub(counted.0), here.1.saturating_sub(counted.1));
+        fetching.counts(found.0, found.1);
+        if let Some(job) = self.jobs.get_mut(&fetching.job) {
+            job.accounts.found(found.0, found.1);
+            job.takes_no_more(found.0);
+        }
         fetching.paused = false;
+        let holders = fetching.known.of_now();
         self.last_download += 1;
         let download = DownloadId(self.last_download);
         self.by_content.insert(content, download);
         self.fetching.insert(download, fetching);
-        self.downloads.handle(clock::now(), Event::Start { download, content, list, have });
+        let now = clock::now();
+        self.downloads.handle(now, Event::Start { download, content, list, have });
+        if let Some((complete, partial)) = holders {
+            self.downloads.handle(now, Event::Holders { download, complete, partial });
+        }
         self.for_session.push_back(Command::Watch(vec![content]));
     }
 }
@@ -254,33 +257,53 @@ mod tests {
 
     use brigade_core::id::{Content, ContentId};
 
-    use super::{Folder, WantedFile, measure};
+    use tokio::sync::watch;
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Ordered, Share, WantedFile, measure};
+    use crate::{peer::progress::Progress, store::folder::Folder};
 
     fn wanted(name: &str, byte: u8, size: u64) -> WantedFile {
         let content = Content { id: ContentId([byte; 32]), size };
         WantedFile { name: name.parse().unwrap(), content, mtime_s: 0, executable: false, replace: false }
     }
 
+    fn ordered(files: &[WantedFile]) -> Vec<Ordered> {
+        let (progress, _) = watch::channel(Progress::new("d".to_owned()));
+        let given_up = CancellationToken::new();
+        vec![Ordered { name: "d".to_owned(), files: files.to_vec(), progress, given_up }]
+    }
+
+    fn share() -> (tempfile::TempDir, Share) {
+        let temp = tempfile::tempdir().unwrap();
+        let share = Share::new(Folder::open(temp.path()).unwrap());
+        (temp, share)
+    }
+
     #[test]
     fn what_is_there_already_takes_no_room_and_what_is_promised_does() {
-        let temp = tempfile::tempdir().unwrap();
-        let folder = Folder::open(temp.path()).unwrap();
-        let free = folder.free_bytes().unwrap();
-        let huge = wanted("huge", 1, free / 2);
-        assert_eq!(measure(&folder, "d", std::slice::from_ref(&huge), 0), Ok(()));
-        let error = measure(&folder, "d", std::slice::from_ref(&huge), free - 1000).unwrap_err();
-        assert_eq!((error.needed_bytes, error.name.as_str()), (free / 2, "d"));
-        assert!(error.free_bytes < free / 2);
+        let (temp, share) = share();
+        let free = share.folder().free_bytes().unwrap();
+        let half = free / 2;
+        let mut huge = wanted("huge", 1, half);
+        let check =
+            |file: &WantedFile, promised| measure(&share, &ordered(std::slice::from_ref(file)), promised);
+        assert_eq!(check(&huge, 0), Ok(vec![half]));
+        let error = check(&huge, free - 1000).unwrap_err();
+        assert_eq!((error.needed_bytes, error.name.as_str()), (half, "d"));
+        assert!(error.free_bytes < half);
         let there = fs::File::create(temp.path().join("huge")).unwrap();
-        there.set_len(free / 2).unwrap(); // sparse: it takes nothing
-        assert_eq!(measure(&folder, "d", &[huge], free - 1000), Ok(()));
+        there.set_len(half).unwrap(); // sparse: it takes nothing
+        assert_eq!(check(&huge, free - 1000), Ok(vec![0]));
+        // What makes way stays on the disk as well.
+        huge.replace = true;
+        assert_eq!(check(&huge, free - 1000).unwrap_err().needed_bytes, half);
     }
 
     #[test]
     fn sums_that_no_disk_has_do_not_overflow() {
-        let temp = tempfile::tempdir().unwrap();
-        let folder = Folder::open(temp.path()).unwrap();
+        let (_temp, share) = share();
         let files = [wanted("a", 1, u64::MAX), wanted("b", 2, u64::MAX)];
-        assert_eq!(measure(&folder, "d", &files, u64::MAX).unwrap_err().needed_bytes, u64::MAX);
+        assert_eq!(measure(&share, &ordered(&files), u64::MAX).unwrap_err().needed_bytes, u64::MAX);
     }
 }

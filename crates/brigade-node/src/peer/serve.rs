@@ -195,7 +195,7 @@ impl Serving {
                 let bits = have.page(first, limits::BITFIELD_PAGE_PIECES).to_vec();
                 self.say(Bits { channel, first, bits })?;
             }
-            let source = Source::Part(part.clone());
+            let source = Source::Part(part.clone(), self.shop.share.clone());
             self.channels.insert(channel, Channel { content, geometry, source, told: Some((part, have)) });
             return Ok(());
         }

@@ -33,6 +33,9 @@ use crate::{
     store::{keeper::Change, share::Share},
 };
 
+/// How long an attempt to reach a manager may take that is away: the next one may find it.
+const ATTEMPT: Duration = Duration::from_secs(3);
+
 /// The longest pause between two attempts to reach a manager that is away: it is found within five seconds of its
 /// return, also where its host was gone and the attempt before has to be given up first.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -269,7 +272,8 @@ async fn try_rejoin(
     username: Username,
     port: u16,
 ) -> Result<(Greeted, String), JoinError> {
-    let mut session = manager.reach(&key).await?;
+    let late = || ConnectionError::Io(std::io::ErrorKind::TimedOut.into());
+    let mut session = timeout(ATTEMPT, manager.reach(&key)).await.map_err(|_| late())??;
     let joined = join(&mut session, &username, port).await?;
     Ok((session, joined.membership))
 }

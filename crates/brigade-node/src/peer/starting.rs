@@ -15,8 +15,9 @@ use brigade_core::{
 };
 
 use super::{
-    fetch::{Fetches, Fetching, Kind, Prepared},
-    jobs::{Job, JobId},
+    fetch::{Fetches, Prepared},
+    fetching::{Fetching, Kind},
+    job::{Job, JobId},
     prepare::{Decision, PrepareError, WantedFile},
     progress::Why,
     session::Command,
@@ -86,7 +87,7 @@ impl Fetches {
             let other = self.taken_names.get(&next.name.folded()).filter(|other| **other != next.name);
             if let Some(other) = other.cloned() {
                 let error = PrepareError::Alike { name: next.name.clone(), other };
-                self.file_failed(id, next.name, Why::Occupied, error.to_string());
+                self.file_failed(id, next.content, next.name, Why::Disk, error.to_string());
                 continue;
             }
             self.taken_names.insert(next.name.folded(), next.name.clone());
@@ -104,8 +105,19 @@ impl Fetches {
     /// Files that waited for a content are looked at again.
     pub(super) fn release(&mut self, content: &Content) {
         for (job, wanted) in self.deferred.remove(content).unwrap_or_default() {
-            if let Some(job) = self.jobs.get_mut(&job) {
-                job.waiting.push_back(wanted);
+            match self.jobs.get_mut(&job) {
+                Some(job) => job.waiting.push_back(wanted),
+                None => drop(self.taken_names.remove(&wanted.name.folded())),
+            }
+        }
+    }
+
+    /// Counts a content of one piece out; where it was the last one, no batch of small files waits for more.
+    pub(super) fn forget_small(&mut self, fetching: &Fetching) {
+        if matches!(fetching.kind, Kind::Small(_)) {
+            self.small -= 1;
+            if self.small == 0 {
+                self.lines.receiving.awaited().store(0, Ordering::Relaxed);
             }
         }
     }
@@ -134,9 +146,12 @@ impl Fetches {
                     watched.extend(self.start(prepared.job, wanted, kind, list, have));
                 }
                 Err(PrepareError::Part(PartError::NoRoom { .. })) => {
-                    self.try_again(prepared.job, content, wanted.landing(), 0);
+                    self.pause(prepared.job);
+                    self.try_again(prepared.job, content, wanted.landing(), (0, 0));
                 }
-                Err(error) => self.file_failed(prepared.job, wanted.name, error.why(), error.to_string()),
+                Err(error) => {
+                    self.file_failed(prepared.job, content, wanted.name, error.why(), error.to_string());
+                }
             }
             if !self.by_content.contains_key(&content) {
                 self.release(&content);
@@ -160,24 +175,18 @@ impl Fetches {
     ) -> Option<Content> {
         let content = wanted.content;
         let geometry = Geometry::new(content.size).ok()?; // it was prepared
-        self.jobs.get_mut(&job)?.started(&have, &geometry);
+        let Some(fetch) = self.jobs.get_mut(&job) else {
+            self.taken_names.remove(&wanted.name.folded()); // it was given up meanwhile
+            return None;
+        };
+        let done = fetch.started(&have, &geometry);
         self.last_download += 1;
         let download = DownloadId(self.last_download);
         if matches!(kind, Kind::Small(_)) {
+            self.small += 1;
             self.lines.receiving.awaited().fetch_add(1, Ordering::Relaxed);
         }
-        let fetching = Fetching {
-            content,
-            geometry,
-            job,
-            kind,
-            starved: false,
-            paused: false,
-            named: 0,
-            asked: None,
-            finishing: false,
-            held: false,
-        };
+        let fetching = Fetching::new(content, geometry, job, kind, done);
         self.fetching.insert(download, fetching);
         self.by_content.insert(content, download);
         if let Some(list) = &list {

@@ -57,11 +57,32 @@ pub(super) fn give_name(
                 let kept = set_aside(target, last).map_err(failed("keep aside"))?;
                 aside = kept.or(aside);
             }
-            Err(error) => return Err(failed("make")(error)),
-            Ok(()) => return Ok(aside),
+            Err(error) => {
+                put_back(target, aside.as_deref(), last);
+                return Err(failed("make")(error));
+            }
+            Ok(()) => {
+                if let Some(aside) = &aside {
+                    tracing::info!(
+                        name = landing.name.as_str(),
+                        aside,
+                        "a file was kept aside for another one"
+                    );
+                }
+                return Ok(aside);
+            }
         }
     }
     Err(FolderError::Occupied { path: folder.path_of(&landing.name) })
+}
+
+/// A file that made way for one that did not come gets its name back, unless something else has it by now.
+fn put_back(target: &Dir, aside: Option<&str>, name: &str) {
+    if let Some(aside) = aside
+        && let Err(error) = target.rename_new(aside, target, name)
+    {
+        tracing::warn!(name, aside, %error, "a file was kept aside, and could not be given its name back");
+    }
 }
 
 /// Moves the regular file `name` out of the way; where to, or `None` where it was gone by itself.

@@ -114,10 +114,7 @@ async fn fetch_all(
         Ok(wanted) => wanted,
         Err(code) => return Ok(code),
     };
-    peer.have_room(&wanted).await?;
-    for files in wanted {
-        going.fetches.push(peer.fetch(files).await?);
-    }
+    going.fetches = peer.fetch_all(wanted).await?;
     for fetch in &going.fetches {
         let progress = tokio::select! {
             progress = follow(fetch, news) => progress,

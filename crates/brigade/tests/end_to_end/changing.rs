@@ -35,6 +35,24 @@ fn a_fetch_of_what_its_only_holder_changes_ends_and_says_so() {
     network.has("earth/film.bin", &other);
 }
 
+/// What others have under the name, before and after, says nothing of its holder.
+#[test]
+fn a_holder_that_is_only_away_is_waited_for_although_others_have_another_content() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    let fire = network.holder("fire_user", "film.bin", &film);
+    let _water = network.holder("water_user", "film.bin", &bytes("another film", 1000));
+    let arguments =
+        ["film.bin", "--from", "fire_user", "--into", "earth", "--download-limit", "6MB", "--json"];
+    let fetch = network.run("fetch", &arguments);
+    until("8 pieces are recorded", PATIENCE, || (pieces_recorded(&network.path("earth")) >= 8).then_some(()));
+    fire.kill();
+    fetch.complains("waiting: nobody who is here has what is missing");
+    let _fire = network.peer("fire_user", &[]);
+    fetch.end().with_code(0);
+    network.has("earth/film.bin", &film);
+}
+
 #[test]
 fn what_one_of_two_holders_changes_comes_from_the_other() {
     let network = Network::start();

@@ -35,6 +35,39 @@ fn what_does_not_fit_is_refused_before_anything_is_fetched() {
 }
 
 #[test]
+fn what_is_on_the_disk_already_is_not_reckoned_a_second_time() {
+    let network = Network::start();
+    let Some(_disk) = Disk::in_memory(&network, "small", 24) else { return };
+    let (one, two) = (bytes("one", 10 << 20), bytes("two", 10 << 20));
+    network.write("fire_user/one.bin", &one);
+    let _fire = network.holder("fire_user", "two.bin", &two);
+    network.fetch(&["one.bin", "--into", "small/in"]).with_code(0);
+    let cut_off = network.run("fetch", &["two.bin", "--into", "small/in", "--download-limit", "4MB"]);
+    until("half of it is recorded", PATIENCE, || {
+        (pieces_recorded(&network.path("small/in")) >= 20).then_some(())
+    });
+    cut_off.kill();
+    // Nothing is known of them but what lies there.
+    for file in ["index.db", "index.db-wal", "index.db-shm"] {
+        let _ = fs::remove_file(network.path("small/in/.brigade").join(file));
+    }
+    network.fetch(&["one.bin", "two.bin", "--into", "small/in"]).with_code(0);
+    network.has("small/in/two.bin", &two);
+}
+
+#[test]
+fn a_file_that_makes_way_needs_room_beside_the_one_that_comes() {
+    let network = Network::start();
+    let Some(_disk) = Disk::in_memory(&network, "small", 12) else { return };
+    let (old, new) = (bytes("old", 8 << 20), bytes("new", 8 << 20));
+    let _fire = network.holder("fire_user", "film.bin", &new);
+    network.write("small/in/film.bin", &old);
+    let replaced = network.fetch(&["film.bin", "--into", "small/in", "--replace"]);
+    replaced.with_code(6).complains(&["it takes 8.4 MB more"]);
+    network.has("small/in/film.bin", &old);
+}
+
+#[test]
 fn a_disk_that_runs_full_midway_is_waited_for() {
     let network = Network::start();
     let Some(disk) = Disk::in_memory(&network, "small", 16) else { return };
@@ -72,6 +105,8 @@ fn a_folder_of_small_files_goes_on_when_there_is_room() {
     fs::remove_file(network.path("small/filler")).unwrap();
     let totals = fetch.end().with_code(0).totals();
     assert_eq!((&totals["done"], &totals["failed"]), (&true.into(), &0.into()), "{totals}");
+    let crossed = crate::network::given(&totals).iter().map(|(_, bytes)| bytes).sum::<u64>();
+    assert!(crossed < 20_000 * FILES as u64 * 2, "on a full disk little is asked for: {totals}");
     for number in 0..FILES {
         network.has(&format!("small/in/data/{number}"), &bytes(&number.to_string(), 20_000));
     }

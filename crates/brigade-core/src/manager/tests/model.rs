@@ -84,7 +84,7 @@ struct Model {
 impl Model {
     fn new() -> Self {
         Self {
-            manager: Manager::new(Config { max_peers: 4, seed: 5, epoch: UnixTime(1_700_000_000) }, []),
+            manager: Manager::new(Config { max_peers: 4, seed: 5 }, []),
             now: Timestamp::from_micros(0),
             next_session: 0,
             there: BTreeMap::new(),

@@ -1,0 +1,144 @@
+//! One content that is being fetched: how it is received, who has it, and what of it counts as being here.
+
+use std::{sync::Arc, time::Duration};
+
+use brigade_core::{download::HolderId, geometry::Geometry, id::Content, name::FileName, time::Timestamp};
+
+use super::{job::JobId, parts::Part};
+use crate::store::{landing::Landing, part_file::PartFile};
+
+/// One content that is being fetched.
+pub(super) struct Fetching {
+    pub(super) content: Content,
+    pub(super) geometry: Geometry,
+    pub(super) job: JobId,
+    pub(super) kind: Kind,
+    pub(super) starved: bool,
+    /// Whether it waits for room on the disk: nothing is asked for.
+    pub(super) paused: bool,
+    pub(super) known: KnownHolders,
+    /// What the manager was asked about its name, while nobody has it.
+    pub(super) asked: Option<Asked>,
+    /// Whether every piece was stored and it is getting its name: nothing that comes now matters.
+    pub(super) finishing: bool,
+    /// Whether the manager was told that a part of it is here.
+    pub(super) held: bool,
+    /// Bytes and pieces of it that count as being here in its fetch.
+    done: (u64, u64),
+}
+
+/// How a content is received.
+pub(super) enum Kind {
+    /// A content of one piece, written whole.
+    Small(Arc<Vec<Landing>>),
+    /// A content of several pieces; the part is there once the list is known.
+    Large { file: PartFile, part: Option<Arc<Part>>, landing: Landing },
+}
+
+/// The holders that the manager named.
+#[derive(Debug, Default)]
+pub(super) struct KnownHolders {
+    /// Those that it named last, as long as there were any.
+    complete: Vec<HolderId>,
+    partial: Vec<HolderId>,
+    /// How many there are now; `None` before it has said anything.
+    now: Option<usize>,
+}
+
+/// Questions about a name, one after the other.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Asked {
+    /// When the last one was put.
+    pub(super) at: Timestamp,
+    /// How long the next one waits.
+    pub(super) pause: Duration,
+    /// Whether the last answer was that a holder has another content under the name.
+    pub(super) changed: bool,
+}
+
+impl Fetching {
+    /// A content of which so many bytes and pieces are here.
+    pub(super) fn new(
+        content: Content,
+        geometry: Geometry,
+        job: JobId,
+        kind: Kind,
+        done: (u64, u64),
+    ) -> Self {
+        Self {
+            content,
+            geometry,
+            job,
+            kind,
+            starved: false,
+            paused: false,
+            known: KnownHolders::default(),
+            asked: None,
+            finishing: false,
+            held: false,
+            done,
+        }
+    }
+
+    /// More of it counts as being here.
+    pub(super) fn counts(&mut self, bytes: u64, pieces: u64) {
+        self.done = (self.done.0 + bytes, self.done.1 + pieces);
+    }
+
+    /// Bytes and pieces of it that count as being here.
+    pub(super) fn done(&self) -> (u64, u64) {
+        self.done
+    }
+
+    /// The first of the names that the content is to get.
+    pub(super) fn first_name(&self) -> Option<FileName> {
+        self.names().into_iter().next()
+    }
+
+    /// The names that the content is to get.
+    pub(super) fn names(&self) -> Vec<FileName> {
+        self.landings().into_iter().map(|landing| landing.name).collect()
+    }
+
+    /// How it is to land.
+    pub(super) fn landings(&self) -> Vec<Landing> {
+        match &self.kind {
+            Kind::Small(landings) => landings.to_vec(),
+            Kind::Large { landing, .. } => vec![landing.clone()],
+        }
+    }
+}
+
+impl KnownHolders {
+    /// The manager names these now.
+    pub(super) fn named(&mut self, complete: &[HolderId], partial: &[HolderId]) {
+        let now = complete.len() + partial.len();
+        self.now = Some(now);
+        if now > 0 {
+            (self.complete, self.partial) = (complete.to_vec(), partial.to_vec());
+        }
+    }
+
+    /// How many there are now, as far as the manager said.
+    pub(super) fn now(&self) -> usize {
+        self.now.unwrap_or(0)
+    }
+
+    /// Whether the manager said that there is nobody.
+    pub(super) fn are_gone(&self) -> bool {
+        self.now == Some(0)
+    }
+
+    /// Those who had all of it, when the manager named anybody last.
+    pub(super) fn had_all(&self) -> &[HolderId] {
+        &self.complete
+    }
+
+    /// Those of now: complete and partial; `None` before the manager has said anything.
+    pub(super) fn of_now(&self) -> Option<(Vec<HolderId>, Vec<HolderId>)> {
+        match self.now? {
+            0 => Some((vec![], vec![])),
+            _ => Some((self.complete.clone(), self.partial.clone())),
+        }
+    }
+}

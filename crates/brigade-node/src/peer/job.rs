@@ -1,0 +1,161 @@
+//! One fetch that a person asked for: its files, its numbers, and how it stands.
+//!
+//! What is done about its files is in [`super::jobs`]; what waits for room on the disk, in [`super::room`].
+
+use std::collections::VecDeque;
+
+use brigade_core::{
+    bitfield::Bitfield,
+    download::HolderId,
+    geometry::Geometry,
+    id::Content,
+    name::{FileName, Username},
+    time::Timestamp,
+};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    prepare::WantedFile,
+    progress::{Accounts, Progress, State, Why},
+    room::{Room, Shortage},
+};
+
+/// The number of a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct JobId(pub(super) u32);
+
+/// One fetch.
+pub(super) struct Job {
+    /// Files that were not looked at yet.
+    pub(super) waiting: VecDeque<WantedFile>,
+    /// How often it had its turn in being looked at.
+    pub(super) turns: u64,
+    pub(super) accounts: Accounts,
+    pub(super) progress: watch::Sender<Progress>,
+    pub(super) given_up: CancellationToken,
+    /// Files that are neither done nor failed.
+    open: u64,
+    /// Contents of it that are being fetched, and how many of them nobody could send.
+    pub(super) active: u64,
+    pub(super) starved: u64,
+    /// Bytes that it has still to write, as they were measured before it began and counted down since.
+    pub(super) room_bytes: u64,
+    /// Set from the first time on that the disk was full.
+    pub(super) shortage: Option<Shortage>,
+    /// What had crossed the network twice, over all fetches, when this one began.
+    twice_before: u64,
+}
+
+impl Job {
+    pub(super) fn new(
+        name: String,
+        files: Vec<WantedFile>,
+        progress: watch::Sender<Progress>,
+        given_up: CancellationToken,
+        room_bytes: u64,
+        (now, twice): (Timestamp, u64),
+    ) -> Self {
+        let mut accounts = Accounts::new(name, now);
+        accounts.progress.files = files.len() as u64;
+        for file in &files {
+            accounts.progress.bytes += file.content.size;
+            accounts.progress.pieces += pieces(file.content);
+        }
+        Self {
+            open: files.len() as u64,
+            waiting: files.into(),
+            turns: 0,
+            accounts,
+            progress,
+            given_up,
+            active: 0,
+            starved: 0,
+            room_bytes,
+            shortage: None,
+            twice_before: twice,
+        }
+    }
+
+    /// A content of it is fetched from now on, of which `have` is here: so many bytes and pieces.
+    pub(super) fn started(&mut self, have: &Bitfield, geometry: &Geometry) -> (u64, u64) {
+        self.active += 1;
+        let (bytes, pieces) = amount(have, geometry);
+        self.accounts.already(bytes, pieces);
+        (bytes, pieces)
+    }
+
+    /// So many bytes are written, or never will be.
+    pub(super) fn takes_no_more(&mut self, bytes: u64) {
+        self.room_bytes = self.room_bytes.saturating_sub(bytes);
+    }
+
+    /// Bytes and pieces that were taken for written are not there.
+    pub(super) fn lost(&mut self, (bytes, pieces): (u64, u64)) {
+        self.accounts.lost(bytes, pieces);
+        self.room_bytes = self.room_bytes.saturating_add(bytes);
+    }
+
+    /// Does not wait for room any more.
+    pub(super) fn wait_no_more(&mut self) {
+        self.shortage = None;
+    }
+
+    /// Shows how it stands at `now`.
+    pub(super) fn show(
+        &mut self,
+        now: Timestamp,
+        twice: u64,
+        room: &Room,
+        name_of: impl Fn(HolderId) -> Option<Username>,
+    ) {
+        self.accounts.progress.bytes_twice = twice.saturating_sub(self.twice_before);
+        if !self.accounts.progress.is_over() {
+            let is_full = self.shortage.is_some_and(|shortage| shortage.waits);
+            self.accounts.progress.state = match (self.active, self.starved) {
+                _ if is_full => {
+                    let missing_bytes = self.room_bytes;
+                    State::Full { missing_bytes, free_bytes: room.free_bytes.unwrap_or(0) }
+                }
+                (0, _) => State::Checking,
+                (active, starved) if starved >= active => State::Waiting,
+                _ => State::Fetching,
+            };
+        }
+        let shown = self.accounts.shown(now, name_of);
+        self.progress.send_replace(shown);
+    }
+
+    /// Whether files of it are to be looked through, as far as there is room for them.
+    pub(super) fn may_look(&self) -> bool {
+        !self.waiting.is_empty() && !self.shortage.is_some_and(|shortage| shortage.waits)
+    }
+
+    /// One more file of it is under its name.
+    pub(super) fn done(&mut self) {
+        self.open -= 1;
+        self.accounts.progress.files_done += 1;
+    }
+
+    /// One file of it cannot be had.
+    pub(super) fn failed(&mut self, name: FileName, why: Why, error: String) {
+        self.open -= 1;
+        self.accounts.progress.error(name, why, error);
+    }
+
+    /// Whether nothing of it is left to do.
+    pub(super) fn is_over(&self) -> bool {
+        self.open == 0
+    }
+}
+
+/// Bytes and pieces of what is in a bitfield.
+pub(super) fn amount(have: &Bitfield, geometry: &Geometry) -> (u64, u64) {
+    let bytes = have.iter().map(|piece| u64::from(geometry.length(piece))).sum();
+    (bytes, u64::from(have.count()))
+}
+
+/// How many pieces a content has.
+pub(super) fn pieces(content: Content) -> u64 {
+    Geometry::new(content.size).map_or(0, |geometry| u64::from(geometry.count()))
+}
