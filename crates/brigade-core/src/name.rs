@@ -39,7 +39,7 @@ pub enum BadName {
     #[error("a part of it begins or ends with a space, or ends with a dot")]
     Edges,
     /// One of `\ : * ? " < > |`, or `/` in a username.
-    #[error("it has the character {0:?}, which some systems do not allow")]
+    #[error("it has the character `{0}`, which some systems do not allow")]
     Character(char),
     /// A control, format, bidirectional, separator or private character, shown here by its number.
     #[error("it has the invisible character U+{:04X}", u32::from(*.0))]

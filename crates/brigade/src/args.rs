@@ -211,12 +211,13 @@ pub(crate) fn parse_cap(text: &str) -> Result<Cap, String> {
 
 /// Bytes a second: a number, perhaps with a fraction, and B, KB, MB or GB (powers of 1000).
 fn parse_rate(text: &str) -> Result<u64, String> {
-    let wrong = || "a rate like 10MB, 500KB or 1.5MB (bytes a second), or off, is wanted".to_owned();
+    let wrong =
+        || "a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted".to_owned();
     let trimmed = text.trim();
     let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(end);
     let factor: u64 = match unit.trim().to_ascii_uppercase().trim_end_matches("/S") {
-        "" | "B" => 1,
+        "B" => 1,
         "K" | "KB" => 1_000,
         "M" | "MB" => 1_000_000,
         "G" | "GB" => 1_000_000_000,
@@ -254,13 +255,24 @@ mod tests {
             ("10MB", 10_000_000),
             ("500kb", 500_000),
             ("1.5MB", 1_500_000),
-            ("7", 7),
+            ("7B", 7),
             ("2G", 2_000_000_000),
             ("10 MB/s", 10_000_000),
         ] {
             assert_eq!(parse_cap(text), Ok(Cap::At(rate)), "{text}");
         }
-        for text in ["", "MB", "0", "-1MB", "10XB", "1.2.3MB", "99999999999999999999", "99999999999999GB"] {
+        for text in [
+            "",
+            "MB",
+            "0B",
+            "20",
+            "10MiB",
+            "-1MB",
+            "10XB",
+            "1.2.3MB",
+            "99999999999999999999",
+            "99999999999999GB",
+        ] {
             assert!(parse_cap(text).is_err(), "{text}");
         }
         assert_eq!(parse_cap("Off"), Ok(Cap::Off));

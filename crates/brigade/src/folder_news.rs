@@ -82,7 +82,9 @@ fn unsaid(said: &mut Vec<Trouble>, now: &[Trouble]) -> Option<String> {
 /// What is the matter, and what can be done.
 pub(crate) fn text(trouble: &Trouble) -> String {
     let hint = match trouble {
-        Trouble::Gone(_) => "bring it back, and it goes on; to share another one, start again",
+        Trouble::Gone(_) => {
+            "bring it back, and it goes on; one that was made anew in its place is another: to share that, start again"
+        }
         Trouble::ReadOnly(_) => "was its disk mounted anew, or does it fail? It is tried again all the while",
         Trouble::Unwatched(NoWatch::Folders) => {
             "`sysctl fs.inotify.max_user_watches=1048576` allows more on Linux; it is tried again all the while"

@@ -4,7 +4,7 @@
 //! it has a thread of its own.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, mpsc as blocking},
 };
@@ -14,6 +14,8 @@ use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, Stdin},
     sync::mpsc,
 };
+
+use crate::output::say;
 
 /// Bytes of a line: more than any command with the longest name.
 const LINE_BYTES: u64 = 16 << 10;
@@ -72,7 +74,6 @@ impl Lines {
     }
 
     /// Shows `prompt` and waits for a line.
-    #[allow(clippy::print_stdout)]
     pub(crate) async fn ask(&mut self, prompt: &str) -> io::Result<Input> {
         match self {
             Self::Terminal { prompts, lines, .. } => {
@@ -83,8 +84,8 @@ impl Lines {
                 let input = read_line(reader).await?;
                 // What a terminal would show: the transcript of a script reads like a session.
                 match &input {
-                    Input::Line(line) => println!("{prompt}{}", crate::escape::escape(line)),
-                    _ => println!("{prompt}"),
+                    Input::Line(line) => say(&format!("{prompt}{}", crate::escape::escape(line))),
+                    _ => say(prompt),
                 }
                 Ok(input)
             }
@@ -102,7 +103,6 @@ impl Lines {
 
 impl Voice {
     /// Writes `text` on lines of its own.
-    #[allow(clippy::print_stdout)]
     pub(crate) fn say(&self, text: &str) {
         match self {
             Self::Terminal(printer) => {
@@ -111,8 +111,7 @@ impl Voice {
                 let _ = printer.print(format!("{text}\n"));
             }
             Self::Plain => {
-                println!("{text}");
-                let _ = io::stdout().flush();
+                say(text);
             }
         }
     }

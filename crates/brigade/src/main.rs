@@ -15,6 +15,7 @@ mod format;
 mod input;
 mod manager_news;
 mod mistakes;
+mod output;
 mod progress_bar;
 mod settings;
 mod signals;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     // Threads that wait for the disk, or for a line of standard input, are not waited for.
     runtime.shutdown_background();
     match result {
-        Ok(code) => code,
+        Ok(code) => output::all_written(code),
         Err(failure) => failure.report(),
     }
 }

@@ -17,7 +17,7 @@ use crate::{escape::escape, folder_news::News, format, input::Voice};
 /// Follows `fetch` until it is over, drawing on standard error, with what else is to be said meanwhile; what it
 /// came to.
 pub(crate) async fn follow(fetch: &Fetch, news: &mut News) -> Progress {
-    let display = if io::stderr().is_terminal() { Display::Bar(bar()) } else { Display::Lines };
+    let display = if io::stderr().is_terminal() { Display::Bar(Erased(bar())) } else { Display::Lines };
     let followed = until_over(fetch, &display);
     tokio::pin!(followed);
     loop {
@@ -44,9 +44,6 @@ async fn until_over(fetch: &Fetch, display: &Display) -> Progress {
         let now = progress.borrow_and_update().clone();
         display.show(&now, &mut said);
         if now.is_over() || progress.changed().await.is_err() {
-            if let Display::Bar(bar) = display {
-                bar.finish_and_clear();
-            }
             let state = if now.is_over() { now.state.clone() } else { State::Stopped };
             return Progress { state, ..now };
         }
@@ -56,17 +53,26 @@ async fn until_over(fetch: &Fetch, display: &Display) -> Progress {
 /// Where a fetch is shown.
 enum Display {
     /// A line at the terminal that is drawn anew.
-    Bar(ProgressBar),
+    Bar(Erased),
     /// Lines on standard error.
     Lines,
     /// Next to what a person is typing, and seldom.
     Aside(Voice),
 }
 
+/// A line that is gone from the screen when nobody follows the fetch any more, however that came.
+struct Erased(ProgressBar);
+
+impl Drop for Erased {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}
+
 impl Display {
     fn show(&self, progress: &Progress, said: &mut Said) {
         match self {
-            Self::Bar(bar) => {
+            Self::Bar(Erased(bar)) => {
                 bar.set_length(progress.bytes.max(1));
                 bar.set_position(progress.bytes_done);
                 bar.set_message(line(progress));
@@ -87,7 +93,7 @@ impl Display {
     #[allow(clippy::print_stderr)]
     fn say(&self, text: &str) {
         match self {
-            Self::Bar(bar) => bar.suspend(|| eprintln!("{text}")),
+            Self::Bar(Erased(bar)) => bar.suspend(|| eprintln!("{text}")),
             Self::Lines => eprintln!("{text}"),
             Self::Aside(voice) => voice.say(text),
         }
@@ -96,7 +102,7 @@ impl Display {
 
 fn bar() -> ProgressBar {
     let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
-    if let Ok(style) = ProgressStyle::with_template("{bar:16} {percent:>3}% {msg}") {
+    if let Ok(style) = ProgressStyle::with_template("{bar:16} {percent:>3}% {wide_msg}") {
         bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
     }
     bar.enable_steady_tick(Duration::from_millis(100));
@@ -233,8 +239,9 @@ fn amount(progress: &Progress, fetched: u64) -> String {
         0 => String::new(),
         bytes => format!(", {} were here before", format::bytes(bytes)),
     };
+    let pieces = if progress.pieces == 1 { "piece" } else { "pieces" };
     format!(
-        "{files}{}, {} pieces in {seconds:.2} s ({}){already}",
+        "{files}{}, {} {pieces} in {seconds:.2} s ({}){already}",
         format::bytes(progress.bytes),
         progress.pieces,
         format::rate(rate)

@@ -1,4 +1,6 @@
 //! One content that is being fetched: how it is received, who has it, and what of it counts as being here.
+//!
+//! It decides nothing: what is done about it stands in [`super::jobs`], [`super::room`] and [`super::meaning`].
 
 use std::{sync::Arc, time::Duration};
 

@@ -29,6 +29,11 @@ pub(crate) fn menu(choice: &Choice) -> String {
     format!("{name} has {} contents:{}", choice.versions.len(), lines.collect::<String>())
 }
 
+/// What is said of an answer that makes no sense.
+pub(crate) fn no_answer(choice: &Choice, answer: &str) -> String {
+    format!("{} is not one of 1 to {}", escape(answer.trim()), choice.versions.len())
+}
+
 /// Notes the answer to [`question`] in `wish`: `None` where it makes no sense, false for none of them.
 pub(crate) fn take_answer(wish: &mut Wish, choice: &Choice, answer: &str) -> Option<bool> {
     let answer = answer.trim();

@@ -23,6 +23,7 @@ use crate::{
     exit::{FAILED, Failure},
     folder_news::News,
     format,
+    output::say,
     progress_bar::{follow, summary},
     signals::Signals,
 };
@@ -32,7 +33,6 @@ use crate::{
 const SHARED_PIECES: u64 = 16;
 
 /// Runs it and cleans up.
-#[allow(clippy::print_stdout)]
 pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     let mut signals = Signals::hear();
     let source = match args.path {
@@ -51,14 +51,13 @@ pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     match played? {
         Ok(()) => {
             cleaned.map_err(|error| Failure::other("cleaning up", &error))?;
-            println!("cleaned up {}", folder_path.display());
+            say(&format!("cleaned up {}", folder_path.display()));
             Ok(ExitCode::SUCCESS)
         }
         Err(code) => Ok(code),
     }
 }
 
-#[allow(clippy::print_stdout)]
 async fn play(
     source: &Path,
     folder: &Path,
@@ -66,9 +65,9 @@ async fn play(
 ) -> Result<Result<(), ExitCode>, Failure> {
     let name = name_of(source)?;
     let size = fs::metadata(source).map_err(|error| unreadable(source, &error))?.len();
-    println!("{} ({}) is held by fire_user and water_user", source.display(), format::bytes(size));
+    say(&format!("{} ({}) is held by fire_user and water_user", source.display(), format::bytes(size)));
     let manager = start_manager(folder, stop.clone()).await?;
-    println!("manager at {}, key {}", manager.address(), manager.key().short());
+    say(&format!("manager at {}, key {}", manager.address(), manager.key().short()));
     let stage = Stage { folder, manager: &manager };
 
     let mut holders = vec![];
@@ -92,13 +91,13 @@ async fn play(
         let wish = Wish { name: name.to_string(), ..Wish::default() };
         let fetch = peer.fetch(peer.resolve(&wish).await?).await?;
         let progress = follow(&fetch, &mut News::of(&peer)).await;
-        println!("{username}: {}", summary(&progress));
+        say(&format!("{username}: {}", summary(&progress)));
         right &= check(&progress, &folder.join(username).join(&*name), source, least)?;
         holders.push(peer);
     }
     let listed = holders[0].files(&name, None).await?;
     let id = listed.entries.first().map(|entry| entry.id.to_string()).unwrap_or_default();
-    println!("content id    {id}\nplain BLAKE3  {expected}");
+    say(&format!("content id    {id}\nplain BLAKE3  {expected}"));
     right &= id == expected;
     for peer in holders {
         peer.stop().await;
@@ -107,7 +106,7 @@ async fn play(
     stop.cancel();
     manager.stopped().await;
     if right {
-        println!("all copies are equal to the source");
+        say("all copies are equal to the source");
         Ok(Ok(()))
     } else {
         Err(Failure::new(FAILED, "a copy, an id or the number of holders is not what it must be"))

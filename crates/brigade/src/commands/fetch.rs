@@ -6,7 +6,6 @@
 
 use std::{
     fs,
-    io::{self, Write},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -18,7 +17,7 @@ use brigade_node::peer::{
 use serde_json::{Value, json};
 
 use super::{
-    choosing::{Chosen, menu, question, take_answer},
+    choosing::{Chosen, menu, no_answer, question, take_answer},
     join, manager_address,
 };
 use crate::{
@@ -26,6 +25,7 @@ use crate::{
     exit::{DISK, FAILED, Failure, NOT_FOUND, REFUSED},
     folder_news::News,
     input::{Input, Lines},
+    output::say,
     progress_bar::{follow, summary},
     signals::Signals,
 };
@@ -33,6 +33,7 @@ use crate::{
 /// Fetches all names at once, and stays where it is told to.
 pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, Failure> {
     let mut signals = Signals::hear();
+    check_done_file(args.done_file.as_deref())?;
     let manager = manager_address(&args.peer.manager);
     let config = PeerConfig {
         manager,
@@ -179,6 +180,7 @@ async fn resolve(peer: &Peer, mut wish: Wish, json: bool) -> Result<Chosen, Fail
                         if let Some(taken) = take_answer(&mut wish, choice, &answer) {
                             break taken;
                         }
+                        lines.voice().say(&no_answer(choice, &answer));
                     }
                     _ => break false,
                 }
@@ -248,6 +250,17 @@ async fn stay(signals: &mut Signals, news: &mut News) -> ExitCode {
     }
 }
 
+/// What could not be made at the end is said before anything is fetched.
+fn check_done_file(path: Option<&Path>) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    if folder.is_none_or(Path::is_dir) && !path.is_dir() {
+        return Ok(());
+    }
+    let message = format!("--done-file {} cannot be made: its folder is not there", path.display());
+    Err(Failure::new(DISK, message).hint("nothing was fetched; make the folder first"))
+}
+
 /// Appears all at once, so that who waits for it never sees half of it.
 fn make_done_file(path: &Path) -> Result<(), Failure> {
     let made = fs::OpenOptions::new().create(true).truncate(true).write(true).open(path);
@@ -312,10 +325,4 @@ fn totals(ended: &Ended, sent: &[Given]) -> Value {
 fn given(shares: &[Given]) -> Vec<Value> {
     let one = |given: &Given| json!({ "username": given.username.as_str(), "bytes": given.bytes, "pieces": given.pieces });
     shares.iter().map(one).collect()
-}
-
-#[allow(clippy::print_stdout)]
-fn say(line: &str) {
-    println!("{line}");
-    let _ = io::stdout().flush();
 }

@@ -12,7 +12,7 @@ use brigade_core::wire::manager::Listed;
 use brigade_node::peer::Observer;
 
 use super::manager_address;
-use crate::{args::FilesArgs, escape::escape, exit::Failure, format};
+use crate::{args::FilesArgs, escape::escape, exit::Failure, format, output::note};
 
 /// Lists names, sizes, holders and ids.
 pub(crate) async fn run(args: FilesArgs) -> Result<ExitCode, Failure> {
@@ -23,8 +23,8 @@ pub(crate) async fn run(args: FilesArgs) -> Result<ExitCode, Failure> {
         let page = observer.files(&args.prefix, after).await?;
         for file in &page.entries {
             let line = if args.json { json(file) } else { row(file) };
-            if writeln!(out, "{line}").is_err() {
-                return Ok(ExitCode::SUCCESS); // the reader has seen enough
+            if !note(writeln!(out, "{line}")) {
+                return Ok(ExitCode::SUCCESS);
             }
         }
         after = page.entries.last().map(|last| last.name.clone());
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: FilesArgs) -> Result<ExitCode, Failure> {
             break;
         }
     }
-    let _ = out.flush();
+    note(out.flush());
     Ok(ExitCode::SUCCESS)
 }
 

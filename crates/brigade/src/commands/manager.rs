@@ -3,7 +3,7 @@
 //! What is shown, and how, is in `tui`; what a manager does is in `brigade_node::manager`.
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, IsTerminal},
     path::PathBuf,
     process::ExitCode,
 };
@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     args::ManagerArgs,
     exit::{DISK, Failure},
+    output::say,
     signals::{Signal, Signals},
     tui,
 };
@@ -34,7 +35,7 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     let shown = if io::stdout().is_terminal() && io::stdin().is_terminal() {
         tui::show_table(view, events, stop.clone()).await
     } else {
-        say_ready();
+        say("ready");
         tui::log_table(view, events, stop.clone()).await
     };
     stop.cancel();
@@ -56,10 +57,4 @@ fn default_state(port: u16) -> Result<PathBuf, Failure> {
             .hint("give --state DIR, or set BRIGADE_HOME")
     })?;
     Ok(home.join("managers").join(port.to_string()))
-}
-
-#[allow(clippy::print_stdout)]
-fn say_ready() {
-    println!("ready");
-    let _ = io::stdout().flush();
 }

@@ -29,6 +29,7 @@ use crate::{
     args::{AtManager, Brigade, Command},
     command_line::Start,
     exit::{FAILED, Failure},
+    output::note,
 };
 
 /// Runs the command that was read.
@@ -48,12 +49,22 @@ pub(crate) async fn run(start: Start) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Man => {
-            let page = clap_mangen::Man::new(Brigade::command());
-            page.render(&mut std::io::stdout())
-                .map_err(|error| Failure::other("writing the manual page", &error))?;
+            note(manual(&mut std::io::stdout()));
             Ok(ExitCode::SUCCESS)
         }
     }
+}
+
+/// The manual: a page of the program, and one of each command.
+fn manual(out: &mut impl std::io::Write) -> std::io::Result<()> {
+    let program = Brigade::command();
+    clap_mangen::Man::new(program.clone()).render(out)?;
+    for command in program.get_subcommands() {
+        let title = format!("brigade-{}", command.get_name());
+        let shown = command.clone().name(&title).bin_name(title.replacen('-', " ", 1));
+        clap_mangen::Man::new(shown).title(title).render(out)?;
+    }
+    Ok(())
 }
 
 /// Where the manager is that the arguments name.

@@ -18,6 +18,7 @@ use crate::{
     exit::{FAILED, Failure, USAGE},
     folder_news::FolderNews,
     input::{Input, Lines},
+    output::say,
     signals::{Signal, Signals},
 };
 
@@ -57,7 +58,7 @@ async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Re
     };
     let ready = async {
         if peer.announced().await {
-            say_ready();
+            say("ready");
         }
         std::future::pending::<()>().await;
     };
@@ -77,13 +78,6 @@ async fn complain(peer: &Peer) {
     loop {
         eprintln!("{}", news.next().await);
     }
-}
-
-#[allow(clippy::print_stdout)]
-fn say_ready() {
-    use std::io::Write;
-    println!("ready");
-    let _ = std::io::stdout().flush();
 }
 
 /// Asks for what is not given until the manager agrees; `None` where the person had enough.
@@ -161,7 +155,7 @@ async fn ask_port(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Port>, Fa
             Ok(port) => match take_port(host, port, &manager).await {
                 Ok(port) => {
                     if answer.trim().is_empty() || answer.trim() == "0" {
-                        lines.voice().say(&format!("port {} is free, and taken", port.address().port()));
+                        lines.voice().say(&format!("using port {}", port.address().port()));
                     }
                     return Ok(Some(port));
                 }

@@ -11,7 +11,7 @@ use brigade_core::wire::manager::PeerRow;
 use brigade_node::peer::Observer;
 
 use super::manager_address;
-use crate::{args::PeersArgs, exit::Failure, format};
+use crate::{args::PeersArgs, exit::Failure, format, output::note};
 
 /// The table's head, for people.
 pub(crate) const HEAD: &str =
@@ -23,14 +23,14 @@ pub(crate) async fn run(args: PeersArgs) -> Result<ExitCode, Failure> {
     let mut after = None;
     let mut out = io::BufWriter::new(io::stdout().lock());
     if !args.json {
-        let _ = writeln!(out, "{HEAD}");
+        note(writeln!(out, "{HEAD}"));
     }
     loop {
         let page = observer.peers(after).await?;
         for peer in &page.rows {
             let line = if args.json { json(peer) } else { row(peer) };
-            if writeln!(out, "{line}").is_err() {
-                return Ok(ExitCode::SUCCESS); // the reader has seen enough
+            if !note(writeln!(out, "{line}")) {
+                return Ok(ExitCode::SUCCESS);
             }
         }
         after = page.rows.last().map(|last| last.username.clone());
@@ -38,7 +38,7 @@ pub(crate) async fn run(args: PeersArgs) -> Result<ExitCode, Failure> {
             break;
         }
     }
-    let _ = out.flush();
+    note(out.flush());
     Ok(ExitCode::SUCCESS)
 }
 

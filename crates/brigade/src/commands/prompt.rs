@@ -11,7 +11,7 @@ use brigade_node::peer::{Fetch, LinkState, Peer, Progress, ResolveError, State, 
 use tokio::task::JoinSet;
 
 use super::{
-    choosing::{Chosen, menu, question, take_answer},
+    choosing::{Chosen, menu, no_answer, question, take_answer},
     fetch::code_of,
     files, limit, peers,
 };
@@ -230,6 +230,7 @@ impl Prompt {
                     if let Some(taken) = take_answer(&mut wish, choice, &answer) {
                         break taken;
                     }
+                    self.voice.say(&no_answer(choice, &answer));
                 };
                 if !taken {
                     return Ok(Chosen::Nothing);
@@ -257,7 +258,7 @@ impl Prompt {
         let mut rows = vec![
             format!("{} at {}, key {}", status.username, status.address, status.key.short()),
             format!("manager: {manager}"),
-            format!("shared: {} files, {}", status.files, format::bytes(status.bytes)),
+            format!("shared: {}, {}", format::count(status.files, "file"), format::bytes(status.bytes)),
             format!(
                 "now: sending {}, receiving {}",
                 format::rate(status.sending),
@@ -294,8 +295,10 @@ impl Prompt {
     async fn quit(&mut self, lines: &mut Lines) -> Result<Next, ExitCode> {
         if self.terminal && !self.followed.is_empty() {
             let count = self.followed.len();
-            let question =
-                format!("{count} fetch(es) are going on, and go on from there next time. Leave? [y/N] ");
+            let question = format!(
+                "{} would stop, and go on from there next time. Leave? [y/N] ",
+                format::count(count, "fetch")
+            );
             let answer = self.next_input(lines, &question).await?;
             let yes = match answer {
                 Ok(Input::Line(line)) => matches!(line.trim().to_lowercase().as_str(), "y" | "yes" | "q"),
@@ -345,8 +348,18 @@ fn parse_fetch(rest: &str) -> Result<(Wish, bool), Failure> {
             break;
         }
     }
-    if rest.is_empty() || rest == "&" || rest.starts_with("--") {
-        return Err(Failure::new(USAGE, "fetch what?").hint("fetch NAME; `files` lists what there is"));
+    let usage = |what: String| Failure::new(USAGE, what).hint("fetch NAME [--from USERNAME] [--replace] [&]");
+    if rest.is_empty() || rest == "&" || rest == "--replace" {
+        return Err(usage("fetch what?".to_owned()));
+    }
+    if rest == "--from" || rest.ends_with(" --from") {
+        return Err(usage("--from is followed by a username".to_owned()));
+    }
+    if let Some(option) = rest.split_whitespace().find(|word| word.starts_with("--") && word.len() > 2) {
+        return Err(usage(format!("{option} is no option of fetch here")));
+    }
+    if rest.len() > 1 && rest.starts_with(['\'', '"']) && !rest.ends_with(&rest[..1]) {
+        return Err(usage(format!("the quotation mark {} is not closed", &rest[..1])));
     }
     // As in a shell, since a pattern is often written so.
     let quoted = |quote| rest.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
@@ -374,7 +387,7 @@ mod tests {
         assert_eq!(parse("R&D.txt"), ("R&D.txt".into(), None, false, false));
         assert_eq!(parse("'data/**/*.bin' &"), ("data/**/*.bin".into(), None, false, true));
         assert_eq!(parse("it's"), ("it's".into(), None, false, false));
-        for text in ["", "&", " &", "--replace", "a --from ../b"] {
+        for text in ["", "&", " &", "--replace", "a --from ../b", "a --from", "--bogus a", "'a b"] {
             assert!(parse_fetch(text).is_err(), "{text}");
         }
     }

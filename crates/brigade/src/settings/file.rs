@@ -248,7 +248,7 @@ mod tests {
                 "3:1: `hots` is not a setting of [network]; is `host` meant?",
                 "5:2: `pear` is not a table of settings; is `peer` meant?",
                 "8:7: this is of the type string: a number from 1 to 100000 is wanted",
-                "9:14: invalid value 'a/b': it has the character '/'",
+                "9:14: invalid value 'a/b': it has the character `/`",
             ],
         );
         check(

@@ -60,7 +60,8 @@ struct Screen {
 
 impl Screen {
     fn open() -> io::Result<Self> {
-        let terminal = ratatui::try_init()?;
+        let mut terminal = ratatui::try_init()?;
+        terminal.clear()?; // what stood there must not show through
         take_screen(true);
         Ok(Self { terminal, is_open: true })
     }

@@ -23,6 +23,9 @@ const HEADINGS: [&str; 7] = ["username", "address", "files", "bytes", "sending",
 /// Columns that hold numbers stand to the right.
 const FIRST_NUMBER: usize = 2;
 
+/// Cells between two columns.
+const SPACING: usize = 2;
+
 /// Rows that the events below the table may take.
 const EVENT_ROWS: u16 = 6;
 
@@ -55,7 +58,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, recent: &VecDeque<LifeEve
     scroll.top = scroll.top.min(view.rows.len().saturating_sub(room));
     let all: Vec<[String; 7]> = view.rows.iter().map(cells).collect();
     let shown = &all[scroll.top..all.len().min(scroll.top + room)];
-    frame.render_widget(peers(shown, widths(&all)), table);
+    frame.render_widget(peers(shown, &columns(&all, table.width.into())), table);
 
     let lines: Vec<Line<'_>> =
         recent.iter().take(event_rows.into()).rev().map(|event| Line::from(sentence(event)).dim()).collect();
@@ -91,20 +94,36 @@ fn cells(peer: &Peer) -> [String; 7] {
     ]
 }
 
-fn widths(rows: &[[String; 7]]) -> [Constraint; 7] {
-    std::array::from_fn(|column| {
+/// Columns that are left out, in this order, where the terminal is too narrow: half a number is a wrong one.
+const LEFT_OUT: [usize; 5] = [6, 5, 4, 1, 3];
+
+/// The columns that fit into so many cells, and how wide they are.
+fn columns(rows: &[[String; 7]], room: usize) -> Vec<(usize, usize)> {
+    let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].width());
-        let width = cells.chain([HEADINGS[column].width()]).max().unwrap_or_default();
-        Constraint::Length(u16::try_from(width).unwrap_or(u16::MAX))
-    })
+        cells.chain([HEADINGS[column].width()]).max().unwrap_or_default()
+    };
+    let mut columns: Vec<(usize, usize)> =
+        (0..HEADINGS.len()).map(|column| (column, width(column))).collect();
+    for left_out in LEFT_OUT {
+        let needed = columns.iter().map(|(_, width)| width + SPACING).sum::<usize>() - SPACING;
+        if needed <= room {
+            break;
+        }
+        columns.retain(|(column, _)| *column != left_out);
+    }
+    columns
 }
 
-fn peers(rows: &[[String; 7]], widths: [Constraint; 7]) -> Table<'static> {
-    let aligned = |(column, text): (usize, String)| {
+fn peers(rows: &[[String; 7]], columns: &[(usize, usize)]) -> Table<'static> {
+    let aligned = |column: usize, text: &str| {
         let side = if column < FIRST_NUMBER { Alignment::Left } else { Alignment::Right };
-        Cell::from(Text::from(text).alignment(side))
+        Cell::from(Text::from(text.to_owned()).alignment(side))
     };
-    let row = |texts: [String; 7]| Row::new(texts.into_iter().enumerate().map(aligned));
+    let row =
+        |texts: [String; 7]| Row::new(columns.iter().map(|(column, _)| aligned(*column, &texts[*column])));
+    let widths =
+        columns.iter().map(|(_, width)| Constraint::Length(u16::try_from(*width).unwrap_or(u16::MAX)));
     let head = row(HEADINGS.map(str::to_owned)).style(Style::new().bold().underlined());
     Table::new(rows.iter().cloned().map(row), widths).header(head).column_spacing(2)
 }
@@ -202,6 +221,21 @@ mod tests {
                 "q ends the manager",
             ]
         );
+    }
+
+    #[test]
+    fn where_it_is_narrow_columns_are_left_out_and_none_is_cut() {
+        let shown =
+            |width| lines(width, 6, &view(1), &VecDeque::new(), &mut Scroll::default())[2..4].to_vec();
+        assert_eq!(
+            shown(60),
+            [
+                "username  address        files     bytes    sending",
+                "user00    10.0.0.1:7001      3  300.0 MB  12.3 MB/s"
+            ]
+        );
+        assert_eq!(shown(39), ["username  files     bytes", "user00        3  300.0 MB"]);
+        assert_eq!(shown(20), ["username  files", "user00        3"]);
     }
 
     #[test]

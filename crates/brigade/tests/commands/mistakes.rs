@@ -10,7 +10,7 @@ fn all_mistakes_of_a_line_are_told_at_once() {
     insta::assert_snapshot!(said(&line, 2), @r#"
     error: 3 mistakes
       argument 3: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
-      argument 5: invalid value '10XB' for '--upload-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second), or off, is wanted
+      argument 5: invalid value '10XB' for '--upload-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted
       argument 6: unexpected argument '--frobnicate'
       brigade peer --max 0 --upload-limit 10XB --frobnicate
                          ^                ^^^^ ^^^^^^^^^^^^
@@ -30,15 +30,15 @@ fn all_mistakes_of_a_line_are_told_at_once() {
 #[test]
 fn one_mistake_is_told_with_its_place() {
     insta::assert_snapshot!(said(&["fetch", "film.mkv", "--download-limit", "10XB"], 2), @r#"
-    error: argument 4: invalid value '10XB' for '--download-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second), or off, is wanted
+    error: argument 4: invalid value '10XB' for '--download-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted
       brigade fetch film.mkv --download-limit 10XB
                                               ^^^^
     hint: `brigade fetch --help`
     "#);
-    insta::assert_snapshot!(said(&["peer", "--upload-limit", "0"], 2), @r#"
-    error: argument 3: invalid value '0' for '--upload-limit <RATE>': a rate of at least one byte a second, or off, is wanted
-      brigade peer --upload-limit 0
-                                  ^
+    insta::assert_snapshot!(said(&["peer", "--upload-limit", "0B"], 2), @r#"
+    error: argument 3: invalid value '0B' for '--upload-limit <RATE>': a rate of at least one byte a second, or off, is wanted
+      brigade peer --upload-limit 0B
+                                  ^^
     hint: `brigade peer --help`
     "#);
     insta::assert_snapshot!(said(&["manager", "--max", "0"], 2), @r#"
@@ -89,7 +89,7 @@ fn what_is_missing_is_named() {
 fn names_that_no_file_can_have_are_told_at_once() {
     insta::assert_snapshot!(said(&["fetch", "a:b", "film.mkv", "films/*.mkv", "../up", "c d/"], 5), @r#"
     error: 2 mistakes
-      argument 2: 'a:b' cannot be the name of a file: it has the character ':', which some systems do not allow
+      argument 2: 'a:b' cannot be the name of a file: it has the character `:`, which some systems do not allow
       argument 5: '../up' cannot be the name of a file: it has a part `.` or `..`
       brigade fetch a:b film.mkv films/*.mkv ../up 'c d/'
                     ^^^                      ^^^^^
@@ -97,7 +97,7 @@ fn names_that_no_file_can_have_are_told_at_once() {
     "#);
     insta::assert_snapshot!(said(&["fetch", "a:b", "--max", "0"], 2), @r#"
     error: 2 mistakes
-      argument 2: 'a:b' cannot be the name of a file: it has the character ':', which some systems do not allow
+      argument 2: 'a:b' cannot be the name of a file: it has the character `:`, which some systems do not allow
       argument 4: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
       brigade fetch a:b --max 0
                     ^^^       ^
@@ -129,7 +129,7 @@ fn mistakes_of_the_environment_and_the_settings_are_told_with_those_of_the_line(
       BRIGADE_MAX: invalid value '0': a number from 1 to 100000 is wanted
       HOME/brigade.toml:2:8: this is of the type string: a number from 0 to 65535 is wanted
       HOME/brigade.toml:3:1: `hots` is not a setting of [network]; is `host` meant?
-      HOME/brigade.toml:6:6: invalid value '10XB': a rate like 10MB, 500KB or 1.5MB (bytes a second), or off, is wanted
+      HOME/brigade.toml:6:6: invalid value '10XB': a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted
       HOME/brigade.toml:7:1: the rule limits nothing: up, down or both are wanted
       HOME/brigade.toml:8:16: `tues` is not a day; is `tue` meant?
       HOME/brigade.toml:9:8: a time from "00:00" to "23:59" in quotation marks is wanted

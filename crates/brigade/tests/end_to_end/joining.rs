@@ -115,7 +115,7 @@ fn an_answer_that_cannot_be_used_is_explained_and_asked_again() {
         "\"a/b\" cannot be a username",
         "the username belongs to somebody else",
     ]);
-    assert!(ended.out.contains("is free, and taken"), "{}", ended.out);
+    assert!(ended.out.contains("using port "), "{}", ended.out);
     assert!(network.path("water_user").is_dir());
     assert!(!network.path("fire_user").exists(), "a name that is refused leaves no folder");
 }
