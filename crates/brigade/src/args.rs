@@ -57,7 +57,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct AtManager {
     /// The manager's host: a name or an address
-    #[arg(long, alias = "manager_host", default_value = "localhost", value_name = "HOST")]
+    #[arg(long, alias = "manager_host", default_value = "localhost", value_name = "HOST", value_parser = parse_host)]
     pub(crate) manager_host: String,
     /// The manager's TCP port
     #[arg(long, alias = "manager_port", default_value = "12000", value_name = "PORT", value_parser = parse_port, allow_negative_numbers = true)]
@@ -70,7 +70,7 @@ pub(crate) struct AtManager {
 #[derive(Debug, Args)]
 pub(crate) struct ManagerArgs {
     /// Where to listen: a name or an address of this machine
-    #[arg(long, default_value = "localhost")]
+    #[arg(long, default_value = "localhost", value_parser = parse_host)]
     pub(crate) host: String,
     /// The TCP port to listen on
     #[arg(long, default_value = "12000", value_parser = parse_port, allow_negative_numbers = true)]
@@ -93,7 +93,7 @@ pub(crate) struct AsPeer {
     #[command(flatten)]
     pub(crate) manager: AtManager,
     /// Where to listen for other peers [default: the address here that leads to the manager]
-    #[arg(long)]
+    #[arg(long, value_parser = parse_host)]
     pub(crate) host: Option<String>,
     /// The TCP port to listen on; 0 takes a free one
     #[arg(long, value_parser = parse_port, allow_negative_numbers = true)]
@@ -181,6 +181,12 @@ pub(crate) struct DemoArgs {
 /// A TCP port; 0 takes a free one where something listens.
 pub(crate) fn parse_port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| "a number from 0 to 65535 is wanted".to_owned())
+}
+
+/// A name or an address, of which only its form is judged here.
+pub(crate) fn parse_host(text: &str) -> Result<String, String> {
+    let is_host = !text.trim().is_empty() && text.len() <= 255 && !text.contains(char::is_whitespace);
+    if is_host { Ok(text.to_owned()) } else { Err("a name or an address is wanted".to_owned()) }
 }
 
 /// A number of peers or connections: at least one, at most a hundred thousand.

@@ -199,7 +199,9 @@ impl Judged {
             let next = words.get_mut(at + 1).filter(|next| !starts_with(&next.text, "-"));
             next.into_iter().for_each(|next| next.may_be_value = true);
         }
-        words.drain(if is_value { at - 1..=at } else { at..=at });
+        // A value that is there and empty is none to clap; it goes with its option.
+        let is_empty = lacks_a_value(&error) && words.get(at + 1).is_some_and(|next| next.text.is_empty());
+        words.drain(if is_value { at - 1..=at } else { at..=at + usize::from(is_empty) });
         true
     }
 }

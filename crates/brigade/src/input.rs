@@ -57,6 +57,7 @@ impl Lines {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Ok(Self::Pipe(BufReader::new(tokio::io::stdin())));
         }
+        remember_terminal();
         let mut editor = DefaultEditor::new().map_err(io::Error::other)?;
         let printer = editor.create_external_printer().map_err(io::Error::other)?;
         let (prompts, to_show) = blocking::channel::<String>();
@@ -114,6 +115,25 @@ impl Voice {
                 say(text);
             }
         }
+    }
+}
+
+/// How the terminal was before it was asked for single keys.
+#[cfg(unix)]
+static BEFORE: std::sync::OnceLock<rustix::termios::Termios> = std::sync::OnceLock::new();
+
+fn remember_terminal() {
+    #[cfg(unix)]
+    if let Ok(now) = rustix::termios::tcgetattr(io::stdin()) {
+        let _ = BEFORE.set(now); // the first time counts
+    }
+}
+
+/// Makes the terminal again what it was: the thread that reads lines may still wait for one when the program ends.
+pub(crate) fn give_back_terminal() {
+    #[cfg(unix)]
+    if let Some(before) = BEFORE.get() {
+        let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Now, before);
     }
 }
 

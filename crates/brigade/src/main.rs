@@ -40,6 +40,7 @@ fn main() -> ExitCode {
     let result = runtime.block_on(commands::run(start));
     // Threads that wait for the disk, or for a line of standard input, are not waited for.
     runtime.shutdown_background();
+    input::give_back_terminal();
     match result {
         Ok(code) => output::all_written(code),
         Err(failure) => failure.report(),

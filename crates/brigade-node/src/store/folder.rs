@@ -192,7 +192,15 @@ impl Folder {
         if self.0.root.is_read_only().map_err(failed)? {
             return Err(failed(io::ErrorKind::ReadOnlyFilesystem.into()));
         }
+        self.0.root.may_be_written().map_err(failed)?;
         if trying { self.private_handle()?.touch().map_err(failed) } else { Ok(()) }
+    }
+
+    /// When the file under `name` was made, in nanoseconds since 1970, by the file system's clock; `None` where it does not
+    /// say.
+    pub(super) fn born_ns(&self, name: &FileName) -> Result<Option<i64>, FolderError> {
+        let failed = |error| FolderError::new("look at", self.path_of(name), error);
+        self.0.root.born_ns(name.as_str().as_ref()).map_err(failed)
     }
 
     /// Whether [`Folder::create`] made it.

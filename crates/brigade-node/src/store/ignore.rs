@@ -207,7 +207,9 @@ fn read(dir: &Dir) -> Option<(Result<Vec<u8>, Unusable>, bool)> {
         (Ok(_), Ok(stamp)) => stamp,
         (Err(error), _) | (_, Err(error)) => return unreadable(error),
     };
-    let is_fresh = stamp.quiet_for(SystemTime::now()) < QUIET;
+    // One from the future is not: it would be waited for until then.
+    let now = SystemTime::now();
+    let is_fresh = stamp.quiet_for(now) < QUIET && stamp.quiet_for(now + QUIET) > Duration::ZERO;
     if stamp.size > FILE_BYTES {
         return Some((Err(Unusable::Long), is_fresh));
     }

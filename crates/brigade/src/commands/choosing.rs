@@ -14,6 +14,8 @@ pub(crate) enum Chosen {
     Files(Resolved),
     /// The person wants none of them.
     Nothing,
+    /// The person wants to end it all.
+    Interrupted,
 }
 
 /// The question under the list of `choice`.

@@ -27,7 +27,7 @@ use crate::{
     input::{Input, Lines},
     output::say,
     progress_bar::{follow, summary},
-    signals::Signals,
+    signals::{Signal, Signals},
 };
 
 /// Fetches all names at once, and stays where it is told to.
@@ -144,6 +144,7 @@ async fn resolve_all(peer: &Peer, args: &FetchArgs) -> Result<Result<Vec<Resolve
                 wanted.push(files);
                 continue;
             }
+            Ok(Chosen::Interrupted) => return Ok(Err(Signal::Interrupt.exit_code())),
             Ok(Chosen::Nothing) => Failure::new(NOT_FOUND, format!("nothing was chosen of {name:?}")),
             Err(failure) => failure,
         };
@@ -182,6 +183,7 @@ async fn resolve(peer: &Peer, mut wish: Wish, json: bool) -> Result<Chosen, Fail
                         }
                         lines.voice().say(&no_answer(choice, &answer));
                     }
+                    Ok(Input::Interrupted) => return Ok(Chosen::Interrupted),
                     _ => break false,
                 }
             };

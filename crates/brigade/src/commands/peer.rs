@@ -16,7 +16,7 @@ use super::{home_file, is_about_the_port, join, manager_address, prompt, take_po
 use crate::{
     args::PeerArgs,
     exit::{FAILED, Failure, USAGE},
-    folder_news::FolderNews,
+    folder_news::News,
     input::{Input, Lines},
     output::say,
     signals::{Signal, Signals},
@@ -71,10 +71,10 @@ async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Re
     Ok(signal.exit_code())
 }
 
-/// Says what becomes of the folder, for as long as it is waited for.
+/// Says what becomes of the folder and of the manager, for as long as it is waited for.
 #[allow(clippy::print_stderr)]
 async fn complain(peer: &Peer) {
-    let mut news = FolderNews::of(peer);
+    let mut news = News::of(peer);
     loop {
         eprintln!("{}", news.next().await);
     }

@@ -89,7 +89,14 @@ impl Prompt {
                 Err(signal) => return signal,
             };
             let next = match input {
-                Ok(Input::Line(line)) => self.command(line.trim(), lines).await,
+                Ok(Input::Line(line)) => {
+                    let mut signals = self.signals.clone();
+                    tokio::select! {
+                        next = self.command(line.trim(), lines) => next,
+                        // A manager that does not answer is not waited for.
+                        signal = signals.first() => return signal.exit_code(),
+                    }
+                }
                 Ok(Input::Interrupted | Input::End) => Ok(Next::Quit),
                 Err(error) => Err(Failure::other("reading standard input", &error)),
             };
@@ -327,43 +334,51 @@ impl Prompt {
     }
 }
 
-/// `NAME [--from USERNAME] [--replace] [&]`, the options in any order; a name may hold spaces. Whether it goes to the
-/// background.
-fn parse_fetch(rest: &str) -> Result<(Wish, bool), Failure> {
-    let (mut wish, mut background) = (Wish::default(), false);
-    let mut rest = rest;
-    loop {
-        if let Some(before) = rest.strip_suffix(" &") {
-            background = true;
-            rest = before.trim_end();
-        } else if let Some(before) = rest.strip_suffix(" --replace") {
-            wish.replace = true;
-            rest = before.trim_end();
-        } else if let Some((before, from)) = rest.rsplit_once(" --from ") {
-            let from: Result<Username, _> = from.trim().parse();
-            let wrong = |error| Failure::new(USAGE, format!("--from is followed by a username: {error}"));
-            wish.from = Some(from.map_err(wrong)?);
-            rest = before.trim_end();
-        } else {
-            break;
-        }
-    }
+/// `NAME [--from USERNAME] [--replace] [&]`, the options in any order, before or behind; a name may hold spaces, and
+/// stand in quotation marks. Whether it goes to the background.
+fn parse_fetch(line: &str) -> Result<(Wish, bool), Failure> {
     let usage = |what: String| Failure::new(USAGE, what).hint("fetch NAME [--from USERNAME] [--replace] [&]");
-    if rest.is_empty() || rest == "&" || rest == "--replace" {
+    let (mut wish, mut background, mut name) = (Wish::default(), false, String::new());
+    let mut rest = line.trim();
+    while !rest.is_empty() {
+        let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
+        match word {
+            "--replace" => wish.replace = true,
+            "--from" => {
+                let (from, behind) = behind.trim_start().split_once(' ').unwrap_or((behind.trim_start(), ""));
+                let from = from.parse::<Username>();
+                wish.from =
+                    Some(from.map_err(|error| usage(format!("--from is followed by a username: {error}")))?);
+                rest = behind.trim_start();
+                continue;
+            }
+            "&" if behind.trim().is_empty() => background = true,
+            option if option.starts_with("--") && option.len() > 2 => {
+                return Err(usage(format!("{option} is no option of fetch here")));
+            }
+            // As in a shell, since a pattern is often written so.
+            quoted if name.is_empty() && quoted.starts_with(['\'', '"']) => {
+                let (mark, inside) = rest.split_at(1);
+                let Some((inside, behind)) = inside.split_once(mark) else {
+                    return Err(usage(format!("the quotation mark {mark} is not closed")));
+                };
+                inside.clone_into(&mut name);
+                rest = behind.trim_start();
+                continue;
+            }
+            part => {
+                name += if name.is_empty() { "" } else { " " };
+                name += part;
+                // The spaces of a name are part of it.
+                name += &" ".repeat(behind.len() - behind.trim_start().len());
+            }
+        }
+        rest = behind.trim_start();
+    }
+    wish.name = name.trim().to_owned();
+    if wish.name.is_empty() {
         return Err(usage("fetch what?".to_owned()));
     }
-    if rest == "--from" || rest.ends_with(" --from") {
-        return Err(usage("--from is followed by a username".to_owned()));
-    }
-    if let Some(option) = rest.split_whitespace().find(|word| word.starts_with("--") && word.len() > 2) {
-        return Err(usage(format!("{option} is no option of fetch here")));
-    }
-    if rest.len() > 1 && rest.starts_with(['\'', '"']) && !rest.ends_with(&rest[..1]) {
-        return Err(usage(format!("the quotation mark {} is not closed", &rest[..1])));
-    }
-    // As in a shell, since a pattern is often written so.
-    let quoted = |quote| rest.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
-    wish.name = quoted('\'').or_else(|| quoted('"')).unwrap_or(rest).to_owned();
     Ok((wish, background))
 }
 
@@ -387,7 +402,10 @@ mod tests {
         assert_eq!(parse("R&D.txt"), ("R&D.txt".into(), None, false, false));
         assert_eq!(parse("'data/**/*.bin' &"), ("data/**/*.bin".into(), None, false, true));
         assert_eq!(parse("it's"), ("it's".into(), None, false, false));
-        for text in ["", "&", " &", "--replace", "a --from ../b", "a --from", "--bogus a", "'a b"] {
+        assert_eq!(parse("--replace --from b  a"), ("a".into(), Some("b".into()), true, false));
+        assert_eq!(parse("'x --from y' --replace"), ("x --from y".into(), None, true, false));
+        assert_eq!(parse("two  spaces &"), ("two  spaces".into(), None, false, true));
+        for text in ["", "&", " &", "--replace", "a --from ../b", "a --from", "a --bogus", "'a b"] {
             assert!(parse_fetch(text).is_err(), "{text}");
         }
     }

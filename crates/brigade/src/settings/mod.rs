@@ -19,7 +19,7 @@ use brigade_node::config::brigade_home;
 use clap::{Arg, Command as Grammar};
 
 use crate::{
-    args::{parse_cap, parse_count, parse_port},
+    args::{parse_cap, parse_count, parse_host, parse_port},
     mistakes::{Mistake, Place},
 };
 
@@ -176,8 +176,8 @@ impl Kind {
     /// Checks a value as it would be typed; an error says what is wanted.
     fn check(self, value: &str) -> Result<(), String> {
         match self {
-            Self::Host if value.trim().is_empty() => Err(self.wanted().to_owned()),
-            Self::Host | Self::Folder => Ok(()),
+            Self::Host => parse_host(value).map(drop),
+            Self::Folder => Ok(()),
             Self::Port => parse_port(value).map(drop),
             Self::Count => parse_count(value).map(drop),
             Self::Key => value.parse::<PeerKey>().map(drop).map_err(|error| error.to_string()),

@@ -94,3 +94,17 @@ fn a_signal_ends_what_waits_for_a_silent_manager() {
     }
     assert!(!network.path("earth").exists() && !network.path("fire_user").exists());
 }
+
+/// A manager that is frozen answers nothing; nobody waits for it longer than he wants to.
+#[test]
+fn a_command_that_waits_for_the_manager_ends_with_a_signal() {
+    let network = Network::start();
+    let mut peer = network.run("peer", &["--port", "0", "--username", "fire_user"]);
+    peer.says("`help` lists the commands");
+    network.signal_manager(Signal::STOP);
+    peer.types("files\n");
+    peer.says("> files\n");
+    peer.signal(Signal::TERM);
+    peer.end_within(Duration::from_secs(2) + SLACK).with_code(143);
+    network.signal_manager(Signal::CONT);
+}

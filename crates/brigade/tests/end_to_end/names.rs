@@ -34,7 +34,12 @@ fn of_names_that_differ_only_in_case_one_lands() {
     network.write("fire/e/A.txt", b"one");
     network.write("fire/e/a.txt", b"another");
     let _fire = network.peer("fire_user", &["--folder", "fire"]);
-    network.fetch(&["e", "--into", "earth"]).with_code(6).complains(&[]);
+    let ended = network.run("fetch", &["e", "--into", "earth"]).end().with_code(6);
+    assert!(
+        ended.out.contains("differs from e/") && ended.out.contains("only in capital letters"),
+        "{}",
+        ended.out
+    );
     let landed = ["earth/e/A.txt", "earth/e/a.txt"].map(|name| network.path(name).exists());
     assert_eq!(landed.iter().filter(|landed| **landed).count(), 1);
 }

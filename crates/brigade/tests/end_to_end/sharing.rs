@@ -147,3 +147,36 @@ fn private_and_hidden_files_are_not_shared() {
     });
     lists(&network, "", &[("seen too.txt", b"too"), ("seen.txt", b"seen")]);
 }
+
+/// As root everything can be read: the peer runs as nobody.
+#[test]
+fn what_cannot_be_read_is_not_shared_and_status_says_so() {
+    use std::os::unix::{fs::PermissionsExt, process::CommandExt};
+
+    let network = Network::start();
+    network.write("fire_user/seen.txt", b"seen");
+    network.write("fire_user/hidden.txt", b"hidden");
+    network.write("fire_user/closed/inside.txt", b"inside");
+    for place in ["fire_user/hidden.txt", "fire_user/closed"] {
+        fs::set_permissions(network.path(place), fs::Permissions::from_mode(0o000)).unwrap();
+    }
+    let mut command = network.brigade("peer");
+    command.args(["--manager-port", &network.port().to_string(), "--port", "0", "--username", "fire_user"]);
+    if rustix::process::geteuid().is_root() {
+        const NOBODY: u32 = 65_534;
+        for place in ["", "fire_user", "home"] {
+            fs::create_dir_all(network.path(place)).unwrap();
+            std::os::unix::fs::chown(network.path(place), Some(NOBODY), Some(NOBODY)).unwrap();
+        }
+        std::os::unix::fs::chown(network.path("fire_user/seen.txt"), Some(NOBODY), Some(NOBODY)).unwrap();
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let mut fire = crate::process::Process::start(command);
+    fire.says("`help` lists the commands");
+    lists(&network, "", &[("seen.txt", b"seen")]);
+    fire.types("status\n");
+    fire.says("not shared: closed (");
+    fire.says("not shared: hidden.txt (");
+    fire.types("q\n");
+    fire.end().with_code(0);
+}

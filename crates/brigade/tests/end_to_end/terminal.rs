@@ -130,3 +130,40 @@ fn a_folder_that_was_somebodys_is_shared_only_after_a_yes() {
     earth.shows("it ended with 0");
     assert!(!network.path("earth/.brigade").exists());
 }
+
+#[test]
+fn what_is_pasted_is_all_done() {
+    let network = Network::start();
+    let Some(earth) = Terminal::run(&network, "peer", &["--port", "0", "--username", "earth"]) else {
+        return;
+    };
+    earth.shows("`help` lists the commands");
+    let lines: String = (1..=5).map(|number| format!("fetch nothing{number}\n")).collect();
+    assert!(earth.tmux(&["send-keys", "-l", &lines]).status.success());
+    for number in 1..=5 {
+        earth.shows(&format!("nobody shares \"nothing{number}\""));
+    }
+    earth.types("Q");
+    earth.shows("it ended with 0");
+}
+
+#[test]
+fn a_signal_leaves_the_terminal_as_it_was() {
+    let network = Network::start();
+    let Some(earth) = Terminal::run(&network, "peer", &["--port", "0", "--username", "earth"]) else {
+        return;
+    };
+    earth.shows("`help` lists the commands");
+    let pids = earth.tmux(&["list-panes", "-F", "#{pane_pid}"]);
+    let shell: u32 = String::from_utf8(pids.stdout).unwrap().trim().parse().unwrap();
+    let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+    let peer = rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap();
+    rustix::process::kill_process(peer, rustix::process::Signal::TERM).unwrap();
+    earth.shows("it ended with 143");
+    // What is typed now is shown again, and a line ends with Enter.
+    let tty = earth.tmux(&["display-message", "-p", "#{pane_tty}"]);
+    let tty = String::from_utf8(tty.stdout).unwrap();
+    let settings = Command::new("stty").args(["-a", "-F", tty.trim()]).output().unwrap();
+    let settings = String::from_utf8(settings.stdout).unwrap();
+    assert!(settings.contains(" icanon") && settings.contains(" echo "), "{settings}");
+}

@@ -153,6 +153,12 @@ impl Owner {
     fn is_moved(&mut self, name: &FileName, stamp: Stamp) -> bool {
         let before = self.departed.get(&(stamp.device, stamp.inode));
         let Some(before) = before.filter(|before| before.stamp.same_bytes(&stamp)) else { return false };
+        // The number of a file that was deleted is soon another's, and times can be set: it is the same file only if it
+        // was there when it was hashed.
+        let born = self.folder.born_ns(name).ok().flatten();
+        if born.is_none_or(|born| born > before.stamp.ctime_ns) {
+            return false;
+        }
         let (content, list) = (before.content, before.list.clone());
         let ctime_ns = before.stamp.ctime_ns; // of the hash
         self.announce(Shared { name: name.clone(), content, list, stamp: Stamp { ctime_ns, ..stamp } });

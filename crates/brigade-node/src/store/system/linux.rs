@@ -101,6 +101,21 @@ impl Dir {
         status(&parent, &bytes[slash + 1..])
     }
 
+    /// Whether files may be made here, by this process; why not, where they may not.
+    pub(in crate::store) fn may_be_written(&self) -> io::Result<()> {
+        use rustix::fs::{Access, accessat};
+        Ok(accessat(&self.0, ".", Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
+    }
+
+    /// When the file was made, in nanoseconds since 1970; `None` where the file system does not say.
+    pub(in crate::store) fn born_ns(&self, below: &OsStr) -> io::Result<Option<i64>> {
+        use rustix::fs::{StatxFlags, statx};
+        let file = open_beneath(self.0.as_fd(), below, OFlags::PATH | OFlags::NOFOLLOW, Mode::empty())?;
+        let found = statx(&file, "", AtFlags::EMPTY_PATH, StatxFlags::BTIME)?;
+        let is_known = StatxFlags::from_bits_retain(found.stx_mask).contains(StatxFlags::BTIME);
+        Ok(is_known.then(|| nanoseconds(found.stx_btime.tv_sec, found.stx_btime.tv_nsec)))
+    }
+
     /// Everything in this directory, in no order.
     pub(in crate::store) fn entries(&self) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();

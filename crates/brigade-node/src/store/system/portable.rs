@@ -116,6 +116,20 @@ impl Dir {
         Ok(Status { kind: kind(metadata.file_type()), stamp: stamp(&metadata), linked: is_linked(&metadata) })
     }
 
+    /// See `linux`; here it is seen when something is written.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
+    pub(in crate::store) fn may_be_written(&self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// See `linux`.
+    pub(in crate::store) fn born_ns(&self, below: &OsStr) -> io::Result<Option<i64>> {
+        let Some(below) = below.to_str() else { return Ok(None) };
+        let born = fs::symlink_metadata(self.way(below)?)?.created().ok();
+        let since = born.and_then(|born| born.duration_since(std::time::UNIX_EPOCH).ok());
+        Ok(since.and_then(|since| i64::try_from(since.as_nanos()).ok()))
+    }
+
     /// See `linux`.
     pub(in crate::store) fn entries(&self) -> io::Result<Vec<Entry>> {
         let entry = |entry: io::Result<fs::DirEntry>| {
