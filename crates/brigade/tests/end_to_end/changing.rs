@@ -13,8 +13,9 @@ use crate::{
 const FILM_BYTES: usize = 16 << 20;
 
 /// A fetch of the film into `earth` that has written some of it.
-fn begun(network: &Network) -> Process {
-    let fetch = network.run("fetch", &["film.bin", "--into", "earth", "--download-limit", "6MB", "--json"]);
+fn begun(network: &Network, more: &[&str]) -> Process {
+    let arguments = ["film.bin", "--into", "earth", "--download-limit", "6MB", "--json"];
+    let fetch = network.run("fetch", &[&arguments[..], more].concat());
     until("8 pieces are recorded", PATIENCE, || (pieces_recorded(&network.path("earth")) >= 8).then_some(()));
     fetch
 }
@@ -23,7 +24,7 @@ fn begun(network: &Network) -> Process {
 fn a_fetch_of_what_its_only_holder_changes_ends_and_says_so() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "film.bin", &bytes("film", FILM_BYTES));
-    let fetch = begun(&network);
+    let fetch = begun(&network, &[]);
     let other = bytes("another film", FILM_BYTES);
     network.write("fire_user/film.bin", &other);
     let ended = fetch.end().with_code(5);
@@ -42,10 +43,7 @@ fn a_holder_that_is_only_away_is_waited_for_although_others_have_another_content
     let film = bytes("film", FILM_BYTES);
     let fire = network.holder("fire_user", "film.bin", &film);
     let _water = network.holder("water_user", "film.bin", &bytes("another film", 1000));
-    let arguments =
-        ["film.bin", "--from", "fire_user", "--into", "earth", "--download-limit", "6MB", "--json"];
-    let fetch = network.run("fetch", &arguments);
-    until("8 pieces are recorded", PATIENCE, || (pieces_recorded(&network.path("earth")) >= 8).then_some(()));
+    let fetch = begun(&network, &["--from", "fire_user"]);
     fire.kill();
     fetch.complains("waiting: nobody who is here has what is missing");
     let _fire = network.peer("fire_user", &[]);
@@ -60,7 +58,7 @@ fn what_one_of_two_holders_changes_comes_from_the_other() {
     let _fire = network.holder("fire_user", "film.bin", &film);
     let _water = network.holder("water_user", "film.bin", &film);
     network.has_file("film.bin", 2, PATIENCE);
-    let fetch = begun(&network);
+    let fetch = begun(&network, &[]);
     network.write("fire_user/film.bin", &bytes("another film", FILM_BYTES));
     let totals = fetch.end().with_code(0).totals();
     network.has("earth/film.bin", &film);
@@ -74,7 +72,7 @@ fn what_vanishes_is_waited_for_until_it_is_back() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let _fire = network.holder("fire_user", "film.bin", &film);
-    let fetch = begun(&network);
+    let fetch = begun(&network, &[]);
     fs::rename(network.path("fire_user/film.bin"), network.path("hidden.bin")).unwrap();
     fetch.complains("waiting: nobody who is here has what is missing");
     // Under another name it is the same content.

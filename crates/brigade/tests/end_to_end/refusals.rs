@@ -106,24 +106,6 @@ fn a_port_that_is_in_use_is_named() {
         .complains(&[&hint]);
 }
 
-/// The manager hands out one address for both, so that others would reach whoever came first.
-#[test]
-fn a_port_that_another_peer_has_in_the_network_is_refused_and_asked_again() {
-    let network = Network::start();
-    let port = free_port().to_string();
-    let _fire = network.peer("fire_user", &["--port", &port, "--host", "127.0.0.1"]);
-    let other = ["--host", "127.0.0.2"];
-    refused(&network, &[&["water_user", "--port", &port], &other[..]].concat())
-        .with_code(4)
-        .complains(&["fire_user", &port]);
-    assert!(!network.path("water_user").exists());
-    let mut water = network.run("peer", &other);
-    water.types(&format!("{port}\nwater_user\n0\nq\n"));
-    let ended = water.end().with_code(0).complains(&["fire_user", &port]);
-    assert_eq!(ended.out.matches("Port: ").count(), 2, "{}", ended.out);
-    assert_eq!(ended.out.matches("Username: ").count(), 1, "{}", ended.out);
-}
-
 #[test]
 fn a_manager_that_others_can_reach_starts_only_with_open() {
     let network = Network::start();
