@@ -30,6 +30,9 @@ pub const HAVE_PIECES: usize = 8192;
 /// Requests that may be asked of one holder and not answered, over one connection.
 pub const REQUESTS_IN_FLIGHT: usize = 512;
 
+/// Pieces that one offer names: enough that one of them is new to whoever it is for.
+pub const OFFERED_PIECES: usize = 4;
+
 /// Contents that one connection may have open at once.
 pub const OPEN_CHANNELS: usize = 256;
 
@@ -56,6 +59,10 @@ pub const HELD_PARTS: usize = 1 << 12;
 
 /// Holders that the manager names for one content.
 pub const HOLDERS_NAMED: usize = 64;
+
+/// Holders that one content is fetched from at once where others fetch it too: more than ln N for any network that there
+/// will be, so that everything spreads to everyone.
+pub const NEIGHBOURS: usize = 24;
 
 /// Versions of one name that a lookup lists.
 pub const VERSIONS_LISTED: usize = 64;

@@ -5,10 +5,10 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout)] // it is what this program is for
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
-use brigade_sim::{Outcome, Plan, World};
-use clap::{Parser, Subcommand};
+use brigade_sim::{Crowd, Outcome, Plan, Scenario, World};
+use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
 /// A world in a seed.
 #[derive(Debug, Parser)]
@@ -44,6 +44,65 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         count: u64,
     },
+    /// Many newcomers fetch one content at the same time, and each passes on what it has, under a limit.
+    ///
+    /// The bound is what no rule could do better: max(F/U of the holders, L·F/ΣU, F/D), over a content of F bytes, L
+    /// newcomers, and the limits U of all who are honest. Each newcomer's time is counted from its own start and
+    /// told in multiples of the bound that holds where all begin at once: one that comes late finds more of those who
+    /// have everything, and may be below 1. Newcomers that are stopped themselves (`slow`) are not counted.
+    Crowd(CrowdArgs),
+}
+
+#[derive(Debug, Arguments)]
+struct CrowdArgs {
+    /// The seed of all chance.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// How many fetch.
+    #[arg(long, default_value_t = 1000)]
+    newcomers: u32,
+    /// How many have everything from the start.
+    #[arg(long, default_value_t = 1)]
+    holders: u32,
+    /// The content's size in pieces of 256 KiB, at most 1024.
+    #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(2..=1024))]
+    pieces: u64,
+    /// What each peer sends at most, in MB a second.
+    #[arg(long, default_value_t = 10.0)]
+    cap: f64,
+    /// How long whatever a peer sends is on its way, in milliseconds.
+    #[arg(long, default_value_t = 1)]
+    delay: u64,
+    /// How the newcomers differ.
+    #[arg(long, value_enum, default_value_t = Which::Homogeneous)]
+    scenario: Which,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Which {
+    Homogeneous,
+    Heterogeneous,
+    Late,
+    Leaving,
+    Waves,
+    Slow,
+    Lying,
+    All,
+}
+
+impl Which {
+    fn scenarios(self) -> Vec<Scenario> {
+        match self {
+            Self::Homogeneous => vec![Scenario::Homogeneous],
+            Self::Heterogeneous => vec![Scenario::Heterogeneous],
+            Self::Late => vec![Scenario::Late],
+            Self::Leaving => vec![Scenario::Leaving],
+            Self::Waves => vec![Scenario::Waves],
+            Self::Slow => vec![Scenario::Slow],
+            Self::Lying => vec![Scenario::Lying],
+            Self::All => Scenario::ALL.to_vec(),
+        }
+    }
 }
 
 fn main() -> ExitCode {
@@ -56,8 +115,28 @@ fn main() -> ExitCode {
             let bad = |seed: &u64| !report(*seed, &World::new(&Plan::any(*seed)).run());
             (seed..seed.saturating_add(count)).filter(bad).count() == 0
         }
+        Command::Crowd(args) => {
+            args.scenario.scenarios().into_iter().filter(|one| !crowd(&args, *one)).count() == 0
+        }
     };
     if good { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs a crowd and prints its figures; whether every fetch ended well and no rule was broken.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a rate
+fn crowd(args: &CrowdArgs, scenario: Scenario) -> bool {
+    let crowd = Crowd {
+        seed: args.seed,
+        scenario,
+        newcomers: args.newcomers,
+        holders: args.holders.max(1),
+        pieces: args.pieces,
+        bytes_per_second: (args.cap * 1e6).max(1.0) as u64,
+        delay: Duration::from_millis(args.delay),
+    };
+    let report = crowd.run();
+    println!("{report}");
+    report.is_good()
 }
 
 /// Prints an outcome; whether every fetch ended well and no rule was broken.

@@ -6,12 +6,9 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use brigade_core::{geometry::PieceIndex, time::Timestamp, wire::Reason};
+use brigade_core::{geometry::PieceIndex, time::Timestamp, upload::OfferId, wire::Reason};
 
 use crate::world::{ContentNumber, PeerNumber};
-
-/// Bytes of piece data that are sent in one go, as on the real wire.
-pub(crate) const SEGMENT_BYTES: u32 = 64 << 10;
 
 /// Bytes that every connection may have on its way.
 const LEAST_WINDOW_BYTES: u64 = 256 << 10;
@@ -29,7 +26,13 @@ pub struct Link {
 
 /// A connection's number; a new one each time that it is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct ConnectionNumber(pub(crate) usize);
+pub(crate) struct ConnectionNumber(pub(crate) u32);
+
+impl ConnectionNumber {
+    pub(crate) const fn at(self) -> usize {
+        self.0 as usize
+    }
+}
 
 /// A connection from a newcomer to a holder.
 #[derive(Debug)]
@@ -37,10 +40,12 @@ pub(crate) struct Connection {
     pub(crate) newcomer: PeerNumber,
     pub(crate) holder: PeerNumber,
     pub(crate) alive: bool,
+    /// Whether the newcomer has heard that pieces come by turns.
+    pub(crate) by_turns: bool,
     /// The contents that the newcomer opened.
     pub(crate) channels: Vec<ContentNumber>,
     /// Requests that wait for a slot, the earliest first.
-    pub(crate) waiting: VecDeque<Request>,
+    pub(crate) waiting: VecDeque<Waiting>,
     /// What is being sent, in order.
     pub(crate) sending: VecDeque<Sending>,
     /// What the newcomer awaits, and how much of it has come.
@@ -48,6 +53,10 @@ pub(crate) struct Connection {
     /// Bytes of segments that were sent and not received, and how many there may be.
     pub(crate) on_the_way: u64,
     pub(crate) window_bytes: u64,
+    /// Whether it had something to send when its window was full.
+    pub(crate) blocked: bool,
+    /// Whether it waits for its turn at the holder's line.
+    pub(crate) queued: bool,
     /// The number of the next request.
     pub(crate) next_request: u32,
 }
@@ -58,6 +67,16 @@ pub(crate) struct Request {
     pub(crate) number: u32,
     pub(crate) content: ContentNumber,
     pub(crate) piece: PieceIndex,
+}
+
+/// A request that waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Waiting {
+    pub(crate) request: Request,
+    /// The offer that it takes up, if it does.
+    pub(crate) offer: Option<OfferId>,
+    /// Whether its offer was said to be ready.
+    pub(crate) ready: bool,
 }
 
 /// A piece that is being sent.
@@ -84,14 +103,18 @@ pub(crate) enum Note {
     Open(ContentNumber),
     Close(ContentNumber),
     AskList(ContentNumber, u32),
-    Request(Request),
+    Request(Request, Option<u32>),
     Cancel(Request),
+    Want(ContentNumber, Option<u64>),
+    Decline(u32),
     HaveAll(ContentNumber),
     Bits(ContentNumber, Vec<u8>),
     Have(ContentNumber, PieceIndex),
     ListPage(ContentNumber, u32, Vec<[u8; 32]>),
     RefusedPiece(Request, Reason),
     RefusedAll(ContentNumber, Reason),
+    Turns(bool),
+    Offer(ContentNumber, u32, Vec<u32>),
 }
 
 impl Connection {
@@ -108,10 +131,13 @@ impl Connection {
             newcomer,
             holder,
             alive: true,
+            by_turns: false,
             channels: Vec::new(),
             waiting: VecDeque::new(),
             sending: VecDeque::new(),
             coming: Vec::new(),
+            blocked: false,
+            queued: false,
             next_request: 0,
         }
     }
@@ -135,6 +161,15 @@ impl Connection {
         let (_, bytes) = self.coming.iter_mut().find(|(request, _)| *request == segment.request)?;
         *bytes += segment.bytes;
         Some(*bytes)
+    }
+
+    /// Nothing goes over it any more.
+    pub(crate) fn end(&mut self) {
+        self.alive = false;
+        self.waiting = VecDeque::new();
+        self.sending = VecDeque::new();
+        self.coming = Vec::new();
+        self.channels = Vec::new();
     }
 }
 

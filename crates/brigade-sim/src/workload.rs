@@ -60,6 +60,8 @@ pub enum Deed {
     Resume(PeerNumber),
     /// The connection that the first one made to the second one breaks.
     Break(PeerNumber, PeerNumber),
+    /// A peer's limit on sending is another one, or none.
+    Limit(PeerNumber, Option<u64>),
 }
 
 /// All that goes into a world.
@@ -75,7 +77,19 @@ pub struct Plan {
     pub deeds: Vec<(Timestamp, Deed)>,
     /// When the world ends at the latest.
     pub end: Timestamp,
+    /// Bytes of piece data that are sent in one go.
+    pub segment_bytes: u32,
+    /// Connections that a peer accepts.
+    pub incoming: usize,
+    /// Whether complete holders leave as soon as nothing is lost thereby.
+    pub holders_leave: bool,
 }
+
+/// Bytes of piece data that are sent in one go, as on the real wire.
+const SEGMENT_BYTES: u32 = 64 << 10;
+
+/// Connections that a peer accepts.
+const INCOMING: usize = 64;
 
 impl PeerPlan {
     /// An honest peer on a line of so many bytes a second each way, with 1 ms to the others.
@@ -95,7 +109,26 @@ impl Plan {
             (0..holders).map(|_| PeerPlan::honest(bytes_per_second, vec![content])).collect();
         peers.push(PeerPlan::honest(bytes_per_second * u64::from(holders + 1), vec![]));
         let deeds = vec![(Timestamp::default(), Deed::Fetch(PeerNumber(holders), content))];
-        Self { seed, contents: vec![size], peers, deeds, end: at(Duration::from_secs(24 * 3600)) }
+        Self::new(seed, vec![size], peers, deeds)
+    }
+
+    /// A world of so many contents and peers, for a day at most.
+    pub(crate) fn new(
+        seed: u64,
+        contents: Vec<u64>,
+        peers: Vec<PeerPlan>,
+        deeds: Vec<(Timestamp, Deed)>,
+    ) -> Self {
+        Self {
+            seed,
+            contents,
+            peers,
+            deeds,
+            end: at(Duration::from_secs(24 * 3600)),
+            segment_bytes: SEGMENT_BYTES,
+            incoming: INCOMING,
+            holders_leave: false,
+        }
     }
 
     /// Several contents and peers of all kinds. Contents are all held by one honest peer that stays (number 0), so
@@ -141,6 +174,7 @@ impl Plan {
         for newcomer in (holders..holders + 1 + below(3)).map(PeerNumber) {
             let mut plan = PeerPlan::honest(1, vec![]);
             plan.link = line(&mut below);
+            plan.upload_limit = (below(3) == 0).then(|| u64::from(100_000u32 << below(5)));
             peers.push(plan);
             let start = at(Duration::from_millis(u64::from(below(2000))));
             deeds.extend(all.iter().map(|content| (start, Deed::Fetch(newcomer, *content))));
@@ -149,7 +183,12 @@ impl Plan {
                 deeds.push((when, Deed::Break(newcomer, PeerNumber(below(holders as usize)))));
             }
         }
-        Self { seed, contents, peers, deeds, end: at(Duration::from_secs(24 * 3600)) }
+        for _ in 0..below(2) * below(6) {
+            let when = at(Duration::from_millis(u64::from(below(6000))));
+            let limit = (below(2) == 0).then(|| u64::from(50_000u32 << below(7)));
+            deeds.push((when, Deed::Limit(PeerNumber(below(peers.len())), limit)));
+        }
+        Self::new(seed, contents, peers, deeds)
     }
 }
 

@@ -1,34 +1,34 @@
 //! Virtual time: what happens next, to whom, and what became of it in the end.
 //!
-//! The world keeps the heap of happenings and the peers. What a peer does as a newcomer is in `newcomer.rs`, as a
-//! holder in `serving.rs`.
+//! The world keeps the queue of happenings and the peers. What a peer does as a newcomer is in `newcomer` and `orders`,
+//! as a holder in `serving` and `sending`, with the manager in `tracker`, and what befalls it in `deeds`.
 
 use std::{
-    cmp::Reverse,
-    collections::{BTreeMap, BTreeSet, BinaryHeap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
 use brigade_core::{
     bitfield::Bitfield,
     content::PieceList,
-    download::{Config, Downloads},
-    geometry::{Geometry, PieceIndex},
-    id::Content,
+    download::{Config, DownloadId, Downloads},
+    geometry::Geometry,
+    id::{Content, ContentId},
     random::Random,
     rate::Limiter,
     time::Timestamp,
-    upload::{LIMITED_SLOTS, Upload},
+    upload::Upload,
 };
 
 use crate::{
+    PeerPlan,
     checks::Checks,
-    network::{Connection, ConnectionNumber, Link, Note, Segment},
+    copies::Copies,
+    network::{Connection, ConnectionNumber, Link},
+    queue::{Happening, Queue, Scheduled},
+    tracker::Tracker,
     workload::{Deed, Manners, Plan, invent},
 };
-
-/// How long the directory takes to tell newcomers of a change.
-const NEWS_TIME: Duration = Duration::from_millis(50);
 
 /// A peer's number in its world.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -53,14 +53,22 @@ impl ContentNumber {
 /// What became of a world.
 #[derive(Debug, Default)]
 pub struct Outcome {
+    /// When each fetch began.
+    pub started: BTreeMap<(PeerNumber, ContentNumber), Timestamp>,
     /// When each fetch was complete.
     pub finished: BTreeMap<(PeerNumber, ContentNumber), Timestamp>,
     /// The fetches that were not complete when the world ended, and whether that was said (`Starved`).
     pub unfinished: BTreeMap<(PeerNumber, ContentNumber), bool>,
     /// Bytes of pieces that the first one stored, from the second one.
     pub stored: BTreeMap<(PeerNumber, PeerNumber), u64>,
+    /// Bytes of pieces that left each peer, by number.
+    pub sent: Vec<u64>,
     /// Bytes that came twice, by what the cores themselves counted.
     pub fetched_twice: u64,
+    /// Turns that were offered, and those of them that were declined.
+    pub offers: u64,
+    /// See [`Self::offers`].
+    pub declined: u64,
     /// Holders that were shunned: by whom, whom, for what.
     pub shunned: BTreeSet<(PeerNumber, PeerNumber, ContentNumber)>,
     /// The rules that were broken.
@@ -71,57 +79,6 @@ pub struct Outcome {
     pub digest: u64,
 }
 
-/// Something that is going to happen.
-#[derive(Debug)]
-pub(crate) enum Happening {
-    /// The plan has something in store.
-    Deed(Deed),
-    /// A message comes to the holder's end of a connection, or to the newcomer's.
-    Note { on: ConnectionNumber, to_holder: bool, note: Note },
-    /// A peer has sent a segment.
-    Sent { by: PeerNumber, on: ConnectionNumber, segment: Segment },
-    /// A segment comes to the newcomer's line.
-    AtLine { on: ConnectionNumber, segment: Segment },
-    /// It is through.
-    Received { on: ConnectionNumber, segment: Segment },
-    /// The holder's end hears that a segment came.
-    Acknowledged { by: PeerNumber, on: ConnectionNumber, bytes: u32 },
-    /// A piece is hashed and, where it is right, written.
-    Hashed { by: PeerNumber, from: PeerNumber, content: ContentNumber, piece: PieceIndex },
-    /// An attempt to connect has come to something.
-    Dialled { by: PeerNumber, to: PeerNumber },
-    /// The newcomer sees that its connection is gone.
-    Broken { on: ConnectionNumber },
-    /// The directory tells a newcomer who holds a content.
-    Named { to: PeerNumber, content: ContentNumber },
-    /// A peer's deadline.
-    Deadline { of: PeerNumber },
-}
-
-#[derive(Debug)]
-pub(crate) struct Scheduled {
-    at: Timestamp,
-    number: u64,
-    what: Happening,
-}
-
-impl PartialEq for Scheduled {
-    fn eq(&self, other: &Self) -> bool {
-        self.number == other.number
-    }
-}
-impl Eq for Scheduled {}
-impl PartialOrd for Scheduled {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        Some(self.cmp(other))
-    }
-}
-impl Ord for Scheduled {
-    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.number).cmp(&(other.at, other.number))
-    }
-}
-
 /// One peer.
 #[derive(Debug)]
 pub(crate) struct Peer {
@@ -130,17 +87,69 @@ pub(crate) struct Peer {
     pub(crate) present: bool,
     pub(crate) stalled: bool,
     /// What came while it was stalled.
-    pub(crate) unread: VecDeque<(ConnectionNumber, Note)>,
-    pub(crate) has: BTreeMap<ContentNumber, Bitfield>,
+    pub(crate) unread: VecDeque<Happening>,
+    /// By content.
+    pub(crate) has: Vec<Option<Bitfield>>,
     pub(crate) fetching: BTreeSet<ContentNumber>,
+    /// How often other holders were asked for, by content.
+    pub(crate) again: BTreeMap<ContentNumber, u32>,
     pub(crate) downloads: Downloads,
     pub(crate) deadline: Option<Timestamp>,
     pub(crate) down_free_at: Timestamp,
     pub(crate) upload: Upload,
+    pub(crate) offer_deadline: Option<Timestamp>,
+    pub(crate) signing: bool,
     pub(crate) limiter: Limiter,
     pub(crate) sending: bool,
+    pub(crate) sent_bytes: u64,
     /// Connections that have something to send, whose turn is next first.
     pub(crate) turns: VecDeque<ConnectionNumber>,
+    /// The living connections that others made, and those to others.
+    /// Who opened a content here, by content.
+    pub(crate) listeners: Vec<Vec<(PeerNumber, ConnectionNumber)>>,
+    /// Bytes of pieces that it stored, from each holder.
+    pub(crate) stored: BTreeMap<PeerNumber, u64>,
+    pub(crate) incoming: BTreeMap<PeerNumber, ConnectionNumber>,
+    pub(crate) outgoing: BTreeMap<PeerNumber, ConnectionNumber>,
+    pub(crate) session: Option<brigade_core::manager::SessionId>,
+}
+
+impl Peer {
+    fn new(plan: &PeerPlan, contents: &[Shared], config: &Config, random: &mut Random) -> Self {
+        let mut has = vec![None; contents.len()];
+        for content in &plan.has {
+            has[content.at()] = Some(Bitfield::all(contents[content.at()].geometry.count()));
+        }
+        Self {
+            link: plan.link,
+            manners: plan.manners,
+            present: true,
+            stalled: false,
+            unread: VecDeque::new(),
+            has,
+            fetching: BTreeSet::new(),
+            again: BTreeMap::new(),
+            downloads: Downloads::new(config.clone(), random.next()),
+            deadline: None,
+            down_free_at: Timestamp::default(),
+            upload: Upload::new(plan.upload_limit, random.next()),
+            offer_deadline: None,
+            signing: false,
+            limiter: Limiter::new(plan.upload_limit),
+            sending: false,
+            sent_bytes: 0,
+            turns: VecDeque::new(),
+            listeners: vec![Vec::new(); contents.len()],
+            stored: BTreeMap::new(),
+            incoming: BTreeMap::new(),
+            outgoing: BTreeMap::new(),
+            session: None,
+        }
+    }
+
+    pub(crate) fn has(&self, content: ContentNumber) -> Option<&Bitfield> {
+        self.has[content.at()].as_ref()
+    }
 }
 
 /// A content, for everyone.
@@ -156,20 +165,26 @@ pub(crate) struct Shared {
 pub struct World {
     pub(crate) now: Timestamp,
     end: Timestamp,
-    heap: BinaryHeap<Reverse<Scheduled>>,
-    scheduled: u64,
+    queue: Queue,
+    /// Fetches that are planned, and those that go on.
+    fetches_left: usize,
     pub(crate) peers: Vec<Peer>,
     pub(crate) contents: Vec<Shared>,
+    pub(crate) numbers: BTreeMap<ContentId, ContentNumber>,
     pub(crate) connections: Vec<Connection>,
-    /// The living connection from the first to the second.
-    pub(crate) between: BTreeMap<(PeerNumber, PeerNumber), ConnectionNumber>,
+    pub(crate) tracker: Tracker,
+    pub(crate) segment_bytes: u32,
+    /// Connections that a peer accepts.
+    pub(crate) incoming: usize,
+    /// How many have each piece, where complete holders leave.
+    pub(crate) copies: Option<Copies>,
     pub(crate) checks: Checks,
     pub(crate) random: Random,
     pub(crate) outcome: Outcome,
 }
 
 impl World {
-    /// The world of a plan, before anything happens.
+    /// The world of a plan, before anything happens. All peers have joined.
     ///
     /// # Panics
     ///
@@ -186,65 +201,51 @@ impl World {
             })
             .collect();
         let config = Config::default();
-        let checks = Checks::new(&config);
-        let mut peer = |plan: &crate::PeerPlan| Peer {
-            link: plan.link,
-            manners: plan.manners,
-            present: true,
-            stalled: false,
-            unread: VecDeque::new(),
-            has: plan.has.iter().map(|c| (*c, Bitfield::all(contents[c.at()].geometry.count()))).collect(),
-            fetching: BTreeSet::new(),
-            downloads: Downloads::new(config.clone(), random.next()),
-            deadline: None,
-            down_free_at: Timestamp::default(),
-            upload: Upload::new(plan.upload_limit.map(|_| LIMITED_SLOTS)),
-            limiter: Limiter::new(plan.upload_limit),
-            sending: false,
-            turns: VecDeque::new(),
-        };
-        let peers = plan.peers.iter().map(&mut peer).collect();
+        let peers: Vec<Peer> =
+            plan.peers.iter().map(|peer| Peer::new(peer, &contents, &config, &mut random)).collect();
+        let numbers = (0..).map(ContentNumber).zip(&contents);
+        let fetches = plan.deeds.iter().filter(|(_, deed)| matches!(deed, Deed::Fetch(..)));
+        let limits = plan.peers.iter().map(|peer| peer.upload_limit);
         let mut world = Self {
             now: Timestamp::default(),
             end: plan.end,
-            heap: BinaryHeap::new(),
-            scheduled: 0,
+            queue: Queue::default(),
+            fetches_left: fetches.count(),
+            checks: Checks::new(&config, limits, plan.segment_bytes),
+            copies: plan.holders_leave.then(|| Copies::new(&contents, &peers)),
             peers,
+            numbers: numbers.map(|(number, shared)| (shared.content.id, number)).collect(),
             contents,
             connections: Vec::new(),
-            between: BTreeMap::new(),
-            checks,
+            tracker: Tracker::new(random.next()),
+            segment_bytes: plan.segment_bytes,
+            incoming: plan.incoming,
             random,
             outcome: Outcome::default(),
         };
+        for peer in (0..).map(PeerNumber).take(world.peers.len()) {
+            world.entered(peer);
+            world.begin_signs(peer);
+        }
         for (at, deed) in &plan.deeds {
             world.schedule(*at, Happening::Deed(*deed));
         }
         world
     }
 
-    /// Lets everything happen until nothing is left to do, or the plan's end.
+    /// Lets everything happen until no fetch is left, or the plan's end.
     pub fn run(mut self) -> Outcome {
-        while let Some(Reverse(next)) = self.heap.pop() {
-            // Redials go on for ever; without a fetch that is under way nothing else matters.
-            let fetching = self.peers.iter().any(|peer| !peer.fetching.is_empty());
-            let planned = matches!(next.what, Happening::Deed(_));
-            if next.at > self.end || !(fetching || planned || self.plans_left()) {
+        while let Some(Scheduled { at, number, what }) = self.queue.next() {
+            // Redials go on for ever; without a fetch nothing else matters.
+            if at > self.end || self.fetches_left == 0 {
                 break;
             }
-            self.now = next.at;
-            self.outcome.digest = self
-                .outcome
-                .digest
-                .wrapping_mul(0x0100_0000_01b3)
-                .wrapping_add(next.at.as_micros() ^ next.number.rotate_left(32));
-            self.happen(next.what);
+            self.now = at;
+            let digest = self.outcome.digest.wrapping_mul(0x0100_0000_01b3);
+            self.outcome.digest = digest.wrapping_add(at.as_micros() ^ number.rotate_left(32));
+            self.happen(what);
         }
         self.finish()
-    }
-
-    fn plans_left(&self) -> bool {
-        self.heap.iter().any(|Reverse(next)| matches!(next.what, Happening::Deed(Deed::Fetch(..))))
     }
 
     fn finish(mut self) -> Outcome {
@@ -254,110 +255,87 @@ impl World {
                 self.outcome.unfinished.insert((number, *content), said);
             }
             self.outcome.fetched_twice += peer.downloads.fetched_twice_bytes();
+            self.outcome.sent.push(peer.sent_bytes);
+            let stored = peer.stored.iter().map(|(holder, bytes)| ((number, *holder), *bytes));
+            self.outcome.stored.extend(stored);
         }
         self.outcome.faults = self.checks.faults();
         self.outcome
     }
 
     pub(crate) fn schedule(&mut self, at: Timestamp, what: Happening) {
-        self.scheduled += 1;
-        self.heap.push(Reverse(Scheduled { at, number: self.scheduled, what }));
+        self.queue.add(at, what);
     }
 
     pub(crate) fn schedule_in(&mut self, wait: Duration, what: Happening) {
         self.schedule(self.now.after(wait), what);
     }
 
-    fn happen(&mut self, what: Happening) {
+    pub(crate) fn happen(&mut self, what: Happening) {
+        if let Some(at) = self.whom(&what)
+            && self.peers[at.at()].stalled
+        {
+            return self.peers[at.at()].unread.push_back(what);
+        }
         match what {
             Happening::Deed(deed) => self.do_deed(deed),
             Happening::Note { on, to_holder: true, note } => self.holder_hears(on, note),
             Happening::Note { on, to_holder: false, note } => self.newcomer_hears(on, note),
+            Happening::Passed { by, content, piece } => self.passed(by, content, piece),
             Happening::Sent { by, on, segment } => self.sent(by, on, segment),
             Happening::AtLine { on, segment } => self.at_line(on, segment),
             Happening::Received { on, segment } => self.received(on, segment),
-            Happening::Acknowledged { by, on, bytes } => self.acknowledged(by, on, bytes),
+            Happening::Acknowledged { by, on } => self.acknowledged(by, on),
             Happening::Hashed { by, from, content, piece } => self.hashed(by, from, content, piece),
             Happening::Dialled { by, to } => self.dialled(by, to),
             Happening::Broken { on } => self.broken(on),
-            Happening::Named { to, content } => self.named(to, content),
             Happening::Deadline { of } => self.deadline(of),
+            Happening::OfferDeadline { of } => self.offer_deadline(of),
+            Happening::Signs { of } => self.signs(of),
+            Happening::Entered { peer } => self.entered(peer),
+            Happening::ToManager { session, message } => self.say_to_manager(session, *message),
+            Happening::FromManager { to, session, message } => self.peer_hears(to, session, *message),
+            Happening::SessionBroken { session } => self.session_broken(session),
+            Happening::SessionEnded { of, session } => self.session_ended(of, session),
+            Happening::Renew { of, session } => self.renew(of, session),
+            Happening::ManagerDeadline => self.manager_deadline(),
         }
     }
 
-    fn do_deed(&mut self, deed: Deed) {
-        match deed {
-            Deed::Fetch(peer, content) => self.fetch(peer, content),
-            Deed::Leave(peer) => self.leave(peer),
-            Deed::Return(peer) => {
-                self.peers[peer.at()].present = true;
-                self.tell_of(peer);
-            }
-            Deed::Stall(peer) => self.peers[peer.at()].stalled = true,
-            Deed::Resume(peer) => self.resume(peer),
-            Deed::Break(newcomer, holder) => {
-                if let Some(on) = self.between.get(&(newcomer, holder)) {
-                    self.cut(*on, true);
-                }
-            }
+    /// The process that has to run for something to happen; what the machine does by itself needs none.
+    fn whom(&self, what: &Happening) -> Option<PeerNumber> {
+        let connection = |on: ConnectionNumber| &self.connections[on.at()];
+        match what {
+            Happening::Note { on, to_holder: true, .. } => Some(connection(*on).holder),
+            Happening::Note { on, to_holder: false, .. } => Some(connection(*on).newcomer),
+            Happening::Received { on, .. } | Happening::Broken { on } => Some(connection(*on).newcomer),
+            Happening::Hashed { by: at, .. }
+            | Happening::Dialled { by: at, .. }
+            | Happening::Deadline { of: at }
+            | Happening::OfferDeadline { of: at }
+            | Happening::Signs { of: at }
+            | Happening::Entered { peer: at }
+            | Happening::FromManager { to: at, .. }
+            | Happening::SessionEnded { of: at, .. }
+            | Happening::Renew { of: at, .. } => Some(*at),
+            Happening::Deed(_)
+            | Happening::Passed { .. }
+            | Happening::Sent { .. }
+            | Happening::AtLine { .. }
+            | Happening::Acknowledged { .. }
+            | Happening::ToManager { .. }
+            | Happening::SessionBroken { .. }
+            | Happening::ManagerDeadline => None,
         }
     }
 
-    fn leave(&mut self, peer: PeerNumber) {
-        self.peers[peer.at()].present = false;
-        self.peers[peer.at()].stalled = false;
-        self.peers[peer.at()].unread.clear();
-        let of_peer = |((newcomer, holder), on): (&(PeerNumber, PeerNumber), &ConnectionNumber)| {
-            (*newcomer == peer || *holder == peer).then_some(*on)
-        };
-        let gone: Vec<ConnectionNumber> = self.between.iter().filter_map(of_peer).collect();
-        for on in gone {
-            self.cut(on, true);
-        }
-        self.tell_of(peer);
-    }
-
-    /// Ends a connection; with `tell` the newcomer sees it after a while.
-    pub(crate) fn cut(&mut self, on: ConnectionNumber, tell: bool) {
-        let connection = &mut self.connections[on.0];
-        if !std::mem::replace(&mut connection.alive, false) {
-            return;
-        }
-        let (newcomer, holder) = (connection.newcomer, connection.holder);
-        connection.waiting.clear();
-        connection.coming.clear();
-        self.between.remove(&(newcomer, holder));
-        self.peers[holder.at()].upload.left(brigade_core::upload::NewcomerId(newcomer.0));
-        self.connections[on.0].sending.clear();
-        self.grant(holder);
-        if tell {
-            let delay = self.peers[holder.at()].link.delay;
-            self.schedule_in(delay, Happening::Broken { on });
-        }
-    }
-
-    /// Tells all newcomers about a peer that came, went, or has something new.
-    fn tell_of(&mut self, peer: PeerNumber) {
-        let contents: Vec<ContentNumber> = self.peers[peer.at()].has.keys().copied().collect();
-        for content in contents {
-            self.tell_about(content);
-        }
-    }
-
-    /// Tells the newcomers of a content that its holders are others.
-    pub(crate) fn tell_about(&mut self, content: ContentNumber) {
-        let numbered = (0u32..).map(PeerNumber).zip(&self.peers);
-        let newcomers: Vec<PeerNumber> = numbered
-            .filter(|(_, peer)| peer.present && peer.fetching.contains(&content))
-            .map(|(number, _)| number)
-            .collect();
-        for to in newcomers {
-            self.schedule_in(NEWS_TIME, Happening::Named { to, content });
-        }
+    /// A fetch is complete.
+    pub(crate) const fn fetched(&mut self) {
+        self.fetches_left -= 1;
     }
 }
 
 /// The cores' number for a content.
-pub(crate) const fn download(content: ContentNumber) -> brigade_core::download::DownloadId {
-    brigade_core::download::DownloadId(content.0)
+pub(crate) const fn download(content: ContentNumber) -> DownloadId {
+    DownloadId(content.0)
 }

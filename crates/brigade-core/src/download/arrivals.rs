@@ -35,6 +35,7 @@ impl Downloads {
         let Some(at) = known.place(download, piece) else { return };
         if known.here(self.now, at, bytes, arrived) {
             known.failures = 0;
+            self.marks.mark(holder, known);
             self.news(holder);
         }
     }
@@ -96,7 +97,7 @@ impl Downloads {
                 one.give_back(piece, holder);
                 if reason == Reason::NoPiece && !whole {
                     one.unlearn_piece(holder, piece);
-                    self.touched.insert(download);
+                    self.touch(download);
                     self.news(holder);
                 } else {
                     self.rest(holder, download, true);
@@ -143,7 +144,7 @@ impl Downloads {
             return self.remove_source(holder, download);
         }
         source.standing = Standing::Good;
-        self.touched.insert(download);
+        self.touch(download);
         if self.holders.get(&holder).is_some_and(|known| known.link == Link::Up) {
             self.open(holder, download);
         }
@@ -161,7 +162,7 @@ impl Downloads {
         if matches!(&one.list, List::Asked { holder: asked, .. } if *asked == holder) {
             one.list = List::Wanted;
         }
-        self.touched.insert(download);
+        self.touch(download);
         if let Some(known) = self.holders.get_mut(&holder) {
             known.to_open.remove(&(order, download));
         }
@@ -204,7 +205,7 @@ impl Downloads {
         self.fetched_twice_bytes += u64::from(asked.here);
         if let Some(one) = self.downloads.get_mut(&asked.download) {
             one.give_back(asked.piece, holder);
-            self.touched.insert(asked.download);
+            self.touch(asked.download);
         }
         Some(asked.piece)
     }
@@ -229,6 +230,8 @@ impl Downloads {
 
     fn release_at(&mut self, holder: HolderId, at: usize) {
         let Some(asked) = self.holders.get_mut(&holder).and_then(|known| known.remove(at)) else { return };
+        self.mark(holder);
+        self.room_again(holder);
         self.in_flight_bytes -= u64::from(asked.bytes);
         let source = self.downloads.get_mut(&asked.download).and_then(|one| one.source_mut(holder));
         if let Some(source) = source {

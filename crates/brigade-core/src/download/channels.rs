@@ -18,6 +18,7 @@ impl Downloads {
     pub(super) fn open(&mut self, holder: HolderId, download: DownloadId) {
         let Some(one) = self.downloads.get_mut(&download) else { return };
         let (whole, order) = (one.is_whole(), one.order);
+        one.stale = true;
         let Some(source) = one.source_mut(holder) else { return };
         if source.standing != Standing::Good || !matches!(source.channel, Channel::Closed) {
             return;
@@ -48,7 +49,7 @@ impl Downloads {
             known.expect(self.now);
             known.debts.insert((download, Debt::Open));
             self.actions.push_back(Action::Open { holder, download, content });
-            self.touched.insert(download);
+            self.touched.insert(download); // an opening is no work yet
         }
         self.watch(holder);
     }
@@ -59,6 +60,7 @@ impl Downloads {
             known.channels = known.channels.saturating_sub(1);
             known.debts.remove(&(download, Debt::Open));
             known.debts.remove(&(download, Debt::List));
+            known.wants.remove(&download);
         }
         self.open_next(holder);
     }
@@ -84,13 +86,22 @@ impl Downloads {
         self.pay(holder, download, Debt::Open);
     }
 
-    pub(super) fn have(&mut self, holder: HolderId, download: DownloadId, pieces: &[u32]) {
-        let Some(one) = self.downloads.get_mut(&download) else { return };
+    /// A holder has more pieces. False where nothing else follows from that.
+    pub(super) fn have(&mut self, holder: HolderId, download: DownloadId, pieces: &[u32]) -> bool {
+        let Some(one) = self.downloads.get_mut(&download) else { return false };
+        let Ok(at) = one.place(holder) else { return false };
         // News of what it has since means something only after it said what it has.
-        if one.source(holder).is_some_and(|source| source.has().is_some()) {
-            one.learn(holder, pieces.iter().take(limits::HAVE_PIECES).copied().map(PieceIndex));
-            self.touched.insert(download);
+        if one.sources()[at].has().is_none() {
+            return false;
         }
+        let new = one.learn_at(at, pieces.iter().take(limits::HAVE_PIECES).copied().map(PieceIndex));
+        let at_the_end = one.starved || one.picker.missing().is_empty() || !self.marks.stalled.is_empty();
+        let source = &one.sources()[at];
+        let matters = at_the_end || (new && !(source.ready && source.wanted));
+        if matters {
+            self.touch(download);
+        }
+        matters
     }
 
     /// Whether a content of several pieces is open at a holder, or being opened.
@@ -107,7 +118,7 @@ impl Downloads {
         if paid {
             self.news(holder);
         }
-        self.touched.insert(download);
+        self.touch(download);
     }
 
     /// Asks one holder for the piece list where it is not known: the fastest one that the content is opened at. The

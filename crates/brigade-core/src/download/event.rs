@@ -86,6 +86,25 @@ pub enum Event {
         /// Which.
         pieces: Vec<u32>,
     },
+    /// Whether the holder sends pieces by turns from now on; or, where nothing changes by that, a sign of life while a
+    /// turn is waited for.
+    Turns {
+        /// Who.
+        holder: HolderId,
+        /// Whether it does.
+        limited: bool,
+    },
+    /// The holder offers a piece; [`Action::Request`] or [`Action::Decline`] answers.
+    Offered {
+        /// Who.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+        /// The holder's number for it.
+        offer: u32,
+        /// The pieces that it has sent least; at most [`OFFERED_PIECES`](crate::limits::OFFERED_PIECES) are looked at.
+        pieces: Vec<u32>,
+    },
     /// A page of the piece list.
     ListPage {
         /// Who sent it.
@@ -201,6 +220,30 @@ pub enum Action {
         download: DownloadId,
         /// Which.
         piece: PieceIndex,
+        /// The offer that this takes up, if it does.
+        offer: Option<u32>,
+    },
+    /// Say that any piece would be taken that the holder has; [`Event::Offered`] answers, again and again, until one is
+    /// declined or the channel is closed.
+    Want {
+        /// To whom.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+    },
+    /// Say that nothing is needed of what was offered; nothing more is offered then until [`Action::Want`].
+    Decline {
+        /// To whom.
+        holder: HolderId,
+        /// Of which content.
+        download: DownloadId,
+        /// The offer.
+        offer: u32,
+    },
+    /// Other holders are needed: too few of those that are named are of any use. The shell asks the manager for others.
+    MoreHolders {
+        /// Of which content.
+        download: DownloadId,
     },
     /// Take a request back, and drop what of the piece has come from this holder.
     Cancel {

@@ -30,7 +30,7 @@ const PASSED_OVER: usize = 32;
 const EXPECTED: Duration = Duration::from_millis(250);
 
 /// How much longer than by all the others together a piece may take to be asked of a holder at the end.
-const PATIENCE: Duration = Duration::from_secs(1);
+const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The rate that is assumed where no holder has shown any, in bytes a second.
 const ASSUMED_RATE: u64 = 1 << 20;
@@ -51,6 +51,9 @@ impl Downloads {
     /// Makes a content's place in the holders' lists of what to ask for true.
     pub(super) fn refresh(&mut self, download: DownloadId) {
         let Some(one) = self.downloads.get_mut(&download) else { return };
+        if !std::mem::take(&mut one.stale) {
+            return;
+        }
         for at in 0..one.sources().len() {
             let source = &one.sources()[at];
             let ready = one.has_work_for(source);
@@ -64,19 +67,18 @@ impl Downloads {
             } else {
                 list.remove(&(one.order, download));
             }
+            self.marks.mark(source.holder, known);
             one.sources_mut()[at].ready = ready;
         }
     }
 
     /// Asks for as much as the windows allow.
     pub(super) fn fill(&mut self) {
-        let hungry = |(id, known): (&HolderId, &Holder)| {
-            (known.answers() && known.has_work()).then(|| (known.in_flight_bytes(), *id))
-        };
-        let mut turns: Vec<(u64, HolderId)> = self.holders.iter().filter_map(hungry).collect();
-        if turns.is_empty() {
+        if self.marks.hungry.is_empty() {
             return;
         }
+        let busy = |id: &HolderId| Some((self.holders.get(id)?.in_flight_bytes(), *id));
+        let mut turns: Vec<(u64, HolderId)> = self.marks.hungry.iter().filter_map(busy).collect();
         turns.sort_unstable();
         let mut round = self.round();
         // Each turn asks for a piece or takes a holder out, so this ends.
@@ -84,7 +86,7 @@ impl Downloads {
             turns.retain(|(_, holder)| match self.next_for(*holder, &round) {
                 Some((download, piece)) => {
                     round.count_request();
-                    self.ask(*holder, download, piece)
+                    self.ask(*holder, download, piece, None)
                 }
                 None => false,
             });
@@ -125,7 +127,8 @@ impl Downloads {
     fn next_for(&mut self, holder: HolderId, round: &Round) -> Option<(DownloadId, PieceIndex)> {
         let known = self.holders.get(&holder)?;
         let whole = known.ready_whole.first().copied().filter(|_| self.is_fair_whole(known, round));
-        for (order, download) in known.ready.iter().take(PASSED_OVER).copied() {
+        let by_turns = known.turns;
+        for (order, download) in known.ready.iter().filter(|_| !by_turns).take(PASSED_OVER).copied() {
             if whole.is_some_and(|(whole, _)| whole < order) {
                 break;
             }
@@ -163,39 +166,66 @@ impl Downloads {
         requests < self.config.requests_in_flight && fits && fits_all
     }
 
+    /// Whether there is room for `piece` whatever others do, and so much is left that nobody is to be waited for.
+    pub(super) fn has_room_and_time(&self, known: &Holder, one: &Download, piece: PieceIndex) -> bool {
+        let bytes = u64::from(one.picker.geometry().length(piece));
+        known.queue().len() < HOLDER_REQUESTS.min(self.config.requests_in_flight)
+            && self.in_flight_bytes + bytes <= self.config.in_flight_bytes
+            && one.picker.left_bytes() >= self.config.in_flight_bytes
+    }
+
     /// Whether `piece` is rightly asked of `holder`, and not left to the others, when little is left.
     fn is_for(&self, holder: HolderId, one: &Download, piece: PieceIndex, round: &Round) -> bool {
         let left = one.picker.left_bytes();
         if left >= self.config.in_flight_bytes {
             return true;
         }
+        if !self.is_soon_enough(holder, one, piece, round) {
+            return false;
+        }
         let bytes = u64::from(one.picker.geometry().length(piece));
-        let (mut mine, mut mine_in_flight, mut asked_here) = (0, 0, 0);
-        let (mut rates, mut others, mut fastest) = (0u64, 0u64, 0u64);
+        let (mut mine, mut asked_here, mut rates) = (0, 0, 0u64);
         for source in one.sources() {
             let Some(known) = self.holders.get(&source.holder) else { continue };
-            let rate = round.rate(known);
             if source.holder == holder {
-                (mine, mine_in_flight, asked_here) = (rate, known.in_flight_bytes(), source.in_flight_bytes);
-                rates = rates.saturating_add(rate);
-            } else if self.shares(source, known) {
-                rates = rates.saturating_add(rate);
-                if source.ready && known.rate().is_some() {
-                    others = others.saturating_add(rate);
-                    if source.offers(piece) {
-                        fastest = fastest.max(rate);
-                    }
+                (mine, asked_here) = (round.rate(known), source.in_flight_bytes);
+            } else if !self.shares(source, known) {
+                continue;
+            }
+            rates = rates.saturating_add(round.rate(known));
+        }
+        asked_here == 0 || asked_here + bytes <= share_of(left, mine, rates)
+    }
+
+    /// Whether `holder` would send `piece` before all the others together have sent everything, or not much later.
+    pub(super) fn is_soon_enough(
+        &self,
+        holder: HolderId,
+        one: &Download,
+        piece: PieceIndex,
+        round: &Round,
+    ) -> bool {
+        let left = one.picker.left_bytes();
+        let Some(known) = self.holders.get(&holder).filter(|_| left < self.config.in_flight_bytes) else {
+            return true;
+        };
+        let bytes = u64::from(one.picker.geometry().length(piece));
+        let soon = Pace::time_for(known.in_flight_bytes() + bytes, round.rate(known));
+        if soon <= PATIENCE {
+            return true;
+        }
+        let (mut others, mut fastest) = (0u64, 0u64);
+        for source in one.sources().iter().filter(|source| source.ready && source.holder != holder) {
+            let Some(known) = self.holders.get(&source.holder) else { continue };
+            if let Some(rate) = known.rate().filter(|_| self.shares(source, known)) {
+                others = others.saturating_add(rate);
+                if source.offers(piece) {
+                    fastest = fastest.max(rate);
                 }
             }
         }
         // The fastest of those who have the piece never leaves it to the others, so somebody takes it.
-        if fastest > 0 {
-            let by_others = Pace::time_for(left, others).max(Pace::time_for(bytes, fastest));
-            if Pace::time_for(mine_in_flight + bytes, mine) > by_others + PATIENCE {
-                return false;
-            }
-        }
-        asked_here == 0 || asked_here + bytes <= share_of(left, mine, rates)
+        fastest == 0 || soon <= Pace::time_for(left, others).max(Pace::time_for(bytes, fastest)) + PATIENCE
     }
 
     /// Whether a holder takes part in what is left of a content, now or soon.
@@ -211,8 +241,14 @@ impl Downloads {
             }
     }
 
-    /// Asks `holder` for `piece`; false where that cannot be, which is a mistake of ours.
-    pub(super) fn ask(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) -> bool {
+    /// Asks `holder` for `piece`, to take an offer up or because nothing forbids it; false where that cannot be, which is a mistake of ours.
+    pub(super) fn ask(
+        &mut self,
+        holder: HolderId,
+        download: DownloadId,
+        piece: PieceIndex,
+        offer: Option<u32>,
+    ) -> bool {
         let (Some(one), Some(known)) = (self.downloads.get_mut(&download), self.holders.get_mut(&holder))
         else {
             return false;
@@ -227,8 +263,9 @@ impl Downloads {
             source.in_flight_bytes += u64::from(bytes);
         }
         known.ask(self.now, Asked { download, piece, bytes, here: 0, arrived: false, whole });
+        self.marks.mark(holder, known);
         self.in_flight_bytes += u64::from(bytes);
-        self.actions.push_back(Action::Request { holder, download, piece });
+        self.actions.push_back(Action::Request { holder, download, piece, offer });
         self.watch(holder);
         self.refresh(download);
         true
@@ -237,7 +274,10 @@ impl Downloads {
     /// Looks at a holder that owes something again when it should have sent something.
     pub(super) fn watch(&mut self, holder: HolderId) {
         let Some(known) = self.holders.get(&holder) else { return };
-        if known.owes() && !self.timers.is_set(Alarm::Silence(holder)) {
+        if known.owes_now() {
+            // It may be set to a later time, for one that only makes wait.
+            self.timers.set_by(Alarm::Silence(holder), self.now.after(self.config.stall));
+        } else if known.owes() && !self.timers.is_set(Alarm::Silence(holder)) {
             self.timers.set(Alarm::Silence(holder), self.now.after(self.config.stall));
         }
     }

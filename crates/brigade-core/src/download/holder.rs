@@ -14,8 +14,12 @@ use crate::{geometry::PieceIndex, time::Timestamp};
 /// The window of a holder that has not shown anything yet; it grows with every byte that arrives.
 const FIRST_WINDOW_BYTES: u64 = 2 << 20;
 
-/// A window is never longer than what the holder sends in this time, so that a slow one keeps little.
-const WINDOW_TIME: Duration = Duration::from_secs(1);
+/// A window is never longer than what the holder sends in two round trips (so that one that is too short grows) and this
+/// time more, for what is read, hashed and written meanwhile: a slow one keeps little.
+const WINDOW_SLACK: Duration = Duration::from_millis(150);
+
+/// The round trip that is assumed before one was measured.
+const ASSUMED_ROUND_TRIP: Duration = Duration::from_millis(500);
 
 /// The connection to a holder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +77,12 @@ pub(super) struct Holder {
     pub(super) to_open: BTreeSet<(u64, DownloadId)>,
     /// Channels that are open, or asked for.
     pub(super) channels: usize,
+    /// Whether it sends pieces by turns.
+    pub(super) turns: bool,
+    /// The contents of which it was told that any piece is wanted, when a turn comes.
+    pub(super) wants: BTreeSet<DownloadId>,
+    /// Contents of which an offer was declined because it had too much to do.
+    pub(super) put_off: BTreeSet<DownloadId>,
     /// Answers that it owes.
     pub(super) debts: BTreeSet<(DownloadId, Debt)>,
     /// When something that was owed last came; or, if it is later, when it began to owe.
@@ -88,6 +98,10 @@ pub(super) struct Holder {
     awaited_bytes: u64,
     grown_bytes: u64,
     pace: Pace,
+    /// The shortest time from a request to the first of its bytes, of late; other requests did not stand before it.
+    round_trip: Option<Duration>,
+    /// When a request was made that none stood before, and of which nothing has come.
+    probe: Option<Timestamp>,
 }
 
 impl Holder {
@@ -101,6 +115,9 @@ impl Holder {
             ready_whole: BTreeSet::new(),
             to_open: BTreeSet::new(),
             channels: 0,
+            turns: false,
+            wants: BTreeSet::new(),
+            put_off: BTreeSet::new(),
             debts: BTreeSet::new(),
             last_news: Timestamp::from_micros(0),
             stalled: None,
@@ -111,6 +128,8 @@ impl Holder {
             awaited_bytes: 0,
             grown_bytes: FIRST_WINDOW_BYTES,
             pace: Pace::new(),
+            round_trip: None,
+            probe: None,
         }
     }
 
@@ -123,9 +142,32 @@ impl Holder {
         !self.ready.is_empty() || !self.ready_whole.is_empty()
     }
 
-    /// Whether something is awaited from it.
+    /// Whether it may be asked for something without an offer.
+    pub(super) fn has_open_work(&self) -> bool {
+        !self.ready_whole.is_empty() || (!self.turns && !self.ready.is_empty())
+    }
+
+    /// Whether something is awaited from it, be it a sign of life while a turn is waited for.
     pub(super) fn owes(&self) -> bool {
+        self.owes_now() || !self.wants.is_empty()
+    }
+
+    /// Whether something is awaited from it that it has no reason to put off.
+    pub(super) fn owes_now(&self) -> bool {
         self.awaited > 0 || !self.debts.is_empty()
+    }
+
+    /// There is no connection to it any more.
+    pub(super) fn forget_link(&mut self) {
+        self.link = Link::Down;
+        self.stalled = None;
+        self.failures = self.failures.saturating_add(1);
+        self.channels = 0;
+        self.turns = false;
+        self.wants.clear();
+        self.put_off.clear();
+        self.debts.clear();
+        self.to_open.clear();
     }
 
     /// What was asked and is not stored, the earliest first.
@@ -153,9 +195,10 @@ impl Holder {
         self.pace.rate()
     }
 
-    /// How many bytes may be asked of it, by what it has shown.
+    /// How many bytes may be asked of it, by the bandwidth and the delay that it has shown.
     pub(super) fn window_bytes(&self, config: &Config) -> u64 {
-        let shown = self.rate().map_or(u64::MAX, |rate| rate.saturating_mul(WINDOW_TIME.as_secs()));
+        let time = self.round_trip.unwrap_or(ASSUMED_ROUND_TRIP) * 2 + WINDOW_SLACK;
+        let shown = self.rate().map_or(u64::MAX, |rate| bytes_in(time, rate));
         self.grown_bytes.min(shown).min(config.holder_window_bytes)
     }
 
@@ -174,6 +217,9 @@ impl Holder {
     /// A piece is asked of it.
     pub(super) fn ask(&mut self, now: Timestamp, asked: Asked) {
         self.expect(now);
+        if self.awaited == 0 {
+            self.probe = Some(now);
+        }
         self.pace.start(now);
         self.in_flight_bytes += u64::from(asked.bytes);
         self.awaited_bytes += u64::from(asked.bytes);
@@ -191,6 +237,12 @@ impl Holder {
         let more = u64::from(bytes.saturating_sub(asked.here));
         if more == 0 && !arrived {
             return false;
+        }
+        if let Some(since) = self.probe.take() {
+            // A whole piece at once says how long it took too.
+            let sending = self.pace.rate().map_or(Duration::ZERO, |rate| Pace::time_for(more, rate));
+            let took = now.since(since).saturating_sub(sending);
+            self.round_trip = Some(self.round_trip.map_or(took, |before| took.min(before * 5 / 4)));
         }
         asked.here = asked.here.max(bytes);
         asked.arrived = arrived;
@@ -227,4 +279,10 @@ impl Holder {
             self.pace.stop();
         }
     }
+}
+
+/// How much comes in `time` at a rate of `bytes_per_second`.
+fn bytes_in(time: Duration, bytes_per_second: u64) -> u64 {
+    let bytes = u128::from(bytes_per_second) * time.as_micros() / 1_000_000;
+    u64::try_from(bytes).unwrap_or(u64::MAX)
 }

@@ -8,17 +8,25 @@
 use std::time::Duration;
 
 use super::{
-    Action, DownloadId, Downloads, HolderId, fill::Round, holder::Holder, one::List, pace::Pace,
-    picker::PieceState, timers::Alarm,
+    Action, DownloadId, Downloads, HolderId,
+    fill::Round,
+    holder::{Asked, Holder},
+    one::List,
+    pace::Pace,
+    picker::PieceState,
+    timers::Alarm,
 };
 use crate::{geometry::PieceIndex, time::Timestamp};
 
 /// How much later than from an idle holder a piece must be expected to be asked of that one too.
-const LATE: Duration = Duration::from_secs(1);
+const LATE: Duration = Duration::from_millis(250);
 
 /// The rate that a holder that has shown none is expected to reach, in bytes a second. Being wrong costs one
 /// holder the pieces that it has not begun.
 const LEAST_RATE: u64 = 256 << 10;
+
+/// How long one that makes wait for a turn may give no sign of life: it gives one every second.
+const TURN_SIGNS: Duration = Duration::from_secs(4);
 
 /// How often the time doubles for which a stalled holder stays connected.
 const LONGER: u32 = 3;
@@ -30,6 +38,8 @@ impl Downloads {
         known.last_news = self.now;
         if known.stalled.take().is_some() {
             known.reset_window();
+            self.touched.extend(known.uses.iter().copied());
+            self.marks.mark(holder, known);
         }
     }
 
@@ -60,6 +70,9 @@ impl Downloads {
     /// When a holder that sends nothing more is taken for stalled.
     fn due(&self, known: &Holder) -> Timestamp {
         let rate = known.rate().unwrap_or(LEAST_RATE);
+        if !known.owes_now() {
+            return known.last_news.after(TURN_SIGNS); // it only makes wait
+        }
         let front = known.queue().iter().find(|asked| !asked.arrived);
         let promised = front.map_or(0, |front| u64::from(front.bytes - front.here));
         known.last_news.after(Pace::time_for(promised, rate)).after(self.config.stall)
@@ -69,6 +82,7 @@ impl Downloads {
     fn stall(&mut self, holder: HolderId) {
         let Some(known) = self.holders.get_mut(&holder) else { return };
         known.stalled = Some(self.now);
+        self.marks.mark(holder, known);
         self.touched.extend(known.debts.iter().map(|(download, _)| *download));
         let owed: Vec<_> = known.queue().iter().filter(|asked| !asked.arrived).skip(1).copied().collect();
         for asked in owed {
@@ -104,36 +118,63 @@ impl Downloads {
 
     /// Asks idle holders for what slow ones would bring much later.
     pub(super) fn ask_elsewhere(&mut self) {
-        let mut round = self.round();
-        let is_late = |(id, known): (&HolderId, &Holder)| {
-            let late = known.stalled.is_some() || owed_for(known.awaited_bytes(), known) > LATE;
-            (late && known.awaited_bytes() > 0).then_some(*id)
-        };
-        let late: Vec<HolderId> = self.holders.iter().filter_map(is_late).collect();
+        let mut late: Vec<HolderId> =
+            self.marks.owing.iter().copied().filter(|holder| self.may_be_taken_over(*holder)).collect();
         if late.is_empty() {
             return;
         }
+        late.retain(|holder| self.is_late(*holder));
+        if late.is_empty() {
+            return;
+        }
+        let mut round = self.round();
         let is_idle =
             |(id, known): (&HolderId, &Holder)| (known.answers() && !known.has_work()).then_some(*id);
         let mut idle: Vec<HolderId> = self.holders.iter().filter_map(is_idle).collect();
         // Each turn asks for a piece or takes a holder out, so this ends.
         while !idle.is_empty() {
-            idle.retain(|holder| match self.late_piece_for(*holder, &late, &round) {
+            idle.retain(|holder| match self.late_piece_for(*holder, &late, &round, None) {
+                Some((download, _)) if self.holders.get(holder).is_some_and(|known| known.turns) => {
+                    self.want_late(*holder, download);
+                    false
+                }
                 Some((download, piece)) => {
                     round.count_request();
-                    self.ask(*holder, download, piece)
+                    self.ask(*holder, download, piece, None)
                 }
                 None => false,
             });
         }
     }
 
-    /// A piece that a late holder owes and that `idle` would bring sooner: the one that stands last in a queue.
-    fn late_piece_for(
+    /// Those who owe what will come late.
+    pub(super) fn late_holders(&self) -> Vec<HolderId> {
+        self.marks.owing.iter().copied().filter(|holder| self.is_late(*holder)).collect()
+    }
+
+    fn is_late(&self, holder: HolderId) -> bool {
+        self.holders
+            .get(&holder)
+            .is_some_and(|known| known.stalled.is_some() || owed_for(known.awaited_bytes(), known) > LATE)
+    }
+
+    /// Whether anything that a holder owes could be asked of another too, as far as the contents go.
+    fn may_be_taken_over(&self, holder: HolderId) -> bool {
+        let Some(known) = self.holders.get(&holder) else { return false };
+        let at_the_end = |asked: &Asked| {
+            self.downloads.get(&asked.download).is_some_and(|one| one.picker.missing().is_empty())
+        };
+        known.stalled.is_some() || known.queue().iter().any(at_the_end)
+    }
+
+    /// A piece that a late holder owes, of one content or of any, and that `idle` would bring sooner: the one that stands
+    /// last in a queue.
+    pub(super) fn late_piece_for(
         &self,
         idle: HolderId,
         late: &[HolderId],
         round: &Round,
+        of: Option<DownloadId>,
     ) -> Option<(DownloadId, PieceIndex)> {
         let taker = self.holders.get(&idle)?;
         let rate = round.rate(taker);
@@ -145,14 +186,27 @@ impl Downloads {
                     break; // those further to the front come sooner still
                 }
                 before -= u64::from(asked.bytes - asked.here);
-                if self.may_be_asked_twice(idle, slow, asked.download, asked.piece)
+                if of.is_none_or(|of| of == asked.download)
+                    && self.may_be_asked_twice(idle, slow, asked.download, asked.piece)
                     && self.has_room(taker, u64::from(asked.bytes), round)
+                    && !self.is_left_to_the_fast(idle, soonest, asked)
                 {
                     return Some((asked.download, asked.piece));
                 }
             }
         }
         None
+    }
+
+    /// Whether somebody who answers and is known to be faster has a late piece too: two slow ones make no fast one, and
+    /// no third is asked.
+    fn is_left_to_the_fast(&self, idle: HolderId, soonest: Duration, asked: &Asked) -> bool {
+        let Some(one) = self.downloads.get(&asked.download) else { return false };
+        let others =
+            one.sources().iter().filter(|source| source.holder != idle && source.offers(asked.piece));
+        let known = others.filter_map(|source| self.holders.get(&source.holder));
+        let fast = known.filter(|known| known.answers() && known.queue().is_empty()).filter_map(Holder::rate);
+        fast.max().is_some_and(|rate| soonest > Pace::time_for(u64::from(asked.bytes), rate) + LATE)
     }
 
     fn may_be_asked_twice(

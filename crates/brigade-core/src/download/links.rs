@@ -34,6 +34,8 @@ impl Downloads {
         }
         // A part of a single piece is nothing.
         let partial = if one.is_whole() { &[] } else { partial };
+        one.crowded |= !partial.is_empty();
+        let long = !one.is_whole();
         let named = complete.iter().take(limits::HOLDERS_NAMED);
         for holder in named.chain(partial.iter().take(limits::HOLDERS_NAMED)) {
             self.name_one(*holder, download);
@@ -41,7 +43,11 @@ impl Downloads {
         for holder in gone {
             self.drop_if_gone(holder, download);
         }
-        self.touched.insert(download);
+        self.dial_spares(download);
+        if long && !self.timers.is_set(Alarm::Neighbours(download)) {
+            self.look_at_neighbours(download);
+        }
+        self.touch(download);
     }
 
     fn name_one(&mut self, holder: HolderId, download: DownloadId) {
@@ -60,7 +66,7 @@ impl Downloads {
         match known.link {
             Link::Up => self.open(holder, download),
             // Somebody new says that it is there: it need not wait out what others' attempts taught.
-            Link::Down => self.dial(holder),
+            Link::Down => self.timers.clear(Alarm::Redial(holder)),
             Link::Connecting { .. } => {}
         }
     }
@@ -95,6 +101,7 @@ impl Downloads {
         for list in [&mut known.ready, &mut known.ready_whole, &mut known.to_open] {
             list.remove(&(one.order, download));
         }
+        self.marks.mark(holder, known);
         if known.uses.is_empty() && known.link == Link::Up && !self.timers.is_set(Alarm::Idle(holder)) {
             self.timers.set(Alarm::Idle(holder), self.now.after(self.config.idle));
         }
@@ -111,6 +118,7 @@ impl Downloads {
             self.timers.clear(Alarm::Silence(holder));
             self.to_dial.remove(&holder);
             self.holders.remove(&holder);
+            self.marks.forget(holder);
         }
     }
 
@@ -150,6 +158,7 @@ impl Downloads {
         known.link = Link::Up;
         known.unreachable = false;
         known.reset_window();
+        self.marks.mark(holder, known);
         self.to_dial.remove(&holder);
         self.timers.clear(Alarm::Redial(holder));
         if known.uses.is_empty() {
@@ -158,6 +167,7 @@ impl Downloads {
         let uses: Vec<DownloadId> = known.uses.iter().copied().collect();
         for download in uses {
             self.open(holder, download);
+            self.trim(download);
         }
     }
 
@@ -188,12 +198,8 @@ impl Downloads {
     /// is still named.
     pub(super) fn down(&mut self, holder: HolderId) {
         let Some(known) = self.holders.get_mut(&holder) else { return };
-        known.link = Link::Down;
-        known.stalled = None;
-        known.failures = known.failures.saturating_add(1);
-        known.channels = 0;
-        known.debts.clear();
-        known.to_open.clear();
+        known.forget_link();
+        self.marks.mark(holder, known);
         let failures = known.failures;
         let uses: Vec<DownloadId> = known.uses.iter().copied().collect();
         self.timers.clear(Alarm::Idle(holder));
@@ -201,22 +207,29 @@ impl Downloads {
         while let Some(at) = self.awaited(holder, None) {
             self.take_back(holder, at);
         }
-        for download in uses {
+        for download in uses.iter().copied() {
             let Some(one) = self.downloads.get_mut(&download) else { continue };
             one.unlearn(holder);
             if matches!(&one.list, List::Asked { holder: asked, .. } if *asked == holder) {
                 one.list = List::Wanted;
             }
-            self.touched.insert(download);
+            self.touch(download);
             self.drop_if_gone(holder, download);
         }
+        self.set_redial(holder, failures);
+        for download in uses {
+            self.dial_spares(download); // somebody else, where there is nobody to wait for
+        }
+        self.drop_holder_if_unused(holder);
+    }
+
+    fn set_redial(&mut self, holder: HolderId, failures: u32) {
         if self.holders.get(&holder).is_some_and(|known| !known.uses.is_empty()) {
             let wait = FIRST_REDIAL.saturating_mul(1 << (failures - 1).min(10)).min(LAST_REDIAL);
             let half = usize::try_from(wait.as_micros() / 2).unwrap_or(usize::MAX);
             let jitter = u64::try_from(self.random.below(half)).unwrap_or(0);
             self.timers.set(Alarm::Redial(holder), self.now.after(wait / 2 + Duration::from_micros(jitter)));
         }
-        self.drop_holder_if_unused(holder);
     }
 
     /// Whether a holder might still send something of a content: it does, or could be asked soon.

@@ -3,8 +3,9 @@
 //! [`Downloads`] decides and does nothing: it is told of every [`Event`], and says what is to be done as
 //! [`Action`]s. It has no clock: every call brings `now`, which never goes back.
 //!
-//! This file keeps the state, and sends each event to a sibling: `links` (connections, and whom the manager
-//! names), `channels` (opening, bitfields, piece lists), `arrivals` (pieces, and refusals). After every event
+//! This file keeps the state, and sends each event to a sibling: `links` and `neighbours` (connections, and
+//! whom the manager names), `channels` (opening, bitfields, piece lists),
+//! `turns` (holders that send by turns), `arrivals` (pieces, and refusals). After every event
 //! `fill` asks for as much as the windows allow, and `late` deals with who is slow. One content is
 //! `one::Download` with its `picker`; one holder is `holder::Holder`.
 
@@ -15,6 +16,8 @@ mod fill;
 mod holder;
 mod late;
 mod links;
+mod marks;
+mod neighbours;
 mod one;
 mod pace;
 mod picker;
@@ -22,6 +25,7 @@ mod source;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -33,6 +37,7 @@ pub use event::{Action, DownloadId, Event, HolderId, Impossible, Lie, Status};
 
 use self::{
     holder::{Holder, Link},
+    marks::Marks,
     one::Download,
     timers::{Alarm, Timers},
 };
@@ -60,6 +65,8 @@ pub struct Config {
     pub channels: usize,
     /// Holders connected, or being dialled, at once.
     pub connections: usize,
+    /// Of these, for one content of which others have a part: the rest of a peer's connections is for them.
+    pub neighbours: usize,
     /// How long a connection that nothing needs is kept.
     pub idle: Duration,
     /// How long a holder may be silent beyond what its rate promised before others are asked.
@@ -76,8 +83,9 @@ impl Default for Config {
             requests_in_flight: limits::REQUESTS_IN_FLIGHT,
             channels: limits::OPEN_CHANNELS,
             connections: limits::HOLDERS_NAMED,
+            neighbours: limits::NEIGHBOURS,
             idle: Duration::from_secs(30),
-            stall: Duration::from_secs(2),
+            stall: Duration::from_secs(1),
             silence: Duration::from_secs(10),
         }
     }
@@ -101,8 +109,11 @@ pub struct Downloads {
     config: Config,
     now: Timestamp,
     random: Random,
+    /// Ranks holders, otherwise than elsewhere.
+    salt: u64,
     downloads: BTreeMap<DownloadId, Download>,
     holders: BTreeMap<HolderId, Holder>,
+    marks: Marks,
     /// Holders that are to be dialled when there is room for their connection.
     to_dial: BTreeSet<HolderId>,
     timers: Timers,
@@ -111,6 +122,8 @@ pub struct Downloads {
     touched: BTreeSet<DownloadId>,
     next_order: u64,
     in_flight_bytes: u64,
+    /// Of what, and of whom, an offer was declined because too much was in flight.
+    put_off: BTreeSet<(DownloadId, HolderId)>,
     /// Bytes of contents of a single piece that are not stored.
     whole_left_bytes: u64,
     fetched_twice_bytes: u64,
@@ -123,14 +136,17 @@ impl Downloads {
             config,
             now: Timestamp::from_micros(0),
             random: Random::new(seed),
+            salt: Random::new(!seed).next(),
             downloads: BTreeMap::new(),
             holders: BTreeMap::new(),
+            marks: Marks::new(),
             to_dial: BTreeSet::new(),
             timers: Timers::new(),
             actions: VecDeque::new(),
             touched: BTreeSet::new(),
             next_order: 0,
             in_flight_bytes: 0,
+            put_off: BTreeSet::new(),
             whole_left_bytes: 0,
             fetched_twice_bytes: 0,
         }
@@ -147,7 +163,15 @@ impl Downloads {
             Event::Lost { holder } => self.lost(holder),
             Event::HaveAll { holder, download } => self.have_all(holder, download),
             Event::Bits { holder, download, first, bits } => self.bits(holder, download, first, &bits),
-            Event::Have { holder, download, pieces } => self.have(holder, download, &pieces),
+            Event::Have { holder, download, pieces } => {
+                if !self.have(holder, download, &pieces) {
+                    return; // in a crowd most of it is of pieces that are here already
+                }
+            }
+            Event::Turns { holder, limited } => self.turns(holder, limited),
+            Event::Offered { holder, download, offer, pieces } => {
+                self.offered(holder, download, offer, &pieces);
+            }
             Event::ListPage { holder, download, first, values } => {
                 self.list_page(holder, download, first, &values);
             }
@@ -181,10 +205,11 @@ impl Downloads {
         // Every alarm is set again in the future or not at all, so this ends.
         while let Some(alarm) = self.timers.due(self.now) {
             match alarm {
-                Alarm::Redial(holder) => self.dial(holder),
+                Alarm::Redial(holder) => self.redial(holder),
                 Alarm::Idle(holder) => self.idle(holder),
                 Alarm::Silence(holder) => self.silent(holder),
                 Alarm::Retry(holder, download) => self.retry(holder, download),
+                Alarm::Neighbours(download) => self.look_at_neighbours(download),
             }
         }
         self.settle();
@@ -266,8 +291,17 @@ impl Downloads {
             self.drop_arrived(holder, download);
             self.remove_source(holder, download);
         }
+        self.timers.clear(Alarm::Neighbours(download));
         self.downloads.remove(&download);
         self.touched.remove(&download);
+    }
+
+    /// A download is to be looked at before the event is done with: others may be ready to be asked for it.
+    fn touch(&mut self, download: DownloadId) {
+        self.touched.insert(download);
+        if let Some(one) = self.downloads.get_mut(&download) {
+            one.stale = true;
+        }
     }
 
     /// What follows from every event: lists are asked for, windows filled, and who is late is passed over.
@@ -276,6 +310,7 @@ impl Downloads {
         for download in &touched {
             self.want_list(*download);
             self.refresh(*download);
+            self.want_turns(*download);
         }
         self.dial_waiting();
         self.fill();

@@ -3,7 +3,7 @@
 //! Keeps the picker's counts true to what the holders say they have; it asks nobody and knows no window. The rules
 //! of who is asked are in [`fill`](super::fill).
 
-use std::sync::Arc;
+use std::{collections::VecDeque, sync::Arc};
 
 use super::{
     HolderId,
@@ -46,8 +46,19 @@ pub(super) struct Download {
     /// Whether the manager has said yet who holds it.
     pub(super) holders_known: bool,
     pub(super) starved: bool,
-    /// Sorted by holder.
+    /// Whether a piece was stored or given back since offers were declined.
+    pub(super) stirred: bool,
+    /// Whether a holder may have become ready to be asked, or ceased to be.
+    pub(super) stale: bool,
+    /// Whether others have a part of it: then some connections are left for them.
+    pub(super) crowded: bool,
+    /// Holders that were of no use, the latest first.
+    pub(super) useless: VecDeque<HolderId>,
+    /// How often other holders were asked for in a row.
+    pub(super) refreshes: u32,
+    /// Sorted by holder; and the holders alone, to be found fast.
     sources: Vec<Source>,
+    holders: Vec<HolderId>,
 }
 
 impl Download {
@@ -71,7 +82,13 @@ impl Download {
             list,
             holders_known: false,
             starved: false,
+            stirred: false,
+            stale: true,
+            crowded: false,
+            useless: VecDeque::new(),
+            refreshes: 0,
             sources: Vec::new(),
+            holders: Vec::new(),
         }
     }
 
@@ -104,6 +121,7 @@ impl Download {
     pub(super) fn add_source(&mut self, holder: HolderId) {
         if let Err(at) = self.place(holder) {
             self.sources.insert(at, Source::new(holder));
+            self.holders.insert(at, holder);
         }
     }
 
@@ -112,6 +130,7 @@ impl Download {
         self.unlearn(holder);
         if let Ok(at) = self.place(holder) {
             self.sources.remove(at);
+            self.holders.remove(at);
         }
     }
 
@@ -155,20 +174,29 @@ impl Download {
 
     /// `holder` has these pieces, besides those known. Those that the content does not have are left out.
     pub(super) fn learn(&mut self, holder: HolderId, pieces: impl IntoIterator<Item = PieceIndex>) {
-        let Ok(at) = self.place(holder) else { return };
+        if let Ok(at) = self.place(holder) {
+            self.learn_at(at, pieces);
+        }
+    }
+
+    /// The same for the holder whose place is `at`. True where one of the pieces is missing here.
+    pub(super) fn learn_at(&mut self, at: usize, pieces: impl IntoIterator<Item = PieceIndex>) -> bool {
         let source = &mut self.sources[at];
         if !matches!(source.channel, Channel::Open(_)) {
             let none = Bitfield::none(self.picker.geometry().count());
             source.channel = Channel::Open(Has::Some(Box::new(none)));
             source.useful = 0;
         }
-        let Channel::Open(Has::Some(bits)) = &mut source.channel else { return };
+        let Channel::Open(Has::Some(bits)) = &mut source.channel else { return false };
+        let before = source.useful;
         for piece in pieces {
             if bits.set(piece) {
                 self.picker.gain(piece);
                 source.useful += u32::from(self.picker.missing().has(piece));
             }
         }
+        source.passed &= source.useful == before;
+        source.useful > before
     }
 
     /// `holder` does not have `piece` after all.
@@ -193,6 +221,7 @@ impl Download {
         let Ok(at) = self.place(holder) else { return };
         let source = &mut self.sources[at];
         source.useful = 0;
+        (source.wanted, source.passed) = (false, false);
         if let Channel::Open(Has::Some(bits)) = std::mem::replace(&mut source.channel, Channel::Closed) {
             bits.iter().for_each(|piece| self.picker.lose(piece));
         }
@@ -203,14 +232,16 @@ impl Download {
         let was_missing = self.picker.missing().has(piece);
         let asked = self.picker.ask(piece, holder);
         if asked && was_missing {
-            self.partial_with(piece).for_each(|source| source.useful -= 1);
+            self.less_useful(piece);
         }
         asked
     }
 
     /// `piece` is not asked of `holder` any more.
     pub(super) fn give_back(&mut self, piece: PieceIndex, holder: HolderId) {
+        self.stirred = true;
         if self.picker.give_back(piece, holder) {
+            self.stale = true;
             self.partial_with(piece).for_each(|source| source.useful += 1);
         }
     }
@@ -218,10 +249,21 @@ impl Download {
     /// `piece` is stored. Returns the state that it was in.
     pub(super) fn store(&mut self, piece: PieceIndex) -> Option<PieceState> {
         let before = self.picker.store(piece)?;
+        self.stirred = true;
         if before == PieceState::Missing {
-            self.partial_with(piece).for_each(|source| source.useful -= 1);
+            self.less_useful(piece);
         }
         Some(before)
+    }
+
+    /// `piece` is not missing any more.
+    fn less_useful(&mut self, piece: PieceIndex) {
+        let mut stale = self.stale || self.picker.missing().is_empty();
+        for source in self.partial_with(piece) {
+            source.useful -= 1;
+            stale |= source.useful == 0;
+        }
+        self.stale = stale;
     }
 
     fn partial_with(&mut self, piece: PieceIndex) -> impl Iterator<Item = &mut Source> {
@@ -230,7 +272,8 @@ impl Download {
         self.sources.iter_mut().filter(partial)
     }
 
-    fn place(&self, holder: HolderId) -> Result<usize, usize> {
-        self.sources.binary_search_by_key(&holder, |source| source.holder)
+    /// Where among the sources a holder is.
+    pub(super) fn place(&self, holder: HolderId) -> Result<usize, usize> {
+        self.holders.binary_search(&holder)
     }
 }

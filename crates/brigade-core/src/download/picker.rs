@@ -119,6 +119,10 @@ impl Picker {
         if self.missing.has(last) && has.has(last) {
             return Some(last);
         }
+        self.pick_rarest(has, random)
+    }
+
+    fn pick_rarest(&self, has: &Has, random: &mut Random) -> Option<PieceIndex> {
         let mut probes = PROBES;
         for bucket in self.buckets.iter().filter(|bucket| !bucket.is_empty()) {
             let start = random.below(bucket.len());
@@ -133,6 +137,23 @@ impl Picker {
             }
         }
         None
+    }
+
+    /// The missing piece that a holder that has `has` is asked for next where it offers to send one, and says that it
+    /// has sent `offered` least. Of two that are as rare here, the one that it has sent less is better, and the last one
+    /// comes first only where nobody else could send anything newer.
+    pub(super) fn pick_offered(
+        &self,
+        has: &Has,
+        offered: &[PieceIndex],
+        random: &mut Random,
+    ) -> Option<PieceIndex> {
+        let new = |piece: &&PieceIndex| self.missing.has(**piece) && has.has(**piece);
+        let least_sent = offered.iter().filter(new).min_by_key(|piece| self.holders[piece.0 as usize]);
+        let Some(least_sent) = least_sent else { return self.pick(has, random) };
+        let rarest = self.pick_rarest(has, random)?;
+        let rarity = |piece: &PieceIndex| self.holders[piece.0 as usize];
+        Some(if rarity(least_sent) <= rarity(&rarest) { *least_sent } else { rarest })
     }
 
     /// The rarest of the first few missing pieces of `has` after a random place.

@@ -3,7 +3,7 @@
 //! Windows and the queue of what was asked are the holder's, over all contents: see `holder`.
 
 use super::HolderId;
-use crate::{bitfield::Bitfield, geometry::PieceIndex};
+use crate::{bitfield::Bitfield, geometry::PieceIndex, time::Timestamp};
 
 /// Which pieces a holder has.
 #[derive(Debug)]
@@ -52,6 +52,12 @@ pub(super) struct Source {
     pub(super) useful: u32,
     /// Whether the holder's list of contents to ask for has this one.
     pub(super) ready: bool,
+    /// Whether it was told that a turn is wanted.
+    pub(super) wanted: bool,
+    /// Whether its last offer was declined, and nothing has changed since.
+    pub(super) passed: bool,
+    /// Since when it has nothing that is missing here.
+    pub(super) useless_since: Option<Timestamp>,
 }
 
 impl Has {
@@ -74,6 +80,9 @@ impl Source {
             in_flight_bytes: 0,
             useful: 0,
             ready: false,
+            wanted: false,
+            passed: false,
+            useless_since: None,
         }
     }
 

@@ -131,6 +131,10 @@ fn audit(downloads: &Downloads) {
         assert!(holder.link == Link::Up || queue.iter().all(|asked| asked.arrived));
         let watched = downloads.timers.is_set(Alarm::Silence(*id));
         assert!(!holder.owes() || watched || holder.link != Link::Up, "{id:?} owes and nobody watches");
+        let marks = &downloads.marks;
+        assert_eq!(marks.hungry.contains(id), holder.answers() && holder.has_open_work());
+        assert_eq!(marks.owing.contains(id), holder.awaited_bytes() > 0);
+        assert_eq!(marks.stalled.contains(id), holder.stalled.is_some());
         for asked in queue {
             *by_source.entry((*id, asked.download)).or_default() += u64::from(asked.bytes);
             let state = downloads.downloads[&asked.download].picker.state(asked.piece);
@@ -150,6 +154,7 @@ fn audit(downloads: &Downloads) {
             let lists = [&holder.ready, &holder.ready_whole];
             let listed = lists.iter().any(|list| list.contains(&(one.order, *id)));
             assert_eq!(source.ready, listed);
+            assert_eq!(source.wanted, holder.wants.contains(id));
             assert_eq!(source.ready, one.has_work_for(source));
             if let Some(super::source::Has::Some(bits)) = source.has() {
                 let useful = bits.iter().filter(|piece| one.picker.missing().has(*piece)).count();
@@ -186,8 +191,9 @@ fn check(holders: &str, expected: &str) {
     }
     let list = Arc::new(PieceList::new(content, values).unwrap());
     table.downloads.downloads.get_mut(&ONE).unwrap().list = super::one::List::Known(list);
+    table.downloads.touch(ONE);
     let mut log = Vec::new();
-    let mut actions = table.tell(Event::Have { holder: HolderId(ids[0]), download: ONE, pieces: vec![] });
+    let mut actions = table.tell(Event::Connected { holder: HolderId(ids[0]) });
     let mut asked = std::collections::VecDeque::new();
     loop {
         for action in actions.drain(..) {
@@ -238,7 +244,10 @@ fn the_list_is_asked_of_one_and_nothing_else_before_it_is_known() {
     assert_eq!(table.tell(page(two, 1024, 2048)), [ask(two, 2048)]);
     let actions = table.tell(page(two, 2048, 3000));
     assert!(matches!(&actions[0], Action::ListKnown { .. }));
-    assert_eq!(actions[1], Action::Request { holder: two, download: ONE, piece: PieceIndex(2999) });
+    assert_eq!(
+        actions[1],
+        Action::Request { holder: two, download: ONE, piece: PieceIndex(2999), offer: None }
+    );
     let expected = Expected::Subtree { offset: 5 << 20, value: values[5] };
     assert_eq!(table.downloads.expected(ONE, PieceIndex(5)), Some(expected));
 }
@@ -273,7 +282,7 @@ fn a_single_piece_is_asked_for_without_list_or_channel() {
     let (content, _) = content(1, 7);
     table.tell(Event::Start { download: ONE, content, list: None, have: Bitfield::none(1) });
     assert_eq!(table.name(ONE, &[1]), [Action::Connect { holder: HolderId(1) }]);
-    let request = Action::Request { holder: HolderId(1), download: ONE, piece: PieceIndex(0) };
+    let request = Action::Request { holder: HolderId(1), download: ONE, piece: PieceIndex(0), offer: None };
     assert_eq!(table.tell(Event::Connected { holder: HolderId(1) }), [request]);
     assert_eq!(table.downloads.expected(ONE, PieceIndex(0)), Some(Expected::Whole(content.id)));
     assert_eq!(table.stored(1, 0), [Action::Finished { download: ONE }]);
@@ -344,6 +353,26 @@ fn windows_hold_and_grow_with_what_arrives() {
     assert_eq!(table.in_flight().len(), 32, "8 MiB at last");
 }
 
+/// The first byte of an idle holder comes after a round trip, then a piece every 26 ms, which is 10 MB/s.
+#[test]
+fn a_window_is_as_long_as_bandwidth_and_delay_want_it() {
+    for (round_trip_ms, least, most) in [(1, 1_000_000, 2_300_000), (100, 3_000_000, 4_000_000)] {
+        let mut table = Table::with(Config::default(), 1000, &[1]);
+        table.have_all(1);
+        let (holder, piece) = table.in_flight()[0];
+        table.now = table.now.after(Duration::from_millis(round_trip_ms));
+        let (holder, piece) = (HolderId(holder), PieceIndex(piece));
+        table.tell(Event::Progress { holder, download: ONE, piece, bytes: 65_523 });
+        for _ in 0..300 {
+            table.now = table.now.after(Duration::from_micros(26_214));
+            let (holder, piece) = table.in_flight()[0];
+            table.stored(holder, piece);
+        }
+        let window = table.downloads.in_flight_bytes;
+        assert!((least..=most).contains(&window), "{round_trip_ms} ms: {window}");
+    }
+}
+
 #[test]
 fn all_holders_together_keep_the_limit_and_each_has_its_part() {
     let config = Config { in_flight_bytes: 16 * PIECE, holder_window_bytes: 8 << 20, ..Config::default() };
@@ -409,9 +438,13 @@ fn a_lost_holder_is_dialled_again_ever_more_slowly() {
     let mut waits = Vec::new();
     for _ in 0..9 {
         let before = table.now;
-        let due = table.downloads.deadline().unwrap();
-        assert_eq!(table.wait(due.since(before)), std::slice::from_ref(&connect));
-        waits.push(due.since(before).as_millis());
+        let mut actions = vec![];
+        while actions.is_empty() {
+            let due = table.downloads.deadline().unwrap();
+            actions = table.wait(due.since(table.now));
+        }
+        assert_eq!(actions, std::slice::from_ref(&connect));
+        waits.push(table.now.since(before).as_millis());
         let actions = table.tell(Event::Unreachable { holder: HolderId(1) });
         let starved: &[Action] = if waits.len() == 1 { &[Action::Starved { download: ONE }] } else { &[] };
         assert_eq!(actions, starved);
@@ -560,7 +593,7 @@ fn thousands_of_single_pieces_come_evenly_and_in_their_order() {
     let (mut finished, mut counts, mut furthest) = (0, [0u32; 3], 0);
     while let Some(action) = queue.pop_front() {
         match action {
-            Action::Request { holder, download, piece } => {
+            Action::Request { holder, download, piece, offer: None } => {
                 assert!(download.0 < finished + 1100, "{download:?} was asked for before {finished}");
                 furthest = furthest.max(download.0);
                 counts[usize::try_from(holder.0).unwrap()] += 1;

@@ -18,6 +18,8 @@ pub(super) enum Alarm {
     Silence(HolderId),
     /// The holder refused the content a while ago: ask again.
     Retry(HolderId, DownloadId),
+    /// Are the holders that are connected for a content of any use?
+    Neighbours(DownloadId),
 }
 
 /// The alarms that are set.
@@ -47,6 +49,13 @@ impl Timers {
 
     pub(super) fn is_set(&self, alarm: Alarm) -> bool {
         self.by_alarm.contains_key(&alarm)
+    }
+
+    /// Sets `alarm` to `at`, unless it rings before that anyway.
+    pub(super) fn set_by(&mut self, alarm: Alarm, at: Timestamp) {
+        if self.by_alarm.get(&alarm).is_none_or(|set| at < *set) {
+            self.set(alarm, at);
+        }
     }
 
     /// The earliest time that is set.

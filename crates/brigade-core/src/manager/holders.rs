@@ -1,8 +1,9 @@
 //! Who is named to whom as a holder of a content.
 //!
-//! At most [`limits::HOLDERS_NAMED`] for one content, those that have all of it first. Where there are more, each
+//! At most [`limits::HOLDERS_NAMED`] for one content, those that have all of it and those that have a part alike: where
+//! many fetch what one has, it is named to a few of them, who pass it on. Where there are more, each
 //! asker is given its own choice: by a score of asker and holder, so that a holder that comes or goes changes few
-//! choices, and one asker meets the same holders for all contents. Answers are cut into messages that fit a frame.
+//! choices, and one asker meets the same holders for all contents; or, where it asks again, others. Answers are cut into messages that fit a frame.
 
 use std::collections::BTreeMap;
 
@@ -25,14 +26,19 @@ impl Choice {
     /// Those that `asker` is told of `holders`, in an order of its own; never the asker itself.
     pub(super) fn new(
         seed: u64,
+        again: u32,
         asker: SessionId,
         content: Content,
         holders: Option<&catalogue::Holders>,
     ) -> Self {
         let Some(holders) = holders else { return Self { content, complete: vec![], partial: vec![] } };
-        let complete = best(seed, asker, holders.complete(), limits::HOLDERS_NAMED);
-        let partial = best(seed, asker, holders.partial(), limits::HOLDERS_NAMED - complete.len());
-        Self { content, complete, partial }
+        let seed = seed.wrapping_add(mix(u64::from(again)));
+        let all = holders.complete().map(|holder| (holder, true));
+        let all = all.chain(holders.partial().map(|holder| (holder, false)));
+        let named = best(seed, asker, all, limits::HOLDERS_NAMED);
+        let of =
+            |whole| named.iter().filter(move |(_, all)| *all == whole).map(|(holder, _)| *holder).collect();
+        Self { content, complete: of(true), partial: of(false) }
     }
 
     /// A number that is the same for the same choice (and, by a chance of 2⁻⁶⁴, for another).
@@ -46,13 +52,13 @@ impl Choice {
 fn best(
     seed: u64,
     asker: SessionId,
-    holders: impl Iterator<Item = SessionId>,
+    holders: impl Iterator<Item = (SessionId, bool)>,
     most: usize,
-) -> Vec<SessionId> {
+) -> Vec<(SessionId, bool)> {
     let asker_seed = mix(seed ^ asker.0);
-    let mut scored: Vec<(u64, SessionId)> = holders
-        .filter(|holder| *holder != asker)
-        .map(|holder| (mix(asker_seed ^ mix(holder.0)), holder))
+    let mut scored: Vec<(u64, (SessionId, bool))> = holders
+        .filter(|(holder, _)| *holder != asker)
+        .map(|(holder, all)| (mix(asker_seed ^ mix(holder.0)), (holder, all)))
         .collect();
     if scored.len() > most && most > 0 {
         scored.select_nth_unstable(most - 1);
@@ -177,7 +183,7 @@ mod tests {
 
     #[test]
     fn a_holder_that_leaves_changes_one_place_of_a_choice() {
-        let all: Vec<_> = (1..1000).map(SessionId).collect();
+        let all: Vec<_> = (1..1000).map(|number| (SessionId(number), number == 1)).collect();
         let asker = SessionId(0);
         let before = best(7, asker, all.iter().copied(), 64);
         assert_eq!(before.len(), 64);
@@ -186,8 +192,8 @@ mod tests {
         let before: BTreeSet<_> = before.into_iter().collect();
         assert_eq!(after.iter().filter(|holder| before.contains(holder)).count(), 63);
         assert_ne!(best(8, asker, all.iter().copied(), 64), best(7, asker, all.iter().copied(), 64));
-        assert_eq!(best(7, SessionId(5), [SessionId(5)].into_iter(), 64), []);
-        assert_eq!(best(7, SessionId(5), [SessionId(6)].into_iter(), 0), []);
+        assert_eq!(best(7, SessionId(5), [(SessionId(5), true)].into_iter(), 64), []);
+        assert_eq!(best(7, SessionId(5), [(SessionId(6), true)].into_iter(), 0), []);
     }
 
     #[test]

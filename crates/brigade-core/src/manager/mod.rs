@@ -289,10 +289,10 @@ impl Manager {
     fn watch(&mut self, session: SessionId, watch: &Watch) -> Result<(), Refusal> {
         catalogue::check_contents(&watch.contents)?;
         let contents = watch.contents.iter().copied().map(Content::from);
-        self.watches.watch(session, contents.clone())?;
+        self.watches.watch(session, contents.clone(), watch.again.unwrap_or(0))?;
         let mut pages = Pages::new(&self.sessions, session);
         for content in contents {
-            let choice = Choice::new(self.config.seed, session, content, self.catalogue.holders(content));
+            let choice = self.choice(session, content);
             self.watches.is_news(session, content, choice.fingerprint());
             pages.add(&choice);
         }
@@ -302,12 +302,18 @@ impl Manager {
         Ok(())
     }
 
+    /// The holders of a content that a session is told of.
+    fn choice(&self, session: SessionId, content: Content) -> Choice {
+        let again = self.watches.again(session, &content);
+        Choice::new(self.config.seed, again, session, content, self.catalogue.holders(content))
+    }
+
     /// Tells those that watch what has changed for them, as far as it is time to.
     fn tell_news(&mut self, now: Timestamp) {
         while let Some((session, contents)) = self.watches.pop_due(now) {
             let mut pages = Pages::new(&self.sessions, session);
             for content in contents {
-                let choice = Choice::new(self.config.seed, session, content, self.catalogue.holders(content));
+                let choice = self.choice(session, content);
                 if self.watches.is_news(session, content, choice.fingerprint()) {
                     pages.add(&choice);
                 }

@@ -157,7 +157,7 @@ fn announce(entries: &[(&str, u8)]) -> Announce {
 }
 
 fn watch(number: u8) -> Watch {
-    Watch { contents: vec![content(number)] }
+    Watch { contents: vec![content(number)], again: None }
 }
 
 fn lookup(name: &str) -> Lookup {
@@ -494,7 +494,7 @@ fn announcements_beyond_the_bounds_are_refused_whole() {
     let contents = vec![content(1); limits::WATCH_CONTENTS + 1];
     assert_eq!(world.refusal(1, Hold { contents: contents.clone() }), Reason::TooMuch);
     assert_eq!(world.refusal(1, Unhold { contents: contents.clone() }), Reason::TooMuch);
-    assert_eq!(world.refusal(1, Watch { contents: contents.clone() }), Reason::TooMuch);
+    assert_eq!(world.refusal(1, Watch { contents: contents.clone(), again: None }), Reason::TooMuch);
     assert_eq!(world.refusal(1, Unwatch { contents }), Reason::TooMuch);
     assert_eq!(
         world.refusal(1, Withdraw { number: 1, names: vec![Ok(file("x")); limits::ANNOUNCE_ENTRIES + 1] }),
@@ -522,7 +522,7 @@ fn parts_and_watches_of_one_session_are_bounded() {
     world.say(1, Unhold { contents: page(0) });
     assert_eq!(world.say(1, Hold { contents: vec![content(1)] }), []);
     for number in 0..limits::WATCHED_CONTENTS / limits::WATCH_CONTENTS {
-        assert!(!told(1, &world.say(1, Watch { contents: page(number) })).is_empty());
+        assert!(!told(1, &world.say(1, Watch { contents: page(number), again: None })).is_empty());
     }
     assert_eq!(world.refusal(1, watch(1)), Reason::TooMuch);
     world.say(1, Unwatch { contents: page(0) });

@@ -23,11 +23,19 @@ pub(super) struct Watches {
 /// What one session watches, and what it has not been told yet.
 #[derive(Debug, Default)]
 struct News {
-    /// With the fingerprint of what it was told last.
-    watched: BTreeMap<Content, u64>,
+    watched: BTreeMap<Content, Watched>,
     changed: BTreeSet<Content>,
     not_before: Timestamp,
     on_its_way: bool,
+}
+
+/// One content that one session watches.
+#[derive(Debug, Default)]
+struct Watched {
+    /// The fingerprint of what it was told last.
+    told: u64,
+    /// Which choice of holders it asked for.
+    again: u32,
 }
 
 /// More is watched than may be.
@@ -45,6 +53,7 @@ impl Watches {
         &mut self,
         session: SessionId,
         contents: impl Iterator<Item = Content> + Clone,
+        again: u32,
     ) -> Result<(), TooManyWatches> {
         let news = self.sessions.entry(session).or_default();
         let new = contents.clone().filter(|content| !news.watched.contains_key(content)).count();
@@ -52,7 +61,7 @@ impl Watches {
             return Err(TooManyWatches);
         }
         for content in contents {
-            if news.watched.insert(content, 0).is_none() {
+            if news.watched.insert(content, Watched { told: 0, again }).is_none() {
                 self.total += 1;
                 let watchers = self.watchers.entry(content).or_insert_with(|| Vec::with_capacity(1));
                 if let Err(at) = watchers.binary_search(&session) {
@@ -113,10 +122,16 @@ impl Watches {
         Some((session, contents))
     }
 
+    /// Which choice of holders of a content a session asked for last.
+    pub(super) fn again(&self, session: SessionId, content: &Content) -> u32 {
+        let watched = self.sessions.get(&session).and_then(|news| news.watched.get(content));
+        watched.map_or(0, |watched| watched.again)
+    }
+
     /// Whether a choice with this fingerprint is news to the session; from now on it is not.
     pub(super) fn is_news(&mut self, session: SessionId, content: Content, fingerprint: u64) -> bool {
-        let told = self.sessions.get_mut(&session).and_then(|news| news.watched.get_mut(&content));
-        told.is_some_and(|told| std::mem::replace(told, fingerprint) != fingerprint)
+        let watched = self.sessions.get_mut(&session).and_then(|news| news.watched.get_mut(&content));
+        watched.is_some_and(|watched| std::mem::replace(&mut watched.told, fingerprint) != fingerprint)
     }
 
     /// What came of [`Self::pop_due`]: whether there was anything to tell.

@@ -206,6 +206,10 @@ pub struct Watch {
     /// At most [`crate::limits::WATCH_CONTENTS`] contents.
     #[n(0)]
     pub contents: Vec<WireContent>,
+    /// How often other holders than those named so far were asked for: where there are more than are named, each number
+    /// gets another choice of them. None is 0.
+    #[n(1)]
+    pub again: Option<u32>,
 }
 
 /// Wants to hear of contents no more.

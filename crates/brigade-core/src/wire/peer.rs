@@ -26,6 +26,10 @@ messages! {
         0x44 RequestWhole,
         /// Takes a request back.
         0x45 Cancel,
+        /// Would take any piece of an open content, when it is this newcomer's turn.
+        0x46 Want,
+        /// Needs nothing of what was offered.
+        0x47 Decline,
     }
 }
 
@@ -44,6 +48,10 @@ messages! {
         0x4b ListPage,
         /// A request, or a channel, was refused.
         0x4c Refuse,
+        /// Whether pieces are sent by turns.
+        0x4d Turns,
+        /// It is the newcomer's turn.
+        0x4e Offer,
     }
 }
 
@@ -96,6 +104,9 @@ pub struct Request {
     /// The piece.
     #[n(2)]
     pub piece: u32,
+    /// The offer that it takes up, if it does.
+    #[n(3)]
+    pub offer: Option<u32>,
 }
 
 /// Asks for a content of a single piece; answered by its data or by [`Refuse`].
@@ -120,6 +131,54 @@ pub struct Cancel {
     /// The request.
     #[n(0)]
     pub request: u32,
+}
+
+/// Would take any piece of an open content that the newcomer lacks; answered by [`Offer`] whenever it is its turn, until
+/// it declines one or closes the channel.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Want {
+    /// The content's channel.
+    #[n(0)]
+    pub channel: u32,
+    /// Bytes a second that the newcomer can pass on, where it knows that: 0 for one that only takes.
+    #[n(1)]
+    pub uplink: Option<u64>,
+}
+
+/// Needs nothing of what was offered: its turn goes to others, and it wants no more of that content until it says so.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Decline {
+    /// The offer.
+    #[n(0)]
+    pub offer: u32,
+}
+
+/// Whether the holder sends pieces by turns, because what it sends has a limit. Said when that begins and ends, and
+/// again every second to a newcomer whose turn has not come.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Turns {
+    /// Whether pieces go by turns from now on.
+    #[n(0)]
+    pub limited: bool,
+}
+
+/// It is the newcomer's turn: one piece that it asks for soon is sent next.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Offer {
+    /// The holder's number for it on this connection; it counts up.
+    #[n(0)]
+    pub offer: u32,
+    /// The content's channel.
+    #[n(1)]
+    pub channel: u32,
+    /// Pieces that the holder has sent least, at most [`crate::limits::OFFERED_PIECES`]; the best first. Any other that
+    /// it has may be asked for as well.
+    #[n(2)]
+    pub pieces: Vec<u32>,
 }
 
 /// The holder has every piece.

@@ -22,7 +22,7 @@ use super::{ManagerConfig, ManagerError, ManagerServer, View};
 use crate::{
     clock,
     identity::{key::SecretKey, membership},
-    net::{connection::Greeted, dial::dial},
+    net::{connection::Greeted, dial::dial, records::Records},
 };
 
 struct Running {
@@ -100,7 +100,10 @@ async fn a_peer_is_in_the_table_until_its_connection_breaks() {
     let (key, watcher_key) = (SecretKey::generate(), SecretKey::generate());
     let mut watcher = manager.client(&watcher_key).await;
     let watched = WireContent { id: ContentId([7; 32]), size: 300 };
-    assert!(matches!(watcher.ask(Watch { contents: vec![watched] }).await, FromManager::Holders(_)));
+    assert!(matches!(
+        watcher.ask(Watch { contents: vec![watched], again: None }).await,
+        FromManager::Holders(_)
+    ));
 
     let mut peer = manager.client(&key).await;
     let token = peer.join("fire_user").await.unwrap();
@@ -192,7 +195,9 @@ async fn who_breaks_the_protocol_is_told_and_nobody_else_suffers() {
     good.join("good_user").await.unwrap();
     let mut bad = manager.client(&SecretKey::generate()).await;
     bad.join("bad_user").await.unwrap();
-    bad.0.writer.write_frames(&[0, 0, 0, 2, 0x10, 0xff]).await.unwrap();
+    let mut frames = Records::default();
+    frames.put(&[0, 0, 0, 2, 0x10, 0xff]);
+    bad.0.writer.write_frames(&mut frames).await.unwrap();
     assert!(matches!(bad.hear().await, FromManager::Goodbye(goodbye) if goodbye.reason == Reason::Protocol));
     manager.view(|view| view.rows.len() == 1).await;
     assert!(matches!(good.ask(Renew { membership: true }).await, FromManager::Renewed(_)));

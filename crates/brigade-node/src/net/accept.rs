@@ -13,9 +13,8 @@ use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     time::{Instant, sleep_until, timeout_at},
 };
-use tokio_rustls::{TlsAcceptor, TlsStream};
 
-use super::{connection::Fresh, tls, wide::Wide};
+use super::{connection::Fresh, handshake, tls};
 use crate::identity::key::SecretKey;
 
 /// Connections that may be between accept and greeting at once. More wait in the system's queue.
@@ -31,20 +30,18 @@ const BACKLOG: u32 = 1024;
 #[derive(Debug)]
 pub struct Acceptor {
     listener: TcpListener,
-    tls: TlsAcceptorConfig,
+    tls: Arc<rustls::ServerConfig>,
     handshakes: Arc<Semaphore>,
     /// Whether no place among the handshakes is free.
     crowded: watch::Sender<bool>,
     address: SocketAddr,
 }
 
-type TlsAcceptorConfig = Arc<rustls::ServerConfig>;
-
 /// A connection that was accepted and has shown nothing yet.
 #[derive(Debug)]
 pub struct Accepted {
     stream: TcpStream,
-    tls: TlsAcceptorConfig,
+    tls: Arc<rustls::ServerConfig>,
     turn: Turn,
     remote: SocketAddr,
 }
@@ -185,13 +182,13 @@ impl Accepted {
         let deadline = Instant::now() + limits::GREETING_TIME;
         prepare(&stream)?;
         let late = || io::Error::from(io::ErrorKind::TimedOut);
-        let stream = tokio::select! {
-            done = timeout_at(deadline, TlsAcceptor::from(tls).accept(Wide::new(stream))) => {
+        let secured = tokio::select! {
+            done = timeout_at(deadline, handshake::accept(stream, tls)) => {
                 done.unwrap_or_else(|_| Err(late()))?
             }
             () = turn.is_over() => return Err(late()),
         };
-        Fresh::new(TlsStream::Server(stream), deadline, Some(turn))
+        Fresh::new(secured, deadline, Some(turn))
     }
 }
 

@@ -16,12 +16,14 @@ use brigade_core::{
     },
 };
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf},
+    net::{
+        TcpStream,
+        tcp::{OwnedReadHalf, OwnedWriteHalf},
+    },
     time::{Instant, timeout_at},
 };
-use tokio_rustls::TlsStream;
 
-use super::{accept::Turn, wide::Wide};
+use super::{accept::Turn, handshake::Secured, inbound::Inbound, outbound::Outbound, records::Records};
 
 /// An encrypted connection to a known key that nobody has greeted. All it can do is greet, or refuse to.
 #[derive(Debug)]
@@ -29,7 +31,8 @@ pub struct Fresh {
     peer: PeerKey,
     remote: SocketAddr,
     local: SocketAddr,
-    stream: TlsStream<Wide>,
+    reader: Reader,
+    writer: Writer,
     /// Until when the greeting must be done.
     deadline: Instant,
     /// Of one that was accepted: its place among those that have not greeted.
@@ -103,21 +106,18 @@ impl ConnectionError {
 }
 
 impl Fresh {
-    pub(super) fn new(stream: TlsStream<Wide>, deadline: Instant, turn: Option<Turn>) -> io::Result<Self> {
-        let (wide, state) = stream.get_ref();
-        let (remote, local) = (wide.stream().peer_addr()?, wide.stream().local_addr()?);
-        let peer =
-            super::tls::key_of(state).ok_or_else(|| io::Error::other("the other side showed no key"))?;
-        let mut stream = stream;
-        match &mut stream {
-            TlsStream::Client(client) => {
-                client.get_mut().1.set_buffer_limit(Some(super::tls::SEND_BUFFER_BYTES))
-            }
-            TlsStream::Server(server) => {
-                server.get_mut().1.set_buffer_limit(Some(super::tls::SEND_BUFFER_BYTES))
-            }
-        }
-        Ok(Self { peer, remote: canonical(remote), local: canonical(local), stream, deadline, turn })
+    pub(super) fn new(
+        secured: Secured<TcpStream>,
+        deadline: Instant,
+        turn: Option<Turn>,
+    ) -> io::Result<Self> {
+        let Secured { stream, sealer, opener, unread, peer } = secured;
+        let (remote, local) = (canonical(stream.peer_addr()?), canonical(stream.local_addr()?));
+        let peer = peer.ok_or_else(|| io::Error::other("the other side showed no key"))?;
+        let (read, write) = stream.into_split();
+        let reader = Reader::new(Inbound::new(read, opener, unread));
+        let writer = Writer { stream: Outbound::new(write, sealer), queued: vec![] };
+        Ok(Self { peer, remote, local, reader, writer, deadline, turn })
     }
 
     /// The key that the other end proved to have.
@@ -127,9 +127,7 @@ impl Fresh {
 
     /// Says hello and hears the other side's.
     pub async fn greet(self, mine: Hello) -> Result<Greeted, GreetError> {
-        let Self { peer, remote, local, stream, deadline, mut turn } = self;
-        let (read, write) = tokio::io::split(stream);
-        let (mut reader, mut writer) = (Reader::new(read), Writer::new(write));
+        let Self { peer, remote, local, mut reader, mut writer, deadline, mut turn } = self;
         let exchange = async {
             writer.send(&Greeting::Hello(mine)).await?;
             writer.flush().await?;
@@ -171,8 +169,7 @@ impl Fresh {
 
     /// Ends the connection with a reason instead of greeting.
     pub async fn refuse(self, reason: Reason, text: impl Into<String>) {
-        let (read, write) = tokio::io::split(self.stream);
-        part(Reader::new(read), Writer::new(write), reason, text).await;
+        part(self.reader, self.writer, reason, text).await;
     }
 }
 
@@ -200,7 +197,7 @@ pub enum Incoming<M> {
 /// What the other end sends.
 #[derive(Debug)]
 pub struct Reader {
-    stream: ReadHalf<TlsStream<Wide>>,
+    stream: Inbound<OwnedReadHalf>,
     /// The frame in hand: header and as much of the body as came.
     frame: Vec<u8>,
     /// Data of a piece that the caller has still to take.
@@ -213,7 +210,7 @@ impl Reader {
     /// Bytes that are read past after a goodbye: what was on its way when it was said.
     const RUN_OUT_BYTES: usize = 4 << 20;
 
-    fn new(stream: ReadHalf<TlsStream<Wide>>) -> Self {
+    fn new(stream: Inbound<OwnedReadHalf>) -> Self {
         Self { stream, frame: Vec::with_capacity(64), data_bytes: 0, heard: Instant::now() }
     }
 
@@ -262,10 +259,13 @@ impl Reader {
         assert!(out.len() <= self.data_bytes);
         let mut filled = 0;
         while filled < out.len() {
-            let count = self.stream.read(&mut out[filled..]).await?;
-            if count == 0 {
+            let chunk = self.stream.chunk().await?;
+            if chunk.is_empty() {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
             }
+            let count = chunk.len().min(out.len() - filled);
+            out[filled..filled + count].copy_from_slice(&chunk[..count]);
+            self.stream.take(count);
             filled += count;
             self.data_bytes -= count;
         }
@@ -285,24 +285,27 @@ impl Reader {
     /// Reads until the frame has `bytes` bytes; false at the proper end of the connection, between two frames.
     async fn fill(&mut self, bytes: usize) -> Result<bool, ConnectionError> {
         while self.frame.len() < bytes {
+            let begun = !self.frame.is_empty();
+            let chunk = self.stream.chunk();
+            // Between two frames there may be silence; in the middle of one there is nothing to wait for.
+            let chunk = match begun {
+                true => {
+                    timeout_at(self.heard + limits::LEASE, chunk).await.map_err(|_| ConnectionError::Stuck)?
+                }
+                false => chunk.await,
+            }?;
+            if chunk.is_empty() {
+                return if begun {
+                    Err(io::Error::from(io::ErrorKind::UnexpectedEof).into())
+                } else {
+                    Ok(false)
+                };
+            }
             // Exactly what is missing, never more: what follows may be data that belongs elsewhere. The length
             // was judged against its limit before this, and space is taken only as bytes come.
-            let missing = (bytes - self.frame.len()) as u64;
-            let begun = !self.frame.is_empty();
-            let mut stream = (&mut self.stream).take(missing);
-            let read = stream.read_buf(&mut self.frame);
-            // Between two frames there may be silence; in the middle of one there is nothing to wait for.
-            let count = match begun {
-                true => {
-                    timeout_at(self.heard + limits::LEASE, read).await.map_err(|_| ConnectionError::Stuck)?
-                }
-                false => read.await,
-            };
-            match count.map_err(plain)? {
-                0 if self.frame.is_empty() => return Ok(false),
-                0 => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                _ => {}
-            }
+            let count = chunk.len().min(bytes - self.frame.len());
+            self.frame.extend_from_slice(&chunk[..count]);
+            self.stream.take(count);
             self.heard = Instant::now();
         }
         Ok(true)
@@ -310,14 +313,16 @@ impl Reader {
 
     /// Reads past what still comes, until the other side ends too: for a second, and not for ever much.
     pub async fn run_out(mut self) {
-        let mut waste = [0; 4096];
         let mut left = Self::RUN_OUT_BYTES;
         let rest = async {
             while left > 0 {
-                match self.stream.read(&mut waste).await {
-                    Ok(0) | Err(_) => return,
-                    Ok(count) => left = left.saturating_sub(count),
+                let Ok(chunk) = self.stream.chunk().await else { return };
+                let count = chunk.len();
+                if count == 0 {
+                    return;
                 }
+                self.stream.take(count);
+                left = left.saturating_sub(count);
             }
         };
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), rest).await;
@@ -333,17 +338,13 @@ impl Reader {
 /// What is sent to the other end.
 #[derive(Debug)]
 pub struct Writer {
-    stream: WriteHalf<TlsStream<Wide>>,
+    stream: Outbound<OwnedWriteHalf>,
     queued: Vec<u8>,
 }
 
 impl Writer {
     /// Queued messages beyond this many bytes are written without waiting for a flush.
     const QUEUED_BYTES: usize = 16 << 10;
-
-    fn new(stream: WriteHalf<TlsStream<Wide>>) -> Self {
-        Self { stream, queued: vec![] }
-    }
 
     /// Queues `message`; it goes out at the next flush, or before where much is queued.
     pub async fn send<M: Message>(&mut self, message: &M) -> Result<(), ConnectionError> {
@@ -353,22 +354,21 @@ impl Writer {
 
     /// Writes everything queued.
     pub async fn flush(&mut self) -> Result<(), ConnectionError> {
-        if !self.queued.is_empty() {
-            self.stream.write_all(&self.queued).await?;
-            self.queued.clear();
-            self.queued.shrink_to(Self::QUEUED_BYTES);
-        }
-        self.stream.flush().await?;
-        Ok(())
+        self.seal_queued()?;
+        Ok(self.stream.flush().await?)
     }
 
-    /// Writes everything queued, and after it whole frames that were laid out before.
-    pub async fn write_frames(&mut self, frames: &[u8]) -> Result<(), ConnectionError> {
-        if !self.queued.is_empty() {
-            self.flush().await?;
-        }
-        self.stream.write_all(frames).await?;
-        self.stream.flush().await?;
+    /// Writes everything queued, and after it whole frames that were laid out before; `frames` is empty then. A
+    /// connection on which this was dropped in the middle can only be dropped too.
+    pub async fn write_frames(&mut self, frames: &mut Records) -> Result<(), ConnectionError> {
+        self.seal_queued()?;
+        Ok(self.stream.send(frames).await?)
+    }
+
+    fn seal_queued(&mut self) -> Result<(), ConnectionError> {
+        self.stream.put(&self.queued)?;
+        self.queued.clear();
+        self.queued.shrink_to(Self::QUEUED_BYTES);
         Ok(())
     }
 
@@ -383,14 +383,6 @@ impl Writer {
             Ok::<(), ConnectionError>(())
         };
         let _ = tokio::time::timeout(std::time::Duration::from_secs(1), farewell).await;
-    }
-}
-
-/// That an end came without TLS's own is nothing that people know a word for.
-fn plain(error: io::Error) -> io::Error {
-    match error.kind() {
-        io::ErrorKind::UnexpectedEof => io::Error::new(error.kind(), "the other side broke it off"),
-        _ => error,
     }
 }
 

@@ -16,9 +16,8 @@ use tokio::{
     net::TcpStream,
     time::{Instant, timeout_at},
 };
-use tokio_rustls::{TlsConnector, TlsStream};
 
-use super::{connection::Fresh, tls, wide::Wide};
+use super::{connection::Fresh, handshake, tls};
 use crate::identity::key::SecretKey;
 
 /// How long one address may leave a first packet unanswered: one lost packet, and a second, are made up for in that
@@ -108,7 +107,7 @@ async fn dial_one(
     deadline: Instant,
 ) -> Result<Fresh, DialError> {
     let connect = |source| DialError::Connect { address: address.to_string(), source };
-    let handshake = |source| DialError::Handshake { address: address.to_string(), source };
+    let failed = |source| DialError::Handshake { address: address.to_string(), source };
     let soon = deadline.min(Instant::now() + CONNECT_TIME);
     let stream = timeout_at(soon, TcpStream::connect(address)).await;
     let stream = stream.map_err(|_| connect(io::ErrorKind::TimedOut.into()))?.map_err(connect)?;
@@ -116,16 +115,16 @@ async fn dial_one(
 
     let found = Arc::new(OnceLock::new());
     let config =
-        tls::client(key, expected, found.clone()).map_err(|error| handshake(io::Error::other(error)))?;
+        tls::client(key, expected, found.clone()).map_err(|error| failed(io::Error::other(error)))?;
     let name = ServerName::IpAddress(address.ip().into()); // never sent: rustls wants one
-    let done = timeout_at(deadline, TlsConnector::from(config).connect(name, Wide::new(stream))).await;
+    let done = timeout_at(deadline, handshake::connect(stream, config, name)).await;
     match done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        Ok(stream) => Fresh::new(TlsStream::Client(stream), deadline, None).map_err(handshake),
+        Ok(secured) => Fresh::new(secured, deadline, None).map_err(failed),
         Err(source) => Err(match (expected, found.get().copied()) {
             (Some(expected), Some(found)) if expected != found => {
                 DialError::WrongKey { address: address.to_string(), expected, found }
             }
-            _ => handshake(source),
+            _ => failed(source),
         }),
     }
 }

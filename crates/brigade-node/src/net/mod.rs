@@ -8,8 +8,14 @@ pub mod accept;
 mod complaints;
 pub mod connection;
 pub mod dial;
+mod handshake;
+mod inbound;
+mod keys;
+#[cfg(test)]
+mod oracle;
+mod outbound;
+pub mod records;
 mod tls;
-mod wide;
 
 pub(crate) use complaints::{Complaints, Line};
 

@@ -32,9 +32,6 @@ use crate::identity::key::{SecretKey, key_of_spki};
 /// What both sides say that they speak (RFC 7301).
 const ALPN: &[u8] = b"brigade/1";
 
-/// Plaintext and ciphertext that a connection buffers for sending: several records for one system call.
-pub(super) const SEND_BUFFER_BYTES: usize = 256 << 10;
-
 /// The configuration for connections that others dial to the owner of `key`.
 pub(super) fn server(key: &SecretKey) -> Result<Arc<ServerConfig>, Error> {
     let mut config = ServerConfig::builder_with_provider(provider())
@@ -44,6 +41,7 @@ pub(super) fn server(key: &SecretKey) -> Result<Arc<ServerConfig>, Error> {
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
+    config.enable_secret_extraction = true; // for `super::keys`, and nobody else
     Ok(Arc::new(config))
 }
 
@@ -54,8 +52,18 @@ pub(super) fn client(
     expected: Option<PeerKey>,
     found: Arc<OnceLock<PeerKey>>,
 ) -> Result<Arc<ClientConfig>, Error> {
+    client_with(provider(), key, expected, found)
+}
+
+/// The same with ciphers that a test chooses.
+pub(super) fn client_with(
+    provider: Arc<CryptoProvider>,
+    key: &SecretKey,
+    expected: Option<PeerKey>,
+    found: Arc<OnceLock<PeerKey>>,
+) -> Result<Arc<ClientConfig>, Error> {
     let verifier = ThisKey { expected, found, algorithms: algorithms() };
-    let mut config = ClientConfig::builder_with_provider(provider())
+    let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
         .dangerous() // rustls calls every verifier of one's own so: raw keys have no other
         .with_custom_certificate_verifier(Arc::new(verifier))
@@ -65,6 +73,7 @@ pub(super) fn client(
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_sni = false;
+    config.enable_secret_extraction = true; // for `super::keys`, and nobody else
     Ok(Arc::new(config))
 }
 
@@ -76,7 +85,8 @@ pub(super) fn key_of(connection: &rustls::CommonState) -> Option<PeerKey> {
     }
 }
 
-fn provider() -> Arc<CryptoProvider> {
+/// What all connections use.
+pub(super) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     let make = || {
         let (aes, chacha) = (TLS13_AES_128_GCM_SHA256, TLS13_CHACHA20_POLY1305_SHA256);

@@ -73,7 +73,7 @@ impl<'a> Connected<'a> {
             this.queue.push_back(Hold { contents: page.to_vec() }.into());
         }
         for page in contents(&wanted.watched).chunks(limits::WATCH_CONTENTS) {
-            this.queue.push_back(Watch { contents: page.to_vec() }.into());
+            this.queue.push_back(Watch { contents: page.to_vec(), again: None }.into());
         }
         this.announcing.scanned(wanted.scanned);
         this

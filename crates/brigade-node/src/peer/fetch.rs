@@ -12,6 +12,7 @@ use std::{
 use brigade_core::{
     download::{Action, Config, DownloadId, Downloads, Event, HolderId},
     id::Content,
+    limits,
     name::FileName,
     time::Timestamp,
     wire::manager::{Holders, Version},
@@ -121,6 +122,13 @@ pub(super) struct Ears {
     pub(super) holders: mpsc::Receiver<Holders>,
 }
 
+/// The bounds of the core where a peer may have so many connections, both ways. Where others fetch a content too, half of
+/// them are left for those who fetch from here.
+fn config(connections: usize) -> Config {
+    let neighbours = limits::NEIGHBOURS.min(connections / 2).max(1);
+    Config { connections, neighbours, ..Config::default() }
+}
+
 impl Fetches {
     pub(super) fn new(
         lines: Lines,
@@ -132,7 +140,7 @@ impl Fetches {
         seed: u64,
     ) -> Self {
         Self {
-            downloads: Downloads::new(Config { connections, ..Config::default() }, seed),
+            downloads: Downloads::new(config(connections), seed),
             links: Links::new(lines.clone()),
             jobs: BTreeMap::new(),
             last_job: 0,
@@ -217,7 +225,12 @@ impl Fetches {
             Action::Open { holder, download, content } => self.links.open(holder, download, content),
             Action::Close { holder, download } => self.links.close(holder, download),
             Action::AskList { holder, download, first } => self.links.ask_list(holder, download, first),
-            Action::Request { holder, download, piece } => self.request(holder, download, piece),
+            Action::Request { holder, download, piece, offer } => {
+                self.request(holder, download, piece, offer);
+            }
+            Action::Want { holder, download } => self.links.want(holder, download),
+            Action::Decline { holder, offer, .. } => self.links.decline(holder, offer),
+            Action::MoreHolders { download } => self.more_holders(download),
             Action::Cancel { holder, download, piece } => self.links.cancel(holder, download, piece),
             Action::ListKnown { download, list } => self.list_known(download, list),
             Action::Finished { download } => self.finished(download),
@@ -286,7 +299,7 @@ impl Fetches {
             let (complete, partial) = (known(&content.complete), known(&content.partial));
             if let Some(fetching) = self.fetching.get_mut(&download) {
                 fetching.known.named(&complete, &partial);
-                if fetching.known.now() > 0 {
+                if !fetching.known.are_gone() {
                     fetching.asked = None;
                 }
             }

@@ -25,6 +25,8 @@ pub(super) struct Fetching {
     pub(super) finishing: bool,
     /// Whether the manager was told that a part of it is here.
     pub(super) held: bool,
+    /// How often the manager was asked for other holders.
+    pub(super) asked_again: u32,
     /// Bytes and pieces of it that count as being here in its fetch.
     done: (u64, u64),
 }
@@ -40,11 +42,10 @@ pub(super) enum Kind {
 /// The holders that the manager named.
 #[derive(Debug, Default)]
 pub(super) struct KnownHolders {
-    /// Those that it named last, as long as there were any.
-    complete: Vec<HolderId>,
-    partial: Vec<HolderId>,
-    /// How many there are now; `None` before it has said anything.
-    now: Option<usize>,
+    /// Those of now; `None` before it has said anything.
+    now: Option<(Vec<HolderId>, Vec<HolderId>)>,
+    /// Those who had all of it, when it last named any.
+    had_all: Vec<HolderId>,
 }
 
 /// Questions about a name, one after the other.
@@ -78,6 +79,7 @@ impl Fetching {
             asked: None,
             finishing: false,
             held: false,
+            asked_again: 0,
             done,
         }
     }
@@ -114,33 +116,29 @@ impl Fetching {
 impl KnownHolders {
     /// The manager names these now.
     pub(super) fn named(&mut self, complete: &[HolderId], partial: &[HolderId]) {
-        let now = complete.len() + partial.len();
-        self.now = Some(now);
-        if now > 0 {
-            (self.complete, self.partial) = (complete.to_vec(), partial.to_vec());
+        if !complete.is_empty() {
+            self.had_all = complete.to_vec();
         }
+        self.now = Some((complete.to_vec(), partial.to_vec()));
     }
 
     /// How many there are now, as far as the manager said.
     pub(super) fn now(&self) -> usize {
-        self.now.unwrap_or(0)
+        self.now.as_ref().map_or(0, |(complete, partial)| complete.len() + partial.len())
     }
 
-    /// Whether the manager said that there is nobody.
+    /// Whether the manager said that nobody has all of it. Others who fetch it too may have parts.
     pub(super) fn are_gone(&self) -> bool {
-        self.now == Some(0)
+        self.now.as_ref().is_some_and(|(complete, _)| complete.is_empty())
     }
 
-    /// Those who had all of it, when the manager named anybody last.
+    /// Those who had all of it, when the manager last named any.
     pub(super) fn had_all(&self) -> &[HolderId] {
-        &self.complete
+        &self.had_all
     }
 
     /// Those of now: complete and partial; `None` before the manager has said anything.
     pub(super) fn of_now(&self) -> Option<(Vec<HolderId>, Vec<HolderId>)> {
-        match self.now? {
-            0 => Some((vec![], vec![])),
-            _ => Some((self.complete.clone(), self.partial.clone())),
-        }
+        self.now.clone()
     }
 }

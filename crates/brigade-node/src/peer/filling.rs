@@ -1,10 +1,11 @@
 //! Reading pieces into a buffer, laid out as frames, so that one large write puts them on the wire.
 //!
-//! This runs on a thread that may wait for the disk. Many small contents, or a part of a long piece, go into one
-//! buffer alike. A file that is no longer what was hashed is refused, never sent.
+//! What is read lands where it is encrypted and written from: it is copied nowhere. Many small contents, or a part of
+//! a long piece, go into one buffer alike. A file that is no longer what was hashed is refused, never sent.
 
 use std::{
     fs::File,
+    io::{self, IoSliceMut},
     sync::{Arc, OnceLock},
 };
 
@@ -12,15 +13,18 @@ use brigade_core::{
     content::PieceList,
     wire::{
         Reason,
-        frame::{PIECE_DATA_BYTES, PIECE_HEADER_BYTES, PieceHeader},
+        frame::{PIECE_DATA_BYTES, PieceHeader},
     },
 };
 
 use super::parts::Part;
-use crate::store::{
-    read_cached_at, read_exact_at,
-    share::{Share, Shared},
-    stamp::stamp_of,
+use crate::{
+    net::records::Records,
+    store::{
+        read_cached_at, read_exact_at,
+        share::{Share, Shared},
+        stamp::stamp_of,
+    },
 };
 
 /// Where a piece's bytes are.
@@ -51,13 +55,6 @@ pub(super) struct Chunk {
 /// A request that cannot be answered, and why.
 pub(super) type Failed = (u32, Reason);
 
-/// Frames that are laid out, in space that is used again without being zeroed.
-#[derive(Debug, Default)]
-pub(super) struct Frames {
-    bytes: Vec<u8>,
-    used: usize,
-}
-
 /// Whether a read may wait for a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Patience {
@@ -75,30 +72,14 @@ enum Stopped {
     WouldWait,
 }
 
-impl Frames {
-    /// All that is laid out.
-    pub(super) fn laid_out(&self) -> &[u8] {
-        &self.bytes[..self.used]
-    }
-
-    fn space(&mut self, count: usize) -> &mut [u8] {
-        let start = self.used;
-        self.used += count;
-        if self.bytes.len() < self.used {
-            self.bytes.resize(self.used, 0);
-        }
-        &mut self.bytes[start..self.used]
-    }
-}
-
 /// Lays `chunks` out, in order; those of failed requests are left out. On a thread that may wait.
-pub(super) fn fill(frames: &mut Frames, chunks: &[Chunk]) -> Vec<Failed> {
-    frames.used = 0;
+pub(super) fn fill(frames: &mut Records, chunks: &[Chunk]) -> Vec<Failed> {
+    frames.clear();
     let mut failed = vec![];
     for chunk in chunks {
-        let start = frames.used;
+        let start = frames.plain_bytes();
         if let Err(stopped) = fill_one(frames, chunk, Patience::Wait) {
-            frames.used = start;
+            frames.truncate(start);
             let reason = match stopped {
                 Stopped::Refused(reason) => reason,
                 Stopped::WouldWait => Reason::Unreadable, // it waits: this does not happen
@@ -110,22 +91,22 @@ pub(super) fn fill(frames: &mut Frames, chunks: &[Chunk]) -> Vec<Failed> {
 }
 
 /// Lays `chunks` out if all of it is in memory, and read from files that are open; `None` where it is not so.
-pub(super) fn fill_cached(frames: &mut Frames, chunks: &[Chunk]) -> Option<()> {
-    frames.used = 0;
+pub(super) fn fill_cached(frames: &mut Records, chunks: &[Chunk]) -> Option<()> {
+    frames.clear();
     let open = chunks.iter().all(|chunk| chunk.source.is_open());
     let filled = open && chunks.iter().all(|chunk| fill_one(frames, chunk, Patience::Cached).is_ok());
     filled.then_some(())
 }
 
-fn fill_one(frames: &mut Frames, chunk: &Chunk, patience: Patience) -> Result<(), Stopped> {
+fn fill_one(frames: &mut Records, chunk: &Chunk, patience: Patience) -> Result<(), Stopped> {
     chunk.source.check().map_err(Stopped::Refused)?;
     let mut done = 0;
     while done < chunk.bytes {
         let bytes = (chunk.bytes - done).min(u32::try_from(PIECE_DATA_BYTES).unwrap_or(u32::MAX));
         let header = PieceHeader { request: chunk.request, offset: chunk.piece_offset + done };
-        frames.space(PIECE_HEADER_BYTES).copy_from_slice(&header.encode(bytes as usize));
-        let data = frames.space(bytes as usize);
-        chunk.source.read(data, chunk.file_offset + u64::from(done), patience)?;
+        frames.put(&header.encode(bytes as usize));
+        let mut data: Vec<IoSliceMut<'_>> = frames.space(bytes as usize).map(IoSliceMut::new).collect();
+        chunk.source.read(&mut data, chunk.file_offset + u64::from(done), patience)?;
         done += bytes;
     }
     Ok(())
@@ -170,13 +151,13 @@ impl Source {
         }
     }
 
-    fn read(&self, out: &mut [u8], offset: u64, patience: Patience) -> Result<(), Stopped> {
+    fn read(&self, out: &mut [IoSliceMut<'_>], offset: u64, patience: Patience) -> Result<(), Stopped> {
         let file = match self {
             Self::Shared { open, .. } => open.get().ok_or(Stopped::Refused(Reason::Unreadable))?,
             Self::Part(part, _) => part.file.file(),
         };
         let read = match patience {
-            Patience::Wait => read_exact_at(file, out, offset).map(|()| true),
+            Patience::Wait => read_all(file, out, offset).map(|()| true),
             Patience::Cached => read_cached_at(file, out, offset),
         };
         match read {
@@ -188,6 +169,14 @@ impl Source {
             }
         }
     }
+}
+
+fn read_all(file: &File, out: &mut [IoSliceMut<'_>], mut offset: u64) -> io::Result<()> {
+    for part in out {
+        read_exact_at(file, part, offset)?;
+        offset += part.len() as u64;
+    }
+    Ok(())
 }
 
 /// A content that is being received is served from the first piece on; once it has its name, only while it is shared

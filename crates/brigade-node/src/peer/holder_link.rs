@@ -21,7 +21,10 @@ use brigade_core::{
         FrameError, Reason,
         frame::PieceHeader,
         hello::{Hello, VERSION},
-        peer::{AskList, Cancel, Close, FromHolder, ListPage, Open, Request, RequestWhole, ToHolder},
+        peer::{
+            AskList, Cancel, Close, Decline, FromHolder, ListPage, Offer, Open, Request, RequestWhole,
+            ToHolder, Want,
+        },
     },
 };
 use tokio::{
@@ -64,6 +67,8 @@ pub(super) enum Command {
     AskList { download: DownloadId, first: u32 },
     Request(Wanted),
     Cancel { download: DownloadId, piece: PieceIndex },
+    Want { download: DownloadId },
+    Decline { offer: u32 },
 }
 
 /// A piece that is to be asked for, and what becomes of it.
@@ -72,6 +77,8 @@ pub(super) struct Wanted {
     pub(super) download: DownloadId,
     pub(super) content: Content,
     pub(super) piece: PieceIndex,
+    /// The offer that is taken up by asking for it.
+    pub(super) offer: Option<u32>,
     /// Its length in bytes, at least 1.
     pub(super) bytes: u32,
     pub(super) expected: Expected,
@@ -189,7 +196,7 @@ async fn talk(
         holder: holder.id,
         writer,
         requests: Requests::new(lines.buffers.clone()),
-        last_progress: Instant::now(),
+        last_progress: None,
     };
     if place.second {
         let _ = lines.news.send(News::SecondUp { holder: holder.id, serial: place.serial }).await;
@@ -247,7 +254,8 @@ struct Link<'a> {
     holder: HolderId,
     writer: Writer,
     requests: Requests,
-    last_progress: Instant,
+    /// When the downloads heard of a part of a piece; they hear of the very first one, which tells the round trip.
+    last_progress: Option<Instant>,
 }
 
 impl Link<'_> {
@@ -297,6 +305,10 @@ impl Link<'_> {
             }
             Command::AskList { download, first } => AskList { channel: download.0, first }.into(),
             Command::Request(wanted) => self.request(wanted),
+            Command::Want { download } => {
+                Want { channel: download.0, uplink: self.lines.traffic.up_limit() }.into()
+            }
+            Command::Decline { offer } => Decline { offer }.into(),
             Command::Cancel { download, piece } => match self.requests.forget(download, piece) {
                 Some(request) => Cancel { request }.into(),
                 None => return Ok(()),
@@ -307,11 +319,11 @@ impl Link<'_> {
 
     fn request(&mut self, wanted: Wanted) -> ToHolder {
         let (channel, piece, size) = (wanted.download.0, wanted.piece.0, wanted.content.size);
-        let expected = wanted.expected;
+        let (expected, offer) = (wanted.expected, wanted.offer);
         let request = self.requests.add(wanted);
         match expected {
             Expected::Whole(id) => RequestWhole { request, id, size }.into(),
-            Expected::Subtree { .. } => Request { request, channel, piece }.into(),
+            Expected::Subtree { .. } => Request { request, channel, piece, offer }.into(),
         }
     }
 
@@ -327,6 +339,10 @@ impl Link<'_> {
                 Event::Have { holder, download: DownloadId(have.channel), pieces: have.pieces }
             }
             FromHolder::ListPage(page) => list_page(holder, &page)?,
+            FromHolder::Turns(turns) => Event::Turns { holder, limited: turns.limited },
+            FromHolder::Offer(Offer { offer, channel, pieces }) => {
+                Event::Offered { holder, download: DownloadId(channel), offer, pieces }
+            }
             FromHolder::Refuse(refuse) => {
                 let (download, piece) = match (refuse.request, refuse.channel) {
                     (Some(request), _) => match self.requests.refused(request) {
@@ -350,8 +366,8 @@ impl Link<'_> {
         match self.requests.took(header, bytes) {
             Came::Nothing => {}
             Came::Some { download, piece, bytes } => {
-                if self.last_progress.elapsed() >= PROGRESS_EVERY {
-                    self.last_progress = Instant::now();
+                if self.last_progress.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) {
+                    self.last_progress = Some(Instant::now());
                     self.tell(Event::Progress { holder, download, piece, bytes }).await;
                 }
             }

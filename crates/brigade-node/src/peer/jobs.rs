@@ -76,13 +76,15 @@ impl Fetches {
             job.accounts.stored(clock::now(), holder, bytes);
             job.takes_no_more(bytes);
         }
-        if !fetching.held && matches!(fetching.kind, Kind::Large { .. }) {
-            fetching.held = true;
-            self.for_session.push_back(Command::Hold(fetching.content));
-        }
     }
 
-    pub(super) fn request(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) {
+    pub(super) fn request(
+        &mut self,
+        holder: HolderId,
+        download: DownloadId,
+        piece: PieceIndex,
+        offer: Option<u32>,
+    ) {
         let Some(expected) = self.downloads.expected(download, piece) else { return };
         let Some(fetching) = self.fetching.get(&download) else { return };
         let sink = match &fetching.kind {
@@ -91,7 +93,15 @@ impl Fetches {
             Kind::Large { part: None, .. } => return,
         };
         let (content, bytes) = (fetching.content, fetching.geometry.length(piece));
-        self.links.request(holder, Wanted { download, content, piece, bytes, expected, sink });
+        self.links.request(holder, Wanted { download, content, piece, offer, bytes, expected, sink });
+    }
+
+    /// Too few of those that the manager named are of any use: it is asked for others.
+    pub(super) fn more_holders(&mut self, download: DownloadId) {
+        let Some(fetching) = self.fetching.get_mut(&download) else { return };
+        fetching.asked_again += 1;
+        let again = fetching.asked_again;
+        self.for_session.push_back(Command::WatchOthers(fetching.content, again));
     }
 
     pub(super) fn list_known(&mut self, download: DownloadId, list: Arc<PieceList>) {
@@ -113,10 +123,9 @@ impl Fetches {
     pub(super) fn serve_part(&mut self, download: DownloadId, list: Arc<PieceList>, have: Bitfield) {
         let Some(fetching) = self.fetching.get_mut(&download) else { return };
         let Kind::Large { file, part, .. } = &mut fetching.kind else { return };
-        if !have.is_empty() {
-            fetching.held = true;
-            self.for_session.push_back(Command::Hold(fetching.content));
-        }
+        // Also where nothing of it is here yet: those who fetch it find each other before there is anything to pass on.
+        fetching.held = true;
+        self.for_session.push_back(Command::Hold(fetching.content));
         let new = Arc::new(Part::new(fetching.content, list, file.clone(), have));
         *part = Some(new.clone());
         self.parts.add(new);

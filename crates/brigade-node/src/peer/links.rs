@@ -196,7 +196,7 @@ impl Links {
     }
 
     pub(super) fn request(&mut self, holder: HolderId, wanted: Wanted) {
-        let lonely = self.links.len() == 1 && wanted.content.size >= LONG_BYTES;
+        let lonely = self.links.len() == 1 && wanted.content.size >= LONG_BYTES && wanted.offer.is_none();
         let Some(link) = self.links.get_mut(&holder) else { return };
         link.turn = !link.turn;
         let wants_second = lonely && matches!(link.second, Second::None);
@@ -209,6 +209,19 @@ impl Links {
             && let Some(link) = self.links.get_mut(&holder)
         {
             link.second = Second::Dialled(line);
+        }
+    }
+
+    /// Wants are told on the first connection, and offers come and are taken up there.
+    pub(super) fn want(&mut self, holder: HolderId, download: DownloadId) {
+        if let Some(link) = self.links.get(&holder) {
+            link.first.tell(Command::Want { download });
+        }
+    }
+
+    pub(super) fn decline(&mut self, holder: HolderId, offer: u32) {
+        if let Some(link) = self.links.get(&holder) {
+            link.first.tell(Command::Decline { offer });
         }
     }
 

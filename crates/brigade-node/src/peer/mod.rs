@@ -5,6 +5,7 @@
 //! keeper what is shared. [`Peer`] is the handle that the terminal uses.
 
 mod announcing;
+mod asked;
 mod asking;
 mod buffers;
 mod connected;
@@ -34,6 +35,7 @@ mod serve;
 mod session;
 mod starting;
 mod traffic;
+mod turns;
 mod uploads;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};

@@ -1,7 +1,8 @@
 //! From a buffer to the disk. What comes here was verified in memory: nothing else is ever written.
 //!
-//! Pieces of long contents are written to their part file, one writer at a time. Contents of a single piece go many
-//! to a job: one thread writes what has come, makes all of it durable at once, and gives the files their names.
+//! Pieces of long contents are written to their part file, one writer at a time: on threads that may wait, or, where
+//! that is in memory, by the task that brings them. Contents of a single piece go many to a job: one thread writes what
+//! has come, makes all of it durable at once, and gives the files their names.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -18,7 +19,10 @@ use brigade_core::{
     id::Content,
     name::FileName,
 };
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+};
 
 use super::{
     buffers::Buffer,
@@ -142,12 +146,32 @@ impl Receiving {
     pub(super) async fn take(&self, arrived: Arrived) {
         match arrived.wanted.sink.clone() {
             Sink::Small(_) => drop(self.small.send(arrived).await),
+            Sink::Part(part) if part.file.is_in_memory() => self.store_now(arrived, part),
             Sink::Part(part) => {
                 let this = self.clone();
                 // How many of these wait is bounded by the windows.
                 tokio::task::spawn_blocking(move || this.store(arrived, part));
             }
         }
+    }
+
+    /// Writes a piece here and now: in memory that is a copy, best made while the piece is in the processor's cache.
+    fn store_now(&self, arrived: Arrived, part: Arc<Part>) {
+        let Arrived { holder, wanted, buffer } = arrived;
+        let (download, piece) = (wanted.download, wanted.piece);
+        let (tell, written) = oneshot::channel();
+        let (this, file) = (self.clone(), part.file.clone());
+        tokio::spawn(async move {
+            match written.await {
+                Ok(Ok(())) => {
+                    this.parts.stored(&part, piece);
+                    let _ = this.news.send(News::Core(Event::Stored { holder, download, piece })).await;
+                }
+                Ok(Err(error)) => drop(this.outcomes.send(Outcome::NotWritten { download, error }).await),
+                Err(_) => {} // the write panicked, and has said so
+            }
+        });
+        file.store(piece, buffer, move |result| drop(tell.send(result)));
     }
 
     fn store(self, arrived: Arrived, part: Arc<Part>) {

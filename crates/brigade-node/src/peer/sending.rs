@@ -7,31 +7,30 @@
 //! being sent goes on, and the next one is sent as it is then.
 
 use std::{
-    collections::VecDeque,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::Duration,
 };
 
 use brigade_core::{
     id::PeerKey,
-    limits,
     wire::{
         hello::Goodbye,
-        peer::{FromHolder, ListPage, Refuse},
+        peer::{FromHolder, Refuse},
     },
 };
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
-    filling::{Chunk, Failed, Frames, Source, fill, fill_cached},
+    asked::{Load, Pieces, Queued, Work},
+    filling::{Chunk, Failed, fill, fill_cached},
     serve::Shop,
     traffic::{Sent, Traffic},
     uploads::{Slot, Uploads},
 };
-use crate::net::connection::{ConnectionError, Writer};
+use crate::net::{
+    connection::{ConnectionError, Writer},
+    records::Records,
+};
 
 /// Bytes of piece data that are read and written at once.
 const FILL_BYTES: u32 = 2 * 65_523;
@@ -39,63 +38,11 @@ const FILL_BYTES: u32 = 2 * 65_523;
 /// How long a newcomer may not read while it is sent to, before it is taken for gone.
 const WRITE_TIME: Duration = Duration::from_secs(60);
 
-/// Pages of piece lists that a newcomer may ask for and not have read: one for each content that it may have open.
-const LISTS_IN_FLIGHT: usize = limits::OPEN_CHANNELS;
-
 /// How long the right to send is kept while the newcomer does not read.
 const SLOT_PATIENCE: Duration = Duration::from_secs(1);
 
-/// What the reading side wants done.
-pub(super) enum Work {
-    /// A message.
-    Say(FromHolder),
-    /// A page of a piece list.
-    List(ListPage),
-    /// A piece.
-    Piece(Queued),
-    /// A request is taken back.
-    Cancel(u32),
-    /// A channel and all its requests are.
-    CloseChannel(u32),
-    /// The connection ends, in these words.
-    Close(Goodbye),
-}
-
-/// What one newcomer has asked and was not answered, counted by the reading side and by this one.
-#[derive(Debug, Default)]
-pub(super) struct Load {
-    requests: AtomicUsize,
-    lists: AtomicUsize,
-}
-
-impl Load {
-    /// Counts a request; false where there are as many as there may be.
-    pub(super) fn take_request(&self) -> bool {
-        self.requests.fetch_add(1, Ordering::Relaxed) < limits::REQUESTS_IN_FLIGHT
-    }
-
-    /// Counts a page of a list; false where there are as many as there may be.
-    pub(super) fn take_list(&self) -> bool {
-        self.lists.fetch_add(1, Ordering::Relaxed) < LISTS_IN_FLIGHT
-    }
-
-    fn answered(&self, requests: usize) {
-        self.requests.fetch_sub(requests, Ordering::Relaxed);
-    }
-}
-
-/// A piece that is to be sent, and how much of it was.
-pub(super) struct Queued {
-    pub(super) request: u32,
-    pub(super) channel: Option<u32>,
-    pub(super) source: Source,
-    pub(super) file_offset: u64,
-    pub(super) bytes: u32,
-    pub(super) done: u32,
-}
-
 struct Filled {
-    frames: Frames,
+    frames: Records,
     /// Requests and bytes of data in the buffer, and whether the piece ends in it.
     parts: Vec<(u32, u32, bool)>,
     failed: Vec<Failed>,
@@ -123,8 +70,8 @@ pub(super) async fn send(
         sent,
         load,
         traffic: shop.traffic,
+        pieces: Pieces::new(newcomer, shop.uploads.clone()),
         uploads: shop.uploads,
-        pieces: VecDeque::new(),
         spare: vec![],
         slot: None,
         closing: None,
@@ -140,9 +87,9 @@ struct Sending {
     load: Arc<Load>,
     traffic: Arc<Traffic>,
     uploads: Uploads,
-    pieces: VecDeque<Queued>,
+    pieces: Pieces,
     /// Buffers that are not in use: two while pieces are sent, none while nothing is.
-    spare: Vec<Frames>,
+    spare: Vec<Records>,
     slot: Option<Slot>,
     closing: Option<Goodbye>,
 }
@@ -151,7 +98,7 @@ impl Sending {
     async fn run(mut self) -> Result<(), ConnectionError> {
         let mut filling: Option<JoinHandle<Filled>> = None;
         loop {
-            if filling.is_none() && self.pieces.is_empty() {
+            if filling.is_none() && self.pieces.queue.is_empty() {
                 // Nothing to do: the buffers are given back, and the next work is waited for.
                 self.writer.flush().await?;
                 self.slot = None;
@@ -177,7 +124,7 @@ impl Sending {
                 Some(filling) => filling.await.ok(),
                 None => None,
             };
-            let reads_on = !self.pieces.is_empty() && (ready.is_none() || self.may_read_on());
+            let reads_on = !self.pieces.queue.is_empty() && (ready.is_none() || self.may_read_on());
             let next = if reads_on { Some(self.next_fill().await) } else { None };
             match next {
                 Some(Next::Ready(next)) => {
@@ -204,7 +151,7 @@ impl Sending {
     /// Whether the next buffer's worth may be read while the one before it goes out. Under a cap, one that begins a
     /// piece waits for a slot of its own first.
     fn may_read_on(&self) -> bool {
-        self.traffic.up_limit().is_none() || self.pieces.front().is_some_and(|piece| piece.done > 0)
+        self.traffic.up_limit().is_none() || self.pieces.queue.front().is_some_and(|piece| piece.done > 0)
     }
 
     /// Under a cap, waits for the right to send the next piece; what else is to be said goes out meanwhile.
@@ -213,9 +160,10 @@ impl Sending {
             return Ok(());
         }
         let uploads = self.uploads.clone();
-        let wanted = uploads.slot(self.newcomer);
+        let Some((request, offer)) = self.pieces.front() else { return Ok(()) };
+        let wanted = uploads.slot(self.newcomer, offer);
         tokio::pin!(wanted);
-        while !self.pieces.is_empty() && self.closing.is_none() {
+        while self.pieces.front().is_some_and(|(front, _)| front == request) && self.closing.is_none() {
             tokio::select! {
                 slot = &mut wanted => {
                     self.slot = slot;
@@ -236,9 +184,9 @@ impl Sending {
             Work::Say(message) => self.writer.send(&message).await?,
             Work::List(page) => {
                 self.writer.send(&FromHolder::ListPage(page)).await?;
-                self.load.lists.fetch_sub(1, Ordering::Relaxed);
+                self.load.list_sent();
             }
-            Work::Piece(piece) => self.pieces.push_back(piece),
+            Work::Piece(piece) => self.pieces.queue.push_back(piece),
             Work::Cancel(request) => self.drop_pieces(|piece| piece.request == request),
             Work::CloseChannel(channel) => self.drop_pieces(|piece| piece.channel == Some(channel)),
             Work::Close(goodbye) => self.closing = Some(goodbye),
@@ -246,11 +194,27 @@ impl Sending {
         Ok(())
     }
 
+    /// Waits until so many bytes may be sent; what else is to be said goes out meanwhile.
+    async fn wait_for_line(&mut self, bytes: u64) -> Result<(), ConnectionError> {
+        let traffic = self.traffic.clone();
+        let may_send = traffic.may_send(usize::try_from(bytes).unwrap_or(usize::MAX));
+        tokio::pin!(may_send);
+        loop {
+            tokio::select! {
+                biased;
+                () = &mut may_send => return Ok(()),
+                Some(work) = self.works.recv() => {
+                    self.take(work).await?;
+                    self.writer.flush().await?;
+                }
+            }
+        }
+    }
+
     /// Takes pieces back that wait to be sent, or of which a part was.
     fn drop_pieces(&mut self, is_dropped: impl Fn(&Queued) -> bool) {
-        let before = self.pieces.len();
-        self.pieces.retain(|piece| !is_dropped(piece));
-        self.load.answered(before - self.pieces.len());
+        let dropped = self.pieces.drop_some(is_dropped);
+        self.load.answered(dropped);
     }
 
     /// Reads the next buffer's worth, here if it is in memory, else on a thread that may wait.
@@ -279,7 +243,7 @@ impl Sending {
         let mut chunks = vec![];
         let mut left = most;
         while left > 0 {
-            let Some(piece) = self.pieces.front_mut() else { break };
+            let Some(piece) = self.pieces.queue.front_mut() else { break };
             let bytes = (piece.bytes - piece.done).min(left);
             let chunk = Chunk {
                 request: piece.request,
@@ -293,7 +257,7 @@ impl Sending {
             let ends = piece.done == piece.bytes;
             chunks.push((chunk, ends));
             if ends {
-                self.pieces.pop_front();
+                self.pieces.queue.pop_front();
             }
             if one_piece {
                 break;
@@ -303,7 +267,7 @@ impl Sending {
     }
 
     async fn write(&mut self, filled: Filled) -> Result<(), ConnectionError> {
-        let Filled { frames, parts, failed } = filled;
+        let Filled { mut frames, parts, failed } = filled;
         for (request, reason) in &failed {
             // Of one that was to go on, the rest is dropped; one that was all in the buffer is not counted there.
             self.drop_pieces(|piece| piece.request == *request);
@@ -320,8 +284,8 @@ impl Sending {
             }
         }
         if bytes > 0 {
-            self.traffic.may_send(usize::try_from(bytes).unwrap_or(usize::MAX)).await;
-            let written = self.writer.write_frames(frames.laid_out());
+            self.wait_for_line(bytes).await?;
+            let written = self.writer.write_frames(&mut frames);
             tokio::pin!(written);
             match timeout(SLOT_PATIENCE, &mut written).await {
                 Ok(written) => written?,

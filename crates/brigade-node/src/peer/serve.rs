@@ -15,6 +15,7 @@ use brigade_core::{
     id::Content,
     limits,
     name::Username,
+    upload::{self, Held, OfferId},
     wire::{
         Reason,
         hello::Goodbye,
@@ -23,16 +24,17 @@ use brigade_core::{
 };
 use tokio::{
     sync::mpsc,
-    time::{Instant, sleep_until},
+    time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    asked::{Load, Queued, Work},
     filling::Source,
     parts::{Part, Parts},
-    sending::{Load, Queued, Work, send},
+    sending::send,
     traffic::Traffic,
-    uploads::Uploads,
+    uploads::{Guest, Uploads},
 };
 use crate::{
     clock,
@@ -45,6 +47,9 @@ use crate::{
 
 /// How long pieces that arrive here are gathered before the newcomer hears of them.
 const HAVE_PAUSE: Duration = Duration::from_millis(10);
+
+/// How often one that waits for its turn is told that this holder lives.
+const SIGN_EVERY: Duration = Duration::from_secs(1);
 
 /// Everything that serving needs.
 #[derive(Clone)]
@@ -59,7 +64,8 @@ pub(super) struct Shop {
 impl Shop {
     /// With places for uploads of its own, until `stop`.
     pub(super) fn new(share: Share, parts: Parts, traffic: Arc<Traffic>, stop: CancellationToken) -> Self {
-        Self { share, parts, traffic, uploads: Uploads::start(stop), complaints: Arc::default() }
+        let uploads = Uploads::start(traffic.up_cap(), stop);
+        Self { share, parts, traffic, uploads, complaints: Arc::default() }
     }
 }
 
@@ -77,9 +83,16 @@ pub(super) async fn serve(
     let load = Arc::new(Load::default());
     let mut sender = tokio::spawn(send(writer, works, peer, sent, load.clone(), shop.clone()));
     let mut news = shop.parts.news();
-    let mut serving = Serving { shop, queue, load, channels: BTreeMap::new() };
+    let (guest, mut offers) = shop.uploads.guest(peer);
+    let mut cap = shop.traffic.up_cap();
+    let mut signs = interval(SIGN_EVERY);
+    signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut serving = Serving { shop, queue, load, guest, limited: false, channels: BTreeMap::new() };
     let mut next_have = Instant::now();
     let ended = loop {
+        if let Err(breach) = serving.limit(*cap.borrow_and_update()) {
+            break Ok(breach);
+        }
         let haves = async {
             sleep_until(next_have).await;
             news.changed().await
@@ -100,6 +113,13 @@ pub(super) async fn serve(
                     break Ok(breach);
                 }
             }
+            Some(offered) = offers.recv() => if let Err(breach) = serving.offer(offered) {
+                break Ok(breach);
+            },
+            Ok(()) = cap.changed() => {}
+            _ = signs.tick(), if serving.makes_wait() => if let Err(breach) = serving.sign() {
+                break Ok(breach);
+            },
             ended = &mut sender => return ended.unwrap_or(Ok(())),
         }
     };
@@ -136,21 +156,42 @@ fn breach(reason: Reason, text: impl Into<String>) -> Goodbye {
     Goodbye { reason, text: text.into() }
 }
 
-struct Serving {
+fn too_many_requests() -> Goodbye {
+    breach(Reason::TooMuch, format!("more than {} requests were open", limits::REQUESTS_IN_FLIGHT))
+}
+
+/// One newcomer that is being served.
+pub(super) struct Serving {
     shop: Shop,
     queue: mpsc::Sender<Work>,
     /// What was asked and is not answered.
     load: Arc<Load>,
-    channels: BTreeMap<u32, Channel>,
+    pub(super) guest: Guest,
+    /// Whether the newcomer was told that pieces go by turns.
+    pub(super) limited: bool,
+    pub(super) channels: BTreeMap<u32, Channel>,
 }
 
 /// A content that the newcomer has opened.
-struct Channel {
-    content: Content,
-    geometry: Geometry,
+pub(super) struct Channel {
+    pub(super) content: Content,
+    pub(super) geometry: Geometry,
     source: Source,
     /// For a part: what the newcomer was told of it.
-    told: Option<(Arc<Part>, Bitfield)>,
+    pub(super) told: Option<(Arc<Part>, Bitfield)>,
+    /// Whether the newcomer wants turns of it.
+    pub(super) wanted: bool,
+}
+
+impl Channel {
+    fn new(
+        content: Content,
+        geometry: Geometry,
+        source: Source,
+        told: Option<(Arc<Part>, Bitfield)>,
+    ) -> Self {
+        Self { content, geometry, source, told, wanted: false }
+    }
 }
 
 impl Serving {
@@ -159,13 +200,23 @@ impl Serving {
         match message {
             ToHolder::Open(open) => self.open(&open),
             ToHolder::Close(close) => {
-                self.channels.remove(&close.channel);
+                if let Some(channel) = self.channels.remove(&close.channel).filter(|channel| channel.wanted) {
+                    self.guest.wants_no_more(channel.content);
+                }
                 self.queue(Work::CloseChannel(close.channel))
             }
             ToHolder::AskList(ask) => self.list(ask.channel, ask.first),
             ToHolder::Request(request) => self.request(&request),
             ToHolder::RequestWhole(request) => self.request_whole(&request),
             ToHolder::Cancel(cancel) => self.queue(Work::Cancel(cancel.request)),
+            ToHolder::Want(want) => {
+                self.want(&want);
+                Ok(())
+            }
+            ToHolder::Decline(decline) => {
+                self.guest.declines(OfferId(decline.offer));
+                Ok(())
+            }
             ToHolder::Goodbye(_) => Ok(()),
         }
     }
@@ -186,7 +237,7 @@ impl Serving {
         if let Some(shared) = self.shop.share.find(&content) {
             let share = self.shop.share.clone();
             let source = Source::Shared { share, shared, open: Arc::new(OnceLock::new()) };
-            self.channels.insert(channel, Channel { content, geometry, source, told: None });
+            self.channels.insert(channel, Channel::new(content, geometry, source, None));
             return self.say(HaveAll { channel });
         }
         if let Some(part) = self.shop.parts.find(&content) {
@@ -196,7 +247,7 @@ impl Serving {
                 self.say(Bits { channel, first, bits })?;
             }
             let source = Source::Part(part.clone(), self.shop.share.clone());
-            self.channels.insert(channel, Channel { content, geometry, source, told: Some((part, have)) });
+            self.channels.insert(channel, Channel::new(content, geometry, source, Some((part, have))));
             return Ok(());
         }
         self.refuse(None, Some(channel), Reason::NotFound)
@@ -220,27 +271,43 @@ impl Serving {
 
     fn request(&mut self, request: &Request) -> Result<(), Goodbye> {
         // A request may cross the refusal of its channel on the way.
-        let Some(channel) = self.channels.get(&request.channel) else {
-            return self.refuse(Some(request.request), None, Reason::NotFound);
-        };
+        let channel = self.channels.get(&request.channel);
         let piece = PieceIndex(request.piece);
-        if !channel.geometry.contains(piece) {
-            let text =
-                format!("piece {} of a content of {} was asked for", piece.0, channel.geometry.count());
-            return Err(breach(Reason::Protocol, text));
-        }
-        if channel.told.as_ref().is_some_and(|(part, _)| !part.have().has(piece)) {
-            return self.refuse(Some(request.request), None, Reason::NoPiece);
-        }
-        let queued = Queued {
-            request: request.request,
-            channel: Some(request.channel),
-            source: channel.source.clone(),
-            file_offset: channel.geometry.offset(piece),
-            bytes: channel.geometry.length(piece),
-            done: 0,
+        let offer = request.offer.map(OfferId);
+        let answer = {
+            let have = channel.and_then(|channel| channel.told.as_ref()).map(|(part, _)| part.have());
+            let held = have.as_deref().map_or(Held::All, Held::Some);
+            upload::check(self.load.requests(), channel.map(|channel| (&channel.geometry, held)), piece)
         };
-        self.queue_piece(queued)
+        match (answer, channel) {
+            (Ok(()), Some(channel)) => {
+                if let Some(offer) = offer {
+                    self.guest.accepts(offer, piece);
+                }
+                self.load.take_request();
+                self.queue(Work::Piece(Queued {
+                    request: request.request,
+                    channel: Some(request.channel),
+                    offer,
+                    source: channel.source.clone(),
+                    file_offset: channel.geometry.offset(piece),
+                    bytes: channel.geometry.length(piece),
+                    done: 0,
+                }))
+            }
+            (Err(Reason::TooMuch), _) => Err(too_many_requests()),
+            (Err(Reason::Protocol), Some(channel)) => {
+                let count = channel.geometry.count();
+                let text = format!("piece {} of a content of {count} was asked for", piece.0);
+                Err(breach(Reason::Protocol, text))
+            }
+            (answer, _) => {
+                if let Some(offer) = offer {
+                    self.guest.gives_back(offer); // the turn is another's, the want stays
+                }
+                self.refuse(Some(request.request), None, answer.err().unwrap_or(Reason::NotFound))
+            }
+        }
     }
 
     fn request_whole(&mut self, request: &RequestWhole) -> Result<(), Goodbye> {
@@ -249,6 +316,9 @@ impl Serving {
             let text = format!("a content of {} bytes was asked for whole", content.size);
             return Err(breach(Reason::Protocol, text));
         };
+        if self.load.requests() >= limits::REQUESTS_IN_FLIGHT {
+            return Err(too_many_requests());
+        }
         let Some(shared) = self.shop.share.find(&content) else {
             return self.refuse(Some(request.request), None, Reason::NotFound);
         };
@@ -256,12 +326,14 @@ impl Serving {
         let queued = Queued {
             request: request.request,
             channel: None,
+            offer: None,
             source: Source::Shared { share, shared, open: Arc::new(OnceLock::new()) },
             file_offset: 0,
             bytes: geometry.length(PieceIndex(0)),
             done: 0,
         };
-        self.queue_piece(queued)
+        self.load.take_request();
+        self.queue(Work::Piece(queued))
     }
 
     fn has_parts(&self) -> bool {
@@ -283,16 +355,8 @@ impl Serving {
         news.into_iter().try_for_each(|have| self.say(have))
     }
 
-    /// Queues a piece, if no more are asked for than may be.
-    fn queue_piece(&self, piece: Queued) -> Result<(), Goodbye> {
-        if self.load.take_request() {
-            return self.queue(Work::Piece(piece));
-        }
-        let text = format!("more than {} requests were open", limits::REQUESTS_IN_FLIGHT);
-        Err(breach(Reason::TooMuch, text))
-    }
-
-    fn say(&self, message: impl Into<FromHolder>) -> Result<(), Goodbye> {
+    /// Says something to the newcomer, in its order.
+    pub(super) fn say(&self, message: impl Into<FromHolder>) -> Result<(), Goodbye> {
         self.queue(Work::Say(message.into()))
     }
 

@@ -51,6 +51,8 @@ pub(super) enum Command {
     Unhold(Content),
     /// The holders of these contents are wanted, now and when they change.
     Watch(Vec<Content>),
+    /// Others than those named so far are wanted, for the how many-th time.
+    WatchOthers(Content, u32),
     /// They are wanted no more.
     Unwatch(Vec<Content>),
 }
@@ -294,8 +296,12 @@ impl Wanted {
             Command::Watch(contents) => {
                 self.unanswered.extend(contents.iter().filter(|content| !self.watched.contains(content)));
                 self.watched.extend(&contents);
-                Some(Watch { contents: contents.into_iter().map(Into::into).collect() }.into())
+                Some(Watch { contents: contents.into_iter().map(Into::into).collect(), again: None }.into())
             }
+            Command::WatchOthers(content, again) => self
+                .watched
+                .contains(&content)
+                .then(|| Watch { contents: vec![content.into()], again: Some(again) }.into()),
             Command::Unwatch(contents) => {
                 for content in &contents {
                     self.watched.remove(content);

@@ -108,6 +108,11 @@ impl Traffic {
         self.up.cap.borrow().bytes_per_second()
     }
 
+    /// The limit on what is sent, now and when it changes.
+    pub(super) fn up_cap(&self) -> watch::Receiver<Cap> {
+        self.up.cap.subscribe()
+    }
+
     /// Waits until there is no limit on what is sent.
     pub(super) async fn up_is_free(&self) {
         let mut cap = self.up.cap.subscribe();

@@ -1,14 +1,17 @@
-//! Who is served next while the uplink is capped: the core's `Upload`, owned by one task.
+//! Whose turn it is while the uplink is capped: the core's `Upload`, owned by one task.
 //!
-//! Without a cap nobody asks here: every connection sends as fast as it is read.
+//! Newcomers' wants come in here and offers go out to their connections; whoever is to send a piece waits here for the
+//! right to. Without a cap nobody asks: every connection sends as fast as it is read.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use brigade_core::{
-    id::PeerKey,
-    upload::{LIMITED_SLOTS, NewcomerId, Upload},
+    geometry::PieceIndex,
+    id::{Content, PeerKey},
+    rate::Cap,
+    upload::{Grant, NewcomerId, OfferId, Upload, Want},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
@@ -16,9 +19,28 @@ use crate::clock;
 /// Questions that wait for the owner; whoever asks waits where there are more.
 const WAITING: usize = 1024;
 
-/// Asks for slots.
+/// Offers that wait for one connection to pass them on: far more than one newcomer gets at once.
+const OFFERS: usize = 64;
+
+/// Asks for turns.
 #[derive(Debug, Clone)]
 pub(super) struct Uploads(mpsc::Sender<Ask>);
+
+/// One newcomer's connection, as long as it lasts.
+#[derive(Debug)]
+pub(super) struct Guest {
+    owner: mpsc::Sender<Ask>,
+    key: PeerKey,
+    desk: mpsc::Sender<Offered>,
+}
+
+/// It is a newcomer's turn.
+#[derive(Debug)]
+pub(super) struct Offered {
+    pub(super) offer: OfferId,
+    pub(super) content: Content,
+    pub(super) pieces: Vec<PieceIndex>,
+}
 
 /// The right to send one piece.
 #[derive(Debug)]
@@ -31,73 +53,251 @@ pub(super) struct Slot {
 
 #[derive(Debug)]
 enum Ask {
-    Want { newcomer: PeerKey, granted: oneshot::Sender<Slot> },
-    Done { newcomer: PeerKey, bytes: u64 },
+    /// A connection of a newcomer stands, and another.
+    Came(PeerKey),
+    Left(PeerKey),
+    Wants {
+        newcomer: PeerKey,
+        want: Want,
+        desk: mpsc::Sender<Offered>,
+    },
+    WantsNoMore(PeerKey, Content),
+    Accept(PeerKey, OfferId, PieceIndex),
+    Decline(PeerKey, OfferId),
+    GiveBack(PeerKey, OfferId),
+    /// A piece is next on its connection.
+    Slot {
+        newcomer: PeerKey,
+        offer: Option<OfferId>,
+        granted: oneshot::Sender<Slot>,
+    },
+    Done {
+        newcomer: PeerKey,
+        bytes: u64,
+    },
 }
 
 impl Uploads {
-    /// Starts the owner; it ends when it is stopped.
-    pub(super) fn start(stop: CancellationToken) -> Self {
+    /// Starts the owner, for the limit that `cap` tells; it ends when it is stopped.
+    pub(super) fn start(cap: watch::Receiver<Cap>, stop: CancellationToken) -> Self {
         let (sender, receiver) = mpsc::channel(WAITING);
-        let owner = sender.clone();
+        let owner = Owner::new(sender.clone());
         tokio::spawn(async move {
             tokio::select! {
-                () = run(owner, receiver) => {}
+                () = owner.run(receiver, cap) => {}
                 () = stop.cancelled() => {}
             }
         });
         Self(sender)
     }
 
-    /// Waits for a slot; `None` when the owner has ended.
-    pub(super) async fn slot(&self, newcomer: PeerKey) -> Option<Slot> {
+    /// A newcomer's connection stands. Its offers come out of the other end.
+    pub(super) fn guest(&self, key: PeerKey) -> (Guest, mpsc::Receiver<Offered>) {
+        let (desk, offers) = mpsc::channel(OFFERS);
+        tell(&self.0, Ask::Came(key));
+        (Guest { owner: self.0.clone(), key, desk }, offers)
+    }
+
+    /// Waits for the right to send a piece, which may have been offered; `None` when the owner has ended.
+    pub(super) async fn slot(&self, newcomer: PeerKey, offer: Option<OfferId>) -> Option<Slot> {
         let (granted, slot) = oneshot::channel();
-        self.0.send(Ask::Want { newcomer, granted }).await.ok()?;
+        self.0.send(Ask::Slot { newcomer, offer, granted }).await.ok()?;
         slot.await.ok()
+    }
+
+    /// A piece that was offered and asked for is not sent.
+    pub(super) fn give_back(&self, newcomer: PeerKey, offer: OfferId) {
+        tell(&self.0, Ask::GiveBack(newcomer, offer));
+    }
+}
+
+impl Guest {
+    /// It wants any piece of a content.
+    pub(super) fn wants(&self, want: Want) {
+        tell(&self.owner, Ask::Wants { newcomer: self.key, want, desk: self.desk.clone() });
+    }
+
+    /// It wants nothing more of a content.
+    pub(super) fn wants_no_more(&self, content: Content) {
+        tell(&self.owner, Ask::WantsNoMore(self.key, content));
+    }
+
+    /// It asks for a piece on an offer.
+    pub(super) fn accepts(&self, offer: OfferId, piece: PieceIndex) {
+        tell(&self.owner, Ask::Accept(self.key, offer, piece));
+    }
+
+    /// It needs nothing of what was offered.
+    pub(super) fn declines(&self, offer: OfferId) {
+        tell(&self.owner, Ask::Decline(self.key, offer));
+    }
+
+    /// What it asked for on an offer cannot be sent.
+    pub(super) fn gives_back(&self, offer: OfferId) {
+        tell(&self.owner, Ask::GiveBack(self.key, offer));
+    }
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        tell(&self.owner, Ask::Left(self.key));
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let done = Ask::Done { newcomer: self.newcomer, bytes: self.bytes };
-        if let Err(mpsc::error::TrySendError::Full(done)) = self.owner.try_send(done) {
-            // So many wait that the slot is given back a little later.
-            let owner = self.owner.clone();
-            tokio::spawn(async move { owner.send(done).await });
-        }
+        tell(&self.owner, Ask::Done { newcomer: self.newcomer, bytes: self.bytes });
     }
 }
 
-async fn run(owner: mpsc::Sender<Ask>, mut asks: mpsc::Receiver<Ask>) {
-    let mut upload = Upload::new(Some(LIMITED_SLOTS));
-    let mut numbers: BTreeMap<PeerKey, NewcomerId> = BTreeMap::new();
-    let mut waiting: BTreeMap<NewcomerId, VecDeque<(PeerKey, oneshot::Sender<Slot>)>> = BTreeMap::new();
-    while let Some(ask) = asks.recv().await {
-        let next = NewcomerId(u32::try_from(numbers.len()).unwrap_or(u32::MAX));
+/// Tells the owner something in order, without waiting; where so much waits that there is no room, a little later.
+fn tell(owner: &mpsc::Sender<Ask>, ask: Ask) {
+    if let Err(mpsc::error::TrySendError::Full(ask)) = owner.try_send(ask) {
+        let owner = owner.clone();
+        tokio::spawn(async move { owner.send(ask).await });
+    }
+}
+
+struct Owner {
+    asks: mpsc::Sender<Ask>,
+    upload: Upload,
+    numbers: BTreeMap<PeerKey, NewcomerId>,
+    guests: BTreeMap<NewcomerId, Seat>,
+    /// Those who are to be told when an offer that was taken up has its turn.
+    accepted: BTreeMap<OfferId, oneshot::Sender<Slot>>,
+}
+
+/// What is known of a newcomer that is here.
+#[derive(Default)]
+struct Seat {
+    connections: usize,
+    key: Option<PeerKey>,
+    desk: Option<mpsc::Sender<Offered>>,
+    /// Pieces that were not offered, and wait.
+    waiting: VecDeque<oneshot::Sender<Slot>>,
+}
+
+impl Owner {
+    fn new(asks: mpsc::Sender<Ask>) -> Self {
+        let upload = Upload::new(None, clock::now().as_micros());
+        Self { asks, upload, numbers: BTreeMap::new(), guests: BTreeMap::new(), accepted: BTreeMap::new() }
+    }
+
+    async fn run(mut self, mut asks: mpsc::Receiver<Ask>, mut cap: watch::Receiver<Cap>) {
+        let mut limits = true;
+        loop {
+            self.upload.set_limit(cap.borrow_and_update().bytes_per_second());
+            self.grant();
+            tokio::select! {
+                biased;
+                changed = cap.changed(), if limits => limits = changed.is_ok(),
+                ask = asks.recv() => {
+                    let Some(ask) = ask else { return };
+                    self.hear(ask);
+                }
+                () = clock::reach(self.upload.deadline()) => self.upload.handle_timeout(clock::now()),
+            }
+        }
+    }
+
+    fn hear(&mut self, ask: Ask) {
+        let now = clock::now();
         match ask {
-            Ask::Want { newcomer, granted } => {
-                let number = *numbers.entry(newcomer).or_insert(next);
-                waiting.entry(number).or_default().push_back((newcomer, granted));
-                upload.want(clock::now(), number);
+            Ask::Came(key) => {
+                let number = self.number(key);
+                let seat = self.guests.entry(number).or_default();
+                seat.connections += 1;
+                seat.key = Some(key);
             }
+            Ask::Left(key) => {
+                let number = self.number(key);
+                let Some(seat) = self.guests.get_mut(&number) else { return };
+                seat.connections = seat.connections.saturating_sub(1);
+                if seat.connections == 0 {
+                    self.guests.remove(&number);
+                    self.upload.left(number);
+                    self.accepted.retain(|_, granted| !granted.is_closed());
+                }
+            }
+            Ask::Wants { newcomer, want, desk } => {
+                let number = self.number(newcomer);
+                if let Some(seat) = self.guests.get_mut(&number) {
+                    seat.desk = Some(desk);
+                    self.upload.want(now, number, want);
+                }
+            }
+            Ask::WantsNoMore(key, content) => {
+                let number = self.number(key);
+                self.upload.unwant(number, &content);
+            }
+            Ask::Accept(key, offer, piece) => {
+                let number = self.number(key);
+                self.upload.accept(now, number, offer, piece);
+            }
+            Ask::Decline(key, offer) => {
+                let number = self.number(key);
+                self.upload.decline(now, number, offer);
+            }
+            Ask::GiveBack(key, offer) => {
+                self.accepted.remove(&offer);
+                let number = self.number(key);
+                self.upload.give_back(number, offer);
+            }
+            Ask::Slot { newcomer, offer, granted } => self.wait_for_slot(newcomer, offer, granted),
             Ask::Done { newcomer, bytes } => {
-                if let Some(number) = numbers.get(&newcomer) {
-                    upload.done(clock::now(), *number, bytes);
+                let number = self.number(newcomer);
+                self.upload.done(now, number, bytes);
+            }
+        }
+    }
+
+    fn wait_for_slot(&mut self, key: PeerKey, offer: Option<OfferId>, granted: oneshot::Sender<Slot>) {
+        let number = self.number(key);
+        if let Some(offer) = offer
+            && self.upload.ready(number, offer)
+        {
+            self.accepted.insert(offer, granted);
+            return;
+        }
+        let seat = self.guests.entry(number).or_default();
+        seat.key = Some(key);
+        seat.waiting.push_back(granted);
+        self.upload.request(clock::now(), number);
+    }
+
+    /// Does all that the core grants.
+    fn grant(&mut self) {
+        while let Some(grant) = self.upload.next_grant() {
+            match grant {
+                Grant::Offer { newcomer, offer, content, pieces } => {
+                    let desk = self.guests.get(&newcomer).and_then(|seat| seat.desk.as_ref());
+                    let told = desk.map(|desk| desk.try_send(Offered { offer, content, pieces }));
+                    if !matches!(told, Some(Ok(()))) {
+                        self.upload.decline(clock::now(), newcomer, offer);
+                    }
+                }
+                Grant::Serve { newcomer, offer } => {
+                    let seat = self.guests.get_mut(&newcomer);
+                    let key = seat.as_ref().and_then(|seat| seat.key);
+                    let granted = match offer {
+                        Some(offer) => self.accepted.remove(&offer),
+                        None => seat.and_then(|seat| seat.waiting.pop_front()),
+                    };
+                    match (key, granted) {
+                        // Where nobody waits any more, dropping the slot gives it back.
+                        (Some(newcomer), Some(granted)) => {
+                            drop(granted.send(Slot { owner: self.asks.clone(), newcomer, bytes: 0 }));
+                        }
+                        _ => self.upload.done(clock::now(), newcomer, 0),
+                    }
                 }
             }
         }
-        while let Some(number) = upload.next_grant() {
-            let queue = waiting.get_mut(&number);
-            let next = queue.and_then(VecDeque::pop_front);
-            waiting.retain(|_, queue| !queue.is_empty());
-            match next {
-                // Where nobody waits any more, dropping the slot gives it back.
-                Some((newcomer, granted)) => {
-                    drop(granted.send(Slot { owner: owner.clone(), newcomer, bytes: 0 }))
-                }
-                None => upload.done(clock::now(), number, 0),
-            }
-        }
+    }
+
+    fn number(&mut self, key: PeerKey) -> NewcomerId {
+        let next = NewcomerId(u32::try_from(self.numbers.len()).unwrap_or(u32::MAX));
+        *self.numbers.entry(key).or_insert(next)
     }
 }
 
@@ -105,15 +305,24 @@ async fn run(owner: mpsc::Sender<Ask>, mut asks: mpsc::Receiver<Ask>) {
 mod tests {
     use std::time::Duration;
 
+    use brigade_core::{id::ContentId, upload::LIMITED_SLOTS};
     use tokio::time::timeout;
 
-    use super::{CancellationToken, LIMITED_SLOTS, PeerKey, Slot, Uploads};
+    use super::{CancellationToken, Cap, Content, PeerKey, PieceIndex, Slot, Uploads, Want, watch};
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+    const CONTENT: Content = Content { id: ContentId([3; 32]), size: 10 << 20 };
+
+    fn limited(stop: &CancellationToken) -> (Uploads, watch::Sender<Cap>) {
+        let (cap, told) = watch::channel(Cap::At(1_000_000));
+        (Uploads::start(told, stop.clone()), cap)
+    }
 
     async fn all_slots(uploads: &Uploads) -> Vec<Slot> {
         let mut slots = vec![];
         for number in 0..LIMITED_SLOTS {
-            let slot = uploads.slot(PeerKey([u8::try_from(number).unwrap(); 32]));
-            slots.push(timeout(Duration::from_secs(20), slot).await.unwrap().unwrap());
+            let slot = uploads.slot(PeerKey([u8::try_from(number).unwrap(); 32]), None);
+            slots.push(timeout(PATIENCE, slot).await.unwrap().unwrap());
         }
         slots
     }
@@ -122,12 +331,12 @@ mod tests {
     #[tokio::test]
     async fn who_stops_waiting_takes_no_slot_with_it() {
         let stop = CancellationToken::new();
-        let uploads = Uploads::start(stop.clone());
+        let (uploads, _cap) = limited(&stop);
         for _ in 0..10 {
             let held = all_slots(&uploads).await;
             let mut waiting = vec![];
             for number in 0..20 {
-                let mut wants = Box::pin(uploads.slot(PeerKey([number; 32])));
+                let mut wants = Box::pin(uploads.slot(PeerKey([number; 32]), None));
                 assert!(timeout(Duration::ZERO, &mut wants).await.is_err(), "there are only so many slots");
                 waiting.push(wants);
             }
@@ -136,6 +345,30 @@ mod tests {
             drop(held);
             tokio::task::yield_now().await;
             drop(waiting);
+        }
+        drop(all_slots(&uploads).await);
+        stop.cancel();
+    }
+
+    /// Whoever goes with offers in hand, taken up or not, leaves its turns to the others.
+    #[tokio::test]
+    async fn turns_outlive_no_connection() {
+        let stop = CancellationToken::new();
+        let (uploads, _cap) = limited(&stop);
+        for number in 0..100 {
+            let key = PeerKey([number; 32]);
+            let (guest, mut offers) = uploads.guest(key);
+            guest.wants(Want { content: CONTENT, complete: Some(40), uplink: None });
+            let first = timeout(PATIENCE, offers.recv()).await.unwrap().unwrap();
+            match number % 4 {
+                0 => {}
+                1 => guest.accepts(first.offer, first.pieces[0]),
+                2 => guest.declines(first.offer),
+                _ => {
+                    guest.accepts(first.offer, PieceIndex(7));
+                    drop(timeout(PATIENCE, uploads.slot(key, Some(first.offer))).await.unwrap().unwrap());
+                }
+            }
         }
         drop(all_slots(&uploads).await);
         stop.cancel();

@@ -44,6 +44,8 @@ struct Inner {
     record: File,
     parts: Dir,
     path: PathBuf,
+    /// Whether a write is a copy, and waits for no disk.
+    in_memory: bool,
     queue: Mutex<Queue>,
     written: Condvar,
 }
@@ -158,8 +160,14 @@ impl PartFile {
         }
         let list = read_list(&parts, content, &geometry);
         let queue = Mutex::new(Queue { claimed, ..Queue::default() });
-        let inner = Inner { geometry, content, file, record, parts, path, queue, written: Condvar::new() };
+        let (in_memory, written) = (system::is_in_memory(&file), Condvar::new());
+        let inner = Inner { geometry, content, file, record, parts, path, in_memory, queue, written };
         Ok((Self(Arc::new(inner)), Resumed { list: list.map(Arc::new), claimed: bits }))
+    }
+
+    /// Whether it lies in memory, so that [`store`](Self::store) waits for no disk.
+    pub fn is_in_memory(&self) -> bool {
+        self.0.in_memory
     }
 
     /// The content that is being received.
@@ -184,7 +192,7 @@ impl PartFile {
     }
 
     /// Stores a verified piece and then calls `done`, on this thread or on one that is storing another piece of this
-    /// file: it must not block. To be called on a thread that may.
+    /// file: it must not block. To be called on a thread that may wait, but for a file in memory.
     ///
     /// What waits in the queue is what the caller has in flight: it is the caller who bounds that, in bytes.
     pub fn store(

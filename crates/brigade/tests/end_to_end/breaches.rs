@@ -213,7 +213,7 @@ fn a_peer_closes_what_breaks_the_protocol_and_serves_the_others() {
     };
     let says = |message: ToHolder| frame_of(&message);
     let open = says(Open { channel: 0, id, size: 600_000 }.into());
-    let request = |request, channel, piece| says(Request { request, channel, piece }.into());
+    let request = |request, channel, piece| says(Request { request, channel, piece, offer: None }.into());
 
     let mut half = newcomer();
     half.send(&[0, 0, 0, 9, 0x43, 0xa1]);

@@ -51,7 +51,7 @@ fn a_second_ctrl_c_ends_at_once() {
     let id = ContentId(*blake3::hash(&film).as_bytes());
     greedy.send(&frame_of(&ToHolder::from(Open { channel: 0, id, size: LARGE_BYTES as u64 })));
     for piece in 0..200 {
-        greedy.send(&frame_of(&ToHolder::from(Request { request: piece, channel: 0, piece })));
+        greedy.send(&frame_of(&ToHolder::from(Request { request: piece, channel: 0, piece, offer: None })));
     }
     let mut idle = Stranger::greet(port, 1, Some(&membership));
 
@@ -66,7 +66,7 @@ fn a_second_ctrl_c_ends_at_once() {
     let mut greedy = Stranger::greet(port, 1, Some(&membership));
     greedy.send(&frame_of(&ToHolder::from(Open { channel: 0, id, size: LARGE_BYTES as u64 })));
     for piece in 0..200 {
-        greedy.send(&frame_of(&ToHolder::from(Request { request: piece, channel: 0, piece })));
+        greedy.send(&frame_of(&ToHolder::from(Request { request: piece, channel: 0, piece, offer: None })));
     }
     fire.terminate().with_code(143);
 }

@@ -28,6 +28,7 @@ mod serving;
 mod sharing;
 mod stranger;
 mod terminal;
+mod turns;
 mod vanishing;
 mod versions;
 mod waiting;

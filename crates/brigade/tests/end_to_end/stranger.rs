@@ -12,7 +12,7 @@ use std::{
 
 use brigade_core::wire::{
     Message, Reason,
-    frame::{self, HEADER_BYTES, Header},
+    frame::{self, HEADER_BYTES, Header, PIECE_KIND, PieceHeader},
     hello::{Goodbye, Greeting, Hello, VERSION},
     manager::{FromManager, Join},
 };
@@ -118,6 +118,21 @@ impl Stranger {
     pub(crate) fn hear<M: Message>(&mut self) -> Option<M> {
         let (kind, body) = self.frame()?;
         Some(M::decode(kind, &body).unwrap().unwrap())
+    }
+
+    /// Reads on until all of a piece is here that was asked for; what else is said meanwhile is passed over.
+    #[track_caller]
+    pub(crate) fn piece(&mut self, request: u32, bytes: usize) -> Vec<u8> {
+        let mut piece = vec![];
+        while piece.len() < bytes {
+            let (kind, body) = self.frame().expect("the piece comes");
+            if kind == PIECE_KIND {
+                let (header, data) = PieceHeader::parse(&body).unwrap();
+                assert_eq!((header.request, header.offset as usize), (request, piece.len()));
+                piece.extend_from_slice(data);
+            }
+        }
+        piece
     }
 
     /// Reads on to the goodbye, and to the end behind it.

@@ -18,6 +18,7 @@ use brigade_node::{
     net::{
         accept::Acceptor,
         connection::{Greeted, Reader},
+        records::Records,
     },
     peer::ManagerAddress,
 };
@@ -104,7 +105,9 @@ async fn serve(acceptor: &Acceptor, membership: &str, answer: &[u8], said: &mpsc
         let membership = Some(membership.to_owned());
         let hello = Hello { version: VERSION, agent: "wrong".to_owned(), membership };
         let Ok(Greeted { reader, mut writer, .. }) = fresh.greet(hello).await else { continue };
-        writer.write_frames(answer).await.unwrap();
+        let mut frames = Records::default();
+        frames.put(answer);
+        writer.write_frames(&mut frames).await.unwrap();
         let said = said.clone();
         tokio::spawn(async move {
             hear(reader, &said).await;

@@ -146,7 +146,7 @@ fn the_fetch_of_one_of_several_pieces() {
         "list-page",
         &FromHolder::from(ListPage { channel: 0, first: 0, values: large_values().concat() }),
     );
-    check_message("request", &ToHolder::from(Request { request: 2, channel: 0, piece: 2 }));
+    check_message("request", &ToHolder::from(Request { request: 2, channel: 0, piece: 2, offer: None }));
     let last = LARGE_BYTES - 2 * 262_144;
     check("piece-first", &PieceHeader { request: 2, offset: 0 }.encode(PIECE_DATA_BYTES));
     let offset = u32::try_from(PIECE_DATA_BYTES).unwrap();

@@ -118,6 +118,7 @@ fn promised_limits_are_documented() {
         ("PIECES", limits::PIECES.into()),
         ("LIST_PAGE_VALUES", limits::LIST_PAGE_VALUES.into()),
         ("BITFIELD_PAGE_PIECES", limits::BITFIELD_PAGE_PIECES.into()),
+        ("OFFERED_PIECES", limits::OFFERED_PIECES as u64),
         ("HAVE_PIECES", limits::HAVE_PIECES as u64),
         ("REQUESTS_IN_FLIGHT", limits::REQUESTS_IN_FLIGHT as u64),
         ("OPEN_CHANNELS", limits::OPEN_CHANNELS as u64),

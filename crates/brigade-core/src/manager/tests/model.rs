@@ -178,7 +178,7 @@ impl Model {
             }
             Say::Watch(numbers) => {
                 said.watched.extend(numbers.iter().map(|number| (*number, None)));
-                Watch { contents: contents(&numbers) }.into()
+                Watch { contents: contents(&numbers), again: None }.into()
             }
             Say::Unwatch(numbers) => {
                 said.watched.retain(|number, _| !numbers.contains(number));

@@ -278,27 +278,30 @@ fn stamp(stat: &Stat) -> Stamp {
 /// The number by which `statfs` names a file system in memory (`linux/magic.h`).
 const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 
+/// Whether a file is on a file system in memory.
+pub(in crate::store) fn is_in_memory(file: &File) -> bool {
+    rustix::fs::fstatfs(file).is_ok_and(|system| system.f_type == TMPFS_MAGIC)
+}
+
 /// Reads what the page cache has (`RWF_NOWAIT`); a file system in memory, which does not know that flag, has all.
-pub(super) fn read_cached_at(file: &File, mut into: &mut [u8], mut offset: u64) -> io::Result<bool> {
-    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+pub(super) fn read_cached_at(
+    file: &File,
+    mut into: &mut [io::IoSliceMut<'_>],
+    mut offset: u64,
+) -> io::Result<bool> {
+    use rustix::io::{ReadWriteFlags, preadv2};
+    let mut flags = ReadWriteFlags::NOWAIT;
     while !into.is_empty() {
-        let read = preadv2(file, &mut [io::IoSliceMut::new(into)], offset, ReadWriteFlags::NOWAIT);
-        match read {
+        match preadv2(file, into, offset, flags) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(read) => {
-                into = &mut into[read..];
+                io::IoSliceMut::advance_slices(&mut into, read);
                 offset += read as u64;
             }
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => return Ok(false),
-            Err(Errno::OPNOTSUPP) => {
-                let in_memory = rustix::fs::fstatfs(file)?.f_type == TMPFS_MAGIC;
-                return if in_memory {
-                    super::read_exact_at(file, into, offset).map(|()| true)
-                } else {
-                    Ok(false)
-                };
-            }
+            Err(Errno::OPNOTSUPP) if is_in_memory(file) => flags = ReadWriteFlags::empty(),
+            Err(Errno::OPNOTSUPP) => return Ok(false),
             Err(error) => return Err(error.into()),
         }
     }

@@ -5,7 +5,12 @@
 //! someone who swaps a folder for a link at the right instant can still lead it astray. Both have the same
 //! functions and pass the same tests.
 
-use std::{ffi::OsString, fmt, fs::File, io};
+use std::{
+    ffi::OsString,
+    fmt,
+    fs::File,
+    io::{self, IoSliceMut},
+};
 
 use super::stamp::Stamp;
 
@@ -82,17 +87,28 @@ pub(super) fn is_link(error: &io::Error) -> bool {
     error.get_ref().is_some_and(|inner| inner.is::<LinkOnTheWay>())
 }
 
-/// Fills `into` from `offset` if that can be done without waiting for a disk; false where it cannot, or where the
+/// Fills all of `into`, in order, from `offset` if that can be done without waiting for a disk; false where it cannot, or where the
 /// system does not say. May be called on a thread that must not wait.
 #[cfg(target_os = "linux")]
-pub(crate) fn read_cached_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<bool> {
+pub(crate) fn read_cached_at(file: &File, into: &mut [IoSliceMut<'_>], offset: u64) -> io::Result<bool> {
     linux::read_cached_at(file, into, offset)
 }
 
-/// Fills `into` from `offset` if that can be done without waiting for a disk: nobody says so here.
+/// Fills all of `into`, in order, from `offset` if that can be done without waiting for a disk: nobody says so here.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn read_cached_at(_: &File, _: &mut [u8], _: u64) -> io::Result<bool> {
+pub(crate) fn read_cached_at(_: &File, _: &mut [IoSliceMut<'_>], _: u64) -> io::Result<bool> {
     Ok(false)
+}
+
+/// Whether a file is on a file system in memory, as far as the system says.
+pub(super) fn is_in_memory(file: &File) -> bool {
+    #[cfg(target_os = "linux")]
+    return linux::is_in_memory(file);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        false
+    }
 }
 
 /// Fills `into` from `offset`, or fails.

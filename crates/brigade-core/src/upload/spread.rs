@@ -1,0 +1,137 @@
+//! What a complete holder has sent of one content since the last time that every piece had left it: so that the first
+//! copy of every piece goes out before the second of any.
+//!
+//! A round ends when no piece is left in it, and the next one begins with all of them. What is on offer to one
+//! newcomer is not offered to another at the same time, as long as there is something else.
+
+use crate::{geometry::PieceIndex, limits, random::Random};
+
+/// A piece that is not in the round any more.
+const GONE: u32 = u32::MAX;
+
+/// One content's pieces, as far as they were not sent in this round.
+#[derive(Debug)]
+pub(super) struct Spread {
+    /// In no order.
+    left: Vec<u32>,
+    /// Where in `left` a piece stands, or [`GONE`].
+    places: Vec<u32>,
+    /// Whether the last piece, which proves the size, was on offer.
+    last_offered: bool,
+}
+
+impl Spread {
+    /// A first round of so many pieces.
+    pub(super) fn new(pieces: u32) -> Self {
+        let mut spread = Self { left: Vec::new(), places: vec![GONE; pieces as usize], last_offered: false };
+        spread.begin();
+        spread
+    }
+
+    /// How many pieces the content has.
+    pub(super) fn pieces(&self) -> usize {
+        self.places.len()
+    }
+
+    /// Some of the pieces that were sent least, at most [`limits::OFFERED_PIECES`], none that is `on_offer`.
+    pub(super) fn least_sent(
+        &mut self,
+        random: &mut Random,
+        on_offer: impl Fn(PieceIndex) -> bool,
+    ) -> Vec<PieceIndex> {
+        let mut chosen = Vec::with_capacity(limits::OFFERED_PIECES);
+        let last = u32::try_from(self.places.len()).unwrap_or(0).wrapping_sub(1);
+        if !std::mem::replace(&mut self.last_offered, true)
+            && self.places.last().is_some_and(|at| *at != GONE)
+        {
+            chosen.push(PieceIndex(last));
+        }
+        let start = random.below(self.left.len());
+        let around = self.left[start..].iter().chain(&self.left[..start]);
+        for piece in around.take(limits::OFFERED_PIECES * 16).copied().map(PieceIndex) {
+            if chosen.len() == limits::OFFERED_PIECES {
+                break;
+            }
+            if !on_offer(piece) && !chosen.contains(&piece) {
+                chosen.push(piece);
+            }
+        }
+        chosen
+    }
+
+    /// `piece` is being sent.
+    pub(super) fn sent(&mut self, piece: PieceIndex) {
+        let Some(place) = self.places.get_mut(piece.0 as usize) else { return };
+        let at = std::mem::replace(place, GONE);
+        if at == GONE {
+            return;
+        }
+        self.left.swap_remove(at as usize);
+        if let Some(moved) = self.left.get(at as usize) {
+            self.places[*moved as usize] = at;
+        }
+        if self.left.is_empty() {
+            self.begin();
+        }
+    }
+
+    /// `piece` was not sent after all.
+    pub(super) fn unsent(&mut self, piece: PieceIndex) {
+        if self.places.get(piece.0 as usize) == Some(&GONE) {
+            self.insert(piece.0);
+        }
+    }
+
+    fn begin(&mut self) {
+        for piece in 0..u32::try_from(self.places.len()).unwrap_or(0) {
+            self.insert(piece);
+        }
+    }
+
+    fn insert(&mut self, piece: u32) {
+        // There are no more than a u32 counts.
+        self.places[piece as usize] = u32::try_from(self.left.len()).unwrap_or(GONE);
+        self.left.push(piece);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{PieceIndex, Random, Spread, limits};
+
+    #[test]
+    fn every_piece_leaves_once_before_any_leaves_twice() {
+        let mut random = Random::new(3);
+        let mut spread = Spread::new(50);
+        for _ in 0..3 {
+            let mut sent = BTreeSet::new();
+            for _ in 0..50 {
+                let piece = spread.least_sent(&mut random, |_| false)[0];
+                assert!(sent.insert(piece), "{piece:?} left twice");
+                spread.sent(piece);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_on_offer_is_not_offered_again_and_what_was_not_sent_is() {
+        let mut random = Random::new(3);
+        let mut spread = Spread::new(10);
+        let first = spread.least_sent(&mut random, |_| false);
+        assert_eq!(
+            (first.len(), first[0]),
+            (limits::OFFERED_PIECES, PieceIndex(9)),
+            "the last one proves the size"
+        );
+        let second = spread.least_sent(&mut random, |piece| first.contains(&piece));
+        assert!(second.iter().all(|piece| !first.contains(piece)));
+        (0..9).for_each(|piece| spread.sent(PieceIndex(piece)));
+        spread.unsent(PieceIndex(4));
+        let left: BTreeSet<_> = spread.least_sent(&mut random, |_| false).into_iter().collect();
+        assert_eq!(left, BTreeSet::from([PieceIndex(4), PieceIndex(9)]));
+        spread.sent(PieceIndex(77));
+        assert_eq!(spread.pieces(), 10);
+    }
+}

@@ -1,0 +1,241 @@
+//! Whose turn it is, as tables of wants, offers and grants.
+//!
+//! Whole crowds are simulated in `brigade-sim`.
+
+use std::{collections::BTreeSet, time::Duration};
+
+use super::{
+    Bitfield, Content, Geometry, Grant, Held, LIMITED_SLOTS, NewcomerId, OfferId, PieceIndex, Reason,
+    Timestamp, Total, Upload, Want, check, limits,
+};
+use crate::id::ContentId;
+
+const PIECE: u64 = 256 << 10;
+const CONTENT: Content = Content { id: ContentId([7; 32]), size: 100 * PIECE };
+
+fn at(millis: u64) -> Timestamp {
+    Timestamp::from_micros(millis * 1000)
+}
+
+fn limited() -> Upload {
+    Upload::new(Some(10 * PIECE), 1)
+}
+
+/// Whose requests are served now, in order, as numbers.
+fn grants(upload: &mut Upload) -> Vec<u32> {
+    let grants = std::iter::from_fn(|| upload.next_grant());
+    let served = grants.map(|grant| match grant {
+        Grant::Serve { newcomer, .. } => newcomer.0,
+        Grant::Offer { .. } => panic!("nobody wants anything"),
+    });
+    served.collect()
+}
+
+/// What is offered now: to whom, under which number, and which pieces.
+fn offers(upload: &mut Upload) -> Vec<(NewcomerId, OfferId, Vec<PieceIndex>)> {
+    let grants = std::iter::from_fn(|| upload.next_grant());
+    let offered = grants.filter_map(|grant| match grant {
+        Grant::Offer { newcomer, offer, pieces, .. } => Some((newcomer, offer, pieces)),
+        Grant::Serve { .. } => None,
+    });
+    offered.collect()
+}
+
+fn want(upload: &mut Upload, newcomer: u32, complete: Option<u32>, uplink: Option<u64>) {
+    upload.want(at(0), NewcomerId(newcomer), Want { content: CONTENT, complete, uplink });
+}
+
+/// Serves everything for so many pieces; how many each of the newcomers got.
+fn serve(
+    upload: &mut Upload,
+    pieces: u32,
+    choose: impl Fn(u32, &[PieceIndex]) -> PieceIndex,
+) -> Vec<(u32, u64)> {
+    let mut now = at(0);
+    let mut sending = vec![];
+    for _ in 0..pieces {
+        loop {
+            match upload.next_grant() {
+                Some(Grant::Offer { newcomer, offer, pieces, .. }) => {
+                    assert!(upload.accept(now, newcomer, offer, choose(newcomer.0, &pieces)));
+                    upload.ready(newcomer, offer);
+                }
+                Some(Grant::Serve { newcomer, .. }) => sending.push(newcomer),
+                None => break,
+            }
+        }
+        assert!(sending.len() <= LIMITED_SLOTS && !sending.is_empty());
+        now = now.after(Duration::from_millis(100));
+        upload.done(now, sending.remove(0), PIECE);
+    }
+    upload.totals().map(|(newcomer, total)| (newcomer.0, total.pieces)).collect()
+}
+
+#[test]
+fn refusals_come_from_cheap_to_dear() {
+    let geometry = Geometry::new(3 * PIECE).unwrap();
+    let mut pieces = Bitfield::none(3);
+    pieces.set(PieceIndex(1));
+    let some = Some((&geometry, Held::Some(&pieces)));
+    assert_eq!(check(limits::REQUESTS_IN_FLIGHT, None, PieceIndex(9)), Err(Reason::TooMuch));
+    assert_eq!(check(0, None, PieceIndex(9)), Err(Reason::NotFound));
+    assert_eq!(check(0, some, PieceIndex(3)), Err(Reason::Protocol));
+    assert_eq!(check(0, some, PieceIndex(2)), Err(Reason::NoPiece));
+    assert_eq!(check(0, some, PieceIndex(1)), Ok(()));
+    let most = limits::REQUESTS_IN_FLIGHT - 1;
+    assert_eq!(check(most, Some((&geometry, Held::All)), PieceIndex(2)), Ok(()));
+}
+
+#[test]
+fn without_a_limit_everyone_is_served_at_once_and_nothing_is_offered() {
+    let mut upload = Upload::new(None, 1);
+    want(&mut upload, 1, Some(100), None);
+    (0..100).for_each(|newcomer| upload.request(at(0), NewcomerId(newcomer)));
+    assert_eq!(grants(&mut upload).len(), 100);
+    upload.set_limit(Some(PIECE));
+    assert_eq!(offers(&mut upload), [], "all turns are taken");
+}
+
+#[test]
+fn requests_go_round_by_who_had_least() {
+    let mut upload = limited();
+    for newcomer in [1, 1, 1, 2, 2, 2, 3] {
+        upload.request(at(0), NewcomerId(newcomer));
+    }
+    assert_eq!(grants(&mut upload), [1, 2]);
+    upload.done(at(1), NewcomerId(1), PIECE);
+    assert_eq!(grants(&mut upload), [3]);
+    upload.done(at(2), NewcomerId(3), PIECE / 2);
+    upload.done(at(2), NewcomerId(2), PIECE / 4);
+    assert_eq!(grants(&mut upload).len(), LIMITED_SLOTS);
+}
+
+#[test]
+fn shares_are_even_whoever_asks_for_more() {
+    let mut upload = limited();
+    (0..50).for_each(|_| upload.request(at(0), NewcomerId(1)));
+    (0..400).for_each(|_| upload.request(at(0), NewcomerId(2)));
+    let shares = serve(&mut upload, 80, |_, _| PieceIndex(0));
+    assert!(shares[0].1.abs_diff(shares[1].1) <= 1, "{shares:?}");
+}
+
+#[test]
+fn offers_come_in_turn_and_each_names_other_pieces_that_were_not_sent() {
+    let mut upload = limited();
+    (1..9).for_each(|newcomer| want(&mut upload, newcomer, Some(100), None));
+    let first = offers(&mut upload);
+    let to: BTreeSet<_> = first.iter().map(|(newcomer, ..)| *newcomer).collect();
+    assert_eq!(to.len(), first.len(), "nobody has two turns while another waits");
+    assert!(first.len() > LIMITED_SLOTS, "one is on its way while others are sent");
+    let pieces: Vec<_> = first.iter().flat_map(|(.., pieces)| pieces).collect();
+    assert_eq!(pieces.iter().collect::<BTreeSet<_>>().len(), pieces.len());
+    assert_eq!(first[0].2[0], PieceIndex(99), "the last one proves the size");
+}
+
+#[test]
+fn the_first_copy_of_every_piece_leaves_before_the_second_of_any() {
+    let mut upload = limited();
+    (1..9).for_each(|newcomer| want(&mut upload, newcomer, Some(100), None));
+    let sent = std::cell::RefCell::new(BTreeSet::new());
+    let shares = serve(&mut upload, 96, |_, pieces| {
+        assert!(sent.borrow_mut().insert(pieces[0]), "{pieces:?}");
+        pieces[0]
+    });
+    assert!(shares.iter().all(|(_, pieces)| *pieces == 12), "{shares:?}");
+}
+
+#[test]
+fn who_passes_on_more_gets_more_of_what_is_new_and_who_only_takes_comes_last() {
+    let mut upload = limited();
+    let rate = 10 * PIECE;
+    for (newcomer, uplink) in [(1, Some(rate)), (2, Some(rate)), (3, Some(4 * rate)), (4, Some(0)), (5, None)]
+    {
+        want(&mut upload, newcomer, Some(100), uplink);
+    }
+    let shares = serve(&mut upload, 95, |_, pieces| pieces.first().copied().unwrap_or(PieceIndex(0)));
+    let [one, two, fast, taker, unknown] = shares[..].try_into().unwrap();
+    assert!(fast.1 > one.1 * 2 && one.1.abs_diff(two.1) <= 2 && one.1.abs_diff(unknown.1) <= 2, "{shares:?}");
+    assert!(taker.1 >= 1 && taker.1 <= 4, "{shares:?}");
+
+    // Of one that has only a part, all get the same.
+    let mut upload = limited();
+    want(&mut upload, 1, None, Some(rate));
+    want(&mut upload, 2, None, Some(8 * rate));
+    let shares = serve(&mut upload, 40, |_, pieces| {
+        assert_eq!(pieces, [], "a part was not chosen by what was sent");
+        PieceIndex(0)
+    });
+    assert!(shares[0].1.abs_diff(shares[1].1) <= 1, "{shares:?}");
+}
+
+#[test]
+fn a_declined_offer_goes_to_the_next_until_more_is_wanted() {
+    let mut upload = limited();
+    want(&mut upload, 1, None, None);
+    let (newcomer, offer, _) = offers(&mut upload).remove(0);
+    upload.decline(at(1), newcomer, offer);
+    assert_eq!(offers(&mut upload), []);
+    assert!(!upload.accept(at(1), newcomer, offer, PieceIndex(1)));
+    want(&mut upload, 1, None, None);
+    assert!(!offers(&mut upload).is_empty());
+    upload.unwant(NewcomerId(1), &CONTENT);
+    assert_eq!(offers(&mut upload), []);
+}
+
+#[test]
+fn an_offer_that_nobody_answers_goes_to_another() {
+    let mut upload = limited();
+    want(&mut upload, 1, None, None);
+    let made = offers(&mut upload);
+    assert!(!made.is_empty());
+    want(&mut upload, 2, None, None);
+    assert_eq!(offers(&mut upload), [], "all turns are given");
+    let due = upload.deadline().unwrap();
+    assert_eq!(due, at(2000));
+    upload.handle_timeout(due);
+    assert!(offers(&mut upload).iter().all(|(newcomer, ..)| *newcomer == NewcomerId(2)));
+    // It answers after all: its request waits like any other.
+    assert!(!upload.accept(at(2100), NewcomerId(1), made[0].1, PieceIndex(3)));
+}
+
+#[test]
+fn what_is_given_back_is_offered_again() {
+    let mut upload = Upload::new(Some(PIECE), 1);
+    want(&mut upload, 1, Some(2), None);
+    let made = offers(&mut upload);
+    let (newcomer, offer, pieces) = made[0].clone();
+    assert!(upload.accept(at(0), newcomer, offer, pieces[0]));
+    upload.give_back(newcomer, offer);
+    made.iter().skip(1).for_each(|(newcomer, offer, _)| upload.give_back(*newcomer, *offer));
+    let named: BTreeSet<_> = offers(&mut upload).into_iter().flat_map(|(.., pieces)| pieces).collect();
+    assert_eq!(named.len(), 2);
+}
+
+#[test]
+fn who_leaves_frees_its_slots_and_keeps_its_total() {
+    let mut upload = limited();
+    (0..3).for_each(|_| upload.request(at(0), NewcomerId(1)));
+    upload.request(at(0), NewcomerId(2));
+    assert_eq!(grants(&mut upload), [1, 2]);
+    upload.done(at(1), NewcomerId(1), 10);
+    assert_eq!(grants(&mut upload), [1]);
+    upload.left(NewcomerId(2));
+    upload.done(at(2), NewcomerId(2), 10);
+    assert_eq!(grants(&mut upload), [1]);
+    want(&mut upload, 1, Some(9), None);
+    upload.left(NewcomerId(1));
+    assert_eq!((upload.taken(), upload.next_grant()), (0, None));
+    let total = Total { bytes: 10, pieces: 1 };
+    assert_eq!(upload.totals().collect::<Vec<_>>(), [(NewcomerId(1), total), (NewcomerId(2), total)]);
+}
+
+#[test]
+fn those_who_left_do_not_fill_the_memory() {
+    let mut upload = Upload::new(None, 1);
+    for newcomer in 0..5000 {
+        upload.request(at(0), NewcomerId(newcomer));
+        grants(&mut upload);
+        upload.left(NewcomerId(newcomer));
+    }
+    assert_eq!(upload.totals().count(), super::GONE_KEPT);
+}

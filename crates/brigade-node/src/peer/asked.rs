@@ -1,0 +1,122 @@
+//! What one newcomer has asked for and was not answered: from the side that reads to the side that sends.
+//!
+//! Counted and bounded here; who is served when is decided in [`super::uploads`], and sent in [`super::sending`].
+
+use std::{
+    collections::VecDeque,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+
+use brigade_core::{
+    id::PeerKey,
+    limits,
+    upload::OfferId,
+    wire::{
+        hello::Goodbye,
+        peer::{FromHolder, ListPage},
+    },
+};
+
+use super::{filling::Source, uploads::Uploads};
+
+/// Pages of piece lists that a newcomer may ask for and not have read: one for each content that it may have open.
+const LISTS_IN_FLIGHT: usize = limits::OPEN_CHANNELS;
+
+/// What the reading side wants done.
+pub(super) enum Work {
+    /// A message.
+    Say(FromHolder),
+    /// A page of a piece list.
+    List(ListPage),
+    /// A piece.
+    Piece(Queued),
+    /// A request is taken back.
+    Cancel(u32),
+    /// A channel and all its requests are.
+    CloseChannel(u32),
+    /// The connection ends, in these words.
+    Close(Goodbye),
+}
+
+/// What one newcomer has asked and was not answered, counted by the reading side and by this one.
+#[derive(Debug, Default)]
+pub(super) struct Load {
+    requests: AtomicUsize,
+    lists: AtomicUsize,
+}
+
+impl Load {
+    /// Requests that are not answered.
+    pub(super) fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request.
+    pub(super) fn take_request(&self) {
+        self.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Counts a page of a list; false where there are as many as there may be.
+    pub(super) fn take_list(&self) -> bool {
+        self.lists.fetch_add(1, Ordering::Relaxed) < LISTS_IN_FLIGHT
+    }
+
+    /// A page of a list is on its way.
+    pub(super) fn list_sent(&self) {
+        self.lists.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// So many requests are answered.
+    pub(super) fn answered(&self, requests: usize) {
+        self.requests.fetch_sub(requests, Ordering::Relaxed);
+    }
+}
+
+/// A piece that is to be sent, and how much of it was.
+pub(super) struct Queued {
+    pub(super) request: u32,
+    pub(super) channel: Option<u32>,
+    /// The offer that it takes up.
+    pub(super) offer: Option<OfferId>,
+    pub(super) source: Source,
+    pub(super) file_offset: u64,
+    pub(super) bytes: u32,
+    pub(super) done: u32,
+}
+
+/// What waits to be sent. What was offered and is not begun goes back when it is dropped, or all of this is.
+pub(super) struct Pieces {
+    pub(super) queue: VecDeque<Queued>,
+    newcomer: PeerKey,
+    uploads: Uploads,
+}
+
+impl Pieces {
+    /// Nothing waits for this newcomer yet.
+    pub(super) fn new(newcomer: PeerKey, uploads: Uploads) -> Self {
+        Self { queue: VecDeque::new(), newcomer, uploads }
+    }
+
+    /// The request and the offer of the next piece.
+    pub(super) fn front(&self) -> Option<(u32, Option<OfferId>)> {
+        self.queue.front().map(|piece| (piece.request, piece.offer))
+    }
+
+    /// Drops pieces that wait to be sent, or of which a part was; how many.
+    pub(super) fn drop_some(&mut self, is_dropped: impl Fn(&Queued) -> bool) -> usize {
+        let before = self.queue.len();
+        let (dropped, kept) = std::mem::take(&mut self.queue).into_iter().partition(is_dropped);
+        self.queue = kept;
+        let dropped: VecDeque<Queued> = dropped;
+        for offer in dropped.iter().filter(|piece| piece.done == 0).filter_map(|piece| piece.offer) {
+            self.uploads.give_back(self.newcomer, offer);
+        }
+        before - self.queue.len()
+    }
+}
+
+impl Drop for Pieces {
+    fn drop(&mut self) {
+        self.drop_some(|_| true);
+    }
+}

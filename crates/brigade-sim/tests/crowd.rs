@@ -1,0 +1,126 @@
+//! Crowds in virtual time. What fails here fails alike in `brigade-sim crowd --newcomers N --pieces P --seed S`.
+//!
+//! Small crowds of every kind must end, complete and within the rules; some larger ones must be near what no rule could
+//! do better.
+
+use std::time::Duration;
+
+use brigade_core::time::Timestamp;
+use brigade_sim::{ContentNumber, Crowd, Deed, Outcome, PeerNumber, PeerPlan, Plan, Report, Scenario, World};
+
+const MB: u64 = 1_000_000;
+const CONTENT: ContentNumber = ContentNumber(0);
+
+fn crowd(scenario: Scenario, newcomers: u32, pieces: u64, seed: u64) -> Crowd {
+    let delay = Duration::from_millis(1);
+    Crowd { seed, scenario, newcomers, holders: 1, pieces, bytes_per_second: 10 * MB, delay }
+}
+
+/// What came of a crowd, in which every fetch must end and no rule may be broken.
+#[track_caller]
+fn run(crowd: Crowd) -> Report {
+    let report = crowd.run();
+    assert!(report.is_good(), "{crowd:?}:\n{report}");
+    assert!(report.twice < 0.02, "{crowd:?}:\n{report}");
+    report
+}
+
+/// Its last newcomer may take so many times the bound, and its source may send so many copies.
+#[track_caller]
+fn check(crowd: Crowd, last: f64, copies: f64) {
+    let report = run(crowd);
+    assert!(report.multiple(1.0) <= last && report.source_copies <= copies, "{crowd:?}:\n{report}");
+}
+
+fn at(seconds: f64) -> Timestamp {
+    Timestamp::default().after(Duration::from_secs_f64(seconds))
+}
+
+fn took(outcome: &Outcome, newcomer: u32) -> f64 {
+    assert_eq!(outcome.faults, [""; 0]);
+    outcome.finished[&(PeerNumber(newcomer), CONTENT)].since(at(0.0)).as_secs_f64()
+}
+
+#[test]
+fn every_crowd_ends_complete_and_within_the_rules() {
+    for seed in 0..30 {
+        for scenario in Scenario::ALL {
+            let newcomers = 1 + u32::try_from(seed).unwrap() % 13;
+            let report = crowd(scenario, newcomers, 3 + seed, seed).run();
+            assert!(report.is_good(), "seed {seed}:\n{report}");
+        }
+    }
+}
+
+#[test]
+fn crowds_with_long_delays_and_several_holders_end_too() {
+    for seed in 0..4 {
+        for scenario in Scenario::ALL {
+            let delay = Duration::from_millis(50);
+            run(Crowd { delay, holders: 3, ..crowd(scenario, 20, 32, seed) });
+        }
+    }
+}
+
+#[test]
+fn a_seed_is_a_crowd() {
+    let digest = |seed| run(crowd(Scenario::Heterogeneous, 12, 24, seed)).outcome.digest;
+    assert_eq!([digest(1), digest(2)], [digest(1), digest(2)]);
+    assert_ne!(digest(1), digest(2));
+}
+
+#[test]
+fn few_newcomers_are_as_fast_as_their_source() {
+    check(crowd(Scenario::Homogeneous, 1, 128, 1), 1.01, 1.0);
+    check(crowd(Scenario::Homogeneous, 2, 128, 1), 1.03, 1.03);
+    check(crowd(Scenario::Homogeneous, 8, 128, 1), 1.06, 1.06);
+    check(crowd(Scenario::Homogeneous, 16, 128, 1), 1.08, 1.08);
+}
+
+#[test]
+fn sixty_newcomers_are_nearly_as_fast() {
+    check(crowd(Scenario::Homogeneous, 60, 128, 1), 1.15, 1.15);
+    check(crowd(Scenario::Heterogeneous, 60, 128, 1), 1.30, 1.30);
+    check(crowd(Scenario::Lying, 60, 128, 1), 1.30, 1.30);
+    check(crowd(Scenario::Leaving, 60, 128, 1), 1.40, 1.10);
+}
+
+/// One content of so many bytes, one peer that fetches it, and holders with these limits.
+fn limited(bytes: u64, limits: &[u64]) -> Plan {
+    let holders = u32::try_from(limits.len()).unwrap_or(0);
+    let mut plan = Plan::fetch(1, bytes, holders, 125 * MB);
+    for (peer, limit) in plan.peers.iter_mut().zip(limits) {
+        *peer = PeerPlan { upload_limit: Some(*limit), ..peer.clone() };
+    }
+    plan
+}
+
+#[test]
+fn three_limited_holders_are_as_fast_as_their_sum() {
+    let outcome = World::new(&limited(300 * MB, &[20 * MB; 3])).run();
+    let rate = 300.0 / took(&outcome, 3);
+    assert!(rate > 0.97 * 60.0, "{rate} MB/s");
+}
+
+#[test]
+fn a_fine_holder_makes_up_for_a_limited_one_and_one_that_stops() {
+    for (stops, limits) in [(3.0, [20 * MB, 20 * MB, MB / 10]), (1.0, [20 * MB, 20 * MB, MB / 10])] {
+        let mut plan = limited(240 * MB, &limits);
+        plan.deeds.push((at(stops), Deed::Stall(PeerNumber(0))));
+        let ideal = stops + (240.0 - 40.0 * stops) / 20.0;
+        let took = took(&World::new(&plan).run(), 3);
+        assert!(took < ideal * 1.1, "{took} s instead of {ideal}");
+    }
+}
+
+#[test]
+fn a_limit_that_changes_holds_from_then_on() {
+    // Half at 20 MB/s, then without a limit, then at 5 MB/s: the checks see each of them kept.
+    let mut plan = limited(100 * MB, &[20 * MB]);
+    plan.peers[0].link.up = 40 * MB;
+    plan.deeds.push((at(2.0), Deed::Limit(PeerNumber(0), None)));
+    plan.deeds.push((at(2.5), Deed::Limit(PeerNumber(0), Some(5 * MB))));
+    let took = took(&World::new(&plan).run(), 1);
+    let ideal = 2.5 + (100.0 - 40.0 - 20.0) / 5.0;
+    assert!((took - ideal).abs() < 0.5, "{took} s instead of {ideal}");
+}
