@@ -28,6 +28,9 @@ const LEAST_RATE: u64 = 256 << 10;
 /// How long one that makes wait for a turn may give no sign of life: it gives one every second.
 const TURN_SIGNS: Duration = Duration::from_secs(4);
 
+/// So many downloads are looked through before the holders are.
+const LOOKED_THROUGH: usize = 4;
+
 /// How often the time doubles for which a stalled holder stays connected.
 const LONGER: u32 = 3;
 
@@ -118,6 +121,9 @@ impl Downloads {
 
     /// Asks idle holders for what slow ones would bring much later.
     pub(super) fn ask_elsewhere(&mut self) {
+        if self.nobody_takes_over() {
+            return;
+        }
         let mut late: Vec<HolderId> =
             self.marks.owing.iter().copied().filter(|holder| self.may_be_taken_over(*holder)).collect();
         if late.is_empty() {
@@ -156,6 +162,13 @@ impl Downloads {
         self.holders
             .get(&holder)
             .is_some_and(|known| known.stalled.is_some() || owed_for(known.awaited_bytes(), known) > LATE)
+    }
+
+    /// Whether it is plain without a look at the holders that nothing is asked of a second one.
+    pub(super) fn nobody_takes_over(&self) -> bool {
+        self.marks.stalled.is_empty()
+            && self.downloads.len() <= LOOKED_THROUGH
+            && self.downloads.values().all(|one| !one.picker.missing().is_empty())
     }
 
     /// Whether anything that a holder owes could be asked of another too, as far as the contents go.

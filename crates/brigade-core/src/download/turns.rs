@@ -101,7 +101,7 @@ impl Downloads {
             let good = self.is_soon_enough(holder, one, piece, &round);
             return if good { Ok(piece) } else { Err(Pass::TooSlow) };
         }
-        let late = self.late_holders();
+        let late = if self.nobody_takes_over() { vec![] } else { self.late_holders() };
         if late.is_empty() {
             return Err(Pass::Nothing);
         }
