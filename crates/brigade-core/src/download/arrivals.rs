@@ -74,6 +74,7 @@ impl Downloads {
         self.release(holder, download, piece);
         let Some(one) = self.downloads.get_mut(&download) else { return };
         one.give_back(piece, holder);
+        self.touch(download); // also where another piece of it was wrong before
         self.shun(holder, download, Lie::WrongPiece(piece));
         self.drop_holder_if_unused(holder);
     }

@@ -209,7 +209,7 @@ impl Holder {
 
     /// From `now` on it owes something more.
     pub(super) fn expect(&mut self, now: Timestamp) {
-        if !self.owes() {
+        if !self.owes_now() {
             self.last_news = now;
         }
     }

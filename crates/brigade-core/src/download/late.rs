@@ -25,6 +25,9 @@ const LATE: Duration = Duration::from_millis(250);
 /// holder the pieces that it has not begun.
 const LEAST_RATE: u64 = 256 << 10;
 
+/// The same for one that sends by turns: it has a limit, and others before us.
+const LEAST_TURN_RATE: u64 = 32 << 10;
+
 /// How long one that makes wait for a turn may give no sign of life: it gives one every second.
 const TURN_SIGNS: Duration = Duration::from_secs(4);
 
@@ -72,7 +75,8 @@ impl Downloads {
 
     /// When a holder that sends nothing more is taken for stalled.
     fn due(&self, known: &Holder) -> Timestamp {
-        let rate = known.rate().unwrap_or(LEAST_RATE);
+        let least = if known.turns { LEAST_TURN_RATE } else { LEAST_RATE };
+        let rate = known.rate().unwrap_or(least);
         if !known.owes_now() {
             return known.last_news.after(TURN_SIGNS); // it only makes wait
         }
@@ -86,6 +90,8 @@ impl Downloads {
         let Some(known) = self.holders.get_mut(&holder) else { return };
         known.stalled = Some(self.now);
         self.marks.mark(holder, known);
+        self.stir(holder);
+        let Some(known) = self.holders.get(&holder) else { return };
         self.touched.extend(known.debts.iter().map(|(download, _)| *download));
         let owed: Vec<_> = known.queue().iter().filter(|asked| !asked.arrived).skip(1).copied().collect();
         for asked in owed {

@@ -35,6 +35,7 @@ impl Downloads {
         // A part of a single piece is nothing.
         let partial = if one.is_whole() { &[] } else { partial };
         one.crowded |= !partial.is_empty();
+        one.named = complete.len() + partial.len();
         let long = !one.is_whole();
         let named = complete.iter().take(limits::HOLDERS_NAMED);
         for holder in named.chain(partial.iter().take(limits::HOLDERS_NAMED)) {
@@ -61,13 +62,14 @@ impl Downloads {
         }
         one.add_source(holder);
         let known = self.holders.entry(holder).or_insert_with(Holder::new);
+        let is_new = known.uses.is_empty(); // else another content waits for the same attempt
         known.uses.insert(download);
         self.timers.clear(Alarm::Idle(holder));
         match known.link {
             Link::Up => self.open(holder, download),
             // Somebody new says that it is there: it need not wait out what others' attempts taught.
-            Link::Down => self.timers.clear(Alarm::Redial(holder)),
-            Link::Connecting { .. } => {}
+            Link::Down if is_new => self.timers.clear(Alarm::Redial(holder)),
+            Link::Down | Link::Connecting { .. } => {}
         }
     }
 
@@ -210,6 +212,7 @@ impl Downloads {
         for download in uses.iter().copied() {
             let Some(one) = self.downloads.get_mut(&download) else { continue };
             one.unlearn(holder);
+            one.stirred = true;
             if matches!(&one.list, List::Asked { holder: asked, .. } if *asked == holder) {
                 one.list = List::Wanted;
             }

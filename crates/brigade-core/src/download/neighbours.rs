@@ -110,12 +110,12 @@ impl Downloads {
             useful += usize::from(source.ready || source.in_flight_bytes > 0);
         }
         let Some(one) = self.downloads.get(&download) else { return };
-        let named = one.sources().iter().filter(|source| source.named).count();
+        let named = one.named;
         let has_spare = one.sources().iter().any(|source| self.is_spare(source));
         let longest =
             one.sources().iter().filter_map(|source| Some((source.useless_since?, source.holder))).min();
         if let Some((_, holder)) = longest.filter(|(since, _)| now.since(*since) >= USELESS)
-            && has_spare
+            && (has_spare || !self.to_dial.is_empty())
             && one.crowded
         {
             self.let_go(holder, download);
@@ -140,8 +140,26 @@ impl Downloads {
 
     fn let_go(&mut self, holder: HolderId, download: DownloadId) {
         self.withdraw(holder, download, true);
+        self.stir(holder);
+        let source = self.downloads.get_mut(&download).and_then(|one| one.source_mut(holder));
+        if let Some(source) = source.filter(|source| source.in_flight_bytes > 0) {
+            // What has arrived is still to be stored, and is this holder's until then.
+            (source.named, source.standing) = (false, Standing::Resting);
+            return self.timers.set(Alarm::Retry(holder, download), self.now.after(LOOKED_AT_EVERY));
+        }
         self.remove_source(holder, download);
         self.idle(holder);
+    }
+
+    /// A holder is not what it was: what was left to it is looked at again, for each content that may come from it.
+    pub(super) fn stir(&mut self, holder: HolderId) {
+        let Some(known) = self.holders.get(&holder) else { return };
+        for download in known.uses.iter().copied() {
+            if let Some(one) = self.downloads.get_mut(&download) {
+                one.stirred = true;
+                self.touched.insert(download);
+            }
+        }
     }
 
     /// Whether a source is a holder that nobody has dialled, or is about to.

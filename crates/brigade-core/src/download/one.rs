@@ -54,6 +54,8 @@ pub(super) struct Download {
     pub(super) crowded: bool,
     /// Holders that were of no use, the latest first.
     pub(super) useless: VecDeque<HolderId>,
+    /// How many holders the manager named last.
+    pub(super) named: usize,
     /// How often other holders were asked for in a row.
     pub(super) refreshes: u32,
     /// Sorted by holder; and the holders alone, to be found fast.
@@ -86,6 +88,7 @@ impl Download {
             stale: true,
             crowded: false,
             useless: VecDeque::new(),
+            named: 0,
             refreshes: 0,
             sources: Vec::new(),
             holders: Vec::new(),

@@ -183,11 +183,6 @@ impl Upload {
         }
     }
 
-    /// Another limit. What is being served goes on, and offers that were made hold.
-    pub const fn set_limit(&mut self, bytes_per_second: Option<u64>) {
-        self.bytes_per_second = bytes_per_second;
-    }
-
     /// A newcomer has one request more that takes up no offer, and passed [`check`]. The caller bounds how many.
     pub fn request(&mut self, now: Timestamp, newcomer: NewcomerId) {
         self.come(now, newcomer).waiting += 1;
@@ -226,10 +221,13 @@ impl Upload {
                 offer.and_then(|offer| self.offers.remove(&offer));
                 return Some(Grant::Serve { newcomer, offer });
             }
-            if self.taken + self.offers.len() + self.plain_ready() >= self.most_turns() {
+            // A request that waits is served where the line is free, whatever was offered: it may stand before that.
+            let line_is_free = self.taken < self.slots();
+            let full = self.taken + self.given() >= self.most_turns();
+            if full && !line_is_free {
                 return None;
             }
-            let newcomer = self.next_newcomer()?;
+            let newcomer = self.next_newcomer(full)?;
             let known = self.newcomers.get_mut(&newcomer)?;
             self.turns += 1;
             known.turns += 1;
@@ -264,13 +262,16 @@ impl Upload {
     pub fn left(&mut self, newcomer: NewcomerId) {
         let Some(known) = self.newcomers.get_mut(&newcomer) else { return };
         self.taken -= known.served;
-        (known.served, known.waiting, known.turns) = (0, 0, 0);
+        known.served = 0;
         known.interests.clear();
         if std::mem::replace(&mut known.here, false) {
             self.gone.push_back(newcomer);
         }
+        self.end_offers(newcomer);
         self.ready.retain(|(ready, _)| *ready != newcomer);
-        self.offers.retain(|_, offered| offered.newcomer != newcomer);
+        if let Some(known) = self.newcomers.get_mut(&newcomer) {
+            (known.waiting, known.turns) = (0, 0);
+        }
         if self.gone.len() > GONE_KEPT
             && let Some(oldest) = self.gone.pop_front()
         {
@@ -296,6 +297,7 @@ impl Upload {
     fn come(&mut self, now: Timestamp, newcomer: NewcomerId) -> &mut Newcomer {
         self.now = self.now.max(now);
         let known = self.newcomers.entry(newcomer).or_default();
+        known.silent = false;
         if !known.here {
             known.here = true;
             self.gone.retain(|gone| *gone != newcomer);
@@ -316,15 +318,13 @@ impl Upload {
         LIMITED_SLOTS.saturating_add(usize::try_from(ahead).unwrap_or(TURNS)).min(TURNS)
     }
 
-    fn plain_ready(&self) -> usize {
-        self.ready.iter().filter(|(_, offer)| offer.is_none()).count()
-    }
-
     /// Whoever waits and has had least of late. Turns that are not over count before that: nobody has two while another
-    /// waits, unless it is to get more.
-    fn next_newcomer(&self) -> Option<NewcomerId> {
-        let (now, limited) = (self.now, self.bytes_per_second.is_some());
-        let wants = |known: &Newcomer| known.waiting > 0 || (limited && !known.interests.is_empty());
+    /// waits, unless it is to get more. Where all turns are given, only a request that waits already can be next.
+    fn next_newcomer(&self, full: bool) -> Option<NewcomerId> {
+        let (now, most) = (self.now, self.most_turns());
+        let offers = self.bytes_per_second.is_some() && !full;
+        let open = |known: &Newcomer| !known.interests.is_empty() && !known.silent && known.turns < most;
+        let wants = |known: &Newcomer| known.waiting > 0 || (offers && open(known));
         let waiting = self.newcomers.iter().filter(|(_, known)| wants(known));
         let keyed = waiting.map(|(id, known)| (known.turns_had(), known.had(now), known.last_turn, *id));
         let next = keyed.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));

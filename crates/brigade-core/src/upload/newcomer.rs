@@ -32,6 +32,8 @@ pub(super) struct Newcomer {
     /// Those of them that are being served.
     pub(super) served: usize,
     pub(super) here: bool,
+    /// Whether it left an offer without an answer, and nothing was heard of it since.
+    pub(super) silent: bool,
     pub(super) total: Total,
     pub(super) last_turn: u64,
     /// How much more than others it is to get.
@@ -48,6 +50,7 @@ impl Default for Newcomer {
             turns: 0,
             served: 0,
             here: false,
+            silent: false,
             total: Total::default(),
             last_turn: 0,
             weight: 1.0,

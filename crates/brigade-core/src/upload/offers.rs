@@ -46,13 +46,14 @@ impl Upload {
         offer: OfferId,
         piece: PieceIndex,
     ) -> bool {
-        self.now = self.now.max(now);
+        self.come(now, newcomer);
         let Some(offered) = self.offers.get_mut(&offer) else { return false };
         if offered.newcomer != newcomer || offered.accepted.is_some() {
             return false;
         }
         offered.accepted = Some(piece);
         let took = self.now.since(offered.at).min(OFFER_TIME);
+        offered.at = self.now;
         self.answer = (self.answer * 7 + took) / 8;
         if let Some(spread) = self.spreads.get_mut(&offered.content) {
             spread.sent(piece);
@@ -89,7 +90,7 @@ impl Upload {
 
     /// An offer is declined: nothing of that content is wanted for now.
     pub fn decline(&mut self, now: Timestamp, newcomer: NewcomerId, offer: OfferId) {
-        self.now = self.now.max(now);
+        self.come(now, newcomer);
         let Some(offered) = self.offers.get(&offer).filter(|offered| offered.newcomer == newcomer) else {
             return;
         };
@@ -99,19 +100,52 @@ impl Upload {
         }
     }
 
-    /// When [`Self::handle_timeout`] is to be called: an offer was not answered.
+    /// When [`Self::handle_timeout`] is to be called: an offer was not answered, or what was asked for on it is held up by
+    /// its newcomer.
     pub fn deadline(&self) -> Option<Timestamp> {
-        let open = self.offers.values().find(|offered| offered.accepted.is_none());
-        open.map(|offered| offered.at.after(OFFER_TIME))
+        let ends = self.offers.values().map(|offered| offered.at.after(OFFER_TIME));
+        ends.filter(|end| *end > self.now).min()
     }
 
-    /// Takes turns back that were offered too long ago. Whoever did not answer wants nothing, until it says so again or
-    /// answers after all.
+    /// Takes turns back that were offered too long ago. Whoever did not answer is offered nothing more until it answers
+    /// after all, or asks for something: what it wants is not forgotten.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
-        while let Some((newcomer, content)) = self.overdue() {
-            self.unwant(newcomer, &content);
+        while let Some((offer, newcomer)) = self.overdue() {
+            self.end_offer(offer);
+            if let Some(known) = self.newcomers.get_mut(&newcomer) {
+                known.silent = true;
+            }
         }
+    }
+
+    /// Another limit. What is being served goes on; without a limit there are no turns, and those that were given and do
+    /// not wait for the line are over.
+    pub fn set_limit(&mut self, bytes_per_second: Option<u64>) {
+        self.bytes_per_second = bytes_per_second;
+        if bytes_per_second.is_none() {
+            let waits = |offer: &OfferId| self.ready.iter().any(|(_, ready)| *ready == Some(*offer));
+            let over: Vec<OfferId> = self.offers.keys().filter(|offer| !waits(offer)).copied().collect();
+            over.into_iter().for_each(|offer| self.end_offer(offer));
+        }
+    }
+
+    /// Turns that were given and are not being served. Whoever takes an offer up and then holds up the line to itself, as
+    /// by not reading, does not hold up others: after a while its turn counts no more.
+    pub(super) fn given(&self) -> usize {
+        let counts = |(offer, offered): &(&OfferId, &Offered)| {
+            offered.at.after(OFFER_TIME) > self.now
+                || self.ready.iter().any(|(_, ready)| *ready == Some(**offer))
+        };
+        let plain = self.ready.iter().filter(|(_, offer)| offer.is_none()).count();
+        self.offers.iter().filter(counts).count() + plain
+    }
+
+    /// All that a newcomer was offered comes to nothing.
+    pub(super) fn end_offers(&mut self, newcomer: NewcomerId) {
+        let of_it = |(_, offered): &(&OfferId, &Offered)| offered.newcomer == newcomer;
+        let its: Vec<OfferId> = self.offers.iter().filter(of_it).map(|(offer, _)| *offer).collect();
+        its.into_iter().for_each(|offer| self.give_back(newcomer, offer));
     }
 
     /// Offers a turn of a content to a newcomer.
@@ -140,9 +174,9 @@ impl Upload {
         }
     }
 
-    fn overdue(&self) -> Option<(NewcomerId, Content)> {
-        let open = self.offers.values().find(|offered| offered.accepted.is_none())?;
-        (open.at.after(OFFER_TIME) <= self.now).then_some((open.newcomer, open.content))
+    fn overdue(&self) -> Option<(OfferId, NewcomerId)> {
+        let (offer, open) = self.offers.iter().find(|(_, offered)| offered.accepted.is_none())?;
+        (open.at.after(OFFER_TIME) <= self.now).then_some((*offer, open.newcomer))
     }
 
     /// Keeps what is sent of a content from now on.

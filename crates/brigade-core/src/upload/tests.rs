@@ -194,8 +194,56 @@ fn an_offer_that_nobody_answers_goes_to_another() {
     assert_eq!(due, at(2000));
     upload.handle_timeout(due);
     assert!(offers(&mut upload).iter().all(|(newcomer, ..)| *newcomer == NewcomerId(2)));
-    // It answers after all: its request waits like any other.
+    // It answers after all: its request waits like any other, and it is offered turns again.
     assert!(!upload.accept(at(2100), NewcomerId(1), made[0].1, PieceIndex(3)));
+    upload.request(at(2100), NewcomerId(1));
+    upload.unwant(NewcomerId(2), &CONTENT);
+    let offered = offers(&mut upload);
+    assert!(offered.iter().any(|(newcomer, ..)| *newcomer == NewcomerId(1)), "{offered:?}");
+}
+
+/// Requests that take up no offer may stand before those that do on the same connection.
+#[test]
+fn a_request_is_served_although_all_turns_are_given_to_what_stands_behind_it() {
+    let mut upload = limited();
+    want(&mut upload, 1, None, None);
+    for (newcomer, offer, _) in offers(&mut upload) {
+        assert!(upload.accept(at(1), newcomer, offer, PieceIndex(1)));
+    }
+    upload.request(at(1), NewcomerId(1));
+    assert_eq!(grants(&mut upload), [1]);
+}
+
+#[test]
+fn who_takes_offers_up_and_holds_up_the_line_holds_up_nobody_else() {
+    let mut upload = limited();
+    want(&mut upload, 1, None, None);
+    for (newcomer, offer, _) in offers(&mut upload) {
+        assert!(upload.accept(at(1), newcomer, offer, PieceIndex(1)));
+    }
+    want(&mut upload, 2, None, None);
+    assert_eq!(offers(&mut upload), []);
+    let due = upload.deadline().unwrap();
+    upload.handle_timeout(due);
+    assert!(offers(&mut upload).iter().all(|(newcomer, ..)| *newcomer == NewcomerId(2)));
+    assert!(upload.deadline().is_some_and(|next| next > due));
+}
+
+#[test]
+fn a_limit_that_comes_and_goes_takes_no_turns_with_it() {
+    let mut upload = limited();
+    for _ in 0..5 {
+        want(&mut upload, 1, None, None);
+        let made = offers(&mut upload);
+        assert!(made.len() > LIMITED_SLOTS, "{}", made.len());
+        for (newcomer, offer, _) in &made[1..] {
+            assert!(upload.accept(at(1), *newcomer, *offer, PieceIndex(1)));
+        }
+        upload.set_limit(None);
+        assert!(!upload.ready(NewcomerId(1), made[1].1), "without a limit nobody waits for a turn");
+        upload.unwant(NewcomerId(1), &CONTENT);
+        upload.set_limit(Some(10 * PIECE));
+    }
 }
 
 #[test]

@@ -8,7 +8,6 @@ use std::{
 };
 
 use brigade_core::{
-    id::PeerKey,
     limits,
     upload::OfferId,
     wire::{
@@ -17,7 +16,7 @@ use brigade_core::{
     },
 };
 
-use super::{filling::Source, uploads::Uploads};
+use super::{filling::Source, uploads::Accepted};
 
 /// Pages of piece lists that a newcomer may ask for and not have read: one for each content that it may have open.
 const LISTS_IN_FLIGHT: usize = limits::OPEN_CHANNELS;
@@ -77,46 +76,42 @@ pub(super) struct Queued {
     pub(super) request: u32,
     pub(super) channel: Option<u32>,
     /// The offer that it takes up.
-    pub(super) offer: Option<OfferId>,
+    pub(super) offer: Option<Accepted>,
     pub(super) source: Source,
     pub(super) file_offset: u64,
     pub(super) bytes: u32,
     pub(super) done: u32,
 }
 
-/// What waits to be sent. What was offered and is not begun goes back when it is dropped, or all of this is.
+/// What waits to be sent.
+#[derive(Default)]
 pub(super) struct Pieces {
     pub(super) queue: VecDeque<Queued>,
-    newcomer: PeerKey,
-    uploads: Uploads,
 }
 
 impl Pieces {
-    /// Nothing waits for this newcomer yet.
-    pub(super) fn new(newcomer: PeerKey, uploads: Uploads) -> Self {
-        Self { queue: VecDeque::new(), newcomer, uploads }
-    }
-
     /// The request and the offer of the next piece.
     pub(super) fn front(&self) -> Option<(u32, Option<OfferId>)> {
-        self.queue.front().map(|piece| (piece.request, piece.offer))
+        let offer = |piece: &Queued| piece.offer.as_ref().map(Accepted::offer);
+        self.queue.front().map(|piece| (piece.request, offer(piece)))
     }
 
-    /// Drops pieces that wait to be sent, or of which a part was; how many.
-    pub(super) fn drop_some(&mut self, is_dropped: impl Fn(&Queued) -> bool) -> usize {
-        let before = self.queue.len();
-        let (dropped, kept) = std::mem::take(&mut self.queue).into_iter().partition(is_dropped);
-        self.queue = kept;
-        let dropped: VecDeque<Queued> = dropped;
-        for offer in dropped.iter().filter(|piece| piece.done == 0).filter_map(|piece| piece.offer) {
-            self.uploads.give_back(self.newcomer, offer);
+    /// The next piece has its slot.
+    pub(super) fn front_has_its_slot(&mut self) {
+        if let Some(accepted) = self.queue.front_mut().and_then(|piece| piece.offer.as_mut()) {
+            accepted.has_its_slot();
         }
-        before - self.queue.len()
     }
-}
 
-impl Drop for Pieces {
-    fn drop(&mut self) {
-        self.drop_some(|_| true);
+    /// Drops pieces that wait to be sent, or of which a part was; how many, and whether a part of one of them was.
+    pub(super) fn drop_some(&mut self, is_dropped: impl Fn(&Queued) -> bool) -> (usize, bool) {
+        let before = self.queue.len();
+        let mut begun = false;
+        self.queue.retain(|piece| {
+            let dropped = is_dropped(piece);
+            begun |= dropped && piece.done > 0;
+            !dropped
+        });
+        (before - self.queue.len(), begun)
     }
 }

@@ -70,7 +70,7 @@ pub(super) async fn send(
         sent,
         load,
         traffic: shop.traffic,
-        pieces: Pieces::new(newcomer, shop.uploads.clone()),
+        pieces: Pieces::default(),
         uploads: shop.uploads,
         spare: vec![],
         slot: None,
@@ -161,12 +161,14 @@ impl Sending {
         }
         let uploads = self.uploads.clone();
         let Some((request, offer)) = self.pieces.front() else { return Ok(()) };
+        self.flush().await?; // what was queued while the piece before it went out, as an offer
         let wanted = uploads.slot(self.newcomer, offer);
         tokio::pin!(wanted);
         while self.pieces.front().is_some_and(|(front, _)| front == request) && self.closing.is_none() {
             tokio::select! {
                 slot = &mut wanted => {
                     self.slot = slot;
+                    self.pieces.front_has_its_slot();
                     return Ok(());
                 }
                 () = self.traffic.up_is_free() => return Ok(()), // a slot that comes now gives itself back
@@ -205,16 +207,29 @@ impl Sending {
                 () = &mut may_send => return Ok(()),
                 Some(work) = self.works.recv() => {
                     self.take(work).await?;
-                    self.writer.flush().await?;
+                    self.flush().await?;
                 }
             }
         }
     }
 
+    /// Writes what is queued; others shall not wait for one who does not read.
+    async fn flush(&mut self) -> Result<(), ConnectionError> {
+        if let Ok(flushed) = timeout(SLOT_PATIENCE, self.writer.flush()).await {
+            return flushed;
+        }
+        self.slot = None;
+        let late = timeout(WRITE_TIME, self.writer.flush()).await;
+        late.map_err(|_| ConnectionError::Io(std::io::ErrorKind::TimedOut.into()))?
+    }
+
     /// Takes pieces back that wait to be sent, or of which a part was.
     fn drop_pieces(&mut self, is_dropped: impl Fn(&Queued) -> bool) {
-        let dropped = self.pieces.drop_some(is_dropped);
+        let (dropped, begun) = self.pieces.drop_some(is_dropped);
         self.load.answered(dropped);
+        if begun {
+            self.slot = None; // it was for that piece, and the next one has its own turn
+        }
     }
 
     /// Reads the next buffer's worth, here if it is in memory, else on a thread that may wait.

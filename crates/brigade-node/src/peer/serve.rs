@@ -5,6 +5,7 @@
 
 use std::{
     collections::BTreeMap,
+    net::SocketAddr,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -34,7 +35,7 @@ use super::{
     parts::{Part, Parts},
     sending::send,
     traffic::Traffic,
-    uploads::{Guest, Uploads},
+    uploads::{Guest, TooMuch, Uploads},
 };
 use crate::{
     clock,
@@ -87,7 +88,7 @@ pub(super) async fn serve(
     let mut cap = shop.traffic.up_cap();
     let mut signs = interval(SIGN_EVERY);
     signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut serving = Serving { shop, queue, load, guest, limited: false, channels: BTreeMap::new() };
+    let mut serving = Serving::new(shop, queue, load, guest);
     let mut next_have = Instant::now();
     let ended = loop {
         if let Err(breach) = serving.limit(*cap.borrow_and_update()) {
@@ -126,13 +127,7 @@ pub(super) async fn serve(
     let goodbye = ended.inspect_err(|_| sender.abort())?;
     let broke = goodbye.reason != Reason::Stopping;
     if broke {
-        let Goodbye { reason, text } = &goodbye;
-        match serving.shop.complaints.members.next(clock::now()) {
-            Some(Line { passed_over }) => {
-                tracing::warn!(%newcomer, %remote, ?reason, text, passed_over, "a newcomer broke the protocol");
-            }
-            None => tracing::debug!(%newcomer, %remote, ?reason, text, "a newcomer broke the protocol"),
-        }
+        complain(&serving.shop.complaints, newcomer, remote, &goodbye);
     }
     let farewell = async {
         let _ = serving.queue.send(Work::Close(goodbye)).await; // it may be full of what the newcomer sent
@@ -147,6 +142,17 @@ pub(super) async fn serve(
     Ok(())
 }
 
+/// Somebody should know of a member that breaks the protocol.
+fn complain(complaints: &Complaints, newcomer: &Username, remote: SocketAddr, goodbye: &Goodbye) {
+    let Goodbye { reason, text } = goodbye;
+    match complaints.members.next(clock::now()) {
+        Some(Line { passed_over }) => {
+            tracing::warn!(%newcomer, %remote, ?reason, text, passed_over, "a newcomer broke the protocol");
+        }
+        None => tracing::debug!(%newcomer, %remote, ?reason, text, "a newcomer broke the protocol"),
+    }
+}
+
 fn stopping() -> Goodbye {
     Goodbye { reason: Reason::Stopping, text: Reason::Stopping.to_string() }
 }
@@ -154,6 +160,11 @@ fn stopping() -> Goodbye {
 /// How a connection ends whose newcomer did what may not be.
 fn breach(reason: Reason, text: impl Into<String>) -> Goodbye {
     Goodbye { reason, text: text.into() }
+}
+
+/// How a connection ends that asks for turns faster than can be dealt with.
+pub(super) fn busy(_: TooMuch) -> Goodbye {
+    breach(Reason::TooMuch, "turns were wanted, taken up or declined faster than they can be given")
 }
 
 fn too_many_requests() -> Goodbye {
@@ -169,6 +180,8 @@ pub(super) struct Serving {
     pub(super) guest: Guest,
     /// Whether the newcomer was told that pieces go by turns.
     pub(super) limited: bool,
+    /// The offers that were made here and not answered, and of which channel.
+    pub(super) offered: BTreeMap<OfferId, u32>,
     pub(super) channels: BTreeMap<u32, Channel>,
 }
 
@@ -195,13 +208,18 @@ impl Channel {
 }
 
 impl Serving {
+    fn new(shop: Shop, queue: mpsc::Sender<Work>, load: Arc<Load>, guest: Guest) -> Self {
+        let (offered, channels) = (BTreeMap::new(), BTreeMap::new());
+        Self { shop, queue, load, guest, limited: false, offered, channels }
+    }
+
     /// Answers one message; an error ends the connection in these words.
     fn hear(&mut self, message: ToHolder) -> Result<(), Goodbye> {
         match message {
             ToHolder::Open(open) => self.open(&open),
             ToHolder::Close(close) => {
                 if let Some(channel) = self.channels.remove(&close.channel).filter(|channel| channel.wanted) {
-                    self.guest.wants_no_more(channel.content);
+                    self.guest.wants_no_more(channel.content).map_err(busy)?;
                 }
                 self.queue(Work::CloseChannel(close.channel))
             }
@@ -209,14 +227,8 @@ impl Serving {
             ToHolder::Request(request) => self.request(&request),
             ToHolder::RequestWhole(request) => self.request_whole(&request),
             ToHolder::Cancel(cancel) => self.queue(Work::Cancel(cancel.request)),
-            ToHolder::Want(want) => {
-                self.want(&want);
-                Ok(())
-            }
-            ToHolder::Decline(decline) => {
-                self.guest.declines(OfferId(decline.offer));
-                Ok(())
-            }
+            ToHolder::Want(want) => self.want(&want),
+            ToHolder::Decline(decline) => self.decline(OfferId(decline.offer)),
             ToHolder::Goodbye(_) => Ok(()),
         }
     }
@@ -273,7 +285,7 @@ impl Serving {
         // A request may cross the refusal of its channel on the way.
         let channel = self.channels.get(&request.channel);
         let piece = PieceIndex(request.piece);
-        let offer = request.offer.map(OfferId);
+        let offer = request.offer.map(OfferId).filter(|offer| self.offered.remove(offer).is_some());
         let answer = {
             let have = channel.and_then(|channel| channel.told.as_ref()).map(|(part, _)| part.have());
             let held = have.as_deref().map_or(Held::All, Held::Some);
@@ -281,9 +293,8 @@ impl Serving {
         };
         match (answer, channel) {
             (Ok(()), Some(channel)) => {
-                if let Some(offer) = offer {
-                    self.guest.accepts(offer, piece);
-                }
+                let accepts = |offer| self.guest.accepts(offer, piece).map_err(busy);
+                let offer = offer.map(accepts).transpose()?;
                 self.load.take_request();
                 self.queue(Work::Piece(Queued {
                     request: request.request,
@@ -303,7 +314,7 @@ impl Serving {
             }
             (answer, _) => {
                 if let Some(offer) = offer {
-                    self.guest.gives_back(offer); // the turn is another's, the want stays
+                    self.guest.gives_back(offer).map_err(busy)?;
                 }
                 self.refuse(Some(request.request), None, answer.err().unwrap_or(Reason::NotFound))
             }

@@ -4,34 +4,58 @@
 
 use brigade_core::{
     rate::Cap,
-    upload,
+    upload::{self, OfferId},
     wire::{
         hello::Goodbye,
         peer::{Offer, Turns, Want},
     },
 };
 
-use super::{serve::Serving, uploads::Offered};
+use super::{
+    serve::{Serving, busy},
+    uploads::Offered,
+};
+
+/// Offers without an answer that are remembered: more than there are turns.
+const KEPT_OFFERS: usize = 128;
 
 impl Serving {
     /// The newcomer wants any piece of a content. Without a limit that is nothing to wait for: it hears so.
-    pub(super) fn want(&mut self, want: &Want) {
-        let Some(channel) = self.channels.get_mut(&want.channel).filter(|_| self.limited) else { return };
-        channel.wanted = true;
+    pub(super) fn want(&mut self, want: &Want) -> Result<(), Goodbye> {
+        let Some(channel) = self.channels.get_mut(&want.channel) else { return Ok(()) };
+        if !self.limited || std::mem::replace(&mut channel.wanted, true) {
+            return Ok(());
+        }
         let complete = channel.told.is_none().then(|| channel.geometry.count());
-        self.guest.wants(upload::Want { content: channel.content, complete, uplink: want.uplink });
+        let want = upload::Want { content: channel.content, complete, uplink: want.uplink };
+        self.guest.wants(want).map_err(busy)
+    }
+
+    /// The newcomer needs nothing of what it was offered.
+    pub(super) fn decline(&mut self, offer: OfferId) -> Result<(), Goodbye> {
+        let Some(channel) = self.offered.remove(&offer) else { return Ok(()) };
+        if let Some(channel) = self.channels.get_mut(&channel).filter(|channel| channel.wanted) {
+            channel.wanted = false;
+            // Also where the offer is over by now: then nobody else would know of it.
+            self.guest.wants_no_more(channel.content).map_err(busy)?;
+        }
+        self.guest.declines(offer).map_err(busy)
     }
 
     /// It is the newcomer's turn.
     pub(super) fn offer(&mut self, offered: Offered) -> Result<(), Goodbye> {
         let Offered { offer, content, pieces } = offered;
-        let open = self.channels.iter().find(|(_, channel)| channel.content == content);
+        let open = self.channels.iter().find(|(_, channel)| channel.wanted && channel.content == content);
         let Some((channel, _)) = open else {
-            self.guest.declines(offer);
-            return Ok(());
+            return self.guest.declines(offer).map_err(busy);
         };
+        let channel = *channel;
+        if self.offered.len() >= KEPT_OFFERS {
+            self.offered.pop_first(); // long over
+        }
+        self.offered.insert(offer, channel);
         let pieces = pieces.into_iter().map(|piece| piece.0).collect();
-        self.say(Offer { offer: offer.0, channel: *channel, pieces })
+        self.say(Offer { offer: offer.0, channel, pieces })
     }
 
     /// Says so when the limit on sending comes or goes.
@@ -43,12 +67,12 @@ impl Serving {
         self.limited = limited;
         for channel in self.channels.values_mut().filter(|channel| channel.wanted) {
             channel.wanted = false; // it says anew what it wants
-            self.guest.wants_no_more(channel.content);
+            self.guest.wants_no_more(channel.content).map_err(busy)?;
         }
         self.say(Turns { limited })
     }
 
-    /// Whether it waits for a turn, as far as is known here.
+    /// Whether it waits for a turn, or may soon.
     pub(super) fn makes_wait(&self) -> bool {
         self.channels.values().any(|channel| channel.wanted)
     }

@@ -16,8 +16,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock;
 
-/// Questions that wait for the owner; whoever asks waits where there are more.
-const WAITING: usize = 1024;
+/// Questions that wait for the owner: far more than honest newcomers have; a connection that asks more is ended.
+const WAITING: usize = 8192;
 
 /// Offers that wait for one connection to pass them on: far more than one newcomer gets at once.
 const OFFERS: usize = 64;
@@ -41,6 +41,19 @@ pub(super) struct Offered {
     pub(super) content: Content,
     pub(super) pieces: Vec<PieceIndex>,
 }
+
+/// An offer that a newcomer took up: given back when it is dropped, unless its piece gets its slot.
+#[derive(Debug)]
+pub(super) struct Accepted {
+    owner: mpsc::Sender<Ask>,
+    newcomer: PeerKey,
+    offer: OfferId,
+    is_open: bool,
+}
+
+/// The owner has more to do than it can: whoever asks is to be stopped.
+#[derive(Debug)]
+pub(super) struct TooMuch;
 
 /// The right to send one piece.
 #[derive(Debug)]
@@ -104,37 +117,60 @@ impl Uploads {
         self.0.send(Ask::Slot { newcomer, offer, granted }).await.ok()?;
         slot.await.ok()
     }
-
-    /// A piece that was offered and asked for is not sent.
-    pub(super) fn give_back(&self, newcomer: PeerKey, offer: OfferId) {
-        tell(&self.0, Ask::GiveBack(newcomer, offer));
-    }
 }
 
 impl Guest {
     /// It wants any piece of a content.
-    pub(super) fn wants(&self, want: Want) {
-        tell(&self.owner, Ask::Wants { newcomer: self.key, want, desk: self.desk.clone() });
+    pub(super) fn wants(&self, want: Want) -> Result<(), TooMuch> {
+        self.ask(Ask::Wants { newcomer: self.key, want, desk: self.desk.clone() })
     }
 
     /// It wants nothing more of a content.
-    pub(super) fn wants_no_more(&self, content: Content) {
-        tell(&self.owner, Ask::WantsNoMore(self.key, content));
+    pub(super) fn wants_no_more(&self, content: Content) -> Result<(), TooMuch> {
+        self.ask(Ask::WantsNoMore(self.key, content))
     }
 
-    /// It asks for a piece on an offer.
-    pub(super) fn accepts(&self, offer: OfferId, piece: PieceIndex) {
-        tell(&self.owner, Ask::Accept(self.key, offer, piece));
+    /// It asks for a piece on an offer that was made to it.
+    pub(super) fn accepts(&self, offer: OfferId, piece: PieceIndex) -> Result<Accepted, TooMuch> {
+        self.ask(Ask::Accept(self.key, offer, piece))?;
+        Ok(Accepted { owner: self.owner.clone(), newcomer: self.key, offer, is_open: true })
     }
 
     /// It needs nothing of what was offered.
-    pub(super) fn declines(&self, offer: OfferId) {
-        tell(&self.owner, Ask::Decline(self.key, offer));
+    pub(super) fn declines(&self, offer: OfferId) -> Result<(), TooMuch> {
+        self.ask(Ask::Decline(self.key, offer))
     }
 
-    /// What it asked for on an offer cannot be sent.
-    pub(super) fn gives_back(&self, offer: OfferId) {
-        tell(&self.owner, Ask::GiveBack(self.key, offer));
+    /// What it asked for on an offer cannot be sent: the turn is another's, the want stays.
+    pub(super) fn gives_back(&self, offer: OfferId) -> Result<(), TooMuch> {
+        self.ask(Ask::GiveBack(self.key, offer))
+    }
+
+    fn ask(&self, ask: Ask) -> Result<(), TooMuch> {
+        match self.owner.try_send(ask) {
+            Err(mpsc::error::TrySendError::Full(_)) => Err(TooMuch),
+            _ => Ok(()), // where the owner has ended, the peer stops
+        }
+    }
+}
+
+impl Accepted {
+    /// Which offer it was.
+    pub(super) fn offer(&self) -> OfferId {
+        self.offer
+    }
+
+    /// Its piece has its slot: whatever becomes of it, the slot says.
+    pub(super) fn has_its_slot(&mut self) {
+        self.is_open = false;
+    }
+}
+
+impl Drop for Accepted {
+    fn drop(&mut self) {
+        if self.is_open {
+            tell(&self.owner, Ask::GiveBack(self.newcomer, self.offer));
+        }
     }
 }
 
@@ -150,7 +186,8 @@ impl Drop for Slot {
     }
 }
 
-/// Tells the owner something in order, without waiting; where so much waits that there is no room, a little later.
+/// Tells the owner something that must not be lost, without waiting; where so much waits that there is no room, a little
+/// later.
 fn tell(owner: &mpsc::Sender<Ask>, ask: Ask) {
     if let Err(mpsc::error::TrySendError::Full(ask)) = owner.try_send(ask) {
         let owner = owner.clone();
@@ -187,6 +224,7 @@ impl Owner {
         let mut limits = true;
         loop {
             self.upload.set_limit(cap.borrow_and_update().bytes_per_second());
+            self.upload.handle_timeout(clock::now()); // so that what is offered now is offered now
             self.grant();
             tokio::select! {
                 biased;
@@ -195,7 +233,7 @@ impl Owner {
                     let Some(ask) = ask else { return };
                     self.hear(ask);
                 }
-                () = clock::reach(self.upload.deadline()) => self.upload.handle_timeout(clock::now()),
+                () = clock::reach(self.upload.deadline()) => {}
             }
         }
     }
@@ -358,14 +396,15 @@ mod tests {
         for number in 0..100 {
             let key = PeerKey([number; 32]);
             let (guest, mut offers) = uploads.guest(key);
-            guest.wants(Want { content: CONTENT, complete: Some(40), uplink: None });
+            guest.wants(Want { content: CONTENT, complete: Some(40), uplink: None }).unwrap();
             let first = timeout(PATIENCE, offers.recv()).await.unwrap().unwrap();
             match number % 4 {
                 0 => {}
-                1 => guest.accepts(first.offer, first.pieces[0]),
-                2 => guest.declines(first.offer),
+                1 => std::mem::forget(guest.accepts(first.offer, first.pieces[0]).unwrap()),
+                2 => guest.declines(first.offer).unwrap(),
                 _ => {
-                    guest.accepts(first.offer, PieceIndex(7));
+                    let mut accepted = guest.accepts(first.offer, PieceIndex(7)).unwrap();
+                    accepted.has_its_slot();
                     drop(timeout(PATIENCE, uploads.slot(key, Some(first.offer))).await.unwrap().unwrap());
                 }
             }
