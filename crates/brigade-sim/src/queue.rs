@@ -24,8 +24,10 @@ pub(crate) enum Happening {
     Deed(Deed),
     /// A message comes to the holder's end of a connection, or to the newcomer's.
     Note { on: ConnectionNumber, to_holder: bool, note: Note },
-    /// All who hear of a peer's new pieces hear of one.
-    Passed { by: PeerNumber, content: ContentNumber, piece: PieceIndex },
+    /// A peer tells of its new pieces.
+    Tell { by: PeerNumber, content: ContentNumber },
+    /// All who hear of them do.
+    Passed { by: PeerNumber, content: ContentNumber, pieces: Box<[u32]> },
     /// A peer has sent a segment.
     Sent { by: PeerNumber, on: ConnectionNumber, segment: Segment },
     /// A segment comes to the newcomer's line.

@@ -24,6 +24,10 @@ use crate::{
 /// How often those who wait for a turn hear that the holder lives.
 const SIGN_TIME: Duration = Duration::from_secs(1);
 
+/// How long new pieces are gathered before others are told of them: some times as long as a real holder gathers them,
+/// which costs the newcomers here a little time, and the simulator much less.
+const HAVE_PAUSE: Duration = Duration::from_millis(60);
+
 impl World {
     /// A message comes from a newcomer.
     pub(crate) fn holder_hears(&mut self, on: ConnectionNumber, note: Note) {
@@ -163,7 +167,11 @@ impl World {
         {
             first.ready = true;
             let newcomer = NewcomerId(connection.newcomer.0);
-            self.peers[connection.holder.at()].upload.ready(newcomer, offer);
+            let upload = &mut self.peers[connection.holder.at()].upload;
+            if !upload.ready(newcomer, offer) {
+                first.offer = None; // its turn is over: it waits like any other
+                upload.request(self.now, newcomer);
+            }
         }
     }
 
@@ -285,28 +293,45 @@ impl World {
         }
     }
 
-    /// A peer has a piece since now: it says so to those who fetch the content from it.
+    /// A peer has a piece since now: it says so to those who fetch the content from it, the first one after a pause at
+    /// once, and those that follow together.
     pub(crate) fn pass_on(&mut self, by: PeerNumber, content: ContentNumber, piece: PieceIndex) {
-        if !self.peers[by.at()].incoming.is_empty() {
-            let delay = self.peers[by.at()].link.delay;
-            self.schedule_in(delay, Happening::Passed { by, content, piece });
+        if self.peers[by.at()].incoming.is_empty() {
+            return; // who comes later is told what there is
+        }
+        let gathered = &mut self.peers[by.at()].gathered[content.at()];
+        gathered.pieces.push(piece.0);
+        if gathered.pieces.len() == 1 {
+            let at = gathered.not_before.max(self.now);
+            self.schedule(at, Happening::Tell { by, content });
         }
     }
 
-    /// Those who fetch a content from a peer hear of its new piece.
-    pub(crate) fn passed(&mut self, by: PeerNumber, content: ContentNumber, piece: PieceIndex) {
+    pub(crate) fn tell_of_pieces(&mut self, by: PeerNumber, content: ContentNumber) {
+        let peer = &mut self.peers[by.at()];
+        let delay = peer.link.delay;
+        let gathered = &mut peer.gathered[content.at()];
+        let pieces = std::mem::take(&mut gathered.pieces).into_boxed_slice();
+        gathered.not_before = self.now.after(HAVE_PAUSE);
+        self.schedule_in(delay, Happening::Passed { by, content, pieces });
+    }
+
+    /// Those who fetch a content from a peer hear of its new pieces.
+    pub(crate) fn passed(&mut self, by: PeerNumber, content: ContentNumber, pieces: &[u32]) {
         // The list is put back as it was then: what a newcomer does on hearing this takes time, but that it may leave.
         let listeners = std::mem::take(&mut self.peers[by.at()].listeners[content.at()]);
         let (holder, download) = (HolderId(by.0), download(content));
         for (to, on) in &listeners {
             let newcomer = &mut self.peers[to.at()];
             if newcomer.stalled {
-                let note = Note::Have(content, piece);
-                newcomer.unread.push_back(Happening::Note { on: *on, to_holder: false, note });
+                for piece in pieces.iter().copied().map(PieceIndex) {
+                    let note = Note::Have(content, piece);
+                    newcomer.unread.push_back(Happening::Note { on: *on, to_holder: false, note });
+                }
                 continue;
             }
             self.outcome.events += 1;
-            newcomer.downloads.handle(self.now, Event::Have { holder, download, pieces: vec![piece.0] });
+            newcomer.downloads.handle(self.now, Event::Have { holder, download, pieces: pieces.to_vec() });
             if let Some(action) = newcomer.downloads.next_action() {
                 self.carry_out_one(*to, action);
                 self.carry_out(*to);

@@ -107,6 +107,8 @@ pub(crate) struct Peer {
     /// The living connections that others made, and those to others.
     /// Who opened a content here, by content.
     pub(crate) listeners: Vec<Vec<(PeerNumber, ConnectionNumber)>>,
+    /// By content: the new pieces that nobody was told of.
+    pub(crate) gathered: Vec<Gathered>,
     /// Bytes of pieces that it stored, from each holder.
     pub(crate) stored: BTreeMap<PeerNumber, u64>,
     pub(crate) incoming: BTreeMap<PeerNumber, ConnectionNumber>,
@@ -140,6 +142,7 @@ impl Peer {
             sent_bytes: 0,
             turns: VecDeque::new(),
             listeners: vec![Vec::new(); contents.len()],
+            gathered: vec![Gathered::default(); contents.len()],
             stored: BTreeMap::new(),
             incoming: BTreeMap::new(),
             outgoing: BTreeMap::new(),
@@ -150,6 +153,14 @@ impl Peer {
     pub(crate) fn has(&self, content: ContentNumber) -> Option<&Bitfield> {
         self.has[content.at()].as_ref()
     }
+}
+
+/// New pieces of one content that are told together.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Gathered {
+    pub(crate) pieces: Vec<u32>,
+    /// When they may be told: a pause after the last ones were.
+    pub(crate) not_before: Timestamp,
 }
 
 /// A content, for everyone.
@@ -281,7 +292,8 @@ impl World {
             Happening::Deed(deed) => self.do_deed(deed),
             Happening::Note { on, to_holder: true, note } => self.holder_hears(on, note),
             Happening::Note { on, to_holder: false, note } => self.newcomer_hears(on, note),
-            Happening::Passed { by, content, piece } => self.passed(by, content, piece),
+            Happening::Tell { by, content } => self.tell_of_pieces(by, content),
+            Happening::Passed { by, content, pieces } => self.passed(by, content, &pieces),
             Happening::Sent { by, on, segment } => self.sent(by, on, segment),
             Happening::AtLine { on, segment } => self.at_line(on, segment),
             Happening::Received { on, segment } => self.received(on, segment),
@@ -319,6 +331,7 @@ impl World {
             | Happening::SessionEnded { of: at, .. }
             | Happening::Renew { of: at, .. } => Some(*at),
             Happening::Deed(_)
+            | Happening::Tell { .. }
             | Happening::Passed { .. }
             | Happening::Sent { .. }
             | Happening::AtLine { .. }
