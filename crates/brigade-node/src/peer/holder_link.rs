@@ -83,6 +83,8 @@ pub(super) struct Wanted {
     pub(super) bytes: u32,
     pub(super) expected: Expected,
     pub(super) sink: Sink,
+    /// Whether all of it comes from one holder, over two connections.
+    pub(super) alone: bool,
 }
 
 /// What a link tells its owner.

@@ -167,6 +167,7 @@ mod tests {
             bytes: u32::try_from(bytes.len()).unwrap(),
             expected: Expected::Whole(id),
             sink: Sink::Small(Arc::default()),
+            alone: false,
         };
         let mut requests = Requests::new(Buffers::default());
         let number = requests.add(wanted);

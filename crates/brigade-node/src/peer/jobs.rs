@@ -93,7 +93,8 @@ impl Fetches {
             Kind::Large { part: None, .. } => return,
         };
         let (content, bytes) = (fetching.content, fetching.geometry.length(piece));
-        self.links.request(holder, Wanted { download, content, piece, offer, bytes, expected, sink });
+        self.links
+            .request(holder, Wanted { download, content, piece, offer, bytes, expected, sink, alone: false });
     }
 
     /// Too few of those that the manager named are of any use: it is asked for others.

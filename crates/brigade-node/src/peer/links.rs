@@ -195,8 +195,9 @@ impl Links {
         }
     }
 
-    pub(super) fn request(&mut self, holder: HolderId, wanted: Wanted) {
+    pub(super) fn request(&mut self, holder: HolderId, mut wanted: Wanted) {
         let lonely = self.links.len() == 1 && wanted.content.size >= LONG_BYTES && wanted.offer.is_none();
+        wanted.alone = lonely;
         let Some(link) = self.links.get_mut(&holder) else { return };
         link.turn = !link.turn;
         let wants_second = lonely && matches!(link.second, Second::None);

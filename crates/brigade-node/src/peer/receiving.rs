@@ -146,7 +146,10 @@ impl Receiving {
     pub(super) async fn take(&self, arrived: Arrived) {
         match arrived.wanted.sink.clone() {
             Sink::Small(_) => drop(self.small.send(arrived).await),
-            Sink::Part(part) if part.file.is_in_memory() => self.store_now(arrived, part),
+            // Two connections to one holder would wait for each other's writes.
+            Sink::Part(part) if part.file.is_in_memory() && !arrived.wanted.alone => {
+                self.store_now(arrived, part);
+            }
             Sink::Part(part) => {
                 let this = self.clone();
                 // How many of these wait is bounded by the windows.
