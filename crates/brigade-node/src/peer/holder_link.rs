@@ -22,8 +22,7 @@ use brigade_core::{
         frame::PieceHeader,
         hello::{Hello, VERSION},
         peer::{
-            AskList, Cancel, Close, Decline, FromHolder, ListPage, Offer, Open, Request, RequestWhole,
-            ToHolder, Want,
+            AskList, Cancel, Close, Decline, FromHolder, Offer, Open, Request, RequestWhole, ToHolder, Want,
         },
     },
 };
@@ -35,7 +34,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     buffers::Buffers,
-    incoming::{Came, Requests, out_of_place},
+    incoming::{Came, Requests, list_page},
     manager_link::AGENT,
     receiving::{Arrived, Receiving, Sink},
     traffic::Traffic,
@@ -389,13 +388,4 @@ impl Link<'_> {
         // The owner never waits for a link, so this ends.
         let _ = self.lines.news.send(News::Core(event)).await;
     }
-}
-
-fn list_page(holder: HolderId, page: &ListPage) -> Result<Event, FrameError> {
-    let (values, rest) = page.values.as_chunks::<32>();
-    if !rest.is_empty() || values.len() > limits::LIST_PAGE_VALUES as usize {
-        return Err(out_of_place("a page of a piece list that is no list of chaining values"));
-    }
-    let download = DownloadId(page.channel);
-    Ok(Event::ListPage { holder, download, first: page.first, values: values.to_vec() })
 }

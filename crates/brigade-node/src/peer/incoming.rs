@@ -7,11 +7,13 @@
 use std::collections::BTreeMap;
 
 use brigade_core::{
-    download::DownloadId,
+    download::{DownloadId, Event, HolderId},
     geometry::PieceIndex,
+    limits,
     wire::{
         FrameError,
         frame::{PIECE_KIND, PieceHeader},
+        peer::ListPage,
     },
 };
 
@@ -141,8 +143,18 @@ impl Pending {
 }
 
 /// The error for a frame that is well formed and makes no sense here.
-pub(super) fn out_of_place(error: &str) -> FrameError {
+fn out_of_place(error: &str) -> FrameError {
     FrameError::Body { kind: PIECE_KIND, error: error.to_owned() }
+}
+
+/// A page of a piece list, if it is one.
+pub(super) fn list_page(holder: HolderId, page: &ListPage) -> Result<Event, FrameError> {
+    let (values, rest) = page.values.as_chunks::<32>();
+    if !rest.is_empty() || values.len() > limits::LIST_PAGE_VALUES as usize {
+        return Err(out_of_place("a page of a piece list that is no list of chaining values"));
+    }
+    let download = DownloadId(page.channel);
+    Ok(Event::ListPage { holder, download, first: page.first, values: values.to_vec() })
 }
 
 #[cfg(test)]
