@@ -1,7 +1,7 @@
 //! Plaintext laid out as TLS records, so that it is encrypted where it lies and written with one call.
 //!
 //! A record has bytes before and behind its plaintext (RFC 8446, section 5.2). Whoever fills [`Records`] gets the
-//! space between them, and needs to know nothing else of it. How a record is sealed is in [`super::keys`].
+//! space between them, and needs to know nothing else of it. How a record is sealed is in `keys`.
 
 use std::io;
 
