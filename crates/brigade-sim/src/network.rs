@@ -4,7 +4,10 @@
 //! they take the delay and no bandwidth. What one connection has on its way is bounded, as by TCP's window: a line
 //! that is narrow at the newcomer's end fills no endless queue.
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeSet, VecDeque},
+    time::Duration,
+};
 
 use brigade_core::{geometry::PieceIndex, time::Timestamp, upload::OfferId, wire::Reason};
 
@@ -44,6 +47,8 @@ pub(crate) struct Connection {
     pub(crate) by_turns: bool,
     /// The contents that the newcomer opened.
     pub(crate) channels: Vec<ContentNumber>,
+    /// Those of them of which any piece is wanted, when its turn comes.
+    pub(crate) wanted: BTreeSet<ContentNumber>,
     /// Requests that wait for a slot, the earliest first.
     pub(crate) waiting: VecDeque<Waiting>,
     /// What is being sent, in order.
@@ -83,6 +88,8 @@ pub(crate) struct Waiting {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Sending {
     pub(crate) request: Request,
+    /// The offer that it took up.
+    pub(crate) offer: Option<OfferId>,
     pub(crate) bytes: u32,
     pub(crate) sent: u32,
     pub(crate) cancelled: bool,
@@ -106,7 +113,7 @@ pub(crate) enum Note {
     Request(Request, Option<u32>),
     Cancel(Request),
     Want(ContentNumber, Option<u64>),
-    Decline(u32),
+    Decline(ContentNumber, u32),
     HaveAll(ContentNumber),
     Bits(ContentNumber, Vec<u8>),
     Have(ContentNumber, PieceIndex),
@@ -133,6 +140,7 @@ impl Connection {
             alive: true,
             by_turns: false,
             channels: Vec::new(),
+            wanted: BTreeSet::new(),
             waiting: VecDeque::new(),
             sending: VecDeque::new(),
             coming: Vec::new(),
@@ -170,6 +178,7 @@ impl Connection {
         self.sending = VecDeque::new();
         self.coming = Vec::new();
         self.channels = Vec::new();
+        self.wanted = BTreeSet::new();
     }
 }
 

@@ -76,7 +76,7 @@ impl World {
             | Note::Request(..)
             | Note::Cancel(_)
             | Note::Want(..)
-            | Note::Decline(_) => return,
+            | Note::Decline(..) => return,
         };
         self.tell(to, event);
     }

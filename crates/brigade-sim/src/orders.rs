@@ -70,9 +70,9 @@ impl World {
                 let uplink = self.peers[peer.at()].limiter.bytes_per_second();
                 self.send(peer, holder, Note::Want(content(download), uplink));
             }
-            Action::Decline { holder, offer, .. } => {
+            Action::Decline { holder, download, offer } => {
                 self.checks.answers(peer, holder, offer);
-                self.send(peer, holder, Note::Decline(offer));
+                self.send(peer, holder, Note::Decline(content(download), offer));
             }
             Action::MoreHolders { download } => {
                 let again = self.peers[peer.at()].again.entry(content(download)).or_default();

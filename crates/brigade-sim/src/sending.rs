@@ -26,13 +26,13 @@ impl World {
             let full = connection.blocked;
             let Some(sending) = connection.sending.front_mut().filter(|_| !full) else { continue };
             if sending.cancelled {
-                let sent = u64::from(sending.sent);
+                let (sent, offer) = (u64::from(sending.sent), sending.offer);
                 connection.sending.pop_front();
                 if !connection.sending.is_empty() {
                     connection.queued = true;
                     peer.turns.push_front(on);
                 }
-                peer.upload.done(self.now, newcomer, sent);
+                peer.upload.done(self.now, newcomer, offer, sent);
                 self.say_ready(on);
                 return self.grant(by); // a slot is free; this comes back here
             }
@@ -57,11 +57,13 @@ impl World {
         if self.connections[on.at()].alive {
             self.schedule_in(delay, Happening::AtLine { on, segment });
             let connection = &mut self.connections[on.at()];
-            if segment.last && connection.sending.pop_front().is_some() {
+            if segment.last
+                && let Some(sending) = connection.sending.pop_front()
+            {
                 let newcomer = NewcomerId(connection.newcomer.0);
                 let bytes =
                     self.contents[segment.request.content.at()].geometry.length(segment.request.piece);
-                self.peers[by.at()].upload.done(self.now, newcomer, u64::from(bytes));
+                self.peers[by.at()].upload.done(self.now, newcomer, sending.offer, u64::from(bytes));
                 self.say_ready(on);
             }
             self.queue_turn(by, on);

@@ -42,8 +42,7 @@ impl World {
                 self.connections[on.at()].channels.retain(|open| *open != content);
                 self.peers[holder.at()].listeners[content.at()].retain(|(_, other)| *other != on);
                 self.drop_requests(on, |request| request.content == content);
-                let content = self.contents[content.at()].content;
-                self.peers[holder.at()].upload.unwant(newcomer, &content);
+                self.unwanted(on, content);
                 self.grant(holder);
             }
             Note::AskList(content, first) => self.send_list(on, content, first),
@@ -53,10 +52,12 @@ impl World {
                 self.grant(holder);
             }
             Note::Want(content, uplink) => self.wanted(on, content, uplink),
-            Note::Decline(offer) => {
+            Note::Decline(content, offer) => {
                 self.checks.answered(holder, newcomer, OfferId(offer));
                 self.outcome.declined += 1;
-                self.peers[holder.at()].upload.decline(self.now, newcomer, OfferId(offer));
+                self.connections[on.at()].wanted.remove(&content);
+                let content = self.contents[content.at()].content;
+                self.peers[holder.at()].upload.decline(self.now, newcomer, &content);
                 self.grant(holder);
             }
             Note::HaveAll(_)
@@ -107,16 +108,26 @@ impl World {
     }
 
     fn wanted(&mut self, on: ConnectionNumber, content: ContentNumber, uplink: Option<u64>) {
-        let connection = &self.connections[on.at()];
+        let connection = &mut self.connections[on.at()];
         if !connection.channels.contains(&content) {
             return; // refused already
         }
+        connection.wanted.insert(content);
         let (holder, newcomer) = (connection.holder, NewcomerId(connection.newcomer.0));
         let peer = &mut self.peers[holder.at()];
         let complete = peer.has(content).filter(|has| has.is_full()).map(Bitfield::len);
         let content = self.contents[content.at()].content;
         peer.upload.want(self.now, newcomer, Want { content, complete, uplink });
         self.grant(holder);
+    }
+
+    fn unwanted(&mut self, on: ConnectionNumber, content: ContentNumber) {
+        let connection = &mut self.connections[on.at()];
+        if connection.wanted.remove(&content) {
+            let newcomer = NewcomerId(connection.newcomer.0);
+            let content = self.contents[content.at()].content;
+            self.peers[connection.holder.at()].upload.unwant(newcomer, &content);
+        }
     }
 
     fn requested(&mut self, on: ConnectionNumber, request: Request, offer: Option<OfferId>) {
@@ -240,7 +251,7 @@ impl World {
                 .must(false, || format!("{holder:?} grants {newcomer:?} what it did not ask for"));
         };
         let bytes = self.contents[request.content.at()].geometry.length(request.piece);
-        let sending = Sending { request, bytes, sent: 0, cancelled: false };
+        let sending = Sending { request, offer, bytes, sent: 0, cancelled: false };
         self.connections[on.at()].sending.push_back(sending);
         self.queue_turn(holder, on);
     }
@@ -261,8 +272,8 @@ impl World {
         if !peer.signing {
             return;
         }
-        let waiting = peer.upload.waiting().filter_map(|one| peer.incoming.get(&PeerNumber(one.0)).copied());
-        let waiting: Vec<ConnectionNumber> = waiting.collect();
+        let waits = |on: &ConnectionNumber| !self.connections[on.at()].wanted.is_empty();
+        let waiting: Vec<ConnectionNumber> = peer.incoming.values().copied().filter(waits).collect();
         for on in waiting {
             self.answer(on, Note::Turns(true));
         }
@@ -279,6 +290,10 @@ impl World {
         if before.is_some() != limit.is_some() {
             let all: Vec<ConnectionNumber> = peer.incoming.values().copied().collect();
             for on in all {
+                // The newcomer says anew what it wants.
+                while let Some(content) = self.connections[on.at()].wanted.first().copied() {
+                    self.unwanted(on, content);
+                }
                 self.answer(on, Note::Turns(limit.is_some()));
             }
         }

@@ -9,7 +9,7 @@ use super::{
     Action, DownloadId, Downloads, HolderId, Lie,
     holder::{Debt, Link},
     one::List,
-    source::{Channel, Has, Standing},
+    source::{Channel, Standing},
 };
 use crate::{content::PieceList, geometry::PieceIndex, limits};
 
@@ -25,7 +25,7 @@ impl Downloads {
         }
         self.touched.insert(download);
         if whole {
-            source.channel = Channel::Open(Has::All);
+            one.learn_all(holder);
         } else if let Some(known) = self.holders.get_mut(&holder) {
             known.to_open.insert((order, download));
             self.open_next(holder);
@@ -43,8 +43,10 @@ impl Downloads {
         {
             let Some(one) = self.downloads.get_mut(&download) else { continue };
             let content = one.content;
-            let Some(source) = one.source_mut(holder) else { continue };
-            source.channel = Channel::Opening;
+            if one.source(holder).is_none() {
+                continue;
+            }
+            one.opening(holder);
             known.channels += 1;
             known.expect(self.now);
             known.debts.insert((download, Debt::Open));

@@ -55,6 +55,9 @@ impl Downloads {
             return;
         }
         for at in 0..one.sources().len() {
+            if !one.is_in_use(at) {
+                continue;
+            }
             let source = &one.sources()[at];
             let ready = one.has_work_for(source);
             if ready == source.ready {
@@ -68,7 +71,7 @@ impl Downloads {
                 list.remove(&(one.order, download));
             }
             self.marks.mark(source.holder, known);
-            one.sources_mut()[at].ready = ready;
+            one.set_ready(at, ready);
         }
     }
 

@@ -95,8 +95,8 @@ impl Downloads {
     pub(super) fn drop_use(&mut self, holder: HolderId, download: DownloadId) {
         self.timers.clear(Alarm::Retry(holder, download));
         let Some(one) = self.downloads.get_mut(&download) else { return };
-        if let Some(source) = one.source_mut(holder) {
-            source.ready = false;
+        if let Ok(at) = one.place(holder) {
+            one.set_ready(at, false);
         }
         let Some(known) = self.holders.get_mut(&holder) else { return };
         known.uses.remove(&download);

@@ -58,9 +58,12 @@ pub(super) struct Download {
     pub(super) named: usize,
     /// How often other holders were asked for in a row.
     pub(super) refreshes: u32,
-    /// Sorted by holder; and the holders alone, to be found fast.
+    /// Sorted by holder.
     sources: Vec<Source>,
+    /// Their holders alone, to be found fast.
     holders: Vec<HolderId>,
+    /// Which of them have a channel, or stand in their holder's list of what to ask for. In a crowd most have none.
+    in_use: Vec<bool>,
 }
 
 impl Download {
@@ -92,6 +95,7 @@ impl Download {
             refreshes: 0,
             sources: Vec::new(),
             holders: Vec::new(),
+            in_use: Vec::new(),
         }
     }
 
@@ -125,6 +129,7 @@ impl Download {
         if let Err(at) = self.place(holder) {
             self.sources.insert(at, Source::new(holder));
             self.holders.insert(at, holder);
+            self.in_use.insert(at, false);
         }
     }
 
@@ -134,7 +139,37 @@ impl Download {
         if let Ok(at) = self.place(holder) {
             self.sources.remove(at);
             self.holders.remove(at);
+            self.in_use.remove(at);
         }
+    }
+
+    /// Whether the source whose place is `at` is in use.
+    pub(super) fn is_in_use(&self, at: usize) -> bool {
+        self.in_use[at]
+    }
+
+    /// The sources that are in use.
+    pub(super) fn in_use_mut(&mut self) -> impl Iterator<Item = &mut Source> {
+        self.sources.iter_mut().zip(&self.in_use).filter(|(_, in_use)| **in_use).map(|(source, _)| source)
+    }
+
+    /// A source is ready to be asked, or is not.
+    pub(super) fn set_ready(&mut self, at: usize, ready: bool) {
+        let source = &mut self.sources[at];
+        source.ready = ready;
+        self.in_use[at] = ready || !matches!(source.channel, Channel::Closed);
+    }
+
+    /// A channel is being opened to a holder.
+    pub(super) fn opening(&mut self, holder: HolderId) {
+        if let Ok(at) = self.place(holder) {
+            self.set_channel(at, Channel::Opening);
+        }
+    }
+
+    fn set_channel(&mut self, at: usize, channel: Channel) {
+        self.sources[at].channel = channel;
+        self.in_use[at] = true;
     }
 
     /// What `piece` must hash to, once that is known.
@@ -160,8 +195,8 @@ impl Download {
     /// `holder` has every piece.
     pub(super) fn learn_all(&mut self, holder: HolderId) {
         self.unlearn(holder);
-        if let Some(source) = self.source_mut(holder) {
-            source.channel = Channel::Open(Has::All);
+        if let Ok(at) = self.place(holder) {
+            self.set_channel(at, Channel::Open(Has::All));
         }
     }
 
@@ -184,18 +219,18 @@ impl Download {
 
     /// The same for the holder whose place is `at`. True where one of the pieces is missing here.
     pub(super) fn learn_at(&mut self, at: usize, pieces: impl IntoIterator<Item = PieceIndex>) -> bool {
-        let source = &mut self.sources[at];
-        if !matches!(source.channel, Channel::Open(_)) {
+        if !matches!(self.sources[at].channel, Channel::Open(_)) {
             let none = Bitfield::none(self.picker.geometry().count());
-            source.channel = Channel::Open(Has::Some(Box::new(none)));
-            source.useful = 0;
+            self.set_channel(at, Channel::Open(Has::Some(none)));
+            self.sources[at].useful = 0;
         }
+        let source = &mut self.sources[at];
         let Channel::Open(Has::Some(bits)) = &mut source.channel else { return false };
         let before = source.useful;
         for piece in pieces {
-            if bits.set(piece) {
+            if bits.set(piece) && self.picker.missing().has(piece) {
                 self.picker.gain(piece);
-                source.useful += u32::from(self.picker.missing().has(piece));
+                source.useful += 1;
             }
         }
         source.passed &= source.useful == before;
@@ -207,15 +242,16 @@ impl Download {
         let Ok(at) = self.place(holder) else { return };
         if matches!(self.sources[at].has(), Some(Has::All)) {
             let count = self.picker.geometry().count();
-            self.sources[at].channel = Channel::Opening;
+            self.set_channel(at, Channel::Opening);
             self.learn(holder, (0..count).map(PieceIndex));
         }
         let source = &mut self.sources[at];
         if let Channel::Open(Has::Some(bits)) = &mut source.channel
             && bits.clear(piece)
+            && self.picker.missing().has(piece)
         {
             self.picker.lose(piece);
-            source.useful -= u32::from(self.picker.missing().has(piece));
+            source.useful -= 1;
         }
     }
 
@@ -226,7 +262,9 @@ impl Download {
         source.useful = 0;
         (source.wanted, source.passed) = (false, false);
         if let Channel::Open(Has::Some(bits)) = std::mem::replace(&mut source.channel, Channel::Closed) {
-            bits.iter().for_each(|piece| self.picker.lose(piece));
+            let missing: Vec<PieceIndex> =
+                bits.iter().filter(|piece| self.picker.missing().has(*piece)).collect();
+            missing.into_iter().for_each(|piece| self.picker.lose(piece));
         }
     }
 
@@ -245,7 +283,12 @@ impl Download {
         self.stirred = true;
         if self.picker.give_back(piece, holder) {
             self.stale = true;
-            self.partial_with(piece).for_each(|source| source.useful += 1);
+            let mut partial = 0;
+            for source in self.partial_with(piece) {
+                source.useful += 1;
+                partial += 1;
+            }
+            self.picker.missing_again(piece, partial);
         }
     }
 
@@ -272,7 +315,7 @@ impl Download {
     fn partial_with(&mut self, piece: PieceIndex) -> impl Iterator<Item = &mut Source> {
         let partial =
             move |source: &&mut Source| matches!(source.has(), Some(Has::Some(bits)) if bits.has(piece));
-        self.sources.iter_mut().filter(partial)
+        self.in_use_mut().filter(partial)
     }
 
     /// Where among the sources a holder is.

@@ -42,7 +42,8 @@ pub(super) struct Picker {
     geometry: Geometry,
     states: Vec<PieceState>,
     missing: Bitfield,
-    /// For each piece, how many partial holders have it.
+    /// For each missing piece, how many partial holders have it. Of the others it is not kept: in a crowd most of what
+    /// is heard is of them.
     holders: Vec<u16>,
     /// The missing pieces by that number.
     buckets: Vec<Vec<u32>>,
@@ -189,7 +190,7 @@ impl Picker {
         }
     }
 
-    /// `piece` is not asked of `holder` any more; true where it is missing thereby.
+    /// `piece` is not asked of `holder` any more; true where it is missing thereby: then [`Self::missing_again`] is next.
     pub(super) fn give_back(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
         let Some(state) = self.states.get_mut(piece.0 as usize) else { return false };
         let PieceState::InFlight(askers) = *state else { return false };
@@ -197,7 +198,6 @@ impl Picker {
             (true, Some(first)) => *state = PieceState::InFlight(Askers { first, second: None }),
             (true, None) => {
                 *state = PieceState::Missing;
-                self.insert(piece);
                 return true;
             }
             (false, Some(second)) if second == holder => {
@@ -222,29 +222,27 @@ impl Picker {
         Some(before)
     }
 
-    /// One partial holder more has `piece`.
+    /// `piece` is missing again, and so many partial holders have it.
+    pub(super) fn missing_again(&mut self, piece: PieceIndex, holders: u16) {
+        self.holders[piece.0 as usize] = holders;
+        self.insert(piece);
+    }
+
+    /// One partial holder more has the missing `piece`.
     pub(super) fn gain(&mut self, piece: PieceIndex) {
         self.rank(piece, |holders| holders.saturating_add(1));
     }
 
-    /// One partial holder less has `piece`.
+    /// One partial holder less has the missing `piece`.
     pub(super) fn lose(&mut self, piece: PieceIndex) {
         self.rank(piece, |holders| holders.saturating_sub(1));
     }
 
     fn rank(&mut self, piece: PieceIndex, change: impl Fn(u16) -> u16) {
-        if !self.geometry.contains(piece) {
-            return;
-        }
-        let missing = self.missing.has(piece);
-        if missing {
-            self.remove(piece);
-        }
+        self.remove(piece);
         let holders = &mut self.holders[piece.0 as usize];
         *holders = change(*holders);
-        if missing {
-            self.insert(piece);
-        }
+        self.insert(piece);
     }
 
     /// Puts a piece into its bucket.

@@ -11,7 +11,7 @@ pub(super) enum Has {
     /// Every one.
     All,
     /// These.
-    Some(Box<Bitfield>),
+    Some(Bitfield),
 }
 
 /// How far a content is opened at a holder. A content of a single piece counts as open once it is connected.

@@ -130,7 +130,7 @@ impl Downloads {
             return;
         }
         let stirred = std::mem::take(&mut one.stirred);
-        for source in one.sources_mut() {
+        for source in one.in_use_mut() {
             source.passed &= !stirred;
             if !source.ready || source.passed || source.wanted {
                 continue;

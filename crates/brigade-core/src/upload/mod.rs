@@ -150,6 +150,8 @@ pub struct Upload {
     gone: VecDeque<NewcomerId>,
     /// Offers that were not served yet.
     offers: BTreeMap<OfferId, Offered>,
+    /// Those that are being served.
+    serving: BTreeMap<OfferId, Offered>,
     /// Turns that wait for the line.
     ready: VecDeque<(NewcomerId, Option<OfferId>)>,
     /// Requests that are being served.
@@ -173,6 +175,7 @@ impl Upload {
             newcomers: BTreeMap::new(),
             gone: VecDeque::new(),
             offers: BTreeMap::new(),
+            serving: BTreeMap::new(),
             ready: VecDeque::new(),
             taken: 0,
             last_offer: 0,
@@ -218,7 +221,9 @@ impl Upload {
                 if let Some(known) = self.newcomers.get_mut(&newcomer) {
                     known.served += 1;
                 }
-                offer.and_then(|offer| self.offers.remove(&offer));
+                if let Some((offer, offered)) = offer.and_then(|offer| self.offers.remove_entry(&offer)) {
+                    self.serving.insert(offer, offered);
+                }
                 return Some(Grant::Serve { newcomer, offer });
             }
             // A request that waits is served where the line is free, whatever was offered: it may stand before that.
@@ -242,9 +247,13 @@ impl Upload {
         }
     }
 
-    /// A request that was granted is done with, after `bytes` of piece data.
-    pub fn done(&mut self, now: Timestamp, newcomer: NewcomerId, bytes: u64) {
+    /// A request that was granted is done with, after `bytes` of piece data: the one that took `offer` up, or one that took
+    /// up none.
+    pub fn done(&mut self, now: Timestamp, newcomer: NewcomerId, offer: Option<OfferId>, bytes: u64) {
         self.now = self.now.max(now);
+        if let Some(offer) = offer {
+            self.end_serving(offer, bytes);
+        }
         let Some(known) = self.newcomers.get_mut(&newcomer) else { return };
         if known.served > 0 {
             known.served -= 1;
@@ -282,11 +291,6 @@ impl Upload {
     /// Requests that are being served.
     pub const fn taken(&self) -> usize {
         self.taken
-    }
-
-    /// Those who want something and whose turn has not come.
-    pub fn waiting(&self) -> impl Iterator<Item = NewcomerId> {
-        self.newcomers.iter().filter(|(_, known)| known.wants() && known.turns == 0).map(|(id, _)| *id)
     }
 
     /// What each newcomer was sent, those included who left lately.

@@ -36,7 +36,9 @@ pub(super) struct Newcomer {
     pub(super) silent: bool,
     pub(super) total: Total,
     pub(super) last_turn: u64,
-    /// How much more than others it is to get.
+    /// Bytes a second that it says it can pass on.
+    uplink: Option<u64>,
+    /// How much more than others it is to get, of what it wanted first.
     weight: f64,
     recent: f64,
     recent_at: Timestamp,
@@ -53,6 +55,7 @@ impl Default for Newcomer {
             silent: false,
             total: Total::default(),
             last_turn: 0,
+            uplink: None,
             weight: 1.0,
             recent: 0.0,
             recent_at: Timestamp::default(),
@@ -61,28 +64,36 @@ impl Default for Newcomer {
 }
 
 impl Newcomer {
-    /// It wants any piece of a content. What comes from a complete holder is new to everyone: whoever can pass on more
-    /// gets more of it, in proportion (Kumar, Ross: Peer-Assisted File Distribution, 2006). Everywhere else all get the
-    /// same; but who only takes comes last.
-    #[allow(clippy::cast_precision_loss)] // a weight
+    /// It wants any piece of a content.
     pub(super) fn want(&mut self, want: Want, bytes_per_second: Option<u64>) {
         let interest = Interest { content: want.content, complete: want.complete.is_some() };
         match self.interests.iter_mut().find(|known| known.content == want.content) {
             Some(known) => *known = interest,
             None => self.interests.push(interest),
         }
-        self.weight = match (want.uplink, bytes_per_second) {
+        self.uplink = want.uplink;
+        self.weigh(bytes_per_second);
+    }
+
+    /// It wants nothing more of a content.
+    pub(super) fn unwant(&mut self, content: &Content, bytes_per_second: Option<u64>) {
+        self.interests.retain(|interest| interest.content != *content);
+        self.weigh(bytes_per_second);
+    }
+
+    /// What it is to get, by what is sent from here in all. What comes from a complete holder is new to everyone: whoever
+    /// can pass on more gets more of it, in proportion (Kumar, Ross: Peer-Assisted File Distribution, 2006). Everywhere
+    /// else all get the same; but who only takes comes last.
+    #[allow(clippy::cast_precision_loss)] // a weight
+    pub(super) fn weigh(&mut self, bytes_per_second: Option<u64>) {
+        let complete = self.next_interest().is_some_and(|interest| interest.complete);
+        self.weight = match (self.uplink, bytes_per_second) {
             (Some(0), _) => 1.0 / MOST_WEIGHT,
-            (Some(uplink), Some(rate)) if interest.complete => {
+            (Some(uplink), Some(rate)) if complete => {
                 (uplink as f64 / rate.max(1) as f64).clamp(1.0 / MOST_WEIGHT, MOST_WEIGHT)
             }
             _ => 1.0,
         };
-    }
-
-    /// Whether it waits for anything.
-    pub(super) const fn wants(&self) -> bool {
-        self.waiting > 0 || !self.interests.is_empty()
     }
 
     /// What it is to be offered next: what it wanted first.

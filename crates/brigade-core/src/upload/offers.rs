@@ -5,7 +5,12 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use super::{Grant, NewcomerId, OfferId, Upload, newcomer::Interest, spread::Spread};
-use crate::{geometry::PieceIndex, id::Content, limits, time::Timestamp};
+use crate::{
+    geometry::{Geometry, PieceIndex},
+    id::Content,
+    limits,
+    time::Timestamp,
+};
 
 /// Pieces of contents of which it is kept what was sent of them: 8 bytes each.
 const SPREAD_PIECES: usize = 2 * limits::PIECES as usize;
@@ -28,7 +33,7 @@ impl Upload {
     /// A newcomer wants nothing more of a content: its channel is closed, or refused.
     pub fn unwant(&mut self, newcomer: NewcomerId, content: &Content) {
         if let Some(known) = self.newcomers.get_mut(&newcomer) {
-            known.interests.retain(|interest| interest.content != *content);
+            known.unwant(content, self.bytes_per_second);
         }
         let of_it = |(_, offered): &(&OfferId, &Offered)| {
             offered.newcomer == newcomer && offered.content == *content && offered.accepted.is_none()
@@ -79,25 +84,17 @@ impl Upload {
         let Some(offered) = self.offers.get(&offer).filter(|offered| offered.newcomer == newcomer) else {
             return;
         };
-        if let Some(piece) = offered.accepted
-            && let Some(spread) = self.spreads.get_mut(&offered.content)
-        {
-            spread.unsent(piece);
+        if let (content, Some(piece)) = (offered.content, offered.accepted) {
+            self.unsent(&content, piece);
         }
         self.ready.retain(|(_, ready)| *ready != Some(offer));
         self.end_offer(offer);
     }
 
-    /// An offer is declined: nothing of that content is wanted for now.
-    pub fn decline(&mut self, now: Timestamp, newcomer: NewcomerId, offer: OfferId) {
+    /// An offer of a content is declined, be it over by now: nothing of that content is wanted until it is wanted again.
+    pub fn decline(&mut self, now: Timestamp, newcomer: NewcomerId, content: &Content) {
         self.come(now, newcomer);
-        let Some(offered) = self.offers.get(&offer).filter(|offered| offered.newcomer == newcomer) else {
-            return;
-        };
-        if offered.accepted.is_none() {
-            let content = offered.content;
-            self.unwant(newcomer, &content);
-        }
+        self.unwant(newcomer, content);
     }
 
     /// When [`Self::handle_timeout`] is to be called: an offer was not answered, or what was asked for on it is held up by
@@ -122,7 +119,11 @@ impl Upload {
     /// Another limit. What is being served goes on; without a limit there are no turns, and those that were given and do
     /// not wait for the line are over.
     pub fn set_limit(&mut self, bytes_per_second: Option<u64>) {
+        if self.bytes_per_second == bytes_per_second {
+            return;
+        }
         self.bytes_per_second = bytes_per_second;
+        self.newcomers.values_mut().for_each(|known| known.weigh(bytes_per_second));
         if bytes_per_second.is_none() {
             let waits = |offer: &OfferId| self.ready.iter().any(|(_, ready)| *ready == Some(*offer));
             let over: Vec<OfferId> = self.offers.keys().filter(|offer| !waits(offer)).copied().collect();
@@ -141,8 +142,22 @@ impl Upload {
         self.offers.iter().filter(counts).count() + plain
     }
 
-    /// All that a newcomer was offered comes to nothing.
+    /// A piece that took up an offer was being sent: it has left, if so many bytes are all of it.
+    pub(super) fn end_serving(&mut self, offer: OfferId, bytes: u64) {
+        let Some(Offered { content, accepted: Some(piece), .. }) = self.serving.remove(&offer) else {
+            return;
+        };
+        let length = Geometry::new(content.size).map_or(0, |geometry| u64::from(geometry.length(piece)));
+        if bytes < length {
+            self.unsent(&content, piece);
+        }
+    }
+
+    /// All that a newcomer was offered comes to nothing, or ends in the middle.
     pub(super) fn end_offers(&mut self, newcomer: NewcomerId) {
+        let serving = self.serving.iter().filter(|(_, offered)| offered.newcomer == newcomer);
+        let serving: Vec<OfferId> = serving.map(|(offer, _)| *offer).collect();
+        serving.into_iter().for_each(|offer| self.end_serving(offer, 0));
         let of_it = |(_, offered): &(&OfferId, &Offered)| offered.newcomer == newcomer;
         let its: Vec<OfferId> = self.offers.iter().filter(of_it).map(|(offer, _)| *offer).collect();
         its.into_iter().for_each(|offer| self.give_back(newcomer, offer));
@@ -171,6 +186,13 @@ impl Upload {
             && let Some(known) = self.newcomers.get_mut(&offered.newcomer)
         {
             known.turns = known.turns.saturating_sub(1);
+        }
+    }
+
+    /// A piece that was to leave did not.
+    fn unsent(&mut self, content: &Content, piece: PieceIndex) {
+        if let Some(spread) = self.spreads.get_mut(content) {
+            spread.unsent(piece);
         }
     }
 

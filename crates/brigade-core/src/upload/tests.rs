@@ -60,13 +60,14 @@ fn serve(
                     assert!(upload.accept(now, newcomer, offer, choose(newcomer.0, &pieces)));
                     upload.ready(newcomer, offer);
                 }
-                Some(Grant::Serve { newcomer, .. }) => sending.push(newcomer),
+                Some(Grant::Serve { newcomer, offer }) => sending.push((newcomer, offer)),
                 None => break,
             }
         }
         assert!(sending.len() <= LIMITED_SLOTS && !sending.is_empty());
         now = now.after(Duration::from_millis(100));
-        upload.done(now, sending.remove(0), PIECE);
+        let (newcomer, offer) = sending.remove(0);
+        upload.done(now, newcomer, offer, PIECE);
     }
     upload.totals().map(|(newcomer, total)| (newcomer.0, total.pieces)).collect()
 }
@@ -103,10 +104,10 @@ fn requests_go_round_by_who_had_least() {
         upload.request(at(0), NewcomerId(newcomer));
     }
     assert_eq!(grants(&mut upload), [1, 2]);
-    upload.done(at(1), NewcomerId(1), PIECE);
+    upload.done(at(1), NewcomerId(1), None, PIECE);
     assert_eq!(grants(&mut upload), [3]);
-    upload.done(at(2), NewcomerId(3), PIECE / 2);
-    upload.done(at(2), NewcomerId(2), PIECE / 4);
+    upload.done(at(2), NewcomerId(3), None, PIECE / 2);
+    upload.done(at(2), NewcomerId(2), None, PIECE / 4);
     assert_eq!(grants(&mut upload).len(), LIMITED_SLOTS);
 }
 
@@ -173,7 +174,7 @@ fn a_declined_offer_goes_to_the_next_until_more_is_wanted() {
     let mut upload = limited();
     want(&mut upload, 1, None, None);
     let (newcomer, offer, _) = offers(&mut upload).remove(0);
-    upload.decline(at(1), newcomer, offer);
+    upload.decline(at(1), newcomer, &CONTENT);
     assert_eq!(offers(&mut upload), []);
     assert!(!upload.accept(at(1), newcomer, offer, PieceIndex(1)));
     want(&mut upload, 1, None, None);
@@ -260,15 +261,53 @@ fn what_is_given_back_is_offered_again() {
 }
 
 #[test]
+fn what_was_not_sent_to_its_end_counts_as_not_sent() {
+    let mut upload = Upload::new(Some(PIECE), 1);
+    for (round, whole) in [(0, false), (1, true)] {
+        want(&mut upload, round, Some(2), None);
+        let made = offers(&mut upload);
+        let (newcomer, offer, pieces) = made[0].clone();
+        assert!(upload.accept(at(0), newcomer, offer, pieces[0]) && upload.ready(newcomer, offer));
+        made.iter().skip(1).for_each(|(newcomer, offer, _)| upload.give_back(*newcomer, *offer));
+        while upload.next_grant().is_some_and(|grant| matches!(grant, Grant::Offer { .. })) {}
+        if round == 0 {
+            upload.left(newcomer); // in the middle of it
+        } else {
+            upload.done(at(1), newcomer, Some(offer), if whole { PIECE } else { PIECE - 1 });
+            upload.left(newcomer);
+        }
+        want(&mut upload, 9, Some(2), None);
+        let named: BTreeSet<_> = offers(&mut upload).into_iter().flat_map(|(.., pieces)| pieces).collect();
+        assert_eq!(named.len(), if whole { 1 } else { 2 });
+        upload.left(NewcomerId(9));
+    }
+}
+
+#[test]
+fn a_newcomer_weighs_by_what_it_wants_first() {
+    let mut upload = limited();
+    let rate = 10 * PIECE;
+    let part = Content { id: ContentId([8; 32]), size: CONTENT.size };
+    for newcomer in [1, 2] {
+        let uplink = Some(if newcomer == 1 { 4 * rate } else { rate });
+        want(&mut upload, newcomer, Some(100), uplink);
+        // That it wants something of which only a part is here changes nothing.
+        upload.want(at(0), NewcomerId(newcomer), Want { content: part, complete: None, uplink });
+    }
+    let shares = serve(&mut upload, 60, |_, pieces| pieces[0]);
+    assert!(shares[0].1 > shares[1].1 * 2, "{shares:?}");
+}
+
+#[test]
 fn who_leaves_frees_its_slots_and_keeps_its_total() {
     let mut upload = limited();
     (0..3).for_each(|_| upload.request(at(0), NewcomerId(1)));
     upload.request(at(0), NewcomerId(2));
     assert_eq!(grants(&mut upload), [1, 2]);
-    upload.done(at(1), NewcomerId(1), 10);
+    upload.done(at(1), NewcomerId(1), None, 10);
     assert_eq!(grants(&mut upload), [1]);
     upload.left(NewcomerId(2));
-    upload.done(at(2), NewcomerId(2), 10);
+    upload.done(at(2), NewcomerId(2), None, 10);
     assert_eq!(grants(&mut upload), [1]);
     want(&mut upload, 1, Some(9), None);
     upload.left(NewcomerId(1));

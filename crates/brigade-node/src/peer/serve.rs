@@ -218,9 +218,7 @@ impl Serving {
         match message {
             ToHolder::Open(open) => self.open(&open),
             ToHolder::Close(close) => {
-                if let Some(channel) = self.channels.remove(&close.channel).filter(|channel| channel.wanted) {
-                    self.guest.wants_no_more(channel.content).map_err(busy)?;
-                }
+                self.forget(close.channel)?;
                 self.queue(Work::CloseChannel(close.channel))
             }
             ToHolder::AskList(ask) => self.list(ask.channel, ask.first),
@@ -265,10 +263,18 @@ impl Serving {
         self.refuse(None, Some(channel), Reason::NotFound)
     }
 
+    /// A channel is closed: nothing is wanted on it any more.
+    fn forget(&mut self, channel: u32) -> Result<(), Goodbye> {
+        match self.channels.remove(&channel).filter(|channel| channel.wanted) {
+            Some(channel) => self.guest.wants_no_more(channel.content).map_err(busy),
+            None => Ok(()),
+        }
+    }
+
     fn list(&mut self, number: u32, first: u32) -> Result<(), Goodbye> {
         let Some(channel) = self.channels.get(&number) else { return Ok(()) };
         let Some(list) = channel.source.list() else {
-            self.channels.remove(&number);
+            self.forget(number)?;
             return self.refuse(None, Some(number), Reason::Protocol);
         };
         let values = list.values();

@@ -34,12 +34,13 @@ impl Serving {
     /// The newcomer needs nothing of what it was offered.
     pub(super) fn decline(&mut self, offer: OfferId) -> Result<(), Goodbye> {
         let Some(channel) = self.offered.remove(&offer) else { return Ok(()) };
-        if let Some(channel) = self.channels.get_mut(&channel).filter(|channel| channel.wanted) {
-            channel.wanted = false;
-            // Also where the offer is over by now: then nobody else would know of it.
-            self.guest.wants_no_more(channel.content).map_err(busy)?;
+        match self.channels.get_mut(&channel).filter(|channel| channel.wanted) {
+            Some(channel) => {
+                channel.wanted = false;
+                self.guest.declines(channel.content).map_err(busy)
+            }
+            None => Ok(()), // that it wants no more was said
         }
-        self.guest.declines(offer).map_err(busy)
     }
 
     /// It is the newcomer's turn.
@@ -47,7 +48,7 @@ impl Serving {
         let Offered { offer, content, pieces } = offered;
         let open = self.channels.iter().find(|(_, channel)| channel.wanted && channel.content == content);
         let Some((channel, _)) = open else {
-            return self.guest.declines(offer).map_err(busy);
+            return Ok(()); // it wants no more meanwhile, and that was said
         };
         let channel = *channel;
         if self.offered.len() >= KEPT_OFFERS {

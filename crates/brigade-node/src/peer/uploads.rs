@@ -31,7 +31,7 @@ pub(super) struct Uploads(mpsc::Sender<Ask>);
 pub(super) struct Guest {
     owner: mpsc::Sender<Ask>,
     key: PeerKey,
-    desk: mpsc::Sender<Offered>,
+    desk: Desk,
 }
 
 /// It is a newcomer's turn.
@@ -60,6 +60,7 @@ pub(super) struct TooMuch;
 pub(super) struct Slot {
     owner: mpsc::Sender<Ask>,
     newcomer: PeerKey,
+    offer: Option<OfferId>,
     /// What was sent under it.
     pub(super) bytes: u64,
 }
@@ -68,15 +69,16 @@ pub(super) struct Slot {
 enum Ask {
     /// A connection of a newcomer stands, and another.
     Came(PeerKey),
-    Left(PeerKey),
+    Left(PeerKey, Desk),
     Wants {
         newcomer: PeerKey,
         want: Want,
-        desk: mpsc::Sender<Offered>,
+        desk: Desk,
     },
-    WantsNoMore(PeerKey, Content),
+    WantsNoMore(PeerKey, Content, Desk),
+    /// The same, in answer to an offer.
+    Declines(PeerKey, Content, Desk),
     Accept(PeerKey, OfferId, PieceIndex),
-    Decline(PeerKey, OfferId),
     GiveBack(PeerKey, OfferId),
     /// A piece is next on its connection.
     Slot {
@@ -86,9 +88,13 @@ enum Ask {
     },
     Done {
         newcomer: PeerKey,
+        offer: Option<OfferId>,
         bytes: u64,
     },
 }
+
+/// Where a connection hears of offers; which connection it is, too.
+type Desk = mpsc::Sender<Offered>;
 
 impl Uploads {
     /// Starts the owner, for the limit that `cap` tells; it ends when it is stopped.
@@ -127,7 +133,7 @@ impl Guest {
 
     /// It wants nothing more of a content.
     pub(super) fn wants_no_more(&self, content: Content) -> Result<(), TooMuch> {
-        self.ask(Ask::WantsNoMore(self.key, content))
+        self.ask(Ask::WantsNoMore(self.key, content, self.desk.clone()))
     }
 
     /// It asks for a piece on an offer that was made to it.
@@ -136,9 +142,9 @@ impl Guest {
         Ok(Accepted { owner: self.owner.clone(), newcomer: self.key, offer, is_open: true })
     }
 
-    /// It needs nothing of what was offered.
-    pub(super) fn declines(&self, offer: OfferId) -> Result<(), TooMuch> {
-        self.ask(Ask::Decline(self.key, offer))
+    /// It needs nothing more of a content that was offered.
+    pub(super) fn declines(&self, content: Content) -> Result<(), TooMuch> {
+        self.ask(Ask::Declines(self.key, content, self.desk.clone()))
     }
 
     /// What it asked for on an offer cannot be sent: the turn is another's, the want stays.
@@ -176,13 +182,14 @@ impl Drop for Accepted {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        tell(&self.owner, Ask::Left(self.key));
+        tell(&self.owner, Ask::Left(self.key, self.desk.clone()));
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        tell(&self.owner, Ask::Done { newcomer: self.newcomer, bytes: self.bytes });
+        let Self { newcomer, offer, bytes, .. } = *self;
+        tell(&self.owner, Ask::Done { newcomer, offer, bytes });
     }
 }
 
@@ -209,7 +216,8 @@ struct Owner {
 struct Seat {
     connections: usize,
     key: Option<PeerKey>,
-    desk: Option<mpsc::Sender<Offered>>,
+    /// What is wanted on which connection.
+    wants: Vec<(Content, Desk)>,
     /// Pieces that were not offered, and wait.
     waiting: VecDeque<oneshot::Sender<Slot>>,
 }
@@ -247,34 +255,30 @@ impl Owner {
                 seat.connections += 1;
                 seat.key = Some(key);
             }
-            Ask::Left(key) => {
-                let number = self.number(key);
-                let Some(seat) = self.guests.get_mut(&number) else { return };
-                seat.connections = seat.connections.saturating_sub(1);
-                if seat.connections == 0 {
-                    self.guests.remove(&number);
-                    self.upload.left(number);
-                    self.accepted.retain(|_, granted| !granted.is_closed());
-                }
-            }
+            Ask::Left(key, desk) => self.leave(key, &desk),
             Ask::Wants { newcomer, want, desk } => {
                 let number = self.number(newcomer);
+                self.was_last_to_want(number, &want.content, &desk); // it is there once
                 if let Some(seat) = self.guests.get_mut(&number) {
-                    seat.desk = Some(desk);
+                    seat.wants.push((want.content, desk));
                     self.upload.want(now, number, want);
                 }
             }
-            Ask::WantsNoMore(key, content) => {
+            Ask::WantsNoMore(key, content, desk) => {
                 let number = self.number(key);
-                self.upload.unwant(number, &content);
+                if self.was_last_to_want(number, &content, &desk) {
+                    self.upload.unwant(number, &content);
+                }
+            }
+            Ask::Declines(key, content, desk) => {
+                let number = self.number(key);
+                if self.was_last_to_want(number, &content, &desk) {
+                    self.upload.decline(now, number, &content);
+                }
             }
             Ask::Accept(key, offer, piece) => {
                 let number = self.number(key);
                 self.upload.accept(now, number, offer, piece);
-            }
-            Ask::Decline(key, offer) => {
-                let number = self.number(key);
-                self.upload.decline(now, number, offer);
             }
             Ask::GiveBack(key, offer) => {
                 self.accepted.remove(&offer);
@@ -282,11 +286,37 @@ impl Owner {
                 self.upload.give_back(number, offer);
             }
             Ask::Slot { newcomer, offer, granted } => self.wait_for_slot(newcomer, offer, granted),
-            Ask::Done { newcomer, bytes } => {
+            Ask::Done { newcomer, offer, bytes } => {
                 let number = self.number(newcomer);
-                self.upload.done(now, number, bytes);
+                self.upload.done(now, number, offer, bytes);
             }
         }
+    }
+
+    /// A connection ended.
+    fn leave(&mut self, key: PeerKey, desk: &Desk) {
+        let number = self.number(key);
+        let Some(seat) = self.guests.get_mut(&number) else { return };
+        seat.connections = seat.connections.saturating_sub(1);
+        if seat.connections == 0 {
+            self.guests.remove(&number);
+            self.upload.left(number);
+            return self.accepted.retain(|_, granted| !granted.is_closed());
+        }
+        let its = seat.wants.iter().filter(|(_, other)| other.same_channel(desk));
+        let contents: Vec<Content> = its.map(|(content, _)| *content).collect();
+        for content in contents {
+            if self.was_last_to_want(number, &content, desk) {
+                self.upload.unwant(number, &content);
+            }
+        }
+    }
+
+    /// A connection wants nothing more of a content. Whether the newcomer wants nothing more of it on any.
+    fn was_last_to_want(&mut self, newcomer: NewcomerId, content: &Content, desk: &Desk) -> bool {
+        let Some(seat) = self.guests.get_mut(&newcomer) else { return false };
+        seat.wants.retain(|(other, its)| other != content || !its.same_channel(desk));
+        seat.wants.iter().all(|(other, _)| other != content)
     }
 
     fn wait_for_slot(&mut self, key: PeerKey, offer: Option<OfferId>, granted: oneshot::Sender<Slot>) {
@@ -299,7 +329,11 @@ impl Owner {
         }
         let seat = self.guests.entry(number).or_default();
         seat.key = Some(key);
+        let before = seat.waiting.len();
+        seat.waiting.retain(|granted| !granted.is_closed());
+        let taken_back = before - seat.waiting.len();
         seat.waiting.push_back(granted);
+        (0..taken_back).for_each(|_| self.upload.cancel(number));
         self.upload.request(clock::now(), number);
     }
 
@@ -308,11 +342,11 @@ impl Owner {
         while let Some(grant) = self.upload.next_grant() {
             match grant {
                 Grant::Offer { newcomer, offer, content, pieces } => {
-                    let desk = self.guests.get(&newcomer).and_then(|seat| seat.desk.as_ref());
-                    let told = desk.map(|desk| desk.try_send(Offered { offer, content, pieces }));
-                    if !matches!(told, Some(Ok(()))) {
-                        self.upload.decline(clock::now(), newcomer, offer);
-                    }
+                    let seat = self.guests.get(&newcomer);
+                    let desk = seat.and_then(|seat| seat.wants.iter().find(|(wanted, _)| *wanted == content));
+                    // Where the connection is gone, that it left comes next; where it hears nothing, its turn ends by itself.
+                    let told = desk.map(|(_, desk)| desk.try_send(Offered { offer, content, pieces }));
+                    drop(told);
                 }
                 Grant::Serve { newcomer, offer } => {
                     let seat = self.guests.get_mut(&newcomer);
@@ -324,9 +358,10 @@ impl Owner {
                     match (key, granted) {
                         // Where nobody waits any more, dropping the slot gives it back.
                         (Some(newcomer), Some(granted)) => {
-                            drop(granted.send(Slot { owner: self.asks.clone(), newcomer, bytes: 0 }));
+                            let owner = self.asks.clone();
+                            drop(granted.send(Slot { owner, newcomer, offer, bytes: 0 }));
                         }
-                        _ => self.upload.done(clock::now(), newcomer, 0),
+                        _ => self.upload.done(clock::now(), newcomer, offer, 0),
                     }
                 }
             }
@@ -346,7 +381,10 @@ mod tests {
     use brigade_core::{id::ContentId, upload::LIMITED_SLOTS};
     use tokio::time::timeout;
 
-    use super::{CancellationToken, Cap, Content, PeerKey, PieceIndex, Slot, Uploads, Want, watch};
+    use super::{
+        CancellationToken, Cap, Content, Owner, PeerKey, PieceIndex, Slot, Uploads, Want, mpsc, oneshot,
+        watch,
+    };
 
     const PATIENCE: Duration = Duration::from_secs(20);
     const CONTENT: Content = Content { id: ContentId([3; 32]), size: 10 << 20 };
@@ -388,6 +426,55 @@ mod tests {
         stop.cancel();
     }
 
+    /// A newcomer that asks and takes back, over and over, leaves nothing behind.
+    #[test]
+    fn what_is_taken_back_does_not_pile_up() {
+        let (asks, mut heard) = mpsc::channel(9);
+        let mut owner = Owner::new(asks);
+        owner.upload.set_limit(Some(1));
+        let key = PeerKey([1; 32]);
+        for _ in 0..1000 {
+            let (granted, _) = oneshot::channel();
+            owner.wait_for_slot(key, None, granted);
+        }
+        let number = owner.number(key);
+        assert_eq!(owner.guests[&number].waiting.len(), 1);
+        owner.grant();
+        owner.hear(heard.try_recv().unwrap()); // the slot that nobody waits for comes back
+        assert_eq!((owner.guests[&number].waiting.len(), owner.upload.taken()), (0, 0));
+    }
+
+    #[tokio::test]
+    async fn one_connection_declines_for_itself_alone() {
+        let stop = CancellationToken::new();
+        let (uploads, _cap) = limited(&stop);
+        let key = PeerKey([1; 32]);
+        let want = Want { content: CONTENT, complete: Some(40), uplink: None };
+        let (one, mut to_one) = uploads.guest(key);
+        one.wants(want).unwrap();
+        timeout(PATIENCE, to_one.recv()).await.unwrap().unwrap();
+        for leaves in [false, true] {
+            let (two, _to_two) = uploads.guest(key);
+            two.wants(want).unwrap();
+            if !leaves {
+                two.declines(CONTENT).unwrap();
+            }
+            drop(two);
+        }
+        while to_one.try_recv().is_ok() {}
+        let offered = async {
+            // What it was offered so far is over after a while; it is heard of when it wants more.
+            loop {
+                one.wants(want).unwrap();
+                if let Ok(offered) = timeout(Duration::from_millis(100), to_one.recv()).await {
+                    break offered;
+                }
+            }
+        };
+        assert!(timeout(PATIENCE, offered).await.unwrap().is_some());
+        stop.cancel();
+    }
+
     /// Whoever goes with offers in hand, taken up or not, leaves its turns to the others.
     #[tokio::test]
     async fn turns_outlive_no_connection() {
@@ -401,7 +488,7 @@ mod tests {
             match number % 4 {
                 0 => {}
                 1 => std::mem::forget(guest.accepts(first.offer, first.pieces[0]).unwrap()),
-                2 => guest.declines(first.offer).unwrap(),
+                2 => guest.declines(CONTENT).unwrap(),
                 _ => {
                     let mut accepted = guest.accepts(first.offer, PieceIndex(7)).unwrap();
                     accepted.has_its_slot();
