@@ -21,6 +21,7 @@ use crate::store::{
     ignore::IGNORE_FILE,
     keeper::Landed,
     landing::{Landing, Placed},
+    looking::Looking,
     part_file::{PartError, PartFile},
     read_exact_at,
     share::Share,
@@ -93,7 +94,12 @@ impl PrepareError {
 }
 
 /// Decides about one file.
-pub(super) fn prepare(folder: &Folder, share: &Share, wanted: &WantedFile) -> Result<Decision, PrepareError> {
+pub(super) fn prepare(
+    folder: &Folder,
+    share: &Share,
+    walk: &mut Looking<'_>,
+    wanted: &WantedFile,
+) -> Result<Decision, PrepareError> {
     let WantedFile { name, content, .. } = wanted;
     let geometry = Geometry::new(content.size)?;
     if name.components().any(|component| component.eq_ignore_ascii_case(IGNORE_FILE)) {
@@ -106,8 +112,10 @@ pub(super) fn prepare(folder: &Folder, share: &Share, wanted: &WantedFile) -> Re
     if shared.is_some_and(|shared| folder.stamp(name).is_ok_and(|stamp| stamp.same_bytes(&shared.stamp))) {
         return Ok(Decision::Here(None));
     }
-    if let Some(here) = look_under_name(folder, wanted)? {
-        let (content_here, list, stamp) = here;
+    // Most names are free: that takes no look at each where not even their folder is there.
+    let is_free = walk.stamp(name).is_err_and(|error| error.is_missing());
+    let here = if is_free { None } else { look_under_name(folder, wanted)? };
+    if let Some((content_here, list, stamp)) = here {
         if content_here == *content {
             let landed = Landed { name: name.clone(), content: *content, list, stamp };
             return Ok(Decision::Here(Some(landed)));

@@ -50,6 +50,10 @@ const BATCH_TIME: Duration = Duration::from_millis(500);
 /// How long a batch waits for more while more is in flight.
 const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
+/// Small contents that are written before the owner hears of them, while more is waiting: what it then asks for, and what
+/// comes of that, goes together too.
+const TOLD_TOGETHER: usize = 16;
+
 /// Small contents that wait for the thread that writes them; they are within the windows anyway.
 const WAITING: usize = 1024;
 
@@ -121,6 +125,7 @@ impl Receiving {
             keeper: this.keeper.clone(),
             runtime: this.runtime.clone(),
             awaited: this.awaited.clone(),
+            stored: vec![],
         };
         tokio::task::spawn_blocking(move || writer.run(arrived));
         this
@@ -223,6 +228,8 @@ struct SmallFiles {
     keeper: KeeperHandle,
     runtime: Handle,
     awaited: Arc<AtomicUsize>,
+    /// What was written and the owner has not heard of.
+    stored: Vec<Event>,
 }
 
 impl SmallFiles {
@@ -243,6 +250,7 @@ impl SmallFiles {
                 let Some(next) = self.next(&mut arrived) else { break };
                 self.add(next, &mut batch, &mut names);
             }
+            self.tell_stored();
             let landed = batch.commit().into_iter().filter_map(|(name, placed)| {
                 let (download, content) = names.remove(&name)?;
                 Some((Landed { download, content, name, placed }, None))
@@ -252,10 +260,11 @@ impl SmallFiles {
     }
 
     /// The next content, as long as it is here or on its way.
-    fn next(&self, arrived: &mut mpsc::Receiver<Arrived>) -> Option<Arrived> {
+    fn next(&mut self, arrived: &mut mpsc::Receiver<Arrived>) -> Option<Arrived> {
         if let Ok(next) = arrived.try_recv() {
             return Some(next);
         }
+        self.tell_stored();
         if self.awaited.load(Ordering::Relaxed) == 0 {
             return None;
         }
@@ -281,7 +290,16 @@ impl SmallFiles {
             // What goes wrong stands in the answer of the commit.
             let _ = batch.add(landing.clone(), content, buffer.as_ref());
         }
-        let _ = self.news.blocking_send(News::Core(Event::Stored { holder, download, piece }));
+        self.stored.push(Event::Stored { holder, download, piece });
+        if self.stored.len() >= TOLD_TOGETHER {
+            self.tell_stored();
+        }
+    }
+
+    fn tell_stored(&mut self) {
+        for event in self.stored.drain(..) {
+            let _ = self.news.blocking_send(News::Core(event));
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     clock,
-    store::{landing::Landing, parts::parts, share::Share},
+    store::{landing::Landing, looking::Looking, parts::parts, share::Share},
 };
 
 /// How long a fetch rests after the disk was full; twice as long each time, up to the longest, where it finds that
@@ -76,13 +76,14 @@ fn measure(share: &Share, fetches: &[Ordered], promised: u64) -> Result<Vec<u64>
     let folder = share.folder();
     // A part is of use for one file; others of the same content are copies.
     let mut begun: BTreeMap<Content, u64> = parts(folder).unwrap_or_default().into_iter().collect();
+    let mut walk = Looking::new(folder);
     let mut missing = |file: &WantedFile| {
         let size = file.content.size;
         if share.by_name(&file.name).is_some_and(|shared| shared.content == file.content) {
             return 0;
         }
         // Most likely the very file, or one that is in the way. But one that makes way stays on the disk as well.
-        let is_there = !file.replace && folder.stamp(&file.name).is_ok_and(|stamp| stamp.size == size);
+        let is_there = !file.replace && walk.stamp(&file.name).is_ok_and(|stamp| stamp.size == size);
         if is_there { 0 } else { size.saturating_sub(begun.remove(&file.content).unwrap_or(0)) }
     };
     let of_each = |fetch: &Ordered| fetch.files.iter().map(&mut missing).fold(0, u64::saturating_add);

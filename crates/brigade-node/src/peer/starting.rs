@@ -22,7 +22,10 @@ use super::{
     progress::Why,
     session::Command,
 };
-use crate::{clock, store::part_file::PartError};
+use crate::{
+    clock,
+    store::{looking::Looking, part_file::PartError},
+};
 
 /// Contents that are fetched at once; the files of a larger fetch wait their turn.
 const ACTIVE_CONTENTS: usize = 4096;
@@ -57,8 +60,9 @@ impl Fetches {
             let prepared = self.prepared.clone();
             self.preparing += 1;
             tokio::task::spawn_blocking(move || {
+                let mut walk = Looking::new(&folder);
                 let decide = |wanted: WantedFile| {
-                    let decision = super::prepare::prepare(&folder, &share, &wanted);
+                    let decision = super::prepare::prepare(&folder, &share, &mut walk, &wanted);
                     (wanted, decision)
                 };
                 let files = files.into_iter().map(decide).collect();

@@ -274,6 +274,11 @@ impl Folder {
         self.0.root.status(name.as_str().as_ref()).map_err(failed)
     }
 
+    /// The folder at `path` below this one, to look from.
+    pub(super) fn place(&self, path: &str) -> Result<Dir, FolderError> {
+        self.0.root.place(path).map_err(|error| FolderError::new("look into", self.0.path.join(path), error))
+    }
+
     /// The folder that `name` lies in, made where it is not there (and then made durable, if `durable`).
     pub(super) fn make_parent(&self, name: &FileName, durable: bool) -> Result<Dir, FolderError> {
         self.check_place()?;

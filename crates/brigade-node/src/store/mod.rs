@@ -15,6 +15,7 @@ pub mod index;
 pub mod keeper;
 pub mod landing;
 mod lock;
+pub mod looking;
 pub mod part_file;
 pub mod parts;
 pub mod share;

@@ -25,9 +25,10 @@ use crate::{
     clock,
     clock::now,
     store::{
-        folder::{Kind, NotShared, Stamp},
+        folder::{FolderError, Kind, NotShared, Stamp},
         hash::HashError,
         index::Write,
+        looking::Looking,
         share::{Shared, at_or_below},
         system::{self, Status},
         walk::is_kept_aside,
@@ -42,9 +43,16 @@ const DEPARTED: usize = 1 << 16;
 const DEPARTED_FOR: Duration = Duration::from_secs(10);
 
 impl Owner {
-    /// Looks at what stands under a name now. Folders that were looked at for the same news are in `scanned`.
-    pub(super) fn inspect(&mut self, name: &FileName, sign: Sign, scanned: &mut BTreeSet<FileName>) {
-        match self.folder.look(name) {
+    /// Something happened under a name, and this is what was found there. Folders that were looked at for the same news
+    /// are in `scanned`.
+    pub(super) fn inspect(
+        &mut self,
+        name: &FileName,
+        found: Result<Status, FolderError>,
+        sign: Sign,
+        scanned: &mut BTreeSet<FileName>,
+    ) {
+        match found {
             Ok(Status { kind, .. }) if self.rules.ignores(name, kind == Kind::Folder) => self.gone(name),
             Ok(Status { kind: Kind::File, .. }) if is_kept_aside(name) => {
                 self.gone(name);
@@ -87,7 +95,8 @@ impl Owner {
     }
 
     fn look_again(&mut self, name: &FileName) {
-        self.inspect(name, Sign::Written, &mut BTreeSet::new());
+        let found = self.folder.look(name);
+        self.inspect(name, found, Sign::Written, &mut BTreeSet::new());
     }
 
     /// A regular file was found under a name, after something happened to it.
@@ -341,12 +350,14 @@ impl Owner {
     }
 
     pub(super) fn landed(&mut self, files: Vec<Landed>) {
+        let folder = self.folder.clone();
+        let mut walk = Looking::new(&folder);
         for Landed { name, content, list, stamp } in files {
             let hidden = name.is_hidden() && !self.hidden;
             if self.away.is_some() || hidden || is_kept_aside(&name) || self.rules.ignores(&name, false) {
                 continue;
             }
-            match self.folder.stamp(&name) {
+            match walk.stamp(&name) {
                 Ok(found) if found.same_bytes(&stamp) => {
                     self.call_off(&name);
                     self.refused.remove(&name);

@@ -26,6 +26,7 @@ use crate::{
         folder::{Folder, Stamp},
         ignore::{self, Rules},
         index::{Index, Write},
+        looking::Looking,
         share::{Share, Shared},
         system::TELLS_WRITERS,
     },
@@ -305,8 +306,11 @@ impl Owner {
             return;
         }
         let mut scanned = BTreeSet::new();
+        let folder = self.folder.clone();
+        let mut walk = Looking::new(&folder);
         for (name, sign) in signs {
-            self.inspect(&name, sign, &mut scanned);
+            let found = walk.look(&name);
+            self.inspect(&name, found, sign, &mut scanned);
         }
     }
 

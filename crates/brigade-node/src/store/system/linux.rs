@@ -61,6 +61,13 @@ impl Dir {
             .map(Self)
     }
 
+    /// The same, only to look from: it is opened for nothing, which is no news to those who watch it, ourselves among
+    /// them.
+    pub(in crate::store) fn place(&self, below: &str) -> io::Result<Self> {
+        open_beneath(self.0.as_fd(), below.as_ref(), OFlags::PATH | OFlags::DIRECTORY, Mode::empty())
+            .map(Self)
+    }
+
     /// Another handle of the same directory.
     pub(in crate::store) fn try_clone(&self) -> io::Result<Self> {
         Ok(Self(self.0.try_clone()?))
@@ -95,7 +102,6 @@ impl Dir {
     pub(in crate::store) fn status(&self, below: &OsStr) -> io::Result<Status> {
         let bytes = below.as_bytes();
         let Some(slash) = bytes.iter().rposition(|byte| *byte == b'/') else { return status(&self.0, bytes) };
-        // A mere place to look from, opened for nothing: that is no news to those who watch it, ourselves among them.
         let parent = OsStr::from_bytes(&bytes[..slash]);
         let parent = open_beneath(self.0.as_fd(), parent, OFlags::PATH | OFlags::DIRECTORY, Mode::empty())?;
         status(&parent, &bytes[slash + 1..])

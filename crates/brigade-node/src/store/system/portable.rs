@@ -66,6 +66,11 @@ impl Dir {
     }
 
     /// See `linux`.
+    pub(in crate::store) fn place(&self, below: &str) -> io::Result<Self> {
+        self.sub(below)
+    }
+
+    /// See `linux`.
     #[allow(clippy::unnecessary_wraps, reason = "its twin can fail")]
     pub(in crate::store) fn try_clone(&self) -> io::Result<Self> {
         Ok(Self(self.0.clone()))
