@@ -25,9 +25,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     fetching::{Fetching, Kind},
-    holder_link::{Lines, News},
+    holder_link::Lines,
     job::{Job, JobId},
     links::{Links, Loss},
+    news::News,
     parts::Parts,
     prepare::{Decision, PrepareError, WantedFile},
     progress::{Progress, State, Why},

@@ -18,7 +18,7 @@ use brigade_core::{
     limits,
     name::Username,
     wire::{
-        FrameError, Reason,
+        Reason,
         frame::PieceHeader,
         hello::{Hello, VERSION},
         peer::{
@@ -36,6 +36,7 @@ use super::{
     buffers::Buffers,
     incoming::{Came, Requests, list_page},
     manager_link::AGENT,
+    news::{Ending, LinkError, News},
     receiving::{Arrived, Receiving, Sink},
     traffic::Traffic,
 };
@@ -86,42 +87,6 @@ pub(super) struct Wanted {
     pub(super) alone: bool,
 }
 
-/// What a link tells its owner.
-#[derive(Debug)]
-pub(super) enum News {
-    /// For the downloads.
-    Core(Event),
-    /// The second connection to a holder stands.
-    SecondUp { holder: HolderId, serial: u64 },
-    /// The link has ended; `greeted` tells whether it ever stood. Nothing follows.
-    Ended { holder: HolderId, serial: u64, greeted: bool, error: Option<LinkError> },
-}
-
-/// Why a link ended.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum LinkError {
-    #[error(transparent)]
-    Dial(#[from] crate::net::dial::DialError),
-    #[error(transparent)]
-    Greet(#[from] crate::net::connection::GreetError),
-    #[error(transparent)]
-    Membership(#[from] membership::MembershipError),
-    #[error("the holder at {address} is {found}, not {expected}")]
-    Name { address: String, expected: Username, found: Username },
-    #[error("the holder said goodbye: {0} ({1})")]
-    Goodbye(Reason, String),
-    #[error("all places for connections are taken (--max)")]
-    NoPlace,
-    #[error(transparent)]
-    Connection(#[from] ConnectionError),
-}
-
-impl From<FrameError> for LinkError {
-    fn from(error: FrameError) -> Self {
-        Self::Connection(error.into())
-    }
-}
-
 /// Whom to dial, and as whom.
 #[derive(Debug, Clone)]
 pub(super) struct Holder {
@@ -163,8 +128,7 @@ pub(super) async fn run(
     commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
 ) {
-    let news = lines.news.clone();
-    let id = holder.id;
+    let ending = Ending::new(lines.news.clone(), holder.id, place.serial);
     let mut greeted = false;
     let result = tokio::select! {
         result = talk(&lines, &holder, place, commands, &stop, &mut greeted) => result,
@@ -175,7 +139,7 @@ pub(super) async fn run(
     if let Some(error) = &error {
         tracing::debug!(holder = holder.username.as_str(), %error, "a connection to a holder ended");
     }
-    let _ = news.send(News::Ended { holder: id, serial: place.serial, greeted, error }).await;
+    ending.tell(greeted, error).await;
 }
 
 async fn talk(

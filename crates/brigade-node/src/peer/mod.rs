@@ -22,6 +22,7 @@ mod links;
 mod listener;
 mod manager_link;
 mod meaning;
+mod news;
 mod parts;
 mod pattern;
 mod prepare;

@@ -19,14 +19,12 @@ use brigade_core::{
     id::Content,
     name::FileName,
 };
-use tokio::{
-    runtime::Handle,
-    sync::{mpsc, oneshot},
-};
+use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
     buffers::Buffer,
-    holder_link::{News, Wanted},
+    holder_link::Wanted,
+    news::News,
     parts::{Part, Parts},
 };
 use crate::{
@@ -151,9 +149,10 @@ impl Receiving {
     pub(super) async fn take(&self, arrived: Arrived) {
         match arrived.wanted.sink.clone() {
             Sink::Small(_) => drop(self.small.send(arrived).await),
-            // Two connections to one holder would wait for each other's writes.
+            // In memory that is a copy, best made while the piece is in the processor's cache. But two connections to one
+            // holder would wait for each other's.
             Sink::Part(part) if part.file.is_in_memory() && !arrived.wanted.alone => {
-                self.store_now(arrived, part);
+                self.store(arrived, part)
             }
             Sink::Part(part) => {
                 let this = self.clone();
@@ -163,36 +162,27 @@ impl Receiving {
         }
     }
 
-    /// Writes a piece here and now: in memory that is a copy, best made while the piece is in the processor's cache.
-    fn store_now(&self, arrived: Arrived, part: Arc<Part>) {
+    /// Writes a piece, or leaves that to who is writing another one of its file. So what became of it may be told on any
+    /// thread, and waits for nobody.
+    fn store(&self, arrived: Arrived, part: Arc<Part>) {
         let Arrived { holder, wanted, buffer } = arrived;
         let (download, piece) = (wanted.download, wanted.piece);
-        let (tell, written) = oneshot::channel();
         let (this, file) = (self.clone(), part.file.clone());
-        tokio::spawn(async move {
-            match written.await {
-                Ok(Ok(())) => {
-                    this.parts.stored(&part, piece);
-                    let _ = this.news.send(News::Core(Event::Stored { holder, download, piece })).await;
-                }
-                Ok(Err(error)) => drop(this.outcomes.send(Outcome::NotWritten { download, error }).await),
-                Err(_) => {} // the write panicked, and has said so
-            }
-        });
-        file.store(piece, buffer, move |result| drop(tell.send(result)));
-    }
-
-    fn store(self, arrived: Arrived, part: Arc<Part>) {
-        let Arrived { holder, wanted, buffer } = arrived;
-        let (download, piece) = (wanted.download, wanted.piece);
-        let file = part.file.clone();
         file.store(piece, buffer, move |written| match written {
             Ok(()) => {
-                self.parts.stored(&part, piece);
-                let _ = self.news.blocking_send(News::Core(Event::Stored { holder, download, piece }));
+                this.parts.stored(&part, piece);
+                this.tell(&this.news, News::Core(Event::Stored { holder, download, piece }));
             }
-            Err(error) => drop(self.outcomes.blocking_send(Outcome::NotWritten { download, error })),
+            Err(error) => this.tell(&this.outcomes, Outcome::NotWritten { download, error }),
         });
+    }
+
+    /// Tells the owner something without waiting; where it has too much to hear already, a little later.
+    fn tell<T: Send + 'static>(&self, owner: &mpsc::Sender<T>, news: T) {
+        if let Err(mpsc::error::TrySendError::Full(news)) = owner.try_send(news) {
+            let owner = owner.clone();
+            self.runtime.spawn(async move { owner.send(news).await });
+        }
     }
 }
 
@@ -326,5 +316,78 @@ impl Taken {
             self.known.remove(&oldest);
         }
         true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, time::Duration};
+
+    use brigade_core::{
+        bitfield::Bitfield,
+        content::Expected,
+        geometry::{Geometry, PieceIndex},
+    };
+    use tokio_util::sync::CancellationToken;
+
+    use super::{
+        Arc, Arrived, DownloadId, Event, Folder, HolderId, News, Outcome, Part, Parts, Receiving, Sink,
+        Wanted, mpsc,
+    };
+    use crate::{
+        peer::buffers::Buffers,
+        store::{
+            hash::hash_file,
+            keeper::{Keeper, KeeperOptions},
+            part_file::PartFile,
+            share::Share,
+        },
+    };
+
+    const PATIENCE: Duration = Duration::from_secs(20);
+
+    /// Whoever writes one piece may write another's too, be it a task that must not wait: so no answer may.
+    #[tokio::test]
+    async fn what_became_of_a_piece_is_told_without_waiting_for_an_owner_who_does_not_listen() {
+        let temp = tempfile::tempdir().unwrap();
+        let source = temp.path().join("source");
+        std::fs::write(&source, vec![7; 5 << 20]).unwrap();
+        let hashed = hash_file(&std::fs::File::open(source).unwrap(), 5 << 20, 2, &|| false).unwrap();
+        let (content, list) = (hashed.content, hashed.list.unwrap());
+        let folder = Folder::open(temp.path()).unwrap();
+        let stop = CancellationToken::new();
+        let share = Share::new(folder.clone());
+        let (keeper, _changes) =
+            Keeper::start(folder.clone(), share, KeeperOptions::default(), stop.clone()).unwrap();
+        let (news, mut heard) = mpsc::channel(1);
+        let (outcomes, mut failed) = mpsc::channel(1);
+        let (file, _) = PartFile::open(&folder, content).unwrap();
+        let receiving = Receiving::start(folder, Parts::new(), keeper, news, outcomes);
+        let geometry = Geometry::new(content.size).unwrap();
+        let part = Part::new(content, list.clone(), file, Bitfield::none(geometry.count()));
+        let (part, buffers) = (Arc::new(part), Buffers::default());
+        let no_piece = geometry.count();
+        for piece in geometry.pieces().chain([PieceIndex(no_piece), PieceIndex(no_piece + 1)]) {
+            let bytes = geometry.length(PieceIndex(0));
+            let mut buffer = buffers.take(bytes as usize);
+            buffer.as_mut().fill(7);
+            let (download, sink) = (DownloadId(1), Sink::Part(part.clone()));
+            let expected = list.expected(&geometry, piece).unwrap_or(Expected::Whole(content.id));
+            let wanted =
+                Wanted { download, content, piece, offer: None, bytes, expected, sink, alone: false };
+            receiving.store(Arrived { holder: HolderId(1), wanted, buffer }, part.clone());
+        }
+        let all = async {
+            let mut stored = BTreeSet::new();
+            while stored.len() < geometry.count() as usize {
+                let Some(News::Core(Event::Stored { piece, .. })) = heard.recv().await else { panic!() };
+                stored.insert(piece);
+            }
+            for _ in 0..2 {
+                assert!(matches!(failed.recv().await, Some(Outcome::NotWritten { .. })));
+            }
+        };
+        tokio::time::timeout(PATIENCE, all).await.expect("something was not told");
+        stop.cancel();
     }
 }
