@@ -55,9 +55,7 @@ impl World {
             Note::Decline(content, offer) => {
                 self.checks.answered(holder, newcomer, OfferId(offer));
                 self.outcome.declined += 1;
-                self.connections[on.at()].wanted.remove(&content);
-                let content = self.contents[content.at()].content;
-                self.peers[holder.at()].upload.decline(self.now, newcomer, &content);
+                self.unwanted(on, content);
                 self.grant(holder);
             }
             Note::HaveAll(_)

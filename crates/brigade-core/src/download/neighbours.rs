@@ -112,6 +112,9 @@ impl Downloads {
         let Some(one) = self.downloads.get(&download) else { return };
         let named = one.named;
         let has_spare = one.sources().iter().any(|source| self.is_spare(source));
+        // Whom nobody could reach is no reason not to ask for others.
+        let reachable = |source: &&Source| self.holders.get(&source.holder).is_some_and(|it| !it.unreachable);
+        let has_hope = one.sources().iter().filter(reachable).any(|source| self.is_spare(source));
         let longest =
             one.sources().iter().filter_map(|source| Some((source.useless_since?, source.holder))).min();
         if let Some((_, holder)) = longest.filter(|(since, _)| now.since(*since) >= USELESS)
@@ -126,7 +129,7 @@ impl Downloads {
         }
         self.dial_spares(download);
         // Where fewer are named than may be, there are no others.
-        let may_be_more = named >= limits::HOLDERS_NAMED && !has_spare;
+        let may_be_more = named >= limits::HOLDERS_NAMED && !has_hope;
         let Some(one) = self.downloads.get_mut(&download) else { return };
         if useful >= FEW || !may_be_more {
             one.refreshes = 0;
@@ -138,7 +141,7 @@ impl Downloads {
         self.timers.set(Alarm::Neighbours(download), now.after(wait));
     }
 
-    fn let_go(&mut self, holder: HolderId, download: DownloadId) {
+    pub(super) fn let_go(&mut self, holder: HolderId, download: DownloadId) {
         self.withdraw(holder, download, true);
         self.stir(holder);
         let source = self.downloads.get_mut(&download).and_then(|one| one.source_mut(holder));

@@ -101,6 +101,12 @@ impl Picker {
         &self.missing
     }
 
+    /// How many partial holders have the missing `piece`.
+    #[cfg(test)]
+    pub(super) fn rarity(&self, piece: PieceIndex) -> u16 {
+        self.holders[piece.0 as usize]
+    }
+
     /// Bytes that are not stored, in flight or missing.
     pub(super) const fn left_bytes(&self) -> u64 {
         self.left_bytes

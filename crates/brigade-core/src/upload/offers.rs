@@ -30,9 +30,11 @@ pub(super) struct Offered {
 }
 
 impl Upload {
-    /// A newcomer wants nothing more of a content: its channel is closed, or refused.
+    /// A newcomer wants nothing more of a content, until it wants it again: it declined an offer, which may be over by now,
+    /// or its channel is closed, or refused.
     pub fn unwant(&mut self, newcomer: NewcomerId, content: &Content) {
         if let Some(known) = self.newcomers.get_mut(&newcomer) {
+            known.silent = false; // something was heard of it
             known.unwant(content, self.bytes_per_second);
         }
         let of_it = |(_, offered): &(&OfferId, &Offered)| {
@@ -91,10 +93,9 @@ impl Upload {
         self.end_offer(offer);
     }
 
-    /// An offer of a content is declined, be it over by now: nothing of that content is wanted until it is wanted again.
-    pub fn decline(&mut self, now: Timestamp, newcomer: NewcomerId, content: &Content) {
-        self.come(now, newcomer);
-        self.unwant(newcomer, content);
+    /// The piece that took an offer up goes on without its slot, of which [`Self::done`] tells next: it counts as sent.
+    pub fn goes_on(&mut self, offer: OfferId) {
+        self.serving.remove(&offer);
     }
 
     /// When [`Self::handle_timeout`] is to be called: an offer was not answered, or what was asked for on it is held up by

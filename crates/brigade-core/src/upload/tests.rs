@@ -174,7 +174,7 @@ fn a_declined_offer_goes_to_the_next_until_more_is_wanted() {
     let mut upload = limited();
     want(&mut upload, 1, None, None);
     let (newcomer, offer, _) = offers(&mut upload).remove(0);
-    upload.decline(at(1), newcomer, &CONTENT);
+    upload.unwant(newcomer, &CONTENT);
     assert_eq!(offers(&mut upload), []);
     assert!(!upload.accept(at(1), newcomer, offer, PieceIndex(1)));
     want(&mut upload, 1, None, None);
@@ -201,6 +201,37 @@ fn an_offer_that_nobody_answers_goes_to_another() {
     upload.unwant(NewcomerId(2), &CONTENT);
     let offered = offers(&mut upload);
     assert!(offered.iter().any(|(newcomer, ..)| *newcomer == NewcomerId(1)), "{offered:?}");
+}
+
+/// What it did not answer was of a content that it has by now.
+#[test]
+fn who_left_one_content_s_offer_without_an_answer_is_offered_another_content() {
+    let mut upload = limited();
+    want(&mut upload, 1, None, None);
+    assert!(!offers(&mut upload).is_empty());
+    let other = Content { id: ContentId([8; 32]), size: CONTENT.size };
+    upload.want(at(10), NewcomerId(1), Want { content: other, complete: None, uplink: None });
+    upload.handle_timeout(upload.deadline().unwrap());
+    assert_eq!(offers(&mut upload), [], "it is silent");
+    upload.unwant(NewcomerId(1), &CONTENT);
+    assert!(!offers(&mut upload).is_empty());
+}
+
+#[test]
+fn what_is_taken_back_frees_its_turn_wherever_it_stands() {
+    let mut upload = limited();
+    for newcomer in [1, 2, 3, 3] {
+        upload.request(at(0), NewcomerId(newcomer));
+    }
+    assert_eq!(grants(&mut upload), [1, 2]);
+    // The third waits for the line by now, its second request for its turn.
+    upload.cancel(NewcomerId(3));
+    upload.cancel(NewcomerId(3));
+    upload.cancel(NewcomerId(3));
+    upload.request(at(1), NewcomerId(4));
+    upload.done(at(2), NewcomerId(1), None, PIECE);
+    upload.done(at(2), NewcomerId(2), None, PIECE);
+    assert_eq!(grants(&mut upload), [4]);
 }
 
 /// Requests that take up no offer may stand before those that do on the same connection.

@@ -128,10 +128,9 @@ pub(super) async fn run(
     commands: mpsc::Receiver<Command>,
     stop: CancellationToken,
 ) {
-    let ending = Ending::new(lines.news.clone(), holder.id, place.serial);
-    let mut greeted = false;
+    let mut ending = Ending::new(lines.news.clone(), holder.id, place.serial);
     let result = tokio::select! {
-        result = talk(&lines, &holder, place, commands, &stop, &mut greeted) => result,
+        result = talk(&lines, &holder, place, commands, &stop, &mut ending.greeted) => result,
         // Where it does not come to say goodbye, because nothing moves any more, it is dropped.
         () = async { stop.cancelled().await; tokio::time::sleep(FAREWELL).await } => Ok(()),
     };
@@ -139,7 +138,7 @@ pub(super) async fn run(
     if let Some(error) = &error {
         tracing::debug!(holder = holder.username.as_str(), %error, "a connection to a holder ended");
     }
-    ending.tell(greeted, error).await;
+    ending.tell(error).await;
 }
 
 async fn talk(

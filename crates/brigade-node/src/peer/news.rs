@@ -53,27 +53,31 @@ pub(super) struct Ending {
     news: mpsc::Sender<News>,
     holder: HolderId,
     serial: u64,
+    /// Whether the link ever stood.
+    pub(super) greeted: bool,
     told: bool,
 }
 
 impl Ending {
     pub(super) const fn new(news: mpsc::Sender<News>, holder: HolderId, serial: u64) -> Self {
-        Self { news, holder, serial, told: false }
+        Self { news, holder, serial, greeted: false, told: false }
     }
 
-    /// The link has ended in order; `greeted` as in [`News::Ended`].
-    pub(super) async fn tell(mut self, greeted: bool, error: Option<LinkError>) {
+    /// The link has ended in order.
+    pub(super) async fn tell(mut self, error: Option<LinkError>) {
         self.told = true;
-        let (holder, serial) = (self.holder, self.serial);
-        let _ = self.news.send(News::Ended { holder, serial, greeted, error }).await;
+        let _ = self.news.send(self.ended(error)).await;
+    }
+
+    const fn ended(&self, error: Option<LinkError>) -> News {
+        News::Ended { holder: self.holder, serial: self.serial, greeted: self.greeted, error }
     }
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         if !self.told && std::thread::panicking() {
-            let (news, holder, serial) = (self.news.clone(), self.holder, self.serial);
-            let ended = News::Ended { holder, serial, greeted: true, error: None };
+            let (news, ended) = (self.news.clone(), self.ended(None));
             tokio::spawn(async move { news.send(ended).await });
         }
     }
@@ -86,14 +90,20 @@ mod tests {
     #[tokio::test]
     async fn a_link_that_panics_has_ended_too() {
         let (news, mut heard) = mpsc::channel(1);
-        let ending = Ending::new(news.clone(), HolderId(3), 7);
-        let link = tokio::spawn(async move {
-            let _ending = ending;
-            panic!("as a link may");
-        });
-        assert!(link.await.is_err());
-        assert!(matches!(heard.recv().await, Some(News::Ended { holder: HolderId(3), serial: 7, .. })));
-        Ending::new(news, HolderId(3), 8).tell(true, None).await;
+        for stood in [false, true] {
+            let ending = Ending::new(news.clone(), HolderId(3), 7);
+            let link = tokio::spawn(async move {
+                let mut ending = ending;
+                ending.greeted = stood;
+                panic!("as a link may");
+            });
+            assert!(link.await.is_err());
+            let Some(News::Ended { holder: HolderId(3), serial: 7, greeted, .. }) = heard.recv().await else {
+                panic!("that is not its end");
+            };
+            assert_eq!(greeted, stood);
+        }
+        Ending::new(news, HolderId(3), 8).tell(None).await;
         assert!(matches!(heard.recv().await, Some(News::Ended { serial: 8, .. })));
         assert!(heard.recv().await.is_none(), "nothing follows");
     }

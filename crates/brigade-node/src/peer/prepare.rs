@@ -93,12 +93,27 @@ impl PrepareError {
     }
 }
 
-/// Decides about one file.
+/// Decides about one file, on a walk over many.
 pub(super) fn prepare(
     folder: &Folder,
     share: &Share,
     walk: &mut Looking<'_>,
     wanted: &WantedFile,
+) -> Result<Decision, PrepareError> {
+    // Most names are free: that takes no look at each where not even their folder is there.
+    let is_free = walk.stamp(&wanted.name).is_err_and(|error| error.is_missing());
+    let decision = decide(folder, share, wanted, is_free);
+    if !is_free || !matches!(decision, Ok(Decision::Small)) {
+        walk.forget(); // files were read or made meanwhile
+    }
+    decision
+}
+
+fn decide(
+    folder: &Folder,
+    share: &Share,
+    wanted: &WantedFile,
+    is_free: bool,
 ) -> Result<Decision, PrepareError> {
     let WantedFile { name, content, .. } = wanted;
     let geometry = Geometry::new(content.size)?;
@@ -112,8 +127,6 @@ pub(super) fn prepare(
     if shared.is_some_and(|shared| folder.stamp(name).is_ok_and(|stamp| stamp.same_bytes(&shared.stamp))) {
         return Ok(Decision::Here(None));
     }
-    // Most names are free: that takes no look at each where not even their folder is there.
-    let is_free = walk.stamp(name).is_err_and(|error| error.is_missing());
     let here = if is_free { None } else { look_under_name(folder, wanted)? };
     if let Some((content_here, list, stamp)) = here {
         if content_here == *content {

@@ -218,7 +218,7 @@ impl Sending {
         if let Ok(flushed) = timeout(SLOT_PATIENCE, self.writer.flush()).await {
             return flushed;
         }
-        self.slot = None;
+        give_up(&mut self.slot);
         let late = timeout(WRITE_TIME, self.writer.flush()).await;
         late.map_err(|_| ConnectionError::Io(std::io::ErrorKind::TimedOut.into()))?
     }
@@ -305,7 +305,7 @@ impl Sending {
             match timeout(SLOT_PATIENCE, &mut written).await {
                 Ok(written) => written?,
                 Err(_) => {
-                    self.slot = None; // others shall not wait for one who does not read
+                    give_up(&mut self.slot);
                     let late = timeout(WRITE_TIME, written).await;
                     late.map_err(|_| ConnectionError::Io(std::io::ErrorKind::TimedOut.into()))??;
                 }
@@ -322,5 +322,12 @@ impl Sending {
         }
         self.spare.push(frames);
         Ok(())
+    }
+}
+
+/// Others shall not wait for one who does not read. The piece goes on when it does.
+fn give_up(slot: &mut Option<Slot>) {
+    if let Some(mut slot) = slot.take() {
+        slot.goes_on = true;
     }
 }

@@ -84,7 +84,7 @@ pub(super) async fn serve(
     let load = Arc::new(Load::default());
     let mut sender = tokio::spawn(send(writer, works, peer, sent, load.clone(), shop.clone()));
     let mut news = shop.parts.news();
-    let (guest, mut offers) = shop.uploads.guest(peer);
+    let (guest, mut offers) = shop.uploads.guest(peer).await;
     let mut cap = shop.traffic.up_cap();
     let mut signs = interval(SIGN_EVERY);
     signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -291,7 +291,13 @@ impl Serving {
         // A request may cross the refusal of its channel on the way.
         let channel = self.channels.get(&request.channel);
         let piece = PieceIndex(request.piece);
-        let offer = request.offer.map(OfferId).filter(|offer| self.offered.remove(offer).is_some());
+        let made = request.offer.map(OfferId).and_then(|offer| self.offered.remove_entry(&offer));
+        if let Some((offer, of)) = made
+            && of != request.channel
+        {
+            self.guest.gives_back(offer).map_err(busy)?; // it was an offer of something else
+        }
+        let offer = made.filter(|(_, of)| *of == request.channel).map(|(offer, _)| offer);
         let answer = {
             let have = channel.and_then(|channel| channel.told.as_ref()).map(|(part, _)| part.have());
             let held = have.as_deref().map_or(Held::All, Held::Some);

@@ -37,7 +37,7 @@ impl Serving {
         match self.channels.get_mut(&channel).filter(|channel| channel.wanted) {
             Some(channel) => {
                 channel.wanted = false;
-                self.guest.declines(channel.content).map_err(busy)
+                self.guest.wants_no_more(channel.content).map_err(busy)
             }
             None => Ok(()), // that it wants no more was said
         }

@@ -63,6 +63,8 @@ pub(super) struct Slot {
     offer: Option<OfferId>,
     /// What was sent under it.
     pub(super) bytes: u64,
+    /// Whether the piece goes on without it, because it is given up for others.
+    pub(super) goes_on: bool,
 }
 
 #[derive(Debug)]
@@ -76,8 +78,6 @@ enum Ask {
         desk: Desk,
     },
     WantsNoMore(PeerKey, Content, Desk),
-    /// The same, in answer to an offer.
-    Declines(PeerKey, Content, Desk),
     Accept(PeerKey, OfferId, PieceIndex),
     GiveBack(PeerKey, OfferId),
     /// A piece is next on its connection.
@@ -90,6 +90,7 @@ enum Ask {
         newcomer: PeerKey,
         offer: Option<OfferId>,
         bytes: u64,
+        goes_on: bool,
     },
 }
 
@@ -111,9 +112,9 @@ impl Uploads {
     }
 
     /// A newcomer's connection stands. Its offers come out of the other end.
-    pub(super) fn guest(&self, key: PeerKey) -> (Guest, mpsc::Receiver<Offered>) {
+    pub(super) async fn guest(&self, key: PeerKey) -> (Guest, mpsc::Receiver<Offered>) {
         let (desk, offers) = mpsc::channel(OFFERS);
-        tell(&self.0, Ask::Came(key));
+        let _ = self.0.send(Ask::Came(key)).await; // where the owner has ended, the peer stops
         (Guest { owner: self.0.clone(), key, desk }, offers)
     }
 
@@ -131,7 +132,7 @@ impl Guest {
         self.ask(Ask::Wants { newcomer: self.key, want, desk: self.desk.clone() })
     }
 
-    /// It wants nothing more of a content.
+    /// It wants nothing more of a content: it declined an offer, or closed its channel.
     pub(super) fn wants_no_more(&self, content: Content) -> Result<(), TooMuch> {
         self.ask(Ask::WantsNoMore(self.key, content, self.desk.clone()))
     }
@@ -140,11 +141,6 @@ impl Guest {
     pub(super) fn accepts(&self, offer: OfferId, piece: PieceIndex) -> Result<Accepted, TooMuch> {
         self.ask(Ask::Accept(self.key, offer, piece))?;
         Ok(Accepted { owner: self.owner.clone(), newcomer: self.key, offer, is_open: true })
-    }
-
-    /// It needs nothing more of a content that was offered.
-    pub(super) fn declines(&self, content: Content) -> Result<(), TooMuch> {
-        self.ask(Ask::Declines(self.key, content, self.desk.clone()))
     }
 
     /// What it asked for on an offer cannot be sent: the turn is another's, the want stays.
@@ -188,8 +184,8 @@ impl Drop for Guest {
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        let Self { newcomer, offer, bytes, .. } = *self;
-        tell(&self.owner, Ask::Done { newcomer, offer, bytes });
+        let Self { newcomer, offer, bytes, goes_on, .. } = *self;
+        tell(&self.owner, Ask::Done { newcomer, offer, bytes, goes_on });
     }
 }
 
@@ -216,10 +212,17 @@ struct Owner {
 struct Seat {
     connections: usize,
     key: Option<PeerKey>,
-    /// What is wanted on which connection.
-    wants: Vec<(Content, Desk)>,
+    /// What is wanted on which connection, the latest last.
+    wants: Vec<(Want, Desk)>,
     /// Pieces that were not offered, and wait.
     waiting: VecDeque<oneshot::Sender<Slot>>,
+}
+
+impl Seat {
+    /// The connection that wanted a content last: one before it may be dead, which nobody knows yet.
+    fn wants_of(&self, content: &Content) -> Option<&(Want, Desk)> {
+        self.wants.iter().rev().find(|(want, _)| want.content == *content)
+    }
 }
 
 impl Owner {
@@ -258,23 +261,16 @@ impl Owner {
             Ask::Left(key, desk) => self.leave(key, &desk),
             Ask::Wants { newcomer, want, desk } => {
                 let number = self.number(newcomer);
-                self.was_last_to_want(number, &want.content, &desk); // it is there once
                 if let Some(seat) = self.guests.get_mut(&number) {
-                    seat.wants.push((want.content, desk));
+                    seat.wants
+                        .retain(|(other, its)| other.content != want.content || !its.same_channel(&desk));
+                    seat.wants.push((want, desk));
                     self.upload.want(now, number, want);
                 }
             }
             Ask::WantsNoMore(key, content, desk) => {
                 let number = self.number(key);
-                if self.was_last_to_want(number, &content, &desk) {
-                    self.upload.unwant(number, &content);
-                }
-            }
-            Ask::Declines(key, content, desk) => {
-                let number = self.number(key);
-                if self.was_last_to_want(number, &content, &desk) {
-                    self.upload.decline(now, number, &content);
-                }
+                self.withdraw(number, &content, &desk);
             }
             Ask::Accept(key, offer, piece) => {
                 let number = self.number(key);
@@ -286,8 +282,11 @@ impl Owner {
                 self.upload.give_back(number, offer);
             }
             Ask::Slot { newcomer, offer, granted } => self.wait_for_slot(newcomer, offer, granted),
-            Ask::Done { newcomer, offer, bytes } => {
+            Ask::Done { newcomer, offer, bytes, goes_on } => {
                 let number = self.number(newcomer);
+                if let Some(offer) = offer.filter(|_| goes_on) {
+                    self.upload.goes_on(offer);
+                }
                 self.upload.done(now, number, offer, bytes);
             }
         }
@@ -304,19 +303,19 @@ impl Owner {
             return self.accepted.retain(|_, granted| !granted.is_closed());
         }
         let its = seat.wants.iter().filter(|(_, other)| other.same_channel(desk));
-        let contents: Vec<Content> = its.map(|(content, _)| *content).collect();
-        for content in contents {
-            if self.was_last_to_want(number, &content, desk) {
-                self.upload.unwant(number, &content);
-            }
-        }
+        let contents: Vec<Content> = its.map(|(want, _)| want.content).collect();
+        contents.iter().for_each(|content| self.withdraw(number, content, desk));
     }
 
-    /// A connection wants nothing more of a content. Whether the newcomer wants nothing more of it on any.
-    fn was_last_to_want(&mut self, newcomer: NewcomerId, content: &Content, desk: &Desk) -> bool {
-        let Some(seat) = self.guests.get_mut(&newcomer) else { return false };
-        seat.wants.retain(|(other, its)| other != content || !its.same_channel(desk));
-        seat.wants.iter().all(|(other, _)| other != content)
+    /// A connection wants nothing more of a content. What was on offer is over; where another connection of the newcomer
+    /// wants it, the next offer goes there.
+    fn withdraw(&mut self, newcomer: NewcomerId, content: &Content, desk: &Desk) {
+        let Some(seat) = self.guests.get_mut(&newcomer) else { return };
+        seat.wants.retain(|(want, its)| want.content != *content || !its.same_channel(desk));
+        self.upload.unwant(newcomer, content);
+        if let Some((want, _)) = seat.wants_of(content) {
+            self.upload.want(clock::now(), newcomer, *want);
+        }
     }
 
     fn wait_for_slot(&mut self, key: PeerKey, offer: Option<OfferId>, granted: oneshot::Sender<Slot>) {
@@ -343,7 +342,7 @@ impl Owner {
             match grant {
                 Grant::Offer { newcomer, offer, content, pieces } => {
                     let seat = self.guests.get(&newcomer);
-                    let desk = seat.and_then(|seat| seat.wants.iter().find(|(wanted, _)| *wanted == content));
+                    let desk = seat.and_then(|seat| seat.wants_of(&content));
                     // Where the connection is gone, that it left comes next; where it hears nothing, its turn ends by itself.
                     let told = desk.map(|(_, desk)| desk.try_send(Offered { offer, content, pieces }));
                     drop(told);
@@ -359,7 +358,7 @@ impl Owner {
                         // Where nobody waits any more, dropping the slot gives it back.
                         (Some(newcomer), Some(granted)) => {
                             let owner = self.asks.clone();
-                            drop(granted.send(Slot { owner, newcomer, offer, bytes: 0 }));
+                            drop(granted.send(Slot { owner, newcomer, offer, bytes: 0, goes_on: false }));
                         }
                         _ => self.upload.done(clock::now(), newcomer, offer, 0),
                     }
@@ -387,6 +386,8 @@ mod tests {
     };
 
     const PATIENCE: Duration = Duration::from_secs(20);
+    /// More than are on offer at once.
+    const LATER: u32 = 4;
     const CONTENT: Content = Content { id: ContentId([3; 32]), size: 10 << 20 };
 
     fn limited(stop: &CancellationToken) -> (Uploads, watch::Sender<Cap>) {
@@ -444,35 +445,39 @@ mod tests {
         assert_eq!((owner.guests[&number].waiting.len(), owner.upload.taken()), (0, 0));
     }
 
+    /// As where a newcomer comes back before its dead connection is known to be dead.
     #[tokio::test]
-    async fn one_connection_declines_for_itself_alone() {
+    async fn offers_go_to_the_connection_that_wanted_last_and_to_the_other_when_that_wants_no_more() {
         let stop = CancellationToken::new();
         let (uploads, _cap) = limited(&stop);
         let key = PeerKey([1; 32]);
         let want = Want { content: CONTENT, complete: Some(40), uplink: None };
-        let (one, mut to_one) = uploads.guest(key);
-        one.wants(want).unwrap();
-        timeout(PATIENCE, to_one.recv()).await.unwrap().unwrap();
-        for leaves in [false, true] {
-            let (two, _to_two) = uploads.guest(key);
-            two.wants(want).unwrap();
-            if !leaves {
-                two.declines(CONTENT).unwrap();
-            }
-            drop(two);
-        }
-        while to_one.try_recv().is_ok() {}
-        let offered = async {
-            // What it was offered so far is over after a while; it is heard of when it wants more.
-            loop {
-                one.wants(want).unwrap();
-                if let Ok(offered) = timeout(Duration::from_millis(100), to_one.recv()).await {
-                    break offered;
-                }
-            }
-        };
-        assert!(timeout(PATIENCE, offered).await.unwrap().is_some());
+        let (old, mut to_old) = uploads.guest(key).await;
+        old.wants(want).unwrap();
+        timeout(PATIENCE, to_old.recv()).await.unwrap().unwrap(); // nobody answers it
+        let (new, mut to_new) = uploads.guest(key).await;
+        new.wants(want).unwrap();
+        drop(old);
+        let offered = timeout(PATIENCE, to_new.recv()).await.unwrap().unwrap();
+        new.accepts(offered.offer, offered.pieces[0]).unwrap();
         stop.cancel();
+        for leaves in [false, true] {
+            let stop = CancellationToken::new();
+            let (uploads, _cap) = limited(&stop);
+            let (earlier, mut to_earlier) = uploads.guest(key).await;
+            earlier.wants(want).unwrap();
+            let first = timeout(PATIENCE, to_earlier.recv()).await.unwrap().unwrap();
+            let (later, _to_later) = uploads.guest(key).await;
+            later.wants(want).unwrap();
+            if leaves {
+                drop(later);
+            } else {
+                later.wants_no_more(CONTENT).unwrap();
+            }
+            let again = async { while to_earlier.recv().await.unwrap().offer.0 < first.offer.0 + LATER {} };
+            timeout(PATIENCE, again).await.unwrap();
+            stop.cancel();
+        }
     }
 
     /// Whoever goes with offers in hand, taken up or not, leaves its turns to the others.
@@ -482,13 +487,13 @@ mod tests {
         let (uploads, _cap) = limited(&stop);
         for number in 0..100 {
             let key = PeerKey([number; 32]);
-            let (guest, mut offers) = uploads.guest(key);
+            let (guest, mut offers) = uploads.guest(key).await;
             guest.wants(Want { content: CONTENT, complete: Some(40), uplink: None }).unwrap();
             let first = timeout(PATIENCE, offers.recv()).await.unwrap().unwrap();
             match number % 4 {
                 0 => {}
                 1 => std::mem::forget(guest.accepts(first.offer, first.pieces[0]).unwrap()),
-                2 => guest.declines(CONTENT).unwrap(),
+                2 => guest.wants_no_more(CONTENT).unwrap(),
                 _ => {
                     let mut accepted = guest.accepts(first.offer, PieceIndex(7)).unwrap();
                     accepted.has_its_slot();

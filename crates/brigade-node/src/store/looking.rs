@@ -26,6 +26,11 @@ impl<'a> Looking<'a> {
         Self { folder, last: None }
     }
 
+    /// The walk was held up: what it knows may not be so any more.
+    pub fn forget(&mut self) {
+        self.last = None;
+    }
+
     /// What stands under `name`, of whatever kind.
     pub(super) fn look(&mut self, name: &FileName) -> Result<Status, FolderError> {
         let (Some(parent), last) = split(name) else { return self.folder.look(name) };

@@ -1,0 +1,231 @@
+//! `Downloads` as a table of events and actions: a [`Table`] plays the shell, and every step is audited.
+//!
+//! Whole fetches, over lines that have a bandwidth, are simulated in `brigade-sim`.
+
+mod any_order;
+mod fetching;
+mod neighbours;
+mod troubles;
+mod turns;
+mod windows;
+
+use std::collections::BTreeMap;
+
+use super::{
+    Action, Alarm, Arc, Bitfield, Config, Content, ContentId, DownloadId, Downloads, Duration, Event,
+    Geometry, HolderId, Lie, Link, PieceIndex, PieceList, Timestamp, picker::PieceState, source::Standing,
+};
+use crate::{
+    content::{Expected, fold},
+    wire::Reason,
+};
+
+const PIECE: u64 = 256 << 10;
+const ONE: DownloadId = DownloadId(1);
+
+/// A content of so many pieces, and its list.
+fn content(pieces: u32, salt: u8) -> (Content, Vec<[u8; 32]>) {
+    let values: Vec<[u8; 32]> = (0..pieces)
+        .map(|piece| {
+            let mut value = [salt; 32];
+            value[..4].copy_from_slice(&piece.to_be_bytes());
+            value
+        })
+        .collect();
+    let id = fold(&values).unwrap_or(ContentId([salt; 32]));
+    let piece_bytes = if pieces > 1024 { 4 * PIECE } else { PIECE };
+    (Content { id, size: u64::from(pieces) * piece_bytes }, values)
+}
+
+/// A shell without a network.
+struct Table {
+    downloads: Downloads,
+    now: Timestamp,
+}
+
+impl Table {
+    fn new(config: Config) -> Self {
+        Self { downloads: Downloads::new(config, 1), now: Timestamp::from_micros(1_000_000) }
+    }
+
+    /// A table at which `ONE` of so many pieces is wanted, its list known, and these holders are connected.
+    fn with(config: Config, pieces: u32, holders: &[u32]) -> Self {
+        let mut table = Self::new(config);
+        table.start(ONE, pieces, true);
+        table.name(ONE, holders);
+        for holder in holders {
+            table.tell(Event::Connected { holder: HolderId(*holder) });
+        }
+        table
+    }
+
+    fn start(&mut self, download: DownloadId, pieces: u32, with_list: bool) {
+        let (content, values) = content(pieces, 7);
+        let list = with_list.then(|| PieceList::new(content, values).ok().map(Arc::new)).flatten();
+        let have = Bitfield::none(pieces);
+        self.tell(Event::Start { download, content, list, have });
+    }
+
+    fn name(&mut self, download: DownloadId, holders: &[u32]) -> Vec<Action> {
+        let complete = holders.iter().copied().map(HolderId).collect();
+        self.tell(Event::Holders { download, complete, partial: vec![] })
+    }
+
+    fn tell(&mut self, event: Event) -> Vec<Action> {
+        self.downloads.handle(self.now, event);
+        self.actions()
+    }
+
+    fn actions(&mut self) -> Vec<Action> {
+        audit(&self.downloads);
+        std::iter::from_fn(|| self.downloads.next_action()).collect()
+    }
+
+    /// Lets time pass, with every deadline kept.
+    fn wait(&mut self, duration: Duration) -> Vec<Action> {
+        let end = self.now.after(duration);
+        let mut actions = Vec::new();
+        while let Some(due) = self.downloads.deadline().filter(|due| *due <= end) {
+            self.now = self.now.max(due);
+            self.downloads.handle_timeout(self.now);
+            actions.extend(self.actions());
+        }
+        self.now = end;
+        actions
+    }
+
+    fn have_all(&mut self, holder: u32) -> Vec<Action> {
+        self.tell(Event::HaveAll { holder: HolderId(holder), download: ONE })
+    }
+
+    fn arrived(&mut self, holder: u32, piece: u32) -> Vec<Action> {
+        self.tell(Event::Arrived { holder: HolderId(holder), download: ONE, piece: PieceIndex(piece) })
+    }
+
+    fn stored(&mut self, holder: u32, piece: u32) -> Vec<Action> {
+        let mut actions = self.arrived(holder, piece);
+        let piece = PieceIndex(piece);
+        actions.extend(self.tell(Event::Stored { holder: HolderId(holder), download: ONE, piece }));
+        actions
+    }
+
+    /// What is in flight, as (holder, piece).
+    fn in_flight(&self) -> Vec<(u32, u32)> {
+        let of = |(id, holder): (&HolderId, &super::Holder)| {
+            let id = id.0;
+            holder.queue().iter().map(move |asked| (id, asked.piece.0)).collect::<Vec<_>>()
+        };
+        self.downloads.holders.iter().flat_map(of).collect()
+    }
+}
+
+/// Whether all that is counted is what is there.
+fn audit(downloads: &Downloads) {
+    let mut in_flight = 0;
+    let mut by_source: BTreeMap<(HolderId, DownloadId), u64> = BTreeMap::new();
+    for (id, holder) in &downloads.holders {
+        let queue = holder.queue();
+        let bytes: u64 = queue.iter().map(|asked| u64::from(asked.bytes)).sum();
+        assert_eq!(holder.in_flight_bytes(), bytes);
+        in_flight += bytes;
+        let awaited: u64 = queue.iter().map(|asked| u64::from(asked.bytes - asked.here)).sum();
+        assert_eq!(holder.awaited_bytes(), awaited);
+        assert!(queue.len() <= downloads.config.requests_in_flight);
+        let whole: u64 = queue.iter().filter(|asked| asked.whole).map(|asked| u64::from(asked.bytes)).sum();
+        assert_eq!(holder.whole_bytes, whole);
+        assert!(holder.link == Link::Up || queue.iter().all(|asked| asked.arrived));
+        let watched = downloads.timers.is_set(Alarm::Silence(*id));
+        assert!(!holder.owes() || watched || holder.link != Link::Up, "{id:?} owes and nobody watches");
+        let marks = &downloads.marks;
+        assert_eq!(marks.hungry.contains(id), holder.answers() && holder.has_open_work());
+        assert_eq!(marks.owing.contains(id), holder.awaited_bytes() > 0);
+        assert_eq!(marks.stalled.contains(id), holder.stalled.is_some());
+        for asked in queue {
+            *by_source.entry((*id, asked.download)).or_default() += u64::from(asked.bytes);
+            let state = downloads.downloads[&asked.download].picker.state(asked.piece);
+            let mine = matches!(state, Some(PieceState::InFlight(askers)) if askers.iter().any(|a| a == *id));
+            assert!(mine || asked.arrived && state == Some(PieceState::Stored), "{id:?} {asked:?} {state:?}");
+        }
+    }
+    assert_eq!(downloads.in_flight_bytes, in_flight);
+    for (id, one) in &downloads.downloads {
+        for source in one.sources() {
+            let bytes = by_source.remove(&(source.holder, *id)).unwrap_or(0);
+            assert_eq!(source.in_flight_bytes, bytes);
+            let Some(holder) = downloads.holders.get(&source.holder) else {
+                assert!(source.standing == Standing::Shunned && !source.ready);
+                continue;
+            };
+            let lists = [&holder.ready, &holder.ready_whole];
+            let listed = lists.iter().any(|list| list.contains(&(one.order, *id)));
+            assert_eq!(source.ready, listed);
+            assert_eq!(source.wanted, holder.wants.contains(id));
+            assert_eq!(source.ready, one.has_work_for(source));
+            if let Some(super::source::Has::Some(bits)) = source.has() {
+                let useful = bits.iter().filter(|piece| one.picker.missing().has(*piece)).count();
+                assert_eq!(source.useful as usize, useful);
+            }
+        }
+        audit_places(one);
+    }
+    assert!(by_source.is_empty(), "in flight of holders that are no sources: {by_source:?}");
+}
+
+/// Whether sources that are passed over have nothing to do, and the rarity of what is missing is true.
+fn audit_places(one: &super::Download) {
+    for (at, source) in one.sources().iter().enumerate() {
+        assert!(one.is_in_use(at) || (source.has().is_none() && !source.ready), "{source:?} is passed over");
+    }
+    for piece in one.picker.missing().iter() {
+        let partial = one.sources().iter().filter_map(|source| match source.has() {
+            Some(super::source::Has::Some(bits)) => Some(bits),
+            _ => None,
+        });
+        let holders = partial.filter(|bits| bits.has(piece)).count();
+        assert_eq!(usize::from(one.picker.rarity(piece)), holders, "{piece:?}");
+    }
+}
+
+/// The order in which pieces are asked for when each holder sends one at a time: `"2 from a, …"`. `holders` says who
+/// has what: `"a: 1110  b: 1100"`.
+#[track_caller]
+fn check(holders: &str, expected: &str) {
+    let words: Vec<&str> = holders.split_whitespace().collect();
+    let pieces = u32::try_from(words[1].len()).unwrap();
+    let ids: Vec<u32> = words.iter().step_by(2).map(|name| u32::from(name.as_bytes()[0])).collect();
+    let config = Config { requests_in_flight: 1, ..Config::default() };
+    let mut table = Table::new(config);
+    table.start(ONE, pieces, true);
+    table.name(ONE, &ids);
+    // All say what they have before anything is asked.
+    let (content, values) = content(pieces, 7);
+    let one = table.downloads.downloads.get_mut(&ONE).unwrap();
+    one.list = super::one::List::Wanted;
+    for (id, has) in ids.iter().zip(words.iter().skip(1).step_by(2)) {
+        table.tell(Event::Connected { holder: HolderId(*id) });
+        let mut bits = Bitfield::none(pieces);
+        has.bytes().zip(0..).filter(|(bit, _)| *bit == b'1').for_each(|(_, at)| {
+            bits.set(PieceIndex(at));
+        });
+        let bits = bits.page(0, pieces).to_vec();
+        table.tell(Event::Bits { holder: HolderId(*id), download: ONE, first: 0, bits });
+    }
+    let list = Arc::new(PieceList::new(content, values).unwrap());
+    table.downloads.downloads.get_mut(&ONE).unwrap().list = super::one::List::Known(list);
+    table.downloads.touch(ONE);
+    let mut log = Vec::new();
+    let mut actions = table.tell(Event::Connected { holder: HolderId(ids[0]) });
+    let mut asked = std::collections::VecDeque::new();
+    loop {
+        for action in actions.drain(..) {
+            if let Action::Request { holder, piece, .. } = action {
+                log.push(format!("{} from {}", piece.0, char::from(u8::try_from(holder.0).unwrap())));
+                asked.push_back((holder.0, piece.0));
+            }
+        }
+        let Some((holder, piece)) = asked.pop_front() else { break };
+        table.now = table.now.after(Duration::from_millis(10));
+        actions = table.stored(holder, piece);
+    }
+    assert_eq!(log.join(", "), expected);
+}
