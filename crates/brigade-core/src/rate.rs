@@ -148,6 +148,38 @@ mod tests {
         }
     }
 
+    /// What leaves over many connections, each of which takes what it likes when it is through with what it took before.
+    #[test]
+    fn over_all_takers_together_no_ten_seconds_see_two_per_cent_more_or_less() {
+        for (seed, rate) in [(1, 50_000), (2, 1_000_000), (3, 10_000_000), (4, 300_000_000)] {
+            let mut limiter = Limiter::new(Some(rate));
+            let mut random = crate::random::Random::new(seed);
+            // A piece of what goes takes less than a hundredth of a second, as the callers see to it.
+            let most = usize::try_from(rate / 100).unwrap();
+            let mut takers = [Timestamp::from_micros(5_000_000); 9];
+            let mut left = vec![];
+            while left.last().is_none_or(|(at, _)| *at < Timestamp::from_micros(45_000_000)) {
+                let next = takers.iter_mut().min().unwrap();
+                let bytes = 1 + random.below(most) as u64;
+                *next = next.after(limiter.take(*next, bytes));
+                left.push((*next, bytes));
+                left.sort_unstable();
+            }
+            let sent = |from: Timestamp, seconds: f64| {
+                let end = from.after(Duration::from_secs_f64(seconds));
+                left.iter().filter(|(at, _)| *at >= from && *at < end).map(|(_, bytes)| bytes).sum::<u64>()
+                    as f64
+            };
+            for tenth in 0..300u64 {
+                let from = Timestamp::from_micros(5_000_000 + tenth * 100_000);
+                let ratio = sent(from, 10.0) / (rate * 10) as f64;
+                assert!((0.98..1.02).contains(&ratio), "{rate}, from {from:?}: {ratio}");
+                let burst = sent(from, 0.001) / rate as f64;
+                assert!(burst <= 0.1 + 0.011, "{rate}, at {from:?}: {burst} s' worth at once");
+            }
+        }
+    }
+
     #[test]
     fn a_pause_earns_one_burst_and_no_more() {
         let mut limiter = Limiter::new(Some(1_000_000));

@@ -12,7 +12,7 @@ use brigade_core::{
     upload::{NewcomerId, OfferId},
 };
 
-use crate::world::PeerNumber;
+use crate::{sending::most_at_once, world::PeerNumber};
 
 /// How many broken rules are written down.
 const FAULTS_KEPT: usize = 20;
@@ -20,9 +20,10 @@ const FAULTS_KEPT: usize = 20;
 /// Requests that one holder may have, however long the pieces are; and all of a peer's holders together.
 const ALWAYS: (usize, usize) = (2, 4);
 
-/// How long what may leave at once would take at a limit's rate, and how far that rate may be passed.
+/// How long what may leave at once would take at a limit's rate, and how far that rate may be passed: both together are
+/// less than 2 % over any ten seconds. What is being sent when the bucket is full is one segment more.
 const BURST_SECONDS: f64 = 0.1;
-const OVER: f64 = 1.02;
+const OVER: f64 = 1.001;
 
 type Piece = (DownloadId, PieceIndex);
 
@@ -152,7 +153,8 @@ impl Checks {
         let leaked = now.since(line.at).as_secs_f64() * limit as f64 * OVER;
         line.level = (line.level - leaked).max(0.0) + f64::from(bytes);
         line.at = now;
-        let most = limit as f64 * BURST_SECONDS + f64::from(self.segment_bytes);
+        let segment = self.segment_bytes.min(most_at_once(limit));
+        let most = limit as f64 * BURST_SECONDS + f64::from(segment);
         let level = line.level;
         self.must(level <= most, || format!("{peer:?} sends {level} bytes above {limit} a second"));
     }

@@ -217,6 +217,11 @@ impl Report {
             && self.outcome.finished.len() == self.crowd.newcomers as usize
     }
 
+    /// Pieces of the content.
+    pub const fn pieces(&self) -> u64 {
+        self.crowd.pieces
+    }
+
     /// The multiple of the bound after which this part of the newcomers was complete.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a place
     pub fn multiple(&self, part: f64) -> f64 {

@@ -97,6 +97,7 @@ impl World {
         }
         let (to, from, bytes) = (connection.newcomer, connection.holder, segment.bytes);
         connection.on_the_way -= u64::from(bytes);
+        self.peers[to.at()].came_bytes += u64::from(bytes);
         let blocked = std::mem::take(&mut connection.blocked);
         let came = connection.came(segment);
         if came.is_some() && segment.last {
@@ -135,14 +136,17 @@ impl World {
         self.checks.released(by, holder, download, Some(piece));
         let wrong =
             matches!(self.peers[from.at()].manners, Manners::WrongPieces(n) if piece.0.is_multiple_of(n));
+        let bytes = u64::from(self.contents[content.at()].geometry.length(piece));
         if wrong {
+            self.peers[by.at()].wrong_bytes += bytes;
             return self.tell(by, Event::Wrong { holder, download, piece });
         }
         let geometry = self.contents[content.at()].geometry;
         let me = &mut self.peers[by.at()];
-        *me.stored.entry(from).or_default() += u64::from(geometry.length(piece));
+        *me.stored.entry(from).or_default() += bytes;
         let Some(has) = &mut me.has[content.at()] else { return };
         let new = has.set(piece);
+        me.new_bytes += if new { bytes } else { 0 };
         let is_first = new && has.count() == 1 && geometry.count() > 1;
         if new {
             let verified = me.downloads.expected(download, piece).is_some();
@@ -172,6 +176,7 @@ impl World {
         let limited = there.limiter.bytes_per_second().is_some();
         self.peers[to.at()].incoming.insert(by, on);
         self.peers[by.at()].outgoing.insert(to, on);
+        self.outcome.most_holders = self.outcome.most_holders.max(self.peers[by.at()].outgoing.len());
         if limited {
             self.answer(on, Note::Turns(true));
         }

@@ -36,7 +36,8 @@ impl World {
                 self.say_ready(on);
                 return self.grant(by); // a slot is free; this comes back here
             }
-            let bytes = (sending.bytes - sending.sent).min(self.segment_bytes);
+            let most = peer.limiter.bytes_per_second().map_or(u32::MAX, most_at_once);
+            let bytes = (sending.bytes - sending.sent).min(self.segment_bytes).min(most);
             sending.sent += bytes;
             connection.on_the_way += u64::from(bytes);
             let last = sending.sent == sending.bytes;
@@ -88,4 +89,9 @@ impl World {
             self.peers[by.at()].turns.push_back(on);
         }
     }
+}
+
+/// Under a limit a burst stays short: as a real holder does it.
+pub(crate) fn most_at_once(bytes_per_second: u64) -> u32 {
+    u32::try_from((bytes_per_second / 10).max(4 << 10)).unwrap_or(u32::MAX)
 }

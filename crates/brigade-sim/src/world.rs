@@ -63,8 +63,10 @@ pub struct Outcome {
     pub stored: BTreeMap<(PeerNumber, PeerNumber), u64>,
     /// Bytes of pieces that left each peer, by number.
     pub sent: Vec<u64>,
-    /// Bytes that came twice, by what the cores themselves counted.
+    /// Bytes of pieces that came over the lines and were neither new nor wrong: another holder's, or broken off.
     pub fetched_twice: u64,
+    /// Holders that one peer was connected to at once, at most.
+    pub most_holders: usize,
     /// Turns that were offered, and those of them that were declined.
     pub offers: u64,
     /// See [`Self::offers`].
@@ -102,15 +104,19 @@ pub(crate) struct Peer {
     pub(crate) limiter: Limiter,
     pub(crate) sending: bool,
     pub(crate) sent_bytes: u64,
+    /// Bytes of pieces that came; and those of them that were new, and that were wrong.
+    pub(crate) came_bytes: u64,
+    pub(crate) new_bytes: u64,
+    pub(crate) wrong_bytes: u64,
     /// Connections that have something to send, whose turn is next first.
     pub(crate) turns: VecDeque<ConnectionNumber>,
-    /// The living connections that others made, and those to others.
     /// Who opened a content here, by content.
     pub(crate) listeners: Vec<Vec<(PeerNumber, ConnectionNumber)>>,
     /// By content: the new pieces that nobody was told of.
     pub(crate) gathered: Vec<Gathered>,
     /// Bytes of pieces that it stored, from each holder.
     pub(crate) stored: BTreeMap<PeerNumber, u64>,
+    /// The living connections that others made, and those to others.
     pub(crate) incoming: BTreeMap<PeerNumber, ConnectionNumber>,
     pub(crate) outgoing: BTreeMap<PeerNumber, ConnectionNumber>,
     pub(crate) session: Option<brigade_core::manager::SessionId>,
@@ -140,6 +146,9 @@ impl Peer {
             limiter: Limiter::new(plan.upload_limit),
             sending: false,
             sent_bytes: 0,
+            came_bytes: 0,
+            new_bytes: 0,
+            wrong_bytes: 0,
             turns: VecDeque::new(),
             listeners: vec![Vec::new(); contents.len()],
             gathered: vec![Gathered::default(); contents.len()],
@@ -253,7 +262,8 @@ impl World {
             }
             self.now = at;
             let digest = self.outcome.digest.wrapping_mul(0x0100_0000_01b3);
-            self.outcome.digest = digest.wrapping_add(at.as_micros() ^ number.rotate_left(32));
+            let who = self.whom(&what).map_or(0, |peer| u64::from(peer.0) + 1);
+            self.outcome.digest = digest.wrapping_add(at.as_micros() ^ number.rotate_left(32) ^ who << 48);
             self.happen(what);
         }
         self.finish()
@@ -265,7 +275,7 @@ impl World {
                 let said = peer.downloads.status(download(*content)).is_some_and(|status| status.starved);
                 self.outcome.unfinished.insert((number, *content), said);
             }
-            self.outcome.fetched_twice += peer.downloads.fetched_twice_bytes();
+            self.outcome.fetched_twice += peer.came_bytes - peer.new_bytes - peer.wrong_bytes;
             self.outcome.sent.push(peer.sent_bytes);
             let stored = peer.stored.iter().map(|(holder, bytes)| ((number, *holder), *bytes));
             self.outcome.stored.extend(stored);

@@ -23,6 +23,7 @@ use crate::{
 };
 
 mod model;
+mod watching;
 
 struct World {
     manager: Manager,
@@ -504,32 +505,6 @@ fn announcements_beyond_the_bounds_are_refused_whole() {
 }
 
 #[test]
-fn parts_and_watches_of_one_session_are_bounded() {
-    let mut world = World::new(20);
-    world.peer(1, "fire_user");
-    let page = |number: usize| -> Vec<WireContent> {
-        let id = |i: usize| {
-            let mut id = [0; 32];
-            id[..8].copy_from_slice(&((number * limits::WATCH_CONTENTS + i) as u64).to_be_bytes());
-            ContentId(id)
-        };
-        (0..limits::WATCH_CONTENTS).map(|i| WireContent { id: id(i), size: 1 }).collect()
-    };
-    for number in 0..limits::HELD_PARTS / limits::WATCH_CONTENTS {
-        assert_eq!(world.say(1, Hold { contents: page(number) }), []);
-    }
-    assert_eq!(world.refusal(1, Hold { contents: vec![content(1)] }), Reason::TooMuch);
-    world.say(1, Unhold { contents: page(0) });
-    assert_eq!(world.say(1, Hold { contents: vec![content(1)] }), []);
-    for number in 0..limits::WATCHED_CONTENTS / limits::WATCH_CONTENTS {
-        assert!(!told(1, &world.say(1, Watch { contents: page(number), again: None })).is_empty());
-    }
-    assert_eq!(world.refusal(1, watch(1)), Reason::TooMuch);
-    world.say(1, Unwatch { contents: page(0) });
-    assert_eq!(told(1, &world.say(1, watch(1))), [holders(&[], &[])]);
-}
-
-#[test]
 fn browsing_goes_by_pages_through_everything_once() {
     let mut world = World::new(20);
     world.peer(1, "fire_user");
@@ -599,58 +574,4 @@ fn answers_fit_a_frame_however_long_the_names_and_many_the_versions() {
     let FromManager::PeerList(list) = world.ask(1, ListPeers { question: 1, after: None }) else { panic!() };
     assert!(list.rows.len() == 250 || list.more);
     assert_eq!(told(1, &world.say(1, watch(255))).len(), 1);
-}
-
-#[test]
-fn watchers_hear_at_once_and_then_in_batches() {
-    let mut world = World::new(20);
-    for (session, name) in [(1, "asker"), (2, "b"), (3, "c"), (4, "d")] {
-        world.peer(session, name);
-    }
-    assert_eq!(told(1, &world.say(1, watch(9))), [holders(&[], &[])]);
-    assert_eq!(
-        told(1, &world.say(2, Hold { contents: vec![content(9)] })),
-        [holders(&[], &["b"])],
-        "at once"
-    );
-    assert_eq!(told(1, &world.say(3, Hold { contents: vec![content(9)] })), [], "too soon");
-    assert_eq!(world.say(2, announce(&[("x", 9)])), [(2, Noted { number: 5 }.into())]);
-    assert_eq!(
-        told(1, &world.pass(limits::NEWS_INTERVAL)),
-        [holders(&["b"], &["c"])],
-        "complete now, no more partial"
-    );
-    world.pass(Duration::from_secs(1));
-    assert_eq!(
-        told(1, &world.say(2, Withdraw { number: 1, names: vec![Ok(file("x"))] })),
-        [holders(&[], &["c"])]
-    );
-    world.pass(Duration::from_secs(1));
-    world.manager.disconnected(world.now, SessionId(3), Departure::Lost);
-    assert_eq!(told(1, &world.carry_out()), [holders(&[], &[])]);
-    world.pass(Duration::from_secs(1));
-    assert_eq!(told(1, &world.say(1, announce(&[("mine", 9)]))[1..]), [], "nobody is named to themselves");
-    world.say(1, Unwatch { contents: vec![content(9)] });
-    world.say(4, announce(&[("x", 9)]));
-    assert_eq!(world.pass(Duration::from_secs(1)), []);
-}
-
-#[test]
-fn nothing_piles_up_for_a_watcher_that_does_not_read() {
-    let mut world = World::new(20);
-    world.readers_read = false;
-    world.peer(1, "asker");
-    world.peer(2, "b");
-    world.say(1, watch(9));
-    for _ in 0..50 {
-        world.say(2, Hold { contents: vec![content(9)] });
-        world.say(2, Unhold { contents: vec![content(9)] });
-        world.pass(Duration::from_millis(100));
-    }
-    world.say(2, Hold { contents: vec![content(9)] });
-    assert_eq!(world.pass(Duration::from_secs(1)), [], "one batch is on its way");
-    world.manager.news_sent(world.now, SessionId(1));
-    assert_eq!(told(1, &world.carry_out()).len(), 0, "and it said what is true again: b holds a part");
-    world.say(2, Unhold { contents: vec![content(9)] });
-    assert_eq!(told(1, &world.carry_out()).len(), 0);
 }
