@@ -30,7 +30,7 @@ fn run(crowd: Crowd) -> Report {
 #[track_caller]
 fn few_bytes_twice(report: &Report, pieces: u64) {
     let newcomers = report.outcome.started.len() as u64;
-    let bytes = (report.twice * (newcomers * report.pieces() * PIECE_BYTES) as f64) as u64;
+    let bytes = report.outcome.fetched_twice;
     let most = newcomers * PIECE_BYTES * (report.pieces() / 50).max(pieces);
     assert!(bytes <= most, "{bytes} bytes came twice, of {most}:\n{report}");
 }

@@ -1,13 +1,14 @@
-//! A holder that breaks the protocol: who fetches from it says why and goes on with the others.
+//! A holder that breaks the protocol, sends what is not the file, or stops: who fetches from it goes on with the others.
 //!
-//! It is a member like any other, and announces what another one shares; what it answers is the test's.
+//! The first two are members like any other that announce what another one shares; what they answer is the test's.
 
-use std::{sync::mpsc, thread};
+use std::{fs, sync::mpsc, thread};
 
 use brigade_core::{
     id::ContentId,
     wire::{
         Reason,
+        frame::{PIECE_DATA_BYTES, PieceHeader},
         hello::{Hello, VERSION},
         manager::{Announce, Entry, FromManager, Join, Renew},
         peer::ToHolder,
@@ -17,21 +18,33 @@ use brigade_node::{
     identity::key::SecretKey,
     net::{
         accept::Acceptor,
-        connection::{Greeted, Reader},
+        connection::{Greeted, Reader, Writer},
         records::Records,
     },
     peer::ManagerAddress,
 };
+use rustix::process::Signal;
 use tokio::sync::watch;
 
 use crate::{
     network::{Network, bytes},
-    process::PATIENCE,
+    process::{PATIENCE, until},
     stranger::framed,
 };
 
-/// A member that holds the film and answers every newcomer with the same bytes.
+/// What it does to newcomers.
+#[derive(Clone)]
+enum Wrong {
+    /// Says these bytes, whatever is asked.
+    Says(Vec<u8>),
+    /// Sends as many bytes as were asked for, and others.
+    Lies,
+}
+
+/// A member that holds the film, as it says.
 struct WrongHolder {
+    /// Hears of every lie that was asked for.
+    lies: mpsc::Receiver<()>,
     /// The last thing that each newcomer said, if that was a goodbye.
     goodbyes: mpsc::Receiver<(Reason, String)>,
     stop: watch::Sender<()>,
@@ -39,7 +52,7 @@ struct WrongHolder {
 }
 
 impl WrongHolder {
-    fn start(network: &Network, film: &[u8], answer: Vec<u8>) -> Self {
+    fn start(network: &Network, film: &[u8], wrong: Wrong) -> Self {
         let manager =
             ManagerAddress { host: "localhost".into(), port: network.port(), key: None, home: None };
         let entry = Entry {
@@ -50,6 +63,7 @@ impl WrongHolder {
             executable: false,
         };
         let (said, goodbyes) = mpsc::channel();
+        let (lied, lies) = mpsc::channel();
         let (ready, is_ready) = mpsc::channel();
         let (stop, mut stopped) = watch::channel(());
         let thread = thread::spawn(move || {
@@ -61,14 +75,14 @@ impl WrongHolder {
                 let membership = join(&mut session, acceptor.address().port(), entry).await;
                 ready.send(()).unwrap();
                 tokio::select! {
-                    () = serve(&acceptor, &membership, &answer, &said) => {}
+                    () = serve(&acceptor, &membership, &wrong, (&said, &lied)) => {}
                     () = renew(&mut session) => {}
                     _ = stopped.changed() => {}
                 }
             });
         });
         is_ready.recv_timeout(PATIENCE).unwrap();
-        Self { goodbyes, stop, thread }
+        Self { lies, goodbyes, stop, thread }
     }
 
     fn stop(self) {
@@ -99,31 +113,66 @@ async fn renew(session: &mut Greeted) {
     }
 }
 
-async fn serve(acceptor: &Acceptor, membership: &str, answer: &[u8], said: &mpsc::Sender<(Reason, String)>) {
+type Told<'a> = (&'a mpsc::Sender<(Reason, String)>, &'a mpsc::Sender<()>);
+
+async fn serve(acceptor: &Acceptor, membership: &str, wrong: &Wrong, (said, lied): Told<'_>) {
     loop {
         let fresh = acceptor.accept().await.unwrap().handshake().await.unwrap();
         let membership = Some(membership.to_owned());
         let hello = Hello { version: VERSION, agent: "wrong".to_owned(), membership };
         let Ok(Greeted { reader, mut writer, .. }) = fresh.greet(hello).await else { continue };
-        let mut frames = Records::default();
-        frames.put(answer);
-        writer.write_frames(&mut frames).await.unwrap();
-        let said = said.clone();
-        tokio::spawn(async move {
-            hear(reader, &said).await;
-            drop(writer);
-        });
+        if let Wrong::Says(answer) = wrong {
+            send(&mut writer, answer).await;
+        }
+        let (said, lied) = (said.clone(), lied.clone());
+        tokio::spawn(async move { hear(reader, writer, (&said, &lied)).await });
     }
 }
 
-async fn hear(mut reader: Reader, said: &mpsc::Sender<(Reason, String)>) {
+async fn send(writer: &mut Writer, bytes: &[u8]) {
+    let mut frames = Records::default();
+    frames.put(bytes);
+    let _ = writer.write_frames(&mut frames).await; // the newcomer may be gone
+}
+
+async fn hear(mut reader: Reader, mut writer: Writer, (said, lied): Told<'_>) {
     while let Ok(Some(message)) = reader.next::<ToHolder>().await {
-        if let ToHolder::Goodbye(goodbye) = message {
-            // The test may have heard enough.
-            let _ = said.send((goodbye.reason, goodbye.text));
-            return;
+        match message {
+            ToHolder::Goodbye(goodbye) => {
+                // The test may have heard enough.
+                let _ = said.send((goodbye.reason, goodbye.text));
+                return;
+            }
+            ToHolder::RequestWhole(asked) => {
+                let zeros = vec![0; usize::try_from(asked.size).unwrap()];
+                for (data, offset) in zeros.chunks(PIECE_DATA_BYTES).zip((0..).step_by(PIECE_DATA_BYTES)) {
+                    let header = PieceHeader { request: asked.request, offset };
+                    send(&mut writer, &[&header.encode(data.len())[..], data].concat()).await;
+                }
+                let _ = lied.send(());
+            }
+            _ => {}
         }
     }
+}
+
+#[test]
+fn a_holder_that_sends_something_else_is_not_believed() {
+    let network = Network::start();
+    let film = bytes("film", 200 << 10);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let wrong = WrongHolder::start(&network, &film, Wrong::Lies);
+    network.has_file("film.bin", 2, PATIENCE);
+    // Which of the two is asked first is left to chance.
+    let mut fetched = 0;
+    while wrong.lies.try_recv().is_err() {
+        fetched += 1;
+        assert!(fetched < 50, "nobody ever asks it");
+        let into = format!("earth{fetched}");
+        network.fetch(&["film.bin", "--into", &into]).with_code(0);
+        network.has(&format!("{into}/film.bin"), &film);
+    }
+    wrong.stop();
 }
 
 #[test]
@@ -138,7 +187,7 @@ fn a_holder_that_breaks_the_protocol_is_told_why_and_the_fetch_goes_on() {
         let network = Network::start();
         let film = bytes("film", 16 << 20);
         let _fire = network.holder("fire_user", "film.bin", &film);
-        let wrong = WrongHolder::start(&network, &film, answer);
+        let wrong = WrongHolder::start(&network, &film, Wrong::Says(answer));
         network.has_file("film.bin", 2, PATIENCE);
         let ended = network.fetch(&["film.bin", "--into", "earth", "--download-limit", "20MB"]).with_code(0);
         network.has("earth/film.bin", &film);
@@ -161,4 +210,25 @@ fn a_holder_that_breaks_the_protocol_is_told_why_and_the_fetch_goes_on() {
         }
         wrong.stop();
     }
+}
+
+/// As on a machine that was put to sleep: its connections stand, and nothing comes.
+#[test]
+fn a_holder_that_is_stopped_midway_costs_a_fetch_little() {
+    let network = Network::start();
+    let film = bytes("film", 16 << 20);
+    let fire = network.holder("fire_user", "film.bin", &film);
+    let _water = network.holder("water_user", "film.bin", &film);
+    network.has_file("film.bin", 2, PATIENCE);
+    let fetch = network.run("fetch", &["--json", "film.bin", "--into", "earth", "--download-limit", "4MB"]);
+    until("a part is there", PATIENCE, || {
+        let mut parts = fs::read_dir(network.path("earth/.brigade/parts")).ok()?;
+        parts.next().map(drop)
+    });
+    fire.signal(Signal::STOP);
+    let ended = fetch.end().with_code(0);
+    network.has("earth/film.bin", &film);
+    let event = &ended.json()[0];
+    // Four seconds at its limit, and about one for the silence.
+    assert!(event["seconds"].as_f64().unwrap() < 10.0, "{event}");
 }
