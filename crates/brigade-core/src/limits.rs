@@ -62,7 +62,7 @@ pub const HOLDERS_NAMED: usize = 64;
 
 /// Holders that one content is fetched from at once where others fetch it too: more than ln N for any network that there
 /// will be, so that everything spreads to everyone.
-pub const NEIGHBOURS: usize = 24;
+pub const NEIGHBOURS: usize = 20;
 
 /// Versions of one name that a lookup lists.
 pub const VERSIONS_LISTED: usize = 64;

@@ -61,7 +61,7 @@ impl Downloads {
             return;
         }
         one.add_source(holder);
-        let known = self.holders.entry(holder).or_insert_with(Holder::new);
+        let known = self.holders.get_or_new(holder);
         let is_new = known.uses.is_empty(); // else another content waits for the same attempt
         known.uses.insert(download);
         self.timers.clear(Alarm::Idle(holder));

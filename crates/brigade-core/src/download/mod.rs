@@ -7,7 +7,7 @@
 //! whom the manager names), `channels` (opening, bitfields, piece lists),
 //! `turns` (holders that send by turns), `arrivals` (pieces, and refusals). After every event
 //! `fill` asks for as much as the windows allow, and `late` deals with who is slow. One content is
-//! `one::Download` with its `picker`; one holder is `holder::Holder`.
+//! `one::Download` with its `picker`; one holder is `holder::Holder`, in a `table::Table`.
 
 mod arrivals;
 mod channels;
@@ -22,6 +22,7 @@ mod one;
 mod pace;
 mod picker;
 mod source;
+mod table;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -36,9 +37,10 @@ use std::{
 pub use event::{Action, DownloadId, Event, HolderId, Impossible, Lie, Status};
 
 use self::{
-    holder::{Holder, Link},
+    holder::Link,
     marks::Marks,
     one::Download,
+    table::Table,
     timers::{Alarm, Timers},
 };
 use crate::{
@@ -112,7 +114,7 @@ pub struct Downloads {
     /// Ranks holders, otherwise than elsewhere.
     salt: u64,
     downloads: BTreeMap<DownloadId, Download>,
-    holders: BTreeMap<HolderId, Holder>,
+    holders: Table,
     marks: Marks,
     /// Holders that are to be dialled when there is room for their connection.
     to_dial: BTreeSet<HolderId>,
@@ -138,7 +140,7 @@ impl Downloads {
             random: Random::new(seed),
             salt: Random::new(!seed).next(),
             downloads: BTreeMap::new(),
-            holders: BTreeMap::new(),
+            holders: Table::new(),
             marks: Marks::new(),
             to_dial: BTreeSet::new(),
             timers: Timers::new(),

@@ -1,8 +1,13 @@
 //! Any events in any order: nothing panics, and the counts stay true.
+//!
+//! What follows from sensible ones is in the siblings.
 
 use proptest::prelude::{any, prop, prop_oneof, proptest};
 
-use super::*;
+use super::{
+    Arc, Bitfield, Config, DownloadId, Downloads, Duration, Event, HolderId, PIECE, PieceIndex, PieceList,
+    Reason, Timestamp, audit, content,
+};
 
 /// Any event, with numbers that are often but not always sensible.
 fn any_event() -> impl prop::strategy::Strategy<Value = Event> {

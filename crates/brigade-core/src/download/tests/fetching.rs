@@ -1,6 +1,11 @@
 //! What is asked of whom, when all goes well.
+//!
+//! What goes wrong is in `troubles`.
 
-use super::*;
+use super::{
+    Action, Arc, Bitfield, Config, Content, ContentId, DownloadId, Duration, Event, Expected, HolderId, ONE,
+    PIECE, PieceIndex, PieceList, Table, audit, check, content,
+};
 
 #[test]
 fn the_last_piece_comes_first_then_the_rarest() {

@@ -111,7 +111,7 @@ impl Table {
 
     /// What is in flight, as (holder, piece).
     fn in_flight(&self) -> Vec<(u32, u32)> {
-        let of = |(id, holder): (&HolderId, &super::Holder)| {
+        let of = |(id, holder): (&HolderId, &super::holder::Holder)| {
             let id = id.0;
             holder.queue().iter().map(move |asked| (id, asked.piece.0)).collect::<Vec<_>>()
         };
@@ -123,7 +123,7 @@ impl Table {
 fn audit(downloads: &Downloads) {
     let mut in_flight = 0;
     let mut by_source: BTreeMap<(HolderId, DownloadId), u64> = BTreeMap::new();
-    for (id, holder) in &downloads.holders {
+    for (id, holder) in downloads.holders.iter() {
         let queue = holder.queue();
         let bytes: u64 = queue.iter().map(|asked| u64::from(asked.bytes)).sum();
         assert_eq!(holder.in_flight_bytes(), bytes);

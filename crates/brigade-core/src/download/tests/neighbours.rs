@@ -1,6 +1,8 @@
 //! Whom of many a content is fetched from.
+//!
+//! Whole crowds are simulated in `brigade-sim`.
 
-use super::*;
+use super::{Action, Config, Downloads, Duration, Event, HolderId, Link, ONE, Table};
 use crate::limits;
 
 const NEIGHBOURS: usize = 4;

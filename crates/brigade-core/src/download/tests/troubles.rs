@@ -1,6 +1,8 @@
 //! Holders that are lost, lie, refuse, stall or are slow.
+//!
+//! Whom they are replaced by in a crowd is in `neighbours`.
 
-use super::*;
+use super::{Action, Config, Duration, Event, HolderId, Lie, ONE, PieceIndex, Reason, Table};
 
 #[test]
 fn a_list_that_does_not_fold_shuns_its_holder() {

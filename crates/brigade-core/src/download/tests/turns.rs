@@ -1,6 +1,8 @@
 //! Holders that send by turns.
+//!
+//! Whose turn it is, is tested in `upload`.
 
-use super::*;
+use super::{Action, Config, Duration, Event, HolderId, Link, ONE, PieceIndex, Table};
 
 /// A table at which `ONE` of twenty pieces is wanted of holders that send by turns and have everything.
 fn limited(holders: &[u32]) -> (Table, Vec<Action>) {

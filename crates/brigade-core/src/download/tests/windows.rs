@@ -1,6 +1,11 @@
 //! How much is asked at once.
+//!
+//! Of whom is in `fetching`.
 
-use super::*;
+use super::{
+    Arc, Bitfield, Config, Content, Duration, Event, Geometry, HolderId, ONE, PIECE, PieceIndex, PieceList,
+    Table, content, fold,
+};
 
 #[test]
 fn windows_hold_and_grow_with_what_arrives() {

@@ -1,8 +1,13 @@
 //! Watches: who is named to whom, when, and how many.
+//!
+//! The messages themselves are tested in `wire`.
 
 use std::collections::BTreeSet;
 
-use super::*;
+use super::{
+    ContentId, Departure, Duration, Hold, Noted, Reason, SessionId, Unhold, Unwatch, Watch, WireContent,
+    Withdraw, World, announce, content, file, holders, limits, told, watch,
+};
 
 /// In a crowd nobody hears of everybody, complete holders have no precedence, and who asks again meets others.
 #[test]
