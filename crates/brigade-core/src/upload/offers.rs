@@ -83,6 +83,9 @@ impl Upload {
 
     /// A request that took an offer up was taken back, or cannot be served, before it was granted.
     pub fn give_back(&mut self, newcomer: NewcomerId, offer: OfferId) {
+        if let Some(known) = self.newcomers.get_mut(&newcomer) {
+            known.silent = false; // something was heard of it
+        }
         let Some(offered) = self.offers.get(&offer).filter(|offered| offered.newcomer == newcomer) else {
             return;
         };

@@ -259,15 +259,7 @@ impl Owner {
                 seat.key = Some(key);
             }
             Ask::Left(key, desk) => self.leave(key, &desk),
-            Ask::Wants { newcomer, want, desk } => {
-                let number = self.number(newcomer);
-                if let Some(seat) = self.guests.get_mut(&number) {
-                    seat.wants
-                        .retain(|(other, its)| other.content != want.content || !its.same_channel(&desk));
-                    seat.wants.push((want, desk));
-                    self.upload.want(now, number, want);
-                }
-            }
+            Ask::Wants { newcomer, want, desk } => self.want(newcomer, want, desk),
             Ask::WantsNoMore(key, content, desk) => {
                 let number = self.number(key);
                 self.withdraw(number, &content, &desk);
@@ -305,6 +297,21 @@ impl Owner {
         let its = seat.wants.iter().filter(|(_, other)| other.same_channel(desk));
         let contents: Vec<Content> = its.map(|(want, _)| want.content).collect();
         contents.iter().for_each(|content| self.withdraw(number, content, desk));
+    }
+
+    /// A connection wants any piece of a content. Whoever says so is here, and another connection of theirs may be dead: what
+    /// is on offer there takes no turns any more, and what it wanted waits until it is wanted again.
+    fn want(&mut self, newcomer: PeerKey, want: Want, desk: Desk) {
+        let number = self.number(newcomer);
+        let Some(seat) = self.guests.get_mut(&number) else { return };
+        seat.wants.retain(|(other, its)| other.content != want.content || !its.same_channel(&desk));
+        for (elsewhere, _) in seat.wants.iter().filter(|(_, its)| !its.same_channel(&desk)) {
+            self.upload.unwant(number, &elsewhere.content);
+        }
+        seat.wants.push((want, desk.clone()));
+        for (here, _) in seat.wants.iter().filter(|(_, its)| its.same_channel(&desk)) {
+            self.upload.want(clock::now(), number, *here);
+        }
     }
 
     /// A connection wants nothing more of a content. What was on offer is over; where another connection of the newcomer
@@ -460,6 +467,20 @@ mod tests {
         drop(old);
         let offered = timeout(PATIENCE, to_new.recv()).await.unwrap().unwrap();
         new.accepts(offered.offer, offered.pieces[0]).unwrap();
+        stop.cancel();
+        // The same while the old one seems to live, and again after the new one needed nothing for a moment.
+        let stop = CancellationToken::new();
+        let (uploads, _cap) = limited(&stop);
+        let (old, mut to_old) = uploads.guest(key).await;
+        old.wants(want).unwrap();
+        timeout(PATIENCE, to_old.recv()).await.unwrap().unwrap();
+        let (new, mut to_new) = uploads.guest(key).await;
+        for _ in 0..3 {
+            new.wants(want).unwrap();
+            timeout(PATIENCE, to_new.recv()).await.unwrap().unwrap();
+            while to_new.try_recv().is_ok() {}
+            new.wants_no_more(CONTENT).unwrap();
+        }
         stop.cancel();
         for leaves in [false, true] {
             let stop = CancellationToken::new();
