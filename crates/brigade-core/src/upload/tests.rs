@@ -291,26 +291,30 @@ fn what_is_given_back_is_offered_again() {
     assert_eq!(named.len(), 2);
 }
 
+/// A piece that is cut off, be it by the last byte, by leaving, or not at all; and one that goes on without its slot,
+/// because its newcomer reads slowly.
 #[test]
 fn what_was_not_sent_to_its_end_counts_as_not_sent() {
-    let mut upload = Upload::new(Some(PIECE), 1);
-    for (round, whole) in [(0, false), (1, true)] {
-        want(&mut upload, round, Some(2), None);
+    for (bytes, leaves, goes_on, left) in
+        [(0, true, false, 2), (PIECE - 1, false, false, 2), (PIECE, false, false, 1), (9, false, true, 1)]
+    {
+        let mut upload = Upload::new(Some(PIECE), 1);
+        want(&mut upload, 1, Some(2), None);
         let made = offers(&mut upload);
         let (newcomer, offer, pieces) = made[0].clone();
         assert!(upload.accept(at(0), newcomer, offer, pieces[0]) && upload.ready(newcomer, offer));
         made.iter().skip(1).for_each(|(newcomer, offer, _)| upload.give_back(*newcomer, *offer));
         while upload.next_grant().is_some_and(|grant| matches!(grant, Grant::Offer { .. })) {}
-        if round == 0 {
-            upload.left(newcomer); // in the middle of it
-        } else {
-            upload.done(at(1), newcomer, Some(offer), if whole { PIECE } else { PIECE - 1 });
-            upload.left(newcomer);
+        if goes_on {
+            upload.goes_on(offer);
         }
+        if !leaves {
+            upload.done(at(1), newcomer, Some(offer), bytes);
+        }
+        upload.left(newcomer);
         want(&mut upload, 9, Some(2), None);
         let named: BTreeSet<_> = offers(&mut upload).into_iter().flat_map(|(.., pieces)| pieces).collect();
-        assert_eq!(named.len(), if whole { 1 } else { 2 });
-        upload.left(NewcomerId(9));
+        assert_eq!(named.len(), left, "{bytes} bytes, {leaves}, {goes_on}");
     }
 }
 
