@@ -101,8 +101,9 @@ pub(super) fn prepare(
     wanted: &WantedFile,
 ) -> Result<Decision, PrepareError> {
     // Most names are free: that takes no look at each where not even their folder is there.
-    let is_free = walk.stamp(&wanted.name).is_err_and(|error| error.is_missing());
-    let decision = decide(folder, share, wanted, is_free);
+    let found = walk.stamp(&wanted.name);
+    let is_free = found.as_ref().is_err_and(FolderError::is_missing);
+    let decision = decide(folder, share, wanted, (is_free, found.ok()));
     if !is_free || !matches!(decision, Ok(Decision::Small)) {
         walk.forget(); // files were read or made meanwhile
     }
@@ -113,7 +114,7 @@ fn decide(
     folder: &Folder,
     share: &Share,
     wanted: &WantedFile,
-    is_free: bool,
+    (is_free, found): (bool, Option<Stamp>),
 ) -> Result<Decision, PrepareError> {
     let WantedFile { name, content, .. } = wanted;
     let geometry = Geometry::new(content.size)?;
@@ -124,7 +125,7 @@ fn decide(
         return Err(PrepareError::NotEmpty(name.clone()));
     }
     let shared = share.by_name(name).filter(|shared| shared.content == *content);
-    if shared.is_some_and(|shared| folder.stamp(name).is_ok_and(|stamp| stamp.same_bytes(&shared.stamp))) {
+    if shared.zip(found).is_some_and(|(shared, found)| found.same_bytes(&shared.stamp)) {
         return Ok(Decision::Here(None));
     }
     let here = if is_free { None } else { look_under_name(folder, wanted)? };

@@ -255,9 +255,13 @@ impl Folder {
 
     /// What stands under `name`, without opening it.
     pub fn stamp(&self, name: &FileName) -> Result<Stamp, FolderError> {
-        let status = self.look(name)?;
-        match status.kind {
-            Kind::File => Ok(status.stamp),
+        self.regular(name, self.look(name)?)
+    }
+
+    /// The stamp of what was found under `name`, if that is a regular file.
+    pub(super) fn regular(&self, name: &FileName, found: Status) -> Result<Stamp, FolderError> {
+        match found.kind {
+            Kind::File => Ok(found.stamp),
             Kind::Link => Err(FolderError::Link { path: self.path_of(name) }),
             _ => Err(FolderError::NotAFile { path: self.path_of(name) }),
         }

@@ -9,7 +9,7 @@ use brigade_core::name::FileName;
 
 use super::{
     folder::{Folder, FolderError, Stamp, split},
-    system::{Dir, Kind, Status},
+    system::{Dir, Status},
 };
 
 /// One walk over names of a folder.
@@ -51,12 +51,8 @@ impl<'a> Looking<'a> {
 
     /// The regular file that stands under `name`.
     pub fn stamp(&mut self, name: &FileName) -> Result<Stamp, FolderError> {
-        let status = self.look(name)?;
-        match status.kind {
-            Kind::File => Ok(status.stamp),
-            Kind::Link => Err(FolderError::Link { path: self.folder.path_of(name) }),
-            _ => Err(FolderError::NotAFile { path: self.folder.path_of(name) }),
-        }
+        let found = self.look(name)?;
+        self.folder.regular(name, found)
     }
 }
 

@@ -2,6 +2,9 @@
 //!
 //! What `settle` and `watch` decide by themselves is tested there.
 
+mod ignoring;
+mod lives;
+
 use std::{
     collections::BTreeMap,
     fs::{self, File, OpenOptions},
@@ -427,85 +430,6 @@ async fn problems_come_and_go() {
     assert_eq!(Arc::unwrap_or_clone(list), super::ProblemList::default());
 }
 
-#[tokio::test]
-async fn what_is_ignored_is_withdrawn_at_once_and_shared_again_when_it_is_not() {
-    for watch in [true, false] {
-        let temp = temp();
-        let path = |name: &str| temp.path().join(name);
-        for name in ["a.tmp", "d/b.tmp", "d/c", "build/e"] {
-            fs::create_dir_all(path(name).parent().unwrap()).unwrap();
-            fs::write(path(name), name).unwrap();
-        }
-        fs::write(path("d/.brigadeignore"), "!b.tmp").unwrap();
-        let options = KeeperOptions { watch, threads: 2, ..KeeperOptions::default() };
-        let mut watched = Watched::start_with(temp.path(), options);
-        watched.scanned().await;
-        let all = [("a.tmp", "a.tmp"), ("d/b.tmp", "d/b.tmp"), ("d/c", "d/c"), ("build/e", "build/e")];
-        watched.until_files(&all).await;
-        fs::write(path(".brigadeignore"), "*.tmp\nbuild/\n").unwrap();
-        watched.until_files(&[all[1], all[2]]).await;
-        let ignoring = watched.keeper.problems().borrow().ignoring;
-        assert_eq!((ignoring.files, ignoring.patterns), (2, 3));
-        // What comes into an ignored folder, or has an ignored name, stays unknown.
-        fs::write(path("build/f"), "f").unwrap();
-        fs::write(path("d/more.tmp"), "more").unwrap();
-        fs::write(path("seen"), "seen").unwrap();
-        watched.until_files(&[all[1], all[2], ("seen", "seen")]).await;
-        fs::write(path(".brigadeignore"), "[\n").unwrap();
-        let more = [("build/f", "f"), ("d/more.tmp", "more"), ("seen", "seen")];
-        watched.until_files(&[&all[..], &more].concat()).await;
-        assert!(watched.problems[".brigadeignore"].starts_with("line 1"), "{:?}", watched.problems);
-        fs::remove_file(path(".brigadeignore")).unwrap();
-        watched.until("no problem", |watched| watched.problems.is_empty()).await;
-        // What was not watched is, from now on.
-        fs::write(path("build/f"), "other").unwrap();
-        let more = [("build/f", "other"), more[1], more[2]];
-        watched.until_files(&[&all[..], &more].concat()).await;
-        watched.end().await;
-    }
-}
-
-#[tokio::test]
-async fn what_is_known_and_ignored_is_not_shared_at_the_next_start() {
-    let temp = temp();
-    let path = |name: &str| temp.path().join(name);
-    fs::write(path("a"), "a").unwrap();
-    fs::write(path("b"), "b").unwrap();
-    let mut watched = Watched::start(temp.path());
-    watched.until_files(&[("a", "a"), ("b", "b")]).await;
-    watched.end().await;
-    fs::write(path(".brigadeignore"), "b").unwrap();
-    let mut watched = Watched::start(temp.path());
-    watched.scanned().await;
-    watched.until_files(&[("a", "a")]).await;
-    assert_eq!(watched.announced, 1);
-    watched.end().await;
-}
-
-#[tokio::test]
-async fn what_landed_under_an_ignored_name_or_was_kept_aside_is_not_shared() {
-    let temp = temp();
-    fs::write(temp.path().join(".brigadeignore"), "*.tmp").unwrap();
-    let mut watched = Watched::start(temp.path());
-    watched.scanned().await;
-    let mut batch = Batch::new(&watched.folder).unwrap();
-    for name in ["d/a.tmp", "d/a.~1~", "d/a"] {
-        batch.add(landing(name), content(b"abc"), b"abc").unwrap();
-    }
-    let landed = batch.commit().into_iter().map(|(name, placed)| Landed {
-        name,
-        content: content(b"abc"),
-        list: None,
-        stamp: placed.unwrap().stamp,
-    });
-    watched.keeper.landed(landed.collect()).await;
-    assert_eq!(watched.share.totals(), (1, 3));
-    fs::write(temp.path().join("b.~22~"), "b").unwrap();
-    watched.until("two versions", |watched| watched.problems.len() == 2).await;
-    assert!(watched.problems["b.~22~"].contains("kept aside"));
-    watched.until_files(&[("d/a", "abc")]).await;
-}
-
 #[cfg(target_os = "linux")]
 #[tokio::test]
 async fn a_folder_that_leaves_its_place_is_not_shared_until_it_is_back() {
@@ -552,98 +476,4 @@ async fn a_damaged_index_costs_a_hash_and_nothing_else() {
     watched.scanned().await;
     watched.until_files(&[("a", "a")]).await;
     watched.end().await;
-}
-
-/// Numbers from a seed (Knuth's MMIX generator): a test that fails fails again.
-struct Seeded(u64);
-
-impl Seeded {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        usize::try_from(self.0 >> 33).unwrap() % bound
-    }
-}
-
-/// One of the things that happen to a folder, to files and folders of very few names so that they meet.
-fn something_happens(root: &Path, seeded: &mut Seeded) {
-    let mut place = || {
-        let file = format!("f{}", seeded.below(6));
-        match seeded.below(4) {
-            0 => root.join(file),
-            1 => root.join(format!("d{}", seeded.below(3))).join(file),
-            _ => root.join(format!("d{}/e{}", seeded.below(3), seeded.below(2))).join(file),
-        }
-    };
-    let (path, other) = (place(), place());
-    let parent = path.parent().unwrap();
-    let bytes = seeded.below(1 << 30).to_string();
-    // Many of these fail because of what is there or not: that is part of it.
-    let _ = match seeded.below(9) {
-        0..=3 => fs::create_dir_all(parent).and_then(|()| fs::write(&path, bytes)),
-        4 => {
-            OpenOptions::new().append(true).open(&path).and_then(|mut file| file.write_all(bytes.as_bytes()))
-        }
-        5 => fs::create_dir_all(other.parent().unwrap()).and_then(|()| fs::rename(&path, &other)),
-        6 => fs::remove_file(&path),
-        7 => fs::rename(parent, root.join(format!("d{}/e{}", seeded.below(3), seeded.below(2)))),
-        _ if parent != root => fs::remove_dir_all(parent),
-        _ => Ok(()),
-    };
-}
-
-/// What is truly in a folder.
-fn truth(root: &Path) -> BTreeMap<String, Content> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(folder).unwrap() {
-            let entry = entry.unwrap();
-            if entry.file_name() == ".brigade" {
-                continue;
-            }
-            if entry.file_type().unwrap().is_dir() {
-                folders.push(entry.path());
-            } else {
-                let name = entry.path().strip_prefix(root).unwrap().to_str().unwrap().replace('\\', "/");
-                files.insert(name, content(&fs::read(entry.path()).unwrap()));
-            }
-        }
-    }
-    files
-}
-
-async fn lives(seed: u64, events: usize) {
-    let temp = temp();
-    let mut seeded = Seeded(seed);
-    for _ in 0..30 {
-        something_happens(temp.path(), &mut seeded);
-    }
-    let mut watched = Watched::start(temp.path());
-    for event in 0..events {
-        something_happens(temp.path(), &mut seeded);
-        if event % 16 == 0 {
-            // Now and then the keeper gets as far as it may, mostly it is in the middle of something.
-            tokio::task::yield_now().await;
-            while let Ok(Ok(())) =
-                timeout(Duration::from_millis(seeded.below(40) as u64), watched.hear_or_end()).await
-            {
-            }
-        }
-    }
-    let truth = truth(temp.path());
-    watched.until(&format!("seed {seed}: {truth:?}"), |watched| watched.files == truth).await;
-    // Nor does anything that is still on its way spoil it.
-    fs::write(temp.path().join("end"), "end").unwrap();
-    watched.until("the end", |watched| watched.files.contains_key("end")).await;
-    watched.files.remove("end");
-    assert_eq!(watched.files, truth, "seed {seed}");
-    assert_eq!(watched.share.totals().0, truth.len() + 1);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn whatever_happens_to_a_folder_the_truth_is_announced() {
-    let seeds: Vec<_> = (1..=4).map(|seed| tokio::spawn(lives(seed, 400))).collect();
-    for seed in seeds {
-        seed.await.unwrap();
-    }
 }

@@ -1,0 +1,202 @@
+//! Part files: what is written, what is believed after a restart, and how the file gets its name.
+//!
+//! Whole fetches are in the end-to-end tests.
+
+use std::{
+    fs,
+    sync::mpsc::{self, channel},
+    thread,
+};
+
+use brigade_core::{
+    bitfield::Bitfield,
+    geometry::{Geometry, PieceIndex},
+    id::Content,
+};
+
+use super::{Folder, Landing, PartError, PartFile, PieceList};
+use crate::store::{
+    hash::{hash_file, hash_pieces},
+    parts::{parts, remove_part},
+};
+
+fn landing(name: &str, mtime_s: i64, executable: bool) -> Landing {
+    Landing { name: name.parse().unwrap(), mtime_s, executable, replace: false }
+}
+
+struct Source {
+    bytes: Vec<u8>,
+    content: Content,
+    list: PieceList,
+    geometry: Geometry,
+}
+
+/// Some bytes of five pieces, the last one short.
+fn source() -> Source {
+    let bytes: Vec<u8> =
+        (0..(1usize << 20) + 77).map(|i| u8::try_from((i * 7 + i / 300) % 256).unwrap()).collect();
+    let temp = tempfile::NamedTempFile::new().unwrap();
+    fs::write(temp.path(), &bytes).unwrap();
+    let hashed = hash_file(temp.as_file(), bytes.len() as u64, 2, &|| false).unwrap();
+    let geometry = Geometry::new(hashed.content.size).unwrap();
+    Source { bytes, content: hashed.content, list: hashed.list.unwrap().as_ref().clone(), geometry }
+}
+
+impl Source {
+    fn piece(&self, piece: u32) -> Vec<u8> {
+        let at = usize::try_from(self.geometry.offset(PieceIndex(piece))).unwrap();
+        self.bytes[at..at + self.geometry.length(PieceIndex(piece)) as usize].to_vec()
+    }
+
+    fn store(&self, part: &PartFile, pieces: &[u32]) {
+        let (send, done) = channel();
+        for piece in pieces {
+            let send = send.clone();
+            part.store(PieceIndex(*piece), self.piece(*piece), move |result| send.send(result).unwrap());
+        }
+        for _ in pieces {
+            done.recv().unwrap().unwrap();
+        }
+    }
+}
+
+fn folder() -> (tempfile::TempDir, Folder) {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = Folder::open(temp.path()).unwrap();
+    (temp, folder)
+}
+
+#[test]
+fn a_content_is_received_and_gets_its_name() {
+    let (source, (temp, folder)) = (source(), folder());
+    let (part, resumed) = PartFile::open(&folder, source.content).unwrap();
+    assert!(resumed.list.is_none() && resumed.claimed.is_empty());
+    source.store(&part, &[4, 0, 2, 3, 1]);
+    let mut read = vec![0; 1000];
+    part.read_at((1 << 20) - 500, &mut read[..500]).unwrap();
+    assert_eq!(read[..500], source.bytes[(1 << 20) - 500..1 << 20]);
+    assert!(part.read_at(source.content.size - 10, &mut read).is_err());
+    let stamp = part.finish(&folder, &landing("new/deep/file", 1_000_000_000, true)).unwrap().stamp;
+    let path = temp.path().join("new/deep/file");
+    assert_eq!(fs::read(&path).unwrap(), source.bytes);
+    assert_eq!(stamp.mtime_s(), 1_000_000_000);
+    assert_eq!(stamp, folder.stamp(&"new/deep/file".parse().unwrap()).unwrap());
+    assert_eq!(stamp.executable, cfg!(unix));
+    assert_eq!(fs::read_dir(temp.path().join(".brigade/parts")).unwrap().count(), 0);
+}
+
+#[test]
+fn what_was_stored_is_there_after_a_stop_and_only_that_is_believed() {
+    let (source, (temp, folder)) = (source(), folder());
+    let (part, _) = PartFile::open(&folder, source.content).unwrap();
+    part.save_list(&source.list).unwrap();
+    source.store(&part, &[0, 4]);
+    drop(part);
+    assert_eq!(
+        parts(&folder).unwrap().iter().map(|(content, _)| *content).collect::<Vec<_>>(),
+        [source.content]
+    );
+    // As after a power cut: the record says more than the disk has.
+    let record =
+        temp.path().join(format!(".brigade/parts/{}-{}.pieces", source.content.id, source.content.size));
+    fs::write(&record, [0b1110_1000]).unwrap();
+    let (part, resumed) = PartFile::open(&folder, source.content).unwrap();
+    assert_eq!(resumed.list.as_deref(), Some(&source.list));
+    assert_eq!(resumed.claimed.count(), 4);
+    let right = hash_pieces(part.file(), source.content, &source.list, &resumed.claimed, 2);
+    assert_eq!(right.iter().collect::<Vec<_>>(), [PieceIndex(0), PieceIndex(4)]);
+    // A record that fits no content of this size claims nothing.
+    for nonsense in [&[0xff][..], &[0, 0], &[]] {
+        fs::write(&record, nonsense).unwrap();
+        assert!(PartFile::open(&folder, source.content).unwrap().1.claimed.is_empty());
+    }
+    assert!(remove_part(&folder, source.content).unwrap());
+    assert!(!remove_part(&folder, source.content).unwrap());
+    assert_eq!(parts(&folder).unwrap(), []);
+}
+
+#[test]
+fn a_record_without_its_file_claims_nothing() {
+    let (source, (temp, folder)) = (source(), folder());
+    let (part, _) = PartFile::open(&folder, source.content).unwrap();
+    source.store(&part, &[0, 1, 2, 3, 4]);
+    drop(part);
+    let name = format!(".brigade/parts/{}-{}.part", source.content.id, source.content.size);
+    fs::remove_file(temp.path().join(name)).unwrap();
+    assert_eq!(PartFile::open(&folder, source.content).unwrap().1.claimed, Bitfield::none(5));
+}
+
+#[test]
+fn nothing_is_replaced_and_another_name_may_be_tried() {
+    let (source, (temp, folder)) = (source(), folder());
+    let (part, _) = PartFile::open(&folder, source.content).unwrap();
+    source.store(&part, &[0, 1, 2, 3, 4]);
+    fs::write(temp.path().join("taken"), "mine").unwrap();
+    let refused = part.finish(&folder, &landing("taken", 0, false));
+    assert!(matches!(&refused, Err(PartError::Occupied { path }) if path.ends_with("taken")), "{refused:?}");
+    let refused = part.finish(&folder, &landing("taken/below", 0, false));
+    assert!(matches!(refused, Err(PartError::Folder(_))), "{refused:?}");
+    assert_eq!(fs::read(temp.path().join("taken")).unwrap(), b"mine");
+    part.finish(&folder, &landing("free", 0, false)).unwrap();
+    assert_eq!(fs::read(temp.path().join("free")).unwrap(), source.bytes);
+}
+
+#[test]
+fn pieces_from_many_threads_are_all_stored_and_none_after_the_end() {
+    let (source, (temp, folder)) = (source(), folder());
+    let (part, _) = PartFile::open(&folder, source.content).unwrap();
+    thread::scope(|scope| {
+        for thread in 0..5 {
+            let (part, source) = (part.clone(), &source);
+            scope.spawn(move || {
+                for round in 0..20 {
+                    part.store(
+                        PieceIndex((thread + round) % 5),
+                        source.piece((thread + round) % 5),
+                        |result| {
+                            result.unwrap();
+                        },
+                    );
+                }
+            });
+        }
+    });
+    // Whoever stored last may have left it to another thread, which has ended by now: all is written.
+    part.finish(&folder, &landing("f", 0, false)).unwrap();
+    assert_eq!(fs::read(temp.path().join("f")).unwrap(), source.bytes);
+    let (send, done) = mpsc::channel();
+    part.store(PieceIndex(0), source.piece(1), move |result| send.send(result).unwrap());
+    assert!(matches!(done.recv().unwrap(), Err(PartError::OutOfRange { .. })));
+    assert_eq!(fs::read(temp.path().join("f")).unwrap(), source.bytes);
+}
+
+#[test]
+fn a_piece_that_does_not_fit_is_refused() {
+    let (source, (_temp, folder)) = (source(), folder());
+    let (part, _) = PartFile::open(&folder, source.content).unwrap();
+    let (send, done) = channel();
+    for (piece, bytes) in [(5, vec![0; 77]), (4, vec![0; 78]), (u32::MAX, vec![])] {
+        let send = send.clone();
+        part.store(PieceIndex(piece), bytes, move |result| send.send(result).unwrap());
+        assert!(matches!(done.recv().unwrap(), Err(PartError::OutOfRange { .. })));
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_from_other_failures() {
+    let failed = |kind: std::io::ErrorKind| super::FolderError::new("write to", "file".into(), kind.into());
+    for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded] {
+        assert!(matches!(PartError::from(failed(kind)), PartError::NoRoom { .. }));
+    }
+    assert!(matches!(PartError::from(failed(std::io::ErrorKind::PermissionDenied)), PartError::Folder(_)));
+}
+
+#[test]
+fn the_empty_content_is_a_file_too() {
+    let (temp, folder) = folder();
+    let content = Content { id: brigade_core::id::ContentId::EMPTY, size: 0 };
+    let (part, resumed) = PartFile::open(&folder, content).unwrap();
+    assert!(resumed.claimed.is_full());
+    part.finish(&folder, &landing("empty", -5, false)).unwrap();
+    assert_eq!(fs::metadata(temp.path().join("empty")).unwrap().len(), 0);
+}

@@ -1,0 +1,219 @@
+//! What a command line means, and what is said of a wrong one.
+//!
+//! Whole commands are tested from outside, in `tests/`.
+
+use std::ffi::OsString;
+
+use clap::CommandFactory;
+
+use super::{Brigade, Judged, Place};
+
+fn judge(line: &[OsString]) -> Judged {
+    Judged::of(&Brigade::command(), line)
+}
+
+/// The mistakes of a line whose words have no spaces: the number of the argument (0 for what is missing), and a
+/// part of what is said of it.
+#[track_caller]
+fn check(line: &str, expected: &[(usize, &str)]) {
+    let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
+    let judged = judge(&words);
+    let found: Vec<(usize, String)> = judged
+        .mistakes
+        .iter()
+        .map(|mistake| match mistake.place {
+            Place::Argument(number) => (number, mistake.what.clone()),
+            _ => (0, mistake.what.clone()),
+        })
+        .collect();
+    let same = |((number, what), (at, part)): (&(usize, String), &(usize, &str))| {
+        number == at && what.contains(part)
+    };
+    assert!(found.len() == expected.len() && found.iter().zip(expected).all(same), "{line}: {found:?}");
+}
+
+#[test]
+fn right_lines_have_no_mistakes() {
+    for line in [
+        "brigade peer",
+        "brigade peer --max 3 --upload-limit=off --headless --username a",
+        "brigade fetch a b/ c@abcd d*: --into /tmp -- -e",
+        "brigade files --manager_port 0",
+    ] {
+        check(line, &[]);
+        assert!(judge(&line.split(' ').map(Into::into).collect::<Vec<_>>()).matches.is_some(), "{line}");
+    }
+}
+
+#[test]
+fn wrong_values_are_all_found() {
+    check(
+        "brigade peer --max 0 --upload-limit 10XB --frobnicate",
+        &[
+            (3, "a number from 1 to 100000"),
+            (5, "a rate like 10MB"),
+            (6, "unexpected argument '--frobnicate'"),
+        ],
+    );
+    check(
+        "brigade peer --max=0 --port -1 --manager_port=x --username a/b",
+        &[(2, "'0' for '--max <COUNT>'"), (4, "'-1'"), (5, "'x' for '--manager-port"), (7, "'a/b'")],
+    );
+    check("brigade completions bush", &[(2, "possible values: 'bash'")]);
+    check("brigade peer --headless=yes --max 0", &[(2, "takes no value 'yes'"), (4, "'0'")]);
+}
+
+#[test]
+fn an_option_without_its_value_is_one_mistake() {
+    check("brigade peer --max", &[(2, "a value is wanted for '--max <COUNT>'")]);
+    check("brigade peer --max --headless --username a --port 5", &[(2, "a value is wanted for '--max")]);
+    check("brigade peer --upload-limit -1MB --max 0", &[(3, "a value is wanted for '--upload"), (5, "'0'")]);
+}
+
+#[test]
+fn unknown_options_take_what_may_be_their_values_with_them() {
+    check("brigade peer --frobnicate 3 --max 0", &[(2, "--frobnicate"), (5, "'0'")]);
+    check("brigade fetch --frobnicate film.mkv", &[(2, "--frobnicate")]);
+    check("brigade peer --frobnicate=3 4", &[(2, "--frobnicate"), (3, "'4'")]);
+    check("brigade peer -x -y", &[(2, "'-x'"), (3, "'-y'")]);
+    check("brigade --frobnicate", &[(1, "--frobnicate")]);
+}
+
+#[test]
+fn what_was_meant_is_offered_and_read_on_from() {
+    check(
+        "brigade fecth --max 0 a:b",
+        &[(1, "a similar subcommand exists: 'fetch'"), (3, "'0'"), (4, "'a:b' cannot be the name of a file")],
+    );
+    check(
+        "brigade peer --upload-limt 10XB --maxx=0",
+        &[(2, "a similar argument exists: '--upload-limit'"), (3, "'10XB'"), (4, "'--max'"), (4, "'0'")],
+    );
+    check("brigade peer --max 3 --maxx 4", &[(4, "a similar argument exists: '--max'")]);
+    check("brigade xyzzy --max 0", &[(1, "unrecognized subcommand 'xyzzy'")]);
+}
+
+#[test]
+fn what_is_missing_too_much_or_twice_is_found() {
+    check("brigade fetch --max 0", &[(3, "'0'"), (0, "<NAME>... is missing")]);
+    check("brigade files a b c --max 1", &[(3, "'b'"), (4, "'c'"), (5, "--max")]);
+    check(
+        "brigade peer extra --max 1 --port 0 --max 2",
+        &[(2, "'extra'"), (7, "'--max <COUNT>' is given more")],
+    );
+    check("brigade peer --headless --headless", &[(3, "more than once")]);
+}
+
+#[test]
+fn names_that_cannot_be_are_all_found() {
+    check("brigade fetch a ../b c:d e/ f//g", &[(3, "'../b'"), (4, "'c:d'"), (6, "'f//g'")]);
+    check("brigade fetch a:", &[(2, "'a:' cannot be the name of a file")]);
+    let same = ["brigade", "fetch", "a:", "b", "a:"].map(OsString::from);
+    assert_eq!(judge(&same).mistakes.iter().filter(|mistake| mistake.is_name).count(), 2);
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_not_utf8_is_found() {
+    use std::os::unix::ffi::OsStringExt;
+    let wrong = OsString::from_vec(vec![0xff]);
+    let line = |wrong: &OsString| {
+        let words = ["brigade", "peer", "--host", "", "--max", "0"].map(OsString::from);
+        let mut words = Vec::from(words);
+        words[3] = wrong.clone();
+        words
+    };
+    let judged = judge(&line(&wrong));
+    let places: Vec<_> = judged.mistakes.iter().map(|mistake| mistake.place.clone()).collect();
+    assert_eq!(places, [Place::Argument(3), Place::Argument(5)], "{:?}", judged.mistakes);
+    // A path may be any bytes.
+    let folder = ["brigade".into(), "peer".into(), "--folder".into(), wrong];
+    assert!(judge(&folder).mistakes.is_empty());
+}
+
+#[test]
+fn help_and_the_version_are_shown() {
+    for line in
+        ["brigade", "brigade --help", "brigade --version", "brigade peer --help --max 0", "brigade help peer"]
+    {
+        let judged = judge(&line.split(' ').map(Into::into).collect::<Vec<_>>());
+        assert!(judged.shown.is_some() && judged.mistakes.is_empty(), "{line}");
+    }
+    check("brigade peer --max 0 --help", &[(3, "'0'")]);
+}
+
+/// There are no options that exclude each other yet; where there are, both are named.
+#[test]
+fn options_that_exclude_each_other_are_found() {
+    let option = |name: &'static str| clap::Arg::new(name).long(name).value_name("X");
+    let grammar = clap::Command::new("brigade").arg(option("a").conflicts_with("b")).arg(option("b"));
+    let line = ["brigade", "--c", "--a", "1", "--b", "2"].map(OsString::from);
+    let judged = Judged::of(&grammar, &line);
+    let found: Vec<_> = judged.mistakes.iter().map(|one| (one.place.clone(), one.what.as_str())).collect();
+    let [unknown, conflict] = &found[..] else { panic!("{found:?}") };
+    assert_eq!(unknown.0, Place::Argument(1));
+    let (place, what) = conflict;
+    assert!(matches!(place, Place::Argument(2 | 4)), "{place:?}");
+    assert!(what.contains("cannot be used with") && what.contains("'--a <X>'") && what.contains("'--b <X>'"));
+}
+
+/// Whatever is typed: what clap takes has no mistakes, what it refuses has some, each with a place in the line.
+#[test]
+fn every_line_is_judged_as_clap_would() {
+    const WORDS: [&str; 24] = [
+        "peer",
+        "fetch",
+        "files",
+        "manager",
+        "help",
+        "--max",
+        "--max=3",
+        "--max=x",
+        "--port",
+        "0",
+        "-1",
+        "x/..",
+        "--headless",
+        "--headles",
+        "--upload-limit",
+        "10MB",
+        "off",
+        "--",
+        "-h",
+        "--json",
+        "film.mkv",
+        "",
+        "=",
+        "-x=1",
+    ];
+    let mut random = 1_u64;
+    for _ in 0..400 {
+        let mut next = |below: u64| {
+            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            usize::try_from((random >> 33) % below).unwrap()
+        };
+        let mut line = vec![OsString::from("brigade"), WORDS[next(4)].into()];
+        line.extend((0..next(7)).map(|_| OsString::from(WORDS[next(24)])));
+        let taken = Brigade::command().try_get_matches_from(&line);
+        let judged = judge(&line);
+        match taken {
+            Ok(_) => assert!(judged.mistakes.is_empty() && judged.matches.is_some(), "{line:?}"),
+            Err(error) if !error.use_stderr() => assert!(judged.shown.is_some(), "{line:?}"),
+            Err(_) => assert!(judged.shown.is_some() == judged.mistakes.is_empty(), "{line:?}"),
+        }
+        for mistake in &judged.mistakes {
+            let is_there = match mistake.place {
+                Place::Argument(number) => (1..line.len()).contains(&number),
+                _ => mistake.what.contains("is missing"),
+            };
+            assert!(is_there, "{line:?}: {mistake:?}");
+        }
+    }
+}
+
+#[test]
+fn many_names_with_many_mistakes_take_no_time() {
+    let mut words = vec!["brigade".into(), "fetch".into()];
+    words.extend((0..5000).map(|number| OsString::from(if number % 20 == 0 { "a:" } else { "a" })));
+    assert_eq!(judge(&words).mistakes.len(), super::ROUNDS);
+}
