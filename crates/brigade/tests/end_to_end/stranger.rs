@@ -4,10 +4,11 @@
 //! read has a deadline.
 
 use std::{
+    collections::VecDeque,
     io::{self, Read, Write},
     net::TcpStream,
     sync::Arc,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use brigade_core::wire::{
@@ -35,7 +36,11 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
 /// A connection with TLS done.
-pub(crate) struct Stranger(StreamOwned<ClientConnection, TcpStream>);
+pub(crate) struct Stranger {
+    stream: StreamOwned<ClientConnection, TcpStream>,
+    /// Messages that came before or between the data of a piece that was read: they are heard next.
+    kept: VecDeque<(u8, Vec<u8>)>,
+}
 
 /// A frame of that kind and body.
 pub(crate) fn framed(kind: u8, body: &[u8]) -> Vec<u8> {
@@ -73,7 +78,7 @@ impl Stranger {
         let connection = ClientConnection::new(config, name).unwrap();
         let mut stream = StreamOwned::new(connection, connect(port));
         stream.flush().unwrap(); // that is the handshake
-        Self(stream)
+        Self { stream, kept: VecDeque::new() }
     }
 
     /// And exchanges greetings.
@@ -100,16 +105,20 @@ impl Stranger {
 
     /// Sends bytes. That the other side has closed already is no finding: what it said is read afterwards.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
-        let _ = self.0.write_all(bytes).and_then(|()| self.0.flush());
+        let _ = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
     }
 
-    /// The next frame, kind and body; `None` at the end, of whatever kind.
+    /// The next frame that was not heard yet, kind and body; `None` at the end, of whatever kind.
     fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        self.kept.pop_front().or_else(|| self.next_frame())
+    }
+
+    fn next_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         let mut header = [0; HEADER_BYTES];
-        self.0.read_exact(&mut header).map_err(not_late).ok()?;
+        self.stream.read_exact(&mut header).map_err(not_late).ok()?;
         let header = Header::parse(&header).unwrap().unwrap();
         let mut body = vec![0; header.body_bytes];
-        self.0.read_exact(&mut body).map_err(not_late).ok()?;
+        self.stream.read_exact(&mut body).map_err(not_late).ok()?;
         Some((header.kind, body))
     }
 
@@ -120,16 +129,33 @@ impl Stranger {
         Some(M::decode(kind, &body).unwrap().unwrap())
     }
 
-    /// Reads on until all of a piece is here that was asked for; what else is said meanwhile is passed over.
+    /// The first message that `wanted` takes, within the time that anything may take; those before it are passed over.
+    #[track_caller]
+    pub(crate) fn hear_until<M: Message, T>(&mut self, mut wanted: impl FnMut(M) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let message = self.hear().expect("the connection goes on");
+            if let Some(found) = wanted(message) {
+                return found;
+            }
+            assert!(Instant::now() < deadline, "for {PATIENCE:?} nothing came but what is passed over");
+        }
+    }
+
+    /// Reads on until all of a piece is here that was asked for; what else is said meanwhile is heard afterwards.
     #[track_caller]
     pub(crate) fn piece(&mut self, request: u32, bytes: usize) -> Vec<u8> {
+        let deadline = Instant::now() + PATIENCE;
         let mut piece = vec![];
         while piece.len() < bytes {
-            let (kind, body) = self.frame().expect("the piece comes");
+            assert!(Instant::now() < deadline, "{} bytes came of a piece of {bytes}", piece.len());
+            let (kind, body) = self.next_frame().expect("the piece comes");
             if kind == PIECE_KIND {
                 let (header, data) = PieceHeader::parse(&body).unwrap();
                 assert_eq!((header.request, header.offset as usize), (request, piece.len()));
                 piece.extend_from_slice(data);
+            } else {
+                self.kept.push_back((kind, body));
             }
         }
         piece
