@@ -47,6 +47,9 @@ use crate::identity::key::SecretKey;
 /// More than any test sends before the other side reads.
 const PIPE_BYTES: usize = 8 << 20;
 
+/// What takes longer is waiting for the other side, in vain. In virtual time it costs nothing.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// A stream that is read and written in small parts, and that may turn over a bit of what is read.
 struct Cut {
     stream: DuplexStream,
@@ -219,7 +222,7 @@ async fn ends(how: How, first: &[u8]) -> io::Result<(OursIn, OursOut, Theirs)> {
         shaken.map_err(io::Error::other)
     };
     let both = async { tokio::join!(shake(ours, how), shaking) };
-    let (ours, shaken) = timeout(Duration::from_secs(2), both).await?;
+    let (ours, shaken) = timeout(PATIENCE, both).await?;
     let ((input, output), ()) = (ours?, shaken?);
     Ok((input, output, theirs))
 }
@@ -239,8 +242,10 @@ async fn hear(input: &mut OursIn, bytes: usize) -> io::Result<Vec<u8>> {
     Ok(heard)
 }
 
+/// In virtual time, which passes where both ends wait: then it is at the next deadline at once.
 fn block_on<F: Future>(future: F) -> F::Output {
-    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    builder.enable_all().start_paused(true).build().unwrap().block_on(future)
 }
 
 fn pattern(bytes: usize, seed: usize) -> Vec<u8> {

@@ -82,6 +82,8 @@ pub use self::{
 /// How long stopping may take before what is left is cut off.
 const GRACE: Duration = Duration::from_millis(1500);
 
+const _: () = assert!(GRACE.as_millis() < 2_000, "a peer ends within two seconds");
+
 /// What a peer is to be.
 #[derive(Debug, Clone)]
 pub struct PeerConfig {

@@ -40,6 +40,9 @@ const ATTEMPT: Duration = Duration::from_secs(3);
 /// return, also where its host was gone and the attempt before has to be given up first.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
 
+const _: () =
+    assert!(ATTEMPT.as_millis() + RETRY_PAUSE.as_millis() < 5_000, "it is found within five seconds");
+
 /// What others ask of the session.
 #[derive(Debug)]
 pub(super) enum Command {

@@ -2,7 +2,7 @@
 //!
 //! One end is plain rustls, or one of ours that seals what no honest end would.
 
-use std::{io, sync::Arc, sync::atomic::Ordering, time::Duration};
+use std::{io, sync::Arc, sync::atomic::Ordering};
 
 use tokio::{
     io::{AsyncWriteExt, DuplexStream},
@@ -10,8 +10,8 @@ use tokio::{
 };
 
 use super::{
-    Cut, How, OursIn, PIPE_BYTES, PLAIN, Theirs, block_on, configs, ends, hear, name, pattern, shake,
-    strangers,
+    Cut, How, OursIn, PATIENCE, PIPE_BYTES, PLAIN, Theirs, block_on, configs, ends, hear, name, pattern,
+    shake, strangers,
 };
 use crate::{
     identity::key::SecretKey,
@@ -45,7 +45,7 @@ fn overhear(how: How) -> (Option<Vec<u8>>, usize) {
             hear(&mut input, SAID.iter().sum()).await
         };
         // Where a length became a larger one both wait, which is for the callers' deadlines to end.
-        let heard = timeout(Duration::from_millis(100), async { tokio::join!(hearing, saying).0 }).await;
+        let heard = timeout(PATIENCE, async { tokio::join!(hearing, saying).0 }).await;
         (heard.ok().and_then(Result::ok), read.load(Ordering::Relaxed))
     })
 }
@@ -126,7 +126,7 @@ fn what_is_no_record_is_refused_before_it_is_all_there() {
         block_on(async {
             let (mut input, _output, mut theirs) = ends(PLAIN, b"").await.unwrap();
             theirs.stream.write_all(bytes).await.unwrap();
-            let error = timeout(Duration::from_secs(2), input.chunk()).await.unwrap().unwrap_err();
+            let error = timeout(PATIENCE, input.chunk()).await.unwrap().unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{bytes:?}");
         });
     }
@@ -174,7 +174,7 @@ fn records_without_data_are_borne_for_a_while() {
                 stream.write_all(&sealed(&mut sealer, kind, plain)).await.unwrap();
             }
             stream.write_all(&sealed(&mut sealer, APPLICATION_DATA, b"data")).await.unwrap();
-            let heard = timeout(Duration::from_secs(2), hear(&mut input, 4)).await.unwrap();
+            let heard = timeout(PATIENCE, hear(&mut input, 4)).await.unwrap();
             assert_eq!(heard.is_ok(), is_borne, "{kind} {plain:?} {times}");
         });
     }
@@ -224,7 +224,7 @@ fn a_handshake_that_is_none_ends_at_once() {
             let (ours, mut stream) = tokio::io::duplex(PIPE_BYTES);
             let ours = Cut { stream: ours, most: usize::MAX, flip: None, read: Arc::default() };
             stream.write_all(bytes).await.unwrap();
-            let shaken = timeout(Duration::from_secs(2), accept(ours, configs(false).1)).await.unwrap();
+            let shaken = timeout(PATIENCE, accept(ours, configs(false).1)).await.unwrap();
             assert_eq!(shaken.err().unwrap().kind(), io::ErrorKind::InvalidData, "{:?}", &bytes[..6]);
         });
     }

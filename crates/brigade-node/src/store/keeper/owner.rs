@@ -42,6 +42,11 @@ const QUIET: Quiet = Quiet {
 /// News is gathered for so long, so that a thousand writes to one file are one look at it.
 const GATHER: Duration = Duration::from_millis(25);
 
+const _: () = assert!(
+    QUIET.open.as_millis() + GATHER.as_millis() < 2_000 && QUIET.closed.as_millis() < QUIET.open.as_millis(),
+    "what was changed is seen within two seconds"
+);
+
 /// How long a look at everything waits that is only about a name that cannot be shared.
 const ODD_DELAY: Duration = Duration::from_secs(1);
 
