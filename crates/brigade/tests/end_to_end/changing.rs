@@ -9,12 +9,12 @@ use crate::{
     process::{PATIENCE, Process, until},
 };
 
-/// The file that is fetched: 64 pieces, about three seconds.
+/// The file that is fetched: 64 pieces, more than five seconds.
 const FILM_BYTES: usize = 16 << 20;
 
 /// A fetch of the film into `earth` that has written some of it.
 fn begun(network: &Network, more: &[&str]) -> Process {
-    let arguments = ["film.bin", "--into", "earth", "--download-limit", "6MB", "--json"];
+    let arguments = ["film.bin", "--into", "earth", "--download-limit", "3MB", "--json"];
     let fetch = network.run("fetch", &[&arguments[..], more].concat());
     until("8 pieces are recorded", PATIENCE, || (pieces_recorded(&network.path("earth")) >= 8).then_some(()));
     fetch

@@ -23,7 +23,7 @@ use std::{
 
 use crate::{
     network::{Network, bytes, hash},
-    process::Process,
+    process::{PATIENCE, Process, found_within},
 };
 
 /// Seeds that are lived unless `BRIGADE_MODEL_SEEDS` says otherwise.
@@ -34,9 +34,6 @@ const TOGETHER: usize = 10;
 
 /// Things that are done in one life.
 const DEEDS: usize = 2500;
-
-/// How long the catalogue may take to become true, on a machine that is busy with the other lives.
-const REST: Duration = Duration::from_secs(20);
 
 /// Deeds that are printed when a life fails.
 const REMEMBERED: usize = 40;
@@ -115,8 +112,6 @@ fn live(seeds: Range<u64>) {
     assert_eq!(lags.len() as u64, seeds.end - seeds.start);
     let (slowest, seed) = lags.last().unwrap();
     let middle = lags[lags.len() / 2].0;
-    // Some are as busy as the machine is with the others; most are not.
-    assert!(middle < Duration::from_secs(3), "half of the lives took more than {middle:.2?}");
     println!(
         "{} lives; true {middle:.2?} after the last change, {slowest:.2?} at most (seed {seed})",
         lags.len()
@@ -151,7 +146,7 @@ impl Life {
                 next_look += 40 + self.chance.below(160);
                 self.look();
             }
-            // Bursts, and pauses in which the peer gets as far as it may.
+            // Bursts, and pauses in which the peer gets as far as it may: they choose what is tried, and decide nothing.
             if self.chance.one_in(30) {
                 let pause_ms = [1, 10, 30, 150, 250, 400, 1100][self.chance.below(7)];
                 thread::sleep(Duration::from_millis(pause_ms));
@@ -179,7 +174,7 @@ impl Life {
             peer.terminate();
         }
         self.did("end the peer".to_owned());
-        self.network.has_peers(&[], REST);
+        self.network.has_peers(&[], PATIENCE);
         for _ in 0..self.chance.below(60) {
             self.do_something();
         }
@@ -191,20 +186,20 @@ impl Life {
     fn rest(&mut self) -> Duration {
         let began = Instant::now();
         let truth = truth(&self.root());
-        loop {
-            let listed = self.look();
-            if listed == truth {
-                return began.elapsed();
-            }
-            if began.elapsed() > REST {
-                let wrong: Vec<_> =
-                    truth.iter().filter(|(name, known)| listed.get(*name) != Some(known)).collect();
-                let extra: Vec<_> = listed.iter().filter(|(name, _)| !truth.contains_key(*name)).collect();
-                self.fail(&format!(
-                    "not true after {REST:?}\nmissing or wrong: {wrong:#?}\nnot there: {extra:#?}"
-                ));
-            }
+        let mut listed = BTreeMap::new();
+        let found = found_within(PATIENCE, || {
+            listed = self.look();
+            (listed == truth).then_some(())
+        });
+        if found.is_none() {
+            let wrong: Vec<_> =
+                truth.iter().filter(|(name, known)| listed.get(*name) != Some(known)).collect();
+            let extra: Vec<_> = listed.iter().filter(|(name, _)| !truth.contains_key(*name)).collect();
+            self.fail(&format!(
+                "not true after {PATIENCE:?}\nmissing or wrong: {wrong:#?}\nnot there: {extra:#?}"
+            ));
         }
+        began.elapsed()
     }
 
     /// What is listed; nothing of it may be what never was.

@@ -8,7 +8,7 @@ use std::{fs, process::Command};
 use crate::{
     disk::{Disk, skip},
     network::{Network, bytes},
-    process::{Process, SLACK, until},
+    process::{Process, until},
     sharing::{SEEN, lists},
 };
 
@@ -37,19 +37,17 @@ fn a_folder_that_is_removed_ends_its_fetches_and_nothing_else() {
     let film = bytes("film", 8 << 20);
     network.write("water_user/film", &film);
     let _water = network.peer("water_user", &["--upload-limit", "500KB"]);
-    network.has_file("film", 1, SEEN + SLACK);
+    network.has_file("film", 1, SEEN);
     network.write("fire_user/mine", b"mine");
     let mut fire = network.run("peer", &["--port", "0", "--username", "fire_user"]);
-    network.has_file("mine", 1, SEEN + SLACK);
+    network.has_file("mine", 1, SEEN);
     fire.types("fetch film\n");
-    until("it has begun", SEEN + SLACK, || {
-        fs::read_dir(network.path("fire_user/.brigade/parts")).ok()?.next()?.ok()
-    });
+    until("it has begun", SEEN, || fs::read_dir(network.path("fire_user/.brigade/parts")).ok()?.next()?.ok());
     fs::remove_dir_all(network.path("fire_user")).unwrap();
     fire.says(GONE);
     let said = fire.says("1 of 1 files could not be had");
     assert!(said.contains("fire_user is not there any more"), "{said}");
-    network.has_file("film", 1, SEEN + SLACK);
+    network.has_file("film", 1, SEEN);
     assert!(network.list("files", &["mine"]).is_empty());
     assert_eq!(network.usernames(), ["fire_user", "water_user"]);
     fire.types("fetch film\nstatus\n");
@@ -63,10 +61,10 @@ fn a_folder_that_a_fetch_stays_in_may_be_removed() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "a", b"content");
     let fetch = network.run("fetch", &["a", "--into", "got", "--stay"]);
-    network.has_file("a", 2, SEEN + SLACK);
+    network.has_file("a", 2, SEEN);
     fs::remove_dir_all(network.path("got")).unwrap();
     fetch.complains(GONE);
-    network.has_file("a", 1, SEEN + SLACK);
+    network.has_file("a", 1, SEEN);
     fetch.terminate().with_code(143);
 }
 
@@ -95,7 +93,7 @@ fn a_full_disk_is_said_once_and_so_is_its_end() {
     let full = fs::write(network.path("disk/share/large"), vec![1; 4 << 20]);
     assert!(full.is_err());
     fs::File::create(network.path("disk/share/empty")).unwrap();
-    network.has_file("empty", 1, SEEN + SLACK);
+    network.has_file("empty", 1, SEEN);
     fire.complains("what was hashed is not remembered for the next start");
     fs::remove_file(network.path("disk/share/large")).unwrap();
     fire.complains("what was hashed is remembered again");
@@ -110,7 +108,7 @@ fn a_disk_that_becomes_read_only_is_served_from_and_not_fetched_into() {
     let _water = network.holder("water_user", "theirs", b"theirs");
     network.write("disk/share/mine", b"mine");
     let mut fire = network.run("peer", &["--port", "0", "--username", "fire_user", "--folder", "disk/share"]);
-    network.has_file("mine", 1, SEEN + SLACK);
+    network.has_file("mine", 1, SEEN);
     disk.fail();
     fire.types("fetch theirs\n");
     fire.says("1 of 1 files could not be had");

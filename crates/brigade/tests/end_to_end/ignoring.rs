@@ -6,7 +6,7 @@ use std::fs;
 
 use crate::{
     network::{Network, bytes, hash},
-    process::{PATIENCE, SLACK, until},
+    process::{PATIENCE, until},
     sharing::{SEEN, lists},
 };
 
@@ -48,7 +48,7 @@ fn what_is_fetched_under_an_ignored_name_is_there_and_is_not_shared_on() {
     water.says("film.tmp is here");
     water.says("other is here");
     network.has("water_user/film.tmp", &film);
-    network.has_file("other", 2, SEEN + SLACK);
+    network.has_file("other", 2, SEEN);
     // Nor does it stay open for who asks for it all the same.
     #[cfg(target_os = "linux")]
     until("it is closed", PATIENCE, || {
@@ -61,7 +61,7 @@ fn what_is_fetched_under_an_ignored_name_is_there_and_is_not_shared_on() {
     let row = |beginning: &str| said.lines().any(|line| line.starts_with(beginning));
     assert!(row("ignored: ") && row("not shared: .brigadeignore (line 2 is not a pattern"), "{said}");
     assert!(!said.contains("not shared: mine.tmp"), "{said}");
-    assert_eq!(network.has_file("film.tmp", 1, SEEN + SLACK)["id"], hash(&film));
+    assert_eq!(network.has_file("film.tmp", 1, SEEN)["id"], hash(&film));
     assert!(network.list("files", &["mine"]).is_empty());
     water.types("q\n");
     water.end().with_code(0);

@@ -1,6 +1,8 @@
 //! A process under test: what it says is heard while it runs, and it never outlives its test.
 //!
-//! Everything that is waited for has a deadline, and who misses it panics with all that the process said.
+//! Everything that is waited for has a deadline, and who misses it panics with all that the process said. Deadlines are
+//! long, since the machine may be busy: a test that has to tell "at once" from "after a timeout of the program's" looks
+//! at what was said, at exit codes or at the order of events, or asks often enough that the timeouts would add up.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -13,14 +15,21 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-/// How long anything may take that has no deadline of its own: long, since a machine may be busy with other tests.
+/// How long anything may take that has no deadline of its own: long, since the machine may be busy, and still shorter
+/// than the minute after which a peer looks at its whole folder, and finds what it should have heard of.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What is allowed on top of a deadline that the program promises, for a machine that is busy with other tests.
-pub(crate) const SLACK: Duration = Duration::from_millis(1500);
+/// What a busy machine may add to a time that the program promises. It is less than what is left of a lease that was
+/// renewed in time, so that a peer which left is not taken for one whose lease ended.
+pub(crate) const SLACK: Duration = Duration::from_secs(10);
 
-/// How long it rests between two looks at something that cannot be waited for.
-const LOOK_EVERY: Duration = Duration::from_millis(20);
+/// How long a process may take to end in good order, as the program promises.
+pub(crate) const ENDING: Duration = Duration::from_secs(2);
+
+/// The pauses between two looks at something that cannot be waited for: short at first, then longer, since a look may
+/// start a process.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
 /// A running process; killed when it is dropped.
 pub(crate) struct Process {
@@ -55,14 +64,24 @@ struct Text {
 
 /// Looks again and again until `look` finds something, for at most `limit`.
 #[track_caller]
-pub(crate) fn until<T>(what: &str, limit: Duration, mut look: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, limit: Duration, look: impl FnMut() -> Option<T>) -> T {
+    found_within(limit, look).unwrap_or_else(|| panic!("not within {limit:?}: {what}"))
+}
+
+/// What `look` finds within `limit`; it looks once more at the end, however late that is.
+pub(crate) fn found_within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
+    let mut pause = FIRST_PAUSE;
     loop {
+        let is_last = Instant::now() >= deadline;
         if let Some(found) = look() {
-            return found;
+            return Some(found);
         }
-        assert!(Instant::now() < deadline, "not within {limit:?}: {what}");
-        thread::sleep(LOOK_EVERY);
+        if is_last {
+            return None;
+        }
+        thread::sleep(pause);
+        pause = (pause * 3 / 2).min(LONGEST_PAUSE);
     }
 }
 
@@ -140,14 +159,8 @@ impl Process {
     /// Waits until it ends by itself, for at most `limit`.
     #[track_caller]
     pub(crate) fn end_within(mut self, limit: Duration) -> Ended {
-        let deadline = Instant::now() + limit;
-        let status = loop {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                break status;
-            }
-            assert!(Instant::now() < deadline, "it did not end within {limit:?}\n{}", self.transcript());
-            thread::sleep(LOOK_EVERY);
-        };
+        let status = found_within(limit, || self.child.try_wait().unwrap())
+            .unwrap_or_else(|| panic!("it did not end within {limit:?}\n{}", self.transcript()));
         Ended { code: status.code(), out: self.out.all(), err: self.err.all() }
     }
 
@@ -155,7 +168,7 @@ impl Process {
     #[track_caller]
     pub(crate) fn terminate(self) -> Ended {
         self.signal(Signal::TERM);
-        self.end_within(Duration::from_secs(2) + SLACK)
+        self.end_within(ENDING + SLACK)
     }
 
     fn transcript(&self) -> String {

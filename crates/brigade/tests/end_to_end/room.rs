@@ -74,7 +74,7 @@ fn a_disk_that_runs_full_midway_is_waited_for() {
     let film = bytes("film", 8 << 20);
     let _fire = network.holder("fire_user", "film.bin", &film);
     let fetch =
-        network.run("fetch", &["film.bin", "--into", "small/in", "--download-limit", "4MB", "--json"]);
+        network.run("fetch", &["film.bin", "--into", "small/in", "--download-limit", "2MB", "--json"]);
     until("some pieces are recorded", PATIENCE, || {
         (pieces_recorded(&network.path("small/in")) >= 4).then_some(())
     });
@@ -96,7 +96,7 @@ fn a_folder_of_small_files_goes_on_when_there_is_room() {
         network.write(&format!("fire_user/data/{number}"), &bytes(&number.to_string(), 20_000));
     }
     let _fire = network.peer("fire_user", &[]);
-    let fetch = network.run("fetch", &["data", "--into", "small/in", "--download-limit", "3MB", "--json"]);
+    let fetch = network.run("fetch", &["data", "--into", "small/in", "--download-limit", "2MB", "--json"]);
     let landed = || fs::read_dir(network.path("small/in/data")).map_or(0, Iterator::count);
     until("some have landed", PATIENCE, || (landed() >= 20).then_some(()));
     disk.fill("filler");

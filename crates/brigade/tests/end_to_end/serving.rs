@@ -2,13 +2,11 @@
 //!
 //! What is shared of a folder is in `sharing`.
 
-use std::time::Duration;
-
 use rustix::process::Signal;
 
 use crate::{
     network::{Network, bytes, given, hash},
-    process::{PATIENCE, Process, SLACK, until},
+    process::{ENDING, PATIENCE, Process, SLACK, until},
 };
 
 #[test]
@@ -32,7 +30,7 @@ fn who_stays_passes_on_what_it_fetched() {
     assert_eq!(given(&totals), [("earth_user".to_owned(), film.len() as u64)]);
 
     earth.signal(Signal::TERM);
-    let totals = earth.end_within(Duration::from_secs(2) + SLACK).with_code(143).totals();
+    let totals = earth.end_within(ENDING + SLACK).with_code(143).totals();
     assert_eq!(given(&totals), [("fire_user".to_owned(), film.len() as u64)]);
     let sent = &totals["sent"][0];
     assert_eq!(sent["username"], "air_user", "{totals}");

@@ -2,7 +2,10 @@
 //!
 //! The same programs without a terminal are everywhere else here; where tmux is missing these tests are skipped.
 
-use std::process::{Command, Output};
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
 
 use crate::{
     disk::skip,
@@ -12,8 +15,8 @@ use crate::{
 
 /// A terminal with a program in it; both end with the test.
 struct Terminal {
-    /// The name of its own tmux server.
-    server: String,
+    /// The folder that has the socket of its own tmux server.
+    folder: PathBuf,
 }
 
 impl Terminal {
@@ -23,7 +26,7 @@ impl Terminal {
             skip("tmux");
             return None;
         }
-        let terminal = Self { server: format!("brigade-{}-{}", std::process::id(), network.port()) };
+        let terminal = Self { folder: network.path("") };
         let home = format!("BRIGADE_HOME={}", network.path("home").display());
         let port = network.port().to_string();
         let folder = network.path("");
@@ -38,7 +41,8 @@ impl Terminal {
     }
 
     fn tmux(&self, arguments: &[&str]) -> Output {
-        Command::new("tmux").args(["-L", &self.server]).args(arguments).output().unwrap()
+        let mut tmux = Command::new("tmux");
+        tmux.env("TMUX_TMPDIR", &self.folder).env_remove("TMUX").args(arguments).output().unwrap()
     }
 
     /// Types a line.
