@@ -3,7 +3,7 @@
 //!
 //! It reads sources as text, and refuses to be clever: a rule that needs a parser belongs to clippy. Every finding
 //! says where, which rule, and what to do instead. `source` looks at each file, `imports` at who knows whom,
-//! `files` at the repository, `protocol` and `examples` at `docs/protocol.md`.
+//! `timing` at how tests wait, `files` at the repository, `protocol` and `examples` at `docs/protocol.md`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
@@ -13,6 +13,7 @@ mod files;
 mod imports;
 mod protocol;
 mod source;
+mod timing;
 
 use std::{
     fs,

@@ -94,7 +94,7 @@ fn banned_words_are_not_used() {
 }
 
 /// Whether `word` stands in `code` and does not merely end another one (`print!` in `eprint!`).
-fn uses(code: &str, word: &str) -> bool {
+pub(crate) fn uses(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
         let before = code[..at].chars().next_back();
         !before.is_some_and(|character| character.is_alphanumeric() || character == '_')
