@@ -2,9 +2,10 @@
 //! there, and when the folder comes to rest the catalogue is what a fresh look at it finds.
 //!
 //! A life follows from a seed. `BRIGADE_MODEL_SEEDS=100` lives a hundred of them instead of ten. What fails prints
-//! its seed and the last things that were done. What those are stands in `deeds`.
+//! its seed and the last things that were done. What those are stands in `deeds`, what is then there in `truth`.
 
 mod deeds;
+mod truth;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -21,6 +22,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use self::truth::{Known, Truth};
 use crate::{
     network::{Network, bytes, hash},
     process::{PATIENCE, Process, found_within},
@@ -38,20 +40,12 @@ const DEEDS: usize = 2500;
 /// Deeds that are printed when a life fails.
 const REMEMBERED: usize = 40;
 
-/// What is known of a file, as the catalogue has it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Known {
-    id: String,
-    size: u64,
-    mtime_s: i64,
-    executable: bool,
-}
-
 /// A folder and what was done to it.
 struct Life {
     seed: u64,
     chance: Chance,
     network: Network,
+    truth: Truth,
     /// What was ever under a name, by its id.
     had: BTreeMap<String, BTreeSet<String>>,
     deeds: VecDeque<String>,
@@ -128,8 +122,9 @@ impl Life {
         }
         fs::create_dir(network.path("outside")).unwrap();
         let peer = network.peer("fire_user", &[]);
-        let (had, deeds, open, outside) = Default::default();
-        let mut life = Self { seed, chance, network, had, deeds, open, outside, count: 0, peer: Some(peer) };
+        let (truth, had, deeds, open, outside) = Default::default();
+        let mut life =
+            Self { seed, chance, network, truth, had, deeds, open, outside, count: 0, peer: Some(peer) };
         life.note();
         life
     }
@@ -185,7 +180,7 @@ impl Life {
     /// Waits until the catalogue is what is there; how long that took.
     fn rest(&mut self) -> Duration {
         let began = Instant::now();
-        let truth = truth(&self.root());
+        let truth = self.truth.of(&self.root());
         let mut listed = BTreeMap::new();
         let found = found_within(PATIENCE, || {
             listed = self.look();
@@ -249,7 +244,7 @@ impl Life {
 
     /// Notes what every file has at this moment.
     fn note(&mut self) {
-        for (name, known) in truth(&self.root()) {
+        for (name, known) in self.truth.of(&self.root()) {
             self.had.entry(name).or_default().insert(known.id);
         }
     }
@@ -258,41 +253,10 @@ impl Life {
     fn was_empty(&mut self, path: &Path) {
         let inode = |path: &Path| fs::metadata(path).map(|metadata| metadata.ino()).ok();
         let wanted = inode(path);
-        for (name, _) in truth(&self.root()) {
+        for (name, _) in self.truth.of(&self.root()) {
             if inode(&self.root().join(&name)) == wanted {
                 self.had.entry(name).or_default().insert(hash(b""));
             }
         }
     }
-}
-
-/// What a fresh look at the folder finds: the regular files that can be read, and whose names can be shared.
-fn truth(root: &Path) -> BTreeMap<String, Known> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![(root.to_owned(), String::new())];
-    while let Some((folder, prefix)) = folders.pop() {
-        let Ok(entries) = fs::read_dir(&folder) else { continue };
-        for entry in entries.map(Result::unwrap) {
-            let last = entry.file_name().into_string().unwrap();
-            let Ok(metadata) = fs::symlink_metadata(entry.path()) else { continue };
-            if last.starts_with('.') || last.contains(':') || (last.ends_with(".~2~") && metadata.is_file()) {
-                continue;
-            }
-            let name = format!("{prefix}{last}");
-            if metadata.is_dir() {
-                folders.push((entry.path(), format!("{name}/")));
-            } else if metadata.is_file()
-                && let Ok(content) = fs::read(entry.path())
-            {
-                let known = Known {
-                    id: hash(&content),
-                    size: content.len() as u64,
-                    mtime_s: metadata.mtime(),
-                    executable: metadata.mode() & 0o100 != 0,
-                };
-                files.insert(name, known);
-            }
-        }
-    }
-    files
 }

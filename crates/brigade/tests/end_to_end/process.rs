@@ -1,8 +1,8 @@
 //! A process under test: what it says is heard while it runs, and it never outlives its test.
 //!
-//! Everything that is waited for has a deadline, and who misses it panics with all that the process said. Deadlines are
-//! long, since the machine may be busy: a test that has to tell "at once" from "after a timeout of the program's" looks
-//! at what was said, at exit codes or at the order of events, or asks often enough that the timeouts would add up.
+//! Every wait has a deadline, and a test that misses it panics with the output of the process. Deadlines are long, since
+//! the machine may be busy: to tell a quick answer from a timeout of the program, a test looks at exit codes, at messages
+//! or at the order of events, or asks so often that the timeouts would add up.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -73,14 +73,16 @@ pub(crate) fn found_within<T>(limit: Duration, mut look: impl FnMut() -> Option<
     let deadline = Instant::now() + limit;
     let mut pause = FIRST_PAUSE;
     loop {
-        let is_last = Instant::now() >= deadline;
+        let began = Instant::now();
+        let is_last = began >= deadline;
         if let Some(found) = look() {
             return Some(found);
         }
         if is_last {
             return None;
         }
-        thread::sleep(pause);
+        // A look that takes long must not take the processor from the program that is waited for.
+        thread::sleep(pause.max(began.elapsed()));
         pause = (pause * 3 / 2).min(LONGEST_PAUSE);
     }
 }

@@ -38,7 +38,7 @@ const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 
 /// A connection with TLS done.
 pub(crate) struct Stranger {
     stream: StreamOwned<ClientConnection, TcpStream>,
-    /// Messages that came before or between the data of a piece that was read: they are heard next.
+    /// Messages that arrived before or between the data of a piece: they are heard next.
     kept: VecDeque<(u8, Vec<u8>)>,
 }
 
@@ -142,7 +142,7 @@ impl Stranger {
         }
     }
 
-    /// Reads on until all of a piece is here that was asked for; what else is said meanwhile is heard afterwards.
+    /// Reads all of a piece that was asked for; other messages that arrive meanwhile are heard afterwards.
     #[track_caller]
     pub(crate) fn piece(&mut self, request: u32, bytes: usize) -> Vec<u8> {
         let deadline = Instant::now() + PATIENCE;

@@ -1,7 +1,7 @@
 //! Rules about time in tests: no pause and no short deadline decides whether one passes, since the machine may be busy.
 //!
-//! What can be seen in a line is looked for: `sleep`, durations below ten seconds, and elapsed time that is compared with
-//! anything but a constant. Where time is virtual none of it matters: in the core, in the simulation, and in files whose
+//! They look for what one line shows: `sleep`, durations below ten seconds, and elapsed time that is compared with
+//! anything but a constant. They do not hold where time is virtual: in the core, in the simulation, and in files whose
 //! tests start with the clock paused.
 
 use crate::{Source, code, no, source::uses};
@@ -17,8 +17,8 @@ const PAUSES: [&str; 2] = [
     "crates/brigade/tests/end_to_end/folder_model.rs",
 ];
 
-/// Constants of tests that are short. What the program promises is only used with `SLACK` on top; the others are pauses,
-/// or how long something goes on.
+/// Constants of tests that are short: times that the program promises, which are only used with `SLACK` on top, pauses, and
+/// how long a test writes to a file.
 const SHORT: [&str; 5] = ["ENDING", "BACK", "FIRST_PAUSE", "LONGEST_PAUSE", "WRITING"];
 
 /// Files whose tests pass the time in as numbers.
