@@ -6,7 +6,7 @@ use std::{env, path::PathBuf};
 
 /// The folder of the user's own things: known managers, and a manager's state by port.
 ///
-/// `None` where neither `BRIGADE_HOME` nor a home directory is set.
+/// `None` where neither `BRIGADE_HOME` nor a home directory is known.
 pub fn brigade_home() -> Option<PathBuf> {
     if let Some(home) = env::var_os("BRIGADE_HOME").filter(|home| !home.is_empty()) {
         return Some(home.into());
@@ -42,5 +42,5 @@ fn platform_state() -> Option<PathBuf> {
 #[cfg(not(any(target_os = "macos", windows)))]
 fn platform_state() -> Option<PathBuf> {
     let xdg = env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
-    xdg.or_else(|| env::home_dir().map(|home| home.join(".local/state")))
+    xdg.or_else(|| env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".local/state")))
 }

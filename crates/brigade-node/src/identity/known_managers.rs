@@ -41,11 +41,11 @@ impl KnownManagers {
         &self.path
     }
 
-    /// The key that answered at `host`:`port` before.
+    /// The key that answered at `host`:`port` before; none where there is no such folder, or it cannot be entered.
     pub fn find(&self, host: &str, port: u16) -> Result<Option<PeerKey>, KnownManagersError> {
         let size = match fs::metadata(&self.path) {
             Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if is_absent(&error) => return Ok(None),
             Err(error) => return Err(self.failed(error)),
         };
         if size > FILE_BYTES {
@@ -76,6 +76,13 @@ impl KnownManagers {
     }
 }
 
+/// Whether there can be no file, or none that this user could ever have written: the folder is not there, is none, or
+/// cannot be entered.
+fn is_absent(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
+}
+
 /// One spelling for one address: case does not matter in a host's name, and a space would end the field.
 fn address(host: &str, port: u16) -> String {
     format!("{}:{port}", host.to_lowercase().replace(char::is_whitespace, ""))
@@ -96,5 +103,13 @@ mod tests {
         known.remember("localhost", 12000, PeerKey([3; 32])).unwrap();
         assert_eq!(known.find("localhost", 12000).unwrap(), Some(PeerKey([3; 32])));
         assert_eq!(known.find("elsewhere", 12000).unwrap(), None);
+    }
+
+    #[test]
+    fn a_home_that_is_no_folder_remembers_nothing() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let known = KnownManagers::in_home(&file.path().join("home"));
+        assert_eq!(known.find("localhost", 12000).unwrap(), None);
+        assert!(known.remember("localhost", 12000, PeerKey([1; 32])).is_err());
     }
 }

@@ -84,6 +84,8 @@ impl ManagerAddress {
         let address = self.shown();
         let known = self.home.as_deref().map(KnownManagers::in_home);
         let remembered = match &known {
+            // With a key that was given, what is remembered decides nothing.
+            Some(known) if self.key.is_some() => known.find(&self.host, self.port).unwrap_or_default(),
             Some(known) => known.find(&self.host, self.port)?,
             None => None,
         };
@@ -107,7 +109,11 @@ impl ManagerAddress {
         let greeted = fresh.greet(mine).await.map_err(|source| ReachError::Greet { address, source })?;
         // Only who speaks Brigade is remembered.
         if let Some(known) = known.filter(|_| remembered != Some(manager)) {
-            known.remember(&self.host, self.port, manager)?;
+            // Where nothing can be written, the next contact is a first one again: no reason not to go on now.
+            if let Err(error) = known.remember(&self.host, self.port, manager) {
+                let cause = std::error::Error::source(&error).map(ToString::to_string);
+                tracing::debug!(%error, cause, "the manager's key is not remembered");
+            }
         }
         Ok(greeted)
     }

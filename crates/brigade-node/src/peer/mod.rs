@@ -7,6 +7,7 @@
 mod announcing;
 mod asked;
 mod asking;
+mod browsing;
 mod buffers;
 mod connected;
 mod fetch;
@@ -63,11 +64,12 @@ use self::{
 };
 use crate::store::{
     folder::FolderLock,
-    keeper::{KeeperHandle, ProblemList},
+    keeper::{Backlog, KeeperHandle, ProblemList},
     share::Share,
 };
 
 pub use self::{
+    browsing::Browsing,
     joining::{NotJoined, PeerError},
     manager_link::{ManagerAddress, ReachError},
     prepare::WantedFile,
@@ -168,6 +170,8 @@ pub struct PeerStatus {
     pub receiving: u64,
     /// What was sent to each newcomer, most first.
     pub sent: Vec<Given>,
+    /// What is not hashed yet, and so not shared.
+    pub backlog: Backlog,
     /// What is not shared, and why.
     pub problems: Arc<ProblemList>,
 }
@@ -275,6 +279,7 @@ impl Peer {
             sending,
             receiving,
             sent: self.traffic.sent_to_each(),
+            backlog: self.keeper.backlog(),
             problems: self.keeper.problems().borrow().clone(),
         }
     }

@@ -157,6 +157,9 @@ impl Resolving<'_> {
             return Ok(files);
         }
         let Found { closest, .. } = found;
+        if is_folder && !found.versions.is_empty() {
+            return Err(nothing(name, folder.parse().into_iter().collect())); // it is a file
+        }
         Err(nothing(name, closest))
     }
 
@@ -322,7 +325,7 @@ impl Resolving<'_> {
 }
 
 /// Where the next page begins; `None` after the last one, and where the manager does not get on.
-fn next_page(more: bool, last: Option<FileName>, after: Option<FileName>) -> Option<FileName> {
+pub(super) fn next_page(more: bool, last: Option<FileName>, after: Option<FileName>) -> Option<FileName> {
     last.filter(|last| more && after.is_none_or(|after| after < *last))
 }
 

@@ -28,7 +28,7 @@ use brigade_core::{
 use super::system::read_at;
 
 /// Bytes that a thread reads at once: large enough for BLAKE3 to use all lanes, small enough to stay in the cache.
-const BUFFER_BYTES: usize = 256 << 10;
+pub(super) const BUFFER_BYTES: usize = 256 << 10;
 
 /// What a file was found to contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,7 +68,8 @@ fn max_subtree_len_at(offset: u64) -> Option<u64> {
     if offset.is_multiple_of(CHUNK_LEN as u64) { max_subtree_len(offset) } else { Some(0) }
 }
 
-/// Hashes a file of `size` bytes on at most `threads` threads; `cancelled` is asked before every read.
+/// Hashes a file of `size` bytes on at most `threads` threads; `cancelled` is asked before every read, which is of at most
+/// `BUFFER_BYTES` where there are several pieces.
 pub fn hash_file(
     file: &File,
     size: u64,

@@ -5,10 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::{Arc, atomic::Ordering},
     time::{Duration, SystemTime},
 };
 
@@ -302,8 +299,8 @@ impl Owner {
     fn hash(&mut self, name: &FileName, stamp: Stamp) {
         self.call_off(name);
         self.jobs += 1;
-        let called_off = AtomicBool::new(false);
-        let job = Arc::new(Job { name: name.clone(), stamp, number: self.jobs, called_off });
+        let job = Arc::new(Job::new(name.clone(), stamp, self.jobs));
+        self.tally.added(&job, now());
         self.work.insert(name.clone(), job.clone());
         self.hashing.add(job);
     }
@@ -311,6 +308,7 @@ impl Owner {
     fn call_off(&mut self, name: &FileName) {
         if let Some(job) = self.work.remove(name) {
             job.called_off.store(true, Ordering::Relaxed);
+            self.tally.called_off(&job);
         }
     }
 
@@ -327,6 +325,7 @@ impl Owner {
             return; // called off
         }
         let Some(job) = self.work.remove(&name) else { return };
+        self.tally.ended(&job);
         self.dealt_with(&name);
         let unchanged = self.folder.stamp(&name).is_ok_and(|stamp| stamp == job.stamp);
         match result {

@@ -6,7 +6,7 @@ use std::{
     io,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
     thread::{self, JoinHandle},
@@ -16,9 +16,10 @@ use brigade_core::name::FileName;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
+use super::backlog::Tally;
 use crate::store::{
     folder::{Folder, FolderError, Stamp, stamp_of},
-    hash::{HashError, Hashed, hash_file, hash_small},
+    hash::{BUFFER_BYTES, HashError, Hashed, hash_file, hash_small},
 };
 
 /// Up to this size a file is hashed on one thread, while the other threads hash other files.
@@ -44,6 +45,20 @@ pub(super) struct Job {
     pub(super) number: u64,
     /// Set when nobody wants the result.
     pub(super) called_off: AtomicBool,
+    /// How many portions of it were read so far.
+    pub(super) portions: AtomicU64,
+}
+
+impl Job {
+    pub(super) fn new(name: FileName, stamp: Stamp, number: u64) -> Self {
+        Self { name, stamp, number, called_off: AtomicBool::new(false), portions: AtomicU64::new(0) }
+    }
+
+    /// Bytes of it that were hashed so far.
+    pub(super) fn hashed_bytes(&self) -> u64 {
+        let portions = self.portions.load(Ordering::Relaxed);
+        portions.saturating_mul(BUFFER_BYTES as u64).min(self.stamp.size)
+    }
 }
 
 /// What became of a job.
@@ -95,6 +110,7 @@ struct Bench {
     threads: usize,
     stop: CancellationToken,
     reports: mpsc::Sender<Report>,
+    tally: Arc<Tally>,
     small: bool,
 }
 
@@ -104,10 +120,12 @@ impl Hashing {
         threads: usize,
         stop: &CancellationToken,
         reports: &mpsc::Sender<Report>,
+        tally: &Arc<Tally>,
     ) -> io::Result<Self> {
         let lane = |small| {
             let (folder, stop, reports) = (folder.clone(), stop.clone(), reports.clone());
-            Lane::start(Bench { folder, threads: threads.max(1), stop, reports, small })
+            let tally = tally.clone();
+            Lane::start(Bench { folder, threads: threads.max(1), stop, reports, tally, small })
         };
         Ok(Self { small: lane(true)?, large: lane(false)? })
     }
@@ -173,6 +191,7 @@ fn work(bench: &Bench, batches: &Receiver<Vec<Arc<Job>>>) {
             bench.hash_each(&batch);
         } else {
             for job in &batch {
+                bench.tally.begun(job);
                 let outcome = bench.hash(job, |file, size, off| hash_file(file, size, bench.threads, off));
                 bench.report(Report::Outcomes(vec![outcome]));
             }
@@ -217,7 +236,10 @@ impl Bench {
             if stamp != job.stamp {
                 return Err(HashError::Changed.into());
             }
-            let called_off = || job.called_off.load(Ordering::Relaxed) || self.stop.is_cancelled();
+            let called_off = || {
+                job.portions.fetch_add(1, Ordering::Relaxed);
+                job.called_off.load(Ordering::Relaxed) || self.stop.is_cancelled()
+            };
             let hashed = hash(&file, stamp.size, &called_off)?;
             let after = stamp_of(&file).map_err(HashError::from)?;
             if after == stamp { Ok((hashed, after)) } else { Err(HashError::Changed.into()) }

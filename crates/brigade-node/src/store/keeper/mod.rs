@@ -6,6 +6,7 @@
 //! `owner` holds the state and the loop; `file` what is done about one name; `scan` the look at everything;
 //! `presence` what is done when the folder itself is gone; `problems` what cannot be shared.
 
+mod backlog;
 mod file;
 mod hashing;
 mod outbox;
@@ -22,7 +23,9 @@ use brigade_core::{content::PieceList, id::Content, name::FileName};
 use tokio::sync::{mpsc, oneshot, watch as tokio_watch};
 use tokio_util::sync::CancellationToken;
 
+use self::backlog::Tally;
 pub use self::{
+    backlog::Backlog,
     problems::{ProblemList, Trouble},
     watch::NoWatch,
 };
@@ -30,6 +33,7 @@ use super::{
     folder::{Folder, Stamp},
     share::{Share, Shared},
 };
+use crate::clock;
 
 /// Changes that wait for whoever announces them; each is of many files.
 const CHANGES: usize = 64;
@@ -107,6 +111,7 @@ pub struct Keeper;
 pub struct KeeperHandle {
     landings: mpsc::Sender<Landing>,
     problems: tokio_watch::Receiver<Arc<ProblemList>>,
+    tally: Arc<Tally>,
 }
 
 /// Files that landed, and who waits until they are shared.
@@ -129,12 +134,14 @@ impl Keeper {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // The keeper's own: it stops its threads by it when nobody hears it any more.
         let stop = stop.child_token();
+        let tally = Arc::<Tally>::default();
+        let counted = tally.clone();
         let work = move || {
-            let ways = owner::Ways { landed, changes, stop };
+            let ways = owner::Ways { landed, changes, tally: counted, stop };
             runtime.block_on(owner::keep(folder, share, options, problem_list, ways));
         };
         thread::Builder::new().name("keeper".to_owned()).spawn(work)?;
-        Ok((KeeperHandle { landings, problems }, receiver))
+        Ok((KeeperHandle { landings, problems, tally }, receiver))
     }
 }
 
@@ -153,6 +160,11 @@ impl KeeperHandle {
     /// What is not shared and why, now and whenever it changes.
     pub fn problems(&self) -> tokio_watch::Receiver<Arc<ProblemList>> {
         self.problems.clone()
+    }
+
+    /// What is not hashed yet, and how far that is.
+    pub fn backlog(&self) -> Backlog {
+        self.tally.backlog(clock::now())
     }
 }
 

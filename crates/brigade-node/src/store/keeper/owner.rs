@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     Change, KeeperOptions, Landing, ProblemList,
+    backlog::Tally,
     hashing::{Hashing, Job},
     outbox::Outbox,
     problems::{Problems, Trouble},
@@ -65,6 +66,7 @@ const REPORTS: usize = 64;
 pub(super) struct Ways {
     pub(super) landed: mpsc::Receiver<Landing>,
     pub(super) changes: mpsc::Sender<Change>,
+    pub(super) tally: Arc<Tally>,
     pub(super) stop: CancellationToken,
 }
 
@@ -101,6 +103,8 @@ pub(super) struct Owner {
     /// Files from the start that are not yet dealt with; none once all are.
     pub(super) initial: Option<BTreeMap<FileName, ()>>,
     pub(super) hashing: Hashing,
+    /// How far hashing is, for others to read.
+    pub(super) tally: Arc<Tally>,
     /// Files that wait for their hash, or are being hashed.
     pub(super) work: BTreeMap<FileName, Arc<Job>>,
     /// How many jobs there ever were.
@@ -125,7 +129,7 @@ pub(super) async fn keep(
     mut ways: Ways,
 ) {
     let (reports, mut reported) = mpsc::channel(REPORTS);
-    let hashing = match Hashing::start(&folder, options.threads, &ways.stop, &reports) {
+    let hashing = match Hashing::start(&folder, options.threads, &ways.stop, &reports, &ways.tally) {
         Ok(hashing) => hashing,
         Err(error) => {
             tracing::error!(%error, "the threads that hash could not be started");
@@ -133,7 +137,7 @@ pub(super) async fn keep(
         }
     };
     drop(reports);
-    let mut owner = Owner::new(folder, share, &options, problems, hashing, ways.stop.clone());
+    let mut owner = Owner::new(folder, share, &options, problems, hashing, &ways);
     let known = owner.open_index();
     owner.start_watch();
     owner.first_scan(known);
@@ -175,7 +179,7 @@ impl Owner {
         options: &KeeperOptions,
         problems: tokio_watch::Sender<Arc<ProblemList>>,
         hashing: Hashing,
-        stop: CancellationToken,
+        ways: &Ways,
     ) -> Self {
         Self {
             watch: Watch::none(&folder),
@@ -183,7 +187,7 @@ impl Owner {
             share,
             hidden: options.hidden,
             only_landed: options.only_landed,
-            stop,
+            stop: ways.stop.clone(),
             settle: Settle::new(QUIET),
             problems: Problems::new(problems),
             outbox: Outbox::default(),
@@ -199,6 +203,7 @@ impl Owner {
             refused: BTreeMap::new(),
             initial: Some(BTreeMap::new()),
             hashing,
+            tally: ways.tally.clone(),
             work: BTreeMap::new(),
             jobs: 0,
             writers_after: now(),
@@ -261,6 +266,7 @@ impl Owner {
             }
         }
         self.hashing.dispatch();
+        self.tally.settling(self.settle.len());
         if self.index_due.is_some_and(|due| due <= now) {
             self.write_index();
         }
