@@ -10,7 +10,12 @@ use brigade_core::{
     name::{BadName, FileName, Username},
     rate::Cap,
 };
-use clap::{Args, Parser, Subcommand};
+use clap::{
+    Args, Parser, Subcommand,
+    builder::{PathBufValueParser, TypedValueParser},
+};
+
+use crate::hints::{self, Meant};
 
 /// At the end of the help of every command that has lasting settings.
 const LASTING: &str = "What is not given here is taken from environment variables and from brigade.toml in \
@@ -57,7 +62,7 @@ pub(crate) enum Command {
 #[derive(Debug, Args)]
 pub(crate) struct AtManager {
     /// The manager's host: a name or an address
-    #[arg(long, alias = "manager_host", default_value = "localhost", value_name = "HOST", value_parser = parse_host)]
+    #[arg(long, alias = "manager_host", default_value = "localhost", value_name = "HOST", value_parser = parse_manager_host)]
     pub(crate) manager_host: String,
     /// The manager's TCP port
     #[arg(long, alias = "manager_port", default_value = "12000", value_name = "PORT", value_parser = parse_port, allow_negative_numbers = true)]
@@ -79,7 +84,7 @@ pub(crate) struct ManagerArgs {
     #[arg(long, default_value = "20", value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
     pub(crate) max: usize,
     /// The folder of the manager's key and members [default: below BRIGADE_HOME, by port]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) state: Option<PathBuf>,
     /// Start although HOST can be reached from other machines: anyone who reaches the port may join, and read
     /// everything that is shared
@@ -117,7 +122,7 @@ pub(crate) struct PeerArgs {
     #[command(flatten)]
     pub(crate) peer: AsPeer,
     /// The folder to share; made where it is not there [default: the username, in the current directory]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) folder: Option<PathBuf>,
     /// No prompt: run until terminated, and print `ready` once everything in the folder is announced
     #[arg(long)]
@@ -130,7 +135,7 @@ pub(crate) struct FetchArgs {
     #[arg(required = true, value_name = "NAME", value_parser = parse_name)]
     pub(crate) names: Vec<String>,
     /// The folder that they go into
-    #[arg(long, default_value = ".", value_name = "DIR")]
+    #[arg(long, default_value = ".", value_name = "DIR", value_parser = path())]
     pub(crate) into: PathBuf,
     /// Of several contents under a name, the one that this member shares
     #[arg(long, value_name = "USERNAME")]
@@ -142,7 +147,7 @@ pub(crate) struct FetchArgs {
     #[arg(long)]
     pub(crate) stay: bool,
     /// Make this file once everything is there
-    #[arg(long, alias = "done_file", value_name = "PATH")]
+    #[arg(long, alias = "done_file", value_name = "PATH", value_parser = path())]
     pub(crate) done_file: Option<PathBuf>,
     /// One JSON object a line on standard output; the last one has the totals
     #[arg(long)]
@@ -153,8 +158,8 @@ pub(crate) struct FetchArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct FilesArgs {
-    /// Only names that begin so
-    #[arg(default_value = "")]
+    /// Only names that begin so, or that a pattern such as '**/*.bin' fits
+    #[arg(default_value = "", hide_default_value = true)]
     pub(crate) prefix: String,
     /// One JSON object a line
     #[arg(long)]
@@ -180,13 +185,43 @@ pub(crate) struct DemoArgs {
 
 /// A TCP port; 0 takes a free one where something listens.
 pub(crate) fn parse_port(text: &str) -> Result<u16, String> {
-    text.parse().map_err(|_| "a number from 0 to 65535 is wanted".to_owned())
+    text.parse().map_err(|_| {
+        let meant = hints::port(text).map(|port| format!(": is {port} meant?")).unwrap_or_default();
+        format!("a number from 0 to 65535 is wanted{meant}")
+    })
 }
 
 /// A name or an address, of which only its form is judged here.
 pub(crate) fn parse_host(text: &str) -> Result<String, String> {
-    let is_host = !text.trim().is_empty() && text.len() <= 255 && !text.contains(char::is_whitespace);
-    if is_host { Ok(text.to_owned()) } else { Err("a name or an address is wanted".to_owned()) }
+    host(text, "--port ")
+}
+
+/// As [`parse_host`], of a manager to be reached.
+pub(crate) fn parse_manager_host(text: &str) -> Result<String, String> {
+    host(text, "--manager-port ")
+}
+
+/// As [`parse_host`]; where the text has a port too, `port_option` is where that belongs.
+pub(crate) fn host(text: &str, port_option: &str) -> Result<String, String> {
+    if hints::is_host(text) {
+        return Ok(text.to_owned());
+    }
+    let wanted = "a name or an address alone is wanted";
+    Err(match hints::host(text) {
+        Some(Meant { host, port: Some(port) }) => {
+            format!("{wanted}: is {host} meant, with {port_option}{port}?")
+        }
+        Some(Meant { host, port: None }) => format!("{wanted}: is {host} meant?"),
+        None => wanted.to_owned(),
+    })
+}
+
+/// Reads the path of a file or a folder as it is, and refuses one that a shell should have replaced a part of.
+fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match hints::path(&path) {
+        Some(wrong) => Err(wrong),
+        None => Ok(path),
+    })
 }
 
 /// A number of peers or connections: at least one, at most a hundred thousand.
@@ -199,7 +234,7 @@ pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
 
 /// What is fetched, if it can be a name: of a file, of a folder with a slash at its end, with `@` and the beginning of
 /// an id, or a pattern. Whether there is such a thing is the manager's to say.
-fn parse_name(text: &str) -> Result<String, BadName> {
+fn parse_name(text: &str) -> Result<String, String> {
     let name = text.trim_end_matches('/');
     let is_id = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let base = name.rsplit_once('@').filter(|(_, id)| is_id(id)).map_or(name, |(base, _)| base);
@@ -207,7 +242,11 @@ fn parse_name(text: &str) -> Result<String, BadName> {
     if is_pattern || base.parse::<FileName>().is_ok() {
         return Ok(text.to_owned());
     }
-    name.parse::<FileName>().map(|_| text.to_owned())
+    let wrong = |why: BadName| match hints::name(text) {
+        Some(hint) => format!("{why}; {hint}"),
+        None => why.to_string(),
+    };
+    name.parse::<FileName>().map(|_| text.to_owned()).map_err(wrong)
 }
 
 /// A limit: a rate, or `off`.
@@ -220,6 +259,12 @@ fn parse_rate(text: &str) -> Result<u64, String> {
     let wrong =
         || "a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted".to_owned();
     let trimmed = text.trim();
+    if !trimmed.is_empty() && trimmed.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(format!("{}; the unit is missing: {trimmed}KB, {trimmed}MB or {trimmed}GB", wrong()));
+    }
+    if ["BIT", "BIT/S", "BPS"].iter().any(|bits| trimmed.to_ascii_uppercase().ends_with(bits)) {
+        return Err(format!("{}; eight bits are a byte: 8 Mbit/s are 1MB", wrong()));
+    }
     let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(end);
     let factor: u64 = match unit.trim().to_ascii_uppercase().trim_end_matches("/S") {
@@ -289,10 +334,13 @@ mod tests {
         for text in
             ["film.mkv", "films/", "a b", "film.mkv@abcd", "a@x", "films/*.mkv", "?", "a[0-9].bin", "*:"]
         {
-            assert_eq!(parse_name(text).as_deref(), Ok(text));
+            assert_eq!(parse_name(text), Ok(text.to_owned()));
         }
         let long = format!("{}@abcdef", "a".repeat(250));
         assert!(parse_name(&long).is_ok());
+        assert!(parse_name("sub\\inner.txt").unwrap_err().ends_with(
+            "is \"sub/inner.txt\" meant? Names have / between folders, and nothing before the first"
+        ));
         for text in ["", "/", "/etc/passwd", "../films", "a//b", "a:b", "nul", "a\\b", "a@b:", ".brigade/key"]
         {
             assert!(parse_name(text).is_err(), "{text}");

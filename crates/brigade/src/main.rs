@@ -12,6 +12,7 @@ mod escape;
 mod exit;
 mod folder_news;
 mod format;
+mod hints;
 mod input;
 mod manager_news;
 mod mistakes;

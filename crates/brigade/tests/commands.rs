@@ -170,7 +170,7 @@ fn help_of_files() {
     Usage: brigade files [OPTIONS] [PREFIX]
 
     Arguments:
-      [PREFIX]  Only names that begin so [default: ""]
+      [PREFIX]  Only names that begin so, or that a pattern such as '**/*.bin' fits
 
     Options:
           --json                 One JSON object a line

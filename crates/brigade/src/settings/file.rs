@@ -16,7 +16,10 @@ use toml::{
 };
 
 use super::{Kind, SETTINGS, Setting, nearest, times};
-use crate::mistakes::{Mistake, Place};
+use crate::{
+    hints,
+    mistakes::{Mistake, Place},
+};
 
 /// Bytes of the file at most: far more than a person writes.
 const FILE_BYTES: u64 = 64 << 10;
@@ -96,7 +99,7 @@ pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Found {
 fn text(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match path.metadata() {
         Ok(metadata) if !metadata.is_file() => return Err(io::Error::other("it is not a file")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) if is_absent(&error) => return Ok(None),
         _ => {}
     }
     let mut bytes = vec![];
@@ -105,6 +108,12 @@ fn text(path: &Path) -> io::Result<Option<Vec<u8>>> {
         return Err(io::Error::other(format!("it has more than {FILE_BYTES} bytes")));
     }
     Ok(Some(bytes))
+}
+
+/// Whether there is no file, or its folder is no folder of this user's: it is not there or cannot be entered.
+fn is_absent(error: &io::Error) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+    matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
 }
 
 fn parse(text: &str, wrong: &mut Wrong) -> Found {
@@ -189,7 +198,8 @@ pub(super) fn value_of(kind: Kind, value: &DeValue<'_>) -> Result<String, String
         _ => return Err(another_kind(kind, value)),
     };
     if kind == Kind::Folder && !Path::new(&text).is_absolute() {
-        return Err(format!("invalid value '{text}': {}", kind.wanted()));
+        let wanted = hints::path(Path::new(&text)).unwrap_or_else(|| kind.wanted().to_owned());
+        return Err(format!("invalid value '{text}': {wanted}"));
     }
     kind.check(&text).map_err(|wanted| format!("invalid value '{text}': {wanted}"))?;
     Ok(text)
@@ -257,6 +267,13 @@ mod tests {
         );
         check("peer = 3", &["1:8: a table is wanted: [peer]"]);
         check("[fetch]\ninto = \"here\"", &["2:8: invalid value 'here': an absolute path"]);
+        check("[fetch]\ninto = \"~/x\"", &["2:8: invalid value '~/x': `~` is not replaced here"]);
+        check(
+            "[network]\nhost = \"there:12000\"",
+            &[
+                "2:8: invalid value 'there:12000': a name or an address alone is wanted: is there meant, with the port 12000?",
+            ],
+        );
         check("[manager]\nopen = \"yes\"", &["2:8: this is of the type string: true or false is wanted"]);
         check(
             "[limits]\nup = 10\ndown = \"10XB\"",
@@ -311,6 +328,8 @@ mod tests {
         assert_eq!(mistakes[0].what, "it cannot be read: it is not a file");
         read(&folder.path().join("none"), &mut mistakes);
         read(&folder.path().join("no/folder"), &mut mistakes);
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        read(&folder.path().join("file/brigade.toml"), &mut mistakes);
         assert_eq!(mistakes.len(), 1);
     }
 }

@@ -19,7 +19,8 @@ use brigade_node::config::brigade_home;
 use clap::{Arg, Command as Grammar};
 
 use crate::{
-    args::{parse_cap, parse_count, parse_host, parse_port},
+    args::{host, parse_cap, parse_count, parse_port},
+    hints,
     mistakes::{Mistake, Place},
 };
 
@@ -81,6 +82,9 @@ const SETTINGS: &[Setting] = &[
     setting("limits", "down", DOWN, Kind::Rate, "download_limit", &[]),
 ];
 
+/// The variable of the folder that the file is in.
+const HOME: &str = "BRIGADE_HOME";
+
 /// Limits are no defaults of their options: a schedule stands between the environment and the file.
 const UP: &str = "BRIGADE_UPLOAD_LIMIT";
 const DOWN: &str = "BRIGADE_DOWNLOAD_LIMIT";
@@ -130,6 +134,9 @@ impl Settings {
 
     fn read(path: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> (Self, Vec<Mistake>) {
         let (mut settings, mut mistakes) = (Self::default(), vec![]);
+        if let Some(wrong) = variable(HOME).and_then(|home| hints::path(Path::new(&home))) {
+            mistakes.push(Mistake::new(Place::Variable(HOME), wrong));
+        }
         for setting in SETTINGS {
             let Some(value) = variable(setting.variable).filter(|value| !value.is_empty()) else { continue };
             let Some(value) = value.to_str() else {
@@ -176,8 +183,8 @@ impl Kind {
     /// Checks a value as it would be typed; an error says what is wanted.
     fn check(self, value: &str) -> Result<(), String> {
         match self {
-            Self::Host => parse_host(value).map(drop),
-            Self::Folder => Ok(()),
+            Self::Host => host(value, "the port ").map(drop),
+            Self::Folder => hints::path(Path::new(value)).map_or(Ok(()), Err),
             Self::Port => parse_port(value).map(drop),
             Self::Count => parse_count(value).map(drop),
             Self::Key => value.parse::<PeerKey>().map(drop).map_err(|error| error.to_string()),
@@ -295,6 +302,19 @@ mod tests {
             let (_, mistakes) = Settings::read(None, wrong);
             let is_path = ["state", "folder", "into"].contains(&setting.option);
             assert_eq!(mistakes.len(), usize::from(!is_path), "{}", setting.variable);
+        }
+    }
+
+    #[test]
+    fn a_path_that_no_shell_has_seen_is_refused_wherever_it_is_set() {
+        for name in ["BRIGADE_HOME", "BRIGADE_FOLDER", "BRIGADE_INTO", "BRIGADE_MANAGER_STATE"] {
+            let tilde = |variable: &str| (variable == name).then(|| OsString::from("~/x"));
+            let (settings, mistakes) = Settings::read(None, tilde);
+            assert!(
+                matches!(&mistakes[..], [one] if one.what.contains("`~` is not replaced here")),
+                "{mistakes:?}"
+            );
+            assert!(settings.values.is_empty());
         }
     }
 

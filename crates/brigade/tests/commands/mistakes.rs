@@ -155,3 +155,42 @@ fn what_needs_no_settings_is_not_hindered_by_their_mistakes() {
         said_with(WRONG, &[("BRIGADE_MAX", "0")], arguments, 0);
     }
 }
+
+#[test]
+fn what_was_probably_meant_is_told() {
+    insta::assert_snapshot!(said(&["files", "--manager-host", "manager.example:13000"], 2), @r#"
+    error: argument 3: invalid value 'manager.example:13000' for '--manager-host <HOST>': a name or an address alone is wanted: is manager.example meant, with --manager-port 13000?
+      brigade files --manager-host manager.example:13000
+                                   ^^^^^^^^^^^^^^^^^^^^^
+    hint: `brigade files --help`
+    "#);
+    insta::assert_snapshot!(said(&["peer", "--manager-host=https://me@there", "--host", "[::1]:7001", "--port", "7001/tcp"], 2), @r#"
+    error: 3 mistakes
+      argument 2: invalid value 'https://me@there' for '--manager-host <HOST>': a name or an address alone is wanted: is there meant?
+      argument 4: invalid value '[::1]:7001' for '--host <HOST>': a name or an address alone is wanted: is [::1] meant, with --port 7001?
+      argument 6: invalid value '7001/tcp' for '--port <PORT>': a number from 0 to 65535 is wanted: is 7001 meant?
+      brigade peer --manager-host=https://me@there --host [::1]:7001 --port 7001/tcp
+                   ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^        ^^^^^^^^^^        ^^^^^^^^
+    hint: `brigade peer --help`
+    "#);
+    insta::assert_snapshot!(said(&["fetch", "sub\\inner.txt", "./a", "/srv/film.mkv", "--upload-limit", "20"], 2), @r#"
+    error: 4 mistakes
+      argument 2: 'sub\\inner.txt' cannot be the name of a file: it has the character `\\`, which some systems do not allow; is "sub/inner.txt" meant? Names have / between folders, and nothing before the first
+      argument 3: './a' cannot be the name of a file: it has a part `.` or `..`; is "a" meant? Names have / between folders, and nothing before the first
+      argument 4: '/srv/film.mkv' cannot be the name of a file: it is empty, or has an empty part; a name is a path below the folder that its holder shares, not a path of this machine; `files` lists what there is
+      argument 6: invalid value '20' for '--upload-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted; the unit is missing: 20KB, 20MB or 20GB
+      brigade fetch sub\\inner.txt ./a /srv/film.mkv --upload-limit 20
+                    ^^^^^^^^^^^^^^ ^^^ ^^^^^^^^^^^^^                ^^
+    hint: `brigade fetch --help`
+    "#);
+    let home = [("HOME", "/home/me"), ("BRIGADE_INTO", "$HOME/got")];
+    insta::assert_snapshot!(said_with("[manager]\nstate = \"~/state\"\n", &home, &["fetch", "a", "--done-file=~/done"], 2), @r#"
+    error: 3 mistakes
+      argument 3: invalid value '~/done' for '--done-file <PATH>': `~` is not replaced here; the whole path is wanted: /home/me/done
+      BRIGADE_INTO: invalid value '$HOME/got': `$HOME` is not replaced here; the whole path is wanted: /home/me/got
+      HOME/brigade.toml:2:9: invalid value '~/state': `~` is not replaced here; the whole path is wanted: /home/me/state
+      brigade fetch a --done-file=~/done
+                      ^^^^^^^^^^^^^^^^^^
+    hint: `brigade fetch --help`
+    "#);
+}

@@ -1,0 +1,186 @@
+//! What was probably meant where a host, a port, a path or a name cannot be used as it was typed.
+//!
+//! Nothing is put right by itself: a guess is told, and a person decides. Where nothing can be guessed, nothing is said.
+
+use std::{
+    env,
+    net::Ipv6Addr,
+    path::{Component, Path},
+};
+
+use brigade_core::name::FileName;
+
+/// The host, and perhaps the port, that a text names which is no host by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Meant {
+    pub(crate) host: String,
+    pub(crate) port: Option<u16>,
+}
+
+/// Whether `text` has the form of a host: a name or an address, with brackets or without, and nothing else.
+pub(crate) fn is_host(text: &str) -> bool {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    let address = bare.split('%').next().unwrap_or_default();
+    if address.parse::<Ipv6Addr>().is_ok() {
+        return true;
+    }
+    let is_wrong = |c: char| c.is_whitespace() || c.is_control() || "/\\:@[]'\"?#".contains(c);
+    !text.is_empty() && text.len() <= 255 && !text.contains(is_wrong)
+}
+
+/// The host that is meant by `https://user@host:12000/path` and the like.
+pub(crate) fn host(text: &str) -> Option<Meant> {
+    let text = unquoted(text.trim());
+    let text = text.split_once("://").map_or(text, |(_, rest)| rest);
+    let text = text.split(['/', '\\', '?', '#']).next().unwrap_or_default();
+    let text = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
+    if is_host(text) {
+        return Some(Meant { host: text.to_owned(), port: None });
+    }
+    let (host, after) = text.rsplit_once(':')?;
+    let port = if after.is_empty() { None } else { Some(after.parse().ok()?) };
+    is_host(host).then(|| Meant { host: host.to_owned(), port })
+}
+
+/// The port that is meant by `7001/tcp`, `:7001` or `localhost:7001`.
+pub(crate) fn port(text: &str) -> Option<u16> {
+    let text = unquoted(text.trim());
+    let text = text.rsplit_once(':').map_or(text, |(_, port)| port);
+    let text = text.split('/').find(|part| part.starts_with(|c: char| c.is_ascii_digit()))?;
+    text.trim().parse().ok()
+}
+
+/// What to say of a path in which a shell would have replaced something, and nothing did.
+pub(crate) fn path(path: &Path) -> Option<String> {
+    let mut parts = path.components();
+    let Some(Component::Normal(first)) = parts.next() else { return None };
+    let first = first.to_str()?;
+    if !["~", "$HOME", "${HOME}", "%USERPROFILE%", "%HOME%"].contains(&first) {
+        return None;
+    }
+    let whole = env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(parts.as_path()));
+    let example = whole.map(|whole| format!(": {}", whole.display())).unwrap_or_default();
+    Some(format!("`{first}` is not replaced here; the whole path is wanted{example}"))
+}
+
+/// What to say of a text that is no name of a file, or a name that nothing has.
+pub(crate) fn name(text: &str) -> Option<String> {
+    let bare = unquoted(text.trim());
+    let slashed = bare.replace('\\', "/");
+    let is_drive =
+        slashed.as_bytes().get(1) == Some(&b':') && slashed.as_bytes().get(2).is_none_or(|c| *c == b'/');
+    if slashed.starts_with(['/', '~']) && slashed.len() > 1 || is_drive || slashed.starts_with("file:") {
+        let advice = "a name is a path below the folder that its holder shares, not a path of this machine";
+        return Some(format!("{advice}; `files` lists what there is"));
+    }
+    let parts = slashed.split('/').filter(|part| !["", "."].contains(part));
+    let meant = parts.collect::<Vec<_>>().join("/");
+    let is_pattern = meant.contains(['*', '?', '[']);
+    let may_be = is_pattern || meant.parse::<FileName>().is_ok();
+    let differs = meant != text.trim_end_matches('/');
+    (may_be && differs)
+        .then(|| format!("is {meant:?} meant? Names have / between folders, and nothing before the first"))
+}
+
+/// `text` without a pair of quotation marks around it.
+pub(crate) fn unquoted(text: &str) -> &str {
+    let inside = |mark: char| text.strip_prefix(mark).and_then(|rest| rest.strip_suffix(mark));
+    inside('\'').or_else(|| inside('"')).unwrap_or(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Meant, host, is_host, name, path, port};
+
+    #[test]
+    fn what_is_a_host_by_itself_passes() {
+        for text in [
+            "localhost",
+            "manager.example",
+            "192.168.1.7",
+            "::1",
+            "[::1]",
+            "fe80::1%eth0",
+            "a_b",
+            "日本.example",
+        ] {
+            assert!(is_host(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_host_with_more_around_it_is_found() {
+        let check = |text, expected: &str, expected_port| {
+            assert!(!is_host(text), "{text}");
+            let meant = Meant { host: expected.to_owned(), port: expected_port };
+            assert_eq!(host(text), Some(meant), "{text}");
+        };
+        check("manager.example:12000", "manager.example", Some(12000));
+        check("127.0.0.1:12000", "127.0.0.1", Some(12000));
+        check("[::1]:12000", "[::1]", Some(12000));
+        check("https://manager.example", "manager.example", None);
+        check("https://me@manager.example:443/x?y", "manager.example", Some(443));
+        check("me@manager.example", "manager.example", None);
+        check("'localhost'", "localhost", None);
+        check("manager.example:", "manager.example", None);
+        check(" localhost ", "localhost", None);
+        for text in ["", ":", "a b", "a:b", "host:99999", "://"] {
+            assert!(!is_host(text), "{text}");
+            assert_eq!(host(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_port_with_more_around_it_is_found() {
+        for (text, expected) in [
+            ("7001/tcp", Some(7001)),
+            ("tcp/7001", Some(7001)),
+            (":7001", Some(7001)),
+            ("localhost:7001", Some(7001)),
+            ("'7001'", Some(7001)),
+            ("-1", None),
+            ("99999", None),
+            ("x", None),
+            ("70o1", None),
+        ] {
+            assert_eq!(port(text), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_path_that_no_shell_has_seen_is_told() {
+        for text in ["~", "~/x", "$HOME/x", "${HOME}"] {
+            assert!(
+                path(Path::new(text)).is_some_and(|said| said.contains("is not replaced here")),
+                "{text}"
+            );
+        }
+        for text in ["x", "./~/x", "/~/x", "~backup", "a/~", "$x"] {
+            assert_eq!(path(Path::new(text)), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_name_in_another_systems_spelling_is_found() {
+        let meant = |text| name(text).and_then(|said| said.split('"').nth(1).map(str::to_owned));
+        for (text, expected) in [
+            ("sub\\inner.txt", Some("sub/inner.txt")),
+            ("sub\\*.txt", Some("sub/*.txt")),
+            ("./name", Some("name")),
+            (".\\sub\\", Some("sub")),
+            ("a//b", Some("a/b")),
+            ("'a b'", Some("a b")),
+            ("film.mkv", None),
+            ("films/", None),
+            ("../up", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(text).as_deref(), expected, "{text}");
+        }
+        for text in ["/srv/shared/film.mkv", "C:\\films\\a.mkv", "c:", "~/film.mkv", "\\\\server\\share\\a"] {
+            assert!(name(text).is_some_and(|said| said.contains("not a path of this machine")), "{text}");
+        }
+    }
+}
