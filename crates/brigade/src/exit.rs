@@ -3,12 +3,7 @@
 //! The codes are listed in `docs/operating.md`. Everything goes to standard error, escaped: a cause may hold what
 //! another machine sent.
 
-use std::{
-    error::Error,
-    io::{self, IsTerminal},
-    process::ExitCode,
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::{error::Error, io, process::ExitCode};
 
 use brigade_core::wire::{Reason, manager::Version};
 use brigade_node::{
@@ -18,9 +13,9 @@ use brigade_node::{
     peer::{AskError, Choice, FetchError, JoinError, NoRoom, PeerError, ReachError, ResolveError},
     store::folder::FolderError,
 };
-use tracing_subscriber::EnvFilter;
+use serde_json::{Value, json};
 
-use crate::{commands::choosing::version, escape::escape, format};
+use crate::{commands::choosing::version, escape::escape, format, hints};
 
 /// It failed for a reason that is none of those below.
 pub(crate) const FAILED: u8 = 1;
@@ -75,6 +70,24 @@ impl Failure {
         eprintln!("{}", self.text());
     }
 
+    /// All of it, for programs; nothing in it is escaped but by the rules of JSON.
+    pub(crate) fn json(&self) -> Value {
+        json!({
+            "code": self.code,
+            "kind": kind(self.code),
+            "error": self.message,
+            "causes": self.causes,
+            "hint": self.hint,
+        })
+    }
+
+    /// As [`Self::json`], on a line of its own among other events.
+    pub(crate) fn event(&self) -> Value {
+        let mut event = self.json();
+        event["event"] = "failure".into();
+        event
+    }
+
     /// All of it, on several lines.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("error: {}", escape_lines(&self.message));
@@ -85,6 +98,19 @@ impl Failure {
             text += &format!("\nhint: {}", escape_lines(hint));
         }
         text
+    }
+}
+
+/// The word for an exit code.
+pub(crate) fn kind(code: u8) -> &'static str {
+    match code {
+        USAGE => "usage",
+        UNREACHED => "unreached",
+        REFUSED => "refused",
+        NOT_FOUND => "not_found",
+        DISK => "disk",
+        130 | 143 => "ended_by_signal",
+        _ => "failed",
     }
 }
 
@@ -108,30 +134,6 @@ fn escape_lines(text: &str) -> String {
     text.split('\n').map(|line| escape(line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
-/// Whether something fills the terminal: log lines do not go there then, only where standard error is redirected.
-static SCREEN_IS_TAKEN: AtomicBool = AtomicBool::new(false);
-
-/// Takes the terminal for something that fills it, or gives it back to log lines.
-pub(crate) fn take_screen(taken: bool) {
-    SCREEN_IS_TAKEN.store(taken, Ordering::Relaxed);
-}
-
-/// Log lines go to standard error; `BRIGADE_LOG` says which (`info`, `brigade_node=debug`, …), warnings by default.
-pub(crate) fn log_to_stderr() {
-    // A line in the middle of a table that fills the terminal would stay there, and say nothing in its place.
-    let writer = || -> Box<dyn io::Write> {
-        let covered = SCREEN_IS_TAKEN.load(Ordering::Relaxed) && io::stderr().is_terminal();
-        if covered { Box::new(io::sink()) } else { Box::new(io::stderr()) }
-    };
-    let filter = EnvFilter::try_from_env("BRIGADE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(writer)
-        .with_target(false)
-        .with_ansi(io::stderr().is_terminal())
-        .init();
-}
-
 impl From<ReachError> for Failure {
     fn from(error: ReachError) -> Self {
         match &error {
@@ -151,7 +153,9 @@ impl From<ReachError> for Failure {
             ReachError::Dial { .. } => Self::of(UNREACHED, &error)
                 .hint("is that the manager's host and port? (--manager-host, --manager-port)"),
             ReachError::Greet { .. } => Self::of(UNREACHED, &error),
-            ReachError::Known(_) => Self::of(DISK, &error),
+            ReachError::Known(_) => Self::of(DISK, &error).hint(
+                "make it readable; or give --manager-key, which needs no such list; or let BRIGADE_HOME name another folder",
+            ),
             ReachError::WrongKey { expected, found, remembered_in, .. } => {
                 let message = format!("{error}\n  expected: {expected}\n  found:    {found}");
                 let hint = match remembered_in {
@@ -260,7 +264,9 @@ impl From<ManagerError> for Failure {
                 Self::of(USAGE, &error).hint("--host localhost keeps it to this machine")
             }
             ManagerError::Host(_) => Self::of(FAILED, &error),
-            ManagerError::State { .. } | ManagerError::Members(_) => Self::of(DISK, &error),
+            ManagerError::State { .. } => Self::of(DISK, &error)
+                .hint("--state names another folder for the manager's key and members; so does BRIGADE_HOME"),
+            ManagerError::Members(_) => Self::of(DISK, &error),
         }
     }
 }
@@ -286,14 +292,24 @@ impl From<ResolveError> for Failure {
                 let names: Vec<&str> = closest.iter().map(|name| name.as_str()).collect();
                 Self::of(NOT_FOUND, &error).hint(format!("did you mean {}?", names.join(", ")))
             }
-            ResolveError::NotFound { .. } => Self::of(NOT_FOUND, &error).hint("`files` lists what there is"),
+            ResolveError::NotFound { ref name, .. } => {
+                let hint = hints::name(name).unwrap_or_else(|| "`files` lists what there is".to_owned());
+                Self::of(NOT_FOUND, &error).hint(hint)
+            }
             ResolveError::Ambiguous { ref choices, rest } => ambiguous(choices, rest),
             ResolveError::NoSuchVersion { ref versions, .. } => {
                 Self::new(NOT_FOUND, format!("{error}{}", listed(versions)))
             }
             ResolveError::BadPattern { .. } => Self::of(NOT_FOUND, &error)
                 .hint("* and ? stand for anything but a slash, ** for any folders, [a-z] for one letter"),
-            ResolveError::BadName { .. } | ResolveError::TooMany { .. } => Self::of(NOT_FOUND, &error),
+            ResolveError::BadName { ref name, .. } => {
+                let failure = Self::of(NOT_FOUND, &error);
+                match hints::name(name) {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
+            ResolveError::TooMany { .. } => Self::of(NOT_FOUND, &error),
         }
     }
 }

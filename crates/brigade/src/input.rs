@@ -1,21 +1,27 @@
 //! Lines from a person or a script: at a terminal with editing and history, from a pipe as they are.
 //!
-//! Both look the same from here. A line has a bound; what is longer is refused. The terminal's editor blocks, so
-//! it has a thread of its own.
+//! Both look the same from here. A line has a bound; what is longer is refused. Several lines that are pasted at once are
+//! several lines. The terminal's editor blocks, so it has a thread of its own; a terminal that cannot move its cursor
+//! has no editor, and the system's own way to type a line must do.
 
 use std::{
+    collections::VecDeque,
     io::{self, IsTerminal},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError, mpsc as blocking},
 };
 
-use rustyline::{DefaultEditor, ExternalPrinter, error::ReadlineError};
+use rustyline::{Config, DefaultEditor, ExternalPrinter, error::ReadlineError};
 use tokio::{
     io::{AsyncBufReadExt, AsyncReadExt, BufReader, Stdin},
     sync::mpsc,
 };
 
-use crate::output::say;
+use crate::{
+    escape::escape,
+    output::{say, show},
+    terminal,
+};
 
 /// Bytes of a line: more than any command with the longest name.
 const LINE_BYTES: u64 = 16 << 10;
@@ -37,16 +43,29 @@ pub(crate) enum Input {
 /// Where lines come from.
 pub(crate) enum Lines {
     /// A person.
-    Terminal { prompts: blocking::Sender<String>, lines: mpsc::Receiver<Input>, voice: Voice },
+    Terminal {
+        prompts: blocking::Sender<String>,
+        lines: mpsc::Receiver<Input>,
+        voice: Voice,
+        /// Lines that came together with the last one.
+        more: VecDeque<String>,
+    },
+    /// A person at a terminal that cannot move its cursor, and the question that is not answered yet.
+    Typed(BufReader<Stdin>, Asked),
     /// A script.
     Pipe(BufReader<Stdin>),
 }
+
+/// The question that a person was asked and has not answered yet.
+type Asked = Arc<Mutex<Option<String>>>;
 
 /// Writes lines without disturbing what a person is typing; cheap to clone.
 #[derive(Clone)]
 pub(crate) enum Voice {
     /// Above the line that is being edited.
     Terminal(Arc<Mutex<Box<dyn ExternalPrinter + Send>>>),
+    /// Above the question, which is shown again.
+    Typed(Asked),
     /// To standard output.
     Plain,
 }
@@ -57,35 +76,67 @@ impl Lines {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Ok(Self::Pipe(BufReader::new(tokio::io::stdin())));
         }
+        if !terminal::draws() {
+            return Ok(Self::typed());
+        }
         remember_terminal();
-        let mut editor = DefaultEditor::new().map_err(io::Error::other)?;
-        let printer = editor.create_external_printer().map_err(io::Error::other)?;
+        // Pasted text is taken as if it were typed: each line of it is one.
+        let config = Config::builder().bracketed_paste(false).build();
+        let edited = DefaultEditor::with_config(config)
+            .and_then(|mut editor| editor.create_external_printer().map(|printer| (editor, printer)));
+        let Ok((editor, printer)) = edited else { return Ok(Self::typed()) };
         let (prompts, to_show) = blocking::channel::<String>();
         let (answers, lines) = mpsc::channel(1);
         std::thread::Builder::new()
             .name("prompt".to_owned())
             .spawn(move || edit(editor, history, &to_show, &answers))?;
         let voice = Voice::Terminal(Arc::new(Mutex::new(Box::new(printer))));
-        Ok(Self::Terminal { prompts, lines, voice })
+        Ok(Self::Terminal { prompts, lines, voice, more: VecDeque::new() })
+    }
+
+    fn typed() -> Self {
+        Self::Typed(BufReader::new(tokio::io::stdin()), Asked::default())
     }
 
     /// Whether a person is asked.
     pub(crate) fn is_terminal(&self) -> bool {
-        matches!(self, Self::Terminal { .. })
+        matches!(self, Self::Terminal { .. } | Self::Typed(..))
+    }
+
+    /// Whether Ctrl-C comes as a signal and not as [`Input::Interrupted`].
+    pub(crate) fn leaves_interrupts(&self) -> bool {
+        matches!(self, Self::Typed(..))
     }
 
     /// Shows `prompt` and waits for a line.
     pub(crate) async fn ask(&mut self, prompt: &str) -> io::Result<Input> {
         match self {
-            Self::Terminal { prompts, lines, .. } => {
+            Self::Terminal { prompts, lines, voice, more } => {
+                if let Some(line) = more.pop_front() {
+                    voice.say(&format!("{prompt}{}", escape(&line)));
+                    return Ok(Input::Line(line));
+                }
                 let asked = prompts.send(prompt.to_owned());
-                Ok(if asked.is_ok() { lines.recv().await.unwrap_or(Input::End) } else { Input::End })
+                let input = if asked.is_ok() { lines.recv().await.unwrap_or(Input::End) } else { Input::End };
+                let Input::Line(text) = input else { return Ok(input) };
+                more.extend(text.lines().map(str::to_owned));
+                Ok(Input::Line(more.pop_front().unwrap_or_default()))
+            }
+            Self::Typed(reader, asked) => {
+                show(prompt);
+                set(asked, Some(prompt.to_owned()));
+                let input = read_line(reader).await;
+                set(asked, None);
+                if matches!(input, Ok(Input::End)) {
+                    say(""); // nothing was typed that ended the line
+                }
+                input
             }
             Self::Pipe(reader) => {
                 let input = read_line(reader).await?;
                 // What a terminal would show: the transcript of a script reads like a session.
                 match &input {
-                    Input::Line(line) => say(&format!("{prompt}{}", crate::escape::escape(line))),
+                    Input::Line(line) => say(&format!("{prompt}{}", escape(line))),
                     _ => say(prompt),
                 }
                 Ok(input)
@@ -97,6 +148,7 @@ impl Lines {
     pub(crate) fn voice(&self) -> Voice {
         match self {
             Self::Terminal { voice, .. } => voice.clone(),
+            Self::Typed(_, asked) => Voice::Typed(asked.clone()),
             Self::Pipe(_) => Voice::Plain,
         }
     }
@@ -111,11 +163,20 @@ impl Voice {
                 // Where the terminal is gone, nobody is left to be told.
                 let _ = printer.print(format!("{text}\n"));
             }
+            Self::Typed(asked) => {
+                let asked = asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let (before, after) = asked.as_ref().map_or(("", ""), |question| ("\n", question.as_str()));
+                show(&format!("{before}{text}\n{after}"));
+            }
             Self::Plain => {
                 say(text);
             }
         }
     }
+}
+
+fn set(asked: &Asked, question: Option<String>) {
+    *asked.lock().unwrap_or_else(PoisonError::into_inner) = question;
 }
 
 /// How the terminal was before it was asked for single keys.

@@ -13,13 +13,17 @@ mod exit;
 mod folder_news;
 mod format;
 mod hints;
+mod home;
 mod input;
+mod log;
 mod manager_news;
 mod mistakes;
 mod output;
 mod progress_bar;
+mod progress_line;
 mod settings;
 mod signals;
+mod terminal;
 mod tui;
 
 use std::{env, ffi::OsString, process::ExitCode};
@@ -32,7 +36,7 @@ fn main() -> ExitCode {
         Ok(start) => start,
         Err(code) => return code,
     };
-    exit::log_to_stderr();
+    log::log_to_stderr();
     brigade_node::config::allow_open_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

@@ -4,19 +4,30 @@
 //! written is said once, and the program does not end with 0.
 
 use std::{
-    io::{self, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::exit::{DISK, Failure};
+use crate::{
+    exit::{DISK, Failure},
+    progress_line,
+};
 
 static FAILED: AtomicBool = AtomicBool::new(false);
 
 /// Writes a line to standard output, at once.
 pub(crate) fn say(line: &str) {
+    show(&format!("{line}\n"));
+}
+
+/// Writes `text` to standard output as it is, at once.
+pub(crate) fn show(text: &str) {
     let mut out = io::stdout().lock();
-    let written = writeln!(out, "{line}").and_then(|()| out.flush());
+    if out.is_terminal() {
+        progress_line::erase();
+    }
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
     note(written);
 }
 

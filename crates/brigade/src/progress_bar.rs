@@ -10,20 +10,35 @@ use std::{
 };
 
 use brigade_node::peer::{Fetch, Progress, State};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{escape::escape, folder_news::News, format, input::Voice};
+use crate::{
+    escape::escape,
+    folder_news::News,
+    format,
+    input::Voice,
+    progress_line::{self, Parts, ProgressLine},
+    terminal,
+};
+
+/// How often the line at a terminal is drawn, if anything about it changed.
+const DRAW_EVERY: Duration = Duration::from_millis(100);
 
 /// Follows `fetch` until it is over, drawing on standard error, with what else is to be said meanwhile; what it
 /// came to.
 pub(crate) async fn follow(fetch: &Fetch, news: &mut News) -> Progress {
-    let display = if io::stderr().is_terminal() { Display::Bar(Erased(bar())) } else { Display::Lines };
-    let followed = until_over(fetch, &display);
+    if !io::stderr().is_terminal() || !terminal::draws() {
+        return follow_by(until_over(fetch, &Display::Lines), news).await;
+    }
+    follow_by(drawn_until_over(fetch), news).await
+}
+
+async fn follow_by(followed: impl Future<Output = Progress>, news: &mut News) -> Progress {
     tokio::pin!(followed);
     loop {
         tokio::select! {
             progress = &mut followed => return progress,
-            news = news.next() => display.say(&news),
+            news = news.next() => say(&news),
         }
     }
 }
@@ -31,7 +46,7 @@ pub(crate) async fn follow(fetch: &Fetch, news: &mut News) -> Progress {
 /// Follows `fetch` until it is over without drawing anything; what it came to.
 pub(crate) async fn follow_in_background(fetch: &Fetch, voice: Voice) -> Progress {
     let display = match voice {
-        Voice::Terminal(_) => Display::Aside(voice),
+        Voice::Terminal(_) | Voice::Typed(_) => Display::Aside(voice),
         Voice::Plain => Display::Lines,
     };
     until_over(fetch, &display).await
@@ -50,33 +65,39 @@ async fn until_over(fetch: &Fetch, display: &Display) -> Progress {
     }
 }
 
-/// Where a fetch is shown.
+/// Follows `fetch` until it is over with a line at the terminal that is drawn anew, also where the terminal gets another
+/// size. The line is gone from the screen when nobody follows the fetch any more, however that came.
+async fn drawn_until_over(fetch: &Fetch) -> Progress {
+    let mut progress = fetch.progress();
+    let mut line = ProgressLine::default();
+    let mut tick = interval(DRAW_EVERY);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            over = progress.wait_for(Progress::is_over) => return match over {
+                Ok(over) => over.clone(),
+                Err(_) => break,
+            },
+            _ = tick.tick() => {}
+        }
+        let parts = parts(&progress.borrow());
+        line.draw(&parts);
+    }
+    let now = progress.borrow().clone();
+    Progress { state: State::Stopped, ..now }
+}
+
+/// Where a fetch is shown without drawing.
 enum Display {
-    /// A line at the terminal that is drawn anew.
-    Bar(Erased),
     /// Lines on standard error.
     Lines,
     /// Next to what a person is typing, and seldom.
     Aside(Voice),
 }
 
-/// A line that is gone from the screen when nobody follows the fetch any more, however that came.
-struct Erased(ProgressBar);
-
-impl Drop for Erased {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
-}
-
 impl Display {
     fn show(&self, progress: &Progress, said: &mut Said) {
         match self {
-            Self::Bar(Erased(bar)) => {
-                bar.set_length(progress.bytes.max(1));
-                bar.set_position(progress.bytes_done);
-                bar.set_message(line(progress));
-            }
             Self::Lines => {
                 if let Some(turn) = said.turn(progress).or_else(|| said.step(progress)) {
                     self.say(&turn);
@@ -90,58 +111,64 @@ impl Display {
         }
     }
 
-    #[allow(clippy::print_stderr)]
     fn say(&self, text: &str) {
         match self {
-            Self::Bar(Erased(bar)) => bar.suspend(|| eprintln!("{text}")),
-            Self::Lines => eprintln!("{text}"),
+            Self::Lines => say(text),
             Self::Aside(voice) => voice.say(text),
         }
     }
 }
 
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr_with_hz(10));
-    if let Ok(style) = ProgressStyle::with_template("{bar:16} {percent:>3}% {wide_msg}") {
-        bar.set_style(style.progress_chars("█▉▊▋▌▍▎▏ "));
-    }
-    bar.enable_steady_tick(Duration::from_millis(100));
-    bar
+/// Writes a line to standard error, above a line of progress that may stand there.
+#[allow(clippy::print_stderr)]
+fn say(text: &str) {
+    progress_line::erase();
+    eprintln!("{text}");
 }
 
 /// Pieces, bytes, rate, time left and holders, on one line.
 pub(crate) fn line(progress: &Progress) -> String {
-    let name = escape(&progress.name).into_owned();
+    parts(progress).whole()
+}
+
+fn parts(progress: &Progress) -> Parts {
     let files = if progress.files > 1 {
-        format!("{}/{} files  ", progress.files_done, progress.files)
+        format!("{}/{} files", progress.files_done, progress.files)
     } else {
         String::new()
     };
-    let amounts = format!(
-        "{name}  {files}{}/{} pieces  {} of {}",
-        progress.pieces_done,
-        progress.pieces,
-        format::bytes(progress.bytes_done),
-        format::bytes(progress.bytes)
-    );
-    match progress.state {
-        State::Checking => format!("{amounts}  checking what is here"),
+    Parts {
+        name: escape(&progress.name).into_owned(),
+        files,
+        pieces: format!("{}/{} pieces", progress.pieces_done, progress.pieces),
+        amounts: format!("{} of {}", format::bytes(progress.bytes_done), format::bytes(progress.bytes)),
+        state: state(progress),
+        done: (progress.bytes_done, progress.bytes),
+    }
+}
+
+/// How it goes on, the most important first.
+fn state(progress: &Progress) -> Vec<String> {
+    let text = match progress.state {
+        State::Checking => "checking what is here".to_owned(),
         State::Waiting => match progress.out_of_reach {
-            0 => format!("{amounts}  waiting: nobody who is here has what is missing"),
-            1 => format!("{amounts}  waiting: its one holder cannot be reached"),
-            many => format!("{amounts}  waiting: its {many} holders cannot be reached"),
+            0 => "waiting: nobody who is here has what is missing".to_owned(),
+            1 => "waiting: its one holder cannot be reached".to_owned(),
+            many => format!("waiting: its {many} holders cannot be reached"),
         },
         State::Full { missing_bytes, free_bytes } => format!(
-            "{amounts}  paused: the disk is full; {} are missing, {} are free, and it goes on when there is room",
+            "paused: the disk is full; {} are missing, {} are free, and it goes on when there is room",
             format::bytes(missing_bytes),
             format::bytes(free_bytes)
         ),
         _ => {
             let left = progress.time_left().map_or_else(|| "–".to_owned(), format::duration);
             let holders = if progress.holders == 1 { "holder" } else { "holders" };
-            format!("{amounts}  {}  {left} left  {} {holders}", format::rate(progress.rate), progress.holders)
+            let holders = format!("{} {holders}", progress.holders);
+            return vec![format::rate(progress.rate), format!("{left} left"), holders];
         }
-    }
+    };
+    vec![text]
 }
 
 /// What was said last, where lines cannot be drawn anew.

@@ -18,11 +18,16 @@ pub(crate) enum Signal {
 
 impl Signal {
     /// 128 and the signal's number, as shells have it.
-    pub(crate) fn exit_code(self) -> ExitCode {
+    pub(crate) const fn code(self) -> u8 {
         match self {
-            Self::Interrupt => ExitCode::from(130),
-            Self::Terminate => ExitCode::from(143),
+            Self::Interrupt => 130,
+            Self::Terminate => 143,
         }
+    }
+
+    /// The exit code.
+    pub(crate) fn exit_code(self) -> ExitCode {
+        ExitCode::from(self.code())
     }
 }
 

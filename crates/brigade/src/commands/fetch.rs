@@ -1,7 +1,7 @@
 //! `brigade fetch`: files and folders into a folder, without a prompt; a peer while it runs.
 //!
-//! Standard output has the data: a line for each name, or with `--json` an object for each and one with the totals
-//! at the end, however it ends. Standard error has the progress, and whether the manager is there. The folder's
+//! Standard output has the data: a line for each name, or with `--json` the objects of [`super::report`], the one with the
+//! totals at the end, however it ends. Standard error has the progress, and whether the manager is there. The folder's
 //! other files are nobody's business: only what was fetched is served.
 
 use std::{
@@ -12,13 +12,13 @@ use std::{
 
 use brigade_core::schedule::LimitPlan;
 use brigade_node::peer::{
-    Fetch, Given, LinkState, Peer, PeerConfig, Progress, ResolveError, Resolved, Sharing, State, Wish,
+    Fetch, LinkState, Peer, PeerConfig, Progress, ResolveError, Resolved, Sharing, State, Wish,
 };
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::{
     choosing::{Chosen, menu, no_answer, question, take_answer},
-    join, manager_address,
+    join, manager_address, report,
 };
 use crate::{
     args::FetchArgs,
@@ -33,25 +33,13 @@ use crate::{
 /// Fetches all names at once, and stays where it is told to.
 pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, Failure> {
     let mut signals = Signals::hear();
-    check_done_file(args.done_file.as_deref())?;
-    let manager = manager_address(&args.peer.manager);
-    let config = PeerConfig {
-        manager,
-        username: args.peer.username.clone(),
-        folder: args.into.clone(),
-        sharing: Sharing::Fetched,
-        max_connections: args.peer.max,
-        limits,
-    };
-    let made = make_parents(&args.into)?;
-    let joined = tokio::select! {
-        joined = join(&config, args.peer.host.as_deref(), args.peer.port) => joined.map_err(Err),
-        signal = signals.first() => Err(Ok(signal.exit_code())),
-    };
-    let peer = match joined {
+    let peer = match begin(&args, limits, &mut signals).await {
         Ok(peer) => peer,
         Err(ended) => {
-            unmake(&made); // as if it had never been tried
+            if args.json {
+                let ended = Going::default().end(&args).with_reason(&ended, &signals);
+                say(&report::totals(&[], false, &[], ended.reason).to_string());
+            }
             return ended;
         }
     };
@@ -61,16 +49,44 @@ pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, 
         result = fetch_all(&peer, &args, &mut going, &mut news) => result,
         signal = signals.first() => Ok(signal.exit_code()),
     };
-    let ended = going.end(&args);
+    let ended = going.end(&args).with_reason(&result, &signals);
     let result = match result {
         Ok(_) if ended.done && args.stay => Ok(stay(&mut signals, &mut news).await),
         result => result,
     };
     if args.json {
-        say(&totals(&ended, &peer.status().sent).to_string());
+        let Ended { done, fetched, reason } = ended;
+        say(&report::totals(&fetched, done, &peer.status().sent, reason).to_string());
     }
     peer.stop().await;
     result
+}
+
+/// Joins the network; an error is how it ended before that.
+async fn begin(
+    args: &FetchArgs,
+    limits: LimitPlan,
+    signals: &mut Signals,
+) -> Result<Peer, Result<ExitCode, Failure>> {
+    check_done_file(args.done_file.as_deref()).map_err(Err)?;
+    let manager = manager_address(&args.peer.manager);
+    let config = PeerConfig {
+        manager,
+        username: args.peer.username.clone(),
+        folder: args.into.clone(),
+        sharing: Sharing::Fetched,
+        max_connections: args.peer.max,
+        limits,
+    };
+    let made = make_parents(&args.into).map_err(Err)?;
+    let joined = tokio::select! {
+        joined = join(&config, args.peer.host.as_deref(), args.peer.port) => joined.map_err(Err),
+        signal = signals.first() => Err(Ok(signal.exit_code())),
+    };
+    if joined.is_err() {
+        unmake(&made); // as if it had never been tried
+    }
+    joined
 }
 
 /// Makes the folders that lead to `folder`; those that were not there, innermost first.
@@ -96,6 +112,8 @@ fn unmake(made: &[PathBuf]) {
 struct Going {
     fetches: Vec<Fetch>,
     ended: Vec<Progress>,
+    /// Why nothing was begun, in the form of [`Failure::json`].
+    reason: Option<Value>,
 }
 
 /// How it ended.
@@ -103,6 +121,8 @@ struct Ended {
     /// Whether everything that was asked for is here.
     done: bool,
     fetched: Vec<Progress>,
+    /// Why it is not done, in the form of [`Failure::json`].
+    reason: Option<Value>,
 }
 
 async fn fetch_all(
@@ -111,15 +131,19 @@ async fn fetch_all(
     going: &mut Going,
     news: &mut News,
 ) -> Result<ExitCode, Failure> {
-    let wanted = match resolve_all(peer, args).await? {
+    let wanted = match resolve_all(peer, args, &mut going.reason).await? {
         Ok(wanted) => wanted,
         Err(code) => return Ok(code),
     };
     going.fetches = peer.fetch_all(wanted).await?;
+    let told = if args.json { going.fetches.clone() } else { vec![] };
+    let told = report::tell_progress(told);
+    tokio::pin!(told);
     for fetch in &going.fetches {
         let progress = tokio::select! {
             progress = follow(fetch, news) => progress,
             failure = stranded(peer, &going.fetches) => return Err(failure),
+            () = &mut told => continue, // which never ends
         };
         say_ended(args, &progress);
         going.ended.push(progress);
@@ -133,7 +157,11 @@ async fn fetch_all(
 
 /// What all names mean. Whatever is wrong with any of them is said before anything is fetched; the exit code then is
 /// that of the first.
-async fn resolve_all(peer: &Peer, args: &FetchArgs) -> Result<Result<Vec<Resolved>, ExitCode>, Failure> {
+async fn resolve_all(
+    peer: &Peer,
+    args: &FetchArgs,
+    reason: &mut Option<Value>,
+) -> Result<Result<Vec<Resolved>, ExitCode>, Failure> {
     let mut wanted = vec![];
     let mut first = None;
     for name in &args.names {
@@ -148,6 +176,10 @@ async fn resolve_all(peer: &Peer, args: &FetchArgs) -> Result<Result<Vec<Resolve
             Ok(Chosen::Nothing) => Failure::new(NOT_FOUND, format!("nothing was chosen of {name:?}")),
             Err(failure) => failure,
         };
+        if args.json {
+            say(&report::failure(name, &failure).to_string());
+        }
+        reason.get_or_insert_with(|| failure.json());
         match first {
             // One alone is said where all errors are.
             None if args.names.len() == 1 => return Err(failure),
@@ -220,7 +252,7 @@ async fn stranded(peer: &Peer, fetches: &[Fetch]) -> Failure {
 impl Going {
     /// How far everything came, and says so of what nothing was said of yet.
     fn end(self, args: &FetchArgs) -> Ended {
-        let Self { fetches, ended: mut fetched } = self;
+        let Self { fetches, ended: mut fetched, reason } = self;
         for fetch in &fetches[fetched.len()..] {
             let now = fetch.progress().borrow().clone();
             let state = if now.is_over() { now.state.clone() } else { State::Stopped };
@@ -229,7 +261,24 @@ impl Going {
             fetched.push(progress);
         }
         let all = fetched.len() == args.names.len();
-        Ended { done: all && fetched.iter().all(|progress| progress.state == State::Done), fetched }
+        let done = all && fetched.iter().all(|progress| progress.state == State::Done);
+        Ended { done, fetched, reason }
+    }
+}
+
+impl Ended {
+    /// With the reason why it is not done, or failed all the same.
+    fn with_reason(mut self, result: &Result<ExitCode, Failure>, signals: &Signals) -> Self {
+        let reason = self.reason.take();
+        self.reason = match result {
+            Err(failure) => Some(failure.json()),
+            Ok(_) if self.done => None,
+            Ok(_) => reason.or_else(|| {
+                let code = signals.heard().map_or_else(|| code_of(&self.fetched), Signal::code);
+                Some(report::reason(code, &self.fetched))
+            }),
+        };
+        self
     }
 }
 
@@ -271,60 +320,5 @@ fn make_done_file(path: &Path) -> Result<(), Failure> {
 
 /// One fetch is over.
 fn say_ended(args: &FetchArgs, progress: &Progress) {
-    say(&if args.json { event(progress).to_string() } else { summary(progress) });
-}
-
-fn event(progress: &Progress) -> Value {
-    let errors: Vec<Value> = progress
-        .errors
-        .iter()
-        .map(|(name, error)| json!({ "name": name.as_str(), "error": error }))
-        .collect();
-    let aside: Vec<Value> =
-        progress.aside.iter().map(|(name, aside)| json!({ "name": name.as_str(), "aside": aside })).collect();
-    json!({
-        "name": progress.name,
-        "done": progress.state == State::Done,
-        "files": progress.files,
-        "files_already": progress.files_already,
-        "bytes": progress.bytes,
-        "bytes_already": progress.bytes_already,
-        "pieces": progress.pieces,
-        "seconds": progress.took.as_secs_f64(),
-        "from": given(&progress.from),
-        "failed": progress.failed,
-        "errors": errors,
-        "kept_aside": aside,
-    })
-}
-
-fn totals(ended: &Ended, sent: &[Given]) -> Value {
-    let sum = |of: fn(&Progress) -> u64| ended.fetched.iter().map(of).sum::<u64>();
-    let mut from: Vec<Given> = vec![];
-    for one in ended.fetched.iter().flat_map(|progress| &progress.from) {
-        match from.iter_mut().find(|given| given.username == one.username) {
-            Some(given) => {
-                given.bytes += one.bytes;
-                given.pieces += one.pieces;
-            }
-            None => from.push(one.clone()),
-        }
-    }
-    json!({
-        "totals": true,
-        "done": ended.done,
-        "files": sum(|progress| progress.files),
-        "bytes": sum(|progress| progress.bytes),
-        "bytes_already": sum(|progress| progress.bytes_already),
-        "pieces": sum(|progress| progress.pieces),
-        "from": given(&from),
-        "sent": given(sent),
-        "fetched_twice_bytes": ended.fetched.iter().map(|progress| progress.bytes_twice).max().unwrap_or(0),
-        "failed": sum(|progress| progress.failed),
-    })
-}
-
-fn given(shares: &[Given]) -> Vec<Value> {
-    let one = |given: &Given| json!({ "username": given.username.as_str(), "bytes": given.bytes, "pieces": given.pieces });
-    shares.iter().map(one).collect()
+    say(&if args.json { report::result(progress).to_string() } else { summary(progress) });
 }

@@ -9,30 +9,48 @@ use std::{
 };
 
 use brigade_core::wire::manager::Listed;
-use brigade_node::peer::Observer;
+use brigade_node::peer::{Browsing, Observer};
 
 use super::manager_address;
-use crate::{args::FilesArgs, escape::escape, exit::Failure, format, output::note};
+use crate::{
+    args::FilesArgs,
+    escape::escape,
+    exit::Failure,
+    format, hints,
+    output::{note, say},
+};
 
-/// Lists names, sizes, holders and ids.
+/// Lists names, sizes, holders and ids. With `--json`, the reason of a failure is an object too.
 pub(crate) async fn run(args: FilesArgs) -> Result<ExitCode, Failure> {
+    let listed = list(&args).await;
+    if let Err(failure) = &listed
+        && args.json
+    {
+        say(&failure.event().to_string());
+    }
+    listed
+}
+
+#[allow(clippy::print_stderr)]
+async fn list(args: &FilesArgs) -> Result<ExitCode, Failure> {
+    let mut browsing = Browsing::of(&args.prefix)?;
     let mut observer = Observer::reach(&manager_address(&args.manager)).await?;
-    let mut after = None;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    loop {
-        let page = observer.files(&args.prefix, after).await?;
-        for file in &page.entries {
-            let line = if args.json { json(file) } else { row(file) };
+    let mut count = 0_u64;
+    while let Some((prefix, after)) = browsing.question() {
+        let page = observer.files(&prefix, after).await?;
+        for file in browsing.take(page) {
+            count += 1;
+            let line = if args.json { json(&file) } else { row(&file) };
             if !note(writeln!(out, "{line}")) {
                 return Ok(ExitCode::SUCCESS);
             }
         }
-        after = page.entries.last().map(|last| last.name.clone());
-        if !page.more || after.is_none() {
-            break;
-        }
     }
     note(out.flush());
+    if let Some(hint) = hints::name(&args.prefix).filter(|_| count == 0) {
+        eprintln!("nothing is shared under such a name\nhint: {}", escape(&hint));
+    }
     Ok(ExitCode::SUCCESS)
 }
 

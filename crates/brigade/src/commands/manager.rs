@@ -19,7 +19,7 @@ use crate::{
     exit::{DISK, Failure},
     output::say,
     signals::{Signal, Signals},
-    tui,
+    terminal, tui,
 };
 
 /// Runs it until it is told to end.
@@ -32,7 +32,7 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     let mut server = ManagerServer::start(config, stop.clone()).await?;
     signals.cancel(stop.clone());
     let (view, events) = (server.view(), server.events());
-    let shown = if io::stdout().is_terminal() && io::stdin().is_terminal() {
+    let shown = if io::stdout().is_terminal() && io::stdin().is_terminal() && terminal::draws() {
         tui::show_table(view, events, stop.clone()).await
     } else {
         say("ready");
@@ -53,8 +53,8 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
 
 fn default_state(port: u16) -> Result<PathBuf, Failure> {
     let home = brigade_home().ok_or_else(|| {
-        Failure::new(DISK, "no folder for the manager's state is known")
-            .hint("give --state DIR, or set BRIGADE_HOME")
+        Failure::new(DISK, "no folder for the manager's state is known: neither BRIGADE_HOME nor HOME is set")
+            .hint("--state names a folder for the manager's key and members")
     })?;
     Ok(home.join("managers").join(port.to_string()))
 }

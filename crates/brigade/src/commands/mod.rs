@@ -11,12 +11,13 @@ mod manager;
 mod peer;
 mod peers;
 mod prompt;
+mod report;
+mod typed;
 
 use std::{io::Write, net::SocketAddr, process::ExitCode};
 
 use brigade_core::wire::Reason;
 use brigade_node::{
-    config::brigade_home,
     net::{
         accept::Port,
         dial::{local_address_towards, resolve},
@@ -29,6 +30,7 @@ use crate::{
     args::{AtManager, Brigade, Command},
     command_line::Start,
     exit::{FAILED, Failure},
+    home::home,
     output::note,
 };
 
@@ -73,7 +75,7 @@ fn manager_address(args: &AtManager) -> ManagerAddress {
         host: args.manager_host.clone(),
         port: args.manager_port,
         key: args.manager_key,
-        home: brigade_home(),
+        home: home(),
     }
 }
 
@@ -120,11 +122,4 @@ async fn join(config: &PeerConfig, host: Option<&str>, port: Option<u16>) -> Res
 /// Whether another port would do.
 fn is_about_the_port(error: &PeerError) -> bool {
     matches!(error, PeerError::Join(JoinError::Refused { reason: Reason::PortTaken | Reason::BadPort, .. }))
-}
-
-/// The path of this program's file in the user's own folder, which is made if it is not there.
-fn home_file(name: &str) -> Option<std::path::PathBuf> {
-    let home = brigade_home()?;
-    std::fs::create_dir_all(&home).ok()?;
-    Some(home.join(name))
 }

@@ -12,14 +12,16 @@ use brigade_node::{
     store::folder::Folder,
 };
 
-use super::{home_file, is_about_the_port, join, manager_address, prompt, take_port};
+use super::{is_about_the_port, join, manager_address, prompt, take_port};
 use crate::{
-    args::PeerArgs,
+    args::{PeerArgs, parse_port},
     exit::{FAILED, Failure, USAGE},
     folder_news::News,
+    home::home_file,
     input::{Input, Lines},
     output::say,
     signals::{Signal, Signals},
+    terminal::dim,
 };
 
 /// Joins the network, then takes commands until told to quit.
@@ -145,11 +147,16 @@ async fn ask_port(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Port>, Fa
     if let Some(port) = args.peer.port {
         return take_port(host, port, &manager).await.map(Some);
     }
+    if lines.is_terminal() {
+        lines
+            .voice()
+            .say(&dim("The TCP port on which others reach this peer; Enter alone takes a free one."));
+    }
     loop {
         let Some(answer) = ask(lines, "Port: ").await? else { return Ok(None) };
         let port = match answer.trim() {
             "" => Ok(0),
-            text => text.parse::<u16>(),
+            text => parse_port(text),
         };
         match port {
             Ok(port) => match take_port(host, port, &manager).await {
@@ -161,8 +168,8 @@ async fn ask_port(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Port>, Fa
                 }
                 Err(failure) => failure.print(),
             },
-            Err(_) => Failure::new(USAGE, format!("{answer:?} is not a port"))
-                .hint("a number from 1 to 65535, or nothing for a free one")
+            Err(wanted) => Failure::new(USAGE, format!("{answer:?} is not a port: {wanted}"))
+                .hint("Enter alone takes a free one")
                 .print(),
         }
     }

@@ -11,14 +11,29 @@ use brigade_core::wire::manager::PeerRow;
 use brigade_node::peer::Observer;
 
 use super::manager_address;
-use crate::{args::PeersArgs, exit::Failure, format, output::note};
+use crate::{
+    args::PeersArgs,
+    exit::Failure,
+    format,
+    output::{note, say},
+};
 
 /// The table's head, for people.
 pub(crate) const HEAD: &str =
     "username              address                   files      shared     sending   receiving";
 
-/// Lists names, addresses and what they share.
+/// Lists names, addresses and what they share. With `--json`, the reason of a failure is an object too.
 pub(crate) async fn run(args: PeersArgs) -> Result<ExitCode, Failure> {
+    let listed = list(&args).await;
+    if let Err(failure) = &listed
+        && args.json
+    {
+        say(&failure.event().to_string());
+    }
+    listed
+}
+
+async fn list(args: &PeersArgs) -> Result<ExitCode, Failure> {
     let mut observer = Observer::reach(&manager_address(&args.manager)).await?;
     let mut after = None;
     let mut out = io::BufWriter::new(io::stdout().lock());

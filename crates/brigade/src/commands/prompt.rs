@@ -6,20 +6,23 @@
 
 use std::process::ExitCode;
 
-use brigade_core::name::Username;
-use brigade_node::peer::{Fetch, LinkState, Peer, Progress, ResolveError, State, Wish};
+use brigade_node::{
+    peer::{Browsing, Fetch, LinkState, Peer, Progress, ResolveError, State, Wish},
+    store::keeper::Backlog,
+};
 use tokio::task::JoinSet;
 
 use super::{
     choosing::{Chosen, menu, no_answer, question, take_answer},
     fetch::code_of,
     files, limit, peers,
+    typed::parse_fetch,
 };
 use crate::{
     escape::escape,
     exit::{Failure, USAGE},
     folder_news::{self, News},
-    format,
+    format, hints,
     input::{Input, Lines, Voice},
     progress_bar::{follow, follow_in_background, line, summary},
     signals::Signals,
@@ -29,7 +32,7 @@ use crate::{
 const ROWS: usize = 1000;
 
 const HELP: &str = "\
-files [PREFIX]                    what there is in the network
+files [PREFIX|PATTERN]            what there is in the network, or what of it begins so or fits
 peers                             who is there
 fetch NAME [--from USERNAME] [&]  get a file, all files of a folder, or what a pattern like data/**/*.bin fits;
                                   with & in the background, Ctrl-C gives up
@@ -122,11 +125,19 @@ impl Prompt {
         question: &str,
     ) -> Result<std::io::Result<Input>, ExitCode> {
         let mut signals = self.signals.clone();
+        let interrupts = lines.leaves_interrupts().then(|| self.signals.take_interrupts());
+        let interrupted = async {
+            match &interrupts {
+                Some(interrupts) => interrupts.interrupt().await,
+                None => std::future::pending().await,
+            }
+        };
         let asked = lines.ask(question);
-        tokio::pin!(asked);
+        tokio::pin!(asked, interrupted);
         loop {
             tokio::select! {
                 input = &mut asked => return Ok(input),
+                () = &mut interrupted => return Ok(Ok(Input::Interrupted)),
                 Some(Ok(progress)) = self.followed.join_next(), if !self.followed.is_empty() => self.ended(&progress),
                 news = self.news.next() => self.voice.say(&news),
                 signal = signals.first() => return Err(signal.exit_code()),
@@ -135,6 +146,8 @@ impl Prompt {
     }
 
     async fn command(&mut self, line: &str, lines: &mut Lines) -> Result<Next, Failure> {
+        // As it is typed in a shell.
+        let line = line.strip_prefix("brigade ").map_or(line, str::trim_start);
         let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
         match command {
@@ -154,25 +167,24 @@ impl Prompt {
         Ok(Next::Go)
     }
 
-    async fn files(&mut self, prefix: &str) -> Result<(), Failure> {
+    async fn files(&mut self, text: &str) -> Result<(), Failure> {
+        let text = hints::unquoted(text);
+        let mut browsing = Browsing::of(text)?;
         let mut rows = vec![];
-        let mut after = None;
-        loop {
-            let page = self.peer.files(prefix, after).await?;
-            rows.extend(page.entries.iter().map(files::row));
-            after = page.entries.last().map(|last| last.name.clone());
-            if !page.more || after.is_none() || rows.len() >= ROWS {
+        while let Some((prefix, after)) = browsing.question() {
+            let page = self.peer.files(&prefix, after).await?;
+            rows.extend(browsing.take(page).iter().map(files::row));
+            if rows.len() > ROWS {
+                rows.truncate(ROWS);
+                rows.push(format!(
+                    "… and more: `files PREFIX` shows less, `brigade files` all (the first {ROWS} are here)"
+                ));
                 break;
             }
         }
-        if rows.len() > ROWS {
-            rows.truncate(ROWS);
-            rows.push(format!(
-                "… and more: `files PREFIX` shows less, `brigade files` all (the first {ROWS} are here)"
-            ));
-        }
         if rows.is_empty() {
-            rows.push("nothing is shared under such a name".to_owned());
+            let hint = hints::name(text).map(|hint| format!("\nhint: {}", escape(&hint))).unwrap_or_default();
+            rows.push(format!("nothing is shared under such a name{hint}"));
         }
         self.voice.say(&rows.join("\n"));
         Ok(())
@@ -256,7 +268,11 @@ impl Prompt {
 
     fn status(&self) {
         let status = self.peer.status();
+        let is_behind = status.backlog.files + status.backlog.settling > 0;
         let manager = match &status.manager {
+            LinkState::Here { announced: true } if is_behind => {
+                "here, what is hashed is announced".to_owned()
+            }
             LinkState::Here { announced: true } => "here, everything is announced".to_owned(),
             LinkState::Here { announced: false } => "here, announcing".to_owned(),
             LinkState::Away { cause } => format!("away ({})", escape(cause)),
@@ -266,12 +282,13 @@ impl Prompt {
             format!("{} at {}, key {}", status.username, status.address, status.key.short()),
             format!("manager: {manager}"),
             format!("shared: {}, {}", format::count(status.files, "file"), format::bytes(status.bytes)),
-            format!(
-                "now: sending {}, receiving {}",
-                format::rate(status.sending),
-                format::rate(status.receiving)
-            ),
         ];
+        rows.extend(behind(&status.backlog));
+        rows.push(format!(
+            "now: sending {}, receiving {}",
+            format::rate(status.sending),
+            format::rate(status.receiving)
+        ));
         let of = |given: &brigade_node::peer::Given| {
             format!("sent to {}: {} ({} pieces)", given.username, format::bytes(given.bytes), given.pieces)
         };
@@ -334,79 +351,24 @@ impl Prompt {
     }
 }
 
-/// `NAME [--from USERNAME] [--replace] [&]`, the options in any order, before or behind; a name may hold spaces, and
-/// stand in quotation marks. Whether it goes to the background.
-fn parse_fetch(line: &str) -> Result<(Wish, bool), Failure> {
-    let usage = |what: String| Failure::new(USAGE, what).hint("fetch NAME [--from USERNAME] [--replace] [&]");
-    let (mut wish, mut background, mut name) = (Wish::default(), false, String::new());
-    let mut rest = line.trim();
-    while !rest.is_empty() {
-        let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
-        match word {
-            "--replace" => wish.replace = true,
-            "--from" => {
-                let (from, behind) = behind.trim_start().split_once(' ').unwrap_or((behind.trim_start(), ""));
-                let from = from.parse::<Username>();
-                wish.from =
-                    Some(from.map_err(|error| usage(format!("--from is followed by a username: {error}")))?);
-                rest = behind.trim_start();
-                continue;
-            }
-            "&" if behind.trim().is_empty() => background = true,
-            option if option.starts_with("--") && option.len() > 2 => {
-                return Err(usage(format!("{option} is no option of fetch here")));
-            }
-            // As in a shell, since a pattern is often written so.
-            quoted if name.is_empty() && quoted.starts_with(['\'', '"']) => {
-                let (mark, inside) = rest.split_at(1);
-                let Some((inside, behind)) = inside.split_once(mark) else {
-                    return Err(usage(format!("the quotation mark {mark} is not closed")));
-                };
-                inside.clone_into(&mut name);
-                rest = behind.trim_start();
-                continue;
-            }
-            part => {
-                name += if name.is_empty() { "" } else { " " };
-                name += part;
-                // The spaces of a name are part of it.
-                name += &" ".repeat(behind.len() - behind.trim_start().len());
-            }
-        }
-        rest = behind.trim_start();
+/// What is not shared yet because it is not hashed: how far that is, and how long it takes.
+fn behind(backlog: &Backlog) -> Vec<String> {
+    let mut rows = vec![];
+    if backlog.files > 0 {
+        let left =
+            backlog.time_left().map(|left| format!(", {} left", format::duration(left))).unwrap_or_default();
+        let current =
+            backlog.current.as_ref().map(|name| format!(", now {}", escape(name))).unwrap_or_default();
+        rows.push(format!(
+            "hashing: {} of {}, {} to go{left}{current}",
+            format::bytes(backlog.bytes_done),
+            format::bytes(backlog.bytes),
+            format::count(backlog.files, "file"),
+        ));
     }
-    wish.name = name.trim().to_owned();
-    if wish.name.is_empty() {
-        return Err(usage("fetch what?".to_owned()));
+    if backlog.settling > 0 {
+        let files = format::count(backlog.settling, "file");
+        rows.push(format!("being written, or written a moment ago: {files}, to be hashed once at rest"));
     }
-    Ok((wish, background))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::parse_fetch;
-
-    #[test]
-    fn a_fetch_has_a_name_and_perhaps_options() {
-        let parse = |text| {
-            let (wish, background) = parse_fetch(text).unwrap();
-            (wish.name, wish.from.map(|from| from.to_string()), wish.replace, background)
-        };
-        assert_eq!(parse("a b.iso"), ("a b.iso".into(), None, false, false));
-        assert_eq!(
-            parse("a.iso --from fire_user &"),
-            ("a.iso".into(), Some("fire_user".into()), false, true)
-        );
-        assert_eq!(parse("a --replace --from b"), ("a".into(), Some("b".into()), true, false));
-        assert_eq!(parse("a --from b --replace &"), ("a".into(), Some("b".into()), true, true));
-        assert_eq!(parse("R&D.txt"), ("R&D.txt".into(), None, false, false));
-        assert_eq!(parse("'data/**/*.bin' &"), ("data/**/*.bin".into(), None, false, true));
-        assert_eq!(parse("it's"), ("it's".into(), None, false, false));
-        assert_eq!(parse("--replace --from b  a"), ("a".into(), Some("b".into()), true, false));
-        assert_eq!(parse("'x --from y' --replace"), ("x --from y".into(), None, true, false));
-        assert_eq!(parse("two  spaces &"), ("two  spaces".into(), None, false, true));
-        for text in ["", "&", " &", "--replace", "a --from ../b", "a --from", "a --bogus", "'a b"] {
-            assert!(parse_fetch(text).is_err(), "{text}");
-        }
-    }
+    rows
 }

@@ -18,7 +18,7 @@ use tokio::sync::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::exit::take_screen;
+use crate::log::take_screen;
 
 /// Events that are kept to be shown below the table.
 const EVENTS_KEPT: usize = 8;

@@ -114,6 +114,11 @@ impl Process {
             .unwrap_or_else(|| panic!("it did not say {needle:?}\n{}", self.transcript()))
     }
 
+    /// What it has written to standard output so far.
+    pub(crate) fn said(&self) -> String {
+        self.out.text().text.clone()
+    }
+
     /// Writes to its standard input.
     #[track_caller]
     pub(crate) fn types(&mut self, text: &str) {
@@ -211,6 +216,12 @@ impl Ended {
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error} in {line:?}\n{}", self.err))
         };
         self.out.lines().map(parse).collect()
+    }
+
+    /// What `fetch --json` says of each name, in the order in which they ended.
+    #[track_caller]
+    pub(crate) fn results(&self) -> Vec<Value> {
+        self.json().into_iter().filter(|line| line["event"] == "result").collect()
     }
 
     /// The last line of `fetch --json`.

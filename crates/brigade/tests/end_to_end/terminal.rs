@@ -5,50 +5,92 @@
 use std::{
     path::PathBuf,
     process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
 };
 
 use crate::{
     disk::skip,
     network::{Network, bytes, hash},
-    process::{PATIENCE, until},
+    process::{PATIENCE, Process, until},
 };
 
 /// A terminal with a program in it; both end with the test.
 struct Terminal {
     /// The folder that has the socket of its own tmux server.
     folder: PathBuf,
+    /// The name of that server.
+    server: String,
 }
 
 impl Terminal {
     /// Runs a command of `network` in a new terminal; `None` where there is no tmux.
     fn run(network: &Network, subcommand: &str, arguments: &[&str]) -> Option<Self> {
+        Self::open(network, 120, &[], subcommand, arguments)
+    }
+
+    /// As [`Self::run`], in so many columns and with these arguments of `env` before.
+    fn open(
+        network: &Network,
+        columns: u16,
+        environment: &[&str],
+        subcommand: &str,
+        arguments: &[&str],
+    ) -> Option<Self> {
         if Command::new("tmux").arg("-V").output().is_err() {
             skip("tmux");
             return None;
         }
-        let terminal = Self { folder: network.path("") };
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let terminal = Self { folder: network.path(""), server: number.to_string() };
         let home = format!("BRIGADE_HOME={}", network.path("home").display());
         let port = network.port().to_string();
         let folder = network.path("");
         let folder = folder.to_str().unwrap();
-        let program = [env!("CARGO_BIN_EXE_brigade"), subcommand, "--manager-port", &port];
-        let shell = ["sh", "-c", "\"$@\"; echo \"it ended with $?\"; read end", "sh"];
+        let env = [&["env"], environment].concat();
+        let port_option = if subcommand == "manager" { "--port" } else { "--manager-port" };
+        let port = if subcommand == "manager" { "0" } else { &port };
+        let program = [env!("CARGO_BIN_EXE_brigade"), subcommand, port_option, port];
+        let columns = columns.to_string();
+        let shell = ["sh", "-c", "trap : INT; \"$@\"; echo \"it ended with $?\"; read end", "sh"];
         let session =
-            ["-f", "/dev/null", "new-session", "-d", "-x", "120", "-y", "50", "-c", folder, "-e", &home];
-        let made = terminal.tmux(&[&session[..], &shell, &program, arguments].concat());
+            ["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", "50", "-c", folder, "-e", &home];
+        let made = terminal.tmux(&[&session[..], &shell, &env, &program, arguments].concat());
         assert!(made.status.success(), "{made:?}");
         Some(terminal)
     }
 
     fn tmux(&self, arguments: &[&str]) -> Output {
         let mut tmux = Command::new("tmux");
-        tmux.env("TMUX_TMPDIR", &self.folder).env_remove("TMUX").args(arguments).output().unwrap()
+        tmux.env("TMUX_TMPDIR", &self.folder)
+            .env_remove("TMUX")
+            .args(["-L", &self.server])
+            .args(arguments)
+            .output()
+            .unwrap()
     }
 
     /// Types a line.
     fn types(&self, line: &str) {
         assert!(self.tmux(&["send-keys", "-l", line]).status.success());
         assert!(self.tmux(&["send-keys", "Enter"]).status.success());
+    }
+
+    /// Pastes text as terminals do: in brackets where the program has asked for them.
+    fn pastes(&self, text: &str) {
+        assert!(self.tmux(&["set-buffer", text]).status.success());
+        assert!(self.tmux(&["paste-buffer", "-p", "-d"]).status.success());
+    }
+
+    /// Gives the terminal another width.
+    fn resize(&self, columns: u16) {
+        assert!(self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "50"]).status.success());
+    }
+
+    /// The rows of the screen as they stand there.
+    fn rows(&self) -> Vec<String> {
+        let screen = String::from_utf8(self.tmux(&["capture-pane", "-p"]).stdout).unwrap();
+        screen.lines().map(str::to_owned).collect()
     }
 
     /// Waits until the screen has `needle`; all of it.
@@ -121,7 +163,8 @@ fn a_folder_that_was_somebodys_is_shared_only_after_a_yes() {
     let network = Network::start();
     network.write("earth/private.txt", b"private");
     let Some(earth) = Terminal::run(&network, "peer", &[]) else { return };
-    earth.shows("Port:");
+    let screen = earth.shows("Port:");
+    assert!(screen.contains("Enter alone takes a free one"), "{screen}");
     earth.types("");
     earth.shows("Username:");
     earth.types("earth");
@@ -147,6 +190,15 @@ fn what_is_pasted_is_all_done() {
     for number in 1..=5 {
         earth.shows(&format!("nobody shares \"nothing{number}\""));
     }
+    let lines: String = (6..=9).map(|number| format!("fetch nothing{number}\n")).collect();
+    earth.pastes(&lines);
+    earth.types("");
+    for number in 6..=9 {
+        earth.shows(&format!("nobody shares \"nothing{number}\""));
+    }
+    let screen = earth.shows("nothing9");
+    let at = |number| screen.find(&format!("nobody shares \"nothing{number}\"")).unwrap();
+    assert!((6..9).all(|number| at(number) < at(number + 1)), "not in order:\n{screen}");
     earth.types("Q");
     earth.shows("it ended with 0");
 }
@@ -170,4 +222,92 @@ fn a_signal_leaves_the_terminal_as_it_was() {
     let settings = Command::new("stty").args(["-a", "-F", tty.trim()]).output().unwrap();
     let settings = String::from_utf8(settings.stdout).unwrap();
     assert!(settings.contains(" icanon") && settings.contains(" echo "), "{settings}");
+}
+
+#[test]
+fn a_terminal_that_cannot_move_its_cursor_gets_lines() {
+    let network = Network::start();
+    let film = bytes("film", 600_000);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    for (username, term) in [("earth", &["TERM=dumb"][..]), ("air", &["-u", "TERM"])] {
+        let Some(peer) = Terminal::open(&network, 120, term, "peer", &[]) else { return };
+        let screen = peer.shows("Port:");
+        assert!(screen.contains("Enter alone takes a free one"), "{screen}");
+        peer.types("");
+        peer.shows("Username:");
+        peer.types(username);
+        peer.shows("`help` lists the commands");
+        peer.pastes("status\nfetch film.bin\n");
+        peer.shows("film.bin is here");
+        network.has(&format!("{username}/film.bin"), &film);
+        assert!(peer.tmux(&["send-keys", "C-c"]).status.success());
+        let screen = peer.shows("it ended with 0");
+        assert!(!screen.contains("typewriter"), "{screen}");
+
+        let Some(fetch) = Terminal::open(&network, 120, term, "fetch", &["film.bin", "--into", username])
+        else {
+            return;
+        };
+        fetch.shows("film.bin is here already");
+        fetch.shows("it ended with 0");
+
+        let Some(manager) = Terminal::open(&network, 120, term, "manager", &["--state", username]) else {
+            return;
+        };
+        manager.shows("ready");
+        manager.shows("its key is");
+        assert!(manager.tmux(&["send-keys", "C-c"]).status.success());
+        manager.shows("it ended with 130");
+    }
+}
+
+const LONG: &str = "recordings of the year/the whole long evening part 7 of 9.mkv";
+
+/// A network in which a file with a long name is fetched for as long as a test takes.
+fn with_a_long_name() -> (Network, Process) {
+    let network = Network::start();
+    let fire = network.holder("fire_user", LONG, &bytes("long", 8 << 20));
+    (network, fire)
+}
+
+const SLOWLY: [&str; 3] = [LONG, "--download-limit", "200KB"];
+
+#[test]
+fn rate_time_left_and_holders_are_seen_beside_a_long_name() {
+    let (network, _fire) = with_a_long_name();
+    for columns in [80, 40] {
+        let into = columns.to_string();
+        let arguments = [&SLOWLY[..], &["--into", &into]].concat();
+        let Some(fetch) = Terminal::open(&network, columns, &[], "fetch", &arguments) else { return };
+        let line = until("a line of progress", PATIENCE, || {
+            fetch
+                .rows()
+                .into_iter()
+                .find(|row| row.contains("kB/s") && row.contains(" left") && row.contains("1 holder"))
+        });
+        assert!(line.contains("% "), "{columns}: {line}");
+        assert_eq!(columns == 80, line.contains("record") && line.contains(".mkv"), "{line}");
+    }
+}
+
+#[test]
+fn a_terminal_that_gets_another_width_shows_one_line_of_progress() {
+    let (network, _fire) = with_a_long_name();
+    let arguments = [&SLOWLY[..], &["--into", "earth"]].concat();
+    let Some(fetch) = Terminal::open(&network, 150, &[], "fetch", &arguments) else { return };
+    let drawn = || fetch.rows().into_iter().filter(|row| row.contains('%')).collect::<Vec<_>>();
+    let is_progress = |row: &String| row.contains("/s") && row.contains("left");
+    until("a line of progress", PATIENCE, || drawn().iter().any(is_progress).then_some(()));
+    // Some at once, and some that are waited for.
+    for columns in [120, 100, 90, 70, 60, 45, 38, 120, 60, 40] {
+        fetch.resize(columns);
+        if columns > 60 && columns < 120 {
+            continue;
+        }
+        until("the line fits the new width", PATIENCE, || {
+            let rows = fetch.rows();
+            let filled: Vec<&String> = rows.iter().filter(|row| !row.is_empty()).collect();
+            matches!(filled[..], [row] if is_progress(row)).then_some(())
+        });
+    }
 }

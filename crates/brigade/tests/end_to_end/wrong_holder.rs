@@ -230,7 +230,7 @@ fn a_holder_that_is_stopped_midway_costs_a_fetch_little() {
     fire.signal(Signal::STOP);
     let ended = fetch.end().with_code(0);
     network.has("earth/film.bin", &film);
-    let event = &ended.json()[0];
+    let event = &ended.results()[0];
     // Two seconds at its limit, and about one until others are asked for what the stopped holder was asked for. After
     // ten it would be given up (the core's tests have both times): then the fetch would take longer than that.
     assert!(event["seconds"].as_f64().unwrap() < 10.0, "{event}");

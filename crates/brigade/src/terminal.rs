@@ -1,0 +1,62 @@
+//! What the terminal can do: draw in place, show styles, and how wide it is.
+//!
+//! A terminal that cannot move its cursor (`TERM=dumb`, or no `TERM`) gets lines of text instead: no editor, no progress
+//! line, no table. `NO_COLOR` takes the styles from any other.
+
+use std::{env, ffi::OsStr};
+
+/// Terminals that cannot move their cursor, or not in the way that all others do.
+const PLAIN: [&str; 3] = ["dumb", "cons25", "emacs"];
+
+/// Columns where the terminal does not say how many it has.
+const COLUMNS: usize = 80;
+
+/// Whether the terminal can draw a line anew in place.
+pub(crate) fn draws() -> bool {
+    #[cfg(windows)]
+    return crossterm::ansi_support::supports_ansi();
+    #[cfg(not(windows))]
+    can_draw(env::var_os("TERM").as_deref())
+}
+
+/// Whether text may have styles: colours, dim, bold.
+pub(crate) fn has_styles() -> bool {
+    draws() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// `text`, dim where the terminal can show that.
+pub(crate) fn dim(text: &str) -> String {
+    if has_styles() { format!("\u{1b}[2m{text}\u{1b}[0m") } else { text.to_owned() }
+}
+
+/// How many columns the terminal of standard error has.
+pub(crate) fn columns() -> usize {
+    #[cfg(unix)]
+    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
+    #[cfg(not(unix))]
+    let columns = crossterm::terminal::size().map_or(0, |(columns, _)| columns);
+    if columns == 0 { COLUMNS } else { usize::from(columns) }
+}
+
+#[cfg_attr(windows, allow(dead_code))]
+fn can_draw(term: Option<&OsStr>) -> bool {
+    term.is_some_and(|term| !term.is_empty() && PLAIN.iter().all(|plain| !term.eq_ignore_ascii_case(plain)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::can_draw;
+
+    #[test]
+    fn a_terminal_without_a_name_or_a_dumb_one_cannot_draw() {
+        for (term, expected) in [
+            (None, false),
+            (Some(""), false),
+            (Some("dumb"), false),
+            (Some("DUMB"), false),
+            (Some("xterm"), true),
+        ] {
+            assert_eq!(can_draw(term.map(AsRef::as_ref)), expected, "{term:?}");
+        }
+    }
+}

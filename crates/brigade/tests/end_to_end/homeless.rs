@@ -1,0 +1,63 @@
+//! An account without a folder of its own: it works all the same, and is told once what is not remembered.
+//!
+//! The folder of these is below a file, which nobody can make, whoever runs the tests.
+
+use std::process::Command;
+
+use crate::{
+    network::{Network, bytes},
+    process::Process,
+};
+
+/// A command of an account without a home.
+fn without_home(network: &Network, subcommand: &str, arguments: &[&str]) -> Command {
+    network.write("file", b"no folder");
+    let mut command = network.brigade(subcommand);
+    command.env_remove("BRIGADE_HOME").env_remove("XDG_STATE_HOME").env("HOME", network.path("file/home"));
+    if subcommand != "manager" {
+        command.args(["--manager-port", &network.port().to_string()]);
+    }
+    command.args(arguments);
+    command
+}
+
+#[test]
+fn an_account_without_a_home_fetches_lists_and_shares() {
+    let network = Network::start();
+    let film = bytes("film", 1000);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    for arguments in [&["film.bin"][..], &["film.bin", "--into", "water", "--manager-key", network.key()]] {
+        let ended = Process::start(without_home(&network, "fetch", arguments)).end().with_code(0);
+        let ended = ended.complains(&["cannot be used", "BRIGADE_HOME names another folder", "HOME"]);
+        assert_eq!(ended.err.matches("note: ").count(), 1, "{}", ended.err);
+    }
+    network.has("film.bin", &film);
+    network.has("water/film.bin", &film);
+    for subcommand in ["files", "peers"] {
+        let ended = Process::start(without_home(&network, subcommand, &["--json"])).end().with_code(0);
+        assert_eq!(ended.json().len(), 1, "{}", ended.out);
+    }
+    let mut earth = Process::start(without_home(&network, "peer", &[]));
+    earth.types("0\nearth_user\nfiles\nq\n");
+    let ended = earth.end().with_code(0).complains(&["neither the keys of managers nor commands"]);
+    assert!(ended.out.contains("film.bin"), "{}", ended.out);
+}
+
+#[test]
+fn a_manager_without_a_home_needs_a_folder_for_its_state() {
+    let network = Network::start();
+    let ended = Process::start(without_home(&network, "manager", &["--port", "0"])).end().with_code(6);
+    ended.complains(&["file/home", "--state names another folder", "BRIGADE_HOME"]);
+    let manager = Process::start(without_home(&network, "manager", &["--port", "0", "--state", "elsewhere"]));
+    manager.says("ready\n");
+    manager.terminate().with_code(143);
+}
+
+#[test]
+fn a_home_whose_list_of_managers_cannot_be_read_hinders_nobody_who_names_the_key() {
+    let network = Network::start();
+    std::fs::create_dir_all(network.path("home/known_managers")).unwrap(); // a folder is no list
+    let ended = network.run("files", &[]).end().with_code(6);
+    ended.complains(&["known_managers", "--manager-key"]);
+    network.run("files", &["--manager-key", network.key()]).end().with_code(0);
+}
