@@ -58,9 +58,9 @@ mod tests {
     #[test]
     fn a_writer_is_seen_and_a_reader_is_not() {
         let temp = tempfile::tempdir().unwrap();
-        fs::write(temp.path().join("read"), "r").unwrap();
+        // It writes that file, too: what this process had open, those that other tests start may have open for a moment.
         let mut other = Command::new("sh")
-            .args(["-c", "exec 3>written 4<>both 5<read; echo; read line"])
+            .args(["-c", "echo r >read; exec 3>written 4<>both 5<read; echo; read line"])
             .current_dir(temp.path())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -187,7 +187,7 @@ mod tests {
                 watch.news(&mut events).await;
             }
         };
-        timeout(Duration::from_secs(10), hear).await.unwrap();
+        timeout(Duration::from_secs(30), hear).await.unwrap();
     }
 
     #[test]
