@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use brigade_core::{download::HolderId, geometry::Geometry, id::Content, name::FileName, time::Timestamp};
 
-use super::{job::JobId, parts::Part};
+use super::{job::JobId, parts::PartOwner};
 use crate::store::{landing::Landing, part_file::PartFile};
 
 /// One content that is being fetched.
@@ -36,7 +36,7 @@ pub(super) enum Kind {
     /// A content of one piece, written whole.
     Small(Arc<Vec<Landing>>),
     /// A content of several pieces; the part is there once the list is known.
-    Large { file: PartFile, part: Option<Arc<Part>>, landing: Landing },
+    Large { file: PartFile, part: Option<PartOwner>, landing: Landing },
 }
 
 /// The holders that the manager named.

@@ -1,7 +1,8 @@
 //! Reading pieces into a buffer, laid out as frames, so that one large write puts them on the wire.
 //!
 //! What is read lands where it is encrypted and written from: it is copied nowhere. Many small contents, or a part of
-//! a long piece, go into one buffer alike. A file that is no longer what was hashed is refused, never sent.
+//! a long piece, go into one buffer alike. A file that is no longer what was hashed is refused, never sent: that is
+//! asked before a read, which saves it, and after it, which decides.
 
 use std::{
     fs::File,
@@ -21,11 +22,15 @@ use super::parts::Part;
 use crate::{
     net::records::Records,
     store::{
+        folder::FolderError,
         read_cached_at, read_exact_at,
-        share::{Share, Shared},
+        share::{Share, ShareError, Shared},
         stamp::stamp_of,
     },
 };
+
+#[cfg(test)]
+mod tests;
 
 /// Where a piece's bytes are.
 #[derive(Clone)]
@@ -99,6 +104,16 @@ pub(super) fn fill_cached(frames: &mut Records, chunks: &[Chunk]) -> Option<()> 
 }
 
 fn fill_one(frames: &mut Records, chunk: &Chunk, patience: Patience) -> Result<(), Stopped> {
+    lay_out(frames, chunk, |data, offset| chunk.source.read(data, offset, patience))
+}
+
+/// Lays one chunk out, from where `read` reads. A file may be written to, given up or withdrawn at any moment: what
+/// was read counts where the file is still what was hashed afterwards.
+fn lay_out(
+    frames: &mut Records,
+    chunk: &Chunk,
+    mut read: impl FnMut(&mut [IoSliceMut<'_>], u64) -> Result<(), Stopped>,
+) -> Result<(), Stopped> {
     chunk.source.check().map_err(Stopped::Refused)?;
     let mut done = 0;
     while done < chunk.bytes {
@@ -106,10 +121,10 @@ fn fill_one(frames: &mut Records, chunk: &Chunk, patience: Patience) -> Result<(
         let header = PieceHeader { request: chunk.request, offset: chunk.piece_offset + done };
         frames.put(&header.encode(bytes as usize));
         let mut data: Vec<IoSliceMut<'_>> = frames.space(bytes as usize).map(IoSliceMut::new).collect();
-        chunk.source.read(&mut data, chunk.file_offset + u64::from(done), patience)?;
+        read(&mut data, chunk.file_offset + u64::from(done))?;
         done += bytes;
     }
-    Ok(())
+    chunk.source.check().map_err(Stopped::Refused)
 }
 
 impl Source {
@@ -123,10 +138,10 @@ impl Source {
 
     /// Opens the file where that is to be done, and sees that its content is still shared, be it under another name,
     /// and that the file is still what was hashed.
-    fn check(&self) -> Result<(), Reason> {
+    pub(super) fn check(&self) -> Result<(), Reason> {
         let (share, shared, open) = match self {
             Self::Shared { share, shared, open } => (share, shared, open),
-            Self::Part(part, share) => return check_part(part, share),
+            Self::Part(part, share) => return part.check(share),
         };
         if !share.has(&shared.content) {
             return Err(Reason::NotFound); // it was deleted, moved away or ignored since it was opened
@@ -137,7 +152,11 @@ impl Source {
         }
         let file = share.open(shared).map_err(|error| {
             tracing::debug!(name = shared.name.as_str(), %error, "a shared file cannot be served");
-            Reason::NotFound
+            match error {
+                // It may be there again in a moment: too many files are open, or the disk failed.
+                ShareError::Folder(FolderError::Io { .. }) => Reason::Unreadable,
+                _ => Reason::NotFound,
+            }
         })?;
         open.get_or_init(|| file);
         Ok(())
@@ -177,12 +196,4 @@ fn read_all(file: &File, out: &mut [IoSliceMut<'_>], mut offset: u64) -> io::Res
         offset += part.len() as u64;
     }
     Ok(())
-}
-
-/// A content that is being received is served from the first piece on; once it has its name, only while it is shared
-/// and the file is what it was then.
-fn check_part(part: &Part, share: &Share) -> Result<(), Reason> {
-    let Some(landed) = part.landed() else { return Ok(()) };
-    let stamp = stamp_of(part.file.file()).map_err(|_| Reason::Unreadable)?;
-    if share.has(&part.content) && stamp.same_bytes(landed) { Ok(()) } else { Err(Reason::NotFound) }
 }

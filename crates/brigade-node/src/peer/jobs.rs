@@ -89,7 +89,7 @@ impl Fetches {
         let Some(fetching) = self.fetching.get(&download) else { return };
         let sink = match &fetching.kind {
             Kind::Small(landings) => Sink::Small(landings.clone()),
-            Kind::Large { part: Some(part), .. } => Sink::Part(part.clone()),
+            Kind::Large { part: Some(part), .. } => Sink::Part(part.part().clone()),
             Kind::Large { part: None, .. } => return,
         };
         let (content, bytes) = (fetching.content, fetching.geometry.length(piece));
@@ -127,9 +127,7 @@ impl Fetches {
         // Also where nothing of it is here yet: those who fetch it find each other before there is anything to pass on.
         fetching.held = true;
         self.for_session.push_back(Command::Hold(fetching.content));
-        let new = Arc::new(Part::new(fetching.content, list, file.clone(), have));
-        *part = Some(new.clone());
-        self.parts.add(new);
+        *part = Some(self.parts.begin(Part::new(fetching.content, list, file.clone(), have)));
     }
 
     pub(super) fn starved(&mut self, download: DownloadId, starved: bool) {
@@ -148,10 +146,13 @@ impl Fetches {
         fetching.finishing = true;
         let Kind::Large { file, part, landing } = &fetching.kind else { return };
         let (file, landing, content) = (file.clone(), landing.clone(), fetching.content);
-        let list = part.as_ref().map(|part| part.list.clone());
+        let part = part.as_ref().map(|owner| owner.part().clone());
         let (folder, receiving) = (self.folder.clone(), self.lines.receiving.clone());
         tokio::task::spawn_blocking(move || {
-            let placed = file.finish(&folder, &landing);
+            // From its name on the file is its user's: what is served of the part is served only while nobody wrote to it.
+            let placed =
+                file.finish_as(&folder, &landing, |stamp| part.iter().for_each(|part| part.named(stamp)));
+            let list = part.map(|part| part.list.clone());
             receiving.landed(vec![(Landed { download, content, name: landing.name, placed }, list)]);
         });
     }
@@ -246,7 +247,7 @@ impl Fetches {
     pub(super) fn end_download(&mut self, download: DownloadId, landed: Option<Stamp>) -> Option<JobId> {
         let fetching = self.fetching.remove(&download)?;
         if let (Kind::Large { part: Some(part), .. }, Some(stamp)) = (&fetching.kind, landed) {
-            part.has_landed(stamp);
+            part.landed(stamp);
         }
         self.forget_small(&fetching);
         self.by_content.remove(&fetching.content);
@@ -254,8 +255,7 @@ impl Fetches {
         if fetching.held {
             self.for_session.push_back(Command::Unhold(fetching.content));
         }
-        // What landed the share has by now, if it is to be shared at all.
-        self.parts.remove(&fetching.content);
+        // Whatever became of it, its part is served no more; what landed the share has by now, if it is to be shared.
         let job = self.jobs.get_mut(&fetching.job)?;
         job.active -= 1;
         job.starved -= u64::from(fetching.starved);

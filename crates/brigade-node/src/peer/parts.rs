@@ -1,17 +1,19 @@
-//! Contents of which this peer has a part: what the fetches write and the newcomers are served from.
+//! Contents of which this peer has a part: what the fetches write and other peers are served from.
 //!
-//! The fetches are the only writer; whoever serves reads. A part stays usable by those who hold it after it has
-//! become a whole file under its name, as long as that is shared and stays as it was: the open file is the same.
+//! A fetch is the only writer, and has the [`PartOwner`]; connections that serve read. A part has a state, and every
+//! read for serving asks for it, before and after. However a fetch ends, its owner goes, and nothing of the part is
+//! read any more; only what has landed is served on, as long as it is shared and is still the file that landed.
 
-use std::{
-    collections::BTreeMap,
-    sync::{Arc, OnceLock},
-};
+use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
-use brigade_core::{bitfield::Bitfield, content::PieceList, geometry::PieceIndex, id::Content};
+use brigade_core::{bitfield::Bitfield, content::PieceList, geometry::PieceIndex, id::Content, wire::Reason};
 use tokio::sync::watch;
 
-use crate::store::{part_file::PartFile, stamp::Stamp};
+use crate::store::{
+    part_file::PartFile,
+    share::Share,
+    stamp::{Stamp, stamp_of},
+};
 
 /// One content that is being received, and served meanwhile.
 #[derive(Debug)]
@@ -20,8 +22,27 @@ pub(super) struct Part {
     pub(super) list: Arc<PieceList>,
     pub(super) file: PartFile,
     have: watch::Sender<Bitfield>,
-    /// What the file was when it got its name: from then on it is served only as the share is.
-    landed: OnceLock<Stamp>,
+    state: watch::Sender<State>,
+}
+
+/// What may be read of a part; it only ever moves on.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// Its pieces are being written. Those that are verified may be read.
+    Receiving,
+    /// It is complete, and has its name or gets it at this moment: read while the file is what it was before that.
+    Named(Stamp),
+    /// It is a file of the folder: read while the file is that, and its content is shared.
+    Landed(Stamp),
+    /// Nothing of it may be read.
+    Closed,
+}
+
+/// The right to write a part. When it is dropped, a part that has not landed is closed.
+#[derive(Debug)]
+pub(super) struct PartOwner {
+    part: Arc<Part>,
+    parts: Parts,
 }
 
 /// All of them.
@@ -34,23 +55,69 @@ pub(super) struct Parts {
 
 impl Part {
     pub(super) fn new(content: Content, list: Arc<PieceList>, file: PartFile, have: Bitfield) -> Self {
-        Self { content, list, file, have: watch::Sender::new(have), landed: OnceLock::new() }
-    }
-
-    /// The file has its name, and is somebody's from now on.
-    pub(super) fn has_landed(&self, stamp: Stamp) {
-        let _ = self.landed.set(stamp); // a content lands once
-    }
-
-    /// What the file was when it got its name; `None` before it has.
-    pub(super) fn landed(&self) -> Option<&Stamp> {
-        self.landed.get()
+        let (have, state) = (watch::Sender::new(have), watch::Sender::new(State::Receiving));
+        Self { content, list, file, have, state }
     }
 
     /// Which pieces are verified and written, at this moment.
     pub(super) fn have(&self) -> watch::Ref<'_, Bitfield> {
         // A reference into the sender needs no receiver.
         self.have.borrow()
+    }
+
+    /// Whether the part may be read. What a read returned may be sent only where this holds after the read too: a
+    /// write to the file changes its time before it changes its bytes.
+    pub(super) fn check(&self, share: &Share) -> Result<(), Reason> {
+        let state = *self.state.borrow();
+        let (stamp, is_shared) = match state {
+            State::Receiving => return Ok(()),
+            State::Named(stamp) => (stamp, true), // the share is about to hear of it
+            State::Landed(stamp) => (stamp, share.has(&self.content)),
+            State::Closed => return Err(Reason::NotFound),
+        };
+        let found = stamp_of(self.file.file()).map_err(|_| Reason::Unreadable)?;
+        if is_shared && found.same_bytes(&stamp) { Ok(()) } else { Err(Reason::NotFound) }
+    }
+
+    /// The file gets its name at this moment, and its owner may write to it from then on.
+    pub(super) fn named(&self, stamp: Stamp) {
+        self.turn(|state| matches!(state, State::Receiving).then_some(State::Named(stamp)));
+    }
+
+    fn turn(&self, next: impl FnOnce(State) -> Option<State>) {
+        self.state.send_if_modified(|state| next(*state).map(|next| *state = next).is_some());
+    }
+}
+
+impl PartOwner {
+    /// The file has its name, and the share was told of it.
+    pub(super) fn landed(&self, stamp: Stamp) {
+        self.part.turn(|state| (!matches!(state, State::Closed)).then_some(State::Landed(stamp)));
+    }
+
+    /// The part, to read it or to write verified pieces.
+    pub(super) fn part(&self) -> &Arc<Part> {
+        &self.part
+    }
+}
+
+impl Deref for PartOwner {
+    type Target = Part;
+
+    fn deref(&self) -> &Part {
+        &self.part
+    }
+}
+
+impl Drop for PartOwner {
+    fn drop(&mut self) {
+        self.parts.table.send_if_modified(|table| {
+            let is_this = table.get(&self.part.content).is_some_and(|part| Arc::ptr_eq(part, &self.part));
+            is_this && table.remove(&self.part.content).is_some()
+        });
+        self.part.turn(|state| (!matches!(state, State::Landed(_))).then_some(State::Closed));
+        // Nor is anything written: another fetch may have the same file by then, or its user.
+        self.part.file.close();
     }
 }
 
@@ -64,14 +131,11 @@ impl Parts {
         self.table.borrow().get(content).cloned()
     }
 
-    /// Serves `part` from now on.
-    pub(super) fn add(&self, part: Arc<Part>) {
-        self.table.send_modify(|table| drop(table.insert(part.content, part)));
-    }
-
-    /// Serves it to nobody new.
-    pub(super) fn remove(&self, content: &Content) {
-        self.table.send_modify(|table| drop(table.remove(content)));
+    /// Serves `part` as long as its owner is there.
+    pub(super) fn begin(&self, part: Part) -> PartOwner {
+        let part = Arc::new(part);
+        self.table.send_modify(|table| drop(table.insert(part.content, part.clone())));
+        PartOwner { part, parts: self.clone() }
     }
 
     /// Notes that `piece` of `part` is verified and written.

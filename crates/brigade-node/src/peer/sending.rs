@@ -22,7 +22,7 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
     asked::{Load, Pieces, Queued, Work},
-    filling::{Chunk, Failed, fill, fill_cached},
+    filling::{Chunk, Failed, Source, fill, fill_cached},
     serve::Shop,
     traffic::{Sent, Traffic},
     uploads::{Slot, Uploads},
@@ -46,6 +46,8 @@ struct Filled {
     /// Requests and bytes of data in the buffer, and whether the piece ends in it.
     parts: Vec<(u32, u32, bool)>,
     failed: Vec<Failed>,
+    /// Where all of it was read, if that is one file: under a cap, always.
+    only: Option<Source>,
 }
 
 /// How the next buffer's worth comes.
@@ -242,13 +244,17 @@ impl Sending {
         let (chunks, ends): (Vec<Chunk>, Vec<bool>) = chunks.into_iter().unzip();
         let parts: Vec<_> =
             chunks.iter().zip(ends).map(|(chunk, ends)| (chunk.request, chunk.bytes, ends)).collect();
+        let only = match &chunks[..] {
+            [chunk] => Some(chunk.source.clone()),
+            _ => None,
+        };
         let mut frames = self.spare.pop().unwrap_or_default();
         if fill_cached(&mut frames, &chunks).is_some() {
-            return Next::Ready(Filled { frames, parts, failed: vec![] });
+            return Next::Ready(Filled { frames, parts, failed: vec![], only });
         }
         Next::Later(tokio::task::spawn_blocking(move || {
             let failed = fill(&mut frames, &chunks);
-            Filled { frames, parts, failed }
+            Filled { frames, parts, failed, only }
         }))
     }
 
@@ -282,7 +288,22 @@ impl Sending {
     }
 
     async fn write(&mut self, filled: Filled) -> Result<(), ConnectionError> {
-        let Filled { mut frames, parts, failed } = filled;
+        let Filled { mut frames, parts, mut failed, only } = filled;
+        let may_be_sent = |failed: &[Failed], request| failed.iter().all(|(failed, _)| *failed != request);
+        let sum = |failed: &[Failed]| -> u64 {
+            let sent = parts.iter().filter(|(request, ..)| may_be_sent(failed, *request));
+            sent.map(|(_, count, _)| u64::from(*count)).sum()
+        };
+        let mut bytes = sum(&failed);
+        if bytes > 0 {
+            self.wait_for_line(bytes).await?;
+            // Under a cap that may have taken long: what its user has withdrawn since is not sent. Without one it took no
+            // time, and what was read was shared then.
+            if let (Some(Err(reason)), [(request, ..)]) = (only.map(|source| source.check()), &parts[..]) {
+                failed.push((*request, reason));
+                bytes = 0;
+            }
+        }
         for (request, reason) in &failed {
             // Of one that was to go on, the rest is dropped; one that was all in the buffer is not counted there.
             self.drop_pieces(|piece| piece.request == *request);
@@ -290,16 +311,10 @@ impl Sending {
             let refuse = Refuse { request: Some(*request), channel: None, reason: *reason, text };
             self.writer.send(&FromHolder::Refuse(refuse)).await?;
         }
-        let (mut bytes, mut pieces, mut ended) = (0, 0, 0);
-        for (request, count, ends) in parts {
-            ended += usize::from(ends);
-            if failed.iter().all(|(failed, _)| *failed != request) {
-                bytes += u64::from(count);
-                pieces += u64::from(ends);
-            }
-        }
+        let ended = parts.iter().filter(|(.., ends)| *ends).count();
+        let whole = parts.iter().filter(|(request, _, ends)| *ends && may_be_sent(&failed, *request));
+        let pieces = whole.count() as u64;
         if bytes > 0 {
-            self.wait_for_line(bytes).await?;
             let written = self.writer.write_frames(&mut frames);
             tokio::pin!(written);
             match timeout(SLOT_PATIENCE, &mut written).await {

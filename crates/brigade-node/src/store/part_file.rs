@@ -24,7 +24,7 @@ use brigade_core::{
 };
 
 use super::{
-    folder::{Folder, FolderError, stamp_of},
+    folder::{Folder, FolderError, Stamp, stamp_of},
     index,
     landing::{Landing, Placed, give_name},
     parts::{DATA, LIST, RECORD, file_name},
@@ -117,8 +117,10 @@ struct Queue {
     drained: bool,
     /// A piece is being written at this moment.
     writing: bool,
-    /// The file has its name: nothing may be written any more.
+    /// The file has its name, or gets it: nothing may be written any more.
     finished: bool,
+    /// Nobody receives it any more: nothing may be written ever again.
+    closed: bool,
 }
 
 impl std::fmt::Debug for Queue {
@@ -203,7 +205,7 @@ impl PartFile {
     ) {
         let job = Job { piece, bytes: Box::new(bytes), done: Box::new(done) };
         let mut queue = self.0.queue();
-        if queue.finished {
+        if queue.finished || queue.closed {
             drop(queue);
             return (job.done)(Err(self.0.out_of_range()));
         }
@@ -241,12 +243,34 @@ impl PartFile {
     /// the folder itself could not be made durable has the file its name already. Bytes that the disk did not take
     /// are thrown away: the next attempt fetches them again.
     pub fn finish(&self, folder: &Folder, landing: &Landing) -> Result<Placed, PartError> {
+        self.finish_as(folder, landing, |_| {})
+    }
+
+    /// As [`finish`](Self::finish), and calls `named` right before the file gets its name, with what it is then: from
+    /// that moment on its user may write to it.
+    pub fn finish_as(
+        &self,
+        folder: &Folder,
+        landing: &Landing,
+        named: impl FnOnce(Stamp),
+    ) -> Result<Placed, PartError> {
         self.0.stop_writing();
-        let result = self.0.land(folder, landing);
+        let result = self.0.land(folder, landing, named);
         if result.is_err() {
             self.0.queue().finished = false;
         }
         result
+    }
+
+    /// Takes no more pieces; those that wait to be written are refused. A piece that is being written at this moment is
+    /// not waited for, and a file that is getting its name gets it.
+    pub fn close(&self) {
+        let refused = {
+            let mut queue = self.0.queue();
+            queue.closed = true;
+            mem::take(&mut queue.jobs)
+        };
+        self.0.refuse(refused);
     }
 }
 
@@ -309,12 +333,21 @@ impl Inner {
             queue = self.written.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         drop(queue);
-        for job in refused {
+        self.refuse(refused);
+    }
+
+    fn refuse(&self, jobs: VecDeque<Job>) {
+        for job in jobs {
             (job.done)(Err(self.out_of_range()));
         }
     }
 
-    fn land(&self, folder: &Folder, landing: &Landing) -> Result<Placed, PartError> {
+    fn land(
+        &self,
+        folder: &Folder,
+        landing: &Landing,
+        named: impl FnOnce(Stamp),
+    ) -> Result<Placed, PartError> {
         let failed = |error| self.failed("finish", error);
         let found = self.file.metadata().map_err(failed)?.len();
         if found != self.content.size {
@@ -338,13 +371,16 @@ impl Inner {
         }
         let name = &landing.name;
         let target = folder.make_parent(name, true)?;
+        named(ours);
         let aside = give_name(folder, (&self.parts, &data), &target, landing)?;
         target.sync().map_err(|error| FolderError::new("sync the folder of", folder.path_of(name), error))?;
         for ending in [RECORD, LIST] {
             // A record that stays is not believed: its file is gone.
             let _ = self.parts.remove(&file_name(self.content, ending));
         }
-        Ok(Placed { stamp: stamp_of(&self.file).map_err(failed)?, aside })
+        // Where it was written to since it got its name, it is not what was received.
+        let now = stamp_of(&self.file).ok().filter(|now| now.same_bytes(&ours));
+        Ok(Placed { stamp: now.unwrap_or(ours), aside })
     }
 }
 

@@ -142,6 +142,24 @@ impl Share {
         self.write().insert(file)
     }
 
+    /// Puts a file in, as the keeper does.
+    #[cfg(test)]
+    pub(crate) fn insert_for_test(
+        &self,
+        name: FileName,
+        content: Content,
+        list: Option<Arc<PieceList>>,
+        stamp: Stamp,
+    ) {
+        self.insert(Arc::new(Shared { name, content, list, stamp }));
+    }
+
+    /// Takes a file out, as the keeper does.
+    #[cfg(test)]
+    pub(crate) fn remove_for_test(&self, name: &FileName) {
+        self.remove(name);
+    }
+
     /// Takes a file out.
     pub(super) fn remove(&self, name: &FileName) -> Option<Arc<Shared>> {
         self.write().remove(name)
