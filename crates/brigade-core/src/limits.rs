@@ -57,6 +57,16 @@ pub const WATCHES: usize = 1 << 22;
 /// Contents of which one peer may announce that it holds a part.
 pub const HELD_PARTS: usize = 1 << 12;
 
+/// Peers that were served and have left, of which it is remembered how much each got: so that who comes back is not served
+/// first again.
+pub const SERVED_REMEMBERED: usize = 1024;
+
+/// Holders whose address and number are kept while nothing refers to them: what is over this many is forgotten.
+pub const HOLDERS_REMEMBERED: usize = 4096;
+
+/// Members of which it is counted, and shown, how many bytes each got or gave.
+pub const COUNTED_MEMBERS: usize = 10_000;
+
 /// Holders that the manager names for one content.
 pub const HOLDERS_NAMED: usize = 64;
 

@@ -191,6 +191,14 @@ impl Downloads {
         self.settle();
     }
 
+    /// Every holder whose number still means something here; who numbers them may forget all others.
+    pub fn referred_to(&self) -> BTreeSet<HolderId> {
+        let of_contents = self.downloads.values().flat_map(|one| {
+            one.sources().iter().map(|source| source.holder).chain(one.useless.iter().copied())
+        });
+        self.holders.iter().map(|(holder, _)| *holder).chain(of_contents).collect()
+    }
+
     /// What is to be done next; to be called until there is nothing more.
     pub fn next_action(&mut self) -> Option<Action> {
         self.actions.pop_front()

@@ -44,9 +44,6 @@ const FIRST_ANSWER: Duration = Duration::from_millis(2);
 /// A piece's length, before any was sent.
 const FIRST_PIECE_BYTES: u64 = 256 << 10;
 
-/// Newcomers that are gone whose totals are kept.
-const GONE_KEPT: usize = 1024;
-
 /// The shell's number for a peer that is being served: one for each key, however many connections it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NewcomerId(pub u32);
@@ -267,25 +264,33 @@ impl Upload {
     }
 
     /// A newcomer's last connection ended: its turns are free, and what it asked for is forgotten. What it was sent
-    /// stays known, so that coming back does not bring it to the front.
-    pub fn left(&mut self, newcomer: NewcomerId) {
-        let Some(known) = self.newcomers.get_mut(&newcomer) else { return };
+    /// stays known for a while, so that coming back does not bring it to the front. Whose number means nothing any more,
+    /// and may be forgotten by the caller too: this newcomer, where it was sent nothing, or one that left long ago.
+    pub fn left(&mut self, newcomer: NewcomerId) -> Option<NewcomerId> {
+        let Some(known) = self.newcomers.get_mut(&newcomer) else { return Some(newcomer) };
+        if !known.here {
+            return None; // it left before, and is remembered
+        }
         self.taken -= known.served;
+        let was_sent = known.served > 0 || known.total.bytes > 0;
         known.served = 0;
         known.interests.clear();
-        if std::mem::replace(&mut known.here, false) {
-            self.gone.push_back(newcomer);
-        }
+        known.here = false;
+        self.gone.push_back(newcomer);
         self.end_offers(newcomer);
         self.ready.retain(|(ready, _)| *ready != newcomer);
         if let Some(known) = self.newcomers.get_mut(&newcomer) {
             (known.waiting, known.turns) = (0, 0);
         }
-        if self.gone.len() > GONE_KEPT
-            && let Some(oldest) = self.gone.pop_front()
-        {
-            self.newcomers.remove(&oldest);
+        let forgotten = match was_sent {
+            false => self.gone.pop_back(), // itself
+            true if self.gone.len() > limits::SERVED_REMEMBERED => self.gone.pop_front(),
+            true => None,
+        };
+        if let Some(forgotten) = forgotten {
+            self.newcomers.remove(&forgotten);
         }
+        forgotten
     }
 
     /// Requests that are being served.

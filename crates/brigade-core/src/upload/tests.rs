@@ -354,10 +354,18 @@ fn who_leaves_frees_its_slots_and_keeps_its_total() {
 #[test]
 fn those_who_left_do_not_fill_the_memory() {
     let mut upload = Upload::new(None, 1);
-    for newcomer in 0..5000 {
-        upload.request(at(0), NewcomerId(newcomer));
+    let mut forgotten = BTreeSet::new();
+    for newcomer in 0..100_000 {
+        let newcomer = NewcomerId(newcomer);
+        upload.request(at(0), newcomer);
         grants(&mut upload);
-        upload.left(NewcomerId(newcomer));
+        let gets = newcomer.0.is_multiple_of(20);
+        upload.done(at(0), newcomer, None, if gets { 10 } else { 0 });
+        let gone = upload.left(newcomer);
+        assert!(gone.is_none_or(|gone| forgotten.insert(gone)), "each is forgotten once");
+        assert_eq!(gone == Some(newcomer), !gets, "who got nothing, at once");
+        assert_eq!(upload.left(NewcomerId(1)), Some(NewcomerId(1)), "who is not known is of no use");
     }
-    assert_eq!(upload.totals().count(), super::GONE_KEPT);
+    assert_eq!(forgotten.len() + limits::SERVED_REMEMBERED, 100_000);
+    assert_eq!(upload.totals().count(), limits::SERVED_REMEMBERED);
 }

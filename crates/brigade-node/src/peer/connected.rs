@@ -22,6 +22,7 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
+use tokio_util::task::AbortOnDropHandle;
 
 use super::{
     announcing::{Announcing, entry, entry_bytes},
@@ -82,7 +83,7 @@ impl<'a> Connected<'a> {
     pub(super) async fn run(mut self, session: Greeted) -> Ended {
         let Greeted { mut reader, writer, .. } = session;
         let (outbox, messages) = mpsc::channel(QUEUED_MESSAGES);
-        let mut sending = tokio::spawn(send_all(writer, messages));
+        let mut sending = AbortOnDropHandle::new(tokio::spawn(send_all(writer, messages)));
         self.publish();
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);

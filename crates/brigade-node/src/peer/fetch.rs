@@ -289,6 +289,7 @@ impl Fetches {
 
     /// The manager said who holds what.
     fn holders(&mut self, holders: &Holders) {
+        self.forget_holders();
         let ids: Vec<Option<HolderId>> = holders.peers.iter().map(|peer| self.links.know(peer)).collect();
         let known = |positions: &[u32]| -> Vec<HolderId> {
             let id = |position: &u32| ids.get(usize::try_from(*position).ok()?).copied().flatten();
@@ -306,6 +307,17 @@ impl Fetches {
             }
             self.downloads.handle(clock::now(), Event::Holders { download, complete, partial });
         }
+    }
+
+    /// Forgets the holders that no content, fetch or connection refers to, once there are many.
+    fn forget_holders(&mut self) {
+        if !self.links.are_many() {
+            return;
+        }
+        let mut referred_to = self.downloads.referred_to();
+        referred_to.extend(self.fetching.values().flat_map(|fetching| fetching.known.all()));
+        referred_to.extend(self.jobs.values().flat_map(|job| job.accounts.holders()));
+        self.links.forget_all_but(referred_to);
     }
 
     fn answer(&mut self, answer: Answer) {

@@ -4,7 +4,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use brigade_core::{download::HolderId, geometry::Geometry, id::Content, name::FileName, time::Timestamp};
+use brigade_core::{
+    download::HolderId, geometry::Geometry, id::Content, limits, name::FileName, time::Timestamp,
+};
 
 use super::{job::JobId, parts::PartOwner};
 use crate::store::{landing::Landing, part_file::PartFile};
@@ -116,10 +118,19 @@ impl Fetching {
 impl KnownHolders {
     /// The manager names these now.
     pub(super) fn named(&mut self, complete: &[HolderId], partial: &[HolderId]) {
+        // It names no more; what it says beyond that is not remembered.
+        let complete = &complete[..complete.len().min(limits::HOLDERS_NAMED)];
+        let partial = &partial[..partial.len().min(limits::HOLDERS_NAMED)];
         if !complete.is_empty() {
             self.had_all = complete.to_vec();
         }
         self.now = Some((complete.to_vec(), partial.to_vec()));
+    }
+
+    /// Everyone who is remembered here.
+    pub(super) fn all(&self) -> impl Iterator<Item = HolderId> {
+        let now = self.now.iter().flat_map(|(complete, partial)| complete.iter().chain(partial));
+        now.chain(&self.had_all).copied()
     }
 
     /// How many there are now, as far as the manager said.

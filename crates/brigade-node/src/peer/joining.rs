@@ -226,9 +226,9 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
         asking,
         orders,
         state,
-        stop,
+        stop: stop.drop_guard(),
         tasks,
-        _lock: lock,
+        lock,
     })
 }
 

@@ -5,27 +5,28 @@
 //! it, and requests take turns. The downloads know nothing of that; when one of the two breaks, the holder is lost
 //! to them, and asked again.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
 
 use brigade_core::{
     download::{DownloadId, HolderId},
     geometry::PieceIndex,
-    id::{Content, PeerKey},
+    id::Content,
     name::Username,
     wire::manager::Whereabouts,
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::holder_link::{COMMANDS, Command, Holder, Lines, Place, Wanted, run};
+use super::{
+    holder_link::{COMMANDS, Command, Lines, Place, Wanted, run},
+    holder_table::HolderTable,
+};
 
-/// Everybody who was ever named as a holder, and the links that stand.
+/// The holders that were named, as far as they are remembered, and the links that stand.
 pub(super) struct Links {
     lines: Lines,
-    ids: BTreeMap<PeerKey, HolderId>,
-    holders: BTreeMap<HolderId, Holder>,
+    known: HolderTable,
     links: BTreeMap<HolderId, Link>,
-    last_holder: u32,
     last_serial: u64,
 }
 
@@ -80,31 +81,27 @@ const LONG_BYTES: u64 = 64 << 20;
 
 impl Links {
     pub(super) fn new(lines: Lines) -> Self {
-        Self {
-            lines,
-            ids: BTreeMap::new(),
-            holders: BTreeMap::new(),
-            links: BTreeMap::new(),
-            last_holder: 0,
-            last_serial: 0,
-        }
+        Self { lines, known: HolderTable::default(), links: BTreeMap::new(), last_serial: 0 }
     }
 
     /// The number of a peer that the manager named, and where it is now; `None` for an address that is none.
     pub(super) fn know(&mut self, peer: &Whereabouts) -> Option<HolderId> {
-        let address: SocketAddr = peer.address.parse().ok()?;
-        let last = &mut self.last_holder;
-        let id = *self.ids.entry(peer.key).or_insert_with(|| {
-            *last += 1;
-            HolderId(*last)
-        });
-        let holder = Holder { id, username: peer.username.clone(), key: peer.key, address };
-        self.holders.insert(id, holder);
-        Some(id)
+        self.known.know(peer)
+    }
+
+    /// Whether so many holders are remembered that those that nothing refers to are to be forgotten.
+    pub(super) fn are_many(&self) -> bool {
+        self.known.are_many()
+    }
+
+    /// Forgets all holders but those that are `referred_to` or connected.
+    pub(super) fn forget_all_but(&mut self, mut referred_to: BTreeSet<HolderId>) {
+        referred_to.extend(self.links.keys());
+        self.known.forget_all_but(&referred_to);
     }
 
     pub(super) fn name_of(&self, holder: HolderId) -> Option<Username> {
-        self.holders.get(&holder).map(|holder| holder.username.clone())
+        self.known.get(holder).map(|holder| holder.username.clone())
     }
 
     /// How many holders are connected.
@@ -127,7 +124,7 @@ impl Links {
     }
 
     fn dial(&mut self, id: HolderId, second: bool) -> Option<Line> {
-        let holder = self.holders.get(&id).cloned()?;
+        let holder = self.known.get(id).cloned()?;
         self.last_serial += 1;
         let serial = self.last_serial;
         let (commands, queue) = mpsc::channel(COMMANDS);

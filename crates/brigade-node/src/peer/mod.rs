@@ -14,6 +14,7 @@ mod fetch;
 mod fetching;
 mod filling;
 mod holder_link;
+mod holder_table;
 mod incoming;
 mod job;
 mod jobs;
@@ -54,7 +55,7 @@ use tokio::{
     task::JoinSet,
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
     asking::Asking,
@@ -84,7 +85,10 @@ pub use self::{
 /// How long stopping may take before what is left is cut off.
 const GRACE: Duration = Duration::from_millis(1500);
 
-const _: () = assert!(GRACE.as_millis() < 2_000, "a peer ends within two seconds");
+/// How long what still writes to the folder is waited for after that: a thread that waits for a disk cannot be cut off.
+const LAST_WRITES: Duration = Duration::from_millis(400);
+
+const _: () = assert!(GRACE.as_millis() + LAST_WRITES.as_millis() < 2_000, "a peer ends within two seconds");
 
 /// What a peer is to be.
 #[derive(Debug, Clone)]
@@ -112,7 +116,7 @@ pub enum Sharing {
     Fetched,
 }
 
-/// A peer that is in the network.
+/// A peer that is in the network, until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Peer {
     username: Username,
@@ -126,9 +130,10 @@ pub struct Peer {
     asking: Asking,
     orders: mpsc::Sender<Order>,
     state: watch::Receiver<LinkState>,
-    stop: CancellationToken,
+    /// Cancels the token by which all tasks and threads end.
+    stop: DropGuard,
     tasks: JoinSet<()>,
-    _lock: FolderLock,
+    lock: FolderLock,
 }
 
 /// A fetch that is going on.
@@ -284,13 +289,21 @@ impl Peer {
         }
     }
 
-    /// Leaves the network: says so, syncs what is unfinished, and ends every task within two seconds.
-    pub async fn stop(mut self) {
-        self.stop.cancel();
-        let all = async { while self.tasks.join_next().await.is_some() {} };
+    /// Leaves the network: says so, syncs what is unfinished, and ends every task within two seconds. The folder's lock
+    /// is free then, unless a thread waits for the disk for longer: it is free when that is done.
+    ///
+    /// A peer that is dropped ends too, at once and without a word, and its lock is free a little later.
+    pub async fn stop(self) {
+        let Self { stop, mut tasks, lock, share, .. } = self;
+        drop(stop); // cancels
+        let all = async { while tasks.join_next().await.is_some() {} };
         if timeout(GRACE, all).await.is_err() {
             tracing::debug!("tasks were cut off at the end of the grace period");
-            self.tasks.abort_all();
+            tasks.shutdown().await;
+        }
+        drop(share); // it has a handle of the folder
+        if timeout(LAST_WRITES, lock.released()).await.is_err() {
+            tracing::warn!("the folder stays locked until what still writes to it is done");
         }
     }
 }
@@ -315,3 +328,6 @@ impl Fetch {
         self.given_up.cancel();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,6 +6,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use brigade_core::{
     download::HolderId,
+    limits,
     name::{FileName, Username},
     rate::Meter,
     time::Timestamp,
@@ -173,12 +174,19 @@ impl Accounts {
 
     /// A piece that `holder` sent is stored.
     pub(super) fn stored(&mut self, now: Timestamp, holder: HolderId, bytes: u64) {
-        let from = self.from.entry(holder).or_default();
-        from.0 += bytes;
-        from.1 += 1;
+        if self.from.len() < limits::COUNTED_MEMBERS || self.from.contains_key(&holder) {
+            let from = self.from.entry(holder).or_default();
+            from.0 += bytes;
+            from.1 += 1;
+        }
         self.meter.add(now, bytes);
         self.progress.bytes_done += bytes;
         self.progress.pieces_done += 1;
+    }
+
+    /// The holders that sent something of it.
+    pub(super) fn holders(&self) -> impl Iterator<Item = HolderId> {
+        self.from.keys().copied()
     }
 
     /// Pieces that are here without having been fetched.

@@ -27,7 +27,7 @@ use tokio::{
     sync::mpsc,
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     asked::{Load, Queued, Work},
@@ -82,7 +82,8 @@ pub(super) async fn serve(
     let (queue, works) = mpsc::channel(2 * limits::REQUESTS_IN_FLIGHT);
     let sent = shop.traffic.newcomer(peer, newcomer);
     let load = Arc::new(Load::default());
-    let mut sender = tokio::spawn(send(writer, works, peer, sent, load.clone(), shop.clone()));
+    let sending = send(writer, works, peer, sent, load.clone(), shop.clone());
+    let mut sender = AbortOnDropHandle::new(tokio::spawn(sending));
     let mut news = shop.parts.news();
     let (guest, mut offers) = shop.uploads.guest(peer).await;
     let mut cap = shop.traffic.up_cap();

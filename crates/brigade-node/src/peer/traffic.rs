@@ -15,15 +15,13 @@ use std::{
 
 use brigade_core::{
     id::PeerKey,
+    limits,
     name::Username,
     rate::{Cap, Limiter, Meter},
 };
 use tokio::{sync::watch, time::timeout};
 
 use crate::clock;
-
-/// The members that are counted one by one; what more there are share a row.
-const COUNTED_MEMBERS: usize = 10_000;
 
 /// The traffic of one peer.
 #[derive(Debug)]
@@ -148,11 +146,15 @@ impl Traffic {
         (rates.sending.rate(now), rates.receiving.rate(now))
     }
 
-    /// The counter of one newcomer, over all its connections.
+    /// The counter of one newcomer, over all its connections. Where as many are counted as may be, those that have no
+    /// connection and were sent least are forgotten; where all have one, this newcomer is not counted by itself.
     pub(super) fn newcomer(&self, key: PeerKey, username: &Username) -> Arc<Sent> {
         let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
-        if newcomers.len() >= COUNTED_MEMBERS && !newcomers.contains_key(&key) {
-            return newcomers.values().next().map_or_else(Arc::default, |(_, sent)| sent.clone());
+        if newcomers.len() >= limits::COUNTED_MEMBERS && !newcomers.contains_key(&key) {
+            forget_those_sent_least(&mut newcomers);
+        }
+        if newcomers.len() >= limits::COUNTED_MEMBERS && !newcomers.contains_key(&key) {
+            return Arc::default();
         }
         newcomers.entry(key).or_insert_with(|| (username.clone(), Arc::default())).1.clone()
     }
@@ -168,6 +170,16 @@ impl Traffic {
         let mut shares: Vec<Given> = newcomers.values().map(share).filter(|share| share.bytes > 0).collect();
         shares.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.username.cmp(&b.username)));
         shares
+    }
+}
+
+/// Makes room for a tenth more: so that this is seldom done.
+fn forget_those_sent_least(newcomers: &mut BTreeMap<PeerKey, (Username, Arc<Sent>)>) {
+    let gone = newcomers.iter().filter(|(_, (_, sent))| Arc::strong_count(sent) == 1);
+    let mut gone: Vec<_> = gone.map(|(key, (_, sent))| (sent.bytes.load(Ordering::Relaxed), *key)).collect();
+    gone.sort_unstable();
+    for (_, key) in gone.into_iter().take(limits::COUNTED_MEMBERS / 10) {
+        newcomers.remove(&key);
     }
 }
 
@@ -208,7 +220,7 @@ mod tests {
 
     use tokio::{task::JoinSet, time::timeout};
 
-    use super::{Cap, Traffic};
+    use super::{Cap, Ordering, PeerKey, Traffic, limits};
 
     /// Longer than anything here takes, shorter than what the small limits would make it wait.
     const PATIENCE: Duration = Duration::from_secs(20);
@@ -272,5 +284,26 @@ mod tests {
         traffic.limit(Cap::Off, Cap::Off);
         timeout(PATIENCE, waits).await.unwrap();
         traffic.up_is_free().await;
+    }
+
+    #[test]
+    fn a_hundred_thousand_newcomers_are_counted_up_to_a_bound_and_those_sent_most_stay() {
+        let traffic = Traffic::new(Cap::Off, Cap::Off);
+        let key = |number: u32| {
+            let mut key = PeerKey([0; 32]);
+            key.0[..4].copy_from_slice(&number.to_be_bytes());
+            key
+        };
+        let username = |number: u32| format!("user{number}").parse().unwrap();
+        let connected = traffic.newcomer(key(7), &username(7));
+        for number in 100..100_100 {
+            let sent = traffic.newcomer(key(number), &username(number));
+            traffic.count_sent(&sent, if number % 1000 == 0 { 1 << 20 } else { 1 });
+        }
+        assert!(traffic.newcomers.lock().unwrap().len() <= limits::COUNTED_MEMBERS);
+        let most = traffic.sent_to_each();
+        assert_eq!((most[99].bytes, most[100].bytes), (1 << 20, 1), "each has its own sum");
+        connected.bytes.fetch_add(5 << 20, Ordering::Relaxed);
+        assert_eq!(traffic.sent_to_each()[0].username, username(7));
     }
 }

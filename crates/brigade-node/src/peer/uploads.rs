@@ -14,7 +14,10 @@ use brigade_core::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
+use self::numbers::Numbers;
 use crate::clock;
+
+mod numbers;
 
 /// Questions that wait for the owner: far more than honest newcomers have; a connection that asks more is ended.
 const WAITING: usize = 8192;
@@ -201,10 +204,11 @@ fn tell(owner: &mpsc::Sender<Ask>, ask: Ask) {
 struct Owner {
     asks: mpsc::Sender<Ask>,
     upload: Upload,
-    numbers: BTreeMap<PeerKey, NewcomerId>,
+    numbers: Numbers,
+    /// Those who are here.
     guests: BTreeMap<NewcomerId, Seat>,
     /// Those who are to be told when an offer that was taken up has its turn.
-    accepted: BTreeMap<OfferId, oneshot::Sender<Slot>>,
+    accepted: BTreeMap<OfferId, (NewcomerId, oneshot::Sender<Slot>)>,
 }
 
 /// What is known of a newcomer that is here.
@@ -228,7 +232,8 @@ impl Seat {
 impl Owner {
     fn new(asks: mpsc::Sender<Ask>) -> Self {
         let upload = Upload::new(None, clock::now().as_micros());
-        Self { asks, upload, numbers: BTreeMap::new(), guests: BTreeMap::new(), accepted: BTreeMap::new() }
+        let numbers = Numbers::default();
+        Self { asks, upload, numbers, guests: BTreeMap::new(), accepted: BTreeMap::new() }
     }
 
     async fn run(mut self, mut asks: mpsc::Receiver<Ask>, mut cap: watch::Receiver<Cap>) {
@@ -249,11 +254,12 @@ impl Owner {
         }
     }
 
+    /// What is said of a newcomer whose last connection has ended, and that was forgotten, is about nothing any more.
     fn hear(&mut self, ask: Ask) {
         let now = clock::now();
         match ask {
             Ask::Came(key) => {
-                let number = self.number(key);
+                let number = self.numbers.number(key);
                 let seat = self.guests.entry(number).or_default();
                 seat.connections += 1;
                 seat.key = Some(key);
@@ -261,21 +267,24 @@ impl Owner {
             Ask::Left(key, desk) => self.leave(key, &desk),
             Ask::Wants { newcomer, want, desk } => self.want(newcomer, want, desk),
             Ask::WantsNoMore(key, content, desk) => {
-                let number = self.number(key);
+                let Some(number) = self.numbers.known(key) else { return };
                 self.withdraw(number, &content, &desk);
             }
             Ask::Accept(key, offer, piece) => {
-                let number = self.number(key);
+                let Some(number) = self.numbers.known(key).filter(|number| self.guests.contains_key(number))
+                else {
+                    return;
+                };
                 self.upload.accept(now, number, offer, piece);
             }
             Ask::GiveBack(key, offer) => {
                 self.accepted.remove(&offer);
-                let number = self.number(key);
+                let Some(number) = self.numbers.known(key) else { return };
                 self.upload.give_back(number, offer);
             }
             Ask::Slot { newcomer, offer, granted } => self.wait_for_slot(newcomer, offer, granted),
             Ask::Done { newcomer, offer, bytes, goes_on } => {
-                let number = self.number(newcomer);
+                let Some(number) = self.numbers.known(newcomer) else { return };
                 if let Some(offer) = offer.filter(|_| goes_on) {
                     self.upload.goes_on(offer);
                 }
@@ -286,13 +295,17 @@ impl Owner {
 
     /// A connection ended.
     fn leave(&mut self, key: PeerKey, desk: &Desk) {
-        let number = self.number(key);
+        let Some(number) = self.numbers.known(key) else { return };
         let Some(seat) = self.guests.get_mut(&number) else { return };
         seat.connections = seat.connections.saturating_sub(1);
         if seat.connections == 0 {
             self.guests.remove(&number);
-            self.upload.left(number);
-            return self.accepted.retain(|_, granted| !granted.is_closed());
+            if let Some(forgotten) = self.upload.left(number) {
+                self.numbers.forget(forgotten);
+            }
+            return self
+                .accepted
+                .retain(|_, (newcomer, granted)| *newcomer != number && !granted.is_closed());
         }
         let its = seat.wants.iter().filter(|(_, other)| other.same_channel(desk));
         let contents: Vec<Content> = its.map(|(want, _)| want.content).collect();
@@ -302,7 +315,7 @@ impl Owner {
     /// A connection wants any piece of a content. Whoever says so is here, and another connection of theirs may be dead: what
     /// is on offer there takes no turns any more, and what it wanted waits until it is wanted again.
     fn want(&mut self, newcomer: PeerKey, want: Want, desk: Desk) {
-        let number = self.number(newcomer);
+        let Some(number) = self.numbers.known(newcomer) else { return };
         let Some(seat) = self.guests.get_mut(&number) else { return };
         seat.wants.retain(|(other, its)| other.content != want.content || !its.same_channel(&desk));
         for (elsewhere, _) in seat.wants.iter().filter(|(_, its)| !its.same_channel(&desk)) {
@@ -325,16 +338,16 @@ impl Owner {
         }
     }
 
+    /// A piece is next on a connection. Of one that has ended, nothing is sent: nobody waits for the answer.
     fn wait_for_slot(&mut self, key: PeerKey, offer: Option<OfferId>, granted: oneshot::Sender<Slot>) {
-        let number = self.number(key);
+        let Some(number) = self.numbers.known(key) else { return };
+        let Some(seat) = self.guests.get_mut(&number) else { return };
         if let Some(offer) = offer
             && self.upload.ready(number, offer)
         {
-            self.accepted.insert(offer, granted);
+            self.accepted.insert(offer, (number, granted));
             return;
         }
-        let seat = self.guests.entry(number).or_default();
-        seat.key = Some(key);
         let before = seat.waiting.len();
         seat.waiting.retain(|granted| !granted.is_closed());
         let taken_back = before - seat.waiting.len();
@@ -358,7 +371,7 @@ impl Owner {
                     let seat = self.guests.get_mut(&newcomer);
                     let key = seat.as_ref().and_then(|seat| seat.key);
                     let granted = match offer {
-                        Some(offer) => self.accepted.remove(&offer),
+                        Some(offer) => self.accepted.remove(&offer).map(|(_, granted)| granted),
                         None => seat.and_then(|seat| seat.waiting.pop_front()),
                     };
                     match (key, granted) {
@@ -372,11 +385,6 @@ impl Owner {
                 }
             }
         }
-    }
-
-    fn number(&mut self, key: PeerKey) -> NewcomerId {
-        let next = NewcomerId(u32::try_from(self.numbers.len()).unwrap_or(u32::MAX));
-        *self.numbers.entry(key).or_insert(next)
     }
 }
 

@@ -2,15 +2,15 @@
 //! neither.
 //!
 //! Names are [`FileName`]s, checked before they come here. What a peer keeps for itself lies in `.brigade/` (mode
-//! 0700): its key, the index, part files. The lock on it keeps a second session out. The walk over everything is in
-//! `walk`; what the kernel is asked for, in `system`.
+//! 0700): its key, the index, part files. The lock on it keeps a second session out, as long as anyone in this one has
+//! a handle. The walk over everything is in `walk`; what the kernel is asked for, in `system`.
 
 use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -45,6 +45,8 @@ struct Open {
     new: bool,
     /// Set while another folder, or none, is at the path.
     gone: AtomicBool,
+    /// The lock, once it is had: who has a handle may write, so it lasts as long as any handle.
+    lock: OnceLock<FolderLock>,
 }
 
 /// Why something in the folder could not be done.
@@ -152,7 +154,8 @@ impl Folder {
         let failed = |error| FolderError::new("open the folder", path.to_owned(), error);
         let absolute = path.canonicalize().map_err(failed)?;
         let root = Dir::open_root(&absolute).map_err(failed)?;
-        Ok(Self(Arc::new(Open { path: absolute, root, new, gone: AtomicBool::new(false) })))
+        let (gone, lock) = (AtomicBool::new(false), OnceLock::new());
+        Ok(Self(Arc::new(Open { path: absolute, root, new, gone, lock })))
     }
 
     /// Whether the folder at `path` was Brigade's before: it has a `.brigade/` with something of ours in it.
@@ -219,7 +222,8 @@ impl Folder {
         Ok(self.private_dir())
     }
 
-    /// Keeps every other session out of this folder, and clears away what one that was cut off left half written.
+    /// Keeps every other session out of this folder, and clears away what one that was cut off left half written. It is
+    /// locked until the last handle is gone, this one, its clones, and what was given out.
     pub fn lock(&self) -> Result<FolderLock, FolderError> {
         let path = self.private_dir().join("lock");
         let failed = |error| FolderError::new("lock", path.clone(), error);
@@ -232,8 +236,9 @@ impl Folder {
             }
             Err(TryLockError::Error(error)) => return Err(failed(error)),
         }
+        let lock = FolderLock::new(file);
         super::small_files::sweep(self)?;
-        Ok(FolderLock::new(file))
+        Ok(self.0.lock.get_or_init(|| lock).clone())
     }
 
     /// Opens a shared file for reading. Only a regular file is opened, and only where no link stands on the way.
@@ -361,9 +366,15 @@ pub(super) fn split(name: &FileName) -> (Option<&str>, &str) {
 #[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink};
+    use std::{fs, os::unix::fs::symlink, time::Duration};
+
+    use brigade_core::{
+        geometry::PieceIndex,
+        id::{Content, ContentId},
+    };
 
     use super::{Folder, FolderError, PRIVATE};
+    use crate::store::part_file::PartFile;
 
     fn name(text: &str) -> brigade_core::name::FileName {
         text.parse().unwrap()
@@ -406,9 +417,42 @@ mod tests {
         let second = Folder::open(temp.path()).unwrap();
         assert!(matches!(second.lock(), Err(FolderError::InUse { .. })));
         drop(lock);
-        // A process that another test starts has the file that is locked, too, until it runs its program.
-        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(30);
-        while let Err(error) = second.lock() {
+        let still = Folder::open(temp.path()).unwrap();
+        assert!(matches!(still.lock(), Err(FolderError::InUse { .. })), "who has a handle may write");
+        drop(first);
+        becomes_free(&second);
+    }
+
+    /// As where a stop does not wait for a disk.
+    #[tokio::test]
+    async fn the_lock_lasts_until_the_last_writer_is_done() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let lock = folder.lock().unwrap();
+        let content = Content { id: ContentId([7; 32]), size: 1 << 20 };
+        let (part, _) = PartFile::open(&folder, content).unwrap();
+        let (go_on, waits) = std::sync::mpsc::channel::<()>();
+        let writer = std::thread::spawn(move || {
+            waits.recv().unwrap();
+            part.store(PieceIndex(1), vec![7; 256 << 10], |stored| stored.unwrap());
+        });
+        drop(folder);
+        let released = lock.released();
+        tokio::pin!(released);
+        assert!(tokio::time::timeout(Duration::ZERO, &mut released).await.is_err());
+        let locked = Folder::open(temp.path()).unwrap().lock();
+        assert!(matches!(locked, Err(FolderError::InUse { .. })), "{locked:?}");
+        go_on.send(()).unwrap();
+        tokio::time::timeout(Duration::from_secs(20), released).await.unwrap();
+        becomes_free(&Folder::open(temp.path()).unwrap());
+        writer.join().unwrap();
+    }
+
+    /// A process that another test starts has the file that is locked, too, until it runs its program.
+    #[track_caller]
+    fn becomes_free(folder: &Folder) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while let Err(error) = folder.lock() {
             assert!(std::time::Instant::now() < deadline, "{error}");
             std::thread::yield_now();
         }

@@ -8,17 +8,26 @@ use std::{
     fs::File,
     io::{self, Read, Seek, Write},
     net::SocketAddr,
+    sync::Arc,
 };
 
 use brigade_core::{name::Username, time::UnixTime};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Bytes of a note that are read: four short lines.
 const NOTE_BYTES: u64 = 512;
 
-/// The right to be the only session of a folder; it ends with this value, or with the process.
+/// The right to be the only session of a folder. Every handle of the folder has it too, and so does all that writes
+/// there: it ends with the last of them, or with the process. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct FolderLock(Arc<Held>);
+
 #[derive(Debug)]
-pub struct FolderLock {
+struct Held {
+    /// What the system's lock is on; it comes first, so that it is dropped first.
     file: File,
+    released: CancellationToken,
+    _guard: DropGuard,
 }
 
 /// The session that has a folder's lock, as far as it says.
@@ -37,7 +46,15 @@ pub struct LockHolder {
 impl FolderLock {
     /// Of a file that is locked.
     pub(super) fn new(file: File) -> Self {
-        Self { file }
+        let released = CancellationToken::new();
+        Self(Arc::new(Held { file, released: released.clone(), _guard: released.drop_guard() }))
+    }
+
+    /// Gives this one up, and waits until nobody has the lock any more: all who could write to the folder have ended.
+    pub async fn released(self) {
+        let released = self.0.released.clone();
+        drop(self);
+        released.cancelled().await;
     }
 
     /// Writes down who has it, in place of what stood there.
@@ -50,9 +67,10 @@ impl FolderLock {
             line("address", holder.address.map(|address| address.to_string())),
             line("since", holder.since.map(|since| since.0.to_string())),
         ];
-        self.file.set_len(0)?;
-        self.file.rewind()?;
-        self.file.write_all(note.concat().as_bytes())
+        let mut file = &self.0.file;
+        file.set_len(0)?;
+        file.rewind()?;
+        file.write_all(note.concat().as_bytes())
     }
 }
 

@@ -19,10 +19,11 @@ use std::{
 use brigade_core::{
     bitfield::Bitfield,
     content::PieceList,
-    geometry::{Geometry, PieceIndex, TooLarge},
+    geometry::{Geometry, PieceIndex},
     id::Content,
 };
 
+pub use self::error::PartError;
 use super::{
     folder::{Folder, FolderError, Stamp, stamp_of},
     index,
@@ -32,12 +33,16 @@ use super::{
     system::{self, Dir},
 };
 
+mod error;
+
 /// A file being received; cheap to clone, all clones are one file.
 #[derive(Debug, Clone)]
 pub struct PartFile(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
+    /// Held for the lock that comes with it: while a piece may be written, no other session begins.
+    _folder: Folder,
     geometry: Geometry,
     content: Content,
     file: File,
@@ -57,55 +62,6 @@ pub struct Resumed {
     pub list: Option<Arc<PieceList>>,
     /// The pieces that the record claims: to be hashed (`hash::hash_pieces`) before they are believed.
     pub claimed: Bitfield,
-}
-
-/// Why something with a file being received could not be done.
-#[derive(Debug, thiserror::Error)]
-pub enum PartError {
-    /// The disk, or the user's share of it, is full. Nothing that was stored before is lost.
-    #[error("no room is left for {path}")]
-    NoRoom {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Something stands under the name already; it stays as it is.
-    #[error("{path} is there already")]
-    Occupied {
-        /// The name that is taken.
-        path: PathBuf,
-    },
-    /// The bytes on disk are not as many as the content has.
-    #[error("{path} has {found} bytes, its content {expected}")]
-    WrongSize {
-        /// The file.
-        path: PathBuf,
-        /// Its length in bytes.
-        found: u64,
-        /// The content's.
-        expected: u64,
-    },
-    /// The piece, or the range, is not one of this content, or the file is finished already.
-    #[error("a piece or range was given that {path} does not take")]
-    OutOfRange {
-        /// The file.
-        path: PathBuf,
-    },
-    /// There is no such content.
-    #[error(transparent)]
-    TooLarge(#[from] TooLarge),
-    /// Anything else that the system refused.
-    #[error(transparent)]
-    Folder(FolderError),
-}
-
-impl From<FolderError> for PartError {
-    fn from(error: FolderError) -> Self {
-        match error {
-            FolderError::NoRoom { path, .. } => Self::NoRoom { path },
-            FolderError::Occupied { path } => Self::Occupied { path },
-            other => Self::Folder(other),
-        }
-    }
 }
 
 #[derive(Default)]
@@ -163,7 +119,18 @@ impl PartFile {
         let list = read_list(&parts, content, &geometry);
         let queue = Mutex::new(Queue { claimed, ..Queue::default() });
         let (in_memory, written) = (system::is_in_memory(&file), Condvar::new());
-        let inner = Inner { geometry, content, file, record, parts, path, in_memory, queue, written };
+        let inner = Inner {
+            _folder: folder.clone(),
+            geometry,
+            content,
+            file,
+            record,
+            parts,
+            path,
+            in_memory,
+            queue,
+            written,
+        };
         Ok((Self(Arc::new(inner)), Resumed { list: list.map(Arc::new), claimed: bits }))
     }
 

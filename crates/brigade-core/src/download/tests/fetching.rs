@@ -3,9 +3,10 @@
 //! What goes wrong is in `troubles`.
 
 use super::{
-    Action, Arc, Bitfield, Config, Content, ContentId, DownloadId, Duration, Event, Expected, HolderId, ONE,
-    PIECE, PieceIndex, PieceList, Table, audit, check, content,
+    Action, Arc, Bitfield, Config, Content, ContentId, DownloadId, Downloads, Duration, Event, Expected,
+    HolderId, ONE, PIECE, PieceIndex, PieceList, Table, Timestamp, audit, check, content,
 };
+use crate::limits;
 
 #[test]
 fn the_last_piece_comes_first_then_the_rarest() {
@@ -169,4 +170,39 @@ fn connections_are_bounded_and_those_who_wait_get_their_turn() {
     let connect = |holder| Action::Connect { holder: HolderId(holder) };
     assert_eq!(table.name(ONE, &[1, 2, 3]), [connect(1), connect(2)]);
     assert_eq!(table.tell(Event::Unreachable { holder: HolderId(1) }), [connect(3)]);
+}
+
+#[test]
+fn a_hundred_thousand_holders_come_and_go_and_nothing_is_kept_of_them() {
+    let mut downloads = Downloads::new(Config::default(), 1);
+    let (content, values) = content(9, 7);
+    let list = PieceList::new(content, values).ok().map(Arc::new);
+    let have = Bitfield::none(9);
+    let now = Timestamp::from_micros(1_000_000);
+    downloads.handle(now, Event::Start { download: ONE, content, list, have });
+    let mut most = 0;
+    for round in 0..2000_u32 {
+        let now = now.after(Duration::from_secs(20 * u64::from(round)));
+        let complete: Vec<_> = (0..50).map(|holder| HolderId(round * 50 + holder)).collect();
+        downloads.handle(now, Event::Holders { download: ONE, complete, partial: vec![] });
+        let mut dialled = vec![];
+        while let Some(action) = downloads.next_action() {
+            if let Action::Connect { holder } = action {
+                dialled.push(holder);
+            }
+        }
+        for holder in dialled {
+            if holder.0 % 2 == 0 {
+                downloads.handle(now, Event::Unreachable { holder });
+            } else {
+                downloads.handle(now, Event::Connected { holder });
+                downloads.handle(now, Event::Lost { holder });
+            }
+        }
+        downloads.handle_timeout(now);
+        most = most.max(downloads.referred_to().len());
+    }
+    assert!(most <= 4 * limits::HOLDERS_NAMED, "{most}");
+    downloads.handle(now, Event::Forget { download: ONE });
+    assert!(downloads.holders.is_empty() && downloads.referred_to().is_empty());
 }

@@ -8,7 +8,8 @@ use brigade_core::{id::ContentId, upload::LIMITED_SLOTS};
 use tokio::time::timeout;
 
 use super::{
-    CancellationToken, Cap, Content, Owner, PeerKey, PieceIndex, Slot, Uploads, Want, mpsc, oneshot, watch,
+    Ask, CancellationToken, Cap, Content, Guest, Owner, PeerKey, PieceIndex, Slot, Uploads, Want, mpsc,
+    oneshot, watch,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -21,11 +22,13 @@ fn limited(stop: &CancellationToken) -> (Uploads, watch::Sender<Cap>) {
     (Uploads::start(told, stop.clone()), cap)
 }
 
-async fn all_slots(uploads: &Uploads) -> Vec<Slot> {
+/// Takes every slot there is, for newcomers whose connections last as long.
+async fn all_slots(uploads: &Uploads) -> Vec<(Slot, Guest)> {
     let mut slots = vec![];
     for number in 0..LIMITED_SLOTS {
-        let slot = uploads.slot(PeerKey([u8::try_from(number).unwrap(); 32]), None);
-        slots.push(timeout(PATIENCE, slot).await.unwrap().unwrap());
+        let key = PeerKey([100 + u8::try_from(number).unwrap(); 32]);
+        let (guest, _) = uploads.guest(key).await;
+        slots.push((timeout(PATIENCE, uploads.slot(key, None)).await.unwrap().unwrap(), guest));
     }
     slots
 }
@@ -35,6 +38,10 @@ async fn all_slots(uploads: &Uploads) -> Vec<Slot> {
 async fn who_stops_waiting_takes_no_slot_with_it() {
     let stop = CancellationToken::new();
     let (uploads, _cap) = limited(&stop);
+    let mut guests = vec![];
+    for number in 0..20 {
+        guests.push(uploads.guest(PeerKey([number; 32])).await);
+    }
     for _ in 0..10 {
         let held = all_slots(&uploads).await;
         let mut waiting = vec![];
@@ -60,11 +67,12 @@ fn what_is_taken_back_does_not_pile_up() {
     let mut owner = Owner::new(asks);
     owner.upload.set_limit(Some(1));
     let key = PeerKey([1; 32]);
+    owner.hear(Ask::Came(key));
     for _ in 0..1000 {
         let (granted, _) = oneshot::channel();
         owner.wait_for_slot(key, None, granted);
     }
-    let number = owner.number(key);
+    let number = owner.numbers.number(key);
     assert_eq!(owner.guests[&number].waiting.len(), 1);
     owner.grant();
     owner.hear(heard.try_recv().unwrap()); // the slot that nobody waits for comes back
@@ -143,4 +151,40 @@ async fn turns_outlive_no_connection() {
     }
     drop(all_slots(&uploads).await);
     stop.cancel();
+}
+
+/// Peers come, want, are served, and go; whoever of them comes late with what it still had to say changes nothing.
+#[test]
+fn a_hundred_thousand_newcomers_leave_a_table_of_bounded_size() {
+    let (asks, mut heard) = mpsc::channel(99);
+    let mut owner = Owner::new(asks);
+    owner.upload.set_limit(Some(1_000_000));
+    let (desk, mut offers) = mpsc::channel(9);
+    for number in 0..100_000_u32 {
+        let mut key = PeerKey([0; 32]);
+        key.0[..4].copy_from_slice(&number.to_be_bytes());
+        owner.hear(Ask::Came(key));
+        // The core looks through all that it remembers for every turn: most want nothing.
+        if matches!(number % 50, 1 | 2) {
+            let want = Want { content: CONTENT, complete: Some(40), uplink: None };
+            owner.hear(Ask::Wants { newcomer: key, want, desk: desk.clone() });
+            owner.grant();
+            while offers.try_recv().is_ok() {}
+        }
+        if number % 50 == 2 {
+            let (granted, slot) = oneshot::channel();
+            owner.hear(Ask::Slot { newcomer: key, offer: None, granted });
+            owner.grant();
+            slot.blocking_recv().unwrap().bytes = 1000;
+            owner.hear(heard.try_recv().unwrap()); // it is done
+        }
+        owner.hear(Ask::Left(key, desk.clone()));
+        let (granted, slot) = oneshot::channel();
+        owner.hear(Ask::Slot { newcomer: key, offer: None, granted });
+        assert!(slot.blocking_recv().is_err());
+        owner.hear(Ask::Done { newcomer: key, offer: None, bytes: 0, goes_on: false });
+    }
+    assert_eq!((owner.guests.len(), owner.accepted.len()), (0, 0));
+    assert!(owner.numbers.len() <= brigade_core::limits::SERVED_REMEMBERED, "{}", owner.numbers.len());
+    assert_eq!(owner.upload.totals().count(), owner.numbers.len());
 }

@@ -1,0 +1,125 @@
+//! The life of a whole peer: what is left of it once it was stopped, or dropped in the middle of everything.
+//!
+//! What it does meanwhile is tested at the binary.
+
+use std::{fs, path::Path, time::Duration};
+
+use brigade_core::{
+    rate::Cap,
+    schedule::{DAY_MINUTES, LimitPlan, Rule},
+};
+use tokio::{runtime::Handle, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use super::{Fetch, ManagerAddress, Peer, PeerConfig, Sharing, Wish};
+use crate::{
+    manager::{ManagerConfig, ManagerServer},
+    net::accept::Port,
+    store::folder::Folder,
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A manager for the peers of a test.
+async fn manager(state: &Path, stop: &CancellationToken) -> ManagerServer {
+    let config = ManagerConfig {
+        host: "127.0.0.1".into(),
+        port: 0,
+        max_peers: 20,
+        state_dir: state.join("state"),
+        open: false,
+    };
+    ManagerServer::start(config, stop.clone()).await.unwrap()
+}
+
+/// A peer that shares the folder of its name, and sends 200 kB a second: there is a schedule, so that somebody waits for
+/// the next minute.
+async fn peer(manager: &ManagerServer, username: &str, folder: &Path) -> Peer {
+    let address = ManagerAddress {
+        host: "127.0.0.1".into(),
+        port: manager.address().port(),
+        key: Some(manager.key()),
+        home: None,
+    };
+    let up = Some(Cap::At(200_000));
+    let always = Rule { days: [true; 7], from: 0, to: DAY_MINUTES, up, down: None };
+    let config = PeerConfig {
+        manager: address,
+        username: Some(username.parse().unwrap()),
+        folder: folder.to_owned(),
+        sharing: Sharing::Folder,
+        max_connections: 20,
+        limits: LimitPlan { rules: vec![always], ..LimitPlan::default() },
+    };
+    let port = Port::bind(&[([127, 0, 0, 1], 0).into()]).unwrap();
+    Peer::join(config, port).await.map_err(|failed| failed.error).unwrap()
+}
+
+/// Looks again and again until `reached`.
+async fn until(what: &str, reached: impl Fn() -> bool) {
+    let looks = async {
+        while !reached() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    assert!(timeout(PATIENCE, looks).await.is_ok(), "not reached: {what}");
+}
+
+/// One peer that sends a film slowly, and another in the middle of fetching it.
+async fn in_the_middle(manager: &ManagerServer, temp: &Path) -> (Peer, Peer, Fetch) {
+    for folder in ["water", "fire"] {
+        fs::create_dir_all(temp.join(folder)).unwrap();
+    }
+    fs::write(temp.join("water/film"), vec![7; 20 << 20]).unwrap();
+    fs::write(temp.join("fire/other"), vec![8; 20 << 20]).unwrap();
+    let (water, fire) = (
+        peer(manager, "water_user", &temp.join("water")).await,
+        peer(manager, "fire_user", &temp.join("fire")).await,
+    );
+    assert!(timeout(PATIENCE, water.announced()).await.unwrap());
+    let wish = Wish { name: "film".into(), ..Wish::default() };
+    let fetch = fire.fetch(fire.resolve(&wish).await.unwrap()).await.unwrap();
+    let mut progress = fetch.progress();
+    timeout(PATIENCE, progress.wait_for(|progress| progress.bytes_done > 0)).await.unwrap().unwrap();
+    (water, fire, fetch)
+}
+
+fn is_free(folder: &Path) -> bool {
+    Folder::open(folder).unwrap().lock().is_ok()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_is_dropped_leaves_no_task_and_no_lock() {
+    let temp = tempfile::tempdir().unwrap();
+    let stop = CancellationToken::new();
+    let manager = manager(temp.path(), &stop).await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let (water, fire, fetch) = in_the_middle(&manager, temp.path()).await;
+    assert!(tasks() > before + 6);
+    drop((water, fire));
+    for folder in ["water", "fire"] {
+        // Its threads have ended too: each of them has a handle of the folder.
+        until("the lock is free", || is_free(&temp.path().join(folder))).await;
+    }
+    until("all tasks have ended", || tasks() <= before).await;
+    drop(fetch);
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_that_was_stopped_has_released_its_folder() {
+    let temp = tempfile::tempdir().unwrap();
+    let stop = CancellationToken::new();
+    let manager = manager(temp.path(), &stop).await;
+    let tasks = || Handle::current().metrics().num_alive_tasks();
+    let before = tasks();
+    let (water, fire, mut fetch) = in_the_middle(&manager, temp.path()).await;
+    fire.stop().await;
+    until("the lock is free", || is_free(&temp.path().join("fire"))).await;
+    assert_eq!(timeout(PATIENCE, fetch.finished()).await.unwrap().state, super::State::Stopped);
+    water.stop().await;
+    until("the lock is free", || is_free(&temp.path().join("water"))).await;
+    until("all tasks have ended", || tasks() <= before).await;
+    stop.cancel();
+}
