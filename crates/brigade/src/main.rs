@@ -25,6 +25,7 @@ mod settings;
 mod signals;
 mod terminal;
 mod tui;
+mod unshared_log;
 
 use std::{env, ffi::OsString, process::ExitCode};
 

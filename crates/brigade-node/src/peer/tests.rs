@@ -59,7 +59,7 @@ async fn peer(manager: &ManagerServer, username: &str, folder: &Path) -> Peer {
 async fn until(what: &str, reached: impl Fn() -> bool) {
     let looks = async {
         while !reached() {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::task::yield_now().await;
         }
     };
     assert!(timeout(PATIENCE, looks).await.is_ok(), "not reached: {what}");

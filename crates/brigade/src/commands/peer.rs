@@ -22,6 +22,7 @@ use crate::{
     output::say,
     signals::{Signal, Signals},
     terminal::dim,
+    unshared_log::UnsharedLog,
 };
 
 /// Joins the network, then takes commands until told to quit.
@@ -68,6 +69,7 @@ async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Re
         signal = signals.first() => signal,
         () = ready => Signal::Terminate,
         () = complain(&peer) => Signal::Terminate,
+        () = UnsharedLog::of(&peer).run() => Signal::Terminate,
     };
     peer.stop().await;
     Ok(signal.exit_code())

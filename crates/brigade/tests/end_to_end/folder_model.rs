@@ -1,8 +1,9 @@
 //! A shared folder lives a random life, and the catalogue is held against it: nothing is ever listed that was never
 //! there, and when the folder comes to rest the catalogue is what a fresh look at it finds.
 //!
-//! A life follows from a seed. `BRIGADE_MODEL_SEEDS=100` lives a hundred of them instead of ten. What fails prints
-//! its seed and the last things that were done. What those are stands in `deeds`, what is then there in `truth`.
+//! A life follows from a seed. `BRIGADE_MODEL_SEEDS=100` lives a hundred of them instead of ten. In every fifth of them
+//! the peer can open no file for a while, time and again. What fails prints its seed and the last things that were done.
+//! What those are stands in `deeds`, what is then there in `truth`.
 
 mod deeds;
 mod truth;
@@ -31,11 +32,20 @@ use crate::{
 /// Seeds that are lived unless `BRIGADE_MODEL_SEEDS` says otherwise.
 const SEEDS: u64 = 10;
 
-/// Lives at the same time.
+/// Lives at the same time: they mostly wait. More where there are many, and whoever starts those has the time to wait
+/// for a machine that is busy with them.
 const TOGETHER: usize = 10;
+const MANY_TOGETHER: usize = 40;
+
+/// In one of so many lives the peer cannot open files for a while.
+const STARVED: u64 = 5;
 
 /// Things that are done in one life.
 const DEEDS: usize = 2500;
+
+/// How long the catalogue may take to become true where files could not be opened: they are tried again after a minute
+/// at the latest.
+const STARVED_REST: Duration = Duration::from_secs(180);
 
 /// Deeds that are printed when a life fails.
 const REMEMBERED: usize = 40;
@@ -55,6 +65,8 @@ struct Life {
     outside: Vec<PathBuf>,
     count: usize,
     peer: Option<Process>,
+    /// Whether the peer can open no file at this moment.
+    is_starved: bool,
 }
 
 /// Numbers from a seed (SplitMix64).
@@ -89,8 +101,10 @@ fn whatever_becomes_of_a_folder_the_catalogue_is_true() {
 fn live(seeds: Range<u64>) {
     let next = AtomicU64::new(seeds.start);
     let lags = Mutex::new(vec![]);
+    let together = if seeds.end - seeds.start > 100 { MANY_TOGETHER } else { TOGETHER };
+    let began = Instant::now();
     thread::scope(|scope| {
-        for _ in 0..TOGETHER {
+        for _ in 0..together {
             scope.spawn(|| {
                 while let seed @ 0.. = next.fetch_add(1, Ordering::Relaxed)
                     && seed < seeds.end
@@ -107,8 +121,9 @@ fn live(seeds: Range<u64>) {
     let (slowest, seed) = lags.last().unwrap();
     let middle = lags[lags.len() / 2].0;
     println!(
-        "{} lives; true {middle:.2?} after the last change, {slowest:.2?} at most (seed {seed})",
-        lags.len()
+        "{} lives in {:.0?}; true {middle:.2?} after the last change, {slowest:.2?} at most (seed {seed})",
+        lags.len(),
+        began.elapsed()
     );
 }
 
@@ -123,8 +138,9 @@ impl Life {
         fs::create_dir(network.path("outside")).unwrap();
         let peer = network.peer("fire_user", &[]);
         let (truth, had, deeds, open, outside) = Default::default();
+        let (count, peer, is_starved) = (0, Some(peer), false);
         let mut life =
-            Self { seed, chance, network, truth, had, deeds, open, outside, count: 0, peer: Some(peer) };
+            Self { seed, chance, network, truth, had, deeds, open, outside, count, peer, is_starved };
         life.note();
         life
     }
@@ -137,6 +153,9 @@ impl Life {
                 self.begin_anew();
             }
             self.do_something();
+            if self.seed.is_multiple_of(STARVED) && self.chance.one_in(50) {
+                self.starve(!self.is_starved);
+            }
             if deed == next_look {
                 next_look += 40 + self.chance.below(160);
                 self.look();
@@ -147,6 +166,7 @@ impl Life {
                 thread::sleep(Duration::from_millis(pause_ms));
             }
         }
+        self.starve(false);
         for (path, file) in std::mem::take(&mut self.open) {
             drop(file);
             self.did(format!("close {}", self.shown(&path)));
@@ -162,6 +182,7 @@ impl Life {
 
     /// Ends the peer, does a few things behind its back, and starts it again.
     fn begin_anew(&mut self) {
+        self.starve(false);
         let peer = self.peer.take().unwrap();
         if self.chance.one_in(2) {
             peer.kill();
@@ -177,12 +198,24 @@ impl Life {
         self.did("start the peer".to_owned());
     }
 
+    /// Lets the peer open no file from now on, or open them again.
+    fn starve(&mut self, is_starved: bool) {
+        if self.is_starved == is_starved {
+            return;
+        }
+        #[cfg(target_os = "linux")]
+        self.peer.as_ref().unwrap().may_open_files(!is_starved);
+        self.is_starved = is_starved;
+        self.did(if is_starved { "no file can be opened" } else { "files can be opened" }.to_owned());
+    }
+
     /// Waits until the catalogue is what is there; how long that took.
     fn rest(&mut self) -> Duration {
         let began = Instant::now();
+        let most = if self.seed.is_multiple_of(STARVED) { STARVED_REST } else { PATIENCE };
         let truth = self.truth.of(&self.root());
         let mut listed = BTreeMap::new();
-        let found = found_within(PATIENCE, || {
+        let found = found_within(most, || {
             listed = self.look();
             (listed == truth).then_some(())
         });
@@ -191,7 +224,7 @@ impl Life {
                 truth.iter().filter(|(name, known)| listed.get(*name) != Some(known)).collect();
             let extra: Vec<_> = listed.iter().filter(|(name, _)| !truth.contains_key(*name)).collect();
             self.fail(&format!(
-                "not true after {PATIENCE:?}\nmissing or wrong: {wrong:#?}\nnot there: {extra:#?}"
+                "not true after {most:?}\nmissing or wrong: {wrong:#?}\nnot there: {extra:#?}"
             ));
         }
         began.elapsed()

@@ -120,6 +120,24 @@ fn a_disk_that_becomes_read_only_is_served_from_and_not_fetched_into() {
     fire.end().with_code(6);
 }
 
+/// As where another program locks a file, or so many are open that no more can be.
+#[cfg(target_os = "linux")]
+#[test]
+fn files_that_cannot_be_opened_for_a_while_are_logged_and_shared_when_they_can_be() {
+    let network = Network::start();
+    let fire = network.holder("fire_user", "d/known", b"known");
+    fire.may_open_files(false);
+    network.write("fire_user/new", b"new");
+    network.write("fire_user/d/deep", b"deep");
+    let said = fire.complains("\"new\"");
+    assert!(said.contains("WARN not shared") && said.contains("Too many open files"), "{said}");
+    fire.complains("it is tried again");
+    fire.may_open_files(true);
+    lists(&network, "", &[("d/deep", b"deep"), ("d/known", b"known"), ("new", b"new")]);
+    let ended = fire.terminate().with_code(143);
+    assert_eq!(ended.err.matches("\"new\"").count(), 1, "it is logged once, not each time\n{}", ended.err);
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn more_folders_than_can_be_watched_are_looked_at_and_watched_when_they_can_be() {

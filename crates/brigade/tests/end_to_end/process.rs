@@ -141,6 +141,15 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
 
+    /// Lets it open no more files for now, or as many as before.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn may_open_files(&self, may: bool) {
+        use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
+        let maximum = getrlimit(Resource::Nofile).maximum;
+        let current = if may { maximum } else { Some(0) };
+        prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, Rlimit { current, maximum }).unwrap();
+    }
+
     /// Kills it as `kill -9` does, and waits until the system knows that it is dead.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();

@@ -14,7 +14,7 @@ use brigade_core::{limits, name::FileName, time::Timestamp};
 use super::{
     Landed,
     hashing::{Failure, Job, Outcome, Report},
-    owner::Owner,
+    owner::{FIRST_RETRY, LAST_RETRY, Owner, Refused},
     problems::Finder,
     settle::Sign,
 };
@@ -78,6 +78,7 @@ impl Owner {
             Err(error) => {
                 self.gone(name);
                 self.problems.add(Finder::Walk, name, error.to_string());
+                self.scan_soon(now().after(self.rescan_pause)); // it may be to be seen again by then
             }
         }
     }
@@ -99,7 +100,9 @@ impl Owner {
     /// A regular file was found under a name, after something happened to it.
     fn file(&mut self, name: &FileName, stamp: Stamp, sign: Sign) {
         if self.is_settled(name, stamp) {
-            self.settle.forget(name);
+            if !self.refused.contains_key(name) {
+                self.settle.forget(name);
+            }
         } else if !self.is_moved(name, stamp) {
             self.settle.changed(name, stamp, sign, now());
             self.dealt_with(name);
@@ -122,11 +125,12 @@ impl Owner {
         self.settle.found(name, stamp, stamp.quiet_for(SystemTime::now()), now());
     }
 
-    /// Whether nothing more need be done about a file that is so: it is shared, refused, or being hashed. What was
+    /// Whether nothing more need be done about a file that is so: it is shared, being hashed, or refused, and then it is
+    /// tried again in its time. What was
     /// shared under its name and is not any more is withdrawn at once.
     fn is_settled(&mut self, name: &FileName, stamp: Stamp) -> bool {
-        if self.refused.get(name) == Some(&stamp) || self.work.get(name).is_some_and(|job| job.stamp == stamp)
-        {
+        let is_refused = self.refused.get(name).is_some_and(|refused| refused.stamp == stamp);
+        if is_refused || self.work.get(name).is_some_and(|job| job.stamp == stamp) {
             return true;
         }
         self.call_off(name);
@@ -184,6 +188,7 @@ impl Owner {
                 || before.stamp.executable != file.stamp.executable
         });
         self.settle.forget(&file.name);
+        self.refused.remove(&file.name);
         self.problems.solved(&file.name);
         self.dealt_with(&file.name);
         self.index_write(Write::Put(file.clone()));
@@ -335,13 +340,17 @@ impl Owner {
             // It reads otherwise than it looks: perhaps the next time it does not.
             Err(Failure::Hash(error @ HashError::Changed)) if unchanged => {
                 self.withdraw(&name);
+                self.refused.remove(&name);
                 self.problems.add(Finder::File, &name, error.to_string());
                 self.settle.busy(&name, job.stamp, now());
             }
             Err(error) if unchanged && !matches!(error, Failure::Hash(HashError::Cancelled)) => {
                 self.withdraw(&name);
-                self.problems.add(Finder::File, &name, error.to_string());
-                self.refused.insert(name, job.stamp);
+                self.problems.add(Finder::File, &name, format!("{error}; it is tried again"));
+                let before = self.refused.get(&name).filter(|before| before.stamp == job.stamp);
+                let pause = before.map_or(FIRST_RETRY, |before| (before.pause * 2).min(LAST_RETRY));
+                self.settle.again(&name, job.stamp, now().after(pause));
+                self.refused.insert(name, Refused { stamp: job.stamp, pause });
             }
             // It is not what was hashed, or is not there: what is, begins anew.
             _ => self.look_again(&name),

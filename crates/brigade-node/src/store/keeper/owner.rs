@@ -62,6 +62,20 @@ const INDEX_KEPT: usize = 1 << 16;
 /// Reports of the hash lanes that wait for the keeper.
 const REPORTS: usize = 64;
 
+/// What cannot be read or looked at may be so for a moment (too many open files, another program's lock) or for long (a
+/// disk that fails, a right that is missing): it is tried again after these times, the first of which doubles.
+pub(super) const FIRST_RETRY: Duration = Duration::from_secs(1);
+pub(super) const LAST_RETRY: Duration = Duration::from_secs(60);
+
+/// A file that could not be read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Refused {
+    /// What it was then.
+    pub(super) stamp: Stamp,
+    /// After what time it is tried again.
+    pub(super) pause: Duration,
+}
+
 /// How the keeper hears and is heard.
 pub(super) struct Ways {
     pub(super) landed: mpsc::Receiver<Landing>,
@@ -72,6 +86,8 @@ pub(super) struct Ways {
 
 /// Everything that the keeper knows.
 pub(super) struct Owner {
+    /// Closed before the folder, whose lock ends with its last handle.
+    index: Option<Index>,
     pub(super) folder: Folder,
     pub(super) share: Share,
     pub(super) hidden: bool,
@@ -98,8 +114,10 @@ pub(super) struct Owner {
     pub(super) polling: bool,
     /// How long the last look at everything took.
     pub(super) scan_cost: Duration,
-    /// Files that the system did not let us read, as they were then: they are not tried again until they change.
-    pub(super) refused: BTreeMap<FileName, Stamp>,
+    /// Files that could not be read. They wait in `settle` until they are tried again.
+    pub(super) refused: BTreeMap<FileName, Refused>,
+    /// How long until everything is looked at again after something could not be looked at.
+    pub(super) rescan_pause: Duration,
     /// Files from the start that are not yet dealt with; none once all are.
     pub(super) initial: Option<BTreeMap<FileName, ()>>,
     pub(super) hashing: Hashing,
@@ -114,7 +132,6 @@ pub(super) struct Owner {
     /// Files that left their names, by (device, inode), and until when they are remembered.
     pub(super) departed: HashMap<(u64, u64), Arc<Shared>>,
     pub(super) departed_until: Timestamp,
-    index: Option<Index>,
     index_writes: Vec<Write>,
     index_due: Option<Timestamp>,
     index_failed: bool,
@@ -182,6 +199,7 @@ impl Owner {
         ways: &Ways,
     ) -> Self {
         Self {
+            index: None,
             watch: Watch::none(&folder),
             folder,
             share,
@@ -201,6 +219,7 @@ impl Owner {
             polling: !options.watch || options.only_landed,
             scan_cost: Duration::ZERO,
             refused: BTreeMap::new(),
+            rescan_pause: FIRST_RETRY,
             initial: Some(BTreeMap::new()),
             hashing,
             tally: ways.tally.clone(),
@@ -209,7 +228,6 @@ impl Owner {
             writers_after: now(),
             departed: HashMap::new(),
             departed_until: now(),
-            index: None,
             index_writes: Vec::new(),
             index_due: None,
             index_failed: false,

@@ -12,11 +12,15 @@ use std::{
 
 use brigade_core::{name::FileName, time::Timestamp};
 
-use super::{owner::Owner, problems::Trouble, watch::NoWatch};
+use super::{
+    owner::{FIRST_RETRY, LAST_RETRY, Owner},
+    problems::Trouble,
+    watch::NoWatch,
+};
 use crate::{
     clock::now,
     store::{
-        folder::{Found, Stamp},
+        folder::{FolderError, Found, NotShared, Stamp},
         ignore,
         index::Write,
         share::{Share, Shared, at_or_below, bounds_below},
@@ -45,6 +49,8 @@ struct Findings {
     gone: Vec<FileName>,
     problems: BTreeMap<String, String>,
     more_problems: usize,
+    /// Whether something could not be looked at, which may be so for a moment only.
+    unreadable: bool,
     /// Why a folder could not be watched.
     unwatched: Option<NoWatch>,
 }
@@ -96,7 +102,7 @@ impl Owner {
     /// What landed in an earlier session and is still as it was is shared again.
     fn first_look_at_landed(&mut self, known: HashMap<FileName, Arc<Shared>>) {
         for (name, shared) in known {
-            if self.folder.stamp(&name).is_ok_and(|stamp| stamp.same_bytes(&shared.stamp)) {
+            if self.is_as_it_landed(&shared) {
                 self.take_up(shared);
             } else {
                 self.index_write(Write::Delete(name));
@@ -114,13 +120,22 @@ impl Owner {
             let Some(end) = page.last() else { break };
             last = Some(end.name.clone());
             for shared in page {
-                if !self.folder.stamp(&shared.name).is_ok_and(|stamp| stamp.same_bytes(&shared.stamp)) {
+                if !self.is_as_it_landed(&shared) {
                     self.withdraw(&shared.name);
                 }
             }
         }
         self.scan_cost = now().since(began);
         self.next_scan = now().after(POLL.max(self.scan_cost * SCAN_SHARE));
+    }
+
+    /// Whether a file is still what landed. One that cannot be looked at for a moment is taken for it: it would not be
+    /// looked at again, and to serve it it must be opened.
+    fn is_as_it_landed(&self, shared: &Shared) -> bool {
+        match self.folder.stamp(&shared.name) {
+            Ok(stamp) => stamp.same_bytes(&shared.stamp),
+            Err(error) => matches!(error, FolderError::Io { .. }),
+        }
     }
 
     /// Looks at everything at `now` or as soon thereafter as may be.
@@ -154,7 +169,10 @@ impl Owner {
                     last.clear();
                     last.push_str(&name);
                 }
-                Found::NotShared(path, why) => findings.problem(path, why.to_string()),
+                Found::NotShared(path, why) => {
+                    findings.unreadable |= matches!(why, NotShared::Unreadable(_));
+                    findings.problem(path, why.to_string());
+                }
             }
             if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
@@ -166,6 +184,7 @@ impl Owner {
             Ok(()) => findings.gone.extend(self.share.names_between(&last, end.as_deref())),
             Err(error) => {
                 // What cannot be listed for a moment is still there; what is gone is gone.
+                findings.unreadable |= !error.is_missing();
                 if error.is_missing() {
                     findings.gone.extend(self.share.names_between(&last, end.as_deref()));
                 }
@@ -184,7 +203,19 @@ impl Owner {
             let pause = if self.polling { POLL.max(self.scan_cost * SCAN_SHARE) } else { SAFETY };
             self.next_scan = self.last_scan.after(pause);
         }
+        self.plan_rescan(below.is_none(), findings.unreadable);
         findings
+    }
+
+    /// What could not be looked at is looked at again soon, and more seldom the longer that lasts.
+    fn plan_rescan(&mut self, of_everything: bool, unreadable: bool) {
+        if unreadable {
+            self.scan_soon(now().after(self.rescan_pause));
+        }
+        if of_everything {
+            let longer = (self.rescan_pause * 2).min(LAST_RETRY);
+            self.rescan_pause = if unreadable { longer } else { FIRST_RETRY };
+        }
     }
 
     fn apply(&mut self, below: Option<&FileName>, findings: Findings) {

@@ -80,6 +80,11 @@ impl Settle {
         self.wait(name, stamp, now.after(self.quiet.busy));
     }
 
+    /// The file could not be read, and is to be tried again.
+    pub(super) fn again(&mut self, name: &FileName, stamp: Stamp, due: Timestamp) {
+        self.wait(name, stamp, due);
+    }
+
     /// The file is of no more interest; how it was last seen, if it waited.
     pub(super) fn forget(&mut self, name: &FileName) -> Option<Stamp> {
         let waiting = self.files.remove(name)?;
