@@ -128,6 +128,14 @@ pub enum Event {
         /// Its bytes that are here, from its start.
         bytes: u32,
     },
+    /// Whether the shell leaves unread what the holder sends, because a limit of our own makes it wait. While it does, the
+    /// holder's silence and its pace say nothing of the holder.
+    Throttled {
+        /// Whom it does not read from, or reads from again.
+        holder: HolderId,
+        /// Whether it does so.
+        throttled: bool,
+    },
     /// All bytes of a piece are in memory; [`Event::Stored`] or [`Event::Wrong`] follows, even if the connection
     /// ends before.
     Arrived {

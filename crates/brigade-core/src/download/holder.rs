@@ -87,6 +87,8 @@ pub(super) struct Holder {
     pub(super) debts: BTreeSet<(DownloadId, Debt)>,
     /// When something that was owed last came; or, if it is later, when it began to owe.
     pub(super) last_news: Timestamp,
+    /// Whether a limit of our own keeps us from reading what it sends.
+    pub(super) throttled: bool,
     /// Since when it is taken for stalled.
     pub(super) stalled: Option<Timestamp>,
     /// Bytes of contents of a single piece asked of it and not stored.
@@ -97,7 +99,10 @@ pub(super) struct Holder {
     awaited: usize,
     awaited_bytes: u64,
     grown_bytes: u64,
+    /// How fast it sends; what came while we were throttled says nothing of that.
     pace: Pace,
+    /// How fast we take in what it sends, throttled or not.
+    intake: Pace,
     /// The shortest time from a request to the first of its bytes, of late; other requests did not stand before it.
     round_trip: Option<Duration>,
     /// When a request was made that none stood before, and of which nothing has come.
@@ -120,6 +125,7 @@ impl Holder {
             put_off: BTreeSet::new(),
             debts: BTreeSet::new(),
             last_news: Timestamp::from_micros(0),
+            throttled: false,
             stalled: None,
             whole_bytes: 0,
             queue: VecDeque::new(),
@@ -128,6 +134,7 @@ impl Holder {
             awaited_bytes: 0,
             grown_bytes: FIRST_WINDOW_BYTES,
             pace: Pace::new(),
+            intake: Pace::new(),
             round_trip: None,
             probe: None,
         }
@@ -161,6 +168,7 @@ impl Holder {
     pub(super) fn forget_link(&mut self) {
         self.link = Link::Down;
         self.stalled = None;
+        self.throttled = false;
         self.failures = self.failures.saturating_add(1);
         self.channels = 0;
         self.turns = false;
@@ -195,16 +203,28 @@ impl Holder {
         self.pace.rate()
     }
 
-    /// How many bytes may be asked of it, by the bandwidth and the delay that it has shown.
+    /// How many bytes may be asked of it, by the bandwidth and the delay that it has shown; of what we take in slowly
+    /// ourselves, no more is asked for ahead.
     pub(super) fn window_bytes(&self, config: &Config) -> u64 {
         let time = self.round_trip.unwrap_or(ASSUMED_ROUND_TRIP) * 2 + WINDOW_SLACK;
-        let shown = self.rate().map_or(u64::MAX, |rate| bytes_in(time, rate));
+        let shown = self.intake.rate().map_or(u64::MAX, |rate| bytes_in(time, rate));
         self.grown_bytes.min(shown).min(config.holder_window_bytes)
     }
 
     /// Begins again with a small window: it stalled, or the connection is another.
     pub(super) const fn reset_window(&mut self) {
         self.grown_bytes = FIRST_WINDOW_BYTES;
+    }
+
+    /// From `now` on a limit of our own keeps us from reading what it sends, or does not any more.
+    pub(super) fn throttle(&mut self, now: Timestamp, throttled: bool) {
+        self.throttled = throttled;
+        self.probe = None;
+        if throttled {
+            self.pace.stop();
+        } else if self.awaited > 0 {
+            self.pace.start(now);
+        }
     }
 
     /// From `now` on it owes something more.
@@ -217,10 +237,13 @@ impl Holder {
     /// A piece is asked of it.
     pub(super) fn ask(&mut self, now: Timestamp, asked: Asked) {
         self.expect(now);
-        if self.awaited == 0 {
+        if self.awaited == 0 && !self.throttled {
             self.probe = Some(now);
         }
-        self.pace.start(now);
+        if !self.throttled {
+            self.pace.start(now);
+        }
+        self.intake.start(now);
         self.in_flight_bytes += u64::from(asked.bytes);
         self.awaited_bytes += u64::from(asked.bytes);
         self.awaited += 1;
@@ -249,7 +272,10 @@ impl Holder {
         self.awaited_bytes -= more;
         self.awaited -= usize::from(arrived);
         self.grown_bytes = self.grown_bytes.saturating_add(more);
-        self.pace.add(now, more);
+        if !self.throttled {
+            self.pace.add(now, more);
+        }
+        self.intake.add(now, more);
         self.rest_pace();
         true
     }
@@ -277,6 +303,7 @@ impl Holder {
     const fn rest_pace(&mut self) {
         if self.awaited == 0 {
             self.pace.stop();
+            self.intake.stop();
         }
     }
 }

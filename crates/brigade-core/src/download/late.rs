@@ -3,14 +3,15 @@
 //! A holder that sends nothing for longer than its own rate promised is taken for stalled: what others could send
 //! is taken back from it, but for one piece, by which it can show that it lives. Nothing here waits for it. At the
 //! end a piece may be asked of two; whoever is second is cancelled. What is asked twice stands at the back of the
-//! slow holder's queue, so it has seldom begun to send it.
+//! slow holder's queue, so it has seldom begun to send it. A holder that is not read from because of our own limit is
+//! neither silent nor late.
 
 use std::time::Duration;
 
 use super::{
     Action, DownloadId, Downloads, HolderId,
     fill::Round,
-    holder::{Asked, Holder},
+    holder::{Asked, Holder, Link},
     one::List,
     pace::Pace,
     picker::PieceState,
@@ -49,12 +50,22 @@ impl Downloads {
         }
     }
 
+    /// A limit of our own keeps us from reading what a holder sends, or does so no more. Either way it counts as heard of
+    /// now: before, something of it was there; from now on, its silence begins anew.
+    pub(super) fn throttled(&mut self, holder: HolderId, throttled: bool) {
+        let Some(known) = self.holders.get_mut(&holder) else { return };
+        if known.link == Link::Up && known.throttled != throttled {
+            known.throttle(self.now, throttled);
+            self.news(holder);
+        }
+    }
+
     /// It is time to look whether a holder is silent.
     pub(super) fn silent(&mut self, holder: HolderId) {
         let Some(known) = self.holders.get(&holder).filter(|known| known.owes()) else { return };
         let alarm = Alarm::Silence(holder);
-        // While pieces wait to be stored, it may be we who read nothing.
-        if known.waits_for_us() {
+        // While pieces wait to be stored, it may be we who read nothing; under a limit of ours, it is.
+        if known.waits_for_us() || known.throttled {
             return self.timers.set(alarm, self.now.after(self.config.stall));
         }
         if let Some(since) = known.stalled {
@@ -165,9 +176,10 @@ impl Downloads {
     }
 
     fn is_late(&self, holder: HolderId) -> bool {
-        self.holders
-            .get(&holder)
-            .is_some_and(|known| known.stalled.is_some() || owed_for(known.awaited_bytes(), known) > LATE)
+        self.holders.get(&holder).is_some_and(|known| {
+            let is_slow = known.stalled.is_some() || owed_for(known.awaited_bytes(), known) > LATE;
+            is_slow && !known.throttled
+        })
     }
 
     /// Whether it is plain without a look at the holders that nothing is asked of a second one.

@@ -180,6 +180,7 @@ impl Downloads {
             Event::Progress { holder, download, piece, bytes } => {
                 self.here(holder, download, piece, bytes, false);
             }
+            Event::Throttled { holder, throttled } => self.throttled(holder, throttled),
             Event::Arrived { holder, download, piece } => self.here(holder, download, piece, 0, true),
             Event::Stored { holder, download, piece } => self.stored(holder, download, piece),
             Event::Wrong { holder, download, piece } => self.wrong(holder, download, piece),

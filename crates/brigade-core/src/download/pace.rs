@@ -1,7 +1,8 @@
 //! How fast a holder sends while it has something to send: what it has shown, and so what it promises.
 //!
-//! Unlike [`Meter`](crate::rate::Meter), which shows people what goes on now, time in which nothing was asked of
-//! the holder does not count: a holder that was idle is not slow.
+//! [`Meter`](crate::rate::Meter) shows people what goes on now. Here, time in which nothing was asked of the holder does
+//! not count, since a holder that was idle is not slow; and what it was worth stays when nothing comes. So the two are
+//! apart.
 
 use std::time::Duration;
 

@@ -197,7 +197,7 @@ async fn who_breaks_the_protocol_is_told_and_nobody_else_suffers() {
     bad.join("bad_user").await.unwrap();
     let mut frames = Records::default();
     frames.put(&[0, 0, 0, 2, 0x10, 0xff]);
-    bad.0.writer.write_frames(&mut frames).await.unwrap();
+    bad.0.writer.write_frames(&mut frames, |_| {}).await.unwrap();
     assert!(matches!(bad.hear().await, FromManager::Goodbye(goodbye) if goodbye.reason == Reason::Protocol));
     manager.view(|view| view.rows.len() == 1).await;
     assert!(matches!(good.ask(Renew { membership: true }).await, FromManager::Renewed(_)));

@@ -251,14 +251,15 @@ impl Reader {
         Ok(Incoming::Piece { header: piece, bytes: self.data_bytes })
     }
 
-    /// Reads on into `out` of the data that [`Incoming::Piece`] announced: all of it, in one or more calls.
+    /// Reads on into `out` of the data that [`Incoming::Piece`] announced: what is there, at least a byte; how much. It may
+    /// be dropped and called again.
     ///
     /// # Panics
-    /// Where `out` is longer than what is left.
-    pub async fn data(&mut self, out: &mut [u8]) -> Result<(), ConnectionError> {
-        assert!(out.len() <= self.data_bytes);
+    /// Where `out` is empty, or longer than what is left.
+    pub async fn data(&mut self, out: &mut [u8]) -> Result<usize, ConnectionError> {
+        assert!(!out.is_empty() && out.len() <= self.data_bytes);
         let mut filled = 0;
-        while filled < out.len() {
+        while filled < out.len() && (filled == 0 || self.stream.is_at_hand()) {
             let chunk = self.stream.chunk().await?;
             if chunk.is_empty() {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -269,17 +270,14 @@ impl Reader {
             filled += count;
             self.data_bytes -= count;
         }
-        Ok(())
+        Ok(filled)
     }
 
-    /// Reads past data that nobody wants any more.
-    pub async fn skip_data(&mut self) -> Result<(), ConnectionError> {
+    /// Reads past up to `bytes` of data that nobody wants any more; how much.
+    pub async fn skip_data(&mut self, bytes: usize) -> Result<usize, ConnectionError> {
         let mut waste = [0; 4096];
-        while self.data_bytes > 0 {
-            let count = self.data_bytes.min(waste.len());
-            self.data(&mut waste[..count]).await?;
-        }
-        Ok(())
+        let count = bytes.min(waste.len());
+        self.data(&mut waste[..count]).await
     }
 
     /// Reads until the frame has `bytes` bytes; false at the proper end of the connection, between two frames.
@@ -358,11 +356,16 @@ impl Writer {
         Ok(self.stream.flush().await?)
     }
 
-    /// Writes everything queued, and after it whole frames that were laid out before; `frames` is empty then. A
-    /// connection on which this was dropped in the middle can only be dropped too.
-    pub async fn write_frames(&mut self, frames: &mut Records) -> Result<(), ConnectionError> {
+    /// Writes everything queued, and after it whole frames that were laid out before; `frames` is empty then. `went` hears
+    /// of each part of them that the system took, in bytes of plaintext. A connection on which this was dropped in the
+    /// middle can only be dropped too.
+    pub async fn write_frames(
+        &mut self,
+        frames: &mut Records,
+        went: impl FnMut(usize),
+    ) -> Result<(), ConnectionError> {
         self.seal_queued()?;
-        Ok(self.stream.send(frames).await?)
+        Ok(self.stream.send(frames, went).await?)
     }
 
     fn seal_queued(&mut self) -> Result<(), ConnectionError> {

@@ -83,6 +83,15 @@ impl<R: AsyncRead + Unpin> Inbound<R> {
         }
     }
 
+    /// Whether [`Self::chunk`] has something at once.
+    pub(super) fn is_at_hand(&self) -> bool {
+        let unread = &self.buffer[self.unread.clone()];
+        let bytes = unread.first_chunk().map(|[_, _, _, high, low]: &[u8; HEADER_BYTES]| {
+            HEADER_BYTES + usize::from(u16::from_be_bytes([*high, *low]))
+        });
+        !self.plain.is_empty() || bytes.is_some_and(|bytes| bytes <= unread.len())
+    }
+
     /// Takes `count` bytes of the chunk.
     pub(super) fn take(&mut self, count: usize) {
         assert!(count <= self.plain.len());

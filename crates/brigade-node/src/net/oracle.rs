@@ -283,7 +283,9 @@ async fn talk(how: How, turns: Vec<Turn>) {
             }
             Turn::WeSayInRecords(bytes) => {
                 records.put(&pattern(bytes, seed));
-                output.send(&mut records).await.unwrap();
+                let mut went = 0;
+                output.send(&mut records, |more| went += more).await.unwrap();
+                assert_eq!(went, bytes);
                 assert_eq!(theirs.hear_all(bytes).await, pattern(bytes, seed));
             }
             Turn::TheySay(bytes) => {

@@ -63,16 +63,31 @@ impl<W: AsyncWrite + Unpin> Outbound<W> {
         Ok(())
     }
 
-    /// Writes what was sealed, and `records`, in which there is nothing after that.
-    pub(super) async fn send(&mut self, records: &mut Records) -> io::Result<()> {
+    /// Writes what was sealed, and `records`, in which there is nothing after that. `went` hears of each part of them that
+    /// was written, as so many bytes of plaintext.
+    pub(super) async fn send(
+        &mut self,
+        records: &mut Records,
+        mut went: impl FnMut(usize),
+    ) -> io::Result<()> {
         self.renew()?;
         self.flush().await?;
-        if records.plain_bytes() == 0 {
+        let plain = records.plain_bytes();
+        if plain == 0 {
             return Ok(());
         }
         let bytes = records.seal(&mut self.sealer)?;
         self.torn = true; // until it is all written
-        self.stream.write_all(bytes).await?;
+        let (mut written, mut told) = (0, 0);
+        while written < bytes.len() {
+            match self.stream.write(&bytes[written..]).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => written += count,
+            }
+            let all = plain * written / bytes.len(); // some 2^17 × 2^17 at most
+            went(all - told);
+            told = all;
+        }
         self.torn = false;
         Ok(())
     }

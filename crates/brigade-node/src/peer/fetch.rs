@@ -222,7 +222,10 @@ impl Fetches {
     fn carry_out(&mut self, action: Action) {
         match action {
             Action::Connect { holder } => self.links.connect(holder),
-            Action::Disconnect { holder } => self.links.disconnect(holder),
+            Action::Disconnect { holder } => {
+                tracing::debug!(?holder, "the connection to a holder is given up");
+                self.links.disconnect(holder);
+            }
             Action::Open { holder, download, content } => self.links.open(holder, download, content),
             Action::Close { holder, download } => self.links.close(holder, download),
             Action::AskList { holder, download, first } => self.links.ask_list(holder, download, first),
@@ -251,6 +254,11 @@ impl Fetches {
                 self.core_event(event);
             }
             News::SecondUp { holder, serial } => self.links.second_is_up(holder, serial),
+            News::Throttled { holder, serial, throttled } => {
+                if let Some(throttled) = self.links.throttled(holder, serial, throttled) {
+                    self.downloads.handle(clock::now(), Event::Throttled { holder, throttled });
+                }
+            }
             News::Ended { holder, serial, greeted, error } => {
                 if self.links.ended(holder, serial) == Loss::Holder {
                     if let Some(error) = error {
@@ -351,6 +359,9 @@ impl Fetches {
         self.ask_meanings(now);
         for (id, job) in &mut self.jobs {
             job.accounts.progress.holders = self.links.connected();
+            let of_it = self.fetching.values().filter(|fetching| fetching.job == *id);
+            let left = of_it.map(|fetching| fetching.content.size.saturating_sub(fetching.done().0));
+            job.accounts.left_bytes = left.fold(job.unseen_bytes(), u64::saturating_add);
             let waiting = self.fetching.values().filter(|fetching| fetching.job == *id && fetching.starved);
             job.accounts.progress.out_of_reach =
                 waiting.map(|fetching| fetching.known.now()).max().unwrap_or(0);

@@ -4,11 +4,7 @@
 //! is in the processor's cache; a piece that is right goes on to [`super::receiving`], where it is written on
 //! threads that may wait. Data that nobody asked for, or out of order, ends the connection.
 
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use brigade_core::{
     content::Expected,
@@ -19,7 +15,6 @@ use brigade_core::{
     name::Username,
     wire::{
         Reason,
-        frame::PieceHeader,
         hello::{Hello, VERSION},
         peer::{
             AskList, Cancel, Close, Decline, FromHolder, Offer, Open, Request, RequestWhole, ToHolder, Want,
@@ -28,16 +23,18 @@ use brigade_core::{
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
     buffers::Buffers,
-    incoming::{Came, Requests, list_page},
+    incoming::{Requests, list_page},
+    intake::Received,
     manager_link::AGENT,
     news::{Ending, LinkError, News},
-    receiving::{Arrived, Receiving, Sink},
+    piece_data::Told,
+    receiving::{Receiving, Sink},
     traffic::Traffic,
 };
 use crate::{
@@ -52,9 +49,6 @@ use crate::{
 
 /// Commands that may wait for a link: every request of a full window, its cancellation, and every channel.
 pub(super) const COMMANDS: usize = 2 * limits::REQUESTS_IN_FLIGHT + 2 * limits::OPEN_CHANNELS;
-
-/// How often the downloads hear of a piece that comes slowly.
-const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 /// How long a link that is given up may take to say so.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -85,6 +79,8 @@ pub(super) struct Wanted {
     pub(super) sink: Sink,
     /// Whether all of it comes from one holder, over two connections.
     pub(super) alone: bool,
+    /// How much of it is here.
+    pub(super) received: Received,
 }
 
 /// Whom to dial, and as whom.
@@ -158,9 +154,12 @@ async fn talk(
     let mut link = Link {
         lines,
         holder: holder.id,
+        serial: place.serial,
         writer,
         requests: Requests::new(lines.buffers.clone()),
+        reading: 0,
         last_progress: None,
+        throttled: None,
     };
     if place.second {
         let _ = lines.news.send(News::SecondUp { holder: holder.id, serial: place.serial }).await;
@@ -213,13 +212,19 @@ async fn connect(lines: &Lines, holder: &Holder) -> Result<(Greeted, OwnedSemaph
     Ok((session, place))
 }
 
-struct Link<'a> {
-    lines: &'a Lines,
-    holder: HolderId,
-    writer: Writer,
-    requests: Requests,
+/// A connection to a holder that stands. How its data is read is in [`super::piece_data`].
+pub(super) struct Link<'a> {
+    pub(super) lines: &'a Lines,
+    pub(super) holder: HolderId,
+    pub(super) serial: u64,
+    pub(super) writer: Writer,
+    pub(super) requests: Requests,
+    /// The request whose data was read last.
+    pub(super) reading: u32,
     /// When the downloads heard of a part of a piece; they hear of the very first one, which tells the round trip.
-    last_progress: Option<Instant>,
+    pub(super) last_progress: Option<Instant>,
+    /// When a download limit last kept this link from reading; none where it does not.
+    pub(super) throttled: Option<Instant>,
 }
 
 impl Link<'_> {
@@ -230,14 +235,16 @@ impl Link<'_> {
         commands: &mut mpsc::Receiver<Command>,
         stop: &CancellationToken,
     ) -> Result<(), LinkError> {
+        let mut told = Told { commands, stop };
         loop {
+            let throttled = self.throttled;
             tokio::select! {
                 biased;
                 () = stop.cancelled() => return Ok(()),
-                command = commands.recv() => {
+                command = told.commands.recv() => {
                     let Some(command) = command else { return Ok(()) };
                     self.command(command).await?;
-                    while let Ok(command) = commands.try_recv() {
+                    while let Ok(command) = told.commands.try_recv() {
                         self.command(command).await?;
                     }
                     self.writer.flush().await?;
@@ -245,20 +252,18 @@ impl Link<'_> {
                 frame = reader.next_frame::<FromHolder>() => match frame? {
                     Some(Incoming::Message(message)) => self.hear(message).await?,
                     Some(Incoming::Piece { header, bytes }) => {
-                        self.lines.traffic.may_receive(bytes).await;
-                        match self.requests.space(header, bytes)? {
-                            Some(space) => reader.data(space).await?,
-                            None => reader.skip_data().await?,
+                        if !self.data(reader, header, bytes, &mut told).await? {
+                            return Ok(());
                         }
-                        self.took(header, bytes).await;
                     }
                     None => return Ok(()),
                 },
+                () = Self::is_quiet(throttled), if throttled.is_some() => self.throttle(false).await,
             }
         }
     }
 
-    async fn command(&mut self, command: Command) -> Result<(), ConnectionError> {
+    pub(super) async fn command(&mut self, command: Command) -> Result<(), ConnectionError> {
         let message: ToHolder = match command {
             Command::Open { download, content } => {
                 Open { channel: download.0, id: content.id, size: content.size }.into()
@@ -323,31 +328,7 @@ impl Link<'_> {
         Ok(())
     }
 
-    /// Notes that data was read; sends a whole piece on.
-    async fn took(&mut self, header: PieceHeader, bytes: usize) {
-        self.lines.traffic.count_received(bytes as u64);
-        let holder = self.holder;
-        match self.requests.took(header, bytes) {
-            Came::Nothing => {}
-            Came::Some { download, piece, bytes } => {
-                if self.last_progress.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) {
-                    self.last_progress = Some(Instant::now());
-                    self.tell(Event::Progress { holder, download, piece, bytes }).await;
-                }
-            }
-            Came::Whole { wanted, buffer, is_right } => {
-                let (download, piece) = (wanted.download, wanted.piece);
-                self.tell(Event::Arrived { holder, download, piece }).await;
-                if is_right {
-                    self.lines.receiving.take(Arrived { holder, wanted, buffer }).await;
-                } else {
-                    self.tell(Event::Wrong { holder, download, piece }).await;
-                }
-            }
-        }
-    }
-
-    async fn tell(&self, event: Event) {
+    pub(super) async fn tell(&self, event: Event) {
         // The owner never waits for a link, so this ends.
         let _ = self.lines.news.send(News::Core(event)).await;
     }

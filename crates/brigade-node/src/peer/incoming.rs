@@ -111,10 +111,17 @@ impl Requests {
         Ok(Some(&mut buffer.as_mut()[header.offset as usize..end as usize]))
     }
 
+    /// How much is here of what was asked under a number, if it is not all there.
+    pub(super) fn progress(&self, request: u32) -> Option<(DownloadId, PieceIndex, u32)> {
+        let Pending { wanted, filled, .. } = self.pending.get(&request)?;
+        (*filled > 0).then_some((wanted.download, wanted.piece, *filled))
+    }
+
     /// Notes that the data for which there was [`space`](Self::space) was read.
     pub(super) fn took(&mut self, header: PieceHeader, bytes: usize) -> Came {
         let Some(pending) = self.pending.get_mut(&header.request) else { return Came::Nothing };
         pending.filled += u32::try_from(bytes).unwrap_or(0); // at most a frame, as `space` saw
+        pending.wanted.received.came(bytes as u64);
         pending.hash();
         if pending.filled < pending.wanted.bytes {
             let (download, piece) = (pending.wanted.download, pending.wanted.piece);
@@ -180,6 +187,7 @@ mod tests {
             expected: Expected::Whole(id),
             sink: Sink::Small(Arc::default()),
             alone: false,
+            received: Default::default(),
         };
         let mut requests = Requests::new(Buffers::default());
         let number = requests.add(wanted);

@@ -28,7 +28,9 @@ pub(super) struct JobId(pub(super) u32);
 /// One fetch.
 pub(super) struct Job {
     /// Files that were not looked at yet.
-    pub(super) waiting: VecDeque<WantedFile>,
+    waiting: VecDeque<WantedFile>,
+    /// Bytes of these, and of those that are being looked at.
+    unseen_bytes: u64,
     /// How often it had its turn in being looked at.
     pub(super) turns: u64,
     pub(super) accounts: Accounts,
@@ -64,6 +66,7 @@ impl Job {
         }
         Self {
             open: files.len() as u64,
+            unseen_bytes: accounts.progress.bytes,
             waiting: files.into(),
             turns: 0,
             accounts,
@@ -75,6 +78,32 @@ impl Job {
             shortage: None,
             twice_before: twice,
         }
+    }
+
+    /// The file that is to be looked at next.
+    pub(super) fn next_file(&self) -> Option<&WantedFile> {
+        self.waiting.front()
+    }
+
+    /// Takes out the file that is to be looked at next; [`Self::was_seen`] follows.
+    pub(super) fn take_next_file(&mut self) -> Option<WantedFile> {
+        self.waiting.pop_front()
+    }
+
+    /// A file waits to be looked at: as the next one, or the last.
+    pub(super) fn wait(&mut self, file: WantedFile, first: bool) {
+        self.unseen_bytes = self.unseen_bytes.saturating_add(file.content.size);
+        if first { self.waiting.push_front(file) } else { self.waiting.push_back(file) }
+    }
+
+    /// It is known of a file what becomes of it.
+    pub(super) fn was_seen(&mut self, content: Content) {
+        self.unseen_bytes = self.unseen_bytes.saturating_sub(content.size);
+    }
+
+    /// Bytes of files of which it is not known what becomes of them.
+    pub(super) fn unseen_bytes(&self) -> u64 {
+        self.unseen_bytes
     }
 
     /// A content of it is fetched from now on, of which `have` is here: so many bytes and pieces.

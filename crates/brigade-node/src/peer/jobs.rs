@@ -18,6 +18,7 @@ use super::{
     fetch::Fetches,
     fetching::{Fetching, Kind},
     holder_link::Wanted,
+    intake::Received,
     job::{Job, JobId, pieces},
     parts::Part,
     prepare::WantedFile,
@@ -73,7 +74,7 @@ impl Fetches {
         let bytes = u64::from(fetching.geometry.length(piece));
         fetching.counts(bytes, 1);
         if let Some(job) = self.jobs.get_mut(&fetching.job) {
-            job.accounts.stored(clock::now(), holder, bytes);
+            job.accounts.stored(holder, bytes);
             job.takes_no_more(bytes);
         }
     }
@@ -93,8 +94,10 @@ impl Fetches {
             Kind::Large { part: None, .. } => return,
         };
         let (content, bytes) = (fetching.content, fetching.geometry.length(piece));
-        self.links
-            .request(holder, Wanted { download, content, piece, offer, bytes, expected, sink, alone: false });
+        let Some(job) = self.jobs.get(&fetching.job) else { return };
+        let (alone, received) = (false, Received::new(job.accounts.intake.clone()));
+        let wanted = Wanted { download, content, piece, offer, bytes, expected, sink, alone, received };
+        self.links.request(holder, wanted);
     }
 
     /// Too few of those that the manager named are of any use: it is asked for others.

@@ -59,6 +59,8 @@ struct Line {
     serial: u64,
     commands: mpsc::Sender<Command>,
     stop: CancellationToken,
+    /// Whether a download limit keeps it from reading.
+    throttled: bool,
 }
 
 impl Drop for Line {
@@ -130,7 +132,7 @@ impl Links {
         let (commands, queue) = mpsc::channel(COMMANDS);
         let stop = CancellationToken::new();
         tokio::spawn(run(self.lines.clone(), holder, Place { serial, second }, queue, stop.clone()));
-        Some(Line { serial, commands, stop })
+        Some(Line { serial, commands, stop, throttled: false })
     }
 
     pub(super) fn disconnect(&mut self, holder: HolderId) {
@@ -153,6 +155,19 @@ impl Links {
             }
             other => link.second = other,
         }
+    }
+
+    /// Notes whether a download limit keeps a connection from being read; whether it does so for any of the holder's, or
+    /// none where the connection is one of before.
+    pub(super) fn throttled(&mut self, holder: HolderId, serial: u64, throttled: bool) -> Option<bool> {
+        let link = self.links.get_mut(&holder)?;
+        let second = match &mut link.second {
+            Second::Dialled(line) | Second::Up(line) => Some(line),
+            Second::None | Second::Refused => None,
+        };
+        let mut lines = [Some(&mut link.first), second];
+        lines.iter_mut().flatten().find(|line| line.serial == serial)?.throttled = throttled;
+        Some(lines.iter().flatten().any(|line| line.throttled))
     }
 
     /// Notes that a connection ended, and says what is lost by that.

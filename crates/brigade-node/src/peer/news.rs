@@ -18,6 +18,8 @@ pub(super) enum News {
     Core(Event),
     /// The second connection to a holder stands.
     SecondUp { holder: HolderId, serial: u64 },
+    /// A download limit keeps the link from reading, or does so no more.
+    Throttled { holder: HolderId, serial: u64, throttled: bool },
     /// The link has ended; `greeted` tells whether it ever stood. Nothing follows.
     Ended { holder: HolderId, serial: u64, greeted: bool, error: Option<LinkError> },
 }

@@ -2,17 +2,16 @@
 //!
 //! Nothing is decided by these numbers: [`super::jobs`] keeps them, and the terminal makes words of them.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use brigade_core::{
     download::HolderId,
     limits,
     name::{FileName, Username},
-    rate::Meter,
     time::Timestamp,
 };
 
-use super::traffic::Given;
+use super::{intake::Intake, traffic::Given};
 
 /// Errors of single files that a fetch keeps; of more it keeps the number.
 const KEPT_ERRORS: usize = 100;
@@ -77,8 +76,12 @@ pub struct Progress {
     pub bytes_already: u64,
     /// Bytes that crossed the network twice.
     pub bytes_twice: u64,
-    /// Bytes a second that come in now.
+    /// Bytes a second that come in now, counted as they come.
     pub rate: u64,
+    /// Bytes that have still to come over the network, as far as is known: not those of files that are made from others.
+    pub left_bytes: u64,
+    /// Bytes a second by which the time left is reckoned, over a longer time than `rate`; `None` while it is not known.
+    pub steady_rate: Option<u64>,
     /// Holders that are connected.
     pub holders: usize,
     /// How much came from each, most first.
@@ -115,6 +118,8 @@ impl Progress {
             bytes_already: 0,
             bytes_twice: 0,
             rate: 0,
+            left_bytes: 0,
+            steady_rate: None,
             holders: 0,
             from: vec![],
             took: Duration::ZERO,
@@ -132,10 +137,10 @@ impl Progress {
         matches!(self.state, State::Done | State::Failed | State::Stopped)
     }
 
-    /// How long it takes until the end at the rate of now; `None` while nothing comes.
+    /// How long it takes until the end; `None` while that cannot be told: in the first seconds, and while nothing comes.
     pub fn time_left(&self) -> Option<Duration> {
-        let left = self.bytes.saturating_sub(self.bytes_done);
-        (self.rate > 0).then(|| Duration::from_secs(left.div_ceil(self.rate)))
+        let rate = self.steady_rate.filter(|rate| *rate > 0)?;
+        Some(Duration::from_secs(self.left_bytes.div_ceil(rate)))
     }
 
     /// A file has its name that another one had.
@@ -162,24 +167,32 @@ impl Progress {
 #[derive(Debug)]
 pub(super) struct Accounts {
     pub(super) progress: Progress,
+    /// Counted by the links.
+    pub(super) intake: Arc<Intake>,
+    /// Bytes that are still to come, but for those of them that are here and not stored.
+    pub(super) left_bytes: u64,
     started: Timestamp,
-    meter: Meter,
     from: BTreeMap<HolderId, (u64, u64)>,
 }
 
 impl Accounts {
     pub(super) fn new(name: String, now: Timestamp) -> Self {
-        Self { progress: Progress::new(name), started: now, meter: Meter::new(now), from: BTreeMap::new() }
+        Self {
+            progress: Progress::new(name),
+            intake: Arc::default(),
+            left_bytes: 0,
+            started: now,
+            from: BTreeMap::new(),
+        }
     }
 
     /// A piece that `holder` sent is stored.
-    pub(super) fn stored(&mut self, now: Timestamp, holder: HolderId, bytes: u64) {
+    pub(super) fn stored(&mut self, holder: HolderId, bytes: u64) {
         if self.from.len() < limits::COUNTED_MEMBERS || self.from.contains_key(&holder) {
             let from = self.from.entry(holder).or_default();
             from.0 += bytes;
             from.1 += 1;
         }
-        self.meter.add(now, bytes);
         self.progress.bytes_done += bytes;
         self.progress.pieces_done += 1;
     }
@@ -214,7 +227,9 @@ impl Accounts {
         now: Timestamp,
         name_of: impl Fn(HolderId) -> Option<Username>,
     ) -> Progress {
-        self.progress.rate = self.meter.rate(now);
+        self.progress.rate = self.intake.came.rate();
+        self.progress.steady_rate = self.intake.came.steady_rate();
+        self.progress.left_bytes = self.left_bytes.saturating_sub(self.intake.unstored_bytes());
         self.progress.took = now.since(self.started);
         let given = |(holder, (bytes, pieces)): (&HolderId, &(u64, u64))| {
             Some(Given { username: name_of(*holder)?, bytes: *bytes, pieces: *pieces })
@@ -223,5 +238,29 @@ impl Accounts {
         from.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.username.cmp(&b.username)));
         self.progress.from = from;
         self.progress.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Accounts, Duration, Timestamp};
+    use crate::peer::intake::Received;
+
+    #[test]
+    fn what_is_here_and_not_stored_is_not_waited_for() {
+        let mut accounts = Accounts::new("film.bin".to_owned(), Timestamp::default());
+        accounts.left_bytes = 1000;
+        let mut received = Received::new(accounts.intake.clone());
+        received.came(400);
+        received.came(100);
+        let shown = accounts.shown(Timestamp::default(), |_| None);
+        assert_eq!((shown.left_bytes, shown.time_left()), (500, None), "too early to tell");
+        assert!(shown.rate > 0);
+        // A piece that is taken back has to come again.
+        drop(received);
+        let mut shown = accounts.shown(Timestamp::default(), |_| None);
+        assert_eq!(shown.left_bytes, 1000);
+        shown.steady_rate = Some(300);
+        assert_eq!(shown.time_left(), Some(Duration::from_secs(4)));
     }
 }

@@ -373,8 +373,17 @@ mod tests {
             buffer.as_mut().fill(7);
             let (download, sink) = (DownloadId(1), Sink::Part(part.clone()));
             let expected = list.expected(&geometry, piece).unwrap_or(Expected::Whole(content.id));
-            let wanted =
-                Wanted { download, content, piece, offer: None, bytes, expected, sink, alone: false };
+            let wanted = Wanted {
+                download,
+                content,
+                piece,
+                offer: None,
+                bytes,
+                expected,
+                sink,
+                alone: false,
+                received: Default::default(),
+            };
             receiving.store(Arrived { holder: HolderId(1), wanted, buffer }, part.clone());
         }
         let all = async {

@@ -167,7 +167,7 @@ impl Fetches {
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.lost(counted);
         let Landing { name, mtime_s, executable, replace } = landing;
-        job.waiting.push_front(WantedFile { name, content, mtime_s, executable, replace });
+        job.wait(WantedFile { name, content, mtime_s, executable, replace }, true);
     }
 
     /// Asks how much is free, where a fetch waits for room and it is time to.

@@ -7,7 +7,11 @@
 //! being sent goes on, and the next one is sent as it is then.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -315,17 +319,21 @@ impl Sending {
         let whole = parts.iter().filter(|(request, _, ends)| *ends && may_be_sent(&failed, *request));
         let pieces = whole.count() as u64;
         if bytes > 0 {
-            let written = self.writer.write_frames(&mut frames);
+            let (plain, went) = (frames.plain_bytes() as u64, AtomicU64::new(0));
+            let written = self.writer.write_frames(&mut frames, |more| {
+                // Of all that goes, headers too, this is the part that is data.
+                let before = went.fetch_add(more as u64, Ordering::Relaxed);
+                let data = |plain_bytes: u64| bytes * plain_bytes / plain;
+                self.traffic.count_sent(&self.sent, data(before + more as u64) - data(before));
+            });
             tokio::pin!(written);
             match timeout(SLOT_PATIENCE, &mut written).await {
                 Ok(written) => written?,
                 Err(_) => {
                     give_up(&mut self.slot);
-                    let late = timeout(WRITE_TIME, written).await;
-                    late.map_err(|_| ConnectionError::Io(std::io::ErrorKind::TimedOut.into()))??;
+                    while_it_moves(written, &went).await?;
                 }
             }
-            self.traffic.count_sent(&self.sent, bytes);
             self.sent.pieces.fetch_add(pieces, Ordering::Relaxed);
         }
         self.load.answered(ended);
@@ -337,6 +345,21 @@ impl Sending {
         }
         self.spare.push(frames);
         Ok(())
+    }
+}
+
+/// Waits for a write as long as some of it goes: one who takes little at a time is slow, and not gone.
+async fn while_it_moves(
+    mut written: Pin<&mut impl Future<Output = Result<(), ConnectionError>>>,
+    went: &AtomicU64,
+) -> Result<(), ConnectionError> {
+    loop {
+        let before = went.load(Ordering::Relaxed);
+        match timeout(WRITE_TIME, &mut written).await {
+            Ok(written) => return written,
+            Err(_) if went.load(Ordering::Relaxed) > before => {}
+            Err(_) => return Err(ConnectionError::Io(std::io::ErrorKind::TimedOut.into())),
+        }
     }
 }
 

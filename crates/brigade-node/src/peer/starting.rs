@@ -81,21 +81,23 @@ impl Fetches {
         let mut files = vec![];
         while files.len() < PREPARED_TOGETHER {
             let Some(job) = self.jobs.get_mut(&id) else { break };
-            let Some(next) = job.waiting.front() else { break };
+            let Some(next) = job.next_file() else { break };
             let waits =
                 self.in_preparation.contains(&next.content) || self.by_content.contains_key(&next.content);
             if !waits && is_long(&next.content) && long >= OPEN_PARTS {
                 break;
             }
-            let Some(next) = job.waiting.pop_front() else { break };
+            let Some(next) = job.take_next_file() else { break };
             let other = self.taken_names.get(&next.name.folded()).filter(|other| **other != next.name);
             if let Some(other) = other.cloned() {
+                job.was_seen(next.content);
                 let error = PrepareError::Alike { name: next.name.clone(), other };
                 self.file_failed(id, next.content, next.name, Why::Disk, error.to_string());
                 continue;
             }
             self.taken_names.insert(next.name.folded(), next.name.clone());
             if waits {
+                job.was_seen(next.content);
                 self.deferred.entry(next.content).or_default().push((id, next));
                 continue;
             }
@@ -110,7 +112,7 @@ impl Fetches {
     pub(super) fn release(&mut self, content: &Content) {
         for (job, wanted) in self.deferred.remove(content).unwrap_or_default() {
             match self.jobs.get_mut(&job) {
-                Some(job) => job.waiting.push_back(wanted),
+                Some(job) => job.wait(wanted, false),
                 None => drop(self.taken_names.remove(&wanted.name.folded())),
             }
         }
@@ -132,6 +134,9 @@ impl Fetches {
         for (wanted, decision) in prepared.files {
             let content = wanted.content;
             self.in_preparation.remove(&content);
+            if let Some(job) = self.jobs.get_mut(&prepared.job) {
+                job.was_seen(content);
+            }
             match decision {
                 Ok(Decision::Here(landed)) => self.here(prepared.job, &wanted, landed, true),
                 Ok(Decision::Made(landed, aside)) => {

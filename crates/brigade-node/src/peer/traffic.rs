@@ -1,16 +1,15 @@
 //! What goes in and out of a peer: the limits on it, and the sums by member that people are shown.
 //!
-//! Counters are atomics that the data path bumps without asking anybody; the two limiters are behind a lock that
-//! is held for a subtraction. Which limits hold is decided in [`super::limiting`]; whoever waits under one when it is
-//! changed waits under the new one.
+//! Bytes are counted as the system takes and brings them, under a lock that is held for an addition. Under a limit, tasks
+//! wait in the order in which they came, and take nothing before it may go: one that is dropped has taken nothing. Which
+//! limits hold is decided in [`super::limiting`]; who waits under one when it is changed waits under the new one.
 
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    time::Duration,
 };
 
 use brigade_core::{
@@ -19,7 +18,10 @@ use brigade_core::{
     name::Username,
     rate::{Cap, Limiter, Meter},
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::{Semaphore, watch},
+    time::timeout,
+};
 
 use crate::clock;
 
@@ -28,26 +30,29 @@ use crate::clock;
 pub(super) struct Traffic {
     up: Gate,
     down: Gate,
-    sent: AtomicU64,
-    received: AtomicU64,
+    sent: Tally,
+    received: Tally,
     newcomers: Mutex<BTreeMap<PeerKey, (Username, Arc<Sent>)>>,
-    rates: Mutex<Rates>,
 }
+
+/// A meter at which several tasks count, and which others read.
+#[derive(Debug, Default)]
+pub(super) struct Tally(Mutex<Meter>);
 
 /// What bytes wait at in one direction.
 #[derive(Debug)]
 struct Gate {
     limiter: Mutex<Limiter>,
+    /// One permit, for the task that is next; the others wait for it in the order in which they came.
+    next: Semaphore,
     /// The limit; who waits hears of another one here.
     cap: watch::Sender<Cap>,
 }
 
-/// How fast bytes go out and come in, measured whenever somebody asks.
-#[derive(Debug)]
-struct Rates {
-    seen: (u64, u64),
-    sending: Meter,
-    receiving: Meter,
+/// What the limiter let go to a task that still waits for more; given back where that is dropped.
+struct Passed<'a> {
+    gate: &'a Gate,
+    bytes: u64,
 }
 
 /// What one newcomer was sent.
@@ -74,20 +79,29 @@ impl Traffic {
         Self {
             up: Gate::new(up),
             down: Gate::new(down),
-            sent: AtomicU64::new(0),
-            received: AtomicU64::new(0),
+            sent: Tally::default(),
+            received: Tally::default(),
             newcomers: Mutex::default(),
-            rates: Mutex::new(Rates {
-                seen: (0, 0),
-                sending: Meter::new(clock::now()),
-                receiving: Meter::new(clock::now()),
-            }),
         }
     }
 
     /// Waits until `bytes` may be sent.
     pub(super) async fn may_send(&self, bytes: usize) {
         self.up.pass(bytes).await;
+    }
+
+    /// How many of `bytes` are taken in at once, so that connections share a limit in small turns.
+    pub(super) fn receive_slice(&self, bytes: usize) -> usize {
+        if *self.down.cap.borrow() == Cap::Off {
+            return bytes;
+        }
+        let slice = self.down.limiter().slice_bytes().and_then(|slice| usize::try_from(slice).ok());
+        slice.map_or(bytes, |slice| slice.min(bytes))
+    }
+
+    /// Whether `bytes` may be taken in at once: then they count as taken in.
+    pub(super) fn may_receive_now(&self, bytes: usize) -> bool {
+        self.down.passes_now(bytes)
     }
 
     /// Waits until `bytes` may be taken in.
@@ -120,30 +134,18 @@ impl Traffic {
 
     /// Counts `bytes` that went out to a newcomer.
     pub(super) fn count_sent(&self, newcomer: &Sent, bytes: u64) {
-        self.sent.fetch_add(bytes, Ordering::Relaxed);
+        self.sent.add(bytes);
         newcomer.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     /// Counts `bytes` that came in.
     pub(super) fn count_received(&self, bytes: u64) {
-        self.received.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    /// Bytes of piece data sent and received so far.
-    pub(super) fn totals(&self) -> (u64, u64) {
-        (self.sent.load(Ordering::Relaxed), self.received.load(Ordering::Relaxed))
+        self.received.add(bytes);
     }
 
     /// Bytes of piece data sent and received a second, now.
     pub(super) fn rates(&self) -> (u64, u64) {
-        let now = clock::now();
-        let totals = self.totals();
-        let mut rates = self.rates.lock().unwrap_or_else(PoisonError::into_inner);
-        let (sent, received) = (totals.0 - rates.seen.0, totals.1 - rates.seen.1);
-        rates.seen = totals;
-        rates.sending.add(now, sent);
-        rates.receiving.add(now, received);
-        (rates.sending.rate(now), rates.receiving.rate(now))
+        (self.sent.rate(), self.received.rate())
     }
 
     /// The counter of one newcomer, over all its connections. Where as many are counted as may be, those that have no
@@ -183,127 +185,87 @@ fn forget_those_sent_least(newcomers: &mut BTreeMap<PeerKey, (Username, Arc<Sent
     }
 }
 
+impl Tally {
+    /// Counts `bytes` that came or went.
+    pub(super) fn add(&self, bytes: u64) {
+        self.meter().add(clock::now(), bytes);
+    }
+
+    /// Bytes a second now.
+    pub(super) fn rate(&self) -> u64 {
+        self.meter().rate(clock::now())
+    }
+
+    /// Bytes a second by which one may foretell.
+    pub(super) fn steady_rate(&self) -> Option<u64> {
+        self.meter().steady_rate(clock::now())
+    }
+
+    fn meter(&self) -> MutexGuard<'_, Meter> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Gate {
     fn new(cap: Cap) -> Self {
         let limiter = Mutex::new(Limiter::new(cap.bytes_per_second()));
-        Self { limiter, cap: watch::Sender::new(cap) }
+        Self { limiter, next: Semaphore::new(1), cap: watch::Sender::new(cap) }
     }
 
-    /// Another limit. Whoever waits is told under the same lock, so that all of them ask anew and nobody twice.
+    fn limiter(&self) -> MutexGuard<'_, Limiter> {
+        self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Another limit. Who waits is told under the same lock, so that it asks anew.
     fn set(&self, cap: Cap) {
-        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut limiter = self.limiter();
         if *self.cap.borrow() != cap {
             limiter.set(clock::now(), cap.bytes_per_second());
             self.cap.send_replace(cap);
         }
     }
 
+    fn passes_now(&self, bytes: usize) -> bool {
+        if *self.cap.borrow() == Cap::Off {
+            return true;
+        }
+        // Where others wait, this one waits behind them.
+        self.next.try_acquire().is_ok_and(|_next| self.limiter().pass(clock::now(), bytes as u64).is_ok())
+    }
+
     async fn pass(&self, bytes: usize) {
-        loop {
+        if *self.cap.borrow() == Cap::Off {
+            return;
+        }
+        let _next = self.next.acquire().await; // which is never closed
+        let (mut left, mut passed) = (bytes as u64, Passed { gate: self, bytes: 0 });
+        while left > 0 {
             let (wait, mut changed) = {
-                let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
-                match limiter.take(clock::now(), bytes as u64) {
-                    Duration::ZERO => return,
-                    wait => (wait, self.cap.subscribe()),
+                let mut limiter = self.limiter();
+                let slice = limiter.slice_bytes().unwrap_or(left).min(left);
+                match limiter.pass(clock::now(), slice) {
+                    Ok(()) => {
+                        left -= slice;
+                        passed.bytes += slice;
+                        continue;
+                    }
+                    Err(wait) => (wait, self.cap.subscribe()),
                 }
             };
-            if timeout(wait, changed.changed()).await.is_err() {
-                return; // waited for
-            }
+            // Over, or another limit holds: either way it is asked again.
+            let _ = timeout(wait, changed.changed()).await;
+        }
+        passed.bytes = 0;
+    }
+}
+
+impl Drop for Passed<'_> {
+    fn drop(&mut self) {
+        if self.bytes > 0 {
+            self.gate.limiter().give_back(self.bytes);
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::{sync::Arc, time::Duration};
-
-    use tokio::{task::JoinSet, time::timeout};
-
-    use super::{Cap, Ordering, PeerKey, Traffic, limits};
-
-    /// Longer than anything here takes, shorter than what the small limits would make it wait.
-    const PATIENCE: Duration = Duration::from_secs(20);
-
-    fn waiting(traffic: &Arc<Traffic>, count: usize) -> JoinSet<()> {
-        let mut waiting = JoinSet::new();
-        for _ in 0..count {
-            let traffic = traffic.clone();
-            waiting.spawn(async move {
-                traffic.may_send(1_000_000).await;
-                traffic.may_receive(1_000_000).await;
-            });
-        }
-        waiting
-    }
-
-    /// Lets every task go as far as it can.
-    async fn settle() {
-        for _ in 0..100 {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    #[tokio::test]
-    async fn who_waits_for_weeks_goes_on_when_the_limit_is_lifted() {
-        let traffic = Arc::new(Traffic::new(Cap::At(1), Cap::At(1)));
-        let mut waiting = waiting(&traffic, 8);
-        settle().await;
-        assert!(waiting.try_join_next().is_none());
-        traffic.limit(Cap::Off, Cap::At(1));
-        settle().await;
-        assert!(waiting.try_join_next().is_none(), "there is still the other limit");
-        traffic.limit(Cap::Off, Cap::Off);
-        timeout(PATIENCE, waiting.join_all()).await.unwrap();
-    }
-
-    #[tokio::test]
-    async fn who_waits_under_one_limit_waits_on_under_another() {
-        let traffic = Arc::new(Traffic::new(Cap::At(1), Cap::Off));
-        let mut waiting = waiting(&traffic, 4);
-        settle().await;
-        traffic.limit(Cap::At(2), Cap::Off);
-        settle().await;
-        assert!(waiting.try_join_next().is_none());
-        assert!(timeout(Duration::ZERO, traffic.up_is_free()).await.is_err());
-        // All four and a burst: at least 0.3 s, and not the weeks that they were first told.
-        let started = tokio::time::Instant::now();
-        traffic.limit(Cap::At(10_000_000), Cap::Off);
-        timeout(PATIENCE, waiting.join_all()).await.unwrap();
-        assert!(started.elapsed() >= Duration::from_millis(290), "{:?}", started.elapsed());
-    }
-
-    #[tokio::test]
-    async fn the_same_limit_once_more_changes_nothing() {
-        let traffic = Traffic::new(Cap::At(1), Cap::Off);
-        let waits = traffic.may_send(1_000_000);
-        tokio::pin!(waits);
-        assert!(timeout(Duration::ZERO, &mut waits).await.is_err());
-        traffic.limit(Cap::At(1), Cap::Off);
-        assert!(timeout(Duration::ZERO, &mut waits).await.is_err());
-        traffic.limit(Cap::Off, Cap::Off);
-        timeout(PATIENCE, waits).await.unwrap();
-        traffic.up_is_free().await;
-    }
-
-    #[test]
-    fn a_hundred_thousand_newcomers_are_counted_up_to_a_bound_and_those_sent_most_stay() {
-        let traffic = Traffic::new(Cap::Off, Cap::Off);
-        let key = |number: u32| {
-            let mut key = PeerKey([0; 32]);
-            key.0[..4].copy_from_slice(&number.to_be_bytes());
-            key
-        };
-        let username = |number: u32| format!("user{number}").parse().unwrap();
-        let connected = traffic.newcomer(key(7), &username(7));
-        for number in 100..100_100 {
-            let sent = traffic.newcomer(key(number), &username(number));
-            traffic.count_sent(&sent, if number % 1000 == 0 { 1 << 20 } else { 1 });
-        }
-        assert!(traffic.newcomers.lock().unwrap().len() <= limits::COUNTED_MEMBERS);
-        let most = traffic.sent_to_each();
-        assert_eq!((most[99].bytes, most[100].bytes), (1 << 20, 1), "each has its own sum");
-        connected.bytes.fetch_add(5 << 20, Ordering::Relaxed);
-        assert_eq!(traffic.sent_to_each()[0].username, username(7));
-    }
-}
+mod tests;

@@ -22,6 +22,7 @@ mod limits;
 mod names;
 mod network;
 mod process;
+mod rates;
 mod refusals;
 mod reports;
 mod resuming;

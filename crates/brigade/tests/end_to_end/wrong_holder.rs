@@ -134,7 +134,7 @@ async fn serve(acceptor: &Acceptor, membership: &str, wrong: &Wrong, (said, lied
 async fn send(writer: &mut Writer, bytes: &[u8]) {
     let mut frames = Records::default();
     frames.put(bytes);
-    let _ = writer.write_frames(&mut frames).await; // the newcomer may be gone
+    let _ = writer.write_frames(&mut frames, |_| {}).await; // the newcomer may be gone
 }
 
 async fn hear(mut reader: Reader, mut writer: Writer, (said, lied): Told<'_>) {

@@ -57,6 +57,7 @@ fn any_event() -> impl prop::strategy::Strategy<Value = Event> {
             Event::Refused { holder, download, piece, reason: Reason::from_number(reason) }
         }),
         (holder(), any::<bool>()).prop_map(|(holder, limited)| Event::Turns { holder, limited }),
+        (holder(), any::<bool>()).prop_map(|(holder, throttled)| Event::Throttled { holder, throttled }),
         (three(), any::<u32>()).prop_map(|((holder, download, piece), offer)| Event::Offered {
             holder,
             download,

@@ -5,6 +5,7 @@
 mod any_order;
 mod fetching;
 mod neighbours;
+mod throttled;
 mod troubles;
 mod turns;
 mod windows;

@@ -1,0 +1,61 @@
+//! Rates as people and scripts see them, and fetches that their own limit makes slow.
+//!
+//! What a limit lets through bounds every figure from both sides; a busy machine only makes it take longer until one is
+//! seen.
+
+use crate::{
+    network::{Network, bytes, given},
+    process::{PATIENCE, Process, until},
+};
+
+/// Four pieces: 35 s at the limit.
+const FILM_BYTES: usize = 1 << 20;
+
+#[test]
+fn a_fetch_that_its_own_limit_makes_slow_keeps_its_holders_and_gets_nothing_twice() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let _water = network.holder("water_user", "film.bin", &film);
+    network.has_file("film.bin", 2, PATIENCE);
+    let mut command = network.brigade("fetch");
+    command.args(["film.bin", "--into", "earth", "--json", "--download-limit", "30KB"]);
+    command.args(["--manager-port", &network.port().to_string()]);
+    command.env("BRIGADE_LOG", "brigade_node::peer=debug");
+    let ended = Process::start(command).end_within(4 * PATIENCE).with_code(0);
+    network.has("earth/film.bin", &film);
+    let totals = ended.totals();
+    assert_eq!(totals["fetched_twice_bytes"], 0, "{totals}");
+    assert_eq!(given(&totals).len(), 2, "{totals}");
+    // A holder that is given up, and a connection that breaks, would be in the log.
+    assert!(!ended.err.contains("connection to a holder"), "{}", ended.err);
+}
+
+#[test]
+fn rates_are_what_the_limits_let_through() {
+    const LIMIT: u64 = 3_000_000;
+    let network = Network::start();
+    // Longer than anything here may take, at both limits together.
+    let film = bytes("film", 200_000_000);
+    for username in ["fire_user", "water_user"] {
+        network.write(&format!("{username}/film.bin"), &film);
+    }
+    let holder = |username: &str| network.peer(username, &["--upload-limit", "3MB"]);
+    let _holders = ["fire_user", "water_user"].map(holder);
+    network.has_file("film.bin", 2, PATIENCE);
+    let _fetch = network.run("fetch", &["film.bin", "--into", "earth", "--username", "earth_user"]);
+    let near = |rate: u64, limit: u64| rate.abs_diff(limit) <= limit / 10;
+    let mut seen = vec![];
+    until("the rates are those of the limits", PATIENCE, || {
+        let rows = network.list("peers", &[]);
+        let rate = |username: &str, field: &str| {
+            rows.iter().find(|row| row["username"] == username).map_or(0, |row| row[field].as_u64().unwrap())
+        };
+        let sending = ["fire_user", "water_user"].map(|holder| rate(holder, "sending"));
+        let receiving = rate("earth_user", "receiving");
+        seen.push((sending, receiving));
+        assert!(sending.iter().all(|sent| *sent <= LIMIT + LIMIT / 10), "more than the limit: {seen:?}");
+        let all = sending.iter().all(|sent| near(*sent, LIMIT)) && near(receiving, 2 * LIMIT);
+        all.then_some(())
+    });
+}
