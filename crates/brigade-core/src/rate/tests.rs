@@ -1,4 +1,5 @@
-//! Limiters and meters in virtual time.
+//! Limiters and meters in virtual time: whatever is waited for, given up and limited otherwise, and whatever comes in
+//! lumps and is read at any time.
 
 use super::{Duration, Limiter, Meter, Timestamp};
 use crate::random::Random;

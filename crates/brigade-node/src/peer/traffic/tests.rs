@@ -1,4 +1,6 @@
 //! Limits that come and go while tasks wait, and counts that are read meanwhile.
+//!
+//! The arithmetic of both is tested in the core, in virtual time.
 
 use std::{sync::Arc, time::Duration};
 
