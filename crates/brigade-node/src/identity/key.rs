@@ -1,13 +1,14 @@
 //! An Ed25519 key pair on disk: PKCS#8 (RFC 8410) in DER, readable by its owner only.
 //!
-//! It is written under another name and renamed without replacing, so that two processes that start at once end
-//! up with one key, and a crash never leaves half of one.
+//! It is written under another name and linked to its own without replacing, so that two processes that start at once
+//! end up with one key, and a crash never leaves half of one. Where a file system has no links it is renamed; there
+//! the lock of the folder, or the members' database, keeps the second process out. A key that is kept is durable.
 
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read, Write},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Once},
 };
 
 use aws_lc_rs::{
@@ -18,6 +19,8 @@ use aws_lc_rs::{
 use brigade_core::id::PeerKey;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
+
+use crate::durable::sync_folder;
 
 /// What precedes the 32 bytes of an Ed25519 public key in its SubjectPublicKeyInfo (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -110,21 +113,24 @@ impl SecretKey {
         Self::load(path)?.ok_or_else(|| KeyError::Damaged { path: path.to_owned() })
     }
 
-    /// Keeps the key in a new file at `path`; false where there is one already.
+    /// Keeps the key in a new file at `path`, durably; false where there is one already.
     pub fn save(&self, path: &Path) -> Result<bool, KeyError> {
         let failed = |source| KeyError::File { path: path.to_owned(), source };
         let draft = path.with_extension(format!("new-{}", std::process::id()));
         let written = private_file(&draft).and_then(|mut file| {
             file.write_all(&self.pkcs8)?;
-            file.sync_all()
+            file.sync_all()?;
+            file.metadata()
         });
-        let linked = written.and_then(|()| fs::hard_link(&draft, path));
-        let removed = fs::remove_file(&draft);
-        match linked {
-            Ok(()) => removed.map(|()| true).map_err(failed),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(failed(error)),
+        let is_exposed = written.as_ref().is_ok_and(is_exposed);
+        let placed = written.and_then(|_| place(&draft, path, |from, to| fs::hard_link(from, to)));
+        let _ = fs::remove_file(&draft); // it is gone where it was renamed
+        let is_new = placed.map_err(failed)?;
+        sync_folder(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
+        if is_exposed {
+            warn_of_exposure(path);
         }
+        Ok(is_new)
     }
 
     /// The public half.
@@ -161,35 +167,95 @@ pub(crate) fn key_of_spki(spki: &[u8]) -> Option<PeerKey> {
     spki.strip_prefix(&SPKI_PREFIX)?.try_into().ok().map(PeerKey)
 }
 
-#[cfg(unix)]
-fn private_file(path: &Path) -> io::Result<File> {
-    use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
-}
-
-/// Elsewhere the folder's own permissions protect it: it lies in the user's profile.
-#[cfg(not(unix))]
-fn private_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).open(path)
-}
-
-#[cfg(unix)]
-fn check_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), KeyError> {
-    use std::os::unix::fs::PermissionsExt;
-    match metadata.permissions().mode() & 0o777 {
-        mode if mode & 0o077 != 0 => Err(KeyError::Exposed { path: path.to_owned(), mode }),
-        _ => Ok(()),
+/// Gives the file `draft` the name `path` too, or instead, if nothing has that name; false where something has.
+fn place(draft: &Path, path: &Path, link: impl FnOnce(&Path, &Path) -> io::Result<()>) -> io::Result<bool> {
+    match link(draft, path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        Err(error) if is_about_links(&error) => match fs::symlink_metadata(path) {
+            Ok(_) => Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::rename(draft, path).map(|()| true),
+            Err(error) => Err(error),
+        },
+        Err(error) => Err(error),
     }
 }
 
+/// Whether a link was refused because there are none: exFAT and FAT say EPERM, others ENOTSUP or ENOSYS; Windows has
+/// several words for it.
+fn is_about_links(error: &io::Error) -> bool {
+    use io::ErrorKind::{PermissionDenied, TooManyLinks, Unsupported};
+    cfg!(windows) || matches!(error.kind(), PermissionDenied | TooManyLinks | Unsupported)
+}
+
+/// A new file for its owner alone.
+fn private_file(path: &Path) -> io::Result<File> {
+    let _ = fs::remove_file(path); // of a process that had this number and was cut off
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    // Elsewhere the folder's own permissions protect it: it lies in the user's profile.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}
+
+/// Whether others than its owner may read the file.
+#[cfg(unix)]
+fn is_exposed(metadata: &fs::Metadata) -> bool {
+    mode(metadata) & 0o077 != 0
+}
+
 #[cfg(not(unix))]
-fn check_mode(_: &Path, _: &fs::Metadata) -> Result<(), KeyError> {
+fn is_exposed(_: &fs::Metadata) -> bool {
+    false
+}
+
+#[cfg(unix)]
+fn mode(metadata: &fs::Metadata) -> u32 {
+    std::os::unix::fs::PermissionsExt::mode(&metadata.permissions()) & 0o777
+}
+
+#[cfg(not(unix))]
+fn mode(_: &fs::Metadata) -> u32 {
+    0
+}
+
+fn check_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), KeyError> {
+    if !is_exposed(metadata) {
+        return Ok(());
+    }
+    if !forgets_modes(path) {
+        return Err(KeyError::Exposed { path: path.to_owned(), mode: mode(metadata) });
+    }
+    warn_of_exposure(path);
     Ok(())
+}
+
+/// Whether the file system at `path` keeps no modes: a file that is made there for its owner alone tells.
+fn forgets_modes(path: &Path) -> bool {
+    let probe = path.with_extension(format!("probe-{}", std::process::id()));
+    let made = private_file(&probe).and_then(|file| file.metadata());
+    let _ = fs::remove_file(&probe);
+    made.is_ok_and(|metadata| is_exposed(&metadata))
+}
+
+/// A person may do something about it; nothing here can.
+fn warn_of_exposure(path: &Path) {
+    static SAID: Once = Once::new();
+    SAID.call_once(|| {
+        tracing::warn!(
+            path = %path.display(),
+            "others on this machine may read the key file: its file system keeps no permissions. Mount it with \
+             umask=077, or use a folder on another file system"
+        );
+    });
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{KeyError, SecretKey, key_of_spki};
+    use std::{fs, io};
+
+    use super::{KeyError, SecretKey, key_of_spki, place};
 
     #[test]
     fn a_key_lasts_and_is_private() {
@@ -228,5 +294,27 @@ mod tests {
         let certified = key.certified().unwrap();
         assert_eq!(key_of_spki(&certified.cert[0]), Some(key.public()));
         assert_eq!(key_of_spki(b"short"), None);
+    }
+
+    /// As exFAT (EPERM) and some network file systems say it.
+    #[test]
+    fn a_key_is_kept_where_there_are_no_links() {
+        let folder = tempfile::tempdir().unwrap();
+        let (draft, path) = (folder.path().join("draft"), folder.path().join("key"));
+        let errors = [1, 38, 95].map(io::Error::from_raw_os_error); // EPERM, ENOSYS, EOPNOTSUPP of Linux
+        for error in errors.into_iter().filter(|_| cfg!(target_os = "linux")) {
+            let _ = fs::remove_file(&path);
+            fs::write(&draft, "first").unwrap();
+            let shown = error.to_string();
+            assert!(place(&draft, &path, |_, _| Err(error)).unwrap(), "{shown}");
+            assert!(!draft.exists() && path.exists(), "{shown}");
+        }
+        fs::write(&draft, "second").unwrap();
+        fs::write(&path, "first").unwrap();
+        let none = || io::Error::from(io::ErrorKind::Unsupported);
+        assert!(!place(&draft, &path, |_, _| Err(none())).unwrap());
+        assert_eq!(fs::read(&path).unwrap(), b"first");
+        let full = io::Error::from(io::ErrorKind::StorageFull);
+        assert!(place(&draft, &folder.path().join("other"), |_, _| Err(full)).is_err());
     }
 }

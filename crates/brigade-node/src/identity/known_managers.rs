@@ -13,6 +13,8 @@ use std::{
 
 use brigade_core::id::PeerKey;
 
+use crate::durable::{make_folders, sync_folder};
+
 /// Bytes of the file that are read at most: some ten thousand managers.
 const FILE_BYTES: u64 = 1 << 20;
 
@@ -64,9 +66,11 @@ impl KnownManagers {
     /// Remembers that `key` answers at `host`:`port`.
     pub fn remember(&self, host: &str, port: u16, key: PeerKey) -> Result<(), KnownManagersError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
-        let written = fs::create_dir_all(folder).and_then(|()| {
+        let written = make_folders(folder, false).and_then(|_| {
             let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-            file.write_all(format!("{} {key}\n", address(host, port)).as_bytes())
+            file.write_all(format!("{} {key}\n", address(host, port)).as_bytes())?;
+            file.sync_all()?; // a key that is forgotten is believed anew, whichever it is
+            sync_folder(folder)
         });
         written.map_err(|error| self.failed(error))
     }

@@ -11,14 +11,7 @@ mod session;
 mod tests;
 mod view;
 
-use std::{
-    collections::BTreeMap,
-    fs, io,
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use brigade_core::{
     id::PeerKey,
@@ -36,6 +29,7 @@ use self::{
 };
 use crate::{
     clock,
+    durable::make_folders,
     identity::key::{KeyError, SecretKey},
     net::{
         Complaints,
@@ -122,10 +116,11 @@ impl ManagerServer {
         {
             return Err(ManagerError::NotOpen { address: *address });
         }
-        make_private_folder(&config.state_dir)
+        make_folders(&config.state_dir, true)
             .map_err(|source| ManagerError::State { path: config.state_dir.clone(), source })?;
-        let key = SecretKey::load_or_create(&config.state_dir.join("manager.key"))?;
+        // First the database, which a second manager does not get: where there are no links, two keys could be made.
         let (members, bindings) = MemberFile::open(&config.state_dir.join("members.sqlite"))?;
+        let key = SecretKey::load_or_create(&config.state_dir.join("manager.key"))?;
         // Only the first address: the next one would do while another manager has this one, and nobody would
         // look for it there.
         let acceptor = Acceptor::bind(&addresses[..1], &key).await?;
@@ -229,12 +224,4 @@ async fn accept(
 /// Differs from network to network, and need not be secret: it only spreads newcomers over holders.
 fn seed(key: &SecretKey) -> u64 {
     key.public().0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
-}
-
-fn make_private_folder(path: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
 }

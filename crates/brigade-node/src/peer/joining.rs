@@ -1,7 +1,7 @@
-//! Bringing a peer up: key, manager, folder, tasks, in this order, so that a name that is refused leaves nothing
-//! behind on the disk.
+//! Bringing a peer up: manager, folder and key, membership, tasks, in this order. A manager that is not there, and a name
+//! that is refused, leave nothing behind on the disk; a name that may be bound leaves its key.
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use brigade_core::{
     id::PeerKey,
@@ -26,14 +26,14 @@ use super::{
     receiving::Receiving,
     serve::Shop,
     session::{Command, JoinError, LinkState, Session, Wanted, join},
+    started_folder::StartedFolder,
     traffic::Traffic,
 };
 use crate::{
-    clock,
     identity::key::{KeyError, SecretKey},
     net::{accept::Port, connection::Greeted},
     store::{
-        folder::{Folder, FolderError, FolderLock, LockHolder},
+        folder::{Folder, FolderError, FolderLock},
         keeper::{Keeper, KeeperHandle, KeeperOptions},
         share::Share,
     },
@@ -104,20 +104,16 @@ impl Peer {
     }
 }
 
-/// Asks the manager first; the folder is made, and the key kept, only once it has agreed.
+/// Reaches the manager, keeps the key, and asks to join, in this order: the manager binds the username to the key for
+/// good, so the key is durable before it is asked, and what can keep it from being so is known before.
 async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, PeerError> {
     // A folder that was Brigade's before has a key, and perhaps another session: that comes first.
-    let before = match Folder::is_brigades(&config.folder) {
-        true => {
-            let folder = Folder::open(&config.folder)?;
-            let mut lock = folder.lock()?;
-            note(&mut lock, None, None);
-            Some((folder, lock))
+    let mut before = StartedFolder::of_before(&config.folder)?;
+    let kept = match &mut before {
+        Some(folder) => {
+            folder.note(None, None);
+            folder.key()?
         }
-        false => None,
-    };
-    let kept = match &before {
-        Some((folder, _)) => SecretKey::load(&key_path(folder))?,
         None => None,
     };
     let (key, is_new) = kept.map_or_else(|| (SecretKey::generate(), true), |key| (key, false));
@@ -126,38 +122,20 @@ async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, Pee
         None => format!("fetch-{}", &key.public().to_string()[..8]).parse()?,
     };
     let mut session = config.manager.reach(&key).await.map_err(JoinError::from)?;
-    let membership = join(&mut session, &username, address.port()).await?.membership;
-    let (folder, mut lock) = match before {
+    let mut started = match before {
         Some(before) => before,
-        None => {
-            let folder = Folder::create(&config.folder)?;
-            folder.private()?;
-            let lock = folder.lock()?;
-            (folder, lock)
-        }
+        None => StartedFolder::make(&config.folder)?,
     };
-    note(&mut lock, Some(&username), Some(address));
     if is_new {
-        key.save(&key_path(&folder))?;
+        started.save(&key)?;
     }
-    Ok(Admitted { folder, lock, key, username, session, membership })
-}
-
-/// Writes into the lock who has it, for those whom it keeps out.
-fn note(lock: &mut FolderLock, username: Option<&Username>, address: Option<SocketAddr>) {
-    let holder = LockHolder {
-        process: Some(std::process::id()),
-        username: username.cloned(),
-        address,
-        since: Some(clock::unix_now()),
-    };
-    if let Err(error) = lock.note(&holder) {
-        tracing::debug!(%error, "the folder's lock does not say who has it"); // it keeps others out all the same
-    }
-}
-
-fn key_path(folder: &Folder) -> PathBuf {
-    folder.private_dir().join("key")
+    // From here on the manager may have bound the name, also where its answer does not come, or is not waited for.
+    started.keep(true);
+    let joined = join(&mut session, &username, address.port()).await;
+    let joined = joined.inspect_err(|error| started.keep(!error.bound_nothing()))?;
+    started.note(Some(&username), Some(address));
+    let (folder, lock) = started.into_parts();
+    Ok(Admitted { folder, lock, key, username, session, membership: joined.membership })
 }
 
 /// Starts the tasks.
@@ -292,3 +270,6 @@ fn seed(key: &SecretKey) -> u64 {
     let public = key.public().0;
     public.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
 }
+
+#[cfg(test)]
+mod tests;

@@ -38,6 +38,7 @@ mod room;
 mod sending;
 mod serve;
 mod session;
+mod started_folder;
 mod starting;
 mod traffic;
 mod turns;

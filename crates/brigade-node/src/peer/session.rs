@@ -99,6 +99,22 @@ pub enum JoinError {
     Connection(#[from] ConnectionError),
 }
 
+impl JoinError {
+    /// Whether it is certain that the manager has bound no username. It is not where the answer is missing, and where
+    /// the manager failed or stopped: it may have written the name down before.
+    pub(super) const fn bound_nothing(&self) -> bool {
+        use Reason::{AlreadyHere, BadName, BadPort, Full, NameTaken, NotAMember, PortTaken, TooMuch};
+        match self {
+            Self::Reach(_) => true,
+            Self::Refused { reason, .. } => matches!(
+                reason,
+                AlreadyHere | BadName | BadPort | Full | NameTaken | NotAMember | PortTaken | TooMuch
+            ),
+            Self::Connection(_) => false,
+        }
+    }
+}
+
 /// Asks to be let in under `username`, listening on `port`.
 pub(super) async fn join(session: &mut Greeted, username: &Username, port: u16) -> Result<Joined, JoinError> {
     let exchange = async {

@@ -227,15 +227,19 @@ impl Folder {
     pub fn lock(&self) -> Result<FolderLock, FolderError> {
         let path = self.private_dir().join("lock");
         let failed = |error| FolderError::new("lock", path.clone(), error);
-        let file = self.private_handle()?.open_or_create("lock").map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let holder = Box::new(LockHolder::read(&file));
-                return Err(FolderError::InUse { path: self.0.path.clone(), holder });
+        let file = loop {
+            let file = self.private_handle()?.open_or_create("lock").map_err(failed)?;
+            match file.try_lock() {
+                // One that was taken back between the two steps keeps nobody out.
+                Ok(()) if is_unlinked(&file) => {}
+                Ok(()) => break file,
+                Err(TryLockError::WouldBlock) => {
+                    let holder = Box::new(LockHolder::read(&file));
+                    return Err(FolderError::InUse { path: self.0.path.clone(), holder });
+                }
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
             }
-            Err(TryLockError::Error(error)) => return Err(failed(error)),
-        }
+        };
         let lock = FolderLock::new(file);
         super::small_files::sweep(self)?;
         Ok(self.0.lock.get_or_init(|| lock).clone())
@@ -353,6 +357,17 @@ impl Folder {
         };
         made.map_err(|error| FolderError::new("make the folder", path, error))
     }
+}
+
+#[cfg(unix)]
+fn is_unlinked(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0)
+}
+
+/// Elsewhere a file that is open keeps its name until it is closed.
+#[cfg(not(unix))]
+fn is_unlinked(_: &File) -> bool {
+    false
 }
 
 /// The folder that a name lies in, if it is not the shared one itself, and its last component.

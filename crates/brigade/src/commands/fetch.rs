@@ -11,8 +11,9 @@ use std::{
 };
 
 use brigade_core::schedule::LimitPlan;
-use brigade_node::peer::{
-    Fetch, LinkState, Peer, PeerConfig, Progress, ResolveError, Resolved, Sharing, State, Wish,
+use brigade_node::{
+    durable::{make_folders, unmake_folders},
+    peer::{Fetch, LinkState, Peer, PeerConfig, Progress, ResolveError, Resolved, Sharing, State, Wish},
 };
 use serde_json::Value;
 
@@ -84,7 +85,7 @@ async fn begin(
         signal = signals.first() => Err(Ok(signal.exit_code())),
     };
     if joined.is_err() {
-        unmake(&made); // as if it had never been tried
+        unmake_folders(&made); // as if it had never been tried
     }
     joined
 }
@@ -92,19 +93,10 @@ async fn begin(
 /// Makes the folders that lead to `folder`; those that were not there, innermost first.
 fn make_parents(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let Some(parent) = folder.parent() else { return Ok(vec![]) };
-    let missing = parent.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
-    let missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
-    fs::create_dir_all(parent).map_err(|error| {
-        unmake(&missing);
+    make_folders(parent, false).map_err(|error| {
         let message = format!("making the folder {}: {error}", parent.display());
         Failure::new(DISK, message).hint("--into names another folder")
-    })?;
-    Ok(missing)
-}
-
-/// Removes folders that were made; what somebody has put something into stays.
-fn unmake(made: &[PathBuf]) {
-    made.iter().for_each(|folder| drop(fs::remove_dir(folder)));
+    })
 }
 
 /// What was begun, and the first of it that have ended, in the same order.

@@ -15,6 +15,8 @@ pub(crate) struct Disk {
     path: PathBuf,
     /// Where its kind of disk can be made to fail.
     trigger: Option<PathBuf>,
+    /// The device that was made for it, to be unmade.
+    device: Option<String>,
 }
 
 impl Disk {
@@ -41,10 +43,43 @@ impl Disk {
         Some(disk)
     }
 
+    /// A disk with exFAT, as on memory cards: it keeps no permissions and has no links.
+    pub(crate) fn exfat(network: &Network, name: &str) -> Option<Self> {
+        let image = network.path("image");
+        fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+        let image = image.to_str().unwrap();
+        if !works("mkfs.exfat", &[image]) {
+            skip("mkfs.exfat");
+            return None;
+        }
+        let path = network.path(name);
+        fs::create_dir(&path).unwrap();
+        let made = Command::new("losetup").args(["-f", "--show", image]).output();
+        let device = made.ok().filter(|made| made.status.success());
+        let device = device.map(|made| String::from_utf8(made.stdout).unwrap().trim().to_owned());
+        let mut disk = Self { path, trigger: None, device };
+        let mounted = disk.device.as_deref().is_some_and(|device| {
+            let at = disk.path.to_str().unwrap();
+            works("mount", &["-t", "exfat", device, at]) || works("mount.exfat-fuse", &[device, at])
+        });
+        if !mounted {
+            disk.unmake_device();
+            skip("root and exFAT (in the kernel, or exfat-fuse), to mount a disk");
+            return None;
+        }
+        Some(disk)
+    }
+
+    fn unmake_device(&mut self) {
+        if let Some(device) = self.device.take() {
+            works("losetup", &["-d", &device]);
+        }
+    }
+
     fn mount(path: &Path, arguments: &[&str]) -> Option<Self> {
         fs::create_dir(path).unwrap();
         if works("mount", &[arguments, &[path.to_str().unwrap()]].concat()) {
-            return Some(Self { path: path.to_owned(), trigger: None });
+            return Some(Self { path: path.to_owned(), trigger: None, device: None });
         }
         skip("root, to mount a disk");
         None
@@ -72,6 +107,7 @@ impl Drop for Disk {
     fn drop(&mut self) {
         // Lazily: a process that is just ending may hold it for an instant.
         works("umount", &["-l", self.path.to_str().unwrap()]);
+        self.unmake_device();
     }
 }
 

@@ -12,6 +12,7 @@ mod breaches;
 mod changing;
 mod disk;
 mod ending;
+mod exfat;
 mod fetching;
 mod folder_model;
 mod folder_troubles;

@@ -5,6 +5,7 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::{
+    disk::Disk,
     network::{Network, bytes, free_port},
     process::{PATIENCE, Process},
 };
@@ -122,6 +123,22 @@ fn a_manager_that_others_can_reach_starts_only_with_open() {
     let open = manager(&["--open"]);
     open.says("ready\n");
     open.terminate().with_code(143);
+}
+
+#[test]
+fn a_start_that_cannot_keep_its_key_takes_no_name() {
+    let network = Network::start();
+    network.write("file", b"mine");
+    let ended = refused(&network, &["fire_user", "--folder", "file"]).with_code(6);
+    ended.complains(&["file is not a folder"]);
+    network.peer("fire_user", &["--folder", "a"]).terminate().with_code(143);
+    if let Some(disk) = Disk::in_memory(&network, "disk", 1) {
+        disk.fill("filler");
+        let ended = refused(&network, &["water_user", "--folder", "disk/share"]).with_code(6);
+        ended.complains(&["No space left on device"]);
+        assert!(!network.path("disk/share").exists());
+    }
+    network.peer("water_user", &["--folder", "b"]).terminate().with_code(143);
 }
 
 #[test]

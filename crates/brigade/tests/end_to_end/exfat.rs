@@ -1,0 +1,51 @@
+//! A folder, and a manager's state, on a file system that keeps no permissions and has no links: exFAT, as on memory
+//! cards. It takes root to mount one.
+
+use std::fs;
+
+use crate::{
+    disk::Disk,
+    network::{Network, bytes},
+    process::Process,
+};
+
+const EXPOSED: &str = "others on this machine may read the key file";
+
+#[test]
+fn a_peer_whose_folder_is_on_exfat_shares_and_keeps_its_name() {
+    let network = Network::start();
+    let Some(_disk) = Disk::exfat(&network, "card") else { return };
+    let film = bytes("film", 600_000);
+    network.write("card/share/film.bin", &film);
+    for _ in 0..2 {
+        let fire = network.peer("fire_user", &["--folder", "card/share"]);
+        network.fetch(&["film.bin", "--into", "got"]).with_code(0);
+        let ended = fire.terminate().with_code(143);
+        assert_eq!(ended.err.matches(EXPOSED).count(), 1, "{}", ended.err);
+        assert!(ended.err.contains("umask=077"), "{}", ended.err);
+    }
+    network.has("got/film.bin", &film);
+    // A name that is refused leaves nothing there either.
+    let taken = ["--headless", "--username", "fire_user", "--folder", "card/other"];
+    network.run("peer", &taken).end().with_code(4);
+    assert!(!network.path("card/other").exists());
+}
+
+#[test]
+fn a_manager_whose_state_is_on_exfat_is_the_same_after_a_restart() {
+    let mut network = Network::start();
+    let Some(_disk) = Disk::exfat(&network, "card") else { return };
+    let mut keys = vec![];
+    for _ in 0..2 {
+        let mut command = network.brigade("manager");
+        command.args(["--port", "0", "--state", "card/state"]);
+        let manager = Process::start(command);
+        manager.says("ready\n");
+        let said = manager.says("its key is ");
+        keys.push(said.split_once("its key is ").unwrap().1.trim().to_owned());
+        manager.terminate().with_code(143).complains(&[EXPOSED]);
+    }
+    assert_eq!(keys[0], keys[1]);
+    assert!(fs::metadata(network.path("card/state/members.sqlite")).unwrap().len() > 0);
+    network.stop_manager().with_code(143);
+}
