@@ -70,6 +70,11 @@ pub const COUNTED_MEMBERS: usize = 10_000;
 /// Holders that the manager names for one content.
 pub const HOLDERS_NAMED: usize = 64;
 
+/// Holders of which a peer keeps why they could not be used, and how many of them a fetch that waits shows.
+pub const UNREACHED_KEPT: usize = 256;
+/// Holders that a waiting fetch shows with the cause: what a person reads.
+pub const UNREACHED_SHOWN: usize = 16;
+
 /// Holders that one content is fetched from at once where others fetch it too: more than ln N for any network that there
 /// will be, so that everything spreads to everyone.
 pub const NEIGHBOURS: usize = 20;
@@ -103,6 +108,10 @@ pub const COMPONENT_BYTES: usize = 255;
 pub const NAME_COMPONENTS: usize = 32;
 /// Bytes of a username: it is also a folder's name, and a row of a table shows it whole.
 pub const USERNAME_BYTES: usize = 64;
+/// Bytes of a username that is not bound: what is left of [`USERNAME_BYTES`] beside a space and [`NAMESAKES`].
+pub const UNBOUND_NAME_BYTES: usize = USERNAME_BYTES - 5;
+/// Sessions at once that asked for one name that is not bound: more fetches than one user has on one machine.
+pub const NAMESAKES: usize = 1024;
 /// Bytes of any text meant for a person (reasons, agent names); what is longer is cut.
 pub const TEXT_BYTES: usize = 512;
 

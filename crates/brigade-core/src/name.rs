@@ -107,10 +107,43 @@ impl FileName {
 }
 
 impl Username {
+    /// What is in every name that is bound to no key, and in none that is bound now: who reads one can tell.
+    pub const UNBOUND_MARK: char = '@';
+
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a session may have the name without its being bound.
+    pub fn may_be_unbound(&self) -> bool {
+        self.contains(Self::UNBOUND_MARK) && self.len() <= limits::UNBOUND_NAME_BYTES
+    }
+
+    /// The name for the `number`th session that asked for it: itself for the first one, else with the number behind it.
+    pub fn numbered(&self, number: usize) -> Result<Self, BadName> {
+        if number <= 1 { Ok(self.clone()) } else { format!("{self} {number}").parse() }
+    }
+
+    /// A name that is not bound, for people: `anna@lab`. What the rule does not allow in it becomes `-`; what is too long
+    /// is cut.
+    pub fn of_user_at_host(user: &str, host: &str) -> Option<Self> {
+        let half = (limits::UNBOUND_NAME_BYTES - 1) / 2;
+        let (user, host) = (tidied(user, half), tidied(host, half));
+        format!("{user}{}{host}", Self::UNBOUND_MARK).parse().ok()
+    }
+}
+
+/// A part of a username that people gave to something else, within `bytes`; `unknown` where nothing is left of it.
+fn tidied(text: &str, bytes: usize) -> String {
+    let allowed = |character: char| {
+        let is_allowed = check_character(character).is_ok() && !matches!(character, '/' | '~');
+        if is_allowed && character != Username::UNBOUND_MARK { character } else { '-' }
+    };
+    let text: String = text.nfc().take(bytes).map(allowed).collect();
+    let text = text[..text.floor_char_boundary(bytes)].trim_matches([' ', '.', '-']);
+    // As a device's name on Windows it would stand before a dot only.
+    if text.is_empty() { "unknown".to_owned() } else { text.replace('.', "-") }
 }
 
 impl FromStr for FileName {
@@ -332,7 +365,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_name_says_whose_it_is() {
+        let check = |user: &str, host: &str, expected: &str| {
+            let name = Username::of_user_at_host(user, host).unwrap();
+            assert!(name.may_be_unbound());
+            assert_eq!(name.as_str(), expected);
+        };
+        check("anna", "lab", "anna@lab");
+        check("ANNA LENA", "con", "ANNA LENA@con");
+        check("CORP\\anna", "lab.example.org", "CORP-anna@lab-example-org");
+        check("anna@corp", "", "anna-corp@unknown");
+        check("-.anna.", "x~1", "anna@x-1");
+        check("a\u{301}/..", "\u{1b}[2J", "á@[2J");
+        check(&"x".repeat(500), &"é".repeat(500), &format!("{}@{}", "x".repeat(29), "é".repeat(14)));
+    }
+
     proptest! {
+        #[test]
+        fn everybody_gets_a_name(user in "\\PC{0,40}|[.@~/ a]{0,9}", host in "\\PC{0,40}|[.@~/ 1]{0,9}") {
+            prop_assert!(Username::of_user_at_host(&user, &host).is_some_and(|name| name.may_be_unbound()));
+        }
+
         #[test]
         fn no_text_panics_and_what_passes_stays_inside(text in "\\PC{0,40}|[./~a-c\\\\]{0,12}") {
             if let Ok(name) = text.parse::<FileName>() {

@@ -25,7 +25,22 @@ pub fn now() -> Timestamp {
 
 /// Now, on the calendar; 1970 where the calendar stands before it.
 pub fn unix_now() -> UnixTime {
-    UnixTime(SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()))
+    let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    UnixTime(now_s.saturating_add_signed(*SHIFT_S))
+}
+
+/// How wrong this process takes the calendar to be, in seconds: so that a test can have machines with different calendars.
+/// What is built for use reads no such variable.
+static SHIFT_S: LazyLock<i64> = LazyLock::new(|| {
+    let shift = if cfg!(debug_assertions) { std::env::var("BRIGADE_TEST_CLOCK_SHIFT_S").ok() } else { None };
+    shift.and_then(|shift| shift.parse().ok()).unwrap_or(0)
+});
+
+/// A time that passed, for people, in the unit that tells most: `47 min`.
+pub fn shown(seconds: u64) -> String {
+    const UNITS: [(u64, &str); 4] = [(365 * 86_400, "years"), (86_400, "days"), (3600, "h"), (60, "min")];
+    let unit = UNITS.iter().find(|(length, _)| seconds >= 2 * length);
+    unit.map_or_else(|| format!("{seconds} s"), |(length, name)| format!("{} {name}", seconds / length))
 }
 
 /// Now, on the wall's clock in the time zone of this machine, and how long it is to the next full minute there.
@@ -56,7 +71,7 @@ pub async fn reach(deadline: Option<Timestamp>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, TimeZone, WeekMinute, wall};
+    use super::{Duration, TimeZone, WeekMinute, shown, wall};
 
     #[track_caller]
     fn check(zone: &str, utc: &str, weekday: u8, time: (u16, u16), left_ms: u64) {
@@ -82,5 +97,11 @@ mod tests {
         check("UTC0", "2026-11-23T00:00:00Z", 0, (0, 0), 60_000);
         check("XXX11", "2026-11-23T00:00:00Z", 6, (13, 0), 60_000);
         check("XXX-5:45", "2026-11-23T20:00:15Z", 1, (1, 45), 45_000);
+    }
+
+    #[test]
+    fn times_are_shown_in_the_unit_that_tells_most() {
+        let times = [119, 301, 47 * 60 + 59, 3 * 3600, 5 * 86_400, 1_800_000_000].map(shown);
+        assert_eq!(times, ["119 s", "5 min", "47 min", "3 h", "5 days", "57 years"]);
     }
 }

@@ -1,8 +1,10 @@
-//! Where a user's own things are kept: `BRIGADE_HOME`, or the platform's per-user state directory.
+//! Where a user's own things are kept (`BRIGADE_HOME`, or the platform's per-user state directory), and who the user is.
 //!
 //! A peer's things (key, index, part files) are not here but in its folder's `.brigade/`.
 
 use std::{env, path::PathBuf};
+
+use brigade_core::name::Username;
 
 /// The folder of the user's own things: known managers, and a manager's state by port.
 ///
@@ -12,6 +14,48 @@ pub fn brigade_home() -> Option<PathBuf> {
         return Some(home.into());
     }
     platform_state().map(|state| state.join("brigade"))
+}
+
+/// Whose this process is and on which machine, as a username that is not bound: `anna@lab`.
+///
+/// `None` where not even `unknown` can be made of it, which does not happen.
+pub fn user_at_host() -> Option<Username> {
+    let named = |variable| env::var(variable).ok().filter(|value| !value.trim().is_empty());
+    let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(named).or_else(account);
+    let host = host().unwrap_or_default();
+    let label = host.split('.').next().unwrap_or_default();
+    Username::of_user_at_host(user.as_deref().unwrap_or("someone"), label)
+}
+
+/// The name of the account that this process runs under, where the environment does not say: as for a service.
+#[cfg(unix)]
+fn account() -> Option<String> {
+    use std::io::Read;
+    /// Bytes of the list of accounts that are read: some ten thousand.
+    const LIST_BYTES: u64 = 1 << 20;
+    let mut list = vec![];
+    std::fs::File::open("/etc/passwd").ok()?.take(LIST_BYTES).read_to_end(&mut list).ok()?;
+    let own = rustix::process::getuid().as_raw().to_string();
+    String::from_utf8_lossy(&list).lines().find_map(|line| {
+        let mut fields = line.split(':'); // name:password:number:…
+        let (name, number) = (fields.next()?, fields.nth(1)?);
+        (number == own).then(|| name.to_owned())
+    })
+}
+
+#[cfg(not(unix))]
+fn account() -> Option<String> {
+    None
+}
+
+#[cfg(unix)]
+fn host() -> Option<String> {
+    Some(rustix::system::uname().nodename().to_string_lossy().into_owned())
+}
+
+#[cfg(not(unix))]
+fn host() -> Option<String> {
+    env::var("COMPUTERNAME").ok()
 }
 
 /// Raises the number of files that this process may have open to what the system allows it: shells give a thousand,
@@ -43,4 +87,15 @@ fn platform_state() -> Option<PathBuf> {
 fn platform_state() -> Option<PathBuf> {
     let xdg = env::var_os("XDG_STATE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     xdg.or_else(|| env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(".local/state")))
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn everybody_is_somebody() {
+        let name = super::user_at_host().unwrap();
+        assert!(name.may_be_unbound(), "{name}");
+        #[cfg(unix)]
+        assert!(super::account().is_none_or(|account| !account.is_empty()));
+    }
 }

@@ -63,7 +63,7 @@ impl World {
         let local = SocketAddr::from((Ipv4Addr::new(192, 168, 0, 1), 12_000));
         self.tracker.manager.connected(self.now, session, key, remote, local);
         let username = format!("peer-{}", peer.0).parse().map_err(|_| unreachable!("a fine username"));
-        self.say_to_manager(session, Join { username, port: PORT }.into());
+        self.say_to_manager(session, Join { username, port: PORT, unbound: None }.into());
         self.schedule_in(limits::LEASE / 3, Happening::Renew { of: peer, session });
     }
 

@@ -187,6 +187,7 @@ impl From<JoinError> for Failure {
                     Reason::PortTaken => failure.hint(
                         "machines behind one address share its ports: choose another port (--port), or 0 for a free one",
                     ),
+                    Reason::BadName => failure.hint("choose another username: one with `@` is for fetches, which have none of their own"),
                     Reason::Full => failure.hint("the manager's --max is reached; try again when somebody has left"),
                     _ => failure,
                 }

@@ -11,7 +11,7 @@ use brigade_node::{
 };
 use tokio::sync::watch;
 
-use crate::{escape::escape, manager_news::ManagerNews};
+use crate::{clock_news::ClockNews, escape::escape, manager_news::ManagerNews};
 
 /// Hears how the folder stands.
 pub(crate) struct FolderNews {
@@ -19,16 +19,17 @@ pub(crate) struct FolderNews {
     said: Vec<Trouble>,
 }
 
-/// Hears how the folder and the manager stand.
+/// Hears how the folder, the manager and the clock stand.
 pub(crate) struct News {
     folder: FolderNews,
     manager: ManagerNews,
+    clock: ClockNews,
 }
 
 impl News {
     /// Of `peer`, which has just joined.
     pub(crate) fn of(peer: &Peer) -> Self {
-        Self { folder: FolderNews::of(peer), manager: ManagerNews::of(peer) }
+        Self { folder: FolderNews::of(peer), manager: ManagerNews::of(peer), clock: ClockNews::of(peer) }
     }
 
     /// Waits until there is something to say. Nothing is missed where this is dropped and called again.
@@ -36,6 +37,7 @@ impl News {
         tokio::select! {
             news = self.folder.next() => news,
             news = self.manager.next() => news,
+            news = self.clock.next() => news,
         }
     }
 }

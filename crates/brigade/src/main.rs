@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod clock_news;
 mod command_line;
 mod commands;
 mod escape;

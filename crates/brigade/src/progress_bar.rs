@@ -5,11 +5,12 @@
 //! terminal says only the latter, since a person is typing there.
 
 use std::{
+    collections::BTreeSet,
     io::{self, IsTerminal},
     time::Duration,
 };
 
-use brigade_node::peer::{Fetch, Progress, State};
+use brigade_node::peer::{Fetch, Progress, State, Unreached};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
@@ -70,6 +71,7 @@ async fn until_over(fetch: &Fetch, display: &Display) -> Progress {
 async fn drawn_until_over(fetch: &Fetch) -> Progress {
     let mut progress = fetch.progress();
     let mut line = ProgressLine::default();
+    let mut said = Said::default();
     let mut tick = interval(DRAW_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -80,8 +82,11 @@ async fn drawn_until_over(fetch: &Fetch) -> Progress {
             },
             _ = tick.tick() => {}
         }
-        let parts = parts(&progress.borrow());
-        line.draw(&parts);
+        let now = progress.borrow().clone();
+        for cause in said.causes(&now) {
+            say(&cause);
+        }
+        line.draw(&parts(&now));
     }
     let now = progress.borrow().clone();
     Progress { state: State::Stopped, ..now }
@@ -97,6 +102,13 @@ enum Display {
 
 impl Display {
     fn show(&self, progress: &Progress, said: &mut Said) {
+        self.show_line(progress, said);
+        for cause in said.causes(progress) {
+            self.say(&cause);
+        }
+    }
+
+    fn show_line(&self, progress: &Progress, said: &mut Said) {
         match self {
             Self::Lines => {
                 if let Some(turn) = said.turn(progress).or_else(|| said.step(progress)) {
@@ -176,7 +188,12 @@ fn state(progress: &Progress) -> Vec<String> {
 struct Said {
     tenths: u64,
     halt: Halt,
+    /// Holders of which it was said why they cannot be used, with the cause; not more than [`CAUSES`].
+    causes: BTreeSet<String>,
 }
+
+/// Causes that are said of one fetch: what a person reads. `status` and the end of the fetch have those of then.
+const CAUSES: usize = 32;
 
 /// What keeps a fetch from going on.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -202,6 +219,18 @@ impl Said {
         is_new.then(|| if halt == Halt::None { format!("{text}  it goes on") } else { text })
     }
 
+    /// Why holders cannot be used that it waits for, each once.
+    fn causes(&mut self, progress: &Progress) -> Vec<String> {
+        let waits = progress.state == State::Waiting;
+        let mut new = vec![];
+        for cause in progress.unreached.iter().filter(|_| waits).map(unreached_line) {
+            if self.causes.len() < CAUSES && self.causes.insert(cause.clone()) {
+                new.push(cause);
+            }
+        }
+        new
+    }
+
     /// That it came a tenth further.
     fn step(&mut self, progress: &Progress) -> Option<String> {
         let tenths = progress.bytes_done * 10 / progress.bytes.max(1);
@@ -211,6 +240,15 @@ impl Said {
             line(progress)
         })
     }
+}
+
+/// The holders that a fetch waits for and that cannot be used, each on a line of its own, with the cause.
+pub(crate) fn unreached(progress: &Progress) -> String {
+    progress.unreached.iter().map(|one| format!("\n{}", unreached_line(one))).collect()
+}
+
+fn unreached_line(one: &Unreached) -> String {
+    format!("  {} at {} cannot be used: {}", escape(&one.username), one.address, escape(&one.cause))
 }
 
 /// What a fetch came to: how much in what time, and from whom; what could not be had, and why.
@@ -247,6 +285,9 @@ pub(crate) fn summary(progress: &Progress) -> String {
     let more = progress.failed.saturating_sub(progress.errors.len() as u64);
     if more > 0 {
         text += &format!("\n  and {more} more");
+    }
+    if progress.state != State::Done {
+        text += &unreached(progress);
     }
     if progress.occupied > 0 {
         text += "\nhint: with --replace, a file that is in the way is kept aside as NAME.~1~";

@@ -49,7 +49,7 @@ pub enum Event {
         /// Who.
         holder: HolderId,
     },
-    /// The holder could not be reached.
+    /// The holder could not be reached, or refused the connection: before the greeting, or as the first thing after it.
     Unreachable {
         /// Who.
         holder: HolderId,

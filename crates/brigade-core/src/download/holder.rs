@@ -67,6 +67,9 @@ pub(super) struct Holder {
     pub(super) failures: u32,
     /// Whether the latest attempt to reach it failed.
     pub(super) unreachable: bool,
+    /// Whether it refused the latest connection after the greeting, and has sent nothing since: that it is connected
+    /// again says nothing.
+    pub(super) refused: bool,
     /// The contents that may come from it.
     pub(super) uses: BTreeSet<DownloadId>,
     /// The contents of several pieces of which it has a missing one, in the order that they were started.
@@ -115,6 +118,7 @@ impl Holder {
             link: Link::Down,
             failures: 0,
             unreachable: false,
+            refused: false,
             uses: BTreeSet::new(),
             ready: BTreeSet::new(),
             ready_whole: BTreeSet::new(),

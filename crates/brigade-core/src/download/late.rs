@@ -43,6 +43,9 @@ impl Downloads {
     pub(super) fn news(&mut self, holder: HolderId) {
         let Some(known) = self.holders.get_mut(&holder) else { return };
         known.last_news = self.now;
+        if std::mem::take(&mut known.refused) {
+            self.touched.extend(known.uses.iter().copied());
+        }
         if known.stalled.take().is_some() {
             known.reset_window();
             self.touched.extend(known.uses.iter().copied());

@@ -175,8 +175,10 @@ impl Downloads {
 
     pub(super) fn unreachable(&mut self, holder: HolderId) {
         let Some(known) = self.holders.get_mut(&holder) else { return };
-        if !matches!(known.link, Link::Connecting { .. }) {
-            return;
+        match known.link {
+            Link::Down => return,
+            Link::Connecting { .. } => {}
+            Link::Up => known.refused = true,
         }
         known.unreachable = true;
         self.down(holder);
@@ -252,7 +254,7 @@ impl Downloads {
                 Link::Down | Link::Connecting { .. } => source.named && !known.unreachable,
                 // One that is silent may only be slow, until it is given up.
                 Link::Up => match source.channel {
-                    Channel::Closed | Channel::Opening => true,
+                    Channel::Closed | Channel::Opening => !known.refused,
                     Channel::Open(_) => {
                         let list_known = matches!(one.list, List::NotNeeded | List::Known(_));
                         !list_known || source.in_flight_bytes > 0 || one.has_work_for(source)

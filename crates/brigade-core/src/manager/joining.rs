@@ -2,7 +2,8 @@
 //!
 //! A join takes two steps that the shell does: a new binding is made durable, then a membership is signed. Place
 //! and username are the session's from the first moment, so that two that ask at once cannot both have them. A
-//! refused session may ask again with another name.
+//! refused session may ask again with another name. One that only fetches may ask for a name that is bound to no key:
+//! nothing is written down, and with the session the name is gone.
 
 use super::{
     Binding, Event, Manager, Output, Refusal, SessionId,
@@ -10,8 +11,9 @@ use super::{
     session::{Peer, Session, Standing},
 };
 use crate::{
+    id::PeerKey,
     limits,
-    name::Username,
+    name::{Username, WrongName},
     time::{Timestamp, UnixTime},
     wire::{
         Reason,
@@ -48,8 +50,9 @@ impl Manager {
             (Standing::Joining { .. }, None) => {
                 self.fail_join(session, "the manager could not sign a membership");
             }
-            (Standing::Joining { username, port }, Some(membership)) => {
+            (Standing::Joining { username, port, unbound }, Some(membership)) => {
                 let (username, port) = (username.clone(), *port);
+                let told = unbound.then(|| username.clone());
                 let address = (this.remote, port).into();
                 self.outputs.push_back(Output::Event(Event::Joined { username: username.clone(), address }));
                 let since = calendar;
@@ -58,13 +61,16 @@ impl Manager {
                 self.observers -= 1;
                 self.table_changed = true;
                 let lease_ms = u64::try_from(limits::LEASE.as_millis()).unwrap_or(u64::MAX);
-                self.send(session, Joined { membership, lease_ms });
+                let now_s = Some(calendar.0);
+                self.send(session, Joined { membership, lease_ms, username: told, now_s });
                 self.renew_lease(now, session); // from here on it is the shorter one
             }
             (Standing::Peer(peer), token) if peer.renewing => {
                 peer.renewing = false;
                 match token {
-                    Some(token) => self.send(session, Renewed { membership: Some(token) }),
+                    Some(token) => {
+                        self.send(session, Renewed { membership: Some(token), now_s: Some(calendar.0) })
+                    }
                     None => {
                         let text = "the manager could not sign a membership".to_owned();
                         self.refuse(session, RENEW_KIND, None, Refusal { reason: Reason::Failed, text });
@@ -86,26 +92,13 @@ impl Manager {
             return refuse(Reason::BadPort, "a peer listens at a port from 1 to 65535".to_owned());
         }
         let (username, port) = match &join.username {
-            Ok(username) => (username.clone(), join.port),
+            Ok(username) => (username, join.port),
             Err(wrong) => return refuse(Reason::BadName, wrong.to_string()),
         };
-        let claim = self.members.claim(&username, key);
-        match claim {
-            Claim::Taken => {
-                let text =
-                    format!("{username}, or a name that differs from it only in case, is another key's");
-                return refuse(Reason::NameTaken, text);
-            }
-            Claim::TooMany => {
-                let text = format!("this key has {} usernames already", limits::NAMES_OF_A_KEY);
-                return refuse(Reason::TooMuch, text);
-            }
-            Claim::Full => {
-                let text = format!("the network is full: {} members belong to it", limits::MEMBERS);
-                return refuse(Reason::Full, text);
-            }
-            Claim::Bound | Claim::Free => {}
-        }
+        let (username, claim) = match join.unbound {
+            Some(true) => (self.free_name(&username)?, None),
+            _ => (username.clone(), Some(self.bindable(&username, key)?)),
+        };
         let here = self.present.get(&username).or_else(|| self.keys.get(&key)).copied();
         if let Some(here) = here.and_then(|session| self.sessions.get(&session)) {
             let text = match &here.standing {
@@ -129,6 +122,52 @@ impl Manager {
         Ok(())
     }
 
+    /// Whether `key` may bear `username`, and does so already.
+    fn bindable(&self, username: &Username, key: PeerKey) -> Result<Claim, Refusal> {
+        let claim = self.members.claim(username, key);
+        let (reason, text) = match claim {
+            Claim::Bound => return Ok(claim),
+            Claim::Free if !username.contains(Username::UNBOUND_MARK) => return Ok(claim),
+            Claim::Free => {
+                let text = format!("a username with `{}` is not bound to a key", Username::UNBOUND_MARK);
+                (Reason::BadName, text)
+            }
+            Claim::Taken => {
+                let text =
+                    format!("{username}, or a name that differs from it only in case, is another key's");
+                (Reason::NameTaken, text)
+            }
+            Claim::TooMany => {
+                let text = format!("this key has {} usernames already", limits::NAMES_OF_A_KEY);
+                (Reason::TooMuch, text)
+            }
+            Claim::Full => {
+                let text = format!("the network is full: {} members belong to it", limits::MEMBERS);
+                (Reason::Full, text)
+            }
+        };
+        Err(Refusal { reason, text })
+    }
+
+    /// The name that a session gets which asks for `username` without binding it: the first that nobody has, with a
+    /// number where others were before it.
+    fn free_name(&self, username: &Username) -> Result<Username, Refusal> {
+        let refuse = |reason, text| Err(Refusal { reason, text });
+        if !username.may_be_unbound() {
+            let (mark, most) = (Username::UNBOUND_MARK, limits::UNBOUND_NAME_BYTES);
+            let text = format!("a username that is not bound has a `{mark}` and at most {most} bytes");
+            return refuse(Reason::BadName, text);
+        }
+        for number in 1..=limits::NAMESAKES {
+            match username.numbered(number) {
+                Ok(name) if self.present.contains_key(&name) || self.members.is_bound(&name) => {}
+                Ok(name) => return Ok(name),
+                Err(why) => return refuse(Reason::BadName, WrongName::new(username, why).to_string()),
+            }
+        }
+        refuse(Reason::Full, format!("{} sessions have the name {username} already", limits::NAMESAKES))
+    }
+
     pub(super) fn renew(&mut self, session: SessionId, renew: &Renew) {
         let peer = self.sessions.get_mut(&session).and_then(|this| Some((this.key, this.peer_mut()?)));
         match peer {
@@ -137,18 +176,19 @@ impl Manager {
                 let username = peer.username.clone();
                 self.outputs.push_back(Output::Grant { session, binding: Binding { username, key } });
             }
-            _ => self.send(session, Renewed { membership: None }),
+            _ => self.send(session, Renewed { membership: None, now_s: Some(self.calendar.0) }),
         }
     }
 
-    fn take_place(&mut self, session: SessionId, username: Username, port: u16, claim: Claim) {
+    /// Where there is no `claim` the name is the session's alone.
+    fn take_place(&mut self, session: SessionId, username: Username, port: u16, claim: Option<Claim>) {
         let Some(this) = self.sessions.get_mut(&session) else { return };
         let (key, place) = (this.key, this.place(port));
-        this.standing = Standing::Joining { username: username.clone(), port };
+        this.standing = Standing::Joining { username: username.clone(), port, unbound: claim.is_none() };
         self.present.insert(username.clone(), session);
         self.keys.insert(key, session);
         self.places.insert(place, session);
-        if claim == Claim::Free {
+        if claim == Some(Claim::Free) {
             self.members.bind(&username, key);
             self.recording.insert(username.clone());
             self.outputs.push_back(Output::Record { binding: Binding { username, key } });
@@ -164,7 +204,8 @@ impl Manager {
 
     fn fail_join(&mut self, session: SessionId, text: &str) {
         let Some(this) = self.sessions.get_mut(&session) else { return };
-        let Standing::Joining { username, port } = std::mem::replace(&mut this.standing, Standing::Observer)
+        let Standing::Joining { username, port, .. } =
+            std::mem::replace(&mut this.standing, Standing::Observer)
         else {
             return;
         };

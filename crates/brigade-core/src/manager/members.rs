@@ -69,6 +69,11 @@ impl Members {
         }
     }
 
+    /// Whether a key bears `username`, or a name that differs from it only in case.
+    pub(super) fn is_bound(&self, username: &Username) -> bool {
+        self.folded.contains_key(&fold(username))
+    }
+
     /// Binds `username` to `key`; nothing changes where it is bound already.
     pub(super) fn bind(&mut self, username: &Username, key: PeerKey) {
         if self.keys.contains_key(username) {

@@ -338,7 +338,7 @@ impl Manager {
         self.watches.forget(session);
         match this.standing {
             Standing::Observer => self.observers -= 1,
-            Standing::Joining { ref username, port } => {
+            Standing::Joining { ref username, port, .. } => {
                 self.observers -= 1;
                 self.give_up_place(username, this.key, this.place(port));
             }

@@ -54,7 +54,7 @@ pub(super) enum Standing {
     /// It may ask.
     Observer,
     /// It asked to join; its binding or its membership is being made.
-    Joining { username: Username, port: u16 },
+    Joining { username: Username, port: u16, unbound: bool },
     /// It is in the table.
     Peer(Peer),
 }

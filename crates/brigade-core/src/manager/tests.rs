@@ -24,6 +24,7 @@ use crate::{
 
 mod model;
 mod names;
+mod unbound;
 mod watching;
 
 struct World {
@@ -138,7 +139,7 @@ impl World {
 }
 
 fn join(name: &str) -> Join {
-    Join { username: Ok(name.parse().unwrap()), port: 7001 }
+    Join { username: Ok(name.parse().unwrap()), port: 7001, unbound: None }
 }
 
 fn file(name: &str) -> FileName {
@@ -201,7 +202,7 @@ fn a_peer_joins_and_is_in_the_table_until_it_quits() {
     world.connect(1, 1);
     let joined = world.ask(1, join("fire_user"));
     let membership = "fire_user is 0101010101".to_owned();
-    assert_eq!(joined, Joined { membership, lease_ms: 15_000 }.into());
+    assert_eq!(joined, Joined { membership, lease_ms: 15_000, username: None, now_s: Some(77) }.into());
     assert_eq!(world.say(1, announce(&[("a", 10), ("b", 20)])), [(1, Noted { number: 5 }.into())]);
     world.say(1, Report { sending: 7, receiving: 8 });
     let row = world.manager.rows().next().unwrap();
@@ -287,7 +288,8 @@ fn wrong(name: &str) -> WrongName {
 fn a_bad_name_is_refused_and_the_others_stand() {
     let mut world = World::new(20);
     world.connect(1, 1);
-    let bad = Join { username: Err(WrongName::new("a/b", BadName::Character('/'))), port: 7001 };
+    let bad =
+        Join { username: Err(WrongName::new("a/b", BadName::Character('/'))), port: 7001, unbound: None };
     assert_eq!(world.refusal(1, bad), Reason::BadName);
     assert!(matches!(world.events[..], [Event::Refused { username: None, reason: Reason::BadName, .. }]));
     assert!(matches!(world.ask(1, join("fire_user")), FromManager::Joined(_)));
@@ -365,7 +367,11 @@ fn silence_past_the_lease_ends_a_session() {
     world.peer(2, "water_user");
     world.connect(3, 3);
     world.pass(limits::LEASE / 2);
-    assert_eq!(world.ask(1, Renew { membership: false }), Renewed { membership: None }.into());
+    world.manager.set_calendar(UnixTime(99));
+    assert_eq!(
+        world.ask(1, Renew { membership: false }),
+        Renewed { membership: None, now_s: Some(99) }.into()
+    );
     let sent = world.pass(limits::LEASE / 2);
     assert!(
         matches!(&sent[..], [(2, FromManager::Goodbye(bye))] if bye.reason == Reason::Silent),
@@ -385,7 +391,10 @@ fn a_membership_is_renewed_when_asked_for() {
     let mut world = World::new(20);
     world.peer(1, "fire_user");
     let renewed = world.ask(1, Renew { membership: true });
-    assert_eq!(renewed, Renewed { membership: Some("fire_user is 0101010101".to_owned()) }.into());
+    assert_eq!(
+        renewed,
+        Renewed { membership: Some("fire_user is 0101010101".to_owned()), now_s: Some(77) }.into()
+    );
 }
 
 #[test]

@@ -154,7 +154,7 @@ mod tests {
     #[test]
     fn other_messages_with_names_read_back() {
         let names = vec![Ok("a/b".parse().unwrap()), Ok("c".parse().unwrap())];
-        let join = Join { username: "fire_user".parse().map_err(|_| unreachable!()), port: 1 };
+        let join = Join { username: "fire_user".parse().map_err(|_| unreachable!()), port: 1, unbound: None };
         for message in [ToManager::from(Withdraw { number: 3, names }), join.into()] {
             let mut body = vec![];
             message.encode_body(&mut body);

@@ -80,6 +80,9 @@ pub struct Join {
     /// The TCP port where the peer listens, not 0. Its address is the one that the session comes from.
     #[n(1)]
     pub port: u16,
+    /// Whether the name is not to be bound, but the session's alone; it has an `@` then.
+    #[n(2)]
+    pub unbound: Option<bool>,
 }
 
 /// Asks for a page of the table of peers. Answered by [`PeerList`].
@@ -167,6 +170,12 @@ pub struct Joined {
     /// How long it stays in the table without a sign of life, in milliseconds.
     #[n(1)]
     pub lease_ms: u64,
+    /// The name that it has, where it is not bound: the one that was asked for, or that with a number behind it.
+    #[n(2)]
+    pub username: Option<Username>,
+    /// What the manager's calendar says, in seconds since 1970.
+    #[n(3)]
+    pub now_s: Option<u64>,
 }
 
 /// A request was refused; the session goes on.
@@ -194,4 +203,7 @@ pub struct Renewed {
     /// A new membership, where one was asked for by a peer that has joined.
     #[n(0)]
     pub membership: Option<String>,
+    /// What the manager's calendar says, in seconds since 1970.
+    #[n(1)]
+    pub now_s: Option<u64>,
 }

@@ -16,6 +16,7 @@ use pasetors::{
 use serde::{Deserialize, Serialize};
 
 use super::key::SecretKey;
+use crate::clock;
 
 /// Bound into every signature, so that a token of another protocol version never passes for one of this.
 const IMPLICIT_ASSERTION: &[u8] = b"brigade/1";
@@ -54,8 +55,10 @@ pub enum MembershipError {
     #[error("the membership is for another key")]
     Key,
     /// It is not valid yet, or no more.
-    #[error("the membership is valid from {} to {}, and it is {} now (seconds since 1970)", .issued.0, .expires.0, .now.0)]
+    #[error("{} by the clock of this machine{}", wrong_time(*.issued, *.expires, *.now), CLOCK_HINT)]
     Time {
+        /// Whose it is.
+        username: Username,
         /// When it was signed.
         issued: UnixTime,
         /// When it ends.
@@ -66,6 +69,31 @@ pub enum MembershipError {
     /// The manager could not sign.
     #[error("signing a membership failed")]
     Signing,
+}
+
+/// What is to be done about a time that cannot be.
+const CLOCK_HINT: &str = ": its clock is wrong, or the manager's; set it (NTP)";
+
+impl MembershipError {
+    /// The error as the other machine is told of it: which of the two clocks is meant must be clear there.
+    pub fn told(&self) -> String {
+        match self {
+            Self::Time { issued, expires, now, .. } => {
+                let wrong = wrong_time(*issued, *expires, *now);
+                format!("{wrong} by the clock of the machine that refuses it{CLOCK_HINT}")
+            }
+            other => other.to_string(),
+        }
+    }
+}
+
+/// How a membership's time and the time of now do not fit.
+fn wrong_time(issued: UnixTime, expires: UnixTime, now: UnixTime) -> String {
+    if issued.0 > now.0 {
+        format!("the membership begins in {}", clock::shown(issued.0 - now.0))
+    } else {
+        format!("the membership ended {} ago", clock::shown(now.0.saturating_sub(expires.0)))
+    }
 }
 
 /// The claims as they stand in the token.
@@ -114,7 +142,8 @@ pub fn verify(
     let early = claims.issued.0 > now.after(limits::CLOCK_SKEW).0;
     let late = claims.expires.after(limits::CLOCK_SKEW).0 < now.0;
     if early || late {
-        return Err(MembershipError::Time { issued: claims.issued, expires: claims.expires, now });
+        let Claims { username, issued, expires, .. } = claims;
+        return Err(MembershipError::Time { username, issued, expires, now });
     }
     Ok(claims)
 }
@@ -165,6 +194,14 @@ mod tests {
         assert!(check(&manager, &member, end + 300).is_ok());
         assert!(matches!(check(&manager, &member, start - 301), Err(MembershipError::Time { .. })));
         assert!(matches!(check(&manager, &member, end + 301), Err(MembershipError::Time { .. })));
+        let early = check(&manager, &member, start - 47 * 60).unwrap_err();
+        let hint = "its clock is wrong, or the manager's; set it (NTP)";
+        let says = format!("the membership begins in 47 min by the clock of this machine: {hint}");
+        assert_eq!(early.to_string(), says);
+        let late = check(&manager, &member, end + 3 * 3600).unwrap_err();
+        let says =
+            format!("the membership ended 3 h ago by the clock of the machine that refuses it: {hint}");
+        assert_eq!(late.told(), says);
         assert_eq!(check(&manager, &other, start), Err(MembershipError::Key));
         assert_eq!(check(&other, &member, start), Err(MembershipError::Signature));
     }

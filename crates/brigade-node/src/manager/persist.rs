@@ -70,8 +70,9 @@ impl MemberFile {
         match database {
             Ok((_, found)) if found > SCHEMA_VERSION => Err(PersistError::TooNew { path: name, found }),
             Ok((database, _)) => {
-                let bindings =
-                    load(&database).map_err(|source| PersistError::Database { path: name, source })?;
+                let bindings = load(&database)
+                    .and_then(|bindings| without_fetches(&database, bindings))
+                    .map_err(|source| PersistError::Database { path: name, source })?;
                 Ok((Self { database }, bindings))
             }
             Err(source) if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DatabaseBusy) => {
@@ -151,6 +152,29 @@ fn load(database: &Connection) -> rusqlite::Result<Vec<Binding>> {
     Ok(bindings)
 }
 
+/// Removes what earlier versions bound for every fetch into a new folder: such names lead nobody to anybody, and in the
+/// end filled the network.
+fn without_fetches(database: &Connection, bindings: Vec<Binding>) -> rusqlite::Result<Vec<Binding>> {
+    let (fetches, kept): (Vec<_>, Vec<_>) = bindings.into_iter().partition(is_of_a_fetch);
+    if fetches.is_empty() {
+        return Ok(kept);
+    }
+    let transaction = database.unchecked_transaction()?;
+    for Binding { username, .. } in &fetches {
+        let sql = "DELETE FROM members WHERE username = ?1";
+        transaction.prepare_cached(sql)?.execute(params![username.as_str()])?;
+    }
+    transaction.commit()?;
+    tracing::info!(names = fetches.len(), "usernames of fetches are not bound any more");
+    Ok(kept)
+}
+
+/// Whether a name was made of the key that it is bound to, which only a fetch did: `fetch-` and eight digits of it.
+fn is_of_a_fetch(Binding { username, key }: &Binding) -> bool {
+    let key = key.to_string();
+    username.strip_prefix("fetch-").is_some_and(|digits| key.get(..8) == Some(digits))
+}
+
 #[cfg(test)]
 mod tests {
     use super::{Binding, MemberFile, PeerKey, PersistError, Recorded, UnixTime, mpsc};
@@ -171,6 +195,25 @@ mod tests {
             assert!(file.write(&[binding("new", 3), binding("fire_user", 9)], UnixTime(2)).is_err());
         }
         assert_eq!(MemberFile::open(&path).unwrap().1, bindings);
+    }
+
+    #[test]
+    fn names_that_fetches_bound_are_free_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("members.sqlite");
+        let kept = [binding("fire_user", 1), binding("fetch-02020202", 9), binding("fetch-0303030", 3)];
+        {
+            let (mut file, _) = MemberFile::open(&path).unwrap();
+            let fetches = [binding("fetch-01010101", 1), binding("fetch-07070707", 7)];
+            file.write(&[&kept[..], &fetches].concat(), UnixTime(1)).unwrap();
+        }
+        for _ in 0..2 {
+            let (file, bindings) = MemberFile::open(&path).unwrap();
+            assert_eq!(bindings, kept);
+            let rows: isize =
+                file.database.query_row("SELECT count(*) FROM members", [], |row| row.get(0)).unwrap();
+            assert_eq!(rows, 3);
+        }
     }
 
     #[test]

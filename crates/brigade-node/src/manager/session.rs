@@ -204,8 +204,8 @@ async fn carry(
         let end_of_news = matches!(order, ToSession::EndOfNews);
         let written = match order {
             ToSession::Message(message) => {
-                if matches!(message, FromManager::Joined(_)) {
-                    who.member = who.asked.take();
+                if let FromManager::Joined(joined) = &message {
+                    who.member = joined.username.clone().or(who.asked.take());
                 }
                 in_time(writer.send(&message)).await
             }

@@ -18,7 +18,7 @@ use brigade_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ManagerConfig, ManagerError, ManagerServer, View};
+use super::{ManagerConfig, ManagerError, ManagerServer, MemberFile, View};
 use crate::{
     clock,
     identity::{key::SecretKey, membership},
@@ -80,7 +80,10 @@ impl Client {
     }
 
     async fn join(&mut self, name: &str) -> Result<String, Refused> {
-        match self.ask(Join { username: Ok(name.parse().unwrap()), port: self.0.local.port() }).await {
+        match self
+            .ask(Join { username: Ok(name.parse().unwrap()), port: self.0.local.port(), unbound: None })
+            .await
+        {
             FromManager::Joined(joined) => Ok(joined.membership),
             FromManager::Refused(refused) => Err(refused),
             other => panic!("{other:?}"),
@@ -148,6 +151,38 @@ async fn usernames_last_over_a_restart() {
     stranger.join("water_user").await.unwrap();
     manager.client(&owner).await.join("fire_user").await.unwrap();
     manager.stop().await;
+}
+
+#[tokio::test]
+async fn two_hundred_fetches_bind_nothing() {
+    let state = tempfile::tempdir().unwrap();
+    let manager = Running::new(state.path()).await;
+    manager.client(&SecretKey::generate()).await.join("fire_user").await.unwrap();
+    let mut stays = manager.client(&SecretKey::generate()).await;
+    let join = |client: &Client| Join {
+        username: Ok("anna@lab".parse().unwrap()),
+        port: client.0.local.port(),
+        unbound: Some(true),
+    };
+    let asked = join(&stays);
+    assert!(matches!(stays.ask(asked).await, FromManager::Joined(_)));
+    for _ in 0..200 {
+        let key = SecretKey::generate();
+        let mut client = manager.client(&key).await;
+        let asked = join(&client);
+        let FromManager::Joined(joined) = client.ask(asked).await else { panic!() };
+        let name = joined.username.unwrap();
+        assert!(name.starts_with("anna@lab "), "{name}");
+        let token = Some(joined.membership.as_str());
+        let claims =
+            membership::verify(token, manager.server.key(), key.public(), clock::unix_now()).unwrap();
+        assert_eq!(claims.username, name);
+    }
+    manager.view(|view| view.rows.iter().any(|row| row.username.as_str() == "anna@lab")).await;
+    manager.stop().await;
+    let (_, bindings) = MemberFile::open(&state.path().join("state/members.sqlite")).unwrap();
+    let names: Vec<_> = bindings.iter().map(|binding| binding.username.as_str()).collect();
+    assert_eq!(names, ["fire_user"]);
 }
 
 #[tokio::test]

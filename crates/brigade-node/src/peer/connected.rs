@@ -174,6 +174,7 @@ impl<'a> Connected<'a> {
                 let _ = self.session.holders.send(holders).await;
             }
             FromManager::Renewed(renewed) => {
+                self.session.compare_clock(renewed.now_s);
                 if let Some(membership) = renewed.membership {
                     self.session.membership.send_replace(membership);
                 }

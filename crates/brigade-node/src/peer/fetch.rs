@@ -35,6 +35,7 @@ use super::{
     receiving::Outcome,
     room::{NoRoom, Room},
     session::Command,
+    unreached::Causes,
 };
 use crate::{
     clock,
@@ -86,6 +87,8 @@ pub(super) struct Prepared {
 pub(super) struct Fetches {
     pub(super) downloads: Downloads,
     pub(super) links: Links,
+    /// Why holders could not be used.
+    pub(super) causes: Causes,
     pub(super) jobs: BTreeMap<JobId, Job>,
     pub(super) last_job: u32,
     pub(super) fetching: BTreeMap<DownloadId, Fetching>,
@@ -143,6 +146,7 @@ impl Fetches {
         Self {
             downloads: Downloads::new(config(connections), seed),
             links: Links::new(lines.clone()),
+            causes: Causes::default(),
             jobs: BTreeMap::new(),
             last_job: 0,
             fetching: BTreeMap::new(),
@@ -263,6 +267,9 @@ impl Fetches {
                 if self.links.ended(holder, serial) == Loss::Holder {
                     if let Some(error) = error {
                         tracing::debug!(?holder, %error, "the connection to a holder ended");
+                        if let Some(whereabouts) = self.links.whereabouts(holder) {
+                            self.causes.note(holder, whereabouts, &error);
+                        }
                     }
                     let event = if greeted { Event::Lost { holder } } else { Event::Unreachable { holder } };
                     self.downloads.handle(clock::now(), event);
@@ -274,6 +281,7 @@ impl Fetches {
     fn core_event(&mut self, event: Event) {
         match event {
             Event::Stored { holder, download, piece } => {
+                self.causes.forget(holder);
                 let stored = |this: &Self| this.downloads.status(download).map(|status| status.stored);
                 let before = stored(self);
                 self.downloads.handle(clock::now(), event);
@@ -364,7 +372,8 @@ impl Fetches {
             job.accounts.left_bytes = left.fold(job.unseen_bytes(), u64::saturating_add);
             let waiting = self.fetching.values().filter(|fetching| fetching.job == *id && fetching.starved);
             job.accounts.progress.out_of_reach =
-                waiting.map(|fetching| fetching.known.now()).max().unwrap_or(0);
+                waiting.clone().map(|fetching| fetching.known.now()).max().unwrap_or(0);
+            job.accounts.progress.unreached = self.causes.of(waiting);
             let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
             job.show(now, twice, &self.room, |holder| links.name_of(holder));
         }

@@ -138,6 +138,11 @@ impl KnownHolders {
         self.now.as_ref().map_or(0, |(complete, partial)| complete.len() + partial.len())
     }
 
+    /// Their numbers.
+    pub(super) fn ids(&self) -> impl Iterator<Item = HolderId> + '_ {
+        self.now.iter().flat_map(|(complete, partial)| complete.iter().chain(partial)).copied()
+    }
+
     /// Whether the manager said that nobody has all of it. Others who fetch it too may have parts.
     pub(super) fn are_gone(&self) -> bool {
         self.now.as_ref().is_some_and(|(complete, _)| complete.is_empty())

@@ -160,6 +160,7 @@ async fn talk(
         reading: 0,
         last_progress: None,
         throttled: None,
+        heard: false,
     };
     if place.second {
         let _ = lines.news.send(News::SecondUp { holder: holder.id, serial: place.serial }).await;
@@ -167,6 +168,8 @@ async fn talk(
         link.tell(Event::Connected { holder: holder.id }).await;
     }
     let ended = link.converse(&mut reader, &mut commands, stop).await;
+    // One that refuses its newcomers says so only after its hello, where it may have to see theirs.
+    *greeted = place.second || link.heard || !matches!(ended, Err(LinkError::Goodbye(..)));
     match &ended {
         Ok(()) if stop.is_cancelled() => link.writer.close(Reason::Stopping, "").await,
         Err(LinkError::Connection(error)) => {
@@ -221,6 +224,8 @@ pub(super) struct Link<'a> {
     pub(super) requests: Requests,
     /// The request whose data was read last.
     pub(super) reading: u32,
+    /// Whether anything came but a goodbye.
+    pub(super) heard: bool,
     /// When the downloads heard of a part of a piece; they hear of the very first one, which tells the round trip.
     pub(super) last_progress: Option<Instant>,
     /// When a download limit last kept this link from reading; none where it does not.
@@ -298,8 +303,12 @@ impl Link<'_> {
 
     async fn hear(&mut self, message: FromHolder) -> Result<(), LinkError> {
         let holder = self.holder;
+        if let FromHolder::Goodbye(bye) = message {
+            return Err(LinkError::Goodbye(bye.reason, bye.text));
+        }
+        self.heard = true;
         let event = match message {
-            FromHolder::Goodbye(bye) => return Err(LinkError::Goodbye(bye.reason, bye.text)),
+            FromHolder::Goodbye(_) => return Ok(()), // it was seen above
             FromHolder::HaveAll(all) => Event::HaveAll { holder, download: DownloadId(all.channel) },
             FromHolder::Bits(bits) => {
                 Event::Bits { holder, download: DownloadId(bits.channel), first: bits.first, bits: bits.bits }

@@ -6,7 +6,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 use brigade_core::{
     id::PeerKey,
     name::{BadName, Username},
-    wire::manager::Holders,
+    wire::manager::{Holders, Joined},
 };
 use tokio::{
     sync::{Semaphore, mpsc, watch},
@@ -25,11 +25,12 @@ use super::{
     parts::Parts,
     receiving::Receiving,
     serve::Shop,
-    session::{Command, JoinError, LinkState, Session, Wanted, join},
+    session::{AskedName, Command, JoinError, LinkState, Session, Wanted, join},
     started_folder::StartedFolder,
     traffic::Traffic,
 };
 use crate::{
+    config::user_at_host,
     identity::key::{KeyError, SecretKey},
     net::{accept::Port, connection::Greeted},
     store::{
@@ -84,9 +85,10 @@ struct Admitted {
     folder: Folder,
     lock: FolderLock,
     key: SecretKey,
+    asked: AskedName,
     username: Username,
     session: Greeted,
-    membership: String,
+    joined: Joined,
 }
 
 impl Peer {
@@ -117,10 +119,7 @@ async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, Pee
         None => None,
     };
     let (key, is_new) = kept.map_or_else(|| (SecretKey::generate(), true), |key| (key, false));
-    let username = match &config.username {
-        Some(username) => username.clone(),
-        None => format!("fetch-{}", &key.public().to_string()[..8]).parse()?,
-    };
+    let asked = asked_name(config)?;
     let mut session = config.manager.reach(&key).await.map_err(JoinError::from)?;
     let mut started = match before {
         Some(before) => before,
@@ -130,17 +129,26 @@ async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, Pee
         started.save(&key)?;
     }
     // From here on the manager may have bound the name, also where its answer does not come, or is not waited for.
-    started.keep(true);
-    let joined = join(&mut session, &username, address.port()).await;
-    let joined = joined.inspect_err(|error| started.keep(!error.bound_nothing()))?;
+    started.keep(!asked.unbound);
+    let joined = join(&mut session, &asked, address.port()).await;
+    let joined = joined.inspect_err(|error| started.keep(!asked.unbound && !error.bound_nothing()))?;
+    let username = asked.had(&joined);
     started.note(Some(&username), Some(address));
     let (folder, lock) = started.into_parts();
-    Ok(Admitted { folder, lock, key, username, session, membership: joined.membership })
+    Ok(Admitted { folder, lock, key, asked, username, session, joined })
+}
+
+/// The name that the configuration has, or one that is not bound and says whose the peer is.
+fn asked_name(config: &PeerConfig) -> Result<AskedName, BadName> {
+    match config.username.clone() {
+        Some(username) => Ok(AskedName { username, unbound: false }),
+        None => Ok(AskedName { username: user_at_host().ok_or(BadName::Empty)?, unbound: true }),
+    }
 }
 
 /// Starts the tasks.
 async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Peer, PeerError> {
-    let Admitted { folder, lock, key, username, session, membership } = admitted;
+    let Admitted { folder, lock, key, asked, username, session, joined } = admitted;
     let address = port.address();
     let acceptor = port.answer_as(&key).map_err(|source| PeerError::Answer { address, source })?;
     let network = session.peer;
@@ -154,7 +162,9 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
     let (limiting, traffic) = Limiting::start(config.limits.clone(), stop.clone());
     let parts = Parts::new();
     let places = Arc::new(Semaphore::new(config.max_connections));
-    let (membership, shown) = watch::channel(membership);
+    let (username_sender, username) = watch::channel(username);
+    let (membership, shown) = watch::channel(joined.membership);
+    let (clock_sender, clock) = watch::channel(None);
     let (state_sender, state) = watch::channel(LinkState::Here { announced: false });
     let (commands, for_session) = mpsc::channel(QUEUE);
     let (holders_sender, holders) = mpsc::channel(QUEUE);
@@ -177,7 +187,8 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
     let session_task = Session {
         manager: config.manager,
         key: key.clone(),
-        username: username.clone(),
+        asked,
+        username: username_sender,
         port: address.port(),
         share: share.clone(),
         traffic: traffic.clone(),
@@ -185,10 +196,12 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
         commands: for_session,
         holders: holders_sender,
         membership,
+        clock: clock_sender,
         state: state_sender,
         stop: stop.clone(),
         wanted: Wanted::default(),
     };
+    session_task.compare_clock(joined.now_s);
     tasks.spawn(session_task.run(session));
     let asking = Asking(commands);
     let key = key.public();
@@ -204,6 +217,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
         asking,
         orders,
         state,
+        clock,
         stop: stop.drop_guard(),
         tasks,
         lock,

@@ -5,7 +5,10 @@
 //! it, and requests take turns. The downloads know nothing of that; when one of the two breaks, the holder is lost
 //! to them, and asked again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use brigade_core::{
     download::{DownloadId, HolderId},
@@ -104,6 +107,11 @@ impl Links {
 
     pub(super) fn name_of(&self, holder: HolderId) -> Option<Username> {
         self.known.get(holder).map(|holder| holder.username.clone())
+    }
+
+    /// The name of a holder, and where it is.
+    pub(super) fn whereabouts(&self, holder: HolderId) -> Option<(Username, SocketAddr)> {
+        self.known.get(holder).map(|holder| (holder.username.clone(), holder.address))
     }
 
     /// How many holders are connected.

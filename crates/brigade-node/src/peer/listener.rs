@@ -3,7 +3,7 @@
 //! Refusals go from cheap to dear: no handshake, too many connections, no greeting, no membership. A place for a
 //! connection is taken up by members only.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use brigade_core::{
     id::PeerKey,
@@ -17,7 +17,7 @@ use tokio::{
     task::JoinSet,
 };
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tracing::{debug, info, warn};
 
 use super::{
     manager_link::AGENT,
@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     clock,
-    identity::membership,
+    identity::membership::{self, MembershipError},
     net::{
         Line,
         accept::{Accepted, Acceptor},
@@ -113,13 +113,8 @@ async fn let_in(
                     Err(_) => part(greeted.reader, greeted.writer, Reason::Full, NO_PLACE).await,
                 },
                 Err(error) => {
-                    match door.shop.complaints.strangers.next(clock::now()) {
-                        Some(Line { passed_over }) => {
-                            info!(%remote, key = key.short(), %error, passed_over, "refused a connection");
-                        }
-                        None => debug!(%remote, key = key.short(), %error, "refused a connection"),
-                    }
-                    part(greeted.reader, greeted.writer, Reason::NotAMember, error.to_string()).await;
+                    refused(&door, remote, key, &error);
+                    part(greeted.reader, greeted.writer, Reason::NotAMember, error.told()).await;
                 }
             }
         }
@@ -134,6 +129,23 @@ async fn let_in(
         Err(error) => debug!(%remote, %error, "no greeting"),
     }
     Some(key)
+}
+
+/// Says that a connection was refused for its membership: of a member whose time is wrong, a person should know.
+fn refused(door: &Door, remote: SocketAddr, key: PeerKey, error: &MembershipError) {
+    let lines = &door.shop.complaints;
+    match error {
+        MembershipError::Time { username, .. } => match lines.members.next(clock::now()) {
+            Some(Line { passed_over }) => warn!(%username, %remote, %error, passed_over, "refused a member"),
+            None => debug!(%username, %remote, %error, "refused a member"),
+        },
+        _ => match lines.strangers.next(clock::now()) {
+            Some(Line { passed_over }) => {
+                info!(%remote, key = key.short(), %error, passed_over, "refused a connection");
+            }
+            None => debug!(%remote, key = key.short(), %error, "refused a connection"),
+        },
+    }
 }
 
 async fn work(

@@ -9,6 +9,7 @@ mod asked;
 mod asking;
 mod browsing;
 mod buffers;
+mod clock_check;
 mod connected;
 mod fetch;
 mod fetching;
@@ -42,6 +43,7 @@ mod started_folder;
 mod starting;
 mod traffic;
 mod turns;
+mod unreached;
 mod uploads;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -74,6 +76,7 @@ use crate::store::{
 
 pub use self::{
     browsing::Browsing,
+    clock_check::ClockOff,
     joining::{NotJoined, PeerError},
     manager_link::{ManagerAddress, ReachError},
     prepare::WantedFile,
@@ -83,6 +86,7 @@ pub use self::{
     room::NoRoom,
     session::{JoinError, LinkState},
     traffic::Given,
+    unreached::Unreached,
 };
 
 /// How long stopping may take before what is left is cut off.
@@ -98,7 +102,7 @@ const _: () = assert!(GRACE.as_millis() + LAST_WRITES.as_millis() < 2_000, "a pe
 pub struct PeerConfig {
     /// Where the manager is.
     pub manager: ManagerAddress,
-    /// Its name; `None` for one of its own, made of its key.
+    /// Its name, which is bound to its key; `None` for one that is not bound and says whose it is, `user@host`.
     pub username: Option<Username>,
     /// Its folder, which is made if it is not there.
     pub folder: PathBuf,
@@ -122,7 +126,7 @@ pub enum Sharing {
 /// A peer that is in the network, until it is stopped or dropped.
 #[derive(Debug)]
 pub struct Peer {
-    username: Username,
+    username: watch::Receiver<Username>,
     key: PeerKey,
     network: PeerKey,
     address: SocketAddr,
@@ -133,6 +137,7 @@ pub struct Peer {
     asking: Asking,
     orders: mpsc::Sender<Order>,
     state: watch::Receiver<LinkState>,
+    clock: watch::Receiver<Option<ClockOff>>,
     /// Cancels the token by which all tasks and threads end.
     stop: DropGuard,
     tasks: JoinSet<()>,
@@ -168,6 +173,8 @@ pub struct PeerStatus {
     pub address: SocketAddr,
     /// Whether the manager is there.
     pub manager: LinkState,
+    /// That its calendar is too far from the manager's.
+    pub clock: Option<ClockOff>,
     /// Files shared, and their bytes together.
     pub files: usize,
     /// Bytes shared.
@@ -185,9 +192,9 @@ pub struct PeerStatus {
 }
 
 impl Peer {
-    /// Its name.
-    pub fn username(&self) -> &Username {
-        &self.username
+    /// Its name now: one that is not bound may have another number after the manager was away.
+    pub fn username(&self) -> Username {
+        self.username.borrow().clone()
     }
 
     /// Where it listens.
@@ -203,6 +210,11 @@ impl Peer {
     /// How it stands with the manager, now and when that changes.
     pub fn state(&self) -> watch::Receiver<LinkState> {
         self.state.clone()
+    }
+
+    /// That this machine's calendar is too far from the manager's, now and when that changes.
+    pub fn clock(&self) -> watch::Receiver<Option<ClockOff>> {
+        self.clock.clone()
     }
 
     /// What of the folder is not shared and why, and what keeps it from being watched over; now and when that changes.
@@ -222,7 +234,7 @@ impl Peer {
 
     /// The files that `wish` means.
     pub async fn resolve(&self, wish: &Wish) -> Result<Resolved, ResolveError> {
-        resolve::resolve(&self.asking, &self.username, wish).await
+        resolve::resolve(&self.asking, &self.username(), wish).await
     }
 
     /// Begins to fetch files, if they fit on the disk.
@@ -278,10 +290,11 @@ impl Peer {
         let (files, bytes) = self.share.totals();
         let (sending, receiving) = self.traffic.rates();
         PeerStatus {
-            username: self.username.clone(),
+            username: self.username(),
             key: self.key,
             address: self.address,
             manager: self.state.borrow().clone(),
+            clock: *self.clock.borrow(),
             files,
             bytes,
             sending,

@@ -145,6 +145,7 @@ impl Link<'_> {
 
     /// Notes that data was read; sends a whole piece on.
     async fn took(&mut self, header: PieceHeader, bytes: usize) {
+        self.heard = true;
         self.lines.traffic.count_received(bytes as u64);
         let holder = self.holder;
         match self.requests.took(header, bytes) {

@@ -11,7 +11,7 @@ use brigade_core::{
     time::Timestamp,
 };
 
-use super::{intake::Intake, traffic::Given};
+use super::{intake::Intake, traffic::Given, unreached::Unreached};
 
 /// Errors of single files that a fetch keeps; of more it keeps the number.
 const KEPT_ERRORS: usize = 100;
@@ -100,6 +100,8 @@ pub struct Progress {
     pub aside: Vec<(FileName, String)>,
     /// Holders that are known of what is waited for, none of which can be reached.
     pub out_of_reach: usize,
+    /// Why not, as far as it is known; the first few of them.
+    pub unreached: Vec<Unreached>,
 }
 
 impl Progress {
@@ -129,6 +131,7 @@ impl Progress {
             changed: 0,
             aside: vec![],
             out_of_reach: 0,
+            unreached: vec![],
         }
     }
 

@@ -10,6 +10,7 @@ use std::{collections::BTreeSet, sync::Arc, time::Duration};
 use brigade_core::{
     id::Content,
     name::Username,
+    time::UnixTime,
     wire::{
         Message, Reason,
         manager::{FromManager, Hold, Holders, HoldersOf, Join, Joined, ToManager, Unhold, Unwatch, Watch},
@@ -22,12 +23,14 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    clock_check::ClockOff,
     connected::Connected,
     manager_link::{ManagerAddress, ReachError},
     questions::{ANSWER_TIME, Answer, AskError, Question},
     traffic::Traffic,
 };
 use crate::{
+    clock,
     identity::key::SecretKey,
     net::connection::{ConnectionError, Greeted},
     store::{keeper::Change, share::Share},
@@ -115,10 +118,26 @@ impl JoinError {
     }
 }
 
-/// Asks to be let in under `username`, listening on `port`.
-pub(super) async fn join(session: &mut Greeted, username: &Username, port: u16) -> Result<Joined, JoinError> {
+/// The name under which a peer asks to join.
+#[derive(Debug, Clone)]
+pub(super) struct AskedName {
+    pub(super) username: Username,
+    /// Whether it is not to be bound to the peer's key.
+    pub(super) unbound: bool,
+}
+
+impl AskedName {
+    /// The name that a peer has that joined.
+    pub(super) fn had(&self, joined: &Joined) -> Username {
+        joined.username.as_ref().unwrap_or(&self.username).clone()
+    }
+}
+
+/// Asks to be let in under `name`, listening on `port`.
+pub(super) async fn join(session: &mut Greeted, name: &AskedName, port: u16) -> Result<Joined, JoinError> {
     let exchange = async {
-        session.writer.send(&ToManager::from(Join { username: Ok(username.clone()), port })).await?;
+        let join = Join { username: Ok(name.username.clone()), port, unbound: name.unbound.then_some(true) };
+        session.writer.send(&ToManager::from(join)).await?;
         session.writer.flush().await?;
         loop {
             match session.reader.next::<FromManager>().await? {
@@ -142,7 +161,9 @@ pub(super) async fn join(session: &mut Greeted, username: &Username, port: u16) 
 pub(super) struct Session {
     pub(super) manager: ManagerAddress,
     pub(super) key: SecretKey,
-    pub(super) username: Username,
+    pub(super) asked: AskedName,
+    /// The name that it has; where it is not bound, another number may stand behind it after a reconnection.
+    pub(super) username: watch::Sender<Username>,
     pub(super) port: u16,
     pub(super) share: Share,
     pub(super) traffic: Arc<Traffic>,
@@ -151,6 +172,8 @@ pub(super) struct Session {
     /// Who holds the contents that are watched, for the fetches.
     pub(super) holders: mpsc::Sender<Holders>,
     pub(super) membership: watch::Sender<String>,
+    /// That this machine's calendar does not fit to the manager's.
+    pub(super) clock: watch::Sender<Option<ClockOff>>,
     pub(super) state: watch::Sender<LinkState>,
     pub(super) stop: CancellationToken,
     /// What is wanted of the manager, whether it is there or not.
@@ -233,12 +256,14 @@ impl Session {
         loop {
             self.meanwhile(sleep(pause)).await.ok_or(Ended::Stopped)?;
             pause = (pause * 2).min(RETRY_PAUSE);
-            let (manager, key, username) = (self.manager.clone(), self.key.clone(), self.username.clone());
-            let attempt = try_rejoin(manager, key, username, self.port);
+            let (manager, key, asked) = (self.manager.clone(), self.key.clone(), self.asked.clone());
+            let attempt = try_rejoin(manager, key, asked, self.port);
             let attempt = self.meanwhile(attempt).await.ok_or(Ended::Stopped)?;
             match attempt {
-                Ok((session, membership)) => {
-                    self.membership.send_replace(membership);
+                Ok((session, joined)) => {
+                    self.username.send_replace(self.asked.had(&joined));
+                    self.compare_clock(joined.now_s);
+                    self.membership.send_replace(joined.membership);
                     return Ok(session);
                 }
                 // In use is the name by this very peer's old session, until its lease ends: that is waited for.
@@ -259,6 +284,18 @@ impl Session {
                 }
             }
         }
+    }
+
+    /// The manager said a moment ago, if it did, what its calendar says.
+    pub(super) fn compare_clock(&self, manager_s: Option<u64>) {
+        let Some(manager_s) = manager_s else { return };
+        let off = ClockOff::compare(UnixTime(manager_s), clock::unix_now(), ANSWER_TIME);
+        self.clock.send_if_modified(|old| {
+            // That it is off is news; that it is off by a second more is not.
+            let is_news = off.map(|off| off.is_behind) != old.map(|off| off.is_behind);
+            *old = off;
+            is_news
+        });
     }
 
     /// Goes on without a manager until `end`; what came of that, or `None` where it was stopped before.
@@ -290,13 +327,13 @@ impl Session {
 async fn try_rejoin(
     manager: ManagerAddress,
     key: SecretKey,
-    username: Username,
+    asked: AskedName,
     port: u16,
-) -> Result<(Greeted, String), JoinError> {
+) -> Result<(Greeted, Joined), JoinError> {
     let late = || ConnectionError::Io(std::io::ErrorKind::TimedOut.into());
     let mut session = timeout(ATTEMPT, manager.reach(&key)).await.map_err(|_| late())??;
-    let joined = join(&mut session, &username, port).await?;
-    Ok((session, joined.membership))
+    let joined = join(&mut session, &asked, port).await?;
+    Ok((session, joined))
 }
 
 type Asked = (Question, oneshot::Sender<Result<Answer, AskError>>);

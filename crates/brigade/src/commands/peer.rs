@@ -41,7 +41,7 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
     let welcome = format!(
         "{} shares {} with the network of {}, at {}. `help` lists the commands.",
         peer.username(),
-        folder_of(&args, peer.username()).display(),
+        folder_of(&args, &peer.username()).display(),
         manager_address(&args.peer.manager).shown(),
         peer.address()
     );
@@ -136,7 +136,8 @@ async fn ask_and_join(
 fn is_about_the_name(args: &PeerArgs, error: &PeerError) -> bool {
     match error {
         PeerError::Join(JoinError::Refused { reason, .. }) => {
-            *reason == Reason::NameTaken || *reason == Reason::AlreadyHere && args.folder.is_none()
+            matches!(reason, Reason::NameTaken | Reason::BadName)
+                || *reason == Reason::AlreadyHere && args.folder.is_none()
         }
         PeerError::Folder(_) => args.folder.is_none(),
         _ => false,

@@ -19,12 +19,13 @@ use super::{
     typed::parse_fetch,
 };
 use crate::{
+    clock_news,
     escape::escape,
     exit::{Failure, USAGE},
     folder_news::{self, News},
     format, hints,
     input::{Input, Lines, Voice},
-    progress_bar::{follow, follow_in_background, line, summary},
+    progress_bar::{follow, follow_in_background, line, summary, unreached},
     signals::Signals,
 };
 
@@ -295,9 +296,10 @@ impl Prompt {
         rows.extend(status.sent.iter().map(of));
         let going_on = |fetch: &Fetch| {
             let progress = fetch.progress().borrow().clone();
-            (!progress.is_over()).then(|| format!("fetching: {}", line(&progress)))
+            (!progress.is_over()).then(|| format!("fetching: {}{}", line(&progress), unreached(&progress)))
         };
         rows.extend(self.fetches.iter().filter_map(going_on));
+        rows.extend(status.clock.as_ref().map(clock_news::text));
         rows.extend(status.problems.troubles.iter().map(folder_news::text));
         let ignoring = status.problems.ignoring;
         if ignoring.files > 0 {

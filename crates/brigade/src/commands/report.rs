@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use brigade_node::peer::{Fetch, Given, Progress, State};
+use brigade_node::peer::{Fetch, Given, Progress, State, Unreached};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -62,7 +62,14 @@ fn progress(progress: &Progress) -> Value {
         "rate": progress.rate,
         "seconds_left": progress.time_left().map(|left| left.as_secs()),
         "holders": progress.holders,
+        "unreached": unreached(progress),
     })
+}
+
+/// Holders that could not be used, and why.
+fn unreached(progress: &Progress) -> Vec<Value> {
+    let one = |one: &Unreached| json!({ "username": one.username.as_str(), "address": one.address.to_string(), "cause": one.cause });
+    progress.unreached.iter().map(one).collect()
 }
 
 /// A name that cannot be fetched.
@@ -95,6 +102,7 @@ pub(super) fn result(progress: &Progress) -> Value {
         "failed": progress.failed,
         "errors": errors,
         "kept_aside": aside,
+        "unreached": unreached(progress),
     })
 }
 

@@ -10,6 +10,7 @@
 
 mod breaches;
 mod changing;
+mod clock;
 mod disk;
 mod ending;
 mod exfat;
@@ -33,6 +34,7 @@ mod sharing;
 mod stranger;
 mod terminal;
 mod turns;
+mod unbound;
 mod vanishing;
 mod versions;
 mod waiting;

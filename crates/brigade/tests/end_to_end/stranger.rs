@@ -96,6 +96,7 @@ impl Stranger {
         session.send(&frame_of(&brigade_core::wire::manager::ToManager::from(Join {
             username: Ok(username),
             port,
+            unbound: None,
         })));
         match session.hear() {
             Some(FromManager::Joined(joined)) => (session, joined.membership),

@@ -217,7 +217,7 @@ async fn session(mut session: Greeted, key: &SecretKey, kind: bool) {
                     expires: UnixTime(now.0 + 1000),
                 };
                 let membership = membership::sign(&claims, key).unwrap();
-                Joined { membership, lease_ms: 15_000 }.into()
+                Joined { membership, lease_ms: 15_000, username: None, now_s: None }.into()
             }
             Some(ToManager::Join(_)) => {
                 Refused { kind: 0x10, question: None, reason: Reason::NameTaken, text: "gone".to_owned() }
@@ -235,7 +235,7 @@ async fn session(mut session: Greeted, key: &SecretKey, kind: bool) {
                 Found { question: lookup.question, versions: vec![version], below: 0, closest: vec![] }.into()
             }
             Some(ToManager::Announce(announce)) => Noted { number: announce.number }.into(),
-            Some(ToManager::Renew(_)) => Renewed { membership: None }.into(),
+            Some(ToManager::Renew(_)) => Renewed { membership: None, now_s: None }.into(),
             Some(ToManager::Watch(_) | ToManager::Goodbye(_)) | None => return,
             Some(_) => continue,
         };

@@ -94,7 +94,7 @@ impl WrongHolder {
 
 async fn join(session: &mut Greeted, port: u16, entry: Entry) -> String {
     let Greeted { reader, writer, .. } = session;
-    let join = Join { username: "wrong_user".parse().map_err(|_| unreachable!()), port };
+    let join = Join { username: "wrong_user".parse().map_err(|_| unreachable!()), port, unbound: None };
     writer.send(&brigade_core::wire::manager::ToManager::from(join)).await.unwrap();
     let announce = Announce { number: 1, entries: vec![Ok(entry)] };
     writer.flush().await.unwrap();

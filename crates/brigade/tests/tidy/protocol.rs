@@ -138,6 +138,8 @@ fn promised_limits_are_documented() {
         ("COMPONENT_BYTES", limits::COMPONENT_BYTES as u64),
         ("NAME_COMPONENTS", limits::NAME_COMPONENTS as u64),
         ("USERNAME_BYTES", limits::USERNAME_BYTES as u64),
+        ("UNBOUND_NAME_BYTES", limits::UNBOUND_NAME_BYTES as u64),
+        ("NAMESAKES", limits::NAMESAKES as u64),
         ("TEXT_BYTES", limits::TEXT_BYTES as u64),
         ("LEASE", seconds(limits::LEASE)),
         ("MEMBERSHIP_LIFETIME", seconds(limits::MEMBERSHIP_LIFETIME)),

@@ -49,6 +49,29 @@ fn what_a_lost_holder_had_is_asked_elsewhere_at_once() {
     assert_eq!(table.downloads.fetched_twice_bytes(), 0);
 }
 
+/// As a holder does that takes its newcomer's membership for one of another time.
+#[test]
+fn a_holder_that_refuses_each_connection_after_its_hello_cannot_be_reached() {
+    let mut table = Table::with(Config::default(), 14, &[1]);
+    let holder = HolderId(1);
+    let actions = table.tell(Event::Unreachable { holder });
+    assert!(actions.contains(&Action::Starved { download: ONE }), "{actions:?}");
+    for _ in 0..5 {
+        let actions = table.wait(Duration::from_secs(60));
+        assert_eq!(actions, [Action::Connect { holder }]);
+        // That it greets is no news: it did so before.
+        let greeted = table.tell(Event::Connected { holder });
+        let refused = table.tell(Event::Unreachable { holder });
+        for action in [greeted, refused].concat() {
+            assert!(!matches!(action, Action::Starved { .. } | Action::Fed { .. }), "{action:?}");
+        }
+    }
+    table.wait(Duration::from_secs(60));
+    table.tell(Event::Connected { holder });
+    let actions = table.have_all(1);
+    assert!(actions.contains(&Action::Fed { download: ONE }), "{actions:?}");
+}
+
 #[test]
 fn a_lost_holder_is_dialled_again_ever_more_slowly() {
     let mut table = Table::with(Config::default(), 20, &[1]);

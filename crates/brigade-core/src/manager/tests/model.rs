@@ -25,6 +25,7 @@ enum Step {
 #[derive(Debug, Clone)]
 enum Say {
     Join(u8),
+    JoinUnbound(u8),
     Announce(Vec<(u8, u8)>),
     Withdraw(Vec<u8>),
     Hold(Vec<u8>),
@@ -38,6 +39,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
     let few = || prop::collection::vec(0u8..6, 0..4);
     let say = prop_oneof![
         3 => (0u8..6).prop_map(Say::Join),
+        2 => (0u8..2).prop_map(Say::JoinUnbound),
         4 => prop::collection::vec((0u8..6, 0u8..6), 0..5).prop_map(Say::Announce),
         2 => few().prop_map(Say::Withdraw),
         2 => few().prop_map(Say::Hold),
@@ -150,6 +152,10 @@ impl Model {
         let is_peer = said.joined.is_some();
         let message: ToManager = match what {
             Say::Join(name) => Join { port: 1 + u16::from(name), ..join(&format!("user{name}")) }.into(),
+            Say::JoinUnbound(name) => {
+                let port = 100 + u16::from(name);
+                Join { port, unbound: Some(true), ..join(&format!("user@host{name}")) }.into()
+            }
             Say::Announce(files) => {
                 let entries =
                     files.iter().map(|(name, number)| Ok(entry(&format!("f{name}"), *number))).collect();
@@ -197,7 +203,10 @@ impl Model {
                     assert!(self.news_on_its_way.insert(session), "news while news is on its way");
                     messages.into_iter().for_each(|page| self.hear(session, page.into()));
                 }
-                Output::Record { binding } => self.to_record.push(binding.username),
+                Output::Record { binding } => {
+                    assert!(!binding.username.contains('@'), "it is not bound");
+                    self.to_record.push(binding.username);
+                }
                 Output::Grant { session, .. } => self.to_grant.push(session),
                 Output::Close { session, .. } => drop(self.there.remove(&session)),
                 Output::Event(_) | Output::TableChanged => {}
@@ -213,6 +222,7 @@ impl Model {
             FromManager::Joined(joined) => {
                 assert_eq!(joined.lease_ms, 15_000);
                 let row = self.manager.sessions[&session].peer().unwrap();
+                assert_eq!(joined.username, row.username.contains('@').then(|| row.username.clone()));
                 said.joined = Some(row.username.clone());
             }
             FromManager::Holders(page) => {

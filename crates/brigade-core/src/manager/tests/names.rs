@@ -142,7 +142,7 @@ fn answers_fit_a_frame_however_long_the_names_and_many_the_versions() {
         world.connect(session.into(), session);
         world.ask(
             session.into(),
-            Join { username: Ok(format!("{session:064}").parse().unwrap()), port: 65535 },
+            Join { username: Ok(format!("{session:064}").parse().unwrap()), port: 65535, unbound: None },
         );
         let entries = vec![
             Entry { name: longest.clone(), ..entry("x", session) },

@@ -1,0 +1,112 @@
+//! Names that are bound to no key: one for each session that asks, told apart by numbers, gone with the session.
+
+use super::{
+    Binding, Config, Departure, FromManager, Join, Manager, Output, PeerKey, Reason, Renew, Renewed,
+    SessionId, Username, World, announce, join, limits,
+};
+
+fn unbound(name: &str) -> Join {
+    Join { unbound: Some(true), ..join(name) }
+}
+
+/// The name that the session of that number and key has, and what others are shown of it.
+#[track_caller]
+fn named(world: &mut World, session: u8, name: &str) -> String {
+    world.connect(session.into(), session);
+    let FromManager::Joined(joined) = world.ask(session.into(), unbound(name)) else { panic!() };
+    let told = joined.username.unwrap();
+    assert_eq!(joined.membership, format!("{told} is {}", PeerKey([session; 32]).short()));
+    assert!(world.names().contains(&told.to_string()));
+    told.to_string()
+}
+
+#[test]
+fn a_name_that_is_not_bound_is_gone_with_its_session() {
+    let mut world = World::new(20);
+    world.disk_works = false; // whatever would be written down would fail
+    assert_eq!(named(&mut world, 1, "anna@lab"), "anna@lab");
+    assert_eq!(named(&mut world, 2, "anna@lab"), "anna@lab 2");
+    assert_eq!(named(&mut world, 3, "anna@lab"), "anna@lab 3");
+    assert_eq!(world.names(), ["anna@lab", "anna@lab 2", "anna@lab 3"]);
+    // It is a peer like any other.
+    assert!(matches!(world.ask(2, announce(&[("a", 1)])), FromManager::Noted(_)));
+    let renewed = Renewed { membership: Some("anna@lab 2 is 0202020202".to_owned()), now_s: Some(77) };
+    assert_eq!(world.ask(2, Renew { membership: true }), renewed.into());
+    assert_eq!(world.refusal(2, unbound("other@lab")), Reason::AlreadyHere);
+    world.connect(4, 2);
+    assert_eq!(world.refusal(4, unbound("other@lab")), Reason::AlreadyHere, "one for each key");
+
+    world.manager.disconnected(world.now, SessionId(1), Departure::Lost);
+    assert_eq!(named(&mut world, 5, "anna@lab"), "anna@lab", "another key may have it now");
+    for session in [2, 3, 5] {
+        world.manager.disconnected(world.now, SessionId(session), Departure::Lost);
+    }
+    assert_eq!(world.names(), [""; 0]);
+    assert!(world.manager.present.is_empty() && world.manager.keys.is_empty());
+    assert_eq!(named(&mut world, 6, "anna@lab"), "anna@lab");
+}
+
+#[test]
+fn any_number_of_them_binds_nothing() {
+    let mut world = World::new(20);
+    for session in 0..limits::NAMES_OF_A_KEY as u64 + 200 {
+        world.connect(session, 1);
+        let sent = world.say(session, unbound(&format!("user{session}@lab")));
+        assert!(matches!(sent[..], [(_, FromManager::Joined(_))]));
+        world.manager.disconnected(world.now, SessionId(session), Departure::Quit);
+    }
+    world.connect(1000, 1);
+    world.manager.handle(world.now, SessionId(1000), unbound("anna@lab").into());
+    assert!(matches!(world.manager.next_output(), Some(Output::Grant { .. })), "nothing is to be recorded");
+}
+
+#[test]
+fn a_bound_name_and_one_that_is_not_can_be_told_apart() {
+    let mut world = World::new(20);
+    let before = Binding { username: "anna@lab".parse().unwrap(), key: PeerKey([1; 32]) };
+    world.manager = Manager::new(Config { max_peers: 20, seed: 1 }, [before]);
+    world.connect(2, 2);
+    assert_eq!(world.refusal(2, join("bert@lab")), Reason::BadName);
+    assert_eq!(world.refusal(2, unbound("bert")), Reason::BadName);
+    let long = |bytes: usize| unbound(&format!("{:0>bytes$}", "@lab"));
+    assert_eq!(world.refusal(2, long(limits::UNBOUND_NAME_BYTES + 1)), Reason::BadName);
+    assert!(matches!(world.ask(2, long(limits::UNBOUND_NAME_BYTES)), FromManager::Joined(_)));
+    // One that was bound before the rule stays its key's.
+    assert_eq!(named(&mut world, 3, "anna@lab"), "anna@lab 2");
+    assert_eq!(named(&mut world, 4, "Anna@LAB"), "Anna@LAB 2");
+    world.connect(1, 1);
+    let FromManager::Joined(joined) = world.ask(1, join("anna@lab")) else { panic!() };
+    assert_eq!(joined.username, None);
+}
+
+#[test]
+fn namesakes_are_bounded() {
+    let name: Username = "a@b".parse().unwrap();
+    let longest: Username = format!("{:0>1$}", "@b", limits::UNBOUND_NAME_BYTES).parse().unwrap();
+    for name in [name, longest] {
+        assert_eq!(
+            name.numbered(limits::NAMESAKES).unwrap().to_string(),
+            format!("{name} {}", limits::NAMESAKES)
+        );
+    }
+    let mut world = World::new(limits::NAMESAKES + 1);
+    let key = |number: usize| {
+        let mut key = [0; 32];
+        key[..8].copy_from_slice(&number.to_be_bytes());
+        PeerKey(key)
+    };
+    for number in 0..=limits::NAMESAKES {
+        let session = SessionId(number as u64);
+        let remote = ([10, 1, (number >> 8) as u8, number as u8], 5000).into();
+        world.manager.connected(world.now, session, key(number), remote, ([10, 0, 0, 1], 12000).into());
+        world.carry_out();
+        let sent = world.say(session.0, unbound("anna@lab"));
+        match &sent[..] {
+            [(_, FromManager::Joined(_))] => assert!(number < limits::NAMESAKES),
+            [(_, FromManager::Refused(refused))] => {
+                assert_eq!((number, refused.reason), (limits::NAMESAKES, Reason::Full));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
