@@ -96,8 +96,8 @@ impl Manager {
             Err(wrong) => return refuse(Reason::BadName, wrong.to_string()),
         };
         let (username, claim) = match join.unbound {
-            Some(true) => (self.free_name(&username)?, None),
-            _ => (username.clone(), Some(self.bindable(&username, key)?)),
+            Some(true) => (self.free_name(username)?, None),
+            _ => (username.clone(), Some(self.bindable(username, key)?)),
         };
         let here = self.present.get(&username).or_else(|| self.keys.get(&key)).copied();
         if let Some(here) = here.and_then(|session| self.sessions.get(&session)) {

@@ -35,7 +35,7 @@ use crate::{
     net::{accept::Port, connection::Greeted},
     store::{
         folder::{Folder, FolderError, FolderLock},
-        keeper::{Keeper, KeeperHandle, KeeperOptions},
+        keeper::{Change, Keeper, KeeperHandle, KeeperOptions},
         share::Share,
     },
 };
@@ -154,11 +154,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
     let network = session.peer;
     let stop = CancellationToken::new();
     let share = Share::new(folder.clone());
-    let options =
-        KeeperOptions { only_landed: config.sharing == Sharing::Fetched, ..KeeperOptions::default() };
-    let (keeper, changes) =
-        Keeper::start(folder.clone(), share.clone(), options, stop.clone()).map_err(PeerError::Keeper)?;
-
+    let (keeper, changes) = start_keeper(&config, &folder, &share, &stop)?;
     let (limiting, traffic) = Limiting::start(config.limits.clone(), stop.clone());
     let parts = Parts::new();
     let places = Arc::new(Semaphore::new(config.max_connections));
@@ -170,13 +166,12 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
     let (holders_sender, holders) = mpsc::channel(QUEUE);
 
     let mut tasks = JoinSet::new();
-    let shop = Shop::new(share.clone(), parts.clone(), traffic.clone(), stop.clone());
     let door = Door {
         network,
         membership: shown.clone(),
         places: places.clone(),
         most_places: config.max_connections,
-        shop,
+        shop: Shop::new(share.clone(), parts.clone(), traffic.clone(), stop.clone()),
         stop: stop.clone(),
     };
     tasks.spawn(listen(acceptor, door));
@@ -203,18 +198,16 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
     };
     session_task.compare_clock(joined.now_s);
     tasks.spawn(session_task.run(session));
-    let asking = Asking(commands);
-    let key = key.public();
     Ok(Peer {
         username,
-        key,
+        key: key.public(),
         network,
         address,
         share,
         traffic,
         limiting,
         keeper,
-        asking,
+        asking: Asking(commands),
         orders,
         state,
         clock,
@@ -222,6 +215,18 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
         tasks,
         lock,
     })
+}
+
+/// Starts to watch over the folder, as far as the configuration shares it.
+fn start_keeper(
+    config: &PeerConfig,
+    folder: &Folder,
+    share: &Share,
+    stop: &CancellationToken,
+) -> Result<(KeeperHandle, mpsc::Receiver<Change>), PeerError> {
+    let options =
+        KeeperOptions { only_landed: config.sharing == Sharing::Fetched, ..KeeperOptions::default() };
+    Keeper::start(folder.clone(), share.clone(), options, stop.clone()).map_err(PeerError::Keeper)
 }
 
 /// What serving and fetching share.

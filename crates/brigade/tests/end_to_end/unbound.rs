@@ -1,4 +1,6 @@
 //! A fetch without a username: it has one that says whose it is, and nothing is bound for it.
+//!
+//! How such names are told apart is tested with the core of the manager.
 
 use std::process::Command;
 

@@ -1,4 +1,6 @@
 //! What is on the disk when a start comes to nothing, with a manager that answers as each test wants it.
+//!
+//! That a real manager binds nothing then is tested with the whole program.
 
 use std::{fs, path::Path};
 
