@@ -41,7 +41,7 @@ pub(crate) struct Tracker {
 
 impl Tracker {
     pub(crate) fn new(seed: u64) -> Self {
-        let manager = Manager::new(Config { max_peers: 1 << 20, seed }, []);
+        let manager = Manager::new(Config { max_peers: 1 << 20, seed, ..Config::default() }, []);
         Self { manager, sessions: BTreeMap::new(), last_session: 0, deadline: None }
     }
 }

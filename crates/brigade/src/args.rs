@@ -97,7 +97,7 @@ pub(crate) struct ManagerArgs {
 pub(crate) struct AsPeer {
     #[command(flatten)]
     pub(crate) manager: AtManager,
-    /// Where to listen for other peers [default: the address here that leads to the manager]
+    /// Where to listen for other peers [default: where those that reach the manager reach it]
     #[arg(long, value_parser = parse_host)]
     pub(crate) host: Option<String>,
     /// The TCP port to listen on; 0 takes a free one

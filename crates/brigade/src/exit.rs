@@ -49,7 +49,8 @@ impl Failure {
         Self { causes: causes(error), ..Self::new(FAILED, format!("{doing}: {error}")) }
     }
 
-    fn of(code: u8, error: &dyn Error) -> Self {
+    /// An error with its causes.
+    pub(crate) fn of(code: u8, error: &dyn Error) -> Self {
         Self { causes: causes(error), ..Self::new(code, error.to_string()) }
     }
 
@@ -239,7 +240,9 @@ impl From<KeyError> for Failure {
 impl From<ListenError> for Failure {
     fn from(error: ListenError) -> Self {
         let address = error.address;
-        let failure = Self::of(FAILED, &error);
+        // An address that is not this machine's is a mistake of the command line: no port makes it right.
+        let code = if error.source.kind() == io::ErrorKind::AddrNotAvailable { USAGE } else { FAILED };
+        let failure = Self::of(code, &error);
         match error.source.kind() {
             io::ErrorKind::AddrInUse => failure.hint(format!(
                 "something listens on port {} here already; choose another --port, or 0 for a free one",
@@ -264,7 +267,9 @@ impl From<ManagerError> for Failure {
             ManagerError::NotOpen { .. } => {
                 Self::of(USAGE, &error).hint("--host localhost keeps it to this machine")
             }
-            ManagerError::Host(_) => Self::of(FAILED, &error),
+            ManagerError::Host(_) => {
+                Self::of(USAGE, &error).hint("--host must be a name or an address of this machine")
+            }
             ManagerError::State { .. } => Self::of(DISK, &error)
                 .hint("--state names another folder for the manager's key and members; so does BRIGADE_HOME"),
             ManagerError::Members(_) => Self::of(DISK, &error),

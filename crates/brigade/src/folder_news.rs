@@ -11,7 +11,7 @@ use brigade_node::{
 };
 use tokio::sync::watch;
 
-use crate::{clock_news::ClockNews, escape::escape, manager_news::ManagerNews};
+use crate::{clock_news::ClockNews, escape::escape, manager_news::ManagerNews, reach_news::ReachNews};
 
 /// Hears how the folder stands.
 pub(crate) struct FolderNews {
@@ -24,12 +24,18 @@ pub(crate) struct News {
     folder: FolderNews,
     manager: ManagerNews,
     clock: ClockNews,
+    reach: ReachNews,
 }
 
 impl News {
     /// Of `peer`, which has just joined.
     pub(crate) fn of(peer: &Peer) -> Self {
-        Self { folder: FolderNews::of(peer), manager: ManagerNews::of(peer), clock: ClockNews::of(peer) }
+        Self {
+            folder: FolderNews::of(peer),
+            manager: ManagerNews::of(peer),
+            clock: ClockNews::of(peer),
+            reach: ReachNews::of(peer),
+        }
     }
 
     /// Waits until there is something to say. Nothing is missed where this is dropped and called again.
@@ -38,6 +44,7 @@ impl News {
             news = self.folder.next() => news,
             news = self.manager.next() => news,
             news = self.clock.next() => news,
+            news = self.reach.next() => news,
         }
     }
 }

@@ -22,6 +22,7 @@ mod mistakes;
 mod output;
 mod progress_bar;
 mod progress_line;
+mod reach_news;
 mod settings;
 mod signals;
 mod terminal;

@@ -102,8 +102,8 @@ fn help_of_peer() {
           --manager-port <PORT>    The manager's TCP port [default: 12000]
           --manager-key <KEY>      The manager's key, where it is known; else the one that answered
                                    before must answer again
-          --host <HOST>            Where to listen for other peers [default: the address here that leads
-                                   to the manager]
+          --host <HOST>            Where to listen for other peers [default: where those that reach the
+                                   manager reach it]
           --port <PORT>            The TCP port to listen on; 0 takes a free one
           --username <USERNAME>    The name in the network; it belongs to the folder's key from then on
           --max <COUNT>            How many connections with other peers at once, both ways together
@@ -146,8 +146,8 @@ fn help_of_fetch() {
           --manager-port <PORT>    The manager's TCP port [default: 12000]
           --manager-key <KEY>      The manager's key, where it is known; else the one that answered
                                    before must answer again
-          --host <HOST>            Where to listen for other peers [default: the address here that leads
-                                   to the manager]
+          --host <HOST>            Where to listen for other peers [default: where those that reach the
+                                   manager reach it]
           --port <PORT>            The TCP port to listen on; 0 takes a free one
           --username <USERNAME>    The name in the network; it belongs to the folder's key from then on
           --max <COUNT>            How many connections with other peers at once, both ways together

@@ -62,7 +62,9 @@ impl Manager {
                 self.table_changed = true;
                 let lease_ms = u64::try_from(limits::LEASE.as_millis()).unwrap_or(u64::MAX);
                 let now_s = Some(calendar.0);
-                self.send(session, Joined { membership, lease_ms, username: told, now_s });
+                let reached_from_elsewhere = Some(self.config.reached_from_elsewhere);
+                let joined = Joined { membership, lease_ms, username: told, now_s, reached_from_elsewhere };
+                self.send(session, joined);
                 self.renew_lease(now, session); // from here on it is the shorter one
             }
             (Standing::Peer(peer), token) if peer.renewing => {

@@ -52,12 +52,16 @@ use crate::{
 };
 
 /// What the manager is told once.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Config {
     /// How many peers may be there at once.
     pub max_peers: usize,
     /// Decides which holders are named to whom where there are more than are named.
     pub seed: u64,
+    /// Whether other machines reach it: peers learn from that where to listen.
+    pub reached_from_elsewhere: bool,
+    /// When its catalogue is taken to be complete. A manager that was started before waits for its peers to come back.
+    pub complete_at: Timestamp,
 }
 
 /// The state of one network's manager.

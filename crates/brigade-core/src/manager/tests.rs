@@ -40,7 +40,7 @@ struct World {
 impl World {
     fn new(max_peers: usize) -> Self {
         Self {
-            manager: Manager::new(Config { max_peers, seed: 1 }, []),
+            manager: Manager::new(Config { max_peers, seed: 1, ..Config::default() }, []),
             now: Timestamp::from_micros(1_000_000),
             disk_works: true,
             readers_read: true,
@@ -202,7 +202,14 @@ fn a_peer_joins_and_is_in_the_table_until_it_quits() {
     world.connect(1, 1);
     let joined = world.ask(1, join("fire_user"));
     let membership = "fire_user is 0101010101".to_owned();
-    assert_eq!(joined, Joined { membership, lease_ms: 15_000, username: None, now_s: Some(77) }.into());
+    let joined_so = Joined {
+        membership,
+        lease_ms: 15_000,
+        username: None,
+        now_s: Some(77),
+        reached_from_elsewhere: Some(false),
+    };
+    assert_eq!(joined, joined_so.into());
     assert_eq!(world.say(1, announce(&[("a", 10), ("b", 20)])), [(1, Noted { number: 5 }.into())]);
     world.say(1, Report { sending: 7, receiving: 8 });
     let row = world.manager.rows().next().unwrap();
@@ -333,7 +340,7 @@ fn the_text_for_one_too_many_says_how_many_there_are() {
 fn a_name_stays_bound_over_a_restart_and_a_binding_that_is_not_durable_does_not_count() {
     let mut world = World::new(20);
     let fire = Binding { username: "fire_user".parse().unwrap(), key: PeerKey([1; 32]) };
-    world.manager = Manager::new(Config { max_peers: 20, seed: 1 }, [fire]);
+    world.manager = Manager::new(Config { max_peers: 20, seed: 1, ..Config::default() }, [fire]);
     world.connect(2, 2);
     assert_eq!(world.refusal(2, join("fire_user")), Reason::NameTaken);
     world.disk_works = false;

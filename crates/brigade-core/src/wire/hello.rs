@@ -36,6 +36,10 @@ pub struct Hello {
     /// The sender's membership, between peers: a PASETO v4.public token.
     #[n(2)]
     pub membership: Option<String>,
+    /// From a manager: whether other machines reach it. It stands here and not in the answer to a join alone because
+    /// a peer takes its port, and with it the addresses on which it listens, before it joins.
+    #[n(3)]
+    pub reached_from_elsewhere: Option<bool>,
 }
 
 /// Why the connection ends.

@@ -176,6 +176,9 @@ pub struct Joined {
     /// What the manager's calendar says, in seconds since 1970.
     #[n(3)]
     pub now_s: Option<u64>,
+    /// As in [`Hello`](super::hello::Hello): whether other machines reach the manager.
+    #[n(4)]
+    pub reached_from_elsewhere: Option<bool>,
 }
 
 /// A request was refused; the session goes on.

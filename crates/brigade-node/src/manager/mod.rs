@@ -32,7 +32,6 @@ use crate::{
     durable::make_folders,
     identity::key::{KeyError, SecretKey},
     net::{
-        Complaints,
         accept::{Acceptor, ListenError},
         dial::{self, DialError},
     },
@@ -146,13 +145,21 @@ impl ManagerServer {
         let (recorded, recorded_out) = mpsc::channel(most_joining);
         server.tasks.spawn_blocking(move || members.run(to_record, &recorded));
 
-        let core = manager::Config { max_peers: config.max_peers, seed: seed(&key) };
+        let reached_from_elsewhere = !acceptor.address().ip().to_canonical().is_loopback();
+        let core = manager::Config {
+            max_peers: config.max_peers,
+            seed: seed(&key),
+            reached_from_elsewhere,
+            ..manager::Config::default()
+        };
         let manager = Manager::new(core, bindings);
         let owner =
             Owner { manager, key, record, view, events, sessions: BTreeMap::new(), show: Show::default() };
         let (to_owner, from_sessions) = mpsc::channel(OWNER_QUEUE);
         server.tasks.spawn(owner.run(from_sessions, recorded_out, stop.clone()));
-        server.tasks.spawn(accept(acceptor, config.max_peers, to_owner, server.tasks.clone(), stop));
+        let common =
+            session::Common { owner: to_owner, complaints: Arc::default(), reached_from_elsewhere, stop };
+        server.tasks.spawn(accept(acceptor, config.max_peers, common, server.tasks.clone()));
         server.tasks.close();
         Ok(server)
     }
@@ -185,29 +192,20 @@ impl ManagerServer {
 }
 
 /// Takes connections in, each into a task of its own, while there are not too many.
-async fn accept(
-    acceptor: Acceptor,
-    max_peers: usize,
-    owner: mpsc::Sender<owner::ToOwner>,
-    tasks: TaskTracker,
-    stop: CancellationToken,
-) {
+async fn accept(acceptor: Acceptor, max_peers: usize, common: session::Common, tasks: TaskTracker) {
     let most = max_peers.saturating_add(limits::OBSERVERS + SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
     let connections = Arc::new(Semaphore::new(most));
-    let complaints = Arc::<Complaints>::default();
     for number in 0.. {
         let accepted = tokio::select! {
             accepted = async {
                 let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
                 acceptor.accept().await.map(|accepted| (accepted, permit))
             } => accepted,
-            () = stop.cancelled() => return,
+            () = common.stop.cancelled() => return,
         };
         match accepted {
             Ok((accepted, permit)) => {
-                let session = SessionId(number);
-                let session =
-                    session::run(accepted, session, owner.clone(), complaints.clone(), stop.clone());
+                let session = session::run(accepted, SessionId(number), common.clone());
                 tasks.spawn(async move {
                     session.await;
                     drop(permit);

@@ -74,17 +74,22 @@ struct Who {
     member: Option<Username>,
 }
 
+/// What all sessions share.
+#[derive(Debug, Clone)]
+pub(super) struct Common {
+    pub(super) owner: mpsc::Sender<ToOwner>,
+    pub(super) complaints: Arc<Complaints>,
+    /// Whether other machines reach the manager.
+    pub(super) reached_from_elsewhere: bool,
+    pub(super) stop: CancellationToken,
+}
+
 /// Serves one accepted connection to its end.
-pub(super) async fn run(
-    accepted: Accepted,
-    session: SessionId,
-    owner: mpsc::Sender<ToOwner>,
-    complaints: Arc<Complaints>,
-    stop: CancellationToken,
-) {
+pub(super) async fn run(accepted: Accepted, session: SessionId, common: Common) {
+    let Common { owner, complaints, reached_from_elsewhere, stop } = common;
     let remote = accepted.remote();
     let greeted = tokio::select! {
-        greeted = greet(accepted) => greeted,
+        greeted = greet(accepted, reached_from_elsewhere) => greeted,
         () = stop.cancelled() => return,
     };
     let Greeted { peer: key, remote, local, hello, mut reader, mut writer } = match greeted {
@@ -156,10 +161,11 @@ fn broke(remote: SocketAddr, who: &Who, error: &ConnectionError, complaints: &Co
     }
 }
 
-async fn greet(accepted: Accepted) -> Result<Greeted, GreetError> {
+async fn greet(accepted: Accepted, reached_from_elsewhere: bool) -> Result<Greeted, GreetError> {
     let fresh = accepted.handshake().await.map_err(ConnectionError::Io)?;
     let agent = concat!("brigade/", env!("CARGO_PKG_VERSION")).to_owned();
-    fresh.greet(Hello { version: VERSION, agent, membership: None }).await
+    let reached_from_elsewhere = Some(reached_from_elsewhere);
+    fresh.greet(Hello { version: VERSION, agent, membership: None, reached_from_elsewhere }).await
 }
 
 async fn carry(

@@ -48,7 +48,8 @@ impl Running {
 
     async fn client(&self, key: &SecretKey) -> Client {
         let fresh = dial(&[self.server.address()], key, Some(self.server.key())).await.unwrap();
-        let hello = Hello { version: VERSION, agent: "test".into(), membership: None };
+        let hello =
+            Hello { version: VERSION, agent: "test".into(), membership: None, reached_from_elsewhere: None };
         Client(fresh.greet(hello).await.unwrap())
     }
 

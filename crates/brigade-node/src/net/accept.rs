@@ -4,7 +4,13 @@
 //! connection's own task and only while few others are at it. Who takes long over it, or over the greeting, does so
 //! only as long as there is room for others: strangers that say nothing keep nobody out.
 
-use std::{future::pending, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    future::pending,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
 
 use brigade_core::limits;
 use socket2::{SockRef, TcpKeepalive};
@@ -97,8 +103,27 @@ impl Port {
         }))
     }
 
+    /// Takes `port` on all addresses of this machine, of IPv4 and of IPv6 where it has that; 0 takes a free one.
+    pub fn bind_all(port: u16) -> Result<Self, ListenError> {
+        let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
+        match Self::bind_one(address) {
+            // The port cannot be had, and IPv6 is not why.
+            Err(source)
+                if matches!(source.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) =>
+            {
+                Err(ListenError { address, source })
+            }
+            Err(_) => Self::bind(&[SocketAddr::from((Ipv4Addr::UNSPECIFIED, port))]),
+            Ok(port) => Ok(port),
+        }
+    }
+
     fn bind_one(address: SocketAddr) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+        if address.is_ipv6() && address.ip().is_unspecified() {
+            // All addresses means those of IPv4 too, whatever the system's default is.
+            SockRef::from(&socket).set_only_v6(false)?;
+        }
         // A restart must not wait for old connections to time out. On Windows the option means something else:
         // that another program may take the port over.
         #[cfg(not(windows))]

@@ -128,16 +128,3 @@ async fn dial_one(
         }),
     }
 }
-
-/// The local address that leads to the first of `addresses`; nothing is sent.
-pub async fn local_address_towards(addresses: &[SocketAddr]) -> io::Result<std::net::IpAddr> {
-    let address = addresses.first().ok_or_else(|| io::Error::other("no address is known"))?;
-    let any = if address.is_ipv4() {
-        SocketAddr::from(([0, 0, 0, 0], 0))
-    } else {
-        SocketAddr::from((std::net::Ipv6Addr::UNSPECIFIED, 0))
-    };
-    let socket = tokio::net::UdpSocket::bind(any).await?;
-    socket.connect(address).await?; // chooses a route, and with it the address
-    Ok(socket.local_addr()?.ip())
-}

@@ -35,7 +35,7 @@ mod tests {
     use crate::identity::key::SecretKey;
 
     fn hello(version: u32) -> Hello {
-        Hello { version, agent: "test".into(), membership: None }
+        Hello { version, agent: "test".into(), membership: None, reached_from_elsewhere: None }
     }
 
     async fn acceptor(key: &SecretKey) -> Acceptor {

@@ -202,7 +202,9 @@ async fn connect(lines: &Lines, holder: &Holder) -> Result<(Greeted, OwnedSemaph
     let place = place.map_err(|_| LinkError::NoPlace)?.map_err(|_| closed())?;
     let fresh = dial(&[holder.address], &lines.key, Some(holder.key)).await?;
     let membership = Some(lines.membership.borrow().clone());
-    let session = fresh.greet(Hello { version: VERSION, agent: AGENT.to_owned(), membership }).await?;
+    let session = fresh
+        .greet(Hello { version: VERSION, agent: AGENT.to_owned(), membership, reached_from_elsewhere: None })
+        .await?;
     let token = session.hello.membership.as_deref();
     let claims = membership::verify(token, lines.network, holder.key, clock::unix_now())?;
     if claims.username != holder.username {

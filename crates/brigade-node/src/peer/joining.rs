@@ -22,6 +22,7 @@ use super::{
     holder_link::Lines,
     limiting::Limiting,
     listener::{Door, listen},
+    listening::{Contact, TakenPort},
     parts::Parts,
     receiving::Receiving,
     serve::Shop,
@@ -32,7 +33,7 @@ use super::{
 use crate::{
     config::user_at_host,
     identity::key::{KeyError, SecretKey},
-    net::{accept::Port, connection::Greeted},
+    net::connection::Greeted,
     store::{
         folder::{Folder, FolderError, FolderLock},
         keeper::{Change, Keeper, KeeperHandle, KeeperOptions},
@@ -77,7 +78,7 @@ pub struct NotJoined {
     /// What went wrong.
     pub error: PeerError,
     /// The port, where it is still free for another attempt.
-    pub port: Option<Port>,
+    pub port: Option<TakenPort>,
 }
 
 /// What stands once the manager has agreed.
@@ -89,6 +90,7 @@ struct Admitted {
     username: Username,
     session: Greeted,
     joined: Joined,
+    contact: Contact,
 }
 
 impl Peer {
@@ -97,7 +99,7 @@ impl Peer {
     /// # Errors
     /// Where the manager is not there or refuses, or the folder cannot be used; nothing is left behind then. The
     /// port comes back for another attempt.
-    pub async fn join(config: PeerConfig, port: Port) -> Result<Self, Box<NotJoined>> {
+    pub async fn join(config: PeerConfig, port: TakenPort) -> Result<Self, Box<NotJoined>> {
         let admitted = match admit(&config, port.address()).await {
             Ok(admitted) => admitted,
             Err(error) => return Err(Box::new(NotJoined { error, port: Some(port) })),
@@ -135,7 +137,8 @@ async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, Pee
     let username = asked.had(&joined);
     started.note(Some(&username), Some(address));
     let (folder, lock) = started.into_parts();
-    Ok(Admitted { folder, lock, key, asked, username, session, joined })
+    let contact = Contact::over(&session, joined.reached_from_elsewhere);
+    Ok(Admitted { folder, lock, key, asked, username, session, joined, contact })
 }
 
 /// The name that the configuration has, or one that is not bound and says whose the peer is.
@@ -147,10 +150,11 @@ fn asked_name(config: &PeerConfig) -> Result<AskedName, BadName> {
 }
 
 /// Starts the tasks.
-async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Peer, PeerError> {
-    let Admitted { folder, lock, key, asked, username, session, joined } = admitted;
+async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Result<Peer, PeerError> {
+    let Admitted { folder, lock, key, asked, username, session, joined, contact } = admitted;
     let address = port.address();
-    let acceptor = port.answer_as(&key).map_err(|source| PeerError::Answer { address, source })?;
+    let answers = port.answer_as(&key, contact).map_err(|source| PeerError::Answer { address, source })?;
+    let (listener, listening, contact) = answers;
     let network = session.peer;
     let stop = CancellationToken::new();
     let share = Share::new(folder.clone());
@@ -174,7 +178,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
         shop: Shop::new(share.clone(), parts.clone(), traffic.clone(), stop.clone()),
         stop: stop.clone(),
     };
-    tasks.spawn(listen(acceptor, door));
+    tasks.spawn(listen(listener, door));
     let shared =
         Common { folder, share: share.clone(), parts, keeper: keeper.clone(), traffic: traffic.clone() };
     let dialling = Dialling { key: key.clone(), network, membership: shown, places, config: &config };
@@ -185,6 +189,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
         asked,
         username: username_sender,
         port: address.port(),
+        contact,
         share: share.clone(),
         traffic: traffic.clone(),
         changes,
@@ -202,7 +207,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: Port) -> Result<Pee
         username,
         key: key.public(),
         network,
-        address,
+        listening,
         share,
         traffic,
         limiting,

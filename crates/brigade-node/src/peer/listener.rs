@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
 use super::{
+    listening::Listener,
     manager_link::AGENT,
     serve::{Shop, serve},
 };
@@ -28,7 +29,7 @@ use crate::{
     identity::membership::{self, MembershipError},
     net::{
         Line,
-        accept::{Accepted, Acceptor},
+        accept::Accepted,
         connection::{ConnectionError, GreetError, part},
     },
 };
@@ -54,14 +55,14 @@ pub(super) struct Door {
 }
 
 /// Lets newcomers in until it is stopped, then waits for those that are being served.
-pub(super) async fn listen(acceptor: Acceptor, door: Door) {
+pub(super) async fn listen(mut listener: Listener, door: Door) {
     let mut served: JoinSet<Option<PeerKey>> = JoinSet::new();
     let counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>> = Arc::default();
     loop {
         tokio::select! {
             () = door.stop.cancelled() => break,
             Some(_) = served.join_next(), if !served.is_empty() => {}
-            accepted = acceptor.accept() => match accepted {
+            accepted = listener.accept() => match accepted {
                 Ok(accepted) => drop(served.spawn(let_in(accepted, door.clone(), counts.clone()))),
                 Err(error) => {
                     // Mostly too many open files: it passes when connections end.
@@ -103,6 +104,7 @@ async fn let_in(
         version: VERSION,
         agent: AGENT.to_owned(),
         membership: Some(door.membership.borrow().clone()),
+        reached_from_elsewhere: None,
     };
     match fresh.greet(mine).await {
         Ok(greeted) => {

@@ -105,7 +105,12 @@ impl ManagerAddress {
             source => ReachError::Dial { address: address.clone(), source },
         })?;
         let manager = fresh.peer();
-        let mine = Hello { version: VERSION, agent: AGENT.to_owned(), membership: None };
+        let mine = Hello {
+            version: VERSION,
+            agent: AGENT.to_owned(),
+            membership: None,
+            reached_from_elsewhere: None,
+        };
         let greeted = fresh.greet(mine).await.map_err(|source| ReachError::Greet { address, source })?;
         // Only who speaks Brigade is remembered.
         if let Some(known) = known.filter(|_| remembered != Some(manager)) {

@@ -24,6 +24,7 @@ mod joining;
 mod limiting;
 mod links;
 mod listener;
+mod listening;
 mod manager_link;
 mod meaning;
 mod news;
@@ -66,6 +67,7 @@ use self::{
     asking::Asking,
     fetch::{Order, Ordered},
     limiting::Limiting,
+    listening::Listening,
     traffic::Traffic,
 };
 use crate::store::{
@@ -78,6 +80,7 @@ pub use self::{
     browsing::Browsing,
     clock_check::ClockOff,
     joining::{NotJoined, PeerError},
+    listening::{Contact, OutOfReach, ReachWatch, TakenPort},
     manager_link::{ManagerAddress, ReachError},
     prepare::WantedFile,
     progress::{Progress, State},
@@ -129,7 +132,7 @@ pub struct Peer {
     username: watch::Receiver<Username>,
     key: PeerKey,
     network: PeerKey,
-    address: SocketAddr,
+    listening: Listening,
     share: Share,
     traffic: Arc<Traffic>,
     limiting: Limiting,
@@ -171,6 +174,8 @@ pub struct PeerStatus {
     pub key: PeerKey,
     /// Where it listens.
     pub address: SocketAddr,
+    /// Who cannot reach it there.
+    pub unreached: Option<OutOfReach>,
     /// Whether the manager is there.
     pub manager: LinkState,
     /// That its calendar is too far from the manager's.
@@ -197,9 +202,19 @@ impl Peer {
         self.username.borrow().clone()
     }
 
-    /// Where it listens.
+    /// Its own address: the one that leads to the manager, or that was named, with the port where it listens.
     pub fn address(&self) -> SocketAddr {
-        self.address
+        self.listening.address()
+    }
+
+    /// Who cannot reach it where it listens, if that is so.
+    pub fn unreached(&self) -> Option<OutOfReach> {
+        self.listening.unreached()
+    }
+
+    /// Who cannot reach it, now and when that changes.
+    pub fn reach(&self) -> ReachWatch {
+        ReachWatch(self.listening.clone())
     }
 
     /// The manager's key.
@@ -292,7 +307,8 @@ impl Peer {
         PeerStatus {
             username: self.username(),
             key: self.key,
-            address: self.address,
+            address: self.address(),
+            unreached: self.unreached(),
             manager: self.state.borrow().clone(),
             clock: *self.clock.borrow(),
             files,

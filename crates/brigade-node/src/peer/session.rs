@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use super::{
     clock_check::ClockOff,
     connected::Connected,
+    listening::Contact,
     manager_link::{ManagerAddress, ReachError},
     questions::{ANSWER_TIME, Answer, AskError, Question},
     traffic::Traffic,
@@ -165,6 +166,8 @@ pub(super) struct Session {
     /// The name that it has; where it is not bound, another number may stand behind it after a reconnection.
     pub(super) username: watch::Sender<Username>,
     pub(super) port: u16,
+    /// What the last join showed of where to listen.
+    pub(super) contact: watch::Sender<Contact>,
     pub(super) share: Share,
     pub(super) traffic: Arc<Traffic>,
     pub(super) changes: mpsc::Receiver<Change>,
@@ -263,6 +266,7 @@ impl Session {
                 Ok((session, joined)) => {
                     self.username.send_replace(self.asked.had(&joined));
                     self.compare_clock(joined.now_s);
+                    self.contact.send_replace(Contact::over(&session, joined.reached_from_elsewhere));
                     self.membership.send_replace(joined.membership);
                     return Ok(session);
                 }

@@ -11,10 +11,9 @@ use brigade_core::{
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Fetch, ManagerAddress, Peer, PeerConfig, Sharing, Wish};
+use super::{Contact, Fetch, ManagerAddress, Peer, PeerConfig, Sharing, Wish};
 use crate::{
     manager::{ManagerConfig, ManagerServer},
-    net::accept::Port,
     store::folder::Folder,
 };
 
@@ -51,7 +50,7 @@ async fn peer(manager: &ManagerServer, username: &str, folder: &Path) -> Peer {
         max_connections: 20,
         limits: LimitPlan { rules: vec![always], ..LimitPlan::default() },
     };
-    let port = Port::bind(&[([127, 0, 0, 1], 0).into()]).unwrap();
+    let port = Contact::on_loopback().take_port(None, 0).unwrap();
     Peer::join(config, port).await.map_err(|failed| failed.error).unwrap()
 }
 

@@ -13,8 +13,7 @@ use std::{
 use brigade_core::{name::FileName, schedule::LimitPlan};
 use brigade_node::{
     manager::{ManagerConfig, ManagerServer},
-    net::accept::Port,
-    peer::{ManagerAddress, Peer, PeerConfig, Progress, Sharing, State, Wish},
+    peer::{Contact, ManagerAddress, Peer, PeerConfig, Progress, Sharing, State, Wish},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -133,7 +132,7 @@ impl Stage<'_> {
             max_connections: 20,
             limits: LimitPlan::default(),
         };
-        let port = Port::bind(&[(self.manager.address().ip(), 0).into()])?;
+        let port = Contact::with(&config.manager).await?.take_port(None, 0)?;
         Peer::join(config, port).await.map_err(|not_joined| not_joined.error.into())
     }
 }

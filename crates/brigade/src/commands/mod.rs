@@ -14,22 +14,23 @@ mod prompt;
 mod report;
 mod typed;
 
-use std::{io::Write, net::SocketAddr, process::ExitCode};
+use std::{
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    process::ExitCode,
+};
 
 use brigade_core::wire::Reason;
 use brigade_node::{
-    net::{
-        accept::Port,
-        dial::{local_address_towards, resolve},
-    },
-    peer::{JoinError, ManagerAddress, Peer, PeerConfig, PeerError},
+    net::{accept::ListenError, dial::resolve},
+    peer::{Contact, JoinError, ManagerAddress, Peer, PeerConfig, PeerError, TakenPort},
 };
 use clap::CommandFactory;
 
 use crate::{
     args::{AtManager, Brigade, Command},
     command_line::Start,
-    exit::{FAILED, Failure},
+    exit::{Failure, USAGE},
     home::home,
     output::note,
 };
@@ -79,37 +80,48 @@ fn manager_address(args: &AtManager) -> ManagerAddress {
     }
 }
 
-/// Takes `port` on `host`, or, where none is named, on the address of this machine that leads to the manager.
-async fn take_port(host: Option<&str>, port: u16, manager: &ManagerAddress) -> Result<Port, Failure> {
-    let addresses = match host {
-        Some(host) => resolve(host, port)
-            .await
-            .map_err(|error| Failure::other("choosing an address to listen on", &error))?,
-        None => {
-            let managers = resolve(&manager.host, manager.port)
-                .await
-                .map_err(|error| Failure::other("finding the manager", &error))?;
-            let local = local_address_towards(&managers).await;
-            let local = local.map_err(|error| Failure::other("finding the way to the manager", &error))?;
-            vec![SocketAddr::new(local, port)]
-        }
-    };
-    // Only the first address: where another program has the port there, the next one would not be found.
-    let address =
-        addresses.first().copied().ok_or_else(|| Failure::new(FAILED, "no address to listen on"))?;
-    Port::bind(&[address]).map_err(Failure::from)
+/// Where a peer is to listen, before its port is known.
+pub(crate) struct Ground {
+    contact: Contact,
+    host: Option<IpAddr>,
 }
 
-/// How often another free port is taken where the system's choice is somebody else's in the network: machines
+impl Ground {
+    /// Finds the address of the host that is named, and asks the manager where to listen.
+    async fn find(manager: &ManagerAddress, host: Option<&str>) -> Result<Self, Failure> {
+        let host = match host {
+            Some(host) => Some(own_address(host).await?),
+            None => None,
+        };
+        Ok(Self { contact: Contact::with(manager).await?, host })
+    }
+
+    /// Takes `port`, or a free one where it is 0.
+    fn take_port(&self, port: u16) -> Result<TakenPort, ListenError> {
+        self.contact.take_port(self.host, port)
+    }
+}
+
+/// The address that `--host` means. Only the first one: where another program has the port there, nobody would look for
+/// the next one.
+async fn own_address(host: &str) -> Result<IpAddr, Failure> {
+    let addresses = resolve(host, 0).await.map_err(|error| {
+        Failure::of(USAGE, &error).hint("--host must be a name or an address of this machine")
+    })?;
+    addresses.first().map(SocketAddr::ip).ok_or_else(|| Failure::new(USAGE, "no address to listen on"))
+}
+
+/// How often another free port is taken where the system's choice is another peer's in the network: machines
 /// behind one address choose from the same ports, and seldom the same one.
 const PORT_CHOICES: usize = 8;
 
 /// Joins the network at the port that is named, or at one that is free here and in the network.
 async fn join(config: &PeerConfig, host: Option<&str>, port: Option<u16>) -> Result<Peer, Failure> {
+    let ground = Ground::find(&config.manager, host).await?;
     let port = port.unwrap_or(0);
     let mut choices = if port == 0 { PORT_CHOICES } else { 1 };
     loop {
-        let taken = take_port(host, port, &config.manager).await?;
+        let taken = ground.take_port(port)?;
         choices -= 1;
         match Peer::join(config.clone(), taken).await {
             Ok(peer) => return Ok(peer),

@@ -1,18 +1,17 @@
 //! `brigade peer`: a folder that is shared, and a prompt.
 //!
-//! What is not given is asked for; an answer that cannot be used is explained and asked again. The port is taken
-//! before the username is asked for, as it always was.
+//! What is not given is asked for; an answer that cannot be used is explained and asked again. The manager is greeted
+//! before anything is asked: it says where to listen. The port is taken before the username is asked for.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{io, path::PathBuf, process::ExitCode};
 
 use brigade_core::{name::Username, schedule::LimitPlan, wire::Reason};
 use brigade_node::{
-    net::accept::Port,
-    peer::{JoinError, Peer, PeerConfig, PeerError, Sharing},
+    peer::{JoinError, Peer, PeerConfig, PeerError, Sharing, TakenPort},
     store::folder::Folder,
 };
 
-use super::{is_about_the_port, join, manager_address, prompt, take_port};
+use super::{Ground, is_about_the_port, join, manager_address, prompt};
 use crate::{
     args::{PeerArgs, parse_port},
     exit::{FAILED, Failure, USAGE},
@@ -46,6 +45,9 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
         peer.address()
     );
     lines.voice().say(&welcome);
+    if let Some(unreached) = peer.unreached() {
+        lines.voice().say(&unreached.to_string());
+    }
     prompt::run(peer, lines, signals).await
 }
 
@@ -78,6 +80,9 @@ async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Re
 /// Says what becomes of the folder and of the manager, for as long as it is waited for.
 #[allow(clippy::print_stderr)]
 async fn complain(peer: &Peer) {
+    if let Some(unreached) = peer.unreached() {
+        eprintln!("{unreached}");
+    }
     let mut news = News::of(peer);
     loop {
         eprintln!("{}", news.next().await);
@@ -90,7 +95,8 @@ async fn ask_and_join(
     limits: &LimitPlan,
     lines: &mut Lines,
 ) -> Result<Option<Peer>, Failure> {
-    let Some(mut port) = ask_port(args, lines).await? else { return Ok(None) };
+    let ground = Ground::find(&manager_address(&args.peer.manager), args.peer.host.as_deref()).await?;
+    let Some(mut port) = ask_port(args, &ground, lines).await? else { return Ok(None) };
     let mut named = None;
     loop {
         let username = match named.take() {
@@ -124,7 +130,7 @@ async fn ask_and_join(
                 failure.print();
                 drop(taken); // only now somebody else may have it
                 named = Some(username);
-                let Some(port) = ask_port(args, lines).await? else { return Ok(None) };
+                let Some(port) = ask_port(args, &ground, lines).await? else { return Ok(None) };
                 port
             }
             _ => return Err(failure),
@@ -144,11 +150,9 @@ fn is_about_the_name(args: &PeerArgs, error: &PeerError) -> bool {
     }
 }
 
-async fn ask_port(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Port>, Failure> {
-    let manager = manager_address(&args.peer.manager);
-    let host = args.peer.host.as_deref();
+async fn ask_port(args: &PeerArgs, ground: &Ground, lines: &mut Lines) -> Result<Option<TakenPort>, Failure> {
     if let Some(port) = args.peer.port {
-        return take_port(host, port, &manager).await.map(Some);
+        return Ok(Some(ground.take_port(port)?));
     }
     if lines.is_terminal() {
         lines
@@ -161,16 +165,18 @@ async fn ask_port(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Port>, Fa
             "" => Ok(0),
             text => parse_port(text),
         };
-        match port {
-            Ok(port) => match take_port(host, port, &manager).await {
-                Ok(port) => {
-                    if answer.trim().is_empty() || answer.trim() == "0" {
-                        lines.voice().say(&format!("using port {}", port.address().port()));
-                    }
-                    return Ok(Some(port));
+        match port.map(|port| ground.take_port(port)) {
+            Ok(Ok(port)) => {
+                if answer.trim().is_empty() || answer.trim() == "0" {
+                    lines.voice().say(&format!("using port {}", port.address().port()));
                 }
-                Err(failure) => failure.print(),
-            },
+                return Ok(Some(port));
+            }
+            // Another port does not help where the address is none of this machine's.
+            Ok(Err(error)) if error.source.kind() == io::ErrorKind::AddrNotAvailable => {
+                return Err(error.into());
+            }
+            Ok(Err(error)) => Failure::from(error).print(),
             Err(wanted) => Failure::new(USAGE, format!("{answer:?} is not a port: {wanted}"))
                 .hint("Enter alone takes a free one")
                 .print(),

@@ -284,6 +284,7 @@ impl Prompt {
             format!("manager: {manager}"),
             format!("shared: {}, {}", format::count(status.files, "file"), format::bytes(status.bytes)),
         ];
+        rows.extend(status.unreached.map(|unreached| unreached.to_string()));
         rows.extend(behind(&status.backlog));
         rows.push(format!(
             "now: sending {}, receiving {}",

@@ -283,7 +283,7 @@ fn who_does_not_greet_is_told_so_or_closed_without_a_line() {
         }
         let mut stranger = Stranger::dial(port, 1);
         let membership = membership.map(str::to_owned);
-        let old = Hello { version: 0, agent: String::new(), membership };
+        let old = Hello { version: 0, agent: String::new(), membership, reached_from_elsewhere: None };
         stranger.send(&frame_of(&Greeting::from(old)));
         stranger.hears_why(Reason::Version, "version 0 is not spoken here");
     }

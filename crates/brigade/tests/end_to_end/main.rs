@@ -21,6 +21,7 @@ mod homeless;
 mod ignoring;
 mod joining;
 mod limits;
+mod machines;
 mod names;
 mod network;
 mod process;

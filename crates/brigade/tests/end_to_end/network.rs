@@ -28,6 +28,8 @@ pub(crate) struct Network {
     log: Option<String>,
     port: u16,
     key: String,
+    /// The machine on which commands run that name none: a network namespace; this machine where it is not there.
+    machine: Option<String>,
     temp: TempDir,
 }
 
@@ -79,9 +81,16 @@ impl Network {
         network
     }
 
+    /// With a manager on another machine, that has these arguments too. Commands that name no machine run there.
+    pub(crate) fn start_on(machine: &str, arguments: &[&str]) -> Self {
+        let mut network = Self { machine: Some(machine.to_owned()), ..Self::empty() };
+        network.start_manager("state", arguments);
+        network
+    }
+
     fn empty() -> Self {
         let temp = tempfile::tempdir().unwrap();
-        Self { manager: None, log: None, port: 0, key: String::new(), temp }
+        Self { manager: None, log: None, port: 0, key: String::new(), machine: None, temp }
     }
 
     /// Starts a manager where none runs, with its key and members in the folder `state`.
@@ -154,7 +163,16 @@ impl Network {
 
     /// A command that knows neither the network nor anything of the machine's user.
     pub(crate) fn brigade(&self, subcommand: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_brigade"));
+        self.brigade_on(self.machine.as_deref(), subcommand)
+    }
+
+    /// The same on a machine: a network namespace, or this one.
+    pub(crate) fn brigade_on(&self, machine: Option<&str>, subcommand: &str) -> Command {
+        let program = env!("CARGO_BIN_EXE_brigade");
+        let mut command = Command::new(if machine.is_some() { "ip" } else { program });
+        if let Some(machine) = machine {
+            command.args(["netns", "exec", machine, program]); // which becomes the program: it takes its signals
+        }
         command.arg(subcommand).current_dir(self.temp.path());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BRIGADE_")) {
             command.env_remove(name);
@@ -167,6 +185,19 @@ impl Network {
     pub(crate) fn run(&self, subcommand: &str, arguments: &[&str]) -> Process {
         let mut command = self.brigade(subcommand);
         command.args(["--manager-port", &self.port.to_string()]).args(arguments);
+        Process::start(command)
+    }
+
+    /// Starts a command of this network on another machine, which reaches the manager at `manager`.
+    pub(crate) fn run_on(
+        &self,
+        machine: &str,
+        manager: &str,
+        subcommand: &str,
+        arguments: &[&str],
+    ) -> Process {
+        let mut command = self.brigade_on(Some(machine), subcommand);
+        command.args(["--manager-host", manager, "--manager-port", &self.port.to_string()]).args(arguments);
         Process::start(command)
     }
 

@@ -70,9 +70,8 @@ fn a_manager_with_another_key_is_refused_until_its_key_is_given() {
     }
     refused(&network, &["fire_user"]).with_code(4).complains(&[&before, &now]);
     network.fetch(&["film.bin", "--into", "earth"]).with_code(4).complains(&[&before, &now, "--manager-key"]);
-    let mut asked = network.run("peer", &[]);
-    asked.types("0\nfire_user\n");
-    asked.end().with_code(4).complains(&[&before, &now, "--manager-key"]);
+    // The manager is greeted before anything is asked.
+    network.run("peer", &[]).end().with_code(4).complains(&[&before, &now, "--manager-key"]);
     assert!(!network.path("fire_user").exists() && !network.path("earth").exists());
     network.run("files", &["--manager-key", &before]).end().with_code(4);
     network.run("files", &["--manager-key", &now]).end().with_code(0);
@@ -88,10 +87,46 @@ fn without_a_manager_it_says_how_to_start_one() {
     network.run("files", &[]).end().with_code(3).complains(&hint);
     network.run("peers", &["--json"]).end().with_code(3).complains(&hint);
     network.fetch(&["film.bin"]).with_code(3).complains(&hint);
-    let mut peer = network.run("peer", &[]);
-    peer.types("0\nfire_user\n");
-    peer.end().with_code(3).complains(&hint);
+    // Before anything is asked, and a host that has no address is no other case.
+    let ended = network.run("peer", &[]).end().with_code(3).complains(&hint);
+    assert!(!ended.out.contains("Port:"), "{}", ended.out);
     assert!(!network.path("fire_user").exists());
+}
+
+#[test]
+fn a_host_that_has_no_address_is_not_asked_about_again() {
+    let network = Network::start();
+    for (subcommand, arguments) in [
+        ("files", &[][..]),
+        ("peers", &[]),
+        ("fetch", &["film.bin", "--into", "earth"]),
+        ("peer", &[]),
+        ("peer", &["--headless", "--username", "fire_user"]),
+    ] {
+        let mut command = network.brigade(subcommand);
+        command.args(["--manager-host", "nosuch.invalid"]).args(arguments);
+        let ended = Process::start(command).end().with_code(3);
+        ended.complains(&[
+            "finding the address of nosuch.invalid",
+            "hint: is that the manager's host and port?",
+        ]);
+    }
+    // Of the peer's own host, and of one that is another machine's: no port makes it right.
+    for host in ["nosuch.invalid", "192.0.2.1"] {
+        let mut asked = network.run("peer", &["--host", host]);
+        if host == "192.0.2.1" {
+            asked.types("0\n0\n0\n");
+        }
+        asked.end().with_code(2).complains(&[host, "--host must be a name or an address of this machine"]);
+        let headless = ["--headless", "--username", "fire_user", "--host", host];
+        network.run("peer", &headless).end().with_code(2).complains(&[host, "--host must be"]);
+        let fetch = ["film.bin", "--into", "earth", "--host", host];
+        network.run("fetch", &fetch).end().with_code(2).complains(&[host, "--host must be"]);
+        let mut manager = network.brigade("manager");
+        manager.args(["--host", host, "--open", "--port", "0", "--state", "another"]);
+        Process::start(manager).end().with_code(2).complains(&[host, "--host must be"]);
+    }
+    assert!(!network.path("earth").exists() && !network.path("fire_user").exists());
 }
 
 #[test]

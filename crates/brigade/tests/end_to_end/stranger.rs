@@ -57,8 +57,12 @@ pub(crate) fn frame_of(message: &impl Message) -> Vec<u8> {
 
 /// The hello that is expected.
 pub(crate) fn hello(membership: Option<&str>) -> Vec<u8> {
-    let hello =
-        Hello { version: VERSION, agent: "stranger".to_owned(), membership: membership.map(str::to_owned) };
+    let hello = Hello {
+        version: VERSION,
+        agent: "stranger".to_owned(),
+        membership: membership.map(str::to_owned),
+        reached_from_elsewhere: None,
+    };
     frame_of(&Greeting::from(hello))
 }
 

@@ -181,12 +181,17 @@ impl Faithless {
                 let acceptor = Acceptor::bind(&[([127, 0, 0, 1], 0).into()], &key).await.unwrap();
                 ports.send(acceptor.address().port()).unwrap();
                 let serve = async {
-                    for visit in 0.. {
+                    let mut lets_in = true;
+                    loop {
                         let fresh = acceptor.accept().await.unwrap().handshake().await.unwrap();
-                        let hello =
-                            Hello { version: VERSION, agent: "faithless".to_owned(), membership: None };
-                        // Whoever comes again is refused.
-                        session(fresh.greet(hello).await.unwrap(), &key, visit == 0).await;
+                        let hello = Hello {
+                            version: VERSION,
+                            agent: "faithless".to_owned(),
+                            membership: None,
+                            reached_from_elsewhere: None,
+                        };
+                        // Who joins again is refused.
+                        lets_in &= !session(fresh.greet(hello).await.unwrap(), &key, lets_in).await;
                     }
                 };
                 tokio::select! {
@@ -204,10 +209,13 @@ impl Faithless {
     }
 }
 
-async fn session(mut session: Greeted, key: &SecretKey, kind: bool) {
+/// Serves one visit, and lets it join or not; whether it has joined.
+async fn session(mut session: Greeted, key: &SecretKey, lets_in: bool) -> bool {
+    let mut joined = false;
     loop {
         let answer: FromManager = match session.reader.next().await.unwrap_or(None) {
-            Some(ToManager::Join(join)) if kind => {
+            Some(ToManager::Join(join)) if lets_in => {
+                joined = true;
                 let now = brigade_node::clock::unix_now();
                 let claims = Claims {
                     network: key.public(),
@@ -217,7 +225,14 @@ async fn session(mut session: Greeted, key: &SecretKey, kind: bool) {
                     expires: UnixTime(now.0 + 1000),
                 };
                 let membership = membership::sign(&claims, key).unwrap();
-                Joined { membership, lease_ms: 15_000, username: None, now_s: None }.into()
+                Joined {
+                    membership,
+                    lease_ms: 15_000,
+                    username: None,
+                    now_s: None,
+                    reached_from_elsewhere: None,
+                }
+                .into()
             }
             Some(ToManager::Join(_)) => {
                 Refused { kind: 0x10, question: None, reason: Reason::NameTaken, text: "gone".to_owned() }
@@ -236,7 +251,7 @@ async fn session(mut session: Greeted, key: &SecretKey, kind: bool) {
             }
             Some(ToManager::Announce(announce)) => Noted { number: announce.number }.into(),
             Some(ToManager::Renew(_)) => Renewed { membership: None, now_s: None }.into(),
-            Some(ToManager::Watch(_) | ToManager::Goodbye(_)) | None => return,
+            Some(ToManager::Watch(_) | ToManager::Goodbye(_)) | None => return joined,
             Some(_) => continue,
         };
         session.writer.send(&answer).await.unwrap();

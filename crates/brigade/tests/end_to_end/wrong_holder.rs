@@ -121,7 +121,8 @@ async fn serve(acceptor: &Acceptor, membership: &str, wrong: &Wrong, (said, lied
     loop {
         let fresh = acceptor.accept().await.unwrap().handshake().await.unwrap();
         let membership = Some(membership.to_owned());
-        let hello = Hello { version: VERSION, agent: "wrong".to_owned(), membership };
+        let hello =
+            Hello { version: VERSION, agent: "wrong".to_owned(), membership, reached_from_elsewhere: None };
         let Ok(Greeted { reader, mut writer, .. }) = fresh.greet(hello).await else { continue };
         if let Wrong::Says(answer) = wrong {
             send(&mut writer, answer).await;

@@ -84,7 +84,8 @@ fn large_id() -> ContentId {
 
 #[test]
 fn greetings() {
-    let hello = Hello { version: 1, agent: "brigade/0.1.0".into(), membership: None };
+    let hello =
+        Hello { version: 1, agent: "brigade/0.1.0".into(), membership: None, reached_from_elsewhere: None };
     check_message("hello", &Greeting::from(hello));
     let goodbye = Goodbye { reason: Reason::Full, text: "20 of 20 peers are here".into() };
     check_message("goodbye", &Greeting::from(goodbye));
@@ -101,7 +102,12 @@ fn a_membership_and_the_hello_that_carries_it() {
     assert_eq!(claims.username.as_str(), "water_user");
     assert_eq!(claims.expires, UnixTime(1_790_086_400));
 
-    let hello = Hello { version: 1, agent: "brigade/0.1.0".into(), membership: Some(token.clone()) };
+    let hello = Hello {
+        version: 1,
+        agent: "brigade/0.1.0".into(),
+        membership: Some(token.clone()),
+        reached_from_elsewhere: None,
+    };
     let mut bytes = vec![];
     frame::encode(&Greeting::from(hello), &mut bytes);
     let (before, behind) = bytes.split_at(bytes.len() - token.len());

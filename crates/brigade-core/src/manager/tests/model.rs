@@ -86,7 +86,7 @@ struct Model {
 impl Model {
     fn new() -> Self {
         Self {
-            manager: Manager::new(Config { max_peers: 4, seed: 5 }, []),
+            manager: Manager::new(Config { max_peers: 4, seed: 5, ..Config::default() }, []),
             now: Timestamp::from_micros(0),
             next_session: 0,
             there: BTreeMap::new(),

@@ -66,7 +66,7 @@ fn any_number_of_them_binds_nothing() {
 fn a_bound_name_and_one_that_is_not_can_be_told_apart() {
     let mut world = World::new(20);
     let before = Binding { username: "anna@lab".parse().unwrap(), key: PeerKey([1; 32]) };
-    world.manager = Manager::new(Config { max_peers: 20, seed: 1 }, [before]);
+    world.manager = Manager::new(Config { max_peers: 20, seed: 1, ..Config::default() }, [before]);
     world.connect(2, 2);
     assert_eq!(world.refusal(2, join("bert@lab")), Reason::BadName);
     assert_eq!(world.refusal(2, unbound("bert")), Reason::BadName);

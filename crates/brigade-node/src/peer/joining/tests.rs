@@ -10,7 +10,7 @@ use brigade_core::wire::{
     manager::{FromManager, Refused, ToManager},
 };
 
-use super::{Peer, PeerConfig, PeerError, Port, SecretKey, Sharing};
+use super::{Contact, Peer, PeerConfig, PeerError, SecretKey, Sharing};
 use crate::{
     net::{accept::Acceptor, connection::Greeted},
     peer::ManagerAddress,
@@ -34,7 +34,15 @@ impl Played {
 
     async fn greeted(&self) -> Greeted {
         let fresh = self.0.accept().await.unwrap().handshake().await.unwrap();
-        fresh.greet(Hello { version: VERSION, agent: "test".into(), membership: None }).await.unwrap()
+        fresh
+            .greet(Hello {
+                version: VERSION,
+                agent: "test".into(),
+                membership: None,
+                reached_from_elsewhere: None,
+            })
+            .await
+            .unwrap()
     }
 
     async fn join(&self, folder: &Path) -> PeerError {
@@ -48,7 +56,7 @@ impl Played {
             max_connections: 8,
             limits: Default::default(),
         };
-        let port = Port::bind(&[([127, 0, 0, 1], 0).into()]).unwrap();
+        let port = Contact::on_loopback().take_port(None, 0).unwrap();
         Peer::join(config, port).await.unwrap_err().error
     }
 }

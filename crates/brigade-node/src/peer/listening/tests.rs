@@ -1,0 +1,101 @@
+//! Which addresses a peer takes, and who is said not to reach it there.
+
+use std::net::{IpAddr, SocketAddr};
+
+use tokio::net::TcpStream;
+
+use super::{Contact, Listener, OutOfReach};
+use crate::{identity::key::SecretKey, net::dial::dial};
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn contact(local: &str, from_elsewhere: Option<bool>) -> Contact {
+    Contact { local: ip(local), from_elsewhere }
+}
+
+#[tokio::test]
+async fn beside_a_manager_that_others_reach_a_peer_listens_on_all_addresses() {
+    let taken = contact("127.0.0.1", Some(true)).take_port(None, 0).unwrap();
+    assert!(taken.port.address().ip().is_unspecified());
+    assert_eq!(taken.address(), SocketAddr::new(ip("127.0.0.1"), taken.port.address().port()));
+    // Taken it is, on all of them.
+    let port = taken.port.address().port();
+    assert!(contact("127.0.0.1", Some(false)).take_port(None, port).is_err());
+    for said in [Some(false), None] {
+        let taken = contact("127.0.0.1", said).take_port(None, 0).unwrap();
+        assert_eq!(taken.port.address().ip(), ip("127.0.0.1"));
+    }
+    let named = contact("127.0.0.1", Some(true)).take_port(Some(ip("127.0.0.2")), 0).unwrap();
+    assert_eq!(named.port.address().ip(), ip("127.0.0.2"));
+}
+
+#[track_caller]
+fn check(listening: &str, contact: Contact, expected: Option<&str>) {
+    let unreached = OutOfReach::of(SocketAddr::new(ip(listening), 7001), contact);
+    let text = unreached.map(|unreached| unreached.to_string());
+    assert_eq!(text.as_deref().map(|text| text.split(';').next().unwrap()), expected);
+}
+
+#[test]
+fn who_cannot_reach_a_peer_is_said() {
+    let (beside, far) = (contact("127.0.0.1", Some(true)), contact("10.0.0.7", Some(true)));
+    let alone = contact("127.0.0.1", Some(false));
+    for contact in [beside, far, alone] {
+        check("::", contact, None);
+        check("0.0.0.0", contact, None);
+    }
+    check("127.0.0.1", alone, None);
+    check("10.0.0.7", far, None);
+    check("::ffff:10.0.0.7", far, None);
+    let elsewhere = |address: &str| format!("peers on other machines cannot reach {address}:7001");
+    check("127.0.0.1", beside, Some(&elsewhere("127.0.0.1")));
+    check("127.0.0.1", far, Some(&elsewhere("127.0.0.1")));
+    check("10.9.0.7", far, Some(&elsewhere("10.9.0.7")));
+    check("fd00::7", far, Some(&elsewhere("[fd00::7]")));
+    check("0.0.0.0", contact("fd00::7", Some(true)), Some(&elsewhere("0.0.0.0")));
+    let here =
+        "peers on this machine look for this one at 127.0.0.1:7001 and cannot reach it at 10.0.0.7:7001";
+    check("10.0.0.7", alone, Some(here));
+    check("10.0.0.7", beside, Some(here));
+}
+
+#[tokio::test]
+async fn a_peer_listens_elsewhere_once_the_manager_says_another_thing() {
+    let key = SecretKey::generate();
+    let before = contact("127.0.0.1", Some(false));
+    let taken = before.take_port(None, 0).unwrap();
+    let (mut listener, listening, contact) = taken.answer_as(&key, before).unwrap();
+    let port = listening.address().port();
+    let at = |host: &str| SocketAddr::new(ip(host), port);
+    assert!(TcpStream::connect(at("127.0.0.2")).await.is_err());
+
+    contact.send_replace(Contact { from_elsewhere: Some(true), ..before });
+    let mut place = listening.clone();
+    let moved = async {
+        place.changed().await;
+        assert_eq!(place.unreached(), None);
+        dial(&[at("127.0.0.2")], &SecretKey::generate(), Some(key.public())).await.unwrap();
+    };
+    serve_until(&mut listener, moved).await;
+
+    // Beside a manager that is on loopback alone again, nobody else reaches it.
+    contact.send_replace(before);
+    let moved = async {
+        while TcpStream::connect(at("127.0.0.2")).await.is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    serve_until(&mut listener, moved).await;
+}
+
+async fn serve_until(listener: &mut Listener, end: impl Future<Output = ()>) {
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            () = &mut end => return,
+            accepted = listener.accept() => drop(tokio::spawn(accepted.unwrap().handshake())),
+        }
+    }
+}

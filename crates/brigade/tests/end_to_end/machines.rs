@@ -1,0 +1,173 @@
+//! Two machines: network namespaces with a cable between them, which the test makes and takes away.
+//!
+//! They need root and iproute2; without them these tests say that they were skipped.
+
+use std::{
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+    time::Duration,
+};
+
+use crate::{
+    disk::skip,
+    network::{Network, bytes, free_port, hash},
+    process::{PATIENCE, Process, until},
+};
+
+/// How long a peer may be away whose machine got another address: a lease until that is noticed, another where the old
+/// session has to run out first, and what a busy machine takes.
+const NEW_ADDRESS: Duration = Duration::from_secs(60);
+
+/// Addresses of the two machines.
+const NEAR: &str = "10.77.0.1";
+const FAR: &str = "10.77.0.2";
+
+/// Two machines; they are gone when it is dropped.
+struct Machines {
+    near: String,
+    far: String,
+}
+
+impl Machines {
+    fn make() -> Option<Self> {
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("brigade-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let this = Self { near: format!("{name}-near"), far: format!("{name}-far") };
+        let (near, far) = (this.near.as_str(), this.far.as_str());
+        if !(ip(&["netns", "add", near]) && ip(&["netns", "add", far])) {
+            skip("root and iproute2, to make network namespaces");
+            return None;
+        }
+        let cable =
+            ["link", "add", "near", "netns", near, "type", "veth", "peer", "name", "far", "netns", far];
+        assert!(ip(&cable));
+        for (machine, link, address) in [(near, "near", NEAR), (far, "far", FAR)] {
+            assert!(ip(&["-n", machine, "addr", "add", &format!("{address}/24"), "dev", link]));
+            assert!(ip(&["-n", machine, "link", "set", link, "up"]));
+            assert!(ip(&["-n", machine, "link", "set", "lo", "up"]));
+        }
+        Some(this)
+    }
+
+    /// The far machine is given another address in the place of the one that it had.
+    fn renumber_far(&self, before: &str, now: &str) {
+        for (what, address) in [("del", before), ("add", now)] {
+            assert!(ip(&["-n", &self.far, "addr", what, &format!("{address}/24"), "dev", "far"]));
+        }
+    }
+
+    fn on_far(&self, network: &Network, subcommand: &str, arguments: &[&str]) -> Process {
+        network.run_on(&self.far, NEAR, subcommand, arguments)
+    }
+
+    /// A peer of the far machine with the file `name` in the folder of its name, once everybody can see it.
+    fn far_holder(&self, network: &Network, username: &str, name: &str, bytes: &[u8]) -> Process {
+        network.write(&format!("{username}/{name}"), bytes);
+        let peer = self.on_far(network, "peer", &["--headless", "--username", username]);
+        peer.says("ready\n");
+        assert_eq!(network.has_file(name, 1, PATIENCE)["id"], *hash(bytes));
+        peer
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        for machine in [&self.near, &self.far] {
+            ip(&["netns", "del", machine]);
+        }
+    }
+}
+
+fn ip(arguments: &[&str]) -> bool {
+    Command::new("ip").args(arguments).output().is_ok_and(|output| output.status.success())
+}
+
+fn address_of(network: &Network, username: &str) -> String {
+    let peers = network.list("peers", &[]);
+    let row = peers.iter().find(|row| row["username"] == username).unwrap_or_else(|| panic!("no {username}"));
+    row["address"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_peer_beside_an_open_manager_is_fetched_from_by_another_machine() {
+    let Some(machines) = Machines::make() else { return };
+    let network = Network::start_on(&machines.near, &["--host", "0.0.0.0", "--open", "--port", "0"]);
+    let film = bytes("film", 3 << 20);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let fetch = machines.on_far(&network, "fetch", &["film.bin", "--into", "far", "--json"]);
+    let totals = fetch.end().with_code(0).totals();
+    assert_eq!(totals["done"], true);
+    network.has("far/film.bin", &film);
+
+    // And the other way round.
+    let notes = bytes("notes", 1 << 20);
+    let _water = machines.far_holder(&network, "water_user", "notes.bin", &notes);
+    network.fetch(&["notes.bin", "--into", "near"]).with_code(0);
+    network.has("near/notes.bin", &notes);
+}
+
+#[test]
+fn a_peer_beside_a_manager_on_loopback_is_on_loopback_alone() {
+    let Some(machines) = Machines::make() else { return };
+    let port = free_port().to_string();
+    let mut network = Network::start_on(&machines.near, &["--port", &port]);
+    let film = bytes("film", 1 << 20);
+    let fire = network.holder("fire_user", "film.bin", &film);
+    let address = address_of(&network, "fire_user");
+    let own = address.strip_prefix("127.0.0.1:").unwrap().to_owned();
+    // What listens there is no manager; where nothing listens, the connection is refused.
+    let knocks = || {
+        let mut command = network.brigade_on(Some(&machines.far), "files");
+        command.args(["--manager-port", &own, "--manager-host", NEAR]);
+        Process::start(command).end().with_code(3).err
+    };
+    assert!(knocks().contains(&format!("no manager answers at {NEAR}:{own}")));
+
+    // The manager is started anew for other machines: the same peer is reached from them.
+    network.stop_manager().with_code(143);
+    network.start_manager("state", &["--port", &port, "--host", "0.0.0.0", "--open"]);
+    network.has_file("film.bin", 1, PATIENCE);
+    let fetch = machines.on_far(&network, "fetch", &["film.bin", "--into", "far"]);
+    fetch.end().with_code(0);
+    network.has("far/film.bin", &film);
+    let ended = fire.terminate().with_code(143).complains(&["the manager is back"]);
+    assert!(!ended.err.contains("cannot reach"), "{}", ended.err);
+}
+
+#[test]
+fn a_peer_whose_machine_gets_another_address_goes_on() {
+    let Some(machines) = Machines::make() else { return };
+    let network = Network::start_on(&machines.near, &["--host", "0.0.0.0", "--open", "--port", "0"]);
+    let film = bytes("film", 16 << 20);
+    let water = machines.far_holder(&network, "water_user", "film.bin", &film);
+    let port = address_of(&network, "water_user").strip_prefix(&format!("{FAR}:")).unwrap().to_owned();
+    let fetch = network.run("fetch", &["film.bin", "--into", "near", "--download-limit", "2MB"]);
+    until("a piece is recorded", PATIENCE, || {
+        (crate::network::pieces_recorded(&network.path("near")) > 0).then_some(())
+    });
+    machines.renumber_far(FAR, "10.77.0.3");
+    let there = format!("10.77.0.3:{port}");
+    until("the peer is there at its new address", NEW_ADDRESS, || {
+        let peers = network.list("peers", &[]);
+        peers.iter().any(|row| row["username"] == "water_user" && row["address"] == *there).then_some(())
+    });
+    fetch.end_within(NEW_ADDRESS).with_code(0);
+    network.has("near/film.bin", &film);
+    let ended = water.terminate().with_code(143).complains(&["the manager is away", "the manager is back"]);
+    assert!(!ended.err.contains("refuses"), "{}", ended.err);
+}
+
+#[test]
+fn a_peer_that_others_cannot_reach_says_so() {
+    let Some(machines) = Machines::make() else { return };
+    let network = Network::start_on(&machines.near, &["--host", "0.0.0.0", "--open", "--port", "0"]);
+    let mut fire = network.run("peer", &["--host", "localhost", "--port", "0", "--username", "fire_user"]);
+    fire.types("status\nq\n");
+    let ended = fire.end().with_code(0);
+    let says = "peers on other machines cannot reach 127.0.0.1:";
+    assert_eq!(ended.out.matches(says).count(), 2, "at the start and in `status`\n{}", ended.out);
+    assert!(ended.out.contains("leave --host out"), "{}", ended.out);
+    let far =
+        machines.on_far(&network, "peer", &["--headless", "--username", "water_user", "--host", "localhost"]);
+    far.complains(says);
+}
