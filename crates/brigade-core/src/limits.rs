@@ -121,6 +121,10 @@ pub const LEASE: Duration = Duration::from_secs(15);
 /// How long a session that has not joined is kept without a sign of life: somebody may be typing a username.
 pub const OBSERVER_SILENCE: Duration = Duration::from_secs(120);
 
+/// How long at most a manager's word that its catalogue is not complete yet is waited for: some leases, since it may be
+/// started again meanwhile.
+pub const CATALOGUE_WAIT: Duration = Duration::from_secs(60);
+
 /// How often at most a session hears of changed holders; the first change after a pause is told at once.
 pub const NEWS_INTERVAL: Duration = Duration::from_millis(50);
 

@@ -15,6 +15,7 @@ mod folder_news;
 mod format;
 mod hints;
 mod home;
+mod incomplete;
 mod input;
 mod log;
 mod manager_news;

@@ -36,13 +36,14 @@ const ROW_BYTES: usize = 120;
 /// Bytes of a text's head.
 const TEXT_HEAD_BYTES: usize = 3;
 /// Bytes of an answer around its list.
-const ANSWER_BYTES: usize = 32;
+const ANSWER_BYTES: usize = 48;
 
 /// What a name means.
 pub(super) fn lookup(
     catalogue: &Catalogue,
     sessions: &BTreeMap<SessionId, Session>,
     question: &Lookup,
+    incomplete_ms: Option<u64>,
 ) -> Result<Found, Refusal> {
     check_text(&question.name)?;
     // With a slash at its end it can only be a folder.
@@ -55,7 +56,7 @@ pub(super) fn lookup(
     } else {
         vec![]
     };
-    Ok(Found { question: question.question, versions, below, closest })
+    Ok(Found { question: question.question, versions, below, closest, incomplete_ms })
 }
 
 /// A page of the catalogue.
@@ -63,6 +64,7 @@ pub(super) fn browse(
     catalogue: &Catalogue,
     present: &BTreeMap<Username, SessionId>,
     question: &Browse,
+    incomplete_ms: Option<u64>,
 ) -> Result<Listing, Refusal> {
     check_text(&question.prefix)?;
     let after = question.after.as_deref();
@@ -78,7 +80,7 @@ pub(super) fn browse(
             })
         }
     };
-    Ok(Listing { question: question.question, entries, more })
+    Ok(Listing { question: question.question, entries, more, incomplete_ms })
 }
 
 /// A page of the table of peers, as the asker reaches them.
@@ -88,9 +90,10 @@ pub(super) fn list_peers(
     present: &BTreeMap<Username, SessionId>,
     asker: &Session,
     question: &ListPeers,
+    incomplete_ms: Option<u64>,
 ) -> PeerList {
     let from = question.after.as_deref().map_or(Unbounded, Excluded);
-    let mut list = PeerList { question: question.question, rows: vec![], more: false };
+    let mut list = PeerList { question: question.question, rows: vec![], more: false, incomplete_ms };
     let mut bytes = ANSWER_BYTES;
     for (username, session) in present.range::<str, _>((from, Unbounded)) {
         let shared = catalogue.shared_by(*session);

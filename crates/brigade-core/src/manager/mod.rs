@@ -262,14 +262,19 @@ impl Manager {
                     .unhold(session, &unhold.contents, &mut |content| self.watches.touch(now, content))?;
             }
             ToManager::Lookup(lookup) => {
-                self.send(session, ask::lookup(&self.catalogue, &self.sessions, &lookup)?);
+                let incomplete_ms = self.incomplete_ms(now);
+                self.send(session, ask::lookup(&self.catalogue, &self.sessions, &lookup, incomplete_ms)?);
             }
             ToManager::Browse(browse) => {
-                self.send(session, ask::browse(&self.catalogue, &self.present, &browse)?);
+                let incomplete_ms = self.incomplete_ms(now);
+                self.send(session, ask::browse(&self.catalogue, &self.present, &browse, incomplete_ms)?);
             }
             ToManager::ListPeers(question) => {
                 let Some(asker) = self.sessions.get(&session) else { return Ok(()) };
-                let list = ask::list_peers(&self.catalogue, &self.sessions, &self.present, asker, &question);
+                let (catalogue, sessions) = (&self.catalogue, &self.sessions);
+                let incomplete_ms = self.incomplete_ms(now);
+                let list =
+                    ask::list_peers(catalogue, sessions, &self.present, asker, &question, incomplete_ms);
                 self.send(session, list);
             }
             ToManager::Watch(watch) => self.watch(session, &watch)?,
@@ -288,6 +293,13 @@ impl Manager {
             ToManager::Renew(renew) => self.renew(session, &renew),
         }
         Ok(())
+    }
+
+    /// How long until the catalogue is taken to be complete; `None` where it is.
+    fn incomplete_ms(&self, now: Timestamp) -> Option<u64> {
+        let left = self.config.complete_at.since(now);
+        // Rounded up: who waits so long finds it complete.
+        (!left.is_zero()).then(|| u64::try_from(left.as_micros().div_ceil(1000)).unwrap_or(u64::MAX))
     }
 
     fn watch(&mut self, session: SessionId, watch: &Watch) -> Result<(), Refusal> {

@@ -421,6 +421,34 @@ fn observers_may_ask_but_not_share_and_take_no_place() {
 }
 
 #[test]
+fn a_manager_that_was_started_again_says_how_long_its_catalogue_is_incomplete() {
+    let mut world = World::new(20);
+    let complete_at = world.now.after(limits::LEASE);
+    let config = Config { max_peers: 20, seed: 1, complete_at, ..Config::default() };
+    world.manager = Manager::new(config, []);
+    world.peer(1, "fire_user");
+    let said = |world: &mut World| {
+        let FromManager::Found(found) = world.ask(1, lookup("a")) else { panic!() };
+        let FromManager::Listing(listing) = world.ask(1, browse("", None, None)) else { panic!() };
+        let FromManager::PeerList(list) = world.ask(1, ListPeers { question: 8, after: None }) else {
+            panic!()
+        };
+        assert_eq!((found.incomplete_ms, found.incomplete_ms), (listing.incomplete_ms, list.incomplete_ms));
+        found.incomplete_ms
+    };
+    assert_eq!(said(&mut world), Some(15_000));
+    world.say(1, announce(&[("a", 1)]));
+    world.pass(Duration::from_micros(4_999_001));
+    assert_eq!(said(&mut world), Some(10_001), "rounded up");
+    world.pass(Duration::from_secs(8));
+    said(&mut world);
+    world.pass(Duration::from_micros(2_000_998));
+    assert_eq!(said(&mut world), Some(1));
+    world.pass(Duration::from_micros(1));
+    assert_eq!(said(&mut world), None);
+}
+
+#[test]
 fn there_are_only_so_many_observers() {
     let mut world = World::new(2);
     world.peer(1, "fire_user");

@@ -139,6 +139,10 @@ pub struct Found {
     /// Where there is nothing: the nearest names, at most [`crate::limits::CLOSEST_NAMES`].
     #[n(3)]
     pub closest: Vec<FileName>,
+    /// How long until the catalogue is taken to be complete, in milliseconds; none where it is. Until then a manager that
+    /// was started again waits for its peers to come back, and what is missing here may yet come.
+    #[n(4)]
+    pub incomplete_ms: Option<u64>,
 }
 
 /// Asks for a page of the catalogue. Answered by [`Listing`].
@@ -197,6 +201,9 @@ pub struct Listing {
     /// Whether there is more after the last one.
     #[n(2)]
     pub more: bool,
+    /// As in [`Found`].
+    #[n(3)]
+    pub incomplete_ms: Option<u64>,
 }
 
 /// Asks for the holders of contents: now, and whenever they change. Answered by [`Holders`].

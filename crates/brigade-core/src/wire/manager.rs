@@ -137,6 +137,9 @@ pub struct PeerList {
     /// Whether there is more after the last one.
     #[n(2)]
     pub more: bool,
+    /// As in [`Found`]: peers that were here before the manager was started again may not be back yet.
+    #[n(3)]
+    pub incomplete_ms: Option<u64>,
 }
 
 /// Says how fast the peer sends and receives, in bytes of piece data a second; about once a second while it does.

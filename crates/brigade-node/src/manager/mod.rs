@@ -117,9 +117,11 @@ impl ManagerServer {
         }
         make_folders(&config.state_dir, true)
             .map_err(|source| ManagerError::State { path: config.state_dir.clone(), source })?;
+        let key_file = config.state_dir.join("manager.key");
+        let started_before = key_file.try_exists().unwrap_or(true);
         // First the database, which a second manager does not get: where there are no links, two keys could be made.
         let (members, bindings) = MemberFile::open(&config.state_dir.join("members.sqlite"))?;
-        let key = SecretKey::load_or_create(&config.state_dir.join("manager.key"))?;
+        let key = SecretKey::load_or_create(&key_file)?;
         // Only the first address: the next one would do while another manager has this one, and nobody would
         // look for it there.
         let acceptor = Acceptor::bind(&addresses[..1], &key).await?;
@@ -150,7 +152,8 @@ impl ManagerServer {
             max_peers: config.max_peers,
             seed: seed(&key),
             reached_from_elsewhere,
-            ..manager::Config::default()
+            // Peers of an earlier run are back within a lease, or have gone.
+            complete_at: clock::now().after(if started_before { limits::LEASE } else { Duration::ZERO }),
         };
         let manager = Manager::new(core, bindings);
         let owner =

@@ -87,7 +87,8 @@ mod tests {
                 holders: 1,
             };
             let entries = names.iter().take(2).map(entry).collect();
-            let taken = browsing.take(Listing { question: 1, entries, more: names.len() > 2 });
+            let taken =
+                browsing.take(Listing { question: 1, entries, more: names.len() > 2, incomplete_ms: None });
             found.extend(
                 taken.iter().map(|entry| NAMES.into_iter().find(|name| *name == &*entry.name).unwrap()),
             );
@@ -117,7 +118,10 @@ mod tests {
     #[test]
     fn a_manager_that_does_not_get_on_ends_the_list() {
         let mut browsing = Browsing::of("a").unwrap();
-        assert_eq!(browsing.take(Listing { question: 1, entries: vec![], more: true }), []);
+        assert_eq!(
+            browsing.take(Listing { question: 1, entries: vec![], more: true, incomplete_ms: None }),
+            []
+        );
         assert_eq!(browsing.question(), None);
     }
 }

@@ -15,7 +15,7 @@ use brigade_core::{
     limits,
     name::FileName,
     time::Timestamp,
-    wire::manager::{Holders, Version},
+    wire::manager::{Found, Holders},
 };
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -73,7 +73,7 @@ pub(super) enum Answer {
     /// So many bytes are free.
     Free(u64),
     /// What the name of a content means now.
-    Means { download: DownloadId, versions: Vec<Version> },
+    Means { download: DownloadId, found: Found },
 }
 
 /// What is known of files that were looked through.
@@ -340,7 +340,7 @@ impl Fetches {
         match answer {
             Answer::Measured { order, result } => self.measured(order, result),
             Answer::Free(bytes) => self.free(bytes),
-            Answer::Means { download, versions } => self.means(download, &versions),
+            Answer::Means { download, found } => self.means(download, &found),
         }
     }
 

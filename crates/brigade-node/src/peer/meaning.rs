@@ -3,11 +3,17 @@
 //! A fetch that nobody can serve waits for somebody who can. But where a peer that had the content has another one
 //! under the name by now, it will not come back by itself: that is said, and ends it. What others have under the name
 //! says nothing. The manager is asked about such a name now and then, and believed the second time: a peer that has
-//! just come back may not have announced all that it has.
+//! just come back may not have announced all that it has. A catalogue that
+//! is not complete yet says nothing of what changed.
 
 use std::time::Duration;
 
-use brigade_core::{download::DownloadId, id::Content, time::Timestamp, wire::manager::Version};
+use brigade_core::{
+    download::DownloadId,
+    id::Content,
+    time::Timestamp,
+    wire::manager::{Found, Version},
+};
 use tokio::sync::oneshot;
 
 use super::{
@@ -31,6 +37,19 @@ impl Fetching {
     /// Whether nobody who is here has it.
     fn is_nobodys(&self) -> bool {
         self.starved && self.known.are_gone() && !self.finishing
+    }
+}
+
+impl Asked {
+    /// Notes whether an answer says that the file was changed; whether that is certain now.
+    fn answered(&mut self, is_complete: bool, changed: bool) -> bool {
+        let certain = self.changed;
+        // Of a catalogue that is not complete those that have it may be missing: they may come back yet.
+        self.changed = is_complete && changed;
+        if !is_complete || self.changed && !certain {
+            self.pause = PAUSE;
+        }
+        self.changed && certain
     }
 }
 
@@ -69,14 +88,15 @@ impl Fetches {
         tokio::spawn(async move {
             // A manager that is away knows nothing now: it is asked again later.
             if let Ok(Ok(questions::Answer::Found(found))) = answer.await {
-                let _ = answers.send(Answer::Means { download, versions: found.versions }).await;
+                let _ = answers.send(Answer::Means { download, found }).await;
             }
         });
     }
 
     /// The manager said what the name of a content means, which nobody had a moment ago.
-    pub(super) fn means(&mut self, download: DownloadId, versions: &[Version]) {
+    pub(super) fn means(&mut self, download: DownloadId, found: &Found) {
         let Some(fetching) = self.fetching.get_mut(&download) else { return };
+        let versions = &found.versions;
         let content = fetching.content;
         let is_it = |version: &Version| Content { id: version.id, size: version.size } == content;
         let links = &self.links;
@@ -86,13 +106,8 @@ impl Fetches {
         let instead =
             versions.iter().find(by_them).filter(|_| fetching.is_nobodys() && !versions.iter().any(is_it));
         let Some(asked) = &mut fetching.asked else { return };
-        let certain = asked.changed;
-        asked.changed = instead.is_some();
-        let Some(instead) = instead else { return };
-        if !certain {
-            asked.pause = PAUSE;
-            return;
-        }
+        let certain = asked.answered(found.incomplete_ms.is_none(), instead.is_some());
+        let Some(instead) = instead.filter(|_| certain) else { return };
         let error = format!(
             "it was changed while it was fetched: nobody has {} any more, it is {} now ({} bytes)",
             content.id.short(),
@@ -100,5 +115,25 @@ impl Fetches {
             instead.size
         );
         self.give_up(download, Why::Changed, &error);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Asked, PAUSE, Timestamp};
+
+    #[test]
+    fn a_change_is_believed_at_the_second_answer_of_a_complete_catalogue() {
+        let mut asked = Asked { at: Timestamp::default(), pause: PAUSE * 4, changed: false };
+        for _ in 0..3 {
+            assert!(!asked.answered(false, true), "others that have it may come back");
+            assert_eq!((asked.changed, asked.pause), (false, PAUSE));
+        }
+        assert!(!asked.answered(true, true));
+        assert!(asked.answered(true, true));
+        assert!(!asked.answered(false, true), "the manager was started again");
+        assert!(!asked.answered(true, true));
+        assert!(!asked.answered(true, false));
+        assert!(!asked.answered(true, true));
     }
 }

@@ -247,9 +247,14 @@ impl Peer {
         state.is_ok_and(|state| matches!(*state, LinkState::Here { .. }))
     }
 
-    /// The files that `wish` means.
-    pub async fn resolve(&self, wish: &Wish) -> Result<Resolved, ResolveError> {
-        resolve::resolve(&self.asking, &self.username(), wish).await
+    /// The files that `wish` means. A manager that has just been started again does not know all of them yet: then it is
+    /// asked again for some seconds, and `waits` is told how long at most, before each pause.
+    pub async fn resolve(
+        &self,
+        wish: &Wish,
+        waits: &mut (dyn FnMut(Duration) + Send),
+    ) -> Result<Resolved, ResolveError> {
+        resolve::resolve(&self.asking, &self.username(), wish, waits).await
     }
 
     /// Begins to fetch files, if they fit on the disk.

@@ -7,6 +7,9 @@
 
 use globset::{Glob, GlobBuilder, GlobMatcher};
 
+/// The shortest beginning of an id that chooses a version.
+const ID_PREFIX_DIGITS: usize = 4;
+
 /// Names that are wanted.
 #[derive(Debug)]
 pub(super) struct Pattern {
@@ -46,6 +49,14 @@ impl Pattern {
         let folders = name.match_indices('/').map(|(end, _)| &name[..end]);
         self.matcher.is_match(name) || folders.into_iter().any(|folder| self.matcher.is_match(folder))
     }
+}
+
+/// `NAME@ID-PREFIX`, cut at the last `@`.
+pub(super) fn split_version(name: &str) -> Option<(&str, &str)> {
+    let (base, prefix) = name.rsplit_once('@')?;
+    let is_prefix =
+        (ID_PREFIX_DIGITS..=64).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_hexdigit());
+    (is_prefix && !base.is_empty()).then_some((base, prefix))
 }
 
 #[cfg(test)]

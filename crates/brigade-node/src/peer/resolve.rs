@@ -2,9 +2,14 @@
 //!
 //! An exact name always wins. Then a folder: all files below it. Then `NAME@ID-PREFIX`, one of several contents
 //! under a name; then a [`Pattern`]. What is not clear is not guessed: the versions are listed, and a person chooses.
-//! A content that nobody but this peer has is no choice: it is here.
+//! A content that nobody but this peer has is no choice: it is here. While the manager's catalogue is not complete, what is
+//! missing in it is waited for.
 
-use std::collections::BTreeMap;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use brigade_core::{
     id::Content,
@@ -18,13 +23,12 @@ use brigade_core::{
 
 use super::{
     asking::Asking,
-    pattern::{Pattern, is_pattern, may_be_pattern},
+    pattern::{Pattern, is_pattern, may_be_pattern, split_version},
     prepare::WantedFile,
     questions::AskError,
 };
 
-/// The shortest beginning of an id that chooses a version.
-const ID_PREFIX_DIGITS: usize = 4;
+pub(super) use self::waiting::resolve;
 
 /// Names with several contents that are listed; of more, the number.
 const CHOICES_LISTED: usize = 64;
@@ -114,45 +118,51 @@ pub enum ResolveError {
     Ask(#[from] AskError),
 }
 
-/// The files that `wish` means, for the peer with the username `me`.
-pub(super) async fn resolve(asking: &Asking, me: &Username, wish: &Wish) -> Result<Resolved, ResolveError> {
-    let files = Resolving { asking, me, wish }.files().await?;
-    Ok(Resolved { name: wish.name.clone(), files })
+/// Whether the manager said that a peer is not here.
+const fn is_not_here(error: &AskError) -> bool {
+    matches!(error, AskError::Refused { reason: Reason::NotFound, .. })
 }
 
 struct Resolving<'a> {
     asking: &'a Asking,
     me: &'a Username,
     wish: &'a Wish,
+    /// Whether the catalogue is taken to be complete, whatever the manager says.
+    believes: bool,
+    /// How long it is until the catalogue is complete, as the manager said last.
+    incomplete: Option<Duration>,
+    /// Whether peers that come back change nothing about what was found.
+    certain: bool,
 }
 
 impl Resolving<'_> {
-    async fn files(&self) -> Result<Vec<WantedFile>, ResolveError> {
+    /// The files; `None` where the catalogue has to be complete first.
+    async fn files(&mut self) -> Result<Option<Vec<WantedFile>>, ResolveError> {
         let name = self.wish.name.as_str();
         let folder = name.trim_end_matches('/');
         if folder.len() > limits::NAME_BYTES {
             return Err(ResolveError::BadName { name: name.to_owned(), why: BadName::TooLong });
         }
         if is_pattern(folder) {
-            let files = self.matching(folder).await?;
-            return files.ok_or_else(|| nothing(name, vec![]));
+            return self.matching(folder).await;
         }
-        let found = self.asking.lookup(folder).await?;
+        let found = self.lookup(folder).await?;
         let is_folder = folder.len() < name.len();
         if !found.versions.is_empty() && !is_folder {
-            return self.choose(folder, found.versions, None).map(|file| vec![file]);
+            return self.settle(folder, found.versions, None);
         }
         if found.below > 0 {
             return self.all_below(folder).await;
         }
         if let Some((base, prefix)) = split_version(folder) {
-            let of_base = self.asking.lookup(base).await?;
+            let of_base = self.lookup(base).await?;
             if !of_base.versions.is_empty() {
-                return self.choose(base, of_base.versions, Some(prefix)).map(|file| vec![file]);
+                return self.settle(base, of_base.versions, Some(prefix));
             }
         }
-        if may_be_pattern(folder)
-            && let Ok(Some(files)) = self.matching(folder).await
+        if self.incomplete.is_none()
+            && may_be_pattern(folder)
+            && let Ok(files) = self.matching(folder).await
         {
             return Ok(files);
         }
@@ -161,6 +171,34 @@ impl Resolving<'_> {
             return Err(nothing(name, folder.parse().into_iter().collect())); // it is a file
         }
         Err(nothing(name, closest))
+    }
+
+    async fn lookup(&mut self, name: &str) -> Result<Found, AskError> {
+        let found = self.asking.lookup(name).await?;
+        self.note(found.incomplete_ms);
+        Ok(found)
+    }
+
+    fn note(&mut self, incomplete_ms: Option<u64>) {
+        self.incomplete = incomplete_ms.filter(|_| !self.believes).map(Duration::from_millis);
+    }
+
+    /// The one content of a name that fits. Several that fit do not become fewer; one that this peer alone has may be
+    /// one of several.
+    fn settle(
+        &mut self,
+        name: &str,
+        versions: Vec<Version>,
+        prefix: Option<&str>,
+    ) -> Result<Option<Vec<WantedFile>>, ResolveError> {
+        let others: Vec<Content> = versions
+            .iter()
+            .filter(|version| version.holders != std::slice::from_ref(self.me))
+            .map(content)
+            .collect();
+        let chosen = self.choose(name, versions, prefix);
+        self.certain = chosen.as_ref().is_ok_and(|file| others.contains(&file.content));
+        chosen.map(|file| Some(vec![file]))
     }
 
     /// The one content of a name that fits.
@@ -200,37 +238,54 @@ impl Resolving<'_> {
         }
     }
 
-    async fn all_below(&self, folder: &str) -> Result<Vec<WantedFile>, ResolveError> {
+    async fn all_below(&mut self, folder: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
         // The manager's word is checked like anybody's: a name outside the folder is not ours to write.
         let files = self.gather(&format!("{folder}/"), |name| name.is_below(folder)).await?;
+        let Some(files) = files else { return Ok(None) };
         if files.is_empty() {
             let wanted = self.wish.from.as_ref().map(|from| format!("shared by {from}")).unwrap_or_default();
             return Err(ResolveError::NoSuchVersion { name: folder.to_owned(), wanted, versions: vec![] });
         }
-        self.choose_each(&format!("{folder}/"), files).await
+        self.choose_each(&format!("{folder}/"), files).await.map(Some)
     }
 
-    /// All files that the pattern fits; `None` where there are none.
-    async fn matching(&self, text: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
+    /// All files that the pattern fits.
+    async fn matching(&mut self, text: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
         let bad = |why| ResolveError::BadPattern { pattern: text.to_owned(), why };
         let pattern = Pattern::parse(text).map_err(bad)?;
         let files = self.gather(pattern.prefix(), |name| pattern.fits(name)).await?;
+        let Some(files) = files else { return Ok(None) };
         if files.is_empty() {
-            return Ok(None);
+            return Err(nothing(&self.wish.name, vec![]));
         }
         self.choose_each(pattern.prefix(), files).await.map(Some)
     }
 
-    /// What there is under names that begin with `prefix` and are `wanted`.
+    /// What there is under names that begin with `prefix` and are `wanted`; `None` where the catalogue is not complete.
     async fn gather(
-        &self,
+        &mut self,
         prefix: &str,
         wanted: impl Fn(&FileName) -> bool,
-    ) -> Result<BTreeMap<FileName, Vec<Listed>>, ResolveError> {
+    ) -> Result<Option<BTreeMap<FileName, Vec<Listed>>>, ResolveError> {
+        if self.incomplete.is_some() {
+            return Ok(None);
+        }
         let mut files: BTreeMap<FileName, Vec<Listed>> = BTreeMap::new();
         let mut after = None;
         loop {
-            let page = self.asking.browse(prefix, after.clone(), self.wish.from.clone()).await?;
+            let page = match self.asking.browse(prefix, after.clone(), self.wish.from.clone()).await {
+                Ok(page) => page,
+                Err(error) => {
+                    if is_not_here(&error) {
+                        self.lookup("").await?; // a refusal does not say whether the catalogue is complete
+                    }
+                    return if self.incomplete.is_some() { Ok(None) } else { Err(error.into()) };
+                }
+            };
+            self.note(page.incomplete_ms);
+            if self.incomplete.is_some() {
+                return Ok(None);
+            }
             let last = page.entries.last().map(|entry| entry.name.clone());
             for entry in page.entries {
                 if wanted(&entry.name) {
@@ -245,7 +300,7 @@ impl Resolving<'_> {
                 return Err(ResolveError::TooMany { name: self.wish.name.clone() });
             }
             match next_page(page.more, last, after) {
-                None => return Ok(files),
+                None => return Ok(Some(files)),
                 next => after = next,
             }
         }
@@ -339,79 +394,4 @@ const fn listed(entry: &Listed) -> Content {
 
 fn nothing(name: &str, closest: Vec<FileName>) -> ResolveError {
     ResolveError::NotFound { name: name.to_owned(), closest }
-}
-
-/// `NAME@ID-PREFIX`, cut at the last `@`.
-fn split_version(name: &str) -> Option<(&str, &str)> {
-    let (base, prefix) = name.rsplit_once('@')?;
-    let is_prefix =
-        (ID_PREFIX_DIGITS..=64).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_hexdigit());
-    (is_prefix && !base.is_empty()).then_some((base, prefix))
-}
-
-#[cfg(test)]
-mod tests {
-    use brigade_core::id::{Content, ContentId};
-    use tokio::sync::mpsc;
-
-    use super::{Asking, ResolveError, Resolving, Username, Version, WantedFile, Wish, split_version};
-
-    fn version(byte: u8, holders: &[&str]) -> Version {
-        let holders = holders.iter().map(|holder| holder.parse().unwrap()).collect();
-        Version { id: ContentId([byte; 32]), size: 5, mtime_s: 0, executable: false, holders, first_s: 0 }
-    }
-
-    /// What `wish` takes of the versions of its name, for the peer `air_user`.
-    fn choose(wish: &Wish, versions: Vec<Version>, prefix: Option<&str>) -> Result<WantedFile, ResolveError> {
-        let asking = Asking(mpsc::channel(1).0);
-        let me: Username = "air_user".parse().unwrap();
-        Resolving { asking: &asking, me: &me, wish }.choose(&wish.name, versions, prefix)
-    }
-
-    fn wish(name: &str, from: Option<&str>) -> Wish {
-        Wish { name: name.to_owned(), from: from.map(|from| from.parse().unwrap()), ..Wish::default() }
-    }
-
-    #[test]
-    fn a_version_is_chosen_by_id_or_by_who_shares_it() {
-        let versions = || vec![version(0xab, &["fire_user", "water_user"]), version(0xcd, &["earth_user"])];
-        let any = wish("a", None);
-        assert!(
-            matches!(choose(&any, versions(), None), Err(ResolveError::Ambiguous { choices, .. }) if choices[0].versions.len() == 2)
-        );
-        assert_eq!(choose(&any, versions(), Some("ABAB")).unwrap().content.id, ContentId([0xab; 32]));
-        let from = choose(&wish("a", Some("earth_user")), versions(), None);
-        assert_eq!(from.unwrap().content.id, ContentId([0xcd; 32]));
-        assert!(matches!(
-            choose(&wish("a", Some("stranger")), versions(), None),
-            Err(ResolveError::NoSuchVersion { .. })
-        ));
-        assert!(matches!(choose(&wish("../a", None), versions(), None), Err(ResolveError::BadName { .. })));
-        let mut chosen = any;
-        chosen.chosen.insert("a".parse().unwrap(), Content { id: ContentId([0xcd; 32]), size: 5 });
-        assert_eq!(choose(&chosen, versions(), None).unwrap().content.id, ContentId([0xcd; 32]));
-    }
-
-    #[test]
-    fn what_nobody_else_has_is_no_choice() {
-        let any = wish("a", None);
-        let versions = || vec![version(0xab, &["air_user"]), version(0xcd, &["earth_user"])];
-        assert_eq!(choose(&any, versions(), None).unwrap().content.id, ContentId([0xcd; 32]));
-        assert_eq!(choose(&any, versions()[..1].to_vec(), None).unwrap().content.id, ContentId([0xab; 32]));
-        let own = choose(&wish("a", Some("air_user")), versions(), None);
-        assert_eq!(own.unwrap().content.id, ContentId([0xab; 32]), "it was asked for");
-        let mut more = versions();
-        more.push(version(0xef, &["air_user", "fire_user"]));
-        assert!(
-            matches!(choose(&any, more, None), Err(ResolveError::Ambiguous { choices, .. }) if choices[0].versions.len() == 2)
-        );
-    }
-
-    #[test]
-    fn only_hex_digits_after_the_last_at_are_a_version() {
-        assert_eq!(split_version("a@b@12ef"), Some(("a@b", "12ef")));
-        for name in ["a", "a@12e", "a@12eg", "@12ef", "mail@example"] {
-            assert_eq!(split_version(name), None, "{name}");
-        }
-    }
 }

@@ -77,7 +77,7 @@ async fn in_the_middle(manager: &ManagerServer, temp: &Path) -> (Peer, Peer, Fet
     );
     assert!(timeout(PATIENCE, water.announced()).await.unwrap());
     let wish = Wish { name: "film".into(), ..Wish::default() };
-    let fetch = fire.fetch(fire.resolve(&wish).await.unwrap()).await.unwrap();
+    let fetch = fire.fetch(fire.resolve(&wish, &mut |_| {}).await.unwrap()).await.unwrap();
     let mut progress = fetch.progress();
     timeout(PATIENCE, progress.wait_for(|progress| progress.bytes_done > 0)).await.unwrap().unwrap();
     (water, fire, fetch)

@@ -3,10 +3,12 @@
 //! Who asks, and how it is heard, is the business of the prompt and of `brigade fetch`; scripts are asked nothing and get
 //! the list as an error (`exit.rs`).
 
-use brigade_core::{id::Content, time::UnixTime, wire::manager::Version};
-use brigade_node::peer::{Choice, Resolved, Wish};
+use std::time::Duration;
 
-use crate::{escape::escape, format};
+use brigade_core::{id::Content, time::UnixTime, wire::manager::Version};
+use brigade_node::peer::{Choice, Peer, ResolveError, Resolved, Wish};
+
+use crate::{escape::escape, format, signals::Signals};
 
 /// What a wish came to where a person could be asked.
 pub(crate) enum Chosen {
@@ -16,6 +18,22 @@ pub(crate) enum Chosen {
     Nothing,
     /// The person wants to end it all.
     Interrupted,
+}
+
+/// What `wish` means. Where `signals` are given, Ctrl-C gives the wait for it up: an error without a cause.
+pub(crate) async fn meaning(
+    peer: &Peer,
+    wish: &Wish,
+    waits: &mut (dyn FnMut(Duration) + Send),
+    signals: Option<&Signals>,
+) -> Result<Resolved, Option<ResolveError>> {
+    let resolved = peer.resolve(wish, waits);
+    let Some(signals) = signals else { return resolved.await.map_err(Some) };
+    let interrupts = signals.take_interrupts();
+    tokio::select! {
+        resolved = resolved => resolved.map_err(Some),
+        () = interrupts.interrupt() => Err(None),
+    }
 }
 
 /// The question under the list of `choice`.

@@ -88,7 +88,7 @@ async fn play(
     for (username, least) in [("earth_user", 2), ("air_user", 2)] {
         let peer = stage.join(username).await?;
         let wish = Wish { name: name.to_string(), ..Wish::default() };
-        let fetch = peer.fetch(peer.resolve(&wish).await?).await?;
+        let fetch = peer.fetch(peer.resolve(&wish, &mut |_| {}).await?).await?;
         let progress = follow(&fetch, &mut News::of(&peer)).await;
         say(&format!("{username}: {}", summary(&progress)));
         right &= check(&progress, &folder.join(username).join(&*name), source, least)?;

@@ -25,6 +25,7 @@ use crate::{
     args::FetchArgs,
     exit::{DISK, FAILED, Failure, NOT_FOUND, REFUSED},
     folder_news::News,
+    incomplete::Waiting,
     input::{Input, Lines},
     output::say,
     progress_bar::{follow, summary},
@@ -156,10 +157,11 @@ async fn resolve_all(
 ) -> Result<Result<Vec<Resolved>, ExitCode>, Failure> {
     let mut wanted = vec![];
     let mut first = None;
+    let mut waiting = Waiting::default();
     for name in &args.names {
         let wish =
             Wish { name: name.clone(), from: args.from.clone(), replace: args.replace, ..Wish::default() };
-        let failure = match resolve(peer, wish, args.json).await {
+        let failure = match resolve(peer, wish, args.json, &mut waiting).await {
             Ok(Chosen::Files(files)) => {
                 wanted.push(files);
                 continue;
@@ -183,10 +185,12 @@ async fn resolve_all(
 }
 
 /// What a name means; where it has several contents, a person at a terminal is asked which.
-async fn resolve(peer: &Peer, mut wish: Wish, json: bool) -> Result<Chosen, Failure> {
+#[allow(clippy::print_stderr)]
+async fn resolve(peer: &Peer, mut wish: Wish, json: bool, waiting: &mut Waiting) -> Result<Chosen, Failure> {
+    let mut say_wait = |left| waiting.text(left).into_iter().for_each(|text| eprintln!("{text}"));
     let mut lines = None;
     loop {
-        let (choices, rest) = match peer.resolve(&wish).await {
+        let (choices, rest) = match peer.resolve(&wish, &mut say_wait).await {
             Ok(files) => return Ok(Chosen::Files(files)),
             Err(ResolveError::Ambiguous { choices, rest }) => (choices, rest),
             Err(error) => return Err(error.into()),

@@ -17,6 +17,7 @@ use crate::{
     escape::escape,
     exit::Failure,
     format, hints,
+    incomplete::note_remark,
     output::{note, say},
 };
 
@@ -36,12 +37,13 @@ async fn list(args: &FilesArgs) -> Result<ExitCode, Failure> {
     let mut browsing = Browsing::of(&args.prefix)?;
     let mut observer = Observer::reach(&manager_address(&args.manager)).await?;
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut count = 0_u64;
+    let (mut count, mut incomplete_ms) = (0_u64, None);
     while let Some((prefix, after)) = browsing.question() {
         let page = observer.files(&prefix, after).await?;
+        incomplete_ms = page.incomplete_ms;
         for file in browsing.take(page) {
             count += 1;
-            let line = if args.json { json(&file) } else { row(&file) };
+            let line = if args.json { json(&file, incomplete_ms) } else { row(&file) };
             if !note(writeln!(out, "{line}")) {
                 return Ok(ExitCode::SUCCESS);
             }
@@ -51,6 +53,7 @@ async fn list(args: &FilesArgs) -> Result<ExitCode, Failure> {
     if let Some(hint) = hints::name(&args.prefix).filter(|_| count == 0) {
         eprintln!("nothing is shared under such a name\nhint: {}", escape(&hint));
     }
+    note_remark(incomplete_ms);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -66,14 +69,17 @@ pub(crate) fn row(file: &Listed) -> String {
     )
 }
 
-fn json(file: &Listed) -> String {
-    serde_json::json!({
+fn json(file: &Listed, incomplete_ms: Option<u64>) -> String {
+    let mut object = serde_json::json!({
         "name": file.name.as_str(),
         "id": file.id.to_string(),
         "size": file.size,
         "mtime_s": file.mtime_s,
         "executable": file.executable,
         "holders": file.holders,
-    })
-    .to_string()
+    });
+    if let Some(left) = incomplete_ms {
+        object["incomplete_ms"] = left.into();
+    }
+    object.to_string()
 }

@@ -15,6 +15,7 @@ use crate::{
     args::PeersArgs,
     exit::Failure,
     format,
+    incomplete::note_remark,
     output::{note, say},
 };
 
@@ -40,20 +41,21 @@ async fn list(args: &PeersArgs) -> Result<ExitCode, Failure> {
     if !args.json {
         note(writeln!(out, "{HEAD}"));
     }
-    loop {
+    let incomplete_ms = loop {
         let page = observer.peers(after).await?;
         for peer in &page.rows {
-            let line = if args.json { json(peer) } else { row(peer) };
+            let line = if args.json { json(peer, page.incomplete_ms) } else { row(peer) };
             if !note(writeln!(out, "{line}")) {
                 return Ok(ExitCode::SUCCESS);
             }
         }
         after = page.rows.last().map(|last| last.username.clone());
         if !page.more || after.is_none() {
-            break;
+            break page.incomplete_ms;
         }
-    }
+    };
     note(out.flush());
+    note_remark(incomplete_ms);
     Ok(ExitCode::SUCCESS)
 }
 
@@ -70,8 +72,8 @@ pub(crate) fn row(peer: &PeerRow) -> String {
     )
 }
 
-fn json(peer: &PeerRow) -> String {
-    serde_json::json!({
+fn json(peer: &PeerRow, incomplete_ms: Option<u64>) -> String {
+    let mut object = serde_json::json!({
         "username": peer.username.as_str(),
         "address": peer.address,
         "files": peer.files,
@@ -79,6 +81,9 @@ fn json(peer: &PeerRow) -> String {
         "sending": peer.sending,
         "receiving": peer.receiving,
         "since_s": peer.since_s,
-    })
-    .to_string()
+    });
+    if let Some(left) = incomplete_ms {
+        object["incomplete_ms"] = left.into();
+    }
+    object.to_string()
 }

@@ -13,7 +13,7 @@ use brigade_node::{
 use tokio::task::JoinSet;
 
 use super::{
-    choosing::{Chosen, menu, no_answer, question, take_answer},
+    choosing::{Chosen, meaning, menu, no_answer, question, take_answer},
     fetch::code_of,
     files, limit, peers,
     typed::parse_fetch,
@@ -24,6 +24,7 @@ use crate::{
     exit::{Failure, USAGE},
     folder_news::{self, News},
     format, hints,
+    incomplete::{Waiting, remark},
     input::{Input, Lines, Voice},
     progress_bar::{follow, follow_in_background, line, summary, unreached},
     signals::Signals,
@@ -172,8 +173,10 @@ impl Prompt {
         let text = hints::unquoted(text);
         let mut browsing = Browsing::of(text)?;
         let mut rows = vec![];
+        let mut incomplete_ms = None;
         while let Some((prefix, after)) = browsing.question() {
             let page = self.peer.files(&prefix, after).await?;
+            incomplete_ms = page.incomplete_ms;
             rows.extend(browsing.take(page).iter().map(files::row));
             if rows.len() > ROWS {
                 rows.truncate(ROWS);
@@ -187,6 +190,7 @@ impl Prompt {
             let hint = hints::name(text).map(|hint| format!("\nhint: {}", escape(&hint))).unwrap_or_default();
             rows.push(format!("nothing is shared under such a name{hint}"));
         }
+        rows.extend(remark(incomplete_ms));
         self.voice.say(&rows.join("\n"));
         Ok(())
     }
@@ -194,14 +198,15 @@ impl Prompt {
     async fn peers(&mut self) -> Result<(), Failure> {
         let mut rows = vec![peers::HEAD.to_owned()];
         let mut after = None;
-        loop {
+        let incomplete_ms = loop {
             let page = self.peer.peers(after).await?;
             rows.extend(page.rows.iter().map(peers::row));
             after = page.rows.last().map(|last| last.username.clone());
             if !page.more || after.is_none() || rows.len() > ROWS {
-                break;
+                break page.incomplete_ms;
             }
-        }
+        };
+        rows.extend(remark(incomplete_ms));
         self.voice.say(&rows.join("\n"));
         Ok(())
     }
@@ -234,11 +239,15 @@ impl Prompt {
 
     /// What a wish means; where a name has several contents, a person is asked which.
     async fn resolve(&mut self, mut wish: Wish, lines: &mut Lines) -> Result<Chosen, Failure> {
+        let (mut waiting, voice) = (Waiting::default(), self.voice.clone());
+        let signals = self.terminal.then(|| self.signals.clone());
         loop {
-            let choices = match self.peer.resolve(&wish).await {
+            let mut say = |left| waiting.text(left).into_iter().for_each(|text| voice.say(&text));
+            let choices = match meaning(&self.peer, &wish, &mut say, signals.as_ref()).await {
                 Ok(files) => return Ok(Chosen::Files(files)),
-                Err(ResolveError::Ambiguous { choices, .. }) if self.terminal => choices,
-                Err(error) => return Err(error.into()),
+                Err(None) => return Ok(Chosen::Nothing),
+                Err(Some(ResolveError::Ambiguous { choices, .. })) if self.terminal => choices,
+                Err(Some(error)) => return Err(error.into()),
             };
             for choice in &choices {
                 self.voice.say(&menu(choice));

@@ -247,7 +247,14 @@ async fn session(mut session: Greeted, key: &SecretKey, lets_in: bool) -> bool {
                     holders: vec!["fire_user".parse().unwrap()],
                     first_s: 0,
                 };
-                Found { question: lookup.question, versions: vec![version], below: 0, closest: vec![] }.into()
+                Found {
+                    question: lookup.question,
+                    versions: vec![version],
+                    below: 0,
+                    closest: vec![],
+                    incomplete_ms: None,
+                }
+                .into()
             }
             Some(ToManager::Announce(announce)) => Noted { number: announce.number }.into(),
             Some(ToManager::Renew(_)) => Renewed { membership: None, now_s: None }.into(),

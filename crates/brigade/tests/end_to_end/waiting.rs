@@ -2,6 +2,8 @@
 //!
 //! That a fetch goes on afterwards, and what is kept of it, is in `resuming`.
 
+use rustix::process::Signal;
+
 use crate::{
     network::{Network, PIECE_BYTES, bytes, free_port, pieces_recorded},
     process::{PATIENCE, Process, until},
@@ -97,4 +99,50 @@ fn a_fetch_that_waits_ends_where_the_manager_refuses_for_good() {
     assert_eq!(totals["done"], false);
     assert!(totals["from"][0]["bytes"].as_u64().unwrap() >= 8 * PIECE_BYTES, "{totals}");
     ended.complains(&["error: the manager refuses this peer", "another manager answers there"]);
+}
+
+/// A network whose manager has just been started again, with a holder that could not follow: it is stopped meanwhile.
+fn just_started() -> (Network, Vec<u8>, Process) {
+    let (mut network, film, fire) = with_film();
+    fire.signal(Signal::STOP);
+    network.kill_manager();
+    let port = port_of(&network);
+    network.start_manager("state", &["--port", &port]);
+    (network, film, fire)
+}
+
+#[test]
+fn a_manager_that_has_just_started_is_not_believed_that_nobody_shares_it() {
+    let (network, film, fire) = just_started();
+    let listed = network.run("files", &[]).end().with_code(0);
+    assert!(listed.out.is_empty(), "{}", listed.out);
+    listed.complains(&["the list is not complete yet: the manager has just started"]);
+    network.run("peers", &[]).end().with_code(0).complains(&["the list is not complete yet"]);
+
+    let fetch = network.run("fetch", &["film.bin", "--into", "earth"]);
+    let mut asked = network.run("peer", &["--port", "0", "--username", "water_user"]);
+    asked.types("files\nfetch film.bin\nq\n");
+    let waits = "the manager has just started; waiting up to ";
+    fetch.complains(waits);
+    asked.says(waits);
+    fire.signal(Signal::CONT);
+    fetch.end().with_code(0);
+    network.has("earth/film.bin", &film);
+    let ended = asked.end().with_code(0);
+    assert!(ended.out.contains("the list is not complete yet"), "{}", ended.out);
+    assert_eq!(ended.out.matches(waits).count(), 1, "{}", ended.out);
+    network.has("water_user/film.bin", &film);
+}
+
+#[test]
+fn a_no_is_believed_when_the_catalogue_is_complete() {
+    let (network, _, fire) = just_started();
+    let fetch = network.run("fetch", &["film.bin", "--into", "earth"]);
+    let interrupted = network.run("fetch", &["*.bin", "--into", "air"]);
+    let waits = "the manager has just started; waiting up to ";
+    interrupted.complains(waits);
+    interrupted.signal(Signal::INT);
+    interrupted.end().with_code(130);
+    fetch.end().with_code(5).complains(&[waits, "nobody shares \"film.bin\""]);
+    drop(fire);
 }

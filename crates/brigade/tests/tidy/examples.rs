@@ -126,7 +126,8 @@ fn a_lookup_and_its_answer() {
         holders: vec!["fire_user".parse().unwrap(), "water_user".parse().unwrap()],
         first_s: 1_790_000_900,
     };
-    let found = Found { question: 7, versions: vec![version], below: 0, closest: vec![] };
+    let found =
+        Found { question: 7, versions: vec![version], below: 0, closest: vec![], incomplete_ms: None };
     check_message("found", &FromManager::from(found));
 }
 

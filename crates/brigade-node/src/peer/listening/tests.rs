@@ -1,4 +1,6 @@
 //! Which addresses a peer takes, and who is said not to reach it there.
+//!
+//! That other machines reach it is seen end to end, with machines.
 
 use std::net::{IpAddr, SocketAddr};
 

@@ -1,0 +1,51 @@
+//! Waiting for a catalogue that is not complete, because its manager was started again a moment ago.
+//!
+//! What is there under a name is believed at once. That something is not there, and that a folder has no more than is
+//! seen, is believed when the manager takes its catalogue to be complete.
+
+use std::time::Duration;
+
+use brigade_core::{limits, name::Username};
+use tokio::time::{Instant, sleep_until};
+
+use super::{Asking, ResolveError, Resolved, Resolving, WantedFile, Wish, is_not_here};
+
+/// How often a name is asked for again that may come while the catalogue is not complete.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
+
+/// The files that `wish` means, for the peer with the username `me`.
+///
+/// Where the manager's catalogue is not complete yet, a "no" is not believed: a name is asked for again, and a folder or a
+/// pattern waits until it is complete. `waits` is told how long that may take, before each wait.
+pub(in crate::peer) async fn resolve(
+    asking: &Asking,
+    me: &Username,
+    wish: &Wish,
+    waits: &mut (dyn FnMut(Duration) + Send),
+) -> Result<Resolved, ResolveError> {
+    let until = Instant::now() + limits::CATALOGUE_WAIT;
+    loop {
+        let believes = Instant::now() >= until;
+        let mut resolving = Resolving { asking, me, wish, believes, incomplete: None, certain: false };
+        let result = resolving.files().await;
+        let left = resolving.incomplete.filter(|_| !resolving.certain && may_change(&result));
+        let Some(left) = left else {
+            return result.map(|files| Resolved {
+                name: wish.name.clone(),
+                files: files.unwrap_or_default(), // there are none only where the catalogue is not complete
+            });
+        };
+        waits(left);
+        let pause = if matches!(result, Ok(None)) { left } else { left.min(ASK_AGAIN) };
+        sleep_until(until.min(Instant::now() + pause)).await;
+    }
+}
+
+/// Whether peers that come back may make another answer of this one.
+const fn may_change(result: &Result<Option<Vec<WantedFile>>, ResolveError>) -> bool {
+    match result {
+        Ok(_) | Err(ResolveError::NotFound { .. } | ResolveError::NoSuchVersion { .. }) => true,
+        Err(ResolveError::Ask(error)) => is_not_here(error),
+        Err(_) => false,
+    }
+}
