@@ -59,6 +59,7 @@ impl Manager {
                 let peer = Peer { username, port, since, sending: 0, receiving: 0, renewing: false };
                 this.standing = Standing::Peer(peer);
                 self.observers -= 1;
+                self.observing.remove(session);
                 self.table_changed = true;
                 let lease_ms = u64::try_from(limits::LEASE.as_millis()).unwrap_or(u64::MAX);
                 let now_s = Some(calendar.0);
@@ -187,6 +188,7 @@ impl Manager {
         let Some(this) = self.sessions.get_mut(&session) else { return };
         let (key, place) = (this.key, this.place(port));
         this.standing = Standing::Joining { username: username.clone(), port, unbound: claim.is_none() };
+        self.observing.joins(session, true);
         self.present.insert(username.clone(), session);
         self.keys.insert(key, session);
         self.places.insert(place, session);
@@ -213,6 +215,7 @@ impl Manager {
         };
         let (key, place) = (this.key, this.place(port));
         self.give_up_place(&username, key, place);
+        self.observing.joins(session, false);
         let text = text.to_owned();
         self.refuse(session, JOIN_KIND, None, Refusal { reason: Reason::Failed, text });
     }

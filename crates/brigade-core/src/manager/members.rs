@@ -74,6 +74,11 @@ impl Members {
         self.folded.contains_key(&fold(username))
     }
 
+    /// Whether `key` bears any username.
+    pub(super) fn is_member(&self, key: PeerKey) -> bool {
+        self.names.contains_key(&key)
+    }
+
     /// Binds `username` to `key`; nothing changes where it is bound already.
     pub(super) fn bind(&mut self, username: &Username, key: PeerKey) {
         if self.keys.contains_key(username) {

@@ -4,16 +4,18 @@
 //! [`Manager::next_output`]. Nothing is kept of a session that ended but its username's binding. It refuses what
 //! passes a bound of [`limits`] and leaves the session in peace; only silence and a crowd of strangers end one.
 //!
-//! This file keeps the state and the `match`; `joining.rs` makes peers of sessions, `catalogue.rs` keeps what is
-//! shared, `watches.rs` who hears of it, `ask.rs` answers questions.
+//! This file keeps the state and the `match`; `entering.rs` takes sessions in, `joining.rs` makes peers of them,
+//! `catalogue.rs` keeps what is shared, `watches.rs` who hears of it, `ask.rs` answers questions.
 
 mod ask;
 mod catalogue;
+mod entering;
 mod holders;
 mod joining;
 mod leases;
 mod members;
 mod nearest;
+mod observers;
 mod output;
 mod refusal;
 mod session;
@@ -21,10 +23,7 @@ mod session;
 mod tests;
 mod watches;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    net::SocketAddr,
-};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use members::Binding;
 pub use output::{Departure, Event, Output};
@@ -35,6 +34,7 @@ use self::{
     holders::{Choice, Pages},
     leases::Deadlines,
     members::Members,
+    observers::Observers,
     refusal::{Refusal, not_let_in, sound},
     session::{Place, Session, Standing},
     watches::Watches,
@@ -52,16 +52,32 @@ use crate::{
 };
 
 /// What the manager is told once.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 pub struct Config {
     /// How many peers may be there at once.
     pub max_peers: usize,
+    /// How many sessions that have not joined may be there, beside one for each place left for a peer.
+    pub max_observers: usize,
     /// Decides which holders are named to whom where there are more than are named.
     pub seed: u64,
     /// Whether other machines reach it: peers learn from that where to listen.
     pub reached_from_elsewhere: bool,
     /// When its catalogue is taken to be complete. A manager that was started before waits for its peers to come back.
     pub complete_at: Timestamp,
+}
+
+impl Default for Config {
+    /// For one peer, beside which no other machine reaches the manager; its catalogue is complete at once.
+    fn default() -> Self {
+        let max_observers = limits::OBSERVERS;
+        Self {
+            max_peers: 1,
+            max_observers,
+            seed: 0,
+            reached_from_elsewhere: false,
+            complete_at: Timestamp::default(),
+        }
+    }
 }
 
 /// The state of one network's manager.
@@ -73,6 +89,8 @@ pub struct Manager {
     sessions: BTreeMap<SessionId, Session>,
     /// Sessions that are not in the table.
     observers: usize,
+    /// Which of them gives way to others.
+    observing: Observers,
     /// Peers, and sessions that are about to be: by username, and by key.
     present: BTreeMap<Username, SessionId>,
     keys: BTreeMap<PeerKey, SessionId>,
@@ -96,6 +114,7 @@ impl Manager {
             calendar: UnixTime::default(),
             sessions: BTreeMap::new(),
             observers: 0,
+            observing: Observers::default(),
             present: BTreeMap::new(),
             keys: BTreeMap::new(),
             places: BTreeMap::new(),
@@ -107,36 +126,6 @@ impl Manager {
             outputs: VecDeque::new(),
             table_changed: false,
         }
-    }
-
-    /// A greeted connection with a number that was never used, whose other end proved to have `key`.
-    ///
-    /// It is closed at once where there are too many that have not joined: [`limits::OBSERVERS`] and as many as
-    /// there are places left for peers.
-    ///
-    /// # Panics
-    /// Where the number is in use.
-    pub fn connected(
-        &mut self,
-        now: Timestamp,
-        session: SessionId,
-        key: PeerKey,
-        remote: SocketAddr,
-        local: SocketAddr,
-    ) {
-        let places = self.config.max_peers.saturating_sub(self.sessions.len() - self.observers);
-        if self.observers >= limits::OBSERVERS.saturating_add(places) {
-            let text = "the manager has as many visitors as it keeps".to_owned();
-            let event = Event::Refused { username: None, reason: Reason::Full, text: text.clone() };
-            self.outputs.push_back(Output::Event(event));
-            let goodbye = Some(Goodbye { reason: Reason::Full, text });
-            self.outputs.push_back(Output::Close { session, goodbye });
-            return;
-        }
-        let before = self.sessions.insert(session, Session::new(key, remote, local));
-        assert!(before.is_none(), "the session {session:?} was connected twice");
-        self.observers += 1;
-        self.renew_lease(now, session);
     }
 
     /// What the calendar says now: first announcements are dated by it.
@@ -352,6 +341,7 @@ impl Manager {
         let Some(this) = self.sessions.remove(&session) else { return };
         self.leases.clear(session);
         self.watches.forget(session);
+        self.observing.remove(session);
         match this.standing {
             Standing::Observer => self.observers -= 1,
             Standing::Joining { ref username, port, .. } => {
@@ -377,6 +367,7 @@ impl Manager {
     fn renew_lease(&mut self, now: Timestamp, session: SessionId) {
         let lease = if self.is_peer(session) { limits::LEASE } else { limits::OBSERVER_SILENCE };
         self.leases.set(session, now.after(lease));
+        self.observing.heard(now, session);
     }
 
     fn is_peer(&self, session: SessionId) -> bool {

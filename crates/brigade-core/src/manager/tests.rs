@@ -24,6 +24,7 @@ use crate::{
 
 mod model;
 mod names;
+mod observing;
 mod unbound;
 mod watching;
 
@@ -446,17 +447,4 @@ fn a_manager_that_was_started_again_says_how_long_its_catalogue_is_incomplete() 
     assert_eq!(said(&mut world), Some(1));
     world.pass(Duration::from_micros(1));
     assert_eq!(said(&mut world), None);
-}
-
-#[test]
-fn there_are_only_so_many_observers() {
-    let mut world = World::new(2);
-    world.peer(1, "fire_user");
-    for session in 0..limits::OBSERVERS as u64 + 1 {
-        assert_eq!(world.connect(100 + session, 3), []);
-    }
-    let sent = world.connect(1000, 3);
-    assert!(matches!(&sent[..], [(1000, FromManager::Goodbye(bye))] if bye.reason == Reason::Full));
-    world.manager.disconnected(world.now, SessionId(100), Departure::Lost);
-    assert_eq!(world.connect(1001, 3), []);
 }

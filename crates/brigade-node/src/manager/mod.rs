@@ -40,8 +40,15 @@ use crate::{
 /// Messages from sessions that may wait for the owner; a session has one there at a time.
 const OWNER_QUEUE: usize = 256;
 
-/// Connections beside those that the core keeps as sessions: they are being greeted, or being told why not.
-const SPARE_CONNECTIONS: usize = 64;
+/// Connections that are being greeted, or wait for the core's word on them. They do not count among those that the core
+/// keeps: where it has as many as may be, it still hears of each new one, and has another give way.
+const ENTERING: usize = 128;
+
+/// Connections that are told why they end. One more is closed without a word.
+const LEAVING: usize = 64;
+
+/// Joins that may wait for the disk, beside one for each peer.
+const SPARE_JOINS: usize = 64;
 
 /// How long to wait before accepting again when the system is out of something, such as open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -142,7 +149,7 @@ impl ManagerServer {
             events: events_out,
             tasks: TaskTracker::new(),
         };
-        let most_joining = config.max_peers.saturating_add(SPARE_CONNECTIONS).min(limits::MEMBERS);
+        let most_joining = config.max_peers.saturating_add(SPARE_JOINS).min(limits::MEMBERS);
         let (record, to_record) = mpsc::channel(most_joining);
         let (recorded, recorded_out) = mpsc::channel(most_joining);
         server.tasks.spawn_blocking(move || members.run(to_record, &recorded));
@@ -150,6 +157,7 @@ impl ManagerServer {
         let reached_from_elsewhere = !acceptor.address().ip().to_canonical().is_loopback();
         let core = manager::Config {
             max_peers: config.max_peers,
+            max_observers: limits::OBSERVERS,
             seed: seed(&key),
             reached_from_elsewhere,
             // Peers of an earlier run are back within a lease, or have gone.
@@ -160,9 +168,14 @@ impl ManagerServer {
             Owner { manager, key, record, view, events, sessions: BTreeMap::new(), show: Show::default() };
         let (to_owner, from_sessions) = mpsc::channel(OWNER_QUEUE);
         server.tasks.spawn(owner.run(from_sessions, recorded_out, stop.clone()));
-        let common =
-            session::Common { owner: to_owner, complaints: Arc::default(), reached_from_elsewhere, stop };
-        server.tasks.spawn(accept(acceptor, config.max_peers, common, server.tasks.clone()));
+        let common = session::Common {
+            owner: to_owner,
+            complaints: Arc::default(),
+            leaving: Arc::new(Semaphore::new(LEAVING)),
+            reached_from_elsewhere,
+            stop,
+        };
+        server.tasks.spawn(accept(acceptor, common, server.tasks.clone()));
         server.tasks.close();
         Ok(server)
     }
@@ -194,25 +207,21 @@ impl ManagerServer {
     }
 }
 
-/// Takes connections in, each into a task of its own, while there are not too many.
-async fn accept(acceptor: Acceptor, max_peers: usize, common: session::Common, tasks: TaskTracker) {
-    let most = max_peers.saturating_add(limits::OBSERVERS + SPARE_CONNECTIONS).min(Semaphore::MAX_PERMITS);
-    let connections = Arc::new(Semaphore::new(most));
+/// Takes connections in, each into a task of its own, while there are not too many of which the core has not heard. How
+/// many it keeps, it decides.
+async fn accept(acceptor: Acceptor, common: session::Common, tasks: TaskTracker) {
+    let entering = Arc::new(Semaphore::new(ENTERING));
     for number in 0.. {
         let accepted = tokio::select! {
             accepted = async {
-                let permit = connections.clone().acquire_owned().await.map_err(io::Error::other)?;
+                let permit = entering.clone().acquire_owned().await.map_err(io::Error::other)?;
                 acceptor.accept().await.map(|accepted| (accepted, permit))
             } => accepted,
             () = common.stop.cancelled() => return,
         };
         match accepted {
             Ok((accepted, permit)) => {
-                let session = session::run(accepted, SessionId(number), common.clone());
-                tasks.spawn(async move {
-                    session.await;
-                    drop(permit);
-                });
+                tasks.spawn(session::run(accepted, SessionId(number), permit, common.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");

@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     persist::Recorded,
-    session::{ToSession, stopping},
+    session::{SessionQueue, ToSession, stopping},
     view::{LifeEvent, View},
 };
 use crate::{
@@ -35,13 +35,7 @@ const SHOWN_EVERY: Duration = Duration::from_millis(250);
 #[derive(Debug)]
 pub(super) enum ToOwner {
     /// A connection was greeted.
-    Connected {
-        session: SessionId,
-        key: PeerKey,
-        remote: SocketAddr,
-        local: SocketAddr,
-        queue: mpsc::Sender<ToSession>,
-    },
+    Connected { session: SessionId, key: PeerKey, remote: SocketAddr, local: SocketAddr, queue: SessionQueue },
     /// A message came; the session reads the next one when it is told to.
     Message { session: SessionId, message: ToManager },
     /// A batch of news has left.
@@ -58,7 +52,7 @@ pub(super) struct Owner {
     pub(super) record: mpsc::Sender<Binding>,
     pub(super) view: watch::Sender<View>,
     pub(super) events: broadcast::Sender<LifeEvent>,
-    pub(super) sessions: BTreeMap<SessionId, mpsc::Sender<ToSession>>,
+    pub(super) sessions: BTreeMap<SessionId, SessionQueue>,
     pub(super) show: Show,
 }
 
@@ -90,7 +84,7 @@ impl Owner {
             self.carry_out();
             self.show();
         }
-        for queue in self.sessions.into_values() {
+        for SessionQueue { queue, .. } in self.sessions.values() {
             // One whose queue is full ends when its sender is gone.
             let _ = queue.try_send(ToSession::Close(Some(stopping())));
         }
@@ -148,7 +142,7 @@ impl Owner {
 
     /// Hands something to a session, and gives it up where it cannot take it.
     fn tell(&mut self, session: SessionId, what: ToSession) {
-        let Some(queue) = self.sessions.get(&session) else { return };
+        let Some(SessionQueue { queue, .. }) = self.sessions.get(&session) else { return };
         match queue.try_send(what) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => self.drop_session(session, Departure::Slow),

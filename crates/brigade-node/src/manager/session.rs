@@ -17,10 +17,13 @@ use brigade_core::{
     },
 };
 use tokio::{
-    sync::mpsc::{self, error::TryRecvError},
+    sync::{
+        OwnedSemaphorePermit, Semaphore,
+        mpsc::{self, error::TryRecvError},
+    },
     time::timeout,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::owner::ToOwner;
 use crate::{
@@ -41,6 +44,16 @@ const PATIENCE: Duration = limits::LEASE;
 
 /// How long a session has to write what waits for it when the manager stops.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// How long a session that the core keeps no more has to write what waits for it.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The owner's end of a session: without it, the session ends soon.
+#[derive(Debug)]
+pub(super) struct SessionQueue {
+    pub(super) queue: mpsc::Sender<ToSession>,
+    _kept: DropGuard,
+}
 
 /// What the owner tells a session.
 #[derive(Debug)]
@@ -79,14 +92,21 @@ struct Who {
 pub(super) struct Common {
     pub(super) owner: mpsc::Sender<ToOwner>,
     pub(super) complaints: Arc<Complaints>,
+    /// Places for connections that the core keeps no more, and that are told why.
+    pub(super) leaving: Arc<Semaphore>,
     /// Whether other machines reach the manager.
     pub(super) reached_from_elsewhere: bool,
     pub(super) stop: CancellationToken,
 }
 
-/// Serves one accepted connection to its end.
-pub(super) async fn run(accepted: Accepted, session: SessionId, common: Common) {
-    let Common { owner, complaints, reached_from_elsewhere, stop } = common;
+/// Serves one accepted connection to its end. Its permit is given back as soon as the core hears of it.
+pub(super) async fn run(
+    accepted: Accepted,
+    session: SessionId,
+    entering: OwnedSemaphorePermit,
+    common: Common,
+) {
+    let Common { owner, complaints, leaving, reached_from_elsewhere, stop } = common;
     let remote = accepted.remote();
     let greeted = tokio::select! {
         greeted = greet(accepted, reached_from_elsewhere) => greeted,
@@ -101,25 +121,44 @@ pub(super) async fn run(accepted: Accepted, session: SessionId, common: Common) 
     };
     tracing::debug!(session = session.0, %remote, key = %key, agent = ?hello.agent, "a session begins");
     let (queue, mut told) = mpsc::channel(QUEUE);
+    let given_up = CancellationToken::new();
+    let queue = SessionQueue { queue, _kept: given_up.clone().drop_guard() };
     if owner.send(ToOwner::Connected { session, key, remote, local, queue }).await.is_err() {
         return writer.close(Reason::Stopping, "the manager is stopping").await;
     }
+    drop(entering);
     // One that does not read must not hold up the end of the manager.
     let out_of_grace = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
+    // Nor may one that the core keeps no more take the place of another.
+    let overdue = async {
+        given_up.cancelled().await;
+        if stop.is_cancelled() {
+            std::future::pending().await // that has its own bound
+        }
+        if let Ok(_place) = leaving.try_acquire() {
+            tokio::time::sleep(LAST_WORDS).await;
+        }
+    };
     let mut who = Who::default();
     let end = tokio::select! {
+        biased;
         end = carry(session, &owner, &mut told, &mut reader, &mut writer, &mut who) => end,
         () = out_of_grace => End::Told(None),
+        () = overdue => End::Told(None),
     };
     match end {
         // It may still be sending, but the end of the manager waits for nobody.
         End::Told(Some(goodbye)) if goodbye.reason == Reason::Stopping => {
             writer.close(goodbye.reason, goodbye.text).await;
         }
-        End::Told(Some(goodbye)) => part(reader, writer, goodbye.reason, goodbye.text).await,
+        End::Told(Some(goodbye)) => {
+            if let Ok(_place) = leaving.try_acquire() {
+                part(reader, writer, goodbye.reason, goodbye.text).await;
+            }
+        }
         End::Told(None) => {}
         End::Happened(why) => drop(owner.send(ToOwner::Disconnected { session, why }).await),
         End::Broke(error) => {

@@ -2,16 +2,17 @@
 //!
 //! What the manager decides is tested in the core; here it is that the decisions reach sockets and the disk.
 
-use std::path::Path;
+use std::{net::IpAddr, path::Path};
 
 use brigade_core::{
     id::ContentId,
+    limits,
     manager::{Departure, Event},
     wire::{
         Reason,
         hello::{Hello, VERSION},
         manager::{
-            Announce, Browse, Entry, FromManager, Holders, Join, ListPeers, Refused, Renew, Report,
+            Announce, Browse, Entry, FromManager, Holders, Join, ListPeers, Lookup, Refused, Renew, Report,
             ToManager, Watch, WireContent,
         },
     },
@@ -42,12 +43,22 @@ fn config(state: &Path) -> ManagerConfig {
 
 impl Running {
     async fn new(state: &Path) -> Self {
+        Self::with(config(state)).await
+    }
+
+    async fn with(config: ManagerConfig) -> Self {
         let stop = CancellationToken::new();
-        Self { server: ManagerServer::start(config(state), stop.clone()).await.unwrap(), stop }
+        Self { server: ManagerServer::start(config, stop.clone()).await.unwrap(), stop }
     }
 
     async fn client(&self, key: &SecretKey) -> Client {
-        let fresh = dial(&[self.server.address()], key, Some(self.server.key())).await.unwrap();
+        self.client_over(self.server.address().ip(), key).await
+    }
+
+    /// A client that reaches the manager at `ip`.
+    async fn client_over(&self, ip: IpAddr, key: &SecretKey) -> Client {
+        let fresh =
+            dial(&[(ip, self.server.address().port()).into()], key, Some(self.server.key())).await.unwrap();
         let hello =
             Hello { version: VERSION, agent: "test".into(), membership: None, reached_from_elsewhere: None };
         Client(fresh.greet(hello).await.unwrap())
@@ -290,4 +301,72 @@ async fn a_manager_that_cannot_start_says_why() {
     manager.stop().await;
     let meant = start(ManagerConfig { open: true, ..open }).await.unwrap();
     assert!(meant.address().ip().is_unspecified());
+}
+
+#[tokio::test]
+async fn observers_of_one_machine_keep_neither_members_nor_other_machines_out() {
+    let state = tempfile::tempdir().unwrap();
+    let all = ManagerConfig { host: "::".into(), open: true, max_peers: 4, ..config(state.path()) };
+    let manager = Running::with(all).await;
+    let (v4, v6): (IpAddr, IpAddr) = ("127.0.0.1".parse().unwrap(), "::1".parse().unwrap());
+    let member = SecretKey::generate();
+    manager.client_over(v4, &member).await.join("fire_user").await.unwrap();
+    manager.view(|view| view.rows.is_empty()).await;
+
+    let key = SecretKey::generate();
+    let mut crowd = vec![];
+    for _ in 0..limits::OBSERVERS + 4 {
+        crowd.push(manager.client_over(v4, &key).await);
+    }
+    // Each of them is there: the last one is answered.
+    let browse = Browse { question: 1, prefix: String::new(), after: None, holder: None };
+    assert!(matches!(crowd.last_mut().unwrap().ask(browse.clone()).await, FromManager::Listing(_)));
+    let mut refused = manager.client_over(v4, &SecretKey::generate()).await;
+    assert!(matches!(refused.hear().await, FromManager::Goodbye(goodbye) if goodbye.reason == Reason::Full));
+    // And as many again that say nothing at all, not even in TLS.
+    let mut silent = vec![];
+    for _ in 0..2 * super::ENTERING {
+        silent.push(tokio::net::TcpStream::connect((v4, manager.server.address().port())).await.unwrap());
+    }
+
+    let mut member = manager.client_over(v4, &member).await;
+    member.join("fire_user").await.unwrap();
+    let FromManager::Goodbye(goodbye) = crowd[0].hear().await else { panic!("it goes on") };
+    assert_eq!(goodbye.reason, Reason::Full);
+    let mut elsewhere = manager.client_over(v6, &SecretKey::generate()).await;
+    assert!(matches!(elsewhere.ask(browse).await, FromManager::Listing(_)));
+    elsewhere.join("water_user").await.unwrap();
+    manager.stop().await;
+}
+
+#[tokio::test]
+async fn a_manager_that_was_started_before_says_that_its_catalogue_is_incomplete() {
+    let state = tempfile::tempdir().unwrap();
+    let lookup = Lookup { question: 1, name: "a".to_owned() };
+    for again in [false, true] {
+        let manager = Running::new(state.path()).await;
+        let mut client = manager.client(&SecretKey::generate()).await;
+        let FromManager::Found(found) = client.ask(lookup.clone()).await else {
+            panic!("it does not answer")
+        };
+        assert_eq!(found.incomplete_ms.is_some(), again);
+        let lease_ms = limits::LEASE.as_millis().try_into().unwrap();
+        assert!(found.incomplete_ms.is_none_or(|left| (1..=lease_ms).contains(&left)));
+        manager.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_manager_says_whether_other_machines_reach_it() {
+    for (host, reached) in [("127.0.0.1", false), ("0.0.0.0", true)] {
+        let state = tempfile::tempdir().unwrap();
+        let named = ManagerConfig { host: host.into(), open: true, ..config(state.path()) };
+        let manager = Running::with(named).await;
+        let mut client = manager.client_over("127.0.0.1".parse().unwrap(), &SecretKey::generate()).await;
+        assert_eq!(client.0.hello.reached_from_elsewhere, Some(reached));
+        let join = Join { username: Ok("fire_user".parse().unwrap()), port: 7001, unbound: None };
+        let FromManager::Joined(joined) = client.ask(join).await else { panic!("it is not let in") };
+        assert_eq!(joined.reached_from_elsewhere, Some(reached));
+        manager.stop().await;
+    }
 }

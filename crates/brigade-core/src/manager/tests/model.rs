@@ -11,6 +11,9 @@ use super::{
     content, entry, file, join, names_in,
 };
 
+/// Sessions that have not joined, beside the places that are left: so few that they often give way.
+const FEW_OBSERVERS: usize = 2;
+
 #[derive(Debug, Clone)]
 enum Step {
     Connect { key: u8 },
@@ -86,7 +89,10 @@ struct Model {
 impl Model {
     fn new() -> Self {
         Self {
-            manager: Manager::new(Config { max_peers: 4, seed: 5, ..Config::default() }, []),
+            manager: Manager::new(
+                Config { max_peers: 4, max_observers: FEW_OBSERVERS, seed: 5, ..Config::default() },
+                [],
+            ),
             now: Timestamp::from_micros(0),
             next_session: 0,
             there: BTreeMap::new(),
@@ -107,8 +113,13 @@ impl Model {
                 let session = SessionId(self.next_session);
                 self.next_session += 1;
                 self.there.insert(session, Said::default());
-                let address = ([10, 0, 0, key], 1).into();
+                let address = ([10, 0, 0, key % 3], 1).into();
+                let strangers = self.manager.observing.strangers();
+                let is_member = self.manager.members.is_member(PeerKey([key; 32]));
                 self.manager.connected(self.now, session, PeerKey([key; 32]), address, address);
+                self.carry_out();
+                let is_here = self.there.contains_key(&session);
+                assert!(is_here || !is_member || strangers == 0, "a member is kept out by strangers");
             }
             Step::Say { who, what } => {
                 if let Some(session) = self.who(who) {
@@ -265,7 +276,12 @@ impl Model {
             (manager.keys.len(), manager.places.len())
         );
         assert!(manager.present.len() <= 4);
-        assert_eq!(manager.observers, self.there.values().filter(|said| said.joined.is_none()).count());
+        let observers =
+            self.there.iter().filter(|(_, said)| said.joined.is_none()).map(|(session, _)| *session);
+        let observers: BTreeSet<_> = observers.collect();
+        assert_eq!(manager.observers, observers.len());
+        assert_eq!(manager.observing.check(), observers);
+        assert!(manager.sessions.len() <= FEW_OBSERVERS + 4);
     }
 
     fn holders(&self, number: u8) -> (Vec<SessionId>, Vec<SessionId>) {
