@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 
 /// How long anything may take that has no deadline of its own: long, since the machine may be busy, and still shorter
@@ -136,9 +136,16 @@ impl Process {
         self.child.id()
     }
 
-    /// Sends a signal, which it may handle.
+    /// Sends a signal, which it may handle. After `STOP` it waits until all threads have stopped: they go on for a moment,
+    /// on a busy machine long enough to answer.
+    #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        let pid = Pid::from_child(&self.child);
+        kill_process(pid, signal).unwrap();
+        if signal == Signal::STOP {
+            let options = WaitIdOptions::STOPPED | WaitIdOptions::NOHANG;
+            until("the process has stopped", PATIENCE, || waitid(WaitId::Pid(pid), options).unwrap());
+        }
     }
 
     /// Lets it open no more files for now, or as many as before.
