@@ -3,7 +3,7 @@
 //!
 //! What options mean is told at length in `docs/operating.md`; what is done about them is below `commands/`.
 
-use std::{path::PathBuf, str::FromStr};
+use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use brigade_core::{
     id::PeerKey,
@@ -115,6 +115,26 @@ pub(crate) struct AsPeer {
     /// Receive at most so many bytes a second, over all connections
     #[arg(long, alias = "download_limit", value_name = "RATE", value_parser = parse_cap, allow_negative_numbers = true)]
     pub(crate) download_limit: Option<Cap>,
+    /// How long a part of a file is kept that nobody is fetching: 30d, 12h; off for ever
+    #[arg(long, alias = "keep_parts", default_value = "30d", value_name = "TIME", value_parser = parse_keep, allow_negative_numbers = true)]
+    pub(crate) keep_parts: Keep,
+}
+
+/// How long something is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keep {
+    For(Duration),
+    Forever,
+}
+
+impl Keep {
+    /// The time; `None` for ever.
+    pub(crate) const fn time(self) -> Option<Duration> {
+        match self {
+            Self::For(time) => Some(time),
+            Self::Forever => None,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -254,6 +274,26 @@ pub(crate) fn parse_cap(text: &str) -> Result<Cap, String> {
     if text.trim().eq_ignore_ascii_case("off") { Ok(Cap::Off) } else { parse_rate(text).map(Cap::At) }
 }
 
+/// How long something is kept: days or hours, at least one hour and at most a hundred years, or `off`.
+pub(crate) fn parse_keep(text: &str) -> Result<Keep, String> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(Keep::Forever);
+    }
+    let wrong = || "a time like 30d or 12h, or off, is wanted".to_owned();
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let hours = match unit {
+        "d" | "D" => 24,
+        "h" | "H" => 1,
+        _ => return Err(wrong()),
+    };
+    let hours = number.parse::<u32>().ok().map(|number| u64::from(number) * hours);
+    match hours {
+        Some(hours @ 1..=876_000) => Ok(Keep::For(Duration::from_secs(hours * 3600))),
+        _ => Err(wrong()),
+    }
+}
+
 /// Bytes a second: a number, perhaps with a fraction, and B, KB, MB or GB (powers of 1000).
 fn parse_rate(text: &str) -> Result<u64, String> {
     let wrong =
@@ -293,7 +333,7 @@ fn parse_rate(text: &str) -> Result<u64, String> {
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Brigade, Cap, parse_cap, parse_name};
+    use super::{Brigade, Cap, Duration, Keep, parse_cap, parse_keep, parse_name};
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -327,6 +367,19 @@ mod tests {
             assert!(parse_cap(text).is_err(), "{text}");
         }
         assert_eq!(parse_cap("Off"), Ok(Cap::Off));
+    }
+
+    #[test]
+    fn parts_are_kept_for_days_or_hours_or_for_ever() {
+        let hours = |hours: u64| Ok(Keep::For(Duration::from_secs(hours * 3600)));
+        for (text, kept) in
+            [("30d", hours(720)), ("1h", hours(1)), (" 2D ", hours(48)), ("off", Ok(Keep::Forever))]
+        {
+            assert_eq!(parse_keep(text), kept, "{text}");
+        }
+        for text in ["", "d", "30", "0d", "-1d", "1.5d", "30 days", "é", "99999999d", "4294967296h"] {
+            assert!(parse_keep(text).is_err(), "{text}");
+        }
     }
 
     #[test]

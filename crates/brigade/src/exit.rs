@@ -10,7 +10,10 @@ use brigade_node::{
     identity::key::KeyError,
     manager::ManagerError,
     net::{accept::ListenError, dial::DialError},
-    peer::{AskError, Choice, FetchError, JoinError, NoRoom, PeerError, ReachError, ResolveError},
+    peer::{
+        AskError, CannotLand, Choice, FetchError, JoinError, Lacks, NoRoom, PeerError, ReachError,
+        ResolveError,
+    },
     store::folder::FolderError,
 };
 use serde_json::{Value, json};
@@ -324,6 +327,7 @@ impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         match error {
             FetchError::NoRoom(error) => error.into(),
+            FetchError::CannotLand(error) => error.into(),
             FetchError::Stopping => Self::of(FAILED, &error),
         }
     }
@@ -331,12 +335,38 @@ impl From<FetchError> for Failure {
 
 impl From<NoRoom> for Failure {
     fn from(error: NoRoom) -> Self {
-        let message = format!(
-            "{error}: it takes {} more, and {} are free",
-            format::bytes(error.needed_bytes),
-            format::bytes(error.free_bytes)
-        );
-        Self::new(DISK, message).hint("nothing was fetched; make room there, or fetch into another folder")
+        let (message, make_room) = match error.lacks {
+            Lacks::Bytes { needed, free } => {
+                let (needed, free) = (format::bytes(needed), format::bytes(free));
+                (format!("{error}: it takes {needed} more, and {free} are free"), "make room")
+            }
+            Lacks::Inodes { needed, free } => (
+                format!(
+                    "{error}: no inodes are left for its files; it takes {needed} more, and {free} are free, whatever \
+                     room there is for bytes"
+                ),
+                "delete files",
+            ),
+        };
+        Self::new(DISK, message)
+            .hint(format!("nothing was fetched; {make_room} there, or fetch into another folder"))
+    }
+}
+
+impl From<CannotLand> for Failure {
+    fn from(error: CannotLand) -> Self {
+        let mut message = error.to_string();
+        for (name, why) in &error.refused {
+            message += &format!("\n  {name}: {why}");
+        }
+        let rest = error.count.saturating_sub(error.refused.len());
+        if rest > 0 {
+            message += &format!("\n  and {rest} more");
+        }
+        Self::new(DISK, message).hint(
+            "nothing was fetched; move what is in the way, make the folder writable, leave these files out, or fetch into \
+             another folder",
+        )
     }
 }
 

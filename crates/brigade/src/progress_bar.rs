@@ -168,7 +168,11 @@ fn state(progress: &Progress) -> Vec<String> {
             1 => "waiting: its one holder cannot be reached".to_owned(),
             many => format!("waiting: its {many} holders cannot be reached"),
         },
-        State::Full { missing_bytes, free_bytes } => format!(
+        State::Full { inodes: true, .. } => {
+            "paused: no inodes are left on the disk for more files; it goes on when files are deleted there"
+                .to_owned()
+        }
+        State::Full { missing_bytes, free_bytes, .. } => format!(
             "paused: the disk is full; {} are missing, {} are free, and it goes on when there is room",
             format::bytes(missing_bytes),
             format::bytes(free_bytes)
@@ -254,7 +258,7 @@ fn unreached_line(one: &Unreached) -> String {
 /// What a fetch came to: how much in what time, and from whom; what could not be had, and why.
 pub(crate) fn summary(progress: &Progress) -> String {
     let name = escape(&progress.name).into_owned();
-    let fetched = progress.bytes_done.saturating_sub(progress.bytes_already);
+    let fetched = progress.bytes_done.saturating_sub(progress.bytes_already + progress.bytes_copied);
     let mut text = match progress.state {
         State::Done if fetched == 0 && progress.files_already == progress.files => {
             format!("{name} is here already ({})", format::bytes(progress.bytes))
@@ -307,9 +311,13 @@ fn amount(progress: &Progress, fetched: u64) -> String {
         0 => String::new(),
         bytes => format!(", {} were here before", format::bytes(bytes)),
     };
+    let copied = match progress.bytes_copied {
+        0 => String::new(),
+        bytes => format!(", {} were copied from equal files", format::bytes(bytes)),
+    };
     let pieces = if progress.pieces == 1 { "piece" } else { "pieces" };
     format!(
-        "{files}{}, {} {pieces} in {seconds:.2} s ({}){already}",
+        "{files}{}, {} {pieces} in {seconds:.2} s ({}){already}{copied}",
         format::bytes(progress.bytes),
         progress.pieces,
         format::rate(rate)

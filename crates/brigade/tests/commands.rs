@@ -111,6 +111,8 @@ fn help_of_peer() {
           --upload-limit <RATE>    Send at most so many bytes a second, over all connections: 10MB is
                                    10⁷; off for no limit
           --download-limit <RATE>  Receive at most so many bytes a second, over all connections
+          --keep-parts <TIME>      How long a part of a file is kept that nobody is fetching: 30d, 12h;
+                                   off for ever [default: 30d]
           --folder <DIR>           The folder to share; made where it is not there [default: the
                                    username, in the current directory]
           --headless               No prompt: run until terminated, and print `ready` once everything in
@@ -155,6 +157,8 @@ fn help_of_fetch() {
           --upload-limit <RATE>    Send at most so many bytes a second, over all connections: 10MB is
                                    10⁷; off for no limit
           --download-limit <RATE>  Receive at most so many bytes a second, over all connections
+          --keep-parts <TIME>      How long a part of a file is kept that nobody is fetching: 30d, 12h;
+                                   off for ever [default: 30d]
       -h, --help                   Print help
 
     What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,

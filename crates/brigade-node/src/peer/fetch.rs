@@ -15,10 +15,10 @@ use brigade_core::{
     limits,
     name::FileName,
     time::Timestamp,
-    wire::manager::{Found, Holders},
+    wire::manager::Holders,
 };
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::mpsc,
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
@@ -27,13 +27,16 @@ use super::{
     fetching::{Fetching, Kind},
     holder_link::Lines,
     job::{Job, JobId},
+    kept::{self, Kept},
     links::{Links, Loss},
+    measure::Needs,
     news::News,
+    orders::{Answer, Order, Ordered, Prepared},
     parts::Parts,
-    prepare::{Decision, PrepareError, WantedFile},
-    progress::{Progress, State, Why},
+    prepare::WantedFile,
+    progress::{State, Why},
     receiving::Outcome,
-    room::{NoRoom, Room},
+    room::Room,
     session::Command,
     unreached::Causes,
 };
@@ -47,41 +50,6 @@ pub(super) const NEWS: usize = 4096;
 
 /// How often people are shown something new.
 const SHOWN_EVERY: Duration = Duration::from_millis(100);
-
-/// Fetches that are asked for together: all of them begin, or none.
-#[derive(Debug)]
-pub(super) struct Order {
-    pub(super) fetches: Vec<Ordered>,
-    /// Hears that they begin, or why not.
-    pub(super) begun: oneshot::Sender<Result<(), NoRoom>>,
-}
-
-/// One fetch that is asked for.
-#[derive(Debug)]
-pub(super) struct Ordered {
-    pub(super) name: String,
-    pub(super) files: Vec<WantedFile>,
-    pub(super) progress: watch::Sender<Progress>,
-    pub(super) given_up: CancellationToken,
-}
-
-/// Answers to what the owner asked of the disk or of the manager, without waiting for them.
-#[derive(Debug)]
-pub(super) enum Answer {
-    /// Whether an order fits on the disk, and the bytes that each of its fetches will take there.
-    Measured { order: Order, result: Result<Vec<u64>, NoRoom> },
-    /// So many bytes are free.
-    Free(u64),
-    /// What the name of a content means now.
-    Means { download: DownloadId, found: Found },
-}
-
-/// What is known of files that were looked through.
-#[derive(Debug)]
-pub(super) struct Prepared {
-    pub(super) job: JobId,
-    pub(super) files: Vec<(WantedFile, Result<Decision, PrepareError>)>,
-}
 
 /// What the owner is made of.
 pub(super) struct Fetches {
@@ -103,7 +71,10 @@ pub(super) struct Fetches {
     pub(super) preparing: usize,
     pub(super) prepared: mpsc::Sender<Prepared>,
     pub(super) answers: mpsc::Sender<Answer>,
+    /// When each content landed that was fetched since there was no fetch.
+    pub(super) landed: BTreeMap<Content, Timestamp>,
     pub(super) room: Room,
+    pub(super) kept: Kept,
     /// Contents of one piece that are being fetched.
     pub(super) small: usize,
     /// When the manager may be asked about names again.
@@ -136,10 +107,10 @@ fn config(connections: usize) -> Config {
 impl Fetches {
     pub(super) fn new(
         lines: Lines,
-        folder: Folder,
         share: Share,
         parts: Parts,
         (prepared, answers): (mpsc::Sender<Prepared>, mpsc::Sender<Answer>),
+        kept: Kept,
         connections: usize,
         seed: u64,
     ) -> Self {
@@ -158,11 +129,13 @@ impl Fetches {
             preparing: 0,
             prepared,
             answers,
+            landed: BTreeMap::new(),
             room: Room::default(),
+            kept,
             small: 0,
             next_meanings: Timestamp::default(),
             for_session: VecDeque::new(),
-            folder,
+            folder: share.folder().clone(),
             share,
             parts,
             lines,
@@ -338,18 +311,20 @@ impl Fetches {
 
     fn answer(&mut self, answer: Answer) {
         match answer {
-            Answer::Measured { order, result } => self.measured(order, result),
-            Answer::Free(bytes) => self.free(bytes),
+            Answer::Measured { order, kept, result } => self.measured(order, kept, result),
+            Answer::Free(free) => self.free(free),
+            Answer::Kept(parts) => self.looked_at_kept(parts),
+            Answer::Removed(contents) => self.removed(&contents),
             Answer::Means { download, found } => self.means(download, &found),
         }
     }
 
-    pub(super) fn begin(&mut self, ordered: Ordered, room_bytes: u64) {
+    pub(super) fn begin(&mut self, ordered: Ordered, needs: Needs) {
         let Ordered { name, files, progress, given_up } = ordered;
         self.last_job += 1;
         let id = JobId(self.last_job);
         let begun = (clock::now(), self.downloads.fetched_twice_bytes());
-        self.jobs.insert(id, Job::new(name, files, progress, given_up, room_bytes, begun));
+        self.jobs.insert(id, Job::new(name, files, progress, given_up, needs, begun));
         self.prepare_more();
     }
 
@@ -364,6 +339,7 @@ impl Fetches {
             self.give_up_all(&gone.to_string());
         }
         self.look_for_room(now);
+        self.look_at_kept(now);
         self.ask_meanings(now);
         for (id, job) in &mut self.jobs {
             job.accounts.progress.holders = self.links.connected();
@@ -389,7 +365,14 @@ impl Fetches {
                 Kind::Small(_) => None,
             })
             .collect();
-        let sync = tokio::task::spawn_blocking(move || files.iter().for_each(|file| drop(file.sync())));
+        let (folder, removing) = (self.folder.clone(), self.kept.removing());
+        let sync = tokio::task::spawn_blocking(move || {
+            files.iter().for_each(|file| drop(file.sync()));
+            kept::remove(&folder, &removing);
+            if let Err(error) = folder.remove_empty_places() {
+                tracing::debug!(%error, "empty folders of ours stay on other file systems");
+            }
+        });
         let _ = tokio::time::timeout(Duration::from_secs(1), sync).await;
         let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
         for job in self.jobs.values_mut() {

@@ -96,6 +96,14 @@ impl Fetching {
         self.done
     }
 
+    /// One of the names that the content is to get, to tell by where its bytes go.
+    pub(super) fn any_name(&self) -> Option<&FileName> {
+        match &self.kind {
+            Kind::Small(landings) => landings.first().map(|landing| &landing.name),
+            Kind::Large { landing, .. } => Some(&landing.name),
+        }
+    }
+
     /// The first of the names that the content is to get.
     pub(super) fn first_name(&self) -> Option<FileName> {
         self.names().into_iter().next()

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
+    measure::Needs,
     prepare::WantedFile,
     progress::{Accounts, Progress, State, Why},
     room::{Room, Shortage},
@@ -41,8 +42,8 @@ pub(super) struct Job {
     /// Contents of it that are being fetched, and how many of them nobody could send.
     pub(super) active: u64,
     pub(super) starved: u64,
-    /// Bytes that it has still to write, as they were measured before it began and counted down since.
-    pub(super) room_bytes: u64,
+    /// What it has still to write.
+    pub(super) needs: Needs,
     /// Set from the first time on that the disk was full.
     pub(super) shortage: Option<Shortage>,
     /// What had crossed the network twice, over all fetches, when this one began.
@@ -55,7 +56,7 @@ impl Job {
         files: Vec<WantedFile>,
         progress: watch::Sender<Progress>,
         given_up: CancellationToken,
-        room_bytes: u64,
+        needs: Needs,
         (now, twice): (Timestamp, u64),
     ) -> Self {
         let mut accounts = Accounts::new(name, now);
@@ -74,10 +75,15 @@ impl Job {
             given_up,
             active: 0,
             starved: 0,
-            room_bytes,
+            needs,
             shortage: None,
             twice_before: twice,
         }
+    }
+
+    /// The files that nobody has looked at yet.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &WantedFile> {
+        self.waiting.iter()
     }
 
     /// The file that is to be looked at next.
@@ -115,14 +121,14 @@ impl Job {
     }
 
     /// So many bytes are written, or never will be.
-    pub(super) fn takes_no_more(&mut self, bytes: u64) {
-        self.room_bytes = self.room_bytes.saturating_sub(bytes);
+    pub(super) fn takes_no_more(&mut self, name: &FileName, bytes: u64) {
+        self.needs.less(name, bytes);
     }
 
     /// Bytes and pieces that were taken for written are not there.
-    pub(super) fn lost(&mut self, (bytes, pieces): (u64, u64)) {
+    pub(super) fn lost(&mut self, name: &FileName, (bytes, pieces): (u64, u64)) {
         self.accounts.lost(bytes, pieces);
-        self.room_bytes = self.room_bytes.saturating_add(bytes);
+        self.needs.more(name, bytes);
     }
 
     /// Does not wait for room any more.
@@ -140,16 +146,14 @@ impl Job {
     ) {
         self.accounts.progress.bytes_twice = twice.saturating_sub(self.twice_before);
         if !self.accounts.progress.is_over() {
-            let is_full = self.shortage.is_some_and(|shortage| shortage.waits);
-            self.accounts.progress.state = match (self.active, self.starved) {
-                _ if is_full => {
-                    let missing_bytes = self.room_bytes;
-                    State::Full { missing_bytes, free_bytes: room.free_bytes.unwrap_or(0) }
-                }
+            let full = self.shortage.filter(|shortage| shortage.waits);
+            let shown = full.map(|shortage| room.full(&self.needs, shortage));
+            let going = match (self.active, self.starved) {
                 (0, _) => State::Checking,
                 (active, starved) if starved >= active => State::Waiting,
                 _ => State::Fetching,
             };
+            self.accounts.progress.state = shown.unwrap_or(going);
         }
         let shown = self.accounts.shown(now, name_of);
         self.progress.send_replace(shown);

@@ -31,23 +31,40 @@ use crate::{
     store::{keeper, part_file::PartError, stamp::Stamp},
 };
 
+/// How a file is here that was not fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum How {
+    /// It has been under its name.
+    WasHere,
+    /// It was copied from another one with the same content.
+    Copied,
+}
+
 impl Fetches {
     /// A file is under its name without having been fetched.
-    pub(super) fn here(
-        &mut self,
-        job: JobId,
-        wanted: &WantedFile,
-        landed: Option<keeper::Landed>,
-        before: bool,
-    ) {
+    pub(super) fn here(&mut self, job: JobId, wanted: &WantedFile, landed: Option<keeper::Landed>, how: How) {
         if let Some(landed) = landed {
             self.lines.receiving.tell_keeper(vec![landed]);
         }
         self.taken_names.remove(&wanted.name.folded());
+        self.not_wanted_any_more(&wanted.name, &wanted.content);
+        let landed = self.landed.get(&wanted.content).copied();
         let Some(job) = self.jobs.get_mut(&job) else { return };
-        job.accounts.already(wanted.content.size, pieces(wanted.content));
-        job.accounts.progress.files_already += u64::from(before);
-        job.takes_no_more(if before { 0 } else { wanted.content.size });
+        let (bytes, pieces) = (wanted.content.size, pieces(wanted.content));
+        match how {
+            How::WasHere => {
+                job.accounts.already(bytes, pieces);
+                job.accounts.progress.files_already += 1;
+            }
+            // The other file came while this fetch went on, mostly by the same fetch.
+            How::Copied if landed.is_some_and(|landed| landed >= job.accounts.began()) => {
+                job.accounts.copied(bytes, pieces);
+            }
+            How::Copied => job.accounts.already(bytes, pieces),
+        }
+        if how == How::Copied {
+            job.takes_no_more(&wanted.name, bytes);
+        }
         job.done();
     }
 
@@ -65,7 +82,7 @@ impl Fetches {
             self.taken_names.remove(&folded);
         }
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.takes_no_more(content.size);
+        job.takes_no_more(&name, content.size);
         job.failed(name, why, error);
     }
 
@@ -75,7 +92,9 @@ impl Fetches {
         fetching.counts(bytes, 1);
         if let Some(job) = self.jobs.get_mut(&fetching.job) {
             job.accounts.stored(holder, bytes);
-            job.takes_no_more(bytes);
+            if let Some(name) = fetching.any_name() {
+                job.takes_no_more(name, bytes);
+            }
         }
     }
 
@@ -169,7 +188,10 @@ impl Fetches {
                     return;
                 };
                 match error {
-                    PartError::NoRoom { .. } => self.pause(fetching.job),
+                    PartError::NoRoom { inodes, .. } => {
+                        let (job, name) = (fetching.job, fetching.first_name());
+                        name.iter().for_each(|name| self.pause(job, name, inodes));
+                    }
                     error => self.give_up(download, Why::Disk, &error.to_string()),
                 }
             }
@@ -194,6 +216,8 @@ impl Fetches {
         let Some(id) = ended else { return };
         match placed {
             Ok(placed) => {
+                self.not_wanted_any_more(&name, &content);
+                self.landed.insert(content, clock::now());
                 if let Some(job) = self.jobs.get_mut(&id) {
                     job.done();
                     placed
@@ -202,8 +226,8 @@ impl Fetches {
                         .for_each(|aside| job.accounts.progress.kept_aside(name.clone(), aside));
                 }
             }
-            Err(PartError::NoRoom { .. }) => {
-                self.pause(id);
+            Err(PartError::NoRoom { inodes, .. }) => {
+                self.pause(id, &name, inodes);
                 landings.into_iter().for_each(|landing| self.try_again(id, content, landing, done));
             }
             Err(error) => {
@@ -253,6 +277,9 @@ impl Fetches {
             part.landed(stamp);
         }
         self.forget_small(&fetching);
+        if landed.is_none() && matches!(fetching.kind, Kind::Large { .. }) {
+            self.kept.look_again(); // what is there of it stays
+        }
         self.by_content.remove(&fetching.content);
         self.for_session.push_back(Command::Unwatch(vec![fetching.content]));
         if fetching.held {
@@ -273,6 +300,14 @@ impl Fetches {
         let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
         job.show(clock::now(), twice, &self.room, |holder| links.name_of(holder));
         self.jobs.remove(&id);
+        self.forget_landed();
+    }
+
+    /// What landed matters to the fetches that went on meanwhile.
+    fn forget_landed(&mut self) {
+        if self.jobs.is_empty() {
+            self.landed.clear();
+        }
     }
 
     /// Ends a fetch that was given up. What was verified of it is kept.
@@ -296,6 +331,7 @@ impl Fetches {
             let twice = self.downloads.fetched_twice_bytes();
             job.show(clock::now(), twice, &self.room, |holder| links.name_of(holder));
         }
+        self.forget_landed();
         self.prepare_more();
     }
 }

@@ -18,11 +18,13 @@ use super::{
     Peer, PeerConfig, Sharing,
     asking::Asking,
     buffers::Buffers,
-    fetch::{Ears, Fetches, NEWS, Order},
+    fetch::{Ears, Fetches, NEWS},
     holder_link::Lines,
+    kept::{Kept, KeptTotals},
     limiting::Limiting,
     listener::{Door, listen},
     listening::{Contact, TakenPort},
+    orders::Order,
     parts::Parts,
     receiving::Receiving,
     serve::Shop,
@@ -170,19 +172,11 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
     let (holders_sender, holders) = mpsc::channel(QUEUE);
 
     let mut tasks = JoinSet::new();
-    let door = Door {
-        network,
-        membership: shown.clone(),
-        places: places.clone(),
-        most_places: config.max_connections,
-        shop: Shop::new(share.clone(), parts.clone(), traffic.clone(), stop.clone()),
-        stop: stop.clone(),
-    };
-    tasks.spawn(listen(listener, door));
     let shared =
         Common { folder, share: share.clone(), parts, keeper: keeper.clone(), traffic: traffic.clone() };
     let dialling = Dialling { key: key.clone(), network, membership: shown, places, config: &config };
-    let orders = start_fetches(&mut tasks, shared, dialling, holders, commands.clone(), stop.clone());
+    tasks.spawn(listen(listener, serving(&shared, &dialling, &stop)));
+    let (orders, kept) = start_fetches(&mut tasks, shared, dialling, holders, commands.clone(), stop.clone());
     let session_task = Session {
         manager: config.manager,
         key: key.clone(),
@@ -216,6 +210,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
         orders,
         state,
         clock,
+        kept,
         stop: stop.drop_guard(),
         tasks,
         lock,
@@ -252,7 +247,20 @@ struct Dialling<'a> {
     config: &'a PeerConfig,
 }
 
-/// Starts the owner of what is fetched; orders go to what is returned.
+/// What it takes to serve those that dial.
+fn serving(common: &Common, dialling: &Dialling<'_>, stop: &CancellationToken) -> Door {
+    let Common { share, parts, traffic, .. } = common;
+    Door {
+        network: dialling.network,
+        membership: dialling.membership.clone(),
+        places: dialling.places.clone(),
+        most_places: dialling.config.max_connections,
+        shop: Shop::new(share.clone(), parts.clone(), traffic.clone(), stop.clone()),
+        stop: stop.clone(),
+    }
+}
+
+/// Starts the owner of what is fetched; where orders go, and what is told of parts.
 fn start_fetches(
     tasks: &mut JoinSet<()>,
     common: Common,
@@ -260,7 +268,7 @@ fn start_fetches(
     holders: mpsc::Receiver<Holders>,
     session: mpsc::Sender<Command>,
     stop: CancellationToken,
-) -> mpsc::Sender<Order> {
+) -> (mpsc::Sender<Order>, watch::Receiver<KeptTotals>) {
     let Common { folder, share, parts, keeper, traffic } = common;
     let Dialling { key, network, membership, places, config } = dialling;
     let (news_sender, news) = mpsc::channel(NEWS);
@@ -268,8 +276,7 @@ fn start_fetches(
     let (prepared_sender, prepared) = mpsc::channel(QUEUE);
     let (answers_sender, answers) = mpsc::channel(QUEUE);
     let (orders_sender, orders) = mpsc::channel(QUEUE);
-    let receiving =
-        Receiving::start(folder.clone(), parts.clone(), keeper, news_sender.clone(), outcomes_sender);
+    let receiving = Receiving::start(folder, parts.clone(), keeper, news_sender.clone(), outcomes_sender);
     let seed = seed(&key);
     let lines = Lines {
         key,
@@ -283,10 +290,11 @@ fn start_fetches(
         complaints: Arc::default(),
     };
     let questions = (prepared_sender, answers_sender);
-    let fetches = Fetches::new(lines, folder, share, parts, questions, config.max_connections, seed);
+    let (kept, totals) = Kept::new(config.keep_parts, config.sharing == Sharing::Fetched);
+    let fetches = Fetches::new(lines, share, parts, questions, kept, config.max_connections, seed);
     let ears = Ears { orders, news, outcomes, prepared, answers, holders };
     tasks.spawn(fetches.run(ears, session, stop));
-    orders_sender
+    (orders_sender, totals)
 }
 
 /// Ties between pieces are broken differently by every peer: that is all the seed is for.

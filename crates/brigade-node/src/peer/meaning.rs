@@ -17,8 +17,9 @@ use brigade_core::{
 use tokio::sync::oneshot;
 
 use super::{
-    fetch::{Answer, Fetches},
+    fetch::Fetches,
     fetching::{Asked, Fetching},
+    orders::Answer,
     progress::Why,
     questions::{self, Question},
     session::Command,

@@ -21,13 +21,16 @@ mod intake;
 mod job;
 mod jobs;
 mod joining;
+mod kept;
 mod limiting;
 mod links;
 mod listener;
 mod listening;
 mod manager_link;
 mod meaning;
+mod measure;
 mod news;
+mod orders;
 mod parts;
 mod pattern;
 mod piece_data;
@@ -65,9 +68,10 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
     asking::Asking,
-    fetch::{Order, Ordered},
     limiting::Limiting,
     listening::Listening,
+    measure::NotBegun,
+    orders::{Order, Ordered},
     traffic::Traffic,
 };
 use crate::store::{
@@ -80,13 +84,14 @@ pub use self::{
     browsing::Browsing,
     clock_check::ClockOff,
     joining::{NotJoined, PeerError},
+    kept::KeptTotals,
     listening::{Contact, OutOfReach, ReachWatch, TakenPort},
     manager_link::{ManagerAddress, ReachError},
+    measure::{CannotLand, Lacks, NoRoom},
     prepare::WantedFile,
     progress::{Progress, State},
     questions::{AskError, Observer},
     resolve::{Choice, ResolveError, Resolved, Wish},
-    room::NoRoom,
     session::{JoinError, LinkState},
     traffic::Given,
     unreached::Unreached,
@@ -115,6 +120,8 @@ pub struct PeerConfig {
     pub max_connections: usize,
     /// What was said about the limits on piece data, over all connections.
     pub limits: LimitPlan,
+    /// How long a part of a file is kept that nobody is fetching; `None` for ever.
+    pub keep_parts: Option<Duration>,
 }
 
 /// What of its folder a peer shares.
@@ -141,6 +148,7 @@ pub struct Peer {
     orders: mpsc::Sender<Order>,
     state: watch::Receiver<LinkState>,
     clock: watch::Receiver<Option<ClockOff>>,
+    kept: watch::Receiver<KeptTotals>,
     /// Cancels the token by which all tasks and threads end.
     stop: DropGuard,
     tasks: JoinSet<()>,
@@ -160,9 +168,21 @@ pub enum FetchError {
     /// It does not fit on the disk.
     #[error(transparent)]
     NoRoom(#[from] NoRoom),
+    /// Some of it can never get its name.
+    #[error(transparent)]
+    CannotLand(#[from] CannotLand),
     /// The peer is stopping.
     #[error("the peer is stopping")]
     Stopping,
+}
+
+impl From<NotBegun> for FetchError {
+    fn from(refused: NotBegun) -> Self {
+        match refused {
+            NotBegun::NoRoom(no_room) => no_room.into(),
+            NotBegun::CannotLand(cannot_land) => cannot_land.into(),
+        }
+    }
 }
 
 /// How a peer stands.
@@ -192,6 +212,8 @@ pub struct PeerStatus {
     pub sent: Vec<Given>,
     /// What is not hashed yet, and so not shared.
     pub backlog: Backlog,
+    /// Parts of files that nobody is fetching.
+    pub kept: KeptTotals,
     /// What is not shared, and why.
     pub problems: Arc<ProblemList>,
 }
@@ -322,6 +344,7 @@ impl Peer {
             receiving,
             sent: self.traffic.sent_to_each(),
             backlog: self.keeper.backlog(),
+            kept: *self.kept.borrow(),
             problems: self.keeper.problems().borrow().clone(),
         }
     }

@@ -16,12 +16,12 @@ use brigade_core::{
 
 use super::progress::Why;
 use crate::store::{
+    destination::{Destination, Destinations, Obstacle},
     folder::{Folder, FolderError},
     hash::{HashError, hash_file, hash_pieces, verify},
     ignore::IGNORE_FILE,
     keeper::Landed,
     landing::{Landing, Placed},
-    looking::Looking,
     part_file::{PartError, PartFile},
     read_exact_at,
     share::Share,
@@ -65,6 +65,8 @@ pub(super) enum PrepareError {
     Occupied { name: FileName, here: Content, wanted: Content },
     #[error("{name} is there already, and is not a file that can be read: {source}")]
     InTheWay { name: FileName, source: FolderError },
+    #[error("{0}")]
+    CannotLand(Obstacle),
     #[error("{other} is there already, and differs from {name} only in capital letters or accents")]
     Alike { name: FileName, other: FileName },
     #[error("{0} is not fetched: it would say what this peer is not to share")]
@@ -85,6 +87,7 @@ impl PrepareError {
             Self::Occupied { .. } => Why::Occupied,
             Self::NotEmpty(_) | Self::TooLarge(_) => Why::Changed,
             Self::InTheWay { .. }
+            | Self::CannotLand(_)
             | Self::Alike { .. }
             | Self::Patterns(_)
             | Self::Part(_)
@@ -97,13 +100,13 @@ impl PrepareError {
 pub(super) fn prepare(
     folder: &Folder,
     share: &Share,
-    walk: &mut Looking<'_>,
+    walk: &mut Destinations<'_>,
     wanted: &WantedFile,
 ) -> Result<Decision, PrepareError> {
     // Most names are free: that takes no look at each where not even their folder is there.
-    let found = walk.stamp(&wanted.name);
-    let is_free = found.as_ref().is_err_and(FolderError::is_missing);
-    let decision = decide(folder, share, wanted, (is_free, found.ok()));
+    let there = walk.look(&wanted.name, wanted.replace);
+    let is_free = there.found.is_none();
+    let decision = decide(folder, share, wanted, there);
     if !is_free || !matches!(decision, Ok(Decision::Small)) {
         walk.forget(); // files were read or made meanwhile
     }
@@ -114,8 +117,9 @@ fn decide(
     folder: &Folder,
     share: &Share,
     wanted: &WantedFile,
-    (is_free, found): (bool, Option<Stamp>),
+    there: Destination,
 ) -> Result<Decision, PrepareError> {
+    folder.check_place().map_err(PartError::from)?;
     let WantedFile { name, content, .. } = wanted;
     let geometry = Geometry::new(content.size)?;
     if name.components().any(|component| component.eq_ignore_ascii_case(IGNORE_FILE)) {
@@ -125,10 +129,10 @@ fn decide(
         return Err(PrepareError::NotEmpty(name.clone()));
     }
     let shared = share.by_name(name).filter(|shared| shared.content == *content);
-    if shared.zip(found).is_some_and(|(shared, found)| found.same_bytes(&shared.stamp)) {
+    if shared.zip(there.found).is_some_and(|(shared, found)| found.same_bytes(&shared.stamp)) {
         return Ok(Decision::Here(None));
     }
-    let here = if is_free { None } else { look_under_name(folder, wanted)? };
+    let here = if there.found.is_none() { None } else { look_under_name(folder, wanted)? };
     if let Some((content_here, list, stamp)) = here {
         if content_here == *content {
             let landed = Landed { name: name.clone(), content: *content, list, stamp };
@@ -137,6 +141,9 @@ fn decide(
         if !wanted.replace {
             return Err(PrepareError::Occupied { name: name.clone(), here: content_here, wanted: *content });
         }
+    }
+    if let Some(obstacle) = there.obstacle {
+        return Err(PrepareError::CannotLand(obstacle));
     }
     if let Some(other) = share.same_folded(name) {
         return Err(PrepareError::Alike { name: name.clone(), other });
@@ -147,7 +154,7 @@ fn decide(
     if geometry.count() <= 1 {
         return Ok(Decision::Small);
     }
-    let (file, resumed) = PartFile::open(folder, *content)?;
+    let (file, resumed) = PartFile::open(folder, name, *content)?;
     let have = match &resumed.list {
         Some(list) if !resumed.claimed.is_empty() => {
             hash_pieces(file.file(), *content, list, &resumed.claimed, threads())
@@ -200,7 +207,7 @@ fn make_from_here(
         return made(None, land_small(folder, wanted, &bytes)?);
     }
     let Some(list) = shared.list.clone() else { return Ok(None) };
-    let (file, _) = PartFile::open(folder, *content)?;
+    let (file, _) = PartFile::open(folder, name, *content)?;
     for piece in geometry.pieces() {
         let mut bytes = vec![0; geometry.length(piece) as usize];
         let read = read_exact_at(&source, &mut bytes, geometry.offset(piece)).is_ok();
@@ -225,7 +232,7 @@ fn land_small(folder: &Folder, wanted: &WantedFile, bytes: &[u8]) -> Result<Plac
 }
 
 fn no_answer(folder: &Folder) -> PartError {
-    PartError::NoRoom { path: folder.path().to_owned() }
+    PartError::NoRoom { path: folder.path().to_owned(), inodes: false }
 }
 
 /// Threads for hashing one file: every core.

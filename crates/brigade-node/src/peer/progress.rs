@@ -31,6 +31,8 @@ pub enum State {
         missing_bytes: u64,
         /// Bytes that are free.
         free_bytes: u64,
+        /// Whether there are bytes but no inodes: the file system cannot hold one more file.
+        inodes: bool,
     },
     /// Everything is here, verified, durable and under its name.
     Done,
@@ -74,6 +76,8 @@ pub struct Progress {
     pub bytes_done: u64,
     /// Bytes that were here before and did not cross the network.
     pub bytes_already: u64,
+    /// Bytes that were copied from a file with the same content that came since the fetch began.
+    pub bytes_copied: u64,
     /// Bytes that crossed the network twice.
     pub bytes_twice: u64,
     /// Bytes a second that come in now, counted as they come.
@@ -118,6 +122,7 @@ impl Progress {
             bytes: 0,
             bytes_done: 0,
             bytes_already: 0,
+            bytes_copied: 0,
             bytes_twice: 0,
             rate: 0,
             left_bytes: 0,
@@ -189,6 +194,11 @@ impl Accounts {
         }
     }
 
+    /// When the fetch began.
+    pub(super) const fn began(&self) -> Timestamp {
+        self.started
+    }
+
     /// A piece that `holder` sent is stored.
     pub(super) fn stored(&mut self, holder: HolderId, bytes: u64) {
         if self.from.len() < limits::COUNTED_MEMBERS || self.from.contains_key(&holder) {
@@ -209,6 +219,13 @@ impl Accounts {
     pub(super) fn already(&mut self, bytes: u64, pieces: u64) {
         self.progress.bytes_done += bytes;
         self.progress.bytes_already += bytes;
+        self.progress.pieces_done += pieces;
+    }
+
+    /// Pieces of a file that was copied from one that came meanwhile.
+    pub(super) fn copied(&mut self, bytes: u64, pieces: u64) {
+        self.progress.bytes_done += bytes;
+        self.progress.bytes_copied += bytes;
         self.progress.pieces_done += pieces;
     }
 

@@ -361,7 +361,7 @@ mod tests {
             Keeper::start(folder.clone(), share, KeeperOptions::default(), stop.clone()).unwrap();
         let (news, mut heard) = mpsc::channel(1);
         let (outcomes, mut failed) = mpsc::channel(1);
-        let (file, _) = PartFile::open(&folder, content).unwrap();
+        let (file, _) = PartFile::open(&folder, &"film".parse().unwrap(), content).unwrap();
         let receiving = Receiving::start(folder, Parts::new(), keeper, news, outcomes);
         let geometry = Geometry::new(content.size).unwrap();
         let part = Part::new(content, list.clone(), file, Bitfield::none(geometry.count()));

@@ -1,29 +1,41 @@
-//! Room on the disk: measured before a fetch begins, and waited for where it runs out on the way.
+//! Room on the disk: measured before a fetch begins ([`super::measure`]), and waited for where it runs out on the way.
 //!
-//! A fetch that cannot fit is refused before a byte of it is fetched, with both figures. One that finds the disk full
-//! midway pauses: nothing more is asked for, what is verified is kept and served, and it goes on by itself when there is
-//! room again. All of it runs in the owner of the fetches ([`super::fetch`]), but for the measuring.
+//! A fetch that finds a disk full midway, or without an inode for one more file, pauses: nothing more is asked for, what
+//! is verified is kept and served, and it goes on by itself when there is room again. All of it runs in the owner of the
+//! fetches ([`super::fetch`]), but for asking the disk.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Duration,
+};
 
 use brigade_core::{
     bitfield::Bitfield,
     download::{DownloadId, Event},
     id::Content,
     limits,
+    name::FileName,
     time::Timestamp,
 };
 
 use super::{
-    fetch::{Answer, Fetches, Order, Ordered},
+    fetch::Fetches,
     fetching::{Fetching, Kind},
     job::{JobId, amount},
+    kept,
+    measure::{Needs, NotBegun, measure},
+    orders::{Answer, Order},
     prepare::WantedFile,
+    progress::State,
     session::Command,
 };
 use crate::{
     clock,
-    store::{landing::Landing, looking::Looking, parts::parts, share::Share},
+    store::{
+        folder::{FileSystemId, Free},
+        landing::Landing,
+        parts::KeptPart,
+    },
 };
 
 /// How long a fetch rests after the disk was full; twice as long each time, up to the longest, where it finds that
@@ -37,26 +49,16 @@ const WENT_WELL: Duration = Duration::from_secs(30);
 /// With so much room a fetch goes on though more of it is missing; with less, only where that is enough.
 const ENOUGH_BYTES: u64 = 64 << 20;
 
-/// What is to be fetched does not fit on the disk.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no room for {name:?} in {}", .folder.display())]
-pub struct NoRoom {
-    /// What was to be fetched.
-    pub name: String,
-    /// Where to.
-    pub folder: PathBuf,
-    /// Bytes that it would take there, beside what is there of it already.
-    pub needed_bytes: u64,
-    /// Bytes that are free there, and not promised to other fetches.
-    pub free_bytes: u64,
-}
-
 /// A fetch that waits for room.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Shortage {
     /// When to look for room next.
     next_look: Timestamp,
     rest: Duration,
+    /// The file system that is full.
+    on: FileSystemId,
+    /// Whether it had bytes but no inodes when it was full.
+    inodes: bool,
     /// Whether it waits; else it went on at `next_look`.
     pub(super) waits: bool,
 }
@@ -66,79 +68,76 @@ pub(super) struct Shortage {
 pub(super) struct Room {
     /// Whether the disk is being asked at this moment.
     looking: bool,
-    /// What was free when it was asked last.
-    pub(super) free_bytes: Option<u64>,
+    /// What was free when it was asked last, on each file system that a fetch waits for.
+    free: BTreeMap<FileSystemId, Free>,
 }
 
-/// The bytes that each of these fetches will take in the folder, if all of them fit beside `promised` bytes that other
-/// fetches will take.
-fn measure(share: &Share, fetches: &[Ordered], promised: u64) -> Result<Vec<u64>, NoRoom> {
-    let folder = share.folder();
-    // A part is of use for one file; others of the same content are copies.
-    let mut begun: BTreeMap<Content, u64> = parts(folder).unwrap_or_default().into_iter().collect();
-    let mut walk = Looking::new(folder);
-    let mut missing = |file: &WantedFile| {
-        let size = file.content.size;
-        if share.by_name(&file.name).is_some_and(|shared| shared.content == file.content) {
-            return 0;
+impl Room {
+    /// How a fetch stands that waits for room.
+    pub(super) fn full(&self, needs: &Needs, shortage: Shortage) -> State {
+        let free = self.free.get(&shortage.on);
+        State::Full {
+            missing_bytes: needs.bytes_on(shortage.on),
+            free_bytes: free.map_or(0, |free| free.bytes),
+            inodes: free.map_or(shortage.inodes, |free| free.lacks_inodes()),
         }
-        // Most likely the very file, or one that is in the way. But one that makes way stays on the disk as well.
-        let is_there = !file.replace && walk.stamp(&file.name).is_ok_and(|stamp| stamp.size == size);
-        if is_there { 0 } else { size.saturating_sub(begun.remove(&file.content).unwrap_or(0)) }
-    };
-    let of_each = |fetch: &Ordered| fetch.files.iter().map(&mut missing).fold(0, u64::saturating_add);
-    let needed: Vec<u64> = fetches.iter().map(of_each).collect();
-    // Where the system does not say, running full on the way is soon enough.
-    let Ok(free) = folder.free_bytes() else { return Ok(needed) };
-    let (needed_bytes, free_bytes) =
-        (needed.iter().copied().fold(0, u64::saturating_add), free.saturating_sub(promised));
-    if needed_bytes == 0 || needed_bytes <= free_bytes {
-        return Ok(needed);
     }
-    let name = fetches.first().map_or_else(String::new, |first| first.name.clone());
-    Err(NoRoom { name, folder: folder.path().to_owned(), needed_bytes, free_bytes })
 }
 
 impl Fetches {
-    /// Measures the room for fetches; they begin, or are refused, when that is known.
+    /// Measures what fetches take; they begin, or are refused, when that is known.
     pub(super) fn order(&mut self, order: Order) {
-        let promised = self.jobs.values().map(|job| job.room_bytes).fold(0, u64::saturating_add);
+        let mut promised = BTreeMap::new();
+        for (file_system, bytes) in self.jobs.values().flat_map(|job| job.needs.bytes()) {
+            let sum: &mut u64 = promised.entry(file_system).or_default();
+            *sum = sum.saturating_add(bytes);
+        }
         // What is being written at this moment is gone from what is free, and is not yet counted as written.
-        let promised = promised.saturating_sub(limits::IN_FLIGHT_BYTES);
+        promised.values_mut().for_each(|sum| *sum = sum.saturating_sub(limits::IN_FLIGHT_BYTES));
         let (share, answers) = (self.share.clone(), self.answers.clone());
         tokio::task::spawn_blocking(move || {
-            let result = measure(&share, &order.fetches, promised);
-            let _ = answers.blocking_send(Answer::Measured { order, result });
+            let kept = kept::look(share.folder());
+            let result = measure(&share, &order.fetches, &kept, &promised);
+            let _ = answers.blocking_send(Answer::Measured { order, kept, result });
         });
     }
 
-    /// The room for fetches is measured.
-    pub(super) fn measured(&mut self, order: Order, result: Result<Vec<u64>, NoRoom>) {
+    /// What fetches take is measured.
+    pub(super) fn measured(
+        &mut self,
+        order: Order,
+        kept: Vec<KeptPart>,
+        result: Result<Vec<Needs>, NotBegun>,
+    ) {
         let Order { fetches, begun } = order;
         match result {
-            Err(no_room) => drop(begun.send(Err(no_room))),
+            Err(refused) => drop(begun.send(Err(refused))),
             // Who asked may have gone away meanwhile: then nothing begins.
-            Ok(needed) if begun.send(Ok(())).is_ok() => {
-                for (ordered, room_bytes) in fetches.into_iter().zip(needed) {
-                    self.begin(ordered, room_bytes);
+            Ok(needs) if begun.send(Ok(())).is_ok() => {
+                for (ordered, needs) in fetches.into_iter().zip(needs) {
+                    self.begin(ordered, needs);
                 }
             }
             Ok(_) => {}
         }
+        // Only now: what is wanted from now on is not left alone any more, whatever its age.
+        self.kept_parts(kept);
     }
 
-    /// The disk is full for this fetch: it asks for nothing more until there is room. Long contents rest where they are;
+    /// The disk that `name` is on is full for this fetch: it asks for nothing more until there is room. Long contents rest where they are;
     /// those of one piece that have not come go back to the files that wait.
-    pub(super) fn pause(&mut self, id: JobId) {
+    pub(super) fn pause(&mut self, id: JobId, name: &FileName, inodes: bool) {
         let now = clock::now();
         let Some(job) = self.jobs.get_mut(&id) else { return };
+        let on = job.needs.file_system_of(name);
         let rest = match job.shortage {
             Some(Shortage { waits: true, rest, .. }) => rest,
             Some(last) if now.since(last.next_look) < WENT_WELL => (last.rest * 2).min(LONGEST_REST),
             _ => REST,
         };
         if job.shortage.is_none_or(|shortage| !shortage.waits) {
-            job.shortage = Some(Shortage { next_look: now.after(rest), rest, waits: true });
+            job.shortage = Some(Shortage { next_look: now.after(rest), rest, on, inodes, waits: true });
+            self.room.free.remove(&on); // what was free before says nothing of now
             tracing::info!(fetch = job.accounts.progress.name, "the disk is full: the fetch waits for room");
         }
         // All that are not paused yet: one may have begun since, from files that were being looked through.
@@ -165,41 +164,52 @@ impl Fetches {
     pub(super) fn try_again(&mut self, id: JobId, content: Content, landing: Landing, counted: (u64, u64)) {
         self.taken_names.remove(&landing.name.folded());
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.lost(counted);
+        job.lost(&landing.name, counted);
         let Landing { name, mtime_s, executable, replace } = landing;
         job.wait(WantedFile { name, content, mtime_s, executable, replace }, true);
     }
 
     /// Asks how much is free, where a fetch waits for room and it is time to.
     pub(super) fn look_for_room(&mut self, now: Timestamp) {
+        if self.room.looking {
+            return;
+        }
         // At the first time it is looked at once, to have a figure to show.
-        let is_due = |shortage: Shortage| {
-            shortage.waits && (shortage.next_look <= now || self.room.free_bytes.is_none())
+        let is_due = |shortage: &Shortage| {
+            shortage.waits && (shortage.next_look <= now || !self.room.free.contains_key(&shortage.on))
         };
-        if self.room.looking || !self.jobs.values().any(|job| job.shortage.is_some_and(is_due)) {
+        let due = self.jobs.values().filter_map(|job| {
+            let shortage = job.shortage.filter(is_due)?;
+            Some((shortage.on, job.needs.place(shortage.on)))
+        });
+        let asked: BTreeSet<(FileSystemId, String)> = due.collect();
+        if asked.is_empty() {
             return;
         }
         self.room.looking = true;
         let (folder, answers) = (self.folder.clone(), self.answers.clone());
         tokio::task::spawn_blocking(move || {
-            let _ = answers.blocking_send(Answer::Free(folder.free_bytes().unwrap_or(u64::MAX)));
+            let free =
+                |(on, place): (FileSystemId, String)| (on, folder.free(&place).unwrap_or(Free::UNKNOWN));
+            let _ = answers.blocking_send(Answer::Free(asked.into_iter().map(free).collect()));
         });
     }
 
-    /// So much is free: whoever finds enough goes on.
-    pub(super) fn free(&mut self, free_bytes: u64) {
+    /// So much is free on these file systems: each fetch that finds enough goes on.
+    pub(super) fn free(&mut self, free: Vec<(FileSystemId, Free)>) {
         let now = clock::now();
         self.room.looking = false;
-        self.room.free_bytes = Some(free_bytes);
-        let mut left = free_bytes;
+        let mut left: BTreeMap<FileSystemId, Free> = free.into_iter().collect();
+        self.room.free.extend(&left);
         let mut going_on = vec![];
         for (id, job) in &mut self.jobs {
-            let needed = job.room_bytes.clamp(1, ENOUGH_BYTES);
             let Some(shortage) = job.shortage.as_mut().filter(|it| it.waits && it.next_look <= now) else {
                 continue;
             };
-            if needed <= left {
-                left -= needed;
+            let Some(left) = left.get_mut(&shortage.on) else { continue };
+            let needed = job.needs.bytes_on(shortage.on).clamp(1, ENOUGH_BYTES);
+            if needed <= left.bytes && left.files > 0 {
+                left.bytes -= needed;
                 shortage.waits = false;
                 shortage.next_look = now;
                 going_on.push(*id);
@@ -233,9 +243,9 @@ impl Fetches {
         let (here, counted) = (amount(&have, &fetching.geometry), fetching.done());
         let found = (here.0.saturating_sub(counted.0), here.1.saturating_sub(counted.1));
         fetching.counts(found.0, found.1);
-        if let Some(job) = self.jobs.get_mut(&fetching.job) {
+        if let Some((job, name)) = self.jobs.get_mut(&fetching.job).zip(fetching.any_name()) {
             job.accounts.found(found.0, found.1);
-            job.takes_no_more(found.0);
+            job.takes_no_more(name, found.0);
         }
         fetching.paused = false;
         let holders = fetching.known.of_now();
@@ -249,62 +259,5 @@ impl Fetches {
             self.downloads.handle(now, Event::Holders { download, complete, partial });
         }
         self.for_session.push_back(Command::Watch(vec![content]));
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::fs;
-
-    use brigade_core::id::{Content, ContentId};
-
-    use tokio::sync::watch;
-    use tokio_util::sync::CancellationToken;
-
-    use super::{Ordered, Share, WantedFile, measure};
-    use crate::{peer::progress::Progress, store::folder::Folder};
-
-    fn wanted(name: &str, byte: u8, size: u64) -> WantedFile {
-        let content = Content { id: ContentId([byte; 32]), size };
-        WantedFile { name: name.parse().unwrap(), content, mtime_s: 0, executable: false, replace: false }
-    }
-
-    fn ordered(files: &[WantedFile]) -> Vec<Ordered> {
-        let (progress, _) = watch::channel(Progress::new("d".to_owned()));
-        let given_up = CancellationToken::new();
-        vec![Ordered { name: "d".to_owned(), files: files.to_vec(), progress, given_up }]
-    }
-
-    fn share() -> (tempfile::TempDir, Share) {
-        let temp = tempfile::tempdir().unwrap();
-        let share = Share::new(Folder::open(temp.path()).unwrap());
-        (temp, share)
-    }
-
-    #[test]
-    fn what_is_there_already_takes_no_room_and_what_is_promised_does() {
-        let (temp, share) = share();
-        let free = share.folder().free_bytes().unwrap();
-        let half = free / 2;
-        let mut huge = wanted("huge", 1, half);
-        let check =
-            |file: &WantedFile, promised| measure(&share, &ordered(std::slice::from_ref(file)), promised);
-        assert_eq!(check(&huge, 0), Ok(vec![half]));
-        let error = check(&huge, free - 1000).unwrap_err();
-        assert_eq!((error.needed_bytes, error.name.as_str()), (half, "d"));
-        assert!(error.free_bytes < half);
-        let there = fs::File::create(temp.path().join("huge")).unwrap();
-        there.set_len(half).unwrap(); // sparse: it takes nothing
-        assert_eq!(check(&huge, free - 1000), Ok(vec![0]));
-        // What makes way stays on the disk as well.
-        huge.replace = true;
-        assert_eq!(check(&huge, free - 1000).unwrap_err().needed_bytes, half);
-    }
-
-    #[test]
-    fn sums_that_no_disk_has_do_not_overflow() {
-        let (_temp, share) = share();
-        let files = [wanted("a", 1, u64::MAX), wanted("b", 2, u64::MAX)];
-        assert_eq!(measure(&share, &ordered(&files), u64::MAX).unwrap_err().needed_bytes, u64::MAX);
     }
 }

@@ -15,23 +15,25 @@ use brigade_core::{
 };
 
 use super::{
-    fetch::{Fetches, Prepared},
+    fetch::Fetches,
     fetching::{Fetching, Kind},
     job::{Job, JobId},
+    jobs::How,
+    orders::Prepared,
     prepare::{Decision, PrepareError, WantedFile},
     progress::Why,
     session::Command,
 };
 use crate::{
     clock,
-    store::{looking::Looking, part_file::PartError},
+    store::{destination::Destinations, part_file::PartError},
 };
 
 /// Contents that are fetched at once; the files of a larger fetch wait their turn.
 const ACTIVE_CONTENTS: usize = 4096;
 
 /// Contents of several pieces that are fetched at once: each has three open files.
-const OPEN_PARTS: usize = 64;
+pub(super) const OPEN_PARTS: usize = 64;
 
 /// Files that are looked through in one job before they are fetched.
 const PREPARED_TOGETHER: usize = 512;
@@ -60,7 +62,7 @@ impl Fetches {
             let prepared = self.prepared.clone();
             self.preparing += 1;
             tokio::task::spawn_blocking(move || {
-                let mut walk = Looking::new(&folder);
+                let mut walk = Destinations::new(&folder);
                 let decide = |wanted: WantedFile| {
                     let decision = super::prepare::prepare(&folder, &share, &mut walk, &wanted);
                     (wanted, decision)
@@ -138,12 +140,12 @@ impl Fetches {
                 job.was_seen(content);
             }
             match decision {
-                Ok(Decision::Here(landed)) => self.here(prepared.job, &wanted, landed, true),
+                Ok(Decision::Here(landed)) => self.here(prepared.job, &wanted, landed, How::WasHere),
                 Ok(Decision::Made(landed, aside)) => {
                     if let Some((job, aside)) = self.jobs.get_mut(&prepared.job).zip(aside) {
                         job.accounts.progress.kept_aside(wanted.name.clone(), aside);
                     }
-                    self.here(prepared.job, &wanted, Some(landed), false);
+                    self.here(prepared.job, &wanted, Some(landed), How::Copied);
                 }
                 Ok(Decision::Small) => {
                     let kind = Kind::Small(Arc::new(vec![wanted.landing()]));
@@ -154,8 +156,8 @@ impl Fetches {
                     let kind = Kind::Large { file, part: None, landing };
                     watched.extend(self.start(prepared.job, wanted, kind, list, have));
                 }
-                Err(PrepareError::Part(PartError::NoRoom { .. })) => {
-                    self.pause(prepared.job);
+                Err(PrepareError::Part(PartError::NoRoom { inodes, .. })) => {
+                    self.pause(prepared.job, &wanted.name, inodes);
                     self.try_again(prepared.job, content, wanted.landing(), (0, 0));
                 }
                 Err(error) => {
@@ -189,6 +191,7 @@ impl Fetches {
             return None;
         };
         let done = fetch.started(&have, &geometry);
+        self.kept.forget(&content);
         self.last_download += 1;
         let download = DownloadId(self.last_download);
         if matches!(kind, Kind::Small(_)) {

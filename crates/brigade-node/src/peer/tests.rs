@@ -43,6 +43,7 @@ async fn peer(manager: &ManagerServer, username: &str, folder: &Path) -> Peer {
     let up = Some(Cap::At(200_000));
     let always = Rule { days: [true; 7], from: 0, to: DAY_MINUTES, up, down: None };
     let config = PeerConfig {
+        keep_parts: None,
         manager: address,
         username: Some(username.parse().unwrap()),
         folder: folder.to_owned(),

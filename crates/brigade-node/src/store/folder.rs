@@ -5,6 +5,8 @@
 //! 0700): its key, the index, part files. The lock on it keeps a second session out, as long as anyone in this one has
 //! a handle. The walk over everything is in `walk`; what the kernel is asked for, in `system`.
 
+mod error;
+
 use std::{
     fs::{self, File, TryLockError},
     io,
@@ -17,15 +19,18 @@ use std::{
 
 use brigade_core::name::FileName;
 
+pub use self::error::FolderError;
+pub(super) use self::error::lacking;
 pub use super::{
     lock::{FolderLock, LockHolder},
     stamp::{Stamp, stamp_of},
-    system::Kind,
+    system::{FileSystemId, Free, Kind},
     walk::{Found, NotShared},
 };
 use super::{
+    staging::Places,
     stamp::stamp,
-    system::{self, Dir, Status},
+    system::{Dir, Status},
 };
 
 /// Where a peer keeps its own things, in its folder.
@@ -36,103 +41,19 @@ const PARTS: &str = "parts";
 
 /// An open folder; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Folder(Arc<Open>);
+pub struct Folder(pub(super) Arc<Open>);
 
 #[derive(Debug)]
-struct Open {
+pub(super) struct Open {
     path: PathBuf,
     root: Dir,
     new: bool,
+    file_system: FileSystemId,
+    pub(super) places: Places,
     /// Set while another folder, or none, is at the path.
     gone: AtomicBool,
     /// The lock, once it is had: who has a handle may write, so it lasts as long as any handle.
     lock: OnceLock<FolderLock>,
-}
-
-/// Why something in the folder could not be done.
-#[derive(Debug, thiserror::Error)]
-pub enum FolderError {
-    /// Another session holds the folder's lock.
-    #[error("the folder {path} is in use by another session{holder}")]
-    InUse {
-        /// The folder.
-        path: PathBuf,
-        /// Who that is, as far as the lock says.
-        holder: Box<LockHolder>,
-    },
-    /// It was removed, moved away or unmounted after it was opened.
-    #[error("the folder {path} is not there any more")]
-    Gone {
-        /// The folder.
-        path: PathBuf,
-    },
-    /// Nothing stands there.
-    #[error("{path} is not there")]
-    Missing {
-        /// What was looked for.
-        path: PathBuf,
-    },
-    /// A link stands there or on the way; links are not followed.
-    #[error("{path} is a link or lies behind one")]
-    Link {
-        /// What was looked for.
-        path: PathBuf,
-    },
-    /// Something else than a regular file stands there.
-    #[error("{path} is not a regular file")]
-    NotAFile {
-        /// What was looked for.
-        path: PathBuf,
-    },
-    /// Something else than a folder stands there, or on the way.
-    #[error("{path} is not a folder, or lies below a file")]
-    NotAFolder {
-        /// What was looked for.
-        path: PathBuf,
-    },
-    /// Something stands where nothing may be.
-    #[error("{path} is there already")]
-    Occupied {
-        /// The name that is taken.
-        path: PathBuf,
-    },
-    /// The disk, or the user's share of it, is full.
-    #[error("no room is left to {action} {path}")]
-    NoRoom {
-        /// What was attempted.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-    },
-    /// Anything else that the system refused.
-    #[error("could not {action} {path}: {source}")]
-    Io {
-        /// What was attempted.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-}
-
-impl FolderError {
-    /// What became of attempting `action` on `path`.
-    pub(super) fn new(action: &'static str, path: PathBuf, source: io::Error) -> Self {
-        match source.kind() {
-            _ if system::is_link(&source) => Self::Link { path },
-            io::ErrorKind::NotFound => Self::Missing { path },
-            io::ErrorKind::NotADirectory => Self::NotAFolder { path },
-            io::ErrorKind::AlreadyExists => Self::Occupied { path },
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::NoRoom { action, path },
-            _ => Self::Io { action, path, source },
-        }
-    }
-
-    /// Whether the cause is that nothing stands there.
-    pub const fn is_missing(&self) -> bool {
-        matches!(self, Self::Missing { .. } | Self::NotAFolder { .. })
-    }
 }
 
 impl Folder {
@@ -154,8 +75,9 @@ impl Folder {
         let failed = |error| FolderError::new("open the folder", path.to_owned(), error);
         let absolute = path.canonicalize().map_err(failed)?;
         let root = Dir::open_root(&absolute).map_err(failed)?;
-        let (gone, lock) = (AtomicBool::new(false), OnceLock::new());
-        Ok(Self(Arc::new(Open { path: absolute, root, new, gone, lock })))
+        let file_system = root.file_system().map_err(failed)?;
+        let (places, gone, lock) = (Places::default(), AtomicBool::new(false), OnceLock::new());
+        Ok(Self(Arc::new(Open { path: absolute, root, new, file_system, places, gone, lock })))
     }
 
     /// Whether the folder at `path` was Brigade's before: it has a `.brigade/` with something of ours in it.
@@ -241,7 +163,8 @@ impl Folder {
             }
         };
         let lock = FolderLock::new(file);
-        super::small_files::sweep(self)?;
+        super::parts::clear(self)?;
+        self.remove_empty_places()?;
         Ok(self.0.lock.get_or_init(|| lock).clone())
     }
 
@@ -276,9 +199,20 @@ impl Folder {
         }
     }
 
-    /// How many bytes may still be written here; `u64::MAX` where the system does not say.
-    pub fn free_bytes(&self) -> Result<u64, FolderError> {
-        self.0.root.free_bytes().map_err(|error| FolderError::new("measure", self.0.path.clone(), error))
+    /// What the file system at the folder `below` still takes; that of the whole one for "".
+    pub fn free(&self, below: &str) -> Result<Free, FolderError> {
+        let failed = |error| FolderError::new("measure", self.0.path.join(below), error);
+        if below.is_empty() {
+            self.0.root.free()
+        } else {
+            self.0.root.place(below).and_then(|dir| dir.free())
+        }
+        .map_err(failed)
+    }
+
+    /// The file system that the folder itself is on.
+    pub fn file_system(&self) -> FileSystemId {
+        self.0.file_system
     }
 
     /// What stands under `name`, of whatever kind.
@@ -340,11 +274,21 @@ impl Folder {
         self.0.path.join(name.as_str())
     }
 
-    fn private_handle(&self) -> Result<Dir, FolderError> {
+    /// The path of a folder below this one, or of this one for ""; for messages.
+    pub fn path_below(&self, below: &str) -> PathBuf {
+        if below.is_empty() { self.0.path.clone() } else { self.0.path.join(below) }
+    }
+
+    pub(super) fn private_handle(&self) -> Result<Dir, FolderError> {
         self.make_private_dir(&self.0.root, PRIVATE, self.private_dir())
     }
 
-    fn make_private_dir(&self, within: &Dir, name: &str, path: PathBuf) -> Result<Dir, FolderError> {
+    pub(super) fn make_private_dir(
+        &self,
+        within: &Dir,
+        name: &str,
+        path: PathBuf,
+    ) -> Result<Dir, FolderError> {
         let made = match within.sub(name) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 // Another thread may make it at the same moment: opening it again tells.
@@ -445,7 +389,7 @@ mod tests {
         let folder = Folder::open(temp.path()).unwrap();
         let lock = folder.lock().unwrap();
         let content = Content { id: ContentId([7; 32]), size: 1 << 20 };
-        let (part, _) = PartFile::open(&folder, content).unwrap();
+        let (part, _) = PartFile::open(&folder, &name("f"), content).unwrap();
         let (go_on, waits) = std::sync::mpsc::channel::<()>();
         let writer = std::thread::spawn(move || {
             waits.recv().unwrap();
@@ -522,6 +466,6 @@ mod tests {
         assert!(folder.open_file(&name("no/file")).unwrap_err().is_missing());
         fs::write(temp.path().join("file"), "").unwrap();
         assert!(folder.stamp(&name("file/below")).unwrap_err().is_missing());
-        assert!(folder.free_bytes().unwrap() > 0);
+        assert!(folder.free("").unwrap().bytes > 0);
     }
 }

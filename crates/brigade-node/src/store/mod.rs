@@ -8,6 +8,7 @@
 //! Nothing here knows of connections, of the manager, or of who asks. All of it blocks: call it from blocking
 //! threads, but for [`keeper::KeeperHandle`].
 
+pub mod destination;
 pub mod folder;
 pub mod hash;
 pub mod ignore;
@@ -20,6 +21,7 @@ pub mod part_file;
 pub mod parts;
 pub mod share;
 pub mod small_files;
+mod staging;
 pub mod stamp;
 mod system;
 mod walk;

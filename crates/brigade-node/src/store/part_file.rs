@@ -1,6 +1,6 @@
 //! One content that is being received: its bytes, a record of the pieces that are there, and its piece list.
 //!
-//! All three lie in `.brigade/parts/`. The record is a hint, written without waiting for the disk: after a restart the
+//! All three lie where files of its file system are received (`staging`). The record is a hint, written without waiting for the disk: after a restart the
 //! pieces that it claims are hashed again before anything is believed. The list is checked by folding it. A file
 //! gets its name only when all of it is there and durable, and never replaces another.
 //!
@@ -14,6 +14,7 @@ use std::{
     mem,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
 };
 
 use brigade_core::{
@@ -21,15 +22,16 @@ use brigade_core::{
     content::PieceList,
     geometry::{Geometry, PieceIndex},
     id::Content,
+    name::FileName,
 };
 
 pub use self::error::PartError;
 use super::{
     folder::{Folder, FolderError, Stamp, stamp_of},
     index,
-    landing::{Landing, Placed, give_name},
-    parts::{DATA, LIST, RECORD, file_name},
-    stamp::system_time,
+    landing::{Landing, Named, Placed, give_name},
+    parts::{DATA, LIST, NAME, RECORD, file_name, read_name},
+    staging::Staging,
     system::{self, Dir},
 };
 
@@ -92,11 +94,17 @@ struct Job {
 }
 
 impl PartFile {
-    /// Opens what is there of `content`, or begins it; the room is not reserved.
-    pub fn open(folder: &Folder, content: Content) -> Result<(Self, Resumed), PartError> {
+    /// Opens what is there of `content`, or begins it, on the file system that `name` is on; the room is not reserved.
+    pub fn open(folder: &Folder, name: &FileName, content: Content) -> Result<(Self, Resumed), PartError> {
+        let (part, resumed) = Self::open_in(folder, folder.staging_for(name)?, content)?;
+        part.0.note_name(name).map_err(|error| part.0.failed("note the name of", error))?;
+        Ok((part, resumed))
+    }
+
+    fn open_in(folder: &Folder, staging: Staging, content: Content) -> Result<(Self, Resumed), PartError> {
         let geometry = Geometry::new(content.size)?;
-        let parts = folder.parts()?;
-        let path = folder.parts_path().join(file_name(content, DATA));
+        let Staging { dir: parts, path, .. } = staging;
+        let path = path.join(file_name(content, DATA));
         let failed = |error| FolderError::new("open", path.clone(), error);
         let open = |ending| parts.open_or_create(&file_name(content, ending)).map_err(failed);
         let (file, record) = (open(DATA)?, open(RECORD)?);
@@ -196,6 +204,12 @@ impl PartFile {
             Ok(_) => Err(self.0.failed("read", io::ErrorKind::UnexpectedEof.into()).into()),
             Err(error) => Err(self.0.failed("read", error).into()),
         }
+    }
+
+    /// Notes that it is wanted at this moment: what was left alone for long is removed.
+    pub fn touch(&self) -> Result<(), PartError> {
+        let touched = self.0.record.set_modified(SystemTime::now());
+        touched.map_err(|error| self.0.failed("touch the record of", error).into())
     }
 
     /// Makes what was stored durable, so that a stop loses nothing of it.
@@ -309,6 +323,19 @@ impl Inner {
         }
     }
 
+    /// Writes down the name that the content is wanted under, and that it is wanted now.
+    fn note_name(&self, name: &FileName) -> io::Result<()> {
+        if read_name(&self.parts, self.content).as_ref() != Some(name) {
+            let mut file = self.parts.open_or_create(&file_name(self.content, NAME))?;
+            file.set_len(0)?;
+            file.write_all(name.as_str().as_bytes())?;
+        }
+        match self.record.set_modified(SystemTime::now()) {
+            Err(error) if !system::is_not_kept(&error) => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     fn land(
         &self,
         folder: &Folder,
@@ -320,10 +347,7 @@ impl Inner {
         if found != self.content.size {
             return Err(PartError::WrongSize { path: self.path.clone(), found, expected: self.content.size });
         }
-        system::set_executable(&self.file, landing.executable).map_err(failed)?;
-        if let Some(time) = system_time(landing.mtime_s) {
-            self.file.set_modified(time).map_err(failed)?;
-        }
+        landing.mark(&self.file).map_err(failed)?;
         if let Err(error) = self.file.sync_all() {
             // What could not be written is in memory only, and looks as if it were on the disk: nothing may believe it.
             let _ = self.file.set_len(0);
@@ -339,14 +363,14 @@ impl Inner {
         let name = &landing.name;
         let target = folder.make_parent(name, true)?;
         named(ours);
-        let aside = give_name(folder, (&self.parts, &data), &target, landing)?;
+        let Named { aside, copied } = give_name(folder, (&self.parts, &data), &target, landing)?;
         target.sync().map_err(|error| FolderError::new("sync the folder of", folder.path_of(name), error))?;
-        for ending in [RECORD, LIST] {
+        for ending in [RECORD, LIST, NAME] {
             // A record that stays is not believed: its file is gone.
             let _ = self.parts.remove(&file_name(self.content, ending));
         }
         // Where it was written to since it got its name, it is not what was received.
-        let now = stamp_of(&self.file).ok().filter(|now| now.same_bytes(&ours));
+        let now = copied.or_else(|| stamp_of(&self.file).ok().filter(|now| now.same_bytes(&ours)));
         Ok(Placed { stamp: now.unwrap_or(ours), aside })
     }
 }

@@ -1,10 +1,11 @@
 //! Thousands of files of one piece: written together, made durable together, named together.
 //!
 //! A file of its own costs a wait for the disk; a batch costs one for all (`syncfs`), and then gives all names. The
-//! bytes were verified before they come here. Nothing is ever replaced, and a batch that is cut off leaves files in
-//! `.brigade/parts/` that the next session's lock clears away.
+//! bytes were verified before they come here. Nothing is ever replaced, and a batch that is cut off leaves files where they
+//! were received (`staging`) that the next session's lock clears away.
 
 use std::{
+    collections::BTreeMap,
     fs::File,
     io::{self, Write as _},
     sync::atomic::{AtomicU64, Ordering},
@@ -14,9 +15,9 @@ use brigade_core::{id::Content, name::FileName};
 
 use super::{
     folder::{Folder, FolderError, Stamp, split, stamp_of},
-    landing::{Landing, Placed, give_name},
+    landing::{Landing, Named, Placed, give_name},
     part_file::PartError,
-    stamp::system_time,
+    staging::Staging,
     system::{Dir, Kind},
 };
 
@@ -35,7 +36,10 @@ pub type Landed = (FileName, Result<Placed, PartError>);
 #[derive(Debug)]
 pub struct Batch {
     folder: Folder,
-    parts: Dir,
+    /// Where its files are received: that of the folder itself first, then one for each other file system.
+    stagings: Vec<Staging>,
+    /// Which of them is for the files of a folder.
+    by_parent: BTreeMap<String, usize>,
     waiting: Vec<Waiting>,
     failed: Vec<(FileName, PartError)>,
 }
@@ -44,6 +48,8 @@ pub struct Batch {
 struct Waiting {
     landing: Landing,
     part: String,
+    /// Which staging directory it is in.
+    staging: usize,
     /// Of the file as it was written: its name changes nothing of it but the ctime.
     stamp: Stamp,
 }
@@ -51,7 +57,13 @@ struct Waiting {
 impl Batch {
     /// An empty batch.
     pub fn new(folder: &Folder) -> Result<Self, PartError> {
-        Ok(Self { parts: folder.parts()?, folder: folder.clone(), waiting: Vec::new(), failed: Vec::new() })
+        Ok(Self {
+            stagings: vec![folder.own_staging()?],
+            by_parent: BTreeMap::new(),
+            folder: folder.clone(),
+            waiting: Vec::new(),
+            failed: Vec::new(),
+        })
     }
 
     /// How many files are in it.
@@ -68,9 +80,13 @@ impl Batch {
     /// [`Batch::commit`] too; after [`PartError::NoRoom`] there is no use in adding more.
     pub fn add(&mut self, landing: Landing, content: Content, bytes: &[u8]) -> Result<(), &PartError> {
         let part = format!("{:x}{ENDING}", NEXT.fetch_add(1, Ordering::Relaxed));
-        match self.write(&part, content, bytes, &landing) {
-            Ok(stamp) => {
-                self.waiting.push(Waiting { landing, part, stamp });
+        let staging = self.staging_for(&landing.name);
+        let written = staging.and_then(|staging| {
+            Ok((staging, Self::write(&self.stagings[staging], &part, content, bytes, &landing)?))
+        });
+        match written {
+            Ok((staging, stamp)) => {
+                self.waiting.push(Waiting { landing, part, staging, stamp });
                 Ok(())
             }
             Err(error) => {
@@ -80,32 +96,50 @@ impl Batch {
         }
     }
 
+    /// Which staging directory is for a name.
+    fn staging_for(&mut self, name: &FileName) -> Result<usize, PartError> {
+        let Some(parent) = split(name).0 else { return Ok(0) };
+        if let Some(known) = self.by_parent.get(parent) {
+            return Ok(*known);
+        }
+        // What is in the way of the folder is told when the file is to get its name.
+        let Ok(nearest) = self.folder.nearest(Some(parent)) else { return Ok(0) };
+        let known = self.stagings.iter().position(|staging| staging.file_system == nearest.file_system);
+        let staging = match known {
+            Some(known) => known,
+            None => {
+                self.stagings.push(self.folder.staging_on(&nearest)?);
+                self.stagings.len() - 1
+            }
+        };
+        self.by_parent.insert(parent.to_owned(), staging);
+        Ok(staging)
+    }
+
     fn write(
-        &self,
+        staging: &Staging,
         part: &str,
         content: Content,
         bytes: &[u8],
         landing: &Landing,
     ) -> Result<Stamp, PartError> {
-        let path = self.folder.parts_path().join(part);
+        let (parts, path) = (&staging.dir, staging.path.join(part));
         if bytes.len() as u64 != content.size {
             return Err(PartError::WrongSize { path, found: bytes.len() as u64, expected: content.size });
         }
         let write = |mut file: File| {
             file.write_all(bytes)?;
-            if let Some(time) = system_time(landing.mtime_s) {
-                file.set_modified(time)?;
-            }
+            landing.mark(&file)?;
             stamp_of(&file)
         };
-        let mut created = self.parts.create_new(part, landing.executable);
+        let mut created = parts.create_new(part, landing.executable);
         if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
             // Left by a session that was cut off while nobody held the lock.
-            created = self.parts.remove(part).and_then(|()| self.parts.create_new(part, landing.executable));
+            created = parts.remove(part).and_then(|()| parts.create_new(part, landing.executable));
         }
         let file = created.map_err(|error| FolderError::new("make", path.clone(), error))?;
         write(file).map_err(|error| {
-            let _ = self.parts.remove(part);
+            let _ = parts.remove(part);
             FolderError::new("write to", path, error).into()
         })
     }
@@ -133,7 +167,7 @@ impl Batch {
         for group in groups {
             self.name_all(group, each, &mut results);
         }
-        if !each && let Err(error) = self.parts.sync_everything() {
+        if !each && let Err(error) = self.sync_everything(&waiting) {
             for (_, result) in results.iter_mut().filter(|(_, result)| result.is_ok()) {
                 *result = Err(self.not_durable(&error));
             }
@@ -172,10 +206,11 @@ impl Batch {
 
     fn name(&self, target: &Dir, file: &Waiting) -> Result<Placed, PartError> {
         let path = self.folder.path_of(&file.landing.name);
-        let aside = give_name(&self.folder, (&self.parts, &file.part), target, &file.landing)?;
+        let parts = &self.stagings[file.staging].dir;
+        let Named { aside, copied } = give_name(&self.folder, (parts, &file.part), target, &file.landing)?;
         let now = target.status(split(&file.landing.name).1.as_ref());
         let now = now.map_err(|error| FolderError::new("look at", path.clone(), error))?;
-        if now.kind == Kind::File && now.stamp.same_bytes(&file.stamp) {
+        if now.kind == Kind::File && now.stamp.same_bytes(copied.as_ref().unwrap_or(&file.stamp)) {
             Ok(Placed { stamp: now.stamp, aside })
         } else {
             // Someone put another file there in the very instant.
@@ -184,17 +219,29 @@ impl Batch {
     }
 
     fn discard(&self, file: &Waiting) {
-        let _ = self.parts.remove(&file.part);
+        let _ = self.stagings[file.staging].dir.remove(&file.part);
     }
 
     /// Makes the bytes durable, before any name points to them; whether that was done for all at once.
     fn sync(&self, files: &[Waiting]) -> io::Result<bool> {
-        if files.len() > SYNC_EACH && self.parts.sync_everything()? {
+        if files.len() > SYNC_EACH && self.sync_everything(files)? {
             return Ok(true);
         }
         // Windows wants the right to write for this.
-        files.iter().try_for_each(|file| self.parts.open_or_create(&file.part)?.sync_all())?;
+        let open = |file: &Waiting| self.stagings[file.staging].dir.open_or_create(&file.part);
+        files.iter().try_for_each(|file| open(file)?.sync_all())?;
         Ok(false)
+    }
+
+    /// Makes all durable that is on the file systems of these files; whether that can be done on each of them.
+    fn sync_everything(&self, files: &[Waiting]) -> io::Result<bool> {
+        let mut at_once = true;
+        for (number, staging) in self.stagings.iter().enumerate() {
+            if files.iter().any(|file| file.staging == number) {
+                at_once &= staging.dir.sync_everything()?;
+            }
+        }
+        Ok(at_once)
     }
 }
 
@@ -206,16 +253,10 @@ impl Drop for Batch {
     }
 }
 
-/// Clears away what a batch left that was cut off. Only while the folder is locked: nobody else writes here.
-pub(super) fn sweep(folder: &Folder) -> Result<(), FolderError> {
-    let parts = folder.parts()?;
-    let failed = |error| FolderError::new("clear", folder.parts_path(), error);
-    for entry in parts.entries().map_err(failed)? {
-        if let Some(name) = entry.name.to_str().filter(|name| name.ends_with(ENDING)) {
-            parts.remove(name).map_err(failed)?;
-        }
-    }
-    Ok(())
+/// Whether a file has a name that only a batch gives.
+pub(super) fn is_ours(name: &str) -> bool {
+    let number = name.strip_suffix(ENDING);
+    number.is_some_and(|number| u64::from_str_radix(number, 16).is_ok_and(|n| format!("{n:x}") == number))
 }
 
 #[cfg(test)]

@@ -130,6 +130,7 @@ impl Stage<'_> {
             folder: self.folder.join(username),
             sharing: Sharing::Folder,
             max_connections: 20,
+            keep_parts: None,
             limits: LimitPlan::default(),
         };
         let port = Contact::with(&config.manager).await?.take_port(None, 0)?;

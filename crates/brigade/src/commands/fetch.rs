@@ -79,6 +79,7 @@ async fn begin(
         sharing: Sharing::Fetched,
         max_connections: args.peer.max,
         limits,
+        keep_parts: args.peer.keep_parts.time(),
     };
     let made = make_parents(&args.into).map_err(Err)?;
     let joined = tokio::select! {

@@ -234,5 +234,6 @@ fn config(args: &PeerArgs, limits: LimitPlan, username: Username) -> PeerConfig 
         sharing: Sharing::Folder,
         max_connections: args.peer.max,
         limits,
+        keep_parts: args.peer.keep_parts.time(),
     }
 }

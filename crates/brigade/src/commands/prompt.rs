@@ -310,6 +310,13 @@ impl Prompt {
         };
         rows.extend(self.fetches.iter().filter_map(going_on));
         rows.extend(status.clock.as_ref().map(clock_news::text));
+        if status.kept.parts > 0 {
+            rows.push(format!(
+                "unfinished: {} of files that are not being fetched, {} on the disk",
+                format::count(status.kept.parts, "part"),
+                format::bytes(status.kept.bytes)
+            ));
+        }
         rows.extend(status.problems.troubles.iter().map(folder_news::text));
         let ignoring = status.problems.ignoring;
         if ignoring.files > 0 {

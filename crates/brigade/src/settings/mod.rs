@@ -19,7 +19,7 @@ use brigade_node::config::brigade_home;
 use clap::{Arg, Command as Grammar};
 
 use crate::{
-    args::{host, parse_cap, parse_count, parse_port},
+    args::{host, parse_cap, parse_count, parse_keep, parse_port},
     hints,
     mistakes::{Mistake, Place},
 };
@@ -52,6 +52,7 @@ enum Kind {
     Username,
     Folder,
     Rate,
+    Keep,
     Switch,
 }
 
@@ -78,6 +79,7 @@ const SETTINGS: &[Setting] = &[
     setting("peer", "folder", "BRIGADE_FOLDER", Kind::Folder, "folder", PEER),
     setting("peer", "max", "BRIGADE_MAX", Kind::Count, "max", BOTH),
     setting("fetch", "into", "BRIGADE_INTO", Kind::Folder, "into", FETCH),
+    setting("parts", "keep", "BRIGADE_KEEP_PARTS", Kind::Keep, "keep_parts", BOTH),
     setting("limits", "up", UP, Kind::Rate, "upload_limit", &[]),
     setting("limits", "down", DOWN, Kind::Rate, "download_limit", &[]),
 ];
@@ -190,6 +192,7 @@ impl Kind {
             Self::Key => value.parse::<PeerKey>().map(drop).map_err(|error| error.to_string()),
             Self::Username => value.parse::<Username>().map(drop).map_err(|error| error.to_string()),
             Self::Rate => parse_cap(value).map(drop),
+            Self::Keep => parse_keep(value).map(drop),
             Self::Switch => value.parse::<bool>().map(drop).map_err(|_| self.wanted().to_owned()),
         }
     }
@@ -204,6 +207,7 @@ impl Kind {
             Self::Username => "a username in quotation marks is wanted",
             Self::Folder => "an absolute path in quotation marks is wanted",
             Self::Rate => "a rate like \"10MB\", or \"off\", in quotation marks is wanted",
+            Self::Keep => "a time like \"30d\" or \"12h\", or \"off\", in quotation marks is wanted",
             Self::Switch => "true or false is wanted",
         }
     }

@@ -15,7 +15,7 @@ pub(crate) struct Disk {
     path: PathBuf,
     /// Where its kind of disk can be made to fail.
     trigger: Option<PathBuf>,
-    /// The device that was made for it, to be unmade.
+    /// The loop device that is given back by hand.
     device: Option<String>,
 }
 
@@ -26,47 +26,70 @@ impl Disk {
         Self::mount(&network.path(name), &["-t", "tmpfs", "-o", &options, "tmpfs"])
     }
 
-    /// A disk that becomes read-only when it fails, as a real one does.
-    pub(crate) fn that_can_fail(network: &Network, name: &str) -> Option<Self> {
-        let image = network.path("image");
-        fs::File::create(&image).unwrap().set_len(16 << 20).unwrap();
-        let image = image.to_str().unwrap();
-        if !works("mkfs.ext4", &["-q", "-O", "^has_journal", image]) {
-            skip("mkfs.ext4");
-            return None;
-        }
-        let mut disk = Self::mount(&network.path(name), &["-o", "loop,errors=remount-ro", image])?;
-        let found = Command::new("findmnt").args(["-no", "SOURCE"]).arg(&disk.path).output().unwrap();
-        let device = String::from_utf8(found.stdout).unwrap();
-        let device = device.trim().trim_start_matches("/dev/");
-        disk.trigger = Some(format!("/sys/fs/ext4/{device}/trigger_fs_error").into());
-        Some(disk)
+    /// A disk in memory that has room for so many files and folders, and for many bytes.
+    pub(crate) fn of_few_inodes(network: &Network, name: &str, inodes: u32) -> Option<Self> {
+        let options = format!("size=64m,nr_inodes={inodes},mode=0755");
+        Self::mount(&network.path(name), &["-t", "tmpfs", "-o", &options, "tmpfs"])
     }
 
-    /// A disk with exFAT, as on memory cards: it keeps no permissions and has no links.
+    /// A disk with exFAT, as on memory cards: it has no permissions, no hard links, no rename that replaces nothing, and names without case.
     pub(crate) fn exfat(network: &Network, name: &str) -> Option<Self> {
-        let image = network.path("image");
-        fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
-        let image = image.to_str().unwrap();
-        if !works("mkfs.exfat", &[image]) {
-            skip("mkfs.exfat");
+        let image = Self::image(network, 64);
+        if !works("mkfs.exfat", &[&image]) {
+            skip("mkfs.exfat (exfatprogs)");
             return None;
         }
         let path = network.path(name);
         fs::create_dir(&path).unwrap();
-        let made = Command::new("losetup").args(["-f", "--show", image]).output();
-        let device = made.ok().filter(|made| made.status.success());
-        let device = device.map(|made| String::from_utf8(made.stdout).unwrap().trim().to_owned());
-        let mut disk = Self { path, trigger: None, device };
-        let mounted = disk.device.as_deref().is_some_and(|device| {
-            let at = disk.path.to_str().unwrap();
-            works("mount", &["-t", "exfat", device, at]) || works("mount.exfat-fuse", &[device, at])
-        });
-        if !mounted {
-            disk.unmake_device();
-            skip("root and exFAT (in the kernel, or exfat-fuse), to mount a disk");
+        let shown = path.to_str().unwrap().to_owned();
+        if works("mount", &["-t", "exfat", "-o", "loop", &image, &shown]) {
+            return Some(Self { path, trigger: None, device: None });
+        }
+        let device = Command::new("losetup").args(["--find", "--show", &image]).output().unwrap();
+        let device = String::from_utf8(device.stdout).unwrap().trim().to_owned();
+        if works("mount.exfat-fuse", &[&device, &shown]) {
+            return Some(Self { path, trigger: None, device: Some(device) });
+        }
+        works("losetup", &["--detach", &device]);
+        skip("root, and exFAT (exfat-fuse)");
+        None
+    }
+
+    /// A disk with Btrfs, which has a subvolume `sub`.
+    pub(crate) fn btrfs(network: &Network, name: &str) -> Option<Self> {
+        let image = Self::image(network, 120);
+        if !works("mkfs.btrfs", &["-q", &image]) {
+            skip("mkfs.btrfs (btrfs-progs)");
             return None;
         }
+        let disk = Self::mount(&network.path(name), &["-t", "btrfs", "-o", "loop", &image])?;
+        assert!(works("btrfs", &["subvolume", "create", disk.path.join("sub").to_str().unwrap()]));
+        Some(disk)
+    }
+
+    /// A folder of the network at another place in it too.
+    pub(crate) fn bound(network: &Network, from: &str, name: &str) -> Option<Self> {
+        Self::mount(&network.path(name), &["--bind", network.path(from).to_str().unwrap()])
+    }
+
+    fn image(network: &Network, mib: u64) -> String {
+        let image = network.path("image");
+        fs::File::create(&image).unwrap().set_len(mib << 20).unwrap();
+        image.to_str().unwrap().to_owned()
+    }
+
+    /// A disk that becomes read-only when it fails, as a real one does.
+    pub(crate) fn that_can_fail(network: &Network, name: &str) -> Option<Self> {
+        let image = Self::image(network, 16);
+        if !works("mkfs.ext4", &["-q", "-O", "^has_journal", &image]) {
+            skip("mkfs.ext4");
+            return None;
+        }
+        let mut disk = Self::mount(&network.path(name), &["-o", "loop,errors=remount-ro", &image])?;
+        let found = Command::new("findmnt").args(["-no", "SOURCE"]).arg(&disk.path).output().unwrap();
+        let device = String::from_utf8(found.stdout).unwrap();
+        let device = device.trim().trim_start_matches("/dev/");
+        disk.trigger = Some(format!("/sys/fs/ext4/{device}/trigger_fs_error").into());
         Some(disk)
     }
 
@@ -77,7 +100,7 @@ impl Disk {
     }
 
     fn mount(path: &Path, arguments: &[&str]) -> Option<Self> {
-        fs::create_dir(path).unwrap();
+        fs::create_dir_all(path).unwrap();
         if works("mount", &[arguments, &[path.to_str().unwrap()]].concat()) {
             return Some(Self { path: path.to_owned(), trigger: None, device: None });
         }

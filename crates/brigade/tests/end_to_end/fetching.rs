@@ -10,7 +10,7 @@ use std::{
 
 use crate::{
     network::{Network, bytes, given, hash},
-    process::PATIENCE,
+    process::{PATIENCE, until},
 };
 
 #[test]
@@ -120,6 +120,37 @@ fn several_names_come_with_one_command() {
     network.has("earth/in/two.bin", &two);
     assert_eq!(ended.results().len(), 2);
     assert_eq!(ended.totals()["bytes"], 400_010);
+}
+
+/// The second of two equal files is made from the first: it was not here before.
+#[test]
+fn equal_files_of_one_fetch_come_once_and_were_not_here_before() {
+    let network = Network::start();
+    let (film, note) = (bytes("film", 900_000), bytes("note", 1000));
+    for name in ["film.bin", "copy.bin"] {
+        network.write(&format!("fire_user/d/{name}"), &film);
+    }
+    for name in ["one.txt", "two.txt", "three.txt"] {
+        network.write(&format!("fire_user/d/{name}"), &note);
+    }
+    let _fire = network.peer("fire_user", &[]);
+    until("all is announced", PATIENCE, || (network.list("files", &["d/"]).len() == 5).then_some(()));
+    let totals = network.fetch(&["d", "--into", "earth"]).with_code(0).totals();
+    assert_eq!((&totals["bytes_already"], &totals["bytes_copied"]), (&0.into(), &902_000.into()), "{totals}");
+    assert_eq!(given(&totals), [("fire_user".to_owned(), 901_000)]);
+    let said = network.run("fetch", &["d", "--into", "air"]).end().with_code(0).out;
+    assert!(said.contains("902.0 kB were copied from equal files"), "{said}");
+    assert!(!said.contains("were here before"), "{said}");
+    // What was here under another name before the fetch began is no copy of what it fetched.
+    let mut earth = network.run("peer", &["--port", "0", "--username", "earth_user", "--folder", "earth"]);
+    network.has_file("d/film.bin", 2, PATIENCE);
+    network.write("fire_user/d/more.bin", &film);
+    network.has_file("d/more.bin", 1, PATIENCE);
+    earth.types("fetch d/more.bin\n");
+    earth.end_input();
+    let said = earth.end().with_code(0).out;
+    assert!(said.contains("900.0 kB were here before") && !said.contains("copied"), "{said}");
+    network.has("earth/d/more.bin", &film);
 }
 
 #[test]

@@ -111,8 +111,8 @@ fn a_disk_that_becomes_read_only_is_served_from_and_not_fetched_into() {
     network.has_file("mine", 1, SEEN);
     disk.fail();
     fire.types("fetch theirs\n");
-    fire.says("1 of 1 files could not be had");
-    fire.says("Read-only file system");
+    fire.complains("1 of 1 files of \"theirs\" cannot be put into");
+    fire.complains("Read-only file system");
     network.fetch(&["mine", "--into", "got"]).with_code(0);
     network.has("got/mine", b"mine");
     fire.says("fetches into it fail, serving goes on");

@@ -257,12 +257,19 @@ impl Network {
 
 /// How many pieces the records of what is being received in `folder` claim.
 pub(crate) fn pieces_recorded(folder: &Path) -> u64 {
-    let Ok(entries) = fs::read_dir(folder.join(".brigade/parts")) else { return 0 };
-    let records = entries.flatten().map(|entry| entry.path());
-    let records = records.filter(|path| path.extension().is_some_and(|ending| ending == "pieces"));
     let bits =
         |path: PathBuf| fs::read(path).unwrap_or_default().into_iter().map(u8::count_ones).sum::<u32>();
+    let records =
+        parts_in(folder).into_iter().filter(|path| path.extension().is_some_and(|it| it == "pieces"));
     records.map(|path| u64::from(bits(path))).sum()
+}
+
+/// The files in which something is being received that lands in the very folder, or on the file system mounted there.
+pub(crate) fn parts_in(folder: &Path) -> Vec<PathBuf> {
+    let Ok(private) = fs::read_dir(folder.join(".brigade")) else { return vec![] };
+    let is_staging = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("parts");
+    let stagings = private.flatten().map(|entry| entry.path()).filter(is_staging);
+    stagings.flat_map(|staging| fs::read_dir(staging).unwrap().flatten().map(|entry| entry.path())).collect()
 }
 
 /// How many bytes a fetch's totals say that each holder gave, by username.

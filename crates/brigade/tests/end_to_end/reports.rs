@@ -26,7 +26,9 @@ fn a_fetch_tells_how_far_it_is_until_its_result_and_the_totals() {
     }
     let done: Vec<u64> =
         lines[..progress.len()].iter().map(|one| one["bytes_done"].as_u64().unwrap()).collect();
-    assert!(done.is_sorted() && *done.last().unwrap() < film.len() as u64, "{done:?}");
+    // All of it may be here some time before it is durable and has its name.
+    assert!(done.is_sorted() && *done.last().unwrap() <= film.len() as u64, "{done:?}");
+    assert!(done[0] < film.len() as u64, "{done:?}");
     assert_eq!(ended.totals()["failure"], Value::Null);
 }
 

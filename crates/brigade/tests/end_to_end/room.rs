@@ -88,6 +88,41 @@ fn a_disk_that_runs_full_midway_is_waited_for() {
 }
 
 #[test]
+fn a_full_table_of_inodes_is_no_full_disk() {
+    let network = Network::start();
+    let Some(_disk) = Disk::of_few_inodes(&network, "small", 60) else { return };
+    for number in 0..80 {
+        network.write(&format!("fire_user/data/{number}"), &bytes(&number.to_string(), 2000));
+    }
+    let _fire = network.peer("fire_user", &[]);
+    network.has_file("data/0", 1, PATIENCE);
+    let refused = network.fetch(&["data", "--into", "small/in"]).with_code(6);
+    refused.complains(&["no inodes are left for its files; it takes 80 more, and ", "delete files there"]);
+    assert!(!network.path("small/in/data").exists());
+}
+
+#[test]
+fn a_fetch_goes_on_when_there_are_inodes_again() {
+    let network = Network::start();
+    let Some(_disk) = Disk::of_few_inodes(&network, "small", 300) else { return };
+    for number in 0..200 {
+        network.write(&format!("fire_user/data/{number}"), &bytes(&number.to_string(), 20_000));
+    }
+    let _fire = network.peer("fire_user", &[]);
+    until("all is announced", PATIENCE, || (network.list("files", &["data/"]).len() == 200).then_some(()));
+    let fetch = network.run("fetch", &["data", "--into", "small/in", "--download-limit", "1MB", "--json"]);
+    let landed = || fs::read_dir(network.path("small/in/data")).map_or(0, Iterator::count);
+    until("some have landed", PATIENCE, || (landed() >= 20).then_some(()));
+    let fillers = (0..).map(|number| network.path(&format!("small/filler{number}")));
+    let made: Vec<_> = fillers.map_while(|path| fs::File::create(&path).ok().map(|_| path)).collect();
+    fetch.complains("paused: no inodes are left on the disk");
+    made.iter().for_each(|path| fs::remove_file(path).unwrap());
+    let totals = fetch.end().with_code(0).totals();
+    assert_eq!((&totals["done"], &totals["failed"]), (&true.into(), &0.into()), "{totals}");
+    assert_eq!(landed(), 200);
+}
+
+#[test]
 fn a_folder_of_small_files_goes_on_when_there_is_room() {
     const FILES: usize = 300;
     let network = Network::start();

@@ -46,7 +46,7 @@ impl Received {
         let mut source = tempfile::tempfile().unwrap();
         source.write_all(&bytes).unwrap();
         let hashed = hash_file(&source, BYTES as u64, 1, &|| false).unwrap();
-        let (file, _) = PartFile::open(&folder, hashed.content).unwrap();
+        let (file, _) = PartFile::open(&folder, &NAME.parse().unwrap(), hashed.content).unwrap();
         let geometry = Geometry::new(BYTES as u64).unwrap();
         for piece in geometry.pieces() {
             let from = usize::try_from(geometry.offset(piece)).unwrap();
@@ -112,7 +112,8 @@ fn a_part_that_was_given_up_is_not_read_any_more() {
     assert!(received.parts.find(&received.hashed.content).is_none());
     assert_eq!(asked(&received.source), Err(Reason::NotFound));
     // Another fetch has the same file again, and completes it; then it is the user's, who writes to it.
-    let (file, _) = PartFile::open(&received.folder, received.hashed.content).unwrap();
+    let (file, _) =
+        PartFile::open(&received.folder, &NAME.parse().unwrap(), received.hashed.content).unwrap();
     let landing = Landing { name: NAME.parse().unwrap(), mtime_s: 9, executable: false, replace: false };
     file.finish(&received.folder, &landing).unwrap();
     overwrite(&received.path());

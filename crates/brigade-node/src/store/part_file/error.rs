@@ -6,16 +6,18 @@ use std::path::PathBuf;
 
 use brigade_core::geometry::TooLarge;
 
-use crate::store::folder::FolderError;
+use crate::store::folder::{FolderError, lacking};
 
 /// Why something with a file being received could not be done.
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {
     /// The disk, or the user's share of it, is full. Nothing that was stored before is lost.
-    #[error("no room is left for {path}")]
+    #[error("no {} left for {path}", lacking(*.inodes))]
     NoRoom {
         /// The file.
         path: PathBuf,
+        /// Whether there are bytes but no inodes: the file system cannot hold one more file.
+        inodes: bool,
     },
     /// Something stands under the name already; it stays as it is.
     #[error("{path} is there already")]
@@ -50,7 +52,7 @@ pub enum PartError {
 impl From<FolderError> for PartError {
     fn from(error: FolderError) -> Self {
         match error {
-            FolderError::NoRoom { path, .. } => Self::NoRoom { path },
+            FolderError::NoRoom { path, inodes, .. } => Self::NoRoom { path, inodes },
             FolderError::Occupied { path } => Self::Occupied { path },
             other => Self::Folder(other),
         }

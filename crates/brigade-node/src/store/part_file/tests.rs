@@ -12,12 +12,13 @@ use brigade_core::{
     bitfield::Bitfield,
     geometry::{Geometry, PieceIndex},
     id::Content,
+    name::FileName,
 };
 
 use super::{Folder, Landing, PartError, PartFile, PieceList};
 use crate::store::{
     hash::{hash_file, hash_pieces},
-    parts::{parts, remove_part},
+    parts::{kept_parts, remove_part},
 };
 
 fn landing(name: &str, mtime_s: i64, executable: bool) -> Landing {
@@ -29,6 +30,17 @@ struct Source {
     content: Content,
     list: PieceList,
     geometry: Geometry,
+}
+
+/// The name that parts are opened under.
+fn name() -> FileName {
+    "film.bin".parse().unwrap()
+}
+
+/// The contents of which there is a part.
+fn contents(folder: &Folder) -> Vec<Content> {
+    let kept = kept_parts(folder, std::time::SystemTime::now()).unwrap();
+    kept.iter().map(|part| part.content).collect()
 }
 
 /// Some bytes of five pieces, the last one short.
@@ -69,7 +81,7 @@ fn folder() -> (tempfile::TempDir, Folder) {
 #[test]
 fn a_content_is_received_and_gets_its_name() {
     let (source, (temp, folder)) = (source(), folder());
-    let (part, resumed) = PartFile::open(&folder, source.content).unwrap();
+    let (part, resumed) = PartFile::open(&folder, &name(), source.content).unwrap();
     assert!(resumed.list.is_none() && resumed.claimed.is_empty());
     source.store(&part, &[4, 0, 2, 3, 1]);
     let mut read = vec![0; 1000];
@@ -88,19 +100,16 @@ fn a_content_is_received_and_gets_its_name() {
 #[test]
 fn what_was_stored_is_there_after_a_stop_and_only_that_is_believed() {
     let (source, (temp, folder)) = (source(), folder());
-    let (part, _) = PartFile::open(&folder, source.content).unwrap();
+    let (part, _) = PartFile::open(&folder, &name(), source.content).unwrap();
     part.save_list(&source.list).unwrap();
     source.store(&part, &[0, 4]);
     drop(part);
-    assert_eq!(
-        parts(&folder).unwrap().iter().map(|(content, _)| *content).collect::<Vec<_>>(),
-        [source.content]
-    );
+    assert_eq!(contents(&folder), [source.content]);
     // As after a power cut: the record says more than the disk has.
     let record =
         temp.path().join(format!(".brigade/parts/{}-{}.pieces", source.content.id, source.content.size));
     fs::write(&record, [0b1110_1000]).unwrap();
-    let (part, resumed) = PartFile::open(&folder, source.content).unwrap();
+    let (part, resumed) = PartFile::open(&folder, &name(), source.content).unwrap();
     assert_eq!(resumed.list.as_deref(), Some(&source.list));
     assert_eq!(resumed.claimed.count(), 4);
     let right = hash_pieces(part.file(), source.content, &source.list, &resumed.claimed, 2);
@@ -108,28 +117,28 @@ fn what_was_stored_is_there_after_a_stop_and_only_that_is_believed() {
     // A record that fits no content of this size claims nothing.
     for nonsense in [&[0xff][..], &[0, 0], &[]] {
         fs::write(&record, nonsense).unwrap();
-        assert!(PartFile::open(&folder, source.content).unwrap().1.claimed.is_empty());
+        assert!(PartFile::open(&folder, &name(), source.content).unwrap().1.claimed.is_empty());
     }
     assert!(remove_part(&folder, source.content).unwrap());
     assert!(!remove_part(&folder, source.content).unwrap());
-    assert_eq!(parts(&folder).unwrap(), []);
+    assert_eq!(contents(&folder), []);
 }
 
 #[test]
 fn a_record_without_its_file_claims_nothing() {
     let (source, (temp, folder)) = (source(), folder());
-    let (part, _) = PartFile::open(&folder, source.content).unwrap();
+    let (part, _) = PartFile::open(&folder, &name(), source.content).unwrap();
     source.store(&part, &[0, 1, 2, 3, 4]);
     drop(part);
-    let name = format!(".brigade/parts/{}-{}.part", source.content.id, source.content.size);
-    fs::remove_file(temp.path().join(name)).unwrap();
-    assert_eq!(PartFile::open(&folder, source.content).unwrap().1.claimed, Bitfield::none(5));
+    let data = format!(".brigade/parts/{}-{}.part", source.content.id, source.content.size);
+    fs::remove_file(temp.path().join(data)).unwrap();
+    assert_eq!(PartFile::open(&folder, &name(), source.content).unwrap().1.claimed, Bitfield::none(5));
 }
 
 #[test]
 fn nothing_is_replaced_and_another_name_may_be_tried() {
     let (source, (temp, folder)) = (source(), folder());
-    let (part, _) = PartFile::open(&folder, source.content).unwrap();
+    let (part, _) = PartFile::open(&folder, &name(), source.content).unwrap();
     source.store(&part, &[0, 1, 2, 3, 4]);
     fs::write(temp.path().join("taken"), "mine").unwrap();
     let refused = part.finish(&folder, &landing("taken", 0, false));
@@ -144,7 +153,7 @@ fn nothing_is_replaced_and_another_name_may_be_tried() {
 #[test]
 fn pieces_from_many_threads_are_all_stored_and_none_after_the_end() {
     let (source, (temp, folder)) = (source(), folder());
-    let (part, _) = PartFile::open(&folder, source.content).unwrap();
+    let (part, _) = PartFile::open(&folder, &name(), source.content).unwrap();
     thread::scope(|scope| {
         for thread in 0..5 {
             let (part, source) = (part.clone(), &source);
@@ -173,7 +182,7 @@ fn pieces_from_many_threads_are_all_stored_and_none_after_the_end() {
 #[test]
 fn a_piece_that_does_not_fit_is_refused() {
     let (source, (_temp, folder)) = (source(), folder());
-    let (part, _) = PartFile::open(&folder, source.content).unwrap();
+    let (part, _) = PartFile::open(&folder, &name(), source.content).unwrap();
     let (send, done) = channel();
     for (piece, bytes) in [(5, vec![0; 77]), (4, vec![0; 78]), (u32::MAX, vec![])] {
         let send = send.clone();
@@ -195,7 +204,7 @@ fn a_full_disk_is_told_from_other_failures() {
 fn the_empty_content_is_a_file_too() {
     let (temp, folder) = folder();
     let content = Content { id: brigade_core::id::ContentId::EMPTY, size: 0 };
-    let (part, resumed) = PartFile::open(&folder, content).unwrap();
+    let (part, resumed) = PartFile::open(&folder, &name(), content).unwrap();
     assert!(resumed.claimed.is_full());
     part.finish(&folder, &landing("empty", -5, false)).unwrap();
     assert_eq!(fs::metadata(temp.path().join("empty")).unwrap().len(), 0);

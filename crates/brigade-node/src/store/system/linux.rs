@@ -1,7 +1,8 @@
 //! Directory handles on Linux: names are resolved by the kernel below an open directory, through no link.
 //!
 //! `openat2` does that in one call (Linux 5.6); where a sandbox or an old kernel lacks it, each component is opened
-//! by itself with `O_NOFOLLOW`, which leads to the same answers.
+//! by itself with `O_NOFOLLOW`, which leads to the same answers. Renaming is in `rename`, what is said of file systems in
+//! `volume`.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -16,10 +17,7 @@ use std::{
 };
 
 use rustix::{
-    fs::{
-        AtFlags, FileType, Mode, OFlags, RenameFlags, ResolveFlags, Stat, StatVfsMountFlags, Timespec,
-        Timestamps, UTIME_NOW,
-    },
+    fs::{AtFlags, FileType, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, UTIME_NOW},
     io::Errno,
 };
 
@@ -37,7 +35,7 @@ static WITHOUT_OPENAT2: AtomicBool = AtomicBool::new(false);
 
 /// An open directory.
 #[derive(Debug)]
-pub(in crate::store) struct Dir(OwnedFd);
+pub(in crate::store) struct Dir(pub(super) OwnedFd);
 
 impl Dir {
     /// The directory at `path`, which is trusted: its owner named it.
@@ -145,21 +143,14 @@ impl Dir {
         Ok(entries)
     }
 
-    /// Moves `from` in this directory to `to_name` in `to`; what stands there is never replaced.
-    pub(in crate::store) fn rename_new(&self, from: &str, to: &Self, to_name: &str) -> io::Result<()> {
-        match rustix::fs::renameat_with(&self.0, from, &to.0, to_name, RenameFlags::NOREPLACE) {
-            // The file system does not know the flag: a hard link never replaces either.
-            Err(Errno::INVAL | Errno::NOSYS | Errno::NOTSUP) => {
-                rustix::fs::linkat(&self.0, from, &to.0, to_name, AtFlags::empty())?;
-                self.remove(from)
-            }
-            result => Ok(result?),
-        }
-    }
-
     /// Removes a file from this directory.
     pub(in crate::store) fn remove(&self, name: &str) -> io::Result<()> {
         Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
+    /// Removes an empty directory from this one.
+    pub(in crate::store) fn remove_dir(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::REMOVEDIR)?)
     }
 
     /// Makes the names in this directory durable.
@@ -180,21 +171,10 @@ impl Dir {
         }
     }
 
-    /// Whether its file system is known to be read-only.
-    pub(in crate::store) fn is_read_only(&self) -> io::Result<bool> {
-        Ok(rustix::fs::fstatvfs(&self.0)?.f_flag.contains(StatVfsMountFlags::RDONLY))
-    }
-
     /// Writes the least that there is to write: that it was changed now.
     pub(in crate::store) fn touch(&self) -> io::Result<()> {
         let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
         Ok(rustix::fs::futimens(&self.0, &Timestamps { last_access: now, last_modification: now })?)
-    }
-
-    /// How many bytes an ordinary user may still write here.
-    pub(in crate::store) fn free_bytes(&self) -> io::Result<u64> {
-        let room = rustix::fs::fstatvfs(&self.0)?;
-        Ok(room.f_bavail.saturating_mul(room.f_frsize))
     }
 }
 

@@ -10,6 +10,7 @@ use std::{
     fmt,
     fs::File,
     io::{self, IoSliceMut},
+    path::Path,
 };
 
 use super::stamp::Stamp;
@@ -19,6 +20,10 @@ mod linux;
 #[cfg(any(test, not(target_os = "linux")))]
 #[cfg_attr(target_os = "linux", allow(dead_code, reason = "on Linux only its tests use it"))]
 mod portable;
+#[cfg(target_os = "linux")]
+mod rename;
+#[cfg(target_os = "linux")]
+mod volume;
 #[cfg(target_os = "linux")]
 mod writers;
 
@@ -71,6 +76,63 @@ pub(super) struct Status {
     pub(super) stamp: Stamp,
     /// Whether it has other names (hard links).
     pub(super) linked: bool,
+}
+
+/// A file system as renames see it: what is on two of them has to be copied.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileSystemId {
+    device: u64,
+    mount: u64,
+}
+
+/// What a file system still takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Free {
+    /// Bytes; `u64::MAX` where the system does not say.
+    pub bytes: u64,
+    /// Files and folders (inodes); `u64::MAX` where there is no such bound, or the system does not say.
+    pub files: u64,
+}
+
+impl Free {
+    /// Where nothing is known.
+    pub const UNKNOWN: Self = Self { bytes: u64::MAX, files: u64::MAX };
+
+    /// Whether there are bytes but no inodes left.
+    pub const fn lacks_inodes(&self) -> bool {
+        self.files == 0 && self.bytes > 0
+    }
+}
+
+/// What is free, in what the system says. Where inodes are made as they are needed (Btrfs), their number is 0.
+#[cfg(unix)]
+fn free_of(found: &rustix::fs::StatVfs) -> Free {
+    let files = if found.f_files == 0 { u64::MAX } else { found.f_favail };
+    Free { bytes: found.f_bavail.saturating_mul(found.f_frsize), files }
+}
+
+/// Whether the file system at `path`, or at the nearest folder that is there, has bytes but no inodes left; for a
+/// message, after something could not be made.
+pub(super) fn lacks_inodes(path: &Path) -> bool {
+    #[cfg(unix)]
+    {
+        let found = path.ancestors().find_map(|path| rustix::fs::statvfs(path).ok());
+        found.is_some_and(|found| free_of(&found).lacks_inodes())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = path;
+        false
+    }
+}
+
+/// Whether an error says that the file system does not keep what was to be noted of a file: modes on FAT, times where
+/// the file is another user's. The bytes are right all the same.
+pub(super) fn is_not_kept(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
+    )
 }
 
 /// A link stands on the way, or the way leads out of the folder.

@@ -10,7 +10,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Entry, Kind, Status, link_on_the_way};
+use super::{Entry, FileSystemId, Free, Kind, Status, link_on_the_way};
 use crate::store::stamp::stamp;
 
 /// Whether [`open_for_writing`] finds anything out here.
@@ -144,17 +144,12 @@ impl Dir {
         fs::read_dir(&self.0)?.map(entry).collect()
     }
 
-    /// See `linux`. Where there are no hard links, a file that appears at the very instant may be replaced.
+    /// See `rename`: a hard link, and where there are none an empty file that takes the name first.
     pub(in crate::store) fn rename_new(&self, from: &str, to: &Self, to_name: &str) -> io::Result<()> {
         let (source, target) = (self.way(from)?, to.way(to_name)?);
         match fs::hard_link(&source, &target) {
             Ok(()) => fs::remove_file(source),
-            Err(error) if error.kind() == io::ErrorKind::Unsupported => {
-                if fs::symlink_metadata(&target).is_ok() {
-                    return Err(io::ErrorKind::AlreadyExists.into());
-                }
-                fs::rename(source, target)
-            }
+            Err(error) if super::is_not_kept(&error) => rename_over_placeholder(&source, &target),
             Err(error) => Err(error),
         }
     }
@@ -176,17 +171,47 @@ impl Dir {
     }
 
     /// See `linux`.
+    pub(in crate::store) fn remove_dir(&self, name: &str) -> io::Result<()> {
+        fs::remove_dir(self.way(name)?)
+    }
+
+    /// See `volume`. Mounts are not told apart here.
     #[cfg(unix)]
-    pub(in crate::store) fn free_bytes(&self) -> io::Result<u64> {
-        let room = rustix::fs::statvfs(&self.0)?;
-        Ok(room.f_bavail.saturating_mul(room.f_frsize))
+    pub(in crate::store) fn file_system(&self) -> io::Result<FileSystemId> {
+        use std::os::unix::fs::MetadataExt;
+        Ok(FileSystemId { device: fs::metadata(&self.0)?.dev(), mount: 0 })
+    }
+
+    /// Not known here: all of a folder counts as one file system.
+    #[cfg(not(unix))]
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
+    pub(in crate::store) fn file_system(&self) -> io::Result<FileSystemId> {
+        Ok(FileSystemId::default())
+    }
+
+    /// See `volume`.
+    #[cfg(unix)]
+    pub(in crate::store) fn free(&self) -> io::Result<Free> {
+        Ok(super::free_of(&rustix::fs::statvfs(&self.0)?))
     }
 
     /// Not known here: as much as there may be.
     #[cfg(not(unix))]
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
-    pub(in crate::store) fn free_bytes(&self) -> io::Result<u64> {
-        Ok(u64::MAX)
+    pub(in crate::store) fn free(&self) -> io::Result<Free> {
+        Ok(Free::UNKNOWN)
+    }
+
+    /// Not known here.
+    #[allow(clippy::unused_self, reason = "its twin asks")]
+    pub(in crate::store) fn longest_name(&self) -> Option<u64> {
+        None
+    }
+
+    /// See `volume`; here it is seen when something is moved.
+    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
+    pub(in crate::store) fn may_move(&self, _: &str) -> io::Result<bool> {
+        Ok(true)
     }
 
     /// The path to `below`, once no component but the last is seen to be anything but a folder.
@@ -208,6 +233,16 @@ impl Dir {
         }
         Ok(path)
     }
+}
+
+/// Takes the name `target` with an empty file, and renames `source` over it.
+fn rename_over_placeholder(source: &Path, target: &Path) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).open(target)?;
+    let renamed = fs::rename(source, target);
+    if renamed.is_err() && fs::symlink_metadata(target).is_ok_and(|there| there.len() == 0) {
+        let _ = fs::remove_file(target);
+    }
+    renamed
 }
 
 #[cfg(unix)]

@@ -1,0 +1,74 @@
+//! What Linux says of the file system that a directory is on: which one it is, what is free, what may be done there.
+//!
+//! It changes nothing. What differs on other systems is in `portable`.
+
+use std::io;
+
+use rustix::{
+    fs::{AtFlags, StatVfsMountFlags, StatxFlags, fstatvfs, statat, statx},
+    io::Errno,
+    process::geteuid,
+};
+
+use super::{FileSystemId, Free, free_of, linux::Dir};
+
+/// The bit of a directory's mode by which only its owner, and that of a file, may rename or remove the file.
+const STICKY: u32 = 0o1000;
+
+impl Dir {
+    /// What a rename cannot leave: the device (a Btrfs subvolume has one of its own) and the mount, since two mounts of
+    /// one device are two places for it.
+    pub(in crate::store) fn file_system(&self) -> io::Result<FileSystemId> {
+        match statx(&self.0, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID) {
+            Ok(found) => {
+                let device = (u64::from(found.stx_dev_major) << 32) | u64::from(found.stx_dev_minor);
+                // 0 before Linux 5.8: then landing finds out.
+                Ok(FileSystemId { device, mount: found.stx_mnt_id })
+            }
+            Err(Errno::NOSYS | Errno::PERM) => {
+                Ok(FileSystemId { device: rustix::fs::fstat(&self.0)?.st_dev, mount: 0 })
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Whether its file system is known to be read-only.
+    pub(in crate::store) fn is_read_only(&self) -> io::Result<bool> {
+        Ok(fstatvfs(&self.0)?.f_flag.contains(StatVfsMountFlags::RDONLY))
+    }
+
+    /// How much an ordinary user may still put here.
+    pub(in crate::store) fn free(&self) -> io::Result<Free> {
+        Ok(free_of(&fstatvfs(&self.0)?))
+    }
+
+    /// Bytes that a name may have here; `None` where the file system does not say.
+    pub(in crate::store) fn longest_name(&self) -> Option<u64> {
+        fstatvfs(&self.0).ok().map(|found| found.f_namemax).filter(|most| *most > 0)
+    }
+
+    /// Whether this process may rename or remove `name` in this directory, as far as that depends on whose it is.
+    pub(in crate::store) fn may_move(&self, name: &str) -> io::Result<bool> {
+        let (this, file) = (rustix::fs::fstat(&self.0)?, statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?);
+        let user = geteuid();
+        let owners = [this.st_uid, file.st_uid];
+        Ok(this.st_mode & STICKY == 0 || user.is_root() || owners.contains(&user.as_raw()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Dir;
+
+    #[test]
+    fn a_folder_and_one_below_it_are_on_one_file_system_and_proc_is_another() {
+        let temp = tempfile::tempdir().unwrap();
+        std::fs::create_dir(temp.path().join("d")).unwrap();
+        let dir = Dir::open_root(temp.path()).unwrap();
+        let own = dir.file_system().unwrap();
+        assert_eq!(dir.place("d").unwrap().file_system().unwrap(), own);
+        let other = Dir::open_root(std::path::Path::new("/proc")).unwrap();
+        assert_ne!(other.file_system().unwrap(), own);
+        assert!(dir.free().unwrap().bytes > 0 && dir.longest_name() >= Some(100));
+    }
+}
