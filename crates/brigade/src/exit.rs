@@ -8,7 +8,7 @@ use std::{error::Error, io, process::ExitCode};
 use brigade_core::wire::{Reason, manager::Version};
 use brigade_node::{
     identity::key::KeyError,
-    manager::ManagerError,
+    manager::{ManagerError, PersistError},
     net::{accept::ListenError, dial::DialError},
     peer::{
         AskError, CannotLand, Choice, FetchError, JoinError, Lacks, NoRoom, PeerError, ReachError,
@@ -275,6 +275,8 @@ impl From<ManagerError> for Failure {
             }
             ManagerError::State { .. } => Self::of(DISK, &error)
                 .hint("--state names another folder for the manager's key and members; so does BRIGADE_HOME"),
+            ManagerError::Members(PersistError::InUse { .. }) => Self::of(FAILED, &error)
+                .hint("it runs on this port already; --port and --state are for another network beside it"),
             ManagerError::Members(_) => Self::of(DISK, &error),
         }
     }

@@ -191,6 +191,8 @@ fn state(progress: &Progress) -> Vec<String> {
 #[derive(Default)]
 struct Said {
     tenths: u64,
+    /// How long it had taken when something was said last.
+    at: Duration,
     halt: Halt,
     /// Holders of which it was said why they cannot be used, with the cause; not more than [`CAUSES`].
     causes: BTreeSet<String>,
@@ -198,6 +200,9 @@ struct Said {
 
 /// Causes that are said of one fetch: what a person reads. `status` and the end of the fetch have those of then.
 const CAUSES: usize = 32;
+
+/// A fetch that goes on is not silent for longer, where lines cannot be drawn anew.
+const QUIET: Duration = Duration::from_secs(15);
 
 /// What keeps a fetch from going on.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
@@ -235,12 +240,14 @@ impl Said {
         new
     }
 
-    /// That it came a tenth further.
+    /// That it came a tenth further, or that it goes on where nothing was said for a while.
     fn step(&mut self, progress: &Progress) -> Option<String> {
         let tenths = progress.bytes_done * 10 / progress.bytes.max(1);
-        let is_new = tenths > self.tenths && progress.state == State::Fetching && tenths < 10;
-        is_new.then(|| {
+        let is_further = tenths > self.tenths && tenths < 10;
+        let is_quiet = progress.took.saturating_sub(self.at) >= QUIET;
+        (progress.state == State::Fetching && (is_further || is_quiet)).then(|| {
             self.tenths = tenths;
+            self.at = progress.took;
             line(progress)
         })
     }

@@ -31,12 +31,26 @@ impl ClockOff {
 
 impl fmt::Display for ClockOff {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let side = if self.is_behind { "behind" } else { "ahead of" };
-        write!(
-            f,
-            "this machine's clock is {} {side} the manager's: other peers refuse this one, and it refuses them",
-            clock::shown(self.apart_s)
-        )
+        let apart = clock::shown(self.apart_s);
+        // A membership begins when the manager signs it, and lasts a day.
+        let day_s = limits::MEMBERSHIP_LIFETIME.as_secs();
+        match self.is_behind {
+            true => write!(
+                f,
+                "this machine's clock is {apart} behind the manager's: the memberships of other peers begin in the \
+                 future here, and it refuses them"
+            ),
+            false if self.apart_s < day_s => write!(
+                f,
+                "this machine's clock is {apart} ahead of the manager's: it takes other peers' memberships for older than \
+                 they are, and from a day on it refuses them"
+            ),
+            false => write!(
+                f,
+                "this machine's clock is {apart} ahead of the manager's: the memberships of other peers have run out \
+                 here, and it refuses them"
+            ),
+        }
     }
 }
 
@@ -56,5 +70,13 @@ mod tests {
         assert_eq!(check(1000, 1311), Some(ClockOff { is_behind: false, apart_s: 301 }));
         let text = check(1000 + 47 * 60, 1000).unwrap().to_string();
         assert!(text.starts_with("this machine's clock is 47 min behind the manager's: "), "{text}");
+        // A membership lasts a day: before that nothing is refused.
+        let ahead = |hours: u64| check(1000, 1000 + hours * 3600 + 10).unwrap().to_string();
+        assert!(
+            ahead(1).contains("60 min ahead of the manager's") && ahead(1).contains("from a day on"),
+            "{}",
+            ahead(1)
+        );
+        assert!(ahead(30).contains("have run out here"), "{}", ahead(30));
     }
 }

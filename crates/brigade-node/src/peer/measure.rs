@@ -30,7 +30,7 @@ const AT_ONCE: u64 = super::starting::OPEN_PARTS as u64;
 
 /// What is to be fetched does not fit on the disk.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no room for {name:?} in {}", .folder.display())]
+#[error("no room for \"{name}\" in {}", .folder.display())]
 pub struct NoRoom {
     /// What was to be fetched.
     pub name: String,
@@ -62,7 +62,7 @@ pub enum Lacks {
 
 /// Some of what is to be fetched can never get its name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{count} of {files} files of {name:?} cannot be put into {}", .folder.display())]
+#[error("{count} of {files} files of \"{name}\" cannot be put into {}", .folder.display())]
 pub struct CannotLand {
     /// What was to be fetched.
     pub name: String,

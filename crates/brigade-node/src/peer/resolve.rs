@@ -66,7 +66,7 @@ pub struct Choice {
 #[derive(Debug, thiserror::Error)]
 pub enum ResolveError {
     /// Nobody shares it.
-    #[error("nobody shares {name:?}")]
+    #[error("nobody shares \"{name}\"")]
     NotFound {
         /// What was asked for.
         name: String,
@@ -82,7 +82,7 @@ pub enum ResolveError {
         rest: usize,
     },
     /// There is the name, but not the version that was asked for.
-    #[error("no content of {name:?} is {wanted}")]
+    #[error("no content of \"{name}\" is {wanted}")]
     NoSuchVersion {
         /// The name.
         name: String,
@@ -92,7 +92,7 @@ pub enum ResolveError {
         versions: Vec<Version>,
     },
     /// The name cannot be one.
-    #[error("{name:?} cannot be the name of a file: {why}")]
+    #[error("\"{name}\" cannot be the name of a file: {why}")]
     BadName {
         /// What was asked for.
         name: String,
@@ -100,7 +100,7 @@ pub enum ResolveError {
         why: BadName,
     },
     /// The pattern makes no sense.
-    #[error("{pattern:?} is not a pattern: {why}")]
+    #[error("\"{pattern}\" is not a pattern: {why}")]
     BadPattern {
         /// What was asked for.
         pattern: String,
@@ -108,7 +108,7 @@ pub enum ResolveError {
         why: String,
     },
     /// More files than one fetch takes.
-    #[error("{name:?} has more than {} files", limits::ANNOUNCED_NAMES)]
+    #[error("\"{name}\" has more than {} files", limits::ANNOUNCED_NAMES)]
     TooMany {
         /// What was asked for.
         name: String,
@@ -225,7 +225,7 @@ impl Resolving<'_> {
         match fitting[..] {
             [version] => Ok(self.wanted(parsed, content(version), version.mtime_s, version.executable)),
             [] => {
-                let from = from.map(|from| format!("shared by {from}"));
+                let from = from.map(|from| format!("shared by \"{from}\""));
                 let id = prefix.map(|prefix| format!("the one that begins with {prefix}"));
                 let gone = chosen.map(|chosen| format!("{} any more", chosen.id.short()));
                 let wanted = from.or(id).or(gone).unwrap_or_default();
@@ -243,7 +243,8 @@ impl Resolving<'_> {
         let files = self.gather(&format!("{folder}/"), |name| name.is_below(folder)).await?;
         let Some(files) = files else { return Ok(None) };
         if files.is_empty() {
-            let wanted = self.wish.from.as_ref().map(|from| format!("shared by {from}")).unwrap_or_default();
+            let wanted =
+                self.wish.from.as_ref().map(|from| format!("shared by \"{from}\"")).unwrap_or_default();
             return Err(ResolveError::NoSuchVersion { name: folder.to_owned(), wanted, versions: vec![] });
         }
         self.choose_each(&format!("{folder}/"), files).await.map(Some)

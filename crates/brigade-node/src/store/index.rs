@@ -16,7 +16,7 @@ use brigade_core::{
     id::{Content, ContentId},
     name::FileName,
 };
-use rusqlite::{Connection, OpenFlags, Row, params};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 
 use super::{folder::Stamp, share::Shared};
 
@@ -72,9 +72,15 @@ pub enum IndexError {
 
 impl Index {
     /// Opens the index at `path` and says all that it knows; what is damaged is put aside and begun anew.
+    ///
+    /// # Errors
+    /// Where it cannot be opened now: a full disk, too many open files. Nothing happens to the file then.
     pub fn open(path: &Path) -> Result<(Self, HashMap<FileName, Arc<Shared>>), IndexError> {
         match Self::open_and_load(path) {
             Ok(opened) => Ok(opened),
+            Err(source) if !is_damage(&source) => {
+                Err(IndexError::Sqlite { action: "open", path: path.to_owned(), source })
+            }
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the index is begun anew");
                 put_aside(path).map_err(|source| IndexError::Aside { path: path.to_owned(), source })?;
@@ -198,6 +204,20 @@ fn needs_list(size: u64) -> bool {
     brigade_core::geometry::Geometry::new(size).is_ok_and(|geometry| geometry.count() > 1)
 }
 
+/// Whether it is the file that is wrong, and no attempt will ever read it; else the disk or the system failed.
+fn is_damage(error: &rusqlite::Error) -> bool {
+    match error {
+        rusqlite::Error::SqliteFailure(failure, _) => matches!(
+            failure.code,
+            ErrorCode::NotADatabase
+                | ErrorCode::DatabaseCorrupt
+                | ErrorCode::Unknown
+                | ErrorCode::TypeMismatch
+        ),
+        _ => true, // a column that is missing, or has a value of another type
+    }
+}
+
 /// The damaged file stays beside the new one for whoever wants to look; what belongs to it goes.
 fn put_aside(path: &Path) -> io::Result<()> {
     for ending in ["-wal", "-shm"] {
@@ -262,6 +282,23 @@ mod tests {
         assert!(known.is_empty());
         index.write(&[Write::Put(file("a", 1))]).unwrap();
         assert!(path.with_extension("damaged").exists());
+    }
+
+    /// As on a full disk, or with too many open files: SQLite cannot open what is a folder.
+    #[test]
+    fn a_file_that_cannot_be_opened_now_stays_as_it_is() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("index.db");
+        let (mut index, _) = Index::open(&path).unwrap();
+        index.write(&[Write::Put(file("a", 1))]).unwrap();
+        drop(index);
+        let sound = fs::read(&path).unwrap();
+        fs::create_dir(temp.path().join("index.db-wal")).unwrap();
+        assert!(Index::open(&path).is_err());
+        assert!(!path.with_extension("damaged").exists());
+        assert_eq!(fs::read(&path).unwrap(), sound);
+        fs::remove_dir(temp.path().join("index.db-wal")).unwrap();
+        assert_eq!(Index::open(&path).unwrap().1.len(), 1);
     }
 
     #[test]

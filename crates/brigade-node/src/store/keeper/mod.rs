@@ -9,6 +9,7 @@
 mod backlog;
 mod file;
 mod hashing;
+mod indexing;
 mod outbox;
 mod owner;
 mod presence;

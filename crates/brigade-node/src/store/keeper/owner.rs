@@ -51,14 +51,6 @@ const _: () = assert!(
 /// How long a look at everything waits that is only about a name that cannot be shared.
 const ODD_DELAY: Duration = Duration::from_secs(1);
 
-/// Writes to the index that are gathered, and for how long.
-const INDEX_WRITES: usize = 2048;
-const INDEX_DELAY: Duration = Duration::from_millis(500);
-
-/// When it is tried again to write an index that could not be written, and how many writes are kept until then.
-const INDEX_RETRY: Duration = Duration::from_secs(2);
-const INDEX_KEPT: usize = 1 << 16;
-
 /// Reports of the hash lanes that wait for the keeper.
 const REPORTS: usize = 64;
 
@@ -87,7 +79,7 @@ pub(super) struct Ways {
 /// Everything that the keeper knows.
 pub(super) struct Owner {
     /// Closed before the folder, whose lock ends with its last handle.
-    index: Option<Index>,
+    pub(super) index: Option<Index>,
     pub(super) folder: Folder,
     pub(super) share: Share,
     pub(super) hidden: bool,
@@ -132,9 +124,9 @@ pub(super) struct Owner {
     /// Files that left their names, by (device, inode), and until when they are remembered.
     pub(super) departed: HashMap<(u64, u64), Arc<Shared>>,
     pub(super) departed_until: Timestamp,
-    index_writes: Vec<Write>,
-    index_due: Option<Timestamp>,
-    index_failed: bool,
+    pub(super) index_writes: Vec<Write>,
+    pub(super) index_due: Option<Timestamp>,
+    pub(super) index_failed: bool,
 }
 
 /// Runs a keeper until it is stopped.
@@ -234,23 +226,6 @@ impl Owner {
         }
     }
 
-    fn open_index(&mut self) -> HashMap<FileName, Arc<Shared>> {
-        let opened =
-            self.folder.private().map_err(|error| error.to_string()).and_then(|private| {
-                Index::open(&private.join("index.db")).map_err(|error| error.to_string())
-            });
-        match opened {
-            Ok((index, known)) => {
-                self.index = Some(index);
-                known
-            }
-            Err(why) => {
-                self.problems.trouble(Trouble::Unindexed(why));
-                HashMap::new()
-            }
-        }
-    }
-
     /// Begins to hear news, where that is wanted and not so already.
     pub(super) fn start_watch(&mut self) {
         if self.wants_news && !self.watch.is_on() {
@@ -340,42 +315,6 @@ impl Owner {
         for (name, sign) in signs {
             let found = walk.look(&name);
             self.inspect(&name, found, sign, &mut scanned);
-        }
-    }
-
-    pub(super) fn index_write(&mut self, write: Write) {
-        if self.index.is_some() {
-            self.index_writes.push(write);
-            self.index_due.get_or_insert_with(|| now().after(INDEX_DELAY));
-        }
-        if self.index_writes.len() >= INDEX_WRITES && !self.index_failed {
-            self.write_index();
-        }
-    }
-
-    /// Nothing is written to the index that was not yet.
-    pub(super) fn forget_index_writes(&mut self) {
-        self.index_writes.clear();
-        self.index_due = None;
-    }
-
-    fn write_index(&mut self) {
-        self.index_due = None;
-        let Some(index) = self.index.as_mut().filter(|_| !self.index_writes.is_empty()) else { return };
-        match index.write(&self.index_writes) {
-            Ok(()) => {
-                self.index_failed = false;
-                self.index_writes.clear();
-                self.problems.mended(&Trouble::Unindexed(String::new()));
-            }
-            Err(error) => {
-                self.index_failed = true;
-                self.index_due = Some(now().after(INDEX_RETRY));
-                // What is not in the index is hashed again at the next start: no more is lost.
-                let excess = self.index_writes.len().saturating_sub(INDEX_KEPT);
-                self.index_writes.drain(..excess);
-                self.problems.trouble(Trouble::Unindexed(error.to_string()));
-            }
         }
     }
 
