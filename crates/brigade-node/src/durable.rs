@@ -15,7 +15,18 @@ pub fn sync_folder(path: &Path) -> io::Result<()> {
 
 #[cfg(unix)]
 fn sync_names(path: &Path) -> io::Result<()> {
-    match fs::File::open(path)?.sync_all() {
+    sync_opened(fs::File::open(path))
+}
+
+/// A folder that could be opened is synced, as far as that can be done.
+#[cfg(unix)]
+fn sync_opened(folder: io::Result<fs::File>) -> io::Result<()> {
+    let folder = match folder {
+        // A folder may be written to and not be read: it cannot be synced, and its file system writes by itself.
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        folder => folder?,
+    };
+    match folder.sync_all() {
         // Some file systems have no such thing for folders.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
             Ok(())
@@ -68,6 +79,8 @@ fn builder(private: bool) -> fs::DirBuilder {
 mod tests {
     use std::fs;
 
+    #[cfg(unix)]
+    use super::{io, sync_opened};
     use super::{make_folders, sync_folder, unmake_folders};
 
     #[test]
@@ -88,6 +101,20 @@ mod tests {
         sync_folder(temp.path()).unwrap();
         sync_folder("".as_ref()).unwrap();
         assert!(sync_folder(&path).is_err());
+    }
+
+    /// A real one with the mode 0333 would be read all the same where the tests run as root.
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_may_not_be_read_cannot_be_synced_which_is_no_error() {
+        sync_opened(Err(io::ErrorKind::PermissionDenied.into())).unwrap();
+        assert!(sync_opened(Err(io::ErrorKind::NotFound.into())).is_err());
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("write-only");
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o333)).unwrap();
+        make_folders(&path.join("below"), false).unwrap();
+        sync_folder(&path).unwrap();
     }
 
     #[test]

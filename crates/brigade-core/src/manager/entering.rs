@@ -49,7 +49,7 @@ impl Manager {
         self.renew_lease(now, session);
     }
 
-    fn close_full(&mut self, session: SessionId, text: String) {
+    pub(super) fn close_full(&mut self, session: SessionId, text: String) {
         let goodbye = Some(Goodbye { reason: Reason::Full, text });
         self.outputs.push_back(Output::Close { session, goodbye });
     }

@@ -218,6 +218,7 @@ mod tests {
                 let mut session = Session::new(PeerKey([255; 32]), address, address);
                 session.standing = Standing::Peer(Peer {
                     username: format!("{i:064}").parse().unwrap(),
+                    unbound: false,
                     port: 65535,
                     since: UnixTime(0),
                     sending: 0,

@@ -6,7 +6,7 @@
 //! nothing is written down, and with the session the name is gone.
 
 use super::{
-    Binding, Event, Manager, Output, Refusal, SessionId,
+    Binding, Departure, Event, Manager, Output, Refusal, SessionId,
     members::Claim,
     session::{Peer, Session, Standing},
 };
@@ -51,12 +51,12 @@ impl Manager {
                 self.fail_join(session, "the manager could not sign a membership");
             }
             (Standing::Joining { username, port, unbound }, Some(membership)) => {
-                let (username, port) = (username.clone(), *port);
+                let (username, port, unbound) = (username.clone(), *port, *unbound);
                 let told = unbound.then(|| username.clone());
                 let address = (this.remote, port).into();
                 self.outputs.push_back(Output::Event(Event::Joined { username: username.clone(), address }));
                 let since = calendar;
-                let peer = Peer { username, port, since, sending: 0, receiving: 0, renewing: false };
+                let peer = Peer { username, unbound, port, since, sending: 0, receiving: 0, renewing: false };
                 this.standing = Standing::Peer(peer);
                 self.observers -= 1;
                 self.observing.remove(session);
@@ -84,7 +84,7 @@ impl Manager {
         }
     }
 
-    pub(super) fn join(&mut self, session: SessionId, join: &Join) -> Result<(), Refusal> {
+    pub(super) fn join(&mut self, now: Timestamp, session: SessionId, join: &Join) -> Result<(), Refusal> {
         let Some(this) = self.sessions.get(&session) else { return Ok(()) };
         let key = this.key;
         let refuse = |reason, text| Err(Refusal { reason, text });
@@ -118,11 +118,31 @@ impl Manager {
             return refuse(Reason::PortTaken, port_taken(there, this, port));
         }
         if self.present.len() >= self.config.max_peers {
-            let (peers, max) = (self.present.len(), self.config.max_peers);
-            return refuse(Reason::Full, format!("the network is full: {peers} of {max} peers are there"));
+            let is_member = claim.is_some() && self.members.is_member(key);
+            let Some(displaced) = self.newest_unbound().filter(|_| is_member) else {
+                let (peers, max) = (self.present.len(), self.config.max_peers);
+                return refuse(
+                    Reason::Full,
+                    format!("the network is full: {peers} of {max} peers are there"),
+                );
+            };
+            self.displace(now, displaced);
         }
         self.take_place(session, username, port, claim);
         Ok(())
+    }
+
+    /// Of the peers whose usernames are bound to no key, the one whose session is the newest: it has fetched least.
+    fn newest_unbound(&self) -> Option<SessionId> {
+        let is_unbound = |session: &SessionId| self.sessions.get(session).is_some_and(Session::is_unbound);
+        self.present.values().copied().filter(is_unbound).max()
+    }
+
+    /// Ends the session of a peer that gives way to a member.
+    fn displace(&mut self, now: Timestamp, session: SessionId) {
+        self.forget(now, session, Departure::Displaced);
+        let text = "the network is full, and this peer, whose username is not bound, gave way to a member";
+        self.close_full(session, text.to_owned());
     }
 
     /// Whether `key` may bear `username`, and does so already.

@@ -220,7 +220,7 @@ impl Manager {
         match message {
             ToManager::Goodbye(_) => self.quit(now, session),
             ToManager::Join(join) => {
-                if let Err(refusal) = self.join(session, &join) {
+                if let Err(refusal) = self.join(now, session, &join) {
                     self.outputs.push_back(Output::Event(not_let_in(join, &refusal)));
                     return Err(refusal);
                 }

@@ -97,4 +97,6 @@ pub enum Departure {
     Slow,
     /// It sent what the protocol does not have.
     Broke,
+    /// The network was full, and it gave way to a member: its own username was bound to no key.
+    Displaced,
 }

@@ -62,6 +62,8 @@ pub(super) enum Standing {
 #[derive(Debug)]
 pub(super) struct Peer {
     pub(super) username: Username,
+    /// Whether its username is bound to no key.
+    pub(super) unbound: bool,
     pub(super) port: u16,
     pub(super) since: UnixTime,
     pub(super) sending: u64,
@@ -84,6 +86,15 @@ impl Session {
         match &self.standing {
             Standing::Peer(peer) => Some(peer),
             Standing::Observer | Standing::Joining { .. } => None,
+        }
+    }
+
+    /// Whether it has, or is getting, a username that is bound to no key.
+    pub(super) const fn is_unbound(&self) -> bool {
+        match &self.standing {
+            Standing::Peer(peer) => peer.unbound,
+            Standing::Joining { unbound, .. } => *unbound,
+            Standing::Observer => false,
         }
     }
 

@@ -346,8 +346,13 @@ impl Writer {
 
     /// Queues `message`; it goes out at the next flush, or before where much is queued.
     pub async fn send<M: Message>(&mut self, message: &M) -> Result<(), ConnectionError> {
+        if self.queue(message) { self.flush().await } else { Ok(()) }
+    }
+
+    /// Queues `message` without writing anything; whether so much is queued that it is to be flushed.
+    pub fn queue<M: Message>(&mut self, message: &M) -> bool {
         frame::encode(message, &mut self.queued);
-        if self.queued.len() >= Self::QUEUED_BYTES { self.flush().await } else { Ok(()) }
+        self.queued.len() >= Self::QUEUED_BYTES
     }
 
     /// Writes everything queued.

@@ -62,8 +62,11 @@ pub(super) struct Fetches {
     pub(super) fetching: BTreeMap<DownloadId, Fetching>,
     pub(super) by_content: BTreeMap<Content, DownloadId>,
     pub(super) last_download: u32,
-    /// Contents of files that are being looked through: nobody else touches them meanwhile.
+    /// Contents of files that are being looked through, or get their names though their fetch was given up, or whose parts
+    /// are being removed: nobody else touches them meanwhile.
     pub(super) in_preparation: BTreeSet<Content>,
+    /// Downloads that were given up while their files were getting their names: what became of those is still to be told.
+    pub(super) given_up: BTreeSet<DownloadId>,
     /// The names, without their case, of files that were taken up and have not landed.
     pub(super) taken_names: BTreeMap<String, FileName>,
     /// Files whose content is being fetched under another name: they are made from it.
@@ -124,6 +127,7 @@ impl Fetches {
             by_content: BTreeMap::new(),
             last_download: 0,
             in_preparation: BTreeSet::new(),
+            given_up: BTreeSet::new(),
             taken_names: BTreeMap::new(),
             deferred: BTreeMap::new(),
             preparing: 0,
@@ -309,7 +313,7 @@ impl Fetches {
         self.links.forget_all_but(referred_to);
     }
 
-    fn answer(&mut self, answer: Answer) {
+    pub(super) fn answer(&mut self, answer: Answer) {
         match answer {
             Answer::Measured { order, kept, result } => self.measured(order, kept, result),
             Answer::Free(free) => self.free(free),

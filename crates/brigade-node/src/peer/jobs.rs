@@ -206,10 +206,15 @@ impl Fetches {
 
     fn landed(&mut self, landed: Landed) {
         let Landed { download, content, name, placed } = landed;
+        if self.given_up.remove(&download) {
+            // Another fetch may have taken the name up since: it stays taken.
+            self.in_preparation.remove(&content);
+            return self.release(&content);
+        }
+        let Some(fetching) = self.fetching.get_mut(&download) else { return };
+        fetching.finishing = false;
+        let (landings, done) = (fetching.landings(), fetching.done());
         self.taken_names.remove(&name.folded());
-        let fetching = self.fetching.get(&download);
-        let (landings, done) =
-            fetching.map(|fetching| (fetching.landings(), fetching.done())).unwrap_or_default();
         let ended = self.end_download(download, placed.as_ref().ok().map(|placed| placed.stamp));
         // The same content under other names is made from this file.
         self.release(&content);
@@ -271,6 +276,8 @@ impl Fetches {
     }
 
     /// Takes a content out of what is being fetched; the fetch that it belonged to. Where it has landed, as what.
+    ///
+    /// One that is getting its name at this moment gets it: nobody else touches its part before that is over.
     pub(super) fn end_download(&mut self, download: DownloadId, landed: Option<Stamp>) -> Option<JobId> {
         let fetching = self.fetching.remove(&download)?;
         if let (Kind::Large { part: Some(part), .. }, Some(stamp)) = (&fetching.kind, landed) {
@@ -281,6 +288,10 @@ impl Fetches {
             self.kept.look_again(); // what is there of it stays
         }
         self.by_content.remove(&fetching.content);
+        if fetching.finishing {
+            self.in_preparation.insert(fetching.content);
+            self.given_up.insert(download);
+        }
         self.for_session.push_back(Command::Unwatch(vec![fetching.content]));
         if fetching.held {
             self.for_session.push_back(Command::Unhold(fetching.content));
@@ -317,12 +328,11 @@ impl Fetches {
         let downloads: Vec<DownloadId> = self.fetching.iter().filter_map(of_job).collect();
         for download in downloads {
             self.downloads.handle(clock::now(), Event::Forget { download });
-            // One that is getting its name gets it; nobody waits for it here any more.
             let Some(fetching) = self.fetching.get(&download) else { continue };
             let (content, names) = (fetching.content, fetching.names());
             names.iter().for_each(|name| drop(self.taken_names.remove(&name.folded())));
             self.end_download(download, None);
-            // Another fetch that waits for the same content takes it over.
+            // Another fetch that waits for the same content takes it over; where it is getting its name, after that.
             self.release(&content);
         }
         if let Some(mut job) = self.jobs.remove(&id) {
@@ -335,3 +345,6 @@ impl Fetches {
         self.prepare_more();
     }
 }
+
+#[cfg(test)]
+mod tests;

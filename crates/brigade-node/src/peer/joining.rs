@@ -29,7 +29,7 @@ use super::{
     receiving::Receiving,
     serve::Shop,
     session::{AskedName, Command, JoinError, LinkState, Session, Wanted, join},
-    started_folder::StartedFolder,
+    started_folder::{StartedFolder, note_names},
     traffic::Traffic,
 };
 use crate::{
@@ -172,6 +172,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
     let (holders_sender, holders) = mpsc::channel(QUEUE);
 
     let mut tasks = JoinSet::new();
+    tasks.spawn(note_names(lock.clone(), username.clone(), address, stop.clone()));
     let shared =
         Common { folder, share: share.clone(), parts, keeper: keeper.clone(), traffic: traffic.clone() };
     let dialling = Dialling { key: key.clone(), network, membership: shown, places, config: &config };

@@ -140,13 +140,9 @@ impl Fetches {
 
     /// These parts are there.
     pub(super) fn kept_parts(&mut self, mut parts: Vec<KeptPart>) {
-        let waiting: BTreeSet<Content> =
-            self.jobs.values().flat_map(Job::waiting).map(|wanted| wanted.content).collect();
         parts.retain(|part| !self.is_in_use(&part.content));
         let is_old = |part: &KeptPart| self.kept.keep.is_some_and(|keep| part.idle >= keep);
-        let goes = |part: &&KeptPart| {
-            !waiting.contains(&part.content) && (is_old(part) || self.share.has(&part.content))
-        };
+        let goes = |part: &&KeptPart| is_old(part) || self.share.has(&part.content);
         let going: Vec<Content> = parts.iter().filter(goes).map(|part| part.content).collect();
         self.kept.found(parts);
         self.remove_parts(going);
@@ -175,8 +171,16 @@ impl Fetches {
             || self.deferred.contains_key(content)
     }
 
+    /// Removes the parts of these contents, but for those that are in use or that files of fetches still wait for.
     fn remove_parts(&mut self, mut contents: Vec<Content>) {
         contents.retain(|content| !self.is_in_use(content));
+        if contents.is_empty() {
+            return; // mostly: then the files that wait are not looked at
+        }
+        let going: BTreeSet<Content> = contents.iter().copied().collect();
+        let waiting = self.jobs.values().flat_map(Job::waiting).map(|wanted| wanted.content);
+        let waiting: BTreeSet<Content> = waiting.filter(|content| going.contains(content)).collect();
+        contents.retain(|content| !waiting.contains(content));
         if contents.is_empty() {
             return;
         }

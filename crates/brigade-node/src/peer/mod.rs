@@ -276,7 +276,7 @@ impl Peer {
         wish: &Wish,
         waits: &mut (dyn FnMut(Duration) + Send),
     ) -> Result<Resolved, ResolveError> {
-        resolve::resolve(&self.asking, &self.username(), wish, waits).await
+        resolve::resolve(&self.asking, &|| self.username(), wish, waits).await
     }
 
     /// Begins to fetch files, if they fit on the disk.

@@ -21,6 +21,7 @@ use super::{
     incoming::Came,
     news::{LinkError, News},
     receiving::Arrived,
+    traffic::beside,
 };
 use crate::net::connection::Reader;
 
@@ -82,8 +83,14 @@ impl Link<'_> {
                 () = told.stop.cancelled() => return Ok(None),
                 command = told.commands.recv() => {
                     let Some(command) = command else { return Ok(None) };
-                    self.command(command).await?;
-                    self.writer.flush().await?;
+                    let obey = async {
+                        self.command(command).await?;
+                        self.writer.flush().await
+                    };
+                    // The holder may not read: other links shall not wait for that.
+                    if beside(admitted.as_mut(), obey).await?.is_some() {
+                        break;
+                    }
                 }
                 () = &mut admitted => break,
             }

@@ -72,6 +72,17 @@ pub(super) struct Arrived {
     pub(super) buffer: Buffer,
 }
 
+impl Arrived {
+    /// The names that a content of one piece is to get.
+    fn names(&self) -> impl Iterator<Item = &FileName> {
+        let landings = match &self.wanted.sink {
+            Sink::Small(landings) => landings.as_slice(),
+            Sink::Part(_) => &[],
+        };
+        landings.iter().map(|landing| &landing.name)
+    }
+}
+
 /// How it went.
 #[derive(Debug)]
 pub(super) enum Outcome {
@@ -224,7 +235,8 @@ struct SmallFiles {
 
 impl SmallFiles {
     fn run(mut self, mut arrived: mpsc::Receiver<Arrived>) {
-        while let Some(first) = arrived.blocking_recv() {
+        let mut next_batch = None;
+        while let Some(first) = next_batch.take().or_else(|| arrived.blocking_recv()) {
             let mut names = BTreeMap::new();
             let mut batch = match Batch::new(&self.folder) {
                 Ok(batch) => batch,
@@ -238,6 +250,11 @@ impl SmallFiles {
             self.add(first, &mut batch, &mut names);
             while batch.len() < BATCH_FILES && clock::now() < end {
                 let Some(next) = self.next(&mut arrived) else { break };
+                // What became of a name is told once for each batch.
+                if next.names().any(|name| names.contains_key(name)) {
+                    next_batch = Some(next);
+                    break;
+                }
                 self.add(next, &mut batch, &mut names);
             }
             self.tell_stored();

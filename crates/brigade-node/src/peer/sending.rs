@@ -7,6 +7,7 @@
 //! being sent goes on, and the next one is sent as it is then.
 
 use std::{
+    io,
     pin::Pin,
     sync::{
         Arc,
@@ -26,9 +27,9 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 
 use super::{
     asked::{Load, Pieces, Queued, Work},
-    filling::{Chunk, Failed, Source, fill, fill_cached},
+    filling::{Chunk, Failed, fill, fill_cached},
     serve::Shop,
-    traffic::{Sent, Traffic},
+    traffic::{Sent, Traffic, beside},
     uploads::{Slot, Uploads},
 };
 use crate::net::{
@@ -47,11 +48,36 @@ const SLOT_PATIENCE: Duration = Duration::from_secs(1);
 
 struct Filled {
     frames: Records,
-    /// Requests and bytes of data in the buffer, and whether the piece ends in it.
-    parts: Vec<(u32, u32, bool)>,
+    /// What was to be read into the buffer.
+    chunks: Vec<Chunk>,
+    /// Of each of them, whether its piece ends in it.
+    ends: Vec<bool>,
     failed: Vec<Failed>,
-    /// Where all of it was read, if that is one file: under a cap, always.
-    only: Option<Source>,
+}
+
+impl Filled {
+    /// What is in the buffer.
+    fn data(&self) -> impl Iterator<Item = (&Chunk, bool)> {
+        let chunks = self.chunks.iter().zip(self.ends.iter().copied());
+        chunks.filter(|(chunk, _)| self.failed.iter().all(|(failed, _)| *failed != chunk.request))
+    }
+
+    /// Bytes of data in the buffer.
+    fn data_bytes(&self) -> u64 {
+        self.data().map(|(chunk, _)| u64::from(chunk.bytes)).sum()
+    }
+
+    /// Where some of it is not to be sent any more, lays out the rest anew: that fails again.
+    async fn without_withdrawn(mut self) -> Result<Self, ConnectionError> {
+        if self.data().all(|(chunk, _)| chunk.source.check().is_ok()) {
+            return Ok(self);
+        }
+        let again = tokio::task::spawn_blocking(move || {
+            self.failed = fill(&mut self.frames, &self.chunks);
+            self
+        });
+        again.await.map_err(|error| ConnectionError::Io(io::Error::other(error)))
+    }
 }
 
 /// How the next buffer's worth comes.
@@ -106,8 +132,8 @@ impl Sending {
         loop {
             if filling.is_none() && self.pieces.queue.is_empty() {
                 // Nothing to do: the buffers are given back, and the next work is waited for.
-                self.writer.flush().await?;
                 self.slot = None;
+                self.writer.flush().await?;
                 if self.works.is_empty() {
                     self.spare = vec![];
                 }
@@ -168,8 +194,7 @@ impl Sending {
         let uploads = self.uploads.clone();
         let Some((request, offer)) = self.pieces.front() else { return Ok(()) };
         self.flush().await?; // what was queued while the piece before it went out, as an offer
-        let wanted = uploads.slot(self.newcomer, offer);
-        tokio::pin!(wanted);
+        let mut wanted = Box::pin(uploads.slot(self.newcomer, offer));
         while self.pieces.front().is_some_and(|(front, _)| front == request) && self.closing.is_none() {
             tokio::select! {
                 slot = &mut wanted => {
@@ -179,27 +204,41 @@ impl Sending {
                 }
                 () = self.traffic.up_is_free() => return Ok(()), // a slot that comes now gives itself back
                 Some(work) = self.works.recv() => {
-                    self.take(work).await?;
-                    self.writer.flush().await?;
+                    self.take_in(work);
+                    match timeout(SLOT_PATIENCE, self.writer.flush()).await {
+                        Ok(flushed) => flushed?,
+                        Err(_) => {
+                            // The slot may have come meanwhile: it is another's. It is asked for again once this is read.
+                            drop(wanted);
+                            self.flush().await?;
+                            wanted = Box::pin(uploads.slot(self.newcomer, offer));
+                        }
+                    }
                 }
             }
         }
         Ok(())
     }
 
+    /// Does one work; where much is queued thereafter, it is written.
     async fn take(&mut self, work: Work) -> Result<(), ConnectionError> {
+        if self.take_in(work) { self.flush().await } else { Ok(()) }
+    }
+
+    /// Queues what one work says, or notes what it wants; whether so much is queued that it is to be flushed.
+    fn take_in(&mut self, work: Work) -> bool {
         match work {
-            Work::Say(message) => self.writer.send(&message).await?,
+            Work::Say(message) => return self.writer.queue(&message),
             Work::List(page) => {
-                self.writer.send(&FromHolder::ListPage(page)).await?;
                 self.load.list_sent();
+                return self.writer.queue(&FromHolder::ListPage(page));
             }
             Work::Piece(piece) => self.pieces.queue.push_back(piece),
             Work::Cancel(request) => self.drop_pieces(|piece| piece.request == request),
             Work::CloseChannel(channel) => self.drop_pieces(|piece| piece.channel == Some(channel)),
             Work::Close(goodbye) => self.closing = Some(goodbye),
         }
-        Ok(())
+        false
     }
 
     /// Waits until so many bytes may be sent; what else is to be said goes out meanwhile.
@@ -212,8 +251,10 @@ impl Sending {
                 biased;
                 () = &mut may_send => return Ok(()),
                 Some(work) = self.works.recv() => {
-                    self.take(work).await?;
-                    self.flush().await?;
+                    self.take_in(work);
+                    if beside(may_send.as_mut(), self.flush()).await?.is_some() {
+                        return Ok(());
+                    }
                 }
             }
         }
@@ -226,7 +267,7 @@ impl Sending {
         }
         give_up(&mut self.slot);
         let late = timeout(WRITE_TIME, self.writer.flush()).await;
-        late.map_err(|_| ConnectionError::Io(std::io::ErrorKind::TimedOut.into()))?
+        late.map_err(|_| ConnectionError::Io(io::ErrorKind::TimedOut.into()))?
     }
 
     /// Takes pieces back that wait to be sent, or of which a part was.
@@ -246,19 +287,13 @@ impl Sending {
             limit.map_or(u64::from(FILL_BYTES), |rate| (rate / 10).clamp(4 << 10, u64::from(FILL_BYTES)));
         let chunks = self.next_chunks(u32::try_from(most).unwrap_or(FILL_BYTES), limit.is_some());
         let (chunks, ends): (Vec<Chunk>, Vec<bool>) = chunks.into_iter().unzip();
-        let parts: Vec<_> =
-            chunks.iter().zip(ends).map(|(chunk, ends)| (chunk.request, chunk.bytes, ends)).collect();
-        let only = match &chunks[..] {
-            [chunk] => Some(chunk.source.clone()),
-            _ => None,
-        };
         let mut frames = self.spare.pop().unwrap_or_default();
         if fill_cached(&mut frames, &chunks).is_some() {
-            return Next::Ready(Filled { frames, parts, failed: vec![], only });
+            return Next::Ready(Filled { frames, chunks, ends, failed: vec![] });
         }
         Next::Later(tokio::task::spawn_blocking(move || {
             let failed = fill(&mut frames, &chunks);
-            Filled { frames, parts, failed, only }
+            Filled { frames, chunks, ends, failed }
         }))
     }
 
@@ -291,33 +326,26 @@ impl Sending {
         chunks
     }
 
-    async fn write(&mut self, filled: Filled) -> Result<(), ConnectionError> {
-        let Filled { mut frames, parts, mut failed, only } = filled;
-        let may_be_sent = |failed: &[Failed], request| failed.iter().all(|(failed, _)| *failed != request);
-        let sum = |failed: &[Failed]| -> u64 {
-            let sent = parts.iter().filter(|(request, ..)| may_be_sent(failed, *request));
-            sent.map(|(_, count, _)| u64::from(*count)).sum()
-        };
-        let mut bytes = sum(&failed);
-        if bytes > 0 {
-            self.wait_for_line(bytes).await?;
-            // Under a cap that may have taken long: what its user has withdrawn since is not sent. Without one it took no
-            // time, and what was read was shared then.
-            if let (Some(Err(reason)), [(request, ..)]) = (only.map(|source| source.check()), &parts[..]) {
-                failed.push((*request, reason));
-                bytes = 0;
-            }
+    async fn write(&mut self, mut filled: Filled) -> Result<(), ConnectionError> {
+        if filled.data_bytes() > 0 {
+            self.wait_for_line(filled.data_bytes()).await?;
+            // It may have waited long, for the limit or behind the buffer before it: what its user has withdrawn since is
+            // not sent.
+            filled = filled.without_withdrawn().await?;
         }
+        let bytes = filled.data_bytes();
+        let pieces = filled.data().filter(|(_, ends)| *ends).count() as u64;
+        let Filled { mut frames, ends, failed, .. } = filled;
         for (request, reason) in &failed {
             // Of one that was to go on, the rest is dropped; one that was all in the buffer is not counted there.
             self.drop_pieces(|piece| piece.request == *request);
             let text = reason.to_string();
             let refuse = Refuse { request: Some(*request), channel: None, reason: *reason, text };
-            self.writer.send(&FromHolder::Refuse(refuse)).await?;
+            if self.writer.queue(&FromHolder::Refuse(refuse)) {
+                self.flush().await?;
+            }
         }
-        let ended = parts.iter().filter(|(.., ends)| *ends).count();
-        let whole = parts.iter().filter(|(request, _, ends)| *ends && may_be_sent(&failed, *request));
-        let pieces = whole.count() as u64;
+        let ended = ends.iter().filter(|ends| **ends).count();
         if bytes > 0 {
             let (plain, went) = (frames.plain_bytes() as u64, AtomicU64::new(0));
             let written = self.writer.write_frames(&mut frames, |more| {
@@ -358,7 +386,7 @@ async fn while_it_moves(
         match timeout(WRITE_TIME, &mut written).await {
             Ok(written) => return written,
             Err(_) if went.load(Ordering::Relaxed) > before => {}
-            Err(_) => return Err(ConnectionError::Io(std::io::ErrorKind::TimedOut.into())),
+            Err(_) => return Err(ConnectionError::Io(io::ErrorKind::TimedOut.into())),
         }
     }
 }
@@ -369,3 +397,6 @@ fn give_up(slot: &mut Option<Slot>) {
         slot.goes_on = true;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,9 @@ use std::{
     time::Duration,
 };
 
-use brigade_core::name::Username;
+use brigade_core::{name::Username, time::UnixTime};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock,
@@ -34,6 +36,8 @@ pub(super) struct StartedFolder {
 #[derive(Default)]
 struct Made {
     files: Vec<PathBuf>,
+    /// The lock's file. It goes after all that it protects: a start that finds no lock finds nothing of this one.
+    lock: Option<PathBuf>,
     /// Innermost first.
     folders: Vec<PathBuf>,
     kept: bool,
@@ -80,7 +84,7 @@ impl StartedFolder {
         let locked = folder.lock()?;
         // Only now it is certain that nobody else made them.
         made.folders.splice(0..0, news.0.then_some(parts));
-        made.files.extend(news.1.then_some(lock));
+        made.lock = news.1.then_some(lock);
         let left = Left { folders: made.folders.clone() };
         Ok(Self { made, folder, lock: locked, left })
     }
@@ -106,16 +110,7 @@ impl StartedFolder {
 
     /// Writes into the lock who has it, for those whom it keeps out.
     pub(super) fn note(&mut self, username: Option<&Username>, address: Option<SocketAddr>) {
-        let holder = LockHolder {
-            process: Some(std::process::id()),
-            username: username.cloned(),
-            address,
-            since: Some(clock::unix_now()),
-        };
-        if let Err(error) = self.lock.note(&holder) {
-            // It keeps others out all the same.
-            tracing::debug!(%error, "the folder's lock does not say who has it");
-        }
+        note(&mut self.lock, username, address, clock::unix_now());
     }
 
     /// Whether what was made stays when this is dropped.
@@ -135,13 +130,45 @@ impl StartedFolder {
     }
 }
 
+/// Writes every new name of a peer into the lock of its folder, until `stop`: one that is not bound may change when the
+/// manager comes back.
+pub(super) async fn note_names(
+    mut lock: FolderLock,
+    mut username: watch::Receiver<Username>,
+    address: SocketAddr,
+    stop: CancellationToken,
+) {
+    let since = clock::unix_now();
+    let mut noted = username.borrow_and_update().clone();
+    while let Some(Ok(())) = stop.run_until_cancelled(username.changed()).await {
+        let name = username.borrow_and_update().clone();
+        if name != noted {
+            note(&mut lock, Some(&name), Some(address), since);
+            noted = name;
+        }
+    }
+}
+
+fn note(lock: &mut FolderLock, username: Option<&Username>, address: Option<SocketAddr>, since: UnixTime) {
+    let process = Some(std::process::id());
+    let holder = LockHolder { process, username: username.cloned(), address, since: Some(since) };
+    if let Err(error) = lock.note(&holder) {
+        // It keeps others out all the same.
+        tracing::debug!(%error, "the folder's lock does not say who has it");
+    }
+}
+
 impl Drop for Made {
     fn drop(&mut self) {
         if self.kept {
             return;
         }
         self.files.iter().for_each(|path| drop(fs::remove_file(path)));
-        unmake_folders(&self.folders); // those with anything else in them stay
+        unmake_folders(&self.folders); // those with anything else in them stay, as does that of the lock
+        if let Some(lock) = &self.lock {
+            drop(fs::remove_file(lock));
+            unmake_folders(&self.folders);
+        }
     }
 }
 
@@ -159,4 +186,66 @@ impl Drop for Left {
 
 fn is_missing(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod taken_back {
+    use std::mem::MaybeUninit;
+
+    use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+
+    use super::{SecretKey, StartedFolder};
+
+    /// A start that finds no lock would load the key that is removed a moment later.
+    #[test]
+    fn the_lock_is_the_last_that_a_start_takes_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("folder");
+        let mut started = StartedFolder::make(&path).unwrap();
+        started.save(&SecretKey::generate()).unwrap();
+        let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&events, path.join(".brigade"), WatchFlags::DELETE).unwrap();
+        drop(started);
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = Reader::new(&events, &mut buffer);
+        let mut removed = vec![];
+        while let Ok(event) = reader.next() {
+            if event.events().contains(ReadFlags::DELETE) {
+                removed.extend(event.file_name().map(|name| name.to_str().unwrap().to_owned()));
+            }
+        }
+        assert_eq!(removed, ["key", "parts", "lock"]);
+        assert!(!path.exists());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use super::{CancellationToken, StartedFolder, note_names, watch};
+
+    #[tokio::test]
+    async fn the_lock_names_the_peer_as_it_is_called_now() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut started = StartedFolder::make(temp.path()).unwrap();
+        started.note(Some(&"air_user".parse().unwrap()), None);
+        let (_folder, lock) = started.into_parts();
+        let (name, names) = watch::channel("air_user".parse().unwrap());
+        let stop = CancellationToken::new();
+        let noting = note_names(lock, names, ([127, 0, 0, 1], 7001).into(), stop.clone());
+        let noting = tokio::spawn(noting);
+        tokio::task::yield_now().await;
+        name.send_replace("air_user2".parse().unwrap());
+        let noted = async {
+            let path = temp.path().join(".brigade/lock");
+            while !fs::read_to_string(&path).unwrap().contains("username air_user2\naddress 127.0.0.1:7001\n")
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), noted).await.unwrap();
+        stop.cancel();
+        noting.await.unwrap();
+    }
 }

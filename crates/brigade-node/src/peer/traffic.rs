@@ -6,6 +6,7 @@
 
 use std::{
     collections::BTreeMap,
+    pin::Pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -85,7 +86,8 @@ impl Traffic {
         }
     }
 
-    /// Waits until `bytes` may be sent.
+    /// Waits until `bytes` may be sent. While it is first in the queue, others wait for it: it has to be polled until it is
+    /// done, or dropped; what is done meanwhile runs [`beside`] it.
     pub(super) async fn may_send(&self, bytes: usize) {
         self.up.pass(bytes).await;
     }
@@ -104,7 +106,7 @@ impl Traffic {
         self.down.passes_now(bytes)
     }
 
-    /// Waits until `bytes` may be taken in.
+    /// Waits until `bytes` may be taken in; to be polled like [`Self::may_send`].
     pub(super) async fn may_receive(&self, bytes: usize) {
         self.down.pass(bytes).await;
     }
@@ -172,6 +174,21 @@ impl Traffic {
         let mut shares: Vec<Given> = newcomers.values().map(share).filter(|share| share.bytes > 0).collect();
         shares.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.username.cmp(&b.username)));
         shares
+    }
+}
+
+/// Does `work`, and polls `wait` all the while; the result of `wait`, if it is done by then.
+///
+/// A wait for a limit keeps its place in the queue, and holds up nobody, however long `work` takes.
+pub(super) async fn beside<T, E>(
+    mut wait: Pin<&mut impl Future<Output = T>>,
+    work: impl Future<Output = Result<(), E>>,
+) -> Result<Option<T>, E> {
+    tokio::pin!(work);
+    tokio::select! {
+        biased;
+        result = &mut work => result.map(|()| None),
+        waited = &mut wait => work.await.map(|()| Some(waited)),
     }
 }
 

@@ -356,7 +356,7 @@ impl Inner {
         // What is renamed is what stands under the path: it must be the very file that was written here.
         let data = file_name(self.content, DATA);
         let ours = stamp_of(&self.file).map_err(failed)?;
-        let there = stamp_of(&self.parts.open_or_create(&data).map_err(failed)?).map_err(failed)?;
+        let there = stamp_of(&self.parts.open_file(&data).map_err(failed)?).map_err(failed)?;
         if (there.device, there.inode) != (ours.device, ours.inode) {
             return Err(self.out_of_range());
         }

@@ -144,6 +144,7 @@ pub(super) fn describe(event: &Event) -> String {
                 Departure::Silent => "nothing was heard of it for too long",
                 Departure::Slow => "it did not read what it was sent",
                 Departure::Broke => "it broke the protocol",
+                Departure::Displaced => "the network is full, and it gave way to a member",
             };
             format!("{username} left: {why}")
         }

@@ -7,8 +7,8 @@ use proptest::prelude::{Just, Strategy, any, prop, prop_oneof, proptest};
 
 use super::{
     Announce, BTreeMap, Config, Content, Departure, Duration, FromManager, Hold, Join, Manager, Output,
-    PeerKey, Renew, SessionId, Timestamp, ToManager, Unhold, UnixTime, Unwatch, Username, Watch, Withdraw,
-    content, entry, file, join, names_in,
+    PeerKey, Reason, Renew, SessionId, Timestamp, ToManager, Unhold, UnixTime, Unwatch, Username, Watch,
+    Withdraw, content, entry, file, join, names_in,
 };
 
 /// Sessions that have not joined, beside the places that are left: so few that they often give way.
@@ -203,7 +203,21 @@ impl Model {
             }
             Say::Renew(membership) => Renew { membership }.into(),
         };
+        let asks_bound = matches!(&message, ToManager::Join(join) if join.unbound.is_none());
+        let is_member = self.manager.members.is_member(self.manager.sessions[&session].key);
+        let bound_before: Vec<_> = self.bound().collect();
         self.manager.handle(self.now, session, message);
+        let bound: BTreeSet<_> = self.bound().collect();
+        assert!(bound_before.iter().all(|peer| bound.contains(peer)), "one that is bound was displaced");
+        if asks_bound && is_member && self.manager.outputs.iter().any(is_refused_as_full) {
+            assert_eq!(bound.len(), 4, "a member is kept out by those that are not bound");
+        }
+    }
+
+    /// Peers, and sessions that are about to be, whose usernames are bound.
+    fn bound(&self) -> impl Iterator<Item = SessionId> {
+        let sessions = &self.manager.sessions;
+        self.manager.present.values().copied().filter(|session| !sessions[session].is_unbound())
     }
 
     fn carry_out(&mut self) {
@@ -319,6 +333,10 @@ impl Model {
             }
         }
     }
+}
+
+fn is_refused_as_full(output: &Output) -> bool {
+    matches!(output, Output::Send { message: FromManager::Refused(refused), .. } if refused.reason == Reason::Full)
 }
 
 proptest! {

@@ -3,7 +3,7 @@
 //! Names that are bound are in the parent.
 
 use super::{
-    Binding, Config, Departure, FromManager, Join, Manager, Output, PeerKey, Reason, Renew, Renewed,
+    Binding, Config, Departure, Event, FromManager, Join, Manager, Output, PeerKey, Reason, Renew, Renewed,
     SessionId, Username, World, announce, join, limits,
 };
 
@@ -112,4 +112,37 @@ fn namesakes_are_bounded() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn a_member_displaces_the_newest_unbound_peer_of_a_full_network() {
+    let mut world = World::new(2);
+    let before = Binding { username: "member".parse().unwrap(), key: PeerKey([9; 32]) };
+    let config = Config { max_peers: 2, seed: 1, ..Config::default() };
+    let others = [8, 7]
+        .map(|key| Binding { username: format!("member{key}").parse().unwrap(), key: PeerKey([key; 32]) });
+    world.manager = Manager::new(config, others.into_iter().chain([before]));
+    named(&mut world, 1, "anna@lab");
+    named(&mut world, 2, "bert@lab");
+    // Neither a stranger nor a member that asks for an unbound name displaces anybody.
+    world.connect(3, 3);
+    assert_eq!(world.refusal(3, join("stranger")), Reason::Full);
+    assert_eq!(world.refusal(3, unbound("cleo@lab")), Reason::Full);
+    world.connect(9, 9);
+    assert_eq!(world.refusal(9, unbound("dora@lab")), Reason::Full);
+
+    let sent = world.say(9, join("member"));
+    let [(2, FromManager::Goodbye(goodbye)), (9, FromManager::Joined(_))] = &sent[..] else {
+        panic!("{sent:?}")
+    };
+    assert_eq!(goodbye.reason, Reason::Full);
+    assert_eq!(world.names(), ["anna@lab", "member"]);
+    let left = Event::Left { username: "bert@lab".parse().unwrap(), why: Departure::Displaced };
+    assert!(world.events.contains(&left));
+    world.connect(8, 8);
+    assert!(matches!(world.say(8, join("member8"))[..], [(1, _), (8, FromManager::Joined(_))]));
+    // Members displace no members.
+    world.connect(7, 7);
+    assert_eq!(world.refusal(7, join("member7")), Reason::Full);
+    assert_eq!(world.names(), ["member", "member8"]);
 }

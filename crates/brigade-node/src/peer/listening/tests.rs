@@ -2,7 +2,10 @@
 //!
 //! That other machines reach it is seen end to end, with machines.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    time::Duration,
+};
 
 use tokio::net::TcpStream;
 
@@ -76,7 +79,8 @@ async fn a_peer_listens_elsewhere_once_the_manager_says_another_thing() {
     contact.send_replace(Contact { from_elsewhere: Some(true), ..before });
     let mut place = listening.clone();
     let moved = async {
-        place.changed().await;
+        let is_moved = place.0.wait_for(|place| place.bound.ip().is_unspecified());
+        drop(tokio::time::timeout(Duration::from_secs(20), is_moved).await.unwrap());
         assert_eq!(place.unreached(), None);
         dial(&[at("127.0.0.2")], &SecretKey::generate(), Some(key.public())).await.unwrap();
     };

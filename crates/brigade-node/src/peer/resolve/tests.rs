@@ -120,7 +120,7 @@ fn listing(passed: Duration, names: &[&str]) -> Result<Answer, AskError> {
 async fn resolved(asking: &Asking, wish: Wish) -> (Result<usize, ResolveError>, Duration, Option<Duration>) {
     let (me, start): (Username, _) = ("air_user".parse().unwrap(), Instant::now());
     let mut said = None;
-    let result = resolve(asking, &me, &wish, &mut |left| said = said.or(Some(left))).await;
+    let result = resolve(asking, &|| me.clone(), &wish, &mut |left| said = said.or(Some(left))).await;
     (result.map(|resolved| resolved.files.len()), start.elapsed(), said)
 }
 
@@ -159,6 +159,22 @@ async fn a_name_that_comes_back_ends_the_wait_at_once() {
     let (result, took, _) = resolved(&manager(several), wish("a", None)).await;
     assert!(matches!(result, Err(ResolveError::Ambiguous { .. })));
     assert_eq!(took, Duration::ZERO, "they do not become fewer");
+}
+
+/// A peer whose name is not bound may get another one when the manager comes back.
+#[tokio::test(start_paused = true)]
+async fn what_this_peer_alone_has_is_no_choice_under_its_new_name_either() {
+    let asking = manager(|passed, _| {
+        let mut versions = vec![];
+        if passed.as_secs() >= 4 {
+            versions = vec![version(0xab, &["air_user2"]), version(0xcd, &["fire_user"])];
+        }
+        found(passed, versions, 0)
+    });
+    let start = Instant::now();
+    let me = || if start.elapsed().as_secs() < 2 { "air_user" } else { "air_user2" }.parse().unwrap();
+    let resolved = resolve(&asking, &me, &wish("a", None), &mut |_| {}).await.unwrap();
+    assert_eq!(resolved.files[0].content.id, ContentId([0xcd; 32]));
 }
 
 #[tokio::test(start_paused = true)]

@@ -13,20 +13,22 @@ use super::{Asking, ResolveError, Resolved, Resolving, WantedFile, Wish, is_not_
 /// How often a name is asked for again that may come while the catalogue is not complete.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
 
-/// The files that `wish` means, for the peer with the username `me`.
+/// The files that `wish` means, for the peer whose username is now what `me` says: one that is not
+/// bound may change when the manager comes back.
 ///
 /// Where the manager's catalogue is not complete yet, a "no" is not believed: a name is asked for again, and a folder or a
 /// pattern waits until it is complete. `waits` is told how long that may take, before each wait.
 pub(in crate::peer) async fn resolve(
     asking: &Asking,
-    me: &Username,
+    me: &(dyn Fn() -> Username + Sync),
     wish: &Wish,
     waits: &mut (dyn FnMut(Duration) + Send),
 ) -> Result<Resolved, ResolveError> {
     let until = Instant::now() + limits::CATALOGUE_WAIT;
     loop {
         let believes = Instant::now() >= until;
-        let mut resolving = Resolving { asking, me, wish, believes, incomplete: None, certain: false };
+        let me = me();
+        let mut resolving = Resolving { asking, me: &me, wish, believes, incomplete: None, certain: false };
         let result = resolving.files().await;
         let left = resolving.incomplete.filter(|_| !resolving.certain && may_change(&result));
         let Some(left) = left else {

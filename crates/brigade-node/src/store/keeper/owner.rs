@@ -259,7 +259,8 @@ impl Owner {
             }
         }
         self.hashing.dispatch();
-        self.tally.settling(self.settle.len());
+        // Those that could not be read wait there too, to be tried again: they are problems, and not being written.
+        self.tally.settling(self.settle.restless());
         if self.index_due.is_some_and(|due| due <= now) {
             self.write_index();
         }

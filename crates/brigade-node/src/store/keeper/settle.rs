@@ -6,6 +6,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    mem,
     time::Duration,
 };
 
@@ -41,17 +42,21 @@ pub(super) struct Settle {
     quiet: Quiet,
     files: BTreeMap<FileName, Waiting>,
     by_due: BTreeSet<(Timestamp, FileName)>,
+    /// How many of them are only to be tried again.
+    again: usize,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Waiting {
     stamp: Stamp,
     due: Timestamp,
+    /// Whether it could not be read and is only to be tried again.
+    again: bool,
 }
 
 impl Settle {
     pub(super) fn new(quiet: Quiet) -> Self {
-        Self { quiet, files: BTreeMap::new(), by_due: BTreeSet::new() }
+        Self { quiet, files: BTreeMap::new(), by_due: BTreeSet::new(), again: 0 }
     }
 
     /// Something happened to a file, and this is how it was found thereafter.
@@ -83,11 +88,16 @@ impl Settle {
     /// The file could not be read, and is to be tried again.
     pub(super) fn again(&mut self, name: &FileName, stamp: Stamp, due: Timestamp) {
         self.wait(name, stamp, due);
+        self.again += self
+            .files
+            .get_mut(name)
+            .map_or(0, |waiting| usize::from(!mem::replace(&mut waiting.again, true)));
     }
 
     /// The file is of no more interest; how it was last seen, if it waited.
     pub(super) fn forget(&mut self, name: &FileName) -> Option<Stamp> {
         let waiting = self.files.remove(name)?;
+        self.again -= usize::from(waiting.again);
         self.by_due.remove(&(waiting.due, name.clone()));
         Some(waiting.stamp)
     }
@@ -120,6 +130,7 @@ impl Settle {
                 break;
             }
             if let Some(waiting) = self.files.remove(&name) {
+                self.again -= usize::from(waiting.again);
                 due.push((name, waiting.stamp));
             }
         }
@@ -135,9 +146,14 @@ impl Settle {
         self.files.len()
     }
 
+    /// How many are not at rest: those that wait but are not only to be tried again.
+    pub(super) fn restless(&self) -> usize {
+        self.files.len() - self.again
+    }
+
     fn wait(&mut self, name: &FileName, stamp: Stamp, due: Timestamp) {
         self.forget(name);
-        self.files.insert(name.clone(), Waiting { stamp, due });
+        self.files.insert(name.clone(), Waiting { stamp, due, again: false });
         self.by_due.insert((due, name.clone()));
     }
 }
@@ -239,6 +255,20 @@ mod tests {
         settle.found(&name(), stamp(1), Duration::ZERO, at(2000));
         settle.found(&name(), stamp(2), Duration::ZERO, at(2500));
         check(&mut settle, &[(3499, None), (3500, Some(2))]);
+    }
+
+    #[test]
+    fn files_that_are_only_to_be_tried_again_do_not_count_as_being_written() {
+        let mut settle = Settle::new(QUIET);
+        settle.again(&name(), stamp(1), at(1000));
+        settle.again(&name(), stamp(1), at(2000));
+        settle.changed(&"g".parse().unwrap(), stamp(1), Sign::Written, at(0));
+        assert_eq!((settle.len(), settle.restless()), (2, 1));
+        settle.changed(&name(), stamp(2), Sign::Written, at(100));
+        assert_eq!(settle.restless(), 2, "it is written to");
+        settle.again(&name(), stamp(2), at(3000));
+        settle.take_due(at(10_000));
+        assert_eq!((settle.len(), settle.restless()), (0, 0));
     }
 
     #[test]

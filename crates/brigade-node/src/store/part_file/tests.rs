@@ -209,3 +209,14 @@ fn the_empty_content_is_a_file_too() {
     part.finish(&folder, &landing("empty", -5, false)).unwrap();
     assert_eq!(fs::metadata(temp.path().join("empty")).unwrap().len(), 0);
 }
+
+#[test]
+fn a_part_that_is_gone_lands_nothing_and_leaves_nothing() {
+    let (temp, source) = (tempfile::tempdir().unwrap(), source());
+    let folder = Folder::open(temp.path()).unwrap();
+    let (part, _) = PartFile::open(&folder, &name(), source.content).unwrap();
+    assert!(remove_part(&folder, source.content).unwrap());
+    assert!(part.finish(&folder, &landing("film.bin", 1, false)).is_err());
+    assert!(contents(&folder).is_empty(), "an empty part was made");
+    assert!(!temp.path().join("film.bin").exists());
+}
