@@ -148,10 +148,22 @@ impl Dir {
     pub(in crate::store) fn rename_new(&self, from: &str, to: &Self, to_name: &str) -> io::Result<()> {
         let (source, target) = (self.way(from)?, to.way(to_name)?);
         match fs::hard_link(&source, &target) {
-            Ok(()) => fs::remove_file(source),
+            Ok(()) => fs::remove_file(source).inspect_err(|_| {
+                let _ = fs::remove_file(&target);
+            }),
             Err(error) if super::is_not_kept(&error) => rename_over_placeholder(&source, &target),
             Err(error) => Err(error),
         }
+    }
+
+    /// See `rename`.
+    pub(in crate::store) fn rename_over(&self, from: &str, to_name: &str) -> io::Result<()> {
+        fs::rename(self.way(from)?, self.way(to_name)?)
+    }
+
+    /// See `volume`. The same path is the same directory.
+    pub(in crate::store) fn is_same(&self, other: &Self) -> bool {
+        self.0 == other.0
     }
 
     /// See `linux`.

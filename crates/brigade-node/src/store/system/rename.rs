@@ -8,13 +8,21 @@ use std::io;
 
 use rustix::{
     fs::{AtFlags, Mode, OFlags, RenameFlags, linkat, openat, renameat, renameat_with, statat, unlinkat},
-    io::{Errno, Result},
+    io::Errno,
 };
 
 use super::linux::Dir;
 
 /// A way to move a name of one directory to a free name of another.
-type Way = fn(&Dir, &str, &Dir, &str) -> Result<()>;
+type Way = fn(&Dir, &str, &Dir, &str) -> Result<(), Refused>;
+
+/// Why a way leads nowhere.
+#[derive(Debug, PartialEq, Eq)]
+struct Refused {
+    error: Errno,
+    /// Whether the file system may have no such call: then the next way is tried.
+    is_unknown: bool,
+}
 
 const WAYS: [Way; 3] = [by_flag, by_link, over_placeholder];
 
@@ -24,30 +32,57 @@ impl Dir {
         let mut result = Ok(());
         for way in WAYS {
             result = way(self, from, to, to_name);
-            if !matches!(result, Err(error) if is_unknown(error)) {
+            if !matches!(&result, Err(refused) if refused.is_unknown) {
                 break;
             }
         }
-        Ok(result?)
+        result.map_err(|refused| refused.error.into())
+    }
+
+    /// Renames `from` to `to_name`, both in this directory; a file that has that name is replaced.
+    pub(in crate::store) fn rename_over(&self, from: &str, to_name: &str) -> io::Result<()> {
+        Ok(renameat(&self.0, from, &self.0, to_name)?)
     }
 }
 
-/// Whether the error may mean that the file system has no such call. `EPERM` is what it says of hard links.
-const fn is_unknown(error: Errno) -> bool {
-    matches!(error, Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::PERM | Errno::MLINK)
+impl Refused {
+    const fn for_good(error: Errno) -> Self {
+        Self { error, is_unknown: false }
+    }
 }
 
-fn by_flag(dir: &Dir, from: &str, to: &Dir, to_name: &str) -> Result<()> {
-    renameat_with(&dir.0, from, &to.0, to_name, RenameFlags::NOREPLACE)
+impl From<Errno> for Refused {
+    /// `EPERM` is what file systems say of hard links that they do not have.
+    fn from(error: Errno) -> Self {
+        let is_unknown =
+            matches!(error, Errno::INVAL | Errno::NOSYS | Errno::NOTSUP | Errno::PERM | Errno::MLINK);
+        Self { error, is_unknown }
+    }
 }
 
-fn by_link(dir: &Dir, from: &str, to: &Dir, to_name: &str) -> Result<()> {
+fn by_flag(dir: &Dir, from: &str, to: &Dir, to_name: &str) -> Result<(), Refused> {
+    Ok(renameat_with(&dir.0, from, &to.0, to_name, RenameFlags::NOREPLACE)?)
+}
+
+fn by_link(dir: &Dir, from: &str, to: &Dir, to_name: &str) -> Result<(), Refused> {
+    // In a sticky directory not even the new name could be removed again.
+    if matches!(dir.may_move(from), Ok(false)) {
+        return Err(Refused::for_good(Errno::PERM));
+    }
     linkat(&dir.0, from, &to.0, to_name, AtFlags::empty())?;
-    unlinkat(&dir.0, from, AtFlags::empty())
+    old_name_removed(unlinkat(&dir.0, from, AtFlags::empty()), to, to_name)
+}
+
+/// Where the old name stays, the new one is taken back, and no other way is tried.
+fn old_name_removed(removed: Result<(), Errno>, to: &Dir, to_name: &str) -> Result<(), Refused> {
+    removed.map_err(|error| {
+        let _ = unlinkat(&to.0, to_name, AtFlags::empty());
+        Refused::for_good(error)
+    })
 }
 
 /// The name is taken by an empty file for the moment between two calls.
-fn over_placeholder(dir: &Dir, from: &str, to: &Dir, to_name: &str) -> Result<()> {
+fn over_placeholder(dir: &Dir, from: &str, to: &Dir, to_name: &str) -> Result<(), Refused> {
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
     let placeholder = openat(&to.0, to_name, flags, Mode::from_raw_mode(0o600))?;
     let made = rustix::fs::fstat(&placeholder)?;
@@ -60,14 +95,14 @@ fn over_placeholder(dir: &Dir, from: &str, to: &Dir, to_name: &str) -> Result<()
     if renamed.is_err() && is_ours() {
         let _ = unlinkat(&to.0, to_name, AtFlags::empty());
     }
-    renamed
+    Ok(renamed?)
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use super::{Dir, Errno, WAYS};
+    use super::{Dir, Errno, Refused, WAYS, linkat, old_name_removed};
 
     #[test]
     fn no_way_replaces_and_none_leaves_anything_behind() {
@@ -76,13 +111,27 @@ mod tests {
             let dir = Dir::open_root(temp.path()).unwrap();
             fs::write(temp.path().join("old"), "old").unwrap();
             fs::write(temp.path().join("new"), "new").unwrap();
-            assert_eq!(way(&dir, "new", &dir, "old"), Err(Errno::EXIST), "way {number}");
+            assert_eq!(way(&dir, "new", &dir, "old"), Err(Errno::EXIST.into()), "way {number}");
             assert_eq!(fs::read(temp.path().join("old")).unwrap(), b"old");
-            assert_eq!(way(&dir, "none", &dir, "free"), Err(Errno::NOENT), "way {number}");
+            assert_eq!(way(&dir, "none", &dir, "free"), Err(Errno::NOENT.into()), "way {number}");
             assert!(!temp.path().join("free").exists(), "way {number} left something behind");
             way(&dir, "new", &dir, "free").unwrap();
             assert_eq!(fs::read(temp.path().join("free")).unwrap(), b"new");
             assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 2, "way {number}");
+        }
+    }
+
+    #[test]
+    fn a_link_whose_old_name_cannot_be_removed_is_taken_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::open_root(temp.path()).unwrap();
+        fs::write(temp.path().join("old"), "old").unwrap();
+        for error in [Errno::PERM, Errno::ACCESS, Errno::IO] {
+            linkat(&dir.0, "old", &dir.0, "new", super::AtFlags::empty()).unwrap();
+            let refused = old_name_removed(Err(error), &dir, "new");
+            assert_eq!(refused, Err(Refused { error, is_unknown: false }), "no other way is tried");
+            assert!(!temp.path().join("new").exists(), "{error}");
+            assert_eq!(fs::read(temp.path().join("old")).unwrap(), b"old");
         }
     }
 }

@@ -15,6 +15,9 @@ use super::{FileSystemId, Free, free_of, linux::Dir};
 /// The bit of a directory's mode by which only its owner, and that of a file, may rename or remove the file.
 const STICKY: u32 = 0o1000;
 
+/// The bit of the right to act as the owner of every file (`linux/capability.h`).
+const CAP_FOWNER: u64 = 1 << 3;
+
 impl Dir {
     /// What a rename cannot leave: the device (a Btrfs subvolume has one of its own) and the mount, since two mounts of
     /// one device are two places for it.
@@ -50,15 +53,43 @@ impl Dir {
     /// Whether this process may rename or remove `name` in this directory, as far as that depends on whose it is.
     pub(in crate::store) fn may_move(&self, name: &str) -> io::Result<bool> {
         let (this, file) = (rustix::fs::fstat(&self.0)?, statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?);
-        let user = geteuid();
         let owners = [this.st_uid, file.st_uid];
-        Ok(this.st_mode & STICKY == 0 || user.is_root() || owners.contains(&user.as_raw()))
+        Ok(this.st_mode & STICKY == 0 || owners.contains(&geteuid().as_raw()) || acts_as_owner())
     }
+
+    /// Whether both are one directory. What cannot be looked at is taken for the same.
+    pub(in crate::store) fn is_same(&self, other: &Self) -> bool {
+        match (rustix::fs::fstat(&self.0), rustix::fs::fstat(&other.0)) {
+            (Ok(this), Ok(other)) => (this.st_dev, this.st_ino) == (other.st_dev, other.st_ino),
+            _ => true,
+        }
+    }
+}
+
+/// Whether this thread may do with every file what its owner may (`CAP_FOWNER`), which root in a container may lack.
+fn acts_as_owner() -> bool {
+    match std::fs::read_to_string("/proc/thread-self/status") {
+        Ok(status) => has_owner_rights(&status),
+        Err(_) => geteuid().is_root(),
+    }
+}
+
+fn has_owner_rights(status: &str) -> bool {
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = effective.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    effective.is_some_and(|set| set & CAP_FOWNER != 0)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Dir;
+    use super::{Dir, has_owner_rights};
+
+    #[test]
+    fn rights_of_an_owner_are_a_capability_and_no_matter_of_the_user() {
+        assert!(has_owner_rights("Uid:\t7\nCapPrm:\t0\nCapEff:\t0000000000000008\n"));
+        assert!(!has_owner_rights("Uid:\t0\nCapPrm:\t8\nCapEff:\t00000000a80425f7\n"));
+        assert!(!has_owner_rights(""));
+    }
 
     #[test]
     fn a_folder_and_one_below_it_are_on_one_file_system_and_proc_is_another() {
