@@ -79,7 +79,7 @@ impl Batch {
     /// Writes one file of verified bytes, none at all for the empty content. What goes wrong stands in the answer of
     /// [`Batch::commit`] too; after [`PartError::NoRoom`] there is no use in adding more.
     pub fn add(&mut self, landing: Landing, content: Content, bytes: &[u8]) -> Result<(), &PartError> {
-        let part = format!("{:x}{ENDING}", NEXT.fetch_add(1, Ordering::Relaxed));
+        let part = next_name();
         let staging = self.staging_for(&landing.name);
         let written = staging.and_then(|staging| {
             Ok((staging, Self::write(&self.stagings[staging], &part, content, bytes, &landing)?))
@@ -132,11 +132,7 @@ impl Batch {
             landing.mark(&file)?;
             stamp_of(&file)
         };
-        let mut created = parts.create_new(part, landing.executable);
-        if created.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::AlreadyExists) {
-            // Left by a session that was cut off while nobody held the lock.
-            created = parts.remove(part).and_then(|()| parts.create_new(part, landing.executable));
-        }
+        let created = create_new(parts, part, landing.executable);
         let file = created.map_err(|error| FolderError::new("make", path.clone(), error))?;
         write(file).map_err(|error| {
             let _ = parts.remove(part);
@@ -253,7 +249,29 @@ impl Drop for Batch {
     }
 }
 
-/// Whether a file has a name that only a batch gives.
+/// A name that no other file of this process has.
+fn next_name() -> String {
+    format!("{:x}{ENDING}", NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+fn create_new(dir: &Dir, name: &str, executable: bool) -> io::Result<File> {
+    match dir.create_new(name, executable) {
+        // Left by a session that was cut off while nobody held the lock.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            dir.remove(name).and_then(|()| dir.create_new(name, executable))
+        }
+        created => created,
+    }
+}
+
+/// A new file where files are received, and its name. One that is left there is cleared away like those of a batch.
+pub(super) fn create(dir: &Dir, executable: bool) -> io::Result<(String, File)> {
+    let name = next_name();
+    let file = create_new(dir, &name, executable)?;
+    Ok((name, file))
+}
+
+/// Whether a file has a name that is given here alone.
 pub(super) fn is_ours(name: &str) -> bool {
     let number = name.strip_suffix(ENDING);
     number.is_some_and(|number| u64::from_str_radix(number, 16).is_ok_and(|n| format!("{n:x}") == number))

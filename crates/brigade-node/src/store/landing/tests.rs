@@ -1,0 +1,157 @@
+//! Names that are free or taken, files that are kept aside, and renames that fail.
+//!
+//! What a system says only on some file systems is injected.
+
+use std::{fs, io, os::unix::fs::symlink};
+
+use super::{Folder, FolderError, Landing, aside_name, copy_to_name, give_name, injected};
+
+fn landing(name: &str, replace: bool) -> Landing {
+    Landing { name: name.parse().unwrap(), mtime_s: 0, executable: false, replace }
+}
+
+/// A folder with a file `new` that is to get a name.
+fn folder() -> (tempfile::TempDir, Folder) {
+    let temp = tempfile::tempdir().unwrap();
+    fs::write(temp.path().join("new"), "new").unwrap();
+    let folder = Folder::open(temp.path()).unwrap();
+    (temp, folder)
+}
+
+fn name(folder: &Folder, landing: &Landing) -> Result<Option<String>, FolderError> {
+    let root = folder.sub("").unwrap();
+    give_name(folder, (&root, "new"), &root, landing).map(|named| named.aside)
+}
+
+#[test]
+fn a_name_without_room_for_its_number_is_kept_aside_under_a_shorter_one() {
+    let (temp, folder) = folder();
+    let long = "é".repeat(127) + "x";
+    fs::write(temp.path().join(&long), "old").unwrap();
+    let aside = name(&folder, &landing(&long, true)).unwrap().unwrap();
+    assert_eq!(aside, "é".repeat(124) + ".~1~");
+    assert_eq!(fs::read(temp.path().join(&aside)).unwrap(), b"old");
+    assert_eq!(fs::read(temp.path().join(&long)).unwrap(), b"new");
+    assert_eq!(aside_name("ab", 10, true), "ab.~10~");
+}
+
+#[test]
+fn a_copy_gets_the_name_where_a_rename_cannot() {
+    let (temp, folder) = folder();
+    fs::create_dir(temp.path().join("d")).unwrap();
+    fs::write(temp.path().join("d/taken"), "mine").unwrap();
+    let (root, target) = (folder.sub("").unwrap(), folder.sub("d").unwrap());
+    let beside = folder.staging_in("d").unwrap();
+    let copy = |landing: Landing| copy_to_name(&folder, (&root, "new"), &beside, &target, &landing);
+    let refused = copy(landing("d/taken", false));
+    assert!(matches!(refused, Err(FolderError::Occupied { .. })), "{refused:?}");
+    assert_eq!(fs::read(temp.path().join("new")).unwrap(), b"new");
+    let named = copy(landing("d/f", false)).unwrap();
+    assert_eq!(named.copied, Some(folder.stamp(&"d/f".parse().unwrap()).unwrap()));
+    assert_eq!(fs::read(temp.path().join("d/f")).unwrap(), b"new");
+    assert!(!temp.path().join("new").exists());
+    folder.remove_empty_places().unwrap();
+    assert!(!temp.path().join("d/.brigade").exists(), "nothing is left of the copy");
+}
+
+#[test]
+fn what_has_the_name_is_left_alone_unless_it_is_to_make_room() {
+    let (temp, folder) = folder();
+    fs::write(temp.path().join("f"), "old").unwrap();
+    fs::write(temp.path().join("f.~1~"), "older").unwrap();
+    assert!(matches!(name(&folder, &landing("f", false)), Err(FolderError::Occupied { .. })));
+    assert_eq!(fs::read(temp.path().join("f")).unwrap(), b"old");
+    assert_eq!(name(&folder, &landing("f", true)).unwrap().as_deref(), Some("f.~2~"));
+    for (file, bytes) in [("f", "new"), ("f.~1~", "older"), ("f.~2~", "old")] {
+        assert_eq!(fs::read_to_string(temp.path().join(file)).unwrap(), bytes, "{file}");
+    }
+}
+
+#[test]
+fn nothing_is_kept_aside_where_nothing_was() {
+    let (temp, folder) = folder();
+    assert_eq!(name(&folder, &landing("f", true)).unwrap(), None);
+    assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn folders_and_links_stay_where_they_are() {
+    let (temp, folder) = folder();
+    fs::create_dir(temp.path().join("d")).unwrap();
+    symlink("new", temp.path().join("l")).unwrap();
+    for taken in ["d", "l"] {
+        let refused = name(&folder, &landing(taken, true));
+        assert!(matches!(refused, Err(FolderError::Occupied { .. })), "{refused:?}");
+    }
+    assert!(temp.path().join("new").exists());
+}
+
+/// What the system says of a rename to another file system, and of one into a directory of another project's quota.
+fn across_devices() -> io::Error {
+    io::ErrorKind::CrossesDevices.into()
+}
+
+#[test]
+fn a_part_stays_where_a_copy_would_lie_beside_it() {
+    let (temp, folder) = folder();
+    let staging = folder.own_staging().unwrap();
+    fs::write(staging.path.join("x.part"), "whole").unwrap();
+    fs::write(temp.path().join("f"), "old").unwrap();
+    let root = folder.sub("").unwrap();
+    for (name, replace) in [("free", false), ("f", true)] {
+        let injected = injected::set(|from, _| if from == "x.part" { Err(across_devices()) } else { Ok(()) });
+        let refused = give_name(&folder, (&staging.dir, "x.part"), &root, &landing(name, replace));
+        drop(injected);
+        assert!(
+            matches!(&refused, Err(FolderError::Io { source, .. }) if source.kind() == across_devices().kind()),
+            "{refused:?}"
+        );
+        assert_eq!(fs::read(staging.path.join("x.part")).unwrap(), b"whole");
+        assert_eq!(fs::read_dir(&staging.path).unwrap().count(), 1, "nothing lies beside it");
+    }
+    assert_eq!(fs::read(temp.path().join("f")).unwrap(), b"old");
+}
+
+#[test]
+fn a_rename_that_crosses_devices_is_made_by_a_copy_on_the_other_side() {
+    let (temp, folder) = folder();
+    fs::create_dir(temp.path().join("d")).unwrap();
+    let staging = folder.own_staging().unwrap();
+    fs::write(staging.path.join("x.part"), "whole").unwrap();
+    let target = folder.sub("d").unwrap();
+    let _injected = injected::set(|from, _| if from == "x.part" { Err(across_devices()) } else { Ok(()) });
+    let named = give_name(&folder, (&staging.dir, "x.part"), &target, &landing("d/f", false)).unwrap();
+    assert!(named.copied.is_some());
+    assert_eq!(fs::read(temp.path().join("d/f")).unwrap(), b"whole");
+    assert!(!staging.path.join("x.part").exists());
+}
+
+#[test]
+fn a_file_that_made_way_gets_its_name_back_whatever_fails_afterwards() {
+    // The name is taken again each time; or it is free, and the file that is there cannot be kept aside.
+    for fails_aside in [false, true] {
+        let (temp, folder) = folder();
+        let path = temp.path().join("f");
+        fs::write(&path, "old").unwrap();
+        let mut asides = 0;
+        let injected = injected::set(move |from, _| {
+            if from == "f" {
+                asides += 1;
+                if fails_aside && asides == 2 {
+                    fs::remove_file(&path).unwrap(); // its writer takes it away again
+                    return Err(io::ErrorKind::PermissionDenied.into());
+                }
+            } else if from == "new" && asides > 0 {
+                fs::write(&path, "another").unwrap();
+            }
+            Ok(())
+        });
+        let refused = name(&folder, &landing("f", true));
+        drop(injected);
+        assert!(refused.is_err(), "{refused:?}");
+        let expected = if fails_aside { "old" } else { "another" };
+        assert_eq!(fs::read_to_string(temp.path().join("f")).unwrap(), expected);
+        assert_eq!(fs::read(temp.path().join("new")).unwrap(), b"new");
+        assert!(!fails_aside || !temp.path().join("f.~1~").exists());
+    }
+}
