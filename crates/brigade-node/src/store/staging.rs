@@ -3,12 +3,13 @@
 //!
 //! That directory is `.brigade/parts-NUMBER/` in the highest folder of the file system that can be written to; no name
 //! of a shared file leads there. The random number keeps apart what two peers whose folders lie in each other receive.
-//! `.brigade/places` of the shared folder lists them. They are removed when they are empty and nothing is fetched.
+//! `.brigade/places` of the shared folder lists them. They are removed, where they are empty, when
+//! a peer that fetches ends and when the folder is locked.
 
 use std::{
     collections::hash_map::RandomState,
     hash::BuildHasher,
-    io::{self, Read, Seek, SeekFrom, Write},
+    io::{self, Read, Write},
     path::PathBuf,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -22,6 +23,9 @@ use super::{
 
 /// The file that lists the places, in the private folder.
 const PLACES: &str = "places";
+
+/// The next list, until it is written.
+const NEW_PLACES: &str = "places.new";
 
 /// How the directory of a place is called, before its number.
 const PREFIX: &str = "parts-";
@@ -132,16 +136,26 @@ impl Folder {
         }
     }
 
-    /// A directory for what lands in the very folder `below`.
+    /// A directory for what lands in the very folder `below`. It is listed before any of it is made.
     pub(super) fn staging_in(&self, below: &str) -> Result<Staging, FolderError> {
         let Ok(place) = below.parse::<FileName>() else { return self.own_staging() };
         self.check_place()?;
         let within = self.place(below)?;
         let private_path = self.path().join(below).join(PRIVATE);
-        let private = self.make_private_dir(&within, PRIVATE, private_path.clone())?;
-        let name = self.remember(place)?;
+        let mut known = self.0.places.lock();
+        let places = self.known(&mut known)?;
+        let (name, is_new) = self.remember(places, place)?;
         let path = private_path.join(&name);
-        let dir = self.make_private_dir(&private, &name, path.clone())?;
+        let made = self
+            .make_private_dir(&within, PRIVATE, private_path)
+            .and_then(|private| self.make_private_dir(&private, &name, path.clone()));
+        if made.is_err() && is_new {
+            let _ = within.remove_dir(PRIVATE); // where something else is in it, it stays
+            places.retain(|place| place.name != name);
+            self.write_places(places)?;
+        }
+        drop(known);
+        let dir = made?;
         let file_system =
             dir.file_system().map_err(|error| FolderError::new("look into", path.clone(), error))?;
         Ok(Staging { dir, path, file_system })
@@ -165,57 +179,73 @@ impl Folder {
 
     /// Removes the directories on other file systems that are empty. Not while something may be received.
     pub fn remove_empty_places(&self) -> Result<(), FolderError> {
-        let mut left = vec![];
-        for place in self.places()? {
-            let private = self.sub(&format!("{}/{PRIVATE}", place.below));
-            match private.map(|private| private.remove_dir(&place.name)) {
-                Ok(Ok(())) => {
-                    if let Ok(within) = self.place(place.below.as_str()) {
-                        let _ = within.remove_dir(PRIVATE); // where something else is in it, it stays
-                    }
-                }
-                _ => left.push(place),
-            }
-        }
         let mut known = self.0.places.lock();
-        if known.as_ref().is_none_or(|known| known.len() != left.len()) {
+        let places = self.known(&mut known)?;
+        let left: Vec<Place> = places.iter().filter(|place| !self.remove_place(place)).cloned().collect();
+        if left.len() != places.len() {
             self.write_places(&left)?;
-            *known = Some(left);
+            *places = left;
         }
         Ok(())
     }
 
-    fn places(&self) -> Result<Vec<Place>, FolderError> {
-        let mut known = self.0.places.lock();
-        if let Some(known) = &*known {
-            return Ok(known.clone());
+    /// Removes the directory of a place where it is empty; whether it is gone.
+    fn remove_place(&self, place: &Place) -> bool {
+        let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        let Ok(within) = self.place(place.below.as_str()) else { return false };
+        let is_gone = match within.sub(PRIVATE) {
+            Ok(private) => match private.remove_dir(&place.name) {
+                Ok(()) => true,
+                Err(error) => is_missing(&error),
+            },
+            // Below a file system that is not mounted there is nothing either: only what is mounted tells.
+            Err(error) => is_missing(&error) && self.is_mounted(place.below.as_str(), &within),
+        };
+        if is_gone {
+            let _ = within.remove_dir(PRIVATE); // where something else is in it, it stays
         }
-        let read = self.read_places()?;
-        Ok(known.insert(read).clone())
+        is_gone
     }
 
-    /// The name of the directory in the folder `below`; where it is a new one, it is listed before it is made.
-    fn remember(&self, below: FileName) -> Result<String, FolderError> {
-        let mut known = self.0.places.lock();
-        let mut places = match &*known {
-            Some(places) => places.clone(),
-            None => self.read_places()?,
+    /// Whether the folder at `below` is on another file system than the one that it is in.
+    fn is_mounted(&self, below: &str, dir: &Dir) -> bool {
+        let parent = match below.rsplit_once('/') {
+            Some((parent, _)) => self.place(parent).ok().and_then(|parent| parent.file_system().ok()),
+            None => Some(self.file_system()),
         };
+        dir.file_system().is_ok_and(|own| parent.is_some_and(|parent| parent != own))
+    }
+
+    fn places(&self) -> Result<Vec<Place>, FolderError> {
+        self.known(&mut self.0.places.lock()).cloned()
+    }
+
+    /// The list under its lock, read where it was not yet.
+    fn known<'a>(&self, known: &'a mut Option<Vec<Place>>) -> Result<&'a mut Vec<Place>, FolderError> {
+        match known {
+            Some(places) => Ok(places),
+            None => Ok(known.insert(self.read_places()?)),
+        }
+    }
+
+    /// The name of the directory in the folder `below`, and whether it was listed just now.
+    fn remember(&self, places: &mut Vec<Place>, below: FileName) -> Result<(String, bool), FolderError> {
         if let Some(place) = places.iter().find(|place| place.below == below) {
-            return Ok(place.name.clone());
+            return Ok((place.name.clone(), false));
         }
-        if places.len() >= MOST_PLACES {
-            places.retain(|place| self.place(&format!("{}/{PRIVATE}", place.below)).is_ok());
+        let mut longer = places.clone();
+        if longer.len() >= MOST_PLACES {
+            longer.retain(|place| self.place(&format!("{}/{PRIVATE}", place.below)).is_ok());
         }
-        if places.len() >= MOST_PLACES {
+        if longer.len() >= MOST_PLACES {
             let error = io::Error::other(format!("there are {MOST_PLACES} such places already"));
             return Err(FolderError::new("receive files in", self.path().join(below.as_str()), error));
         }
         let name = format!("{PREFIX}{:016x}", RandomState::new().hash_one(&below));
-        places.push(Place { below, name: name.clone() });
-        self.write_places(&places)?;
-        *known = Some(places);
-        Ok(name)
+        longer.push(Place { below, name: name.clone() });
+        self.write_places(&longer)?;
+        *places = longer;
+        Ok((name, true))
     }
 
     fn read_places(&self) -> Result<Vec<Place>, FolderError> {
@@ -231,15 +261,18 @@ impl Folder {
         Ok(text.lines().filter_map(Place::parse).take(MOST_PLACES).collect())
     }
 
+    /// Replaces the list: a crash leaves the old one or the new one.
     fn write_places(&self, places: &[Place]) -> Result<(), FolderError> {
         let write = |private: Dir| {
-            let mut file = private.open_or_create(PLACES)?;
+            let mut file = private.open_or_create(NEW_PLACES)?;
             let text: String =
                 places.iter().map(|place| format!("{} {}\n", place.name, place.below)).collect();
-            file.seek(SeekFrom::Start(0))?;
+            file.set_len(0)?;
             file.write_all(text.as_bytes())?;
-            file.set_len(text.len() as u64)?;
-            file.sync_data()
+            file.sync_data()?;
+            drop(file);
+            private.rename_over(NEW_PLACES, PLACES)?;
+            private.sync()
         };
         let failed = |error| FolderError::new("write", self.private_dir().join(PLACES), error);
         write(self.private_handle()?).map_err(failed)
@@ -288,6 +321,39 @@ mod tests {
         again.remove_empty_places().unwrap();
         assert!(!temp.path().join("d/e/.brigade").exists());
         assert_eq!(Folder::open(temp.path()).unwrap().stagings().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn what_a_cut_off_start_left_of_a_place_goes_and_what_may_be_elsewhere_stays_listed() {
+        let temp = tempfile::tempdir().unwrap();
+        for name in ["begun", "unmounted"] {
+            fs::create_dir(temp.path().join(name)).unwrap();
+            let folder = Folder::open(temp.path()).unwrap();
+            let path = folder.staging_in(name).unwrap().path;
+            fs::remove_dir(&path).unwrap(); // it was listed, and is not made yet
+        }
+        fs::remove_dir(temp.path().join("unmounted/.brigade")).unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        folder.remove_empty_places().unwrap();
+        assert!(!temp.path().join("begun/.brigade").exists());
+        let listed = |folder: &Folder| {
+            let places = folder.places().unwrap();
+            places.iter().map(|place| place.below.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(listed(&folder), ["unmounted"]);
+        assert_eq!(listed(&Folder::open(temp.path()).unwrap()), ["unmounted"]);
+        assert!(!temp.path().join(".brigade/places.new").exists());
+    }
+
+    #[test]
+    fn a_place_that_cannot_be_made_is_not_listed() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::create_dir(temp.path().join("d")).unwrap();
+        fs::write(temp.path().join("d/.brigade"), "a file").unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        folder.staging_in("d").unwrap_err();
+        assert_eq!(folder.places().unwrap(), []);
+        assert_eq!(Folder::open(temp.path()).unwrap().places().unwrap(), []);
     }
 
     #[test]
