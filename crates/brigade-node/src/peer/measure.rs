@@ -11,7 +11,10 @@ use std::{
 
 use brigade_core::{geometry::Geometry, id::Content, name::FileName};
 
-use super::{orders::Ordered, prepare::WantedFile};
+use super::{
+    orders::Ordered,
+    prepare::{WantedFile, is_under_name},
+};
 use crate::store::{
     destination::Destinations,
     folder::{FileSystemId, Folder, Free},
@@ -228,12 +231,17 @@ impl Measuring<'_> {
                 continue;
             }
             let there = self.walk.look(name, *replace);
-            // Most likely the very file, or one that is in the way. But one that makes way stays on the disk as well.
-            if there.found.is_some_and(|found| !replace || found.size == content.size) {
-                if *replace {
-                    needs.add(file, there.file_system, content.size);
+            let same_size = there.found.is_some_and(|found| found.size == content.size);
+            match there.found {
+                // Most likely the very file, or one that is in the way.
+                Some(_) if !replace => continue,
+                Some(_) if same_size && there.obstacle.is_none() => {
+                    needs.add(file, there.file_system, content.size); // what makes way stays on the disk as well
+                    continue;
                 }
-                continue;
+                // What cannot make way need not where it is the very file: only its bytes tell.
+                Some(_) if same_size && is_under_name(self.share.folder(), file) => continue,
+                _ => {}
             }
             let obstacle = there.obstacle.map(|obstacle| obstacle.to_string());
             if let Some(why) = obstacle.or_else(|| wanted.in_the_way_of(name)) {

@@ -182,6 +182,11 @@ fn look_under_name(folder: &Folder, wanted: &WantedFile) -> Result<Option<Here>,
     Ok(Some((hashed.content, hashed.list, stamp)))
 }
 
+/// Whether a file stands under its name already, as its bytes tell.
+pub(super) fn is_under_name(folder: &Folder, wanted: &WantedFile) -> bool {
+    matches!(look_under_name(folder, wanted), Ok(Some((content, ..))) if content == wanted.content)
+}
+
 /// The file, made from another one here that has the same content; `None` where there is none.
 fn make_from_here(
     folder: &Folder,

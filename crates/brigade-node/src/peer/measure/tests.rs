@@ -108,3 +108,19 @@ fn bytes_are_counted_down_by_name() {
     needs.less(&file.name, 1000);
     assert_eq!(left(&needs), 0);
 }
+
+#[test]
+fn a_file_of_equal_size_that_cannot_make_way_is_told_unless_it_is_the_very_file() {
+    let (temp, share) = share();
+    fs::write(temp.path().join("f"), "0123456789").unwrap();
+    let parts = share.folder().private().unwrap().join("parts");
+    let _ = fs::remove_dir(&parts);
+    fs::write(&parts, "nothing can be received here").unwrap();
+    let mut file = wanted("f", 1, 10);
+    file.replace = true;
+    let refused = measure(&share, &ordered(std::slice::from_ref(&file)), &[], &BTreeMap::new());
+    assert!(matches!(&refused, Err(NotBegun::CannotLand(refused)) if refused.count == 1), "{refused:?}");
+    file.content.id = ContentId(*blake3::hash(b"0123456789").as_bytes());
+    let needs = measure(&share, &ordered(&[file]), &[], &BTreeMap::new()).unwrap();
+    assert_eq!(needs[0].bytes_on(share.folder().file_system()), 0);
+}
