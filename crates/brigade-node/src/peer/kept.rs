@@ -24,6 +24,10 @@ use crate::{
 /// How often the parts are looked at. It is one listing of a small directory.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
+/// How soon after the first look they are looked at again, and from then on after twice as long each time: what is shared
+/// becomes known only while the folder is looked through.
+const LOOK_AGAIN: Duration = Duration::from_secs(2);
+
 /// The parts that nobody is fetching.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct KeptTotals {
@@ -45,6 +49,8 @@ pub(super) struct Kept {
     /// Whether the disk is being asked at this moment.
     looking: bool,
     next_look: Timestamp,
+    /// How long after that the look that follows it is.
+    pause: Duration,
     totals: watch::Sender<KeptTotals>,
 }
 
@@ -55,7 +61,7 @@ impl Kept {
         let (totals, told) = watch::channel(KeptTotals::default());
         let next_look = if of_fetch { clock::now().after(LOOK_EVERY) } else { Timestamp::default() };
         let (parts, by_name, removing) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        (Self { keep, parts, by_name, removing, looking: false, next_look, totals }, told)
+        (Self { keep, parts, by_name, removing, looking: false, next_look, pause: LOOK_AGAIN, totals }, told)
     }
 
     /// Contents whose parts are being removed.
@@ -118,7 +124,8 @@ impl Fetches {
             return;
         }
         self.kept.looking = true;
-        self.kept.next_look = now.after(LOOK_EVERY);
+        self.kept.next_look = now.after(self.kept.pause);
+        self.kept.pause = (self.kept.pause * 2).min(LOOK_EVERY);
         let in_use = self.fetching.values().filter_map(|fetching| match &fetching.kind {
             Kind::Large { file, .. } => Some(file.clone()),
             Kind::Small(_) => None,
