@@ -122,7 +122,7 @@ fn shortened(text: &str, columns: usize) -> String {
 }
 
 /// `text` in at most so many columns: where it is too long, without its end.
-fn cut(text: &str, columns: usize) -> String {
+pub(crate) fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         text.to_owned()
     } else {

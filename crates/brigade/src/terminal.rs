@@ -3,7 +3,11 @@
 //! A terminal that cannot move its cursor (`TERM=dumb`, or no `TERM`) gets lines of text instead: no editor, no progress
 //! line, no table. `NO_COLOR` takes the styles from any other.
 
-use std::{env, ffi::OsStr};
+use std::{
+    env,
+    ffi::OsStr,
+    io::{self, IsTerminal},
+};
 
 /// Terminals that cannot move their cursor, or not in the way that all others do.
 const PLAIN: [&str; 3] = ["dumb", "cons25", "emacs"];
@@ -32,10 +36,23 @@ pub(crate) fn dim(text: &str) -> String {
 /// How many columns the terminal of standard error has.
 pub(crate) fn columns() -> usize {
     #[cfg(unix)]
-    let columns = rustix::termios::tcgetwinsize(std::io::stderr()).map_or(0, |size| size.ws_col);
+    let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
     #[cfg(not(unix))]
     let columns = crossterm::terminal::size().map_or(0, |(columns, _)| columns);
     if columns == 0 { COLUMNS } else { usize::from(columns) }
+}
+
+/// How many columns the terminal of standard output has; `None` where that is no terminal.
+pub(crate) fn output_columns() -> Option<usize> {
+    let out = io::stdout();
+    if !out.is_terminal() {
+        return None;
+    }
+    #[cfg(unix)]
+    let columns = rustix::termios::tcgetwinsize(out).map_or(0, |size| size.ws_col);
+    #[cfg(not(unix))]
+    let columns = crossterm::terminal::size().map_or(0, |(columns, _)| columns);
+    Some(if columns == 0 { COLUMNS } else { usize::from(columns) })
 }
 
 #[cfg_attr(windows, allow(dead_code))]

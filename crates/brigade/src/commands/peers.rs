@@ -1,6 +1,7 @@
 //! `brigade peers`: who is in the network, page by page.
 //!
-//! It asks without joining, as `files` does; the manager's own table is in `tui`.
+//! It asks without joining, as `files` does; the manager's own table is in `tui`. The table is as wide as the terminal
+//! allows ([`Columns`]): columns are left out before a row is broken, and no username is ever cut.
 
 use std::{
     io::{self, Write},
@@ -9,19 +10,99 @@ use std::{
 
 use brigade_core::wire::manager::PeerRow;
 use brigade_node::peer::Observer;
+use unicode_width::UnicodeWidthStr;
 
 use super::manager_address;
 use crate::{
     args::PeersArgs,
+    escape::escape,
     exit::Failure,
     format,
     incomplete::note_remark,
     output::{note, say},
+    terminal,
 };
 
 /// The table's head, for people.
-pub(crate) const HEAD: &str =
-    "username              address                   files      shared     sending   receiving";
+const HEADINGS: [&str; 6] = ["username", "address", "files", "shared", "sending", "receiving"];
+
+/// Widths of the columns, and the blanks between two, where the width is not bounded.
+const WIDE: ([usize; 6], usize) = ([20, 22, 7, 10, 10, 10], 2);
+
+/// The same where it is: 78 columns in all. A rate takes ten at most, an IPv4 address with its port 21.
+const NARROW: ([usize; 6], usize) = ([16, 21, 7, 9, 10, 10], 1);
+
+/// Columns that hold numbers stand to the right.
+const FIRST_NUMBER: usize = 2;
+
+/// Which columns of the table are shown, and how wide each is.
+#[derive(Debug, Clone)]
+pub(super) struct Columns {
+    widths: Vec<usize>,
+    gap: usize,
+}
+
+impl Columns {
+    /// Those that fit where the table is written to: all of them, and wide, where that is no terminal.
+    pub(super) fn of_output() -> Self {
+        Self::within(terminal::output_columns())
+    }
+
+    /// Those that fit into so many columns; the username is always one of them.
+    fn within(columns: Option<usize>) -> Self {
+        let all = |(widths, gap): ([usize; 6], usize)| Self { widths: widths.to_vec(), gap };
+        // In the last column, terminals differ.
+        let fits = |table: &Self| columns.is_none_or(|columns| table.width() < columns);
+        let wide = all(WIDE);
+        if fits(&wide) {
+            return wide;
+        }
+        let mut narrow = all(NARROW);
+        while !fits(&narrow) && narrow.widths.len() > 1 {
+            narrow.widths.pop();
+        }
+        narrow
+    }
+
+    fn width(&self) -> usize {
+        self.widths.iter().sum::<usize>() + self.gap * (self.widths.len() - 1)
+    }
+
+    /// The table's head.
+    pub(super) fn head(&self) -> String {
+        self.line(&HEADINGS.map(str::to_owned))
+    }
+
+    /// A peer's row.
+    pub(super) fn row(&self, peer: &PeerRow) -> String {
+        self.line(&[
+            peer.username.as_str().to_owned(),
+            escape(&peer.address).into_owned(),
+            peer.files.to_string(),
+            format::bytes(peer.bytes),
+            format::rate(peer.sending),
+            format::rate(peer.receiving),
+        ])
+    }
+
+    /// The cells, each in its column. One that is too long takes the blanks of those behind it, as far as there are any.
+    fn line(&self, cells: &[String; 6]) -> String {
+        let (mut line, mut edge) = (String::new(), 0);
+        for (at, (cell, width)) in cells.iter().zip(&self.widths).enumerate() {
+            let gap = if at == 0 { 0 } else { self.gap };
+            edge += gap + width;
+            line += &" ".repeat(gap);
+            if at >= FIRST_NUMBER {
+                line += &" ".repeat(edge.saturating_sub(line.width() + cell.width()));
+            }
+            line += cell;
+            if at < FIRST_NUMBER && at + 1 < self.widths.len() {
+                line += &" ".repeat(edge.saturating_sub(line.width()));
+            }
+        }
+        line
+    }
+}
 
 /// Lists names, addresses and what they share. With `--json`, the reason of a failure is an object too.
 pub(crate) async fn run(args: PeersArgs) -> Result<ExitCode, Failure> {
@@ -37,14 +118,15 @@ pub(crate) async fn run(args: PeersArgs) -> Result<ExitCode, Failure> {
 async fn list(args: &PeersArgs) -> Result<ExitCode, Failure> {
     let mut observer = Observer::reach(&manager_address(&args.manager)).await?;
     let mut after = None;
+    let columns = Columns::of_output();
     let mut out = io::BufWriter::new(io::stdout().lock());
     if !args.json {
-        note(writeln!(out, "{HEAD}"));
+        note(writeln!(out, "{}", columns.head()));
     }
     let incomplete_ms = loop {
         let page = observer.peers(after).await?;
         for peer in &page.rows {
-            let line = if args.json { json(peer, page.incomplete_ms) } else { row(peer) };
+            let line = if args.json { json(peer, page.incomplete_ms) } else { columns.row(peer) };
             if !note(writeln!(out, "{line}")) {
                 return Ok(ExitCode::SUCCESS);
             }
@@ -57,19 +139,6 @@ async fn list(args: &PeersArgs) -> Result<ExitCode, Failure> {
     note(out.flush());
     note_remark(incomplete_ms);
     Ok(ExitCode::SUCCESS)
-}
-
-/// A line for people.
-pub(crate) fn row(peer: &PeerRow) -> String {
-    format!(
-        "{:<20}  {:<22}  {:>7}  {:>10}  {:>10}  {:>10}",
-        peer.username.as_str(),
-        crate::escape::escape(&peer.address),
-        peer.files,
-        format::bytes(peer.bytes),
-        format::rate(peer.sending),
-        format::rate(peer.receiving)
-    )
 }
 
 fn json(peer: &PeerRow, incomplete_ms: Option<u64>) -> String {
@@ -86,4 +155,82 @@ fn json(peer: &PeerRow, incomplete_ms: Option<u64>) -> String {
         object["incomplete_ms"] = left.into();
     }
     object.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use unicode_width::UnicodeWidthStr;
+
+    use super::{Columns, PeerRow};
+
+    fn peer(username: &str, address: &str) -> PeerRow {
+        PeerRow {
+            username: username.parse().unwrap(),
+            address: address.to_owned(),
+            files: 1_000_000,
+            bytes: 999_900_000_000,
+            sending: 999_900_000,
+            receiving: 123_400_000,
+            since_s: 0,
+        }
+    }
+
+    /// Head and row in so many columns.
+    fn table(columns: Option<usize>, username: &str, address: &str) -> [String; 2] {
+        let fitting = Columns::within(columns);
+        [fitting.head(), fitting.row(&peer(username, address))]
+    }
+
+    #[test]
+    fn without_a_terminal_the_table_is_as_wide_as_it_is() {
+        assert_eq!(
+            table(None, "fire_user", "127.0.0.1:7001"),
+            [
+                "username              address                   files      shared     sending   receiving",
+                "fire_user             127.0.0.1:7001          1000000    999.9 GB  999.9 MB/s  123.4 MB/s",
+            ]
+        );
+        assert_eq!(table(Some(200), "a", "b"), table(None, "a", "b"));
+    }
+
+    #[test]
+    fn in_eighty_columns_every_column_fits() {
+        let shown = table(Some(80), "fire_user", "192.168.100.100:65535");
+        assert_eq!(
+            shown,
+            [
+                "username         address                 files    shared    sending  receiving",
+                "fire_user        192.168.100.100:65535 1000000  999.9 GB 999.9 MB/s 123.4 MB/s",
+            ]
+        );
+        for columns in 38..200 {
+            for line in table(Some(columns), "fire_user", "192.168.100.100:65535") {
+                assert!(line.width() < columns, "{columns}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn where_it_is_narrower_columns_go_from_the_right() {
+        let last = |columns| {
+            let [head, row] = table(Some(columns), "fire_user", "10.0.0.1:7001");
+            assert!(head.width() < columns && row.width() < columns, "{columns}: {head}\n{row}");
+            head.split_whitespace().last().unwrap().to_owned()
+        };
+        assert_eq!(
+            [79, 78, 68, 57, 47, 39, 38].map(last),
+            ["receiving", "sending", "sending", "shared", "files", "address", "username"]
+        );
+    }
+
+    #[test]
+    fn a_long_name_is_not_cut_and_takes_blanks_from_its_row() {
+        let long = "a_username_of_twenty_6";
+        let [head, row] = table(Some(80), long, "10.0.0.1:7001");
+        assert!(row.starts_with(&format!("{long} 10.0.0.1:7001 ")), "{row}");
+        assert_eq!(row.width(), head.width(), "{row}");
+        assert_eq!(table(Some(10), long, "10.0.0.1:7001")[1], long);
+        let [_, row] = table(Some(80), "a", "[2001:db8:1111:2222:3333:4444:5555:6666]:65535");
+        assert!(row.contains(":6666]:65535 ") && row.ends_with(" 123.4 MB/s"), "{row}");
+    }
 }

@@ -196,11 +196,12 @@ impl Prompt {
     }
 
     async fn peers(&mut self) -> Result<(), Failure> {
-        let mut rows = vec![peers::HEAD.to_owned()];
+        let columns = peers::Columns::of_output();
+        let mut rows = vec![columns.head()];
         let mut after = None;
         let incomplete_ms = loop {
             let page = self.peer.peers(after).await?;
-            rows.extend(page.rows.iter().map(peers::row));
+            rows.extend(page.rows.iter().map(|peer| columns.row(peer)));
             after = page.rows.last().map(|last| last.username.clone());
             if !page.more || after.is_none() || rows.len() > ROWS {
                 break page.incomplete_ms;

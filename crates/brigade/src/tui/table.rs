@@ -16,7 +16,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use crate::{escape::escape, format};
+use crate::{escape::escape, format, progress_line::cut};
 
 const HEADINGS: [&str; 7] = ["username", "address", "files", "bytes", "sending", "receiving", "since (UTC)"];
 
@@ -52,33 +52,55 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, recent: &VecDeque<LifeEve
         Constraint::Length(1),
     ]);
     let [head, table, events, foot] = areas.areas(frame.area());
-    frame.render_widget(Paragraph::new(title(view)), head);
+    let width = usize::from(frame.area().width);
+    frame.render_widget(Paragraph::new(title(view, width)), head);
 
     let room = usize::from(table.height.saturating_sub(1));
     scroll.top = scroll.top.min(view.rows.len().saturating_sub(room));
     let all: Vec<[String; 7]> = view.rows.iter().map(cells).collect();
     let shown = &all[scroll.top..all.len().min(scroll.top + room)];
-    frame.render_widget(peers(shown, &columns(&all, table.width.into())), table);
+    frame.render_widget(peers(shown, &columns(&all, width), width), table);
 
-    let lines: Vec<Line<'_>> =
-        recent.iter().take(event_rows.into()).rev().map(|event| Line::from(sentence(event)).dim()).collect();
+    let line = |event: &LifeEvent| Line::from(cut(&sentence(event), width)).dim();
+    let lines: Vec<Line<'_>> = recent.iter().take(event_rows.into()).rev().map(line).collect();
     frame.render_widget(Paragraph::new(lines), events);
     let hidden = all.len() - shown.len();
     let hint = match hidden {
-        0 => "q ends the manager".to_owned(),
-        _ => format!("{hidden} more: arrow keys, PageUp, PageDown · q ends the manager"),
+        0 => cut("q ends the manager", width),
+        _ => first_that_fits(
+            width,
+            &[
+                format!("{hidden} more: arrow keys, PageUp, PageDown · q ends the manager"),
+                format!("{hidden} more: arrow keys · q ends"),
+            ],
+        ),
     };
     frame.render_widget(Paragraph::new(hint).dim(), foot);
 }
 
-fn title(view: &View) -> Text<'static> {
+/// The head; where the terminal is too narrow, first without the key, then without the words before the address.
+fn title(view: &View, width: usize) -> Text<'static> {
+    const NAME: &str = "Brigade manager";
     let View { address, key, max_peers, rows, .. } = view;
     let peers = format!("{} of {max_peers} peers", rows.len());
-    Line::from(vec![
-        "Brigade manager".bold(),
-        format!(" at {address} · key {} · {peers}", key.short()).into(),
-    ])
-    .into()
+    let text = first_that_fits(
+        width,
+        &[
+            format!("{NAME} at {address} · key {} · {peers}", key.short()),
+            format!("{NAME} at {address} · {peers}"),
+            format!("{address} · {peers}"),
+        ],
+    );
+    match text.strip_prefix(NAME) {
+        Some(rest) => Line::from(vec![NAME.bold(), rest.to_owned().into()]).into(),
+        None => Line::from(text).into(),
+    }
+}
+
+/// The first of `texts` that fits into so many cells; where none does, the last one, cut with a mark.
+fn first_that_fits(width: usize, texts: &[String]) -> String {
+    let fits = texts.iter().find(|text| text.width() <= width);
+    fits.cloned().unwrap_or_else(|| cut(texts.last().map_or("", String::as_str), width))
 }
 
 fn cells(peer: &Peer) -> [String; 7] {
@@ -95,7 +117,7 @@ fn cells(peer: &Peer) -> [String; 7] {
 }
 
 /// Columns that are left out, in this order, where the terminal is too narrow: half a number is a wrong one.
-const LEFT_OUT: [usize; 5] = [6, 5, 4, 1, 3];
+const LEFT_OUT: [usize; 6] = [6, 5, 4, 1, 3, 2];
 
 /// The columns that fit into so many cells, and how wide they are.
 fn columns(rows: &[[String; 7]], room: usize) -> Vec<(usize, usize)> {
@@ -115,10 +137,11 @@ fn columns(rows: &[[String; 7]], room: usize) -> Vec<(usize, usize)> {
     columns
 }
 
-fn peers(rows: &[[String; 7]], columns: &[(usize, usize)]) -> Table<'static> {
+/// The rows, with the columns that fit into `room` cells.
+fn peers(rows: &[[String; 7]], columns: &[(usize, usize)], room: usize) -> Table<'static> {
     let aligned = |column: usize, text: &str| {
         let side = if column < FIRST_NUMBER { Alignment::Left } else { Alignment::Right };
-        Cell::from(Text::from(text.to_owned()).alignment(side))
+        Cell::from(Text::from(cut(text, room)).alignment(side))
     };
     let row =
         |texts: [String; 7]| Row::new(columns.iter().map(|(column, _)| aligned(*column, &texts[*column])));
@@ -237,6 +260,36 @@ mod tests {
         );
         assert_eq!(shown(39), ["username  files     bytes", "user00        3  300.0 MB"]);
         assert_eq!(shown(20), ["username  files", "user00        3"]);
+        assert_eq!(shown(10), ["username", "user00"]);
+        assert_eq!(shown(5), ["user…", "user…"]);
+    }
+
+    #[test]
+    fn where_it_is_narrow_texts_are_shorter_or_marked_as_cut() {
+        let text = "a reason that is longer than forty columns".to_owned();
+        let event = Event::Refused { username: None, reason: Reason::Full, text };
+        let recent = VecDeque::from([LifeEvent { at: UnixTime(62), event }]);
+        let shown = |width, peers| {
+            let lines = lines(width, 8, &view(peers), &recent, &mut Scroll::default());
+            [lines[0].clone(), lines[6].clone(), lines[7].clone()]
+        };
+        assert_eq!(
+            shown(60, 20),
+            [
+                "Brigade manager at 127.0.0.1:12000 · 20 of 20 peers",
+                "00:01:02  somebody was not let in: a reason that is longer …",
+                "17 more: arrow keys, PageUp, PageDown · q ends the manager"
+            ]
+        );
+        assert_eq!(
+            shown(40, 20),
+            [
+                "127.0.0.1:12000 · 20 of 20 peers",
+                "00:01:02  somebody was not let in: a re…",
+                "17 more: arrow keys · q ends"
+            ]
+        );
+        assert_eq!(shown(20, 1), ["127.0.0.1:12000 · 1…", "00:01:02  somebody …", "q ends the manager"]);
     }
 
     #[test]
