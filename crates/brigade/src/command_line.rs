@@ -51,11 +51,19 @@ pub(crate) fn read(line: &[OsString]) -> Result<Start, ExitCode> {
             Ok(Start { args, limits })
         }
         _ => {
+            let json = wants_json(command, line);
             let command =
                 command.map_or("brigade".to_owned(), |known| format!("brigade {}", known.get_name()));
-            Err(report(&judged.mistakes, line, &command))
+            Err(report(&judged.mistakes, line, &command, json))
         }
     }
+}
+
+/// Whether `line` asks for JSON, however wrong the rest of it is, and `command`, where it is known, can give it.
+fn wants_json(command: Option<&Grammar>, line: &[OsString]) -> bool {
+    let mut options = line.iter().skip(1).take_while(|word| *word != "--");
+    let can_give = |command: &Grammar| command.get_arguments().any(|argument| argument.get_id() == "json");
+    options.any(|word| word == "--json") && command.is_none_or(can_give)
 }
 
 fn lacks_a_username(args: &Brigade, given_wrongly: &[String]) -> bool {

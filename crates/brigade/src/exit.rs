@@ -3,22 +3,13 @@
 //! The codes are listed in `docs/operating.md`. Everything goes to standard error, escaped: a cause may hold what
 //! another machine sent.
 
-use std::{error::Error, io, process::ExitCode};
+mod errors;
 
-use brigade_core::wire::{Reason, manager::Version};
-use brigade_node::{
-    identity::key::KeyError,
-    manager::{ManagerError, PersistError},
-    net::{accept::ListenError, dial::DialError},
-    peer::{
-        AskError, CannotLand, Choice, FetchError, JoinError, Lacks, NoRoom, PeerError, ReachError,
-        ResolveError,
-    },
-    store::folder::FolderError,
-};
+use std::{error::Error, process::ExitCode};
+
 use serde_json::{Value, json};
 
-use crate::{commands::choosing::version, escape::escape, format, hints};
+use crate::escape::escape;
 
 /// It failed for a reason that is none of those below.
 pub(crate) const FAILED: u8 = 1;
@@ -62,6 +53,12 @@ impl Failure {
         self
     }
 
+    /// With these causes below the error.
+    pub(crate) fn because(mut self, causes: impl Iterator<Item = String>) -> Self {
+        self.causes.extend(causes);
+        self
+    }
+
     /// Prints it; the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         self.print();
@@ -74,15 +71,14 @@ impl Failure {
         eprintln!("{}", self.text());
     }
 
-    /// All of it, for programs; nothing in it is escaped but by the rules of JSON.
+    /// All of it, for programs; nothing in it is escaped but by the rules of JSON. No text in it has a line break: what
+    /// people see on lines of their own below the error are the first causes.
     pub(crate) fn json(&self) -> Value {
-        json!({
-            "code": self.code,
-            "kind": kind(self.code),
-            "error": self.message,
-            "causes": self.causes,
-            "hint": self.hint,
-        })
+        let mut lines = self.message.lines().map(str::trim);
+        let error = lines.next().unwrap_or_default();
+        let causes: Vec<&str> = lines.chain(self.causes.iter().flat_map(|cause| cause.lines())).collect();
+        let hint = self.hint.as_ref().map(|hint| hint.lines().collect::<Vec<_>>().join(" "));
+        json!({ "code": self.code, "kind": kind(self.code), "error": error, "causes": causes, "hint": hint })
     }
 
     /// As [`Self::json`], on a line of its own among other events.
@@ -138,260 +134,20 @@ fn escape_lines(text: &str) -> String {
     text.split('\n').map(|line| escape(line).into_owned()).collect::<Vec<_>>().join("\n")
 }
 
-impl From<ReachError> for Failure {
-    fn from(error: ReachError) -> Self {
-        match &error {
-            ReachError::Dial { address, source: DialError::Connect { source, .. } }
-                if source.kind() == io::ErrorKind::ConnectionRefused =>
-            {
-                Self::new(UNREACHED, format!("no manager answers at {address}")).hint(
-                    "start one with `brigade manager`, or say where it is with --manager-host and --manager-port",
-                )
-            }
-            ReachError::Dial { source: DialError::Handshake { source, .. }, .. }
-                if source.kind() == io::ErrorKind::TimedOut =>
-            {
-                Self::of(UNREACHED, &error)
-                    .hint("something listens there and does not answer: a manager that hangs, or no manager")
-            }
-            ReachError::Dial { .. } => Self::of(UNREACHED, &error)
-                .hint("is that the manager's host and port? (--manager-host, --manager-port)"),
-            ReachError::Greet { .. } => Self::of(UNREACHED, &error),
-            ReachError::Known(_) => Self::of(DISK, &error).hint(
-                "make it readable; or give --manager-key, which needs no such list; or let BRIGADE_HOME name another folder",
-            ),
-            ReachError::WrongKey { expected, found, remembered_in, .. } => {
-                let message = format!("{error}\n  expected: {expected}\n  found:    {found}");
-                let hint = match remembered_in {
-                    Some(path) => format!(
-                        "somebody may be listening in. If the manager was set up anew and you trust it, give \
-                         --manager-key {found} once, or remove its line from {}",
-                        path.display()
-                    ),
-                    None => "the key that --manager-key names does not answer there".to_owned(),
-                };
-                Self::new(REFUSED, message).hint(hint)
-            }
-        }
+#[cfg(test)]
+mod tests {
+    use super::{Failure, NOT_FOUND};
+
+    #[test]
+    fn texts_for_programs_have_no_line_breaks() {
+        let mut failure =
+            Failure::new(NOT_FOUND, "another key\n  expected: a\n  found:    b").hint("one\ntwo");
+        failure.causes.push("first\nsecond".to_owned());
+        let event = failure.event();
+        assert_eq!((&event["event"], &event["error"]), (&"failure".into(), &"another key".into()));
+        let causes = ["expected: a", "found:    b", "first", "second"];
+        assert_eq!(event["causes"], serde_json::json!(causes));
+        assert_eq!(event["hint"], "one two");
+        assert!(failure.text().contains("another key\n  expected: a\n"), "{}", failure.text());
     }
-}
-
-impl From<JoinError> for Failure {
-    fn from(error: JoinError) -> Self {
-        match error {
-            JoinError::Reach(error) => error.into(),
-            JoinError::Refused { reason, .. } => {
-                let failure = Self::of(REFUSED, &error);
-                match reason {
-                    Reason::NameTaken => failure.hint("choose another username, or run it from the folder that it belongs to"),
-                    Reason::AlreadyHere => failure.hint(
-                        "this folder, or a copy of it with its `.brigade/`, is being run already: end that, or delete \
-                         `.brigade/` in the copy",
-                    ),
-                    Reason::PortTaken => failure.hint(
-                        "machines behind one address share its ports: choose another port (--port), or 0 for a free one",
-                    ),
-                    Reason::BadName => failure.hint("choose another username: one with `@` is for fetches, which have none of their own"),
-                    Reason::Full => failure.hint("the manager's --max is reached; try again when somebody has left"),
-                    _ => failure,
-                }
-            }
-            JoinError::Connection(_) => Self::of(UNREACHED, &error),
-        }
-    }
-}
-
-impl From<PeerError> for Failure {
-    fn from(error: PeerError) -> Self {
-        match error {
-            PeerError::Join(error) => error.into(),
-            PeerError::Folder(error) => error.into(),
-            PeerError::Key(error) => error.into(),
-            PeerError::Keeper(_) => Self::of(DISK, &error),
-            PeerError::Username(_) | PeerError::Answer { .. } => Self::of(FAILED, &error),
-        }
-    }
-}
-
-impl From<FolderError> for Failure {
-    fn from(error: FolderError) -> Self {
-        let failure = Self::of(DISK, &error);
-        match error {
-            FolderError::InUse { .. } => failure.hint("end the other session, or use another folder"),
-            FolderError::Io { source, .. } if is_about_writing(&source) => failure.hint(
-                "a peer keeps its key and its index in `.brigade/` there: use a folder that can be written to",
-            ),
-            _ => failure,
-        }
-    }
-}
-
-fn is_about_writing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
-}
-
-impl From<KeyError> for Failure {
-    fn from(error: KeyError) -> Self {
-        let failure = Self::of(DISK, &error);
-        match &error {
-            KeyError::Exposed { path, .. } => failure.hint(format!("chmod 600 {}", path.display())),
-            _ => failure,
-        }
-    }
-}
-
-impl From<ListenError> for Failure {
-    fn from(error: ListenError) -> Self {
-        let address = error.address;
-        // An address that is not this machine's is a mistake of the command line: no port makes it right.
-        let code = if error.source.kind() == io::ErrorKind::AddrNotAvailable { USAGE } else { FAILED };
-        let failure = Self::of(code, &error);
-        match error.source.kind() {
-            io::ErrorKind::AddrInUse => failure.hint(format!(
-                "something listens on port {} here already; choose another --port, or 0 for a free one",
-                address.port()
-            )),
-            io::ErrorKind::PermissionDenied => {
-                failure.hint("ports below 1024 are the system's; choose a higher --port")
-            }
-            io::ErrorKind::AddrNotAvailable => {
-                failure.hint("--host must be a name or an address of this machine")
-            }
-            _ => failure,
-        }
-    }
-}
-
-impl From<ManagerError> for Failure {
-    fn from(error: ManagerError) -> Self {
-        match error {
-            ManagerError::Listen(error) => error.into(),
-            ManagerError::Key(error) => error.into(),
-            ManagerError::NotOpen { .. } => {
-                Self::of(USAGE, &error).hint("--host localhost keeps it to this machine")
-            }
-            ManagerError::Host(_) => {
-                Self::of(USAGE, &error).hint("--host must be a name or an address of this machine")
-            }
-            ManagerError::State { .. } => Self::of(DISK, &error)
-                .hint("--state names another folder for the manager's key and members; so does BRIGADE_HOME"),
-            ManagerError::Members(PersistError::InUse { .. }) => Self::of(FAILED, &error)
-                .hint("it runs on this port already; --port and --state are for another network beside it"),
-            ManagerError::Members(_) => Self::of(DISK, &error),
-        }
-    }
-}
-
-impl From<AskError> for Failure {
-    fn from(error: AskError) -> Self {
-        match error {
-            AskError::Away => {
-                Self::of(UNREACHED, &error).hint("it is tried again all the while; ask again when it is back")
-            }
-            AskError::Silent | AskError::Connection(_) => Self::of(UNREACHED, &error),
-            AskError::Refused { .. } | AskError::RefusedForGood { .. } => Self::of(REFUSED, &error),
-            AskError::Confused => Self::of(FAILED, &error),
-        }
-    }
-}
-
-impl From<ResolveError> for Failure {
-    fn from(error: ResolveError) -> Self {
-        match error {
-            ResolveError::Ask(error) => error.into(),
-            ResolveError::NotFound { ref closest, .. } if !closest.is_empty() => {
-                let names: Vec<&str> = closest.iter().map(|name| name.as_str()).collect();
-                Self::of(NOT_FOUND, &error).hint(format!("did you mean {}?", names.join(", ")))
-            }
-            ResolveError::NotFound { ref name, .. } => {
-                let hint = hints::name(name).unwrap_or_else(|| "`files` lists what there is".to_owned());
-                Self::of(NOT_FOUND, &error).hint(hint)
-            }
-            ResolveError::Ambiguous { ref choices, rest } => ambiguous(choices, rest),
-            ResolveError::NoSuchVersion { ref versions, .. } => {
-                Self::new(NOT_FOUND, format!("{error}{}", listed(versions)))
-            }
-            ResolveError::BadPattern { .. } => Self::of(NOT_FOUND, &error)
-                .hint("* and ? stand for anything but a slash, ** for any folders, [a-z] for one letter"),
-            ResolveError::BadName { ref name, .. } => {
-                let failure = Self::of(NOT_FOUND, &error);
-                match hints::name(name) {
-                    Some(hint) => failure.hint(hint),
-                    None => failure,
-                }
-            }
-            ResolveError::TooMany { .. } => Self::of(NOT_FOUND, &error),
-        }
-    }
-}
-
-impl From<FetchError> for Failure {
-    fn from(error: FetchError) -> Self {
-        match error {
-            FetchError::NoRoom(error) => error.into(),
-            FetchError::CannotLand(error) => error.into(),
-            FetchError::Stopping => Self::of(FAILED, &error),
-        }
-    }
-}
-
-impl From<NoRoom> for Failure {
-    fn from(error: NoRoom) -> Self {
-        let (message, make_room) = match error.lacks {
-            Lacks::Bytes { needed, free } => {
-                let (needed, free) = (format::bytes(needed), format::bytes(free));
-                (format!("{error}: it takes {needed} more, and {free} are free"), "make room")
-            }
-            Lacks::Inodes { needed, free } => (
-                format!(
-                    "{error}: no inodes are left for its files; it takes {needed} more, and {free} are free, whatever \
-                     room there is for bytes"
-                ),
-                "delete files",
-            ),
-        };
-        Self::new(DISK, message)
-            .hint(format!("nothing was fetched; {make_room} there, or fetch into another folder"))
-    }
-}
-
-impl From<CannotLand> for Failure {
-    fn from(error: CannotLand) -> Self {
-        let mut message = error.to_string();
-        for (name, why) in &error.refused {
-            message += &format!("\n  {name}: {why}");
-        }
-        let rest = error.count.saturating_sub(error.refused.len());
-        if rest > 0 {
-            message += &format!("\n  and {rest} more");
-        }
-        Self::new(DISK, message).hint(
-            "nothing was fetched; move what is in the way, make the folder writable, leave these files out, or fetch into \
-             another folder",
-        )
-    }
-}
-
-/// Names with several contents, each with its list.
-fn ambiguous(choices: &[Choice], rest: usize) -> Failure {
-    let list = |choice: &Choice| {
-        format!("{} has {} contents{}", choice.name, choice.versions.len(), listed(&choice.versions))
-    };
-    let mut message = choices.iter().map(list).collect::<Vec<_>>().join("\n");
-    if rest > 0 {
-        message += &format!("\nand {rest} more names have several contents");
-    }
-    let hint = match choices {
-        [Choice { name, versions }] => {
-            let id = versions.first().map_or_else(String::new, |version| version.id.short());
-            format!("choose one with `{name}@{id}`, or with --from and a username")
-        }
-        _ => "choose with --from and a username, or fetch those names by themselves".to_owned(),
-    };
-    Failure::new(NOT_FOUND, message).hint(hint)
-}
-
-/// Versions of a name, a line each.
-fn listed(versions: &[Version]) -> String {
-    versions.iter().map(|one| format!("\n  {}", version(one))).collect()
 }

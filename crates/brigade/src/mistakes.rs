@@ -3,17 +3,14 @@
 //! They are gathered and told all at once, so that nobody has to find them one by one. What is shown of them is
 //! escaped: a line may hold what was copied from anywhere.
 
-use std::{
-    ffi::OsString,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
     escape::escape,
-    exit::{NOT_FOUND, USAGE},
+    exit::{Failure, NOT_FOUND, USAGE},
+    output::say,
 };
 
 /// Mistakes that are told; of more, only how many there are.
@@ -52,45 +49,69 @@ impl Mistake {
         Self { place, what: what.into(), is_name: false }
     }
 
+    /// Where it is and what it is; nothing in it is escaped.
     fn text(&self) -> String {
         let place = match &self.place {
             Place::Argument(number) => format!("argument {number}"),
-            Place::Missing => return escape(&self.what).into_owned(),
+            Place::Missing => return self.what.clone(),
             Place::Variable(name) => (*name).to_owned(),
-            Place::Line(path, line, column) => format!("{}:{line}:{column}", shown(path)),
-            Place::File(path) => shown(path),
+            Place::Line(path, line, column) => format!("{}:{line}:{column}", path.display()),
+            Place::File(path) => path.display().to_string(),
         };
-        format!("{place}: {}", escape(&self.what))
+        format!("{place}: {}", self.what)
     }
 }
 
 /// Prints all of them, and the command line with marks below what is wrong; the exit code. `command` is whose help has
-/// more.
+/// more. With `json`, standard output gets the object that other failures have.
 #[allow(clippy::print_stderr)]
-pub(crate) fn report(mistakes: &[Mistake], line: &[OsString], command: &str) -> ExitCode {
+pub(crate) fn report(mistakes: &[Mistake], line: &[OsString], command: &str, json: bool) -> ExitCode {
     eprintln!("{}", text(mistakes, line, command));
     let all_names = mistakes.iter().all(|mistake| mistake.is_name);
-    ExitCode::from(if all_names { NOT_FOUND } else { USAGE })
+    let code = if all_names { NOT_FOUND } else { USAGE };
+    if json {
+        say(&failure(mistakes, command, code).event().to_string());
+    }
+    ExitCode::from(code)
+}
+
+/// All of them as one failure, for programs.
+fn failure(mistakes: &[Mistake], command: &str, code: u8) -> Failure {
+    let failure = match mistakes {
+        [one] => Failure::new(code, one.text()),
+        many => {
+            let told = many.iter().take(TOLD).map(Mistake::text);
+            let rest = many.len().saturating_sub(TOLD);
+            let more = (rest > 0).then(|| format!("and {rest} more"));
+            Failure::new(code, format!("{} mistakes", many.len())).because(told.chain(more))
+        }
+    };
+    if arguments(mistakes).is_empty() { failure } else { failure.hint(format!("`{command} --help`")) }
+}
+
+/// The mistakes of the command line itself: the argument's number, where there is one.
+fn arguments(mistakes: &[Mistake]) -> Vec<Option<usize>> {
+    let of_line = |mistake: &Mistake| match mistake.place {
+        Place::Argument(number) => Some(Some(number)),
+        Place::Missing => Some(None),
+        _ => None,
+    };
+    mistakes.iter().filter_map(of_line).collect()
 }
 
 fn text(mistakes: &[Mistake], line: &[OsString], command: &str) -> String {
     let mut text = match mistakes {
-        [one] => format!("error: {}", one.text()),
+        [one] => format!("error: {}", escape(&one.text())),
         many => {
             let mut text = format!("error: {} mistakes", many.len());
-            many.iter().take(TOLD).for_each(|mistake| text += &format!("\n  {}", mistake.text()));
+            many.iter().take(TOLD).for_each(|mistake| text += &format!("\n  {}", escape(&mistake.text())));
             if many.len() > TOLD {
                 text += &format!("\n  and {} more", many.len() - TOLD);
             }
             text
         }
     };
-    let of_line = |mistake: &Mistake| match mistake.place {
-        Place::Argument(number) => Some(Some(number)),
-        Place::Missing => Some(None),
-        _ => None,
-    };
-    let of_line: Vec<Option<usize>> = mistakes.iter().filter_map(of_line).collect();
+    let of_line = arguments(mistakes);
     if !of_line.is_empty() {
         let numbers: Vec<usize> = of_line.into_iter().flatten().collect();
         text += &marked(line, &numbers).unwrap_or_default();
@@ -126,10 +147,6 @@ fn quoted(argument: &str) -> String {
     } else {
         argument.into_owned()
     }
-}
-
-fn shown(path: &Path) -> String {
-    escape(&path.to_string_lossy()).into_owned()
 }
 
 #[cfg(test)]

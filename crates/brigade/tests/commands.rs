@@ -21,6 +21,15 @@ fn said(arguments: &[&str], code: i32) -> String {
 /// What it says where there are a settings file and environment variables; the path of the home folder is `HOME`.
 #[track_caller]
 fn said_with(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: i32) -> String {
+    let [out, err] = output(settings, variables, arguments, code);
+    let (said, silent) = if code == 0 { (out, err) } else { (err, out) };
+    assert_eq!(silent, "", "{arguments:?}");
+    said
+}
+
+/// Standard output and standard error of a command, as in [`said_with`].
+#[track_caller]
+fn output(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: i32) -> [String; 2] {
     let mut command = Command::new(env!("CARGO_BIN_EXE_brigade"));
     let of_the_user = std::env::vars().map(|(name, _)| name).filter(|name| name.starts_with("BRIGADE_"));
     for name in of_the_user {
@@ -36,9 +45,7 @@ fn said_with(settings: &str, variables: &[(&str, &str)], arguments: &[&str], cod
     let text = |bytes| String::from_utf8(bytes).unwrap();
     let (out, err) = (text(output.stdout), text(output.stderr));
     assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
-    let (said, silent) = if code == 0 { (out, err) } else { (err, out) };
-    assert_eq!(silent, "", "{arguments:?}");
-    said.replace(home.path().to_str().unwrap(), "HOME")
+    [out, err].map(|text| text.replace(home.path().to_str().unwrap(), "HOME"))
 }
 
 #[test]

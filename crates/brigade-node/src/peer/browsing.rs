@@ -22,6 +22,8 @@ pub struct Browsing {
     after: Option<FileName>,
     found: bool,
     is_over: bool,
+    /// Why the text is no pattern, where nothing begins with it and it can only have been meant as one.
+    wrong: Option<String>,
 }
 
 impl Browsing {
@@ -32,7 +34,7 @@ impl Browsing {
     pub fn of(text: &str) -> Result<Self, ResolveError> {
         let bad = |why| ResolveError::BadPattern { pattern: text.to_owned(), why };
         let pattern = if is_pattern(text) { Some(Pattern::parse(text).map_err(bad)?) } else { None };
-        Ok(Self { text: text.to_owned(), pattern, after: None, found: false, is_over: false })
+        Ok(Self { text: text.to_owned(), pattern, after: None, found: false, is_over: false, wrong: None })
     }
 
     /// What the manager is to be asked for next: names that begin so and come after this one; `None` after the last page.
@@ -53,10 +55,21 @@ impl Browsing {
         }
         self.found |= !entries.is_empty();
         if self.is_over && !self.found && self.pattern.is_none() && may_be_pattern(&self.text) {
-            self.pattern = Pattern::parse(&self.text).ok();
-            self.is_over = self.pattern.is_none();
+            match Pattern::parse(&self.text) {
+                Ok(pattern) => (self.pattern, self.is_over) = (Some(pattern), false),
+                Err(why) => self.wrong = Some(why),
+            }
         }
         entries
+    }
+
+    /// How the list ended.
+    ///
+    /// # Errors
+    /// [`ResolveError::BadPattern`], where no name begins with the text and it makes no sense as a pattern either.
+    pub fn ended(self) -> Result<(), ResolveError> {
+        let pattern = self.text;
+        self.wrong.map_or(Ok(()), |why| Err(ResolveError::BadPattern { pattern, why }))
     }
 }
 
@@ -93,6 +106,8 @@ mod tests {
                 taken.iter().map(|entry| NAMES.into_iter().find(|name| *name == &*entry.name).unwrap()),
             );
         }
+        let may_be_wrong = text.contains("[2");
+        assert_eq!(browsing.ended().is_err(), may_be_wrong, "{text}");
         (found, pages)
     }
 

@@ -53,12 +53,22 @@ pub enum ReachError {
     WrongKey {
         /// Where.
         address: String,
-        /// The key that is remembered, or was asked for.
+        /// The key that is remembered.
         expected: PeerKey,
         /// The key that answered.
         found: PeerKey,
-        /// The file where it is remembered, where there is one.
-        remembered_in: Option<PathBuf>,
+        /// The file where it is remembered.
+        remembered_in: PathBuf,
+    },
+    /// Another key answers than the one that was given.
+    #[error("the manager at {address} has another key than the one that was given")]
+    NotTheKey {
+        /// Where.
+        address: String,
+        /// The key that was given.
+        given: PeerKey,
+        /// The key that answered.
+        found: PeerKey,
     },
     /// It answers, but not with a greeting.
     #[error("greeting the manager at {address}")]
@@ -96,11 +106,12 @@ impl ManagerAddress {
             Err(error) => Err(error),
         };
         let fresh = dialled.map_err(|error| match error {
-            DialError::WrongKey { expected, found, .. } => ReachError::WrongKey {
-                address: address.clone(),
-                expected,
-                found,
-                remembered_in: known.as_ref().filter(|_| self.key.is_none()).map(|k| k.path().to_owned()),
+            DialError::WrongKey { expected, found, .. } => match (&known, self.key) {
+                (Some(known), None) => {
+                    let remembered_in = known.path().to_owned();
+                    ReachError::WrongKey { address: address.clone(), expected, found, remembered_in }
+                }
+                _ => ReachError::NotTheKey { address: address.clone(), given: expected, found },
             },
             source => ReachError::Dial { address: address.clone(), source },
         })?;

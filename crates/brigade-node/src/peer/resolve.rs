@@ -5,6 +5,7 @@
 //! A content that nobody but this peer has is no choice: it is here. While the manager's catalogue is not complete, what is
 //! missing in it is waited for.
 
+mod error;
 #[cfg(test)]
 mod tests;
 mod waiting;
@@ -28,6 +29,7 @@ use super::{
     questions::AskError,
 };
 
+pub use self::error::ResolveError;
 pub(super) use self::waiting::resolve;
 
 /// Names with several contents that are listed; of more, the number.
@@ -60,62 +62,6 @@ pub struct Choice {
     pub name: FileName,
     /// The contents, the one with most holders first.
     pub versions: Vec<Version>,
-}
-
-/// Why nothing can be fetched under a name.
-#[derive(Debug, thiserror::Error)]
-pub enum ResolveError {
-    /// Nobody shares it.
-    #[error("nobody shares \"{name}\"")]
-    NotFound {
-        /// What was asked for.
-        name: String,
-        /// Names that come near it.
-        closest: Vec<FileName>,
-    },
-    /// There are several contents under a name.
-    #[error("{} has {} contents", .choices[0].name, .choices[0].versions.len())]
-    Ambiguous {
-        /// The names and their contents; at least one, at most 64.
-        choices: Vec<Choice>,
-        /// How many more names there are with several contents.
-        rest: usize,
-    },
-    /// There is the name, but not the version that was asked for.
-    #[error("no content of \"{name}\" is {wanted}")]
-    NoSuchVersion {
-        /// The name.
-        name: String,
-        /// What was wanted of it.
-        wanted: String,
-        /// The contents that there are.
-        versions: Vec<Version>,
-    },
-    /// The name cannot be one.
-    #[error("\"{name}\" cannot be the name of a file: {why}")]
-    BadName {
-        /// What was asked for.
-        name: String,
-        /// Which rule it breaks.
-        why: BadName,
-    },
-    /// The pattern makes no sense.
-    #[error("\"{pattern}\" is not a pattern: {why}")]
-    BadPattern {
-        /// What was asked for.
-        pattern: String,
-        /// What is wrong with it.
-        why: String,
-    },
-    /// More files than one fetch takes.
-    #[error("\"{name}\" has more than {} files", limits::ANNOUNCED_NAMES)]
-    TooMany {
-        /// What was asked for.
-        name: String,
-    },
-    /// The manager did not answer.
-    #[error(transparent)]
-    Ask(#[from] AskError),
 }
 
 /// Whether the manager said that a peer is not here.
@@ -160,11 +106,15 @@ impl Resolving<'_> {
                 return self.settle(base, of_base.versions, Some(prefix));
             }
         }
-        if self.incomplete.is_none()
-            && may_be_pattern(folder)
-            && let Ok(files) = self.matching(folder).await
-        {
-            return Ok(files);
+        if self.incomplete.is_none() && may_be_pattern(folder) {
+            match self.matching(folder).await {
+                Ok(files) => return Ok(files),
+                // No name is near it: it was meant as a pattern.
+                Err(wrong @ ResolveError::BadPattern { .. }) if found.closest.is_empty() => {
+                    return Err(wrong);
+                }
+                Err(_) => {}
+            }
         }
         let Found { closest, .. } = found;
         if is_folder && !found.versions.is_empty() {
@@ -243,8 +193,8 @@ impl Resolving<'_> {
         let files = self.gather(&format!("{folder}/"), |name| name.is_below(folder)).await?;
         let Some(files) = files else { return Ok(None) };
         if files.is_empty() {
-            let wanted =
-                self.wish.from.as_ref().map(|from| format!("shared by \"{from}\"")).unwrap_or_default();
+            let from = self.wish.from.as_ref();
+            let wanted = from.map_or("there any more".to_owned(), |from| format!("shared by \"{from}\""));
             return Err(ResolveError::NoSuchVersion { name: folder.to_owned(), wanted, versions: vec![] });
         }
         self.choose_each(&format!("{folder}/"), files).await.map(Some)

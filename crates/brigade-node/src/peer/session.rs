@@ -274,7 +274,10 @@ impl Session {
                 Err(JoinError::Refused { reason: Reason::NameTaken | Reason::NotAMember, text }) => {
                     return Err(Ended::Refused(text));
                 }
-                Err(JoinError::Reach(ReachError::WrongKey { found, expected, .. })) => {
+                Err(JoinError::Reach(
+                    ReachError::WrongKey { found, expected, .. }
+                    | ReachError::NotTheKey { found, given: expected, .. },
+                )) => {
                     let cause =
                         format!("another manager answers there, with the key {found} instead of {expected}");
                     return Err(Ended::Refused(cause));

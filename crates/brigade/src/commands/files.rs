@@ -50,11 +50,19 @@ async fn list(args: &FilesArgs) -> Result<ExitCode, Failure> {
         }
     }
     note(out.flush());
-    if let Some(hint) = hints::name(&args.prefix).filter(|_| count == 0) {
-        eprintln!("nothing is shared under such a name\nhint: {}", escape(&hint));
+    browsing.ended()?;
+    if count == 0 {
+        eprintln!("{}", nothing(&args.prefix));
     }
     note_remark(incomplete_ms);
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is said where nothing begins with `text`, and no name fits it.
+pub(crate) fn nothing(text: &str) -> String {
+    let hint = hints::name(text).map(|hint| format!("\nhint: {}", escape(&hint))).unwrap_or_default();
+    let such = if text.is_empty() { "" } else { " under such a name" };
+    format!("nothing is shared{such}{hint}")
 }
 
 /// A line for people.

@@ -186,9 +186,9 @@ impl Prompt {
                 break;
             }
         }
+        browsing.ended()?;
         if rows.is_empty() {
-            let hint = hints::name(text).map(|hint| format!("\nhint: {}", escape(&hint))).unwrap_or_default();
-            rows.push(format!("nothing is shared under such a name{hint}"));
+            rows.push(files::nothing(text));
         }
         rows.extend(remark(incomplete_ms));
         self.voice.say(&rows.join("\n"));

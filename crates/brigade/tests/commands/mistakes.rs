@@ -2,7 +2,9 @@
 //!
 //! How they are found is tested beside the code that finds them.
 
-use crate::{said, said_with};
+use serde_json::{Value, json};
+
+use crate::{output, said, said_with};
 
 #[test]
 fn all_mistakes_of_a_line_are_told_at_once() {
@@ -16,7 +18,8 @@ fn all_mistakes_of_a_line_are_told_at_once() {
                          ^                ^^^^ ^^^^^^^^^^^^
     hint: `brigade peer --help`
     "#);
-    insta::assert_snapshot!(said(&["files", "a", "b", "--manager-port", "--json", "--manager-key=12"], 2), @r#"
+    let line = ["files", "a", "b", "--manager-port", "--json", "--manager-key=12"];
+    insta::assert_snapshot!(output("", &[], &line, 2)[1], @r#"
     error: 3 mistakes
       argument 3: unexpected argument 'b'
       argument 4: a value is wanted for '--manager-port <PORT>'
@@ -103,6 +106,44 @@ fn names_that_no_file_can_have_are_told_at_once() {
                     ^^^       ^
     hint: `brigade fetch --help`
     "#);
+}
+
+/// The one object that a command with `--json` writes of its mistakes; standard error has them too.
+#[track_caller]
+fn told(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: i32) -> Value {
+    let [out, err] = output(settings, variables, arguments, code);
+    assert!(err.starts_with("error: "), "{arguments:?}: {err}");
+    let [line] = out.lines().collect::<Vec<_>>()[..] else { panic!("{arguments:?}: {out:?}") };
+    serde_json::from_str(line).unwrap()
+}
+
+#[test]
+fn with_json_mistakes_are_an_object_too() {
+    let one = told("", &[], &["fetch", "../up", "--json"], 5);
+    assert_eq!(
+        one,
+        json!({
+            "event": "failure",
+            "code": 5,
+            "kind": "not_found",
+            "error": "argument 2: '../up' cannot be the name of a file: it has a part `.` or `..`",
+            "causes": [],
+            "hint": "`brigade fetch --help`",
+        })
+    );
+    let several = told("", &[("BRIGADE_MANAGER_PORT", "x")], &["files", "--json", "a", "b"], 2);
+    assert_eq!((&several["error"], &several["code"]), (&"2 mistakes".into(), &2.into()));
+    assert_eq!(several["causes"][0], "argument 4: unexpected argument 'b'");
+    assert!(several["causes"][1].as_str().unwrap().starts_with("BRIGADE_MANAGER_PORT: "), "{several}");
+    let of_file = told("[network]\nport = true\n", &[], &["peers", "--json"], 2);
+    assert!(of_file["error"].as_str().unwrap().starts_with("HOME/brigade.toml:2:8: "), "{of_file}");
+    assert_eq!(of_file["hint"], Value::Null);
+    for line in [&["fetch", "--json"][..], &["fecth", "--json", "a"], &["files", "--json", "--max", "3"]] {
+        assert_eq!(told("", &[], line, 2)["kind"], "usage", "{line:?}");
+    }
+    // Where it is a name, and where the command has no such option, nothing is written but the text.
+    said(&["fetch", "a:", "--", "--json"], 5);
+    said(&["peer", "--json"], 2);
 }
 
 const WRONG: &str = "\

@@ -73,7 +73,11 @@ fn a_manager_with_another_key_is_refused_until_its_key_is_given() {
     // The manager is greeted before anything is asked.
     network.run("peer", &[]).end().with_code(4).complains(&[&before, &now, "--manager-key"]);
     assert!(!network.path("fire_user").exists() && !network.path("earth").exists());
-    network.run("files", &["--manager-key", &before]).end().with_code(4);
+    let given = network.run("files", &["--manager-key", &before, "--json"]).end().with_code(4);
+    let given = given.complains(&["has another key than the one that was given", &before, &now]);
+    assert!(!given.err.contains("there before"), "{}", given.err);
+    let causes = [format!("given:    {before}"), format!("answered: {now}")];
+    assert_eq!(given.json()[0]["causes"], serde_json::json!(causes));
     network.run("files", &["--manager-key", &now]).end().with_code(0);
     // Once is enough.
     network.run("files", &[]).end().with_code(0);

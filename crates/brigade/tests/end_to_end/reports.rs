@@ -102,6 +102,11 @@ fn files_takes_what_fetch_takes() {
     assert_eq!(names("data/d"), ["data/d/e.bin"]);
     let ended = network.run("files", &["data\\b.bin"]).end().with_code(0);
     ended.complains(&["is \"data/b.bin\" meant?"]);
+    let wrong = network.run("files", &["[a", "--json"]).end().with_code(5);
+    let wrong = wrong.complains(&["\"[a\" is not a pattern: ", "[a-z] for one letter"]);
+    assert_eq!(wrong.json()[0]["kind"], "not_found");
+    network.fetch(&["[a", "--into", "air"]).with_code(5).complains(&["\"[a\" is not a pattern: "]);
+    network.run("files", &["nothing"]).end().with_code(0).complains(&["nothing is shared under such a name"]);
 
     let mut earth = network.run("peer", &[]);
     earth.types(

@@ -195,6 +195,39 @@ async fn a_folder_and_a_pattern_wait_until_the_catalogue_is_complete() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_member_that_is_not_in_the_network_is_named() {
+    let knows = |_: Duration, question: &Question| match question {
+        Question::Browse { holder: Some(holder), .. } if **holder == *"nosuch" => {
+            Err(AskError::Refused { reason: Reason::NotFound, text: "it is not here".to_owned() })
+        }
+        Question::Lookup { name } if name == "a" => found(COMPLETE, vec![version(0xab, &["fire_user"])], 0),
+        Question::Lookup { .. } => found(COMPLETE, vec![], 1),
+        _ => listing(COMPLETE, &[]),
+    };
+    for name in ["a", "d", "d/*"] {
+        let error = resolved(&manager(knows), wish(name, Some("nosuch"))).await.0.unwrap_err();
+        assert_eq!(error.to_string(), "nobody with the username \"nosuch\" is in the network now", "{name}");
+    }
+    let error = resolved(&manager(knows), wish("a", Some("earth_user"))).await.0.unwrap_err();
+    assert_eq!(error.to_string(), "no content of \"a\" is shared by \"earth_user\"");
+    let error = resolved(&manager(knows), wish("d", None)).await.0.unwrap_err();
+    assert_eq!(error.to_string(), "no content of \"d\" is there any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_name_and_no_pattern_is_told_as_a_wrong_pattern() {
+    let asking = manager(|_, _| found(COMPLETE, vec![], 0));
+    let error = resolved(&asking, wish("[a", None)).await.0.unwrap_err();
+    assert!(matches!(error, ResolveError::BadPattern { .. }), "{error}");
+    let near = manager(|_, _| {
+        let closest = vec!["film [1].mkv".parse().unwrap()];
+        Ok(Answer::Found(Found { question: 0, versions: vec![], below: 0, closest, incomplete_ms: None }))
+    });
+    let error = resolved(&near, wish("film [1.mkv", None)).await.0.unwrap_err();
+    assert!(matches!(error, ResolveError::NotFound { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_manager_that_never_has_all_is_not_waited_for_longer_than_its_bound() {
     let never = |_: Duration, question: &Question| match question {
         Question::Lookup { .. } => found(Duration::ZERO, vec![], 0),

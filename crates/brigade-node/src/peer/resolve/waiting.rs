@@ -32,15 +32,32 @@ pub(in crate::peer) async fn resolve(
         let result = resolving.files().await;
         let left = resolving.incomplete.filter(|_| !resolving.certain && may_change(&result));
         let Some(left) = left else {
-            return result.map(|files| Resolved {
-                name: wish.name.clone(),
-                files: files.unwrap_or_default(), // there are none only where the catalogue is not complete
-            });
+            return match result {
+                Ok(files) => Ok(Resolved {
+                    name: wish.name.clone(),
+                    files: files.unwrap_or_default(), // there are none only where the catalogue is not complete
+                }),
+                Err(error) => Err(about_the_member(asking, wish, error).await),
+            };
         };
         waits(left);
         let pause = if matches!(result, Ok(None)) { left } else { left.min(ASK_AGAIN) };
         sleep_until(until.min(Instant::now() + pause)).await;
     }
+}
+
+/// `error`, or that the member whose content is wanted is not in the network, where that is why.
+async fn about_the_member(asking: &Asking, wish: &Wish, error: ResolveError) -> ResolveError {
+    let Some(username) = &wish.from else { return error };
+    let is_away = match &error {
+        ResolveError::Ask(error) => is_not_here(error),
+        ResolveError::NoSuchVersion { .. } => {
+            let shared = asking.browse(&wish.name, None, Some(username.clone())).await;
+            shared.as_ref().is_err_and(is_not_here)
+        }
+        _ => false,
+    };
+    if is_away { ResolveError::NotHere { username: username.clone() } } else { error }
 }
 
 /// Whether peers that come back may make another answer of this one.
