@@ -3,7 +3,7 @@
 //! The count of set bits is kept beside them, because "complete?" is asked for every event. Bytes from the wire
 //! are checked: bits beyond the last piece must be zero.
 
-use crate::geometry::PieceIndex;
+use crate::{geometry::PieceIndex, plural::count};
 
 /// A set of pieces of one content.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,7 +15,7 @@ pub struct Bitfield {
 
 /// Why bytes are not a bitfield, or a page of one.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("a bitfield page of {bytes} bytes at piece {first} does not fit a content of {pieces} pieces")]
+#[error("a bitfield page of {} at piece {first} does not fit a content of {}", count(*.bytes, "byte"), count(*.pieces, "piece"))]
 pub struct BadBits {
     first: u32,
     bytes: usize,

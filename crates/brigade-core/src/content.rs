@@ -9,6 +9,7 @@ use blake3::hazmat::{ChainingValue, Mode, merge_subtrees_non_root, merge_subtree
 use crate::{
     geometry::{Geometry, PieceIndex},
     id::{Content, ContentId},
+    plural::count,
 };
 
 /// The chaining values of all pieces of one content, in order; they are known to fold to its id.
@@ -21,7 +22,7 @@ pub struct PieceList {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum BadList {
     /// The number of values is not the number of pieces.
-    #[error("a piece list of {values} values was given for a content of {pieces} pieces")]
+    #[error("a piece list of {} was given for a content of {}", count(*.values, "value"), count(*.pieces, "piece"))]
     Length {
         /// How many values there were.
         values: usize,

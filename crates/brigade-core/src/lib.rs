@@ -17,6 +17,7 @@ pub mod id;
 pub mod limits;
 pub mod manager;
 pub mod name;
+pub mod plural;
 pub mod random;
 pub mod rate;
 pub mod schedule;

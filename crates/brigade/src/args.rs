@@ -65,7 +65,7 @@ pub(crate) struct AtManager {
     #[arg(long, alias = "manager_host", default_value = "localhost", value_name = "HOST", value_parser = parse_manager_host)]
     pub(crate) manager_host: String,
     /// The manager's TCP port
-    #[arg(long, alias = "manager_port", default_value = "12000", value_name = "PORT", value_parser = parse_port, allow_negative_numbers = true)]
+    #[arg(long, alias = "manager_port", default_value = "12000", value_name = "PORT", value_parser = parse_manager_port, allow_negative_numbers = true)]
     pub(crate) manager_port: u16,
     /// The manager's key, where it is known; else the one that answered before must answer again
     #[arg(long, alias = "manager_key", value_name = "KEY")]
@@ -211,6 +211,18 @@ pub(crate) fn parse_port(text: &str) -> Result<u16, String> {
     })
 }
 
+/// The TCP port of a manager to be reached: there is none at 0.
+pub(crate) fn parse_manager_port(text: &str) -> Result<u16, String> {
+    let meant = hints::port(text).filter(|port| *port > 0 && text.parse::<u16>().is_err());
+    let meant = meant.map(|port| format!(": is {port} meant?")).unwrap_or_default();
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| format!("{MANAGER_PORT_WANTED}{meant}"))
+}
+
+/// What is wanted for the port of a manager.
+pub(crate) const MANAGER_PORT_WANTED: &str =
+    "a number from 1 to 65535 is wanted, the port that the manager listens on";
+
 /// A name or an address, of which only its form is judged here.
 pub(crate) fn parse_host(text: &str) -> Result<String, String> {
     host(text, "--port ")
@@ -281,6 +293,9 @@ pub(crate) fn parse_keep(text: &str) -> Result<Keep, String> {
         return Ok(Keep::Forever);
     }
     let wrong = || "a time like 30d or 12h, or off, is wanted".to_owned();
+    if text.starts_with('-') {
+        return Err(format!("it cannot be negative; {}", wrong()));
+    }
     let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     let hours = match unit {
         "d" | "D" => 24,
@@ -294,13 +309,23 @@ pub(crate) fn parse_keep(text: &str) -> Result<Keep, String> {
     }
 }
 
+/// What is said of a rate of nothing.
+const NO_RATE: &str = "a rate of at least one byte a second, or off, is wanted";
+
 /// Bytes a second: a number, perhaps with a fraction, and B, KB, MB or GB (powers of 1000).
 fn parse_rate(text: &str) -> Result<u64, String> {
     let wrong =
         || "a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted".to_owned();
     let trimmed = text.trim();
+    if trimmed.starts_with('-') {
+        return Err(format!("it cannot be negative; {}", wrong()));
+    }
+    if !trimmed.is_empty() && trimmed.bytes().all(|byte| byte == b'0') {
+        return Err(NO_RATE.to_owned());
+    }
     if !trimmed.is_empty() && trimmed.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(format!("{}; the unit is missing: {trimmed}KB, {trimmed}MB or {trimmed}GB", wrong()));
+        let units = ["B", "KB", "MB", "GB"].map(|unit| format!("{trimmed}{unit}")).join(", ");
+        return Err(format!("the unit is missing, one of {units} (bytes a second) is wanted; or off"));
     }
     if ["BIT", "BIT/S", "BPS"].iter().any(|bits| trimmed.to_ascii_uppercase().ends_with(bits)) {
         return Err(format!("{}; eight bits are a byte: 8 Mbit/s are 1MB", wrong()));
@@ -322,11 +347,7 @@ fn parse_rate(text: &str) -> Result<u64, String> {
     let scale = 10_u64.pow(u32::try_from(fraction.len()).unwrap_or(0));
     let rate = digits(whole)?.checked_mul(factor).ok_or_else(wrong)?;
     let rate = rate.checked_add(digits(fraction)? * factor / scale).ok_or_else(wrong)?;
-    if rate == 0 {
-        Err("a rate of at least one byte a second, or off, is wanted".to_owned())
-    } else {
-        Ok(rate)
-    }
+    if rate == 0 { Err(NO_RATE.to_owned()) } else { Ok(rate) }
 }
 
 #[cfg(test)]

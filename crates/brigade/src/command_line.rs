@@ -184,7 +184,10 @@ impl Judged {
         if !is_ours {
             let what = match is_value_of.filter(|_| error.kind() == ErrorKind::UnknownArgument) {
                 // It looks like an option, and cannot be the value that is wanted here.
-                Some(lacking) => described(&lacking),
+                Some(lacking) => {
+                    let negative = negative_value(grammar, &words[..=at]);
+                    described(&negative.unwrap_or(lacking))
+                }
                 None => described(&error),
             };
             let is_name = error.kind() == ErrorKind::ValueValidation && argument(&error) == "<NAME>...";
@@ -244,6 +247,19 @@ fn signature(error: &Error) -> Signature {
 fn lacks_a_value(error: &Error) -> bool {
     error.kind() == ErrorKind::InvalidValue
         && string(error, ContextKind::InvalidValue).is_none_or(str::is_empty)
+}
+
+/// What is wrong with the last of `words` as the value of the option before it, where it begins as a negative number does:
+/// clap takes it for an option unless it is a number and nothing else.
+fn negative_value(grammar: &Grammar, words: &[Word]) -> Option<Error> {
+    let [before @ .., option, value] = words else { return None };
+    let is_negative = value.text.to_str()?.strip_prefix('-')?.starts_with(|c: char| c.is_ascii_digit());
+    let mut joined = option.text.clone();
+    joined.push("=");
+    joined.push(&value.text);
+    let joined = Word { text: joined, ..option.clone() };
+    let read = parse(grammar, &[before, &[joined]].concat());
+    read.err().filter(|error| is_negative && error.kind() == ErrorKind::ValueValidation)
 }
 
 /// What was probably meant, if there is one such thing.

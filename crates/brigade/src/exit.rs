@@ -53,6 +53,12 @@ impl Failure {
         self
     }
 
+    /// With `more` behind the hint that there may be.
+    pub(crate) fn hint_too(mut self, more: &str) -> Self {
+        self.hint = Some(self.hint.map_or_else(|| more.to_owned(), |hint| format!("{hint}\n{more}")));
+        self
+    }
+
     /// With these causes below the error.
     pub(crate) fn because(mut self, causes: impl Iterator<Item = String>) -> Self {
         self.causes.extend(causes);

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use brigade_core::plural::count;
 use brigade_node::peer::{Fetch, Progress, State, Unreached};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -145,14 +146,14 @@ pub(crate) fn line(progress: &Progress) -> String {
 
 fn parts(progress: &Progress) -> Parts {
     let files = if progress.files > 1 {
-        format!("{}/{} files", progress.files_done, progress.files)
+        format!("{}/{}", progress.files_done, count(progress.files, "file"))
     } else {
         String::new()
     };
     Parts {
         name: escape(&progress.name).into_owned(),
         files,
-        pieces: format!("{}/{} pieces", progress.pieces_done, progress.pieces),
+        pieces: format!("{}/{}", progress.pieces_done, count(progress.pieces, "piece")),
         amounts: format!("{} of {}", format::bytes(progress.bytes_done), format::bytes(progress.bytes)),
         state: state(progress),
         done: (progress.bytes_done, progress.bytes),
@@ -179,8 +180,7 @@ fn state(progress: &Progress) -> Vec<String> {
         ),
         _ => {
             let left = progress.time_left().map_or_else(|| "–".to_owned(), format::duration);
-            let holders = if progress.holders == 1 { "holder" } else { "holders" };
-            let holders = format!("{} {holders}", progress.holders);
+            let holders = count(progress.holders, "holder");
             return vec![format::rate(progress.rate), format!("{left} left"), holders];
         }
     };
@@ -276,15 +276,16 @@ pub(crate) fn summary(progress: &Progress) -> String {
             format::bytes(progress.bytes_done),
             format::bytes(progress.bytes)
         ),
-        _ => format!("{name}: {} of {} files could not be had", progress.failed, progress.files),
+        _ => {
+            format!("{name}: {} of {} could not be had", progress.failed, count(progress.files, "file"))
+        }
     };
     for given in &progress.from {
-        let pieces = if given.pieces == 1 { "piece" } else { "pieces" };
         text += &format!(
-            "\n  {} from {} ({} {pieces})",
+            "\n  {} from {} ({})",
             format::bytes(given.bytes),
             given.username,
-            given.pieces
+            count(given.pieces, "piece")
         );
     }
     for (file, aside) in &progress.aside {
@@ -313,7 +314,8 @@ fn amount(progress: &Progress, fetched: u64) -> String {
     let seconds = progress.took.as_secs_f64().max(0.001);
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     let rate = (fetched as f64 / seconds) as u64; // for people to look at
-    let files = if progress.files > 1 { format!("{} files, ", progress.files) } else { String::new() };
+    let files =
+        if progress.files > 1 { format!("{}, ", count(progress.files, "file")) } else { String::new() };
     let already = match progress.bytes_already {
         0 => String::new(),
         bytes => format!(", {} were here before", format::bytes(bytes)),
@@ -322,11 +324,73 @@ fn amount(progress: &Progress, fetched: u64) -> String {
         0 => String::new(),
         bytes => format!(", {} were copied from equal files", format::bytes(bytes)),
     };
-    let pieces = if progress.pieces == 1 { "piece" } else { "pieces" };
     format!(
-        "{files}{}, {} {pieces} in {seconds:.2} s ({}){already}{copied}",
+        "{files}{}, {} in {seconds:.2} s ({}){already}{copied}",
         format::bytes(progress.bytes),
-        progress.pieces,
+        count(progress.pieces, "piece"),
         format::rate(rate)
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_node::peer::Given;
+
+    use super::{Duration, Progress, State, line, summary};
+
+    /// A fetch of `number` of everything, all of which came from one holder.
+    fn progress(number: u64, state: State) -> Progress {
+        let given = Given { username: "fire_user".parse().unwrap(), bytes: number, pieces: number };
+        Progress {
+            name: "data".to_owned(),
+            state,
+            files: number,
+            files_done: number,
+            files_already: 0,
+            pieces: number,
+            pieces_done: number,
+            bytes: number,
+            bytes_done: number,
+            bytes_already: 0,
+            bytes_copied: 0,
+            bytes_twice: 0,
+            rate: 7,
+            left_bytes: 0,
+            steady_rate: None,
+            holders: usize::try_from(number).unwrap(),
+            from: vec![given],
+            took: Duration::from_secs(10),
+            errors: vec![],
+            failed: 0,
+            occupied: 0,
+            changed: 0,
+            aside: vec![],
+            out_of_reach: 0,
+            unreached: vec![],
+        }
+    }
+
+    #[test]
+    fn one_of_anything_is_not_several() {
+        assert_eq!(
+            [1, 2].map(|number| line(&progress(number, State::Fetching))),
+            [
+                "data  1/1 piece  1 B of 1 B  7 B/s  – left  1 holder",
+                "data  2/2 files  2/2 pieces  2 B of 2 B  7 B/s  – left  2 holders",
+            ]
+        );
+        assert_eq!(
+            [1, 2].map(|number| summary(&progress(number, State::Done))),
+            [
+                "data is here: 1 B, 1 piece in 10.00 s (0 B/s)\n  1 B from fire_user (1 piece)",
+                "data is here: 2 files, 2 B, 2 pieces in 10.00 s (0 B/s)\n  2 B from fire_user (2 pieces)",
+            ]
+        );
+        let failed = |files, failed| {
+            let text = summary(&Progress { failed, ..progress(files, State::Failed) });
+            text.lines().next().unwrap().to_owned()
+        };
+        assert_eq!(failed(1, 1), "data: 1 of 1 file could not be had");
+        assert_eq!(failed(9, 4), "data: 4 of 9 files could not be had");
+    }
 }

@@ -14,6 +14,7 @@ use crate::{
     id::PeerKey,
     limits,
     name::{Username, WrongName},
+    plural::count,
     time::{Timestamp, UnixTime},
     wire::{
         Reason,
@@ -120,11 +121,8 @@ impl Manager {
         if self.present.len() >= self.config.max_peers {
             let is_member = claim.is_some() && self.members.is_member(key);
             let Some(displaced) = self.newest_unbound().filter(|_| is_member) else {
-                let (peers, max) = (self.present.len(), self.config.max_peers);
-                return refuse(
-                    Reason::Full,
-                    format!("the network is full: {peers} of {max} peers are there"),
-                );
+                let most = count(self.config.max_peers, "peer");
+                return refuse(Reason::Full, format!("the network is full: it takes {most} at most"));
             };
             self.displace(now, displaced);
         }

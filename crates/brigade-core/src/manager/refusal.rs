@@ -36,7 +36,11 @@ pub(super) fn sound<T>(claimed: Vec<Claimed<T>>) -> Result<(Vec<T>, Result<(), R
         }
     }
     let wrong = first.map_or(Ok(()), |wrong| {
-        let more = if more == 0 { String::new() } else { format!("; {more} more beside it do") };
+        let more = match more {
+            0 => String::new(),
+            1 => "; 1 more beside it does".to_owned(),
+            _ => format!("; {more} more beside it do"),
+        };
         Err(Refusal { reason: Reason::BadName, text: format!("{wrong}{more}") })
     });
     Ok((items, wrong))

@@ -310,7 +310,7 @@ fn a_bad_name_is_refused_and_the_others_stand() {
         panic!("{said:?}")
     };
     assert_eq!((refused.kind, refused.question, refused.reason), (0x11, None, Reason::BadName));
-    let text = "\"x/../y\" breaks the rule for names: it has a part `.` or `..`; 1 more beside it do";
+    let text = "\"x/../y\" breaks the rule for names: it has a part `.` or `..`; 1 more beside it does";
     assert_eq!(refused.text, text);
     assert_eq!(world.manager.rows().next().unwrap().files, 2);
 
@@ -334,7 +334,7 @@ fn the_text_for_one_too_many_says_how_many_there_are() {
     world.peer(1, "fire_user");
     world.connect(2, 2);
     let FromManager::Refused(refused) = world.ask(2, join("water_user")) else { panic!() };
-    assert_eq!((refused.kind, refused.text.as_str()), (0x10, "the network is full: 1 of 1 peers are there"));
+    assert_eq!((refused.kind, refused.text.as_str()), (0x10, "the network is full: it takes 1 peer at most"));
 }
 
 #[test]

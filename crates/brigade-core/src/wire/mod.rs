@@ -103,6 +103,19 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// What people are told of a refusal: the reason and the `text` that came with it, or that alone where it begins with
+    /// the reason.
+    pub fn with(self, text: &str) -> String {
+        let reason = self.to_string();
+        match text {
+            "" => reason,
+            text if text.starts_with(&reason) => text.to_owned(),
+            text => format!("{reason} ({text})"),
+        }
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -219,6 +232,16 @@ mod tests {
         manager::{FromManager, ToManager},
         peer::{FromHolder, ToHolder},
     };
+
+    #[test]
+    fn a_reason_is_told_once() {
+        assert_eq!(
+            Reason::Full.with("the network is full: it has a peer"),
+            "the network is full: it has a peer"
+        );
+        assert_eq!(Reason::NameTaken.with("a is b's"), "the username belongs to somebody else (a is b's)");
+        assert_eq!(Reason::Stopping.with(""), "it is stopping");
+    }
 
     #[test]
     fn kinds_are_unique_and_none_may_be_skipped() {

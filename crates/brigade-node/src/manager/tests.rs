@@ -211,7 +211,7 @@ async fn one_more_than_the_most_is_told_that_the_network_is_full() {
     let refused = late.join("late_user").await.unwrap_err();
     assert_eq!(
         (refused.reason, refused.text.as_str()),
-        (Reason::Full, "the network is full: 20 of 20 peers are there")
+        (Reason::Full, "the network is full: it takes 20 peers at most")
     );
     let FromManager::PeerList(list) = late.ask(ListPeers { question: 1, after: None }).await else {
         panic!()

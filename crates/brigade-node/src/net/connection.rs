@@ -60,7 +60,7 @@ pub struct Greeted {
 #[derive(Debug, thiserror::Error)]
 pub enum GreetError {
     /// The other side said goodbye instead.
-    #[error("the other side refused the connection: {} ({})", .0.reason, .0.text)]
+    #[error("the other side refused the connection: {}", .0.reason.with(&.0.text))]
     Refused(Goodbye),
     /// The other side speaks only versions that are not spoken here.
     #[error(

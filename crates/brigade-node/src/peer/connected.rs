@@ -161,8 +161,7 @@ impl<'a> Connected<'a> {
         self.last_heard = Instant::now();
         match message {
             FromManager::Goodbye(goodbye) => {
-                let text = format!("{} ({})", goodbye.reason, goodbye.text);
-                return Err(Ended::Lost(text));
+                return Err(Ended::Lost(goodbye.reason.with(&goodbye.text)));
             }
             FromManager::Noted(noted) => {
                 self.announcing.noted(noted.number);

@@ -11,6 +11,7 @@ use std::time::Duration;
 use brigade_core::{
     download::DownloadId,
     id::Content,
+    plural::count,
     time::Timestamp,
     wire::manager::{Found, Version},
 };
@@ -110,10 +111,10 @@ impl Fetches {
         let certain = asked.answered(found.incomplete_ms.is_none(), instead.is_some());
         let Some(instead) = instead.filter(|_| certain) else { return };
         let error = format!(
-            "it was changed while it was fetched: nobody has {} any more, it is {} now ({} bytes)",
+            "it was changed while it was fetched: nobody has {} any more, it is {} now ({})",
             content.id.short(),
             instead.id.short(),
-            instead.size
+            count(instead.size, "byte")
         );
         self.give_up(download, Why::Changed, &error);
     }

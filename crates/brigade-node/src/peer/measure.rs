@@ -9,7 +9,7 @@ use std::{
     path::PathBuf,
 };
 
-use brigade_core::{geometry::Geometry, id::Content, name::FileName};
+use brigade_core::{geometry::Geometry, id::Content, name::FileName, plural};
 
 use super::{
     orders::Ordered,
@@ -33,10 +33,12 @@ const AT_ONCE: u64 = super::starting::OPEN_PARTS as u64;
 
 /// What is to be fetched does not fit on the disk.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no room for \"{name}\" in {}", .folder.display())]
+#[error("no room for {} in {}", called(.name, *.others), .folder.display())]
 pub struct NoRoom {
     /// What was to be fetched.
     pub name: String,
+    /// How many names were to be fetched with it.
+    pub others: usize,
     /// Where to.
     pub folder: PathBuf,
     /// What there is too little of.
@@ -65,18 +67,28 @@ pub enum Lacks {
 
 /// Some of what is to be fetched can never get its name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{count} of {files} files of \"{name}\" cannot be put into {}", .folder.display())]
+#[error("{count} of {} of {} cannot be put into {}", plural::count(*.files, "file"), called(.name, *.others), .folder.display())]
 pub struct CannotLand {
     /// What was to be fetched.
     pub name: String,
+    /// How many names were to be fetched with it.
+    pub others: usize,
     /// Where to.
     pub folder: PathBuf,
     /// The files, and what keeps each from getting its name; the first hundred.
     pub refused: Vec<(FileName, String)>,
     /// How many there are.
     pub count: usize,
-    /// Of how many.
+    /// Of how many, of all names together.
     pub files: usize,
+}
+
+/// All names of a fetch, of which one is `name`.
+fn called(name: &str, others: usize) -> String {
+    match others {
+        0 => format!("\"{name}\""),
+        _ => format!("\"{name}\" and {}", plural::count(others, "other name")),
+    }
 }
 
 /// Why fetches do not begin.
@@ -172,13 +184,14 @@ pub(super) fn measure(
     let mut needs: Vec<Needs> = fetches.iter().map(|fetch| measuring.fetch(fetch, &wanted)).collect();
     let Measuring { walk, refused, count, .. } = measuring;
     let name = fetches.first().map_or_else(String::new, |first| first.name.clone());
+    let others = fetches.len().saturating_sub(1);
     if count > 0 {
         let files = fetches.iter().map(|fetch| fetch.files.len()).sum();
         let folder = folder.path().to_owned();
-        return Err(CannotLand { name, folder, refused, count, files }.into());
+        return Err(CannotLand { name, others, folder, refused, count, files }.into());
     }
     for (file_system, place) in walk.file_systems() {
-        check_room(folder, &name, (file_system, place), &needs, promised)?;
+        check_room(folder, (&name, others), (file_system, place), &needs, promised)?;
         for needs in &mut needs {
             needs.places.insert(file_system, place.to_owned());
         }
@@ -189,7 +202,7 @@ pub(super) fn measure(
 /// Whether everything fits on one file system.
 fn check_room(
     folder: &Folder,
-    name: &str,
+    (name, others): (&str, usize),
     (file_system, place): (FileSystemId, &str),
     needs: &[Needs],
     promised: &BTreeMap<FileSystemId, u64>,
@@ -208,7 +221,7 @@ fn check_room(
         () if files > free.files => Lacks::Inodes { needed: files, free: free.files },
         () => return Ok(()),
     };
-    Err(NoRoom { name: name.to_owned(), folder: folder.path_below(place), lacks })
+    Err(NoRoom { name: name.to_owned(), others, folder: folder.path_below(place), lacks })
 }
 
 struct Measuring<'a> {

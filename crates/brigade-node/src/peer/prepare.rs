@@ -12,6 +12,7 @@ use brigade_core::{
     geometry::{Geometry, PieceIndex},
     id::{Content, ContentId},
     name::FileName,
+    plural::count,
 };
 
 use super::progress::Why;
@@ -61,7 +62,7 @@ pub(super) enum Decision {
 /// Why a file cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum PrepareError {
-    #[error("{name} is there already with another content ({}, {} bytes); it was left as it is, and {} ({} bytes) was not fetched", .here.id.short(), .here.size, .wanted.id.short(), .wanted.size)]
+    #[error("{name} is there already with another content ({}, {}); it was left as it is, and {} ({}) was not fetched", .here.id.short(), count(.here.size, "byte"), .wanted.id.short(), count(.wanted.size, "byte"))]
     Occupied { name: FileName, here: Content, wanted: Content },
     #[error("{name} is there already, and is not a file that can be read: {source}")]
     InTheWay { name: FileName, source: FolderError },

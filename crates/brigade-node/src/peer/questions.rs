@@ -50,7 +50,7 @@ pub enum AskError {
     #[error("the manager is away")]
     Away,
     /// It refused.
-    #[error("the manager refused: {reason} ({text})")]
+    #[error("the manager refused: {}", .reason.with(.text))]
     Refused {
         /// The cause, for programs.
         reason: Reason,

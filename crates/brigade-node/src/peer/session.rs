@@ -91,7 +91,7 @@ pub enum JoinError {
     #[error(transparent)]
     Reach(#[from] ReachError),
     /// It refused.
-    #[error("the manager refused: {reason} ({text})")]
+    #[error("the manager refused: {}", .reason.with(.text))]
     Refused {
         /// The cause, for programs.
         reason: Reason,

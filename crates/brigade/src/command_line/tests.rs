@@ -38,7 +38,7 @@ fn right_lines_have_no_mistakes() {
         "brigade peer",
         "brigade peer --max 3 --upload-limit=off --headless --username a",
         "brigade fetch a b/ c@abcd d*: --into /tmp -- -e",
-        "brigade files --manager_port 0",
+        "brigade files --manager_port 1",
     ] {
         check(line, &[]);
         assert!(judge(&line.split(' ').map(Into::into).collect::<Vec<_>>()).matches.is_some(), "{line}");
@@ -67,7 +67,31 @@ fn wrong_values_are_all_found() {
 fn an_option_without_its_value_is_one_mistake() {
     check("brigade peer --max", &[(2, "a value is wanted for '--max <COUNT>'")]);
     check("brigade peer --max --headless --username a --port 5", &[(2, "a value is wanted for '--max")]);
-    check("brigade peer --upload-limit -1MB --max 0", &[(3, "a value is wanted for '--upload"), (5, "'0'")]);
+    check("brigade peer --upload-limit --max 0", &[(2, "a value is wanted for '--upload"), (4, "'0'")]);
+}
+
+#[test]
+fn a_negative_value_is_told_as_such() {
+    let limit = "invalid value '-1MB' for '--upload-limit <RATE>': it cannot be negative; a rate like 10MB";
+    check("brigade peer --upload-limit -1MB --max 0", &[(3, limit), (5, "'0'")]);
+    check("brigade peer --upload-limit=-1MB", &[(2, limit)]);
+    check(
+        "brigade fetch a --keep-parts -1d",
+        &[(4, "'-1d' for '--keep-parts <TIME>': it cannot be negative")],
+    );
+    check("brigade peer --port -7x", &[(3, "'-7x' for '--port <PORT>': a number from 0 to 65535")]);
+    check("brigade peer --upload-limit -x", &[(3, "a value is wanted for '--upload-limit")]);
+}
+
+#[test]
+fn no_manager_is_reached_at_port_0() {
+    for line in ["files", "peers", "peer", "fetch a"] {
+        let line = format!("brigade {line} --manager-port=0");
+        let at = line.split(' ').count() - 1;
+        check(&line, &[(at, "'0' for '--manager-port <PORT>': a number from 1 to 65535 is wanted")]);
+    }
+    check("brigade peer --port 0", &[]);
+    check("brigade manager --port 0", &[]);
 }
 
 #[test]

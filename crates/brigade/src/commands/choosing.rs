@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use brigade_core::{id::Content, time::UnixTime, wire::manager::Version};
+use brigade_core::{id::Content, plural::count, time::UnixTime, wire::manager::Version};
 use brigade_node::peer::{Choice, Peer, ResolveError, Resolved, Wish};
 
 use crate::{escape::escape, format, signals::Signals};
@@ -46,7 +46,7 @@ pub(crate) fn menu(choice: &Choice) -> String {
     let lines =
         choice.versions.iter().enumerate().map(|(at, one)| format!("\n  {}  {}", at + 1, version(one)));
     let name = escape(&choice.name).into_owned();
-    format!("{name} has {} contents:{}", choice.versions.len(), lines.collect::<String>())
+    format!("{name} has {}:{}", count(choice.versions.len(), "content"), lines.collect::<String>())
 }
 
 /// What is said of an answer that makes no sense.

@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use brigade_core::wire::manager::Listed;
+use brigade_core::{plural::noun, wire::manager::Listed};
 use brigade_node::peer::{Browsing, Observer};
 
 use super::manager_address;
@@ -67,11 +67,11 @@ pub(crate) fn nothing(text: &str) -> String {
 
 /// A line for people.
 pub(crate) fn row(file: &Listed) -> String {
-    let holders = if file.holders == 1 { "holder " } else { "holders" };
     format!(
-        "{:>10}  {:>3} {holders}  {}  {}",
+        "{:>10}  {:>3} {:<7}  {}  {}",
         format::bytes(file.size),
         file.holders,
+        noun(file.holders, "holder"),
         file.id.short(),
         escape(&file.name)
     )

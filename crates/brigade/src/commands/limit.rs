@@ -44,7 +44,7 @@ fn parse(rest: &str) -> Result<Option<(Direction, Option<Cap>)>, Failure> {
         "auto" => Ok(Some((direction, None))),
         cap => match parse_cap(cap) {
             Ok(cap) => Ok(Some((direction, Some(cap)))),
-            Err(why) => Err(wrong(format!("{cap:?} is no limit: {why}, or auto"))),
+            Err(why) => Err(wrong(format!("{cap:?} is no limit: {why}"))),
         },
     }
 }
@@ -90,6 +90,10 @@ mod tests {
         for text in ["up", "off", "sideways 3MB", "up fast", "up 0", "up 3MB down 4MB"] {
             assert!(parse(text).unwrap_err().text().contains("limit up 10MB"), "{text}");
         }
+        let said = |text| parse(text).unwrap_err().text();
+        assert!(said("up 1").contains("\"1\" is no limit: the unit is missing, one of 1B, 1KB, 1MB, 1GB"));
+        assert!(said("up 0").contains("at least one byte a second"), "{}", said("up 0"));
+        assert!(said("down -1MB").contains("it cannot be negative; a rate like"), "{}", said("down -1MB"));
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod peer;
 mod peers;
 mod prompt;
 mod report;
+mod status;
 mod typed;
 
 use std::{

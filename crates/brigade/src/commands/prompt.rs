@@ -6,45 +6,46 @@
 
 use std::process::ExitCode;
 
-use brigade_node::{
-    peer::{Browsing, Fetch, LinkState, Peer, Progress, ResolveError, State, Wish},
-    store::keeper::Backlog,
-};
+use brigade_core::plural::count;
+use brigade_node::peer::{Browsing, Fetch, Peer, Progress, ResolveError, State, Wish};
 use tokio::task::JoinSet;
 
 use super::{
     choosing::{Chosen, meaning, menu, no_answer, question, take_answer},
     fetch::code_of,
-    files, limit, peers,
-    typed::parse_fetch,
+    files, limit, peers, status,
+    typed::{about_blanks, parse_fetch, takes_nothing},
 };
 use crate::{
-    clock_news,
-    escape::escape,
     exit::{Failure, USAGE},
-    folder_news::{self, News},
-    format, hints,
+    folder_news::News,
+    hints,
     incomplete::{Waiting, remark},
     input::{Input, Lines, Voice},
-    progress_bar::{follow, follow_in_background, line, summary, unreached},
+    progress_bar::{follow, follow_in_background, summary},
     signals::Signals,
 };
 
 /// Rows of a listing that are shown; `brigade files` shows all.
 const ROWS: usize = 1000;
 
+/// Commands that stand alone.
+const TAKE_NOTHING: [&str; 8] = ["q", "Q", "quit", "exit", "peers", "status", "help", "?"];
+
 const HELP: &str = "\
 files [PREFIX|PATTERN]            what there is in the network, or what of it begins so or fits
 peers                             who is there
 fetch NAME [--from USERNAME] [&]  get a file, all files of a folder, or what a pattern like data/**/*.bin fits;
                                   with & in the background, Ctrl-C gives up
+                                  one name at a time; it may hold blanks, and stand in quotation marks
                                   (NAME@ID-PREFIX chooses one of several contents; --replace keeps a file
                                   that is in the way aside as NAME.~1~)
 limit [up|down RATE|off|auto]     the limits that hold and why, or another one from now on (10MB, off;
                                   auto takes back what was typed)
 status                            what is shared, sent and fetched, and what is not shared and why
-help                              this
-q, Q                              leave";
+help, ?                           this
+q, Q, quit, exit                  leave
+`ls` is `files`, and `get` is `fetch`";
 
 /// Takes commands until told to quit; the exit code.
 pub(crate) async fn run(peer: Peer, mut lines: Lines, signals: Signals) -> Result<ExitCode, Failure> {
@@ -152,6 +153,9 @@ impl Prompt {
         let line = line.strip_prefix("brigade ").map_or(line, str::trim_start);
         let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
+        if TAKE_NOTHING.contains(&command) {
+            takes_nothing(command, rest)?;
+        }
         match command {
             "" => {}
             "q" | "Q" | "quit" | "exit" => return Ok(Next::Quit),
@@ -159,7 +163,7 @@ impl Prompt {
             "peers" => self.peers().await?,
             "fetch" | "get" => self.fetch(rest, lines).await?,
             "limit" => self.voice.say(&limit::run(&self.peer, rest).await?),
-            "status" => self.status(),
+            "status" => self.voice.say(&status::text(&self.peer, &self.fetches)),
             "help" | "?" => self.voice.say(HELP),
             other => {
                 let message = format!("{other:?} is not a command");
@@ -248,7 +252,15 @@ impl Prompt {
                 Ok(files) => return Ok(Chosen::Files(files)),
                 Err(None) => return Ok(Chosen::Nothing),
                 Err(Some(ResolveError::Ambiguous { choices, .. })) if self.terminal => choices,
-                Err(Some(error)) => return Err(error.into()),
+                Err(Some(error)) => {
+                    let blanks = about_blanks(&wish.name);
+                    let blanks = blanks.filter(|_| matches!(error, ResolveError::NotFound { .. }));
+                    let failure = Failure::from(error);
+                    return Err(match blanks {
+                        Some(blanks) => failure.hint_too(&blanks),
+                        None => failure,
+                    });
+                }
             };
             for choice in &choices {
                 self.voice.say(&menu(choice));
@@ -277,71 +289,12 @@ impl Prompt {
         }
     }
 
-    fn status(&self) {
-        let status = self.peer.status();
-        let is_behind = status.backlog.files + status.backlog.settling > 0;
-        let manager = match &status.manager {
-            LinkState::Here { announced: true } if is_behind => {
-                "here, what is hashed is announced".to_owned()
-            }
-            LinkState::Here { announced: true } => "here, everything is announced".to_owned(),
-            LinkState::Here { announced: false } => "here, announcing".to_owned(),
-            LinkState::Away { cause } => format!("away ({})", escape(cause)),
-            LinkState::Refused { cause } => format!("refuses this peer ({})", escape(cause)),
-        };
-        let mut rows = vec![
-            format!("{} at {}, key {}", status.username, status.address, status.key.short()),
-            format!("manager: {manager}"),
-            format!("shared: {}, {}", format::count(status.files, "file"), format::bytes(status.bytes)),
-        ];
-        rows.extend(status.unreached.map(|unreached| unreached.to_string()));
-        rows.extend(behind(&status.backlog));
-        rows.push(format!(
-            "now: sending {}, receiving {}",
-            format::rate(status.sending),
-            format::rate(status.receiving)
-        ));
-        let of = |given: &brigade_node::peer::Given| {
-            format!("sent to {}: {} ({} pieces)", given.username, format::bytes(given.bytes), given.pieces)
-        };
-        rows.extend(status.sent.iter().map(of));
-        let going_on = |fetch: &Fetch| {
-            let progress = fetch.progress().borrow().clone();
-            (!progress.is_over()).then(|| format!("fetching: {}{}", line(&progress), unreached(&progress)))
-        };
-        rows.extend(self.fetches.iter().filter_map(going_on));
-        rows.extend(status.clock.as_ref().map(clock_news::text));
-        if status.kept.parts > 0 {
-            rows.push(format!(
-                "unfinished: {} of files that are not being fetched, {} on the disk",
-                format::count(status.kept.parts, "part"),
-                format::bytes(status.kept.bytes)
-            ));
-        }
-        rows.extend(status.problems.troubles.iter().map(folder_news::text));
-        let ignoring = status.problems.ignoring;
-        if ignoring.files > 0 {
-            rows.push(format!(
-                "ignored: {} files and folders, by {} patterns in {} ignore files",
-                ignoring.entries, ignoring.patterns, ignoring.files
-            ));
-        }
-        let problem =
-            |(what, why): &(String, String)| format!("not shared: {} ({})", escape(what), escape(why));
-        rows.extend(status.problems.listed.iter().map(problem));
-        if status.problems.rest > 0 {
-            rows.push(format!("not shared: {} more", status.problems.rest));
-        }
-        self.voice.say(&rows.join("\n"));
-    }
-
     /// With fetches going on, a person is asked and a pipe waits for them. An error is the exit code of a signal.
     async fn quit(&mut self, lines: &mut Lines) -> Result<Next, ExitCode> {
         if self.terminal && !self.followed.is_empty() {
-            let count = self.followed.len();
             let question = format!(
                 "{} would stop, and go on from there next time. Leave? [y/N] ",
-                format::count(count, "fetch")
+                count(self.followed.len(), "fetch")
             );
             let answer = self.next_input(lines, &question).await?;
             let yes = match answer {
@@ -369,26 +322,4 @@ impl Prompt {
             self.failed = self.failed.or(Some(failure.code));
         }
     }
-}
-
-/// What is not shared yet because it is not hashed: how far that is, and how long it takes.
-fn behind(backlog: &Backlog) -> Vec<String> {
-    let mut rows = vec![];
-    if backlog.files > 0 {
-        let left =
-            backlog.time_left().map(|left| format!(", {} left", format::duration(left))).unwrap_or_default();
-        let current =
-            backlog.current.as_ref().map(|name| format!(", now {}", escape(name))).unwrap_or_default();
-        rows.push(format!(
-            "hashing: {} of {}, {} to go{left}{current}",
-            format::bytes(backlog.bytes_done),
-            format::bytes(backlog.bytes),
-            format::count(backlog.files, "file"),
-        ));
-    }
-    if backlog.settling > 0 {
-        let files = format::count(backlog.settling, "file");
-        rows.push(format!("being written, or written a moment ago: {files}, to be hashed once at rest"));
-    }
-    rows
 }

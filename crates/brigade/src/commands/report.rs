@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use brigade_core::plural::count;
 use brigade_node::peer::{Fetch, Given, Progress, State, Unreached};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
@@ -144,7 +145,10 @@ pub(super) fn reason(code: u8, fetched: &[Progress]) -> Value {
     let failed: u64 = fetched.iter().map(|progress| progress.failed).sum();
     let error = match code {
         130 | 143 => "a signal ended it".to_owned(),
-        _ if failed > 0 => format!("{failed} files could not be had"),
+        _ if failed > 0 => {
+            let files: u64 = fetched.iter().map(|progress| progress.files).sum();
+            format!("{failed} of {} could not be had", count(files, "file"))
+        }
         _ => "it was stopped".to_owned(),
     };
     let of_file = |(name, error): &(brigade_core::name::FileName, String)| format!("{name}: {error}");

@@ -8,11 +8,34 @@ use brigade_node::peer::Wish;
 
 use crate::exit::{Failure, USAGE};
 
+/// What is said of a second name.
+const ONE_NAME: &str =
+    "one name at a time is fetched here; a pattern like 'data/*.bin' or {a,b} fits several";
+
+/// What to say where nothing has `name`, which has blanks: several names may have been meant.
+pub(super) fn about_blanks(name: &str) -> Option<String> {
+    name.contains(' ').then(|| {
+        format!(
+            "{name:?} was taken for one name with blanks (quotation marks around it mean the same); {ONE_NAME}"
+        )
+    })
+}
+
+/// Refuses what follows a command that takes nothing.
+pub(super) fn takes_nothing(command: &str, rest: &str) -> Result<(), Failure> {
+    if rest.is_empty() {
+        return Ok(());
+    }
+    let message = format!("`{command}` takes nothing behind it, and {rest:?} is there");
+    Err(Failure::new(USAGE, message).hint("`help` lists the commands"))
+}
+
 /// `NAME [--from USERNAME] [--replace] [&]`, the options in any order, before or behind; a name may hold spaces, and
 /// stand in quotation marks. Whether it goes to the background.
 pub(super) fn parse_fetch(line: &str) -> Result<(Wish, bool), Failure> {
     let usage = |what: String| Failure::new(USAGE, what).hint("fetch NAME [--from USERNAME] [--replace] [&]");
     let (mut wish, mut background, mut name) = (Wish::default(), false, String::new());
+    let mut is_quoted = false;
     let mut rest = line.trim();
     while !rest.is_empty() {
         let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
@@ -37,9 +60,11 @@ pub(super) fn parse_fetch(line: &str) -> Result<(Wish, bool), Failure> {
                     return Err(usage(format!("the quotation mark {mark} is not closed")));
                 };
                 inside.clone_into(&mut name);
+                is_quoted = true;
                 rest = behind.trim_start();
                 continue;
             }
+            _ if is_quoted => return Err(usage(ONE_NAME.to_owned())),
             part => {
                 name += if name.is_empty() { "" } else { " " };
                 name += part;
@@ -58,7 +83,7 @@ pub(super) fn parse_fetch(line: &str) -> Result<(Wish, bool), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use super::parse_fetch;
+    use super::{about_blanks, parse_fetch, takes_nothing};
 
     #[test]
     fn a_fetch_has_a_name_and_perhaps_options() {
@@ -82,5 +107,23 @@ mod tests {
         for text in ["", "&", " &", "--replace", "a --from ../b", "a --from", "a --bogus", "'a b"] {
             assert!(parse_fetch(text).is_err(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_second_name_is_refused_or_asked_about() {
+        for text in ["'a' b", "\"a b\" \"c\"", "'a' --replace b &"] {
+            let said = parse_fetch(text).unwrap_err().text();
+            assert!(said.contains("one name at a time"), "{said}");
+        }
+        assert_eq!(about_blanks("a"), None);
+        let said = about_blanks("a b").unwrap();
+        assert!(said.starts_with("\"a b\" was taken for one name with blanks") && said.contains("at a time"));
+    }
+
+    #[test]
+    fn what_follows_a_command_that_takes_nothing_is_refused() {
+        assert!(takes_nothing("peers", "").is_ok());
+        let said = takes_nothing("peers", "x y").unwrap_err().text();
+        assert!(said.contains("`peers` takes nothing behind it, and \"x y\" is there"), "{said}");
     }
 }

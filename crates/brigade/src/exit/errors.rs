@@ -4,7 +4,10 @@
 
 use std::io;
 
-use brigade_core::wire::{Reason, manager::Version};
+use brigade_core::{
+    plural::count,
+    wire::{Reason, manager::Version},
+};
 use brigade_node::{
     identity::key::KeyError,
     manager::{ManagerError, PersistError},
@@ -264,11 +267,11 @@ impl From<CannotLand> for Failure {
 /// Names with several contents, each with its list.
 fn ambiguous(choices: &[Choice], rest: usize) -> Failure {
     let list = |choice: &Choice| {
-        format!("{} has {} contents{}", choice.name, choice.versions.len(), listed(&choice.versions))
+        format!("{} has {}{}", choice.name, count(choice.versions.len(), "content"), listed(&choice.versions))
     };
     let mut message = choices.iter().map(list).collect::<Vec<_>>().join("\n");
     if rest > 0 {
-        message += &format!("\nand {rest} more names have several contents");
+        message += &format!("\nand {} with several contents", count(rest, "more name"));
     }
     let hint = match choices {
         [Choice { name, versions }] => {

@@ -188,12 +188,14 @@ fn read_table(name: &str, table: &DeTable<'_>, found: &mut Found, wrong: &mut Wr
 /// A value as it would be typed; an error says what is wanted.
 pub(super) fn value_of(kind: Kind, value: &DeValue<'_>) -> Result<String, String> {
     let text = match (kind, value) {
-        (Kind::Port | Kind::Count, DeValue::Integer(number)) => {
+        (Kind::Port | Kind::ManagerPort | Kind::Count, DeValue::Integer(number)) => {
             let plain = i64::from_str_radix(number.as_str(), number.radix());
             plain.map_or_else(|_| number.to_string(), |number| number.to_string())
         }
         (Kind::Switch, DeValue::Boolean(switch)) => switch.to_string(),
-        (Kind::Port | Kind::Count | Kind::Switch, _) => return Err(another_kind(kind, value)),
+        (Kind::Port | Kind::ManagerPort | Kind::Count | Kind::Switch, _) => {
+            return Err(another_kind(kind, value));
+        }
         (_, DeValue::String(text)) => text.to_string(),
         _ => return Err(another_kind(kind, value)),
     };
@@ -254,7 +256,7 @@ mod tests {
         check(
             "[network]\nport = 99999\nhots = \"a\"\n\n[pear]\nmax = 1\n[peer]\nmax = \"5\"\n  username = \"a/b\"\n",
             &[
-                "2:8: invalid value '99999': a number from 0 to 65535 is wanted",
+                "2:8: invalid value '99999': a number from 1 to 65535 is wanted, the port that the manager listens on",
                 "3:1: `hots` is not a setting of [network]; is `host` meant?",
                 "5:2: `pear` is not a table of settings; is `peer` meant?",
                 "8:7: this is of the type string: a number from 1 to 100000 is wanted",

@@ -19,7 +19,7 @@ use brigade_node::config::brigade_home;
 use clap::{Arg, Command as Grammar};
 
 use crate::{
-    args::{host, parse_cap, parse_count, parse_keep, parse_port},
+    args::{MANAGER_PORT_WANTED, host, parse_cap, parse_count, parse_keep, parse_manager_port, parse_port},
     hints,
     mistakes::{Mistake, Place},
 };
@@ -47,6 +47,7 @@ struct Setting {
 enum Kind {
     Host,
     Port,
+    ManagerPort,
     Count,
     Key,
     Username,
@@ -66,7 +67,7 @@ const BOTH: &[&str] = &["peer", "fetch"];
 /// All of them. A schedule is in the file alone; what belongs to one run (`--json`, `--stay`) is no setting.
 const SETTINGS: &[Setting] = &[
     setting("network", "host", "BRIGADE_MANAGER_HOST", Kind::Host, "manager_host", ANY),
-    setting("network", "port", "BRIGADE_MANAGER_PORT", Kind::Port, "manager_port", ANY),
+    setting("network", "port", "BRIGADE_MANAGER_PORT", Kind::ManagerPort, "manager_port", ANY),
     setting("network", "key", "BRIGADE_MANAGER_KEY", Kind::Key, "manager_key", ANY),
     setting("manager", "host", "BRIGADE_MANAGER_LISTEN_HOST", Kind::Host, "host", MANAGER),
     setting("manager", "port", "BRIGADE_MANAGER_LISTEN_PORT", Kind::Port, "port", MANAGER),
@@ -188,6 +189,7 @@ impl Kind {
             Self::Host => host(value, "the port ").map(drop),
             Self::Folder => hints::path(Path::new(value)).map_or(Ok(()), Err),
             Self::Port => parse_port(value).map(drop),
+            Self::ManagerPort => parse_manager_port(value).map(drop),
             Self::Count => parse_count(value).map(drop),
             Self::Key => value.parse::<PeerKey>().map(drop).map_err(|error| error.to_string()),
             Self::Username => value.parse::<Username>().map(drop).map_err(|error| error.to_string()),
@@ -202,6 +204,7 @@ impl Kind {
         match self {
             Self::Host => "a name or an address in quotation marks is wanted",
             Self::Port => "a number from 0 to 65535 is wanted",
+            Self::ManagerPort => MANAGER_PORT_WANTED,
             Self::Count => "a number from 1 to 100000 is wanted",
             Self::Key => "a key of 64 hex digits in quotation marks is wanted",
             Self::Username => "a username in quotation marks is wanted",

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use brigade_core::{name::Username, time::UnixTime};
+use brigade_core::{name::Username, plural::count, time::UnixTime};
 use brigade_node::{
     clock,
     manager::{LifeEvent, View},
@@ -49,7 +49,7 @@ pub(crate) async fn log_table(
             event = events.recv() => match event {
                 Ok(LifeEvent { at, event }) => line(&mut out, at, &describe(&event))?,
                 Err(RecvError::Lagged(missed)) => {
-                    line(&mut out, clock::unix_now(), &format!("{missed} events were too fast for this log"))?;
+                    line(&mut out, clock::unix_now(), &format!("{} too fast for this log", count(missed, "event")))?;
                 }
                 Err(RecvError::Closed) => return Ok(Ending::Stopped),
             },
@@ -70,7 +70,7 @@ pub(crate) async fn log_table(
 
 fn opening(view: &View) -> String {
     let View { address, key, max_peers, .. } = view;
-    format!("the manager listens on {address}, for at most {max_peers} peers; its key is {key}")
+    format!("the manager listens on {address}, for at most {}; its key is {key}", count(*max_peers, "peer"))
 }
 
 /// What changed in what peers share, as sentences; `shares` is brought up to date.
@@ -80,8 +80,7 @@ fn changes(shares: &mut Shares, view: &View) -> Vec<String> {
         .iter()
         .filter(|(username, shared)| shares.get(*username).copied().unwrap_or_default() != **shared)
         .map(|(username, (files, bytes))| {
-            let plural = if *files == 1 { "" } else { "s" };
-            format!("{username} shares {files} file{plural}, {}", format::bytes(*bytes))
+            format!("{username} shares {}, {}", count(*files, "file"), format::bytes(*bytes))
         })
         .collect();
     *shares = now;

@@ -5,7 +5,10 @@
 
 use std::collections::VecDeque;
 
-use brigade_core::manager::{Departure, Event, Row as Peer};
+use brigade_core::{
+    manager::{Departure, Event, Row as Peer},
+    plural::count,
+};
 use brigade_node::manager::{LifeEvent, View};
 use ratatui::{
     Frame,
@@ -82,7 +85,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, recent: &VecDeque<LifeEve
 fn title(view: &View, width: usize) -> Text<'static> {
     const NAME: &str = "Brigade manager";
     let View { address, key, max_peers, rows, .. } = view;
-    let peers = format!("{} of {max_peers} peers", rows.len());
+    let peers = format!("{} of {}", rows.len(), count(*max_peers, "peer"));
     let text = first_that_fits(
         width,
         &[

@@ -166,9 +166,9 @@ fn mistakes_of_the_environment_and_the_settings_are_told_with_those_of_the_line(
     insta::assert_snapshot!(said_with(WRONG, &variables, &["peer", "--port", "-1"], 2), @r#"
     error: 10 mistakes
       argument 3: invalid value '-1' for '--port <PORT>': a number from 0 to 65535 is wanted
-      BRIGADE_MANAGER_PORT: invalid value '99999': a number from 0 to 65535 is wanted
+      BRIGADE_MANAGER_PORT: invalid value '99999': a number from 1 to 65535 is wanted, the port that the manager listens on
       BRIGADE_MAX: invalid value '0': a number from 1 to 100000 is wanted
-      HOME/brigade.toml:2:8: this is of the type string: a number from 0 to 65535 is wanted
+      HOME/brigade.toml:2:8: this is of the type string: a number from 1 to 65535 is wanted, the port that the manager listens on
       HOME/brigade.toml:3:1: `hots` is not a setting of [network]; is `host` meant?
       HOME/brigade.toml:6:6: invalid value '10XB': a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted
       HOME/brigade.toml:7:1: the rule limits nothing: up, down or both are wanted
@@ -219,7 +219,7 @@ fn what_was_probably_meant_is_told() {
       argument 2: 'sub\\inner.txt' cannot be the name of a file: it has the character `\\`, which some systems do not allow; is "sub/inner.txt" meant? Names have / between folders, and nothing before the first
       argument 3: './a' cannot be the name of a file: it has a part `.` or `..`; is "a" meant? Names have / between folders, and nothing before the first
       argument 4: '/srv/film.mkv' cannot be the name of a file: it is empty, or has an empty part; a name is a path below the folder that its holder shares, not a path of this machine; `files` lists what there is
-      argument 6: invalid value '20' for '--upload-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted; the unit is missing: 20KB, 20MB or 20GB
+      argument 6: invalid value '20' for '--upload-limit <RATE>': the unit is missing, one of 20B, 20KB, 20MB, 20GB (bytes a second) is wanted; or off
       brigade fetch sub\\inner.txt ./a /srv/film.mkv --upload-limit 20
                     ^^^^^^^^^^^^^^ ^^^ ^^^^^^^^^^^^^                ^^
     hint: `brigade fetch --help`

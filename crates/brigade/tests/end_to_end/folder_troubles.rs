@@ -45,7 +45,7 @@ fn a_folder_that_is_removed_ends_its_fetches_and_nothing_else() {
     until("it has begun", SEEN, || fs::read_dir(network.path("fire_user/.brigade/parts")).ok()?.next()?.ok());
     fs::remove_dir_all(network.path("fire_user")).unwrap();
     fire.says(GONE);
-    let said = fire.says("1 of 1 files could not be had");
+    let said = fire.says("1 of 1 file could not be had");
     assert!(said.contains("fire_user is not there any more"), "{said}");
     network.has_file("film", 1, SEEN);
     assert!(network.list("files", &["mine"]).is_empty());
@@ -111,7 +111,7 @@ fn a_disk_that_becomes_read_only_is_served_from_and_not_fetched_into() {
     network.has_file("mine", 1, SEEN);
     disk.fail();
     fire.types("fetch theirs\n");
-    fire.complains("1 of 1 files of \"theirs\" cannot be put into");
+    fire.complains("1 of 1 file of \"theirs\" cannot be put into");
     fire.complains("Read-only file system");
     network.fetch(&["mine", "--into", "got"]).with_code(0);
     network.has("got/mine", b"mine");

@@ -90,7 +90,7 @@ fn a_wrong_limit_is_explained_and_changes_nothing() {
     peer.types("0\nfire_user\nlimit up fast\nlimit sideways 3MB\nlimit up\nlimit\nq\n");
     let ended = peer.end().with_code(2);
     insta::assert_snapshot!(ended.err, @r#"
-    error: "fast" is no limit: a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted, or auto
+    error: "fast" is no limit: a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted
     hint: `limit` shows the limits; `limit up 10MB`, `limit down off`, `limit up auto` change them
     error: "sideways" is neither up nor down
     hint: `limit` shows the limits; `limit up 10MB`, `limit down off`, `limit up auto` change them

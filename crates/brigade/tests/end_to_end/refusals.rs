@@ -19,7 +19,12 @@ fn refused(network: &Network, arguments: &[&str]) -> crate::process::Ended {
 fn a_full_network_says_so_and_still_answers_questions() {
     let network = Network::start_with(&["--port", "0", "--max", "1"]);
     let fire = network.holder("fire_user", "film.bin", &bytes("film", 1000));
-    refused(&network, &["water_user"]).with_code(4).complains(&["the network is full", "--max is reached"]);
+    let full = refused(&network, &["water_user"]).with_code(4);
+    let full = full.complains(&[
+        "the manager refused: the network is full: it takes 1 peer at most",
+        "--max is reached",
+    ]);
+    assert_eq!(full.err.matches("the network is full").count(), 1, "{}", full.err);
     assert!(!network.path("water_user").exists());
     network.fetch(&["film.bin", "--into", "earth"]).with_code(4).complains(&["the network is full"]);
     assert_eq!(network.usernames(), ["fire_user"]);

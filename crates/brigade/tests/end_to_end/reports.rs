@@ -124,6 +124,22 @@ fn files_takes_what_fetch_takes() {
     assert!(after("files data").contains("is \"data/d\" meant?"), "{}", ended.out);
 }
 
+#[test]
+fn the_prompt_says_what_it_does_not_take() {
+    let network = Network::start();
+    let mut earth = network.run("peer", &[]);
+    earth.types("0\nearth_user\npeers x\nstatus now\nfetch a b\nfetch 'a' 'b'\nlimit up 1\nhelp\nexit\n");
+    let ended = earth.end().with_code(2).complains(&[
+        "`peers` takes nothing behind it, and \"x\" is there",
+        "`status` takes nothing behind it",
+        "nobody shares \"a b\"",
+        "\"a b\" was taken for one name with blanks",
+        "one name at a time is fetched here",
+        "the unit is missing, one of 1B, 1KB, 1MB, 1GB",
+    ]);
+    assert!(ended.out.contains("q, Q, quit, exit"), "{}", ended.out);
+}
+
 /// Bytes of a file that takes longer to hash than any test takes to look; it has no blocks on the disk.
 const HUGE_BYTES: u64 = 200_000_000_000;
 

@@ -17,7 +17,9 @@ struct Floor {
 /// `brigade-core`, from the ground up.
 const CORE: &[Floor] = &[
     Floor {
-        rooms: &["bitfield", "geometry", "id", "limits", "name", "random", "rate", "schedule", "time"],
+        rooms: &[
+            "bitfield", "geometry", "id", "limits", "name", "plural", "random", "rate", "schedule", "time",
+        ],
         friends: true,
     },
     Floor { rooms: &["content"], friends: false },

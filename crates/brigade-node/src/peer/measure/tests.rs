@@ -89,6 +89,18 @@ fn all_that_cannot_land_is_told_at_once() {
     ]) {
         assert!(told.starts_with(expected.0) && told.contains(expected.1), "{told}");
     }
+    assert!(refused.to_string().starts_with("3 of 6 files of \"d\" cannot be put into "), "{refused}");
+    // The files of several names are counted together, and it says so.
+    let several: Vec<Ordered> = [&files[..2], &files[2..3]].into_iter().flat_map(ordered).collect();
+    let Err(NotBegun::CannotLand(refused)) = measure(&share, &several, &[], &BTreeMap::new()) else {
+        panic!("it is not refused")
+    };
+    let expected = "2 of 3 files of \"d\" and 1 other name cannot be put into ";
+    assert!(refused.to_string().starts_with(expected), "{refused}");
+    let huge = [wanted("x", 9, u64::MAX)];
+    let several: Vec<Ordered> = [&huge[..], &[], &[]].into_iter().flat_map(ordered).collect();
+    let Err(refused) = measure(&share, &several, &[], &BTreeMap::new()) else { panic!("it fits") };
+    assert!(refused.to_string().starts_with("no room for \"d\" and 2 other names in "), "{refused}");
     // A file with another content is no obstacle here: its bytes are looked at first.
     assert!(measure(&share, &ordered(&files[5..]), &[], &BTreeMap::new()).is_ok());
 }

@@ -5,6 +5,7 @@
 use brigade_core::{
     limits,
     name::{BadName, FileName, Username},
+    plural::count,
     wire::manager::Version,
 };
 
@@ -22,7 +23,7 @@ pub enum ResolveError {
         closest: Vec<FileName>,
     },
     /// There are several contents under a name.
-    #[error("{} has {} contents", .choices[0].name, .choices[0].versions.len())]
+    #[error("{} has {}", .choices[0].name, count(.choices[0].versions.len(), "content"))]
     Ambiguous {
         /// The names and their contents; at least one, at most 64.
         choices: Vec<Choice>,

@@ -4,7 +4,7 @@
 
 use std::path::PathBuf;
 
-use brigade_core::geometry::TooLarge;
+use brigade_core::{geometry::TooLarge, plural::count};
 
 use crate::store::folder::{FolderError, lacking};
 
@@ -26,7 +26,7 @@ pub enum PartError {
         path: PathBuf,
     },
     /// The bytes on disk are not as many as the content has.
-    #[error("{path} has {found} bytes, its content {expected}")]
+    #[error("{path} has {}, its content {expected}", count(*.found, "byte"))]
     WrongSize {
         /// The file.
         path: PathBuf,
