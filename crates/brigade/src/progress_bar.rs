@@ -20,6 +20,7 @@ use crate::{
     format,
     input::Voice,
     progress_line::{self, Parts, ProgressLine},
+    signals::Continued,
     terminal,
 };
 
@@ -73,6 +74,7 @@ async fn drawn_until_over(fetch: &Fetch) -> Progress {
     let mut progress = fetch.progress();
     let mut line = ProgressLine::default();
     let mut said = Said::default();
+    let mut continued = Continued::hear();
     let mut tick = interval(DRAW_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -81,6 +83,7 @@ async fn drawn_until_over(fetch: &Fetch) -> Progress {
                 Ok(over) => over.clone(),
                 Err(_) => break,
             },
+            () = continued.next() => line.forget(),
             _ = tick.tick() => {}
         }
         let now = progress.borrow().clone();

@@ -166,6 +166,13 @@ impl ProgressLine {
     }
 }
 
+impl ProgressLine {
+    /// Draws it anew the next time, whatever stands there.
+    pub(crate) fn forget(&mut self) {
+        self.drawn = None;
+    }
+}
+
 impl Drop for ProgressLine {
     fn drop(&mut self) {
         erase();

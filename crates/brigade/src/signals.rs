@@ -111,6 +111,33 @@ impl Drop for Taken {
     }
 }
 
+/// Hears that the program goes on after it was suspended (Ctrl-Z, `fg`): what stood on the terminal may be gone.
+#[derive(Debug)]
+pub(crate) struct Continued(#[cfg(unix)] Option<tokio::signal::unix::Signal>);
+
+impl Continued {
+    /// From here on it is heard.
+    pub(crate) fn hear() -> Self {
+        #[cfg(unix)]
+        let kind = tokio::signal::unix::SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
+        Self(
+            #[cfg(unix)]
+            tokio::signal::unix::signal(kind).ok(),
+        )
+    }
+
+    /// Waits until the program goes on the next time.
+    pub(crate) async fn next(&mut self) {
+        #[cfg(unix)]
+        if let Some(signal) = &mut self.0
+            && signal.recv().await.is_some()
+        {
+            return;
+        }
+        std::future::pending().await
+    }
+}
+
 /// The system's signals; one that cannot be heard does what it does by itself.
 #[cfg(unix)]
 struct Heard {

@@ -93,6 +93,14 @@ impl Terminal {
         screen.lines().map(str::to_owned).collect()
     }
 
+    /// The process of the program.
+    fn program(&self) -> rustix::process::Pid {
+        let pids = self.tmux(&["list-panes", "-F", "#{pane_pid}"]);
+        let shell: u32 = String::from_utf8(pids.stdout).unwrap().trim().parse().unwrap();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap()
+    }
+
     /// Waits until the screen has `needle`; all of it.
     #[track_caller]
     fn shows(&self, needle: &str) -> String {
@@ -210,11 +218,7 @@ fn a_signal_leaves_the_terminal_as_it_was() {
         return;
     };
     earth.shows("`help` lists the commands");
-    let pids = earth.tmux(&["list-panes", "-F", "#{pane_pid}"]);
-    let shell: u32 = String::from_utf8(pids.stdout).unwrap().trim().parse().unwrap();
-    let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
-    let peer = rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap();
-    rustix::process::kill_process(peer, rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(earth.program(), rustix::process::Signal::TERM).unwrap();
     earth.shows("it ended with 143");
     // What is typed now is shown again, and a line ends with Enter.
     let tty = earth.tmux(&["display-message", "-p", "#{pane_tty}"]);
@@ -288,6 +292,23 @@ fn rate_time_left_and_holders_are_seen_beside_a_long_name() {
         assert!(line.contains("% "), "{columns}: {line}");
         assert_eq!(columns == 80, line.contains("record") && line.contains(".mkv"), "{line}");
     }
+}
+
+#[test]
+fn a_fetch_that_was_suspended_draws_its_line_again() {
+    let (network, fire) = with_a_long_name();
+    let arguments = [&SLOWLY[..], &["--into", "earth"]].concat();
+    let Some(fetch) = Terminal::open(&network, 120, &[], "fetch", &arguments) else { return };
+    fetch.shows("1 holder");
+    fire.terminate();
+    // Nothing about the line changes from here on.
+    fetch.shows("waiting: nobody who is here");
+    let program = fetch.program();
+    rustix::process::kill_process(program, rustix::process::Signal::STOP).unwrap();
+    assert!(fetch.tmux(&["send-keys", "-R"]).status.success());
+    until("the screen is empty", PATIENCE, || fetch.rows().iter().all(String::is_empty).then_some(()));
+    rustix::process::kill_process(program, rustix::process::Signal::CONT).unwrap();
+    fetch.shows("waiting: nobody who is here");
 }
 
 #[test]
