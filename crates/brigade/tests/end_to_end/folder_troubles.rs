@@ -3,7 +3,7 @@
 //!
 //! File systems of a test's own need root; limits of its own, a system that lets a user have a namespace.
 
-use std::{fs, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use crate::{
     disk::{Disk, skip},
@@ -13,6 +13,11 @@ use crate::{
 };
 
 const GONE: &str = "is not there any more: nothing of it is shared";
+
+/// Removes a folder that a peer may write to at the same moment.
+fn remove(folder: &Path) {
+    until("the folder can be removed", SEEN, || fs::remove_dir_all(folder).ok());
+}
 
 #[test]
 fn a_folder_that_is_moved_away_is_not_shared_until_it_is_back() {
@@ -24,7 +29,7 @@ fn a_folder_that_is_moved_away_is_not_shared_until_it_is_back() {
     fire.complains(GONE);
     network.write("fire_user/another", b"another");
     network.write("elsewhere/new", b"new");
-    fs::remove_dir_all(network.path("fire_user")).unwrap();
+    remove(&network.path("fire_user"));
     fs::rename(network.path("elsewhere"), network.path("fire_user")).unwrap();
     lists(&network, "", &[("d/mine", b"mine"), ("new", b"new"), ("theirs", b"theirs")]);
     fire.complains("is back, and shared again");
@@ -43,7 +48,7 @@ fn a_folder_that_is_removed_ends_its_fetches_and_nothing_else() {
     network.has_file("mine", 1, SEEN);
     fire.types("fetch film\n");
     until("it has begun", SEEN, || fs::read_dir(network.path("fire_user/.brigade/parts")).ok()?.next()?.ok());
-    fs::remove_dir_all(network.path("fire_user")).unwrap();
+    remove(&network.path("fire_user"));
     fire.says(GONE);
     let said = fire.says("1 of 1 file could not be had");
     assert!(said.contains("fire_user is not there any more"), "{said}");
@@ -62,7 +67,7 @@ fn a_folder_that_a_fetch_stays_in_may_be_removed() {
     let _fire = network.holder("fire_user", "a", b"content");
     let fetch = network.run("fetch", &["a", "--into", "got", "--stay"]);
     network.has_file("a", 2, SEEN);
-    fs::remove_dir_all(network.path("got")).unwrap();
+    remove(&network.path("got"));
     fetch.complains(GONE);
     network.has_file("a", 1, SEEN);
     fetch.terminate().with_code(143);
