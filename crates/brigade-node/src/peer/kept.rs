@@ -12,7 +12,12 @@ use std::{
 use brigade_core::{id::Content, name::FileName, time::Timestamp};
 use tokio::sync::watch;
 
-use super::{fetch::Fetches, fetching::Kind, job::Job, orders::Answer};
+use super::{
+    fetch::Fetches,
+    fetching::Kind,
+    job::Job,
+    orders::{Answer, Certain},
+};
 use crate::{
     clock,
     store::{
@@ -131,11 +136,12 @@ impl Fetches {
             Kind::Small(_) => None,
         });
         let in_use: Vec<_> = in_use.collect();
-        let (folder, answers) = (self.folder.clone(), self.answers.clone());
+        let folder = self.folder.clone();
+        let certain = Certain::new(self.answers.clone(), Answer::Kept(vec![]));
         tokio::task::spawn_blocking(move || {
             // What is wanted all the time, and gets nothing, is not left alone.
             in_use.iter().for_each(|file| drop(file.touch()));
-            let _ = answers.blocking_send(Answer::Kept(look(&folder)));
+            certain.answer(Answer::Kept(look(&folder)));
         });
     }
 
@@ -196,10 +202,11 @@ impl Fetches {
             self.kept.removing.insert(*content);
             self.kept.forget(content);
         }
-        let (folder, answers) = (self.folder.clone(), self.answers.clone());
+        let folder = self.folder.clone();
+        let certain = Certain::new(self.answers.clone(), Answer::Removed(contents.clone()));
         tokio::task::spawn_blocking(move || {
             remove(&folder, &contents);
-            let _ = answers.blocking_send(Answer::Removed(contents));
+            certain.answer(Answer::Removed(contents));
         });
     }
 }

@@ -3,7 +3,7 @@
 //! The owner, [`super::fetch`], waits for none of them: what takes time is done elsewhere and comes back so.
 
 use brigade_core::{download::DownloadId, id::Content, wire::manager::Found};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -49,9 +49,57 @@ pub(super) enum Answer {
     Means { download: DownloadId, found: Found },
 }
 
+/// An answer that is certain to come: where the work for it panics, another one says so.
+pub(super) struct Certain {
+    answers: mpsc::Sender<Answer>,
+    otherwise: Option<Answer>,
+}
+
+impl Certain {
+    /// For work that starts now; `otherwise` is answered where it does not end.
+    pub(super) const fn new(answers: mpsc::Sender<Answer>, otherwise: Answer) -> Self {
+        Self { answers, otherwise: Some(otherwise) }
+    }
+
+    /// Answers. On a thread that may wait.
+    pub(super) fn answer(mut self, answer: Answer) {
+        self.otherwise = None;
+        let _ = self.answers.blocking_send(answer);
+    }
+}
+
+impl Drop for Certain {
+    fn drop(&mut self) {
+        if let Some(otherwise) = self.otherwise.take() {
+            let _ = self.answers.try_send(otherwise);
+        }
+    }
+}
+
 /// What is known of files that were looked through.
 #[derive(Debug)]
 pub(super) struct Prepared {
     pub(super) job: JobId,
     pub(super) files: Vec<(WantedFile, Result<Decision, PrepareError>)>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Answer, Certain, mpsc};
+
+    #[tokio::test]
+    async fn an_answer_comes_also_where_the_work_for_it_panics() {
+        let (answers, mut told) = mpsc::channel(2);
+        let certain = || Certain::new(answers.clone(), Answer::Kept(vec![]));
+        let (broken, whole) = (certain(), certain());
+        let broken = tokio::task::spawn_blocking(move || {
+            let _broken = broken;
+            panic!("as this test wants it");
+        });
+        assert!(broken.await.unwrap_err().is_panic());
+        assert!(matches!(told.recv().await, Some(Answer::Kept(_))));
+        tokio::task::spawn_blocking(move || whole.answer(Answer::Free(vec![]))).await.unwrap();
+        assert!(matches!(told.recv().await, Some(Answer::Free(_))));
+        assert!(told.try_recv().is_err(), "one answer only");
+    }
 }

@@ -74,6 +74,10 @@ pub(super) enum PrepareError {
     Patterns(FileName),
     #[error("{0} is said to be empty, which its id denies")]
     NotEmpty(FileName),
+    #[error(
+        "looking at what is there already was cut off by an error of this program (see the log); fetch it again"
+    )]
+    CutOff,
     #[error(transparent)]
     Part(#[from] PartError),
     #[error(transparent)]
@@ -90,6 +94,7 @@ impl PrepareError {
             Self::InTheWay { .. }
             | Self::CannotLand(_)
             | Self::Alike { .. }
+            | Self::CutOff
             | Self::Patterns(_)
             | Self::Part(_)
             | Self::Hash(_) => Why::Disk,

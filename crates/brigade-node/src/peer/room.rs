@@ -24,7 +24,7 @@ use super::{
     job::{JobId, amount},
     kept,
     measure::{Needs, NotBegun, measure},
-    orders::{Answer, Order},
+    orders::{Answer, Certain, Order},
     prepare::WantedFile,
     progress::State,
     session::Command,
@@ -187,11 +187,13 @@ impl Fetches {
             return;
         }
         self.room.looking = true;
-        let (folder, answers) = (self.folder.clone(), self.answers.clone());
+        let folder = self.folder.clone();
+        let unknown = asked.iter().map(|(on, _)| (*on, Free::UNKNOWN)).collect();
+        let certain = Certain::new(self.answers.clone(), Answer::Free(unknown));
         tokio::task::spawn_blocking(move || {
             let free =
                 |(on, place): (FileSystemId, String)| (on, folder.free(&place).unwrap_or(Free::UNKNOWN));
-            let _ = answers.blocking_send(Answer::Free(asked.into_iter().map(free).collect()));
+            certain.answer(Answer::Free(asked.into_iter().map(free).collect()));
         });
     }
 

@@ -3,7 +3,10 @@
 //! A content is dealt with by one at a time, whatever number of names and fetches want it; the others wait and are
 //! made from what the first one brought. How many are open at once is bounded by what a process may open.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, atomic::Ordering},
+};
 
 use brigade_core::{
     bitfield::Bitfield,
@@ -13,6 +16,7 @@ use brigade_core::{
     id::Content,
     limits,
 };
+use tokio::sync::mpsc;
 
 use super::{
     fetch::Fetches,
@@ -41,6 +45,36 @@ const PREPARED_TOGETHER: usize = 512;
 /// Jobs that look files through at once.
 const PREPARING: usize = 2;
 
+/// Files that are being looked through. The owner hears of all of them, however that ends: it counts how many looks
+/// go on, and which contents they are about.
+struct Look {
+    job: JobId,
+    left: VecDeque<WantedFile>,
+    seen: Vec<(WantedFile, Result<Decision, PrepareError>)>,
+    prepared: mpsc::Sender<Prepared>,
+}
+
+impl Look {
+    fn run(mut self, mut decide: impl FnMut(&WantedFile) -> Result<Decision, PrepareError>) {
+        while let Some(wanted) = self.left.front() {
+            let decision = decide(wanted);
+            let wanted = self.left.pop_front();
+            self.seen.extend(wanted.map(|wanted| (wanted, decision)));
+        }
+    }
+}
+
+impl Drop for Look {
+    /// Files are left only where a look panicked, or where the runtime shuts down before it began.
+    fn drop(&mut self) {
+        let left = self.left.drain(..).map(|wanted| (wanted, Err(PrepareError::CutOff)));
+        let mut files = std::mem::take(&mut self.seen);
+        files.extend(left);
+        // There is always room: there are fewer looks at once than the channel holds.
+        let _ = self.prepared.try_send(Prepared { job: self.job, files });
+    }
+}
+
 impl Fetches {
     /// Has files looked through, as long as there is room to fetch them.
     pub(super) fn prepare_more(&mut self) {
@@ -61,14 +95,10 @@ impl Fetches {
             let (folder, share) = (self.folder.clone(), self.share.clone());
             let prepared = self.prepared.clone();
             self.preparing += 1;
+            let look = Look { job: id, left: files.into(), seen: vec![], prepared };
             tokio::task::spawn_blocking(move || {
                 let mut walk = Destinations::new(&folder);
-                let decide = |wanted: WantedFile| {
-                    let decision = super::prepare::prepare(&folder, &share, &mut walk, &wanted);
-                    (wanted, decision)
-                };
-                let files = files.into_iter().map(decide).collect();
-                let _ = prepared.blocking_send(Prepared { job: id, files });
+                look.run(|wanted| super::prepare::prepare(&folder, &share, &mut walk, wanted));
             });
         }
     }
@@ -206,5 +236,43 @@ impl Fetches {
         }
         self.downloads.handle(clock::now(), Event::Start { download, content, list, have });
         Some(content)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use brigade_core::id::{Content, ContentId};
+
+    use super::{Decision, JobId, Look, PrepareError, WantedFile, mpsc};
+
+    #[tokio::test]
+    async fn a_look_that_panics_is_told_of_like_any_other() {
+        let (prepared, mut told) = mpsc::channel(1);
+        let wanted = |name: &str| WantedFile {
+            name: name.parse().unwrap(),
+            content: Content { id: ContentId::EMPTY, size: 0 },
+            mtime_s: 0,
+            executable: false,
+            replace: false,
+        };
+        let left = ["good", "bad", "late"].map(wanted);
+        let look = Look { job: JobId(7), left: left.into(), seen: vec![], prepared };
+        let run = tokio::task::spawn_blocking(move || {
+            look.run(|wanted| match wanted.name.as_str() {
+                "good" => Ok(Decision::Small),
+                _ => panic!("as this test wants it"),
+            });
+        });
+        assert!(run.await.unwrap_err().is_panic());
+        let told = tokio::time::timeout(Duration::from_secs(20), told.recv()).await.unwrap().unwrap();
+        assert_eq!(told.job, JobId(7));
+        let [(_, Ok(Decision::Small)), (bad, Err(PrepareError::CutOff)), (_, Err(PrepareError::CutOff))] =
+            &told.files[..]
+        else {
+            panic!("{told:?}");
+        };
+        assert_eq!(bad.name.as_str(), "bad");
     }
 }
