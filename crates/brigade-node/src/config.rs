@@ -21,7 +21,7 @@ pub fn brigade_home() -> Option<PathBuf> {
 /// `None` where not even `unknown` can be made of it, which does not happen.
 pub fn user_at_host() -> Option<Username> {
     let named = |variable| env::var(variable).ok().filter(|value| !value.trim().is_empty());
-    let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(named).or_else(account);
+    let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(named).or_else(own_account);
     let host = host().unwrap_or_default();
     let label = host.split('.').next().unwrap_or_default();
     Username::of_user_at_host(user.as_deref().unwrap_or("someone"), label)
@@ -29,22 +29,28 @@ pub fn user_at_host() -> Option<Username> {
 
 /// The name of the account that this process runs under, where the environment does not say: as for a service.
 #[cfg(unix)]
-fn account() -> Option<String> {
+fn own_account() -> Option<String> {
+    account(rustix::process::getuid().as_raw())
+}
+
+/// The name of the account that has this number.
+#[cfg(unix)]
+pub(crate) fn account(number: u32) -> Option<String> {
     use std::io::Read;
     /// Bytes of the list of accounts that are read: some ten thousand.
     const LIST_BYTES: u64 = 1 << 20;
     let mut list = vec![];
     std::fs::File::open("/etc/passwd").ok()?.take(LIST_BYTES).read_to_end(&mut list).ok()?;
-    let own = rustix::process::getuid().as_raw().to_string();
+    let wanted = number.to_string();
     String::from_utf8_lossy(&list).lines().find_map(|line| {
         let mut fields = line.split(':'); // name:password:number:…
         let (name, number) = (fields.next()?, fields.nth(1)?);
-        (number == own).then(|| name.to_owned())
+        (number == wanted).then(|| name.to_owned())
     })
 }
 
 #[cfg(not(unix))]
-fn account() -> Option<String> {
+fn own_account() -> Option<String> {
     None
 }
 
@@ -96,6 +102,6 @@ mod tests {
         let name = super::user_at_host().unwrap();
         assert!(name.may_be_unbound(), "{name}");
         #[cfg(unix)]
-        assert!(super::account().is_none_or(|account| !account.is_empty()));
+        assert!(super::own_account().is_none_or(|account| !account.is_empty()));
     }
 }

@@ -3,10 +3,12 @@
 //! The codes are listed in `docs/operating.md`. Everything goes to standard error, escaped: a cause may hold what
 //! another machine sent.
 
+mod disk;
 mod errors;
 
 use std::{error::Error, process::ExitCode};
 
+use brigade_node::store::folder::OpenFiles;
 use serde_json::{Value, json};
 
 use crate::escape::escape;
@@ -31,25 +33,42 @@ pub(crate) struct Failure {
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
+    /// Whether the hint stays, whatever else seems to be the matter.
+    is_sure: bool,
 }
 
 impl Failure {
     pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), causes: vec![], hint: None }
+        Self { code, message: message.into(), causes: vec![], hint: None, is_sure: false }
     }
 
     /// An error that nothing more is known about.
     pub(crate) fn other(doing: &str, error: &dyn Error) -> Self {
-        Self { causes: causes(error), ..Self::new(FAILED, format!("{doing}: {error}")) }
+        Self { causes: causes(error), ..Self::new(FAILED, format!("{doing}: {error}")) }.told(error)
     }
 
     /// An error with its causes.
     pub(crate) fn of(code: u8, error: &dyn Error) -> Self {
-        Self { causes: causes(error), ..Self::new(code, error.to_string()) }
+        Self { causes: causes(error), ..Self::new(code, error.to_string()) }.told(error)
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        if !self.is_sure {
+            self.hint = Some(hint.into());
+        }
+        self
+    }
+
+    /// Where a bound on open files is at the bottom of it, that is the hint.
+    fn told(mut self, error: &dyn Error) -> Self {
+        let mut next = error.source();
+        while let Some(cause) = next {
+            if let Some(bound) = cause.downcast_ref().and_then(OpenFiles::met) {
+                self.hint = Some(bound.advice().to_owned());
+                self.is_sure = true;
+            }
+            next = cause.source();
+        }
         self
     }
 

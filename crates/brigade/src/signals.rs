@@ -43,6 +43,20 @@ pub(crate) struct Signals {
 #[derive(Debug)]
 pub(crate) struct Taken(std::sync::Arc<watch::Sender<Option<u64>>>);
 
+/// From here on a write past the size that this account may give a file fails, as one on a full disk does, and does not
+/// end the program (SIGXFSZ). Called within a runtime.
+pub(crate) fn outlive_size_limit() {
+    #[cfg(unix)]
+    {
+        use tokio::signal::unix::{SignalKind, signal};
+        // Whoever hears it does not matter: once it was heard once, the system's own answer to it is gone for good.
+        let number = rustix::process::Signal::XFSZ.as_raw();
+        if let Err(error) = signal(SignalKind::from_raw(number)) {
+            tracing::debug!(%error, "a file that grows too large ends the program");
+        }
+    }
+}
+
 impl Signals {
     /// From here on signals are heard here and do not end the program by themselves.
     pub(crate) fn hear() -> Self {

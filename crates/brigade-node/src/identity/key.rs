@@ -53,6 +53,12 @@ pub enum KeyError {
         /// The file.
         path: PathBuf,
     },
+    /// Something else than a file has its name.
+    #[error("{path} is no file, and this is where the key is kept")]
+    NotAFile {
+        /// What was looked for.
+        path: PathBuf,
+    },
     /// The file can be read by others than its owner.
     #[error("the key file {path} can be read by others (mode {mode:o}, not 600)")]
     Exposed {
@@ -89,11 +95,14 @@ impl SecretKey {
     /// The key in the file at `path`; `None` where there is no file.
     pub fn load(path: &Path) -> Result<Option<Self>, KeyError> {
         let failed = |source| KeyError::File { path: path.to_owned(), source };
-        let file = match File::open(path) {
-            Ok(file) => file,
+        // Looked at before it is opened: opening a named pipe waits for somebody who writes to it.
+        match fs::metadata(path) {
+            Ok(found) if found.is_file() => {}
+            Ok(_) => return Err(KeyError::NotAFile { path: path.to_owned() }),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
-        };
+        }
+        let file = File::open(path).map_err(failed)?;
         check_mode(path, &file.metadata().map_err(failed)?)?;
         let mut bytes = vec![];
         file.take(KEY_FILE_BYTES).read_to_end(&mut bytes).map_err(failed)?;
@@ -275,6 +284,16 @@ mod tests {
             std::fs::set_permissions(&path, permissions).unwrap();
             assert!(matches!(SecretKey::load(&path), Err(KeyError::Exposed { .. })));
         }
+    }
+
+    #[test]
+    fn what_is_no_file_is_no_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("key");
+        std::fs::create_dir(&path).unwrap();
+        assert!(matches!(SecretKey::load(&path), Err(KeyError::NotAFile { .. })));
+        assert!(matches!(SecretKey::load_or_create(&path), Err(KeyError::NotAFile { .. })));
+        assert!(path.is_dir());
     }
 
     #[test]

@@ -99,7 +99,8 @@ impl StartedFolder {
         let path = self.key_path();
         let failed = |source| KeyError::File { path: path.clone(), source };
         if !key.save(&path)? {
-            // It was not there when the folder was locked, and nobody else has the lock.
+            // It was not there when the folder was locked, and nobody else has the lock: something else has the name.
+            SecretKey::load(&path)?;
             return Err(failed(io::ErrorKind::AlreadyExists.into()));
         }
         self.made.files.push(path.clone());

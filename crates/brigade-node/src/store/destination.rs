@@ -191,6 +191,9 @@ impl<'a> Destinations<'a> {
 
     /// What is in the way of the folder at `path`.
     fn explain(&self, path: Option<&str>, error: &FolderError) -> Obstacle {
+        if error.lacks_open_files() {
+            return Obstacle::Unreadable(error.to_string()); // it is not known what is there
+        }
         let path = path.unwrap_or_default();
         let mut ways: Vec<&str> = path.match_indices('/').map(|(at, _)| &path[..at]).collect();
         ways.push(path);
@@ -201,6 +204,7 @@ impl<'a> Destinations<'a> {
                 Ok(found) => {
                     return Obstacle::NotAFolder { path: self.folder.path_of(&name), kind: found.kind };
                 }
+                Err(error) if error.is_missing() => break,
                 Err(error) => return Obstacle::Unreadable(error.to_string()),
             }
         }

@@ -24,7 +24,7 @@ pub(super) use self::error::lacking;
 pub use super::{
     lock::{FolderLock, LockHolder},
     stamp::{Stamp, stamp_of},
-    system::{FileSystemId, Free, Kind},
+    system::{FileSystemId, Free, Kind, OpenFiles, Told},
     walk::{Found, NotShared},
 };
 use super::{
@@ -148,7 +148,7 @@ impl Folder {
     /// locked until the last handle is gone, this one, its clones, and what was given out.
     pub fn lock(&self) -> Result<FolderLock, FolderError> {
         let path = self.private_dir().join("lock");
-        let failed = |error| FolderError::new("lock", path.clone(), error);
+        let failed = |error| FolderError::of_own("lock", path.clone(), error);
         let file = loop {
             let file = self.private_handle()?.open_or_create("lock").map_err(failed)?;
             match file.try_lock() {
@@ -299,7 +299,11 @@ impl Folder {
             }
             result => result,
         };
-        made.map_err(|error| FolderError::new("make the folder", path, error))
+        made.map_err(|error| {
+            let action =
+                if fs::symlink_metadata(&path).is_ok() { "open the folder" } else { "make the folder" };
+            FolderError::of_own(action, path, error)
+        })
     }
 }
 

@@ -25,6 +25,7 @@ use brigade_core::{
     id::{Content, ContentId},
 };
 
+use super::folder::Told;
 use super::system::read_at;
 
 /// Bytes that a thread reads at once: large enough for BLAKE3 to use all lanes, small enough to stay in the cache.
@@ -52,7 +53,7 @@ pub enum HashError {
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
     /// The system could not read it.
-    #[error("could not read the file: {0}")]
+    #[error("could not read the file: {}", Told(.0))]
     Read(#[from] io::Error),
 }
 

@@ -32,7 +32,7 @@ use super::{
     landing::{Landing, Named, Placed, give_name},
     parts::{DATA, LIST, NAME, RECORD, file_name, read_name},
     staging::Staging,
-    system::{self, Dir},
+    system::{self, Dir, OpenFiles},
 };
 
 mod error;
@@ -124,7 +124,7 @@ impl PartFile {
             system::write_at(&record, &claimed, 0).map_err(failed)?;
             record.set_len(record_bytes as u64).map_err(failed)?;
         }
-        let list = read_list(&parts, content, &geometry);
+        let list = read_list(&parts, content, &geometry).map_err(failed)?;
         let queue = Mutex::new(Queue { claimed, ..Queue::default() });
         let (in_memory, written) = (system::is_in_memory(&file), Condvar::new());
         let inner = Inner {
@@ -391,11 +391,18 @@ impl Drop for ResetOnPanic<'_> {
 }
 
 /// The list from before, if it is there and folds to the content's id.
-fn read_list(parts: &Dir, content: Content, geometry: &Geometry) -> Option<PieceList> {
-    let file = parts.open_file(&file_name(content, LIST)).ok()?;
+///
+/// # Errors
+/// Where no more files can be opened: without the list, nothing of what is there would be believed.
+fn read_list(parts: &Dir, content: Content, geometry: &Geometry) -> io::Result<Option<PieceList>> {
+    let file = match parts.open_file(&file_name(content, LIST)) {
+        Ok(file) => file,
+        Err(error) if OpenFiles::met(&error).is_some() => return Err(error),
+        Err(_) => return Ok(None),
+    };
     let mut bytes = Vec::new();
-    file.take(u64::from(geometry.count()) * 32 + 1).read_to_end(&mut bytes).ok()?;
-    index::list(content, &bytes)
+    let read = file.take(u64::from(geometry.count()) * 32 + 1).read_to_end(&mut bytes);
+    Ok(read.ok().and_then(|_| index::list(content, &bytes)))
 }
 
 #[cfg(test)]

@@ -108,11 +108,17 @@ impl Folder {
         let mut ways: Vec<&str> =
             nearest.below.match_indices('/').map(|(at, _)| &nearest.below[..at]).collect();
         ways.push(&nearest.below);
-        let is_there = |way: &&&str| {
-            let file_system = self.place(way).ok().and_then(|dir| dir.file_system().ok());
-            file_system == Some(nearest.file_system)
-        };
-        let first = ways.len() - ways.iter().rev().take_while(is_there).count();
+        let mut first = ways.len();
+        while let Some(way) = first.checked_sub(1).map(|before| ways[before]) {
+            let file_system = match self.place(way) {
+                Err(error) if error.lacks_open_files() => return Err(error),
+                dir => dir.ok().and_then(|dir| dir.file_system().ok()),
+            };
+            if file_system != Some(nearest.file_system) {
+                break;
+            }
+            first -= 1;
+        }
         let mut why = None;
         for way in &ways[first..] {
             match self.staging_in(way) {
@@ -166,9 +172,12 @@ impl Folder {
         let mut found = vec![];
         for Place { below, name } in self.places()? {
             let way = format!("{below}/{PRIVATE}/{name}");
-            if let Ok(dir) = self.sub(&way)
-                && let Ok(file_system) = dir.file_system()
-            {
+            let dir = match self.sub(&way) {
+                Ok(dir) => dir,
+                Err(error) if error.lacks_open_files() => return Err(error),
+                Err(_) => continue, // it is not mounted, or not made yet
+            };
+            if let Ok(file_system) = dir.file_system() {
                 found.push(Staging { dir, path: self.path().join(way), file_system });
             }
         }
@@ -235,7 +244,11 @@ impl Folder {
         }
         let mut longer = places.clone();
         if longer.len() >= MOST_PLACES {
-            longer.retain(|place| self.place(&format!("{}/{PRIVATE}", place.below)).is_ok());
+            let is_there = |place: &Place| match self.place(&format!("{}/{PRIVATE}", place.below)) {
+                Ok(_) => true,
+                Err(error) => error.lacks_open_files(), // then nobody knows
+            };
+            longer.retain(is_there);
         }
         if longer.len() >= MOST_PLACES {
             let error = io::Error::other(format!("there are {MOST_PLACES} such places already"));

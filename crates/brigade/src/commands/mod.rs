@@ -34,11 +34,13 @@ use crate::{
     exit::{Failure, USAGE},
     home::home,
     output::note,
+    signals::outlive_size_limit,
 };
 
 /// Runs the command that was read.
 pub(crate) async fn run(start: Start) -> Result<ExitCode, Failure> {
     let Start { args, limits } = start;
+    outlive_size_limit();
     match args.command {
         Command::Manager(args) => manager::run(args).await,
         Command::Peer(args) => peer::run(args, limits).await,

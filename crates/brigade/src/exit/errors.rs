@@ -9,18 +9,13 @@ use brigade_core::{
     wire::{Reason, manager::Version},
 };
 use brigade_node::{
-    identity::key::KeyError,
     manager::{ManagerError, PersistError},
     net::{accept::ListenError, dial::DialError},
-    peer::{
-        AskError, CannotLand, Choice, FetchError, JoinError, Lacks, NoRoom, PeerError, ReachError,
-        ResolveError,
-    },
-    store::folder::FolderError,
+    peer::{AskError, Choice, FetchError, JoinError, PeerError, ReachError, ResolveError},
 };
 
 use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE};
-use crate::{commands::choosing::version, format, hints};
+use crate::{commands::choosing::version, hints};
 
 impl From<ReachError> for Failure {
     fn from(error: ReachError) -> Self {
@@ -95,33 +90,6 @@ impl From<PeerError> for Failure {
             PeerError::Key(error) => error.into(),
             PeerError::Keeper(_) => Self::of(DISK, &error),
             PeerError::Username(_) | PeerError::Answer { .. } => Self::of(FAILED, &error),
-        }
-    }
-}
-
-impl From<FolderError> for Failure {
-    fn from(error: FolderError) -> Self {
-        let failure = Self::of(DISK, &error);
-        match error {
-            FolderError::InUse { .. } => failure.hint("end the other session, or use another folder"),
-            FolderError::Io { source, .. } if is_about_writing(&source) => failure.hint(
-                "a peer keeps its key and its index in `.brigade/` there: use a folder that can be written to",
-            ),
-            _ => failure,
-        }
-    }
-}
-
-fn is_about_writing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
-}
-
-impl From<KeyError> for Failure {
-    fn from(error: KeyError) -> Self {
-        let failure = Self::of(DISK, &error);
-        match &error {
-            KeyError::Exposed { path, .. } => failure.hint(format!("chmod 600 {}", path.display())),
-            _ => failure,
         }
     }
 }
@@ -224,43 +192,6 @@ impl From<FetchError> for Failure {
             FetchError::CannotLand(error) => error.into(),
             FetchError::Stopping => Self::of(FAILED, &error),
         }
-    }
-}
-
-impl From<NoRoom> for Failure {
-    fn from(error: NoRoom) -> Self {
-        let (message, make_room) = match error.lacks {
-            Lacks::Bytes { needed, free } => {
-                let (needed, free) = (format::bytes(needed), format::bytes(free));
-                (format!("{error}: it takes {needed} more, and {free} are free"), "make room")
-            }
-            Lacks::Inodes { needed, free } => (
-                format!(
-                    "{error}: no inodes are left for its files; it takes {needed} more, and {free} are free, whatever \
-                     room there is for bytes"
-                ),
-                "delete files",
-            ),
-        };
-        Self::new(DISK, message)
-            .hint(format!("nothing was fetched; {make_room} there, or fetch into another folder"))
-    }
-}
-
-impl From<CannotLand> for Failure {
-    fn from(error: CannotLand) -> Self {
-        let mut message = error.to_string();
-        for (name, why) in &error.refused {
-            message += &format!("\n  {name}: {why}");
-        }
-        let rest = error.count.saturating_sub(error.refused.len());
-        if rest > 0 {
-            message += &format!("\n  and {rest} more");
-        }
-        Self::new(DISK, message).hint(
-            "nothing was fetched; move what is in the way, make the folder writable, leave these files out, or fetch into \
-             another folder",
-        )
     }
 }
 

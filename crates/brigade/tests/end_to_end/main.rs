@@ -8,6 +8,7 @@
 #![cfg(unix)] // signals and file modes; the rest of the suite covers other systems
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
 
+mod account_limits;
 mod breaches;
 mod changing;
 mod clock;

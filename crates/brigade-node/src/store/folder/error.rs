@@ -4,7 +4,10 @@
 
 use std::{io, path::PathBuf};
 
-use crate::store::{lock::LockHolder, system};
+use crate::store::{
+    lock::LockHolder,
+    system::{self, OpenFiles, Told},
+};
 
 /// Why something in the folder could not be done.
 #[derive(Debug, thiserror::Error)]
@@ -63,8 +66,16 @@ pub enum FolderError {
         /// Whether there are bytes but no inodes: the file system cannot hold one more file.
         inodes: bool,
     },
+    /// It belongs to another account, and this one may not use it.
+    #[error("{path} belongs to {owner}, and this account may not use it")]
+    Foreign {
+        /// What was to be used.
+        path: PathBuf,
+        /// The other account, by its name where that is known.
+        owner: String,
+    },
     /// Anything else that the system refused.
-    #[error("could not {action} {path}: {source}")]
+    #[error("could not {action} {path}: {}", Told(source))]
     Io {
         /// What was attempted.
         action: &'static str,
@@ -90,6 +101,21 @@ impl FolderError {
         }
     }
 
+    /// What became of attempting `action` on `path`, which is the peer's own: where the system does not permit it, the
+    /// reason may be that it is another account's.
+    pub(in crate::store) fn of_own(action: &'static str, path: PathBuf, source: io::Error) -> Self {
+        let is_denied = source.kind() == io::ErrorKind::PermissionDenied;
+        match is_denied.then(|| foreign_owner(&path)).flatten() {
+            Some(owner) => Self::Foreign { path, owner },
+            None => Self::new(action, path, source),
+        }
+    }
+
+    /// Whether the cause is a bound on open files, which says nothing of what is there.
+    pub fn lacks_open_files(&self) -> bool {
+        matches!(self, Self::Io { source, .. } if OpenFiles::met(source).is_some())
+    }
+
     /// Whether the cause is that nothing stands there.
     pub const fn is_missing(&self) -> bool {
         matches!(self, Self::Missing { .. } | Self::NotAFolder { .. })
@@ -99,4 +125,42 @@ impl FolderError {
 /// What there is too little of.
 pub(in crate::store) const fn lacking(inodes: bool) -> &'static str {
     if inodes { "inodes (room for more files) are" } else { "room is" }
+}
+
+/// Whose `path` is, or the nearest of the folders that lead to it that can be looked at, where that is another account.
+#[cfg(unix)]
+fn foreign_owner(path: &std::path::Path) -> Option<String> {
+    let found = path.ancestors().find_map(|path| std::fs::symlink_metadata(path).ok())?;
+    let owner = std::os::unix::fs::MetadataExt::uid(&found);
+    let own = rustix::process::geteuid().as_raw();
+    let name = || crate::config::account(owner).unwrap_or_else(|| format!("number {owner}"));
+    (owner != own).then(|| format!("the account {}", name()))
+}
+
+#[cfg(not(unix))]
+fn foreign_owner(_: &std::path::Path) -> Option<String> {
+    None
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::{io, path::PathBuf};
+
+    use super::FolderError;
+
+    #[test]
+    fn what_is_another_accounts_is_told_by_its_owner() {
+        let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+        let temp = tempfile::tempdir().unwrap();
+        let own = FolderError::of_own("open", temp.path().to_owned(), denied());
+        assert!(matches!(own, FolderError::Io { .. }), "{own}");
+        if std::os::unix::fs::chown(temp.path(), Some(65_534), None).is_ok() {
+            let foreign = FolderError::of_own("open", temp.path().join("x"), denied());
+            assert!(matches!(&foreign, FolderError::Foreign { .. }), "{foreign}");
+            assert!(foreign.to_string().contains("belongs to the account "), "{foreign}");
+        }
+        let missing = FolderError::of_own("open", PathBuf::from("x"), io::ErrorKind::NotFound.into());
+        assert!(missing.is_missing());
+    }
 }

@@ -22,10 +22,13 @@ mod linux;
 mod portable;
 #[cfg(target_os = "linux")]
 mod rename;
+mod told;
 #[cfg(target_os = "linux")]
 mod volume;
 #[cfg(target_os = "linux")]
 mod writers;
+
+pub use told::{OpenFiles, Told};
 
 #[cfg(target_os = "linux")]
 pub(super) use linux::{Dir, TELLS_WRITERS};

@@ -1,0 +1,57 @@
+//! Limits that an account has (`ulimit`): open files, and the size of a file. What they keep from being done is told by
+//! its name, and nothing that is there is taken for missing.
+
+use std::{fs, process::Command};
+
+use crate::{
+    network::{Network, bytes},
+    process::{Ended, Process},
+};
+
+/// Fetches under a limit, as a shell sets it.
+fn fetch_limited(network: &Network, limit: &str, arguments: &[&str]) -> Ended {
+    let inner = network.brigade("fetch");
+    let mut command = Command::new("sh");
+    command.args(["-c", &format!("{limit} && exec \"$0\" \"$@\"")]).arg(inner.get_program());
+    command.args(inner.get_args()).args(arguments);
+    command.args(["--manager-port", &network.port().to_string(), "--manager-key", network.key()]);
+    command.envs(inner.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    if let Some(folder) = inner.get_current_dir() {
+        command.current_dir(folder);
+    }
+    Process::start(command).end()
+}
+
+#[test]
+fn a_file_that_is_larger_than_the_account_may_write_is_a_failure_of_the_disk() {
+    let network = Network::start();
+    let small = bytes("small", 1000);
+    network.write("fire_user/d/small.bin", &small);
+    let _fire = network.holder("fire_user", "d/film.bin", &bytes("film", 3 << 20));
+    let ended = fetch_limited(&network, "ulimit -f 2000", &["d", "--into", "earth"]).with_code(6);
+    let ended = ended.complains(&[]);
+    let said = format!("{}{}", ended.out, ended.err);
+    assert!(said.contains("the file is larger than this account may write (`ulimit -f`)"), "{said}");
+    network.has("earth/d/small.bin", &small);
+}
+
+#[test]
+fn too_few_open_files_are_told_as_such_and_nothing_is_said_to_be_missing() {
+    let network = Network::start();
+    network.write("fire_user/d/e/small.bin", b"small");
+    let _fire = network.holder("fire_user", "film.bin", &bytes("film", 3 << 20));
+    let mut failures = 0;
+    for files in 8..40 {
+        let names = ["d", "film.bin", "--into", &format!("earth{files}")];
+        let ended = fetch_limited(&network, &format!("ulimit -n {files}"), &names);
+        let said = format!("{}{}", ended.out, ended.err);
+        assert!(!said.contains("is not there"), "{files}: {said}");
+        if !ended.err.contains("error while loading") && ended.code.is_some_and(|code| code == 6) {
+            failures += 1;
+            assert!(said.contains("ulimit -n"), "{files}: {said}");
+        }
+    }
+    assert!(failures > 0, "none of these limits was too small");
+    let all = fetch_limited(&network, "ulimit -n 256", &["d", "film.bin", "--into", "earth"]).with_code(0);
+    assert!(fs::read(network.path("earth/film.bin")).unwrap().len() == 3 << 20, "{}", all.err);
+}
