@@ -5,7 +5,6 @@
 //! other files are nobody's business: only what was fetched is served.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -19,6 +18,7 @@ use serde_json::Value;
 
 use super::{
     choosing::{Chosen, menu, no_answer, question, take_answer},
+    done_file::{check_done_file, make_done_file},
     join, manager_address, report,
 };
 use crate::{
@@ -296,23 +296,6 @@ async fn stay(signals: &mut Signals, news: &mut News) -> ExitCode {
             news = news.next() => eprintln!("{news}"),
         }
     }
-}
-
-/// What could not be made at the end is said before anything is fetched.
-fn check_done_file(path: Option<&Path>) -> Result<(), Failure> {
-    let Some(path) = path else { return Ok(()) };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    if folder.is_none_or(Path::is_dir) && !path.is_dir() {
-        return Ok(());
-    }
-    let message = format!("--done-file {} cannot be made: its folder is not there", path.display());
-    Err(Failure::new(DISK, message).hint("nothing was fetched; make the folder first"))
-}
-
-/// Appears all at once, so that who waits for it never sees half of it.
-fn make_done_file(path: &Path) -> Result<(), Failure> {
-    let made = fs::OpenOptions::new().create(true).truncate(true).write(true).open(path);
-    made.map(drop).map_err(|error| Failure::other(&format!("making {}", path.display()), &error))
 }
 
 /// One fetch is over.

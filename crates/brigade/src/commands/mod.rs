@@ -4,6 +4,7 @@
 
 pub(crate) mod choosing;
 mod demo;
+mod done_file;
 mod fetch;
 mod files;
 mod limit;

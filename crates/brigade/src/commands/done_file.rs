@@ -1,0 +1,108 @@
+//! `--done-file`: a file that appears once everything is there.
+//!
+//! What would keep it from being made is told before anything is fetched, as far as it can be seen then.
+
+use std::{fs, io, path::Path};
+
+use crate::exit::{DISK, Failure};
+
+/// What could not be made at the end is said before anything is fetched.
+pub(super) fn check_done_file(path: Option<&Path>) -> Result<(), Failure> {
+    let Some(path) = path else { return Ok(()) };
+    obstacle(path).map_err(|why| {
+        let message = format!("--done-file {} cannot be made: {why}", path.display());
+        Failure::new(DISK, message)
+            .hint("nothing was fetched; name a file in a folder that can be written to")
+    })
+}
+
+/// Appears all at once, so that who waits for it never sees half of it.
+pub(super) fn make_done_file(path: &Path) -> Result<(), Failure> {
+    let made = fs::OpenOptions::new().create(true).truncate(true).write(true).open(path);
+    made.map(drop).map_err(|error| {
+        let message =
+            format!("everything was fetched, but --done-file {} cannot be made: {error}", path.display());
+        Failure::new(DISK, message).hint("make it by hand, or run the same command again with another one")
+    })
+}
+
+/// What keeps the file from being made; nothing is made to find out, since others may wait for it.
+fn obstacle(path: &Path) -> Result<(), String> {
+    match fs::metadata(path) {
+        Ok(found) if found.is_dir() => return Err("it is a folder".to_owned()),
+        Ok(found) if found.is_file() => {
+            return fs::OpenOptions::new()
+                .write(true)
+                .open(path)
+                .map(drop)
+                .map_err(|error| error.to_string());
+        }
+        Ok(_) => return Ok(()), // a pipe or a device: opening it might wait
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.to_string()),
+        Err(_) => {}
+    }
+    if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        return Err("it is no name of a file".to_owned());
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    match fs::metadata(folder) {
+        Ok(found) if found.is_dir() => may_be_written(folder).map_err(|error| format!("its folder: {error}")),
+        Ok(_) => Err("what it is to be in is no folder".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err("its folder is not there".to_owned()),
+        Err(error) => Err(format!("its folder: {error}")),
+    }
+}
+
+#[cfg(unix)]
+fn may_be_written(folder: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, AtFlags, CWD, accessat};
+    Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
+}
+
+#[cfg(not(unix))]
+fn may_be_written(_: &Path) -> io::Result<()> {
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{DISK, check_done_file, make_done_file};
+
+    #[test]
+    fn what_cannot_be_made_is_told_before_and_nothing_is_made_to_find_out() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::create_dir(temp.path().join("folder")).unwrap();
+        fs::write(temp.path().join("file"), "mine").unwrap();
+        let check = |name: &str| check_done_file(Some(&temp.path().join(name)));
+        for (name, why) in [
+            ("folder", "it is a folder"),
+            ("not/there", "its folder is not there"),
+            ("file/below", "cannot be made: "),
+            ("folder/new/", "it is no name of a file"),
+            (&"x".repeat(300), "cannot be made: "),
+        ] {
+            let failure = check(name).unwrap_err();
+            assert!(failure.code == DISK && failure.text().contains(why), "{name}: {}", failure.text());
+        }
+        for name in ["new", "file"] {
+            check(name).unwrap();
+        }
+        assert_eq!(fs::read(temp.path().join("file")).unwrap(), b"mine");
+        assert!(!temp.path().join("new").exists());
+        check_done_file(None).unwrap();
+        assert_eq!(make_done_file(&temp.path().join("folder")).unwrap_err().code, DISK);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_may_not_be_written_to_is_told_before() {
+        if rustix::process::geteuid().is_root() {
+            return; // who may write everywhere
+        }
+        let temp = tempfile::tempdir().unwrap();
+        fs::set_permissions(temp.path(), std::os::unix::fs::PermissionsExt::from_mode(0o500)).unwrap();
+        assert!(check_done_file(Some(&temp.path().join("done"))).is_err());
+    }
+}
