@@ -82,6 +82,8 @@ fn unsaid(said: &mut Vec<Trouble>, now: &[Trouble]) -> Option<String> {
         Trouble::Gone(path) => {
             format!("the folder {} is back, and shared again", escape(&path.to_string_lossy()))
         }
+        Trouble::PrivateLost(_) => "`.brigade` is this peer's again".to_owned(),
+        Trouble::PrivateRemoved(_) => "`.brigade` is there".to_owned(), // which is never over
         Trouble::ReadOnly(_) => "the folder can be written to again".to_owned(),
         Trouble::Unwatched(_) => "all folders are watched again".to_owned(),
         Trouble::Unindexed(_) => "what was hashed is remembered again".to_owned(),
@@ -93,6 +95,13 @@ pub(crate) fn text(trouble: &Trouble) -> String {
     let hint = match trouble {
         Trouble::Gone(_) => {
             "bring it back, and it goes on; one that was made anew in its place is another: to share that, start again"
+        }
+        Trouble::PrivateLost(_) => {
+            "end the other session, or move what is in the way; it is tried again all the while. Do not end this peer before \
+             that: its key is nowhere else"
+        }
+        Trouble::PrivateRemoved(_) => {
+            "leave `.brigade` alone while the peer runs; without its key, its username would be lost"
         }
         Trouble::ReadOnly(_) => "was its disk mounted anew, or does it fail? It is tried again all the while",
         Trouble::Unwatched(NoWatch::Folders) => {

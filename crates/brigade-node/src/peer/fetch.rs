@@ -42,7 +42,11 @@ use super::{
 };
 use crate::{
     clock,
-    store::{folder::Folder, part_file::PartFile, share::Share},
+    store::{
+        folder::{Folder, PrivateState},
+        part_file::PartFile,
+        share::Share,
+    },
 };
 
 /// News that may wait for the owner; whoever brings more waits.
@@ -85,6 +89,8 @@ pub(super) struct Fetches {
     /// What the session is to be told, in order.
     pub(super) for_session: VecDeque<Command>,
     pub(super) folder: Folder,
+    /// How our own folder stood when it was last looked at.
+    pub(super) private: PrivateState,
     pub(super) share: Share,
     pub(super) parts: Parts,
     pub(super) lines: Lines,
@@ -140,6 +146,7 @@ impl Fetches {
             next_meanings: Timestamp::default(),
             for_session: VecDeque::new(),
             folder: share.folder().clone(),
+            private: share.folder().private_state(),
             share,
             parts,
             lines,
@@ -342,6 +349,7 @@ impl Fetches {
         if let Err(gone) = self.folder.check_place() {
             self.give_up_all(&gone.to_string());
         }
+        self.look_at_private();
         self.look_for_room(now);
         self.look_at_kept(now);
         self.ask_meanings(now);

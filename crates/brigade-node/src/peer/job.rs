@@ -2,7 +2,7 @@
 //!
 //! What is done about its files is in [`super::jobs`]; what waits for room on the disk, in [`super::room`].
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use brigade_core::{
     bitfield::Bitfield,
@@ -42,6 +42,8 @@ pub(super) struct Job {
     /// Contents of it that are being fetched, and how many of them nobody could send.
     pub(super) active: u64,
     pub(super) starved: u64,
+    /// Bytes and pieces that counted as being here of contents that did not fit, and are looked at again.
+    counted: BTreeMap<Content, (u64, u64)>,
     /// What it has still to write.
     pub(super) needs: Needs,
     /// Set from the first time on that the disk was full.
@@ -75,6 +77,7 @@ impl Job {
             given_up,
             active: 0,
             starved: 0,
+            counted: BTreeMap::new(),
             needs,
             shortage: None,
             twice_before: twice,
@@ -112,11 +115,16 @@ impl Job {
         self.unseen_bytes
     }
 
-    /// A content of it is fetched from now on, of which `have` is here: so many bytes and pieces.
-    pub(super) fn started(&mut self, have: &Bitfield, geometry: &Geometry) -> (u64, u64) {
+    /// A content of it is fetched from now on, of which `have` is here: so many bytes and pieces. What had counted before
+    /// counts as what it was then.
+    pub(super) fn started(&mut self, file: &WantedFile, have: &Bitfield, geometry: &Geometry) -> (u64, u64) {
         self.active += 1;
         let (bytes, pieces) = amount(have, geometry);
-        self.accounts.already(bytes, pieces);
+        let before = self.counted.remove(&file.content).unwrap_or_default();
+        let again = (bytes.min(before.0), pieces.min(before.1));
+        self.accounts.found(again.0, again.1);
+        self.needs.less(&file.name, again.0);
+        self.accounts.already(bytes - again.0, pieces - again.1);
         (bytes, pieces)
     }
 
@@ -126,7 +134,10 @@ impl Job {
     }
 
     /// Bytes and pieces that were taken for written are not there.
-    pub(super) fn lost(&mut self, name: &FileName, (bytes, pieces): (u64, u64)) {
+    pub(super) fn lost(&mut self, name: &FileName, content: Content, (bytes, pieces): (u64, u64)) {
+        if bytes > 0 {
+            self.counted.insert(content, (bytes, pieces));
+        }
         self.accounts.lost(bytes, pieces);
         self.needs.more(name, bytes);
     }
@@ -191,4 +202,37 @@ pub(super) fn amount(have: &Bitfield, geometry: &Geometry) -> (u64, u64) {
 /// How many pieces a content has.
 pub(super) fn pieces(content: Content) -> u64 {
     Geometry::new(content.size).map_or(0, |geometry| u64::from(geometry.count()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{
+        Bitfield, CancellationToken, Content, Geometry, Job, Needs, Progress, Timestamp, WantedFile, amount,
+        watch,
+    };
+
+    #[test]
+    fn what_did_not_fit_counts_as_what_it_was_when_it_is_found_again() {
+        let content = Content { id: brigade_core::id::ContentId([1; 32]), size: 600_000 };
+        let name = "film".parse().unwrap();
+        let file = WantedFile { name, content, mtime_s: 0, executable: false, replace: false };
+        let geometry = Geometry::new(content.size).unwrap();
+        let mut all = Bitfield::none(geometry.count());
+        for piece in geometry.pieces() {
+            all.set(piece);
+        }
+        let (progress, given_up) = (watch::channel(Progress::new(String::new())).0, CancellationToken::new());
+        let begun = (Timestamp::default(), 0);
+        let mut job =
+            Job::new("film".into(), vec![file.clone()], progress, given_up, Needs::default(), begun);
+        job.started(&file, &Bitfield::none(geometry.count()), &geometry);
+        let (bytes, pieces) = amount(&all, &geometry);
+        job.accounts.found(bytes, pieces); // all of it came over the network
+        job.lost(&file.name, content, (bytes, pieces));
+        assert_eq!(job.accounts.progress.bytes_done, 0);
+        job.started(&file, &all, &geometry);
+        let shown = &job.accounts.progress;
+        assert_eq!((shown.bytes_done, shown.bytes_already), (content.size, 0));
+        assert_eq!(shown.pieces_done, u64::from(geometry.count()));
+    }
 }

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     clock,
-    store::{keeper, part_file::PartError, stamp::Stamp},
+    store::{folder::FolderError, keeper, part_file::PartError, stamp::Stamp},
 };
 
 /// How a file is here that was not fetched.
@@ -272,6 +272,22 @@ impl Fetches {
         }
         // What waits for room waits no more: it is looked through, and fails there.
         self.jobs.values_mut().for_each(Job::wait_no_more);
+        self.prepare_more();
+    }
+
+    /// Where our own folder was removed, long contents are given up: what was received of them has lost its name.
+    pub(super) fn look_at_private(&mut self) {
+        let state = self.folder.private_state();
+        if std::mem::replace(&mut self.private, state) == state {
+            return;
+        }
+        let is_long =
+            |fetching: &Fetching| matches!(fetching.kind, Kind::Large { .. }) && !fetching.finishing;
+        let long = self.fetching.iter().filter(|(_, fetching)| is_long(fetching));
+        for download in long.map(|(download, _)| *download).collect::<Vec<_>>() {
+            let path = self.folder.private_dir();
+            self.give_up(download, Why::Disk, &FolderError::Removed { path }.to_string());
+        }
         self.prepare_more();
     }
 

@@ -29,7 +29,7 @@ use super::{
     receiving::Receiving,
     serve::Shop,
     session::{AskedName, Command, JoinError, LinkState, Session, Wanted, join},
-    started_folder::{StartedFolder, note_names},
+    started_folder::{Made, StartedFolder, note_names},
     traffic::Traffic,
 };
 use crate::{
@@ -87,6 +87,7 @@ pub struct NotJoined {
 struct Admitted {
     folder: Folder,
     lock: FolderLock,
+    made: Made,
     key: SecretKey,
     asked: AskedName,
     username: Username,
@@ -138,9 +139,12 @@ async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, Pee
     let joined = joined.inspect_err(|error| started.keep(!asked.unbound && !error.bound_nothing()))?;
     let username = asked.had(&joined);
     started.note(Some(&username), Some(address));
-    let (folder, lock) = started.into_parts();
+    started.protect(&key);
+    let (folder, lock, made) = started.into_parts();
+    // A key that a name may be bound to stays, whatever becomes of the session.
+    let made = if asked.unbound { made } else { Made::default() };
     let contact = Contact::over(&session, joined.reached_from_elsewhere);
-    Ok(Admitted { folder, lock, key, asked, username, session, joined, contact })
+    Ok(Admitted { folder, lock, made, key, asked, username, session, joined, contact })
 }
 
 /// The name that the configuration has, or one that is not bound and says whose the peer is.
@@ -153,7 +157,7 @@ fn asked_name(config: &PeerConfig) -> Result<AskedName, BadName> {
 
 /// Starts the tasks.
 async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Result<Peer, PeerError> {
-    let Admitted { folder, lock, key, asked, username, session, joined, contact } = admitted;
+    let Admitted { folder, lock, made, key, asked, username, session, joined, contact } = admitted;
     let address = port.address();
     let answers = port.answer_as(&key, contact).map_err(|source| PeerError::Answer { address, source })?;
     let (listener, listening, contact) = answers;
@@ -215,6 +219,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
         stop: stop.drop_guard(),
         tasks,
         lock,
+        made,
     })
 }
 

@@ -28,6 +28,9 @@ const LISTED: usize = 100;
 /// Files that are open beside the bytes of a content of several pieces: record, list and name.
 const FILES_BESIDE: u64 = 3;
 
+/// Files that a peer keeps in `.brigade/` beside what it receives, and may have to make yet: the index, in three files.
+const OWN_FILES: u64 = 3;
+
 /// Contents of several pieces that are received at once, at most.
 const AT_ONCE: u64 = super::starting::OPEN_PARTS as u64;
 
@@ -167,7 +170,8 @@ pub(super) fn measure(
     promised: &BTreeMap<FileSystemId, u64>,
 ) -> Result<Vec<Needs>, NotBegun> {
     let folder = share.folder();
-    if folder.is_gone() {
+    // It may have been removed just now: then it is made anew before anything is received there.
+    if folder.keep_private().and_then(|_| folder.check_place()).is_err() {
         return Ok(vec![Needs::default(); fetches.len()]); // each file says so when it is looked through
     }
     let wanted = Names::of(folder, fetches);
@@ -178,6 +182,7 @@ pub(super) fn measure(
             .iter()
             .flat_map(|part| part.bytes.iter().map(|(on, bytes)| ((part.content, *on), *bytes)))
             .collect(),
+        folders: HashSet::new(),
         refused: vec![],
         count: 0,
     };
@@ -215,7 +220,11 @@ fn check_room(
     let free = folder.free(place).unwrap_or(Free::UNKNOWN);
     let promised = promised.get(&file_system).copied().unwrap_or(0);
     let (bytes, free_bytes) = (sum(|needs| &needs.bytes), free.bytes.saturating_sub(promised));
-    let files = sum(|needs| &needs.files);
+    let own = if file_system == folder.file_system() { OWN_FILES } else { 0 };
+    let files = match sum(|needs| &needs.files) {
+        0 => 0,
+        files => files.saturating_add(own),
+    };
     let lacks = match () {
         () if bytes > 0 && bytes > free_bytes => Lacks::Bytes { needed: bytes, free: free_bytes },
         () if files > free.files => Lacks::Inodes { needed: files, free: free.files },
@@ -229,6 +238,8 @@ struct Measuring<'a> {
     walk: Destinations<'a>,
     /// What is there of contents that were begun, in bytes.
     begun: BTreeMap<(Content, FileSystemId), u64>,
+    /// Folders that have to be made, each of which is counted once.
+    folders: HashSet<String>,
     refused: Vec<(FileName, String)>,
     count: usize,
 }
@@ -264,6 +275,9 @@ impl Measuring<'_> {
                 }
                 continue;
             }
+            let folders = self.walk.missing_folders().into_iter();
+            let folders = folders.filter(|folder| self.folders.insert(folder.clone())).count();
+            *needs.files.entry(there.file_system).or_default() += folders as u64;
             // A part is of use for one file; others of the same content are copies.
             let begun = self.begun.remove(&(*content, there.file_system)).unwrap_or(0);
             needs.add(file, there.file_system, content.size.saturating_sub(begun));

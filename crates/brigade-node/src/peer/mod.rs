@@ -22,6 +22,7 @@ mod job;
 mod jobs;
 mod joining;
 mod kept;
+mod leaving;
 mod limiting;
 mod links;
 mod listener;
@@ -62,7 +63,6 @@ use brigade_core::{
 use tokio::{
     sync::{mpsc, oneshot, watch},
     task::JoinSet,
-    time::timeout,
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
@@ -72,6 +72,7 @@ use self::{
     listening::Listening,
     measure::NotBegun,
     orders::{Order, Ordered},
+    started_folder::Made,
     traffic::Traffic,
 };
 use crate::store::{
@@ -96,14 +97,6 @@ pub use self::{
     traffic::Given,
     unreached::Unreached,
 };
-
-/// How long stopping may take before what is left is cut off.
-const GRACE: Duration = Duration::from_millis(1500);
-
-/// How long what still writes to the folder is waited for after that: a thread that waits for a disk cannot be cut off.
-const LAST_WRITES: Duration = Duration::from_millis(400);
-
-const _: () = assert!(GRACE.as_millis() + LAST_WRITES.as_millis() < 2_000, "a peer ends within two seconds");
 
 /// What a peer is to be.
 #[derive(Debug, Clone)]
@@ -153,6 +146,8 @@ pub struct Peer {
     stop: DropGuard,
     tasks: JoinSet<()>,
     lock: FolderLock,
+    /// What its start has made, where no name is bound to its key.
+    made: Made,
 }
 
 /// A fetch that is going on.
@@ -346,24 +341,6 @@ impl Peer {
             backlog: self.keeper.backlog(),
             kept: *self.kept.borrow(),
             problems: self.keeper.problems().borrow().clone(),
-        }
-    }
-
-    /// Leaves the network: says so, syncs what is unfinished, and ends every task within two seconds. The folder's lock
-    /// is free then, unless a thread waits for the disk for longer: it is free when that is done.
-    ///
-    /// A peer that is dropped ends too, at once and without a word, and its lock is free a little later.
-    pub async fn stop(self) {
-        let Self { stop, mut tasks, lock, share, .. } = self;
-        drop(stop); // cancels
-        let all = async { while tasks.join_next().await.is_some() {} };
-        if timeout(GRACE, all).await.is_err() {
-            tracing::debug!("tasks were cut off at the end of the grace period");
-            tasks.shutdown().await;
-        }
-        drop(share); // it has a handle of the folder
-        if timeout(LAST_WRITES, lock.released()).await.is_err() {
-            tracing::warn!("the folder stays locked until what still writes to it is done");
         }
     }
 }

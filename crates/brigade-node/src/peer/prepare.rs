@@ -139,14 +139,19 @@ fn decide(
         return Ok(Decision::Here(None));
     }
     let here = if there.found.is_none() { None } else { look_under_name(folder, wanted)? };
-    if let Some((content_here, list, stamp)) = here {
-        if content_here == *content {
+    let other_content = match here {
+        Some((content_here, list, stamp)) if content_here == *content => {
             let landed = Landed { name: name.clone(), content: *content, list, stamp };
             return Ok(Decision::Here(Some(landed)));
         }
-        if !wanted.replace {
-            return Err(PrepareError::Occupied { name: name.clone(), here: content_here, wanted: *content });
-        }
+        other => other.map(|(content_here, ..)| content_here),
+    };
+    // What was found may be another name's file: then it is neither told as this one, nor kept aside for it.
+    if let Some(other) = there.found.and_then(|found| folder.spelt_otherwise(name, &found)) {
+        return Err(PrepareError::Alike { name: name.clone(), other });
+    }
+    if let Some(here) = other_content.filter(|_| !wanted.replace) {
+        return Err(PrepareError::Occupied { name: name.clone(), here, wanted: *content });
     }
     if let Some(obstacle) = there.obstacle {
         return Err(PrepareError::CannotLand(obstacle));

@@ -164,7 +164,7 @@ impl Fetches {
     pub(super) fn try_again(&mut self, id: JobId, content: Content, landing: Landing, counted: (u64, u64)) {
         self.taken_names.remove(&landing.name.folded());
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.lost(&landing.name, counted);
+        job.lost(&landing.name, content, counted);
         let Landing { name, mtime_s, executable, replace } = landing;
         job.wait(WantedFile { name, content, mtime_s, executable, replace }, true);
     }

@@ -19,7 +19,7 @@ use crate::{
     clock,
     durable::{sync_folder, unmake_folders},
     identity::key::{KeyError, SecretKey},
-    store::folder::{Folder, FolderError, FolderLock, LockHolder},
+    store::folder::{Belongings, Folder, FolderError, FolderLock, LockHolder},
 };
 
 /// A locked folder, and what this start has made of it.
@@ -33,8 +33,8 @@ pub(super) struct StartedFolder {
 }
 
 /// What a start has made; it is removed when this is dropped, unless it is to be kept.
-#[derive(Default)]
-struct Made {
+#[derive(Debug, Default)]
+pub(super) struct Made {
     files: Vec<PathBuf>,
     /// The lock's file. It goes after all that it protects: a start that finds no lock finds nothing of this one.
     lock: Option<PathBuf>,
@@ -49,6 +49,9 @@ struct Made {
 struct Left {
     folders: Vec<PathBuf>,
 }
+
+/// The file of the key, in the private folder.
+const KEY: &str = "key";
 
 /// How often it is looked whether that moment has come, and the pause between.
 const LOOKS: usize = 10;
@@ -109,6 +112,11 @@ impl StartedFolder {
         folders.into_iter().flatten().try_for_each(sync_folder).map_err(failed)
     }
 
+    /// From now on `key` is kept there, whatever is removed while the peer runs.
+    pub(super) fn protect(&self, key: &SecretKey) {
+        self.folder.keeps(Box::new(OwnKey(key.clone())));
+    }
+
     /// Writes into the lock who has it, for those whom it keeps out.
     pub(super) fn note(&mut self, username: Option<&Username>, address: Option<SocketAddr>) {
         note(&mut self.lock, username, address, clock::unix_now());
@@ -120,14 +128,39 @@ impl StartedFolder {
         self.left.folders = if keep { vec![] } else { self.made.folders.clone() };
     }
 
-    /// The folder and its lock, for a peer that runs.
-    pub(super) fn into_parts(mut self) -> (Folder, FolderLock) {
+    /// The folder and its lock, for a peer that runs, and what this start has made.
+    pub(super) fn into_parts(mut self) -> (Folder, FolderLock, Made) {
         self.keep(true);
-        (self.folder, self.lock)
+        (self.folder, self.lock, self.made)
     }
 
     fn key_path(&self) -> PathBuf {
-        self.folder.private_dir().join("key")
+        self.folder.private_dir().join(KEY)
+    }
+}
+
+/// The key of a peer that runs.
+#[derive(Debug)]
+struct OwnKey(SecretKey);
+
+impl Belongings for OwnKey {
+    fn are_there(&self, private: &Path) -> bool {
+        !is_missing(&private.join(KEY))
+    }
+
+    fn write(&self, private: &Path) -> Result<(), FolderError> {
+        let path = private.join(KEY);
+        let failed = |error: KeyError| {
+            let source = io::Error::other(error.to_string());
+            FolderError::Io { action: "write the key again into", path: private.to_owned(), source }
+        };
+        if self.0.save(&path).map_err(failed)? {
+            return Ok(());
+        }
+        match SecretKey::load(&path).map_err(failed)? {
+            Some(key) if key.public() == self.0.public() => Ok(()),
+            _ => Err(FolderError::Taken { path: private.to_owned() }),
+        }
     }
 }
 
@@ -156,6 +189,25 @@ fn note(lock: &mut FolderLock, username: Option<&Username>, address: Option<Sock
     if let Err(error) = lock.note(&holder) {
         // It keeps others out all the same.
         tracing::debug!(%error, "the folder's lock does not say who has it");
+    }
+}
+
+impl Made {
+    /// Removes what the start has made, and the index that the session added, where nothing is being received there. While
+    /// the folder is locked, and nobody writes to it any more.
+    pub(super) fn take_back(mut self) {
+        let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+        let Some(private) = self.files.first().and_then(|key| key.parent()).map(Path::to_owned) else {
+            return;
+        };
+        if !is_empty(&private.join("parts")) {
+            return;
+        }
+        if self.folders.contains(&private) {
+            let index = ["index.db", "index.db-wal", "index.db-shm", "places"];
+            self.files.extend(index.iter().map(|name| private.join(name)));
+        }
+        self.kept = false;
     }
 }
 
@@ -231,7 +283,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let mut started = StartedFolder::make(temp.path()).unwrap();
         started.note(Some(&"air_user".parse().unwrap()), None);
-        let (_folder, lock) = started.into_parts();
+        let (_folder, lock, _) = started.into_parts();
         let (name, names) = watch::channel("air_user".parse().unwrap());
         let stop = CancellationToken::new();
         let noting = note_names(lock, names, ([127, 0, 0, 1], 7001).into(), stop.clone());

@@ -220,7 +220,7 @@ impl Fetches {
             self.taken_names.remove(&wanted.name.folded()); // it was given up meanwhile
             return None;
         };
-        let done = fetch.started(&have, &geometry);
+        let done = fetch.started(&wanted, &have, &geometry);
         self.kept.forget(&content);
         self.last_download += 1;
         let download = DownloadId(self.last_download);

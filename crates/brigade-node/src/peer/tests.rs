@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Contact, Fetch, ManagerAddress, Peer, PeerConfig, Sharing, Wish};
 use crate::{
     manager::{ManagerConfig, ManagerServer},
-    store::folder::Folder,
+    store::{folder::Folder, index::Index, keeper::Trouble},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -121,5 +121,55 @@ async fn a_peer_that_was_stopped_has_released_its_folder() {
     water.stop().await;
     until("the lock is free", || is_free(&temp.path().join("water"))).await;
     until("all tasks have ended", || tasks() <= before).await;
+    stop.cancel();
+}
+
+/// As when somebody cleans up, and takes it for rubbish.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_peer_keeps_for_itself_is_written_again_where_it_is_removed() {
+    let temp = tempfile::tempdir().unwrap();
+    let stop = CancellationToken::new();
+    let manager = manager(temp.path(), &stop).await;
+    let (water, fire, mut fetch) = in_the_middle(&manager, temp.path()).await;
+    assert!(timeout(PATIENCE, fire.announced()).await.unwrap());
+    let private = temp.path().join("fire/.brigade");
+    let key = fs::read(private.join("key")).unwrap();
+    // In one step: while it is removed file by file, the peer may make it anew, and there is no end to it.
+    fs::rename(&private, temp.path().join("rubbish")).unwrap();
+    fs::remove_dir_all(temp.path().join("rubbish")).unwrap();
+
+    let mut problems = fire.problems();
+    let said = problems.wait_for(|list| matches!(list.troubles.as_slice(), [Trouble::PrivateRemoved(1)]));
+    timeout(PATIENCE, said).await.expect("it is not noticed").unwrap();
+    assert!(!is_free(&temp.path().join("fire")), "a second session may start");
+    assert_eq!(fs::read(private.join("key")).unwrap(), key);
+    until("who has the lock is noted", || {
+        fs::read_to_string(private.join("lock")).unwrap().contains("username fire_user")
+    })
+    .await;
+    let mode =
+        |path: &Path| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions());
+    assert_eq!((mode(&private) & 0o777, mode(&private.join("key")) & 0o777), (0o700, 0o600));
+    let ended = timeout(PATIENCE, fetch.finished()).await.expect("the fetch goes on without its part");
+    assert!(ended.state == super::State::Failed, "{ended:?}");
+    assert!(ended.errors[0].1.contains("was removed while this peer runs"), "{ended:?}");
+    // It shares on, and fetches again.
+    assert_eq!(fire.status().files, 1);
+    let wish = Wish { name: "film".into(), ..Wish::default() };
+    let again = fire.fetch(fire.resolve(&wish, &mut |_| {}).await.unwrap()).await.unwrap();
+    let mut progress = again.progress();
+    timeout(PATIENCE, progress.wait_for(|progress| progress.bytes_done > 0)).await.unwrap().unwrap();
+    fire.stop().await;
+
+    // The next start has the same name, and what was hashed is known.
+    until("the lock is free", || is_free(&temp.path().join("fire"))).await;
+    let index = Index::open(&private.join("index.db")).unwrap();
+    assert_eq!(index.1.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["other"]);
+    drop(index);
+    let fire = peer(&manager, "fire_user", &temp.path().join("fire")).await;
+    assert_eq!(fire.username().as_str(), "fire_user");
+    fire.stop().await;
+    water.stop().await;
     stop.cancel();
 }

@@ -155,6 +155,14 @@ impl<'a> Destinations<'a> {
         Destination { found, file_system: nearest.file_system, obstacle }
     }
 
+    /// The folders that have to be made for the name that was looked at last: their paths below the shared one.
+    pub fn missing_folders(&self) -> Vec<String> {
+        let Some(Parent { path: Some(path), nearest: Ok(nearest), .. }) = &self.last else { return vec![] };
+        let from = nearest.below.len();
+        let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
+        ends.filter(|end| *end > from).map(|end| path[..end].to_owned()).collect()
+    }
+
     /// The walk was held up: what it knows may not be so any more.
     pub fn forget(&mut self) {
         self.last = None;
@@ -213,6 +221,29 @@ impl<'a> Destinations<'a> {
 }
 
 impl Folder {
+    /// The true name of the file `found` under `name` where it is spelt otherwise: on a file system that ignores case.
+    /// `None` where it has that very name, or where it cannot be said.
+    pub(crate) fn spelt_otherwise(&self, name: &FileName, found: &Stamp) -> Option<FileName> {
+        // Folders are listed only where a file like it is found in other letters.
+        let [upper, lower] = [name.to_uppercase(), name.to_lowercase()];
+        let variant: FileName =
+            [upper, lower].into_iter().find(|text| text != name.as_str())?.parse().ok()?;
+        // Not by its number: in user space (FUSE) one file may have another number under each spelling.
+        if self.look(&variant).ok()?.stamp.size != found.size {
+            return None;
+        }
+        let mut true_name = String::new();
+        for part in name.components() {
+            let entries = self.sub(&true_name).and_then(|dir| {
+                dir.entries().map_err(|error| FolderError::new("list", self.path_below(&true_name), error))
+            });
+            let spelt = spelling(part, entries.ok()?.iter().filter_map(|entry| entry.name.to_str()))?;
+            let slash = if true_name.is_empty() { "" } else { "/" };
+            true_name = format!("{true_name}{slash}{spelt}");
+        }
+        (true_name != name.as_str()).then(|| true_name.parse().ok()).flatten()
+    }
+
     /// Whether names that differ only in capital letters are one name here, as far as our own folder tells.
     pub fn ignores_case(&self) -> bool {
         let look = |name: &str| {
@@ -244,6 +275,22 @@ impl Obstacle {
     fn too_long(part: &str, folder: &Folder, nearest: &Nearest) -> Self {
         Self::TooLong { part: part.to_owned(), path: folder.path_below(&nearest.below) }
     }
+}
+
+/// How `part` is spelt among the names of a folder.
+fn spelling<'a>(part: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    let folded = part.parse::<FileName>().ok()?.folded();
+    let mut alike = None;
+    for name in names {
+        if name == part {
+            return Some(part.to_owned());
+        }
+        let is_alike = name.parse::<FileName>().is_ok_and(|name| name.folded() == folded);
+        if is_alike {
+            alike = Some(name.to_owned());
+        }
+    }
+    alike
 }
 
 /// Why nothing can be made in a folder.

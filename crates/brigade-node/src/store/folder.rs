@@ -8,11 +8,11 @@
 mod error;
 
 use std::{
-    fs::{self, File, TryLockError},
+    fs::{self, File},
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, OnceLock,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -23,11 +23,13 @@ pub use self::error::FolderError;
 pub(super) use self::error::lacking;
 pub use super::{
     lock::{FolderLock, LockHolder},
+    private::{Belongings, PrivateState},
     stamp::{Stamp, stamp_of},
     system::{FileSystemId, Free, Kind, OpenFiles, Told},
     walk::{Found, NotShared},
 };
 use super::{
+    private::Private,
     staging::Places,
     stamp::stamp,
     system::{Dir, Status},
@@ -46,14 +48,14 @@ pub struct Folder(pub(super) Arc<Open>);
 #[derive(Debug)]
 pub(super) struct Open {
     path: PathBuf,
-    root: Dir,
+    pub(super) root: Dir,
     new: bool,
     file_system: FileSystemId,
     pub(super) places: Places,
     /// Set while another folder, or none, is at the path.
     gone: AtomicBool,
-    /// The lock, once it is had: who has a handle may write, so it lasts as long as any handle.
-    lock: OnceLock<FolderLock>,
+    /// Our own folder in it. Its lock lasts as long as any handle, since who has a handle may write.
+    pub(super) private: Private,
 }
 
 impl Folder {
@@ -76,8 +78,8 @@ impl Folder {
         let absolute = path.canonicalize().map_err(failed)?;
         let root = Dir::open_root(&absolute).map_err(failed)?;
         let file_system = root.file_system().map_err(failed)?;
-        let (places, gone, lock) = (Places::default(), AtomicBool::new(false), OnceLock::new());
-        Ok(Self(Arc::new(Open { path: absolute, root, new, file_system, places, gone, lock })))
+        let (places, gone, private) = (Places::default(), AtomicBool::new(false), Private::default());
+        Ok(Self(Arc::new(Open { path: absolute, root, new, file_system, places, gone, private })))
     }
 
     /// Whether the folder at `path` was Brigade's before: it has a `.brigade/` with something of ours in it.
@@ -105,9 +107,12 @@ impl Folder {
         self.0.gone.load(Ordering::Relaxed)
     }
 
-    /// The error that it is not in its place, if it was not when somebody last looked.
+    /// The error that it is not in its place, or is another session's now, if it was so when somebody last looked.
     pub fn check_place(&self) -> Result<(), FolderError> {
-        if self.is_gone() { Err(FolderError::Gone { path: self.0.path.clone() }) } else { Ok(()) }
+        match self.is_gone() {
+            true => Err(FolderError::Gone { path: self.0.path.clone() }),
+            false => self.check_private(),
+        }
     }
 
     /// Whether something could be written into it. Without `trying`, what the system says is believed: it may not know
@@ -131,41 +136,6 @@ impl Folder {
     /// Whether [`Folder::create`] made it.
     pub fn is_new(&self) -> bool {
         self.0.new
-    }
-
-    /// The path of `.brigade/`, which may not be there yet.
-    pub fn private_dir(&self) -> PathBuf {
-        self.0.path.join(PRIVATE)
-    }
-
-    /// Makes `.brigade/` where it is not there, for its owner alone; its path. A link in its place is refused.
-    pub fn private(&self) -> Result<PathBuf, FolderError> {
-        self.private_handle()?;
-        Ok(self.private_dir())
-    }
-
-    /// Keeps every other session out of this folder, and clears away what one that was cut off left half written. It is
-    /// locked until the last handle is gone, this one, its clones, and what was given out.
-    pub fn lock(&self) -> Result<FolderLock, FolderError> {
-        let path = self.private_dir().join("lock");
-        let failed = |error| FolderError::of_own("lock", path.clone(), error);
-        let file = loop {
-            let file = self.private_handle()?.open_or_create("lock").map_err(failed)?;
-            match file.try_lock() {
-                // One that was taken back between the two steps keeps nobody out.
-                Ok(()) if is_unlinked(&file) => {}
-                Ok(()) => break file,
-                Err(TryLockError::WouldBlock) => {
-                    let holder = Box::new(LockHolder::read(&file));
-                    return Err(FolderError::InUse { path: self.0.path.clone(), holder });
-                }
-                Err(TryLockError::Error(error)) => return Err(failed(error)),
-            }
-        };
-        let lock = FolderLock::new(file);
-        super::parts::clear(self)?;
-        self.remove_empty_places()?;
-        Ok(self.0.lock.get_or_init(|| lock).clone())
     }
 
     /// Opens a shared file for reading. Only a regular file is opened, and only where no link stands on the way.
@@ -261,6 +231,7 @@ impl Folder {
     /// The folder in which files are received, made where it is not there.
     pub(super) fn parts(&self) -> Result<Dir, FolderError> {
         self.check_place()?;
+        self.keep_private()?;
         self.make_private_dir(&self.private_handle()?, PARTS, self.parts_path())
     }
 
@@ -278,44 +249,6 @@ impl Folder {
     pub fn path_below(&self, below: &str) -> PathBuf {
         if below.is_empty() { self.0.path.clone() } else { self.0.path.join(below) }
     }
-
-    pub(super) fn private_handle(&self) -> Result<Dir, FolderError> {
-        self.make_private_dir(&self.0.root, PRIVATE, self.private_dir())
-    }
-
-    pub(super) fn make_private_dir(
-        &self,
-        within: &Dir,
-        name: &str,
-        path: PathBuf,
-    ) -> Result<Dir, FolderError> {
-        let made = match within.sub(name) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                // Another thread may make it at the same moment: opening it again tells.
-                match within.make_dir(name, true) {
-                    Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
-                    _ => within.sub(name),
-                }
-            }
-            result => result,
-        };
-        made.map_err(|error| {
-            let action =
-                if fs::symlink_metadata(&path).is_ok() { "open the folder" } else { "make the folder" };
-            FolderError::of_own(action, path, error)
-        })
-    }
-}
-
-#[cfg(unix)]
-fn is_unlinked(file: &File) -> bool {
-    file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0)
-}
-
-/// Elsewhere a file that is open keeps its name until it is closed.
-#[cfg(not(unix))]
-fn is_unlinked(_: &File) -> bool {
-    false
 }
 
 /// The folder that a name lies in, if it is not the shared one itself, and its last component.

@@ -8,14 +8,20 @@ use std::{
     fs::File,
     io::{self, Read, Seek, Write},
     net::SocketAddr,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use brigade_core::{name::Username, time::UnixTime};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::stamp::{Stamp, stamp_of};
+
 /// Bytes of a note that are read: four short lines.
 const NOTE_BYTES: u64 = 512;
+
+/// How often it is looked whether others have the lock still, at the end of a session.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// The right to be the only session of a folder. Every handle of the folder has it too, and so does all that writes
 /// there: it ends with the last of them, or with the process. Cheap to clone.
@@ -24,8 +30,10 @@ pub struct FolderLock(Arc<Held>);
 
 #[derive(Debug)]
 struct Held {
-    /// What the system's lock is on; it comes first, so that it is dropped first.
-    file: File,
+    /// What the system's lock is on; it comes first, so that it is dropped first. It is another one where the folder's own
+    /// files were made anew, and is held while the note is written.
+    file: Mutex<File>,
+    noted: Mutex<Option<LockHolder>>,
     released: CancellationToken,
     _guard: DropGuard,
 }
@@ -47,7 +55,30 @@ impl FolderLock {
     /// Of a file that is locked.
     pub(super) fn new(file: File) -> Self {
         let released = CancellationToken::new();
-        Self(Arc::new(Held { file, released: released.clone(), _guard: released.drop_guard() }))
+        let guard = released.clone().drop_guard();
+        Self(Arc::new(Held { file: Mutex::new(file), noted: Mutex::default(), released, _guard: guard }))
+    }
+
+    /// Whether the file that is locked is the one of this stamp.
+    pub(super) fn is_on(&self, found: &Stamp) -> bool {
+        let file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
+        stamp_of(&file).is_ok_and(|ours| (ours.device, ours.inode) == (found.device, found.inode))
+    }
+
+    /// From now on the lock is that of `file`, which is locked, and has the same note.
+    pub(super) fn moves_to(&self, file: File) {
+        *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
+        let noted = self.0.noted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(Err(error)) = noted.map(|holder| self.write(&holder)) {
+            tracing::debug!(%error, "the folder's lock does not say who has it");
+        }
+    }
+
+    /// Waits until nobody but this one has the lock: all others who could write to the folder have ended.
+    pub async fn alone(&self) {
+        while Arc::strong_count(&self.0) > 1 {
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// Gives this one up, and waits until nobody has the lock any more: all who could write to the folder have ended.
@@ -59,6 +90,11 @@ impl FolderLock {
 
     /// Writes down who has it, in place of what stood there.
     pub fn note(&mut self, holder: &LockHolder) -> io::Result<()> {
+        *self.0.noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(holder.clone());
+        self.write(holder)
+    }
+
+    fn write(&self, holder: &LockHolder) -> io::Result<()> {
         let line =
             |key: &str, value: Option<String>| value.map_or_else(String::new, |v| format!("{key} {v}\n"));
         let note = [
@@ -67,7 +103,7 @@ impl FolderLock {
             line("address", holder.address.map(|address| address.to_string())),
             line("since", holder.since.map(|since| since.0.to_string())),
         ];
-        let mut file = &self.0.file;
+        let mut file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.set_len(0)?;
         file.rewind()?;
         file.write_all(note.concat().as_bytes())

@@ -19,6 +19,7 @@ mod lock;
 pub mod looking;
 pub mod part_file;
 pub mod parts;
+mod private;
 pub mod share;
 pub mod small_files;
 mod staging;

@@ -28,11 +28,10 @@ use brigade_core::{
 pub use self::error::PartError;
 use super::{
     folder::{Folder, FolderError, Stamp, stamp_of},
-    index,
     landing::{Landing, Named, Placed, give_name},
-    parts::{DATA, LIST, NAME, RECORD, file_name, read_name},
+    parts::{DATA, LIST, NAME, RECORD, file_name, read_list, read_name},
     staging::Staging,
-    system::{self, Dir, OpenFiles},
+    system::{self, Dir},
 };
 
 mod error;
@@ -356,7 +355,11 @@ impl Inner {
         // What is renamed is what stands under the path: it must be the very file that was written here.
         let data = file_name(self.content, DATA);
         let ours = stamp_of(&self.file).map_err(failed)?;
-        let there = stamp_of(&self.parts.open_file(&data).map_err(failed)?).map_err(failed)?;
+        let there = self.parts.open_file(&data).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => FolderError::Removed { path: self.path.clone() },
+            _ => failed(error),
+        })?;
+        let there = stamp_of(&there).map_err(failed)?;
         if (there.device, there.inode) != (ours.device, ours.inode) {
             return Err(self.out_of_range());
         }
@@ -388,21 +391,6 @@ impl Drop for ResetOnPanic<'_> {
             self.0.written.notify_all();
         }
     }
-}
-
-/// The list from before, if it is there and folds to the content's id.
-///
-/// # Errors
-/// Where no more files can be opened: without the list, nothing of what is there would be believed.
-fn read_list(parts: &Dir, content: Content, geometry: &Geometry) -> io::Result<Option<PieceList>> {
-    let file = match parts.open_file(&file_name(content, LIST)) {
-        Ok(file) => file,
-        Err(error) if OpenFiles::met(&error).is_some() => return Err(error),
-        Err(_) => return Ok(None),
-    };
-    let mut bytes = Vec::new();
-    let read = file.take(u64::from(geometry.count()) * 32 + 1).read_to_end(&mut bytes);
-    Ok(read.ok().and_then(|_| index::list(content, &bytes)))
 }
 
 #[cfg(test)]

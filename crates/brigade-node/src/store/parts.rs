@@ -11,6 +11,8 @@ use std::{
 };
 
 use brigade_core::{
+    content::PieceList,
+    geometry::Geometry,
     id::{Content, ContentId},
     limits,
     name::FileName,
@@ -18,10 +20,11 @@ use brigade_core::{
 
 use super::{
     folder::{FileSystemId, Folder, FolderError},
+    index,
     part_file::PartError,
     small_files,
     staging::Staging,
-    system::{Dir, Kind},
+    system::{Dir, Kind, OpenFiles},
 };
 
 pub(super) const DATA: &str = "part";
@@ -123,6 +126,21 @@ pub(super) fn read_name(dir: &Dir, content: Content) -> Option<FileName> {
     let file = dir.open_file(&file_name(content, NAME)).ok()?;
     file.take(limits::NAME_BYTES as u64 + 1).read_to_string(&mut text).ok()?;
     text.parse().ok()
+}
+
+/// The list from before, if it is there and folds to the content's id.
+///
+/// # Errors
+/// Where no more files can be opened: without the list, nothing of what is there would be believed.
+pub(super) fn read_list(parts: &Dir, content: Content, geometry: &Geometry) -> io::Result<Option<PieceList>> {
+    let file = match parts.open_file(&file_name(content, LIST)) {
+        Ok(file) => file,
+        Err(error) if OpenFiles::met(&error).is_some() => return Err(error),
+        Err(_) => return Ok(None),
+    };
+    let mut bytes = Vec::new();
+    let read = file.take(u64::from(geometry.count()) * 32 + 1).read_to_end(&mut bytes);
+    Ok(read.ok().and_then(|_| index::list(content, &bytes)))
 }
 
 pub(super) fn file_name(content: Content, ending: &str) -> String {

@@ -261,6 +261,15 @@ impl Folder {
         Ok((name, true))
     }
 
+    /// Writes the list again that is known, after the one on the disk was removed.
+    pub(super) fn write_known_places(&self) -> Result<(), FolderError> {
+        let known = self.0.places.lock();
+        match known.as_ref().filter(|places| !places.is_empty()) {
+            Some(places) => self.write_places(places),
+            None => Ok(()),
+        }
+    }
+
     fn read_places(&self) -> Result<Vec<Place>, FolderError> {
         let failed = |error| FolderError::new("read", self.private_dir().join(PLACES), error);
         let file = match self.private_handle()?.open_file(PLACES) {

@@ -35,8 +35,8 @@ use crate::{
 /// Fetches all names at once, and stays where it is told to.
 pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, Failure> {
     let mut signals = Signals::hear();
-    let peer = match begin(&args, limits, &mut signals).await {
-        Ok(peer) => peer,
+    let (peer, made) = match begin(&args, limits, &mut signals).await {
+        Ok(begun) => begun,
         Err(ended) => {
             if args.json {
                 let ended = Going::default().end(&args).with_reason(&ended, &signals);
@@ -52,6 +52,7 @@ pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, 
         signal = signals.first() => Ok(signal.exit_code()),
     };
     let ended = going.end(&args).with_reason(&result, &signals);
+    let is_done = ended.done;
     let result = match result {
         Ok(_) if ended.done && args.stay => Ok(stay(&mut signals, &mut news).await),
         result => result,
@@ -60,16 +61,21 @@ pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, 
         let Ended { done, fetched, reason } = ended;
         say(&report::totals(&fetched, done, &peer.status().sent, reason).to_string());
     }
-    peer.stop().await;
+    if is_done {
+        peer.stop().await;
+    } else {
+        peer.take_back().await;
+        unmake_folders(&made); // those in which nothing is
+    }
     result
 }
 
-/// Joins the network; an error is how it ended before that.
+/// Joins the network, with the folders that were made to that end; an error is how it ended before that.
 async fn begin(
     args: &FetchArgs,
     limits: LimitPlan,
     signals: &mut Signals,
-) -> Result<Peer, Result<ExitCode, Failure>> {
+) -> Result<(Peer, Vec<PathBuf>), Result<ExitCode, Failure>> {
     check_done_file(args.done_file.as_deref()).map_err(Err)?;
     let manager = manager_address(&args.peer.manager);
     let config = PeerConfig {
@@ -86,10 +92,13 @@ async fn begin(
         joined = join(&config, args.peer.host.as_deref(), args.peer.port) => joined.map_err(Err),
         signal = signals.first() => Err(Ok(signal.exit_code())),
     };
-    if joined.is_err() {
-        unmake_folders(&made); // as if it had never been tried
+    match joined {
+        Ok(peer) => Ok((peer, made)),
+        Err(ended) => {
+            unmake_folders(&made); // as if it had never been tried
+            Err(ended)
+        }
     }
-    joined
 }
 
 /// Makes the folders that lead to `folder`; those that were not there, innermost first.

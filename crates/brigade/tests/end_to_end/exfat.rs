@@ -49,3 +49,27 @@ fn a_manager_whose_state_is_on_exfat_is_the_same_after_a_restart() {
     assert!(fs::metadata(network.path("card/state/members.sqlite")).unwrap().len() > 0);
     network.stop_manager().with_code(143);
 }
+
+#[test]
+fn a_name_that_differs_only_in_case_from_a_file_there_is_told_by_that_file() {
+    let network = Network::start();
+    let Some(_disk) = Disk::exfat(&network, "card") else { return };
+    network.write("fire_user/d/film.bin", b"wanted");
+    let _fire = network.holder("fire_user", "top.bin", b"wanted, too");
+    network.write("card/in/D/Film.bin", b"mine");
+    network.write("card/in/TOP.bin", b"mine");
+    for replace in [&[][..], &["--replace"]] {
+        // The first time the file is not known yet, the second time it may be.
+        for _ in 0..2 {
+            let names = [&["d/film.bin", "top.bin", "--into", "card/in"], replace].concat();
+            let ended = network.run("fetch", &names).end().with_code(6);
+            for (true_name, name) in [("D/Film.bin", "d/film.bin"), ("TOP.bin", "top.bin")] {
+                let said =
+                    format!("{true_name} is there already, and differs from {name} only in capital letters");
+                assert!(ended.out.contains(&said), "{}{}", ended.out, ended.err);
+            }
+        }
+    }
+    network.has("card/in/D/Film.bin", b"mine");
+    network.has("card/in/TOP.bin", b"mine");
+}

@@ -219,3 +219,21 @@ fn a_disk_that_may_only_be_read_is_told_before_anything_is_fetched() {
     assert!(given(&refused.totals()).is_empty());
     refused.complains(&["earth/disk cannot be written to: Read-only file system"]);
 }
+
+#[test]
+fn a_fetch_of_nothing_leaves_nothing_and_takes_nothing_away() {
+    let network = Network::start();
+    let _fire = network.holder("fire_user", "film.bin", b"film");
+    network.fetch(&["typo", "--into", "new/sub"]).with_code(5);
+    assert!(!network.path("new").exists());
+    network.write("mine/file", b"mine");
+    network.fetch(&["typo", "--into", "mine"]).with_code(5);
+    network.has("mine/file", b"mine");
+    assert!(!network.path("mine/.brigade").exists());
+    // What an earlier fetch has left there stays, and so does a key that a username is bound to.
+    network.fetch(&["film.bin", "--into", "got"]).with_code(0);
+    network.fetch(&["typo", "--into", "got"]).with_code(5);
+    assert!(network.path("got/.brigade/key").exists() && network.path("got/.brigade/index.db").exists());
+    network.fetch(&["typo", "--into", "named/sub", "--username", "earth_user"]).with_code(5);
+    assert!(network.path("named/sub/.brigade/key").exists());
+}

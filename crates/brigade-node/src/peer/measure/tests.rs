@@ -136,3 +136,13 @@ fn a_file_of_equal_size_that_cannot_make_way_is_told_unless_it_is_the_very_file(
     let needs = measure(&share, &ordered(&[file]), &[], &BTreeMap::new()).unwrap();
     assert_eq!(needs[0].bytes_on(share.folder().file_system()), 0);
 }
+
+#[test]
+fn folders_that_have_to_be_made_take_inodes_and_each_is_counted_once() {
+    let (temp, share) = share();
+    fs::create_dir(temp.path().join("there")).unwrap();
+    let names = ["there/a", "new/b", "new/c", "new/er/d", "there/new/e"];
+    let files: Vec<WantedFile> = names.iter().map(|name| wanted(name, 1, 10)).collect();
+    let needs = measure(&share, &ordered(&files), &[], &BTreeMap::new()).unwrap();
+    assert_eq!(needs[0].files[&share.folder().file_system()], 5 + 3);
+}

@@ -4,7 +4,7 @@
 
 use std::{fs, os::unix::fs::symlink};
 
-use super::{Destinations, Folder, Kind, Obstacle};
+use super::{Destinations, Folder, Kind, Obstacle, spelling};
 
 fn folder() -> (tempfile::TempDir, Folder) {
     let temp = tempfile::tempdir().unwrap();
@@ -53,4 +53,35 @@ fn a_name_at_the_bound_is_no_obstacle() {
     for name in [longest.clone(), format!("{longest}/{longest}"), format!("d/{longest}/f")] {
         assert_eq!(walk.look(&name.parse().unwrap(), true).obstacle, None, "{name}");
     }
+}
+
+#[test]
+fn folders_that_have_to_be_made_are_known() {
+    let (_temp, folder) = folder();
+    let mut walk = Destinations::new(&folder);
+    for (name, missing) in [
+        ("f", &[][..]),
+        ("d/e/f", &[]),
+        ("d/e/g/h/f", &["d/e/g", "d/e/g/h"]),
+        ("n/f", &["n"]),
+        ("link/x/f", &[]),
+    ] {
+        walk.look(&name.parse().unwrap(), false);
+        assert_eq!(walk.missing_folders(), missing, "{name}");
+    }
+}
+
+/// Whole fetches onto a file system that ignores case are in the end-to-end tests.
+#[test]
+fn the_true_spelling_of_a_name_is_found() {
+    let check = |part: &str, names: &[&str], expected: Option<&str>| {
+        assert_eq!(spelling(part, names.iter().copied()).as_deref(), expected, "{part}");
+    };
+    check("film", &["Film", "other"], Some("Film"));
+    check("film", &["FILM", "film"], Some("film"));
+    check("ä", &["Ä"], Some("Ä"));
+    check("film", &["films"], None);
+    let (_temp, folder) = folder();
+    let name = "d/file".parse().unwrap();
+    assert_eq!(folder.spelt_otherwise(&name, &folder.stamp(&name).unwrap()), None);
 }

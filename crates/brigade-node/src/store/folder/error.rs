@@ -26,6 +26,21 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
+    /// Our own folder was removed while we run, and another session has it, or has left its key there.
+    #[error(
+        "{path} was removed while this peer runs, and another session took the folder: nothing of it is shared or \
+         received here any more"
+    )]
+    Taken {
+        /// Our own folder.
+        path: PathBuf,
+    },
+    /// Our own folder, or a file in it, was removed while something was received there.
+    #[error("{path} was removed while this peer runs, and what was being received with it: fetch it again")]
+    Removed {
+        /// What was removed.
+        path: PathBuf,
+    },
     /// Nothing stands there.
     #[error("{path} is not there")]
     Missing {

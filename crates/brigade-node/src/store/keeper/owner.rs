@@ -24,7 +24,7 @@ use super::{
 use crate::{
     clock::{self, now},
     store::{
-        folder::{Folder, Stamp},
+        folder::{Folder, PrivateState, Stamp},
         ignore::{self, Rules},
         index::{Index, Write},
         looking::Looking,
@@ -93,6 +93,8 @@ pub(super) struct Owner {
     pub(super) rules: Rules,
     /// What was shared when the folder went away, until it is back; nothing while it is in its place.
     pub(super) away: Option<HashMap<FileName, Arc<Shared>>>,
+    /// How our own folder stood when it was last looked at.
+    pub(super) private: PrivateState,
     /// When it is looked whether the folder is in its place.
     pub(super) next_presence: Timestamp,
     /// When it is tried whether it can be written to.
@@ -193,6 +195,7 @@ impl Owner {
         Self {
             index: None,
             watch: Watch::none(&folder),
+            private: folder.private_state(),
             folder,
             share,
             hidden: options.hidden,

@@ -9,7 +9,7 @@ use std::{collections::HashMap, time::Duration};
 use brigade_core::time::Timestamp;
 
 use super::{owner::Owner, problems::Trouble};
-use crate::store::ignore::Ignoring;
+use crate::store::{folder::FolderError, ignore::Ignoring, index::Write};
 
 /// How often that is looked at: moving a folder that this one lies in makes no news.
 const EVERY: Duration = Duration::from_secs(1);
@@ -17,16 +17,60 @@ const EVERY: Duration = Duration::from_secs(1);
 /// How often something is written, to see that it can be: a disk should not be kept awake by it.
 const TRY_EVERY: Duration = Duration::from_secs(20);
 
+/// Shared files that are taken from the table at once.
+const PAGE: usize = 1024;
+
 impl Owner {
     /// Looks whether the folder is in its place.
     pub(super) fn look_for_folder(&mut self, now: Timestamp) {
         self.next_presence = now.after(EVERY);
-        match (self.folder.is_in_place(), self.away.is_some()) {
-            (false, false) => self.folder_left(),
-            (true, true) => self.folder_returned(),
-            (true, false) => self.look_whether_writable(now),
-            (false, true) => {}
+        let gone = match self.folder.is_in_place() {
+            true => self.look_at_private(),
+            false => Some(Trouble::Gone(self.folder.path().to_owned())),
+        };
+        match (gone, self.away.is_some()) {
+            (Some(trouble), false) => self.folder_left(trouble),
+            (None, true) => self.folder_returned(),
+            (None, false) => self.look_whether_writable(now),
+            (Some(_), true) => {}
         }
+    }
+
+    /// Sees that our own folder is there, and what to say where it is another session's.
+    fn look_at_private(&mut self) -> Option<Trouble> {
+        match self.folder.keep_private() {
+            Ok(state) => {
+                self.problems.mended(&Trouble::PrivateLost(String::new()));
+                if state != self.private {
+                    self.private = state;
+                    self.private_made_anew(state.made_anew);
+                }
+                None
+            }
+            Err(FolderError::Gone { path }) => Some(Trouble::Gone(path)),
+            Err(taken @ FolderError::Taken { .. }) => Some(Trouble::PrivateLost(taken.to_string())),
+            Err(error) => {
+                let why =
+                    format!("`.brigade` was removed while this peer runs, and cannot be made again: {error}");
+                self.problems.trouble(Trouble::PrivateLost(why));
+                None
+            }
+        }
+    }
+
+    /// The index went with it. What is known is written into another one.
+    fn private_made_anew(&mut self, times: u32) {
+        self.problems.trouble(Trouble::PrivateRemoved(times));
+        self.forget_index_writes();
+        self.index = None; // closed before another is opened: it would remove the other's files
+        let mut last = None;
+        loop {
+            let page = self.share.page(last.as_ref(), PAGE);
+            let Some(end) = page.last() else { break };
+            last = Some(end.name.clone());
+            page.into_iter().for_each(|shared| self.index_write(Write::Put(shared)));
+        }
+        self.write_index(); // it is made also where there is nothing to write
     }
 
     fn look_whether_writable(&mut self, now: Timestamp) {
@@ -41,8 +85,11 @@ impl Owner {
         }
     }
 
-    fn folder_left(&mut self) {
-        self.problems.trouble(Trouble::Gone(self.folder.path().to_owned()));
+    fn folder_left(&mut self, trouble: Trouble) {
+        if matches!(trouble, Trouble::PrivateLost(_)) {
+            self.index = None; // what is at its path is another session's
+        }
+        self.problems.trouble(trouble);
         // Not said to the index, which left with the folder: what it has is true of it.
         let mut away = HashMap::new();
         for name in self.share.names_between("", None) {

@@ -19,6 +19,15 @@ pub enum Trouble {
     /// The shared folder was removed, moved away or unmounted, or another one is in its place.
     #[error("the folder {} is not there any more: nothing of it is shared", .0.display())]
     Gone(PathBuf),
+    /// Our own folder was removed while we run, and could not be made anew, or is another session's now.
+    #[error("{0}")]
+    PrivateLost(String),
+    /// Our own folder was removed while we run, and was made anew; so often.
+    #[error(
+        "`.brigade` was removed while this peer runs{}: its lock and its key were written again, and its index is made \
+         anew; what was being received is lost", times(*.0)
+    )]
+    PrivateRemoved(u32),
     /// Nothing can be written into the shared folder.
     #[error("{0}: fetches into it fail, serving goes on")]
     ReadOnly(String),
@@ -28,6 +37,10 @@ pub enum Trouble {
     /// The index cannot be opened or written.
     #[error("what was hashed is not remembered for the next start: {0}")]
     Unindexed(String),
+}
+
+fn times(times: u32) -> String {
+    if times > 1 { format!(" ({times} times)") } else { String::new() }
 }
 
 /// The current problems.
