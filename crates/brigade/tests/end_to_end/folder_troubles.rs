@@ -87,6 +87,11 @@ fn a_folder_that_cannot_be_written_to_is_refused_at_the_start() {
         let ended = network.run(command, arguments).end().with_code(6);
         ended.complains(&["Read-only file system", "disk/share/.brigade", "hint: "]);
     }
+    // So is a place for the file that tells others of the end of a fetch.
+    let ended =
+        network.run("fetch", &["mine", "--into", "new", "--done-file", "disk/done"]).end().with_code(6);
+    ended.complains(&["disk/done", "Read-only file system"]);
+    assert!(!network.path("new").exists());
 }
 
 #[test]
