@@ -10,6 +10,6 @@ pub mod config;
 pub mod durable;
 pub mod identity;
 pub mod manager;
-pub mod net;
 pub mod peer;
 pub mod store;
+pub mod transport;

@@ -31,7 +31,7 @@ use crate::{
     clock,
     durable::make_folders,
     identity::key::{KeyError, SecretKey},
-    net::{
+    transport::{
         accept::{Acceptor, ListenError},
         dial::{self, DialError},
     },

@@ -28,7 +28,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use super::owner::ToOwner;
 use crate::{
     clock,
-    net::{
+    transport::{
         Complaints, Line,
         accept::Accepted,
         connection::{ConnectionError, GreetError, Greeted, Reader, Writer, part},

@@ -23,7 +23,7 @@ use super::{ManagerConfig, ManagerError, ManagerServer, MemberFile, View};
 use crate::{
     clock,
     identity::{key::SecretKey, membership},
-    net::{connection::Greeted, dial::dial, records::Records},
+    transport::{connection::Greeted, dial::dial, tls::records::Records},
 };
 
 struct Running {

@@ -12,10 +12,10 @@ use std::{
 use brigade_core::wire::Reason;
 use tokio::sync::watch;
 
-use super::manager_link::{ManagerAddress, ReachError};
+use super::session::dial::{ManagerAddress, ReachError};
 use crate::{
     identity::key::SecretKey,
-    net::{
+    transport::{
         accept::{Accepted, Acceptor, ListenError, Port},
         connection::Greeted,
     },

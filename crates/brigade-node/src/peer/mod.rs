@@ -4,52 +4,14 @@
 //! `session` what the manager knows, `listener` who is served, `fetch` what is being fetched, the store's
 //! keeper what is shared. [`Peer`] is the handle that the terminal uses.
 
-mod announcing;
-mod asked;
-mod asking;
-mod browsing;
-mod buffers;
-mod clock_check;
-mod connected;
+mod bandwidth;
 mod fetch;
-mod fetching;
-mod filling;
-mod holder_link;
-mod holder_table;
-mod incoming;
-mod intake;
-mod job;
-mod jobs;
-mod joining;
-mod kept;
 mod leaving;
-mod limiting;
-mod links;
-mod listener;
 mod listening;
-mod manager_link;
-mod meaning;
-mod measure;
-mod news;
-mod orders;
-mod parts;
-mod pattern;
-mod piece_data;
-mod prepare;
-mod progress;
-mod questions;
-mod receiving;
-mod resolve;
-mod room;
-mod sending;
-mod serve;
 mod session;
-mod started_folder;
-mod starting;
-mod traffic;
-mod turns;
-mod unreached;
-mod uploads;
+mod start;
+mod swarm;
+mod upload;
 
 use std::{net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -67,13 +29,14 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
-    asking::Asking,
-    limiting::Limiting,
+    bandwidth::{limits::Limiting, traffic::Traffic},
+    fetch::{
+        measure::NotBegun,
+        orders::{Order, Ordered},
+    },
     listening::Listening,
-    measure::NotBegun,
-    orders::{Order, Ordered},
-    started_folder::Made,
-    traffic::Traffic,
+    session::client::Asking,
+    start::folder::Made,
 };
 use crate::store::{
     folder::FolderLock,
@@ -82,20 +45,24 @@ use crate::store::{
 };
 
 pub use self::{
-    browsing::Browsing,
-    clock_check::ClockOff,
-    joining::{NotJoined, PeerError},
-    kept::KeptTotals,
+    bandwidth::traffic::Given,
+    fetch::{
+        browse::Browsing,
+        kept_parts::KeptTotals,
+        measure::{CannotLand, Lacks, NoRoom},
+        prepare::WantedFile,
+        progress::{Progress, State},
+        resolve::{Choice, ResolveError, Resolved, Wish},
+    },
     listening::{Contact, OutOfReach, ReachWatch, TakenPort},
-    manager_link::{ManagerAddress, ReachError},
-    measure::{CannotLand, Lacks, NoRoom},
-    prepare::WantedFile,
-    progress::{Progress, State},
-    questions::{AskError, Observer},
-    resolve::{Choice, ResolveError, Resolved, Wish},
-    session::{JoinError, LinkState},
-    traffic::Given,
-    unreached::Unreached,
+    session::{
+        clock_check::ClockOff,
+        dial::{ManagerAddress, ReachError},
+        questions::{AskError, Observer},
+        task::{JoinError, LinkState},
+    },
+    start::{NotJoined, PeerError},
+    swarm::unreached::Unreached,
 };
 
 /// What a peer is to be.
@@ -271,7 +238,7 @@ impl Peer {
         wish: &Wish,
         waits: &mut (dyn FnMut(Duration) + Send),
     ) -> Result<Resolved, ResolveError> {
-        resolve::resolve(&self.asking, &|| self.username(), wish, waits).await
+        fetch::resolve::resolve(&self.asking, &|| self.username(), wish, waits).await
     }
 
     /// Begins to fetch files, if they fit on the disk.

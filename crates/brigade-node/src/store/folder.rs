@@ -6,6 +6,7 @@
 //! a handle. The walk over everything is in `walk`; what the kernel is asked for, in `system`.
 
 mod error;
+mod lock;
 
 use std::{
     fs::{self, File},
@@ -21,18 +22,18 @@ use brigade_core::name::FileName;
 
 pub use self::error::FolderError;
 pub(super) use self::error::lacking;
-pub use super::{
-    lock::{FolderLock, LockHolder},
-    private::{Belongings, PrivateState},
-    stamp::{Stamp, stamp_of},
-    system::{FileSystemId, Free, Kind, OpenFiles, Told},
-    walk::{Found, NotShared},
-};
+pub use self::lock::{FolderLock, LockHolder};
 use super::{
     private::Private,
     staging::Places,
     stamp::stamp,
     system::{Dir, Status},
+};
+pub use super::{
+    private::{Belongings, PrivateState},
+    stamp::{Stamp, stamp_of},
+    system::{FileSystemId, Free, Kind, OpenFiles, Told},
+    walk::{Found, NotShared},
 };
 
 /// Where a peer keeps its own things, in its folder.

@@ -25,8 +25,7 @@ use brigade_core::{
     id::{Content, ContentId},
 };
 
-use super::folder::Told;
-use super::system::read_at;
+use super::{folder::Told, system::read_at};
 
 /// Bytes that a thread reads at once: large enough for BLAKE3 to use all lanes, small enough to stay in the cache.
 pub(super) const BUFFER_BYTES: usize = 256 << 10;

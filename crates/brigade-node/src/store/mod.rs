@@ -15,8 +15,6 @@ pub mod ignore;
 pub mod index;
 pub mod keeper;
 pub mod landing;
-mod lock;
-pub mod looking;
 pub mod part_file;
 pub mod parts;
 mod private;

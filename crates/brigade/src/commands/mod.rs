@@ -24,8 +24,8 @@ use std::{
 
 use brigade_core::wire::Reason;
 use brigade_node::{
-    net::{accept::ListenError, dial::resolve},
     peer::{Contact, JoinError, ManagerAddress, Peer, PeerConfig, PeerError, TakenPort},
+    transport::{accept::ListenError, dial::resolve},
 };
 use clap::CommandFactory;
 

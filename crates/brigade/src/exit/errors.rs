@@ -10,8 +10,8 @@ use brigade_core::{
 };
 use brigade_node::{
     manager::{ManagerError, PersistError},
-    net::{accept::ListenError, dial::DialError},
     peer::{AskError, Choice, FetchError, JoinError, PeerError, ReachError, ResolveError},
+    transport::{accept::ListenError, dial::DialError},
 };
 
 use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE};

@@ -19,7 +19,7 @@ use brigade_node::{
         key::SecretKey,
         membership::{self, Claims},
     },
-    net::{accept::Acceptor, connection::Greeted},
+    transport::{accept::Acceptor, connection::Greeted},
 };
 use rustix::process::Signal;
 

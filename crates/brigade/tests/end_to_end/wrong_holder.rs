@@ -17,12 +17,12 @@ use brigade_core::{
 };
 use brigade_node::{
     identity::key::SecretKey,
-    net::{
+    peer::ManagerAddress,
+    transport::{
         accept::Acceptor,
         connection::{Greeted, Reader, Writer},
-        records::Records,
+        tls::records::Records,
     },
-    peer::ManagerAddress,
 };
 use rustix::process::Signal;
 use tokio::sync::watch;

@@ -30,7 +30,7 @@ const CORE: &[Floor] = &[
 /// `brigade-node`, from the ground up.
 const NODE: &[Floor] = &[
     Floor { rooms: &["clock", "config", "durable", "identity", "shutdown"], friends: true },
-    Floor { rooms: &["net", "store"], friends: false },
+    Floor { rooms: &["store", "transport"], friends: false },
     Floor { rooms: &["manager", "peer"], friends: false },
 ];
 

@@ -16,7 +16,7 @@ const PAUSES: [&str; 3] = [
     // Between two changes, so that it varies which of them a peer sees together; nothing is expected of it.
     "crates/brigade/tests/end_to_end/folder_model.rs",
     // Until nothing moves any more, where nobody reads: too short a pause proves less, and fails nothing.
-    "crates/brigade-node/src/peer/sending/tests.rs",
+    "crates/brigade-node/src/peer/upload/send/tests.rs",
 ];
 
 /// Constants of tests that are short: times that the program promises, which are only used with `SLACK` on top, pauses, and

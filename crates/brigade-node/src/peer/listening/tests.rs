@@ -10,7 +10,7 @@ use std::{
 use tokio::net::TcpStream;
 
 use super::{Contact, Listener, OutOfReach};
-use crate::{identity::key::SecretKey, net::dial::dial};
+use crate::{identity::key::SecretKey, transport::dial::dial};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()

@@ -4,10 +4,8 @@
 
 use std::{io, path::PathBuf};
 
-use crate::store::{
-    lock::LockHolder,
-    system::{self, OpenFiles, Told},
-};
+use super::lock::LockHolder;
+use crate::store::system::{self, OpenFiles, Told};
 
 /// Why something in the folder could not be done.
 #[derive(Debug, thiserror::Error)]

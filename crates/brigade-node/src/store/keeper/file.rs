@@ -14,18 +14,17 @@ use brigade_core::{limits, name::FileName, time::Timestamp};
 use super::{
     Landed,
     hashing::{Failure, Job, Outcome, Report},
+    looking::Looking,
     owner::{FIRST_RETRY, LAST_RETRY, Owner, Refused},
     problems::Finder,
     settle::Sign,
 };
 use crate::{
-    clock,
-    clock::now,
+    clock::{self, now},
     store::{
         folder::{FolderError, Kind, NotShared, Stamp},
         hash::HashError,
         index::Write,
-        looking::Looking,
         share::{Shared, at_or_below},
         system::{self, Status},
         walk::is_kept_aside,

@@ -10,6 +10,7 @@ mod backlog;
 mod file;
 mod hashing;
 mod indexing;
+mod looking;
 mod outbox;
 mod owner;
 mod presence;

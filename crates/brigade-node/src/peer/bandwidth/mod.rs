@@ -1,0 +1,7 @@
+//! The bandwidth of piece data: which limits hold now, and how much is sent and received.
+//!
+//! `limits` decides the limits over the day; `traffic` applies them and counts bytes by member. Nothing here knows a
+//! connection or a file.
+
+pub(crate) mod limits;
+pub(crate) mod traffic;

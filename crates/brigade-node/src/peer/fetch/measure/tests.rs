@@ -1,0 +1,148 @@
+//! What is refused before a fetch begins, and what counts as needed.
+//!
+//! Other file systems are in the end-to-end tests.
+
+use std::{collections::BTreeMap, fs};
+
+use brigade_core::id::{Content, ContentId};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{Lacks, Needs, NotBegun, Ordered, Share, WantedFile, measure};
+use crate::{peer::fetch::progress::Progress, store::folder::Folder};
+
+fn wanted(name: &str, byte: u8, size: u64) -> WantedFile {
+    let content = Content { id: ContentId([byte; 32]), size };
+    WantedFile { name: name.parse().unwrap(), content, mtime_s: 0, executable: false, replace: false }
+}
+
+fn ordered(files: &[WantedFile]) -> Vec<Ordered> {
+    let (progress, _) = watch::channel(Progress::new("d".to_owned()));
+    let given_up = CancellationToken::new();
+    vec![Ordered { name: "d".to_owned(), files: files.to_vec(), progress, given_up }]
+}
+
+fn share() -> (tempfile::TempDir, Share) {
+    let temp = tempfile::tempdir().unwrap();
+    let share = Share::new(Folder::open(temp.path()).unwrap());
+    (temp, share)
+}
+
+/// The bytes that files need, where so many are promised; or what there is too little of.
+fn bytes(share: &Share, files: &[WantedFile], promised: u64) -> Result<u64, Lacks> {
+    let own = share.folder().file_system();
+    match measure(share, &ordered(files), &[], &BTreeMap::from([(own, promised)])) {
+        Ok(needs) => Ok(needs.iter().map(|needs| needs.bytes_on(own)).sum()),
+        Err(NotBegun::NoRoom(no_room)) => {
+            assert_eq!((no_room.name.as_str(), no_room.folder.as_path()), ("d", share.folder().path()));
+            Err(no_room.lacks)
+        }
+        Err(other) => panic!("{other}"),
+    }
+}
+
+#[test]
+fn what_is_there_already_takes_no_room_and_what_is_promised_does() {
+    let (temp, share) = share();
+    let free = share.folder().free("").unwrap().bytes;
+    let half = free / 2;
+    let mut huge = wanted("huge", 1, half);
+    assert_eq!(bytes(&share, &[huge.clone()], 0), Ok(half));
+    let Err(Lacks::Bytes { needed, free: left }) = bytes(&share, &[huge.clone()], free - 1000) else {
+        panic!()
+    };
+    assert_eq!(needed, half);
+    assert!(left < half);
+    let there = fs::File::create(temp.path().join("huge")).unwrap();
+    there.set_len(half).unwrap(); // sparse: it takes nothing
+    assert_eq!(bytes(&share, &[huge.clone()], free - 1000), Ok(0));
+    // What makes way stays on the disk as well.
+    huge.replace = true;
+    let refused = bytes(&share, &[huge], free - 1000);
+    assert!(matches!(refused, Err(Lacks::Bytes { needed, .. }) if needed == half), "{refused:?}");
+}
+
+#[test]
+fn sums_that_no_disk_has_do_not_overflow() {
+    let (_temp, share) = share();
+    let files = [wanted("a", 1, u64::MAX), wanted("b", 2, u64::MAX)];
+    let refused = bytes(&share, &files, u64::MAX);
+    assert!(matches!(refused, Err(Lacks::Bytes { needed: u64::MAX, .. })), "{refused:?}");
+}
+
+#[test]
+fn all_that_cannot_land_is_told_at_once() {
+    let (temp, share) = share();
+    fs::create_dir(temp.path().join("folder")).unwrap();
+    fs::write(temp.path().join("file"), "mine").unwrap();
+    let names = ["folder", "good", "file/below", "a", "a/b/c", "file"];
+    let files: Vec<WantedFile> = names.iter().map(|name| wanted(name, 1, 10)).collect();
+    let Err(NotBegun::CannotLand(refused)) = measure(&share, &ordered(&files), &[], &BTreeMap::new()) else {
+        panic!("it is not refused")
+    };
+    let told: Vec<String> = refused.refused.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+    assert_eq!((refused.count, refused.files, told.len()), (3, 6, 3), "{told:?}");
+    for (told, expected) in told.iter().zip([
+        ("folder: ", "/folder is a folder"),
+        ("file/below: ", "/file is a file, and a folder of that name is needed"),
+        ("a/b/c: ", "a is wanted too, as a file"),
+    ]) {
+        assert!(told.starts_with(expected.0) && told.contains(expected.1), "{told}");
+    }
+    assert!(refused.to_string().starts_with("3 of 6 files of \"d\" cannot be put into "), "{refused}");
+    // The files of several names are counted together, and it says so.
+    let several: Vec<Ordered> = [&files[..2], &files[2..3]].into_iter().flat_map(ordered).collect();
+    let Err(NotBegun::CannotLand(refused)) = measure(&share, &several, &[], &BTreeMap::new()) else {
+        panic!("it is not refused")
+    };
+    let expected = "2 of 3 files of \"d\" and 1 other name cannot be put into ";
+    assert!(refused.to_string().starts_with(expected), "{refused}");
+    let huge = [wanted("x", 9, u64::MAX)];
+    let several: Vec<Ordered> = [&huge[..], &[], &[]].into_iter().flat_map(ordered).collect();
+    let Err(refused) = measure(&share, &several, &[], &BTreeMap::new()) else { panic!("it fits") };
+    assert!(refused.to_string().starts_with("no room for \"d\" and 2 other names in "), "{refused}");
+    // A file with another content is no obstacle here: its bytes are looked at first.
+    assert!(measure(&share, &ordered(&files[5..]), &[], &BTreeMap::new()).is_ok());
+}
+
+#[test]
+fn bytes_are_counted_down_by_name() {
+    let (_temp, share) = share();
+    let file = wanted("a", 1, 100);
+    let mut needs =
+        measure(&share, &ordered(std::slice::from_ref(&file)), &[], &BTreeMap::new()).unwrap().remove(0);
+    let own = share.folder().file_system();
+    let left = |needs: &Needs| needs.bytes_on(own);
+    needs.less(&file.name, 30);
+    assert_eq!(left(&needs), 70);
+    needs.more(&file.name, 10);
+    assert_eq!(left(&needs), 80);
+    needs.less(&file.name, 1000);
+    assert_eq!(left(&needs), 0);
+}
+
+#[test]
+fn a_file_of_equal_size_that_cannot_make_way_is_told_unless_it_is_the_very_file() {
+    let (temp, share) = share();
+    fs::write(temp.path().join("f"), "0123456789").unwrap();
+    let parts = share.folder().private().unwrap().join("parts");
+    let _ = fs::remove_dir(&parts);
+    fs::write(&parts, "nothing can be received here").unwrap();
+    let mut file = wanted("f", 1, 10);
+    file.replace = true;
+    let refused = measure(&share, &ordered(std::slice::from_ref(&file)), &[], &BTreeMap::new());
+    assert!(matches!(&refused, Err(NotBegun::CannotLand(refused)) if refused.count == 1), "{refused:?}");
+    file.content.id = ContentId(*blake3::hash(b"0123456789").as_bytes());
+    let needs = measure(&share, &ordered(&[file]), &[], &BTreeMap::new()).unwrap();
+    assert_eq!(needs[0].bytes_on(share.folder().file_system()), 0);
+}
+
+#[test]
+fn folders_that_have_to_be_made_take_inodes_and_each_is_counted_once() {
+    let (temp, share) = share();
+    fs::create_dir(temp.path().join("there")).unwrap();
+    let names = ["there/a", "new/b", "new/c", "new/er/d", "there/new/e"];
+    let files: Vec<WantedFile> = names.iter().map(|name| wanted(name, 1, 10)).collect();
+    let needs = measure(&share, &ordered(&files), &[], &BTreeMap::new()).unwrap();
+    assert_eq!(needs[0].files[&share.folder().file_system()], 5 + 3);
+}

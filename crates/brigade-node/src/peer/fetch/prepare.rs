@@ -1,0 +1,269 @@
+//! Looking before fetching: what of a wanted file is here already, and whether it may land under its name.
+//!
+//! This runs on threads that may wait for the disk, many files to a job. What is under the name stays as it is;
+//! what another file here has is copied, verified like anything else; what an earlier fetch left is hashed again
+//! before it is believed.
+
+use std::{num::NonZero, sync::Arc};
+
+use brigade_core::{
+    bitfield::Bitfield,
+    content::{Expected, PieceList},
+    geometry::{Geometry, PieceIndex},
+    id::{Content, ContentId},
+    name::FileName,
+    plural::count,
+};
+
+use super::progress::Why;
+use crate::store::{
+    destination::{Destination, Destinations, Obstacle},
+    folder::{Folder, FolderError},
+    hash::{HashError, hash_file, hash_pieces, verify},
+    ignore::IGNORE_FILE,
+    keeper::Landed,
+    landing::{Landing, Placed},
+    part_file::{PartError, PartFile},
+    read_exact_at,
+    share::Share,
+    small_files::Batch,
+    stamp::Stamp,
+};
+
+/// A file that is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WantedFile {
+    /// The name that it is to have.
+    pub name: FileName,
+    /// Its bytes.
+    pub content: Content,
+    /// When it was last written, in seconds since 1970.
+    pub mtime_s: i64,
+    /// Whether it is executable.
+    pub executable: bool,
+    /// Whether a file that has its name and another content is kept aside.
+    pub replace: bool,
+}
+
+/// What is to be done about a wanted file.
+#[derive(Debug)]
+pub(crate) enum Decision {
+    /// It is under its name; where it was not known to the share before, with what the keeper has to know.
+    Here(Option<Landed>),
+    /// It was put together from what is here, with what the keeper has to know, and where the file is that had its
+    /// name.
+    Made(Landed, Option<String>),
+    /// It has to be fetched: a content of one piece.
+    Small,
+    /// It has to be fetched: a content of several pieces, of which some may be here.
+    Large { file: PartFile, list: Option<Arc<PieceList>>, have: Bitfield },
+}
+
+/// Why a file cannot be had.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum PrepareError {
+    #[error("{name} is there already with another content ({}, {}); it was left as it is, and {} ({}) was not fetched", .here.id.short(), count(.here.size, "byte"), .wanted.id.short(), count(.wanted.size, "byte"))]
+    Occupied { name: FileName, here: Content, wanted: Content },
+    #[error("{name} is there already, and is not a file that can be read: {source}")]
+    InTheWay { name: FileName, source: FolderError },
+    #[error("{0}")]
+    CannotLand(Obstacle),
+    #[error("{other} is there already, and differs from {name} only in capital letters or accents")]
+    Alike { name: FileName, other: FileName },
+    #[error("{0} is not fetched: it would say what this peer is not to share")]
+    Patterns(FileName),
+    #[error("{0} is said to be empty, which its id denies")]
+    NotEmpty(FileName),
+    #[error(
+        "looking at what is there already was cut off by an error of this program (see the log); fetch it again"
+    )]
+    CutOff,
+    #[error(transparent)]
+    Part(#[from] PartError),
+    #[error(transparent)]
+    Hash(#[from] HashError),
+    #[error(transparent)]
+    TooLarge(#[from] brigade_core::geometry::TooLarge),
+}
+
+impl PrepareError {
+    pub(crate) const fn why(&self) -> Why {
+        match self {
+            Self::Occupied { .. } => Why::Occupied,
+            Self::NotEmpty(_) | Self::TooLarge(_) => Why::Changed,
+            Self::InTheWay { .. }
+            | Self::CannotLand(_)
+            | Self::Alike { .. }
+            | Self::CutOff
+            | Self::Patterns(_)
+            | Self::Part(_)
+            | Self::Hash(_) => Why::Disk,
+        }
+    }
+}
+
+/// Decides about one file, on a walk over many.
+pub(crate) fn prepare(
+    folder: &Folder,
+    share: &Share,
+    walk: &mut Destinations<'_>,
+    wanted: &WantedFile,
+) -> Result<Decision, PrepareError> {
+    // Most names are free: that takes no look at each where not even their folder is there.
+    let there = walk.look(&wanted.name, wanted.replace);
+    let is_free = there.found.is_none();
+    let decision = decide(folder, share, wanted, there);
+    if !is_free || !matches!(decision, Ok(Decision::Small)) {
+        walk.forget(); // files were read or made meanwhile
+    }
+    decision
+}
+
+fn decide(
+    folder: &Folder,
+    share: &Share,
+    wanted: &WantedFile,
+    there: Destination,
+) -> Result<Decision, PrepareError> {
+    folder.check_place().map_err(PartError::from)?;
+    let WantedFile { name, content, .. } = wanted;
+    let geometry = Geometry::new(content.size)?;
+    if name.components().any(|component| component.eq_ignore_ascii_case(IGNORE_FILE)) {
+        return Err(PrepareError::Patterns(name.clone()));
+    }
+    if content.size == 0 && content.id != ContentId::EMPTY {
+        return Err(PrepareError::NotEmpty(name.clone()));
+    }
+    let shared = share.by_name(name).filter(|shared| shared.content == *content);
+    if shared.zip(there.found).is_some_and(|(shared, found)| found.same_bytes(&shared.stamp)) {
+        return Ok(Decision::Here(None));
+    }
+    let here = if there.found.is_none() { None } else { look_under_name(folder, wanted)? };
+    let other_content = match here {
+        Some((content_here, list, stamp)) if content_here == *content => {
+            let landed = Landed { name: name.clone(), content: *content, list, stamp };
+            return Ok(Decision::Here(Some(landed)));
+        }
+        other => other.map(|(content_here, ..)| content_here),
+    };
+    // What was found may be another name's file: then it is neither told as this one, nor kept aside for it.
+    if let Some(other) = there.found.and_then(|found| folder.spelt_otherwise(name, &found)) {
+        return Err(PrepareError::Alike { name: name.clone(), other });
+    }
+    if let Some(here) = other_content.filter(|_| !wanted.replace) {
+        return Err(PrepareError::Occupied { name: name.clone(), here, wanted: *content });
+    }
+    if let Some(obstacle) = there.obstacle {
+        return Err(PrepareError::CannotLand(obstacle));
+    }
+    if let Some(other) = share.same_folded(name) {
+        return Err(PrepareError::Alike { name: name.clone(), other });
+    }
+    if let Some(made) = make_from_here(folder, share, wanted, &geometry)? {
+        return Ok(made);
+    }
+    if geometry.count() <= 1 {
+        return Ok(Decision::Small);
+    }
+    let (file, resumed) = PartFile::open(folder, name, *content)?;
+    let have = match &resumed.list {
+        Some(list) if !resumed.claimed.is_empty() => {
+            hash_pieces(file.file(), *content, list, &resumed.claimed, threads())
+        }
+        _ => Bitfield::none(geometry.count()),
+    };
+    Ok(Decision::Large { file, list: resumed.list, have })
+}
+
+type Here = (Content, Option<Arc<PieceList>>, Stamp);
+
+/// What stands under the name, hashed; `None` where nothing does, or something that may be put aside unseen.
+fn look_under_name(folder: &Folder, wanted: &WantedFile) -> Result<Option<Here>, PrepareError> {
+    let WantedFile { name, content, replace, .. } = wanted;
+    let in_the_way = |source| PrepareError::InTheWay { name: name.clone(), source };
+    let (file, stamp) = match folder.open_stamped(name) {
+        Ok(opened) => opened,
+        Err(error) if error.is_missing() => return Ok(None),
+        Err(error) => return Err(in_the_way(error)),
+    };
+    if *replace && stamp.size != content.size {
+        return Ok(None);
+    }
+    let hashed = hash_file(&file, stamp.size, threads(), &|| false)?;
+    Ok(Some((hashed.content, hashed.list, stamp)))
+}
+
+/// Whether a file stands under its name already, as its bytes tell.
+pub(crate) fn is_under_name(folder: &Folder, wanted: &WantedFile) -> bool {
+    matches!(look_under_name(folder, wanted), Ok(Some((content, ..))) if content == wanted.content)
+}
+
+/// The file, made from another one here that has the same content; `None` where there is none.
+fn make_from_here(
+    folder: &Folder,
+    share: &Share,
+    wanted: &WantedFile,
+    geometry: &Geometry,
+) -> Result<Option<Decision>, PrepareError> {
+    let WantedFile { name, content, .. } = wanted;
+    let made = |list, placed: Placed| {
+        let landed = Landed { name: name.clone(), content: *content, list, stamp: placed.stamp };
+        Ok(Some(Decision::Made(landed, placed.aside)))
+    };
+    if content.size == 0 {
+        return made(None, land_small(folder, wanted, &[])?);
+    }
+    let Ok((shared, source)) = share.open_content(content) else { return Ok(None) };
+    if geometry.count() == 1 {
+        let mut bytes = vec![0; geometry.length(PieceIndex(0)) as usize];
+        let read = read_exact_at(&source, &mut bytes, 0).is_ok();
+        if !read || !verify(&Expected::Whole(content.id), &bytes) {
+            return Ok(None);
+        }
+        return made(None, land_small(folder, wanted, &bytes)?);
+    }
+    let Some(list) = shared.list.clone() else { return Ok(None) };
+    let (file, _) = PartFile::open(folder, name, *content)?;
+    for piece in geometry.pieces() {
+        let mut bytes = vec![0; geometry.length(piece) as usize];
+        let read = read_exact_at(&source, &mut bytes, geometry.offset(piece)).is_ok();
+        let expected = list.expected(geometry, piece);
+        if !read || !expected.is_some_and(|expected| verify(&expected, &bytes)) {
+            // It changes at this moment: the network has it. What was copied so far is in the record.
+            file.save_list(&list)?;
+            return Ok(None);
+        }
+        let (done, written) = std::sync::mpsc::sync_channel(1);
+        file.store(piece, bytes, move |result| drop(done.send(result)));
+        written.recv().unwrap_or(Ok(()))?;
+    }
+    made(Some(list), file.finish(folder, &wanted.landing())?)
+}
+
+fn land_small(folder: &Folder, wanted: &WantedFile, bytes: &[u8]) -> Result<Placed, PartError> {
+    let mut batch = Batch::new(folder)?;
+    let _ = batch.add(wanted.landing(), wanted.content, bytes);
+    let answer = batch.commit().pop();
+    answer.map_or_else(|| Err(no_answer(folder)), |(_, placed)| placed)
+}
+
+fn no_answer(folder: &Folder) -> PartError {
+    PartError::NoRoom { path: folder.path().to_owned(), inodes: false }
+}
+
+/// Threads for hashing one file: every core.
+fn threads() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
+}
+
+impl WantedFile {
+    /// The name that it lands under, and how.
+    pub(crate) fn landing(&self) -> Landing {
+        Landing {
+            name: self.name.clone(),
+            mtime_s: self.mtime_s,
+            executable: self.executable,
+            replace: self.replace,
+        }
+    }
+}

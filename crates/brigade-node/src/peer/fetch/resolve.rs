@@ -1,0 +1,347 @@
+//! From what a person typed to the files that are to be fetched.
+//!
+//! An exact name always wins. Then a folder: all files below it. Then `NAME@ID-PREFIX`, one of several contents
+//! under a name; then a [`Pattern`]. What is not clear is not guessed: the versions are listed, and a person chooses.
+//! A content that nobody but this peer has is no choice: it is here. While the manager's catalogue is not complete, what is
+//! missing in it is waited for.
+
+mod error;
+#[cfg(test)]
+mod tests;
+mod waiting;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use brigade_core::{
+    id::Content,
+    limits,
+    name::{BadName, FileName, Username},
+    wire::{
+        Reason,
+        manager::{Found, Listed, Version},
+    },
+};
+
+use super::{
+    pattern::{Pattern, is_pattern, may_be_pattern, split_version},
+    prepare::WantedFile,
+};
+use crate::peer::session::{client::Asking, questions::AskError};
+
+pub use self::error::ResolveError;
+pub(crate) use self::waiting::resolve;
+
+/// Names with several contents that are listed; of more, the number.
+const CHOICES_LISTED: usize = 64;
+
+/// What is to be fetched.
+#[derive(Debug, Clone, Default)]
+pub struct Wish {
+    /// What a person typed: a file, a folder, `NAME@ID-PREFIX` or a pattern.
+    pub name: String,
+    /// Of several contents under a name, the one that this member shares.
+    pub from: Option<Username>,
+    /// Of several contents under a name, these.
+    pub chosen: BTreeMap<FileName, Content>,
+    /// Whether a file that is there with another content is kept aside and makes room.
+    pub replace: bool,
+}
+
+/// What a wish means: the files, and what they are called together.
+#[derive(Debug)]
+pub struct Resolved {
+    pub(crate) name: String,
+    pub(crate) files: Vec<WantedFile>,
+}
+
+/// A name with several contents.
+#[derive(Debug, Clone)]
+pub struct Choice {
+    /// The name.
+    pub name: FileName,
+    /// The contents, the one with most holders first.
+    pub versions: Vec<Version>,
+}
+
+/// Whether the manager said that a peer is not here.
+const fn is_not_here(error: &AskError) -> bool {
+    matches!(error, AskError::Refused { reason: Reason::NotFound, .. })
+}
+
+struct Resolving<'a> {
+    asking: &'a Asking,
+    me: &'a Username,
+    wish: &'a Wish,
+    /// Whether the catalogue is taken to be complete, whatever the manager says.
+    believes: bool,
+    /// How long it is until the catalogue is complete, as the manager said last.
+    incomplete: Option<Duration>,
+    /// Whether peers that come back change nothing about what was found.
+    certain: bool,
+}
+
+impl Resolving<'_> {
+    /// The files; `None` where the catalogue has to be complete first.
+    async fn files(&mut self) -> Result<Option<Vec<WantedFile>>, ResolveError> {
+        let name = self.wish.name.as_str();
+        let folder = name.trim_end_matches('/');
+        if folder.len() > limits::NAME_BYTES {
+            return Err(ResolveError::BadName { name: name.to_owned(), why: BadName::TooLong });
+        }
+        if is_pattern(folder) {
+            return self.matching(folder).await;
+        }
+        let found = self.lookup(folder).await?;
+        let is_folder = folder.len() < name.len();
+        if !found.versions.is_empty() && !is_folder {
+            return self.settle(folder, found.versions, None);
+        }
+        if found.below > 0 {
+            return self.all_below(folder).await;
+        }
+        if let Some((base, prefix)) = split_version(folder) {
+            let of_base = self.lookup(base).await?;
+            if !of_base.versions.is_empty() {
+                return self.settle(base, of_base.versions, Some(prefix));
+            }
+        }
+        if self.incomplete.is_none() && may_be_pattern(folder) {
+            match self.matching(folder).await {
+                Ok(files) => return Ok(files),
+                // No name is near it: it was meant as a pattern.
+                Err(wrong @ ResolveError::BadPattern { .. }) if found.closest.is_empty() => {
+                    return Err(wrong);
+                }
+                Err(_) => {}
+            }
+        }
+        let Found { closest, .. } = found;
+        if is_folder && !found.versions.is_empty() {
+            return Err(nothing(name, folder.parse().into_iter().collect())); // it is a file
+        }
+        Err(nothing(name, closest))
+    }
+
+    async fn lookup(&mut self, name: &str) -> Result<Found, AskError> {
+        let found = self.asking.lookup(name).await?;
+        self.note(found.incomplete_ms);
+        Ok(found)
+    }
+
+    fn note(&mut self, incomplete_ms: Option<u64>) {
+        self.incomplete = incomplete_ms.filter(|_| !self.believes).map(Duration::from_millis);
+    }
+
+    /// The one content of a name that fits. Several that fit do not become fewer; one that this peer alone has may be
+    /// one of several.
+    fn settle(
+        &mut self,
+        name: &str,
+        versions: Vec<Version>,
+        prefix: Option<&str>,
+    ) -> Result<Option<Vec<WantedFile>>, ResolveError> {
+        let others: Vec<Content> = versions
+            .iter()
+            .filter(|version| version.holders != std::slice::from_ref(self.me))
+            .map(content)
+            .collect();
+        let chosen = self.choose(name, versions, prefix);
+        self.certain = chosen.as_ref().is_ok_and(|file| others.contains(&file.content));
+        chosen.map(|file| Some(vec![file]))
+    }
+
+    /// The one content of a name that fits.
+    fn choose(
+        &self,
+        name: &str,
+        versions: Vec<Version>,
+        prefix: Option<&str>,
+    ) -> Result<WantedFile, ResolveError> {
+        let parsed: FileName =
+            name.parse().map_err(|why| ResolveError::BadName { name: name.to_owned(), why })?;
+        let from = self.wish.from.as_ref();
+        let chosen = self.wish.chosen.get(&parsed);
+        let prefix = prefix.map(str::to_ascii_lowercase);
+        let fits = |version: &&Version| {
+            from.is_none_or(|from| version.holders.contains(from))
+                && prefix.as_ref().is_none_or(|prefix| version.id.to_string().starts_with(prefix))
+                && chosen.is_none_or(|chosen| *chosen == content(version))
+        };
+        let mut fitting: Vec<&Version> = versions.iter().filter(fits).collect();
+        if fitting.len() > 1 {
+            fitting.retain(|version| version.holders != std::slice::from_ref(self.me));
+        }
+        match fitting[..] {
+            [version] => Ok(self.wanted(parsed, content(version), version.mtime_s, version.executable)),
+            [] => {
+                let from = from.map(|from| format!("shared by \"{from}\""));
+                let id = prefix.map(|prefix| format!("the one that begins with {prefix}"));
+                let gone = chosen.map(|chosen| format!("{} any more", chosen.id.short()));
+                let wanted = from.or(id).or(gone).unwrap_or_default();
+                Err(ResolveError::NoSuchVersion { name: name.to_owned(), wanted, versions })
+            }
+            _ => {
+                let versions = fitting.into_iter().cloned().collect();
+                Err(ResolveError::Ambiguous { choices: vec![Choice { name: parsed, versions }], rest: 0 })
+            }
+        }
+    }
+
+    async fn all_below(&mut self, folder: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
+        // The manager's word is checked like anybody's: a name outside the folder is not ours to write.
+        let files = self.gather(&format!("{folder}/"), |name| name.is_below(folder)).await?;
+        let Some(files) = files else { return Ok(None) };
+        if files.is_empty() {
+            let from = self.wish.from.as_ref();
+            let wanted = from.map_or("there any more".to_owned(), |from| format!("shared by \"{from}\""));
+            return Err(ResolveError::NoSuchVersion { name: folder.to_owned(), wanted, versions: vec![] });
+        }
+        self.choose_each(&format!("{folder}/"), files).await.map(Some)
+    }
+
+    /// All files that the pattern fits.
+    async fn matching(&mut self, text: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
+        let bad = |why| ResolveError::BadPattern { pattern: text.to_owned(), why };
+        let pattern = Pattern::parse(text).map_err(bad)?;
+        let files = self.gather(pattern.prefix(), |name| pattern.fits(name)).await?;
+        let Some(files) = files else { return Ok(None) };
+        if files.is_empty() {
+            return Err(nothing(&self.wish.name, vec![]));
+        }
+        self.choose_each(pattern.prefix(), files).await.map(Some)
+    }
+
+    /// What there is under names that begin with `prefix` and are `wanted`; `None` where the catalogue is not complete.
+    async fn gather(
+        &mut self,
+        prefix: &str,
+        wanted: impl Fn(&FileName) -> bool,
+    ) -> Result<Option<BTreeMap<FileName, Vec<Listed>>>, ResolveError> {
+        if self.incomplete.is_some() {
+            return Ok(None);
+        }
+        let mut files: BTreeMap<FileName, Vec<Listed>> = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = match self.asking.browse(prefix, after.clone(), self.wish.from.clone()).await {
+                Ok(page) => page,
+                Err(error) => {
+                    if is_not_here(&error) {
+                        self.lookup("").await?; // a refusal does not say whether the catalogue is complete
+                    }
+                    return if self.incomplete.is_some() { Ok(None) } else { Err(error.into()) };
+                }
+            };
+            self.note(page.incomplete_ms);
+            if self.incomplete.is_some() {
+                return Ok(None);
+            }
+            let last = page.entries.last().map(|entry| entry.name.clone());
+            for entry in page.entries {
+                if wanted(&entry.name) {
+                    let versions = files.entry(entry.name.clone()).or_default();
+                    // More than the manager may list are of no use: nobody could choose.
+                    if versions.len() < limits::VERSIONS_LISTED {
+                        versions.push(entry);
+                    }
+                }
+            }
+            if files.len() > limits::ANNOUNCED_NAMES {
+                return Err(ResolveError::TooMany { name: self.wish.name.clone() });
+            }
+            match next_page(page.more, last, after) {
+                None => return Ok(Some(files)),
+                next => after = next,
+            }
+        }
+    }
+
+    /// One content for each name.
+    async fn choose_each(
+        &self,
+        prefix: &str,
+        files: BTreeMap<FileName, Vec<Listed>>,
+    ) -> Result<Vec<WantedFile>, ResolveError> {
+        let mine = match files.values().any(|entries| entries.len() > 1) {
+            true => self.mine(prefix).await?,
+            false => BTreeMap::new(),
+        };
+        let mut wanted = Vec::with_capacity(files.len());
+        let mut several = vec![];
+        for (name, mut entries) in files {
+            if entries.len() > 1 {
+                let (chosen, own) = (self.wish.chosen.get(&name), mine.get(&name));
+                entries.retain(|entry| match chosen {
+                    Some(chosen) => *chosen == listed(entry),
+                    None => entry.holders > 1 || own != Some(&listed(entry)),
+                });
+            }
+            match &entries[..] {
+                [] if self.wish.chosen.contains_key(&name) => return Err(self.gone(name)),
+                [one] => wanted.push(self.wanted(name, listed(one), one.mtime_s, one.executable)),
+                _ => several.push(name),
+            }
+        }
+        if several.is_empty() { Ok(wanted) } else { Err(self.ambiguous(several).await?) }
+    }
+
+    /// What this peer itself shares under names that begin with `prefix`.
+    async fn mine(&self, prefix: &str) -> Result<BTreeMap<FileName, Content>, ResolveError> {
+        let mut mine = BTreeMap::new();
+        let mut after = None;
+        loop {
+            let page = match self.asking.browse(prefix, after.clone(), Some(self.me.clone())).await {
+                Ok(page) => page,
+                // The manager does not know this peer at this moment: then it has nothing there.
+                Err(AskError::Refused { reason: Reason::NotFound, .. }) => return Ok(mine),
+                Err(error) => return Err(error.into()),
+            };
+            let last = page.entries.last().map(|entry| entry.name.clone());
+            mine.extend(page.entries.into_iter().map(|entry| (entry.name.clone(), listed(&entry))));
+            match next_page(page.more, last, after) {
+                None => return Ok(mine),
+                next => after = next,
+            }
+        }
+    }
+
+    /// What to say of names that have several contents.
+    async fn ambiguous(&self, names: Vec<FileName>) -> Result<ResolveError, AskError> {
+        let rest = names.len().saturating_sub(CHOICES_LISTED);
+        let mut choices = vec![];
+        for name in names.into_iter().take(CHOICES_LISTED) {
+            let mut versions = self.asking.lookup(&name).await?.versions;
+            versions.retain(|version| version.holders != std::slice::from_ref(self.me));
+            choices.push(Choice { name, versions });
+        }
+        Ok(ResolveError::Ambiguous { choices, rest })
+    }
+
+    /// What was chosen among several contents is not there any more.
+    fn gone(&self, name: FileName) -> ResolveError {
+        let chosen = self.wish.chosen.get(&name).map(|chosen| chosen.id.short());
+        let wanted = format!("{} any more", chosen.unwrap_or_default());
+        ResolveError::NoSuchVersion { name: name.to_string(), wanted, versions: vec![] }
+    }
+
+    fn wanted(&self, name: FileName, content: Content, mtime_s: i64, executable: bool) -> WantedFile {
+        WantedFile { name, content, mtime_s, executable, replace: self.wish.replace }
+    }
+}
+
+/// Where the next page begins; `None` after the last one, and where the manager does not get on.
+pub(crate) fn next_page(more: bool, last: Option<FileName>, after: Option<FileName>) -> Option<FileName> {
+    last.filter(|last| more && after.is_none_or(|after| after < *last))
+}
+
+const fn content(version: &Version) -> Content {
+    Content { id: version.id, size: version.size }
+}
+
+const fn listed(entry: &Listed) -> Content {
+    Content { id: entry.id, size: entry.size }
+}
+
+fn nothing(name: &str, closest: Vec<FileName>) -> ResolveError {
+    ResolveError::NotFound { name: name.to_owned(), closest }
+}

@@ -1,0 +1,241 @@
+//! What a name means: which content is chosen, and what is waited for while a catalogue is not complete.
+//!
+//! The manager here is a function of the time that has passed, which is virtual.
+
+use brigade_core::{
+    id::{Content, ContentId},
+    limits,
+    wire::manager::Listing,
+};
+use tokio::{sync::mpsc, time::Instant};
+
+use super::{
+    AskError, Asking, Duration, Found, Listed, Reason, ResolveError, Resolving, Username, Version,
+    WantedFile, Wish, resolve, split_version,
+};
+use crate::peer::session::{
+    questions::{Answer, Question},
+    task::Command,
+};
+
+fn version(byte: u8, holders: &[&str]) -> Version {
+    let holders = holders.iter().map(|holder| holder.parse().unwrap()).collect();
+    Version { id: ContentId([byte; 32]), size: 5, mtime_s: 0, executable: false, holders, first_s: 0 }
+}
+
+/// What `wish` takes of the versions of its name, for the peer `air_user`.
+fn choose(wish: &Wish, versions: Vec<Version>, prefix: Option<&str>) -> Result<WantedFile, ResolveError> {
+    let asking = Asking(mpsc::channel(1).0);
+    let me: Username = "air_user".parse().unwrap();
+    let resolving =
+        Resolving { asking: &asking, me: &me, wish, believes: false, incomplete: None, certain: false };
+    resolving.choose(&wish.name, versions, prefix)
+}
+
+fn wish(name: &str, from: Option<&str>) -> Wish {
+    Wish { name: name.to_owned(), from: from.map(|from| from.parse().unwrap()), ..Wish::default() }
+}
+
+#[test]
+fn a_version_is_chosen_by_id_or_by_who_shares_it() {
+    let versions = || vec![version(0xab, &["fire_user", "water_user"]), version(0xcd, &["earth_user"])];
+    let any = wish("a", None);
+    assert!(
+        matches!(choose(&any, versions(), None), Err(ResolveError::Ambiguous { choices, .. }) if choices[0].versions.len() == 2)
+    );
+    assert_eq!(choose(&any, versions(), Some("ABAB")).unwrap().content.id, ContentId([0xab; 32]));
+    let from = choose(&wish("a", Some("earth_user")), versions(), None);
+    assert_eq!(from.unwrap().content.id, ContentId([0xcd; 32]));
+    assert!(matches!(
+        choose(&wish("a", Some("stranger")), versions(), None),
+        Err(ResolveError::NoSuchVersion { .. })
+    ));
+    assert!(matches!(choose(&wish("../a", None), versions(), None), Err(ResolveError::BadName { .. })));
+    let mut chosen = any;
+    chosen.chosen.insert("a".parse().unwrap(), Content { id: ContentId([0xcd; 32]), size: 5 });
+    assert_eq!(choose(&chosen, versions(), None).unwrap().content.id, ContentId([0xcd; 32]));
+}
+
+#[test]
+fn what_nobody_else_has_is_no_choice() {
+    let any = wish("a", None);
+    let versions = || vec![version(0xab, &["air_user"]), version(0xcd, &["earth_user"])];
+    assert_eq!(choose(&any, versions(), None).unwrap().content.id, ContentId([0xcd; 32]));
+    assert_eq!(choose(&any, versions()[..1].to_vec(), None).unwrap().content.id, ContentId([0xab; 32]));
+    let own = choose(&wish("a", Some("air_user")), versions(), None);
+    assert_eq!(own.unwrap().content.id, ContentId([0xab; 32]), "it was asked for");
+    let mut more = versions();
+    more.push(version(0xef, &["air_user", "fire_user"]));
+    assert!(
+        matches!(choose(&any, more, None), Err(ResolveError::Ambiguous { choices, .. }) if choices[0].versions.len() == 2)
+    );
+}
+
+#[test]
+fn only_hex_digits_after_the_last_at_are_a_version() {
+    assert_eq!(split_version("a@b@12ef"), Some(("a@b", "12ef")));
+    for name in ["a", "a@12e", "a@12eg", "@12ef", "mail@example"] {
+        assert_eq!(split_version(name), None, "{name}");
+    }
+}
+
+/// A manager whose catalogue is complete after 12 s of virtual time; `knows` says what it has after how much of it.
+fn manager(knows: impl Fn(Duration, &Question) -> Result<Answer, AskError> + Send + 'static) -> Asking {
+    let (commands, mut asked) = mpsc::channel(4);
+    let start = Instant::now();
+    tokio::spawn(async move {
+        while let Some(Command::Ask { question, reply }) = asked.recv().await {
+            let _ = reply.send(knows(start.elapsed(), &question));
+        }
+    });
+    Asking(commands)
+}
+
+const COMPLETE: Duration = Duration::from_secs(12);
+
+fn incomplete_ms(passed: Duration) -> Option<u64> {
+    let left = COMPLETE.saturating_sub(passed);
+    (!left.is_zero()).then(|| left.as_millis().try_into().unwrap())
+}
+
+fn found(passed: Duration, versions: Vec<Version>, below: u64) -> Result<Answer, AskError> {
+    let incomplete_ms = incomplete_ms(passed);
+    Ok(Answer::Found(Found { question: 0, versions, below, closest: vec![], incomplete_ms }))
+}
+
+fn listing(passed: Duration, names: &[&str]) -> Result<Answer, AskError> {
+    let entry = |name: &&str| Listed {
+        name: name.parse().unwrap(),
+        id: ContentId([1; 32]),
+        size: 5,
+        mtime_s: 0,
+        executable: false,
+        holders: 1,
+    };
+    let entries = names.iter().map(entry).collect();
+    Ok(Answer::Listing(Listing { question: 0, entries, more: false, incomplete_ms: incomplete_ms(passed) }))
+}
+
+/// What `wish` comes to, after how long, and how long it was said first that it may take.
+async fn resolved(asking: &Asking, wish: Wish) -> (Result<usize, ResolveError>, Duration, Option<Duration>) {
+    let (me, start): (Username, _) = ("air_user".parse().unwrap(), Instant::now());
+    let mut said = None;
+    let result = resolve(asking, &|| me.clone(), &wish, &mut |left| said = said.or(Some(left))).await;
+    (result.map(|resolved| resolved.files.len()), start.elapsed(), said)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_no_is_believed_once_the_catalogue_is_complete() {
+    let asking = manager(|passed, _| found(passed, vec![], 0));
+    let (result, took, said) = resolved(&asking, wish("a", None)).await;
+    assert!(matches!(result, Err(ResolveError::NotFound { .. })));
+    assert_eq!((took.as_secs(), said), (12, Some(COMPLETE)));
+    let (result, took, said) = resolved(&asking, wish("a", None)).await;
+    assert!(matches!(result, Err(ResolveError::NotFound { .. })));
+    assert_eq!((took, said), (Duration::ZERO, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_name_that_comes_back_ends_the_wait_at_once() {
+    // Another content first, of a peer that is not meant, and of this one alone.
+    let back = |passed: Duration, question: &Question| {
+        let Question::Lookup { name } = question else { panic!("{question:?}") };
+        let mut versions = vec![version(0xab, &["air_user"])];
+        if passed.as_secs() >= 4 {
+            versions.push(version(0xcd, &["fire_user"]));
+        }
+        found(passed, if name == "a" { versions } else { vec![] }, 0)
+    };
+    for wish in [wish("a", None), wish("a@cdcd", None), wish("a", Some("fire_user"))] {
+        let (result, took, said) = resolved(&manager(back), wish).await;
+        assert_eq!((result.unwrap(), took.as_millis(), said), (1, 4000, Some(COMPLETE)));
+    }
+    let own = |passed: Duration, _: &Question| found(passed, vec![version(0xab, &["air_user"])], 0);
+    let (result, took, _) = resolved(&manager(own), wish("a", None)).await;
+    assert_eq!((result.unwrap(), took), (1, COMPLETE), "nobody else came back");
+    let several = |passed: Duration, _: &Question| {
+        found(passed, vec![version(0xab, &["fire_user"]), version(0xcd, &["water_user"])], 0)
+    };
+    let (result, took, _) = resolved(&manager(several), wish("a", None)).await;
+    assert!(matches!(result, Err(ResolveError::Ambiguous { .. })));
+    assert_eq!(took, Duration::ZERO, "they do not become fewer");
+}
+
+/// A peer whose name is not bound may get another one when the manager comes back.
+#[tokio::test(start_paused = true)]
+async fn what_this_peer_alone_has_is_no_choice_under_its_new_name_either() {
+    let asking = manager(|passed, _| {
+        let mut versions = vec![];
+        if passed.as_secs() >= 4 {
+            versions = vec![version(0xab, &["air_user2"]), version(0xcd, &["fire_user"])];
+        }
+        found(passed, versions, 0)
+    });
+    let start = Instant::now();
+    let me = || if start.elapsed().as_secs() < 2 { "air_user" } else { "air_user2" }.parse().unwrap();
+    let resolved = resolve(&asking, &me, &wish("a", None), &mut |_| {}).await.unwrap();
+    assert_eq!(resolved.files[0].content.id, ContentId([0xcd; 32]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_folder_and_a_pattern_wait_until_the_catalogue_is_complete() {
+    let half_back = |passed: Duration, question: &Question| match question {
+        Question::Lookup { .. } => found(passed, vec![], 1),
+        Question::Browse { holder: Some(_), .. } if passed < COMPLETE => {
+            Err(AskError::Refused { reason: Reason::NotFound, text: "it is not here".to_owned() })
+        }
+        Question::Browse { .. } if passed < COMPLETE => listing(passed, &["a/1"]),
+        Question::Browse { .. } => listing(passed, &["a/1", "a/2"]),
+        Question::Peers { .. } => panic!("{question:?}"),
+    };
+    for wish in [wish("a", None), wish("a/*", None), wish("a", Some("b")), wish("a/*", Some("b"))] {
+        let (result, took, said) = resolved(&manager(half_back), wish).await;
+        assert_eq!((result.unwrap(), took, said), (2, COMPLETE, Some(COMPLETE)));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_member_that_is_not_in_the_network_is_named() {
+    let knows = |_: Duration, question: &Question| match question {
+        Question::Browse { holder: Some(holder), .. } if **holder == *"nosuch" => {
+            Err(AskError::Refused { reason: Reason::NotFound, text: "it is not here".to_owned() })
+        }
+        Question::Lookup { name } if name == "a" => found(COMPLETE, vec![version(0xab, &["fire_user"])], 0),
+        Question::Lookup { .. } => found(COMPLETE, vec![], 1),
+        _ => listing(COMPLETE, &[]),
+    };
+    for name in ["a", "d", "d/*"] {
+        let error = resolved(&manager(knows), wish(name, Some("nosuch"))).await.0.unwrap_err();
+        assert_eq!(error.to_string(), "nobody with the username \"nosuch\" is in the network now", "{name}");
+    }
+    let error = resolved(&manager(knows), wish("a", Some("earth_user"))).await.0.unwrap_err();
+    assert_eq!(error.to_string(), "no content of \"a\" is shared by \"earth_user\"");
+    let error = resolved(&manager(knows), wish("d", None)).await.0.unwrap_err();
+    assert_eq!(error.to_string(), "no content of \"d\" is there any more");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_no_name_and_no_pattern_is_told_as_a_wrong_pattern() {
+    let asking = manager(|_, _| found(COMPLETE, vec![], 0));
+    let error = resolved(&asking, wish("[a", None)).await.0.unwrap_err();
+    assert!(matches!(error, ResolveError::BadPattern { .. }), "{error}");
+    let near = manager(|_, _| {
+        let closest = vec!["film [1].mkv".parse().unwrap()];
+        Ok(Answer::Found(Found { question: 0, versions: vec![], below: 0, closest, incomplete_ms: None }))
+    });
+    let error = resolved(&near, wish("film [1.mkv", None)).await.0.unwrap_err();
+    assert!(matches!(error, ResolveError::NotFound { .. }), "{error}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_manager_that_never_has_all_is_not_waited_for_longer_than_its_bound() {
+    let never = |_: Duration, question: &Question| match question {
+        Question::Lookup { .. } => found(Duration::ZERO, vec![], 0),
+        _ => listing(Duration::ZERO, &[]),
+    };
+    for name in ["a", "a/*"] {
+        let (result, took, _) = resolved(&manager(never), wish(name, None)).await;
+        assert!(matches!(result, Err(ResolveError::NotFound { .. })));
+        assert_eq!(took, limits::CATALOGUE_WAIT);
+    }
+}

@@ -1,0 +1,82 @@
+//! Whether this machine's calendar and the manager's fit together: memberships depend on it, and a peer whose calendar is
+//! wrong is refused by others, and refuses them, without being in the wrong otherwise.
+
+use std::{fmt, time::Duration};
+
+use brigade_core::{limits, time::UnixTime};
+
+use crate::clock;
+
+/// This machine's calendar is further from the manager's than memberships allow.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockOff {
+    /// Whether this machine's calendar is the one that is behind.
+    pub is_behind: bool,
+    /// How far they are apart, in seconds.
+    pub apart_s: u64,
+}
+
+impl ClockOff {
+    /// Compares what the manager's calendar said with what this machine's says `now`, at most `late` afterwards; `None` where
+    /// they fit.
+    pub(crate) fn compare(manager: UnixTime, now: UnixTime, late: Duration) -> Option<Self> {
+        let is_behind = manager.0 > now.0;
+        let apart_s = match is_behind {
+            true => manager.0 - now.0,
+            false => (now.0 - manager.0).saturating_sub(late.as_secs()),
+        };
+        (apart_s > limits::CLOCK_SKEW.as_secs()).then_some(Self { is_behind, apart_s })
+    }
+}
+
+impl fmt::Display for ClockOff {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let apart = clock::shown(self.apart_s);
+        // A membership begins when the manager signs it, and lasts a day.
+        let day_s = limits::MEMBERSHIP_LIFETIME.as_secs();
+        match self.is_behind {
+            true => write!(
+                f,
+                "this machine's clock is {apart} behind the manager's: the memberships of other peers begin in the \
+                 future here, and it refuses them"
+            ),
+            false if self.apart_s < day_s => write!(
+                f,
+                "this machine's clock is {apart} ahead of the manager's: it takes other peers' memberships for older than \
+                 they are, and from a day on it refuses them"
+            ),
+            false => write!(
+                f,
+                "this machine's clock is {apart} ahead of the manager's: the memberships of other peers have run out \
+                 here, and it refuses them"
+            ),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ClockOff, Duration, UnixTime};
+
+    #[test]
+    fn calendars_may_differ_by_as_much_as_memberships_allow() {
+        let check = |manager: u64, now: u64| {
+            ClockOff::compare(UnixTime(manager), UnixTime(now), Duration::from_secs(10))
+        };
+        for (manager, now) in [(1000, 1000), (1300, 1000), (1000, 1310)] {
+            assert_eq!(check(manager, now), None);
+        }
+        assert_eq!(check(1301, 1000), Some(ClockOff { is_behind: true, apart_s: 301 }));
+        assert_eq!(check(1000, 1311), Some(ClockOff { is_behind: false, apart_s: 301 }));
+        let text = check(1000 + 47 * 60, 1000).unwrap().to_string();
+        assert!(text.starts_with("this machine's clock is 47 min behind the manager's: "), "{text}");
+        // A membership lasts a day: before that nothing is refused.
+        let ahead = |hours: u64| check(1000, 1000 + hours * 3600 + 10).unwrap().to_string();
+        assert!(
+            ahead(1).contains("60 min ahead of the manager's") && ahead(1).contains("from a day on"),
+            "{}",
+            ahead(1)
+        );
+        assert!(ahead(30).contains("have run out here"), "{}", ahead(30));
+    }
+}

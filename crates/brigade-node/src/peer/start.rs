@@ -1,0 +1,317 @@
+//! Bringing a peer up: manager, folder and key, membership, tasks, in this order. A manager that is not there, and a name
+//! that is refused, leave nothing behind on the disk; a name that may be bound leaves its key.
+
+pub(crate) mod folder;
+
+use std::{io, net::SocketAddr, sync::Arc};
+
+use brigade_core::{
+    id::PeerKey,
+    name::{BadName, Username},
+    wire::manager::{Holders, Joined},
+};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use self::folder::{Made, StartedFolder, note_names};
+use super::{
+    Peer, PeerConfig, Sharing,
+    bandwidth::{limits::Limiting, traffic::Traffic},
+    fetch::{
+        kept_parts::{Kept, KeptTotals},
+        orders::Order,
+        owner::{Ears, Fetches, NEWS},
+    },
+    listening::{Contact, TakenPort},
+    session::{
+        client::Asking,
+        task::{AskedName, Command, JoinError, LinkState, Session, Wanted, join},
+    },
+    swarm::{buffers::Buffers, connection::Lines, partial::Parts, writer::Receiving},
+    upload::{
+        connection::Shop,
+        listener::{Door, listen},
+    },
+};
+use crate::{
+    config::user_at_host,
+    identity::key::{KeyError, SecretKey},
+    store::{
+        folder::{Folder, FolderError, FolderLock},
+        keeper::{Change, Keeper, KeeperHandle, KeeperOptions},
+        share::Share,
+    },
+    transport::connection::Greeted,
+};
+
+/// Commands and orders that may wait.
+const QUEUE: usize = 256;
+
+/// Why a peer did not come up.
+#[derive(Debug, thiserror::Error)]
+pub enum PeerError {
+    /// The manager did not let it in.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// Its folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Its key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// The keeper of the folder did not start.
+    #[error("starting to watch over the folder")]
+    Keeper(#[source] io::Error),
+    /// A name of its own could not be made.
+    #[error("making a username: {0}")]
+    Username(#[from] BadName),
+    /// Nobody can be answered on the port.
+    #[error("answering on {address}")]
+    Answer {
+        /// Where.
+        address: SocketAddr,
+        /// What went wrong.
+        source: io::Error,
+    },
+}
+
+/// A peer that did not come up, and the port that it had taken, for another attempt.
+#[derive(Debug)]
+pub struct NotJoined {
+    /// What went wrong.
+    pub error: PeerError,
+    /// The port, where it is still free for another attempt.
+    pub port: Option<TakenPort>,
+}
+
+/// What stands once the manager has agreed.
+struct Admitted {
+    folder: Folder,
+    lock: FolderLock,
+    made: Made,
+    key: SecretKey,
+    asked: AskedName,
+    username: Username,
+    session: Greeted,
+    joined: Joined,
+    contact: Contact,
+}
+
+impl Peer {
+    /// Brings a peer up that listens on `port`.
+    ///
+    /// # Errors
+    /// Where the manager is not there or refuses, or the folder cannot be used; nothing is left behind then. The
+    /// port comes back for another attempt.
+    pub async fn join(config: PeerConfig, port: TakenPort) -> Result<Self, Box<NotJoined>> {
+        let admitted = match admit(&config, port.address()).await {
+            Ok(admitted) => admitted,
+            Err(error) => return Err(Box::new(NotJoined { error, port: Some(port) })),
+        };
+        start(config, admitted, port).await.map_err(|error| Box::new(NotJoined { error, port: None }))
+    }
+}
+
+/// Reaches the manager, keeps the key, and asks to join, in this order: the manager binds the username to the key for
+/// good, so the key is durable before it is asked, and what can keep it from being so is known before.
+async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, PeerError> {
+    // A folder that was Brigade's before has a key, and perhaps another session: that comes first.
+    let mut before = StartedFolder::of_before(&config.folder)?;
+    let kept = match &mut before {
+        Some(folder) => {
+            folder.note(None, None);
+            folder.key()?
+        }
+        None => None,
+    };
+    let (key, is_new) = kept.map_or_else(|| (SecretKey::generate(), true), |key| (key, false));
+    let asked = asked_name(config)?;
+    let mut session = config.manager.reach(&key).await.map_err(JoinError::from)?;
+    let mut started = match before {
+        Some(before) => before,
+        None => StartedFolder::make(&config.folder)?,
+    };
+    if is_new {
+        started.save(&key)?;
+    }
+    // From here on the manager may have bound the name, also where its answer does not come, or is not waited for.
+    started.keep(!asked.unbound);
+    let joined = join(&mut session, &asked, address.port()).await;
+    let joined = joined.inspect_err(|error| started.keep(!asked.unbound && !error.bound_nothing()))?;
+    let username = asked.had(&joined);
+    started.note(Some(&username), Some(address));
+    started.protect(&key);
+    let (folder, lock, made) = started.into_parts();
+    // A key that a name may be bound to stays, whatever becomes of the session.
+    let made = if asked.unbound { made } else { Made::default() };
+    let contact = Contact::over(&session, joined.reached_from_elsewhere);
+    Ok(Admitted { folder, lock, made, key, asked, username, session, joined, contact })
+}
+
+/// The name that the configuration has, or one that is not bound and says whose the peer is.
+fn asked_name(config: &PeerConfig) -> Result<AskedName, BadName> {
+    match config.username.clone() {
+        Some(username) => Ok(AskedName { username, unbound: false }),
+        None => Ok(AskedName { username: user_at_host().ok_or(BadName::Empty)?, unbound: true }),
+    }
+}
+
+/// Starts the tasks.
+async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Result<Peer, PeerError> {
+    let Admitted { folder, lock, made, key, asked, username, session, joined, contact } = admitted;
+    let address = port.address();
+    let answers = port.answer_as(&key, contact).map_err(|source| PeerError::Answer { address, source })?;
+    let (listener, listening, contact) = answers;
+    let network = session.peer;
+    let stop = CancellationToken::new();
+    let share = Share::new(folder.clone());
+    let (keeper, changes) = start_keeper(&config, &folder, &share, &stop)?;
+    let (limiting, traffic) = Limiting::start(config.limits.clone(), stop.clone());
+    let parts = Parts::new();
+    let places = Arc::new(Semaphore::new(config.max_connections));
+    let (username_sender, username) = watch::channel(username);
+    let (membership, shown) = watch::channel(joined.membership);
+    let (clock_sender, clock) = watch::channel(None);
+    let (state_sender, state) = watch::channel(LinkState::Here { announced: false });
+    let (commands, for_session) = mpsc::channel(QUEUE);
+    let (holders_sender, holders) = mpsc::channel(QUEUE);
+
+    let mut tasks = JoinSet::new();
+    tasks.spawn(note_names(lock.clone(), username.clone(), address, stop.clone()));
+    let shared =
+        Common { folder, share: share.clone(), parts, keeper: keeper.clone(), traffic: traffic.clone() };
+    let dialling = Dialling { key: key.clone(), network, membership: shown, places, config: &config };
+    tasks.spawn(listen(listener, serving(&shared, &dialling, &stop)));
+    let (orders, kept) = start_fetches(&mut tasks, shared, dialling, holders, commands.clone(), stop.clone());
+    let session_task = Session {
+        manager: config.manager,
+        key: key.clone(),
+        asked,
+        username: username_sender,
+        port: address.port(),
+        contact,
+        share: share.clone(),
+        traffic: traffic.clone(),
+        changes,
+        commands: for_session,
+        holders: holders_sender,
+        membership,
+        clock: clock_sender,
+        state: state_sender,
+        stop: stop.clone(),
+        wanted: Wanted::default(),
+    };
+    session_task.compare_clock(joined.now_s);
+    tasks.spawn(session_task.run(session));
+    Ok(Peer {
+        username,
+        key: key.public(),
+        network,
+        listening,
+        share,
+        traffic,
+        limiting,
+        keeper,
+        asking: Asking(commands),
+        orders,
+        state,
+        clock,
+        kept,
+        stop: stop.drop_guard(),
+        tasks,
+        lock,
+        made,
+    })
+}
+
+/// Starts to watch over the folder, as far as the configuration shares it.
+fn start_keeper(
+    config: &PeerConfig,
+    folder: &Folder,
+    share: &Share,
+    stop: &CancellationToken,
+) -> Result<(KeeperHandle, mpsc::Receiver<Change>), PeerError> {
+    let options =
+        KeeperOptions { only_landed: config.sharing == Sharing::Fetched, ..KeeperOptions::default() };
+    Keeper::start(folder.clone(), share.clone(), options, stop.clone()).map_err(PeerError::Keeper)
+}
+
+/// What serving and fetching share.
+struct Common {
+    folder: Folder,
+    share: Share,
+    parts: Parts,
+    keeper: KeeperHandle,
+    traffic: Arc<Traffic>,
+}
+
+/// Who dials, and how often at once.
+struct Dialling<'a> {
+    key: SecretKey,
+    network: PeerKey,
+    membership: watch::Receiver<String>,
+    places: Arc<Semaphore>,
+    config: &'a PeerConfig,
+}
+
+/// What it takes to serve those that dial.
+fn serving(common: &Common, dialling: &Dialling<'_>, stop: &CancellationToken) -> Door {
+    let Common { share, parts, traffic, .. } = common;
+    Door {
+        network: dialling.network,
+        membership: dialling.membership.clone(),
+        places: dialling.places.clone(),
+        most_places: dialling.config.max_connections,
+        shop: Shop::new(share.clone(), parts.clone(), traffic.clone(), stop.clone()),
+        stop: stop.clone(),
+    }
+}
+
+/// Starts the owner of what is fetched; where orders go, and what is told of parts.
+fn start_fetches(
+    tasks: &mut JoinSet<()>,
+    common: Common,
+    dialling: Dialling<'_>,
+    holders: mpsc::Receiver<Holders>,
+    session: mpsc::Sender<Command>,
+    stop: CancellationToken,
+) -> (mpsc::Sender<Order>, watch::Receiver<KeptTotals>) {
+    let Common { folder, share, parts, keeper, traffic } = common;
+    let Dialling { key, network, membership, places, config } = dialling;
+    let (news_sender, news) = mpsc::channel(NEWS);
+    let (outcomes_sender, outcomes) = mpsc::channel(NEWS);
+    let (prepared_sender, prepared) = mpsc::channel(QUEUE);
+    let (answers_sender, answers) = mpsc::channel(QUEUE);
+    let (orders_sender, orders) = mpsc::channel(QUEUE);
+    let receiving = Receiving::start(folder, parts.clone(), keeper, news_sender.clone(), outcomes_sender);
+    let seed = seed(&key);
+    let lines = Lines {
+        key,
+        network,
+        membership,
+        places,
+        traffic,
+        buffers: Buffers::default(),
+        receiving,
+        news: news_sender,
+        complaints: Arc::default(),
+    };
+    let questions = (prepared_sender, answers_sender);
+    let (kept, totals) = Kept::new(config.keep_parts, config.sharing == Sharing::Fetched);
+    let fetches = Fetches::new(lines, share, parts, questions, kept, config.max_connections, seed);
+    let ears = Ears { orders, news, outcomes, prepared, answers, holders };
+    tasks.spawn(fetches.run(ears, session, stop));
+    (orders_sender, totals)
+}
+
+/// Ties between pieces are broken differently by every peer: that is all the seed is for.
+fn seed(key: &SecretKey) -> u64 {
+    let public = key.public().0;
+    public.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))
+}
+
+#[cfg(test)]
+mod tests;

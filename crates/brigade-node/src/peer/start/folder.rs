@@ -1,0 +1,304 @@
+//! The folder of a peer while it starts: found or made, locked, with the peer's key in it.
+//!
+//! What a start makes is durable before the manager is asked for anything, since the manager binds a username to the
+//! key for good. Where nothing came of the start it is taken back: exactly what this start made, and never a file of
+//! the user. Nothing is decided here about when that is; `joining` does.
+
+use std::{
+    fs, io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use brigade_core::{name::Username, time::UnixTime};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    clock,
+    durable::{sync_folder, unmake_folders},
+    identity::key::{KeyError, SecretKey},
+    store::folder::{Belongings, Folder, FolderError, FolderLock, LockHolder},
+};
+
+/// A locked folder, and what this start has made of it.
+pub(crate) struct StartedFolder {
+    /// Comes before the lock: while something is taken back, others are still kept out.
+    made: Made,
+    folder: Folder,
+    lock: FolderLock,
+    /// Comes after it.
+    left: Left,
+}
+
+/// What a start has made; it is removed when this is dropped, unless it is to be kept.
+#[derive(Debug, Default)]
+pub(crate) struct Made {
+    files: Vec<PathBuf>,
+    /// The lock's file. It goes after all that it protects: a start that finds no lock finds nothing of this one.
+    lock: Option<PathBuf>,
+    /// Innermost first.
+    folders: Vec<PathBuf>,
+    kept: bool,
+}
+
+/// The same folders once more, when the lock is closed: a file system in user space (FUSE) keeps a removed file that is
+/// open, under another name, and lets go of it a moment after it was closed.
+#[derive(Default)]
+struct Left {
+    folders: Vec<PathBuf>,
+}
+
+/// The file of the key, in the private folder.
+const KEY: &str = "key";
+
+/// How often it is looked whether that moment has come, and the pause between.
+const LOOKS: usize = 10;
+const PAUSE: Duration = Duration::from_millis(5);
+
+impl StartedFolder {
+    /// The folder at `path`, if it was Brigade's before.
+    pub(crate) fn of_before(path: &Path) -> Result<Option<Self>, FolderError> {
+        if !Folder::is_brigades(path) {
+            return Ok(None);
+        }
+        Self::lock(Folder::open(path)?, Made::default()).map(Some)
+    }
+
+    /// The folder at `path`, made where it is not there, and what a peer keeps in it.
+    pub(crate) fn make(path: &Path) -> Result<Self, FolderError> {
+        let folder = Folder::create(path)?;
+        let mut made = Made::default();
+        if folder.is_new() {
+            made.folders.push(folder.path().to_owned());
+        }
+        Self::lock(folder, made)
+    }
+
+    fn lock(folder: Folder, mut made: Made) -> Result<Self, FolderError> {
+        let private = folder.private_dir();
+        let (parts, lock) = (private.join("parts"), private.join("lock"));
+        if is_missing(&private) {
+            made.folders.insert(0, private);
+        }
+        folder.private()?;
+        let news = (is_missing(&parts), is_missing(&lock));
+        let locked = folder.lock()?;
+        // Only now it is certain that nobody else made them.
+        made.folders.splice(0..0, news.0.then_some(parts));
+        made.lock = news.1.then_some(lock);
+        let left = Left { folders: made.folders.clone() };
+        Ok(Self { made, folder, lock: locked, left })
+    }
+
+    /// The key that is kept there, if there is one.
+    pub(crate) fn key(&self) -> Result<Option<SecretKey>, KeyError> {
+        SecretKey::load(&self.key_path())
+    }
+
+    /// Keeps `key` there, durably, and so the folders that lead to it.
+    pub(crate) fn save(&mut self, key: &SecretKey) -> Result<(), KeyError> {
+        let path = self.key_path();
+        let failed = |source| KeyError::File { path: path.clone(), source };
+        if !key.save(&path)? {
+            // It was not there when the folder was locked, and nobody else has the lock: something else has the name.
+            SecretKey::load(&path)?;
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        }
+        self.made.files.push(path.clone());
+        let above = self.folder.path().parent().filter(|_| self.folder.is_new());
+        let folders = [Some(self.folder.path()), above];
+        folders.into_iter().flatten().try_for_each(sync_folder).map_err(failed)
+    }
+
+    /// From now on `key` is kept there, whatever is removed while the peer runs.
+    pub(crate) fn protect(&self, key: &SecretKey) {
+        self.folder.keeps(Box::new(OwnKey(key.clone())));
+    }
+
+    /// Writes into the lock who has it, for those whom it keeps out.
+    pub(crate) fn note(&mut self, username: Option<&Username>, address: Option<SocketAddr>) {
+        note(&mut self.lock, username, address, clock::unix_now());
+    }
+
+    /// Whether what was made stays when this is dropped.
+    pub(crate) fn keep(&mut self, keep: bool) {
+        self.made.kept = keep;
+        self.left.folders = if keep { vec![] } else { self.made.folders.clone() };
+    }
+
+    /// The folder and its lock, for a peer that runs, and what this start has made.
+    pub(crate) fn into_parts(mut self) -> (Folder, FolderLock, Made) {
+        self.keep(true);
+        (self.folder, self.lock, self.made)
+    }
+
+    fn key_path(&self) -> PathBuf {
+        self.folder.private_dir().join(KEY)
+    }
+}
+
+/// The key of a peer that runs.
+#[derive(Debug)]
+struct OwnKey(SecretKey);
+
+impl Belongings for OwnKey {
+    fn are_there(&self, private: &Path) -> bool {
+        !is_missing(&private.join(KEY))
+    }
+
+    fn write(&self, private: &Path) -> Result<(), FolderError> {
+        let path = private.join(KEY);
+        let failed = |error: KeyError| {
+            let source = io::Error::other(error.to_string());
+            FolderError::Io { action: "write the key again into", path: private.to_owned(), source }
+        };
+        if self.0.save(&path).map_err(failed)? {
+            return Ok(());
+        }
+        match SecretKey::load(&path).map_err(failed)? {
+            Some(key) if key.public() == self.0.public() => Ok(()),
+            _ => Err(FolderError::Taken { path: private.to_owned() }),
+        }
+    }
+}
+
+/// Writes every new name of a peer into the lock of its folder, until `stop`: one that is not bound may change when the
+/// manager comes back.
+pub(crate) async fn note_names(
+    mut lock: FolderLock,
+    mut username: watch::Receiver<Username>,
+    address: SocketAddr,
+    stop: CancellationToken,
+) {
+    let since = clock::unix_now();
+    let mut noted = username.borrow_and_update().clone();
+    while let Some(Ok(())) = stop.run_until_cancelled(username.changed()).await {
+        let name = username.borrow_and_update().clone();
+        if name != noted {
+            note(&mut lock, Some(&name), Some(address), since);
+            noted = name;
+        }
+    }
+}
+
+fn note(lock: &mut FolderLock, username: Option<&Username>, address: Option<SocketAddr>, since: UnixTime) {
+    let process = Some(std::process::id());
+    let holder = LockHolder { process, username: username.cloned(), address, since: Some(since) };
+    if let Err(error) = lock.note(&holder) {
+        // It keeps others out all the same.
+        tracing::debug!(%error, "the folder's lock does not say who has it");
+    }
+}
+
+impl Made {
+    /// Removes what the start has made, and the index that the session added, where nothing is being received there. While
+    /// the folder is locked, and nobody writes to it any more.
+    pub(crate) fn take_back(mut self) {
+        let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+        let Some(private) = self.files.first().and_then(|key| key.parent()).map(Path::to_owned) else {
+            return;
+        };
+        if !is_empty(&private.join("parts")) {
+            return;
+        }
+        if self.folders.contains(&private) {
+            let index = ["index.db", "index.db-wal", "index.db-shm", "places"];
+            self.files.extend(index.iter().map(|name| private.join(name)));
+        }
+        self.kept = false;
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        if self.kept {
+            return;
+        }
+        self.files.iter().for_each(|path| drop(fs::remove_file(path)));
+        unmake_folders(&self.folders); // those with anything else in them stay, as does that of the lock
+        if let Some(lock) = &self.lock {
+            drop(fs::remove_file(lock));
+            unmake_folders(&self.folders);
+        }
+    }
+}
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        for _ in 0..LOOKS {
+            if self.folders.iter().all(|folder| is_missing(folder)) {
+                return;
+            }
+            unmake_folders(&self.folders);
+            std::thread::sleep(PAUSE);
+        }
+    }
+}
+
+fn is_missing(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod taken_back {
+    use std::mem::MaybeUninit;
+
+    use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+
+    use super::{SecretKey, StartedFolder};
+
+    /// A start that finds no lock would load the key that is removed a moment later.
+    #[test]
+    fn the_lock_is_the_last_that_a_start_takes_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("folder");
+        let mut started = StartedFolder::make(&path).unwrap();
+        started.save(&SecretKey::generate()).unwrap();
+        let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
+        inotify::add_watch(&events, path.join(".brigade"), WatchFlags::DELETE).unwrap();
+        drop(started);
+        let mut buffer = [MaybeUninit::uninit(); 4096];
+        let mut reader = Reader::new(&events, &mut buffer);
+        let mut removed = vec![];
+        while let Ok(event) = reader.next() {
+            if event.events().contains(ReadFlags::DELETE) {
+                removed.extend(event.file_name().map(|name| name.to_str().unwrap().to_owned()));
+            }
+        }
+        assert_eq!(removed, ["key", "parts", "lock"]);
+        assert!(!path.exists());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
+
+    use super::{CancellationToken, StartedFolder, note_names, watch};
+
+    #[tokio::test]
+    async fn the_lock_names_the_peer_as_it_is_called_now() {
+        let temp = tempfile::tempdir().unwrap();
+        let mut started = StartedFolder::make(temp.path()).unwrap();
+        started.note(Some(&"air_user".parse().unwrap()), None);
+        let (_folder, lock, _) = started.into_parts();
+        let (name, names) = watch::channel("air_user".parse().unwrap());
+        let stop = CancellationToken::new();
+        let noting = note_names(lock, names, ([127, 0, 0, 1], 7001).into(), stop.clone());
+        let noting = tokio::spawn(noting);
+        tokio::task::yield_now().await;
+        name.send_replace("air_user2".parse().unwrap());
+        let noted = async {
+            let path = temp.path().join(".brigade/lock");
+            while !fs::read_to_string(&path).unwrap().contains("username air_user2\naddress 127.0.0.1:7001\n")
+            {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), noted).await.unwrap();
+        stop.cancel();
+        noting.await.unwrap();
+    }
+}

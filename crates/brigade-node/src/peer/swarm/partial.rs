@@ -1,0 +1,151 @@
+//! Contents of which this peer has a part: what the fetches write and other peers are served from.
+//!
+//! A fetch is the only writer, and has the [`PartOwner`]; connections that serve read. A part has a state, and every
+//! read for serving asks for it, before and after. However a fetch ends, its owner goes, and nothing of the part is
+//! read any more; only what has landed is served on, as long as it is shared and is still the file that landed.
+
+use std::{collections::BTreeMap, ops::Deref, sync::Arc};
+
+use brigade_core::{bitfield::Bitfield, content::PieceList, geometry::PieceIndex, id::Content, wire::Reason};
+use tokio::sync::watch;
+
+use crate::store::{
+    part_file::PartFile,
+    share::Share,
+    stamp::{Stamp, stamp_of},
+};
+
+/// One content that is being received, and served meanwhile.
+#[derive(Debug)]
+pub(crate) struct Part {
+    pub(crate) content: Content,
+    pub(crate) list: Arc<PieceList>,
+    pub(crate) file: PartFile,
+    have: watch::Sender<Bitfield>,
+    state: watch::Sender<State>,
+}
+
+/// What may be read of a part; it only ever moves on.
+#[derive(Debug, Clone, Copy)]
+enum State {
+    /// Its pieces are being written. Those that are verified may be read.
+    Receiving,
+    /// It is complete, and has its name or gets it at this moment: read while the file is what it was before that.
+    Named(Stamp),
+    /// It is a file of the folder: read while the file is that, and its content is shared.
+    Landed(Stamp),
+    /// Nothing of it may be read.
+    Closed,
+}
+
+/// The right to write a part. When it is dropped, a part that has not landed is closed.
+#[derive(Debug)]
+pub(crate) struct PartOwner {
+    part: Arc<Part>,
+    parts: Parts,
+}
+
+/// All of them.
+#[derive(Debug, Clone)]
+pub(crate) struct Parts {
+    table: Arc<watch::Sender<BTreeMap<Content, Arc<Part>>>>,
+    /// Changes whenever any part gets a piece.
+    news: Arc<watch::Sender<u64>>,
+}
+
+impl Part {
+    pub(crate) fn new(content: Content, list: Arc<PieceList>, file: PartFile, have: Bitfield) -> Self {
+        let (have, state) = (watch::Sender::new(have), watch::Sender::new(State::Receiving));
+        Self { content, list, file, have, state }
+    }
+
+    /// Which pieces are verified and written, at this moment.
+    pub(crate) fn have(&self) -> watch::Ref<'_, Bitfield> {
+        // A reference into the sender needs no receiver.
+        self.have.borrow()
+    }
+
+    /// Whether the part may be read. What a read returned may be sent only where this holds after the read too: a
+    /// write to the file changes its time before it changes its bytes.
+    pub(crate) fn check(&self, share: &Share) -> Result<(), Reason> {
+        let state = *self.state.borrow();
+        let (stamp, is_shared) = match state {
+            State::Receiving => return Ok(()),
+            State::Named(stamp) => (stamp, true), // the share is about to hear of it
+            State::Landed(stamp) => (stamp, share.has(&self.content)),
+            State::Closed => return Err(Reason::NotFound),
+        };
+        let found = stamp_of(self.file.file()).map_err(|_| Reason::Unreadable)?;
+        if is_shared && found.same_bytes(&stamp) { Ok(()) } else { Err(Reason::NotFound) }
+    }
+
+    /// The file gets its name at this moment, and its owner may write to it from then on.
+    pub(crate) fn named(&self, stamp: Stamp) {
+        self.turn(|state| matches!(state, State::Receiving).then_some(State::Named(stamp)));
+    }
+
+    fn turn(&self, next: impl FnOnce(State) -> Option<State>) {
+        self.state.send_if_modified(|state| next(*state).map(|next| *state = next).is_some());
+    }
+}
+
+impl PartOwner {
+    /// The file has its name, and the share was told of it.
+    pub(crate) fn landed(&self, stamp: Stamp) {
+        self.part.turn(|state| (!matches!(state, State::Closed)).then_some(State::Landed(stamp)));
+    }
+
+    /// The part, to read it or to write verified pieces.
+    pub(crate) fn part(&self) -> &Arc<Part> {
+        &self.part
+    }
+}
+
+impl Deref for PartOwner {
+    type Target = Part;
+
+    fn deref(&self) -> &Part {
+        &self.part
+    }
+}
+
+impl Drop for PartOwner {
+    fn drop(&mut self) {
+        self.parts.table.send_if_modified(|table| {
+            let is_this = table.get(&self.part.content).is_some_and(|part| Arc::ptr_eq(part, &self.part));
+            is_this && table.remove(&self.part.content).is_some()
+        });
+        self.part.turn(|state| (!matches!(state, State::Landed(_))).then_some(State::Closed));
+        // Nor is anything written: another fetch may have the same file by then, or its user.
+        self.part.file.close();
+    }
+}
+
+impl Parts {
+    pub(crate) fn new() -> Self {
+        Self { table: Arc::new(watch::Sender::default()), news: Arc::new(watch::Sender::default()) }
+    }
+
+    /// The part of `content`, where there is one.
+    pub(crate) fn find(&self, content: &Content) -> Option<Arc<Part>> {
+        self.table.borrow().get(content).cloned()
+    }
+
+    /// Serves `part` as long as its owner is there.
+    pub(crate) fn begin(&self, part: Part) -> PartOwner {
+        let part = Arc::new(part);
+        self.table.send_modify(|table| drop(table.insert(part.content, part.clone())));
+        PartOwner { part, parts: self.clone() }
+    }
+
+    /// Notes that `piece` of `part` is verified and written.
+    pub(crate) fn stored(&self, part: &Part, piece: PieceIndex) {
+        part.have.send_if_modified(|have| have.set(piece));
+        self.news.send_modify(|news| *news = news.wrapping_add(1));
+    }
+
+    /// Wakes up when any part got a piece.
+    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+        self.news.subscribe()
+    }
+}

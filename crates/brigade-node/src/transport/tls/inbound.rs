@@ -1,0 +1,201 @@
+//! What the other side of a connection sends: records, read in large steps and decrypted where they lie.
+//!
+//! One call to the system brings four records where they come fast. The buffer starts small and grows only while it
+//! comes back full, so that a connection that carries little costs little. [`Inbound::chunk`] may be dropped and
+//! called again; nothing is lost. After an error there are only errors.
+
+use std::{io, ops::Range};
+
+use rustls::{AlertDescription, ContentType, Error, InvalidMessage, PeerMisbehaved};
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+use super::{
+    handshake::Unread,
+    keys::{APPLICATION_DATA, Opener},
+    records::{HEADER_BYTES, PLAIN_BYTES, RECORD_BYTES},
+};
+
+/// Bytes that a connection reads at once, at first.
+const FIRST_BYTES: usize = 4 << 10;
+
+/// And at most: whole records, so that where all are full none is cut in two by the end of the buffer.
+const MOST_BYTES: usize = 4 * RECORD_BYTES;
+
+/// Bytes of a record behind its header, whoever made it (RFC 8446, section 5.2).
+const MOST_PAYLOAD_BYTES: usize = PLAIN_BYTES + 256;
+
+/// Records in a row that bring no data. More of them are somebody's way to keep us busy.
+const MOST_IDLE: u8 = 32;
+
+/// Handshake messages that may come later (RFC 8446, section 4).
+const NEW_SESSION_TICKET: u8 = 4;
+const KEY_UPDATE: u8 = 24;
+
+/// The reading half of a connection.
+#[derive(Debug)]
+pub(crate) struct Inbound<R> {
+    stream: R,
+    opener: Opener,
+    buffer: Vec<u8>,
+    /// Decrypted and not taken.
+    plain: Range<usize>,
+    /// Read and not decrypted.
+    unread: Range<usize>,
+    /// Records in a row without data.
+    idle: u8,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Open,
+    /// It has come to its proper end.
+    Closed,
+    Broken,
+}
+
+impl<R: AsyncRead + Unpin> Inbound<R> {
+    pub(crate) fn new(stream: R, opener: Opener, unread: Unread) -> Self {
+        let Unread { mut buffer, end } = unread;
+        if buffer.len() < FIRST_BYTES {
+            buffer.resize(FIRST_BYTES, 0);
+        }
+        Self { stream, opener, buffer, plain: 0..0, unread: 0..end, idle: 0, state: State::Open }
+    }
+
+    /// What has come and was not taken, at least a byte; nothing at the proper end.
+    pub(crate) async fn chunk(&mut self) -> io::Result<&[u8]> {
+        while self.plain.is_empty() && self.state == State::Open {
+            let opened = self.open_next();
+            let more = match opened {
+                Ok(true) => continue,
+                Ok(false) => self.read().await,
+                Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            };
+            if let Err(error) = more {
+                self.state = State::Broken;
+                return Err(error);
+            }
+        }
+        match self.state {
+            State::Broken => Err(broken_off()),
+            _ => Ok(&self.buffer[self.plain.clone()]),
+        }
+    }
+
+    /// Whether [`Self::chunk`] has something at once.
+    pub(crate) fn is_at_hand(&self) -> bool {
+        let unread = &self.buffer[self.unread.clone()];
+        let bytes = unread.first_chunk().map(|[_, _, _, high, low]: &[u8; HEADER_BYTES]| {
+            HEADER_BYTES + usize::from(u16::from_be_bytes([*high, *low]))
+        });
+        !self.plain.is_empty() || bytes.is_some_and(|bytes| bytes <= unread.len())
+    }
+
+    /// Takes `count` bytes of the chunk.
+    pub(crate) fn take(&mut self, count: usize) {
+        assert!(count <= self.plain.len());
+        self.plain.start += count;
+    }
+
+    /// Reads once, as much as there is space for.
+    async fn read(&mut self) -> io::Result<()> {
+        self.make_space();
+        let count = self.stream.read(&mut self.buffer[self.unread.end..]).await?;
+        if count == 0 {
+            return Err(broken_off());
+        }
+        self.unread.end += count;
+        Ok(())
+    }
+
+    /// Moves the record that is cut in two to the start, into a larger buffer where this one was filled.
+    fn make_space(&mut self) {
+        let was_filled = self.unread.end == self.buffer.len();
+        if was_filled && self.buffer.len() < MOST_BYTES {
+            let mut larger = vec![0; (self.buffer.len() * 8).min(MOST_BYTES)];
+            larger[..self.unread.len()].copy_from_slice(&self.buffer[self.unread.clone()]);
+            self.buffer = larger;
+        } else if self.unread.start > 0 {
+            self.buffer.copy_within(self.unread.clone(), 0);
+        }
+        (self.plain, self.unread) = (0..0, 0..self.unread.len());
+    }
+
+    /// Decrypts the next record; false where it is not all there.
+    fn open_next(&mut self) -> Result<bool, Error> {
+        let Some((header, rest)) = self.buffer[self.unread.clone()].split_first_chunk_mut::<HEADER_BYTES>()
+        else {
+            return Ok(false);
+        };
+        // After the handshake everything is encrypted, and looks like data.
+        if header[..3] != [APPLICATION_DATA, 3, 3] {
+            return Err(InvalidMessage::UnexpectedMessage("a record that is not encrypted").into());
+        }
+        let bytes = usize::from(u16::from_be_bytes([header[3], header[4]]));
+        if bytes > MOST_PAYLOAD_BYTES {
+            return Err(Error::PeerSentOversizedRecord);
+        }
+        let Some(payload) = rest.get_mut(..bytes) else { return Ok(false) };
+        let opened = self.opener.open(payload)?;
+        let begin = self.unread.start + HEADER_BYTES;
+        self.unread.start = begin + bytes;
+        let plain = begin + opened.start..begin + opened.end;
+        match opened.kind {
+            ContentType::ApplicationData => self.plain = plain,
+            ContentType::Handshake => self.handshake(plain)?,
+            ContentType::Alert => self.alert(plain)?,
+            _ => return Err(InvalidMessage::InvalidContentType.into()),
+        }
+        self.idle = if self.plain.is_empty() { self.idle + 1 } else { 0 };
+        if self.idle > MOST_IDLE {
+            return Err(PeerMisbehaved::TooManyEmptyFragments.into());
+        }
+        Ok(true)
+    }
+
+    /// Handshake messages, each whole and in one record: the other side changes its key, or makes a client a ticket,
+    /// which is of no use to us.
+    fn handshake(&mut self, messages: Range<usize>) -> Result<(), Error> {
+        let mut messages = &self.buffer[messages];
+        loop {
+            let Some((&[kind, a, b, c], rest)) = messages.split_first_chunk::<4>() else {
+                return Err(InvalidMessage::MessageTooShort.into());
+            };
+            let bytes = u32::from_be_bytes([0, a, b, c]) as usize;
+            let Some((body, rest)) = rest.split_at_checked(bytes) else {
+                return Err(InvalidMessage::MessageTooShort.into());
+            };
+            match (kind, body) {
+                // What follows has another key, so nothing may follow in this record.
+                (KEY_UPDATE, &[request @ (0 | 1)]) if rest.is_empty() => {
+                    return self.opener.renew(request == 1);
+                }
+                (KEY_UPDATE, _) => return Err(InvalidMessage::InvalidKeyUpdate.into()),
+                (NEW_SESSION_TICKET, _) if self.opener.is_client() => {}
+                _ => return Err(InvalidMessage::UnexpectedMessage("a handshake message").into()),
+            }
+            if rest.is_empty() {
+                return Ok(());
+            }
+            messages = rest;
+        }
+    }
+
+    fn alert(&mut self, alert: Range<usize>) -> Result<(), Error> {
+        let &[_, description] = &self.buffer[alert] else {
+            return Err(InvalidMessage::InvalidContentType.into());
+        };
+        match AlertDescription::from(description) {
+            AlertDescription::CloseNotify => self.state = State::Closed,
+            AlertDescription::UserCanceled => {} // of no meaning: a close follows
+            other => return Err(Error::AlertReceived(other)),
+        }
+        Ok(())
+    }
+}
+
+/// The stream ended, and nobody said that it would.
+fn broken_off() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the other side broke it off")
+}

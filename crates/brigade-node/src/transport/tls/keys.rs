@@ -1,0 +1,230 @@
+//! The keys of a connection after the handshake, one for each direction, and how they give way to new ones.
+//!
+//! rustls makes all keys, and opens what comes. Only sealing is ours: rustls's copies what it encrypts, and here it
+//! is encrypted where it lies. No number is used twice with one key: a [`Sealer`] counts before it seals, is never
+//! cloned, and takes a new key long before the old one has done as much as it may (RFC 8446, sections 4.6.3 and 5).
+
+use std::{
+    fmt, io,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use ring::aead::{AES_128_GCM, Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use rustls::{
+    ConnectionTrafficSecrets, ContentType, Error, ExtractedSecrets, ProtocolVersion, Tls13CipherSuite,
+    client::ClientConnectionData,
+    crypto::cipher::{InboundOpaqueMessage, MessageDecrypter},
+    kernel::KernelConnection,
+    server::ServerConnectionData,
+};
+
+use super::records::{HEADER_BYTES, RECORD_BYTES, TRAILER_BYTES};
+
+/// What an encrypted record is to those who cannot read it, and data to those who can (RFC 8446, section 5.1).
+pub(crate) const APPLICATION_DATA: u8 = 23;
+
+/// The kind of a record with handshake messages.
+const HANDSHAKE: u8 = 22;
+
+/// The handshake message by which a side changes to its next key; it asks for none of the other's.
+const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
+
+/// Bytes of the record that carries it.
+const KEY_UPDATE_BYTES: usize = HEADER_BYTES + KEY_UPDATE.len() + TRAILER_BYTES;
+
+/// Records that are sealed with one key at most, where its cipher has no lower limit: that of AES-GCM.
+const MOST_RECORDS: u64 = 1 << 24;
+
+/// What rustls keeps of a connection: from it the next keys follow.
+pub(crate) enum Kernel {
+    /// Of one that was dialled.
+    Client(KernelConnection<ClientConnectionData>),
+    /// Of one that was accepted.
+    Server(KernelConnection<ServerConnectionData>),
+}
+
+/// What both directions share. It is locked when a key changes, and never in between.
+struct Schedule {
+    kernel: Mutex<Kernel>,
+    suite: &'static Tls13CipherSuite,
+    /// The other side wants us to change our key before we send the next data.
+    update_due: AtomicBool,
+}
+
+/// Encrypts records, in order.
+pub(crate) struct Sealer {
+    key: LessSafeKey,
+    iv: [u8; NONCE_LEN],
+    /// Records that were sealed with this key, and the number of the next.
+    sequence: u64,
+    /// After so many records the next key is taken.
+    renew_after: u64,
+    schedule: Arc<Schedule>,
+}
+
+/// Decrypts records, in order.
+pub(crate) struct Opener {
+    decrypter: Box<dyn MessageDecrypter>,
+    sequence: u64,
+    schedule: Arc<Schedule>,
+}
+
+/// A decrypted record: what it is, and where in its space the plaintext lies.
+pub(crate) struct Opened {
+    pub(crate) kind: ContentType,
+    pub(crate) start: usize,
+    pub(crate) end: usize,
+}
+
+/// The keys that a finished handshake has led to.
+pub(crate) fn keys(secrets: ExtractedSecrets, kernel: Kernel) -> Result<(Sealer, Opener), Error> {
+    let suite = match &kernel {
+        Kernel::Client(kernel) => kernel.negotiated_cipher_suite(),
+        Kernel::Server(kernel) => kernel.negotiated_cipher_suite(),
+    };
+    let suite = suite.tls13().ok_or_else(|| Error::General("only TLS 1.3 is spoken".to_owned()))?;
+    let schedule =
+        Arc::new(Schedule { kernel: Mutex::new(kernel), suite, update_due: AtomicBool::new(false) });
+    let (sequence, secret) = secrets.tx;
+    let (key, iv) = sealing_key(&secret)?;
+    let renew_after = most_records(suite) / 2;
+    let sealer = Sealer { key, iv, sequence, renew_after, schedule: schedule.clone() };
+    let (sequence, secret) = secrets.rx;
+    let opener = Opener { decrypter: opening_key(suite, secret)?, sequence, schedule };
+    Ok((sealer, opener))
+}
+
+fn most_records(suite: &Tls13CipherSuite) -> u64 {
+    suite.common.confidentiality_limit.min(MOST_RECORDS)
+}
+
+fn sealing_key(secret: &ConnectionTrafficSecrets) -> Result<(LessSafeKey, [u8; NONCE_LEN]), Error> {
+    let (algorithm, key, iv) = match secret {
+        ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
+        ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
+        _ => return Err(Error::General("a cipher that is not spoken".to_owned())),
+    };
+    let key = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| Error::EncryptError)?;
+    let iv = iv.as_ref().try_into().map_err(|_| Error::EncryptError)?;
+    Ok((LessSafeKey::new(key), iv))
+}
+
+fn opening_key(
+    suite: &Tls13CipherSuite,
+    secret: ConnectionTrafficSecrets,
+) -> Result<Box<dyn MessageDecrypter>, Error> {
+    match secret {
+        ConnectionTrafficSecrets::Aes128Gcm { key, iv }
+        | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => Ok(suite.aead_alg.decrypter(key, iv)),
+        _ => Err(Error::General("a cipher that is not spoken".to_owned())),
+    }
+}
+
+impl Schedule {
+    fn next_to_send(&self) -> Result<(u64, ConnectionTrafficSecrets), Error> {
+        match &mut *self.kernel.lock().unwrap_or_else(PoisonError::into_inner) {
+            Kernel::Client(kernel) => kernel.update_tx_secret(),
+            Kernel::Server(kernel) => kernel.update_tx_secret(),
+        }
+    }
+
+    fn next_to_receive(&self) -> Result<(u64, ConnectionTrafficSecrets), Error> {
+        match &mut *self.kernel.lock().unwrap_or_else(PoisonError::into_inner) {
+            Kernel::Client(kernel) => kernel.update_rx_secret(),
+            Kernel::Server(kernel) => kernel.update_rx_secret(),
+        }
+    }
+}
+
+impl Sealer {
+    /// Encrypts one record in its place. Between [`HEADER_BYTES`] and [`TRAILER_BYTES`] stands the plaintext, and
+    /// `kind` says what it is.
+    pub(crate) fn seal(&mut self, kind: u8, record: &mut [u8]) -> io::Result<()> {
+        assert!((HEADER_BYTES + TRAILER_BYTES..=RECORD_BYTES).contains(&record.len()));
+        if self.sequence >= most_records(self.schedule.suite) {
+            return Err(io::Error::other("the key has sealed as much as it may"));
+        }
+        let mut nonce = self.iv;
+        for (byte, number) in nonce[NONCE_LEN - 8..].iter_mut().zip(self.sequence.to_be_bytes()) {
+            *byte ^= number;
+        }
+        self.sequence += 1; // first: whatever follows, this number is used up
+        let length = u16::try_from(record.len() - HEADER_BYTES).unwrap_or(u16::MAX); // bounded by the assertion
+        let [high, low] = length.to_be_bytes();
+        let header = [APPLICATION_DATA, 3, 3, high, low];
+        let (start, rest) = record.split_at_mut(HEADER_BYTES);
+        start.copy_from_slice(&header);
+        let (inner, tag) = rest.split_at_mut(rest.len() - (TRAILER_BYTES - 1));
+        inner[inner.len() - 1] = kind;
+        let nonce = Nonce::assume_unique_for_key(nonce);
+        let sealed = self.key.seal_in_place_separate_tag(nonce, Aad::from(header), inner);
+        tag.copy_from_slice(sealed.map_err(|_| io::Error::other(Error::EncryptError))?.as_ref());
+        Ok(())
+    }
+
+    /// Changes to the next key where it is time, or the other side wants it: the record that is to be written before
+    /// all that is sealed from now on.
+    pub(crate) fn renew(&mut self) -> io::Result<Option<[u8; KEY_UPDATE_BYTES]>> {
+        let wanted = self.schedule.update_due.swap(false, Ordering::AcqRel);
+        if !wanted && self.sequence < self.renew_after {
+            return Ok(None);
+        }
+        let mut record = [0; KEY_UPDATE_BYTES];
+        record[HEADER_BYTES..HEADER_BYTES + KEY_UPDATE.len()].copy_from_slice(&KEY_UPDATE);
+        self.seal(HANDSHAKE, &mut record)?;
+        let (sequence, secret) = self.schedule.next_to_send().map_err(io::Error::other)?;
+        let (key, iv) = sealing_key(&secret).map_err(io::Error::other)?;
+        (self.key, self.iv, self.sequence) = (key, iv, sequence);
+        Ok(Some(record))
+    }
+
+    /// Takes the next key after so many records: a test cannot wait for millions.
+    #[cfg(test)]
+    pub(crate) fn renew_after(&mut self, records: u64) {
+        self.renew_after = records;
+    }
+}
+
+impl Opener {
+    /// Decrypts the next record in its place, which is all of it but the header.
+    pub(crate) fn open(&mut self, payload: &mut [u8]) -> Result<Opened, Error> {
+        let begin = payload.as_ptr().addr();
+        let kind = ContentType::ApplicationData;
+        let message = InboundOpaqueMessage::new(kind, ProtocolVersion::TLSv1_2, payload);
+        let message = self.decrypter.decrypt(message, self.sequence)?;
+        self.sequence = self.sequence.checked_add(1).ok_or(Error::DecryptError)?;
+        let start = message.payload.as_ptr().addr() - begin;
+        Ok(Opened { kind: message.typ, start, end: start + message.payload.len() })
+    }
+
+    /// The other side has changed to its next key, and wants us to change ours, or not.
+    pub(crate) fn renew(&mut self, ours_too: bool) -> Result<(), Error> {
+        let (sequence, secret) = self.schedule.next_to_receive()?;
+        self.decrypter = opening_key(self.schedule.suite, secret)?;
+        self.sequence = sequence;
+        if ours_too {
+            self.schedule.update_due.store(true, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Whether the other side was dialled.
+    pub(crate) fn is_client(&self) -> bool {
+        matches!(*self.schedule.kernel.lock().unwrap_or_else(PoisonError::into_inner), Kernel::Client(_))
+    }
+}
+
+impl fmt::Debug for Sealer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sealer").field("sequence", &self.sequence).finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Opener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Opener").field("sequence", &self.sequence).finish_non_exhaustive()
+    }
+}

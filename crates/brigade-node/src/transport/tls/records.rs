@@ -1,0 +1,127 @@
+//! Plaintext laid out as TLS records, so that it is encrypted where it lies and written with one call.
+//!
+//! A record has bytes before and behind its plaintext (RFC 8446, section 5.2). Whoever fills [`Records`] gets the
+//! space between them, and needs to know nothing else of it. How a record is sealed is in `keys`.
+
+use std::io;
+
+use super::keys::{APPLICATION_DATA, Sealer};
+
+/// Bytes before the plaintext of a record: its kind, a version, its length.
+pub(crate) const HEADER_BYTES: usize = 5;
+
+/// Bytes of plaintext that a record carries at most.
+pub(crate) const PLAIN_BYTES: usize = 1 << 14;
+
+/// Bytes behind the plaintext: what it truly is, and the seal.
+pub(crate) const TRAILER_BYTES: usize = 1 + 16;
+
+/// Bytes of a full record as it is written here.
+pub(crate) const RECORD_BYTES: usize = HEADER_BYTES + PLAIN_BYTES + TRAILER_BYTES;
+
+/// Plaintext for a connection, in space that is used again without being zeroed.
+#[derive(Debug, Default)]
+pub struct Records {
+    bytes: Vec<u8>,
+    /// How much plaintext there is.
+    plain: usize,
+}
+
+impl Records {
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        self.plain = 0;
+    }
+
+    /// How much plaintext there is, in bytes.
+    pub fn plain_bytes(&self) -> usize {
+        self.plain
+    }
+
+    /// Takes out what is behind the first `plain_bytes`.
+    pub fn truncate(&mut self, plain_bytes: usize) {
+        self.plain = self.plain.min(plain_bytes);
+    }
+
+    /// Appends a copy of `bytes`.
+    pub fn put(&mut self, mut bytes: &[u8]) {
+        for part in self.space(bytes.len()) {
+            let (now, later) = bytes.split_at(part.len());
+            part.copy_from_slice(now);
+            bytes = later;
+        }
+    }
+
+    /// Appends `count` bytes, of any content: where they are to be filled in, in order.
+    pub fn space(&mut self, count: usize) -> impl Iterator<Item = &mut [u8]> {
+        let (start, end) = (self.plain, self.plain + count);
+        self.plain = end;
+        let bytes = self.sealed_bytes();
+        if self.bytes.len() < bytes {
+            self.bytes.resize(bytes, 0);
+        }
+        let records = self.bytes.chunks_mut(RECORD_BYTES).enumerate();
+        records.skip(start / PLAIN_BYTES).take_while(move |(at, _)| at * PLAIN_BYTES < end).map(
+            move |(at, record)| {
+                let before = at * PLAIN_BYTES;
+                let (from, to) = (start.max(before) - before, end.min(before + PLAIN_BYTES) - before);
+                &mut record[HEADER_BYTES + from..HEADER_BYTES + to]
+            },
+        )
+    }
+
+    /// How many records it fills.
+    pub(crate) fn count(&self) -> usize {
+        self.plain.div_ceil(PLAIN_BYTES)
+    }
+
+    /// Encrypts everything, and has nothing in it after that: what to write.
+    pub(crate) fn seal(&mut self, sealer: &mut Sealer) -> io::Result<&[u8]> {
+        let bytes = self.sealed_bytes();
+        self.plain = 0;
+        for record in self.bytes[..bytes].chunks_mut(RECORD_BYTES) {
+            sealer.seal(APPLICATION_DATA, record)?;
+        }
+        Ok(&self.bytes[..bytes])
+    }
+
+    fn sealed_bytes(&self) -> usize {
+        self.plain + self.count() * (HEADER_BYTES + TRAILER_BYTES)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{HEADER_BYTES, PLAIN_BYTES, RECORD_BYTES, Records};
+
+    #[test]
+    fn what_is_put_in_lies_between_headers_and_trailers() {
+        let mut records = Records::default();
+        let bytes: Vec<u8> = (0..40_000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
+        records.put(&[9; 100]);
+        records.truncate(0);
+        for part in [&bytes[..13], &bytes[13..13], &bytes[13..16_384], &bytes[16_384..]] {
+            records.put(part);
+        }
+        assert_eq!((records.plain_bytes(), records.count()), (40_000, 3));
+        let mut found = vec![];
+        for record in records.bytes[..records.sealed_bytes()].chunks(RECORD_BYTES) {
+            found.extend_from_slice(&record[HEADER_BYTES..record.len() - 17]);
+        }
+        assert_eq!(found, bytes);
+    }
+
+    #[test]
+    fn space_is_as_long_as_it_was_asked_for_and_follows_what_is_there() {
+        for start in [0, 1, PLAIN_BYTES - 1, PLAIN_BYTES, 3 * PLAIN_BYTES + 7] {
+            for count in [0, 1, PLAIN_BYTES, 4 * PLAIN_BYTES, 65_523] {
+                let mut records = Records::default();
+                records.put(&vec![1; start]);
+                let parts: Vec<usize> = records.space(count).map(|part| part.len()).collect();
+                assert_eq!(parts.iter().sum::<usize>(), count);
+                assert!(parts.iter().all(|part| *part <= PLAIN_BYTES && (*part > 0 || count == 0)));
+                assert_eq!(records.plain_bytes(), start + count);
+            }
+        }
+    }
+}
