@@ -266,7 +266,7 @@ fn flags_stand_above_variables_above_the_file() {
 #[test]
 fn a_manager_for_everybody_has_to_be_meant() {
     insta::assert_snapshot!(said(&["manager", "--host", "0.0.0.0"], 2), @r#"
-    error: 0.0.0.0:12000 can be reached from other machines: there, anyone who can reach the port may join, read everything that is shared and announce files (encrypted on the way, but there is no guest list yet); only --open starts a manager there
+    error: 0.0.0.0:12000 can be reached from other machines: there, anyone who can reach the port may join, read all shared files and announce files (connections are encrypted, but there are no invites yet); only --open starts a manager there
     hint: --host localhost keeps it to this machine
     "#);
 }

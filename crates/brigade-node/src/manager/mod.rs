@@ -1,14 +1,14 @@
 //! The manager as a server: connections and the disk around the core's decisions.
 //!
 //! [`ManagerServer::start`] listens and returns; everything runs in tasks until its token is cancelled. `owner.rs`
-//! owns the state, `session.rs` is one connection, `persist.rs` the durable facts, `view.rs` what is shown.
-//! It refuses to be reached from other machines unless told that this is meant, because there is no guest list.
+//! owns the state, `session.rs` is one connection, `message.rs` the messages between them, `persist.rs` the bindings on
+//! the disk, `view.rs` the published state. A manager listens on an address that other machines reach only if its
+//! configuration allows it, because there is no list of permitted members.
 
+mod message;
 mod owner;
 mod persist;
 mod session;
-#[cfg(test)]
-mod tests;
 mod view;
 
 use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
@@ -21,11 +21,12 @@ use brigade_core::{
 pub use persist::PersistError;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-pub use view::{LifeEvent, View};
+pub use view::{LifeEvent, ManagerView};
 
 use self::{
-    owner::{Owner, Show},
-    persist::MemberFile,
+    owner::{ManagerOwner, ViewTimer},
+    persist::MemberDatabase,
+    session::SessionContext,
 };
 use crate::{
     clock,
@@ -40,11 +41,11 @@ use crate::{
 /// Messages from sessions that may wait for the owner; a session has one there at a time.
 const OWNER_QUEUE: usize = 256;
 
-/// Connections that are being greeted, or wait for the core's word on them. They do not count among those that the core
-/// keeps: where it has as many as may be, it still hears of each new one, and has another give way.
+/// Connections that are being greeted, or of which the core has not decided yet. They do not count among those that the
+/// core keeps: at its limit it still gets each new one, and may close another one for it.
 const ENTERING: usize = 128;
 
-/// Connections that are told why they end. One more is closed without a word.
+/// Connections that get a goodbye at their end. One more is closed without it.
 const LEAVING: usize = 64;
 
 /// Joins that may wait for the disk, beside one for each peer.
@@ -53,18 +54,18 @@ const SPARE_JOINS: usize = 64;
 /// How long to wait before accepting again when the system is out of something, such as open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// Where a manager listens, whom it takes, and where it keeps what lasts.
+/// Where a manager listens, how many peers it accepts, and where it keeps its state.
 #[derive(Debug, Clone)]
 pub struct ManagerConfig {
     /// A host name or an address of this machine.
     pub host: String,
     /// The port; 0 takes a free one.
     pub port: u16,
-    /// How many peers may be there at once.
+    /// How many peers may be connected at once.
     pub max_peers: usize,
-    /// The folder of its key and of its members, made where it is not there.
+    /// The folder of its key and of its members; created if it does not exist.
     pub state_dir: PathBuf,
-    /// Whether it may be reached from other machines, by anyone who can reach the port.
+    /// Whether other machines may reach it: then every client that can reach the port may join.
     pub open: bool,
 }
 
@@ -73,7 +74,7 @@ pub struct ManagerConfig {
 pub struct ManagerServer {
     address: SocketAddr,
     key: PeerKey,
-    view: watch::Receiver<View>,
+    view: watch::Receiver<ManagerView>,
     events: broadcast::Receiver<LifeEvent>,
     tasks: TaskTracker,
 }
@@ -84,14 +85,14 @@ pub enum ManagerError {
     /// The host has no address.
     #[error("choosing an address to listen on")]
     Host(#[from] DialError),
-    /// The host can be reached from other machines, and nobody said that this is meant.
+    /// The host can be reached from other machines, and the configuration does not allow it.
     #[error(
-        "{address} can be reached from other machines: there, anyone who can reach the port may join, read \
-         everything that is shared and announce files (encrypted on the way, but there is no guest list yet); \
+        "{address} can be reached from other machines: there, anyone who can reach the port may join, read all \
+         shared files and announce files (connections are encrypted, but there are no invites yet); \
          only --open starts a manager there"
     )]
     NotOpen {
-        /// Where it would have listened.
+        /// The address.
         address: SocketAddr,
     },
     /// The folder of its state cannot be made.
@@ -99,13 +100,13 @@ pub enum ManagerError {
     State {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Its key is not to be had.
+    /// Its key cannot be read or created.
     #[error("reading the manager's key")]
     Key(#[from] KeyError),
-    /// Its members are not to be had.
+    /// Its members cannot be read.
     #[error("reading the manager's members")]
     Members(#[from] PersistError),
     /// It cannot listen there: the port may be in use.
@@ -126,14 +127,14 @@ impl ManagerServer {
             .map_err(|source| ManagerError::State { path: config.state_dir.clone(), source })?;
         let key_file = config.state_dir.join("manager.key");
         let started_before = key_file.try_exists().unwrap_or(true);
-        // First the database, which a second manager does not get: where there are no links, two keys could be made.
-        let (members, bindings) = MemberFile::open(&config.state_dir.join("members.sqlite"))?;
+        // The database comes first: a second manager cannot open it. On a file system without hard links, two managers
+        // could each create a key.
+        let (members, bindings) = MemberDatabase::open(&config.state_dir.join("members.sqlite"))?;
         let key = SecretKey::load_or_create(&key_file)?;
-        // Only the first address: the next one would do while another manager has this one, and nobody would
-        // look for it there.
+        // Only the first address: if another manager has it, the next address may be free, but peers would not dial it.
         let acceptor = Acceptor::bind(&addresses[..1], &key).await?;
 
-        let view = View {
+        let view = ManagerView {
             address: acceptor.address(),
             key: key.public(),
             since: clock::unix_now(),
@@ -160,22 +161,29 @@ impl ManagerServer {
             max_observers: limits::OBSERVERS,
             seed: seed(&key),
             reached_from_elsewhere,
-            // Peers of an earlier run are back within a lease, or have gone.
+            // Peers of an earlier run come back within a lease, or not at all.
             complete_at: clock::now().after(if started_before { limits::LEASE } else { Duration::ZERO }),
         };
         let manager = Manager::new(core, bindings);
-        let owner =
-            Owner { manager, key, record, view, events, sessions: BTreeMap::new(), show: Show::default() };
+        let owner = ManagerOwner {
+            manager,
+            key,
+            record,
+            view,
+            events,
+            sessions: BTreeMap::new(),
+            view_timer: ViewTimer::default(),
+        };
         let (to_owner, from_sessions) = mpsc::channel(OWNER_QUEUE);
         server.tasks.spawn(owner.run(from_sessions, recorded_out, stop.clone()));
-        let common = session::Common {
+        let context = SessionContext {
             owner: to_owner,
             complaints: Arc::default(),
             leaving: Arc::new(Semaphore::new(LEAVING)),
             reached_from_elsewhere,
             stop,
         };
-        server.tasks.spawn(accept(acceptor, common, server.tasks.clone()));
+        server.tasks.spawn(accept(acceptor, context, server.tasks.clone()));
         server.tasks.close();
         Ok(server)
     }
@@ -191,25 +199,25 @@ impl ManagerServer {
     }
 
     /// The table of peers, now and whenever it changes (some times a second at most).
-    pub fn view(&self) -> watch::Receiver<View> {
+    pub fn view(&self) -> watch::Receiver<ManagerView> {
         self.view.clone()
     }
 
-    /// What happens from now on; the first call's receiver has what happened since the start, too.
+    /// The events from now on; the receiver of the first call also has the events since the start.
     pub fn events(&mut self) -> broadcast::Receiver<LifeEvent> {
         let next = self.events.resubscribe();
         std::mem::replace(&mut self.events, next)
     }
 
-    /// Waits until everything has ended after its token was cancelled: sessions were told, members are written.
+    /// Waits until all tasks have ended after the token was cancelled: sessions got a goodbye, members are written.
     pub async fn stopped(&self) {
         self.tasks.wait().await;
     }
 }
 
-/// Takes connections in, each into a task of its own, while there are not too many of which the core has not heard. How
-/// many it keeps, it decides.
-async fn accept(acceptor: Acceptor, common: session::Common, tasks: TaskTracker) {
+/// Accepts connections and runs each in a task of its own, while fewer than [`ENTERING`] of them are unknown to the core.
+/// The core decides how many it keeps.
+async fn accept(acceptor: Acceptor, context: SessionContext, tasks: TaskTracker) {
     let entering = Arc::new(Semaphore::new(ENTERING));
     for number in 0.. {
         let accepted = tokio::select! {
@@ -217,11 +225,11 @@ async fn accept(acceptor: Acceptor, common: session::Common, tasks: TaskTracker)
                 let permit = entering.clone().acquire_owned().await.map_err(io::Error::other)?;
                 acceptor.accept().await.map(|accepted| (accepted, permit))
             } => accepted,
-            () = common.stop.cancelled() => return,
+            () = context.stop.cancelled() => return,
         };
         match accepted {
             Ok((accepted, permit)) => {
-                tasks.spawn(session::run(accepted, SessionId(number), permit, common.clone()));
+                tasks.spawn(session::run(accepted, SessionId(number), permit, context.clone()));
             }
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -231,7 +239,10 @@ async fn accept(acceptor: Acceptor, common: session::Common, tasks: TaskTracker)
     }
 }
 
-/// Differs from network to network, and need not be secret: it only spreads newcomers over holders.
+/// A seed that differs from network to network. It need not be secret: it only spreads downloaders over holders.
 fn seed(key: &SecretKey) -> u64 {
     key.public().0.first_chunk().map_or(0, |bytes| u64::from_be_bytes(*bytes))
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,24 +1,23 @@
-//! The one task that owns the core's manager: events in, its outputs carried out.
+//! The task that owns the core's manager: it passes events in and carries the outputs out.
 //!
-//! It never waits for a session nor for the disk: a session whose queue is full is given up, a binding that
-//! cannot be queued is refused. What it publishes is the table (`view.rs`), at most every [`SHOWN_EVERY`].
+//! It never waits for a session or for the disk: it gives up a session whose queue is full, and refuses a binding that
+//! cannot be queued. It publishes the table of peers (`view.rs`) at most every [`VIEW_INTERVAL`].
 
-use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
+use std::{collections::BTreeMap, time::Duration};
 
 use brigade_core::{
-    id::PeerKey,
     limits,
     manager::{Binding, Departure, Event, Manager, Output, SessionId},
     time::Timestamp,
-    wire::manager::{FromManager, ToManager},
+    wire::manager::FromManager,
 };
 use tokio::sync::{broadcast, mpsc, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    persist::Recorded,
-    session::{SessionQueue, ToSession, stopping},
-    view::{LifeEvent, View},
+    message::{SessionQueue, ToOwner, ToSession, stopping},
+    persist::BindingResult,
+    view::{LifeEvent, ManagerView},
 };
 use crate::{
     clock,
@@ -28,69 +27,56 @@ use crate::{
     },
 };
 
-/// How often at most the table is published.
-const SHOWN_EVERY: Duration = Duration::from_millis(250);
+/// The shortest time between two published tables.
+const VIEW_INTERVAL: Duration = Duration::from_millis(250);
 
-/// What the owner is told by sessions.
+/// The core's manager, and the channels that its outputs are sent to.
 #[derive(Debug)]
-pub(super) enum ToOwner {
-    /// A connection was greeted.
-    Connected { session: SessionId, key: PeerKey, remote: SocketAddr, local: SocketAddr, queue: SessionQueue },
-    /// A message came; the session reads the next one when it is told to.
-    Message { session: SessionId, message: ToManager },
-    /// A batch of news has left.
-    NewsSent { session: SessionId },
-    /// The connection ended.
-    Disconnected { session: SessionId, why: Departure },
-}
-
-/// The owner and what it reaches.
-#[derive(Debug)]
-pub(super) struct Owner {
+pub(super) struct ManagerOwner {
     pub(super) manager: Manager,
     pub(super) key: SecretKey,
     pub(super) record: mpsc::Sender<Binding>,
-    pub(super) view: watch::Sender<View>,
+    pub(super) view: watch::Sender<ManagerView>,
     pub(super) events: broadcast::Sender<LifeEvent>,
     pub(super) sessions: BTreeMap<SessionId, SessionQueue>,
-    pub(super) show: Show,
+    pub(super) view_timer: ViewTimer,
 }
 
-/// When the table was published, and when it is to be.
+/// When the table was last published, and when it is published next.
 #[derive(Debug, Default)]
-pub(super) struct Show {
+pub(super) struct ViewTimer {
     last: Timestamp,
     next: Option<Timestamp>,
 }
 
-impl Owner {
-    /// Runs until it is stopped, and says goodbye to all sessions then.
+impl ManagerOwner {
+    /// Runs until it is stopped, then says goodbye to all sessions.
     pub(super) async fn run(
         mut self,
         mut events: mpsc::Receiver<ToOwner>,
-        mut recorded: mpsc::Receiver<Recorded>,
+        mut recorded: mpsc::Receiver<BindingResult>,
         stop: CancellationToken,
     ) {
         loop {
-            let deadline = [self.manager.deadline(), self.show.next].into_iter().flatten().min();
+            let deadline = [self.manager.deadline(), self.view_timer.next].into_iter().flatten().min();
             tokio::select! {
-                Some(event) = events.recv() => self.event(event),
-                Some(Recorded { username, durable }) = recorded.recv() => {
+                Some(event) = events.recv() => self.handle(event),
+                Some(BindingResult { username, durable }) = recorded.recv() => {
                     self.manager.recorded(&username, durable);
                 }
                 () = clock::reach(deadline) => self.manager.handle_timeout(clock::now()),
                 () = stop.cancelled() => break,
             }
             self.carry_out();
-            self.show();
+            self.publish_view();
         }
-        for SessionQueue { queue, .. } in self.sessions.values() {
-            // One whose queue is full ends when its sender is gone.
+        for queue in self.sessions.values() {
+            // A session whose queue is full ends when its sender is dropped.
             let _ = queue.try_send(ToSession::Close(Some(stopping())));
         }
     }
 
-    fn event(&mut self, event: ToOwner) {
+    fn handle(&mut self, event: ToOwner) {
         let now = clock::now();
         match event {
             ToOwner::Connected { session, key, remote, local, queue } => {
@@ -100,27 +86,27 @@ impl Owner {
             ToOwner::Message { session, message } => {
                 self.manager.set_calendar(clock::unix_now());
                 self.manager.handle(now, session, message);
-                self.carry_out(); // the answers go before the leave to read on
-                self.tell(session, ToSession::Next);
+                self.carry_out(); // the answers are queued before the permission to read on
+                self.send(session, ToSession::Next);
             }
-            ToOwner::NewsSent { session } => self.manager.news_sent(now, session),
-            ToOwner::Disconnected { session, why } => self.drop_session(session, why),
+            ToOwner::UpdatesSent { session } => self.manager.news_sent(now, session),
+            ToOwner::Disconnected { session, reason } => self.drop_session(session, reason),
         }
     }
 
     fn carry_out(&mut self) {
         while let Some(output) = self.manager.next_output() {
             match output {
-                Output::Send { session, message } => self.tell(session, ToSession::Message(message)),
+                Output::Send { session, message } => self.send(session, ToSession::Message(message)),
                 Output::News { session, messages } => {
                     for page in messages {
-                        self.tell(session, ToSession::Message(FromManager::Holders(page)));
+                        self.send(session, ToSession::Message(FromManager::Holders(page)));
                     }
-                    self.tell(session, ToSession::EndOfNews);
+                    self.send(session, ToSession::EndOfUpdates);
                 }
                 Output::Record { binding } => {
                     if let Err(full) = self.record.try_send(binding) {
-                        tracing::error!("the members' writer does not keep up, or is gone");
+                        tracing::error!("the thread that stores members is too slow or has ended");
                         self.manager.recorded(&full.into_inner().username, false);
                     }
                 }
@@ -129,30 +115,30 @@ impl Owner {
                     self.manager.granted(clock::now(), clock::unix_now(), session, token);
                 }
                 Output::Close { session, goodbye } => {
-                    self.tell(session, ToSession::Close(goodbye));
+                    self.send(session, ToSession::Close(goodbye));
                     self.sessions.remove(&session);
                 }
-                Output::Event(event) => self.tell_people(event),
+                Output::Event(event) => self.publish_event(event),
                 Output::TableChanged => {
-                    self.show.next.get_or_insert(self.show.last.after(SHOWN_EVERY));
+                    self.view_timer.next.get_or_insert(self.view_timer.last.after(VIEW_INTERVAL));
                 }
             }
         }
     }
 
-    /// Hands something to a session, and gives it up where it cannot take it.
-    fn tell(&mut self, session: SessionId, what: ToSession) {
-        let Some(SessionQueue { queue, .. }) = self.sessions.get(&session) else { return };
-        match queue.try_send(what) {
+    /// Queues `message` for a session, and gives up a session that cannot take it.
+    fn send(&mut self, session: SessionId, message: ToSession) {
+        let Some(queue) = self.sessions.get(&session) else { return };
+        match queue.try_send(message) {
             Ok(()) => {}
             Err(mpsc::error::TrySendError::Full(_)) => self.drop_session(session, Departure::Slow),
             Err(mpsc::error::TrySendError::Closed(_)) => self.drop_session(session, Departure::Lost),
         }
     }
 
-    fn drop_session(&mut self, session: SessionId, why: Departure) {
+    fn drop_session(&mut self, session: SessionId, reason: Departure) {
         self.sessions.remove(&session);
-        self.manager.disconnected(clock::now(), session, why);
+        self.manager.disconnected(clock::now(), session, reason);
     }
 
     fn membership(&self, Binding { username, key }: Binding) -> Option<String> {
@@ -164,22 +150,22 @@ impl Owner {
             .ok()
     }
 
-    fn tell_people(&self, event: Event) {
+    fn publish_event(&self, event: Event) {
         match &event {
             Event::Joined { username, address } => tracing::info!(%username, %address, "a peer joined"),
             Event::Left { username, why } => tracing::info!(%username, ?why, "a peer left"),
             Event::Refused { username, reason, text } => {
-                tracing::info!(username = username.as_deref(), ?reason, text, "somebody was not let in");
+                tracing::info!(username = username.as_deref(), ?reason, text, "a join was refused");
             }
         }
-        // Nobody need be listening.
+        // There may be no receiver.
         let _ = self.events.send(LifeEvent { at: clock::unix_now(), event });
     }
 
-    fn show(&mut self) {
+    fn publish_view(&mut self) {
         let now = clock::now();
-        if self.show.next.is_some_and(|next| next <= now) {
-            self.show = Show { last: now, next: None };
+        if self.view_timer.next.is_some_and(|next| next <= now) {
+            self.view_timer = ViewTimer { last: now, next: None };
             self.view.send_modify(|view| view.rows = self.manager.rows().collect());
         }
     }

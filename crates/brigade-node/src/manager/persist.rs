@@ -1,8 +1,8 @@
-//! The manager's durable facts: which username belongs to which key, in SQLite.
+//! The bindings of usernames to keys, in an SQLite database.
 //!
-//! One thread writes, in the order of asking; what waits is written in one transaction, and nobody hears that they
-//! joined before it is on the disk. The database belongs to one manager at a time: a second one is refused. The
-//! rules about names are the core's (`members.rs` there).
+//! One thread writes, in the order of the requests. It writes all waiting bindings in one transaction, and the manager
+//! answers a join only after its binding is on the disk. One manager at a time can open the database; a second one is
+//! refused. The core has the rules about names (`members.rs` there).
 
 use std::{path::Path, time::Duration};
 
@@ -12,7 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::clock;
 
-/// What the tables look like; a later version brings them up to date, an earlier one refuses them.
+/// The version of the tables. A later version of the program updates them, an earlier one refuses them.
 const SCHEMA_VERSION: u32 = 1;
 
 /// Bindings written in one transaction, at most.
@@ -23,20 +23,20 @@ const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The open database.
 #[derive(Debug)]
-pub(super) struct MemberFile {
+pub(super) struct MemberDatabase {
     database: Connection,
 }
 
-/// Why the durable facts are not to be had.
+/// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum PersistError {
-    /// Another manager has them open.
+    /// Another manager has it open.
     #[error("another manager is using {path}")]
     InUse {
         /// The database.
         path: String,
     },
-    /// A later version of the program wrote them.
+    /// A later version of the program wrote it.
     #[error("{path} was written by a later version of brigade (its tables are version {found})")]
     TooNew {
         /// The database.
@@ -44,25 +44,25 @@ pub enum PersistError {
         /// The version of its tables.
         found: u32,
     },
-    /// SQLite cannot.
+    /// SQLite reported an error.
     #[error("using the members' database {path}")]
     Database {
         /// The database.
         path: String,
-        /// What SQLite said.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
 }
 
-/// A username of which it is now known whether its binding is durable.
+/// A username, and whether its binding is durable.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Recorded {
+pub(super) struct BindingResult {
     pub(super) username: Username,
     pub(super) durable: bool,
 }
 
-impl MemberFile {
-    /// Opens the database, or makes it, and reads all bindings in the order of their making.
+impl MemberDatabase {
+    /// Opens or creates the database, and reads all bindings in the order in which they were made.
     pub(super) fn open(path: &Path) -> Result<(Self, Vec<Binding>), PersistError> {
         let name = path.display().to_string();
         let database =
@@ -82,17 +82,20 @@ impl MemberFile {
         }
     }
 
-    /// Writes bindings as they come until there is nobody left to ask, and says of each how it went. It blocks:
-    /// it wants a thread of its own.
-    pub(super) fn run(mut self, mut asked: mpsc::Receiver<Binding>, done: &mpsc::Sender<Recorded>) {
+    /// Writes bindings until the channel is closed, and reports the result of each. It blocks its thread.
+    pub(super) fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Binding>,
+        results: &mpsc::Sender<BindingResult>,
+    ) {
         let mut batch = Vec::with_capacity(BATCH);
-        while asked.blocking_recv_many(&mut batch, BATCH) > 0 {
+        while requests.blocking_recv_many(&mut batch, BATCH) > 0 {
             let written = self.write(&batch, clock::unix_now());
             if let Err(error) = &written {
-                tracing::error!(error = %error, members = batch.len(), "members could not be written down");
+                tracing::error!(error = %error, members = batch.len(), "members could not be stored");
             }
             for Binding { username, .. } in batch.drain(..) {
-                if done.blocking_send(Recorded { username, durable: written.is_ok() }).is_err() {
+                if results.blocking_send(BindingResult { username, durable: written.is_ok() }).is_err() {
                     return;
                 }
             }
@@ -113,7 +116,7 @@ impl MemberFile {
     }
 }
 
-/// Takes the database for this process, makes the tables where there are none, and says which version they are.
+/// Locks the database for this process, creates missing tables, and returns their version.
 fn prepare(database: &Connection) -> rusqlite::Result<u32> {
     database.busy_timeout(PATIENCE)?;
     // With the lock held from the first write to the end, a second manager finds the database busy.
@@ -145,15 +148,15 @@ fn load(database: &Connection) -> rusqlite::Result<Vec<Binding>> {
         let username: String = row.get(0)?;
         match username.parse() {
             Ok(username) => bindings.push(Binding { username, key: PeerKey(row.get(1)?) }),
-            // Nobody can ask for such a name any more, so nobody can take it over either.
+            // No peer can request such a name any more, so no other peer can take it.
             Err(error) => tracing::warn!(username, %error, "a member's username is left out"),
         }
     }
     Ok(bindings)
 }
 
-/// Removes what earlier versions bound for every fetch into a new folder: such names lead nobody to anybody, and in the
-/// end filled the network.
+/// Removes the bindings that earlier versions made for every fetch into a new folder: no peer uses these names, and in
+/// the end they filled the network.
 fn without_fetches(database: &Connection, bindings: Vec<Binding>) -> rusqlite::Result<Vec<Binding>> {
     let (fetches, kept): (Vec<_>, Vec<_>) = bindings.into_iter().partition(is_of_a_fetch);
     if fetches.is_empty() {
@@ -169,7 +172,7 @@ fn without_fetches(database: &Connection, bindings: Vec<Binding>) -> rusqlite::R
     Ok(kept)
 }
 
-/// Whether a name was made of the key that it is bound to, which only a fetch did: `fetch-` and eight digits of it.
+/// Whether a name is `fetch-` and the first eight digits of its key, which only a fetch used.
 fn is_of_a_fetch(Binding { username, key }: &Binding) -> bool {
     let key = key.to_string();
     username.strip_prefix("fetch-").is_some_and(|digits| key.get(..8) == Some(digits))
@@ -177,7 +180,7 @@ fn is_of_a_fetch(Binding { username, key }: &Binding) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{Binding, MemberFile, PeerKey, PersistError, Recorded, UnixTime, mpsc};
+    use super::{Binding, BindingResult, MemberDatabase, PeerKey, PersistError, UnixTime, mpsc};
 
     fn binding(name: &str, key: u8) -> Binding {
         Binding { username: name.parse().unwrap(), key: PeerKey([key; 32]) }
@@ -189,12 +192,12 @@ mod tests {
         let path = folder.path().join("members.sqlite");
         let bindings = [binding("water_user", 2), binding("fire_user", 1), binding("Zoë", 1)];
         {
-            let (mut file, before) = MemberFile::open(&path).unwrap();
+            let (mut file, before) = MemberDatabase::open(&path).unwrap();
             assert_eq!(before, []);
             file.write(&bindings, UnixTime(1)).unwrap();
             assert!(file.write(&[binding("new", 3), binding("fire_user", 9)], UnixTime(2)).is_err());
         }
-        assert_eq!(MemberFile::open(&path).unwrap().1, bindings);
+        assert_eq!(MemberDatabase::open(&path).unwrap().1, bindings);
     }
 
     #[test]
@@ -203,12 +206,12 @@ mod tests {
         let path = folder.path().join("members.sqlite");
         let kept = [binding("fire_user", 1), binding("fetch-02020202", 9), binding("fetch-0303030", 3)];
         {
-            let (mut file, _) = MemberFile::open(&path).unwrap();
+            let (mut file, _) = MemberDatabase::open(&path).unwrap();
             let fetches = [binding("fetch-01010101", 1), binding("fetch-07070707", 7)];
             file.write(&[&kept[..], &fetches].concat(), UnixTime(1)).unwrap();
         }
         for _ in 0..2 {
-            let (file, bindings) = MemberFile::open(&path).unwrap();
+            let (file, bindings) = MemberDatabase::open(&path).unwrap();
             assert_eq!(bindings, kept);
             let rows: isize =
                 file.database.query_row("SELECT count(*) FROM members", [], |row| row.get(0)).unwrap();
@@ -220,30 +223,30 @@ mod tests {
     fn everything_asked_is_answered_and_durable_by_then() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("members.sqlite");
-        let (asked, asks) = mpsc::channel(8);
+        let (requests, requests_out) = mpsc::channel(8);
         let (done, mut answers) = mpsc::channel(8);
-        let (file, _) = MemberFile::open(&path).unwrap();
+        let (file, _) = MemberDatabase::open(&path).unwrap();
         let all: Vec<_> = (0..5).map(|i| binding(&format!("user {i}"), i)).collect();
-        all.iter().for_each(|binding| asked.try_send(binding.clone()).unwrap());
-        drop(asked);
-        file.run(asks, &done);
+        all.iter().for_each(|binding| requests.try_send(binding.clone()).unwrap());
+        drop(requests);
+        file.run(requests_out, &done);
         for Binding { username, .. } in &all {
-            let expected = Recorded { username: username.clone(), durable: true };
+            let expected = BindingResult { username: username.clone(), durable: true };
             assert_eq!(answers.try_recv(), Ok(expected));
         }
-        assert_eq!(MemberFile::open(&path).unwrap().1, all);
+        assert_eq!(MemberDatabase::open(&path).unwrap().1, all);
     }
 
     #[test]
     fn one_manager_at_a_time_and_no_tables_of_the_future() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("members.sqlite");
-        let (file, _) = MemberFile::open(&path).unwrap();
-        assert!(matches!(MemberFile::open(&path), Err(PersistError::InUse { .. })));
+        let (file, _) = MemberDatabase::open(&path).unwrap();
+        assert!(matches!(MemberDatabase::open(&path), Err(PersistError::InUse { .. })));
         file.database.pragma_update(None, "user_version", 2).unwrap();
         drop(file);
-        assert!(matches!(MemberFile::open(&path), Err(PersistError::TooNew { found: 2, .. })));
+        assert!(matches!(MemberDatabase::open(&path), Err(PersistError::TooNew { found: 2, .. })));
         std::fs::write(&path, "no database at all, but long enough to be looked at").unwrap();
-        assert!(matches!(MemberFile::open(&path), Err(PersistError::Database { .. })));
+        assert!(matches!(MemberDatabase::open(&path), Err(PersistError::Database { .. })));
     }
 }

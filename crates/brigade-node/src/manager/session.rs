@@ -1,8 +1,8 @@
-//! One connection to the manager: greets, then carries messages between the connection and the owner.
+//! One connection to the manager: it greets, then passes messages between the connection and the owner.
 //!
-//! A session has one message with the owner at a time and reads the next one when the answers to it are written:
-//! who does not read is not read either, and what waits for them stays small. A reader that takes nothing for
-//! [`PATIENCE`] is given up. Decisions are the core's.
+//! A session has one message with the owner at a time and reads the next one when the answers to it are written. So the
+//! manager reads nothing more from a peer that does not read its answers, and the queue for it stays short. A peer that
+//! takes nothing for [`WRITE_TIMEOUT`] is given up. The core makes the decisions.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,7 +12,7 @@ use brigade_core::{
     name::Username,
     wire::{
         Reason,
-        hello::{Goodbye, Hello, VERSION},
+        hello::{Goodbye, Hello},
         manager::{FromManager, ToManager},
     },
 };
@@ -23,90 +23,71 @@ use tokio::{
     },
     time::timeout,
 };
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
-use super::owner::ToOwner;
+use super::message::{SessionQueue, ToOwner, ToSession, stopping};
 use crate::{
     clock,
     transport::{
         Complaints, Line,
         accept::Accepted,
         connection::{ConnectionError, GreetError, Greeted, Reader, Writer, part},
+        hello::own_hello,
     },
 };
 
-/// Messages from the owner that may wait for a session: the answers to one question and one batch of news. The
+/// Messages from the owner that may wait for a session: the answers to one question and one batch of updates. The
 /// longest of either is a hundred or so pages; a session whose queue is full is closed.
 const QUEUE: usize = 512;
 
 /// How long one message may take to be written.
-const PATIENCE: Duration = limits::LEASE;
+const WRITE_TIMEOUT: Duration = limits::LEASE;
 
-/// How long a session has to write what waits for it when the manager stops.
+/// How long a session has to write the messages that wait for it when the manager stops.
 const GRACE: Duration = Duration::from_millis(500);
 
-/// How long a session that the core keeps no more has to write what waits for it.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+/// How long a session that the core has closed has to write the messages that wait for it.
+const CLOSE_TIMEOUT_LEAVING: Duration = Duration::from_secs(2);
 
-/// The owner's end of a session: without it, the session ends soon.
-#[derive(Debug)]
-pub(super) struct SessionQueue {
-    pub(super) queue: mpsc::Sender<ToSession>,
-    _kept: DropGuard,
+/// How a session ended.
+enum SessionEnd {
+    /// The owner closed it.
+    ClosedByOwner(Option<Goodbye>),
+    /// The connection was lost or is too slow; the owner does not know yet.
+    Lost(Departure),
+    /// The peer broke the protocol: it gets a goodbye with the reason.
+    ProtocolError(ConnectionError),
 }
 
-/// What the owner tells a session.
-#[derive(Debug)]
-pub(super) enum ToSession {
-    /// Write this.
-    Message(FromManager),
-    /// The message in hand is dealt with: read the next one.
-    Next,
-    /// A batch of news ends here: say when it has left.
-    EndOfNews,
-    /// Say goodbye and end; without a goodbye, only end.
-    Close(Option<Goodbye>),
-}
-
-/// Why a session ends.
-enum End {
-    /// The owner wants it, and knows.
-    Told(Option<Goodbye>),
-    /// Something happened of which the owner is to be told.
-    Happened(Departure),
-    /// What it sent cannot be read, or does not come: it is told why.
-    Broke(ConnectionError),
-}
-
-/// Who the other end is, as far as it is known here.
+/// The names of the peer at the other end, as far as this session knows them.
 #[derive(Debug, Default)]
-struct Who {
+struct SessionNames {
     /// The name under which it asked to join.
-    asked: Option<Username>,
+    requested: Option<Username>,
     /// Its name, once it has joined.
-    member: Option<Username>,
+    joined: Option<Username>,
 }
 
-/// What all sessions share.
+/// Values that all sessions share.
 #[derive(Debug, Clone)]
-pub(super) struct Common {
+pub(super) struct SessionContext {
     pub(super) owner: mpsc::Sender<ToOwner>,
     pub(super) complaints: Arc<Complaints>,
-    /// Places for connections that the core keeps no more, and that are told why.
+    /// Permits for connections that the core has closed and that get a goodbye.
     pub(super) leaving: Arc<Semaphore>,
     /// Whether other machines reach the manager.
     pub(super) reached_from_elsewhere: bool,
     pub(super) stop: CancellationToken,
 }
 
-/// Serves one accepted connection to its end. Its permit is given back as soon as the core hears of it.
+/// Serves one accepted connection until it ends. Its permit is released as soon as the core knows the session.
 pub(super) async fn run(
     accepted: Accepted,
     session: SessionId,
     entering: OwnedSemaphorePermit,
-    common: Common,
+    context: SessionContext,
 ) {
-    let Common { owner, complaints, leaving, reached_from_elsewhere, stop } = common;
+    let SessionContext { owner, complaints, leaving, reached_from_elsewhere, stop } = context;
     let remote = accepted.remote();
     let greeted = tokio::select! {
         greeted = greet(accepted, reached_from_elsewhere) => greeted,
@@ -120,51 +101,51 @@ pub(super) async fn run(
         }
     };
     tracing::debug!(session = session.0, %remote, key = %key, agent = ?hello.agent, "a session begins");
-    let (queue, mut told) = mpsc::channel(QUEUE);
-    let given_up = CancellationToken::new();
-    let queue = SessionQueue { queue, _kept: given_up.clone().drop_guard() };
+    let (queue, mut messages) = mpsc::channel(QUEUE);
+    let closed = CancellationToken::new();
+    let queue = SessionQueue::new(queue, closed.clone().drop_guard());
     if owner.send(ToOwner::Connected { session, key, remote, local, queue }).await.is_err() {
         return writer.close(Reason::Stopping, "the manager is stopping").await;
     }
     drop(entering);
-    // One that does not read must not hold up the end of the manager.
+    // A peer that does not read must not delay the end of the manager.
     let out_of_grace = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
-    // Nor may one that the core keeps no more take the place of another.
+    // A session that the core has closed must not keep its permit for long.
     let overdue = async {
-        given_up.cancelled().await;
+        closed.cancelled().await;
         if stop.is_cancelled() {
-            std::future::pending().await // that has its own bound
+            std::future::pending().await // `out_of_grace` ends it
         }
-        if let Ok(_place) = leaving.try_acquire() {
-            tokio::time::sleep(LAST_WORDS).await;
+        if let Ok(_permit) = leaving.try_acquire() {
+            tokio::time::sleep(CLOSE_TIMEOUT_LEAVING).await;
         }
     };
-    let mut who = Who::default();
+    let mut names = SessionNames::default();
     let end = tokio::select! {
         biased;
-        end = carry(session, &owner, &mut told, &mut reader, &mut writer, &mut who) => end,
-        () = out_of_grace => End::Told(None),
-        () = overdue => End::Told(None),
+        end = exchange(session, &owner, &mut messages, &mut reader, &mut writer, &mut names) => end,
+        () = out_of_grace => SessionEnd::ClosedByOwner(None),
+        () = overdue => SessionEnd::ClosedByOwner(None),
     };
     match end {
-        // It may still be sending, but the end of the manager waits for nobody.
-        End::Told(Some(goodbye)) if goodbye.reason == Reason::Stopping => {
+        // The peer may still be sending, but the manager does not wait for it.
+        SessionEnd::ClosedByOwner(Some(goodbye)) if goodbye.reason == Reason::Stopping => {
             writer.close(goodbye.reason, goodbye.text).await;
         }
-        End::Told(Some(goodbye)) => {
-            if let Ok(_place) = leaving.try_acquire() {
+        SessionEnd::ClosedByOwner(Some(goodbye)) => {
+            if let Ok(_permit) = leaving.try_acquire() {
                 part(reader, writer, goodbye.reason, goodbye.text).await;
             }
         }
-        End::Told(None) => {}
-        End::Happened(why) => drop(owner.send(ToOwner::Disconnected { session, why }).await),
-        End::Broke(error) => {
-            let why = Departure::Broke;
-            let _ = owner.send(ToOwner::Disconnected { session, why }).await;
-            broke(remote, &who, &error, &complaints);
+        SessionEnd::ClosedByOwner(None) => {}
+        SessionEnd::Lost(reason) => drop(owner.send(ToOwner::Disconnected { session, reason }).await),
+        SessionEnd::ProtocolError(error) => {
+            let reason = Departure::Broke;
+            let _ = owner.send(ToOwner::Disconnected { session, reason }).await;
+            broke(remote, &names, &error, &complaints);
             if let Some(goodbye) = error.goodbye() {
                 part(reader, writer, goodbye.reason, goodbye.text).await;
             }
@@ -187,9 +168,9 @@ fn not_greeted(remote: SocketAddr, error: &GreetError, complaints: &Complaints) 
 }
 
 /// Of a member, somebody should know.
-fn broke(remote: SocketAddr, who: &Who, error: &ConnectionError, complaints: &Complaints) {
-    let lines = if who.member.is_some() { &complaints.members } else { &complaints.strangers };
-    match (lines.next(clock::now()), &who.member) {
+fn broke(remote: SocketAddr, names: &SessionNames, error: &ConnectionError, complaints: &Complaints) {
+    let lines = if names.joined.is_some() { &complaints.members } else { &complaints.strangers };
+    match (lines.next(clock::now()), &names.joined) {
         (Some(Line { passed_over }), Some(username)) => {
             tracing::warn!(%username, %remote, %error, passed_over, "a peer broke the protocol");
         }
@@ -202,32 +183,31 @@ fn broke(remote: SocketAddr, who: &Who, error: &ConnectionError, complaints: &Co
 
 async fn greet(accepted: Accepted, reached_from_elsewhere: bool) -> Result<Greeted, GreetError> {
     let fresh = accepted.handshake().await.map_err(ConnectionError::Io)?;
-    let agent = concat!("brigade/", env!("CARGO_PKG_VERSION")).to_owned();
-    let reached_from_elsewhere = Some(reached_from_elsewhere);
-    fresh.greet(Hello { version: VERSION, agent, membership: None, reached_from_elsewhere }).await
+    fresh.greet(Hello { reached_from_elsewhere: Some(reached_from_elsewhere), ..own_hello(None) }).await
 }
 
-async fn carry(
+/// Passes messages both ways until the session ends.
+async fn exchange(
     session: SessionId,
     owner: &mpsc::Sender<ToOwner>,
-    told: &mut mpsc::Receiver<ToSession>,
+    messages: &mut mpsc::Receiver<ToSession>,
     reader: &mut Reader,
     writer: &mut Writer,
-    who: &mut Who,
-) -> End {
+    names: &mut SessionNames,
+) -> SessionEnd {
     let mut may_read = true;
     loop {
-        let order = match told.try_recv() {
-            Ok(order) => order,
-            Err(TryRecvError::Disconnected) => return End::Told(None), // the owner gave it up
+        let next = match messages.try_recv() {
+            Ok(next) => next,
+            Err(TryRecvError::Disconnected) => return SessionEnd::ClosedByOwner(None),
             Err(TryRecvError::Empty) => {
-                if let Err(why) = in_time(writer.flush()).await {
-                    return End::Happened(why);
+                if let Err(reason) = in_time(writer.flush()).await {
+                    return SessionEnd::Lost(reason);
                 }
                 tokio::select! {
-                    order = told.recv() => match order {
-                        Some(order) => order,
-                        None => return End::Told(None),
+                    next = messages.recv() => match next {
+                        Some(next) => next,
+                        None => return SessionEnd::ClosedByOwner(None),
                     },
                     message = reader.next(), if may_read => {
                         let message = match message_or_end(message) {
@@ -235,10 +215,10 @@ async fn carry(
                             Err(end) => return end,
                         };
                         if let ToManager::Join(join) = &message {
-                            who.asked = join.username.clone().ok();
+                            names.requested = join.username.clone().ok();
                         }
                         if owner.send(ToOwner::Message { session, message }).await.is_err() {
-                            return End::Told(Some(stopping()));
+                            return SessionEnd::ClosedByOwner(Some(stopping()));
                         }
                         may_read = false;
                         continue;
@@ -246,47 +226,42 @@ async fn carry(
                 }
             }
         };
-        let end_of_news = matches!(order, ToSession::EndOfNews);
-        let written = match order {
+        let end_of_updates = matches!(next, ToSession::EndOfUpdates);
+        let written = match next {
             ToSession::Message(message) => {
                 if let FromManager::Joined(joined) = &message {
-                    who.member = joined.username.clone().or(who.asked.take());
+                    names.joined = joined.username.clone().or(names.requested.take());
                 }
                 in_time(writer.send(&message)).await
             }
-            ToSession::EndOfNews => in_time(writer.flush()).await,
+            ToSession::EndOfUpdates => in_time(writer.flush()).await,
             ToSession::Next => {
                 may_read = true;
                 continue;
             }
-            ToSession::Close(goodbye) => return End::Told(goodbye),
+            ToSession::Close(goodbye) => return SessionEnd::ClosedByOwner(goodbye),
         };
-        if let Err(why) = written {
-            return End::Happened(why);
+        if let Err(reason) = written {
+            return SessionEnd::Lost(reason);
         }
-        if end_of_news && owner.send(ToOwner::NewsSent { session }).await.is_err() {
-            return End::Told(Some(stopping()));
+        if end_of_updates && owner.send(ToOwner::UpdatesSent { session }).await.is_err() {
+            return SessionEnd::ClosedByOwner(Some(stopping()));
         }
     }
 }
 
-fn message_or_end(read: Result<Option<ToManager>, ConnectionError>) -> Result<ToManager, End> {
+fn message_or_end(read: Result<Option<ToManager>, ConnectionError>) -> Result<ToManager, SessionEnd> {
     match read {
         Ok(Some(message)) => Ok(message),
-        Ok(None) | Err(ConnectionError::Io(_)) => Err(End::Happened(Departure::Lost)),
-        Err(error) => Err(End::Broke(error)),
+        Ok(None) | Err(ConnectionError::Io(_)) => Err(SessionEnd::Lost(Departure::Lost)),
+        Err(error) => Err(SessionEnd::ProtocolError(error)),
     }
 }
 
 async fn in_time(writing: impl Future<Output = Result<(), ConnectionError>>) -> Result<(), Departure> {
-    match timeout(PATIENCE, writing).await {
+    match timeout(WRITE_TIMEOUT, writing).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(Departure::Lost),
         Err(_) => Err(Departure::Slow),
     }
-}
-
-/// What is said when the manager stops.
-pub(super) fn stopping() -> Goodbye {
-    Goodbye { reason: Reason::Stopping, text: "the manager is stopping".to_owned() }
 }

@@ -1,6 +1,6 @@
 //! The manager on real sockets: peers that join, vanish, are one too many, break the protocol or do not read.
 //!
-//! What the manager decides is tested in the core; here it is that the decisions reach sockets and the disk.
+//! The core tests the decisions; these tests check that they reach sockets and the disk.
 
 use std::{net::IpAddr, path::Path};
 
@@ -19,14 +19,14 @@ use brigade_core::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ManagerConfig, ManagerError, ManagerServer, MemberFile, View};
+use super::{ManagerConfig, ManagerError, ManagerServer, ManagerView, MemberDatabase};
 use crate::{
     clock,
     identity::{key::SecretKey, membership},
     transport::{connection::Greeted, dial::dial, tls::records::Records},
 };
 
-struct Running {
+struct RunningManager {
     server: ManagerServer,
     stop: CancellationToken,
 }
@@ -41,7 +41,7 @@ fn config(state: &Path) -> ManagerConfig {
     }
 }
 
-impl Running {
+impl RunningManager {
     async fn new(state: &Path) -> Self {
         Self::with(config(state)).await
     }
@@ -64,7 +64,7 @@ impl Running {
         Client(fresh.greet(hello).await.unwrap())
     }
 
-    async fn view(&self, wanted: impl FnMut(&View) -> bool) -> View {
+    async fn view(&self, wanted: impl FnMut(&ManagerView) -> bool) -> ManagerView {
         self.server.view().wait_for(wanted).await.unwrap().clone()
     }
 
@@ -77,18 +77,18 @@ impl Running {
 struct Client(Greeted);
 
 impl Client {
-    async fn say(&mut self, message: impl Into<ToManager>) {
+    async fn send(&mut self, message: impl Into<ToManager>) {
         self.0.writer.send(&message.into()).await.unwrap();
         self.0.writer.flush().await.unwrap();
     }
 
-    async fn hear(&mut self) -> FromManager {
+    async fn receive(&mut self) -> FromManager {
         self.0.reader.next().await.unwrap().unwrap()
     }
 
     async fn ask(&mut self, message: impl Into<ToManager>) -> FromManager {
-        self.say(message).await;
-        self.hear().await
+        self.send(message).await;
+        self.receive().await
     }
 
     async fn join(&mut self, name: &str) -> Result<String, Refused> {
@@ -110,7 +110,7 @@ fn entry(name: &str) -> Entry {
 #[tokio::test]
 async fn a_peer_is_in_the_table_until_its_connection_breaks() {
     let state = tempfile::tempdir().unwrap();
-    let mut manager = Running::new(state.path()).await;
+    let mut manager = RunningManager::new(state.path()).await;
     let mut events = manager.server.events();
     let (key, watcher_key) = (SecretKey::generate(), SecretKey::generate());
     let mut watcher = manager.client(&watcher_key).await;
@@ -127,19 +127,19 @@ async fn a_peer_is_in_the_table_until_its_connection_breaks() {
     assert_eq!(claims.username.as_str(), "fire_user");
     let noted = peer.ask(Announce { number: 1, entries: vec![Ok(entry("a")), Ok(entry("b"))] }).await;
     assert!(matches!(noted, FromManager::Noted(_)));
-    peer.say(Report { sending: 5, receiving: 6 }).await;
+    peer.send(Report { sending: 5, receiving: 6 }).await;
     let view = manager.view(|view| view.rows.first().is_some_and(|row| row.sending == 5)).await;
     let row = &view.rows[0];
     assert_eq!(
         (row.files, row.bytes, row.address.to_string().as_str()),
         (2, 600, peer.0.local.to_string().as_str())
     );
-    let FromManager::Holders(Holders { peers, contents }) = watcher.hear().await else { panic!() };
+    let FromManager::Holders(Holders { peers, contents }) = watcher.receive().await else { panic!() };
     assert_eq!((peers[0].key, &contents[0].complete[..]), (key.public(), &[0][..]));
 
     drop(peer); // no goodbye, as when the process is killed
     manager.view(|view| view.rows.is_empty()).await;
-    let FromManager::Holders(Holders { peers, contents }) = watcher.hear().await else { panic!() };
+    let FromManager::Holders(Holders { peers, contents }) = watcher.receive().await else { panic!() };
     assert_eq!((peers.len(), contents[0].complete.len()), (0, 0));
     assert!(matches!(events.recv().await.unwrap().event, Event::Joined { .. }));
     let left = events.recv().await.unwrap().event;
@@ -151,12 +151,12 @@ async fn a_peer_is_in_the_table_until_its_connection_breaks() {
 async fn usernames_last_over_a_restart() {
     let state = tempfile::tempdir().unwrap();
     let (owner, other) = (SecretKey::generate(), SecretKey::generate());
-    let manager = Running::new(state.path()).await;
+    let manager = RunningManager::new(state.path()).await;
     let network = manager.server.key();
     manager.client(&owner).await.join("fire_user").await.unwrap();
     manager.stop().await;
 
-    let manager = Running::new(state.path()).await;
+    let manager = RunningManager::new(state.path()).await;
     assert_eq!(manager.server.key(), network);
     let mut stranger = manager.client(&other).await;
     assert_eq!(stranger.join("fire_user").await.unwrap_err().reason, Reason::NameTaken);
@@ -168,7 +168,7 @@ async fn usernames_last_over_a_restart() {
 #[tokio::test]
 async fn two_hundred_fetches_bind_nothing() {
     let state = tempfile::tempdir().unwrap();
-    let manager = Running::new(state.path()).await;
+    let manager = RunningManager::new(state.path()).await;
     manager.client(&SecretKey::generate()).await.join("fire_user").await.unwrap();
     let mut stays = manager.client(&SecretKey::generate()).await;
     let join = |client: &Client| Join {
@@ -176,13 +176,13 @@ async fn two_hundred_fetches_bind_nothing() {
         port: client.0.local.port(),
         unbound: Some(true),
     };
-    let asked = join(&stays);
-    assert!(matches!(stays.ask(asked).await, FromManager::Joined(_)));
+    let request = join(&stays);
+    assert!(matches!(stays.ask(request).await, FromManager::Joined(_)));
     for _ in 0..200 {
         let key = SecretKey::generate();
         let mut client = manager.client(&key).await;
-        let asked = join(&client);
-        let FromManager::Joined(joined) = client.ask(asked).await else { panic!() };
+        let request = join(&client);
+        let FromManager::Joined(joined) = client.ask(request).await else { panic!() };
         let name = joined.username.unwrap();
         assert!(name.starts_with("anna@lab "), "{name}");
         let token = Some(joined.membership.as_str());
@@ -192,7 +192,7 @@ async fn two_hundred_fetches_bind_nothing() {
     }
     manager.view(|view| view.rows.iter().any(|row| row.username.as_str() == "anna@lab")).await;
     manager.stop().await;
-    let (_, bindings) = MemberFile::open(&state.path().join("state/members.sqlite")).unwrap();
+    let (_, bindings) = MemberDatabase::open(&state.path().join("state/members.sqlite")).unwrap();
     let names: Vec<_> = bindings.iter().map(|binding| binding.username.as_str()).collect();
     assert_eq!(names, ["fire_user"]);
 }
@@ -200,7 +200,7 @@ async fn two_hundred_fetches_bind_nothing() {
 #[tokio::test]
 async fn one_more_than_the_most_is_told_that_the_network_is_full() {
     let state = tempfile::tempdir().unwrap();
-    let manager = Running::new(state.path()).await;
+    let manager = RunningManager::new(state.path()).await;
     let mut peers = vec![];
     for number in 0..20 {
         let mut peer = manager.client(&SecretKey::generate()).await;
@@ -226,18 +226,20 @@ async fn one_more_than_the_most_is_told_that_the_network_is_full() {
 #[tokio::test]
 async fn sessions_are_told_when_the_manager_stops() {
     let state = tempfile::tempdir().unwrap();
-    let manager = Running::new(state.path()).await;
+    let manager = RunningManager::new(state.path()).await;
     let mut peer = manager.client(&SecretKey::generate()).await;
     peer.join("fire_user").await.unwrap();
     manager.stop().await;
-    assert!(matches!(peer.hear().await, FromManager::Goodbye(goodbye) if goodbye.reason == Reason::Stopping));
+    assert!(
+        matches!(peer.receive().await, FromManager::Goodbye(goodbye) if goodbye.reason == Reason::Stopping)
+    );
     assert!(peer.0.reader.next::<FromManager>().await.unwrap().is_none());
 }
 
 #[tokio::test]
-async fn who_breaks_the_protocol_is_told_and_nobody_else_suffers() {
+async fn a_peer_that_breaks_the_protocol_gets_a_goodbye_and_others_are_not_affected() {
     let state = tempfile::tempdir().unwrap();
-    let manager = Running::new(state.path()).await;
+    let manager = RunningManager::new(state.path()).await;
     let mut good = manager.client(&SecretKey::generate()).await;
     good.join("good_user").await.unwrap();
     let mut bad = manager.client(&SecretKey::generate()).await;
@@ -245,16 +247,18 @@ async fn who_breaks_the_protocol_is_told_and_nobody_else_suffers() {
     let mut frames = Records::default();
     frames.put(&[0, 0, 0, 2, 0x10, 0xff]);
     bad.0.writer.write_frames(&mut frames, |_| {}).await.unwrap();
-    assert!(matches!(bad.hear().await, FromManager::Goodbye(goodbye) if goodbye.reason == Reason::Protocol));
+    assert!(
+        matches!(bad.receive().await, FromManager::Goodbye(goodbye) if goodbye.reason == Reason::Protocol)
+    );
     manager.view(|view| view.rows.len() == 1).await;
     assert!(matches!(good.ask(Renew { membership: true }).await, FromManager::Renewed(_)));
     manager.stop().await;
 }
 
 #[tokio::test]
-async fn one_that_asks_and_does_not_read_holds_nobody_up() {
+async fn a_client_that_asks_and_does_not_read_blocks_no_other() {
     let state = tempfile::tempdir().unwrap();
-    let manager = Running::new(state.path()).await;
+    let manager = RunningManager::new(state.path()).await;
     let mut peer = manager.client(&SecretKey::generate()).await;
     peer.join("fire_user").await.unwrap();
     for number in 0..10 {
@@ -265,7 +269,7 @@ async fn one_that_asks_and_does_not_read_holds_nobody_up() {
     let browse = Browse { question: 1, prefix: String::new(), after: None, holder: None };
     let asked_too_much = async {
         for _ in 0..100_000 {
-            greedy.say(browse.clone()).await; // some hundred MB of answers: it stops being read long before
+            greedy.send(browse.clone()).await; // some hundred MB of answers: it stops being read long before
         }
     };
     let others_are_served = async {
@@ -289,7 +293,7 @@ async fn a_manager_that_cannot_start_says_why() {
     assert!(matches!(refused, ManagerError::NotOpen { .. }) && refused.to_string().contains("--open"));
     assert!(!open.state_dir.exists(), "nothing was touched");
 
-    let manager = Running::new(state.path()).await;
+    let manager = RunningManager::new(state.path()).await;
     let same_state = start(config(state.path())).await.unwrap_err();
     assert!(matches!(same_state, ManagerError::Members(_)), "{same_state:?}");
     let port = manager.server.address().port();
@@ -304,25 +308,27 @@ async fn a_manager_that_cannot_start_says_why() {
 }
 
 #[tokio::test]
-async fn observers_of_one_machine_keep_neither_members_nor_other_machines_out() {
+async fn observers_of_one_machine_exclude_neither_members_nor_other_machines() {
     let state = tempfile::tempdir().unwrap();
     let all = ManagerConfig { host: "::".into(), open: true, max_peers: 4, ..config(state.path()) };
-    let manager = Running::with(all).await;
+    let manager = RunningManager::with(all).await;
     let (v4, v6): (IpAddr, IpAddr) = ("127.0.0.1".parse().unwrap(), "::1".parse().unwrap());
     let member = SecretKey::generate();
     manager.client_over(v4, &member).await.join("fire_user").await.unwrap();
     manager.view(|view| view.rows.is_empty()).await;
 
     let key = SecretKey::generate();
-    let mut crowd = vec![];
+    let mut observers = vec![];
     for _ in 0..limits::OBSERVERS + 4 {
-        crowd.push(manager.client_over(v4, &key).await);
+        observers.push(manager.client_over(v4, &key).await);
     }
     // Each of them is there: the last one is answered.
     let browse = Browse { question: 1, prefix: String::new(), after: None, holder: None };
-    assert!(matches!(crowd.last_mut().unwrap().ask(browse.clone()).await, FromManager::Listing(_)));
+    assert!(matches!(observers.last_mut().unwrap().ask(browse.clone()).await, FromManager::Listing(_)));
     let mut refused = manager.client_over(v4, &SecretKey::generate()).await;
-    assert!(matches!(refused.hear().await, FromManager::Goodbye(goodbye) if goodbye.reason == Reason::Full));
+    assert!(
+        matches!(refused.receive().await, FromManager::Goodbye(goodbye) if goodbye.reason == Reason::Full)
+    );
     // And as many again that say nothing at all, not even in TLS.
     let mut silent = vec![];
     for _ in 0..2 * super::ENTERING {
@@ -331,7 +337,7 @@ async fn observers_of_one_machine_keep_neither_members_nor_other_machines_out() 
 
     let mut member = manager.client_over(v4, &member).await;
     member.join("fire_user").await.unwrap();
-    let FromManager::Goodbye(goodbye) = crowd[0].hear().await else { panic!("it goes on") };
+    let FromManager::Goodbye(goodbye) = observers[0].receive().await else { panic!("it goes on") };
     assert_eq!(goodbye.reason, Reason::Full);
     let mut elsewhere = manager.client_over(v6, &SecretKey::generate()).await;
     assert!(matches!(elsewhere.ask(browse).await, FromManager::Listing(_)));
@@ -344,7 +350,7 @@ async fn a_manager_that_was_started_before_says_that_its_catalogue_is_incomplete
     let state = tempfile::tempdir().unwrap();
     let lookup = Lookup { question: 1, name: "a".to_owned() };
     for again in [false, true] {
-        let manager = Running::new(state.path()).await;
+        let manager = RunningManager::new(state.path()).await;
         let mut client = manager.client(&SecretKey::generate()).await;
         let FromManager::Found(found) = client.ask(lookup.clone()).await else {
             panic!("it does not answer")
@@ -361,7 +367,7 @@ async fn a_manager_says_whether_other_machines_reach_it() {
     for (host, reached) in [("127.0.0.1", false), ("0.0.0.0", true)] {
         let state = tempfile::tempdir().unwrap();
         let named = ManagerConfig { host: host.into(), open: true, ..config(state.path()) };
-        let manager = Running::with(named).await;
+        let manager = RunningManager::with(named).await;
         let mut client = manager.client_over("127.0.0.1".parse().unwrap(), &SecretKey::generate()).await;
         assert_eq!(client.0.hello.reached_from_elsewhere, Some(reached));
         let join = Join { username: Ok("fire_user".parse().unwrap()), port: 7001, unbound: None };

@@ -1,7 +1,7 @@
-//! What the manager shows: the table of peers as a snapshot, and the events of its life.
+//! The published state of the manager: a snapshot of the table of peers, and its events.
 //!
-//! The owner publishes; whoever shows something follows the snapshot (`watch`: only the latest counts) or the
-//! events (`broadcast`: who is too slow misses the oldest, and the manager never waits).
+//! The owner publishes. A user interface follows the snapshot (`watch`: only the latest counts) or the events
+//! (`broadcast`: a slow receiver misses the oldest ones, and the manager never waits for it).
 
 use std::net::SocketAddr;
 
@@ -11,29 +11,29 @@ use brigade_core::{
     time::UnixTime,
 };
 
-/// Events that a slow listener may be behind before it misses some.
+/// Events that a slow receiver may be behind before it misses some.
 pub(super) const EVENTS: usize = 256;
 
-/// The manager as it is at one moment.
+/// The state of the manager at one moment.
 #[derive(Debug, Clone)]
-pub struct View {
+pub struct ManagerView {
     /// Where it listens.
     pub address: SocketAddr,
     /// Its key, which is the network's.
     pub key: PeerKey,
     /// When it was started.
     pub since: UnixTime,
-    /// How many peers may be there at once.
+    /// How many peers may be connected at once.
     pub max_peers: usize,
-    /// Those that are there, by username.
+    /// The connected peers, by username.
     pub rows: Vec<Row>,
 }
 
-/// Something that happened, and when.
+/// An event in the life of the network, with its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LifeEvent {
-    /// When.
+    /// When it happened.
     pub at: UnixTime,
-    /// What.
+    /// The event.
     pub event: Event,
 }

@@ -8,6 +8,7 @@ pub mod accept;
 mod complaints;
 pub mod connection;
 pub mod dial;
+pub(crate) mod hello;
 pub mod tls;
 
 pub(crate) use complaints::{Complaints, Line};

@@ -11,7 +11,7 @@ use std::{
 use brigade_core::{name::Username, plural::count, time::UnixTime};
 use brigade_node::{
     clock,
-    manager::{LifeEvent, View},
+    manager::{LifeEvent, ManagerView},
 };
 use tokio::{
     sync::{
@@ -34,7 +34,7 @@ type Shares = BTreeMap<Username, (u64, u64)>;
 
 /// Writes lines to standard output until the manager stops.
 pub(crate) async fn log_table(
-    mut view: watch::Receiver<View>,
+    mut view: watch::Receiver<ManagerView>,
     mut events: broadcast::Receiver<LifeEvent>,
     stop: CancellationToken,
 ) -> io::Result<Ending> {
@@ -68,13 +68,13 @@ pub(crate) async fn log_table(
     }
 }
 
-fn opening(view: &View) -> String {
-    let View { address, key, max_peers, .. } = view;
+fn opening(view: &ManagerView) -> String {
+    let ManagerView { address, key, max_peers, .. } = view;
     format!("the manager listens on {address}, for at most {}; its key is {key}", count(*max_peers, "peer"))
 }
 
 /// What changed in what peers share, as sentences; `shares` is brought up to date.
-fn changes(shares: &mut Shares, view: &View) -> Vec<String> {
+fn changes(shares: &mut Shares, view: &ManagerView) -> Vec<String> {
     let now: Shares = view.rows.iter().map(|row| (row.username.clone(), (row.files, row.bytes))).collect();
     let news = now
         .iter()
@@ -96,7 +96,7 @@ fn line(out: &mut impl Write, at: UnixTime, text: &str) -> io::Result<()> {
 mod tests {
     use brigade_core::{id::PeerKey, manager::Row, time::UnixTime};
 
-    use super::{Shares, View, changes, line};
+    use super::{ManagerView, Shares, changes, line};
 
     #[test]
     fn only_what_changed_is_said() {
@@ -110,7 +110,8 @@ mod tests {
             since: UnixTime(0),
         };
         let address = ([127, 0, 0, 1], 12000).into();
-        let view = |rows| View { address, key: PeerKey([1; 32]), since: UnixTime(0), max_peers: 20, rows };
+        let view =
+            |rows| ManagerView { address, key: PeerKey([1; 32]), since: UnixTime(0), max_peers: 20, rows };
         let mut shares = Shares::new();
         let first = changes(&mut shares, &view(vec![row("empty", 0, 0), row("fire_user", 1, 300_000_000)]));
         assert_eq!(first, ["fire_user shares 1 file, 300.0 MB"]);

@@ -8,7 +8,7 @@ mod table;
 
 use std::{collections::VecDeque, io, time::Duration};
 
-use brigade_node::manager::{LifeEvent, View};
+use brigade_node::manager::{LifeEvent, ManagerView};
 use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 pub(crate) use lines::log_table;
 use ratatui::DefaultTerminal;
@@ -42,7 +42,7 @@ pub(crate) enum Ending {
 
 /// Shows the table of peers on the terminal until `q` or Ctrl-C is pressed or the manager stops.
 pub(crate) async fn show_table(
-    view: watch::Receiver<View>,
+    view: watch::Receiver<ManagerView>,
     events: broadcast::Receiver<LifeEvent>,
     stop: CancellationToken,
 ) -> io::Result<Ending> {
@@ -75,7 +75,7 @@ impl Screen {
 
     async fn run(
         &mut self,
-        mut view: watch::Receiver<View>,
+        mut view: watch::Receiver<ManagerView>,
         mut events: broadcast::Receiver<LifeEvent>,
         stop: CancellationToken,
     ) -> io::Result<Ending> {

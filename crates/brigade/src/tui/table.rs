@@ -9,7 +9,7 @@ use brigade_core::{
     manager::{Departure, Event, Row as Peer},
     plural::count,
 };
-use brigade_node::manager::{LifeEvent, View};
+use brigade_node::manager::{LifeEvent, ManagerView};
 use ratatui::{
     Frame,
     layout::{Alignment, Constraint, Layout},
@@ -46,7 +46,12 @@ impl Scroll {
 }
 
 /// Draws everything: the head, the table, the last events and what keys do.
-pub(super) fn draw(frame: &mut Frame<'_>, view: &View, recent: &VecDeque<LifeEvent>, scroll: &mut Scroll) {
+pub(super) fn draw(
+    frame: &mut Frame<'_>,
+    view: &ManagerView,
+    recent: &VecDeque<LifeEvent>,
+    scroll: &mut Scroll,
+) {
     let event_rows = u16::try_from(recent.len()).unwrap_or(EVENT_ROWS).min(EVENT_ROWS);
     let areas = Layout::vertical([
         Constraint::Length(2),
@@ -82,9 +87,9 @@ pub(super) fn draw(frame: &mut Frame<'_>, view: &View, recent: &VecDeque<LifeEve
 }
 
 /// The head; where the terminal is too narrow, first without the key, then without the words before the address.
-fn title(view: &View, width: usize) -> Text<'static> {
+fn title(view: &ManagerView, width: usize) -> Text<'static> {
     const NAME: &str = "Brigade manager";
-    let View { address, key, max_peers, rows, .. } = view;
+    let ManagerView { address, key, max_peers, rows, .. } = view;
     let peers = format!("{} of {}", rows.len(), count(*max_peers, "peer"));
     let text = first_that_fits(
         width,
@@ -186,9 +191,9 @@ mod tests {
     use brigade_core::{id::PeerKey, time::UnixTime, wire::Reason};
     use ratatui::{Terminal, backend::TestBackend};
 
-    use super::{Departure, Event, LifeEvent, Peer, Scroll, VecDeque, View, draw};
+    use super::{Departure, Event, LifeEvent, ManagerView, Peer, Scroll, VecDeque, draw};
 
-    fn view(peers: usize) -> View {
+    fn view(peers: usize) -> ManagerView {
         let rows = (0..peers)
             .map(|i| Peer {
                 username: format!("user{i:02}").parse().unwrap(),
@@ -201,13 +206,13 @@ mod tests {
             })
             .collect();
         let address = ([127, 0, 0, 1], 12000).into();
-        View { address, key: PeerKey([0xab; 32]), since: UnixTime(0), max_peers: 20, rows }
+        ManagerView { address, key: PeerKey([0xab; 32]), since: UnixTime(0), max_peers: 20, rows }
     }
 
     fn lines(
         width: u16,
         height: u16,
-        view: &View,
+        view: &ManagerView,
         recent: &VecDeque<LifeEvent>,
         scroll: &mut Scroll,
     ) -> Vec<String> {

@@ -1,0 +1,13 @@
+//! The hello that this program sends on every connection.
+//!
+//! Manager and peer send the same version and agent; only the membership and the manager's note about its address differ.
+
+use brigade_core::wire::hello::{Hello, VERSION};
+
+/// The name and version of the program, as the other end sees it.
+const AGENT: &str = concat!("brigade/", env!("CARGO_PKG_VERSION"));
+
+/// The hello of an end with this membership, if it has one.
+pub(crate) fn own_hello(membership: Option<String>) -> Hello {
+    Hello { version: VERSION, agent: AGENT.to_owned(), membership, reached_from_elsewhere: None }
+}
