@@ -3,12 +3,12 @@
 //!
 //! Where it is said is the caller's business; what a peer does about it is `brigade-node`'s.
 
-use brigade_node::peer::{ClockOff, Peer};
+use brigade_node::peer::{ClockDifference, Peer};
 use tokio::sync::watch;
 
 /// Hears how the clock stands.
 pub(crate) struct ClockNews {
-    clock: watch::Receiver<Option<ClockOff>>,
+    clock: watch::Receiver<Option<ClockDifference>>,
     said: bool,
 }
 
@@ -35,6 +35,6 @@ impl ClockNews {
 }
 
 /// What is the matter, and what can be done.
-pub(crate) fn text(off: &ClockOff) -> String {
+pub(crate) fn text(off: &ClockDifference) -> String {
     format!("{off}\nhint: set the clock (NTP), here or on the manager's machine, whichever is wrong")
 }

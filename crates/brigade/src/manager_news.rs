@@ -3,14 +3,14 @@
 //!
 //! Where it is said is the caller's business; what the peer does about it is `brigade-node`'s session.
 
-use brigade_node::peer::{LinkState, Peer};
+use brigade_node::peer::{ManagerState, Peer};
 use tokio::sync::watch;
 
 use crate::escape::escape;
 
 /// Hears how the manager stands.
 pub(crate) struct ManagerNews {
-    state: watch::Receiver<LinkState>,
+    state: watch::Receiver<ManagerState>,
     said: Said,
 }
 
@@ -41,13 +41,13 @@ impl ManagerNews {
 
     fn unsaid(&mut self) -> Option<String> {
         let (now, text) = match &*self.state.borrow_and_update() {
-            LinkState::Here { .. } => (Said::Here, "the manager is back".to_owned()),
-            LinkState::Away { cause } => {
+            ManagerState::Here { .. } => (Said::Here, "the manager is back".to_owned()),
+            ManagerState::Away { cause } => {
                 let text =
                     "the manager is away; serving and fetching go on, and it is tried again all the while";
                 (Said::Away, format!("{text} ({})", escape(cause)))
             }
-            LinkState::Refused { cause } => {
+            ManagerState::Refused { cause } => {
                 (Said::Refused, format!("the manager refuses this peer from now on: {}", escape(cause)))
             }
         };

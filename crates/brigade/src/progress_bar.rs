@@ -337,13 +337,13 @@ fn amount(progress: &Progress, fetched: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use brigade_node::peer::Given;
+    use brigade_node::peer::MemberTraffic;
 
     use super::{Duration, Progress, State, line, summary};
 
     /// A fetch of `number` of everything, all of which came from one holder.
     fn progress(number: u64, state: State) -> Progress {
-        let given = Given { username: "fire_user".parse().unwrap(), bytes: number, pieces: number };
+        let given = MemberTraffic { username: "fire_user".parse().unwrap(), bytes: number, pieces: number };
         Progress {
             name: "data".to_owned(),
             state,

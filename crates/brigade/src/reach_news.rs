@@ -3,12 +3,12 @@
 //!
 //! Where a peer listens is `brigade-node`'s `listening`.
 
-use brigade_node::peer::{OutOfReach, Peer, ReachWatch};
+use brigade_node::peer::{Peer, ReachabilityWatch, UnreachableFrom};
 
 /// Follows who cannot reach a peer.
 pub(crate) struct ReachNews {
-    reach: ReachWatch,
-    said: Option<OutOfReach>,
+    reach: ReachabilityWatch,
+    said: Option<UnreachableFrom>,
 }
 
 impl ReachNews {

@@ -1,83 +1,50 @@
-//! Where a peer listens, and whether others reach it there.
+//! The addresses on which a peer listens, and whether other peers reach it there.
 //!
-//! A manager that other machines reach has peers that listen on all addresses; one on a loopback address has peers that
-//! listen where it is reached from, and nowhere else. A host that a person named stands above that. The manager says
-//! it in its hello, before a port is taken ([`Contact`]), and again whenever a peer joins: [`Listener`] follows.
+//! If other machines reach the manager, its peers listen on all addresses. If the manager is on a loopback address, its
+//! peers listen only on the address from which they reach it. A host that the user named overrides both. The manager
+//! says in its hello, before a port is taken, and at each join whether others reach it ([`ManagerContact`]);
+//! [`Listener`] then moves to other addresses if necessary.
 
 use std::{
     fmt, io,
     net::{IpAddr, SocketAddr},
 };
 
-use brigade_core::wire::Reason;
 use tokio::sync::watch;
 
-use super::session::dial::{ManagerAddress, ReachError};
+use super::session::ManagerContact;
 use crate::{
     identity::key::SecretKey,
-    transport::{
-        accept::{Accepted, Acceptor, ListenError, Port},
-        connection::Greeted,
-    },
+    transport::accept::{Accepted, Acceptor, ListenError, Port},
 };
 
-/// What a connection to the manager shows of where a peer is to listen.
+/// The addresses on which a peer listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Contact {
-    /// The address of this machine that leads to the manager.
-    local: IpAddr,
-    /// Whether other machines reach the manager; `None` from one that does not say it.
-    from_elsewhere: Option<bool>,
-}
-
-/// The addresses on which a peer listens where no host is named.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Scope {
+enum ListenScope {
     All,
     Only(IpAddr),
 }
 
-impl Contact {
-    /// Greets the manager under a key that is forgotten afterwards, and leaves.
+impl ManagerContact {
+    /// Binds `port`, or a free port if it is 0, on `host`. Without a `host`, binds it on the addresses that other peers
+    /// reach.
     ///
     /// # Errors
-    /// Where the manager is not reached, or is not the one that it was.
-    pub async fn with(manager: &ManagerAddress) -> Result<Self, ReachError> {
-        let session = manager.reach(&SecretKey::generate()).await?;
-        let contact = Self::over(&session, None);
-        session.writer.close(Reason::Stopping, "").await;
-        Ok(contact)
-    }
-
-    /// What this session shows, where its answer to a join has said this much.
-    pub(super) fn over(session: &Greeted, joined: Option<bool>) -> Self {
-        Self { local: session.local.ip(), from_elsewhere: joined.or(session.hello.reached_from_elsewhere) }
-    }
-
-    /// Takes `port`, or a free one where it is 0: at `host`, where one is named, else where others can reach it.
-    ///
-    /// # Errors
-    /// Where the system does not give it.
+    /// If the system refuses the port.
     pub fn take_port(self, host: Option<IpAddr>, port: u16) -> Result<TakenPort, ListenError> {
-        let scope = host.map_or_else(|| self.scope(), Scope::Only);
+        let scope = host.map_or_else(|| ListenScope::of(self), ListenScope::Only);
         Ok(TakenPort { port: scope.bind(port)?, named: host, scope, contact: self })
-    }
-
-    /// With a manager that only this machine reaches.
-    #[cfg(test)]
-    pub(super) fn on_loopback() -> Self {
-        Self { local: [127, 0, 0, 1].into(), from_elsewhere: Some(false) }
-    }
-
-    const fn scope(self) -> Scope {
-        match self.from_elsewhere {
-            Some(true) => Scope::All,
-            Some(false) | None => Scope::Only(self.local),
-        }
     }
 }
 
-impl Scope {
+impl ListenScope {
+    const fn of(contact: ManagerContact) -> Self {
+        match contact.from_elsewhere {
+            Some(true) => Self::All,
+            Some(false) | None => Self::Only(contact.local),
+        }
+    }
+
     fn bind(self, port: u16) -> Result<Port, ListenError> {
         match self {
             Self::All => Port::bind_all(port),
@@ -86,13 +53,13 @@ impl Scope {
     }
 }
 
-/// A port that a peer has taken and on which it does not answer yet.
+/// A bound port on which the peer does not accept connections yet.
 #[derive(Debug)]
 pub struct TakenPort {
     port: Port,
     named: Option<IpAddr>,
-    scope: Scope,
-    contact: Contact,
+    scope: ListenScope,
+    contact: ManagerContact,
 }
 
 impl TakenPort {
@@ -101,54 +68,54 @@ impl TakenPort {
         own_address(self.named, self.contact, self.port.address().port())
     }
 
-    /// Answers here as the owner of `key` from now on. The manager's word is `now`, perhaps another than when the port
-    /// was taken; its later ones go to the sender.
+    /// Accepts connections from now on, as the owner of `key`. The contact is `now`, which may differ from the one when
+    /// the port was taken; later contacts go to the returned sender.
     pub(super) fn answer_as(
         self,
         key: &SecretKey,
-        now: Contact,
-    ) -> io::Result<(Listener, Listening, watch::Sender<Contact>)> {
+        now: ManagerContact,
+    ) -> io::Result<(Listener, ListenWatch, watch::Sender<ManagerContact>)> {
         let Self { port, named, scope, contact } = self;
         let bound = port.address();
         let acceptor = Some(port.answer_as(key)?);
-        let (place, place_out) = watch::channel(Place { named, bound, contact });
+        let (address, address_out) = watch::channel(ListenAddress { named, bound, contact });
         let (contact, contact_out) = watch::channel(now);
-        let mut listener = Listener { acceptor, key: key.clone(), scope, place, contact: contact_out };
+        let mut listener = Listener { acceptor, key: key.clone(), scope, address, contact: contact_out };
         listener.follow();
-        Ok((listener, Listening(place_out), contact))
+        Ok((listener, ListenWatch(address_out), contact))
     }
 }
 
-/// A named host is shown as it is; else the address here that leads to the manager.
-fn own_address(named: Option<IpAddr>, contact: Contact, port: u16) -> SocketAddr {
+/// The named host; without one, the address of this machine that leads to the manager.
+fn own_address(named: Option<IpAddr>, contact: ManagerContact, port: u16) -> SocketAddr {
     let named = named.filter(|ip| !ip.is_unspecified());
     SocketAddr::new(named.unwrap_or(contact.local), port)
 }
 
-/// Where a peer listens, and what the manager said when it went there.
+/// The address on which a peer listens, with the contact for which it was chosen.
 #[derive(Debug, Clone, Copy)]
-struct Place {
+struct ListenAddress {
     named: Option<IpAddr>,
     bound: SocketAddr,
-    contact: Contact,
+    contact: ManagerContact,
 }
 
-/// Accepts connections at the port, on the addresses that the manager's last word asks for.
+/// Accepts connections on the port, on the addresses that fit the last contact.
 #[derive(Debug)]
 pub(super) struct Listener {
-    /// Absent only while the system does not give the port back.
+    /// `None` only while the system refuses the port.
     acceptor: Option<Acceptor>,
     key: SecretKey,
-    scope: Scope,
-    place: watch::Sender<Place>,
-    contact: watch::Receiver<Contact>,
+    scope: ListenScope,
+    address: watch::Sender<ListenAddress>,
+    contact: watch::Receiver<ManagerContact>,
 }
 
 impl Listener {
-    /// Waits for the next connection. May be dropped and called again.
+    /// Waits for the next connection. The future may be dropped, and this called again.
     ///
     /// # Errors
-    /// Where the system is out of something: the caller waits a little and calls again.
+    /// If the system is out of a resource: the caller waits a little and calls again.
     pub(super) async fn accept(&mut self) -> io::Result<Accepted> {
         loop {
             if self.acceptor.is_none() {
@@ -163,13 +130,13 @@ impl Listener {
         }
     }
 
-    /// Moves to the addresses that the manager's last word asks for, where they are others.
+    /// Moves to other addresses if the last contact requires it.
     fn follow(&mut self) {
         let contact = *self.contact.borrow_and_update();
-        let (named, mut bound) = (self.place.borrow().named, self.place.borrow().bound);
-        let wanted = contact.scope();
+        let (named, mut bound) = (self.address.borrow().named, self.address.borrow().bound);
+        let wanted = ListenScope::of(contact);
         if named.is_none() && wanted != self.scope {
-            // Before: the system gives a port to one socket only, whatever its addresses.
+            // First close the old socket: the system gives a port to one socket only, whatever its addresses.
             self.acceptor = None;
             match self.answer(wanted) {
                 Ok(acceptor) => {
@@ -182,34 +149,34 @@ impl Listener {
                 }
             }
         }
-        self.place.send_replace(Place { named, bound, contact });
+        self.address.send_replace(ListenAddress { named, bound, contact });
     }
 
-    fn answer(&self, scope: Scope) -> Result<Acceptor, ListenError> {
-        let port = scope.bind(self.place.borrow().bound.port())?;
+    fn answer(&self, scope: ListenScope) -> Result<Acceptor, ListenError> {
+        let port = scope.bind(self.address.borrow().bound.port())?;
         let address = port.address();
         port.answer_as(&self.key).map_err(|source| ListenError { address, source })
     }
 }
 
-/// Where a peer listens, now and when that changes.
+/// Follows the address on which a peer listens.
 #[derive(Debug, Clone)]
-pub(super) struct Listening(watch::Receiver<Place>);
+pub(super) struct ListenWatch(watch::Receiver<ListenAddress>);
 
-impl Listening {
+impl ListenWatch {
     /// The peer's own address, for people.
     pub(super) fn address(&self) -> SocketAddr {
-        let Place { named, bound, contact } = *self.0.borrow();
+        let ListenAddress { named, bound, contact } = *self.0.borrow();
         own_address(named, contact, bound.port())
     }
 
-    /// Who cannot reach it there.
-    pub(super) fn unreached(&self) -> Option<OutOfReach> {
-        let Place { bound, contact, .. } = *self.0.borrow();
-        OutOfReach::of(bound, contact)
+    /// The peers that cannot reach it there, if there are any.
+    pub(super) fn unreached(&self) -> Option<UnreachableFrom> {
+        let ListenAddress { bound, contact, .. } = *self.0.borrow();
+        UnreachableFrom::of(bound, contact)
     }
 
-    /// Waits until it may be another place.
+    /// Waits until the address or the contact changes.
     pub(super) async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending().await // the peer stops
@@ -217,13 +184,13 @@ impl Listening {
     }
 }
 
-/// Follows who cannot reach a peer.
+/// Follows whether other peers reach this one.
 #[derive(Debug, Clone)]
-pub struct ReachWatch(pub(super) Listening);
+pub struct ReachabilityWatch(pub(super) ListenWatch);
 
-impl ReachWatch {
-    /// Waits until there are others than `known` that cannot reach it, and says which. May be dropped and called again.
-    pub async fn other_than(&mut self, known: Option<OutOfReach>) -> Option<OutOfReach> {
+impl ReachabilityWatch {
+    /// Waits until the result differs from `known`, and returns it. The future may be dropped, and this called again.
+    pub async fn other_than(&mut self, known: Option<UnreachableFrom>) -> Option<UnreachableFrom> {
         loop {
             let now = self.0.unreached();
             if now != known {
@@ -234,44 +201,44 @@ impl ReachWatch {
     }
 }
 
-/// Others that cannot reach a peer where it listens, and what they are told instead.
+/// The peers that cannot reach this one on its listen address: those on this machine, or those on other machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct OutOfReach {
+pub struct UnreachableFrom {
     listening: SocketAddr,
-    /// Where peers on the same machine look for it, where it is they that do not find it.
-    told_here: Option<SocketAddr>,
+    /// The address that peers on this machine dial, if it is they that cannot reach it.
+    local_address: Option<SocketAddr>,
 }
 
-impl OutOfReach {
-    fn of(bound: SocketAddr, contact: Contact) -> Option<Self> {
-        let (listening, told) = (bound.ip().to_canonical(), contact.local.to_canonical());
+impl UnreachableFrom {
+    fn of(bound: SocketAddr, contact: ManagerContact) -> Option<Self> {
+        let (listening, announced) = (bound.ip().to_canonical(), contact.local.to_canonical());
         let elsewhere = contact.from_elsewhere == Some(true);
-        let told_here = SocketAddr::new(told, bound.port());
+        let local_address = SocketAddr::new(announced, bound.port());
         let reached = match listening {
-            IpAddr::V4(ip) if ip.is_unspecified() => told.is_ipv4(),
+            IpAddr::V4(ip) if ip.is_unspecified() => announced.is_ipv4(),
             IpAddr::V6(ip) if ip.is_unspecified() => true,
-            ip => ip == told && !(elsewhere && ip.is_loopback()),
+            ip => ip == announced && !(elsewhere && ip.is_loopback()),
         };
-        // Others are told where the session comes from. Beside the manager that is a loopback address, which those
-        // elsewhere are not told; but those here are.
-        let by_those_here = told.is_loopback() && !(elsewhere && listening.is_loopback());
-        let unreached = Self { listening: bound, told_here: by_those_here.then_some(told_here) };
+        // The manager gives other peers the address from which the session comes. If that is a loopback address, it gives
+        // it only to peers on this machine.
+        let unreached_locally = announced.is_loopback() && !(elsewhere && listening.is_loopback());
+        let unreached = Self { listening: bound, local_address: unreached_locally.then_some(local_address) };
         (!reached).then_some(unreached)
     }
 }
 
-impl fmt::Display for OutOfReach {
+impl fmt::Display for UnreachableFrom {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let listening = self.listening;
-        match self.told_here {
+        match self.local_address {
             None => write!(
                 f,
                 "peers on other machines cannot reach {listening}; leave --host out, or name an address of this \
                  machine that they reach"
             ),
-            Some(told) => write!(
+            Some(dialled) => write!(
                 f,
-                "peers on this machine look for this one at {told} and cannot reach it at {listening}; leave --host out"
+                "peers on this machine look for this one at {dialled} and cannot reach it at {listening}; leave --host out"
             ),
         }
     }

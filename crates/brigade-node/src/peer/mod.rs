@@ -29,13 +29,13 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
-    bandwidth::{limits::Limiting, traffic::Traffic},
+    bandwidth::{LimitsHandle, Traffic},
     fetch::{
         measure::NotBegun,
         orders::{Order, Ordered},
     },
-    listening::Listening,
-    session::client::Asking,
+    listening::ListenWatch,
+    session::ManagerClient,
     start::folder::Made,
 };
 use crate::store::{
@@ -44,8 +44,10 @@ use crate::store::{
     share::Share,
 };
 
+pub use crate::identity::clock_check::ClockDifference;
+
 pub use self::{
-    bandwidth::traffic::Given,
+    bandwidth::MemberTraffic,
     fetch::{
         browse::Browsing,
         kept_parts::KeptTotals,
@@ -54,13 +56,8 @@ pub use self::{
         progress::{Progress, State},
         resolve::{Choice, ResolveError, Resolved, Wish},
     },
-    listening::{Contact, OutOfReach, ReachWatch, TakenPort},
-    session::{
-        clock_check::ClockOff,
-        dial::{ManagerAddress, ReachError},
-        questions::{AskError, Observer},
-        task::{JoinError, LinkState},
-    },
+    listening::{ReachabilityWatch, TakenPort, UnreachableFrom},
+    session::{AskError, JoinError, ManagerAddress, ManagerContact, ManagerState, Observer, ReachError},
     start::{NotJoined, PeerError},
     swarm::unreached::Unreached,
 };
@@ -99,15 +96,15 @@ pub struct Peer {
     username: watch::Receiver<Username>,
     key: PeerKey,
     network: PeerKey,
-    listening: Listening,
+    listening: ListenWatch,
     share: Share,
     traffic: Arc<Traffic>,
-    limiting: Limiting,
+    limits: LimitsHandle,
     keeper: KeeperHandle,
-    asking: Asking,
+    client: ManagerClient,
     orders: mpsc::Sender<Order>,
-    state: watch::Receiver<LinkState>,
-    clock: watch::Receiver<Option<ClockOff>>,
+    state: watch::Receiver<ManagerState>,
+    clock: watch::Receiver<Option<ClockDifference>>,
     kept: watch::Receiver<KeptTotals>,
     /// Cancels the token by which all tasks and threads end.
     stop: DropGuard,
@@ -156,12 +153,12 @@ pub struct PeerStatus {
     pub key: PeerKey,
     /// Where it listens.
     pub address: SocketAddr,
-    /// Who cannot reach it there.
-    pub unreached: Option<OutOfReach>,
+    /// The peers that cannot reach it there, if there are any.
+    pub unreached: Option<UnreachableFrom>,
     /// Whether the manager is there.
-    pub manager: LinkState,
-    /// That its calendar is too far from the manager's.
-    pub clock: Option<ClockOff>,
+    pub manager: ManagerState,
+    /// The difference between its clock and the manager's, if it is too large.
+    pub clock: Option<ClockDifference>,
     /// Files shared, and their bytes together.
     pub files: usize,
     /// Bytes shared.
@@ -170,8 +167,8 @@ pub struct PeerStatus {
     pub sending: u64,
     /// Bytes of piece data received a second, now.
     pub receiving: u64,
-    /// What was sent to each newcomer, most first.
-    pub sent: Vec<Given>,
+    /// The piece data sent to each downloader, the largest first.
+    pub sent: Vec<MemberTraffic>,
     /// What is not hashed yet, and so not shared.
     pub backlog: Backlog,
     /// Parts of files that nobody is fetching.
@@ -191,14 +188,14 @@ impl Peer {
         self.listening.address()
     }
 
-    /// Who cannot reach it where it listens, if that is so.
-    pub fn unreached(&self) -> Option<OutOfReach> {
+    /// The peers that cannot reach it on its listen address, if there are any.
+    pub fn unreached(&self) -> Option<UnreachableFrom> {
         self.listening.unreached()
     }
 
-    /// Who cannot reach it, now and when that changes.
-    pub fn reach(&self) -> ReachWatch {
-        ReachWatch(self.listening.clone())
+    /// Follows which peers cannot reach it.
+    pub fn reach(&self) -> ReachabilityWatch {
+        ReachabilityWatch(self.listening.clone())
     }
 
     /// The manager's key.
@@ -207,12 +204,12 @@ impl Peer {
     }
 
     /// How it stands with the manager, now and when that changes.
-    pub fn state(&self) -> watch::Receiver<LinkState> {
+    pub fn state(&self) -> watch::Receiver<ManagerState> {
         self.state.clone()
     }
 
-    /// That this machine's calendar is too far from the manager's, now and when that changes.
-    pub fn clock(&self) -> watch::Receiver<Option<ClockOff>> {
+    /// Follows the difference between this machine's clock and the manager's, if it is too large.
+    pub fn clock(&self) -> watch::Receiver<Option<ClockDifference>> {
         self.clock.clone()
     }
 
@@ -224,11 +221,11 @@ impl Peer {
     /// Waits until everything that is in the folder is in the catalogue; false where the manager refuses for good.
     pub async fn announced(&self) -> bool {
         let mut state = self.state.clone();
-        let settled = |state: &LinkState| {
-            matches!(state, LinkState::Here { announced: true } | LinkState::Refused { .. })
+        let settled = |state: &ManagerState| {
+            matches!(state, ManagerState::Here { announced: true } | ManagerState::Refused { .. })
         };
         let state = state.wait_for(settled).await;
-        state.is_ok_and(|state| matches!(*state, LinkState::Here { .. }))
+        state.is_ok_and(|state| matches!(*state, ManagerState::Here { .. }))
     }
 
     /// The files that `wish` means. A manager that has just been started again does not know all of them yet: then it is
@@ -238,7 +235,7 @@ impl Peer {
         wish: &Wish,
         waits: &mut (dyn FnMut(Duration) + Send),
     ) -> Result<Resolved, ResolveError> {
-        fetch::resolve::resolve(&self.asking, &|| self.username(), wish, waits).await
+        fetch::resolve::resolve(&self.client, &|| self.username(), wish, waits).await
     }
 
     /// Begins to fetch files, if they fit on the disk.
@@ -270,23 +267,23 @@ impl Peer {
 
     /// A page of what there is in the network.
     pub async fn files(&self, prefix: &str, after: Option<FileName>) -> Result<Listing, AskError> {
-        self.asking.browse(prefix, after, None).await
+        self.client.browse(prefix, after, None).await
     }
 
     /// A page of who is in the network.
     pub async fn peers(&self, after: Option<Username>) -> Result<PeerList, AskError> {
-        self.asking.peers(after).await
+        self.client.peers(after).await
     }
 
     /// The limits that hold now; `None` where it stops.
     pub async fn limits(&self) -> Option<Limits> {
-        self.limiting.limits().await
+        self.limits.limits().await
     }
 
     /// Limits a direction from now on, for what is going on too; without a `cap`, as was said before this was ever
     /// called. The limits that hold then.
     pub async fn set_limit(&self, direction: Direction, cap: Option<Cap>) -> Option<Limits> {
-        self.limiting.set(direction, cap).await
+        self.limits.set(direction, cap).await
     }
 
     /// How it stands.

@@ -19,22 +19,19 @@ use tokio_util::sync::CancellationToken;
 use self::folder::{Made, StartedFolder, note_names};
 use super::{
     Peer, PeerConfig, Sharing,
-    bandwidth::{limits::Limiting, traffic::Traffic},
+    bandwidth::{LimitsHandle, Traffic},
     fetch::{
         kept_parts::{Kept, KeptTotals},
         orders::Order,
         owner::{Ears, Fetches, NEWS},
     },
-    listening::{Contact, TakenPort},
+    listening::TakenPort,
     session::{
-        client::Asking,
-        task::{AskedName, Command, JoinError, LinkState, Session, Wanted, join},
+        JoinError, ManagerClient, ManagerContact, ManagerState, RequestedName, Session, SessionCommand,
+        SessionState, Subscriptions, join,
     },
     swarm::{buffers::Buffers, connection::Lines, partial::Parts, writer::Receiving},
-    upload::{
-        connection::Shop,
-        listener::{Door, listen},
-    },
+    upload::{ListenContext, ServeContext, listen},
 };
 use crate::{
     config::user_at_host,
@@ -93,11 +90,11 @@ struct Admitted {
     lock: FolderLock,
     made: Made,
     key: SecretKey,
-    asked: AskedName,
+    asked: RequestedName,
     username: Username,
     session: Greeted,
     joined: Joined,
-    contact: Contact,
+    contact: ManagerContact,
 }
 
 impl Peer {
@@ -141,21 +138,21 @@ async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, Pee
     started.keep(!asked.unbound);
     let joined = join(&mut session, &asked, address.port()).await;
     let joined = joined.inspect_err(|error| started.keep(!asked.unbound && !error.bound_nothing()))?;
-    let username = asked.had(&joined);
+    let username = asked.granted(&joined);
     started.note(Some(&username), Some(address));
     started.protect(&key);
     let (folder, lock, made) = started.into_parts();
     // A key that a name may be bound to stays, whatever becomes of the session.
     let made = if asked.unbound { made } else { Made::default() };
-    let contact = Contact::over(&session, joined.reached_from_elsewhere);
+    let contact = ManagerContact::over(&session, joined.reached_from_elsewhere);
     Ok(Admitted { folder, lock, made, key, asked, username, session, joined, contact })
 }
 
 /// The name that the configuration has, or one that is not bound and says whose the peer is.
-fn asked_name(config: &PeerConfig) -> Result<AskedName, BadName> {
+fn asked_name(config: &PeerConfig) -> Result<RequestedName, BadName> {
     match config.username.clone() {
-        Some(username) => Ok(AskedName { username, unbound: false }),
-        None => Ok(AskedName { username: user_at_host().ok_or(BadName::Empty)?, unbound: true }),
+        Some(username) => Ok(RequestedName { username, unbound: false }),
+        None => Ok(RequestedName { username: user_at_host().ok_or(BadName::Empty)?, unbound: true }),
     }
 }
 
@@ -169,13 +166,13 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
     let stop = CancellationToken::new();
     let share = Share::new(folder.clone());
     let (keeper, changes) = start_keeper(&config, &folder, &share, &stop)?;
-    let (limiting, traffic) = Limiting::start(config.limits.clone(), stop.clone());
+    let (limits, traffic) = LimitsHandle::start(config.limits.clone(), stop.clone());
     let parts = Parts::new();
     let places = Arc::new(Semaphore::new(config.max_connections));
     let (username_sender, username) = watch::channel(username);
     let (membership, shown) = watch::channel(joined.membership);
     let (clock_sender, clock) = watch::channel(None);
-    let (state_sender, state) = watch::channel(LinkState::Here { announced: false });
+    let (state_sender, state) = watch::channel(ManagerState::Here { announced: false });
     let (commands, for_session) = mpsc::channel(QUEUE);
     let (holders_sender, holders) = mpsc::channel(QUEUE);
 
@@ -187,24 +184,27 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
     tasks.spawn(listen(listener, serving(&shared, &dialling, &stop)));
     let (orders, kept) = start_fetches(&mut tasks, shared, dialling, holders, commands.clone(), stop.clone());
     let session_task = Session {
-        manager: config.manager,
+        address: config.manager,
         key: key.clone(),
-        asked,
+        requested: asked,
         username: username_sender,
         port: address.port(),
         contact,
-        share: share.clone(),
-        traffic: traffic.clone(),
-        changes,
-        commands: for_session,
-        holders: holders_sender,
-        membership,
-        clock: clock_sender,
-        state: state_sender,
-        stop: stop.clone(),
-        wanted: Wanted::default(),
+        state: SessionState {
+            share: share.clone(),
+            traffic: traffic.clone(),
+            changes,
+            scanned: false,
+            commands: for_session,
+            subscriptions: Subscriptions::default(),
+            holders: holders_sender,
+            membership,
+            clock: clock_sender,
+            manager: state_sender,
+            stop: stop.clone(),
+        },
     };
-    session_task.compare_clock(joined.now_s);
+    session_task.state.compare_clock(joined.now_s);
     tasks.spawn(session_task.run(session));
     Ok(Peer {
         username,
@@ -213,9 +213,9 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
         listening,
         share,
         traffic,
-        limiting,
+        limits,
         keeper,
-        asking: Asking(commands),
+        client: ManagerClient(commands),
         orders,
         state,
         clock,
@@ -258,14 +258,14 @@ struct Dialling<'a> {
 }
 
 /// What it takes to serve those that dial.
-fn serving(common: &Common, dialling: &Dialling<'_>, stop: &CancellationToken) -> Door {
+fn serving(common: &Common, dialling: &Dialling<'_>, stop: &CancellationToken) -> ListenContext {
     let Common { share, parts, traffic, .. } = common;
-    Door {
+    ListenContext {
         network: dialling.network,
         membership: dialling.membership.clone(),
-        places: dialling.places.clone(),
-        most_places: dialling.config.max_connections,
-        shop: Shop::new(share.clone(), parts.clone(), traffic.clone(), stop.clone()),
+        connection_slots: dialling.places.clone(),
+        max_connections: dialling.config.max_connections,
+        serve: ServeContext::start(share.clone(), parts.clone(), traffic.clone(), stop.clone()),
         stop: stop.clone(),
     }
 }
@@ -276,7 +276,7 @@ fn start_fetches(
     common: Common,
     dialling: Dialling<'_>,
     holders: mpsc::Receiver<Holders>,
-    session: mpsc::Sender<Command>,
+    session: mpsc::Sender<SessionCommand>,
     stop: CancellationToken,
 ) -> (mpsc::Sender<Order>, watch::Receiver<KeptTotals>) {
     let Common { folder, share, parts, keeper, traffic } = common;

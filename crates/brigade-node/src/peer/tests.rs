@@ -11,7 +11,7 @@ use brigade_core::{
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Contact, Fetch, ManagerAddress, Peer, PeerConfig, Sharing, Wish};
+use super::{Fetch, ManagerAddress, ManagerContact, Peer, PeerConfig, Sharing, Wish};
 use crate::{
     manager::{ManagerConfig, ManagerServer},
     store::{folder::Folder, index::Index, keeper::Trouble},
@@ -51,7 +51,7 @@ async fn peer(manager: &ManagerServer, username: &str, folder: &Path) -> Peer {
         max_connections: 20,
         limits: LimitPlan { rules: vec![always], ..LimitPlan::default() },
     };
-    let port = Contact::on_loopback().take_port(None, 0).unwrap();
+    let port = ManagerContact::on_loopback().take_port(None, 0).unwrap();
     Peer::join(config, port).await.map_err(|failed| failed.error).unwrap()
 }
 

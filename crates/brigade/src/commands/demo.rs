@@ -13,7 +13,7 @@ use std::{
 use brigade_core::{name::FileName, schedule::LimitPlan};
 use brigade_node::{
     manager::{ManagerConfig, ManagerServer},
-    peer::{Contact, ManagerAddress, Peer, PeerConfig, Progress, Sharing, State, Wish},
+    peer::{ManagerAddress, ManagerContact, Peer, PeerConfig, Progress, Sharing, State, Wish},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -133,7 +133,7 @@ impl Stage<'_> {
             keep_parts: None,
             limits: LimitPlan::default(),
         };
-        let port = Contact::with(&config.manager).await?.take_port(None, 0)?;
+        let port = ManagerContact::with(&config.manager).await?.take_port(None, 0)?;
         Peer::join(config, port).await.map_err(|not_joined| not_joined.error.into())
     }
 }

@@ -12,7 +12,7 @@ use std::{
 use brigade_core::schedule::LimitPlan;
 use brigade_node::{
     durable::{make_folders, unmake_folders},
-    peer::{Fetch, LinkState, Peer, PeerConfig, Progress, ResolveError, Resolved, Sharing, State, Wish},
+    peer::{Fetch, ManagerState, Peer, PeerConfig, Progress, ResolveError, Resolved, Sharing, State, Wish},
 };
 use serde_json::Value;
 
@@ -235,9 +235,9 @@ async fn resolve(peer: &Peer, mut wish: Wish, json: bool, waiting: &mut Waiting)
 /// Waits until the manager refuses for good and everything that is not over waits: nobody will say who else has it.
 async fn stranded(peer: &Peer, fetches: &[Fetch]) -> Failure {
     let mut state = peer.state();
-    let refused = state.wait_for(|state| matches!(state, LinkState::Refused { .. })).await;
+    let refused = state.wait_for(|state| matches!(state, ManagerState::Refused { .. })).await;
     let cause = refused.ok().and_then(|state| match &*state {
-        LinkState::Refused { cause } => Some(cause.clone()),
+        ManagerState::Refused { cause } => Some(cause.clone()),
         _ => None,
     });
     let Some(cause) = cause else { return std::future::pending().await }; // the peer stops

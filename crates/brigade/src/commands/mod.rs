@@ -24,7 +24,7 @@ use std::{
 
 use brigade_core::wire::Reason;
 use brigade_node::{
-    peer::{Contact, JoinError, ManagerAddress, Peer, PeerConfig, PeerError, TakenPort},
+    peer::{JoinError, ManagerAddress, ManagerContact, Peer, PeerConfig, PeerError, TakenPort},
     transport::{accept::ListenError, dial::resolve},
 };
 use clap::CommandFactory;
@@ -86,7 +86,7 @@ fn manager_address(args: &AtManager) -> ManagerAddress {
 
 /// Where a peer is to listen, before its port is known.
 pub(crate) struct Ground {
-    contact: Contact,
+    contact: ManagerContact,
     host: Option<IpAddr>,
 }
 
@@ -97,7 +97,7 @@ impl Ground {
             Some(host) => Some(own_address(host).await?),
             None => None,
         };
-        Ok(Self { contact: Contact::with(manager).await?, host })
+        Ok(Self { contact: ManagerContact::with(manager).await?, host })
     }
 
     /// Takes `port`, or a free one where it is 0.

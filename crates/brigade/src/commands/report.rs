@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use brigade_core::plural::count;
-use brigade_node::peer::{Fetch, Given, Progress, State, Unreached};
+use brigade_node::peer::{Fetch, MemberTraffic, Progress, State, Unreached};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -111,9 +111,14 @@ pub(super) fn result(progress: &Progress) -> Value {
 }
 
 /// The last line: all of `fetched`, which is everything that was asked for where `done`, and why it is not.
-pub(super) fn totals(fetched: &[Progress], done: bool, sent: &[Given], failure: Option<Value>) -> Value {
+pub(super) fn totals(
+    fetched: &[Progress],
+    done: bool,
+    sent: &[MemberTraffic],
+    failure: Option<Value>,
+) -> Value {
     let sum = |of: fn(&Progress) -> u64| fetched.iter().map(of).sum::<u64>();
-    let mut from: Vec<Given> = vec![];
+    let mut from: Vec<MemberTraffic> = vec![];
     for one in fetched.iter().flat_map(|progress| &progress.from) {
         match from.iter_mut().find(|given| given.username == one.username) {
             Some(given) => {
@@ -166,7 +171,7 @@ pub(super) fn reason(code: u8, fetched: &[Progress]) -> Value {
     json!({ "code": code, "kind": kind(code), "error": error, "causes": causes, "hint": hint })
 }
 
-fn given(shares: &[Given]) -> Vec<Value> {
-    let one = |given: &Given| json!({ "username": given.username.as_str(), "bytes": given.bytes, "pieces": given.pieces });
+fn given(shares: &[MemberTraffic]) -> Vec<Value> {
+    let one = |given: &MemberTraffic| json!({ "username": given.username.as_str(), "bytes": given.bytes, "pieces": given.pieces });
     shares.iter().map(one).collect()
 }

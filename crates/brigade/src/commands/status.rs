@@ -4,7 +4,7 @@
 
 use brigade_core::plural::count;
 use brigade_node::{
-    peer::{Fetch, Given, LinkState, Peer},
+    peer::{Fetch, ManagerState, MemberTraffic, Peer},
     store::keeper::Backlog,
 };
 
@@ -20,11 +20,11 @@ pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
     let status = peer.status();
     let is_behind = status.backlog.files + status.backlog.settling > 0;
     let manager = match &status.manager {
-        LinkState::Here { announced: true } if is_behind => "here, what is hashed is announced".to_owned(),
-        LinkState::Here { announced: true } => "here, everything is announced".to_owned(),
-        LinkState::Here { announced: false } => "here, announcing".to_owned(),
-        LinkState::Away { cause } => format!("away ({})", escape(cause)),
-        LinkState::Refused { cause } => format!("refuses this peer ({})", escape(cause)),
+        ManagerState::Here { announced: true } if is_behind => "here, what is hashed is announced".to_owned(),
+        ManagerState::Here { announced: true } => "here, everything is announced".to_owned(),
+        ManagerState::Here { announced: false } => "here, announcing".to_owned(),
+        ManagerState::Away { cause } => format!("away ({})", escape(cause)),
+        ManagerState::Refused { cause } => format!("refuses this peer ({})", escape(cause)),
     };
     let mut rows = vec![
         format!("{} at {}, key {}", status.username, status.address, status.key.short()),
@@ -38,7 +38,7 @@ pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
         format::rate(status.sending),
         format::rate(status.receiving)
     ));
-    let of = |given: &Given| {
+    let of = |given: &MemberTraffic| {
         let pieces = count(given.pieces, "piece");
         format!("sent to {}: {} ({pieces})", given.username, format::bytes(given.bytes))
     };

@@ -1,7 +1,7 @@
-//! Which limits hold: the owner of all that was said about them, and what it makes of it as time goes by.
+//! The owner of the limits: it applies the limits that hold at the moment to the traffic.
 //!
-//! The decision is `brigade_core::schedule`'s. Here it is asked again at every full minute on the wall, if there is a
-//! schedule: so a machine that slept, a clock that was set and summer time are seen like any other minute.
+//! `brigade_core::schedule` decides which limits hold. With a schedule, the owner asks it again at every full minute of
+//! local time, so that it also notices the end of a sleep, a changed clock and summer time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -18,73 +18,73 @@ use tokio_util::sync::CancellationToken;
 use super::traffic::Traffic;
 use crate::clock;
 
-/// Wishes that may wait.
+/// Requests that may wait.
 const WAITING: usize = 16;
 
-/// Asks the owner.
+/// Sends requests to the owner.
 #[derive(Debug, Clone)]
-pub(crate) struct Limiting(mpsc::Sender<Wish>);
+pub(crate) struct LimitsHandle(mpsc::Sender<LimitRequest>);
 
 #[derive(Debug)]
-struct Wish {
-    /// What was typed for a direction; `None` takes back what was typed before.
+struct LimitRequest {
+    /// A limit that the user typed for a direction; without a cap, it takes back an earlier one.
     typed: Option<(Direction, Option<Cap>)>,
     answer: oneshot::Sender<Limits>,
 }
 
-impl Limiting {
-    /// Starts the owner, which ends when it is stopped, and the traffic that it limits: never without its limits.
+impl LimitsHandle {
+    /// Starts the owner, which runs until `stop`, and creates the traffic with the limits that hold now.
     pub(crate) fn start(plan: LimitPlan, stop: CancellationToken) -> (Self, Arc<Traffic>) {
-        let (sender, wishes) = mpsc::channel(WAITING);
+        let (sender, requests) = mpsc::channel(WAITING);
         let limits = plan.at(clock::wall_now().0);
         let traffic = Arc::new(Traffic::new(limits.up.cap, limits.down.cap));
         let limited = traffic.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = keep(plan, &limited, wishes) => {}
+                () = keep(plan, &limited, requests) => {}
                 () = stop.cancelled() => {}
             }
         });
         (Self(sender), traffic)
     }
 
-    /// The limits that hold now; `None` where the peer stops.
+    /// The limits that hold now; `None` if the peer is stopping.
     pub(crate) async fn limits(&self) -> Option<Limits> {
-        self.wish(None).await
+        self.request(None).await
     }
 
-    /// Sets a limit above all others, or takes it back; the limits that hold from now on.
+    /// Sets a limit that overrides all others, or takes it back. Returns the limits that hold from now on.
     pub(crate) async fn set(&self, direction: Direction, cap: Option<Cap>) -> Option<Limits> {
-        self.wish(Some((direction, cap))).await
+        self.request(Some((direction, cap))).await
     }
 
-    async fn wish(&self, typed: Option<(Direction, Option<Cap>)>) -> Option<Limits> {
+    async fn request(&self, typed: Option<(Direction, Option<Cap>)>) -> Option<Limits> {
         let (answer, limits) = oneshot::channel();
-        self.0.send(Wish { typed, answer }).await.ok()?;
+        self.0.send(LimitRequest { typed, answer }).await.ok()?;
         limits.await.ok()
     }
 }
 
-async fn keep(mut plan: LimitPlan, traffic: &Traffic, mut wishes: mpsc::Receiver<Wish>) {
+async fn keep(mut plan: LimitPlan, traffic: &Traffic, mut requests: mpsc::Receiver<LimitRequest>) {
     loop {
         let (now, to_next_minute) = clock::wall_now();
         let limits = plan.at(now);
         traffic.limit(limits.up.cap, limits.down.cap);
-        let wish = tokio::select! {
-            wish = wishes.recv() => wish,
+        let request = tokio::select! {
+            request = requests.recv() => request,
             () = minute(to_next_minute), if !plan.rules.is_empty() => continue,
         };
-        let Some(Wish { typed, answer }) = wish else { return };
+        let Some(LimitRequest { typed, answer }) = request else { return };
         if let Some((direction, cap)) = typed {
             plan.said(direction).typed = cap;
         }
         let limits = plan.at(clock::wall_now().0);
         traffic.limit(limits.up.cap, limits.down.cap);
-        let _ = answer.send(limits); // whoever asked may have gone
+        let _ = answer.send(limits); // the receiver may be dropped
     }
 }
 
-/// A little longer than to the next minute, so that it has begun whatever the timer's grain.
+/// Waits a little longer than to the next minute, so that it has begun however coarse the timer is.
 async fn minute(left: Duration) {
     sleep(left + Duration::from_millis(5)).await;
 }
@@ -96,14 +96,14 @@ mod tests {
     use brigade_core::schedule::{DAY_MINUTES, Rule, Why};
     use tokio::time::timeout;
 
-    use super::{CancellationToken, Cap, Direction, LimitPlan, Limiting};
+    use super::{CancellationToken, Cap, Direction, LimitPlan, LimitsHandle};
 
     #[tokio::test]
-    async fn what_is_typed_holds_until_it_is_taken_back() {
+    async fn a_typed_limit_holds_until_it_is_taken_back() {
         let always = Rule { days: [true; 7], from: 0, to: DAY_MINUTES, up: Some(Cap::At(1)), down: None };
         let plan = LimitPlan { rules: vec![always], ..LimitPlan::default() };
         let stop = CancellationToken::new();
-        let (limiting, traffic) = Limiting::start(plan, stop.clone());
+        let (limiting, traffic) = LimitsHandle::start(plan, stop.clone());
         assert_eq!(traffic.up_limit(), Some(1), "from the first byte on");
         assert_eq!(limiting.limits().await.unwrap().up.why, Why::Scheduled);
 

@@ -3,5 +3,11 @@
 //! `limits` decides the limits over the day; `traffic` applies them and counts bytes by member. Nothing here knows a
 //! connection or a file.
 
-pub(crate) mod limits;
-pub(crate) mod traffic;
+mod limits;
+mod traffic;
+
+pub use self::traffic::MemberTraffic;
+pub(crate) use self::{
+    limits::LimitsHandle,
+    traffic::{RateCounter, SentCounter, Traffic, beside},
+};

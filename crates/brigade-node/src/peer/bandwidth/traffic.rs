@@ -1,8 +1,8 @@
-//! What goes in and out of a peer: the limits on it, and the sums by member that people are shown.
+//! The piece data that a peer sends and receives: the limits on it, and the sums for each member.
 //!
-//! Bytes are counted as the system takes and brings them, under a lock that is held for an addition. Under a limit, tasks
-//! wait in the order in which they came, and take nothing before it may go: one that is dropped has taken nothing. Which
-//! limits hold is decided in [`super::limits`]; who waits under one when it is changed waits under the new one.
+//! Bytes are counted when the system accepts or delivers them, under a lock that is held for an addition. Under a limit,
+//! tasks wait in the order of their requests, and take no bytes before they are granted: a task that is dropped has taken
+//! none. [`super::limits`] decides the limits; a task that waits when a limit changes goes on waiting under the new one.
 
 use std::{
     collections::BTreeMap,
@@ -29,43 +29,43 @@ use crate::clock;
 /// The traffic of one peer.
 #[derive(Debug)]
 pub(crate) struct Traffic {
-    up: Gate,
-    down: Gate,
-    sent: Tally,
-    received: Tally,
-    newcomers: Mutex<BTreeMap<PeerKey, (Username, Arc<Sent>)>>,
+    up: LimitQueue,
+    down: LimitQueue,
+    sent: RateCounter,
+    received: RateCounter,
+    downloaders: Mutex<BTreeMap<PeerKey, (Username, Arc<SentCounter>)>>,
 }
 
-/// A meter at which several tasks count, and which others read.
+/// A rate to which several tasks add bytes, and which others read.
 #[derive(Debug, Default)]
-pub(crate) struct Tally(Mutex<Meter>);
+pub(crate) struct RateCounter(Mutex<Meter>);
 
-/// What bytes wait at in one direction.
+/// The limit of one direction, and the tasks that wait for it.
 #[derive(Debug)]
-struct Gate {
+struct LimitQueue {
     limiter: Mutex<Limiter>,
-    /// One permit, for the task that is next; the others wait for it in the order in which they came.
+    /// One permit, for the first waiting task; the others wait for it in the order of their requests.
     next: Semaphore,
-    /// The limit; who waits hears of another one here.
+    /// The limit; a waiting task learns here when it changes.
     cap: watch::Sender<Cap>,
 }
 
-/// What the limiter let go to a task that still waits for more; given back where that is dropped.
-struct Passed<'a> {
-    gate: &'a Gate,
+/// The bytes that were granted to a task that still waits for more; they are given back if the task is dropped.
+struct GrantedBytes<'a> {
+    limit_queue: &'a LimitQueue,
     bytes: u64,
 }
 
-/// What one newcomer was sent.
+/// The piece data that was sent to one downloader.
 #[derive(Debug, Default)]
-pub(crate) struct Sent {
+pub(crate) struct SentCounter {
     pub(crate) bytes: AtomicU64,
     pub(crate) pieces: AtomicU64,
 }
 
-/// What a member gave, or got.
+/// The piece data that a member sent or received.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Given {
+pub struct MemberTraffic {
     /// The member.
     pub username: Username,
     /// Bytes of piece data.
@@ -75,24 +75,24 @@ pub struct Given {
 }
 
 impl Traffic {
-    /// With limits on bytes of piece data, over all connections.
+    /// Creates the traffic with these limits on bytes of piece data, over all connections.
     pub(crate) fn new(up: Cap, down: Cap) -> Self {
         Self {
-            up: Gate::new(up),
-            down: Gate::new(down),
-            sent: Tally::default(),
-            received: Tally::default(),
-            newcomers: Mutex::default(),
+            up: LimitQueue::new(up),
+            down: LimitQueue::new(down),
+            sent: RateCounter::default(),
+            received: RateCounter::default(),
+            downloaders: Mutex::default(),
         }
     }
 
-    /// Waits until `bytes` may be sent. While it is first in the queue, others wait for it: it has to be polled until it is
-    /// done, or dropped; what is done meanwhile runs [`beside`] it.
+    /// Waits until `bytes` may be sent. While this is first in the queue, other tasks wait for it: it must be polled until
+    /// it is done, or dropped. Other work runs [`beside`] it.
     pub(crate) async fn may_send(&self, bytes: usize) {
         self.up.pass(bytes).await;
     }
 
-    /// How many of `bytes` are taken in at once, so that connections share a limit in small turns.
+    /// The number of bytes, at most `bytes`, to receive at once, so that connections share a limit in small steps.
     pub(crate) fn receive_slice(&self, bytes: usize) -> usize {
         if *self.down.cap.borrow() == Cap::Off {
             return bytes;
@@ -101,46 +101,46 @@ impl Traffic {
         slice.map_or(bytes, |slice| slice.min(bytes))
     }
 
-    /// Whether `bytes` may be taken in at once: then they count as taken in.
+    /// Whether `bytes` may be received at once; if so, they count against the limit.
     pub(crate) fn may_receive_now(&self, bytes: usize) -> bool {
         self.down.passes_now(bytes)
     }
 
-    /// Waits until `bytes` may be taken in; to be polled like [`Self::may_send`].
+    /// Waits until `bytes` may be received; it must be polled like [`Self::may_send`].
     pub(crate) async fn may_receive(&self, bytes: usize) {
         self.down.pass(bytes).await;
     }
 
-    /// Sets other limits, for what waits now too.
+    /// Changes the limits, also for tasks that wait now.
     pub(crate) fn limit(&self, up: Cap, down: Cap) {
         self.up.set(up);
         self.down.set(down);
     }
 
-    /// The limit on what is sent, in bytes a second.
+    /// The limit on sending, in bytes a second.
     pub(crate) fn up_limit(&self) -> Option<u64> {
         self.up.cap.borrow().bytes_per_second()
     }
 
-    /// The limit on what is sent, now and when it changes.
+    /// Follows the limit on sending.
     pub(crate) fn up_cap(&self) -> watch::Receiver<Cap> {
         self.up.cap.subscribe()
     }
 
-    /// Waits until there is no limit on what is sent.
+    /// Waits until there is no limit on sending.
     pub(crate) async fn up_is_free(&self) {
         let mut cap = self.up.cap.subscribe();
         // The sender lives as long as `self`.
         let _ = cap.wait_for(|cap| *cap == Cap::Off).await;
     }
 
-    /// Counts `bytes` that went out to a newcomer.
-    pub(crate) fn count_sent(&self, newcomer: &Sent, bytes: u64) {
+    /// Counts `bytes` that were sent to a downloader.
+    pub(crate) fn count_sent(&self, downloader: &SentCounter, bytes: u64) {
         self.sent.add(bytes);
-        newcomer.bytes.fetch_add(bytes, Ordering::Relaxed);
+        downloader.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
-    /// Counts `bytes` that came in.
+    /// Counts `bytes` that were received.
     pub(crate) fn count_received(&self, bytes: u64) {
         self.received.add(bytes);
     }
@@ -150,36 +150,37 @@ impl Traffic {
         (self.sent.rate(), self.received.rate())
     }
 
-    /// The counter of one newcomer, over all its connections. Where as many are counted as may be, those that have no
-    /// connection and were sent least are forgotten; where all have one, this newcomer is not counted by itself.
-    pub(crate) fn newcomer(&self, key: PeerKey, username: &Username) -> Arc<Sent> {
-        let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
-        if newcomers.len() >= limits::COUNTED_MEMBERS && !newcomers.contains_key(&key) {
-            forget_those_sent_least(&mut newcomers);
+    /// The counter of one downloader, for all its connections. At the limit of counters, those without a connection that
+    /// were sent the least are removed; if all have one, the new counter appears in no sum.
+    pub(crate) fn downloader(&self, key: PeerKey, username: &Username) -> Arc<SentCounter> {
+        let mut downloaders = self.downloaders.lock().unwrap_or_else(PoisonError::into_inner);
+        if downloaders.len() >= limits::COUNTED_MEMBERS && !downloaders.contains_key(&key) {
+            remove_smallest(&mut downloaders);
         }
-        if newcomers.len() >= limits::COUNTED_MEMBERS && !newcomers.contains_key(&key) {
+        if downloaders.len() >= limits::COUNTED_MEMBERS && !downloaders.contains_key(&key) {
             return Arc::default();
         }
-        newcomers.entry(key).or_insert_with(|| (username.clone(), Arc::default())).1.clone()
+        downloaders.entry(key).or_insert_with(|| (username.clone(), Arc::default())).1.clone()
     }
 
-    /// What each newcomer was sent, most first.
-    pub(crate) fn sent_to_each(&self) -> Vec<Given> {
-        let newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
-        let share = |(username, sent): &(Username, Arc<Sent>)| Given {
+    /// The traffic of each downloader, the largest first.
+    pub(crate) fn sent_to_each(&self) -> Vec<MemberTraffic> {
+        let downloaders = self.downloaders.lock().unwrap_or_else(PoisonError::into_inner);
+        let share = |(username, sent): &(Username, Arc<SentCounter>)| MemberTraffic {
             username: username.clone(),
             bytes: sent.bytes.load(Ordering::Relaxed),
             pieces: sent.pieces.load(Ordering::Relaxed),
         };
-        let mut shares: Vec<Given> = newcomers.values().map(share).filter(|share| share.bytes > 0).collect();
+        let mut shares: Vec<MemberTraffic> =
+            downloaders.values().map(share).filter(|share| share.bytes > 0).collect();
         shares.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.username.cmp(&b.username)));
         shares
     }
 }
 
-/// Does `work`, and polls `wait` all the while; the result of `wait`, if it is done by then.
+/// Runs `work` and polls `wait` at the same time; returns the result of `wait` if it is done by then.
 ///
-/// A wait for a limit keeps its place in the queue, and holds up nobody, however long `work` takes.
+/// So a wait for a limit stays in its queue and blocks no other task, however long `work` takes.
 pub(crate) async fn beside<T, E>(
     mut wait: Pin<&mut impl Future<Output = T>>,
     work: impl Future<Output = Result<(), E>>,
@@ -192,18 +193,19 @@ pub(crate) async fn beside<T, E>(
     }
 }
 
-/// Makes room for a tenth more: so that this is seldom done.
-fn forget_those_sent_least(newcomers: &mut BTreeMap<PeerKey, (Username, Arc<Sent>)>) {
-    let gone = newcomers.iter().filter(|(_, (_, sent))| Arc::strong_count(sent) == 1);
-    let mut gone: Vec<_> = gone.map(|(key, (_, sent))| (sent.bytes.load(Ordering::Relaxed), *key)).collect();
-    gone.sort_unstable();
-    for (_, key) in gone.into_iter().take(limits::COUNTED_MEMBERS / 10) {
-        newcomers.remove(&key);
+/// Removes a tenth of the counters, so that this is seldom done.
+fn remove_smallest(downloaders: &mut BTreeMap<PeerKey, (Username, Arc<SentCounter>)>) {
+    let unused = downloaders.iter().filter(|(_, (_, sent))| Arc::strong_count(sent) == 1);
+    let mut unused: Vec<_> =
+        unused.map(|(key, (_, sent))| (sent.bytes.load(Ordering::Relaxed), *key)).collect();
+    unused.sort_unstable();
+    for (_, key) in unused.into_iter().take(limits::COUNTED_MEMBERS / 10) {
+        downloaders.remove(&key);
     }
 }
 
-impl Tally {
-    /// Counts `bytes` that came or went.
+impl RateCounter {
+    /// Counts `bytes` that were sent or received.
     pub(crate) fn add(&self, bytes: u64) {
         self.meter().add(clock::now(), bytes);
     }
@@ -213,7 +215,7 @@ impl Tally {
         self.meter().rate(clock::now())
     }
 
-    /// Bytes a second by which one may foretell.
+    /// Bytes a second over a longer time, for an estimate of the time left.
     pub(crate) fn steady_rate(&self) -> Option<u64> {
         self.meter().steady_rate(clock::now())
     }
@@ -223,7 +225,7 @@ impl Tally {
     }
 }
 
-impl Gate {
+impl LimitQueue {
     fn new(cap: Cap) -> Self {
         let limiter = Mutex::new(Limiter::new(cap.bytes_per_second()));
         Self { limiter, next: Semaphore::new(1), cap: watch::Sender::new(cap) }
@@ -233,7 +235,7 @@ impl Gate {
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Another limit. Who waits is told under the same lock, so that it asks anew.
+    /// Changes the limit. Waiting tasks learn of it under the same lock, so that they ask again.
     fn set(&self, cap: Cap) {
         let mut limiter = self.limiter();
         if *self.cap.borrow() != cap {
@@ -246,7 +248,7 @@ impl Gate {
         if *self.cap.borrow() == Cap::Off {
             return true;
         }
-        // Where others wait, this one waits behind them.
+        // If other tasks wait, this one waits behind them.
         self.next.try_acquire().is_ok_and(|_next| self.limiter().pass(clock::now(), bytes as u64).is_ok())
     }
 
@@ -255,7 +257,7 @@ impl Gate {
             return;
         }
         let _next = self.next.acquire().await; // which is never closed
-        let (mut left, mut passed) = (bytes as u64, Passed { gate: self, bytes: 0 });
+        let (mut left, mut passed) = (bytes as u64, GrantedBytes { limit_queue: self, bytes: 0 });
         while left > 0 {
             let (wait, mut changed) = {
                 let mut limiter = self.limiter();
@@ -269,17 +271,17 @@ impl Gate {
                     Err(wait) => (wait, self.cap.subscribe()),
                 }
             };
-            // Over, or another limit holds: either way it is asked again.
+            // The time is over, or the limit has changed: either way the limiter is asked again.
             let _ = timeout(wait, changed.changed()).await;
         }
         passed.bytes = 0;
     }
 }
 
-impl Drop for Passed<'_> {
+impl Drop for GrantedBytes<'_> {
     fn drop(&mut self) {
         if self.bytes > 0 {
-            self.gate.limiter().give_back(self.bytes);
+            self.limit_queue.limiter().give_back(self.bytes);
         }
     }
 }

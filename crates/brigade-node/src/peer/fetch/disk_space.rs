@@ -30,7 +30,7 @@ use super::{
 use crate::{
     clock,
     peer::{
-        session::task::Command,
+        session::SessionCommand as Command,
         swarm::fetching::{Fetching, Kind},
     },
     store::{

@@ -23,7 +23,7 @@ use super::{
 use crate::{
     clock,
     peer::{
-        session::task::Command,
+        session::SessionCommand as Command,
         swarm::{
             connection::Wanted,
             fetching::{Fetching, Kind},

@@ -35,7 +35,7 @@ use super::{
 use crate::{
     clock,
     peer::{
-        session::task::Command,
+        session::SessionCommand as Command,
         swarm::{
             connection::Lines,
             fetching::{Fetching, Kind},

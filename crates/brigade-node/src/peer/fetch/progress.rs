@@ -12,7 +12,7 @@ use brigade_core::{
 };
 
 use crate::peer::{
-    bandwidth::traffic::Given,
+    bandwidth::MemberTraffic,
     swarm::{intake::Intake, unreached::Unreached},
 };
 
@@ -92,7 +92,7 @@ pub struct Progress {
     /// Holders that are connected.
     pub holders: usize,
     /// How much came from each, most first.
-    pub from: Vec<Given>,
+    pub from: Vec<MemberTraffic>,
     /// How long it has taken so far.
     pub took: Duration,
     /// Files that could not be had, and why; the first hundred.
@@ -255,9 +255,9 @@ impl Accounts {
         self.progress.left_bytes = self.left_bytes.saturating_sub(self.intake.unstored_bytes());
         self.progress.took = now.since(self.started);
         let given = |(holder, (bytes, pieces)): (&HolderId, &(u64, u64))| {
-            Some(Given { username: name_of(*holder)?, bytes: *bytes, pieces: *pieces })
+            Some(MemberTraffic { username: name_of(*holder)?, bytes: *bytes, pieces: *pieces })
         };
-        let mut from: Vec<Given> = self.from.iter().filter_map(given).collect();
+        let mut from: Vec<MemberTraffic> = self.from.iter().filter_map(given).collect();
         from.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.username.cmp(&b.username)));
         self.progress.from = from;
         self.progress.clone()

@@ -29,7 +29,7 @@ use super::{
 use crate::{
     clock,
     peer::{
-        session::task::Command,
+        session::SessionCommand as Command,
         swarm::fetching::{Fetching, Kind},
     },
     store::{destination::Destinations, part_file::PartError},

@@ -26,7 +26,7 @@ use super::{
     pattern::{Pattern, is_pattern, may_be_pattern, split_version},
     prepare::WantedFile,
 };
-use crate::peer::session::{client::Asking, questions::AskError};
+use crate::peer::session::{AskError, ManagerClient};
 
 pub use self::error::ResolveError;
 pub(crate) use self::waiting::resolve;
@@ -69,7 +69,7 @@ const fn is_not_here(error: &AskError) -> bool {
 }
 
 struct Resolving<'a> {
-    asking: &'a Asking,
+    asking: &'a ManagerClient,
     me: &'a Username,
     wish: &'a Wish,
     /// Whether the catalogue is taken to be complete, whatever the manager says.

@@ -19,10 +19,7 @@ use tokio::sync::oneshot;
 
 use super::{orders::Answer, owner::Fetches, progress::Why};
 use crate::peer::{
-    session::{
-        questions::{self, Question},
-        task::Command,
-    },
+    session::{self, Question, SessionCommand as Command},
     swarm::fetching::{Asked, Fetching},
 };
 
@@ -89,7 +86,7 @@ impl Fetches {
         let answers = self.answers.clone();
         tokio::spawn(async move {
             // A manager that is away knows nothing now: it is asked again later.
-            if let Ok(Ok(questions::Answer::Found(found))) = answer.await {
+            if let Ok(Ok(session::Answer::Found(found))) = answer.await {
                 let _ = answers.send(Answer::Means { download, found }).await;
             }
         });

@@ -1,6 +1,6 @@
-//! Which addresses a peer takes, and who is said not to reach it there.
+//! The addresses that a peer takes, and the peers that cannot reach it there.
 //!
-//! That other machines reach it is seen end to end, with machines.
+//! The end-to-end tests check with network namespaces that other machines reach it.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -9,15 +9,15 @@ use std::{
 
 use tokio::net::TcpStream;
 
-use super::{Contact, Listener, OutOfReach};
+use super::{Listener, ManagerContact, UnreachableFrom};
 use crate::{identity::key::SecretKey, transport::dial::dial};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn contact(local: &str, from_elsewhere: Option<bool>) -> Contact {
-    Contact { local: ip(local), from_elsewhere }
+fn contact(local: &str, from_elsewhere: Option<bool>) -> ManagerContact {
+    ManagerContact { local: ip(local), from_elsewhere }
 }
 
 #[tokio::test]
@@ -25,11 +25,11 @@ async fn beside_a_manager_that_others_reach_a_peer_listens_on_all_addresses() {
     let taken = contact("127.0.0.1", Some(true)).take_port(None, 0).unwrap();
     assert!(taken.port.address().ip().is_unspecified());
     assert_eq!(taken.address(), SocketAddr::new(ip("127.0.0.1"), taken.port.address().port()));
-    // Taken it is, on all of them.
+    // The port is taken on all addresses.
     let port = taken.port.address().port();
     assert!(contact("127.0.0.1", Some(false)).take_port(None, port).is_err());
-    for said in [Some(false), None] {
-        let taken = contact("127.0.0.1", said).take_port(None, 0).unwrap();
+    for reached in [Some(false), None] {
+        let taken = contact("127.0.0.1", reached).take_port(None, 0).unwrap();
         assert_eq!(taken.port.address().ip(), ip("127.0.0.1"));
     }
     let named = contact("127.0.0.1", Some(true)).take_port(Some(ip("127.0.0.2")), 0).unwrap();
@@ -37,14 +37,14 @@ async fn beside_a_manager_that_others_reach_a_peer_listens_on_all_addresses() {
 }
 
 #[track_caller]
-fn check(listening: &str, contact: Contact, expected: Option<&str>) {
-    let unreached = OutOfReach::of(SocketAddr::new(ip(listening), 7001), contact);
+fn check(listening: &str, contact: ManagerContact, expected: Option<&str>) {
+    let unreached = UnreachableFrom::of(SocketAddr::new(ip(listening), 7001), contact);
     let text = unreached.map(|unreached| unreached.to_string());
     assert_eq!(text.as_deref().map(|text| text.split(';').next().unwrap()), expected);
 }
 
 #[test]
-fn who_cannot_reach_a_peer_is_said() {
+fn a_peer_reports_from_where_it_is_unreachable() {
     let (beside, far) = (contact("127.0.0.1", Some(true)), contact("10.0.0.7", Some(true)));
     let alone = contact("127.0.0.1", Some(false));
     for contact in [beside, far, alone] {
@@ -67,7 +67,7 @@ fn who_cannot_reach_a_peer_is_said() {
 }
 
 #[tokio::test]
-async fn a_peer_listens_elsewhere_once_the_manager_says_another_thing() {
+async fn a_peer_moves_to_other_addresses_when_the_contact_changes() {
     let key = SecretKey::generate();
     let before = contact("127.0.0.1", Some(false));
     let taken = before.take_port(None, 0).unwrap();
@@ -76,17 +76,17 @@ async fn a_peer_listens_elsewhere_once_the_manager_says_another_thing() {
     let at = |host: &str| SocketAddr::new(ip(host), port);
     assert!(TcpStream::connect(at("127.0.0.2")).await.is_err());
 
-    contact.send_replace(Contact { from_elsewhere: Some(true), ..before });
-    let mut place = listening.clone();
+    contact.send_replace(ManagerContact { from_elsewhere: Some(true), ..before });
+    let mut address = listening.clone();
     let moved = async {
-        let is_moved = place.0.wait_for(|place| place.bound.ip().is_unspecified());
+        let is_moved = address.0.wait_for(|address| address.bound.ip().is_unspecified());
         drop(tokio::time::timeout(Duration::from_secs(20), is_moved).await.unwrap());
-        assert_eq!(place.unreached(), None);
+        assert_eq!(address.unreached(), None);
         dial(&[at("127.0.0.2")], &SecretKey::generate(), Some(key.public())).await.unwrap();
     };
     serve_until(&mut listener, moved).await;
 
-    // Beside a manager that is on loopback alone again, nobody else reaches it.
+    // When only this machine reaches the manager again, the peer leaves the other addresses.
     contact.send_replace(before);
     let moved = async {
         while TcpStream::connect(at("127.0.0.2")).await.is_ok() {

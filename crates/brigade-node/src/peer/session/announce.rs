@@ -1,7 +1,7 @@
-//! What the manager was told of the share, and how far it has noted it.
+//! The announcement of the share to the manager: which part of it was sent, and which part the manager confirmed.
 //!
-//! A session begins by saying everything, page by page straight from the share, so that nothing is kept twice in
-//! memory; what changes meanwhile is said as it comes. Saying a thing twice does no harm.
+//! A connection begins with an announcement of everything, page by page directly from the share, so that nothing is kept
+//! twice in memory; changes in the meantime are announced as they come. Announcing a file twice does no harm.
 
 use brigade_core::{
     limits,
@@ -11,14 +11,19 @@ use brigade_core::{
 
 use crate::store::share::{Share, Shared};
 
-/// What was said, and noted.
+/// Bytes of a page that are left free where entries are added before their size is checked.
+const SPARE_BYTES: usize = 2048;
+
+/// The progress of the announcement over one connection.
 #[derive(Debug)]
-pub(crate) struct Announcing {
-    /// The name after which the share has still to be said; `None` once all of it was.
+pub(crate) struct AnnounceState {
+    /// The name after which the share has still to be announced; `None` once all of it was.
     cursor: Option<Cursor>,
-    said: u64,
-    noted: u64,
-    /// Whether the folder was looked through, and the announcement that has to be noted for `ready`.
+    /// The number of the last announcement or withdrawal.
+    announced: u64,
+    /// The number that the manager confirmed last.
+    confirmed: u64,
+    /// Whether the folder was scanned completely.
     scanned: bool,
 }
 
@@ -28,13 +33,13 @@ enum Cursor {
     After(FileName),
 }
 
-impl Announcing {
-    /// Nothing was said yet.
-    pub(crate) fn new() -> Self {
-        Self { cursor: Some(Cursor::Start), said: 0, noted: 0, scanned: false }
+impl AnnounceState {
+    /// Nothing is announced yet.
+    pub(crate) fn new(scanned: bool) -> Self {
+        Self { cursor: Some(Cursor::Start), announced: 0, confirmed: 0, scanned }
     }
 
-    /// The next page of the share that has to be said; `None` when all was.
+    /// The next page of the share; `None` once all of it was announced.
     pub(crate) fn next_page(&mut self, share: &Share) -> Option<Announce> {
         let after = match self.cursor.as_ref()? {
             Cursor::Start => None,
@@ -54,36 +59,60 @@ impl Announcing {
         if entries.is_empty() { None } else { Some(self.announce(entries)) }
     }
 
-    /// An announcement of `entries`.
-    pub(crate) fn announce(&mut self, entries: Vec<Entry>) -> Announce {
-        self.said += 1;
-        Announce { number: self.said, entries: entries.into_iter().map(Ok).collect() }
+    /// Announcements of files that were added to the share.
+    pub(crate) fn announce_files<'a>(
+        &mut self,
+        files: impl IntoIterator<Item = &'a Shared>,
+    ) -> Vec<Announce> {
+        let (mut announcements, mut page, mut bytes) = (vec![], vec![], 0);
+        for file in files {
+            let entry = entry(file);
+            bytes += entry_bytes(&entry);
+            page.push(entry);
+            if page.len() == limits::ANNOUNCE_ENTRIES || bytes > limits::PAGE_BYTES - SPARE_BYTES {
+                announcements.push(self.announce(std::mem::take(&mut page)));
+                bytes = 0;
+            }
+        }
+        if !page.is_empty() {
+            announcements.push(self.announce(page));
+        }
+        announcements
     }
 
-    /// A withdrawal of `names`.
-    pub(crate) fn withdraw(&mut self, names: Vec<FileName>) -> Withdraw {
-        self.said += 1;
-        Withdraw { number: self.said, names: names.into_iter().map(Ok).collect() }
+    /// Withdrawals of files that were removed from the share.
+    pub(crate) fn withdraw_files(&mut self, names: Vec<FileName>) -> Vec<Withdraw> {
+        pages_of_names(names).into_iter().map(|page| self.withdraw(page)).collect()
     }
 
-    /// The manager has noted everything up to `number`.
-    pub(crate) fn noted(&mut self, number: u64) {
-        self.noted = self.noted.max(number);
+    /// The manager confirmed everything up to `number`.
+    pub(crate) fn confirm(&mut self, number: u64) {
+        self.confirmed = self.confirmed.max(number);
     }
 
-    /// Whether the folder was looked through.
-    pub(crate) fn scanned(&mut self, scanned: bool) {
-        self.scanned = scanned;
+    /// The folder was scanned completely.
+    pub(crate) fn set_scanned(&mut self) {
+        self.scanned = true;
     }
 
-    /// Whether everything there was at the start is in the catalogue.
+    /// Whether all files that were in the folder at the start are in the catalogue.
     pub(crate) fn is_done(&self) -> bool {
-        self.scanned && self.cursor.is_none() && self.noted >= self.said
+        self.scanned && self.cursor.is_none() && self.confirmed >= self.announced
+    }
+
+    fn announce(&mut self, entries: Vec<Entry>) -> Announce {
+        self.announced += 1;
+        Announce { number: self.announced, entries: entries.into_iter().map(Ok).collect() }
+    }
+
+    fn withdraw(&mut self, names: Vec<FileName>) -> Withdraw {
+        self.announced += 1;
+        Withdraw { number: self.announced, names: names.into_iter().map(Ok).collect() }
     }
 }
 
-/// How a shared file is announced.
-pub(crate) fn entry(file: &Shared) -> Entry {
+/// The announced form of a shared file.
+fn entry(file: &Shared) -> Entry {
     Entry {
         name: file.name.clone(),
         id: file.content.id,
@@ -93,7 +122,26 @@ pub(crate) fn entry(file: &Shared) -> Entry {
     }
 }
 
-/// How many bytes an entry takes in a message at most: its name, 34 of the id, 30 of numbers and keys.
-pub(crate) fn entry_bytes(entry: &Entry) -> usize {
+/// The largest size of an entry in a message: its name, 34 bytes of the id, 30 of numbers and keys.
+fn entry_bytes(entry: &Entry) -> usize {
     entry.name.len() + 70
+}
+
+/// Splits names into withdrawals that fit into a frame.
+fn pages_of_names(names: Vec<FileName>) -> Vec<Vec<FileName>> {
+    let mut pages: Vec<Vec<FileName>> = vec![];
+    let mut bytes = limits::PAGE_BYTES;
+    for name in names {
+        bytes += name.len() + 4;
+        match pages.last_mut() {
+            Some(page) if bytes <= limits::PAGE_BYTES && page.len() < limits::ANNOUNCE_ENTRIES => {
+                page.push(name)
+            }
+            _ => {
+                bytes = name.len() + 4;
+                pages.push(vec![name]);
+            }
+        }
+    }
+    pages
 }

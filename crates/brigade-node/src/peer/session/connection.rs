@@ -1,111 +1,177 @@
-//! One connection to the manager, from joining to its end: what is said, heard, asked and renewed over it.
+//! One connection to the manager, from joining to its end, and the state of a session that lasts over connections.
 //!
-//! Reading never waits for writing: what is to be sent is queued, and while the queue is long no new work is taken,
-//! so that two full sockets cannot hold each other up.
+//! Reading never waits for writing: messages to send are queued, and while the queue is long no new work is taken. So two
+//! full sockets cannot block each other.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
     time::Duration,
 };
 
 use brigade_core::{
-    id::Content,
     limits,
-    name::FileName,
+    time::UnixTime,
     wire::{
         Message, Reason,
         hello::Goodbye,
-        manager::{FromManager, Hold, Renew, Report, ToManager, Watch},
+        manager::{FromManager, Holders, Renew, Report, ToManager},
     },
 };
 use tokio::{
-    sync::{mpsc, oneshot},
+    sync::{mpsc, oneshot, watch},
     time::{Instant, MissedTickBehavior, interval, timeout},
 };
-use tokio_util::task::AbortOnDropHandle;
+use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    announce::{Announcing, entry, entry_bytes},
-    questions::{Answer, AskError, answer_in},
-    task::{Command, Ended, LinkState, Session},
+    announce::AnnounceState,
+    dial::ANSWER_TIMEOUT,
+    questions::{Answer, AskError, SessionCommand, Subscriptions, answer_in},
 };
 use crate::{
-    store::keeper::Change,
+    clock,
+    identity::clock_check::ClockDifference,
+    peer::bandwidth::Traffic,
+    store::{keeper::Change, share::Share},
     transport::connection::{ConnectionError, Greeted, Writer},
 };
 
 /// Messages queued for the manager beyond which no new work is taken.
 const QUEUED_MESSAGES: usize = 64;
 
-/// How long what is queued, and a goodbye, may take to leave at the end.
-const FAREWELL: Duration = Duration::from_secs(1);
+/// How long the queued messages and the goodbye may take to be written at the end.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// How long the manager may be silent, though it is asked to renew every five seconds.
+/// How long the manager may be silent, although this peer renews every five seconds.
 const SILENCE: Duration = limits::LEASE;
 
+/// The state of the session, as the user sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ManagerState {
+    /// The manager is connected.
+    Here {
+        /// Whether all files that were in the folder at the start are in the catalogue.
+        announced: bool,
+    },
+    /// The manager is not connected; the session goes on dialling it.
+    Away {
+        /// The cause.
+        cause: String,
+    },
+    /// The manager refuses this peer for good; it is not dialled again.
+    Refused {
+        /// The cause.
+        cause: String,
+    },
+}
+
+/// The inputs and outputs of a session, which all its connections use.
+pub(crate) struct SessionState {
+    pub(crate) share: Share,
+    pub(crate) traffic: Arc<Traffic>,
+    /// Changes of the share.
+    pub(crate) changes: mpsc::Receiver<Change>,
+    /// Whether the folder was scanned completely.
+    pub(crate) scanned: bool,
+    pub(crate) commands: mpsc::Receiver<SessionCommand>,
+    pub(crate) subscriptions: Subscriptions,
+    /// The holders of the watched contents.
+    pub(crate) holders: mpsc::Sender<Holders>,
+    pub(crate) membership: watch::Sender<String>,
+    /// The difference between this machine's clock and the manager's, if it is too large.
+    pub(crate) clock: watch::Sender<Option<ClockDifference>>,
+    pub(crate) manager: watch::Sender<ManagerState>,
+    pub(crate) stop: CancellationToken,
+}
+
+impl SessionState {
+    /// Compares this machine's clock with the manager's, which showed `manager_s` a moment ago.
+    pub(crate) fn compare_clock(&self, manager_s: Option<u64>) {
+        let Some(manager_s) = manager_s else { return };
+        let difference = ClockDifference::compare(UnixTime(manager_s), clock::unix_now(), ANSWER_TIMEOUT);
+        self.clock.send_if_modified(|old| {
+            // A change of some seconds is not reported.
+            let is_new = difference.map(|new| new.is_behind) != old.map(|old| old.is_behind);
+            *old = difference;
+            is_new
+        });
+    }
+
+    /// Applies a command while the manager is not connected: a question gets an error at once.
+    pub(crate) fn apply_disconnected(&mut self, command: SessionCommand) {
+        if let Some((_, reply)) = self.subscriptions.apply(command).1 {
+            let error = match &*self.manager.borrow() {
+                ManagerState::Refused { cause } => AskError::RefusedForGood { cause: cause.clone() },
+                _ => AskError::Away,
+            };
+            let _ = reply.send(Err(error));
+        }
+    }
+}
+
+/// How a connection to the manager ended.
+pub(crate) enum ConnectionEnd {
+    /// The peer stops.
+    Stopped,
+    /// The connection was lost, for this cause.
+    Lost(String),
+}
+
 /// One connection to the manager.
-pub(crate) struct Connected<'a> {
-    session: &'a mut Session,
+pub(crate) struct ManagerConnection<'a> {
+    session: &'a mut SessionState,
     queue: VecDeque<ToManager>,
-    announcing: Announcing,
+    announcing: AnnounceState,
     questions: BTreeMap<u32, oneshot::Sender<Result<Answer, AskError>>>,
     last_question: u32,
-    last_heard: Instant,
+    last_received: Instant,
     reported: (u64, u64),
     renewed: Instant,
 }
 
-impl<'a> Connected<'a> {
-    pub(crate) fn new(session: &'a mut Session) -> Self {
+impl<'a> ManagerConnection<'a> {
+    pub(crate) fn new(session: &'a mut SessionState) -> Self {
         let now = Instant::now();
-        let mut this = Self {
-            queue: VecDeque::new(),
-            announcing: Announcing::new(),
+        Self {
+            queue: session.subscriptions.messages().into(),
+            announcing: AnnounceState::new(session.scanned),
             questions: BTreeMap::new(),
             last_question: 0,
-            last_heard: now,
+            last_received: now,
             reported: (0, 0),
             renewed: now,
             session,
-        };
-        let wanted = &this.session.wanted;
-        let contents = |set: &BTreeSet<Content>| set.iter().map(|c| (*c).into()).collect::<Vec<_>>();
-        for page in contents(&wanted.held).chunks(limits::WATCH_CONTENTS) {
-            this.queue.push_back(Hold { contents: page.to_vec() }.into());
         }
-        for page in contents(&wanted.watched).chunks(limits::WATCH_CONTENTS) {
-            this.queue.push_back(Watch { contents: page.to_vec(), again: None }.into());
-        }
-        this.announcing.scanned(wanted.scanned);
-        this
     }
 
-    pub(crate) async fn run(mut self, session: Greeted) -> Ended {
+    /// Runs until the connection ends, or the peer stops.
+    pub(crate) async fn run(mut self, session: Greeted) -> ConnectionEnd {
         let Greeted { mut reader, writer, .. } = session;
         let (outbox, messages) = mpsc::channel(QUEUED_MESSAGES);
         let mut sending = AbortOnDropHandle::new(tokio::spawn(send_all(writer, messages)));
         self.publish();
         let mut tick = interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut beats = 0_u64;
+        let mut ticks = 0_u64;
         let mut still_sending = true;
-        let mut farewell = None;
+        let mut goodbye = None;
         let ended = loop {
             self.refill();
             let busy = self.queue.len() >= QUEUED_MESSAGES;
             tokio::select! {
                 biased;
-                () = self.session.stop.cancelled() => break Ended::Stopped,
+                () = self.session.stop.cancelled() => break ConnectionEnd::Stopped,
                 message = reader.next::<FromManager>() => match message {
                     Ok(Some(message)) => {
-                        if let Err(ended) = self.heard(message).await {
-                            break ended;
+                        if let Err(lost) = self.handle(message).await {
+                            break ConnectionEnd::Lost(lost);
                         }
                     }
-                    Ok(None) => break Ended::Lost("the manager closed the connection".to_owned()),
+                    Ok(None) => break ConnectionEnd::Lost("the manager closed the connection".to_owned()),
                     Err(error) => {
-                        farewell = error.goodbye();
-                        break Ended::Lost(why_lost(&error));
+                        goodbye = error.goodbye();
+                        break ConnectionEnd::Lost(lost_reason(&error));
                     }
                 },
                 Ok(permit) = outbox.reserve(), if !self.queue.is_empty() => {
@@ -113,30 +179,30 @@ impl<'a> Connected<'a> {
                         permit.send(message);
                     }
                 }
-                Some(command) = self.session.commands.recv(), if !busy => self.command(command),
-                Some(change) = self.session.changes.recv(), if !busy => self.change(change),
+                Some(command) = self.session.commands.recv(), if !busy => self.apply(command),
+                Some(change) = self.session.changes.recv(), if !busy => self.announce(change),
                 _ = tick.tick() => {
-                    beats += 1;
-                    if let Err(ended) = self.beat(beats) {
-                        break ended;
+                    ticks += 1;
+                    if let Err(lost) = self.tick(ticks) {
+                        break ConnectionEnd::Lost(lost);
                     }
                 }
                 _ = &mut sending => {
                     still_sending = false;
-                    break Ended::Lost("the connection to the manager broke".to_owned());
+                    break ConnectionEnd::Lost("the connection to the manager broke".to_owned());
                 }
             }
         };
-        if matches!(ended, Ended::Stopped) {
-            farewell = Some(Goodbye { reason: Reason::Stopping, text: String::new() });
+        if matches!(ended, ConnectionEnd::Stopped) {
+            goodbye = Some(Goodbye { reason: Reason::Stopping, text: String::new() });
         }
-        // Where there is nothing to say any more, nothing is waited for.
-        let grace = if farewell.is_some() { FAREWELL } else { Duration::ZERO };
-        if let Some(goodbye) = farewell {
+        // Without a goodbye there is no need to wait.
+        let grace = if goodbye.is_some() { CLOSE_TIMEOUT } else { Duration::ZERO };
+        if let Some(goodbye) = goodbye {
             let _ = outbox.try_send(ToManager::Goodbye(goodbye));
         }
         drop(outbox);
-        // A task that has ended must not be waited for again, and one that cannot write must not stay.
+        // A task that has ended must not be awaited again, and one that cannot write must not go on.
         if still_sending && timeout(grace, &mut sending).await.is_err() {
             sending.abort();
         }
@@ -146,29 +212,30 @@ impl<'a> Connected<'a> {
         ended
     }
 
-    /// Queues what the share still has to say, when nothing else waits.
+    /// Queues the next page of the share when the queue is empty.
     fn refill(&mut self) {
         if self.queue.is_empty() {
             let more = self.announcing.next_page(&self.session.share);
             if more.is_none() {
-                self.publish(); // with nothing to announce, nobody says that it is noted
+                self.publish(); // with nothing to announce, no confirmation will arrive
             }
             self.queue.extend(more.map(ToManager::from));
         }
     }
 
-    async fn heard(&mut self, message: FromManager) -> Result<(), Ended> {
-        self.last_heard = Instant::now();
+    /// Handles a message of the manager; the error is the cause for which the connection ends.
+    async fn handle(&mut self, message: FromManager) -> Result<(), String> {
+        self.last_received = Instant::now();
         match message {
             FromManager::Goodbye(goodbye) => {
-                return Err(Ended::Lost(goodbye.reason.with(&goodbye.text)));
+                return Err(goodbye.reason.with(&goodbye.text));
             }
             FromManager::Noted(noted) => {
-                self.announcing.noted(noted.number);
+                self.announcing.confirm(noted.number);
                 self.publish();
             }
             FromManager::Holders(holders) => {
-                self.session.wanted.answered(&holders);
+                self.session.subscriptions.answered(&holders);
                 // The fetches never wait for this task, so this ends.
                 let _ = self.session.holders.send(holders).await;
             }
@@ -187,16 +254,16 @@ impl<'a> Connected<'a> {
                 Err(FromManager::Refused(refused)) => {
                     tracing::warn!(kind = refused.kind, reason = %refused.reason, text = refused.text, "refused");
                 }
-                Err(other) => tracing::debug!(kind = other.kind(), "a message that was not expected"),
+                Err(other) => tracing::debug!(kind = other.kind(), "an unexpected message"),
             },
         }
         Ok(())
     }
 
-    fn command(&mut self, command: Command) {
-        let (told, asked) = self.session.wanted.note(command);
-        self.queue.extend(told);
-        if let Some((question, reply)) = asked {
+    fn apply(&mut self, command: SessionCommand) {
+        let (message, question) = self.session.subscriptions.apply(command);
+        self.queue.extend(message);
+        if let Some((question, reply)) = question {
             self.questions.retain(|_, reply| !reply.is_closed());
             self.last_question = self.last_question.wrapping_add(1);
             self.questions.insert(self.last_question, reply);
@@ -204,49 +271,36 @@ impl<'a> Connected<'a> {
         }
     }
 
-    fn change(&mut self, change: Change) {
+    fn announce(&mut self, change: Change) {
         match change {
             Change::Shared(files) => {
-                let mut page: Vec<_> = vec![];
-                let mut bytes = 0;
-                for file in &files {
-                    let entry = entry(file);
-                    bytes += entry_bytes(&entry);
-                    page.push(entry);
-                    if page.len() == limits::ANNOUNCE_ENTRIES || bytes > limits::PAGE_BYTES - 2048 {
-                        self.queue.push_back(self.announcing.announce(std::mem::take(&mut page)).into());
-                        bytes = 0;
-                    }
-                }
-                if !page.is_empty() {
-                    self.queue.push_back(self.announcing.announce(page).into());
-                }
+                let announcements = self.announcing.announce_files(files.iter().map(AsRef::as_ref));
+                self.queue.extend(announcements.into_iter().map(ToManager::from));
             }
             Change::Gone(names) => {
-                for page in pages_of_names(names) {
-                    self.queue.push_back(self.announcing.withdraw(page).into());
-                }
+                let withdrawals = self.announcing.withdraw_files(names);
+                self.queue.extend(withdrawals.into_iter().map(ToManager::from));
             }
             Change::Scanned => {
-                self.session.wanted.scanned = true;
-                self.announcing.scanned(true);
+                self.session.scanned = true;
+                self.announcing.set_scanned();
                 self.publish();
             }
             Change::Problem { .. } | Change::Solved { .. } => {} // `status` shows them
         }
     }
 
-    /// Once a second: report what moves, renew the lease every fifth time, see that the manager still answers.
-    fn beat(&mut self, beats: u64) -> Result<(), Ended> {
-        if self.last_heard.elapsed() > SILENCE {
-            return Err(Ended::Lost(format!("the manager was silent for {} s", SILENCE.as_secs())));
+    /// Once a second: reports the rates, renews the lease every fifth time, checks that the manager still answers.
+    fn tick(&mut self, ticks: u64) -> Result<(), String> {
+        if self.last_received.elapsed() > SILENCE {
+            return Err(format!("the manager was silent for {} s", SILENCE.as_secs()));
         }
         let rates = self.session.traffic.rates();
         if rates != self.reported {
             self.reported = rates;
             self.queue.push_back(Report { sending: rates.0, receiving: rates.1 }.into());
         }
-        if beats.is_multiple_of(5) {
+        if ticks.is_multiple_of(5) {
             let membership = self.renewed.elapsed() >= limits::MEMBERSHIP_RENEWAL;
             if membership {
                 self.renewed = Instant::now();
@@ -257,8 +311,8 @@ impl<'a> Connected<'a> {
     }
 
     fn publish(&self) {
-        let state = LinkState::Here { announced: self.announcing.is_done() };
-        self.session.state.send_if_modified(|old| {
+        let state = ManagerState::Here { announced: self.announcing.is_done() };
+        self.session.manager.send_if_modified(|old| {
             let changed = *old != state;
             *old = state;
             changed
@@ -266,31 +320,12 @@ impl<'a> Connected<'a> {
     }
 }
 
-/// What people are told of a connection that ended in an error.
-fn why_lost(error: &ConnectionError) -> String {
+/// The text for the user about a connection that ended with an error.
+fn lost_reason(error: &ConnectionError) -> String {
     match error {
         ConnectionError::Io(cause) => format!("{error}: {cause}"),
         _ => error.to_string(),
     }
-}
-
-/// Cuts names into withdrawals that fit a frame.
-fn pages_of_names(names: Vec<FileName>) -> Vec<Vec<FileName>> {
-    let mut pages: Vec<Vec<FileName>> = vec![];
-    let mut bytes = limits::PAGE_BYTES;
-    for name in names {
-        bytes += name.len() + 4;
-        match pages.last_mut() {
-            Some(page) if bytes <= limits::PAGE_BYTES && page.len() < limits::ANNOUNCE_ENTRIES => {
-                page.push(name)
-            }
-            _ => {
-                bytes = name.len() + 4;
-                pages.push(vec![name]);
-            }
-        }
-    }
-    pages
 }
 
 async fn send_all(

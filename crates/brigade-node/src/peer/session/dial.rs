@@ -1,14 +1,19 @@
-//! The way to the manager: dialling it, and remembering its key as ssh remembers a host's.
+//! Connecting to the manager: dialling it, remembering its key as ssh does for hosts, and joining.
 //!
-//! What goes over the connection afterwards is in [`super::task`]; the questions that need no membership are in
-//! [`super::questions`].
+//! The connection to a manager that a peer has joined is in [`super::connection`]; questions that need no membership are
+//! in [`super::questions`].
 
-use std::path::PathBuf;
+use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use brigade_core::{
     id::PeerKey,
-    wire::hello::{Hello, VERSION},
+    name::Username,
+    wire::{
+        Message, Reason,
+        manager::{FromManager, Join, Joined, ToManager},
+    },
 };
+use tokio::time::timeout;
 
 use crate::{
     identity::{
@@ -16,22 +21,23 @@ use crate::{
         known_managers::{KnownManagers, KnownManagersError},
     },
     transport::{
-        connection::{GreetError, Greeted},
+        connection::{ConnectionError, GreetError, Greeted},
         dial::{DialError, dial, resolve},
+        hello::own_hello,
     },
 };
 
-/// The program and version that both sides show each other.
-pub(crate) const AGENT: &str = concat!("brigade/", env!("CARGO_PKG_VERSION"));
+/// How long the manager may take to answer a question or a join.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Where a manager is, and who it must be.
+/// The address of a manager, and its key.
 #[derive(Debug, Clone)]
 pub struct ManagerAddress {
-    /// A name or an address.
+    /// A host name or an IP address.
     pub host: String,
     /// Its TCP port.
     pub port: u16,
-    /// The key that must answer; else the one that answered before, and at first contact whichever answers.
+    /// The key that it must have. `None` accepts the remembered key, or any key if none is remembered.
     pub key: Option<PeerKey>,
     /// The user's own folder, where known managers are remembered; `None` to remember nothing.
     pub home: Option<PathBuf>,
@@ -40,22 +46,22 @@ pub struct ManagerAddress {
 /// Why the manager was not reached.
 #[derive(Debug, thiserror::Error)]
 pub enum ReachError {
-    /// Nobody answers, or not with Brigade's encryption.
+    /// There is no answer, or none with Brigade's encryption.
     #[error("reaching the manager at {address}")]
     Dial {
-        /// Where.
+        /// The address.
         address: String,
-        /// What went wrong.
+        /// The cause.
         source: DialError,
     },
-    /// Somebody answers with another key than before.
+    /// The manager has another key than before.
     #[error("the manager at {address} is not the one that was there before")]
     WrongKey {
-        /// Where.
+        /// The address.
         address: String,
         /// The key that is remembered.
         expected: PeerKey,
-        /// The key that answered.
+        /// The key of the manager that answered.
         found: PeerKey,
         /// The file where it is remembered.
         remembered_in: PathBuf,
@@ -70,17 +76,53 @@ pub enum ReachError {
         /// The key that answered.
         found: PeerKey,
     },
-    /// It answers, but not with a greeting.
+    /// The answer is not a greeting.
     #[error("greeting the manager at {address}")]
     Greet {
-        /// Where.
+        /// The address.
         address: String,
-        /// What went wrong.
+        /// The cause.
         source: GreetError,
     },
     /// The file of known managers cannot be used.
     #[error(transparent)]
     Known(#[from] KnownManagersError),
+}
+
+/// Why the manager refused a peer, or was not reached.
+#[derive(Debug, thiserror::Error)]
+pub enum JoinError {
+    /// It was not reached.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    /// It refused.
+    #[error("the manager refused: {}", .reason.with(.text))]
+    Refused {
+        /// The cause, for programs.
+        reason: Reason,
+        /// The cause, for people.
+        text: String,
+    },
+    /// The connection broke, or the manager did not answer in time.
+    #[error("joining the network")]
+    Connection(#[from] ConnectionError),
+}
+
+/// The username with which a peer asks to join.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestedName {
+    pub(crate) username: Username,
+    /// Whether the manager is not to bind it to the peer's key.
+    pub(crate) unbound: bool,
+}
+
+/// The facts from a connection to the manager that decide on which addresses a peer listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ManagerContact {
+    /// The address of this machine that leads to the manager.
+    pub(crate) local: IpAddr,
+    /// Whether other machines reach the manager; `None` if the manager does not tell.
+    pub(crate) from_elsewhere: Option<bool>,
 }
 
 impl ManagerAddress {
@@ -89,12 +131,12 @@ impl ManagerAddress {
         format!("{}:{}", self.host, self.port)
     }
 
-    /// Dials the manager as the owner of `key`, checks that it is the one it was, and greets.
+    /// Dials the manager as the owner of `key`, checks the manager's key, and greets.
     pub async fn reach(&self, key: &SecretKey) -> Result<Greeted, ReachError> {
         let address = self.shown();
         let known = self.home.as_deref().map(KnownManagers::in_home);
         let remembered = match &known {
-            // With a key that was given, what is remembered decides nothing.
+            // A given key takes precedence over the remembered one.
             Some(known) if self.key.is_some() => known.find(&self.host, self.port).unwrap_or_default(),
             Some(known) => known.find(&self.host, self.port)?,
             None => None,
@@ -116,16 +158,11 @@ impl ManagerAddress {
             source => ReachError::Dial { address: address.clone(), source },
         })?;
         let manager = fresh.peer();
-        let mine = Hello {
-            version: VERSION,
-            agent: AGENT.to_owned(),
-            membership: None,
-            reached_from_elsewhere: None,
-        };
-        let greeted = fresh.greet(mine).await.map_err(|source| ReachError::Greet { address, source })?;
-        // Only who speaks Brigade is remembered.
+        let greeted =
+            fresh.greet(own_hello(None)).await.map_err(|source| ReachError::Greet { address, source })?;
+        // The key is remembered only after a greeting, which proves that the other end speaks Brigade's protocol.
         if let Some(known) = known.filter(|_| remembered != Some(manager)) {
-            // Where nothing can be written, the next contact is a first one again: no reason not to go on now.
+            // If the file cannot be written, the next contact is a first one again.
             if let Err(error) = known.remember(&self.host, self.port, manager) {
                 let cause = std::error::Error::source(&error).map(ToString::to_string);
                 tracing::debug!(%error, cause, "the manager's key is not remembered");
@@ -133,4 +170,79 @@ impl ManagerAddress {
         }
         Ok(greeted)
     }
+}
+
+impl JoinError {
+    /// Whether the manager has certainly bound no username. That is unknown if the answer is missing, and if the manager
+    /// failed or stopped: it may have stored the name before.
+    pub(crate) const fn bound_nothing(&self) -> bool {
+        use Reason::{AlreadyHere, BadName, BadPort, Full, NameTaken, NotAMember, PortTaken, TooMuch};
+        match self {
+            Self::Reach(_) => true,
+            Self::Refused { reason, .. } => matches!(
+                reason,
+                AlreadyHere | BadName | BadPort | Full | NameTaken | NotAMember | PortTaken | TooMuch
+            ),
+            Self::Connection(_) => false,
+        }
+    }
+}
+
+impl RequestedName {
+    /// The name that the peer has after it joined: the manager may add a number to an unbound name.
+    pub(crate) fn granted(&self, joined: &Joined) -> Username {
+        joined.username.as_ref().unwrap_or(&self.username).clone()
+    }
+}
+
+impl ManagerContact {
+    /// Greets the manager with a temporary key, and leaves.
+    ///
+    /// # Errors
+    /// If the manager is not reached, or has another key than before.
+    pub async fn with(manager: &ManagerAddress) -> Result<Self, ReachError> {
+        let session = manager.reach(&SecretKey::generate()).await?;
+        let contact = Self::over(&session, None);
+        session.writer.close(Reason::Stopping, "").await;
+        Ok(contact)
+    }
+
+    /// The contact over `session`. `joined` is from the answer to a join, which is newer than the hello.
+    pub(crate) fn over(session: &Greeted, joined: Option<bool>) -> Self {
+        Self { local: session.local.ip(), from_elsewhere: joined.or(session.hello.reached_from_elsewhere) }
+    }
+
+    /// A contact with a manager that only this machine reaches.
+    #[cfg(test)]
+    pub(crate) fn on_loopback() -> Self {
+        Self { local: [127, 0, 0, 1].into(), from_elsewhere: Some(false) }
+    }
+}
+
+/// Asks the manager to let this peer join as `name`, with its listener on `port`.
+pub(crate) async fn join(
+    session: &mut Greeted,
+    name: &RequestedName,
+    port: u16,
+) -> Result<Joined, JoinError> {
+    let exchange = async {
+        let join = Join { username: Ok(name.username.clone()), port, unbound: name.unbound.then_some(true) };
+        session.writer.send(&ToManager::from(join)).await?;
+        session.writer.flush().await?;
+        loop {
+            match session.reader.next::<FromManager>().await? {
+                Some(FromManager::Joined(joined)) => return Ok(joined),
+                Some(FromManager::Refused(refused)) => {
+                    return Err(JoinError::Refused { reason: refused.reason, text: refused.text });
+                }
+                Some(FromManager::Goodbye(bye)) => {
+                    return Err(JoinError::Refused { reason: bye.reason, text: bye.text });
+                }
+                Some(other) => tracing::debug!(kind = other.kind(), "a message before joining"),
+                None => return Err(ConnectionError::Io(std::io::ErrorKind::UnexpectedEof.into()).into()),
+            }
+        }
+    };
+    let silence = || ConnectionError::Io(std::io::ErrorKind::TimedOut.into());
+    timeout(ANSWER_TIMEOUT, exchange).await.map_err(|_| silence())?
 }

@@ -2,10 +2,20 @@
 //!
 //! Start at `task`, which keeps one session going over the life of a peer. Nothing here knows a piece.
 
-pub(crate) mod announce;
-pub(crate) mod client;
-pub(crate) mod clock_check;
-pub(crate) mod connection;
-pub(crate) mod dial;
-pub(crate) mod questions;
-pub(crate) mod task;
+mod announce;
+mod connection;
+mod dial;
+mod questions;
+mod task;
+
+pub use self::{
+    connection::ManagerState,
+    dial::{JoinError, ManagerAddress, ManagerContact, ReachError},
+    questions::{AskError, Observer},
+};
+pub(crate) use self::{
+    connection::SessionState,
+    dial::{RequestedName, join},
+    questions::{Answer, ManagerClient, Question, SessionCommand, Subscriptions},
+    task::Session,
+};

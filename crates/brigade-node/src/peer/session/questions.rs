@@ -1,38 +1,46 @@
-//! Questions to the manager: what a name means, what there is, who is there.
+//! Questions to the manager and subscriptions to its updates, which the other parts of a peer send to the session.
 //!
-//! [`Question`] is what is asked over any session; [`Observer`] is a session that never joins, for `files` and
-//! `peers`: it takes up neither a username nor a place in the network.
+//! A [`Question`] is answered once. [`Subscriptions`] last over reconnections: the contents that this peer holds in part,
+//! and those whose holders it watches. An [`Observer`] asks over a connection of its own: it never joins, and so takes no
+//! username and no peer slot.
 
-use std::time::Duration;
+use std::collections::BTreeSet;
 
 use brigade_core::{
+    id::Content,
+    limits,
     name::{FileName, Username},
     wire::{
         Message, Reason,
-        manager::{Browse, Found, FromManager, ListPeers, Listing, Lookup, PeerList, ToManager},
+        manager::{
+            Browse, Found, FromManager, Hold, Holders, HoldersOf, ListPeers, Listing, Lookup, PeerList,
+            ToManager, Unhold, Unwatch, Watch,
+        },
     },
 };
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 
-use tokio::time::timeout;
-
-use super::dial::{ManagerAddress, ReachError};
+use super::dial::{ANSWER_TIMEOUT, ManagerAddress, ReachError};
 use crate::{
     identity::key::SecretKey,
     transport::connection::{ConnectionError, Greeted},
 };
 
-/// Something that the manager answers once.
+/// A question that the manager answers once.
 #[derive(Debug, Clone)]
 pub(crate) enum Question {
-    /// What does this name mean?
+    /// The contents that have this name.
     Lookup { name: String },
-    /// What is there?
+    /// A page of the catalogue.
     Browse { prefix: String, after: Option<FileName>, holder: Option<Username> },
-    /// Who is there?
+    /// A page of the table of peers.
     Peers { after: Option<Username> },
 }
 
-/// What the manager answered.
+/// The manager's answer to a question.
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// To [`Question::Lookup`].
@@ -46,7 +54,7 @@ pub(crate) enum Answer {
 /// Why a question was not answered.
 #[derive(Debug, thiserror::Error)]
 pub enum AskError {
-    /// The manager is away; it is tried again all the while.
+    /// There is no connection to the manager; the session goes on dialling it.
     #[error("the manager is away")]
     Away,
     /// It refused.
@@ -57,25 +65,51 @@ pub enum AskError {
         /// The cause, for people.
         text: String,
     },
-    /// It let this peer in no more, and is not asked again.
+    /// It refused this peer for good, and is not dialled again.
     #[error("the manager refuses this peer: {cause}")]
     RefusedForGood {
-        /// Why.
+        /// The cause.
         cause: String,
     },
     /// It does not answer.
-    #[error("the manager did not answer within {} s", ANSWER_TIME.as_secs())]
+    #[error("the manager did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
     Silent,
-    /// It answered something else.
-    #[error("the manager answered something else than was asked")]
+    /// It sent an answer to another kind of question.
+    #[error("the manager sent an unexpected answer")]
     Confused,
     /// The connection broke.
     #[error("asking the manager")]
     Connection(#[from] ConnectionError),
 }
 
-/// How long a question may go unanswered.
-pub(crate) const ANSWER_TIME: Duration = Duration::from_secs(10);
+/// A question, and the sender for its answer.
+pub(crate) type PendingQuestion = (Question, oneshot::Sender<Result<Answer, AskError>>);
+
+/// A command of another part of the peer to the session.
+#[derive(Debug)]
+pub(crate) enum SessionCommand {
+    /// Ask a question.
+    Ask { question: Question, reply: oneshot::Sender<Result<Answer, AskError>> },
+    /// Announce that this peer has a part of the content, and serves it.
+    Hold(Content),
+    /// Withdraw that announcement.
+    Unhold(Content),
+    /// Watch the holders of these contents.
+    Watch(Vec<Content>),
+    /// Ask for other holders of a watched content than those named so far; the number counts these requests.
+    WatchOthers(Content, u32),
+    /// End the watch of these contents.
+    Unwatch(Vec<Content>),
+}
+
+/// The subscriptions of a peer, which the session repeats after every reconnection.
+#[derive(Debug, Default)]
+pub(crate) struct Subscriptions {
+    held: BTreeSet<Content>,
+    watched: BTreeSet<Content>,
+    /// Watched contents for which the manager has never named the holders.
+    unanswered: BTreeSet<Content>,
+}
 
 impl Question {
     /// The message that asks it under `number`.
@@ -88,7 +122,7 @@ impl Question {
     }
 }
 
-/// The number of the question that `message` answers, and the answer; the message itself where it is none.
+/// The number of the question that `message` answers, and the answer; the message itself if it is no answer.
 pub(crate) fn answer_in(message: FromManager) -> Result<(u32, Result<Answer, AskError>), FromManager> {
     match message {
         FromManager::Found(found) => Ok((found.question, Ok(Answer::Found(found)))),
@@ -104,7 +138,113 @@ pub(crate) fn answer_in(message: FromManager) -> Result<(u32, Result<Answer, Ask
     }
 }
 
-/// A session that only asks.
+impl Subscriptions {
+    /// The messages with which a new connection begins.
+    pub(crate) fn messages(&self) -> Vec<ToManager> {
+        let contents = |set: &BTreeSet<Content>| set.iter().map(|c| (*c).into()).collect::<Vec<_>>();
+        let (held, watched) = (contents(&self.held), contents(&self.watched));
+        let hold = held.chunks(limits::WATCH_CONTENTS).map(|page| Hold { contents: page.to_vec() }.into());
+        let watched = watched.chunks(limits::WATCH_CONTENTS);
+        let watch = watched.map(|page| Watch { contents: page.to_vec(), again: None }.into());
+        hold.chain(watch).collect()
+    }
+
+    /// Applies a command. Returns the message for a connected manager, and the question that the command asks.
+    pub(crate) fn apply(&mut self, command: SessionCommand) -> (Option<ToManager>, Option<PendingQuestion>) {
+        let message: Option<ToManager> = match command {
+            SessionCommand::Ask { question, reply } => return (None, Some((question, reply))),
+            SessionCommand::Hold(content) => {
+                self.held.insert(content).then(|| Hold { contents: vec![content.into()] }.into())
+            }
+            SessionCommand::Unhold(content) => {
+                self.held.remove(&content).then(|| Unhold { contents: vec![content.into()] }.into())
+            }
+            SessionCommand::Watch(contents) => {
+                self.unanswered.extend(contents.iter().filter(|content| !self.watched.contains(content)));
+                self.watched.extend(&contents);
+                Some(Watch { contents: contents.into_iter().map(Into::into).collect(), again: None }.into())
+            }
+            SessionCommand::WatchOthers(content, again) => self
+                .watched
+                .contains(&content)
+                .then(|| Watch { contents: vec![content.into()], again: Some(again) }.into()),
+            SessionCommand::Unwatch(contents) => {
+                for content in &contents {
+                    self.watched.remove(content);
+                    self.unanswered.remove(content);
+                }
+                Some(Unwatch { contents: contents.into_iter().map(Into::into).collect() }.into())
+            }
+        };
+        (message, None)
+    }
+
+    /// Notes that the manager named the holders of these contents.
+    pub(crate) fn answered(&mut self, holders: &Holders) {
+        for content in &holders.contents {
+            self.unanswered.remove(&Content { id: content.id, size: content.size });
+        }
+    }
+
+    /// For a manager that will not come back: an answer without holders for each content that has no answer yet.
+    pub(crate) fn assume_no_holders(&mut self) -> Option<Holders> {
+        let without = |content: Content| HoldersOf {
+            id: content.id,
+            size: content.size,
+            complete: vec![],
+            partial: vec![],
+        };
+        let contents: Vec<_> = std::mem::take(&mut self.unanswered).into_iter().map(without).collect();
+        (!contents.is_empty()).then(|| Holders { peers: vec![], contents })
+    }
+}
+
+/// Asks questions over the session of a peer.
+#[derive(Debug, Clone)]
+pub(crate) struct ManagerClient(pub(crate) mpsc::Sender<SessionCommand>);
+
+impl ManagerClient {
+    /// Looks a name up.
+    pub(crate) async fn lookup(&self, name: &str) -> Result<Found, AskError> {
+        match self.ask(Question::Lookup { name: name.to_owned() }).await? {
+            Answer::Found(found) => Ok(found),
+            _ => Err(AskError::Confused),
+        }
+    }
+
+    /// A page of the catalogue.
+    pub(crate) async fn browse(
+        &self,
+        prefix: &str,
+        after: Option<FileName>,
+        holder: Option<Username>,
+    ) -> Result<Listing, AskError> {
+        match self.ask(Question::Browse { prefix: prefix.to_owned(), after, holder }).await? {
+            Answer::Listing(listing) => Ok(listing),
+            _ => Err(AskError::Confused),
+        }
+    }
+
+    /// A page of the table of peers.
+    pub(crate) async fn peers(&self, after: Option<Username>) -> Result<PeerList, AskError> {
+        match self.ask(Question::Peers { after }).await? {
+            Answer::Peers(list) => Ok(list),
+            _ => Err(AskError::Confused),
+        }
+    }
+
+    async fn ask(&self, question: Question) -> Result<Answer, AskError> {
+        let (reply, answer) = oneshot::channel();
+        let exchange = async {
+            let command = SessionCommand::Ask { question, reply };
+            self.0.send(command).await.map_err(|_| AskError::Away)?;
+            answer.await.map_err(|_| AskError::Away)?
+        };
+        timeout(ANSWER_TIMEOUT, exchange).await.unwrap_or(Err(AskError::Silent))
+    }
+}
+
+/// A connection to the manager that only asks questions.
 #[derive(Debug)]
 pub struct Observer {
     session: Greeted,
@@ -112,13 +252,13 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Reaches the manager with a key that is forgotten afterwards.
+    /// Reaches the manager with a temporary key.
     pub async fn reach(manager: &ManagerAddress) -> Result<Self, ReachError> {
         let session = manager.reach(&SecretKey::generate()).await?;
         Ok(Self { session, questions: 0 })
     }
 
-    /// A page of what there is.
+    /// A page of the catalogue.
     pub async fn files(&mut self, prefix: &str, after: Option<FileName>) -> Result<Listing, AskError> {
         let question = Question::Browse { prefix: prefix.to_owned(), after, holder: None };
         match self.ask(question).await? {
@@ -127,7 +267,7 @@ impl Observer {
         }
     }
 
-    /// A page of who is there.
+    /// A page of the table of peers.
     pub async fn peers(&mut self, after: Option<Username>) -> Result<PeerList, AskError> {
         match self.ask(Question::Peers { after }).await? {
             Answer::Peers(list) => Ok(list),
@@ -136,10 +276,10 @@ impl Observer {
     }
 
     async fn ask(&mut self, question: Question) -> Result<Answer, AskError> {
-        timeout(ANSWER_TIME, self.wait_for(question)).await.unwrap_or(Err(AskError::Silent))
+        timeout(ANSWER_TIMEOUT, self.exchange(question)).await.unwrap_or(Err(AskError::Silent))
     }
 
-    async fn wait_for(&mut self, question: Question) -> Result<Answer, AskError> {
+    async fn exchange(&mut self, question: Question) -> Result<Answer, AskError> {
         self.questions = self.questions.wrapping_add(1);
         self.session.writer.send(&question.message(self.questions)).await?;
         self.session.writer.flush().await?;
@@ -153,7 +293,7 @@ impl Observer {
             match answer_in(message) {
                 Ok((number, answer)) if number == self.questions => return answer,
                 Ok(_) => {}
-                Err(other) => tracing::debug!(kind = other.kind(), "a message that was not asked for"),
+                Err(other) => tracing::debug!(kind = other.kind(), "an unexpected message"),
             }
         }
     }

@@ -10,7 +10,7 @@ use brigade_core::wire::{
     manager::{FromManager, Refused, ToManager},
 };
 
-use super::{Contact, Peer, PeerConfig, PeerError, SecretKey, Sharing};
+use super::{ManagerContact, Peer, PeerConfig, PeerError, SecretKey, Sharing};
 use crate::{
     peer::ManagerAddress,
     transport::{accept::Acceptor, connection::Greeted},
@@ -57,7 +57,7 @@ impl Played {
             max_connections: 8,
             limits: Default::default(),
         };
-        let port = Contact::on_loopback().take_port(None, 0).unwrap();
+        let port = ManagerContact::on_loopback().take_port(None, 0).unwrap();
         Peer::join(config, port).await.unwrap_err().error
     }
 }

@@ -15,7 +15,6 @@ use brigade_core::{
     name::Username,
     wire::{
         Reason,
-        hello::{Hello, VERSION},
         peer::{
             AskList, Cancel, Close, Decline, FromHolder, Offer, Open, Request, RequestWhole, ToHolder, Want,
         },
@@ -38,11 +37,12 @@ use super::{
 use crate::{
     clock,
     identity::{key::SecretKey, membership},
-    peer::{bandwidth::traffic::Traffic, session::dial::AGENT},
+    peer::bandwidth::Traffic,
     transport::{
         Complaints, Line,
         connection::{ConnectionError, Greeted, Incoming, Reader, Writer, part},
         dial::dial,
+        hello::own_hello,
     },
 };
 
@@ -201,9 +201,7 @@ async fn connect(lines: &Lines, holder: &Holder) -> Result<(Greeted, OwnedSemaph
     let place = place.map_err(|_| LinkError::NoPlace)?.map_err(|_| closed())?;
     let fresh = dial(&[holder.address], &lines.key, Some(holder.key)).await?;
     let membership = Some(lines.membership.borrow().clone());
-    let session = fresh
-        .greet(Hello { version: VERSION, agent: AGENT.to_owned(), membership, reached_from_elsewhere: None })
-        .await?;
+    let session = fresh.greet(own_hello(membership)).await?;
     let token = session.hello.membership.as_deref();
     let claims = membership::verify(token, lines.network, holder.key, clock::unix_now())?;
     if claims.username != holder.username {

@@ -7,13 +7,13 @@ use std::sync::{
     atomic::{AtomicU64, Ordering},
 };
 
-use crate::peer::bandwidth::traffic::Tally;
+use crate::peer::bandwidth::RateCounter;
 
 /// What comes in of one fetch.
 #[derive(Debug, Default)]
 pub(crate) struct Intake {
     /// All that came, be it of use or not.
-    pub(crate) came: Tally,
+    pub(crate) came: RateCounter,
     unstored_bytes: AtomicU64,
 }
 

@@ -22,7 +22,7 @@ use super::{
     requests::Came,
     writer::Arrived,
 };
-use crate::{peer::bandwidth::traffic::beside, transport::connection::Reader};
+use crate::{peer::bandwidth::beside, transport::connection::Reader};
 
 /// How often the downloads hear of a piece that comes slowly.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);

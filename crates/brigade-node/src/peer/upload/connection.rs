@@ -1,14 +1,9 @@
-//! Serving one newcomer: what it asks is read here, and what may be answered is queued for [`super::send`].
+//! Serving one downloader: its requests are read here and queued for [`super::send`].
 //!
-//! Refusals go from cheap to dear: too many requests, no such channel, no such piece, not there. Reading never
-//! waits for sending; a newcomer who asks for more than the protocol allows loses the connection, and is told why.
+//! Cheap checks come first: number of requests, channel, piece, availability. Reading never waits for sending; a downloader
+//! that requests more than the protocol allows is disconnected, with the reason.
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{Arc, OnceLock},
-    time::Duration,
-};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use brigade_core::{
     bitfield::Bitfield,
@@ -16,11 +11,14 @@ use brigade_core::{
     id::Content,
     limits,
     name::Username,
+    rate::Cap,
     upload::{self, Held, OfferId},
     wire::{
         Reason,
         hello::Goodbye,
-        peer::{Bits, FromHolder, Have, HaveAll, ListPage, Open, Refuse, Request, RequestWhole, ToHolder},
+        peer::{
+            Bits, FromHolder, Have, HaveAll, ListPage, Open, Refuse, Request, RequestWhole, ToHolder, Want,
+        },
     },
 };
 use tokio::{
@@ -30,17 +28,14 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    queue::{Load, Queued, Work},
-    read::Source,
-    send::send,
-    slots::{Guest, TooMuch, Uploads},
+    queue::{OpenRequests, QueuedPiece, SendTask},
+    read::{PieceSource, ServedContents},
+    send::{SendContext, send},
+    turns::{ConnectionTurns, Offered},
 };
 use crate::{
     clock,
-    peer::{
-        bandwidth::traffic::Traffic,
-        swarm::partial::{Part, Parts},
-    },
+    peer::{bandwidth::Traffic, swarm::partial::Parts},
     store::share::Share,
     transport::{
         Complaints, Line,
@@ -48,96 +43,97 @@ use crate::{
     },
 };
 
-/// How long pieces that arrive here are gathered before the newcomer hears of them.
+/// How long new pieces of parts are gathered before they are announced to the downloader.
 const HAVE_PAUSE: Duration = Duration::from_millis(10);
 
-/// How often one that waits for its turn is told that this holder lives.
-const SIGN_EVERY: Duration = Duration::from_secs(1);
+/// The interval of messages to a downloader that waits for a turn.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Everything that serving needs.
+/// The values that all connections to downloaders share.
 #[derive(Clone)]
-pub(crate) struct Shop {
-    pub(crate) share: Share,
-    pub(crate) parts: Parts,
-    pub(crate) traffic: Arc<Traffic>,
-    pub(crate) uploads: Uploads,
+pub(crate) struct ServeContext {
+    contents: ServedContents,
+    sending: SendContext,
     pub(crate) complaints: Arc<Complaints>,
 }
 
-impl Shop {
-    /// With places for uploads of its own, until `stop`.
-    pub(crate) fn new(share: Share, parts: Parts, traffic: Arc<Traffic>, stop: CancellationToken) -> Self {
-        let uploads = Uploads::start(traffic.up_cap(), stop);
-        Self { share, parts, traffic, uploads, complaints: Arc::default() }
+impl ServeContext {
+    /// Starts the owner of the slots, which runs until `stop`.
+    pub(crate) fn start(share: Share, parts: Parts, traffic: Arc<Traffic>, stop: CancellationToken) -> Self {
+        let contents = ServedContents::new(share, parts);
+        Self { contents, sending: SendContext::start(traffic, stop), complaints: Arc::default() }
     }
 }
 
-/// Serves until the newcomer leaves, breaks the protocol, or `stop`.
+/// Serves a downloader until it disconnects, breaks the protocol, or `stop`.
 pub(crate) async fn serve(
     greeted: Greeted,
-    newcomer: &Username,
-    shop: Shop,
+    downloader: &Username,
+    context: ServeContext,
     stop: CancellationToken,
 ) -> Result<(), ConnectionError> {
     let Greeted { peer, remote, mut reader, writer, .. } = greeted;
-    // Room for every request, and for as many answers again.
-    let (queue, works) = mpsc::channel(2 * limits::REQUESTS_IN_FLIGHT);
-    let sent = shop.traffic.newcomer(peer, newcomer);
-    let load = Arc::new(Load::default());
-    let sending = send(writer, works, peer, sent, load.clone(), shop.clone());
+    // Space for every request, and for as many answers.
+    let (queue, tasks) = mpsc::channel(2 * limits::REQUESTS_IN_FLIGHT);
+    let sent = context.sending.traffic.downloader(peer, downloader);
+    let open_requests = Arc::new(OpenRequests::default());
+    let sending = send(writer, tasks, peer, sent, open_requests.clone(), context.sending.clone());
     let mut sender = AbortOnDropHandle::new(tokio::spawn(sending));
-    let mut news = shop.parts.news();
-    let (guest, mut offers) = shop.uploads.guest(peer).await;
-    let mut cap = shop.traffic.up_cap();
-    let mut signs = interval(SIGN_EVERY);
-    signs.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut serving = Serving::new(shop, queue, load, guest);
+    let mut new_pieces = context.contents.new_pieces();
+    let (turns, mut offers) = ConnectionTurns::connect(&context.sending.uploads, peer).await;
+    let mut cap = context.sending.traffic.up_cap();
+    let mut keepalive = interval(KEEPALIVE_INTERVAL);
+    keepalive.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let channels = BTreeMap::new();
+    let mut connection = DownloaderConnection { context, queue, open_requests, turns, channels };
     let mut next_have = Instant::now();
     let ended = loop {
-        if let Err(breach) = serving.limit(*cap.borrow_and_update()) {
+        if let Err(breach) = connection.set_limit(*cap.borrow_and_update()) {
             break Ok(breach);
         }
         let haves = async {
             sleep_until(next_have).await;
-            news.changed().await
+            new_pieces.changed().await
         };
         tokio::select! {
             biased;
             () = stop.cancelled() => break Ok(stopping()),
             message = reader.next::<ToHolder>() => match message {
                 Ok(Some(ToHolder::Goodbye(_)) | None) => break Ok(stopping()),
-                Ok(Some(message)) => if let Err(breach) = serving.hear(message) {
+                Ok(Some(message)) => if let Err(breach) = connection.handle(message) {
                     break Ok(breach);
                 },
                 Err(error) => break error.goodbye().ok_or(error),
             },
-            Ok(()) = haves, if serving.has_parts() => {
+            Ok(()) = haves, if connection.has_parts() => {
                 next_have = Instant::now() + HAVE_PAUSE;
-                if let Err(breach) = serving.tell_news() {
+                if let Err(breach) = connection.send_new_pieces() {
                     break Ok(breach);
                 }
             }
-            Some(offered) = offers.recv() => if let Err(breach) = serving.offer(offered) {
+            Some(offered) = offers.recv() => if let Err(breach) = connection.offer(offered) {
                 break Ok(breach);
             },
             Ok(()) = cap.changed() => {}
-            _ = signs.tick(), if serving.makes_wait() => if let Err(breach) = serving.sign() {
-                break Ok(breach);
-            },
+            _ = keepalive.tick(), if connection.turns.is_waiting() => {
+                if let Err(breach) = connection.send(connection.turns.keepalive()) {
+                    break Ok(breach);
+                }
+            }
             ended = &mut sender => return ended.unwrap_or(Ok(())),
         }
     };
     let goodbye = ended.inspect_err(|_| sender.abort())?;
     let broke = goodbye.reason != Reason::Stopping;
     if broke {
-        complain(&serving.shop.complaints, newcomer, remote, &goodbye);
+        complain(&connection.context.complaints, downloader, remote, &goodbye);
     }
-    let farewell = async {
-        let _ = serving.queue.send(Work::Close(goodbye)).await; // it may be full of what the newcomer sent
-        drop(serving);
+    let close = async {
+        let _ = connection.queue.send(SendTask::Close(goodbye)).await; // the queue may be full
+        drop(connection);
         let _ = (&mut sender).await;
     };
-    let _ = tokio::time::timeout(Duration::from_secs(2), farewell).await;
+    let _ = tokio::time::timeout(Duration::from_secs(2), close).await;
     sender.abort();
     if broke {
         reader.run_out().await;
@@ -160,76 +156,53 @@ fn stopping() -> Goodbye {
     Goodbye { reason: Reason::Stopping, text: Reason::Stopping.to_string() }
 }
 
-/// How a connection ends whose newcomer did what may not be.
+/// The goodbye for a downloader that did something forbidden.
 fn breach(reason: Reason, text: impl Into<String>) -> Goodbye {
     Goodbye { reason, text: text.into() }
 }
 
-/// How a connection ends that asks for turns faster than can be dealt with.
-pub(crate) fn busy(_: TooMuch) -> Goodbye {
-    breach(Reason::TooMuch, "turns were wanted, taken up or declined faster than they can be given")
+/// The goodbye for a downloader that sends messages about turns faster than the owner of the slots handles them.
+fn too_many_turns<E>(_: E) -> Goodbye {
+    breach(Reason::TooMuch, "too many messages about turns")
 }
 
 fn too_many_requests() -> Goodbye {
     breach(Reason::TooMuch, format!("more than {} requests were open", limits::REQUESTS_IN_FLIGHT))
 }
 
-/// One newcomer that is being served.
-pub(crate) struct Serving {
-    shop: Shop,
-    queue: mpsc::Sender<Work>,
-    /// What was asked and is not answered.
-    load: Arc<Load>,
-    pub(crate) guest: Guest,
-    /// Whether the newcomer was told that pieces go by turns.
-    pub(crate) limited: bool,
-    /// The offers that were made here and not answered, and of which channel.
-    pub(crate) offered: BTreeMap<OfferId, u32>,
-    pub(crate) channels: BTreeMap<u32, Channel>,
+/// The connection to one downloader.
+struct DownloaderConnection {
+    context: ServeContext,
+    queue: mpsc::Sender<SendTask>,
+    open_requests: Arc<OpenRequests>,
+    turns: ConnectionTurns,
+    channels: BTreeMap<u32, Channel>,
 }
 
-/// A content that the newcomer has opened.
-pub(crate) struct Channel {
-    pub(crate) content: Content,
-    pub(crate) geometry: Geometry,
-    source: Source,
-    /// For a part: what the newcomer was told of it.
-    pub(crate) told: Option<(Arc<Part>, Bitfield)>,
-    /// Whether the newcomer wants turns of it.
-    pub(crate) wanted: bool,
+/// A content that the downloader has opened.
+struct Channel {
+    content: Content,
+    geometry: Geometry,
+    source: PieceSource,
+    /// For a part: the pieces that were announced to the downloader.
+    last_bitfield: Option<Bitfield>,
 }
 
-impl Channel {
-    fn new(
-        content: Content,
-        geometry: Geometry,
-        source: Source,
-        told: Option<(Arc<Part>, Bitfield)>,
-    ) -> Self {
-        Self { content, geometry, source, told, wanted: false }
-    }
-}
-
-impl Serving {
-    fn new(shop: Shop, queue: mpsc::Sender<Work>, load: Arc<Load>, guest: Guest) -> Self {
-        let (offered, channels) = (BTreeMap::new(), BTreeMap::new());
-        Self { shop, queue, load, guest, limited: false, offered, channels }
-    }
-
-    /// Answers one message; an error ends the connection in these words.
-    fn hear(&mut self, message: ToHolder) -> Result<(), Goodbye> {
+impl DownloaderConnection {
+    /// Answers one message; an error ends the connection with this goodbye.
+    fn handle(&mut self, message: ToHolder) -> Result<(), Goodbye> {
         match message {
             ToHolder::Open(open) => self.open(&open),
             ToHolder::Close(close) => {
-                self.forget(close.channel)?;
-                self.queue(Work::CloseChannel(close.channel))
+                self.close(close.channel)?;
+                self.queue(SendTask::CloseChannel(close.channel))
             }
             ToHolder::AskList(ask) => self.list(ask.channel, ask.first),
             ToHolder::Request(request) => self.request(&request),
             ToHolder::RequestWhole(request) => self.request_whole(&request),
-            ToHolder::Cancel(cancel) => self.queue(Work::Cancel(cancel.request)),
+            ToHolder::Cancel(cancel) => self.queue(SendTask::Cancel(cancel.request)),
             ToHolder::Want(want) => self.want(&want),
-            ToHolder::Decline(decline) => self.decline(OfferId(decline.offer)),
+            ToHolder::Decline(decline) => self.turns.decline(OfferId(decline.offer)).map_err(too_many_turns),
             ToHolder::Goodbye(_) => Ok(()),
         }
     }
@@ -247,71 +220,65 @@ impl Serving {
         let Ok(geometry) = Geometry::new(content.size) else {
             return self.refuse(None, Some(channel), Reason::NotFound);
         };
-        if let Some(shared) = self.shop.share.find(&content) {
-            let share = self.shop.share.clone();
-            let source = Source::Shared { share, shared, open: Arc::new(OnceLock::new()) };
-            self.channels.insert(channel, Channel::new(content, geometry, source, None));
-            return self.say(HaveAll { channel });
-        }
-        if let Some(part) = self.shop.parts.find(&content) {
-            let have = part.have().clone();
-            for first in (0..geometry.count()).step_by(limits::BITFIELD_PAGE_PIECES as usize) {
-                let bits = have.page(first, limits::BITFIELD_PAGE_PIECES).to_vec();
-                self.say(Bits { channel, first, bits })?;
+        let Some(source) = self.context.contents.find(&content) else {
+            return self.refuse(None, Some(channel), Reason::NotFound);
+        };
+        let last_bitfield = source.have().map(|have| have.clone());
+        match &last_bitfield {
+            None => self.send(HaveAll { channel })?,
+            Some(have) => {
+                for first in (0..geometry.count()).step_by(limits::BITFIELD_PAGE_PIECES as usize) {
+                    let bits = have.page(first, limits::BITFIELD_PAGE_PIECES).to_vec();
+                    self.send(Bits { channel, first, bits })?;
+                }
             }
-            let source = Source::Part(part.clone(), self.shop.share.clone());
-            self.channels.insert(channel, Channel::new(content, geometry, source, Some((part, have))));
-            return Ok(());
         }
-        self.refuse(None, Some(channel), Reason::NotFound)
+        self.channels.insert(channel, Channel { content, geometry, source, last_bitfield });
+        Ok(())
     }
 
-    /// A channel is closed: nothing is wanted on it any more.
-    fn forget(&mut self, channel: u32) -> Result<(), Goodbye> {
-        match self.channels.remove(&channel).filter(|channel| channel.wanted) {
-            Some(channel) => self.guest.wants_no_more(channel.content).map_err(busy),
-            None => Ok(()),
-        }
+    /// Closes a channel: the downloader wants nothing more of it.
+    fn close(&mut self, channel: u32) -> Result<(), Goodbye> {
+        self.channels.remove(&channel);
+        self.turns.unwant(channel).map_err(too_many_turns)
     }
 
     fn list(&mut self, number: u32, first: u32) -> Result<(), Goodbye> {
         let Some(channel) = self.channels.get(&number) else { return Ok(()) };
         let Some(list) = channel.source.list() else {
-            self.forget(number)?;
+            self.close(number)?;
             return self.refuse(None, Some(number), Reason::Protocol);
         };
         let values = list.values();
         let from = (first as usize).min(values.len());
         let to = (from + limits::LIST_PAGE_VALUES as usize).min(values.len());
         let values = values[from..to].concat();
-        if !self.load.take_list() {
-            return Err(breach(Reason::TooMuch, "more pages of piece lists were asked for than may be open"));
+        if !self.open_requests.add_list() {
+            return Err(breach(Reason::TooMuch, "too many open requests for pages of piece lists"));
         }
-        self.queue(Work::List(ListPage { channel: number, first, values }))
+        self.queue(SendTask::List(ListPage { channel: number, first, values }))
     }
 
     fn request(&mut self, request: &Request) -> Result<(), Goodbye> {
-        // A request may cross the refusal of its channel on the way.
-        let channel = self.channels.get(&request.channel);
         let piece = PieceIndex(request.piece);
-        let made = request.offer.map(OfferId).and_then(|offer| self.offered.remove_entry(&offer));
-        if let Some((offer, of)) = made
-            && of != request.channel
-        {
-            self.guest.gives_back(offer).map_err(busy)?; // it was an offer of something else
-        }
-        let offer = made.filter(|(_, of)| *of == request.channel).map(|(offer, _)| offer);
+        let offer = self.turns.take_offer(request.offer, request.channel).map_err(too_many_turns)?;
+        // The channel may be closed: a request may cross the refusal of its channel.
+        let channel = self.channels.get(&request.channel);
         let answer = {
-            let have = channel.and_then(|channel| channel.told.as_ref()).map(|(part, _)| part.have());
+            let have = channel.and_then(|channel| channel.source.have());
             let held = have.as_deref().map_or(Held::All, Held::Some);
-            upload::check(self.load.requests(), channel.map(|channel| (&channel.geometry, held)), piece)
+            upload::check(
+                self.open_requests.pieces(),
+                channel.map(|channel| (&channel.geometry, held)),
+                piece,
+            )
         };
         match (answer, channel) {
             (Ok(()), Some(channel)) => {
-                let accepts = |offer| self.guest.accepts(offer, piece).map_err(busy);
-                let offer = offer.map(accepts).transpose()?;
-                self.load.take_request();
-                self.queue(Work::Piece(Queued {
+                let accept = |offer| self.turns.accept(offer, piece).map_err(too_many_turns);
+                let offer = offer.map(accept).transpose()?;
+                self.open_requests.add_piece();
+                self.queue(SendTask::Piece(QueuedPiece {
                     request: request.request,
                     channel: Some(request.channel),
                     offer,
@@ -324,12 +291,12 @@ impl Serving {
             (Err(Reason::TooMuch), _) => Err(too_many_requests()),
             (Err(Reason::Protocol), Some(channel)) => {
                 let count = channel.geometry.count();
-                let text = format!("piece {} of a content of {count} was asked for", piece.0);
+                let text = format!("piece {} of a content of {count} was requested", piece.0);
                 Err(breach(Reason::Protocol, text))
             }
             (answer, _) => {
                 if let Some(offer) = offer {
-                    self.guest.gives_back(offer).map_err(busy)?;
+                    self.turns.give_back(offer).map_err(too_many_turns)?;
                 }
                 self.refuse(Some(request.request), None, answer.err().unwrap_or(Reason::NotFound))
             }
@@ -339,61 +306,79 @@ impl Serving {
     fn request_whole(&mut self, request: &RequestWhole) -> Result<(), Goodbye> {
         let content = Content { id: request.id, size: request.size };
         let Some(geometry) = Geometry::new(content.size).ok().filter(|geometry| geometry.count() == 1) else {
-            let text = format!("a content of {} bytes was asked for whole", content.size);
+            let text = format!("a content of {} bytes was requested whole", content.size);
             return Err(breach(Reason::Protocol, text));
         };
-        if self.load.requests() >= limits::REQUESTS_IN_FLIGHT {
+        if self.open_requests.pieces() >= limits::REQUESTS_IN_FLIGHT {
             return Err(too_many_requests());
         }
-        let Some(shared) = self.shop.share.find(&content) else {
+        let Some(source) = self.context.contents.find_shared(&content) else {
             return self.refuse(Some(request.request), None, Reason::NotFound);
         };
-        let share = self.shop.share.clone();
-        let queued = Queued {
+        let queued = QueuedPiece {
             request: request.request,
             channel: None,
             offer: None,
-            source: Source::Shared { share, shared, open: Arc::new(OnceLock::new()) },
+            source,
             file_offset: 0,
             bytes: geometry.length(PieceIndex(0)),
             done: 0,
         };
-        self.load.take_request();
-        self.queue(Work::Piece(queued))
+        self.open_requests.add_piece();
+        self.queue(SendTask::Piece(queued))
     }
 
     fn has_parts(&self) -> bool {
-        self.channels.values().any(|channel| channel.told.is_some())
+        self.channels.values().any(|channel| channel.last_bitfield.is_some())
     }
 
-    /// Tells which pieces have come since.
-    fn tell_news(&mut self) -> Result<(), Goodbye> {
-        let mut news = vec![];
+    /// Tells the downloader which pieces of parts are new.
+    fn send_new_pieces(&mut self) -> Result<(), Goodbye> {
+        let mut messages = vec![];
         for (number, channel) in &mut self.channels {
-            let Some((part, told)) = &mut channel.told else { continue };
-            let new: Vec<u32> =
-                part.have().iter().filter(|piece| told.set(*piece)).map(|piece| piece.0).collect();
+            let (Some(last), Some(have)) = (&mut channel.last_bitfield, channel.source.have()) else {
+                continue;
+            };
+            let new: Vec<u32> = have.iter().filter(|piece| last.set(*piece)).map(|piece| piece.0).collect();
             for page in new.chunks(limits::HAVE_PIECES) {
-                news.push(Have { channel: *number, pieces: page.to_vec() });
+                messages.push(Have { channel: *number, pieces: page.to_vec() });
             }
-            tracing::trace!(size = channel.content.size, pieces = new.len(), "told of new pieces");
+            tracing::trace!(size = channel.content.size, pieces = new.len(), "announced new pieces");
         }
-        news.into_iter().try_for_each(|have| self.say(have))
+        messages.into_iter().try_for_each(|have| self.send(have))
     }
 
-    /// Says something to the newcomer, in its order.
-    pub(crate) fn say(&self, message: impl Into<FromHolder>) -> Result<(), Goodbye> {
-        self.queue(Work::Say(message.into()))
+    /// The downloader wants any piece of a content.
+    fn want(&mut self, want: &Want) -> Result<(), Goodbye> {
+        let Some(channel) = self.channels.get(&want.channel) else { return Ok(()) };
+        let complete = channel.last_bitfield.is_none().then(|| channel.geometry.count());
+        self.turns.want(want, channel.content, complete).map_err(too_many_turns)
+    }
+
+    /// The downloader has a turn.
+    fn offer(&mut self, offered: Offered) -> Result<(), Goodbye> {
+        self.turns.offer(offered).map_or(Ok(()), |offer| self.send(offer))
+    }
+
+    /// Tells the downloader when a limit on sending begins or ends.
+    fn set_limit(&mut self, cap: Cap) -> Result<(), Goodbye> {
+        let message = self.turns.set_limit(cap).map_err(too_many_turns)?;
+        message.map_or(Ok(()), |turns| self.send(turns))
+    }
+
+    /// Sends a message to the downloader, behind those that are queued.
+    fn send(&self, message: impl Into<FromHolder>) -> Result<(), Goodbye> {
+        self.queue(SendTask::Message(message.into()))
     }
 
     fn refuse(&self, request: Option<u32>, channel: Option<u32>, reason: Reason) -> Result<(), Goodbye> {
-        self.say(Refuse { request, channel, reason, text: reason.to_string() })
+        self.send(Refuse { request, channel, reason, text: reason.to_string() })
     }
 
-    /// Queues work; where there is no room, the newcomer asks faster than it reads.
-    fn queue(&self, work: Work) -> Result<(), Goodbye> {
+    /// Queues a task. If the queue is full, the downloader sends requests faster than it reads the answers.
+    fn queue(&self, task: SendTask) -> Result<(), Goodbye> {
         self.queue
-            .try_send(work)
-            .map_err(|_| breach(Reason::TooMuch, "messages came faster than their answers were read"))
+            .try_send(task)
+            .map_err(|_| breach(Reason::TooMuch, "too many messages: their answers were not read"))
     }
 }

@@ -1,17 +1,10 @@
-//! The door: who dials is greeted, shown to be a member, and served in a task of its own.
+//! The listener: each incoming connection is greeted, its membership is checked, and it is served in its own task.
 //!
-//! Refusals go from cheap to dear: no handshake, too many connections, no greeting, no membership. A place for a
-//! connection is taken up by members only.
+//! Cheap checks come first: handshake, number of connections, greeting, membership. Only members get a connection slot.
 
 use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
-use brigade_core::{
-    id::PeerKey,
-    wire::{
-        Reason,
-        hello::{Hello, VERSION},
-    },
-};
+use brigade_core::{id::PeerKey, wire::Reason};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore, watch},
     task::JoinSet,
@@ -19,48 +12,49 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 use tracing::{debug, info, warn};
 
-use super::connection::{Shop, serve};
+use super::connection::{ServeContext, serve};
 use crate::{
     clock,
     identity::membership::{self, MembershipError},
-    peer::{listening::Listener, session::dial::AGENT},
+    peer::listening::Listener,
     transport::{
         Line,
         accept::Accepted,
-        connection::{ConnectionError, GreetError, part},
+        connection::{ConnectionError, GreetError, Greeted, part},
+        hello::own_hello,
     },
 };
 
-/// What is said where there is no place.
-const NO_PLACE: &str = "all places for connections are taken (--max)";
+/// The text of a refusal without a free connection slot.
+const NO_FREE_CONNECTION: &str = "all connection slots are in use (--max)";
 
-/// Connections that one newcomer may have here at once: one core's work each.
+/// Connections that one downloader may have here at once: each is the work of one processor core.
 const CONNECTIONS_EACH: usize = 2;
 
-/// Everything that is needed to let somebody in.
+/// The values that the listener needs to accept a connection.
 #[derive(Clone)]
-pub(crate) struct Door {
-    /// The manager's key: whose members come in.
+pub(crate) struct ListenContext {
+    /// The manager's key: only its members are served.
     pub(crate) network: PeerKey,
     pub(crate) membership: watch::Receiver<String>,
-    /// Places for connections, both ways.
-    pub(crate) places: Arc<Semaphore>,
-    /// How many places there are in all.
-    pub(crate) most_places: usize,
-    pub(crate) shop: Shop,
+    /// Connection slots, for both directions.
+    pub(crate) connection_slots: Arc<Semaphore>,
+    /// The number of all connection slots.
+    pub(crate) max_connections: usize,
+    pub(crate) serve: ServeContext,
     pub(crate) stop: CancellationToken,
 }
 
-/// Lets newcomers in until it is stopped, then waits for those that are being served.
-pub(crate) async fn listen(mut listener: Listener, door: Door) {
+/// Accepts and serves downloaders until it is stopped, then waits for the connections to end.
+pub(crate) async fn listen(mut listener: Listener, context: ListenContext) {
     let mut served: JoinSet<Option<PeerKey>> = JoinSet::new();
     let counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>> = Arc::default();
     loop {
         tokio::select! {
-            () = door.stop.cancelled() => break,
+            () = context.stop.cancelled() => break,
             Some(_) = served.join_next(), if !served.is_empty() => {}
             accepted = listener.accept() => match accepted {
-                Ok(accepted) => drop(served.spawn(let_in(accepted, door.clone(), counts.clone()))),
+                Ok(accepted) => drop(served.spawn(accept_peer(accepted, context.clone(), counts.clone()))),
                 Err(error) => {
                     // Mostly too many open files: it passes when connections end.
                     tracing::warn!(%error, "accepting a connection failed");
@@ -72,9 +66,9 @@ pub(crate) async fn listen(mut listener: Listener, door: Door) {
     while served.join_next().await.is_some() {}
 }
 
-async fn let_in(
+async fn accept_peer(
     accepted: Accepted,
-    door: Door,
+    context: ListenContext,
     counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>>,
 ) -> Option<PeerKey> {
     let remote = accepted.remote();
@@ -86,39 +80,35 @@ async fn let_in(
         }
     };
     let key = fresh.peer();
-    // A place is given to members only; who finds none free now is told so before a hello.
-    if door.places.available_permits() == 0 {
-        fresh.refuse(Reason::Full, NO_PLACE).await;
+    // Only members get a slot. If none is free now, the peer is refused before the hello.
+    if context.connection_slots.available_permits() == 0 {
+        fresh.refuse(Reason::Full, NO_FREE_CONNECTION).await;
         return None;
     }
-    // A second connection is a comfort: it is given only while there are places for many more.
-    let most = if door.places.available_permits() > door.most_places / 2 { CONNECTIONS_EACH } else { 1 };
-    let Some(_seat) = Seat::take(key, counts, most) else {
-        fresh.refuse(Reason::TooMuch, "no more connections of one newcomer are taken").await;
+    // A second connection is only for speed: it is accepted while more than half of the slots are free.
+    let free = context.connection_slots.available_permits();
+    let most = if free > context.max_connections / 2 { CONNECTIONS_EACH } else { 1 };
+    let Some(_permit) = ConnectionPermit::take(key, counts, most) else {
+        fresh.refuse(Reason::TooMuch, "too many connections from one downloader").await;
         return None;
     };
-    let mine = Hello {
-        version: VERSION,
-        agent: AGENT.to_owned(),
-        membership: Some(door.membership.borrow().clone()),
-        reached_from_elsewhere: None,
-    };
-    match fresh.greet(mine).await {
+    let hello = own_hello(Some(context.membership.borrow().clone()));
+    match fresh.greet(hello).await {
         Ok(greeted) => {
             let token = greeted.hello.membership.as_deref();
-            match membership::verify(token, door.network, key, clock::unix_now()) {
-                Ok(claims) => match door.places.clone().try_acquire_owned() {
-                    Ok(place) => work(greeted, &claims, door, place).await,
-                    Err(_) => part(greeted.reader, greeted.writer, Reason::Full, NO_PLACE).await,
+            match membership::verify(token, context.network, key, clock::unix_now()) {
+                Ok(claims) => match context.connection_slots.clone().try_acquire_owned() {
+                    Ok(slot) => serve_connection(greeted, &claims, context, slot).await,
+                    Err(_) => part(greeted.reader, greeted.writer, Reason::Full, NO_FREE_CONNECTION).await,
                 },
                 Err(error) => {
-                    refused(&door, remote, key, &error);
+                    refused(&context, remote, key, &error);
                     part(greeted.reader, greeted.writer, Reason::NotAMember, error.told()).await;
                 }
             }
         }
         Err(error @ GreetError::Connection(ConnectionError::Frame(_))) => {
-            match door.shop.complaints.strangers.next(clock::now()) {
+            match context.serve.complaints.strangers.next(clock::now()) {
                 Some(Line { passed_over }) => {
                     info!(%remote, %error, passed_over, "a stranger broke the protocol");
                 }
@@ -130,9 +120,9 @@ async fn let_in(
     Some(key)
 }
 
-/// Says that a connection was refused for its membership: of a member whose time is wrong, a person should know.
-fn refused(door: &Door, remote: SocketAddr, key: PeerKey, error: &MembershipError) {
-    let lines = &door.shop.complaints;
+/// Logs a connection that was refused for its membership. A member with a wrong clock is worth a warning.
+fn refused(context: &ListenContext, remote: SocketAddr, key: PeerKey, error: &MembershipError) {
+    let lines = &context.serve.complaints;
     match error {
         MembershipError::Time { username, .. } => match lines.members.next(clock::now()) {
             Some(Line { passed_over }) => warn!(%username, %remote, %error, passed_over, "refused a member"),
@@ -147,26 +137,26 @@ fn refused(door: &Door, remote: SocketAddr, key: PeerKey, error: &MembershipErro
     }
 }
 
-async fn work(
-    greeted: crate::transport::connection::Greeted,
+async fn serve_connection(
+    greeted: Greeted,
     claims: &membership::Claims,
-    door: Door,
-    _place: OwnedSemaphorePermit,
+    context: ListenContext,
+    _slot: OwnedSemaphorePermit,
 ) {
     let remote = greeted.remote;
-    debug!(%remote, newcomer = claims.username.as_str(), "serving");
-    if let Err(error) = serve(greeted, &claims.username, door.shop, door.stop).await {
-        debug!(%remote, newcomer = claims.username.as_str(), %error, "stopped serving");
+    debug!(%remote, downloader = claims.username.as_str(), "serving");
+    if let Err(error) = serve(greeted, &claims.username, context.serve, context.stop).await {
+        debug!(%remote, downloader = claims.username.as_str(), %error, "stopped serving");
     }
 }
 
-/// One of the connections that a newcomer may have.
-struct Seat {
+/// The permit for one of the connections that a downloader may have.
+struct ConnectionPermit {
     key: PeerKey,
     counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>>,
 }
 
-impl Seat {
+impl ConnectionPermit {
     fn take(key: PeerKey, counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>>, most: usize) -> Option<Self> {
         let free = counts.send_if_modified(|counts| {
             let count = counts.entry(key).or_default();
@@ -178,7 +168,7 @@ impl Seat {
     }
 }
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.counts.send_modify(|counts| {
             if let Some(count) = counts.get_mut(&self.key) {

@@ -1,11 +1,16 @@
 //! Serving downloaders: the listener, one connection to a downloader, its queue, reading and sending.
 //!
-//! Start at `listener`. `slots` and `turns` matter only where the uplink has a limit.
+//! Start at `listener`. `slots` and `turns` are used only while sending has a limit.
 
-pub(crate) mod connection;
-pub(crate) mod listener;
-pub(crate) mod queue;
-pub(crate) mod read;
-pub(crate) mod send;
-pub(crate) mod slots;
-pub(crate) mod turns;
+mod connection;
+mod listener;
+mod queue;
+mod read;
+mod send;
+mod slots;
+mod turns;
+
+pub(crate) use self::{
+    connection::ServeContext,
+    listener::{ListenContext, listen},
+};

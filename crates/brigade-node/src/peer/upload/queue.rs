@@ -1,6 +1,6 @@
-//! What one newcomer has asked for and was not answered: from the side that reads to the side that sends.
+//! Requests of one downloader that are not answered: a queue from the task that reads to the task that sends.
 //!
-//! Counted and bounded here; who is served when is decided in [`super::slots`], and sent in [`super::send`].
+//! This module counts and limits them; [`super::slots`] decides the order between downloaders, [`super::send`] sends.
 
 use std::{
     collections::VecDeque,
@@ -16,95 +16,95 @@ use brigade_core::{
     },
 };
 
-use super::{read::Source, slots::Accepted};
+use super::{read::PieceSource, turns::AcceptedOffer};
 
-/// Pages of piece lists that a newcomer may ask for and not have read: one for each content that it may have open.
+/// Pages of piece lists that a downloader may request and not have read: one for each content that it may have open.
 const LISTS_IN_FLIGHT: usize = limits::OPEN_CHANNELS;
 
-/// What the reading side wants done.
-pub(crate) enum Work {
-    /// A message.
-    Say(FromHolder),
-    /// A page of a piece list.
+/// A task of the reading side for the sending side.
+pub(crate) enum SendTask {
+    /// Send a message.
+    Message(FromHolder),
+    /// Send a page of a piece list.
     List(ListPage),
-    /// A piece.
-    Piece(Queued),
-    /// A request is taken back.
+    /// Send a piece.
+    Piece(QueuedPiece),
+    /// Drop a request.
     Cancel(u32),
-    /// A channel and all its requests are.
+    /// Drop all requests of a channel.
     CloseChannel(u32),
-    /// The connection ends, in these words.
+    /// Close the connection with this goodbye.
     Close(Goodbye),
 }
 
-/// What one newcomer has asked and was not answered, counted by the reading side and by this one.
+/// The number of open requests of one downloader: the reading side adds, the sending side subtracts.
 #[derive(Debug, Default)]
-pub(crate) struct Load {
-    requests: AtomicUsize,
+pub(crate) struct OpenRequests {
+    pieces: AtomicUsize,
     lists: AtomicUsize,
 }
 
-impl Load {
-    /// Requests that are not answered.
-    pub(crate) fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
+impl OpenRequests {
+    /// The number of open requests for pieces.
+    pub(crate) fn pieces(&self) -> usize {
+        self.pieces.load(Ordering::Relaxed)
     }
 
-    /// Counts a request.
-    pub(crate) fn take_request(&self) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+    /// Adds a request for a piece.
+    pub(crate) fn add_piece(&self) {
+        self.pieces.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Counts a page of a list; false where there are as many as there may be.
-    pub(crate) fn take_list(&self) -> bool {
+    /// Adds a request for a page of a list; false if there are too many.
+    pub(crate) fn add_list(&self) -> bool {
         self.lists.fetch_add(1, Ordering::Relaxed) < LISTS_IN_FLIGHT
     }
 
-    /// A page of a list is on its way.
+    /// A page of a list was sent.
     pub(crate) fn list_sent(&self) {
         self.lists.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// So many requests are answered.
-    pub(crate) fn answered(&self, requests: usize) {
-        self.requests.fetch_sub(requests, Ordering::Relaxed);
+    /// This many requests for pieces were answered.
+    pub(crate) fn pieces_answered(&self, pieces: usize) {
+        self.pieces.fetch_sub(pieces, Ordering::Relaxed);
     }
 }
 
-/// A piece that is to be sent, and how much of it was.
-pub(crate) struct Queued {
+/// A piece to send, and how much of it was sent.
+pub(crate) struct QueuedPiece {
     pub(crate) request: u32,
     pub(crate) channel: Option<u32>,
-    /// The offer that it takes up.
-    pub(crate) offer: Option<Accepted>,
-    pub(crate) source: Source,
+    /// The offer that the request answers.
+    pub(crate) offer: Option<AcceptedOffer>,
+    pub(crate) source: PieceSource,
     pub(crate) file_offset: u64,
     pub(crate) bytes: u32,
     pub(crate) done: u32,
 }
 
-/// What waits to be sent.
+/// The pieces that wait to be sent, in order.
 #[derive(Default)]
-pub(crate) struct Pieces {
-    pub(crate) queue: VecDeque<Queued>,
+pub(crate) struct PieceQueue {
+    pub(crate) queue: VecDeque<QueuedPiece>,
 }
 
-impl Pieces {
+impl PieceQueue {
     /// The request and the offer of the next piece.
     pub(crate) fn front(&self) -> Option<(u32, Option<OfferId>)> {
-        let offer = |piece: &Queued| piece.offer.as_ref().map(Accepted::offer);
+        let offer = |piece: &QueuedPiece| piece.offer.as_ref().map(AcceptedOffer::offer);
         self.queue.front().map(|piece| (piece.request, offer(piece)))
     }
 
     /// The next piece has its slot.
-    pub(crate) fn front_has_its_slot(&mut self) {
+    pub(crate) fn set_front_has_slot(&mut self) {
         if let Some(accepted) = self.queue.front_mut().and_then(|piece| piece.offer.as_mut()) {
-            accepted.has_its_slot();
+            accepted.set_has_slot();
         }
     }
 
-    /// Drops pieces that wait to be sent, or of which a part was; how many, and whether a part of one of them was.
-    pub(crate) fn drop_some(&mut self, is_dropped: impl Fn(&Queued) -> bool) -> (usize, bool) {
+    /// Drops pieces. Returns how many, and whether a part of one of them was sent.
+    pub(crate) fn drop_some(&mut self, is_dropped: impl Fn(&QueuedPiece) -> bool) -> (usize, bool) {
         let before = self.queue.len();
         let mut begun = false;
         self.queue.retain(|piece| {

@@ -1,8 +1,8 @@
-//! Reading pieces into a buffer, laid out as frames, so that one large write puts them on the wire.
+//! The contents that a peer serves, and reading pieces of them into a buffer, laid out as frames for one large write.
 //!
-//! What is read lands where it is encrypted and written from: it is copied nowhere. Many small contents, or a part of
-//! a long piece, go into one buffer alike. A file that is no longer what was hashed is refused, never sent: that is
-//! asked before a read, which saves it, and after it, which decides.
+//! Bytes are read to the place where they are encrypted and from which they are written: there is no copy. One buffer
+//! holds many small contents, or a part of a long piece. A file that is no longer the hashed one is refused, never sent:
+//! a check before the read may save the read, the check after it decides.
 
 use std::{
     fs::File,
@@ -11,15 +11,18 @@ use std::{
 };
 
 use brigade_core::{
+    bitfield::Bitfield,
     content::PieceList,
+    id::Content,
     wire::{
         Reason,
         frame::{PIECE_DATA_BYTES, PieceHeader},
     },
 };
+use tokio::sync::watch;
 
 use crate::{
-    peer::swarm::partial::Part,
+    peer::swarm::partial::{Part, Parts},
     store::{
         folder::FolderError,
         read_cached_at, read_exact_at,
@@ -29,65 +32,128 @@ use crate::{
     transport::tls::records::Records,
 };
 
-#[cfg(test)]
-mod tests;
-
-/// Where a piece's bytes are.
+/// The contents that a peer serves: the files that it shares, and the parts of files that it is fetching.
 #[derive(Clone)]
-pub(crate) enum Source {
-    /// In a file of the share.
+pub(crate) struct ServedContents {
+    share: Share,
+    parts: Parts,
+}
+
+impl ServedContents {
+    pub(crate) const fn new(share: Share, parts: Parts) -> Self {
+        Self { share, parts }
+    }
+
+    /// The source of a content that is shared, or of which there is a part.
+    pub(crate) fn find(&self, content: &Content) -> Option<PieceSource> {
+        let part = || self.parts.find(content).map(|part| PieceSource::Part(part, self.share.clone()));
+        self.find_shared(content).or_else(part)
+    }
+
+    /// The source of a content that is shared.
+    pub(crate) fn find_shared(&self, content: &Content) -> Option<PieceSource> {
+        let (shared, share) = (self.share.find(content)?, self.share.clone());
+        Some(PieceSource::Shared { share, shared, open: Arc::default() })
+    }
+
+    /// Follows the parts: the value changes whenever any of them gets a piece.
+    pub(crate) fn new_pieces(&self) -> watch::Receiver<u64> {
+        self.parts.news()
+    }
+}
+
+/// The file from which the bytes of a piece are read.
+#[derive(Clone)]
+pub(crate) enum PieceSource {
+    /// A file of the share.
     Shared {
         share: Share,
         shared: Arc<Shared>,
-        /// The file, from the first read on.
+        /// The open file, from the first read on.
         open: Arc<OnceLock<File>>,
     },
-    /// In a content that is itself being received, or was when it was opened; the share decides from then on.
+    /// A content that was being received when its channel was opened. Once it has landed, the share decides whether it is
+    /// served.
     Part(Arc<Part>, Share),
 }
 
-/// Bytes of one request that go into the buffer.
+/// Bytes of one request, to be read into the buffer.
 pub(crate) struct Chunk {
     pub(crate) request: u32,
-    pub(crate) source: Source,
-    /// Where they lie in the content.
+    pub(crate) source: PieceSource,
+    /// Their offset in the content.
     pub(crate) file_offset: u64,
-    /// Where they lie in the piece.
+    /// Their offset in the piece.
     pub(crate) piece_offset: u32,
     pub(crate) bytes: u32,
 }
 
-/// A request that cannot be answered, and why.
-pub(crate) type Failed = (u32, Reason);
+/// A request that cannot be answered, and the reason.
+pub(crate) type FailedRequest = (u32, Reason);
+
+/// A buffer of piece data that was read.
+pub(crate) struct FilledBuffer {
+    pub(crate) frames: Records,
+    /// The chunks that were to be read into the buffer.
+    pub(crate) chunks: Vec<Chunk>,
+    /// For each chunk, whether it is the last one of its piece.
+    pub(crate) ends: Vec<bool>,
+    pub(crate) failed: Vec<FailedRequest>,
+}
+
+impl FilledBuffer {
+    /// The chunks in the buffer.
+    pub(crate) fn data(&self) -> impl Iterator<Item = (&Chunk, bool)> {
+        let chunks = self.chunks.iter().zip(self.ends.iter().copied());
+        chunks.filter(|(chunk, _)| self.failed.iter().all(|(failed, _)| *failed != chunk.request))
+    }
+
+    /// Bytes of data in the buffer.
+    pub(crate) fn data_bytes(&self) -> u64 {
+        self.data().map(|(chunk, _)| u64::from(chunk.bytes)).sum()
+    }
+
+    /// If some chunks must not be sent any more, reads the buffer again: those chunks fail then.
+    pub(crate) async fn without_withdrawn(mut self) -> io::Result<Self> {
+        if self.data().all(|(chunk, _)| chunk.source.check().is_ok()) {
+            return Ok(self);
+        }
+        let again = tokio::task::spawn_blocking(move || {
+            self.failed = fill(&mut self.frames, &self.chunks);
+            self
+        });
+        again.await.map_err(io::Error::other)
+    }
+}
 
 /// Whether a read may wait for a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Patience {
-    /// The thread may wait.
+pub(crate) enum ReadMode {
+    /// The read may wait.
     Wait,
-    /// Only what is in memory is read.
+    /// Only bytes in memory are read.
     Cached,
 }
 
-/// What stopped a chunk from being laid out.
-enum Stopped {
+/// Why a chunk was not laid out.
+enum FillError {
     /// The request cannot be answered.
     Refused(Reason),
-    /// It would have to wait for a disk.
+    /// The read would have to wait for a disk.
     WouldWait,
 }
 
-/// Lays `chunks` out, in order; those of failed requests are left out. On a thread that may wait.
-pub(crate) fn fill(frames: &mut Records, chunks: &[Chunk]) -> Vec<Failed> {
+/// Reads `chunks` into `frames`, in order, without those of failed requests. It may block its thread.
+pub(crate) fn fill(frames: &mut Records, chunks: &[Chunk]) -> Vec<FailedRequest> {
     frames.clear();
     let mut failed = vec![];
     for chunk in chunks {
         let start = frames.plain_bytes();
-        if let Err(stopped) = fill_one(frames, chunk, Patience::Wait) {
+        if let Err(error) = fill_one(frames, chunk, ReadMode::Wait) {
             frames.truncate(start);
-            let reason = match stopped {
-                Stopped::Refused(reason) => reason,
-                Stopped::WouldWait => Reason::Unreadable, // it waits: this does not happen
+            let reason = match error {
+                FillError::Refused(reason) => reason,
+                FillError::WouldWait => Reason::Unreadable, // cannot happen: the read waits
             };
             failed.push((chunk.request, reason));
         }
@@ -95,26 +161,26 @@ pub(crate) fn fill(frames: &mut Records, chunks: &[Chunk]) -> Vec<Failed> {
     failed
 }
 
-/// Lays `chunks` out if all of it is in memory, and read from files that are open; `None` where it is not so.
+/// Reads `chunks` into `frames` if all their bytes are in memory and their files are open; else `None`.
 pub(crate) fn fill_cached(frames: &mut Records, chunks: &[Chunk]) -> Option<()> {
     frames.clear();
     let open = chunks.iter().all(|chunk| chunk.source.is_open());
-    let filled = open && chunks.iter().all(|chunk| fill_one(frames, chunk, Patience::Cached).is_ok());
+    let filled = open && chunks.iter().all(|chunk| fill_one(frames, chunk, ReadMode::Cached).is_ok());
     filled.then_some(())
 }
 
-fn fill_one(frames: &mut Records, chunk: &Chunk, patience: Patience) -> Result<(), Stopped> {
-    lay_out(frames, chunk, |data, offset| chunk.source.read(data, offset, patience))
+fn fill_one(frames: &mut Records, chunk: &Chunk, mode: ReadMode) -> Result<(), FillError> {
+    lay_out(frames, chunk, |data, offset| chunk.source.read(data, offset, mode))
 }
 
-/// Lays one chunk out, from where `read` reads. A file may be written to, given up or withdrawn at any moment: what
-/// was read counts where the file is still what was hashed afterwards.
+/// Lays one chunk out, with the bytes from `read`. A file may be changed, given up or withdrawn at any moment: the bytes
+/// are valid only if the file is still the hashed one after the read.
 fn lay_out(
     frames: &mut Records,
     chunk: &Chunk,
-    mut read: impl FnMut(&mut [IoSliceMut<'_>], u64) -> Result<(), Stopped>,
-) -> Result<(), Stopped> {
-    chunk.source.check().map_err(Stopped::Refused)?;
+    mut read: impl FnMut(&mut [IoSliceMut<'_>], u64) -> Result<(), FillError>,
+) -> Result<(), FillError> {
+    chunk.source.check().map_err(FillError::Refused)?;
     let mut done = 0;
     while done < chunk.bytes {
         let bytes = (chunk.bytes - done).min(u32::try_from(PIECE_DATA_BYTES).unwrap_or(u32::MAX));
@@ -124,10 +190,10 @@ fn lay_out(
         read(&mut data, chunk.file_offset + u64::from(done))?;
         done += bytes;
     }
-    chunk.source.check().map_err(Stopped::Refused)
+    chunk.source.check().map_err(FillError::Refused)
 }
 
-impl Source {
+impl PieceSource {
     /// The content's piece list; `None` for a content of one piece.
     pub(crate) fn list(&self) -> Option<&PieceList> {
         match self {
@@ -136,15 +202,23 @@ impl Source {
         }
     }
 
-    /// Opens the file where that is to be done, and sees that its content is still shared, be it under another name,
-    /// and that the file is still what was hashed.
+    /// The pieces that a part has at this moment; `None` for a shared file, which has all.
+    pub(crate) fn have(&self) -> Option<watch::Ref<'_, Bitfield>> {
+        match self {
+            Self::Shared { .. } => None,
+            Self::Part(part, _) => Some(part.have()),
+        }
+    }
+
+    /// Opens the file if necessary, and checks that its content is still shared, under any name, and that the file is
+    /// still the hashed one.
     pub(crate) fn check(&self) -> Result<(), Reason> {
         let (share, shared, open) = match self {
             Self::Shared { share, shared, open } => (share, shared, open),
             Self::Part(part, share) => return part.check(share),
         };
         if !share.has(&shared.content) {
-            return Err(Reason::NotFound); // it was deleted, moved away or ignored since it was opened
+            return Err(Reason::NotFound); // it was deleted, moved away or ignored since the channel was opened
         }
         if let Some(file) = open.get() {
             let stamp = stamp_of(file).map_err(|_| Reason::Unreadable)?;
@@ -153,7 +227,7 @@ impl Source {
         let file = share.open(shared).map_err(|error| {
             tracing::debug!(name = shared.name.as_str(), %error, "a shared file cannot be served");
             match error {
-                // It may be there again in a moment: too many files are open, or the disk failed.
+                // This may pass: too many files are open, or the disk failed.
                 ShareError::Folder(FolderError::Io { .. }) => Reason::Unreadable,
                 _ => Reason::NotFound,
             }
@@ -162,7 +236,7 @@ impl Source {
         Ok(())
     }
 
-    /// Whether nothing has to be opened before it is read.
+    /// Whether the file is open.
     fn is_open(&self) -> bool {
         match self {
             Self::Shared { open, .. } => open.get().is_some(),
@@ -170,21 +244,21 @@ impl Source {
         }
     }
 
-    fn read(&self, out: &mut [IoSliceMut<'_>], offset: u64, patience: Patience) -> Result<(), Stopped> {
+    fn read(&self, out: &mut [IoSliceMut<'_>], offset: u64, mode: ReadMode) -> Result<(), FillError> {
         let file = match self {
-            Self::Shared { open, .. } => open.get().ok_or(Stopped::Refused(Reason::Unreadable))?,
+            Self::Shared { open, .. } => open.get().ok_or(FillError::Refused(Reason::Unreadable))?,
             Self::Part(part, _) => part.file.file(),
         };
-        let read = match patience {
-            Patience::Wait => read_all(file, out, offset).map(|()| true),
-            Patience::Cached => read_cached_at(file, out, offset),
+        let read = match mode {
+            ReadMode::Wait => read_all(file, out, offset).map(|()| true),
+            ReadMode::Cached => read_cached_at(file, out, offset),
         };
         match read {
             Ok(true) => Ok(()),
-            Ok(false) => Err(Stopped::WouldWait),
+            Ok(false) => Err(FillError::WouldWait),
             Err(error) => {
                 tracing::warn!(%error, "reading a shared file failed");
-                Err(Stopped::Refused(Reason::Unreadable))
+                Err(FillError::Refused(Reason::Unreadable))
             }
         }
     }
@@ -197,3 +271,6 @@ fn read_all(file: &File, out: &mut [IoSliceMut<'_>], mut offset: u64) -> io::Res
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

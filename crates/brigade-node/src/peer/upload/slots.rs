@@ -1,12 +1,11 @@
-//! Whose turn it is while the uplink is capped: the core's `Upload`, owned by one task.
+//! Slots while sending is limited: the core's `Upload`, owned by one task.
 //!
-//! Newcomers' wants come in here and offers go out to their connections; whoever is to send a piece waits here for the
-//! right to. Without a cap nobody asks: every connection sends as fast as it is read.
+//! Wants of downloaders arrive here, and offers go to their connections; a connection waits here for the right to send a
+//! piece. Without a limit this task is not used: every connection sends as fast as its downloader reads.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use brigade_core::{
-    geometry::PieceIndex,
     id::{Content, PeerKey},
     rate::Cap,
     upload::{Grant, NewcomerId, OfferId, Upload, Want},
@@ -14,376 +13,245 @@ use brigade_core::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use self::numbers::Numbers;
+use super::turns::{OfferSender, Offered, Slot, ToUploadOwner, Uploads};
 use crate::clock;
 
-mod numbers;
+/// Messages that wait for the owner: far more than honest downloaders send. A connection that sends more is closed.
+const QUEUE: usize = 8192;
 
-/// Questions that wait for the owner: far more than honest newcomers have; a connection that asks more is ended.
-const WAITING: usize = 8192;
-
-/// Offers that wait for one connection to pass them on: far more than one newcomer gets at once.
-const OFFERS: usize = 64;
-
-/// Asks for turns.
-#[derive(Debug, Clone)]
-pub(crate) struct Uploads(mpsc::Sender<Ask>);
-
-/// One newcomer's connection, as long as it lasts.
-#[derive(Debug)]
-pub(crate) struct Guest {
-    owner: mpsc::Sender<Ask>,
-    key: PeerKey,
-    desk: Desk,
-}
-
-/// It is a newcomer's turn.
-#[derive(Debug)]
-pub(crate) struct Offered {
-    pub(crate) offer: OfferId,
-    pub(crate) content: Content,
-    pub(crate) pieces: Vec<PieceIndex>,
-}
-
-/// An offer that a newcomer took up: given back when it is dropped, unless its piece gets its slot.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    owner: mpsc::Sender<Ask>,
-    newcomer: PeerKey,
-    offer: OfferId,
-    is_open: bool,
-}
-
-/// The owner has more to do than it can: whoever asks is to be stopped.
-#[derive(Debug)]
-pub(crate) struct TooMuch;
-
-/// The right to send one piece.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    owner: mpsc::Sender<Ask>,
-    newcomer: PeerKey,
-    offer: Option<OfferId>,
-    /// What was sent under it.
-    pub(crate) bytes: u64,
-    /// Whether the piece goes on without it, because it is given up for others.
-    pub(crate) goes_on: bool,
-}
-
-#[derive(Debug)]
-enum Ask {
-    /// A connection of a newcomer stands, and another.
-    Came(PeerKey),
-    Left(PeerKey, Desk),
-    Wants {
-        newcomer: PeerKey,
-        want: Want,
-        desk: Desk,
-    },
-    WantsNoMore(PeerKey, Content, Desk),
-    Accept(PeerKey, OfferId, PieceIndex),
-    GiveBack(PeerKey, OfferId),
-    /// A piece is next on its connection.
-    Slot {
-        newcomer: PeerKey,
-        offer: Option<OfferId>,
-        granted: oneshot::Sender<Slot>,
-    },
-    Done {
-        newcomer: PeerKey,
-        offer: Option<OfferId>,
-        bytes: u64,
-        goes_on: bool,
-    },
-}
-
-/// Where a connection hears of offers; which connection it is, too.
-type Desk = mpsc::Sender<Offered>;
-
-impl Uploads {
-    /// Starts the owner, for the limit that `cap` tells; it ends when it is stopped.
-    pub(crate) fn start(cap: watch::Receiver<Cap>, stop: CancellationToken) -> Self {
-        let (sender, receiver) = mpsc::channel(WAITING);
-        let owner = Owner::new(sender.clone());
-        tokio::spawn(async move {
-            tokio::select! {
-                () = owner.run(receiver, cap) => {}
-                () = stop.cancelled() => {}
-            }
-        });
-        Self(sender)
-    }
-
-    /// A newcomer's connection stands. Its offers come out of the other end.
-    pub(crate) async fn guest(&self, key: PeerKey) -> (Guest, mpsc::Receiver<Offered>) {
-        let (desk, offers) = mpsc::channel(OFFERS);
-        let _ = self.0.send(Ask::Came(key)).await; // where the owner has ended, the peer stops
-        (Guest { owner: self.0.clone(), key, desk }, offers)
-    }
-
-    /// Waits for the right to send a piece, which may have been offered; `None` when the owner has ended.
-    pub(crate) async fn slot(&self, newcomer: PeerKey, offer: Option<OfferId>) -> Option<Slot> {
-        let (granted, slot) = oneshot::channel();
-        self.0.send(Ask::Slot { newcomer, offer, granted }).await.ok()?;
-        slot.await.ok()
-    }
-}
-
-impl Guest {
-    /// It wants any piece of a content.
-    pub(crate) fn wants(&self, want: Want) -> Result<(), TooMuch> {
-        self.ask(Ask::Wants { newcomer: self.key, want, desk: self.desk.clone() })
-    }
-
-    /// It wants nothing more of a content: it declined an offer, or closed its channel.
-    pub(crate) fn wants_no_more(&self, content: Content) -> Result<(), TooMuch> {
-        self.ask(Ask::WantsNoMore(self.key, content, self.desk.clone()))
-    }
-
-    /// It asks for a piece on an offer that was made to it.
-    pub(crate) fn accepts(&self, offer: OfferId, piece: PieceIndex) -> Result<Accepted, TooMuch> {
-        self.ask(Ask::Accept(self.key, offer, piece))?;
-        Ok(Accepted { owner: self.owner.clone(), newcomer: self.key, offer, is_open: true })
-    }
-
-    /// What it asked for on an offer cannot be sent: the turn is another's, the want stays.
-    pub(crate) fn gives_back(&self, offer: OfferId) -> Result<(), TooMuch> {
-        self.ask(Ask::GiveBack(self.key, offer))
-    }
-
-    fn ask(&self, ask: Ask) -> Result<(), TooMuch> {
-        match self.owner.try_send(ask) {
-            Err(mpsc::error::TrySendError::Full(_)) => Err(TooMuch),
-            _ => Ok(()), // where the owner has ended, the peer stops
+/// Starts the owner of the slots, for the limit in `cap`; it runs until `stop`.
+pub(crate) fn start(cap: watch::Receiver<Cap>, stop: CancellationToken) -> Uploads {
+    let (sender, receiver) = mpsc::channel(QUEUE);
+    let uploads = Uploads(sender);
+    let owner = UploadOwner::new(uploads.clone());
+    tokio::spawn(async move {
+        tokio::select! {
+            () = owner.run(receiver, cap) => {}
+            () = stop.cancelled() => {}
         }
-    }
+    });
+    uploads
 }
 
-impl Accepted {
-    /// Which offer it was.
-    pub(crate) fn offer(&self) -> OfferId {
-        self.offer
-    }
-
-    /// Its piece has its slot: whatever becomes of it, the slot says.
-    pub(crate) fn has_its_slot(&mut self) {
-        self.is_open = false;
-    }
-}
-
-impl Drop for Accepted {
-    fn drop(&mut self) {
-        if self.is_open {
-            tell(&self.owner, Ask::GiveBack(self.newcomer, self.offer));
-        }
-    }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        tell(&self.owner, Ask::Left(self.key, self.desk.clone()));
-    }
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let Self { newcomer, offer, bytes, goes_on, .. } = *self;
-        tell(&self.owner, Ask::Done { newcomer, offer, bytes, goes_on });
-    }
-}
-
-/// Tells the owner something that must not be lost, without waiting; where so much waits that there is no room, a little
-/// later.
-fn tell(owner: &mpsc::Sender<Ask>, ask: Ask) {
-    if let Err(mpsc::error::TrySendError::Full(ask)) = owner.try_send(ask) {
-        let owner = owner.clone();
-        tokio::spawn(async move { owner.send(ask).await });
-    }
-}
-
-struct Owner {
-    asks: mpsc::Sender<Ask>,
+struct UploadOwner {
+    /// For the slots that it grants, which report to it.
+    uploads: Uploads,
     upload: Upload,
-    numbers: Numbers,
-    /// Those who are here.
-    guests: BTreeMap<NewcomerId, Seat>,
-    /// Those who are to be told when an offer that was taken up has its turn.
+    ids: DownloaderIds,
+    downloaders: BTreeMap<NewcomerId, ConnectedDownloader>,
+    /// The requests for accepted offers, which wait for their slot.
     accepted: BTreeMap<OfferId, (NewcomerId, oneshot::Sender<Slot>)>,
 }
 
-/// What is known of a newcomer that is here.
+/// A downloader with at least one connection.
 #[derive(Default)]
-struct Seat {
+struct ConnectedDownloader {
     connections: usize,
     key: Option<PeerKey>,
-    /// What is wanted on which connection, the latest last.
-    wants: Vec<(Want, Desk)>,
-    /// Pieces that were not offered, and wait.
+    /// The wanted contents and the connections that want them, the latest last.
+    wants: Vec<(Want, OfferSender)>,
+    /// Pieces without an offer, which wait for a slot.
     waiting: VecDeque<oneshot::Sender<Slot>>,
 }
 
-impl Seat {
-    /// The connection that wanted a content last: one before it may be dead, which nobody knows yet.
-    fn wants_of(&self, content: &Content) -> Option<&(Want, Desk)> {
+impl ConnectedDownloader {
+    /// The connection that wanted a content last: an earlier one may be dead already.
+    fn last_want(&self, content: &Content) -> Option<&(Want, OfferSender)> {
         self.wants.iter().rev().find(|(want, _)| want.content == *content)
     }
 }
 
-impl Owner {
-    fn new(asks: mpsc::Sender<Ask>) -> Self {
+impl UploadOwner {
+    fn new(uploads: Uploads) -> Self {
         let upload = Upload::new(None, clock::now().as_micros());
-        let numbers = Numbers::default();
-        Self { asks, upload, numbers, guests: BTreeMap::new(), accepted: BTreeMap::new() }
+        let ids = DownloaderIds::default();
+        Self { uploads, upload, ids, downloaders: BTreeMap::new(), accepted: BTreeMap::new() }
     }
 
-    async fn run(mut self, mut asks: mpsc::Receiver<Ask>, mut cap: watch::Receiver<Cap>) {
-        let mut limits = true;
+    async fn run(mut self, mut messages: mpsc::Receiver<ToUploadOwner>, mut cap: watch::Receiver<Cap>) {
+        let mut limit_may_change = true;
         loop {
             self.upload.set_limit(cap.borrow_and_update().bytes_per_second());
-            self.upload.handle_timeout(clock::now()); // so that what is offered now is offered now
-            self.grant();
+            self.upload.handle_timeout(clock::now()); // so that offers are made at the right time
+            self.carry_out();
             tokio::select! {
                 biased;
-                changed = cap.changed(), if limits => limits = changed.is_ok(),
-                ask = asks.recv() => {
-                    let Some(ask) = ask else { return };
-                    self.hear(ask);
+                changed = cap.changed(), if limit_may_change => limit_may_change = changed.is_ok(),
+                message = messages.recv() => {
+                    let Some(message) = message else { return };
+                    self.handle(message);
                 }
                 () = clock::reach(self.upload.deadline()) => {}
             }
         }
     }
 
-    /// What is said of a newcomer whose last connection has ended, and that was forgotten, is about nothing any more.
-    fn hear(&mut self, ask: Ask) {
+    /// Handles a message. A late message about a downloader that was forgotten has no effect.
+    fn handle(&mut self, message: ToUploadOwner) {
         let now = clock::now();
-        match ask {
-            Ask::Came(key) => {
-                let number = self.numbers.number(key);
-                let seat = self.guests.entry(number).or_default();
-                seat.connections += 1;
-                seat.key = Some(key);
+        match message {
+            ToUploadOwner::Connected(key) => {
+                let downloader = self.downloaders.entry(self.ids.get_or_insert(key)).or_default();
+                downloader.connections += 1;
+                downloader.key = Some(key);
             }
-            Ask::Left(key, desk) => self.leave(key, &desk),
-            Ask::Wants { newcomer, want, desk } => self.want(newcomer, want, desk),
-            Ask::WantsNoMore(key, content, desk) => {
-                let Some(number) = self.numbers.known(key) else { return };
-                self.withdraw(number, &content, &desk);
+            ToUploadOwner::Disconnected(key, offers) => self.disconnected(key, &offers),
+            ToUploadOwner::Want { downloader, want, offers } => self.want(downloader, want, offers),
+            ToUploadOwner::Unwant(key, content, offers) => {
+                let Some(id) = self.ids.get(key) else { return };
+                self.unwant(id, &content, &offers);
             }
-            Ask::Accept(key, offer, piece) => {
-                let Some(number) = self.numbers.known(key).filter(|number| self.guests.contains_key(number))
-                else {
-                    return;
-                };
-                self.upload.accept(now, number, offer, piece);
+            ToUploadOwner::Accept(key, offer, piece) => {
+                let id = self.ids.get(key).filter(|id| self.downloaders.contains_key(id));
+                let Some(id) = id else { return };
+                self.upload.accept(now, id, offer, piece);
             }
-            Ask::GiveBack(key, offer) => {
+            ToUploadOwner::GiveBack(key, offer) => {
                 self.accepted.remove(&offer);
-                let Some(number) = self.numbers.known(key) else { return };
-                self.upload.give_back(number, offer);
+                let Some(id) = self.ids.get(key) else { return };
+                self.upload.give_back(id, offer);
             }
-            Ask::Slot { newcomer, offer, granted } => self.wait_for_slot(newcomer, offer, granted),
-            Ask::Done { newcomer, offer, bytes, goes_on } => {
-                let Some(number) = self.numbers.known(newcomer) else { return };
-                if let Some(offer) = offer.filter(|_| goes_on) {
+            ToUploadOwner::Slot { downloader, offer, granted } => {
+                self.wait_for_slot(downloader, offer, granted);
+            }
+            ToUploadOwner::Done { downloader, offer, bytes, continues_without_slot } => {
+                let Some(id) = self.ids.get(downloader) else { return };
+                if let Some(offer) = offer.filter(|_| continues_without_slot) {
                     self.upload.goes_on(offer);
                 }
-                self.upload.done(now, number, offer, bytes);
+                self.upload.done(now, id, offer, bytes);
             }
         }
     }
 
     /// A connection ended.
-    fn leave(&mut self, key: PeerKey, desk: &Desk) {
-        let Some(number) = self.numbers.known(key) else { return };
-        let Some(seat) = self.guests.get_mut(&number) else { return };
-        seat.connections = seat.connections.saturating_sub(1);
-        if seat.connections == 0 {
-            self.guests.remove(&number);
-            if let Some(forgotten) = self.upload.left(number) {
-                self.numbers.forget(forgotten);
+    fn disconnected(&mut self, key: PeerKey, offers: &OfferSender) {
+        let Some(id) = self.ids.get(key) else { return };
+        let Some(downloader) = self.downloaders.get_mut(&id) else { return };
+        downloader.connections = downloader.connections.saturating_sub(1);
+        if downloader.connections == 0 {
+            self.downloaders.remove(&id);
+            if let Some(forgotten) = self.upload.left(id) {
+                self.ids.remove(forgotten);
             }
-            return self
-                .accepted
-                .retain(|_, (newcomer, granted)| *newcomer != number && !granted.is_closed());
+            return self.accepted.retain(|_, (of, granted)| *of != id && !granted.is_closed());
         }
-        let its = seat.wants.iter().filter(|(_, other)| other.same_channel(desk));
-        let contents: Vec<Content> = its.map(|(want, _)| want.content).collect();
-        contents.iter().for_each(|content| self.withdraw(number, content, desk));
+        let wants = downloader.wants.iter().filter(|(_, other)| other.same_channel(offers));
+        let contents: Vec<Content> = wants.map(|(want, _)| want.content).collect();
+        contents.iter().for_each(|content| self.unwant(id, content, offers));
     }
 
-    /// A connection wants any piece of a content. Whoever says so is here, and another connection of theirs may be dead: what
-    /// is on offer there takes no turns any more, and what it wanted waits until it is wanted again.
-    fn want(&mut self, newcomer: PeerKey, want: Want, desk: Desk) {
-        let Some(number) = self.numbers.known(newcomer) else { return };
-        let Some(seat) = self.guests.get_mut(&number) else { return };
-        seat.wants.retain(|(other, its)| other.content != want.content || !its.same_channel(&desk));
-        for (elsewhere, _) in seat.wants.iter().filter(|(_, its)| !its.same_channel(&desk)) {
-            self.upload.unwant(number, &elsewhere.content);
+    /// A connection wants any piece of a content. So this connection is alive, and another one of the downloader may be
+    /// dead: its offers take no turns any more, and its wants wait until the downloader repeats them.
+    fn want(&mut self, key: PeerKey, want: Want, offers: OfferSender) {
+        let Some(id) = self.ids.get(key) else { return };
+        let Some(downloader) = self.downloaders.get_mut(&id) else { return };
+        downloader.wants.retain(|(old, of)| old.content != want.content || !of.same_channel(&offers));
+        for (other, _) in downloader.wants.iter().filter(|(_, of)| !of.same_channel(&offers)) {
+            self.upload.unwant(id, &other.content);
         }
-        seat.wants.push((want, desk.clone()));
-        for (here, _) in seat.wants.iter().filter(|(_, its)| its.same_channel(&desk)) {
-            self.upload.want(clock::now(), number, *here);
-        }
-    }
-
-    /// A connection wants nothing more of a content. What was on offer is over; where another connection of the newcomer
-    /// wants it, the next offer goes there.
-    fn withdraw(&mut self, newcomer: NewcomerId, content: &Content, desk: &Desk) {
-        let Some(seat) = self.guests.get_mut(&newcomer) else { return };
-        seat.wants.retain(|(want, its)| want.content != *content || !its.same_channel(desk));
-        self.upload.unwant(newcomer, content);
-        if let Some((want, _)) = seat.wants_of(content) {
-            self.upload.want(clock::now(), newcomer, *want);
+        downloader.wants.push((want, offers.clone()));
+        for (own, _) in downloader.wants.iter().filter(|(_, of)| of.same_channel(&offers)) {
+            self.upload.want(clock::now(), id, *own);
         }
     }
 
-    /// A piece is next on a connection. Of one that has ended, nothing is sent: nobody waits for the answer.
+    /// A connection wants nothing more of a content. Its offers end; if another connection of the downloader wants the
+    /// content, the next offer goes there.
+    fn unwant(&mut self, id: NewcomerId, content: &Content, offers: &OfferSender) {
+        let Some(downloader) = self.downloaders.get_mut(&id) else { return };
+        downloader.wants.retain(|(want, of)| want.content != *content || !of.same_channel(offers));
+        self.upload.unwant(id, content);
+        if let Some((want, _)) = downloader.last_want(content) {
+            self.upload.want(clock::now(), id, *want);
+        }
+    }
+
+    /// A piece is the next one on a connection. If the connection has ended, there is no answer.
     fn wait_for_slot(&mut self, key: PeerKey, offer: Option<OfferId>, granted: oneshot::Sender<Slot>) {
-        let Some(number) = self.numbers.known(key) else { return };
-        let Some(seat) = self.guests.get_mut(&number) else { return };
+        let Some(id) = self.ids.get(key) else { return };
+        let Some(downloader) = self.downloaders.get_mut(&id) else { return };
         if let Some(offer) = offer
-            && self.upload.ready(number, offer)
+            && self.upload.ready(id, offer)
         {
-            self.accepted.insert(offer, (number, granted));
+            self.accepted.insert(offer, (id, granted));
             return;
         }
-        let before = seat.waiting.len();
-        seat.waiting.retain(|granted| !granted.is_closed());
-        let taken_back = before - seat.waiting.len();
-        seat.waiting.push_back(granted);
-        (0..taken_back).for_each(|_| self.upload.cancel(number));
-        self.upload.request(clock::now(), number);
+        let before = downloader.waiting.len();
+        downloader.waiting.retain(|granted| !granted.is_closed());
+        let taken_back = before - downloader.waiting.len();
+        downloader.waiting.push_back(granted);
+        (0..taken_back).for_each(|_| self.upload.cancel(id));
+        self.upload.request(clock::now(), id);
     }
 
-    /// Does all that the core grants.
-    fn grant(&mut self) {
+    /// Carries out all grants of the core.
+    fn carry_out(&mut self) {
         while let Some(grant) = self.upload.next_grant() {
             match grant {
-                Grant::Offer { newcomer, offer, content, pieces } => {
-                    let seat = self.guests.get(&newcomer);
-                    let desk = seat.and_then(|seat| seat.wants_of(&content));
-                    // Where the connection is gone, that it left comes next; where it hears nothing, its turn ends by itself.
-                    let told = desk.map(|(_, desk)| desk.try_send(Offered { offer, content, pieces }));
-                    drop(told);
+                Grant::Offer { newcomer: id, offer, content, pieces } => {
+                    let downloader = self.downloaders.get(&id);
+                    let want = downloader.and_then(|downloader| downloader.last_want(&content));
+                    // If the connection has ended, its message follows; if it does not answer, the offer expires.
+                    let sent = want.map(|(_, offers)| offers.try_send(Offered { offer, content, pieces }));
+                    drop(sent);
                 }
-                Grant::Serve { newcomer, offer } => {
-                    let seat = self.guests.get_mut(&newcomer);
-                    let key = seat.as_ref().and_then(|seat| seat.key);
+                Grant::Serve { newcomer: id, offer } => {
+                    let downloader = self.downloaders.get_mut(&id);
+                    let key = downloader.as_ref().and_then(|downloader| downloader.key);
                     let granted = match offer {
                         Some(offer) => self.accepted.remove(&offer).map(|(_, granted)| granted),
-                        None => seat.and_then(|seat| seat.waiting.pop_front()),
+                        None => downloader.and_then(|downloader| downloader.waiting.pop_front()),
                     };
-                    match (key, granted) {
-                        // Where nobody waits any more, dropping the slot gives it back.
-                        (Some(newcomer), Some(granted)) => {
-                            let owner = self.asks.clone();
-                            drop(granted.send(Slot { owner, newcomer, offer, bytes: 0, goes_on: false }));
-                        }
-                        _ => self.upload.done(clock::now(), newcomer, offer, 0),
-                    }
+                    let (Some(downloader), Some(granted)) = (key, granted) else {
+                        self.upload.done(clock::now(), id, offer, 0);
+                        continue;
+                    };
+                    let owner = self.uploads.clone();
+                    let slot = Slot { owner, downloader, offer, bytes: 0, continues_without_slot: false };
+                    // If the receiver is dropped, dropping the slot frees it.
+                    drop(granted.send(slot));
                 }
             }
+        }
+    }
+}
+
+/// The core's ids of downloaders, by key. An id lasts while its downloader is connected, or remembered by the core.
+#[derive(Debug, Default)]
+struct DownloaderIds {
+    by_key: BTreeMap<PeerKey, NewcomerId>,
+    keys: BTreeMap<NewcomerId, PeerKey>,
+    last: u32,
+}
+
+impl DownloaderIds {
+    /// The id of a key that has one.
+    fn get(&self, key: PeerKey) -> Option<NewcomerId> {
+        self.by_key.get(&key).copied()
+    }
+
+    /// The id of a key; a new one if it has none.
+    fn get_or_insert(&mut self, key: PeerKey) -> NewcomerId {
+        if let Some(id) = self.get(key) {
+            return id;
+        }
+        // After four thousand million ids they start again at 0: those that are in use are skipped.
+        let next = loop {
+            self.last = self.last.wrapping_add(1);
+            if !self.keys.contains_key(&NewcomerId(self.last)) {
+                break NewcomerId(self.last);
+            }
+        };
+        self.by_key.insert(key, next);
+        self.keys.insert(next, key);
+        next
+    }
+
+    /// The core has forgotten the downloader with this id.
+    fn remove(&mut self, id: NewcomerId) {
+        if let Some(key) = self.keys.remove(&id) {
+            self.by_key.remove(&key);
         }
     }
 }

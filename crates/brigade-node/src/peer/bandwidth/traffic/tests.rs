@@ -1,4 +1,4 @@
-//! Limits that come and go while tasks wait, and counts that are read meanwhile.
+//! Limits that change while tasks wait, and counts that are read at the same time.
 //!
 //! The arithmetic of both is tested in the core, in virtual time.
 
@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time::timeout};
 
-use super::{Cap, Ordering, PeerKey, Tally, Traffic, limits};
+use super::{Cap, Ordering, PeerKey, RateCounter, Traffic, limits};
 
-/// Longer than anything here takes, shorter than what the small limits would make it wait.
+/// Longer than anything here takes, and shorter than a wait under the small limits.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn waiting(traffic: &Arc<Traffic>, count: usize) -> JoinSet<()> {
@@ -31,7 +31,7 @@ async fn settle() {
 }
 
 #[tokio::test]
-async fn who_waits_for_weeks_goes_on_when_the_limit_is_lifted() {
+async fn a_task_that_waits_for_weeks_continues_when_the_limit_is_removed() {
     let traffic = Arc::new(Traffic::new(Cap::At(1), Cap::At(1)));
     let mut waiting = waiting(&traffic, 8);
     settle().await;
@@ -44,7 +44,7 @@ async fn who_waits_for_weeks_goes_on_when_the_limit_is_lifted() {
 }
 
 #[tokio::test]
-async fn who_waits_under_one_limit_waits_on_under_another() {
+async fn a_task_that_waits_under_one_limit_waits_on_under_another() {
     let traffic = Arc::new(Traffic::new(Cap::At(1), Cap::Off));
     let mut waiting = waiting(&traffic, 4);
     settle().await;
@@ -52,7 +52,7 @@ async fn who_waits_under_one_limit_waits_on_under_another() {
     settle().await;
     assert!(waiting.try_join_next().is_none());
     assert!(timeout(Duration::ZERO, traffic.up_is_free()).await.is_err());
-    // All four and a burst: at least 0.3 s, and not the weeks that they were first told.
+    // All four and a burst: at least 0.3 s, and not weeks as under the first limit.
     let started = tokio::time::Instant::now();
     traffic.limit(Cap::At(10_000_000), Cap::Off);
     timeout(PATIENCE, waiting.join_all()).await.unwrap();
@@ -73,9 +73,9 @@ async fn the_same_limit_once_more_changes_nothing() {
 }
 
 #[tokio::test]
-async fn waits_that_are_dropped_cost_those_who_wait_later_nothing() {
+async fn waits_that_are_dropped_cost_later_ones_nothing() {
     let traffic = Arc::new(Traffic::new(Cap::At(100_000), Cap::At(100_000)));
-    // Together 2,000 s of either limit: asked and given up at once, in the queue, and at its head after a part.
+    // Together 2,000 s of either limit: requested and given up at once, in the queue, and at its head after a part.
     for _ in 0..100 {
         assert!(timeout(Duration::ZERO, traffic.may_send(1_000_000)).await.is_err());
         assert!(timeout(Duration::ZERO, traffic.may_receive(1_000_000)).await.is_err());
@@ -89,7 +89,7 @@ async fn waits_that_are_dropped_cost_those_who_wait_later_nothing() {
 }
 
 #[tokio::test]
-async fn who_came_first_goes_first_and_nobody_passes_those_who_wait() {
+async fn tasks_go_in_order_and_none_overtakes_a_waiting_one() {
     let traffic = Arc::new(Traffic::new(Cap::Off, Cap::At(1_000_000)));
     assert_eq!(traffic.receive_slice(1 << 20), 50_000);
     assert!(traffic.may_receive_now(100_000), "a burst");
@@ -111,11 +111,11 @@ async fn who_came_first_goes_first_and_nobody_passes_those_who_wait() {
     assert_eq!(traffic.receive_slice(1 << 20), 1 << 20);
 }
 
-/// No reader ever sees more than all that was counted, whoever reads and counts at the same time.
+/// No reader ever sees more than the sum of all counts, however many threads read and count at the same time.
 #[test]
-fn rates_are_sensible_whoever_reads_and_counts_meanwhile() {
+fn rates_are_sensible_while_other_threads_read_and_count() {
     const ALL: u64 = 4 * 20_000 * 1000;
-    let tally = Tally::default();
+    let tally = RateCounter::default();
     std::thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| (0..20_000).for_each(|_| tally.add(1000)));
@@ -132,7 +132,7 @@ fn rates_are_sensible_whoever_reads_and_counts_meanwhile() {
 }
 
 #[test]
-fn a_hundred_thousand_newcomers_are_counted_up_to_a_bound_and_those_sent_most_stay() {
+fn a_hundred_thousand_downloaders_are_counted_up_to_a_bound_and_those_sent_most_stay() {
     let traffic = Traffic::new(Cap::Off, Cap::Off);
     let key = |number: u32| {
         let mut key = PeerKey([0; 32]);
@@ -140,12 +140,12 @@ fn a_hundred_thousand_newcomers_are_counted_up_to_a_bound_and_those_sent_most_st
         key
     };
     let username = |number: u32| format!("user{number}").parse().unwrap();
-    let connected = traffic.newcomer(key(7), &username(7));
+    let connected = traffic.downloader(key(7), &username(7));
     for number in 100..100_100 {
-        let sent = traffic.newcomer(key(number), &username(number));
+        let sent = traffic.downloader(key(number), &username(number));
         traffic.count_sent(&sent, if number % 1000 == 0 { 1 << 20 } else { 1 });
     }
-    assert!(traffic.newcomers.lock().unwrap().len() <= limits::COUNTED_MEMBERS);
+    assert!(traffic.downloaders.lock().unwrap().len() <= limits::COUNTED_MEMBERS);
     let most = traffic.sent_to_each();
     assert_eq!((most[99].bytes, most[100].bytes), (1 << 20, 1), "each has its own sum");
     connected.bytes.fetch_add(5 << 20, Ordering::Relaxed);

@@ -15,7 +15,7 @@ use super::{Content, DownloadId, Fetches, JobId, Outcome, WantedFile};
 use crate::{
     identity::key::SecretKey,
     peer::{
-        bandwidth::traffic::Traffic,
+        bandwidth::Traffic,
         fetch::{
             kept_parts::Kept,
             measure::Needs,

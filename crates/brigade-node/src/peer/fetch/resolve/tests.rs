@@ -10,13 +10,10 @@ use brigade_core::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    AskError, Asking, Duration, Found, Listed, Reason, ResolveError, Resolving, Username, Version,
+    AskError, Duration, Found, Listed, ManagerClient, Reason, ResolveError, Resolving, Username, Version,
     WantedFile, Wish, resolve, split_version,
 };
-use crate::peer::session::{
-    questions::{Answer, Question},
-    task::Command,
-};
+use crate::peer::session::{Answer, Question, SessionCommand as Command};
 
 fn version(byte: u8, holders: &[&str]) -> Version {
     let holders = holders.iter().map(|holder| holder.parse().unwrap()).collect();
@@ -25,7 +22,7 @@ fn version(byte: u8, holders: &[&str]) -> Version {
 
 /// What `wish` takes of the versions of its name, for the peer `air_user`.
 fn choose(wish: &Wish, versions: Vec<Version>, prefix: Option<&str>) -> Result<WantedFile, ResolveError> {
-    let asking = Asking(mpsc::channel(1).0);
+    let asking = ManagerClient(mpsc::channel(1).0);
     let me: Username = "air_user".parse().unwrap();
     let resolving =
         Resolving { asking: &asking, me: &me, wish, believes: false, incomplete: None, certain: false };
@@ -80,7 +77,9 @@ fn only_hex_digits_after_the_last_at_are_a_version() {
 }
 
 /// A manager whose catalogue is complete after 12 s of virtual time; `knows` says what it has after how much of it.
-fn manager(knows: impl Fn(Duration, &Question) -> Result<Answer, AskError> + Send + 'static) -> Asking {
+fn manager(
+    knows: impl Fn(Duration, &Question) -> Result<Answer, AskError> + Send + 'static,
+) -> ManagerClient {
     let (commands, mut asked) = mpsc::channel(4);
     let start = Instant::now();
     tokio::spawn(async move {
@@ -88,7 +87,7 @@ fn manager(knows: impl Fn(Duration, &Question) -> Result<Answer, AskError> + Sen
             let _ = reply.send(knows(start.elapsed(), &question));
         }
     });
-    Asking(commands)
+    ManagerClient(commands)
 }
 
 const COMPLETE: Duration = Duration::from_secs(12);
@@ -117,7 +116,10 @@ fn listing(passed: Duration, names: &[&str]) -> Result<Answer, AskError> {
 }
 
 /// What `wish` comes to, after how long, and how long it was said first that it may take.
-async fn resolved(asking: &Asking, wish: Wish) -> (Result<usize, ResolveError>, Duration, Option<Duration>) {
+async fn resolved(
+    asking: &ManagerClient,
+    wish: Wish,
+) -> (Result<usize, ResolveError>, Duration, Option<Duration>) {
     let (me, start): (Username, _) = ("air_user".parse().unwrap(), Instant::now());
     let mut said = None;
     let result = resolve(asking, &|| me.clone(), &wish, &mut |left| said = said.or(Some(left))).await;

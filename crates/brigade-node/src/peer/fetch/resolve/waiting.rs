@@ -8,7 +8,7 @@ use std::time::Duration;
 use brigade_core::{limits, name::Username};
 use tokio::time::{Instant, sleep_until};
 
-use super::{Asking, ResolveError, Resolved, Resolving, WantedFile, Wish, is_not_here};
+use super::{ManagerClient, ResolveError, Resolved, Resolving, WantedFile, Wish, is_not_here};
 
 /// How often a name is asked for again that may come while the catalogue is not complete.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -19,7 +19,7 @@ const ASK_AGAIN: Duration = Duration::from_millis(500);
 /// Where the manager's catalogue is not complete yet, a "no" is not believed: a name is asked for again, and a folder or a
 /// pattern waits until it is complete. `waits` is told how long that may take, before each wait.
 pub(crate) async fn resolve(
-    asking: &Asking,
+    asking: &ManagerClient,
     me: &(dyn Fn() -> Username + Sync),
     wish: &Wish,
     waits: &mut (dyn FnMut(Duration) + Send),
@@ -47,7 +47,7 @@ pub(crate) async fn resolve(
 }
 
 /// `error`, or that the member whose content is wanted is not in the network, where that is why.
-async fn about_the_member(asking: &Asking, wish: &Wish, error: ResolveError) -> ResolveError {
+async fn about_the_member(asking: &ManagerClient, wish: &Wish, error: ResolveError) -> ResolveError {
     let Some(username) = &wish.from else { return error };
     let is_away = match &error {
         ResolveError::Ask(error) => is_not_here(error),

@@ -1,6 +1,6 @@
-//! What is laid out of a file, and when it is refused: by every way in which a part or a shared file ends.
+//! Reading of parts and shared files, and the refusals after every way in which they end.
 //!
-//! What is sent of it, and when, is tested at the binary.
+//! Sending is tested at the binary.
 
 use std::{
     fs,
@@ -9,12 +9,14 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use brigade_core::{bitfield::Bitfield, geometry::Geometry};
+use brigade_core::geometry::Geometry;
 use tokio_util::sync::CancellationToken;
 
-use super::{Chunk, Part, Patience, Reason, Records, Share, Source, fill, fill_cached, lay_out};
+use super::{
+    Bitfield, Chunk, Part, Parts, PieceSource, ReadMode, Reason, Records, Share, fill, fill_cached, lay_out,
+};
 use crate::{
-    peer::swarm::partial::{PartOwner, Parts},
+    peer::swarm::partial::PartOwner,
     store::{
         folder::Folder,
         hash::{Hashed, hash_file},
@@ -27,18 +29,18 @@ use crate::{
 const NAME: &str = "film";
 const BYTES: usize = 300_000;
 
-/// A content of two pieces that is received completely, and has no name yet.
-struct Received {
+/// A content of two pieces that was received completely and has no name yet.
+struct ReceivedContent {
     temp: tempfile::TempDir,
     folder: Folder,
     share: Share,
     parts: Parts,
     hashed: Hashed,
     owner: Option<PartOwner>,
-    source: Source,
+    source: PieceSource,
 }
 
-impl Received {
+impl ReceivedContent {
     fn new() -> Self {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::open(temp.path()).unwrap();
@@ -56,7 +58,7 @@ impl Received {
         let (share, parts) = (Share::new(folder.clone()), Parts::new());
         let list = hashed.list.clone().unwrap();
         let owner = parts.begin(Part::new(hashed.content, list, file, Bitfield::all(geometry.count())));
-        let source = Source::Part(parts.find(&hashed.content).unwrap(), share.clone());
+        let source = PieceSource::Part(parts.find(&hashed.content).unwrap(), share.clone());
         Self { temp, folder, share, parts, hashed, owner: Some(owner), source }
     }
 
@@ -64,13 +66,13 @@ impl Received {
         self.temp.path().join(NAME)
     }
 
-    /// Gives it its name, as the fetches do.
-    fn lands(&self, share_hears: bool) {
+    /// Gives the file its name, as the fetches do.
+    fn lands(&self, share_is_notified: bool) {
         let landing =
             Landing { name: NAME.parse().unwrap(), mtime_s: 1000, executable: false, replace: false };
         let owner = self.owner.as_ref().unwrap();
         let placed = owner.file.finish_as(&self.folder, &landing, |stamp| owner.named(stamp)).unwrap();
-        if share_hears {
+        if share_is_notified {
             let (content, list) = (self.hashed.content, self.hashed.list.clone());
             let stamp = placed.stamp;
             self.share.insert_for_test(NAME.parse().unwrap(), content, list, stamp);
@@ -79,13 +81,13 @@ impl Received {
     }
 }
 
-fn chunk(source: &Source) -> Chunk {
+fn chunk(source: &PieceSource) -> Chunk {
     let (file_offset, piece_offset, bytes) = (0, 0, 100_000);
     Chunk { request: 3, source: source.clone(), file_offset, piece_offset, bytes }
 }
 
-/// How a request for a piece ends; what is refused leaves nothing in the buffer.
-fn asked(source: &Source) -> Result<(), Reason> {
+/// The result of a request for a piece; a refused one leaves nothing in the buffer.
+fn request(source: &PieceSource) -> Result<(), Reason> {
     let mut frames = Records::default();
     let cached = fill_cached(&mut frames, &[chunk(source)]);
     let failed = fill(&mut frames, &[chunk(source)]);
@@ -99,85 +101,85 @@ fn asked(source: &Source) -> Result<(), Reason> {
     }
 }
 
-/// Its owner writes something else into the very file.
+/// Writes other bytes into the file, as the user may.
 fn overwrite(path: &Path) {
     fs::OpenOptions::new().write(true).open(path).unwrap().write_all(b"private").unwrap();
 }
 
 #[test]
 fn a_part_that_was_given_up_is_not_read_any_more() {
-    let mut received = Received::new();
-    assert_eq!(asked(&received.source), Ok(()));
+    let mut received = ReceivedContent::new();
+    assert_eq!(request(&received.source), Ok(()));
     received.owner = None;
     assert!(received.parts.find(&received.hashed.content).is_none());
-    assert_eq!(asked(&received.source), Err(Reason::NotFound));
-    // Another fetch has the same file again, and completes it; then it is the user's, who writes to it.
+    assert_eq!(request(&received.source), Err(Reason::NotFound));
+    // Another fetch opens the same file again and completes it; then the user writes to it.
     let (file, _) =
         PartFile::open(&received.folder, &NAME.parse().unwrap(), received.hashed.content).unwrap();
     let landing = Landing { name: NAME.parse().unwrap(), mtime_s: 9, executable: false, replace: false };
     file.finish(&received.folder, &landing).unwrap();
     overwrite(&received.path());
-    assert_eq!(asked(&received.source), Err(Reason::NotFound));
+    assert_eq!(request(&received.source), Err(Reason::NotFound));
 }
 
 #[test]
 fn a_part_that_was_given_up_is_not_written_any_more() {
-    let mut received = Received::new();
+    let mut received = ReceivedContent::new();
     let file = received.owner.as_ref().unwrap().file.clone();
     received.owner = None;
-    let (told, result) = std::sync::mpsc::channel();
+    let (sender, result) = std::sync::mpsc::channel();
     file.store(brigade_core::geometry::PieceIndex(0), vec![7; 256 << 10], move |stored| {
-        told.send(stored.is_err()).unwrap();
+        sender.send(stored.is_err()).unwrap();
     });
     assert!(result.recv().unwrap());
 }
 
 #[test]
 fn a_part_is_served_from_the_moment_of_its_name_on_only_while_nobody_wrote_to_it() {
-    for share_hears in [false, true] {
-        let received = Received::new();
-        received.lands(share_hears);
-        assert_eq!(asked(&received.source), Ok(()), "heard: {share_hears}");
+    for share_is_notified in [false, true] {
+        let received = ReceivedContent::new();
+        received.lands(share_is_notified);
+        assert_eq!(request(&received.source), Ok(()), "notified: {share_is_notified}");
         overwrite(&received.path());
-        assert_eq!(asked(&received.source), Err(Reason::NotFound), "heard: {share_hears}");
+        assert_eq!(request(&received.source), Err(Reason::NotFound), "notified: {share_is_notified}");
     }
 }
 
 #[test]
 fn a_part_that_landed_is_served_on_as_long_as_it_is_shared() {
-    let mut received = Received::new();
+    let mut received = ReceivedContent::new();
     received.lands(true);
     received.owner = None;
-    assert_eq!(asked(&received.source), Ok(()));
+    assert_eq!(request(&received.source), Ok(()));
     received.share.remove_for_test(&NAME.parse().unwrap());
-    assert_eq!(asked(&received.source), Err(Reason::NotFound));
+    assert_eq!(request(&received.source), Err(Reason::NotFound));
 }
 
 #[test]
 fn a_fetch_that_is_given_up_while_its_file_gets_its_name_closes_its_part() {
-    let mut received = Received::new();
+    let mut received = ReceivedContent::new();
     received.lands(false);
     received.owner = None;
-    assert_eq!(asked(&received.source), Err(Reason::NotFound));
+    assert_eq!(request(&received.source), Err(Reason::NotFound));
 }
 
 #[test]
 fn a_task_that_panics_closes_its_part() {
-    let mut received = Received::new();
+    let mut received = ReceivedContent::new();
     let owner = received.owner.take();
     let panicked = std::thread::spawn(move || {
         let _owner = owner;
         panic!("as the owner of the fetches may");
     });
     assert!(panicked.join().is_err());
-    assert_eq!(asked(&received.source), Err(Reason::NotFound));
+    assert_eq!(request(&received.source), Err(Reason::NotFound));
 }
 
-/// What was read is not sent where the file was written to, or given up, while it was read.
+/// Bytes are not sent if the file was written to, or given up, while they were read.
 #[test]
-fn what_changes_between_the_check_and_the_read_is_refused() {
+fn a_change_between_the_check_and_the_read_is_refused() {
     for gives_up in [false, true] {
-        let mut received = Received::new();
+        let mut received = ReceivedContent::new();
         let mut owner = received.owner.take();
         if !gives_up {
             received.owner = owner.take();
@@ -190,10 +192,10 @@ fn what_changes_between_the_check_and_the_read_is_refused() {
             } else {
                 overwrite(&path);
             }
-            chunk.source.read(data, offset, Patience::Wait)
+            chunk.source.read(data, offset, ReadMode::Wait)
         };
         let stopped = lay_out(&mut Records::default(), &chunk, read);
-        assert!(matches!(stopped, Err(super::Stopped::Refused(Reason::NotFound))), "given up: {gives_up}");
+        assert!(matches!(stopped, Err(super::FillError::Refused(Reason::NotFound))), "given up: {gives_up}");
     }
 }
 
@@ -209,15 +211,15 @@ async fn a_shared_file_that_changes_while_it_is_read_is_refused() {
         Keeper::start(folder, share.clone(), KeeperOptions::default(), stop.clone()).unwrap();
     while !matches!(changes.recv().await, Some(Change::Scanned)) {}
     let shared = share.by_name(&NAME.parse().unwrap()).unwrap();
-    let source = Source::Shared { share, shared, open: Arc::new(OnceLock::new()) };
-    assert_eq!(asked(&source), Ok(()));
+    let source = PieceSource::Shared { share, shared, open: Arc::new(OnceLock::new()) };
+    assert_eq!(request(&source), Ok(()));
     let chunk = chunk(&source);
     let read = |data: &mut [IoSliceMut<'_>], offset| {
         overwrite(&path);
-        chunk.source.read(data, offset, Patience::Wait)
+        chunk.source.read(data, offset, ReadMode::Wait)
     };
     let stopped = lay_out(&mut Records::default(), &chunk, read);
-    assert!(matches!(stopped, Err(super::Stopped::Refused(Reason::NotFound))));
-    assert_eq!(asked(&source), Err(Reason::NotFound));
+    assert!(matches!(stopped, Err(super::FillError::Refused(Reason::NotFound))));
+    assert_eq!(request(&source), Err(Reason::NotFound));
     stop.cancel();
 }

@@ -1,6 +1,6 @@
-//! Downloaders that do not read: what they hold up, and what they get in the end.
+//! Downloaders that do not read: they block no other, and they get no withdrawn content.
 //!
-//! Who is sent what in which order is tested in the core, and at the binary.
+//! The order of pieces is tested in the core, and at the binary.
 
 use std::{
     fs,
@@ -22,17 +22,13 @@ use brigade_core::{
 use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{ConnectionError, FILL_BYTES, Load, PeerKey, Queued, Sent, Shop, Work, send};
+use super::{
+    ConnectionError, FILL_BYTES, OpenRequests, PeerKey, QueuedPiece, SendContext, SendTask, SentCounter,
+    Traffic, Uploads, send,
+};
 use crate::{
     identity::key::SecretKey,
-    peer::{
-        bandwidth::traffic::Traffic,
-        swarm::partial::Parts,
-        upload::{
-            read::Source,
-            slots::{Guest, Uploads},
-        },
-    },
+    peer::upload::{read::PieceSource, turns::UploadClient},
     store::{folder::Folder, share::Share},
     transport::{
         accept::Acceptor,
@@ -43,7 +39,7 @@ use crate::{
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// How long nothing moves where nobody reads. Where it is too short, a test proves less, and does not fail.
+/// How long nothing moves if the downloader does not read. If it is too short, a test proves less, and does not fail.
 const STILL: Duration = Duration::from_millis(500);
 
 const DOWNLOADER: PeerKey = PeerKey([1; 32]);
@@ -51,18 +47,18 @@ const FILE_BYTES: u32 = 32_000;
 const NAME: &str = "file";
 
 /// A downloader that is sent to, and a folder with a file in it.
-struct Sender {
+struct TestSender {
     _temp: tempfile::TempDir,
     share: Share,
     content: Content,
     traffic: Arc<Traffic>,
     uploads: Uploads,
-    load: Arc<Load>,
-    works: mpsc::Sender<Work>,
+    open_requests: Arc<OpenRequests>,
+    tasks: mpsc::Sender<SendTask>,
     /// Its end of the connection.
     downloader: Greeted,
     sending: JoinHandle<Result<(), ConnectionError>>,
-    _guest: Guest,
+    _client: UploadClient,
     _stop: tokio_util::sync::DropGuard,
 }
 
@@ -80,7 +76,7 @@ async fn connection() -> (Greeted, Greeted) {
     (here.unwrap(), there.unwrap())
 }
 
-impl Sender {
+impl TestSender {
     async fn new(cap: Cap) -> Self {
         let temp = tempfile::tempdir().unwrap();
         let bytes = vec![7; FILE_BYTES as usize];
@@ -91,46 +87,47 @@ impl Sender {
         let (share, stamp) = (Share::new(folder.clone()), folder.stamp(&NAME.parse().unwrap()).unwrap());
         share.insert_for_test(NAME.parse().unwrap(), content, None, stamp);
         let (stop, traffic) = (CancellationToken::new(), Arc::new(Traffic::new(cap, Cap::Off)));
-        let shop = Shop::new(share.clone(), Parts::new(), traffic.clone(), stop.clone());
-        let uploads = shop.uploads.clone();
-        let (guest, _) = uploads.guest(DOWNLOADER).await;
+        let context = SendContext::start(traffic.clone(), stop.clone());
+        let uploads = context.uploads.clone();
+        let (client, _) = uploads.connect(DOWNLOADER).await;
         let (here, downloader) = connection().await;
-        let (load, (works, for_sender)) = (Arc::new(Load::default()), mpsc::channel(8192));
-        let sent = Arc::new(Sent::default());
-        let sending = send(here.writer, for_sender, DOWNLOADER, sent, load.clone(), shop);
+        let (open_requests, (tasks, for_sender)) = (Arc::new(OpenRequests::default()), mpsc::channel(8192));
+        let sent = Arc::new(SentCounter::default());
+        let sending = send(here.writer, for_sender, DOWNLOADER, sent, open_requests.clone(), context);
         Self {
             _temp: temp,
             share,
             content,
             traffic,
             uploads,
-            load,
-            works,
+            open_requests,
+            tasks,
             downloader,
             sending: tokio::spawn(sending),
-            _guest: guest,
+            _client: client,
             _stop: stop.drop_guard(),
         }
     }
 
-    /// The downloader asks for the file; it is opened anew, as by one who asks for many.
-    async fn asks(&self, request: u32) {
+    /// The downloader requests the file, which is opened again, as if it requested many.
+    async fn request(&self, request: u32) {
         let (share, shared) = (self.share.clone(), self.share.find(&self.content).unwrap());
-        let source = Source::Shared { share, shared, open: Arc::new(OnceLock::new()) };
-        self.load.take_request();
+        let source = PieceSource::Shared { share, shared, open: Arc::new(OnceLock::new()) };
+        self.open_requests.add_piece();
         let (channel, offer) = (None, None);
-        let queued = Queued { request, channel, offer, source, file_offset: 0, bytes: FILE_BYTES, done: 0 };
-        self.works.send(Work::Piece(queued)).await.unwrap();
+        let queued =
+            QueuedPiece { request, channel, offer, source, file_offset: 0, bytes: FILE_BYTES, done: 0 };
+        self.tasks.send(SendTask::Piece(queued)).await.unwrap();
     }
 
-    /// Tells the downloader more than the system keeps for one that does not read.
-    async fn told_much(&self) {
+    /// Sends more messages than the system buffers for a downloader that does not read.
+    async fn fill_send_buffer(&self) {
         for first in 0.. {
             let page = ListPage { channel: 1, first, values: vec![7; 32_000] };
-            assert!(self.load.take_list() || first > 0);
-            self.works.send(Work::List(page)).await.unwrap();
+            assert!(self.open_requests.add_list() || first > 0);
+            self.tasks.send(SendTask::List(page)).await.unwrap();
             let taken = async {
-                while self.works.capacity() < self.works.max_capacity() {
+                while self.tasks.capacity() < self.tasks.max_capacity() {
                     tokio::task::yield_now().await;
                 }
             };
@@ -142,11 +139,11 @@ impl Sender {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_is_next_under_the_limit_and_does_not_read_holds_up_nobody() {
-    let sender = Sender::new(Cap::At(1)).await;
-    sender.asks(1).await;
+async fn a_downloader_that_is_next_and_does_not_read_blocks_no_other() {
+    let sender = TestSender::new(Cap::At(1)).await;
+    sender.request(1).await;
     // The piece waits for hours, before all others, when the connection comes to a stop.
-    sender.told_much().await;
+    sender.fill_send_buffer().await;
     sender.traffic.limit(Cap::At(1_000_000), Cap::Off);
     let sent = timeout(PATIENCE, sender.traffic.may_send(100_000)).await;
     assert!(sent.is_ok(), "another downloader goes on");
@@ -154,39 +151,39 @@ async fn one_that_is_next_under_the_limit_and_does_not_read_holds_up_nobody() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn one_that_waits_for_a_slot_and_does_not_read_gets_none() {
-    let sender = Sender::new(Cap::At(1_000_000)).await;
+async fn a_downloader_that_waits_for_a_slot_and_does_not_read_gets_none() {
+    let sender = TestSender::new(Cap::At(1_000_000)).await;
     let others: Vec<PeerKey> = (100..).take(LIMITED_SLOTS).map(|byte| PeerKey([byte; 32])).collect();
-    let (mut guests, mut slots) = (vec![], vec![]);
+    let (mut clients, mut slots) = (vec![], vec![]);
     for key in &others {
-        guests.push(sender.uploads.guest(*key).await);
+        clients.push(sender.uploads.connect(*key).await);
         slots.push(timeout(PATIENCE, sender.uploads.slot(*key, None)).await.unwrap().unwrap());
     }
-    sender.asks(1).await;
-    sender.told_much().await;
+    sender.request(1).await;
+    sender.fill_send_buffer().await;
     drop(slots);
     let mut slots = vec![];
     for key in &others {
         let slot = timeout(PATIENCE, sender.uploads.slot(*key, None)).await;
-        slots.push(slot.expect("the slot is another's"));
+        slots.push(slot.expect("the slot goes to another"));
     }
     assert!(!sender.sending.is_finished());
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_read_ahead_and_withdrawn_since_is_refused() {
+async fn content_that_was_read_ahead_and_then_withdrawn_is_refused() {
     const REQUESTS: u32 = 1500;
-    let mut sender = Sender::new(Cap::Off).await;
+    let mut sender = TestSender::new(Cap::Off).await;
     for request in 0..REQUESTS {
-        sender.asks(request).await;
+        sender.request(request).await;
     }
     let mut left = 0;
-    while left != sender.load.requests() {
-        left = sender.load.requests();
+    while left != sender.open_requests.pieces() {
+        left = sender.open_requests.pieces();
         tokio::time::sleep(STILL).await;
     }
     sender.share.remove_for_test(&NAME.parse().unwrap());
-    let answered = REQUESTS - u32::try_from(sender.load.requests()).unwrap();
+    let answered = REQUESTS - u32::try_from(sender.open_requests.pieces()).unwrap();
     let (mut sent, mut refused) = (0, 0);
     while refused < REQUESTS - sent {
         let next = sender.downloader.reader.next_frame::<FromHolder>();
@@ -204,7 +201,7 @@ async fn what_was_read_ahead_and_withdrawn_since_is_refused() {
             Incoming::Message(other) => panic!("{other:?}"),
         }
     }
-    // The buffer that was being written goes out.
+    // The buffer that was being written is sent.
     let written = FILL_BYTES.div_ceil(FILE_BYTES);
     assert!(sent <= answered + written, "{sent} were sent, {answered} before it was withdrawn");
 }

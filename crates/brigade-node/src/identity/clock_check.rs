@@ -1,5 +1,6 @@
-//! Whether this machine's calendar and the manager's fit together: memberships depend on it, and a peer whose calendar is
-//! wrong is refused by others, and refuses them, without being in the wrong otherwise.
+//! Compares this machine's clock with the manager's, because memberships depend on it.
+//!
+//! Other peers refuse a peer whose clock is wrong, and it refuses them.
 
 use std::{fmt, time::Duration};
 
@@ -7,18 +8,18 @@ use brigade_core::{limits, time::UnixTime};
 
 use crate::clock;
 
-/// This machine's calendar is further from the manager's than memberships allow.
+/// A difference between this machine's clock and the manager's that is larger than memberships allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ClockOff {
-    /// Whether this machine's calendar is the one that is behind.
+pub struct ClockDifference {
+    /// Whether this machine's clock is behind the manager's.
     pub is_behind: bool,
-    /// How far they are apart, in seconds.
+    /// The difference in seconds.
     pub apart_s: u64,
 }
 
-impl ClockOff {
-    /// Compares what the manager's calendar said with what this machine's says `now`, at most `late` afterwards; `None` where
-    /// they fit.
+impl ClockDifference {
+    /// Compares the manager's time with this machine's time `now`, which was read at most `late` afterwards. `None` if the
+    /// difference is small enough.
     pub(crate) fn compare(manager: UnixTime, now: UnixTime, late: Duration) -> Option<Self> {
         let is_behind = manager.0 > now.0;
         let apart_s = match is_behind {
@@ -29,7 +30,7 @@ impl ClockOff {
     }
 }
 
-impl fmt::Display for ClockOff {
+impl fmt::Display for ClockDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let apart = clock::shown(self.apart_s);
         // A membership begins when the manager signs it, and lasts a day.
@@ -56,18 +57,18 @@ impl fmt::Display for ClockOff {
 
 #[cfg(test)]
 mod tests {
-    use super::{ClockOff, Duration, UnixTime};
+    use super::{ClockDifference, Duration, UnixTime};
 
     #[test]
-    fn calendars_may_differ_by_as_much_as_memberships_allow() {
+    fn clocks_may_differ_by_as_much_as_memberships_allow() {
         let check = |manager: u64, now: u64| {
-            ClockOff::compare(UnixTime(manager), UnixTime(now), Duration::from_secs(10))
+            ClockDifference::compare(UnixTime(manager), UnixTime(now), Duration::from_secs(10))
         };
         for (manager, now) in [(1000, 1000), (1300, 1000), (1000, 1310)] {
             assert_eq!(check(manager, now), None);
         }
-        assert_eq!(check(1301, 1000), Some(ClockOff { is_behind: true, apart_s: 301 }));
-        assert_eq!(check(1000, 1311), Some(ClockOff { is_behind: false, apart_s: 301 }));
+        assert_eq!(check(1301, 1000), Some(ClockDifference { is_behind: true, apart_s: 301 }));
+        assert_eq!(check(1000, 1311), Some(ClockDifference { is_behind: false, apart_s: 301 }));
         let text = check(1000 + 47 * 60, 1000).unwrap().to_string();
         assert!(text.starts_with("this machine's clock is 47 min behind the manager's: "), "{text}");
         // A membership lasts a day: before that nothing is refused.
