@@ -306,7 +306,7 @@ impl DownloaderConnection {
     fn request_whole(&mut self, request: &RequestWhole) -> Result<(), Goodbye> {
         let content = Content { id: request.id, size: request.size };
         let Some(geometry) = Geometry::new(content.size).ok().filter(|geometry| geometry.count() == 1) else {
-            let text = format!("a content of {} bytes was requested whole", content.size);
+            let text = format!("a content of {} bytes was asked for whole", content.size);
             return Err(breach(Reason::Protocol, text));
         };
         if self.open_requests.pieces() >= limits::REQUESTS_IN_FLIGHT {
