@@ -18,8 +18,9 @@ use serde_json::Value;
 
 use super::{
     choosing::{Chosen, menu, no_answer, question, take_answer},
+    connect::{join, manager_address},
     done_file::{check_done_file, make_done_file},
-    join, manager_address, report,
+    report,
 };
 use crate::{
     args::FetchArgs,

@@ -11,7 +11,7 @@ use std::{
 use brigade_core::{plural::noun, wire::manager::Listed};
 use brigade_node::peer::{Browsing, Observer};
 
-use super::manager_address;
+use super::connect::manager_address;
 use crate::{
     args::FilesArgs,
     escape::escape,

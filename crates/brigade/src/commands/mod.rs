@@ -1,8 +1,9 @@
 //! One file for each command: its way from the arguments to the exit code.
 //!
-//! Errors travel up as a [`Failure`] and are printed once, in `main`; here is what several commands need.
+//! Errors are returned as a [`Failure`] and are printed once, in `main`. [`run`] chooses the command.
 
 pub(crate) mod choosing;
+mod connect;
 mod demo;
 mod done_file;
 mod fetch;
@@ -16,24 +17,14 @@ mod report;
 mod status;
 mod typed;
 
-use std::{
-    io::Write,
-    net::{IpAddr, SocketAddr},
-    process::ExitCode,
-};
+use std::{io::Write, process::ExitCode};
 
-use brigade_core::wire::Reason;
-use brigade_node::{
-    peer::{JoinError, ManagerAddress, ManagerContact, Peer, PeerConfig, PeerError, TakenPort},
-    transport::{accept::ListenError, dial::resolve},
-};
 use clap::CommandFactory;
 
 use crate::{
-    args::{AtManager, Brigade, Command},
+    args::{Brigade, Command},
     command_line::Start,
-    exit::{Failure, USAGE},
-    home::home,
+    exit::Failure,
     output::note,
     signals::outlive_size_limit,
 };
@@ -72,70 +63,4 @@ fn manual(out: &mut impl std::io::Write) -> std::io::Result<()> {
         clap_mangen::Man::new(shown).title(title).render(out)?;
     }
     Ok(())
-}
-
-/// Where the manager is that the arguments name.
-fn manager_address(args: &AtManager) -> ManagerAddress {
-    ManagerAddress {
-        host: args.manager_host.clone(),
-        port: args.manager_port,
-        key: args.manager_key,
-        home: home(),
-    }
-}
-
-/// Where a peer is to listen, before its port is known.
-pub(crate) struct Ground {
-    contact: ManagerContact,
-    host: Option<IpAddr>,
-}
-
-impl Ground {
-    /// Finds the address of the host that is named, and asks the manager where to listen.
-    async fn find(manager: &ManagerAddress, host: Option<&str>) -> Result<Self, Failure> {
-        let host = match host {
-            Some(host) => Some(own_address(host).await?),
-            None => None,
-        };
-        Ok(Self { contact: ManagerContact::with(manager).await?, host })
-    }
-
-    /// Takes `port`, or a free one where it is 0.
-    fn take_port(&self, port: u16) -> Result<TakenPort, ListenError> {
-        self.contact.take_port(self.host, port)
-    }
-}
-
-/// The address that `--host` means. Only the first one: where another program has the port there, nobody would look for
-/// the next one.
-async fn own_address(host: &str) -> Result<IpAddr, Failure> {
-    let addresses = resolve(host, 0).await.map_err(|error| {
-        Failure::of(USAGE, &error).hint("--host must be a name or an address of this machine")
-    })?;
-    addresses.first().map(SocketAddr::ip).ok_or_else(|| Failure::new(USAGE, "no address to listen on"))
-}
-
-/// How often another free port is taken where the system's choice is another peer's in the network: machines
-/// behind one address choose from the same ports, and seldom the same one.
-const PORT_CHOICES: usize = 8;
-
-/// Joins the network at the port that is named, or at one that is free here and in the network.
-async fn join(config: &PeerConfig, host: Option<&str>, port: Option<u16>) -> Result<Peer, Failure> {
-    let ground = Ground::find(&config.manager, host).await?;
-    let port = port.unwrap_or(0);
-    let mut choices = if port == 0 { PORT_CHOICES } else { 1 };
-    loop {
-        let taken = ground.take_port(port)?;
-        choices -= 1;
-        match Peer::join(config.clone(), taken).await {
-            Ok(peer) => return Ok(peer),
-            Err(not_joined) if choices > 0 && is_about_the_port(&not_joined.error) => {}
-            Err(not_joined) => return Err(not_joined.error.into()),
-        }
-    }
-}
-
-/// Whether another port would do.
-fn is_about_the_port(error: &PeerError) -> bool {
-    matches!(error, PeerError::Join(JoinError::Refused { reason: Reason::PortTaken | Reason::BadPort, .. }))
 }

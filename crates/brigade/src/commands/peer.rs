@@ -11,7 +11,10 @@ use brigade_node::{
     store::folder::Folder,
 };
 
-use super::{Ground, is_about_the_port, join, manager_address, prompt};
+use super::{
+    connect::{ListenChoice, is_about_the_port, join, manager_address},
+    prompt,
+};
 use crate::{
     args::{PeerArgs, parse_port},
     exit::{FAILED, Failure, USAGE},
@@ -95,7 +98,7 @@ async fn ask_and_join(
     limits: &LimitPlan,
     lines: &mut Lines,
 ) -> Result<Option<Peer>, Failure> {
-    let ground = Ground::find(&manager_address(&args.peer.manager), args.peer.host.as_deref()).await?;
+    let ground = ListenChoice::find(&manager_address(&args.peer.manager), args.peer.host.as_deref()).await?;
     let Some(mut port) = ask_port(args, &ground, lines).await? else { return Ok(None) };
     let mut named = None;
     loop {
@@ -150,7 +153,11 @@ fn is_about_the_name(args: &PeerArgs, error: &PeerError) -> bool {
     }
 }
 
-async fn ask_port(args: &PeerArgs, ground: &Ground, lines: &mut Lines) -> Result<Option<TakenPort>, Failure> {
+async fn ask_port(
+    args: &PeerArgs,
+    ground: &ListenChoice,
+    lines: &mut Lines,
+) -> Result<Option<TakenPort>, Failure> {
     if let Some(port) = args.peer.port {
         return Ok(Some(ground.take_port(port)?));
     }

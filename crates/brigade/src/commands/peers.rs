@@ -12,7 +12,7 @@ use brigade_core::wire::manager::PeerRow;
 use brigade_node::peer::Observer;
 use unicode_width::UnicodeWidthStr;
 
-use super::manager_address;
+use super::connect::manager_address;
 use crate::{
     args::PeersArgs,
     escape::escape,

@@ -10,16 +10,14 @@ use std::{
 };
 
 use brigade_core::schedule::Rule;
-use toml::{
-    Spanned,
-    de::{DeTable, DeValue},
-};
+use toml::de::{DeTable, DeValue};
 
-use super::{Kind, SETTINGS, Setting, nearest, times};
-use crate::{
-    hints,
-    mistakes::{Mistake, Place},
+use super::{
+    setting::{SETTINGS, Setting},
+    times,
+    toml_value::{FileMistakes, value_of},
 };
+use crate::mistakes::{Mistake, Place};
 
 /// Bytes of the file at most: far more than a person writes.
 const FILE_BYTES: u64 = 64 << 10;
@@ -34,40 +32,6 @@ pub(super) struct Found {
     pub(super) rules: Vec<Rule>,
 }
 
-/// Mistakes by where they are in the text.
-#[derive(Default)]
-pub(super) struct Wrong(Vec<(Range<usize>, String)>);
-
-impl Wrong {
-    /// Notes what is wrong at a span of the text.
-    pub(super) fn at(&mut self, span: Range<usize>, what: impl Into<String>) {
-        self.0.push((span, what.into()));
-    }
-
-    /// How many were noted.
-    #[cfg(test)]
-    pub(super) fn count(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Notes a word that means nothing here.
-    pub(super) fn unknown<'a>(
-        &mut self,
-        word: &Spanned<impl AsRef<str>>,
-        what: &str,
-        known: impl Iterator<Item = &'a str> + Clone,
-    ) {
-        let text = word.get_ref().as_ref();
-        let meant = match nearest(text, known.clone()) {
-            Some(near) => format!("is `{near}` meant?"),
-            None => {
-                format!("there is {}", known.map(|one| format!("`{one}`")).collect::<Vec<_>>().join(", "))
-            }
-        };
-        self.at(word.span(), format!("`{text}` is not {what}; {meant}"));
-    }
-}
-
 /// Reads the file; what is wrong in it is noted and counts as not set.
 pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Found {
     let text = match text(path) {
@@ -78,7 +42,7 @@ pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Found {
             return Found::default();
         }
     };
-    let mut wrong = Wrong::default();
+    let mut wrong = FileMistakes::default();
     let (found, text) = match std::str::from_utf8(&text) {
         Ok(text) => (parse(text, &mut wrong), text),
         Err(error) => {
@@ -87,8 +51,7 @@ pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Found {
             (Found::default(), readable)
         }
     };
-    wrong.0.sort_by_key(|(span, _)| span.start);
-    mistakes.extend(wrong.0.into_iter().map(|(span, what)| {
+    mistakes.extend(wrong.into_sorted().into_iter().map(|(span, what)| {
         let (line, column) = line_and_column(text, span.start);
         Mistake::new(Place::Line(path.to_owned(), line, column), what)
     }));
@@ -116,10 +79,10 @@ fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
 }
 
-fn parse(text: &str, wrong: &mut Wrong) -> Found {
+fn parse(text: &str, wrong: &mut FileMistakes) -> Found {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut found = Found::default();
-    let mut meant = Wrong::default();
+    let mut meant = FileMistakes::default();
     for (name, value) in document.get_ref() {
         let tables = SETTINGS.iter().map(|setting| setting.table);
         if !tables.clone().any(|table| table == name.get_ref()) {
@@ -146,7 +109,7 @@ fn parse(text: &str, wrong: &mut Wrong) -> Found {
     let is_meant = |span: &Range<usize>| {
         guessed.is_empty() || !span.is_empty() && !guessed.contains(&line_and_column(text, span.start).0)
     };
-    wrong.0.extend(meant.0.into_iter().filter(|(span, _)| is_meant(span)));
+    wrong.add(meant, is_meant);
     found
 }
 
@@ -164,7 +127,7 @@ fn guessed(text: &str, broken: &[(usize, usize)]) -> Vec<usize> {
     text.split('\n').enumerate().filter_map(of_line).collect()
 }
 
-fn read_table(name: &str, table: &DeTable<'_>, found: &mut Found, wrong: &mut Wrong) {
+fn read_table(name: &str, table: &DeTable<'_>, found: &mut Found, wrong: &mut FileMistakes) {
     for (key, value) in table {
         if (name, key.get_ref().as_ref()) == SCHEDULE {
             times::read(value, &mut found.rules, wrong);
@@ -183,32 +146,6 @@ fn read_table(name: &str, table: &DeTable<'_>, found: &mut Found, wrong: &mut Wr
             }
         }
     }
-}
-
-/// A value as it would be typed; an error says what is wanted.
-pub(super) fn value_of(kind: Kind, value: &DeValue<'_>) -> Result<String, String> {
-    let text = match (kind, value) {
-        (Kind::Port | Kind::ManagerPort | Kind::Count, DeValue::Integer(number)) => {
-            let plain = i64::from_str_radix(number.as_str(), number.radix());
-            plain.map_or_else(|_| number.to_string(), |number| number.to_string())
-        }
-        (Kind::Switch, DeValue::Boolean(switch)) => switch.to_string(),
-        (Kind::Port | Kind::ManagerPort | Kind::Count | Kind::Switch, _) => {
-            return Err(another_kind(kind, value));
-        }
-        (_, DeValue::String(text)) => text.to_string(),
-        _ => return Err(another_kind(kind, value)),
-    };
-    if kind == Kind::Folder && !Path::new(&text).is_absolute() {
-        let wanted = hints::path(Path::new(&text)).unwrap_or_else(|| kind.wanted().to_owned());
-        return Err(format!("invalid value '{text}': {wanted}"));
-    }
-    kind.check(&text).map_err(|wanted| format!("invalid value '{text}': {wanted}"))?;
-    Ok(text)
-}
-
-fn another_kind(kind: Kind, value: &DeValue<'_>) -> String {
-    format!("this is of the type {}: {}", value.type_str(), kind.wanted())
 }
 
 /// Line and column of a byte, both from 1, the column in characters.

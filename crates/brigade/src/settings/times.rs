@@ -12,8 +12,8 @@ use toml::{
 };
 
 use super::{
-    Kind,
-    file::{Wrong, value_of},
+    setting::Kind,
+    toml_value::{FileMistakes, value_of},
 };
 use crate::args::parse_cap;
 
@@ -25,7 +25,7 @@ const KEYS: [&str; 5] = ["days", "from", "to", "up", "down"];
 pub(crate) const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// Reads all rules; what is wrong is noted, and a rule with a mistake is none.
-pub(super) fn read(value: &Spanned<DeValue<'_>>, rules: &mut Vec<Rule>, wrong: &mut Wrong) {
+pub(super) fn read(value: &Spanned<DeValue<'_>>, rules: &mut Vec<Rule>, wrong: &mut FileMistakes) {
     let DeValue::Array(array) = value.get_ref() else {
         return wrong.at(value.span(), "tables are wanted: [[limits.schedule]]");
     };
@@ -40,7 +40,7 @@ pub(super) fn read(value: &Spanned<DeValue<'_>>, rules: &mut Vec<Rule>, wrong: &
     }
 }
 
-fn read_rule(table: &DeTable<'_>, whole: &Spanned<DeValue<'_>>, wrong: &mut Wrong) -> Option<Rule> {
+fn read_rule(table: &DeTable<'_>, whole: &Spanned<DeValue<'_>>, wrong: &mut FileMistakes) -> Option<Rule> {
     let mut rule = Rule { days: [true; 7], from: 0, to: DAY_MINUTES, up: None, down: None };
     let mut is_right = true;
     for (key, value) in table {
@@ -91,7 +91,7 @@ fn read_rule(table: &DeTable<'_>, whole: &Spanned<DeValue<'_>>, wrong: &mut Wron
     is_right.then_some(rule)
 }
 
-fn read_days(value: &Spanned<DeValue<'_>>, wrong: &mut Wrong) -> Option<[bool; 7]> {
+fn read_days(value: &Spanned<DeValue<'_>>, wrong: &mut FileMistakes) -> Option<[bool; 7]> {
     let wanted = "a list of days is wanted: [\"mon\", \"tue\"]";
     let DeValue::Array(array) = value.get_ref() else {
         wrong.at(value.span(), wanted);
@@ -135,11 +135,11 @@ fn minute(value: &DeValue<'_>) -> Option<u16> {
 mod tests {
     use toml::de::DeValue;
 
-    use super::{Cap, DAY_MINUTES, Rule, Wrong, minute, read};
+    use super::{Cap, DAY_MINUTES, FileMistakes, Rule, minute, read};
 
     /// The rules of a schedule that is written as an array, and how many mistakes it has.
     fn rules(text: &str) -> (Vec<Rule>, usize) {
-        let (mut rules, mut wrong) = (vec![], Wrong::default());
+        let (mut rules, mut wrong) = (vec![], FileMistakes::default());
         read(&DeValue::parse(text).unwrap(), &mut rules, &mut wrong);
         (rules, wrong.count())
     }
