@@ -11,7 +11,7 @@ use std::{error::Error, process::ExitCode};
 use brigade_node::store::folder::OpenFiles;
 use serde_json::{Value, json};
 
-use crate::escape::escape;
+use crate::terminal::escape::escape;
 
 /// It failed for a reason that is none of those below.
 pub(crate) const FAILED: u8 = 1;

@@ -11,7 +11,7 @@ use std::{
 
 use brigade_node::config::brigade_home;
 
-use crate::escape::escape;
+use crate::terminal::escape::escape;
 
 /// The user's own folder, and whether files can be kept there.
 struct Home {

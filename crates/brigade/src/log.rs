@@ -9,7 +9,7 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
-use crate::{progress_line, terminal};
+use crate::terminal::{self, progress_line};
 
 /// Whether something fills the terminal: log lines do not go there then, only where standard error is redirected.
 static SCREEN_IS_TAKEN: AtomicBool = AtomicBool::new(false);

@@ -5,30 +5,15 @@
 
 #![forbid(unsafe_code)]
 
-mod args;
-mod clock_news;
 mod command_line;
 mod commands;
-mod escape;
 mod exit;
-mod folder_news;
-mod format;
-mod hints;
 mod home;
-mod incomplete;
-mod input;
 mod log;
-mod manager_news;
-mod mistakes;
-mod output;
-mod progress_bar;
-mod progress_line;
-mod reach_news;
+mod notices;
 mod settings;
-mod signals;
 mod terminal;
 mod tui;
-mod unshared_log;
 
 use std::{env, ffi::OsString, process::ExitCode};
 
@@ -49,9 +34,9 @@ fn main() -> ExitCode {
     let result = runtime.block_on(commands::run(start));
     // Threads that wait for the disk, or for a line of standard input, are not waited for.
     runtime.shutdown_background();
-    input::give_back_terminal();
+    terminal::input::give_back_terminal();
     match result {
-        Ok(code) => output::all_written(code),
+        Ok(code) => terminal::output::all_written(code),
         Err(failure) => failure.report(),
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use brigade_core::{id::Content, plural::count, time::UnixTime, wire::manager::Version};
 use brigade_node::peer::{Choice, Peer, ResolveError, Resolved, Wish};
 
-use crate::{escape::escape, format, signals::Signals};
+use crate::terminal::{escape::escape, format, signals::Signals};
 
 /// What a wish came to where a person could be asked.
 pub(crate) enum Chosen {

@@ -9,7 +9,7 @@ use brigade_node::{
 };
 
 use crate::{
-    args::AtManager,
+    command_line::args::AtManager,
     exit::{Failure, USAGE},
     home::home,
 };

@@ -18,13 +18,15 @@ use brigade_node::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::DemoArgs,
+    command_line::args::DemoArgs,
     exit::{FAILED, Failure},
-    folder_news::News,
-    format,
-    output::say,
-    progress_bar::{follow, summary},
-    signals::Signals,
+    notices::folder::News,
+    terminal::{
+        format,
+        output::say,
+        progress_bar::{follow, summary},
+        signals::Signals,
+    },
 };
 
 /// Pieces of a content from which on it must have come from several holders: fewer may all be here before the second

@@ -23,14 +23,15 @@ use super::{
     report,
 };
 use crate::{
-    args::FetchArgs,
+    command_line::args::FetchArgs,
     exit::{DISK, FAILED, Failure, NOT_FOUND, REFUSED},
-    folder_news::News,
-    incomplete::Waiting,
-    input::{Input, Lines},
-    output::say,
-    progress_bar::{follow, summary},
-    signals::{Signal, Signals},
+    notices::{catalogue::Waiting, folder::News},
+    terminal::{
+        input::{Input, Lines},
+        output::say,
+        progress_bar::{follow, summary},
+        signals::{Signal, Signals},
+    },
 };
 
 /// Fetches all names at once, and stays where it is told to.

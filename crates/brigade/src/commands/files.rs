@@ -13,12 +13,14 @@ use brigade_node::peer::{Browsing, Observer};
 
 use super::connect::manager_address;
 use crate::{
-    args::FilesArgs,
-    escape::escape,
+    command_line::{args::FilesArgs, hints},
     exit::Failure,
-    format, hints,
-    incomplete::note_remark,
-    output::{note, say},
+    notices::catalogue::note_remark,
+    terminal::{
+        escape::escape,
+        format,
+        output::{note, say},
+    },
 };
 
 /// Lists names, sizes, holders and ids. With `--json`, the reason of a failure is an object too.

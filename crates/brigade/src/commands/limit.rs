@@ -9,10 +9,10 @@ use brigade_core::{
 use brigade_node::peer::Peer;
 
 use crate::{
-    args::parse_cap,
+    command_line::args::parse_cap,
     exit::{FAILED, Failure, USAGE},
-    format,
     settings::DAYS,
+    terminal::format,
 };
 
 const HINT: &str = "`limit` shows the limits; `limit up 10MB`, `limit down off`, `limit up auto` change them";

@@ -15,11 +15,14 @@ use brigade_node::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    args::ManagerArgs,
+    command_line::args::ManagerArgs,
     exit::{DISK, Failure},
-    output::say,
-    signals::{Signal, Signals},
-    terminal, tui,
+    terminal::{
+        self,
+        output::say,
+        signals::{Signal, Signals},
+    },
+    tui,
 };
 
 /// Runs it until it is told to end.

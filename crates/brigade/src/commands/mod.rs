@@ -22,11 +22,12 @@ use std::{io::Write, process::ExitCode};
 use clap::CommandFactory;
 
 use crate::{
-    args::{Brigade, Command},
-    command_line::Start,
+    command_line::{
+        Start,
+        args::{Brigade, Command},
+    },
     exit::Failure,
-    output::note,
-    signals::outlive_size_limit,
+    terminal::{output::note, signals::outlive_size_limit},
 };
 
 /// Runs the command that was read.

@@ -16,15 +16,16 @@ use super::{
     prompt,
 };
 use crate::{
-    args::{PeerArgs, parse_port},
+    command_line::args::{PeerArgs, parse_port},
     exit::{FAILED, Failure, USAGE},
-    folder_news::News,
     home::home_file,
-    input::{Input, Lines},
-    output::say,
-    signals::{Signal, Signals},
-    terminal::dim,
-    unshared_log::UnsharedLog,
+    notices::{folder::News, unshared::UnsharedLog},
+    terminal::{
+        dim,
+        input::{Input, Lines},
+        output::say,
+        signals::{Signal, Signals},
+    },
 };
 
 /// Joins the network, then takes commands until told to quit.

@@ -14,13 +14,15 @@ use unicode_width::UnicodeWidthStr;
 
 use super::connect::manager_address;
 use crate::{
-    args::PeersArgs,
-    escape::escape,
+    command_line::args::PeersArgs,
     exit::Failure,
-    format,
-    incomplete::note_remark,
-    output::{note, say},
-    terminal,
+    notices::catalogue::note_remark,
+    terminal::{
+        self,
+        escape::escape,
+        format,
+        output::{note, say},
+    },
 };
 
 /// The table's head, for people.

@@ -17,13 +17,17 @@ use super::{
     typed::{about_blanks, parse_fetch, takes_nothing},
 };
 use crate::{
+    command_line::hints,
     exit::{Failure, USAGE},
-    folder_news::News,
-    hints,
-    incomplete::{Waiting, remark},
-    input::{Input, Lines, Voice},
-    progress_bar::{follow, follow_in_background, summary},
-    signals::Signals,
+    notices::{
+        catalogue::{Waiting, remark},
+        folder::News,
+    },
+    terminal::{
+        input::{Input, Lines, Voice},
+        progress_bar::{follow, follow_in_background, summary},
+        signals::Signals,
+    },
 };
 
 /// Rows of a listing that are shown; `brigade files` shows all.

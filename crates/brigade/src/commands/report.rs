@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     exit::{Failure, kind},
-    output::say,
+    terminal::output::say,
 };
 
 /// How often the progress of a fetch is told, if anything about it changed.

@@ -9,10 +9,12 @@ use brigade_node::{
 };
 
 use crate::{
-    clock_news,
-    escape::escape,
-    folder_news, format,
-    progress_bar::{line, unreached},
+    notices::{clock, folder},
+    terminal::{
+        escape::escape,
+        format,
+        progress_bar::{line, unreached},
+    },
 };
 
 /// How the peer stands, a line for each thing.
@@ -48,7 +50,7 @@ pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
         (!progress.is_over()).then(|| format!("fetching: {}{}", line(&progress), unreached(&progress)))
     };
     rows.extend(fetches.iter().filter_map(going_on));
-    rows.extend(status.clock.as_ref().map(clock_news::text));
+    rows.extend(status.clock.as_ref().map(clock::text));
     if status.kept.parts > 0 {
         rows.push(format!(
             "unfinished: {} of files that are not being fetched, {} on the disk",
@@ -56,7 +58,7 @@ pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
             format::bytes(status.kept.bytes)
         ));
     }
-    rows.extend(status.problems.troubles.iter().map(folder_news::text));
+    rows.extend(status.problems.troubles.iter().map(folder::text));
     let ignoring = status.problems.ignoring;
     if ignoring.files > 0 {
         rows.push(format!(

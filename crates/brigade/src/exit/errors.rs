@@ -15,7 +15,7 @@ use brigade_node::{
 };
 
 use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE};
-use crate::{commands::choosing::version, hints};
+use crate::{command_line::hints, commands::choosing::version};
 
 impl From<ReachError> for Failure {
     fn from(error: ReachError) -> Self {

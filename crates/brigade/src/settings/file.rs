@@ -17,7 +17,7 @@ use super::{
     times,
     toml_value::{FileMistakes, value_of},
 };
-use crate::mistakes::{Mistake, Place};
+use crate::command_line::mistakes::{Mistake, Place};
 
 /// Bytes of the file at most: far more than a person writes.
 const FILE_BYTES: u64 = 64 << 10;

@@ -19,7 +19,7 @@ use brigade_node::config::brigade_home;
 use clap::{Arg, Command as Grammar};
 
 use self::setting::{DOWN, HOME, SETTINGS, Setting, UP};
-use crate::{
+use crate::command_line::{
     args::parse_cap,
     hints,
     mistakes::{Mistake, Place},
@@ -116,7 +116,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::{Cap, Given, OsString, SETTINGS, Settings};
-    use crate::args::Brigade;
+    use crate::command_line::args::Brigade;
 
     /// What `arguments` of a command come to with settings: `option=value` for each of `options`.
     #[track_caller]

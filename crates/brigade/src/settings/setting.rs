@@ -6,7 +6,7 @@ use std::path::Path;
 
 use brigade_core::{id::PeerKey, name::Username};
 
-use crate::{
+use crate::command_line::{
     args::{MANAGER_PORT_WANTED, host, parse_cap, parse_count, parse_keep, parse_manager_port, parse_port},
     hints,
 };

@@ -15,7 +15,7 @@ use super::{
     setting::Kind,
     toml_value::{FileMistakes, value_of},
 };
-use crate::args::parse_cap;
+use crate::command_line::args::parse_cap;
 
 /// Rules of a schedule: more than a week has turns, and few enough to go through at every minute.
 const RULES: usize = 100;

@@ -5,7 +5,7 @@ use std::{ops::Range, path::Path};
 use toml::{Spanned, de::DeValue};
 
 use super::setting::{Kind, nearest};
-use crate::hints;
+use crate::command_line::hints;
 
 /// Mistakes by where they are in the text.
 #[derive(Default)]

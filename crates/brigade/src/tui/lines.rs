@@ -23,7 +23,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{ending::Ending, table::describe};
-use crate::format;
+use crate::terminal::format;
 
 /// How long after lines about what is shared the next ones come at the earliest: a large folder is announced in
 /// many steps.

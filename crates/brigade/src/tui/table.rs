@@ -19,7 +19,7 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use crate::{escape::escape, format, progress_line::cut};
+use crate::terminal::{escape::escape, format, progress_line::cut};
 
 const HEADINGS: [&str; 7] = ["username", "address", "files", "bytes", "sending", "receiving", "since (UTC)"];
 

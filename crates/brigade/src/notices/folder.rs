@@ -11,7 +11,8 @@ use brigade_node::{
 };
 use tokio::sync::watch;
 
-use crate::{clock_news::ClockNews, escape::escape, manager_news::ManagerNews, reach_news::ReachNews};
+use super::{clock::ClockNews, manager::ManagerNews, reachability::ReachNews};
+use crate::terminal::escape::escape;
 
 /// Hears how the folder stands.
 pub(crate) struct FolderNews {

@@ -3,6 +3,14 @@
 //! A terminal that cannot move its cursor (`TERM=dumb`, or no `TERM`) gets lines of text instead: no editor, no progress
 //! line, no table. `NO_COLOR` takes the styles from any other.
 
+pub(crate) mod escape;
+pub(crate) mod format;
+pub(crate) mod input;
+pub(crate) mod output;
+pub(crate) mod progress_bar;
+pub(crate) mod progress_line;
+pub(crate) mod signals;
+
 use std::{
     env,
     ffi::OsStr,

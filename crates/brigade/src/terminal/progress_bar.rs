@@ -14,15 +14,14 @@ use brigade_core::plural::count;
 use brigade_node::peer::{Fetch, Progress, State, Unreached};
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{
+use super::{
     escape::escape,
-    folder_news::News,
     format,
     input::Voice,
     progress_line::{self, Parts, ProgressLine},
     signals::Continued,
-    terminal,
 };
+use crate::{notices::folder::News, terminal};
 
 /// How often the line at a terminal is drawn, if anything about it changed.
 const DRAW_EVERY: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@
 use brigade_node::peer::{ManagerState, Peer};
 use tokio::sync::watch;
 
-use crate::escape::escape;
+use crate::terminal::escape::escape;
 
 /// Hears how the manager stands.
 pub(crate) struct ManagerNews {

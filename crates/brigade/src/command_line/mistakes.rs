@@ -8,9 +8,8 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    escape::escape,
     exit::{Failure, NOT_FOUND, USAGE},
-    output::say,
+    terminal::{escape::escape, output::say},
 };
 
 /// Mistakes that are told; of more, only how many there are.

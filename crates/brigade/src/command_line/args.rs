@@ -15,7 +15,7 @@ use clap::{
     builder::{PathBufValueParser, TypedValueParser},
 };
 
-use crate::hints::{self, Meant};
+use super::hints::{self, Meant};
 
 /// At the end of the help of every command that has lasting settings.
 const LASTING: &str = "What is not given here is taken from environment variables and from brigade.toml in \

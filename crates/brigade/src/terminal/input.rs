@@ -17,11 +17,11 @@ use tokio::{
     sync::mpsc,
 };
 
-use crate::{
+use super::{
     escape::escape,
     output::{say, show},
-    terminal,
 };
+use crate::terminal;
 
 /// Bytes of a line: more than any command with the longest name.
 const LINE_BYTES: u64 = 16 << 10;

@@ -73,7 +73,7 @@ impl Signals {
                     continue;
                 }
                 if sender.borrow().is_some() && signal == Signal::Interrupt {
-                    crate::input::give_back_terminal();
+                    super::input::give_back_terminal();
                     std::process::exit(130);
                 }
                 sender.send_replace(Some(signal));

@@ -3,6 +3,10 @@
 //!
 //! Mistakes of the settings come into the same report. Where clap's words and its suggestions are good they stay.
 
+pub(crate) mod args;
+pub(crate) mod hints;
+pub(crate) mod mistakes;
+
 use std::{ffi::OsString, process::ExitCode};
 
 use brigade_core::schedule::{Given, LimitPlan};
@@ -11,11 +15,11 @@ use clap::{
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
-use crate::{
+use self::{
     args::{AsPeer, Brigade, Command},
     mistakes::{Mistake, Place, report},
-    settings::Settings,
 };
+use crate::settings::Settings;
 
 /// How often a line is read again at most: more mistakes are not looked for.
 const ROUNDS: usize = 50;

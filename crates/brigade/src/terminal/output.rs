@@ -9,10 +9,8 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use crate::{
-    exit::{DISK, Failure},
-    progress_line,
-};
+use super::progress_line;
+use crate::exit::{DISK, Failure};
 
 static FAILED: AtomicBool = AtomicBool::new(false);
 
