@@ -54,9 +54,35 @@ pub struct Goodbye {
     pub text: String,
 }
 
+/// The other side does not speak any version of the protocol that this program speaks; its highest one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("version {0} is not spoken here")]
+pub struct NoCommonVersion(pub u32);
+
 impl Hello {
-    /// The version that both sides speak; `None` where there is none.
-    pub fn common_version(&self) -> Option<u32> {
-        (self.version >= OLDEST_VERSION).then(|| self.version.min(VERSION))
+    /// The version that the connection speaks: the lower one of both sides' highest.
+    ///
+    /// # Errors
+    /// Where this program does not speak that one any more.
+    pub fn common_version(&self) -> Result<u32, NoCommonVersion> {
+        let version = self.version.min(VERSION);
+        if version < OLDEST_VERSION { Err(NoCommonVersion(self.version)) } else { Ok(version) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Hello, NoCommonVersion, OLDEST_VERSION, VERSION};
+
+    #[test]
+    fn the_lower_of_both_versions_is_spoken() {
+        let common = |version| {
+            Hello { version, agent: String::new(), membership: None, reached_from_elsewhere: None }
+                .common_version()
+        };
+        assert_eq!(common(VERSION), Ok(VERSION));
+        assert_eq!(common(VERSION + 7), Ok(VERSION));
+        assert_eq!(common(OLDEST_VERSION), Ok(OLDEST_VERSION));
+        assert_eq!(common(OLDEST_VERSION - 1), Err(NoCommonVersion(OLDEST_VERSION - 1)));
     }
 }

@@ -19,6 +19,7 @@ use aws_lc_rs::{
 use brigade_core::id::PeerKey;
 use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
+use zeroize::Zeroizing;
 
 use crate::durable::sync_folder;
 
@@ -26,13 +27,16 @@ use crate::durable::sync_folder;
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// Bytes of a key file that are read at most; a PKCS#8 Ed25519 key has 48 or 83.
-const KEY_FILE_BYTES: u64 = 256;
+const KEY_FILE_BYTES: usize = 256;
 
 /// A secret key and its public half.
+///
+/// The copies of the secret that are made here are zeroized when they are dropped. The one that rustls keeps for
+/// signing, in AWS-LC, is AWS-LC's; and what the compiler leaves on the stack when a value is moved stays there.
 #[derive(Clone)]
 pub struct SecretKey {
-    pkcs8: Arc<[u8]>,
-    seed: [u8; 32],
+    pkcs8: Arc<Zeroizing<Vec<u8>>>,
+    seed: Zeroizing<[u8; 32]>,
     public: PeerKey,
 }
 
@@ -88,8 +92,8 @@ impl SecretKey {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8).ok()?;
         let public = PeerKey(pair.public_key().as_ref().try_into().ok()?);
         let seed: Curve25519SeedBin<'_> = pair.seed().ok()?.as_be_bytes().ok()?;
-        let seed = seed.as_ref().try_into().ok()?;
-        Some(Self { pkcs8: pkcs8.into(), seed, public })
+        let seed = Zeroizing::new(seed.as_ref().try_into().ok()?);
+        Some(Self { pkcs8: Arc::new(Zeroizing::new(pkcs8.to_vec())), seed, public })
     }
 
     /// The key in the file at `path`; `None` where there is no file.
@@ -104,8 +108,8 @@ impl SecretKey {
         }
         let file = File::open(path).map_err(failed)?;
         check_mode(path, &file.metadata().map_err(failed)?)?;
-        let mut bytes = vec![];
-        file.take(KEY_FILE_BYTES).read_to_end(&mut bytes).map_err(failed)?;
+        let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES)); // it never moves
+        file.take(KEY_FILE_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
         Self::from_pkcs8(&bytes).map(Some).ok_or_else(|| KeyError::Damaged { path: path.to_owned() })
     }
 
@@ -148,16 +152,16 @@ impl SecretKey {
     }
 
     /// Seed and public key in a row, as PASETO's version 4 takes its secret keys.
-    pub(super) fn paseto_bytes(&self) -> [u8; 64] {
-        let mut bytes = [0; 64];
-        bytes[..32].copy_from_slice(&self.seed);
+    pub(super) fn paseto_bytes(&self) -> Zeroizing<[u8; 64]> {
+        let mut bytes = Zeroizing::new([0; 64]);
+        bytes[..32].copy_from_slice(&*self.seed);
         bytes[32..].copy_from_slice(&self.public.0);
         bytes
     }
 
     /// The key as rustls shows and uses it in a handshake: a raw public key (RFC 7250).
     pub(crate) fn certified(&self) -> Result<CertifiedKey, rustls::Error> {
-        let private = PrivatePkcs8KeyDer::from(self.pkcs8.to_vec());
+        let private = PrivatePkcs8KeyDer::from(self.pkcs8.as_slice());
         let signing = rustls::crypto::aws_lc_rs::sign::any_eddsa_type(&private)?;
         let spki = [&SPKI_PREFIX[..], &self.public.0].concat();
         Ok(CertifiedKey::new(vec![CertificateDer::from(spki)], signing))

@@ -117,7 +117,7 @@ pub fn sign(claims: &Claims, manager: &SecretKey) -> Result<String, MembershipEr
     };
     let payload = serde_json::to_vec(&payload).map_err(|_| MembershipError::Signing)?;
     let secret =
-        AsymmetricSecretKey::<V4>::from(&manager.paseto_bytes()).map_err(|_| MembershipError::Signing)?;
+        AsymmetricSecretKey::<V4>::from(&*manager.paseto_bytes()).map_err(|_| MembershipError::Signing)?;
     PublicToken::sign(&secret, &payload, None, Some(IMPLICIT_ASSERTION)).map_err(|_| MembershipError::Signing)
 }
 

@@ -16,7 +16,7 @@ use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, 
 use brigade_core::{
     id::PeerKey,
     limits,
-    manager::{self, Manager, SessionId},
+    manager::{self, Manager},
 };
 pub use persist::PersistError;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
@@ -34,6 +34,8 @@ use crate::{
     identity::key::{KeyError, SecretKey},
     transport::{
         accept::{Acceptor, ListenError},
+        accept_loop::accept_loop,
+        breach_log::BreachLog,
         dial::{self, DialError},
     },
 };
@@ -41,18 +43,11 @@ use crate::{
 /// Messages from sessions that may wait for the owner; a session has one there at a time.
 const OWNER_QUEUE: usize = 256;
 
-/// Connections that are being greeted, or of which the core has not decided yet. They do not count among those that the
-/// core keeps: at its limit it still gets each new one, and may close another one for it.
-const ENTERING: usize = 128;
-
 /// Connections that get a goodbye at their end. One more is closed without it.
 const LEAVING: usize = 64;
 
 /// Joins that may wait for the disk, beside one for each peer.
 const SPARE_JOINS: usize = 64;
-
-/// How long to wait before accepting again when the system is out of something, such as open files.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Where a manager listens, how many peers it accepts, and where it keeps its state.
 #[derive(Debug, Clone)]
@@ -176,14 +171,16 @@ impl ManagerServer {
         };
         let (to_owner, from_sessions) = mpsc::channel(OWNER_QUEUE);
         server.tasks.spawn(owner.run(from_sessions, recorded_out, stop.clone()));
+        let breaches: Arc<BreachLog> = Arc::default();
         let context = SessionContext {
             owner: to_owner,
-            complaints: Arc::default(),
+            breaches: breaches.clone(),
+            next_session: Arc::default(),
             leaving: Arc::new(Semaphore::new(LEAVING)),
             reached_from_elsewhere,
-            stop,
+            stop: stop.clone(),
         };
-        server.tasks.spawn(accept(acceptor, context, server.tasks.clone()));
+        server.tasks.spawn(accept_loop(acceptor, context, breaches, stop));
         server.tasks.close();
         Ok(server)
     }
@@ -212,30 +209,6 @@ impl ManagerServer {
     /// Waits until all tasks have ended after the token was cancelled: sessions got a goodbye, members are written.
     pub async fn stopped(&self) {
         self.tasks.wait().await;
-    }
-}
-
-/// Accepts connections and runs each in a task of its own, while fewer than [`ENTERING`] of them are unknown to the core.
-/// The core decides how many it keeps.
-async fn accept(acceptor: Acceptor, context: SessionContext, tasks: TaskTracker) {
-    let entering = Arc::new(Semaphore::new(ENTERING));
-    for number in 0.. {
-        let accepted = tokio::select! {
-            accepted = async {
-                let permit = entering.clone().acquire_owned().await.map_err(io::Error::other)?;
-                acceptor.accept().await.map(|accepted| (accepted, permit))
-            } => accepted,
-            () = context.stop.cancelled() => return,
-        };
-        match accepted {
-            Ok((accepted, permit)) => {
-                tasks.spawn(session::run(accepted, SessionId(number), permit, context.clone()));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
-        }
     }
 }
 

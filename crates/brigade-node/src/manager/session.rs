@@ -4,9 +4,16 @@
 //! manager reads nothing more from a peer that does not read its answers, and the queue for it stays short. A peer that
 //! takes nothing for [`WRITE_TIMEOUT`] is given up. The core makes the decisions.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use brigade_core::{
+    id::PeerKey,
     limits,
     manager::{Departure, SessionId},
     name::Username,
@@ -26,14 +33,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::message::{SessionQueue, ToOwner, ToSession, stopping};
-use crate::{
-    clock,
-    transport::{
-        Complaints, Line,
-        accept::Accepted,
-        connection::{ConnectionError, GreetError, Greeted, Reader, Writer, part},
-        hello::own_hello,
-    },
+use crate::transport::{
+    accept_loop::ConnectionHandler,
+    breach_log::BreachLog,
+    connection::{ConnectionError, Reader, Writer},
+    greeting::{Greeted, close_and_drain},
+    hello::own_hello,
 };
 
 /// Messages from the owner that may wait for a session: the answers to one question and one batch of updates. The
@@ -72,7 +77,9 @@ struct SessionNames {
 #[derive(Debug, Clone)]
 pub(super) struct SessionContext {
     pub(super) owner: mpsc::Sender<ToOwner>,
-    pub(super) complaints: Arc<Complaints>,
+    pub(super) breaches: Arc<BreachLog>,
+    /// The number of the next session.
+    pub(super) next_session: Arc<AtomicU64>,
     /// Permits for connections that the core has closed and that get a goodbye.
     pub(super) leaving: Arc<Semaphore>,
     /// Whether other machines reach the manager.
@@ -80,26 +87,24 @@ pub(super) struct SessionContext {
     pub(super) stop: CancellationToken,
 }
 
-/// Serves one accepted connection until it ends. Its permit is released as soon as the core knows the session.
-pub(super) async fn run(
-    accepted: Accepted,
-    session: SessionId,
-    entering: OwnedSemaphorePermit,
-    context: SessionContext,
-) {
-    let SessionContext { owner, complaints, leaving, reached_from_elsewhere, stop } = context;
-    let remote = accepted.remote();
-    let greeted = tokio::select! {
-        greeted = greet(accepted, reached_from_elsewhere) => greeted,
-        () = stop.cancelled() => return,
-    };
-    let Greeted { peer: key, remote, local, hello, mut reader, mut writer } = match greeted {
-        Ok(greeted) => greeted,
-        Err(error) => {
-            not_greeted(remote, &error, &complaints);
-            return;
-        }
-    };
+impl ConnectionHandler for SessionContext {
+    type Reserved = ();
+
+    fn before_greeting(&self, _: PeerKey) -> Result<((), Hello), Goodbye> {
+        let reached_from_elsewhere = Some(self.reached_from_elsewhere);
+        Ok(((), Hello { reached_from_elsewhere, ..own_hello(None) }))
+    }
+
+    async fn serve(self, greeted: Greeted, (): (), entering: OwnedSemaphorePermit) {
+        let session = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
+        run(greeted, session, entering, self).await;
+    }
+}
+
+/// Serves one greeted connection until it ends. Its permit is released as soon as the core knows the session.
+async fn run(greeted: Greeted, session: SessionId, entering: OwnedSemaphorePermit, context: SessionContext) {
+    let SessionContext { owner, breaches, leaving, stop, .. } = context;
+    let Greeted { peer: key, remote, local, hello, mut reader, mut writer, .. } = greeted;
     tracing::debug!(session = session.0, %remote, key = %key, agent = ?hello.agent, "a session begins");
     let (queue, mut messages) = mpsc::channel(QUEUE);
     let closed = CancellationToken::new();
@@ -137,7 +142,7 @@ pub(super) async fn run(
         }
         SessionEnd::ClosedByOwner(Some(goodbye)) => {
             if let Ok(_permit) = leaving.try_acquire() {
-                part(reader, writer, goodbye.reason, goodbye.text).await;
+                close_and_drain(reader, writer, goodbye).await;
             }
         }
         SessionEnd::ClosedByOwner(None) => {}
@@ -145,45 +150,12 @@ pub(super) async fn run(
         SessionEnd::ProtocolError(error) => {
             let reason = Departure::Broke;
             let _ = owner.send(ToOwner::Disconnected { session, reason }).await;
-            broke(remote, &names, &error, &complaints);
+            breaches.broke(names.joined.as_ref(), remote, &error);
             if let Some(goodbye) = error.goodbye() {
-                part(reader, writer, goodbye.reason, goodbye.text).await;
+                close_and_drain(reader, writer, goodbye).await;
             }
         }
     }
-}
-
-/// Strangers come to every open port, and are not worth a line; one that speaks TLS and breaks the greeting is.
-fn not_greeted(remote: SocketAddr, error: &GreetError, complaints: &Complaints) {
-    let broke = matches!(error, GreetError::Connection(ConnectionError::Frame(_)));
-    let line = if broke { complaints.strangers.next(clock::now()) } else { None };
-    match line {
-        Some(Line { passed_over }) => {
-            tracing::info!(%remote, %error, passed_over, "a stranger broke the protocol");
-        }
-        None => {
-            tracing::debug!(%remote, error = error as &dyn std::error::Error, "a connection was not greeted")
-        }
-    }
-}
-
-/// Of a member, somebody should know.
-fn broke(remote: SocketAddr, names: &SessionNames, error: &ConnectionError, complaints: &Complaints) {
-    let lines = if names.joined.is_some() { &complaints.members } else { &complaints.strangers };
-    match (lines.next(clock::now()), &names.joined) {
-        (Some(Line { passed_over }), Some(username)) => {
-            tracing::warn!(%username, %remote, %error, passed_over, "a peer broke the protocol");
-        }
-        (Some(Line { passed_over }), None) => {
-            tracing::info!(%remote, %error, passed_over, "a visitor broke the protocol");
-        }
-        (None, _) => tracing::debug!(%remote, %error, "a session broke the protocol"),
-    }
-}
-
-async fn greet(accepted: Accepted, reached_from_elsewhere: bool) -> Result<Greeted, GreetError> {
-    let fresh = accepted.handshake().await.map_err(ConnectionError::Io)?;
-    fresh.greet(Hello { reached_from_elsewhere: Some(reached_from_elsewhere), ..own_hello(None) }).await
 }
 
 /// Passes messages both ways until the session ends.

@@ -23,7 +23,7 @@ use super::{ManagerConfig, ManagerError, ManagerServer, ManagerView, MemberDatab
 use crate::{
     clock,
     identity::{key::SecretKey, membership},
-    transport::{connection::Greeted, dial::dial, tls::records::Records},
+    transport::{accept_loop::ENTERING, dial::dial, greeting::Greeted, tls::records::Records},
 };
 
 struct RunningManager {
@@ -331,7 +331,7 @@ async fn observers_of_one_machine_exclude_neither_members_nor_other_machines() {
     );
     // And as many again that say nothing at all, not even in TLS.
     let mut silent = vec![];
-    for _ in 0..2 * super::ENTERING {
+    for _ in 0..2 * ENTERING {
         silent.push(tokio::net::TcpStream::connect((v4, manager.server.address().port())).await.unwrap());
     }
 

@@ -15,7 +15,10 @@ use tokio::sync::watch;
 use super::session::ManagerContact;
 use crate::{
     identity::key::SecretKey,
-    transport::accept::{Accepted, Acceptor, ListenError, Port},
+    transport::{
+        accept::{Accepted, Acceptor, ListenError, Port},
+        accept_loop::Accept,
+    },
 };
 
 /// The addresses on which a peer listens.
@@ -111,12 +114,8 @@ pub(super) struct Listener {
     contact: watch::Receiver<ManagerContact>,
 }
 
-impl Listener {
-    /// Waits for the next connection. The future may be dropped, and this called again.
-    ///
-    /// # Errors
-    /// If the system is out of a resource: the caller waits a little and calls again.
-    pub(super) async fn accept(&mut self) -> io::Result<Accepted> {
+impl Accept for Listener {
+    async fn accept(&mut self) -> io::Result<Accepted> {
         loop {
             if self.acceptor.is_none() {
                 self.acceptor = Some(self.answer(self.scope).map_err(|error| error.source)?);
@@ -129,7 +128,9 @@ impl Listener {
             self.follow();
         }
     }
+}
 
+impl Listener {
     /// Moves to other addresses if the last contact requires it.
     fn follow(&mut self) {
         let contact = *self.contact.borrow_and_update();

@@ -31,7 +31,7 @@ use super::{
         SessionState, Subscriptions, join,
     },
     swarm::{buffers::Buffers, connection::Lines, partial::Parts, writer::Receiving},
-    upload::{ListenContext, ServeContext, listen},
+    upload::{ConnectionCounts, ListenContext, ServeContext, listen},
 };
 use crate::{
     config::user_at_host,
@@ -41,7 +41,7 @@ use crate::{
         keeper::{Change, Keeper, KeeperHandle, KeeperOptions},
         share::Share,
     },
-    transport::connection::Greeted,
+    transport::greeting::Greeted,
 };
 
 /// Commands and orders that may wait.
@@ -257,7 +257,7 @@ struct Dialling<'a> {
     config: &'a PeerConfig,
 }
 
-/// What it takes to serve those that dial.
+/// What is needed to serve downloaders.
 fn serving(common: &Common, dialling: &Dialling<'_>, stop: &CancellationToken) -> ListenContext {
     let Common { share, parts, traffic, .. } = common;
     ListenContext {
@@ -265,6 +265,7 @@ fn serving(common: &Common, dialling: &Dialling<'_>, stop: &CancellationToken) -
         membership: dialling.membership.clone(),
         connection_slots: dialling.places.clone(),
         max_connections: dialling.config.max_connections,
+        counts: ConnectionCounts::default(),
         serve: ServeContext::start(share.clone(), parts.clone(), traffic.clone(), stop.clone()),
         stop: stop.clone(),
     }
@@ -297,7 +298,7 @@ fn start_fetches(
         buffers: Buffers::default(),
         receiving,
         news: news_sender,
-        complaints: Arc::default(),
+        breaches: Arc::default(),
     };
     let questions = (prepared_sender, answers_sender);
     let (kept, totals) = Kept::new(config.keep_parts, config.sharing == Sharing::Fetched);

@@ -1,36 +1,28 @@
-//! Waiting for connections, with a bound on those that have not greeted yet.
+//! Listening on a port, and accepting connections with a bound on those that have not greeted yet.
 //!
-//! Accepting is cheap and happens in one place; the handshake, which costs the processor something, runs in the
-//! connection's own task and only while few others are at it. Who takes long over it, or over the greeting, does so
-//! only as long as there is room for others: strangers that say nothing keep nobody out.
+//! Accepting is cheap and happens in one place, [`super::accept_loop`]; the handshake, which costs processor time, runs
+//! in the connection's own task. How many are at it at once, and for how long, is in [`super::handshake_slot`].
 
 use std::{
-    future::pending,
     io,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
-    time::Duration,
 };
 
 use brigade_core::limits;
-use socket2::{SockRef, TcpKeepalive};
+use socket2::SockRef;
 use tokio::{
     net::{TcpListener, TcpSocket, TcpStream},
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    time::{Instant, sleep_until, timeout_at},
+    time::{Instant, timeout_at},
 };
 
 use super::{
-    connection::Fresh,
-    tls::{config, handshake},
+    greeting::NewConnection,
+    handshake_slot::{HandshakeSlot, HandshakeSlots},
+    socket::{Addresses, set_options},
+    tls::{backend, config},
 };
 use crate::identity::key::SecretKey;
-
-/// Connections that may be between accept and greeting at once. More wait in the system's queue.
-const HANDSHAKES: usize = 64;
-
-/// How long each of them may be at it while there is no room for another: some round trips around the world.
-const TURN: Duration = Duration::from_millis(1500);
 
 /// Connections that the system queues for us.
 const BACKLOG: u32 = 1024;
@@ -40,40 +32,20 @@ const BACKLOG: u32 = 1024;
 pub struct Acceptor {
     listener: TcpListener,
     tls: Arc<rustls::ServerConfig>,
-    handshakes: Arc<Semaphore>,
-    /// Whether no place among the handshakes is free.
-    crowded: watch::Sender<bool>,
+    slots: HandshakeSlots,
     address: SocketAddr,
 }
 
-/// A connection that was accepted and has shown nothing yet.
+/// A connection that was accepted, before its handshake.
 #[derive(Debug)]
 pub struct Accepted {
     stream: TcpStream,
     tls: Arc<rustls::ServerConfig>,
-    turn: Turn,
+    slot: HandshakeSlot,
     remote: SocketAddr,
 }
 
-/// A place among those that have not greeted yet; held until the greeting is done.
-#[derive(Debug)]
-pub(crate) struct Turn {
-    _place: OwnedSemaphorePermit,
-    ends: Instant,
-    crowded: watch::Receiver<bool>,
-}
-
-impl Turn {
-    /// Waits until it has lasted long enough, and others have no place.
-    pub(crate) async fn is_over(&mut self) {
-        sleep_until(self.ends).await;
-        if self.crowded.wait_for(|crowded| *crowded).await.is_err() {
-            pending::<()>().await; // nobody accepts any more, so nobody waits
-        }
-    }
-}
-
-/// Why nobody can listen at an address.
+/// Why a port cannot be used for listening.
 #[derive(Debug, thiserror::Error)]
 #[error("listening on {address}")]
 pub struct ListenError {
@@ -83,7 +55,7 @@ pub struct ListenError {
     pub source: io::Error,
 }
 
-/// A port that is taken and on which nobody answers yet: the key may still be unknown.
+/// A port that is taken and on which nothing answers yet: the key may still be unknown.
 #[derive(Debug)]
 pub struct Port {
     listener: TcpListener,
@@ -146,8 +118,7 @@ impl Port {
     pub fn answer_as(self, key: &SecretKey) -> io::Result<Acceptor> {
         let tls = config::server(key).map_err(io::Error::other)?;
         let Self { listener, address } = self;
-        let handshakes = Arc::new(Semaphore::new(HANDSHAKES));
-        Ok(Acceptor { listener, tls, handshakes, crowded: watch::Sender::new(false), address })
+        Ok(Acceptor { listener, tls, slots: HandshakeSlots::new(), address })
     }
 }
 
@@ -169,65 +140,33 @@ impl Acceptor {
     /// # Errors
     /// Where the system is out of something, such as open files: the caller waits a little and calls again.
     pub async fn accept(&self) -> io::Result<Accepted> {
-        // The place first: a connection that was taken in would be lost where this is dropped while it waits for one.
-        let place = match self.handshakes.clone().try_acquire_owned() {
-            Ok(place) => place,
-            Err(_) => self.wait_for_place().await?,
-        };
+        // The slot first: an accepted connection would be lost where this is dropped while it waits for one.
+        let slot = self.slots.free().await?;
         let (stream, remote) = self.listener.accept().await?;
-        let turn = Turn { _place: place, ends: Instant::now() + TURN, crowded: self.crowded.subscribe() };
-        Ok(Accepted { stream, tls: self.tls.clone(), turn, remote })
-    }
-}
-
-impl Acceptor {
-    async fn wait_for_place(&self) -> io::Result<OwnedSemaphorePermit> {
-        self.crowded.send_replace(true);
-        // Also where this is not waited for to the end: whoever comes next then sees for himself.
-        let _calm = Calm(&self.crowded);
-        self.handshakes.clone().acquire_owned().await.map_err(io::Error::other)
-    }
-}
-
-/// At its end nobody waits for a place any more.
-struct Calm<'a>(&'a watch::Sender<bool>);
-
-impl Drop for Calm<'_> {
-    fn drop(&mut self) {
-        self.0.send_replace(false);
+        Ok(Accepted { stream, tls: self.tls.clone(), slot: self.slots.take(slot), remote })
     }
 }
 
 impl Accepted {
-    /// Where it comes from.
+    /// The address of the other end.
     pub fn remote(&self) -> SocketAddr {
         self.remote
     }
 
     /// Sets up encryption; the connection's key is known after that. Bounded by [`limits::GREETING_TIME`].
-    pub async fn handshake(self) -> io::Result<Fresh> {
-        let Self { stream, tls, mut turn, .. } = self;
+    pub async fn handshake(self) -> io::Result<NewConnection> {
+        let Self { stream, tls, mut slot, .. } = self;
         let deadline = Instant::now() + limits::GREETING_TIME;
-        prepare(&stream)?;
+        set_options(&stream)?;
+        let addresses = Addresses::of(&stream)?;
+        let (read, write) = stream.into_split();
         let late = || io::Error::from(io::ErrorKind::TimedOut);
         let secured = tokio::select! {
-            done = timeout_at(deadline, handshake::accept(stream, tls)) => {
+            done = timeout_at(deadline, backend::accept(read, write, tls)) => {
                 done.unwrap_or_else(|_| Err(late()))?
             }
-            () = turn.is_over() => return Err(late()),
+            () = slot.is_over() => return Err(late()),
         };
-        Fresh::new(secured, deadline, Some(turn))
+        NewConnection::new(secured, addresses, deadline, Some(slot))
     }
-}
-
-/// What every connection wants of its socket: no waiting for more to send, and word of a host that vanished.
-pub(crate) fn prepare(stream: &TcpStream) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let keepalive =
-        TcpKeepalive::new().with_time(Duration::from_secs(10)).with_interval(Duration::from_secs(3));
-    let socket = SockRef::from(stream);
-    socket.set_tcp_keepalive(&keepalive)?;
-    #[cfg(any(target_os = "linux", target_os = "android"))]
-    socket.set_tcp_user_timeout(Some(Duration::from_secs(20)))?;
-    Ok(())
 }

@@ -1,83 +1,28 @@
-//! A connection to a key: first only able to greet, then a reader and a writer of messages.
-//! A [`Reader`] may be dropped while it waits for a message; nothing is lost.
+//! Messages over an encrypted connection: a reader and a writer of frames.
+//!
+//! A [`Reader`] may be dropped while it waits for a message; nothing is lost. Both are generic over the records below
+//! them, so that a test can put its own there; the default is the TLS back end of this build over a TCP socket.
 
-use std::{io, net::SocketAddr};
+use std::{io, time::Duration};
 
 use brigade_core::{
-    id::PeerKey,
     limits,
     wire::{
         FrameError, Header, Message, Reason,
         frame::{self, HEADER_BYTES, PIECE_KIND, PieceHeader},
-        hello::{Goodbye, Greeting, Hello},
+        hello::{Goodbye, Greeting},
     },
 };
 use tokio::{
-    net::{
-        TcpStream,
-        tcp::{OwnedReadHalf, OwnedWriteHalf},
-    },
-    time::{Instant, timeout_at},
+    net::tcp::{OwnedReadHalf, OwnedWriteHalf},
+    time::{Instant, timeout, timeout_at},
 };
 
-use super::{
-    accept::Turn,
-    tls::{handshake::Secured, inbound::Inbound, outbound::Outbound, records::Records},
+use super::tls::{
+    backend::{TlsReader, TlsWriter},
+    record_io::{RecordReader, RecordWriter},
+    records::Records,
 };
-
-/// An encrypted connection to a known key that nobody has greeted. All it can do is greet, or refuse to.
-#[derive(Debug)]
-pub struct Fresh {
-    peer: PeerKey,
-    remote: SocketAddr,
-    local: SocketAddr,
-    reader: Reader,
-    writer: Writer,
-    /// Until when the greeting must be done.
-    deadline: Instant,
-    /// Of one that was accepted: its place among those that have not greeted.
-    turn: Option<Turn>,
-}
-
-/// A connection whose other end said hello in a version that both speak.
-#[derive(Debug)]
-pub struct Greeted {
-    /// The key that the other end proved to have.
-    pub peer: PeerKey,
-    /// What it said.
-    pub hello: Hello,
-    /// Its address.
-    pub remote: SocketAddr,
-    /// The address here.
-    pub local: SocketAddr,
-    /// What it sends.
-    pub reader: Reader,
-    /// What is sent to it.
-    pub writer: Writer,
-}
-
-/// Why a greeting did not come about.
-#[derive(Debug, thiserror::Error)]
-pub enum GreetError {
-    /// The other side said goodbye instead.
-    #[error("the other side refused the connection: {}", .0.reason.with(&.0.text))]
-    Refused(Goodbye),
-    /// The other side speaks only versions that are not spoken here.
-    #[error(
-        "the other side speaks version {theirs} of the protocol, this program {}",
-        brigade_core::wire::hello::VERSION
-    )]
-    Version {
-        /// The highest version it speaks.
-        theirs: u32,
-    },
-    /// It did not come in time.
-    #[error("no greeting came in time (within {} s, less where others wait)", limits::GREETING_TIME.as_secs())]
-    TimedOut,
-    /// The connection broke, or something else than a hello came.
-    #[error("no greeting came")]
-    Connection(#[from] ConnectionError),
-}
 
 /// Why a connection ended other than by its proper end.
 #[derive(Debug, thiserror::Error)]
@@ -105,81 +50,6 @@ impl ConnectionError {
     }
 }
 
-impl Fresh {
-    pub(crate) fn new(
-        secured: Secured<TcpStream>,
-        deadline: Instant,
-        turn: Option<Turn>,
-    ) -> io::Result<Self> {
-        let Secured { stream, sealer, opener, unread, peer } = secured;
-        let (remote, local) = (canonical(stream.peer_addr()?), canonical(stream.local_addr()?));
-        let peer = peer.ok_or_else(|| io::Error::other("the other side showed no key"))?;
-        let (read, write) = stream.into_split();
-        let reader = Reader::new(Inbound::new(read, opener, unread));
-        let writer = Writer { stream: Outbound::new(write, sealer), queued: vec![] };
-        Ok(Self { peer, remote, local, reader, writer, deadline, turn })
-    }
-
-    /// The key that the other end proved to have.
-    pub fn peer(&self) -> PeerKey {
-        self.peer
-    }
-
-    /// Says hello and hears the other side's.
-    pub async fn greet(self, mine: Hello) -> Result<Greeted, GreetError> {
-        let Self { peer, remote, local, mut reader, mut writer, deadline, mut turn } = self;
-        let exchange = async {
-            writer.send(&Greeting::Hello(mine)).await?;
-            writer.flush().await?;
-            reader.next::<Greeting>().await
-        };
-        let turn_is_over = async {
-            match &mut turn {
-                Some(turn) => turn.is_over().await,
-                None => std::future::pending().await,
-            }
-        };
-        let exchanged = tokio::select! {
-            exchanged = timeout_at(deadline, exchange) => exchanged,
-            () = turn_is_over => return Err(GreetError::TimedOut),
-        };
-        let answer = match exchanged {
-            Err(_) => return Err(GreetError::TimedOut),
-            Ok(Ok(answer)) => answer,
-            Ok(Err(error)) => {
-                if let Some(goodbye) = error.goodbye() {
-                    part(reader, writer, goodbye.reason, goodbye.text).await;
-                }
-                return Err(error.into());
-            }
-        };
-        match answer {
-            Some(Greeting::Hello(hello)) if hello.common_version().is_some() => {
-                Ok(Greeted { peer, hello, remote, local, reader, writer })
-            }
-            Some(Greeting::Hello(hello)) => {
-                let text = format!("version {} is not spoken here", hello.version);
-                part(reader, writer, Reason::Version, text).await;
-                Err(GreetError::Version { theirs: hello.version })
-            }
-            Some(Greeting::Goodbye(goodbye)) => Err(GreetError::Refused(goodbye)),
-            None => Err(ConnectionError::Io(io::ErrorKind::UnexpectedEof.into()).into()),
-        }
-    }
-
-    /// Ends the connection with a reason instead of greeting.
-    pub async fn refuse(self, reason: Reason, text: impl Into<String>) {
-        part(self.reader, self.writer, reason, text).await;
-    }
-}
-
-/// Says goodbye to one who may still be sending, and reads past that: a system that closes a connection with
-/// something unread on it breaks it off, and the goodbye may be lost. It takes two seconds at most.
-pub async fn part(reader: Reader, writer: Writer, reason: Reason, text: impl Into<String>) {
-    writer.close(reason, text).await;
-    reader.run_out().await;
-}
-
 /// One frame, as far as it is read at once.
 #[derive(Debug)]
 pub enum Incoming<M> {
@@ -196,22 +66,22 @@ pub enum Incoming<M> {
 
 /// What the other end sends.
 #[derive(Debug)]
-pub struct Reader {
-    stream: Inbound<OwnedReadHalf>,
+pub struct Reader<R = TlsReader<OwnedReadHalf>> {
+    stream: R,
     /// The frame in hand: header and as much of the body as came.
     frame: Vec<u8>,
     /// Data of a piece that the caller has still to take.
     data_bytes: usize,
-    /// When something of the frame in hand came last; of no meaning while there is none.
-    heard: Instant,
+    /// When a part of the frame in hand was last received; without meaning while there is none.
+    received: Instant,
 }
 
-impl Reader {
-    /// Bytes that are read past after a goodbye: what was on its way when it was said.
-    const RUN_OUT_BYTES: usize = 4 << 20;
+impl<R: RecordReader> Reader<R> {
+    /// Bytes that are read after a goodbye: those that were on their way when it was sent.
+    const DRAIN_BYTES: usize = 4 << 20;
 
-    fn new(stream: Inbound<OwnedReadHalf>) -> Self {
-        Self { stream, frame: Vec::with_capacity(64), data_bytes: 0, heard: Instant::now() }
+    pub(crate) fn new(stream: R) -> Self {
+        Self { stream, frame: Vec::with_capacity(64), data_bytes: 0, received: Instant::now() }
     }
 
     /// The next message; `None` at the connection's proper end. Piece data is against the protocol here.
@@ -259,7 +129,7 @@ impl Reader {
     pub async fn data(&mut self, out: &mut [u8]) -> Result<usize, ConnectionError> {
         assert!(!out.is_empty() && out.len() <= self.data_bytes);
         let mut filled = 0;
-        while filled < out.len() && (filled == 0 || self.stream.is_at_hand()) {
+        while filled < out.len() && (filled == 0 || self.stream.is_ready()) {
             let chunk = self.stream.chunk().await?;
             if chunk.is_empty() {
                 return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
@@ -273,7 +143,7 @@ impl Reader {
         Ok(filled)
     }
 
-    /// Reads past up to `bytes` of data that nobody wants any more; how much.
+    /// Reads and drops up to `bytes` bytes of data; returns how many.
     pub async fn skip_data(&mut self, bytes: usize) -> Result<usize, ConnectionError> {
         let mut waste = [0; 4096];
         let count = bytes.min(waste.len());
@@ -287,9 +157,9 @@ impl Reader {
             let chunk = self.stream.chunk();
             // Between two frames there may be silence; in the middle of one there is nothing to wait for.
             let chunk = match begun {
-                true => {
-                    timeout_at(self.heard + limits::LEASE, chunk).await.map_err(|_| ConnectionError::Stuck)?
-                }
+                true => timeout_at(self.received + limits::LEASE, chunk)
+                    .await
+                    .map_err(|_| ConnectionError::Stuck)?,
                 false => chunk.await,
             }?;
             if chunk.is_empty() {
@@ -304,14 +174,14 @@ impl Reader {
             let count = chunk.len().min(bytes - self.frame.len());
             self.frame.extend_from_slice(&chunk[..count]);
             self.stream.take(count);
-            self.heard = Instant::now();
+            self.received = Instant::now();
         }
         Ok(true)
     }
 
-    /// Reads past what still comes, until the other side ends too: for a second, and not for ever much.
-    pub async fn run_out(mut self) {
-        let mut left = Self::RUN_OUT_BYTES;
+    /// Reads and drops what is still received, until the other side ends too: for a second at most, and up to a bound.
+    pub async fn drain(mut self) {
+        let mut left = Self::DRAIN_BYTES;
         let rest = async {
             while left > 0 {
                 let Ok(chunk) = self.stream.chunk().await else { return };
@@ -323,7 +193,7 @@ impl Reader {
                 left = left.saturating_sub(count);
             }
         };
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), rest).await;
+        let _ = timeout(Duration::from_secs(1), rest).await;
     }
 
     /// Makes ready for the next frame, and gives back the space of a large one.
@@ -335,14 +205,18 @@ impl Reader {
 
 /// What is sent to the other end.
 #[derive(Debug)]
-pub struct Writer {
-    stream: Outbound<OwnedWriteHalf>,
+pub struct Writer<W = TlsWriter<OwnedWriteHalf>> {
+    stream: W,
     queued: Vec<u8>,
 }
 
-impl Writer {
+impl<W: RecordWriter> Writer<W> {
     /// Queued messages beyond this many bytes are written without waiting for a flush.
     const QUEUED_BYTES: usize = 16 << 10;
+
+    pub(crate) fn new(stream: W) -> Self {
+        Self { stream, queued: vec![] }
+    }
 
     /// Queues `message`; it goes out at the next flush, or before where much is queued.
     pub async fn send<M: Message>(&mut self, message: &M) -> Result<(), ConnectionError> {
@@ -357,23 +231,23 @@ impl Writer {
 
     /// Writes everything queued.
     pub async fn flush(&mut self) -> Result<(), ConnectionError> {
-        self.seal_queued()?;
+        self.encrypt_queued()?;
         Ok(self.stream.flush().await?)
     }
 
-    /// Writes everything queued, and after it whole frames that were laid out before; `frames` is empty then. `went` hears
-    /// of each part of them that the system took, in bytes of plaintext. A connection on which this was dropped in the
-    /// middle can only be dropped too.
+    /// Writes everything queued, and after it whole frames that were laid out before; `frames` is empty then. `on_written`
+    /// is called for each part of them that the system took, with its size in bytes of plaintext. A connection on which
+    /// this was dropped in the middle can only be dropped too.
     pub async fn write_frames(
         &mut self,
         frames: &mut Records,
-        went: impl FnMut(usize),
+        on_written: impl FnMut(usize) + Send,
     ) -> Result<(), ConnectionError> {
-        self.seal_queued()?;
-        Ok(self.stream.send(frames, went).await?)
+        self.encrypt_queued()?;
+        Ok(self.stream.send(frames, on_written).await?)
     }
 
-    fn seal_queued(&mut self) -> Result<(), ConnectionError> {
+    fn encrypt_queued(&mut self) -> Result<(), ConnectionError> {
         self.stream.put(&self.queued)?;
         self.queued.clear();
         self.queued.shrink_to(Self::QUEUED_BYTES);
@@ -390,11 +264,6 @@ impl Writer {
             self.stream.shutdown().await?;
             Ok::<(), ConnectionError>(())
         };
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(1), farewell).await;
+        let _ = timeout(Duration::from_secs(1), farewell).await;
     }
-}
-
-/// An IPv4 address that came in over an IPv6 socket is written as IPv4.
-fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

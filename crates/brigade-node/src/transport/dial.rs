@@ -1,7 +1,7 @@
 //! Making a connection to a key, at whichever of its addresses answers.
 //!
 //! Another key than the one that was dialled is refused here, before anything is sent. What is said first over the
-//! connection is in [`super::connection`]; the other side's half is in [`super::accept`].
+//! connection is in [`super::greeting`]; the other side's half is in [`super::accept`].
 
 use std::{
     io,
@@ -18,8 +18,9 @@ use tokio::{
 };
 
 use super::{
-    connection::Fresh,
-    tls::{config, handshake},
+    greeting::NewConnection,
+    socket::{Addresses, set_options},
+    tls::{backend, config},
 };
 use crate::identity::key::SecretKey;
 
@@ -87,12 +88,12 @@ pub async fn dial(
     addresses: &[SocketAddr],
     key: &SecretKey,
     expected: Option<PeerKey>,
-) -> Result<Fresh, DialError> {
+) -> Result<NewConnection, DialError> {
     let deadline = Instant::now() + limits::GREETING_TIME;
     let mut failure = None;
     for address in addresses {
         match dial_one(*address, key, expected, deadline).await {
-            Ok(fresh) => return Ok(fresh),
+            Ok(connection) => return Ok(connection),
             // The first address is the one that people mean.
             Err(error) => failure = failure.or(Some(error)),
         }
@@ -108,21 +109,23 @@ async fn dial_one(
     key: &SecretKey,
     expected: Option<PeerKey>,
     deadline: Instant,
-) -> Result<Fresh, DialError> {
+) -> Result<NewConnection, DialError> {
     let connect = |source| DialError::Connect { address: address.to_string(), source };
     let failed = |source| DialError::Handshake { address: address.to_string(), source };
     let soon = deadline.min(Instant::now() + CONNECT_TIME);
     let stream = timeout_at(soon, TcpStream::connect(address)).await;
     let stream = stream.map_err(|_| connect(io::ErrorKind::TimedOut.into()))?.map_err(connect)?;
-    super::accept::prepare(&stream).map_err(connect)?;
+    set_options(&stream).map_err(connect)?;
+    let addresses = Addresses::of(&stream).map_err(connect)?;
+    let (read, write) = stream.into_split();
 
     let found = Arc::new(OnceLock::new());
     let config =
         config::client(key, expected, found.clone()).map_err(|error| failed(io::Error::other(error)))?;
-    let name = ServerName::IpAddress(address.ip().into()); // never sent: rustls wants one
-    let done = timeout_at(deadline, handshake::connect(stream, config, name)).await;
+    let name = ServerName::IpAddress(address.ip().into()); // never sent: rustls needs one
+    let done = timeout_at(deadline, backend::connect(read, write, config, name)).await;
     match done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
-        Ok(secured) => Fresh::new(secured, deadline, None).map_err(failed),
+        Ok(secured) => NewConnection::new(secured, addresses, deadline, None).map_err(failed),
         Err(source) => Err(match (expected, found.get().copied()) {
             (Some(expected), Some(found)) if expected != found => {
                 DialError::WrongKey { address: address.to_string(), expected, found }

@@ -1,30 +1,32 @@
 //! Connections: TCP, TLS 1.3 with raw public keys both ways, frames.
 //!
-//! One dials a *key*, and a connection to any other key fails. What comes out is [`connection::Fresh`], which can
-//! do nothing but greet, and after that [`connection::Greeted`]. Nothing above this room sees a socket; nothing
-//! here knows a file.
+//! One dials a *key*, and a connection to any other key fails. The result is [`greeting::NewConnection`], which can only
+//! greet, and after that [`greeting::Greeted`]. Nothing above this module sees a socket; nothing here knows a file.
 
 pub mod accept;
-mod complaints;
+pub(crate) mod accept_loop;
+pub(crate) mod breach_log;
 pub mod connection;
 pub mod dial;
+pub mod greeting;
+mod handshake_slot;
 pub(crate) mod hello;
+mod socket;
 pub mod tls;
-
-pub(crate) use complaints::{Complaints, Line};
 
 #[cfg(test)]
 mod tests {
     use brigade_core::wire::{
         Reason,
-        hello::{Hello, VERSION},
+        hello::{Hello, NoCommonVersion, VERSION},
         manager::{FromManager, ListPeers, Noted, ToManager},
     };
 
     use super::{
         accept::Acceptor,
-        connection::{ConnectionError, Fresh, GreetError, Greeted},
+        connection::ConnectionError,
         dial::{DialError, dial},
+        greeting::{GreetError, Greeted, NewConnection},
     };
     use crate::identity::key::SecretKey;
 
@@ -36,23 +38,24 @@ mod tests {
         Acceptor::bind(&[([127, 0, 0, 1], 0).into()], key).await.unwrap()
     }
 
-    async fn pair(holder: &SecretKey, newcomer: &SecretKey) -> (Fresh, Fresh) {
+    async fn pair(holder: &SecretKey, downloader: &SecretKey) -> (NewConnection, NewConnection) {
         let acceptor = acceptor(holder).await;
         let addresses = [acceptor.address()];
         let accepted = async { acceptor.accept().await.unwrap().handshake().await.unwrap() };
-        let dialled = dial(&addresses, newcomer, Some(holder.public()));
+        let dialled = dial(&addresses, downloader, Some(holder.public()));
         let (accepted, dialled) = tokio::join!(accepted, dialled);
         (accepted, dialled.unwrap())
     }
 
     #[tokio::test]
     async fn both_ends_know_the_other_key_and_talk() {
-        let (holder, newcomer) = (SecretKey::generate(), SecretKey::generate());
-        let (accepted, dialled) = pair(&holder, &newcomer).await;
-        assert_eq!((accepted.peer(), dialled.peer()), (newcomer.public(), holder.public()));
+        let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
+        let (accepted, dialled) = pair(&holder, &downloader).await;
+        assert_eq!((accepted.peer(), dialled.peer()), (downloader.public(), holder.public()));
         let (here, there) = tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(VERSION + 5)));
         let (mut here, mut there): (Greeted, Greeted) = (here.unwrap(), there.unwrap());
         assert_eq!((here.hello.version, here.local), (VERSION + 5, there.remote));
+        assert_eq!((here.version, there.version), (VERSION, VERSION));
 
         let question = ToManager::from(ListPeers { question: 7, after: None });
         there.writer.send(&question).await.unwrap();
@@ -72,20 +75,20 @@ mod tests {
         let (holder, expected) = (SecretKey::generate(), SecretKey::generate());
         let acceptor = acceptor(&holder).await;
         let addresses = [acceptor.address()];
-        let newcomer = SecretKey::generate();
+        let downloader = SecretKey::generate();
         let accepted = async { acceptor.accept().await.unwrap().handshake().await };
         let (accepted, dialled) =
-            tokio::join!(accepted, dial(&addresses, &newcomer, Some(expected.public())));
+            tokio::join!(accepted, dial(&addresses, &downloader, Some(expected.public())));
         assert!(accepted.is_err());
         assert!(matches!(dialled, Err(DialError::WrongKey { found, .. }) if found == holder.public()));
     }
 
     #[tokio::test]
     async fn a_version_that_is_not_spoken_ends_the_connection_with_a_reason() {
-        let (holder, newcomer) = (SecretKey::generate(), SecretKey::generate());
-        let (accepted, dialled) = pair(&holder, &newcomer).await;
+        let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
+        let (accepted, dialled) = pair(&holder, &downloader).await;
         let (here, there) = tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(0)));
-        assert!(matches!(here, Err(GreetError::Version { theirs: 0 })));
+        assert!(matches!(here, Err(GreetError::Version(NoCommonVersion(0)))));
         let mut there = there.unwrap();
         let last = there.reader.next::<FromManager>().await.unwrap();
         assert!(matches!(last, Some(FromManager::Goodbye(goodbye)) if goodbye.reason == Reason::Version));
@@ -93,8 +96,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_of_the_wrong_direction_breaks_the_protocol() {
-        let (holder, newcomer) = (SecretKey::generate(), SecretKey::generate());
-        let (accepted, dialled) = pair(&holder, &newcomer).await;
+        let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
+        let (accepted, dialled) = pair(&holder, &downloader).await;
         let (here, there) = tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(VERSION)));
         let (mut here, mut there) = (here.unwrap(), there.unwrap());
         there.writer.send(&FromManager::from(Noted { number: 1 })).await.unwrap();

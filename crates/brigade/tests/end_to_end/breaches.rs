@@ -256,7 +256,7 @@ fn a_peer_closes_what_breaks_the_protocol_and_serves_the_others() {
     // Ten a minute are written, and how many were not is said with the next one.
     assert_eq!(lines.len(), 10, "{log}");
     for words in ["a frame of 70000 bytes", "piece 3 of a content of 3", "asked for whole"] {
-        one_line(&log, &["a newcomer broke the protocol", "newcomer=stranger_", words]);
+        one_line(&log, &["a member broke the protocol", "username=stranger_", words]);
     }
 }
 

@@ -19,7 +19,7 @@ use brigade_node::{
         key::SecretKey,
         membership::{self, Claims},
     },
-    transport::{accept::Acceptor, connection::Greeted},
+    transport::{accept::Acceptor, greeting::Greeted},
 };
 use rustix::process::Signal;
 

@@ -20,7 +20,8 @@ use brigade_node::{
     peer::ManagerAddress,
     transport::{
         accept::Acceptor,
-        connection::{Greeted, Reader, Writer},
+        connection::{Reader, Writer},
+        greeting::Greeted,
         tls::records::Records,
     },
 };
@@ -206,7 +207,7 @@ fn a_holder_that_breaks_the_protocol_is_told_why_and_the_fetch_goes_on() {
         };
         assert!(text.contains(words), "{words:?} is not in {text:?}");
         let lines: Vec<&str> =
-            ended.err.lines().filter(|line| line.contains("a holder broke the protocol")).collect();
+            ended.err.lines().filter(|line| line.contains("a member broke the protocol")).collect();
         assert!((1..=10).contains(&lines.len()), "{}", ended.err);
         for line in lines {
             assert!(line.contains("WARN") && line.contains("wrong_user") && line.contains(words), "{line}");

@@ -10,7 +10,10 @@ use std::{
 use tokio::net::TcpStream;
 
 use super::{Listener, ManagerContact, UnreachableFrom};
-use crate::{identity::key::SecretKey, transport::dial::dial};
+use crate::{
+    identity::key::SecretKey,
+    transport::{accept_loop::Accept, dial::dial},
+};
 
 fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()

@@ -34,7 +34,10 @@ use crate::{
     identity::clock_check::ClockDifference,
     peer::bandwidth::Traffic,
     store::{keeper::Change, share::Share},
-    transport::connection::{ConnectionError, Greeted, Writer},
+    transport::{
+        connection::{ConnectionError, Writer},
+        greeting::Greeted,
+    },
 };
 
 /// Messages queued for the manager beyond which no new work is taken.

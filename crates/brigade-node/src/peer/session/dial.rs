@@ -21,8 +21,9 @@ use crate::{
         known_managers::{KnownManagers, KnownManagersError},
     },
     transport::{
-        connection::{ConnectionError, GreetError, Greeted},
+        connection::ConnectionError,
         dial::{DialError, dial, resolve},
+        greeting::{GreetError, Greeted},
         hello::own_hello,
     },
 };
@@ -147,7 +148,7 @@ impl ManagerAddress {
             Ok(addresses) => dial(&addresses, key, expected).await,
             Err(error) => Err(error),
         };
-        let fresh = dialled.map_err(|error| match error {
+        let connection = dialled.map_err(|error| match error {
             DialError::WrongKey { expected, found, .. } => match (&known, self.key) {
                 (Some(known), None) => {
                     let remembered_in = known.path().to_owned();
@@ -157,9 +158,9 @@ impl ManagerAddress {
             },
             source => ReachError::Dial { address: address.clone(), source },
         })?;
-        let manager = fresh.peer();
-        let greeted =
-            fresh.greet(own_hello(None)).await.map_err(|source| ReachError::Greet { address, source })?;
+        let manager = connection.peer();
+        let greeted = connection.greet(own_hello(None)).await;
+        let greeted = greeted.map_err(|source| ReachError::Greet { address, source })?;
         // The key is remembered only after a greeting, which proves that the other end speaks Brigade's protocol.
         if let Some(known) = known.filter(|_| remembered != Some(manager)) {
             // If the file cannot be written, the next contact is a first one again.

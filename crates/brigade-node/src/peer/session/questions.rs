@@ -26,7 +26,7 @@ use tokio::{
 use super::dial::{ANSWER_TIMEOUT, ManagerAddress, ReachError};
 use crate::{
     identity::key::SecretKey,
-    transport::connection::{ConnectionError, Greeted},
+    transport::{connection::ConnectionError, greeting::Greeted},
 };
 
 /// A question that the manager answers once.

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     identity::key::SecretKey,
     store::keeper::Change,
-    transport::connection::{ConnectionError, Greeted},
+    transport::{connection::ConnectionError, greeting::Greeted},
 };
 
 /// How long one attempt to reach a disconnected manager may take: the next attempt may succeed.

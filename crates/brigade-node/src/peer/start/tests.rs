@@ -13,7 +13,7 @@ use brigade_core::wire::{
 use super::{ManagerContact, Peer, PeerConfig, PeerError, SecretKey, Sharing};
 use crate::{
     peer::ManagerAddress,
-    transport::{accept::Acceptor, connection::Greeted},
+    transport::{accept::Acceptor, greeting::Greeted},
 };
 
 /// A manager's port, where a test plays the manager.

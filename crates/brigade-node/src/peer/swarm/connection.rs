@@ -39,9 +39,10 @@ use crate::{
     identity::{key::SecretKey, membership},
     peer::bandwidth::Traffic,
     transport::{
-        Complaints, Line,
-        connection::{ConnectionError, Greeted, Incoming, Reader, Writer, part},
+        breach_log::BreachLog,
+        connection::{ConnectionError, Incoming, Reader, Writer},
         dial::dial,
+        greeting::{Greeted, close_and_drain},
         hello::own_hello,
     },
 };
@@ -112,7 +113,7 @@ pub(crate) struct Lines {
     pub(crate) buffers: Buffers,
     pub(crate) receiving: Receiving,
     pub(crate) news: mpsc::Sender<News>,
-    pub(crate) complaints: Arc<Complaints>,
+    pub(crate) breaches: Arc<BreachLog>,
 }
 
 /// Dials `holder` and does what `commands` say until they end, `stop`, or the connection breaks.
@@ -173,8 +174,8 @@ async fn talk(
         Ok(()) if stop.is_cancelled() => link.writer.close(Reason::Stopping, "").await,
         Err(LinkError::Connection(error)) => {
             if let Some(goodbye) = error.goodbye() {
-                complain(lines, holder, error);
-                let farewell = part(reader, link.writer, goodbye.reason, goodbye.text);
+                lines.breaches.broke(Some(&holder.username), holder.address, error);
+                let farewell = close_and_drain(reader, link.writer, goodbye);
                 let _ = timeout(FAREWELL, farewell).await; // others are to be asked for what is missing
             }
         }
@@ -183,25 +184,14 @@ async fn talk(
     ended
 }
 
-/// Somebody should know of a member that breaks the protocol.
-fn complain(lines: &Lines, holder: &Holder, error: &ConnectionError) {
-    let Holder { username: holder, address, .. } = holder;
-    match lines.complaints.members.next(clock::now()) {
-        Some(Line { passed_over }) => {
-            tracing::warn!(%holder, %address, %error, passed_over, "a holder broke the protocol");
-        }
-        None => tracing::debug!(%holder, %address, %error, "a holder broke the protocol"),
-    }
-}
-
 async fn connect(lines: &Lines, holder: &Holder) -> Result<(Greeted, OwnedSemaphorePermit), LinkError> {
     let closed = || ConnectionError::Io(std::io::Error::other("the peer is stopping"));
     // Where all places are taken for long, the holder counts as one that cannot be reached, and is tried later.
     let place = timeout(limits::GREETING_TIME, lines.places.clone().acquire_owned()).await;
     let place = place.map_err(|_| LinkError::NoPlace)?.map_err(|_| closed())?;
-    let fresh = dial(&[holder.address], &lines.key, Some(holder.key)).await?;
+    let connection = dial(&[holder.address], &lines.key, Some(holder.key)).await?;
     let membership = Some(lines.membership.borrow().clone());
-    let session = fresh.greet(own_hello(membership)).await?;
+    let session = connection.greet(own_hello(membership)).await?;
     let token = session.hello.membership.as_deref();
     let claims = membership::verify(token, lines.network, holder.key, clock::unix_now())?;
     if claims.username != holder.username {

@@ -30,7 +30,7 @@ pub(crate) enum LinkError {
     #[error(transparent)]
     Dial(#[from] crate::transport::dial::DialError),
     #[error(transparent)]
-    Greet(#[from] crate::transport::connection::GreetError),
+    Greet(#[from] crate::transport::greeting::GreetError),
     #[error(transparent)]
     Membership(#[from] membership::MembershipError),
     #[error("the holder at {address} is {found}, not {expected}")]

@@ -3,7 +3,7 @@
 //! Cheap checks come first: number of requests, channel, piece, availability. Reading never waits for sending; a downloader
 //! that requests more than the protocol allows is disconnected, with the reason.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use brigade_core::{
     bitfield::Bitfield,
@@ -34,13 +34,9 @@ use super::{
     turns::{ConnectionTurns, Offered},
 };
 use crate::{
-    clock,
     peer::{bandwidth::Traffic, swarm::partial::Parts},
     store::share::Share,
-    transport::{
-        Complaints, Line,
-        connection::{ConnectionError, Greeted},
-    },
+    transport::{breach_log::BreachLog, connection::ConnectionError, greeting::Greeted},
 };
 
 /// How long new pieces of parts are gathered before they are announced to the downloader.
@@ -54,14 +50,14 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(1);
 pub(crate) struct ServeContext {
     contents: ServedContents,
     sending: SendContext,
-    pub(crate) complaints: Arc<Complaints>,
+    pub(crate) breaches: Arc<BreachLog>,
 }
 
 impl ServeContext {
     /// Starts the owner of the slots, which runs until `stop`.
     pub(crate) fn start(share: Share, parts: Parts, traffic: Arc<Traffic>, stop: CancellationToken) -> Self {
         let contents = ServedContents::new(share, parts);
-        Self { contents, sending: SendContext::start(traffic, stop), complaints: Arc::default() }
+        Self { contents, sending: SendContext::start(traffic, stop), breaches: Arc::default() }
     }
 }
 
@@ -126,7 +122,7 @@ pub(crate) async fn serve(
     let goodbye = ended.inspect_err(|_| sender.abort())?;
     let broke = goodbye.reason != Reason::Stopping;
     if broke {
-        complain(&connection.context.complaints, downloader, remote, &goodbye);
+        connection.context.breaches.broke(Some(downloader), remote, &goodbye.text);
     }
     let close = async {
         let _ = connection.queue.send(SendTask::Close(goodbye)).await; // the queue may be full
@@ -136,20 +132,9 @@ pub(crate) async fn serve(
     let _ = tokio::time::timeout(Duration::from_secs(2), close).await;
     sender.abort();
     if broke {
-        reader.run_out().await;
+        reader.drain().await;
     }
     Ok(())
-}
-
-/// Somebody should know of a member that breaks the protocol.
-fn complain(complaints: &Complaints, newcomer: &Username, remote: SocketAddr, goodbye: &Goodbye) {
-    let Goodbye { reason, text } = goodbye;
-    match complaints.members.next(clock::now()) {
-        Some(Line { passed_over }) => {
-            tracing::warn!(%newcomer, %remote, ?reason, text, passed_over, "a newcomer broke the protocol");
-        }
-        None => tracing::debug!(%newcomer, %remote, ?reason, text, "a newcomer broke the protocol"),
-    }
 }
 
 fn stopping() -> Goodbye {

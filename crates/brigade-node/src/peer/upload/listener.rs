@@ -1,16 +1,20 @@
 //! The listener: each incoming connection is greeted, its membership is checked, and it is served in its own task.
 //!
 //! Cheap checks come first: handshake, number of connections, greeting, membership. Only members get a connection slot.
+//! The loop that accepts is in `transport::accept_loop`.
 
-use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 
-use brigade_core::{id::PeerKey, wire::Reason};
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, watch},
-    task::JoinSet,
+use brigade_core::{
+    id::PeerKey,
+    wire::{
+        Reason,
+        hello::{Goodbye, Hello},
+    },
 };
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
-use tracing::{debug, info, warn};
+use tracing::debug;
 
 use super::connection::{ServeContext, serve};
 use crate::{
@@ -18,15 +22,11 @@ use crate::{
     identity::membership::{self, MembershipError},
     peer::listening::Listener,
     transport::{
-        Line,
-        accept::Accepted,
-        connection::{ConnectionError, GreetError, Greeted, part},
+        accept_loop::{ConnectionHandler, accept_loop},
+        greeting::{Greeted, close_and_drain},
         hello::own_hello,
     },
 };
-
-/// The text of a refusal without a free connection slot.
-const NO_FREE_CONNECTION: &str = "all connection slots are in use (--max)";
 
 /// Connections that one downloader may have here at once: each is the work of one processor core.
 const CONNECTIONS_EACH: usize = 2;
@@ -41,136 +41,94 @@ pub(crate) struct ListenContext {
     pub(crate) connection_slots: Arc<Semaphore>,
     /// The number of all connection slots.
     pub(crate) max_connections: usize,
+    pub(crate) counts: ConnectionCounts,
     pub(crate) serve: ServeContext,
     pub(crate) stop: CancellationToken,
 }
 
 /// Accepts and serves downloaders until it is stopped, then waits for the connections to end.
-pub(crate) async fn listen(mut listener: Listener, context: ListenContext) {
-    let mut served: JoinSet<Option<PeerKey>> = JoinSet::new();
-    let counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>> = Arc::default();
-    loop {
-        tokio::select! {
-            () = context.stop.cancelled() => break,
-            Some(_) = served.join_next(), if !served.is_empty() => {}
-            accepted = listener.accept() => match accepted {
-                Ok(accepted) => drop(served.spawn(accept_peer(accepted, context.clone(), counts.clone()))),
-                Err(error) => {
-                    // Mostly too many open files: it passes when connections end.
-                    tracing::warn!(%error, "accepting a connection failed");
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            },
-        }
-    }
-    while served.join_next().await.is_some() {}
+pub(crate) async fn listen(listener: Listener, context: ListenContext) {
+    let (breaches, stop) = (context.serve.breaches.clone(), context.stop.clone());
+    accept_loop(listener, context, breaches, stop).await;
 }
 
-async fn accept_peer(
-    accepted: Accepted,
-    context: ListenContext,
-    counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>>,
-) -> Option<PeerKey> {
-    let remote = accepted.remote();
-    let fresh = match accepted.handshake().await {
-        Ok(fresh) => fresh,
-        Err(error) => {
-            debug!(%remote, %error, "no handshake");
-            return None;
-        }
-    };
-    let key = fresh.peer();
-    // Only members get a slot. If none is free now, the peer is refused before the hello.
-    if context.connection_slots.available_permits() == 0 {
-        fresh.refuse(Reason::Full, NO_FREE_CONNECTION).await;
-        return None;
-    }
-    // A second connection is only for speed: it is accepted while more than half of the slots are free.
-    let free = context.connection_slots.available_permits();
-    let most = if free > context.max_connections / 2 { CONNECTIONS_EACH } else { 1 };
-    let Some(_permit) = ConnectionPermit::take(key, counts, most) else {
-        fresh.refuse(Reason::TooMuch, "too many connections from one downloader").await;
-        return None;
-    };
-    let hello = own_hello(Some(context.membership.borrow().clone()));
-    match fresh.greet(hello).await {
-        Ok(greeted) => {
-            let token = greeted.hello.membership.as_deref();
-            match membership::verify(token, context.network, key, clock::unix_now()) {
-                Ok(claims) => match context.connection_slots.clone().try_acquire_owned() {
-                    Ok(slot) => serve_connection(greeted, &claims, context, slot).await,
-                    Err(_) => part(greeted.reader, greeted.writer, Reason::Full, NO_FREE_CONNECTION).await,
-                },
-                Err(error) => {
-                    refused(&context, remote, key, &error);
-                    part(greeted.reader, greeted.writer, Reason::NotAMember, error.told()).await;
-                }
-            }
-        }
-        Err(error @ GreetError::Connection(ConnectionError::Frame(_))) => {
-            match context.serve.complaints.strangers.next(clock::now()) {
-                Some(Line { passed_over }) => {
-                    info!(%remote, %error, passed_over, "a stranger broke the protocol");
-                }
-                None => debug!(%remote, %error, "a stranger broke the protocol"),
-            }
-        }
-        Err(error) => debug!(%remote, %error, "no greeting"),
-    }
-    Some(key)
-}
+impl ConnectionHandler for ListenContext {
+    type Reserved = ConnectionPermit;
 
-/// Logs a connection that was refused for its membership. A member with a wrong clock is worth a warning.
-fn refused(context: &ListenContext, remote: SocketAddr, key: PeerKey, error: &MembershipError) {
-    let lines = &context.serve.complaints;
-    match error {
-        MembershipError::Time { username, .. } => match lines.members.next(clock::now()) {
-            Some(Line { passed_over }) => warn!(%username, %remote, %error, passed_over, "refused a member"),
-            None => debug!(%username, %remote, %error, "refused a member"),
-        },
-        _ => match lines.strangers.next(clock::now()) {
-            Some(Line { passed_over }) => {
-                info!(%remote, key = key.short(), %error, passed_over, "refused a connection");
+    fn before_greeting(&self, peer: PeerKey) -> Result<(ConnectionPermit, Hello), Goodbye> {
+        // Only members get a slot. If none is free now, the peer is refused before the hello.
+        let free = self.connection_slots.available_permits();
+        if free == 0 {
+            return Err(no_free_connection());
+        }
+        // A second connection is only for speed: it is accepted while more than half of the slots are free.
+        let most = if free > self.max_connections / 2 { CONNECTIONS_EACH } else { 1 };
+        let Some(permit) = self.counts.take(peer, most) else {
+            let text = "too many connections from one downloader".to_owned();
+            return Err(Goodbye { reason: Reason::TooMuch, text });
+        };
+        Ok((permit, own_hello(Some(self.membership.borrow().clone()))))
+    }
+
+    async fn serve(self, greeted: Greeted, _permit: ConnectionPermit, entering: OwnedSemaphorePermit) {
+        drop(entering); // from here on there are other bounds
+        let (remote, key) = (greeted.remote, greeted.peer);
+        let token = greeted.hello.membership.as_deref();
+        let claims = match membership::verify(token, self.network, key, clock::unix_now()) {
+            Ok(claims) => claims,
+            Err(error) => {
+                // A member with a wrong clock is worth a warning.
+                let member = match &error {
+                    MembershipError::Time { username, .. } => Some(username),
+                    _ => None,
+                };
+                self.serve.breaches.refused(member, remote, key, &error);
+                let goodbye = Goodbye { reason: Reason::NotAMember, text: error.told() };
+                return close_and_drain(greeted.reader, greeted.writer, goodbye).await;
             }
-            None => debug!(%remote, key = key.short(), %error, "refused a connection"),
-        },
+        };
+        let Ok(_slot) = self.connection_slots.clone().try_acquire_owned() else {
+            return close_and_drain(greeted.reader, greeted.writer, no_free_connection()).await;
+        };
+        let downloader = claims.username.as_str();
+        debug!(%remote, downloader, "serving");
+        if let Err(error) = serve(greeted, &claims.username, self.serve, self.stop).await {
+            debug!(%remote, downloader, %error, "stopped serving");
+        }
     }
 }
 
-async fn serve_connection(
-    greeted: Greeted,
-    claims: &membership::Claims,
-    context: ListenContext,
-    _slot: OwnedSemaphorePermit,
-) {
-    let remote = greeted.remote;
-    debug!(%remote, downloader = claims.username.as_str(), "serving");
-    if let Err(error) = serve(greeted, &claims.username, context.serve, context.stop).await {
-        debug!(%remote, downloader = claims.username.as_str(), %error, "stopped serving");
-    }
+/// The goodbye for a downloader for which there is no free connection slot.
+fn no_free_connection() -> Goodbye {
+    Goodbye { reason: Reason::Full, text: "all connection slots are in use (--max)".to_owned() }
 }
+
+/// The number of connections of each downloader.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct ConnectionCounts(Arc<watch::Sender<BTreeMap<PeerKey, usize>>>);
 
 /// The permit for one of the connections that a downloader may have.
-struct ConnectionPermit {
+pub(crate) struct ConnectionPermit {
     key: PeerKey,
-    counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>>,
+    counts: ConnectionCounts,
 }
 
-impl ConnectionPermit {
-    fn take(key: PeerKey, counts: Arc<watch::Sender<BTreeMap<PeerKey, usize>>>, most: usize) -> Option<Self> {
-        let free = counts.send_if_modified(|counts| {
+impl ConnectionCounts {
+    /// Counts another connection, if there are fewer than `most`.
+    fn take(&self, key: PeerKey, most: usize) -> Option<ConnectionPermit> {
+        let is_free = self.0.send_if_modified(|counts| {
             let count = counts.entry(key).or_default();
-            let free = *count < most;
-            *count += usize::from(free);
-            free
+            let is_free = *count < most;
+            *count += usize::from(is_free);
+            is_free
         });
-        free.then_some(Self { key, counts })
+        is_free.then(|| ConnectionPermit { key, counts: self.clone() })
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.counts.send_modify(|counts| {
+        self.counts.0.send_modify(|counts| {
             if let Some(count) = counts.get_mut(&self.key) {
                 *count -= 1;
                 if *count == 0 {

@@ -12,5 +12,5 @@ mod turns;
 
 pub(crate) use self::{
     connection::ServeContext,
-    listener::{ListenContext, listen},
+    listener::{ConnectionCounts, ListenContext, listen},
 };

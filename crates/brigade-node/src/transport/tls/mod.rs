@@ -1,12 +1,19 @@
 //! TLS 1.3 over a socket: its configuration, the handshake, and the records in both directions.
 //!
-//! rustls does the handshake (`handshake`); the records after it are encrypted and decrypted here, in place.
+//! `record_io` has the traits that a back end implements. There are two: `in_place`, where rustls does the handshake
+//! and records are encrypted and decrypted in their own buffers, and `plain`, which is rustls alone. `backend`
+//! chooses one of them by the feature `plain-tls` (docs/decisions/0012); `oracle` tests the chosen one.
 
+pub(crate) mod backend;
 pub(crate) mod config;
-pub(crate) mod handshake;
-pub(crate) mod inbound;
-pub(crate) mod keys;
+#[cfg(any(test, not(feature = "plain-tls"), feature = "fuzzing"))]
+#[cfg_attr(feature = "plain-tls", allow(dead_code, unreachable_pub))]
+// tests and fuzz targets use a part of it
+pub(crate) mod in_place;
+pub(crate) mod layout;
 #[cfg(test)]
 mod oracle;
-pub(crate) mod outbound;
+#[cfg(feature = "plain-tls")]
+pub(crate) mod plain;
+pub mod record_io;
 pub mod records;

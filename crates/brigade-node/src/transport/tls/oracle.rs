@@ -1,7 +1,7 @@
-//! Our ends of a connection against plain rustls, which does all of TLS itself: what one sends, the other must read.
+//! The ends of the TLS back end of this build against rustls used by itself: what one sends, the other must read.
 //!
-//! The stream between them delivers as little at a time as a test wants, and may turn a bit over on its way. Whatever
-//! happens to the bytes, wrong data never comes out, and nothing waits where an error is due.
+//! The stream between them delivers as little at a time as a test wants, and may flip a bit. Whatever happens to the
+//! bytes, wrong data is never returned, and nothing waits where an error is due.
 
 mod damage;
 
@@ -36,10 +36,9 @@ use tokio::{
 };
 
 use super::{
+    backend::{TlsReader, TlsWriter, accept, connect},
     config,
-    handshake::{Secured, accept, connect},
-    inbound::Inbound,
-    outbound::Outbound,
+    record_io::{RecordReader, RecordWriter, Secured},
     records::Records,
 };
 use crate::identity::key::SecretKey;
@@ -156,8 +155,8 @@ impl Theirs {
     }
 }
 
-type OursIn = Inbound<ReadHalf<Cut>>;
-type OursOut = Outbound<WriteHalf<Cut>>;
+type OursIn = TlsReader<ReadHalf<Cut>>;
+type OursOut = TlsWriter<WriteHalf<Cut>>;
 
 #[derive(Debug, Clone, Copy)]
 struct How {
@@ -165,10 +164,11 @@ struct How {
     chacha: bool,
     most: usize,
     flip: Option<(usize, u8)>,
-    renew_after: u64,
+    change_key_after: u64,
 }
 
-const PLAIN: How = How { we_dial: false, chacha: false, most: usize::MAX, flip: None, renew_after: u64::MAX };
+const PLAIN: How =
+    How { we_dial: false, chacha: false, most: usize::MAX, flip: None, change_key_after: u64::MAX };
 
 fn configs(chacha: bool) -> (Arc<ClientConfig>, Arc<ServerConfig>) {
     static KEYS: OnceLock<(SecretKey, SecretKey)> = OnceLock::new();
@@ -199,15 +199,15 @@ fn name() -> ServerName<'static> {
 
 async fn shake(ours: Cut, how: How) -> io::Result<(OursIn, OursOut)> {
     let (client, server) = configs(how.chacha);
+    let (read, write) = tokio::io::split(ours);
     let secured = match how.we_dial {
-        true => connect(ours, client, name()).await?,
-        false => accept(ours, server).await?,
+        true => connect(read, write, client, name()).await?,
+        false => accept(read, write, server).await?,
     };
-    let Secured { stream, mut sealer, opener, unread, peer } = secured;
+    let Secured { reader, mut writer, peer } = secured;
     assert!(peer.is_some());
-    sealer.renew_after(how.renew_after);
-    let (read, write) = tokio::io::split(stream);
-    Ok((Inbound::new(read, opener, unread), Outbound::new(write, sealer)))
+    writer.change_key_after(how.change_key_after);
+    Ok((reader, writer))
 }
 
 /// Both ends after the handshake. Theirs says `first` together with its last word in it.
@@ -253,47 +253,47 @@ fn pattern(bytes: usize, seed: usize) -> Vec<u8> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Turn {
+enum Step {
     WeSay(usize),
     WeSayInRecords(usize),
     TheySay(usize),
     TheyChangeTheirKey,
 }
 
-fn turn() -> impl Strategy<Value = Turn> {
+fn step() -> impl Strategy<Value = Step> {
     let bytes = prop_oneof![0..40_usize, 16_380..16_390_usize, 0..200_000_usize];
     prop_oneof![
-        bytes.clone().prop_map(Turn::WeSay),
-        bytes.clone().prop_map(Turn::WeSayInRecords),
-        bytes.prop_map(Turn::TheySay),
-        Just(Turn::TheyChangeTheirKey),
+        bytes.clone().prop_map(Step::WeSay),
+        bytes.clone().prop_map(Step::WeSayInRecords),
+        bytes.prop_map(Step::TheySay),
+        Just(Step::TheyChangeTheirKey),
     ]
 }
 
-async fn talk(how: How, turns: Vec<Turn>) {
+async fn talk(how: How, steps: Vec<Step>) {
     let (mut input, mut output, mut theirs) = ends(how, b"first").await.unwrap();
     assert_eq!(hear(&mut input, 5).await.unwrap(), b"first");
     let mut records = Records::default();
-    for (seed, turn) in turns.into_iter().enumerate() {
-        match turn {
-            Turn::WeSay(bytes) => {
+    for (seed, step) in steps.into_iter().enumerate() {
+        match step {
+            Step::WeSay(bytes) => {
                 output.put(&pattern(bytes, seed)).unwrap();
                 output.flush().await.unwrap();
                 assert_eq!(theirs.hear_all(bytes).await, pattern(bytes, seed));
             }
-            Turn::WeSayInRecords(bytes) => {
+            Step::WeSayInRecords(bytes) => {
                 records.put(&pattern(bytes, seed));
                 let mut went = 0;
                 output.send(&mut records, |more| went += more).await.unwrap();
                 assert_eq!(went, bytes);
                 assert_eq!(theirs.hear_all(bytes).await, pattern(bytes, seed));
             }
-            Turn::TheySay(bytes) => {
+            Step::TheySay(bytes) => {
                 theirs.say(&pattern(bytes, seed));
                 theirs.flush().await;
                 assert_eq!(hear(&mut input, bytes).await.unwrap(), pattern(bytes, seed));
             }
-            Turn::TheyChangeTheirKey => theirs.tls.refresh_traffic_keys().unwrap(),
+            Step::TheyChangeTheirKey => theirs.tls.refresh_traffic_keys().unwrap(),
         }
     }
     // Each side hears the other's proper end, more than once if it asks.
@@ -315,9 +315,9 @@ proptest! {
         we_dial in any::<bool>(),
         chacha in any::<bool>(),
         most in prop_oneof![1..30_usize, 1000..2000_usize, Just(usize::MAX)],
-        renew_after in prop_oneof![1..6_u64, Just(u64::MAX)],
-        turns in vec(turn(), 0..20),
+        change_key_after in prop_oneof![1..6_u64, Just(u64::MAX)],
+        steps in vec(step(), 0..20),
     ) {
-        block_on(talk(How { we_dial, chacha, most, renew_after, ..PLAIN }, turns));
+        block_on(talk(How { we_dial, chacha, most, change_key_after, ..PLAIN }, steps));
     }
 }

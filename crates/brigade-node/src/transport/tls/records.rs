@@ -1,23 +1,9 @@
 //! Plaintext laid out as TLS records, so that it is encrypted where it lies and written with one call.
 //!
-//! A record has bytes before and behind its plaintext (RFC 8446, section 5.2). Whoever fills [`Records`] gets the
-//! space between them, and needs to know nothing else of it. How a record is sealed is in `keys`.
+//! A record has bytes before and behind its plaintext (RFC 8446, section 5.2). The code that fills [`Records`] gets the
+//! space between them, and needs to know nothing else of it. How a record is encrypted is in a back end.
 
-use std::io;
-
-use super::keys::{APPLICATION_DATA, Sealer};
-
-/// Bytes before the plaintext of a record: its kind, a version, its length.
-pub(crate) const HEADER_BYTES: usize = 5;
-
-/// Bytes of plaintext that a record carries at most.
-pub(crate) const PLAIN_BYTES: usize = 1 << 14;
-
-/// Bytes behind the plaintext: what it truly is, and the seal.
-pub(crate) const TRAILER_BYTES: usize = 1 + 16;
-
-/// Bytes of a full record as it is written here.
-pub(crate) const RECORD_BYTES: usize = HEADER_BYTES + PLAIN_BYTES + TRAILER_BYTES;
+use super::layout::{HEADER_BYTES, PLAIN_BYTES, RECORD_BYTES, TRAILER_BYTES};
 
 /// Plaintext for a connection, in space that is used again without being zeroed.
 #[derive(Debug, Default)]
@@ -28,7 +14,7 @@ pub struct Records {
 }
 
 impl Records {
-    /// Takes everything out.
+    /// Removes everything.
     pub fn clear(&mut self) {
         self.plain = 0;
     }
@@ -38,7 +24,7 @@ impl Records {
         self.plain
     }
 
-    /// Takes out what is behind the first `plain_bytes`.
+    /// Removes what is behind the first `plain_bytes`.
     pub fn truncate(&mut self, plain_bytes: usize) {
         self.plain = self.plain.min(plain_bytes);
     }
@@ -75,14 +61,27 @@ impl Records {
         self.plain.div_ceil(PLAIN_BYTES)
     }
 
-    /// Encrypts everything, and has nothing in it after that: what to write.
-    pub(crate) fn seal(&mut self, sealer: &mut Sealer) -> io::Result<&[u8]> {
+    /// Encrypts each record with `seal`, which gets all of its bytes, and is empty after that; returns what to write.
+    #[cfg(any(test, not(feature = "plain-tls")))]
+    pub(crate) fn seal(
+        &mut self,
+        mut seal: impl FnMut(&mut [u8]) -> std::io::Result<()>,
+    ) -> std::io::Result<&[u8]> {
         let bytes = self.sealed_bytes();
         self.plain = 0;
         for record in self.bytes[..bytes].chunks_mut(RECORD_BYTES) {
-            sealer.seal(APPLICATION_DATA, record)?;
+            seal(record)?;
         }
         Ok(&self.bytes[..bytes])
+    }
+
+    /// The plaintext of each record; it is empty after that.
+    #[cfg(feature = "plain-tls")]
+    pub(crate) fn take_plain(&mut self) -> impl Iterator<Item = &[u8]> {
+        let bytes = self.sealed_bytes();
+        self.plain = 0;
+        let records = self.bytes[..bytes].chunks(RECORD_BYTES);
+        records.map(|record| &record[HEADER_BYTES..record.len() - TRAILER_BYTES])
     }
 
     fn sealed_bytes(&self) -> usize {

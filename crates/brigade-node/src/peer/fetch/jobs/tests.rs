@@ -73,7 +73,7 @@ impl Owner {
             buffers: Buffers::default(),
             receiving,
             news,
-            complaints: Arc::default(),
+            breaches: Arc::default(),
         };
         let kept = Kept::new(None, true).0;
         let fetches = Fetches::new(lines, share, parts, (prepared_sender, answers_sender), kept, 8, 1);

@@ -30,11 +30,7 @@ use crate::{
     identity::key::SecretKey,
     peer::upload::{read::PieceSource, turns::UploadClient},
     store::{folder::Folder, share::Share},
-    transport::{
-        accept::Acceptor,
-        connection::{Greeted, Incoming},
-        dial::dial,
-    },
+    transport::{accept::Acceptor, connection::Incoming, dial::dial, greeting::Greeted},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);

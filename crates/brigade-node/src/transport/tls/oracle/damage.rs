@@ -1,11 +1,13 @@
-//! What comes out where somebody breaks the rules of records, or the bytes on their way: errors, and never data.
+//! What a reader returns where records break the rules, or are damaged on their way: errors, and never data.
 //!
-//! One end is plain rustls, or one of ours that seals what no honest end would.
+//! One end is rustls by itself, or a writer of `in_place` that encrypts what no honest end would. Where rustls has other
+//! bounds than `in_place`, [`BOUNDS`] has those of the back end of this build.
 
 use std::{io, sync::Arc, sync::atomic::Ordering};
 
+use rustls::ContentType;
 use tokio::{
-    io::{AsyncWriteExt, DuplexStream},
+    io::{AsyncWriteExt, DuplexStream, WriteHalf},
     time::timeout,
 };
 
@@ -16,12 +18,28 @@ use super::{
 use crate::{
     identity::key::SecretKey,
     transport::tls::{
-        config,
-        handshake::{accept, connect},
-        inbound::Inbound,
-        keys::{APPLICATION_DATA, Sealer},
-        records::{HEADER_BYTES, PLAIN_BYTES, TRAILER_BYTES},
+        backend::{accept, connect},
+        config, in_place,
+        in_place::keys::Sealer,
+        layout::{HEADER_BYTES, PLAIN_BYTES, TRAILER_BYTES},
+        record_io::{RecordReader, RecordWriter},
     },
+};
+
+/// What a back end allows.
+struct Bounds {
+    /// The longest payload of a record.
+    payload_bytes: usize,
+    /// Whether a record is refused by its header, or only once all of it is there.
+    by_header: bool,
+    /// Alerts without meaning.
+    alerts: usize,
+}
+
+const BOUNDS: Bounds = if cfg!(feature = "plain-tls") {
+    Bounds { payload_bytes: PLAIN_BYTES + 2048, by_header: false, alerts: 4 }
+} else {
+    Bounds { payload_bytes: PLAIN_BYTES + 256, by_header: true, alerts: 32 }
 };
 
 const SAID: [usize; 3] = [20, 1, 60];
@@ -113,7 +131,7 @@ fn an_end_that_nobody_announced_is_an_error() {
 
 #[test]
 fn what_is_no_record_is_refused_before_it_is_all_there() {
-    let long = u16::try_from(PLAIN_BYTES + 257).unwrap().to_be_bytes();
+    let long = u16::try_from(BOUNDS.payload_bytes + 1).unwrap().to_be_bytes();
     let cases: [&[u8]; 6] = [
         &[23, 3, 3, long[0], long[1]],
         &[23, 3, 3, 0, 0],
@@ -126,26 +144,30 @@ fn what_is_no_record_is_refused_before_it_is_all_there() {
         block_on(async {
             let (mut input, _output, mut theirs) = ends(PLAIN, b"").await.unwrap();
             theirs.stream.write_all(bytes).await.unwrap();
+            if !BOUNDS.by_header {
+                theirs.stream.write_all(&[0; 15]).await.unwrap();
+            }
             let error = timeout(PATIENCE, input.chunk()).await.unwrap().unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidData, "{bytes:?}");
         });
     }
 }
 
-/// One of our ends that may seal whatever it wants, and another one that hears it.
-async fn liar() -> (DuplexStream, Sealer, OursIn) {
+/// An end that may encrypt any record, and a reader of the back end of this build that receives it.
+async fn liar() -> (WriteHalf<DuplexStream>, Sealer, OursIn) {
     let (client, server) = configs(false);
     let (ours, stream) = tokio::io::duplex(PIPE_BYTES);
     let ours = Cut { stream: ours, most: usize::MAX, flip: None, read: Arc::default() };
-    let (liar, ours) = tokio::join!(connect(stream, client, name()), accept(ours, server));
-    let (liar, ours) = (liar.unwrap(), ours.unwrap());
-    let (read, _) = tokio::io::split(ours.stream);
-    (liar.stream, liar.sealer, Inbound::new(read, ours.opener, ours.unread))
+    let ((read, write), (our_read, our_write)) = (tokio::io::split(stream), tokio::io::split(ours));
+    let liar = in_place::handshake::connect(read, write, client, name());
+    let (liar, ours) = tokio::join!(liar, accept(our_read, our_write, server));
+    let (stream, sealer) = liar.unwrap().writer.into_parts();
+    (stream, sealer, ours.unwrap().reader)
 }
 
 fn sealed(sealer: &mut Sealer, kind: u8, plain: &[u8]) -> Vec<u8> {
     let mut record = [&[0; HEADER_BYTES], plain, &[0; TRAILER_BYTES]].concat();
-    sealer.seal(kind, &mut record).unwrap();
+    sealer.seal(ContentType::from(kind), &mut record).unwrap();
     record
 }
 
@@ -154,10 +176,10 @@ fn records_without_data_are_borne_for_a_while() {
     let update: &[u8] = &[24, 0, 0, 1, 0];
     // The kind, what is in it, how often it comes, and whether data is heard after that.
     let cases: [(u8, &[u8], usize, bool); 12] = [
-        (APPLICATION_DATA, b"", 32, true),
-        (APPLICATION_DATA, b"", 33, false),
-        (21, &[1, 90], 32, true),
-        (21, &[1, 90], 33, false),
+        (23, b"", 32, true),
+        (23, b"", 33, false),
+        (21, &[1, 90], BOUNDS.alerts, true),
+        (21, &[1, 90], BOUNDS.alerts + 1, false),
         (21, &[2, 20], 1, false),
         (21, &[1], 1, false),
         (22, b"", 1, false),
@@ -173,7 +195,7 @@ fn records_without_data_are_borne_for_a_while() {
             for _ in 0..times {
                 stream.write_all(&sealed(&mut sealer, kind, plain)).await.unwrap();
             }
-            stream.write_all(&sealed(&mut sealer, APPLICATION_DATA, b"data")).await.unwrap();
+            stream.write_all(&sealed(&mut sealer, 23, b"data")).await.unwrap();
             let heard = timeout(PATIENCE, hear(&mut input, 4)).await.unwrap();
             assert_eq!(heard.is_ok(), is_borne, "{kind} {plain:?} {times}");
         });
@@ -224,7 +246,8 @@ fn a_handshake_that_is_none_ends_at_once() {
             let (ours, mut stream) = tokio::io::duplex(PIPE_BYTES);
             let ours = Cut { stream: ours, most: usize::MAX, flip: None, read: Arc::default() };
             stream.write_all(bytes).await.unwrap();
-            let shaken = timeout(PATIENCE, accept(ours, configs(false).1)).await.unwrap();
+            let (read, write) = tokio::io::split(ours);
+            let shaken = timeout(PATIENCE, accept(read, write, configs(false).1)).await.unwrap();
             assert_eq!(shaken.err().unwrap().kind(), io::ErrorKind::InvalidData, "{:?}", &bytes[..6]);
         });
     }
@@ -238,7 +261,8 @@ fn another_key_than_the_expected_one_is_told_so() {
         let other = SecretKey::generate();
         let found = Arc::default();
         let config = config::client(&other, Some(other.public()), Arc::clone(&found)).unwrap();
-        let (shaken, told) = tokio::join!(connect(ours, config, name()), theirs.shake());
+        let (read, write) = tokio::io::split(ours);
+        let (shaken, told) = tokio::join!(connect(read, write, config, name()), theirs.shake());
         assert_eq!(shaken.err().unwrap().kind(), io::ErrorKind::InvalidData);
         assert!(matches!(told, Err(rustls::Error::AlertReceived(_))), "{told:?}");
         assert!(found.get().is_some());

@@ -1,8 +1,11 @@
 //! The keys of a connection after the handshake, one for each direction, and how they give way to new ones.
 //!
-//! rustls makes all keys, and opens what comes. Only sealing is ours: rustls's copies what it encrypts, and here it
-//! is encrypted where it lies. No number is used twice with one key: a [`Sealer`] counts before it seals, is never
-//! cloned, and takes a new key long before the old one has done as much as it may (RFC 8446, sections 4.6.3 and 5).
+//! rustls makes all keys and decrypts. Only the encryption is ours: rustls copies what it encrypts, and here it is
+//! encrypted in place. No number is used twice with one key: a [`Sealer`] counts before it encrypts, is never cloned,
+//! and changes its key long before the limit (RFC 8446, sections 4.6.3 and 5).
+//!
+//! Our copies of secrets are zeroized when they are dropped, as are rustls's own ([`ConnectionTrafficSecrets`]). What
+//! cannot be zeroized from here: the expanded keys within ring, and what the compiler leaves on the stack.
 
 use std::{
     fmt, io,
@@ -20,14 +23,9 @@ use rustls::{
     kernel::KernelConnection,
     server::ServerConnectionData,
 };
+use zeroize::Zeroizing;
 
-use super::records::{HEADER_BYTES, RECORD_BYTES, TRAILER_BYTES};
-
-/// What an encrypted record is to those who cannot read it, and data to those who can (RFC 8446, section 5.1).
-pub(crate) const APPLICATION_DATA: u8 = 23;
-
-/// The kind of a record with handshake messages.
-const HANDSHAKE: u8 = 22;
+use crate::transport::tls::layout::{HEADER_BYTES, RECORD_BYTES, TRAILER_BYTES};
 
 /// The handshake message by which a side changes to its next key; it asks for none of the other's.
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
@@ -44,6 +42,9 @@ pub(crate) enum Kernel {
     Client(KernelConnection<ClientConnectionData>),
     /// Of one that was accepted.
     Server(KernelConnection<ServerConnectionData>),
+    /// Of a fuzz target.
+    #[cfg(feature = "fuzzing")]
+    Fixed(super::fixed_keys::FixedKeys),
 }
 
 /// What both directions share. It is locked when a key changes, and never in between.
@@ -57,7 +58,7 @@ struct Schedule {
 /// Encrypts records, in order.
 pub(crate) struct Sealer {
     key: LessSafeKey,
-    iv: [u8; NONCE_LEN],
+    iv: Zeroizing<[u8; NONCE_LEN]>,
     /// Records that were sealed with this key, and the number of the next.
     sequence: u64,
     /// After so many records the next key is taken.
@@ -72,11 +73,10 @@ pub(crate) struct Opener {
     schedule: Arc<Schedule>,
 }
 
-/// A decrypted record: what it is, and where in its space the plaintext lies.
+/// A decrypted record, whose plaintext is at the start of its payload.
 pub(crate) struct Opened {
     pub(crate) kind: ContentType,
-    pub(crate) start: usize,
-    pub(crate) end: usize,
+    pub(crate) plain_bytes: usize,
 }
 
 /// The keys that a finished handshake has led to.
@@ -84,6 +84,8 @@ pub(crate) fn keys(secrets: ExtractedSecrets, kernel: Kernel) -> Result<(Sealer,
     let suite = match &kernel {
         Kernel::Client(kernel) => kernel.negotiated_cipher_suite(),
         Kernel::Server(kernel) => kernel.negotiated_cipher_suite(),
+        #[cfg(feature = "fuzzing")]
+        Kernel::Fixed(_) => super::fixed_keys::FixedKeys::SUITE,
     };
     let suite = suite.tls13().ok_or_else(|| Error::General("only TLS 1.3 is spoken".to_owned()))?;
     let schedule =
@@ -101,15 +103,21 @@ fn most_records(suite: &Tls13CipherSuite) -> u64 {
     suite.common.confidentiality_limit.min(MOST_RECORDS)
 }
 
-fn sealing_key(secret: &ConnectionTrafficSecrets) -> Result<(LessSafeKey, [u8; NONCE_LEN]), Error> {
+fn sealing_key(
+    secret: &ConnectionTrafficSecrets,
+) -> Result<(LessSafeKey, Zeroizing<[u8; NONCE_LEN]>), Error> {
     let (algorithm, key, iv) = match secret {
         ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
         ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
         _ => return Err(Error::General("a cipher that is not spoken".to_owned())),
     };
     let key = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| Error::EncryptError)?;
-    let iv = iv.as_ref().try_into().map_err(|_| Error::EncryptError)?;
-    Ok((LessSafeKey::new(key), iv))
+    let mut copy = Zeroizing::new([0; NONCE_LEN]);
+    if iv.as_ref().len() != copy.len() {
+        return Err(Error::EncryptError);
+    }
+    copy.copy_from_slice(iv.as_ref());
+    Ok((LessSafeKey::new(key), copy))
 }
 
 fn opening_key(
@@ -128,6 +136,8 @@ impl Schedule {
         match &mut *self.kernel.lock().unwrap_or_else(PoisonError::into_inner) {
             Kernel::Client(kernel) => kernel.update_tx_secret(),
             Kernel::Server(kernel) => kernel.update_tx_secret(),
+            #[cfg(feature = "fuzzing")]
+            Kernel::Fixed(keys) => Ok(keys.next_to_send()),
         }
     }
 
@@ -135,6 +145,8 @@ impl Schedule {
         match &mut *self.kernel.lock().unwrap_or_else(PoisonError::into_inner) {
             Kernel::Client(kernel) => kernel.update_rx_secret(),
             Kernel::Server(kernel) => kernel.update_rx_secret(),
+            #[cfg(feature = "fuzzing")]
+            Kernel::Fixed(keys) => Ok(keys.next_to_receive()),
         }
     }
 }
@@ -142,23 +154,23 @@ impl Schedule {
 impl Sealer {
     /// Encrypts one record in its place. Between [`HEADER_BYTES`] and [`TRAILER_BYTES`] stands the plaintext, and
     /// `kind` says what it is.
-    pub(crate) fn seal(&mut self, kind: u8, record: &mut [u8]) -> io::Result<()> {
+    pub(crate) fn seal(&mut self, kind: ContentType, record: &mut [u8]) -> io::Result<()> {
         assert!((HEADER_BYTES + TRAILER_BYTES..=RECORD_BYTES).contains(&record.len()));
         if self.sequence >= most_records(self.schedule.suite) {
             return Err(io::Error::other("the key has sealed as much as it may"));
         }
-        let mut nonce = self.iv;
+        let mut nonce = *self.iv;
         for (byte, number) in nonce[NONCE_LEN - 8..].iter_mut().zip(self.sequence.to_be_bytes()) {
             *byte ^= number;
         }
         self.sequence += 1; // first: whatever follows, this number is used up
         let length = u16::try_from(record.len() - HEADER_BYTES).unwrap_or(u16::MAX); // bounded by the assertion
         let [high, low] = length.to_be_bytes();
-        let header = [APPLICATION_DATA, 3, 3, high, low];
+        let header = [ContentType::ApplicationData.into(), 3, 3, high, low];
         let (start, rest) = record.split_at_mut(HEADER_BYTES);
         start.copy_from_slice(&header);
         let (inner, tag) = rest.split_at_mut(rest.len() - (TRAILER_BYTES - 1));
-        inner[inner.len() - 1] = kind;
+        inner[inner.len() - 1] = kind.into();
         let nonce = Nonce::assume_unique_for_key(nonce);
         let sealed = self.key.seal_in_place_separate_tag(nonce, Aad::from(header), inner);
         tag.copy_from_slice(sealed.map_err(|_| io::Error::other(Error::EncryptError))?.as_ref());
@@ -174,7 +186,7 @@ impl Sealer {
         }
         let mut record = [0; KEY_UPDATE_BYTES];
         record[HEADER_BYTES..HEADER_BYTES + KEY_UPDATE.len()].copy_from_slice(&KEY_UPDATE);
-        self.seal(HANDSHAKE, &mut record)?;
+        self.seal(ContentType::Handshake, &mut record)?;
         let (sequence, secret) = self.schedule.next_to_send().map_err(io::Error::other)?;
         let (key, iv) = sealing_key(&secret).map_err(io::Error::other)?;
         (self.key, self.iv, self.sequence) = (key, iv, sequence);
@@ -182,7 +194,7 @@ impl Sealer {
     }
 
     /// Takes the next key after so many records: a test cannot wait for millions.
-    #[cfg(test)]
+    #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn renew_after(&mut self, records: u64) {
         self.renew_after = records;
     }
@@ -191,13 +203,16 @@ impl Sealer {
 impl Opener {
     /// Decrypts the next record in its place, which is all of it but the header.
     pub(crate) fn open(&mut self, payload: &mut [u8]) -> Result<Opened, Error> {
-        let begin = payload.as_ptr().addr();
-        let kind = ContentType::ApplicationData;
+        let (start, bytes, kind) = (payload.as_ptr(), payload.len(), ContentType::ApplicationData);
         let message = InboundOpaqueMessage::new(kind, ProtocolVersion::TLSv1_2, payload);
         let message = self.decrypter.decrypt(message, self.sequence)?;
         self.sequence = self.sequence.checked_add(1).ok_or(Error::DecryptError)?;
-        let start = message.payload.as_ptr().addr() - begin;
-        Ok(Opened { kind: message.typ, start, end: start + message.payload.len() })
+        // Every cipher of TLS 1.3 in rustls decrypts to the start of the payload. One that did not would give wrong data.
+        let is_in_place = std::ptr::eq(message.payload.as_ptr(), start) && message.payload.len() <= bytes;
+        if !is_in_place && !message.payload.is_empty() {
+            return Err(Error::General("a record was not decrypted in its place".to_owned()));
+        }
+        Ok(Opened { kind: message.typ, plain_bytes: message.payload.len() })
     }
 
     /// The other side has changed to its next key, and wants us to change ours, or not.
@@ -213,7 +228,12 @@ impl Opener {
 
     /// Whether the other side was dialled.
     pub(crate) fn is_client(&self) -> bool {
-        matches!(*self.schedule.kernel.lock().unwrap_or_else(PoisonError::into_inner), Kernel::Client(_))
+        match &*self.schedule.kernel.lock().unwrap_or_else(PoisonError::into_inner) {
+            Kernel::Client(_) => true,
+            Kernel::Server(_) => false,
+            #[cfg(feature = "fuzzing")]
+            Kernel::Fixed(keys) => keys.is_client,
+        }
     }
 }
 

@@ -1,11 +1,10 @@
 //! The handshake: rustls's own, step by step, with its bytes in our hands.
 //!
 //! rustls is shown one record at a time, so that it ends with the last one of the handshake: what the other side
-//! sent right behind that stays in the buffer, for [`super::inbound`]. Nothing is taken in beyond a bound.
+//! sent right behind that stays in the buffer, for [`super::record_reader`]. The size of the buffer has a bound.
 
 use std::{io, ops::DerefMut, sync::Arc};
 
-use brigade_core::id::PeerKey;
 use rustls::{
     ClientConfig, Error, ExtractedSecrets, ServerConfig,
     client::{ClientConnectionData, UnbufferedClientConnection},
@@ -16,10 +15,11 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{
-    config,
-    keys::{Kernel, Opener, Sealer, keys},
-    records::HEADER_BYTES,
+    keys::{Kernel, keys},
+    record_reader::{InPlaceReader, Unread},
+    record_writer::InPlaceWriter,
 };
+use crate::transport::tls::{config, layout::HEADER_BYTES, record_io::Secured};
 
 /// Bytes that are read at once, at first: most handshakes need no more.
 const FIRST_BYTES: usize = 4 << 10;
@@ -28,43 +28,33 @@ const FIRST_BYTES: usize = 4 << 10;
 /// longest of ours has.
 const MOST_BYTES: usize = 32 << 10;
 
-/// What came over a connection and was not opened.
-#[derive(Debug, Default)]
-pub(crate) struct Unread {
-    /// Space, of which a part is filled.
-    pub(crate) buffer: Vec<u8>,
-    /// Where the filled part ends; it begins at the start.
-    pub(crate) end: usize,
-}
-
-/// A stream whose ends know each other and have keys.
-pub(crate) struct Secured<S> {
-    pub(crate) stream: S,
-    pub(crate) sealer: Sealer,
-    pub(crate) opener: Opener,
-    pub(crate) unread: Unread,
-    /// The key that the other end proved to have.
-    pub(crate) peer: Option<PeerKey>,
-}
+/// Both halves of a connection of this back end.
+type InPlace<R, W> = Secured<InPlaceReader<R>, InPlaceWriter<W>>;
 
 /// Does the handshake as the side that dialled.
-pub(crate) async fn connect<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
+pub(crate) async fn connect<R, W>(
+    read: R,
+    write: W,
     config: Arc<ClientConfig>,
     name: ServerName<'static>,
-) -> io::Result<Secured<S>> {
-    shake(stream, UnbufferedClientConnection::new(config, name).map_err(io::Error::other)?).await
+) -> io::Result<InPlace<R, W>>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    shake(read, write, UnbufferedClientConnection::new(config, name).map_err(io::Error::other)?).await
 }
 
 /// Does the handshake as the side that was dialled.
-pub(crate) async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
-    stream: S,
-    config: Arc<ServerConfig>,
-) -> io::Result<Secured<S>> {
-    shake(stream, UnbufferedServerConnection::new(config).map_err(io::Error::other)?).await
+pub(crate) async fn accept<R, W>(read: R, write: W, config: Arc<ServerConfig>) -> io::Result<InPlace<R, W>>
+where
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
+{
+    shake(read, write, UnbufferedServerConnection::new(config).map_err(io::Error::other)?).await
 }
 
-/// What client and server have in common, which rustls does not say.
+/// What client and server have in common, for which rustls has no trait.
 trait End: DerefMut<Target = UnbufferedConnectionCommon<Self::Data>> {
     type Data;
     fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
@@ -97,16 +87,17 @@ impl End for UnbufferedServerConnection {
     }
 }
 
-/// What is to be done next.
+/// What to do next.
 enum Step {
     Again,
     Send,
     Read,
 }
 
-async fn shake<S, E>(mut stream: S, mut end: E) -> io::Result<Secured<S>>
+async fn shake<R, W, E>(mut read: R, mut write: W, mut end: E) -> io::Result<InPlace<R, W>>
 where
-    S: AsyncRead + AsyncWrite + Unpin,
+    R: AsyncRead + Unpin,
+    W: AsyncWrite + Unpin,
     E: End,
 {
     let mut shown = Shown::default();
@@ -117,15 +108,15 @@ where
         match next {
             Ok(Step::Again) => {}
             Ok(Step::Send) => {
-                stream.write_all(&out).await?;
+                write.write_all(&out).await?;
                 out.clear();
             }
-            Ok(Step::Read) if end.is_handshaking() => shown.more(&mut stream).await?,
+            Ok(Step::Read) if end.is_handshaking() => shown.more(&mut read).await?,
             Ok(Step::Read) => break,
             Err(error) => {
-                // What rustls has to say of that, the other side shall hear.
+                // The alert that rustls makes of the error is sent to the other side.
                 while end.wants_write() && step(&mut end, &mut [], &mut out).1.is_ok() {}
-                let _ = stream.write_all(&out).await;
+                let _ = write.write_all(&out).await;
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
         }
@@ -133,7 +124,8 @@ where
     let peer = config::key_of(&end);
     let (sealer, opener) =
         end.finish().and_then(|(secrets, kernel)| keys(secrets, kernel)).map_err(io::Error::other)?;
-    Ok(Secured { stream, sealer, opener, unread: shown.rest()?, peer })
+    let reader = InPlaceReader::new(read, opener, shown.rest()?);
+    Ok(Secured { reader, writer: InPlaceWriter::new(write, sealer), peer })
 }
 
 /// One step of rustls: how many of the `incoming` bytes it needs no more, and what it wants. What is to be sent is
@@ -167,7 +159,7 @@ fn encode<D>(mut data: EncodeTlsData<'_, D>, out: &mut Vec<u8>) -> Result<(), Er
     Ok(())
 }
 
-/// What came, and how much of it rustls may see: up to the end of one record.
+/// What was received, and how much of it rustls may see: up to the end of one record.
 #[derive(Default)]
 struct Shown {
     unread: Unread,

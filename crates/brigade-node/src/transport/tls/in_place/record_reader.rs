@@ -1,18 +1,17 @@
-//! What the other side of a connection sends: records, read in large steps and decrypted where they lie.
+//! Reads what the other side of a connection sends: records, read in large steps and decrypted in the read buffer.
 //!
-//! One call to the system brings four records where they come fast. The buffer starts small and grows only while it
-//! comes back full, so that a connection that carries little costs little. [`Inbound::chunk`] may be dropped and
-//! called again; nothing is lost. After an error there are only errors.
+//! One call to the system brings four records where they arrive fast. The buffer starts small and grows only while a
+//! read fills it, so that a connection that carries little costs little.
 
 use std::{io, ops::Range};
 
 use rustls::{AlertDescription, ContentType, Error, InvalidMessage, PeerMisbehaved};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::{
-    handshake::Unread,
-    keys::{APPLICATION_DATA, Opener},
-    records::{HEADER_BYTES, PLAIN_BYTES, RECORD_BYTES},
+use super::keys::Opener;
+use crate::transport::tls::{
+    layout::{HEADER_BYTES, PLAIN_BYTES, RECORD_BYTES},
+    record_io::{RecordReader, broken_off},
 };
 
 /// Bytes that a connection reads at once, at first.
@@ -21,19 +20,28 @@ const FIRST_BYTES: usize = 4 << 10;
 /// And at most: whole records, so that where all are full none is cut in two by the end of the buffer.
 const MOST_BYTES: usize = 4 * RECORD_BYTES;
 
-/// Bytes of a record behind its header, whoever made it (RFC 8446, section 5.2).
+/// Bytes of a record behind its header, from any implementation (RFC 8446, section 5.2).
 const MOST_PAYLOAD_BYTES: usize = PLAIN_BYTES + 256;
 
-/// Records in a row that bring no data. More of them are somebody's way to keep us busy.
+/// Records in a row that carry no data. More of them only cost time: the connection ends.
 const MOST_IDLE: u8 = 32;
 
 /// Handshake messages that may come later (RFC 8446, section 4).
 const NEW_SESSION_TICKET: u8 = 4;
 const KEY_UPDATE: u8 = 24;
 
+/// Bytes that were received during a handshake and follow it.
+#[derive(Debug, Default)]
+pub(crate) struct Unread {
+    /// Space, of which a part is filled.
+    pub(crate) buffer: Vec<u8>,
+    /// Where the filled part ends; it begins at the start.
+    pub(crate) end: usize,
+}
+
 /// The reading half of a connection.
 #[derive(Debug)]
-pub(crate) struct Inbound<R> {
+pub struct InPlaceReader<R> {
     stream: R,
     opener: Opener,
     buffer: Vec<u8>,
@@ -54,17 +62,8 @@ enum State {
     Broken,
 }
 
-impl<R: AsyncRead + Unpin> Inbound<R> {
-    pub(crate) fn new(stream: R, opener: Opener, unread: Unread) -> Self {
-        let Unread { mut buffer, end } = unread;
-        if buffer.len() < FIRST_BYTES {
-            buffer.resize(FIRST_BYTES, 0);
-        }
-        Self { stream, opener, buffer, plain: 0..0, unread: 0..end, idle: 0, state: State::Open }
-    }
-
-    /// What has come and was not taken, at least a byte; nothing at the proper end.
-    pub(crate) async fn chunk(&mut self) -> io::Result<&[u8]> {
+impl<R: AsyncRead + Unpin + Send> RecordReader for InPlaceReader<R> {
+    async fn chunk(&mut self) -> io::Result<&[u8]> {
         while self.plain.is_empty() && self.state == State::Open {
             let opened = self.open_next();
             let more = match opened {
@@ -83,8 +82,7 @@ impl<R: AsyncRead + Unpin> Inbound<R> {
         }
     }
 
-    /// Whether [`Self::chunk`] has something at once.
-    pub(crate) fn is_at_hand(&self) -> bool {
+    fn is_ready(&self) -> bool {
         let unread = &self.buffer[self.unread.clone()];
         let bytes = unread.first_chunk().map(|[_, _, _, high, low]: &[u8; HEADER_BYTES]| {
             HEADER_BYTES + usize::from(u16::from_be_bytes([*high, *low]))
@@ -92,10 +90,19 @@ impl<R: AsyncRead + Unpin> Inbound<R> {
         !self.plain.is_empty() || bytes.is_some_and(|bytes| bytes <= unread.len())
     }
 
-    /// Takes `count` bytes of the chunk.
-    pub(crate) fn take(&mut self, count: usize) {
+    fn take(&mut self, count: usize) {
         assert!(count <= self.plain.len());
         self.plain.start += count;
+    }
+}
+
+impl<R: AsyncRead + Unpin> InPlaceReader<R> {
+    pub(crate) fn new(stream: R, opener: Opener, unread: Unread) -> Self {
+        let Unread { mut buffer, end } = unread;
+        if buffer.len() < FIRST_BYTES {
+            buffer.resize(FIRST_BYTES, 0);
+        }
+        Self { stream, opener, buffer, plain: 0..0, unread: 0..end, idle: 0, state: State::Open }
     }
 
     /// Reads once, as much as there is space for.
@@ -109,7 +116,7 @@ impl<R: AsyncRead + Unpin> Inbound<R> {
         Ok(())
     }
 
-    /// Moves the record that is cut in two to the start, into a larger buffer where this one was filled.
+    /// Moves an incomplete record to the start, into a larger buffer where this one was filled.
     fn make_space(&mut self) {
         let was_filled = self.unread.end == self.buffer.len();
         if was_filled && self.buffer.len() < MOST_BYTES {
@@ -129,7 +136,7 @@ impl<R: AsyncRead + Unpin> Inbound<R> {
             return Ok(false);
         };
         // After the handshake everything is encrypted, and looks like data.
-        if header[..3] != [APPLICATION_DATA, 3, 3] {
+        if header[..3] != [u8::from(ContentType::ApplicationData), 3, 3] {
             return Err(InvalidMessage::UnexpectedMessage("a record that is not encrypted").into());
         }
         let bytes = usize::from(u16::from_be_bytes([header[3], header[4]]));
@@ -140,7 +147,7 @@ impl<R: AsyncRead + Unpin> Inbound<R> {
         let opened = self.opener.open(payload)?;
         let begin = self.unread.start + HEADER_BYTES;
         self.unread.start = begin + bytes;
-        let plain = begin + opened.start..begin + opened.end;
+        let plain = begin..begin + opened.plain_bytes;
         match opened.kind {
             ContentType::ApplicationData => self.plain = plain,
             ContentType::Handshake => self.handshake(plain)?,
@@ -154,8 +161,8 @@ impl<R: AsyncRead + Unpin> Inbound<R> {
         Ok(true)
     }
 
-    /// Handshake messages, each whole and in one record: the other side changes its key, or makes a client a ticket,
-    /// which is of no use to us.
+    /// Handles handshake messages, each whole and in one record: the other side changes its key, or sends a client a
+    /// session ticket, which is not used here.
     fn handshake(&mut self, messages: Range<usize>) -> Result<(), Error> {
         let mut messages = &self.buffer[messages];
         loop {
@@ -193,9 +200,4 @@ impl<R: AsyncRead + Unpin> Inbound<R> {
         }
         Ok(())
     }
-}
-
-/// The stream ended, and nobody said that it would.
-fn broken_off() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the other side broke it off")
 }

@@ -1,0 +1,134 @@
+//! The loop that accepts connections, the same for a manager and a peer.
+//!
+//! Each connection has a task, which does the handshake, greets and then calls a [`ConnectionHandler`]. Where the system
+//! is out of something, such as open files, the loop pauses and tries again.
+
+use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use brigade_core::{
+    id::PeerKey,
+    wire::hello::{Goodbye, Hello},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    task::JoinSet,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    accept::{Accepted, Acceptor},
+    breach_log::BreachLog,
+    connection::ConnectionError,
+    greeting::{GreetError, Greeted},
+};
+
+/// Connections that are being greeted, or that their handler has not admitted yet. They do not count among those that
+/// a handler keeps, which has a bound of its own.
+pub(crate) const ENTERING: usize = 128;
+
+/// How long to wait before accepting again when the system is out of something.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Where connections are accepted.
+pub(crate) trait Accept: Send {
+    /// Waits for the next connection. It may be dropped and called again.
+    fn accept(&mut self) -> impl Future<Output = io::Result<Accepted>> + Send;
+}
+
+impl Accept for Acceptor {
+    async fn accept(&mut self) -> io::Result<Accepted> {
+        Self::accept(self).await
+    }
+}
+
+/// What is done with the connections that were accepted.
+pub(crate) trait ConnectionHandler: Clone + Send + Sync + 'static {
+    /// What a connection takes before its greeting and gives back at its end.
+    type Reserved: Send;
+
+    /// The hello for a connection whose key is known, or why the connection is refused.
+    fn before_greeting(&self, peer: PeerKey) -> Result<(Self::Reserved, Hello), Goodbye>;
+
+    /// Serves a connection to its end. `entering` is dropped as soon as the connection is admitted or refused.
+    fn serve(
+        self,
+        greeted: Greeted,
+        reserved: Self::Reserved,
+        entering: OwnedSemaphorePermit,
+    ) -> impl Future<Output = ()> + Send;
+}
+
+/// Accepts connections until `stop`, closes the socket and waits for the connections to end.
+pub(crate) async fn accept_loop(
+    mut socket: impl Accept,
+    handler: impl ConnectionHandler,
+    breaches: Arc<BreachLog>,
+    stop: CancellationToken,
+) {
+    let entering = Arc::new(Semaphore::new(ENTERING));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = async {
+            let permit = entering.clone().acquire_owned().await.map_err(io::Error::other)?;
+            socket.accept().await.map(|accepted| (accepted, permit))
+        };
+        tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            accepted = accepted => match accepted {
+                Ok((accepted, permit)) => {
+                    let (handler, breaches, stop) = (handler.clone(), breaches.clone(), stop.clone());
+                    connections.spawn(greet_and_serve(accepted, handler, permit, breaches, stop));
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(PAUSE).await;
+                }
+            },
+        }
+    }
+    drop(socket);
+    while connections.join_next().await.is_some() {}
+}
+
+async fn greet_and_serve<H: ConnectionHandler>(
+    accepted: Accepted,
+    handler: H,
+    entering: OwnedSemaphorePermit,
+    breaches: Arc<BreachLog>,
+    stop: CancellationToken,
+) {
+    let remote = accepted.remote();
+    let greeted = tokio::select! {
+        greeted = greet(accepted, &handler) => greeted,
+        () = stop.cancelled() => return,
+    };
+    match greeted {
+        Ok(Some((greeted, reserved))) => handler.serve(greeted, reserved, entering).await,
+        Ok(None) => {}
+        Err(error) => not_greeted(remote, &error, &breaches),
+    }
+}
+
+/// Does the handshake and greets; nothing where the connection was refused before the greeting.
+async fn greet<H: ConnectionHandler>(
+    accepted: Accepted,
+    handler: &H,
+) -> Result<Option<(Greeted, H::Reserved)>, GreetError> {
+    let connection = accepted.handshake().await.map_err(ConnectionError::Io)?;
+    match handler.before_greeting(connection.peer()) {
+        Ok((reserved, hello)) => Ok(Some((connection.greet(hello).await?, reserved))),
+        Err(goodbye) => {
+            connection.refuse(goodbye).await;
+            Ok(None)
+        }
+    }
+}
+
+/// Strangers connect to every open port, which is not logged; one that does TLS and then breaks the protocol is.
+fn not_greeted(remote: SocketAddr, error: &GreetError, breaches: &BreachLog) {
+    match error {
+        GreetError::Connection(breach @ ConnectionError::Frame(_)) => breaches.broke(None, remote, breach),
+        _ => tracing::debug!(%remote, error = error as &dyn Error, "a connection was not greeted"),
+    }
+}

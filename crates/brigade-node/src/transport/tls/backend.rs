@@ -1,0 +1,16 @@
+//! The TLS back end of this build: `in_place`, or `plain` with the feature `plain-tls`.
+//!
+//! Everything above takes the handshake and the two halves of a connection from here, and knows no back end.
+
+#[cfg(not(feature = "plain-tls"))]
+pub(crate) use super::in_place::{
+    handshake::{accept, connect},
+    record_reader::InPlaceReader as TlsReader,
+    record_writer::InPlaceWriter as TlsWriter,
+};
+#[cfg(feature = "plain-tls")]
+pub(crate) use super::plain::{
+    handshake::{accept, connect},
+    record_reader::PlainReader as TlsReader,
+    record_writer::PlainWriter as TlsWriter,
+};

@@ -1,0 +1,126 @@
+//! Writes what is sent to the other side of a connection: records, encrypted in their own buffers.
+//!
+//! A message is copied once, into the record that carries it; what is laid out in [`Records`] is not copied at all.
+
+use std::io;
+
+use rustls::ContentType;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::keys::Sealer;
+use crate::transport::tls::{
+    layout::{HEADER_BYTES, PLAIN_BYTES, TRAILER_BYTES},
+    record_io::{RecordWriter, interrupted},
+    records::Records,
+};
+
+/// The alert by which a side says that nothing follows.
+const CLOSE_NOTIFY: [u8; 2] = [1, 0];
+
+/// The writing half of a connection.
+#[derive(Debug)]
+pub struct InPlaceWriter<W> {
+    stream: W,
+    sealer: Sealer,
+    /// Encrypted and not all written.
+    sealed: Vec<u8>,
+    /// How much of that is written.
+    written: usize,
+    /// A write of records was dropped in the middle: the other side cannot decrypt what follows.
+    interrupted: bool,
+}
+
+impl<W: AsyncWrite + Unpin + Send> RecordWriter for InPlaceWriter<W> {
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        for part in bytes.chunks(PLAIN_BYTES) {
+            self.renew()?;
+            self.seal(ContentType::ApplicationData, part)?;
+        }
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if self.interrupted {
+            return Err(interrupted());
+        }
+        while self.written < self.sealed.len() {
+            match self.stream.write(&self.sealed[self.written..]).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => self.written += count,
+            }
+        }
+        self.sealed.clear();
+        self.sealed.shrink_to(Self::KEPT_BYTES);
+        self.written = 0;
+        Ok(())
+    }
+
+    async fn send(
+        &mut self,
+        records: &mut Records,
+        mut on_written: impl FnMut(usize) + Send,
+    ) -> io::Result<()> {
+        self.renew()?;
+        self.flush().await?;
+        let plain = records.plain_bytes();
+        if plain == 0 {
+            return Ok(());
+        }
+        let bytes = records.seal(|record| self.sealer.seal(ContentType::ApplicationData, record))?;
+        self.interrupted = true; // until it is all written
+        let (mut written, mut told) = (0, 0);
+        while written < bytes.len() {
+            match self.stream.write(&bytes[written..]).await? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                count => written += count,
+            }
+            let all = plain * written / bytes.len(); // some 2^17 × 2^17 at most
+            on_written(all - told);
+            told = all;
+        }
+        self.interrupted = false;
+        Ok(())
+    }
+
+    async fn shutdown(&mut self) -> io::Result<()> {
+        self.seal(ContentType::Alert, &CLOSE_NOTIFY)?;
+        self.flush().await?;
+        self.stream.shutdown().await
+    }
+}
+
+impl<W: AsyncWrite + Unpin> InPlaceWriter<W> {
+    /// Space that is kept for messages between two of them.
+    const KEPT_BYTES: usize = 4 << 10;
+
+    pub(crate) fn new(stream: W, sealer: Sealer) -> Self {
+        Self { stream, sealer, sealed: vec![], written: 0, interrupted: false }
+    }
+
+    /// Changes to the next key where it is time; the other side is told first.
+    fn renew(&mut self) -> io::Result<()> {
+        if let Some(record) = self.sealer.renew()? {
+            self.sealed.extend_from_slice(&record);
+        }
+        Ok(())
+    }
+
+    fn seal(&mut self, kind: ContentType, plain: &[u8]) -> io::Result<()> {
+        let start = self.sealed.len();
+        self.sealed.extend_from_slice(&[0; HEADER_BYTES]);
+        self.sealed.extend_from_slice(plain);
+        self.sealed.extend_from_slice(&[0; TRAILER_BYTES]);
+        self.sealer.seal(kind, &mut self.sealed[start..])
+    }
+    /// Changes to the next key after so many records: a test cannot wait for millions.
+    #[cfg(test)]
+    pub(crate) fn change_key_after(&mut self, records: u64) {
+        self.sealer.renew_after(records);
+    }
+
+    /// The stream, and the keys for what is written to it: a test writes records that are not allowed.
+    #[cfg(test)]
+    pub(crate) fn into_parts(self) -> (W, Sealer) {
+        (self.stream, self.sealer)
+    }
+}
