@@ -8,6 +8,9 @@ pub(crate) mod accept_loop;
 pub(crate) mod breach_log;
 pub mod connection;
 pub mod dial;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod greeting;
 mod handshake_slot;
 pub(crate) mod hello;

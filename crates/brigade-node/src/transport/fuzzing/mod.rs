@@ -1,0 +1,9 @@
+//! What the fuzz targets in `fuzz/` call: the readers of TLS records and of frames, on bytes in memory.
+//!
+//! The feature `fuzzing` compiles it; it is no part of the interface. A property that does not hold is a panic.
+
+mod frames;
+mod records;
+
+pub use frames::frames;
+pub use records::records;
