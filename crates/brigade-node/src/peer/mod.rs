@@ -30,10 +30,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::{
     bandwidth::{LimitsHandle, Traffic},
-    fetch::{
-        measure::NotBegun,
-        orders::{Order, Ordered},
-    },
+    fetch::{FetchOrder, FetchRefusal, OrderedFetch},
     listening::ListenWatch,
     session::ManagerClient,
     start::folder::Made,
@@ -49,17 +46,13 @@ pub use crate::identity::clock_check::ClockDifference;
 pub use self::{
     bandwidth::MemberTraffic,
     fetch::{
-        browse::Browsing,
-        kept_parts::KeptTotals,
-        measure::{CannotLand, Lacks, NoRoom},
-        prepare::WantedFile,
-        progress::{Progress, State},
-        resolve::{Choice, ResolveError, Resolved, Wish},
+        Browsing, CannotLand, Choice, KeptTotals, Lacks, NoRoom, Progress, ResolveError, Resolved, State,
+        WantedFile, Wish,
     },
     listening::{ReachabilityWatch, TakenPort, UnreachableFrom},
     session::{AskError, JoinError, ManagerAddress, ManagerContact, ManagerState, Observer, ReachError},
     start::{NotJoined, PeerError},
-    swarm::unreached::Unreached,
+    swarm::Unreached,
 };
 
 /// What a peer is to be.
@@ -102,7 +95,7 @@ pub struct Peer {
     limits: LimitsHandle,
     keeper: KeeperHandle,
     client: ManagerClient,
-    orders: mpsc::Sender<Order>,
+    orders: mpsc::Sender<FetchOrder>,
     state: watch::Receiver<ManagerState>,
     clock: watch::Receiver<Option<ClockDifference>>,
     kept: watch::Receiver<KeptTotals>,
@@ -135,11 +128,11 @@ pub enum FetchError {
     Stopping,
 }
 
-impl From<NotBegun> for FetchError {
-    fn from(refused: NotBegun) -> Self {
+impl From<FetchRefusal> for FetchError {
+    fn from(refused: FetchRefusal) -> Self {
         match refused {
-            NotBegun::NoRoom(no_room) => no_room.into(),
-            NotBegun::CannotLand(cannot_land) => cannot_land.into(),
+            FetchRefusal::NoRoom(no_room) => no_room.into(),
+            FetchRefusal::CannotLand(cannot_land) => cannot_land.into(),
         }
     }
 }
@@ -235,7 +228,7 @@ impl Peer {
         wish: &Wish,
         waits: &mut (dyn FnMut(Duration) + Send),
     ) -> Result<Resolved, ResolveError> {
-        fetch::resolve::resolve(&self.client, &|| self.username(), wish, waits).await
+        fetch::resolve(&self.client, &|| self.username(), wish, waits).await
     }
 
     /// Begins to fetch files, if they fit on the disk.
@@ -252,14 +245,14 @@ impl Peer {
     /// As in [`Self::fetch`]; then none of them begins.
     pub async fn fetch_all(&self, wanted: Vec<Resolved>) -> Result<Vec<Fetch>, FetchError> {
         let (mut ordered, mut fetches) = (vec![], vec![]);
-        for Resolved { name, files } in wanted {
-            let (sender, progress) = watch::channel(Progress::new(name.clone()));
+        for files in wanted {
+            let (sender, progress) = watch::channel(Progress::new(files.name.clone()));
             let given_up = CancellationToken::new();
             fetches.push(Fetch { progress, given_up: given_up.clone() });
-            ordered.push(Ordered { name, files, progress: sender, given_up });
+            ordered.push(OrderedFetch { files, progress: sender, given_up });
         }
         let (begun, begins) = oneshot::channel();
-        let order = Order { fetches: ordered, begun };
+        let order = FetchOrder { fetches: ordered, begun };
         self.orders.send(order).await.map_err(|_| FetchError::Stopping)?;
         begins.await.map_err(|_| FetchError::Stopping)??;
         Ok(fetches)

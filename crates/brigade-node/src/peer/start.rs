@@ -20,17 +20,13 @@ use self::folder::{Made, StartedFolder, note_names};
 use super::{
     Peer, PeerConfig, Sharing,
     bandwidth::{LimitsHandle, Traffic},
-    fetch::{
-        kept_parts::{Kept, KeptTotals},
-        orders::Order,
-        owner::{Ears, Fetches, NEWS},
-    },
+    fetch::{FetchConfig, FetchOrder, FetchOwner, KeptTotals},
     listening::TakenPort,
     session::{
         JoinError, ManagerClient, ManagerContact, ManagerState, RequestedName, Session, SessionCommand,
         SessionState, Subscriptions, join,
     },
-    swarm::{buffers::Buffers, connection::Lines, partial::Parts, writer::Receiving},
+    swarm::{ConnectionConfig, Parts, Swarm, SwarmConfig},
     upload::{ConnectionCounts, ListenContext, ServeContext, listen},
 };
 use crate::{
@@ -271,7 +267,7 @@ fn serving(common: &Common, dialling: &Dialling<'_>, stop: &CancellationToken) -
     }
 }
 
-/// Starts the owner of what is fetched; where orders go, and what is told of parts.
+/// Starts the task that owns all fetches. The channel for orders, and the totals of kept parts.
 fn start_fetches(
     tasks: &mut JoinSet<()>,
     common: Common,
@@ -279,33 +275,19 @@ fn start_fetches(
     holders: mpsc::Receiver<Holders>,
     session: mpsc::Sender<SessionCommand>,
     stop: CancellationToken,
-) -> (mpsc::Sender<Order>, watch::Receiver<KeptTotals>) {
+) -> (mpsc::Sender<FetchOrder>, watch::Receiver<KeptTotals>) {
     let Common { folder, share, parts, keeper, traffic } = common;
     let Dialling { key, network, membership, places, config } = dialling;
-    let (news_sender, news) = mpsc::channel(NEWS);
-    let (outcomes_sender, outcomes) = mpsc::channel(NEWS);
-    let (prepared_sender, prepared) = mpsc::channel(QUEUE);
-    let (answers_sender, answers) = mpsc::channel(QUEUE);
-    let (orders_sender, orders) = mpsc::channel(QUEUE);
-    let receiving = Receiving::start(folder, parts.clone(), keeper, news_sender.clone(), outcomes_sender);
     let seed = seed(&key);
-    let lines = Lines {
-        key,
-        network,
-        membership,
-        places,
-        traffic,
-        buffers: Buffers::default(),
-        receiving,
-        news: news_sender,
-        breaches: Arc::default(),
-    };
-    let questions = (prepared_sender, answers_sender);
-    let (kept, totals) = Kept::new(config.keep_parts, config.sharing == Sharing::Fetched);
-    let fetches = Fetches::new(lines, share, parts, questions, kept, config.max_connections, seed);
-    let ears = Ears { orders, news, outcomes, prepared, answers, holders };
-    tasks.spawn(fetches.run(ears, session, stop));
-    (orders_sender, totals)
+    let connections = ConnectionConfig { key, network, membership, connection_slots: places, traffic };
+    let max_connections = config.max_connections;
+    let swarm =
+        Swarm::new(SwarmConfig { connections, max_connections, folder, parts, keeper: keeper.clone(), seed });
+    let shares_fetched = config.sharing == Sharing::Fetched;
+    let config = FetchConfig { swarm, share, keeper, keep_parts: config.keep_parts, shares_fetched };
+    let (owner, orders, totals) = FetchOwner::new(config, session, holders);
+    tasks.spawn(owner.run(stop));
+    (orders, totals)
 }
 
 /// Ties between pieces are broken differently by every peer: that is all the seed is for.

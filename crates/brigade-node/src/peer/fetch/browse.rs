@@ -1,20 +1,72 @@
-//! What `files` lists: the names that begin with a text, or that a pattern fits, page by page.
+//! Patterns in names, and the list of the names that a pattern or a prefix fits.
 //!
-//! The manager knows prefixes alone: a page of what begins as the pattern does is asked for, and what fits is kept of
-//! it. No more than a page is in memory. As in [`super::resolve`], a text that may be a name or a pattern is taken for
-//! a name first.
+//! Patterns are those of shells and `.gitignore` files: `data/**/*.bin`. `*` and `?` stand for anything but a slash,
+//! `**` for any number of folders, `[a-z]` for one of some letters, `{a,b}` for one of some texts. A pattern that fits
+//! a folder fits everything in it. No name has `*` or `?`, so a text with one of them can only be a pattern; a text
+//! with one of the other characters is taken for a name first. The manager knows prefixes only: a list is asked for
+//! page by page by the pattern's prefix, and what fits is kept.
 
 use brigade_core::{
     name::FileName,
     wire::manager::{Listed, Listing},
 };
+use globset::{Glob, GlobBuilder, GlobMatcher};
 
-use super::{
-    pattern::{Pattern, is_pattern, may_be_pattern},
-    resolve::{ResolveError, next_page},
-};
+use super::request::ResolveError;
 
-/// A list of files that is being asked for.
+/// The shortest prefix of an id that chooses a version.
+const ID_PREFIX_DIGITS: usize = 4;
+
+/// A pattern for names.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    matcher: GlobMatcher,
+    prefix: String,
+}
+
+/// The special characters of a pattern.
+const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
+
+/// Whether `text` can only be a pattern.
+pub(crate) fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?'])
+}
+
+/// Whether `text` may be a pattern, if it is not a name.
+pub(crate) fn may_be_pattern(text: &str) -> bool {
+    text.contains(SPECIAL)
+}
+
+impl Pattern {
+    /// Parses a pattern; the reason if it is not valid.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let built: Result<Glob, globset::Error> = GlobBuilder::new(text).literal_separator(true).build();
+        let matcher = built.map_err(|error| error.kind().to_string())?.compile_matcher();
+        let prefix = text.split(SPECIAL).next().unwrap_or_default().to_owned();
+        Ok(Self { matcher, prefix })
+    }
+
+    /// The prefix of all names that fit.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether it fits `name`, or a folder that contains it.
+    pub(crate) fn fits(&self, name: &str) -> bool {
+        let folders = name.match_indices('/').map(|(end, _)| &name[..end]);
+        self.matcher.is_match(name) || folders.into_iter().any(|folder| self.matcher.is_match(folder))
+    }
+}
+
+/// `NAME@ID-PREFIX`, cut at the last `@`.
+pub(crate) fn split_version(name: &str) -> Option<(&str, &str)> {
+    let (base, prefix) = name.rsplit_once('@')?;
+    let is_prefix =
+        (ID_PREFIX_DIGITS..=64).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_hexdigit());
+    (is_prefix && !base.is_empty()).then_some((base, prefix))
+}
+
+/// A list of files that is asked for page by page.
 #[derive(Debug)]
 pub struct Browsing {
     text: String,
@@ -22,28 +74,28 @@ pub struct Browsing {
     after: Option<FileName>,
     found: bool,
     is_over: bool,
-    /// Why the text is no pattern, where nothing begins with it and it can only have been meant as one.
+    /// Why the text is not a valid pattern, if no name begins with it and it was meant as one.
     wrong: Option<String>,
 }
 
 impl Browsing {
-    /// The names that begin with `text` or, where it is a pattern, those that fit.
+    /// The names that begin with `text` or, if it is a pattern, those that fit.
     ///
     /// # Errors
-    /// [`ResolveError::BadPattern`], where it can only be a pattern and makes no sense.
+    /// [`ResolveError::BadPattern`], if it can only be a pattern and is not valid.
     pub fn of(text: &str) -> Result<Self, ResolveError> {
         let bad = |why| ResolveError::BadPattern { pattern: text.to_owned(), why };
         let pattern = if is_pattern(text) { Some(Pattern::parse(text).map_err(bad)?) } else { None };
         Ok(Self { text: text.to_owned(), pattern, after: None, found: false, is_over: false, wrong: None })
     }
 
-    /// What the manager is to be asked for next: names that begin so and come after this one; `None` after the last page.
+    /// The next question to the manager: names with this prefix that come after this one; `None` after the last page.
     pub fn question(&self) -> Option<(String, Option<FileName>)> {
         let prefix = self.pattern.as_ref().map_or(self.text.as_str(), Pattern::prefix);
         (!self.is_over).then(|| (prefix.to_owned(), self.after.clone()))
     }
 
-    /// What of a page that was asked for belongs to the list.
+    /// The entries of a page that belong to the list.
     pub fn take(&mut self, page: Listing) -> Vec<Listed> {
         let Listing { mut entries, more, .. } = page;
         let last = entries.last().map(|entry| entry.name.clone());
@@ -63,21 +115,26 @@ impl Browsing {
         entries
     }
 
-    /// How the list ended.
+    /// Ends the list.
     ///
     /// # Errors
-    /// [`ResolveError::BadPattern`], where no name begins with the text and it makes no sense as a pattern either.
+    /// [`ResolveError::BadPattern`], if no name begins with the text and it is not a valid pattern either.
     pub fn ended(self) -> Result<(), ResolveError> {
         let pattern = self.text;
         self.wrong.map_or(Ok(()), |why| Err(ResolveError::BadPattern { pattern, why }))
     }
 }
 
+/// The start of the next page; `None` after the last one, and if the manager repeats itself.
+pub(crate) fn next_page(more: bool, last: Option<FileName>, after: Option<FileName>) -> Option<FileName> {
+    last.filter(|last| more && after.is_none_or(|after| after < *last))
+}
+
 #[cfg(test)]
 mod tests {
     use brigade_core::id::ContentId;
 
-    use super::{Browsing, Listed, Listing};
+    use super::{Browsing, Listed, Listing, Pattern, is_pattern, may_be_pattern};
 
     const NAMES: [&str; 6] = ["a.bin", "b.txt", "data/a.bin", "data/b.txt", "data/x/a.bin", "film [1].mkv"];
 
@@ -138,5 +195,40 @@ mod tests {
             []
         );
         assert_eq!(browsing.question(), None);
+    }
+
+    /// Which of some names a pattern fits.
+    #[track_caller]
+    fn check(pattern: &str, prefix: &str, expected: &[&str]) {
+        let names =
+            ["a.bin", "b.txt", "data/a.bin", "data/b.txt", "data/x/a.bin", "data/x/y/b.bin", "data2/a.bin"];
+        let pattern = Pattern::parse(pattern).unwrap();
+        assert_eq!(pattern.prefix(), prefix);
+        assert_eq!(names.into_iter().filter(|name| pattern.fits(name)).collect::<Vec<_>>(), expected);
+        assert!(expected.iter().all(|name| name.starts_with(prefix)));
+    }
+
+    #[test]
+    fn a_pattern_fits_what_shells_would_take() {
+        check("*.bin", "", &["a.bin"]);
+        check("data/**/*.bin", "data/", &["data/a.bin", "data/x/a.bin", "data/x/y/b.bin"]);
+        check("**/b.*", "", &["b.txt", "data/b.txt", "data/x/y/b.bin"]);
+        check("data/?.{bin,txt}", "data/", &["data/a.bin", "data/b.txt"]);
+        check("data/[ab].bin", "data/", &["data/a.bin"]);
+        check("nothing*", "nothing", &[]);
+    }
+
+    #[test]
+    fn a_folder_that_fits_comes_whole() {
+        check("data/x*", "data/x", &["data/x/a.bin", "data/x/y/b.bin"]);
+        check("data?", "data", &["data2/a.bin"]);
+    }
+
+    #[test]
+    fn a_text_that_can_only_be_a_pattern_is_told_from_one_that_may_be_a_name() {
+        assert!(is_pattern("a*") && is_pattern("a?"));
+        assert!(!is_pattern("film [1].mkv") && may_be_pattern("film [1].mkv"));
+        assert!(!may_be_pattern("film (1).mkv"));
+        assert!(Pattern::parse("film [1.mkv").unwrap_err().contains("class"), "a class that is never closed");
     }
 }

@@ -1,267 +1,310 @@
-//! Room on the disk: measured before a fetch begins ([`super::measure`]), and waited for where it runs out on the way.
+//! Space on the disk: measured before a fetch begins, and waited for if it runs out midway.
 //!
-//! A fetch that finds a disk full midway, or without an inode for one more file, pauses: nothing more is asked for, what
-//! is verified is kept and served, and it goes on by itself when there is room again. All of it runs in the owner of the
-//! fetches ([`super::owner`]), but for asking the disk.
+//! A fetch that can never land, or cannot fit on one of the file systems below the folder, is refused before a byte of
+//! it is fetched. A fetch that finds a disk full midway, or without an inode for one more file, pauses: nothing more is
+//! requested, what is verified is kept and served, and it goes on by itself when there is space again.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, HashSet},
     time::Duration,
 };
 
-use brigade_core::{
-    bitfield::Bitfield,
-    download::{DownloadId, Event},
-    id::Content,
-    limits,
-    name::FileName,
-    time::Timestamp,
-};
+use brigade_core::{geometry::Geometry, id::Content, name::FileName, time::Timestamp};
 
 use super::{
-    job::{JobId, amount},
-    kept_parts,
-    measure::{Needs, NotBegun, measure},
-    orders::{Answer, Certain, Order},
-    owner::Fetches,
-    prepare::WantedFile,
-    progress::State,
-};
-use crate::{
-    clock,
-    peer::{
-        session::SessionCommand as Command,
-        swarm::fetching::{Fetching, Kind},
-    },
-    store::{
-        folder::{FileSystemId, Free},
-        landing::Landing,
-        parts::KeptPart,
+    prepare::is_under_name,
+    request::{
+        CannotLand, FetchRefusal, FullDisk, JobId, Lacks, NoRoom, OPEN_PARTS, Resolved, SpaceNeeds,
+        WantedFile,
     },
 };
+use crate::store::{
+    destination::Destinations,
+    folder::{FileSystemId, Folder, Free},
+    parts::KeptPart,
+    share::Share,
+};
 
-/// How long a fetch rests after the disk was full; twice as long each time, up to the longest, where it finds that
-/// the room that it was told of is not its own (a quota).
-const REST: Duration = Duration::from_secs(1);
-const LONGEST_REST: Duration = Duration::from_secs(16);
+/// The pause of a fetch after the disk was full. It doubles each time, up to the longest, if the space that the system
+/// reports is not available to the fetch (a quota).
+const PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(16);
 
-/// A fetch that went on for so long after a rest rests only shortly the next time.
+/// After so long without a full disk, the next pause is short again.
 const WENT_WELL: Duration = Duration::from_secs(30);
 
-/// With so much room a fetch goes on though more of it is missing; with less, only where that is enough.
+/// With so much space a fetch goes on though it needs more; with less, only if that is enough.
 const ENOUGH_BYTES: u64 = 64 << 20;
 
-/// A fetch that waits for room.
+/// The fetches that wait for space, and the space that is free.
+#[derive(Debug, Default)]
+pub(crate) struct DiskSpace {
+    /// Fetches that wait, or went on after they had waited.
+    waits: BTreeMap<JobId, SpaceWait>,
+    /// Whether the disk is being asked at this moment.
+    is_checking: bool,
+    /// The free space at the last check, on each file system that a fetch waits for.
+    free: BTreeMap<FileSystemId, Free>,
+}
+
+/// A fetch that waits for space.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Shortage {
-    /// When to look for room next.
-    next_look: Timestamp,
-    rest: Duration,
+struct SpaceWait {
+    next_check: Timestamp,
+    pause: Duration,
     /// The file system that is full.
     on: FileSystemId,
     /// Whether it had bytes but no inodes when it was full.
     inodes: bool,
-    /// Whether it waits; else it went on at `next_look`.
-    pub(crate) waits: bool,
+    /// Whether the fetch waits; else it went on at `next_check`.
+    waits: bool,
 }
 
-/// What is free for whoever waits for room.
-#[derive(Debug, Default)]
-pub(crate) struct Room {
-    /// Whether the disk is being asked at this moment.
-    looking: bool,
-    /// What was free when it was asked last, on each file system that a fetch waits for.
-    free: BTreeMap<FileSystemId, Free>,
-}
+impl DiskSpace {
+    /// A fetch waits from now on for space on a file system. Whether it did not wait before.
+    pub(crate) fn wait(&mut self, job: JobId, on: FileSystemId, inodes: bool, now: Timestamp) -> bool {
+        let last = self.waits.get(&job);
+        if last.is_some_and(|last| last.waits) {
+            return false;
+        }
+        let pause = match last {
+            Some(last) if now.since(last.next_check) < WENT_WELL => (last.pause * 2).min(LONGEST_PAUSE),
+            _ => PAUSE,
+        };
+        self.waits.insert(job, SpaceWait { next_check: now.after(pause), pause, on, inodes, waits: true });
+        self.free.remove(&on); // the space that was free before does not matter
+        true
+    }
 
-impl Room {
-    /// How a fetch stands that waits for room.
-    pub(crate) fn full(&self, needs: &Needs, shortage: Shortage) -> State {
-        let free = self.free.get(&shortage.on);
-        State::Full {
-            missing_bytes: needs.bytes_on(shortage.on),
+    pub(crate) fn is_waiting(&self, job: JobId) -> bool {
+        self.waits.get(&job).is_some_and(|wait| wait.waits)
+    }
+
+    /// The file system that a fetch waits for.
+    pub(crate) fn full(&self, job: JobId) -> Option<FullDisk> {
+        let wait = self.waits.get(&job).filter(|wait| wait.waits)?;
+        let free = self.free.get(&wait.on);
+        Some(FullDisk {
+            on: wait.on,
             free_bytes: free.map_or(0, |free| free.bytes),
-            inodes: free.map_or(shortage.inodes, |free| free.lacks_inodes()),
-        }
-    }
-}
-
-impl Fetches {
-    /// Measures what fetches take; they begin, or are refused, when that is known.
-    pub(crate) fn order(&mut self, order: Order) {
-        let mut promised = BTreeMap::new();
-        for (file_system, bytes) in self.jobs.values().flat_map(|job| job.needs.bytes()) {
-            let sum: &mut u64 = promised.entry(file_system).or_default();
-            *sum = sum.saturating_add(bytes);
-        }
-        // What is being written at this moment is gone from what is free, and is not yet counted as written.
-        promised.values_mut().for_each(|sum| *sum = sum.saturating_sub(limits::IN_FLIGHT_BYTES));
-        let (share, answers) = (self.share.clone(), self.answers.clone());
-        tokio::task::spawn_blocking(move || {
-            let kept = kept_parts::look(share.folder());
-            let result = measure(&share, &order.fetches, &kept, &promised);
-            let _ = answers.blocking_send(Answer::Measured { order, kept, result });
-        });
+            inodes: free.map_or(wait.inodes, |free| free.lacks_inodes()),
+        })
     }
 
-    /// What fetches take is measured.
-    pub(crate) fn measured(
+    /// A fetch has ended.
+    pub(crate) fn forget(&mut self, job: JobId) {
+        self.waits.remove(&job);
+    }
+
+    /// No fetch waits any more.
+    pub(crate) fn forget_all(&mut self) {
+        self.waits.clear();
+    }
+
+    /// The file systems to check now, if any. A new one is checked at once, to have a figure to show.
+    pub(crate) fn check(&mut self, now: Timestamp) -> Vec<(JobId, FileSystemId)> {
+        if self.is_checking {
+            return vec![];
+        }
+        let is_due =
+            |wait: &SpaceWait| wait.waits && (wait.next_check <= now || !self.free.contains_key(&wait.on));
+        let due = self.waits.iter().filter(|(_, wait)| is_due(wait));
+        let due: Vec<(JobId, FileSystemId)> = due.map(|(job, wait)| (*job, wait.on)).collect();
+        self.is_checking = !due.is_empty();
+        due
+    }
+
+    /// So much is free. The fetches that find enough for what they need, and go on.
+    pub(crate) fn checked(
         &mut self,
-        order: Order,
-        kept: Vec<KeptPart>,
-        result: Result<Vec<Needs>, NotBegun>,
-    ) {
-        let Order { fetches, begun } = order;
-        match result {
-            Err(refused) => drop(begun.send(Err(refused))),
-            // Who asked may have gone away meanwhile: then nothing begins.
-            Ok(needs) if begun.send(Ok(())).is_ok() => {
-                for (ordered, needs) in fetches.into_iter().zip(needs) {
-                    self.begin(ordered, needs);
-                }
-            }
-            Ok(_) => {}
-        }
-        // Only now: what is wanted from now on is not left alone any more, whatever its age.
-        self.kept_parts(kept);
-    }
-
-    /// The disk that `name` is on is full for this fetch: it asks for nothing more until there is room. Long contents rest where they are;
-    /// those of one piece that have not come go back to the files that wait.
-    pub(crate) fn pause(&mut self, id: JobId, name: &FileName, inodes: bool) {
-        let now = clock::now();
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        let on = job.needs.file_system_of(name);
-        let rest = match job.shortage {
-            Some(Shortage { waits: true, rest, .. }) => rest,
-            Some(last) if now.since(last.next_look) < WENT_WELL => (last.rest * 2).min(LONGEST_REST),
-            _ => REST,
-        };
-        if job.shortage.is_none_or(|shortage| !shortage.waits) {
-            job.shortage = Some(Shortage { next_look: now.after(rest), rest, on, inodes, waits: true });
-            self.room.free.remove(&on); // what was free before says nothing of now
-            tracing::info!(fetch = job.accounts.progress.name, "the disk is full: the fetch waits for room");
-        }
-        // All that are not paused yet: one may have begun since, from files that were being looked through.
-        let goes_on = |fetching: &Fetching| fetching.job == id && !fetching.finishing && !fetching.paused;
-        let going_on = self.fetching.iter().filter(|(_, fetching)| goes_on(fetching));
-        for download in going_on.map(|(download, _)| *download).collect::<Vec<_>>() {
-            self.starved(download, false);
-            self.downloads.handle(now, Event::Forget { download });
-            let Some(fetching) = self.fetching.get_mut(&download) else { continue };
-            if matches!(fetching.kind, Kind::Large { .. }) {
-                fetching.paused = true;
-                continue;
-            }
-            let (content, landings, done) = (fetching.content, fetching.landings(), fetching.done());
-            self.end_download(download, None);
-            landings.into_iter().for_each(|landing| self.try_again(id, content, landing, done));
-            self.release(&content);
-        }
-        self.look_for_room(now);
-    }
-
-    /// A file whose bytes did not fit waits with the others until there is room. So many of its bytes and pieces had
-    /// been counted as being here.
-    pub(crate) fn try_again(&mut self, id: JobId, content: Content, landing: Landing, counted: (u64, u64)) {
-        self.taken_names.remove(&landing.name.folded());
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.lost(&landing.name, content, counted);
-        let Landing { name, mtime_s, executable, replace } = landing;
-        job.wait(WantedFile { name, content, mtime_s, executable, replace }, true);
-    }
-
-    /// Asks how much is free, where a fetch waits for room and it is time to.
-    pub(crate) fn look_for_room(&mut self, now: Timestamp) {
-        if self.room.looking {
-            return;
-        }
-        // At the first time it is looked at once, to have a figure to show.
-        let is_due = |shortage: &Shortage| {
-            shortage.waits && (shortage.next_look <= now || !self.room.free.contains_key(&shortage.on))
-        };
-        let due = self.jobs.values().filter_map(|job| {
-            let shortage = job.shortage.filter(is_due)?;
-            Some((shortage.on, job.needs.place(shortage.on)))
-        });
-        let asked: BTreeSet<(FileSystemId, String)> = due.collect();
-        if asked.is_empty() {
-            return;
-        }
-        self.room.looking = true;
-        let folder = self.folder.clone();
-        let unknown = asked.iter().map(|(on, _)| (*on, Free::UNKNOWN)).collect();
-        let certain = Certain::new(self.answers.clone(), Answer::Free(unknown));
-        tokio::task::spawn_blocking(move || {
-            let free =
-                |(on, place): (FileSystemId, String)| (on, folder.free(&place).unwrap_or(Free::UNKNOWN));
-            certain.answer(Answer::Free(asked.into_iter().map(free).collect()));
-        });
-    }
-
-    /// So much is free on these file systems: each fetch that finds enough goes on.
-    pub(crate) fn free(&mut self, free: Vec<(FileSystemId, Free)>) {
-        let now = clock::now();
-        self.room.looking = false;
+        free: Vec<(FileSystemId, Free)>,
+        now: Timestamp,
+        needed: impl Fn(JobId, FileSystemId) -> u64,
+    ) -> Vec<JobId> {
+        self.is_checking = false;
         let mut left: BTreeMap<FileSystemId, Free> = free.into_iter().collect();
-        self.room.free.extend(&left);
+        self.free.extend(&left);
         let mut going_on = vec![];
-        for (id, job) in &mut self.jobs {
-            let Some(shortage) = job.shortage.as_mut().filter(|it| it.waits && it.next_look <= now) else {
-                continue;
-            };
-            let Some(left) = left.get_mut(&shortage.on) else { continue };
-            let needed = job.needs.bytes_on(shortage.on).clamp(1, ENOUGH_BYTES);
+        for (job, wait) in self.waits.iter_mut().filter(|(_, wait)| wait.waits && wait.next_check <= now) {
+            let Some(left) = left.get_mut(&wait.on) else { continue };
+            let needed = needed(*job, wait.on).clamp(1, ENOUGH_BYTES);
             if needed <= left.bytes && left.files > 0 {
                 left.bytes -= needed;
-                shortage.waits = false;
-                shortage.next_look = now;
-                going_on.push(*id);
+                (wait.waits, wait.next_check) = (false, now);
+                going_on.push(*job);
             } else {
-                shortage.next_look = now.after(shortage.rest);
+                wait.next_check = now.after(wait.pause);
             }
         }
-        for id in going_on {
-            self.go_on(id);
-        }
-    }
-
-    fn go_on(&mut self, id: JobId) {
-        let paused = self.fetching.iter().filter(|(_, fetching)| fetching.job == id && fetching.paused);
-        for download in paused.map(|(download, _)| *download).collect::<Vec<_>>() {
-            self.start_again(download);
-        }
-        self.prepare_more();
-    }
-
-    /// Fetches what is missing of a long content that was paused. It gets a new number: what is still said of the old
-    /// one is about requests that were taken back. Who has it is known, be the manager there or not.
-    fn start_again(&mut self, download: DownloadId) {
-        let Some(mut fetching) = self.fetching.remove(&download) else { return };
-        let content = fetching.content;
-        let (list, have) = match &fetching.kind {
-            Kind::Large { part: Some(part), .. } => (Some(part.list.clone()), part.have().clone()),
-            _ => (None, Bitfield::none(fetching.geometry.count())),
-        };
-        // What was still written when it was paused, nobody has counted.
-        let (here, counted) = (amount(&have, &fetching.geometry), fetching.done());
-        let found = (here.0.saturating_sub(counted.0), here.1.saturating_sub(counted.1));
-        fetching.counts(found.0, found.1);
-        if let Some((job, name)) = self.jobs.get_mut(&fetching.job).zip(fetching.any_name()) {
-            job.accounts.found(found.0, found.1);
-            job.takes_no_more(name, found.0);
-        }
-        fetching.paused = false;
-        let holders = fetching.known.of_now();
-        self.last_download += 1;
-        let download = DownloadId(self.last_download);
-        self.by_content.insert(content, download);
-        self.fetching.insert(download, fetching);
-        let now = clock::now();
-        self.downloads.handle(now, Event::Start { download, content, list, have });
-        if let Some((complete, partial)) = holders {
-            self.downloads.handle(now, Event::Holders { download, complete, partial });
-        }
-        self.for_session.push_back(Command::Watch(vec![content]));
+        going_on
     }
 }
+
+/// The number of files that cannot land and are listed; more are only counted.
+const LISTED: usize = 100;
+
+/// Files beside the bytes of a content of several pieces: record, list and name.
+const FILES_BESIDE: u64 = 3;
+
+/// Files in `.brigade/` beside the part files that may have to be made: the index, in three files.
+const OWN_FILES: u64 = 3;
+
+/// The space that each of these fetches needs beside its `kept` parts, if all their files can land and fit beside the
+/// bytes that are `promised` to other fetches.
+pub(crate) fn measure(
+    share: &Share,
+    fetches: &[&Resolved],
+    kept: &[KeptPart],
+    promised: &BTreeMap<FileSystemId, u64>,
+) -> Result<Vec<SpaceNeeds>, FetchRefusal> {
+    let folder = share.folder();
+    // The peer's own folder may have been removed just now: then it is made again before anything is received there.
+    if folder.keep_private().and_then(|_| folder.check_place()).is_err() {
+        return Ok(vec![SpaceNeeds::default(); fetches.len()]); // each file fails when it is prepared
+    }
+    let wanted = WantedNames::of(folder, fetches);
+    let mut measuring = SpaceMeasurement {
+        share,
+        walk: Destinations::new(folder),
+        begun: kept
+            .iter()
+            .flat_map(|part| part.bytes.iter().map(|(on, bytes)| ((part.content, *on), *bytes)))
+            .collect(),
+        folders: HashSet::new(),
+        refused: vec![],
+        count: 0,
+    };
+    let mut needs: Vec<SpaceNeeds> = fetches.iter().map(|fetch| measuring.fetch(fetch, &wanted)).collect();
+    let SpaceMeasurement { walk, refused, count, .. } = measuring;
+    let name = fetches.first().map_or_else(String::new, |first| first.name.clone());
+    let others = fetches.len().saturating_sub(1);
+    if count > 0 {
+        let files = fetches.iter().map(|fetch| fetch.files.len()).sum();
+        let folder = folder.path().to_owned();
+        return Err(CannotLand { name, others, folder, refused, count, files }.into());
+    }
+    for (file_system, place) in walk.file_systems() {
+        check_space(folder, (&name, others), (file_system, place), &needs, promised)?;
+        for needs in &mut needs {
+            needs.set_folder(file_system, place);
+        }
+    }
+    Ok(needs)
+}
+
+/// Whether everything fits on one file system.
+fn check_space(
+    folder: &Folder,
+    (name, others): (&str, usize),
+    (file_system, place): (FileSystemId, &str),
+    needs: &[SpaceNeeds],
+    promised: &BTreeMap<FileSystemId, u64>,
+) -> Result<(), NoRoom> {
+    let sum = |of: fn(&SpaceNeeds, FileSystemId) -> u64| {
+        needs.iter().map(|needs| of(needs, file_system)).fold(0, u64::saturating_add)
+    };
+    // If the system does not say, the fetch waits when the disk is full.
+    let free = folder.free(place).unwrap_or(Free::UNKNOWN);
+    let promised = promised.get(&file_system).copied().unwrap_or(0);
+    let (bytes, free_bytes) = (sum(SpaceNeeds::bytes_on), free.bytes.saturating_sub(promised));
+    let own = if file_system == folder.file_system() { OWN_FILES } else { 0 };
+    let files = match sum(SpaceNeeds::files_on) {
+        0 => 0,
+        files => files.saturating_add(own),
+    };
+    let lacks = match () {
+        () if bytes > 0 && bytes > free_bytes => Lacks::Bytes { needed: bytes, free: free_bytes },
+        () if files > free.files => Lacks::Inodes { needed: files, free: free.files },
+        () => return Ok(()),
+    };
+    Err(NoRoom { name: name.to_owned(), others, folder: folder.path_below(place), lacks })
+}
+
+struct SpaceMeasurement<'a> {
+    share: &'a Share,
+    walk: Destinations<'a>,
+    /// The bytes of kept parts.
+    begun: BTreeMap<(Content, FileSystemId), u64>,
+    /// Folders that have to be made; each is counted once.
+    folders: HashSet<String>,
+    refused: Vec<(FileName, String)>,
+    count: usize,
+}
+
+impl SpaceMeasurement<'_> {
+    fn fetch(&mut self, fetch: &Resolved, wanted: &WantedNames) -> SpaceNeeds {
+        let own = self.share.folder().file_system();
+        let mut needs = SpaceNeeds::new(own);
+        let mut long: BTreeMap<FileSystemId, u64> = BTreeMap::new();
+        for file in &fetch.files {
+            let WantedFile { name, content, replace, .. } = file;
+            if self.share.by_name(name).is_some_and(|shared| shared.content == *content) {
+                continue;
+            }
+            let there = self.walk.look(name, *replace);
+            let same_size = there.found.is_some_and(|found| found.size == content.size);
+            match there.found {
+                // Most likely the wanted file, or one that stays.
+                Some(_) if !replace => continue,
+                Some(_) if same_size && there.obstacle.is_none() => {
+                    needs.add(file, there.file_system, content.size); // the file that is kept aside stays on the disk
+                    continue;
+                }
+                // A file that cannot be kept aside is no obstacle if it is the wanted one: only its bytes tell.
+                Some(_) if same_size && is_under_name(self.share.folder(), file) => continue,
+                _ => {}
+            }
+            let obstacle = there.obstacle.map(|obstacle| obstacle.to_string());
+            if let Some(why) = obstacle.or_else(|| wanted.conflict_with(name)) {
+                self.count += 1;
+                if self.refused.len() < LISTED {
+                    self.refused.push((name.clone(), why));
+                }
+                continue;
+            }
+            let folders = self.walk.missing_folders().into_iter();
+            let folders = folders.filter(|folder| self.folders.insert(folder.clone())).count();
+            needs.add_files(there.file_system, folders as u64);
+            // A part is used for one file; the others with the same content are copies.
+            let begun = self.begun.remove(&(*content, there.file_system)).unwrap_or(0);
+            needs.add(file, there.file_system, content.size.saturating_sub(begun));
+            if Geometry::new(content.size).is_ok_and(|geometry| geometry.count() > 1) {
+                *long.entry(there.file_system).or_default() += 1;
+            }
+        }
+        for (file_system, long) in long {
+            needs.add_files(file_system, long.min(OPEN_PARTS as u64) * FILES_BESIDE);
+        }
+        needs
+    }
+}
+
+/// All wanted names, to find one that is wanted as a file and as a folder.
+struct WantedNames {
+    known: HashSet<String>,
+    ignores_case: bool,
+}
+
+impl WantedNames {
+    fn of(folder: &Folder, fetches: &[&Resolved]) -> Self {
+        let mut names = Self { known: HashSet::new(), ignores_case: folder.ignores_case() };
+        let files = fetches.iter().flat_map(|fetch| &fetch.files);
+        names.known = files.map(|file| names.key(file.name.as_str())).collect();
+        names
+    }
+
+    fn key(&self, name: &str) -> String {
+        if self.ignores_case { name.to_lowercase() } else { name.to_owned() }
+    }
+
+    /// The name that is wanted as a file, and has to be a folder for this one.
+    fn conflict_with(&self, name: &FileName) -> Option<String> {
+        let name = name.as_str();
+        let mut folders = name.match_indices('/').map(|(at, _)| &name[..at]);
+        let other = folders.find(|folder| self.known.contains(&self.key(folder)))?;
+        Some(format!("{other} is wanted too, as a file, and a folder of that name is needed"))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,66 +1,50 @@
-//! One fetch that a person asked for: its files, its numbers, and how it stands.
+//! One fetch that a person asked for: its files, its numbers, and its state.
 //!
-//! What is done about its files is in [`super::jobs`]; what waits for room on the disk, in [`super::disk_space`].
+//! It decides nothing about its files: [`super::fetches`] does.
 
-use std::collections::{BTreeMap, VecDeque};
-
-use brigade_core::{
-    bitfield::Bitfield,
-    download::HolderId,
-    geometry::Geometry,
-    id::Content,
-    name::{FileName, Username},
-    time::Timestamp,
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
 };
+
+use brigade_core::{download::HolderId, geometry::Geometry, id::Content, name::FileName, time::Timestamp};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    disk_space::{Room, Shortage},
-    measure::Needs,
-    prepare::WantedFile,
-    progress::{Accounts, Progress, State, Why},
+    progress::{Accounts, Progress, State},
+    request::{FileErrorKind, FullDisk, OrderedFetch, Resolved, SpaceNeeds, WantedFile},
 };
-
-/// The number of a fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct JobId(pub(crate) u32);
+use crate::peer::swarm::{ReceiveCounter, Swarm, Unreached};
 
 /// One fetch.
-pub(crate) struct Job {
-    /// Files that were not looked at yet.
+pub(crate) struct FetchJob {
+    /// Files that are not prepared yet.
     waiting: VecDeque<WantedFile>,
-    /// Bytes of these, and of those that are being looked at.
-    unseen_bytes: u64,
-    /// How often it had its turn in being looked at.
-    pub(crate) turns: u64,
-    pub(crate) accounts: Accounts,
-    pub(crate) progress: watch::Sender<Progress>,
-    pub(crate) given_up: CancellationToken,
+    /// Bytes of these, and of those that are being prepared.
+    unprepared_bytes: u64,
+    /// How often its files had their turn in being prepared.
+    turns: u64,
+    accounts: Accounts,
+    progress: watch::Sender<Progress>,
+    given_up: CancellationToken,
     /// Files that are neither done nor failed.
     open: u64,
-    /// Contents of it that are being fetched, and how many of them nobody could send.
-    pub(crate) active: u64,
-    pub(crate) starved: u64,
-    /// Bytes and pieces that counted as being here of contents that did not fit, and are looked at again.
+    /// Its active contents, and how many of them no holder can send.
+    active: u64,
+    starved: u64,
+    /// Bytes and pieces that counted as present of contents that did not fit, and are prepared again.
     counted: BTreeMap<Content, (u64, u64)>,
     /// What it has still to write.
-    pub(crate) needs: Needs,
-    /// Set from the first time on that the disk was full.
-    pub(crate) shortage: Option<Shortage>,
-    /// What had crossed the network twice, over all fetches, when this one began.
+    needs: SpaceNeeds,
+    /// Bytes that all fetches had received twice when this one began.
     twice_before: u64,
 }
 
-impl Job {
-    pub(crate) fn new(
-        name: String,
-        files: Vec<WantedFile>,
-        progress: watch::Sender<Progress>,
-        given_up: CancellationToken,
-        needs: Needs,
-        (now, twice): (Timestamp, u64),
-    ) -> Self {
+impl FetchJob {
+    /// A fetch that begins now, when all fetches have received so many bytes twice.
+    pub(crate) fn new(ordered: OrderedFetch, needs: SpaceNeeds, now: Timestamp, bytes_twice: u64) -> Self {
+        let OrderedFetch { files: Resolved { name, files }, progress, given_up } = ordered;
         let mut accounts = Accounts::new(name, now);
         accounts.progress.files = files.len() as u64;
         for file in &files {
@@ -69,7 +53,7 @@ impl Job {
         }
         Self {
             open: files.len() as u64,
-            unseen_bytes: accounts.progress.bytes,
+            unprepared_bytes: accounts.progress.bytes,
             waiting: files.into(),
             turns: 0,
             accounts,
@@ -79,136 +63,219 @@ impl Job {
             starved: 0,
             counted: BTreeMap::new(),
             needs,
-            shortage: None,
-            twice_before: twice,
+            twice_before: bytes_twice,
         }
     }
 
-    /// The files that nobody has looked at yet.
+    pub(crate) fn name(&self) -> &str {
+        &self.accounts.progress.name
+    }
+
+    pub(crate) fn began(&self) -> Timestamp {
+        self.accounts.began()
+    }
+
+    /// Whether the person gave it up.
+    pub(crate) fn is_given_up(&self) -> bool {
+        self.given_up.is_cancelled()
+    }
+
+    /// Counts the bytes that arrive for it.
+    pub(crate) fn counter(&self) -> Arc<ReceiveCounter> {
+        self.accounts.counter.clone()
+    }
+
+    /// The holders that sent something of it.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = HolderId> {
+        self.accounts.holders()
+    }
+
+    /// The files that are not prepared yet.
     pub(crate) fn waiting(&self) -> impl Iterator<Item = &WantedFile> {
         self.waiting.iter()
     }
 
-    /// The file that is to be looked at next.
+    /// How often its files had their turn in being prepared.
+    pub(crate) fn turns(&self) -> u64 {
+        self.turns
+    }
+
+    pub(crate) fn take_turn(&mut self) {
+        self.turns += 1;
+    }
+
+    /// The file that is to be prepared next.
     pub(crate) fn next_file(&self) -> Option<&WantedFile> {
         self.waiting.front()
     }
 
-    /// Takes out the file that is to be looked at next; [`Self::was_seen`] follows.
+    /// Takes out the file that is to be prepared next; [`Self::prepared`] follows.
     pub(crate) fn take_next_file(&mut self) -> Option<WantedFile> {
         self.waiting.pop_front()
     }
 
-    /// A file waits to be looked at: as the next one, or the last.
+    /// A file waits to be prepared: as the next one, or the last.
     pub(crate) fn wait(&mut self, file: WantedFile, first: bool) {
-        self.unseen_bytes = self.unseen_bytes.saturating_add(file.content.size);
+        self.unprepared_bytes = self.unprepared_bytes.saturating_add(file.content.size);
         if first { self.waiting.push_front(file) } else { self.waiting.push_back(file) }
     }
 
-    /// It is known of a file what becomes of it.
-    pub(crate) fn was_seen(&mut self, content: Content) {
-        self.unseen_bytes = self.unseen_bytes.saturating_sub(content.size);
+    /// A file is prepared, or deferred, or failed.
+    pub(crate) fn prepared(&mut self, content: Content) {
+        self.unprepared_bytes = self.unprepared_bytes.saturating_sub(content.size);
     }
 
-    /// Bytes of files of which it is not known what becomes of them.
-    pub(crate) fn unseen_bytes(&self) -> u64 {
-        self.unseen_bytes
-    }
-
-    /// A content of it is fetched from now on, of which `have` is here: so many bytes and pieces. What had counted before
-    /// counts as what it was then.
-    pub(crate) fn started(&mut self, file: &WantedFile, have: &Bitfield, geometry: &Geometry) -> (u64, u64) {
+    /// The content of a file is active from now on, of which so many bytes and pieces are present. Those that had
+    /// counted before count again as what they were then.
+    pub(crate) fn started(&mut self, file: &WantedFile, (bytes, pieces): (u64, u64)) {
         self.active += 1;
-        let (bytes, pieces) = amount(have, geometry);
         let before = self.counted.remove(&file.content).unwrap_or_default();
         let again = (bytes.min(before.0), pieces.min(before.1));
         self.accounts.found(again.0, again.1);
         self.needs.less(&file.name, again.0);
         self.accounts.already(bytes - again.0, pieces - again.1);
-        (bytes, pieces)
     }
 
-    /// So many bytes are written, or never will be.
-    pub(crate) fn takes_no_more(&mut self, name: &FileName, bytes: u64) {
+    /// No holder can send the missing pieces of one more content, or of one less.
+    pub(crate) fn set_starved(&mut self, starved: bool) {
+        self.starved = if starved { self.starved + 1 } else { self.starved - 1 };
+    }
+
+    /// A content of it is not active any more.
+    pub(crate) fn ended(&mut self, was_starved: bool) {
+        self.active -= 1;
+        self.starved -= u64::from(was_starved);
+    }
+
+    /// A piece of a file that `holder` sent is stored.
+    pub(crate) fn stored(&mut self, holder: HolderId, name: &FileName, bytes: u64) {
+        self.accounts.stored(holder, bytes);
         self.needs.less(name, bytes);
     }
 
-    /// Bytes and pieces that were taken for written are not there.
-    pub(crate) fn lost(&mut self, name: &FileName, content: Content, (bytes, pieces): (u64, u64)) {
+    /// Bytes and pieces of a file were stored after a pause, and not counted.
+    pub(crate) fn stored_uncounted(&mut self, name: &FileName, (bytes, pieces): (u64, u64)) {
+        self.accounts.found(bytes, pieces);
+        self.needs.less(name, bytes);
+    }
+
+    /// Bytes and pieces of a file that were counted as present are not there.
+    pub(crate) fn lost(&mut self, file: &WantedFile, (bytes, pieces): (u64, u64)) {
         if bytes > 0 {
-            self.counted.insert(content, (bytes, pieces));
+            self.counted.insert(file.content, (bytes, pieces));
         }
         self.accounts.lost(bytes, pieces);
-        self.needs.more(name, bytes);
+        self.needs.more(&file.name, bytes);
     }
 
-    /// Does not wait for room any more.
-    pub(crate) fn wait_no_more(&mut self) {
-        self.shortage = None;
+    /// A file is under its name already.
+    pub(crate) fn already_here(&mut self, file: &WantedFile) {
+        self.accounts.already(file.content.size, pieces(file.content));
+        self.accounts.progress.files_already += 1;
+        self.done();
     }
 
-    /// Shows how it stands at `now`.
-    pub(crate) fn show(
-        &mut self,
-        now: Timestamp,
-        twice: u64,
-        room: &Room,
-        name_of: impl Fn(HolderId) -> Option<Username>,
-    ) {
-        self.accounts.progress.bytes_twice = twice.saturating_sub(self.twice_before);
-        if !self.accounts.progress.is_over() {
-            let full = self.shortage.filter(|shortage| shortage.waits);
-            let shown = full.map(|shortage| room.full(&self.needs, shortage));
-            let going = match (self.active, self.starved) {
-                (0, _) => State::Checking,
-                (active, starved) if starved >= active => State::Waiting,
-                _ => State::Fetching,
-            };
-            self.accounts.progress.state = shown.unwrap_or(going);
+    /// A file was copied from another one with the same content, which was fetched meanwhile or was there before.
+    pub(crate) fn copied(&mut self, file: &WantedFile, was_fetched: bool, aside: Option<String>) {
+        let (bytes, pieces) = (file.content.size, pieces(file.content));
+        if was_fetched {
+            self.accounts.copied(bytes, pieces);
+        } else {
+            self.accounts.already(bytes, pieces);
         }
-        let shown = self.accounts.shown(now, name_of);
-        self.progress.send_replace(shown);
+        self.needs.less(&file.name, bytes);
+        self.landed(file.name.clone(), aside);
     }
 
-    /// Whether files of it are to be looked through, as far as there is room for them.
-    pub(crate) fn may_look(&self) -> bool {
-        !self.waiting.is_empty() && !self.shortage.is_some_and(|shortage| shortage.waits)
+    /// One more file of it is under its name; where the file is kept aside that had the name before.
+    pub(crate) fn landed(&mut self, name: FileName, aside: Option<String>) {
+        self.done();
+        if let Some(aside) = aside {
+            self.accounts.progress.kept_aside(name, aside);
+        }
     }
 
-    /// One more file of it is under its name.
-    pub(crate) fn done(&mut self) {
+    fn done(&mut self) {
         self.open -= 1;
         self.accounts.progress.files_done += 1;
     }
 
-    /// One file of it cannot be had.
-    pub(crate) fn failed(&mut self, name: FileName, why: Why, error: String) {
+    /// One file of it failed.
+    pub(crate) fn failed(&mut self, content: Content, name: FileName, kind: FileErrorKind, error: String) {
+        self.needs.less(&name, content.size);
         self.open -= 1;
-        self.accounts.progress.error(name, why, error);
+        let progress = &mut self.accounts.progress;
+        progress.error(name, error);
+        match kind {
+            FileErrorKind::Disk => {}
+            FileErrorKind::Occupied => progress.occupied += 1,
+            FileErrorKind::Changed => progress.changed += 1,
+        }
     }
 
     /// Whether nothing of it is left to do.
     pub(crate) fn is_over(&self) -> bool {
         self.open == 0
     }
-}
 
-/// Bytes and pieces of what is in a bitfield.
-pub(crate) fn amount(have: &Bitfield, geometry: &Geometry) -> (u64, u64) {
-    let bytes = have.iter().map(|piece| u64::from(geometry.length(piece))).sum();
-    (bytes, u64::from(have.count()))
+    /// What it has still to write.
+    pub(crate) fn needs(&self) -> &SpaceNeeds {
+        &self.needs
+    }
+
+    /// Notes what it waits for: bytes of its active contents that are not stored, and of the starved ones how many
+    /// holders are named and why they cannot be used.
+    pub(crate) fn set_missing(&mut self, bytes: u64, (named, unreached): (usize, Vec<Unreached>)) {
+        self.accounts.left_bytes = self.unprepared_bytes.saturating_add(bytes);
+        self.accounts.progress.out_of_reach = named;
+        self.accounts.progress.unreached = unreached;
+    }
+
+    /// Shows its state at `now`, and that it waits for a `full` disk if it does.
+    pub(crate) fn show(&mut self, now: Timestamp, full: Option<FullDisk>, swarm: &Swarm) {
+        let full = full.map(|FullDisk { on, free_bytes, inodes }| State::Full {
+            missing_bytes: self.needs.bytes_on(on),
+            free_bytes,
+            inodes,
+        });
+        let state = match (self.active, self.starved) {
+            (0, _) => State::Checking,
+            (active, starved) if starved >= active => State::Waiting,
+            _ => State::Fetching,
+        };
+        self.send(full.unwrap_or(state), now, swarm);
+    }
+
+    /// Shows the end of a fetch that has nothing left to do.
+    pub(crate) fn end(&mut self, now: Timestamp, swarm: &Swarm) {
+        let state = if self.accounts.progress.failed == 0 { State::Done } else { State::Failed };
+        self.send(state, now, swarm);
+    }
+
+    /// Shows that it was stopped.
+    pub(crate) fn stop(&mut self, now: Timestamp, swarm: &Swarm) {
+        self.send(State::Stopped, now, swarm);
+    }
+
+    fn send(&mut self, state: State, now: Timestamp, swarm: &Swarm) {
+        self.accounts.progress.state = state;
+        self.accounts.progress.holders = swarm.connected();
+        self.accounts.progress.bytes_twice = swarm.bytes_twice().saturating_sub(self.twice_before);
+        let shown = self.accounts.shown(now, |holder| swarm.name_of(holder));
+        self.progress.send_replace(shown);
+    }
 }
 
 /// How many pieces a content has.
-pub(crate) fn pieces(content: Content) -> u64 {
+fn pieces(content: Content) -> u64 {
     Geometry::new(content.size).map_or(0, |geometry| u64::from(geometry.count()))
 }
 
 #[cfg(test)]
 mod tests {
     use super::{
-        Bitfield, CancellationToken, Content, Geometry, Job, Needs, Progress, Timestamp, WantedFile, amount,
-        watch,
+        CancellationToken, Content, FetchJob, OrderedFetch, Progress, Resolved, SpaceNeeds, Timestamp,
+        WantedFile, pieces, watch,
     };
 
     #[test]
@@ -216,23 +283,18 @@ mod tests {
         let content = Content { id: brigade_core::id::ContentId([1; 32]), size: 600_000 };
         let name = "film".parse().unwrap();
         let file = WantedFile { name, content, mtime_s: 0, executable: false, replace: false };
-        let geometry = Geometry::new(content.size).unwrap();
-        let mut all = Bitfield::none(geometry.count());
-        for piece in geometry.pieces() {
-            all.set(piece);
-        }
         let (progress, given_up) = (watch::channel(Progress::new(String::new())).0, CancellationToken::new());
-        let begun = (Timestamp::default(), 0);
-        let mut job =
-            Job::new("film".into(), vec![file.clone()], progress, given_up, Needs::default(), begun);
-        job.started(&file, &Bitfield::none(geometry.count()), &geometry);
-        let (bytes, pieces) = amount(&all, &geometry);
-        job.accounts.found(bytes, pieces); // all of it came over the network
-        job.lost(&file.name, content, (bytes, pieces));
+        let files = Resolved { name: "film".to_owned(), files: vec![file.clone()] };
+        let ordered = OrderedFetch { files, progress, given_up };
+        let mut job = FetchJob::new(ordered, SpaceNeeds::default(), Timestamp::default(), 0);
+        job.started(&file, (0, 0));
+        let all = (content.size, pieces(content));
+        job.stored_uncounted(&file.name, all); // all of it was received
+        job.lost(&file, all);
         assert_eq!(job.accounts.progress.bytes_done, 0);
-        job.started(&file, &all, &geometry);
+        job.started(&file, all);
         let shown = &job.accounts.progress;
         assert_eq!((shown.bytes_done, shown.bytes_already), (content.size, 0));
-        assert_eq!(shown.pieces_done, u64::from(geometry.count()));
+        assert_eq!(shown.pieces_done, pieces(content));
     }
 }

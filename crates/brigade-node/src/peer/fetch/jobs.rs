@@ -1,370 +1,350 @@
-//! The fetches that people asked for, file by file: what starts, what lands, what fails, and when all is done.
+//! The table of fetches, and the files whose contents are being fetched for them.
 //!
-//! All of it runs in the owner's task, and waits for nothing; the loop is in [`super::owner`], what one
-//! fetch is in [`super::job`], the numbers that people see in [`super::progress`].
+//! It counts what happens to each file, and knows which files are to be prepared next. It touches no disk and no
+//! network: [`super::fetches`] does what follows from it.
 
-use std::sync::Arc;
-
-use brigade_core::{
-    bitfield::Bitfield,
-    content::PieceList,
-    download::{DownloadId, Event, HolderId},
-    geometry::PieceIndex,
-    id::Content,
-    name::FileName,
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
 };
 
+use brigade_core::{download::HolderId, id::Content, limits, name::FileName, time::Timestamp};
+
 use super::{
-    job::{Job, JobId, pieces},
-    owner::Fetches,
-    prepare::WantedFile,
-    progress::{State, Why},
+    job::FetchJob,
+    queue::{FileQueue, is_large},
+    request::{FileErrorKind, FullDisk, JobId, OPEN_PARTS, OrderedFetch, SpaceNeeds, WantedFile},
 };
 use crate::{
     clock,
-    peer::{
-        session::SessionCommand as Command,
-        swarm::{
-            connection::Wanted,
-            fetching::{Fetching, Kind},
-            intake::Received,
-            partial::Part,
-            writer::{Landed, Outcome, Sink},
-        },
-    },
-    store::{folder::FolderError, keeper, part_file::PartError, stamp::Stamp},
+    peer::swarm::{ReceiveCounter, Swarm},
+    store::folder::FileSystemId,
 };
 
-/// How a file is here that was not fetched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum How {
-    /// It has been under its name.
-    WasHere,
-    /// It was copied from another one with the same content.
-    Copied,
+/// Files that are prepared together before they are fetched.
+const PREPARED_TOGETHER: usize = 512;
+
+/// All fetches.
+#[derive(Default)]
+pub(crate) struct Jobs {
+    jobs: BTreeMap<JobId, FetchJob>,
+    last: u32,
+    /// The files whose contents are fetched now.
+    active: BTreeMap<Content, ActiveFile>,
+    queue: FileQueue,
+    /// When each content landed that was fetched since the last moment without a fetch.
+    landed: BTreeMap<Content, Timestamp>,
 }
 
-impl Fetches {
-    /// A file is under its name without having been fetched.
-    pub(crate) fn here(&mut self, job: JobId, wanted: &WantedFile, landed: Option<keeper::Landed>, how: How) {
-        if let Some(landed) = landed {
-            self.lines.receiving.tell_keeper(vec![landed]);
-        }
-        self.taken_names.remove(&wanted.name.folded());
-        self.not_wanted_any_more(&wanted.name, &wanted.content);
-        let landed = self.landed.get(&wanted.content).copied();
-        let Some(job) = self.jobs.get_mut(&job) else { return };
-        let (bytes, pieces) = (wanted.content.size, pieces(wanted.content));
-        match how {
-            How::WasHere => {
-                job.accounts.already(bytes, pieces);
-                job.accounts.progress.files_already += 1;
-            }
-            // The other file came while this fetch went on, mostly by the same fetch.
-            How::Copied if landed.is_some_and(|landed| landed >= job.accounts.began()) => {
-                job.accounts.copied(bytes, pieces);
-            }
-            How::Copied => job.accounts.already(bytes, pieces),
-        }
-        if how == How::Copied {
-            job.takes_no_more(&wanted.name, bytes);
-        }
-        job.done();
+/// The next files of a fetch.
+#[derive(Default)]
+pub(crate) struct NextFiles {
+    /// Those that are to be prepared.
+    pub(crate) files: Vec<WantedFile>,
+    /// Those whose name another file has, but for its case, and that name.
+    pub(crate) alike: Vec<(WantedFile, FileName)>,
+}
+
+/// Where a file comes from that was not fetched.
+pub(crate) enum LocalOrigin {
+    /// It is under its name already.
+    AlreadyPresent,
+    /// It was copied from another one with the same content; where the file is kept aside that had its name.
+    Copied { aside: Option<String> },
+}
+
+/// A file whose content is fetched now.
+pub(crate) struct ActiveFile {
+    pub(crate) job: JobId,
+    pub(crate) file: WantedFile,
+    /// Bytes that are not stored.
+    missing_bytes: u64,
+    /// Whether no holder can send the missing pieces.
+    is_starved: bool,
+}
+
+impl Jobs {
+    /// A fetch begins, when all fetches have received so many bytes twice.
+    pub(crate) fn begin(&mut self, ordered: OrderedFetch, needs: SpaceNeeds, bytes_twice: u64) {
+        self.last += 1;
+        self.jobs.insert(JobId(self.last), FetchJob::new(ordered, needs, clock::now(), bytes_twice));
     }
 
-    /// A file cannot be had.
-    pub(crate) fn file_failed(
-        &mut self,
-        id: JobId,
-        content: Content,
-        name: FileName,
-        why: Why,
-        error: String,
-    ) {
-        let folded = name.folded();
-        if self.taken_names.get(&folded) == Some(&name) {
-            self.taken_names.remove(&folded);
-        }
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        job.takes_no_more(&name, content.size);
-        job.failed(name, why, error);
+    pub(crate) fn get(&self, id: JobId) -> Option<&FetchJob> {
+        self.jobs.get(&id)
     }
 
-    pub(crate) fn count_stored(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) {
-        let Some(fetching) = self.fetching.get_mut(&download) else { return };
-        let bytes = u64::from(fetching.geometry.length(piece));
-        fetching.counts(bytes, 1);
-        if let Some(job) = self.jobs.get_mut(&fetching.job) {
-            job.accounts.stored(holder, bytes);
-            if let Some(name) = fetching.any_name() {
-                job.takes_no_more(name, bytes);
-            }
-        }
+    /// The fetches that were given up.
+    pub(crate) fn given_up(&self) -> Vec<JobId> {
+        self.jobs.iter().filter(|(_, job)| job.is_given_up()).map(|(id, _)| *id).collect()
     }
 
-    pub(crate) fn request(
-        &mut self,
-        holder: HolderId,
-        download: DownloadId,
-        piece: PieceIndex,
-        offer: Option<u32>,
-    ) {
-        let Some(expected) = self.downloads.expected(download, piece) else { return };
-        let Some(fetching) = self.fetching.get(&download) else { return };
-        let sink = match &fetching.kind {
-            Kind::Small(landings) => Sink::Small(landings.clone()),
-            Kind::Large { part: Some(part), .. } => Sink::Part(part.part().clone()),
-            Kind::Large { part: None, .. } => return,
-        };
-        let (content, bytes) = (fetching.content, fetching.geometry.length(piece));
-        let Some(job) = self.jobs.get(&fetching.job) else { return };
-        let (alone, received) = (false, Received::new(job.accounts.intake.clone()));
-        let wanted = Wanted { download, content, piece, offer, bytes, expected, sink, alone, received };
-        self.links.request(holder, wanted);
+    /// Ends a fetch that has nothing left to do; whether it has ended.
+    pub(crate) fn end(&mut self, id: JobId, swarm: &Swarm) -> bool {
+        let is_over = self.jobs.get(&id).is_some_and(FetchJob::is_over);
+        let job = if is_over { self.remove(id) } else { None };
+        job.map(|mut job| job.end(clock::now(), swarm)).is_some()
     }
 
-    /// Too few of those that the manager named are of any use: it is asked for others.
-    pub(crate) fn more_holders(&mut self, download: DownloadId) {
-        let Some(fetching) = self.fetching.get_mut(&download) else { return };
-        fetching.asked_again += 1;
-        let again = fetching.asked_again;
-        self.for_session.push_back(Command::WatchOthers(fetching.content, again));
-    }
-
-    pub(crate) fn list_known(&mut self, download: DownloadId, list: Arc<PieceList>) {
-        let Some(Fetching { kind: Kind::Large { file, .. }, geometry, .. }) = self.fetching.get(&download)
-        else {
-            return;
-        };
-        let (file, kept) = (file.clone(), list.clone());
-        let have = Bitfield::none(geometry.count());
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = file.save_list(&kept) {
-                tracing::warn!(%error, "a piece list was not kept: it will be fetched again after a restart");
-            }
-        });
-        self.serve_part(download, list, have);
-    }
-
-    /// Lets others have what is here of a content, from now on.
-    pub(crate) fn serve_part(&mut self, download: DownloadId, list: Arc<PieceList>, have: Bitfield) {
-        let Some(fetching) = self.fetching.get_mut(&download) else { return };
-        let Kind::Large { file, part, .. } = &mut fetching.kind else { return };
-        // Also where nothing of it is here yet: those who fetch it find each other before there is anything to pass on.
-        fetching.held = true;
-        self.for_session.push_back(Command::Hold(fetching.content));
-        *part = Some(self.parts.begin(Part::new(fetching.content, list, file.clone(), have)));
-    }
-
-    pub(crate) fn starved(&mut self, download: DownloadId, starved: bool) {
-        let Some(fetching) = self.fetching.get_mut(&download) else { return };
-        if fetching.starved != starved {
-            fetching.starved = starved;
-            if let Some(job) = self.jobs.get_mut(&fetching.job) {
-                job.starved = if starved { job.starved + 1 } else { job.starved - 1 };
-            }
+    /// Ends a fetch that was given up.
+    pub(crate) fn stop(&mut self, id: JobId, swarm: &Swarm) {
+        if let Some(mut job) = self.remove(id) {
+            job.stop(clock::now(), swarm);
         }
     }
 
-    /// Every piece of a content is written. Small ones get their names with others; a long one gets it now.
-    pub(crate) fn finished(&mut self, download: DownloadId) {
-        let Some(fetching) = self.fetching.get_mut(&download) else { return };
-        fetching.finishing = true;
-        let Kind::Large { file, part, landing } = &fetching.kind else { return };
-        let (file, landing, content) = (file.clone(), landing.clone(), fetching.content);
-        let part = part.as_ref().map(|owner| owner.part().clone());
-        let (folder, receiving) = (self.folder.clone(), self.lines.receiving.clone());
-        tokio::task::spawn_blocking(move || {
-            // From its name on the file is its user's: what is served of the part is served only while nobody wrote to it.
-            let placed =
-                file.finish_as(&folder, &landing, |stamp| part.iter().for_each(|part| part.named(stamp)));
-            let list = part.map(|part| part.list.clone());
-            receiving.landed(vec![(Landed { download, content, name: landing.name, placed }, list)]);
-        });
-    }
-
-    pub(crate) fn outcome(&mut self, outcome: Outcome) {
-        match outcome {
-            Outcome::NotWritten { download, error } => {
-                // A piece that came twice may find its file closed already.
-                let Some(fetching) = self.fetching.get(&download).filter(|fetching| !fetching.finishing)
-                else {
-                    return;
-                };
-                match error {
-                    PartError::NoRoom { inodes, .. } => {
-                        let (job, name) = (fetching.job, fetching.first_name());
-                        name.iter().for_each(|name| self.pause(job, name, inodes));
-                    }
-                    error => self.give_up(download, Why::Disk, &error.to_string()),
-                }
-            }
-            Outcome::Landed(landed) => {
-                for landed in landed {
-                    self.landed(landed);
-                }
-                self.prepare_more();
-            }
-        }
-    }
-
-    fn landed(&mut self, landed: Landed) {
-        let Landed { download, content, name, placed } = landed;
-        if self.given_up.remove(&download) {
-            // Another fetch may have taken the name up since: it stays taken.
-            self.in_preparation.remove(&content);
-            return self.release(&content);
-        }
-        let Some(fetching) = self.fetching.get_mut(&download) else { return };
-        fetching.finishing = false;
-        let (landings, done) = (fetching.landings(), fetching.done());
-        self.taken_names.remove(&name.folded());
-        let ended = self.end_download(download, placed.as_ref().ok().map(|placed| placed.stamp));
-        // The same content under other names is made from this file.
-        self.release(&content);
-        let Some(id) = ended else { return };
-        match placed {
-            Ok(placed) => {
-                self.not_wanted_any_more(&name, &content);
-                self.landed.insert(content, clock::now());
-                if let Some(job) = self.jobs.get_mut(&id) {
-                    job.done();
-                    placed
-                        .aside
-                        .into_iter()
-                        .for_each(|aside| job.accounts.progress.kept_aside(name.clone(), aside));
-                }
-            }
-            Err(PartError::NoRoom { inodes, .. }) => {
-                self.pause(id, &name, inodes);
-                landings.into_iter().for_each(|landing| self.try_again(id, content, landing, done));
-            }
-            Err(error) => {
-                let could_make_room = landings.iter().any(|landing| !landing.replace);
-                let why = match error {
-                    PartError::Occupied { .. } if could_make_room => Why::Occupied,
-                    _ => Why::Disk,
-                };
-                self.file_failed(id, content, name, why, error.to_string());
-            }
-        }
-        self.settle_job(id);
-    }
-
-    /// A content cannot be had, or not be written.
-    pub(crate) fn give_up(&mut self, download: DownloadId, why: Why, error: &str) {
-        let Some(fetching) = self.fetching.get(&download) else { return };
-        let names = fetching.names();
-        let content = fetching.content;
-        self.downloads.handle(clock::now(), Event::Forget { download });
-        let Some(job) = self.end_download(download, None) else { return };
-        for name in names {
-            self.file_failed(job, content, name, why, error.to_owned());
-        }
-        for (job, wanted) in self.deferred.remove(&content).unwrap_or_default() {
-            self.file_failed(job, content, wanted.name, why, error.to_owned());
-            self.settle_job(job);
-        }
-        self.settle_job(job);
-    }
-
-    /// Nothing can be written: what waits to be looked through fails by itself.
-    pub(crate) fn give_up_all(&mut self, error: &str) {
-        let downloads: Vec<DownloadId> = self.fetching.keys().copied().collect();
-        for download in downloads {
-            self.give_up(download, Why::Disk, error);
-        }
-        // What waits for room waits no more: it is looked through, and fails there.
-        self.jobs.values_mut().for_each(Job::wait_no_more);
-        self.prepare_more();
-    }
-
-    /// Where our own folder was removed, long contents are given up: what was received of them has lost its name.
-    pub(crate) fn look_at_private(&mut self) {
-        let state = self.folder.private_state();
-        if std::mem::replace(&mut self.private, state) == state {
-            return;
-        }
-        let is_long =
-            |fetching: &Fetching| matches!(fetching.kind, Kind::Large { .. }) && !fetching.finishing;
-        let long = self.fetching.iter().filter(|(_, fetching)| is_long(fetching));
-        for download in long.map(|(download, _)| *download).collect::<Vec<_>>() {
-            let path = self.folder.private_dir();
-            self.give_up(download, Why::Disk, &FolderError::Removed { path }.to_string());
-        }
-        self.prepare_more();
-    }
-
-    /// Takes a content out of what is being fetched; the fetch that it belonged to. Where it has landed, as what.
-    ///
-    /// One that is getting its name at this moment gets it: nobody else touches its part before that is over.
-    pub(crate) fn end_download(&mut self, download: DownloadId, landed: Option<Stamp>) -> Option<JobId> {
-        let fetching = self.fetching.remove(&download)?;
-        if let (Kind::Large { part: Some(part), .. }, Some(stamp)) = (&fetching.kind, landed) {
-            part.landed(stamp);
-        }
-        self.forget_small(&fetching);
-        if landed.is_none() && matches!(fetching.kind, Kind::Large { .. }) {
-            self.kept.look_again(); // what is there of it stays
-        }
-        self.by_content.remove(&fetching.content);
-        if fetching.finishing {
-            self.in_preparation.insert(fetching.content);
-            self.given_up.insert(download);
-        }
-        self.for_session.push_back(Command::Unwatch(vec![fetching.content]));
-        if fetching.held {
-            self.for_session.push_back(Command::Unhold(fetching.content));
-        }
-        // Whatever became of it, its part is served no more; what landed the share has by now, if it is to be shared.
-        let job = self.jobs.get_mut(&fetching.job)?;
-        job.active -= 1;
-        job.starved -= u64::from(fetching.starved);
-        Some(fetching.job)
-    }
-
-    /// Ends a fetch that has nothing left to do.
-    pub(crate) fn settle_job(&mut self, id: JobId) {
-        let Some(job) = self.jobs.get_mut(&id).filter(|job| job.is_over()) else { return };
-        let progress = &mut job.accounts.progress;
-        progress.state = if progress.failed == 0 { State::Done } else { State::Failed };
-        let (links, twice) = (&self.links, self.downloads.fetched_twice_bytes());
-        job.show(clock::now(), twice, &self.room, |holder| links.name_of(holder));
-        self.jobs.remove(&id);
-        self.forget_landed();
-    }
-
-    /// What landed matters to the fetches that went on meanwhile.
-    fn forget_landed(&mut self) {
+    fn remove(&mut self, id: JobId) -> Option<FetchJob> {
+        let job = self.jobs.remove(&id);
         if self.jobs.is_empty() {
-            self.landed.clear();
+            self.landed.clear(); // it matters only to fetches that went on meanwhile
+        }
+        job
+    }
+
+    /// The contents that are fetched for a fetch.
+    pub(crate) fn contents_of(&self, id: JobId) -> Vec<Content> {
+        let of_it = self.active.iter().filter(|(_, active)| active.job == id);
+        of_it.map(|(content, _)| *content).collect()
+    }
+
+    /// All contents that are fetched.
+    pub(crate) fn contents(&self) -> Vec<Content> {
+        self.active.keys().copied().collect()
+    }
+
+    /// The contents that no holder can send.
+    pub(crate) fn starved(&self) -> impl Iterator<Item = &Content> {
+        self.active.iter().filter(|(_, active)| active.is_starved).map(|(content, _)| content)
+    }
+
+    pub(crate) fn file_of(&self, content: &Content) -> Option<(JobId, &WantedFile)> {
+        self.active.get(content).map(|active| (active.job, &active.file))
+    }
+
+    /// The fetch that has its turn in being prepared, if it is not `waiting` for space. Fetches take turns, so that a
+    /// large one does not keep a small one waiting.
+    pub(crate) fn next(&mut self, is_waiting: impl Fn(JobId) -> bool) -> Option<JobId> {
+        let may_go_on = |id: &JobId, job: &FetchJob| job.next_file().is_some() && !is_waiting(*id);
+        let next = self.jobs.iter_mut().filter(|(id, job)| may_go_on(id, job));
+        let (id, job) = next.min_by_key(|(_, job)| job.turns())?;
+        job.take_turn();
+        Some(*id)
+    }
+
+    /// The next files of a fetch that may be prepared. One whose content is dealt with under another name is deferred.
+    pub(crate) fn next_files(&mut self, id: JobId, swarm: &Swarm) -> NextFiles {
+        let mut large = self.queue.large_in_preparation() + swarm.large();
+        let mut next = NextFiles::default();
+        while next.files.len() < PREPARED_TOGETHER {
+            let Some(job) = self.jobs.get_mut(&id) else { break };
+            let Some(content) = job.next_file().map(|file| file.content) else { break };
+            let is_taken = self.queue.is_prepared(&content) || swarm.is_active(&content);
+            if !is_taken && is_large(&content) && large >= OPEN_PARTS {
+                break;
+            }
+            let Some(file) = job.take_next_file() else { break };
+            if let Err(other) = self.queue.take_name(&file.name) {
+                job.prepared(content);
+                next.alike.push((file, other));
+            } else if is_taken {
+                job.prepared(content);
+                self.queue.defer(id, file);
+            } else {
+                large += usize::from(is_large(&content));
+                self.queue.prepare(content);
+                next.files.push(file);
+            }
+        }
+        next
+    }
+
+    /// A file is prepared.
+    pub(crate) fn prepared(&mut self, id: JobId, content: &Content) {
+        self.queue.prepared(content);
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.prepared(*content);
         }
     }
 
-    /// Ends a fetch that was given up. What was verified of it is kept.
-    pub(crate) fn stop_job(&mut self, id: JobId) {
-        let of_job =
-            |(download, fetching): (&DownloadId, &Fetching)| (fetching.job == id).then_some(*download);
-        let downloads: Vec<DownloadId> = self.fetching.iter().filter_map(of_job).collect();
-        for download in downloads {
-            self.downloads.handle(clock::now(), Event::Forget { download });
-            let Some(fetching) = self.fetching.get(&download) else { continue };
-            let (content, names) = (fetching.content, fetching.names());
-            names.iter().for_each(|name| drop(self.taken_names.remove(&name.folded())));
-            self.end_download(download, None);
-            // Another fetch that waits for the same content takes it over; where it is getting its name, after that.
-            self.release(&content);
+    /// Where the bytes of a content are counted; `None` if its fetch was given up meanwhile.
+    pub(crate) fn counter(&mut self, id: JobId, file: &WantedFile) -> Option<Arc<ReceiveCounter>> {
+        let Some(job) = self.jobs.get(&id) else {
+            self.queue.give_back_name(&file.name);
+            return None;
+        };
+        Some(job.counter())
+    }
+
+    /// The content of a file is fetched from now on; so many bytes and pieces of it are present.
+    pub(crate) fn started(&mut self, id: JobId, file: WantedFile, present: (u64, u64)) {
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.started(&file, present);
+            let missing_bytes = file.content.size.saturating_sub(present.0);
+            self.active.insert(file.content, ActiveFile { job: id, file, missing_bytes, is_starved: false });
         }
-        if let Some(mut job) = self.jobs.remove(&id) {
-            job.accounts.progress.state = State::Stopped;
-            let links = &self.links;
-            let twice = self.downloads.fetched_twice_bytes();
-            job.show(clock::now(), twice, &self.room, |holder| links.name_of(holder));
+    }
+
+    /// A file is under its name without having been fetched.
+    pub(crate) fn on_disk(&mut self, id: JobId, file: &WantedFile, origin: LocalOrigin) {
+        self.queue.give_back_name(&file.name);
+        let landed_at = self.landed.get(&file.content).copied();
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        match origin {
+            LocalOrigin::AlreadyPresent => job.already_here(file),
+            LocalOrigin::Copied { aside } => {
+                // The other file came while this fetch went on, mostly by the same fetch.
+                let was_fetched = landed_at.is_some_and(|landed_at| landed_at >= job.began());
+                job.copied(file, was_fetched, aside);
+            }
         }
-        self.forget_landed();
-        self.prepare_more();
+    }
+
+    /// A file cannot be fetched.
+    pub(crate) fn failed(&mut self, id: JobId, file: WantedFile, kind: FileErrorKind, error: String) {
+        self.queue.give_back_name(&file.name);
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.failed(file.content, file.name, kind, error);
+        }
+    }
+
+    /// A file that did not fit waits until there is space. So many of its bytes and pieces had been counted as present.
+    pub(crate) fn try_again(&mut self, id: JobId, file: WantedFile, present: (u64, u64)) {
+        self.queue.give_back_name(&file.name);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.lost(&file, present);
+        job.wait(file, true);
+    }
+
+    /// Files that were deferred for a content wait to be prepared again.
+    pub(crate) fn release(&mut self, content: &Content) {
+        for (id, file) in self.queue.take_deferred(content) {
+            match self.jobs.get_mut(&id) {
+                Some(job) => job.wait(file, false),
+                None => self.queue.give_back_name(&file.name),
+            }
+        }
+    }
+
+    /// Files that were deferred for a content fail with it; their fetches.
+    pub(crate) fn fail_deferred(
+        &mut self,
+        content: &Content,
+        kind: FileErrorKind,
+        error: &str,
+    ) -> Vec<JobId> {
+        let deferred = self.queue.take_deferred(content);
+        let ids = deferred.iter().map(|(id, _)| *id).collect();
+        for (id, file) in deferred {
+            self.failed(id, file, kind, error.to_owned());
+        }
+        ids
+    }
+
+    /// A piece is stored.
+    pub(crate) fn stored(&mut self, content: &Content, holder: HolderId, bytes: u64) {
+        let Some(active) = self.active.get_mut(content) else { return };
+        active.missing_bytes = active.missing_bytes.saturating_sub(bytes);
+        if let Some(job) = self.jobs.get_mut(&active.job) {
+            job.stored(holder, &active.file.name, bytes);
+        }
+    }
+
+    /// Bytes and pieces were stored after a pause, and not counted.
+    pub(crate) fn stored_uncounted(&mut self, content: &Content, uncounted: (u64, u64)) {
+        let Some(active) = self.active.get_mut(content) else { return };
+        active.missing_bytes = active.missing_bytes.saturating_sub(uncounted.0);
+        if let Some(job) = self.jobs.get_mut(&active.job) {
+            job.stored_uncounted(&active.file.name, uncounted);
+        }
+    }
+
+    /// No holder can send the missing pieces, or one can again.
+    pub(crate) fn set_starved(&mut self, content: &Content, starved: bool) {
+        let Some(active) = self.active.get_mut(content).filter(|active| active.is_starved != starved) else {
+            return;
+        };
+        active.is_starved = starved;
+        if let Some(job) = self.jobs.get_mut(&active.job) {
+            job.set_starved(starved);
+        }
+    }
+
+    /// A content is not active any more. While it `is_landing`, nothing else touches it.
+    pub(crate) fn ended(&mut self, content: &Content, is_landing: bool) -> Option<ActiveFile> {
+        if is_landing {
+            self.queue.prepare(*content);
+        }
+        let active = self.active.remove(content)?;
+        self.queue.give_back_name(&active.file.name);
+        self.jobs.get_mut(&active.job)?.ended(active.is_starved);
+        Some(active)
+    }
+
+    /// A file has landed; where the file is that had its name.
+    pub(crate) fn landed(&mut self, active: ActiveFile, aside: Option<String>) {
+        self.landed.insert(active.file.content, clock::now());
+        if let Some(job) = self.jobs.get_mut(&active.job) {
+            job.landed(active.file.name, aside);
+        }
+    }
+
+    /// The bytes that the fetches have still to write, by file system.
+    pub(crate) fn promised(&self) -> BTreeMap<FileSystemId, u64> {
+        let mut promised = BTreeMap::new();
+        for (file_system, bytes) in self.jobs.values().flat_map(|job| job.needs().bytes()) {
+            let sum: &mut u64 = promised.entry(file_system).or_default();
+            *sum = sum.saturating_add(bytes);
+        }
+        // Bytes that are being written at this moment are not free any more, and do not count as written yet.
+        promised.values_mut().for_each(|sum| *sum = sum.saturating_sub(limits::IN_FLIGHT_BYTES));
+        promised
+    }
+
+    /// The holders that sent something.
+    pub(crate) fn holders(&self) -> impl Iterator<Item = HolderId> {
+        self.jobs.values().flat_map(FetchJob::holders)
+    }
+
+    /// Whether a content is fetched, or a file is prepared or deferred for it.
+    pub(crate) fn is_in_use(&self, content: &Content, swarm: &Swarm) -> bool {
+        swarm.is_active(content) || self.queue.is_in_use(content)
+    }
+
+    /// Those of `contents` that are not in use and that no file of a fetch waits for. Nothing else touches them until
+    /// they are [`unlocked`](Self::unlock).
+    pub(crate) fn lock_unused(&mut self, mut contents: Vec<Content>, swarm: &Swarm) -> Vec<Content> {
+        contents.retain(|content| !self.is_in_use(content, swarm));
+        if contents.is_empty() {
+            return contents; // mostly: then the files that wait are not looked at
+        }
+        let locked: BTreeSet<Content> = contents.iter().copied().collect();
+        let waiting = self.jobs.values().flat_map(FetchJob::waiting).map(|file| file.content);
+        let waiting: BTreeSet<Content> = waiting.filter(|content| locked.contains(content)).collect();
+        contents.retain(|content| !waiting.contains(content));
+        contents.iter().for_each(|content| self.queue.prepare(*content));
+        contents
+    }
+
+    /// The files that were deferred for a content go on.
+    pub(crate) fn unlock(&mut self, content: &Content) {
+        self.queue.prepared(content);
+        self.release(content);
+    }
+
+    /// Shows the state of every fetch at `now`; `full` says which disk it waits for.
+    pub(crate) fn show(&mut self, now: Timestamp, swarm: &Swarm, full: impl Fn(JobId) -> Option<FullDisk>) {
+        for (id, job) in &mut self.jobs {
+            let of_it = self.active.iter().filter(|(_, active)| active.job == *id);
+            let missing = of_it.clone().map(|(_, active)| active.missing_bytes);
+            let missing = missing.fold(0, u64::saturating_add);
+            let starved = of_it.filter(|(_, active)| active.is_starved).map(|(content, _)| content);
+            job.set_missing(missing, swarm.unreached(starved));
+            job.show(now, full(*id), swarm);
+        }
+    }
+
+    /// Shows that every fetch was stopped.
+    pub(crate) fn stop_all(&mut self, swarm: &Swarm) {
+        self.jobs.values_mut().for_each(|job| job.stop(clock::now(), swarm));
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,36 +1,23 @@
-//! Parts of contents that are not being fetched: how much there is of them, and when they go.
+//! Parts of contents that are not being fetched: how much there is of them, and when they are removed.
 //!
-//! A part goes when its name was fetched otherwise, when its content came in another way, or when it was left alone for
-//! as long as the settings say. A part that is in use, or that a fetch waits for, is never touched: what is about to be
-//! removed counts as being looked through, so that no fetch takes it up meanwhile.
+//! A part is removed when its name was fetched with another content, when its content arrived in another way, or when
+//! it was not used for as long as the settings say. Whether a part is in use, the caller knows.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, SystemTime},
+    time::Duration,
 };
 
 use brigade_core::{id::Content, name::FileName, time::Timestamp};
 use tokio::sync::watch;
 
-use super::{
-    job::Job,
-    orders::{Answer, Certain},
-    owner::Fetches,
-};
-use crate::{
-    clock,
-    peer::swarm::fetching::Kind,
-    store::{
-        folder::Folder,
-        parts::{KeptPart, kept_parts, remove_part},
-    },
-};
+use crate::{clock, store::parts::KeptPart};
 
 /// How often the parts are looked at. It is one listing of a small directory.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
-/// How soon after the first look they are looked at again, and from then on after twice as long each time: what is shared
-/// becomes known only while the folder is looked through.
+/// The pause between the first two looks; it doubles each time: the shared files become known only while the folder is
+/// walked.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
 /// The parts that nobody is fetching.
@@ -44,29 +31,39 @@ pub struct KeptTotals {
 
 /// What is known of them.
 #[derive(Debug)]
-pub(crate) struct Kept {
-    /// How long a part may be left alone; `None` for ever.
+pub(crate) struct KeptParts {
+    /// How long an unused part is kept; `None` for ever.
     keep: Option<Duration>,
     parts: BTreeMap<Content, KeptPart>,
     by_name: BTreeMap<FileName, BTreeSet<Content>>,
     /// Contents whose parts are being removed.
     removing: BTreeSet<Content>,
     /// Whether the disk is being asked at this moment.
-    looking: bool,
-    next_look: Timestamp,
-    /// How long after that the look that follows it is.
+    is_checking: bool,
+    next_check: Timestamp,
+    /// The pause after that check.
     pause: Duration,
     totals: watch::Sender<KeptTotals>,
 }
 
-impl Kept {
-    /// Before anything was looked at; the totals are told on the channel. Where only fetches look at them (`of_fetch`), the
-    /// first one does: what it takes up again is not left alone any more, whatever its age.
-    pub(crate) fn new(keep: Option<Duration>, of_fetch: bool) -> (Self, watch::Receiver<KeptTotals>) {
-        let (totals, told) = watch::channel(KeptTotals::default());
-        let next_look = if of_fetch { clock::now().after(LOOK_EVERY) } else { Timestamp::default() };
+impl KeptParts {
+    /// Before the first look; the totals are sent on the channel. If only fetches look at the parts (`by_fetches`), the
+    /// first one does: a part that it uses again is not unused any more, whatever its age.
+    pub(crate) fn new(keep: Option<Duration>, by_fetches: bool) -> (Self, watch::Receiver<KeptTotals>) {
+        let (totals, receiver) = watch::channel(KeptTotals::default());
+        let next_check = if by_fetches { clock::now().after(LOOK_EVERY) } else { Timestamp::default() };
         let (parts, by_name, removing) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        (Self { keep, parts, by_name, removing, looking: false, next_look, pause: LOOK_AGAIN, totals }, told)
+        let this = Self {
+            keep,
+            parts,
+            by_name,
+            removing,
+            is_checking: false,
+            next_check,
+            pause: LOOK_AGAIN,
+            totals,
+        };
+        (this, receiver)
     }
 
     /// Contents whose parts are being removed.
@@ -74,12 +71,49 @@ impl Kept {
         self.removing.iter().copied().collect()
     }
 
-    /// There may be more or fewer of them.
-    pub(crate) fn look_again(&mut self) {
-        self.next_look = Timestamp::default();
+    /// Whether the parts are to be looked at now; then that is done.
+    pub(crate) fn check(&mut self, now: Timestamp) -> bool {
+        if self.is_checking || now < self.next_check {
+            return false;
+        }
+        self.is_checking = true;
+        self.next_check = now.after(self.pause);
+        self.pause = (self.pause * 2).min(LOOK_EVERY);
+        true
     }
 
-    /// A content is being fetched from now on, or its part is gone.
+    /// The look has ended; [`Self::found`] follows.
+    pub(crate) fn checked(&mut self) {
+        self.is_checking = false;
+    }
+
+    /// There may be more or fewer parts.
+    pub(crate) fn check_soon(&mut self) {
+        self.next_check = Timestamp::default();
+    }
+
+    /// These unused parts are there. Those of them that are to be removed: because they are old, or because their
+    /// content is shared.
+    pub(crate) fn found(
+        &mut self,
+        parts: Vec<KeptPart>,
+        is_shared: impl Fn(&Content) -> bool,
+    ) -> Vec<Content> {
+        let is_old = |part: &KeptPart| self.keep.is_some_and(|keep| part.idle >= keep);
+        let obsolete = parts.iter().filter(|part| is_old(part) || is_shared(&part.content));
+        let obsolete = obsolete.map(|part| part.content).collect();
+        (self.parts, self.by_name) = (BTreeMap::new(), BTreeMap::new());
+        for part in parts {
+            if let Some(name) = &part.name {
+                self.by_name.entry(name.clone()).or_default().insert(part.content);
+            }
+            self.parts.insert(part.content, part);
+        }
+        self.send_totals();
+        obsolete
+    }
+
+    /// A content is being fetched from now on, or its part was removed.
     pub(crate) fn forget(&mut self, content: &Content) {
         let Some(part) = self.parts.remove(content) else { return };
         if let Some(name) = part.name
@@ -90,27 +124,22 @@ impl Kept {
                 self.by_name.remove(&name);
             }
         }
-        self.tell();
+        self.send_totals();
     }
 
-    fn found(&mut self, parts: Vec<KeptPart>) {
-        (self.parts, self.by_name) = (BTreeMap::new(), BTreeMap::new());
-        for part in parts {
-            if let Some(name) = &part.name {
-                self.by_name.entry(name.clone()).or_default().insert(part.content);
-            }
-            self.parts.insert(part.content, part);
-        }
-        self.tell();
+    /// The part of a content is being removed.
+    pub(crate) fn remove(&mut self, content: Content) {
+        self.removing.insert(content);
+        self.forget(&content);
     }
 
-    fn tell(&self) {
-        let bytes = self.parts.values().map(KeptPart::all_bytes).sum();
-        self.totals.send_replace(KeptTotals { parts: self.parts.len(), bytes });
+    /// The part of a content was removed, or could not be.
+    pub(crate) fn removed(&mut self, content: &Content) {
+        self.removing.remove(content);
     }
 
-    /// The parts that are of no use once `content` is under `name`.
-    fn obsolete(&self, name: &FileName, content: &Content) -> Vec<Content> {
+    /// The parts that are of no use once `content` is under `name`: those for that name, and that of this content.
+    pub(crate) fn obsolete(&self, name: &FileName, content: &Content) -> Vec<Content> {
         if self.parts.is_empty() {
             return vec![];
         }
@@ -120,113 +149,10 @@ impl Kept {
         }
         obsolete.into_iter().collect()
     }
-}
 
-impl Fetches {
-    /// Has the parts looked at, where it is time to.
-    pub(crate) fn look_at_kept(&mut self, now: Timestamp) {
-        if self.kept.looking || now < self.kept.next_look {
-            return;
-        }
-        self.kept.looking = true;
-        self.kept.next_look = now.after(self.kept.pause);
-        self.kept.pause = (self.kept.pause * 2).min(LOOK_EVERY);
-        let in_use = self.fetching.values().filter_map(|fetching| match &fetching.kind {
-            Kind::Large { file, .. } => Some(file.clone()),
-            Kind::Small(_) => None,
-        });
-        let in_use: Vec<_> = in_use.collect();
-        let folder = self.folder.clone();
-        let certain = Certain::new(self.answers.clone(), Answer::Kept(vec![]));
-        tokio::task::spawn_blocking(move || {
-            // What is wanted all the time, and gets nothing, is not left alone.
-            in_use.iter().for_each(|file| drop(file.touch()));
-            certain.answer(Answer::Kept(look(&folder)));
-        });
-    }
-
-    /// These parts are there, after a look at them.
-    pub(crate) fn looked_at_kept(&mut self, parts: Vec<KeptPart>) {
-        self.kept.looking = false;
-        self.kept_parts(parts);
-    }
-
-    /// These parts are there.
-    pub(crate) fn kept_parts(&mut self, mut parts: Vec<KeptPart>) {
-        parts.retain(|part| !self.is_in_use(&part.content));
-        let is_old = |part: &KeptPart| self.kept.keep.is_some_and(|keep| part.idle >= keep);
-        let goes = |part: &&KeptPart| is_old(part) || self.share.has(&part.content);
-        let going: Vec<Content> = parts.iter().filter(goes).map(|part| part.content).collect();
-        self.kept.found(parts);
-        self.remove_parts(going);
-    }
-
-    /// A file with this content is under this name: what is there of other contents for that name, and of this one
-    /// elsewhere, is of no use any more.
-    pub(crate) fn not_wanted_any_more(&mut self, name: &FileName, content: &Content) {
-        let obsolete = self.kept.obsolete(name, content);
-        self.remove_parts(obsolete);
-    }
-
-    /// The parts of these contents are gone, or could not be removed.
-    pub(crate) fn removed(&mut self, contents: &[Content]) {
-        for content in contents {
-            self.kept.removing.remove(content);
-            self.in_preparation.remove(content);
-            self.release(content);
-        }
-        self.prepare_more();
-    }
-
-    fn is_in_use(&self, content: &Content) -> bool {
-        self.by_content.contains_key(content)
-            || self.in_preparation.contains(content)
-            || self.deferred.contains_key(content)
-    }
-
-    /// Removes the parts of these contents, but for those that are in use or that files of fetches still wait for.
-    fn remove_parts(&mut self, mut contents: Vec<Content>) {
-        contents.retain(|content| !self.is_in_use(content));
-        if contents.is_empty() {
-            return; // mostly: then the files that wait are not looked at
-        }
-        let going: BTreeSet<Content> = contents.iter().copied().collect();
-        let waiting = self.jobs.values().flat_map(Job::waiting).map(|wanted| wanted.content);
-        let waiting: BTreeSet<Content> = waiting.filter(|content| going.contains(content)).collect();
-        contents.retain(|content| !waiting.contains(content));
-        if contents.is_empty() {
-            return;
-        }
-        for content in &contents {
-            self.in_preparation.insert(*content);
-            self.kept.removing.insert(*content);
-            self.kept.forget(content);
-        }
-        let folder = self.folder.clone();
-        let certain = Certain::new(self.answers.clone(), Answer::Removed(contents.clone()));
-        tokio::task::spawn_blocking(move || {
-            remove(&folder, &contents);
-            certain.answer(Answer::Removed(contents));
-        });
-    }
-}
-
-/// The parts that are there; none where that cannot be said.
-pub(crate) fn look(folder: &Folder) -> Vec<KeptPart> {
-    kept_parts(folder, SystemTime::now()).unwrap_or_else(|error| {
-        tracing::debug!(%error, "the parts of files could not be looked at");
-        vec![]
-    })
-}
-
-/// Removes what is there of these contents.
-pub(crate) fn remove(folder: &Folder, contents: &[Content]) {
-    for content in contents {
-        match remove_part(folder, *content) {
-            Ok(true) => tracing::info!(id = content.id.short(), "a part that nobody wants was removed"),
-            Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "a part that nobody wants could not be removed"),
-        }
+    fn send_totals(&self) {
+        let bytes = self.parts.values().map(KeptPart::all_bytes).sum();
+        self.totals.send_replace(KeptTotals { parts: self.parts.len(), bytes });
     }
 }
 
@@ -236,7 +162,7 @@ mod tests {
 
     use brigade_core::id::{Content, ContentId};
 
-    use super::{Kept, KeptPart, KeptTotals};
+    use super::{KeptPart, KeptParts, KeptTotals};
 
     fn part(byte: u8, name: Option<&str>) -> KeptPart {
         let content = Content { id: ContentId([byte; 32]), size: 10 };
@@ -250,12 +176,12 @@ mod tests {
 
     #[test]
     fn parts_are_of_no_use_once_their_name_or_their_content_is_there() {
-        let (mut kept, totals) = Kept::new(None, false);
+        let (mut kept, totals) = KeptParts::new(None, false);
         let parts = [part(1, Some("film")), part(2, Some("film")), part(3, Some("other")), part(4, None)];
         let contents = parts.each_ref().map(|part| part.content);
         let name = |name: &str| name.parse().unwrap();
         assert_eq!(kept.obsolete(&name("film"), &contents[0]), []);
-        kept.found(parts.to_vec());
+        assert_eq!(kept.found(parts.to_vec(), |content| *content == contents[3]), [contents[3]]);
         assert_eq!(*totals.borrow(), KeptTotals { parts: 4, bytes: 20 });
         let another = Content { size: 11, ..contents[0] };
         assert_eq!(kept.obsolete(&name("film"), &another), contents[..2]);

@@ -1,8 +1,7 @@
-//! Looking before fetching: what of a wanted file is here already, and whether it may land under its name.
+//! Checks of a wanted file before the fetch: what is here already, and whether it may land under its name.
 //!
-//! This runs on threads that may wait for the disk, many files to a job. What is under the name stays as it is;
-//! what another file here has is copied, verified like anything else; what an earlier fetch left is hashed again
-//! before it is believed.
+//! They run on threads that may wait for the disk, many files at once. A file under the name stays as it is. A file
+//! with the same content is copied and verified. The pieces of an earlier fetch are hashed again before they count.
 
 use std::{num::NonZero, sync::Arc};
 
@@ -15,14 +14,14 @@ use brigade_core::{
     plural::count,
 };
 
-use super::progress::Why;
+use super::request::{FileErrorKind, WantedFile};
 use crate::store::{
     destination::{Destination, Destinations, Obstacle},
     folder::{Folder, FolderError},
     hash::{HashError, hash_file, hash_pieces, verify},
     ignore::IGNORE_FILE,
     keeper::Landed,
-    landing::{Landing, Placed},
+    landing::Placed,
     part_file::{PartError, PartFile},
     read_exact_at,
     share::Share,
@@ -30,28 +29,12 @@ use crate::store::{
     stamp::Stamp,
 };
 
-/// A file that is wanted.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct WantedFile {
-    /// The name that it is to have.
-    pub name: FileName,
-    /// Its bytes.
-    pub content: Content,
-    /// When it was last written, in seconds since 1970.
-    pub mtime_s: i64,
-    /// Whether it is executable.
-    pub executable: bool,
-    /// Whether a file that has its name and another content is kept aside.
-    pub replace: bool,
-}
-
-/// What is to be done about a wanted file.
+/// The decision about a wanted file.
 #[derive(Debug)]
-pub(crate) enum Decision {
-    /// It is under its name; where it was not known to the share before, with what the keeper has to know.
+pub(crate) enum FileDecision {
+    /// It is under its name. If the share does not know it: what the keeper has to know.
     Here(Option<Landed>),
-    /// It was put together from what is here, with what the keeper has to know, and where the file is that had its
-    /// name.
+    /// It was copied from another file. What the keeper has to know, and the new name of the file that was kept aside.
     Made(Landed, Option<String>),
     /// It has to be fetched: a content of one piece.
     Small,
@@ -59,7 +42,7 @@ pub(crate) enum Decision {
     Large { file: PartFile, list: Option<Arc<PieceList>>, have: Bitfield },
 }
 
-/// Why a file cannot be had.
+/// Why a file cannot be fetched.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrepareError {
     #[error("{name} is there already with another content ({}, {}); it was left as it is, and {} ({}) was not fetched", .here.id.short(), count(.here.size, "byte"), .wanted.id.short(), count(.wanted.size, "byte"))]
@@ -87,17 +70,18 @@ pub(crate) enum PrepareError {
 }
 
 impl PrepareError {
-    pub(crate) const fn why(&self) -> Why {
+    /// What kind of error this is, for the sums that people see.
+    pub(crate) const fn kind(&self) -> FileErrorKind {
         match self {
-            Self::Occupied { .. } => Why::Occupied,
-            Self::NotEmpty(_) | Self::TooLarge(_) => Why::Changed,
+            Self::Occupied { .. } => FileErrorKind::Occupied,
+            Self::NotEmpty(_) | Self::TooLarge(_) => FileErrorKind::Changed,
             Self::InTheWay { .. }
             | Self::CannotLand(_)
             | Self::Alike { .. }
             | Self::CutOff
             | Self::Patterns(_)
             | Self::Part(_)
-            | Self::Hash(_) => Why::Disk,
+            | Self::Hash(_) => FileErrorKind::Disk,
         }
     }
 }
@@ -108,12 +92,12 @@ pub(crate) fn prepare(
     share: &Share,
     walk: &mut Destinations<'_>,
     wanted: &WantedFile,
-) -> Result<Decision, PrepareError> {
-    // Most names are free: that takes no look at each where not even their folder is there.
+) -> Result<FileDecision, PrepareError> {
+    // Most names are free: where not even their folder exists, the files need no look.
     let there = walk.look(&wanted.name, wanted.replace);
     let is_free = there.found.is_none();
     let decision = decide(folder, share, wanted, there);
-    if !is_free || !matches!(decision, Ok(Decision::Small)) {
+    if !is_free || !matches!(decision, Ok(FileDecision::Small)) {
         walk.forget(); // files were read or made meanwhile
     }
     decision
@@ -124,7 +108,7 @@ fn decide(
     share: &Share,
     wanted: &WantedFile,
     there: Destination,
-) -> Result<Decision, PrepareError> {
+) -> Result<FileDecision, PrepareError> {
     folder.check_place().map_err(PartError::from)?;
     let WantedFile { name, content, .. } = wanted;
     let geometry = Geometry::new(content.size)?;
@@ -136,17 +120,17 @@ fn decide(
     }
     let shared = share.by_name(name).filter(|shared| shared.content == *content);
     if shared.zip(there.found).is_some_and(|(shared, found)| found.same_bytes(&shared.stamp)) {
-        return Ok(Decision::Here(None));
+        return Ok(FileDecision::Here(None));
     }
     let here = if there.found.is_none() { None } else { look_under_name(folder, wanted)? };
     let other_content = match here {
         Some((content_here, list, stamp)) if content_here == *content => {
             let landed = Landed { name: name.clone(), content: *content, list, stamp };
-            return Ok(Decision::Here(Some(landed)));
+            return Ok(FileDecision::Here(Some(landed)));
         }
         other => other.map(|(content_here, ..)| content_here),
     };
-    // What was found may be another name's file: then it is neither told as this one, nor kept aside for it.
+    // The file that was found may have another name: then it is neither reported as this one, nor kept aside for it.
     if let Some(other) = there.found.and_then(|found| folder.spelt_otherwise(name, &found)) {
         return Err(PrepareError::Alike { name: name.clone(), other });
     }
@@ -163,7 +147,7 @@ fn decide(
         return Ok(made);
     }
     if geometry.count() <= 1 {
-        return Ok(Decision::Small);
+        return Ok(FileDecision::Small);
     }
     let (file, resumed) = PartFile::open(folder, name, *content)?;
     let have = match &resumed.list {
@@ -172,13 +156,13 @@ fn decide(
         }
         _ => Bitfield::none(geometry.count()),
     };
-    Ok(Decision::Large { file, list: resumed.list, have })
+    Ok(FileDecision::Large { file, list: resumed.list, have })
 }
 
-type Here = (Content, Option<Arc<PieceList>>, Stamp);
+type LocalFile = (Content, Option<Arc<PieceList>>, Stamp);
 
-/// What stands under the name, hashed; `None` where nothing does, or something that may be put aside unseen.
-fn look_under_name(folder: &Folder, wanted: &WantedFile) -> Result<Option<Here>, PrepareError> {
+/// The file under the name, hashed; `None` if there is none, or one that may be kept aside without a look.
+fn look_under_name(folder: &Folder, wanted: &WantedFile) -> Result<Option<LocalFile>, PrepareError> {
     let WantedFile { name, content, replace, .. } = wanted;
     let in_the_way = |source| PrepareError::InTheWay { name: name.clone(), source };
     let (file, stamp) = match folder.open_stamped(name) {
@@ -193,22 +177,22 @@ fn look_under_name(folder: &Folder, wanted: &WantedFile) -> Result<Option<Here>,
     Ok(Some((hashed.content, hashed.list, stamp)))
 }
 
-/// Whether a file stands under its name already, as its bytes tell.
+/// Whether the file under the name has the wanted content.
 pub(crate) fn is_under_name(folder: &Folder, wanted: &WantedFile) -> bool {
     matches!(look_under_name(folder, wanted), Ok(Some((content, ..))) if content == wanted.content)
 }
 
-/// The file, made from another one here that has the same content; `None` where there is none.
+/// Copies the file from another one here that has the same content; `None` if there is none.
 fn make_from_here(
     folder: &Folder,
     share: &Share,
     wanted: &WantedFile,
     geometry: &Geometry,
-) -> Result<Option<Decision>, PrepareError> {
+) -> Result<Option<FileDecision>, PrepareError> {
     let WantedFile { name, content, .. } = wanted;
     let made = |list, placed: Placed| {
         let landed = Landed { name: name.clone(), content: *content, list, stamp: placed.stamp };
-        Ok(Some(Decision::Made(landed, placed.aside)))
+        Ok(Some(FileDecision::Made(landed, placed.aside)))
     };
     if content.size == 0 {
         return made(None, land_small(folder, wanted, &[])?);
@@ -229,7 +213,7 @@ fn make_from_here(
         let read = read_exact_at(&source, &mut bytes, geometry.offset(piece)).is_ok();
         let expected = list.expected(geometry, piece);
         if !read || !expected.is_some_and(|expected| verify(&expected, &bytes)) {
-            // It changes at this moment: the network has it. What was copied so far is in the record.
+            // The source changes at this moment: the content is fetched. The pieces copied so far are in the record.
             file.save_list(&list)?;
             return Ok(None);
         }
@@ -254,16 +238,4 @@ fn no_answer(folder: &Folder) -> PartError {
 /// Threads for hashing one file: every core.
 fn threads() -> usize {
     std::thread::available_parallelism().map_or(1, NonZero::get)
-}
-
-impl WantedFile {
-    /// The name that it lands under, and how.
-    pub(crate) fn landing(&self) -> Landing {
-        Landing {
-            name: self.name.clone(),
-            mtime_s: self.mtime_s,
-            executable: self.executable,
-            replace: self.replace,
-        }
-    }
 }

@@ -1,6 +1,6 @@
-//! What people are shown of a fetch while it runs, and what is left to say when it ends.
+//! The progress of a fetch for people, and its result.
 //!
-//! Nothing is decided by these numbers: [`super::jobs`] keeps them, and the terminal makes words of them.
+//! These numbers decide nothing: [`super::job`] keeps them, and the terminal shows them.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -11,59 +11,46 @@ use brigade_core::{
     time::Timestamp,
 };
 
-use crate::peer::{
-    bandwidth::MemberTraffic,
-    swarm::{intake::Intake, unreached::Unreached},
-};
+use crate::peer::bandwidth::MemberTraffic;
+use crate::peer::swarm::{ReceiveCounter, Unreached};
 
-/// Errors of single files that a fetch keeps; of more it keeps the number.
+/// The number of file errors that a fetch keeps; more are only counted.
 const KEPT_ERRORS: usize = 100;
 
-/// How a fetch stands.
+/// The state of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
-    /// What is here already is looked through and verified.
+    /// The files that are here already are checked and verified.
     Checking,
-    /// Pieces come in.
+    /// Pieces are being received.
     Fetching,
-    /// Nobody who is there could send what is missing; it goes on when someone can.
+    /// No connected holder can send the missing pieces; the fetch goes on when one can.
     Waiting,
-    /// The disk is full; it goes on when there is room.
+    /// The disk is full; the fetch goes on when there is space.
     Full {
-        /// Bytes of it that are missing.
+        /// Bytes that the fetch has still to write.
         missing_bytes: u64,
-        /// Bytes that are free.
+        /// Free bytes.
         free_bytes: u64,
         /// Whether there are bytes but no inodes: the file system cannot hold one more file.
         inodes: bool,
     },
-    /// Everything is here, verified, durable and under its name.
+    /// All files are verified, durable and under their names.
     Done,
-    /// It ended without some of the files; see [`Progress::errors`].
+    /// Some files failed; see [`Progress::errors`].
     Failed,
-    /// It was given up, or the peer stopped. What was verified is kept.
+    /// The fetch was given up, or the peer stopped. Verified pieces are kept.
     Stopped,
 }
 
-/// Why a file could not be had.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Why {
-    /// The disk, or the system.
-    Disk,
-    /// A file with another content has its name, and was not to be kept aside.
-    Occupied,
-    /// Its holders changed it, or it is not what they said.
-    Changed,
-}
-
-/// How far a fetch is.
+/// The progress of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// What was asked for.
+    /// The requested name.
     pub name: String,
-    /// How it stands.
+    /// Its state.
     pub state: State,
-    /// Files that belong to it.
+    /// The number of files.
     pub files: u64,
     /// Files that are done: fetched, or here before.
     pub files_done: u64,
@@ -77,37 +64,38 @@ pub struct Progress {
     pub bytes: u64,
     /// Bytes that are verified and written.
     pub bytes_done: u64,
-    /// Bytes that were here before and did not cross the network.
+    /// Bytes that were here before and were not received.
     pub bytes_already: u64,
-    /// Bytes that were copied from a file with the same content that came since the fetch began.
+    /// Bytes that were copied from a file with the same content that landed since the fetch began.
     pub bytes_copied: u64,
-    /// Bytes that crossed the network twice.
+    /// Bytes that were received twice.
     pub bytes_twice: u64,
-    /// Bytes a second that come in now, counted as they come.
+    /// Bytes a second that are received now.
     pub rate: u64,
-    /// Bytes that have still to come over the network, as far as is known: not those of files that are made from others.
+    /// Bytes that are still to be received, as far as is known: not those of files that are copied from others.
     pub left_bytes: u64,
-    /// Bytes a second by which the time left is reckoned, over a longer time than `rate`; `None` while it is not known.
+    /// Bytes a second over a longer time than `rate`, from which the time left is computed; `None` while it is not
+    /// known.
     pub steady_rate: Option<u64>,
-    /// Holders that are connected.
+    /// The number of connected holders.
     pub holders: usize,
-    /// How much came from each, most first.
+    /// The bytes and pieces from each holder, most first.
     pub from: Vec<MemberTraffic>,
-    /// How long it has taken so far.
+    /// The time since it began.
     pub took: Duration,
-    /// Files that could not be had, and why; the first hundred.
+    /// Files that failed, and their errors; the first hundred.
     pub errors: Vec<(FileName, String)>,
-    /// How many files could not be had.
+    /// The number of files that failed.
     pub failed: u64,
-    /// How many of them because a file with another content has their name, and was not to be kept aside.
+    /// Those of them whose name a file with another content has that was not to be kept aside.
     pub occupied: u64,
-    /// How many of them because their holders changed them.
+    /// Those of them that their holders changed.
     pub changed: u64,
-    /// Files that were kept aside to make room for others of their name, and where to; the first hundred.
+    /// Files that were kept aside for fetched files with their names, and their new names; the first hundred.
     pub aside: Vec<(FileName, String)>,
-    /// Holders that are known of what is waited for, none of which can be reached.
+    /// The number of known holders of a content that the fetch waits for; none of them can be reached.
     pub out_of_reach: usize,
-    /// Why not, as far as it is known; the first few of them.
+    /// The holders that could not be reached, and their errors; the first few.
     pub unreached: Vec<Unreached>,
 }
 
@@ -148,39 +136,34 @@ impl Progress {
         matches!(self.state, State::Done | State::Failed | State::Stopped)
     }
 
-    /// How long it takes until the end; `None` while that cannot be told: in the first seconds, and while nothing comes.
+    /// The time until the end; `None` while it is not known: in the first seconds, and while no data arrives.
     pub fn time_left(&self) -> Option<Duration> {
         let rate = self.steady_rate.filter(|rate| *rate > 0)?;
         Some(Duration::from_secs(self.left_bytes.div_ceil(rate)))
     }
 
-    /// A file has its name that another one had.
+    /// A file was kept aside, because a fetched file has its name now.
     pub(crate) fn kept_aside(&mut self, name: FileName, aside: String) {
         if self.aside.len() < KEPT_ERRORS {
             self.aside.push((name, aside));
         }
     }
 
-    pub(crate) fn error(&mut self, name: FileName, why: Why, error: String) {
+    pub(crate) fn error(&mut self, name: FileName, error: String) {
         self.failed += 1;
-        match why {
-            Why::Disk => {}
-            Why::Occupied => self.occupied += 1,
-            Why::Changed => self.changed += 1,
-        }
         if self.errors.len() < KEPT_ERRORS {
             self.errors.push((name, error));
         }
     }
 }
 
-/// The accounts from which a [`Progress`] is made now and then.
+/// The accounts from which a [`Progress`] is made.
 #[derive(Debug)]
 pub(crate) struct Accounts {
     pub(crate) progress: Progress,
-    /// Counted by the links.
-    pub(crate) intake: Arc<Intake>,
-    /// Bytes that are still to come, but for those of them that are here and not stored.
+    /// Counted by the connections.
+    pub(crate) counter: Arc<ReceiveCounter>,
+    /// Bytes that are not stored yet.
     pub(crate) left_bytes: u64,
     started: Timestamp,
     from: BTreeMap<HolderId, (u64, u64)>,
@@ -190,7 +173,7 @@ impl Accounts {
     pub(crate) fn new(name: String, now: Timestamp) -> Self {
         Self {
             progress: Progress::new(name),
-            intake: Arc::default(),
+            counter: Arc::default(),
             left_bytes: 0,
             started: now,
             from: BTreeMap::new(),
@@ -218,41 +201,41 @@ impl Accounts {
         self.from.keys().copied()
     }
 
-    /// Pieces that are here without having been fetched.
+    /// Pieces are present that were not fetched.
     pub(crate) fn already(&mut self, bytes: u64, pieces: u64) {
         self.progress.bytes_done += bytes;
         self.progress.bytes_already += bytes;
         self.progress.pieces_done += pieces;
     }
 
-    /// Pieces of a file that was copied from one that came meanwhile.
+    /// A file was copied from another one that landed meanwhile.
     pub(crate) fn copied(&mut self, bytes: u64, pieces: u64) {
         self.progress.bytes_done += bytes;
         self.progress.bytes_copied += bytes;
         self.progress.pieces_done += pieces;
     }
 
-    /// Bytes and pieces that were taken for stored and are not.
+    /// Bytes and pieces that were counted as stored are not.
     pub(crate) fn lost(&mut self, bytes: u64, pieces: u64) {
         self.progress.bytes_done = self.progress.bytes_done.saturating_sub(bytes);
         self.progress.pieces_done = self.progress.pieces_done.saturating_sub(pieces);
     }
 
-    /// Pieces that were stored while nobody counted.
+    /// Pieces were stored that were not counted.
     pub(crate) fn found(&mut self, bytes: u64, pieces: u64) {
         self.progress.bytes_done += bytes;
         self.progress.pieces_done += pieces;
     }
 
-    /// What is to be shown at `now`.
+    /// The progress at `now`.
     pub(crate) fn shown(
         &mut self,
         now: Timestamp,
         name_of: impl Fn(HolderId) -> Option<Username>,
     ) -> Progress {
-        self.progress.rate = self.intake.came.rate();
-        self.progress.steady_rate = self.intake.came.steady_rate();
-        self.progress.left_bytes = self.left_bytes.saturating_sub(self.intake.unstored_bytes());
+        self.progress.rate = self.counter.rate();
+        self.progress.steady_rate = self.counter.steady_rate();
+        self.progress.left_bytes = self.left_bytes.saturating_sub(self.counter.unstored_bytes());
         self.progress.took = now.since(self.started);
         let given = |(holder, (bytes, pieces)): (&HolderId, &(u64, u64))| {
             Some(MemberTraffic { username: name_of(*holder)?, bytes: *bytes, pieces: *pieces })
@@ -267,15 +250,15 @@ impl Accounts {
 #[cfg(test)]
 mod tests {
     use super::{Accounts, Timestamp};
-    use crate::peer::swarm::intake::Received;
+    use crate::peer::swarm::ReceivedBytes;
 
     #[test]
     fn what_is_here_and_not_stored_is_not_waited_for() {
         let mut accounts = Accounts::new("film.bin".to_owned(), Timestamp::default());
         accounts.left_bytes = 1000;
-        let mut received = Received::new(accounts.intake.clone());
-        received.came(400);
-        received.came(100);
+        let mut received = ReceivedBytes::new(accounts.counter.clone());
+        received.add(400);
+        received.add(100);
         let shown = accounts.shown(Timestamp::default(), |_| None);
         assert_eq!((shown.left_bytes, shown.time_left()), (500, None), "too early to tell");
         assert!(shown.rate > 0);

@@ -1,14 +1,8 @@
-//! From what a person typed to the files that are to be fetched.
+//! From the name that a person typed to the files to fetch.
 //!
-//! An exact name always wins. Then a folder: all files below it. Then `NAME@ID-PREFIX`, one of several contents
-//! under a name; then a [`Pattern`]. What is not clear is not guessed: the versions are listed, and a person chooses.
-//! A content that nobody but this peer has is no choice: it is here. While the manager's catalogue is not complete, what is
-//! missing in it is waited for.
-
-mod error;
-#[cfg(test)]
-mod tests;
-mod waiting;
+//! An exact name comes first. Then a folder: all files below it. Then `NAME@ID-PREFIX`, one of several contents under a
+//! name; then a [`Pattern`]. If a name has several contents, they are listed, and a person chooses. A content that only
+//! this peer has is no choice. While the manager's catalogue is not complete, a missing name is asked for again.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -22,66 +16,95 @@ use brigade_core::{
     },
 };
 
+use tokio::time::{Instant, sleep_until};
+
 use super::{
-    pattern::{Pattern, is_pattern, may_be_pattern, split_version},
-    prepare::WantedFile,
+    browse::{Pattern, is_pattern, may_be_pattern, next_page, split_version},
+    request::{Choice, ResolveError, Resolved, WantedFile, Wish},
 };
 use crate::peer::session::{AskError, ManagerClient};
 
-pub use self::error::ResolveError;
-pub(crate) use self::waiting::resolve;
+/// The pause before a missing name is asked for again while the catalogue is not complete.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
-/// Names with several contents that are listed; of more, the number.
+/// The number of names with several contents that are listed; more are only counted.
 const CHOICES_LISTED: usize = 64;
 
-/// What is to be fetched.
-#[derive(Debug, Clone, Default)]
-pub struct Wish {
-    /// What a person typed: a file, a folder, `NAME@ID-PREFIX` or a pattern.
-    pub name: String,
-    /// Of several contents under a name, the one that this member shares.
-    pub from: Option<Username>,
-    /// Of several contents under a name, these.
-    pub chosen: BTreeMap<FileName, Content>,
-    /// Whether a file that is there with another content is kept aside and makes room.
-    pub replace: bool,
+/// The files of a request, for the peer whose username now is `me`: an unbound one may change when the manager comes
+/// back.
+///
+/// While the manager's catalogue is not complete, a negative answer does not count: a name is asked for again, and a
+/// folder or a pattern waits until it is complete. `waits` is called with the longest time, before each wait.
+pub(crate) async fn resolve(
+    asking: &ManagerClient,
+    me: &(dyn Fn() -> Username + Sync),
+    wish: &Wish,
+    waits: &mut (dyn FnMut(Duration) + Send),
+) -> Result<Resolved, ResolveError> {
+    let until = Instant::now() + limits::CATALOGUE_WAIT;
+    loop {
+        let believes = Instant::now() >= until;
+        let me = me();
+        let mut resolving = Resolver { asking, me: &me, wish, believes, incomplete: None, certain: false };
+        let result = resolving.files().await;
+        let left = resolving.incomplete.filter(|_| !resolving.certain && may_change(&result));
+        let Some(left) = left else {
+            return match result {
+                Ok(files) => Ok(Resolved {
+                    name: wish.name.clone(),
+                    files: files.unwrap_or_default(), // there are none only where the catalogue is not complete
+                }),
+                Err(error) => Err(about_the_member(asking, wish, error).await),
+            };
+        };
+        waits(left);
+        let pause = if matches!(result, Ok(None)) { left } else { left.min(ASK_AGAIN) };
+        sleep_until(until.min(Instant::now() + pause)).await;
+    }
 }
 
-/// What a wish means: the files, and what they are called together.
-#[derive(Debug)]
-pub struct Resolved {
-    pub(crate) name: String,
-    pub(crate) files: Vec<WantedFile>,
+/// `error`, or the one for a requested member that is not in the network, if that is the reason.
+async fn about_the_member(asking: &ManagerClient, wish: &Wish, error: ResolveError) -> ResolveError {
+    let Some(username) = &wish.from else { return error };
+    let is_away = match &error {
+        ResolveError::Ask(error) => is_not_here(error),
+        ResolveError::NoSuchVersion { .. } => {
+            let shared = asking.browse(&wish.name, None, Some(username.clone())).await;
+            shared.as_ref().is_err_and(is_not_here)
+        }
+        _ => false,
+    };
+    if is_away { ResolveError::NotHere { username: username.clone() } } else { error }
 }
 
-/// A name with several contents.
-#[derive(Debug, Clone)]
-pub struct Choice {
-    /// The name.
-    pub name: FileName,
-    /// The contents, the one with most holders first.
-    pub versions: Vec<Version>,
+/// Whether the answer may change when peers come back.
+const fn may_change(result: &Result<Option<Vec<WantedFile>>, ResolveError>) -> bool {
+    match result {
+        Ok(_) | Err(ResolveError::NotFound { .. } | ResolveError::NoSuchVersion { .. }) => true,
+        Err(ResolveError::Ask(error)) => is_not_here(error),
+        Err(_) => false,
+    }
 }
 
-/// Whether the manager said that a peer is not here.
+/// Whether the manager answered that a peer is not in the network.
 const fn is_not_here(error: &AskError) -> bool {
     matches!(error, AskError::Refused { reason: Reason::NotFound, .. })
 }
 
-struct Resolving<'a> {
+struct Resolver<'a> {
     asking: &'a ManagerClient,
     me: &'a Username,
     wish: &'a Wish,
-    /// Whether the catalogue is taken to be complete, whatever the manager says.
+    /// Whether the catalogue counts as complete, whatever the manager says.
     believes: bool,
-    /// How long it is until the catalogue is complete, as the manager said last.
+    /// The time until the catalogue is complete, as the manager said last.
     incomplete: Option<Duration>,
-    /// Whether peers that come back change nothing about what was found.
+    /// Whether the result does not change when peers come back.
     certain: bool,
 }
 
-impl Resolving<'_> {
-    /// The files; `None` where the catalogue has to be complete first.
+impl Resolver<'_> {
+    /// The files; `None` if the catalogue has to be complete first.
     async fn files(&mut self) -> Result<Option<Vec<WantedFile>>, ResolveError> {
         let name = self.wish.name.as_str();
         let folder = name.trim_end_matches('/');
@@ -108,7 +131,7 @@ impl Resolving<'_> {
         if self.incomplete.is_none() && may_be_pattern(folder) {
             match self.matching(folder).await {
                 Ok(files) => return Ok(files),
-                // No name is near it: it was meant as a pattern.
+                // No name is similar: it was meant as a pattern.
                 Err(wrong @ ResolveError::BadPattern { .. }) if found.closest.is_empty() => {
                     return Err(wrong);
                 }
@@ -132,8 +155,8 @@ impl Resolving<'_> {
         self.incomplete = incomplete_ms.filter(|_| !self.believes).map(Duration::from_millis);
     }
 
-    /// The one content of a name that fits. Several that fit do not become fewer; one that this peer alone has may be
-    /// one of several.
+    /// The one content of a name that fits. Later there may be more that fit, not fewer; so one that only this peer has
+    /// may be one of several.
     fn settle(
         &mut self,
         name: &str,
@@ -188,7 +211,7 @@ impl Resolving<'_> {
     }
 
     async fn all_below(&mut self, folder: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
-        // The manager's word is checked like anybody's: a name outside the folder is not ours to write.
+        // The manager's answer is checked: a name outside the folder must not be written.
         let files = self.gather(&format!("{folder}/"), |name| name.is_below(folder)).await?;
         let Some(files) = files else { return Ok(None) };
         if files.is_empty() {
@@ -211,7 +234,7 @@ impl Resolving<'_> {
         self.choose_each(pattern.prefix(), files).await.map(Some)
     }
 
-    /// What there is under names that begin with `prefix` and are `wanted`; `None` where the catalogue is not complete.
+    /// The entries whose names begin with `prefix` and are `wanted`; `None` if the catalogue is not complete.
     async fn gather(
         &mut self,
         prefix: &str,
@@ -240,7 +263,7 @@ impl Resolving<'_> {
             for entry in page.entries {
                 if wanted(&entry.name) {
                     let versions = files.entry(entry.name.clone()).or_default();
-                    // More than the manager may list are of no use: nobody could choose.
+                    // More than the manager may list are of no use: a person could not choose.
                     if versions.len() < limits::VERSIONS_LISTED {
                         versions.push(entry);
                     }
@@ -277,7 +300,7 @@ impl Resolving<'_> {
                 });
             }
             match &entries[..] {
-                [] if self.wish.chosen.contains_key(&name) => return Err(self.gone(name)),
+                [] if self.wish.chosen.contains_key(&name) => return Err(self.choice_gone(name)),
                 [one] => wanted.push(self.wanted(name, listed(one), one.mtime_s, one.executable)),
                 _ => several.push(name),
             }
@@ -285,14 +308,14 @@ impl Resolving<'_> {
         if several.is_empty() { Ok(wanted) } else { Err(self.ambiguous(several).await?) }
     }
 
-    /// What this peer itself shares under names that begin with `prefix`.
+    /// The files that this peer shares under names that begin with `prefix`.
     async fn mine(&self, prefix: &str) -> Result<BTreeMap<FileName, Content>, ResolveError> {
         let mut mine = BTreeMap::new();
         let mut after = None;
         loop {
             let page = match self.asking.browse(prefix, after.clone(), Some(self.me.clone())).await {
                 Ok(page) => page,
-                // The manager does not know this peer at this moment: then it has nothing there.
+                // The manager does not know this peer at this moment: then it shares nothing.
                 Err(AskError::Refused { reason: Reason::NotFound, .. }) => return Ok(mine),
                 Err(error) => return Err(error.into()),
             };
@@ -305,7 +328,7 @@ impl Resolving<'_> {
         }
     }
 
-    /// What to say of names that have several contents.
+    /// The error for names that have several contents.
     async fn ambiguous(&self, names: Vec<FileName>) -> Result<ResolveError, AskError> {
         let rest = names.len().saturating_sub(CHOICES_LISTED);
         let mut choices = vec![];
@@ -317,8 +340,8 @@ impl Resolving<'_> {
         Ok(ResolveError::Ambiguous { choices, rest })
     }
 
-    /// What was chosen among several contents is not there any more.
-    fn gone(&self, name: FileName) -> ResolveError {
+    /// The chosen content of a name does not exist any more.
+    fn choice_gone(&self, name: FileName) -> ResolveError {
         let chosen = self.wish.chosen.get(&name).map(|chosen| chosen.id.short());
         let wanted = format!("{} any more", chosen.unwrap_or_default());
         ResolveError::NoSuchVersion { name: name.to_string(), wanted, versions: vec![] }
@@ -327,11 +350,6 @@ impl Resolving<'_> {
     fn wanted(&self, name: FileName, content: Content, mtime_s: i64, executable: bool) -> WantedFile {
         WantedFile { name, content, mtime_s, executable, replace: self.wish.replace }
     }
-}
-
-/// Where the next page begins; `None` after the last one, and where the manager does not get on.
-pub(crate) fn next_page(more: bool, last: Option<FileName>, after: Option<FileName>) -> Option<FileName> {
-    last.filter(|last| more && after.is_none_or(|after| after < *last))
 }
 
 const fn content(version: &Version) -> Content {
@@ -345,3 +363,6 @@ const fn listed(entry: &Listed) -> Content {
 fn nothing(name: &str, closest: Vec<FileName>) -> ResolveError {
     ResolveError::NotFound { name: name.to_owned(), closest }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,49 +1,53 @@
-//! What a name means by now, where nobody has what it meant: its holders changed the file, or went away.
+//! Checking whether a file was changed while it is fetched: which content its name has now, if the fetched one has no
+//! holder any more.
 //!
-//! A fetch that nobody can serve waits for somebody who can. But where a peer that had the content has another one
-//! under the name by now, it will not come back by itself: that is said, and ends it. What others have under the name
-//! says nothing. The manager is asked about such a name now and then, and believed the second time: a peer that has
-//! just come back may not have announced all that it has. A catalogue that
-//! is not complete yet says nothing of what changed.
+//! A fetch without holders waits for one. But if a peer that had the content has another one under the name now, it
+//! does not come back by itself, and the fetch ends with an error. The contents that other peers have under the name do
+//! not matter. The manager is asked now and then, and believed the second time: a peer that has just come back may not
+//! have announced all its files. The answer of a manager whose catalogue is not complete does not count.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use brigade_core::{
-    download::DownloadId,
     id::Content,
+    name::Username,
     plural::count,
     time::Timestamp,
     wire::manager::{Found, Version},
 };
-use tokio::sync::oneshot;
 
-use super::{orders::Answer, owner::Fetches, progress::Why};
-use crate::peer::{
-    session::{self, Question, SessionCommand as Command},
-    swarm::fetching::{Asked, Fetching},
-};
-
-/// How long after the first question about a name the second one is put, and how long at most between two.
+/// The pause before the second question about a name, and the longest pause.
 const PAUSE: Duration = Duration::from_secs(5);
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// Questions at once, and how long until the next ones: where a holder of thousands of files left, the others wait
-/// their turn.
+/// Questions at the same time, and the time until the next ones: if a holder of thousands of files left, the other
+/// names wait.
 const ASKED_AT_ONCE: usize = 16;
-const TURN: Duration = Duration::from_millis(500);
+const NEXT_ASKED_AFTER: Duration = Duration::from_millis(500);
 
-impl Fetching {
-    /// Whether nobody who is here has it.
-    fn is_nobodys(&self) -> bool {
-        self.starved && self.known.are_gone() && !self.finishing
-    }
+/// The contents without holders whose names the manager was asked about.
+#[derive(Debug, Default)]
+pub(crate) struct Revalidation {
+    checks: BTreeMap<Content, NameCheck>,
+    next: Timestamp,
 }
 
-impl Asked {
-    /// Notes whether an answer says that the file was changed; whether that is certain now.
+/// Questions about one name.
+#[derive(Debug, Clone, Copy)]
+struct NameCheck {
+    /// When the last one was asked.
+    at: Timestamp,
+    /// The pause before the next one.
+    pause: Duration,
+    /// Whether the last answer was that a former holder has another content under the name.
+    changed: bool,
+}
+
+impl NameCheck {
+    /// Notes an answer. Whether it is certain now that the file was changed.
     fn answered(&mut self, is_complete: bool, changed: bool) -> bool {
         let certain = self.changed;
-        // Of a catalogue that is not complete those that have it may be missing: they may come back yet.
+        // Of an incomplete catalogue the holders may be missing: they may come back.
         self.changed = is_complete && changed;
         if !is_complete || self.changed && !certain {
             self.pause = PAUSE;
@@ -52,87 +56,102 @@ impl Asked {
     }
 }
 
-impl Fetches {
-    /// Asks what the names mean of contents that nobody has, those first that were not asked about for longest.
-    pub(crate) fn ask_meanings(&mut self, now: Timestamp) {
-        if now < self.next_meanings {
-            return;
-        }
-        let is_due = |fetching: &Fetching| {
-            fetching.is_nobodys() && fetching.asked.is_none_or(|asked| now.since(asked.at) >= asked.pause)
-        };
-        let due = self.fetching.iter().filter(|(_, fetching)| is_due(fetching));
-        let mut due: Vec<(Option<Timestamp>, DownloadId)> =
-            due.map(|(download, fetching)| (fetching.asked.map(|asked| asked.at), *download)).collect();
+impl Revalidation {
+    /// Whether there may be questions now.
+    pub(crate) fn is_due(&self, now: Timestamp) -> bool {
+        now >= self.next
+    }
+
+    /// The contents among those without holders whose names are to be looked up now, those first that were not asked
+    /// about for longest.
+    pub(crate) fn due(
+        &mut self,
+        without_holders: impl Iterator<Item = Content>,
+        now: Timestamp,
+    ) -> Vec<Content> {
+        let asked = |content: &Content| self.checks.get(content);
+        let is_due =
+            |content: &Content| asked(content).is_none_or(|check| now.since(check.at) >= check.pause);
+        let due = without_holders.filter(is_due);
+        let mut due: Vec<(Option<Timestamp>, Content)> =
+            due.map(|content| (asked(&content).map(|check| check.at), content)).collect();
         due.sort_unstable();
-        for (_, download) in due.into_iter().take(ASKED_AT_ONCE) {
-            self.next_meanings = now.after(TURN);
-            self.ask_meaning(download, now);
+        due.truncate(ASKED_AT_ONCE);
+        for (_, content) in &due {
+            self.next = now.after(NEXT_ASKED_AFTER);
+            let (pause, changed) = match self.checks.get(content) {
+                Some(NameCheck { changed: true, .. }) => (PAUSE, true),
+                Some(check) => ((check.pause * 2).min(LONGEST_PAUSE), false),
+                None => (PAUSE, false),
+            };
+            self.checks.insert(*content, NameCheck { at: now, pause, changed });
         }
+        due.into_iter().map(|(_, content)| content).collect()
     }
 
-    fn ask_meaning(&mut self, download: DownloadId, now: Timestamp) {
-        let Some(fetching) = self.fetching.get_mut(&download) else { return };
-        let (pause, changed) = match fetching.asked {
-            Some(Asked { changed: true, .. }) => (PAUSE, true),
-            Some(asked) => ((asked.pause * 2).min(LONGEST_PAUSE), false),
-            None => (PAUSE, false),
+    /// The content has a holder again, or is not fetched any more.
+    pub(crate) fn forget(&mut self, content: &Content) {
+        self.checks.remove(content);
+    }
+
+    /// The manager answered. The error, if it is certain that the file was changed: that a former holder has another
+    /// content under the name. `lost_holders` had all of the content; `None` if there is a holder again.
+    pub(crate) fn answered(
+        &mut self,
+        content: &Content,
+        found: &Found,
+        lost_holders: Option<&[Username]>,
+    ) -> Option<String> {
+        let is_it = |version: &Version| Content { id: version.id, size: version.size } == *content;
+        let is_theirs = |version: &&Version| {
+            lost_holders.is_some_and(|lost| version.holders.iter().any(|holder| lost.contains(holder)))
         };
-        fetching.asked = Some(Asked { at: now, pause, changed });
-        let Some(name) = fetching.first_name() else { return };
-        let (reply, answer) = oneshot::channel();
-        let question = Question::Lookup { name: name.to_string() };
-        self.for_session.push_back(Command::Ask { question, reply });
-        let answers = self.answers.clone();
-        tokio::spawn(async move {
-            // A manager that is away knows nothing now: it is asked again later.
-            if let Ok(Ok(session::Answer::Found(found))) = answer.await {
-                let _ = answers.send(Answer::Means { download, found }).await;
-            }
-        });
-    }
-
-    /// The manager said what the name of a content means, which nobody had a moment ago.
-    pub(crate) fn means(&mut self, download: DownloadId, found: &Found) {
-        let Some(fetching) = self.fetching.get_mut(&download) else { return };
-        let versions = &found.versions;
-        let content = fetching.content;
-        let is_it = |version: &Version| Content { id: version.id, size: version.size } == content;
-        let links = &self.links;
-        let had_it: Vec<_> =
-            fetching.known.had_all().iter().filter_map(|holder| links.name_of(*holder)).collect();
-        let by_them = |version: &&Version| version.holders.iter().any(|holder| had_it.contains(holder));
-        let instead =
-            versions.iter().find(by_them).filter(|_| fetching.is_nobodys() && !versions.iter().any(is_it));
-        let Some(asked) = &mut fetching.asked else { return };
-        let certain = asked.answered(found.incomplete_ms.is_none(), instead.is_some());
-        let Some(instead) = instead.filter(|_| certain) else { return };
-        let error = format!(
+        let instead = found.versions.iter().find(is_theirs).filter(|_| !found.versions.iter().any(is_it));
+        let check = self.checks.get_mut(content)?;
+        let certain = check.answered(found.incomplete_ms.is_none(), instead.is_some());
+        let instead = instead.filter(|_| certain)?;
+        Some(format!(
             "it was changed while it was fetched: nobody has {} any more, it is {} now ({})",
             content.id.short(),
             instead.id.short(),
             count(instead.size, "byte")
-        );
-        self.give_up(download, Why::Changed, &error);
+        ))
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Asked, PAUSE, Timestamp};
+    use brigade_core::id::ContentId;
+
+    use super::{ASKED_AT_ONCE, Content, NEXT_ASKED_AFTER, NameCheck, PAUSE, Revalidation, Timestamp};
 
     #[test]
     fn a_change_is_believed_at_the_second_answer_of_a_complete_catalogue() {
-        let mut asked = Asked { at: Timestamp::default(), pause: PAUSE * 4, changed: false };
+        let mut check = NameCheck { at: Timestamp::default(), pause: PAUSE * 4, changed: false };
         for _ in 0..3 {
-            assert!(!asked.answered(false, true), "others that have it may come back");
-            assert_eq!((asked.changed, asked.pause), (false, PAUSE));
+            assert!(!check.answered(false, true), "others that have it may come back");
+            assert_eq!((check.changed, check.pause), (false, PAUSE));
         }
-        assert!(!asked.answered(true, true));
-        assert!(asked.answered(true, true));
-        assert!(!asked.answered(false, true), "the manager was started again");
-        assert!(!asked.answered(true, true));
-        assert!(!asked.answered(true, false));
-        assert!(!asked.answered(true, true));
+        assert!(!check.answered(true, true));
+        assert!(check.answered(true, true));
+        assert!(!check.answered(false, true), "the manager was started again");
+        assert!(!check.answered(true, true));
+        assert!(!check.answered(true, false));
+        assert!(!check.answered(true, true));
+    }
+
+    #[test]
+    fn names_are_asked_about_in_turn() {
+        let (mut revalidation, now) = (Revalidation::default(), Timestamp::default());
+        let content = |byte: u8| Content { id: ContentId([byte; 32]), size: 10 };
+        let contents = || (0..20).map(content);
+        assert_eq!(revalidation.due(contents(), now).len(), ASKED_AT_ONCE);
+        assert!(!revalidation.is_due(now));
+        let later = now.after(NEXT_ASKED_AFTER);
+        assert!(revalidation.is_due(later));
+        assert_eq!(revalidation.due(contents(), later), (16..20).map(content).collect::<Vec<_>>());
+        assert_eq!(revalidation.due(contents(), later), [], "all of them were asked about");
+        revalidation.forget(&content(3));
+        assert_eq!(revalidation.due(contents(), later), [content(3)]);
     }
 }

@@ -16,6 +16,9 @@ pub use self::{
 pub(crate) use self::{
     connection::SessionState,
     dial::{RequestedName, join},
-    questions::{Answer, ManagerClient, Question, SessionCommand, Subscriptions},
+    questions::{ManagerClient, SessionCommand, Subscriptions},
     task::Session,
 };
+
+#[cfg(test)]
+pub(crate) use self::questions::{Answer, Question};

@@ -1,43 +1,35 @@
-//! The connection to one holder: what the downloads want is asked here, and what comes is put together.
+//! The connection to one holder: requests are sent and pieces are received here.
 //!
-//! One task owns the connection. Data is decrypted straight into the buffer of its piece and hashed there while it
-//! is in the processor's cache; a piece that is right goes on to [`super::writer`], where it is written on
-//! threads that may wait. Data that nobody asked for, or out of order, ends the connection.
+//! One task owns the connection. Data is decrypted directly into the buffer of its piece and hashed there while it is
+//! in the processor's cache; a verified piece goes to [`super::writer`]. Under a download limit data is read in slices,
+//! commands are still carried out, and the core knows that the holder does not cause the delay.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use brigade_core::{
-    content::Expected,
     download::{DownloadId, Event, HolderId},
     geometry::PieceIndex,
-    id::{Content, PeerKey},
     limits,
-    name::Username,
-    wire::{
-        Reason,
-        peer::{
-            AskList, Cancel, Close, Decline, FromHolder, Offer, Open, Request, RequestWhole, ToHolder, Want,
-        },
-    },
+    wire::{Reason, frame::PieceHeader, peer::FromHolder},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch},
-    time::{Instant, timeout},
+    sync::{OwnedSemaphorePermit, mpsc},
+    time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    buffers::Buffers,
-    intake::Received,
-    news::{Ending, LinkError, News},
-    piece_data::Told,
-    requests::{Requests, list_page},
-    writer::{Receiving, Sink},
+    message::{
+        ConnectionCommand, ConnectionConfig, ConnectionEndError, ConnectionEvent, ConnectionSlot,
+        EndReporter, Holder,
+    },
+    requests::{PieceProgress, ReceivedPiece, Requests},
+    writer::PieceWriter,
 };
 use crate::{
     clock,
-    identity::{key::SecretKey, membership},
-    peer::bandwidth::Traffic,
+    identity::membership,
+    peer::bandwidth::beside,
     transport::{
         breach_log::BreachLog,
         connection::{ConnectionError, Incoming, Reader, Writer},
@@ -47,136 +39,103 @@ use crate::{
     },
 };
 
-/// Commands that may wait for a link: every request of a full window, its cancellation, and every channel.
+/// The length of a connection's command queue: every request of a full window, its cancellation, and every channel.
 pub(crate) const COMMANDS: usize = 2 * limits::REQUESTS_IN_FLIGHT + 2 * limits::OPEN_CHANNELS;
 
-/// How long a link that is given up may take to say so.
-const FAREWELL: Duration = Duration::from_millis(500);
+/// How long the goodbye of a connection may take.
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What the downloads want of a holder.
-#[derive(Debug)]
-pub(crate) enum Command {
-    Open { download: DownloadId, content: Content },
-    Close { download: DownloadId },
-    AskList { download: DownloadId, first: u32 },
-    Request(Wanted),
-    Cancel { download: DownloadId, piece: PieceIndex },
-    Want { download: DownloadId },
-    Decline { offer: u32 },
-}
+/// The time between two progress events of a piece that arrives slowly.
+const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
-/// A piece that is to be asked for, and what becomes of it.
-#[derive(Debug)]
-pub(crate) struct Wanted {
-    pub(crate) download: DownloadId,
-    pub(crate) content: Content,
-    pub(crate) piece: PieceIndex,
-    /// The offer that is taken up by asking for it.
-    pub(crate) offer: Option<u32>,
-    /// Its length in bytes, at least 1.
-    pub(crate) bytes: u32,
-    pub(crate) expected: Expected,
-    pub(crate) sink: Sink,
-    /// Whether all of it comes from one holder, over two connections.
-    pub(crate) alone: bool,
-    /// How much of it is here.
-    pub(crate) received: Received,
-}
+/// After so long without data, a throttled connection waits for the holder, and no longer for the limit.
+const QUIET: Duration = Duration::from_millis(50);
 
-/// Whom to dial, and as whom.
-#[derive(Debug, Clone)]
-pub(crate) struct Holder {
-    pub(crate) id: HolderId,
-    pub(crate) username: Username,
-    pub(crate) key: PeerKey,
-    pub(crate) address: SocketAddr,
-}
+/// A connection that has not waited for the limit for so long is not throttled any more.
+const UNTHROTTLED_AFTER: Duration = Duration::from_millis(200);
 
-/// Which of the connections to a holder a link is.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Place {
-    /// Its own number.
-    pub(crate) serial: u64,
-    /// Whether it is the second one.
-    pub(crate) second: bool,
-}
-
-/// What all links share.
+/// What all connections to holders share.
 #[derive(Clone)]
-pub(crate) struct Lines {
-    pub(crate) key: SecretKey,
-    /// The manager's key: whose members are talked to.
-    pub(crate) network: PeerKey,
-    pub(crate) membership: watch::Receiver<String>,
-    pub(crate) places: Arc<Semaphore>,
-    pub(crate) traffic: Arc<Traffic>,
-    pub(crate) buffers: Buffers,
-    pub(crate) receiving: Receiving,
-    pub(crate) news: mpsc::Sender<News>,
-    pub(crate) breaches: Arc<BreachLog>,
+pub(crate) struct ConnectionContext {
+    config: ConnectionConfig,
+    writer: PieceWriter,
+    events: mpsc::Sender<ConnectionEvent>,
+    breaches: Arc<BreachLog>,
 }
 
-/// Dials `holder` and does what `commands` say until they end, `stop`, or the connection breaks.
+impl ConnectionContext {
+    pub(crate) fn new(
+        config: ConnectionConfig,
+        writer: PieceWriter,
+        events: mpsc::Sender<ConnectionEvent>,
+    ) -> Self {
+        Self { config, writer, events, breaches: Arc::default() }
+    }
+}
+
+/// Dials `holder` and carries out `commands` until they end, `stop` is cancelled, or the connection breaks.
 pub(crate) async fn run(
-    lines: Lines,
+    context: ConnectionContext,
     holder: Holder,
-    place: Place,
-    commands: mpsc::Receiver<Command>,
+    slot: ConnectionSlot,
+    commands: mpsc::Receiver<ConnectionCommand>,
     stop: CancellationToken,
 ) {
-    let mut ending = Ending::new(lines.news.clone(), holder.id, place.serial);
+    let mut end = EndReporter::new(context.events.clone(), holder.id, slot.serial);
     let result = tokio::select! {
-        result = talk(&lines, &holder, place, commands, &stop, &mut ending.greeted) => result,
-        // Where it does not come to say goodbye, because nothing moves any more, it is dropped.
-        () = async { stop.cancelled().await; tokio::time::sleep(FAREWELL).await } => Ok(()),
+        result = run_connection(&context, &holder, slot, commands, &stop, &mut end.greeted) => result,
+        // Where the goodbye cannot be sent, because nothing moves any more, the connection is dropped.
+        () = async { stop.cancelled().await; sleep(CLOSE_TIMEOUT).await } => Ok(()),
     };
     let error = result.err();
     if let Some(error) = &error {
         tracing::debug!(holder = holder.username.as_str(), %error, "a connection to a holder ended");
     }
-    ending.tell(error).await;
+    end.send(error).await;
 }
 
-async fn talk(
-    lines: &Lines,
+async fn run_connection(
+    context: &ConnectionContext,
     holder: &Holder,
-    place: Place,
-    mut commands: mpsc::Receiver<Command>,
+    slot: ConnectionSlot,
+    commands: mpsc::Receiver<ConnectionCommand>,
     stop: &CancellationToken,
     greeted: &mut bool,
-) -> Result<(), LinkError> {
+) -> Result<(), ConnectionEndError> {
     let (session, _permit) = tokio::select! {
-        connected = connect(lines, holder) => connected?,
+        connected = connect(context, holder) => connected?,
         () = stop.cancelled() => return Ok(()),
     };
     *greeted = true;
     let Greeted { mut reader, writer, .. } = session;
-    let mut link = Link {
-        lines,
+    let mut connection = HolderConnection {
+        context,
         holder: holder.id,
-        serial: place.serial,
+        serial: slot.serial,
         writer,
-        requests: Requests::new(lines.buffers.clone()),
+        requests: Requests::new(context.writer.buffers()),
         reading: 0,
         last_progress: None,
         throttled: None,
-        heard: false,
+        has_answered: false,
     };
-    if place.second {
-        let _ = lines.news.send(News::SecondUp { holder: holder.id, serial: place.serial }).await;
+    if slot.second {
+        let event = ConnectionEvent::SecondConnected { holder: holder.id, serial: slot.serial };
+        let _ = context.events.send(event).await;
     } else {
-        link.tell(Event::Connected { holder: holder.id }).await;
+        connection.send(Event::Connected { holder: holder.id }).await;
     }
-    let ended = link.converse(&mut reader, &mut commands, stop).await;
-    // One that refuses its newcomers says so only after its hello, where it may have to see theirs.
-    *greeted = place.second || link.heard || !matches!(ended, Err(LinkError::Goodbye(..)));
+    let ended = connection.run(&mut reader, CommandInputs { commands, stop }).await;
+    // A holder that refuses this peer may say so only after its hello, when it has seen this peer's hello.
+    *greeted =
+        slot.second || connection.has_answered || !matches!(ended, Err(ConnectionEndError::Goodbye(..)));
     match &ended {
-        Ok(()) if stop.is_cancelled() => link.writer.close(Reason::Stopping, "").await,
-        Err(LinkError::Connection(error)) => {
+        Ok(()) if stop.is_cancelled() => connection.writer.close(Reason::Stopping, "").await,
+        Err(ConnectionEndError::Connection(error)) => {
             if let Some(goodbye) = error.goodbye() {
-                lines.breaches.broke(Some(&holder.username), holder.address, error);
-                let farewell = close_and_drain(reader, link.writer, goodbye);
-                let _ = timeout(FAREWELL, farewell).await; // others are to be asked for what is missing
+                context.breaches.broke(Some(&holder.username), holder.address, error);
+                let goodbye = close_and_drain(reader, connection.writer, goodbye);
+                let _ = timeout(CLOSE_TIMEOUT, goodbye).await; // the missing pieces are requested from others after this
             }
         }
         _ => {}
@@ -184,150 +143,241 @@ async fn talk(
     ended
 }
 
-async fn connect(lines: &Lines, holder: &Holder) -> Result<(Greeted, OwnedSemaphorePermit), LinkError> {
-    let closed = || ConnectionError::Io(std::io::Error::other("the peer is stopping"));
-    // Where all places are taken for long, the holder counts as one that cannot be reached, and is tried later.
-    let place = timeout(limits::GREETING_TIME, lines.places.clone().acquire_owned()).await;
-    let place = place.map_err(|_| LinkError::NoPlace)?.map_err(|_| closed())?;
-    let connection = dial(&[holder.address], &lines.key, Some(holder.key)).await?;
-    let membership = Some(lines.membership.borrow().clone());
+async fn connect(
+    context: &ConnectionContext,
+    holder: &Holder,
+) -> Result<(Greeted, OwnedSemaphorePermit), ConnectionEndError> {
+    // Where all slots are taken for long, the holder counts as one that cannot be reached, and is tried later.
+    let permit =
+        timeout(limits::GREETING_TIME, context.config.connection_slots.clone().acquire_owned()).await;
+    let permit = permit
+        .map_err(|_| ConnectionEndError::NoFreeConnection)?
+        .map_err(|_| ConnectionError::Io(std::io::Error::other("the peer is stopping")))?;
+    let connection = dial(&[holder.address], &context.config.key, Some(holder.key)).await?;
+    let membership = Some(context.config.membership.borrow().clone());
     let session = connection.greet(own_hello(membership)).await?;
     let token = session.hello.membership.as_deref();
-    let claims = membership::verify(token, lines.network, holder.key, clock::unix_now())?;
+    let claims = membership::verify(token, context.config.network, holder.key, clock::unix_now())?;
     if claims.username != holder.username {
-        return Err(LinkError::Name {
+        return Err(ConnectionEndError::Name {
             address: holder.address.to_string(),
             expected: holder.username.clone(),
             found: claims.username,
         });
     }
-    Ok((session, place))
+    Ok((session, permit))
 }
 
-/// A connection to a holder that stands. How its data is read is in [`super::piece_data`].
-pub(crate) struct Link<'a> {
-    pub(crate) lines: &'a Lines,
-    pub(crate) holder: HolderId,
-    pub(crate) serial: u64,
-    pub(crate) writer: Writer,
-    pub(crate) requests: Requests,
+/// The inputs from this peer.
+struct CommandInputs<'a> {
+    commands: mpsc::Receiver<ConnectionCommand>,
+    stop: &'a CancellationToken,
+}
+
+/// An established connection to a holder.
+struct HolderConnection<'a> {
+    context: &'a ConnectionContext,
+    holder: HolderId,
+    serial: u64,
+    writer: Writer,
+    requests: Requests,
     /// The request whose data was read last.
-    pub(crate) reading: u32,
-    /// Whether anything came but a goodbye.
-    pub(crate) heard: bool,
-    /// When the downloads heard of a part of a piece; they hear of the very first one, which tells the round trip.
-    pub(crate) last_progress: Option<Instant>,
-    /// When a download limit last kept this link from reading; none where it does not.
-    pub(crate) throttled: Option<Instant>,
+    reading: u32,
+    /// Whether the holder sent anything but a goodbye.
+    has_answered: bool,
+    /// When the last progress event was sent; there is one for the very first data, which tells the round trip.
+    last_progress: Option<Instant>,
+    /// When a download limit last kept this connection from reading; `None` where it does not.
+    throttled: Option<Instant>,
 }
 
-impl Link<'_> {
-    /// Does what is wanted, and hears what comes, until `stop`, the end of the wants, or that of the connection.
-    async fn converse(
+impl HolderConnection<'_> {
+    /// Carries out commands and handles messages until `stop`, or the end of the commands or of the connection.
+    async fn run(
         &mut self,
         reader: &mut Reader,
-        commands: &mut mpsc::Receiver<Command>,
-        stop: &CancellationToken,
-    ) -> Result<(), LinkError> {
-        let mut told = Told { commands, stop };
+        mut inputs: CommandInputs<'_>,
+    ) -> Result<(), ConnectionEndError> {
         loop {
-            let throttled = self.throttled;
             tokio::select! {
                 biased;
-                () = stop.cancelled() => return Ok(()),
-                command = told.commands.recv() => {
+                () = inputs.stop.cancelled() => return Ok(()),
+                command = inputs.commands.recv() => {
                     let Some(command) = command else { return Ok(()) };
                     self.command(command).await?;
-                    while let Ok(command) = told.commands.try_recv() {
+                    while let Ok(command) = inputs.commands.try_recv() {
                         self.command(command).await?;
                     }
                     self.writer.flush().await?;
                 }
                 frame = reader.next_frame::<FromHolder>() => match frame? {
-                    Some(Incoming::Message(message)) => self.hear(message).await?,
+                    Some(Incoming::Message(message)) => self.message(message).await?,
                     Some(Incoming::Piece { header, bytes }) => {
-                        if !self.data(reader, header, bytes, &mut told).await? {
+                        if !self.data(reader, header, bytes, &mut inputs).await? {
                             return Ok(());
                         }
                     }
                     None => return Ok(()),
                 },
-                () = Self::is_quiet(throttled), if throttled.is_some() => self.throttle(false).await,
+                () = async { sleep(QUIET).await }, if self.throttled.is_some() => self.throttle(false).await,
             }
         }
     }
 
-    pub(crate) async fn command(&mut self, command: Command) -> Result<(), ConnectionError> {
-        let message: ToHolder = match command {
-            Command::Open { download, content } => {
-                Open { channel: download.0, id: content.id, size: content.size }.into()
-            }
-            Command::Close { download } => {
-                self.requests.forget_all(download);
-                Close { channel: download.0 }.into()
-            }
-            Command::AskList { download, first } => AskList { channel: download.0, first }.into(),
-            Command::Request(wanted) => self.request(wanted),
-            Command::Want { download } => {
-                Want { channel: download.0, uplink: self.lines.traffic.up_limit() }.into()
-            }
-            Command::Decline { offer } => Decline { offer }.into(),
-            Command::Cancel { download, piece } => match self.requests.forget(download, piece) {
-                Some(request) => Cancel { request }.into(),
-                None => return Ok(()),
-            },
-        };
-        self.writer.send(&message).await
-    }
-
-    fn request(&mut self, wanted: Wanted) -> ToHolder {
-        let (channel, piece, size) = (wanted.download.0, wanted.piece.0, wanted.content.size);
-        let (expected, offer) = (wanted.expected, wanted.offer);
-        let request = self.requests.add(wanted);
-        match expected {
-            Expected::Whole(id) => RequestWhole { request, id, size }.into(),
-            Expected::Subtree { .. } => Request { request, channel, piece, offer }.into(),
+    async fn command(&mut self, command: ConnectionCommand) -> Result<(), ConnectionError> {
+        match self.requests.message(command, || self.context.config.traffic.up_limit()) {
+            Some(message) => self.writer.send(&message).await,
+            None => Ok(()),
         }
     }
 
-    async fn hear(&mut self, message: FromHolder) -> Result<(), LinkError> {
-        let holder = self.holder;
+    async fn message(&mut self, message: FromHolder) -> Result<(), ConnectionEndError> {
         if let FromHolder::Goodbye(bye) = message {
-            return Err(LinkError::Goodbye(bye.reason, bye.text));
+            return Err(ConnectionEndError::Goodbye(bye.reason, bye.text));
         }
-        self.heard = true;
-        let event = match message {
-            FromHolder::Goodbye(_) => return Ok(()), // it was seen above
-            FromHolder::HaveAll(all) => Event::HaveAll { holder, download: DownloadId(all.channel) },
-            FromHolder::Bits(bits) => {
-                Event::Bits { holder, download: DownloadId(bits.channel), first: bits.first, bits: bits.bits }
-            }
-            FromHolder::Have(have) => {
-                Event::Have { holder, download: DownloadId(have.channel), pieces: have.pieces }
-            }
-            FromHolder::ListPage(page) => list_page(holder, &page)?,
-            FromHolder::Turns(turns) => Event::Turns { holder, limited: turns.limited },
-            FromHolder::Offer(Offer { offer, channel, pieces }) => {
-                Event::Offered { holder, download: DownloadId(channel), offer, pieces }
-            }
-            FromHolder::Refuse(refuse) => {
-                let (download, piece) = match (refuse.request, refuse.channel) {
-                    (Some(request), _) => match self.requests.refused(request) {
-                        Some((download, piece)) => (download, Some(piece)),
-                        None => return Ok(()), // taken back meanwhile
-                    },
-                    (None, Some(channel)) => (DownloadId(channel), None),
-                    (None, None) => return Ok(()),
-                };
-                Event::Refused { holder, download, piece, reason: refuse.reason }
-            }
-        };
-        self.tell(event).await;
+        self.has_answered = true;
+        if let Some(event) = self.requests.event(self.holder, message)? {
+            self.send(event).await;
+        }
         Ok(())
     }
 
-    pub(crate) async fn tell(&self, event: Event) {
-        // The owner never waits for a link, so this ends.
-        let _ = self.lines.news.send(News::Core(event)).await;
+    /// Reads the data of a frame; false where the connection is to end.
+    async fn data(
+        &mut self,
+        reader: &mut Reader,
+        mut header: PieceHeader,
+        mut left: usize,
+        inputs: &mut CommandInputs<'_>,
+    ) -> Result<bool, ConnectionEndError> {
+        self.reading = header.request;
+        while left > 0 {
+            let Some(mut slice) = self.wait_for_limit(left, inputs).await? else { return Ok(false) };
+            left -= slice;
+            while slice > 0 {
+                let Some(count) = self.read(reader, header, slice).await? else { continue };
+                slice -= count;
+                header.offset = header.offset.wrapping_add(u32::try_from(count).unwrap_or(0)); // at most a frame
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits until the limit allows some of `left` bytes, and carries out commands meanwhile. The number of bytes, or
+    /// `None` where the connection is to end.
+    async fn wait_for_limit(
+        &mut self,
+        left: usize,
+        inputs: &mut CommandInputs<'_>,
+    ) -> Result<Option<usize>, ConnectionEndError> {
+        let context = self.context;
+        let traffic = &context.config.traffic;
+        let slice = traffic.receive_slice(left);
+        if traffic.may_receive_now(slice) {
+            if self.throttled.is_some_and(|waited| waited.elapsed() >= UNTHROTTLED_AFTER) {
+                self.throttle(false).await;
+            }
+            return Ok(Some(slice));
+        }
+        self.throttle(true).await;
+        let admitted = traffic.may_receive(slice);
+        tokio::pin!(admitted);
+        loop {
+            tokio::select! {
+                biased;
+                () = inputs.stop.cancelled() => return Ok(None),
+                command = inputs.commands.recv() => {
+                    let Some(command) = command else { return Ok(None) };
+                    let send = async {
+                        self.command(command).await?;
+                        self.writer.flush().await
+                    };
+                    // The holder may not read: other connections shall not wait for that.
+                    if beside(admitted.as_mut(), send).await?.is_some() {
+                        break;
+                    }
+                }
+                () = &mut admitted => break,
+            }
+        }
+        self.throttled = Some(Instant::now());
+        Ok(Some(slice))
+    }
+
+    /// Reads at most `most` bytes; `None` where there were none for so long that the limit does not cause the delay.
+    async fn read(
+        &mut self,
+        reader: &mut Reader,
+        header: PieceHeader,
+        most: usize,
+    ) -> Result<Option<usize>, ConnectionEndError> {
+        let is_throttled = self.throttled.is_some();
+        let read = async {
+            match self.requests.space(header, most)? {
+                Some(space) => Ok::<_, ConnectionEndError>(reader.data(space).await?),
+                None => Ok(reader.skip_data(most).await?),
+            }
+        };
+        let count = if is_throttled {
+            match timeout(QUIET, read).await {
+                Ok(count) => count?,
+                Err(_) => {
+                    self.throttle(false).await;
+                    return Ok(None);
+                }
+            }
+        } else {
+            read.await?
+        };
+        self.add_data(header, count).await;
+        Ok(Some(count))
+    }
+
+    /// Notes whether the limit keeps this connection from reading. Where that changes, the core is told, and before
+    /// that how much of the piece has arrived.
+    async fn throttle(&mut self, throttled: bool) {
+        if self.throttled.is_some() == throttled {
+            return;
+        }
+        self.throttled = throttled.then(Instant::now);
+        if let Some((download, piece, bytes)) = self.requests.progress(self.reading) {
+            self.send_progress(download, piece, bytes).await;
+        }
+        let event = ConnectionEvent::Throttled { holder: self.holder, serial: self.serial, throttled };
+        let _ = self.context.events.send(event).await;
+    }
+
+    /// Counts data, and sends a complete piece to the writer.
+    async fn add_data(&mut self, header: PieceHeader, bytes: usize) {
+        self.has_answered = true;
+        self.context.config.traffic.count_received(bytes as u64);
+        let holder = self.holder;
+        match self.requests.add_data(header, bytes) {
+            PieceProgress::Nothing => {}
+            PieceProgress::Part { download, piece, bytes } => {
+                if self.last_progress.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) {
+                    self.send_progress(download, piece, bytes).await;
+                }
+            }
+            PieceProgress::Whole { wanted, buffer, is_right } => {
+                let (download, piece) = (wanted.download, wanted.piece);
+                self.send(Event::Arrived { holder, download, piece }).await;
+                if is_right {
+                    self.context.writer.write(ReceivedPiece { holder, wanted, buffer }).await;
+                } else {
+                    self.send(Event::Wrong { holder, download, piece }).await;
+                }
+            }
+        }
+    }
+
+    async fn send_progress(&mut self, download: DownloadId, piece: PieceIndex, bytes: u32) {
+        self.last_progress = Some(Instant::now());
+        self.send(Event::Progress { holder: self.holder, download, piece, bytes }).await;
+    }
+
+    async fn send(&self, event: Event) {
+        // The driver never waits for a connection, so this ends.
+        let _ = self.context.events.send(ConnectionEvent::Core(event)).await;
     }
 }

@@ -1,17 +1,28 @@
 //! Fetching one content from many holders: connections, requests, buffers, and partial contents.
 //!
-//! `pool` owns the connections, `connection` runs one of them, `writer` stores verified pieces, and `partial` is what other
-//! peers are served from meanwhile.
+//! Start at `driver`, which carries out what the core decides. `pool` has the connections, `connection` runs one of
+//! them, `writer` stores verified pieces, and `partial` is what other peers are served from meanwhile. Nothing here
+//! knows a job or why a content is wanted.
 
-pub(crate) mod buffers;
-pub(crate) mod connection;
-pub(crate) mod fetching;
-pub(crate) mod holder_table;
-pub(crate) mod intake;
-pub(crate) mod news;
-pub(crate) mod partial;
-pub(crate) mod piece_data;
-pub(crate) mod pool;
-pub(crate) mod requests;
-pub(crate) mod unreached;
-pub(crate) mod writer;
+mod active_downloads;
+mod connection;
+mod driver;
+mod holders;
+mod message;
+mod partial;
+mod pool;
+mod requests;
+mod writer;
+
+pub use self::message::Unreached;
+pub(crate) use self::{
+    driver::Swarm,
+    message::{
+        ConnectionConfig, EndedDownload, LandedContent, ManagerUpdate, OpenPart, ReceiveCounter, SwarmConfig,
+        SwarmEvent,
+    },
+    partial::{Part, Parts},
+};
+
+#[cfg(test)]
+pub(crate) use self::{message::ReceivedBytes, partial::PartOwner};

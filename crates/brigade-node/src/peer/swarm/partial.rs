@@ -1,8 +1,8 @@
-//! Contents of which this peer has a part: what the fetches write and other peers are served from.
+//! Contents of which this peer has a part: fetches write them, and other peers are served from them.
 //!
-//! A fetch is the only writer, and has the [`PartOwner`]; connections that serve read. A part has a state, and every
-//! read for serving asks for it, before and after. However a fetch ends, its owner goes, and nothing of the part is
-//! read any more; only what has landed is served on, as long as it is shared and is still the file that landed.
+//! Only the fetch writes; it has the [`PartOwner`]. Connections that serve only read, and check the state of the part
+//! before and after each read. When the fetch ends, the owner is dropped, and the part is not read any more. A part
+//! that has landed is served further, as long as it is shared and still the file that landed.
 
 use std::{collections::BTreeMap, ops::Deref, sync::Arc};
 
@@ -22,12 +22,14 @@ pub(crate) struct Part {
     pub(crate) list: Arc<PieceList>,
     pub(crate) file: PartFile,
     have: watch::Sender<Bitfield>,
-    state: watch::Sender<State>,
+    state: watch::Sender<PartState>,
+    /// Shared by all parts: changes whenever one of them gets a piece.
+    updates: Arc<watch::Sender<u64>>,
 }
 
 /// What may be read of a part; it only ever moves on.
 #[derive(Debug, Clone, Copy)]
-enum State {
+enum PartState {
     /// Its pieces are being written. Those that are verified may be read.
     Receiving,
     /// It is complete, and has its name or gets it at this moment: read while the file is what it was before that.
@@ -50,13 +52,19 @@ pub(crate) struct PartOwner {
 pub(crate) struct Parts {
     table: Arc<watch::Sender<BTreeMap<Content, Arc<Part>>>>,
     /// Changes whenever any part gets a piece.
-    news: Arc<watch::Sender<u64>>,
+    updates: Arc<watch::Sender<u64>>,
 }
 
 impl Part {
     pub(crate) fn new(content: Content, list: Arc<PieceList>, file: PartFile, have: Bitfield) -> Self {
-        let (have, state) = (watch::Sender::new(have), watch::Sender::new(State::Receiving));
-        Self { content, list, file, have, state }
+        let (have, state) = (watch::Sender::new(have), watch::Sender::new(PartState::Receiving));
+        Self { content, list, file, have, state, updates: Arc::default() }
+    }
+
+    /// Notes that `piece` is verified and written.
+    pub(crate) fn stored(&self, piece: PieceIndex) {
+        self.have.send_if_modified(|have| have.set(piece));
+        self.updates.send_modify(|updates| *updates = updates.wrapping_add(1));
     }
 
     /// Which pieces are verified and written, at this moment.
@@ -70,10 +78,10 @@ impl Part {
     pub(crate) fn check(&self, share: &Share) -> Result<(), Reason> {
         let state = *self.state.borrow();
         let (stamp, is_shared) = match state {
-            State::Receiving => return Ok(()),
-            State::Named(stamp) => (stamp, true), // the share is about to hear of it
-            State::Landed(stamp) => (stamp, share.has(&self.content)),
-            State::Closed => return Err(Reason::NotFound),
+            PartState::Receiving => return Ok(()),
+            PartState::Named(stamp) => (stamp, true), // the share is about to hear of it
+            PartState::Landed(stamp) => (stamp, share.has(&self.content)),
+            PartState::Closed => return Err(Reason::NotFound),
         };
         let found = stamp_of(self.file.file()).map_err(|_| Reason::Unreadable)?;
         if is_shared && found.same_bytes(&stamp) { Ok(()) } else { Err(Reason::NotFound) }
@@ -81,10 +89,10 @@ impl Part {
 
     /// The file gets its name at this moment, and its owner may write to it from then on.
     pub(crate) fn named(&self, stamp: Stamp) {
-        self.turn(|state| matches!(state, State::Receiving).then_some(State::Named(stamp)));
+        self.turn(|state| matches!(state, PartState::Receiving).then_some(PartState::Named(stamp)));
     }
 
-    fn turn(&self, next: impl FnOnce(State) -> Option<State>) {
+    fn turn(&self, next: impl FnOnce(PartState) -> Option<PartState>) {
         self.state.send_if_modified(|state| next(*state).map(|next| *state = next).is_some());
     }
 }
@@ -92,7 +100,7 @@ impl Part {
 impl PartOwner {
     /// The file has its name, and the share was told of it.
     pub(crate) fn landed(&self, stamp: Stamp) {
-        self.part.turn(|state| (!matches!(state, State::Closed)).then_some(State::Landed(stamp)));
+        self.part.turn(|state| (!matches!(state, PartState::Closed)).then_some(PartState::Landed(stamp)));
     }
 
     /// The part, to read it or to write verified pieces.
@@ -115,7 +123,7 @@ impl Drop for PartOwner {
             let is_this = table.get(&self.part.content).is_some_and(|part| Arc::ptr_eq(part, &self.part));
             is_this && table.remove(&self.part.content).is_some()
         });
-        self.part.turn(|state| (!matches!(state, State::Landed(_))).then_some(State::Closed));
+        self.part.turn(|state| (!matches!(state, PartState::Landed(_))).then_some(PartState::Closed));
         // Nor is anything written: another fetch may have the same file by then, or its user.
         self.part.file.close();
     }
@@ -123,7 +131,7 @@ impl Drop for PartOwner {
 
 impl Parts {
     pub(crate) fn new() -> Self {
-        Self { table: Arc::new(watch::Sender::default()), news: Arc::new(watch::Sender::default()) }
+        Self { table: Arc::new(watch::Sender::default()), updates: Arc::default() }
     }
 
     /// The part of `content`, where there is one.
@@ -133,19 +141,13 @@ impl Parts {
 
     /// Serves `part` as long as its owner is there.
     pub(crate) fn begin(&self, part: Part) -> PartOwner {
-        let part = Arc::new(part);
+        let part = Arc::new(Part { updates: self.updates.clone(), ..part });
         self.table.send_modify(|table| drop(table.insert(part.content, part.clone())));
         PartOwner { part, parts: self.clone() }
     }
 
-    /// Notes that `piece` of `part` is verified and written.
-    pub(crate) fn stored(&self, part: &Part, piece: PieceIndex) {
-        part.have.send_if_modified(|have| have.set(piece));
-        self.news.send_modify(|news| *news = news.wrapping_add(1));
-    }
-
     /// Wakes up when any part got a piece.
     pub(crate) fn news(&self) -> watch::Receiver<u64> {
-        self.news.subscribe()
+        self.updates.subscribe()
     }
 }

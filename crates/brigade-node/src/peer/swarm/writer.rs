@@ -1,8 +1,8 @@
-//! From a buffer to the disk. What comes here was verified in memory: nothing else is ever written.
+//! Writing received pieces to the disk. They were verified in memory: nothing else is ever written.
 //!
 //! Pieces of long contents are written to their part file, one writer at a time: on threads that may wait, or, where
-//! that is in memory, by the task that brings them. Contents of a single piece go many to a job: one thread writes what
-//! has come, makes all of it durable at once, and gives the files their names.
+//! that is in memory, by the task that received them. Contents of a single piece are written many to a batch: one
+//! thread writes those that have arrived, makes all of them durable at once, and gives the files their names.
 
 use std::{
     collections::{BTreeMap, HashSet, VecDeque},
@@ -15,25 +15,21 @@ use std::{
 
 use brigade_core::{
     content::PieceList,
-    download::{DownloadId, Event, HolderId},
+    download::{DownloadId, Event},
     id::Content,
     name::FileName,
 };
 use tokio::{runtime::Handle, sync::mpsc};
 
 use super::{
-    buffers::Buffer,
-    connection::Wanted,
-    news::News,
-    partial::{Part, Parts},
+    message::{ConnectionEvent, LandResult, PieceTarget, WantedPiece, WriteOutcome},
+    requests::{Buffers, ReceivedPiece},
 };
 use crate::{
     clock,
     store::{
         folder::Folder,
         keeper::{self, KeeperHandle},
-        landing::{Landing, Placed},
-        part_file::PartError,
         small_files::Batch,
     },
 };
@@ -48,161 +44,114 @@ const BATCH_TIME: Duration = Duration::from_millis(500);
 /// How long a batch waits for more while more is in flight.
 const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
-/// Small contents that are written before the owner hears of them, while more is waiting: what it then asks for, and what
-/// comes of that, goes together too.
-const TOLD_TOGETHER: usize = 16;
+/// Small contents that are written before the driver is told, while more are waiting: the requests that follow, and
+/// their pieces, then stay together too.
+const EVENT_BATCH: usize = 16;
 
-/// Small contents that wait for the thread that writes them; they are within the windows anyway.
-const WAITING: usize = 1024;
+/// Small contents that wait for the thread that writes them; the windows limit them anyway.
+const WAITING_PIECES: usize = 1024;
 
-/// Where a verified piece goes.
+/// Writes received pieces, and owns the buffers in which they arrive; cheap to clone.
 #[derive(Debug, Clone)]
-pub(crate) enum Sink {
-    /// Into the part file of a content of several pieces.
-    Part(Arc<Part>),
-    /// It is a file of its own, under these names.
-    Small(Arc<Vec<Landing>>),
-}
-
-/// A piece that is all there, and is what it must be.
-#[derive(Debug)]
-pub(crate) struct Arrived {
-    pub(crate) holder: HolderId,
-    pub(crate) wanted: Wanted,
-    pub(crate) buffer: Buffer,
-}
-
-impl Arrived {
-    /// The names that a content of one piece is to get.
-    fn names(&self) -> impl Iterator<Item = &FileName> {
-        let landings = match &self.wanted.sink {
-            Sink::Small(landings) => landings.as_slice(),
-            Sink::Part(_) => &[],
-        };
-        landings.iter().map(|landing| &landing.name)
-    }
-}
-
-/// How it went.
-#[derive(Debug)]
-pub(crate) enum Outcome {
-    /// A verified piece could not be written.
-    NotWritten { download: DownloadId, error: PartError },
-    /// Small files have their names, or not.
-    Landed(Vec<Landed>),
-}
-
-/// A name that a content of one piece got.
-#[derive(Debug)]
-pub(crate) struct Landed {
-    pub(crate) download: DownloadId,
-    pub(crate) content: Content,
-    pub(crate) name: FileName,
-    pub(crate) placed: Result<Placed, PartError>,
-}
-
-/// Takes pieces in; cheap to clone.
-#[derive(Debug, Clone)]
-pub(crate) struct Receiving {
-    parts: Parts,
-    news: mpsc::Sender<News>,
-    outcomes: mpsc::Sender<Outcome>,
-    small: mpsc::Sender<Arrived>,
+pub(crate) struct PieceWriter {
+    buffers: Buffers,
+    events: mpsc::Sender<ConnectionEvent>,
+    outcomes: mpsc::Sender<WriteOutcome>,
+    small: mpsc::Sender<ReceivedPiece>,
     keeper: KeeperHandle,
     runtime: Handle,
-    /// Small contents that are asked for and not here: while there are any, a batch waits a moment for them.
+    /// Small contents that are requested and have not arrived: while there are any, a batch waits a moment for them.
     awaited: Arc<AtomicUsize>,
 }
 
-impl Receiving {
+impl PieceWriter {
     /// Starts the thread for small files; it ends when the last clone is dropped.
     pub(crate) fn start(
         folder: Folder,
-        parts: Parts,
         keeper: KeeperHandle,
-        news: mpsc::Sender<News>,
-        outcomes: mpsc::Sender<Outcome>,
+        events: mpsc::Sender<ConnectionEvent>,
+        outcomes: mpsc::Sender<WriteOutcome>,
     ) -> Self {
-        let (small, arrived) = mpsc::channel(WAITING);
-        let awaited = Arc::new(AtomicUsize::new(0));
-        let this = Self { parts, news, outcomes, small, keeper, runtime: Handle::current(), awaited };
-        let writer = SmallFiles {
+        let (small, received) = mpsc::channel(WAITING_PIECES);
+        let (buffers, awaited) = (Buffers::default(), Arc::new(AtomicUsize::new(0)));
+        let this = Self { buffers, events, outcomes, small, keeper, runtime: Handle::current(), awaited };
+        let writer = SmallFileWriter {
             folder,
-            taken: Taken::default(),
-            news: this.news.clone(),
+            seen: SeenDownloads::default(),
+            events: this.events.clone(),
             outcomes: this.outcomes.clone(),
             keeper: this.keeper.clone(),
             runtime: this.runtime.clone(),
             awaited: this.awaited.clone(),
             stored: vec![],
         };
-        tokio::task::spawn_blocking(move || writer.run(arrived));
+        tokio::task::spawn_blocking(move || writer.run(received));
         this
     }
 
-    /// Lets the keeper know of files that are under their names, without waiting for it.
-    pub(crate) fn tell_keeper(&self, files: Vec<keeper::Landed>) {
-        let keeper = self.keeper.clone();
-        self.runtime.spawn(async move { keeper.landed(files).await });
+    /// The buffers in which pieces arrive.
+    pub(crate) fn buffers(&self) -> Buffers {
+        self.buffers.clone()
     }
 
-    /// Lets the keeper and then the owner know of files that got their names, or not. On a thread that may wait.
-    pub(crate) fn landed(&self, files: Vec<(Landed, Option<Arc<PieceList>>)>) {
-        announce(&self.runtime, &self.keeper, &self.outcomes, files);
+    /// Tells the keeper and then the driver of files that got their names, or did not. Only for threads that may wait.
+    pub(crate) fn landed(&self, files: Vec<(LandResult, Option<Arc<PieceList>>)>) {
+        send_landed(&self.runtime, &self.keeper, &self.outcomes, files);
     }
 
-    /// How many small contents are asked for and not here.
+    /// The number of small contents that are requested and have not arrived.
     pub(crate) fn awaited(&self) -> &AtomicUsize {
         &self.awaited
     }
 
-    /// Takes a whole piece in. What becomes of it, the owner hears.
-    pub(crate) async fn take(&self, arrived: Arrived) {
-        match arrived.wanted.sink.clone() {
-            Sink::Small(_) => drop(self.small.send(arrived).await),
-            // In memory that is a copy, best made while the piece is in the processor's cache. But two connections to one
-            // holder would wait for each other's.
-            Sink::Part(part) if part.file.is_in_memory() && !arrived.wanted.alone => {
-                self.store(arrived, part)
-            }
-            Sink::Part(part) => {
-                let this = self.clone();
-                // How many of these wait is bounded by the windows.
-                tokio::task::spawn_blocking(move || this.store(arrived, part));
-            }
+    /// Writes a piece. The driver is told of the result.
+    pub(crate) async fn write(&self, received: ReceivedPiece) {
+        let in_place = match &received.wanted.target {
+            PieceTarget::Small(_) => return drop(self.small.send(received).await),
+            // In memory this is a copy, best made while the piece is in the processor's cache. But two connections to
+            // one holder would wait for each other's copies.
+            PieceTarget::Part(part) => part.file.is_in_memory() && !received.wanted.alone,
+        };
+        if in_place {
+            return self.store(received);
         }
+        let this = self.clone();
+        // The windows limit the number of waiting pieces.
+        tokio::task::spawn_blocking(move || this.store(received));
     }
 
-    /// Writes a piece, or leaves that to who is writing another one of its file. So what became of it may be told on any
-    /// thread, and waits for nobody.
-    fn store(&self, arrived: Arrived, part: Arc<Part>) {
-        let Arrived { holder, wanted, buffer } = arrived;
-        let (download, piece) = (wanted.download, wanted.piece);
+    /// Writes a piece into its part file, or leaves it to the thread that writes another piece of the file. So the
+    /// result may be sent from any thread, and sending never waits.
+    fn store(&self, received: ReceivedPiece) {
+        let ReceivedPiece { holder, wanted, buffer } = received;
+        let WantedPiece { download, piece, target, received, .. } = wanted;
+        let PieceTarget::Part(part) = target else { return };
         let (this, file) = (self.clone(), part.file.clone());
         file.store(piece, buffer, move |written| match written {
             Ok(()) => {
-                this.parts.stored(&part, piece);
-                this.tell(&this.news, News::Core(Event::Stored { holder, download, piece }));
+                part.stored(piece);
+                this.send(&this.events, ConnectionEvent::Core(Event::Stored { holder, download, piece }));
             }
-            Err(error) => this.tell(&this.outcomes, Outcome::NotWritten { download, error }),
+            Err(error) => this.send(&this.outcomes, WriteOutcome::NotWritten { download, error }),
         });
+        drop(received);
     }
 
-    /// Tells the owner something without waiting; where it has too much to hear already, a little later.
-    fn tell<T: Send + 'static>(&self, owner: &mpsc::Sender<T>, news: T) {
-        if let Err(mpsc::error::TrySendError::Full(news)) = owner.try_send(news) {
-            let owner = owner.clone();
-            self.runtime.spawn(async move { owner.send(news).await });
+    /// Sends without waiting; where the channel is full, a little later.
+    fn send<T: Send + 'static>(&self, channel: &mpsc::Sender<T>, message: T) {
+        if let Err(mpsc::error::TrySendError::Full(message)) = channel.try_send(message) {
+            let channel = channel.clone();
+            self.runtime.spawn(async move { channel.send(message).await });
         }
     }
 }
 
-/// First the keeper hears of what has landed, so that it is shared when the owner says that it is done.
-fn announce(
+/// Tells the keeper first, so that a landed file is shared when the driver reports it.
+fn send_landed(
     runtime: &Handle,
     keeper: &KeeperHandle,
-    outcomes: &mpsc::Sender<Outcome>,
-    files: Vec<(Landed, Option<Arc<PieceList>>)>,
+    outcomes: &mpsc::Sender<WriteOutcome>,
+    files: Vec<(LandResult, Option<Arc<PieceList>>)>,
 ) {
     let (mut shared, mut landed) = (vec![], vec![]);
     for (file, list) in files {
@@ -217,117 +166,127 @@ fn announce(
         landed.push(file);
     }
     runtime.block_on(keeper.landed(shared));
-    let _ = outcomes.blocking_send(Outcome::Landed(landed));
+    let _ = outcomes.blocking_send(WriteOutcome::Landed(landed));
+}
+
+/// The names of a content of one piece.
+fn names_of(received: &ReceivedPiece) -> impl Iterator<Item = &FileName> {
+    let landings = match &received.wanted.target {
+        PieceTarget::Small(landings) => landings.as_slice(),
+        PieceTarget::Part(_) => &[],
+    };
+    landings.iter().map(|landing| &landing.name)
 }
 
 /// The thread that writes small files.
-struct SmallFiles {
+struct SmallFileWriter {
     folder: Folder,
-    taken: Taken,
-    news: mpsc::Sender<News>,
-    outcomes: mpsc::Sender<Outcome>,
+    seen: SeenDownloads,
+    events: mpsc::Sender<ConnectionEvent>,
+    outcomes: mpsc::Sender<WriteOutcome>,
     keeper: KeeperHandle,
     runtime: Handle,
     awaited: Arc<AtomicUsize>,
-    /// What was written and the owner has not heard of.
+    /// Events of written contents that are not sent yet.
     stored: Vec<Event>,
 }
 
-impl SmallFiles {
-    fn run(mut self, mut arrived: mpsc::Receiver<Arrived>) {
+impl SmallFileWriter {
+    fn run(mut self, mut received: mpsc::Receiver<ReceivedPiece>) {
         let mut next_batch = None;
-        while let Some(first) = next_batch.take().or_else(|| arrived.blocking_recv()) {
+        while let Some(first) = next_batch.take().or_else(|| received.blocking_recv()) {
             let mut names = BTreeMap::new();
             let mut batch = match Batch::new(&self.folder) {
                 Ok(batch) => batch,
                 Err(error) => {
                     let download = first.wanted.download;
-                    let _ = self.outcomes.blocking_send(Outcome::NotWritten { download, error });
+                    let _ = self.outcomes.blocking_send(WriteOutcome::NotWritten { download, error });
                     continue;
                 }
             };
             let end = clock::now().after(BATCH_TIME);
             self.add(first, &mut batch, &mut names);
             while batch.len() < BATCH_FILES && clock::now() < end {
-                let Some(next) = self.next(&mut arrived) else { break };
-                // What became of a name is told once for each batch.
-                if next.names().any(|name| names.contains_key(name)) {
+                let Some(next) = self.next(&mut received) else { break };
+                // Each batch has one result for a name.
+                if names_of(&next).any(|name| names.contains_key(name)) {
                     next_batch = Some(next);
                     break;
                 }
                 self.add(next, &mut batch, &mut names);
             }
-            self.tell_stored();
+            self.send_stored();
             let landed = batch.commit().into_iter().filter_map(|(name, placed)| {
                 let (download, content) = names.remove(&name)?;
-                Some((Landed { download, content, name, placed }, None))
+                Some((LandResult { download, content, name, placed }, None))
             });
-            announce(&self.runtime, &self.keeper, &self.outcomes, landed.collect());
+            send_landed(&self.runtime, &self.keeper, &self.outcomes, landed.collect());
         }
     }
 
-    /// The next content, as long as it is here or on its way.
-    fn next(&mut self, arrived: &mut mpsc::Receiver<Arrived>) -> Option<Arrived> {
-        if let Ok(next) = arrived.try_recv() {
+    /// The next content, if it has arrived or arrives soon.
+    fn next(&mut self, received: &mut mpsc::Receiver<ReceivedPiece>) -> Option<ReceivedPiece> {
+        if let Ok(next) = received.try_recv() {
             return Some(next);
         }
-        self.tell_stored();
+        self.send_stored();
         if self.awaited.load(Ordering::Relaxed) == 0 {
             return None;
         }
         self.runtime
-            .block_on(async { tokio::time::timeout(BATCH_PAUSE, arrived.recv()).await.ok().flatten() })
+            .block_on(async { tokio::time::timeout(BATCH_PAUSE, received.recv()).await.ok().flatten() })
     }
 
     fn add(
         &mut self,
-        arrived: Arrived,
+        received: ReceivedPiece,
         batch: &mut Batch,
         names: &mut BTreeMap<FileName, (DownloadId, Content)>,
     ) {
-        let Arrived { holder, wanted, buffer } = arrived;
-        let Wanted { download, content, piece, sink, .. } = wanted;
-        let Sink::Small(landings) = sink else { return };
-        if !self.taken.is_new(download) {
-            return; // it came from two holders
+        let ReceivedPiece { holder, wanted, buffer } = received;
+        let WantedPiece { download, content, piece, target, .. } = wanted;
+        let PieceTarget::Small(landings) = target else { return };
+        if !self.seen.insert(download) {
+            return; // two holders sent it
         }
         let _ = self.awaited.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
         for landing in landings.iter() {
             names.insert(landing.name.clone(), (download, content));
-            // What goes wrong stands in the answer of the commit.
+            // The result of the commit has the error.
             let _ = batch.add(landing.clone(), content, buffer.as_ref());
         }
         self.stored.push(Event::Stored { holder, download, piece });
-        if self.stored.len() >= TOLD_TOGETHER {
-            self.tell_stored();
+        if self.stored.len() >= EVENT_BATCH {
+            self.send_stored();
         }
     }
 
-    fn tell_stored(&mut self) {
+    fn send_stored(&mut self) {
         for event in self.stored.drain(..) {
-            let _ = self.news.blocking_send(News::Core(event));
+            let _ = self.events.blocking_send(ConnectionEvent::Core(event));
         }
     }
 }
 
-/// Contents that were written, so that one that comes twice is not written again: where a file makes way for another,
-/// the second one would put the first aside.
+/// Contents that were written, so that one that arrives twice is not written again: where an existing file is kept
+/// aside, the second one would put the first aside.
 #[derive(Default)]
-struct Taken {
+struct SeenDownloads {
     known: HashSet<DownloadId>,
     in_order: VecDeque<DownloadId>,
 }
 
-/// As many as are remembered: far more than are fetched at once.
-const TAKEN: usize = 1 << 16;
+/// The number of remembered downloads: far more than are active at the same time.
+const MAX_SEEN_DOWNLOADS: usize = 1 << 16;
 
-impl Taken {
-    fn is_new(&mut self, download: DownloadId) -> bool {
+impl SeenDownloads {
+    /// Adds a download; false if it was there already.
+    fn insert(&mut self, download: DownloadId) -> bool {
         if !self.known.insert(download) {
             return false;
         }
         self.in_order.push_back(download);
-        if self.in_order.len() > TAKEN
+        if self.in_order.len() > MAX_SEEN_DOWNLOADS
             && let Some(oldest) = self.in_order.pop_front()
         {
             self.known.remove(&oldest);
@@ -343,16 +302,17 @@ mod tests {
     use brigade_core::{
         bitfield::Bitfield,
         content::Expected,
+        download::HolderId,
         geometry::{Geometry, PieceIndex},
     };
     use tokio_util::sync::CancellationToken;
 
     use super::{
-        Arc, Arrived, DownloadId, Event, Folder, HolderId, News, Outcome, Part, Parts, Receiving, Sink,
-        Wanted, mpsc,
+        Arc, Buffers, ConnectionEvent, DownloadId, Event, Folder, PieceTarget, PieceWriter, ReceivedPiece,
+        WantedPiece, WriteOutcome, mpsc,
     };
     use crate::{
-        peer::swarm::buffers::Buffers,
+        peer::swarm::partial::Part,
         store::{
             hash::hash_file,
             keeper::{Keeper, KeeperOptions},
@@ -376,10 +336,10 @@ mod tests {
         let share = Share::new(folder.clone());
         let (keeper, _changes) =
             Keeper::start(folder.clone(), share, KeeperOptions::default(), stop.clone()).unwrap();
-        let (news, mut heard) = mpsc::channel(1);
+        let (events, mut sent) = mpsc::channel(1);
         let (outcomes, mut failed) = mpsc::channel(1);
         let (file, _) = PartFile::open(&folder, &"film".parse().unwrap(), content).unwrap();
-        let receiving = Receiving::start(folder, Parts::new(), keeper, news, outcomes);
+        let writer = PieceWriter::start(folder, keeper, events, outcomes);
         let geometry = Geometry::new(content.size).unwrap();
         let part = Part::new(content, list.clone(), file, Bitfield::none(geometry.count()));
         let (part, buffers) = (Arc::new(part), Buffers::default());
@@ -388,29 +348,31 @@ mod tests {
             let bytes = geometry.length(PieceIndex(0));
             let mut buffer = buffers.take(bytes as usize);
             buffer.as_mut().fill(7);
-            let (download, sink) = (DownloadId(1), Sink::Part(part.clone()));
+            let (download, target) = (DownloadId(1), PieceTarget::Part(part.clone()));
             let expected = list.expected(&geometry, piece).unwrap_or(Expected::Whole(content.id));
-            let wanted = Wanted {
+            let wanted = WantedPiece {
                 download,
                 content,
                 piece,
                 offer: None,
                 bytes,
                 expected,
-                sink,
+                target,
                 alone: false,
                 received: Default::default(),
             };
-            receiving.store(Arrived { holder: HolderId(1), wanted, buffer }, part.clone());
+            writer.store(ReceivedPiece { holder: HolderId(1), wanted, buffer });
         }
         let all = async {
             let mut stored = BTreeSet::new();
             while stored.len() < geometry.count() as usize {
-                let Some(News::Core(Event::Stored { piece, .. })) = heard.recv().await else { panic!() };
+                let Some(ConnectionEvent::Core(Event::Stored { piece, .. })) = sent.recv().await else {
+                    panic!()
+                };
                 stored.insert(piece);
             }
             for _ in 0..2 {
-                assert!(matches!(failed.recv().await, Some(Outcome::NotWritten { .. })));
+                assert!(matches!(failed.recv().await, Some(WriteOutcome::NotWritten { .. })));
             }
         };
         tokio::time::timeout(PATIENCE, all).await.expect("something was not told");

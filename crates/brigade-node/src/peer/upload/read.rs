@@ -22,7 +22,7 @@ use brigade_core::{
 use tokio::sync::watch;
 
 use crate::{
-    peer::swarm::partial::{Part, Parts},
+    peer::swarm::{Part, Parts},
     store::{
         folder::FolderError,
         read_cached_at, read_exact_at,

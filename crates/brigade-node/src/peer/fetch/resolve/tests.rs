@@ -10,10 +10,10 @@ use brigade_core::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    AskError, Duration, Found, Listed, ManagerClient, Reason, ResolveError, Resolving, Username, Version,
+    AskError, Duration, Found, Listed, ManagerClient, Reason, ResolveError, Resolver, Username, Version,
     WantedFile, Wish, resolve, split_version,
 };
-use crate::peer::session::{Answer, Question, SessionCommand as Command};
+use crate::peer::session::{Answer, Question, SessionCommand};
 
 fn version(byte: u8, holders: &[&str]) -> Version {
     let holders = holders.iter().map(|holder| holder.parse().unwrap()).collect();
@@ -25,7 +25,7 @@ fn choose(wish: &Wish, versions: Vec<Version>, prefix: Option<&str>) -> Result<W
     let asking = ManagerClient(mpsc::channel(1).0);
     let me: Username = "air_user".parse().unwrap();
     let resolving =
-        Resolving { asking: &asking, me: &me, wish, believes: false, incomplete: None, certain: false };
+        Resolver { asking: &asking, me: &me, wish, believes: false, incomplete: None, certain: false };
     resolving.choose(&wish.name, versions, prefix)
 }
 
@@ -83,7 +83,7 @@ fn manager(
     let (commands, mut asked) = mpsc::channel(4);
     let start = Instant::now();
     tokio::spawn(async move {
-        while let Some(Command::Ask { question, reply }) = asked.recv().await {
+        while let Some(SessionCommand::Ask { question, reply }) = asked.recv().await {
             let _ = reply.send(knows(start.elapsed(), &question));
         }
     });

@@ -16,7 +16,7 @@ use super::{
     Bitfield, Chunk, Part, Parts, PieceSource, ReadMode, Reason, Records, Share, fill, fill_cached, lay_out,
 };
 use crate::{
-    peer::swarm::partial::PartOwner,
+    peer::swarm::PartOwner,
     store::{
         folder::Folder,
         hash::{Hashed, hash_file},

@@ -5,21 +5,20 @@
 use std::{collections::BTreeMap, fs};
 
 use brigade_core::id::{Content, ContentId};
-use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
-use super::{Lacks, Needs, NotBegun, Ordered, Share, WantedFile, measure};
-use crate::{peer::fetch::progress::Progress, store::folder::Folder};
+use super::{
+    DiskSpace, FetchRefusal, FileSystemId, Free, JobId, LONGEST_PAUSE, Lacks, PAUSE, Resolved, Share,
+    SpaceNeeds, Timestamp, WantedFile, measure,
+};
+use crate::store::folder::Folder;
 
 fn wanted(name: &str, byte: u8, size: u64) -> WantedFile {
     let content = Content { id: ContentId([byte; 32]), size };
     WantedFile { name: name.parse().unwrap(), content, mtime_s: 0, executable: false, replace: false }
 }
 
-fn ordered(files: &[WantedFile]) -> Vec<Ordered> {
-    let (progress, _) = watch::channel(Progress::new("d".to_owned()));
-    let given_up = CancellationToken::new();
-    vec![Ordered { name: "d".to_owned(), files: files.to_vec(), progress, given_up }]
+fn resolved(files: &[WantedFile]) -> Resolved {
+    Resolved { name: "d".to_owned(), files: files.to_vec() }
 }
 
 fn share() -> (tempfile::TempDir, Share) {
@@ -31,9 +30,9 @@ fn share() -> (tempfile::TempDir, Share) {
 /// The bytes that files need, where so many are promised; or what there is too little of.
 fn bytes(share: &Share, files: &[WantedFile], promised: u64) -> Result<u64, Lacks> {
     let own = share.folder().file_system();
-    match measure(share, &ordered(files), &[], &BTreeMap::from([(own, promised)])) {
+    match measure(share, &[&resolved(files)], &[], &BTreeMap::from([(own, promised)])) {
         Ok(needs) => Ok(needs.iter().map(|needs| needs.bytes_on(own)).sum()),
-        Err(NotBegun::NoRoom(no_room)) => {
+        Err(FetchRefusal::NoRoom(no_room)) => {
             assert_eq!((no_room.name.as_str(), no_room.folder.as_path()), ("d", share.folder().path()));
             Err(no_room.lacks)
         }
@@ -77,7 +76,8 @@ fn all_that_cannot_land_is_told_at_once() {
     fs::write(temp.path().join("file"), "mine").unwrap();
     let names = ["folder", "good", "file/below", "a", "a/b/c", "file"];
     let files: Vec<WantedFile> = names.iter().map(|name| wanted(name, 1, 10)).collect();
-    let Err(NotBegun::CannotLand(refused)) = measure(&share, &ordered(&files), &[], &BTreeMap::new()) else {
+    let Err(FetchRefusal::CannotLand(refused)) = measure(&share, &[&resolved(&files)], &[], &BTreeMap::new())
+    else {
         panic!("it is not refused")
     };
     let told: Vec<String> = refused.refused.iter().map(|(name, why)| format!("{name}: {why}")).collect();
@@ -91,18 +91,19 @@ fn all_that_cannot_land_is_told_at_once() {
     }
     assert!(refused.to_string().starts_with("3 of 6 files of \"d\" cannot be put into "), "{refused}");
     // The files of several names are counted together, and it says so.
-    let several: Vec<Ordered> = [&files[..2], &files[2..3]].into_iter().flat_map(ordered).collect();
-    let Err(NotBegun::CannotLand(refused)) = measure(&share, &several, &[], &BTreeMap::new()) else {
+    let several = [&files[..2], &files[2..3]].map(resolved);
+    let Err(FetchRefusal::CannotLand(refused)) = measure(&share, &several.each_ref(), &[], &BTreeMap::new())
+    else {
         panic!("it is not refused")
     };
     let expected = "2 of 3 files of \"d\" and 1 other name cannot be put into ";
     assert!(refused.to_string().starts_with(expected), "{refused}");
     let huge = [wanted("x", 9, u64::MAX)];
-    let several: Vec<Ordered> = [&huge[..], &[], &[]].into_iter().flat_map(ordered).collect();
-    let Err(refused) = measure(&share, &several, &[], &BTreeMap::new()) else { panic!("it fits") };
+    let several = [&huge[..], &[], &[]].map(resolved);
+    let Err(refused) = measure(&share, &several.each_ref(), &[], &BTreeMap::new()) else { panic!("it fits") };
     assert!(refused.to_string().starts_with("no room for \"d\" and 2 other names in "), "{refused}");
     // A file with another content is no obstacle here: its bytes are looked at first.
-    assert!(measure(&share, &ordered(&files[5..]), &[], &BTreeMap::new()).is_ok());
+    assert!(measure(&share, &[&resolved(&files[5..])], &[], &BTreeMap::new()).is_ok());
 }
 
 #[test]
@@ -110,9 +111,9 @@ fn bytes_are_counted_down_by_name() {
     let (_temp, share) = share();
     let file = wanted("a", 1, 100);
     let mut needs =
-        measure(&share, &ordered(std::slice::from_ref(&file)), &[], &BTreeMap::new()).unwrap().remove(0);
+        measure(&share, &[&resolved(std::slice::from_ref(&file))], &[], &BTreeMap::new()).unwrap().remove(0);
     let own = share.folder().file_system();
-    let left = |needs: &Needs| needs.bytes_on(own);
+    let left = |needs: &SpaceNeeds| needs.bytes_on(own);
     needs.less(&file.name, 30);
     assert_eq!(left(&needs), 70);
     needs.more(&file.name, 10);
@@ -130,10 +131,10 @@ fn a_file_of_equal_size_that_cannot_make_way_is_told_unless_it_is_the_very_file(
     fs::write(&parts, "nothing can be received here").unwrap();
     let mut file = wanted("f", 1, 10);
     file.replace = true;
-    let refused = measure(&share, &ordered(std::slice::from_ref(&file)), &[], &BTreeMap::new());
-    assert!(matches!(&refused, Err(NotBegun::CannotLand(refused)) if refused.count == 1), "{refused:?}");
+    let refused = measure(&share, &[&resolved(std::slice::from_ref(&file))], &[], &BTreeMap::new());
+    assert!(matches!(&refused, Err(FetchRefusal::CannotLand(refused)) if refused.count == 1), "{refused:?}");
     file.content.id = ContentId(*blake3::hash(b"0123456789").as_bytes());
-    let needs = measure(&share, &ordered(&[file]), &[], &BTreeMap::new()).unwrap();
+    let needs = measure(&share, &[&resolved(&[file])], &[], &BTreeMap::new()).unwrap();
     assert_eq!(needs[0].bytes_on(share.folder().file_system()), 0);
 }
 
@@ -143,6 +144,42 @@ fn folders_that_have_to_be_made_take_inodes_and_each_is_counted_once() {
     fs::create_dir(temp.path().join("there")).unwrap();
     let names = ["there/a", "new/b", "new/c", "new/er/d", "there/new/e"];
     let files: Vec<WantedFile> = names.iter().map(|name| wanted(name, 1, 10)).collect();
-    let needs = measure(&share, &ordered(&files), &[], &BTreeMap::new()).unwrap();
-    assert_eq!(needs[0].files[&share.folder().file_system()], 5 + 3);
+    let needs = measure(&share, &[&resolved(&files)], &[], &BTreeMap::new()).unwrap();
+    assert_eq!(needs[0].files_on(share.folder().file_system()), 5 + 3);
+}
+
+#[test]
+fn fetches_go_on_one_after_the_other_as_far_as_there_is_space() {
+    let (mut space, on, now) = (DiskSpace::default(), FileSystemId::default(), Timestamp::default());
+    let needs = BTreeMap::from([(JobId(1), 60), (JobId(2), 50), (JobId(3), 30)]);
+    let needed = |job: JobId, _: FileSystemId| needs[&job];
+    for job in needs.keys() {
+        assert!(space.wait(*job, on, false, now));
+        assert!(!space.wait(*job, on, false, now), "it waits already");
+    }
+    assert_eq!(space.check(now).len(), 3);
+    assert_eq!(space.check(now), [], "the disk is being asked");
+    let free = |bytes| vec![(on, Free { bytes, files: 1 })];
+    assert_eq!(space.checked(free(100), now, needed), [], "it is too soon");
+    assert_eq!(space.full(JobId(1)).map(|full| full.free_bytes), Some(100));
+    let later = now.after(PAUSE);
+    assert_eq!(space.checked(free(100), later, needed), [JobId(1), JobId(3)]);
+    assert!(space.is_waiting(JobId(2)) && !space.is_waiting(JobId(3)));
+    assert_eq!(space.checked(vec![(on, Free { bytes: 100, files: 0 })], later.after(PAUSE), needed), []);
+}
+
+#[test]
+fn the_pause_doubles_while_the_disk_is_full_again_at_once() {
+    let (mut space, on) = (DiskSpace::default(), FileSystemId::default());
+    let (mut now, mut pauses) = (Timestamp::default(), vec![]);
+    for _ in 0..7 {
+        assert!(space.wait(JobId(1), on, false, now));
+        let pause = space.waits[&JobId(1)].pause;
+        pauses.push(pause.as_secs());
+        now = now.after(pause);
+        assert_eq!(space.checked(vec![(on, Free::UNKNOWN)], now, |_, _| 1), [JobId(1)]);
+    }
+    assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16]);
+    assert!(space.wait(JobId(1), on, false, now.after(2 * LONGEST_PAUSE)));
+    assert_eq!(space.waits[&JobId(1)].pause, PAUSE);
 }

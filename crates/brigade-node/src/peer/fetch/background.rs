@@ -1,0 +1,283 @@
+//! Work of the fetches on threads that may wait for the disk. Each piece of work sends one result.
+//!
+//! The owner of the fetches never waits for it: it receives the results with its other inputs. It counts on them, so
+//! there is a result also if the work panics.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    time::SystemTime,
+};
+
+use brigade_core::{id::Content, wire::manager::Found};
+use tokio::{
+    sync::mpsc,
+    task::{JoinHandle, spawn_blocking},
+};
+
+use super::{
+    disk_space::measure,
+    prepare::{FileDecision, PrepareError, prepare},
+    request::{FetchOrder, FetchRefusal, JobId, SpaceNeeds, WantedFile},
+};
+use crate::store::{
+    destination::Destinations,
+    folder::{FileSystemId, Folder, Free},
+    part_file::PartFile,
+    parts::{KeptPart, kept_parts, remove_part},
+    share::Share,
+};
+
+/// Results that may wait for the owner.
+const RESULTS: usize = 256;
+
+/// Starts work and sends its results.
+#[derive(Clone)]
+pub(crate) struct Background {
+    share: Share,
+    prepared: mpsc::Sender<PreparedFiles>,
+    results: mpsc::Sender<BackgroundResult>,
+}
+
+/// Files that were prepared.
+#[derive(Debug)]
+pub(crate) struct PreparedFiles {
+    pub(crate) job: JobId,
+    pub(crate) files: Vec<(WantedFile, Result<FileDecision, PrepareError>)>,
+}
+
+/// The result of other work.
+#[derive(Debug)]
+pub(crate) enum BackgroundResult {
+    /// Whether the fetches of an order can land and fit on the disk, and what each of them will take there.
+    Measured { order: FetchOrder, kept: Vec<KeptPart>, result: Result<Vec<SpaceNeeds>, FetchRefusal> },
+    /// So much is free on each of these file systems.
+    FreeSpace(Vec<(FileSystemId, Free)>),
+    /// These parts are there.
+    PartsFound(Vec<KeptPart>),
+    /// The parts of these contents were removed, or could not be.
+    PartsRemoved(Vec<Content>),
+    /// The contents that the name of a content has now.
+    NameFound { content: Content, found: Found },
+}
+
+impl Background {
+    /// The receivers get the prepared files and the other results.
+    pub(crate) fn new(
+        share: Share,
+    ) -> (Self, mpsc::Receiver<PreparedFiles>, mpsc::Receiver<BackgroundResult>) {
+        let (prepared, prepared_files) = mpsc::channel(RESULTS);
+        let (results, other_results) = mpsc::channel(RESULTS);
+        (Self { share, prepared, results }, prepared_files, other_results)
+    }
+
+    /// Prepares files of a fetch.
+    pub(crate) fn prepare(&self, job: JobId, files: Vec<WantedFile>) {
+        let share = self.share.clone();
+        let preparation =
+            Preparation { job, waiting: files.into(), decided: vec![], prepared: self.prepared.clone() };
+        spawn_blocking(move || {
+            let folder = share.folder();
+            let mut walk = Destinations::new(folder);
+            preparation.run(|wanted| prepare(folder, &share, &mut walk, wanted));
+        });
+    }
+
+    /// Measures what the fetches of an order take, beside what is `promised` to others.
+    pub(crate) fn measure(&self, order: FetchOrder, promised: BTreeMap<FileSystemId, u64>) {
+        let (share, results) = (self.share.clone(), self.results.clone());
+        spawn_blocking(move || {
+            let kept = find_parts(share.folder());
+            let wanted: Vec<_> = order.fetches.iter().map(|fetch| &fetch.files).collect();
+            let result = measure(&share, &wanted, &kept, &promised);
+            let _ = results.blocking_send(BackgroundResult::Measured { order, kept, result });
+        });
+    }
+
+    /// Asks how much space is free on these file systems, at a folder on each of them.
+    pub(crate) fn check_space(&self, folders: BTreeSet<(FileSystemId, String)>) {
+        let folder = self.share.folder().clone();
+        let unknown = folders.iter().map(|(on, _)| (*on, Free::UNKNOWN)).collect();
+        let result = CertainResult::new(self.results.clone(), BackgroundResult::FreeSpace(unknown));
+        spawn_blocking(move || {
+            let free =
+                |(on, below): (FileSystemId, String)| (on, folder.free(&below).unwrap_or(Free::UNKNOWN));
+            result.send(BackgroundResult::FreeSpace(folders.into_iter().map(free).collect()));
+        });
+    }
+
+    /// Looks which parts are there, when those `in_use` are marked as used: a part that is wanted all the time, and
+    /// gets nothing, is not an unused one.
+    pub(crate) fn find_parts(&self, in_use: Vec<PartFile>) {
+        let folder = self.share.folder().clone();
+        let result = CertainResult::new(self.results.clone(), BackgroundResult::PartsFound(vec![]));
+        spawn_blocking(move || {
+            in_use.iter().for_each(|file| drop(file.touch()));
+            result.send(BackgroundResult::PartsFound(find_parts(&folder)));
+        });
+    }
+
+    /// Removes the parts of these contents.
+    pub(crate) fn remove_parts(&self, contents: Vec<Content>) {
+        let folder = self.share.folder().clone();
+        let otherwise = BackgroundResult::PartsRemoved(contents.clone());
+        let result = CertainResult::new(self.results.clone(), otherwise);
+        spawn_blocking(move || {
+            remove_parts(&folder, &contents);
+            result.send(BackgroundResult::PartsRemoved(contents));
+        });
+    }
+
+    /// Waits in a task, and sends the result if there is one.
+    pub(crate) fn spawn(&self, work: impl Future<Output = Option<BackgroundResult>> + Send + 'static) {
+        let results = self.results.clone();
+        tokio::spawn(async move {
+            if let Some(result) = work.await {
+                let _ = results.send(result).await;
+            }
+        });
+    }
+
+    /// At the end: makes the part files durable, and removes the parts of `removing` and empty folders.
+    pub(crate) fn sync(&self, files: Vec<PartFile>, removing: Vec<Content>) -> JoinHandle<()> {
+        let folder = self.share.folder().clone();
+        spawn_blocking(move || {
+            files.iter().for_each(|file| drop(file.sync()));
+            remove_parts(&folder, &removing);
+            if let Err(error) = folder.remove_empty_places() {
+                tracing::debug!(%error, "empty folders of ours stay on other file systems");
+            }
+        })
+    }
+}
+
+/// The parts that are there; none if the folder cannot be read.
+fn find_parts(folder: &Folder) -> Vec<KeptPart> {
+    kept_parts(folder, SystemTime::now()).unwrap_or_else(|error| {
+        tracing::debug!(%error, "the parts of files could not be looked at");
+        vec![]
+    })
+}
+
+fn remove_parts(folder: &Folder, contents: &[Content]) {
+    for content in contents {
+        match remove_part(folder, *content) {
+            Ok(true) => tracing::info!(id = content.id.short(), "a part that nobody wants was removed"),
+            Ok(false) => {}
+            Err(error) => tracing::warn!(%error, "a part that nobody wants could not be removed"),
+        }
+    }
+}
+
+/// Files that are being prepared. The owner is told of all of them in any case: it counts the threads that prepare
+/// files, and knows which contents they are about.
+struct Preparation {
+    job: JobId,
+    waiting: VecDeque<WantedFile>,
+    decided: Vec<(WantedFile, Result<FileDecision, PrepareError>)>,
+    prepared: mpsc::Sender<PreparedFiles>,
+}
+
+impl Preparation {
+    fn run(mut self, mut decide: impl FnMut(&WantedFile) -> Result<FileDecision, PrepareError>) {
+        while let Some(wanted) = self.waiting.front() {
+            let decision = decide(wanted);
+            let wanted = self.waiting.pop_front();
+            self.decided.extend(wanted.map(|wanted| (wanted, decision)));
+        }
+    }
+}
+
+impl Drop for Preparation {
+    /// Files still wait only if the work panicked, or if the runtime was shut down before it began.
+    fn drop(&mut self) {
+        let waiting = self.waiting.drain(..).map(|wanted| (wanted, Err(PrepareError::CutOff)));
+        let mut files = std::mem::take(&mut self.decided);
+        files.extend(waiting);
+        // The channel has space: it is longer than the number of threads that prepare files.
+        let _ = self.prepared.try_send(PreparedFiles { job: self.job, files });
+    }
+}
+
+/// A result that is sent in any case: another one if the work for it panics.
+struct CertainResult {
+    results: mpsc::Sender<BackgroundResult>,
+    otherwise: Option<BackgroundResult>,
+}
+
+impl CertainResult {
+    /// For work that starts now; `otherwise` is sent if it does not end.
+    const fn new(results: mpsc::Sender<BackgroundResult>, otherwise: BackgroundResult) -> Self {
+        Self { results, otherwise: Some(otherwise) }
+    }
+
+    /// Sends the result. Only for threads that may wait.
+    fn send(mut self, result: BackgroundResult) {
+        self.otherwise = None;
+        let _ = self.results.blocking_send(result);
+    }
+}
+
+impl Drop for CertainResult {
+    fn drop(&mut self) {
+        if let Some(otherwise) = self.otherwise.take() {
+            let _ = self.results.try_send(otherwise);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use brigade_core::id::ContentId;
+
+    use super::{
+        BackgroundResult, CertainResult, Content, FileDecision, JobId, Preparation, PrepareError, WantedFile,
+        mpsc,
+    };
+
+    #[tokio::test]
+    async fn a_result_is_sent_also_if_the_work_for_it_panics() {
+        let (results, mut received) = mpsc::channel(2);
+        let result = || CertainResult::new(results.clone(), BackgroundResult::PartsFound(vec![]));
+        let (broken, whole) = (result(), result());
+        let broken = tokio::task::spawn_blocking(move || {
+            let _broken = broken;
+            panic!("as this test wants it");
+        });
+        assert!(broken.await.unwrap_err().is_panic());
+        assert!(matches!(received.recv().await, Some(BackgroundResult::PartsFound(_))));
+        tokio::task::spawn_blocking(move || whole.send(BackgroundResult::FreeSpace(vec![]))).await.unwrap();
+        assert!(matches!(received.recv().await, Some(BackgroundResult::FreeSpace(_))));
+        assert!(received.try_recv().is_err(), "one result only");
+    }
+
+    #[tokio::test]
+    async fn a_preparation_that_panics_is_reported_like_any_other() {
+        let (prepared, mut received) = mpsc::channel(1);
+        let wanted = |name: &str| WantedFile {
+            name: name.parse().unwrap(),
+            content: Content { id: ContentId::EMPTY, size: 0 },
+            mtime_s: 0,
+            executable: false,
+            replace: false,
+        };
+        let waiting = ["good", "bad", "late"].map(wanted).into();
+        let preparation = Preparation { job: JobId(7), waiting, decided: vec![], prepared };
+        let run = tokio::task::spawn_blocking(move || {
+            preparation.run(|wanted| match wanted.name.as_str() {
+                "good" => Ok(FileDecision::Small),
+                _ => panic!("as this test wants it"),
+            });
+        });
+        assert!(run.await.unwrap_err().is_panic());
+        let prepared = tokio::time::timeout(Duration::from_secs(20), received.recv()).await.unwrap().unwrap();
+        assert_eq!(prepared.job, JobId(7));
+        let [(_, Ok(FileDecision::Small)), (bad, Err(PrepareError::CutOff)), (_, Err(PrepareError::CutOff))] =
+            &prepared.files[..]
+        else {
+            panic!("{prepared:?}");
+        };
+        assert_eq!(bad.name.as_str(), "bad");
+    }
+}

@@ -1,0 +1,394 @@
+//! All fetches, file by file: which file starts, lands, waits or fails, and when a fetch is over.
+//!
+//! It passes the results of one object to the others: the jobs, the disk space, the kept parts, the names that are
+//! checked again, and the swarm. Nothing here waits; [`super::owner`] has the loop.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use brigade_core::{
+    id::Content,
+    name::FileName,
+    time::Timestamp,
+    wire::manager::{Found, Holders},
+};
+
+use super::{
+    background::{Background, PreparedFiles},
+    disk_space::DiskSpace,
+    jobs::{ActiveFile, Jobs, LocalOrigin},
+    kept_parts::KeptParts,
+    prepare::{FileDecision, PrepareError},
+    request::{FileErrorKind, JobId, OrderedFetch, SpaceNeeds, WantedFile},
+    revalidate::Revalidation,
+};
+use crate::{
+    clock,
+    peer::swarm::{EndedDownload, LandedContent, ManagerUpdate, OpenPart, Swarm, SwarmEvent},
+    store::{
+        folder::{FileSystemId, Free},
+        keeper::{self, KeeperHandle},
+        part_file::{PartError, PartFile},
+        parts::KeptPart,
+        share::Share,
+    },
+};
+
+/// Contents that are fetched at the same time; the files of a larger fetch wait their turn.
+const ACTIVE_CONTENTS: usize = 4096;
+
+/// Threads that prepare files at the same time.
+const PREPARING: usize = 2;
+
+/// All fetches, and what they are made of.
+pub(crate) struct Fetches {
+    swarm: Swarm,
+    jobs: Jobs,
+    /// Threads that prepare files now.
+    preparing: usize,
+    disk_space: DiskSpace,
+    kept: KeptParts,
+    revalidation: Revalidation,
+    background: Background,
+    share: Share,
+    keeper: KeeperHandle,
+}
+
+impl Fetches {
+    pub(crate) fn new(
+        swarm: Swarm,
+        background: Background,
+        kept: KeptParts,
+        share: Share,
+        keeper: KeeperHandle,
+    ) -> Self {
+        let (jobs, disk_space, revalidation) =
+            (Jobs::default(), DiskSpace::default(), Revalidation::default());
+        Self { swarm, jobs, preparing: 0, disk_space, kept, revalidation, background, share, keeper }
+    }
+
+    pub(crate) fn swarm(&mut self) -> &mut Swarm {
+        &mut self.swarm
+    }
+
+    /// The bytes that the fetches have still to write, by file system.
+    pub(crate) fn promised(&self) -> BTreeMap<FileSystemId, u64> {
+        self.jobs.promised()
+    }
+
+    /// A fetch begins.
+    pub(crate) fn begin(&mut self, ordered: OrderedFetch, needs: SpaceNeeds) {
+        self.jobs.begin(ordered, needs, self.swarm.bytes_twice());
+        self.prepare_more();
+    }
+
+    /// Has files prepared, as long as they may be fetched.
+    fn prepare_more(&mut self) {
+        while self.preparing < PREPARING && self.swarm.len() < ACTIVE_CONTENTS {
+            let Some(id) = self.jobs.next(|id| self.disk_space.is_waiting(id)) else { return };
+            let next = self.jobs.next_files(id, &self.swarm);
+            for (file, other) in next.alike {
+                let error = PrepareError::Alike { name: file.name.clone(), other };
+                self.jobs.failed(id, file, FileErrorKind::Disk, error.to_string());
+            }
+            if next.files.is_empty() {
+                self.settle(id);
+                if self.jobs.get(id).is_some_and(|job| job.next_file().is_some()) {
+                    return; // the next one is large, and as many as may be are open
+                }
+                continue;
+            }
+            self.preparing += 1;
+            self.background.prepare(id, next.files);
+        }
+    }
+
+    /// Files are prepared: they are here, or are fetched from now on, or cannot be.
+    pub(crate) fn prepared(&mut self, prepared: PreparedFiles) {
+        let id = prepared.job;
+        self.preparing -= 1;
+        for (file, decision) in prepared.files {
+            let content = file.content;
+            self.jobs.prepared(id, &content);
+            match decision {
+                Ok(FileDecision::Here(landed)) => {
+                    self.on_disk(id, &file, landed, LocalOrigin::AlreadyPresent)
+                }
+                Ok(FileDecision::Made(landed, aside)) => {
+                    self.on_disk(id, &file, Some(landed), LocalOrigin::Copied { aside });
+                }
+                Ok(FileDecision::Small) => self.start(id, file, None),
+                Ok(FileDecision::Large { file: part, list, have }) => {
+                    self.start(id, file, Some(OpenPart { file: part, list, have }));
+                }
+                Err(PrepareError::Part(PartError::NoRoom { inodes, .. })) => {
+                    self.pause(id, &file.name, inodes);
+                    self.jobs.try_again(id, file, (0, 0));
+                }
+                Err(error) => self.jobs.failed(id, file, error.kind(), error.to_string()),
+            }
+            if !self.swarm.is_active(&content) {
+                self.jobs.release(&content);
+            }
+        }
+        self.prepare_more();
+        self.settle(id);
+    }
+
+    /// A file is under its name without having been fetched; the keeper is told if it does not know it.
+    fn on_disk(&mut self, id: JobId, file: &WantedFile, landed: Option<keeper::Landed>, origin: LocalOrigin) {
+        if let Some(landed) = landed {
+            let keeper = self.keeper.clone();
+            tokio::spawn(async move { keeper.landed(vec![landed]).await });
+        }
+        self.remove_parts(self.kept.obsolete(&file.name, &file.content));
+        self.jobs.on_disk(id, file, origin);
+    }
+
+    /// Starts to fetch the content of a file: of one piece, or into a part file.
+    fn start(&mut self, id: JobId, file: WantedFile, part: Option<OpenPart>) {
+        let Some(counter) = self.jobs.counter(id, &file) else { return };
+        let landing = file.landing();
+        let Some(present) = self.swarm.start(file.content, landing, part, counter) else { return };
+        self.kept.forget(&file.content);
+        self.jobs.started(id, file, present);
+    }
+
+    /// Handles an event of the swarm; what the manager is to be told, if that is all.
+    pub(crate) fn handle(&mut self, event: SwarmEvent) -> Option<ManagerUpdate> {
+        match event {
+            SwarmEvent::Stored { content, holder, bytes } => self.jobs.stored(&content, holder, bytes),
+            SwarmEvent::Starved(content) => self.jobs.set_starved(&content, true),
+            SwarmEvent::Fed(content) => self.jobs.set_starved(&content, false),
+            SwarmEvent::HolderNamed(content) => self.revalidation.forget(&content),
+            SwarmEvent::Impossible { content, error } => {
+                self.give_up(&content, FileErrorKind::Changed, &error.to_string());
+            }
+            SwarmEvent::NotWritten { content, error: PartError::NoRoom { inodes, .. } } => {
+                let file = self.jobs.file_of(&content);
+                if let Some((id, name)) = file.map(|(id, file)| (id, file.name.clone())) {
+                    self.pause(id, &name, inodes);
+                }
+            }
+            SwarmEvent::NotWritten { content, error } => {
+                self.give_up(&content, FileErrorKind::Disk, &error.to_string());
+            }
+            SwarmEvent::Landed(landed) => {
+                landed.into_iter().for_each(|landed| self.landed(landed));
+                self.prepare_more();
+            }
+            SwarmEvent::Manager(update) => return Some(update),
+        }
+        None
+    }
+
+    fn landed(&mut self, landed: LandedContent) {
+        let LandedContent { content, name, placed, ended } = landed;
+        // Without an end it was given up before. Another fetch may have taken the name since: it stays taken.
+        let Some(ended) = ended else { return self.jobs.unlock(&content) };
+        let active = self.ended(&content, &ended, placed.is_ok());
+        // The same content under other names is made from this file.
+        self.jobs.release(&content);
+        let Some(active) = active else { return };
+        let id = active.job;
+        match placed {
+            Ok(placed) => {
+                self.remove_parts(self.kept.obsolete(&name, &content));
+                self.jobs.landed(active, placed.aside);
+            }
+            Err(PartError::NoRoom { inodes, .. }) => {
+                self.pause(id, &name, inodes);
+                self.jobs.try_again(id, active.file, ended.present);
+            }
+            Err(error) => {
+                let is_occupied = matches!(error, PartError::Occupied { .. }) && !active.file.replace;
+                let kind = if is_occupied { FileErrorKind::Occupied } else { FileErrorKind::Disk };
+                self.jobs.failed(id, active.file, kind, error.to_string());
+            }
+        }
+        self.settle(id);
+    }
+
+    /// A content is not active any more. One that is getting its name at this moment still gets it: nothing else
+    /// touches its part before.
+    fn ended(&mut self, content: &Content, ended: &EndedDownload, has_landed: bool) -> Option<ActiveFile> {
+        if ended.is_large && !has_landed {
+            self.kept.check_soon(); // the part stays
+        }
+        self.revalidation.forget(content);
+        self.jobs.ended(content, ended.is_landing)
+    }
+
+    /// Ends the download of a content.
+    fn forget(&mut self, content: &Content) -> Option<ActiveFile> {
+        let ended = self.swarm.forget(content)?;
+        self.ended(content, &ended, false)
+    }
+
+    /// A content cannot be fetched, or not be written.
+    fn give_up(&mut self, content: &Content, kind: FileErrorKind, error: &str) {
+        let Some(active) = self.forget(content) else { return };
+        let id = active.job;
+        self.jobs.failed(id, active.file, kind, error.to_owned());
+        for id in self.jobs.fail_deferred(content, kind, error) {
+            self.settle(id);
+        }
+        self.settle(id);
+    }
+
+    /// Nothing can be written. Files that wait for space do not wait any more: they are prepared, and fail there.
+    pub(crate) fn give_up_all(&mut self, error: &str) {
+        self.disk_space.forget_all();
+        self.give_up_each(self.jobs.contents(), error);
+    }
+
+    /// Part files cannot be written.
+    pub(crate) fn give_up_large(&mut self, error: &str) {
+        self.give_up_each(self.swarm.unfinished_large(), error);
+    }
+
+    fn give_up_each(&mut self, contents: Vec<Content>, error: &str) {
+        contents.iter().for_each(|content| self.give_up(content, FileErrorKind::Disk, error));
+        self.prepare_more();
+    }
+
+    /// Ends a fetch that has nothing left to do.
+    fn settle(&mut self, id: JobId) {
+        if self.jobs.end(id, &self.swarm) {
+            self.disk_space.forget(id);
+        }
+    }
+
+    /// Ends the fetches that were given up. The verified parts of them are kept.
+    pub(crate) fn stop_given_up(&mut self) {
+        for id in self.jobs.given_up() {
+            for content in self.jobs.contents_of(id) {
+                self.forget(&content);
+                // Another fetch that waits for the same content takes it over; if it is getting its name, after that.
+                self.jobs.release(&content);
+            }
+            self.jobs.stop(id, &self.swarm);
+            self.disk_space.forget(id);
+            self.prepare_more();
+        }
+    }
+
+    /// The disk of a file is full: its fetch requests nothing more until there is space. Contents of several pieces
+    /// stay as they are; those of one piece wait to be prepared again.
+    fn pause(&mut self, id: JobId, name: &FileName, inodes: bool) {
+        let now = clock::now();
+        let Some(job) = self.jobs.get(id) else { return };
+        if self.disk_space.wait(id, job.needs().file_system_of(name), inodes, now) {
+            tracing::info!(fetch = job.name(), "the disk is full: the fetch waits for room");
+        }
+        // Also one that started since it waits: from files that were being prepared.
+        for content in self.jobs.contents_of(id) {
+            self.jobs.set_starved(&content, false);
+            let Some(ended) = self.swarm.pause(&content) else { continue };
+            if let Some(active) = self.ended(&content, &ended, false) {
+                self.jobs.try_again(id, active.file, ended.present);
+            }
+            self.jobs.release(&content);
+        }
+        self.check_space(now);
+    }
+
+    /// Asks how much space is free, if a fetch waits for it and it is time to.
+    fn check_space(&mut self, now: Timestamp) {
+        let due = self.disk_space.check(now).into_iter();
+        let folder = |(id, on): (JobId, FileSystemId)| Some((on, self.jobs.get(id)?.needs().folder_on(on)));
+        let folders: BTreeSet<(FileSystemId, String)> = due.filter_map(folder).collect();
+        if !folders.is_empty() {
+            self.background.check_space(folders);
+        }
+    }
+
+    /// So much space is free: each fetch that finds enough goes on.
+    pub(crate) fn space_checked(&mut self, free: Vec<(FileSystemId, Free)>) {
+        let needed = |id: JobId, on| self.jobs.get(id).map_or(0, |job| job.needs().bytes_on(on));
+        for id in self.disk_space.checked(free, clock::now(), needed) {
+            for content in self.jobs.contents_of(id) {
+                let uncounted = self.swarm.resume(&content);
+                uncounted.iter().for_each(|uncounted| self.jobs.stored_uncounted(&content, *uncounted));
+            }
+            self.prepare_more();
+        }
+    }
+
+    /// These parts are there. Those that are in use are none of the kept ones.
+    pub(crate) fn parts_found(&mut self, mut parts: Vec<KeptPart>) {
+        parts.retain(|part| !self.jobs.is_in_use(&part.content, &self.swarm));
+        let obsolete = self.kept.found(parts, |content| self.share.has(content));
+        self.remove_parts(obsolete);
+    }
+
+    /// The parts were looked at because it was time to.
+    pub(crate) fn parts_checked(&mut self, parts: Vec<KeptPart>) {
+        self.kept.checked();
+        self.parts_found(parts);
+    }
+
+    /// The parts of these contents were removed, or could not be.
+    pub(crate) fn parts_removed(&mut self, contents: &[Content]) {
+        for content in contents {
+            self.kept.removed(content);
+            self.jobs.unlock(content);
+        }
+        self.prepare_more();
+    }
+
+    /// Removes the parts of these contents, but for those that are in use or that files of fetches still wait for.
+    fn remove_parts(&mut self, contents: Vec<Content>) {
+        let unused = self.jobs.lock_unused(contents, &self.swarm);
+        if !unused.is_empty() {
+            unused.iter().for_each(|content| self.kept.remove(*content));
+            self.background.remove_parts(unused);
+        }
+    }
+
+    /// The names to look up now: of contents that no holder can send, and of which the manager names none.
+    pub(crate) fn names_to_check(&mut self, now: Timestamp) -> Vec<(Content, FileName)> {
+        if !self.revalidation.is_due(now) {
+            return vec![];
+        }
+        let without_holders = self.jobs.starved().filter(|content| self.swarm.has_lost_holders(content));
+        let due = self.revalidation.due(without_holders.copied(), now).into_iter();
+        due.filter_map(|content| Some((content, self.jobs.file_of(&content)?.1.name.clone()))).collect()
+    }
+
+    /// The manager said which contents the name of a content has now.
+    pub(crate) fn name_checked(&mut self, content: &Content, found: &Found) {
+        let is_starved = self.jobs.starved().any(|starved| starved == content);
+        let lost = self.swarm.lost_holders(content).filter(|_| is_starved);
+        if let Some(error) = self.revalidation.answered(content, found, lost.as_deref()) {
+            self.give_up(content, FileErrorKind::Changed, &error);
+        }
+    }
+
+    /// The manager named holders.
+    pub(crate) fn holders(&mut self, named: &Holders) {
+        self.swarm.holders(named, self.jobs.holders());
+    }
+
+    /// Looks at the disk if it is time to, and shows the state of all fetches.
+    pub(crate) fn tick(&mut self, now: Timestamp) {
+        self.check_space(now);
+        if self.kept.check(now) {
+            self.background.find_parts(self.swarm.part_files());
+        }
+        self.jobs.show(now, &self.swarm, |id| self.disk_space.full(id));
+    }
+
+    /// Closes all connections. The part files that are open, and the contents whose parts are being removed.
+    pub(crate) fn stop_all(&mut self) -> (Vec<PartFile>, Vec<Content>) {
+        self.swarm.disconnect_all();
+        (self.swarm.part_files(), self.kept.removing())
+    }
+
+    /// Shows that every fetch was stopped.
+    pub(crate) fn show_stopped(&mut self) {
+        self.jobs.stop_all(&self.swarm);
+    }
+}
+
+#[cfg(test)]
+mod tests;

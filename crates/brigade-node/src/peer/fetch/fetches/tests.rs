@@ -1,0 +1,227 @@
+//! What becomes of files and parts while fetches are given up and asked for again, step by step.
+//!
+//! Nothing is dialled: each test plays the connections and the threads, and passes on what they would send.
+
+use std::{fs, sync::Arc, time::Duration};
+
+use brigade_core::{bitfield::Bitfield, content::PieceList, geometry::Geometry, id::ContentId, rate::Cap};
+use tokio::{
+    sync::{Semaphore, mpsc, watch},
+    time::timeout,
+};
+use tokio_util::sync::{CancellationToken, DropGuard};
+
+use super::{
+    Background, Content, Fetches, FileDecision, KeptParts, OrderedFetch, PreparedFiles, SpaceNeeds, Swarm,
+    WantedFile,
+};
+use crate::{
+    identity::key::SecretKey,
+    peer::{
+        bandwidth::Traffic,
+        fetch::{background::BackgroundResult, progress::Progress, request::Resolved},
+        swarm::{ConnectionConfig, Parts, SwarmConfig},
+    },
+    store::{
+        folder::Folder,
+        hash::hash_file,
+        keeper::{Change, Keeper, KeeperOptions},
+        part_file::PartFile,
+        parts::kept_parts,
+        share::Share,
+    },
+};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+const BYTES: usize = 300_000;
+
+/// Fetches, and the channels with the results of other threads.
+struct TestFetches {
+    fetches: Fetches,
+    prepared: mpsc::Receiver<PreparedFiles>,
+    results: mpsc::Receiver<BackgroundResult>,
+    folder: Folder,
+    _changes: mpsc::Receiver<Change>,
+    _stop: DropGuard,
+    temp: tempfile::TempDir,
+}
+
+/// A fetch that began.
+struct Begun {
+    progress: watch::Receiver<Progress>,
+    given_up: CancellationToken,
+}
+
+impl TestFetches {
+    fn new() -> Self {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let (share, stop) = (Share::new(folder.clone()), CancellationToken::new());
+        let (keeper, changes) =
+            Keeper::start(folder.clone(), share.clone(), KeeperOptions::default(), stop.clone()).unwrap();
+        let key = SecretKey::generate();
+        let connections = ConnectionConfig {
+            network: key.public(),
+            key,
+            membership: watch::channel(String::new()).1,
+            connection_slots: Arc::new(Semaphore::new(8)),
+            traffic: Arc::new(Traffic::new(Cap::Off, Cap::Off)),
+        };
+        let swarm = Swarm::new(SwarmConfig {
+            connections,
+            max_connections: 8,
+            folder: folder.clone(),
+            parts: Parts::new(),
+            keeper: keeper.clone(),
+            seed: 1,
+        });
+        let (background, prepared, results) = Background::new(share.clone());
+        let fetches = Fetches::new(swarm, background, KeptParts::new(None, true).0, share, keeper);
+        Self { fetches, prepared, results, folder, _changes: changes, _stop: stop.drop_guard(), temp }
+    }
+
+    /// A fetch of these files begins.
+    fn begin(&mut self, files: Vec<WantedFile>) -> Begun {
+        let files = Resolved { name: "files".to_owned(), files };
+        let (sender, progress) = watch::channel(Progress::new(String::new()));
+        let given_up = CancellationToken::new();
+        let ordered = OrderedFetch { files, progress: sender, given_up: given_up.clone() };
+        self.fetches.begin(ordered, SpaceNeeds::default());
+        Begun { progress, given_up }
+    }
+
+    /// A fetch is given up.
+    fn give_up(&mut self, begun: &Begun) {
+        begun.given_up.cancel();
+        self.fetches.stop_given_up();
+    }
+
+    async fn receive_prepared(&mut self) -> PreparedFiles {
+        timeout(PATIENCE, self.prepared.recv()).await.expect("nothing was prepared").unwrap()
+    }
+
+    /// Files are prepared, and the events that follow from it are handled.
+    fn prepared(&mut self, prepared: PreparedFiles) {
+        self.fetches.prepared(prepared);
+        self.handle_events();
+    }
+
+    fn handle_events(&mut self) {
+        while let Some(event) = self.fetches.swarm().next_event() {
+            self.fetches.handle(event);
+        }
+    }
+
+    /// Waits until a file has landed, or has not.
+    async fn receive_landed(&mut self) {
+        let input = timeout(PATIENCE, self.fetches.swarm().receive()).await.expect("nothing landed");
+        self.fetches.swarm().handle(input);
+        self.handle_events();
+    }
+
+    /// Begins to fetch a content of two pieces as a file, of which all pieces are found: it gets its name.
+    async fn begin_landing(&mut self, name: &str) -> (Begun, Vec<u8>, Content) {
+        let (bytes, content, list) = film();
+        let begun = self.begin(vec![wanted(name, content)]);
+        let mut prepared = self.receive_prepared().await;
+        let Ok(FileDecision::Large { file, list: known, have }) = &mut prepared.files[0].1 else { panic!() };
+        store_all(file, &bytes);
+        (*known, *have) = (Some(list), Bitfield::all(Geometry::new(content.size).unwrap().count()));
+        self.prepared(prepared);
+        (begun, bytes, content)
+    }
+}
+
+/// A content of two pieces.
+fn film() -> (Vec<u8>, Content, Arc<PieceList>) {
+    let bytes = vec![7; BYTES];
+    let temp = tempfile::NamedTempFile::new().unwrap();
+    fs::write(temp.path(), &bytes).unwrap();
+    let hashed = hash_file(temp.as_file(), BYTES as u64, 1, &|| false).unwrap();
+    (bytes, hashed.content, hashed.list.unwrap())
+}
+
+fn wanted(name: &str, content: Content) -> WantedFile {
+    WantedFile { name: name.parse().unwrap(), content, mtime_s: 1000, executable: false, replace: false }
+}
+
+fn store_all(file: &PartFile, bytes: &[u8]) {
+    let geometry = Geometry::new(bytes.len() as u64).unwrap();
+    for piece in geometry.pieces() {
+        let from = usize::try_from(geometry.offset(piece)).unwrap();
+        let piece_bytes = bytes[from..][..geometry.length(piece) as usize].to_vec();
+        file.store(piece, piece_bytes, |stored| stored.unwrap());
+    }
+}
+
+/// A fetch of a content of several pieces that is stopped while it gets its name, and asked for again at once.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_is_getting_its_name_is_not_taken_up_again() {
+    let mut test = TestFetches::new();
+    let (first, bytes, content) = test.begin_landing("film").await;
+    test.give_up(&first);
+
+    let second = test.begin(vec![wanted("film", content), wanted("copy", content)]);
+    assert_eq!(test.fetches.preparing, 0, "its part would be opened");
+    assert!(test.fetches.jobs.is_in_use(&content, &test.fetches.swarm));
+    test.receive_landed().await;
+    assert_eq!(test.fetches.preparing, 1, "it has landed: the others go on");
+    let other = test.begin(vec![wanted("Film", content), wanted("COPY", content)]);
+    assert_eq!(other.progress.borrow().failed, 2, "the second fetch has these names");
+    let prepared = test.receive_prepared().await;
+    assert!(matches!(prepared.files[..], [(_, Ok(FileDecision::Here(_)))]), "{prepared:?}");
+    test.prepared(prepared);
+    let prepared = test.receive_prepared().await;
+    test.prepared(prepared);
+    assert!(second.progress.borrow().is_over());
+    assert!(!test.fetches.jobs.is_in_use(&content, &test.fetches.swarm));
+    for name in ["film", "copy"] {
+        assert!(fs::read(test.temp.path().join(name)).unwrap() == bytes);
+    }
+    assert!(kept_parts(&test.folder, std::time::SystemTime::now()).unwrap().is_empty());
+}
+
+/// What one fetch keeps of a name is not taken from it by the result of another.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_that_lands_after_its_fetch_was_stopped_leaves_the_name_to_the_next_one() {
+    let mut test = TestFetches::new();
+    let (first, _, content) = test.begin_landing("film").await;
+    test.give_up(&first);
+
+    let other = Content { id: ContentId([9; 32]), size: 10 };
+    let second = test.begin(vec![wanted("film", other)]);
+    for landed in [false, true] {
+        if landed {
+            test.receive_landed().await;
+        }
+        let third = test.begin(vec![wanted("Film", content)]);
+        test.fetches.prepare_more();
+        assert_eq!(third.progress.borrow().failed, 1, "the second fetch has the name");
+    }
+    assert!(!second.progress.borrow().is_over());
+    assert!(!test.fetches.jobs.is_in_use(&content, &test.fetches.swarm));
+}
+
+/// A part under a name that another content has now, which a file of a fetch still waits for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_a_fetch_waits_for_is_not_removed() {
+    let mut test = TestFetches::new();
+    let (_, content, _) = film();
+    let other = Content { id: ContentId([9; 32]), size: 10 };
+    let name: brigade_core::name::FileName = "film".parse().unwrap();
+    PartFile::open(&test.folder, &name, content).unwrap();
+    test.fetches.parts_found(kept_parts(&test.folder, std::time::SystemTime::now()).unwrap());
+    test.fetches.preparing = usize::MAX; // as many are prepared as may be
+    let begun = test.begin(vec![wanted("copy", content)]);
+    test.fetches.remove_parts(test.fetches.kept.obsolete(&name, &other));
+    assert!(test.fetches.kept.removing().is_empty());
+    test.give_up(&begun);
+    test.fetches.remove_parts(test.fetches.kept.obsolete(&name, &other));
+    assert_eq!(test.fetches.kept.removing(), [content]);
+    let removed = timeout(PATIENCE, test.results.recv()).await.unwrap().unwrap();
+    let BackgroundResult::PartsRemoved(removed) = removed else { panic!("{removed:?}") };
+    assert_eq!(removed, [content]);
+    test.fetches.preparing = 0;
+    test.fetches.parts_removed(&removed);
+    assert!(!test.fetches.jobs.is_in_use(&content, &test.fetches.swarm));
+}
