@@ -1,7 +1,7 @@
 //! What a person asks for: the files that this means, what they take on the disk, and why they cannot be fetched.
 //!
-//! These are values only. [`super::resolve`] finds the files, [`super::disk_space`] and [`super::prepare`] look whether
-//! they can be fetched.
+//! These are values only. [`mod@super::resolve`] finds the files, [`super::disk_space`] and [`super::prepare`] look
+//! whether they can be fetched.
 
 use std::{collections::BTreeMap, path::PathBuf};
 
