@@ -1,4 +1,7 @@
 //! How commands reach the manager, choose where to listen, and join the network.
+//!
+//! A port that the user named is the only one tried. Otherwise the system chooses a free one, and another one if the
+//! manager refuses that.
 
 use std::net::{IpAddr, SocketAddr};
 

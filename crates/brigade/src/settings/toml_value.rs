@@ -1,4 +1,7 @@
 //! Values in the settings file, and the mistakes in it by their place in the text.
+//!
+//! A value of the wrong kind is refused here; what a setting allows is in [`super::setting`]. `file` and `times` read
+//! the tables of the file.
 
 use std::{ops::Range, path::Path};
 
