@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Draws how the time of the last of N newcomers grows with N: docs/crowd.svg.
+"""Draws how the time of the last of N downloaders grows with N: docs/crowd.svg.
 
-One holder, N newcomers, every upload capped. The real systems are measured by `peers.py crowd`, where the systems
-alternate within each N; Brigade's core is simulated besides, by `brigade-sim crowd`, for more newcomers than one
+One holder, N downloaders, every upload capped. The real systems are measured by `peers.py crowd`, where the systems
+alternate within each N; Brigade's core is simulated besides, by `brigade-sim crowd`, for more downloaders than one
 machine can run. All is drawn as a multiple of the fluid lower bound; with one holder that is the time in which it can send the file
 once. A real system may be a little below it: a limit lets a tenth of a second through at once.
 
@@ -30,12 +30,12 @@ def systems_of(names, adapter="bench/adapter"):
     return told
 
 
-def measure(options, newcomers):
+def measure(options, downloaders):
     """The multiples of the bound of each system, round by round; `None` where one failed."""
     with tempfile.TemporaryDirectory(prefix="plot-") as folder:
         report = os.path.join(folder, "report.json")
         command = [os.path.join(HERE, "peers.py"), "crowd", "--size", options.size, "--cap", options.cap, "--rounds",
-                   options.rounds, "--newcomers", newcomers, "--json", report, *systems_of(options.systems, os.path.join(HERE, "adapter"))]
+                   options.rounds, "--downloaders", downloaders, "--json", report, *systems_of(options.systems, os.path.join(HERE, "adapter"))]
         ran = subprocess.run([sys.executable, *map(str, command)])
         if ran.returncode:
             sys.exit(f"peers.py ended with {ran.returncode}")
@@ -47,17 +47,17 @@ def measure(options, newcomers):
 
 def parse_simulation(text):
     """The figures in what `brigade-sim crowd` prints."""
-    world = re.search(r"^\w+: (\d+) newcomers?, 1 holder, (\d+) pieces of (\d+) bytes, ([\d.]+) MB/s, seed (\d+)",
+    world = re.search(r"^\w+: (\d+) downloaders?, 1 holder, (\d+) pieces of (\d+) bytes, ([\d.]+) MB/s, seed (\d+)",
                       text, re.M)
     times = re.search(r"^\s+bound [\d.]+ s; median ([\d.]+), p99 ([\d.]+), last ([\d.]+) x bound", text, re.M)
     if not world or not times:
         raise ValueError(f"not what brigade-sim crowd prints:\n{text}")
-    return {"newcomers": int(world[1]), "bytes": int(world[2]) * int(world[3]), "cap": float(world[4]), "seed": int(world[5]),
+    return {"downloaders": int(world[1]), "bytes": int(world[2]) * int(world[3]), "cap": float(world[4]), "seed": int(world[5]),
             "median": float(times[1]), "p99": float(times[2]), "last": float(times[3])}
 
 
-def simulate(options, newcomers):
-    command = [SIMULATOR, "crowd", "--newcomers", str(newcomers), "--pieces", str(pieces(options.size))]
+def simulate(options, downloaders):
+    command = [SIMULATOR, "crowd", "--downloaders", str(downloaders), "--pieces", str(pieces(options.size))]
     try:
         ran = subprocess.run(command, capture_output=True, text=True)
     except OSError as error:
@@ -65,10 +65,10 @@ def simulate(options, newcomers):
     if ran.returncode:
         sys.exit(f"brigade-sim crowd ended with {ran.returncode}:\n{ran.stdout}{ran.stderr}")
     figures = parse_simulation(ran.stdout)
-    wanted = {"newcomers": newcomers, "bytes": options.size << 20, "cap": options.cap}
+    wanted = {"downloaders": downloaders, "bytes": options.size << 20, "cap": options.cap}
     if wanted != {key: figures[key] for key in wanted}:
         sys.exit(f"brigade-sim crowd simulated something else than {wanted}:\n{ran.stdout}")
-    print(f"simulated: {newcomers} newcomers, last {figures['last']:.3f} x bound", flush=True)
+    print(f"simulated: {downloaders} downloaders, last {figures['last']:.3f} x bound", flush=True)
     return {key: figures[key] for key in ("seed", "median", "p99", "last")}
 
 
@@ -79,8 +79,8 @@ def pieces(size):
 def commands(kept):
     """What was run, for who wants to see the same."""
     told = " ".join(systems_of(kept["systems"]))
-    real = f"bench/peers.py crowd --size {kept['size']} --cap {kept['cap']} --rounds {kept['rounds']} --newcomers N {told}"
-    simulated = f"brigade-sim crowd --newcomers N --pieces {pieces(kept['size'])}"
+    real = f"bench/peers.py crowd --size {kept['size']} --cap {kept['cap']} --rounds {kept['rounds']} --downloaders N {told}"
+    simulated = f"brigade-sim crowd --downloaders N --pieces {pieces(kept['size'])}"
     return [real] * any(kept["real"].values()) + [simulated] * bool(kept["simulated"])
 
 
@@ -88,12 +88,12 @@ def measured(options):
     """Everything; kept after each step, so that an interruption loses one."""
     kept = {key: getattr(options, key) for key in ("size", "cap", "rounds", "systems")}
     kept |= {"real": {name.split("=")[0]: {} for name in options.systems}, "simulated": {}}
-    for newcomers in options.simulated:
-        kept["simulated"][str(newcomers)] = simulate(options, newcomers)
+    for downloaders in options.simulated:
+        kept["simulated"][str(downloaders)] = simulate(options, downloaders)
         keep(kept, options.json)
-    for newcomers in options.newcomers:
-        for name, multiples in measure(options, newcomers).items():
-            kept["real"][name][str(newcomers)] = multiples
+    for downloaders in options.downloaders:
+        for name, multiples in measure(options, downloaders).items():
+            kept["real"][name][str(downloaders)] = multiples
         keep(kept, options.json)
     return kept
 
@@ -116,7 +116,7 @@ SHOWN_AS = {"brigade": "Brigade"}
 
 
 class Line:
-    """One system: its points (newcomers, lowest, median, highest), and how it is drawn."""
+    """One system: its points (downloaders, lowest, median, highest), and how it is drawn."""
 
     def __init__(self, label, points, style, dashed=False):
         self.label, self.points, self.dashed = label, sorted(points), dashed
@@ -138,7 +138,7 @@ def lines_of(kept):
 
 
 class Scales:
-    """From newcomers and multiples of the bound to places in the picture."""
+    """From downloaders and multiples of the bound to places in the picture."""
 
     def __init__(self, lines):
         self.counts = sorted({point[0] for line in lines for point in line.points})
@@ -156,8 +156,8 @@ class Scales:
         self.digits = 0 if self.log else 2 if self.ticks[1] - self.ticks[0] < 0.09 else 1
         self.scale = math.log2 if self.log else lambda multiple: multiple - self.ticks[0]
 
-    def x(self, newcomers):
-        return LEFT + 14 + (RIGHT - LEFT - 28) * math.log2(newcomers) / math.log2(self.most)
+    def x(self, downloaders):
+        return LEFT + 14 + (RIGHT - LEFT - 28) * math.log2(downloaders) / math.log2(self.most)
 
     def y(self, multiple):
         return BOTTOM - (BOTTOM - TOP) * self.scale(multiple) / self.scale(self.ticks[-1])
@@ -192,7 +192,7 @@ def axes(scales):
         x = scales.x(count)
         out.append(stroke(x, TOP, x, BOTTOM, GRID))
         out.append(text(x, BOTTOM + 24, f"{count}", anchor="middle", fill=PALE))
-    out.append(text((LEFT + RIGHT) / 2, BOTTOM + 46, "newcomers (log scale)", 14, "middle"))
+    out.append(text((LEFT + RIGHT) / 2, BOTTOM + 46, "downloaders (log scale)", 14, "middle"))
     middle = (TOP + BOTTOM) / 2
     label = "time of the last ÷ lower bound" + (" (log scale)" if scales.log else "")
     out.append(text(24, middle, label, 14, "middle", more=f' transform="rotate(-90 24 {middle:.1f})"'))
@@ -246,7 +246,7 @@ def draw(kept):
     if not lines:
         sys.exit("nothing was measured that could be drawn")
     scales = Scales(lines)
-    title = "How long a crowd waits for the last of its newcomers"
+    title = "How long a crowd waits for the last of its downloaders"
     what = (f"One holder, a file of {kept['size']} MiB, every upload capped at {kept['cap']} MB/s. "
             "1 is the time in which it can send the file once.")
     rounds = f"median and range of {kept['rounds']} rounds" if kept["rounds"] > 1 else "one round"
@@ -276,7 +276,7 @@ def described(lines):
     """The same in words, for who cannot see it."""
     def one(line):
         return f"{line.label}: " + ", ".join(f"{median:.2f} with {count}" for count, _, median, _ in line.points)
-    return "Time of the last newcomer as a multiple of the lower bound, by newcomers. " + ". ".join(map(one, lines)) + "."
+    return "Time of the last downloader as a multiple of the lower bound, by downloaders. " + ". ".join(map(one, lines)) + "."
 
 
 def main():
@@ -287,9 +287,9 @@ def main():
     parser.add_argument("--size", type=int, default=64, help="MiB")
     parser.add_argument("--cap", type=float, default=10, help="upload cap of every process, MB/s")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--newcomers", type=numbers, default="1,2,4,8,16", metavar="N,N,…", help="of the real systems")
+    parser.add_argument("--downloaders", type=numbers, default="1,2,4,8,16", metavar="N,N,…", help="of the real systems")
     parser.add_argument("--simulated", type=numbers, default="1,2,4,8,16,64,256,1000", metavar="N,N,…",
-                        help="newcomers of the simulation; '' for none")
+                        help="downloaders of the simulation; '' for none")
     parser.add_argument("--from", dest="kept", metavar="FILE.json", help="draw these figures, measure nothing")
     parser.add_argument("--json", default=os.path.join(repository, "bench", "crowd.json"), help="keep the figures here")
     parser.add_argument("--out", default=os.path.join(repository, "docs", "crowd.svg"))

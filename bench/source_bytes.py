@@ -1,22 +1,22 @@
 #!/usr/bin/env python3
 """What the source of a crowd sends, counted twice: by itself, and by the kernel.
 
-One holder, L newcomers that stay, every upload capped. If newcomers pass on what they have, the source sends little
+One holder, L downloaders that stay, every upload capped. If downloaders pass on what they have, the source sends little
 more than F, the size of the file, once.
 
   source_bytes.py
-  source_bytes.py --size 16 --newcomers 3
+  source_bytes.py --size 16 --downloaders 3
 
-The source is a `brigade peer` at the end of a pipe, and is asked for its `status` when the last newcomer is complete:
+The source is a `brigade peer` at the end of a pipe, and is asked for its `status` when the last downloader is complete:
 
-  status, bytes    what it sent to each newcomer, piece data alone, cancelled pieces as far as they went. It is printed
+  status, bytes    what it sent to each downloader, piece data alone, cancelled pieces as far as they went. It is printed
                    in tenths of a unit; the error of the sum is at most what stands behind it.
   status, pieces   whole pieces, times their length: exact, and without what was cancelled on the way.
   kernel           `bytes_sent` of all connections that the source accepted: with encryption, greetings, piece
                    lists, and what TCP sent again. `ss` shows it of the connections that there are, many times a
                    second, and once more, to the byte, of each one that is closed. Needs iproute2.
 
-Every copy is compared byte for byte with the source. The program is BRIGADE_BIN, or the release build; newcomers are
+Every copy is compared byte for byte with the source. The program is BRIGADE_BIN, or the release build; downloaders are
 started through `adapter`, as `peers.py` does. Files lie in memory unless --scratch says otherwise.
 """
 import argparse, json, os, re, shutil, signal, statistics, subprocess, sys, tempfile, threading, time
@@ -154,7 +154,7 @@ def one(options, scratch, source, turn):
         crowd.prepare()
         kernel = Kernel(bench.port(10))
         began = time.perf_counter()
-        pending = [crowd.fetch(i) for i in range(options.newcomers)]
+        pending = [crowd.fetch(i) for i in range(options.downloaders)]
         while pending := [complete for complete in pending if not complete()]:
             if time.perf_counter() - began > options.limit:
                 raise RuntimeError(f"not complete in {options.limit} s")
@@ -162,7 +162,7 @@ def one(options, scratch, source, turn):
         seconds = time.perf_counter() - began
         by_kernel, connections, unseen, again = kernel.total()
         by_status, error, pieces = sent_by_status(crowd.ask(), options.piece_bytes, options.bytes)
-        for i in range(options.newcomers):
+        for i in range(options.downloaders):
             if subprocess.run(["cmp", "-s", source, crowd.copy_of(i)]).returncode:
                 raise RuntimeError("a copy differs from the source")
         return {"seconds": seconds, "status_bytes": by_status, "status_error": error, "status_pieces": pieces,
@@ -179,15 +179,15 @@ def one(options, scratch, source, turn):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=128, help="MiB")
-    parser.add_argument("--newcomers", type=int, default=8)
+    parser.add_argument("--downloaders", type=int, default=8)
     parser.add_argument("--cap", type=float, default=10, help="upload cap of every process, MB/s; 0: none")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--limit", type=float, default=300, help="seconds before a run counts as failed")
     parser.add_argument("--scratch", default="/dev/shm", help="where files go")
     parser.add_argument("--json", help="write every run's figures here")
     options = parser.parse_args()
-    if options.newcomers < 2:
-        parser.error("a crowd has two newcomers at least")
+    if options.downloaders < 2:
+        parser.error("a crowd has two downloaders at least")
     for tool in ("ss", "stdbuf"):
         if not shutil.which(tool):
             parser.error(f"{tool} is not here: apt-get install iproute2 coreutils")
@@ -198,7 +198,7 @@ def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     scratch = tempfile.mkdtemp(prefix="source-", dir=options.scratch)
     runs, turn = [], os.getpid() % 40
-    print(f"source_bytes: F = {options.size} MiB, 1 source, {options.newcomers} newcomers, cap {options.cap or 'none'} MB/s")
+    print(f"source_bytes: F = {options.size} MiB, 1 source, {options.downloaders} downloaders, cap {options.cap or 'none'} MB/s")
     print(f"{'round':<8}{'seconds':>9}{'status, bytes':>20}{'status, pieces':>16}{'kernel':>9}  (each as a multiple of F)")
     try:
         os.mkdir(os.path.join(scratch, "src"))
@@ -225,7 +225,7 @@ def main():
         print(f"{'median':<8}{median('seconds') * options.bytes:9.2f}{median('status_bytes'):20.4f}"
               f"{median('status_pieces'):16.4f}{median('kernel_bytes'):9.4f}")
     if options.json:
-        kept = {key: getattr(options, key) for key in ("size", "newcomers", "cap", "rounds")}
+        kept = {key: getattr(options, key) for key in ("size", "downloaders", "cap", "rounds")}
         with open(options.json, "w") as file:
             json.dump({"args": kept, "runs": runs}, file, indent=1)
     if len(good) < len(runs):

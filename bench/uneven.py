@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""What a newcomer makes of holders that are not alike: one is slow, one stops halfway.
+"""What a downloader makes of holders that are not alike: one is slow, one stops halfway.
 
-  uneven  three holders, at --cap, --cap and --slow MB/s. When the newcomer has half of the content, one of the two
+  uneven  three holders, at --cap, --cap and --slow MB/s. When the downloader has half of the content, one of the two
           fast ones is stopped (SIGSTOP): it says nothing and closes nothing, as a machine that hangs. Figure: the
           seconds from then on, beside those that the remaining fast one would need alone for what is left then.
   even    three holders, all at --cap. Figure: MB/s, and its share of the three caps together. It can be above 1: a
@@ -11,7 +11,7 @@
   uneven.py uneven --size 64 --rounds 1
 
 The two alternate, round by round. Seconds are by the clock on the wall, from the moment `brigade fetch` is started
-until it has ended; each copy is compared byte for byte. Holders and newcomer are started as `peers.py` starts them,
+until it has ended; each copy is compared byte for byte. Holders and downloader are started as `peers.py` starts them,
 through `adapter`. Files lie in memory unless --scratch says otherwise.
 """
 import argparse, glob, json, os, shutil, signal, statistics, subprocess, sys, tempfile, time
@@ -44,10 +44,10 @@ class Holders(peers.External):
             self.holding.append(self.procs.live[-1])
 
     def pieces_here(self):
-        """How many pieces the newcomer has, verified and written; `None` where there is no part file.
+        """How many pieces the downloader has, verified and written; `None` where there is no part file.
 
         This counts the bits of the record beside the part file: it is exact to the piece, and reading its few bytes
-        costs the newcomer nothing. The progress on standard error comes every tenth of the way only; blocks of the
+        costs the downloader nothing. The progress on standard error comes every tenth of the way only; blocks of the
         part file and bytes of its sockets count what is not verified, or comes twice.
         """
         for record in glob.glob(os.path.join(glob.escape(self.b.dir("new0")), ".brigade", "parts", "*.pieces")):
@@ -69,9 +69,9 @@ def stop(process):
         time.sleep(0.0005)
 
 
-def until_half(holders, newcomer, options, began):
+def until_half(holders, downloader, options, began):
     while (holders.pieces_here() or 0) < (options.pieces + 1) // 2:
-        if peers._ended(holders, newcomer):
+        if peers._ended(holders, downloader):
             raise RuntimeError("it ended before it was seen halfway")
         if time.perf_counter() - began > options.limit:
             raise RuntimeError(f"not halfway in {options.limit} s")
@@ -89,9 +89,9 @@ def one(kind, options, scratch, source, turn):
     try:
         holders.prepare()
         began = time.perf_counter()
-        newcomer = holders.fetch(0)
+        downloader = holders.fetch(0)
         if kind == "uneven":
-            until_half(holders, newcomer, options, began)
+            until_half(holders, downloader, options, began)
             stopped = holders.holding[1]
             stop(stopped)
             here, at = holders.pieces_here(), time.perf_counter()
@@ -99,7 +99,7 @@ def one(kind, options, scratch, source, turn):
                 raise RuntimeError("it was complete before the holder stood")
             left = options.bytes - here * options.piece_bytes
             figures = {"stopped_at": at - began, "left": left, "alone": left / (options.cap * peers.MB)}
-        while not peers._ended(holders, newcomer):
+        while not peers._ended(holders, downloader):
             if time.perf_counter() - began > options.limit:
                 raise RuntimeError(f"not complete in {options.limit} s")
             time.sleep(0.005)
@@ -159,7 +159,7 @@ def main():
     if set(kinds) - set(COLUMNS):
         parser.error("what is measured is uneven, even or both")
     options.cap = int(options.cap) if options.cap == int(options.cap) else options.cap
-    options.holders, options.newcomers = 3, 1  # what peers.Bench asks for
+    options.holders, options.downloaders = 3, 1  # what peers.Bench asks for
     options.bytes = options.size * MIB
     options.piece_bytes = piece_length(options.bytes)
     options.pieces = -(-options.bytes // options.piece_bytes)

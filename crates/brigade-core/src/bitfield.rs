@@ -1,7 +1,7 @@
 //! Which pieces a holder has: one bit a piece, the first piece in the highest bit of the first byte.
 //!
-//! The count of set bits is kept beside them, because "complete?" is asked for every event. Bytes from the wire
-//! are checked: bits beyond the last piece must be zero.
+//! The number of set bits is kept beside them, because every event needs to know whether the set is complete. Bytes
+//! from the wire are checked: bits beyond the last piece must be zero.
 
 use crate::{geometry::PieceIndex, plural::count};
 
@@ -13,10 +13,10 @@ pub struct Bitfield {
     count: u32,
 }
 
-/// Why bytes are not a bitfield, or a page of one.
+/// The error for bytes that are not a bitfield, or not a page of one.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a bitfield page of {} at piece {first} does not fit a content of {}", count(*.bytes, "byte"), count(*.pieces, "piece"))]
-pub struct BadBits {
+pub struct BitfieldError {
     first: u32,
     bytes: usize,
     pieces: u32,
@@ -97,8 +97,8 @@ impl Bitfield {
     }
 
     /// Adds the pieces of a page that begins at piece `first`.
-    pub fn add_page(&mut self, first: u32, bits: &[u8]) -> Result<(), BadBits> {
-        let wrong = || BadBits { first, bytes: bits.len(), pieces: self.length };
+    pub fn add_page(&mut self, first: u32, bits: &[u8]) -> Result<(), BitfieldError> {
+        let wrong = || BitfieldError { first, bytes: bits.len(), pieces: self.length };
         let at = first as usize / 8;
         if !first.is_multiple_of(8) || at.checked_add(bits.len()).is_none_or(|end| end > self.bytes.len()) {
             return Err(wrong());

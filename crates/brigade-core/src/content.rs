@@ -20,7 +20,7 @@ pub struct PieceList {
 
 /// Why values are not the piece list of a content.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum BadList {
+pub enum PieceListError {
     /// The number of values is not the number of pieces.
     #[error("a piece list of {} was given for a content of {}", count(*.values, "value"), count(*.pieces, "piece"))]
     Length {
@@ -30,7 +30,7 @@ pub enum BadList {
         pieces: u32,
     },
     /// The values fold to something else.
-    #[error("a piece list does not fold to the content id {0}")]
+    #[error("a piece list does not match the content id {0}")]
     Fold(ContentId),
     /// A content of one piece, or none, has no list.
     #[error("a content of a single piece has no piece list")]
@@ -53,17 +53,17 @@ pub enum Expected {
 
 impl PieceList {
     /// The list of `content` from its values, once they are seen to fold to its id.
-    pub fn new(content: Content, values: Vec<ChainingValue>) -> Result<Self, BadList> {
+    pub fn new(content: Content, values: Vec<ChainingValue>) -> Result<Self, PieceListError> {
         let pieces = Geometry::new(content.size).map_or(0, |geometry| geometry.count());
         if pieces < 2 {
-            return Err(BadList::Single);
+            return Err(PieceListError::Single);
         }
         if values.len() != pieces as usize {
-            return Err(BadList::Length { values: values.len(), pieces });
+            return Err(PieceListError::Length { values: values.len(), pieces });
         }
         match fold(&values) {
             Some(id) if id == content.id => Ok(Self { values }),
-            _ => Err(BadList::Fold(content.id)),
+            _ => Err(PieceListError::Fold(content.id)),
         }
     }
 
@@ -109,7 +109,7 @@ mod tests {
     use blake3::hazmat::HasherExt;
     use proptest::prelude::{prop_assert_eq, proptest};
 
-    use super::{BadList, Content, ContentId, Geometry, PieceList, fold};
+    use super::{Content, ContentId, Geometry, PieceList, PieceListError, fold};
 
     fn values_of(bytes: &[u8], piece_bytes: usize) -> Vec<[u8; 32]> {
         let piece = |(index, piece): (usize, &[u8])| {
@@ -176,11 +176,11 @@ mod tests {
         let geometry = Geometry::new(content.size).unwrap();
         assert_eq!(geometry.count(), 3);
         let short = PieceList::new(content, values[..2].to_vec());
-        assert_eq!(short, Err(BadList::Length { values: 2, pieces: 3 }));
+        assert_eq!(short, Err(PieceListError::Length { values: 2, pieces: 3 }));
         let mut wrong = values.clone();
         wrong[1][0] ^= 1;
-        assert_eq!(PieceList::new(content, wrong), Err(BadList::Fold(id)));
-        assert_eq!(PieceList::new(Content { id, size: 10 }, vec![]), Err(BadList::Single));
+        assert_eq!(PieceList::new(content, wrong), Err(PieceListError::Fold(id)));
+        assert_eq!(PieceList::new(Content { id, size: 10 }, vec![]), Err(PieceListError::Single));
         assert!(PieceList::new(content, values).is_ok());
     }
 }

@@ -1,7 +1,7 @@
 //! How a content is cut into pieces: aligned ranges of a power-of-two length that follows from the size alone.
 //!
-//! The length grows with the size so that lists stay short; `docs/decisions/` has the measurement behind the
-//! steps. Nothing here can overflow: sizes beyond [`Geometry::MAX_SIZE`] are refused at the door.
+//! The length grows with the size, so that lists stay short; `docs/decisions/` has the measurement behind the steps.
+//! Nothing here can overflow: a size beyond [`Geometry::MAX_SIZE`] is an error.
 
 use crate::limits;
 
@@ -17,7 +17,7 @@ pub struct Geometry {
     count: u32,
 }
 
-/// A size that no geometry is made for.
+/// The error for a size that is too large.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("a content of {size} bytes is larger than Brigade carries ({} bytes)", Geometry::MAX_SIZE)]
 pub struct TooLarge {

@@ -1,4 +1,4 @@
-//! What things are called that have no name: contents, and keys.
+//! Identifiers of contents and keys.
 //!
 //! Both are 32 bytes, shown as 64 hex digits. A [`ContentId`] is the BLAKE3 of the bytes, exactly what
 //! `b3sum FILE` prints; a [`PeerKey`] is an Ed25519 public key (RFC 8032).
@@ -9,7 +9,7 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ContentId(pub [u8; 32]);
 
-/// An Ed25519 public key: who a peer, or a manager, is.
+/// An Ed25519 public key. It identifies a peer or a manager.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PeerKey(pub [u8; 32]);
 
@@ -24,7 +24,7 @@ pub struct Content {
     pub size: u64,
 }
 
-/// Why a text is not 64 hex digits.
+/// The error for a text that is not 64 hex digits.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error("{text:?} is not 64 hexadecimal digits")]
 pub struct ParseIdError {
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_64_hex_digits_is_refused() {
+    fn other_texts_than_64_hex_digits_are_refused() {
         for text in ["", "af", &"g".repeat(64), &"a".repeat(63), &"a".repeat(65), &"é".repeat(32)] {
             assert!(text.parse::<ContentId>().is_err(), "{text}");
         }

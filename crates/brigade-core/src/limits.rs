@@ -1,4 +1,4 @@
-//! Every bound that Brigade keeps against what someone else sends, each with its reason.
+//! All limits on data from other machines, each with its reason.
 //!
 //! A length is checked against its limit before anything is allocated for it. Limits that the protocol promises
 //! to the other side are listed in `docs/protocol.md` too.
@@ -30,7 +30,7 @@ pub const HAVE_PIECES: usize = 8192;
 /// Requests that may be asked of one holder and not answered, over one connection.
 pub const REQUESTS_IN_FLIGHT: usize = 512;
 
-/// Pieces that one offer names: enough that one of them is new to whoever it is for.
+/// Pieces that one offer names: enough that the downloader lacks at least one of them.
 pub const OFFERED_PIECES: usize = 4;
 
 /// Contents that one connection may have open at once.
@@ -57,41 +57,42 @@ pub const WATCHES: usize = 1 << 22;
 /// Contents of which one peer may announce that it holds a part.
 pub const HELD_PARTS: usize = 1 << 12;
 
-/// Peers that were served and have left, of which it is remembered how much each got: so that who comes back is not served
+/// Peers that were served and have left and whose totals are remembered, so that a peer that comes back is not served
 /// first again.
-pub const SERVED_REMEMBERED: usize = 1024;
+pub const REMEMBERED_DOWNLOADERS: usize = 1024;
 
-/// Holders whose address and number are kept while nothing refers to them: what is over this many is forgotten.
-pub const HOLDERS_REMEMBERED: usize = 4096;
+/// Holders whose address and number are kept although no download needs them. More than this many are forgotten.
+pub const REMEMBERED_HOLDERS: usize = 4096;
 
-/// Members of which it is counted, and shown, how many bytes each got or gave.
+/// Members for which bytes sent and received are counted and shown.
 pub const COUNTED_MEMBERS: usize = 10_000;
 
 /// Holders that the manager names for one content.
 pub const HOLDERS_NAMED: usize = 64;
 
-/// Holders of which a peer keeps why they could not be used, and how many of them a fetch that waits shows.
+/// Holders for which a peer remembers why it could not use them.
 pub const UNREACHED_KEPT: usize = 256;
-/// Holders that a waiting fetch shows with the cause: what a person reads.
+/// Unreachable holders that a waiting fetch shows with the cause.
 pub const UNREACHED_SHOWN: usize = 16;
 
-/// Holders that one content is fetched from at once where others fetch it too: more than ln N for any network that there
-/// will be, so that everything spreads to everyone.
+/// Holders from which one content is fetched at the same time when others fetch it too. More than ln N connections for
+/// each peer keep a random network of N peers connected, and 20 is more than ln N for every real network.
 pub const NEIGHBOURS: usize = 20;
 
 /// Versions of one name that a lookup lists.
 pub const VERSIONS_LISTED: usize = 64;
 
-/// How far a lookup counts the names below a folder: it says whether there are any, and how many to show.
-pub const COUNTED_BELOW: usize = 100_000;
+/// The number up to which a lookup counts the names below a folder. A program needs to know only whether there are any,
+/// and how many to show.
+pub const COUNTED_NAMES: usize = 100_000;
 
 /// Near names that a lookup that found nothing offers.
 pub const CLOSEST_NAMES: usize = 5;
 
-/// Usernames that the manager binds to keys; one more newcomer is told that the network is full.
+/// Usernames that the manager binds to keys. After that, a new user is told that the network is full.
 pub const MEMBERS: usize = 100_000;
 
-/// Usernames that one key may be bound to: a person may change their mind, not collect names.
+/// Usernames that one key may have: enough to change the name, too few to collect names.
 pub const NAMES_OF_A_KEY: usize = 8;
 
 /// Sessions without a username (`files`, `peers`) that the manager keeps at once.
@@ -108,31 +109,32 @@ pub const COMPONENT_BYTES: usize = 255;
 pub const NAME_COMPONENTS: usize = 32;
 /// Bytes of a username: it is also a folder's name, and a row of a table shows it whole.
 pub const USERNAME_BYTES: usize = 64;
-/// Bytes of a username that is not bound: what is left of [`USERNAME_BYTES`] beside a space and [`NAMESAKES`].
+/// Bytes of a username that is not bound: what is left of [`USERNAME_BYTES`] beside a space and [`SESSIONS_OF_A_NAME`].
 pub const UNBOUND_NAME_BYTES: usize = USERNAME_BYTES - 5;
-/// Sessions at once that asked for one name that is not bound: more fetches than one user has on one machine.
-pub const NAMESAKES: usize = 1024;
+/// Sessions at the same time that asked for the same unbound name: more fetches than one user runs on one machine.
+pub const SESSIONS_OF_A_NAME: usize = 1024;
 /// Bytes of any text meant for a person (reasons, agent names); what is longer is cut.
 pub const TEXT_BYTES: usize = 512;
 
 /// How long a peer stays in the table after its last sign of life.
 pub const LEASE: Duration = Duration::from_secs(15);
 
-/// How long a session that has not joined is kept without a sign of life: somebody may be typing a username.
-pub const OBSERVER_SILENCE: Duration = Duration::from_secs(120);
+/// How long a session without a username is kept without a message: a person may be typing a username.
+pub const OBSERVER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// How long at most a manager's word that its catalogue is not complete yet is waited for: some leases, since it may be
-/// started again meanwhile.
+/// The longest time to wait for a manager whose catalogue is not complete yet: several leases, since the manager may be
+/// restarted again.
 pub const CATALOGUE_WAIT: Duration = Duration::from_secs(60);
 
-/// How often at most a session hears of changed holders; the first change after a pause is told at once.
-pub const NEWS_INTERVAL: Duration = Duration::from_millis(50);
+/// The shortest time between two messages to a session about changed holders. The first change after a pause is sent at
+/// once.
+pub const UPDATE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// How long a membership is valid, and how often a session renews it.
 pub const MEMBERSHIP_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How often a membership is renewed over a session.
 pub const MEMBERSHIP_RENEWAL: Duration = Duration::from_secs(3600);
-/// How far two machines' calendars may be apart before a membership is doubted.
+/// How far the clocks of two machines may differ before a membership is refused.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
 /// How long a connection may take to be made, encrypted and greeted.

@@ -1,5 +1,5 @@
-//! Names of files and of users: one rule on every system, so that a name that one peer shares every peer can
-//! write.
+//! Names of files and users. One rule holds on every system, so that each peer can write every name that another peer
+//! shares.
 //!
 //! A name that breaks the rule is refused and reported, never rewritten: a rewritten name would be another file's.
 //! The rule is written for people in `docs/protocol.md`; it is applied when a file is announced, when the manager
@@ -20,9 +20,9 @@ pub struct FileName(Arc<str>);
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Username(Arc<str>);
 
-/// Which part of the rule a name breaks.
+/// The rule that a name breaks.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
-pub enum BadName {
+pub enum NameError {
     /// There is nothing, or nothing between two slashes.
     #[error("it is empty, or has an empty part")]
     Empty,
@@ -45,7 +45,7 @@ pub enum BadName {
     #[error("it has the invisible character U+{:04X}", u32::from(*.0))]
     Invisible(char),
     /// Not in Unicode normalisation form C.
-    #[error("its accents are written in a way that other systems write differently (it is not in NFC)")]
+    #[error("its accents are not in Unicode normalisation form C (NFC)")]
     NotNormal,
     /// CON, NUL, COM1 and the like, with any extension.
     #[error("a part of it is a device's name on Windows")]
@@ -58,24 +58,24 @@ pub enum BadName {
     Begins(char),
 }
 
-/// A text that was to be a name of a file or of a user and is none. The text is whatever somebody sent.
+/// A text that is not a valid name of a file or user. The text comes from another machine or a person.
 #[derive(Debug, Clone, thiserror::Error, PartialEq, Eq)]
-#[error("{name:?} breaks the rule for names: {why}")]
-pub struct WrongName {
+#[error("{name:?} breaks the rule for names: {error}")]
+pub struct InvalidName {
     /// The text; what is too long for a name is cut.
     pub name: String,
     /// What is wrong with it.
-    pub why: BadName,
+    pub error: NameError,
 }
 
-impl WrongName {
-    /// Bytes that are kept of a text that is no name: enough for a person to know it again, and so few that it fits
-    /// into a text for people with all of them written out.
+impl InvalidName {
+    /// Bytes that are kept of an invalid name: enough to recognise it, and few enough to fit into a message to a person
+    /// with every byte escaped.
     const KEPT_BYTES: usize = 60;
 
     /// `text` breaks the rule so.
-    pub fn new(text: &str, why: BadName) -> Self {
-        Self { name: text[..text.floor_char_boundary(Self::KEPT_BYTES)].to_owned(), why }
+    pub fn new(text: &str, error: NameError) -> Self {
+        Self { name: text[..text.floor_char_boundary(Self::KEPT_BYTES)].to_owned(), error }
     }
 }
 
@@ -90,7 +90,7 @@ impl FileName {
         self.0.split('/')
     }
 
-    /// What two names have in common that a file system may take for one: the letters without their case.
+    /// The name in a form that is equal for two names that a file system may treat as the same: without upper case.
     pub fn folded(&self) -> String {
         self.0.chars().flat_map(char::to_lowercase).nfc().collect()
     }
@@ -107,7 +107,7 @@ impl FileName {
 }
 
 impl Username {
-    /// What is in every name that is bound to no key, and in none that is bound now: who reads one can tell.
+    /// The character that every unbound name has and no name that is bound now has.
     pub const UNBOUND_MARK: char = '@';
 
     /// The name as text.
@@ -115,13 +115,13 @@ impl Username {
         &self.0
     }
 
-    /// Whether a session may have the name without its being bound.
+    /// Whether a session may use the name without binding it.
     pub fn may_be_unbound(&self) -> bool {
         self.contains(Self::UNBOUND_MARK) && self.len() <= limits::UNBOUND_NAME_BYTES
     }
 
     /// The name for the `number`th session that asked for it: itself for the first one, else with the number behind it.
-    pub fn numbered(&self, number: usize) -> Result<Self, BadName> {
+    pub fn numbered(&self, number: usize) -> Result<Self, NameError> {
         if number <= 1 { Ok(self.clone()) } else { format!("{self} {number}").parse() }
     }
 
@@ -129,13 +129,14 @@ impl Username {
     /// is cut.
     pub fn of_user_at_host(user: &str, host: &str) -> Option<Self> {
         let half = (limits::UNBOUND_NAME_BYTES - 1) / 2;
-        let (user, host) = (tidied(user, half), tidied(host, half));
+        let (user, host) = (sanitized(user, half), sanitized(host, half));
         format!("{user}{}{host}", Self::UNBOUND_MARK).parse().ok()
     }
 }
 
-/// A part of a username that people gave to something else, within `bytes`; `unknown` where nothing is left of it.
-fn tidied(text: &str, bytes: usize) -> String {
+/// One part of an unbound username, with at most `bytes` bytes and without invalid characters; `unknown` if nothing is
+/// left.
+fn sanitized(text: &str, bytes: usize) -> String {
     let allowed = |character: char| {
         let is_allowed = check_character(character).is_ok() && !matches!(character, '/' | '~');
         if is_allowed && character != Username::UNBOUND_MARK { character } else { '-' }
@@ -147,65 +148,65 @@ fn tidied(text: &str, bytes: usize) -> String {
 }
 
 impl FromStr for FileName {
-    type Err = BadName;
+    type Err = NameError;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
+    fn from_str(text: &str) -> Result<Self, NameError> {
         if text.len() > limits::NAME_BYTES {
-            return Err(BadName::TooLong);
+            return Err(NameError::TooLong);
         }
         if text.split('/').count() > limits::NAME_COMPONENTS {
-            return Err(BadName::TooDeep);
+            return Err(NameError::TooDeep);
         }
         text.split('/').try_for_each(check_component)?;
-        if is_nfc(text) { Ok(Self(text.into())) } else { Err(BadName::NotNormal) }
+        if is_nfc(text) { Ok(Self(text.into())) } else { Err(NameError::NotNormal) }
     }
 }
 
 impl FromStr for Username {
-    type Err = BadName;
+    type Err = NameError;
 
-    fn from_str(text: &str) -> Result<Self, BadName> {
+    fn from_str(text: &str) -> Result<Self, NameError> {
         if text.len() > limits::USERNAME_BYTES {
-            return Err(BadName::TooLong);
+            return Err(NameError::TooLong);
         }
         if text.contains('/') {
-            return Err(BadName::Character('/'));
+            return Err(NameError::Character('/'));
         }
         check_component(text)?;
         match text.chars().next() {
-            Some(first @ ('.' | '-')) => Err(BadName::Begins(first)),
-            _ if !is_nfc(text) => Err(BadName::NotNormal),
+            Some(first @ ('.' | '-')) => Err(NameError::Begins(first)),
+            _ if !is_nfc(text) => Err(NameError::NotNormal),
             _ => Ok(Self(text.into())),
         }
     }
 }
 
-fn check_component(component: &str) -> Result<(), BadName> {
+fn check_component(component: &str) -> Result<(), NameError> {
     if component.is_empty() {
-        return Err(BadName::Empty);
+        return Err(NameError::Empty);
     }
     if component.len() > limits::COMPONENT_BYTES {
-        return Err(BadName::TooLong);
+        return Err(NameError::TooLong);
     }
     if component == "." || component == ".." {
-        return Err(BadName::Dots);
+        return Err(NameError::Dots);
     }
     if component.starts_with(' ') || component.ends_with([' ', '.']) {
-        return Err(BadName::Edges);
+        return Err(NameError::Edges);
     }
     component.chars().try_for_each(check_character)?;
     if is_device(component) {
-        return Err(BadName::Device);
+        return Err(NameError::Device);
     }
     if component.eq_ignore_ascii_case(".brigade") || is_short_name(component) {
-        return Err(BadName::Reserved);
+        return Err(NameError::Reserved);
     }
     Ok(())
 }
 
-fn check_character(character: char) -> Result<(), BadName> {
+fn check_character(character: char) -> Result<(), NameError> {
     if matches!(character, '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|') {
-        return Err(BadName::Character(character));
+        return Err(NameError::Character(character));
     }
     if character.is_ascii_graphic() || character == ' ' {
         return Ok(()); // nearly every character there is: no need to look further
@@ -215,7 +216,7 @@ fn check_character(character: char) -> Result<(), BadName> {
         GeneralCategory::Control
         | GeneralCategory::Format
         | GeneralCategory::LineSeparator
-        | GeneralCategory::ParagraphSeparator => Err(BadName::Invisible(character)),
+        | GeneralCategory::ParagraphSeparator => Err(NameError::Invisible(character)),
         _ => Ok(()),
     }
 }
@@ -280,7 +281,7 @@ macro_rules! text_name {
         impl<'b, C> minicbor::Decode<'b, C> for $type {
             fn decode(d: &mut minicbor::Decoder<'b>, _: &mut C) -> Result<Self, minicbor::decode::Error> {
                 let text = d.str()?;
-                text.parse().map_err(|why| minicbor::decode::Error::custom(WrongName::new(text, why)))
+                text.parse().map_err(|error| minicbor::decode::Error::custom(InvalidName::new(text, error)))
             }
         }
     };
@@ -293,10 +294,10 @@ text_name!(Username);
 mod tests {
     use proptest::prelude::{prop_assert, proptest};
 
-    use super::{BadName, FileName, Username};
+    use super::{FileName, NameError, Username};
 
     #[track_caller]
-    fn check(name: &str, expected: Result<(), BadName>) {
+    fn check(name: &str, expected: Result<(), NameError>) {
         assert_eq!(name.parse::<FileName>().map(|_| ()), expected, "{name:?}");
     }
 
@@ -320,39 +321,39 @@ mod tests {
 
     #[test]
     fn names_that_leave_the_folder_or_hide_are_refused() {
-        check("", Err(BadName::Empty));
-        check("/etc/passwd", Err(BadName::Empty));
-        check("a//b", Err(BadName::Empty));
-        check("a/", Err(BadName::Empty));
-        check("..", Err(BadName::Dots));
-        check("a/../b", Err(BadName::Dots));
-        check("a/.", Err(BadName::Dots));
-        check("a\\b", Err(BadName::Character('\\')));
-        check("C:", Err(BadName::Character(':')));
-        check("a\0", Err(BadName::Invisible('\0')));
-        check("a\u{1b}[2J", Err(BadName::Invisible('\u{1b}')));
-        check("evil\u{202e}gpj.exe", Err(BadName::Invisible('\u{202e}')));
-        check("a\u{2028}b", Err(BadName::Invisible('\u{2028}')));
-        check(".Brigade/key", Err(BadName::Reserved));
-        check("x/.brigade", Err(BadName::Reserved));
-        check("BRIGAD~1", Err(BadName::Reserved));
-        check("brigad~1.txt", Err(BadName::Reserved));
-        check("nul", Err(BadName::Device));
-        check("a/Com1.tar.gz", Err(BadName::Device));
-        check("lpt².x", Err(BadName::Device));
-        check(" a", Err(BadName::Edges));
-        check("a /b", Err(BadName::Edges));
-        check("a.", Err(BadName::Edges));
-        check("e\u{301}", Err(BadName::NotNormal));
+        check("", Err(NameError::Empty));
+        check("/etc/passwd", Err(NameError::Empty));
+        check("a//b", Err(NameError::Empty));
+        check("a/", Err(NameError::Empty));
+        check("..", Err(NameError::Dots));
+        check("a/../b", Err(NameError::Dots));
+        check("a/.", Err(NameError::Dots));
+        check("a\\b", Err(NameError::Character('\\')));
+        check("C:", Err(NameError::Character(':')));
+        check("a\0", Err(NameError::Invisible('\0')));
+        check("a\u{1b}[2J", Err(NameError::Invisible('\u{1b}')));
+        check("evil\u{202e}gpj.exe", Err(NameError::Invisible('\u{202e}')));
+        check("a\u{2028}b", Err(NameError::Invisible('\u{2028}')));
+        check(".Brigade/key", Err(NameError::Reserved));
+        check("x/.brigade", Err(NameError::Reserved));
+        check("BRIGAD~1", Err(NameError::Reserved));
+        check("brigad~1.txt", Err(NameError::Reserved));
+        check("nul", Err(NameError::Device));
+        check("a/Com1.tar.gz", Err(NameError::Device));
+        check("lpt².x", Err(NameError::Device));
+        check(" a", Err(NameError::Edges));
+        check("a /b", Err(NameError::Edges));
+        check("a.", Err(NameError::Edges));
+        check("e\u{301}", Err(NameError::NotNormal));
     }
 
     #[test]
     fn lengths_are_bounded() {
         check(&"a".repeat(255), Ok(()));
-        check(&"a".repeat(256), Err(BadName::TooLong));
+        check(&"a".repeat(256), Err(NameError::TooLong));
         check(&["a"; 32].join("/"), Ok(()));
-        check(&["a"; 33].join("/"), Err(BadName::TooDeep));
-        check(&vec!["é".repeat(100); 6].join("/"), Err(BadName::TooLong));
+        check(&["a"; 33].join("/"), Err(NameError::TooDeep));
+        check(&vec!["é".repeat(100); 6].join("/"), Err(NameError::TooLong));
     }
 
     #[test]

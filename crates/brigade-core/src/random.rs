@@ -1,4 +1,4 @@
-//! Numbers that look random and follow from a seed: ties, jitter, and nothing that must not be guessed.
+//! Pseudo-random numbers from a seed: for ties and jitter, never for secrets.
 //!
 //! SplitMix64 (Steele, Lea, Flood 2014): eight bytes of state, the same on every machine.
 

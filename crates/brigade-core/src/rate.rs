@@ -1,9 +1,8 @@
 //! A limit on bytes a second, and a measure of them.
 //!
-//! [`Limiter`] is a token bucket: it says whether bytes may go, or how long to wait before that, and leaves the
-//! waiting to the caller, so that the node and the simulator run the very same one. [`Meter`] is the one estimator
-//! of rates that people are shown. How fast a holder is while something is asked of it, `download` judges by its own
-//! measure, which leaves out idle time.
+//! [`Limiter`] is a token bucket: it says whether bytes may be sent now, or how long to wait. The caller waits, so that
+//! the node and the simulator use the same limiter. [`Meter`] measures the rates that people see. `download` has its
+//! own measure of a holder's speed, which leaves out idle time.
 
 #[cfg(test)]
 mod tests;
@@ -12,16 +11,16 @@ use std::{collections::VecDeque, time::Duration};
 
 use crate::time::Timestamp;
 
-/// How much may go at once after a pause, as a time at the limit's rate.
+/// The largest burst after a pause, as a time at the limit's rate.
 const BURST: Duration = Duration::from_millis(100);
 
-/// What is let through at once, as a part of a second at the limit's rate: 50 ms' worth.
+/// The size of a slice, as a part of a second at the limit's rate: 50 ms.
 const SLICES_PER_SECOND: u64 = 20;
 
 /// Bounds of a slice in bytes: not so short that a small limit costs many wake-ups, and one read at most.
 const SLICE_BYTES: (u64, u64) = (1 << 10, 64 << 10);
 
-/// A limit as somebody sets it.
+/// A limit that a user set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cap {
     /// None: as fast as it goes.
@@ -32,9 +31,9 @@ pub enum Cap {
 
 /// A limit in bytes a second over everything that asks it.
 ///
-/// There are two ways to ask. [`pass`](Self::pass) takes nothing before the bytes may go, so that a caller that stops
-/// waiting owes nothing; who is next is up to the callers. [`take`](Self::take) reserves: it suits a caller that always
-/// sends what it took.
+/// There are two methods. [`pass`](Self::pass) takes nothing before the bytes may be sent, so a caller that stops
+/// waiting owes nothing; the callers decide whose turn it is. [`take`](Self::take) reserves the bytes: it is for a
+/// caller that always sends them.
 #[derive(Debug, Clone)]
 pub struct Limiter {
     bytes_per_second: Option<u64>,
@@ -63,9 +62,8 @@ impl Limiter {
         self.bytes_per_second
     }
 
-    /// Sets another limit. What was let through before is not charged again, and what was reserved is forgotten: a
-    /// caller that waits asks anew, and sends nothing before that. So no more than one burst can go at once after this
-    /// either.
+    /// Sets another limit. Bytes that were sent before are not charged again, and reserved bytes are forgotten: a
+    /// caller that waits asks again before it sends. So at most one burst is sent at once after this.
     pub fn set(&mut self, now: Timestamp, bytes_per_second: Option<u64>) {
         *self = Self { paid_until: self.paid_until.min(now), ..Self::new(bytes_per_second) };
     }
@@ -77,11 +75,10 @@ impl Limiter {
         self.bytes_per_second.map(|rate| (rate / SLICES_PER_SECOND).clamp(least, most))
     }
 
-    /// Lets `bytes` go now.
+    /// Takes `bytes` from the limit if they may be sent now.
     ///
-    /// # Errors
-    /// How long it is until they may go, if nothing else goes before and the limit stays. Nothing is taken then: the
-    /// caller asks again.
+    /// # Errors The time until they may be sent, if nothing else is sent before and the limit stays the same. Nothing
+    /// is taken then, and the caller asks again.
     pub fn pass(&mut self, now: Timestamp, bytes: u64) -> Result<(), Duration> {
         let Some(rate) = self.bytes_per_second else { return Ok(()) };
         let cost = time_for(bytes, rate);
@@ -94,7 +91,7 @@ impl Limiter {
         Ok(())
     }
 
-    /// Gives back `bytes` that were let go and did not go.
+    /// Gives back `bytes` that were taken and not sent.
     pub fn give_back(&mut self, bytes: u64) {
         if let Some(rate) = self.bytes_per_second {
             let micros = micros(time_for(bytes, rate));
@@ -118,20 +115,20 @@ impl Limiter {
 
 /// The rate of a stream of bytes, as people are shown it.
 ///
-/// It is reckoned between events, not over a fixed time: from one event to a later one exactly what came after the
-/// first one counts. So it is right for bytes in lumps too, as long as these are not further apart than
-/// [`Self::LONGEST_QUIET`], and reading it changes nothing.
+/// The rate is computed between events, not over a fixed time: from one event to a later one, exactly the bytes after
+/// the first event count. So it is right for bytes that come in large groups too, if these are at most
+/// [`Self::MAX_IDLE_TIMEOUT`] apart. Reading the rate changes nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Meter {
     total: u64,
     /// When bytes were last counted in each [`Self::SLOT`] of this run, and the total after that; the latest last.
-    marks: VecDeque<Mark>,
+    samples: VecDeque<Sample>,
     /// When this run began, which ends with the quiet after which the rate is zero, and the total before it.
-    began: Mark,
+    began: Sample,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
-struct Mark {
+struct Sample {
     at: Timestamp,
     total: u64,
 }
@@ -144,33 +141,33 @@ impl Meter {
     /// What a steady rate is taken over.
     const STEADY_WINDOW: Duration = Duration::from_secs(15);
     /// Marks that are kept: those of the longest window, and the one before it.
-    const MARKS: usize = 152;
+    const SAMPLES: usize = 152;
     /// Less than this between two events says little.
     const LEAST_SPAN: Duration = Duration::from_millis(500);
     /// The shortest time without a byte after which the rate is zero; twice the longest pause of late, if that is longer.
-    const QUIET: Duration = Duration::from_secs(2);
+    const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
     /// The longest such time.
-    pub const LONGEST_QUIET: Duration = Duration::from_secs(4);
+    pub const MAX_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
 
     /// Counts `bytes` that came or went. A `now` that is earlier than one before is taken for that.
     pub fn add(&mut self, now: Timestamp, bytes: u64) {
         if bytes == 0 {
             return;
         }
-        let now = self.marks.back().map_or(now, |last| now.max(last.at));
-        if self.is_quiet(now) {
-            self.marks.clear();
-            self.began = Mark { at: now, total: self.total };
+        let now = self.samples.back().map_or(now, |last| now.max(last.at));
+        if self.is_idle(now) {
+            self.samples.clear();
+            self.began = Sample { at: now, total: self.total };
         }
         self.total = self.total.saturating_add(bytes);
-        let mark = Mark { at: now, total: self.total };
-        match self.marks.back_mut() {
+        let mark = Sample { at: now, total: self.total };
+        match self.samples.back_mut() {
             Some(last) if slot(last.at) == slot(now) => *last = mark,
             _ => {
-                if self.marks.len() == Self::MARKS {
-                    self.marks.pop_front();
+                if self.samples.len() == Self::SAMPLES {
+                    self.samples.pop_front();
                 }
-                self.marks.push_back(mark);
+                self.samples.push_back(mark);
             }
         }
     }
@@ -188,16 +185,16 @@ impl Meter {
     /// Bytes a second over a longer time, to foretell by; `None` while too little was seen for that, and where nothing
     /// comes.
     pub fn steady_rate(&self, now: Timestamp) -> Option<u64> {
-        let is_known = self.marks.len() > 1 && now.since(self.began.at) >= Self::WINDOW;
+        let is_known = self.samples.len() > 1 && now.since(self.began.at) >= Self::WINDOW;
         let rate = self.rate_over(now, Self::STEADY_WINDOW);
         (is_known && rate > 0).then_some(rate)
     }
 
     fn rate_over(&self, now: Timestamp, window: Duration) -> u64 {
-        if self.is_quiet(now) {
+        if self.is_idle(now) {
             return 0;
         }
-        let Some((last, before)) = self.marks.iter().next_back().zip(self.base(now, window)) else {
+        let Some((last, before)) = self.samples.iter().next_back().zip(self.base(now, window)) else {
             // All that came so far, over a second at least: the time before the first event is not known.
             return per_second(self.total - self.began.total, now.since(self.began.at).max(SECOND));
         };
@@ -207,31 +204,31 @@ impl Meter {
     }
 
     /// What the last mark is compared with: the latest one that is a window old, or the first; none where that is too near.
-    fn base(&self, now: Timestamp, window: Duration) -> Option<Mark> {
-        let last = self.marks.len().checked_sub(1)?;
-        let old = self.marks.partition_point(|mark| now.since(mark.at) >= window);
-        let base = *self.marks.range(..last).nth(old.saturating_sub(1).min(last.checked_sub(1)?))?;
-        let is_far = self.marks.back()?.at.since(base.at) >= Self::LEAST_SPAN;
+    fn base(&self, now: Timestamp, window: Duration) -> Option<Sample> {
+        let last = self.samples.len().checked_sub(1)?;
+        let old = self.samples.partition_point(|mark| now.since(mark.at) >= window);
+        let base = *self.samples.range(..last).nth(old.saturating_sub(1).min(last.checked_sub(1)?))?;
+        let is_far = self.samples.back()?.at.since(base.at) >= Self::LEAST_SPAN;
         (is_far || base.at > self.began.at.after(Self::LEAST_SPAN)).then_some(base)
     }
 
     /// The longest time between two marks from `base` on; of those within a slot, its length.
-    fn longest_pause(&self, base: Mark) -> Duration {
-        let from = self.marks.partition_point(|mark| mark.at < base.at);
-        let after = self.marks.range(from..).skip(1);
-        let pauses = self.marks.range(from..).zip(after).map(|(one, next)| next.at.since(one.at));
+    fn longest_pause(&self, base: Sample) -> Duration {
+        let from = self.samples.partition_point(|mark| mark.at < base.at);
+        let after = self.samples.range(from..).skip(1);
+        let pauses = self.samples.range(from..).zip(after).map(|(one, next)| next.at.since(one.at));
         pauses.max().unwrap_or_default().max(Self::SLOT * 2)
     }
 
     /// Whether nothing has come for so long that the stream has ended, or none ever has.
-    fn is_quiet(&self, now: Timestamp) -> bool {
-        let Some(last) = self.marks.back() else { return true };
+    fn is_idle(&self, now: Timestamp) -> bool {
+        let Some(last) = self.samples.back() else { return true };
         let quiet = now.since(last.at);
-        if quiet < Self::QUIET || self.marks.len() == 1 {
-            return quiet >= Self::LONGEST_QUIET; // of a single event, its pause is not known
+        if quiet < Self::IDLE_TIMEOUT || self.samples.len() == 1 {
+            return quiet >= Self::MAX_IDLE_TIMEOUT; // of a single event, its pause is not known
         }
-        let base = self.base(now, Self::WINDOW).unwrap_or(self.marks[0]);
-        quiet >= (self.longest_pause(base) * 2).clamp(Self::QUIET, Self::LONGEST_QUIET)
+        let base = self.base(now, Self::WINDOW).unwrap_or(self.samples[0]);
+        quiet >= (self.longest_pause(base) * 2).clamp(Self::IDLE_TIMEOUT, Self::MAX_IDLE_TIMEOUT)
     }
 }
 

@@ -1,64 +1,56 @@
-//! Which limits on sending and receiving hold now, who said so, and until when.
+//! Which limits on sending and receiving are in effect now, which source set them, and until when.
 //!
-//! Four may have a say, the first of them wins: what was typed while it runs, what was given at the start, the
-//! schedule by the time of the week, what holds otherwise. Nothing here reads a clock or a calendar: the time of the
-//! week comes in, as it is on the wall where the peer runs.
+//! A limit has four sources. The first that has a value is used: a command at the prompt, an option at the start, the
+//! schedule by the local time, the default. This module reads no clock and knows no time zone: the local time is an
+//! argument. Days, weekdays and times of day are `jiff`'s.
+
+use jiff::civil::{Date, DateTime, Time};
 
 use crate::rate::Cap;
 
-/// Minutes of a day.
-pub const DAY_MINUTES: u16 = 24 * 60;
-
-/// Minutes of a week.
-const WEEK_MINUTES: u16 = 7 * DAY_MINUTES;
-
-/// A minute of the week on the wall's clock, from Monday 00:00.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct WeekMinute(u16);
-
-/// A time of the week, and the limits that hold in it.
+/// A time of day on some days of the week, and the limits in effect then.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// The days on which it begins, from Monday.
     pub days: [bool; 7],
-    /// The minute of the day at which it begins.
-    pub from: u16,
-    /// The minute of the day at which it ends, at most [`DAY_MINUTES`]; on the next day, if it is not after `from`.
-    pub to: u16,
+    /// The time of day at which it begins.
+    pub from: Time,
+    /// The time of day at which it ends; on the next day, unless it is after `from`. So midnight is the end of the day.
+    pub to: Time,
     /// The limit on sending, where the rule has one.
     pub up: Option<Cap>,
     /// The limit on receiving, where the rule has one.
     pub down: Option<Cap>,
 }
 
-/// What was said about one direction.
+/// The values of the limit for one direction, by source.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Said {
+pub struct LimitSources {
     /// At the prompt, while it runs.
     pub typed: Option<Cap>,
     /// At the start, and by what.
-    pub given: Option<(Cap, Given)>,
-    /// For all times that nobody else speaks of.
-    pub usual: Option<Cap>,
+    pub given: Option<(Cap, OptionSource)>,
+    /// The default, when no other source has a value.
+    pub default: Option<Cap>,
 }
 
-/// What gave a limit at the start.
+/// The source of a limit at the start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Given {
+pub enum OptionSource {
     /// The command line.
     Flag,
     /// The environment.
     Environment,
 }
 
-/// All that was said about limits. Where several rules fit, the last that limits the direction wins.
+/// All values of the limits. Where several rules of the schedule match, the last one that limits the direction is used.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LimitPlan {
     /// About sending.
-    pub up: Said,
+    pub up: LimitSources,
     /// About receiving.
-    pub down: Said,
-    /// By the time of the week.
+    pub down: LimitSources,
+    /// By the local time.
     pub rules: Vec<Rule>,
 }
 
@@ -75,79 +67,48 @@ pub enum Direction {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
     /// On sending.
-    pub up: Standing,
+    pub up: EffectiveLimit,
     /// On receiving.
-    pub down: Standing,
+    pub down: EffectiveLimit,
 }
 
 /// The limit that holds in one direction.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Standing {
+pub struct EffectiveLimit {
     /// The limit.
     pub cap: Cap,
-    /// Who said so.
-    pub why: Why,
+    /// The source of the limit.
+    pub origin: LimitOrigin,
     /// When the schedule changes it.
-    pub until: Option<WeekMinute>,
+    pub until: Option<DateTime>,
 }
 
-/// Who said which limit holds.
+/// The source of the limit that is in effect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Why {
+pub enum LimitOrigin {
     /// It was typed.
     Typed,
     /// It was given at the start.
-    Given(Given),
+    Option(OptionSource),
     /// A rule of the schedule.
     Scheduled,
     /// It holds where no rule does.
-    Usual,
-    /// Nobody: there is no limit.
-    Nobody,
-}
-
-impl WeekMinute {
-    /// Monday, 00:00.
-    pub const MONDAY: Self = Self(0);
-
-    /// The minute of a day, 0 for Monday; `None` where there is no such day or minute.
-    pub const fn new(weekday: u8, minute: u16) -> Option<Self> {
-        if weekday < 7 && minute < DAY_MINUTES {
-            Some(Self(weekday as u16 * DAY_MINUTES + minute))
-        } else {
-            None
-        }
-    }
-
-    /// The day of the week, 0 for Monday.
-    pub fn weekday(self) -> usize {
-        usize::from(self.0 / DAY_MINUTES)
-    }
-
-    /// The minute of the day.
-    pub const fn minute(self) -> u16 {
-        self.0 % DAY_MINUTES
-    }
-
-    const fn after(self, minutes: u16) -> Self {
-        Self((self.0 + minutes) % WEEK_MINUTES)
-    }
-
-    /// Minutes from `self` to the next time that it is `other`: none, where that is now.
-    const fn minutes_to(self, other: Self) -> u16 {
-        (other.0 + WEEK_MINUTES - self.0) % WEEK_MINUTES
-    }
+    Default,
+    /// No source: there is no limit.
+    Unlimited,
 }
 
 impl Rule {
-    /// Whether it holds at a time of the week.
-    pub fn holds(&self, at: WeekMinute) -> bool {
-        let (today, minute) = (at.weekday(), at.minute());
-        if self.from < self.to {
-            return self.days[today] && (self.from..self.to).contains(&minute);
-        }
-        let yesterday = (today + 6) % 7;
-        self.days[today] && minute >= self.from || self.days[yesterday] && minute < self.to
+    /// A rule for all times.
+    pub const fn always(up: Option<Cap>, down: Option<Cap>) -> Self {
+        Self { days: [true; 7], from: Time::midnight(), to: Time::midnight(), up, down }
+    }
+
+    /// Whether it holds at a local time.
+    pub fn holds(&self, at: DateTime) -> bool {
+        let today = at.date();
+        let days = [Some(today), today.yesterday().ok()].into_iter().flatten();
+        days.filter_map(|day| self.on(day)).any(|(start, end)| (start..end).contains(&at))
     }
 
     const fn cap(&self, direction: Direction) -> Option<Cap> {
@@ -157,51 +118,64 @@ impl Rule {
         }
     }
 
-    /// When it begins and ends, over the week.
-    fn edges(&self) -> impl Iterator<Item = WeekMinute> {
-        let length =
-            if self.from < self.to { self.to - self.from } else { self.to + DAY_MINUTES - self.from };
-        let days = (0..7).filter(|day| self.days[usize::from(*day)]);
-        let starts = days.filter_map(|day| WeekMinute::new(day, self.from));
-        starts.flat_map(move |start| [start, start.after(length)])
+    /// The beginning and the end of the rule that begins on `day`, if it does.
+    fn on(&self, day: Date) -> Option<(DateTime, DateTime)> {
+        let weekday = usize::from(day.weekday().to_monday_zero_offset().unsigned_abs());
+        let last = if self.from < self.to { day } else { day.tomorrow().ok()? };
+        self.days[weekday].then(|| (day.to_datetime(self.from), last.to_datetime(self.to)))
+    }
+
+    /// Its beginnings and ends from the day before `now` to a week later.
+    fn edges(&self, now: DateTime) -> impl Iterator<Item = DateTime> {
+        let first = now.date().yesterday().unwrap_or(now.date());
+        let days = std::iter::successors(Some(first), |day| day.tomorrow().ok()).take(9);
+        days.filter_map(|day| self.on(day)).flat_map(|(start, end)| [start, end])
     }
 }
 
 impl LimitPlan {
-    /// The limits that hold at a time of the week.
-    pub fn at(&self, now: WeekMinute) -> Limits {
-        Limits { up: self.standing(Direction::Up, now), down: self.standing(Direction::Down, now) }
+    /// The limits in effect at a local time.
+    pub fn at(&self, now: DateTime) -> Limits {
+        Limits {
+            up: self.effective_limit(Direction::Up, now),
+            down: self.effective_limit(Direction::Down, now),
+        }
     }
 
     /// What was said about a direction.
-    pub const fn said(&mut self, direction: Direction) -> &mut Said {
+    pub const fn sources_mut(&mut self, direction: Direction) -> &mut LimitSources {
         match direction {
             Direction::Up => &mut self.up,
             Direction::Down => &mut self.down,
         }
     }
 
-    fn standing(&self, direction: Direction, now: WeekMinute) -> Standing {
-        let said = match direction {
+    fn effective_limit(&self, direction: Direction, now: DateTime) -> EffectiveLimit {
+        let sources = match direction {
             Direction::Up => &self.up,
             Direction::Down => &self.down,
         };
-        if let Some(cap) = said.typed {
-            return Standing { cap, why: Why::Typed, until: None };
+        if let Some(cap) = sources.typed {
+            return EffectiveLimit { cap, origin: LimitOrigin::Typed, until: None };
         }
-        if let Some((cap, given)) = said.given {
-            return Standing { cap, why: Why::Given(given), until: None };
+        if let Some((cap, given)) = sources.given {
+            return EffectiveLimit { cap, origin: LimitOrigin::Option(given), until: None };
         }
-        let (cap, why) = self.by_the_clock(direction, said, now);
-        Standing { cap, why, until: self.next_change(direction, said, now, cap) }
+        let (cap, origin) = self.scheduled_cap(direction, sources, now);
+        EffectiveLimit { cap, origin, until: self.next_change(direction, sources, now, cap) }
     }
 
-    fn by_the_clock(&self, direction: Direction, said: &Said, at: WeekMinute) -> (Cap, Why) {
+    fn scheduled_cap(
+        &self,
+        direction: Direction,
+        sources: &LimitSources,
+        at: DateTime,
+    ) -> (Cap, LimitOrigin) {
         let mut fitting = self.rules.iter().rev().filter(|rule| rule.holds(at));
-        match (fitting.find_map(|rule| rule.cap(direction)), said.usual) {
-            (Some(cap), _) => (cap, Why::Scheduled),
-            (None, Some(cap)) => (cap, Why::Usual),
-            (None, None) => (Cap::Off, Why::Nobody),
+        match (fitting.find_map(|rule| rule.cap(direction)), sources.default) {
+            (Some(cap), _) => (cap, LimitOrigin::Scheduled),
+            (None, Some(cap)) => (cap, LimitOrigin::Default),
+            (None, None) => (Cap::Off, LimitOrigin::Unlimited),
         }
     }
 
@@ -209,38 +183,50 @@ impl LimitPlan {
     fn next_change(
         &self,
         direction: Direction,
-        said: &Said,
-        now: WeekMinute,
+        sources: &LimitSources,
+        now: DateTime,
         cap: Cap,
-    ) -> Option<WeekMinute> {
+    ) -> Option<DateTime> {
         let speaking = self.rules.iter().filter(|rule| rule.cap(direction).is_some());
-        let mut edges: Vec<WeekMinute> = speaking.flat_map(Rule::edges).collect();
-        edges.sort_by_key(|edge| now.minutes_to(*edge));
+        let mut edges: Vec<DateTime> =
+            speaking.flat_map(|rule| rule.edges(now)).filter(|edge| *edge > now).collect();
+        edges.sort_unstable();
         edges.dedup();
-        edges.into_iter().find(|edge| self.by_the_clock(direction, said, *edge).0 != cap)
+        edges.into_iter().find(|edge| self.scheduled_cap(direction, sources, *edge).0 != cap)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::{ToSpan, civil::date};
     use proptest::prelude::{Strategy, any, prop, prop_assert_eq, proptest};
 
-    use super::{Cap, DAY_MINUTES, Given, LimitPlan, Rule, Said, Standing, WEEK_MINUTES, WeekMinute, Why};
+    use super::{
+        Cap, DateTime, EffectiveLimit, LimitOrigin, LimitPlan, LimitSources, OptionSource, Rule, Time,
+    };
 
     const EVERY_DAY: [bool; 7] = [true; 7];
     const WORKDAYS: [bool; 7] = [true, true, true, true, true, false, false];
 
-    fn rule(days: [bool; 7], from: u16, to: u16, up: u64) -> Rule {
-        Rule { days, from: from * 60, to: to * 60, up: Some(Cap::At(up)), down: None }
+    fn time(hour: i8, minute: i8) -> Time {
+        Time::constant(hour, minute, 0, 0)
     }
 
-    fn at(weekday: u8, hour: u16, minute: u16) -> WeekMinute {
-        WeekMinute::new(weekday, hour * 60 + minute).unwrap()
+    fn rule(days: [bool; 7], from: i8, to: i8, up: u64) -> Rule {
+        Rule { days, from: time(from, 0), to: time(to, 0), up: Some(Cap::At(up)), down: None }
     }
 
-    fn up(plan: &LimitPlan, now: WeekMinute) -> (Cap, Option<WeekMinute>) {
-        let Standing { cap, until, .. } = plan.at(now).up;
-        (cap, until)
+    /// A time in the week from Monday, 2026-11-23.
+    fn at(weekday: i8, hour: i8, minute: i8) -> DateTime {
+        date(2026, 11, 23 + weekday).to_datetime(time(hour, minute))
+    }
+
+    /// The limit, and the weekday and the time of its next change.
+    fn up(plan: &LimitPlan, now: DateTime) -> (Cap, Option<DateTime>) {
+        let EffectiveLimit { cap, until, .. } = plan.at(now).up;
+        let in_week =
+            |until: DateTime| at(until.weekday().to_monday_zero_offset(), until.hour(), until.minute());
+        (cap, until.map(in_week))
     }
 
     #[test]
@@ -257,8 +243,8 @@ mod tests {
         ] {
             assert_eq!(up(&plan, now), (expected.0, Some(expected.1)), "{now:?}");
         }
-        assert_eq!(plan.at(at(0, 8, 0)).up.why, Why::Scheduled);
-        let nothing = Standing { cap: Cap::Off, why: Why::Nobody, until: None };
+        assert_eq!(plan.at(at(0, 8, 0)).up.origin, LimitOrigin::Scheduled);
+        let nothing = EffectiveLimit { cap: Cap::Off, origin: LimitOrigin::Unlimited, until: None };
         assert_eq!(plan.at(at(0, 8, 0)).down, nothing);
     }
 
@@ -287,7 +273,7 @@ mod tests {
 
     #[test]
     fn of_rules_that_fit_the_last_one_that_speaks_of_the_direction_wins() {
-        let whole_day = Rule { to: DAY_MINUTES, ..rule(EVERY_DAY, 0, 0, 10) };
+        let whole_day = Rule::always(Some(Cap::At(10)), None);
         let silent = Rule { up: None, down: Some(Cap::At(7)), ..rule(EVERY_DAY, 9, 10, 0) };
         let mut plan =
             LimitPlan { rules: vec![whole_day, rule(EVERY_DAY, 8, 12, 20), silent], ..LimitPlan::default() };
@@ -300,29 +286,33 @@ mod tests {
     }
 
     #[test]
-    fn who_speaks_first_wins() {
+    fn the_first_source_with_a_value_wins() {
         let rules = vec![rule(EVERY_DAY, 8, 18, 3)];
-        let usual = Some(Cap::At(4));
-        let mut plan = LimitPlan { rules, up: Said { usual, ..Said::default() }, ..LimitPlan::default() };
+        let default = Some(Cap::At(4));
+        let mut plan = LimitPlan {
+            rules,
+            up: LimitSources { default, ..LimitSources::default() },
+            ..LimitPlan::default()
+        };
         let stands =
-            |plan: &LimitPlan, hour| (plan.at(at(0, hour, 0)).up.cap, plan.at(at(0, hour, 0)).up.why);
-        assert_eq!(stands(&plan, 7), (Cap::At(4), Why::Usual));
-        assert_eq!(stands(&plan, 8), (Cap::At(3), Why::Scheduled));
-        plan.up.given = Some((Cap::Off, Given::Environment));
-        assert_eq!(stands(&plan, 8), (Cap::Off, Why::Given(Given::Environment)));
+            |plan: &LimitPlan, hour| (plan.at(at(0, hour, 0)).up.cap, plan.at(at(0, hour, 0)).up.origin);
+        assert_eq!(stands(&plan, 7), (Cap::At(4), LimitOrigin::Default));
+        assert_eq!(stands(&plan, 8), (Cap::At(3), LimitOrigin::Scheduled));
+        plan.up.given = Some((Cap::Off, OptionSource::Environment));
+        assert_eq!(stands(&plan, 8), (Cap::Off, LimitOrigin::Option(OptionSource::Environment)));
         assert_eq!(plan.at(at(0, 8, 0)).up.until, None);
         plan.up.typed = Some(Cap::At(1));
-        assert_eq!(stands(&plan, 8), (Cap::At(1), Why::Typed));
+        assert_eq!(stands(&plan, 8), (Cap::At(1), LimitOrigin::Typed));
     }
 
     /// The clock is put forward from 2:00 to 3:00 and back from 3:00 to 2:00 on a Sunday: what is on the wall counts.
     #[test]
     fn a_clock_that_jumps_is_followed() {
         let plan = LimitPlan {
-            rules: vec![Rule { from: 150, to: 240, ..rule(EVERY_DAY, 0, 0, 9) }],
+            rules: vec![Rule { from: time(2, 30), to: time(4, 0), ..rule(EVERY_DAY, 0, 0, 9) }],
             ..LimitPlan::default()
         };
-        let seen = |times: [(u16, u16); 4]| times.map(|(hour, minute)| up(&plan, at(6, hour, minute)).0);
+        let seen = |times: [(i8, i8); 4]| times.map(|(hour, minute)| up(&plan, at(6, hour, minute)).0);
         // The rule begins at 2:30, which is skipped: it holds from 3:00.
         assert_eq!(seen([(1, 59), (3, 0), (3, 59), (4, 0)]), [Cap::Off, Cap::At(9), Cap::At(9), Cap::Off]);
         // And begins twice.
@@ -330,7 +320,8 @@ mod tests {
     }
 
     fn any_rule() -> impl Strategy<Value = Rule> {
-        let times = (0..DAY_MINUTES, 1..=DAY_MINUTES);
+        let any_time = || (0_i8..24, 0_i8..60).prop_map(|(hour, minute)| time(hour, minute));
+        let times = (any_time(), any_time());
         (any::<[bool; 7]>(), times, prop::option::of(0_u64..3)).prop_map(|(days, (from, to), up)| Rule {
             days,
             from,
@@ -344,12 +335,12 @@ mod tests {
         #[test]
         fn the_next_change_is_the_first_minute_with_another_limit(
             rules in prop::collection::vec(any_rule(), 0..4),
-            start in 0..WEEK_MINUTES,
+            start in 0_i64..7 * 24 * 60,
         ) {
             let plan = LimitPlan { rules, ..LimitPlan::default() };
-            let now = WeekMinute(start);
-            let (cap, until) = up(&plan, now);
-            let mut later = (1..WEEK_MINUTES).map(|minutes| now.after(minutes));
+            let now = at(0, 0, 0).checked_add(start.minutes()).unwrap();
+            let EffectiveLimit { cap, until, .. } = plan.at(now).up;
+            let mut later = (1_i64..7 * 24 * 60).map(|minutes| now.checked_add(minutes.minutes()).unwrap());
             prop_assert_eq!(until, later.find(|minute| up(&plan, *minute).0 != cap));
         }
     }

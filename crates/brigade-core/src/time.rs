@@ -1,4 +1,4 @@
-//! The core's only notion of time: numbers that the shell hands in.
+//! Time in the core: numbers that the caller passes in.
 //!
 //! [`Timestamp`] is a point on a clock that never goes back, for rates, leases and deadlines; [`UnixTime`] is the
 //! calendar's, for memberships that outlive a process. Neither can be made from a clock here; see `clock.rs` of

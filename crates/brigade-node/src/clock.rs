@@ -8,11 +8,8 @@ use std::{
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
-use brigade_core::{
-    schedule::WeekMinute,
-    time::{Timestamp, UnixTime},
-};
-use jiff::tz::TimeZone;
+use brigade_core::time::{Timestamp, UnixTime};
+use jiff::{civil::DateTime, tz::TimeZone};
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
@@ -44,21 +41,16 @@ pub fn shown(seconds: u64) -> String {
 }
 
 /// Now, on the wall's clock in the time zone of this machine, and how long it is to the next full minute there.
-pub fn wall_now() -> (WeekMinute, Duration) {
+pub fn wall_now() -> (DateTime, Duration) {
     wall(jiff::Timestamp::now(), &TimeZone::system())
 }
 
-fn wall(at: jiff::Timestamp, zone: &TimeZone) -> (WeekMinute, Duration) {
+fn wall(at: jiff::Timestamp, zone: &TimeZone) -> (DateTime, Duration) {
     let local = zone.to_datetime(at);
-    let number = |part: i8| u16::try_from(part).unwrap_or(0);
-    let weekday = local.weekday().to_monday_zero_offset().unsigned_abs();
-    let week_minute = WeekMinute::new(weekday, number(local.hour()) * 60 + number(local.minute()));
-    let passed = Duration::new(
-        u64::from(number(local.second())),
-        u32::try_from(local.subsec_nanosecond()).unwrap_or(0),
-    );
+    let passed =
+        Duration::new(u64::from(local.second().unsigned_abs()), local.subsec_nanosecond().unsigned_abs());
     let left = Duration::from_secs(60).saturating_sub(passed);
-    (week_minute.unwrap_or(WeekMinute::MONDAY), left)
+    (local, left)
 }
 
 /// Ends when `deadline` is reached; never, where there is none.
@@ -71,13 +63,14 @@ pub async fn reach(deadline: Option<Timestamp>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, TimeZone, WeekMinute, shown, wall};
+    use super::{Duration, TimeZone, shown, wall};
 
     #[track_caller]
-    fn check(zone: &str, utc: &str, weekday: u8, time: (u16, u16), left_ms: u64) {
+    fn check(zone: &str, utc: &str, weekday: i8, time: (i8, i8), left_ms: u64) {
         let zone = TimeZone::posix(zone).unwrap();
-        let expected = WeekMinute::new(weekday, time.0 * 60 + time.1).unwrap();
-        assert_eq!(wall(utc.parse().unwrap(), &zone), (expected, Duration::from_millis(left_ms)), "{utc}");
+        let (local, left) = wall(utc.parse().unwrap(), &zone);
+        let found = (local.weekday().to_monday_zero_offset(), (local.hour(), local.minute()), left);
+        assert_eq!(found, (weekday, time, Duration::from_millis(left_ms)), "{utc}");
     }
 
     /// The last Sunday of March 2027 is the 28th: at 1:00 UTC the clocks of Berlin are put from 2:00 to 3:00; the last

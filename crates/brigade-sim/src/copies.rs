@@ -1,61 +1,59 @@
-//! How many of those who are there have each piece, for worlds in which complete holders leave: nobody does who would
-//! take the last copy of anything along.
+//! How many present peers have each piece, for simulations in which complete holders leave: a peer with the last copy
+//! of a piece stays.
 //!
-//! Nobody in a real network knows this. It keeps the worlds honest: where a piece is gone with its last holder, no
-//! rule of the core could bring it back.
+//! No peer in a real network knows this. It keeps the simulation fair: no rule could bring a lost piece back.
 
 use brigade_core::geometry::PieceIndex;
 
-use crate::world::{ContentNumber, Peer, PeerNumber, Shared, World};
+use crate::{
+    numbers::{ContentNumber, PeerNumber},
+    peer::{ContentInfo, Peer},
+};
 
-/// Copies of every piece.
+/// The number of copies of every piece.
 #[derive(Debug)]
-pub(crate) struct Copies {
+pub(crate) struct CopyCounts {
     of: Vec<Vec<u32>>,
-    /// Complete holders of everything that are there.
+    /// The present peers that have every piece of every content.
     complete: Vec<PeerNumber>,
 }
 
-impl Copies {
-    pub(crate) fn new(contents: &[Shared], peers: &[Peer]) -> Self {
-        let count = |(content, shared): (ContentNumber, &Shared)| {
+impl CopyCounts {
+    pub(crate) fn new(contents: &[ContentInfo], peers: &[Peer]) -> Self {
+        let count = |(content, shared): (ContentNumber, &ContentInfo)| {
             let has =
                 |piece: PieceIndex| move |peer: &&Peer| peer.has(content).is_some_and(|has| has.has(piece));
             let copies = |piece: PieceIndex| peers.iter().filter(has(piece)).count();
             shared.geometry.pieces().map(|piece| u32::try_from(copies(piece)).unwrap_or(u32::MAX)).collect()
         };
         let of = (0..).map(ContentNumber).zip(contents).map(count).collect();
-        let is_complete =
-            |peer: &Peer| peer.has.iter().all(|has| has.as_ref().is_some_and(|has| has.is_full()));
-        let complete = (0..).map(PeerNumber).zip(peers).filter(|(_, peer)| is_complete(peer));
+        let complete = (0..).map(PeerNumber).zip(peers).filter(|(_, peer)| peer.is_complete());
         Self { of, complete: complete.map(|(number, _)| number).collect() }
     }
 
     fn nothing_is_rare(&self) -> bool {
         self.of.iter().flatten().all(|copies| *copies > 1)
     }
-}
 
-impl World {
-    /// A peer has a piece more: complete holders leave where they can.
-    pub(crate) fn copied(&mut self, by: PeerNumber, content: ContentNumber, piece: PieceIndex) {
-        let Some(copies) = &mut self.copies else { return };
-        let count = &mut copies.of[content.at()][piece.0 as usize];
+    /// A peer has one piece more; it is `complete` if it has everything now. Returns the complete holders that leave.
+    pub(crate) fn add(
+        &mut self,
+        by: PeerNumber,
+        content: ContentNumber,
+        piece: PieceIndex,
+        complete: bool,
+    ) -> Vec<PeerNumber> {
+        let count = &mut self.of[content.at()][piece.0 as usize];
         *count += 1;
         let was_rare = *count == 2;
-        let complete =
-            self.peers[by.at()].has.iter().all(|has| has.as_ref().is_some_and(|has| has.is_full()));
         if complete {
-            copies.complete.push(by);
+            self.complete.push(by);
         }
-        while (was_rare || complete)
-            && let Some(copies) = &mut self.copies
-            && !copies.complete.is_empty()
-            && copies.nothing_is_rare()
-        {
-            copies.of.iter_mut().flatten().for_each(|count| *count -= 1);
-            let leaver = copies.complete.remove(0);
-            self.leave(leaver);
+        let mut leaving = vec![];
+        while (was_rare || complete) && !self.complete.is_empty() && self.nothing_is_rare() {
+            self.of.iter_mut().flatten().for_each(|count| *count -= 1);
+            leaving.push(self.complete.remove(0));
         }
+        leaving
     }
 }

@@ -1,6 +1,6 @@
-//! A crowd: many newcomers fetch one content from few holders, each peer with a limit on what it sends.
+//! A crowd: many downloaders fetch one content from few holders, each peer with an upload limit.
 //!
-//! A [`Scenario`] says how they differ. What a run took is held against what no rule could do better, and [`Report`]
+//! A [`Scenario`] says how the downloaders differ. [`Report`] compares the result with the best possible time and
 //! prints it.
 
 use std::{fmt, time::Duration};
@@ -8,39 +8,41 @@ use std::{fmt, time::Duration};
 use brigade_core::{random::Random, time::Timestamp};
 
 use crate::{
-    network::Link,
-    workload::{Deed, Manners, PeerPlan, Plan, at},
-    world::{ContentNumber, Outcome, PeerNumber, World},
+    network::link::LinkRates,
+    numbers::{ContentNumber, PeerNumber},
+    outcome::Outcome,
+    plan::{HolderBehaviour, PeerPlan, Plan, PlannedEvent, at},
+    simulation::Simulation,
 };
 
 /// Bytes of a piece. Contents of more than 256 MiB have longer ones: then there are fewer pieces than were asked for.
 const PIECE_BYTES: u64 = 256 << 10;
 
-/// Bytes a second of every peer's line, each way: far more than it may send.
-const LINE: u64 = 125_000_000;
+/// Bandwidth of every peer's link in bytes a second, each way: far more than its upload limit.
+const LINK_BYTES_PER_SECOND: u64 = 125_000_000;
 
 /// Bytes that are sent in one go: half a piece, for speed.
 const SEGMENT_BYTES: u32 = 128 << 10;
 
 const CONTENT: ContentNumber = ContentNumber(0);
 
-/// How the newcomers of a crowd differ.
+/// The differences between the downloaders of a crowd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scenario {
-    /// All may send as much, and begin at once.
+    /// All have the same limit and begin at once.
     Homogeneous,
-    /// The fastest may send twenty times as much as the slowest; on the mean it is the cap.
+    /// The highest limit is twenty times the lowest one; their mean is the cap.
     Heterogeneous,
     /// Half of them begin at once, the others one after the other while the first ones fetch.
     Late,
-    /// Whoever is complete leaves, the source first, as soon as nothing is lost thereby.
+    /// Complete peers leave, the source first, as soon as every piece has another copy.
     Leaving,
     /// Four waves, each half a bound after the one before.
     Waves,
     /// One in ten sends a hundredth of the cap, and one in twenty stops for 3 to 20 seconds.
     Slow,
     /// One in twenty sends wrong pieces, and one in fifty a wrong piece list.
-    Lying,
+    Dishonest,
 }
 
 impl Scenario {
@@ -52,7 +54,7 @@ impl Scenario {
         Self::Leaving,
         Self::Waves,
         Self::Slow,
-        Self::Lying,
+        Self::Dishonest,
     ];
 
     /// Its name.
@@ -64,7 +66,7 @@ impl Scenario {
             Self::Leaving => "leaving",
             Self::Waves => "waves",
             Self::Slow => "slow",
-            Self::Lying => "lying",
+            Self::Dishonest => "dishonest",
         }
     }
 }
@@ -72,34 +74,34 @@ impl Scenario {
 /// A crowd.
 #[derive(Debug, Clone, Copy)]
 pub struct Crowd {
-    /// For whatever is left to chance.
+    /// The seed of all random numbers.
     pub seed: u64,
-    /// How they differ.
+    /// The differences between the downloaders.
     pub scenario: Scenario,
-    /// Who fetches.
-    pub newcomers: u32,
-    /// Who has everything from the start.
+    /// The number of downloaders.
+    pub downloaders: u32,
+    /// The number of peers that have everything at the start.
     pub holders: u32,
     /// Pieces of the content.
     pub pieces: u64,
     /// Bytes a second that a peer may send.
     pub bytes_per_second: u64,
-    /// How long whatever a peer sends is on its way.
+    /// The delay of everything that a peer sends.
     pub delay: Duration,
 }
 
-/// What came of a crowd.
+/// The result of a crowd.
 #[derive(Debug)]
 pub struct Report {
     crowd: Crowd,
-    /// The time that it takes at least, in seconds.
+    /// The shortest possible time, in seconds.
     pub bound: f64,
-    /// What the newcomers took, in multiples of the bound, the fastest first. Each is measured from its own start; those
+    /// The times of the downloaders in multiples of the bound, the shortest first. Each counts from its own start; those
     /// that were stopped themselves are left out.
     pub multiples: Vec<f64>,
-    /// How many times the content left those who had it from the start.
+    /// How many copies of the content the first holders sent.
     pub source_copies: f64,
-    /// The part of what was fetched that came twice.
+    /// The share of the received bytes that was received twice.
     pub twice: f64,
     /// All the rest.
     pub outcome: Outcome,
@@ -109,43 +111,43 @@ impl Crowd {
     /// Runs it.
     pub fn run(&self) -> Report {
         let plan = self.plan();
-        let outcome = World::new(&plan).run();
+        let outcome = Simulation::new(&plan).run();
         self.report(&plan, outcome)
     }
 
     /// The plan of its world.
     pub fn plan(&self) -> Plan {
         let mut random = Random::new(self.seed);
-        let link = Link { up: LINE, down: LINE, delay: self.delay };
+        let link = LinkRates { up: LINK_BYTES_PER_SECOND, down: LINK_BYTES_PER_SECOND, delay: self.delay };
         let holder = PeerPlan {
             link,
             upload_limit: Some(self.bytes_per_second),
-            manners: Manners::Honest,
+            behaviour: HolderBehaviour::Honest,
             has: vec![CONTENT],
         };
         let mut peers = vec![holder; self.holders as usize];
-        let mut deeds = Vec::new();
-        for number in 0..self.newcomers {
+        let mut events = Vec::new();
+        for number in 0..self.downloaders {
             let peer = PeerNumber(self.holders + number);
             let mut plan = PeerPlan { has: vec![], ..peers[0].clone() };
-            self.vary(&mut plan, peer, &mut random, &mut deeds);
+            self.adjust_peer(&mut plan, peer, &mut random, &mut events);
             peers.push(plan);
-            deeds.push((self.start(number, &mut random), Deed::Fetch(peer, CONTENT)));
+            events.push((self.start(number, &mut random), PlannedEvent::Fetch(peer, CONTENT)));
         }
-        let mut plan = Plan::new(self.seed, vec![self.pieces * PIECE_BYTES], peers, deeds);
+        let mut plan = Plan::new(self.seed, vec![self.pieces * PIECE_BYTES], peers, events);
         plan.segment_bytes = SEGMENT_BYTES;
         plan.holders_leave = self.scenario == Scenario::Leaving;
         plan.end = at(Duration::from_secs_f64(self.seconds_of_a_copy() * 20.0 + 600.0));
         plan
     }
 
-    /// Makes a newcomer as its scenario wants it.
-    fn vary(
+    /// Makes a downloader as its scenario wants it.
+    fn adjust_peer(
         &self,
         plan: &mut PeerPlan,
         peer: PeerNumber,
         random: &mut Random,
-        deeds: &mut Vec<(Timestamp, Deed)>,
+        events: &mut Vec<(Timestamp, PlannedEvent)>,
     ) {
         let cap = self.bytes_per_second;
         match self.scenario {
@@ -159,15 +161,15 @@ impl Crowd {
                     let copy = self.seconds_of_a_copy();
                     let begin = copy * share(random);
                     let end = begin + 3.0 + 17.0 * share(random);
-                    deeds.push((at(Duration::from_secs_f64(begin)), Deed::Stall(peer)));
-                    deeds.push((at(Duration::from_secs_f64(end)), Deed::Resume(peer)));
+                    events.push((at(Duration::from_secs_f64(begin)), PlannedEvent::Stall(peer)));
+                    events.push((at(Duration::from_secs_f64(end)), PlannedEvent::Resume(peer)));
                 }
             }
-            Scenario::Lying => {
-                plan.manners = match random.below(100) {
-                    0..5 => Manners::WrongPieces(1 + u32::try_from(random.below(4)).unwrap_or(0)),
-                    5..7 => Manners::WrongList,
-                    _ => Manners::Honest,
+            Scenario::Dishonest => {
+                plan.behaviour = match random.below(100) {
+                    0..5 => HolderBehaviour::WrongPieces(1 + u32::try_from(random.below(4)).unwrap_or(0)),
+                    5..7 => HolderBehaviour::WrongList,
+                    _ => HolderBehaviour::Honest,
                 };
             }
         }
@@ -183,7 +185,7 @@ impl Crowd {
         at(Duration::from_secs_f64(seconds))
     }
 
-    /// How long those who have it from the start need to send everything once.
+    /// The time in which the first holders can send the content once.
     #[allow(clippy::cast_precision_loss)] // far below 2^53
     fn seconds_of_a_copy(&self) -> f64 {
         (self.pieces * PIECE_BYTES) as f64 / (self.bytes_per_second * u64::from(self.holders)) as f64
@@ -192,19 +194,20 @@ impl Crowd {
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // as above
     fn report(&self, plan: &Plan, outcome: Outcome) -> Report {
         let bytes = plan.contents[0] as f64;
-        // Whoever lies passes nothing on that counts.
-        let honest = plan.peers.iter().filter(|peer| peer.manners == Manners::Honest);
+        // The uploads of dishonest peers do not count.
+        let honest = plan.peers.iter().filter(|peer| peer.behaviour == HolderBehaviour::Honest);
         let uplinks: u64 = honest.filter_map(|peer| peer.upload_limit).sum();
-        let all = f64::from(self.newcomers) * bytes / uplinks as f64;
-        let bound = self.seconds_of_a_copy().max(all).max(bytes / LINE as f64);
-        let stopped = |peer: &PeerNumber| plan.deeds.iter().any(|(_, deed)| *deed == Deed::Stall(*peer));
+        let all = f64::from(self.downloaders) * bytes / uplinks as f64;
+        let bound = self.seconds_of_a_copy().max(all).max(bytes / LINK_BYTES_PER_SECOND as f64);
+        let stopped =
+            |peer: &PeerNumber| plan.events.iter().any(|(_, event)| *event == PlannedEvent::Stall(*peer));
         let counted = outcome.finished.iter().filter(|((peer, _), _)| !stopped(peer));
         let took = |(fetch, end): (_, &Timestamp)| end.since(outcome.started[fetch]).as_secs_f64() / bound;
         let mut multiples: Vec<f64> = counted.map(took).collect();
         multiples.sort_by(f64::total_cmp);
         let sent: u64 = outcome.sent.iter().take(self.holders as usize).sum();
         let source_copies = sent as f64 / bytes;
-        let twice = outcome.fetched_twice as f64 / (bytes * f64::from(self.newcomers));
+        let twice = outcome.fetched_twice as f64 / (bytes * f64::from(self.downloaders));
         Report { crowd: *self, bound, multiples, source_copies, twice, outcome }
     }
 }
@@ -214,7 +217,7 @@ impl Report {
     pub fn is_good(&self) -> bool {
         self.outcome.unfinished.is_empty()
             && self.outcome.faults.is_empty()
-            && self.outcome.finished.len() == self.crowd.newcomers as usize
+            && self.outcome.finished.len() == self.crowd.downloaders as usize
     }
 
     /// Pieces of the content.
@@ -222,24 +225,24 @@ impl Report {
         self.crowd.pieces
     }
 
-    /// The multiple of the bound after which this part of the newcomers was complete.
+    /// The multiple of the bound after which this part of the downloaders was complete.
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a place
     pub fn multiple(&self, part: f64) -> f64 {
-        let place = (self.multiples.len() as f64 * part).ceil() as usize;
-        self.multiples.get(place.max(1) - 1).copied().unwrap_or(f64::INFINITY)
+        let position = (self.multiples.len() as f64 * part).ceil() as usize;
+        self.multiples.get(position.max(1) - 1).copied().unwrap_or(f64::INFINITY)
     }
 }
 
 impl fmt::Display for Report {
     #[allow(clippy::cast_precision_loss)] // for people
     fn fmt(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Crowd { newcomers, holders, pieces, bytes_per_second, seed, .. } = self.crowd;
+        let Crowd { downloaders, holders, pieces, bytes_per_second, seed, .. } = self.crowd;
         let many = |count: u32, one: &str| format!("{count} {one}{}", if count == 1 { "" } else { "s" });
         writeln!(
             to,
             "{}: {}, {}, {pieces} pieces of {PIECE_BYTES} bytes, {:.1} MB/s, seed {seed}",
             self.crowd.scenario.name(),
-            many(newcomers, "newcomer"),
+            many(downloaders, "downloader"),
             many(holders, "holder"),
             bytes_per_second as f64 / 1e6,
         )?;
@@ -259,8 +262,13 @@ impl fmt::Display for Report {
             self.outcome.events,
             self.outcome.digest,
         )?;
-        for ((newcomer, _), said) in self.outcome.unfinished.iter().take(20) {
-            write!(to, "\n  {} is not complete{}", newcomer.0, if *said { ", and says so" } else { "" })?;
+        for ((downloader, _), reported) in self.outcome.unfinished.iter().take(20) {
+            write!(
+                to,
+                "\n  {} is not complete{}",
+                downloader.0,
+                if *reported { ", and says so" } else { "" }
+            )?;
         }
         for fault in &self.outcome.faults {
             write!(to, "\n  FAULT {fault}")?;

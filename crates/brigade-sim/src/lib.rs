@@ -1,6 +1,6 @@
-//! A world in a seed: many of Brigade's cores in virtual time, on one thread.
+//! A deterministic simulation: many of Brigade's cores in virtual time, on one thread.
 //!
-//! [`World`] runs the very [`Downloads`](brigade_core::download::Downloads),
+//! [`Simulation`] runs the very [`Downloads`](brigade_core::download::Downloads),
 //! [`Upload`](brigade_core::upload::Upload), [`Limiter`](brigade_core::rate::Limiter) and
 //! [`Manager`](brigade_core::manager::Manager) of the product over links with bandwidth and delay. A [`Plan`] says who
 //! is in it and what happens, and a [`Crowd`] makes plans of many; the same plan and seed give the same world, event
@@ -9,22 +9,24 @@
 
 #![forbid(unsafe_code)]
 
+mod behaviour;
 mod checks;
 mod copies;
 mod crowd;
-mod deeds;
+mod manager_sessions;
 mod network;
-mod newcomer;
-mod orders;
+mod numbers;
+mod outcome;
+mod peer;
+mod plan;
 mod queue;
-mod sending;
-mod serving;
-mod tracker;
-mod workload;
-mod world;
+mod run;
+mod simulation;
 
 pub use checks::Checks;
 pub use crowd::{Crowd, Report, Scenario};
-pub use network::Link;
-pub use workload::{Deed, Manners, PeerPlan, Plan};
-pub use world::{ContentNumber, Outcome, PeerNumber, World};
+pub use network::link::LinkRates;
+pub use numbers::{ContentNumber, PeerNumber};
+pub use outcome::Outcome;
+pub use plan::{HolderBehaviour, PeerPlan, Plan, PlannedEvent};
+pub use simulation::Simulation;

@@ -7,7 +7,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use brigade_sim::{Crowd, Outcome, Plan, Scenario, World};
+use brigade_sim::{Crowd, Outcome, Plan, Scenario, Simulation};
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
 /// A world in a seed.
@@ -20,7 +20,7 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// One newcomer fetches one content from several holders.
+    /// One downloader fetches one content from several holders.
     Fetch {
         /// The seed of all chance.
         #[arg(long, default_value_t = 1)]
@@ -31,7 +31,7 @@ enum Command {
         /// How many peers hold it.
         #[arg(long, default_value_t = 2)]
         holders: u32,
-        /// What each holder sends at most, in MB a second.
+        /// The upload limit of each holder, in MB a second.
         #[arg(long, default_value_t = 10)]
         rate: u64,
     },
@@ -44,12 +44,12 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         count: u64,
     },
-    /// Many newcomers fetch one content at the same time, and each passes on what it has, under a limit.
+    /// Many downloaders fetch one content at the same time, and each passes on its pieces, under a limit.
     ///
-    /// The bound is what no rule could do better: max(F/U of the holders, L·F/ΣU, F/D), over a content of F bytes, L
-    /// newcomers, and the limits U of all who are honest. Each newcomer's time is counted from its own start and
-    /// told in multiples of the bound that holds where all begin at once: one that comes late finds more of those who
-    /// have everything, and may be below 1. Newcomers that are stopped themselves (`slow`) are not counted.
+    /// The bound is the shortest possible time: max(F/U of the holders, L·F/ΣU, F/D), over a content of F bytes, L
+    /// downloaders, and the limits U of all honest peers. Each downloader's time is counted from its own start and
+    /// printed in multiples of the bound for downloaders that begin together: a late one finds more complete
+    /// holders, and may be below 1. Downloaders that are stopped themselves (`slow`) are not counted.
     Crowd(CrowdArgs),
 }
 
@@ -60,37 +60,37 @@ struct CrowdArgs {
     seed: u64,
     /// How many fetch.
     #[arg(long, default_value_t = 1000)]
-    newcomers: u32,
+    downloaders: u32,
     /// How many have everything from the start.
     #[arg(long, default_value_t = 1)]
     holders: u32,
     /// The content's size in pieces of 256 KiB, at most 1024.
     #[arg(long, default_value_t = 1024, value_parser = clap::value_parser!(u64).range(2..=1024))]
     pieces: u64,
-    /// What each peer sends at most, in MB a second.
+    /// The upload limit of each peer, in MB a second.
     #[arg(long, default_value_t = 10.0)]
     cap: f64,
-    /// How long whatever a peer sends is on its way, in milliseconds.
+    /// The delay of everything that a peer sends, in milliseconds.
     #[arg(long, default_value_t = 1)]
     delay: u64,
-    /// How the newcomers differ.
-    #[arg(long, value_enum, default_value_t = Which::Homogeneous)]
-    scenario: Which,
+    /// How the downloaders differ.
+    #[arg(long, value_enum, default_value_t = ScenarioArgument::Homogeneous)]
+    scenario: ScenarioArgument,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum Which {
+enum ScenarioArgument {
     Homogeneous,
     Heterogeneous,
     Late,
     Leaving,
     Waves,
     Slow,
-    Lying,
+    Dishonest,
     All,
 }
 
-impl Which {
+impl ScenarioArgument {
     fn scenarios(self) -> Vec<Scenario> {
         match self {
             Self::Homogeneous => vec![Scenario::Homogeneous],
@@ -99,7 +99,7 @@ impl Which {
             Self::Leaving => vec![Scenario::Leaving],
             Self::Waves => vec![Scenario::Waves],
             Self::Slow => vec![Scenario::Slow],
-            Self::Lying => vec![Scenario::Lying],
+            Self::Dishonest => vec![Scenario::Dishonest],
             Self::All => Scenario::ALL.to_vec(),
         }
     }
@@ -109,10 +109,10 @@ fn main() -> ExitCode {
     let good = match Args::parse().command {
         Command::Fetch { seed, size, holders, rate } => {
             let plan = Plan::fetch(seed, size << 20, holders, rate * 1_000_000);
-            report(seed, &World::new(&plan).run())
+            report(seed, &Simulation::new(&plan).run())
         }
         Command::Any { seed, count } => {
-            let bad = |seed: &u64| !report(*seed, &World::new(&Plan::any(*seed)).run());
+            let bad = |seed: &u64| !report(*seed, &Simulation::new(&Plan::any(*seed)).run());
             (seed..seed.saturating_add(count)).filter(bad).count() == 0
         }
         Command::Crowd(args) => {
@@ -128,7 +128,7 @@ fn crowd(args: &CrowdArgs, scenario: Scenario) -> bool {
     let crowd = Crowd {
         seed: args.seed,
         scenario,
-        newcomers: args.newcomers,
+        downloaders: args.downloaders,
         holders: args.holders.max(1),
         pieces: args.pieces,
         bytes_per_second: (args.cap * 1e6).max(1.0) as u64,
@@ -152,14 +152,19 @@ fn report(seed: u64, outcome: &Outcome) -> bool {
         outcome.events,
         outcome.digest,
     );
-    for ((newcomer, holder), bytes) in &outcome.stored {
-        println!("  {} from {}: {bytes} bytes", newcomer.0, holder.0);
+    for ((downloader, holder), bytes) in &outcome.stored {
+        println!("  {} from {}: {bytes} bytes", downloader.0, holder.0);
     }
-    for (newcomer, holder, content) in &outcome.shunned {
-        println!("  {} shuns {} for content {}", newcomer.0, holder.0, content.0);
+    for (downloader, holder, content) in &outcome.banned {
+        println!("  {} shuns {} for content {}", downloader.0, holder.0, content.0);
     }
-    for ((newcomer, content), said) in &outcome.unfinished {
-        println!("  {} lacks content {}{}", newcomer.0, content.0, if *said { ", and says so" } else { "" });
+    for ((downloader, content), reported) in &outcome.unfinished {
+        println!(
+            "  {} lacks content {}{}",
+            downloader.0,
+            content.0,
+            if *reported { ", and says so" } else { "" }
+        );
     }
     for fault in &outcome.faults {
         println!("  FAULT {fault}");

@@ -1,8 +1,8 @@
-//! What is going to happen, and in which order: by time, and what was said first comes first.
+//! The queue of future events, ordered by time and then by the order of scheduling.
 //!
-//! Only the order is kept here; what follows from each happening is in `world` and its siblings.
+//! Only the order is kept here; `run` handles the events.
 
-use std::{cmp::Reverse, collections::BinaryHeap, time::Duration};
+use std::{cmp::Reverse, collections::BinaryHeap};
 
 use brigade_core::{
     geometry::PieceIndex,
@@ -12,47 +12,47 @@ use brigade_core::{
 };
 
 use crate::{
-    network::{ConnectionNumber, Note, Segment},
-    workload::Deed,
-    world::{ContentNumber, PeerNumber},
+    network::connection::{PeerMessage, Segment},
+    numbers::{ConnectionNumber, ContentNumber, PeerNumber},
+    plan::PlannedEvent,
 };
 
-/// Something that is going to happen.
+/// An event in the future.
 #[derive(Debug)]
-pub(crate) enum Happening {
-    /// The plan has something in store.
-    Deed(Deed),
-    /// A message comes to the holder's end of a connection, or to the newcomer's.
-    Note { on: ConnectionNumber, to_holder: bool, note: Note },
-    /// A peer tells of its new pieces.
-    Tell { by: PeerNumber, content: ContentNumber },
-    /// All who hear of them do.
-    Passed { by: PeerNumber, content: ContentNumber, pieces: Box<[u32]> },
+pub(crate) enum ScheduledEvent {
+    /// An event of the plan.
+    Planned(PlannedEvent),
+    /// A message arrives at the holder's end of a connection, or at the downloader's.
+    Message { on: ConnectionNumber, to_holder: bool, message: PeerMessage },
+    /// A peer sends the numbers of its new pieces.
+    SendHave { by: PeerNumber, content: ContentNumber },
+    /// The downloaders of a content receive them.
+    HaveReceived { by: PeerNumber, content: ContentNumber, pieces: Box<[u32]> },
     /// A peer has sent a segment.
     Sent { by: PeerNumber, on: ConnectionNumber, segment: Segment },
-    /// A segment comes to the newcomer's line.
-    AtLine { on: ConnectionNumber, segment: Segment },
-    /// It is through.
+    /// A segment arrives at the downloader's link.
+    AtLink { on: ConnectionNumber, segment: Segment },
+    /// It has passed the link.
     Received { on: ConnectionNumber, segment: Segment },
-    /// The holder's end hears that segments came, after it could send no more without that.
+    /// The holder learns that segments arrived, after its window was full.
     Acknowledged { by: PeerNumber, on: ConnectionNumber },
     /// A piece is hashed and, where it is right, written.
     Hashed { by: PeerNumber, from: PeerNumber, content: ContentNumber, piece: PieceIndex },
-    /// An attempt to connect has come to something.
+    /// An attempt to connect ended.
     Dialled { by: PeerNumber, to: PeerNumber },
-    /// The newcomer sees that its connection is gone.
+    /// The downloader sees that its connection is gone.
     Broken { on: ConnectionNumber },
-    /// A peer's deadline as a newcomer.
+    /// A peer's deadline as a downloader.
     Deadline { of: PeerNumber },
     /// A peer's deadline as a holder.
     OfferDeadline { of: PeerNumber },
-    /// A peer that sends by turns shows those who wait that it lives.
-    Signs { of: PeerNumber },
+    /// A peer that sends by turns sends a sign of life to waiting downloaders.
+    KeepAlive { of: PeerNumber },
     /// A peer's connection to the manager is made.
     Entered { peer: PeerNumber },
-    /// A message comes to the manager.
+    /// A message arrives at the manager.
     ToManager { session: SessionId, message: Box<ToManager> },
-    /// A message comes from the manager.
+    /// A message from the manager arrives.
     FromManager { to: PeerNumber, session: SessionId, message: Box<FromManager> },
     /// The manager sees that a session is gone.
     SessionBroken { session: SessionId },
@@ -64,54 +64,49 @@ pub(crate) enum Happening {
     ManagerDeadline,
 }
 
-/// All that is going to happen.
+/// All future events, the earliest first.
 #[derive(Debug, Default)]
-pub(crate) struct Queue {
-    heap: BinaryHeap<Reverse<Scheduled>>,
+pub(crate) struct EventQueue {
+    heap: BinaryHeap<Reverse<QueueEntry>>,
     scheduled: u64,
 }
 
 #[derive(Debug)]
-pub(crate) struct Scheduled {
+pub(crate) struct QueueEntry {
     pub(crate) at: Timestamp,
     pub(crate) number: u64,
-    pub(crate) what: Happening,
+    pub(crate) what: ScheduledEvent,
 }
 
-impl Queue {
-    pub(crate) fn add(&mut self, at: Timestamp, what: Happening) {
+impl EventQueue {
+    pub(crate) fn add(&mut self, at: Timestamp, what: ScheduledEvent) {
         self.scheduled += 1;
-        self.heap.push(Reverse(Scheduled { at, number: self.scheduled, what }));
+        self.heap.push(Reverse(QueueEntry { at, number: self.scheduled, what }));
     }
 
-    pub(crate) fn next(&mut self) -> Option<Scheduled> {
+    pub(crate) fn next(&mut self) -> Option<QueueEntry> {
         self.heap.pop().map(|Reverse(next)| next)
     }
 }
 
-impl PartialEq for Scheduled {
+impl PartialEq for QueueEntry {
     fn eq(&self, other: &Self) -> bool {
         self.number == other.number
     }
 }
-impl Eq for Scheduled {}
-impl PartialOrd for Scheduled {
+impl Eq for QueueEntry {}
+impl PartialOrd for QueueEntry {
     fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
         Some(self.cmp(other))
     }
 }
-impl Ord for Scheduled {
+impl Ord for QueueEntry {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
         (self.at, self.number).cmp(&(other.at, other.number))
     }
 }
 
-/// How long before a deadline that has passed already: at once.
+/// The time of a deadline, or now if it has passed.
 pub(crate) fn no_earlier(at: Timestamp, now: Timestamp) -> Timestamp {
     at.max(now)
-}
-
-/// How long a connection takes to be made, in delays: TCP, TLS, hello.
-pub(crate) fn handshake(delay: Duration) -> Duration {
-    delay * 6
 }

@@ -1,4 +1,4 @@
-//! Crowds in virtual time. What fails here fails alike in `brigade-sim crowd --newcomers N --pieces P --seed S`.
+//! Crowds in virtual time. What fails here fails alike in `brigade-sim crowd --downloaders N --pieces P --seed S`.
 //!
 //! Small crowds of every kind must end, complete and within the rules; some larger ones must be near what no rule could
 //! do better.
@@ -6,15 +6,17 @@
 use std::time::Duration;
 
 use brigade_core::{limits, time::Timestamp};
-use brigade_sim::{ContentNumber, Crowd, Deed, Outcome, PeerNumber, PeerPlan, Plan, Report, Scenario, World};
+use brigade_sim::{
+    ContentNumber, Crowd, Outcome, PeerNumber, PeerPlan, Plan, PlannedEvent, Report, Scenario, Simulation,
+};
 
 const MB: u64 = 1_000_000;
 const PIECE_BYTES: u64 = 256 << 10;
 const CONTENT: ContentNumber = ContentNumber(0);
 
-fn crowd(scenario: Scenario, newcomers: u32, pieces: u64, seed: u64) -> Crowd {
+fn crowd(scenario: Scenario, downloaders: u32, pieces: u64, seed: u64) -> Crowd {
     let delay = Duration::from_millis(1);
-    Crowd { seed, scenario, newcomers, holders: 1, pieces, bytes_per_second: 10 * MB, delay }
+    Crowd { seed, scenario, downloaders, holders: 1, pieces, bytes_per_second: 10 * MB, delay }
 }
 
 /// What came of a crowd, in which every fetch must end and no rule may be broken.
@@ -26,16 +28,16 @@ fn run(crowd: Crowd) -> Report {
     report
 }
 
-/// Less than 2 % came twice; of tiny contents, so many pieces for each newcomer.
+/// Less than 2 % came twice; of tiny contents, so many pieces for each downloader.
 #[track_caller]
 fn few_bytes_twice(report: &Report, pieces: u64) {
-    let newcomers = report.outcome.started.len() as u64;
+    let downloaders = report.outcome.started.len() as u64;
     let bytes = report.outcome.fetched_twice;
-    let most = newcomers * PIECE_BYTES * (report.pieces() / 50).max(pieces);
+    let most = downloaders * PIECE_BYTES * (report.pieces() / 50).max(pieces);
     assert!(bytes <= most, "{bytes} bytes came twice, of {most}:\n{report}");
 }
 
-/// Its last newcomer may take so many times the bound, and its source may send so many copies.
+/// Its last downloader may take so many times the bound, and its source may send so many copies.
 #[track_caller]
 fn check(crowd: Crowd, last: f64, copies: f64) {
     let report = run(crowd);
@@ -46,17 +48,17 @@ fn at(seconds: f64) -> Timestamp {
     Timestamp::default().after(Duration::from_secs_f64(seconds))
 }
 
-fn took(outcome: &Outcome, newcomer: u32) -> f64 {
+fn took(outcome: &Outcome, downloader: u32) -> f64 {
     assert_eq!(outcome.faults, [""; 0]);
-    outcome.finished[&(PeerNumber(newcomer), CONTENT)].since(at(0.0)).as_secs_f64()
+    outcome.finished[&(PeerNumber(downloader), CONTENT)].since(at(0.0)).as_secs_f64()
 }
 
 #[test]
 fn every_crowd_ends_complete_and_within_the_rules() {
     for seed in 0..30 {
         for scenario in Scenario::ALL {
-            let newcomers = 1 + u32::try_from(seed).unwrap() % 13;
-            let report = crowd(scenario, newcomers, 3 + seed, seed).run();
+            let downloaders = 1 + u32::try_from(seed).unwrap() % 13;
+            let report = crowd(scenario, downloaders, 3 + seed, seed).run();
             assert!(report.is_good(), "seed {seed}:\n{report}");
             few_bytes_twice(&report, 2);
         }
@@ -81,7 +83,7 @@ fn a_seed_is_a_crowd() {
 }
 
 #[test]
-fn few_newcomers_are_as_fast_as_their_source() {
+fn few_downloaders_are_as_fast_as_their_source() {
     check(crowd(Scenario::Homogeneous, 1, 128, 1), 1.01, 1.0);
     check(crowd(Scenario::Homogeneous, 2, 128, 1), 1.03, 1.03);
     check(crowd(Scenario::Homogeneous, 8, 128, 1), 1.06, 1.06);
@@ -89,17 +91,17 @@ fn few_newcomers_are_as_fast_as_their_source() {
 }
 
 #[test]
-fn sixty_newcomers_are_nearly_as_fast() {
+fn sixty_downloaders_are_nearly_as_fast() {
     check(crowd(Scenario::Homogeneous, 60, 128, 1), 1.15, 1.15);
     check(crowd(Scenario::Heterogeneous, 60, 128, 1), 1.30, 1.30);
-    check(crowd(Scenario::Lying, 60, 128, 1), 1.30, 1.30);
+    check(crowd(Scenario::Dishonest, 60, 128, 1), 1.30, 1.30);
     check(crowd(Scenario::Leaving, 60, 128, 1), 1.40, 1.10);
 }
 
 /// More than the manager names to anyone: nobody knows everybody, and most never meet the source.
 #[test]
 fn a_crowd_that_is_larger_than_any_list_ends_with_few_neighbours_each() {
-    for scenario in [Scenario::Homogeneous, Scenario::Waves, Scenario::Lying] {
+    for scenario in [Scenario::Homogeneous, Scenario::Waves, Scenario::Dishonest] {
         let report = run(crowd(scenario, 150, 24, 5));
         let most = limits::NEIGHBOURS + limits::NEIGHBOURS / 4;
         assert!(report.outcome.most_holders <= most, "{}", report.outcome.most_holders);
@@ -118,7 +120,7 @@ fn limited(bytes: u64, limits: &[u64]) -> Plan {
 
 #[test]
 fn three_limited_holders_are_as_fast_as_their_sum() {
-    let outcome = World::new(&limited(300 * MB, &[20 * MB; 3])).run();
+    let outcome = Simulation::new(&limited(300 * MB, &[20 * MB; 3])).run();
     let rate = 300.0 / took(&outcome, 3);
     assert!(rate > 0.97 * 60.0, "{rate} MB/s");
 }
@@ -127,9 +129,9 @@ fn three_limited_holders_are_as_fast_as_their_sum() {
 fn a_fine_holder_makes_up_for_a_limited_one_and_one_that_stops() {
     for (stops, limits) in [(3.0, [20 * MB, 20 * MB, MB / 10]), (1.0, [20 * MB, 20 * MB, MB / 10])] {
         let mut plan = limited(240 * MB, &limits);
-        plan.deeds.push((at(stops), Deed::Stall(PeerNumber(0))));
+        plan.events.push((at(stops), PlannedEvent::Stall(PeerNumber(0))));
         let ideal = stops + (240.0 - 40.0 * stops) / 20.0;
-        let took = took(&World::new(&plan).run(), 3);
+        let took = took(&Simulation::new(&plan).run(), 3);
         assert!(took < ideal * 1.1, "{took} s instead of {ideal}");
     }
 }
@@ -139,9 +141,9 @@ fn a_limit_that_changes_holds_from_then_on() {
     // Half at 20 MB/s, then without a limit, then at 5 MB/s: the checks see each of them kept.
     let mut plan = limited(100 * MB, &[20 * MB]);
     plan.peers[0].link.up = 40 * MB;
-    plan.deeds.push((at(2.0), Deed::Limit(PeerNumber(0), None)));
-    plan.deeds.push((at(2.5), Deed::Limit(PeerNumber(0), Some(5 * MB))));
-    let took = took(&World::new(&plan).run(), 1);
+    plan.events.push((at(2.0), PlannedEvent::Limit(PeerNumber(0), None)));
+    plan.events.push((at(2.5), PlannedEvent::Limit(PeerNumber(0), Some(5 * MB))));
+    let took = took(&Simulation::new(&plan).run(), 1);
     let ideal = 2.5 + (100.0 - 40.0 - 20.0) / 5.0;
     assert!((took - ideal).abs() < 0.5, "{took} s instead of {ideal}");
 }

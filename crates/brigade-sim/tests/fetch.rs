@@ -5,7 +5,9 @@
 use std::time::Duration;
 
 use brigade_core::time::Timestamp;
-use brigade_sim::{ContentNumber, Deed, Manners, Outcome, PeerNumber, PeerPlan, Plan, World};
+use brigade_sim::{
+    ContentNumber, HolderBehaviour, Outcome, PeerNumber, PeerPlan, Plan, PlannedEvent, Simulation,
+};
 
 const MB: u64 = 1_000_000;
 const CONTENT: ContentNumber = ContentNumber(0);
@@ -17,7 +19,7 @@ fn at(seconds: f64) -> Timestamp {
 /// The outcome of a plan, in which no rule may be broken.
 #[track_caller]
 fn run(plan: &Plan) -> Outcome {
-    let outcome = World::new(plan).run();
+    let outcome = Simulation::new(plan).run();
     assert_eq!(outcome.faults, [""; 0], "seed {}", plan.seed);
     outcome
 }
@@ -81,7 +83,7 @@ fn thousands_of_small_contents_come_from_both() {
     plan.contents = vec![32 << 10; all.len()];
     plan.peers[0].has = all.clone();
     plan.peers[1].has = all.clone();
-    plan.deeds = all.iter().map(|content| (at(0.0), Deed::Fetch(PeerNumber(2), *content))).collect();
+    plan.events = all.iter().map(|content| (at(0.0), PlannedEvent::Fetch(PeerNumber(2), *content))).collect();
     let outcome = run(&plan);
     assert!(outcome.unfinished.is_empty());
     let from = |holder| outcome.stored[&(PeerNumber(2), PeerNumber(holder))];
@@ -96,7 +98,7 @@ fn a_killed_holder_costs_less_than_a_second() {
     for seed in 0..30 {
         let mut plan = Plan::fetch(seed, 40 * MB, 2, 10 * MB);
         let killed = 0.3 + 0.05 * (seed as f64);
-        plan.deeds.push((at(killed), Deed::Leave(PeerNumber(1))));
+        plan.events.push((at(killed), PlannedEvent::Leave(PeerNumber(1))));
         // Until then two of them sent, and one sends what is left.
         let ideal = killed + (40.0 - 20.0 * killed) / 10.0;
         let took = seconds(&plan);
@@ -109,7 +111,7 @@ fn a_holder_that_falls_silent_costs_little() {
     for seed in 0..30 {
         let mut plan = Plan::fetch(seed, 60 * MB, 2, 10 * MB);
         let silent = 0.3 + 0.05 * (seed as f64);
-        plan.deeds.push((at(silent), Deed::Stall(PeerNumber(1))));
+        plan.events.push((at(silent), PlannedEvent::Stall(PeerNumber(1))));
         let ideal = silent + (60.0 - 20.0 * silent) / 10.0;
         let outcome = run(&plan);
         let took = outcome.finished[&(PeerNumber(2), CONTENT)].since(at(0.0)).as_secs_f64();
@@ -123,35 +125,37 @@ fn a_fine_holder_makes_up_for_a_slow_and_a_stopped_one() {
     let size = 256 << 20;
     let mut plan = Plan::fetch(5, size, 3, 20 * MB);
     plan.peers[0].upload_limit = Some(MB / 10);
-    plan.deeds.push((at(3.0), Deed::Stall(PeerNumber(1))));
+    plan.events.push((at(3.0), PlannedEvent::Stall(PeerNumber(1))));
     let ideal = 3.0 + (size as f64 - 3.0 * 40e6) / 20e6;
     let took = seconds(&plan);
     assert!(took < ideal * 1.1, "{took} s instead of {ideal}");
 }
 
 #[test]
-fn a_lying_holder_is_shunned_and_the_honest_one_sends_everything() {
-    for (seed, manners) in
-        [(1, Manners::WrongPieces(1)), (2, Manners::WrongPieces(7)), (3, Manners::WrongList)]
-    {
+fn a_dishonest_holder_is_banned_and_the_honest_one_sends_everything() {
+    for (seed, behaviour) in [
+        (1, HolderBehaviour::WrongPieces(1)),
+        (2, HolderBehaviour::WrongPieces(7)),
+        (3, HolderBehaviour::WrongList),
+    ] {
         let mut plan = Plan::fetch(seed, 20 * MB, 2, 10 * MB);
-        plan.peers[0].manners = manners;
+        plan.peers[0].behaviour = behaviour;
         let outcome = run(&plan);
-        assert!(outcome.unfinished.is_empty(), "{manners:?}: {outcome:?}");
-        let shunned = outcome.shunned.iter().map(|(_, holder, _)| holder.0).collect::<Vec<_>>();
-        assert!(shunned == [0] || manners == Manners::WrongList && shunned.is_empty(), "{shunned:?}");
+        assert!(outcome.unfinished.is_empty(), "{behaviour:?}: {outcome:?}");
+        let banned = outcome.banned.iter().map(|(_, holder, _)| holder.0).collect::<Vec<_>>();
+        assert!(banned == [0] || behaviour == HolderBehaviour::WrongList && banned.is_empty(), "{banned:?}");
     }
 }
 
 #[test]
 fn a_fetch_without_holders_says_so_and_goes_on_when_one_comes_back() {
     let mut plan = Plan::fetch(1, 40 * MB, 2, 10 * MB);
-    plan.deeds.push((at(0.5), Deed::Leave(PeerNumber(0))));
-    plan.deeds.push((at(0.7), Deed::Leave(PeerNumber(1))));
+    plan.events.push((at(0.5), PlannedEvent::Leave(PeerNumber(0))));
+    plan.events.push((at(0.7), PlannedEvent::Leave(PeerNumber(1))));
     plan.end = at(60.0);
     let outcome = run(&plan);
     assert_eq!(outcome.unfinished.get(&(PeerNumber(2), CONTENT)), Some(&true));
-    plan.deeds.push((at(30.0), Deed::Return(PeerNumber(1))));
+    plan.events.push((at(30.0), PlannedEvent::Return(PeerNumber(1))));
     let took = seconds(&plan);
     assert!((30.0..34.5).contains(&took), "{took}");
     // What was verified before is not fetched again.
@@ -159,14 +163,14 @@ fn a_fetch_without_holders_says_so_and_goes_on_when_one_comes_back() {
 }
 
 #[test]
-fn newcomers_pass_on_what_they_have() {
+fn downloaders_pass_on_their_pieces() {
     let mut plan = Plan::fetch(1, 20 * MB, 1, 2 * MB);
     plan.peers[0].upload_limit = Some(2 * MB);
     for _ in 0..3 {
         plan.peers.push(PeerPlan::honest(20 * MB, vec![]));
     }
-    for newcomer in 2..5 {
-        plan.deeds.push((at(0.0), Deed::Fetch(PeerNumber(newcomer), CONTENT)));
+    for downloader in 2..5 {
+        plan.events.push((at(0.0), PlannedEvent::Fetch(PeerNumber(downloader), CONTENT)));
     }
     // Alone, the holder would need 40 s for the four of them.
     let took = seconds(&plan);

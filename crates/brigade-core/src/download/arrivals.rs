@@ -1,29 +1,21 @@
-//! Pieces that come, are stored, are wrong or are refused; and how requests are taken back.
+//! Pieces that arrive, are stored, are wrong or are refused; and requests that are cancelled.
 //!
-//! A piece counts once it is stored, whoever sent it. Who lied about a content is never asked for it again. What is
-//! asked next is decided in `fill`.
-
-use std::time::Duration;
+//! A stored piece counts, whichever holder sent it. A holder that sent wrong data for a content is not asked for it
+//! again. `fill` decides what to request next.
 
 use super::{
-    Action, DownloadId, Downloads, HolderId, Lie,
-    holder::Link,
-    one::List,
+    Action, DownloadId, Downloads, HolderFault, HolderId,
+    holders::holder::ConnectionState,
+    one::ListState,
     picker::PieceState,
-    source::{Channel, Standing},
-    timers::Alarm,
+    source::{Channel, SourceState},
+    timers::Timer,
 };
 use crate::{geometry::PieceIndex, wire::Reason};
 
-/// How long a holder that refused a content is left alone; it doubles with each refusal.
-const FIRST_REST: Duration = Duration::from_secs(1);
-
-/// The longest time that a holder is left alone.
-const LAST_REST: Duration = Duration::from_secs(60);
-
 impl Downloads {
     /// Bytes of a piece are here, or all of them.
-    pub(super) fn here(
+    pub(super) fn progress(
         &mut self,
         holder: HolderId,
         download: DownloadId,
@@ -32,11 +24,11 @@ impl Downloads {
         arrived: bool,
     ) {
         let Some(known) = self.holders.get_mut(&holder) else { return };
-        let Some(at) = known.place(download, piece) else { return };
-        if known.here(self.now, at, bytes, arrived) {
-            known.failures = 0;
-            self.marks.mark(holder, known);
-            self.news(holder);
+        let Some(at) = known.position(download, piece) else { return };
+        if known.progress(self.now, at, bytes, arrived) {
+            known.redial.reset();
+            self.holder_sets.update_sets(holder, known);
+            self.heard_from_holder(holder);
         }
     }
 
@@ -46,10 +38,10 @@ impl Downloads {
         let bytes = u64::from(one.picker.geometry().length(piece));
         let Some(before) = one.store(piece) else { return };
         if let Some(source) = one.source_mut(holder) {
-            source.refusals = 0;
+            source.retry.reset();
         }
         let (finished, whole) = (one.is_finished(), one.is_whole());
-        self.touched.insert(download);
+        self.changed.insert(download);
         match before {
             PieceState::Stored => self.fetched_twice_bytes += bytes,
             PieceState::Missing => {}
@@ -74,8 +66,8 @@ impl Downloads {
         self.release(holder, download, piece);
         let Some(one) = self.downloads.get_mut(&download) else { return };
         one.give_back(piece, holder);
-        self.touch(download); // also where another piece of it was wrong before
-        self.shun(holder, download, Lie::WrongPiece(piece));
+        self.mark_changed(download); // also where another piece of it was wrong before
+        self.ban(holder, download, HolderFault::WrongPiece(piece));
         self.drop_holder_if_unused(holder);
     }
 
@@ -87,7 +79,7 @@ impl Downloads {
         reason: Reason,
     ) {
         let Some(one) = self.downloads.get_mut(&download) else { return };
-        if one.source(holder).is_none_or(|source| source.standing != Standing::Good) {
+        if one.source(holder).is_none_or(|source| source.state != SourceState::Usable) {
             return;
         }
         let whole = one.is_whole();
@@ -97,43 +89,42 @@ impl Downloads {
                 let Some(one) = self.downloads.get_mut(&download) else { return };
                 one.give_back(piece, holder);
                 if reason == Reason::NoPiece && !whole {
-                    one.unlearn_piece(holder, piece);
-                    self.touch(download);
-                    self.news(holder);
+                    one.clear_piece(holder, piece);
+                    self.mark_changed(download);
+                    self.heard_from_holder(holder);
                 } else {
-                    self.rest(holder, download, true);
+                    self.back_off(holder, download, true);
                 }
             }
-            None => self.rest(holder, download, false),
+            None => self.back_off(holder, download, false),
         }
     }
 
-    /// A holder lied about a content: it is not asked for it again.
-    pub(super) fn shun(&mut self, holder: HolderId, download: DownloadId, why: Lie) {
+    /// A holder sent wrong data for a content: it is banned for that content.
+    pub(super) fn ban(&mut self, holder: HolderId, download: DownloadId, fault: HolderFault) {
         let Some(source) = self.downloads.get_mut(&download).and_then(|one| one.source_mut(holder)) else {
             return;
         };
-        if std::mem::replace(&mut source.standing, Standing::Shunned) == Standing::Shunned {
+        if std::mem::replace(&mut source.state, SourceState::Banned) == SourceState::Banned {
             return;
         }
         self.withdraw(holder, download, true);
         self.drop_use(holder, download);
-        self.actions.push_back(Action::Shunned { holder, download, why });
+        self.actions.push_back(Action::Banned { holder, download, fault });
     }
 
     /// A holder refuses a content: it is asked again after a while. With `tell` it is told that the channel is closed.
-    pub(super) fn rest(&mut self, holder: HolderId, download: DownloadId, tell: bool) {
+    pub(super) fn back_off(&mut self, holder: HolderId, download: DownloadId, notify: bool) {
         let Some(source) = self.downloads.get_mut(&download).and_then(|one| one.source_mut(holder)) else {
             return;
         };
-        if source.standing != Standing::Good {
+        if source.state != SourceState::Usable {
             return;
         }
-        source.standing = Standing::Resting;
-        source.refusals = source.refusals.saturating_add(1);
-        let wait = FIRST_REST.saturating_mul(1 << (source.refusals - 1).min(10)).min(LAST_REST);
-        self.timers.set(Alarm::Retry(holder, download), self.now.after(wait));
-        self.withdraw(holder, download, tell);
+        source.state = SourceState::BackingOff;
+        let pause = source.retry.next_pause();
+        self.timers.set(Timer::Retry(holder, download), self.now.after(pause));
+        self.withdraw(holder, download, notify);
     }
 
     /// A holder that refused is asked again, if the manager still names it.
@@ -144,51 +135,51 @@ impl Downloads {
         if !source.named && source.in_flight_bytes == 0 {
             return self.remove_source(holder, download);
         }
-        source.standing = Standing::Good;
-        self.touch(download);
-        if self.holders.get(&holder).is_some_and(|known| known.link == Link::Up) {
+        source.state = SourceState::Usable;
+        self.mark_changed(download);
+        if self.holders.get(&holder).is_some_and(|known| known.link == ConnectionState::Connected) {
             self.open(holder, download);
         }
     }
 
-    /// Takes back all that was asked of a holder for a content, but what has arrived, and closes the channel.
-    pub(super) fn withdraw(&mut self, holder: HolderId, download: DownloadId, tell: bool) {
+    /// Cancels everything that was requested from a holder for a content and has not arrived, and closes the channel.
+    pub(super) fn withdraw(&mut self, holder: HolderId, download: DownloadId, notify: bool) {
         let Some(one) = self.downloads.get_mut(&download) else { return };
         let (whole, order) = (one.is_whole(), one.order);
         let Some(source) = one.source(holder) else { return };
-        let up = self.holders.get(&holder).is_some_and(|known| known.link == Link::Up);
+        let up = self.holders.get(&holder).is_some_and(|known| known.link == ConnectionState::Connected);
         let was_open = up && !whole && !matches!(source.channel, Channel::Closed);
         let asked = source.in_flight_bytes > 0;
-        one.unlearn(holder);
-        if matches!(&one.list, List::Asked { holder: asked, .. } if *asked == holder) {
-            one.list = List::Wanted;
+        one.clear_pieces(holder);
+        if matches!(&one.list, ListState::Requested { holder: asked, .. } if *asked == holder) {
+            one.list = ListState::Wanted;
         }
-        self.touch(download);
+        self.mark_changed(download);
         if let Some(known) = self.holders.get_mut(&holder) {
             known.to_open.remove(&(order, download));
         }
         while asked && let Some(at) = self.awaited(holder, Some(download)) {
-            if let Some(piece) = self.take_back(holder, at)
+            if let Some(piece) = self.cancel_at(holder, at)
                 && whole
-                && tell
+                && notify
             {
                 self.actions.push_back(Action::Cancel { holder, download, piece });
             }
         }
         if was_open {
-            if tell {
+            if notify {
                 self.actions.push_back(Action::Close { holder, download });
             }
             self.closed(holder, download);
         }
     }
 
-    /// A second holder was faster: what the other one has begun is lost, unless it is all there.
+    /// A second holder was faster: the bytes that the first one has sent are lost, unless it has sent all of them.
     fn cancel(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) {
         let Some(known) = self.holders.get(&holder) else { return };
-        let Some(at) = known.place(download, piece) else { return };
+        let Some(at) = known.position(download, piece) else { return };
         if known.queue().get(at).is_some_and(|asked| !asked.arrived) {
-            self.take_back(holder, at);
+            self.cancel_at(holder, at);
             self.actions.push_back(Action::Cancel { holder, download, piece });
         }
     }
@@ -200,13 +191,13 @@ impl Downloads {
     }
 
     /// Takes back what stands at `at` of a holder's queue; the piece is missing again, unless another is asked too.
-    pub(super) fn take_back(&mut self, holder: HolderId, at: usize) -> Option<PieceIndex> {
+    pub(super) fn cancel_at(&mut self, holder: HolderId, at: usize) -> Option<PieceIndex> {
         let asked = *self.holders.get(&holder)?.queue().get(at)?;
         self.release_at(holder, at);
-        self.fetched_twice_bytes += u64::from(asked.here);
+        self.fetched_twice_bytes += u64::from(asked.received);
         if let Some(one) = self.downloads.get_mut(&asked.download) {
             one.give_back(asked.piece, holder);
-            self.touch(asked.download);
+            self.mark_changed(asked.download);
         }
         Some(asked.piece)
     }
@@ -224,19 +215,26 @@ impl Downloads {
 
     /// A piece is not in flight at a holder any more.
     fn release(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) {
-        if let Some(at) = self.holders.get(&holder).and_then(|known| known.place(download, piece)) {
+        if let Some(at) = self.holders.get(&holder).and_then(|known| known.position(download, piece)) {
             self.release_at(holder, at);
         }
     }
 
     fn release_at(&mut self, holder: HolderId, at: usize) {
         let Some(asked) = self.holders.get_mut(&holder).and_then(|known| known.remove(at)) else { return };
-        self.mark(holder);
-        self.room_again(holder);
+        self.update_sets(holder);
+        self.retry_declined(holder);
         self.in_flight_bytes -= u64::from(asked.bytes);
         let source = self.downloads.get_mut(&asked.download).and_then(|one| one.source_mut(holder));
         if let Some(source) = source {
             source.in_flight_bytes -= u64::from(asked.bytes);
+        }
+    }
+
+    /// A holder changed: updates the sets that it belongs to.
+    pub(super) fn update_sets(&mut self, holder: HolderId) {
+        if let Some(known) = self.holders.get(&holder) {
+            self.holder_sets.update_sets(holder, known);
         }
     }
 }

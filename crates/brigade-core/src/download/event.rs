@@ -1,7 +1,7 @@
-//! What [`Downloads`](super::Downloads) is told, and what it says is to be done.
+//! Events that [`Downloads`](super::Downloads) handles, and actions that it returns.
 //!
-//! Events and actions are plain values: a test writes them by hand, and the simulator carries them out as the shell
-//! does.
+//! Events and actions are plain values: tests write them by hand, and the simulator carries them out in the same way as
+//! the node.
 
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use crate::{
     wire::Reason,
 };
 
-/// The shell's number for a peer that may hold something: one for each key, however many connections lead to it.
+/// The caller's number for a holder: one for each key, for any number of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HolderId(pub u32);
 
@@ -116,8 +116,8 @@ pub enum Event {
         /// One chaining value a piece.
         values: Vec<[u8; 32]>,
     },
-    /// So many bytes of a piece are here. A shell may say so a few times a second, or never; it keeps a long piece
-    /// that comes slowly from being taken for one that does not come.
+    /// This many bytes of a piece are here. The caller may report this a few times a second, or never. It shows that a
+    /// long piece on a slow connection still makes progress.
     Progress {
         /// Who sends it.
         holder: HolderId,
@@ -128,8 +128,8 @@ pub enum Event {
         /// Its bytes that are here, from its start.
         bytes: u32,
     },
-    /// Whether the shell leaves unread what the holder sends, because a limit of our own makes it wait. While it does, the
-    /// holder's silence and its pace say nothing of the holder.
+    /// Whether the caller does not read from the holder, because our own limit makes it wait. Meanwhile the holder's
+    /// silence and its rate say nothing about the holder.
     Throttled {
         /// Whom it does not read from, or reads from again.
         holder: HolderId,
@@ -248,7 +248,7 @@ pub enum Action {
         /// The offer.
         offer: u32,
     },
-    /// Other holders are needed: too few of those that are named are of any use. The shell asks the manager for others.
+    /// More holders are needed: too few of the named ones are useful. The caller asks the manager for others.
     MoreHolders {
         /// Of which content.
         download: DownloadId,
@@ -275,58 +275,58 @@ pub enum Action {
         download: DownloadId,
     },
     /// The content cannot be fetched from anyone; the download is forgotten.
-    Impossible {
+    Failed {
         /// Which.
         download: DownloadId,
         /// Why.
-        why: Impossible,
+        error: DownloadError,
     },
-    /// Nobody is left who could send what is missing. It goes on by itself when someone can.
+    /// No holder can send the missing pieces. The download continues by itself when one can.
     Starved {
         /// Which content.
         download: DownloadId,
     },
-    /// Someone can send what is missing again.
+    /// A holder can send the missing pieces again.
     Fed {
         /// Which content.
         download: DownloadId,
     },
     /// The holder is not asked for this content any more.
-    Shunned {
+    Banned {
         /// Who.
         holder: HolderId,
         /// For which content.
         download: DownloadId,
         /// What it sent.
-        why: Lie,
+        fault: HolderFault,
     },
 }
 
 /// Why a content cannot be fetched from anyone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Impossible {
+pub enum DownloadError {
     /// It is larger than [`Geometry::MAX_SIZE`](crate::geometry::Geometry::MAX_SIZE).
     #[error("a content of {0} bytes is larger than Brigade carries")]
     TooLarge(u64),
     /// It claims to be empty, and its id is not that of no bytes.
-    #[error("the content {0} is said to be empty, which its id denies")]
+    #[error("the content {0} is announced as empty, but has another id")]
     NotEmpty(ContentId),
 }
 
 /// What a holder sent that it should not have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Lie {
+pub enum HolderFault {
     /// A piece that does not hash to what it must.
-    #[error("piece {} does not hash to what it must", .0.0)]
+    #[error("piece {} has a wrong hash", .0.0)]
     WrongPiece(PieceIndex),
     /// A piece list that does not fold to the content's id.
     #[error("its piece list does not fold to the content's id")]
-    BadList,
+    WrongList,
 }
 
 /// How far a download is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Status {
+pub struct DownloadStatus {
     /// How many pieces there are.
     pub pieces: u32,
     /// How many of them are stored.

@@ -1,18 +1,18 @@
-//! Who is asked for what, as far as the windows allow.
+//! Which pieces to request from which holder, within the windows.
 //!
-//! Holders that have room take turns, one request each, the least busy first, so that all are busy from the first
-//! moment. When what is left of a content is less than the windows, each holder gets its share of it by the rate
-//! that it has shown: nobody takes everything, and nobody gets what others would bring sooner.
+//! Holders with free space in their window get one request each in turn, the least busy first, so that all are busy
+//! from the start. When less is left of a content than the windows can hold, each holder gets a share in proportion to
+//! its rate: no holder takes everything, and no holder gets a piece that others would bring sooner.
 
 use std::time::Duration;
 
 use super::{
     Action, DownloadId, Downloads, HolderId,
-    holder::{Asked, Holder, Link},
+    holders::holder::{ConnectionState, Holder, PendingRequest},
+    holders::rate_estimate::RateEstimate,
     one::Download,
-    pace::Pace,
-    source::{Channel, Source, Standing},
-    timers::Alarm,
+    source::{Channel, Source, SourceState},
+    timers::Timer,
 };
 use crate::{geometry::PieceIndex, time::Timestamp};
 
@@ -22,21 +22,21 @@ pub(super) const HOLDER_REQUESTS: usize = 2;
 /// Requests that all holders together may always have. Those asked of stalled holders do not count.
 pub(super) const REQUESTS: usize = 4;
 
-/// How many contents, of which a holder has its share already, are passed over in search of another one. Each of
-/// them has a request in flight there: the holder is not idle meanwhile.
-const PASSED_OVER: usize = 32;
+/// How many contents are skipped in search of another one, when the holder already has its share of them. The holder
+/// has a request for each of them, so it is not idle.
+const MAX_SKIPPED: usize = 32;
 
 /// How long a holder that is being dialled counts as one that will take its share.
-const EXPECTED: Duration = Duration::from_millis(250);
+const CONNECT_GRACE: Duration = Duration::from_millis(250);
 
-/// How much longer than by all the others together a piece may take to be asked of a holder at the end.
-const PATIENCE: Duration = Duration::from_millis(250);
+/// How much longer a piece may take from one holder than from all others together, near the end.
+const MAX_EXTRA_TIME: Duration = Duration::from_millis(250);
 
 /// The rate that is assumed where no holder has shown any, in bytes a second.
 const ASSUMED_RATE: u64 = 1 << 20;
 
 /// What is the same for all holders while windows are filled.
-pub(super) struct Round {
+pub(super) struct FillRound {
     /// The windows of all holders at work, in bytes.
     windows_bytes: u64,
     /// The rate of a holder that has shown none: the mean of those that have.
@@ -51,7 +51,7 @@ impl Downloads {
     /// Makes a content's place in the holders' lists of what to ask for true.
     pub(super) fn refresh(&mut self, download: DownloadId) {
         let Some(one) = self.downloads.get_mut(&download) else { return };
-        if !std::mem::take(&mut one.stale) {
+        if !std::mem::take(&mut one.needs_refresh) {
             return;
         }
         for at in 0..one.sources().len() {
@@ -70,18 +70,18 @@ impl Downloads {
             } else {
                 list.remove(&(one.order, download));
             }
-            self.marks.mark(source.holder, known);
+            self.holder_sets.update_sets(source.holder, known);
             one.set_ready(at, ready);
         }
     }
 
     /// Asks for as much as the windows allow.
     pub(super) fn fill(&mut self) {
-        if self.marks.hungry.is_empty() {
+        if self.holder_sets.can_request.is_empty() {
             return;
         }
         let busy = |id: &HolderId| Some((self.holders.get(id)?.in_flight_bytes(), *id));
-        let mut turns: Vec<(u64, HolderId)> = self.marks.hungry.iter().filter_map(busy).collect();
+        let mut turns: Vec<(u64, HolderId)> = self.holder_sets.can_request.iter().filter_map(busy).collect();
         turns.sort_unstable();
         let mut round = self.round();
         // Each turn asks for a piece or takes a holder out, so this ends.
@@ -96,8 +96,9 @@ impl Downloads {
         }
     }
 
-    pub(super) fn round(&self) -> Round {
-        let mut round = Round { windows_bytes: 0, typical_rate: ASSUMED_RATE, requests: 0, whole_rates: 0 };
+    pub(super) fn round(&self) -> FillRound {
+        let mut round =
+            FillRound { windows_bytes: 0, typical_rate: ASSUMED_RATE, requests: 0, whole_rates: 0 };
         let (mut rates, mut shown) = (0u64, 0u64);
         for known in self.holders.values().filter(|known| known.stalled.is_none()) {
             round.requests += known.queue().len();
@@ -112,9 +113,11 @@ impl Downloads {
             round.typical_rate = mean.max(1);
         }
         let at_work = |known: &&Holder| match known.link {
-            Link::Up => known.stalled.is_none() && (known.whole_bytes > 0 || !known.ready_whole.is_empty()),
-            Link::Connecting { since } => self.soon(known, since),
-            Link::Down => false,
+            ConnectionState::Connected => {
+                known.stalled.is_none() && (known.whole_bytes > 0 || !known.ready_whole.is_empty())
+            }
+            ConnectionState::Connecting { since } => self.connects_soon(known, since),
+            ConnectionState::Disconnected => false,
         };
         round.whole_rates =
             self.holders.values().filter(at_work).map(|known| round.rate(known)).fold(0, u64::saturating_add);
@@ -122,16 +125,16 @@ impl Downloads {
     }
 
     /// Whether a holder that was dialled at `since` is worth waiting for.
-    fn soon(&self, known: &Holder, since: Timestamp) -> bool {
-        !known.unreachable && !known.uses.is_empty() && self.now.since(since) < EXPECTED
+    fn connects_soon(&self, known: &Holder, since: Timestamp) -> bool {
+        !known.unreachable && !known.uses.is_empty() && self.now.since(since) < CONNECT_GRACE
     }
 
     /// What a holder is to be asked for next, if it has room: of the content that was started first.
-    fn next_for(&mut self, holder: HolderId, round: &Round) -> Option<(DownloadId, PieceIndex)> {
+    fn next_for(&mut self, holder: HolderId, round: &FillRound) -> Option<(DownloadId, PieceIndex)> {
         let known = self.holders.get(&holder)?;
         let whole = known.ready_whole.first().copied().filter(|_| self.is_fair_whole(known, round));
         let by_turns = known.turns;
-        for (order, download) in known.ready.iter().filter(|_| !by_turns).take(PASSED_OVER).copied() {
+        for (order, download) in known.ready.iter().filter(|_| !by_turns).take(MAX_SKIPPED).copied() {
             if whole.is_some_and(|(whole, _)| whole < order) {
                 break;
             }
@@ -139,7 +142,7 @@ impl Downloads {
             let has = one.source(holder).and_then(Source::has);
             let Some(piece) = has.and_then(|has| one.picker.pick(has, &mut self.random)) else { continue };
             let bytes = u64::from(one.picker.geometry().length(piece));
-            if !self.has_room(known, bytes, round) {
+            if !self.fits_windows(known, bytes, round) {
                 return None;
             }
             if self.is_for(holder, one, piece, round) {
@@ -148,18 +151,18 @@ impl Downloads {
         }
         let (_, download) = whole?;
         let bytes = self.downloads.get(&download)?.content.size;
-        self.has_room(known, bytes, round).then_some((download, PieceIndex(0)))
+        self.fits_windows(known, bytes, round).then_some((download, PieceIndex(0)))
     }
 
-    /// Whether a holder has less than its share of the contents of a single piece that are left.
-    fn is_fair_whole(&self, known: &Holder, round: &Round) -> bool {
+    /// Whether a holder has less than its share of the remaining contents of one piece.
+    fn is_fair_whole(&self, known: &Holder, round: &FillRound) -> bool {
         known.whole_bytes == 0
             || self.whole_left_bytes >= self.config.in_flight_bytes
             || known.whole_bytes < share_of(self.whole_left_bytes, round.rate(known), round.whole_rates)
     }
 
     /// Whether `bytes` more fit into a holder's window, and into that of all of them.
-    pub(super) fn has_room(&self, known: &Holder, bytes: u64, round: &Round) -> bool {
+    pub(super) fn fits_windows(&self, known: &Holder, bytes: u64, round: &FillRound) -> bool {
         let (mine, limit) = (known.window_bytes(&self.config), self.config.in_flight_bytes);
         let window =
             if round.windows_bytes > limit { share_of(limit, mine, round.windows_bytes) } else { mine };
@@ -169,8 +172,13 @@ impl Downloads {
         requests < self.config.requests_in_flight && fits && fits_all
     }
 
-    /// Whether there is room for `piece` whatever others do, and so much is left that nobody is to be waited for.
-    pub(super) fn has_room_and_time(&self, known: &Holder, one: &Download, piece: PieceIndex) -> bool {
+    /// Whether `piece` fits into the windows, and enough is left that no holder needs to wait for another.
+    pub(super) fn fits_windows_without_waiting(
+        &self,
+        known: &Holder,
+        one: &Download,
+        piece: PieceIndex,
+    ) -> bool {
         let bytes = u64::from(one.picker.geometry().length(piece));
         known.queue().len() < HOLDER_REQUESTS.min(self.config.requests_in_flight)
             && self.in_flight_bytes + bytes <= self.config.in_flight_bytes
@@ -178,7 +186,7 @@ impl Downloads {
     }
 
     /// Whether `piece` is rightly asked of `holder`, and not left to the others, when little is left.
-    fn is_for(&self, holder: HolderId, one: &Download, piece: PieceIndex, round: &Round) -> bool {
+    fn is_for(&self, holder: HolderId, one: &Download, piece: PieceIndex, round: &FillRound) -> bool {
         let left = one.picker.left_bytes();
         if left >= self.config.in_flight_bytes {
             return true;
@@ -206,15 +214,15 @@ impl Downloads {
         holder: HolderId,
         one: &Download,
         piece: PieceIndex,
-        round: &Round,
+        round: &FillRound,
     ) -> bool {
         let left = one.picker.left_bytes();
         let Some(known) = self.holders.get(&holder).filter(|_| left < self.config.in_flight_bytes) else {
             return true;
         };
         let bytes = u64::from(one.picker.geometry().length(piece));
-        let soon = Pace::time_for(known.in_flight_bytes() + bytes, round.rate(known));
-        if soon <= PATIENCE {
+        let soon = RateEstimate::time_for(known.in_flight_bytes() + bytes, round.rate(known));
+        if soon <= MAX_EXTRA_TIME {
             return true;
         }
         let (mut others, mut fastest) = (0u64, 0u64);
@@ -228,19 +236,22 @@ impl Downloads {
             }
         }
         // The fastest of those who have the piece never leaves it to the others, so somebody takes it.
-        fastest == 0 || soon <= Pace::time_for(left, others).max(Pace::time_for(bytes, fastest)) + PATIENCE
+        fastest == 0
+            || soon
+                <= RateEstimate::time_for(left, others).max(RateEstimate::time_for(bytes, fastest))
+                    + MAX_EXTRA_TIME
     }
 
     /// Whether a holder takes part in what is left of a content, now or soon.
     fn shares(&self, source: &Source, known: &Holder) -> bool {
-        source.standing == Standing::Good
+        source.state == SourceState::Usable
             && match known.link {
-                Link::Up if known.stalled.is_some() => false,
-                Link::Up => {
+                ConnectionState::Connected if known.stalled.is_some() => false,
+                ConnectionState::Connected => {
                     source.ready || source.in_flight_bytes > 0 || matches!(source.channel, Channel::Opening)
                 }
-                Link::Connecting { since } => self.soon(known, since),
-                Link::Down => false,
+                ConnectionState::Connecting { since } => self.connects_soon(known, since),
+                ConnectionState::Disconnected => false,
             }
     }
 
@@ -265,8 +276,8 @@ impl Downloads {
         if let Some(source) = one.source_mut(holder) {
             source.in_flight_bytes += u64::from(bytes);
         }
-        known.ask(self.now, Asked { download, piece, bytes, here: 0, arrived: false, whole });
-        self.marks.mark(holder, known);
+        known.ask(self.now, PendingRequest { download, piece, bytes, received: 0, arrived: false, whole });
+        self.holder_sets.update_sets(holder, known);
         self.in_flight_bytes += u64::from(bytes);
         self.actions.push_back(Action::Request { holder, download, piece, offer });
         self.watch(holder);
@@ -274,19 +285,19 @@ impl Downloads {
         true
     }
 
-    /// Looks at a holder that owes something again when it should have sent something.
+    /// Sets the timer for a holder that owes an answer.
     pub(super) fn watch(&mut self, holder: HolderId) {
         let Some(known) = self.holders.get(&holder) else { return };
-        if known.owes_now() {
+        if known.is_expected_to_send_now() {
             // It may be set to a later time, for one that only makes wait.
-            self.timers.set_by(Alarm::Silence(holder), self.now.after(self.config.stall));
-        } else if known.owes() && !self.timers.is_set(Alarm::Silence(holder)) {
-            self.timers.set(Alarm::Silence(holder), self.now.after(self.config.stall));
+            self.timers.set_by(Timer::Silence(holder), self.now.after(self.config.stall));
+        } else if known.is_expected_to_send() && !self.timers.is_set(Timer::Silence(holder)) {
+            self.timers.set(Timer::Silence(holder), self.now.after(self.config.stall));
         }
     }
 }
 
-impl Round {
+impl FillRound {
     /// One request more is in flight.
     pub(super) const fn count_request(&mut self) {
         self.requests += 1;

@@ -1,28 +1,26 @@
-//! All contents being fetched: what is asked of whom, and when somebody else is asked.
+//! All downloads: which pieces to request from which holder, and when to ask another one.
 //!
-//! [`Downloads`] decides and does nothing: it is told of every [`Event`], and says what is to be done as
-//! [`Action`]s. It has no clock: every call brings `now`, which never goes back.
+//! [`Downloads`] only decides: it handles every [`Event`] and returns [`Action`]s. It has no clock: every call passes
+//! `now`, which never goes back.
 //!
 //! This file keeps the state, and sends each event to a sibling: `links` and `neighbours` (connections, and
 //! whom the manager names), `channels` (opening, bitfields, piece lists),
 //! `turns` (holders that send by turns), `arrivals` (pieces, and refusals). After every event
 //! `fill` asks for as much as the windows allow, and `late` deals with who is slow. One content is
-//! `one::Download` with its `picker`; one holder is `holder::Holder`, in a `table::Table`.
+//! `one::Download` with its `picker`; one holder is `holders::holder::Holder`, in a `table::HolderTable`.
 
 mod arrivals;
 mod channels;
+mod config;
 mod event;
 mod fill;
-mod holder;
+mod holders;
 mod late;
 mod links;
-mod marks;
 mod neighbours;
 mod one;
-mod pace;
 mod picker;
 mod source;
-mod table;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -31,67 +29,26 @@ mod turns;
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     sync::Arc,
-    time::Duration,
 };
 
-pub use event::{Action, DownloadId, Event, HolderId, Impossible, Lie, Status};
+pub use config::Config;
+pub use event::{Action, DownloadError, DownloadId, DownloadStatus, Event, HolderFault, HolderId};
 
 use self::{
-    holder::Link,
-    marks::Marks,
+    holders::holder::ConnectionState,
+    holders::sets::HolderSets,
+    holders::table::HolderTable,
     one::Download,
-    table::Table,
-    timers::{Alarm, Timers},
+    timers::{Timer, Timers},
 };
 use crate::{
     bitfield::Bitfield,
     content::{Expected, PieceList},
     geometry::{Geometry, PieceIndex},
     id::{Content, ContentId},
-    limits,
     random::Random,
     time::Timestamp,
 };
-
-/// The bounds that [`Downloads`] keeps.
-#[derive(Debug, Clone)]
-pub struct Config {
-    /// Bytes asked of one holder and not stored. Two requests are always allowed, so that a long piece does not
-    /// leave the line idle while it is hashed.
-    pub holder_window_bytes: u64,
-    /// Bytes asked and not stored, over all holders. Four requests are always allowed.
-    pub in_flight_bytes: u64,
-    /// Requests asked of one holder and not stored.
-    pub requests_in_flight: usize,
-    /// Contents open at one holder at once.
-    pub channels: usize,
-    /// Holders connected, or being dialled, at once.
-    pub connections: usize,
-    /// Of these, for one content of which others have a part: the rest of a peer's connections is for them.
-    pub neighbours: usize,
-    /// How long a connection that nothing needs is kept.
-    pub idle: Duration,
-    /// How long a holder may be silent beyond what its rate promised before others are asked.
-    pub stall: Duration,
-    /// How long a stalled holder stays connected.
-    pub silence: Duration,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            holder_window_bytes: limits::HOLDER_WINDOW_BYTES,
-            in_flight_bytes: limits::IN_FLIGHT_BYTES,
-            requests_in_flight: limits::REQUESTS_IN_FLIGHT,
-            channels: limits::OPEN_CHANNELS,
-            connections: limits::HOLDERS_NAMED,
-            neighbours: limits::NEIGHBOURS,
-            idle: Duration::from_secs(30),
-            stall: Duration::from_secs(1),
-            silence: Duration::from_secs(10),
-        }
-    }
-}
 
 /// All contents being fetched, and the holders that they may come from.
 ///
@@ -103,9 +60,9 @@ impl Default for Config {
 /// wait for the next event, or until downloads.deadline()
 /// ```
 ///
-/// Whatever a holder sends, in whatever order, is an event that may be handed in: what makes no sense is ignored.
-/// After `Cancel`, `Close` or `Disconnect`, and after [`Event::Lost`], events of what was asked may still come;
-/// `Stored` counts even then.
+/// Every event from a holder may be passed in, in any order; events that make no sense are ignored. After `Cancel`,
+/// `Close` or `Disconnect`, and after [`Event::Lost`], events for earlier requests may still come; `Stored` counts even
+/// then.
 #[derive(Debug)]
 pub struct Downloads {
     config: Config,
@@ -114,18 +71,18 @@ pub struct Downloads {
     /// Ranks holders, otherwise than elsewhere.
     salt: u64,
     downloads: BTreeMap<DownloadId, Download>,
-    holders: Table,
-    marks: Marks,
+    holders: HolderTable,
+    holder_sets: HolderSets,
     /// Holders that are to be dialled when there is room for their connection.
     to_dial: BTreeSet<HolderId>,
     timers: Timers,
     actions: VecDeque<Action>,
     /// Downloads to look at before the event is done with.
-    touched: BTreeSet<DownloadId>,
+    changed: BTreeSet<DownloadId>,
     next_order: u64,
     in_flight_bytes: u64,
     /// Of what, and of whom, an offer was declined because too much was in flight.
-    put_off: BTreeSet<(DownloadId, HolderId)>,
+    deferred: BTreeSet<(DownloadId, HolderId)>,
     /// Bytes of contents of a single piece that are not stored.
     whole_left_bytes: u64,
     fetched_twice_bytes: u64,
@@ -140,15 +97,15 @@ impl Downloads {
             random: Random::new(seed),
             salt: Random::new(!seed).next(),
             downloads: BTreeMap::new(),
-            holders: Table::new(),
-            marks: Marks::new(),
+            holders: HolderTable::new(),
+            holder_sets: HolderSets::new(),
             to_dial: BTreeSet::new(),
             timers: Timers::new(),
             actions: VecDeque::new(),
-            touched: BTreeSet::new(),
+            changed: BTreeSet::new(),
             next_order: 0,
             in_flight_bytes: 0,
-            put_off: BTreeSet::new(),
+            deferred: BTreeSet::new(),
             whole_left_bytes: 0,
             fetched_twice_bytes: 0,
         }
@@ -159,7 +116,7 @@ impl Downloads {
         self.now = self.now.max(now);
         match event {
             Event::Start { download, content, list, have } => self.start(download, content, list, &have),
-            Event::Holders { download, complete, partial } => self.name(download, &complete, &partial),
+            Event::Holders { download, complete, partial } => self.set_holders(download, &complete, &partial),
             Event::Connected { holder } => self.connected(holder),
             Event::Unreachable { holder } => self.unreachable(holder),
             Event::Lost { holder } => self.lost(holder),
@@ -178,10 +135,10 @@ impl Downloads {
                 self.list_page(holder, download, first, &values);
             }
             Event::Progress { holder, download, piece, bytes } => {
-                self.here(holder, download, piece, bytes, false);
+                self.progress(holder, download, piece, bytes, false);
             }
             Event::Throttled { holder, throttled } => self.throttled(holder, throttled),
-            Event::Arrived { holder, download, piece } => self.here(holder, download, piece, 0, true),
+            Event::Arrived { holder, download, piece } => self.progress(holder, download, piece, 0, true),
             Event::Stored { holder, download, piece } => self.stored(holder, download, piece),
             Event::Wrong { holder, download, piece } => self.wrong(holder, download, piece),
             Event::Refused { holder, download, piece, reason } => {
@@ -189,10 +146,10 @@ impl Downloads {
             }
             Event::Forget { download } => self.end(download),
         }
-        self.settle();
+        self.finish_event();
     }
 
-    /// Every holder whose number still means something here; who numbers them may forget all others.
+    /// All holders whose numbers are in use here; the caller may forget all others.
     pub fn referred_to(&self) -> BTreeSet<HolderId> {
         let of_contents = self.downloads.values().flat_map(|one| {
             one.sources().iter().map(|source| source.holder).chain(one.useless.iter().copied())
@@ -214,16 +171,16 @@ impl Downloads {
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
         // Every alarm is set again in the future or not at all, so this ends.
-        while let Some(alarm) = self.timers.due(self.now) {
-            match alarm {
-                Alarm::Redial(holder) => self.redial(holder),
-                Alarm::Idle(holder) => self.idle(holder),
-                Alarm::Silence(holder) => self.silent(holder),
-                Alarm::Retry(holder, download) => self.retry(holder, download),
-                Alarm::Neighbours(download) => self.look_at_neighbours(download),
+        while let Some(timer) = self.timers.due(self.now) {
+            match timer {
+                Timer::Redial(holder) => self.redial(holder),
+                Timer::Idle(holder) => self.idle(holder),
+                Timer::Silence(holder) => self.silent(holder),
+                Timer::Retry(holder, download) => self.retry(holder, download),
+                Timer::Neighbours(download) => self.check_neighbours(download),
             }
         }
-        self.settle();
+        self.finish_event();
     }
 
     /// What a piece must hash to; `None` while that is not known, and where there is no such piece.
@@ -232,11 +189,13 @@ impl Downloads {
     }
 
     /// How far a download is; `None` once it is finished or forgotten.
-    pub fn status(&self, download: DownloadId) -> Option<Status> {
+    pub fn status(&self, download: DownloadId) -> Option<DownloadStatus> {
         let one = self.downloads.get(&download)?;
         let bytes = one.content.size;
-        let up = |holder: &HolderId| self.holders.get(holder).is_some_and(|holder| holder.link == Link::Up);
-        Some(Status {
+        let up = |holder: &HolderId| {
+            self.holders.get(holder).is_some_and(|holder| holder.link == ConnectionState::Connected)
+        };
+        Some(DownloadStatus {
             pieces: one.picker.geometry().count(),
             stored: one.picker.stored(),
             bytes,
@@ -245,7 +204,7 @@ impl Downloads {
             holders: one
                 .sources()
                 .iter()
-                .filter(|s| s.standing == source::Standing::Good && up(&s.holder))
+                .filter(|s| s.state == source::SourceState::Usable && up(&s.holder))
                 .count(),
             starved: one.starved,
         })
@@ -271,12 +230,12 @@ impl Downloads {
         let geometry = match Geometry::new(content.size) {
             Ok(geometry) if content.size > 0 || content.id == ContentId::EMPTY => geometry,
             Ok(_) => {
-                let why = Impossible::NotEmpty(content.id);
-                return self.actions.push_back(Action::Impossible { download, why });
+                let error = DownloadError::NotEmpty(content.id);
+                return self.actions.push_back(Action::Failed { download, error });
             }
             Err(_) => {
-                let why = Impossible::TooLarge(content.size);
-                return self.actions.push_back(Action::Impossible { download, why });
+                let error = DownloadError::TooLarge(content.size);
+                return self.actions.push_back(Action::Failed { download, error });
             }
         };
         let one = Download::new(content, geometry, list, have, self.next_order);
@@ -302,23 +261,23 @@ impl Downloads {
             self.drop_arrived(holder, download);
             self.remove_source(holder, download);
         }
-        self.timers.clear(Alarm::Neighbours(download));
+        self.timers.clear(Timer::Neighbours(download));
         self.downloads.remove(&download);
-        self.touched.remove(&download);
+        self.changed.remove(&download);
     }
 
     /// A download is to be looked at before the event is done with: others may be ready to be asked for it.
-    fn touch(&mut self, download: DownloadId) {
-        self.touched.insert(download);
+    fn mark_changed(&mut self, download: DownloadId) {
+        self.changed.insert(download);
         if let Some(one) = self.downloads.get_mut(&download) {
-            one.stale = true;
+            one.needs_refresh = true;
         }
     }
 
     /// What follows from every event: lists are asked for, windows filled, and who is late is passed over.
-    fn settle(&mut self) {
-        let touched = std::mem::take(&mut self.touched);
-        for download in &touched {
+    fn finish_event(&mut self) {
+        let changed = std::mem::take(&mut self.changed);
+        for download in &changed {
             self.want_list(*download);
             self.refresh(*download);
             self.want_turns(*download);
@@ -326,8 +285,8 @@ impl Downloads {
         self.dial_waiting();
         self.fill();
         self.ask_elsewhere();
-        for download in touched {
-            self.judge_starved(download);
+        for download in changed {
+            self.update_starved(download);
         }
     }
 }

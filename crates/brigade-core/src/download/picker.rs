@@ -1,11 +1,11 @@
-//! Which piece of one content next: the last one first, because it proves the size; then the rarest.
+//! Which piece of one content to request next: the last one first, because it proves the size; then the rarest.
 //!
 //! Each piece has exactly one [`PieceState`]. Missing pieces lie in buckets by how many *partial* holders have them;
 //! holders that have everything add the same to each and are left out of the count. So a pick from a complete
 //! holder looks at one piece, and one from a partial holder at a bounded number before it falls back to a scan of
 //! bits. Who holds what is in [`source`](super::source); this knows holders only as askers.
 
-use super::{HolderId, source::Has};
+use super::{event::HolderId, source::HolderPieces};
 use crate::{
     bitfield::Bitfield,
     geometry::{Geometry, PieceIndex},
@@ -24,14 +24,14 @@ pub(super) enum PieceState {
     /// Not here, and asked of nobody.
     Missing,
     /// Asked of these.
-    InFlight(Askers),
+    InFlight(RequestedFrom),
     /// Verified and written.
     Stored,
 }
 
 /// The holders of whom a piece is asked: one, or two when the first is late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Askers {
+pub(super) struct RequestedFrom {
     first: HolderId,
     second: Option<HolderId>,
 }
@@ -48,12 +48,12 @@ pub(super) struct Picker {
     /// The missing pieces by that number.
     buckets: Vec<Vec<u32>>,
     /// Where a missing piece lies in its bucket.
-    places: Vec<u32>,
+    positions: Vec<u32>,
     stored: u32,
     left_bytes: u64,
 }
 
-impl Askers {
+impl RequestedFrom {
     pub(super) fn iter(self) -> impl Iterator<Item = HolderId> {
         [Some(self.first), self.second].into_iter().flatten()
     }
@@ -74,7 +74,7 @@ impl Picker {
             missing: Bitfield::none(geometry.count()),
             holders: vec![0; count],
             buckets: Vec::new(),
-            places: vec![0; count],
+            positions: vec![0; count],
             stored: geometry.count(),
             left_bytes: 0,
         };
@@ -118,7 +118,7 @@ impl Picker {
     }
 
     /// The missing piece that a holder that has `has` is asked for next.
-    pub(super) fn pick(&self, has: &Has, random: &mut Random) -> Option<PieceIndex> {
+    pub(super) fn pick(&self, has: &HolderPieces, random: &mut Random) -> Option<PieceIndex> {
         if self.missing.is_empty() {
             return None;
         }
@@ -129,7 +129,7 @@ impl Picker {
         self.pick_rarest(has, random)
     }
 
-    fn pick_rarest(&self, has: &Has, random: &mut Random) -> Option<PieceIndex> {
+    fn pick_rarest(&self, has: &HolderPieces, random: &mut Random) -> Option<PieceIndex> {
         let mut probes = PROBES;
         for bucket in self.buckets.iter().filter(|bucket| !bucket.is_empty()) {
             let start = random.below(bucket.len());
@@ -151,7 +151,7 @@ impl Picker {
     /// comes first only where nobody else could send anything newer.
     pub(super) fn pick_offered(
         &self,
-        has: &Has,
+        has: &HolderPieces,
         offered: &[PieceIndex],
         random: &mut Random,
     ) -> Option<PieceIndex> {
@@ -164,8 +164,8 @@ impl Picker {
     }
 
     /// The rarest of the first few missing pieces of `has` after a random place.
-    fn scan(&self, has: &Has, random: &mut Random) -> Option<PieceIndex> {
-        let Has::Some(has) = has else { return None }; // a complete holder needed no scan
+    fn scan(&self, has: &HolderPieces, random: &mut Random) -> Option<PieceIndex> {
+        let HolderPieces::Some(has) = has else { return None }; // a complete holder needed no scan
         let bytes = |bits| Bitfield::page(bits, 0, self.geometry.count());
         let (missing, has) = (bytes(&self.missing), bytes(has));
         let start = random.below(missing.len());
@@ -184,7 +184,7 @@ impl Picker {
     pub(super) fn ask(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
         match self.states.get_mut(piece.0 as usize) {
             Some(state @ PieceState::Missing) => {
-                *state = PieceState::InFlight(Askers { first: holder, second: None });
+                *state = PieceState::InFlight(RequestedFrom { first: holder, second: None });
                 self.remove(piece);
                 true
             }
@@ -201,13 +201,13 @@ impl Picker {
         let Some(state) = self.states.get_mut(piece.0 as usize) else { return false };
         let PieceState::InFlight(askers) = *state else { return false };
         match (askers.first == holder, askers.second) {
-            (true, Some(first)) => *state = PieceState::InFlight(Askers { first, second: None }),
+            (true, Some(first)) => *state = PieceState::InFlight(RequestedFrom { first, second: None }),
             (true, None) => {
                 *state = PieceState::Missing;
                 return true;
             }
             (false, Some(second)) if second == holder => {
-                *state = PieceState::InFlight(Askers { first: askers.first, second: None });
+                *state = PieceState::InFlight(RequestedFrom { first: askers.first, second: None });
             }
             (false, _) => {}
         }
@@ -259,7 +259,7 @@ impl Picker {
         }
         let bucket = &mut self.buckets[rarity];
         // A bucket is as long as the content has pieces at most, which is a u32.
-        self.places[piece.0 as usize] = u32::try_from(bucket.len()).unwrap_or(u32::MAX);
+        self.positions[piece.0 as usize] = u32::try_from(bucket.len()).unwrap_or(u32::MAX);
         bucket.push(piece.0);
         self.missing.set(piece);
     }
@@ -267,11 +267,11 @@ impl Picker {
     /// Takes a piece out of its bucket.
     fn remove(&mut self, piece: PieceIndex) {
         let bucket = &mut self.buckets[usize::from(self.holders[piece.0 as usize])];
-        let place = self.places[piece.0 as usize];
-        debug_assert_eq!(bucket.get(place as usize), Some(&piece.0));
-        bucket.swap_remove(place as usize);
-        if let Some(moved) = bucket.get(place as usize) {
-            self.places[*moved as usize] = place;
+        let position = self.positions[piece.0 as usize];
+        debug_assert_eq!(bucket.get(position as usize), Some(&piece.0));
+        bucket.swap_remove(position as usize);
+        if let Some(moved) = bucket.get(position as usize) {
+            self.positions[*moved as usize] = position;
         }
         self.missing.clear(piece);
     }

@@ -2,12 +2,18 @@
 //!
 //! Windows and the queue of what was asked are the holder's, over all contents: see `holder`.
 
-use super::HolderId;
-use crate::{bitfield::Bitfield, geometry::PieceIndex, time::Timestamp};
+use std::time::Duration;
+
+use super::event::HolderId;
+use crate::{backoff::Backoff, bitfield::Bitfield, geometry::PieceIndex, time::Timestamp};
+
+/// How long a holder that refused a content is left alone at first, and at most.
+const FIRST_RETRY: Duration = Duration::from_secs(1);
+const LAST_RETRY: Duration = Duration::from_secs(60);
 
 /// Which pieces a holder has.
 #[derive(Debug)]
-pub(super) enum Has {
+pub(super) enum HolderPieces {
     /// Every one.
     All,
     /// These.
@@ -22,18 +28,18 @@ pub(super) enum Channel {
     /// It was asked for.
     Opening,
     /// The holder said what it has.
-    Open(Has),
+    Open(HolderPieces),
 }
 
 /// Whether a holder may be asked for a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum SourceState {
     /// It may.
-    Good,
+    Usable,
     /// It refused, and is asked again after a while.
-    Resting,
+    BackingOff,
     /// It lied, and is not asked again.
-    Shunned,
+    Banned,
 }
 
 /// One holder of one content.
@@ -42,10 +48,10 @@ pub(super) struct Source {
     pub(super) holder: HolderId,
     /// Whether the manager names it now.
     pub(super) named: bool,
-    pub(super) standing: Standing,
+    pub(super) state: SourceState,
     pub(super) channel: Channel,
-    /// How often it refused since it sent a piece.
-    pub(super) refusals: u32,
+    /// How long it is left alone after each refusal since it sent a piece.
+    pub(super) retry: Backoff,
     /// Bytes of this content asked of it and not stored.
     pub(super) in_flight_bytes: u64,
     /// How many missing pieces a partial holder has.
@@ -55,12 +61,12 @@ pub(super) struct Source {
     /// Whether it was told that a turn is wanted.
     pub(super) wanted: bool,
     /// Whether its last offer was declined, and nothing has changed since.
-    pub(super) passed: bool,
+    pub(super) is_declined: bool,
     /// Since when it has nothing that is missing here.
     pub(super) useless_since: Option<Timestamp>,
 }
 
-impl Has {
+impl HolderPieces {
     pub(super) fn has(&self, piece: PieceIndex) -> bool {
         match self {
             Self::All => true,
@@ -74,20 +80,20 @@ impl Source {
         Self {
             holder,
             named: true,
-            standing: Standing::Good,
+            state: SourceState::Usable,
             channel: Channel::Closed,
-            refusals: 0,
+            retry: Backoff::new(FIRST_RETRY, LAST_RETRY),
             in_flight_bytes: 0,
             useful: 0,
             ready: false,
             wanted: false,
-            passed: false,
+            is_declined: false,
             useless_since: None,
         }
     }
 
     /// What it has, where it said so.
-    pub(super) const fn has(&self) -> Option<&Has> {
+    pub(super) const fn has(&self) -> Option<&HolderPieces> {
         match &self.channel {
             Channel::Open(has) => Some(has),
             Channel::Closed | Channel::Opening => None,
@@ -96,6 +102,6 @@ impl Source {
 
     /// Whether it said that it has `piece`, and may be asked.
     pub(super) fn offers(&self, piece: PieceIndex) -> bool {
-        self.standing == Standing::Good && self.has().is_some_and(|has| has.has(piece))
+        self.state == SourceState::Usable && self.has().is_some_and(|has| has.has(piece))
     }
 }

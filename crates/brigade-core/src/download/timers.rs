@@ -1,15 +1,15 @@
-//! What is to be looked at again, and when: at most one time for each alarm.
+//! Timers of the downloads: at most one time for each.
 //!
-//! Nothing rings by itself: the shell comes back at the deadline, and `Downloads` takes out what is due.
+//! No timer fires by itself: the caller comes back at the deadline, and `Downloads` takes out the expired timers.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{DownloadId, HolderId};
+use super::event::{DownloadId, HolderId};
 use crate::time::Timestamp;
 
 /// What is looked at when its time has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Alarm {
+pub(super) enum Timer {
     /// Dial the holder again.
     Redial(HolderId),
     /// Nobody needed the connection for a while: end it.
@@ -25,36 +25,36 @@ pub(super) enum Alarm {
 /// The alarms that are set.
 #[derive(Debug)]
 pub(super) struct Timers {
-    by_time: BTreeSet<(Timestamp, Alarm)>,
-    by_alarm: BTreeMap<Alarm, Timestamp>,
+    by_time: BTreeSet<(Timestamp, Timer)>,
+    by_timer: BTreeMap<Timer, Timestamp>,
 }
 
 impl Timers {
     pub(super) const fn new() -> Self {
-        Self { by_time: BTreeSet::new(), by_alarm: BTreeMap::new() }
+        Self { by_time: BTreeSet::new(), by_timer: BTreeMap::new() }
     }
 
     /// Sets `alarm` to `at`, in place of the time that it was set to.
-    pub(super) fn set(&mut self, alarm: Alarm, at: Timestamp) {
-        self.clear(alarm);
-        self.by_alarm.insert(alarm, at);
-        self.by_time.insert((at, alarm));
+    pub(super) fn set(&mut self, timer: Timer, at: Timestamp) {
+        self.clear(timer);
+        self.by_timer.insert(timer, at);
+        self.by_time.insert((at, timer));
     }
 
-    pub(super) fn clear(&mut self, alarm: Alarm) {
-        if let Some(at) = self.by_alarm.remove(&alarm) {
-            self.by_time.remove(&(at, alarm));
+    pub(super) fn clear(&mut self, timer: Timer) {
+        if let Some(at) = self.by_timer.remove(&timer) {
+            self.by_time.remove(&(at, timer));
         }
     }
 
-    pub(super) fn is_set(&self, alarm: Alarm) -> bool {
-        self.by_alarm.contains_key(&alarm)
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.by_timer.contains_key(&timer)
     }
 
     /// Sets `alarm` to `at`, unless it rings before that anyway.
-    pub(super) fn set_by(&mut self, alarm: Alarm, at: Timestamp) {
-        if self.by_alarm.get(&alarm).is_none_or(|set| at < *set) {
-            self.set(alarm, at);
+    pub(super) fn set_by(&mut self, timer: Timer, at: Timestamp) {
+        if self.by_timer.get(&timer).is_none_or(|set| at < *set) {
+            self.set(timer, at);
         }
     }
 
@@ -64,23 +64,23 @@ impl Timers {
     }
 
     /// Takes out the earliest alarm whose time is `now` or before.
-    pub(super) fn due(&mut self, now: Timestamp) -> Option<Alarm> {
-        let (at, alarm) = *self.by_time.first()?;
+    pub(super) fn due(&mut self, now: Timestamp) -> Option<Timer> {
+        let (at, timer) = *self.by_time.first()?;
         if at > now {
             return None;
         }
-        self.clear(alarm);
-        Some(alarm)
+        self.clear(timer);
+        Some(timer)
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Alarm, HolderId, Timers, Timestamp};
+    use super::{HolderId, Timer, Timers, Timestamp};
 
     #[test]
-    fn an_alarm_has_one_time_and_comes_once() {
-        let (one, two) = (Alarm::Redial(HolderId(1)), Alarm::Idle(HolderId(2)));
+    fn a_timer_has_one_time_and_fires_once() {
+        let (one, two) = (Timer::Redial(HolderId(1)), Timer::Idle(HolderId(2)));
         let at = Timestamp::from_micros;
         let mut timers = Timers::new();
         timers.set(one, at(5));

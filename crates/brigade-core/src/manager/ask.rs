@@ -1,8 +1,8 @@
 //! Answers to questions: what a name means, a page of the catalogue, a page of the table of peers.
 //!
-//! Every answer fits a frame, whatever the names and however many the holders: sizes are reckoned before a thing
-//! is put in. Nothing here changes anything. The order of a name's versions is the same everywhere: most holders
-//! first, then by content.
+//! Every answer fits into one frame, for names of any length and any number of holders: the size is computed before an
+//! item is added. Nothing here changes state. The versions of a name always have the same order: most holders first,
+//! then by content.
 
 use std::{
     collections::BTreeMap,
@@ -10,10 +10,10 @@ use std::{
 };
 
 use super::{
-    Refusal, SessionId,
-    catalogue::{Catalogue, Sharing, sharing_of},
+    catalogue::{Catalogue, SharedFile, shared_file_of},
     nearest::nearest,
-    session::Session,
+    refusal::Refusal,
+    session::{Session, SessionId},
 };
 use crate::{
     id::Content,
@@ -22,7 +22,7 @@ use crate::{
     time::UnixTime,
     wire::{
         Reason,
-        manager::{Browse, Found, ListPeers, Listed, Listing, Lookup, PeerList, Version},
+        manager::{Browse, CatalogueEntry, ListPeers, Listing, Lookup, LookupResult, PeerList, Version},
     },
 };
 
@@ -44,19 +44,19 @@ pub(super) fn lookup(
     sessions: &BTreeMap<SessionId, Session>,
     question: &Lookup,
     incomplete_ms: Option<u64>,
-) -> Result<Found, Refusal> {
+) -> Result<LookupResult, Refusal> {
     check_text(&question.name)?;
     // With a slash at its end it can only be a folder.
     let folder = question.name.trim_end_matches('/');
-    let exact = if folder.len() == question.name.len() { catalogue.sharings(folder) } else { &[] };
+    let exact = if folder.len() == question.name.len() { catalogue.shared_files(folder) } else { &[] };
     let versions = name_holders(exact, sessions);
-    let below = if folder.is_empty() { 0 } else { catalogue.count_below(folder, limits::COUNTED_BELOW) };
+    let below = if folder.is_empty() { 0 } else { catalogue.count_below(folder, limits::COUNTED_NAMES) };
     let closest = if versions.is_empty() && below == 0 {
         nearest(folder, catalogue.names_around(folder, NAMES_COMPARED), limits::CLOSEST_NAMES)
     } else {
         vec![]
     };
-    Ok(Found { question: question.question, versions, below, closest, incomplete_ms })
+    Ok(LookupResult { question: question.question, versions, below, closest, incomplete_ms })
 }
 
 /// A page of the catalogue.
@@ -76,7 +76,7 @@ pub(super) fn browse(
                 text: format!("no peer with the username {username} is there"),
             })?;
             page(catalogue.names_of(holder, &question.prefix, after), |(content, sharings)| {
-                sharing_of(sharings, holder).is_some_and(|own| own.content == content)
+                shared_file_of(sharings, holder).is_some_and(|own| own.content == content)
             })
         }
     };
@@ -110,7 +110,7 @@ pub(super) fn list_peers(
 
 /// One content under a name.
 #[derive(Debug, Clone, Copy)]
-struct Summary {
+struct VersionSummary {
     content: Content,
     mtime_s: i64,
     executable: bool,
@@ -119,10 +119,10 @@ struct Summary {
 }
 
 /// The contents of a name, in the order in which they are shown, as many as are shown.
-fn summaries(sharings: &[Sharing]) -> Vec<Summary> {
-    let mut by_content = BTreeMap::<Content, Summary>::new();
-    for Sharing { content, mtime_s, executable, first, .. } in sharings.iter().copied() {
-        let summary = Summary { content, mtime_s, executable, first, holders: 0 };
+fn summaries(sharings: &[SharedFile]) -> Vec<VersionSummary> {
+    let mut by_content = BTreeMap::<Content, VersionSummary>::new();
+    for SharedFile { content, mtime_s, executable, first, .. } in sharings.iter().copied() {
+        let summary = VersionSummary { content, mtime_s, executable, first, holders: 0 };
         let summary = by_content.entry(content).or_insert(summary);
         summary.mtime_s = summary.mtime_s.max(mtime_s);
         summary.executable |= executable;
@@ -136,19 +136,22 @@ fn summaries(sharings: &[Sharing]) -> Vec<Summary> {
 }
 
 /// A name's versions with the usernames of their holders, so many that all fit.
-fn name_holders(sharings: &[Sharing], sessions: &BTreeMap<SessionId, Session>) -> Vec<Version> {
+fn name_holders(sharings: &[SharedFile], sessions: &BTreeMap<SessionId, Session>) -> Vec<Version> {
     let summaries = summaries(sharings);
-    let room = limits::PAGE_BYTES - ANSWER_BYTES - summaries.len() * VERSION_BYTES;
-    let room_each = room / summaries.len().max(1);
-    let named = |summary: Summary| {
+    let free_bytes = limits::PAGE_BYTES - ANSWER_BYTES - summaries.len() * VERSION_BYTES;
+    let bytes_each = free_bytes / summaries.len().max(1);
+    let named = |summary: VersionSummary| {
         let sharers = sharings.iter().filter(move |sharing| sharing.content == summary.content);
         let peers = sharers.filter_map(|sharing| sessions.get(&sharing.session)?.peer());
-        let mut room = room_each;
+        let mut free_bytes = bytes_each;
         peers
             .map(|peer| peer.username.clone())
             .take(limits::HOLDERS_NAMED)
             .take_while(|username| {
-                room.checked_sub(TEXT_HEAD_BYTES + username.len()).inspect(|left| room = *left).is_some()
+                free_bytes
+                    .checked_sub(TEXT_HEAD_BYTES + username.len())
+                    .inspect(|left| free_bytes = *left)
+                    .is_some()
             })
             .collect()
     };
@@ -167,22 +170,24 @@ fn name_holders(sharings: &[Sharing], sessions: &BTreeMap<SessionId, Session>) -
 
 /// Entries until a page is full, of those contents that `wanted` says, and whether there is more.
 fn page<'a>(
-    names: impl Iterator<Item = (&'a FileName, &'a [Sharing])>,
-    wanted: impl Fn((Content, &[Sharing])) -> bool,
-) -> (Vec<Listed>, bool) {
+    names: impl Iterator<Item = (&'a FileName, &'a [SharedFile])>,
+    wanted: impl Fn((Content, &[SharedFile])) -> bool,
+) -> (Vec<CatalogueEntry>, bool) {
     let mut entries = vec![];
-    let mut room = limits::PAGE_BYTES - ANSWER_BYTES;
+    let mut free_bytes = limits::PAGE_BYTES - ANSWER_BYTES;
     for (name, sharings) in names {
         let bytes = VERSION_BYTES + TEXT_HEAD_BYTES + name.len();
         let mut versions = summaries(sharings);
         versions.retain(|version| wanted((version.content, sharings)));
-        if !entries.is_empty() && versions.len() * bytes > room {
+        if !entries.is_empty() && versions.len() * bytes > free_bytes {
             return (entries, true);
         }
-        for Summary { content, mtime_s, executable, holders, .. } in versions.into_iter().take(room / bytes) {
-            room -= bytes;
+        for VersionSummary { content, mtime_s, executable, holders, .. } in
+            versions.into_iter().take(free_bytes / bytes)
+        {
+            free_bytes -= bytes;
             let Content { id, size } = content;
-            entries.push(Listed { name: name.clone(), id, size, mtime_s, executable, holders });
+            entries.push(CatalogueEntry { name: name.clone(), id, size, mtime_s, executable, holders });
         }
     }
     (entries, false)

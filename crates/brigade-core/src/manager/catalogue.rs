@@ -1,48 +1,49 @@
 //! The catalogue: names → contents → holders, and what each session shares.
 //!
-//! It knows nothing of who a session is; it keeps what sessions announced, true to the last one that left. Names
-//! are stored once however many share them. Nothing here walks the whole catalogue: pages are ranges of an ordered
-//! map, and a session's own things are found through its own set. Answers are put together in `ask.rs`.
+//! The catalogue knows sessions only by number, and keeps what each of them announced until it ends. A name is stored
+//! once, even if many sessions share it. No operation walks the whole catalogue: pages are ranges of an ordered map,
+//! and a session's names have a set of their own. `ask.rs` builds the answers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
 };
 
-use super::SessionId;
+use super::session::SessionId;
 use crate::{
     geometry::Geometry,
     id::Content,
     limits,
     name::FileName,
     time::UnixTime,
-    wire::manager::{Entry, WireContent},
+    wire::manager::{FileEntry, WireContent},
 };
 
 /// Everything that is shared, and by whom.
 #[derive(Debug, Default)]
 pub(super) struct Catalogue {
-    names: BTreeMap<FileName, Vec<Sharing>>,
-    contents: BTreeMap<Content, Holders>,
-    shared: BTreeMap<SessionId, Shared>,
+    names: BTreeMap<FileName, Vec<SharedFile>>,
+    contents: BTreeMap<Content, HolderSet>,
+    shared: BTreeMap<SessionId, SessionShare>,
     /// Names over all sessions, a name that two share counted twice: what memory grows with.
     announced: usize,
 }
 
 /// One session's file under one name; a name's are in order of their sessions.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Sharing {
+pub(super) struct SharedFile {
     pub(super) session: SessionId,
     pub(super) content: Content,
     pub(super) mtime_s: i64,
     pub(super) executable: bool,
-    /// When somebody who is here, or was here until others were, first announced this content under the name.
+    /// When a peer that is present first announced this content under the name. If other peers had it all the time
+    /// since an earlier announcement, that one counts.
     pub(super) first: UnixTime,
 }
 
 /// Who holds a content, in order of their sessions.
 #[derive(Debug, Default)]
-pub(super) struct Holders {
+pub(super) struct HolderSet {
     /// Those that have all of it, and under how many names.
     complete: Vec<(SessionId, u32)>,
     /// Those that have a part of it, and none of the above.
@@ -51,16 +52,16 @@ pub(super) struct Holders {
 
 /// What one session shares.
 #[derive(Debug, Default)]
-struct Shared {
+struct SessionShare {
     names: BTreeSet<FileName>,
     /// The sizes of all names' contents; wider than the wire's, so that it cannot overflow.
     bytes: u128,
     partial: BTreeSet<Content>,
 }
 
-/// A bound that an announcement would pass.
+/// The limit that an announcement would exceed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum TooMuch {
+pub(super) enum AnnounceError {
     #[error("more than {} entries in one message", limits::ANNOUNCE_ENTRIES)]
     Entries,
     #[error("more than {} contents in one message", limits::WATCH_CONTENTS)]
@@ -76,33 +77,33 @@ pub(super) enum TooMuch {
 }
 
 /// The contents whose holders a change touched are told to this.
-pub(super) type Touched<'a> = &'a mut dyn FnMut(Content);
+pub(super) type OnContentChange<'a> = &'a mut dyn FnMut(Content);
 
 impl Catalogue {
     /// Adds the entries to what the session shares, all or none of them.
     pub(super) fn announce(
         &mut self,
         session: SessionId,
-        entries: Vec<Entry>,
+        entries: Vec<FileEntry>,
         at: UnixTime,
-        touched: Touched<'_>,
-    ) -> Result<(), TooMuch> {
+        on_change: OnContentChange<'_>,
+    ) -> Result<(), AnnounceError> {
         if entries.len() > limits::ANNOUNCE_ENTRIES {
-            return Err(TooMuch::Entries);
+            return Err(AnnounceError::Entries);
         }
         if entries.iter().any(|entry| entry.size > Geometry::MAX_SIZE) {
-            return Err(TooMuch::Size);
+            return Err(AnnounceError::Size);
         }
         let own = self.shared.entry(session).or_default();
         let new = entries.iter().filter(|entry| !own.names.contains(&entry.name)).count();
         if own.names.len() + new > limits::ANNOUNCED_NAMES {
-            return Err(TooMuch::Names);
+            return Err(AnnounceError::Names);
         }
         if self.announced + new > limits::CATALOGUE_NAMES {
-            return Err(TooMuch::Catalogue);
+            return Err(AnnounceError::Catalogue);
         }
         for entry in entries {
-            self.share(session, entry, at, touched);
+            self.share(session, entry, at, on_change);
         }
         Ok(())
     }
@@ -112,14 +113,14 @@ impl Catalogue {
         &mut self,
         session: SessionId,
         names: &[FileName],
-        touched: Touched<'_>,
-    ) -> Result<(), TooMuch> {
+        on_change: OnContentChange<'_>,
+    ) -> Result<(), AnnounceError> {
         if names.len() > limits::ANNOUNCE_ENTRIES {
-            return Err(TooMuch::Entries);
+            return Err(AnnounceError::Entries);
         }
         for name in names {
             if self.shared.get_mut(&session).is_some_and(|own| own.names.remove(name)) {
-                self.unshare(session, name, touched);
+                self.unshare(session, name, on_change);
             }
         }
         Ok(())
@@ -131,13 +132,13 @@ impl Catalogue {
         &mut self,
         session: SessionId,
         contents: &[WireContent],
-        touched: Touched<'_>,
-    ) -> Result<(), TooMuch> {
+        on_change: OnContentChange<'_>,
+    ) -> Result<(), AnnounceError> {
         check_contents(contents)?;
         let own = self.shared.entry(session).or_default();
         let new = contents.iter().filter(|content| !own.partial.contains(&Content::from(**content))).count();
         if own.partial.len() + new > limits::HELD_PARTS {
-            return Err(TooMuch::Parts);
+            return Err(AnnounceError::Parts);
         }
         for content in contents.iter().copied().map(Content::from) {
             let holders = self.contents.entry(content).or_default();
@@ -147,7 +148,7 @@ impl Catalogue {
             if let Err(at) = holders.partial.binary_search(&session) {
                 holders.partial.insert(at, session);
                 own.partial.insert(content);
-                touched(content);
+                on_change(content);
             }
         }
         Ok(())
@@ -158,25 +159,25 @@ impl Catalogue {
         &mut self,
         session: SessionId,
         contents: &[WireContent],
-        touched: Touched<'_>,
-    ) -> Result<(), TooMuch> {
+        on_change: OnContentChange<'_>,
+    ) -> Result<(), AnnounceError> {
         check_contents(contents)?;
         for content in contents.iter().copied().map(Content::from) {
             if self.shared.get_mut(&session).is_some_and(|own| own.partial.remove(&content)) {
-                self.drop_part(session, content, touched);
+                self.drop_part(session, content, on_change);
             }
         }
         Ok(())
     }
 
     /// Takes out everything of the session.
-    pub(super) fn forget(&mut self, session: SessionId, touched: Touched<'_>) {
+    pub(super) fn forget(&mut self, session: SessionId, on_change: OnContentChange<'_>) {
         let Some(own) = self.shared.remove(&session) else { return };
         for name in &own.names {
-            self.unshare(session, name, touched);
+            self.unshare(session, name, on_change);
         }
         for content in own.partial {
-            self.drop_part(session, content, touched);
+            self.drop_part(session, content, on_change);
         }
     }
 
@@ -188,12 +189,12 @@ impl Catalogue {
     }
 
     /// Who holds the content.
-    pub(super) fn holders(&self, content: Content) -> Option<&Holders> {
+    pub(super) fn holders(&self, content: Content) -> Option<&HolderSet> {
         self.contents.get(&content)
     }
 
     /// Who shares what under exactly this name.
-    pub(super) fn sharings(&self, name: &str) -> &[Sharing] {
+    pub(super) fn shared_files(&self, name: &str) -> &[SharedFile] {
         self.names.get(name).map_or(&[], Vec::as_slice)
     }
 
@@ -209,7 +210,7 @@ impl Catalogue {
         &'a self,
         prefix: &'a str,
         after: Option<&'a str>,
-    ) -> impl Iterator<Item = (&'a FileName, &'a [Sharing])> {
+    ) -> impl Iterator<Item = (&'a FileName, &'a [SharedFile])> {
         let range = self.names.range::<str, _>((lower_bound(prefix, after), Bound::Unbounded));
         range
             .take_while(move |(name, _)| name.starts_with(prefix))
@@ -222,12 +223,12 @@ impl Catalogue {
         session: SessionId,
         prefix: &'a str,
         after: Option<&'a str>,
-    ) -> impl Iterator<Item = (&'a FileName, &'a [Sharing])> {
+    ) -> impl Iterator<Item = (&'a FileName, &'a [SharedFile])> {
         let own =
             self.shared.get(&session).into_iter().flat_map(move |own| {
                 own.names.range::<str, _>((lower_bound(prefix, after), Bound::Unbounded))
             });
-        own.take_while(move |name| name.starts_with(prefix)).map(|name| (name, self.sharings(name)))
+        own.take_while(move |name| name.starts_with(prefix)).map(|name| (name, self.shared_files(name)))
     }
 
     /// At most `limit` names that stand nearest to where `name` would stand, as many before it as after.
@@ -244,15 +245,15 @@ impl Catalogue {
         before().take(limit - short_after).chain(after().take(limit - short_before)).map(|(name, _)| name)
     }
 
-    fn share(&mut self, session: SessionId, entry: Entry, at: UnixTime, touched: Touched<'_>) {
+    fn share(&mut self, session: SessionId, entry: FileEntry, at: UnixTime, on_change: OnContentChange<'_>) {
         let content = Content { id: entry.id, size: entry.size };
         let name = self.names.get_key_value(&entry.name).map_or(entry.name, |(name, _)| name.clone());
         let own = self.shared.entry(session).or_default();
         let sharings = self.names.entry(name.clone()).or_insert_with(|| Vec::with_capacity(1));
         let same = sharings.iter().filter(|sharing| sharing.content == content);
         let first = same.map(|sharing| sharing.first).min().unwrap_or(at);
-        let Entry { mtime_s, executable, .. } = entry;
-        let sharing = Sharing { session, content, mtime_s, executable, first };
+        let FileEntry { mtime_s, executable, .. } = entry;
+        let sharing = SharedFile { session, content, mtime_s, executable, first };
         own.bytes += u128::from(content.size);
         let old = match find(sharings, session) {
             Ok(at) => Some(std::mem::replace(&mut sharings[at], sharing).content),
@@ -269,14 +270,14 @@ impl Catalogue {
         if old == Some(content) {
             return;
         }
-        self.add_complete(session, content, touched);
+        self.add_complete(session, content, on_change);
         if let Some(old) = old {
-            self.drop_complete(session, old, touched);
+            self.drop_complete(session, old, on_change);
         }
     }
 
     /// Takes the session's sharing out of a name that is no longer in its own set.
-    fn unshare(&mut self, session: SessionId, name: &FileName, touched: Touched<'_>) {
+    fn unshare(&mut self, session: SessionId, name: &FileName, on_change: OnContentChange<'_>) {
         let Some(sharings) = self.names.get_mut(name) else { return };
         let Ok(at) = find(sharings, session) else { return };
         let content = sharings.remove(at).content;
@@ -287,10 +288,10 @@ impl Catalogue {
         if let Some(own) = self.shared.get_mut(&session) {
             own.bytes -= u128::from(content.size);
         }
-        self.drop_complete(session, content, touched);
+        self.drop_complete(session, content, on_change);
     }
 
-    fn add_complete(&mut self, session: SessionId, content: Content, touched: Touched<'_>) {
+    fn add_complete(&mut self, session: SessionId, content: Content, on_change: OnContentChange<'_>) {
         let holders = self.contents.entry(content).or_default();
         match holders.complete.binary_search_by_key(&session, |(holder, _)| *holder) {
             Ok(at) => holders.complete[at].1 += 1,
@@ -302,12 +303,12 @@ impl Catalogue {
                         own.partial.remove(&content);
                     }
                 }
-                touched(content);
+                on_change(content);
             }
         }
     }
 
-    fn drop_complete(&mut self, session: SessionId, content: Content, touched: Touched<'_>) {
+    fn drop_complete(&mut self, session: SessionId, content: Content, on_change: OnContentChange<'_>) {
         let Some(holders) = self.contents.get_mut(&content) else { return };
         let Ok(at) = holders.complete.binary_search_by_key(&session, |(holder, _)| *holder) else { return };
         holders.complete[at].1 -= 1;
@@ -316,22 +317,22 @@ impl Catalogue {
             if holders.is_empty() {
                 self.contents.remove(&content);
             }
-            touched(content);
+            on_change(content);
         }
     }
 
-    fn drop_part(&mut self, session: SessionId, content: Content, touched: Touched<'_>) {
+    fn drop_part(&mut self, session: SessionId, content: Content, on_change: OnContentChange<'_>) {
         let Some(holders) = self.contents.get_mut(&content) else { return };
         let Ok(at) = holders.partial.binary_search(&session) else { return };
         holders.partial.remove(at);
         if holders.is_empty() {
             self.contents.remove(&content);
         }
-        touched(content);
+        on_change(content);
     }
 }
 
-impl Holders {
+impl HolderSet {
     /// Those that have all of it.
     pub(super) fn complete(&self) -> impl Iterator<Item = SessionId> + '_ {
         self.complete.iter().map(|(session, _)| *session)
@@ -352,22 +353,22 @@ impl Holders {
 }
 
 /// Refuses more contents than a message may name, and sizes that no content has.
-pub(super) fn check_contents(contents: &[WireContent]) -> Result<(), TooMuch> {
+pub(super) fn check_contents(contents: &[WireContent]) -> Result<(), AnnounceError> {
     if contents.len() > limits::WATCH_CONTENTS {
-        Err(TooMuch::Contents)
+        Err(AnnounceError::Contents)
     } else if contents.iter().any(|content| content.size > Geometry::MAX_SIZE) {
-        Err(TooMuch::Size)
+        Err(AnnounceError::Size)
     } else {
         Ok(())
     }
 }
 
 /// The session's own file among those of a name.
-pub(super) fn sharing_of(sharings: &[Sharing], session: SessionId) -> Option<&Sharing> {
+pub(super) fn shared_file_of(sharings: &[SharedFile], session: SessionId) -> Option<&SharedFile> {
     find(sharings, session).ok().map(|at| &sharings[at])
 }
 
-fn find(sharings: &[Sharing], session: SessionId) -> Result<usize, usize> {
+fn find(sharings: &[SharedFile], session: SessionId) -> Result<usize, usize> {
     sharings.binary_search_by_key(&session, |sharing| sharing.session)
 }
 
@@ -380,7 +381,9 @@ fn lower_bound<'a>(prefix: &'a str, after: Option<&'a str>) -> Bound<&'a str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{BTreeMap, BTreeSet, Catalogue, Content, Entry, FileName, SessionId, Sharing, UnixTime};
+    use super::{
+        BTreeMap, BTreeSet, Catalogue, Content, FileEntry, FileName, SessionId, SharedFile, UnixTime,
+    };
     use crate::id::ContentId;
 
     impl Catalogue {
@@ -391,7 +394,7 @@ mod tests {
             let mut complete = BTreeMap::<(Content, SessionId), u32>::new();
             for (name, sharings) in &self.names {
                 assert!(!sharings.is_empty() && sharings.is_sorted_by(|a, b| a.session < b.session));
-                for Sharing { session, content, .. } in sharings {
+                for SharedFile { session, content, .. } in sharings {
                     names.entry(*session).or_default().insert(name.clone());
                     *bytes.entry(*session).or_default() += u128::from(content.size);
                     *complete.entry((*content, *session)).or_default() += 1;
@@ -427,7 +430,7 @@ mod tests {
 
     fn catalogue(names: &[&str]) -> Catalogue {
         let mut catalogue = Catalogue::default();
-        let entry = |name: &&str| Entry {
+        let entry = |name: &&str| FileEntry {
             name: name.parse().unwrap(),
             id: ContentId([1; 32]),
             size: 1,

@@ -1,35 +1,39 @@
-//! Who is named to whom as a holder of a content.
+//! Which holders of a content are named to which session.
 //!
-//! At most [`limits::HOLDERS_NAMED`] for one content, those that have all of it and those that have a part alike: where
-//! many fetch what one has, it is named to a few of them, who pass it on. Where there are more, each
-//! asker is given its own choice: by a score of asker and holder, so that a holder that comes or goes changes few
-//! choices, and one asker meets the same holders for all contents; or, where it asks again, others. Answers are cut into messages that fit a frame.
+//! At most [`limits::HOLDERS_NAMED`] for one content, complete and partial holders alike: if many fetch from one
+//! holder, it is named to a few of them, who pass the content on. If there are more holders than that, each session
+//! gets its own selection, by a score of session and holder. So one holder that comes or goes changes few selections,
+//! and a session meets the same holders for all contents; when it asks again, it gets others. Answers are split into
+//! messages that fit a frame.
 
 use std::collections::BTreeMap;
 
-use super::{SessionId, catalogue, session::Session};
+use super::{
+    catalogue,
+    session::{Session, SessionId},
+};
 use crate::{
     id::Content,
     limits,
-    wire::manager::{Holders, HoldersOf, Whereabouts},
+    wire::manager::{ContentHolders, Holders, PeerAddress},
 };
 
 /// The holders of one content that one asker is told.
 #[derive(Debug)]
-pub(super) struct Choice {
+pub(super) struct HolderSelection {
     content: Content,
     complete: Vec<SessionId>,
     partial: Vec<SessionId>,
 }
 
-impl Choice {
+impl HolderSelection {
     /// Those that `asker` is told of `holders`, in an order of its own; never the asker itself.
     pub(super) fn new(
         seed: u64,
         again: u32,
         asker: SessionId,
         content: Content,
-        holders: Option<&catalogue::Holders>,
+        holders: Option<&catalogue::HolderSet>,
     ) -> Self {
         let Some(holders) = holders else { return Self { content, complete: vec![], partial: vec![] } };
         let seed = seed.wrapping_add(mix(u64::from(again)));
@@ -78,7 +82,7 @@ const fn mix(value: u64) -> u64 {
 
 /// Puts choices into as few messages as they fit.
 #[derive(Debug)]
-pub(super) struct Pages<'a> {
+pub(super) struct HolderPages<'a> {
     sessions: &'a BTreeMap<SessionId, Session>,
     asker: Option<&'a Session>,
     full: Vec<Holders>,
@@ -94,7 +98,7 @@ const PAGE_OVERHEAD_BYTES: usize = 16;
 const CONTENT_BYTES: usize = 64;
 const POSITION_BYTES: usize = 5;
 
-impl<'a> Pages<'a> {
+impl<'a> HolderPages<'a> {
     /// No page yet, for `asker`.
     pub(super) fn new(sessions: &'a BTreeMap<SessionId, Session>, asker: SessionId) -> Self {
         Self {
@@ -108,24 +112,24 @@ impl<'a> Pages<'a> {
     }
 
     /// Adds what is known of one content.
-    pub(super) fn add(&mut self, choice: &Choice) {
+    pub(super) fn add(&mut self, choice: &HolderSelection) {
         if self.page_bytes + self.cost(choice) > limits::PAGE_BYTES {
-            self.turn();
+            self.start_page();
         }
         self.page_bytes += self.cost(choice);
         let complete = self.positions_of(&choice.complete);
         let partial = self.positions_of(&choice.partial);
         let Content { id, size } = choice.content;
-        self.page.contents.push(HoldersOf { id, size, complete, partial });
+        self.page.contents.push(ContentHolders { id, size, complete, partial });
     }
 
     /// The messages, none where nothing was added.
     pub(super) fn finish(mut self) -> Vec<Holders> {
-        self.turn();
+        self.start_page();
         self.full
     }
 
-    fn turn(&mut self) {
+    fn start_page(&mut self) {
         if !self.page.contents.is_empty() {
             let empty = Holders { peers: vec![], contents: vec![] };
             self.full.push(std::mem::replace(&mut self.page, empty));
@@ -134,11 +138,11 @@ impl<'a> Pages<'a> {
         }
     }
 
-    fn cost(&self, choice: &Choice) -> usize {
+    fn cost(&self, choice: &HolderSelection) -> usize {
         let holders = choice.complete.iter().chain(&choice.partial);
         let peers = holders.map(|holder| match self.positions.get(holder) {
             Some(_) => POSITION_BYTES,
-            None => POSITION_BYTES + self.whereabouts(*holder).map_or(0, |peer| whereabouts_bytes(&peer)),
+            None => POSITION_BYTES + self.peer_address(*holder).map_or(0, |peer| peer_address_bytes(&peer)),
         });
         CONTENT_BYTES + peers.sum::<usize>()
     }
@@ -151,20 +155,20 @@ impl<'a> Pages<'a> {
         if let Some(position) = self.positions.get(&holder) {
             return Some(*position);
         }
-        let peer = self.whereabouts(holder)?;
+        let peer = self.peer_address(holder)?;
         let position = u32::try_from(self.page.peers.len()).ok()?;
         self.page.peers.push(peer);
         self.positions.insert(holder, position);
         Some(position)
     }
 
-    fn whereabouts(&self, holder: SessionId) -> Option<Whereabouts> {
-        self.sessions.get(&holder)?.whereabouts_for(self.asker?)
+    fn peer_address(&self, holder: SessionId) -> Option<PeerAddress> {
+        self.sessions.get(&holder)?.address_seen_by(self.asker?)
     }
 }
 
 /// At least what it takes on the wire: a map of three keys, two texts and a key of 32 bytes.
-fn whereabouts_bytes(peer: &Whereabouts) -> usize {
+fn peer_address_bytes(peer: &PeerAddress) -> usize {
     4 + 3 + peer.username.as_str().len() + 3 + peer.address.len() + 34
 }
 
@@ -172,11 +176,11 @@ fn whereabouts_bytes(peer: &Whereabouts) -> usize {
 mod tests {
     use std::collections::{BTreeMap, BTreeSet};
 
-    use super::{Choice, Content, Pages, Session, SessionId, best};
+    use super::{Content, HolderPages, HolderSelection, Session, SessionId, best};
     use crate::{
         id::{ContentId, PeerKey},
         limits,
-        manager::session::{Peer, Standing},
+        manager::session::{Peer, SessionState},
         time::UnixTime,
         wire::{frame, manager::FromManager},
     };
@@ -187,8 +191,8 @@ mod tests {
         let asker = SessionId(0);
         let before = best(7, asker, all.iter().copied(), 64);
         assert_eq!(before.len(), 64);
-        let gone = before[10];
-        let after = best(7, asker, all.iter().copied().filter(|holder| *holder != gone), 64);
+        let removed = before[10];
+        let after = best(7, asker, all.iter().copied().filter(|holder| *holder != removed), 64);
         let before: BTreeSet<_> = before.into_iter().collect();
         assert_eq!(after.iter().filter(|holder| before.contains(holder)).count(), 63);
         assert_ne!(best(8, asker, all.iter().copied(), 64), best(7, asker, all.iter().copied(), 64));
@@ -204,7 +208,7 @@ mod tests {
         let pairs = lists.iter().flat_map(|complete| lists.iter().map(move |partial| (complete, partial)));
         let fingerprints: BTreeSet<_> = pairs
             .map(|(complete, partial)| {
-                Choice { content, complete: some(complete), partial: some(partial) }.fingerprint()
+                HolderSelection { content, complete: some(complete), partial: some(partial) }.fingerprint()
             })
             .collect();
         assert_eq!(fingerprints.len(), lists.len() * lists.len());
@@ -216,21 +220,21 @@ mod tests {
         let sessions: BTreeMap<_, _> = (0..5000)
             .map(|i| {
                 let mut session = Session::new(PeerKey([255; 32]), address, address);
-                session.standing = Standing::Peer(Peer {
+                session.state = SessionState::Peer(Peer {
                     username: format!("{i:064}").parse().unwrap(),
                     unbound: false,
                     port: 65535,
                     since: UnixTime(0),
                     sending: 0,
                     receiving: 0,
-                    renewing: false,
+                    is_renewing: false,
                 });
                 (SessionId(i), session)
             })
             .collect();
-        let mut pages = Pages::new(&sessions, SessionId(0));
+        let mut pages = HolderPages::new(&sessions, SessionId(0));
         for i in 0..512u64 {
-            pages.add(&Choice {
+            pages.add(&HolderSelection {
                 content: Content { id: ContentId([255; 32]), size: u64::MAX },
                 complete: (i * 8..i * 8 + 64).map(SessionId).collect(),
                 partial: vec![],

@@ -1,19 +1,19 @@
-//! How a session becomes a peer, and stays one: usernames, places, bindings, memberships.
+//! How a session joins and stays a peer: usernames, addresses, bindings, memberships.
 //!
-//! A join takes two steps that the shell does: a new binding is made durable, then a membership is signed. Place
-//! and username are the session's from the first moment, so that two that ask at once cannot both have them. A
-//! refused session may ask again with another name. One that only fetches may ask for a name that is bound to no key:
-//! nothing is written down, and with the session the name is gone.
+//! A join has two steps that the caller carries out: it stores a new binding durably, then it signs a membership.
+//! Address and username are reserved from the start, so that two sessions cannot both get them. A refused session may
+//! ask again with another name. A session that only fetches may ask for an unbound name: it is not stored, and it is
+//! free again when the session ends.
 
 use super::{
-    Binding, Departure, Event, Manager, Output, Refusal, SessionId,
-    members::Claim,
-    session::{Peer, Session, Standing},
+    Binding, Event, LeaveReason, Manager, Output, Refusal, SessionId,
+    members::Availability,
+    session::{Peer, Session, SessionState},
 };
 use crate::{
     id::PeerKey,
     limits,
-    name::{Username, WrongName},
+    name::{InvalidName, Username},
     plural::count,
     time::{Timestamp, UnixTime},
     wire::{
@@ -27,8 +27,8 @@ const JOIN_KIND: u8 = 0x10;
 const RENEW_KIND: u8 = 0x1b;
 
 impl Manager {
-    /// The binding of `username` is durable, or could not be made so: the answer to [`Output::Record`].
-    pub fn recorded(&mut self, username: &Username, durable: bool) {
+    /// The binding of `username` is durable, or could not be made so: the answer to [`Output::StoreBinding`].
+    pub fn binding_stored(&mut self, username: &Username, durable: bool) {
         if !self.recording.remove(username) {
             return;
         }
@@ -38,39 +38,47 @@ impl Manager {
         // Not necessarily the session that caused it: that one may be gone, and another with its key here.
         let Some(&session) = self.present.get(username) else { return };
         if durable {
-            self.ask_grant(session, username.clone());
+            self.request_membership(session, username.clone());
         } else {
-            self.fail_join(session, "the manager could not write the username down");
+            self.fail_join(session, "the manager could not store the username");
         }
     }
 
-    /// The session's membership is signed (a token), or could not be: the answer to [`Output::Grant`].
-    pub fn granted(&mut self, now: Timestamp, calendar: UnixTime, session: SessionId, token: Option<String>) {
+    /// The session's membership is signed (a token), or could not be: the answer to [`Output::SignMembership`].
+    pub fn membership_signed(
+        &mut self,
+        now: Timestamp,
+        calendar: UnixTime,
+        session: SessionId,
+        token: Option<String>,
+    ) {
         let Some(this) = self.sessions.get_mut(&session) else { return };
-        match (&mut this.standing, token) {
-            (Standing::Joining { .. }, None) => {
+        match (&mut this.state, token) {
+            (SessionState::Joining { .. }, None) => {
                 self.fail_join(session, "the manager could not sign a membership");
             }
-            (Standing::Joining { username, port, unbound }, Some(membership)) => {
+            (SessionState::Joining { username, port, unbound }, Some(membership)) => {
                 let (username, port, unbound) = (username.clone(), *port, *unbound);
-                let told = unbound.then(|| username.clone());
+                let given_name = unbound.then(|| username.clone());
                 let address = (this.remote, port).into();
                 self.outputs.push_back(Output::Event(Event::Joined { username: username.clone(), address }));
                 let since = calendar;
-                let peer = Peer { username, unbound, port, since, sending: 0, receiving: 0, renewing: false };
-                this.standing = Standing::Peer(peer);
+                let peer =
+                    Peer { username, unbound, port, since, sending: 0, receiving: 0, is_renewing: false };
+                this.state = SessionState::Peer(peer);
                 self.observers -= 1;
                 self.observing.remove(session);
                 self.table_changed = true;
                 let lease_ms = u64::try_from(limits::LEASE.as_millis()).unwrap_or(u64::MAX);
                 let now_s = Some(calendar.0);
                 let reached_from_elsewhere = Some(self.config.reached_from_elsewhere);
-                let joined = Joined { membership, lease_ms, username: told, now_s, reached_from_elsewhere };
+                let joined =
+                    Joined { membership, lease_ms, username: given_name, now_s, reached_from_elsewhere };
                 self.send(session, joined);
                 self.renew_lease(now, session); // from here on it is the shorter one
             }
-            (Standing::Peer(peer), token) if peer.renewing => {
-                peer.renewing = false;
+            (SessionState::Peer(peer), token) if peer.is_renewing => {
+                peer.is_renewing = false;
                 match token {
                     Some(token) => {
                         self.send(session, Renewed { membership: Some(token), now_s: Some(calendar.0) })
@@ -81,7 +89,7 @@ impl Manager {
                     }
                 }
             }
-            (Standing::Observer | Standing::Peer(_), _) => {}
+            (SessionState::Observer | SessionState::Peer(_), _) => {}
         }
     }
 
@@ -89,7 +97,7 @@ impl Manager {
         let Some(this) = self.sessions.get(&session) else { return Ok(()) };
         let key = this.key;
         let refuse = |reason, text| Err(Refusal { reason, text });
-        if !matches!(this.standing, Standing::Observer) {
+        if !matches!(this.state, SessionState::Observer) {
             return refuse(Reason::AlreadyHere, "this session has joined already".to_owned());
         }
         if join.port == 0 {
@@ -99,34 +107,34 @@ impl Manager {
             Ok(username) => (username, join.port),
             Err(wrong) => return refuse(Reason::BadName, wrong.to_string()),
         };
-        let (username, claim) = match join.unbound {
+        let (username, availability) = match join.unbound {
             Some(true) => (self.free_name(username)?, None),
-            _ => (username.clone(), Some(self.bindable(username, key)?)),
+            _ => (username.clone(), Some(self.check_binding(username, key)?)),
         };
-        let here = self.present.get(&username).or_else(|| self.keys.get(&key)).copied();
-        if let Some(here) = here.and_then(|session| self.sessions.get(&session)) {
-            let text = match &here.standing {
-                Standing::Peer(peer) => {
-                    let address = here.address_for(this, peer.port);
+        let holder = self.present.get(&username).or_else(|| self.keys.get(&key)).copied();
+        if let Some(holder) = holder.and_then(|session| self.sessions.get(&session)) {
+            let text = match &holder.state {
+                SessionState::Peer(peer) => {
+                    let address = holder.address_for(this, peer.port);
                     format!("{} is here already, at {address}, with this username or this key", peer.username)
                 }
                 _ => format!("{username} is joining from elsewhere at this moment"),
             };
             return refuse(Reason::AlreadyHere, text);
         }
-        let there = self.places.get(&this.place(port)).and_then(|session| self.sessions.get(session));
-        if let Some(there) = there {
-            return refuse(Reason::PortTaken, port_taken(there, this, port));
+        let other = self.endpoints.get(&this.endpoint(port)).and_then(|session| self.sessions.get(session));
+        if let Some(other) = other {
+            return refuse(Reason::PortTaken, port_taken(other, this, port));
         }
         if self.present.len() >= self.config.max_peers {
-            let is_member = claim.is_some() && self.members.is_member(key);
+            let is_member = availability.is_some() && self.members.is_member(key);
             let Some(displaced) = self.newest_unbound().filter(|_| is_member) else {
                 let most = count(self.config.max_peers, "peer");
                 return refuse(Reason::Full, format!("the network is full: it takes {most} at most"));
             };
-            self.displace(now, displaced);
+            self.replace_unbound(now, displaced);
         }
-        self.take_place(session, username, port, claim);
+        self.reserve_endpoint(session, username, port, availability);
         Ok(())
     }
 
@@ -137,32 +145,33 @@ impl Manager {
     }
 
     /// Ends the session of a peer that gives way to a member.
-    fn displace(&mut self, now: Timestamp, session: SessionId) {
-        self.forget(now, session, Departure::Displaced);
-        let text = "the network is full, and this peer, whose username is not bound, gave way to a member";
+    fn replace_unbound(&mut self, now: Timestamp, session: SessionId) {
+        self.forget(now, session, LeaveReason::Replaced);
+        let text =
+            "the network is full, and this peer, whose username is not bound, was replaced by a member";
         self.close_full(session, text.to_owned());
     }
 
     /// Whether `key` may bear `username`, and does so already.
-    fn bindable(&self, username: &Username, key: PeerKey) -> Result<Claim, Refusal> {
-        let claim = self.members.claim(username, key);
-        let (reason, text) = match claim {
-            Claim::Bound => return Ok(claim),
-            Claim::Free if !username.contains(Username::UNBOUND_MARK) => return Ok(claim),
-            Claim::Free => {
+    fn check_binding(&self, username: &Username, key: PeerKey) -> Result<Availability, Refusal> {
+        let availability = self.members.availability(username, key);
+        let (reason, text) = match availability {
+            Availability::Bound => return Ok(availability),
+            Availability::Free if !username.contains(Username::UNBOUND_MARK) => return Ok(availability),
+            Availability::Free => {
                 let text = format!("a username with `{}` is not bound to a key", Username::UNBOUND_MARK);
                 (Reason::BadName, text)
             }
-            Claim::Taken => {
+            Availability::Taken => {
                 let text =
                     format!("{username}, or a name that differs from it only in case, is another key's");
                 (Reason::NameTaken, text)
             }
-            Claim::TooMany => {
+            Availability::TooMany => {
                 let text = format!("this key has {} usernames already", limits::NAMES_OF_A_KEY);
                 (Reason::TooMuch, text)
             }
-            Claim::Full => {
+            Availability::Full => {
                 let text = format!("the network is full: {} members belong to it", limits::MEMBERS);
                 (Reason::Full, text)
             }
@@ -179,60 +188,71 @@ impl Manager {
             let text = format!("a username that is not bound has a `{mark}` and at most {most} bytes");
             return refuse(Reason::BadName, text);
         }
-        for number in 1..=limits::NAMESAKES {
+        for number in 1..=limits::SESSIONS_OF_A_NAME {
             match username.numbered(number) {
                 Ok(name) if self.present.contains_key(&name) || self.members.is_bound(&name) => {}
                 Ok(name) => return Ok(name),
-                Err(why) => return refuse(Reason::BadName, WrongName::new(username, why).to_string()),
+                Err(error) => return refuse(Reason::BadName, InvalidName::new(username, error).to_string()),
             }
         }
-        refuse(Reason::Full, format!("{} sessions have the name {username} already", limits::NAMESAKES))
+        refuse(
+            Reason::Full,
+            format!("{} sessions have the name {username} already", limits::SESSIONS_OF_A_NAME),
+        )
     }
 
     pub(super) fn renew(&mut self, session: SessionId, renew: &Renew) {
         let peer = self.sessions.get_mut(&session).and_then(|this| Some((this.key, this.peer_mut()?)));
         match peer {
-            Some((key, peer)) if renew.membership && !peer.renewing => {
-                peer.renewing = true;
+            Some((key, peer)) if renew.membership && !peer.is_renewing => {
+                peer.is_renewing = true;
                 let username = peer.username.clone();
-                self.outputs.push_back(Output::Grant { session, binding: Binding { username, key } });
+                self.outputs
+                    .push_back(Output::SignMembership { session, binding: Binding { username, key } });
             }
             _ => self.send(session, Renewed { membership: None, now_s: Some(self.calendar.0) }),
         }
     }
 
-    /// Where there is no `claim` the name is the session's alone.
-    fn take_place(&mut self, session: SessionId, username: Username, port: u16, claim: Option<Claim>) {
+    /// Where there is no `availability` the name is the session's alone.
+    fn reserve_endpoint(
+        &mut self,
+        session: SessionId,
+        username: Username,
+        port: u16,
+        availability: Option<Availability>,
+    ) {
         let Some(this) = self.sessions.get_mut(&session) else { return };
-        let (key, place) = (this.key, this.place(port));
-        this.standing = Standing::Joining { username: username.clone(), port, unbound: claim.is_none() };
+        let (key, endpoint) = (this.key, this.endpoint(port));
+        this.state =
+            SessionState::Joining { username: username.clone(), port, unbound: availability.is_none() };
         self.observing.joins(session, true);
         self.present.insert(username.clone(), session);
         self.keys.insert(key, session);
-        self.places.insert(place, session);
-        if claim == Some(Claim::Free) {
+        self.endpoints.insert(endpoint, session);
+        if availability == Some(Availability::Free) {
             self.members.bind(&username, key);
             self.recording.insert(username.clone());
-            self.outputs.push_back(Output::Record { binding: Binding { username, key } });
+            self.outputs.push_back(Output::StoreBinding { binding: Binding { username, key } });
         } else if !self.recording.contains(&username) {
-            self.ask_grant(session, username);
+            self.request_membership(session, username);
         }
     }
 
-    fn ask_grant(&mut self, session: SessionId, username: Username) {
+    fn request_membership(&mut self, session: SessionId, username: Username) {
         let Some(key) = self.sessions.get(&session).map(|this| this.key) else { return };
-        self.outputs.push_back(Output::Grant { session, binding: Binding { username, key } });
+        self.outputs.push_back(Output::SignMembership { session, binding: Binding { username, key } });
     }
 
     fn fail_join(&mut self, session: SessionId, text: &str) {
         let Some(this) = self.sessions.get_mut(&session) else { return };
-        let Standing::Joining { username, port, .. } =
-            std::mem::replace(&mut this.standing, Standing::Observer)
+        let SessionState::Joining { username, port, .. } =
+            std::mem::replace(&mut this.state, SessionState::Observer)
         else {
             return;
         };
-        let (key, place) = (this.key, this.place(port));
-        self.give_up_place(&username, key, place);
+        let (key, endpoint) = (this.key, this.endpoint(port));
+        self.release_endpoint(&username, key, endpoint);
         self.observing.joins(session, false);
         let text = text.to_owned();
         self.refuse(session, JOIN_KIND, None, Refusal { reason: Reason::Failed, text });
@@ -240,12 +260,12 @@ impl Manager {
 }
 
 /// Who is reached at `port` of the asker's machine, as the asker sees it.
-fn port_taken(there: &Session, asker: &Session, port: u16) -> String {
-    let address = there.address_for(asker, port);
-    match &there.standing {
-        Standing::Peer(Peer { username, .. }) | Standing::Joining { username, .. } => {
+fn port_taken(other: &Session, asker: &Session, port: u16) -> String {
+    let address = other.address_for(asker, port);
+    match &other.state {
+        SessionState::Peer(Peer { username, .. }) | SessionState::Joining { username, .. } => {
             format!("{username} is reached at {address} already; two peers at one address need two ports")
         }
-        Standing::Observer => format!("somebody is reached at {address} already"), // none has a place
+        SessionState::Observer => format!("somebody is reached at {address} already"), // none has a place
     }
 }

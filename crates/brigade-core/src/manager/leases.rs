@@ -1,11 +1,11 @@
-//! Deadlines by session: when a lease runs out, when news may next be told.
+//! Deadlines of sessions: the end of a lease, and the time of the next update.
 //!
 //! One deadline for each session, moved as often as it likes; the earliest is found without looking at the
 //! others. What happens at a deadline is decided elsewhere (`mod.rs`, `watches.rs`).
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::SessionId;
+use super::session::SessionId;
 use crate::time::Timestamp;
 
 /// At most one deadline for each session.

@@ -1,8 +1,8 @@
 //! Which username belongs to which key: bound at the first join, for good.
 //!
-//! A name that another key has is refused, and so is one that differs from it only in case: it would look like
-//! it, and name the same folder on many systems. What is bound here is on its way to the disk; the shell makes it
-//! durable before the peer hears that it joined.
+//! A name that belongs to another key is refused, and so is a name that differs from it only in case: it looks the
+//! same, and is the same folder on many systems. The caller makes each binding durable before the peer learns that it
+//! joined.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ pub(super) struct Members {
 
 /// Whether a key may bear a username.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Claim {
+pub(super) enum Availability {
     /// It does already.
     Bound,
     /// Nobody does, and it may.
@@ -52,20 +52,20 @@ impl Members {
     }
 
     /// Whether `key` may bear `username`.
-    pub(super) fn claim(&self, username: &Username, key: PeerKey) -> Claim {
+    pub(super) fn availability(&self, username: &Username, key: PeerKey) -> Availability {
         match self.keys.get(username) {
-            Some(owner) if *owner == key => return Claim::Bound,
-            Some(_) => return Claim::Taken,
+            Some(owner) if *owner == key => return Availability::Bound,
+            Some(_) => return Availability::Taken,
             None => {}
         }
         if self.folded.get(&fold(username)).is_some_and(|(owner, _)| *owner != key) {
-            Claim::Taken
+            Availability::Taken
         } else if self.names.get(&key).is_some_and(|names| *names >= limits::NAMES_OF_A_KEY) {
-            Claim::TooMany
+            Availability::TooMany
         } else if self.keys.len() >= limits::MEMBERS {
-            Claim::Full
+            Availability::Full
         } else {
-            Claim::Free
+            Availability::Free
         }
     }
 
@@ -114,7 +114,7 @@ fn fold(username: &Username) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Binding, Claim, Members, PeerKey, Username};
+    use super::{Availability, Binding, Members, PeerKey, Username};
     use crate::limits;
 
     fn name(text: &str) -> Username {
@@ -127,16 +127,16 @@ mod tests {
     #[test]
     fn a_name_belongs_to_the_key_that_first_bore_it() {
         let mut members = Members::new([Binding { username: name("anna"), key: ANNA }]);
-        assert_eq!(members.claim(&name("anna"), ANNA), Claim::Bound);
-        assert_eq!(members.claim(&name("anna"), BERT), Claim::Taken);
-        assert_eq!(members.claim(&name("Anna"), BERT), Claim::Taken);
-        assert_eq!(members.claim(&name("Anna"), ANNA), Claim::Free);
-        assert_eq!(members.claim(&name("bert"), BERT), Claim::Free);
+        assert_eq!(members.availability(&name("anna"), ANNA), Availability::Bound);
+        assert_eq!(members.availability(&name("anna"), BERT), Availability::Taken);
+        assert_eq!(members.availability(&name("Anna"), BERT), Availability::Taken);
+        assert_eq!(members.availability(&name("Anna"), ANNA), Availability::Free);
+        assert_eq!(members.availability(&name("bert"), BERT), Availability::Free);
         members.bind(&name("Anna"), ANNA);
         members.unbind(&name("anna"));
-        assert_eq!(members.claim(&name("anna"), BERT), Claim::Taken); // Anna is still there
+        assert_eq!(members.availability(&name("anna"), BERT), Availability::Taken); // Anna is still there
         members.unbind(&name("Anna"));
-        assert_eq!(members.claim(&name("anna"), BERT), Claim::Free);
+        assert_eq!(members.availability(&name("anna"), BERT), Availability::Free);
     }
 
     #[test]
@@ -145,9 +145,9 @@ mod tests {
         for i in 0..limits::NAMES_OF_A_KEY {
             members.bind(&name(&format!("anna {i}")), ANNA);
         }
-        assert_eq!(members.claim(&name("anna"), ANNA), Claim::TooMany);
-        assert_eq!(members.claim(&name("anna 0"), ANNA), Claim::Bound);
-        assert_eq!(members.claim(&name("bert"), BERT), Claim::Free);
+        assert_eq!(members.availability(&name("anna"), ANNA), Availability::TooMany);
+        assert_eq!(members.availability(&name("anna 0"), ANNA), Availability::Bound);
+        assert_eq!(members.availability(&name("bert"), BERT), Availability::Free);
     }
 
     #[test]
@@ -158,6 +158,6 @@ mod tests {
             Binding { username: name(&format!("user {i}")), key: PeerKey(key) }
         });
         let members = Members::new(bindings);
-        assert_eq!(members.claim(&name("anna"), ANNA), Claim::Full);
+        assert_eq!(members.availability(&name("anna"), ANNA), Availability::Full);
     }
 }

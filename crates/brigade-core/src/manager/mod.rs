@@ -1,15 +1,16 @@
-//! What the manager decides: who is a peer, what is shared by whom, and who hears of it.
+//! The manager's decisions: which sessions are peers, what each of them shares, and which sessions get updates.
 //!
-//! Sessions' messages and the time go in; replies, records for the disk and events for people come out of
-//! [`Manager::next_output`]. Nothing is kept of a session that ended but its username's binding. It refuses what
-//! passes a bound of [`limits`] and leaves the session in peace; only silence and a crowd of strangers end one.
+//! Messages of sessions and the time are the input; [`Manager::next_output`] returns replies, bindings to store and
+//! events for people. Nothing is kept of a session that ended except the binding of its username. A message that
+//! exceeds one of the [`limits`] is refused, and the session continues; only silence, or too many observers, ends a
+//! session.
 //!
 //! This file keeps the state and the `match`; `entering.rs` takes sessions in, `joining.rs` makes peers of them,
 //! `catalogue.rs` keeps what is shared, `watches.rs` who hears of it, `ask.rs` answers questions.
 
 mod ask;
 mod catalogue;
-mod entering;
+mod connecting;
 mod holders;
 mod joining;
 mod leases;
@@ -26,17 +27,17 @@ mod watches;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 pub use members::Binding;
-pub use output::{Departure, Event, Output};
+pub use output::{Event, LeaveReason, Output};
 pub use session::{Row, SessionId};
 
 use self::{
     catalogue::Catalogue,
-    holders::{Choice, Pages},
+    holders::{HolderPages, HolderSelection},
     leases::Deadlines,
     members::Members,
     observers::Observers,
-    refusal::{Refusal, not_let_in, sound},
-    session::{Place, Session, Standing},
+    refusal::{Refusal, refused_event, split_valid},
+    session::{Endpoint, Session, SessionState},
     watches::Watches,
 };
 use crate::{
@@ -95,7 +96,7 @@ pub struct Manager {
     present: BTreeMap<Username, SessionId>,
     keys: BTreeMap<PeerKey, SessionId>,
     /// And by where they are reached.
-    places: BTreeMap<Place, SessionId>,
+    endpoints: BTreeMap<Endpoint, SessionId>,
     members: Members,
     /// Bindings that are on their way to the disk.
     recording: BTreeSet<Username>,
@@ -117,7 +118,7 @@ impl Manager {
             observing: Observers::default(),
             present: BTreeMap::new(),
             keys: BTreeMap::new(),
-            places: BTreeMap::new(),
+            endpoints: BTreeMap::new(),
             members: Members::new(bindings),
             recording: BTreeSet::new(),
             leases: Deadlines::default(),
@@ -159,30 +160,29 @@ impl Manager {
         if let Some(number) = number.filter(|_| self.is_peer(session)) {
             self.send(session, Noted { number });
         }
-        self.tell_news(now);
+        self.send_updates(now);
     }
 
     /// The session's connection ended, or the shell ended it.
-    pub fn disconnected(&mut self, now: Timestamp, session: SessionId, why: Departure) {
-        self.forget(now, session, why);
-        self.tell_news(now);
+    pub fn disconnected(&mut self, now: Timestamp, session: SessionId, reason: LeaveReason) {
+        self.forget(now, session, reason);
+        self.send_updates(now);
     }
 
-    /// All of an [`Output::News`] has left for the session: it may be told more.
-    pub fn news_sent(&mut self, now: Timestamp, session: SessionId) {
+    /// All of an [`Output::HolderUpdates`] has left for the session: it may be told more.
+    pub fn updates_sent(&mut self, now: Timestamp, session: SessionId) {
         self.watches.arrived(now, session);
-        self.tell_news(now);
+        self.send_updates(now);
     }
 
     /// The time has come that [`Self::deadline`] gave, or another.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         while let Some(session) = self.leases.pop_due(now) {
-            let goodbye =
-                Goodbye { reason: Reason::Silent, text: "nothing was heard for too long".to_owned() };
-            self.forget(now, session, Departure::Silent);
+            let goodbye = Goodbye { reason: Reason::Silent, text: "no message for too long".to_owned() };
+            self.forget(now, session, LeaveReason::Silent);
             self.outputs.push_back(Output::Close { session, goodbye: Some(goodbye) });
         }
-        self.tell_news(now);
+        self.send_updates(now);
     }
 
     /// When [`Self::handle_timeout`] is to be called.
@@ -221,34 +221,37 @@ impl Manager {
             ToManager::Goodbye(_) => self.quit(now, session),
             ToManager::Join(join) => {
                 if let Err(refusal) = self.join(now, session, &join) {
-                    self.outputs.push_back(Output::Event(not_let_in(join, &refusal)));
+                    self.outputs.push_back(Output::Event(refused_event(join, &refusal)));
                     return Err(refusal);
                 }
             }
             ToManager::Announce(Announce { entries, .. }) => {
                 self.peers_only(session)?;
-                let (entries, wrong) = sound(entries)?;
-                let touched = &mut |content| self.watches.touch(now, content);
-                self.catalogue.announce(session, entries, self.calendar, touched)?;
+                let (entries, wrong) = split_valid(entries)?;
+                let on_change = &mut |content| self.watches.content_changed(now, content);
+                self.catalogue.announce(session, entries, self.calendar, on_change)?;
                 self.table_changed = true;
                 wrong?;
             }
             ToManager::Withdraw(Withdraw { names, .. }) => {
                 self.peers_only(session)?;
-                let (names, wrong) = sound(names)?;
-                self.catalogue.withdraw(session, &names, &mut |content| self.watches.touch(now, content))?;
+                let (names, wrong) = split_valid(names)?;
+                self.catalogue
+                    .withdraw(session, &names, &mut |content| self.watches.content_changed(now, content))?;
                 self.table_changed = true;
                 wrong?;
             }
             ToManager::Hold(hold) => {
                 self.peers_only(session)?;
-                self.catalogue
-                    .hold(session, &hold.contents, &mut |content| self.watches.touch(now, content))?;
+                self.catalogue.hold(session, &hold.contents, &mut |content| {
+                    self.watches.content_changed(now, content)
+                })?;
             }
             ToManager::Unhold(unhold) => {
                 self.peers_only(session)?;
-                self.catalogue
-                    .unhold(session, &unhold.contents, &mut |content| self.watches.touch(now, content))?;
+                self.catalogue.unhold(session, &unhold.contents, &mut |content| {
+                    self.watches.content_changed(now, content)
+                })?;
             }
             ToManager::Lookup(lookup) => {
                 let incomplete_ms = self.incomplete_ms(now);
@@ -295,10 +298,10 @@ impl Manager {
         catalogue::check_contents(&watch.contents)?;
         let contents = watch.contents.iter().copied().map(Content::from);
         self.watches.watch(session, contents.clone(), watch.again.unwrap_or(0))?;
-        let mut pages = Pages::new(&self.sessions, session);
+        let mut pages = HolderPages::new(&self.sessions, session);
         for content in contents {
-            let choice = self.choice(session, content);
-            self.watches.is_news(session, content, choice.fingerprint());
+            let choice = self.holder_selection(session, content);
+            self.watches.is_changed(session, content, choice.fingerprint());
             pages.add(&choice);
         }
         for page in pages.finish() {
@@ -308,66 +311,66 @@ impl Manager {
     }
 
     /// The holders of a content that a session is told of.
-    fn choice(&self, session: SessionId, content: Content) -> Choice {
+    fn holder_selection(&self, session: SessionId, content: Content) -> HolderSelection {
         let again = self.watches.again(session, &content);
-        Choice::new(self.config.seed, again, session, content, self.catalogue.holders(content))
+        HolderSelection::new(self.config.seed, again, session, content, self.catalogue.holders(content))
     }
 
     /// Tells those that watch what has changed for them, as far as it is time to.
-    fn tell_news(&mut self, now: Timestamp) {
+    fn send_updates(&mut self, now: Timestamp) {
         while let Some((session, contents)) = self.watches.pop_due(now) {
-            let mut pages = Pages::new(&self.sessions, session);
+            let mut pages = HolderPages::new(&self.sessions, session);
             for content in contents {
-                let choice = self.choice(session, content);
-                if self.watches.is_news(session, content, choice.fingerprint()) {
+                let choice = self.holder_selection(session, content);
+                if self.watches.is_changed(session, content, choice.fingerprint()) {
                     pages.add(&choice);
                 }
             }
             let messages = pages.finish();
-            self.watches.told(now, session, !messages.is_empty());
+            self.watches.sent(now, session, !messages.is_empty());
             if !messages.is_empty() {
-                self.outputs.push_back(Output::News { session, messages });
+                self.outputs.push_back(Output::HolderUpdates { session, messages });
             }
         }
     }
 
     fn quit(&mut self, now: Timestamp, session: SessionId) {
-        self.forget(now, session, Departure::Quit);
+        self.forget(now, session, LeaveReason::Quit);
         self.outputs.push_back(Output::Close { session, goodbye: None });
     }
 
     /// Takes everything of the session out, at once.
-    fn forget(&mut self, now: Timestamp, session: SessionId, why: Departure) {
+    fn forget(&mut self, now: Timestamp, session: SessionId, reason: LeaveReason) {
         let Some(this) = self.sessions.remove(&session) else { return };
         self.leases.clear(session);
         self.watches.forget(session);
         self.observing.remove(session);
-        match this.standing {
-            Standing::Observer => self.observers -= 1,
-            Standing::Joining { ref username, port, .. } => {
+        match this.state {
+            SessionState::Observer => self.observers -= 1,
+            SessionState::Joining { ref username, port, .. } => {
                 self.observers -= 1;
-                self.give_up_place(username, this.key, this.place(port));
+                self.release_endpoint(username, this.key, this.endpoint(port));
             }
-            Standing::Peer(ref peer) => {
-                self.catalogue.forget(session, &mut |content| self.watches.touch(now, content));
-                self.give_up_place(&peer.username, this.key, this.place(peer.port));
+            SessionState::Peer(ref peer) => {
+                self.catalogue.forget(session, &mut |content| self.watches.content_changed(now, content));
+                self.release_endpoint(&peer.username, this.key, this.endpoint(peer.port));
                 let username = peer.username.clone();
-                self.outputs.push_back(Output::Event(Event::Left { username, why }));
+                self.outputs.push_back(Output::Event(Event::Left { username, reason }));
                 self.table_changed = true;
             }
         }
     }
 
-    fn give_up_place(&mut self, username: &Username, key: PeerKey, place: Place) {
+    fn release_endpoint(&mut self, username: &Username, key: PeerKey, endpoint: Endpoint) {
         self.present.remove(username);
         self.keys.remove(&key);
-        self.places.remove(&place);
+        self.endpoints.remove(&endpoint);
     }
 
     fn renew_lease(&mut self, now: Timestamp, session: SessionId) {
-        let lease = if self.is_peer(session) { limits::LEASE } else { limits::OBSERVER_SILENCE };
+        let lease = if self.is_peer(session) { limits::LEASE } else { limits::OBSERVER_TIMEOUT };
         self.leases.set(session, now.after(lease));
-        self.observing.heard(now, session);
+        self.observing.received(now, session);
     }
 
     fn is_peer(&self, session: SessionId) -> bool {

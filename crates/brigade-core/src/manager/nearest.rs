@@ -1,8 +1,8 @@
 //! The names that somebody may have meant who asked for one that is not there.
 //!
-//! A slip of case comes first, then the right file name in another folder, then a name that contains what was
-//! asked for, then small slips of the finger. The work is bounded twice: the caller gives a bounded number of
-//! names, and slips are counted only for names that can be near and while there is budget.
+//! A difference in case comes first, then the right file name in another folder, then a name that contains the text,
+//! then small typing errors. The work is limited twice: by the number of names that the caller passes, and by a budget
+//! for counting errors in names that can be near.
 
 use std::{cmp::Ordering, collections::BinaryHeap};
 
@@ -23,12 +23,12 @@ pub(super) fn nearest<'a>(
     names: impl Iterator<Item = &'a FileName>,
     most: usize,
 ) -> Vec<FileName> {
-    let wanted = Text::new(wanted);
+    let wanted = FoldedText::new(wanted);
     let mut budget = BUDGET_CELLS;
     let mut best = BinaryHeap::with_capacity(most + 1);
     for name in names {
-        let Some(distance) = distance(&wanted, &Text::new(name), &mut budget) else { continue };
-        best.push(Near { distance, name });
+        let Some(distance) = distance(&wanted, &FoldedText::new(name), &mut budget) else { continue };
+        best.push(NearName { distance, name });
         if best.len() > most {
             best.pop();
         }
@@ -46,30 +46,30 @@ enum Distance {
 }
 
 #[derive(Debug, PartialEq, Eq)]
-struct Near<'a> {
+struct NearName<'a> {
     distance: Distance,
     name: &'a FileName,
 }
 
-impl Ord for Near<'_> {
+impl Ord for NearName<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
         self.distance.cmp(&other.distance).then_with(|| self.name.cmp(other.name))
     }
 }
 
-impl PartialOrd for Near<'_> {
+impl PartialOrd for NearName<'_> {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
 /// A name, or what was asked for, without its case.
-struct Text {
+struct FoldedText {
     whole: String,
     base_at: usize,
 }
 
-impl Text {
+impl FoldedText {
     fn new(text: &str) -> Self {
         let whole = text.to_lowercase();
         let base_at = whole.rfind('/').map_or(0, |slash| slash + 1);
@@ -81,7 +81,7 @@ impl Text {
     }
 }
 
-fn distance(wanted: &Text, name: &Text, budget: &mut usize) -> Option<Distance> {
+fn distance(wanted: &FoldedText, name: &FoldedText, budget: &mut usize) -> Option<Distance> {
     if wanted.whole == name.whole {
         return Some(Distance::Case);
     }
@@ -103,7 +103,7 @@ fn slips(wanted: &str, name: &str, budget: &mut usize) -> Option<usize> {
     if wanted_letters > LONGEST_LETTERS || name_letters > LONGEST_LETTERS {
         return None;
     }
-    if wanted_letters < 2 || wanted_letters.abs_diff(name_letters) > most || apart(wanted, name) > most {
+    if wanted_letters < 2 || wanted_letters.abs_diff(name_letters) > most || min_slips(wanted, name) > most {
         return None;
     }
     *budget = budget.checked_sub(wanted_letters * name_letters)?;
@@ -112,7 +112,7 @@ fn slips(wanted: &str, name: &str, budget: &mut usize) -> Option<usize> {
 }
 
 /// A lower bound of the slips, without regard to the order of letters: each slip mends at most one of either sum.
-fn apart(a: &str, b: &str) -> usize {
+fn min_slips(a: &str, b: &str) -> usize {
     let mut surplus = [0i32; 32];
     a.chars().for_each(|letter| surplus[u32::from(letter) as usize % 32] += 1);
     b.chars().for_each(|letter| surplus[u32::from(letter) as usize % 32] -= 1);
@@ -125,7 +125,7 @@ fn apart(a: &str, b: &str) -> usize {
 mod tests {
     use proptest::prelude::{prop_assert, proptest};
 
-    use super::{FileName, apart, nearest};
+    use super::{FileName, min_slips, nearest};
 
     #[track_caller]
     fn check(wanted: &str, expected: &[&str]) {
@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_meant_comes_first() {
+    fn the_intended_name_comes_first() {
         check("report.pdf", &["Report.pdf", "a/report.pdf", "report.pdf.bak"]);
         check("reprot.pdf", &["Report.pdf", "a/report.pdf"]);
         check("sunrise.jpg", &["images/sunrise.jpg", "images/sunset.jpg"]);
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_far_is_not_offered() {
+    fn distant_names_are_not_suggested() {
         check("y", &[]);
         check("", &[]);
         check("/", &[]);
@@ -160,7 +160,7 @@ mod tests {
     proptest! {
         #[test]
         fn the_lower_bound_is_one(a in "[a-eé]{0,12}", b in "[a-eé]{0,12}") {
-            prop_assert!(apart(&a, &b) <= strsim::osa_distance(&a, &b));
+            prop_assert!(min_slips(&a, &b) <= strsim::osa_distance(&a, &b));
         }
     }
 }

@@ -1,35 +1,35 @@
-//! Sessions that have not joined, by where they come from: which of them gives way when there are as many as may be.
+//! Sessions that have not joined, by address, and which of them is closed when there are too many.
 //!
-//! An address has a share. Where all places are taken, the address that has most of them gives way to one that has fewer,
-//! so that nobody on one machine keeps those on another out. Keys that are bound to a username are counted by
-//! themselves: one of them displaces one that is not bound, wherever that comes from. Each step costs a few look-ups,
-//! whatever the number of sessions. An IPv6 address counts as its network of 64 bits: one machine has all of that.
+//! Each address has a share. When all slots are in use, a session of the address with the most sessions is closed for
+//! one from an address with fewer, so that one machine cannot keep others out. Sessions of members are counted
+//! separately: a member replaces a session that is no member, from any address. Each step takes a few look-ups, for any
+//! number of sessions. An IPv6 address counts as its /64 network, since one machine has all of it.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::{IpAddr, Ipv6Addr},
 };
 
-use super::SessionId;
+use super::session::SessionId;
 use crate::time::Timestamp;
 
 /// By how many an address must have more than another to give way to it: with a difference of one they would displace
 /// each other for ever.
-const CROWDED_BY: usize = 2;
+const MIN_DIFFERENCE: usize = 2;
 
 /// All sessions that have not joined.
 #[derive(Debug, Default)]
 pub(super) struct Observers {
-    by_session: BTreeMap<SessionId, Entry>,
+    by_session: BTreeMap<SessionId, ObserverEntry>,
     /// Those whose key is bound to no username, and those whose key is.
-    strangers: Crowd,
-    members: Crowd,
+    strangers: SessionsByAddress,
+    members: SessionsByAddress,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct ObserverEntry {
     address: IpAddr,
-    heard: Timestamp,
+    last_received: Timestamp,
     is_member: bool,
     /// Whether it has a join in progress: then it is counted nowhere, and gives way to nobody.
     is_joining: bool,
@@ -37,7 +37,7 @@ struct Entry {
 
 /// Sessions by address.
 #[derive(Debug, Default)]
-struct Crowd {
+struct SessionsByAddress {
     /// Of each address, the longest silent one first.
     by_address: BTreeMap<IpAddr, BTreeSet<(Timestamp, SessionId)>>,
     /// Addresses by how many there are.
@@ -48,15 +48,16 @@ impl Observers {
     /// Adds a session that was heard of at `now`.
     pub(super) fn add(&mut self, now: Timestamp, session: SessionId, remote: IpAddr, is_member: bool) {
         self.remove(session);
-        let entry = Entry { address: share_of(remote), heard: now, is_member, is_joining: false };
+        let entry =
+            ObserverEntry { address: share_of(remote), last_received: now, is_member, is_joining: false };
         self.by_session.insert(session, entry);
-        self.crowd(is_member).add(entry, session);
+        self.sessions_by_address(is_member).add(entry, session);
     }
 
     /// Takes a session out: it has joined, or has ended.
     pub(super) fn remove(&mut self, session: SessionId) {
         if let Some(entry) = self.by_session.remove(&session) {
-            self.crowd(entry.is_member).remove(entry, session);
+            self.sessions_by_address(entry.is_member).remove(entry, session);
         }
     }
 
@@ -66,32 +67,32 @@ impl Observers {
     }
 
     /// The session was heard of at `now`.
-    pub(super) fn heard(&mut self, now: Timestamp, session: SessionId) {
-        self.change(session, |entry| entry.heard = now);
+    pub(super) fn received(&mut self, now: Timestamp, session: SessionId) {
+        self.change(session, |entry| entry.last_received = now);
     }
 
-    fn change(&mut self, session: SessionId, change: impl FnOnce(&mut Entry)) {
+    fn change(&mut self, session: SessionId, change: impl FnOnce(&mut ObserverEntry)) {
         let Some(entry) = self.by_session.get_mut(&session) else { return };
         let before = *entry;
         change(entry);
         let after = *entry;
-        let crowd = self.crowd(after.is_member);
+        let crowd = self.sessions_by_address(after.is_member);
         crowd.remove(before, session);
         crowd.add(after, session);
     }
 
     /// Which session gives way to a new one from `remote`; `None` where none does.
-    pub(super) fn displaced_by(&self, remote: IpAddr, is_member: bool) -> Option<SessionId> {
-        let stranger = self.strangers.most_crowded();
+    pub(super) fn session_to_close(&self, remote: IpAddr, is_member: bool) -> Option<SessionId> {
+        let stranger = self.strangers.most_used_address();
         if is_member && let Some((_, longest_silent)) = stranger {
             return Some(longest_silent);
         }
         let crowd = if is_member { &self.members } else { &self.strangers };
-        let (count, longest_silent) = crowd.most_crowded()?;
-        (crowd.count(share_of(remote)) + CROWDED_BY <= count).then_some(longest_silent)
+        let (count, longest_silent) = crowd.most_used_address()?;
+        (crowd.count(share_of(remote)) + MIN_DIFFERENCE <= count).then_some(longest_silent)
     }
 
-    const fn crowd(&mut self, is_member: bool) -> &mut Crowd {
+    const fn sessions_by_address(&mut self, is_member: bool) -> &mut SessionsByAddress {
         if is_member { &mut self.members } else { &mut self.strangers }
     }
 
@@ -106,9 +107,9 @@ impl Observers {
     pub(super) fn check(&self) -> BTreeSet<SessionId> {
         for (crowd, is_member) in [(&self.strangers, false), (&self.members, true)] {
             let mut counted: BTreeMap<IpAddr, BTreeSet<(Timestamp, SessionId)>> = BTreeMap::new();
-            let of_it = |entry: &Entry| entry.is_member == is_member && !entry.is_joining;
+            let of_it = |entry: &ObserverEntry| entry.is_member == is_member && !entry.is_joining;
             for (session, entry) in self.by_session.iter().filter(|(_, entry)| of_it(entry)) {
-                counted.entry(entry.address).or_default().insert((entry.heard, *session));
+                counted.entry(entry.address).or_default().insert((entry.last_received, *session));
             }
             assert_eq!(crowd.by_address, counted);
             let counts = counted.iter().map(|(address, sessions)| (sessions.len(), *address)).collect();
@@ -118,35 +119,35 @@ impl Observers {
     }
 }
 
-impl Crowd {
+impl SessionsByAddress {
     fn count(&self, address: IpAddr) -> usize {
         self.by_address.get(&address).map_or(0, BTreeSet::len)
     }
 
     /// How many come from the address that has most, and the one of them of which nothing was heard for longest.
-    fn most_crowded(&self) -> Option<(usize, SessionId)> {
+    fn most_used_address(&self) -> Option<(usize, SessionId)> {
         let (count, address) = self.by_count.last()?;
         let (_, session) = self.by_address.get(address)?.first()?;
         Some((*count, *session))
     }
 
-    fn add(&mut self, entry: Entry, session: SessionId) {
+    fn add(&mut self, entry: ObserverEntry, session: SessionId) {
         if entry.is_joining {
             return;
         }
         let sessions = self.by_address.entry(entry.address).or_default();
         self.by_count.remove(&(sessions.len(), entry.address));
-        sessions.insert((entry.heard, session));
+        sessions.insert((entry.last_received, session));
         self.by_count.insert((sessions.len(), entry.address));
     }
 
-    fn remove(&mut self, entry: Entry, session: SessionId) {
+    fn remove(&mut self, entry: ObserverEntry, session: SessionId) {
         if entry.is_joining {
             return;
         }
         let Some(sessions) = self.by_address.get_mut(&entry.address) else { return };
         self.by_count.remove(&(sessions.len(), entry.address));
-        sessions.remove(&(entry.heard, session));
+        sessions.remove(&(entry.last_received, session));
         if sessions.is_empty() {
             self.by_address.remove(&entry.address);
         } else {
@@ -186,15 +187,15 @@ mod tests {
         for session in 0..4 {
             observers.add(at(session), SessionId(session), ip("10.0.0.1"), false);
         }
-        observers.heard(at(9), SessionId(0));
-        assert_eq!(observers.displaced_by(ip("10.0.0.2"), false), Some(SessionId(1)));
-        assert_eq!(observers.displaced_by(ip("10.0.0.1"), false), None, "its own share is the largest");
-        assert_eq!(observers.displaced_by(ip("10.0.0.1"), true), Some(SessionId(1)), "a member's key");
+        observers.received(at(9), SessionId(0));
+        assert_eq!(observers.session_to_close(ip("10.0.0.2"), false), Some(SessionId(1)));
+        assert_eq!(observers.session_to_close(ip("10.0.0.1"), false), None, "its own share is the largest");
+        assert_eq!(observers.session_to_close(ip("10.0.0.1"), true), Some(SessionId(1)), "a member's key");
         for session in 10..13 {
             observers.add(at(20), SessionId(session), ip("10.0.0.2"), false);
         }
-        assert_eq!(observers.displaced_by(ip("10.0.0.2"), false), None, "they would displace each other");
-        assert_eq!(observers.displaced_by(ip("10.0.0.3"), false), Some(SessionId(1)));
+        assert_eq!(observers.session_to_close(ip("10.0.0.2"), false), None, "they would displace each other");
+        assert_eq!(observers.session_to_close(ip("10.0.0.3"), false), Some(SessionId(1)));
         observers.check();
     }
 
@@ -205,12 +206,12 @@ mod tests {
         for session in 0..3 {
             observers.add(at(session), SessionId(session), ip("10.0.0.1"), true);
         }
-        assert_eq!(observers.displaced_by(ip("10.0.0.2"), false), None);
-        assert_eq!(observers.displaced_by(ip("10.0.0.2"), true), Some(SessionId(0)));
-        assert_eq!(observers.displaced_by(ip("10.0.0.1"), true), None);
+        assert_eq!(observers.session_to_close(ip("10.0.0.2"), false), None);
+        assert_eq!(observers.session_to_close(ip("10.0.0.2"), true), Some(SessionId(0)));
+        assert_eq!(observers.session_to_close(ip("10.0.0.1"), true), None);
         observers.remove(SessionId(0));
-        assert_eq!(observers.displaced_by(ip("10.0.0.2"), true), Some(SessionId(1)));
+        assert_eq!(observers.session_to_close(ip("10.0.0.2"), true), Some(SessionId(1)));
         observers.remove(SessionId(1));
-        assert_eq!(observers.displaced_by(ip("10.0.0.2"), true), None);
+        assert_eq!(observers.session_to_close(ip("10.0.0.2"), true), None);
     }
 }

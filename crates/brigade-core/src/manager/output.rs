@@ -1,10 +1,11 @@
-//! What the manager's core hands to its shell: things to send, to make durable, to sign, to close and to tell.
+//! Output of the manager: messages to send, bindings to store, memberships to sign, sessions to close, events to
+//! report.
 //!
 //! Each says which call answers it, where one does. The shell carries them out in their order, without waiting.
 
 use std::net::SocketAddr;
 
-use super::{Binding, SessionId};
+use super::{members::Binding, session::SessionId};
 use crate::{
     name::Username,
     wire::{
@@ -24,20 +25,20 @@ pub enum Output {
         /// What.
         message: FromManager,
     },
-    /// Send news of watched contents, and call [`Manager::news_sent`](super::Manager::news_sent) when the last of it has left.
-    News {
+    /// Send news of watched contents, and call [`Manager::updates_sent`](super::Manager::updates_sent) when the last of it has left.
+    HolderUpdates {
         /// To whom.
         session: SessionId,
         /// What, in this order.
         messages: Vec<Holders>,
     },
-    /// Make a binding durable, and call [`Manager::recorded`](super::Manager::recorded).
-    Record {
+    /// Make a binding durable, and call [`Manager::binding_stored`](super::Manager::binding_stored).
+    StoreBinding {
         /// The binding.
         binding: Binding,
     },
-    /// Sign a membership, and call [`Manager::granted`](super::Manager::granted).
-    Grant {
+    /// Sign a membership, and call [`Manager::membership_signed`](super::Manager::membership_signed).
+    SignMembership {
         /// For whom.
         session: SessionId,
         /// What the membership says.
@@ -71,7 +72,7 @@ pub enum Event {
         /// Its username.
         username: Username,
         /// Why.
-        why: Departure,
+        reason: LeaveReason,
     },
     /// Somebody was not let in.
     Refused {
@@ -86,7 +87,7 @@ pub enum Event {
 
 /// Why a session ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Departure {
+pub enum LeaveReason {
     /// It said goodbye.
     Quit,
     /// Its connection broke.
@@ -96,7 +97,7 @@ pub enum Departure {
     /// It did not read what it was sent.
     Slow,
     /// It sent what the protocol does not have.
-    Broke,
+    ProtocolError,
     /// The network was full, and it gave way to a member: its own username was bound to no key.
-    Displaced,
+    Replaced,
 }

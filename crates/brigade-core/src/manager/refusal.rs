@@ -1,11 +1,11 @@
-//! What is not done, and why: of one message, or of an entry in it.
+//! Refusals of a message, or of an entry in it, with the reason.
 //!
 //! A refusal never ends a session. Each is answered by one message, however many names of the refused one are wrong.
 
-use super::{Event, catalogue, watches};
+use super::{catalogue, output::Event, watches};
 use crate::{
     limits,
-    wire::{Claimed, Reason, manager::Join},
+    wire::{Checked, Reason, manager::Join},
 };
 
 /// Why a message, or a part of it, was refused.
@@ -16,15 +16,15 @@ pub(super) struct Refusal {
 }
 
 /// The event of a join that was refused.
-pub(super) fn not_let_in(join: Join, refusal: &Refusal) -> Event {
+pub(super) fn refused_event(join: Join, refusal: &Refusal) -> Event {
     Event::Refused { username: join.username.ok(), reason: refusal.reason, text: refusal.text.clone() }
 }
 
 /// The items whose names keep the rule, and what is to be said of the others: that of the first, and how many more
 /// there are. An error where there are more of both than a message may have.
-pub(super) fn sound<T>(claimed: Vec<Claimed<T>>) -> Result<(Vec<T>, Result<(), Refusal>), Refusal> {
+pub(super) fn split_valid<T>(claimed: Vec<Checked<T>>) -> Result<(Vec<T>, Result<(), Refusal>), Refusal> {
     if claimed.len() > limits::ANNOUNCE_ENTRIES {
-        return Err(catalogue::TooMuch::Entries.into());
+        return Err(catalogue::AnnounceError::Entries.into());
     }
     let mut items = Vec::with_capacity(claimed.len());
     let (mut first, mut more) = (None, 0_usize);
@@ -46,8 +46,8 @@ pub(super) fn sound<T>(claimed: Vec<Claimed<T>>) -> Result<(Vec<T>, Result<(), R
     Ok((items, wrong))
 }
 
-impl From<catalogue::TooMuch> for Refusal {
-    fn from(error: catalogue::TooMuch) -> Self {
+impl From<catalogue::AnnounceError> for Refusal {
+    fn from(error: catalogue::AnnounceError) -> Self {
         Self { reason: Reason::TooMuch, text: error.to_string() }
     }
 }

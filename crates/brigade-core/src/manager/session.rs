@@ -1,8 +1,8 @@
-//! What the manager knows of one connection: who it is, where it comes from, and whether it has joined.
+//! One connection to the manager: its key, its address, and whether it has joined.
 //!
-//! Addresses are decided here: a peer is reached where its session comes from, at the port where it listens, and
-//! nothing else that it says of itself counts. A peer on the manager's own host may come from an address that
-//! means nothing elsewhere (loopback), so others are given the manager's address as they see it.
+//! Addresses are decided here: the address of a peer is the address of its session with the port on which it listens;
+//! nothing else that a peer claims about its address counts. A peer on the manager's own host may have a loopback
+//! address, so other peers get the manager's address as they see it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -10,7 +10,7 @@ use crate::{
     id::PeerKey,
     name::Username,
     time::UnixTime,
-    wire::manager::{PeerRow, Whereabouts},
+    wire::manager::{PeerAddress, PeerRow},
 };
 
 /// The number of a connection to the manager; the shell never gives one twice.
@@ -38,19 +38,19 @@ pub struct Row {
 
 /// Where a peer is reached: its machine's address, `None` for the manager's own, whatever its sessions come from
 /// there, and its port. Two peers of one place would be one to those that dial it.
-pub(super) type Place = (Option<IpAddr>, u16);
+pub(super) type Endpoint = (Option<IpAddr>, u16);
 
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) key: PeerKey,
     pub(super) remote: IpAddr,
     local: IpAddr,
-    pub(super) standing: Standing,
+    pub(super) state: SessionState,
 }
 
 /// How far a session has come.
 #[derive(Debug)]
-pub(super) enum Standing {
+pub(super) enum SessionState {
     /// It may ask.
     Observer,
     /// It asked to join; its binding or its membership is being made.
@@ -69,7 +69,7 @@ pub(super) struct Peer {
     pub(super) sending: u64,
     pub(super) receiving: u64,
     /// It asked for a new membership, which is being made.
-    pub(super) renewing: bool,
+    pub(super) is_renewing: bool,
 }
 
 impl Session {
@@ -78,30 +78,30 @@ impl Session {
             key,
             remote: remote.ip().to_canonical(),
             local: local.ip().to_canonical(),
-            standing: Standing::Observer,
+            state: SessionState::Observer,
         }
     }
 
     pub(super) const fn peer(&self) -> Option<&Peer> {
-        match &self.standing {
-            Standing::Peer(peer) => Some(peer),
-            Standing::Observer | Standing::Joining { .. } => None,
+        match &self.state {
+            SessionState::Peer(peer) => Some(peer),
+            SessionState::Observer | SessionState::Joining { .. } => None,
         }
     }
 
     /// Whether it has, or is getting, a username that is bound to no key.
     pub(super) const fn is_unbound(&self) -> bool {
-        match &self.standing {
-            Standing::Peer(peer) => peer.unbound,
-            Standing::Joining { unbound, .. } => *unbound,
-            Standing::Observer => false,
+        match &self.state {
+            SessionState::Peer(peer) => peer.unbound,
+            SessionState::Joining { unbound, .. } => *unbound,
+            SessionState::Observer => false,
         }
     }
 
     pub(super) const fn peer_mut(&mut self) -> Option<&mut Peer> {
-        match &mut self.standing {
-            Standing::Peer(peer) => Some(peer),
-            Standing::Observer | Standing::Joining { .. } => None,
+        match &mut self.state {
+            SessionState::Peer(peer) => Some(peer),
+            SessionState::Observer | SessionState::Joining { .. } => None,
         }
     }
 
@@ -113,10 +113,10 @@ impl Session {
     }
 
     /// Whom, and where, `asker` dials; `None` where this session has not joined.
-    pub(super) fn whereabouts_for(&self, asker: &Self) -> Option<Whereabouts> {
+    pub(super) fn address_seen_by(&self, asker: &Self) -> Option<PeerAddress> {
         let peer = self.peer()?;
         let address = self.address_for(asker, peer.port).to_string();
-        Some(Whereabouts { username: peer.username.clone(), key: self.key, address })
+        Some(PeerAddress { username: peer.username.clone(), key: self.key, address })
     }
 
     /// Its row as `asker` is shown it; `None` where this session has not joined.
@@ -134,7 +134,7 @@ impl Session {
     }
 
     /// Where what listens at `port` on this session's machine is reached.
-    pub(super) fn place(&self, port: u16) -> Place {
+    pub(super) fn endpoint(&self, port: u16) -> Endpoint {
         ((!self.is_beside_manager()).then_some(self.remote), port)
     }
 

@@ -1,23 +1,24 @@
 //! The manager as a whole: messages in, outputs out, in virtual time.
 //!
-//! `World` plays the shell: it makes bindings durable and signs at once unless told otherwise, and hands back what
+//! `TestManager` plays the shell: it makes bindings durable and signs at once unless told otherwise, and hands back what
 //! a session is sent. The property at the end compares the manager with a model that is as plain as can be.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
-use super::{Binding, Config, Departure, Event, Manager, Output, SessionId};
+use super::{Binding, Config, Event, LeaveReason, Manager, Output, SessionId};
 use crate::{
     geometry::Geometry,
     id::{Content, ContentId, PeerKey},
     limits,
-    name::{BadName, FileName, Username, WrongName},
+    name::{FileName, InvalidName, NameError, Username},
     time::{Timestamp, UnixTime},
     wire::{
         Reason, frame,
         hello::Goodbye,
         manager::{
-            Announce, Browse, Entry, FromManager, Hold, Holders, Join, Joined, ListPeers, Listing, Lookup,
-            Noted, Refused, Renew, Renewed, Report, ToManager, Unhold, Unwatch, Watch, WireContent, Withdraw,
+            Announce, Browse, FileEntry, FromManager, Hold, Holders, Join, Joined, ListPeers, Listing,
+            Lookup, Noted, Refused, Renew, Renewed, Report, ToManager, Unhold, Unwatch, Watch, WireContent,
+            Withdraw,
         },
     },
 };
@@ -28,7 +29,7 @@ mod observing;
 mod unbound;
 mod watching;
 
-struct World {
+struct TestManager {
     manager: Manager,
     now: Timestamp,
     /// Whether bindings become durable.
@@ -38,7 +39,7 @@ struct World {
     events: Vec<Event>,
 }
 
-impl World {
+impl TestManager {
     fn new(max_peers: usize) -> Self {
         Self {
             manager: Manager::new(Config { max_peers, seed: 1, ..Config::default() }, []),
@@ -55,16 +56,18 @@ impl World {
         while let Some(output) = self.manager.next_output() {
             match output {
                 Output::Send { session, message } => sent.push((session.0, message)),
-                Output::News { session, messages } => {
+                Output::HolderUpdates { session, messages } => {
                     sent.extend(messages.into_iter().map(|page| (session.0, page.into())));
                     if self.readers_read {
-                        self.manager.news_sent(self.now, session);
+                        self.manager.updates_sent(self.now, session);
                     }
                 }
-                Output::Record { binding } => self.manager.recorded(&binding.username, self.disk_works),
-                Output::Grant { session, binding } => {
+                Output::StoreBinding { binding } => {
+                    self.manager.binding_stored(&binding.username, self.disk_works)
+                }
+                Output::SignMembership { session, binding } => {
                     let token = format!("{} is {}", binding.username, binding.key.short());
-                    self.manager.granted(self.now, UnixTime(77), session, Some(token));
+                    self.manager.membership_signed(self.now, UnixTime(77), session, Some(token));
                 }
                 Output::Close { session, goodbye } => {
                     sent.extend(goodbye.map(|goodbye| (session.0, goodbye.into())));
@@ -89,7 +92,7 @@ impl World {
         self.carry_out()
     }
 
-    fn say(&mut self, session: u64, message: impl Into<ToManager>) -> Vec<(u64, FromManager)> {
+    fn send(&mut self, session: u64, message: impl Into<ToManager>) -> Vec<(u64, FromManager)> {
         self.manager.handle(self.now, SessionId(session), message.into());
         self.carry_out()
     }
@@ -97,7 +100,7 @@ impl World {
     /// What the session itself is answered: exactly one message.
     #[track_caller]
     fn ask(&mut self, session: u64, message: impl Into<ToManager>) -> FromManager {
-        let mut sent = self.say(session, message);
+        let mut sent = self.send(session, message);
         sent.retain(|(to, _)| *to == session);
         assert_eq!(sent.len(), 1, "{sent:?}");
         sent.remove(0).1
@@ -105,7 +108,7 @@ impl World {
 
     #[track_caller]
     fn refusal(&mut self, session: u64, message: impl Into<ToManager>) -> Reason {
-        match self.say(session, message).into_iter().find(|(to, _)| *to == session) {
+        match self.send(session, message).into_iter().find(|(to, _)| *to == session) {
             Some((_, FromManager::Refused(Refused { reason, text, .. }))) => {
                 assert!(!text.is_empty() && text.len() <= limits::TEXT_BYTES);
                 reason
@@ -151,9 +154,9 @@ fn content(number: u8) -> WireContent {
     WireContent { id: ContentId([number; 32]), size: u64::from(number) }
 }
 
-fn entry(name: &str, number: u8) -> Entry {
+fn entry(name: &str, number: u8) -> FileEntry {
     let WireContent { id, size } = content(number);
-    Entry { name: file(name), id, size, mtime_s: i64::from(number), executable: number == 9 }
+    FileEntry { name: file(name), id, size, mtime_s: i64::from(number), executable: number == 9 }
 }
 
 fn announce(entries: &[(&str, u8)]) -> Announce {
@@ -173,7 +176,7 @@ fn browse(prefix: &str, after: Option<FileName>, holder: Option<&str>) -> Browse
 }
 
 /// Usernames of complete and partial holders, sorted, in all that was sent to the session.
-fn told(session: u64, sent: &[(u64, FromManager)]) -> Vec<(Vec<String>, Vec<String>)> {
+fn updates(session: u64, sent: &[(u64, FromManager)]) -> Vec<(Vec<String>, Vec<String>)> {
     let pages = sent.iter().filter(|(to, _)| *to == session).map(|(_, message)| match message {
         FromManager::Holders(page) => page,
         other => panic!("{other:?}"),
@@ -199,7 +202,7 @@ fn holders(complete: &[&str], partial: &[&str]) -> (Vec<String>, Vec<String>) {
 
 #[test]
 fn a_peer_joins_and_is_in_the_table_until_it_quits() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     world.connect(1, 1);
     let joined = world.ask(1, join("fire_user"));
     let membership = "fire_user is 0101010101".to_owned();
@@ -211,20 +214,23 @@ fn a_peer_joins_and_is_in_the_table_until_it_quits() {
         reached_from_elsewhere: Some(false),
     };
     assert_eq!(joined, joined_so.into());
-    assert_eq!(world.say(1, announce(&[("a", 10), ("b", 20)])), [(1, Noted { number: 5 }.into())]);
-    world.say(1, Report { sending: 7, receiving: 8 });
+    assert_eq!(world.send(1, announce(&[("a", 10), ("b", 20)])), [(1, Noted { number: 5 }.into())]);
+    world.send(1, Report { sending: 7, receiving: 8 });
     let row = world.manager.rows().next().unwrap();
     assert_eq!((row.files, row.bytes, row.sending, row.receiving), (2, 30, 7, 8));
     assert_eq!((row.address.to_string().as_str(), row.since), ("10.0.0.1:7001", UnixTime(77)));
-    assert_eq!(world.say(1, Goodbye { reason: Reason::Stopping, text: String::new() }), []);
+    assert_eq!(world.send(1, Goodbye { reason: Reason::Stopping, text: String::new() }), []);
     assert_eq!(world.names(), [""; 0]);
-    assert!(matches!(&world.events[..], [Event::Joined { .. }, Event::Left { why: Departure::Quit, .. }]));
-    assert_eq!(world.say(1, Renew { membership: true }), [], "it is not there any more");
+    assert!(matches!(
+        &world.events[..],
+        [Event::Joined { .. }, Event::Left { reason: LeaveReason::Quit, .. }]
+    ));
+    assert_eq!(world.send(1, Renew { membership: true }), [], "it is not there any more");
 }
 
 #[test]
 fn joins_that_cannot_be_are_refused_and_may_be_tried_again() {
-    let mut world = World::new(2);
+    let mut world = TestManager::new(2);
     world.peer(1, "fire_user");
     world.connect(2, 2);
     assert_eq!(world.refusal(2, join("fire_user")), Reason::NameTaken);
@@ -237,15 +243,15 @@ fn joins_that_cannot_be_are_refused_and_may_be_tried_again() {
     assert!(matches!(world.ask(2, join("water_user")), FromManager::Joined(_)));
     world.connect(4, 4);
     assert_eq!(world.refusal(4, join("air_user")), Reason::Full);
-    world.manager.disconnected(world.now, SessionId(2), Departure::Lost);
+    world.manager.disconnected(world.now, SessionId(2), LeaveReason::Lost);
     assert!(matches!(world.ask(4, join("air_user")), FromManager::Joined(_)));
     assert_eq!(world.names(), ["air_user", "fire_user"]);
 }
 
 /// Two sessions, each with its remote and local ends, and whether the second may have the port of the first.
 #[track_caller]
-fn check_place(first: (&str, &str), second: (&str, &str), port: u16, free: bool) {
-    let mut world = World::new(20);
+fn check_endpoint(first: (&str, &str), second: (&str, &str), port: u16, free: bool) {
+    let mut world = TestManager::new(20);
     world.connect_from(1, 1, first.0, first.1);
     world.connect_from(2, 2, second.0, second.1);
     assert!(matches!(world.ask(1, join("fire_user")), FromManager::Joined(_)));
@@ -257,7 +263,7 @@ fn check_place(first: (&str, &str), second: (&str, &str), port: u16, free: bool)
             assert!(text.starts_with("fire_user is reached at ") && text.contains(":7001 already"), "{text}");
             // Another port will do, and the same one when the first has left.
             assert!(matches!(world.ask(2, Join { port: 7002, ..asked.clone() }), FromManager::Joined(_)));
-            world.manager.disconnected(world.now, SessionId(1), Departure::Lost);
+            world.manager.disconnected(world.now, SessionId(1), LeaveReason::Lost);
             world.connect_from(3, 3, second.0, second.1);
             assert!(matches!(world.ask(3, Join { port, ..join("air_user") }), FromManager::Joined(_)));
         }
@@ -268,18 +274,18 @@ fn check_place(first: (&str, &str), second: (&str, &str), port: u16, free: bool)
 #[test]
 fn an_address_and_port_lead_to_one_peer() {
     let manager = "10.0.0.250:12000";
-    check_place(("10.0.0.1:50", manager), ("10.0.0.1:51", manager), 7001, false);
-    check_place(("10.0.0.1:50", manager), ("10.0.0.1:51", manager), 7002, true);
-    check_place(("10.0.0.1:50", manager), ("10.0.0.2:50", manager), 7001, true);
+    check_endpoint(("10.0.0.1:50", manager), ("10.0.0.1:51", manager), 7001, false);
+    check_endpoint(("10.0.0.1:50", manager), ("10.0.0.1:51", manager), 7002, true);
+    check_endpoint(("10.0.0.1:50", manager), ("10.0.0.2:50", manager), 7001, true);
     // To others the manager's machine is one, whatever its peers' sessions come from.
     let beside = "127.0.0.1:12000";
-    check_place(("127.0.0.1:50", beside), ("10.0.0.250:50", manager), 7001, false);
-    check_place(("127.0.0.1:50", beside), ("10.0.0.1:50", manager), 7001, true);
+    check_endpoint(("127.0.0.1:50", beside), ("10.0.0.250:50", manager), 7001, false);
+    check_endpoint(("127.0.0.1:50", beside), ("10.0.0.1:50", manager), 7001, true);
 }
 
 #[test]
 fn a_place_is_given_back_where_a_join_fails() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     world.connect_from(1, 1, "10.0.0.1:50", "10.0.0.250:12000");
     world.connect_from(2, 2, "10.0.0.1:51", "10.0.0.250:12000");
     world.disk_works = false;
@@ -288,16 +294,16 @@ fn a_place_is_given_back_where_a_join_fails() {
     assert!(matches!(world.ask(2, join("water_user")), FromManager::Joined(_)));
 }
 
-fn wrong(name: &str) -> WrongName {
-    WrongName::new(name, name.parse::<FileName>().unwrap_err())
+fn wrong(name: &str) -> InvalidName {
+    InvalidName::new(name, name.parse::<FileName>().unwrap_err())
 }
 
 #[test]
 fn a_bad_name_is_refused_and_the_others_stand() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     world.connect(1, 1);
     let bad =
-        Join { username: Err(WrongName::new("a/b", BadName::Character('/'))), port: 7001, unbound: None };
+        Join { username: Err(InvalidName::new("a/b", NameError::Character('/'))), port: 7001, unbound: None };
     assert_eq!(world.refusal(1, bad), Reason::BadName);
     assert!(matches!(world.events[..], [Event::Refused { username: None, reason: Reason::BadName, .. }]));
     assert!(matches!(world.ask(1, join("fire_user")), FromManager::Joined(_)));
@@ -305,9 +311,9 @@ fn a_bad_name_is_refused_and_the_others_stand() {
     let mut mixed = announce(&[("a", 1), ("b", 2)]);
     mixed.entries.insert(1, Err(wrong("x/../y")));
     mixed.entries.push(Err(wrong("")));
-    let said = world.say(1, mixed);
-    let [(1, FromManager::Refused(refused)), (1, FromManager::Noted(Noted { number: 5 }))] = &said[..] else {
-        panic!("{said:?}")
+    let sent = world.send(1, mixed);
+    let [(1, FromManager::Refused(refused)), (1, FromManager::Noted(Noted { number: 5 }))] = &sent[..] else {
+        panic!("{sent:?}")
     };
     assert_eq!((refused.kind, refused.question, refused.reason), (0x11, None, Reason::BadName));
     let text = "\"x/../y\" breaks the rule for names: it has a part `.` or `..`; 1 more beside it does";
@@ -315,9 +321,9 @@ fn a_bad_name_is_refused_and_the_others_stand() {
     assert_eq!(world.manager.rows().next().unwrap().files, 2);
 
     let names = vec![Ok(file("a")), Err(wrong(&"\u{1b}".repeat(2000)))];
-    let said = world.say(1, Withdraw { number: 6, names });
-    let [(1, FromManager::Refused(refused)), (1, FromManager::Noted(_))] = &said[..] else {
-        panic!("{said:?}")
+    let sent = world.send(1, Withdraw { number: 6, names });
+    let [(1, FromManager::Refused(refused)), (1, FromManager::Noted(_))] = &sent[..] else {
+        panic!("{sent:?}")
     };
     assert_eq!((refused.kind, refused.reason), (0x12, Reason::BadName));
     assert!(refused.text.len() <= limits::TEXT_BYTES, "{}", refused.text);
@@ -330,7 +336,7 @@ fn a_bad_name_is_refused_and_the_others_stand() {
 
 #[test]
 fn the_text_for_one_too_many_says_how_many_there_are() {
-    let mut world = World::new(1);
+    let mut world = TestManager::new(1);
     world.peer(1, "fire_user");
     world.connect(2, 2);
     let FromManager::Refused(refused) = world.ask(2, join("water_user")) else { panic!() };
@@ -339,7 +345,7 @@ fn the_text_for_one_too_many_says_how_many_there_are() {
 
 #[test]
 fn a_name_stays_bound_over_a_restart_and_a_binding_that_is_not_durable_does_not_count() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     let fire = Binding { username: "fire_user".parse().unwrap(), key: PeerKey([1; 32]) };
     world.manager = Manager::new(Config { max_peers: 20, seed: 1, ..Config::default() }, [fire]);
     world.connect(2, 2);
@@ -355,22 +361,22 @@ fn a_name_stays_bound_over_a_restart_and_a_binding_that_is_not_durable_does_not_
 
 #[test]
 fn a_session_that_ends_while_its_name_is_written_leaves_it_to_the_next_of_its_key() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     world.connect(1, 1);
     world.manager.handle(world.now, SessionId(1), join("fire_user").into());
-    let Some(Output::Record { binding }) = world.manager.next_output() else { panic!() };
-    world.manager.disconnected(world.now, SessionId(1), Departure::Lost);
+    let Some(Output::StoreBinding { binding }) = world.manager.next_output() else { panic!() };
+    world.manager.disconnected(world.now, SessionId(1), LeaveReason::Lost);
     world.connect(2, 1);
-    assert_eq!(world.say(2, join("fire_user")), [], "it waits for the first record");
+    assert_eq!(world.send(2, join("fire_user")), [], "it waits for the first record");
     world.connect(3, 3);
     assert_eq!(world.refusal(3, join("fire_user")), Reason::NameTaken);
-    world.manager.recorded(&binding.username, true);
+    world.manager.binding_stored(&binding.username, true);
     assert!(matches!(&world.carry_out()[..], [(2, FromManager::Joined(_))]));
 }
 
 #[test]
 fn silence_past_the_lease_ends_a_session() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     world.peer(1, "fire_user");
     world.peer(2, "water_user");
     world.connect(3, 3);
@@ -388,15 +394,18 @@ fn silence_past_the_lease_ends_a_session() {
     assert_eq!(world.names(), ["fire_user"]);
     world.pass(limits::LEASE / 2);
     assert_eq!(world.names(), [""; 0]);
-    assert!(matches!(world.ask(3, lookup("x")), FromManager::Found(_)), "somebody may still be typing");
-    world.pass(limits::OBSERVER_SILENCE);
-    assert_eq!(world.say(3, lookup("x")), []);
+    assert!(
+        matches!(world.ask(3, lookup("x")), FromManager::LookupResult(_)),
+        "somebody may still be typing"
+    );
+    world.pass(limits::OBSERVER_TIMEOUT);
+    assert_eq!(world.send(3, lookup("x")), []);
     assert_eq!(world.manager.deadline(), None);
 }
 
 #[test]
 fn a_membership_is_renewed_when_asked_for() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     world.peer(1, "fire_user");
     let renewed = world.ask(1, Renew { membership: true });
     assert_eq!(
@@ -407,13 +416,13 @@ fn a_membership_is_renewed_when_asked_for() {
 
 #[test]
 fn observers_may_ask_but_not_share_and_take_no_place() {
-    let mut world = World::new(1);
+    let mut world = TestManager::new(1);
     world.connect(1, 1);
     assert_eq!(world.refusal(1, announce(&[("a", 1)])), Reason::NotAMember);
     assert_eq!(world.refusal(1, Withdraw { number: 1, names: vec![] }), Reason::NotAMember);
     assert_eq!(world.refusal(1, Hold { contents: vec![] }), Reason::NotAMember);
     assert_eq!(world.refusal(1, Report { sending: 1, receiving: 1 }), Reason::NotAMember);
-    assert_eq!(told(1, &world.say(1, watch(1))), [holders(&[], &[])]);
+    assert_eq!(updates(1, &world.send(1, watch(1))), [holders(&[], &[])]);
     assert!(matches!(world.ask(1, browse("", None, None)), FromManager::Listing(_)));
     world.peer(2, "fire_user");
     let FromManager::PeerList(list) = world.ask(1, ListPeers { question: 8, after: None }) else { panic!() };
@@ -423,13 +432,13 @@ fn observers_may_ask_but_not_share_and_take_no_place() {
 
 #[test]
 fn a_manager_that_was_started_again_says_how_long_its_catalogue_is_incomplete() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     let complete_at = world.now.after(limits::LEASE);
     let config = Config { max_peers: 20, seed: 1, complete_at, ..Config::default() };
     world.manager = Manager::new(config, []);
     world.peer(1, "fire_user");
-    let said = |world: &mut World| {
-        let FromManager::Found(found) = world.ask(1, lookup("a")) else { panic!() };
+    let sent = |world: &mut TestManager| {
+        let FromManager::LookupResult(found) = world.ask(1, lookup("a")) else { panic!() };
         let FromManager::Listing(listing) = world.ask(1, browse("", None, None)) else { panic!() };
         let FromManager::PeerList(list) = world.ask(1, ListPeers { question: 8, after: None }) else {
             panic!()
@@ -437,14 +446,14 @@ fn a_manager_that_was_started_again_says_how_long_its_catalogue_is_incomplete() 
         assert_eq!((found.incomplete_ms, found.incomplete_ms), (listing.incomplete_ms, list.incomplete_ms));
         found.incomplete_ms
     };
-    assert_eq!(said(&mut world), Some(15_000));
-    world.say(1, announce(&[("a", 1)]));
+    assert_eq!(sent(&mut world), Some(15_000));
+    world.send(1, announce(&[("a", 1)]));
     world.pass(Duration::from_micros(4_999_001));
-    assert_eq!(said(&mut world), Some(10_001), "rounded up");
+    assert_eq!(sent(&mut world), Some(10_001), "rounded up");
     world.pass(Duration::from_secs(8));
-    said(&mut world);
+    sent(&mut world);
     world.pass(Duration::from_micros(2_000_998));
-    assert_eq!(said(&mut world), Some(1));
+    assert_eq!(sent(&mut world), Some(1));
     world.pass(Duration::from_micros(1));
-    assert_eq!(said(&mut world), None);
+    assert_eq!(sent(&mut world), None);
 }

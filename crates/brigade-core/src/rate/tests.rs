@@ -91,7 +91,7 @@ fn another_limit_holds_at_once_with_one_burst_at_most() {
 }
 
 #[test]
-fn a_long_debt_ends_with_the_limit_that_made_it() {
+fn a_long_reservation_ends_with_its_limit() {
     let mut limiter = Limiter::new(Some(1));
     let now = Timestamp::from_micros(5_000_000);
     assert!(limiter.take(now, 100_000) > Duration::from_secs(99_000));
@@ -107,14 +107,14 @@ fn no_limit_never_waits() {
 }
 
 /// Callers that wait for a limiter in turn, and ask for what they want in slices, as the node does it.
-struct Waiting {
+struct LimitedCallers {
     limiter: Limiter,
     now: Timestamp,
     /// When so many bytes went.
     went: Vec<(Timestamp, u64)>,
 }
 
-impl Waiting {
+impl LimitedCallers {
     fn new(rate: u64) -> Self {
         let now = Timestamp::from_micros(5_000_000);
         Self { limiter: Limiter::new(Some(rate)), now, went: vec![] }
@@ -146,7 +146,7 @@ impl Waiting {
 
 #[test]
 fn a_wait_that_is_given_up_costs_those_who_wait_later_nothing() {
-    let mut waiting = Waiting::new(100_000);
+    let mut waiting = LimitedCallers::new(100_000);
     for _ in 0..20 {
         let end = waiting.now;
         waiting.wait(65_536, end);
@@ -164,7 +164,7 @@ fn nothing_is_lost_and_nothing_is_let_go_twice() {
     for seed in 0..200 {
         let mut random = Random::new(seed);
         let rate = [20_000, 100_000, 3_000_000, 500_000_000][random.below(4)];
-        let mut waiting = Waiting::new(rate);
+        let mut waiting = LimitedCallers::new(rate);
         let start = waiting.now;
         let most = usize::try_from(rate / 20).unwrap();
         while waiting.now.since(start) < Duration::from_secs(30) {
@@ -207,14 +207,14 @@ fn a_slice_is_short_whatever_the_limit() {
 }
 
 /// A stream of lumps at a rate, from `start` on.
-struct Stream {
+struct ByteStream {
     rate: u64,
     lump: u64,
     sent: u64,
     start: Timestamp,
 }
 
-impl Stream {
+impl ByteStream {
     /// Counts what has come until `now`.
     fn run(&mut self, meter: &mut Meter, now: Timestamp) {
         loop {
@@ -244,7 +244,7 @@ fn a_rate_is_right_within_ten_per_cent_after_three_seconds_however_it_is_read() 
             let mut random = Random::new(seed);
             let start = Timestamp::from_micros(60_000_000 + random.below(1_000_000) as u64);
             let mut meter = Meter::default();
-            let mut stream = Stream { rate, lump, sent: 0, start };
+            let mut stream = ByteStream { rate, lump, sent: 0, start };
             let mut now = start;
             let mut quiet = Meter::default();
             while now.since(start) < Duration::from_secs(if rate > 100_000_000 { 6 } else { 20 }) {
@@ -261,7 +261,7 @@ fn a_rate_is_right_within_ten_per_cent_after_three_seconds_however_it_is_read() 
                 // Another reader, at the same moment, and none at all: nothing depends on it.
                 assert_eq!(seen, (meter.rate(now), meter.steady_rate(now)));
             }
-            Stream { rate, lump, sent: 0, start }.run(&mut quiet, now);
+            ByteStream { rate, lump, sent: 0, start }.run(&mut quiet, now);
             assert_eq!(quiet.rate(now), meter.rate(now));
         }
     }
@@ -275,7 +275,7 @@ fn a_rate_is_seen_within_a_second_and_gone_soon_after_the_last_bytes() {
         assert_eq!((meter.rate(start), meter.steady_rate(start)), (0, None));
         // Twice: a pause before changes nothing.
         for start in [start, start.after(Duration::from_secs(15))] {
-            let mut stream = Stream { rate, lump, sent: 0, start };
+            let mut stream = ByteStream { rate, lump, sent: 0, start };
             for (millis, least) in [(0, 0.0), (500, 0.3), (1000, 0.7)] {
                 let now = start.after(Duration::from_millis(millis));
                 stream.run(&mut meter, now);
@@ -295,9 +295,9 @@ fn a_rate_is_seen_within_a_second_and_gone_soon_after_the_last_bytes() {
                 let seen = meter.rate(now);
                 assert!(seen <= last + last / 8, "{rate}, {lump}: {seen} after {last}");
                 last = seen;
-                let gone = if lump * 10 <= rate { 2100 } else { 4000 };
+                let passed_bytes = if lump * 10 <= rate { 2100 } else { 4000 };
                 assert!(
-                    millis < gone || (seen, meter.steady_rate(now)) == (0, None),
+                    millis < passed_bytes || (seen, meter.steady_rate(now)) == (0, None),
                     "{rate}, {lump}: {seen}"
                 );
             }

@@ -1,17 +1,20 @@
-//! Who is served next, and what is refused.
+//! Which downloader is served next, and which requests are refused.
 //!
-//! Under a limit on sending, whole pieces go out one or two at a time: one that is all there can be passed on, eight
-//! halves cannot. So newcomers say that they want something, and are offered a turn: which piece it is they say only
-//! then, by what they have and hear at that moment, and a request never grows old in a queue. A complete holder names
-//! in its offers what it has sent least (`spread`). Whoever has had least of late is next; of a complete holder those who
-//! can pass on more get more. Without a limit nobody waits here.
+//! Under a limit on sending, one or two whole pieces are sent at a time: a complete piece can be passed on, eight
+//! halves cannot. So downloaders say that they want pieces, and get an offer when it is their turn. They name the piece
+//! only then, with the knowledge of that moment, and no request grows old in a queue. A complete holder names in its
+//! offers the pieces that it has sent least (`spread`). The downloader that got least recently is next; a complete
+//! holder gives more to downloaders that can pass on more. Without a limit there are no turns.
 //!
 //! [`check`] refuses what cannot be served, the cheapest question first; how fast the bytes go is
 //! [`rate::Limiter`](crate::rate::Limiter)'s.
 
-mod newcomer;
+mod check;
+mod downloader;
+mod grant;
 mod offers;
-mod spread;
+mod open_offer;
+mod send_history;
 #[cfg(test)]
 mod tests;
 
@@ -20,16 +23,11 @@ use std::{
     time::Duration,
 };
 
-use self::{newcomer::Newcomer, offers::Offered, spread::Spread};
-use crate::{
-    bitfield::Bitfield,
-    geometry::{Geometry, PieceIndex},
-    id::Content,
-    limits,
-    random::Random,
-    time::Timestamp,
-    wire::Reason,
-};
+pub use check::{ServedPieces, check};
+pub use grant::{DownloaderId, Grant, OfferId, UploadTotal, WantedContent};
+
+use self::{downloader::Downloader, open_offer::OpenOffer, send_history::SendHistory};
+use crate::{id::Content, limits, random::Random, time::Timestamp};
 
 /// Pieces that are sent at once while there is a limit on sending.
 pub const LIMITED_SLOTS: usize = 2;
@@ -44,94 +42,7 @@ const FIRST_ANSWER: Duration = Duration::from_millis(2);
 /// A piece's length, before any was sent.
 const FIRST_PIECE_BYTES: u64 = 256 << 10;
 
-/// The shell's number for a peer that is being served: one for each key, however many connections it has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NewcomerId(pub u32);
-
-/// An offer's number; it counts up, over all newcomers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct OfferId(pub u32);
-
-/// What one newcomer was sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Total {
-    /// Bytes of piece data.
-    pub bytes: u64,
-    /// Pieces of which anything was sent.
-    pub pieces: u64,
-}
-
-/// Which pieces of a content are here to be served.
-#[derive(Debug, Clone, Copy)]
-pub enum Held<'a> {
-    /// Every one.
-    All,
-    /// Those that are verified so far.
-    Some(&'a Bitfield),
-}
-
-/// What a newcomer wants: any piece of a content that it lacks.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Want {
-    /// Of which content.
-    pub content: Content,
-    /// How many pieces it has, where every one of them is here; `None` where only a part is.
-    pub complete: Option<u32>,
-    /// Bytes a second that the newcomer says it can pass on.
-    pub uplink: Option<u64>,
-}
-
-/// What is to be done for a newcomer.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Grant {
-    /// One request is served now: the one that took up the offer, or else the oldest that took up none.
-    Serve {
-        /// Whose.
-        newcomer: NewcomerId,
-        /// The offer that it took up.
-        offer: Option<OfferId>,
-    },
-    /// It is told that it is its turn.
-    Offer {
-        /// Whose.
-        newcomer: NewcomerId,
-        /// Which offer.
-        offer: OfferId,
-        /// Of which content.
-        content: Content,
-        /// What was sent least; none where only a part is here.
-        pieces: Vec<PieceIndex>,
-    },
-}
-
-/// Whether a request can be served at all; from the cheapest question to the dearest.
-///
-/// `outstanding` counts the requests of this connection that are not answered, without this one; `content` is what
-/// the id named, if anything.
-///
-/// # Errors
-///
-/// [`Reason::TooMuch`] for more requests than may wait, [`Reason::NotFound`] for a content that is not known,
-/// [`Reason::Protocol`] for a piece that the content does not have, [`Reason::NoPiece`] for one that is not here.
-pub fn check(
-    outstanding: usize,
-    content: Option<(&Geometry, Held<'_>)>,
-    piece: PieceIndex,
-) -> Result<(), Reason> {
-    if outstanding >= limits::REQUESTS_IN_FLIGHT {
-        return Err(Reason::TooMuch);
-    }
-    let (geometry, held) = content.ok_or(Reason::NotFound)?;
-    if !geometry.contains(piece) {
-        return Err(Reason::Protocol);
-    }
-    match held {
-        Held::Some(pieces) if !pieces.has(piece) => Err(Reason::NoPiece),
-        Held::All | Held::Some(_) => Ok(()),
-    }
-}
-
-/// Everyone who is being served, and whose turn it is.
+/// All downloaders, and whose turn it is.
 ///
 /// [`Self::request`] for each request that takes up no offer, [`Self::want`] for each content of which any piece is
 /// wanted; then [`Self::next_grant`] until `None`. Who takes an offer up says so twice: [`Self::accept`] at once, and
@@ -142,21 +53,21 @@ pub struct Upload {
     bytes_per_second: Option<u64>,
     now: Timestamp,
     random: Random,
-    newcomers: BTreeMap<NewcomerId, Newcomer>,
+    downloaders: BTreeMap<DownloaderId, Downloader>,
     /// Those who left, the earliest first.
-    gone: VecDeque<NewcomerId>,
+    disconnected: VecDeque<DownloaderId>,
     /// Offers that were not served yet.
-    offers: BTreeMap<OfferId, Offered>,
+    offers: BTreeMap<OfferId, OpenOffer>,
     /// Those that are being served.
-    serving: BTreeMap<OfferId, Offered>,
+    serving: BTreeMap<OfferId, OpenOffer>,
     /// Turns that wait for the line.
-    ready: VecDeque<(NewcomerId, Option<OfferId>)>,
+    ready: VecDeque<(DownloaderId, Option<OfferId>)>,
     /// Requests that are being served.
     taken: usize,
     last_offer: u32,
     /// Counts turns, so that of two who have had the same the one whose turn was longer ago is next.
     turns: u64,
-    spreads: BTreeMap<Content, Spread>,
+    send_histories: BTreeMap<Content, SendHistory>,
     /// What an answer to an offer takes, and how long a piece is: a moving mean of each.
     answer: Duration,
     piece_bytes: u64,
@@ -169,42 +80,42 @@ impl Upload {
             bytes_per_second,
             now: Timestamp::from_micros(0),
             random: Random::new(seed),
-            newcomers: BTreeMap::new(),
-            gone: VecDeque::new(),
+            downloaders: BTreeMap::new(),
+            disconnected: VecDeque::new(),
             offers: BTreeMap::new(),
             serving: BTreeMap::new(),
             ready: VecDeque::new(),
             taken: 0,
             last_offer: 0,
             turns: 0,
-            spreads: BTreeMap::new(),
+            send_histories: BTreeMap::new(),
             answer: FIRST_ANSWER,
             piece_bytes: FIRST_PIECE_BYTES,
         }
     }
 
-    /// A newcomer has one request more that takes up no offer, and passed [`check`]. The caller bounds how many.
-    pub fn request(&mut self, now: Timestamp, newcomer: NewcomerId) {
-        self.come(now, newcomer).waiting += 1;
+    /// A downloader has one request more that takes up no offer, and passed [`check`]. The caller bounds how many.
+    pub fn request(&mut self, now: Timestamp, downloader: DownloaderId) {
+        self.connect(now, downloader).waiting += 1;
     }
 
-    /// A newcomer took one request back that took up no offer and was not granted yet.
-    pub fn cancel(&mut self, newcomer: NewcomerId) {
-        let Some(known) = self.newcomers.get_mut(&newcomer) else { return };
+    /// A downloader took one request back that took up no offer and was not granted yet.
+    pub fn cancel(&mut self, downloader: DownloaderId) {
+        let Some(known) = self.downloaders.get_mut(&downloader) else { return };
         if known.waiting > 0 {
             known.waiting -= 1;
-        } else if let Some(at) = self.ready.iter().position(|ready| *ready == (newcomer, None)) {
+        } else if let Some(at) = self.ready.iter().position(|ready| *ready == (downloader, None)) {
             self.ready.remove(at);
             known.turns -= 1;
         }
     }
 
-    /// A newcomer wants any piece of a content, until it declines or stops wanting. The caller bounds of how many.
-    pub fn want(&mut self, now: Timestamp, newcomer: NewcomerId, want: Want) {
+    /// A downloader wants any piece of a content, until it declines or stops wanting. The caller bounds of how many.
+    pub fn want(&mut self, now: Timestamp, downloader: DownloaderId, want: WantedContent) {
         let rate = self.bytes_per_second;
-        self.come(now, newcomer).want(want, rate);
+        self.connect(now, downloader).want(want, rate);
         if let Some(pieces) = want.complete {
-            self.keep_spread(want.content, pieces);
+            self.keep_send_history(want.content, pieces);
         }
     }
 
@@ -212,16 +123,16 @@ impl Upload {
     pub fn next_grant(&mut self) -> Option<Grant> {
         loop {
             if self.taken < self.slots()
-                && let Some((newcomer, offer)) = self.ready.pop_front()
+                && let Some((downloader, offer)) = self.ready.pop_front()
             {
                 self.taken += 1;
-                if let Some(known) = self.newcomers.get_mut(&newcomer) {
+                if let Some(known) = self.downloaders.get_mut(&downloader) {
                     known.served += 1;
                 }
                 if let Some((offer, offered)) = offer.and_then(|offer| self.offers.remove_entry(&offer)) {
                     self.serving.insert(offer, offered);
                 }
-                return Some(Grant::Serve { newcomer, offer });
+                return Some(Grant::Serve { downloader, offer });
             }
             // A request that waits is served where the line is free, whatever was offered: it may stand before that.
             let line_is_free = self.taken < self.slots();
@@ -229,29 +140,29 @@ impl Upload {
             if full && !line_is_free {
                 return None;
             }
-            let newcomer = self.next_newcomer(full)?;
-            let known = self.newcomers.get_mut(&newcomer)?;
+            let downloader = self.next_downloader(full)?;
+            let known = self.downloaders.get_mut(&downloader)?;
             self.turns += 1;
             known.turns += 1;
             known.last_turn = self.turns;
             if known.waiting > 0 {
                 known.waiting -= 1;
-                self.ready.push_back((newcomer, None));
+                self.ready.push_back((downloader, None));
                 continue;
             }
             let content = known.next_interest()?;
-            return Some(self.offer(newcomer, content));
+            return Some(self.offer(downloader, content));
         }
     }
 
     /// A request that was granted is done with, after `bytes` of piece data: the one that took `offer` up, or one that took
     /// up none.
-    pub fn done(&mut self, now: Timestamp, newcomer: NewcomerId, offer: Option<OfferId>, bytes: u64) {
+    pub fn done(&mut self, now: Timestamp, downloader: DownloaderId, offer: Option<OfferId>, bytes: u64) {
         self.now = self.now.max(now);
         if let Some(offer) = offer {
             self.end_serving(offer, bytes);
         }
-        let Some(known) = self.newcomers.get_mut(&newcomer) else { return };
+        let Some(known) = self.downloaders.get_mut(&downloader) else { return };
         if known.served > 0 {
             known.served -= 1;
             known.turns -= 1;
@@ -263,32 +174,32 @@ impl Upload {
         }
     }
 
-    /// A newcomer's last connection ended: its turns are free, and what it asked for is forgotten. What it was sent
-    /// stays known for a while, so that coming back does not bring it to the front. Whose number means nothing any more,
-    /// and may be forgotten by the caller too: this newcomer, where it was sent nothing, or one that left long ago.
-    pub fn left(&mut self, newcomer: NewcomerId) -> Option<NewcomerId> {
-        let Some(known) = self.newcomers.get_mut(&newcomer) else { return Some(newcomer) };
-        if !known.here {
+    /// The last connection of a downloader ended: its turns are free, and its requests are forgotten. Its total is
+    /// remembered for a while, so that it does not come first when it returns. Returns the downloader whose number is
+    /// no longer in use: this one, if it got nothing, or one that left long ago.
+    pub fn disconnected(&mut self, downloader: DownloaderId) -> Option<DownloaderId> {
+        let Some(known) = self.downloaders.get_mut(&downloader) else { return Some(downloader) };
+        if !known.connected {
             return None; // it left before, and is remembered
         }
         self.taken -= known.served;
         let was_sent = known.served > 0 || known.total.bytes > 0;
         known.served = 0;
         known.interests.clear();
-        known.here = false;
-        self.gone.push_back(newcomer);
-        self.end_offers(newcomer);
-        self.ready.retain(|(ready, _)| *ready != newcomer);
-        if let Some(known) = self.newcomers.get_mut(&newcomer) {
+        known.connected = false;
+        self.disconnected.push_back(downloader);
+        self.end_offers(downloader);
+        self.ready.retain(|(ready, _)| *ready != downloader);
+        if let Some(known) = self.downloaders.get_mut(&downloader) {
             (known.waiting, known.turns) = (0, 0);
         }
         let forgotten = match was_sent {
-            false => self.gone.pop_back(), // itself
-            true if self.gone.len() > limits::SERVED_REMEMBERED => self.gone.pop_front(),
+            false => self.disconnected.pop_back(), // itself
+            true if self.disconnected.len() > limits::REMEMBERED_DOWNLOADERS => self.disconnected.pop_front(),
             true => None,
         };
         if let Some(forgotten) = forgotten {
-            self.newcomers.remove(&forgotten);
+            self.downloaders.remove(&forgotten);
         }
         forgotten
     }
@@ -298,18 +209,18 @@ impl Upload {
         self.taken
     }
 
-    /// What each newcomer was sent, those included who left lately.
-    pub fn totals(&self) -> impl Iterator<Item = (NewcomerId, Total)> {
-        self.newcomers.iter().map(|(id, known)| (*id, known.total))
+    /// What each downloader was sent, those included who left lately.
+    pub fn totals(&self) -> impl Iterator<Item = (DownloaderId, UploadTotal)> {
+        self.downloaders.iter().map(|(id, known)| (*id, known.total))
     }
 
-    fn come(&mut self, now: Timestamp, newcomer: NewcomerId) -> &mut Newcomer {
+    fn connect(&mut self, now: Timestamp, downloader: DownloaderId) -> &mut Downloader {
         self.now = self.now.max(now);
-        let known = self.newcomers.entry(newcomer).or_default();
+        let known = self.downloaders.entry(downloader).or_default();
         known.silent = false;
-        if !known.here {
-            known.here = true;
-            self.gone.retain(|gone| *gone != newcomer);
+        if !known.connected {
+            known.connected = true;
+            self.disconnected.retain(|disconnected| *disconnected != downloader);
         }
         known
     }
@@ -322,21 +233,22 @@ impl Upload {
     /// answer takes its time.
     fn most_turns(&self) -> usize {
         let Some(rate) = self.bytes_per_second else { return usize::MAX };
-        let meanwhile = u128::from(rate) * self.answer.as_micros() * 2 / 1_000_000;
-        let ahead = meanwhile / u128::from(self.piece_bytes.max(1)) + 1;
+        let during_an_answer = u128::from(rate) * self.answer.as_micros() * 2 / 1_000_000;
+        let ahead = during_an_answer / u128::from(self.piece_bytes.max(1)) + 1;
         LIMITED_SLOTS.saturating_add(usize::try_from(ahead).unwrap_or(TURNS)).min(TURNS)
     }
 
     /// Whoever waits and has had least of late. Turns that are not over count before that: nobody has two while another
     /// waits, unless it is to get more. Where all turns are given, only a request that waits already can be next.
-    fn next_newcomer(&self, full: bool) -> Option<NewcomerId> {
+    fn next_downloader(&self, full: bool) -> Option<DownloaderId> {
         let (now, most) = (self.now, self.most_turns());
         let offers = self.bytes_per_second.is_some() && !full;
-        let open = |known: &Newcomer| !known.interests.is_empty() && !known.silent && known.turns < most;
-        let wants = |known: &Newcomer| known.waiting > 0 || (offers && open(known));
-        let waiting = self.newcomers.iter().filter(|(_, known)| wants(known));
-        let keyed = waiting.map(|(id, known)| (known.turns_had(), known.had(now), known.last_turn, *id));
+        let open = |known: &Downloader| !known.interests.is_empty() && !known.silent && known.turns < most;
+        let wants = |known: &Downloader| known.waiting > 0 || (offers && open(known));
+        let waiting = self.downloaders.iter().filter(|(_, known)| wants(known));
+        let keyed =
+            waiting.map(|(id, known)| (known.turns_had(), known.recent_weighted(now), known.last_turn, *id));
         let next = keyed.min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.cmp(&b.2)));
-        next.map(|(.., newcomer)| newcomer)
+        next.map(|(.., downloader)| downloader)
     }
 }

@@ -1,10 +1,16 @@
-//! Offers: turns that were given and not served yet, and what becomes of them.
+//! Offers that were made and not served yet, and how they end.
 //!
-//! Whose turn it is, is decided in [`super`]; what a complete holder names in its offers, in [`super::spread`].
+//! Whose turn it is, is decided in [`super`]; what a complete holder names in its offers, in [`super::send_history`].
 
 use std::{collections::BTreeMap, time::Duration};
 
-use super::{Grant, NewcomerId, OfferId, Upload, newcomer::Interest, spread::Spread};
+use super::{
+    Upload,
+    downloader::Interest,
+    grant::{DownloaderId, Grant, OfferId},
+    open_offer::OpenOffer,
+    send_history::SendHistory,
+};
 use crate::{
     geometry::{Geometry, PieceIndex},
     id::Content,
@@ -13,80 +19,70 @@ use crate::{
 };
 
 /// Pieces of contents of which it is kept what was sent of them: 8 bytes each.
-const SPREAD_PIECES: usize = 2 * limits::PIECES as usize;
+const HISTORY_PIECES: usize = 2 * limits::PIECES as usize;
 
 /// How long an offer waits for its answer before the turn goes to another.
 const OFFER_TIME: Duration = Duration::from_secs(2);
 
-/// An offer that was made.
-#[derive(Debug)]
-pub(super) struct Offered {
-    pub(super) newcomer: NewcomerId,
-    pub(super) content: Content,
-    pub(super) at: Timestamp,
-    pub(super) pieces: Vec<PieceIndex>,
-    /// The piece that it was taken up for.
-    pub(super) accepted: Option<PieceIndex>,
-}
-
 impl Upload {
-    /// A newcomer wants nothing more of a content, until it wants it again: it declined an offer, which may be over by now,
+    /// A downloader wants nothing more of a content, until it wants it again: it declined an offer, which may be over by now,
     /// or its channel is closed, or refused.
-    pub fn unwant(&mut self, newcomer: NewcomerId, content: &Content) {
-        if let Some(known) = self.newcomers.get_mut(&newcomer) {
+    pub fn unwant(&mut self, downloader: DownloaderId, content: &Content) {
+        if let Some(known) = self.downloaders.get_mut(&downloader) {
             known.silent = false; // something was heard of it
             known.unwant(content, self.bytes_per_second);
         }
-        let of_it = |(_, offered): &(&OfferId, &Offered)| {
-            offered.newcomer == newcomer && offered.content == *content && offered.accepted.is_none()
+        let of_it = |(_, offered): &(&OfferId, &OpenOffer)| {
+            offered.downloader == downloader && offered.content == *content && offered.accepted.is_none()
         };
         let open: Vec<OfferId> = self.offers.iter().filter(of_it).map(|(offer, _)| *offer).collect();
         open.into_iter().for_each(|offer| self.end_offer(offer));
     }
 
-    /// An offer is taken up. False where it is none of this newcomer's, or not any more: the request waits like one
+    /// An offer is taken up. False where it is none of this downloader's, or not any more: the request waits like one
     /// that takes up none, and [`Self::request`] is to be called for it.
     pub fn accept(
         &mut self,
         now: Timestamp,
-        newcomer: NewcomerId,
+        downloader: DownloaderId,
         offer: OfferId,
         piece: PieceIndex,
     ) -> bool {
-        self.come(now, newcomer);
+        self.connect(now, downloader);
         let Some(offered) = self.offers.get_mut(&offer) else { return false };
-        if offered.newcomer != newcomer || offered.accepted.is_some() {
+        if offered.downloader != downloader || offered.accepted.is_some() {
             return false;
         }
         offered.accepted = Some(piece);
         let took = self.now.since(offered.at).min(OFFER_TIME);
         offered.at = self.now;
         self.answer = (self.answer * 7 + took) / 8;
-        if let Some(spread) = self.spreads.get_mut(&offered.content) {
+        if let Some(spread) = self.send_histories.get_mut(&offered.content) {
             spread.sent(piece);
         }
         true
     }
 
-    /// All that the newcomer asked for before an offer that it took up is sent: it waits for the line. False where that
+    /// All that the downloader asked for before an offer that it took up is sent: it waits for the line. False where that
     /// is no offer that was taken up and not served: then it waits like one that takes up none, and [`Self::request`] is to
     /// be called for it.
-    pub fn ready(&mut self, newcomer: NewcomerId, offer: OfferId) -> bool {
+    pub fn ready(&mut self, downloader: DownloaderId, offer: OfferId) -> bool {
         let offered = self.offers.get(&offer);
-        let waits = offered.is_some_and(|offered| offered.newcomer == newcomer && offered.accepted.is_some());
+        let waits =
+            offered.is_some_and(|offered| offered.downloader == downloader && offered.accepted.is_some());
         let is_new = waits && self.ready.iter().all(|(_, ready)| *ready != Some(offer));
         if is_new {
-            self.ready.push_back((newcomer, Some(offer)));
+            self.ready.push_back((downloader, Some(offer)));
         }
         is_new
     }
 
     /// A request that took an offer up was taken back, or cannot be served, before it was granted.
-    pub fn give_back(&mut self, newcomer: NewcomerId, offer: OfferId) {
-        if let Some(known) = self.newcomers.get_mut(&newcomer) {
+    pub fn give_back(&mut self, downloader: DownloaderId, offer: OfferId) {
+        if let Some(known) = self.downloaders.get_mut(&downloader) {
             known.silent = false; // something was heard of it
         }
-        let Some(offered) = self.offers.get(&offer).filter(|offered| offered.newcomer == newcomer) else {
+        let Some(offered) = self.offers.get(&offer).filter(|offered| offered.downloader == downloader) else {
             return;
         };
         if let (content, Some(piece)) = (offered.content, offered.accepted) {
@@ -102,7 +98,7 @@ impl Upload {
     }
 
     /// When [`Self::handle_timeout`] is to be called: an offer was not answered, or what was asked for on it is held up by
-    /// its newcomer.
+    /// its downloader.
     pub fn deadline(&self) -> Option<Timestamp> {
         let ends = self.offers.values().map(|offered| offered.at.after(OFFER_TIME));
         ends.filter(|end| *end > self.now).min()
@@ -112,9 +108,9 @@ impl Upload {
     /// after all, or asks for something: what it wants is not forgotten.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
-        while let Some((offer, newcomer)) = self.overdue() {
+        while let Some((offer, downloader)) = self.overdue() {
             self.end_offer(offer);
-            if let Some(known) = self.newcomers.get_mut(&newcomer) {
+            if let Some(known) = self.downloaders.get_mut(&downloader) {
                 known.silent = true;
             }
         }
@@ -127,7 +123,7 @@ impl Upload {
             return;
         }
         self.bytes_per_second = bytes_per_second;
-        self.newcomers.values_mut().for_each(|known| known.weigh(bytes_per_second));
+        self.downloaders.values_mut().for_each(|known| known.update_weight(bytes_per_second));
         if bytes_per_second.is_none() {
             let waits = |offer: &OfferId| self.ready.iter().any(|(_, ready)| *ready == Some(*offer));
             let over: Vec<OfferId> = self.offers.keys().filter(|offer| !waits(offer)).copied().collect();
@@ -138,7 +134,7 @@ impl Upload {
     /// Turns that were given and are not being served. Whoever takes an offer up and then holds up the line to itself, as
     /// by not reading, does not hold up others: after a while its turn counts no more.
     pub(super) fn given(&self) -> usize {
-        let counts = |(offer, offered): &(&OfferId, &Offered)| {
+        let counts = |(offer, offered): &(&OfferId, &OpenOffer)| {
             offered.at.after(OFFER_TIME) > self.now
                 || self.ready.iter().any(|(_, ready)| *ready == Some(**offer))
         };
@@ -148,7 +144,7 @@ impl Upload {
 
     /// A piece that took up an offer was being sent: it has left, if so many bytes are all of it.
     pub(super) fn end_serving(&mut self, offer: OfferId, bytes: u64) {
-        let Some(Offered { content, accepted: Some(piece), .. }) = self.serving.remove(&offer) else {
+        let Some(OpenOffer { content, accepted: Some(piece), .. }) = self.serving.remove(&offer) else {
             return;
         };
         let length = Geometry::new(content.size).map_or(0, |geometry| u64::from(geometry.length(piece)));
@@ -157,18 +153,22 @@ impl Upload {
         }
     }
 
-    /// All that a newcomer was offered comes to nothing, or ends in the middle.
-    pub(super) fn end_offers(&mut self, newcomer: NewcomerId) {
-        let serving = self.serving.iter().filter(|(_, offered)| offered.newcomer == newcomer);
+    /// All that a downloader was offered comes to nothing, or ends in the middle.
+    pub(super) fn end_offers(&mut self, downloader: DownloaderId) {
+        let serving = self.serving.iter().filter(|(_, offered)| offered.downloader == downloader);
         let serving: Vec<OfferId> = serving.map(|(offer, _)| *offer).collect();
         serving.into_iter().for_each(|offer| self.end_serving(offer, 0));
-        let of_it = |(_, offered): &(&OfferId, &Offered)| offered.newcomer == newcomer;
+        let of_it = |(_, offered): &(&OfferId, &OpenOffer)| offered.downloader == downloader;
         let its: Vec<OfferId> = self.offers.iter().filter(of_it).map(|(offer, _)| *offer).collect();
-        its.into_iter().for_each(|offer| self.give_back(newcomer, offer));
+        its.into_iter().for_each(|offer| self.give_back(downloader, offer));
     }
 
-    /// Offers a turn of a content to a newcomer.
-    pub(super) fn offer(&mut self, newcomer: NewcomerId, Interest { content, complete }: Interest) -> Grant {
+    /// Offers a turn of a content to a downloader.
+    pub(super) fn offer(
+        &mut self,
+        downloader: DownloaderId,
+        Interest { content, complete }: Interest,
+    ) -> Grant {
         self.last_offer = self.last_offer.wrapping_add(1);
         let offer = OfferId(self.last_offer);
         let offers = &self.offers;
@@ -177,17 +177,17 @@ impl Upload {
                 other.content == content && other.accepted.is_none() && other.pieces.contains(&piece)
             })
         };
-        let spread = self.spreads.get_mut(&content).filter(|_| complete);
+        let spread = self.send_histories.get_mut(&content).filter(|_| complete);
         let pieces = spread.map(|spread| spread.least_sent(&mut self.random, on_offer)).unwrap_or_default();
         let (at, named) = (self.now, pieces.clone());
-        self.offers.insert(offer, Offered { newcomer, content, at, pieces: named, accepted: None });
-        Grant::Offer { newcomer, offer, content, pieces }
+        self.offers.insert(offer, OpenOffer { downloader, content, at, pieces: named, accepted: None });
+        Grant::Offer { downloader, offer, content, pieces }
     }
 
     /// An offer comes to nothing: the turn is another's.
     fn end_offer(&mut self, offer: OfferId) {
         if let Some(offered) = self.offers.remove(&offer)
-            && let Some(known) = self.newcomers.get_mut(&offered.newcomer)
+            && let Some(known) = self.downloaders.get_mut(&offered.downloader)
         {
             known.turns = known.turns.saturating_sub(1);
         }
@@ -195,23 +195,27 @@ impl Upload {
 
     /// A piece that was to leave did not.
     fn unsent(&mut self, content: &Content, piece: PieceIndex) {
-        if let Some(spread) = self.spreads.get_mut(content) {
+        if let Some(spread) = self.send_histories.get_mut(content) {
             spread.unsent(piece);
         }
     }
 
-    fn overdue(&self) -> Option<(OfferId, NewcomerId)> {
+    fn overdue(&self) -> Option<(OfferId, DownloaderId)> {
         let (offer, open) = self.offers.iter().find(|(_, offered)| offered.accepted.is_none())?;
-        (open.at.after(OFFER_TIME) <= self.now).then_some((*offer, open.newcomer))
+        (open.at.after(OFFER_TIME) <= self.now).then_some((*offer, open.downloader))
     }
 
     /// Keeps what is sent of a content from now on.
-    pub(super) fn keep_spread(&mut self, content: Content, pieces: u32) {
-        if self.spreads.get(&content).is_some_and(|spread| spread.pieces() == pieces as usize) {
+    pub(super) fn keep_send_history(&mut self, content: Content, pieces: u32) {
+        if self.send_histories.get(&content).is_some_and(|spread| spread.pieces() == pieces as usize) {
             return;
         }
-        let kept = |spreads: &BTreeMap<Content, Spread>| spreads.values().map(Spread::pieces).sum::<usize>();
-        while kept(&self.spreads) + pieces as usize > SPREAD_PIECES && self.spreads.pop_first().is_some() {}
-        self.spreads.insert(content, Spread::new(pieces));
+        let kept = |send_histories: &BTreeMap<Content, SendHistory>| {
+            send_histories.values().map(SendHistory::pieces).sum::<usize>()
+        };
+        while kept(&self.send_histories) + pieces as usize > HISTORY_PIECES
+            && self.send_histories.pop_first().is_some()
+        {}
+        self.send_histories.insert(content, SendHistory::new(pieces));
     }
 }

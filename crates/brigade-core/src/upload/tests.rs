@@ -5,10 +5,15 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use super::{
-    Bitfield, Content, Geometry, Grant, Held, LIMITED_SLOTS, NewcomerId, OfferId, PieceIndex, Reason,
-    Timestamp, Total, Upload, Want, check, limits,
+    Content, DownloaderId, Grant, LIMITED_SLOTS, OfferId, ServedPieces, Timestamp, Upload, UploadTotal,
+    WantedContent, check, limits,
 };
-use crate::id::ContentId;
+use crate::{
+    bitfield::Bitfield,
+    geometry::{Geometry, PieceIndex},
+    id::ContentId,
+    wire::Reason,
+};
 
 const PIECE: u64 = 256 << 10;
 const CONTENT: Content = Content { id: ContentId([7; 32]), size: 100 * PIECE };
@@ -25,27 +30,27 @@ fn limited() -> Upload {
 fn grants(upload: &mut Upload) -> Vec<u32> {
     let grants = std::iter::from_fn(|| upload.next_grant());
     let served = grants.map(|grant| match grant {
-        Grant::Serve { newcomer, .. } => newcomer.0,
+        Grant::Serve { downloader, .. } => downloader.0,
         Grant::Offer { .. } => panic!("nobody wants anything"),
     });
     served.collect()
 }
 
 /// What is offered now: to whom, under which number, and which pieces.
-fn offers(upload: &mut Upload) -> Vec<(NewcomerId, OfferId, Vec<PieceIndex>)> {
+fn offers(upload: &mut Upload) -> Vec<(DownloaderId, OfferId, Vec<PieceIndex>)> {
     let grants = std::iter::from_fn(|| upload.next_grant());
     let offered = grants.filter_map(|grant| match grant {
-        Grant::Offer { newcomer, offer, pieces, .. } => Some((newcomer, offer, pieces)),
+        Grant::Offer { downloader, offer, pieces, .. } => Some((downloader, offer, pieces)),
         Grant::Serve { .. } => None,
     });
     offered.collect()
 }
 
-fn want(upload: &mut Upload, newcomer: u32, complete: Option<u32>, uplink: Option<u64>) {
-    upload.want(at(0), NewcomerId(newcomer), Want { content: CONTENT, complete, uplink });
+fn want(upload: &mut Upload, downloader: u32, complete: Option<u32>, uplink: Option<u64>) {
+    upload.want(at(0), DownloaderId(downloader), WantedContent { content: CONTENT, complete, uplink });
 }
 
-/// Serves everything for so many pieces; how many each of the newcomers got.
+/// Serves everything for so many pieces; how many each of the downloaders got.
 fn serve(
     upload: &mut Upload,
     pieces: u32,
@@ -56,20 +61,20 @@ fn serve(
     for _ in 0..pieces {
         loop {
             match upload.next_grant() {
-                Some(Grant::Offer { newcomer, offer, pieces, .. }) => {
-                    assert!(upload.accept(now, newcomer, offer, choose(newcomer.0, &pieces)));
-                    upload.ready(newcomer, offer);
+                Some(Grant::Offer { downloader, offer, pieces, .. }) => {
+                    assert!(upload.accept(now, downloader, offer, choose(downloader.0, &pieces)));
+                    upload.ready(downloader, offer);
                 }
-                Some(Grant::Serve { newcomer, offer }) => sending.push((newcomer, offer)),
+                Some(Grant::Serve { downloader, offer }) => sending.push((downloader, offer)),
                 None => break,
             }
         }
         assert!(sending.len() <= LIMITED_SLOTS && !sending.is_empty());
         now = now.after(Duration::from_millis(100));
-        let (newcomer, offer) = sending.remove(0);
-        upload.done(now, newcomer, offer, PIECE);
+        let (downloader, offer) = sending.remove(0);
+        upload.done(now, downloader, offer, PIECE);
     }
-    upload.totals().map(|(newcomer, total)| (newcomer.0, total.pieces)).collect()
+    upload.totals().map(|(downloader, total)| (downloader.0, total.pieces)).collect()
 }
 
 #[test]
@@ -77,21 +82,21 @@ fn refusals_come_from_cheap_to_dear() {
     let geometry = Geometry::new(3 * PIECE).unwrap();
     let mut pieces = Bitfield::none(3);
     pieces.set(PieceIndex(1));
-    let some = Some((&geometry, Held::Some(&pieces)));
+    let some = Some((&geometry, ServedPieces::Some(&pieces)));
     assert_eq!(check(limits::REQUESTS_IN_FLIGHT, None, PieceIndex(9)), Err(Reason::TooMuch));
     assert_eq!(check(0, None, PieceIndex(9)), Err(Reason::NotFound));
     assert_eq!(check(0, some, PieceIndex(3)), Err(Reason::Protocol));
     assert_eq!(check(0, some, PieceIndex(2)), Err(Reason::NoPiece));
     assert_eq!(check(0, some, PieceIndex(1)), Ok(()));
     let most = limits::REQUESTS_IN_FLIGHT - 1;
-    assert_eq!(check(most, Some((&geometry, Held::All)), PieceIndex(2)), Ok(()));
+    assert_eq!(check(most, Some((&geometry, ServedPieces::All)), PieceIndex(2)), Ok(()));
 }
 
 #[test]
 fn without_a_limit_everyone_is_served_at_once_and_nothing_is_offered() {
     let mut upload = Upload::new(None, 1);
     want(&mut upload, 1, Some(100), None);
-    (0..100).for_each(|newcomer| upload.request(at(0), NewcomerId(newcomer)));
+    (0..100).for_each(|downloader| upload.request(at(0), DownloaderId(downloader)));
     assert_eq!(grants(&mut upload).len(), 100);
     upload.set_limit(Some(PIECE));
     assert_eq!(offers(&mut upload), [], "all turns are taken");
@@ -100,22 +105,22 @@ fn without_a_limit_everyone_is_served_at_once_and_nothing_is_offered() {
 #[test]
 fn requests_go_round_by_who_had_least() {
     let mut upload = limited();
-    for newcomer in [1, 1, 1, 2, 2, 2, 3] {
-        upload.request(at(0), NewcomerId(newcomer));
+    for downloader in [1, 1, 1, 2, 2, 2, 3] {
+        upload.request(at(0), DownloaderId(downloader));
     }
     assert_eq!(grants(&mut upload), [1, 2]);
-    upload.done(at(1), NewcomerId(1), None, PIECE);
+    upload.done(at(1), DownloaderId(1), None, PIECE);
     assert_eq!(grants(&mut upload), [3]);
-    upload.done(at(2), NewcomerId(3), None, PIECE / 2);
-    upload.done(at(2), NewcomerId(2), None, PIECE / 4);
+    upload.done(at(2), DownloaderId(3), None, PIECE / 2);
+    upload.done(at(2), DownloaderId(2), None, PIECE / 4);
     assert_eq!(grants(&mut upload).len(), LIMITED_SLOTS);
 }
 
 #[test]
 fn shares_are_even_whoever_asks_for_more() {
     let mut upload = limited();
-    (0..50).for_each(|_| upload.request(at(0), NewcomerId(1)));
-    (0..400).for_each(|_| upload.request(at(0), NewcomerId(2)));
+    (0..50).for_each(|_| upload.request(at(0), DownloaderId(1)));
+    (0..400).for_each(|_| upload.request(at(0), DownloaderId(2)));
     let shares = serve(&mut upload, 80, |_, _| PieceIndex(0));
     assert!(shares[0].1.abs_diff(shares[1].1) <= 1, "{shares:?}");
 }
@@ -123,9 +128,9 @@ fn shares_are_even_whoever_asks_for_more() {
 #[test]
 fn offers_come_in_turn_and_each_names_other_pieces_that_were_not_sent() {
     let mut upload = limited();
-    (1..9).for_each(|newcomer| want(&mut upload, newcomer, Some(100), None));
+    (1..9).for_each(|downloader| want(&mut upload, downloader, Some(100), None));
     let first = offers(&mut upload);
-    let to: BTreeSet<_> = first.iter().map(|(newcomer, ..)| *newcomer).collect();
+    let to: BTreeSet<_> = first.iter().map(|(downloader, ..)| *downloader).collect();
     assert_eq!(to.len(), first.len(), "nobody has two turns while another waits");
     assert!(first.len() > LIMITED_SLOTS, "one is on its way while others are sent");
     let pieces: Vec<_> = first.iter().flat_map(|(.., pieces)| pieces).collect();
@@ -136,7 +141,7 @@ fn offers_come_in_turn_and_each_names_other_pieces_that_were_not_sent() {
 #[test]
 fn the_first_copy_of_every_piece_leaves_before_the_second_of_any() {
     let mut upload = limited();
-    (1..9).for_each(|newcomer| want(&mut upload, newcomer, Some(100), None));
+    (1..9).for_each(|downloader| want(&mut upload, downloader, Some(100), None));
     let sent = std::cell::RefCell::new(BTreeSet::new());
     let shares = serve(&mut upload, 96, |_, pieces| {
         assert!(sent.borrow_mut().insert(pieces[0]), "{pieces:?}");
@@ -146,12 +151,13 @@ fn the_first_copy_of_every_piece_leaves_before_the_second_of_any() {
 }
 
 #[test]
-fn who_passes_on_more_gets_more_of_what_is_new_and_who_only_takes_comes_last() {
+fn faster_uplinks_get_more_new_pieces_and_downloaders_without_uplink_come_last() {
     let mut upload = limited();
     let rate = 10 * PIECE;
-    for (newcomer, uplink) in [(1, Some(rate)), (2, Some(rate)), (3, Some(4 * rate)), (4, Some(0)), (5, None)]
+    for (downloader, uplink) in
+        [(1, Some(rate)), (2, Some(rate)), (3, Some(4 * rate)), (4, Some(0)), (5, None)]
     {
-        want(&mut upload, newcomer, Some(100), uplink);
+        want(&mut upload, downloader, Some(100), uplink);
     }
     let shares = serve(&mut upload, 95, |_, pieces| pieces.first().copied().unwrap_or(PieceIndex(0)));
     let [one, two, fast, taker, unknown] = shares[..].try_into().unwrap();
@@ -173,13 +179,13 @@ fn who_passes_on_more_gets_more_of_what_is_new_and_who_only_takes_comes_last() {
 fn a_declined_offer_goes_to_the_next_until_more_is_wanted() {
     let mut upload = limited();
     want(&mut upload, 1, None, None);
-    let (newcomer, offer, _) = offers(&mut upload).remove(0);
-    upload.unwant(newcomer, &CONTENT);
+    let (downloader, offer, _) = offers(&mut upload).remove(0);
+    upload.unwant(downloader, &CONTENT);
     assert_eq!(offers(&mut upload), []);
-    assert!(!upload.accept(at(1), newcomer, offer, PieceIndex(1)));
+    assert!(!upload.accept(at(1), downloader, offer, PieceIndex(1)));
     want(&mut upload, 1, None, None);
     assert!(!offers(&mut upload).is_empty());
-    upload.unwant(NewcomerId(1), &CONTENT);
+    upload.unwant(DownloaderId(1), &CONTENT);
     assert_eq!(offers(&mut upload), []);
 }
 
@@ -194,43 +200,43 @@ fn an_offer_that_nobody_answers_goes_to_another() {
     let due = upload.deadline().unwrap();
     assert_eq!(due, at(2000));
     upload.handle_timeout(due);
-    assert!(offers(&mut upload).iter().all(|(newcomer, ..)| *newcomer == NewcomerId(2)));
+    assert!(offers(&mut upload).iter().all(|(downloader, ..)| *downloader == DownloaderId(2)));
     // It answers after all: its request waits like any other, and it is offered turns again.
-    assert!(!upload.accept(at(2100), NewcomerId(1), made[0].1, PieceIndex(3)));
-    upload.request(at(2100), NewcomerId(1));
-    upload.unwant(NewcomerId(2), &CONTENT);
+    assert!(!upload.accept(at(2100), DownloaderId(1), made[0].1, PieceIndex(3)));
+    upload.request(at(2100), DownloaderId(1));
+    upload.unwant(DownloaderId(2), &CONTENT);
     let offered = offers(&mut upload);
-    assert!(offered.iter().any(|(newcomer, ..)| *newcomer == NewcomerId(1)), "{offered:?}");
+    assert!(offered.iter().any(|(downloader, ..)| *downloader == DownloaderId(1)), "{offered:?}");
 }
 
 /// What it did not answer was of a content that it has by now.
 #[test]
-fn who_left_one_content_s_offer_without_an_answer_is_offered_another_content() {
+fn an_unanswered_offer_does_not_block_offers_of_another_content() {
     let mut upload = limited();
     want(&mut upload, 1, None, None);
     assert!(!offers(&mut upload).is_empty());
     let other = Content { id: ContentId([8; 32]), size: CONTENT.size };
-    upload.want(at(10), NewcomerId(1), Want { content: other, complete: None, uplink: None });
+    upload.want(at(10), DownloaderId(1), WantedContent { content: other, complete: None, uplink: None });
     upload.handle_timeout(upload.deadline().unwrap());
     assert_eq!(offers(&mut upload), [], "it is silent");
-    upload.unwant(NewcomerId(1), &CONTENT);
+    upload.unwant(DownloaderId(1), &CONTENT);
     assert!(!offers(&mut upload).is_empty());
 }
 
 #[test]
-fn what_is_taken_back_frees_its_turn_wherever_it_stands() {
+fn a_cancelled_request_frees_its_turn_in_any_state() {
     let mut upload = limited();
-    for newcomer in [1, 2, 3, 3] {
-        upload.request(at(0), NewcomerId(newcomer));
+    for downloader in [1, 2, 3, 3] {
+        upload.request(at(0), DownloaderId(downloader));
     }
     assert_eq!(grants(&mut upload), [1, 2]);
     // The third waits for the line by now, its second request for its turn.
-    upload.cancel(NewcomerId(3));
-    upload.cancel(NewcomerId(3));
-    upload.cancel(NewcomerId(3));
-    upload.request(at(1), NewcomerId(4));
-    upload.done(at(2), NewcomerId(1), None, PIECE);
-    upload.done(at(2), NewcomerId(2), None, PIECE);
+    upload.cancel(DownloaderId(3));
+    upload.cancel(DownloaderId(3));
+    upload.cancel(DownloaderId(3));
+    upload.request(at(1), DownloaderId(4));
+    upload.done(at(2), DownloaderId(1), None, PIECE);
+    upload.done(at(2), DownloaderId(2), None, PIECE);
     assert_eq!(grants(&mut upload), [4]);
 }
 
@@ -239,25 +245,25 @@ fn what_is_taken_back_frees_its_turn_wherever_it_stands() {
 fn a_request_is_served_although_all_turns_are_given_to_what_stands_behind_it() {
     let mut upload = limited();
     want(&mut upload, 1, None, None);
-    for (newcomer, offer, _) in offers(&mut upload) {
-        assert!(upload.accept(at(1), newcomer, offer, PieceIndex(1)));
+    for (downloader, offer, _) in offers(&mut upload) {
+        assert!(upload.accept(at(1), downloader, offer, PieceIndex(1)));
     }
-    upload.request(at(1), NewcomerId(1));
+    upload.request(at(1), DownloaderId(1));
     assert_eq!(grants(&mut upload), [1]);
 }
 
 #[test]
-fn who_takes_offers_up_and_holds_up_the_line_holds_up_nobody_else() {
+fn a_downloader_that_blocks_its_own_turns_delays_no_other() {
     let mut upload = limited();
     want(&mut upload, 1, None, None);
-    for (newcomer, offer, _) in offers(&mut upload) {
-        assert!(upload.accept(at(1), newcomer, offer, PieceIndex(1)));
+    for (downloader, offer, _) in offers(&mut upload) {
+        assert!(upload.accept(at(1), downloader, offer, PieceIndex(1)));
     }
     want(&mut upload, 2, None, None);
     assert_eq!(offers(&mut upload), []);
     let due = upload.deadline().unwrap();
     upload.handle_timeout(due);
-    assert!(offers(&mut upload).iter().all(|(newcomer, ..)| *newcomer == NewcomerId(2)));
+    assert!(offers(&mut upload).iter().all(|(downloader, ..)| *downloader == DownloaderId(2)));
     assert!(upload.deadline().is_some_and(|next| next > due));
 }
 
@@ -268,104 +274,111 @@ fn a_limit_that_comes_and_goes_takes_no_turns_with_it() {
         want(&mut upload, 1, None, None);
         let made = offers(&mut upload);
         assert!(made.len() > LIMITED_SLOTS, "{}", made.len());
-        for (newcomer, offer, _) in &made[1..] {
-            assert!(upload.accept(at(1), *newcomer, *offer, PieceIndex(1)));
+        for (downloader, offer, _) in &made[1..] {
+            assert!(upload.accept(at(1), *downloader, *offer, PieceIndex(1)));
         }
         upload.set_limit(None);
-        assert!(!upload.ready(NewcomerId(1), made[1].1), "without a limit nobody waits for a turn");
-        upload.unwant(NewcomerId(1), &CONTENT);
+        assert!(!upload.ready(DownloaderId(1), made[1].1), "without a limit nobody waits for a turn");
+        upload.unwant(DownloaderId(1), &CONTENT);
         upload.set_limit(Some(10 * PIECE));
     }
 }
 
 #[test]
-fn what_is_given_back_is_offered_again() {
+fn returned_pieces_are_offered_again() {
     let mut upload = Upload::new(Some(PIECE), 1);
     want(&mut upload, 1, Some(2), None);
     let made = offers(&mut upload);
-    let (newcomer, offer, pieces) = made[0].clone();
-    assert!(upload.accept(at(0), newcomer, offer, pieces[0]));
-    upload.give_back(newcomer, offer);
-    made.iter().skip(1).for_each(|(newcomer, offer, _)| upload.give_back(*newcomer, *offer));
+    let (downloader, offer, pieces) = made[0].clone();
+    assert!(upload.accept(at(0), downloader, offer, pieces[0]));
+    upload.give_back(downloader, offer);
+    made.iter().skip(1).for_each(|(downloader, offer, _)| upload.give_back(*downloader, *offer));
     let named: BTreeSet<_> = offers(&mut upload).into_iter().flat_map(|(.., pieces)| pieces).collect();
     assert_eq!(named.len(), 2);
 }
 
 /// A piece that is cut off, be it by the last byte, by leaving, or not at all; and one that goes on without its slot,
-/// because its newcomer reads slowly.
+/// because its downloader reads slowly.
 #[test]
-fn what_was_not_sent_to_its_end_counts_as_not_sent() {
-    for (bytes, leaves, goes_on, left) in
+fn an_incompletely_sent_piece_counts_as_not_sent() {
+    for (bytes, leaves, continues_without_slot, left) in
         [(0, true, false, 2), (PIECE - 1, false, false, 2), (PIECE, false, false, 1), (9, false, true, 1)]
     {
         let mut upload = Upload::new(Some(PIECE), 1);
         want(&mut upload, 1, Some(2), None);
         let made = offers(&mut upload);
-        let (newcomer, offer, pieces) = made[0].clone();
-        assert!(upload.accept(at(0), newcomer, offer, pieces[0]) && upload.ready(newcomer, offer));
-        made.iter().skip(1).for_each(|(newcomer, offer, _)| upload.give_back(*newcomer, *offer));
+        let (downloader, offer, pieces) = made[0].clone();
+        assert!(upload.accept(at(0), downloader, offer, pieces[0]) && upload.ready(downloader, offer));
+        made.iter().skip(1).for_each(|(downloader, offer, _)| upload.give_back(*downloader, *offer));
         while upload.next_grant().is_some_and(|grant| matches!(grant, Grant::Offer { .. })) {}
-        if goes_on {
+        if continues_without_slot {
             upload.goes_on(offer);
         }
         if !leaves {
-            upload.done(at(1), newcomer, Some(offer), bytes);
+            upload.done(at(1), downloader, Some(offer), bytes);
         }
-        upload.left(newcomer);
+        upload.disconnected(downloader);
         want(&mut upload, 9, Some(2), None);
         let named: BTreeSet<_> = offers(&mut upload).into_iter().flat_map(|(.., pieces)| pieces).collect();
-        assert_eq!(named.len(), left, "{bytes} bytes, {leaves}, {goes_on}");
+        assert_eq!(named.len(), left, "{bytes} bytes, {leaves}, {continues_without_slot}");
     }
 }
 
 #[test]
-fn a_newcomer_weighs_by_what_it_wants_first() {
+fn the_first_wanted_content_sets_the_weight() {
     let mut upload = limited();
     let rate = 10 * PIECE;
     let part = Content { id: ContentId([8; 32]), size: CONTENT.size };
-    for newcomer in [1, 2] {
-        let uplink = Some(if newcomer == 1 { 4 * rate } else { rate });
-        want(&mut upload, newcomer, Some(100), uplink);
+    for downloader in [1, 2] {
+        let uplink = Some(if downloader == 1 { 4 * rate } else { rate });
+        want(&mut upload, downloader, Some(100), uplink);
         // That it wants something of which only a part is here changes nothing.
-        upload.want(at(0), NewcomerId(newcomer), Want { content: part, complete: None, uplink });
+        upload.want(at(0), DownloaderId(downloader), WantedContent { content: part, complete: None, uplink });
     }
     let shares = serve(&mut upload, 60, |_, pieces| pieces[0]);
     assert!(shares[0].1 > shares[1].1 * 2, "{shares:?}");
 }
 
 #[test]
-fn who_leaves_frees_its_slots_and_keeps_its_total() {
+fn a_downloader_that_leaves_frees_its_slots_and_keeps_its_total() {
     let mut upload = limited();
-    (0..3).for_each(|_| upload.request(at(0), NewcomerId(1)));
-    upload.request(at(0), NewcomerId(2));
+    (0..3).for_each(|_| upload.request(at(0), DownloaderId(1)));
+    upload.request(at(0), DownloaderId(2));
     assert_eq!(grants(&mut upload), [1, 2]);
-    upload.done(at(1), NewcomerId(1), None, 10);
+    upload.done(at(1), DownloaderId(1), None, 10);
     assert_eq!(grants(&mut upload), [1]);
-    upload.left(NewcomerId(2));
-    upload.done(at(2), NewcomerId(2), None, 10);
+    upload.disconnected(DownloaderId(2));
+    upload.done(at(2), DownloaderId(2), None, 10);
     assert_eq!(grants(&mut upload), [1]);
     want(&mut upload, 1, Some(9), None);
-    upload.left(NewcomerId(1));
+    upload.disconnected(DownloaderId(1));
     assert_eq!((upload.taken(), upload.next_grant()), (0, None));
-    let total = Total { bytes: 10, pieces: 1 };
-    assert_eq!(upload.totals().collect::<Vec<_>>(), [(NewcomerId(1), total), (NewcomerId(2), total)]);
+    let total = UploadTotal { bytes: 10, pieces: 1 };
+    assert_eq!(upload.totals().collect::<Vec<_>>(), [(DownloaderId(1), total), (DownloaderId(2), total)]);
 }
 
 #[test]
-fn those_who_left_do_not_fill_the_memory() {
+fn downloaders_that_left_do_not_fill_the_memory() {
     let mut upload = Upload::new(None, 1);
     let mut forgotten = BTreeSet::new();
-    for newcomer in 0..100_000 {
-        let newcomer = NewcomerId(newcomer);
-        upload.request(at(0), newcomer);
+    for downloader in 0..100_000 {
+        let downloader = DownloaderId(downloader);
+        upload.request(at(0), downloader);
         grants(&mut upload);
-        let gets = newcomer.0.is_multiple_of(20);
-        upload.done(at(0), newcomer, None, if gets { 10 } else { 0 });
-        let gone = upload.left(newcomer);
-        assert!(gone.is_none_or(|gone| forgotten.insert(gone)), "each is forgotten once");
-        assert_eq!(gone == Some(newcomer), !gets, "who got nothing, at once");
-        assert_eq!(upload.left(NewcomerId(1)), Some(NewcomerId(1)), "who is not known is of no use");
+        let gets = downloader.0.is_multiple_of(20);
+        upload.done(at(0), downloader, None, if gets { 10 } else { 0 });
+        let disconnected = upload.disconnected(downloader);
+        assert!(
+            disconnected.is_none_or(|disconnected| forgotten.insert(disconnected)),
+            "each is forgotten once"
+        );
+        assert_eq!(disconnected == Some(downloader), !gets, "who got nothing, at once");
+        assert_eq!(
+            upload.disconnected(DownloaderId(1)),
+            Some(DownloaderId(1)),
+            "who is not known is of no use"
+        );
     }
-    assert_eq!(forgotten.len() + limits::SERVED_REMEMBERED, 100_000);
-    assert_eq!(upload.totals().count(), limits::SERVED_REMEMBERED);
+    assert_eq!(forgotten.len() + limits::REMEMBERED_DOWNLOADERS, 100_000);
+    assert_eq!(upload.totals().count(), limits::REMEMBERED_DOWNLOADERS);
 }

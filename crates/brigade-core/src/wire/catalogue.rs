@@ -1,11 +1,11 @@
-//! What peers tell the manager of what they share, and what it tells of it: bodies of messages.
+//! Messages about shared files, between peers and the manager.
 //!
 //! The kinds are listed in [`manager`](super::manager), where these are found too. Contents are told apart by id and
 //! size; lists are bounded by what [`limits`](crate::limits) says of each.
 
 use minicbor::{Decode, Encode};
 
-use super::claims::{self, Claimed};
+use super::checked::{self, Checked};
 use crate::{
     id::{Content, ContentId, PeerKey},
     name::{FileName, Username},
@@ -14,7 +14,7 @@ use crate::{
 /// A file that a peer shares.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
-pub struct Entry {
+pub struct FileEntry {
     /// Its name.
     #[n(0)]
     pub name: FileName,
@@ -40,8 +40,8 @@ pub struct Announce {
     #[n(0)]
     pub number: u64,
     /// At most [`crate::limits::ANNOUNCE_ENTRIES`] files.
-    #[cbor(n(1), with = "claims::many")]
-    pub entries: Vec<Claimed<Entry>>,
+    #[cbor(n(1), with = "checked::many")]
+    pub entries: Vec<Checked<FileEntry>>,
 }
 
 /// Takes names out of what the peer shares.
@@ -52,8 +52,8 @@ pub struct Withdraw {
     #[n(0)]
     pub number: u64,
     /// At most [`crate::limits::ANNOUNCE_ENTRIES`] names; one that was not announced is ignored.
-    #[cbor(n(1), with = "claims::many")]
-    pub names: Vec<Claimed<FileName>>,
+    #[cbor(n(1), with = "checked::many")]
+    pub names: Vec<Checked<FileName>>,
 }
 
 /// A content on the wire: id and size.
@@ -86,7 +86,7 @@ pub struct Unhold {
     pub contents: Vec<WireContent>,
 }
 
-/// Asks what a name means. Answered by [`Found`].
+/// Asks what a name means. Answered by [`LookupResult`].
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Lookup {
@@ -126,14 +126,14 @@ pub struct Version {
 /// What a name means.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
-pub struct Found {
+pub struct LookupResult {
     /// The question's.
     #[n(0)]
     pub question: u32,
     /// The contents under exactly this name, the one with most holders first; at most [`crate::limits::VERSIONS_LISTED`].
     #[n(1)]
     pub versions: Vec<Version>,
-    /// How many names lie below it, as in a folder; counted up to [`crate::limits::COUNTED_BELOW`].
+    /// How many names lie below it, as in a folder; counted up to [`crate::limits::COUNTED_NAMES`].
     #[n(2)]
     pub below: u64,
     /// Where there is nothing: the nearest names, at most [`crate::limits::CLOSEST_NAMES`].
@@ -158,7 +158,7 @@ pub struct Browse {
     /// Only what stands after this name.
     #[n(2)]
     pub after: Option<FileName>,
-    /// Only what this peer shares; refused as [`Reason::NotFound`](crate::wire::Reason::NotFound) where no such peer is there.
+    /// Only what this peer shares; refused as [`Reason::NotFound`](super::reason::Reason::NotFound) where no such peer is there.
     #[n(3)]
     pub holder: Option<Username>,
 }
@@ -166,7 +166,7 @@ pub struct Browse {
 /// One name and content in the catalogue.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
-pub struct Listed {
+pub struct CatalogueEntry {
     /// The name.
     #[n(0)]
     pub name: FileName,
@@ -197,11 +197,11 @@ pub struct Listing {
     pub question: u32,
     /// As many as fit into a page.
     #[n(1)]
-    pub entries: Vec<Listed>,
+    pub entries: Vec<CatalogueEntry>,
     /// Whether there is more after the last one.
     #[n(2)]
     pub more: bool,
-    /// As in [`Found`].
+    /// As in [`LookupResult`].
     #[n(3)]
     pub incomplete_ms: Option<u64>,
 }
@@ -231,7 +231,7 @@ pub struct Unwatch {
 /// Where a peer is found.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
-pub struct Whereabouts {
+pub struct PeerAddress {
     /// Its name.
     #[n(0)]
     pub username: Username,
@@ -246,7 +246,7 @@ pub struct Whereabouts {
 /// The holders of one content.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
-pub struct HoldersOf {
+pub struct ContentHolders {
     /// The content's id.
     #[n(0)]
     pub id: ContentId,
@@ -267,10 +267,10 @@ pub struct HoldersOf {
 pub struct Holders {
     /// Every peer that is named below, once. The asker itself is never among them.
     #[n(0)]
-    pub peers: Vec<Whereabouts>,
+    pub peers: Vec<PeerAddress>,
     /// The contents that this is about.
     #[n(1)]
-    pub contents: Vec<HoldersOf>,
+    pub contents: Vec<ContentHolders>,
 }
 
 /// All announcements and withdrawals up to this number are dealt with: they are in the catalogue, but for those

@@ -6,9 +6,9 @@
 //! body    CBOR; for a piece: request u32, offset u32 (both big endian), then the bytes
 //! ```
 //!
-//! A length is judged before anything is allocated for it.
+//! A length is checked before memory is allocated for it.
 
-use super::Message;
+use super::{error::FrameError, message::Message};
 use crate::limits;
 
 /// Bytes of a frame's length and kind.
@@ -39,30 +39,6 @@ pub struct PieceHeader {
     pub request: u32,
     /// Where in the piece the data belongs, in bytes.
     pub offset: u32,
-}
-
-/// Why bytes are not a frame that may be read.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-pub enum FrameError {
-    /// Shorter than its kind, or longer than the limit.
-    #[error("a frame of {bytes} bytes is outside the bounds of 1 to {limit}")]
-    Length {
-        /// The length it claims.
-        bytes: u32,
-        /// The longest that is read.
-        limit: usize,
-    },
-    /// A kind that this direction does not have.
-    #[error("a message of the unknown kind {0:#04x}")]
-    UnknownKind(u8),
-    /// A body that is not what its kind says.
-    #[error("a message of kind {kind:#04x} cannot be read: {error}")]
-    Body {
-        /// The message's kind.
-        kind: u8,
-        /// What the decoder found.
-        error: String,
-    },
 }
 
 impl Header {

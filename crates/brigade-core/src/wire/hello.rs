@@ -1,11 +1,11 @@
 //! The greeting: the first message of both sides on every connection, and the last one.
 //!
-//! Nothing else is read before a hello, and no hello after it; which version is spoken, and who may stay, is
-//! decided here. Who the other is, the connection proves (its TLS key); that it belongs, the membership.
+//! Nothing is read before a hello, and there is one hello only. This module decides the version of the protocol. TLS
+//! proves the key of the other side; the membership proves that it belongs to the network.
 
 use minicbor::{Decode, Encode};
 
-use super::{Reason, messages};
+use super::{message::messages, reason::Reason};
 
 /// The version of the protocol that this program speaks; the lowest of both sides' is used.
 pub const VERSION: u32 = 1;

@@ -8,10 +8,15 @@
 use minicbor::{Decode, Encode};
 
 pub use super::catalogue::{
-    Announce, Browse, Entry, Found, Hold, Holders, HoldersOf, Listed, Listing, Lookup, Noted, Unhold,
-    Unwatch, Version, Watch, Whereabouts, WireContent, Withdraw,
+    Announce, Browse, CatalogueEntry, ContentHolders, FileEntry, Hold, Holders, Listing, Lookup,
+    LookupResult, Noted, PeerAddress, Unhold, Unwatch, Version, Watch, WireContent, Withdraw,
 };
-use super::{Claimed, Reason, claims, hello::Goodbye, messages};
+use super::{
+    checked::{self, Checked},
+    hello::Goodbye,
+    message::messages,
+    reason::Reason,
+};
 use crate::name::Username;
 
 messages! {
@@ -58,7 +63,7 @@ messages! {
         /// All announcements up to this one are dealt with.
         0x22 Noted,
         /// What a name means.
-        0x23 Found,
+        0x23 LookupResult,
         /// A page of the catalogue.
         0x24 Listing,
         /// Who holds watched contents, whenever that changes.
@@ -75,8 +80,8 @@ messages! {
 #[cbor(map)]
 pub struct Join {
     /// The name that is to be bound to this connection's key.
-    #[cbor(n(0), with = "claims::one")]
-    pub username: Claimed<Username>,
+    #[cbor(n(0), with = "checked::one")]
+    pub username: Checked<Username>,
     /// The TCP port where the peer listens, not 0. Its address is the one that the session comes from.
     #[n(1)]
     pub port: u16,
@@ -137,7 +142,7 @@ pub struct PeerList {
     /// Whether there is more after the last one.
     #[n(2)]
     pub more: bool,
-    /// As in [`Found`]: peers that were here before the manager was started again may not be back yet.
+    /// As in [`LookupResult`]: peers that were here before the manager was started again may not be back yet.
     #[n(3)]
     pub incomplete_ms: Option<u64>,
 }

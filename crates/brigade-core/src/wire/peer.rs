@@ -1,4 +1,5 @@
-//! Messages between two peers. Whoever dialled is the newcomer and asks; whoever was dialled is the holder.
+//! Messages between two peers. The side that dialled is the downloader and asks; the side that was dialled is the
+//! holder.
 //!
 //! A content of several pieces is opened on a channel, over which pieces are asked for by number; one of a single
 //! piece is asked for at once, by its id. Piece data is not a CBOR message: see
@@ -6,11 +7,11 @@
 
 use minicbor::{Decode, Encode};
 
-use super::{Reason, hello::Goodbye, messages};
+use super::{hello::Goodbye, message::messages, reason::Reason};
 use crate::id::ContentId;
 
 messages! {
-    /// From the newcomer to the holder.
+    /// From the downloader to the holder.
     ToHolder {
         /// The connection ends.
         0x02 Goodbye,
@@ -24,9 +25,9 @@ messages! {
         0x43 Request,
         /// Asks for a content of a single piece.
         0x44 RequestWhole,
-        /// Takes a request back.
+        /// Asks for any piece of an open content, when it is this downloader's turn.
         0x45 Cancel,
-        /// Would take any piece of an open content, when it is this newcomer's turn.
+        /// Would take any piece of an open content, when it is this downloader's turn.
         0x46 Want,
         /// Needs nothing of what was offered.
         0x47 Decline,
@@ -34,7 +35,7 @@ messages! {
 }
 
 messages! {
-    /// From the holder to the newcomer.
+    /// From the holder to the downloader.
     FromHolder {
         /// The connection ends.
         0x02 Goodbye,
@@ -46,11 +47,11 @@ messages! {
         0x4a Have,
         /// A page of the piece list.
         0x4b ListPage,
-        /// A request, or a channel, was refused.
+        /// A piece that the holder offers is not needed.
         0x4c Refuse,
         /// Whether pieces are sent by turns.
         0x4d Turns,
-        /// It is the newcomer's turn.
+        /// It is the downloader's turn.
         0x4e Offer,
     }
 }
@@ -59,7 +60,7 @@ messages! {
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Open {
-    /// The newcomer's number for it on this connection, not in use.
+    /// The downloader's number for it on this connection, not in use.
     #[n(0)]
     pub channel: u32,
     /// The content's id.
@@ -95,7 +96,7 @@ pub struct AskList {
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Request {
-    /// The newcomer's number for it on this connection, not in use.
+    /// The downloader's number for it on this connection, not in use.
     #[n(0)]
     pub request: u32,
     /// The content's channel.
@@ -133,7 +134,7 @@ pub struct Cancel {
     pub request: u32,
 }
 
-/// Would take any piece of an open content that the newcomer lacks; answered by [`Offer`] whenever it is its turn, until
+/// Would take any piece of an open content that the downloader lacks; answered by [`Offer`] whenever it is its turn, until
 /// it declines one or closes the channel.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
@@ -141,7 +142,7 @@ pub struct Want {
     /// The content's channel.
     #[n(0)]
     pub channel: u32,
-    /// Bytes a second that the newcomer can pass on, where it knows that: 0 for one that only takes.
+    /// Bytes a second that the downloader can pass on, where it knows that: 0 for one that only takes.
     #[n(1)]
     pub uplink: Option<u64>,
 }
@@ -156,7 +157,7 @@ pub struct Decline {
 }
 
 /// Whether the holder sends pieces by turns, because what it sends has a limit. Said when that begins and ends, and
-/// again every second to a newcomer whose turn has not come.
+/// again every second to a downloader whose turn has not come.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Turns {
@@ -165,7 +166,7 @@ pub struct Turns {
     pub limited: bool,
 }
 
-/// It is the newcomer's turn: one piece that it asks for soon is sent next.
+/// It is the downloader's turn: one piece that it asks for soon is sent next.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Offer {

@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 
 use brigade_core::{
     id::PeerKey,
-    manager::{Departure, SessionId},
+    manager::{LeaveReason, SessionId},
     wire::{
         Reason,
         hello::Goodbye,
@@ -27,7 +27,7 @@ pub(super) enum ToOwner {
     /// A batch of updates was written.
     UpdatesSent { session: SessionId },
     /// The connection ended.
-    Disconnected { session: SessionId, reason: Departure },
+    Disconnected { session: SessionId, reason: LeaveReason },
 }
 
 /// An instruction of the owner to a session.

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use brigade_core::{
     limits,
-    manager::{Binding, Departure, Event, Manager, Output, SessionId},
+    manager::{Binding, Event, LeaveReason, Manager, Output, SessionId},
     time::Timestamp,
     wire::manager::FromManager,
 };
@@ -54,15 +54,15 @@ impl ManagerOwner {
     pub(super) async fn run(
         mut self,
         mut events: mpsc::Receiver<ToOwner>,
-        mut recorded: mpsc::Receiver<BindingResult>,
+        mut binding_stored: mpsc::Receiver<BindingResult>,
         stop: CancellationToken,
     ) {
         loop {
             let deadline = [self.manager.deadline(), self.view_timer.next].into_iter().flatten().min();
             tokio::select! {
                 Some(event) = events.recv() => self.handle(event),
-                Some(BindingResult { username, durable }) = recorded.recv() => {
-                    self.manager.recorded(&username, durable);
+                Some(BindingResult { username, durable }) = binding_stored.recv() => {
+                    self.manager.binding_stored(&username, durable);
                 }
                 () = clock::reach(deadline) => self.manager.handle_timeout(clock::now()),
                 () = stop.cancelled() => break,
@@ -89,7 +89,7 @@ impl ManagerOwner {
                 self.carry_out(); // the answers are queued before the permission to read on
                 self.send(session, ToSession::Next);
             }
-            ToOwner::UpdatesSent { session } => self.manager.news_sent(now, session),
+            ToOwner::UpdatesSent { session } => self.manager.updates_sent(now, session),
             ToOwner::Disconnected { session, reason } => self.drop_session(session, reason),
         }
     }
@@ -98,21 +98,21 @@ impl ManagerOwner {
         while let Some(output) = self.manager.next_output() {
             match output {
                 Output::Send { session, message } => self.send(session, ToSession::Message(message)),
-                Output::News { session, messages } => {
+                Output::HolderUpdates { session, messages } => {
                     for page in messages {
                         self.send(session, ToSession::Message(FromManager::Holders(page)));
                     }
                     self.send(session, ToSession::EndOfUpdates);
                 }
-                Output::Record { binding } => {
+                Output::StoreBinding { binding } => {
                     if let Err(full) = self.record.try_send(binding) {
                         tracing::error!("the thread that stores members is too slow or has ended");
-                        self.manager.recorded(&full.into_inner().username, false);
+                        self.manager.binding_stored(&full.into_inner().username, false);
                     }
                 }
-                Output::Grant { session, binding } => {
+                Output::SignMembership { session, binding } => {
                     let token = self.membership(binding);
-                    self.manager.granted(clock::now(), clock::unix_now(), session, token);
+                    self.manager.membership_signed(clock::now(), clock::unix_now(), session, token);
                 }
                 Output::Close { session, goodbye } => {
                     self.send(session, ToSession::Close(goodbye));
@@ -131,12 +131,12 @@ impl ManagerOwner {
         let Some(queue) = self.sessions.get(&session) else { return };
         match queue.try_send(message) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(_)) => self.drop_session(session, Departure::Slow),
-            Err(mpsc::error::TrySendError::Closed(_)) => self.drop_session(session, Departure::Lost),
+            Err(mpsc::error::TrySendError::Full(_)) => self.drop_session(session, LeaveReason::Slow),
+            Err(mpsc::error::TrySendError::Closed(_)) => self.drop_session(session, LeaveReason::Lost),
         }
     }
 
-    fn drop_session(&mut self, session: SessionId, reason: Departure) {
+    fn drop_session(&mut self, session: SessionId, reason: LeaveReason) {
         self.sessions.remove(&session);
         self.manager.disconnected(clock::now(), session, reason);
     }
@@ -153,7 +153,7 @@ impl ManagerOwner {
     fn publish_event(&self, event: Event) {
         match &event {
             Event::Joined { username, address } => tracing::info!(%username, %address, "a peer joined"),
-            Event::Left { username, why } => tracing::info!(%username, ?why, "a peer left"),
+            Event::Left { username, reason } => tracing::info!(%username, ?reason, "a peer left"),
             Event::Refused { username, reason, text } => {
                 tracing::info!(username = username.as_deref(), ?reason, text, "a join was refused");
             }

@@ -15,7 +15,7 @@ use std::{
 use brigade_core::{
     id::PeerKey,
     limits,
-    manager::{Departure, SessionId},
+    manager::{LeaveReason, SessionId},
     name::Username,
     wire::{
         Reason,
@@ -59,7 +59,7 @@ enum SessionEnd {
     /// The owner closed it.
     ClosedByOwner(Option<Goodbye>),
     /// The connection was lost or is too slow; the owner does not know yet.
-    Lost(Departure),
+    Lost(LeaveReason),
     /// The peer broke the protocol: it gets a goodbye with the reason.
     ProtocolError(ConnectionError),
 }
@@ -148,7 +148,7 @@ async fn run(greeted: Greeted, session: SessionId, entering: OwnedSemaphorePermi
         SessionEnd::ClosedByOwner(None) => {}
         SessionEnd::Lost(reason) => drop(owner.send(ToOwner::Disconnected { session, reason }).await),
         SessionEnd::ProtocolError(error) => {
-            let reason = Departure::Broke;
+            let reason = LeaveReason::ProtocolError;
             let _ = owner.send(ToOwner::Disconnected { session, reason }).await;
             breaches.broke(names.joined.as_ref(), remote, &error);
             if let Some(goodbye) = error.goodbye() {
@@ -225,15 +225,15 @@ async fn exchange(
 fn message_or_end(read: Result<Option<ToManager>, ConnectionError>) -> Result<ToManager, SessionEnd> {
     match read {
         Ok(Some(message)) => Ok(message),
-        Ok(None) | Err(ConnectionError::Io(_)) => Err(SessionEnd::Lost(Departure::Lost)),
+        Ok(None) | Err(ConnectionError::Io(_)) => Err(SessionEnd::Lost(LeaveReason::Lost)),
         Err(error) => Err(SessionEnd::ProtocolError(error)),
     }
 }
 
-async fn in_time(writing: impl Future<Output = Result<(), ConnectionError>>) -> Result<(), Departure> {
+async fn in_time(writing: impl Future<Output = Result<(), ConnectionError>>) -> Result<(), LeaveReason> {
     match timeout(WRITE_TIMEOUT, writing).await {
         Ok(Ok(())) => Ok(()),
-        Ok(Err(_)) => Err(Departure::Lost),
-        Err(_) => Err(Departure::Slow),
+        Ok(Err(_)) => Err(LeaveReason::Lost),
+        Err(_) => Err(LeaveReason::Slow),
     }
 }

@@ -7,13 +7,13 @@ use std::{net::IpAddr, path::Path};
 use brigade_core::{
     id::ContentId,
     limits,
-    manager::{Departure, Event},
+    manager::{Event, LeaveReason},
     wire::{
         Reason,
         hello::{Hello, VERSION},
         manager::{
-            Announce, Browse, Entry, FromManager, Holders, Join, ListPeers, Lookup, Refused, Renew, Report,
-            ToManager, Watch, WireContent,
+            Announce, Browse, FileEntry, FromManager, Holders, Join, ListPeers, Lookup, Refused, Renew,
+            Report, ToManager, Watch, WireContent,
         },
     },
 };
@@ -103,8 +103,14 @@ impl Client {
     }
 }
 
-fn entry(name: &str) -> Entry {
-    Entry { name: name.parse().unwrap(), id: ContentId([7; 32]), size: 300, mtime_s: 0, executable: false }
+fn entry(name: &str) -> FileEntry {
+    FileEntry {
+        name: name.parse().unwrap(),
+        id: ContentId([7; 32]),
+        size: 300,
+        mtime_s: 0,
+        executable: false,
+    }
 }
 
 #[tokio::test]
@@ -143,7 +149,7 @@ async fn a_peer_is_in_the_table_until_its_connection_breaks() {
     assert_eq!((peers.len(), contents[0].complete.len()), (0, 0));
     assert!(matches!(events.recv().await.unwrap().event, Event::Joined { .. }));
     let left = events.recv().await.unwrap().event;
-    assert_eq!(left, Event::Left { username: "fire_user".parse().unwrap(), why: Departure::Lost });
+    assert_eq!(left, Event::Left { username: "fire_user".parse().unwrap(), reason: LeaveReason::Lost });
     manager.stop().await;
 }
 
@@ -352,7 +358,7 @@ async fn a_manager_that_was_started_before_says_that_its_catalogue_is_incomplete
     for again in [false, true] {
         let manager = RunningManager::new(state.path()).await;
         let mut client = manager.client(&SecretKey::generate()).await;
-        let FromManager::Found(found) = client.ask(lookup.clone()).await else {
+        let FromManager::LookupResult(found) = client.ask(lookup.clone()).await else {
             panic!("it does not answer")
         };
         assert_eq!(found.incomplete_ms.is_some(), again);

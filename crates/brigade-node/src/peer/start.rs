@@ -7,7 +7,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use brigade_core::{
     id::PeerKey,
-    name::{BadName, Username},
+    name::{NameError, Username},
     wire::manager::{Holders, Joined},
 };
 use tokio::{
@@ -60,7 +60,7 @@ pub enum PeerError {
     Keeper(#[source] io::Error),
     /// A name of its own could not be made.
     #[error("making a username: {0}")]
-    Username(#[from] BadName),
+    Username(#[from] NameError),
     /// Nobody can be answered on the port.
     #[error("answering on {address}")]
     Answer {
@@ -145,10 +145,10 @@ async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, Pee
 }
 
 /// The name that the configuration has, or one that is not bound and says whose the peer is.
-fn asked_name(config: &PeerConfig) -> Result<RequestedName, BadName> {
+fn asked_name(config: &PeerConfig) -> Result<RequestedName, NameError> {
     match config.username.clone() {
         Some(username) => Ok(RequestedName { username, unbound: false }),
-        None => Ok(RequestedName { username: user_at_host().ok_or(BadName::Empty)?, unbound: true }),
+        None => Ok(RequestedName { username: user_at_host().ok_or(NameError::Empty)?, unbound: true }),
     }
 }
 

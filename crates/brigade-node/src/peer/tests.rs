@@ -6,7 +6,7 @@ use std::{fs, path::Path, time::Duration};
 
 use brigade_core::{
     rate::Cap,
-    schedule::{DAY_MINUTES, LimitPlan, Rule},
+    schedule::{LimitPlan, Rule},
 };
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -41,7 +41,7 @@ async fn peer(manager: &ManagerServer, username: &str, folder: &Path) -> Peer {
         home: None,
     };
     let up = Some(Cap::At(200_000));
-    let always = Rule { days: [true; 7], from: 0, to: DAY_MINUTES, up, down: None };
+    let always = Rule::always(up, None);
     let config = PeerConfig {
         keep_parts: None,
         manager: address,

@@ -7,7 +7,7 @@
 
 use std::{cmp::Ordering, ops::ControlFlow};
 
-use brigade_core::name::{BadName, FileName};
+use brigade_core::name::{FileName, NameError};
 
 use super::{
     folder::{Folder, FolderError, PRIVATE},
@@ -32,7 +32,7 @@ pub enum Found {
 pub enum NotShared {
     /// Its name breaks the rule.
     #[error("its name cannot be shared: {0}")]
-    Name(#[from] BadName),
+    Name(#[from] NameError),
     /// Its name is not Unicode.
     #[error("its name cannot be shared: it is not valid UTF-8")]
     NotText,

@@ -7,7 +7,7 @@ use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use brigade_core::{
     id::PeerKey,
-    name::{BadName, FileName, Username},
+    name::{FileName, NameError, Username},
     rate::Cap,
 };
 use clap::{
@@ -274,7 +274,7 @@ fn parse_name(text: &str) -> Result<String, String> {
     if is_pattern || base.parse::<FileName>().is_ok() {
         return Ok(text.to_owned());
     }
-    let wrong = |why: BadName| match hints::name(text) {
+    let wrong = |why: NameError| match hints::name(text) {
         Some(hint) => format!("{why}; {hint}"),
         None => why.to_string(),
     };

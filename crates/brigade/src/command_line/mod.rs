@@ -9,7 +9,7 @@ pub(crate) mod mistakes;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use brigade_core::schedule::{Given, LimitPlan};
+use brigade_core::schedule::{LimitPlan, OptionSource};
 use clap::{
     ArgMatches, Command as Grammar, CommandFactory, Error, FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},
@@ -84,8 +84,8 @@ fn limits(args: &Brigade, mut plan: LimitPlan) -> LimitPlan {
         _ => None,
     };
     if let Some(flags) = flags {
-        plan.up.given = flags.upload_limit.map(|cap| (cap, Given::Flag)).or(plan.up.given);
-        plan.down.given = flags.download_limit.map(|cap| (cap, Given::Flag)).or(plan.down.given);
+        plan.up.given = flags.upload_limit.map(|cap| (cap, OptionSource::Flag)).or(plan.up.given);
+        plan.down.given = flags.download_limit.map(|cap| (cap, OptionSource::Flag)).or(plan.down.given);
     }
     plan
 }

@@ -8,7 +8,7 @@ use std::{
     process::ExitCode,
 };
 
-use brigade_core::{plural::noun, wire::manager::Listed};
+use brigade_core::{plural::noun, wire::manager::CatalogueEntry};
 use brigade_node::peer::{Browsing, Observer};
 
 use super::connect::manager_address;
@@ -68,7 +68,7 @@ pub(crate) fn nothing(text: &str) -> String {
 }
 
 /// A line for people.
-pub(crate) fn row(file: &Listed) -> String {
+pub(crate) fn row(file: &CatalogueEntry) -> String {
     format!(
         "{:>10}  {:>3} {:<7}  {}  {}",
         format::bytes(file.size),
@@ -79,7 +79,7 @@ pub(crate) fn row(file: &Listed) -> String {
     )
 }
 
-fn json(file: &Listed, incomplete_ms: Option<u64>) -> String {
+fn json(file: &CatalogueEntry, incomplete_ms: Option<u64>) -> String {
     let mut object = serde_json::json!({
         "name": file.name.as_str(),
         "id": file.id.to_string(),

@@ -4,14 +4,14 @@
 
 use brigade_core::{
     rate::Cap,
-    schedule::{Direction, Given, Limits, Standing, WeekMinute, Why},
+    schedule::{Direction, EffectiveLimit, LimitOrigin, Limits, OptionSource},
 };
 use brigade_node::peer::Peer;
+use jiff::civil::DateTime;
 
 use crate::{
     command_line::args::parse_cap,
     exit::{FAILED, Failure, USAGE},
-    settings::DAYS,
     terminal::format,
 };
 
@@ -50,19 +50,19 @@ fn parse(rest: &str) -> Result<Option<(Direction, Option<Cap>)>, Failure> {
 }
 
 fn shown(limits: &Limits) -> String {
-    let line = |name: &str, option: &str, standing: &Standing| {
+    let line = |name: &str, option: &str, standing: &EffectiveLimit| {
         let cap = match standing.cap {
             Cap::Off => "off".to_owned(),
             Cap::At(rate) => format::rate(rate),
         };
         let variable = option.replace('-', "_").to_uppercase();
-        let why = match standing.why {
-            Why::Typed => "typed here".to_owned(),
-            Why::Given(Given::Flag) => format!("--{option}"),
-            Why::Given(Given::Environment) => format!("BRIGADE_{variable}"),
-            Why::Scheduled => "the schedule".to_owned(),
-            Why::Usual => "the settings".to_owned(),
-            Why::Nobody => "nothing limits it".to_owned(),
+        let why = match standing.origin {
+            LimitOrigin::Typed => "typed here".to_owned(),
+            LimitOrigin::Option(OptionSource::Flag) => format!("--{option}"),
+            LimitOrigin::Option(OptionSource::Environment) => format!("BRIGADE_{variable}"),
+            LimitOrigin::Scheduled => "the schedule".to_owned(),
+            LimitOrigin::Default => "the settings".to_owned(),
+            LimitOrigin::Unlimited => "nothing limits it".to_owned(),
         };
         let until = standing.until.map_or_else(String::new, |until| format!(", until {}", time(until)));
         format!("{name:<5} {cap} ({why}{until})")
@@ -71,13 +71,15 @@ fn shown(limits: &Limits) -> String {
 }
 
 /// `mon 08:00`.
-fn time(at: WeekMinute) -> String {
-    format!("{} {:02}:{:02}", DAYS[at.weekday()], at.minute() / 60, at.minute() % 60)
+fn time(at: DateTime) -> String {
+    at.strftime("%a %H:%M").to_string().to_lowercase()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Cap, Direction, Given, Limits, Standing, WeekMinute, Why, parse, shown};
+    use jiff::civil::date;
+
+    use super::{Cap, Direction, EffectiveLimit, LimitOrigin, Limits, OptionSource, parse, shown};
 
     #[test]
     fn a_limit_is_a_direction_and_a_rate() {
@@ -98,17 +100,17 @@ mod tests {
 
     #[test]
     fn what_holds_is_shown_with_the_reason() {
-        let standing = |cap, why, until| Standing { cap, why, until };
+        let standing = |cap, origin, until| EffectiveLimit { cap, origin, until };
         let mut limits = Limits {
-            up: standing(Cap::At(2_000_000), Why::Scheduled, WeekMinute::new(6, 485)),
-            down: standing(Cap::Off, Why::Nobody, None),
+            up: standing(Cap::At(2_000_000), LimitOrigin::Scheduled, Some(date(2026, 11, 29).at(8, 5, 0, 0))),
+            down: standing(Cap::Off, LimitOrigin::Unlimited, None),
         };
         assert_eq!(
             shown(&limits),
             "up    2.0 MB/s (the schedule, until sun 08:05)\ndown  off (nothing limits it)"
         );
-        limits.up = standing(Cap::At(1), Why::Given(Given::Environment), None);
-        limits.down = standing(Cap::Off, Why::Given(Given::Flag), None);
+        limits.up = standing(Cap::At(1), LimitOrigin::Option(OptionSource::Environment), None);
+        limits.down = standing(Cap::Off, LimitOrigin::Option(OptionSource::Flag), None);
         assert_eq!(shown(&limits), "up    1 B/s (BRIGADE_UPLOAD_LIMIT)\ndown  off (--download-limit)");
     }
 }

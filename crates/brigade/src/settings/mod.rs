@@ -13,7 +13,7 @@ use std::{env, ffi::OsString, path::Path};
 
 use brigade_core::{
     rate::Cap,
-    schedule::{Given, LimitPlan},
+    schedule::{LimitPlan, OptionSource},
 };
 use brigade_node::config::brigade_home;
 use clap::{Arg, Command as Grammar};
@@ -24,8 +24,6 @@ use crate::command_line::{
     hints,
     mistakes::{Mistake, Place},
 };
-
-pub(crate) use self::times::DAYS;
 
 /// The settings file's name.
 const FILE: &str = "brigade.toml";
@@ -81,13 +79,13 @@ impl Settings {
                 }
             }
         }
-        let given = |variable| settings.cap(variable).map(|cap| (cap, Given::Environment));
+        let given = |variable| settings.cap(variable).map(|cap| (cap, OptionSource::Environment));
         (settings.limits.up.given, settings.limits.down.given) = (given(UP), given(DOWN));
         let of_file = path.map(|path| file::read(path, &mut mistakes)).unwrap_or_default();
         for (setting, value) in of_file.values {
             match setting.variable {
-                UP => settings.limits.up.usual = parse_cap(&value).ok(),
-                DOWN => settings.limits.down.usual = parse_cap(&value).ok(),
+                UP => settings.limits.up.default = parse_cap(&value).ok(),
+                DOWN => settings.limits.down.default = parse_cap(&value).ok(),
                 variable if settings.values.iter().any(|(known, _)| known.variable == variable) => {}
                 _ => settings.values.push((setting, value)),
             }
@@ -115,7 +113,7 @@ mod tests {
 
     use clap::CommandFactory;
 
-    use super::{Cap, Given, OsString, SETTINGS, Settings};
+    use super::{Cap, OptionSource, OsString, SETTINGS, Settings};
     use crate::command_line::args::Brigade;
 
     /// What `arguments` of a command come to with settings: `option=value` for each of `options`.
@@ -183,7 +181,7 @@ mod tests {
         let environment = |name: &str| (name == "BRIGADE_UPLOAD_LIMIT").then(|| OsString::from("off"));
         let (settings, mistakes) = Settings::read(None, environment);
         assert_eq!(mistakes, []);
-        assert_eq!(settings.limits.up.given, Some((Cap::Off, Given::Environment)));
+        assert_eq!(settings.limits.up.given, Some((Cap::Off, OptionSource::Environment)));
         assert_eq!(settings.limits.down, Default::default());
     }
 

@@ -2,10 +2,8 @@
 //!
 //! What holds when is `brigade_core::schedule`'s to say.
 
-use brigade_core::{
-    rate::Cap,
-    schedule::{DAY_MINUTES, Rule},
-};
+use brigade_core::{rate::Cap, schedule::Rule};
+use jiff::civil::Time;
 use toml::{
     Spanned,
     de::{DeTable, DeValue},
@@ -22,7 +20,7 @@ const RULES: usize = 100;
 
 const KEYS: [&str; 5] = ["days", "from", "to", "up", "down"];
 /// The days of the week, as they are written.
-pub(crate) const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
 /// Reads all rules; what is wrong is noted, and a rule with a mistake is none.
 pub(super) fn read(value: &Spanned<DeValue<'_>>, rules: &mut Vec<Rule>, wrong: &mut FileMistakes) {
@@ -41,7 +39,7 @@ pub(super) fn read(value: &Spanned<DeValue<'_>>, rules: &mut Vec<Rule>, wrong: &
 }
 
 fn read_rule(table: &DeTable<'_>, whole: &Spanned<DeValue<'_>>, wrong: &mut FileMistakes) -> Option<Rule> {
-    let mut rule = Rule { days: [true; 7], from: 0, to: DAY_MINUTES, up: None, down: None };
+    let mut rule = Rule::always(None, None);
     let mut is_right = true;
     for (key, value) in table {
         let found = match key.get_ref().as_ref() {
@@ -51,10 +49,8 @@ fn read_rule(table: &DeTable<'_>, whole: &Spanned<DeValue<'_>>, wrong: &mut File
                 rule.days = days.unwrap_or(rule.days);
                 continue;
             }
-            "from" => {
-                minute(value.get_ref()).filter(|minute| *minute < DAY_MINUTES).map(|from| rule.from = from)
-            }
-            "to" => minute(value.get_ref()).filter(|minute| *minute > 0).map(|to| rule.to = to),
+            "from" => time(value.get_ref()).map(|from| rule.from = from),
+            "to" => end(value.get_ref()).map(|to| rule.to = to),
             "up" | "down" => {
                 let cap = match value_of(Kind::Rate, value.get_ref()) {
                     Ok(cap) => parse_cap(&cap).ok(),
@@ -80,7 +76,7 @@ fn read_rule(table: &DeTable<'_>, whole: &Spanned<DeValue<'_>>, wrong: &mut File
             is_right = false;
         }
     }
-    if is_right && rule.from == rule.to {
+    if is_right && rule.from == rule.to && rule.from != Time::midnight() {
         wrong.at(whole.span(), "the rule begins when it ends; without from and to it holds all day");
         is_right = false;
     }
@@ -119,23 +115,30 @@ fn read_days(value: &Spanned<DeValue<'_>>, wrong: &mut FileMistakes) -> Option<[
     is_right.then_some(days)
 }
 
-/// `HH:MM` as a minute of the day, up to `24:00`.
-fn minute(value: &DeValue<'_>) -> Option<u16> {
+/// `HH:MM`, from `00:00` to `23:59`.
+fn time(value: &DeValue<'_>) -> Option<Time> {
     let DeValue::String(text) = value else { return None };
     let (hours, minutes) = text.split_once(':')?;
     let number = |text: &str| {
         let is_number = (1..=2).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit());
-        is_number.then(|| text.parse::<u16>().ok()).flatten()
+        is_number.then(|| text.parse().ok()).flatten()
     };
-    let (hours, minutes) = (number(hours)?, number(minutes).filter(|_| minutes.len() == 2)?);
-    (minutes < 60 && hours * 60 + minutes <= DAY_MINUTES).then_some(hours * 60 + minutes)
+    Time::new(number(hours)?, number(minutes).filter(|_| minutes.len() == 2)?, 0, 0).ok()
+}
+
+/// The end of a rule: `HH:MM`, from `00:01` to `24:00`, which is the midnight after the day.
+fn end(value: &DeValue<'_>) -> Option<Time> {
+    match value {
+        DeValue::String(text) if text == "24:00" => Some(Time::midnight()),
+        _ => time(value).filter(|time| *time != Time::midnight()),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use toml::de::DeValue;
 
-    use super::{Cap, DAY_MINUTES, FileMistakes, Rule, minute, read};
+    use super::{Cap, FileMistakes, Rule, Time, end, read, time};
 
     /// The rules of a schedule that is written as an array, and how many mistakes it has.
     fn rules(text: &str) -> (Vec<Rule>, usize) {
@@ -146,13 +149,12 @@ mod tests {
 
     #[test]
     fn a_rule_is_read_with_its_defaults() {
-        let always =
-            Rule { days: [true; 7], from: 0, to: DAY_MINUTES, up: Some(Cap::At(2_000_000)), down: None };
+        let always = Rule::always(Some(Cap::At(2_000_000)), None);
         assert_eq!(rules("[{up = '2MB'}]"), (vec![always], 0));
         let weekend = Rule {
             days: [false, false, false, false, false, true, true],
-            from: 1380,
-            to: 390,
+            from: Time::constant(23, 0, 0, 0),
+            to: Time::constant(6, 30, 0, 0),
             up: None,
             down: Some(Cap::Off),
         };
@@ -179,10 +181,18 @@ mod tests {
 
     #[test]
     fn times_are_hours_and_minutes() {
-        let of = |text: &'static str| minute(&DeValue::String(text.into()));
-        assert_eq!((of("00:00"), of("8:05"), of("24:00")), (Some(0), Some(485), Some(DAY_MINUTES)));
+        let of = |text: &'static str| {
+            let value = DeValue::String(text.into());
+            (time(&value), end(&value))
+        };
+        let five_past_eight = Some(Time::constant(8, 5, 0, 0));
+        assert_eq!(of("8:05"), (five_past_eight, five_past_eight));
+        assert_eq!(
+            (of("00:00"), of("24:00")),
+            ((Some(Time::midnight()), None), (None, Some(Time::midnight())))
+        );
         for text in ["", "8", "8:5", "24:01", "12:60", "-1:00", "+1:00", "1:000", "a:bc", "12:00:00"] {
-            assert_eq!(of(text), None, "{text}");
+            assert_eq!(of(text), (None, None), "{text}");
         }
     }
 }

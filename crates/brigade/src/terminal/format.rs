@@ -47,28 +47,18 @@ pub(crate) fn duration(duration: Duration) -> String {
 
 /// A point in time, in UTC (RFC 3339): `2026-11-22T11:18:18Z`.
 pub(crate) fn time(time: UnixTime) -> String {
-    let (year, month, day) = date(time.0 / 86_400);
-    format!("{year:04}-{month:02}-{day:02}T{}Z", time_of_day(time))
+    timestamp(time).to_string()
 }
 
 /// The time of day in UTC: `11:18:18`.
 pub(crate) fn time_of_day(time: UnixTime) -> String {
-    let second = time.0 % 86_400;
-    format!("{:02}:{:02}:{:02}", second / 3600, second / 60 % 60, second % 60)
+    timestamp(time).strftime("%H:%M:%S").to_string()
 }
 
-/// Year, month and day of the Gregorian calendar, so many days after 1970-01-01.
-fn date(days: u64) -> (u64, u64, u64) {
-    // Years begin in March here, so that the leap day is a year's last (H. Hinnant, "chrono-compatible low-level
-    // date algorithms"); 719,468 days lie between 0000-03-01 and 1970-01-01.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let months_since_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * months_since_march + 2) / 5 + 1;
-    let month = if months_since_march < 10 { months_since_march + 3 } else { months_since_march - 9 };
-    (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+/// The calendar's point in time; the last one that it has for those beyond.
+fn timestamp(time: UnixTime) -> jiff::Timestamp {
+    let seconds = i64::try_from(time.0).unwrap_or(i64::MAX);
+    jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX)
 }
 
 #[cfg(test)]

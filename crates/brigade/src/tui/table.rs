@@ -6,7 +6,7 @@
 use std::collections::VecDeque;
 
 use brigade_core::{
-    manager::{Departure, Event, Row as Peer},
+    manager::{Event, LeaveReason, Row as Peer},
     plural::count,
 };
 use brigade_node::manager::{LifeEvent, ManagerView};
@@ -168,14 +168,14 @@ fn sentence(event: &LifeEvent) -> String {
 pub(super) fn describe(event: &Event) -> String {
     match event {
         Event::Joined { username, address } => format!("{username} joined from {address}"),
-        Event::Left { username, why } => {
-            let why = match why {
-                Departure::Quit => "it quit",
-                Departure::Lost => "its connection broke",
-                Departure::Silent => "nothing was heard of it for too long",
-                Departure::Slow => "it did not read what it was sent",
-                Departure::Broke => "it broke the protocol",
-                Departure::Displaced => "the network is full, and it gave way to a member",
+        Event::Left { username, reason } => {
+            let why = match reason {
+                LeaveReason::Quit => "it quit",
+                LeaveReason::Lost => "its connection broke",
+                LeaveReason::Silent => "nothing was heard of it for too long",
+                LeaveReason::Slow => "it did not read what it was sent",
+                LeaveReason::ProtocolError => "it broke the protocol",
+                LeaveReason::Replaced => "the network is full, and it gave way to a member",
             };
             format!("{username} left: {why}")
         }
@@ -191,7 +191,7 @@ mod tests {
     use brigade_core::{id::PeerKey, time::UnixTime, wire::Reason};
     use ratatui::{Terminal, backend::TestBackend};
 
-    use super::{Departure, Event, LifeEvent, ManagerView, Peer, Scroll, VecDeque, draw};
+    use super::{Event, LeaveReason, LifeEvent, ManagerView, Peer, Scroll, VecDeque, draw};
 
     fn view(peers: usize) -> ManagerView {
         let rows = (0..peers)
@@ -234,7 +234,7 @@ mod tests {
             },
             LifeEvent {
                 at: UnixTime(61),
-                event: Event::Left { username: "gone".parse().unwrap(), why: Departure::Quit },
+                event: Event::Left { username: "gone".parse().unwrap(), reason: LeaveReason::Quit },
             },
         ]);
         let shown = lines(90, 10, &view(2), &recent, &mut Scroll::default());

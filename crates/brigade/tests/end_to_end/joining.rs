@@ -107,7 +107,7 @@ fn an_answer_that_cannot_be_used_is_explained_and_asked_again() {
         "\"99999\" is not a port",
         &format!("something listens on port {taken} here already"),
         "\"a/b\" cannot be a username",
-        "the username belongs to somebody else",
+        "the username belongs to another key",
     ]);
     assert!(ended.out.contains("using port "), "{}", ended.out);
     assert!(network.path("water_user").is_dir());

@@ -42,7 +42,7 @@ fn a_username_belongs_to_its_key_also_after_a_restart_of_the_manager() {
         for username in ["fire_user", "FIRE_user"] {
             refused(network, &[username, "--folder", "b"])
                 .with_code(4)
-                .complains(&["the username belongs to somebody else", "choose another username"]);
+                .complains(&["the username belongs to another key", "choose another username"]);
         }
         assert!(!network.path("b").exists());
     };

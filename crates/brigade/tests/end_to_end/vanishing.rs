@@ -11,7 +11,7 @@ use brigade_core::{
     wire::{
         Reason,
         hello::{Hello, VERSION},
-        manager::{Found, FromManager, Joined, Noted, Refused, Renewed, ToManager, Version},
+        manager::{FromManager, Joined, LookupResult, Noted, Refused, Renewed, ToManager, Version},
     },
 };
 use brigade_node::{
@@ -247,7 +247,7 @@ async fn session(mut session: Greeted, key: &SecretKey, lets_in: bool) -> bool {
                     holders: vec!["fire_user".parse().unwrap()],
                     first_s: 0,
                 };
-                Found {
+                LookupResult {
                     question: lookup.question,
                     versions: vec![version],
                     below: 0,

@@ -11,7 +11,7 @@ use brigade_core::{
         Reason,
         frame::{PIECE_DATA_BYTES, PieceHeader},
         hello::{Hello, VERSION},
-        manager::{Announce, Entry, FromManager, Join, Renew},
+        manager::{Announce, FileEntry, FromManager, Join, Renew},
         peer::ToHolder,
     },
 };
@@ -57,7 +57,7 @@ impl WrongHolder {
     fn start(network: &Network, film: &[u8], wrong: Wrong) -> Self {
         let manager =
             ManagerAddress { host: "localhost".into(), port: network.port(), key: None, home: None };
-        let entry = Entry {
+        let entry = FileEntry {
             name: "film.bin".parse().unwrap(),
             id: ContentId(*blake3::hash(film).as_bytes()),
             size: film.len() as u64,
@@ -93,7 +93,7 @@ impl WrongHolder {
     }
 }
 
-async fn join(session: &mut Greeted, port: u16, entry: Entry) -> String {
+async fn join(session: &mut Greeted, port: u16, entry: FileEntry) -> String {
     let Greeted { reader, writer, .. } = session;
     let join = Join { username: "wrong_user".parse().map_err(|_| unreachable!()), port, unbound: None };
     writer.send(&brigade_core::wire::manager::ToManager::from(join)).await.unwrap();

@@ -13,7 +13,7 @@ use brigade_core::{
         Message, Reason,
         frame::{self, PIECE_DATA_BYTES, PieceHeader},
         hello::{Goodbye, Greeting, Hello},
-        manager::{Found, FromManager, Lookup, ToManager, Version},
+        manager::{FromManager, Lookup, LookupResult, ToManager, Version},
         peer::{AskList, FromHolder, HaveAll, ListPage, Open, Refuse, Request, RequestWhole, ToHolder},
     },
 };
@@ -127,7 +127,7 @@ fn a_lookup_and_its_answer() {
         first_s: 1_790_000_900,
     };
     let found =
-        Found { question: 7, versions: vec![version], below: 0, closest: vec![], incomplete_ms: None };
+        LookupResult { question: 7, versions: vec![version], below: 0, closest: vec![], incomplete_ms: None };
     check_message("found", &FromManager::from(found));
 }
 

@@ -9,7 +9,7 @@ use crate::{no, read, relative, root, walk};
 /// Bytes of one file, so that a clone stays small for ever.
 const FILE_BYTES: u64 = 256 * 1024;
 
-/// Packages in `Cargo.lock`: 256 when the budget was set, and 15 % of room.
+/// Packages in `Cargo.lock`: 256 when the budget was set, and 15 % more.
 const PACKAGES: usize = 295;
 
 /// Paths from the repository's root, of every file in it.

@@ -1,19 +1,28 @@
-//! The rules of the house, as a test: what is written in `CONTRIBUTING.md` and `ARCHITECTURE.md` and can be seen
-//! in the files alone. `cargo test` runs it like any other test; nothing checks it elsewhere.
+//! The rules of this repository as a test: those of `CONTRIBUTING.md` and `ARCHITECTURE.md` that the files alone show.
+//! `cargo test` runs it like any other test; nothing checks it elsewhere.
 //!
 //! It reads sources as text, and refuses to be clever: a rule that needs a parser belongs to clippy. Every finding
-//! says where, which rule, and what to do instead. `source` looks at each file, `imports` at who knows whom,
-//! `timing` at how tests wait, `files` at the repository, `protocol` and `examples` at `docs/protocol.md`.
+//! says where, which rule, and what to do instead. `source` checks each file, `circles`, `layers`, `folders` and `packages` the
+//! imports and their order, `type_names` and `banned_names` the names, `timing` how tests wait, `files` the repository,
+//! `protocol` and `examples` the document `docs/protocol.md`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
 
+mod banned_names;
+mod circles;
+mod declarations;
 mod examples;
 mod files;
-mod imports;
+mod folders;
+mod graph;
+mod layers;
+mod packages;
+mod paths;
 mod protocol;
 mod source;
 mod timing;
+mod type_names;
 
 use std::{
     fs,
@@ -47,9 +56,24 @@ impl Source {
         self.text.lines().enumerate().map(|(index, line)| (index + 1, line))
     }
 
-    /// Its lines before the tests that stand at its end.
+    /// Its lines before the tests at its end, without declarations of test modules.
     fn body(&self) -> impl Iterator<Item = (usize, &str)> {
-        self.lines().take_while(|(_, line)| *line != "#[cfg(test)]")
+        let lines: Vec<(usize, &str)> = self.lines().collect();
+        let is_attribute = |at: usize| lines.get(at).is_some_and(|(_, line)| *line == "#[cfg(test)]");
+        let is_declaration = |at: usize| lines.get(at).is_some_and(|(_, line)| line.ends_with(';'));
+        let ends = |at: &usize| is_attribute(*at) && !is_declaration(at + 1);
+        let end = (0..lines.len()).find(ends).unwrap_or(lines.len());
+        let skipped = |at: usize| {
+            is_attribute(at) && is_declaration(at + 1) || at > 0 && is_attribute(at - 1) && is_declaration(at)
+        };
+        let body: Vec<_> = (0..end).filter(|at| !skipped(*at)).map(|at| lines[at]).collect();
+        body.into_iter()
+    }
+
+    /// The crate that it belongs to, and its module there; `None` for tests and examples.
+    fn module(&self) -> Option<(&str, Vec<String>)> {
+        let (name, inside) = self.path.strip_prefix("crates/")?.split_once("/src/")?;
+        Some((name, paths::module_of(inside)))
     }
 
     /// Whether all of it is a test: in `tests/`, or a module of tests in a file of its own.
@@ -84,6 +108,16 @@ fn code(line: &str) -> String {
 #[track_caller]
 fn no(findings: &[String]) {
     assert!(findings.is_empty(), "{} finding(s):\n{}\n", findings.len(), findings.join("\n"));
+}
+
+/// The names of all crates.
+fn crates() -> Vec<String> {
+    let mut names: Vec<String> = Source::all()
+        .iter()
+        .filter_map(|source| Some(source.path.strip_prefix("crates/")?.split('/').next()?.to_owned()))
+        .collect();
+    names.dedup();
+    names
 }
 
 fn root() -> PathBuf {

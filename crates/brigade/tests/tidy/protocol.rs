@@ -1,7 +1,7 @@
 //! `docs/protocol.md` beside the types that it describes: every message, field, type, reason and limit is in it.
 //!
 //! The types are read from the sources of `brigade_core::wire`; the kinds, reasons and limits from the crate
-//! itself. A message has a heading `### 0x15 Lookup`, a record inside one `### Entry`; each field has a row
+//! itself. A message has a heading `### 0x15 Lookup`, a record inside one `### FileEntry`; each field has a row
 //! `| 0 | name | type | meaning |`. The bytes in the document are looked at by `examples`.
 
 use std::collections::BTreeSet;
@@ -139,7 +139,7 @@ fn promised_limits_are_documented() {
         ("NAME_COMPONENTS", limits::NAME_COMPONENTS as u64),
         ("USERNAME_BYTES", limits::USERNAME_BYTES as u64),
         ("UNBOUND_NAME_BYTES", limits::UNBOUND_NAME_BYTES as u64),
-        ("NAMESAKES", limits::NAMESAKES as u64),
+        ("SESSIONS_OF_A_NAME", limits::SESSIONS_OF_A_NAME as u64),
         ("TEXT_BYTES", limits::TEXT_BYTES as u64),
         ("LEASE", seconds(limits::LEASE)),
         ("MEMBERSHIP_LIFETIME", seconds(limits::MEMBERSHIP_LIFETIME)),
@@ -208,7 +208,7 @@ fn wire_type(rust: &str) -> String {
         return format!("optional {}", wire_type(inner.trim_end_matches('>')));
     }
     // A name that breaks its rule is kept apart; on the wire it is the same field.
-    if let Some(inner) = rust.strip_prefix("Claimed<") {
+    if let Some(inner) = rust.strip_prefix("Checked<") {
         return wire_type(inner.trim_end_matches('>'));
     }
     match rust {

@@ -4,7 +4,7 @@
 
 use super::{
     Action, Arc, Bitfield, Config, Content, ContentId, DownloadId, Downloads, Duration, Event, Expected,
-    HolderId, ONE, PIECE, PieceIndex, PieceList, Table, Timestamp, audit, check, content,
+    HolderId, ONE, PIECE, PieceIndex, PieceList, TestDownloads, Timestamp, audit, check, content,
 };
 use crate::limits;
 
@@ -18,15 +18,15 @@ fn the_last_piece_comes_first_then_the_rarest() {
 
 #[test]
 fn the_list_is_asked_of_one_and_nothing_else_before_it_is_known() {
-    let mut table = Table::new(Config::default());
+    let mut table = TestDownloads::new(Config::default());
     table.start(ONE, 3000, false);
     table.name(ONE, &[1, 2]);
     let (one, two) = (HolderId(1), HolderId(2));
     let (content, values) = content(3000, 7);
     let open = |holder| Action::Open { holder, download: ONE, content };
     let ask = |holder, first| Action::AskList { holder, download: ONE, first };
-    assert_eq!(table.tell(Event::Connected { holder: one }), [open(one), ask(one, 0)]);
-    assert_eq!(table.tell(Event::Connected { holder: two }), [open(two)]);
+    assert_eq!(table.handle(Event::Connected { holder: one }), [open(one), ask(one, 0)]);
+    assert_eq!(table.handle(Event::Connected { holder: two }), [open(two)]);
     assert_eq!([table.have_all(1), table.have_all(2)], [vec![], vec![]]);
     let page = |holder, first: usize, end: usize| Event::ListPage {
         holder,
@@ -34,14 +34,14 @@ fn the_list_is_asked_of_one_and_nothing_else_before_it_is_known() {
         first: u32::try_from(first).unwrap(),
         values: values[first..end].to_vec(),
     };
-    assert_eq!(table.tell(page(two, 0, 1024)), []);
-    assert_eq!(table.tell(page(one, 0, 1024)), [ask(one, 1024)]);
+    assert_eq!(table.handle(page(two, 0, 1024)), []);
+    assert_eq!(table.handle(page(one, 0, 1024)), [ask(one, 1024)]);
     // The first holder goes: the second one is asked from the start.
-    assert_eq!(table.tell(Event::Lost { holder: one }), [ask(two, 0)]);
+    assert_eq!(table.handle(Event::Lost { holder: one }), [ask(two, 0)]);
     assert_eq!(table.downloads.expected(ONE, PieceIndex(5)), None);
-    assert_eq!(table.tell(page(two, 0, 1024)), [ask(two, 1024)]);
-    assert_eq!(table.tell(page(two, 1024, 2048)), [ask(two, 2048)]);
-    let actions = table.tell(page(two, 2048, 3000));
+    assert_eq!(table.handle(page(two, 0, 1024)), [ask(two, 1024)]);
+    assert_eq!(table.handle(page(two, 1024, 2048)), [ask(two, 2048)]);
+    let actions = table.handle(page(two, 2048, 3000));
     assert!(matches!(&actions[0], Action::ListKnown { .. }));
     assert_eq!(
         actions[1],
@@ -53,12 +53,12 @@ fn the_list_is_asked_of_one_and_nothing_else_before_it_is_known() {
 
 #[test]
 fn a_single_piece_is_asked_for_without_list_or_channel() {
-    let mut table = Table::new(Config::default());
+    let mut table = TestDownloads::new(Config::default());
     let (content, _) = content(1, 7);
-    table.tell(Event::Start { download: ONE, content, list: None, have: Bitfield::none(1) });
+    table.handle(Event::Start { download: ONE, content, list: None, have: Bitfield::none(1) });
     assert_eq!(table.name(ONE, &[1]), [Action::Connect { holder: HolderId(1) }]);
     let request = Action::Request { holder: HolderId(1), download: ONE, piece: PieceIndex(0), offer: None };
-    assert_eq!(table.tell(Event::Connected { holder: HolderId(1) }), [request]);
+    assert_eq!(table.handle(Event::Connected { holder: HolderId(1) }), [request]);
     assert_eq!(table.downloads.expected(ONE, PieceIndex(0)), Some(Expected::Whole(content.id)));
     assert_eq!(table.stored(1, 0), [Action::Finished { download: ONE }]);
     assert_eq!(table.downloads.status(ONE), None);
@@ -70,52 +70,52 @@ fn a_single_piece_is_asked_for_without_list_or_channel() {
 
 #[test]
 fn an_empty_content_is_there_at_once_and_a_false_one_is_said() {
-    let mut table = Table::new(Config::default());
+    let mut table = TestDownloads::new(Config::default());
     let start = |id, size| Event::Start {
         download: ONE,
         content: Content { id, size },
         list: None,
         have: Bitfield::none(0),
     };
-    assert_eq!(table.tell(start(ContentId::EMPTY, 0)), [Action::Finished { download: ONE }]);
-    assert!(matches!(table.tell(start(ContentId([1; 32]), 0))[..], [Action::Impossible { .. }]));
-    assert!(matches!(table.tell(start(ContentId([1; 32]), u64::MAX))[..], [Action::Impossible { .. }]));
+    assert_eq!(table.handle(start(ContentId::EMPTY, 0)), [Action::Finished { download: ONE }]);
+    assert!(matches!(table.handle(start(ContentId([1; 32]), 0))[..], [Action::Failed { .. }]));
+    assert!(matches!(table.handle(start(ContentId([1; 32]), u64::MAX))[..], [Action::Failed { .. }]));
 }
 
 #[test]
-fn what_is_here_is_not_asked_for() {
-    let mut table = Table::new(Config::default());
+fn present_pieces_are_not_requested() {
+    let mut table = TestDownloads::new(Config::default());
     let (content, values) = content(4, 7);
     let mut have = Bitfield::all(4);
     have.clear(PieceIndex(1));
     let list = Some(Arc::new(PieceList::new(content, values).unwrap()));
-    table.tell(Event::Start { download: ONE, content, list: list.clone(), have });
+    table.handle(Event::Start { download: ONE, content, list: list.clone(), have });
     table.name(ONE, &[1]);
-    table.tell(Event::Connected { holder: HolderId(1) });
+    table.handle(Event::Connected { holder: HolderId(1) });
     table.have_all(1);
     assert_eq!(table.in_flight(), [(1, 1)]);
     let status = table.downloads.status(ONE).unwrap();
     assert_eq!((status.stored, status.bytes_stored, status.in_flight_bytes), (3, 3 * PIECE, PIECE));
     let all = Event::Start { download: DownloadId(2), content, list, have: Bitfield::all(4) };
-    assert_eq!(table.tell(all), [Action::Finished { download: DownloadId(2) }]);
+    assert_eq!(table.handle(all), [Action::Finished { download: DownloadId(2) }]);
 }
 
 #[test]
 fn a_few_pieces_are_shared_by_those_who_are_here_or_about_to_be() {
-    let mut table = Table::new(Config::default());
+    let mut table = TestDownloads::new(Config::default());
     table.start(ONE, 8, true);
     table.name(ONE, &[1, 2]);
-    table.tell(Event::Connected { holder: HolderId(1) });
+    table.handle(Event::Connected { holder: HolderId(1) });
     table.have_all(1);
     assert_eq!(table.in_flight().len(), 4, "the one who is being dialled gets its half");
-    table.tell(Event::Connected { holder: HolderId(2) });
+    table.handle(Event::Connected { holder: HolderId(2) });
     table.have_all(2);
     assert_eq!(table.in_flight().iter().filter(|(holder, _)| *holder == 2).count(), 4);
 }
 
 #[test]
 fn thousands_of_single_pieces_come_evenly_and_in_their_order() {
-    let mut table = Table::new(Config::default());
+    let mut table = TestDownloads::new(Config::default());
     for number in 0..3000u32 {
         let content =
             Content { id: ContentId(*blake3::hash(&number.to_be_bytes()).as_bytes()), size: 32 << 10 };
@@ -126,8 +126,8 @@ fn thousands_of_single_pieces_come_evenly_and_in_their_order() {
         let complete = vec![HolderId(1), HolderId(2)];
         table.downloads.handle(table.now, Event::Holders { download, complete, partial: vec![] });
     }
-    let mut queue = std::collections::VecDeque::from(table.tell(Event::Connected { holder: HolderId(1) }));
-    queue.extend(table.tell(Event::Connected { holder: HolderId(2) }));
+    let mut queue = std::collections::VecDeque::from(table.handle(Event::Connected { holder: HolderId(1) }));
+    queue.extend(table.handle(Event::Connected { holder: HolderId(2) }));
     let (mut finished, mut counts, mut furthest) = (0, [0u32; 3], 0);
     while let Some(action) = queue.pop_front() {
         match action {
@@ -151,25 +151,25 @@ fn thousands_of_single_pieces_come_evenly_and_in_their_order() {
 
 #[test]
 fn forgetting_takes_everything_back() {
-    let mut table = Table::with(Config::default(), 20, &[1]);
+    let mut table = TestDownloads::with(Config::default(), 20, &[1]);
     table.have_all(1);
     let (_, piece) = table.in_flight()[0];
     table.arrived(1, piece);
-    let actions = table.tell(Event::Forget { download: ONE });
+    let actions = table.handle(Event::Forget { download: ONE });
     assert_eq!(actions, [Action::Close { holder: HolderId(1), download: ONE }]);
     assert!(table.in_flight().is_empty());
-    assert_eq!(table.tell(Event::Forget { download: ONE }), []);
+    assert_eq!(table.handle(Event::Forget { download: ONE }), []);
     assert_eq!(table.stored(1, piece), []);
 }
 
 #[test]
 fn connections_are_bounded_and_those_who_wait_get_their_turn() {
     let config = Config { connections: 2, ..Config::default() };
-    let mut table = Table::new(config);
+    let mut table = TestDownloads::new(config);
     table.start(ONE, 20, true);
     let connect = |holder| Action::Connect { holder: HolderId(holder) };
     assert_eq!(table.name(ONE, &[1, 2, 3]), [connect(1), connect(2)]);
-    assert_eq!(table.tell(Event::Unreachable { holder: HolderId(1) }), [connect(3)]);
+    assert_eq!(table.handle(Event::Unreachable { holder: HolderId(1) }), [connect(3)]);
 }
 
 #[test]

@@ -1,20 +1,21 @@
-//! `Downloads` as a table of events and actions: a [`Table`] plays the shell, and every step is audited.
+//! `Downloads` as a table of events and actions: a [`TestDownloads`] plays the shell, and every step is audited.
 //!
 //! Whole fetches, over lines that have a bandwidth, are simulated in `brigade-sim`.
 
 mod any_order;
+mod faults;
 mod fetching;
 mod neighbours;
 mod throttled;
-mod troubles;
 mod turns;
 mod windows;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use super::{
-    Action, Alarm, Arc, Bitfield, Config, Content, ContentId, DownloadId, Downloads, Duration, Event,
-    Geometry, HolderId, Lie, Link, PieceIndex, PieceList, Timestamp, picker::PieceState, source::Standing,
+    Action, Arc, Bitfield, Config, ConnectionState, Content, ContentId, DownloadId, Downloads, Event,
+    Geometry, HolderFault, HolderId, PieceIndex, PieceList, Timer, Timestamp, picker::PieceState,
+    source::SourceState,
 };
 use crate::{
     content::{Expected, fold},
@@ -39,12 +40,12 @@ fn content(pieces: u32, salt: u8) -> (Content, Vec<[u8; 32]>) {
 }
 
 /// A shell without a network.
-struct Table {
+struct TestDownloads {
     downloads: Downloads,
     now: Timestamp,
 }
 
-impl Table {
+impl TestDownloads {
     fn new(config: Config) -> Self {
         Self { downloads: Downloads::new(config, 1), now: Timestamp::from_micros(1_000_000) }
     }
@@ -55,7 +56,7 @@ impl Table {
         table.start(ONE, pieces, true);
         table.name(ONE, holders);
         for holder in holders {
-            table.tell(Event::Connected { holder: HolderId(*holder) });
+            table.handle(Event::Connected { holder: HolderId(*holder) });
         }
         table
     }
@@ -64,15 +65,15 @@ impl Table {
         let (content, values) = content(pieces, 7);
         let list = with_list.then(|| PieceList::new(content, values).ok().map(Arc::new)).flatten();
         let have = Bitfield::none(pieces);
-        self.tell(Event::Start { download, content, list, have });
+        self.handle(Event::Start { download, content, list, have });
     }
 
     fn name(&mut self, download: DownloadId, holders: &[u32]) -> Vec<Action> {
         let complete = holders.iter().copied().map(HolderId).collect();
-        self.tell(Event::Holders { download, complete, partial: vec![] })
+        self.handle(Event::Holders { download, complete, partial: vec![] })
     }
 
-    fn tell(&mut self, event: Event) -> Vec<Action> {
+    fn handle(&mut self, event: Event) -> Vec<Action> {
         self.downloads.handle(self.now, event);
         self.actions()
     }
@@ -96,23 +97,23 @@ impl Table {
     }
 
     fn have_all(&mut self, holder: u32) -> Vec<Action> {
-        self.tell(Event::HaveAll { holder: HolderId(holder), download: ONE })
+        self.handle(Event::HaveAll { holder: HolderId(holder), download: ONE })
     }
 
     fn arrived(&mut self, holder: u32, piece: u32) -> Vec<Action> {
-        self.tell(Event::Arrived { holder: HolderId(holder), download: ONE, piece: PieceIndex(piece) })
+        self.handle(Event::Arrived { holder: HolderId(holder), download: ONE, piece: PieceIndex(piece) })
     }
 
     fn stored(&mut self, holder: u32, piece: u32) -> Vec<Action> {
         let mut actions = self.arrived(holder, piece);
         let piece = PieceIndex(piece);
-        actions.extend(self.tell(Event::Stored { holder: HolderId(holder), download: ONE, piece }));
+        actions.extend(self.handle(Event::Stored { holder: HolderId(holder), download: ONE, piece }));
         actions
     }
 
     /// What is in flight, as (holder, piece).
     fn in_flight(&self) -> Vec<(u32, u32)> {
-        let of = |(id, holder): (&HolderId, &super::holder::Holder)| {
+        let of = |(id, holder): (&HolderId, &super::holders::holder::Holder)| {
             let id = id.0;
             holder.queue().iter().map(move |asked| (id, asked.piece.0)).collect::<Vec<_>>()
         };
@@ -129,18 +130,21 @@ fn audit(downloads: &Downloads) {
         let bytes: u64 = queue.iter().map(|asked| u64::from(asked.bytes)).sum();
         assert_eq!(holder.in_flight_bytes(), bytes);
         in_flight += bytes;
-        let awaited: u64 = queue.iter().map(|asked| u64::from(asked.bytes - asked.here)).sum();
+        let awaited: u64 = queue.iter().map(|asked| u64::from(asked.bytes - asked.received)).sum();
         assert_eq!(holder.awaited_bytes(), awaited);
         assert!(queue.len() <= downloads.config.requests_in_flight);
         let whole: u64 = queue.iter().filter(|asked| asked.whole).map(|asked| u64::from(asked.bytes)).sum();
         assert_eq!(holder.whole_bytes, whole);
-        assert!(holder.link == Link::Up || queue.iter().all(|asked| asked.arrived));
-        let watched = downloads.timers.is_set(Alarm::Silence(*id));
-        assert!(!holder.owes() || watched || holder.link != Link::Up, "{id:?} owes and nobody watches");
-        let marks = &downloads.marks;
-        assert_eq!(marks.hungry.contains(id), holder.answers() && holder.has_open_work());
-        assert_eq!(marks.owing.contains(id), holder.awaited_bytes() > 0);
-        assert_eq!(marks.stalled.contains(id), holder.stalled.is_some());
+        assert!(holder.link == ConnectionState::Connected || queue.iter().all(|asked| asked.arrived));
+        let watched = downloads.timers.is_set(Timer::Silence(*id));
+        assert!(
+            !holder.is_expected_to_send() || watched || holder.link != ConnectionState::Connected,
+            "{id:?} owes and nobody watches"
+        );
+        let holder_sets = &downloads.holder_sets;
+        assert_eq!(holder_sets.can_request.contains(id), holder.answers() && holder.has_open_work());
+        assert_eq!(holder_sets.owe_data.contains(id), holder.awaited_bytes() > 0);
+        assert_eq!(holder_sets.stalled.contains(id), holder.stalled.is_some());
         for asked in queue {
             *by_source.entry((*id, asked.download)).or_default() += u64::from(asked.bytes);
             let state = downloads.downloads[&asked.download].picker.state(asked.piece);
@@ -154,7 +158,7 @@ fn audit(downloads: &Downloads) {
             let bytes = by_source.remove(&(source.holder, *id)).unwrap_or(0);
             assert_eq!(source.in_flight_bytes, bytes);
             let Some(holder) = downloads.holders.get(&source.holder) else {
-                assert!(source.standing == Standing::Shunned && !source.ready);
+                assert!(source.state == SourceState::Banned && !source.ready);
                 continue;
             };
             let lists = [&holder.ready, &holder.ready_whole];
@@ -162,24 +166,24 @@ fn audit(downloads: &Downloads) {
             assert_eq!(source.ready, listed);
             assert_eq!(source.wanted, holder.wants.contains(id));
             assert_eq!(source.ready, one.has_work_for(source));
-            if let Some(super::source::Has::Some(bits)) = source.has() {
+            if let Some(super::source::HolderPieces::Some(bits)) = source.has() {
                 let useful = bits.iter().filter(|piece| one.picker.missing().has(*piece)).count();
                 assert_eq!(source.useful as usize, useful);
             }
         }
-        audit_places(one);
+        audit_positions(one);
     }
     assert!(by_source.is_empty(), "in flight of holders that are no sources: {by_source:?}");
 }
 
 /// Whether sources that are passed over have nothing to do, and the rarity of what is missing is true.
-fn audit_places(one: &super::Download) {
+fn audit_positions(one: &super::Download) {
     for (at, source) in one.sources().iter().enumerate() {
         assert!(one.is_in_use(at) || (source.has().is_none() && !source.ready), "{source:?} is passed over");
     }
     for piece in one.picker.missing().iter() {
         let partial = one.sources().iter().filter_map(|source| match source.has() {
-            Some(super::source::Has::Some(bits)) => Some(bits),
+            Some(super::source::HolderPieces::Some(bits)) => Some(bits),
             _ => None,
         });
         let holders = partial.filter(|bits| bits.has(piece)).count();
@@ -195,27 +199,27 @@ fn check(holders: &str, expected: &str) {
     let pieces = u32::try_from(words[1].len()).unwrap();
     let ids: Vec<u32> = words.iter().step_by(2).map(|name| u32::from(name.as_bytes()[0])).collect();
     let config = Config { requests_in_flight: 1, ..Config::default() };
-    let mut table = Table::new(config);
+    let mut table = TestDownloads::new(config);
     table.start(ONE, pieces, true);
     table.name(ONE, &ids);
     // All say what they have before anything is asked.
     let (content, values) = content(pieces, 7);
     let one = table.downloads.downloads.get_mut(&ONE).unwrap();
-    one.list = super::one::List::Wanted;
+    one.list = super::one::ListState::Wanted;
     for (id, has) in ids.iter().zip(words.iter().skip(1).step_by(2)) {
-        table.tell(Event::Connected { holder: HolderId(*id) });
+        table.handle(Event::Connected { holder: HolderId(*id) });
         let mut bits = Bitfield::none(pieces);
         has.bytes().zip(0..).filter(|(bit, _)| *bit == b'1').for_each(|(_, at)| {
             bits.set(PieceIndex(at));
         });
         let bits = bits.page(0, pieces).to_vec();
-        table.tell(Event::Bits { holder: HolderId(*id), download: ONE, first: 0, bits });
+        table.handle(Event::Bits { holder: HolderId(*id), download: ONE, first: 0, bits });
     }
     let list = Arc::new(PieceList::new(content, values).unwrap());
-    table.downloads.downloads.get_mut(&ONE).unwrap().list = super::one::List::Known(list);
-    table.downloads.touch(ONE);
+    table.downloads.downloads.get_mut(&ONE).unwrap().list = super::one::ListState::Known(list);
+    table.downloads.mark_changed(ONE);
     let mut log = Vec::new();
-    let mut actions = table.tell(Event::Connected { holder: HolderId(ids[0]) });
+    let mut actions = table.handle(Event::Connected { holder: HolderId(ids[0]) });
     let mut asked = std::collections::VecDeque::new();
     loop {
         for action in actions.drain(..) {

@@ -2,7 +2,7 @@
 //!
 //! Whole crowds are simulated in `brigade-sim`.
 
-use super::{Action, Config, Downloads, Duration, Event, HolderId, Link, ONE, Table};
+use super::{Action, Config, ConnectionState, Downloads, Duration, Event, HolderId, ONE, TestDownloads};
 use crate::limits;
 
 const NEIGHBOURS: usize = 4;
@@ -11,10 +11,10 @@ const NEIGHBOURS: usize = 4;
 const FEW: u32 = 4;
 
 /// A table at which `ONE` is wanted, of which one holder has everything and so many have a part.
-fn crowd(partial: u32) -> (Table, Vec<HolderId>) {
-    let mut table = Table::new(Config { neighbours: NEIGHBOURS, ..Config::default() });
+fn crowd(partial: u32) -> (TestDownloads, Vec<HolderId>) {
+    let mut table = TestDownloads::new(Config { neighbours: NEIGHBOURS, ..Config::default() });
     table.start(ONE, 20, true);
-    let actions = table.tell(named(partial));
+    let actions = table.handle(named(partial));
     let dialled = dialled(&actions);
     (table, dialled)
 }
@@ -33,39 +33,39 @@ fn dialled(actions: &[Action]) -> Vec<HolderId> {
 }
 
 /// Connects a holder that says that it has these pieces of the first eight.
-fn connect(table: &mut Table, holder: HolderId, bits: u8) -> Vec<Action> {
-    let mut actions = table.tell(Event::Connected { holder });
-    actions.extend(table.tell(Event::Bits { holder, download: ONE, first: 0, bits: vec![bits, 0, 0] }));
+fn connect(table: &mut TestDownloads, holder: HolderId, bits: u8) -> Vec<Action> {
+    let mut actions = table.handle(Event::Connected { holder });
+    actions.extend(table.handle(Event::Bits { holder, download: ONE, first: 0, bits: vec![bits, 0, 0] }));
     actions
 }
 
 /// Nobody can be reached: there is no spare left.
-fn reach_nobody(table: &mut Table, mut dialling: Vec<HolderId>) {
+fn reach_nobody(table: &mut TestDownloads, mut dialling: Vec<HolderId>) {
     while let Some(holder) = dialling.pop() {
-        dialling.extend(dialled(&table.tell(Event::Unreachable { holder })));
+        dialling.extend(dialled(&table.handle(Event::Unreachable { holder })));
     }
 }
 
-fn connected(table: &Table) -> usize {
-    table.downloads.holders.values().filter(|known| known.link == Link::Up).count()
+fn connected(table: &TestDownloads) -> usize {
+    table.downloads.holders.values().filter(|known| known.link == ConnectionState::Connected).count()
 }
 
 #[test]
 fn in_a_crowd_some_are_dialled_and_one_that_cannot_be_reached_is_replaced_at_once() {
     let (mut table, first) = crowd(20);
     assert_eq!(first.len(), NEIGHBOURS);
-    let actions = table.tell(Event::Unreachable { holder: first[0] });
+    let actions = table.handle(Event::Unreachable { holder: first[0] });
     let next = dialled(&actions);
     assert!(next.len() == 1 && !first.contains(&next[0]), "{actions:?}");
     // Another peer chooses others.
-    let mut other = Table::new(Config { neighbours: NEIGHBOURS, ..Config::default() });
+    let mut other = TestDownloads::new(Config { neighbours: NEIGHBOURS, ..Config::default() });
     other.downloads = Downloads::new(Config { neighbours: NEIGHBOURS, ..Config::default() }, 77);
     other.start(ONE, 20, true);
-    assert_ne!(dialled(&other.tell(named(20))), first);
+    assert_ne!(dialled(&other.handle(named(20))), first);
 }
 
 #[test]
-fn who_has_nothing_new_for_long_makes_room_for_another() {
+fn a_useless_neighbour_is_replaced() {
     let (mut table, first) = crowd(20);
     for holder in &first[1..] {
         connect(&mut table, *holder, 0xff);
@@ -83,7 +83,7 @@ fn who_has_nothing_new_for_long_makes_room_for_another() {
 }
 
 #[test]
-fn where_few_are_of_use_others_are_asked_for_ever_less_often() {
+fn requests_for_other_holders_become_rarer() {
     let many = u32::try_from(limits::HOLDERS_NAMED).unwrap() - 1;
     let (mut table, first) = crowd(many);
     reach_nobody(&mut table, first);
@@ -104,33 +104,33 @@ fn where_few_are_of_use_others_are_asked_for_ever_less_often() {
 fn those_who_come_later_take_places_and_there_are_never_many_more() {
     let (mut table, mut to_come) = crowd(FEW);
     let mut known = FEW;
-    let mut came = std::collections::BTreeSet::new();
+    let mut seen = std::collections::BTreeSet::new();
     while known < 60 {
         for holder in std::mem::take(&mut to_come) {
             to_come.extend(dialled(&connect(&mut table, holder, 0x0f)));
-            came.insert(holder);
+            seen.insert(holder);
             assert!(connected(&table) <= NEIGHBOURS + NEIGHBOURS / 4, "{}", connected(&table));
         }
         known += 1;
-        to_come.extend(dialled(&table.tell(named(known))));
+        to_come.extend(dialled(&table.handle(named(known))));
     }
-    let late = came.iter().filter(|holder| holder.0 > FEW).count();
-    assert!(late >= 2, "nobody who came later was ever asked: {came:?}");
+    let late = seen.iter().filter(|holder| holder.0 > FEW).count();
+    assert!(late >= 2, "nobody who came later was ever asked: {seen:?}");
     let sources = table.downloads.downloads[&ONE].sources();
     let open = sources.iter().filter(|source| source.has().is_some()).count();
     assert!(open <= NEIGHBOURS, "{open}");
 }
 
 #[test]
-fn what_has_arrived_from_one_who_is_let_go_still_counts() {
+fn arrived_pieces_of_a_dropped_holder_still_count() {
     let (mut table, first) = crowd(20);
     for holder in &first {
         connect(&mut table, *holder, 0xff);
     }
     let (holder, piece) = table.in_flight()[0];
     table.arrived(holder, piece);
-    table.downloads.let_go(HolderId(holder), ONE);
-    table.downloads.settle();
+    table.downloads.disconnect_source(HolderId(holder), ONE);
+    table.downloads.finish_event();
     table.actions();
     assert!(table.in_flight().contains(&(holder, piece)));
     table.stored(holder, piece);

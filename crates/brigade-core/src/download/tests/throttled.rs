@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Action, Config, Duration, Event, HolderId, ONE, PIECE, PieceIndex, Table, Timestamp};
+use super::{Action, Config, Duration, Event, HolderId, ONE, PIECE, PieceIndex, TestDownloads, Timestamp};
 use crate::rate::Limiter;
 
 /// How long a link waits for data before it says that it is not the limit that keeps it.
@@ -14,7 +14,7 @@ const QUIET: Duration = Duration::from_millis(50);
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
 /// A connection to a holder.
-struct Link {
+struct LimitedHolder {
     holder: HolderId,
     /// Bytes a second that it sends; `None` for as many as are read.
     rate: Option<u64>,
@@ -23,32 +23,32 @@ struct Link {
     throttled: bool,
     /// When it was read from last.
     read: Timestamp,
-    told: Timestamp,
+    reported: Timestamp,
 }
 
 /// A fetch under a limit.
-struct Fetch {
-    table: Table,
+struct LimitedFetch {
+    table: TestDownloads,
     limiter: Limiter,
-    links: Vec<Link>,
+    links: Vec<LimitedHolder>,
     /// Links that wait for the limiter.
     turns: VecDeque<usize>,
     asked: Vec<u32>,
     is_over: bool,
 }
 
-impl Fetch {
+impl LimitedFetch {
     /// Of so many pieces, from one holder for each of `rates`.
     fn new(limit: u64, pieces: u32, rates: &[Option<u64>]) -> Self {
         let ids: Vec<u32> = (1..).take(rates.len()).collect();
-        let table = Table::with(Config::default(), pieces, &ids);
-        let link = |(id, rate): (&u32, &Option<u64>)| Link {
+        let table = TestDownloads::with(Config::default(), pieces, &ids);
+        let link = |(id, rate): (&u32, &Option<u64>)| LimitedHolder {
             holder: HolderId(*id),
             rate: *rate,
             queue: VecDeque::new(),
             throttled: false,
             read: table.now,
-            told: table.now,
+            reported: table.now,
         };
         let links = ids.iter().zip(rates).map(link).collect();
         let limiter = Limiter::new(Some(limit));
@@ -84,12 +84,12 @@ impl Fetch {
         }
     }
 
-    fn link(&mut self, holder: HolderId) -> &mut Link {
+    fn link(&mut self, holder: HolderId) -> &mut LimitedHolder {
         self.links.iter_mut().find(|link| link.holder == holder).unwrap()
     }
 
-    fn tell(&mut self, event: Event) {
-        let actions = self.table.tell(event);
+    fn handle(&mut self, event: Event) {
+        let actions = self.table.handle(event);
         self.carry_out(actions);
     }
 
@@ -100,21 +100,21 @@ impl Fetch {
 
     fn throttled(&mut self, at: usize, throttled: bool) {
         if std::mem::replace(&mut self.links[at].throttled, throttled) != throttled {
-            self.tell(Event::Throttled { holder: self.links[at].holder, throttled });
+            self.handle(Event::Throttled { holder: self.links[at].holder, throttled });
         }
     }
 
     /// Bytes of a link's first piece that can be read now, at most a slice.
     fn readable(&self, at: usize) -> u64 {
         let link = &self.links[at];
-        let Some((_, here)) = link.queue.front() else { return 0 };
-        let left = (PIECE - here).min(self.limiter.slice_bytes().unwrap());
+        let Some((_, received)) = link.queue.front() else { return 0 };
+        let left = (PIECE - received).min(self.limiter.slice_bytes().unwrap());
         match link.rate {
             None => left,
             Some(rate) => {
                 let micros = u64::try_from(self.table.now.since(link.read).as_micros()).unwrap();
-                let came = rate * micros / 1_000_000;
-                if came >= left { left } else { 0 }
+                let readable_bytes = rate * micros / 1_000_000;
+                if readable_bytes >= left { left } else { 0 }
             }
         }
     }
@@ -149,17 +149,17 @@ impl Fetch {
         let link = &mut self.links[at];
         let (holder, download) = (link.holder, ONE);
         link.read = now;
-        let Some((piece, here)) = link.queue.front_mut() else { return };
-        *here += bytes;
-        let (piece, here) = (*piece, *here);
-        if here == PIECE {
+        let Some((piece, received)) = link.queue.front_mut() else { return };
+        *received += bytes;
+        let (piece, received) = (*piece, *received);
+        if received == PIECE {
             link.queue.pop_front();
-            self.tell(Event::Arrived { holder, download, piece });
-            self.tell(Event::Stored { holder, download, piece });
-        } else if now.since(link.told) >= PROGRESS_EVERY {
-            link.told = now;
-            let bytes = u32::try_from(here).unwrap();
-            self.tell(Event::Progress { holder, download, piece, bytes });
+            self.handle(Event::Arrived { holder, download, piece });
+            self.handle(Event::Stored { holder, download, piece });
+        } else if now.since(link.reported) >= PROGRESS_EVERY {
+            link.reported = now;
+            let bytes = u32::try_from(received).unwrap();
+            self.handle(Event::Progress { holder, download, piece, bytes });
         }
     }
 
@@ -181,7 +181,7 @@ fn ten_minutes_under_a_limit_cost_no_holder_anything() {
     for (limit, pieces, holders) in
         [(20_000, 45, 1), (20_000, 45, 2), (20_000, 45, 3), (2_000, 5, 2), (2_000, 8, 16)]
     {
-        let mut fetch = Fetch::new(limit, pieces, &vec![None; holders]);
+        let mut fetch = LimitedFetch::new(limit, pieces, &vec![None; holders]);
         let least = u64::from(pieces) * PIECE / limit;
         let took = fetch.run(Duration::from_secs(least + 10)).as_secs();
         assert!(took + 2 >= least, "{took} s are faster than the limit");
@@ -193,7 +193,7 @@ fn ten_minutes_under_a_limit_cost_no_holder_anything() {
 #[test]
 fn a_limit_that_is_set_midway_costs_no_holder_anything() {
     for (limit, pieces, holders) in [(20_000, 60, 2), (2_000, 60, 16)] {
-        let mut fetch = Fetch::new(50_000_000, pieces, &vec![None; holders]);
+        let mut fetch = LimitedFetch::new(50_000_000, pieces, &vec![None; holders]);
         while fetch.table.downloads.status(ONE).unwrap().stored < 40 {
             fetch.step();
         }
@@ -206,7 +206,7 @@ fn a_limit_that_is_set_midway_costs_no_holder_anything() {
 
 #[test]
 fn no_more_is_asked_for_ahead_than_comes_in() {
-    let mut fetch = Fetch::new(20_000, 45, &[None, None]);
+    let mut fetch = LimitedFetch::new(20_000, 45, &[None, None]);
     // What was asked before anything was known of the pace comes in within 210 s.
     while fetch.table.now < Timestamp::from_micros(300_000_000) {
         fetch.step();
@@ -217,7 +217,7 @@ fn no_more_is_asked_for_ahead_than_comes_in() {
 
 #[test]
 fn a_holder_that_is_slow_itself_gives_what_it_can() {
-    let mut fetch = Fetch::new(100_000, 45, &[Some(10_000), None]);
+    let mut fetch = LimitedFetch::new(100_000, 45, &[Some(10_000), None]);
     let took = fetch.run(Duration::from_secs(150)).as_secs();
     assert!(took >= 117, "{took} s are faster than the limit");
     // At the end the other one takes over what it would bring too late.
@@ -227,7 +227,7 @@ fn a_holder_that_is_slow_itself_gives_what_it_can() {
 
 #[test]
 fn a_holder_that_falls_silent_under_a_limit_is_passed_over() {
-    let mut fetch = Fetch::new(100_000, 45, &[None, None]);
+    let mut fetch = LimitedFetch::new(100_000, 45, &[None, None]);
     while fetch.table.now < Timestamp::from_micros(20_000_000) {
         fetch.step();
     }
@@ -238,8 +238,8 @@ fn a_holder_that_falls_silent_under_a_limit_is_passed_over() {
         fetch.step();
         assert!(fetch.table.now.since(from) < Duration::from_secs(5));
     }
-    let owed = |fetch: &Fetch| fetch.table.downloads.holders[&silent].queue().len();
-    assert!(owed(&fetch) <= 1, "{} pieces are left to it", owed(&fetch));
+    let pending = |fetch: &LimitedFetch| fetch.table.downloads.holders[&silent].queue().len();
+    assert!(pending(&fetch) <= 1, "{} pieces are left to it", pending(&fetch));
     // What it says afterwards counts again.
     fetch.links[0].rate = None;
     fetch.run(Duration::from_secs(150));

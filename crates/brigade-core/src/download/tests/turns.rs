@@ -2,25 +2,25 @@
 //!
 //! Whose turn it is, is tested in `upload`.
 
-use super::{Action, Config, Duration, Event, HolderId, Link, ONE, PieceIndex, Table};
+use super::{Action, Config, ConnectionState, Duration, Event, HolderId, ONE, PieceIndex, TestDownloads};
 
 /// A table at which `ONE` of twenty pieces is wanted of holders that send by turns and have everything.
-fn limited(holders: &[u32]) -> (Table, Vec<Action>) {
-    let mut table = Table::new(Config::default());
+fn limited(holders: &[u32]) -> (TestDownloads, Vec<Action>) {
+    let mut table = TestDownloads::new(Config::default());
     table.start(ONE, 20, true);
     table.name(ONE, holders);
     let mut actions = vec![];
     for holder in holders.iter().copied().map(HolderId) {
-        actions.extend(table.tell(Event::Connected { holder }));
-        actions.extend(table.tell(Event::Turns { holder, limited: true }));
-        actions.extend(table.tell(Event::HaveAll { holder, download: ONE }));
+        actions.extend(table.handle(Event::Connected { holder }));
+        actions.extend(table.handle(Event::Turns { holder, limited: true }));
+        actions.extend(table.handle(Event::HaveAll { holder, download: ONE }));
     }
     (table, actions)
 }
 
-fn offer(table: &mut Table, holder: u32, offer: u32, pieces: &[u32]) -> Vec<Action> {
+fn offer(table: &mut TestDownloads, holder: u32, offer: u32, pieces: &[u32]) -> Vec<Action> {
     let holder = HolderId(holder);
-    table.tell(Event::Offered { holder, download: ONE, offer, pieces: pieces.to_vec() })
+    table.handle(Event::Offered { holder, download: ONE, offer, pieces: pieces.to_vec() })
 }
 
 fn want(holder: u32) -> Action {
@@ -52,44 +52,44 @@ fn something_is_wanted_once_and_asked_for_when_it_is_offered() {
 }
 
 #[test]
-fn what_is_not_needed_is_declined_until_something_is() {
+fn unneeded_offers_are_declined() {
     let (mut table, _) = limited(&[1]);
     let two = HolderId(2);
-    table.tell(Event::Holders { download: ONE, complete: vec![HolderId(1)], partial: vec![two] });
-    table.tell(Event::Connected { holder: two });
-    table.tell(Event::Turns { holder: two, limited: true });
+    table.handle(Event::Holders { download: ONE, complete: vec![HolderId(1)], partial: vec![two] });
+    table.handle(Event::Connected { holder: two });
+    table.handle(Event::Turns { holder: two, limited: true });
     let bits = Event::Bits { holder: two, download: ONE, first: 0, bits: vec![0x80, 0, 0] };
-    assert!(table.tell(bits).contains(&want(2)));
+    assert!(table.handle(bits).contains(&want(2)));
     assert_eq!(requests(&offer(&mut table, 2, 1, &[])), 1, "the only one that it has");
     let decline = Action::Decline { holder: two, download: ONE, offer: 3 };
     assert_eq!(offer(&mut table, 2, 3, &[]), [decline]);
     assert_eq!(offer(&mut table, 2, 4, &[]).len(), 1, "each offer has an answer");
     let have = |piece| Event::Have { holder: two, download: ONE, pieces: vec![piece] };
-    assert_eq!(table.tell(have(0)), [], "that is no news");
-    assert_eq!(table.tell(have(5)), [want(2)]);
+    assert_eq!(table.handle(have(0)), [], "that is no news");
+    assert_eq!(table.handle(have(5)), [want(2)]);
 }
 
 #[test]
 fn one_that_goes_over_to_turns_and_back_is_asked_accordingly() {
     let (mut table, _) = limited(&[1]);
     let holder = HolderId(1);
-    let actions = table.tell(Event::Turns { holder, limited: false });
+    let actions = table.handle(Event::Turns { holder, limited: false });
     assert!(requests(&actions) >= 2, "{actions:?}");
     let before = table.in_flight().len();
-    assert_eq!(table.tell(Event::Turns { holder, limited: true }), [want(1)]);
+    assert_eq!(table.handle(Event::Turns { holder, limited: true }), [want(1)]);
     let (_, piece) = table.in_flight()[0];
     assert_eq!(requests(&table.stored(1, piece)), 0);
     assert_eq!(table.in_flight().len(), before - 1);
 }
 
 #[test]
-fn one_that_makes_wait_is_no_stalled_one_as_long_as_it_shows_that_it_lives() {
+fn a_waiting_holder_is_not_stalled_while_it_sends_signs_of_life() {
     let (mut table, _) = limited(&[1, 2]);
     for _ in 0..30 {
         table.wait(Duration::from_secs(1));
-        table.tell(Event::Turns { holder: HolderId(1), limited: true });
+        table.handle(Event::Turns { holder: HolderId(1), limited: true });
     }
     let (one, two) = (&table.downloads.holders[&HolderId(1)], &table.downloads.holders[&HolderId(2)]);
-    assert!(one.link == Link::Up && one.stalled.is_none());
-    assert_ne!(two.link, Link::Up, "it gave no sign");
+    assert!(one.link == ConnectionState::Connected && one.stalled.is_none());
+    assert_ne!(two.link, ConnectionState::Connected, "it gave no sign");
 }

@@ -4,13 +4,13 @@
 
 use super::{
     Arc, Bitfield, Config, Content, Duration, Event, Geometry, HolderId, ONE, PIECE, PieceIndex, PieceList,
-    Table, content, fold,
+    TestDownloads, content, fold,
 };
 
 #[test]
 fn windows_hold_and_grow_with_what_arrives() {
     let config = Config { holder_window_bytes: 8 << 20, ..Config::default() };
-    let mut table = Table::with(config, 1000, &[1]);
+    let mut table = TestDownloads::with(config, 1000, &[1]);
     table.have_all(1);
     assert_eq!(table.in_flight().len(), 8, "2 MiB at first");
     for _ in 0..40 {
@@ -26,12 +26,12 @@ fn windows_hold_and_grow_with_what_arrives() {
 #[test]
 fn a_window_is_as_long_as_bandwidth_and_delay_want_it() {
     for (round_trip_ms, least, most) in [(1, 1_000_000, 2_300_000), (100, 3_000_000, 4_000_000)] {
-        let mut table = Table::with(Config::default(), 1000, &[1]);
+        let mut table = TestDownloads::with(Config::default(), 1000, &[1]);
         table.have_all(1);
         let (holder, piece) = table.in_flight()[0];
         table.now = table.now.after(Duration::from_millis(round_trip_ms));
         let (holder, piece) = (HolderId(holder), PieceIndex(piece));
-        table.tell(Event::Progress { holder, download: ONE, piece, bytes: 65_523 });
+        table.handle(Event::Progress { holder, download: ONE, piece, bytes: 65_523 });
         for _ in 0..300 {
             table.now = table.now.after(Duration::from_micros(26_214));
             let (holder, piece) = table.in_flight()[0];
@@ -45,7 +45,7 @@ fn a_window_is_as_long_as_bandwidth_and_delay_want_it() {
 #[test]
 fn all_holders_together_keep_the_limit_and_each_has_its_part() {
     let config = Config { in_flight_bytes: 16 * PIECE, holder_window_bytes: 8 << 20, ..Config::default() };
-    let mut table = Table::with(config, 1000, &[1, 2, 3, 4]);
+    let mut table = TestDownloads::with(config, 1000, &[1, 2, 3, 4]);
     for holder in 1..=4 {
         table.have_all(holder);
     }
@@ -63,16 +63,16 @@ fn all_holders_together_keep_the_limit_and_each_has_its_part() {
 
 #[test]
 fn long_pieces_still_go_two_at_a_time() {
-    let mut table = Table::new(Config::default());
+    let mut table = TestDownloads::new(Config::default());
     let size = 70u64 << 30; // pieces of 16 MiB
     let pieces = Geometry::new(size).unwrap().count();
     let values = content(pieces, 7).1;
     let content = Content { id: fold(&values).unwrap(), size };
     let list = PieceList::new(content, values).ok().map(Arc::new);
-    table.tell(Event::Start { download: ONE, content, list, have: Bitfield::none(pieces) });
+    table.handle(Event::Start { download: ONE, content, list, have: Bitfield::none(pieces) });
     table.name(ONE, &[1, 2, 3]);
     for holder in 1..=3 {
-        table.tell(Event::Connected { holder: HolderId(holder) });
+        table.handle(Event::Connected { holder: HolderId(holder) });
         table.have_all(holder);
     }
     assert_eq!(table.in_flight().len(), 4);

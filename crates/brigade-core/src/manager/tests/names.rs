@@ -3,38 +3,38 @@
 //! Who hears of holders is in `watching`.
 
 use super::{
-    Announce, Departure, Entry, FromManager, Geometry, Hold, Join, ListPeers, Listing, Noted, Reason,
-    SessionId, Unhold, UnixTime, Unwatch, Watch, Withdraw, World, announce, browse, content, entry, file,
-    holders, limits, lookup, told, watch,
+    Announce, FileEntry, FromManager, Geometry, Hold, Join, LeaveReason, ListPeers, Listing, Noted, Reason,
+    SessionId, TestManager, Unhold, UnixTime, Unwatch, Watch, Withdraw, announce, browse, content, entry,
+    file, holders, limits, lookup, updates, watch,
 };
 
 #[test]
 fn a_lookup_lists_the_versions_of_a_name() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     for (session, number) in [(1, 5), (2, 9), (3, 9)] {
         world.peer(session, &format!("user{session}"));
-        world.say(session.into(), announce(&[("data/x", number), ("data/y", 1), ("data2", 1)]));
+        world.send(session.into(), announce(&[("data/x", number), ("data/y", 1), ("data2", 1)]));
     }
-    let FromManager::Found(found) = world.ask(1, lookup("data/x")) else { panic!() };
+    let FromManager::LookupResult(found) = world.ask(1, lookup("data/x")) else { panic!() };
     let versions: Vec<_> = found.versions.iter().map(|v| (v.size, v.executable, v.holders.len())).collect();
     assert_eq!((found.question, versions), (3, vec![(9, true, 2), (5, false, 1)]));
     for name in ["data", "data/"] {
-        let FromManager::Found(found) = world.ask(1, lookup(name)) else { panic!() };
+        let FromManager::LookupResult(found) = world.ask(1, lookup(name)) else { panic!() };
         assert_eq!((found.versions.len(), found.below, found.closest), (0, 2, vec![]));
     }
-    let FromManager::Found(found) = world.ask(1, lookup("Data/z")) else { panic!() };
+    let FromManager::LookupResult(found) = world.ask(1, lookup("Data/z")) else { panic!() };
     assert_eq!(found.closest[..2], [file("data/x"), file("data/y")]);
     assert_eq!(world.refusal(1, lookup(&"x".repeat(limits::NAME_BYTES + 1))), Reason::TooMuch);
     for strange in ["", "/", "//", "\0", "a\u{301}", "../.."] {
-        assert!(matches!(world.ask(1, lookup(strange)), FromManager::Found(_)));
+        assert!(matches!(world.ask(1, lookup(strange)), FromManager::LookupResult(_)));
     }
 }
 
 #[test]
 fn a_version_is_as_old_as_its_first_announcement_while_somebody_has_it() {
-    let mut world = World::new(20);
-    let first_of = |world: &mut World| {
-        let FromManager::Found(found) = world.ask(1, lookup("x")) else { panic!() };
+    let mut world = TestManager::new(20);
+    let first_of = |world: &mut TestManager| {
+        let FromManager::LookupResult(found) = world.ask(1, lookup("x")) else { panic!() };
         found.versions.iter().map(|version| (version.size, version.first_s)).collect::<Vec<_>>()
     };
     for session in [1, 2, 3] {
@@ -42,44 +42,44 @@ fn a_version_is_as_old_as_its_first_announcement_while_somebody_has_it() {
     }
     let start = 1_700_000_000;
     world.manager.set_calendar(UnixTime(start));
-    world.say(2, announce(&[("x", 5)]));
+    world.send(2, announce(&[("x", 5)]));
     world.manager.set_calendar(UnixTime(start + 10));
-    world.say(3, announce(&[("x", 5)]));
+    world.send(3, announce(&[("x", 5)]));
     assert_eq!(first_of(&mut world), [(5, start)]);
-    world.manager.disconnected(world.now, SessionId(2), Departure::Lost);
+    world.manager.disconnected(world.now, SessionId(2), LeaveReason::Lost);
     assert_eq!(first_of(&mut world), [(5, start)], "who announced it first has left");
-    world.say(3, announce(&[("x", 6)]));
+    world.send(3, announce(&[("x", 6)]));
     assert_eq!(first_of(&mut world), [(6, start + 10)]);
-    world.say(3, announce(&[("x", 5)]));
+    world.send(3, announce(&[("x", 5)]));
     assert_eq!(first_of(&mut world), [(5, start + 10)], "nobody had it in between");
 }
 
 #[test]
 fn a_name_announced_again_has_the_new_content_only() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     world.peer(1, "fire_user");
-    world.say(1, announce(&[("x", 5), ("y", 5)]));
-    world.say(1, announce(&[("x", 6)]));
-    let FromManager::Found(found) = world.ask(1, lookup("x")) else { panic!() };
+    world.send(1, announce(&[("x", 5), ("y", 5)]));
+    world.send(1, announce(&[("x", 6)]));
+    let FromManager::LookupResult(found) = world.ask(1, lookup("x")) else { panic!() };
     assert_eq!(found.versions.len(), 1);
     assert_eq!(found.versions[0].size, 6);
     assert_eq!(world.manager.rows().next().unwrap().bytes, 11);
     world.connect(2, 2);
-    assert_eq!(told(2, &world.say(2, watch(5))), [holders(&["fire_user"], &[])], "y is still that");
-    world.say(1, Withdraw { number: 6, names: vec![Ok(file("y")), Ok(file("never there"))] });
+    assert_eq!(updates(2, &world.send(2, watch(5))), [holders(&["fire_user"], &[])], "y is still that");
+    world.send(1, Withdraw { number: 6, names: vec![Ok(file("y")), Ok(file("never there"))] });
     world.manager.catalogue.check();
-    assert_eq!(told(2, &world.say(2, watch(5))), [holders(&[], &[])]);
+    assert_eq!(updates(2, &world.send(2, watch(5))), [holders(&[], &[])]);
 }
 
 #[test]
 fn announcements_beyond_the_bounds_are_refused_whole() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     world.peer(1, "fire_user");
     let many = Announce { number: 1, entries: vec![Ok(entry("x", 1)); limits::ANNOUNCE_ENTRIES + 1] };
     assert_eq!(world.refusal(1, many), Reason::TooMuch);
     let mut large = announce(&[("small", 1), ("large", 1)]);
     large.entries[1].as_mut().unwrap().size = Geometry::MAX_SIZE + 1;
-    let sent = world.say(1, large);
+    let sent = world.send(1, large);
     assert!(matches!(
         &sent[..],
         [(1, FromManager::Refused(_)), (1, FromManager::Noted(Noted { number: 5 }))]
@@ -98,16 +98,17 @@ fn announcements_beyond_the_bounds_are_refused_whole() {
 
 #[test]
 fn browsing_goes_by_pages_through_everything_once() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     world.peer(1, "fire_user");
     world.peer(2, "water_user");
     let long = "n".repeat(200);
     let name = |i: usize| file(&format!("dir{}/{long}{i:04}", i % 2));
     for first in (0..1000).step_by(100) {
-        let entries = (first..first + 100).map(|i| Ok(Entry { name: name(i), ..entry("x", 1) })).collect();
-        world.say(1 + (first / 100 % 2) as u64, Announce { number: 1, entries });
+        let entries =
+            (first..first + 100).map(|i| Ok(FileEntry { name: name(i), ..entry("x", 1) })).collect();
+        world.send(1 + (first / 100 % 2) as u64, Announce { number: 1, entries });
     }
-    world.say(2, announce(&[("zzz", 1)]));
+    world.send(2, announce(&[("zzz", 1)]));
     let mut check = |prefix: &str, holder: Option<&str>, expected: usize| {
         let (mut names, mut after, mut pages) = (vec![], None, 0);
         loop {
@@ -136,7 +137,7 @@ fn browsing_goes_by_pages_through_everything_once() {
 
 #[test]
 fn answers_fit_a_frame_however_long_the_names_and_many_the_versions() {
-    let mut world = World::new(300);
+    let mut world = TestManager::new(300);
     let longest = file(&vec!["é".repeat(100); 5].join("/")); // 1,004 bytes
     for session in 0..250u8 {
         world.connect(session.into(), session);
@@ -145,15 +146,15 @@ fn answers_fit_a_frame_however_long_the_names_and_many_the_versions() {
             Join { username: Ok(format!("{session:064}").parse().unwrap()), port: 65535, unbound: None },
         );
         let entries = vec![
-            Entry { name: longest.clone(), ..entry("x", session) },
-            Entry { name: file("one content of all"), ..entry("x", 255) },
-            Entry { name: file("two contents of all"), ..entry("x", session % 2) },
-            Entry { name: file("many contents"), ..entry("x", session % 100) },
+            FileEntry { name: longest.clone(), ..entry("x", session) },
+            FileEntry { name: file("one content of all"), ..entry("x", 255) },
+            FileEntry { name: file("two contents of all"), ..entry("x", session % 2) },
+            FileEntry { name: file("many contents"), ..entry("x", session % 100) },
         ];
-        world.say(session.into(), Announce { number: 1, entries: entries.into_iter().map(Ok).collect() });
+        world.send(session.into(), Announce { number: 1, entries: entries.into_iter().map(Ok).collect() });
     }
     let mut found = |name: &str| match world.ask(1, lookup(name)) {
-        FromManager::Found(found) => found.versions,
+        FromManager::LookupResult(found) => found.versions,
         other => panic!("{other:?}"),
     };
     assert_eq!(found(&longest).len(), limits::VERSIONS_LISTED);
@@ -165,5 +166,5 @@ fn answers_fit_a_frame_however_long_the_names_and_many_the_versions() {
     assert!(page.entries.len() > 45 && !page.more);
     let FromManager::PeerList(list) = world.ask(1, ListPeers { question: 1, after: None }) else { panic!() };
     assert!(list.rows.len() == 250 || list.more);
-    assert_eq!(told(1, &world.say(1, watch(255))).len(), 1);
+    assert_eq!(updates(1, &world.send(1, watch(255))).len(), 1);
 }

@@ -3,8 +3,8 @@
 //! Names that are bound are in the parent.
 
 use super::{
-    Binding, Config, Departure, Event, FromManager, Join, Manager, Output, PeerKey, Reason, Renew, Renewed,
-    SessionId, Username, World, announce, join, limits,
+    Binding, Config, Event, FromManager, Join, LeaveReason, Manager, Output, PeerKey, Reason, Renew, Renewed,
+    SessionId, TestManager, Username, announce, join, limits,
 };
 
 fn unbound(name: &str) -> Join {
@@ -13,18 +13,18 @@ fn unbound(name: &str) -> Join {
 
 /// The name that the session of that number and key has, and what others are shown of it.
 #[track_caller]
-fn named(world: &mut World, session: u8, name: &str) -> String {
+fn named(world: &mut TestManager, session: u8, name: &str) -> String {
     world.connect(session.into(), session);
     let FromManager::Joined(joined) = world.ask(session.into(), unbound(name)) else { panic!() };
-    let told = joined.username.unwrap();
-    assert_eq!(joined.membership, format!("{told} is {}", PeerKey([session; 32]).short()));
-    assert!(world.names().contains(&told.to_string()));
-    told.to_string()
+    let updates = joined.username.unwrap();
+    assert_eq!(joined.membership, format!("{updates} is {}", PeerKey([session; 32]).short()));
+    assert!(world.names().contains(&updates.to_string()));
+    updates.to_string()
 }
 
 #[test]
 fn a_name_that_is_not_bound_is_gone_with_its_session() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     world.disk_works = false; // whatever would be written down would fail
     assert_eq!(named(&mut world, 1, "anna@lab"), "anna@lab");
     assert_eq!(named(&mut world, 2, "anna@lab"), "anna@lab 2");
@@ -38,10 +38,10 @@ fn a_name_that_is_not_bound_is_gone_with_its_session() {
     world.connect(4, 2);
     assert_eq!(world.refusal(4, unbound("other@lab")), Reason::AlreadyHere, "one for each key");
 
-    world.manager.disconnected(world.now, SessionId(1), Departure::Lost);
+    world.manager.disconnected(world.now, SessionId(1), LeaveReason::Lost);
     assert_eq!(named(&mut world, 5, "anna@lab"), "anna@lab", "another key may have it now");
     for session in [2, 3, 5] {
-        world.manager.disconnected(world.now, SessionId(session), Departure::Lost);
+        world.manager.disconnected(world.now, SessionId(session), LeaveReason::Lost);
     }
     assert_eq!(world.names(), [""; 0]);
     assert!(world.manager.present.is_empty() && world.manager.keys.is_empty());
@@ -50,21 +50,24 @@ fn a_name_that_is_not_bound_is_gone_with_its_session() {
 
 #[test]
 fn any_number_of_them_binds_nothing() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     for session in 0..200 {
         world.connect(session, 1);
-        let sent = world.say(session, unbound(&format!("user{session}@lab")));
+        let sent = world.send(session, unbound(&format!("user{session}@lab")));
         assert!(matches!(sent[..], [(_, FromManager::Joined(_))]));
-        world.manager.disconnected(world.now, SessionId(session), Departure::Quit);
+        world.manager.disconnected(world.now, SessionId(session), LeaveReason::Quit);
     }
     world.connect(1000, 1);
     world.manager.handle(world.now, SessionId(1000), unbound("anna@lab").into());
-    assert!(matches!(world.manager.next_output(), Some(Output::Grant { .. })), "nothing is to be recorded");
+    assert!(
+        matches!(world.manager.next_output(), Some(Output::SignMembership { .. })),
+        "nothing is to be recorded"
+    );
 }
 
 #[test]
 fn a_bound_name_and_one_that_is_not_can_be_told_apart() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     let before = Binding { username: "anna@lab".parse().unwrap(), key: PeerKey([1; 32]) };
     world.manager = Manager::new(Config { max_peers: 20, seed: 1, ..Config::default() }, [before]);
     world.connect(2, 2);
@@ -82,32 +85,32 @@ fn a_bound_name_and_one_that_is_not_can_be_told_apart() {
 }
 
 #[test]
-fn namesakes_are_bounded() {
+fn sessions_of_one_name_are_bounded() {
     let name: Username = "a@b".parse().unwrap();
     let longest: Username = format!("{:0>1$}", "@b", limits::UNBOUND_NAME_BYTES).parse().unwrap();
     for name in [name, longest] {
         assert_eq!(
-            name.numbered(limits::NAMESAKES).unwrap().to_string(),
-            format!("{name} {}", limits::NAMESAKES)
+            name.numbered(limits::SESSIONS_OF_A_NAME).unwrap().to_string(),
+            format!("{name} {}", limits::SESSIONS_OF_A_NAME)
         );
     }
-    let mut world = World::new(limits::NAMESAKES + 1);
+    let mut world = TestManager::new(limits::SESSIONS_OF_A_NAME + 1);
     let key = |number: usize| {
         let mut key = [0; 32];
         key[..8].copy_from_slice(&number.to_be_bytes());
         PeerKey(key)
     };
-    for number in 0..=limits::NAMESAKES {
+    for number in 0..=limits::SESSIONS_OF_A_NAME {
         let session = SessionId(number as u64);
         let [.., high, low] = number.to_be_bytes();
         let remote = ([10, 1, high, low], 5000).into();
         world.manager.connected(world.now, session, key(number), remote, ([10, 0, 0, 1], 12000).into());
         world.carry_out();
-        let sent = world.say(session.0, unbound("anna@lab"));
+        let sent = world.send(session.0, unbound("anna@lab"));
         match &sent[..] {
-            [(_, FromManager::Joined(_))] => assert!(number < limits::NAMESAKES),
+            [(_, FromManager::Joined(_))] => assert!(number < limits::SESSIONS_OF_A_NAME),
             [(_, FromManager::Refused(refused))] => {
-                assert_eq!((number, refused.reason), (limits::NAMESAKES, Reason::Full));
+                assert_eq!((number, refused.reason), (limits::SESSIONS_OF_A_NAME, Reason::Full));
             }
             other => panic!("{other:?}"),
         }
@@ -116,7 +119,7 @@ fn namesakes_are_bounded() {
 
 #[test]
 fn a_member_displaces_the_newest_unbound_peer_of_a_full_network() {
-    let mut world = World::new(2);
+    let mut world = TestManager::new(2);
     let before = Binding { username: "member".parse().unwrap(), key: PeerKey([9; 32]) };
     let config = Config { max_peers: 2, seed: 1, ..Config::default() };
     let others = [8, 7]
@@ -131,16 +134,16 @@ fn a_member_displaces_the_newest_unbound_peer_of_a_full_network() {
     world.connect(9, 9);
     assert_eq!(world.refusal(9, unbound("dora@lab")), Reason::Full);
 
-    let sent = world.say(9, join("member"));
+    let sent = world.send(9, join("member"));
     let [(2, FromManager::Goodbye(goodbye)), (9, FromManager::Joined(_))] = &sent[..] else {
         panic!("{sent:?}")
     };
     assert_eq!(goodbye.reason, Reason::Full);
     assert_eq!(world.names(), ["anna@lab", "member"]);
-    let left = Event::Left { username: "bert@lab".parse().unwrap(), why: Departure::Displaced };
+    let left = Event::Left { username: "bert@lab".parse().unwrap(), reason: LeaveReason::Replaced };
     assert!(world.events.contains(&left));
     world.connect(8, 8);
-    assert!(matches!(world.say(8, join("member8"))[..], [(1, _), (8, FromManager::Joined(_))]));
+    assert!(matches!(world.send(8, join("member8"))[..], [(1, _), (8, FromManager::Joined(_))]));
     // Members displace no members.
     world.connect(7, 7);
     assert_eq!(world.refusal(7, join("member7")), Reason::Full);

@@ -5,27 +5,27 @@
 use std::collections::BTreeSet;
 
 use super::{
-    ContentId, Departure, Duration, Hold, Noted, Reason, SessionId, Unhold, Unwatch, Watch, WireContent,
-    Withdraw, World, announce, content, file, holders, limits, told, watch,
+    ContentId, Duration, Hold, LeaveReason, Noted, Reason, SessionId, TestManager, Unhold, Unwatch, Watch,
+    WireContent, Withdraw, announce, content, file, holders, limits, updates, watch,
 };
 
 /// In a crowd nobody hears of everybody, complete holders have no precedence, and who asks again meets others.
 #[test]
 fn of_many_holders_each_asker_is_named_some_and_other_ones_when_it_asks_again() {
-    let mut world = World::new(250);
+    let mut world = TestManager::new(250);
     for session in 1..=202u8 {
         world.peer(session, &format!("peer{session}"));
     }
     for session in 3..=202 {
         if session % 2 == 0 {
-            world.say(session, Hold { contents: vec![content(9)] });
+            world.send(session, Hold { contents: vec![content(9)] });
         } else {
-            world.say(session, announce(&[("x", 9)]));
+            world.send(session, announce(&[("x", 9)]));
         }
     }
     let mut named = |session, again| {
         let watch = Watch { contents: vec![content(9)], again };
-        let [(complete, partial)] = &told(session, &world.say(session, watch))[..] else { panic!() };
+        let [(complete, partial)] = &updates(session, &world.send(session, watch))[..] else { panic!() };
         assert_eq!(complete.len() + partial.len(), limits::HOLDERS_NAMED);
         assert!(complete.len().min(partial.len()) > limits::HOLDERS_NAMED / 4, "{complete:?}, {partial:?}");
         complete.iter().chain(partial).cloned().collect::<BTreeSet<String>>()
@@ -41,7 +41,7 @@ fn of_many_holders_each_asker_is_named_some_and_other_ones_when_it_asks_again() 
 
 #[test]
 fn parts_and_watches_of_one_session_are_bounded() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     world.peer(1, "fire_user");
     let page = |number: usize| -> Vec<WireContent> {
         let id = |i: usize| {
@@ -52,69 +52,73 @@ fn parts_and_watches_of_one_session_are_bounded() {
         (0..limits::WATCH_CONTENTS).map(|i| WireContent { id: id(i), size: 1 }).collect()
     };
     for number in 0..limits::HELD_PARTS / limits::WATCH_CONTENTS {
-        assert_eq!(world.say(1, Hold { contents: page(number) }), []);
+        assert_eq!(world.send(1, Hold { contents: page(number) }), []);
     }
     assert_eq!(world.refusal(1, Hold { contents: vec![content(1)] }), Reason::TooMuch);
-    world.say(1, Unhold { contents: page(0) });
-    assert_eq!(world.say(1, Hold { contents: vec![content(1)] }), []);
+    world.send(1, Unhold { contents: page(0) });
+    assert_eq!(world.send(1, Hold { contents: vec![content(1)] }), []);
     for number in 0..limits::WATCHED_CONTENTS / limits::WATCH_CONTENTS {
-        assert!(!told(1, &world.say(1, Watch { contents: page(number), again: None })).is_empty());
+        assert!(!updates(1, &world.send(1, Watch { contents: page(number), again: None })).is_empty());
     }
     assert_eq!(world.refusal(1, watch(1)), Reason::TooMuch);
-    world.say(1, Unwatch { contents: page(0) });
-    assert_eq!(told(1, &world.say(1, watch(1))), [holders(&[], &[])]);
+    world.send(1, Unwatch { contents: page(0) });
+    assert_eq!(updates(1, &world.send(1, watch(1))), [holders(&[], &[])]);
 }
 
 #[test]
 fn watchers_hear_at_once_and_then_in_batches() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     for (session, name) in [(1, "asker"), (2, "b"), (3, "c"), (4, "d")] {
         world.peer(session, name);
     }
-    assert_eq!(told(1, &world.say(1, watch(9))), [holders(&[], &[])]);
+    assert_eq!(updates(1, &world.send(1, watch(9))), [holders(&[], &[])]);
     assert_eq!(
-        told(1, &world.say(2, Hold { contents: vec![content(9)] })),
+        updates(1, &world.send(2, Hold { contents: vec![content(9)] })),
         [holders(&[], &["b"])],
         "at once"
     );
-    assert_eq!(told(1, &world.say(3, Hold { contents: vec![content(9)] })), [], "too soon");
-    assert_eq!(world.say(2, announce(&[("x", 9)])), [(2, Noted { number: 5 }.into())]);
+    assert_eq!(updates(1, &world.send(3, Hold { contents: vec![content(9)] })), [], "too soon");
+    assert_eq!(world.send(2, announce(&[("x", 9)])), [(2, Noted { number: 5 }.into())]);
     assert_eq!(
-        told(1, &world.pass(limits::NEWS_INTERVAL)),
+        updates(1, &world.pass(limits::UPDATE_INTERVAL)),
         [holders(&["b"], &["c"])],
         "complete now, no more partial"
     );
     world.pass(Duration::from_secs(1));
     assert_eq!(
-        told(1, &world.say(2, Withdraw { number: 1, names: vec![Ok(file("x"))] })),
+        updates(1, &world.send(2, Withdraw { number: 1, names: vec![Ok(file("x"))] })),
         [holders(&[], &["c"])]
     );
     world.pass(Duration::from_secs(1));
-    world.manager.disconnected(world.now, SessionId(3), Departure::Lost);
-    assert_eq!(told(1, &world.carry_out()), [holders(&[], &[])]);
+    world.manager.disconnected(world.now, SessionId(3), LeaveReason::Lost);
+    assert_eq!(updates(1, &world.carry_out()), [holders(&[], &[])]);
     world.pass(Duration::from_secs(1));
-    assert_eq!(told(1, &world.say(1, announce(&[("mine", 9)]))[1..]), [], "nobody is named to themselves");
-    world.say(1, Unwatch { contents: vec![content(9)] });
-    world.say(4, announce(&[("x", 9)]));
+    assert_eq!(
+        updates(1, &world.send(1, announce(&[("mine", 9)]))[1..]),
+        [],
+        "nobody is named to themselves"
+    );
+    world.send(1, Unwatch { contents: vec![content(9)] });
+    world.send(4, announce(&[("x", 9)]));
     assert_eq!(world.pass(Duration::from_secs(1)), []);
 }
 
 #[test]
 fn nothing_piles_up_for_a_watcher_that_does_not_read() {
-    let mut world = World::new(20);
+    let mut world = TestManager::new(20);
     world.readers_read = false;
     world.peer(1, "asker");
     world.peer(2, "b");
-    world.say(1, watch(9));
+    world.send(1, watch(9));
     for _ in 0..50 {
-        world.say(2, Hold { contents: vec![content(9)] });
-        world.say(2, Unhold { contents: vec![content(9)] });
+        world.send(2, Hold { contents: vec![content(9)] });
+        world.send(2, Unhold { contents: vec![content(9)] });
         world.pass(Duration::from_millis(100));
     }
-    world.say(2, Hold { contents: vec![content(9)] });
+    world.send(2, Hold { contents: vec![content(9)] });
     assert_eq!(world.pass(Duration::from_secs(1)), [], "one batch is on its way");
-    world.manager.news_sent(world.now, SessionId(1));
-    assert_eq!(told(1, &world.carry_out()).len(), 0, "and it said what is true again: b holds a part");
-    world.say(2, Unhold { contents: vec![content(9)] });
-    assert_eq!(told(1, &world.carry_out()).len(), 0);
+    world.manager.updates_sent(world.now, SessionId(1));
+    assert_eq!(updates(1, &world.carry_out()).len(), 0, "and it said what is true again: b holds a part");
+    world.send(2, Unhold { contents: vec![content(9)] });
+    assert_eq!(updates(1, &world.carry_out()).len(), 0);
 }

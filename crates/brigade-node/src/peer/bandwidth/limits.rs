@@ -76,7 +76,7 @@ async fn keep(mut plan: LimitPlan, traffic: &Traffic, mut requests: mpsc::Receiv
         };
         let Some(LimitRequest { typed, answer }) = request else { return };
         if let Some((direction, cap)) = typed {
-            plan.said(direction).typed = cap;
+            plan.sources_mut(direction).typed = cap;
         }
         let limits = plan.at(clock::wall_now().0);
         traffic.limit(limits.up.cap, limits.down.cap);
@@ -93,25 +93,25 @@ async fn minute(left: Duration) {
 mod tests {
     use std::time::Duration;
 
-    use brigade_core::schedule::{DAY_MINUTES, Rule, Why};
+    use brigade_core::schedule::{LimitOrigin, Rule};
     use tokio::time::timeout;
 
     use super::{CancellationToken, Cap, Direction, LimitPlan, LimitsHandle};
 
     #[tokio::test]
     async fn a_typed_limit_holds_until_it_is_taken_back() {
-        let always = Rule { days: [true; 7], from: 0, to: DAY_MINUTES, up: Some(Cap::At(1)), down: None };
+        let always = Rule::always(Some(Cap::At(1)), None);
         let plan = LimitPlan { rules: vec![always], ..LimitPlan::default() };
         let stop = CancellationToken::new();
         let (limiting, traffic) = LimitsHandle::start(plan, stop.clone());
         assert_eq!(traffic.up_limit(), Some(1), "from the first byte on");
-        assert_eq!(limiting.limits().await.unwrap().up.why, Why::Scheduled);
+        assert_eq!(limiting.limits().await.unwrap().up.origin, LimitOrigin::Scheduled);
 
         let sent = traffic.may_send(1_000_000);
         tokio::pin!(sent);
         assert!(timeout(Duration::ZERO, &mut sent).await.is_err());
         let limits = limiting.set(Direction::Up, Some(Cap::Off)).await.unwrap();
-        assert_eq!((limits.up.why, limits.down.why), (Why::Typed, Why::Nobody));
+        assert_eq!((limits.up.origin, limits.down.origin), (LimitOrigin::Typed, LimitOrigin::Unlimited));
         timeout(Duration::from_secs(20), sent).await.unwrap();
 
         let limits = limiting.set(Direction::Down, Some(Cap::At(5))).await.unwrap();

@@ -8,7 +8,7 @@ use std::{
     time::SystemTime,
 };
 
-use brigade_core::{id::Content, wire::manager::Found};
+use brigade_core::{id::Content, wire::manager::LookupResult};
 use tokio::{
     sync::mpsc,
     task::{JoinHandle, spawn_blocking},
@@ -57,7 +57,7 @@ pub(crate) enum BackgroundResult {
     /// The parts of these contents were removed, or could not be.
     PartsRemoved(Vec<Content>),
     /// The contents that the name of a content has now.
-    NameFound { content: Content, found: Found },
+    NameFound { content: Content, found: LookupResult },
 }
 
 impl Background {

@@ -8,7 +8,7 @@
 
 use brigade_core::{
     name::FileName,
-    wire::manager::{Listed, Listing},
+    wire::manager::{CatalogueEntry, Listing},
 };
 use globset::{Glob, GlobBuilder, GlobMatcher};
 
@@ -96,7 +96,7 @@ impl Browsing {
     }
 
     /// The entries of a page that belong to the list.
-    pub fn take(&mut self, page: Listing) -> Vec<Listed> {
+    pub fn take(&mut self, page: Listing) -> Vec<CatalogueEntry> {
         let Listing { mut entries, more, .. } = page;
         let last = entries.last().map(|entry| entry.name.clone());
         let after = next_page(more, last, self.after.take());
@@ -134,7 +134,7 @@ pub(crate) fn next_page(more: bool, last: Option<FileName>, after: Option<FileNa
 mod tests {
     use brigade_core::id::ContentId;
 
-    use super::{Browsing, Listed, Listing, Pattern, is_pattern, may_be_pattern};
+    use super::{Browsing, CatalogueEntry, Listing, Pattern, is_pattern, may_be_pattern};
 
     const NAMES: [&str; 6] = ["a.bin", "b.txt", "data/a.bin", "data/b.txt", "data/x/a.bin", "film [1].mkv"];
 
@@ -148,7 +148,7 @@ mod tests {
                 name.starts_with(&prefix) && after.as_ref().is_none_or(|after| **name > **after)
             };
             let names: Vec<&str> = NAMES.into_iter().filter(fits).collect();
-            let entry = |name: &&str| Listed {
+            let entry = |name: &&str| CatalogueEntry {
                 name: name.parse().unwrap(),
                 id: ContentId::EMPTY,
                 size: 0,

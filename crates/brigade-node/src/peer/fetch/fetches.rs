@@ -9,7 +9,7 @@ use brigade_core::{
     id::Content,
     name::FileName,
     time::Timestamp,
-    wire::manager::{Found, Holders},
+    wire::manager::{Holders, LookupResult},
 };
 
 use super::{
@@ -356,7 +356,7 @@ impl Fetches {
     }
 
     /// The manager said which contents the name of a content has now.
-    pub(crate) fn name_checked(&mut self, content: &Content, found: &Found) {
+    pub(crate) fn name_checked(&mut self, content: &Content, found: &LookupResult) {
         let is_starved = self.jobs.starved().any(|starved| starved == content);
         let lost = self.swarm.lost_holders(content).filter(|_| is_starved);
         if let Some(error) = self.revalidation.answered(content, found, lost.as_deref()) {

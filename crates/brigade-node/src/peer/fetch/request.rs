@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, path::PathBuf};
 use brigade_core::{
     id::Content,
     limits,
-    name::{BadName, FileName, Username},
+    name::{FileName, NameError, Username},
     plural::{self, count},
     wire::manager::Version,
 };
@@ -122,7 +122,7 @@ pub enum ResolveError {
         /// The requested name.
         name: String,
         /// The rule that it breaks.
-        why: BadName,
+        why: NameError,
     },
     /// The pattern is not valid.
     #[error("\"{pattern}\" is not a pattern: {why}")]

@@ -9,10 +9,10 @@ use std::{collections::BTreeMap, time::Duration};
 use brigade_core::{
     id::Content,
     limits,
-    name::{BadName, FileName, Username},
+    name::{FileName, NameError, Username},
     wire::{
         Reason,
-        manager::{Found, Listed, Version},
+        manager::{CatalogueEntry, LookupResult, Version},
     },
 };
 
@@ -109,7 +109,7 @@ impl Resolver<'_> {
         let name = self.wish.name.as_str();
         let folder = name.trim_end_matches('/');
         if folder.len() > limits::NAME_BYTES {
-            return Err(ResolveError::BadName { name: name.to_owned(), why: BadName::TooLong });
+            return Err(ResolveError::BadName { name: name.to_owned(), why: NameError::TooLong });
         }
         if is_pattern(folder) {
             return self.matching(folder).await;
@@ -138,14 +138,14 @@ impl Resolver<'_> {
                 Err(_) => {}
             }
         }
-        let Found { closest, .. } = found;
+        let LookupResult { closest, .. } = found;
         if is_folder && !found.versions.is_empty() {
             return Err(nothing(name, folder.parse().into_iter().collect())); // it is a file
         }
         Err(nothing(name, closest))
     }
 
-    async fn lookup(&mut self, name: &str) -> Result<Found, AskError> {
+    async fn lookup(&mut self, name: &str) -> Result<LookupResult, AskError> {
         let found = self.asking.lookup(name).await?;
         self.note(found.incomplete_ms);
         Ok(found)
@@ -239,11 +239,11 @@ impl Resolver<'_> {
         &mut self,
         prefix: &str,
         wanted: impl Fn(&FileName) -> bool,
-    ) -> Result<Option<BTreeMap<FileName, Vec<Listed>>>, ResolveError> {
+    ) -> Result<Option<BTreeMap<FileName, Vec<CatalogueEntry>>>, ResolveError> {
         if self.incomplete.is_some() {
             return Ok(None);
         }
-        let mut files: BTreeMap<FileName, Vec<Listed>> = BTreeMap::new();
+        let mut files: BTreeMap<FileName, Vec<CatalogueEntry>> = BTreeMap::new();
         let mut after = None;
         loop {
             let page = match self.asking.browse(prefix, after.clone(), self.wish.from.clone()).await {
@@ -283,7 +283,7 @@ impl Resolver<'_> {
     async fn choose_each(
         &self,
         prefix: &str,
-        files: BTreeMap<FileName, Vec<Listed>>,
+        files: BTreeMap<FileName, Vec<CatalogueEntry>>,
     ) -> Result<Vec<WantedFile>, ResolveError> {
         let mine = match files.values().any(|entries| entries.len() > 1) {
             true => self.mine(prefix).await?,
@@ -356,7 +356,7 @@ const fn content(version: &Version) -> Content {
     Content { id: version.id, size: version.size }
 }
 
-const fn listed(entry: &Listed) -> Content {
+const fn listed(entry: &CatalogueEntry) -> Content {
     Content { id: entry.id, size: entry.size }
 }
 

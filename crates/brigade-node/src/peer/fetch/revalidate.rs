@@ -13,7 +13,7 @@ use brigade_core::{
     name::Username,
     plural::count,
     time::Timestamp,
-    wire::manager::{Found, Version},
+    wire::manager::{LookupResult, Version},
 };
 
 /// The pause before the second question about a name, and the longest pause.
@@ -99,7 +99,7 @@ impl Revalidation {
     pub(crate) fn answered(
         &mut self,
         content: &Content,
-        found: &Found,
+        found: &LookupResult,
         lost_holders: Option<&[Username]>,
     ) -> Option<String> {
         let is_it = |version: &Version| Content { id: version.id, size: version.size } == *content;

@@ -6,7 +6,7 @@
 use brigade_core::{
     limits,
     name::FileName,
-    wire::manager::{Announce, Entry, Withdraw},
+    wire::manager::{Announce, FileEntry, Withdraw},
 };
 
 use crate::store::share::{Share, Shared};
@@ -100,7 +100,7 @@ impl AnnounceState {
         self.scanned && self.cursor.is_none() && self.confirmed >= self.announced
     }
 
-    fn announce(&mut self, entries: Vec<Entry>) -> Announce {
+    fn announce(&mut self, entries: Vec<FileEntry>) -> Announce {
         self.announced += 1;
         Announce { number: self.announced, entries: entries.into_iter().map(Ok).collect() }
     }
@@ -112,8 +112,8 @@ impl AnnounceState {
 }
 
 /// The announced form of a shared file.
-fn entry(file: &Shared) -> Entry {
-    Entry {
+fn entry(file: &Shared) -> FileEntry {
+    FileEntry {
         name: file.name.clone(),
         id: file.content.id,
         size: file.content.size,
@@ -123,7 +123,7 @@ fn entry(file: &Shared) -> Entry {
 }
 
 /// The largest size of an entry in a message: its name, 34 bytes of the id, 30 of numbers and keys.
-fn entry_bytes(entry: &Entry) -> usize {
+fn entry_bytes(entry: &FileEntry) -> usize {
     entry.name.len() + 70
 }
 

@@ -13,8 +13,8 @@ use brigade_core::{
     wire::{
         Message, Reason,
         manager::{
-            Browse, Found, FromManager, Hold, Holders, HoldersOf, ListPeers, Listing, Lookup, PeerList,
-            ToManager, Unhold, Unwatch, Watch,
+            Browse, ContentHolders, FromManager, Hold, Holders, ListPeers, Listing, Lookup, LookupResult,
+            PeerList, ToManager, Unhold, Unwatch, Watch,
         },
     },
 };
@@ -44,7 +44,7 @@ pub(crate) enum Question {
 #[derive(Debug, Clone)]
 pub(crate) enum Answer {
     /// To [`Question::Lookup`].
-    Found(Found),
+    LookupResult(LookupResult),
     /// To [`Question::Browse`].
     Listing(Listing),
     /// To [`Question::Peers`].
@@ -125,7 +125,7 @@ impl Question {
 /// The number of the question that `message` answers, and the answer; the message itself if it is no answer.
 pub(crate) fn answer_in(message: FromManager) -> Result<(u32, Result<Answer, AskError>), FromManager> {
     match message {
-        FromManager::Found(found) => Ok((found.question, Ok(Answer::Found(found)))),
+        FromManager::LookupResult(found) => Ok((found.question, Ok(Answer::LookupResult(found)))),
         FromManager::Listing(listing) => Ok((listing.question, Ok(Answer::Listing(listing)))),
         FromManager::PeerList(list) => Ok((list.question, Ok(Answer::Peers(list)))),
         FromManager::Refused(refused) => match refused.question {
@@ -188,7 +188,7 @@ impl Subscriptions {
 
     /// For a manager that will not come back: an answer without holders for each content that has no answer yet.
     pub(crate) fn assume_no_holders(&mut self) -> Option<Holders> {
-        let without = |content: Content| HoldersOf {
+        let without = |content: Content| ContentHolders {
             id: content.id,
             size: content.size,
             complete: vec![],
@@ -205,9 +205,9 @@ pub(crate) struct ManagerClient(pub(crate) mpsc::Sender<SessionCommand>);
 
 impl ManagerClient {
     /// Looks a name up.
-    pub(crate) async fn lookup(&self, name: &str) -> Result<Found, AskError> {
+    pub(crate) async fn lookup(&self, name: &str) -> Result<LookupResult, AskError> {
         match self.ask(Question::Lookup { name: name.to_owned() }).await? {
-            Answer::Found(found) => Ok(found),
+            Answer::LookupResult(found) => Ok(found),
             _ => Err(AskError::Confused),
         }
     }

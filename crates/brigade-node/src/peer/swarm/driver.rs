@@ -252,14 +252,14 @@ impl Swarm {
                     self.notify(ManagerUpdate::WatchOthers(content, times));
                 }
             }
-            Action::Impossible { download, why } => {
-                self.send(download, |content| SwarmEvent::Impossible { content, error: why });
+            Action::Failed { download, error } => {
+                self.send(download, |content| SwarmEvent::Impossible { content, error });
             }
             Action::Starved { download } => self.send(download, SwarmEvent::Starved),
             Action::Fed { download } => self.send(download, SwarmEvent::Fed),
-            Action::Shunned { holder, download, why } => {
+            Action::Banned { holder, download, fault } => {
                 let name = self.pool.name_of(holder);
-                tracing::warn!(holder = name.as_deref(), ?download, %why, "a holder is not asked for this any more");
+                tracing::warn!(holder = name.as_deref(), ?download, %fault, "a holder is not asked for this any more");
             }
         }
     }

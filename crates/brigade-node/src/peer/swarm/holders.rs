@@ -10,7 +10,7 @@ use std::{
     net::SocketAddr,
 };
 
-use brigade_core::{download::HolderId, id::PeerKey, limits, wire::manager::Whereabouts};
+use brigade_core::{download::HolderId, id::PeerKey, limits, wire::manager::PeerAddress};
 
 use super::message::{Holder, Unreached};
 
@@ -29,13 +29,13 @@ pub(crate) struct HolderTable {
 impl Default for HolderTable {
     fn default() -> Self {
         let (ids, holders, errors) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        Self { ids, holders, errors, last: 0, most: limits::HOLDERS_REMEMBERED }
+        Self { ids, holders, errors, last: 0, most: limits::REMEMBERED_HOLDERS }
     }
 }
 
 impl HolderTable {
     /// The number of a peer that the manager named, and its address now; `None` for an address that is not valid.
-    pub(crate) fn add(&mut self, peer: &Whereabouts) -> Option<HolderId> {
+    pub(crate) fn add(&mut self, peer: &PeerAddress) -> Option<HolderId> {
         let address: SocketAddr = peer.address.parse().ok()?;
         let last = &mut self.last;
         let id = *self.ids.entry(peer.key).or_insert_with(|| {
@@ -60,7 +60,7 @@ impl HolderTable {
     pub(crate) fn forget_all_but(&mut self, referred_to: &BTreeSet<HolderId>) {
         self.ids.retain(|_, id| referred_to.contains(id));
         self.holders.retain(|id, _| referred_to.contains(id));
-        self.most = limits::HOLDERS_REMEMBERED.max(2 * self.ids.len());
+        self.most = limits::REMEMBERED_HOLDERS.max(2 * self.ids.len());
     }
 
     /// Notes why a connection to a holder ended, or was not established.
@@ -114,13 +114,13 @@ fn chain(error: &dyn Error) -> String {
 mod tests {
     use std::io;
 
-    use super::{BTreeSet, HolderId, HolderTable, PeerKey, Whereabouts, chain, limits};
+    use super::{BTreeSet, HolderId, HolderTable, PeerAddress, PeerKey, chain, limits};
     use crate::transport::dial::DialError;
 
-    fn peer(number: u32) -> Whereabouts {
+    fn peer(number: u32) -> PeerAddress {
         let mut key = PeerKey([0; 32]);
         key.0[..4].copy_from_slice(&number.to_be_bytes());
-        Whereabouts {
+        PeerAddress {
             key,
             username: format!("user{number}").parse().unwrap(),
             address: "127.0.0.1:7000".to_owned(),
@@ -140,7 +140,7 @@ mod tests {
             known.add(&peer(number)).unwrap();
             most = most.max(known.ids.len());
         }
-        assert_eq!(most, limits::HOLDERS_REMEMBERED);
+        assert_eq!(most, limits::REMEMBERED_HOLDERS);
         assert_eq!(known.add(&peer(0)), Some(first), "what is referred to keeps its number");
         assert_ne!(known.add(&peer(1)), None);
         known.forget_all_but(&BTreeSet::new());

@@ -14,7 +14,7 @@ use std::{
 use brigade_core::{
     bitfield::Bitfield,
     content::{Expected, PieceList},
-    download::{DownloadId, Event, HolderId, Impossible},
+    download::{DownloadError, DownloadId, Event, HolderId},
     geometry::PieceIndex,
     id::{Content, PeerKey},
     name::{FileName, Username},
@@ -191,7 +191,7 @@ pub(crate) enum SwarmEvent {
     /// The manager named a complete holder.
     HolderNamed(Content),
     /// The content cannot be fetched from any holder.
-    Impossible { content: Content, error: Impossible },
+    Impossible { content: Content, error: DownloadError },
     /// A piece could not be written.
     NotWritten { content: Content, error: PartError },
     /// Complete contents got their names, or did not; they are not active any more.

@@ -12,7 +12,7 @@ use brigade_core::{
     geometry::PieceIndex,
     id::Content,
     name::Username,
-    wire::manager::{Holders, HoldersOf},
+    wire::manager::{ContentHolders, Holders},
 };
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -85,8 +85,9 @@ impl ConnectionPool {
             let id = |position: &u32| ids.get(usize::try_from(*position).ok()?).copied().flatten();
             positions.iter().filter_map(id).collect()
         };
-        let of_one =
-            |of: &HoldersOf| (Content { id: of.id, size: of.size }, known(&of.complete), known(&of.partial));
+        let of_one = |of: &ContentHolders| {
+            (Content { id: of.id, size: of.size }, known(&of.complete), known(&of.partial))
+        };
         named.contents.iter().map(of_one).collect()
     }
 

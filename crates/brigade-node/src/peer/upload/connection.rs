@@ -12,7 +12,7 @@ use brigade_core::{
     limits,
     name::Username,
     rate::Cap,
-    upload::{self, Held, OfferId},
+    upload::{self, OfferId, ServedPieces},
     wire::{
         Reason,
         hello::Goodbye,
@@ -251,7 +251,7 @@ impl DownloaderConnection {
         let channel = self.channels.get(&request.channel);
         let answer = {
             let have = channel.and_then(|channel| channel.source.have());
-            let held = have.as_deref().map_or(Held::All, Held::Some);
+            let held = have.as_deref().map_or(ServedPieces::All, ServedPieces::Some);
             upload::check(
                 self.open_requests.pieces(),
                 channel.map(|channel| (&channel.geometry, held)),

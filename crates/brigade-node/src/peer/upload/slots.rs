@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use brigade_core::{
     id::{Content, PeerKey},
     rate::Cap,
-    upload::{Grant, NewcomerId, OfferId, Upload, Want},
+    upload::{DownloaderId, Grant, OfferId, Upload, WantedContent},
 };
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
@@ -38,9 +38,9 @@ struct UploadOwner {
     uploads: Uploads,
     upload: Upload,
     ids: DownloaderIds,
-    downloaders: BTreeMap<NewcomerId, ConnectedDownloader>,
+    downloaders: BTreeMap<DownloaderId, ConnectedDownloader>,
     /// The requests for accepted offers, which wait for their slot.
-    accepted: BTreeMap<OfferId, (NewcomerId, oneshot::Sender<Slot>)>,
+    accepted: BTreeMap<OfferId, (DownloaderId, oneshot::Sender<Slot>)>,
 }
 
 /// A downloader with at least one connection.
@@ -49,14 +49,14 @@ struct ConnectedDownloader {
     connections: usize,
     key: Option<PeerKey>,
     /// The wanted contents and the connections that want them, the latest last.
-    wants: Vec<(Want, OfferSender)>,
+    wants: Vec<(WantedContent, OfferSender)>,
     /// Pieces without an offer, which wait for a slot.
     waiting: VecDeque<oneshot::Sender<Slot>>,
 }
 
 impl ConnectedDownloader {
     /// The connection that wanted a content last: an earlier one may be dead already.
-    fn last_want(&self, content: &Content) -> Option<&(Want, OfferSender)> {
+    fn last_want(&self, content: &Content) -> Option<&(WantedContent, OfferSender)> {
         self.wants.iter().rev().find(|(want, _)| want.content == *content)
     }
 }
@@ -131,7 +131,7 @@ impl UploadOwner {
         downloader.connections = downloader.connections.saturating_sub(1);
         if downloader.connections == 0 {
             self.downloaders.remove(&id);
-            if let Some(forgotten) = self.upload.left(id) {
+            if let Some(forgotten) = self.upload.disconnected(id) {
                 self.ids.remove(forgotten);
             }
             return self.accepted.retain(|_, (of, granted)| *of != id && !granted.is_closed());
@@ -143,7 +143,7 @@ impl UploadOwner {
 
     /// A connection wants any piece of a content. So this connection is alive, and another one of the downloader may be
     /// dead: its offers take no turns any more, and its wants wait until the downloader repeats them.
-    fn want(&mut self, key: PeerKey, want: Want, offers: OfferSender) {
+    fn want(&mut self, key: PeerKey, want: WantedContent, offers: OfferSender) {
         let Some(id) = self.ids.get(key) else { return };
         let Some(downloader) = self.downloaders.get_mut(&id) else { return };
         downloader.wants.retain(|(old, of)| old.content != want.content || !of.same_channel(&offers));
@@ -158,7 +158,7 @@ impl UploadOwner {
 
     /// A connection wants nothing more of a content. Its offers end; if another connection of the downloader wants the
     /// content, the next offer goes there.
-    fn unwant(&mut self, id: NewcomerId, content: &Content, offers: &OfferSender) {
+    fn unwant(&mut self, id: DownloaderId, content: &Content, offers: &OfferSender) {
         let Some(downloader) = self.downloaders.get_mut(&id) else { return };
         downloader.wants.retain(|(want, of)| want.content != *content || !of.same_channel(offers));
         self.upload.unwant(id, content);
@@ -189,14 +189,14 @@ impl UploadOwner {
     fn carry_out(&mut self) {
         while let Some(grant) = self.upload.next_grant() {
             match grant {
-                Grant::Offer { newcomer: id, offer, content, pieces } => {
+                Grant::Offer { downloader: id, offer, content, pieces } => {
                     let downloader = self.downloaders.get(&id);
                     let want = downloader.and_then(|downloader| downloader.last_want(&content));
                     // If the connection has ended, its message follows; if it does not answer, the offer expires.
                     let sent = want.map(|(_, offers)| offers.try_send(Offered { offer, content, pieces }));
                     drop(sent);
                 }
-                Grant::Serve { newcomer: id, offer } => {
+                Grant::Serve { downloader: id, offer } => {
                     let downloader = self.downloaders.get_mut(&id);
                     let key = downloader.as_ref().and_then(|downloader| downloader.key);
                     let granted = match offer {
@@ -220,27 +220,27 @@ impl UploadOwner {
 /// The core's ids of downloaders, by key. An id lasts while its downloader is connected, or remembered by the core.
 #[derive(Debug, Default)]
 struct DownloaderIds {
-    by_key: BTreeMap<PeerKey, NewcomerId>,
-    keys: BTreeMap<NewcomerId, PeerKey>,
+    by_key: BTreeMap<PeerKey, DownloaderId>,
+    keys: BTreeMap<DownloaderId, PeerKey>,
     last: u32,
 }
 
 impl DownloaderIds {
     /// The id of a key that has one.
-    fn get(&self, key: PeerKey) -> Option<NewcomerId> {
+    fn get(&self, key: PeerKey) -> Option<DownloaderId> {
         self.by_key.get(&key).copied()
     }
 
     /// The id of a key; a new one if it has none.
-    fn get_or_insert(&mut self, key: PeerKey) -> NewcomerId {
+    fn get_or_insert(&mut self, key: PeerKey) -> DownloaderId {
         if let Some(id) = self.get(key) {
             return id;
         }
         // After four thousand million ids they start again at 0: those that are in use are skipped.
         let next = loop {
             self.last = self.last.wrapping_add(1);
-            if !self.keys.contains_key(&NewcomerId(self.last)) {
-                break NewcomerId(self.last);
+            if !self.keys.contains_key(&DownloaderId(self.last)) {
+                break DownloaderId(self.last);
             }
         };
         self.by_key.insert(key, next);
@@ -249,7 +249,7 @@ impl DownloaderIds {
     }
 
     /// The core has forgotten the downloader with this id.
-    fn remove(&mut self, id: NewcomerId) {
+    fn remove(&mut self, id: DownloaderId) {
         if let Some(key) = self.keys.remove(&id) {
             self.by_key.remove(&key);
         }

@@ -28,7 +28,7 @@ pub(crate) enum ToUploadOwner {
     /// A connection of a downloader ended.
     Disconnected(PeerKey, OfferSender),
     /// A downloader wants any piece of a content.
-    Want { downloader: PeerKey, want: upload::Want, offers: OfferSender },
+    Want { downloader: PeerKey, want: upload::WantedContent, offers: OfferSender },
     /// A downloader wants nothing more of a content.
     Unwant(PeerKey, Content, OfferSender),
     /// A downloader requested a piece for an offer.
@@ -94,7 +94,7 @@ pub(crate) struct UploadClient {
 
 impl UploadClient {
     /// The downloader wants any piece of a content.
-    pub(crate) fn want(&self, want: upload::Want) -> Result<(), OwnerBusy> {
+    pub(crate) fn want(&self, want: upload::WantedContent) -> Result<(), OwnerBusy> {
         self.send(ToUploadOwner::Want { downloader: self.key, want, offers: self.offers.clone() })
     }
 
@@ -205,7 +205,7 @@ impl ConnectionTurns {
         if !self.limited || self.wanted.insert(want.channel, content).is_some() {
             return Ok(());
         }
-        self.client.want(upload::Want { content, complete, uplink: want.uplink })
+        self.client.want(upload::WantedContent { content, complete, uplink: want.uplink })
     }
 
     /// The downloader wants nothing more of the channel.

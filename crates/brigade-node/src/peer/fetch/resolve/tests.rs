@@ -10,8 +10,8 @@ use brigade_core::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    AskError, Duration, Found, Listed, ManagerClient, Reason, ResolveError, Resolver, Username, Version,
-    WantedFile, Wish, resolve, split_version,
+    AskError, CatalogueEntry, Duration, LookupResult, ManagerClient, Reason, ResolveError, Resolver,
+    Username, Version, WantedFile, Wish, resolve, split_version,
 };
 use crate::peer::session::{Answer, Question, SessionCommand};
 
@@ -99,11 +99,11 @@ fn incomplete_ms(passed: Duration) -> Option<u64> {
 
 fn found(passed: Duration, versions: Vec<Version>, below: u64) -> Result<Answer, AskError> {
     let incomplete_ms = incomplete_ms(passed);
-    Ok(Answer::Found(Found { question: 0, versions, below, closest: vec![], incomplete_ms }))
+    Ok(Answer::LookupResult(LookupResult { question: 0, versions, below, closest: vec![], incomplete_ms }))
 }
 
 fn listing(passed: Duration, names: &[&str]) -> Result<Answer, AskError> {
-    let entry = |name: &&str| Listed {
+    let entry = |name: &&str| CatalogueEntry {
         name: name.parse().unwrap(),
         id: ContentId([1; 32]),
         size: 5,
@@ -223,7 +223,13 @@ async fn what_is_no_name_and_no_pattern_is_told_as_a_wrong_pattern() {
     assert!(matches!(error, ResolveError::BadPattern { .. }), "{error}");
     let near = manager(|_, _| {
         let closest = vec!["film [1].mkv".parse().unwrap()];
-        Ok(Answer::Found(Found { question: 0, versions: vec![], below: 0, closest, incomplete_ms: None }))
+        Ok(Answer::LookupResult(LookupResult {
+            question: 0,
+            versions: vec![],
+            below: 0,
+            closest,
+            incomplete_ms: None,
+        }))
     });
     let error = resolved(&near, wish("film [1.mkv", None)).await.0.unwrap_err();
     assert!(matches!(error, ResolveError::NotFound { .. }), "{error}");

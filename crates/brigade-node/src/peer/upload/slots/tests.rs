@@ -8,8 +8,8 @@ use brigade_core::{geometry::PieceIndex, id::ContentId, upload::LIMITED_SLOTS};
 use tokio::time::timeout;
 
 use super::{
-    CancellationToken, Cap, Content, PeerKey, Slot, ToUploadOwner, UploadOwner, Uploads, Want, mpsc, oneshot,
-    start, watch,
+    CancellationToken, Cap, Content, PeerKey, Slot, ToUploadOwner, UploadOwner, Uploads, WantedContent, mpsc,
+    oneshot, start, watch,
 };
 use crate::peer::upload::turns::UploadClient;
 
@@ -86,7 +86,7 @@ async fn offers_go_to_the_connection_that_wanted_last_and_to_the_other_when_that
     let stop = CancellationToken::new();
     let (uploads, _cap) = limited(&stop);
     let key = PeerKey([1; 32]);
-    let want = Want { content: CONTENT, complete: Some(40), uplink: None };
+    let want = WantedContent { content: CONTENT, complete: Some(40), uplink: None };
     let (old, mut to_old) = uploads.connect(key).await;
     old.want(want).unwrap();
     timeout(PATIENCE, to_old.recv()).await.unwrap().unwrap(); // it is not answered
@@ -137,7 +137,7 @@ async fn turns_outlive_no_connection() {
     for number in 0..100 {
         let key = PeerKey([number; 32]);
         let (client, mut offers) = uploads.connect(key).await;
-        client.want(Want { content: CONTENT, complete: Some(40), uplink: None }).unwrap();
+        client.want(WantedContent { content: CONTENT, complete: Some(40), uplink: None }).unwrap();
         let first = timeout(PATIENCE, offers.recv()).await.unwrap().unwrap();
         match number % 4 {
             0 => {}
@@ -167,7 +167,7 @@ fn a_hundred_thousand_downloaders_leave_a_table_of_bounded_size() {
         owner.handle(ToUploadOwner::Connected(key));
         // The core looks through all that it remembers for every turn: most want nothing.
         if matches!(number % 50, 1 | 2) {
-            let want = Want { content: CONTENT, complete: Some(40), uplink: None };
+            let want = WantedContent { content: CONTENT, complete: Some(40), uplink: None };
             owner.handle(ToUploadOwner::Want { downloader: key, want, offers: offers.clone() });
             owner.carry_out();
             while offers_out.try_recv().is_ok() {}
@@ -192,6 +192,6 @@ fn a_hundred_thousand_downloaders_leave_a_table_of_bounded_size() {
     }
     assert_eq!((owner.downloaders.len(), owner.accepted.len()), (0, 0));
     assert_eq!(owner.ids.by_key.len(), owner.ids.keys.len());
-    assert!(owner.ids.keys.len() <= brigade_core::limits::SERVED_REMEMBERED, "{}", owner.ids.keys.len());
+    assert!(owner.ids.keys.len() <= brigade_core::limits::REMEMBERED_DOWNLOADERS, "{}", owner.ids.keys.len());
     assert_eq!(owner.upload.totals().count(), owner.ids.keys.len());
 }

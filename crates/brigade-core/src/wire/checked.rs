@@ -1,29 +1,31 @@
-//! Items of a message that may be wrong by themselves: a name that breaks the rule spoils what it names, not the
-//! message and not the connection.
+//! Items of a message that may be invalid one by one: an invalid name makes its own item invalid, not the message and
+//! not the connection.
 //!
 //! Which items these are is written in `docs/protocol.md`, with what is answered. Everything else about them must
 //! be right: an entry whose id is too short makes the whole message unreadable.
 
 use std::error::Error as _;
 
-use minicbor::{
-    Decode, Decoder, Encode, Encoder,
-    decode::Error,
-    encode::{self, Write},
-};
+use minicbor::decode::Error;
 
-use crate::name::WrongName;
+use crate::name::InvalidName;
 
 /// Something with a name that the other side gave it; an error where that breaks the rule for names.
-pub type Claimed<T> = Result<T, WrongName>;
+pub type Checked<T> = Result<T, InvalidName>;
 
-/// One claimed item: `#[cbor(with = "claims::one")]`.
+/// One claimed item: `#[cbor(with = "checked::one")]`.
 pub(super) mod one {
-    use super::{Claimed, Decode, Decoder, Encode, Encoder, Error, Write, encode, wrong_name};
+    use minicbor::{
+        Decode, Decoder, Encode, Encoder,
+        decode::Error,
+        encode::{self, Write},
+    };
+
+    use crate::wire::checked::{Checked, invalid_name};
 
     /// Writes the item, or the wrong name itself.
-    pub(in crate::wire) fn encode<C, T: Encode<C>, W: Write>(
-        claimed: &Claimed<T>,
+    pub(crate) fn encode<C, T: Encode<C>, W: Write>(
+        claimed: &Checked<T>,
         e: &mut Encoder<W>,
         ctx: &mut C,
     ) -> Result<(), encode::Error<W::Error>> {
@@ -34,15 +36,15 @@ pub(super) mod one {
     }
 
     /// Reads the item; one with a wrong name is read past.
-    pub(in crate::wire) fn decode<'b, C, T: Decode<'b, C>>(
+    pub(crate) fn decode<'b, C, T: Decode<'b, C>>(
         d: &mut Decoder<'b>,
         ctx: &mut C,
-    ) -> Result<Claimed<T>, Error> {
+    ) -> Result<Checked<T>, Error> {
         let start = d.position();
         match T::decode(d, ctx) {
             Ok(item) => Ok(Ok(item)),
             Err(error) => {
-                let wrong = wrong_name(&error).ok_or(error)?;
+                let wrong = invalid_name(&error).ok_or(error)?;
                 d.set_position(start);
                 d.skip()?;
                 Ok(Err(wrong))
@@ -51,13 +53,19 @@ pub(super) mod one {
     }
 }
 
-/// An array of claimed items: `#[cbor(with = "claims::many")]`.
+/// An array of claimed items: `#[cbor(with = "checked::many")]`.
 pub(super) mod many {
-    use super::{Claimed, Decode, Decoder, Encode, Encoder, Error, Write, encode, one};
+    use minicbor::{
+        Decode, Decoder, Encode, Encoder,
+        decode::Error,
+        encode::{self, Write},
+    };
+
+    use crate::wire::checked::{Checked, one};
 
     /// Writes those that are right: a wrong one has nothing but its name.
-    pub(in crate::wire) fn encode<C, T: Encode<C>, W: Write>(
-        claimed: &[Claimed<T>],
+    pub(crate) fn encode<C, T: Encode<C>, W: Write>(
+        claimed: &[Checked<T>],
         e: &mut Encoder<W>,
         ctx: &mut C,
     ) -> Result<(), encode::Error<W::Error>> {
@@ -66,10 +74,10 @@ pub(super) mod many {
     }
 
     /// Reads all of them. The frame bounds how many there are: each takes a byte at least.
-    pub(in crate::wire) fn decode<'b, C, T: Decode<'b, C>>(
+    pub(crate) fn decode<'b, C, T: Decode<'b, C>>(
         d: &mut Decoder<'b>,
         ctx: &mut C,
-    ) -> Result<Vec<Claimed<T>>, Error> {
+    ) -> Result<Vec<Checked<T>>, Error> {
         let mut items = vec![]; // what the array says of its length is believed as far as items come
         let length = d.array()?;
         let mut left = length.unwrap_or(u64::MAX);
@@ -86,8 +94,8 @@ pub(super) mod many {
 }
 
 /// The wrong name that an item was not read for, if that was the cause.
-fn wrong_name(error: &Error) -> Option<WrongName> {
-    error.source()?.downcast_ref::<WrongName>().cloned()
+fn invalid_name(error: &Error) -> Option<InvalidName> {
+    error.source()?.downcast_ref::<InvalidName>().cloned()
 }
 
 #[cfg(test)]
@@ -95,7 +103,7 @@ mod tests {
     use minicbor::Encoder;
 
     use crate::{
-        name::BadName,
+        name::NameError,
         wire::{
             Message,
             manager::{Announce, Join, ToManager, Withdraw},
@@ -123,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_name_spoils_its_entry_alone() {
+    fn a_invalid_name_spoils_its_entry_alone() {
         for indefinite in [false, true] {
             let body = announcement(&["a", "../b", "c", ""], 32, indefinite);
             let Ok(Some(ToManager::Announce(Announce { number: 7, entries }))) =
@@ -133,9 +141,9 @@ mod tests {
             };
             let found: Vec<_> = entries
                 .iter()
-                .map(|entry| entry.as_ref().map(|e| e.name.as_str()).map_err(|w| (w.name.as_str(), w.why)))
+                .map(|entry| entry.as_ref().map(|e| e.name.as_str()).map_err(|w| (w.name.as_str(), w.error)))
                 .collect();
-            let expected = [Ok("a"), Err(("../b", BadName::Dots)), Ok("c"), Err(("", BadName::Empty))];
+            let expected = [Ok("a"), Err(("../b", NameError::Dots)), Ok("c"), Err(("", NameError::Empty))];
             assert_eq!(found, expected);
         }
     }
@@ -163,7 +171,7 @@ mod tests {
         let mut e = Encoder::new(vec![]);
         e.map(2).unwrap().u8(0).unwrap().str("a/b").unwrap().u8(1).unwrap().u16(7).unwrap();
         let Ok(Some(ToManager::Join(join))) = ToManager::decode(0x10, &e.into_writer()) else { panic!() };
-        assert_eq!(join.username.unwrap_err().why, BadName::Character('/'));
+        assert_eq!(join.username.unwrap_err().error, NameError::Character('/'));
         assert_eq!(join.port, 7);
     }
 }

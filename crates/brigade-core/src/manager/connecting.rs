@@ -1,10 +1,10 @@
-//! How a connection becomes a session, where there may be too many that have not joined.
+//! New connections, when there may be too many sessions that have not joined.
 //!
-//! Who gives way then is decided in `observers.rs`. A session that has a join in progress does not.
+//! `observers.rs` decides which session is closed then. A session that is joining is never closed for that.
 
 use std::net::SocketAddr;
 
-use super::{Departure, Event, Manager, Output, SessionId, session::Session};
+use super::{Event, LeaveReason, Manager, Output, SessionId, session::Session};
 use crate::{
     id::PeerKey,
     time::Timestamp,
@@ -14,9 +14,9 @@ use crate::{
 impl Manager {
     /// A greeted connection with a number that was never used, whose other end proved to have `key`.
     ///
-    /// There may be as many that have not joined as the configuration says, and one for each place left for a peer. Beyond
-    /// that one of them gives way, so that neither members nor other machines are kept out; where none does, this one is
-    /// closed at once.
+    /// There may be as many observers as the configuration says, and one more for each free peer slot. Beyond that one
+    /// observer is closed, so that members and other machines can still connect; if none may be closed, this connection
+    /// is refused.
     ///
     /// # Panics
     /// Where the number is in use.
@@ -30,16 +30,17 @@ impl Manager {
     ) {
         let this = Session::new(key, remote, local);
         let is_member = self.members.is_member(key);
-        let places = self.config.max_peers.saturating_sub(self.sessions.len() - self.observers);
-        if self.observers >= self.config.max_observers.saturating_add(places) {
-            let Some(displaced) = self.observing.displaced_by(this.remote, is_member) else {
-                let text = "the manager has as many visitors as it keeps".to_owned();
+        let endpoints = self.config.max_peers.saturating_sub(self.sessions.len() - self.observers);
+        if self.observers >= self.config.max_observers.saturating_add(endpoints) {
+            let Some(displaced) = self.observing.session_to_close(this.remote, is_member) else {
+                let text = "the manager has too many sessions that have not joined".to_owned();
                 let event = Event::Refused { username: None, reason: Reason::Full, text: text.clone() };
                 self.outputs.push_back(Output::Event(event));
                 return self.close_full(session, text);
             };
-            self.forget(now, displaced, Departure::Silent);
-            let text = "the manager has as many visitors as it keeps, and this one gave way to another";
+            self.forget(now, displaced, LeaveReason::Silent);
+            let text =
+                "the manager has too many sessions that have not joined, and closed this one for another";
             self.close_full(displaced, text.to_owned());
         }
         self.observing.add(now, session, this.remote, is_member);

@@ -1,36 +1,37 @@
-//! What a complete holder has sent of one content since the last time that every piece had left it: so that the first
-//! copy of every piece goes out before the second of any.
+//! What a complete holder has sent of one content in this round: the first copy of every piece is sent before the
+//! second copy of any.
 //!
 //! A round ends when no piece is left in it, and the next one begins with all of them. What is on offer to one
-//! newcomer is not offered to another at the same time, as long as there is something else.
+//! downloader is not offered to another at the same time, as long as there is something else.
 
 use crate::{geometry::PieceIndex, limits, random::Random};
 
 /// A piece that is not in the round any more.
-const GONE: u32 = u32::MAX;
+const NOT_IN_ROUND: u32 = u32::MAX;
 
 /// One content's pieces, as far as they were not sent in this round.
 #[derive(Debug)]
-pub(super) struct Spread {
+pub(super) struct SendHistory {
     /// In no order.
     left: Vec<u32>,
-    /// Where in `left` a piece stands, or [`GONE`].
-    places: Vec<u32>,
+    /// Where in `left` a piece stands, or [`NOT_IN_ROUND`].
+    positions: Vec<u32>,
     /// Whether the last piece, which proves the size, was on offer.
     last_offered: bool,
 }
 
-impl Spread {
+impl SendHistory {
     /// A first round of so many pieces.
     pub(super) fn new(pieces: u32) -> Self {
-        let mut spread = Self { left: Vec::new(), places: vec![GONE; pieces as usize], last_offered: false };
+        let mut spread =
+            Self { left: Vec::new(), positions: vec![NOT_IN_ROUND; pieces as usize], last_offered: false };
         spread.begin();
         spread
     }
 
     /// How many pieces the content has.
     pub(super) fn pieces(&self) -> usize {
-        self.places.len()
+        self.positions.len()
     }
 
     /// Some of the pieces that were sent least, at most [`limits::OFFERED_PIECES`], none that is `on_offer`.
@@ -40,9 +41,9 @@ impl Spread {
         on_offer: impl Fn(PieceIndex) -> bool,
     ) -> Vec<PieceIndex> {
         let mut chosen = Vec::with_capacity(limits::OFFERED_PIECES);
-        let last = u32::try_from(self.places.len()).unwrap_or(0).wrapping_sub(1);
+        let last = u32::try_from(self.positions.len()).unwrap_or(0).wrapping_sub(1);
         if !std::mem::replace(&mut self.last_offered, true)
-            && self.places.last().is_some_and(|at| *at != GONE)
+            && self.positions.last().is_some_and(|at| *at != NOT_IN_ROUND)
         {
             chosen.push(PieceIndex(last));
         }
@@ -61,14 +62,14 @@ impl Spread {
 
     /// `piece` is being sent.
     pub(super) fn sent(&mut self, piece: PieceIndex) {
-        let Some(place) = self.places.get_mut(piece.0 as usize) else { return };
-        let at = std::mem::replace(place, GONE);
-        if at == GONE {
+        let Some(position) = self.positions.get_mut(piece.0 as usize) else { return };
+        let at = std::mem::replace(position, NOT_IN_ROUND);
+        if at == NOT_IN_ROUND {
             return;
         }
         self.left.swap_remove(at as usize);
         if let Some(moved) = self.left.get(at as usize) {
-            self.places[*moved as usize] = at;
+            self.positions[*moved as usize] = at;
         }
         if self.left.is_empty() {
             self.begin();
@@ -77,20 +78,20 @@ impl Spread {
 
     /// `piece` was not sent after all.
     pub(super) fn unsent(&mut self, piece: PieceIndex) {
-        if self.places.get(piece.0 as usize) == Some(&GONE) {
+        if self.positions.get(piece.0 as usize) == Some(&NOT_IN_ROUND) {
             self.insert(piece.0);
         }
     }
 
     fn begin(&mut self) {
-        for piece in 0..u32::try_from(self.places.len()).unwrap_or(0) {
+        for piece in 0..u32::try_from(self.positions.len()).unwrap_or(0) {
             self.insert(piece);
         }
     }
 
     fn insert(&mut self, piece: u32) {
         // There are no more than a u32 counts.
-        self.places[piece as usize] = u32::try_from(self.left.len()).unwrap_or(GONE);
+        self.positions[piece as usize] = u32::try_from(self.left.len()).unwrap_or(NOT_IN_ROUND);
         self.left.push(piece);
     }
 }
@@ -99,12 +100,12 @@ impl Spread {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{PieceIndex, Random, Spread, limits};
+    use super::{PieceIndex, Random, SendHistory, limits};
 
     #[test]
     fn every_piece_leaves_once_before_any_leaves_twice() {
         let mut random = Random::new(3);
-        let mut spread = Spread::new(50);
+        let mut spread = SendHistory::new(50);
         for _ in 0..3 {
             let mut sent = BTreeSet::new();
             for _ in 0..50 {
@@ -116,9 +117,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_on_offer_is_not_offered_again_and_what_was_not_sent_is() {
+    fn offered_pieces_are_not_offered_twice_and_unsent_ones_are() {
         let mut random = Random::new(3);
-        let mut spread = Spread::new(10);
+        let mut spread = SendHistory::new(10);
         let first = spread.least_sent(&mut random, |_| false);
         assert_eq!(
             (first.len(), first[0]),

@@ -1,16 +1,16 @@
-//! One newcomer: what it waits for, what it has had, and how much that counts.
+//! One downloader: what it waits for, what it got, and how much that counts.
 //!
 //! Bookkeeping only; who is next is decided in [`super`].
 
 use std::time::Duration;
 
-use super::{Total, Want};
+use super::grant::{UploadTotal, WantedContent};
 use crate::{id::Content, time::Timestamp};
 
-/// The time in which what a newcomer has had counts half as much for its turn.
+/// The time in which what a downloader has had counts half as much for its turn.
 const HALF_LIFE: Duration = Duration::from_secs(10);
 
-/// How much more, or less, than somebody who can pass on as much as comes from here a newcomer may get.
+/// How much more, or less, than somebody who can pass on as much as comes from here a downloader may get.
 const MOST_WEIGHT: f64 = 16.0;
 
 /// A content of which any piece is wanted.
@@ -22,7 +22,7 @@ pub(super) struct Interest {
 }
 
 #[derive(Debug)]
-pub(super) struct Newcomer {
+pub(super) struct Downloader {
     /// Requests that take up no offer and have not had their turn.
     pub(super) waiting: usize,
     /// In the order that they were wanted in.
@@ -31,10 +31,10 @@ pub(super) struct Newcomer {
     pub(super) turns: usize,
     /// Those of them that are being served.
     pub(super) served: usize,
-    pub(super) here: bool,
+    pub(super) connected: bool,
     /// Whether it left an offer without an answer, and nothing was heard of it since.
     pub(super) silent: bool,
-    pub(super) total: Total,
+    pub(super) total: UploadTotal,
     pub(super) last_turn: u64,
     /// Bytes a second that it says it can pass on.
     uplink: Option<u64>,
@@ -44,16 +44,16 @@ pub(super) struct Newcomer {
     recent_at: Timestamp,
 }
 
-impl Default for Newcomer {
+impl Default for Downloader {
     fn default() -> Self {
         Self {
             waiting: 0,
             interests: Vec::new(),
             turns: 0,
             served: 0,
-            here: false,
+            connected: false,
             silent: false,
-            total: Total::default(),
+            total: UploadTotal::default(),
             last_turn: 0,
             uplink: None,
             weight: 1.0,
@@ -63,29 +63,29 @@ impl Default for Newcomer {
     }
 }
 
-impl Newcomer {
+impl Downloader {
     /// It wants any piece of a content.
-    pub(super) fn want(&mut self, want: Want, bytes_per_second: Option<u64>) {
+    pub(super) fn want(&mut self, want: WantedContent, bytes_per_second: Option<u64>) {
         let interest = Interest { content: want.content, complete: want.complete.is_some() };
         match self.interests.iter_mut().find(|known| known.content == want.content) {
             Some(known) => *known = interest,
             None => self.interests.push(interest),
         }
         self.uplink = want.uplink;
-        self.weigh(bytes_per_second);
+        self.update_weight(bytes_per_second);
     }
 
     /// It wants nothing more of a content.
     pub(super) fn unwant(&mut self, content: &Content, bytes_per_second: Option<u64>) {
         self.interests.retain(|interest| interest.content != *content);
-        self.weigh(bytes_per_second);
+        self.update_weight(bytes_per_second);
     }
 
-    /// What it is to get, by what is sent from here in all. What comes from a complete holder is new to everyone: whoever
-    /// can pass on more gets more of it, in proportion (Kumar, Ross: Peer-Assisted File Distribution, 2006). Everywhere
-    /// else all get the same; but who only takes comes last.
+    /// Updates the downloader's weight. Pieces from a complete holder are new to everyone: a downloader that can pass
+    /// on more gets more of them, in proportion (Kumar, Ross: Peer-Assisted File Distribution, 2006). Otherwise all get
+    /// the same; a downloader that passes nothing on comes last.
     #[allow(clippy::cast_precision_loss)] // a weight
-    pub(super) fn weigh(&mut self, bytes_per_second: Option<u64>) {
+    pub(super) fn update_weight(&mut self, bytes_per_second: Option<u64>) {
         let complete = self.next_interest().is_some_and(|interest| interest.complete);
         self.weight = match (self.uplink, bytes_per_second) {
             (Some(0), _) => 1.0 / MOST_WEIGHT,
@@ -108,7 +108,7 @@ impl Newcomer {
     }
 
     /// What it has had of late, by what it is to get.
-    pub(super) fn had(&self, now: Timestamp) -> f64 {
+    pub(super) fn recent_weighted(&self, now: Timestamp) -> f64 {
         self.recent(now) / self.weight
     }
 
@@ -122,7 +122,7 @@ impl Newcomer {
 
     /// Bytes that it has had, the older the less.
     fn recent(&self, now: Timestamp) -> f64 {
-        let half_lives = now.since(self.recent_at).as_secs_f64() / HALF_LIFE.as_secs_f64();
-        self.recent / (1.0 + half_lives) // a rational decay: the same bits on every machine
+        let half_life_count = now.since(self.recent_at).as_secs_f64() / HALF_LIFE.as_secs_f64();
+        self.recent / (1.0 + half_life_count) // a rational decay: the same bits on every machine
     }
 }

@@ -3,31 +3,32 @@
 //! Two sorted lists with the same places: the numbers lie close together and are searched fast; who is added or
 //! removed, which is seldom, moves the others.
 
-use super::{HolderId, holder::Holder};
+use super::holder::Holder;
+use crate::download::event::HolderId;
 
 /// Holders by number.
 #[derive(Debug)]
-pub(super) struct Table {
+pub(crate) struct HolderTable {
     ids: Vec<HolderId>,
     holders: Vec<Holder>,
 }
 
-impl Table {
-    pub(super) const fn new() -> Self {
+impl HolderTable {
+    pub(crate) const fn new() -> Self {
         Self { ids: Vec::new(), holders: Vec::new() }
     }
 
-    pub(super) fn get(&self, id: &HolderId) -> Option<&Holder> {
-        self.place(*id).ok().map(|at| &self.holders[at])
+    pub(crate) fn get(&self, id: &HolderId) -> Option<&Holder> {
+        self.position(*id).ok().map(|at| &self.holders[at])
     }
 
-    pub(super) fn get_mut(&mut self, id: &HolderId) -> Option<&mut Holder> {
-        self.place(*id).ok().map(|at| &mut self.holders[at])
+    pub(crate) fn get_mut(&mut self, id: &HolderId) -> Option<&mut Holder> {
+        self.position(*id).ok().map(|at| &mut self.holders[at])
     }
 
     /// The holder of that number; a new one where there was none.
-    pub(super) fn get_or_new(&mut self, id: HolderId) -> &mut Holder {
-        let at = self.place(id).unwrap_or_else(|at| {
+    pub(crate) fn get_or_new(&mut self, id: HolderId) -> &mut Holder {
+        let at = self.position(id).unwrap_or_else(|at| {
             self.ids.insert(at, id);
             self.holders.insert(at, Holder::new());
             at
@@ -35,36 +36,36 @@ impl Table {
         &mut self.holders[at]
     }
 
-    pub(super) fn remove(&mut self, id: &HolderId) {
-        if let Ok(at) = self.place(*id) {
+    pub(crate) fn remove(&mut self, id: &HolderId) {
+        if let Ok(at) = self.position(*id) {
             self.ids.remove(at);
             self.holders.remove(at);
         }
     }
 
     /// All of them, by number.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (&HolderId, &Holder)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&HolderId, &Holder)> {
         self.ids.iter().zip(&self.holders)
     }
 
-    pub(super) fn values(&self) -> impl Iterator<Item = &Holder> {
+    pub(crate) fn values(&self) -> impl Iterator<Item = &Holder> {
         self.holders.iter()
     }
 
-    fn place(&self, id: HolderId) -> Result<usize, usize> {
+    fn position(&self, id: HolderId) -> Result<usize, usize> {
         self.ids.binary_search(&id)
     }
 }
 
 #[cfg(test)]
-impl Table {
-    pub(super) fn is_empty(&self) -> bool {
+impl HolderTable {
+    pub(crate) fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 }
 
 #[cfg(test)]
-impl std::ops::Index<&HolderId> for Table {
+impl std::ops::Index<&HolderId> for HolderTable {
     type Output = Holder;
 
     fn index(&self, id: &HolderId) -> &Holder {

@@ -1,0 +1,218 @@
+//! The layers of each crate: imports go from a higher layer to a lower one, and modules of one layer do not know each other.
+//!
+//! The arrows of `ARCHITECTURE.md`. A module that is in no layer is a finding too: give it a layer here and a place in the map
+//! there. Inside `peer` of the node there are layers too.
+
+use crate::{Source, crates, graph::Graph, no, paths};
+
+/// Crates whose layers are still being put in order; the list gets empty.
+const NOT_YET: &[&str] = &["brigade-node/src/peer"];
+
+/// Modules side by side. They may import lower layers.
+struct Layer {
+    modules: &'static [&'static str],
+    /// Whether they may import each other.
+    know_each_other: bool,
+}
+
+/// The layers of one folder, from the lowest one up.
+struct Map {
+    folder: &'static str,
+    layers: &'static [Layer],
+}
+
+const fn apart(modules: &'static [&'static str]) -> Layer {
+    Layer { modules, know_each_other: false }
+}
+
+const fn together(modules: &'static [&'static str]) -> Layer {
+    Layer { modules, know_each_other: true }
+}
+
+/// `ROOT` is the folder's own file: `lib.rs` or `mod.rs`.
+const ROOT: &str = "";
+
+const MAPS: &[Map] = &[
+    Map {
+        folder: "brigade-core/src",
+        layers: &[
+            together(&[
+                "backoff", "bitfield", "geometry", "id", "limits", "name", "random", "rate", "schedule",
+                "time",
+            ]),
+            apart(&["content"]),
+            apart(&["wire"]),
+            apart(&["download", "manager", "upload"]),
+            apart(&[ROOT]),
+        ],
+    },
+    Map {
+        folder: "brigade-sim/src",
+        layers: &[
+            apart(&["numbers"]),
+            apart(&["network"]),
+            apart(&["plan"]),
+            apart(&["queue"]),
+            apart(&["checks", "outcome", "peer", "manager_sessions"]),
+            apart(&["copies"]),
+            apart(&["simulation"]),
+            apart(&["behaviour"]),
+            apart(&["run"]),
+            apart(&["crowd"]),
+            apart(&[ROOT]),
+        ],
+    },
+    Map {
+        folder: "brigade-node/src",
+        layers: &[
+            together(&["clock", "config", "durable", "identity", "shutdown"]),
+            apart(&["store", "transport"]),
+            apart(&["manager", "peer"]),
+            apart(&[ROOT]),
+        ],
+    },
+    Map {
+        folder: "brigade-node/src/peer",
+        layers: &[
+            apart(&["bandwidth", "listening", "session"]),
+            // What is served of contents that are still being fetched: `swarm` writes it, `upload` reads it.
+            apart(&["swarm/partial"]),
+            apart(&["swarm", "upload"]),
+            apart(&["fetch"]),
+            together(&["start", ROOT]),
+        ],
+    },
+];
+
+/// Paths that a module does not use although its layer would let it, with the reason.
+const KEPT_APART: &[(&str, &str, &str)] = &[
+    (
+        "crates/brigade-core/src/download",
+        "wire::frame",
+        "the core sees messages, not how they lie on a stream",
+    ),
+    (
+        "crates/brigade-core/src/manager",
+        "wire::frame",
+        "the core sees messages, not how they lie on a stream",
+    ),
+    ("crates/brigade-core/src/upload", "wire::frame", "the core sees messages, not how they lie on a stream"),
+];
+
+#[test]
+fn imports_go_down() {
+    let mut findings = vec![];
+    for name in crates() {
+        let graph = Graph::of(&name, &Source::all());
+        for map in MAPS.iter().filter(|map| !NOT_YET.contains(&map.folder)) {
+            findings.extend(climbing(&graph, map));
+        }
+    }
+    no(&findings);
+}
+
+#[test]
+fn modules_are_kept_apart() {
+    let mut findings = vec![];
+    for source in Source::all().iter().filter(|source| !source.is_test()) {
+        let Some((_, module)) = source.module() else { continue };
+        for (line, path) in paths::paths(source) {
+            let Some(target) = paths::resolve(&module, &path) else { continue };
+            let target = target.join("::");
+            let apart = KEPT_APART
+                .iter()
+                .find(|(from, to, _)| source.path.starts_with(from) && target.starts_with(to));
+            findings
+                .extend(apart.map(|(_, to, why)| source.finding(line, &format!("it imports `{to}`"), why)));
+        }
+    }
+    no(&findings);
+}
+
+/// The imports between two modules of a folder that do not go down.
+fn climbing(graph: &Graph, map: &Map) -> Vec<String> {
+    let mut findings = vec![];
+    let place = |file: &str| Some((layer_of(map, module_in(map, file)?), module_in(map, file)?.to_owned()));
+    for file in graph.files() {
+        if let Some((None, module)) = place(file) {
+            let name = top(&module);
+            findings.push(format!(
+                "crates/{file}:1: the module `{name}` is in no layer; give it one in tests/tidy/layers.rs and ARCHITECTURE.md"
+            ));
+        }
+    }
+    for (from, line, to) in graph.edges() {
+        let (Some((Some(own), a)), Some((Some(theirs), b))) = (place(from), place(to)) else { continue };
+        let (own_layer, their_layer) = (own.0, theirs.0);
+        let same_module = own == theirs && own.1 == theirs.1;
+        if same_module
+            || their_layer < own_layer
+            || their_layer == own_layer && map.layers[own_layer].know_each_other
+        {
+            continue;
+        }
+        // A parent of several layers (`swarm` above `swarm/partial`) may know what is below it, and nothing else.
+        findings.push(format!(
+            "crates/{from}:{line}: `{}` imports `{}`, which is not below it; pass what it needs as an argument or a message",
+            show(&a),
+            show(&b)
+        ));
+    }
+    findings
+}
+
+/// The module of a file in the folder of a map, as a path: `swarm/pool`; the root is empty.
+fn module_in<'a>(map: &Map, file: &'a str) -> Option<&'a str> {
+    let inside = file.strip_prefix(map.folder)?;
+    let inside = inside.strip_suffix(".rs")?;
+    let inside =
+        ["/lib", "/main", "/mod"].iter().find_map(|root| inside.strip_suffix(root)).unwrap_or(inside);
+    if inside.is_empty() { Some(ROOT) } else { inside.strip_prefix('/') }
+}
+
+/// The layer of a module, and the name that has it: the longest that is the module or a folder around it.
+fn layer_of(map: &Map, module: &str) -> Option<(usize, &'static str)> {
+    let around = |name: &str| name == module || !name.is_empty() && module.starts_with(&format!("{name}/"));
+    let named = map
+        .layers
+        .iter()
+        .enumerate()
+        .flat_map(|(at, layer)| layer.modules.iter().map(move |name| (at, *name)));
+    named.filter(|(_, name)| around(name)).max_by_key(|(_, name)| name.len())
+}
+
+fn top(module: &str) -> &str {
+    module.split('/').next().unwrap_or(module)
+}
+
+fn show(module: &str) -> &str {
+    if module.is_empty() { "the folder's own file" } else { module }
+}
+
+#[test]
+fn a_climbing_import_is_found() {
+    let file = |path: &str, text: &str| Source {
+        path: format!("crates/brigade-node/src/peer/{path}"),
+        text: text.into(),
+    };
+    let sources = [
+        file("mod.rs", "mod fetch;\nmod start;\nmod swarm;\nmod upload;\npub struct Peer;\n"),
+        file("start.rs", "use super::{Peer, fetch::Fetch};\n"),
+        file("fetch/mod.rs", "use crate::peer::swarm::pool::Pool;\nuse crate::peer::start::Start;\n"),
+        file("swarm/mod.rs", "mod partial;\nmod pool;\n"),
+        file("swarm/partial.rs", "use super::pool::Pool;\n"),
+        file("swarm/pool.rs", "use super::partial::Partial;\nuse crate::peer::upload::Slots;\n"),
+        file("upload/mod.rs", "use crate::peer::swarm::partial::Partial;\n"),
+        file("other.rs", ""),
+    ];
+    let map = MAPS.iter().find(|map| map.folder.ends_with("peer")).unwrap();
+    let found = climbing(&Graph::of("brigade-node", &sources), map);
+    let expected = [
+        "other.rs:1: the module `other` is in no layer",
+        "fetch/mod.rs:2: `fetch` imports `start`",
+        "swarm/partial.rs:1: `swarm/partial` imports `swarm/pool`",
+        "swarm/pool.rs:2: `swarm/pool` imports `upload`",
+    ];
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    assert!(found.iter().zip(expected).all(|(found, part)| found.contains(part)), "{found:#?}");
+}
