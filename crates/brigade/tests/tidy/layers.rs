@@ -37,8 +37,8 @@ const MAPS: &[Map] = &[
         folder: "brigade-core/src",
         layers: &[
             together(&[
-                "backoff", "bitfield", "geometry", "id", "limits", "name", "random", "rate", "schedule",
-                "time",
+                "backoff", "bitfield", "geometry", "id", "limits", "name", "plural", "random", "rate",
+                "schedule", "time",
             ]),
             apart(&["content"]),
             apart(&["wire"]),
