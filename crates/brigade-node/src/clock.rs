@@ -1,7 +1,7 @@
-//! The one place where clocks are read; everything else is handed what they say.
+//! The only module that reads clocks; all other code gets the time as an argument.
 //!
-//! Deadlines are on the clock that never goes back ([`now`]); the calendar ([`unix_now`]) and the clock on the wall
-//! ([`wall_now`]) go where people will.
+//! Deadlines use the monotonic clock ([`now`]). The calendar ([`unix_now`]) and the local time ([`wall_now`]) can be
+//! changed by the user.
 
 use std::{
     sync::LazyLock,
@@ -13,34 +13,34 @@ use jiff::{civil::DateTime, tz::TimeZone};
 
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
-/// Now, on the clock that never goes back; the same start for the whole process.
+/// The time of the monotonic clock, which has one start for the whole process.
 pub fn now() -> Timestamp {
-    // One second on, so that "a while before the start" can be expressed.
+    // It starts at one second, so that a time before the start can be expressed.
     let passed = START.elapsed() + Duration::from_secs(1);
     Timestamp::from_micros(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// Now, on the calendar; 1970 where the calendar stands before it.
+/// The time of the calendar; 0 if the clock is before 1970.
 pub fn unix_now() -> UnixTime {
     let now_s = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     UnixTime(now_s.saturating_add_signed(*SHIFT_S))
 }
 
-/// How wrong this process takes the calendar to be, in seconds: so that a test can have machines with different calendars.
-/// What is built for use reads no such variable.
+/// The error of this process's clock in seconds, for tests of machines with different clocks. A release build does
+/// not read the variable.
 static SHIFT_S: LazyLock<i64> = LazyLock::new(|| {
     let shift = if cfg!(debug_assertions) { std::env::var("BRIGADE_TEST_CLOCK_SHIFT_S").ok() } else { None };
     shift.and_then(|shift| shift.parse().ok()).unwrap_or(0)
 });
 
-/// A time that passed, for people, in the unit that tells most: `47 min`.
-pub fn shown(seconds: u64) -> String {
+/// A duration for people, in its largest unit: `47 min`.
+pub fn duration_text(seconds: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(365 * 86_400, "years"), (86_400, "days"), (3600, "h"), (60, "min")];
     let unit = UNITS.iter().find(|(length, _)| seconds >= 2 * length);
     unit.map_or_else(|| format!("{seconds} s"), |(length, name)| format!("{} {name}", seconds / length))
 }
 
-/// Now, on the wall's clock in the time zone of this machine, and how long it is to the next full minute there.
+/// The local time of this machine, and the time until its next full minute.
 pub fn wall_now() -> (DateTime, Duration) {
     wall(jiff::Timestamp::now(), &TimeZone::system())
 }
@@ -53,7 +53,7 @@ fn wall(at: jiff::Timestamp, zone: &TimeZone) -> (DateTime, Duration) {
     (local, left)
 }
 
-/// Ends when `deadline` is reached; never, where there is none.
+/// Waits until `deadline`; forever without one.
 pub async fn reach(deadline: Option<Timestamp>) {
     match deadline {
         Some(deadline) => tokio::time::sleep(deadline.since(now())).await,
@@ -63,7 +63,7 @@ pub async fn reach(deadline: Option<Timestamp>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, TimeZone, shown, wall};
+    use super::{Duration, TimeZone, duration_text, wall};
 
     #[track_caller]
     fn check(zone: &str, utc: &str, weekday: i8, time: (i8, i8), left_ms: u64) {
@@ -73,8 +73,8 @@ mod tests {
         assert_eq!(found, (weekday, time, Duration::from_millis(left_ms)), "{utc}");
     }
 
-    /// The last Sunday of March 2027 is the 28th: at 1:00 UTC the clocks of Berlin are put from 2:00 to 3:00; the last
-    /// one of October is the 31st, at 1:00 UTC they are put back.
+    /// The last Sunday of March 2027 is the 28th: at 1:00 UTC the clocks of Berlin are put from 2:00 to 3:00; the
+    /// last one of October is the 31st, at 1:00 UTC they are put back.
     #[test]
     fn the_wall_has_summer_time() {
         let berlin = "CET-1CEST,M3.5.0,M10.5.0/3";
@@ -94,7 +94,7 @@ mod tests {
 
     #[test]
     fn times_are_shown_in_the_unit_that_tells_most() {
-        let times = [119, 301, 47 * 60 + 59, 3 * 3600, 5 * 86_400, 1_800_000_000].map(shown);
+        let times = [119, 301, 47 * 60 + 59, 3 * 3600, 5 * 86_400, 1_800_000_000].map(duration_text);
         assert_eq!(times, ["119 s", "5 min", "47 min", "3 h", "5 days", "57 years"]);
     }
 }

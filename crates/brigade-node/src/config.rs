@@ -1,14 +1,14 @@
-//! Where a user's own things are kept (`BRIGADE_HOME`, or the platform's per-user state directory), and who the user is.
+//! The user's own folder (`BRIGADE_HOME`, or the platform's per-user state directory), and the user's name.
 //!
-//! A peer's things (key, index, part files) are not here but in its folder's `.brigade/`.
+//! The files of a peer (key, index, part files) are not in it, but in `.brigade/` of the peer's folder.
 
 use std::{env, path::PathBuf};
 
 use brigade_core::name::Username;
 
-/// The folder of the user's own things: known managers, and a manager's state by port.
+/// The user's own folder: it has the known managers, and the state of each manager by its port.
 ///
-/// `None` where neither `BRIGADE_HOME` nor a home directory is known.
+/// `None` if neither `BRIGADE_HOME` nor a home directory is known.
 pub fn brigade_home() -> Option<PathBuf> {
     if let Some(home) = env::var_os("BRIGADE_HOME").filter(|home| !home.is_empty()) {
         return Some(home.into());
@@ -16,9 +16,9 @@ pub fn brigade_home() -> Option<PathBuf> {
     platform_state().map(|state| state.join("brigade"))
 }
 
-/// Whose this process is and on which machine, as a username that is not bound: `anna@lab`.
+/// The user and the host as an unbound username: `anna@lab`.
 ///
-/// `None` where not even `unknown` can be made of it, which does not happen.
+/// `None` if no valid name can be made of them, which does not happen.
 pub fn user_at_host() -> Option<Username> {
     let named = |variable| env::var(variable).ok().filter(|value| !value.trim().is_empty());
     let user = ["USER", "LOGNAME", "USERNAME"].into_iter().find_map(named).or_else(own_account);
@@ -27,17 +27,17 @@ pub fn user_at_host() -> Option<Username> {
     Username::of_user_at_host(user.as_deref().unwrap_or("someone"), label)
 }
 
-/// The name of the account that this process runs under, where the environment does not say: as for a service.
+/// The name of the account of this process, for an environment that does not tell: that of a service.
 #[cfg(unix)]
 fn own_account() -> Option<String> {
     account(rustix::process::getuid().as_raw())
 }
 
-/// The name of the account that has this number.
+/// The name of the account with this number.
 #[cfg(unix)]
 pub(crate) fn account(number: u32) -> Option<String> {
     use std::io::Read;
-    /// Bytes of the list of accounts that are read: some ten thousand.
+    /// Bytes of the list of accounts that are read: enough for ten thousand.
     const LIST_BYTES: u64 = 1 << 20;
     let mut list = vec![];
     std::fs::File::open("/etc/passwd").ok()?.take(LIST_BYTES).read_to_end(&mut list).ok()?;
@@ -64,8 +64,8 @@ fn host() -> Option<String> {
     env::var("COMPUTERNAME").ok()
 }
 
-/// Raises the number of files that this process may have open to what the system allows it: shells give a thousand,
-/// and a folder that is fetched from many holders may want more.
+/// Raises the limit on open files of this process to the system's maximum: shells allow a thousand, and a fetch from
+/// many holders may need more.
 pub fn allow_open_files() {
     #[cfg(unix)]
     {
@@ -73,7 +73,7 @@ pub fn allow_open_files() {
         let limit = getrlimit(Resource::Nofile);
         let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
         if let Err(error) = setrlimit(Resource::Nofile, raised) {
-            tracing::debug!(%error, "the number of open files stays as it is");
+            tracing::debug!(%error, "the limit on open files could not be raised");
         }
     }
 }
@@ -98,7 +98,7 @@ fn platform_state() -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     #[test]
-    fn everybody_is_somebody() {
+    fn every_user_has_a_name() {
         let name = super::user_at_host().unwrap();
         assert!(name.may_be_unbound(), "{name}");
         #[cfg(unix)]

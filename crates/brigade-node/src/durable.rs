@@ -1,6 +1,6 @@
-//! Folders and names that survive a power cut: a file is durable only when the folder that names it is, too.
+//! Folders and names that survive a power failure: a file is durable only if the folder with its name is durable too.
 //!
-//! What a start made and does not need is unmade here as well. It knows nothing of what the folders are for.
+//! It also removes folders that a start made and does not need. It does not know what the folders are for.
 
 use std::{
     fs, io,
@@ -18,16 +18,16 @@ fn sync_names(path: &Path) -> io::Result<()> {
     sync_opened(fs::File::open(path))
 }
 
-/// A folder that could be opened is synced, as far as that can be done.
+/// Syncs a folder, as far as that is possible.
 #[cfg(unix)]
 fn sync_opened(folder: io::Result<fs::File>) -> io::Result<()> {
     let folder = match folder {
-        // A folder may be written to and not be read: it cannot be synced, and its file system writes by itself.
+        // A folder that is writable but not readable cannot be synced; its file system writes it without that.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
         folder => folder?,
     };
     match folder.sync_all() {
-        // Some file systems have no such thing for folders.
+        // Some file systems cannot sync folders.
         Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
             Ok(())
         }
@@ -35,14 +35,14 @@ fn sync_opened(folder: io::Result<fs::File>) -> io::Result<()> {
     }
 }
 
-/// Elsewhere the system keeps names by itself, and a folder cannot be opened as a file.
+/// On other systems names are durable without this, and a folder cannot be opened as a file.
 #[cfg(not(unix))]
 fn sync_names(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes the folder at `path` and those that lead to it, where they are not there, durably; `private` ones for their
-/// owner alone. Those that were made, innermost first. Where one cannot be made, none is left.
+/// Creates the folder at `path` and those above it, if they do not exist, durably; `private` ones for their owner
+/// only. Returns the new folders, innermost first. If one cannot be created, none is left.
 pub fn make_folders(path: &Path, private: bool) -> io::Result<Vec<PathBuf>> {
     let missing = path.ancestors().take_while(|folder| !folder.as_os_str().is_empty() && !folder.exists());
     let missing: Vec<PathBuf> = missing.map(Path::to_owned).collect();
@@ -52,14 +52,14 @@ pub fn make_folders(path: &Path, private: bool) -> io::Result<Vec<PathBuf>> {
     match made {
         Ok(()) => Ok(missing),
         Err(error) => {
-            unmake_folders(&missing);
+            remove_folders(&missing);
             Err(error)
         }
     }
 }
 
-/// Removes folders that were made, innermost first; one that has something in it stays.
-pub fn unmake_folders(made: &[PathBuf]) {
+/// Removes the given folders, innermost first; one that is not empty stays.
+pub fn remove_folders(made: &[PathBuf]) {
     made.iter().for_each(|folder| drop(fs::remove_dir(folder)));
 }
 
@@ -81,10 +81,10 @@ mod tests {
 
     #[cfg(unix)]
     use super::{io, sync_opened};
-    use super::{make_folders, sync_folder, unmake_folders};
+    use super::{make_folders, remove_folders, sync_folder};
 
     #[test]
-    fn folders_are_made_once_and_unmade_where_they_are_empty() {
+    fn folders_are_created_once_and_removed_if_they_are_empty() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("a/b/c");
         let made = make_folders(&path, true).unwrap();
@@ -96,14 +96,14 @@ mod tests {
         );
         assert!(make_folders(&path, true).unwrap().is_empty());
         fs::write(temp.path().join("a/file"), "of the user").unwrap();
-        unmake_folders(&made);
+        remove_folders(&made);
         assert!(!temp.path().join("a/b").exists() && temp.path().join("a/file").exists());
         sync_folder(temp.path()).unwrap();
         sync_folder("".as_ref()).unwrap();
         assert!(sync_folder(&path).is_err());
     }
 
-    /// A real one with the mode 0333 would be read all the same where the tests run as root.
+    /// Not a real folder: where the tests run as root, one with the mode 0333 can be read all the same.
     #[cfg(unix)]
     #[test]
     fn a_folder_that_may_not_be_read_cannot_be_synced_which_is_no_error() {
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn where_one_cannot_be_made_none_is_left() {
+    fn a_failed_creation_removes_all_new_folders() {
         let temp = tempfile::tempdir().unwrap();
         fs::write(temp.path().join("file"), "").unwrap();
         assert!(make_folders(&temp.path().join("file/below"), false).is_err());

@@ -8,7 +8,7 @@ mod errors;
 
 use std::{error::Error, process::ExitCode};
 
-use brigade_node::store::folder::OpenFiles;
+use brigade_node::store::folder::OpenFilesLimit;
 use serde_json::{Value, json};
 
 use crate::terminal::escape::escape;
@@ -63,7 +63,7 @@ impl Failure {
     fn told(mut self, error: &dyn Error) -> Self {
         let mut next = error.source();
         while let Some(cause) = next {
-            if let Some(bound) = cause.downcast_ref().and_then(OpenFiles::met) {
+            if let Some(bound) = cause.downcast_ref().and_then(OpenFilesLimit::of_error) {
                 self.hint = Some(bound.advice().to_owned());
                 self.is_sure = true;
             }

@@ -32,7 +32,7 @@ impl ClockDifference {
 
 impl fmt::Display for ClockDifference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let apart = clock::shown(self.apart_s);
+        let apart = clock::duration_text(self.apart_s);
         // A membership begins when the manager signs it, and lasts a day.
         let day_s = limits::MEMBERSHIP_LIFETIME.as_secs();
         match self.is_behind {

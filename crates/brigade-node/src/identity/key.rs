@@ -1,8 +1,9 @@
 //! An Ed25519 key pair on disk: PKCS#8 (RFC 8410) in DER, readable by its owner only.
 //!
-//! It is written under another name and linked to its own without replacing, so that two processes that start at once
-//! end up with one key, and a crash never leaves half of one. Where a file system has no links it is renamed; there
-//! the lock of the folder, or the members' database, keeps the second process out. A key that is kept is durable.
+//! The key is written under a temporary name and then hard-linked to its final name, which replaces nothing: two
+//! processes that start at the same time get the same key, and a crash never leaves half a key. On a file system
+//! without hard links it is renamed; there the folder's lock, or the members' database, keeps the second process out.
+//! A stored key is durable.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -23,13 +24,13 @@ use zeroize::Zeroizing;
 
 use crate::durable::sync_folder;
 
-/// What precedes the 32 bytes of an Ed25519 public key in its SubjectPublicKeyInfo (RFC 8410, section 4).
+/// The bytes before the 32 bytes of an Ed25519 public key in its SubjectPublicKeyInfo (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// Bytes of a key file that are read at most; a PKCS#8 Ed25519 key has 48 or 83.
+/// Bytes of a key file that are read; a PKCS#8 Ed25519 key has 48 or 83.
 const KEY_FILE_BYTES: usize = 256;
 
-/// A secret key and its public half.
+/// A secret key and its public key.
 ///
 /// The copies of the secret that are made here are zeroized when they are dropped. The one that rustls keeps for
 /// signing, in AWS-LC, is AWS-LC's; and what the compiler leaves on the stack when a value is moved stays there.
@@ -40,7 +41,7 @@ pub struct SecretKey {
     public: PeerKey,
 }
 
-/// Why a key could not be read or made.
+/// The error when a key could not be read or created.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyError {
     /// The file could not be read or written.
@@ -48,22 +49,22 @@ pub enum KeyError {
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// The file is no Ed25519 key in PKCS#8.
+    /// The file is not an Ed25519 key in PKCS#8.
     #[error("the key file {path} does not hold an Ed25519 key")]
     Damaged {
         /// The file.
         path: PathBuf,
     },
-    /// Something else than a file has its name.
-    #[error("{path} is no file, and this is where the key is kept")]
+    /// The path is something else than a file.
+    #[error("{path} is not a file, and the key must be stored there")]
     NotAFile {
-        /// What was looked for.
+        /// The path.
         path: PathBuf,
     },
-    /// The file can be read by others than its owner.
+    /// Other accounts than its owner can read the file.
     #[error("the key file {path} can be read by others (mode {mode:o}, not 600)")]
     Exposed {
         /// The file.
@@ -77,7 +78,7 @@ impl SecretKey {
     /// A new key.
     ///
     /// # Panics
-    /// Where the system has no randomness to give: nothing safe can be done then.
+    /// If the system has no randomness: no safe key is possible then.
     pub fn generate() -> Self {
         #[allow(clippy::expect_used)]
         Self::generated().expect("the system gives randomness for a key")
@@ -96,10 +97,10 @@ impl SecretKey {
         Some(Self { pkcs8: Arc::new(Zeroizing::new(pkcs8.to_vec())), seed, public })
     }
 
-    /// The key in the file at `path`; `None` where there is no file.
+    /// Reads the key in the file at `path`; `None` if there is no file.
     pub fn load(path: &Path) -> Result<Option<Self>, KeyError> {
         let failed = |source| KeyError::File { path: path.to_owned(), source };
-        // Looked at before it is opened: opening a named pipe waits for somebody who writes to it.
+        // The kind is checked before: opening a named pipe waits for a writer.
         match fs::metadata(path) {
             Ok(found) if found.is_file() => {}
             Ok(_) => return Err(KeyError::NotAFile { path: path.to_owned() }),
@@ -113,7 +114,7 @@ impl SecretKey {
         Self::from_pkcs8(&bytes).map(Some).ok_or_else(|| KeyError::Damaged { path: path.to_owned() })
     }
 
-    /// The key in the file at `path`, or a new one that is kept there.
+    /// Reads the key in the file at `path`, or creates a new one there.
     pub fn load_or_create(path: &Path) -> Result<Self, KeyError> {
         if let Some(key) = Self::load(path)? {
             return Ok(key);
@@ -122,11 +123,11 @@ impl SecretKey {
         if key.save(path)? {
             return Ok(key);
         }
-        // Another process was first: its key counts.
+        // Another process was first: its key is used.
         Self::load(path)?.ok_or_else(|| KeyError::Damaged { path: path.to_owned() })
     }
 
-    /// Keeps the key in a new file at `path`, durably; false where there is one already.
+    /// Stores the key in a new file at `path`, durably; false if there is a file already.
     pub fn save(&self, path: &Path) -> Result<bool, KeyError> {
         let failed = |source| KeyError::File { path: path.to_owned(), source };
         let draft = path.with_extension(format!("new-{}", std::process::id()));
@@ -136,8 +137,8 @@ impl SecretKey {
             file.metadata()
         });
         let is_exposed = written.as_ref().is_ok_and(is_exposed);
-        let placed = written.and_then(|_| place(&draft, path, |from, to| fs::hard_link(from, to)));
-        let _ = fs::remove_file(&draft); // it is gone where it was renamed
+        let placed = written.and_then(|_| link_or_rename(&draft, path, |from, to| fs::hard_link(from, to)));
+        let _ = fs::remove_file(&draft); // it does not exist any more if it was renamed
         let is_new = placed.map_err(failed)?;
         sync_folder(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
         if is_exposed {
@@ -146,12 +147,12 @@ impl SecretKey {
         Ok(is_new)
     }
 
-    /// The public half.
+    /// The public key.
     pub fn public(&self) -> PeerKey {
         self.public
     }
 
-    /// Seed and public key in a row, as PASETO's version 4 takes its secret keys.
+    /// Seed and public key in a row, the form of a secret key in PASETO's version 4.
     pub(super) fn paseto_bytes(&self) -> Zeroizing<[u8; 64]> {
         let mut bytes = Zeroizing::new([0; 64]);
         bytes[..32].copy_from_slice(&*self.seed);
@@ -159,7 +160,7 @@ impl SecretKey {
         bytes
     }
 
-    /// The key as rustls shows and uses it in a handshake: a raw public key (RFC 7250).
+    /// The key in the form that rustls uses in a handshake: a raw public key (RFC 7250).
     pub(crate) fn certified(&self) -> Result<CertifiedKey, rustls::Error> {
         let private = PrivatePkcs8KeyDer::from(self.pkcs8.as_slice());
         let signing = rustls::crypto::aws_lc_rs::sign::any_eddsa_type(&private)?;
@@ -169,19 +170,23 @@ impl SecretKey {
 }
 
 impl std::fmt::Debug for SecretKey {
-    /// Shows the public half alone.
+    /// Shows only the public key.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "SecretKey({})", self.public)
     }
 }
 
-/// The key in a SubjectPublicKeyInfo; `None` for any other than an Ed25519 key.
+/// The key in a SubjectPublicKeyInfo; `None` for a key of another kind.
 pub(crate) fn key_of_spki(spki: &[u8]) -> Option<PeerKey> {
     spki.strip_prefix(&SPKI_PREFIX)?.try_into().ok().map(PeerKey)
 }
 
-/// Gives the file `draft` the name `path` too, or instead, if nothing has that name; false where something has.
-fn place(draft: &Path, path: &Path, link: impl FnOnce(&Path, &Path) -> io::Result<()>) -> io::Result<bool> {
+/// Links or renames the file `draft` to `path`; false if `path` exists.
+fn link_or_rename(
+    draft: &Path,
+    path: &Path,
+    link: impl FnOnce(&Path, &Path) -> io::Result<()>,
+) -> io::Result<bool> {
     match link(draft, path) {
         Ok(()) => Ok(true),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
@@ -194,25 +199,25 @@ fn place(draft: &Path, path: &Path, link: impl FnOnce(&Path, &Path) -> io::Resul
     }
 }
 
-/// Whether a link was refused because there are none: exFAT and FAT say EPERM, others ENOTSUP or ENOSYS; Windows has
-/// several words for it.
+/// Whether a hard link failed because the file system has none: exFAT and FAT return EPERM, others ENOTSUP or ENOSYS;
+/// Windows has several errors for it.
 fn is_about_links(error: &io::Error) -> bool {
     use io::ErrorKind::{PermissionDenied, TooManyLinks, Unsupported};
     cfg!(windows) || matches!(error.kind(), PermissionDenied | TooManyLinks | Unsupported)
 }
 
-/// A new file for its owner alone.
+/// Creates a file that only its owner can read.
 fn private_file(path: &Path) -> io::Result<File> {
-    let _ = fs::remove_file(path); // of a process that had this number and was cut off
+    let _ = fs::remove_file(path); // the file of an interrupted process with the same number
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    // Elsewhere the folder's own permissions protect it: it lies in the user's profile.
+    // On other systems the folder's permissions protect it: it is in the user's profile.
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
 }
 
-/// Whether others than its owner may read the file.
+/// Whether other accounts than its owner may read the file.
 #[cfg(unix)]
 fn is_exposed(metadata: &fs::Metadata) -> bool {
     mode(metadata) & 0o077 != 0
@@ -244,7 +249,7 @@ fn check_mode(path: &Path, metadata: &fs::Metadata) -> Result<(), KeyError> {
     Ok(())
 }
 
-/// Whether the file system at `path` keeps no modes: a file that is made there for its owner alone tells.
+/// Whether the file system at `path` stores no modes, tested with a new private file.
 fn forgets_modes(path: &Path) -> bool {
     let probe = path.with_extension(format!("probe-{}", std::process::id()));
     let made = private_file(&probe).and_then(|file| file.metadata());
@@ -252,10 +257,10 @@ fn forgets_modes(path: &Path) -> bool {
     made.is_ok_and(|metadata| is_exposed(&metadata))
 }
 
-/// A person may do something about it; nothing here can.
+/// Warns: a person may be able to change this, the program cannot.
 fn warn_of_exposure(path: &Path) {
-    static SAID: Once = Once::new();
-    SAID.call_once(|| {
+    static WARNED: Once = Once::new();
+    WARNED.call_once(|| {
         tracing::warn!(
             path = %path.display(),
             "others on this machine may read the key file: its file system keeps no permissions. Mount it with \
@@ -268,7 +273,7 @@ fn warn_of_exposure(path: &Path) {
 mod tests {
     use std::{fs, io};
 
-    use super::{KeyError, SecretKey, key_of_spki, place};
+    use super::{KeyError, SecretKey, key_of_spki, link_or_rename};
 
     #[test]
     fn a_key_lasts_and_is_private() {
@@ -291,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_file_is_no_key() {
+    fn a_path_that_is_not_a_file_has_no_key() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         std::fs::create_dir(&path).unwrap();
@@ -319,7 +324,7 @@ mod tests {
         assert_eq!(key_of_spki(b"short"), None);
     }
 
-    /// As exFAT (EPERM) and some network file systems say it.
+    /// The errors of exFAT (EPERM) and of some network file systems.
     #[test]
     fn a_key_is_kept_where_there_are_no_links() {
         let folder = tempfile::tempdir().unwrap();
@@ -329,15 +334,15 @@ mod tests {
             let _ = fs::remove_file(&path);
             fs::write(&draft, "first").unwrap();
             let shown = error.to_string();
-            assert!(place(&draft, &path, |_, _| Err(error)).unwrap(), "{shown}");
+            assert!(link_or_rename(&draft, &path, |_, _| Err(error)).unwrap(), "{shown}");
             assert!(!draft.exists() && path.exists(), "{shown}");
         }
         fs::write(&draft, "second").unwrap();
         fs::write(&path, "first").unwrap();
         let none = || io::Error::from(io::ErrorKind::Unsupported);
-        assert!(!place(&draft, &path, |_, _| Err(none())).unwrap());
+        assert!(!link_or_rename(&draft, &path, |_, _| Err(none())).unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"first");
         let full = io::Error::from(io::ErrorKind::StorageFull);
-        assert!(place(&draft, &folder.path().join("other"), |_, _| Err(full)).is_err());
+        assert!(link_or_rename(&draft, &folder.path().join("other"), |_, _| Err(full)).is_err());
     }
 }

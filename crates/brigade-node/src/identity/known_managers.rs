@@ -1,9 +1,9 @@
-//! Which key answered at a manager's address before: a file of lines `HOST:PORT KEY`, the last line for an
-//! address counts.
+//! The keys of the managers at known addresses: a file with lines `HOST:PORT KEY`. The last line for an address
+//! counts.
 //!
-//! As with ssh's `known_hosts`, the first contact is believed and a change is refused: a manager whose key changed
-//! is another manager, whatever its address. Lines are only added, in one write each, so that several peers of
-//! one user can start at once.
+//! As with ssh's `known_hosts`, the first key is accepted and a changed key is refused: a manager with another key is
+//! another manager, at any address. Lines are only appended, each with one write, so that several peers of one user
+//! can start at the same time.
 
 use std::{
     fs::{self, OpenOptions},
@@ -15,7 +15,7 @@ use brigade_core::id::PeerKey;
 
 use crate::durable::{make_folders, sync_folder};
 
-/// Bytes of the file that are read at most: some ten thousand managers.
+/// Bytes of the file that are read: enough for ten thousand managers.
 const FILE_BYTES: u64 = 1 << 20;
 
 /// The file of known managers.
@@ -24,7 +24,7 @@ pub struct KnownManagers {
     path: PathBuf,
 }
 
-/// Why the file could not be used.
+/// The error when the file could not be used.
 #[derive(Debug, thiserror::Error)]
 #[error("using the list of known managers {path}")]
 pub struct KnownManagersError {
@@ -33,17 +33,17 @@ pub struct KnownManagersError {
 }
 
 impl KnownManagers {
-    /// The file below the user's own folder `home`; it need not be there yet.
+    /// The file below the user's own folder `home`; it may not exist yet.
     pub fn in_home(home: &Path) -> Self {
         Self { path: home.join("known_managers") }
     }
 
-    /// Where the file is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The key that answered at `host`:`port` before; none where there is no such folder, or it cannot be entered.
+    /// The known key of the manager at `host`:`port`; `None` if the folder does not exist or cannot be entered.
     pub fn find(&self, host: &str, port: u16) -> Result<Option<PeerKey>, KnownManagersError> {
         let size = match fs::metadata(&self.path) {
             Ok(metadata) => metadata.len(),
@@ -63,13 +63,13 @@ impl KnownManagers {
         Ok(text.lines().rev().find_map(key))
     }
 
-    /// Remembers that `key` answers at `host`:`port`.
+    /// Stores `key` as that of the manager at `host`:`port`.
     pub fn remember(&self, host: &str, port: u16, key: PeerKey) -> Result<(), KnownManagersError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let written = make_folders(folder, false).and_then(|_| {
             let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
             file.write_all(format!("{} {key}\n", address(host, port)).as_bytes())?;
-            file.sync_all()?; // a key that is forgotten is believed anew, whichever it is
+            file.sync_all()?; // if a key were lost, the next key would be accepted unchecked
             sync_folder(folder)
         });
         written.map_err(|error| self.failed(error))
@@ -80,14 +80,14 @@ impl KnownManagers {
     }
 }
 
-/// Whether there can be no file, or none that this user could ever have written: the folder is not there, is none, or
-/// cannot be entered.
+/// Whether there is no file that this user could have written: the folder does not exist, is no folder, or cannot be
+/// entered.
 fn is_absent(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
 }
 
-/// One spelling for one address: case does not matter in a host's name, and a space would end the field.
+/// One spelling for each address: case does not matter in a host name, and a space would end the field.
 fn address(host: &str, port: u16) -> String {
     format!("{}:{port}", host.to_lowercase().replace(char::is_whitespace, ""))
 }

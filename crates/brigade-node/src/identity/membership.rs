@@ -1,8 +1,7 @@
-//! Memberships: what a manager signs for a peer, so that peers know each other without asking it.
+//! Memberships: a manager signs one for each peer, so that peers can check each other without asking the manager.
 //!
 //! A membership is a PASETO v4.public token. Its payload is a JSON object of five claims, its footer is empty, its
-//! implicit assertion is `brigade/1`. It is checked against a `now` that is passed in, so that a test, or a
-//! machine whose calendar jumps, has one place to look.
+//! implicit assertion is `brigade/1`. It is checked against a `now` that is an argument, so that tests need no clock.
 
 use std::str::FromStr;
 
@@ -18,10 +17,10 @@ use serde::{Deserialize, Serialize};
 use super::key::SecretKey;
 use crate::clock;
 
-/// Bound into every signature, so that a token of another protocol version never passes for one of this.
+/// A part of each signature, so that a token of another protocol version is never valid for this one.
 const IMPLICIT_ASSERTION: &[u8] = b"brigade/1";
 
-/// What a membership says.
+/// The claims of a membership.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Claims {
     /// The network: its manager's key.
@@ -30,40 +29,40 @@ pub struct Claims {
     pub username: Username,
     /// The member's key.
     pub key: PeerKey,
-    /// When it was signed.
+    /// The time when it was signed.
     pub issued: UnixTime,
-    /// When it ends.
+    /// The time when it ends.
     pub expires: UnixTime,
 }
 
-/// Why a token is no membership here and now.
+/// The error for a token that is not a valid membership here and now.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum MembershipError {
-    /// There is none where one is needed.
+    /// There is no membership.
     #[error("there is no membership")]
     Missing,
-    /// It is too long, not a token, or not signed by the manager of this network.
+    /// The token is too long, not a token, or not signed by the manager of this network.
     #[error("the membership is not signed by this network's manager")]
     Signature,
-    /// It is signed, but does not say what a membership says.
+    /// The token is signed, but its claims are not those of a membership.
     #[error("the membership cannot be read")]
     Claims,
-    /// It was signed for another network.
+    /// The token was signed for another network.
     #[error("the membership is of another network")]
     Network,
-    /// It is another member's.
+    /// The token is of another member.
     #[error("the membership is for another key")]
     Key,
-    /// It is not valid yet, or no more.
+    /// The token is not valid yet, or not any more.
     #[error("{} by the clock of this machine{}", wrong_time(*.issued, *.expires, *.now), CLOCK_HINT)]
     Time {
-        /// Whose it is.
+        /// The member's name.
         username: Username,
-        /// When it was signed.
+        /// The time when it was signed.
         issued: UnixTime,
-        /// When it ends.
+        /// The time when it ends.
         expires: UnixTime,
-        /// What the calendar says here.
+        /// The time of this machine's clock.
         now: UnixTime,
     },
     /// The manager could not sign.
@@ -71,12 +70,12 @@ pub enum MembershipError {
     Signing,
 }
 
-/// What is to be done about a time that cannot be.
+/// Advice for a wrong time.
 const CLOCK_HINT: &str = ": its clock is wrong, or the manager's; set it (NTP)";
 
 impl MembershipError {
-    /// The error as the other machine is told of it: which of the two clocks is meant must be clear there.
-    pub fn told(&self) -> String {
+    /// The error as a text for the other machine: it must be clear there which of the two clocks is meant.
+    pub fn peer_message(&self) -> String {
         match self {
             Self::Time { issued, expires, now, .. } => {
                 let wrong = wrong_time(*issued, *expires, *now);
@@ -87,16 +86,16 @@ impl MembershipError {
     }
 }
 
-/// How a membership's time and the time of now do not fit.
+/// The difference between a membership's time and the current time.
 fn wrong_time(issued: UnixTime, expires: UnixTime, now: UnixTime) -> String {
     if issued.0 > now.0 {
-        format!("the membership begins in {}", clock::shown(issued.0 - now.0))
+        format!("the membership begins in {}", clock::duration_text(issued.0 - now.0))
     } else {
-        format!("the membership ended {} ago", clock::shown(now.0.saturating_sub(expires.0)))
+        format!("the membership ended {} ago", clock::duration_text(now.0.saturating_sub(expires.0)))
     }
 }
 
-/// The claims as they stand in the token.
+/// The claims in the token.
 #[derive(Serialize, Deserialize)]
 struct Payload {
     network: String,
@@ -106,7 +105,7 @@ struct Payload {
     expires: u64,
 }
 
-/// Signs `claims` with the manager's key; [`Claims::network`] is that key's public half.
+/// Signs `claims` with the manager's key. [`Claims::network`] is its public key.
 pub fn sign(claims: &Claims, manager: &SecretKey) -> Result<String, MembershipError> {
     let payload = Payload {
         network: claims.network.to_string(),
@@ -121,7 +120,8 @@ pub fn sign(claims: &Claims, manager: &SecretKey) -> Result<String, MembershipEr
     PublicToken::sign(&secret, &payload, None, Some(IMPLICIT_ASSERTION)).map_err(|_| MembershipError::Signing)
 }
 
-/// The claims of `token`, once it is seen to be signed by `network`'s manager, for `holder`, and valid `now`.
+/// The claims of `token`, after a check that `network`'s manager signed it, that it is for `holder`, and that it is
+/// valid `now`.
 pub fn verify(
     token: Option<&str>,
     network: PeerKey,
@@ -201,13 +201,13 @@ mod tests {
         let late = check(&manager, &member, end + 3 * 3600).unwrap_err();
         let says =
             format!("the membership ended 3 h ago by the clock of the machine that refuses it: {hint}");
-        assert_eq!(late.told(), says);
+        assert_eq!(late.peer_message(), says);
         assert_eq!(check(&manager, &other, start), Err(MembershipError::Key));
         assert_eq!(check(&other, &member, start), Err(MembershipError::Signature));
     }
 
     #[test]
-    fn what_is_no_token_is_refused() {
+    fn invalid_tokens_are_refused() {
         let (manager, member) = (SecretKey::generate(), SecretKey::generate());
         let token = sign(&claims(&manager, &member), &manager).unwrap();
         let check = |token| verify(token, manager.public(), member.public(), ISSUED);

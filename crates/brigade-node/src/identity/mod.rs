@@ -1,8 +1,8 @@
-//! The identity of a peer or a manager: keys, memberships, and the managers that a user trusts.
+//! Identities: keys, memberships, and the managers that a user trusts.
 //!
-//! [`key`] is a leaf that `transport` uses for TLS; [`membership`] is what a manager signs for a peer, and
-//! [`clock_check`] finds a clock that is too wrong for memberships; [`known_managers`] remembers which key answered at an
-//! address, as `known_hosts` does for ssh.
+//! [`key`] has the keys, which `transport` uses for TLS; a manager signs a [`membership`] for each peer; [`clock_check`]
+//! finds a clock that is too wrong for memberships; [`known_managers`] stores the keys of managers by address, as
+//! `known_hosts` does for ssh.
 
 pub mod clock_check;
 pub mod key;

@@ -14,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 use super::{Fetch, ManagerAddress, ManagerContact, Peer, PeerConfig, Sharing, Wish};
 use crate::{
     manager::{ManagerConfig, ManagerServer},
-    store::{folder::Folder, index::Index, keeper::Trouble},
+    store::{folder::Folder, index::Index, keeper::KeeperProblem},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -140,7 +140,8 @@ async fn what_a_peer_keeps_for_itself_is_written_again_where_it_is_removed() {
     fs::remove_dir_all(temp.path().join("rubbish")).unwrap();
 
     let mut problems = fire.problems();
-    let said = problems.wait_for(|list| matches!(list.troubles.as_slice(), [Trouble::PrivateRemoved(1)]));
+    let said = problems
+        .wait_for(|list| matches!(list.keeper_problems.as_slice(), [KeeperProblem::PrivateRemoved(1)]));
     timeout(PATIENCE, said).await.expect("it is not noticed").unwrap();
     assert!(!is_free(&temp.path().join("fire")), "a second session may start");
     assert_eq!(fs::read(private.join("key")).unwrap(), key);

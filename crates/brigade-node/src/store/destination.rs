@@ -1,8 +1,8 @@
-//! Where files are going to land, looked at before a byte of them is fetched: what stands there, on which file system
-//! it is, and what would keep a file from getting its name.
+//! The destination of a file, checked before the fetch: what is there, on which file system it is, and what prevents
+//! the file from getting its name.
 //!
-//! It is a walk over many names: what is known of the folder that the last one lies in stays at hand. What changes
-//! afterwards is seen by the landing itself.
+//! It is made for many names in a row and keeps the folder of the last name open. A change after the check is found
+//! when the file gets its name.
 
 use std::{
     collections::{BTreeMap, btree_map::Entry},
@@ -13,106 +13,107 @@ use std::{
 use brigade_core::name::FileName;
 
 use super::{
-    folder::{Folder, FolderError, PRIVATE, Stamp, split},
-    staging::Nearest,
-    system::{Dir, FileSystemId, Kind},
+    folder::{Folder, FolderError, PRIVATE, split},
+    staging::NearestFolder,
+    stamp::Stamp,
+    system::{Dir, FileKind, FileSystemId},
 };
 
-/// Names up to this length fit on every file system that says nothing of its bound.
+/// Names up to this length are valid on each file system that does not tell its limit.
 const SURELY_SHORT: usize = 100;
 
-/// Bytes of the longest name of a file in which something is received.
+/// Bytes of the longest name of a file with received bytes.
 const PART_NAME_BYTES: u64 = 96;
 
-/// What keeps a file from getting its name.
+/// What prevents a file from getting its name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Obstacle {
-    /// Something has the name that is not a file.
+    /// The name belongs to something else than a file.
     #[error("{path} is {kind}")]
-    InTheWay {
-        /// What is in the way.
+    NotAFile {
+        /// The path of the entry.
         path: PathBuf,
-        /// What it is.
-        kind: Kind,
+        /// Its kind.
+        kind: FileKind,
     },
-    /// Something is on the way that is not a folder; links are not followed.
+    /// An entry above the file is not a folder; links are not followed.
     #[error("{path} is {kind}, and a folder of that name is needed")]
     NotAFolder {
-        /// What is in the way.
+        /// The path of the entry.
         path: PathBuf,
-        /// What it is.
-        kind: Kind,
+        /// Its kind.
+        kind: FileKind,
     },
-    /// The file system has no names that long.
+    /// The file system does not allow names of this length.
     #[error("the name {part:?} is too long for the file system at {path}")]
     TooLong {
-        /// The part of the name.
+        /// The component of the name.
         part: String,
-        /// Where it was to go.
+        /// The folder for it.
         path: PathBuf,
     },
-    /// Nothing can be made or renamed there.
-    #[error("the folder {path} cannot be written to: {why}")]
+    /// No file can be created or renamed there.
+    #[error("the folder {path} cannot be written to: {reason}")]
     NotWritable {
         /// The folder.
         path: PathBuf,
-        /// What the system says.
-        why: String,
+        /// The error of the system.
+        reason: String,
     },
-    /// The file that is in the way may only be moved by its owner.
+    /// The existing file may only be moved by its owner.
     #[error("{path} is another user's and may not be kept aside (its folder is sticky)")]
     Sticky {
         /// The file.
         path: PathBuf,
     },
-    /// There is no place to receive it.
+    /// There is no directory in which the file could be received.
     #[error("{0}")]
     NoStaging(String),
-    /// The system does not let it be looked at.
+    /// The system does not allow to look at it.
     #[error("{0}")]
     Unreadable(String),
 }
 
-/// What is known of a name before its file is fetched.
+/// The destination of a file.
 #[derive(Debug)]
 pub struct Destination {
-    /// The regular file that has the name.
+    /// The regular file that has the name now.
     pub found: Option<Stamp>,
-    /// The file system that it is on, or will be.
+    /// The file system of the file.
     pub file_system: FileSystemId,
-    /// What keeps another file from getting the name.
+    /// What prevents another file from getting the name.
     pub obstacle: Option<Obstacle>,
 }
 
-/// One walk over names of a folder.
+/// A sequence of checks in a folder.
 #[derive(Debug)]
 pub struct Destinations<'a> {
     folder: &'a Folder,
-    last: Option<Parent>,
-    /// For each file system a folder on it, and why nothing can be received there.
+    last: Option<ParentFolder>,
+    /// For each file system a folder on it, and the reason if no files can be received there.
     file_systems: BTreeMap<FileSystemId, (String, Option<Obstacle>)>,
 }
 
-/// The folder that the last name lies in.
+/// The parent folder of the last name.
 #[derive(Debug)]
-struct Parent {
+struct ParentFolder {
     path: Option<String>,
-    nearest: Result<Nearest, Obstacle>,
-    /// Whether it is there itself.
+    nearest: Result<NearestFolder, Obstacle>,
+    /// Whether the folder itself exists.
     is_there: bool,
     longest_name: Option<u64>,
-    /// Why nothing can be made there.
+    /// The reason if no file can be created there.
     obstacle: Option<Obstacle>,
 }
 
 impl<'a> Destinations<'a> {
-    /// A walk that has not begun.
+    /// A new sequence.
     pub const fn new(folder: &'a Folder) -> Self {
         Self { folder, last: None, file_systems: BTreeMap::new() }
     }
 
-    /// What a file meets that is to get `name`; where `replace` says so, one that has it is to be kept aside.
-    pub fn look(&mut self, name: &FileName, replace: bool) -> Destination {
+    /// Checks the destination of a file with this name. With `replace`, an existing file is to be kept aside.
+    pub fn check(&mut self, name: &FileName, replace: bool) -> Destination {
         let (path, last) = split(name);
         if self.last.as_ref().is_none_or(|parent| parent.path.as_deref() != path) {
             self.last = Some(self.parent(path));
@@ -132,8 +133,8 @@ impl<'a> Destinations<'a> {
             false => Err(io::ErrorKind::NotFound.into()),
         };
         let (found, obstacle) = match found {
-            Ok(found) if found.kind != Kind::File => {
-                (None, Some(Obstacle::InTheWay { path: path(), kind: found.kind }))
+            Ok(found) if found.kind != FileKind::File => {
+                (None, Some(Obstacle::NotAFile { path: path(), kind: found.kind }))
             }
             Ok(found) if replace => {
                 let sticky = !nearest.dir.may_move(last).unwrap_or(true);
@@ -155,27 +156,29 @@ impl<'a> Destinations<'a> {
         Destination { found, file_system: nearest.file_system, obstacle }
     }
 
-    /// The folders that have to be made for the name that was looked at last: their paths below the shared one.
+    /// The folders that are still to be created for the last name: their paths below the shared folder.
     pub fn missing_folders(&self) -> Vec<String> {
-        let Some(Parent { path: Some(path), nearest: Ok(nearest), .. }) = &self.last else { return vec![] };
+        let Some(ParentFolder { path: Some(path), nearest: Ok(nearest), .. }) = &self.last else {
+            return vec![];
+        };
         let from = nearest.below.len();
         let ends = path.match_indices('/').map(|(at, _)| at).chain([path.len()]);
         ends.filter(|end| *end > from).map(|end| path[..end].to_owned()).collect()
     }
 
-    /// The walk was held up: what it knows may not be so any more.
+    /// Forgets the folder of the last name. To be called after a pause, in which it may have changed.
     pub fn forget(&mut self) {
         self.last = None;
     }
 
-    /// A folder on each file system that was come upon, below the shared one.
+    /// A folder on each file system of the names so far, below the shared folder.
     pub fn file_systems(&self) -> impl Iterator<Item = (FileSystemId, &str)> {
         self.file_systems.iter().map(|(file_system, (below, _))| (*file_system, below.as_str()))
     }
 
-    fn parent(&mut self, path: Option<&str>) -> Parent {
+    fn parent(&mut self, path: Option<&str>) -> ParentFolder {
         let nearest = self.folder.nearest(path).map_err(|error| self.explain(path, &error));
-        let mut parent = Parent {
+        let mut parent = ParentFolder {
             path: path.map(str::to_owned),
             nearest,
             is_there: false,
@@ -197,18 +200,18 @@ impl<'a> Destinations<'a> {
         parent
     }
 
-    /// What is in the way of the folder at `path`.
+    /// The obstacle on the path to a folder that could not be opened.
     fn explain(&self, path: Option<&str>, error: &FolderError) -> Obstacle {
         if error.lacks_open_files() {
-            return Obstacle::Unreadable(error.to_string()); // it is not known what is there
+            return Obstacle::Unreadable(error.to_string()); // the cause does not tell what is there
         }
         let path = path.unwrap_or_default();
-        let mut ways: Vec<&str> = path.match_indices('/').map(|(at, _)| &path[..at]).collect();
-        ways.push(path);
-        for way in ways {
-            let Ok(name) = way.parse::<FileName>() else { break };
-            match self.folder.look(&name) {
-                Ok(found) if found.kind == Kind::Folder => {}
+        let mut paths: Vec<&str> = path.match_indices('/').map(|(at, _)| &path[..at]).collect();
+        paths.push(path);
+        for path in paths {
+            let Ok(name) = path.parse::<FileName>() else { break };
+            match self.folder.status(&name) {
+                Ok(found) if found.kind == FileKind::Folder => {}
                 Ok(found) => {
                     return Obstacle::NotAFolder { path: self.folder.path_of(&name), kind: found.kind };
                 }
@@ -221,15 +224,15 @@ impl<'a> Destinations<'a> {
 }
 
 impl Folder {
-    /// The true name of the file `found` under `name` where it is spelt otherwise: on a file system that ignores case.
-    /// `None` where it has that very name, or where it cannot be said.
-    pub(crate) fn spelt_otherwise(&self, name: &FileName, found: &Stamp) -> Option<FileName> {
-        // Folders are listed only where a file like it is found in other letters.
+    /// The true name of the file `found` under `name`, if the file system ignores case and the file has another
+    /// spelling. `None` if it has exactly this name, or if its name cannot be found out.
+    pub(crate) fn true_name(&self, name: &FileName, found: &Stamp) -> Option<FileName> {
+        // Folders are listed only if a file of the same size is found under another spelling.
         let [upper, lower] = [name.to_uppercase(), name.to_lowercase()];
         let variant: FileName =
             [upper, lower].into_iter().find(|text| text != name.as_str())?.parse().ok()?;
-        // Not by its number: in user space (FUSE) one file may have another number under each spelling.
-        if self.look(&variant).ok()?.stamp.size != found.size {
+        // The inode is not compared: in user space (FUSE) each spelling may have another one.
+        if self.status(&variant).ok()?.stamp.size != found.size {
             return None;
         }
         let mut true_name = String::new();
@@ -244,15 +247,15 @@ impl Folder {
         (true_name != name.as_str()).then(|| true_name.parse().ok()).flatten()
     }
 
-    /// Whether names that differ only in capital letters are one name here, as far as our own folder tells.
+    /// Whether the file system ignores case, tested with the name of `.brigade`.
     pub fn ignores_case(&self) -> bool {
-        let look = |name: &str| {
+        let status = |name: &str| {
             self.sub("").and_then(|root| {
                 root.status(name.as_ref())
                     .map_err(|error| FolderError::new("look at", self.path().join(name), error))
             })
         };
-        match (look(PRIVATE), look(&PRIVATE.to_uppercase())) {
+        match (status(PRIVATE), status(&PRIVATE.to_uppercase())) {
             (Ok(ours), Ok(other)) => {
                 ours.stamp.inode == other.stamp.inode && ours.stamp.device == other.stamp.device
             }
@@ -261,8 +264,8 @@ impl Folder {
     }
 }
 
-impl Parent {
-    /// Whether the file system of `dir` has no names as long as `part`.
+impl ParentFolder {
+    /// Whether the file system of `dir` does not allow names of the length of `part`.
     fn too_long(&self, dir: &Dir, part: &str) -> bool {
         let is_refused =
             || dir.status(part.as_ref()).is_err_and(|error| error.kind() == io::ErrorKind::InvalidFilename);
@@ -272,46 +275,46 @@ impl Parent {
 }
 
 impl Obstacle {
-    fn too_long(part: &str, folder: &Folder, nearest: &Nearest) -> Self {
+    fn too_long(part: &str, folder: &Folder, nearest: &NearestFolder) -> Self {
         Self::TooLong { part: part.to_owned(), path: folder.path_below(&nearest.below) }
     }
 }
 
-/// How `part` is spelt among the names of a folder.
+/// The spelling of `part` among the names of a folder.
 fn spelling<'a>(part: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     let folded = part.parse::<FileName>().ok()?.folded();
-    let mut alike = None;
+    let mut found = None;
     for name in names {
         if name == part {
             return Some(part.to_owned());
         }
         let is_alike = name.parse::<FileName>().is_ok_and(|name| name.folded() == folded);
         if is_alike {
-            alike = Some(name.to_owned());
+            found = Some(name.to_owned());
         }
     }
-    alike
+    found
 }
 
-/// Why nothing can be made in a folder.
-fn not_writable(folder: &Folder, nearest: &Nearest) -> Option<Obstacle> {
+/// The reason if no file can be created in a folder.
+fn not_writable(folder: &Folder, nearest: &NearestFolder) -> Option<Obstacle> {
     let read_only = match nearest.dir.is_read_only() {
         Ok(true) => Some("Read-only file system".to_owned()),
         _ => None,
     };
-    let why = read_only.or_else(|| nearest.dir.may_be_written().err().map(|error| error.to_string()))?;
-    Some(Obstacle::NotWritable { path: folder.path_below(&nearest.below), why })
+    let reason = read_only.or_else(|| nearest.dir.may_be_written().err().map(|error| error.to_string()))?;
+    Some(Obstacle::NotWritable { path: folder.path_below(&nearest.below), reason })
 }
 
-/// Makes the directory in which files are received that land on the file system of a folder; why that cannot be done.
+/// Creates the directory for received files on the file system of a folder. Returns the reason if that fails.
 fn receive(
     folder: &Folder,
     file_systems: &mut BTreeMap<FileSystemId, (String, Option<Obstacle>)>,
-    nearest: &Nearest,
+    nearest: &NearestFolder,
 ) -> Option<Obstacle> {
-    let place = match file_systems.entry(nearest.file_system) {
+    let entry = match file_systems.entry(nearest.file_system) {
         Entry::Occupied(known) => return known.get().1.clone(),
-        Entry::Vacant(place) => place,
+        Entry::Vacant(entry) => entry,
     };
     let obstacle = match folder.staging_on(nearest) {
         Ok(staging) if staging.dir.longest_name().is_some_and(|most| most < PART_NAME_BYTES) => {
@@ -320,13 +323,13 @@ fn receive(
                 staging.path.display()
             )))
         }
-        // A disk that has failed may say so only to those who write to it.
+        // A disk that has failed may report it only when something is written.
         Ok(staging) => staging.dir.touch().err().map(|error| {
             Obstacle::NoStaging(FolderError::new("write into", staging.path, error).to_string())
         }),
         Err(error) => Some(Obstacle::NoStaging(error.to_string())),
     };
-    place.insert((nearest.below.clone(), obstacle.clone()));
+    entry.insert((nearest.below.clone(), obstacle.clone()));
     obstacle
 }
 

@@ -1,8 +1,8 @@
-//! BLAKE3 of what is on disk and of what comes in, by pieces and on all cores.
+//! BLAKE3 of files on disk and of received pieces, on all processors.
 //!
-//! One pass over a file gives its id and its piece list. Reads are positioned and buffers modest: a map of the file
-//! would kill the process when someone cuts it short. The hazardous half of BLAKE3's interface panics on what it
-//! does not expect, so that is checked before; `brigade_core::content` folds what comes out here.
+//! One pass over a file computes its id and its piece list. Reads are positioned, with small buffers: a memory map
+//! would end the process when a program shortens the file. The low-level interface of BLAKE3 panics on wrong input,
+//! so the input is checked before. `brigade_core::content` folds the chaining values.
 
 use std::{
     fs::File,
@@ -25,51 +25,60 @@ use brigade_core::{
     id::{Content, ContentId},
 };
 
-use super::{folder::Told, system::read_at};
+use super::system::{ErrorText, read_at};
 
 /// Bytes that a thread reads at once: large enough for BLAKE3 to use all lanes, small enough to stay in the cache.
 pub(super) const BUFFER_BYTES: usize = 256 << 10;
 
-/// What a file was found to contain.
+/// Bytes of a chaining value.
+const VALUE_BYTES: usize = 32;
+
+/// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Hashed {
-    /// Its bytes.
+    /// Its id and size.
     pub content: Content,
-    /// Its pieces, where there is more than one.
+    /// Its piece list, if it has more than one piece.
     pub list: Option<Arc<PieceList>>,
 }
 
-/// Why a file has no hash.
+/// The error when a file could not be hashed.
 #[derive(Debug, thiserror::Error)]
 pub enum HashError {
-    /// It became shorter or longer while it was read.
+    /// The file became shorter or longer while it was read.
     #[error("the file changed while it was hashed")]
     Changed,
-    /// The caller wanted no more of it.
-    #[error("hashing was called off")]
+    /// The caller cancelled it.
+    #[error("hashing was cancelled")]
     Cancelled,
-    /// It is larger than any content.
+    /// The file is larger than any content.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
-    /// The system could not read it.
-    #[error("could not read the file: {}", Told(.0))]
+    /// The system could not read the file.
+    #[error("could not read the file: {}", ErrorText(.0))]
     Read(#[from] io::Error),
 }
 
-/// Whether `bytes` are the piece that is expected.
+/// Whether `bytes` are the expected piece.
 pub fn verify(expected: &Expected, bytes: &[u8]) -> bool {
     let mut hasher = PieceHasher::new(*expected);
     hasher.update(bytes);
     hasher.matches()
 }
 
-/// How long a subtree at `offset` may be; nothing where the offset is no subtree's.
+/// The piece list of `content` as it is stored: its chaining values, one after the other.
+pub(super) fn piece_list_from_bytes(content: Content, bytes: &[u8]) -> Option<PieceList> {
+    let (values, rest) = bytes.as_chunks::<VALUE_BYTES>();
+    if rest.is_empty() { PieceList::new(content, values.to_vec()).ok() } else { None }
+}
+
+/// The longest subtree at `offset`; `None` without a limit, and 0 if no subtree begins there.
 fn max_subtree_len_at(offset: u64) -> Option<u64> {
     if offset.is_multiple_of(CHUNK_LEN as u64) { max_subtree_len(offset) } else { Some(0) }
 }
 
-/// Hashes a file of `size` bytes on at most `threads` threads; `cancelled` is asked before every read, which is of at most
-/// `BUFFER_BYTES` where there are several pieces.
+/// Hashes a file of `size` bytes on at most `threads` threads. Calls `cancelled` before each read; with several
+/// pieces a read has at most `BUFFER_BYTES`.
 pub fn hash_file(
     file: &File,
     size: u64,
@@ -82,11 +91,11 @@ pub fn hash_file(
     } else {
         pieces(file, &geometry, threads, cancelled)?
     };
-    // One byte more than there should be: it grew.
+    // If one more byte can be read, the file has grown.
     if read_at(file, &mut [0], size)? != 0 { Err(HashError::Changed) } else { Ok(hashed) }
 }
 
-/// Hashes a file of one piece, or none, into a buffer that is used again for the next one.
+/// Hashes a file of at most one piece. The buffer can be used again for the next file.
 pub(super) fn hash_small(
     file: &File,
     size: u64,
@@ -99,9 +108,10 @@ pub(super) fn hash_small(
     whole(file, size, buffer, cancelled)
 }
 
-/// Which pieces of `which` in a file are truly those of the list; what cannot be read is not.
+/// The pieces of `which` that the file really has, compared with the list. A piece that cannot be read is not among
+/// them.
 ///
-/// This is how a part file is believed again after a restart: its record of pieces is only a hint.
+/// After a restart the record of a part file is only a hint: this check confirms it.
 pub fn hash_pieces(
     file: &File,
     content: Content,
@@ -130,7 +140,8 @@ pub fn hash_pieces(
     verified
 }
 
-/// One read for all of it and the byte that should not be there: two system calls fewer for every small file.
+/// One read for the whole file and one byte more, which must not exist: that saves two system calls for each small
+/// file.
 fn whole(
     file: &File,
     size: u64,
@@ -169,7 +180,7 @@ fn pieces(
             match piece_value(file, geometry, piece, &mut buffer, cancelled) {
                 Ok(value) => values.push((piece.0, value)),
                 Err(error) => {
-                    // The others find no more pieces and stop.
+                    // This stops the other threads.
                     next.store(geometry.count(), Ordering::Relaxed);
                     return Err(error);
                 }
@@ -201,7 +212,7 @@ fn piece_value(
         return Err(HashError::Changed);
     }
     let mut hasher = Hasher::new();
-    // A piece begins at a multiple of its length, which is a power of two of chunks: a subtree of the whole.
+    // A piece begins at a multiple of its length, which is a power of two in chunks: so it is a subtree of the file.
     hasher.set_input_offset(at);
     while left > 0 {
         if cancelled() {
@@ -218,7 +229,7 @@ fn piece_value(
     Ok(hasher.finalize_non_root())
 }
 
-/// What `work` gives on each of `threads` threads, the caller's own among them.
+/// The results of `work` on `threads` threads, one of which is the caller's.
 fn on_threads<T: Send>(threads: usize, work: impl Fn() -> T + Sync) -> Vec<T> {
     if threads < 2 {
         return vec![work()];
@@ -236,7 +247,7 @@ fn on_threads<T: Send>(threads: usize, work: impl Fn() -> T + Sync) -> Vec<T> {
     })
 }
 
-/// Hashes a piece while it comes in, so that its bytes are hashed while they are still in the processor's cache.
+/// Hashes a piece while it is received: its bytes are then still in the processor's cache.
 #[derive(Debug)]
 pub struct PieceHasher {
     expected: Expected,
@@ -245,7 +256,7 @@ pub struct PieceHasher {
 }
 
 impl PieceHasher {
-    /// A hasher for a piece that is to be what `expected` says. One at a misaligned offset never matches.
+    /// A hasher for the `expected` piece. A piece at a misaligned offset never matches.
     pub fn new(expected: Expected) -> Self {
         let mut hasher = Hasher::new();
         if let Expected::Subtree { offset, .. } = expected
@@ -256,13 +267,13 @@ impl PieceHasher {
         Self { expected, hasher, bytes: 0 }
     }
 
-    /// How many bytes it has seen.
+    /// The number of bytes so far.
     pub const fn bytes(&self) -> u64 {
         self.bytes
     }
 
-    /// Takes the next bytes in; fastest in steps of a multiple of 16 KiB. What is beyond the longest subtree that
-    /// may begin at the piece's offset is not taken, and the piece does not match.
+    /// Hashes the next bytes; fastest in multiples of 16 KiB. Bytes beyond the longest subtree at the offset are not
+    /// hashed, and the piece does not match.
     pub fn update(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         if self.fits() {
@@ -270,12 +281,12 @@ impl PieceHasher {
         }
     }
 
-    /// Whether all that was taken in is the piece.
+    /// Whether the bytes so far are the expected piece.
     pub fn matches(&self) -> bool {
         match self.expected {
             Expected::Whole(id) => self.hasher.finalize().as_bytes() == &id.0,
             Expected::Subtree { value, .. } => {
-                // Finalising nothing is what `hazmat` forbids; a misaligned offset fits no byte.
+                // BLAKE3 panics on an empty subtree; a misaligned offset has no subtree.
                 self.bytes > 0 && self.fits() && self.hasher.finalize_non_root() == value
             }
         }
@@ -356,13 +367,13 @@ mod tests {
     }
 
     #[test]
-    fn hashing_can_be_called_off() {
+    fn hashing_can_be_cancelled() {
         let file = file(&pattern(3 * PIECE));
         assert!(matches!(hash_file(&file, 3 * PIECE as u64, 2, &|| true), Err(HashError::Cancelled)));
     }
 
     #[test]
-    fn only_pieces_that_are_right_are_believed() {
+    fn only_correct_pieces_are_confirmed() {
         let bytes = pattern(4 * PIECE + 5);
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("f");
@@ -391,7 +402,7 @@ mod tests {
         assert!(!verify(&second, &[]));
         let Expected::Subtree { value, .. } = second else { panic!() };
         assert!(!verify(&Expected::Subtree { offset: 1, value }, &bytes[PIECE..]));
-        // Longer than any subtree there can be.
+        // This is longer than any subtree.
         assert!(!verify(&Expected::Subtree { offset: 1024, value }, &bytes));
         assert!(verify(&Expected::Whole(hashed.content.id), &bytes));
         assert!(verify(&Expected::Whole(ContentId::EMPTY), &[]));

@@ -1,8 +1,8 @@
-//! What the folder's owner does not want shared: the patterns in `.brigadeignore`, by gitignore's rules.
+//! Files that the folder's owner does not share: the patterns in `.brigadeignore`, by the rules of `.gitignore`.
 //!
-//! Such a file may stand in the shared folder and in every folder below it; the nearer one wins, and what lies in an
-//! ignored folder is ignored whatever a pattern says. The walk reads the files as it comes by them and enters no
-//! ignored folder. A file that cannot be read withholds all of its folder: who wrote it wants something kept back.
+//! The shared folder and each folder below it may have such a file. The nearest one decides, and all entries of an
+//! ignored folder are ignored. The walk reads the files when it enters their folders; it enters no ignored folder. If
+//! such a file cannot be read, nothing in its folder is shared: its author wants something kept private.
 
 use std::{
     collections::BTreeMap,
@@ -21,68 +21,68 @@ use super::{
     system::{Dir, read_at},
 };
 
-/// The name of the files that have the patterns.
+/// The name of the files with patterns.
 pub const IGNORE_FILE: &str = ".brigadeignore";
 
-/// Bytes of such a file: hundreds of patterns and what is to be said about them.
+/// Bytes of such a file: enough for hundreds of patterns with comments.
 const FILE_BYTES: u64 = 64 << 10;
 
-/// Patterns of all such files together: every file of the folder is held against those above it.
+/// Patterns of all such files together: each file of the folder is compared with those above it.
 const PATTERNS: usize = 4096;
 
-/// Such files together; each has a matcher of its own.
+/// Such files together; each has its own matcher.
 const FILES: usize = 1024;
 
-/// Wrong patterns of one file that are told apart.
+/// Invalid patterns of one file that are reported one by one.
 const SHOWN: usize = 4;
 
-/// What was written just now may be the half of it: until then the patterns from before hold.
+/// A file that was written a moment ago may be incomplete: until then its former patterns are used.
 pub(super) const QUIET: Duration = Duration::from_millis(200);
 
-/// How much is ignored.
+/// The numbers of files with patterns, of patterns, and of ignored entries.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Ignoring {
+pub struct IgnoredCounts {
     /// Files with patterns.
     pub files: usize,
     /// Patterns in them.
     pub patterns: usize,
-    /// Files and folders that the last look at everything passed over because of them.
+    /// Files and folders that the last scan of the whole folder ignored.
     pub entries: usize,
 }
 
 /// The patterns of all folders.
 #[derive(Debug, Default)]
-pub(super) struct Rules {
-    /// By the folder that they are about; "" is the shared one.
-    by_folder: BTreeMap<String, Found>,
+pub(super) struct IgnoreRules {
+    /// By the folder that has the file; "" is the shared one.
+    by_folder: BTreeMap<String, FolderPatterns>,
     walk: u64,
     changed: bool,
     unsettled: bool,
     passed_over: usize,
-    ignoring: Ignoring,
+    counts: IgnoredCounts,
 }
 
 #[derive(Debug)]
-struct Found {
-    patterns: Arc<Patterns>,
-    /// In which walk they were come upon last.
+struct FolderPatterns {
+    patterns: Arc<FilePatterns>,
+    /// The walk that last found the file.
     walk: u64,
 }
 
-/// What one file says.
+/// The patterns of one file.
 #[derive(Debug)]
-struct Patterns {
-    text: Result<Vec<u8>, Unusable>,
-    /// None: everything is ignored.
+struct FilePatterns {
+    text: Result<Vec<u8>, IgnoreFileError>,
+    /// `None`: all entries are ignored.
     matcher: Option<Gitignore>,
     count: usize,
     problem: Option<String>,
 }
 
-/// Why the patterns of a file cannot be had.
+/// The error when the patterns of a file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-enum Unusable {
-    #[error("it is no regular file")]
+enum IgnoreFileError {
+    #[error("it is not a regular file")]
     Kind,
     #[error("it has more than {FILE_BYTES} bytes")]
     Long,
@@ -94,8 +94,8 @@ enum Unusable {
     Together(String),
 }
 
-impl Rules {
-    /// Whether something is ignored, or lies in a folder that is.
+impl IgnoreRules {
+    /// Whether an entry is ignored, or is in an ignored folder.
     pub(super) fn ignores(&self, path: &str, is_folder: bool) -> bool {
         if self.by_folder.is_empty() {
             return false;
@@ -105,7 +105,7 @@ impl Rules {
             || self.ignores_itself(path, is_folder)
     }
 
-    /// Whether something is ignored that lies in a folder that is not.
+    /// Whether an entry is ignored whose parent folder is not.
     pub(super) fn ignores_itself(&self, path: &str, is_folder: bool) -> bool {
         let mut folder = path;
         while !self.by_folder.is_empty() && !folder.is_empty() {
@@ -127,12 +127,12 @@ impl Rules {
         self.passed_over = 0;
     }
 
-    /// The walk came upon something that is ignored.
+    /// Counts an ignored entry of the walk.
     pub(super) fn pass_over(&mut self) {
         self.passed_over += 1;
     }
 
-    /// The walk came into `folder`, which has a file of patterns or not; what is wrong with that.
+    /// The walk enters `folder`, which has a file with patterns or not. Returns the problem of that file.
     pub(super) fn enter(&mut self, dir: &Dir, folder: &str, has_file: bool) -> Option<String> {
         let read = if has_file { read(dir) } else { None };
         let Some((text, is_fresh)) = read else {
@@ -151,16 +151,16 @@ impl Rules {
         let others = self.by_folder.iter().filter(|(other, _)| *other != folder);
         let (files, taken) =
             others.fold((0, 0), |(files, taken), (_, found)| (files + 1, taken + found.patterns.count));
-        let room = if files < FILES { PATTERNS.saturating_sub(taken) } else { 0 };
-        let patterns = Arc::new(Patterns::of(text, room));
+        let max_patterns = if files < FILES { PATTERNS.saturating_sub(taken) } else { 0 };
+        let patterns = Arc::new(FilePatterns::of(text, max_patterns));
         let problem = patterns.problem.clone();
-        self.by_folder.insert(folder.to_owned(), Found { patterns, walk });
+        self.by_folder.insert(folder.to_owned(), FolderPatterns { patterns, walk });
         self.changed = true;
         self.unsettled |= is_fresh;
         problem
     }
 
-    /// The walk over everything below `folder` ("" for all there is) has come upon all files with patterns.
+    /// The walk has found all files with patterns below `folder` ("" for the whole folder).
     pub(super) fn end_walk(&mut self, folder: &str) {
         let before = self.by_folder.len();
         let is_below = |other: &str| {
@@ -169,49 +169,50 @@ impl Rules {
         };
         self.by_folder.retain(|other, found| found.walk == self.walk || !is_below(other));
         self.changed |= before != self.by_folder.len();
-        self.ignoring.files = self.by_folder.len();
-        self.ignoring.patterns = self.by_folder.values().map(|found| found.patterns.count).sum();
+        self.counts.files = self.by_folder.len();
+        self.counts.patterns = self.by_folder.values().map(|found| found.patterns.count).sum();
         if folder.is_empty() {
-            self.ignoring.entries = self.passed_over;
+            self.counts.entries = self.passed_over;
         }
     }
 
-    /// Whether the patterns have changed since this was last asked.
+    /// Whether the patterns have changed since the last call.
     pub(super) fn take_changed(&mut self) -> bool {
         std::mem::take(&mut self.changed)
     }
 
-    /// Whether a file of patterns was written just now, and should be looked at again.
+    /// Whether a file with patterns was written a moment ago and must be read again; reset by the call.
     pub(super) fn take_unsettled(&mut self) -> bool {
         std::mem::take(&mut self.unsettled)
     }
 
-    /// How much is ignored.
-    pub(super) fn ignoring(&self) -> Ignoring {
-        self.ignoring
+    /// The numbers.
+    pub(super) fn counts(&self) -> IgnoredCounts {
+        self.counts
     }
 }
 
-/// What the file of patterns in a folder says, and whether it was written just now; nothing where there is none.
-fn read(dir: &Dir) -> Option<(Result<Vec<u8>, Unusable>, bool)> {
+/// The text of the file with patterns in a folder, and whether it was written a moment ago; `None` if there is no
+/// such file.
+fn read(dir: &Dir) -> Option<(Result<Vec<u8>, IgnoreFileError>, bool)> {
     let unreadable = |error: io::Error| {
         (error.kind() != io::ErrorKind::NotFound)
-            .then(|| (Err(Unusable::Unreadable(error.to_string())), false))
+            .then(|| (Err(IgnoreFileError::Unreadable(error.to_string())), false))
     };
     let file = match dir.open_file(IGNORE_FILE) {
         Ok(file) => file,
         Err(error) => return unreadable(error),
     };
     let stamp = match (file.metadata(), stamp_of(&file)) {
-        (Ok(metadata), _) if !metadata.is_file() => return Some((Err(Unusable::Kind), false)),
+        (Ok(metadata), _) if !metadata.is_file() => return Some((Err(IgnoreFileError::Kind), false)),
         (Ok(_), Ok(stamp)) => stamp,
         (Err(error), _) | (_, Err(error)) => return unreadable(error),
     };
-    // One from the future is not: it would be waited for until then.
+    // A time in the future does not count: it would take too long until then.
     let now = SystemTime::now();
     let is_fresh = stamp.quiet_for(now) < QUIET && stamp.quiet_for(now + QUIET) > Duration::ZERO;
     if stamp.size > FILE_BYTES {
-        return Some((Err(Unusable::Long), is_fresh));
+        return Some((Err(IgnoreFileError::Long), is_fresh));
     }
     let mut text = vec![0; usize::try_from(stamp.size).unwrap_or(0)];
     match read_at(&file, &mut text, 0) {
@@ -221,12 +222,12 @@ fn read(dir: &Dir) -> Option<(Result<Vec<u8>, Unusable>, bool)> {
     Some((Ok(text), is_fresh))
 }
 
-impl Patterns {
-    /// Reads `text`, which may have `room` patterns at most.
-    fn of(text: Result<Vec<u8>, Unusable>, room: usize) -> Self {
+impl FilePatterns {
+    /// Parses `text`, which may have at most `max_patterns` patterns.
+    fn of(text: Result<Vec<u8>, IgnoreFileError>, max_patterns: usize) -> Self {
         let bytes = match &text {
             Ok(bytes) => bytes,
-            Err(why) => return Self { problem: Some(withheld(why)), text, matcher: None, count: 0 },
+            Err(error) => return Self { problem: Some(withheld(error)), text, matcher: None, count: 0 },
         };
         let mut builder = GitignoreBuilder::new("");
         builder.allow_unclosed_class(false);
@@ -235,8 +236,8 @@ impl Patterns {
         for (at, line) in bytes.split(|byte| *byte == b'\n').enumerate() {
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             lines += usize::from(!line.is_empty() && !line.starts_with(b"#"));
-            if lines > room {
-                let problem = Some(withheld(&Unusable::Many));
+            if lines > max_patterns {
+                let problem = Some(withheld(&IgnoreFileError::Many));
                 return Self { text, matcher: None, count: 0, problem };
             }
             let added = match std::str::from_utf8(line) {
@@ -249,34 +250,34 @@ impl Patterns {
                     .map_err(|error| error.to_string()),
                 Err(_) => Err("it is not valid UTF-8".to_owned()),
             };
-            if let Err(why) = added {
-                wrong.push(format!("line {} is not a pattern: {why}", at + 1));
+            if let Err(error) = added {
+                wrong.push(format!("line {} is not a pattern: {error}", at + 1));
             }
         }
         let count = lines - wrong.len();
         match builder.build() {
-            Ok(matcher) => Self { text, matcher: Some(matcher), count, problem: told(&wrong) },
+            Ok(matcher) => Self { text, matcher: Some(matcher), count, problem: problem_of(&wrong) },
             Err(error) => {
-                let problem = Some(withheld(&Unusable::Together(error.to_string())));
+                let problem = Some(withheld(&IgnoreFileError::Together(error.to_string())));
                 Self { text, matcher: None, count: 0, problem }
             }
         }
     }
 }
 
-fn withheld(why: &Unusable) -> String {
-    format!("{why}; so nothing in its folder is shared")
+fn withheld(error: &IgnoreFileError) -> String {
+    format!("{error}; nothing in its folder is shared")
 }
 
-fn told(wrong: &[String]) -> Option<String> {
+fn problem_of(wrong: &[String]) -> Option<String> {
     let more = wrong.len().saturating_sub(SHOWN);
     let rest = if more > 0 { format!("; and {more} more") } else { String::new() };
     let shown = wrong[..wrong.len() - more].join("; ");
-    (!wrong.is_empty()).then(|| format!("{shown}{rest}; its other patterns hold"))
+    (!wrong.is_empty()).then(|| format!("{shown}{rest}; its other patterns are used"))
 }
 
-/// Git knows no alternatives in braces, the matcher does: they are made to stand for themselves. And three stars mean
-/// to git what two mean.
+/// Translates a pattern of git for the matcher. Git has no alternatives in braces, so the braces are escaped. For git
+/// three stars mean the same as two.
 fn as_git_reads_it(line: &str) -> String {
     let (mut text, mut in_class, mut stars) = (String::with_capacity(line.len()), false, 0);
     let mut chars = line.chars();
@@ -301,18 +302,15 @@ fn as_git_reads_it(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, ops::ControlFlow, process::Command};
+    use std::fs;
 
-    use super::{FILE_BYTES, IGNORE_FILE, PATTERNS, Rules};
-    use crate::store::{
-        folder::{Folder, Found},
-        system::Dir,
-    };
+    use super::{FILE_BYTES, IGNORE_FILE, IgnoreRules, PATTERNS};
+    use crate::store::system::Dir;
 
-    /// The rules of these folders ("" for the shared one), each with its lines.
-    fn rules(files: &[(&str, &str)]) -> (Rules, Vec<String>) {
+    /// The rules of these folders ("" for the shared one) with the lines of their files, and the problems.
+    fn rules(files: &[(&str, &str)]) -> (IgnoreRules, Vec<String>) {
         let temp = tempfile::tempdir().unwrap();
-        let (mut rules, mut problems) = (Rules::default(), vec![]);
+        let (mut rules, mut problems) = (IgnoreRules::default(), vec![]);
         for (folder, lines) in files {
             fs::write(temp.path().join(IGNORE_FILE), lines).unwrap();
             problems.extend(rules.enter(&Dir::open_root(temp.path()).unwrap(), folder, true));
@@ -359,86 +357,15 @@ mod tests {
         check(&[("", "d/\n!d/x"), ("d", "!*")], &["d/", "d/x"], &["x"]);
     }
 
-    /// Random patterns, held against git itself. (Without git there is nothing to hold them against.)
     #[test]
-    fn git_ignores_the_same() {
-        let temp = tempfile::tempdir().unwrap();
-        let root = temp.path();
-        let git = |arguments: &[&str]| Command::new("git").args(arguments).current_dir(root).output();
-        if !git(&["init", "-q"]).is_ok_and(|made| made.status.success()) {
-            let required = std::env::var_os("BRIGADE_REQUIRE_ALL").is_some_and(|all| all == "1");
-            assert!(!required, "git is not there");
-            return;
-        }
-        for file in [
-            "a", "b", "ab", "x.a", "{a}", "d/a", "d/b", "d/x.a", "d/ab/a", "d/ab/b", "e/d/a", "e/d/x.a",
-            "e/b/c/d",
-        ] {
-            fs::create_dir_all(root.join(file).parent().unwrap()).unwrap();
-            fs::write(root.join(file), "").unwrap();
-        }
-        let folder = Folder::open(root).unwrap();
-        let mut chance = 1_u64;
-        let mut below = |bound: u64| {
-            chance = chance.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            usize::try_from((chance >> 33) % bound).unwrap()
-        };
-        // What two stars within a part mean to git depends on the letters before them: nobody writes that.
-        let is_odd = |pattern: &str| {
-            let parts = pattern.trim_start_matches('!').trim_end().split('/');
-            parts.filter(|part| part.contains("**")).any(|part| part.bytes().any(|byte| byte != b'*'))
-        };
-        for round in 0..300 {
-            let mut written = vec![];
-            for place in ["", "d/", "e/d/"] {
-                let mut lines = String::new();
-                for _ in 0..below(4) {
-                    let mut pattern = String::new();
-                    for _ in 0..=below(5) {
-                        let parts = [
-                            "a", "b", "d", "e", "ab", "x", ".", "*", "**", "?", "/", "/", "!", "[ab]",
-                            "[!a]", "{a}", "\\a",
-                        ];
-                        pattern.push_str(parts[below(17)]);
-                    }
-                    pattern.push_str(["", "/", " ", "\r"][below(4)]);
-                    if !is_odd(&pattern) {
-                        lines.push_str(&pattern);
-                        lines.push('\n');
-                    }
-                }
-                fs::write(root.join(format!("{place}{IGNORE_FILE}")), &lines).unwrap();
-                written.push(lines);
-            }
-            let listed =
-                git(&["ls-files", "--others", "--exclude-per-directory", IGNORE_FILE]).unwrap().stdout;
-            let mut expected: Vec<_> =
-                String::from_utf8(listed).unwrap().lines().map(str::to_owned).collect();
-            expected.retain(|name| !name.ends_with(IGNORE_FILE));
-            let mut found = vec![];
-            let mut visit = |one| {
-                match one {
-                    Found::File(name, _) => found.push(name.to_string()),
-                    Found::NotShared(..) | Found::Folder(_) => {}
-                }
-                ControlFlow::Continue(())
-            };
-            folder.walk(None, false, &mut Rules::default(), &mut visit).unwrap();
-            found.sort();
-            expected.sort();
-            assert_eq!(found, expected, "round {round}: {written:?}");
-        }
-    }
-
-    #[test]
-    fn a_wrong_line_is_named_and_the_others_hold() {
+    fn an_invalid_line_is_reported_and_the_others_are_used() {
         let (rules, problems) = rules(&[("", "*.a\n[z\n*.b\n")]);
         assert!(rules.ignores("x.a", false) && rules.ignores("x.b", false) && !rules.ignores("[z", false));
         assert!(problems[0].starts_with("line 2 is not a pattern: "), "{problems:?}");
     }
 
     #[test]
-    fn what_cannot_be_read_withholds_its_folder() {
+    fn an_unreadable_ignore_file_withholds_its_folder() {
         let long = "#".repeat(usize::try_from(FILE_BYTES).unwrap() + 1);
         let many = "x\n".repeat(PATTERNS + 1);
         for text in [&long, &many] {
@@ -448,7 +375,7 @@ mod tests {
         }
         let temp = tempfile::tempdir().unwrap();
         fs::create_dir(temp.path().join(IGNORE_FILE)).unwrap();
-        let mut rules = Rules::default();
+        let mut rules = IgnoreRules::default();
         assert!(rules.enter(&Dir::open_root(temp.path()).unwrap(), "", true).is_some());
         assert!(rules.ignores("x", false));
     }

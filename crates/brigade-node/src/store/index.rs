@@ -1,8 +1,8 @@
-//! What is known of the folder's files from before, in SQLite: a cache that may be thrown away at any time.
+//! The index of the folder's files, in SQLite: a cache that may be deleted at any time.
 //!
-//! It spares hashing what did not change, nothing else depends on it: a row that makes no sense is passed over, and
-//! a damaged file is moved aside and begun anew. It is loaded whole at the start and written in batches by its
-//! owner, the keeper.
+//! It saves hashing unchanged files; nothing else depends on it. An invalid row is skipped, and a damaged file is
+//! moved aside and created again. The whole index is loaded at the start. Its owner, the keeper, writes to it in
+//! batches.
 
 use std::{
     collections::HashMap,
@@ -12,15 +12,14 @@ use std::{
 };
 
 use brigade_core::{
-    content::PieceList,
     id::{Content, ContentId},
     name::FileName,
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 
-use super::{folder::Stamp, share::Shared};
+use super::{hash::piece_list_from_bytes, share::SharedFile, stamp::Stamp};
 
-/// Counts the layouts that the table has had; a file of another layout is begun anew.
+/// The version of the table's layout; a file with another one is created again.
 const LAYOUT: i64 = 1;
 
 const CREATE: &str = "
@@ -29,61 +28,58 @@ const CREATE: &str = "
         executable INTEGER, id BLOB, list BLOB
     ) STRICT";
 
-/// Bytes of a chaining value.
-const VALUE_BYTES: usize = 32;
-
 /// The open index.
 #[derive(Debug)]
 pub struct Index {
     connection: Connection,
 }
 
-/// One change to the index.
+/// One change of the index.
 #[derive(Debug, Clone)]
-pub enum Write {
-    /// This is known of a file.
-    Put(Arc<Shared>),
-    /// This file is gone.
+pub enum IndexWrite {
+    /// Adds or replaces a file.
+    Put(Arc<SharedFile>),
+    /// Removes a file.
     Delete(FileName),
 }
 
-/// Why the index was not opened or written.
+/// The error when the index was not opened or written.
 #[derive(Debug, thiserror::Error)]
 pub enum IndexError {
-    /// SQLite did not do it.
+    /// An error of SQLite.
     #[error("could not {action} the index {path}: {source}")]
     Sqlite {
-        /// What was attempted.
+        /// The attempted action.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         source: rusqlite::Error,
     },
-    /// The damaged file could not be put aside.
-    #[error("could not put the damaged index {path} aside: {source}")]
+    /// The damaged file could not be moved aside.
+    #[error("could not move the damaged index {path} aside: {source}")]
     Aside {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl Index {
-    /// Opens the index at `path` and says all that it knows; what is damaged is put aside and begun anew.
+    /// Opens the index at `path` and loads all files of it. A damaged index is moved aside and created again.
     ///
     /// # Errors
-    /// Where it cannot be opened now: a full disk, too many open files. Nothing happens to the file then.
-    pub fn open(path: &Path) -> Result<(Self, HashMap<FileName, Arc<Shared>>), IndexError> {
+    /// If it cannot be opened now: a full disk, too many open files. The file is unchanged then.
+    pub fn open(path: &Path) -> Result<(Self, HashMap<FileName, Arc<SharedFile>>), IndexError> {
         match Self::open_and_load(path) {
             Ok(opened) => Ok(opened),
             Err(source) if !is_damage(&source) => {
                 Err(IndexError::Sqlite { action: "open", path: path.to_owned(), source })
             }
             Err(error) => {
-                tracing::warn!(path = %path.display(), %error, "the index is begun anew");
-                put_aside(path).map_err(|source| IndexError::Aside { path: path.to_owned(), source })?;
+                tracing::warn!(path = %path.display(), %error, "the index is damaged: a new one is created");
+                move_aside(path).map_err(|source| IndexError::Aside { path: path.to_owned(), source })?;
                 Self::open_and_load(path).map_err(|source| IndexError::Sqlite {
                     action: "open",
                     path: path.to_owned(),
@@ -93,8 +89,8 @@ impl Index {
         }
     }
 
-    fn open_and_load(path: &Path) -> rusqlite::Result<(Self, HashMap<FileName, Arc<Shared>>)> {
-        // No other thread uses the connection, and the file's name is no URI.
+    fn open_and_load(path: &Path) -> rusqlite::Result<(Self, HashMap<FileName, Arc<SharedFile>>)> {
+        // The connection is used by one thread, and the file's name is not a URI.
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
             | OpenFlags::SQLITE_OPEN_CREATE
             | OpenFlags::SQLITE_OPEN_NO_MUTEX
@@ -113,22 +109,22 @@ impl Index {
         Ok((index, known))
     }
 
-    fn load(&self) -> rusqlite::Result<HashMap<FileName, Arc<Shared>>> {
+    fn load(&self) -> rusqlite::Result<HashMap<FileName, Arc<SharedFile>>> {
         let mut known = HashMap::new();
         let mut statement = self.connection.prepare(
             "SELECT name, device, inode, size, mtime_ns, ctime_ns, executable, id, list FROM files",
         )?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            if let Some(shared) = shared(row)? {
+            if let Some(shared) = parse_row(row)? {
                 known.insert(shared.name.clone(), Arc::new(shared));
             }
         }
         Ok(known)
     }
 
-    /// Writes all of `writes` in order, or nothing.
-    pub fn write(&mut self, writes: &[Write]) -> Result<(), IndexError> {
+    /// Writes all of `writes` in order, or none of them.
+    pub fn write(&mut self, writes: &[IndexWrite]) -> Result<(), IndexError> {
         self.write_all(writes).map_err(|source| IndexError::Sqlite {
             action: "write to",
             path: self.connection.path().unwrap_or_default().into(),
@@ -136,7 +132,7 @@ impl Index {
         })
     }
 
-    fn write_all(&mut self, writes: &[Write]) -> rusqlite::Result<()> {
+    fn write_all(&mut self, writes: &[IndexWrite]) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         {
             let mut put = transaction
@@ -144,7 +140,7 @@ impl Index {
             let mut delete = transaction.prepare_cached("DELETE FROM files WHERE name = ?1")?;
             for write in writes {
                 match write {
-                    Write::Put(file) => {
+                    IndexWrite::Put(file) => {
                         let stamp = &file.stamp;
                         let list = file.list.as_ref().map(|list| list.values().as_flattened());
                         put.execute(params![
@@ -159,7 +155,7 @@ impl Index {
                             list,
                         ])?;
                     }
-                    Write::Delete(name) => {
+                    IndexWrite::Delete(name) => {
                         delete.execute([name.as_str()])?;
                     }
                 }
@@ -169,14 +165,14 @@ impl Index {
     }
 }
 
-/// What a row says; nothing where it makes no sense.
-fn shared(row: &Row<'_>) -> rusqlite::Result<Option<Shared>> {
+/// The file of a row; `None` if the row is invalid.
+fn parse_row(row: &Row<'_>) -> rusqlite::Result<Option<SharedFile>> {
     let number = |column: usize| row.get::<_, i64>(column);
     let Ok(name) = row.get_ref(0)?.as_str().unwrap_or_default().parse::<FileName>() else { return Ok(None) };
     let Ok(id) = row.get_ref(7)?.as_blob().unwrap_or_default().try_into() else { return Ok(None) };
     let content = Content { id: ContentId(id), size: number(3)?.cast_unsigned() };
     let list = match row.get_ref(8)?.as_blob_or_null() {
-        Ok(Some(bytes)) => match list(content, bytes) {
+        Ok(Some(bytes)) => match piece_list_from_bytes(content, bytes) {
             Some(list) => Some(Arc::new(list)),
             None => return Ok(None),
         },
@@ -191,20 +187,14 @@ fn shared(row: &Row<'_>) -> rusqlite::Result<Option<Shared>> {
         executable: row.get(6)?,
     };
     let complete = list.is_some() == needs_list(content.size);
-    Ok(complete.then_some(Shared { name, content, list, stamp }))
-}
-
-/// The piece list in `bytes`, if it is that of `content`.
-pub(super) fn list(content: Content, bytes: &[u8]) -> Option<PieceList> {
-    let (values, rest) = bytes.as_chunks::<VALUE_BYTES>();
-    if rest.is_empty() { PieceList::new(content, values.to_vec()).ok() } else { None }
+    Ok(complete.then_some(SharedFile { name, content, list, stamp }))
 }
 
 fn needs_list(size: u64) -> bool {
     brigade_core::geometry::Geometry::new(size).is_ok_and(|geometry| geometry.count() > 1)
 }
 
-/// Whether it is the file that is wrong, and no attempt will ever read it; else the disk or the system failed.
+/// Whether the file is damaged, so that no attempt can ever read it; otherwise the disk or the system failed.
 fn is_damage(error: &rusqlite::Error) -> bool {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) => matches!(
@@ -218,8 +208,8 @@ fn is_damage(error: &rusqlite::Error) -> bool {
     }
 }
 
-/// The damaged file stays beside the new one for whoever wants to look; what belongs to it goes.
-fn put_aside(path: &Path) -> io::Result<()> {
+/// Moves the damaged file aside, for people who want to examine it, and removes the files that belong to it.
+fn move_aside(path: &Path) -> io::Result<()> {
     for ending in ["-wal", "-shm"] {
         let mut beside = path.as_os_str().to_owned();
         beside.push(ending);
@@ -238,10 +228,10 @@ fn put_aside(path: &Path) -> io::Result<()> {
 mod tests {
     use std::{fs, io::Write as _, sync::Arc};
 
-    use super::{Index, Shared, Stamp, Write};
+    use super::{Index, IndexWrite, SharedFile, Stamp};
     use crate::store::hash::hash_file;
 
-    fn file(name: &str, size: usize) -> Arc<Shared> {
+    fn file(name: &str, size: usize) -> Arc<SharedFile> {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(&vec![7; size]).unwrap();
         let hashed = hash_file(&file, size as u64, 1, &|| false).unwrap();
@@ -253,19 +243,24 @@ mod tests {
             ctime_ns: 9,
             executable: true,
         };
-        Arc::new(Shared { name: name.parse().unwrap(), content: hashed.content, list: hashed.list, stamp })
+        Arc::new(SharedFile {
+            name: name.parse().unwrap(),
+            content: hashed.content,
+            list: hashed.list,
+            stamp,
+        })
     }
 
     #[test]
-    fn what_was_written_is_known_after_a_restart() {
+    fn written_rows_survive_a_restart() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("index.db");
-        let (small, large, gone) = (file("a/b", 10), file("c", 600 << 10), file("gone", 0));
+        let (small, large, removed) = (file("a/b", 10), file("c", 600 << 10), file("gone", 0));
         let (mut index, known) = Index::open(&path).unwrap();
         assert!(known.is_empty());
-        let puts: Vec<_> = [&small, &large, &gone].map(|file| Write::Put(file.clone())).into();
+        let puts: Vec<_> = [&small, &large, &removed].map(|file| IndexWrite::Put(file.clone())).into();
         index.write(&puts).unwrap();
-        index.write(&[Write::Delete(gone.name.clone())]).unwrap();
+        index.write(&[IndexWrite::Delete(removed.name.clone())]).unwrap();
         drop(index);
         let (_, known) = Index::open(&path).unwrap();
         assert_eq!(known.len(), 2);
@@ -274,23 +269,23 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_file_is_put_aside() {
+    fn a_damaged_file_is_moved_aside() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("index.db");
         fs::write(&path, "this is no database, however long it may be ".repeat(100)).unwrap();
         let (mut index, known) = Index::open(&path).unwrap();
         assert!(known.is_empty());
-        index.write(&[Write::Put(file("a", 1))]).unwrap();
+        index.write(&[IndexWrite::Put(file("a", 1))]).unwrap();
         assert!(path.with_extension("damaged").exists());
     }
 
-    /// As on a full disk, or with too many open files: SQLite cannot open what is a folder.
+    /// As on a full disk, or with too many open files. SQLite cannot open a folder.
     #[test]
     fn a_file_that_cannot_be_opened_now_stays_as_it_is() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("index.db");
         let (mut index, _) = Index::open(&path).unwrap();
-        index.write(&[Write::Put(file("a", 1))]).unwrap();
+        index.write(&[IndexWrite::Put(file("a", 1))]).unwrap();
         drop(index);
         let sound = fs::read(&path).unwrap();
         fs::create_dir(temp.path().join("index.db-wal")).unwrap();
@@ -302,15 +297,15 @@ mod tests {
     }
 
     #[test]
-    fn rows_that_make_no_sense_are_passed_over() {
+    fn invalid_rows_are_skipped() {
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("index.db");
         let (mut index, _) = Index::open(&path).unwrap();
         index
             .write(&[
-                Write::Put(file("good", 5)),
-                Write::Put(file("bad", 5)),
-                Write::Put(file("cut", 600 << 10)),
+                IndexWrite::Put(file("good", 5)),
+                IndexWrite::Put(file("bad", 5)),
+                IndexWrite::Put(file("cut", 600 << 10)),
             ])
             .unwrap();
         index.connection.execute("UPDATE files SET name = '../x' WHERE name = 'bad'", []).unwrap();

@@ -1,62 +1,62 @@
-//! How a received file gets its name: a rename that replaces nothing.
+//! How a received file gets its name: with a rename that replaces nothing.
 //!
-//! Where that is wanted, a file that has the name already is kept aside first, under the first free one of `NAME.~1~`,
-//! `NAME.~2~` and so on, as `cp --backup=numbered` spells them. A file that is put there in between is kept aside as
-//! well. A file is whole when it gets its name; but where the file system has neither a rename that replaces nothing nor
-//! hard links (exFAT, FAT), an empty file has the name for an instant before, and a power cut in it leaves that one.
-//! What a rename cannot move after all (a mount that was made meanwhile, a project's quota) is copied first.
+//! If the caller wants that, an existing file of the name is kept aside first, under the first free one of
+//! `NAME.~1~`, `NAME.~2~` and so on, as by `cp --backup=numbered`; likewise a file that is created in between. A file
+//! is complete when it gets its name. On a file system with neither such a rename nor hard links (exFAT, FAT) an
+//! empty file has the name for a moment, and stays if the power fails then. A file that cannot be renamed to its
+//! folder (a new mount, the quota of a project) is copied.
 
 use std::{fs::File, io};
 
 use brigade_core::name::FileName;
 
 use super::{
-    folder::{Folder, FolderError, Stamp, split},
-    small_files,
+    folder::{Folder, FolderError, split},
+    staged_files::{create_small, next_small_name},
     staging::Staging,
-    stamp::system_time,
-    system::{self, Dir, Kind},
+    stamp::{Stamp, stamp_of, system_time},
+    system::{self, Dir, FileKind},
 };
 
-/// Files under one name that are kept aside.
+/// Files of one name that are kept aside.
 const KEPT_ASIDE: u32 = 10_000;
 
-/// How often a name is tried that somebody else takes again and again.
+/// Attempts for a name that other programs take again and again.
 const ATTEMPTS: usize = 8;
 
-/// The name that a file is to get, and what it is to look like.
+/// The name of a received file, and its attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Landing {
     /// Its name.
     pub name: FileName,
-    /// When it was last written, in seconds since 1970.
+    /// The time of its last change, in seconds since 1970.
     pub mtime_s: i64,
     /// Whether it is executable.
     pub executable: bool,
-    /// Whether a file that has the name is kept aside; else that is an error.
+    /// Whether an existing file of the name is kept aside; otherwise it is an error.
     pub replace: bool,
 }
 
 /// A file that got its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Placed {
-    /// What it is now.
+    /// Its stamp.
     pub stamp: Stamp,
-    /// Where the file is now that had the name before: the last component of its path.
+    /// The last component of the new path of the file that had the name before.
     pub aside: Option<String>,
 }
 
 /// How a file got its name.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Named {
-    /// Under which name the file is kept that had it.
+pub(super) struct RenameResult {
+    /// The name under which the former file is kept.
     pub(super) aside: Option<String>,
-    /// Where it had to be copied, what the copy is.
+    /// The stamp of the copy, if the file was copied.
     pub(super) copied: Option<Stamp>,
 }
 
 impl Landing {
-    /// Gives an open file the time and the rights that it is to have, as far as its file system keeps such things.
+    /// Sets the time and the permissions of an open file, as far as its file system stores them.
     pub(super) fn mark(&self, file: &File) -> io::Result<()> {
         let kept = |result: io::Result<()>| match result {
             Err(error) if !system::is_not_kept(&error) => Err(error),
@@ -73,9 +73,9 @@ pub(super) fn give_name(
     (parts, part): (&Dir, &str),
     target: &Dir,
     landing: &Landing,
-) -> Result<Named, FolderError> {
+) -> Result<RenameResult, FolderError> {
     match move_to_name(folder, (parts, part), target, landing) {
-        Ok(aside) => Ok(Named { aside, copied: None }),
+        Ok(aside) => Ok(RenameResult { aside, copied: None }),
         Err(error) if is_across_devices(&error) => {
             let beside = folder.staging_in(split(&landing.name).0.unwrap_or_default())?;
             if parts.is_same(&beside.dir) {
@@ -91,37 +91,38 @@ fn is_across_devices(error: &FolderError) -> bool {
     matches!(error, FolderError::Io { source, .. } if source.kind() == io::ErrorKind::CrossesDevices)
 }
 
-/// The same by way of a copy in `beside`, another directory, which is durable before it gets the name. Until then the
-/// part stays.
+/// Copies the file to `beside`, another directory, makes the copy durable and gives it the name. The part is removed
+/// at the end.
 fn copy_to_name(
     folder: &Folder,
     (parts, part): (&Dir, &str),
     beside: &Staging,
     target: &Dir,
     landing: &Landing,
-) -> Result<Named, FolderError> {
+) -> Result<RenameResult, FolderError> {
     let failed = |error| FolderError::new("copy", beside.path.join(part), error);
     let mut from = parts.open_file(part).map_err(failed)?;
-    let (copy, mut file) = small_files::create(&beside.dir, landing.executable).map_err(failed)?;
+    let copy = next_small_name();
+    let mut file = create_small(&beside.dir, &copy, landing.executable).map_err(failed)?;
     let mut write = || {
         io::copy(&mut from, &mut file)?;
         landing.mark(&file)?;
         file.sync_all()?;
-        super::stamp::stamp_of(&file)
+        stamp_of(&file)
     };
     let written = write().map_err(failed);
     let named = written.and_then(|_| move_to_name(folder, (&beside.dir, &copy), target, landing));
-    // Its ctime is another one since it has its name.
-    let named = named
-        .and_then(|aside| Ok(Named { aside, copied: Some(super::stamp::stamp_of(&file).map_err(failed)?) }));
+    // The rename has changed the ctime.
+    let named =
+        named.and_then(|aside| Ok(RenameResult { aside, copied: Some(stamp_of(&file).map_err(failed)?) }));
     let _ = match named {
-        Ok(_) => parts.remove(part), // what stays is removed when it was left alone for long
+        Ok(_) => parts.remove(part), // if it cannot be removed, it is removed later as an old part
         Err(_) => beside.dir.remove(&copy),
     };
     named
 }
 
-/// Renames the file `part` in `parts` to its name in `target`; under which one the file is kept that had it.
+/// Renames the file `part` in `parts` to its name in `target`. Returns the name under which the former file is kept.
 fn move_to_name(
     folder: &Folder,
     (parts, part): (&Dir, &str),
@@ -141,7 +142,7 @@ fn move_to_name(
     moved.map(|()| aside)
 }
 
-/// Renames the file; `aside` says, on failure too, under which name the file is kept that had its name last.
+/// Renames the file. `aside` is set, on failure too, to the name under which the last file of the name is kept.
 fn try_to_move(
     folder: &Folder,
     (parts, part): (&Dir, &str),
@@ -163,14 +164,14 @@ fn try_to_move(
     Err(FolderError::Occupied { path: folder.path_of(&landing.name) })
 }
 
-/// Every rename of this module.
+/// All renames of this module.
 fn rename_new((from, name): (&Dir, &str), (to, to_name): (&Dir, &str)) -> io::Result<()> {
     #[cfg(test)]
     injected::before_rename(name, to_name)?;
     from.rename_new(name, to, to_name)
 }
 
-/// A file that made way for one that did not come gets its name back, unless something else has it by now.
+/// Gives a file that was kept aside its name back, unless the name is taken. For a rename that failed.
 fn put_back(target: &Dir, aside: Option<&str>, name: &str) {
     if let Some(aside) = aside
         && let Err(error) = rename_new((target, aside), (target, name))
@@ -179,11 +180,11 @@ fn put_back(target: &Dir, aside: Option<&str>, name: &str) {
     }
 }
 
-/// Moves the regular file `name` out of the way; where to, or `None` where it was gone by itself.
+/// Keeps the regular file `name` aside. Returns its new name, or `None` if there is no such file any more.
 fn set_aside(target: &Dir, name: &str) -> io::Result<Option<String>> {
     match target.status(name.as_ref()) {
-        Ok(status) if status.kind == Kind::File => {}
-        Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()), // a folder or a link is not ours to move
+        Ok(status) if status.kind == FileKind::File => {}
+        Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()), // a folder or a link is never moved
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     }
@@ -206,7 +207,8 @@ fn set_aside(target: &Dir, name: &str) -> io::Result<Option<String>> {
     Err(io::Error::other(format!("{KEPT_ASIDE} older files of that name are there already")))
 }
 
-/// `NAME.~1~`; where that is too long for the file system, without as many of the last characters of the name.
+/// `NAME.~1~`; with `shorter` without as many of the last characters of the name, if the file system's limit requires
+/// it.
 fn aside_name(name: &str, number: u32, shorter: bool) -> String {
     let suffix = format!(".~{number}~");
     let cut = if shorter { name.char_indices().rev().nth(suffix.len() - 1) } else { None };

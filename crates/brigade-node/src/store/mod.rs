@@ -1,12 +1,12 @@
-//! Everything that a peer does with its disk: the folder that it shares, what is in it, and files being received.
+//! All work of a peer with its disk: the folder that it shares, the files in it, and files that are being received.
 //!
-//! All access below the folder goes through [`folder::Folder`], a handle that cannot be left and that follows no
-//! link. [`keeper::Keeper`] watches the folder, hashes what is new, and is the only writer of [`share::Share`],
-//! from which files are served. What is received goes into a [`part_file::PartFile`], or, where it is one piece,
-//! into a [`small_files::Batch`]; both get their names as [`landing`] says, without ever replacing anything.
+//! All access below the folder is through [`folder::Folder`], a handle that no name leads out of and that follows no
+//! link. [`keeper::Keeper`] watches the folder, hashes new files, and is the only writer of [`share::Share`], from
+//! which files are served. Received bytes go into a [`part_file::PartFile`], or, for a file of one piece, into a
+//! [`small_files::Batch`]; [`landing`] gives them their names and never replaces a file.
 //!
-//! Nothing here knows of connections, of the manager, or of who asks. All of it blocks: call it from blocking
-//! threads, but for [`keeper::KeeperHandle`].
+//! Nothing here knows connections, the manager or other peers. All of it blocks: call it on blocking threads, except
+//! [`keeper::KeeperHandle`].
 
 pub mod destination;
 pub mod folder;
@@ -15,14 +15,12 @@ pub mod ignore;
 pub mod index;
 pub mod keeper;
 pub mod landing;
+mod name_ranges;
 pub mod part_file;
 pub mod parts;
-mod private;
 pub mod share;
 pub mod small_files;
+mod staged_files;
 mod staging;
 pub mod stamp;
-mod system;
-mod walk;
-
-pub(crate) use self::system::{read_cached_at, read_exact_at};
+pub mod system;

@@ -1,16 +1,16 @@
-//! One content that is being received: its bytes, a record of the pieces that are there, and its piece list.
+//! One content that is being received: its bytes, a record of its stored pieces, and its piece list.
 //!
-//! All three lie where files of its file system are received (`staging`). The record is a hint, written without waiting for the disk: after a restart the
-//! pieces that it claims are hashed again before anything is believed. The list is checked by folding it. A file
-//! gets its name only when all of it is there and durable, and never replaces another.
+//! All three are in the directory for received files of the file system (`staging`). The record is a hint and is not
+//! synced: after a restart its pieces are hashed again before they are used. The list is checked by folding it. A
+//! file gets its name only when all of it is stored and durable, and never replaces another.
 //!
-//! Two threads that write to one file contend for its inode's lock, so pieces go through a queue that whichever thread
-//! comes first empties for all.
+//! Two threads that write to one file wait for the lock of its inode. So pieces go through a queue, and the first
+//! thread writes those of all threads.
 
 use std::{
     collections::VecDeque,
     fs::File,
-    io::{self, Read, Write as _},
+    io::{self, Read},
     mem,
     path::PathBuf,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
@@ -26,23 +26,30 @@ use brigade_core::{
 };
 
 pub use self::error::PartError;
+use self::{
+    companions::{read_list, read_name, write_list, write_name},
+    write_queue::{PieceWrite, WriteQueue},
+};
 use super::{
-    folder::{Folder, FolderError, Stamp, stamp_of},
-    landing::{Landing, Named, Placed, give_name},
-    parts::{DATA, LIST, NAME, RECORD, file_name, read_list, read_name},
+    folder::{Folder, FolderError},
+    landing::{Landing, Placed, RenameResult, give_name},
+    staged_files::{DATA, LIST, NAME, RECORD, part_name},
     staging::Staging,
+    stamp::{Stamp, stamp_of},
     system::{self, Dir},
 };
 
+pub(super) mod companions;
 mod error;
+mod write_queue;
 
-/// A file being received; cheap to clone, all clones are one file.
+/// A file that is being received; cheap to clone, all clones are one file.
 #[derive(Debug, Clone)]
-pub struct PartFile(Arc<Inner>);
+pub struct PartFile(Arc<PartFileInner>);
 
 #[derive(Debug)]
-struct Inner {
-    /// Held for the lock that comes with it: while a piece may be written, no other session begins.
+struct PartFileInner {
+    /// Keeps the lock of the folder: while a piece may be written, no other session starts.
     _folder: Folder,
     geometry: Geometry,
     content: Content,
@@ -50,62 +57,43 @@ struct Inner {
     record: File,
     parts: Dir,
     path: PathBuf,
-    /// Whether a write is a copy, and waits for no disk.
+    /// Whether a write is a copy in memory and waits for no disk.
     in_memory: bool,
-    queue: Mutex<Queue>,
+    queue: Mutex<WriteQueue>,
     written: Condvar,
 }
 
-/// What is there from before.
+/// The stored state of an earlier session.
 #[derive(Debug)]
-pub struct Resumed {
-    /// The piece list, known to fold to the content's id.
+pub struct ResumedPart {
+    /// The piece list, checked by folding it to the content's id.
     pub list: Option<Arc<PieceList>>,
-    /// The pieces that the record claims: to be hashed (`hash::hash_pieces`) before they are believed.
+    /// The pieces of the record: to be hashed (`hash::hash_pieces`) before they are used.
     pub claimed: Bitfield,
 }
 
-#[derive(Default)]
-struct Queue {
-    jobs: VecDeque<Job>,
-    /// What the record says.
-    claimed: Vec<u8>,
-    /// Somebody empties the queue.
-    drained: bool,
-    /// A piece is being written at this moment.
-    writing: bool,
-    /// The file has its name, or gets it: nothing may be written any more.
-    finished: bool,
-    /// Nobody receives it any more: nothing may be written ever again.
-    closed: bool,
-}
-
-impl std::fmt::Debug for Queue {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Queue").field("jobs", &self.jobs.len()).finish_non_exhaustive()
-    }
-}
-
-struct Job {
-    piece: PieceIndex,
-    bytes: Box<dyn AsRef<[u8]> + Send>,
-    done: Box<dyn FnOnce(Result<(), PartError>) + Send>,
-}
-
 impl PartFile {
-    /// Opens what is there of `content`, or begins it, on the file system that `name` is on; the room is not reserved.
-    pub fn open(folder: &Folder, name: &FileName, content: Content) -> Result<(Self, Resumed), PartError> {
+    /// Opens the stored part of `content`, or creates one, on the file system of `name`. No space is reserved.
+    pub fn open(
+        folder: &Folder,
+        name: &FileName,
+        content: Content,
+    ) -> Result<(Self, ResumedPart), PartError> {
         let (part, resumed) = Self::open_in(folder, folder.staging_for(name)?, content)?;
         part.0.note_name(name).map_err(|error| part.0.failed("note the name of", error))?;
         Ok((part, resumed))
     }
 
-    fn open_in(folder: &Folder, staging: Staging, content: Content) -> Result<(Self, Resumed), PartError> {
+    fn open_in(
+        folder: &Folder,
+        staging: Staging,
+        content: Content,
+    ) -> Result<(Self, ResumedPart), PartError> {
         let geometry = Geometry::new(content.size)?;
         let Staging { dir: parts, path, .. } = staging;
-        let path = path.join(file_name(content, DATA));
+        let path = path.join(part_name(content, DATA));
         let failed = |error| FolderError::new("open", path.clone(), error);
-        let open = |ending| parts.open_or_create(&file_name(content, ending)).map_err(failed);
+        let open = |ending| parts.open_or_create(&part_name(content, ending)).map_err(failed);
         let (file, record) = (open(DATA)?, open(RECORD)?);
         let length = file.metadata().map_err(failed)?.len();
         let record_bytes = geometry.count().div_ceil(8) as usize;
@@ -113,7 +101,7 @@ impl PartFile {
         if length == content.size {
             (&record).take(record_bytes as u64 + 1).read_to_end(&mut claimed).map_err(failed)?;
         } else {
-            // A record without its file, or a file that someone else cut: nothing in it can be placed.
+            // There is a record without its file, or the file was shortened: no piece of it is usable.
             file.set_len(content.size).map_err(failed)?;
         }
         let mut bits = Bitfield::none(geometry.count());
@@ -124,9 +112,9 @@ impl PartFile {
             record.set_len(record_bytes as u64).map_err(failed)?;
         }
         let list = read_list(&parts, content, &geometry).map_err(failed)?;
-        let queue = Mutex::new(Queue { claimed, ..Queue::default() });
+        let queue = Mutex::new(WriteQueue { claimed, ..WriteQueue::default() });
         let (in_memory, written) = (system::is_in_memory(&file), Condvar::new());
-        let inner = Inner {
+        let inner = PartFileInner {
             _folder: folder.clone(),
             geometry,
             content,
@@ -138,10 +126,10 @@ impl PartFile {
             queue,
             written,
         };
-        Ok((Self(Arc::new(inner)), Resumed { list: list.map(Arc::new), claimed: bits }))
+        Ok((Self(Arc::new(inner)), ResumedPart { list: list.map(Arc::new), claimed: bits }))
     }
 
-    /// Whether it lies in memory, so that [`store`](Self::store) waits for no disk.
+    /// Whether the file is in memory, so that [`store`](Self::store) waits for no disk.
     pub fn is_in_memory(&self) -> bool {
         self.0.in_memory
     }
@@ -151,48 +139,44 @@ impl PartFile {
         self.0.content
     }
 
-    /// The bytes on disk, for reading at an offset and for `hash::hash_pieces`. Only verified pieces mean anything.
+    /// The file with the bytes, for reading at an offset and for `hash::hash_pieces`. Only verified pieces have valid
+    /// bytes.
     pub fn file(&self) -> &File {
         &self.0.file
     }
 
-    /// Keeps the piece list for the next start.
+    /// Stores the piece list for the next start.
     pub fn save_list(&self, list: &PieceList) -> Result<(), PartError> {
-        let name = file_name(self.0.content, LIST);
-        let write = || {
-            let mut file = self.0.parts.open_or_create(&name)?;
-            file.set_len(0)?;
-            file.write_all(list.values().as_flattened())
-        };
-        write().map_err(|error| self.0.failed("write the piece list of", error).into())
+        let written = write_list(&self.0.parts, self.0.content, list);
+        written.map_err(|error| self.0.failed("write the piece list of", error).into())
     }
 
-    /// Stores a verified piece and then calls `done`, on this thread or on one that is storing another piece of this
-    /// file: it must not block. To be called on a thread that may wait, but for a file in memory.
+    /// Stores a verified piece and then calls `done`, on this thread or on one that stores another piece of this
+    /// file: `done` must not block. To be called on a thread that may wait, except for a file in memory.
     ///
-    /// What waits in the queue is what the caller has in flight: it is the caller who bounds that, in bytes.
+    /// The caller limits the bytes in the queue: it has them in flight.
     pub fn store(
         &self,
         piece: PieceIndex,
         bytes: impl AsRef<[u8]> + Send + 'static,
         done: impl FnOnce(Result<(), PartError>) + Send + 'static,
     ) {
-        let job = Job { piece, bytes: Box::new(bytes), done: Box::new(done) };
+        let write = PieceWrite { piece, bytes: Box::new(bytes), done: Box::new(done) };
         let mut queue = self.0.queue();
         if queue.finished || queue.closed {
             drop(queue);
-            return (job.done)(Err(self.0.out_of_range()));
+            return (write.done)(Err(self.0.out_of_range()));
         }
-        queue.jobs.push_back(job);
-        if queue.drained {
-            return; // whoever is at it takes this one too
+        queue.writes.push_back(write);
+        if queue.is_draining {
+            return; // that thread writes this piece too
         }
-        queue.drained = true;
+        queue.is_draining = true;
         drop(queue);
         self.0.drain();
     }
 
-    /// Fills `into` from `offset` in the content. Only what lies in verified pieces means anything.
+    /// Fills `into` from `offset` of the content. Only verified pieces have valid bytes.
     pub fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), PartError> {
         if offset.checked_add(into.len() as u64).is_none_or(|end| end > self.0.content.size) {
             return Err(self.0.out_of_range());
@@ -205,29 +189,30 @@ impl PartFile {
         }
     }
 
-    /// Notes that it is wanted at this moment: what was left alone for long is removed.
+    /// Records that the content is wanted now: a part that is not used for long is removed.
     pub fn touch(&self) -> Result<(), PartError> {
         let touched = self.0.record.set_modified(SystemTime::now());
         touched.map_err(|error| self.0.failed("touch the record of", error).into())
     }
 
-    /// Makes what was stored durable, so that a stop loses nothing of it.
+    /// Makes the stored pieces durable, so that a stop loses none of them.
     pub fn sync(&self) -> Result<(), PartError> {
         let sync = self.0.file.sync_data().and_then(|()| self.0.record.sync_data());
         sync.map_err(|error| self.0.failed("sync", error).into())
     }
 
-    /// Gives the file its name, once every piece was stored: makes it durable, then moves it, replacing nothing.
+    /// Gives the file its name when all pieces are stored: makes it durable, then renames it without replacing a
+    /// file.
     ///
-    /// After an error the part file is there as before, and this may be tried again under another name; only where
-    /// the folder itself could not be made durable has the file its name already. Bytes that the disk did not take
-    /// are thrown away: the next attempt fetches them again.
+    /// After an error the part file is unchanged, and the call may be repeated with another name. But if only the
+    /// folder could not be made durable, the file has its name already. If the disk did not take the bytes, they are
+    /// discarded: the next attempt fetches them again.
     pub fn finish(&self, folder: &Folder, landing: &Landing) -> Result<Placed, PartError> {
         self.finish_as(folder, landing, |_| {})
     }
 
-    /// As [`finish`](Self::finish), and calls `named` right before the file gets its name, with what it is then: from
-    /// that moment on its user may write to it.
+    /// Like [`finish`](Self::finish). Calls `named` just before the file gets its name, with its stamp at that time:
+    /// afterwards its user may write to it.
     pub fn finish_as(
         &self,
         folder: &Folder,
@@ -242,20 +227,20 @@ impl PartFile {
         result
     }
 
-    /// Takes no more pieces; those that wait to be written are refused. A piece that is being written at this moment is
-    /// not waited for, and a file that is getting its name gets it.
+    /// Refuses all further pieces, and those in the queue. It does not wait for a piece that is being written, nor
+    /// for a file that is getting its name.
     pub fn close(&self) {
         let refused = {
             let mut queue = self.0.queue();
             queue.closed = true;
-            mem::take(&mut queue.jobs)
+            mem::take(&mut queue.writes)
         };
         self.0.refuse(refused);
     }
 }
 
-impl Inner {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
+impl PartFileInner {
+    fn queue(&self) -> MutexGuard<'_, WriteQueue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -267,26 +252,26 @@ impl Inner {
         PartError::OutOfRange { path: self.path.clone() }
     }
 
-    /// Writes what is in the queue until it is empty.
+    /// Writes the pieces in the queue until it is empty.
     fn drain(&self) {
         let _reset = ResetOnPanic(self);
         loop {
             let mut queue = self.queue();
-            let Some(job) = queue.jobs.pop_front() else {
-                queue.drained = false;
+            let Some(write) = queue.writes.pop_front() else {
+                queue.is_draining = false;
                 return;
             };
-            queue.writing = true;
+            queue.is_writing = true;
             drop(queue);
-            let result = self.write(job.piece, (*job.bytes).as_ref());
-            self.queue().writing = false;
+            let result = self.write(write.piece, (*write.bytes).as_ref());
+            self.queue().is_writing = false;
             self.written.notify_all();
-            drop(job.bytes); // the buffer is free before the news of it spreads
-            (job.done)(result);
+            drop(write.bytes); // the buffer is free before the caller knows
+            (write.done)(result);
         }
     }
 
-    /// Writes a piece at its place, then its bit: the record never claims what was not written.
+    /// Writes a piece at its offset, then its bit: the record never has a piece that was not written.
     fn write(&self, piece: PieceIndex, bytes: &[u8]) -> Result<(), PartError> {
         if !self.geometry.contains(piece) || bytes.len() != self.geometry.length(piece) as usize {
             return Err(self.out_of_range());
@@ -304,30 +289,28 @@ impl Inner {
         Ok(write(&self.record, &[byte], at as u64)?)
     }
 
-    /// Takes no more pieces, and waits for the one that is being written.
+    /// Refuses further pieces, and waits for the one that is being written.
     fn stop_writing(&self) {
         let mut queue = self.queue();
         queue.finished = true;
-        let refused = mem::take(&mut queue.jobs);
-        while queue.writing {
+        let refused = mem::take(&mut queue.writes);
+        while queue.is_writing {
             queue = self.written.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
         drop(queue);
         self.refuse(refused);
     }
 
-    fn refuse(&self, jobs: VecDeque<Job>) {
-        for job in jobs {
-            (job.done)(Err(self.out_of_range()));
+    fn refuse(&self, writes: VecDeque<PieceWrite>) {
+        for write in writes {
+            (write.done)(Err(self.out_of_range()));
         }
     }
 
-    /// Writes down the name that the content is wanted under, and that it is wanted now.
+    /// Stores the name that the content is wanted under, and that it is wanted now.
     fn note_name(&self, name: &FileName) -> io::Result<()> {
         if read_name(&self.parts, self.content).as_ref() != Some(name) {
-            let mut file = self.parts.open_or_create(&file_name(self.content, NAME))?;
-            file.set_len(0)?;
-            file.write_all(name.as_str().as_bytes())?;
+            write_name(&self.parts, self.content, name)?;
         }
         match self.record.set_modified(SystemTime::now()) {
             Err(error) if !system::is_not_kept(&error) => Err(error),
@@ -348,45 +331,45 @@ impl Inner {
         }
         landing.mark(&self.file).map_err(failed)?;
         if let Err(error) = self.file.sync_all() {
-            // What could not be written is in memory only, and looks as if it were on the disk: nothing may believe it.
+            // The bytes that could not be written are only in memory and look like stored ones: discard them.
             let _ = self.file.set_len(0);
             return Err(failed(error).into());
         }
-        // What is renamed is what stands under the path: it must be the very file that was written here.
-        let data = file_name(self.content, DATA);
+        // The rename uses the path. So the path must still have the file that was written here.
+        let data = part_name(self.content, DATA);
         let ours = stamp_of(&self.file).map_err(failed)?;
-        let there = self.parts.open_file(&data).map_err(|error| match error.kind() {
+        let at_path = self.parts.open_file(&data).map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => FolderError::Removed { path: self.path.clone() },
             _ => failed(error),
         })?;
-        let there = stamp_of(&there).map_err(failed)?;
-        if (there.device, there.inode) != (ours.device, ours.inode) {
+        let at_path = stamp_of(&at_path).map_err(failed)?;
+        if (at_path.device, at_path.inode) != (ours.device, ours.inode) {
             return Err(self.out_of_range());
         }
         let name = &landing.name;
         let target = folder.make_parent(name, true)?;
         named(ours);
-        let Named { aside, copied } = give_name(folder, (&self.parts, &data), &target, landing)?;
+        let RenameResult { aside, copied } = give_name(folder, (&self.parts, &data), &target, landing)?;
         target.sync().map_err(|error| FolderError::new("sync the folder of", folder.path_of(name), error))?;
         for ending in [RECORD, LIST, NAME] {
-            // A record that stays is not believed: its file is gone.
-            let _ = self.parts.remove(&file_name(self.content, ending));
+            // A record that stays is harmless: it has no file.
+            let _ = self.parts.remove(&part_name(self.content, ending));
         }
-        // Where it was written to since it got its name, it is not what was received.
+        // A file that was written to after its rename is not the received one any more.
         let now = copied.or_else(|| stamp_of(&self.file).ok().filter(|now| now.same_bytes(&ours)));
         Ok(Placed { stamp: now.unwrap_or(ours), aside })
     }
 }
 
-/// A `done` that panics must not leave a queue that nobody empties.
-struct ResetOnPanic<'a>(&'a Inner);
+/// After a panic in `done` the next thread must empty the queue.
+struct ResetOnPanic<'a>(&'a PartFileInner);
 
 impl Drop for ResetOnPanic<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let mut queue = self.0.queue();
-            queue.drained = false;
-            queue.writing = false;
+            queue.is_draining = false;
+            queue.is_writing = false;
             drop(queue);
             self.0.written.notify_all();
         }

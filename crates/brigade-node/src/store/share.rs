@@ -1,8 +1,8 @@
-//! What is served: every file of the folder whose hash is known, by name and by content.
+//! The share: every file of the folder whose hash is known, by name and by content.
 //!
-//! The keeper alone writes; connections read. One lock, held for the length of a look-up and never across I/O or an
-//! `.await`, is accepted here instead of a message to an owner: every request of a newcomer looks up a content, and a
-//! round trip to a task for each of them would cost more than all look-ups together.
+//! Only the keeper writes; connections read. There is one lock, held for the time of a lookup and never during I/O or
+//! an `.await`. It replaces messages to an owner: each request of a downloader looks up a content, and a message to a
+//! task and back would cost more than all lookups together.
 //!
 //! A file is served only while it is the one that was hashed: see [`Share::open`].
 
@@ -18,67 +18,71 @@ use std::{
 
 use brigade_core::{content::PieceList, id::Content, name::FileName};
 
-use super::folder::{Folder, FolderError, Stamp};
+use super::{
+    folder::{Folder, FolderError},
+    name_ranges::at_or_below,
+    stamp::Stamp,
+};
 
-/// Names under one content that are tried when it is opened.
+/// Names of one content that are tried when it is opened.
 const NAMES_TRIED: usize = 8;
 
 /// A file that is served.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Shared {
+pub struct SharedFile {
     /// Its name.
     pub name: FileName,
-    /// Its bytes.
+    /// Its content.
     pub content: Content,
-    /// Its pieces, where there is more than one.
+    /// Its piece list, if it has more than one piece.
     pub list: Option<Arc<PieceList>>,
-    /// What the file was when it was hashed.
+    /// Its stamp when it was hashed.
     pub stamp: Stamp,
 }
 
-/// Why a shared file was not opened.
+/// The error when a shared file was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ShareError {
-    /// The content is not shared, or not any more.
+    /// The content is not shared.
     #[error("the content {} is not shared", .0.id.short())]
     Unknown(Content),
-    /// The file is not the one that was hashed; the keeper is about to notice.
+    /// The file has changed since it was hashed; the keeper will soon notice.
     #[error("{0} has changed since it was hashed")]
     Changed(FileName),
-    /// The folder did not give it.
+    /// The file could not be opened.
     #[error(transparent)]
     Folder(#[from] FolderError),
 }
 
-/// The table of shared files; cheap to clone, all clones are one table.
+/// The table of the shared files; cheap to clone, all clones are one table.
 #[derive(Debug, Clone)]
 pub struct Share {
     folder: Folder,
-    tables: Arc<RwLock<Tables>>,
+    tables: Arc<RwLock<ShareTables>>,
 }
 
 #[derive(Debug, Default)]
-struct Tables {
-    by_name: BTreeMap<FileName, Arc<Shared>>,
-    by_content: BTreeSet<Keyed>,
-    by_folded_name: BTreeSet<Keyed>,
-    by_inode: BTreeSet<Keyed>,
+struct ShareTables {
+    by_name: BTreeMap<FileName, Arc<SharedFile>>,
+    by_content: BTreeSet<IndexedFile>,
+    by_folded_name: BTreeSet<IndexedFile>,
+    by_inode: BTreeSet<IndexedFile>,
     bytes: u64,
 }
 
 impl Share {
-    /// An empty table over `folder`.
+    /// An empty table for `folder`.
     pub fn new(folder: Folder) -> Self {
         Self { folder, tables: Arc::default() }
     }
 
-    /// The folder that it is of.
+    /// The folder of the files.
     pub fn folder(&self) -> &Folder {
         &self.folder
     }
 
-    /// A file with this content, if one is shared: the one whose name comes first.
-    pub fn find(&self, content: &Content) -> Option<Arc<Shared>> {
+    /// A shared file with this content: the one whose name is first.
+    pub fn find(&self, content: &Content) -> Option<Arc<SharedFile>> {
         self.read().with_content(content).next().map(Arc::clone)
     }
 
@@ -87,27 +91,30 @@ impl Share {
         self.read().with_content(content).next().is_some()
     }
 
-    /// The file under this name, if it is shared.
-    pub fn by_name(&self, name: &FileName) -> Option<Arc<Shared>> {
+    /// The shared file with this name.
+    pub fn by_name(&self, name: &FileName) -> Option<Arc<SharedFile>> {
         self.read().by_name.get(name).map(Arc::clone)
     }
 
-    /// Another shared name that a file system may take for this one: it differs in case or normalisation only.
+    /// Another shared name that a file system may not distinguish from this one: it differs only in case or
+    /// normalisation.
     pub fn same_folded(&self, name: &FileName) -> Option<FileName> {
         let folded = name.folded();
         let tables = self.read();
-        let mut alike = tables.by_folded_name.alike(fold_key(name));
-        alike.find(|file| file.name != *name && file.name.folded() == folded).map(|file| file.name.clone())
+        let mut entries_by_key = tables.by_folded_name.entries_by_key(fold_key(name));
+        entries_by_key
+            .find(|file| file.name != *name && file.name.folded() == folded)
+            .map(|file| file.name.clone())
     }
 
-    /// How many files are shared, and their bytes together.
+    /// The number of shared files, and of their bytes.
     pub fn totals(&self) -> (usize, u64) {
         let tables = self.read();
         (tables.by_name.len(), tables.bytes)
     }
 
-    /// The first `limit` files in order of their names, or the first after `after`.
-    pub fn page(&self, after: Option<&FileName>, limit: usize) -> Vec<Arc<Shared>> {
+    /// The first `limit` files in the order of their names, or the first after `after`.
+    pub fn page(&self, after: Option<&FileName>, limit: usize) -> Vec<Arc<SharedFile>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let tables = self.read();
         tables
@@ -118,31 +125,31 @@ impl Share {
             .collect()
     }
 
-    /// Opens a file for serving, once it is seen to be the one that was hashed.
-    pub fn open(&self, shared: &Shared) -> Result<File, ShareError> {
+    /// Opens a file for serving, if it is still the one that was hashed.
+    pub fn open(&self, shared: &SharedFile) -> Result<File, ShareError> {
         let (file, stamp) = self.folder.open_stamped(&shared.name)?;
         if stamp.same_bytes(&shared.stamp) { Ok(file) } else { Err(ShareError::Changed(shared.name.clone())) }
     }
 
-    /// Opens a file with this content, under whichever of its names still leads to it.
-    pub fn open_content(&self, content: &Content) -> Result<(Arc<Shared>, File), ShareError> {
+    /// Opens a file with this content, under the first of its names that still has it.
+    pub fn open_content(&self, content: &Content) -> Result<(Arc<SharedFile>, File), ShareError> {
         let names: Vec<_> = self.read().with_content(content).take(NAMES_TRIED).map(Arc::clone).collect();
-        let mut why = ShareError::Unknown(*content);
+        let mut last_error = ShareError::Unknown(*content);
         for shared in names {
             match self.open(&shared) {
                 Ok(file) => return Ok((shared, file)),
-                Err(error) => why = error,
+                Err(error) => last_error = error,
             }
         }
-        Err(why)
+        Err(last_error)
     }
 
-    /// Puts a file in, in place of the one that had its name; that one.
-    pub(super) fn insert(&self, file: Arc<Shared>) -> Option<Arc<Shared>> {
+    /// Adds a file. Returns the file that had its name before.
+    pub(super) fn insert(&self, file: Arc<SharedFile>) -> Option<Arc<SharedFile>> {
         self.write().insert(file)
     }
 
-    /// Puts a file in, as the keeper does.
+    /// Adds a file, as the keeper does.
     #[cfg(test)]
     pub(crate) fn insert_for_test(
         &self,
@@ -151,21 +158,21 @@ impl Share {
         list: Option<Arc<PieceList>>,
         stamp: Stamp,
     ) {
-        self.insert(Arc::new(Shared { name, content, list, stamp }));
+        self.insert(Arc::new(SharedFile { name, content, list, stamp }));
     }
 
-    /// Takes a file out, as the keeper does.
+    /// Removes a file, as the keeper does.
     #[cfg(test)]
     pub(crate) fn remove_for_test(&self, name: &FileName) {
         self.remove(name);
     }
 
-    /// Takes a file out.
-    pub(super) fn remove(&self, name: &FileName) -> Option<Arc<Shared>> {
+    /// Removes a file.
+    pub(super) fn remove(&self, name: &FileName) -> Option<Arc<SharedFile>> {
         self.write().remove(name)
     }
 
-    /// The names between `after` and `before`, neither of which need be a name; all of them for "" and `None`.
+    /// The names between `after` and `before`, which need not be names; all names for "" and `None`.
     pub(super) fn names_between(&self, after: &str, before: Option<&str>) -> Vec<FileName> {
         if before.is_some_and(|before| after >= before) {
             return Vec::new();
@@ -174,8 +181,8 @@ impl Share {
         self.read().by_name.range::<str, _>(range).map(|(name, _)| name.clone()).collect()
     }
 
-    /// The names between `after` and `name`, and what is shared under `name`: one step of a merge.
-    pub(super) fn up_to(&self, after: &str, name: &FileName) -> (Vec<FileName>, Option<Arc<Shared>>) {
+    /// The names between `after` and `name`, and the file that is shared as `name`: one step of a merge.
+    pub(super) fn up_to(&self, after: &str, name: &FileName) -> (Vec<FileName>, Option<Arc<SharedFile>>) {
         let tables = self.read();
         let range = (Bound::Excluded(after), Bound::Included(name.as_str()));
         if after >= name.as_str() {
@@ -192,155 +199,143 @@ impl Share {
         (between, itself)
     }
 
-    /// The names under which a file of the folder is shared: more than one where there are hard links.
+    /// The shared names of a file: several if it has hard links.
     pub(super) fn names_of(&self, file: &Stamp) -> Vec<FileName> {
         let tables = self.read();
-        let alike = tables.by_inode.alike(inode_key(file));
-        let same = alike.filter(|other| (other.stamp.device, other.stamp.inode) == (file.device, file.inode));
+        let entries_by_key = tables.by_inode.entries_by_key(inode_key(file));
+        let same = entries_by_key
+            .filter(|other| (other.stamp.device, other.stamp.inode) == (file.device, file.inode));
         same.map(|other| other.name.clone()).collect()
     }
 
-    /// The names of everything below `path`, and `path` itself where that is a file.
+    /// The names below `path`, and `path` itself if it is a file.
     pub(super) fn names_at_or_below(&self, path: &str) -> Vec<FileName> {
         at_or_below(&self.read().by_name, path)
     }
 
-    // A thread that panicked while it held the lock did so between whole changes at worst: the table goes on.
-    fn read(&self) -> RwLockReadGuard<'_, Tables> {
+    // A thread that panicked with the lock did so between complete changes, so the table is still valid.
+    fn read(&self) -> RwLockReadGuard<'_, ShareTables> {
         self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, Tables> {
+    fn write(&self) -> RwLockWriteGuard<'_, ShareTables> {
         self.tables.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The keys of a map of names that are `path` or lie below it.
-pub(super) fn at_or_below<K: Borrow<str> + Ord + Clone, V>(map: &BTreeMap<K, V>, path: &str) -> Vec<K> {
-    let itself = map.get_key_value(path).map(|(key, _)| key.clone());
-    let (from, to) = bounds_below(path);
-    let below = map.range::<str, _>((Bound::Excluded(from.as_str()), Bound::Excluded(to.as_str())));
-    itself.into_iter().chain(below.map(|(key, _)| key.clone())).collect()
-}
-
-/// Between what all names below the folder `path` stand: `0` is what follows `/`.
-pub(super) fn bounds_below(path: &str) -> (String, String) {
-    (format!("{path}/"), format!("{path}0"))
-}
-
-impl Tables {
-    fn with_content<'a>(&'a self, content: &'a Content) -> impl Iterator<Item = &'a Arc<Shared>> {
-        self.by_content.alike(content_key(content)).filter(move |file| file.content == *content)
+impl ShareTables {
+    fn with_content<'a>(&'a self, content: &'a Content) -> impl Iterator<Item = &'a Arc<SharedFile>> {
+        self.by_content.entries_by_key(content_key(content)).filter(move |file| file.content == *content)
     }
 
-    fn insert(&mut self, file: Arc<Shared>) -> Option<Arc<Shared>> {
+    fn insert(&mut self, file: Arc<SharedFile>) -> Option<Arc<SharedFile>> {
         let before = self.remove(&file.name);
         self.bytes += file.content.size;
-        self.by_content.insert(Keyed { key: content_key(&file.content), file: file.clone() });
-        self.by_folded_name.insert(Keyed { key: fold_key(&file.name), file: file.clone() });
-        self.by_inode.insert(Keyed { key: inode_key(&file.stamp), file: file.clone() });
+        self.by_content.insert(IndexedFile { key: content_key(&file.content), file: file.clone() });
+        self.by_folded_name.insert(IndexedFile { key: fold_key(&file.name), file: file.clone() });
+        self.by_inode.insert(IndexedFile { key: inode_key(&file.stamp), file: file.clone() });
         self.by_name.insert(file.name.clone(), file);
         before
     }
 
-    fn remove(&mut self, name: &FileName) -> Option<Arc<Shared>> {
+    fn remove(&mut self, name: &FileName) -> Option<Arc<SharedFile>> {
         let file = self.by_name.remove(name)?;
         self.bytes -= file.content.size;
-        self.by_content.remove(&(content_key(&file.content), name.as_str()) as &dyn Position);
-        self.by_folded_name.remove(&(fold_key(name), name.as_str()) as &dyn Position);
-        self.by_inode.remove(&(inode_key(&file.stamp), name.as_str()) as &dyn Position);
+        self.by_content.remove(&(content_key(&file.content), name.as_str()) as &dyn SortKey);
+        self.by_folded_name.remove(&(fold_key(name), name.as_str()) as &dyn SortKey);
+        self.by_inode.remove(&(inode_key(&file.stamp), name.as_str()) as &dyn SortKey);
         Some(file)
     }
 }
 
-/// Files in order of a key, then of their names: 16 bytes an entry, where a map from the key itself takes 60.
-/// Different things may have one key; whoever looks up compares the things themselves.
+/// Files in the order of a key, then of their names: 16 bytes for each, where a map with the values as keys needs 60.
+/// Different values may have the same key, so a lookup compares the values too.
 #[derive(Debug)]
-struct Keyed {
+struct IndexedFile {
     key: u64,
-    file: Arc<Shared>,
+    file: Arc<SharedFile>,
 }
 
-/// Where an entry stands, so that a set can be asked for a position without making an entry.
-trait Position {
-    fn position(&self) -> (u64, &str);
+/// The order of an entry. It allows to search a set without making an entry.
+trait SortKey {
+    fn sort_key(&self) -> (u64, &str);
 }
 
-impl Position for Keyed {
-    fn position(&self) -> (u64, &str) {
+impl SortKey for IndexedFile {
+    fn sort_key(&self) -> (u64, &str) {
         (self.key, self.file.name.as_str())
     }
 }
 
-impl Position for (u64, &str) {
-    fn position(&self) -> (u64, &str) {
+impl SortKey for (u64, &str) {
+    fn sort_key(&self) -> (u64, &str) {
         *self
     }
 }
 
-impl PartialEq for dyn Position + '_ {
+impl PartialEq for dyn SortKey + '_ {
     fn eq(&self, other: &Self) -> bool {
-        self.position() == other.position()
+        self.sort_key() == other.sort_key()
     }
 }
 
-impl Eq for dyn Position + '_ {}
+impl Eq for dyn SortKey + '_ {}
 
-impl PartialOrd for dyn Position + '_ {
+impl PartialOrd for dyn SortKey + '_ {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for dyn Position + '_ {
+impl Ord for dyn SortKey + '_ {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.position().cmp(&other.position())
+        self.sort_key().cmp(&other.sort_key())
     }
 }
 
-impl PartialEq for Keyed {
+impl PartialEq for IndexedFile {
     fn eq(&self, other: &Self) -> bool {
-        self.position() == other.position()
+        self.sort_key() == other.sort_key()
     }
 }
 
-impl Eq for Keyed {}
+impl Eq for IndexedFile {}
 
-impl PartialOrd for Keyed {
+impl PartialOrd for IndexedFile {
     fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
         Some(self.cmp(other))
     }
 }
 
-impl Ord for Keyed {
+impl Ord for IndexedFile {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.position().cmp(&other.position())
+        self.sort_key().cmp(&other.sort_key())
     }
 }
 
-impl<'a> Borrow<dyn Position + 'a> for Keyed {
-    fn borrow(&self) -> &(dyn Position + 'a) {
+impl<'a> Borrow<dyn SortKey + 'a> for IndexedFile {
+    fn borrow(&self) -> &(dyn SortKey + 'a) {
         self
     }
 }
 
-/// The entries of one key.
-trait Alike {
-    fn alike(&self, key: u64) -> impl Iterator<Item = &Arc<Shared>>;
+/// The entries with a given key.
+trait EntriesByKey {
+    fn entries_by_key(&self, key: u64) -> impl Iterator<Item = &Arc<SharedFile>>;
 }
 
-impl Alike for BTreeSet<Keyed> {
-    fn alike(&self, key: u64) -> impl Iterator<Item = &Arc<Shared>> {
-        // No name is empty, so this stands before all entries of the key.
+impl EntriesByKey for BTreeSet<IndexedFile> {
+    fn entries_by_key(&self, key: u64) -> impl Iterator<Item = &Arc<SharedFile>> {
+        // No name is empty, so this is before all entries of the key.
         let first = (key, "");
-        let from = Bound::Included(&first as &dyn Position);
-        self.range::<dyn Position, _>((from, Bound::Unbounded))
+        let from = Bound::Included(&first as &dyn SortKey);
+        self.range::<dyn SortKey, _>((from, Bound::Unbounded))
             .take_while(move |entry| entry.key == key)
             .map(|entry| &entry.file)
     }
 }
 
-/// The first bytes of a content id: evenly spread already.
+/// The first bytes of a content id, which are evenly distributed.
 fn content_key(content: &Content) -> u64 {
     let mut first = [0; 8];
     first.copy_from_slice(&content.id.0[..8]);
@@ -370,7 +365,7 @@ mod tests {
         name::FileName,
     };
 
-    use super::{Folder, Share, ShareError, Shared};
+    use super::{Folder, Share, ShareError, SharedFile};
 
     fn name(text: &str) -> FileName {
         text.parse().unwrap()
@@ -387,7 +382,7 @@ mod tests {
             fs::write(path, bytes).unwrap();
             let content = content(bytes);
             let stamp = folder.stamp(&name(file)).unwrap();
-            share.insert(Arc::new(Shared { name: name(file), content, list: None, stamp }));
+            share.insert(Arc::new(SharedFile { name: name(file), content, list: None, stamp }));
         }
         (temp, share)
     }
@@ -436,7 +431,7 @@ mod tests {
     fn pages_and_ranges_follow_the_names() {
         let (_temp, share) = shared(&[("a", "1"), ("a.b", "2"), ("d/x", "3"), ("d/y", "4"), ("dz", "5")]);
         let names =
-            |files: Vec<Arc<Shared>>| files.iter().map(|file| file.name.to_string()).collect::<Vec<_>>();
+            |files: Vec<Arc<SharedFile>>| files.iter().map(|file| file.name.to_string()).collect::<Vec<_>>();
         assert_eq!(names(share.page(None, 2)), ["a", "a.b"]);
         assert_eq!(names(share.page(Some(&name("a.b")), 9)), ["d/x", "d/y", "dz"]);
         assert_eq!(share.names_at_or_below("d"), [name("d/x"), name("d/y")]);

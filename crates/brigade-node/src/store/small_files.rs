@@ -1,56 +1,52 @@
-//! Thousands of files of one piece: written together, made durable together, named together.
+//! Thousands of files of one piece: written together, made durable together, renamed together.
 //!
-//! A file of its own costs a wait for the disk; a batch costs one for all (`syncfs`), and then gives all names. The
-//! bytes were verified before they come here. Nothing is ever replaced, and a batch that is cut off leaves files where they
-//! were received (`staging`) that the next session's lock clears away.
+//! Each file alone would wait for the disk; a batch waits once for all (`syncfs`) and then renames all of them. The
+//! bytes were verified before. No file is ever replaced. An interrupted batch leaves files in the directory for
+//! received files (`staging`), which the next session removes.
 
 use std::{
     collections::BTreeMap,
     fs::File,
     io::{self, Write as _},
-    sync::atomic::{AtomicU64, Ordering},
 };
 
 use brigade_core::{id::Content, name::FileName};
 
 use super::{
-    folder::{Folder, FolderError, Stamp, split, stamp_of},
-    landing::{Landing, Named, Placed, give_name},
+    folder::{Folder, FolderError, split},
+    landing::{Landing, Placed, RenameResult, give_name},
     part_file::PartError,
+    staged_files::{create_small, next_small_name},
     staging::Staging,
-    system::{Dir, Kind},
+    stamp::{Stamp, stamp_of},
+    system::{Dir, FileKind},
 };
 
-/// Up to this many files are made durable one by one: other programs' writes are then not waited for.
+/// Up to this many files are synced one by one: that does not wait for the writes of other programs.
 const SYNC_EACH: usize = 16;
 
-const ENDING: &str = ".small";
+/// The result for one file.
+pub type BatchResult = (FileName, Result<Placed, PartError>);
 
-/// Counts the files of this process: two batches never choose one name.
-static NEXT: AtomicU64 = AtomicU64::new(0);
-
-/// How it went with one file.
-pub type Landed = (FileName, Result<Placed, PartError>);
-
-/// Files that land together. Dropped without [`Batch::commit`], it leaves nothing.
+/// Files that are renamed together. Dropped without [`Batch::commit`], it leaves no files.
 #[derive(Debug)]
 pub struct Batch {
     folder: Folder,
-    /// Where its files are received: that of the folder itself first, then one for each other file system.
+    /// The directories for its files: that of the shared folder first, then one for each other file system.
     stagings: Vec<Staging>,
-    /// Which of them is for the files of a folder.
+    /// The index of the directory for the files of a folder.
     by_parent: BTreeMap<String, usize>,
-    waiting: Vec<Waiting>,
+    unnamed: Vec<UnnamedFile>,
     failed: Vec<(FileName, PartError)>,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct UnnamedFile {
     landing: Landing,
     part: String,
-    /// Which staging directory it is in.
+    /// The index of its directory.
     staging: usize,
-    /// Of the file as it was written: its name changes nothing of it but the ctime.
+    /// Its stamp after it was written: the rename changes only the ctime.
     stamp: Stamp,
 }
 
@@ -61,32 +57,32 @@ impl Batch {
             stagings: vec![folder.own_staging()?],
             by_parent: BTreeMap::new(),
             folder: folder.clone(),
-            waiting: Vec::new(),
+            unnamed: Vec::new(),
             failed: Vec::new(),
         })
     }
 
-    /// How many files are in it.
+    /// The number of files in the batch.
     pub fn len(&self) -> usize {
-        self.waiting.len() + self.failed.len()
+        self.unnamed.len() + self.failed.len()
     }
 
-    /// Whether nothing is in it.
+    /// Whether the batch has no files.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Writes one file of verified bytes, none at all for the empty content. What goes wrong stands in the answer of
-    /// [`Batch::commit`] too; after [`PartError::NoRoom`] there is no use in adding more.
+    /// Writes one file of verified bytes, which may be empty. An error is also in the result of [`Batch::commit`];
+    /// after [`PartError::NotEnoughSpace`] adding more is of no use.
     pub fn add(&mut self, landing: Landing, content: Content, bytes: &[u8]) -> Result<(), &PartError> {
-        let part = next_name();
+        let part = next_small_name();
         let staging = self.staging_for(&landing.name);
         let written = staging.and_then(|staging| {
             Ok((staging, Self::write(&self.stagings[staging], &part, content, bytes, &landing)?))
         });
         match written {
             Ok((staging, stamp)) => {
-                self.waiting.push(Waiting { landing, part, staging, stamp });
+                self.unnamed.push(UnnamedFile { landing, part, staging, stamp });
                 Ok(())
             }
             Err(error) => {
@@ -96,13 +92,13 @@ impl Batch {
         }
     }
 
-    /// Which staging directory is for a name.
+    /// The index of the directory for a name.
     fn staging_for(&mut self, name: &FileName) -> Result<usize, PartError> {
         let Some(parent) = split(name).0 else { return Ok(0) };
         if let Some(known) = self.by_parent.get(parent) {
             return Ok(*known);
         }
-        // What is in the way of the folder is told when the file is to get its name.
+        // An obstacle above the file is reported when the file gets its name.
         let Ok(nearest) = self.folder.nearest(Some(parent)) else { return Ok(0) };
         let known = self.stagings.iter().position(|staging| staging.file_system == nearest.file_system);
         let staging = match known {
@@ -132,7 +128,7 @@ impl Batch {
             landing.mark(&file)?;
             stamp_of(&file)
         };
-        let created = create_new(parts, part, landing.executable);
+        let created = create_small(parts, part, landing.executable);
         let file = created.map_err(|error| FolderError::new("make", path.clone(), error))?;
         write(file).map_err(|error| {
             let _ = parts.remove(part);
@@ -140,30 +136,30 @@ impl Batch {
         })
     }
 
-    /// Makes all files durable, then gives them their names; says of each how it went, in no order.
-    pub fn commit(mut self) -> Vec<Landed> {
-        let mut waiting = std::mem::take(&mut self.waiting);
+    /// Makes all files durable, then renames them. Returns the result of each, in no order.
+    pub fn commit(mut self) -> Vec<BatchResult> {
+        let mut unnamed = std::mem::take(&mut self.unnamed);
         let mut results: Vec<_> = self.failed.drain(..).map(|(name, error)| (name, Err(error))).collect();
-        let at_once = match self.sync(&waiting) {
+        let at_once = match self.sync(&unnamed) {
             Ok(at_once) => at_once,
             Err(error) => {
-                // Not one of them is known to be on the disk: none gets its name.
+                // It is not known which of them are on the disk: none is renamed.
                 results.extend(
-                    waiting.iter().map(|file| (file.landing.name.clone(), Err(self.not_durable(&error)))),
+                    unnamed.iter().map(|file| (file.landing.name.clone(), Err(self.not_durable(&error)))),
                 );
-                self.waiting = waiting;
+                self.unnamed = unnamed;
                 return results;
             }
         };
-        waiting.sort_unstable_by(|a, b| split(&a.landing.name).cmp(&split(&b.landing.name)));
-        let groups: Vec<&[Waiting]> =
-            waiting.chunk_by(|a, b| split(&a.landing.name).0 == split(&b.landing.name).0).collect();
-        // Beyond a few folders, one call for all of them is less than one for each.
+        unnamed.sort_unstable_by(|a, b| split(&a.landing.name).cmp(&split(&b.landing.name)));
+        let groups: Vec<&[UnnamedFile]> =
+            unnamed.chunk_by(|a, b| split(&a.landing.name).0 == split(&b.landing.name).0).collect();
+        // For more than a few folders, one call for all of them is cheaper than one for each.
         let each = !at_once || groups.len() <= SYNC_EACH;
         for group in groups {
             self.name_all(group, each, &mut results);
         }
-        if !each && let Err(error) = self.sync_everything(&waiting) {
+        if !each && let Err(error) = self.sync_everything(&unnamed) {
             for (_, result) in results.iter_mut().filter(|(_, result)| result.is_ok()) {
                 *result = Err(self.not_durable(&error));
             }
@@ -176,8 +172,8 @@ impl Batch {
         FolderError::new("make durable what is in", self.folder.parts_path(), same).into()
     }
 
-    /// Gives names to files of one folder, and makes the names durable if that is to be done for each folder.
-    fn name_all(&self, group: &[Waiting], durable: bool, results: &mut Vec<Landed>) {
+    /// Renames the files of one folder, and makes the names durable if that is done for each folder.
+    fn name_all(&self, group: &[UnnamedFile], durable: bool, results: &mut Vec<BatchResult>) {
         let first = results.len();
         let mut target = None;
         for file in group {
@@ -200,37 +196,38 @@ impl Batch {
         }
     }
 
-    fn name(&self, target: &Dir, file: &Waiting) -> Result<Placed, PartError> {
+    fn name(&self, target: &Dir, file: &UnnamedFile) -> Result<Placed, PartError> {
         let path = self.folder.path_of(&file.landing.name);
         let parts = &self.stagings[file.staging].dir;
-        let Named { aside, copied } = give_name(&self.folder, (parts, &file.part), target, &file.landing)?;
+        let RenameResult { aside, copied } =
+            give_name(&self.folder, (parts, &file.part), target, &file.landing)?;
         let now = target.status(split(&file.landing.name).1.as_ref());
         let now = now.map_err(|error| FolderError::new("look at", path.clone(), error))?;
-        if now.kind == Kind::File && now.stamp.same_bytes(copied.as_ref().unwrap_or(&file.stamp)) {
+        if now.kind == FileKind::File && now.stamp.same_bytes(copied.as_ref().unwrap_or(&file.stamp)) {
             Ok(Placed { stamp: now.stamp, aside })
         } else {
-            // Someone put another file there in the very instant.
+            // Another program has created a file of this name at the same moment.
             Err(PartError::Occupied { path })
         }
     }
 
-    fn discard(&self, file: &Waiting) {
+    fn discard(&self, file: &UnnamedFile) {
         let _ = self.stagings[file.staging].dir.remove(&file.part);
     }
 
-    /// Makes the bytes durable, before any name points to them; whether that was done for all at once.
-    fn sync(&self, files: &[Waiting]) -> io::Result<bool> {
+    /// Makes the bytes durable before any name points to them. Returns whether one call did it for all.
+    fn sync(&self, files: &[UnnamedFile]) -> io::Result<bool> {
         if files.len() > SYNC_EACH && self.sync_everything(files)? {
             return Ok(true);
         }
-        // Windows wants the right to write for this.
-        let open = |file: &Waiting| self.stagings[file.staging].dir.open_or_create(&file.part);
+        // Windows requires the right to write for this.
+        let open = |file: &UnnamedFile| self.stagings[file.staging].dir.open_or_create(&file.part);
         files.iter().try_for_each(|file| open(file)?.sync_all())?;
         Ok(false)
     }
 
-    /// Makes all durable that is on the file systems of these files; whether that can be done on each of them.
-    fn sync_everything(&self, files: &[Waiting]) -> io::Result<bool> {
+    /// Syncs the file systems of these files. Returns whether each of them can do that.
+    fn sync_everything(&self, files: &[UnnamedFile]) -> io::Result<bool> {
         let mut at_once = true;
         for (number, staging) in self.stagings.iter().enumerate() {
             if files.iter().any(|file| file.staging == number) {
@@ -243,38 +240,10 @@ impl Batch {
 
 impl Drop for Batch {
     fn drop(&mut self) {
-        for file in &self.waiting {
+        for file in &self.unnamed {
             self.discard(file);
         }
     }
-}
-
-/// A name that no other file of this process has.
-fn next_name() -> String {
-    format!("{:x}{ENDING}", NEXT.fetch_add(1, Ordering::Relaxed))
-}
-
-fn create_new(dir: &Dir, name: &str, executable: bool) -> io::Result<File> {
-    match dir.create_new(name, executable) {
-        // Left by a session that was cut off while nobody held the lock.
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
-            dir.remove(name).and_then(|()| dir.create_new(name, executable))
-        }
-        created => created,
-    }
-}
-
-/// A new file where files are received, and its name. One that is left there is cleared away like those of a batch.
-pub(super) fn create(dir: &Dir, executable: bool) -> io::Result<(String, File)> {
-    let name = next_name();
-    let file = create_new(dir, &name, executable)?;
-    Ok((name, file))
-}
-
-/// Whether a file has a name that is given here alone.
-pub(super) fn is_ours(name: &str) -> bool {
-    let number = name.strip_suffix(ENDING);
-    number.is_some_and(|number| u64::from_str_radix(number, 16).is_ok_and(|n| format!("{n:x}") == number))
 }
 
 #[cfg(test)]
@@ -351,6 +320,7 @@ mod tests {
         std::mem::forget(cut_off);
         assert_eq!(fs::read_dir(folder.parts_path()).unwrap().count(), 1);
         let _lock = folder.lock().unwrap();
+        crate::store::parts::remove_leftovers(&folder).unwrap();
         assert_eq!(fs::read_dir(folder.parts_path()).unwrap().count(), 0);
         assert!(!temp.path().join("a").exists() && !temp.path().join("b").exists());
     }

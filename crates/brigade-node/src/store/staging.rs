@@ -1,88 +1,54 @@
-//! Where files are received: in `.brigade/parts/`, and for each other file system below the folder in a directory like
-//! it there, so that a file gets its name by a rename.
+//! Where files are received: in `.brigade/parts/`, and for each other file system below the folder in a directory on
+//! that file system, so that a rename gives a file its name.
 //!
-//! That directory is `.brigade/parts-NUMBER/` in the highest folder of the file system that can be written to; no name
-//! of a shared file leads there. The random number keeps apart what two peers whose folders lie in each other receive.
-//! `.brigade/places` of the shared folder lists them. They are removed, where they are empty, when
-//! a peer that fetches ends and when the folder is locked.
+//! Such a directory is `.brigade/parts-NUMBER/` in the highest writable folder of the file system; no name of a
+//! shared file leads there. The random number separates the files of two peers of which one has its folder in the
+//! other's. `.brigade/places` of the shared folder lists the directories. Empty ones are removed when a peer that
+//! fetches ends and when the folder is locked.
 
-use std::{
-    collections::hash_map::RandomState,
-    hash::BuildHasher,
-    io::{self, Read, Write},
-    path::PathBuf,
-    sync::{Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::hash_map::RandomState, hash::BuildHasher, io, path::PathBuf};
 
 use brigade_core::name::FileName;
 
 use super::{
-    folder::{Folder, FolderError, PRIVATE, split},
+    folder::{
+        Folder, FolderError, MAX_STAGING_DIRS, PRIVATE, STAGING_LIST, STAGING_PREFIX, StagingEntry,
+        create_private_dir, read_staging_list, split, write_staging_list,
+    },
     system::{Dir, FileSystemId},
 };
 
-/// The file that lists the places, in the private folder.
-const PLACES: &str = "places";
-
-/// The next list, until it is written.
-const NEW_PLACES: &str = "places.new";
-
-/// How the directory of a place is called, before its number.
-const PREFIX: &str = "parts-";
-
-/// Other file systems below a folder that are listed: far more than anybody mounts, and the list stays short.
-const MOST_PLACES: usize = 256;
-
-/// Bytes of the list that are read: as many places with the longest names.
-const LIST_BYTES: u64 = 512 << 10;
+/// The directory on the file system of the shared folder itself, in the private folder.
+const PARTS: &str = "parts";
 
 /// A directory in which files are received.
 #[derive(Debug)]
 pub(super) struct Staging {
     pub(super) dir: Dir,
-    /// For messages.
+    /// Its path, for messages.
     pub(super) path: PathBuf,
     pub(super) file_system: FileSystemId,
 }
 
-/// The folder on the way to a name that is there already.
+/// The nearest existing folder above a name.
 #[derive(Debug)]
-pub(super) struct Nearest {
-    /// To look from.
+pub(super) struct NearestFolder {
+    /// Its handle, for looking at entries only.
     pub(super) dir: Dir,
-    /// Its path below the shared folder; "" for that one itself.
+    /// Its path below the shared folder; "" for the shared folder itself.
     pub(super) below: String,
     pub(super) file_system: FileSystemId,
 }
 
-/// The places of a folder, once they were read.
-#[derive(Debug, Default)]
-pub(super) struct Places(Mutex<Option<Vec<Place>>>);
-
-/// A directory of ours on another file system.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Place {
-    /// The folder whose private folder it is in, below the shared one.
-    below: FileName,
-    name: String,
-}
-
-impl Places {
-    /// The lock is held while the list is read and written too, which happens once for each file system.
-    fn lock(&self) -> MutexGuard<'_, Option<Vec<Place>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 impl Folder {
-    /// The folder at `path`, or the nearest one that leads to it and is there.
-    pub(super) fn nearest(&self, path: Option<&str>) -> Result<Nearest, FolderError> {
+    /// The folder at `path`, or the nearest existing folder above it.
+    pub(super) fn nearest(&self, path: Option<&str>) -> Result<NearestFolder, FolderError> {
         let mut below = path.unwrap_or_default();
         let dir = loop {
             if below.is_empty() {
                 break self.sub("")?;
             }
-            match self.place(below) {
+            match self.open_path_only(below) {
                 Ok(dir) => break dir,
                 Err(FolderError::Missing { .. }) => below = below.rsplit_once('/').map_or("", |(up, _)| up),
                 Err(error) => return Err(error),
@@ -91,26 +57,26 @@ impl Folder {
         let failed = |error| FolderError::new("look into", self.path_below(below), error);
         let file_system =
             if below.is_empty() { self.file_system() } else { dir.file_system().map_err(failed)? };
-        Ok(Nearest { dir, below: below.to_owned(), file_system })
+        Ok(NearestFolder { dir, below: below.to_owned(), file_system })
     }
 
-    /// Where the file `name` is received; made where it is not there.
+    /// The directory in which the file `name` is received; it is created if it does not exist.
     pub(super) fn staging_for(&self, name: &FileName) -> Result<Staging, FolderError> {
         self.staging_on(&self.nearest(split(name).0)?)
     }
 
-    /// Where files are received that land in a folder, or below it.
-    pub(super) fn staging_on(&self, nearest: &Nearest) -> Result<Staging, FolderError> {
+    /// The directory in which the files for a folder, and for the folders below it, are received.
+    pub(super) fn staging_on(&self, nearest: &NearestFolder) -> Result<Staging, FolderError> {
         if nearest.file_system == self.file_system() {
             return self.own_staging();
         }
-        // From the highest folder of that file system down: the same one is found again after a restart.
-        let mut ways: Vec<&str> =
+        // From the highest folder of that file system down: a restart finds the same directory again.
+        let mut paths: Vec<&str> =
             nearest.below.match_indices('/').map(|(at, _)| &nearest.below[..at]).collect();
-        ways.push(&nearest.below);
-        let mut first = ways.len();
-        while let Some(way) = first.checked_sub(1).map(|before| ways[before]) {
-            let file_system = match self.place(way) {
+        paths.push(&nearest.below);
+        let mut first = paths.len();
+        while let Some(path) = first.checked_sub(1).map(|before| paths[before]) {
+            let file_system = match self.open_path_only(path) {
                 Err(error) if error.lacks_open_files() => return Err(error),
                 dir => dir.ok().and_then(|dir| dir.file_system().ok()),
             };
@@ -119,18 +85,18 @@ impl Folder {
             }
             first -= 1;
         }
-        let mut why = None;
-        for way in &ways[first..] {
-            match self.staging_in(way) {
+        let mut first_error = None;
+        for path in &paths[first..] {
+            match self.staging_in(path) {
                 Ok(staging) if staging.file_system == nearest.file_system => return Ok(staging),
-                Ok(staging) => why = why.or(Some(elsewhere(staging.path))),
-                Err(error) => why = why.or(Some(error)),
+                Ok(staging) => first_error = first_error.or(Some(other_file_system(staging.path))),
+                Err(error) => first_error = first_error.or(Some(error)),
             }
         }
-        Err(why.unwrap_or_else(|| elsewhere(self.path_below(&nearest.below))))
+        Err(first_error.unwrap_or_else(|| other_file_system(self.path_below(&nearest.below))))
     }
 
-    /// The directory for what lands on the file system of the folder itself.
+    /// The directory for files on the file system of the shared folder itself.
     pub(super) fn own_staging(&self) -> Result<Staging, FolderError> {
         let (dir, path) = (self.parts()?, self.parts_path());
         let failed = |error| FolderError::new("look into", self.parts_path(), error);
@@ -138,47 +104,58 @@ impl Folder {
         if file_system == self.file_system() {
             Ok(Staging { dir, path, file_system })
         } else {
-            Err(elsewhere(path))
+            Err(other_file_system(path))
         }
     }
 
-    /// A directory for what lands in the very folder `below`. It is listed before any of it is made.
+    /// `.brigade/parts/`, which is created if it does not exist.
+    fn parts(&self) -> Result<Dir, FolderError> {
+        self.check_at_path()?;
+        self.keep_private()?;
+        create_private_dir(&self.private_handle()?, PARTS, self.parts_path())
+    }
+
+    /// The path of `.brigade/parts/`, for messages.
+    pub(super) fn parts_path(&self) -> PathBuf {
+        self.private_dir().join(PARTS)
+    }
+
+    /// A directory for the files in the folder `below`, inside that folder. It is listed before it is created.
     pub(super) fn staging_in(&self, below: &str) -> Result<Staging, FolderError> {
-        let Ok(place) = below.parse::<FileName>() else { return self.own_staging() };
-        self.check_place()?;
-        let within = self.place(below)?;
+        let Ok(folder) = below.parse::<FileName>() else { return self.own_staging() };
+        self.check_at_path()?;
+        let within = self.open_path_only(below)?;
         let private_path = self.path().join(below).join(PRIVATE);
-        let mut known = self.0.places.lock();
-        let places = self.known(&mut known)?;
-        let (name, is_new) = self.remember(places, place)?;
+        let mut known = self.staging_list().lock();
+        let entries = self.known(&mut known)?;
+        let (name, is_new) = self.remember(entries, folder)?;
         let path = private_path.join(&name);
-        let made = self
-            .make_private_dir(&within, PRIVATE, private_path)
-            .and_then(|private| self.make_private_dir(&private, &name, path.clone()));
-        if made.is_err() && is_new {
-            let _ = within.remove_dir(PRIVATE); // where something else is in it, it stays
-            places.retain(|place| place.name != name);
-            self.write_places(places)?;
+        let created = create_private_dir(&within, PRIVATE, private_path)
+            .and_then(|private| create_private_dir(&private, &name, path.clone()));
+        if created.is_err() && is_new {
+            let _ = within.remove_dir(PRIVATE); // it stays if it has other files in it
+            entries.retain(|entry| entry.name != name);
+            self.write_staging_list(entries)?;
         }
         drop(known);
-        let dir = made?;
+        let dir = created?;
         let file_system =
             dir.file_system().map_err(|error| FolderError::new("look into", path.clone(), error))?;
         Ok(Staging { dir, path, file_system })
     }
 
-    /// All directories in which something may lie that is being received, as far as they are there.
+    /// All existing directories that may have files that are being received.
     pub(super) fn stagings(&self) -> Result<Vec<Staging>, FolderError> {
         let mut found = vec![];
-        for Place { below, name } in self.places()? {
-            let way = format!("{below}/{PRIVATE}/{name}");
-            let dir = match self.sub(&way) {
+        for StagingEntry { below, name } in self.staging_entries()? {
+            let path = format!("{below}/{PRIVATE}/{name}");
+            let dir = match self.sub(&path) {
                 Ok(dir) => dir,
                 Err(error) if error.lacks_open_files() => return Err(error),
-                Err(_) => continue, // it is not mounted, or not made yet
+                Err(_) => continue, // it is not mounted, or not created yet
             };
             if let Ok(file_system) = dir.file_system() {
-                found.push(Staging { dir, path: self.path().join(way), file_system });
+                found.push(Staging { dir, path: self.path().join(path), file_system });
             }
         }
         let file_system = self.file_system();
@@ -186,133 +163,103 @@ impl Folder {
         Ok(found)
     }
 
-    /// Removes the directories on other file systems that are empty. Not while something may be received.
-    pub fn remove_empty_places(&self) -> Result<(), FolderError> {
-        let mut known = self.0.places.lock();
-        let places = self.known(&mut known)?;
-        let left: Vec<Place> = places.iter().filter(|place| !self.remove_place(place)).cloned().collect();
-        if left.len() != places.len() {
-            self.write_places(&left)?;
-            *places = left;
+    /// Removes the empty directories on other file systems. Not to be called while files may be received.
+    pub fn remove_empty_staging(&self) -> Result<(), FolderError> {
+        let mut known = self.staging_list().lock();
+        let entries = self.known(&mut known)?;
+        let remaining: Vec<StagingEntry> =
+            entries.iter().filter(|entry| !self.remove_staging(entry)).cloned().collect();
+        if remaining.len() != entries.len() {
+            self.write_staging_list(&remaining)?;
+            *entries = remaining;
         }
         Ok(())
     }
 
-    /// Removes the directory of a place where it is empty; whether it is gone.
-    fn remove_place(&self, place: &Place) -> bool {
+    /// Removes the directory of an entry if it is empty. Returns whether it does not exist any more.
+    fn remove_staging(&self, entry: &StagingEntry) -> bool {
         let is_missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
-        let Ok(within) = self.place(place.below.as_str()) else { return false };
+        let Ok(within) = self.open_path_only(entry.below.as_str()) else { return false };
         let is_gone = match within.sub(PRIVATE) {
-            Ok(private) => match private.remove_dir(&place.name) {
+            Ok(private) => match private.remove_dir(&entry.name) {
                 Ok(()) => true,
                 Err(error) => is_missing(&error),
             },
-            // Below a file system that is not mounted there is nothing either: only what is mounted tells.
-            Err(error) => is_missing(&error) && self.is_mounted(place.below.as_str(), &within),
+            // The mount point of a file system that is not mounted has no such directory either: that says nothing.
+            Err(error) => is_missing(&error) && self.is_mounted(entry.below.as_str(), &within),
         };
         if is_gone {
-            let _ = within.remove_dir(PRIVATE); // where something else is in it, it stays
+            let _ = within.remove_dir(PRIVATE); // it stays if it has other files in it
         }
         is_gone
     }
 
-    /// Whether the folder at `below` is on another file system than the one that it is in.
+    /// Whether the folder `below` is on another file system than its parent folder.
     fn is_mounted(&self, below: &str, dir: &Dir) -> bool {
         let parent = match below.rsplit_once('/') {
-            Some((parent, _)) => self.place(parent).ok().and_then(|parent| parent.file_system().ok()),
+            Some((parent, _)) => {
+                self.open_path_only(parent).ok().and_then(|parent| parent.file_system().ok())
+            }
             None => Some(self.file_system()),
         };
         dir.file_system().is_ok_and(|own| parent.is_some_and(|parent| parent != own))
     }
 
-    fn places(&self) -> Result<Vec<Place>, FolderError> {
-        self.known(&mut self.0.places.lock()).cloned()
+    fn staging_entries(&self) -> Result<Vec<StagingEntry>, FolderError> {
+        self.known(&mut self.staging_list().lock()).cloned()
     }
 
-    /// The list under its lock, read where it was not yet.
-    fn known<'a>(&self, known: &'a mut Option<Vec<Place>>) -> Result<&'a mut Vec<Place>, FolderError> {
+    /// The entries of the locked list, which is read now if it was not read yet.
+    fn known<'a>(
+        &self,
+        known: &'a mut Option<Vec<StagingEntry>>,
+    ) -> Result<&'a mut Vec<StagingEntry>, FolderError> {
         match known {
-            Some(places) => Ok(places),
-            None => Ok(known.insert(self.read_places()?)),
+            Some(entries) => Ok(entries),
+            None => {
+                let failed = |error| FolderError::new("read", self.private_dir().join(STAGING_LIST), error);
+                Ok(known.insert(read_staging_list(&self.private_handle()?).map_err(failed)?))
+            }
         }
     }
 
-    /// The name of the directory in the folder `below`, and whether it was listed just now.
-    fn remember(&self, places: &mut Vec<Place>, below: FileName) -> Result<(String, bool), FolderError> {
-        if let Some(place) = places.iter().find(|place| place.below == below) {
-            return Ok((place.name.clone(), false));
+    /// The name of the directory in the folder `below`, and whether this call has added it to the list.
+    fn remember(
+        &self,
+        entries: &mut Vec<StagingEntry>,
+        below: FileName,
+    ) -> Result<(String, bool), FolderError> {
+        if let Some(entry) = entries.iter().find(|entry| entry.below == below) {
+            return Ok((entry.name.clone(), false));
         }
-        let mut longer = places.clone();
-        if longer.len() >= MOST_PLACES {
-            let is_there = |place: &Place| match self.place(&format!("{}/{PRIVATE}", place.below)) {
-                Ok(_) => true,
-                Err(error) => error.lacks_open_files(), // then nobody knows
-            };
-            longer.retain(is_there);
+        let mut extended = entries.clone();
+        if extended.len() >= MAX_STAGING_DIRS {
+            let exists =
+                |entry: &StagingEntry| match self.open_path_only(&format!("{}/{PRIVATE}", entry.below)) {
+                    Ok(_) => true,
+                    Err(error) => error.lacks_open_files(), // then it is not known
+                };
+            extended.retain(exists);
         }
-        if longer.len() >= MOST_PLACES {
-            let error = io::Error::other(format!("there are {MOST_PLACES} such places already"));
+        if extended.len() >= MAX_STAGING_DIRS {
+            let error = io::Error::other(format!("there are {MAX_STAGING_DIRS} such folders already"));
             return Err(FolderError::new("receive files in", self.path().join(below.as_str()), error));
         }
-        let name = format!("{PREFIX}{:016x}", RandomState::new().hash_one(&below));
-        longer.push(Place { below, name: name.clone() });
-        self.write_places(&longer)?;
-        *places = longer;
+        let name = format!("{STAGING_PREFIX}{:016x}", RandomState::new().hash_one(&below));
+        extended.push(StagingEntry { below, name: name.clone() });
+        self.write_staging_list(&extended)?;
+        *entries = extended;
         Ok((name, true))
     }
 
-    /// Writes the list again that is known, after the one on the disk was removed.
-    pub(super) fn write_known_places(&self) -> Result<(), FolderError> {
-        let known = self.0.places.lock();
-        match known.as_ref().filter(|places| !places.is_empty()) {
-            Some(places) => self.write_places(places),
-            None => Ok(()),
-        }
-    }
-
-    fn read_places(&self) -> Result<Vec<Place>, FolderError> {
-        let failed = |error| FolderError::new("read", self.private_dir().join(PLACES), error);
-        let file = match self.private_handle()?.open_file(PLACES) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-            Err(error) => return Err(failed(error)),
-        };
-        let mut bytes = vec![];
-        file.take(LIST_BYTES).read_to_end(&mut bytes).map_err(failed)?;
-        let text = String::from_utf8_lossy(&bytes);
-        Ok(text.lines().filter_map(Place::parse).take(MOST_PLACES).collect())
-    }
-
-    /// Replaces the list: a crash leaves the old one or the new one.
-    fn write_places(&self, places: &[Place]) -> Result<(), FolderError> {
-        let write = |private: Dir| {
-            let mut file = private.open_or_create(NEW_PLACES)?;
-            let text: String =
-                places.iter().map(|place| format!("{} {}\n", place.name, place.below)).collect();
-            file.set_len(0)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_data()?;
-            drop(file);
-            private.rename_over(NEW_PLACES, PLACES)?;
-            private.sync()
-        };
-        let failed = |error| FolderError::new("write", self.private_dir().join(PLACES), error);
-        write(self.private_handle()?).map_err(failed)
+    fn write_staging_list(&self, entries: &[StagingEntry]) -> Result<(), FolderError> {
+        let failed = |error| FolderError::new("write", self.private_dir().join(STAGING_LIST), error);
+        write_staging_list(&self.private_handle()?, entries).map_err(failed)
     }
 }
 
-impl Place {
-    fn parse(line: &str) -> Option<Self> {
-        let (name, below) = line.split_once(' ')?;
-        let number = name.strip_prefix(PREFIX)?;
-        let is_ours = number.len() == 16 && number.bytes().all(|digit| digit.is_ascii_hexdigit());
-        let below = below.parse().ok()?;
-        is_ours.then(|| Self { below, name: name.to_owned() })
-    }
-}
-
-/// Nothing can be received in `path` and renamed from there.
-fn elsewhere(path: PathBuf) -> FolderError {
+/// The error for a directory from which a rename cannot reach the target.
+fn other_file_system(path: PathBuf) -> FolderError {
     FolderError::new(
         "receive files in",
         path,
@@ -324,10 +271,10 @@ fn elsewhere(path: PathBuf) -> FolderError {
 mod tests {
     use std::fs;
 
-    use super::{Folder, Place};
+    use super::Folder;
 
     #[test]
-    fn a_place_is_found_again_and_goes_when_it_is_empty() {
+    fn a_directory_is_found_again_and_removed_when_it_is_empty() {
         let temp = tempfile::tempdir().unwrap();
         fs::create_dir_all(temp.path().join("d/e")).unwrap();
         let folder = Folder::open(temp.path()).unwrap();
@@ -337,30 +284,30 @@ mod tests {
         let again = Folder::open(temp.path()).unwrap();
         assert_eq!(again.staging_in("d/e").unwrap().path, first);
         assert_eq!(again.stagings().unwrap().len(), 2);
-        again.remove_empty_places().unwrap();
+        again.remove_empty_staging().unwrap();
         assert!(first.join("x").exists());
         fs::remove_file(first.join("x")).unwrap();
-        again.remove_empty_places().unwrap();
+        again.remove_empty_staging().unwrap();
         assert!(!temp.path().join("d/e/.brigade").exists());
         assert_eq!(Folder::open(temp.path()).unwrap().stagings().unwrap().len(), 1);
     }
 
     #[test]
-    fn what_a_cut_off_start_left_of_a_place_goes_and_what_may_be_elsewhere_stays_listed() {
+    fn leftovers_of_a_start_are_removed_and_unmounted_ones_stay_listed() {
         let temp = tempfile::tempdir().unwrap();
         for name in ["begun", "unmounted"] {
             fs::create_dir(temp.path().join(name)).unwrap();
             let folder = Folder::open(temp.path()).unwrap();
             let path = folder.staging_in(name).unwrap().path;
-            fs::remove_dir(&path).unwrap(); // it was listed, and is not made yet
+            fs::remove_dir(&path).unwrap(); // it is listed, and not created yet
         }
         fs::remove_dir(temp.path().join("unmounted/.brigade")).unwrap();
         let folder = Folder::open(temp.path()).unwrap();
-        folder.remove_empty_places().unwrap();
+        folder.remove_empty_staging().unwrap();
         assert!(!temp.path().join("begun/.brigade").exists());
         let listed = |folder: &Folder| {
-            let places = folder.places().unwrap();
-            places.iter().map(|place| place.below.as_str().to_owned()).collect::<Vec<_>>()
+            let entries = folder.staging_entries().unwrap();
+            entries.iter().map(|entry| entry.below.as_str().to_owned()).collect::<Vec<_>>()
         };
         assert_eq!(listed(&folder), ["unmounted"]);
         assert_eq!(listed(&Folder::open(temp.path()).unwrap()), ["unmounted"]);
@@ -368,21 +315,13 @@ mod tests {
     }
 
     #[test]
-    fn a_place_that_cannot_be_made_is_not_listed() {
+    fn a_directory_that_cannot_be_created_is_not_listed() {
         let temp = tempfile::tempdir().unwrap();
         fs::create_dir(temp.path().join("d")).unwrap();
         fs::write(temp.path().join("d/.brigade"), "a file").unwrap();
         let folder = Folder::open(temp.path()).unwrap();
         folder.staging_in("d").unwrap_err();
-        assert_eq!(folder.places().unwrap(), []);
-        assert_eq!(Folder::open(temp.path()).unwrap().places().unwrap(), []);
-    }
-
-    #[test]
-    fn only_lines_that_are_ours_are_believed() {
-        assert!(Place::parse("parts-0123456789abcdef d/e").is_some());
-        for line in ["", "parts-0123456789abcdef", "parts-0123456789abcdef ../x", "parts-0123 d", "key d"] {
-            assert_eq!(Place::parse(line), None, "{line:?}");
-        }
+        assert_eq!(folder.staging_entries().unwrap(), []);
+        assert_eq!(Folder::open(temp.path()).unwrap().staging_entries().unwrap(), []);
     }
 }

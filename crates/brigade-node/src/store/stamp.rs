@@ -1,7 +1,7 @@
-//! What the file system says about a file: enough to know that its bytes did not change since they were hashed.
+//! The attributes of a file that show that its bytes did not change since they were hashed.
 //!
-//! A stamp is compared in two ways: [`Stamp::same_bytes`] asks for the identity that serving relies on, `==` for
-//! everything, so that a change of the inode alone (a hard link, a mode) is seen without taking the file away.
+//! There are two comparisons. [`Stamp::same_bytes`] is the one for serving. `==` compares all attributes, so that a
+//! change of the inode alone (a hard link, a mode) is seen without withdrawing the file.
 
 use std::{
     fs::{File, Metadata},
@@ -9,25 +9,26 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-/// What a file was when it was looked at.
+/// The attributes of a file at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// The file system it lies on; 0 where the system does not say.
+    /// Its file system; 0 if the system does not tell.
     pub device: u64,
-    /// Its number there; where the system gives none, the time of its creation.
+    /// Its inode number there; the time of its creation if the system has no such number.
     pub inode: u64,
     /// Its length in bytes.
     pub size: u64,
-    /// When its bytes were last written, in nanoseconds since 1970.
+    /// The time of the last change of its bytes, in nanoseconds since 1970.
     pub mtime_ns: i64,
-    /// When anything about it last changed, in nanoseconds since 1970; where the system does not say, as `mtime_ns`.
+    /// The time of the last change of any attribute, in nanoseconds since 1970; equal to `mtime_ns` if the system
+    /// does not tell.
     pub ctime_ns: i64,
-    /// Whether its owner may run it.
+    /// Whether its owner may execute it.
     pub executable: bool,
 }
 
 impl Stamp {
-    /// Whether the bytes are still those of `other`: the same file, of the same length, not written since.
+    /// Whether the bytes are still those of `other`: the same file with the same length, not written since.
     pub const fn same_bytes(&self, other: &Self) -> bool {
         self.device == other.device
             && self.inode == other.inode
@@ -35,12 +36,12 @@ impl Stamp {
             && self.mtime_ns == other.mtime_ns
     }
 
-    /// When its bytes were last written, in whole seconds since 1970.
+    /// The time of the last change of its bytes, in whole seconds since 1970.
     pub const fn mtime_s(&self) -> i64 {
         self.mtime_ns.div_euclid(1_000_000_000)
     }
 
-    /// How long nothing about it has changed; zero where the calendar stands before its last change.
+    /// The time since the last change of any attribute; zero if the clock is before that.
     pub(super) fn quiet_for(&self, now: SystemTime) -> Duration {
         let last = u64::try_from(self.mtime_ns.max(self.ctime_ns)).unwrap_or(0);
         now.duration_since(UNIX_EPOCH).unwrap_or_default().saturating_sub(Duration::from_nanos(last))
@@ -52,7 +53,7 @@ pub fn stamp_of(file: &File) -> io::Result<Stamp> {
     Ok(stamp(&file.metadata()?))
 }
 
-/// The stamp in what the standard library says of a file.
+/// The stamp in the metadata of the standard library.
 #[cfg(unix)]
 pub(super) fn stamp(metadata: &Metadata) -> Stamp {
     use std::os::unix::fs::MetadataExt;
@@ -67,7 +68,7 @@ pub(super) fn stamp(metadata: &Metadata) -> Stamp {
     }
 }
 
-/// The stamp in what the standard library says of a file.
+/// The stamp in the metadata of the standard library.
 #[cfg(not(unix))]
 pub(super) fn stamp(metadata: &Metadata) -> Stamp {
     let written = metadata.modified().map_or(0, since_1970_ns);
@@ -86,14 +87,14 @@ fn since_1970_ns(time: SystemTime) -> i64 {
     time.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
 }
 
-/// Seconds and nanoseconds as one number; times that it cannot hold (before 1678, after 2262) are its ends.
+/// Seconds and nanoseconds as one number, saturating: its limits are the years 1678 and 2262.
 #[cfg(unix)]
 pub(super) fn nanoseconds(seconds: impl TryInto<i64>, nanoseconds: impl TryInto<i64>) -> i64 {
     let seconds = seconds.try_into().unwrap_or(i64::MAX);
     seconds.saturating_mul(1_000_000_000).saturating_add(nanoseconds.try_into().unwrap_or(0))
 }
 
-/// `seconds` since 1970 as a time of this system; `None` where it has no such time.
+/// `seconds` since 1970 as a time of this system; `None` if it cannot represent that time.
 pub(super) fn system_time(seconds: i64) -> Option<SystemTime> {
     let from_epoch = Duration::from_secs(seconds.unsigned_abs());
     if seconds < 0 { UNIX_EPOCH.checked_sub(from_epoch) } else { UNIX_EPOCH.checked_add(from_epoch) }

@@ -11,7 +11,7 @@ use std::{
 
 use brigade_core::schedule::LimitPlan;
 use brigade_node::{
-    durable::{make_folders, unmake_folders},
+    durable::{make_folders, remove_folders},
     peer::{Fetch, ManagerState, Peer, PeerConfig, Progress, ResolveError, Resolved, Sharing, State, Wish},
 };
 use serde_json::Value;
@@ -67,7 +67,7 @@ pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, 
         peer.stop().await;
     } else {
         peer.take_back().await;
-        unmake_folders(&made); // those in which nothing is
+        remove_folders(&made); // those in which nothing is
     }
     result
 }
@@ -97,7 +97,7 @@ async fn begin(
     match joined {
         Ok(peer) => Ok((peer, made)),
         Err(ended) => {
-            unmake_folders(&made); // as if it had never been tried
+            remove_folders(&made); // as if it had never been tried
             Err(ended)
         }
     }

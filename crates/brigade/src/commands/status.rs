@@ -58,14 +58,14 @@ pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
             format::bytes(status.kept.bytes)
         ));
     }
-    rows.extend(status.problems.troubles.iter().map(folder::text));
-    let ignoring = status.problems.ignoring;
-    if ignoring.files > 0 {
+    rows.extend(status.problems.keeper_problems.iter().map(folder::text));
+    let ignored = status.problems.ignored;
+    if ignored.files > 0 {
         rows.push(format!(
             "ignored: {} (files and folders), by {} in {}",
-            count(ignoring.entries, "entry"),
-            count(ignoring.patterns, "pattern"),
-            count(ignoring.files, "ignore file")
+            count(ignored.entries, "entry"),
+            count(ignored.patterns, "pattern"),
+            count(ignored.files, "ignore file")
         ));
     }
     let problem = |(what, why): &(String, String)| format!("not shared: {} ({})", escape(what), escape(why));

@@ -7,7 +7,7 @@ use std::{mem::discriminant, sync::Arc};
 
 use brigade_node::{
     peer::Peer,
-    store::keeper::{NoWatch, ProblemList, Trouble},
+    store::keeper::{KeeperProblem, ProblemList, WatchError},
 };
 use tokio::sync::watch;
 
@@ -17,7 +17,7 @@ use crate::terminal::escape::escape;
 /// Hears how the folder stands.
 pub(crate) struct FolderNews {
     problems: watch::Receiver<Arc<ProblemList>>,
-    said: Vec<Trouble>,
+    said: Vec<KeeperProblem>,
 }
 
 /// Hears how the folder, the manager and the clock stand.
@@ -60,7 +60,7 @@ impl FolderNews {
     pub(crate) async fn next(&mut self) -> String {
         loop {
             let now = self.problems.borrow_and_update().clone();
-            if let Some(news) = unsaid(&mut self.said, &now.troubles) {
+            if let Some(news) = unsaid(&mut self.said, &now.keeper_problems) {
                 return news;
             }
             if self.problems.changed().await.is_err() {
@@ -71,48 +71,51 @@ impl FolderNews {
 }
 
 /// The next thing to say where these are the troubles `now`; it counts as said.
-fn unsaid(said: &mut Vec<Trouble>, now: &[Trouble]) -> Option<String> {
-    let among =
-        |kind: &Trouble, list: &[Trouble]| list.iter().any(|one| discriminant(one) == discriminant(kind));
+fn unsaid(said: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Option<String> {
+    let among = |kind: &KeeperProblem, list: &[KeeperProblem]| {
+        list.iter().any(|one| discriminant(one) == discriminant(kind))
+    };
     if let Some(new) = now.iter().find(|trouble| !among(trouble, said)) {
         said.push(new.clone());
         return Some(text(new));
     }
     let over = said.iter().position(|trouble| !among(trouble, now))?;
     Some(match said.remove(over) {
-        Trouble::Gone(path) => {
+        KeeperProblem::Gone(path) => {
             format!("the folder {} is back, and shared again", escape(&path.to_string_lossy()))
         }
-        Trouble::PrivateLost(_) => "`.brigade` is this peer's again".to_owned(),
-        Trouble::PrivateRemoved(_) => "`.brigade` is there".to_owned(), // which is never over
-        Trouble::ReadOnly(_) => "the folder can be written to again".to_owned(),
-        Trouble::Unwatched(_) => "all folders are watched again".to_owned(),
-        Trouble::Unindexed(_) => "what was hashed is remembered again".to_owned(),
+        KeeperProblem::PrivateLost(_) => "`.brigade` is this peer's again".to_owned(),
+        KeeperProblem::PrivateRemoved(_) => "`.brigade` is there".to_owned(), // which is never over
+        KeeperProblem::ReadOnly(_) => "the folder can be written to again".to_owned(),
+        KeeperProblem::Unwatched(_) => "all folders are watched again".to_owned(),
+        KeeperProblem::Unindexed(_) => "what was hashed is remembered again".to_owned(),
     })
 }
 
 /// What is the matter, and what can be done.
-pub(crate) fn text(trouble: &Trouble) -> String {
+pub(crate) fn text(trouble: &KeeperProblem) -> String {
     let hint = match trouble {
-        Trouble::Gone(_) => {
+        KeeperProblem::Gone(_) => {
             "bring it back, and it goes on; one that was made anew in its place is another: to share that, start again"
         }
-        Trouble::PrivateLost(_) => {
+        KeeperProblem::PrivateLost(_) => {
             "end the other session, or move what is in the way; it is tried again all the while. Do not end this peer before \
              that: its key is nowhere else"
         }
-        Trouble::PrivateRemoved(_) => {
+        KeeperProblem::PrivateRemoved(_) => {
             "leave `.brigade` alone while the peer runs; without its key, its username would be lost"
         }
-        Trouble::ReadOnly(_) => "was its disk mounted anew, or does it fail? It is tried again all the while",
-        Trouble::Unwatched(NoWatch::Folders) => {
+        KeeperProblem::ReadOnly(_) => {
+            "was its disk mounted anew, or does it fail? It is tried again all the while"
+        }
+        KeeperProblem::Unwatched(WatchError::Folders) => {
             "`sysctl fs.inotify.max_user_watches=1048576` allows more on Linux; it is tried again all the while"
         }
-        Trouble::Unwatched(NoWatch::Watches) => {
+        KeeperProblem::Unwatched(WatchError::Watches) => {
             "`sysctl fs.inotify.max_user_instances=1024` allows more on Linux; it is tried again all the while"
         }
-        Trouble::Unwatched(NoWatch::Other(_)) => "it is tried again all the while",
-        Trouble::Unindexed(_) => {
+        KeeperProblem::Unwatched(WatchError::Other(_)) => "it is tried again all the while",
+        KeeperProblem::Unindexed(_) => {
             "is there room, and may it be written to? Serving goes on, and it is tried again"
         }
     };
@@ -121,20 +124,20 @@ pub(crate) fn text(trouble: &Trouble) -> String {
 
 #[cfg(test)]
 mod tests {
-    use brigade_node::store::keeper::{NoWatch, Trouble};
+    use brigade_node::store::keeper::{KeeperProblem, WatchError};
 
     use super::unsaid;
 
     #[test]
     fn each_trouble_is_said_once_and_its_end_too() {
         let mut said = vec![];
-        let index = |why: &str| Trouble::Unindexed(why.to_owned());
-        let watch = Trouble::Unwatched(NoWatch::Folders);
-        let mut say = |now: &[Trouble]| unsaid(&mut said, now);
+        let index = |why: &str| KeeperProblem::Unindexed(why.to_owned());
+        let watch = KeeperProblem::Unwatched(WatchError::Folders);
+        let mut say = |now: &[KeeperProblem]| unsaid(&mut said, now);
         assert_eq!(say(&[]), None);
         let both = [watch.clone(), index("full")];
         assert!(say(&both).unwrap().contains("max_user_watches"));
-        assert!(say(&both).unwrap().contains("not remembered for the next start: full"));
+        assert!(say(&both).unwrap().contains("hashes are not stored for the next start: full"));
         assert_eq!(say(&both), None);
         assert_eq!(say(&[watch.clone(), index("read-only")]), None, "the same for another reason");
         assert_eq!(say(&[index("full")]).unwrap(), "all folders are watched again");

@@ -104,7 +104,7 @@ fn a_full_disk_is_said_once_and_so_is_its_end() {
     assert!(full.is_err());
     fs::File::create(network.path("disk/share/empty")).unwrap();
     network.has_file("empty", 1, SEEN);
-    fire.complains("what was hashed is not remembered for the next start");
+    fire.complains("hashes are not stored for the next start");
     fs::remove_file(network.path("disk/share/large")).unwrap();
     fire.complains("what was hashed is remembered again");
     let ended = fire.terminate().with_code(143);
@@ -169,7 +169,7 @@ fn more_folders_than_can_be_watched_are_looked_at_and_watched_when_they_can_be()
     command.current_dir(network.path("")).env("BRIGADE_HOME", network.path("home"));
     let fire = Process::start(command);
     fire.says("ready\n");
-    let said = fire.complains("changes are found by looking at everything every few seconds");
+    let said = fire.complains("changes are found by scanning the folder every few seconds");
     assert!(said.contains("fs.inotify.max_user_watches"), "{said}");
     network.write("fire_user/d39/new", b"new");
     lists(&network, "d39", &[("d39/file", b"file"), ("d39/new", b"new")]);

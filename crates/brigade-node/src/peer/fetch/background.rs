@@ -21,7 +21,7 @@ use super::{
 };
 use crate::store::{
     destination::Destinations,
-    folder::{FileSystemId, Folder, Free},
+    folder::{FileSystemId, Folder, FreeSpace},
     part_file::PartFile,
     parts::{KeptPart, kept_parts, remove_part},
     share::Share,
@@ -51,7 +51,7 @@ pub(crate) enum BackgroundResult {
     /// Whether the fetches of an order can land and fit on the disk, and what each of them will take there.
     Measured { order: FetchOrder, kept: Vec<KeptPart>, result: Result<Vec<SpaceNeeds>, FetchRefusal> },
     /// So much is free on each of these file systems.
-    FreeSpace(Vec<(FileSystemId, Free)>),
+    FreeSpace(Vec<(FileSystemId, FreeSpace)>),
     /// These parts are there.
     PartsFound(Vec<KeptPart>),
     /// The parts of these contents were removed, or could not be.
@@ -96,11 +96,11 @@ impl Background {
     /// Asks how much space is free on these file systems, at a folder on each of them.
     pub(crate) fn check_space(&self, folders: BTreeSet<(FileSystemId, String)>) {
         let folder = self.share.folder().clone();
-        let unknown = folders.iter().map(|(on, _)| (*on, Free::UNKNOWN)).collect();
+        let unknown = folders.iter().map(|(on, _)| (*on, FreeSpace::UNKNOWN)).collect();
         let result = CertainResult::new(self.results.clone(), BackgroundResult::FreeSpace(unknown));
         spawn_blocking(move || {
             let free =
-                |(on, below): (FileSystemId, String)| (on, folder.free(&below).unwrap_or(Free::UNKNOWN));
+                |(on, below): (FileSystemId, String)| (on, folder.free(&below).unwrap_or(FreeSpace::UNKNOWN));
             result.send(BackgroundResult::FreeSpace(folders.into_iter().map(free).collect()));
         });
     }
@@ -143,7 +143,7 @@ impl Background {
         spawn_blocking(move || {
             files.iter().for_each(|file| drop(file.sync()));
             remove_parts(&folder, &removing);
-            if let Err(error) = folder.remove_empty_places() {
+            if let Err(error) = folder.remove_empty_staging() {
                 tracing::debug!(%error, "empty folders of ours stay on other file systems");
             }
         })

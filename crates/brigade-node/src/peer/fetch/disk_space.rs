@@ -20,7 +20,7 @@ use super::{
 };
 use crate::store::{
     destination::Destinations,
-    folder::{FileSystemId, Folder, Free},
+    folder::{FileSystemId, Folder, FreeSpace},
     parts::KeptPart,
     share::Share,
 };
@@ -44,7 +44,7 @@ pub(crate) struct DiskSpace {
     /// Whether the disk is being asked at this moment.
     is_checking: bool,
     /// The free space at the last check, on each file system that a fetch waits for.
-    free: BTreeMap<FileSystemId, Free>,
+    free: BTreeMap<FileSystemId, FreeSpace>,
 }
 
 /// A fetch that waits for space.
@@ -117,12 +117,12 @@ impl DiskSpace {
     /// So much is free. The fetches that find enough for what they need, and go on.
     pub(crate) fn checked(
         &mut self,
-        free: Vec<(FileSystemId, Free)>,
+        free: Vec<(FileSystemId, FreeSpace)>,
         now: Timestamp,
         needed: impl Fn(JobId, FileSystemId) -> u64,
     ) -> Vec<JobId> {
         self.is_checking = false;
-        let mut left: BTreeMap<FileSystemId, Free> = free.into_iter().collect();
+        let mut left: BTreeMap<FileSystemId, FreeSpace> = free.into_iter().collect();
         self.free.extend(&left);
         let mut going_on = vec![];
         for (job, wait) in self.waits.iter_mut().filter(|(_, wait)| wait.waits && wait.next_check <= now) {
@@ -159,7 +159,7 @@ pub(crate) fn measure(
 ) -> Result<Vec<SpaceNeeds>, FetchRefusal> {
     let folder = share.folder();
     // The peer's own folder may have been removed just now: then it is made again before anything is received there.
-    if folder.keep_private().and_then(|_| folder.check_place()).is_err() {
+    if folder.keep_private().and_then(|_| folder.check_at_path()).is_err() {
         return Ok(vec![SpaceNeeds::default(); fetches.len()]); // each file fails when it is prepared
     }
     let wanted = WantedNames::of(folder, fetches);
@@ -204,7 +204,7 @@ fn check_space(
         needs.iter().map(|needs| of(needs, file_system)).fold(0, u64::saturating_add)
     };
     // If the system does not say, the fetch waits when the disk is full.
-    let free = folder.free(place).unwrap_or(Free::UNKNOWN);
+    let free = folder.free(place).unwrap_or(FreeSpace::UNKNOWN);
     let promised = promised.get(&file_system).copied().unwrap_or(0);
     let (bytes, free_bytes) = (sum(SpaceNeeds::bytes_on), free.bytes.saturating_sub(promised));
     let own = if file_system == folder.file_system() { OWN_FILES } else { 0 };
@@ -241,7 +241,7 @@ impl SpaceMeasurement<'_> {
             if self.share.by_name(name).is_some_and(|shared| shared.content == *content) {
                 continue;
             }
-            let there = self.walk.look(name, *replace);
+            let there = self.walk.check(name, *replace);
             let same_size = there.found.is_some_and(|found| found.size == content.size);
             match there.found {
                 // Most likely the wanted file, or one that stays.

@@ -25,7 +25,7 @@ use crate::{
     clock,
     peer::swarm::{EndedDownload, LandedContent, ManagerUpdate, OpenPart, Swarm, SwarmEvent},
     store::{
-        folder::{FileSystemId, Free},
+        folder::{FileSystemId, FreeSpace},
         keeper::{self, KeeperHandle},
         part_file::{PartError, PartFile},
         parts::KeptPart,
@@ -120,7 +120,7 @@ impl Fetches {
                 Ok(FileDecision::Large { file: part, list, have }) => {
                     self.start(id, file, Some(OpenPart { file: part, list, have }));
                 }
-                Err(PrepareError::Part(PartError::NoRoom { inodes, .. })) => {
+                Err(PrepareError::Part(PartError::NotEnoughSpace { inodes, .. })) => {
                     self.pause(id, &file.name, inodes);
                     self.jobs.try_again(id, file, (0, 0));
                 }
@@ -135,7 +135,13 @@ impl Fetches {
     }
 
     /// A file is under its name without having been fetched; the keeper is told if it does not know it.
-    fn on_disk(&mut self, id: JobId, file: &WantedFile, landed: Option<keeper::Landed>, origin: LocalOrigin) {
+    fn on_disk(
+        &mut self,
+        id: JobId,
+        file: &WantedFile,
+        landed: Option<keeper::LandedFile>,
+        origin: LocalOrigin,
+    ) {
         if let Some(landed) = landed {
             let keeper = self.keeper.clone();
             tokio::spawn(async move { keeper.landed(vec![landed]).await });
@@ -163,7 +169,7 @@ impl Fetches {
             SwarmEvent::Impossible { content, error } => {
                 self.give_up(&content, FileErrorKind::Changed, &error.to_string());
             }
-            SwarmEvent::NotWritten { content, error: PartError::NoRoom { inodes, .. } } => {
+            SwarmEvent::NotWritten { content, error: PartError::NotEnoughSpace { inodes, .. } } => {
                 let file = self.jobs.file_of(&content);
                 if let Some((id, name)) = file.map(|(id, file)| (id, file.name.clone())) {
                     self.pause(id, &name, inodes);
@@ -195,7 +201,7 @@ impl Fetches {
                 self.remove_parts(self.kept.obsolete(&name, &content));
                 self.jobs.landed(active, placed.aside);
             }
-            Err(PartError::NoRoom { inodes, .. }) => {
+            Err(PartError::NotEnoughSpace { inodes, .. }) => {
                 self.pause(id, &name, inodes);
                 self.jobs.try_again(id, active.file, ended.present);
             }
@@ -303,7 +309,7 @@ impl Fetches {
     }
 
     /// So much space is free: each fetch that finds enough goes on.
-    pub(crate) fn space_checked(&mut self, free: Vec<(FileSystemId, Free)>) {
+    pub(crate) fn space_checked(&mut self, free: Vec<(FileSystemId, FreeSpace)>) {
         let needed = |id: JobId, on| self.jobs.get(id).map_or(0, |job| job.needs().bytes_on(on));
         for id in self.disk_space.checked(free, clock::now(), needed) {
             for content in self.jobs.contents_of(id) {

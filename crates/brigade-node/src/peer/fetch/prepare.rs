@@ -20,22 +20,22 @@ use crate::store::{
     folder::{Folder, FolderError},
     hash::{HashError, hash_file, hash_pieces, verify},
     ignore::IGNORE_FILE,
-    keeper::Landed,
+    keeper::LandedFile,
     landing::Placed,
     part_file::{PartError, PartFile},
-    read_exact_at,
     share::Share,
     small_files::Batch,
     stamp::Stamp,
+    system::read_exact_at,
 };
 
 /// The decision about a wanted file.
 #[derive(Debug)]
 pub(crate) enum FileDecision {
     /// It is under its name. If the share does not know it: what the keeper has to know.
-    Here(Option<Landed>),
+    Here(Option<LandedFile>),
     /// It was copied from another file. What the keeper has to know, and the new name of the file that was kept aside.
-    Made(Landed, Option<String>),
+    Made(LandedFile, Option<String>),
     /// It has to be fetched: a content of one piece.
     Small,
     /// It has to be fetched: a content of several pieces, of which some may be here.
@@ -94,7 +94,7 @@ pub(crate) fn prepare(
     wanted: &WantedFile,
 ) -> Result<FileDecision, PrepareError> {
     // Most names are free: where not even their folder exists, the files need no look.
-    let there = walk.look(&wanted.name, wanted.replace);
+    let there = walk.check(&wanted.name, wanted.replace);
     let is_free = there.found.is_none();
     let decision = decide(folder, share, wanted, there);
     if !is_free || !matches!(decision, Ok(FileDecision::Small)) {
@@ -109,7 +109,7 @@ fn decide(
     wanted: &WantedFile,
     there: Destination,
 ) -> Result<FileDecision, PrepareError> {
-    folder.check_place().map_err(PartError::from)?;
+    folder.check_at_path().map_err(PartError::from)?;
     let WantedFile { name, content, .. } = wanted;
     let geometry = Geometry::new(content.size)?;
     if name.components().any(|component| component.eq_ignore_ascii_case(IGNORE_FILE)) {
@@ -125,13 +125,13 @@ fn decide(
     let here = if there.found.is_none() { None } else { look_under_name(folder, wanted)? };
     let other_content = match here {
         Some((content_here, list, stamp)) if content_here == *content => {
-            let landed = Landed { name: name.clone(), content: *content, list, stamp };
+            let landed = LandedFile { name: name.clone(), content: *content, list, stamp };
             return Ok(FileDecision::Here(Some(landed)));
         }
         other => other.map(|(content_here, ..)| content_here),
     };
     // The file that was found may have another name: then it is neither reported as this one, nor kept aside for it.
-    if let Some(other) = there.found.and_then(|found| folder.spelt_otherwise(name, &found)) {
+    if let Some(other) = there.found.and_then(|found| folder.true_name(name, &found)) {
         return Err(PrepareError::Alike { name: name.clone(), other });
     }
     if let Some(here) = other_content.filter(|_| !wanted.replace) {
@@ -191,7 +191,7 @@ fn make_from_here(
 ) -> Result<Option<FileDecision>, PrepareError> {
     let WantedFile { name, content, .. } = wanted;
     let made = |list, placed: Placed| {
-        let landed = Landed { name: name.clone(), content: *content, list, stamp: placed.stamp };
+        let landed = LandedFile { name: name.clone(), content: *content, list, stamp: placed.stamp };
         Ok(Some(FileDecision::Made(landed, placed.aside)))
     };
     if content.size == 0 {
@@ -232,7 +232,7 @@ fn land_small(folder: &Folder, wanted: &WantedFile, bytes: &[u8]) -> Result<Plac
 }
 
 fn no_answer(folder: &Folder) -> PartError {
-    PartError::NoRoom { path: folder.path().to_owned(), inodes: false }
+    PartError::NotEnoughSpace { path: folder.path().to_owned(), inodes: false }
 }
 
 /// Threads for hashing one file: every core.

@@ -9,7 +9,7 @@ use brigade_core::{
     wire::manager::{Announce, FileEntry, Withdraw},
 };
 
-use crate::store::share::{Share, Shared};
+use crate::store::share::{Share, SharedFile};
 
 /// Bytes of a page that are left free where entries are added before their size is checked.
 const SPARE_BYTES: usize = 2048;
@@ -62,7 +62,7 @@ impl AnnounceState {
     /// Announcements of files that were added to the share.
     pub(crate) fn announce_files<'a>(
         &mut self,
-        files: impl IntoIterator<Item = &'a Shared>,
+        files: impl IntoIterator<Item = &'a SharedFile>,
     ) -> Vec<Announce> {
         let (mut announcements, mut page, mut bytes) = (vec![], vec![], 0);
         for file in files {
@@ -112,7 +112,7 @@ impl AnnounceState {
 }
 
 /// The announced form of a shared file.
-fn entry(file: &Shared) -> FileEntry {
+fn entry(file: &SharedFile) -> FileEntry {
     FileEntry {
         name: file.name.clone(),
         id: file.content.id,

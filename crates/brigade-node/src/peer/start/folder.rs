@@ -17,9 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     clock,
-    durable::{sync_folder, unmake_folders},
+    durable::{remove_folders, sync_folder},
     identity::key::{KeyError, SecretKey},
-    store::folder::{Belongings, Folder, FolderError, FolderLock, LockHolder},
+    store::{
+        folder::{Folder, FolderError, FolderLock, LockHolder, ProtectedFiles},
+        parts::remove_leftovers,
+    },
 };
 
 /// A locked folder, and what this start has made of it.
@@ -85,6 +88,7 @@ impl StartedFolder {
         folder.private()?;
         let news = (is_missing(&parts), is_missing(&lock));
         let locked = folder.lock()?;
+        remove_leftovers(&folder)?;
         // Only now it is certain that nobody else made them.
         made.folders.splice(0..0, news.0.then_some(parts));
         made.lock = news.1.then_some(lock);
@@ -114,7 +118,7 @@ impl StartedFolder {
 
     /// From now on `key` is kept there, whatever is removed while the peer runs.
     pub(crate) fn protect(&self, key: &SecretKey) {
-        self.folder.keeps(Box::new(OwnKey(key.clone())));
+        self.folder.protect(Box::new(OwnKey(key.clone())));
     }
 
     /// Writes into the lock who has it, for those whom it keeps out.
@@ -143,12 +147,12 @@ impl StartedFolder {
 #[derive(Debug)]
 struct OwnKey(SecretKey);
 
-impl Belongings for OwnKey {
-    fn are_there(&self, private: &Path) -> bool {
+impl ProtectedFiles for OwnKey {
+    fn exist(&self, private: &Path) -> bool {
         !is_missing(&private.join(KEY))
     }
 
-    fn write(&self, private: &Path) -> Result<(), FolderError> {
+    fn restore(&self, private: &Path) -> Result<(), FolderError> {
         let path = private.join(KEY);
         let failed = |error: KeyError| {
             let source = io::Error::other(error.to_string());
@@ -217,10 +221,10 @@ impl Drop for Made {
             return;
         }
         self.files.iter().for_each(|path| drop(fs::remove_file(path)));
-        unmake_folders(&self.folders); // those with anything else in them stay, as does that of the lock
+        remove_folders(&self.folders); // those with anything else in them stay, as does that of the lock
         if let Some(lock) = &self.lock {
             drop(fs::remove_file(lock));
-            unmake_folders(&self.folders);
+            remove_folders(&self.folders);
         }
     }
 }
@@ -231,7 +235,7 @@ impl Drop for Left {
             if self.folders.iter().all(|folder| is_missing(folder)) {
                 return;
             }
-            unmake_folders(&self.folders);
+            remove_folders(&self.folders);
             std::thread::sleep(PAUSE);
         }
     }

@@ -156,7 +156,7 @@ fn send_landed(
     let (mut shared, mut landed) = (vec![], vec![]);
     for (file, list) in files {
         if let Ok(placed) = &file.placed {
-            shared.push(keeper::Landed {
+            shared.push(keeper::LandedFile {
                 name: file.name.clone(),
                 content: file.content,
                 list,

@@ -83,7 +83,7 @@ impl ConnectionHandler for ListenContext {
                     _ => None,
                 };
                 self.serve.breaches.refused(member, remote, key, &error);
-                let goodbye = Goodbye { reason: Reason::NotAMember, text: error.told() };
+                let goodbye = Goodbye { reason: Reason::NotAMember, text: error.peer_message() };
                 return close_and_drain(greeted.reader, greeted.writer, goodbye).await;
             }
         };

@@ -25,9 +25,9 @@ use crate::{
     peer::swarm::{Part, Parts},
     store::{
         folder::FolderError,
-        read_cached_at, read_exact_at,
-        share::{Share, ShareError, Shared},
+        share::{Share, ShareError, SharedFile},
         stamp::stamp_of,
+        system::{read_cached_at, read_exact_at},
     },
     transport::tls::records::Records,
 };
@@ -68,7 +68,7 @@ pub(crate) enum PieceSource {
     /// A file of the share.
     Shared {
         share: Share,
-        shared: Arc<Shared>,
+        shared: Arc<SharedFile>,
         /// The open file, from the first read on.
         open: Arc<OnceLock<File>>,
     },

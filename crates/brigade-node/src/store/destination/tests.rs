@@ -1,10 +1,10 @@
-//! What is seen before a fetch of what would keep its files from landing.
+//! Obstacles that are found before a fetch.
 //!
 //! Other file systems and other users are in the end-to-end tests.
 
 use std::{fs, os::unix::fs::symlink};
 
-use super::{Destinations, Folder, Kind, Obstacle, spelling};
+use super::{Destinations, FileKind, Folder, Obstacle, spelling};
 
 fn folder() -> (tempfile::TempDir, Folder) {
     let temp = tempfile::tempdir().unwrap();
@@ -18,40 +18,40 @@ fn folder() -> (tempfile::TempDir, Folder) {
 }
 
 #[test]
-fn what_is_in_the_way_is_named() {
+fn obstacles_are_named() {
     let (_temp, folder) = folder();
     let mut walk = Destinations::new(&folder);
     let mut check = |name: &str, replace, expected: Option<Obstacle>| {
-        assert_eq!(walk.look(&name.parse().unwrap(), replace).obstacle, expected, "{name}");
+        assert_eq!(walk.check(&name.parse().unwrap(), replace).obstacle, expected, "{name}");
     };
-    let in_the_way = |path: &str, kind| Some(Obstacle::InTheWay { path: folder.path().join(path), kind });
+    let not_a_file = |path: &str, kind| Some(Obstacle::NotAFile { path: folder.path().join(path), kind });
     let no_folder = |path: &str, kind| Some(Obstacle::NotAFolder { path: folder.path().join(path), kind });
     for replace in [false, true] {
         check("new", replace, None);
         check("new/below/it", replace, None);
         check("d/e/new", replace, None);
         check("d/file", replace, None);
-        check("d/e", replace, in_the_way("d/e", Kind::Folder));
-        check("link", replace, in_the_way("link", Kind::Link));
-        check("d/dangling", replace, in_the_way("d/dangling", Kind::Link));
-        check("link/new", replace, no_folder("link", Kind::Link));
-        check("link/e/new", replace, no_folder("link", Kind::Link));
-        check("d/file/new", replace, no_folder("d/file", Kind::File));
-        check("d/file/new/er", replace, no_folder("d/file", Kind::File));
+        check("d/e", replace, not_a_file("d/e", FileKind::Folder));
+        check("link", replace, not_a_file("link", FileKind::Link));
+        check("d/dangling", replace, not_a_file("d/dangling", FileKind::Link));
+        check("link/new", replace, no_folder("link", FileKind::Link));
+        check("link/e/new", replace, no_folder("link", FileKind::Link));
+        check("d/file/new", replace, no_folder("d/file", FileKind::File));
+        check("d/file/new/er", replace, no_folder("d/file", FileKind::File));
     }
-    assert_eq!(walk.look(&"d/file".parse().unwrap(), false).found.unwrap().size, 5);
+    assert_eq!(walk.check(&"d/file".parse().unwrap(), false).found.unwrap().size, 5);
     assert!(!folder.ignores_case());
     assert_eq!(walk.file_systems().count(), 1);
 }
 
-/// A directory of a shorter limit than most; `/proc` has none, so a name at the bound of the rule is tried here.
+/// The file system of the temporary folder has the common limit of 255 bytes: such a name is valid.
 #[test]
 fn a_name_at_the_bound_is_no_obstacle() {
     let (_temp, folder) = folder();
     let mut walk = Destinations::new(&folder);
     let longest = "x".repeat(255);
     for name in [longest.clone(), format!("{longest}/{longest}"), format!("d/{longest}/f")] {
-        assert_eq!(walk.look(&name.parse().unwrap(), true).obstacle, None, "{name}");
+        assert_eq!(walk.check(&name.parse().unwrap(), true).obstacle, None, "{name}");
     }
 }
 
@@ -66,7 +66,7 @@ fn folders_that_have_to_be_made_are_known() {
         ("n/f", &["n"]),
         ("link/x/f", &[]),
     ] {
-        walk.look(&name.parse().unwrap(), false);
+        walk.check(&name.parse().unwrap(), false);
         assert_eq!(walk.missing_folders(), missing, "{name}");
     }
 }
@@ -83,5 +83,5 @@ fn the_true_spelling_of_a_name_is_found() {
     check("film", &["films"], None);
     let (_temp, folder) = folder();
     let name = "d/file".parse().unwrap();
-    assert_eq!(folder.spelt_otherwise(&name, &folder.stamp(&name).unwrap()), None);
+    assert_eq!(folder.true_name(&name, &folder.stamp(&name).unwrap()), None);
 }

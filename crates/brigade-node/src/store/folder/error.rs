@@ -1,13 +1,13 @@
-//! What can go wrong in the shared folder, told apart as far as it matters to the caller or to a person.
+//! Errors of the shared folder, as far as the caller or a person must distinguish them.
 //!
-//! A full disk passes, a name that is taken stays as it is, and a folder that is gone may come back.
+//! A full disk is temporary, an occupied name is not, and a folder that is gone may come back.
 
 use std::{io, path::PathBuf};
 
 use super::lock::LockHolder;
-use crate::store::system::{self, OpenFiles, Told};
+use crate::store::system::{self, ErrorText, OpenFilesLimit};
 
-/// Why something in the folder could not be done.
+/// The error of an action in the folder.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
     /// Another session holds the folder's lock.
@@ -15,92 +15,94 @@ pub enum FolderError {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// Who that is, as far as the lock says.
+        /// That session, as far as the lock tells.
         holder: Box<LockHolder>,
     },
-    /// It was removed, moved away or unmounted after it was opened.
+    /// The folder was removed, moved away or unmounted after it was opened.
     #[error("the folder {path} is not there any more")]
     Gone {
         /// The folder.
         path: PathBuf,
     },
-    /// Our own folder was removed while we run, and another session has it, or has left its key there.
+    /// `.brigade` was removed while the peer runs, and another session has the folder, or has left its key there.
     #[error(
         "{path} was removed while this peer runs, and another session took the folder: nothing of it is shared or \
          received here any more"
     )]
     Taken {
-        /// Our own folder.
+        /// The path of `.brigade`.
         path: PathBuf,
     },
-    /// Our own folder, or a file in it, was removed while something was received there.
-    #[error("{path} was removed while this peer runs, and what was being received with it: fetch it again")]
+    /// `.brigade`, or a file in it, was removed while a file was received there.
+    #[error(
+        "{path} was removed while this peer runs, with the files that were being received there: fetch them again"
+    )]
     Removed {
-        /// What was removed.
+        /// The removed path.
         path: PathBuf,
     },
-    /// Nothing stands there.
+    /// The path does not exist.
     #[error("{path} is not there")]
     Missing {
-        /// What was looked for.
+        /// The path.
         path: PathBuf,
     },
-    /// A link stands there or on the way; links are not followed.
-    #[error("{path} is a link or lies behind one")]
+    /// The path has a link in it; links are not followed.
+    #[error("{path} is a link or has one in its path")]
     Link {
-        /// What was looked for.
+        /// The path.
         path: PathBuf,
     },
-    /// Something else than a regular file stands there.
+    /// The path is not a regular file.
     #[error("{path} is not a regular file")]
     NotAFile {
-        /// What was looked for.
+        /// The path.
         path: PathBuf,
     },
-    /// Something else than a folder stands there, or on the way.
-    #[error("{path} is not a folder, or lies below a file")]
+    /// The path is not a folder, or is below a file.
+    #[error("{path} is not a folder, or is below a file")]
     NotAFolder {
-        /// What was looked for.
+        /// The path.
         path: PathBuf,
     },
-    /// Something stands where nothing may be.
+    /// The path exists already.
     #[error("{path} is there already")]
     Occupied {
-        /// The name that is taken.
+        /// The path.
         path: PathBuf,
     },
-    /// The disk, or the user's share of it, is full.
+    /// The disk, or the user's quota, is full.
     #[error("no {} left to {action} {path}", lacking(*.inodes))]
-    NoRoom {
-        /// What was attempted.
+    NotEnoughSpace {
+        /// The attempted action.
         action: &'static str,
-        /// On what.
+        /// The path.
         path: PathBuf,
-        /// Whether there are bytes but no inodes: the file system cannot hold one more file.
+        /// Whether there are free bytes but no free inodes: the file system cannot have one more file.
         inodes: bool,
     },
-    /// It belongs to another account, and this one may not use it.
+    /// The path belongs to another account, and this account may not use it.
     #[error("{path} belongs to {owner}, and this account may not use it")]
     Foreign {
-        /// What was to be used.
+        /// The path.
         path: PathBuf,
-        /// The other account, by its name where that is known.
+        /// The other account, by its name if that is known.
         owner: String,
     },
-    /// Anything else that the system refused.
-    #[error("could not {action} {path}: {}", Told(source))]
+    /// Another error of the system.
+    #[error("could not {action} {path}: {}", ErrorText(source))]
     Io {
-        /// What was attempted.
+        /// The attempted action.
         action: &'static str,
-        /// On what.
+        /// The path.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
 }
 
 impl FolderError {
-    /// What became of attempting `action` on `path`.
+    /// The error of attempting `action` on `path`.
     pub(in crate::store) fn new(action: &'static str, path: PathBuf, source: io::Error) -> Self {
         match source.kind() {
             _ if system::is_link(&source) => Self::Link { path },
@@ -108,14 +110,14 @@ impl FolderError {
             io::ErrorKind::NotADirectory => Self::NotAFolder { path },
             io::ErrorKind::AlreadyExists => Self::Occupied { path },
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
-                Self::NoRoom { action, inodes: system::lacks_inodes(&path), path }
+                Self::NotEnoughSpace { action, inodes: system::lacks_inodes(&path), path }
             }
             _ => Self::Io { action, path, source },
         }
     }
 
-    /// What became of attempting `action` on `path`, which is the peer's own: where the system does not permit it, the
-    /// reason may be that it is another account's.
+    /// The error of attempting `action` on `path`, which is one of the peer's own files: if the permission is
+    /// missing, the path may belong to another account.
     pub(in crate::store) fn of_own(action: &'static str, path: PathBuf, source: io::Error) -> Self {
         let is_denied = source.kind() == io::ErrorKind::PermissionDenied;
         match is_denied.then(|| foreign_owner(&path)).flatten() {
@@ -124,23 +126,23 @@ impl FolderError {
         }
     }
 
-    /// Whether the cause is a bound on open files, which says nothing of what is there.
+    /// Whether the cause is a limit on open files, which does not tell whether the path exists.
     pub fn lacks_open_files(&self) -> bool {
-        matches!(self, Self::Io { source, .. } if OpenFiles::met(source).is_some())
+        matches!(self, Self::Io { source, .. } if OpenFilesLimit::of_error(source).is_some())
     }
 
-    /// Whether the cause is that nothing stands there.
+    /// Whether the cause is that the path does not exist.
     pub const fn is_missing(&self) -> bool {
         matches!(self, Self::Missing { .. } | Self::NotAFolder { .. })
     }
 }
 
-/// What there is too little of.
+/// The missing resource, for a message.
 pub(in crate::store) const fn lacking(inodes: bool) -> &'static str {
-    if inodes { "inodes (room for more files) are" } else { "room is" }
+    if inodes { "inodes (space for more files) are" } else { "space is" }
 }
 
-/// Whose `path` is, or the nearest of the folders that lead to it that can be looked at, where that is another account.
+/// The owner of `path`, or of the nearest visible folder above it, if that is another account.
 #[cfg(unix)]
 fn foreign_owner(path: &std::path::Path) -> Option<String> {
     let found = path.ancestors().find_map(|path| std::fs::symlink_metadata(path).ok())?;
@@ -163,7 +165,7 @@ mod tests {
     use super::FolderError;
 
     #[test]
-    fn what_is_another_accounts_is_told_by_its_owner() {
+    fn a_path_of_another_account_is_reported_with_its_owner() {
         let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
         let temp = tempfile::tempdir().unwrap();
         let own = FolderError::of_own("open", temp.path().to_owned(), denied());

@@ -1,7 +1,7 @@
-//! Who runs in a folder: a note in the file that keeps the second session out, for the person who starts one.
+//! Which process uses a folder: a note in the lock file, for a person who starts a second one.
 //!
-//! The note decides nothing; the system's lock does. What is read of it is somebody's text: it is bounded, and only
-//! what is a number, a username, an address or a time is taken over.
+//! The system's lock decides, not the note. Other programs can write the note: only a limited number of bytes is
+//! read, and only a number, a username, an address and a time are taken from it.
 
 use std::{
     fmt,
@@ -17,78 +17,78 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::store::stamp::{Stamp, stamp_of};
 
-/// Bytes of a note that are read: four short lines.
+/// Bytes of a note that are read: it has four short lines.
 const NOTE_BYTES: u64 = 512;
 
-/// How often it is looked whether others have the lock still, at the end of a session.
+/// The interval of the check whether other holders of the lock remain, at the end of a session.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
-/// The right to be the only session of a folder. Every handle of the folder has it too, and so does all that writes
-/// there: it ends with the last of them, or with the process. Cheap to clone.
+/// The right to be the only session of a folder. Each handle of the folder has it, and each object that writes to the
+/// folder. It ends when the last of them is dropped, or with the process. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct FolderLock(Arc<Held>);
+pub struct FolderLock(Arc<LockState>);
 
 #[derive(Debug)]
-struct Held {
-    /// What the system's lock is on; it comes first, so that it is dropped first. It is another one where the folder's own
-    /// files were made anew, and is held while the note is written.
+struct LockState {
+    /// The locked file; the first field, so that it is dropped first. It is replaced if `.brigade` is created again,
+    /// and is held while the note is written.
     file: Mutex<File>,
     noted: Mutex<Option<LockHolder>>,
     released: CancellationToken,
     _guard: DropGuard,
 }
 
-/// The session that has a folder's lock, as far as it says.
+/// The session that has a folder's lock, as far as the note tells.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LockHolder {
-    /// The number of its process.
+    /// Its process number.
     pub process: Option<u32>,
-    /// Its name in the network, once it has one.
+    /// Its username, once it has one.
     pub username: Option<Username>,
-    /// Where it listens.
+    /// The address where it listens.
     pub address: Option<SocketAddr>,
-    /// When it began.
+    /// The time of its start.
     pub since: Option<UnixTime>,
 }
 
 impl FolderLock {
-    /// Of a file that is locked.
+    /// A lock with a locked file.
     pub(crate) fn new(file: File) -> Self {
         let released = CancellationToken::new();
         let guard = released.clone().drop_guard();
-        Self(Arc::new(Held { file: Mutex::new(file), noted: Mutex::default(), released, _guard: guard }))
+        Self(Arc::new(LockState { file: Mutex::new(file), noted: Mutex::default(), released, _guard: guard }))
     }
 
-    /// Whether the file that is locked is the one of this stamp.
+    /// Whether the locked file has this stamp.
     pub(crate) fn is_on(&self, found: &Stamp) -> bool {
         let file = self.0.file.lock().unwrap_or_else(PoisonError::into_inner);
         stamp_of(&file).is_ok_and(|ours| (ours.device, ours.inode) == (found.device, found.inode))
     }
 
-    /// From now on the lock is that of `file`, which is locked, and has the same note.
-    pub(crate) fn moves_to(&self, file: File) {
+    /// Replaces the locked file by another locked one, with the same note.
+    pub(crate) fn move_to(&self, file: File) {
         *self.0.file.lock().unwrap_or_else(PoisonError::into_inner) = file;
         let noted = self.0.noted.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(Err(error)) = noted.map(|holder| self.write(&holder)) {
-            tracing::debug!(%error, "the folder's lock does not say who has it");
+            tracing::debug!(%error, "the note in the folder's lock could not be written");
         }
     }
 
-    /// Waits until nobody but this one has the lock: all others who could write to the folder have ended.
+    /// Waits until this is the only clone of the lock: all others that could write to the folder have ended.
     pub async fn alone(&self) {
         while Arc::strong_count(&self.0) > 1 {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    /// Gives this one up, and waits until nobody has the lock any more: all who could write to the folder have ended.
+    /// Drops this clone and waits until there is none: all that could write to the folder have ended.
     pub async fn released(self) {
         let released = self.0.released.clone();
         drop(self);
         released.cancelled().await;
     }
 
-    /// Writes down who has it, in place of what stood there.
+    /// Replaces the note.
     pub fn note(&mut self, holder: &LockHolder) -> io::Result<()> {
         *self.0.noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(holder.clone());
         self.write(holder)
@@ -111,8 +111,8 @@ impl FolderLock {
 }
 
 impl LockHolder {
-    /// What stands in the file of a lock that somebody else has; nothing where that cannot be read, as on Windows,
-    /// where a locked file is nobody else's.
+    /// The note in the file of a lock that another session has; empty if it cannot be read, as on Windows, where only
+    /// the owner can read a locked file.
     pub(crate) fn read(file: &File) -> Self {
         let mut bytes = vec![];
         if file.take(NOTE_BYTES).read_to_end(&mut bytes).is_err() {
@@ -129,24 +129,24 @@ impl LockHolder {
                 "username" => holder.username = value.parse().ok(),
                 "address" => holder.address = value.parse().ok(),
                 "since" => holder.since = value.parse().ok().map(UnixTime),
-                _ => {} // of a later version
+                _ => {} // a field of a later version
             }
         }
         holder
     }
 }
 
-/// As it stands in a message: `: fire_user at 127.0.0.1:7001 (process 1234)`, or as much as is known.
+/// As a part of a message: `: fire_user at 127.0.0.1:7001 (process 1234)`, or the known part of it.
 impl fmt::Display for LockHolder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut words = vec![];
-        words.extend(self.username.as_ref().map(ToString::to_string));
-        words.extend(self.address.map(|address| format!("at {address}")));
-        words.extend(self.process.map(|process| match words.is_empty() {
+        let mut fields = vec![];
+        fields.extend(self.username.as_ref().map(ToString::to_string));
+        fields.extend(self.address.map(|address| format!("at {address}")));
+        fields.extend(self.process.map(|process| match fields.is_empty() {
             true => format!("process {process}"),
             false => format!("(process {process})"),
         }));
-        if words.is_empty() { Ok(()) } else { write!(f, ": {}", words.join(" ")) }
+        if fields.is_empty() { Ok(()) } else { write!(f, ": {}", fields.join(" ")) }
     }
 }
 
@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn a_note_is_shown_as_far_as_it_makes_sense() {
+    fn the_valid_part_of_a_note_is_shown() {
         let whole = "process 12\nusername fire_user\naddress 127.0.0.1:7001\nsince 1790000000\n";
         check(whole, ": fire_user at 127.0.0.1:7001 (process 12)");
         assert_eq!(LockHolder::parse(whole).since, Some(UnixTime(1_790_000_000)));

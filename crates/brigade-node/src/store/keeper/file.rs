@@ -1,7 +1,7 @@
-//! What the keeper does about one name.
+//! How the keeper handles one name.
 //!
-//! Whatever is heard of it, the answer is to look at what stands there now and to compare it with what is shared:
-//! news may be late, doubled or out of order, the file system is not.
+//! After any event the keeper looks at the file system and compares it with the share: events may be late, repeated
+//! or out of order, the file system is not.
 
 use std::{
     collections::BTreeSet,
@@ -12,110 +12,115 @@ use std::{
 use brigade_core::{limits, name::FileName, time::Timestamp};
 
 use super::{
-    Landed,
-    hashing::{Failure, Job, Outcome, Report},
-    looking::Looking,
-    owner::{FIRST_RETRY, LAST_RETRY, Owner, Refused},
-    problems::Finder,
-    settle::Sign,
+    cached_lookup::CachedLookup,
+    change::LandedFile,
+    hashing::job::{HashFailure, HashJob, HashOutcome, HashReport},
+    owner::{FIRST_RETRY, FailedRead, KeeperOwner, LAST_RETRY},
+    problems::ProblemSource,
+    settle::ChangeKind,
+    walk::{NotShared, is_kept_aside},
 };
 use crate::{
     clock::{self, now},
     store::{
-        folder::{FolderError, Kind, NotShared, Stamp},
+        folder::FolderError,
         hash::HashError,
-        index::Write,
-        share::{Shared, at_or_below},
-        system::{self, Status},
-        walk::is_kept_aside,
+        index::IndexWrite,
+        name_ranges::at_or_below,
+        share::SharedFile,
+        stamp::Stamp,
+        system::{self, EntryStatus, FileKind},
     },
 };
 
-/// Asking who writes takes at most one part in so many of the time.
+/// The search for open files takes at most one part in this many of the time.
 const WRITERS_SHARE: u32 = 10;
 
-/// Files that are remembered after they left their name, in case they come back under another; and for how long.
+/// The number of files that are remembered after they lost their names, since they may appear under other names, and
+/// the time.
 const DEPARTED: usize = 1 << 16;
 const DEPARTED_FOR: Duration = Duration::from_secs(10);
 
-impl Owner {
-    /// Something happened under a name, and this is what was found there. Folders that were looked at for the same news
-    /// are in `scanned`.
+impl KeeperOwner {
+    /// Handles the entry that was found under a name after an event. `scanned` has the folders that were scanned for
+    /// the same batch of events.
     pub(super) fn inspect(
         &mut self,
         name: &FileName,
-        found: Result<Status, FolderError>,
-        sign: Sign,
+        found: Result<EntryStatus, FolderError>,
+        change: ChangeKind,
         scanned: &mut BTreeSet<FileName>,
     ) {
         match found {
-            Ok(Status { kind, .. }) if self.rules.ignores(name, kind == Kind::Folder) => self.gone(name),
-            Ok(Status { kind: Kind::File, .. }) if is_kept_aside(name) => {
-                self.gone(name);
-                self.problems.add(Finder::Walk, name, NotShared::KeptAside.to_string());
+            Ok(EntryStatus { kind, .. }) if self.rules.ignores(name, kind == FileKind::Folder) => {
+                self.removed(name)
             }
-            Ok(Status { kind: Kind::File, stamp, linked }) => {
-                self.gone_below(name);
-                self.file(name, stamp, sign);
+            Ok(EntryStatus { kind: FileKind::File, .. }) if is_kept_aside(name) => {
+                self.removed(name);
+                self.problems.add(ProblemSource::Walk, name, NotShared::KeptAside.to_string());
+            }
+            Ok(EntryStatus { kind: FileKind::File, stamp, linked }) => {
+                self.removed_below(name);
+                self.file(name, stamp, change);
                 if linked {
-                    self.look_at_other_names(&stamp, sign);
+                    self.inspect_other_names(&stamp, change);
                 }
             }
-            Ok(Status { kind: Kind::Folder, .. }) => {
-                self.file_gone(name);
+            Ok(EntryStatus { kind: FileKind::Folder, .. }) => {
+                self.file_removed(name);
                 let seen = scanned.iter().any(|folder| name == folder || name.is_below(folder));
                 if !seen {
                     self.scan(Some(name));
                     scanned.insert(name.clone());
                 }
             }
-            Ok(Status { kind, .. }) => {
-                self.gone(name);
-                self.problems.add(Finder::Walk, name, NotShared::Kind(kind).to_string());
+            Ok(EntryStatus { kind, .. }) => {
+                self.removed(name);
+                self.problems.add(ProblemSource::Walk, name, NotShared::Kind(kind).to_string());
             }
-            Err(error) if error.is_missing() => self.gone(name),
+            Err(error) if error.is_missing() => self.removed(name),
             Err(error) => {
-                self.gone(name);
-                self.problems.add(Finder::Walk, name, error.to_string());
-                self.scan_soon(now().after(self.rescan_pause)); // it may be to be seen again by then
+                self.removed(name);
+                self.problems.add(ProblemSource::Walk, name, error.to_string());
+                self.scan_soon(now().after(self.rescan_pause)); // by then it may be readable
             }
         }
     }
 
-    /// Something happened to a file through one of its names, and there is news of that one alone.
-    fn look_at_other_names(&mut self, file: &Stamp, sign: Sign) {
+    /// Handles a change of a file through one of its names for its other names: there is no event for those.
+    fn inspect_other_names(&mut self, file: &Stamp, change: ChangeKind) {
         for other in self.share.names_of(file) {
             if let Ok(stamp) = self.folder.stamp(&other) {
-                self.file(&other, stamp, sign);
+                self.file(&other, stamp, change);
             }
         }
     }
 
-    fn look_again(&mut self, name: &FileName) {
-        let found = self.folder.look(name);
-        self.inspect(name, found, Sign::Written, &mut BTreeSet::new());
+    fn inspect_again(&mut self, name: &FileName) {
+        let found = self.folder.status(name);
+        self.inspect(name, found, ChangeKind::Written, &mut BTreeSet::new());
     }
 
-    /// A regular file was found under a name, after something happened to it.
-    fn file(&mut self, name: &FileName, stamp: Stamp, sign: Sign) {
+    /// Handles a regular file after an event.
+    fn file(&mut self, name: &FileName, stamp: Stamp, change: ChangeKind) {
         if self.is_settled(name, stamp) {
-            if !self.refused.contains_key(name) {
+            if !self.failed_reads.contains_key(name) {
                 self.settle.forget(name);
             }
         } else if !self.is_moved(name, stamp) {
-            self.settle.changed(name, stamp, sign, now());
-            self.dealt_with(name);
+            self.settle.changed(name, stamp, change, now());
+            self.remove_initial(name);
         }
     }
 
-    /// A walk found a file that is not shared as it is.
+    /// Handles a file that a scan found and that is not shared with its current stamp.
     pub(super) fn file_found(&mut self, name: &FileName, stamp: Stamp) {
         if self.is_settled(name, stamp) || self.is_moved(name, stamp) {
             return;
         }
         if self.share.totals().0 + self.settle.len() + self.work.len() >= limits::ANNOUNCED_NAMES {
-            let why = format!("no more than {} files can be shared", limits::ANNOUNCED_NAMES);
-            self.problems.add(Finder::File, name, why);
+            let reason = format!("no more than {} files can be shared", limits::ANNOUNCED_NAMES);
+            self.problems.add(ProblemSource::File, name, reason);
             return;
         }
         if let Some(initial) = &mut self.initial {
@@ -124,16 +129,15 @@ impl Owner {
         self.settle.found(name, stamp, stamp.quiet_for(SystemTime::now()), now());
     }
 
-    /// Whether nothing more need be done about a file that is so: it is shared, being hashed, or refused, and then it is
-    /// tried again in its time. What was
-    /// shared under its name and is not any more is withdrawn at once.
+    /// Whether a file with this stamp needs no more work: it is shared, or being hashed, or could not be read and
+    /// waits for the next attempt. A file that is shared with another stamp is withdrawn at once.
     fn is_settled(&mut self, name: &FileName, stamp: Stamp) -> bool {
-        let is_refused = self.refused.get(name).is_some_and(|refused| refused.stamp == stamp);
+        let is_refused = self.failed_reads.get(name).is_some_and(|failed| failed.stamp == stamp);
         if is_refused || self.work.get(name).is_some_and(|job| job.stamp == stamp) {
             return true;
         }
-        self.call_off(name);
-        self.refused.remove(name);
+        self.cancel(name);
+        self.failed_reads.remove(name);
         match self.share.by_name(name) {
             None => false,
             Some(shared) if shared.stamp == stamp => true,
@@ -148,138 +152,140 @@ impl Owner {
         }
     }
 
-    /// The bytes should be the same, but something about the file changed: it is hashed again, and served meanwhile.
-    fn check_again(&mut self, shared: &Arc<Shared>, stamp: Stamp) {
+    /// The bytes should be the same, but an attribute of the file changed: it is served on and hashed again.
+    fn check_again(&mut self, shared: &Arc<SharedFile>, stamp: Stamp) {
         if shared.stamp.executable != stamp.executable {
-            let stamp = Stamp { ctime_ns: shared.stamp.ctime_ns, ..stamp }; // of the hash: the check is still to be done
+            // The ctime at the time of the hash: the file is still to be checked.
+            let stamp = Stamp { ctime_ns: shared.stamp.ctime_ns, ..stamp };
             let (name, content, list) = (shared.name.clone(), shared.content, shared.list.clone());
-            self.announce(Shared { name, content, list, stamp });
+            self.announce(SharedFile { name, content, list, stamp });
         }
         self.hash(&shared.name, stamp);
     }
 
-    /// Whether the file just left another name, or did so while no keeper was there: its hash is known.
+    /// Announces the file without hashing, if it had another name until now or at the end of the last session.
+    /// Returns whether it did.
     fn is_moved(&mut self, name: &FileName, stamp: Stamp) -> bool {
         let before = self.departed.get(&(stamp.device, stamp.inode));
         let Some(before) = before.filter(|before| before.stamp.same_bytes(&stamp)) else { return false };
-        // The number of a file that was deleted is soon another's, and times can be set: it is the same file only if it
-        // was there when it was hashed.
-        let born = self.folder.born_ns(name).ok().flatten();
-        if born.is_none_or(|born| born > before.stamp.ctime_ns) {
+        // The inode of a deleted file is soon used again, and times can be set. So it is the same file only if it
+        // existed when it was hashed.
+        let created_ns = self.folder.created_ns(name).ok().flatten();
+        if created_ns.is_none_or(|created_ns| created_ns > before.stamp.ctime_ns) {
             return false;
         }
         let (content, list) = (before.content, before.list.clone());
-        let ctime_ns = before.stamp.ctime_ns; // of the hash
-        self.announce(Shared { name: name.clone(), content, list, stamp: Stamp { ctime_ns, ..stamp } });
+        let ctime_ns = before.stamp.ctime_ns; // at the time of the hash
+        self.announce(SharedFile { name: name.clone(), content, list, stamp: Stamp { ctime_ns, ..stamp } });
         if ctime_ns != stamp.ctime_ns {
             self.hash(name, stamp);
         }
         true
     }
 
-    /// Serves a file from now on, and says so unless nothing changed that others know of.
-    fn announce(&mut self, file: Shared) {
+    /// Serves a file from now on. Announces it, unless nothing changed that other peers know.
+    fn announce(&mut self, file: SharedFile) {
         let file = Arc::new(file);
         let before = self.share.insert(file.clone());
-        let news = before.is_none_or(|before| {
+        let is_visible = before.is_none_or(|before| {
             before.content != file.content
                 || before.stamp.mtime_s() != file.stamp.mtime_s()
                 || before.stamp.executable != file.stamp.executable
         });
         self.settle.forget(&file.name);
-        self.refused.remove(&file.name);
+        self.failed_reads.remove(&file.name);
         self.problems.solved(&file.name);
-        self.dealt_with(&file.name);
-        self.index_write(Write::Put(file.clone()));
-        if news {
-            self.outbox.shared(file);
+        self.remove_initial(&file.name);
+        self.index_write(IndexWrite::Put(file.clone()));
+        if is_visible {
+            self.change_queue.shared(file);
         }
     }
 
-    /// Serves a file no more.
+    /// Stops serving a file.
     pub(super) fn withdraw(&mut self, name: &FileName) {
         if let Some(shared) = self.share.remove(name) {
-            self.outbox.gone(name.clone());
-            self.index_write(Write::Delete(name.clone()));
-            self.depart(shared);
+            self.change_queue.removed(name.clone());
+            self.index_write(IndexWrite::Delete(name.clone()));
+            self.remember_departed(shared);
         }
     }
 
-    /// Remembers a file that may come back under another name.
-    pub(super) fn depart(&mut self, shared: Arc<Shared>) {
+    /// Remembers a file that may appear under another name.
+    pub(super) fn remember_departed(&mut self, shared: Arc<SharedFile>) {
         if self.departed.len() < DEPARTED {
             self.departed.insert((shared.stamp.device, shared.stamp.inode), shared);
         }
         self.departed_until = now().after(DEPARTED_FOR);
     }
 
-    /// Nothing that could be shared is there any more, under this name or below it.
-    pub(super) fn gone(&mut self, path: &FileName) {
-        let mut left = self.settle.forget_at_or_below(path);
+    /// Forgets all files under this name and below it: nothing there can be shared any more.
+    pub(super) fn removed(&mut self, path: &FileName) {
+        let mut stamps = self.settle.forget_at_or_below(path);
         for name in self.share.names_at_or_below(path) {
-            left.extend(self.share.by_name(&name).map(|shared| shared.stamp));
+            stamps.extend(self.share.by_name(&name).map(|shared| shared.stamp));
             self.withdraw(&name);
         }
         for name in at_or_below(&self.work, path) {
-            self.call_off(&name);
+            self.cancel(&name);
         }
-        for name in at_or_below(&self.refused, path) {
-            self.refused.remove(&name);
+        for name in at_or_below(&self.failed_reads, path) {
+            self.failed_reads.remove(&name);
         }
-        self.problems.gone(path);
+        self.problems.removed(path);
         if let Some(initial) = &mut self.initial {
             for name in at_or_below(initial, path) {
                 initial.remove(&name);
             }
         }
-        for file in left {
-            self.look_at_other_names(&file, Sign::Touched);
+        for file in stamps {
+            self.inspect_other_names(&file, ChangeKind::Touched);
         }
     }
 
-    /// What is there is a folder: whatever was known of a file is past.
-    fn file_gone(&mut self, name: &FileName) {
+    /// The name now belongs to a folder: forgets the file of that name.
+    fn file_removed(&mut self, name: &FileName) {
         let waited = self.settle.forget(name);
         let shared = self.share.by_name(name).map(|shared| shared.stamp);
         self.withdraw(name);
-        self.call_off(name);
-        self.refused.remove(name);
-        self.dealt_with(name);
+        self.cancel(name);
+        self.failed_reads.remove(name);
+        self.remove_initial(name);
         for file in waited.into_iter().chain(shared) {
             self.problems.solved(name);
-            self.look_at_other_names(&file, Sign::Touched);
+            self.inspect_other_names(&file, ChangeKind::Touched);
         }
     }
 
-    /// What is there is a file: nothing is below it.
-    fn gone_below(&mut self, name: &FileName) {
+    /// The name now belongs to a file: forgets all names below it.
+    fn removed_below(&mut self, name: &FileName) {
         let mut names: BTreeSet<FileName> = self.share.names_at_or_below(name).into_iter().collect();
         names.extend(self.settle.at_or_below(name));
         names.extend(at_or_below(&self.work, name));
-        names.extend(at_or_below(&self.refused, name));
+        names.extend(at_or_below(&self.failed_reads, name));
         names.remove(name);
         for name in names {
-            self.gone(&name);
+            self.removed(&name);
         }
-        self.problems.gone_below(name);
+        self.problems.removed_below(name);
     }
 
-    /// A file from the start had its chance.
-    pub(super) fn dealt_with(&mut self, name: &FileName) {
+    /// Removes a file from the list of the first scan: it is handled.
+    pub(super) fn remove_initial(&mut self, name: &FileName) {
         if let Some(initial) = &mut self.initial {
             initial.remove(name);
         }
     }
 
-    /// Has those hashed that have rested long enough, unless somebody still has them open for writing.
-    pub(super) fn hash_those_at_rest(&mut self, now: Timestamp) {
+    /// Hashes the files that no program has written to for long enough, except those that are still open for writing.
+    pub(super) fn hash_settled(&mut self, now: Timestamp) {
         let mut at_rest = Vec::new();
         for (name, stamp) in self.settle.take_due(now) {
-            match self.folder.look(&name) {
-                Ok(Status { kind: Kind::File, stamp: found, .. }) if found == stamp => {
+            match self.folder.status(&name) {
+                Ok(EntryStatus { kind: FileKind::File, stamp: found, .. }) if found == stamp => {
                     at_rest.push((name, stamp))
                 }
-                _ => self.look_again(&name),
+                _ => self.inspect_again(&name),
             }
         }
         if at_rest.is_empty() {
@@ -293,7 +299,7 @@ impl Owner {
         for (name, stamp) in at_rest {
             if written.contains(&(stamp.device, stamp.inode)) {
                 self.settle.busy(&name, stamp, now);
-                self.dealt_with(&name);
+                self.remove_initial(&name);
             } else {
                 self.hash(&name, stamp);
             }
@@ -301,78 +307,78 @@ impl Owner {
     }
 
     fn hash(&mut self, name: &FileName, stamp: Stamp) {
-        self.call_off(name);
+        self.cancel(name);
         self.jobs += 1;
-        let job = Arc::new(Job::new(name.clone(), stamp, self.jobs));
-        self.tally.added(&job, now());
+        let job = Arc::new(HashJob::new(name.clone(), stamp, self.jobs));
+        self.counter.added(&job, now());
         self.work.insert(name.clone(), job.clone());
         self.hashing.add(job);
     }
 
-    fn call_off(&mut self, name: &FileName) {
+    fn cancel(&mut self, name: &FileName) {
         if let Some(job) = self.work.remove(name) {
-            job.called_off.store(true, Ordering::Relaxed);
-            self.tally.called_off(&job);
+            job.cancelled.store(true, Ordering::Relaxed);
+            self.counter.cancelled(&job);
         }
     }
 
-    pub(super) fn report(&mut self, report: Report) {
+    pub(super) fn report(&mut self, report: HashReport) {
         match report {
-            Report::Idle { small } => self.hashing.idle(small),
-            Report::Outcomes(outcomes) => outcomes.into_iter().for_each(|outcome| self.hashed(outcome)),
+            HashReport::Idle { small } => self.hashing.idle(small),
+            HashReport::Outcomes(outcomes) => outcomes.into_iter().for_each(|outcome| self.hashed(outcome)),
         }
     }
 
-    fn hashed(&mut self, outcome: Outcome) {
-        let Outcome { name, number, result } = outcome;
+    fn hashed(&mut self, outcome: HashOutcome) {
+        let HashOutcome { name, number, result } = outcome;
         if self.work.get(&name).is_none_or(|job| job.number != number) {
-            return; // called off
+            return; // it was cancelled
         }
         let Some(job) = self.work.remove(&name) else { return };
-        self.tally.ended(&job);
-        self.dealt_with(&name);
+        self.counter.ended(&job);
+        self.remove_initial(&name);
         let unchanged = self.folder.stamp(&name).is_ok_and(|stamp| stamp == job.stamp);
         match result {
             Ok((hashed, stamp)) if unchanged => {
-                self.announce(Shared { name, content: hashed.content, list: hashed.list, stamp });
+                self.announce(SharedFile { name, content: hashed.content, list: hashed.list, stamp });
             }
-            // It reads otherwise than it looks: perhaps the next time it does not.
-            Err(Failure::Hash(error @ HashError::Changed)) if unchanged => {
+            // The read failed although the stamp is unchanged: the next attempt may succeed.
+            Err(HashFailure::Hash(error @ HashError::Changed)) if unchanged => {
                 self.withdraw(&name);
-                self.refused.remove(&name);
-                self.problems.add(Finder::File, &name, error.to_string());
+                self.failed_reads.remove(&name);
+                self.problems.add(ProblemSource::File, &name, error.to_string());
                 self.settle.busy(&name, job.stamp, now());
             }
-            Err(error) if unchanged && !matches!(error, Failure::Hash(HashError::Cancelled)) => {
+            Err(error) if unchanged && !matches!(error, HashFailure::Hash(HashError::Cancelled)) => {
                 self.withdraw(&name);
-                self.problems.add(Finder::File, &name, format!("{error}; it is tried again"));
-                let before = self.refused.get(&name).filter(|before| before.stamp == job.stamp);
+                self.problems.add(ProblemSource::File, &name, format!("{error}; it is tried again"));
+                let before = self.failed_reads.get(&name).filter(|before| before.stamp == job.stamp);
                 let pause = before.map_or(FIRST_RETRY, |before| (before.pause * 2).min(LAST_RETRY));
                 self.settle.again(&name, job.stamp, now().after(pause));
-                self.refused.insert(name, Refused { stamp: job.stamp, pause });
+                self.failed_reads.insert(name, FailedRead { stamp: job.stamp, pause });
             }
-            // It is not what was hashed, or is not there: what is, begins anew.
-            _ => self.look_again(&name),
+            // The file has changed or is gone: handle its current state.
+            _ => self.inspect_again(&name),
         }
     }
 
-    pub(super) fn landed(&mut self, files: Vec<Landed>) {
+    pub(super) fn landed(&mut self, files: Vec<LandedFile>) {
         let folder = self.folder.clone();
-        let mut walk = Looking::new(&folder);
-        for Landed { name, content, list, stamp } in files {
+        let mut lookup = CachedLookup::new(&folder);
+        for LandedFile { name, content, list, stamp } in files {
             let hidden = name.is_hidden() && !self.hidden;
             if self.away.is_some() || hidden || is_kept_aside(&name) || self.rules.ignores(&name, false) {
                 continue;
             }
-            match walk.stamp(&name) {
+            match lookup.stamp(&name) {
                 Ok(found) if found.same_bytes(&stamp) => {
-                    self.call_off(&name);
-                    self.refused.remove(&name);
-                    // Getting its name has changed the file's ctime, and nothing else.
-                    self.announce(Shared { name, content, list, stamp: found });
+                    self.cancel(&name);
+                    self.failed_reads.remove(&name);
+                    // The rename has changed the file's ctime and nothing else.
+                    self.announce(SharedFile { name, content, list, stamp: found });
                 }
                 _ if self.only_landed => {}
-                _ => self.look_again(&name),
+                _ => self.inspect_again(&name),
             }
         }
     }

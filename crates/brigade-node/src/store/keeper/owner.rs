@@ -1,6 +1,6 @@
-//! The keeper's state and its loop: one wait for all that can happen, then what is due.
+//! The keeper's state and its loop: it waits for one of all inputs, then does the work that is due.
 //!
-//! What is done about one name stands in `file`, the look at everything in `scan`.
+//! `file` handles one name, `scan` the whole folder.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -13,120 +13,123 @@ use tokio::sync::{mpsc, watch as tokio_watch};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Change, KeeperOptions, Landing, ProblemList,
-    backlog::Tally,
-    hashing::{Hashing, Job},
-    looking::Looking,
-    outbox::Outbox,
-    problems::{Problems, Trouble},
-    settle::{Quiet, Settle, Sign},
-    watch::{Event, NoWatch, Watch},
+    cached_lookup::CachedLookup,
+    change::{Change, LandedNotice},
+    change_queue::ChangeQueue,
+    hashing::{HashWorkers, backlog::BacklogCounter, job::HashJob},
+    options::KeeperOptions,
+    problems::{KeeperProblem, ProblemList, Problems},
+    settle::{ChangeKind, QuietTimes, SettlingFiles},
+    watch::{Event, FolderWatcher, WatchError},
 };
 use crate::{
     clock::{self, now},
     store::{
-        folder::{Folder, PrivateState, Stamp},
-        ignore::{self, Rules},
-        index::{Index, Write},
-        share::{Share, Shared},
+        folder::{Folder, PrivateState},
+        ignore::{self, IgnoreRules},
+        index::{Index, IndexWrite},
+        share::{Share, SharedFile},
+        stamp::Stamp,
         system::TELLS_WRITERS,
     },
 };
 
-/// Where it is known who writes, a second without news is enough; elsewhere caution must do.
-const QUIET: Quiet = Quiet {
+/// On systems that can tell who writes to a file, a second without events is enough; on others the keeper waits
+/// longer.
+const QUIET: QuietTimes = QuietTimes {
     closed: Duration::from_millis(200),
     open: if TELLS_WRITERS { Duration::from_secs(1) } else { Duration::from_millis(1500) },
     busy: Duration::from_secs(1),
 };
 
-/// News is gathered for so long, so that a thousand writes to one file are one look at it.
+/// Events are collected for this time, so that a thousand writes to one file cause one check.
 const GATHER: Duration = Duration::from_millis(25);
 
 const _: () = assert!(
     QUIET.open.as_millis() + GATHER.as_millis() < 2_000 && QUIET.closed.as_millis() < QUIET.open.as_millis(),
-    "what was changed is seen within two seconds"
+    "a change is seen within two seconds"
 );
 
-/// How long a look at everything waits that is only about a name that cannot be shared.
-const ODD_DELAY: Duration = Duration::from_secs(1);
+/// The delay of a scan for an event about a name that cannot be shared.
+const OTHER_DELAY: Duration = Duration::from_secs(1);
 
-/// Reports of the hash lanes that wait for the keeper.
+/// Reports of the hash threads that wait for the keeper.
 const REPORTS: usize = 64;
 
-/// What cannot be read or looked at may be so for a moment (too many open files, another program's lock) or for long (a
-/// disk that fails, a right that is missing): it is tried again after these times, the first of which doubles.
+/// A file that cannot be read may be readable soon (too many open files, another program's lock) or not for a long
+/// time (a failing disk, a missing permission). The pause before the next attempt starts with the first value,
+/// doubles, and ends at the second one.
 pub(super) const FIRST_RETRY: Duration = Duration::from_secs(1);
 pub(super) const LAST_RETRY: Duration = Duration::from_secs(60);
 
 /// A file that could not be read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Refused {
-    /// What it was then.
+pub(super) struct FailedRead {
+    /// Its stamp at that time.
     pub(super) stamp: Stamp,
-    /// After what time it is tried again.
+    /// The pause before the next attempt.
     pub(super) pause: Duration,
 }
 
-/// How the keeper hears and is heard.
-pub(super) struct Ways {
-    pub(super) landed: mpsc::Receiver<Landing>,
+/// The channels of the keeper.
+pub(super) struct KeeperChannels {
+    pub(super) landed: mpsc::Receiver<LandedNotice>,
     pub(super) changes: mpsc::Sender<Change>,
-    pub(super) tally: Arc<Tally>,
+    pub(super) counter: Arc<BacklogCounter>,
     pub(super) stop: CancellationToken,
 }
 
-/// Everything that the keeper knows.
-pub(super) struct Owner {
-    /// Closed before the folder, whose lock ends with its last handle.
+/// The state of the keeper.
+pub(super) struct KeeperOwner {
+    /// Declared before the folder, so that it is closed before the lock ends with the folder's last handle.
     pub(super) index: Option<Index>,
     pub(super) folder: Folder,
     pub(super) share: Share,
     pub(super) hidden: bool,
     pub(super) only_landed: bool,
     pub(super) stop: CancellationToken,
-    pub(super) settle: Settle,
-    pub(super) watch: Watch,
+    pub(super) settle: SettlingFiles,
+    pub(super) watch: FolderWatcher,
     pub(super) problems: Problems,
-    pub(super) outbox: Outbox,
-    /// What is to be ignored.
-    pub(super) rules: Rules,
-    /// What was shared when the folder went away, until it is back; nothing while it is in its place.
-    pub(super) away: Option<HashMap<FileName, Arc<Shared>>>,
-    /// How our own folder stood when it was last looked at.
+    pub(super) change_queue: ChangeQueue,
+    /// The ignore patterns.
+    pub(super) rules: IgnoreRules,
+    /// The files that were shared when the folder disappeared; `None` while the folder is at its path.
+    pub(super) away: Option<HashMap<FileName, Arc<SharedFile>>>,
+    /// The state of `.brigade/` at the last check.
     pub(super) private: PrivateState,
-    /// When it is looked whether the folder is in its place.
-    pub(super) next_presence: Timestamp,
-    /// When it is tried whether it can be written to.
-    pub(super) next_try: Timestamp,
-    /// When everything is looked at next, and when it was last.
+    /// The time of the next check that the folder is at its path.
+    pub(super) next_presence_check: Timestamp,
+    /// The time of the next check that the folder is writable.
+    pub(super) next_write_check: Timestamp,
+    /// The times of the next scan and of the last one.
     pub(super) next_scan: Timestamp,
     pub(super) last_scan: Timestamp,
-    /// Whether there shall be news.
-    pub(super) wants_news: bool,
-    /// Set where there is no news, or not of all folders.
+    /// Whether the folder is to be watched.
+    pub(super) wants_watch: bool,
+    /// Whether the keeper scans often, since some folders are not watched.
     pub(super) polling: bool,
-    /// How long the last look at everything took.
+    /// The duration of the last scan.
     pub(super) scan_cost: Duration,
-    /// Files that could not be read. They wait in `settle` until they are tried again.
-    pub(super) refused: BTreeMap<FileName, Refused>,
-    /// How long until everything is looked at again after something could not be looked at.
+    /// Files that could not be read. They wait in `settle` for the next attempt.
+    pub(super) failed_reads: BTreeMap<FileName, FailedRead>,
+    /// The pause before the next scan after an entry could not be read.
     pub(super) rescan_pause: Duration,
-    /// Files from the start that are not yet dealt with; none once all are.
+    /// Files of the first scan that are not announced yet; `None` when that is complete.
     pub(super) initial: Option<BTreeMap<FileName, ()>>,
-    pub(super) hashing: Hashing,
-    /// How far hashing is, for others to read.
-    pub(super) tally: Arc<Tally>,
-    /// Files that wait for their hash, or are being hashed.
-    pub(super) work: BTreeMap<FileName, Arc<Job>>,
-    /// How many jobs there ever were.
+    pub(super) hashing: HashWorkers,
+    /// The progress of hashing, which other tasks read.
+    pub(super) counter: Arc<BacklogCounter>,
+    /// Files that wait to be hashed, or are being hashed.
+    pub(super) work: BTreeMap<FileName, Arc<HashJob>>,
+    /// The number of jobs so far.
     pub(super) jobs: u64,
-    /// When it may be asked again who writes.
+    /// The earliest time of the next search for open files.
     pub(super) writers_after: Timestamp,
-    /// Files that left their names, by (device, inode), and until when they are remembered.
-    pub(super) departed: HashMap<(u64, u64), Arc<Shared>>,
+    /// Files that lost their names, by (device, inode), and the time until which they are remembered.
+    pub(super) departed: HashMap<(u64, u64), Arc<SharedFile>>,
     pub(super) departed_until: Timestamp,
-    pub(super) index_writes: Vec<Write>,
+    pub(super) index_writes: Vec<IndexWrite>,
     pub(super) index_due: Option<Timestamp>,
     pub(super) index_failed: bool,
 }
@@ -137,87 +140,93 @@ pub(super) async fn keep(
     share: Share,
     options: KeeperOptions,
     problems: tokio_watch::Sender<Arc<ProblemList>>,
-    mut ways: Ways,
+    mut channels: KeeperChannels,
 ) {
     let (reports, mut reported) = mpsc::channel(REPORTS);
-    let hashing = match Hashing::start(&folder, options.threads, &ways.stop, &reports, &ways.tally) {
-        Ok(hashing) => hashing,
-        Err(error) => {
-            tracing::error!(%error, "the threads that hash could not be started");
-            return;
-        }
-    };
+    let hashing =
+        match HashWorkers::start(&folder, options.threads, &channels.stop, &reports, &channels.counter) {
+            Ok(hashing) => hashing,
+            Err(error) => {
+                tracing::error!(%error, "the hash threads could not be started");
+                return;
+            }
+        };
     drop(reports);
-    let mut owner = Owner::new(folder, share, &options, problems, hashing, &ways);
+    let mut owner = KeeperOwner::new(folder, share, &options, problems, hashing, &channels);
     let known = owner.open_index();
     owner.start_watch();
     owner.first_scan(known);
     let mut batch = Vec::new();
     let mut gather_until = now();
     loop {
-        owner.step(now());
-        let room = !owner.outbox.is_full();
+        owner.do_due_work(now());
+        let has_space = !owner.change_queue.is_full();
         let wake = owner.deadline();
         tokio::select! {
             biased;
-            () = ways.stop.cancelled() => break,
-            Some((files, done)) = ways.landed.recv() => {
+            () = channels.stop.cancelled() => break,
+            Some((files, done)) = channels.landed.recv() => {
                 owner.landed(files);
                 let _ = done.send(());
             }
-            permit = ways.changes.reserve(), if !owner.outbox.is_empty() => match (permit, owner.outbox.pop()) {
-                (Ok(permit), Some(change)) => permit.send(change),
-                _ => break,
-            },
-            () = ways.changes.closed() => break,
-            Some(report) = reported.recv(), if room => owner.report(report),
-            () = async { clock::reach(Some(gather_until)).await; owner.watch.news(&mut batch).await }, if room => {
+            permit = channels.changes.reserve(), if !owner.change_queue.is_empty() => {
+                match (permit, owner.change_queue.pop()) {
+                    (Ok(permit), Some(change)) => permit.send(change),
+                    _ => break,
+                }
+            }
+            () = channels.changes.closed() => break,
+            Some(report) = reported.recv(), if has_space => owner.report(report),
+            () = async {
+                clock::reach(Some(gather_until)).await;
+                owner.watch.next_events(&mut batch).await;
+            }, if has_space => {
                 owner.events(&mut batch);
                 gather_until = now().after(GATHER);
             }
-            () = clock::reach(Some(wake)), if room => {}
+            () = clock::reach(Some(wake)), if has_space => {}
         }
     }
-    // Threads that report must not wait for a keeper that hears no more.
+    // The hash threads must not wait for a keeper that does not receive any more.
     drop(reported);
     owner.end();
 }
 
-impl Owner {
+impl KeeperOwner {
     fn new(
         folder: Folder,
         share: Share,
         options: &KeeperOptions,
         problems: tokio_watch::Sender<Arc<ProblemList>>,
-        hashing: Hashing,
-        ways: &Ways,
+        hashing: HashWorkers,
+        channels: &KeeperChannels,
     ) -> Self {
         Self {
             index: None,
-            watch: Watch::none(&folder),
+            watch: FolderWatcher::none(&folder),
             private: folder.private_state(),
             folder,
             share,
             hidden: options.hidden,
             only_landed: options.only_landed,
-            stop: ways.stop.clone(),
-            settle: Settle::new(QUIET),
+            stop: channels.stop.clone(),
+            settle: SettlingFiles::new(QUIET),
             problems: Problems::new(problems),
-            outbox: Outbox::default(),
-            rules: Rules::default(),
+            change_queue: ChangeQueue::default(),
+            rules: IgnoreRules::default(),
             away: None,
-            next_presence: now(),
-            next_try: now(),
+            next_presence_check: now(),
+            next_write_check: now(),
             next_scan: now(),
             last_scan: now(),
-            wants_news: options.watch && !options.only_landed,
+            wants_watch: options.watch && !options.only_landed,
             polling: !options.watch || options.only_landed,
             scan_cost: Duration::ZERO,
-            refused: BTreeMap::new(),
+            failed_reads: BTreeMap::new(),
             rescan_pause: FIRST_RETRY,
             initial: Some(BTreeMap::new()),
             hashing,
-            tally: ways.tally.clone(),
+            counter: channels.counter.clone(),
             work: BTreeMap::new(),
             jobs: 0,
             writers_after: now(),
@@ -229,41 +238,41 @@ impl Owner {
         }
     }
 
-    /// Begins to hear news, where that is wanted and not so already.
+    /// Starts the watcher, if it is wanted and not running.
     pub(super) fn start_watch(&mut self) {
-        if self.wants_news && !self.watch.is_on() {
-            match Watch::start(&self.folder, self.hidden) {
+        if self.wants_watch && !self.watch.is_on() {
+            match FolderWatcher::start(&self.folder, self.hidden) {
                 Ok(watch) => self.watch = watch,
-                Err(why) => self.broken(why),
+                Err(reason) => self.watch_failed(reason),
             }
         }
     }
 
-    /// News cannot be had: said once, and from now on everything is looked at time and again.
-    pub(super) fn broken(&mut self, why: NoWatch) {
-        self.problems.trouble(Trouble::Unwatched(why));
+    /// The folder cannot be watched: reports that once, and scans often from now on.
+    pub(super) fn watch_failed(&mut self, reason: WatchError) {
+        self.problems.report_keeper_problem(KeeperProblem::Unwatched(reason));
         if !self.polling {
             self.polling = true;
             self.scan_soon(now());
         }
     }
 
-    /// What is due.
-    fn step(&mut self, now: Timestamp) {
-        if now >= self.next_presence {
-            self.look_for_folder(now);
+    /// Does the work that is due.
+    fn do_due_work(&mut self, now: Timestamp) {
+        if now >= self.next_presence_check {
+            self.check_presence(now);
         }
-        if !self.outbox.is_full() && self.away.is_none() {
+        if !self.change_queue.is_full() && self.away.is_none() {
             if now >= self.next_scan {
                 self.scan(None);
             }
             if self.settle.next().is_some_and(|due| due.max(self.writers_after) <= now) {
-                self.hash_those_at_rest(now);
+                self.hash_settled(now);
             }
         }
         self.hashing.dispatch();
-        // Those that could not be read wait there too, to be tried again: they are problems, and not being written.
-        self.tally.settling(self.settle.restless());
+        // Files that could not be read wait there too. They are problems; they are not being written.
+        self.counter.settling(self.settle.unsettled());
         if self.index_due.is_some_and(|due| due <= now) {
             self.write_index();
         }
@@ -272,10 +281,10 @@ impl Owner {
         }
         if self.initial.as_ref().is_some_and(BTreeMap::is_empty) {
             self.initial = None;
-            self.outbox.push(Change::Scanned);
+            self.change_queue.push(Change::Scanned);
         }
-        for news in self.problems.publish() {
-            self.outbox.push(news);
+        for change in self.problems.publish() {
+            self.change_queue.push(change);
         }
     }
 
@@ -283,31 +292,31 @@ impl Owner {
         let at_rest = self.settle.next().map(|due| due.max(self.writers_after));
         let scan = self.away.is_none().then_some(self.next_scan);
         let due = [scan, at_rest, self.index_due].into_iter().flatten();
-        due.fold(self.next_presence, Timestamp::min)
+        due.fold(self.next_presence_check, Timestamp::min)
     }
 
-    /// Looks at what news there is, each name once.
+    /// Handles a batch of events; each name once.
     fn events(&mut self, batch: &mut Vec<Event>) {
-        let mut signs: Vec<(FileName, Sign)> = Vec::new();
-        let mut places: HashMap<FileName, usize> = HashMap::new();
+        let mut changed: Vec<(FileName, ChangeKind)> = Vec::new();
+        let mut positions: HashMap<FileName, usize> = HashMap::new();
         for event in batch.drain(..) {
             match event {
-                Event::To(name, sign) => match places.get(&name) {
-                    // What was seen last counts, but a touch says nothing about writing.
-                    Some(place) if sign != Sign::Touched => signs[*place].1 = sign,
+                Event::To(name, kind) => match positions.get(&name) {
+                    // The last event counts, but a change of attributes alone does not replace a write.
+                    Some(position) if kind != ChangeKind::Touched => changed[*position].1 = kind,
                     Some(_) => {}
                     None => {
-                        places.insert(name.clone(), signs.len());
-                        signs.push((name, sign));
+                        positions.insert(name.clone(), changed.len());
+                        changed.push((name, kind));
                     }
                 },
                 Event::Rules => self.scan_soon(now().after(ignore::QUIET)),
-                Event::Odd => {
-                    self.scan_soon(now().after(ODD_DELAY));
-                    self.next_presence = now(); // it may be about the shared folder
+                Event::Other => {
+                    self.scan_soon(now().after(OTHER_DELAY));
+                    self.next_presence_check = now(); // the event may be about the shared folder itself
                 }
                 Event::Lost => self.scan_soon(now()),
-                Event::Broken(why) => self.broken(why),
+                Event::Broken(reason) => self.watch_failed(reason),
             }
         }
         if self.away.is_some() {
@@ -315,15 +324,15 @@ impl Owner {
         }
         let mut scanned = BTreeSet::new();
         let folder = self.folder.clone();
-        let mut walk = Looking::new(&folder);
-        for (name, sign) in signs {
-            let found = walk.look(&name);
-            self.inspect(&name, found, sign, &mut scanned);
+        let mut lookup = CachedLookup::new(&folder);
+        for (name, kind) in changed {
+            let found = lookup.status(&name);
+            self.inspect(&name, found, kind, &mut scanned);
         }
     }
 
     fn end(mut self) {
-        self.stop.cancel(); // of the hash lanes, too, where it is the changes that nobody receives any more
+        self.stop.cancel(); // this stops the hash threads too, if the receiver of the changes was dropped
         self.write_index();
         self.hashing.end();
     }

@@ -1,41 +1,41 @@
-//! What is not shared and why: a bounded list, for `status`, and news of what comes and goes. What the keeper itself
-//! has trouble with stands beside it: people are told of that at once.
+//! Files that are not shared, with the reason: a list of limited length, for `status`, and events for changes.
+//! Problems of the keeper itself are reported to people at once.
 //!
-//! A problem remembers who found it: what a look at the folder did not find, it does not declare solved.
+//! A problem remembers how it was found: only the same kind of check can clear it.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{Change, NoWatch};
-use crate::store::{ignore::Ignoring, share::at_or_below};
+use super::{change::Change, watch::WatchError};
+use crate::store::{ignore::IgnoredCounts, name_ranges::at_or_below};
 
-/// Problems that are listed; of the rest only the number is kept.
+/// Problems that are listed; the others are only counted.
 const LISTED: usize = 1000;
 
-/// What keeps the keeper from its work.
+/// A problem that keeps the keeper from its work.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-pub enum Trouble {
-    /// The shared folder was removed, moved away or unmounted, or another one is in its place.
+pub enum KeeperProblem {
+    /// The shared folder was removed, moved away or unmounted, or another one is at its path.
     #[error("the folder {} is not there any more: nothing of it is shared", .0.display())]
     Gone(PathBuf),
-    /// Our own folder was removed while we run, and could not be made anew, or is another session's now.
+    /// `.brigade/` was removed while the peer runs and could not be created again, or another session has it now.
     #[error("{0}")]
     PrivateLost(String),
-    /// Our own folder was removed while we run, and was made anew; so often.
+    /// `.brigade/` was removed while the peer runs and was created again, this many times.
     #[error(
-        "`.brigade` was removed while this peer runs{}: its lock and its key were written again, and its index is made \
-         anew; what was being received is lost", times(*.0)
+        "`.brigade` was removed while this peer runs{}: its lock and its key were written again, and its index is \
+         created again; files that were being received are lost", times(*.0)
     )]
     PrivateRemoved(u32),
-    /// Nothing can be written into the shared folder.
+    /// Files cannot be written into the shared folder.
     #[error("{0}: fetches into it fail, serving goes on")]
     ReadOnly(String),
-    /// News cannot be had of all folders.
-    #[error("{0}: changes are found by looking at everything every few seconds")]
-    Unwatched(NoWatch),
+    /// Some folders cannot be watched.
+    #[error("{0}: changes are found by scanning the folder every few seconds")]
+    Unwatched(WatchError),
     /// The index cannot be opened or written.
-    #[error("what was hashed is not remembered for the next start: {0}")]
+    #[error("hashes are not stored for the next start: {0}")]
     Unindexed(String),
 }
 
@@ -46,76 +46,77 @@ fn times(times: u32) -> String {
 /// The current problems.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ProblemList {
-    /// What keeps the keeper from its work; one of each kind at most.
-    pub troubles: Vec<Trouble>,
-    /// How much is not shared because its owner wants it so.
-    pub ignoring: Ignoring,
-    /// What is not shared (its path below the folder), and why; in the order of the paths.
+    /// Problems of the keeper; at most one of each kind.
+    pub keeper_problems: Vec<KeeperProblem>,
+    /// The numbers of ignored files.
+    pub ignored: IgnoredCounts,
+    /// Paths below the folder that are not shared, with the reasons; in the order of the paths.
     pub listed: Vec<(String, String)>,
-    /// How many more there are.
+    /// The number of problems that are not listed.
     pub rest: usize,
 }
 
-/// Who found a problem: who looks again is the one to say that it is solved.
+/// How a problem was found: the same kind of check clears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Finder {
+pub(super) enum ProblemSource {
     /// A walk over the folder.
     Walk,
-    /// An attempt to hash the file, or to take it up.
+    /// An attempt to hash or share the file.
     File,
 }
 
 #[derive(Debug)]
 pub(super) struct Problems {
-    troubles: Vec<Trouble>,
-    ignoring: Ignoring,
-    listed: BTreeMap<String, (Finder, String)>,
+    keeper_problems: Vec<KeeperProblem>,
+    ignored: IgnoredCounts,
+    listed: BTreeMap<String, (ProblemSource, String)>,
     rest: usize,
     changed: bool,
-    news: Vec<Change>,
+    changes: Vec<Change>,
     sender: watch::Sender<Arc<ProblemList>>,
 }
 
 impl Problems {
     pub(super) fn new(sender: watch::Sender<Arc<ProblemList>>) -> Self {
-        let (troubles, ignoring) = (Vec::new(), Ignoring::default());
+        let (keeper_problems, ignored) = (Vec::new(), IgnoredCounts::default());
         Self {
-            troubles,
-            ignoring,
+            keeper_problems,
+            ignored,
             listed: BTreeMap::new(),
             rest: 0,
             changed: false,
-            news: Vec::new(),
+            changes: Vec::new(),
             sender,
         }
     }
 
-    /// The keeper cannot work as it should.
-    pub(super) fn trouble(&mut self, trouble: Trouble) {
-        if !self.troubles.contains(&trouble) {
-            tracing::info!(%trouble, "trouble with the folder");
-            self.mended(&trouble);
-            self.troubles.push(trouble);
-            self.troubles.sort_unstable();
+    /// Reports a problem of the keeper. It replaces the problem of the same kind.
+    pub(super) fn report_keeper_problem(&mut self, problem: KeeperProblem) {
+        if !self.keeper_problems.contains(&problem) {
+            tracing::info!(%problem, "the keeper has a problem");
+            self.clear_keeper_problem(&problem);
+            self.keeper_problems.push(problem);
+            self.keeper_problems.sort_unstable();
             self.changed = true;
         }
     }
 
-    /// There is no more trouble of this kind.
-    pub(super) fn mended(&mut self, kind: &Trouble) {
-        let before = self.troubles.len();
-        self.troubles.retain(|trouble| std::mem::discriminant(trouble) != std::mem::discriminant(kind));
-        self.changed |= self.troubles.len() != before;
+    /// Clears the problem of this kind.
+    pub(super) fn clear_keeper_problem(&mut self, kind: &KeeperProblem) {
+        let before = self.keeper_problems.len();
+        self.keeper_problems
+            .retain(|problem| std::mem::discriminant(problem) != std::mem::discriminant(kind));
+        self.changed |= self.keeper_problems.len() != before;
     }
 
-    /// So much is ignored.
-    pub(super) fn ignoring(&mut self, ignoring: Ignoring) {
-        self.changed |= self.ignoring != ignoring;
-        self.ignoring = ignoring;
+    /// Sets the numbers of ignored files.
+    pub(super) fn set_ignored(&mut self, ignored: IgnoredCounts) {
+        self.changed |= self.ignored != ignored;
+        self.ignored = ignored;
     }
 
-    pub(super) fn add(&mut self, finder: Finder, what: &str, why: String) {
-        let known = self.listed.get(what).is_some_and(|(_, old)| *old == why);
+    pub(super) fn add(&mut self, source: ProblemSource, what: &str, reason: String) {
+        let known = self.listed.get(what).is_some_and(|(_, old)| *old == reason);
         if known {
             return;
         }
@@ -124,32 +125,32 @@ impl Problems {
             self.rest += 1;
             return;
         }
-        self.listed.insert(what.to_owned(), (finder, why.clone()));
-        self.news.push(Change::Problem { what: what.to_owned(), why });
+        self.listed.insert(what.to_owned(), (source, reason.clone()));
+        self.changes.push(Change::Problem { what: what.to_owned(), reason });
     }
 
     pub(super) fn solved(&mut self, what: &str) {
         if self.listed.remove(what).is_some() {
             self.changed = true;
-            self.news.push(Change::Solved { what: what.to_owned() });
+            self.changes.push(Change::Solved { what: what.to_owned() });
         }
     }
 
-    /// Nothing is there any more, at this path or below it.
-    pub(super) fn gone(&mut self, path: &str) {
+    /// Clears the problems of a path and of all paths below it: nothing exists there any more.
+    pub(super) fn removed(&mut self, path: &str) {
         for what in at_or_below(&self.listed, path) {
             self.solved(&what);
         }
     }
 
-    /// Nothing is below this path any more.
-    pub(super) fn gone_below(&mut self, path: &str) {
+    /// Clears the problems of all paths below this one.
+    pub(super) fn removed_below(&mut self, path: &str) {
         for what in at_or_below(&self.listed, path).into_iter().filter(|what| what != path) {
             self.solved(&what);
         }
     }
 
-    /// A walk over everything below `path` (everything there is, for "") found these and no others.
+    /// Takes the result of a walk over the folder `path` (the whole folder for ""): these problems and no others.
     pub(super) fn walked(&mut self, path: &str, found: &BTreeMap<String, String>) {
         let before = if path.is_empty() {
             self.listed.keys().cloned().collect()
@@ -157,17 +158,17 @@ impl Problems {
             at_or_below(&self.listed, path)
         };
         for what in before {
-            let by_walk = self.listed.get(&what).is_some_and(|(finder, _)| *finder == Finder::Walk);
+            let by_walk = self.listed.get(&what).is_some_and(|(source, _)| *source == ProblemSource::Walk);
             if by_walk && !found.contains_key(&what) {
                 self.solved(&what);
             }
         }
-        for (what, why) in found {
-            self.add(Finder::Walk, what, why.clone());
+        for (what, reason) in found {
+            self.add(ProblemSource::Walk, what, reason.clone());
         }
     }
 
-    /// The files at this path or below it (all of them, for "") that are a problem in themselves.
+    /// The paths at or below this one (all of them for "") with a problem that a check of the file found.
     pub(super) fn of_files(&self, path: &str) -> Vec<String> {
         let paths = if path.is_empty() {
             self.listed.keys().cloned().collect()
@@ -175,26 +176,27 @@ impl Problems {
             at_or_below(&self.listed, path)
         };
         let of_file =
-            |what: &String| self.listed.get(what).is_some_and(|(finder, _)| *finder == Finder::File);
+            |what: &String| self.listed.get(what).is_some_and(|(source, _)| *source == ProblemSource::File);
         paths.into_iter().filter(of_file).collect()
     }
 
-    /// After a look at everything: as many as this are there in all.
+    /// Sets the number of all problems after a scan.
     pub(super) fn counted(&mut self, all: usize) {
         let rest = all.saturating_sub(self.listed.len());
         self.changed |= rest != self.rest;
         self.rest = rest;
     }
 
-    /// Shows the list to those who watch it; the news since the last time.
+    /// Publishes the list if it changed. Returns the changes since the last call.
     pub(super) fn publish(&mut self) -> Vec<Change> {
         if self.changed {
             self.changed = false;
-            let listed = self.listed.iter().map(|(what, (_, why))| (what.clone(), why.clone())).collect();
-            let (troubles, ignoring, rest) = (self.troubles.clone(), self.ignoring, self.rest);
-            self.sender.send_replace(Arc::new(ProblemList { troubles, ignoring, listed, rest }));
+            let listed =
+                self.listed.iter().map(|(what, (_, reason))| (what.clone(), reason.clone())).collect();
+            let (keeper_problems, ignored, rest) = (self.keeper_problems.clone(), self.ignored, self.rest);
+            self.sender.send_replace(Arc::new(ProblemList { keeper_problems, ignored, listed, rest }));
         }
-        std::mem::take(&mut self.news)
+        std::mem::take(&mut self.changes)
     }
 }
 
@@ -204,42 +206,42 @@ mod tests {
 
     use tokio::sync::watch;
 
-    use super::{Finder, LISTED, ProblemList, Problems, Trouble};
+    use super::{KeeperProblem, LISTED, ProblemList, ProblemSource, Problems};
 
     #[test]
-    fn a_walk_solves_what_walks_found_and_nothing_else() {
+    fn a_walk_clears_only_problems_of_walks() {
         let (sender, list) = watch::channel(Arc::new(ProblemList::default()));
         let mut problems = Problems::new(sender);
         let found = |names: &[&str]| -> BTreeMap<String, String> {
             names.iter().map(|name| ((*name).to_owned(), "why".to_owned())).collect()
         };
         problems.walked("", &found(&["a", "d/b"]));
-        problems.add(Finder::File, "d/c", "unreadable".to_owned());
+        problems.add(ProblemSource::File, "d/c", "unreadable".to_owned());
         assert_eq!(problems.publish().len(), 3);
         problems.walked("d", &found(&[]));
         problems.walked("", &found(&["a"]));
         assert_eq!(problems.publish().len(), 1);
         let listed: Vec<_> = list.borrow().listed.iter().map(|(what, _)| what.clone()).collect();
         assert_eq!(listed, ["a", "d/c"]);
-        problems.gone("d");
+        problems.removed("d");
         problems.publish();
         assert_eq!(list.borrow().listed.len(), 1);
     }
 
     #[test]
-    fn of_each_kind_of_trouble_there_is_one() {
+    fn there_is_one_problem_of_each_kind() {
         let (sender, list) = watch::channel(Arc::new(ProblemList::default()));
         let mut problems = Problems::new(sender);
-        for why in ["full", "full", "read-only"] {
-            problems.trouble(Trouble::Unindexed(why.to_owned()));
+        for reason in ["full", "full", "read-only"] {
+            problems.report_keeper_problem(KeeperProblem::Unindexed(reason.to_owned()));
         }
-        problems.trouble(Trouble::Gone("folder".into()));
+        problems.report_keeper_problem(KeeperProblem::Gone("folder".into()));
         problems.publish();
-        let unindexed = Trouble::Unindexed("read-only".to_owned());
-        assert_eq!(list.borrow().troubles, [Trouble::Gone("folder".into()), unindexed.clone()]);
-        problems.mended(&Trouble::Gone("another".into()));
+        let unindexed = KeeperProblem::Unindexed("read-only".to_owned());
+        assert_eq!(list.borrow().keeper_problems, [KeeperProblem::Gone("folder".into()), unindexed.clone()]);
+        problems.clear_keeper_problem(&KeeperProblem::Gone("another".into()));
         problems.publish();
-        assert_eq!(list.borrow().troubles, [unindexed]);
+        assert_eq!(list.borrow().keeper_problems, [unindexed]);
     }
 
     #[test]
@@ -247,7 +249,7 @@ mod tests {
         let (sender, list) = watch::channel(Arc::new(ProblemList::default()));
         let mut problems = Problems::new(sender);
         for number in 0..LISTED + 5 {
-            problems.add(Finder::File, &number.to_string(), "why".to_owned());
+            problems.add(ProblemSource::File, &number.to_string(), "why".to_owned());
         }
         problems.publish();
         assert_eq!((list.borrow().listed.len(), list.borrow().rest), (LISTED, 5));

@@ -1,7 +1,6 @@
-//! The look at everything, or at everything below one folder: what the news may have missed is found here.
+//! The scan of the whole folder, or of one folder below it: it finds changes without events.
 //!
-//! The walk comes in the order of the names and so does the table of what is shared; the two are merged, and no list
-//! of everything is made.
+//! The walk and the share are both in the order of the names. The scan merges them, so it needs no list of all files.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -13,63 +12,67 @@ use std::{
 use brigade_core::{name::FileName, time::Timestamp};
 
 use super::{
-    owner::{FIRST_RETRY, LAST_RETRY, Owner},
-    problems::Trouble,
-    watch::NoWatch,
+    owner::{FIRST_RETRY, KeeperOwner, LAST_RETRY},
+    problems::KeeperProblem,
+    walk::{NotShared, WalkEntry},
+    watch::WatchError,
 };
 use crate::{
     clock::now,
     store::{
-        folder::{FolderError, Found, NotShared, Stamp},
+        folder::FolderError,
         ignore,
-        index::Write,
-        share::{Share, Shared, at_or_below, bounds_below},
+        index::IndexWrite,
+        name_ranges::{at_or_below, bounds_below},
+        share::{Share, SharedFile},
+        stamp::Stamp,
     },
 };
 
-/// Even where all news is heard, everything is looked at so often.
+/// The interval of scans while all folders are watched.
 const SAFETY: Duration = Duration::from_secs(60);
 
-/// Without news, so often; but a scan never takes more than one part in `SCAN_SHARE` of the time.
+/// The interval of scans while some folders are not watched; a scan takes at most one part in `SCAN_SHARE` of the
+/// time.
 const POLL: Duration = Duration::from_secs(1);
 const SCAN_SHARE: u32 = 4;
 
-/// Landed files that are looked at in one go.
+/// Landed files that are checked at once.
 const LANDED_PAGE: usize = 1024;
 
-/// Problems of one walk that are told apart; the rest is counted.
+/// Problems of one walk that are kept; the others are only counted.
 const PROBLEMS: usize = 1000;
 
-/// What a walk found out.
+/// The result of a walk.
 #[derive(Default)]
-struct Findings {
-    /// Files that are not shared, or not as they are now.
+struct ScanResult {
+    /// Files that are not shared with their current stamp.
     fresh: Vec<(FileName, Stamp)>,
-    /// Shared files that the walk did not come upon.
-    gone: Vec<FileName>,
+    /// Shared files that the walk did not find.
+    removed: Vec<FileName>,
     problems: BTreeMap<String, String>,
     more_problems: usize,
-    /// Whether something could not be looked at, which may be so for a moment only.
+    /// Whether an entry could not be read, which may be temporary.
     unreadable: bool,
-    /// Why a folder could not be watched.
-    unwatched: Option<NoWatch>,
+    /// The error of a folder that could not be watched.
+    unwatched: Option<WatchError>,
 }
 
-impl Owner {
-    /// The first look: what is known from before and did not change is announced without being hashed.
-    pub(super) fn first_scan(&mut self, mut known: HashMap<FileName, Arc<Shared>>) {
+impl KeeperOwner {
+    /// The first scan: announces the unchanged files of the index without hashing them.
+    pub(super) fn first_scan(&mut self, mut known: HashMap<FileName, Arc<SharedFile>>) {
         if self.only_landed {
-            return self.first_look_at_landed(known);
+            return self.first_check_of_landed(known);
         }
-        let findings = self.walk(None);
+        let result = self.walk(None);
         if self.stop.is_cancelled() {
             return;
         }
         let mut fresh = Vec::new();
-        for (name, stamp) in findings.fresh {
+        for (name, stamp) in result.fresh {
             match known.remove(&name) {
                 Some(shared) if shared.stamp.same_bytes(&stamp) => {
-                    self.take_up(shared);
+                    self.share_indexed(shared);
                     if self.share.by_name(&name).is_none_or(|shared| shared.stamp != stamp) {
                         fresh.push((name, stamp));
                     }
@@ -77,42 +80,42 @@ impl Owner {
                 _ => fresh.push((name, stamp)),
             }
         }
-        // What is left went away, or lies under another name now.
+        // The other files of the index are gone, or have another name now.
         for (name, shared) in known {
-            self.index_write(Write::Delete(name));
-            self.depart(shared);
+            self.index_write(IndexWrite::Delete(name));
+            self.remember_departed(shared);
         }
-        self.apply(None, Findings { fresh, ..findings });
+        self.apply(None, ScanResult { fresh, ..result });
         let (files, took) = (self.share.totals().0, self.scan_cost);
-        tracing::info!(files, ?took, "the folder was scanned; what is new is being hashed");
+        tracing::info!(files, ?took, "the folder was scanned; new files are being hashed");
     }
 
-    /// Looks at everything below `below`, at everything there is for `None`.
+    /// Scans the folder `below`, or the whole folder for `None`.
     pub(super) fn scan(&mut self, below: Option<&FileName>) {
         if self.only_landed {
-            return self.look_at_landed();
+            return self.check_landed();
         }
         if below.is_none() {
-            self.start_watch(); // it may be to be had by now
+            self.start_watch(); // an earlier attempt may have failed
         }
-        let findings = self.walk(below);
-        self.apply(below, findings);
+        let result = self.walk(below);
+        self.apply(below, result);
     }
 
-    /// What landed in an earlier session and is still as it was is shared again.
-    fn first_look_at_landed(&mut self, known: HashMap<FileName, Arc<Shared>>) {
+    /// Shares the files that landed in an earlier session and have not changed.
+    fn first_check_of_landed(&mut self, known: HashMap<FileName, Arc<SharedFile>>) {
         for (name, shared) in known {
-            if self.is_as_it_landed(&shared) {
-                self.take_up(shared);
+            if self.is_unchanged_since_landing(&shared) {
+                self.share_indexed(shared);
             } else {
-                self.index_write(Write::Delete(name));
+                self.index_write(IndexWrite::Delete(name));
             }
         }
         self.next_scan = now().after(POLL);
     }
 
-    /// What landed and is no longer as it was is not shared any more: it is not what was fetched.
-    fn look_at_landed(&mut self) {
+    /// Withdraws landed files that have changed: they are not the files that were fetched.
+    fn check_landed(&mut self) {
         let began = now();
         let mut last = None;
         loop {
@@ -120,7 +123,7 @@ impl Owner {
             let Some(end) = page.last() else { break };
             last = Some(end.name.clone());
             for shared in page {
-                if !self.is_as_it_landed(&shared) {
+                if !self.is_unchanged_since_landing(&shared) {
                     self.withdraw(&shared.name);
                 }
             }
@@ -129,85 +132,84 @@ impl Owner {
         self.next_scan = now().after(POLL.max(self.scan_cost * SCAN_SHARE));
     }
 
-    /// Whether a file is still what landed. One that cannot be looked at for a moment is taken for it: it would not be
-    /// looked at again, and to serve it it must be opened.
-    fn is_as_it_landed(&self, shared: &Shared) -> bool {
+    /// Whether a file is unchanged since it landed. If it cannot be checked now, the answer is yes: it would not be
+    /// checked again, and serving it opens it anyway.
+    fn is_unchanged_since_landing(&self, shared: &SharedFile) -> bool {
         match self.folder.stamp(&shared.name) {
             Ok(stamp) => stamp.same_bytes(&shared.stamp),
             Err(error) => matches!(error, FolderError::Io { .. }),
         }
     }
 
-    /// Looks at everything at `now` or as soon thereafter as may be.
+    /// Schedules a scan at `now`, or as soon after it as the share of time allows.
     pub(super) fn scan_soon(&mut self, now: Timestamp) {
-        let may = self.last_scan.after(self.scan_cost * SCAN_SHARE);
-        self.next_scan = self.next_scan.min(now.max(may));
+        let earliest = self.last_scan.after(self.scan_cost * SCAN_SHARE);
+        self.next_scan = self.next_scan.min(now.max(earliest));
     }
 
-    fn walk(&mut self, below: Option<&FileName>) -> Findings {
+    fn walk(&mut self, below: Option<&FileName>) -> ScanResult {
         let began = now();
-        let mut findings = Findings::default();
+        let mut result = ScanResult::default();
         let (mut last, end) = below.map_or((String::new(), None), |folder| {
             let (from, to) = bounds_below(folder);
             (from, Some(to))
         });
         match below {
-            Some(folder) => findings.unwatched = self.watch.folder(folder).err(),
+            Some(folder) => result.unwatched = self.watch.folder(folder).err(),
             None => self.watch.begin_walk(),
         }
         let (watch, share, stop) = (&mut self.watch, &self.share, &self.stop);
         let mut visit = |found| {
             match found {
-                Found::Folder(name) => {
-                    // Where one cannot be watched, the others will hardly be.
-                    if findings.unwatched.is_none() {
-                        findings.unwatched = watch.folder(&name).err();
+                WalkEntry::Folder(name) => {
+                    // If one folder cannot be watched, the others can hardly be.
+                    if result.unwatched.is_none() {
+                        result.unwatched = watch.folder(&name).err();
                     }
                 }
-                Found::File(name, stamp) => {
-                    findings.file(share, &last, &name, stamp);
+                WalkEntry::File(name, stamp) => {
+                    result.file(share, &last, &name, stamp);
                     last.clear();
                     last.push_str(&name);
                 }
-                Found::NotShared(path, why) => {
-                    findings.unreadable |= matches!(why, NotShared::Unreadable(_));
-                    findings.problem(path, why.to_string());
+                WalkEntry::NotShared(path, reason) => {
+                    result.unreadable |= matches!(reason, NotShared::Unreadable(_));
+                    result.problem(path, reason.to_string());
                 }
             }
             if stop.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         let walked = self.folder.walk(below, self.hidden, &mut self.rules, &mut visit);
         if self.stop.is_cancelled() {
-            return Findings::default(); // broken off: what was not come upon may well be there
+            return ScanResult::default(); // interrupted: files that were not found may exist
         }
         match walked {
-            Ok(()) => findings.gone.extend(self.share.names_between(&last, end.as_deref())),
+            Ok(()) => result.removed.extend(self.share.names_between(&last, end.as_deref())),
             Err(error) => {
-                // What cannot be listed for a moment is still there; what is gone is gone.
-                findings.unreadable |= !error.is_missing();
+                // A folder that cannot be listed now still has its files; a folder that is gone has none.
+                result.unreadable |= !error.is_missing();
                 if error.is_missing() {
-                    findings.gone.extend(self.share.names_between(&last, end.as_deref()));
+                    result.removed.extend(self.share.names_between(&last, end.as_deref()));
                 }
-                findings
-                    .problem(below.map_or_else(|| ".".to_owned(), ToString::to_string), error.to_string());
+                result.problem(below.map_or_else(|| ".".to_owned(), ToString::to_string), error.to_string());
             }
         }
         if below.is_none() {
             self.watch.end_walk();
             self.last_scan = now();
             self.scan_cost = self.last_scan.since(began);
-            if self.polling && findings.unwatched.is_none() && self.watch.is_on() {
+            if self.polling && result.unwatched.is_none() && self.watch.is_on() {
                 self.polling = false;
-                self.problems.mended(&Trouble::Unwatched(NoWatch::Folders));
+                self.problems.clear_keeper_problem(&KeeperProblem::Unwatched(WatchError::Folders));
             }
             let pause = if self.polling { POLL.max(self.scan_cost * SCAN_SHARE) } else { SAFETY };
             self.next_scan = self.last_scan.after(pause);
         }
-        self.plan_rescan(below.is_none(), findings.unreadable);
-        findings
+        self.plan_rescan(below.is_none(), result.unreadable);
+        result
     }
 
-    /// What could not be looked at is looked at again soon, and more seldom the longer that lasts.
+    /// Schedules a scan for entries that could not be read. The pause grows while that lasts.
     fn plan_rescan(&mut self, of_everything: bool, unreadable: bool) {
         if unreadable {
             self.scan_soon(now().after(self.rescan_pause));
@@ -218,13 +220,13 @@ impl Owner {
         }
     }
 
-    fn apply(&mut self, below: Option<&FileName>, findings: Findings) {
-        for name in &findings.gone {
+    fn apply(&mut self, below: Option<&FileName>, result: ScanResult) {
+        for name in &result.removed {
             self.withdraw(name);
         }
         let path = below.map_or("", FileName::as_str);
-        self.problems.walked(path, &findings.problems);
-        for (name, stamp) in &findings.fresh {
+        self.problems.walked(path, &result.problems);
+        for (name, stamp) in &result.fresh {
             self.file_found(name, *stamp);
         }
         self.forget_problem_files(below);
@@ -234,64 +236,64 @@ impl Owner {
         if self.rules.take_unsettled() {
             self.scan_soon(now().after(ignore::QUIET));
         }
-        self.problems.ignoring(self.rules.ignoring());
+        self.problems.set_ignored(self.rules.counts());
         if below.is_none() {
-            self.problems.counted(findings.problems.len() + findings.more_problems + self.refused.len());
+            self.problems.counted(result.problems.len() + result.more_problems + self.failed_reads.len());
         }
-        if let Some(why) = findings.unwatched {
-            self.broken(why);
+        if let Some(reason) = result.unwatched {
+            self.watch_failed(reason);
         }
     }
 
-    /// Files that wait, are being hashed or are a problem, and are to be ignored from now on. (Those that are shared
-    /// the walk did not come upon.)
+    /// Forgets files that are ignored from now on and wait, are being hashed or are a problem. (The walk did not find
+    /// the shared ones.)
     fn forget_ignored(&mut self) {
         let mut names: BTreeSet<FileName> = self.settle.names().cloned().collect();
-        names.extend(self.work.keys().chain(self.refused.keys()).cloned());
+        names.extend(self.work.keys().chain(self.failed_reads.keys()).cloned());
         names.extend(self.problems.of_files("").iter().filter_map(|name| name.parse().ok()));
         for name in names {
             if self.rules.ignores(&name, false) {
-                self.gone(&name);
+                self.removed(&name);
             }
         }
     }
 
-    /// A file that is served from before.
-    fn take_up(&mut self, shared: Arc<Shared>) {
+    /// Shares a file of the index.
+    fn share_indexed(&mut self, shared: Arc<SharedFile>) {
         self.share.insert(shared.clone());
-        self.outbox.shared(shared);
+        self.change_queue.shared(shared);
     }
 
-    /// Files that were a problem in themselves and are not there any more are none.
+    /// Clears the problems of files that do not exist any more.
     fn forget_problem_files(&mut self, below: Option<&FileName>) {
-        let refused = match below {
-            Some(folder) => at_or_below(&self.refused, folder),
-            None => self.refused.keys().cloned().collect(),
+        let failed_reads = match below {
+            Some(folder) => at_or_below(&self.failed_reads, folder),
+            None => self.failed_reads.keys().cloned().collect(),
         };
         let listed = self.problems.of_files(below.map_or("", FileName::as_str));
         let names: BTreeSet<FileName> =
-            refused.into_iter().chain(listed.iter().filter_map(|name| name.parse().ok())).collect();
+            failed_reads.into_iter().chain(listed.iter().filter_map(|name| name.parse().ok())).collect();
         for name in names {
             if self.folder.stamp(&name).is_err_and(|error| error.is_missing()) {
-                self.refused.remove(&name);
+                self.failed_reads.remove(&name);
                 self.problems.solved(&name);
             }
         }
     }
 }
 
-impl Findings {
+impl ScanResult {
     fn file(&mut self, share: &Share, last: &str, name: &FileName, stamp: Stamp) {
         let (between, shared) = share.up_to(last, name);
-        self.gone.extend(between);
+        self.removed.extend(between);
         if shared.is_none_or(|shared| shared.stamp != stamp) {
             self.fresh.push((name.clone(), stamp));
         }
     }
 
-    fn problem(&mut self, path: String, why: String) {
+    fn problem(&mut self, path: String, reason: String) {
         if self.problems.len() < PROBLEMS {
-            self.problems.insert(path, why);
+            self.problems.insert(path, reason);
         } else {
             self.more_problems += 1;
         }

@@ -1,31 +1,31 @@
-//! What a test lets happen in the instant before a rename: an error of the system, or another program's write.
+//! What a test does just before a rename: returns an error of the system, or writes like another program.
 //!
-//! It holds for the thread of the test alone.
+//! It is in effect on the test's own thread.
 
 use std::{cell::RefCell, io};
 
-type Before = Box<dyn FnMut(&str, &str) -> io::Result<()>>;
+type BeforeRename = Box<dyn FnMut(&str, &str) -> io::Result<()>>;
 
 thread_local! {
-    static BEFORE: RefCell<Option<Before>> = const { RefCell::new(None) };
+    static BEFORE_RENAME: RefCell<Option<BeforeRename>> = const { RefCell::new(None) };
 }
 
-/// Until it is dropped, what was set happens.
+/// The action is in effect until this is dropped.
 pub(super) struct Injected;
 
 impl Drop for Injected {
     fn drop(&mut self) {
-        BEFORE.set(None);
+        BEFORE_RENAME.set(None);
     }
 }
 
-/// Sets what happens before each rename of one name to another.
+/// Sets the action before each rename of one name to another.
 pub(super) fn set(before: impl FnMut(&str, &str) -> io::Result<()> + 'static) -> Injected {
-    BEFORE.set(Some(Box::new(before)));
+    BEFORE_RENAME.set(Some(Box::new(before)));
     Injected
 }
 
-/// Lets it happen.
+/// Runs the action.
 pub(super) fn before_rename(from: &str, to: &str) -> io::Result<()> {
-    BEFORE.with_borrow_mut(|before| before.as_mut().map_or(Ok(()), |before| before(from, to)))
+    BEFORE_RENAME.with_borrow_mut(|before| before.as_mut().map_or(Ok(()), |before| before(from, to)))
 }

@@ -1,6 +1,6 @@
 //! Names that are free or taken, files that are kept aside, and renames that fail.
 //!
-//! What a system says only on some file systems is injected.
+//! Errors that only some file systems return are injected.
 
 use std::{fs, io, os::unix::fs::symlink};
 
@@ -10,7 +10,7 @@ fn landing(name: &str, replace: bool) -> Landing {
     Landing { name: name.parse().unwrap(), mtime_s: 0, executable: false, replace }
 }
 
-/// A folder with a file `new` that is to get a name.
+/// A folder with a file `new` that a test renames.
 fn folder() -> (tempfile::TempDir, Folder) {
     let temp = tempfile::tempdir().unwrap();
     fs::write(temp.path().join("new"), "new").unwrap();
@@ -24,7 +24,7 @@ fn name(folder: &Folder, landing: &Landing) -> Result<Option<String>, FolderErro
 }
 
 #[test]
-fn a_name_without_room_for_its_number_is_kept_aside_under_a_shorter_one() {
+fn a_long_name_is_shortened_for_its_number() {
     let (temp, folder) = folder();
     let long = "é".repeat(127) + "x";
     fs::write(temp.path().join(&long), "old").unwrap();
@@ -50,12 +50,12 @@ fn a_copy_gets_the_name_where_a_rename_cannot() {
     assert_eq!(named.copied, Some(folder.stamp(&"d/f".parse().unwrap()).unwrap()));
     assert_eq!(fs::read(temp.path().join("d/f")).unwrap(), b"new");
     assert!(!temp.path().join("new").exists());
-    folder.remove_empty_places().unwrap();
+    folder.remove_empty_staging().unwrap();
     assert!(!temp.path().join("d/.brigade").exists(), "nothing is left of the copy");
 }
 
 #[test]
-fn what_has_the_name_is_left_alone_unless_it_is_to_make_room() {
+fn an_existing_file_stays_unless_replace_is_set() {
     let (temp, folder) = folder();
     fs::write(temp.path().join("f"), "old").unwrap();
     fs::write(temp.path().join("f.~1~"), "older").unwrap();
@@ -68,7 +68,7 @@ fn what_has_the_name_is_left_alone_unless_it_is_to_make_room() {
 }
 
 #[test]
-fn nothing_is_kept_aside_where_nothing_was() {
+fn a_free_name_keeps_nothing_aside() {
     let (temp, folder) = folder();
     assert_eq!(name(&folder, &landing("f", true)).unwrap(), None);
     assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
@@ -86,7 +86,7 @@ fn folders_and_links_stay_where_they_are() {
     assert!(temp.path().join("new").exists());
 }
 
-/// What the system says of a rename to another file system, and of one into a directory of another project's quota.
+/// The error of a rename to another file system, and of one into a directory of another project's quota.
 fn across_devices() -> io::Error {
     io::ErrorKind::CrossesDevices.into()
 }
@@ -127,8 +127,8 @@ fn a_rename_that_crosses_devices_is_made_by_a_copy_on_the_other_side() {
 }
 
 #[test]
-fn a_file_that_made_way_gets_its_name_back_whatever_fails_afterwards() {
-    // The name is taken again each time; or it is free, and the file that is there cannot be kept aside.
+fn a_file_kept_aside_gets_its_name_back_after_each_failure() {
+    // Each time the name is taken again; or it is free, and the existing file cannot be kept aside.
     for fails_aside in [false, true] {
         let (temp, folder) = folder();
         let path = temp.path().join("f");
@@ -138,7 +138,7 @@ fn a_file_that_made_way_gets_its_name_back_whatever_fails_afterwards() {
             if from == "f" {
                 asides += 1;
                 if fails_aside && asides == 2 {
-                    fs::remove_file(&path).unwrap(); // its writer takes it away again
+                    fs::remove_file(&path).unwrap(); // its writer removes it again
                     return Err(io::ErrorKind::PermissionDenied.into());
                 }
             } else if from == "new" && asides > 0 {

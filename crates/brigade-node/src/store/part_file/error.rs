@@ -1,6 +1,6 @@
-//! What can go wrong with a file that is being received.
+//! Errors of a file that is being received.
 //!
-//! Told apart are a disk that is full, which passes, and a name that is taken, about which a person can do something.
+//! A full disk, which is temporary, and an occupied name, which a person can change, are distinguished.
 
 use std::path::PathBuf;
 
@@ -8,43 +8,43 @@ use brigade_core::{geometry::TooLarge, plural::count};
 
 use crate::store::folder::{FolderError, lacking};
 
-/// Why something with a file being received could not be done.
+/// The error of an action on a file that is being received.
 #[derive(Debug, thiserror::Error)]
 pub enum PartError {
-    /// The disk, or the user's share of it, is full. Nothing that was stored before is lost.
+    /// The disk, or the user's quota, is full. No stored piece is lost.
     #[error("no {} left for {path}", lacking(*.inodes))]
-    NoRoom {
+    NotEnoughSpace {
         /// The file.
         path: PathBuf,
-        /// Whether there are bytes but no inodes: the file system cannot hold one more file.
+        /// Whether there are free bytes but no free inodes: the file system cannot have one more file.
         inodes: bool,
     },
-    /// Something stands under the name already; it stays as it is.
+    /// The name is occupied by another file, which stays.
     #[error("{path} is there already")]
     Occupied {
-        /// The name that is taken.
+        /// The path of that file.
         path: PathBuf,
     },
-    /// The bytes on disk are not as many as the content has.
+    /// The number of bytes on disk is not the content's size.
     #[error("{path} has {}, its content {expected}", count(*.found, "byte"))]
     WrongSize {
         /// The file.
         path: PathBuf,
-        /// Its length in bytes.
+        /// The number of bytes on disk.
         found: u64,
-        /// The content's.
+        /// The content's size.
         expected: u64,
     },
-    /// The piece, or the range, is not one of this content, or the file is finished already.
-    #[error("a piece or range was given that {path} does not take")]
+    /// The content has no such piece or range, or the file is finished already.
+    #[error("{path} has no such piece or range")]
     OutOfRange {
         /// The file.
         path: PathBuf,
     },
-    /// There is no such content.
+    /// The content is too large.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
-    /// Anything else that the system refused.
+    /// Another error of the system.
     #[error(transparent)]
     Folder(FolderError),
 }
@@ -52,7 +52,7 @@ pub enum PartError {
 impl From<FolderError> for PartError {
     fn from(error: FolderError) -> Self {
         match error {
-            FolderError::NoRoom { path, inodes, .. } => Self::NoRoom { path, inodes },
+            FolderError::NotEnoughSpace { path, inodes, .. } => Self::NotEnoughSpace { path, inodes },
             FolderError::Occupied { path } => Self::Occupied { path },
             other => Self::Folder(other),
         }

@@ -1,4 +1,4 @@
-//! Part files: what is written, what is believed after a restart, and how the file gets its name.
+//! Part files: writing pieces, resuming after a restart, and getting the name.
 //!
 //! Whole fetches are in the end-to-end tests.
 
@@ -25,36 +25,36 @@ fn landing(name: &str, mtime_s: i64, executable: bool) -> Landing {
     Landing { name: name.parse().unwrap(), mtime_s, executable, replace: false }
 }
 
-struct Source {
+struct TestContent {
     bytes: Vec<u8>,
     content: Content,
     list: PieceList,
     geometry: Geometry,
 }
 
-/// The name that parts are opened under.
+/// The name under which parts are opened.
 fn name() -> FileName {
     "film.bin".parse().unwrap()
 }
 
-/// The contents of which there is a part.
+/// The contents that are stored in part.
 fn contents(folder: &Folder) -> Vec<Content> {
     let kept = kept_parts(folder, std::time::SystemTime::now()).unwrap();
     kept.iter().map(|part| part.content).collect()
 }
 
-/// Some bytes of five pieces, the last one short.
-fn source() -> Source {
+/// The bytes of five pieces; the last one is short.
+fn source() -> TestContent {
     let bytes: Vec<u8> =
         (0..(1usize << 20) + 77).map(|i| u8::try_from((i * 7 + i / 300) % 256).unwrap()).collect();
     let temp = tempfile::NamedTempFile::new().unwrap();
     fs::write(temp.path(), &bytes).unwrap();
     let hashed = hash_file(temp.as_file(), bytes.len() as u64, 2, &|| false).unwrap();
     let geometry = Geometry::new(hashed.content.size).unwrap();
-    Source { bytes, content: hashed.content, list: hashed.list.unwrap().as_ref().clone(), geometry }
+    TestContent { bytes, content: hashed.content, list: hashed.list.unwrap().as_ref().clone(), geometry }
 }
 
-impl Source {
+impl TestContent {
     fn piece(&self, piece: u32) -> Vec<u8> {
         let at = usize::try_from(self.geometry.offset(PieceIndex(piece))).unwrap();
         self.bytes[at..at + self.geometry.length(PieceIndex(piece)) as usize].to_vec()
@@ -98,14 +98,14 @@ fn a_content_is_received_and_gets_its_name() {
 }
 
 #[test]
-fn what_was_stored_is_there_after_a_stop_and_only_that_is_believed() {
+fn only_stored_pieces_are_believed_after_a_restart() {
     let (source, (temp, folder)) = (source(), folder());
     let (part, _) = PartFile::open(&folder, &name(), source.content).unwrap();
     part.save_list(&source.list).unwrap();
     source.store(&part, &[0, 4]);
     drop(part);
     assert_eq!(contents(&folder), [source.content]);
-    // As after a power cut: the record says more than the disk has.
+    // As after a power failure: the record has more pieces than the disk.
     let record =
         temp.path().join(format!(".brigade/parts/{}-{}.pieces", source.content.id, source.content.size));
     fs::write(&record, [0b1110_1000]).unwrap();
@@ -114,7 +114,7 @@ fn what_was_stored_is_there_after_a_stop_and_only_that_is_believed() {
     assert_eq!(resumed.claimed.count(), 4);
     let right = hash_pieces(part.file(), source.content, &source.list, &resumed.claimed, 2);
     assert_eq!(right.iter().collect::<Vec<_>>(), [PieceIndex(0), PieceIndex(4)]);
-    // A record that fits no content of this size claims nothing.
+    // A record with a wrong length has no pieces.
     for nonsense in [&[0xff][..], &[0, 0], &[]] {
         fs::write(&record, nonsense).unwrap();
         assert!(PartFile::open(&folder, &name(), source.content).unwrap().1.claimed.is_empty());
@@ -170,7 +170,7 @@ fn pieces_from_many_threads_are_all_stored_and_none_after_the_end() {
             });
         }
     });
-    // Whoever stored last may have left it to another thread, which has ended by now: all is written.
+    // The last piece may have been written by another thread; that thread has ended, so all pieces are written.
     part.finish(&folder, &landing("f", 0, false)).unwrap();
     assert_eq!(fs::read(temp.path().join("f")).unwrap(), source.bytes);
     let (send, done) = mpsc::channel();
@@ -195,7 +195,7 @@ fn a_piece_that_does_not_fit_is_refused() {
 fn a_full_disk_is_told_from_other_failures() {
     let failed = |kind: std::io::ErrorKind| super::FolderError::new("write to", "file".into(), kind.into());
     for kind in [std::io::ErrorKind::StorageFull, std::io::ErrorKind::QuotaExceeded] {
-        assert!(matches!(PartError::from(failed(kind)), PartError::NoRoom { .. }));
+        assert!(matches!(PartError::from(failed(kind)), PartError::NotEnoughSpace { .. }));
     }
     assert!(matches!(PartError::from(failed(std::io::ErrorKind::PermissionDenied)), PartError::Folder(_)));
 }

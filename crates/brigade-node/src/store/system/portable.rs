@@ -1,6 +1,6 @@
-//! Directory handles where Linux's are not: paths, each component of which is looked at before it is used.
+//! Directory handles for systems other than Linux: paths, each component of which is checked before it is used.
 //!
-//! On the standard library alone, so that it stands on macOS and Windows alike.
+//! It uses the standard library only, so it works on macOS and Windows.
 
 use std::{
     collections::BTreeSet,
@@ -10,17 +10,24 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use super::{Entry, FileSystemId, Free, Kind, Status, link_on_the_way};
+#[cfg(unix)]
+use super::space::free_of;
+use super::{
+    entry::{EntryStatus, FileKind, FolderEntry},
+    error::{is_not_kept, symlink_in_path},
+    permissions::set_executable,
+    space::{FileSystemId, FreeSpace},
+};
 use crate::store::stamp::stamp;
 
-/// Whether [`open_for_writing`] finds anything out here.
+/// Whether [`open_for_writing`] can find open files on this system.
 pub(in crate::store) const TELLS_WRITERS: bool = false;
 
 /// A directory, by its path.
 #[derive(Debug)]
 pub(in crate::store) struct Dir(PathBuf);
 
-/// Which of the files are open for writing: nothing can be said here.
+/// The files that are open for writing: this system cannot tell.
 pub(in crate::store) fn open_for_writing(_: &BTreeSet<(u64, u64)>) -> BTreeSet<(u64, u64)> {
     BTreeSet::new()
 }
@@ -40,13 +47,13 @@ impl Dir {
         Ok(fs::metadata(&self.0)?.permissions().readonly())
     }
 
-    /// See `linux`. A directory cannot be touched everywhere: it is believed that it could be.
+    /// See `linux`. Not every system can change the time of a directory: this assumes that it is writable.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
     pub(in crate::store) fn touch(&self) -> io::Result<()> {
         Ok(())
     }
 
-    /// See `linux`. One directory cannot be told from another here.
+    /// See `linux`. Two directories cannot be distinguished here.
     #[allow(clippy::unused_self, reason = "its twin compares itself")]
     pub(in crate::store) fn is_at(&self, path: &Path) -> bool {
         fs::metadata(path).map_or_else(
@@ -57,16 +64,16 @@ impl Dir {
 
     /// See `linux`.
     pub(in crate::store) fn sub(&self, below: &str) -> io::Result<Self> {
-        let path = self.way(below)?;
+        let path = self.checked_path(below)?;
         match kind(fs::symlink_metadata(&path)?.file_type()) {
-            Kind::Folder => Ok(Self(path)),
-            Kind::Link => Err(link_on_the_way()),
+            FileKind::Folder => Ok(Self(path)),
+            FileKind::Link => Err(symlink_in_path()),
             _ => Err(io::ErrorKind::NotADirectory.into()),
         }
     }
 
     /// See `linux`.
-    pub(in crate::store) fn place(&self, below: &str) -> io::Result<Self> {
+    pub(in crate::store) fn open_path_only(&self, below: &str) -> io::Result<Self> {
         self.sub(below)
     }
 
@@ -76,99 +83,104 @@ impl Dir {
         Ok(Self(self.0.clone()))
     }
 
-    /// See `linux`. What is no regular file is not opened at all, since that might wait.
+    /// See `linux`. An entry that is no regular file is not opened at all, since that might wait.
     pub(in crate::store) fn open_file(&self, below: &str) -> io::Result<File> {
-        let path = self.way(below)?;
+        let path = self.checked_path(below)?;
         match kind(fs::symlink_metadata(&path)?.file_type()) {
-            Kind::File => File::open(path),
-            Kind::Link => Err(link_on_the_way()),
+            FileKind::File => File::open(path),
+            FileKind::Link => Err(symlink_in_path()),
             _ => Err(io::ErrorKind::InvalidInput.into()),
         }
     }
 
     /// See `linux`.
     pub(in crate::store) fn create_new(&self, name: &str, executable: bool) -> io::Result<File> {
-        let file = OpenOptions::new().read(true).write(true).create_new(true).open(self.way(name)?)?;
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).open(self.checked_path(name)?)?;
         if executable {
-            super::set_executable(&file, true)?;
+            set_executable(&file, true)?;
         }
         Ok(file)
     }
 
     /// See `linux`.
     pub(in crate::store) fn open_or_create(&self, name: &str) -> io::Result<File> {
-        let path = self.way(name)?;
+        let path = self.checked_path(name)?;
         match fs::symlink_metadata(&path).map(|metadata| kind(metadata.file_type())) {
-            Ok(Kind::Link) => Err(link_on_the_way()),
+            Ok(FileKind::Link) => Err(symlink_in_path()),
             _ => OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path),
         }
     }
 
-    /// See `linux`. On Windows a private directory has the rights of the one it is in.
+    /// See `linux`. On Windows a private directory has the permissions of its parent.
     pub(in crate::store) fn make_dir(&self, name: &str, private: bool) -> io::Result<()> {
-        let path = self.way(name)?;
+        let path = self.checked_path(name)?;
         fs::create_dir(&path)?;
         if private { make_private(&path) } else { Ok(()) }
     }
 
     /// See `linux`.
-    pub(in crate::store) fn status(&self, below: &OsStr) -> io::Result<Status> {
+    pub(in crate::store) fn status(&self, below: &OsStr) -> io::Result<EntryStatus> {
         let path = match below.to_str() {
-            Some(below) => self.way(below)?,
-            None => self.0.join(below), // one entry of this directory, whose name is not text
+            Some(below) => self.checked_path(below)?,
+            None => self.0.join(below), // an entry of this directory whose name is not UTF-8
         };
         let metadata = fs::symlink_metadata(path)?;
-        Ok(Status { kind: kind(metadata.file_type()), stamp: stamp(&metadata), linked: is_linked(&metadata) })
+        Ok(EntryStatus {
+            kind: kind(metadata.file_type()),
+            stamp: stamp(&metadata),
+            linked: is_linked(&metadata),
+        })
     }
 
-    /// See `linux`; here it is seen when something is written.
+    /// See `linux`; here an attempt to write finds out.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
     pub(in crate::store) fn may_be_written(&self) -> io::Result<()> {
         Ok(())
     }
 
     /// See `linux`.
-    pub(in crate::store) fn born_ns(&self, below: &OsStr) -> io::Result<Option<i64>> {
+    pub(in crate::store) fn created_ns(&self, below: &OsStr) -> io::Result<Option<i64>> {
         let Some(below) = below.to_str() else { return Ok(None) };
-        let born = fs::symlink_metadata(self.way(below)?)?.created().ok();
-        let since = born.and_then(|born| born.duration_since(std::time::UNIX_EPOCH).ok());
+        let created = fs::symlink_metadata(self.checked_path(below)?)?.created().ok();
+        let since = created.and_then(|created| created.duration_since(std::time::UNIX_EPOCH).ok());
         Ok(since.and_then(|since| i64::try_from(since.as_nanos()).ok()))
     }
 
     /// See `linux`.
-    pub(in crate::store) fn entries(&self) -> io::Result<Vec<Entry>> {
+    pub(in crate::store) fn entries(&self) -> io::Result<Vec<FolderEntry>> {
         let entry = |entry: io::Result<fs::DirEntry>| {
             let entry = entry?;
-            Ok(Entry { name: entry.file_name(), kind: kind(entry.file_type()?) })
+            Ok(FolderEntry { name: entry.file_name(), kind: kind(entry.file_type()?) })
         };
         fs::read_dir(&self.0)?.map(entry).collect()
     }
 
-    /// See `rename`: a hard link, and where there are none an empty file that takes the name first.
+    /// See `rename`: a hard link, or an empty file as a placeholder if there are no hard links.
     pub(in crate::store) fn rename_new(&self, from: &str, to: &Self, to_name: &str) -> io::Result<()> {
-        let (source, target) = (self.way(from)?, to.way(to_name)?);
+        let (source, target) = (self.checked_path(from)?, to.checked_path(to_name)?);
         match fs::hard_link(&source, &target) {
             Ok(()) => fs::remove_file(source).inspect_err(|_| {
                 let _ = fs::remove_file(&target);
             }),
-            Err(error) if super::is_not_kept(&error) => rename_over_placeholder(&source, &target),
+            Err(error) if is_not_kept(&error) => rename_over_placeholder(&source, &target),
             Err(error) => Err(error),
         }
     }
 
     /// See `rename`.
     pub(in crate::store) fn rename_over(&self, from: &str, to_name: &str) -> io::Result<()> {
-        fs::rename(self.way(from)?, self.way(to_name)?)
+        fs::rename(self.checked_path(from)?, self.checked_path(to_name)?)
     }
 
-    /// See `volume`. The same path is the same directory.
+    /// See `volume`. Equal paths are the same directory.
     pub(in crate::store) fn is_same(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 
     /// See `linux`.
     pub(in crate::store) fn remove(&self, name: &str) -> io::Result<()> {
-        fs::remove_file(self.way(name)?)
+        fs::remove_file(self.checked_path(name)?)
     }
 
     /// See `linux`. Windows keeps names durable by itself.
@@ -176,7 +188,7 @@ impl Dir {
         if cfg!(windows) { Ok(()) } else { File::open(&self.0)?.sync_all() }
     }
 
-    /// See `linux`: there is no such call.
+    /// See `linux`: this system has no such call.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
     pub(in crate::store) fn sync_everything(&self) -> io::Result<bool> {
         Ok(false)
@@ -184,17 +196,17 @@ impl Dir {
 
     /// See `linux`.
     pub(in crate::store) fn remove_dir(&self, name: &str) -> io::Result<()> {
-        fs::remove_dir(self.way(name)?)
+        fs::remove_dir(self.checked_path(name)?)
     }
 
-    /// See `volume`. Mounts are not told apart here.
+    /// See `volume`. Mounts are not distinguished here.
     #[cfg(unix)]
     pub(in crate::store) fn file_system(&self) -> io::Result<FileSystemId> {
         use std::os::unix::fs::MetadataExt;
         Ok(FileSystemId { device: fs::metadata(&self.0)?.dev(), mount: 0 })
     }
 
-    /// Not known here: all of a folder counts as one file system.
+    /// Not known here: the whole folder counts as one file system.
     #[cfg(not(unix))]
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
     pub(in crate::store) fn file_system(&self) -> io::Result<FileSystemId> {
@@ -203,15 +215,15 @@ impl Dir {
 
     /// See `volume`.
     #[cfg(unix)]
-    pub(in crate::store) fn free(&self) -> io::Result<Free> {
-        Ok(super::free_of(&rustix::fs::statvfs(&self.0)?))
+    pub(in crate::store) fn free(&self) -> io::Result<FreeSpace> {
+        Ok(free_of(&rustix::fs::statvfs(&self.0)?))
     }
 
-    /// Not known here: as much as there may be.
+    /// Not known here.
     #[cfg(not(unix))]
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
-    pub(in crate::store) fn free(&self) -> io::Result<Free> {
-        Ok(Free::UNKNOWN)
+    pub(in crate::store) fn free(&self) -> io::Result<FreeSpace> {
+        Ok(FreeSpace::UNKNOWN)
     }
 
     /// Not known here.
@@ -220,14 +232,14 @@ impl Dir {
         None
     }
 
-    /// See `volume`; here it is seen when something is moved.
+    /// See `volume`; here an attempt to move finds out.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
     pub(in crate::store) fn may_move(&self, _: &str) -> io::Result<bool> {
         Ok(true)
     }
 
-    /// The path to `below`, once no component but the last is seen to be anything but a folder.
-    fn way(&self, below: &str) -> io::Result<PathBuf> {
+    /// The path of `below`, after a check that each component but the last is a folder.
+    fn checked_path(&self, below: &str) -> io::Result<PathBuf> {
         let mut path = self.0.clone();
         let mut parts = below.split('/').peekable();
         while let Some(part) = parts.next() {
@@ -237,8 +249,8 @@ impl Dir {
             path.push(part);
             if parts.peek().is_some() {
                 match kind(fs::symlink_metadata(&path)?.file_type()) {
-                    Kind::Folder => {}
-                    Kind::Link => return Err(link_on_the_way()),
+                    FileKind::Folder => {}
+                    FileKind::Link => return Err(symlink_in_path()),
                     _ => return Err(io::ErrorKind::NotADirectory.into()),
                 }
             }
@@ -247,11 +259,11 @@ impl Dir {
     }
 }
 
-/// Takes the name `target` with an empty file, and renames `source` over it.
+/// Creates an empty file `target`, and renames `source` over it.
 fn rename_over_placeholder(source: &Path, target: &Path) -> io::Result<()> {
     OpenOptions::new().write(true).create_new(true).open(target)?;
     let renamed = fs::rename(source, target);
-    if renamed.is_err() && fs::symlink_metadata(target).is_ok_and(|there| there.len() == 0) {
+    if renamed.is_err() && fs::symlink_metadata(target).is_ok_and(|found| found.len() == 0) {
         let _ = fs::remove_file(target);
     }
     renamed
@@ -263,7 +275,7 @@ fn is_linked(metadata: &fs::Metadata) -> bool {
     metadata.nlink() > 1
 }
 
-/// Not known here: then a change through one name is found under the others by looking at everything.
+/// Not known here: the next scan finds a change through another name.
 #[cfg(not(unix))]
 fn is_linked(_: &fs::Metadata) -> bool {
     false
@@ -282,31 +294,31 @@ fn make_private(_: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn kind(file_type: FileType) -> Kind {
+fn kind(file_type: FileType) -> FileKind {
     use std::os::unix::fs::FileTypeExt;
 
     if file_type.is_fifo() {
-        Kind::Pipe
+        FileKind::Pipe
     } else if file_type.is_socket() {
-        Kind::Socket
+        FileKind::Socket
     } else {
         plain_kind(file_type)
     }
 }
 
 #[cfg(not(unix))]
-fn kind(file_type: FileType) -> Kind {
+fn kind(file_type: FileType) -> FileKind {
     plain_kind(file_type)
 }
 
-fn plain_kind(file_type: FileType) -> Kind {
+fn plain_kind(file_type: FileType) -> FileKind {
     if file_type.is_symlink() {
-        Kind::Link
+        FileKind::Link
     } else if file_type.is_dir() {
-        Kind::Folder
+        FileKind::Folder
     } else if file_type.is_file() {
-        Kind::File
+        FileKind::File
     } else {
-        Kind::Device
+        FileKind::Device
     }
 }

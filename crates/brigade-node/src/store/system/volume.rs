@@ -1,6 +1,6 @@
-//! What Linux says of the file system that a directory is on: which one it is, what is free, what may be done there.
+//! The file system of a directory on Linux: its identity, its free space, and the permissions.
 //!
-//! It changes nothing. What differs on other systems is in `portable`.
+//! All functions only read. `portable` has those of other systems.
 
 use std::io;
 
@@ -10,22 +10,26 @@ use rustix::{
     process::geteuid,
 };
 
-use super::{FileSystemId, Free, free_of, linux::Dir};
+use super::{
+    linux::Dir,
+    space::{FileSystemId, FreeSpace, free_of},
+};
 
-/// The bit of a directory's mode by which only its owner, and that of a file, may rename or remove the file.
+/// The mode bit of a directory that allows only the owners, of the directory and of a file, to rename or remove the
+/// file.
 const STICKY: u32 = 0o1000;
 
-/// The bit of the right to act as the owner of every file (`linux/capability.h`).
+/// The capability to act as the owner of each file (`linux/capability.h`).
 const CAP_FOWNER: u64 = 1 << 3;
 
 impl Dir {
-    /// What a rename cannot leave: the device (a Btrfs subvolume has one of its own) and the mount, since two mounts of
-    /// one device are two places for it.
+    /// The identity for renames: the device (a Btrfs subvolume has its own) and the mount, since a rename cannot
+    /// cross two mounts of one device.
     pub(in crate::store) fn file_system(&self) -> io::Result<FileSystemId> {
         match statx(&self.0, "", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID) {
             Ok(found) => {
                 let device = (u64::from(found.stx_dev_major) << 32) | u64::from(found.stx_dev_minor);
-                // 0 before Linux 5.8: then landing finds out.
+                // The mount is 0 before Linux 5.8: then the rename itself finds out.
                 Ok(FileSystemId { device, mount: found.stx_mnt_id })
             }
             Err(Errno::NOSYS | Errno::PERM) => {
@@ -40,24 +44,24 @@ impl Dir {
         Ok(fstatvfs(&self.0)?.f_flag.contains(StatVfsMountFlags::RDONLY))
     }
 
-    /// How much an ordinary user may still put here.
-    pub(in crate::store) fn free(&self) -> io::Result<Free> {
+    /// The space that an ordinary user may still use.
+    pub(in crate::store) fn free(&self) -> io::Result<FreeSpace> {
         Ok(free_of(&fstatvfs(&self.0)?))
     }
 
-    /// Bytes that a name may have here; `None` where the file system does not say.
+    /// The maximum length of a name in bytes; `None` if the file system does not tell.
     pub(in crate::store) fn longest_name(&self) -> Option<u64> {
         fstatvfs(&self.0).ok().map(|found| found.f_namemax).filter(|most| *most > 0)
     }
 
-    /// Whether this process may rename or remove `name` in this directory, as far as that depends on whose it is.
+    /// Whether this process may rename or remove `name` in this directory, as far as that depends on the owners.
     pub(in crate::store) fn may_move(&self, name: &str) -> io::Result<bool> {
         let (this, file) = (rustix::fs::fstat(&self.0)?, statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW)?);
         let owners = [this.st_uid, file.st_uid];
         Ok(this.st_mode & STICKY == 0 || owners.contains(&geteuid().as_raw()) || acts_as_owner())
     }
 
-    /// Whether both are one directory. What cannot be looked at is taken for the same.
+    /// Whether both are the same directory. If that cannot be found out, the answer is yes.
     pub(in crate::store) fn is_same(&self, other: &Self) -> bool {
         match (rustix::fs::fstat(&self.0), rustix::fs::fstat(&other.0)) {
             (Ok(this), Ok(other)) => (this.st_dev, this.st_ino) == (other.st_dev, other.st_ino),
@@ -66,7 +70,7 @@ impl Dir {
     }
 }
 
-/// Whether this thread may do with every file what its owner may (`CAP_FOWNER`), which root in a container may lack.
+/// Whether this thread has the rights of each file's owner (`CAP_FOWNER`); root in a container may not have them.
 fn acts_as_owner() -> bool {
     match std::fs::read_to_string("/proc/thread-self/status") {
         Ok(status) => has_owner_rights(&status),
@@ -97,7 +101,7 @@ mod tests {
         std::fs::create_dir(temp.path().join("d")).unwrap();
         let dir = Dir::open_root(temp.path()).unwrap();
         let own = dir.file_system().unwrap();
-        assert_eq!(dir.place("d").unwrap().file_system().unwrap(), own);
+        assert_eq!(dir.open_path_only("d").unwrap().file_system().unwrap(), own);
         let other = Dir::open_root(std::path::Path::new("/proc")).unwrap();
         assert_ne!(other.file_system().unwrap(), own);
         assert!(dir.free().unwrap().bytes > 0 && dir.longest_name() >= Some(100));

@@ -1,14 +1,15 @@
-//! Who still has a file open for writing, as far as this user may see, from `/proc` (proc(5): `fd`, `fdinfo`).
+//! Files that other processes have open for writing, as far as this user may see, from `/proc` (proc(5): `fd`,
+//! `fdinfo`).
 //!
-//! Processes of other users are not readable and count as not writing; their close is seen by the watch. A memory
-//! mapping whose descriptor is closed is not seen either. This process is left out: it never writes to a shared file,
-//! but may hold one open that it received.
+//! The files of other users' processes are not visible and count as closed; the watcher sees their close. A memory
+//! map whose descriptor is closed is not visible either. This process is left out: it never writes to a shared file,
+//! but may have a received one open.
 
 use std::{collections::BTreeSet, fs, os::unix::fs::MetadataExt, path::Path};
 
-/// Which of the files, by (device, inode), some process has open for writing.
+/// The files, by (device, inode), that a process has open for writing.
 ///
-/// One pass over all processes: its cost depends on them, hardly on how many files are asked about.
+/// It is one pass over all processes: its cost depends on their number, hardly on that of the files.
 pub(in crate::store) fn open_for_writing(files: &BTreeSet<(u64, u64)>) -> BTreeSet<(u64, u64)> {
     let mut written = BTreeSet::new();
     let Ok(processes) = fs::read_dir("/proc") else { return written };
@@ -25,7 +26,7 @@ pub(in crate::store) fn open_for_writing(files: &BTreeSet<(u64, u64)>) -> BTreeS
 fn look_at_process(process: &Path, files: &BTreeSet<(u64, u64)>, written: &mut BTreeSet<(u64, u64)>) {
     let Ok(descriptors) = fs::read_dir(process.join("fd")) else { return };
     for descriptor in descriptors.flatten() {
-        // Follows the descriptor to what it has open.
+        // This follows the descriptor to the open file.
         let Ok(open) = fs::metadata(descriptor.path()) else { continue };
         let file = (open.dev(), open.ino());
         if open.is_file() && files.contains(&file) && !written.contains(&file) {
@@ -58,7 +59,8 @@ mod tests {
     #[test]
     fn a_writer_is_seen_and_a_reader_is_not() {
         let temp = tempfile::tempdir().unwrap();
-        // It writes that file, too: what this process had open, those that other tests start may have open for a moment.
+        // The shell also creates the file that it reads: processes of other tests may have this process's open files
+        // for a moment.
         let mut other = Command::new("sh")
             .args(["-c", "echo r >read; exec 3>written 4<>both 5<read; echo; read line"])
             .current_dir(temp.path())

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs};
 use brigade_core::id::{Content, ContentId};
 
 use super::{
-    DiskSpace, FetchRefusal, FileSystemId, Free, JobId, LONGEST_PAUSE, Lacks, PAUSE, Resolved, Share,
+    DiskSpace, FetchRefusal, FileSystemId, FreeSpace, JobId, LONGEST_PAUSE, Lacks, PAUSE, Resolved, Share,
     SpaceNeeds, Timestamp, WantedFile, measure,
 };
 use crate::store::folder::Folder;
@@ -159,13 +159,13 @@ fn fetches_go_on_one_after_the_other_as_far_as_there_is_space() {
     }
     assert_eq!(space.check(now).len(), 3);
     assert_eq!(space.check(now), [], "the disk is being asked");
-    let free = |bytes| vec![(on, Free { bytes, files: 1 })];
+    let free = |bytes| vec![(on, FreeSpace { bytes, files: 1 })];
     assert_eq!(space.checked(free(100), now, needed), [], "it is too soon");
     assert_eq!(space.full(JobId(1)).map(|full| full.free_bytes), Some(100));
     let later = now.after(PAUSE);
     assert_eq!(space.checked(free(100), later, needed), [JobId(1), JobId(3)]);
     assert!(space.is_waiting(JobId(2)) && !space.is_waiting(JobId(3)));
-    assert_eq!(space.checked(vec![(on, Free { bytes: 100, files: 0 })], later.after(PAUSE), needed), []);
+    assert_eq!(space.checked(vec![(on, FreeSpace { bytes: 100, files: 0 })], later.after(PAUSE), needed), []);
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn the_pause_doubles_while_the_disk_is_full_again_at_once() {
         let pause = space.waits[&JobId(1)].pause;
         pauses.push(pause.as_secs());
         now = now.after(pause);
-        assert_eq!(space.checked(vec![(on, Free::UNKNOWN)], now, |_, _| 1), [JobId(1)]);
+        assert_eq!(space.checked(vec![(on, FreeSpace::UNKNOWN)], now, |_, _| 1), [JobId(1)]);
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16]);
     assert!(space.wait(JobId(1), on, false, now.after(2 * LONGEST_PAUSE)));

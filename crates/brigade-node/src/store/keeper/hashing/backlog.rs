@@ -1,6 +1,6 @@
-//! How far hashing is: what waits for it, how many bytes of how many are done, and how long the rest takes.
+//! The progress of hashing: how many files and bytes wait, how many are done, and the time left.
 //!
-//! The keeper and its hash threads count here; `status` reads. Nothing is decided by these numbers.
+//! The keeper and its hash threads count; `status` reads. No decision depends on these numbers.
 
 use std::{
     sync::{
@@ -12,27 +12,27 @@ use std::{
 
 use brigade_core::{name::FileName, time::Timestamp};
 
-use super::hashing::Job;
+use super::job::HashJob;
 
-/// What is not hashed yet. The bytes are counted from the moment on at which there was last nothing to hash.
+/// The files that are not hashed yet. Bytes are counted from the time at which there was last nothing to hash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Backlog {
-    /// Files that wait for their hash or are being hashed.
+    /// Files that wait to be hashed, or are being hashed.
     pub files: usize,
-    /// Bytes of these files, and of those that were hashed since.
+    /// Bytes of these files and of those that were hashed since then.
     pub bytes: u64,
-    /// Bytes that were hashed since.
+    /// Bytes that were hashed since then.
     pub bytes_done: u64,
-    /// The large file that is being hashed now.
+    /// The large file that is being hashed.
     pub current: Option<FileName>,
-    /// How long it has taken so far.
+    /// The time since then.
     pub took: Duration,
-    /// Files that were written to a moment ago, or are still open for writing: they are hashed when they are at rest.
+    /// Files that were written a moment ago or are open for writing: they are hashed when their writers are done.
     pub settling: usize,
 }
 
 impl Backlog {
-    /// How long the rest takes at the rate so far; `None` while nothing is done.
+    /// The time that the rest takes at the rate so far; `None` while no bytes are hashed.
     pub fn time_left(&self) -> Option<Duration> {
         let left = self.bytes.saturating_sub(self.bytes_done);
         let millis = u128::from(left) * self.took.as_millis() / u128::from(self.bytes_done).max(1);
@@ -40,9 +40,9 @@ impl Backlog {
     }
 }
 
-/// The counts behind a [`Backlog`]. They have a lock: it is held to add a few numbers, once for each file.
+/// The counts of a [`Backlog`]. The lock is held to add a few numbers, once for each file.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(crate) struct BacklogCounter {
     counts: Mutex<Counts>,
     settling: AtomicUsize,
 }
@@ -53,42 +53,42 @@ struct Counts {
     bytes: u64,
     bytes_done: u64,
     since: Option<Timestamp>,
-    current: Option<Arc<Job>>,
+    current: Option<Arc<HashJob>>,
 }
 
-impl Tally {
-    /// One more file is to be hashed.
-    pub(super) fn added(&self, job: &Job, now: Timestamp) {
+impl BacklogCounter {
+    /// Adds a file that is to be hashed.
+    pub(crate) fn added(&self, job: &HashJob, now: Timestamp) {
         let mut counts = self.counts();
         counts.files += 1;
         counts.bytes += job.stamp.size;
         counts.since.get_or_insert(now);
     }
 
-    /// A large file is being hashed from now on.
-    pub(super) fn begun(&self, job: &Arc<Job>) {
+    /// The hashing of a large file begins.
+    pub(crate) fn begun(&self, job: &Arc<HashJob>) {
         self.counts().current = Some(job.clone());
     }
 
-    /// A file was hashed, or could not be.
-    pub(super) fn ended(&self, job: &Job) {
+    /// A file was hashed, or could not be hashed.
+    pub(crate) fn ended(&self, job: &HashJob) {
         self.leave(job, true);
     }
 
     /// A file is not to be hashed any more.
-    pub(super) fn called_off(&self, job: &Job) {
+    pub(crate) fn cancelled(&self, job: &HashJob) {
         self.leave(job, false);
     }
 
-    /// So many files are not at rest.
-    pub(super) fn settling(&self, files: usize) {
+    /// Sets the number of files that are being written.
+    pub(crate) fn settling(&self, files: usize) {
         self.settling.store(files, Ordering::Relaxed);
     }
 
-    /// How far it is at `now`.
-    pub(super) fn backlog(&self, now: Timestamp) -> Backlog {
+    /// The progress at `now`.
+    pub(crate) fn backlog(&self, now: Timestamp) -> Backlog {
         let counts = self.counts();
-        let current = counts.current.as_ref().filter(|job| !job.called_off.load(Ordering::Relaxed));
+        let current = counts.current.as_ref().filter(|job| !job.cancelled.load(Ordering::Relaxed));
         let of_current = current.map_or(0, |job| job.hashed_bytes());
         Backlog {
             files: counts.files,
@@ -100,7 +100,7 @@ impl Tally {
         }
     }
 
-    fn leave(&self, job: &Job, done: bool) {
+    fn leave(&self, job: &HashJob, done: bool) {
         let mut counts = self.counts();
         counts.current.take_if(|current| current.number == job.number);
         counts.files = counts.files.saturating_sub(1);
@@ -124,28 +124,28 @@ mod tests {
 
     use brigade_core::time::Timestamp;
 
-    use super::{Arc, Backlog, Job, Tally};
-    use crate::store::{folder::Stamp, hash::BUFFER_BYTES};
+    use super::{Arc, Backlog, BacklogCounter, HashJob};
+    use crate::store::{hash::BUFFER_BYTES, stamp::Stamp};
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_micros(seconds * 1_000_000)
     }
 
-    fn job(number: u64, size: u64) -> Arc<Job> {
+    fn job(number: u64, size: u64) -> Arc<HashJob> {
         let stamp = Stamp { device: 1, inode: number, size, mtime_ns: 0, ctime_ns: 0, executable: false };
-        Arc::new(Job::new(format!("f{number}").parse().unwrap(), stamp, number))
+        Arc::new(HashJob::new(format!("f{number}").parse().unwrap(), stamp, number))
     }
 
     #[test]
     fn bytes_files_and_the_time_left_are_counted_while_a_large_file_is_hashed() {
-        let (tally, unit) = (Tally::default(), BUFFER_BYTES as u64);
+        let (counter, unit) = (BacklogCounter::default(), BUFFER_BYTES as u64);
         let (large, other, small) = (job(1, 100 * unit), job(2, 100 * unit), job(3, 1000));
-        [&large, &other, &small].into_iter().for_each(|job| tally.added(job, at(10)));
-        assert_eq!(tally.backlog(at(10)).time_left(), None);
-        tally.begun(&large);
+        [&large, &other, &small].into_iter().for_each(|job| counter.added(job, at(10)));
+        assert_eq!(counter.backlog(at(10)).time_left(), None);
+        counter.begun(&large);
         large.portions.store(50, Ordering::Relaxed);
-        tally.ended(&small);
-        let backlog = tally.backlog(at(25));
+        counter.ended(&small);
+        let backlog = counter.backlog(at(25));
         let expected = Backlog {
             files: 2,
             bytes: 200 * unit + 1000,
@@ -159,16 +159,16 @@ mod tests {
     }
 
     #[test]
-    fn what_is_called_off_counts_no_more_and_what_is_over_begins_anew() {
-        let tally = Tally::default();
+    fn cancelled_jobs_are_not_counted_and_finished_counts_restart() {
+        let counter = BacklogCounter::default();
         let (one, two) = (job(1, 500), job(2, 300));
-        tally.added(&one, at(0));
-        tally.added(&two, at(0));
-        tally.called_off(&one);
-        assert_eq!((tally.backlog(at(1)).files, tally.backlog(at(1)).bytes), (1, 300));
-        tally.ended(&two);
-        assert_eq!(tally.backlog(at(2)), Backlog::default());
-        tally.added(&one, at(100));
-        assert_eq!(tally.backlog(at(115)).took, Duration::from_secs(15));
+        counter.added(&one, at(0));
+        counter.added(&two, at(0));
+        counter.cancelled(&one);
+        assert_eq!((counter.backlog(at(1)).files, counter.backlog(at(1)).bytes), (1, 300));
+        counter.ended(&two);
+        assert_eq!(counter.backlog(at(2)), Backlog::default());
+        counter.added(&one, at(100));
+        assert_eq!(counter.backlog(at(115)).took, Duration::from_secs(15));
     }
 }

@@ -1,36 +1,37 @@
-//! Looking at many names one after the other: most lie in the same folder as the one before.
+//! Looking up many names in a row: most are in the same folder as the name before.
 //!
-//! The folder that the last name lies in stays at hand, or that there is none. What changes there in the meantime may
-//! be missed; so this is for one short walk, by somebody whom later news or the landing itself puts right.
+//! It keeps the folder of the last name open, or remembers that there is none. It may miss a change in that folder in
+//! the meantime, so it is for a short sequence of names; later events, or the landing itself, correct the result.
 
 use std::io;
 
 use brigade_core::name::FileName;
 
 use crate::store::{
-    folder::{Folder, FolderError, Stamp, split},
-    system::{Dir, Status},
+    folder::{Folder, FolderError, split},
+    stamp::Stamp,
+    system::{Dir, EntryStatus},
 };
 
-/// One walk over names of a folder.
+/// A sequence of lookups.
 #[derive(Debug)]
-pub(crate) struct Looking<'a> {
+pub(crate) struct CachedLookup<'a> {
     folder: &'a Folder,
-    /// The folder that was looked into last, below the shared one; no handle where it is not there.
+    /// The folder of the last lookup, below the shared one; no handle if it does not exist.
     last: Option<(String, Option<Dir>)>,
 }
 
-impl<'a> Looking<'a> {
-    /// A walk that has not begun.
+impl<'a> CachedLookup<'a> {
+    /// A new sequence.
     pub(crate) const fn new(folder: &'a Folder) -> Self {
         Self { folder, last: None }
     }
 
-    /// What stands under `name`, of whatever kind.
-    pub(crate) fn look(&mut self, name: &FileName) -> Result<Status, FolderError> {
-        let (Some(parent), last) = split(name) else { return self.folder.look(name) };
+    /// The status of the entry `name`, of any kind.
+    pub(crate) fn status(&mut self, name: &FileName) -> Result<EntryStatus, FolderError> {
+        let (Some(parent), last) = split(name) else { return self.folder.status(name) };
         if self.last.as_ref().is_none_or(|(path, _)| path != parent) {
-            let dir = match self.folder.place(parent) {
+            let dir = match self.folder.open_path_only(parent) {
                 Ok(dir) => Some(dir),
                 Err(error) if error.is_missing() => None,
                 Err(error) => return Err(error),
@@ -44,9 +45,9 @@ impl<'a> Looking<'a> {
         }
     }
 
-    /// The regular file that stands under `name`.
+    /// The stamp of the regular file `name`.
     pub(crate) fn stamp(&mut self, name: &FileName) -> Result<Stamp, FolderError> {
-        let found = self.look(name)?;
+        let found = self.status(name)?;
         self.folder.regular(name, found)
     }
 }
@@ -56,7 +57,7 @@ impl<'a> Looking<'a> {
 mod tests {
     use std::{fs, os::unix::fs::symlink};
 
-    use super::{Folder, FolderError, Looking};
+    use super::{CachedLookup, Folder, FolderError};
 
     #[test]
     fn a_walk_sees_what_a_look_at_each_name_sees() {
@@ -72,7 +73,7 @@ mod tests {
         symlink(outside.path(), temp.path().join("out")).unwrap();
         symlink(temp.path().join("top"), temp.path().join("a/link")).unwrap();
         let folder = Folder::open(temp.path()).unwrap();
-        let mut walk = Looking::new(&folder);
+        let mut walk = CachedLookup::new(&folder);
         let names = [
             "top",
             "a/f",

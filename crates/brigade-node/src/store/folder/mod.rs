@@ -1,0 +1,429 @@
+//! The shared folder as a handle: no name leads out of it, and no symbolic link is followed.
+//!
+//! Names are [`FileName`]s, which were checked before. A peer keeps its own files in `.brigade/` (mode 0700): its
+//! key, the index, part files. The lock in it keeps a second session out for as long as this session has a handle.
+//! `root` is the open directory, `private_dir` is `.brigade/`; the calls to the kernel are in `system`.
+
+mod error;
+mod lock;
+mod private_dir;
+mod root;
+mod staging_list;
+
+use std::{
+    fs::{self, File},
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use brigade_core::name::FileName;
+
+pub use self::{
+    error::FolderError,
+    lock::{FolderLock, LockHolder},
+    private_dir::{PRIVATE, PrivateState, ProtectedFiles},
+};
+pub(super) use self::{
+    error::lacking,
+    private_dir::create_private_dir,
+    staging_list::{
+        MAX_STAGING_DIRS, STAGING_LIST, STAGING_PREFIX, StagingEntry, StagingList, read_staging_list,
+        write_staging_list,
+    },
+};
+use self::{private_dir::PrivateDir, root::Root};
+pub use super::system::{FileSystemId, FreeSpace, OpenFilesLimit};
+use super::{
+    stamp::{Stamp, stamp},
+    system::{Dir, EntryStatus, FileKind},
+};
+
+/// An open folder; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Folder(Arc<OpenFolder>);
+
+#[derive(Debug)]
+struct OpenFolder {
+    root: Root,
+    is_new: bool,
+    /// It has the lock, which lasts as long as any handle: a session with a handle may write.
+    private: PrivateDir,
+}
+
+impl Folder {
+    /// Opens the folder at `path`, which must exist. A link at `path` itself is followed: the user named it.
+    pub fn open(path: &Path) -> Result<Self, FolderError> {
+        Self::open_as(path, false)
+    }
+
+    /// Opens the folder at `path`, and creates it if it does not exist. Its parent folder must exist.
+    pub fn create(path: &Path) -> Result<Self, FolderError> {
+        match fs::create_dir(path) {
+            Ok(()) => Self::open_as(path, true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open_as(path, false),
+            Err(error) => Err(FolderError::new("make the folder", path.to_owned(), error)),
+        }
+    }
+
+    fn open_as(path: &Path, is_new: bool) -> Result<Self, FolderError> {
+        let root = Root::open(path)?;
+        Ok(Self(Arc::new(OpenFolder { root, is_new, private: PrivateDir::default() })))
+    }
+
+    /// Whether a peer has used the folder at `path` before: it has a `.brigade/` with a file of Brigade in it.
+    pub fn is_brigades(path: &Path) -> bool {
+        let private = path.join(PRIVATE);
+        let has_file = |name| fs::symlink_metadata(private.join(name)).is_ok_and(|found| found.is_file());
+        fs::symlink_metadata(&private).is_ok_and(|found| found.is_dir())
+            && ["key", "lock", "index.db"].iter().any(has_file)
+    }
+
+    /// Whether [`Folder::create`] created it.
+    pub fn is_new(&self) -> bool {
+        self.0.is_new
+    }
+
+    /// The path of the folder: absolute, without links.
+    pub fn path(&self) -> &Path {
+        self.0.root.path()
+    }
+
+    /// The path of a folder below this one, or of this one for ""; for messages.
+    pub fn path_below(&self, below: &str) -> PathBuf {
+        if below.is_empty() { self.path().to_owned() } else { self.path().join(below) }
+    }
+
+    /// The path of a shared file, for messages.
+    pub(super) fn path_of(&self, name: &FileName) -> PathBuf {
+        self.path().join(name.as_str())
+    }
+
+    /// The file system of the folder itself.
+    pub fn file_system(&self) -> FileSystemId {
+        self.0.root.file_system()
+    }
+
+    /// Checks whether this folder is still the one at its path. While it is not, no files are received into it.
+    pub fn is_at_path(&self) -> bool {
+        self.0.root.is_at_path()
+    }
+
+    /// Whether the folder was not at its path when that was last checked.
+    pub fn is_gone(&self) -> bool {
+        self.0.root.is_gone()
+    }
+
+    /// Fails if the last check found that the folder is not at its path, or that another session has it.
+    pub fn check_at_path(&self) -> Result<(), FolderError> {
+        match self.is_gone() {
+            true => Err(FolderError::Gone { path: self.path().to_owned() }),
+            false => self.0.private.check(&self.0.root),
+        }
+    }
+
+    /// Checks whether files can be written into the folder. Without `by_writing` only the system is asked, which may
+    /// not know yet that a disk has failed.
+    pub fn check_writable(&self, by_writing: bool) -> Result<(), FolderError> {
+        let failed = |error| FolderError::new("write into", self.path().to_owned(), error);
+        let dir = self.0.root.dir();
+        if dir.is_read_only().map_err(failed)? {
+            return Err(failed(io::ErrorKind::ReadOnlyFilesystem.into()));
+        }
+        dir.may_be_written().map_err(failed)?;
+        if by_writing { self.private_handle()?.touch().map_err(failed) } else { Ok(()) }
+    }
+
+    /// Locks the folder against other sessions. The lock lasts until the last handle is dropped: this one, its
+    /// clones, and all files that write to the folder.
+    pub fn lock(&self) -> Result<FolderLock, FolderError> {
+        self.0.private.lock(&self.0.root)
+    }
+
+    /// Sets the files that are restored in `.brigade/`, beside the lock, if they are removed.
+    pub fn protect(&self, files: Box<dyn ProtectedFiles>) {
+        self.0.private.protect(files);
+    }
+
+    /// Checks that `.brigade/` exists with its lock and its protected files, once it is locked; restores them if not.
+    ///
+    /// # Errors
+    /// [`FolderError::Taken`] if another session has the folder now; another error if the files could not be restored.
+    pub fn keep_private(&self) -> Result<PrivateState, FolderError> {
+        self.0.private.ensure(&self.0.root)
+    }
+
+    /// The state of `.brigade/` when it was last checked.
+    pub fn private_state(&self) -> PrivateState {
+        self.0.private.state()
+    }
+
+    /// The path of `.brigade/`, which may not exist yet.
+    pub fn private_dir(&self) -> PathBuf {
+        PrivateDir::path(&self.0.root)
+    }
+
+    /// Creates `.brigade/` if it does not exist, for its owner only. Returns its path. A link at its path is an
+    /// error.
+    pub fn private(&self) -> Result<PathBuf, FolderError> {
+        self.private_handle()?;
+        Ok(self.private_dir())
+    }
+
+    /// The handle of `.brigade/`, which is created if it does not exist.
+    pub(super) fn private_handle(&self) -> Result<Dir, FolderError> {
+        PrivateDir::open(&self.0.root)
+    }
+
+    /// The list of the directories for received files on other file systems.
+    pub(super) fn staging_list(&self) -> &StagingList {
+        self.0.private.staging_list()
+    }
+
+    /// Opens a shared file for reading. Only a regular file is opened, and only if its path has no link in it.
+    pub fn open_file(&self, name: &FileName) -> Result<File, FolderError> {
+        self.open_stamped(name).map(|(file, _)| file)
+    }
+
+    /// Opens a shared file, and returns its stamp at that moment.
+    pub fn open_stamped(&self, name: &FileName) -> Result<(File, Stamp), FolderError> {
+        let failed = |error| FolderError::new("open", self.path_of(name), error);
+        let file = self.0.root.dir().open_file(name.as_str()).map_err(failed)?;
+        let metadata = file.metadata().map_err(failed)?;
+        if metadata.is_file() {
+            Ok((file, stamp(&metadata)))
+        } else {
+            Err(FolderError::NotAFile { path: self.path_of(name) })
+        }
+    }
+
+    /// The stamp of the regular file `name`, without opening it.
+    pub fn stamp(&self, name: &FileName) -> Result<Stamp, FolderError> {
+        self.regular(name, self.status(name)?)
+    }
+
+    /// The stamp in `found`, the status of `name`, if that is a regular file.
+    pub(super) fn regular(&self, name: &FileName, found: EntryStatus) -> Result<Stamp, FolderError> {
+        match found.kind {
+            FileKind::File => Ok(found.stamp),
+            FileKind::Link => Err(FolderError::Link { path: self.path_of(name) }),
+            _ => Err(FolderError::NotAFile { path: self.path_of(name) }),
+        }
+    }
+
+    /// The status of the entry `name`, of any kind.
+    pub(super) fn status(&self, name: &FileName) -> Result<EntryStatus, FolderError> {
+        let failed = |error| FolderError::new("look at", self.path_of(name), error);
+        self.0.root.dir().status(name.as_str().as_ref()).map_err(failed)
+    }
+
+    /// The time when the file `name` was created, in nanoseconds since 1970, by the clock of the file system; `None`
+    /// if the file system does not store it.
+    pub(super) fn created_ns(&self, name: &FileName) -> Result<Option<i64>, FolderError> {
+        let failed = |error| FolderError::new("look at", self.path_of(name), error);
+        self.0.root.dir().created_ns(name.as_str().as_ref()).map_err(failed)
+    }
+
+    /// The free space of the file system of the folder `below`; of this folder's own for "".
+    pub fn free(&self, below: &str) -> Result<FreeSpace, FolderError> {
+        let failed = |error| FolderError::new("measure", self.path().join(below), error);
+        let root = self.0.root.dir();
+        if below.is_empty() { root.free() } else { root.open_path_only(below).and_then(|dir| dir.free()) }
+            .map_err(failed)
+    }
+
+    /// The folder `below`, opened without the right to read it (`O_PATH`): enough for looking at its entries.
+    pub(super) fn open_path_only(&self, below: &str) -> Result<Dir, FolderError> {
+        let opened = self.0.root.dir().open_path_only(below);
+        opened.map_err(|error| FolderError::new("look into", self.path().join(below), error))
+    }
+
+    /// The handle of the folder `below`; of this folder for "".
+    pub(super) fn sub(&self, below: &str) -> Result<Dir, FolderError> {
+        let root = self.0.root.dir();
+        let dir = if below.is_empty() { root.try_clone() } else { root.sub(below) };
+        dir.map_err(|error| FolderError::new("open the folder", self.path().join(below), error))
+    }
+
+    /// The parent folder of `name`, which is created if it does not exist (and made durable then, if `durable`).
+    pub(super) fn make_parent(&self, name: &FileName, durable: bool) -> Result<Dir, FolderError> {
+        self.check_at_path()?;
+        let Some(parent) = split(name).0 else { return self.sub("") };
+        match self.0.root.dir().sub(parent) {
+            Ok(dir) => Ok(dir),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.make_dirs(parent, durable),
+            Err(error) => Err(FolderError::new("open the folder", self.path().join(parent), error)),
+        }
+    }
+
+    fn make_dirs(&self, path: &str, durable: bool) -> Result<Dir, FolderError> {
+        let mut at = self.sub("")?;
+        for part in path.split('/') {
+            let failed = |error| FolderError::new("make the folder", self.path().join(path), error);
+            match at.make_dir(part, false) {
+                Ok(()) if durable => at.sync().map_err(failed)?,
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(failed(error)),
+            }
+            at = at.sub(part).map_err(failed)?;
+        }
+        Ok(at)
+    }
+}
+
+/// The parent folder of a name, or `None` if that is the shared folder itself, and the last component of the name.
+pub(super) fn split(name: &FileName) -> (Option<&str>, &str) {
+    match name.as_str().rsplit_once('/') {
+        Some((parent, last)) => (Some(parent), last),
+        None => (None, name.as_str()),
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::{fs, os::unix::fs::symlink, time::Duration};
+
+    use brigade_core::{
+        geometry::PieceIndex,
+        id::{Content, ContentId},
+    };
+
+    use super::{Folder, FolderError, PRIVATE};
+    use crate::store::part_file::PartFile;
+
+    fn name(text: &str) -> brigade_core::name::FileName {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn a_folder_replaced_by_a_link_is_not_followed() {
+        let outside = tempfile::tempdir().unwrap();
+        fs::write(outside.path().join("f"), "secret").unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        fs::create_dir(temp.path().join("d")).unwrap();
+        fs::write(temp.path().join("d/f"), "mine").unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        assert!(folder.open_file(&name("d/f")).is_ok());
+        fs::rename(temp.path().join("d"), temp.path().join("moved")).unwrap();
+        symlink(outside.path(), temp.path().join("d")).unwrap();
+        assert!(matches!(folder.open_file(&name("d/f")), Err(FolderError::Link { .. })));
+        assert!(matches!(folder.stamp(&name("d/f")), Err(FolderError::Link { .. })));
+        assert!(matches!(folder.make_parent(&name("d/new"), true), Err(FolderError::Link { .. })));
+        assert!(matches!(folder.stamp(&name("d")), Err(FolderError::Link { .. })));
+    }
+
+    #[test]
+    fn a_pipe_is_not_waited_for() {
+        let temp = tempfile::tempdir().unwrap();
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        #[cfg(target_os = "linux")]
+        rustix::fs::mknodat(rustix::fs::CWD, temp.path().join("pipe"), rustix::fs::FileType::Fifo, mode, 0)
+            .unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let opened = folder.open_file(&name("pipe"));
+        assert!(matches!(opened, Err(FolderError::NotAFile { .. })), "{opened:?}");
+    }
+
+    #[test]
+    fn a_second_session_is_kept_out_until_the_first_ends() {
+        let temp = tempfile::tempdir().unwrap();
+        let first = Folder::open(temp.path()).unwrap();
+        let lock = first.lock().unwrap();
+        let second = Folder::open(temp.path()).unwrap();
+        assert!(matches!(second.lock(), Err(FolderError::InUse { .. })));
+        drop(lock);
+        let still = Folder::open(temp.path()).unwrap();
+        assert!(matches!(still.lock(), Err(FolderError::InUse { .. })), "a session with a handle may write");
+        drop(first);
+        becomes_free(&second);
+    }
+
+    /// This happens when a stop does not wait for a disk.
+    #[tokio::test]
+    async fn the_lock_lasts_until_the_last_writer_is_done() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let lock = folder.lock().unwrap();
+        let content = Content { id: ContentId([7; 32]), size: 1 << 20 };
+        let (part, _) = PartFile::open(&folder, &name("f"), content).unwrap();
+        let (go_on, waits) = std::sync::mpsc::channel::<()>();
+        let writer = std::thread::spawn(move || {
+            waits.recv().unwrap();
+            part.store(PieceIndex(1), vec![7; 256 << 10], |stored| stored.unwrap());
+        });
+        drop(folder);
+        let released = lock.released();
+        tokio::pin!(released);
+        assert!(tokio::time::timeout(Duration::ZERO, &mut released).await.is_err());
+        let locked = Folder::open(temp.path()).unwrap().lock();
+        assert!(matches!(locked, Err(FolderError::InUse { .. })), "{locked:?}");
+        go_on.send(()).unwrap();
+        tokio::time::timeout(Duration::from_secs(20), released).await.unwrap();
+        becomes_free(&Folder::open(temp.path()).unwrap());
+        writer.join().unwrap();
+    }
+
+    /// A process that another test starts also has the locked file, until it runs its program.
+    #[track_caller]
+    fn becomes_free(folder: &Folder) {
+        let deadline = std::time::Instant::now() + Duration::from_secs(30);
+        while let Err(error) = folder.lock() {
+            assert!(std::time::Instant::now() < deadline, "{error}");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn a_folder_is_ours_once_it_was_locked() {
+        use std::os::unix::fs::PermissionsExt;
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("folder");
+        let folder = Folder::create(&path).unwrap();
+        assert!(folder.is_new() && !Folder::is_brigades(&path));
+        let _lock = folder.lock().unwrap();
+        assert!(Folder::is_brigades(&path));
+        assert!(!Folder::create(&path).unwrap().is_new());
+        let mode = fs::metadata(path.join(PRIVATE)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o700);
+    }
+
+    #[test]
+    fn a_private_folder_that_is_a_link_is_refused() {
+        let outside = tempfile::tempdir().unwrap();
+        let temp = tempfile::tempdir().unwrap();
+        symlink(outside.path(), temp.path().join(PRIVATE)).unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        assert!(matches!(folder.private(), Err(FolderError::Link { .. })));
+        assert!(matches!(folder.lock(), Err(FolderError::Link { .. })));
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+    }
+
+    #[test]
+    fn a_moved_folder_is_gone_until_it_is_back() {
+        let temp = tempfile::tempdir().unwrap();
+        let (path, elsewhere) = (temp.path().join("folder"), temp.path().join("elsewhere"));
+        let folder = Folder::create(&path).unwrap();
+        assert!(folder.is_at_path() && !folder.is_gone());
+        fs::rename(&path, &elsewhere).unwrap();
+        assert!(!folder.is_at_path());
+        fs::create_dir(&path).unwrap();
+        assert!(!folder.is_at_path() && folder.is_gone(), "another folder is there");
+        assert!(matches!(folder.make_parent(&name("a"), true), Err(FolderError::Gone { .. })));
+        fs::remove_dir(&path).unwrap();
+        fs::rename(&elsewhere, &path).unwrap();
+        assert!(folder.is_at_path() && folder.make_parent(&name("a"), true).is_ok());
+    }
+
+    #[test]
+    fn missing_files_have_their_own_error() {
+        let temp = tempfile::tempdir().unwrap();
+        assert!(matches!(Folder::open(&temp.path().join("no")), Err(FolderError::Missing { .. })));
+        let folder = Folder::open(temp.path()).unwrap();
+        assert!(folder.open_file(&name("no/file")).unwrap_err().is_missing());
+        fs::write(temp.path().join("file"), "").unwrap();
+        assert!(folder.stamp(&name("file/below")).unwrap_err().is_missing());
+        assert!(folder.free("").unwrap().bytes > 0);
+    }
+}

@@ -1,0 +1,321 @@
+//! `.brigade/`, the private folder of a peer: creates it, locks it, and restores it if it is removed while the peer
+//! runs.
+//!
+//! Without it the lock keeps no session out, and the peer's key would be lost at the end of the process. So every use
+//! of it first checks that it still exists. If another session has taken the folder, or has left another key in it,
+//! nothing of that is changed: this peer then shares and receives nothing.
+
+use std::{
+    fmt,
+    fs::{self, File, TryLockError},
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
+};
+
+use super::{
+    error::FolderError,
+    lock::{FolderLock, LockHolder},
+    root::Root,
+    staging_list::{STAGING_LIST, StagingList},
+};
+use crate::{
+    durable::sync_folder,
+    store::system::{Dir, is_link},
+};
+
+/// The name of the private folder, in the shared one.
+pub const PRIVATE: &str = ".brigade";
+
+/// The file that is locked, in the private folder.
+const LOCK: &str = "lock";
+
+/// The files of a peer in `.brigade/`, beside the lock, that are restored if they are removed.
+pub trait ProtectedFiles: fmt::Debug + Send + Sync {
+    /// Whether the files exist in the folder `private`; true if that cannot be found out.
+    fn exist(&self, private: &Path) -> bool;
+
+    /// Writes the files into the folder `private` again, durably.
+    ///
+    /// # Errors
+    /// [`FolderError::Taken`] if the folder has files of another session.
+    fn restore(&self, private: &Path) -> Result<(), FolderError>;
+}
+
+/// The state of `.brigade/`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PrivateState {
+    /// How often it was removed and created again.
+    pub recreated: u32,
+}
+
+/// The private folder, with its lock.
+#[derive(Debug, Default)]
+pub(super) struct PrivateDir {
+    lock: OnceLock<FolderLock>,
+    protected: OnceLock<Box<dyn ProtectedFiles>>,
+    staging_list: StagingList,
+    /// Held while the folder is created again, which is rare: two threads would block each other's lock.
+    recreating: Mutex<()>,
+    recreated: AtomicU32,
+    /// Set while another session has the folder.
+    is_taken: AtomicBool,
+}
+
+impl PrivateDir {
+    /// Its path in the shared folder; it may not exist yet.
+    pub(super) fn path(root: &Root) -> PathBuf {
+        root.path().join(PRIVATE)
+    }
+
+    /// Its handle. It is created if it does not exist.
+    pub(super) fn open(root: &Root) -> Result<Dir, FolderError> {
+        create_private_dir(root.dir(), PRIVATE, Self::path(root))
+    }
+
+    /// Locks it against other sessions, for as long as `self` exists.
+    pub(super) fn lock(&self, root: &Root) -> Result<FolderLock, FolderError> {
+        let lock = FolderLock::new(lock_file(root)?);
+        Ok(self.lock.get_or_init(|| lock).clone())
+    }
+
+    /// Sets the files that are restored beside the lock.
+    pub(super) fn protect(&self, files: Box<dyn ProtectedFiles>) {
+        let _ = self.protected.set(files);
+    }
+
+    /// The list of the directories for received files, which is restored too.
+    pub(super) const fn staging_list(&self) -> &StagingList {
+        &self.staging_list
+    }
+
+    /// The state at the last check.
+    pub(super) fn state(&self) -> PrivateState {
+        PrivateState { recreated: self.recreated.load(Ordering::Relaxed) }
+    }
+
+    /// Fails if another session had the folder at the last check.
+    pub(super) fn check(&self, root: &Root) -> Result<(), FolderError> {
+        match self.is_taken.load(Ordering::Relaxed) {
+            true => Err(FolderError::Taken { path: Self::path(root) }),
+            false => Ok(()),
+        }
+    }
+
+    /// Checks that all files exist, once the folder is locked; restores them if not.
+    pub(super) fn ensure(&self, root: &Root) -> Result<PrivateState, FolderError> {
+        if let Some(lock) = self.lock.get()
+            && !self.is_complete(root, lock)
+        {
+            let _alone = self.recreating.lock().unwrap_or_else(PoisonError::into_inner);
+            if !self.is_complete(root, lock) {
+                if !root.is_at_path() {
+                    return Err(FolderError::Gone { path: root.path().to_owned() });
+                }
+                let restored = self.restore(root, lock);
+                self.is_taken.store(matches!(restored, Err(FolderError::Taken { .. })), Ordering::Relaxed);
+                restored?;
+            }
+        }
+        Ok(self.state())
+    }
+
+    /// Whether the locked file still has its name, and the protected files exist.
+    fn is_complete(&self, root: &Root, lock: &FolderLock) -> bool {
+        let protected = self.protected.get();
+        has_lock(root, lock) && protected.is_none_or(|files| files.exist(&Self::path(root)))
+    }
+
+    /// Locks another file if the one before has lost its name. Then restores the other files, so that a session that
+    /// starts at this moment does not find a folder without a key.
+    fn restore(&self, root: &Root, lock: &FolderLock) -> Result<(), FolderError> {
+        let path = Self::path(root);
+        let taken = |error| match error {
+            FolderError::InUse { .. } => FolderError::Taken { path: path.clone() },
+            other => other,
+        };
+        let file = if has_lock(root, lock) { None } else { Some(lock_file(root).map_err(taken)?) };
+        let restored = self.protected.get().map_or(Ok(()), |files| files.restore(&path));
+        if matches!(restored, Err(FolderError::Taken { .. })) {
+            return restored; // this unlocks the file for its owner
+        }
+        if let Some(file) = file {
+            lock.move_to(file);
+            self.recreated.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(folder = %root.path().display(), "`.brigade` was removed while this peer runs");
+            let failed = |error| FolderError::new("write", path.join(STAGING_LIST), error);
+            self.staging_list.restore(&Self::open(root)?).map_err(failed)?;
+        }
+        sync_folder(root.path()).map_err(|error| FolderError::new("sync", root.path().to_owned(), error))?;
+        restored
+    }
+}
+
+/// Opens the folder `name` in `within`, and creates it for its owner only if it does not exist. `path` is for
+/// messages.
+pub(in crate::store) fn create_private_dir(
+    within: &Dir,
+    name: &str,
+    path: PathBuf,
+) -> Result<Dir, FolderError> {
+    let dir = match within.sub(name) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Another thread may create it at the same moment: then this opens it.
+            match within.make_dir(name, true) {
+                Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error),
+                _ => within.sub(name),
+            }
+        }
+        result => result,
+    };
+    dir.map_err(|error| {
+        let action = if fs::symlink_metadata(&path).is_ok() { "open the folder" } else { "make the folder" };
+        FolderError::of_own(action, path, error)
+    })
+}
+
+fn has_lock(root: &Root, lock: &FolderLock) -> bool {
+    use io::ErrorKind::{NotADirectory, NotFound};
+    match root.dir().status(format!("{PRIVATE}/{LOCK}").as_ref()) {
+        Ok(found) => lock.is_on(&found.stamp),
+        Err(error) => !matches!(error.kind(), NotFound | NotADirectory) && !is_link(&error),
+    }
+}
+
+/// Opens the file of the lock and locks it.
+fn lock_file(root: &Root) -> Result<File, FolderError> {
+    let path = PrivateDir::path(root).join(LOCK);
+    let failed = |error| FolderError::of_own("lock", path.clone(), error);
+    loop {
+        let file = PrivateDir::open(root)?.open_or_create(LOCK).map_err(failed)?;
+        match file.try_lock() {
+            // A file that was removed between the two steps keeps no session out.
+            Ok(()) if is_unlinked(&file) => {}
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => {
+                let holder = Box::new(LockHolder::read(&file));
+                return Err(FolderError::InUse { path: root.path().to_owned(), holder });
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(error)),
+        }
+    }
+}
+
+#[cfg(unix)]
+fn is_unlinked(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0)
+}
+
+/// On other systems an open file keeps its name until it is closed.
+#[cfg(not(unix))]
+fn is_unlinked(_: &File) -> bool {
+    false
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::{FolderError, PrivateState, ProtectedFiles};
+    use crate::store::folder::Folder;
+
+    /// A file with a word.
+    #[derive(Debug)]
+    struct TestFile(&'static str);
+
+    impl ProtectedFiles for TestFile {
+        fn exist(&self, private: &Path) -> bool {
+            private.join("word").exists()
+        }
+
+        fn restore(&self, private: &Path) -> Result<(), FolderError> {
+            match fs::read_to_string(private.join("word")) {
+                Ok(word) if word != self.0 => Err(FolderError::Taken { path: private.to_owned() }),
+                _ => {
+                    fs::write(private.join("word"), self.0).unwrap();
+                    Ok(())
+                }
+            }
+        }
+    }
+
+    fn running(path: &Path) -> Folder {
+        let folder = Folder::open(path).unwrap();
+        folder.lock().unwrap();
+        folder.protect(Box::new(TestFile("mine")));
+        folder.keep_private().unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_removed_private_folder_is_restored_and_locked() {
+        let temp = tempfile::tempdir().unwrap();
+        let private = temp.path().join(".brigade");
+        let folder = running(temp.path());
+        let is_locked =
+            || matches!(Folder::open(temp.path()).unwrap().lock(), Err(FolderError::InUse { .. }));
+        for times in 1..=2 {
+            fs::remove_dir_all(&private).unwrap();
+            assert_eq!(folder.keep_private().unwrap(), PrivateState { recreated: times });
+            assert!(is_locked());
+            assert_eq!(fs::read_to_string(private.join("word")).unwrap(), "mine");
+        }
+        // A moved folder counts as removed.
+        fs::rename(&private, temp.path().join("elsewhere")).unwrap();
+        folder.own_staging().unwrap();
+        assert!(is_locked() && folder.private_state().recreated == 3);
+        // If only a part of it is removed, the rest stays.
+        fs::remove_file(private.join("word")).unwrap();
+        assert_eq!(folder.keep_private().unwrap().recreated, 3);
+        assert_eq!(fs::read_to_string(private.join("word")).unwrap(), "mine");
+        fs::remove_file(private.join("lock")).unwrap();
+        assert_eq!(folder.keep_private().unwrap().recreated, 4);
+        assert!(is_locked());
+        drop(folder);
+    }
+
+    #[test]
+    fn a_session_that_took_the_folder_keeps_it_and_its_key() {
+        let temp = tempfile::tempdir().unwrap();
+        let private = temp.path().join(".brigade");
+        let first = running(temp.path());
+        fs::remove_dir_all(&private).unwrap();
+        let second = Folder::open(temp.path()).unwrap();
+        second.lock().unwrap();
+        let is_taken = |looked: Result<PrivateState, FolderError>| {
+            matches!(looked, Err(FolderError::Taken { .. }))
+                && matches!(first.check_at_path(), Err(FolderError::Taken { .. }))
+                && first.own_staging().is_err()
+        };
+        assert!(is_taken(first.keep_private()));
+        fs::write(private.join("word"), "theirs").unwrap();
+        drop(second);
+        assert!(is_taken(first.keep_private()), "the other one left its own");
+        assert_eq!(fs::read_to_string(private.join("word")).unwrap(), "theirs");
+        Folder::open(temp.path()).unwrap().lock().unwrap();
+        // Without that folder the first session has it again.
+        fs::remove_dir_all(&private).unwrap();
+        first.keep_private().unwrap();
+        first.check_at_path().unwrap();
+    }
+
+    #[test]
+    fn an_obstacle_is_reported_and_stays() {
+        let temp = tempfile::tempdir().unwrap();
+        let private = temp.path().join(".brigade");
+        let folder = running(temp.path());
+        fs::remove_dir_all(&private).unwrap();
+        fs::write(&private, "a file").unwrap();
+        assert!(matches!(folder.keep_private(), Err(FolderError::NotAFolder { .. })));
+        folder.check_at_path().unwrap();
+        fs::remove_file(&private).unwrap();
+        std::os::unix::fs::symlink(temp.path(), &private).unwrap();
+        assert!(matches!(folder.keep_private(), Err(FolderError::Link { .. })));
+        fs::remove_file(&private).unwrap();
+        folder.keep_private().unwrap();
+    }
+}

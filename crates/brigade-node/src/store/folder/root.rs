@@ -1,0 +1,60 @@
+//! The open directory of the shared folder, and whether it is still at its path.
+//!
+//! The handle stays valid when the folder is moved, removed or unmounted. Another folder at the path is not the same
+//! folder.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::atomic::{AtomicBool, Ordering},
+};
+
+use super::error::FolderError;
+use crate::store::system::{Dir, FileSystemId};
+
+/// The directory and its path.
+#[derive(Debug)]
+pub(super) struct Root {
+    path: PathBuf,
+    dir: Dir,
+    file_system: FileSystemId,
+    /// Set while the path has another folder, or none.
+    is_gone: AtomicBool,
+}
+
+impl Root {
+    /// Opens the folder at `path`. A link at `path` itself is followed: the user named it.
+    pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
+        let failed = |error| FolderError::new("open the folder", path.to_owned(), error);
+        let absolute = path.canonicalize().map_err(failed)?;
+        let dir = Dir::open_root(&absolute).map_err(failed)?;
+        let file_system = dir.file_system().map_err(failed)?;
+        Ok(Self { path: absolute, dir, file_system, is_gone: AtomicBool::new(false) })
+    }
+
+    /// The path: absolute, without links.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The directory.
+    pub(super) const fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// The file system of the folder.
+    pub(super) const fn file_system(&self) -> FileSystemId {
+        self.file_system
+    }
+
+    /// Checks whether this directory is at its path, and remembers the answer for [`is_gone`](Self::is_gone).
+    pub(super) fn is_at_path(&self) -> bool {
+        let is_at_path = self.dir.is_at(&self.path);
+        self.is_gone.store(!is_at_path, Ordering::Relaxed);
+        is_at_path
+    }
+
+    /// Whether the directory was not at its path when that was last checked.
+    pub(super) fn is_gone(&self) -> bool {
+        self.is_gone.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,30 @@
+//! How a keeper works: which files it shares, and how it finds changes.
+//!
+//! The defaults are those of a peer that shares all of its folder.
+
+use std::{num::NonZero, thread};
+
+/// How the keeper works.
+#[derive(Debug, Clone)]
+pub struct KeeperOptions {
+    /// Whether hidden files (a component of the name begins with a dot) are shared too.
+    pub hidden: bool,
+    /// The number of threads that hash.
+    pub threads: usize,
+    /// Whether the file system reports changes; if not, the folder is scanned every second or two.
+    pub watch: bool,
+    /// Whether only files that landed here are shared, as long as they do not change: for a folder whose other files
+    /// are private.
+    pub only_landed: bool,
+}
+
+impl Default for KeeperOptions {
+    fn default() -> Self {
+        Self {
+            hidden: false,
+            threads: thread::available_parallelism().map_or(1, NonZero::get),
+            watch: true,
+            only_landed: false,
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! Events of the file system, and the error when there are none.
+//!
+//! [`event_for`] decides which paths cause an event: the private folder and hidden files do not.
+
+use brigade_core::name::FileName;
+
+use crate::store::{folder::PRIVATE, ignore::IGNORE_FILE, keeper::settle::ChangeKind};
+
+/// Events that are taken at once, and the length of the queue where the watcher has one of its own.
+pub(super) const EVENTS: usize = 8192;
+
+/// An event of the file system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// The file or folder with this name has changed.
+    To(FileName, ChangeKind),
+    /// An entry with a name that cannot be shared has changed, or the folder itself: a scan is needed, but not at
+    /// once.
+    Other,
+    /// A file with ignore patterns has changed.
+    Rules,
+    /// Events were lost, or may have been: a scan is needed.
+    Lost,
+    /// Some folders cannot be watched any more.
+    Broken(WatchError),
+}
+
+/// The error when changes cannot be watched.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+pub enum WatchError {
+    /// The system allows no more watched folders (on Linux: `fs.inotify.max_user_watches`).
+    #[error("the system allows no more watched folders")]
+    Folders,
+    /// The system allows no more programs that watch folders (on Linux: `fs.inotify.max_user_instances`).
+    #[error("the system allows no more programs that watch folders")]
+    Watches,
+    /// Another error of the system.
+    #[error("the folders cannot be watched ({0})")]
+    Other(String),
+}
+
+/// The event for a change of the path with these components below the folder; `None` for paths that are never shared.
+/// A component that is not UTF-8 is `None`.
+pub(super) fn event_for<'a>(
+    components: impl Iterator<Item = Option<&'a str>>,
+    hidden: bool,
+    kind: ChangeKind,
+) -> Option<Event> {
+    let mut name = String::new();
+    for part in components {
+        let Some(part) = part else { return Some(Event::Other) };
+        if part == IGNORE_FILE {
+            return Some(Event::Rules);
+        }
+        if part.eq_ignore_ascii_case(PRIVATE) || (!hidden && part.starts_with('.')) {
+            return None;
+        }
+        if !name.is_empty() {
+            name.push('/');
+        }
+        name.push_str(part);
+    }
+    Some(name.parse().map_or(Event::Other, |name| Event::To(name, kind)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ChangeKind, Event, event_for};
+
+    #[test]
+    fn private_and_hidden_files_cause_no_events() {
+        let at = |path: &str, hidden| event_for(path.split('/').map(Some), hidden, ChangeKind::Closed);
+        let name = |text: &str| Some(Event::To(text.parse().unwrap(), ChangeKind::Closed));
+        assert_eq!(at("a/b", false), name("a/b"));
+        for path in [".brigade/parts/x", ".Brigade"] {
+            assert_eq!((at(path, false), at(path, true)), (None, None), "{path}");
+        }
+        for path in [".git/x", "a/.x"] {
+            assert_eq!((at(path, false), at(path, true)), (None, name(path)), "{path}");
+        }
+        assert_eq!((at(".brigadeignore", false), at(".x/.brigadeignore", false)), (Some(Event::Rules), None));
+        assert_eq!(at("a:b", false), Some(Event::Other));
+        assert_eq!(event_for([Some("a"), None].into_iter(), false, ChangeKind::Closed), Some(Event::Other));
+    }
+}

@@ -1,0 +1,51 @@
+//! Entries of folders: their kind, and their stamp.
+//!
+//! A symbolic link is an entry of its own kind; nothing follows it.
+
+use std::{ffi::OsString, fmt};
+
+use crate::store::stamp::Stamp;
+
+/// The kind of an entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileKind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link, or its counterpart on Windows.
+    Link,
+    /// A named pipe.
+    Pipe,
+    /// A socket.
+    Socket,
+    /// A device, or a kind that only this system has.
+    Device,
+}
+
+impl fmt::Display for FileKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::File => "a file",
+            Self::Folder => "a folder",
+            Self::Link => "a link",
+            Self::Pipe => "a named pipe",
+            Self::Socket => "a socket",
+            Self::Device => "a device",
+        })
+    }
+}
+
+/// One entry of a folder.
+pub(in crate::store) struct FolderEntry {
+    pub(in crate::store) name: OsString,
+    pub(in crate::store) kind: FileKind,
+}
+
+/// The kind of the entry with a given name, and its stamp.
+pub(in crate::store) struct EntryStatus {
+    pub(in crate::store) kind: FileKind,
+    pub(in crate::store) stamp: Stamp,
+    /// Whether the file has other names (hard links).
+    pub(in crate::store) linked: bool,
+}

@@ -1,0 +1,121 @@
+//! Errors of the system: a few that the store distinguishes, and texts that tell people how to solve them.
+//!
+//! Only errors with an unhelpful text of their own get another one: the limits on open files and on the size of a
+//! file, which the account, the machine or the file system sets.
+
+use std::{fmt, io};
+
+/// Whether an error says that the file system does not store an attribute of a file: modes on FAT, or times of a file
+/// of another user. The bytes are complete all the same.
+pub(in crate::store) fn is_not_kept(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
+    )
+}
+
+/// A path has a symbolic link in it, or leaves the folder.
+#[derive(Debug, thiserror::Error)]
+#[error("there is a link in the path")]
+struct SymlinkInPath;
+
+/// The error for a path with a symbolic link in it.
+pub(super) fn symlink_in_path() -> io::Error {
+    io::Error::other(SymlinkInPath)
+}
+
+/// Whether a file was not opened because its path has a symbolic link in it.
+pub(in crate::store) fn is_link(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<SymlinkInPath>())
+}
+
+/// Shows an error of the system in words for people.
+#[derive(Debug, Clone, Copy)]
+pub struct ErrorText<'a>(pub &'a io::Error);
+
+/// A limit on open files that was reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OpenFilesLimit {
+    /// The limit of this process.
+    Process,
+    /// The limit of the machine.
+    Machine,
+}
+
+impl OpenFilesLimit {
+    /// The limit that is the cause of an error. Such an error does not mean that a file is missing.
+    pub fn of_error(error: &io::Error) -> Option<Self> {
+        #[cfg(unix)]
+        {
+            let error = rustix::io::Errno::from_io_error(error)?;
+            match error {
+                rustix::io::Errno::MFILE => Some(Self::Process),
+                rustix::io::Errno::NFILE => Some(Self::Machine),
+                _ => None,
+            }
+        }
+        #[cfg(not(unix))]
+        {
+            let _ = error;
+            None
+        }
+    }
+
+    /// How to raise the limit.
+    pub const fn advice(self) -> &'static str {
+        match self {
+            Self::Process => "raise the limit on open files (`ulimit -n`, or LimitNOFILE= of a service)",
+            Self::Machine => "end other programs, or raise `sysctl fs.file-max`",
+        }
+    }
+}
+
+impl fmt::Display for ErrorText<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(error) = self;
+        match OpenFilesLimit::of_error(error) {
+            Some(limit @ OpenFilesLimit::Process) => write!(f, "too many open files: {}", limit.advice()),
+            Some(limit @ OpenFilesLimit::Machine) => {
+                write!(f, "too many open files on this machine: {}", limit.advice())
+            }
+            None if error.kind() == io::ErrorKind::FileTooLarge => f.write_str(match size_is_limited() {
+                true => "the file is larger than this account may write (`ulimit -f`)",
+                false => "the file is larger than its file system can hold",
+            }),
+            None => error.fmt(f),
+        }
+    }
+}
+
+/// Whether the size of the files that this process writes is limited.
+fn size_is_limited() -> bool {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, getrlimit};
+        getrlimit(Resource::Fsize).current.is_some()
+    }
+    #[cfg(not(unix))]
+    false
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use rustix::io::Errno;
+
+    use super::{ErrorText, OpenFilesLimit};
+
+    #[test]
+    fn limits_are_shown_with_advice() {
+        let shown = |error: Errno| ErrorText(&io::Error::from(error)).to_string();
+        assert!(
+            shown(Errno::MFILE).contains("too many open files") && shown(Errno::MFILE).contains("ulimit -n")
+        );
+        assert!(shown(Errno::NFILE).contains("fs.file-max"));
+        assert!(shown(Errno::FBIG).starts_with("the file is larger than "));
+        assert!(shown(Errno::ACCESS).starts_with("Permission denied"));
+        assert_eq!(OpenFilesLimit::of_error(&io::ErrorKind::NotFound.into()), None);
+    }
+}

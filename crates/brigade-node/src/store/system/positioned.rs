@@ -1,0 +1,113 @@
+//! Reading and writing at an offset, without moving the file's cursor.
+//!
+//! [`read_cached_at`] reads only data that is in memory, so it may be called on a thread that must not wait for a
+//! disk.
+
+use std::{
+    fs::File,
+    io::{self, IoSliceMut},
+};
+
+/// The number of a file system in memory in `statfs` (`linux/magic.h`).
+#[cfg(target_os = "linux")]
+const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
+
+/// Whether a file is on a file system in memory, if the system tells.
+#[cfg(target_os = "linux")]
+pub(in crate::store) fn is_in_memory(file: &File) -> bool {
+    rustix::fs::fstatfs(file).is_ok_and(|system| system.f_type == TMPFS_MAGIC)
+}
+
+/// Whether a file is on a file system in memory: this system does not tell.
+#[cfg(not(target_os = "linux"))]
+pub(in crate::store) fn is_in_memory(_: &File) -> bool {
+    false
+}
+
+/// Fills all buffers of `into`, in order, from `offset`, if the page cache has the data (`RWF_NOWAIT`); false if it
+/// has not.
+///
+/// A file system in memory does not know that flag: it always has the data.
+#[cfg(target_os = "linux")]
+pub(crate) fn read_cached_at(
+    file: &File,
+    mut into: &mut [IoSliceMut<'_>],
+    mut offset: u64,
+) -> io::Result<bool> {
+    use rustix::io::{Errno, ReadWriteFlags, preadv2};
+    let mut flags = ReadWriteFlags::NOWAIT;
+    while !into.is_empty() {
+        match preadv2(file, into, offset, flags) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                IoSliceMut::advance_slices(&mut into, read);
+                offset += read as u64;
+            }
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => return Ok(false),
+            Err(Errno::OPNOTSUPP) if is_in_memory(file) => flags = ReadWriteFlags::empty(),
+            Err(Errno::OPNOTSUPP) => return Ok(false),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(true)
+}
+
+/// Reads data that is in memory: this system cannot tell which data that is.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn read_cached_at(_: &File, _: &mut [IoSliceMut<'_>], _: u64) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Fills `into` from `offset`; an error if the file ends before.
+pub(crate) fn read_exact_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<()> {
+    let wanted = into.len();
+    if read_at(file, into, offset)? == wanted { Ok(()) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Reads from `offset` until `into` is full or the file ends. Returns the number of bytes.
+pub(in crate::store) fn read_at(file: &File, mut into: &mut [u8], mut offset: u64) -> io::Result<usize> {
+    let wanted = into.len();
+    while !into.is_empty() {
+        match read_some_at(file, into, offset) {
+            Ok(0) => break,
+            Ok(read) => {
+                into = &mut into[read..];
+                offset += read as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(wanted - into.len())
+}
+
+#[cfg(unix)]
+fn read_some_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, into, offset)
+}
+
+#[cfg(windows)]
+fn read_some_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, into, offset)
+}
+
+/// Writes all of `bytes` at `offset`.
+#[cfg(unix)]
+pub(in crate::store) fn write_at(file: &File, bytes: &[u8], offset: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::write_all_at(file, bytes, offset)
+}
+
+/// Writes all of `bytes` at `offset`.
+#[cfg(windows)]
+pub(in crate::store) fn write_at(file: &File, mut bytes: &[u8], mut offset: u64) -> io::Result<()> {
+    while !bytes.is_empty() {
+        let written = std::os::windows::fs::FileExt::seek_write(file, bytes, offset)?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        bytes = &bytes[written..];
+        offset += written as u64;
+    }
+    Ok(())
+}
