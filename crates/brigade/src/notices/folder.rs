@@ -88,7 +88,7 @@ fn unsaid(said: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Option<String
         KeeperProblem::PrivateRemoved(_) => "`.brigade` is there".to_owned(), // which is never over
         KeeperProblem::ReadOnly(_) => "the folder can be written to again".to_owned(),
         KeeperProblem::Unwatched(_) => "all folders are watched again".to_owned(),
-        KeeperProblem::Unindexed(_) => "what was hashed is remembered again".to_owned(),
+        KeeperProblem::Unindexed(_) => "hashes are stored again".to_owned(),
     })
 }
 
@@ -142,7 +142,7 @@ mod tests {
         assert_eq!(say(&[watch.clone(), index("read-only")]), None, "the same for another reason");
         assert_eq!(say(&[index("full")]).unwrap(), "all folders are watched again");
         assert_eq!(say(&[index("full")]), None);
-        assert!(say(&[]).unwrap().contains("remembered again"));
+        assert!(say(&[]).unwrap().contains("stored again"));
         assert!(say(&[watch]).is_some(), "it came again");
     }
 }

@@ -106,9 +106,9 @@ fn a_full_disk_is_said_once_and_so_is_its_end() {
     network.has_file("empty", 1, SEEN);
     fire.complains("hashes are not stored for the next start");
     fs::remove_file(network.path("disk/share/large")).unwrap();
-    fire.complains("what was hashed is remembered again");
+    fire.complains("hashes are stored again");
     let ended = fire.terminate().with_code(143);
-    assert_eq!(ended.err.matches("not remembered").count(), 1, "{}", ended.err);
+    assert_eq!(ended.err.matches("hashes are not stored").count(), 1, "{}", ended.err);
 }
 
 #[test]
