@@ -38,7 +38,7 @@ mod tests {
             Reason::Full.with("the network is full: it has a peer"),
             "the network is full: it has a peer"
         );
-        assert_eq!(Reason::NameTaken.with("a is b's"), "the username belongs to somebody else (a is b's)");
+        assert_eq!(Reason::NameTaken.with("a is b's"), "the username belongs to another key (a is b's)");
         assert_eq!(Reason::Stopping.with(""), "it is stopping");
     }
 
