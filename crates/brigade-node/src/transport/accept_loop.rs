@@ -29,6 +29,9 @@ pub(crate) const ENTERING: usize = 128;
 /// How long to wait before accepting again when the system is out of something.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// How long greetings that are under way at a stop may go on. A connection that said hello in time gets a goodbye.
+const GREETING_GRACE: Duration = Duration::from_millis(500);
+
 /// Where connections are accepted.
 pub(crate) trait Accept: Send {
     /// Waits for the next connection. It may be dropped and called again.
@@ -99,9 +102,13 @@ async fn greet_and_serve<H: ConnectionHandler>(
     stop: CancellationToken,
 ) {
     let remote = accepted.remote();
+    let out_of_grace = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GREETING_GRACE).await;
+    };
     let greeted = tokio::select! {
         greeted = greet(accepted, &handler) => greeted,
-        () = stop.cancelled() => return,
+        () = out_of_grace => return,
     };
     match greeted {
         Ok(Some((greeted, reserved))) => handler.serve(greeted, reserved, entering).await,
@@ -130,5 +137,56 @@ fn not_greeted(remote: SocketAddr, error: &GreetError, breaches: &BreachLog) {
     match error {
         GreetError::Connection(breach @ ConnectionError::Frame(_)) => breaches.broke(None, remote, breach),
         _ => tracing::debug!(%remote, error = error as &dyn Error, "a connection was not greeted"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_core::{
+        id::PeerKey,
+        wire::{
+            Reason,
+            hello::{Goodbye, Hello},
+            manager::FromManager,
+        },
+    };
+    use tokio::sync::OwnedSemaphorePermit;
+    use tokio_util::sync::CancellationToken;
+
+    use super::{Acceptor, ConnectionHandler, Greeted, accept_loop};
+    use crate::{
+        identity::key::SecretKey,
+        transport::{dial::dial, hello::own_hello},
+    };
+
+    /// A handler that ends each connection with a goodbye.
+    #[derive(Clone)]
+    struct SaysGoodbye;
+
+    impl ConnectionHandler for SaysGoodbye {
+        type Reserved = ();
+
+        fn before_greeting(&self, _: PeerKey) -> Result<((), Hello), Goodbye> {
+            Ok(((), own_hello(None)))
+        }
+
+        async fn serve(self, greeted: Greeted, (): (), _: OwnedSemaphorePermit) {
+            greeted.writer.close(Reason::Stopping, "").await;
+        }
+    }
+
+    #[tokio::test]
+    async fn a_greeting_that_is_under_way_at_a_stop_is_finished() {
+        let (key, stop) = (SecretKey::generate(), CancellationToken::new());
+        let acceptor = Acceptor::bind(&[([127, 0, 0, 1], 0).into()], &key).await.unwrap();
+        let addresses = [acceptor.address()];
+        let accepting = tokio::spawn(accept_loop(acceptor, SaysGoodbye, Default::default(), stop.clone()));
+        let connection = dial(&addresses, &SecretKey::generate(), Some(key.public())).await.unwrap();
+        stop.cancel();
+        tokio::task::yield_now().await;
+        let mut greeted = connection.greet(own_hello(None)).await.unwrap();
+        let last = greeted.reader.next::<FromManager>().await.unwrap();
+        assert!(matches!(last, Some(FromManager::Goodbye(goodbye)) if goodbye.reason == Reason::Stopping));
+        accepting.await.unwrap();
     }
 }
