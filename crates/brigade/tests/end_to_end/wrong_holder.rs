@@ -120,11 +120,12 @@ type Told<'a> = (&'a mpsc::Sender<(Reason, String)>, &'a mpsc::Sender<()>);
 
 async fn serve(acceptor: &Acceptor, membership: &str, wrong: &Wrong, (said, lied): Told<'_>) {
     loop {
-        let fresh = acceptor.accept().await.unwrap().handshake().await.unwrap();
+        // A fetch may have all from the other holder, and end before this handshake does.
+        let Ok(connection) = acceptor.accept().await.unwrap().handshake().await else { continue };
         let membership = Some(membership.to_owned());
         let hello =
             Hello { version: VERSION, agent: "wrong".to_owned(), membership, reached_from_elsewhere: None };
-        let Ok(Greeted { reader, mut writer, .. }) = fresh.greet(hello).await else { continue };
+        let Ok(Greeted { reader, mut writer, .. }) = connection.greet(hello).await else { continue };
         if let Wrong::Says(answer) = wrong {
             send(&mut writer, answer).await;
         }
