@@ -7,38 +7,25 @@
 //! A file is served only while it is the one that was hashed: see [`Share::open`].
 
 use std::{
-    borrow::Borrow,
-    cmp::Ordering,
-    collections::{BTreeMap, BTreeSet},
     fs::File,
-    hash::{DefaultHasher, Hash, Hasher},
     ops::Bound,
     sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
-use brigade_core::{content::PieceList, id::Content, name::FileName};
+use brigade_core::{id::Content, name::FileName};
 
+use self::tables::ShareTables;
+pub use self::tables::SharedFile;
 use super::{
     folder::{Folder, FolderError},
     name_ranges::at_or_below,
     stamp::Stamp,
 };
 
+mod tables;
+
 /// Names of one content that are tried when it is opened.
 const NAMES_TRIED: usize = 8;
-
-/// A file that is served.
-#[derive(Debug, PartialEq, Eq)]
-pub struct SharedFile {
-    /// Its name.
-    pub name: FileName,
-    /// Its content.
-    pub content: Content,
-    /// Its piece list, if it has more than one piece.
-    pub list: Option<Arc<PieceList>>,
-    /// Its stamp when it was hashed.
-    pub stamp: Stamp,
-}
 
 /// The error when a shared file was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -59,15 +46,6 @@ pub enum ShareError {
 pub struct Share {
     folder: Folder,
     tables: Arc<RwLock<ShareTables>>,
-}
-
-#[derive(Debug, Default)]
-struct ShareTables {
-    by_name: BTreeMap<FileName, Arc<SharedFile>>,
-    by_content: BTreeSet<IndexedFile>,
-    by_folded_name: BTreeSet<IndexedFile>,
-    by_inode: BTreeSet<IndexedFile>,
-    bytes: u64,
 }
 
 impl Share {
@@ -101,10 +79,9 @@ impl Share {
     pub fn same_folded(&self, name: &FileName) -> Option<FileName> {
         let folded = name.folded();
         let tables = self.read();
-        let mut entries_by_key = tables.by_folded_name.entries_by_key(fold_key(name));
-        entries_by_key
-            .find(|file| file.name != *name && file.name.folded() == folded)
-            .map(|file| file.name.clone())
+        let mut others = tables.with_folded_key(name);
+        let same = others.find(|file| file.name != *name && file.name.folded() == folded);
+        same.map(|file| file.name.clone())
     }
 
     /// The number of shared files, and of their bytes.
@@ -155,7 +132,7 @@ impl Share {
         &self,
         name: FileName,
         content: Content,
-        list: Option<Arc<PieceList>>,
+        list: Option<Arc<brigade_core::content::PieceList>>,
         stamp: Stamp,
     ) {
         self.insert(Arc::new(SharedFile { name, content, list, stamp }));
@@ -202,10 +179,7 @@ impl Share {
     /// The shared names of a file: several if it has hard links.
     pub(super) fn names_of(&self, file: &Stamp) -> Vec<FileName> {
         let tables = self.read();
-        let entries_by_key = tables.by_inode.entries_by_key(inode_key(file));
-        let same = entries_by_key
-            .filter(|other| (other.stamp.device, other.stamp.inode) == (file.device, file.inode));
-        same.map(|other| other.name.clone()).collect()
+        tables.with_inode(file).map(|other| other.name.clone()).collect()
     }
 
     /// The names below `path`, and `path` itself if it is a file.
@@ -221,139 +195,6 @@ impl Share {
     fn write(&self) -> RwLockWriteGuard<'_, ShareTables> {
         self.tables.write().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl ShareTables {
-    fn with_content<'a>(&'a self, content: &'a Content) -> impl Iterator<Item = &'a Arc<SharedFile>> {
-        self.by_content.entries_by_key(content_key(content)).filter(move |file| file.content == *content)
-    }
-
-    fn insert(&mut self, file: Arc<SharedFile>) -> Option<Arc<SharedFile>> {
-        let before = self.remove(&file.name);
-        self.bytes += file.content.size;
-        self.by_content.insert(IndexedFile { key: content_key(&file.content), file: file.clone() });
-        self.by_folded_name.insert(IndexedFile { key: fold_key(&file.name), file: file.clone() });
-        self.by_inode.insert(IndexedFile { key: inode_key(&file.stamp), file: file.clone() });
-        self.by_name.insert(file.name.clone(), file);
-        before
-    }
-
-    fn remove(&mut self, name: &FileName) -> Option<Arc<SharedFile>> {
-        let file = self.by_name.remove(name)?;
-        self.bytes -= file.content.size;
-        self.by_content.remove(&(content_key(&file.content), name.as_str()) as &dyn SortKey);
-        self.by_folded_name.remove(&(fold_key(name), name.as_str()) as &dyn SortKey);
-        self.by_inode.remove(&(inode_key(&file.stamp), name.as_str()) as &dyn SortKey);
-        Some(file)
-    }
-}
-
-/// Files in the order of a key, then of their names: 16 bytes for each, where a map with the values as keys needs 60.
-/// Different values may have the same key, so a lookup compares the values too.
-#[derive(Debug)]
-struct IndexedFile {
-    key: u64,
-    file: Arc<SharedFile>,
-}
-
-/// The order of an entry. It allows to search a set without making an entry.
-trait SortKey {
-    fn sort_key(&self) -> (u64, &str);
-}
-
-impl SortKey for IndexedFile {
-    fn sort_key(&self) -> (u64, &str) {
-        (self.key, self.file.name.as_str())
-    }
-}
-
-impl SortKey for (u64, &str) {
-    fn sort_key(&self) -> (u64, &str) {
-        *self
-    }
-}
-
-impl PartialEq for dyn SortKey + '_ {
-    fn eq(&self, other: &Self) -> bool {
-        self.sort_key() == other.sort_key()
-    }
-}
-
-impl Eq for dyn SortKey + '_ {}
-
-impl PartialOrd for dyn SortKey + '_ {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for dyn SortKey + '_ {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.sort_key().cmp(&other.sort_key())
-    }
-}
-
-impl PartialEq for IndexedFile {
-    fn eq(&self, other: &Self) -> bool {
-        self.sort_key() == other.sort_key()
-    }
-}
-
-impl Eq for IndexedFile {}
-
-impl PartialOrd for IndexedFile {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-impl Ord for IndexedFile {
-    fn cmp(&self, other: &Self) -> Ordering {
-        self.sort_key().cmp(&other.sort_key())
-    }
-}
-
-impl<'a> Borrow<dyn SortKey + 'a> for IndexedFile {
-    fn borrow(&self) -> &(dyn SortKey + 'a) {
-        self
-    }
-}
-
-/// The entries with a given key.
-trait EntriesByKey {
-    fn entries_by_key(&self, key: u64) -> impl Iterator<Item = &Arc<SharedFile>>;
-}
-
-impl EntriesByKey for BTreeSet<IndexedFile> {
-    fn entries_by_key(&self, key: u64) -> impl Iterator<Item = &Arc<SharedFile>> {
-        // No name is empty, so this is before all entries of the key.
-        let first = (key, "");
-        let from = Bound::Included(&first as &dyn SortKey);
-        self.range::<dyn SortKey, _>((from, Bound::Unbounded))
-            .take_while(move |entry| entry.key == key)
-            .map(|entry| &entry.file)
-    }
-}
-
-/// The first bytes of a content id, which are evenly distributed.
-fn content_key(content: &Content) -> u64 {
-    let mut first = [0; 8];
-    first.copy_from_slice(&content.id.0[..8]);
-    u64::from_be_bytes(first)
-}
-
-const fn inode_key(stamp: &Stamp) -> u64 {
-    stamp.inode ^ stamp.device.rotate_left(32)
-}
-
-fn fold_key(name: &FileName) -> u64 {
-    let mut hasher = DefaultHasher::new();
-    if name.is_ascii() {
-        name.to_ascii_lowercase().hash(&mut hasher)
-    } else {
-        name.folded().hash(&mut hasher)
-    }
-    hasher.finish()
 }
 
 #[cfg(test)]
