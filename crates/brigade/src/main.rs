@@ -1,7 +1,7 @@
-//! The one binary. It speaks with people and scripts: arguments, prompts, tables, exit codes and hints.
+//! The program: arguments, prompts, tables, exit codes and hints.
 //!
-//! What is done is done in `brigade-node`, what is decided in `brigade-core`; only this crate prints. Start at
-//! [`args`] and [`command_line`], then the command's own file below `commands/`.
+//! `brigade-node` does the work, `brigade-core` makes the decisions; only this crate prints. Start at [`command_line`],
+//! then read the command's own file below `commands/`.
 
 #![forbid(unsafe_code)]
 

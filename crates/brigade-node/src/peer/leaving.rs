@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::Peer;
+use super::handle::Peer;
 
 /// How long stopping may take before what is left is cut off.
 const GRACE: Duration = Duration::from_millis(1500);

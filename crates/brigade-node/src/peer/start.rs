@@ -3,7 +3,7 @@
 
 pub(crate) mod folder;
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use brigade_core::{
     id::PeerKey,
@@ -18,9 +18,11 @@ use tokio_util::sync::CancellationToken;
 
 use self::folder::{Made, StartedFolder, note_names};
 use super::{
-    Peer, PeerConfig, Sharing,
     bandwidth::{LimitsHandle, Traffic},
+    config::{PeerConfig, Sharing},
+    error::{NotJoined, PeerError},
     fetch::{FetchConfig, FetchOrder, FetchOwner, KeptTotals},
+    handle::Peer,
     listening::TakenPort,
     session::{
         JoinError, ManagerClient, ManagerContact, ManagerState, RequestedName, Session, SessionCommand,
@@ -31,9 +33,9 @@ use super::{
 };
 use crate::{
     config::user_at_host,
-    identity::key::{KeyError, SecretKey},
+    identity::key::SecretKey,
     store::{
-        folder::{Folder, FolderError, FolderLock},
+        folder::{Folder, FolderLock},
         keeper::{Change, Keeper, KeeperHandle, KeeperOptions},
         share::Share,
     },
@@ -42,43 +44,6 @@ use crate::{
 
 /// Commands and orders that may wait.
 const QUEUE: usize = 256;
-
-/// Why a peer did not come up.
-#[derive(Debug, thiserror::Error)]
-pub enum PeerError {
-    /// The manager did not let it in.
-    #[error(transparent)]
-    Join(#[from] JoinError),
-    /// Its folder cannot be used.
-    #[error(transparent)]
-    Folder(#[from] FolderError),
-    /// Its key cannot be used.
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    /// The keeper of the folder did not start.
-    #[error("starting to watch over the folder")]
-    Keeper(#[source] io::Error),
-    /// A name of its own could not be made.
-    #[error("making a username: {0}")]
-    Username(#[from] NameError),
-    /// Nobody can be answered on the port.
-    #[error("answering on {address}")]
-    Answer {
-        /// Where.
-        address: SocketAddr,
-        /// What went wrong.
-        source: io::Error,
-    },
-}
-
-/// A peer that did not come up, and the port that it had taken, for another attempt.
-#[derive(Debug)]
-pub struct NotJoined {
-    /// What went wrong.
-    pub error: PeerError,
-    /// The port, where it is still free for another attempt.
-    pub port: Option<TakenPort>,
-}
 
 /// What stands once the manager has agreed.
 struct Admitted {

@@ -1,7 +1,7 @@
 //! Listening on a port, and accepting connections with a bound on those that have not greeted yet.
 //!
-//! Accepting is cheap and happens in one place, [`super::accept_loop`]; the handshake, which costs processor time, runs
-//! in the connection's own task. How many are at it at once, and for how long, is in [`super::handshake_slot`].
+//! Accepting is cheap and happens in one place, `accept_loop`; the handshake, which costs processor time, runs
+//! in the connection's own task. How many are at it at once, and for how long, is in `handshake_slot`.
 
 use std::{
     io,

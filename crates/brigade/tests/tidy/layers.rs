@@ -6,7 +6,7 @@
 use crate::{Source, crates, graph::Graph, no, paths};
 
 /// Crates whose layers are still being put in order; the list gets empty.
-const NOT_YET: &[&str] = &["brigade-node/src/peer"];
+const NOT_YET: &[&str] = &[];
 
 /// Modules side by side. They may import lower layers.
 struct Layer {
@@ -74,12 +74,15 @@ const MAPS: &[Map] = &[
     Map {
         folder: "brigade-node/src/peer",
         layers: &[
-            apart(&["bandwidth", "listening", "session"]),
+            apart(&["bandwidth"]),
+            apart(&["session"]),
+            apart(&["config", "listening"]),
+            apart(&["error"]),
             // What is served of contents that are still being fetched: `swarm` writes it, `upload` reads it.
             apart(&["swarm/partial"]),
             apart(&["swarm", "upload"]),
             apart(&["fetch"]),
-            together(&["start", ROOT]),
+            together(&["handle", "leaving", "start", ROOT]),
         ],
     },
 ];

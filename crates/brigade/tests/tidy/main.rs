@@ -59,7 +59,10 @@ impl Source {
     /// Its lines before the tests at its end, without declarations of test modules.
     fn body(&self) -> impl Iterator<Item = (usize, &str)> {
         let lines: Vec<(usize, &str)> = self.lines().collect();
-        let is_attribute = |at: usize| lines.get(at).is_some_and(|(_, line)| *line == "#[cfg(test)]");
+        let is_attribute = |at: usize| {
+            let line = lines.get(at).map_or("", |(_, line)| line);
+            line == "#[cfg(test)]" || line.starts_with("#[cfg(all(test,")
+        };
         let is_declaration = |at: usize| lines.get(at).is_some_and(|(_, line)| line.ends_with(';'));
         let ends = |at: &usize| is_attribute(*at) && !is_declaration(at + 1);
         let end = (0..lines.len()).find(ends).unwrap_or(lines.len());

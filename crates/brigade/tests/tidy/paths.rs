@@ -49,6 +49,9 @@ pub(crate) fn paths(source: &Source) -> Vec<(usize, String)> {
                 }
                 let end =
                     rest.find(|c: char| !c.is_alphanumeric() && c != '_' && c != ':').unwrap_or(rest.len());
+                if rest[end..].starts_with('{') {
+                    continue; // a `use` with braces behind a path, which is read above
+                }
                 paths.push((number, rest[..end].trim_end_matches(':').to_owned()));
             }
         }

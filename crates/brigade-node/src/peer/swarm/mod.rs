@@ -9,7 +9,7 @@ mod connection;
 mod driver;
 mod holders;
 mod message;
-mod partial;
+pub(crate) mod partial;
 mod pool;
 mod requests;
 mod writer;
@@ -21,7 +21,7 @@ pub(crate) use self::{
         ConnectionConfig, EndedDownload, LandedContent, ManagerUpdate, OpenPart, ReceiveCounter, SwarmConfig,
         SwarmEvent,
     },
-    partial::{Part, Parts},
+    partial::Parts,
 };
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ use super::{
     turns::{ConnectionTurns, Offered},
 };
 use crate::{
-    peer::{bandwidth::Traffic, swarm::Parts},
+    peer::{bandwidth::Traffic, swarm::partial::Parts},
     store::share::Share,
     transport::{breach_log::BreachLog, connection::ConnectionError, greeting::Greeted},
 };

@@ -22,7 +22,7 @@ use brigade_core::{
 use tokio::sync::watch;
 
 use crate::{
-    peer::swarm::{Part, Parts},
+    peer::swarm::partial::{Part, Parts},
     store::{
         folder::FolderError,
         share::{Share, ShareError, SharedFile},
