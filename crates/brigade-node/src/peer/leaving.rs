@@ -2,11 +2,12 @@
 //!
 //! Where nothing came of a session, what its start has made can be taken back, so that it leaves nothing on the disk.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 
 use super::handle::Peer;
+use crate::store::{parts::kept_parts, share::Share};
 
 /// How long stopping may take before what is left is cut off.
 const GRACE: Duration = Duration::from_millis(1500);
@@ -34,18 +35,26 @@ impl Peer {
 
     async fn end(self, take_back: bool) {
         let Self { stop, mut tasks, lock, share, made, .. } = self;
-        let has_files = share.totals().0 > 0;
         drop(stop); // cancels
         let all = async { while tasks.join_next().await.is_some() {} };
         if timeout(GRACE, all).await.is_err() {
             tracing::debug!("tasks were cut off at the end of the grace period");
             tasks.shutdown().await;
         }
+        let take_back = take_back && is_unused(&share);
         drop(share); // it has a handle of the folder
         if timeout(LAST_WRITES, lock.alone()).await.is_err() {
             tracing::warn!("the folder stays locked until what still writes to it is done");
-        } else if take_back && !has_files {
+        } else if take_back {
             made.take_back();
         }
     }
+}
+
+/// Whether nothing is shared or kept in the folder, on whichever file system, and it is still this session's: another one
+/// may have it by now, or another folder its path.
+fn is_unused(share: &Share) -> bool {
+    let folder = share.folder();
+    let has_no_parts = || kept_parts(folder, SystemTime::now()).is_ok_and(|parts| parts.is_empty());
+    share.totals().0 == 0 && folder.is_own() && has_no_parts()
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{Fetch, ManagerAddress, ManagerContact, Peer, PeerConfig, Sharing, Wish};
 use crate::{
+    identity::key::SecretKey,
     manager::{ManagerConfig, ManagerServer},
     store::{folder::Folder, index::Index, keeper::KeeperProblem},
 };
@@ -34,6 +35,10 @@ async fn manager(state: &Path, stop: &CancellationToken) -> ManagerServer {
 /// A peer that shares the folder of its name, and sends 200 kB a second: there is a schedule, so that somebody waits for
 /// the next minute.
 async fn peer(manager: &ManagerServer, username: &str, folder: &Path) -> Peer {
+    join(manager, Some(username), folder).await
+}
+
+async fn join(manager: &ManagerServer, username: Option<&str>, folder: &Path) -> Peer {
     let address = ManagerAddress {
         host: "127.0.0.1".into(),
         port: manager.address().port(),
@@ -45,7 +50,7 @@ async fn peer(manager: &ManagerServer, username: &str, folder: &Path) -> Peer {
     let config = PeerConfig {
         keep_parts: None,
         manager: address,
-        username: Some(username.parse().unwrap()),
+        username: username.map(|username| username.parse().unwrap()),
         folder: folder.to_owned(),
         sharing: Sharing::Folder,
         max_connections: 20,
@@ -172,5 +177,45 @@ async fn what_a_peer_keeps_for_itself_is_written_again_where_it_is_removed() {
     assert_eq!(fire.username().as_str(), "fire_user");
     fire.stop().await;
     water.stop().await;
+    stop.cancel();
+}
+
+/// A start that came to nothing is taken back, but never what another session has at the same path by then.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_start_is_taken_back_only_where_the_folder_is_still_its_own() {
+    let temp = tempfile::tempdir().unwrap();
+    let stop = CancellationToken::new();
+    let manager = manager(temp.path(), &stop).await;
+    let folder = temp.path().join("new");
+    join(&manager, None, &folder).await.take_back().await;
+    assert!(!folder.exists());
+
+    type TakeAway = fn(&Path, &Path);
+    let cases: [(&str, TakeAway); 2] = [
+        ("the folder was moved away", |folder, aside| fs::rename(folder, aside).unwrap()),
+        ("`.brigade` was removed", |folder, aside| fs::rename(folder.join(".brigade"), aside).unwrap()),
+    ];
+    for (case, take_away) in cases {
+        let first = join(&manager, None, &folder).await;
+        take_away(&folder, &temp.path().join(case));
+        let second = match Folder::create(&folder) {
+            Ok(folder) => folder,
+            Err(error) => panic!("{case}: {error}"),
+        };
+        // The first session may have it back already: then nothing was taken.
+        let Ok(lock) = second.lock() else {
+            first.stop().await;
+            fs::remove_dir_all(&folder).unwrap();
+            continue;
+        };
+        let key = SecretKey::generate();
+        assert!(key.save(&folder.join(".brigade/key")).unwrap());
+        first.take_back().await;
+        let found = SecretKey::load(&folder.join(".brigade/key")).unwrap();
+        assert_eq!(found.map(|key| key.public()), Some(key.public()), "{case}");
+        drop((lock, second));
+        fs::remove_dir_all(&folder).unwrap();
+    }
     stop.cancel();
 }

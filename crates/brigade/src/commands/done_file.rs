@@ -7,9 +7,10 @@ use std::{fs, io, path::Path};
 use crate::exit::{DISK, Failure};
 
 /// What could not be made at the end is said before anything is fetched.
-pub(super) fn check_done_file(path: Option<&Path>) -> Result<(), Failure> {
+/// The folder `into` is made if it is missing.
+pub(super) fn check_done_file(path: Option<&Path>, into: &Path) -> Result<(), Failure> {
     let Some(path) = path else { return Ok(()) };
-    obstacle(path).map_err(|why| {
+    obstacle(path, into).map_err(|why| {
         let message = format!("--done-file {} cannot be made: {why}", path.display());
         Failure::new(DISK, message)
             .hint("nothing was fetched; name a file in a folder that can be written to")
@@ -27,7 +28,7 @@ pub(super) fn make_done_file(path: &Path) -> Result<(), Failure> {
 }
 
 /// What keeps the file from being made; nothing is made to find out, since others may wait for it.
-fn obstacle(path: &Path) -> Result<(), String> {
+fn obstacle(path: &Path, into: &Path) -> Result<(), String> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => return Err("it is a folder".to_owned()),
         Ok(found) if found.is_file() => {
@@ -48,6 +49,7 @@ fn obstacle(path: &Path) -> Result<(), String> {
     match fs::metadata(folder) {
         Ok(found) if found.is_dir() => may_be_written(folder).map_err(|error| format!("its folder: {error}")),
         Ok(_) => Err("what it is to be in is no folder".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && into.starts_with(folder) => Ok(()), // it is made first
         Err(error) if error.kind() == io::ErrorKind::NotFound => Err("its folder is not there".to_owned()),
         Err(error) => Err(format!("its folder: {error}")),
     }
@@ -75,7 +77,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         fs::create_dir(temp.path().join("folder")).unwrap();
         fs::write(temp.path().join("file"), "mine").unwrap();
-        let check = |name: &str| check_done_file(Some(&temp.path().join(name)));
+        let check = |name: &str| check_done_file(Some(&temp.path().join(name)), &temp.path().join("into"));
         for (name, why) in [
             ("folder", "it is a folder"),
             ("not/there", "its folder is not there"),
@@ -86,12 +88,12 @@ mod tests {
             let failure = check(name).unwrap_err();
             assert!(failure.code == DISK && failure.text().contains(why), "{name}: {}", failure.text());
         }
-        for name in ["new", "file"] {
+        for name in ["new", "file", "into/new"] {
             check(name).unwrap();
         }
         assert_eq!(fs::read(temp.path().join("file")).unwrap(), b"mine");
         assert!(!temp.path().join("new").exists());
-        check_done_file(None).unwrap();
+        check_done_file(None, temp.path()).unwrap();
         assert_eq!(make_done_file(&temp.path().join("folder")).unwrap_err().code, DISK);
     }
 }

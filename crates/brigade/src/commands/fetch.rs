@@ -78,7 +78,7 @@ async fn begin(
     limits: LimitPlan,
     signals: &mut Signals,
 ) -> Result<(Peer, Vec<PathBuf>), Result<ExitCode, Failure>> {
-    check_done_file(args.done_file.as_deref()).map_err(Err)?;
+    check_done_file(args.done_file.as_deref(), &args.into).map_err(Err)?;
     let manager = manager_address(&args.peer.manager);
     let config = PeerConfig {
         manager,

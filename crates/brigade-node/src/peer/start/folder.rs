@@ -152,13 +152,18 @@ impl ProtectedFiles for OwnKey {
         !is_missing(&private.join(KEY))
     }
 
+    fn are_foreign(&self, private: &Path) -> bool {
+        matches!(SecretKey::load(&private.join(KEY)), Ok(Some(key)) if key.public() != self.0.public())
+    }
+
     fn restore(&self, private: &Path) -> Result<(), FolderError> {
         let path = private.join(KEY);
         let failed = |error: KeyError| {
             let source = io::Error::other(error.to_string());
             FolderError::Io { action: "write the key again into", path: private.to_owned(), source }
         };
-        if self.0.save(&path).map_err(failed)? {
+        // The secret is written only where no key is.
+        if is_missing(&path) && self.0.save(&path).map_err(failed)? {
             return Ok(());
         }
         match SecretKey::load(&path).map_err(failed)? {

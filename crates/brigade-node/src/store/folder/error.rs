@@ -121,7 +121,7 @@ impl FolderError {
     pub(in crate::store) fn of_own(action: &'static str, path: PathBuf, source: io::Error) -> Self {
         let is_denied = source.kind() == io::ErrorKind::PermissionDenied;
         match is_denied.then(|| foreign_owner(&path)).flatten() {
-            Some(owner) => Self::Foreign { path, owner },
+            Some((path, owner)) => Self::Foreign { path, owner },
             None => Self::new(action, path, source),
         }
     }
@@ -142,18 +142,19 @@ pub(in crate::store) const fn lacking(inodes: bool) -> &'static str {
     if inodes { "inodes (space for more files) are" } else { "space is" }
 }
 
-/// The owner of `path`, or of the nearest visible folder above it, if that is another account.
+/// `path`, or the nearest visible folder above it, and its owner, if that is another account.
 #[cfg(unix)]
-fn foreign_owner(path: &std::path::Path) -> Option<String> {
-    let found = path.ancestors().find_map(|path| std::fs::symlink_metadata(path).ok())?;
+fn foreign_owner(path: &std::path::Path) -> Option<(PathBuf, String)> {
+    let (path, found) =
+        path.ancestors().find_map(|path| Some((path, std::fs::symlink_metadata(path).ok()?)))?;
     let owner = std::os::unix::fs::MetadataExt::uid(&found);
     let own = rustix::process::geteuid().as_raw();
     let name = || crate::config::account(owner).unwrap_or_else(|| format!("number {owner}"));
-    (owner != own).then(|| format!("the account {}", name()))
+    (owner != own).then(|| (path.to_owned(), format!("the account {}", name())))
 }
 
 #[cfg(not(unix))]
-fn foreign_owner(_: &std::path::Path) -> Option<String> {
+fn foreign_owner(_: &std::path::Path) -> Option<(PathBuf, String)> {
     None
 }
 
@@ -172,7 +173,10 @@ mod tests {
         assert!(matches!(own, FolderError::Io { .. }), "{own}");
         if std::os::unix::fs::chown(temp.path(), Some(65_534), None).is_ok() {
             let foreign = FolderError::of_own("open", temp.path().join("x"), denied());
-            assert!(matches!(&foreign, FolderError::Foreign { .. }), "{foreign}");
+            assert!(
+                matches!(&foreign, FolderError::Foreign { path, .. } if path == temp.path()),
+                "{foreign}"
+            );
             assert!(foreign.to_string().contains("belongs to the account "), "{foreign}");
         }
         let missing = FolderError::of_own("open", PathBuf::from("x"), io::ErrorKind::NotFound.into());

@@ -153,6 +153,11 @@ impl Folder {
         self.0.private.ensure(&self.0.root)
     }
 
+    /// Whether this session, which has locked the folder, still has it under its path.
+    pub fn is_own(&self) -> bool {
+        self.0.private.is_own(&self.0.root)
+    }
+
     /// The state of `.brigade/` when it was last checked.
     pub fn private_state(&self) -> PrivateState {
         self.0.private.state()

@@ -38,6 +38,9 @@ pub trait ProtectedFiles: fmt::Debug + Send + Sync {
     /// Whether the files exist in the folder `private`; true if that cannot be found out.
     fn exist(&self, private: &Path) -> bool;
 
+    /// Whether the folder `private` has such files of another session; false if that cannot be found out.
+    fn are_foreign(&self, private: &Path) -> bool;
+
     /// Writes the files into the folder `private` again, durably.
     ///
     /// # Errors
@@ -105,6 +108,11 @@ impl PrivateDir {
         }
     }
 
+    /// Whether this session still has the folder under its path: nobody moved it away, and the locked file has its name.
+    pub(super) fn is_own(&self, root: &Root) -> bool {
+        root.is_at_path() && self.lock.get().is_some_and(|lock| has_lock(root, lock))
+    }
+
     /// Checks that all files exist, once the folder is locked; restores them if not.
     pub(super) fn ensure(&self, root: &Root) -> Result<PrivateState, FolderError> {
         if let Some(lock) = self.lock.get()
@@ -137,20 +145,29 @@ impl PrivateDir {
             FolderError::InUse { .. } => FolderError::Taken { path: path.clone() },
             other => other,
         };
-        let file = if has_lock(root, lock) { None } else { Some(lock_file(root).map_err(taken)?) };
+        let is_locked = has_lock(root, lock);
+        // The files of another session are not even locked: it may start at this moment.
+        if !is_locked && self.protected.get().is_some_and(|files| files.are_foreign(&path)) {
+            return Err(FolderError::Taken { path });
+        }
+        let file = if is_locked { None } else { Some(lock_file(root).map_err(taken)?) };
         let restored = self.protected.get().map_or(Ok(()), |files| files.restore(&path));
         if matches!(restored, Err(FolderError::Taken { .. })) {
             return restored; // this unlocks the file for its owner
         }
-        if let Some(file) = file {
-            lock.move_to(file);
-            self.recreated.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(folder = %root.path().display(), "`.brigade` was removed while this peer runs");
+        if file.is_some() {
             let failed = |error| FolderError::new("write", path.join(STAGING_LIST), error);
             self.staging_list.restore(&Self::open(root)?).map_err(failed)?;
         }
         sync_folder(root.path()).map_err(|error| FolderError::new("sync", root.path().to_owned(), error))?;
-        restored
+        restored?;
+        // Last: a step that failed is tried again at the next check, because the lock is not complete until then.
+        if let Some(file) = file {
+            lock.move_to(file);
+            self.recreated.fetch_add(1, Ordering::Relaxed);
+            tracing::warn!(folder = %root.path().display(), "`.brigade` was removed while this peer runs");
+        }
+        Ok(())
     }
 }
 
@@ -232,6 +249,10 @@ mod tests {
             private.join("word").exists()
         }
 
+        fn are_foreign(&self, private: &Path) -> bool {
+            fs::read_to_string(private.join("word")).is_ok_and(|word| word != self.0)
+        }
+
         fn restore(&self, private: &Path) -> Result<(), FolderError> {
             match fs::read_to_string(private.join("word")) {
                 Ok(word) if word != self.0 => Err(FolderError::Taken { path: private.to_owned() }),
@@ -295,6 +316,7 @@ mod tests {
         fs::write(private.join("word"), "theirs").unwrap();
         drop(second);
         assert!(is_taken(first.keep_private()), "the other one left its own");
+        assert!(!first.is_own());
         assert_eq!(fs::read_to_string(private.join("word")).unwrap(), "theirs");
         Folder::open(temp.path()).unwrap().lock().unwrap();
         // Without that folder the first session has it again.
