@@ -1,7 +1,7 @@
 //! What Brigade does: sockets, disk, tasks, TLS and hashing around the decisions of `brigade-core`.
 //!
-//! It never prints and never exits; the crate `brigade` speaks to people. `net` and `store` do not know each
-//! other, nor do `manager` and `peer`. Start at [`manager::ManagerServer`] and [`peer::Peer`].
+//! It never prints and never exits; the crate `brigade` speaks to people. `transport` and `store` do not know
+//! each other, nor do `manager` and `peer`. Start at [`manager::ManagerServer`] and [`peer::Peer`].
 
 #![deny(unsafe_code)]
 

@@ -65,7 +65,7 @@ const MAPS: &[Map] = &[
     Map {
         folder: "brigade-node/src",
         layers: &[
-            together(&["clock", "config", "durable", "identity", "shutdown"]),
+            together(&["clock", "config", "durable", "identity"]),
             apart(&["store", "transport"]),
             apart(&["manager", "peer"]),
             apart(&[ROOT]),

@@ -243,6 +243,7 @@ impl FetchJob {
             (active, starved) if starved >= active => State::Waiting,
             _ => State::Fetching,
         };
+        self.accounts.progress.holders = swarm.connected();
         self.send(full.unwrap_or(state), now, swarm);
     }
 
@@ -259,7 +260,6 @@ impl FetchJob {
 
     fn send(&mut self, state: State, now: Timestamp, swarm: &Swarm) {
         self.accounts.progress.state = state;
-        self.accounts.progress.holders = swarm.connected();
         self.accounts.progress.bytes_twice = swarm.bytes_twice().saturating_sub(self.twice_before);
         let shown = self.accounts.shown(now, |holder| swarm.name_of(holder));
         self.progress.send_replace(shown);

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, time::Duration};
 
 use brigade_core::wire::manager::Holders;
 use tokio::{
-    sync::{mpsc, watch},
+    sync::{mpsc, oneshot, watch},
     time::{MissedTickBehavior, interval},
 };
 use tokio_util::sync::CancellationToken;
@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock,
     peer::{
-        session::{ManagerClient, SessionCommand},
+        session::{Answer, Question, SessionCommand},
         swarm::{ManagerUpdate, Swarm},
     },
     store::{
@@ -173,10 +173,14 @@ impl FetchOwner {
         self.check_folder();
         self.fetches.tick(now);
         for (content, name) in self.fetches.names_to_check(now) {
-            let asking = ManagerClient(self.session.clone());
+            let (reply, answer) = oneshot::channel();
+            self.to_session.push_back(SessionCommand::Ask {
+                question: Question::Lookup { name: name.to_string() },
+                reply,
+            });
             self.background.spawn(async move {
                 // A manager that is away knows nothing now: it is asked again later.
-                let found = asking.lookup(&name).await.ok()?;
+                let Ok(Ok(Answer::LookupResult(found))) = answer.await else { return None };
                 Some(BackgroundResult::NameFound { content, found })
             });
         }

@@ -16,9 +16,6 @@ pub use self::{
 pub(crate) use self::{
     connection::SessionState,
     dial::{RequestedName, join},
-    questions::{ManagerClient, SessionCommand, Subscriptions},
+    questions::{Answer, ManagerClient, Question, SessionCommand, Subscriptions},
     task::Session,
 };
-
-#[cfg(test)]
-pub(crate) use self::questions::{Answer, Question};

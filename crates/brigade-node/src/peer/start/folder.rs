@@ -2,7 +2,7 @@
 //!
 //! What a start makes is durable before the manager is asked for anything, since the manager binds a username to the
 //! key for good. Where nothing came of the start it is taken back: exactly what this start made, and never a file of
-//! the user. Nothing is decided here about when that is; `joining` does.
+//! the user. The parent decides when.
 
 use std::{
     fs, io,

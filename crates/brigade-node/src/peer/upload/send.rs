@@ -1,4 +1,4 @@
-//! SendLoop to one downloader, buffer by buffer. Data in memory is read right before it is encrypted; data on a disk is
+//! Sending to one downloader, buffer by buffer. Data in memory is read right before it is encrypted; data on a disk is
 //! read ahead on a thread that may wait, while the buffer before it is encrypted and written.
 //!
 //! Other messages are sent between the buffers. Under a limit, a piece first waits for a slot, and its bytes for the

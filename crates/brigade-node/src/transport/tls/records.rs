@@ -62,7 +62,7 @@ impl Records {
     }
 
     /// Encrypts each record with `seal`, which gets all of its bytes, and is empty after that; returns what to write.
-    #[cfg(any(test, not(feature = "plain-tls")))]
+    #[cfg(any(test, not(feature = "plain-tls"), feature = "fuzzing"))]
     pub(crate) fn seal(
         &mut self,
         mut seal: impl FnMut(&mut [u8]) -> std::io::Result<()>,

@@ -4,8 +4,9 @@
 //! encrypted in place. No number is used twice with one key: a [`Sealer`] counts before it encrypts, is never cloned,
 //! and changes its key long before the limit (RFC 8446, sections 4.6.3 and 5).
 //!
-//! Our copies of secrets are zeroized when they are dropped, as are rustls's own ([`ConnectionTrafficSecrets`]). What
-//! cannot be zeroized from here: the expanded keys within ring, and what the compiler leaves on the stack.
+//! Our copies of secrets are zeroized when they are dropped, as are the keys of rustls's own ([`ConnectionTrafficSecrets`]).
+//! What cannot be zeroized from here: rustls's copies of the initialization vectors, the expanded keys within ring, and what
+//! the compiler leaves on the stack.
 
 use std::{
     fmt, io,
