@@ -207,8 +207,7 @@ fn check_space(
     let free = folder.free(place).unwrap_or(FreeSpace::UNKNOWN);
     let promised = promised.get(&file_system).copied().unwrap_or(0);
     let (bytes, free_bytes) = (sum(SpaceNeeds::bytes_on), free.bytes.saturating_sub(promised));
-    let has_index = folder.private_dir().join("index.db").exists();
-    let own = if file_system == folder.file_system() && !has_index { OWN_FILES } else { 0 };
+    let own = if file_system == folder.file_system() { OWN_FILES } else { 0 };
     let files = match sum(SpaceNeeds::files_on) {
         0 => 0,
         files => files.saturating_add(own),
