@@ -119,6 +119,11 @@ impl Process {
         self.out.text().text.clone()
     }
 
+    /// What it has written to standard error so far.
+    pub(crate) fn complained(&self) -> String {
+        self.err.text().text.clone()
+    }
+
     /// Writes to its standard input.
     #[track_caller]
     pub(crate) fn types(&mut self, text: &str) {
