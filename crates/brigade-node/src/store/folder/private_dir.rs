@@ -165,7 +165,8 @@ impl PrivateDir {
         if let Some(file) = file {
             lock.move_to(file);
             self.recreated.fetch_add(1, Ordering::Relaxed);
-            tracing::warn!(folder = %root.path().display(), "`.brigade` was removed while this peer runs");
+            // People are told by the keeper, which reports it as a problem.
+            tracing::debug!(folder = %root.path().display(), "`.brigade` was removed while this peer runs");
         }
         Ok(())
     }
