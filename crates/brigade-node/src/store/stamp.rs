@@ -36,6 +36,11 @@ impl Stamp {
             && self.mtime_ns == other.mtime_ns
     }
 
+    /// The file itself, whatever its name: its file system and its number there.
+    pub const fn file_id(&self) -> (u64, u64) {
+        (self.device, self.inode)
+    }
+
     /// The time of the last change of its bytes, in whole seconds since 1970.
     pub const fn mtime_s(&self) -> i64 {
         self.mtime_ns.div_euclid(1_000_000_000)

@@ -140,15 +140,32 @@ impl KeeperOwner {
         self.failed_reads.remove(name);
         match self.share.by_name(name) {
             None => false,
-            Some(shared) if shared.stamp == stamp => true,
+            Some(shared) if shared.stamp == stamp => {
+                self.written.remove(&stamp.file_id());
+                true
+            }
             Some(shared) if shared.stamp.same_bytes(&stamp) => {
                 self.check_again(&shared, stamp);
                 true
             }
-            Some(_) => {
+            Some(shared) if shared.stamp.file_id() == stamp.file_id() => {
                 self.withdraw(name);
                 false
             }
+            Some(_) => {
+                self.lost_name(name);
+                false
+            }
+        }
+    }
+
+    /// Notes that a shared file was written. Its stamp does not show that if its old time was set again. So another name
+    /// of the file is not announced with its content until it is hashed again.
+    pub(super) fn note_written(&mut self, name: &FileName) {
+        if let Some(shared) = self.share.by_name(name) {
+            let file = shared.stamp.file_id();
+            self.departed.remove(&file);
+            self.written.insert(file);
         }
     }
 
@@ -166,7 +183,7 @@ impl KeeperOwner {
     /// Announces the file without hashing, if it had another name until now or at the end of the last session.
     /// Returns whether it did.
     fn is_moved(&mut self, name: &FileName, stamp: Stamp) -> bool {
-        let before = self.departed.get(&(stamp.device, stamp.inode));
+        let before = self.departed.get(&stamp.file_id());
         let Some(before) = before.filter(|before| before.stamp.same_bytes(&stamp)) else { return false };
         // The inode of a deleted file is soon used again, and times can be set. So it is the same file only if it
         // existed when it was hashed.
@@ -202,11 +219,22 @@ impl KeeperOwner {
         }
     }
 
-    /// Stops serving a file.
-    pub(super) fn withdraw(&mut self, name: &FileName) {
-        if let Some(shared) = self.share.remove(name) {
-            self.change_queue.removed(name.clone());
-            self.index_write(IndexWrite::Delete(name.clone()));
+    /// Stops serving a file whose bytes changed or cannot be read. Returns what was served.
+    pub(super) fn withdraw(&mut self, name: &FileName) -> Option<Arc<SharedFile>> {
+        let shared = self.share.remove(name)?;
+        if self.share.names_of(&shared.stamp).is_empty() {
+            self.written.remove(&shared.stamp.file_id());
+        }
+        self.change_queue.removed(name.clone());
+        self.index_write(IndexWrite::Delete(name.clone()));
+        Some(shared)
+    }
+
+    /// Stops serving a file that does not have this name any more.
+    pub(super) fn lost_name(&mut self, name: &FileName) {
+        let is_written = |shared: Arc<SharedFile>| self.written.contains(&shared.stamp.file_id());
+        let is_written = self.share.by_name(name).is_some_and(is_written);
+        if let Some(shared) = self.withdraw(name).filter(|_| !is_written) {
             self.remember_departed(shared);
         }
     }
@@ -214,7 +242,7 @@ impl KeeperOwner {
     /// Remembers a file that may appear under another name.
     pub(super) fn remember_departed(&mut self, shared: Arc<SharedFile>) {
         if self.departed.len() < DEPARTED {
-            self.departed.insert((shared.stamp.device, shared.stamp.inode), shared);
+            self.departed.insert(shared.stamp.file_id(), shared);
         }
         self.departed_until = now().after(DEPARTED_FOR);
     }
@@ -224,7 +252,7 @@ impl KeeperOwner {
         let mut stamps = self.settle.forget_at_or_below(path);
         for name in self.share.names_at_or_below(path) {
             stamps.extend(self.share.by_name(&name).map(|shared| shared.stamp));
-            self.withdraw(&name);
+            self.lost_name(&name);
         }
         for name in at_or_below(&self.work, path) {
             self.cancel(&name);
@@ -247,7 +275,7 @@ impl KeeperOwner {
     fn file_removed(&mut self, name: &FileName) {
         let waited = self.settle.forget(name);
         let shared = self.share.by_name(name).map(|shared| shared.stamp);
-        self.withdraw(name);
+        self.lost_name(name);
         self.cancel(name);
         self.failed_reads.remove(name);
         self.remove_initial(name);
@@ -291,13 +319,13 @@ impl KeeperOwner {
         if at_rest.is_empty() {
             return;
         }
-        let files = at_rest.iter().map(|(_, stamp)| (stamp.device, stamp.inode)).collect();
+        let files = at_rest.iter().map(|(_, stamp)| stamp.file_id()).collect();
         let asked = clock::now();
         let written = system::open_for_writing(&files);
         let answered = clock::now();
         self.writers_after = answered.after(answered.since(asked) * WRITERS_SHARE);
         for (name, stamp) in at_rest {
-            if written.contains(&(stamp.device, stamp.inode)) {
+            if written.contains(&stamp.file_id()) {
                 self.settle.busy(&name, stamp, now);
                 self.remove_initial(&name);
             } else {
@@ -340,6 +368,7 @@ impl KeeperOwner {
         let unchanged = self.folder.stamp(&name).is_ok_and(|stamp| stamp == job.stamp);
         match result {
             Ok((hashed, stamp)) if unchanged => {
+                self.written.remove(&stamp.file_id());
                 self.announce(SharedFile { name, content: hashed.content, list: hashed.list, stamp });
             }
             // The read failed although the stamp is unchanged: the next attempt may succeed.

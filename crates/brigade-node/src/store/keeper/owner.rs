@@ -3,7 +3,7 @@
 //! `file` handles one name, `scan` the whole folder.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     sync::Arc,
     time::Duration,
 };
@@ -129,6 +129,9 @@ pub(super) struct KeeperOwner {
     /// Files that lost their names, by (device, inode), and the time until which they are remembered.
     pub(super) departed: HashMap<(u64, u64), Arc<SharedFile>>,
     pub(super) departed_until: Timestamp,
+    /// Shared files, by (device, inode), that were written since they were hashed although their stamps may be as before.
+    /// Their content is not that of another name which the file gets.
+    pub(super) written: HashSet<(u64, u64)>,
     pub(super) index_writes: Vec<IndexWrite>,
     pub(super) index_due: Option<Timestamp>,
     pub(super) index_failed: bool,
@@ -232,6 +235,7 @@ impl KeeperOwner {
             writers_after: now(),
             departed: HashMap::new(),
             departed_until: now(),
+            written: HashSet::new(),
             index_writes: Vec::new(),
             index_due: None,
             index_failed: false,
@@ -300,6 +304,9 @@ impl KeeperOwner {
         let mut changed: Vec<(FileName, ChangeKind)> = Vec::new();
         let mut positions: HashMap<FileName, usize> = HashMap::new();
         for event in batch.drain(..) {
+            if let Event::To(name, ChangeKind::Written | ChangeKind::Closed) = &event {
+                self.note_written(name);
+            }
             match event {
                 Event::To(name, kind) => match positions.get(&name) {
                     // The last event counts, but a change of attributes alone does not replace a write.

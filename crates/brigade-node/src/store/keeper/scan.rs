@@ -222,7 +222,7 @@ impl KeeperOwner {
 
     fn apply(&mut self, below: Option<&FileName>, result: ScanResult) {
         for name in &result.removed {
-            self.withdraw(name);
+            self.lost_name(name);
         }
         let path = below.map_or("", FileName::as_str);
         self.problems.walked(path, &result.problems);

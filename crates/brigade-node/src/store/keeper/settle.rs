@@ -30,8 +30,10 @@ pub(super) struct QuietTimes {
 pub(super) enum ChangeKind {
     /// The file was written or created, or the kind is not known.
     Written,
-    /// Its writer closed the file, or a rename gave it its name.
+    /// Its writer closed the file.
     Closed,
+    /// A rename gave the file this name, or another one. Its bytes did not change.
+    Renamed,
     /// An attribute of the file changed, but not its bytes.
     Touched,
 }
@@ -63,7 +65,7 @@ impl SettlingFiles {
     pub(super) fn changed(&mut self, name: &FileName, stamp: Stamp, kind: ChangeKind, now: Timestamp) {
         let due = match kind {
             ChangeKind::Written => now.after(self.quiet_times.open),
-            ChangeKind::Closed => now.after(self.quiet_times.closed),
+            ChangeKind::Closed | ChangeKind::Renamed => now.after(self.quiet_times.closed),
             ChangeKind::Touched => {
                 let due_before = self.files.get(name).map_or(now, |pending| pending.due);
                 due_before.max(now.after(self.quiet_times.closed))

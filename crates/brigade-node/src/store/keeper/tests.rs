@@ -477,3 +477,38 @@ async fn a_damaged_index_costs_a_hash_and_nothing_else() {
     keeper.until_files(&[("a", "a")]).await;
     keeper.end().await;
 }
+
+/// The stamp of a file that was written does not show it if its old time was set again.
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_was_written_and_renamed_has_its_new_content_under_the_new_name() {
+    let temp = temp();
+    let path = |name: &str| temp.path().join(name);
+    let numbers = || (0..20).map(|number| number.to_string());
+    for number in numbers() {
+        fs::write(path(&number), format!("old {number}")).unwrap();
+    }
+    let mut keeper = TestKeeper::start(temp.path());
+    keeper.scanned().await;
+    for number in numbers() {
+        let mut file = OpenOptions::new().write(true).open(path(&number)).unwrap();
+        let time = file.metadata().unwrap().modified().unwrap();
+        file.write_all(format!("new {number}").as_bytes()).unwrap();
+        file.set_modified(time).unwrap();
+        drop(file);
+        fs::rename(path(&number), path(&format!("renamed {number}"))).unwrap();
+    }
+    keeper
+        .until("all have their new content", |keeper| {
+            let content_of = |number: &String| keeper.files.get(&format!("renamed {number}"));
+            for number in numbers() {
+                let expected = content(format!("new {number}").as_bytes());
+                assert!(
+                    content_of(&number).is_none_or(|found| *found == expected),
+                    "{number} has its old content"
+                );
+            }
+            numbers().all(|number| content_of(&number).is_some())
+        })
+        .await;
+}

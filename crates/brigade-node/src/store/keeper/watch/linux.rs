@@ -183,8 +183,10 @@ fn event_of(
 }
 
 fn change_kind(flags: ReadFlags) -> ChangeKind {
-    if flags.intersects(ReadFlags::CLOSE_WRITE | ReadFlags::MOVED_FROM | ReadFlags::MOVED_TO) {
+    if flags.contains(ReadFlags::CLOSE_WRITE) {
         ChangeKind::Closed
+    } else if flags.intersects(ReadFlags::MOVED_FROM | ReadFlags::MOVED_TO) {
+        ChangeKind::Renamed
     } else if flags.contains(ReadFlags::ATTRIB) {
         ChangeKind::Touched
     } else {

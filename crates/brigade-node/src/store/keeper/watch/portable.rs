@@ -150,9 +150,8 @@ impl EventForwarder {
 /// The kind of the change in an event; `None` for an event that does not matter.
 fn change_kind(kind: EventKind) -> Option<ChangeKind> {
     match kind {
-        EventKind::Access(AccessKind::Close(AccessMode::Write)) | EventKind::Modify(ModifyKind::Name(_)) => {
-            Some(ChangeKind::Closed)
-        }
+        EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(ChangeKind::Closed),
+        EventKind::Modify(ModifyKind::Name(_)) => Some(ChangeKind::Renamed),
         EventKind::Access(_) => None,
         EventKind::Modify(ModifyKind::Metadata(_)) => Some(ChangeKind::Touched),
         _ => Some(ChangeKind::Written),
