@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
-"""What a large folder costs: the first scan, the second start, memory, and how soon the catalogue follows a burst.
+"""Measures a large folder: the first scan, the second start, memory, and the delay of the catalogue after many changes.
 
   folder.py start --files 100000 --size 1024
-        a peer shares a folder of so many files of so many random bytes; seconds until it says `ready`
-        (everything hashed and announced) at its first start, and at the second one, where nothing changed; peak RSS of
-        the peer and of the manager.
+        a peer shares a folder with FILES files of SIZE random bytes. Results: seconds until it prints `ready`
+        (everything is hashed and announced) at its first start, and at the second start, when nothing has changed;
+        peak RSS of the peer and of the manager.
   folder.py burst --files 10000
-        a running peer's folder: so many files are created, appended to, renamed and deleted, and a folder is moved
-        out and back; seconds from the last change until a listing of the catalogue is what it must be.
+        in the folder of a running peer, FILES files are created, appended to, renamed and deleted, and a folder is
+        moved out and back. Results: seconds from the last change until a listing of the catalogue is right.
 
-The program is BRIGADE_BIN, or the release build. Files lie in memory unless --scratch says otherwise.
+The program is BRIGADE_BIN, or the release build. Files are in memory, unless --scratch names another folder.
 """
 import argparse, json, os, shutil, subprocess, sys, tempfile, time
 

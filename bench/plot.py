@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
-"""Draws how the time of the last of N downloaders grows with N: docs/crowd.svg.
+"""Draws docs/crowd.svg: the time of the last of N downloaders, against N.
 
-One holder, N downloaders, every upload capped. The real systems are measured by `peers.py crowd`, where the systems
-alternate within each N; Brigade's core is simulated besides, by `brigade-sim crowd`, for more downloaders than one
-machine can run. All is drawn as a multiple of the fluid lower bound; with one holder that is the time in which it can send the file
-once. A real system may be a little below it: a limit lets a tenth of a second through at once.
+There are one holder and N downloaders, each with an upload limit. `peers.py crowd` measures the real systems, which
+alternate within each N. `brigade-sim crowd` simulates Brigade's core, for more downloaders than one machine can run. All
+times are multiples of the lower bound. With one holder, this is the time in which the holder can send the file once. A
+real system may be a little below it, because a limit allows a burst of a tenth of a second.
 
-  plot.py                               measures, keeps the figures in bench/crowd.json, draws; takes minutes
-  plot.py --from bench/crowd.json       draws again what was measured
-  plot.py brigade mine=./my-adapter     other systems: those of peers.py, `brigade`, or an adapter of your own
+  plot.py                               measures, stores the results in bench/crowd.json, and draws; takes minutes
+  plot.py --from bench/crowd.json       draws stored results again
+  plot.py brigade mine=./my-adapter     other systems: those of peers.py, `brigade`, or your own adapter
 
-Nothing else should run on the machine. BRIGADE_BIN and BRIGADE_SIM_BIN name the programs, else it is the release build.
+Run nothing else on the machine. BRIGADE_BIN and BRIGADE_SIM_BIN name the programs; the default is the release build.
 """
 import argparse, json, math, os, re, statistics, subprocess, sys, tempfile, textwrap
 from xml.sax.saxutils import escape
@@ -22,7 +22,7 @@ SIMULATOR = os.environ.get("BRIGADE_SIM_BIN") or os.path.join(BUILT, "brigade-si
 
 # --- measuring ----------------------------------------------------------------
 def systems_of(names, adapter="bench/adapter"):
-    """What `peers.py` is to be told of these systems."""
+    """The arguments of `peers.py` for these systems."""
     told = []
     for name in names:
         spec = f"brigade={adapter}" if name == "brigade" else name
@@ -31,7 +31,7 @@ def systems_of(names, adapter="bench/adapter"):
 
 
 def measure(options, downloaders):
-    """The multiples of the bound of each system, round by round; `None` where one failed."""
+    """The multiples of the bound for each system, round by round; `None` for a failed run."""
     with tempfile.TemporaryDirectory(prefix="plot-") as folder:
         report = os.path.join(folder, "report.json")
         command = [os.path.join(HERE, "peers.py"), "crowd", "--size", options.size, "--cap", options.cap, "--rounds",
@@ -46,7 +46,7 @@ def measure(options, downloaders):
 
 
 def parse_simulation(text):
-    """The figures in what `brigade-sim crowd` prints."""
+    """Reads the results from the output of `brigade-sim crowd`."""
     world = re.search(r"^\w+: (\d+) downloaders?, 1 holder, (\d+) pieces of (\d+) bytes, ([\d.]+) MB/s, seed (\d+)",
                       text, re.M)
     times = re.search(r"^\s+bound [\d.]+ s; median ([\d.]+), p99 ([\d.]+), last ([\d.]+) x bound", text, re.M)
@@ -77,7 +77,7 @@ def pieces(size):
 
 
 def commands(kept):
-    """What was run, for who wants to see the same."""
+    """The commands of the measurement, for readers who want to repeat it."""
     told = " ".join(systems_of(kept["systems"]))
     real = f"bench/peers.py crowd --size {kept['size']} --cap {kept['cap']} --rounds {kept['rounds']} --downloaders N {told}"
     simulated = f"brigade-sim crowd --downloaders N --pieces {pieces(kept['size'])}"
@@ -85,7 +85,7 @@ def commands(kept):
 
 
 def measured(options):
-    """Everything; kept after each step, so that an interruption loses one."""
+    """Measures everything. Stores the results after each step, so that an interruption loses only one step."""
     kept = {key: getattr(options, key) for key in ("size", "cap", "rounds", "systems")}
     kept |= {"real": {name.split("=")[0]: {} for name in options.systems}, "simulated": {}}
     for downloaders in options.simulated:
@@ -110,13 +110,13 @@ LEFT, RIGHT, TOP, BOTTOM = 76, 724, 86, 404  # of the area that is drawn into
 SANS = "system-ui, -apple-system, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif"
 MONO = "ui-monospace, 'SF Mono', Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 GROUND, INK, PALE, GRID = "#ffffff", "#1f2328", "#57606a", "#d8dee4"
-# Told apart by the colour-blind too, and dark enough for text on the ground; each has a marker of its own besides.
+# Colour-blind readers can distinguish these colours, and they are dark enough for text. Each also has its own marker.
 STYLES = [("#0065a3", "circle"), ("#b34700", "square"), ("#00785a", "triangle"), ("#9c4a82", "diamond"), ("#6b5b00", "circle")]
 SHOWN_AS = {"brigade": "Brigade"}
 
 
 class Line:
-    """One system: its points (downloaders, lowest, median, highest), and how it is drawn."""
+    """One system: its points (downloaders, lowest, median, highest), and its style."""
 
     def __init__(self, label, points, style, dashed=False):
         self.label, self.points, self.dashed = label, sorted(points), dashed
@@ -138,7 +138,7 @@ def lines_of(kept):
 
 
 class Scales:
-    """From downloaders and multiples of the bound to places in the picture."""
+    """Converts downloaders and multiples of the bound to positions in the picture."""
 
     def __init__(self, lines):
         self.counts = sorted({point[0] for line in lines for point in line.points})
@@ -212,7 +212,7 @@ def curve(line, scales):
 
 
 def height_at(line, scales, x):
-    """Where a line is at `x`; `None` where it is not."""
+    """The height of a line at `x`; `None` outside the line."""
     places = [(scales.x(count), scales.y(median)) for count, _, median, _ in line.points]
     for (x1, y1), (x2, y2) in zip(places, places[1:]):
         if x1 <= x <= x2:
@@ -221,7 +221,7 @@ def height_at(line, scales, x):
 
 
 def labels(lines, scales):
-    """A name at the end of each line, moved upwards where it would cover a name below it, or another line."""
+    """A name at the end of each line, moved upwards if it would cover another name or line."""
     out, taken = [], []
     ends = {id(line): (scales.x(line.points[-1][0]), scales.y(line.points[-1][2])) for line in lines}
     for line in sorted(lines, key=lambda line: -ends[id(line)][1]):
@@ -273,7 +273,7 @@ def draw(kept):
 
 
 def described(lines):
-    """The same in words, for who cannot see it."""
+    """The same in words, for readers who cannot see the picture."""
     def one(line):
         return f"{line.label}: " + ", ".join(f"{median:.2f} with {count}" for count, _, median, _ in line.points)
     return "Time of the last downloader as a multiple of the lower bound, by downloaders. " + ". ".join(map(one, lines)) + "."
@@ -287,11 +287,11 @@ def main():
     parser.add_argument("--size", type=int, default=64, help="MiB")
     parser.add_argument("--cap", type=float, default=10, help="upload cap of every process, MB/s")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--downloaders", type=numbers, default="1,2,4,8,16", metavar="N,N,…", help="of the real systems")
+    parser.add_argument("--downloaders", type=numbers, default="1,2,4,8,16", metavar="N,N,…", help="numbers of downloaders of the real systems")
     parser.add_argument("--simulated", type=numbers, default="1,2,4,8,16,64,256,1000", metavar="N,N,…",
-                        help="downloaders of the simulation; '' for none")
-    parser.add_argument("--from", dest="kept", metavar="FILE.json", help="draw these figures, measure nothing")
-    parser.add_argument("--json", default=os.path.join(repository, "bench", "crowd.json"), help="keep the figures here")
+                        help="numbers of downloaders of the simulation; '' for none")
+    parser.add_argument("--from", dest="kept", metavar="FILE.json", help="draw these results and measure nothing")
+    parser.add_argument("--json", default=os.path.join(repository, "bench", "crowd.json"), help="file for the results")
     parser.add_argument("--out", default=os.path.join(repository, "docs", "crowd.svg"))
     options = parser.parse_args()
     options.systems = options.systems or ["brigade", "libtorrent", "aria2"]

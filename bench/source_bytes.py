@@ -1,23 +1,23 @@
 #!/usr/bin/env python3
-"""What the source of a crowd sends, counted twice: by itself, and by the kernel.
+"""Measures the bytes that the source of many downloaders sends: by its own count, and by the kernel's.
 
-One holder, L downloaders that stay, every upload capped. If downloaders pass on what they have, the source sends little
-more than F, the size of the file, once.
+There are one holder and L downloaders that stay, each with an upload limit. If the downloaders pass on their pieces, the
+source sends little more than F, the size of the file.
 
   source_bytes.py
   source_bytes.py --size 16 --downloaders 3
 
-The source is a `brigade peer` at the end of a pipe, and is asked for its `status` when the last downloader is complete:
+The source is a `brigade peer` that reads commands from a pipe. When the last downloader is complete, it gets `status`:
 
-  status, bytes    what it sent to each downloader, piece data alone, cancelled pieces as far as they went. It is printed
-                   in tenths of a unit; the error of the sum is at most what stands behind it.
-  status, pieces   whole pieces, times their length: exact, and without what was cancelled on the way.
+  status, bytes    the piece data that it sent to each downloader, including the sent part of cancelled pieces. It is
+                   printed in tenths of a unit. The number after ± is the largest possible error of the sum.
+  status, pieces   the number of complete pieces times their length: exact, without cancelled pieces.
   kernel           `bytes_sent` of all connections that the source accepted: with encryption, greetings, piece
-                   lists, and what TCP sent again. `ss` shows it of the connections that there are, many times a
-                   second, and once more, to the byte, of each one that is closed. Needs iproute2.
+                   lists, and data that TCP sent again. `ss` shows it for open connections, many times a second, and
+                   once more, exactly, for each connection that is closed. Needs iproute2.
 
-Every copy is compared byte for byte with the source. The program is BRIGADE_BIN, or the release build; downloaders are
-started through `adapter`, as `peers.py` does. Files lie in memory unless --scratch says otherwise.
+Every copy is compared byte by byte with the source. The program is BRIGADE_BIN, or the release build. The downloaders
+are started through `adapter`, as in `peers.py`. Files are in memory, unless --scratch names another folder.
 """
 import argparse, json, os, re, shutil, signal, statistics, subprocess, sys, tempfile, threading, time
 
@@ -33,7 +33,7 @@ UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}
 
 
 class Crowd(peers.External):
-    """A manager, and a source that has a prompt."""
+    """A manager, and a source with a prompt."""
 
     program = os.path.join(HERE, "adapter")
 
@@ -50,13 +50,13 @@ class Crowd(peers.External):
         peers.wait_for(self.announced, 60)
 
     def announced(self):
-        """A prompt does not say `ready`; the catalogue shows it."""
+        """Waits until the catalogue has the file: with a prompt, a peer does not print `ready`."""
         command = [PROGRAM, "files", "--json", "--manager-port", str(self.b.port(0))]
         listed = subprocess.run(command, capture_output=True, text=True, env=self.env, check=True).stdout
         return any(json.loads(line)["name"] == self.b.name for line in listed.splitlines())
 
     def ask(self):
-        """The answer to `status`, and the end of the source."""
+        """Asks for `status`, ends the source, and returns the answer."""
         self.source.stdin.write("status\nq\n")
         self.source.stdin.close()
         answer = self.source.stdout.read()
@@ -65,7 +65,7 @@ class Crowd(peers.External):
 
 
 def sent_by_status(answer, piece_bytes, size):
-    """Bytes, by how much their sum may be wrong, and bytes of whole pieces."""
+    """Returns the bytes, the largest possible error of their sum, and the bytes of complete pieces."""
     total = error = whole = 0
     rows = re.findall(r"^sent to \S+: ([\d.]+) (\w+) \((\d+) pieces\)$", answer, re.MULTILINE)
     for number, unit, pieces in rows:
@@ -78,7 +78,7 @@ def sent_by_status(answer, piece_bytes, size):
 
 
 class Kernel:
-    """`bytes_sent` of all connections with one local port, those that are closed too."""
+    """`bytes_sent` of all connections with one local port, including closed ones."""
 
     EVERY_SECONDS = 0.05
 
@@ -86,7 +86,7 @@ class Kernel:
         self.port = str(port)
         self.sent, self.again, self.closed = {}, {}, set()
         self.lock, self.over = threading.Lock(), threading.Event()
-        # Line by line, which `ss` alone does at a terminal only.
+        # Without this, `ss` writes line by line only at a terminal.
         self.events = subprocess.Popen(["stdbuf", "-oL", "ss", "-EtineH"], stdout=subprocess.PIPE, text=True,
                                        stderr=subprocess.DEVNULL, stdin=subprocess.DEVNULL)
         self.threads = [threading.Thread(target=work, daemon=True) for work in (self.follow, self.look_often)]
@@ -95,7 +95,7 @@ class Kernel:
         time.sleep(0.2)  # `ss` must listen before the first connection closes
 
     def take(self, place, figures, closed):
-        """Two lines of `ss`; a connection is known by the kernel's cookie, since ports may come again."""
+        """Reads two lines of `ss`. The kernel's cookie identifies a connection, because ports may be used again."""
         local = place.split()[3]
         cookie = re.search(r"\bsk:([0-9a-f]+)", place)
         if local.rsplit(":", 1)[1] != self.port or not cookie or "rtt:" not in figures:
@@ -118,7 +118,7 @@ class Kernel:
                 place = None
 
     def look(self):
-        """Looks at what is open; the cookies of that."""
+        """Reads the open connections and returns their cookies."""
         command = ["ss", "-tineH", "state", "connected", "sport", "=", f":{self.port}"]
         lines = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
         pairs = [(place, figures) for place, figures in zip(lines, lines[1:]) if not place.startswith((" ", "\t"))]
@@ -131,7 +131,7 @@ class Kernel:
             self.look()
 
     def total(self):
-        """Bytes; connections; those of them whose last bytes nobody saw; bytes that TCP sent again."""
+        """Returns bytes, connections, connections whose last bytes were not seen, and bytes that TCP sent again."""
         time.sleep(0.2)  # for the last events
         self.over.set()
         self.threads[1].join()
@@ -183,8 +183,8 @@ def main():
     parser.add_argument("--cap", type=float, default=10, help="upload cap of every process, MB/s; 0: none")
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--limit", type=float, default=300, help="seconds before a run counts as failed")
-    parser.add_argument("--scratch", default="/dev/shm", help="where files go")
-    parser.add_argument("--json", help="write every run's figures here")
+    parser.add_argument("--scratch", default="/dev/shm", help="folder of the files")
+    parser.add_argument("--json", help="file for the results of every run")
     options = parser.parse_args()
     if options.downloaders < 2:
         parser.error("a crowd has two downloaders at least")

@@ -1,18 +1,18 @@
 #!/usr/bin/env python3
-"""What a downloader makes of holders that are not alike: one is slow, one stops halfway.
+"""Measures a fetch from unequal holders: one is slow, and one stops halfway.
 
   uneven  three holders, at --cap, --cap and --slow MB/s. When the downloader has half of the content, one of the two
-          fast ones is stopped (SIGSTOP): it says nothing and closes nothing, as a machine that hangs. Figure: the
-          seconds from then on, beside those that the remaining fast one would need alone for what is left then.
-  even    three holders, all at --cap. Figure: MB/s, and its share of the three caps together. It can be above 1: a
-          limit lets a tenth of a second through at once, which is 6 MB of three times 20 MB/s.
+          fast holders is stopped (SIGSTOP): it sends nothing and closes nothing, like a machine that hangs. Results:
+          the seconds from then on, and the seconds that the other fast holder alone would need for the missing data.
+  even    three holders, all at --cap. Results: MB/s, and the ratio to the sum of the three caps. It can be above 1: a
+          limit allows a burst of a tenth of a second, which is 6 MB for three times 20 MB/s.
 
   uneven.py
   uneven.py uneven --size 64 --rounds 1
 
-The two alternate, round by round. Seconds are by the clock on the wall, from the moment `brigade fetch` is started
-until it has ended; each copy is compared byte for byte. Holders and downloader are started as `peers.py` starts them,
-through `adapter`. Files lie in memory unless --scratch says otherwise.
+The two alternate, round by round. Seconds are real time, from the start of `brigade fetch` to its end. Each copy is
+compared byte by byte. Holders and downloader are started through `adapter`, as in `peers.py`. Files are in memory,
+unless --scratch names another folder.
 """
 import argparse, glob, json, os, shutil, signal, statistics, subprocess, sys, tempfile, time
 
@@ -23,7 +23,7 @@ MIB = 1 << 20
 
 
 def piece_length(size):
-    """Bytes of a piece of a file of so many bytes: docs/decisions/0003."""
+    """The length of a piece for a file of `size` bytes: docs/decisions/0003."""
     steps = ((256 * MIB, MIB >> 2), (8 << 30, MIB), (64 << 30, 4 * MIB))
     return next((piece for most, piece in steps if size <= most), 16 * MIB)
 
@@ -44,11 +44,11 @@ class Holders(peers.External):
             self.holding.append(self.procs.live[-1])
 
     def pieces_here(self):
-        """How many pieces the downloader has, verified and written; `None` where there is no part file.
+        """The number of verified and written pieces of the downloader; `None` if there is no part file.
 
-        This counts the bits of the record beside the part file: it is exact to the piece, and reading its few bytes
-        costs the downloader nothing. The progress on standard error comes every tenth of the way only; blocks of the
-        part file and bytes of its sockets count what is not verified, or comes twice.
+        It counts the bits of the record beside the part file. This is exact, and reading these few bytes does not slow
+        the downloader down. The progress on standard error appears only at every tenth of the way. The blocks of the
+        part file and the bytes of the sockets would include data that is not verified, or was sent twice.
         """
         for record in glob.glob(os.path.join(glob.escape(self.b.dir("new0")), ".brigade", "parts", "*.pieces")):
             try:
@@ -60,7 +60,7 @@ class Holders(peers.External):
 
 
 def stop(process):
-    """Stops it and waits until it stands."""
+    """Stops the process and waits until it is stopped."""
     os.kill(process.pid, signal.SIGSTOP)
     while True:
         with open(f"/proc/{process.pid}/stat") as stat:
@@ -79,7 +79,7 @@ def until_half(holders, downloader, options, began):
 
 
 def one(kind, options, scratch, source, turn):
-    """One fetch; its figures."""
+    """Runs one fetch and returns its results."""
     root = tempfile.mkdtemp(prefix="run-", dir=scratch)
     bench = peers.Bench(options, root, source, turn)
     last = options.slow if kind == "uneven" else options.cap
@@ -152,8 +152,8 @@ def main():
     parser.add_argument("--slow", type=float, default=0.1, help="upload cap of the slow one, MB/s")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--limit", type=float, default=300, help="seconds before a run counts as failed")
-    parser.add_argument("--scratch", default="/dev/shm", help="where files go")
-    parser.add_argument("--json", help="write every run's figures here")
+    parser.add_argument("--scratch", default="/dev/shm", help="folder of the files")
+    parser.add_argument("--json", help="file for the results of every run")
     options = parser.parse_args()
     kinds = options.what or ["uneven", "even"]
     if set(kinds) - set(COLUMNS):
