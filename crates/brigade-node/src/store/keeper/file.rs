@@ -6,7 +6,7 @@
 use std::{
     collections::BTreeSet,
     sync::{Arc, atomic::Ordering},
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use brigade_core::{limits, name::FileName, time::Timestamp};
@@ -35,11 +35,6 @@ use crate::{
 
 /// The search for open files takes at most one part in this many of the time.
 const WRITERS_SHARE: u32 = 10;
-
-/// The number of files that are remembered after they lost their names, since they may appear under other names, and
-/// the time.
-const DEPARTED: usize = 1 << 16;
-const DEPARTED_FOR: Duration = Duration::from_secs(10);
 
 impl KeeperOwner {
     /// Handles the entry that was found under a name after an event. `scanned` has the folders that were scanned for
@@ -141,7 +136,7 @@ impl KeeperOwner {
         match self.share.by_name(name) {
             None => false,
             Some(shared) if shared.stamp == stamp => {
-                self.written.remove(&stamp.file_id());
+                self.departed.forget_written(&stamp);
                 true
             }
             Some(shared) if shared.stamp.same_bytes(&stamp) => {
@@ -159,13 +154,10 @@ impl KeeperOwner {
         }
     }
 
-    /// Notes that a shared file was written. Its stamp does not show that if its old time was set again. So another name
-    /// of the file is not announced with its content until it is hashed again.
+    /// Notes that a file was written, if it is shared: there was an event, whatever its stamp is.
     pub(super) fn note_written(&mut self, name: &FileName) {
         if let Some(shared) = self.share.by_name(name) {
-            let file = shared.stamp.file_id();
-            self.departed.remove(&file);
-            self.written.insert(file);
+            self.departed.written(&shared.stamp);
         }
     }
 
@@ -183,8 +175,7 @@ impl KeeperOwner {
     /// Announces the file without hashing, if it had another name until now or at the end of the last session.
     /// Returns whether it did.
     fn is_moved(&mut self, name: &FileName, stamp: Stamp) -> bool {
-        let before = self.departed.get(&stamp.file_id());
-        let Some(before) = before.filter(|before| before.stamp.same_bytes(&stamp)) else { return false };
+        let Some(before) = self.departed.find(&stamp) else { return false };
         // The inode of a deleted file is soon used again, and times can be set. So it is the same file only if it
         // existed when it was hashed.
         let created_ns = self.folder.created_ns(name).ok().flatten();
@@ -219,32 +210,27 @@ impl KeeperOwner {
         }
     }
 
-    /// Stops serving a file whose bytes changed or cannot be read. Returns what was served.
-    pub(super) fn withdraw(&mut self, name: &FileName) -> Option<Arc<SharedFile>> {
-        let shared = self.share.remove(name)?;
-        if self.share.names_of(&shared.stamp).is_empty() {
-            self.written.remove(&shared.stamp.file_id());
+    /// Stops serving a file whose bytes changed or cannot be read.
+    pub(super) fn withdraw(&mut self, name: &FileName) {
+        if let Some(shared) = self.share.remove(name) {
+            self.withdrawn(&shared);
         }
-        self.change_queue.removed(name.clone());
-        self.index_write(IndexWrite::Delete(name.clone()));
-        Some(shared)
     }
 
-    /// Stops serving a file that does not have this name any more.
+    /// Stops serving a file that does not have this name any more. It may appear under another one.
     pub(super) fn lost_name(&mut self, name: &FileName) {
-        let is_written = |shared: Arc<SharedFile>| self.written.contains(&shared.stamp.file_id());
-        let is_written = self.share.by_name(name).is_some_and(is_written);
-        if let Some(shared) = self.withdraw(name).filter(|_| !is_written) {
-            self.remember_departed(shared);
+        if let Some(shared) = self.share.remove(name) {
+            self.departed.add(shared.clone(), now());
+            self.withdrawn(&shared);
         }
     }
 
-    /// Remembers a file that may appear under another name.
-    pub(super) fn remember_departed(&mut self, shared: Arc<SharedFile>) {
-        if self.departed.len() < DEPARTED {
-            self.departed.insert(shared.stamp.file_id(), shared);
+    fn withdrawn(&mut self, shared: &SharedFile) {
+        if self.share.names_of(&shared.stamp).is_empty() {
+            self.departed.forget_written(&shared.stamp);
         }
-        self.departed_until = now().after(DEPARTED_FOR);
+        self.change_queue.removed(shared.name.clone());
+        self.index_write(IndexWrite::Delete(shared.name.clone()));
     }
 
     /// Forgets all files under this name and below it: nothing there can be shared any more.
@@ -368,7 +354,7 @@ impl KeeperOwner {
         let unchanged = self.folder.stamp(&name).is_ok_and(|stamp| stamp == job.stamp);
         match result {
             Ok((hashed, stamp)) if unchanged => {
-                self.written.remove(&stamp.file_id());
+                self.departed.forget_written(&stamp);
                 self.announce(SharedFile { name, content: hashed.content, list: hashed.list, stamp });
             }
             // The read failed although the stamp is unchanged: the next attempt may succeed.

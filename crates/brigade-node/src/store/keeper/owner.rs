@@ -3,7 +3,7 @@
 //! `file` handles one name, `scan` the whole folder.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::Arc,
     time::Duration,
 };
@@ -16,6 +16,7 @@ use super::{
     cached_lookup::CachedLookup,
     change::{Change, LandedNotice},
     change_queue::ChangeQueue,
+    departed::DepartedFiles,
     hashing::{HashWorkers, backlog::BacklogCounter, job::HashJob},
     options::KeeperOptions,
     problems::{KeeperProblem, ProblemList, Problems},
@@ -126,12 +127,8 @@ pub(super) struct KeeperOwner {
     pub(super) jobs: u64,
     /// The earliest time of the next search for open files.
     pub(super) writers_after: Timestamp,
-    /// Files that lost their names, by (device, inode), and the time until which they are remembered.
-    pub(super) departed: HashMap<(u64, u64), Arc<SharedFile>>,
-    pub(super) departed_until: Timestamp,
-    /// Shared files, by (device, inode), that were written since they were hashed although their stamps may be as before.
-    /// Their content is not that of another name which the file gets.
-    pub(super) written: HashSet<(u64, u64)>,
+    /// Files that lost their names.
+    pub(super) departed: DepartedFiles,
     pub(super) index_writes: Vec<IndexWrite>,
     pub(super) index_due: Option<Timestamp>,
     pub(super) index_failed: bool,
@@ -233,9 +230,7 @@ impl KeeperOwner {
             work: BTreeMap::new(),
             jobs: 0,
             writers_after: now(),
-            departed: HashMap::new(),
-            departed_until: now(),
-            written: HashSet::new(),
+            departed: DepartedFiles::default(),
             index_writes: Vec::new(),
             index_due: None,
             index_failed: false,
@@ -280,9 +275,7 @@ impl KeeperOwner {
         if self.index_due.is_some_and(|due| due <= now) {
             self.write_index();
         }
-        if !self.departed.is_empty() && self.departed_until <= now {
-            self.departed = HashMap::new();
-        }
+        self.departed.expire(now);
         if self.initial.as_ref().is_some_and(BTreeMap::is_empty) {
             self.initial = None;
             self.change_queue.push(Change::Scanned);

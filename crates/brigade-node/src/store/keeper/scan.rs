@@ -83,7 +83,7 @@ impl KeeperOwner {
         // The other files of the index are gone, or have another name now.
         for (name, shared) in known {
             self.index_write(IndexWrite::Delete(name));
-            self.remember_departed(shared);
+            self.departed.add(shared, now());
         }
         self.apply(None, ScanResult { fresh, ..result });
         let (files, took) = (self.share.totals().0, self.scan_cost);
