@@ -4,6 +4,7 @@
 
 mod ignoring;
 mod random_changes;
+mod returning;
 
 use std::{
     collections::BTreeMap,
