@@ -1,7 +1,7 @@
 //! Connections: TCP, TLS 1.3 with raw public keys both ways, frames.
 //!
-//! One dials a *key*, and a connection to any other key fails. The result is [`greeting::NewConnection`], which can only
-//! greet, and after that [`greeting::Greeted`]. Nothing above this module sees a socket; nothing here knows a file.
+//! A *key* is dialled, and a connection to any other key fails. The result is a [`greeting::NewConnection`], which can only
+//! greet, and after that a [`greeting::Greeted`]. Code above this module sees no socket; code in it knows no files.
 
 pub mod accept;
 pub(crate) mod accept_loop;
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn both_ends_know_the_other_key_and_talk() {
+    async fn both_ends_know_the_other_key_and_exchange_messages() {
         let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
         let (accepted, dialled) = pair(&holder, &downloader).await;
         assert_eq!((accepted.peer(), dialled.peer()), (downloader.public(), holder.public()));
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn another_key_than_the_one_dialled_is_refused_and_named() {
+    async fn another_key_than_the_expected_one_is_refused_and_named() {
         let (holder, expected) = (SecretKey::generate(), SecretKey::generate());
         let acceptor = acceptor(&holder).await;
         let addresses = [acceptor.address()];
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_version_that_is_not_spoken_ends_the_connection_with_a_reason() {
+    async fn an_unsupported_version_ends_the_connection_with_a_reason() {
         let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
         let (accepted, dialled) = pair(&holder, &downloader).await;
         let (here, there) = tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(0)));
