@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_has_an_end_and_the_rest_is_counted() {
+    fn the_list_is_limited_and_the_rest_is_counted() {
         let (sender, list) = watch::channel(Arc::new(ProblemList::default()));
         let mut problems = Problems::new(sender);
         for number in 0..LISTED + 5 {
