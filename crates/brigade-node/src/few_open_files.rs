@@ -22,9 +22,9 @@ pub(crate) fn with_few_open_files(test: &str, attempt: impl Fn() -> bool) {
     if env::var_os(IS_LIMITED).is_none() {
         let mut command = Command::new(env::current_exe().unwrap());
         let ended = command.args([test, "--exact", "--nocapture"]).env(IS_LIMITED, "1").output().unwrap();
-        let said =
-            [ended.stdout, ended.stderr].map(|said| String::from_utf8_lossy(&said).into_owned()).concat();
-        assert!(ended.status.success() && said.contains("1 passed"), "{said}");
+        let output =
+            [ended.stdout, ended.stderr].map(|output| String::from_utf8_lossy(&output).into_owned()).concat();
+        assert!(ended.status.success() && output.contains("1 passed"), "{output}");
         return;
     }
     let limit = Rlimit { current: Some(LIMIT), ..getrlimit(Resource::Nofile) };

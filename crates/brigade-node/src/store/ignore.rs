@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_have_the_meaning_of_git() {
+    fn patterns_work_as_in_git() {
         check(
             &[("", "*.tmp\n# *.txt\n\n!keep.tmp")],
             &["a.tmp", "d/e/a.tmp"],

@@ -13,7 +13,7 @@ use std::{
 use brigade_core::{id::PeerKey, limits};
 use rustls::pki_types::ServerName;
 use tokio::{
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{Instant, timeout_at},
 };
 
@@ -27,6 +27,9 @@ use crate::identity::key::SecretKey;
 /// The time to wait for the answer of one address: two lost packets are sent again within it, and there is time left for
 /// another address.
 const CONNECT_TIME: Duration = Duration::from_secs(4);
+
+/// More files than the system opens at one time to resolve a name.
+const RESOLVER_FILES: usize = 4;
 
 /// The error when no connection to a key could be made.
 #[derive(Debug, thiserror::Error)]
@@ -72,13 +75,21 @@ pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError
     let failed = |source| DialError::Resolve { host: host.to_owned(), source };
     // Before a port, an address of IPv6 is written in brackets: `[::1]`.
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    let mut addresses: Vec<_> = tokio::net::lookup_host((bare, port)).await.map_err(failed)?.collect();
+    let found = tokio::net::lookup_host((bare, port)).await;
+    let mut addresses: Vec<_> = found.map_err(|error| failed(open_files_error().unwrap_or(error)))?.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
     addresses.dedup();
     if addresses.is_empty() {
         return Err(failed(io::Error::other("the name has no address")));
     }
     Ok(addresses)
+}
+
+/// The error if this process cannot open as many files as the system needs to resolve a name. The system itself then
+/// reports that the name is not known.
+fn open_files_error() -> Option<io::Error> {
+    let opened: io::Result<Vec<TcpSocket>> = (0..RESOLVER_FILES).map(|_| TcpSocket::new_v4()).collect();
+    opened.err()
 }
 
 /// Connects to the first of `addresses` that answers, as the owner of `key`. The other side must have the key
@@ -132,5 +143,28 @@ async fn dial_one(
             }
             _ => failed(source),
         }),
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::{DialError, resolve};
+    use crate::few_open_files::with_few_open_files;
+
+    #[test]
+    fn a_limit_on_open_files_is_not_taken_for_an_unknown_name() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let test = "transport::dial::tests::a_limit_on_open_files_is_not_taken_for_an_unknown_name";
+        with_few_open_files(test, || match runtime.block_on(resolve("localhost", 1)) {
+            Ok(addresses) => !addresses.is_empty(),
+            Err(DialError::Resolve { source, .. }) => {
+                assert_eq!(Errno::from_io_error(&source), Some(Errno::MFILE), "{source}");
+                false
+            }
+            Err(error) => panic!("{error}"),
+        });
     }
 }

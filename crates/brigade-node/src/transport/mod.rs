@@ -55,22 +55,24 @@ mod tests {
         let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
         let (accepted, dialled) = pair(&holder, &downloader).await;
         assert_eq!((accepted.peer(), dialled.peer()), (downloader.public(), holder.public()));
-        let (here, there) = tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(VERSION + 5)));
-        let (mut here, mut there): (Greeted, Greeted) = (here.unwrap(), there.unwrap());
-        assert_eq!((here.hello.version, here.local), (VERSION + 5, there.remote));
-        assert_eq!((here.version, there.version), (VERSION, VERSION));
+        let (accepted_end, dialling_end) =
+            tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(VERSION + 5)));
+        let (mut accepted_end, mut dialling_end): (Greeted, Greeted) =
+            (accepted_end.unwrap(), dialling_end.unwrap());
+        assert_eq!((accepted_end.hello.version, accepted_end.local), (VERSION + 5, dialling_end.remote));
+        assert_eq!((accepted_end.version, dialling_end.version), (VERSION, VERSION));
 
         let question = ToManager::from(ListPeers { question: 7, after: None });
-        there.writer.send(&question).await.unwrap();
-        there.writer.flush().await.unwrap();
-        assert_eq!(here.reader.next().await.unwrap(), Some(question));
+        dialling_end.writer.send(&question).await.unwrap();
+        dialling_end.writer.flush().await.unwrap();
+        assert_eq!(accepted_end.reader.next().await.unwrap(), Some(question));
 
-        here.writer.send(&FromManager::from(Noted { number: 1 })).await.unwrap();
-        here.writer.close(Reason::Stopping, "bye").await;
-        assert_eq!(there.reader.next().await.unwrap(), Some(FromManager::from(Noted { number: 1 })));
-        let last = there.reader.next::<FromManager>().await.unwrap();
+        accepted_end.writer.send(&FromManager::from(Noted { number: 1 })).await.unwrap();
+        accepted_end.writer.close(Reason::Stopping, "bye").await;
+        assert_eq!(dialling_end.reader.next().await.unwrap(), Some(FromManager::from(Noted { number: 1 })));
+        let last = dialling_end.reader.next::<FromManager>().await.unwrap();
         assert!(matches!(last, Some(FromManager::Goodbye(goodbye)) if goodbye.reason == Reason::Stopping));
-        assert!(there.reader.next::<FromManager>().await.unwrap().is_none());
+        assert!(dialling_end.reader.next::<FromManager>().await.unwrap().is_none());
     }
 
     #[tokio::test]
@@ -90,10 +92,11 @@ mod tests {
     async fn an_unsupported_version_ends_the_connection_with_a_reason() {
         let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
         let (accepted, dialled) = pair(&holder, &downloader).await;
-        let (here, there) = tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(0)));
-        assert!(matches!(here, Err(GreetError::Version(NoCommonVersion(0)))));
-        let mut there = there.unwrap();
-        let last = there.reader.next::<FromManager>().await.unwrap();
+        let (accepted_end, dialling_end) =
+            tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(0)));
+        assert!(matches!(accepted_end, Err(GreetError::Version(NoCommonVersion(0)))));
+        let mut dialling_end = dialling_end.unwrap();
+        let last = dialling_end.reader.next::<FromManager>().await.unwrap();
         assert!(matches!(last, Some(FromManager::Goodbye(goodbye)) if goodbye.reason == Reason::Version));
     }
 
@@ -101,10 +104,11 @@ mod tests {
     async fn a_message_of_the_wrong_direction_breaks_the_protocol() {
         let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
         let (accepted, dialled) = pair(&holder, &downloader).await;
-        let (here, there) = tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(VERSION)));
-        let (mut here, mut there) = (here.unwrap(), there.unwrap());
-        there.writer.send(&FromManager::from(Noted { number: 1 })).await.unwrap();
-        there.writer.flush().await.unwrap();
-        assert!(matches!(here.reader.next::<ToManager>().await, Err(ConnectionError::Frame(_))));
+        let (accepted_end, dialling_end) =
+            tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(VERSION)));
+        let (mut accepted_end, mut dialling_end) = (accepted_end.unwrap(), dialling_end.unwrap());
+        dialling_end.writer.send(&FromManager::from(Noted { number: 1 })).await.unwrap();
+        dialling_end.writer.flush().await.unwrap();
+        assert!(matches!(accepted_end.reader.next::<ToManager>().await, Err(ConnectionError::Frame(_))));
     }
 }

@@ -60,11 +60,11 @@ enum Frame<M> {
 fn read<M: Message + PartialEq>(bytes: &[u8], most: usize) -> Option<Frames<M>> {
     RUNTIME.with(|runtime| {
         let runtime = runtime.get_or_init(|| Builder::new_current_thread().enable_time().build().ok());
-        runtime.as_ref().map(|runtime| runtime.block_on(read_all(Reader::new(Parts { bytes, most }))))
+        runtime.as_ref().map(|runtime| runtime.block_on(read_all(Reader::new(ChunkedBytes { bytes, most }))))
     })
 }
 
-async fn read_all<M: Message + PartialEq>(mut reader: Reader<Parts<'_>>) -> Frames<M> {
+async fn read_all<M: Message + PartialEq>(mut reader: Reader<ChunkedBytes<'_>>) -> Frames<M> {
     let mut frames = vec![];
     let end = loop {
         match next(&mut reader).await {
@@ -77,7 +77,7 @@ async fn read_all<M: Message + PartialEq>(mut reader: Reader<Parts<'_>>) -> Fram
 }
 
 async fn next<M: Message + PartialEq>(
-    reader: &mut Reader<Parts<'_>>,
+    reader: &mut Reader<ChunkedBytes<'_>>,
 ) -> Result<Option<Frame<M>>, ConnectionError> {
     let Some(incoming) = reader.next_frame::<M>().await? else { return Ok(None) };
     Ok(Some(match incoming {
@@ -108,12 +108,12 @@ fn check_writing<M: Message>(message: &M) {
 }
 
 /// Decrypted bytes, in parts of at most `most` bytes.
-struct Parts<'a> {
+struct ChunkedBytes<'a> {
     bytes: &'a [u8],
     most: usize,
 }
 
-impl RecordReader for Parts<'_> {
+impl RecordReader for ChunkedBytes<'_> {
     async fn chunk(&mut self) -> io::Result<&[u8]> {
         Ok(&self.bytes[..self.most.min(self.bytes.len())])
     }

@@ -1,4 +1,6 @@
 //! The index after the folder, or `.brigade/` in it, was away: it still has the files that are unchanged.
+//!
+//! What is shared in the meantime is tested in the parent module.
 
 use std::{fs, path::Path};
 

@@ -9,7 +9,7 @@ use rustls::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{record_reader::PlainReader, record_writer::PlainWriter, session::Session};
+use super::{record_reader::PlainReader, record_writer::PlainWriter, session::TlsSession};
 use crate::transport::tls::{config, record_io::Secured};
 
 /// Bytes that are read at once: most handshakes need no more.
@@ -49,7 +49,7 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let session = Session::new(tls);
+    let session = TlsSession::new(tls);
     let (mut received, mut plain, mut sealed) = (vec![0; READ_BYTES], vec![], vec![]);
     let mut bytes = 0;
     let mut has_ended = false;
@@ -82,7 +82,7 @@ where
 
 /// Writes the output of rustls.
 async fn send(
-    session: &Session,
+    session: &TlsSession,
     sealed: &mut Vec<u8>,
     write: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {

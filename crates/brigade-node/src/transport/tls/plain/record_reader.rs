@@ -8,7 +8,7 @@ use std::io;
 use rustls::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::session::Session;
+use super::session::TlsSession;
 use crate::transport::tls::{
     layout::RECORD_BYTES,
     record_io::{RecordReader, unexpected_eof},
@@ -24,7 +24,7 @@ const MOST_BYTES: usize = 4 * RECORD_BYTES;
 #[derive(Debug)]
 pub struct PlainReader<R> {
     stream: R,
-    session: Session,
+    session: TlsSession,
     /// The buffer for reads.
     received: Vec<u8>,
     /// The plaintext.
@@ -71,7 +71,7 @@ impl<R: AsyncRead + Unpin + Send> RecordReader for PlainReader<R> {
 
 impl<R: AsyncRead + Unpin> PlainReader<R> {
     /// A reader that received `plain` with the handshake, and also the end of the connection if `has_ended`.
-    pub(crate) fn new(stream: R, session: Session, plain: Vec<u8>, has_ended: bool) -> Self {
+    pub(crate) fn new(stream: R, session: TlsSession, plain: Vec<u8>, has_ended: bool) -> Self {
         let state = if has_ended { PlainStreamState::Closed } else { PlainStreamState::Open };
         Self { stream, session, received: vec![0; FIRST_BYTES], plain, taken: 0, state }
     }

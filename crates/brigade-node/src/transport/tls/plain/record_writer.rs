@@ -6,7 +6,7 @@ use std::io;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::session::Session;
+use super::session::TlsSession;
 use crate::transport::tls::{
     record_io::{RecordWriter, interrupted},
     records::Records,
@@ -16,7 +16,7 @@ use crate::transport::tls::{
 #[derive(Debug)]
 pub struct PlainWriter<W> {
     stream: W,
-    session: Session,
+    session: TlsSession,
     /// The encrypted bytes that are to be written.
     sealed: Vec<u8>,
     /// The number of them that were written.
@@ -84,7 +84,7 @@ impl<W: AsyncWrite + Unpin> PlainWriter<W> {
     /// The space that the buffer keeps between two messages.
     const KEPT_BYTES: usize = 4 << 10;
 
-    pub(crate) fn new(stream: W, session: Session) -> Self {
+    pub(crate) fn new(stream: W, session: TlsSession) -> Self {
         Self {
             stream,
             session,

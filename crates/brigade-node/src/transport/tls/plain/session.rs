@@ -12,9 +12,9 @@ use rustls::{Connection, Error};
 /// The state of rustls. The lock is held while a few records are encrypted or decrypted: rustls has one state for both
 /// directions.
 #[derive(Debug, Clone)]
-pub(crate) struct Session(Arc<Mutex<Connection>>);
+pub(crate) struct TlsSession(Arc<Mutex<Connection>>);
 
-impl Session {
+impl TlsSession {
     pub(crate) fn new(mut tls: Connection) -> Self {
         tls.set_buffer_limit(None); // the callers limit how much is written at once
         Self(Arc::new(Mutex::new(tls)))
