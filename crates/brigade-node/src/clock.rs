@@ -76,7 +76,7 @@ mod tests {
     /// The last Sunday of March 2027 is the 28th: at 1:00 UTC the clocks of Berlin are put from 2:00 to 3:00; the
     /// last one of October is the 31st, at 1:00 UTC they are put back.
     #[test]
-    fn the_wall_has_summer_time() {
+    fn the_local_time_has_summer_time() {
         let berlin = "CET-1CEST,M3.5.0,M10.5.0/3";
         check(berlin, "2027-03-28T00:59:59.5Z", 6, (1, 59), 500);
         check(berlin, "2027-03-28T01:00:00Z", 6, (3, 0), 60_000);
@@ -86,14 +86,14 @@ mod tests {
     }
 
     #[test]
-    fn the_wall_has_its_own_day() {
+    fn the_local_time_has_its_own_date() {
         check("UTC0", "2026-11-23T00:00:00Z", 0, (0, 0), 60_000);
         check("XXX11", "2026-11-23T00:00:00Z", 6, (13, 0), 60_000);
         check("XXX-5:45", "2026-11-23T20:00:15Z", 1, (1, 45), 45_000);
     }
 
     #[test]
-    fn times_are_shown_in_the_unit_that_tells_most() {
+    fn durations_are_shown_in_their_largest_unit() {
         let times = [119, 301, 47 * 60 + 59, 3 * 3600, 5 * 86_400, 1_800_000_000].map(duration_text);
         assert_eq!(times, ["119 s", "5 min", "47 min", "3 h", "5 days", "57 years"]);
     }

@@ -43,12 +43,12 @@ impl Failure {
     }
 
     /// An error that nothing more is known about.
-    pub(crate) fn other(doing: &str, error: &dyn Error) -> Self {
+    pub(crate) fn other(doing: &str, error: &(dyn Error + 'static)) -> Self {
         Self { causes: causes(error), ..Self::new(FAILED, format!("{doing}: {error}")) }.told(error)
     }
 
     /// An error with its causes.
-    pub(crate) fn of(code: u8, error: &dyn Error) -> Self {
+    pub(crate) fn of(code: u8, error: &(dyn Error + 'static)) -> Self {
         Self { causes: causes(error), ..Self::new(code, error.to_string()) }.told(error)
     }
 
@@ -59,12 +59,13 @@ impl Failure {
         self
     }
 
-    /// Where a bound on open files is at the bottom of it, that is the hint.
-    fn told(mut self, error: &dyn Error) -> Self {
-        let mut next = error.source();
+    /// If the cause is a limit on open files, it decides the exit code and the hint, whatever failed because of it.
+    fn told(mut self, error: &(dyn Error + 'static)) -> Self {
+        let mut next = Some(error);
         while let Some(cause) = next {
-            if let Some(bound) = cause.downcast_ref().and_then(OpenFilesLimit::of_error) {
-                self.hint = Some(bound.advice().to_owned());
+            if let Some(limit) = cause.downcast_ref().and_then(OpenFilesLimit::of_error) {
+                self.code = DISK;
+                self.hint = Some(limit.advice().to_owned());
                 self.is_sure = true;
             }
             next = cause.source();
@@ -161,7 +162,16 @@ fn escape_lines(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Failure, NOT_FOUND};
+    use super::{DISK, Failure, NOT_FOUND, UNREACHED};
+
+    #[cfg(unix)]
+    #[test]
+    fn a_limit_on_open_files_is_the_failure_whatever_it_prevented() {
+        let error = std::io::Error::from(rustix::io::Errno::MFILE);
+        for failure in [Failure::other("starting", &error), Failure::of(UNREACHED, &error)] {
+            assert!(failure.code == DISK && failure.text().contains("ulimit -n"), "{}", failure.text());
+        }
+    }
 
     #[test]
     fn texts_for_programs_have_no_line_breaks() {

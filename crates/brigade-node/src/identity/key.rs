@@ -263,7 +263,7 @@ fn warn_of_exposure(path: &Path) {
     WARNED.call_once(|| {
         tracing::warn!(
             path = %path.display(),
-            "others on this machine may read the key file: its file system keeps no permissions. Mount it with \
+            "others on this machine may read the key file: its file system stores no permissions. Mount it with \
              umask=077, or use a folder on another file system"
         );
     });
@@ -276,7 +276,7 @@ mod tests {
     use super::{KeyError, SecretKey, key_of_spki, link_or_rename};
 
     #[test]
-    fn a_key_lasts_and_is_private() {
+    fn a_stored_key_is_durable_and_private() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("key");
         let first = SecretKey::load_or_create(&path).unwrap();
@@ -326,7 +326,7 @@ mod tests {
 
     /// The errors of exFAT (EPERM) and of some network file systems.
     #[test]
-    fn a_key_is_kept_where_there_are_no_links() {
+    fn a_key_is_stored_on_a_file_system_without_links() {
         let folder = tempfile::tempdir().unwrap();
         let (draft, path) = (folder.path().join("draft"), folder.path().join("key"));
         let errors = [1, 38, 95].map(io::Error::from_raw_os_error); // EPERM, ENOSYS, EOPNOTSUPP of Linux

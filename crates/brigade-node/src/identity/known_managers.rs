@@ -95,6 +95,8 @@ fn address(host: &str, port: u16) -> String {
 #[cfg(test)]
 mod tests {
     use super::{KnownManagers, PeerKey};
+    #[cfg(unix)]
+    use crate::few_open_files::with_few_open_files;
 
     #[test]
     fn the_last_key_that_was_accepted_counts() {
@@ -107,6 +109,28 @@ mod tests {
         known.remember("localhost", 12000, PeerKey([3; 32])).unwrap();
         assert_eq!(known.find("localhost", 12000).unwrap(), Some(PeerKey([3; 32])));
         assert_eq!(known.find("elsewhere", 12000).unwrap(), None);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_key_is_lost_or_taken_for_unknown_when_too_few_files_can_be_opened() {
+        use rustix::io::Errno;
+        let home = tempfile::tempdir().unwrap();
+        let known = KnownManagers::in_home(home.path());
+        let first = PeerKey([1; 32]);
+        known.remember("localhost", 12000, first).unwrap();
+        let test = "identity::known_managers::tests::\
+                    no_key_is_lost_or_taken_for_unknown_when_too_few_files_can_be_opened";
+        with_few_open_files(test, || {
+            let remembered = known.remember("elsewhere", 12000, PeerKey([2; 32]));
+            let found = known.find("localhost", 12000);
+            for error in [remembered.as_ref().err(), found.as_ref().err()].into_iter().flatten() {
+                assert_eq!(Errno::from_io_error(&error.source), Some(Errno::MFILE), "{error}");
+            }
+            assert!(found.is_err() || found.as_ref().is_ok_and(|key| *key == Some(first)), "{found:?}");
+            remembered.is_ok()
+        });
+        assert_eq!(known.find("localhost", 12000).unwrap(), Some(first));
     }
 
     #[test]

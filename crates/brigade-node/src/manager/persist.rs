@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn bindings_last() {
+    fn bindings_are_durable() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("members.sqlite");
         let bindings = [binding("water_user", 2), binding("fire_user", 1), binding("Zoë", 1)];
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_asked_is_answered_and_durable_by_then() {
+    fn each_request_is_answered_when_it_is_durable() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("members.sqlite");
         let (requests, requests_out) = mpsc::channel(8);
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn one_manager_at_a_time_and_no_tables_of_the_future() {
+    fn a_second_manager_and_tables_of_a_later_version_are_refused() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("members.sqlite");
         let (file, _) = MemberDatabase::open(&path).unwrap();

@@ -35,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use super::message::{SessionQueue, ToOwner, ToSession, stopping};
 use crate::transport::{
     accept_loop::ConnectionHandler,
-    breach_log::BreachLog,
+    breach_log::{BreachLog, RemoteRole},
     connection::{ConnectionError, Reader, Writer},
     greeting::{Greeted, close_and_drain},
     hello::own_hello,
@@ -150,8 +150,8 @@ async fn run(greeted: Greeted, session: SessionId, entering: OwnedSemaphorePermi
         SessionEnd::ProtocolError(error) => {
             let reason = LeaveReason::ProtocolError;
             let _ = owner.send(ToOwner::Disconnected { session, reason }).await;
-            breaches.broke(names.joined.as_ref(), remote, &error);
             if let Some(goodbye) = error.goodbye() {
+                breaches.broke(RemoteRole::Peer, names.joined.as_ref(), remote, goodbye.reason, &error);
                 close_and_drain(reader, writer, goodbye).await;
             }
         }

@@ -1,4 +1,4 @@
-//! The manager on real sockets: peers that join, vanish, are one too many, break the protocol or do not read.
+//! The manager on real sockets: peers that join, disconnect, exceed the limit, break the protocol or do not read.
 //!
 //! The core tests the decisions; these tests check that they reach sockets and the disk.
 
@@ -57,11 +57,11 @@ impl RunningManager {
 
     /// A client that reaches the manager at `ip`.
     async fn client_over(&self, ip: IpAddr, key: &SecretKey) -> Client {
-        let fresh =
+        let connection =
             dial(&[(ip, self.server.address().port()).into()], key, Some(self.server.key())).await.unwrap();
         let hello =
             Hello { version: VERSION, agent: "test".into(), membership: None, reached_from_elsewhere: None };
-        Client(fresh.greet(hello).await.unwrap())
+        Client(connection.greet(hello).await.unwrap())
     }
 
     async fn view(&self, wanted: impl FnMut(&ManagerView) -> bool) -> ManagerView {
@@ -154,7 +154,7 @@ async fn a_peer_is_in_the_table_until_its_connection_breaks() {
 }
 
 #[tokio::test]
-async fn usernames_last_over_a_restart() {
+async fn bindings_of_usernames_survive_a_restart() {
     let state = tempfile::tempdir().unwrap();
     let (owner, other) = (SecretKey::generate(), SecretKey::generate());
     let manager = RunningManager::new(state.path()).await;
@@ -204,7 +204,7 @@ async fn two_hundred_fetches_bind_nothing() {
 }
 
 #[tokio::test]
-async fn one_more_than_the_most_is_told_that_the_network_is_full() {
+async fn a_peer_beyond_the_limit_is_refused_because_the_network_is_full() {
     let state = tempfile::tempdir().unwrap();
     let manager = RunningManager::new(state.path()).await;
     let mut peers = vec![];
@@ -222,7 +222,7 @@ async fn one_more_than_the_most_is_told_that_the_network_is_full() {
     let FromManager::PeerList(list) = late.ask(ListPeers { question: 1, after: None }).await else {
         panic!()
     };
-    assert_eq!(list.rows.len(), 20, "it may still look");
+    assert_eq!(list.rows.len(), 20, "it may still ask");
     drop(peers.pop());
     manager.view(|view| view.rows.len() == 19).await;
     late.join("late_user").await.unwrap();
@@ -271,33 +271,33 @@ async fn a_client_that_asks_and_does_not_read_blocks_no_other() {
         let entries = (0..50).map(|i| Ok(entry(&format!("{number}/{i}/{}", "n".repeat(200))))).collect();
         assert!(matches!(peer.ask(Announce { number, entries }).await, FromManager::Noted(_)));
     }
-    let mut greedy = manager.client(&SecretKey::generate()).await;
+    let mut client = manager.client(&SecretKey::generate()).await;
     let browse = Browse { question: 1, prefix: String::new(), after: None, holder: None };
-    let asked_too_much = async {
+    let requests_without_reading = async {
         for _ in 0..100_000 {
-            greedy.send(browse.clone()).await; // some hundred MB of answers: it stops being read long before
+            client.send(browse.clone()).await; // a few hundred MB of answers: the manager stops reading long before
         }
     };
-    let others_are_served = async {
+    let requests_of_another = async {
         for _ in 0..200 {
             assert!(matches!(peer.ask(browse.clone()).await, FromManager::Listing(_)));
         }
     };
     tokio::select! {
-        () = asked_too_much => panic!("everything was taken in"),
-        () = others_are_served => {}
+        () = requests_without_reading => panic!("all requests were read"),
+        () = requests_of_another => {}
     }
     manager.stop().await;
 }
 
 #[tokio::test]
-async fn a_manager_that_cannot_start_says_why() {
+async fn a_manager_that_cannot_start_returns_the_reason() {
     let state = tempfile::tempdir().unwrap();
     let start = |config| ManagerServer::start(config, CancellationToken::new());
     let open = ManagerConfig { host: "0.0.0.0".into(), ..config(state.path()) };
     let refused = start(open.clone()).await.unwrap_err();
     assert!(matches!(refused, ManagerError::NotOpen { .. }) && refused.to_string().contains("--open"));
-    assert!(!open.state_dir.exists(), "nothing was touched");
+    assert!(!open.state_dir.exists(), "nothing was created");
 
     let manager = RunningManager::new(state.path()).await;
     let same_state = start(config(state.path())).await.unwrap_err();
@@ -309,8 +309,8 @@ async fn a_manager_that_cannot_start_says_why() {
     let ManagerError::Listen(error) = &same_port else { panic!("{same_port:?}") };
     assert_eq!(error.to_string(), format!("listening on 127.0.0.1:{port}"));
     manager.stop().await;
-    let meant = start(ManagerConfig { open: true, ..open }).await.unwrap();
-    assert!(meant.address().ip().is_unspecified());
+    let started = start(ManagerConfig { open: true, ..open }).await.unwrap();
+    assert!(started.address().ip().is_unspecified());
 }
 
 #[tokio::test]
@@ -328,14 +328,14 @@ async fn observers_of_one_machine_exclude_neither_members_nor_other_machines() {
     for _ in 0..limits::OBSERVERS + 4 {
         observers.push(manager.client_over(v4, &key).await);
     }
-    // Each of them is there: the last one is answered.
+    // All of them are connected: the last one gets an answer.
     let browse = Browse { question: 1, prefix: String::new(), after: None, holder: None };
     assert!(matches!(observers.last_mut().unwrap().ask(browse.clone()).await, FromManager::Listing(_)));
     let mut refused = manager.client_over(v4, &SecretKey::generate()).await;
     assert!(
         matches!(refused.receive().await, FromManager::Goodbye(goodbye) if goodbye.reason == Reason::Full)
     );
-    // And as many again that say nothing at all, not even in TLS.
+    // And many more that send nothing at all, not even a TLS message.
     let mut silent = vec![];
     for _ in 0..2 * ENTERING {
         silent.push(tokio::net::TcpStream::connect((v4, manager.server.address().port())).await.unwrap());
@@ -343,7 +343,7 @@ async fn observers_of_one_machine_exclude_neither_members_nor_other_machines() {
 
     let mut member = manager.client_over(v4, &member).await;
     member.join("fire_user").await.unwrap();
-    let FromManager::Goodbye(goodbye) = observers[0].receive().await else { panic!("it goes on") };
+    let FromManager::Goodbye(goodbye) = observers[0].receive().await else { panic!("it is still connected") };
     assert_eq!(goodbye.reason, Reason::Full);
     let mut elsewhere = manager.client_over(v6, &SecretKey::generate()).await;
     assert!(matches!(elsewhere.ask(browse).await, FromManager::Listing(_)));
@@ -377,7 +377,7 @@ async fn a_manager_says_whether_other_machines_reach_it() {
         let mut client = manager.client_over("127.0.0.1".parse().unwrap(), &SecretKey::generate()).await;
         assert_eq!(client.0.hello.reached_from_elsewhere, Some(reached));
         let join = Join { username: Ok("fire_user".parse().unwrap()), port: 7001, unbound: None };
-        let FromManager::Joined(joined) = client.ask(join).await else { panic!("it is not let in") };
+        let FromManager::Joined(joined) = client.ask(join).await else { panic!("it is refused") };
         assert_eq!(joined.reached_from_elsewhere, Some(reached));
         manager.stop().await;
     }

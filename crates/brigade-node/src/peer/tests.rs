@@ -180,6 +180,62 @@ async fn what_a_peer_keeps_for_itself_is_written_again_where_it_is_removed() {
     stop.cancel();
 }
 
+/// The parts of files are there: a fetch that takes hours must not end for that.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_goes_on_where_the_lock_and_the_key_alone_are_removed() {
+    let temp = tempfile::tempdir().unwrap();
+    let stop = CancellationToken::new();
+    let manager = manager(temp.path(), &stop).await;
+    let (water, fire, fetch) = in_the_middle(&manager, temp.path()).await;
+    let private = temp.path().join("fire/.brigade");
+    let key = fs::read(private.join("key")).unwrap();
+    for file in ["lock", "key"] {
+        fs::remove_file(private.join(file)).unwrap();
+    }
+    let expected = [KeeperProblem::LockRemoved(1), KeeperProblem::KeyRemoved(1)];
+    let mut problems = fire.problems();
+    let told = problems.wait_for(|list| list.keeper_problems == expected);
+    timeout(PATIENCE, told).await.expect("it is not noticed").unwrap();
+    assert!(!is_free(&temp.path().join("fire")), "a second session may start");
+    assert_eq!(fs::read(private.join("key")).unwrap(), key);
+    let mut progress = fetch.progress();
+    let before = progress.borrow_and_update().bytes_done;
+    let later = progress.wait_for(|progress| progress.bytes_done > before || !progress.errors.is_empty());
+    let later = timeout(PATIENCE, later).await.unwrap().unwrap().clone();
+    assert!(later.errors.is_empty(), "{later:?}");
+    fire.stop().await;
+    water.stop().await;
+    stop.cancel();
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_begins_again_where_the_received_files_alone_are_removed() {
+    let temp = tempfile::tempdir().unwrap();
+    let stop = CancellationToken::new();
+    let manager = manager(temp.path(), &stop).await;
+    let (water, fire, fetch) = in_the_middle(&manager, temp.path()).await;
+    let parts = temp.path().join("fire/.brigade/parts");
+    // In one step, as above.
+    fs::rename(&parts, temp.path().join("rubbish")).unwrap();
+    fs::remove_dir_all(temp.path().join("rubbish")).unwrap();
+    let mut problems = fire.problems();
+    let told = problems.wait_for(|list| list.keeper_problems == [KeeperProblem::PartsRemoved(1)]);
+    timeout(PATIENCE, told).await.expect("it is not noticed").unwrap();
+    let stores_pieces = || {
+        let records = fs::read_dir(&parts).into_iter().flatten().filter_map(Result::ok);
+        let mut records =
+            records.map(|entry| entry.path()).filter(|path| path.extension() == Some("pieces".as_ref()));
+        records.any(|record| fs::read(record).is_ok_and(|bytes| bytes.iter().any(|byte| *byte != 0)))
+    };
+    until("pieces are stored again", stores_pieces).await;
+    assert!(fetch.progress().borrow().errors.is_empty());
+    fire.stop().await;
+    water.stop().await;
+    stop.cancel();
+}
+
 /// A start that came to nothing is taken back, but never what another session has at the same path by then.
 #[cfg(unix)]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

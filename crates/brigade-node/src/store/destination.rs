@@ -12,12 +12,15 @@ use std::{
 
 use brigade_core::name::FileName;
 
+use self::spelling::FolderListings;
 use super::{
     folder::{Folder, FolderError, PRIVATE, split},
     staging::NearestFolder,
     stamp::Stamp,
     system::{Dir, FileKind, FileSystemId},
 };
+
+mod spelling;
 
 /// Names up to this length are valid on each file system that does not tell its limit.
 const SURELY_SHORT: usize = 100;
@@ -61,7 +64,7 @@ pub enum Obstacle {
         reason: String,
     },
     /// The existing file may only be moved by its owner.
-    #[error("{path} is another user's and may not be kept aside (its folder is sticky)")]
+    #[error("{path} belongs to another user and cannot be renamed (its folder is sticky)")]
     Sticky {
         /// The file.
         path: PathBuf,
@@ -92,6 +95,7 @@ pub struct Destinations<'a> {
     last: Option<ParentFolder>,
     /// For each file system a folder on it, and the reason if no files can be received there.
     file_systems: BTreeMap<FileSystemId, (String, Option<Obstacle>)>,
+    listings: FolderListings,
 }
 
 /// The parent folder of the last name.
@@ -108,8 +112,8 @@ struct ParentFolder {
 
 impl<'a> Destinations<'a> {
     /// A new sequence.
-    pub const fn new(folder: &'a Folder) -> Self {
-        Self { folder, last: None, file_systems: BTreeMap::new() }
+    pub fn new(folder: &'a Folder) -> Self {
+        Self { folder, last: None, file_systems: BTreeMap::new(), listings: FolderListings::default() }
     }
 
     /// Checks the destination of a file with this name. With `replace`, an existing file is to be kept aside.
@@ -171,6 +175,12 @@ impl<'a> Destinations<'a> {
         self.last = None;
     }
 
+    /// The true name of the file `found` under `name`, if the file system ignores case and the file has another
+    /// spelling. `None` if it has exactly this name, or if its name cannot be found out.
+    pub(crate) fn true_name(&mut self, name: &FileName, found: &Stamp) -> Option<FileName> {
+        self.listings.true_name(self.folder, name, found)
+    }
+
     /// A folder on each file system of the names so far, below the shared folder.
     pub fn file_systems(&self) -> impl Iterator<Item = (FileSystemId, &str)> {
         self.file_systems.iter().map(|(file_system, (below, _))| (*file_system, below.as_str()))
@@ -224,29 +234,6 @@ impl<'a> Destinations<'a> {
 }
 
 impl Folder {
-    /// The true name of the file `found` under `name`, if the file system ignores case and the file has another
-    /// spelling. `None` if it has exactly this name, or if its name cannot be found out.
-    pub(crate) fn true_name(&self, name: &FileName, found: &Stamp) -> Option<FileName> {
-        // Folders are listed only if a file of the same size is found under another spelling.
-        let [upper, lower] = [name.to_uppercase(), name.to_lowercase()];
-        let variant: FileName =
-            [upper, lower].into_iter().find(|text| text != name.as_str())?.parse().ok()?;
-        // The inode is not compared: in user space (FUSE) each spelling may have another one.
-        if self.status(&variant).ok()?.stamp.size != found.size {
-            return None;
-        }
-        let mut true_name = String::new();
-        for part in name.components() {
-            let entries = self.sub(&true_name).and_then(|dir| {
-                dir.entries().map_err(|error| FolderError::new("list", self.path_below(&true_name), error))
-            });
-            let spelt = spelling(part, entries.ok()?.iter().filter_map(|entry| entry.name.to_str()))?;
-            let slash = if true_name.is_empty() { "" } else { "/" };
-            true_name = format!("{true_name}{slash}{spelt}");
-        }
-        (true_name != name.as_str()).then(|| true_name.parse().ok()).flatten()
-    }
-
     /// Whether the file system ignores case, tested with the name of `.brigade`.
     pub fn ignores_case(&self) -> bool {
         let status = |name: &str| {
@@ -278,22 +265,6 @@ impl Obstacle {
     fn too_long(part: &str, folder: &Folder, nearest: &NearestFolder) -> Self {
         Self::TooLong { part: part.to_owned(), path: folder.path_below(&nearest.below) }
     }
-}
-
-/// The spelling of `part` among the names of a folder.
-fn spelling<'a>(part: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let folded = part.parse::<FileName>().ok()?.folded();
-    let mut found = None;
-    for name in names {
-        if name == part {
-            return Some(part.to_owned());
-        }
-        let is_alike = name.parse::<FileName>().is_ok_and(|name| name.folded() == folded);
-        if is_alike {
-            found = Some(name.to_owned());
-        }
-    }
-    found
 }
 
 /// The reason if no file can be created in a folder.

@@ -58,7 +58,7 @@ pub(super) struct IgnoreRules {
     walk: u64,
     changed: bool,
     unsettled: bool,
-    passed_over: usize,
+    ignored_entries: usize,
     counts: IgnoredCounts,
 }
 
@@ -124,12 +124,12 @@ impl IgnoreRules {
     /// A walk begins.
     pub(super) fn begin_walk(&mut self) {
         self.walk += 1;
-        self.passed_over = 0;
+        self.ignored_entries = 0;
     }
 
     /// Counts an ignored entry of the walk.
-    pub(super) fn pass_over(&mut self) {
-        self.passed_over += 1;
+    pub(super) fn count_ignored(&mut self) {
+        self.ignored_entries += 1;
     }
 
     /// The walk enters `folder`, which has a file with patterns or not. Returns the problem of that file.
@@ -172,7 +172,7 @@ impl IgnoreRules {
         self.counts.files = self.by_folder.len();
         self.counts.patterns = self.by_folder.values().map(|found| found.patterns.count).sum();
         if folder.is_empty() {
-            self.counts.entries = self.passed_over;
+            self.counts.entries = self.ignored_entries;
         }
     }
 
@@ -245,7 +245,7 @@ impl FilePatterns {
                     Err("it has an empty part".to_owned())
                 }
                 Ok(line) => builder
-                    .add_line(None, &as_git_reads_it(line))
+                    .add_line(None, &to_matcher_syntax(line))
                     .map(drop)
                     .map_err(|error| error.to_string()),
                 Err(_) => Err("it is not valid UTF-8".to_owned()),
@@ -278,7 +278,7 @@ fn problem_of(wrong: &[String]) -> Option<String> {
 
 /// Translates a pattern of git for the matcher. Git has no alternatives in braces, so the braces are escaped. For git
 /// three stars mean the same as two.
-fn as_git_reads_it(line: &str) -> String {
+fn to_matcher_syntax(line: &str) -> String {
     let (mut text, mut in_class, mut stars) = (String::with_capacity(line.len()), false, 0);
     let mut chars = line.chars();
     while let Some(next) = chars.next() {
@@ -332,7 +332,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns_mean_what_they_mean_to_git() {
+    fn patterns_work_as_in_git() {
         check(
             &[("", "*.tmp\n# *.txt\n\n!keep.tmp")],
             &["a.tmp", "d/e/a.tmp"],

@@ -19,6 +19,10 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 
 use super::{hash::piece_list_from_bytes, share::SharedFile, stamp::Stamp};
 
+/// The file of the index, in the private folder, and the files that SQLite has beside it while it is open.
+pub const INDEX_FILE: &str = "index.db";
+const INDEX_FILES: [&str; 3] = [INDEX_FILE, "index.db-wal", "index.db-shm"];
+
 /// The version of the table's layout; a file with another one is created again.
 const LAYOUT: i64 = 1;
 
@@ -163,6 +167,11 @@ impl Index {
         }
         transaction.commit()
     }
+}
+
+/// The number of files of the index that do not exist in the folder `private`.
+pub(crate) fn missing_files(private: &Path) -> u64 {
+    INDEX_FILES.iter().map(|name| u64::from(!private.join(name).exists())).sum()
 }
 
 /// The file of a row; `None` if the row is invalid.

@@ -13,10 +13,13 @@ use brigade_core::{id::Content, name::FileName};
 use super::{
     folder::{FileSystemId, Folder, FolderError},
     part_file::{PartError, companions::read_name},
-    staged_files::{DATA, LIST, NAME, RECORD, is_small_name, parse_part_name, part_name},
+    staged_files::{DATA, LIST, NAME, PART_FILES, RECORD, is_small_name, parse_part_name, part_name},
     staging::Staging,
     system::FileKind,
 };
+
+/// The files of a content while it is received: its bytes, record, list and name.
+pub(crate) const FILES_OF_PART: u64 = PART_FILES.len() as u64;
 
 /// A content that is stored in part.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,16 +28,27 @@ pub struct KeptPart {
     pub content: Content,
     /// The name that it was last wanted under, if it is known.
     pub name: Option<FileName>,
-    /// The bytes that it uses on the disk, on each file system.
-    pub bytes: Vec<(FileSystemId, u64)>,
+    /// Its files, on each file system that has some.
+    pub stored: Vec<StoredFiles>,
     /// The time since the last write to it.
     pub idle: Duration,
+}
+
+/// The files of a part on one file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StoredFiles {
+    /// The file system.
+    pub file_system: FileSystemId,
+    /// The bytes that they use on the disk.
+    pub bytes: u64,
+    /// Their number.
+    pub files: u64,
 }
 
 impl KeptPart {
     /// The bytes that it uses on all file systems.
     pub fn all_bytes(&self) -> u64 {
-        self.bytes.iter().map(|(_, bytes)| bytes).sum()
+        self.stored.iter().map(|stored| stored.bytes).sum()
     }
 }
 
@@ -49,10 +63,12 @@ pub fn kept_parts(folder: &Folder, now: SystemTime) -> Result<Vec<KeptPart>, Par
             // Each piece changes the record; if there is no record, the time of the bytes is used.
             let written = record.as_ref().unwrap_or(&data).modified().unwrap_or(now);
             let idle = now.duration_since(written).unwrap_or_default();
+            let has_file = |ending: &&str| staging.dir.status(part_name(content, ending).as_ref()).is_ok();
+            let files = PART_FILES.iter().filter(|ending| has_file(ending)).count() as u64;
             let (name, bytes) = (read_name(&staging.dir, content), bytes_on_disk(&data));
-            let part = found.entry(content).or_insert(KeptPart { content, name: None, bytes: vec![], idle });
+            let part = found.entry(content).or_insert(KeptPart { content, name: None, stored: vec![], idle });
             part.name = name.or(part.name.take());
-            part.bytes.push((staging.file_system, bytes));
+            part.stored.push(StoredFiles { file_system: staging.file_system, bytes, files });
             part.idle = part.idle.min(idle);
         }
     }
@@ -65,7 +81,7 @@ pub fn kept_parts(folder: &Folder, now: SystemTime) -> Result<Vec<KeptPart>, Par
 pub fn remove_part(folder: &Folder, content: Content) -> Result<bool, PartError> {
     let mut was_there = false;
     for staging in folder.stagings()? {
-        for ending in [DATA, RECORD, LIST, NAME] {
+        for ending in PART_FILES {
             let name = part_name(content, ending);
             match staging.dir.remove(&name) {
                 Ok(()) => was_there |= ending == DATA,
@@ -127,7 +143,9 @@ mod tests {
 
     use brigade_core::id::{Content, ContentId};
 
-    use super::{DATA, Folder, LIST, NAME, RECORD, kept_parts, part_name, remove_leftovers, remove_part};
+    use super::{
+        DATA, Folder, LIST, NAME, PART_FILES, RECORD, kept_parts, part_name, remove_leftovers, remove_part,
+    };
 
     const CONTENT: Content = Content { id: ContentId([0xab; 32]), size: 42 };
 
@@ -137,7 +155,7 @@ mod tests {
         let folder = Folder::open(temp.path()).unwrap();
         let parts = folder.own_staging().unwrap().path;
         let other = Content { size: 43, ..CONTENT };
-        let whole = [DATA, RECORD, LIST, NAME].map(|ending| part_name(CONTENT, ending));
+        let whole = PART_FILES.map(|ending| part_name(CONTENT, ending));
         let orphans = [RECORD, LIST, NAME].map(|ending| part_name(other, ending));
         let not_ours = ["notes.txt", "mine.small", ".small", "x.part", "AB.small"].map(str::to_owned);
         let small = ["0.small", "1f.small"].map(str::to_owned);
@@ -170,6 +188,7 @@ mod tests {
         let [part] = &kept[..] else { panic!("{kept:?}") };
         assert_eq!((part.content, part.name.as_ref().unwrap().as_str()), (CONTENT, "d/film.bin"));
         assert!(part.idle >= 2 * day && part.idle <= 4 * day && part.all_bytes() > 0, "{part:?}");
+        assert_eq!(part.stored[0].files, 3, "there is no list");
         // If the clock was set back, the time is zero.
         assert_eq!(kept_parts(&folder, SystemTime::now() - day).unwrap()[0].idle, Duration::ZERO);
         assert!(remove_part(&folder, CONTENT).unwrap());

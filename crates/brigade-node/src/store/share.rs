@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_a_file_system_takes_for_one_are_found() {
+    fn names_that_a_file_system_may_not_distinguish_are_found() {
         let (_temp, share) = shared(&[("Folder/É", "1"), ("other", "2")]);
         assert_eq!(share.same_folded(&name("folder/é")), Some(name("Folder/É")));
         assert_eq!(share.same_folded(&name("OTHER")), Some(name("other")));

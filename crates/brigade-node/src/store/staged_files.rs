@@ -23,6 +23,9 @@ pub(super) const LIST: &str = "list";
 /// The ending of the file with the name that it is wanted under.
 pub(super) const NAME: &str = "name";
 
+/// The endings of all files of a content.
+pub(super) const PART_FILES: [&str; 4] = [DATA, RECORD, LIST, NAME];
+
 /// The ending of a small file.
 const SMALL: &str = ".small";
 

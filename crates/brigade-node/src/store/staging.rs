@@ -12,14 +12,11 @@ use brigade_core::name::FileName;
 
 use super::{
     folder::{
-        Folder, FolderError, MAX_STAGING_DIRS, PRIVATE, STAGING_LIST, STAGING_PREFIX, StagingEntry,
+        Folder, FolderError, MAX_STAGING_DIRS, PARTS, PRIVATE, STAGING_LIST, STAGING_PREFIX, StagingEntry,
         create_private_dir, read_staging_list, split, write_staging_list,
     },
     system::{Dir, FileSystemId},
 };
-
-/// The directory on the file system of the shared folder itself, in the private folder.
-const PARTS: &str = "parts";
 
 /// A directory in which files are received.
 #[derive(Debug)]
@@ -112,7 +109,7 @@ impl Folder {
     fn parts(&self) -> Result<Dir, FolderError> {
         self.check_at_path()?;
         self.keep_private()?;
-        create_private_dir(&self.private_handle()?, PARTS, self.parts_path())
+        self.parts_handle()
     }
 
     /// The path of `.brigade/parts/`, for messages.
@@ -272,6 +269,8 @@ mod tests {
     use std::fs;
 
     use super::Folder;
+    #[cfg(unix)]
+    use crate::few_open_files::with_few_open_files;
 
     #[test]
     fn a_directory_is_found_again_and_removed_when_it_is_empty() {
@@ -290,6 +289,27 @@ mod tests {
         again.remove_empty_staging().unwrap();
         assert!(!temp.path().join("d/e/.brigade").exists());
         assert_eq!(Folder::open(temp.path()).unwrap().stagings().unwrap().len(), 1);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn no_directory_is_overlooked_when_too_few_files_can_be_opened() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::create_dir_all(temp.path().join("d/e")).unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        folder.staging_in("d").unwrap();
+        folder.staging_in("d/e").unwrap();
+        let test = "store::staging::tests::no_directory_is_overlooked_when_too_few_files_can_be_opened";
+        with_few_open_files(test, || match Folder::open(temp.path()).and_then(|folder| folder.stagings()) {
+            Ok(stagings) => {
+                assert_eq!(stagings.len(), 3);
+                true
+            }
+            Err(error) => {
+                assert!(error.lacks_open_files(), "{error}");
+                false
+            }
+        });
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! Listening on a port, and accepting connections with a bound on those that have not greeted yet.
+//! Listening on a port, and accepting connections. The number of those that have not greeted yet is limited.
 //!
-//! Accepting is cheap and happens in one place, `accept_loop`; the handshake, which costs processor time, runs
-//! in the connection's own task. How many are at it at once, and for how long, is in `handshake_slot`.
+//! Accepting is cheap and is done in one loop, `accept_loop`. The handshake needs more processor time and runs in the
+//! connection's own task. `handshake_slot` limits the number of handshakes at one time, and their duration.
 
 use std::{
     io,
@@ -24,10 +24,10 @@ use super::{
 };
 use crate::identity::key::SecretKey;
 
-/// Connections that the system queues for us.
+/// Connections that the system queues.
 const BACKLOG: u32 = 1024;
 
-/// A listening socket and the key that answers on it.
+/// A listening socket, and the key of its owner.
 #[derive(Debug)]
 pub struct Acceptor {
     listener: TcpListener,
@@ -45,17 +45,17 @@ pub struct Accepted {
     remote: SocketAddr,
 }
 
-/// Why a port cannot be used for listening.
+/// The error when a port cannot be used for listening.
 #[derive(Debug, thiserror::Error)]
 #[error("listening on {address}")]
 pub struct ListenError {
-    /// Where.
+    /// The address.
     pub address: SocketAddr,
-    /// What the system said.
+    /// The error of the system.
     pub source: io::Error,
 }
 
-/// A port that is taken and on which nothing answers yet: the key may still be unknown.
+/// A bound port that does not answer yet: the key may still be unknown.
 #[derive(Debug)]
 pub struct Port {
     listener: TcpListener,
@@ -63,7 +63,7 @@ pub struct Port {
 }
 
 impl Port {
-    /// Takes the first of `addresses` that can be used; port 0 takes a free one.
+    /// Binds the first of `addresses` that can be used. Port 0 means any free port.
     pub fn bind(addresses: &[SocketAddr]) -> Result<Self, ListenError> {
         let mut failure = None;
         for address in addresses {
@@ -78,11 +78,11 @@ impl Port {
         }))
     }
 
-    /// Takes `port` on all addresses of this machine, of IPv4 and of IPv6 where it has that; 0 takes a free one.
+    /// Binds `port` on all addresses of this machine, of IPv4 and also of IPv6 if it has that. Port 0 means any free port.
     pub fn bind_all(port: u16) -> Result<Self, ListenError> {
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         match Self::bind_one(address) {
-            // The port cannot be had, and IPv6 is not why.
+            // The port cannot be used, and IPv6 is not the cause.
             Err(source)
                 if matches!(source.kind(), io::ErrorKind::AddrInUse | io::ErrorKind::PermissionDenied) =>
             {
@@ -96,11 +96,11 @@ impl Port {
     fn bind_one(address: SocketAddr) -> io::Result<Self> {
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if address.is_ipv6() && address.ip().is_unspecified() {
-            // All addresses means those of IPv4 too, whatever the system's default is.
+            // This includes the addresses of IPv4, even if that is not the system's default.
             SockRef::from(&socket).set_only_v6(false)?;
         }
-        // A restart must not wait for old connections to time out. On Windows the option means something else:
-        // that another program may take the port over.
+        // A restart must not wait for old connections to time out. On Windows the option has another meaning: it lets
+        // another program bind the same port.
         #[cfg(not(windows))]
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
@@ -109,12 +109,12 @@ impl Port {
         Ok(Self { listener, address })
     }
 
-    /// Where it is, with the port that was taken.
+    /// The address, with the bound port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Answers here as the owner of `key` from now on.
+    /// Answers as the owner of `key` from now on.
     pub fn answer_as(self, key: &SecretKey) -> io::Result<Acceptor> {
         let tls = config::server(key).map_err(io::Error::other)?;
         let Self { listener, address } = self;
@@ -123,24 +123,24 @@ impl Port {
 }
 
 impl Acceptor {
-    /// Listens on the first of `addresses` that can be used; port 0 takes a free one.
+    /// Listens on the first of `addresses` that can be used. Port 0 means any free port.
     pub async fn bind(addresses: &[SocketAddr], key: &SecretKey) -> Result<Self, ListenError> {
         let port = Port::bind(addresses)?;
         let address = port.address();
         port.answer_as(key).map_err(|source| ListenError { address, source })
     }
 
-    /// Where it listens, with the port that was taken.
+    /// The address, with the bound port.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Waits for the next connection. May be dropped and called again.
+    /// Waits for the next connection. The future may be dropped and the method called again.
     ///
     /// # Errors
-    /// Where the system is out of something, such as open files: the caller waits a little and calls again.
+    /// If the system lacks a resource, such as open files: the caller should pause and call again.
     pub async fn accept(&self) -> io::Result<Accepted> {
-        // The slot first: an accepted connection would be lost where this is dropped while it waits for one.
+        // The slot first: otherwise an accepted connection would be lost if the future were dropped while it waits for one.
         let slot = self.slots.free().await?;
         let (stream, remote) = self.listener.accept().await?;
         Ok(Accepted { stream, tls: self.tls.clone(), slot: self.slots.take(slot), remote })
@@ -153,7 +153,7 @@ impl Accepted {
         self.remote
     }
 
-    /// Sets up encryption; the connection's key is known after that. Bounded by [`limits::GREETING_TIME`].
+    /// Sets up encryption, within [`limits::GREETING_TIME`]. After that the key of the other side is known.
     pub async fn handshake(self) -> io::Result<NewConnection> {
         let Self { stream, tls, mut slot, .. } = self;
         let deadline = Instant::now() + limits::GREETING_TIME;

@@ -1,13 +1,16 @@
 //! The loop that accepts connections, the same for a manager and a peer.
 //!
-//! Each connection has a task, which does the handshake, greets and then calls a [`ConnectionHandler`]. Where the system
-//! is out of something, such as open files, the loop pauses and tries again.
+//! Each connection has a task, which does the handshake, greets and then calls a [`ConnectionHandler`]. If the system
+//! lacks a resource, such as open files, the loop pauses and tries again.
 
 use std::{error::Error, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use brigade_core::{
     id::PeerKey,
-    wire::hello::{Goodbye, Hello},
+    wire::{
+        Reason,
+        hello::{Goodbye, Hello},
+    },
 };
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
@@ -17,24 +20,25 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     accept::{Accepted, Acceptor},
-    breach_log::BreachLog,
+    breach_log::{BreachLog, RemoteRole},
     connection::ConnectionError,
     greeting::{GreetError, Greeted},
 };
 
-/// Connections that are being greeted, or that their handler has not admitted yet. They do not count among those that
-/// a handler keeps, which has a bound of its own.
+/// The limit on connections that are being greeted, or that their handler has not accepted or refused yet. The handler
+/// has its own limit on the connections that it has accepted.
 pub(crate) const ENTERING: usize = 128;
 
-/// How long to wait before accepting again when the system is out of something.
+/// The pause after an error of accepting.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// How long greetings that are under way at a stop may go on. A connection that said hello in time gets a goodbye.
+/// The time for greetings that are not finished at a stop. A connection that finishes its greeting in time gets a
+/// goodbye.
 const GREETING_GRACE: Duration = Duration::from_millis(500);
 
-/// Where connections are accepted.
+/// A source of accepted connections.
 pub(crate) trait Accept: Send {
-    /// Waits for the next connection. It may be dropped and called again.
+    /// Waits for the next connection. The future may be dropped and the method called again.
     fn accept(&mut self) -> impl Future<Output = io::Result<Accepted>> + Send;
 }
 
@@ -44,15 +48,15 @@ impl Accept for Acceptor {
     }
 }
 
-/// What is done with the connections that were accepted.
+/// Handles the connections that were accepted.
 pub(crate) trait ConnectionHandler: Clone + Send + Sync + 'static {
-    /// What a connection takes before its greeting and gives back at its end.
+    /// The resource that a connection reserves before its greeting and releases at its end.
     type Reserved: Send;
 
-    /// The hello for a connection whose key is known, or why the connection is refused.
+    /// The hello for a connection with this key, or the goodbye if the connection is refused.
     fn before_greeting(&self, peer: PeerKey) -> Result<(Self::Reserved, Hello), Goodbye>;
 
-    /// Serves a connection to its end. `entering` is dropped as soon as the connection is admitted or refused.
+    /// Serves a connection until its end. Drop `entering` as soon as the connection is accepted or refused.
     fn serve(
         self,
         greeted: Greeted,
@@ -117,7 +121,7 @@ async fn greet_and_serve<H: ConnectionHandler>(
     }
 }
 
-/// Does the handshake and greets; nothing where the connection was refused before the greeting.
+/// Does the handshake and greets. Returns `None` if the connection was refused before the greeting.
 async fn greet<H: ConnectionHandler>(
     accepted: Accepted,
     handler: &H,
@@ -132,10 +136,13 @@ async fn greet<H: ConnectionHandler>(
     }
 }
 
-/// Strangers connect to every open port, which is not logged; one that does TLS and then breaks the protocol is.
+/// Logs a failed greeting. Port scanners connect to every open port, so only a client that finishes the TLS handshake and
+/// then breaks the protocol is worth a line.
 fn not_greeted(remote: SocketAddr, error: &GreetError, breaches: &BreachLog) {
     match error {
-        GreetError::Connection(breach @ ConnectionError::Frame(_)) => breaches.broke(None, remote, breach),
+        GreetError::Connection(breach @ ConnectionError::Frame(_)) => {
+            breaches.broke(RemoteRole::Unknown, None, remote, Reason::Protocol, breach);
+        }
         _ => tracing::debug!(%remote, error = error as &dyn Error, "a connection was not greeted"),
     }
 }

@@ -1,7 +1,8 @@
 //! Messages over an encrypted connection: a reader and a writer of frames.
 //!
-//! A [`Reader`] may be dropped while it waits for a message; nothing is lost. Both are generic over the records below
-//! them, so that a test can put its own there; the default is the TLS back end of this build over a TCP socket.
+//! The future of a [`Reader`]'s method may be dropped while it waits for a message; nothing is lost. Both types are
+//! generic over the records below them, so that a test can use its own. The default is the TLS back end of this build
+//! over a TCP socket.
 
 use std::{io, time::Duration};
 
@@ -24,67 +25,67 @@ use super::tls::{
     records::Records,
 };
 
-/// Why a connection ended other than by its proper end.
+/// The error of a connection that did not end properly.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectionError {
-    /// The network, or TLS.
+    /// An error of the network, or of TLS.
     #[error("the connection broke")]
     Io(#[from] io::Error),
-    /// What came is against the protocol.
+    /// A frame or message that the protocol does not allow was received.
     #[error("the other side broke the protocol: {0}")]
     Frame(#[from] FrameError),
-    /// A part of a frame came, and then nothing.
-    #[error("the other side sent a part of a frame and then nothing for {} s", limits::LEASE.as_secs())]
+    /// A part of a frame was received, and then nothing.
+    #[error("the other side sent part of a frame and then nothing for {} s", limits::LEASE.as_secs())]
     Stuck,
 }
 
 impl ConnectionError {
-    /// What the other side is told in farewell; `None` where it cannot be told anything any more.
+    /// The goodbye for the other side; `None` if nothing can be sent any more.
     pub fn goodbye(&self) -> Option<Goodbye> {
         let (reason, text) = match self {
             Self::Io(_) => return None,
             Self::Frame(error) => (Reason::Protocol, error.to_string()),
-            Self::Stuck => (Reason::Silent, format!("half a frame came: {}", Reason::Silent)),
+            Self::Stuck => (Reason::Silent, format!("incomplete frame: {}", Reason::Silent)),
         };
         Some(Goodbye { reason, text })
     }
 }
 
-/// One frame, as far as it is read at once.
+/// A frame: a message, or the header of one with piece data.
 #[derive(Debug)]
 pub enum Incoming<M> {
     /// A message.
     Message(M),
-    /// The header of piece data; `bytes` of data follow and are to be taken with [`Reader::data`].
+    /// The header of piece data; the next `bytes` bytes are its data and must be taken with [`Reader::data`].
     Piece {
-        /// What the data answers, and where it belongs.
+        /// The request that the data answers, and its offset.
         header: PieceHeader,
-        /// How much follows.
+        /// The number of bytes of data.
         bytes: usize,
     },
 }
 
-/// What the other end sends.
+/// The reading half of a connection.
 #[derive(Debug)]
 pub struct Reader<R = TlsReader<OwnedReadHalf>> {
     stream: R,
-    /// The frame in hand: header and as much of the body as came.
+    /// The current frame: its header, and the part of its body that was received.
     frame: Vec<u8>,
-    /// Data of a piece that the caller has still to take.
+    /// The bytes of piece data that the caller must still take.
     data_bytes: usize,
-    /// When a part of the frame in hand was last received; without meaning while there is none.
+    /// The time when a part of the current frame was last received; without meaning if there is no frame.
     received: Instant,
 }
 
 impl<R: RecordReader> Reader<R> {
-    /// Bytes that are read after a goodbye: those that were on their way when it was sent.
+    /// The limit on bytes that are read after a goodbye: they were in flight when it was sent.
     const DRAIN_BYTES: usize = 4 << 20;
 
     pub(crate) fn new(stream: R) -> Self {
         Self { stream, frame: Vec::with_capacity(64), data_bytes: 0, received: Instant::now() }
     }
 
-    /// The next message; `None` at the connection's proper end. Piece data is against the protocol here.
+    /// The next message; `None` at the connection's proper end. Piece data is an error here.
     pub async fn next<M: Message>(&mut self) -> Result<Option<M>, ConnectionError> {
         match self.next_frame().await? {
             Some(Incoming::Message(message)) => Ok(Some(message)),
@@ -121,11 +122,11 @@ impl<R: RecordReader> Reader<R> {
         Ok(Incoming::Piece { header: piece, bytes: self.data_bytes })
     }
 
-    /// Reads on into `out` of the data that [`Incoming::Piece`] announced: what is there, at least a byte; how much. It may
-    /// be dropped and called again.
+    /// Reads data of the piece that [`Incoming::Piece`] announced into `out`: the available part, at least a byte. Returns
+    /// the number of bytes. The future may be dropped and the method called again.
     ///
     /// # Panics
-    /// Where `out` is empty, or longer than what is left.
+    /// If `out` is empty, or longer than the rest of the data.
     pub async fn data(&mut self, out: &mut [u8]) -> Result<usize, ConnectionError> {
         assert!(!out.is_empty() && out.len() <= self.data_bytes);
         let mut filled = 0;
@@ -143,11 +144,11 @@ impl<R: RecordReader> Reader<R> {
         Ok(filled)
     }
 
-    /// Reads and drops up to `bytes` bytes of data; returns how many.
+    /// Reads and discards up to `bytes` bytes of data. Returns their number.
     pub async fn skip_data(&mut self, bytes: usize) -> Result<usize, ConnectionError> {
-        let mut waste = [0; 4096];
-        let count = bytes.min(waste.len());
-        self.data(&mut waste[..count]).await
+        let mut discarded = [0; 4096];
+        let count = bytes.min(discarded.len());
+        self.data(&mut discarded[..count]).await
     }
 
     /// Reads until the frame has `bytes` bytes; false at the proper end of the connection, between two frames.
@@ -155,7 +156,7 @@ impl<R: RecordReader> Reader<R> {
         while self.frame.len() < bytes {
             let begun = !self.frame.is_empty();
             let chunk = self.stream.chunk();
-            // Between two frames there may be silence; in the middle of one there is nothing to wait for.
+            // Between two frames the other side may be silent, but not within a frame.
             let chunk = match begun {
                 true => timeout_at(self.received + limits::LEASE, chunk)
                     .await
@@ -169,8 +170,8 @@ impl<R: RecordReader> Reader<R> {
                     Ok(false)
                 };
             }
-            // Exactly what is missing, never more: what follows may be data that belongs elsewhere. The length
-            // was judged against its limit before this, and space is taken only as bytes come.
+            // Exactly the missing bytes: the next ones may be piece data, which goes to another buffer. The length was
+            // checked against its limit before, and space is allocated only for received bytes.
             let count = chunk.len().min(bytes - self.frame.len());
             self.frame.extend_from_slice(&chunk[..count]);
             self.stream.take(count);
@@ -179,7 +180,7 @@ impl<R: RecordReader> Reader<R> {
         Ok(true)
     }
 
-    /// Reads and drops what is still received, until the other side ends too: for a second at most, and up to a bound.
+    /// Reads and discards all bytes until the other side ends too, for at most a second and up to a limit.
     pub async fn drain(mut self) {
         let mut left = Self::DRAIN_BYTES;
         let rest = async {
@@ -196,14 +197,14 @@ impl<R: RecordReader> Reader<R> {
         let _ = timeout(Duration::from_secs(1), rest).await;
     }
 
-    /// Makes ready for the next frame, and gives back the space of a large one.
+    /// Prepares for the next frame, and frees the space of a large one.
     fn recycle(&mut self) {
         self.frame.clear();
         self.frame.shrink_to(4096);
     }
 }
 
-/// What is sent to the other end.
+/// The writing half of a connection.
 #[derive(Debug)]
 pub struct Writer<W = TlsWriter<OwnedWriteHalf>> {
     stream: W,
@@ -211,33 +212,33 @@ pub struct Writer<W = TlsWriter<OwnedWriteHalf>> {
 }
 
 impl<W: RecordWriter> Writer<W> {
-    /// Queued messages beyond this many bytes are written without waiting for a flush.
+    /// When this many bytes are queued, they are written without waiting for a flush.
     const QUEUED_BYTES: usize = 16 << 10;
 
     pub(crate) fn new(stream: W) -> Self {
         Self { stream, queued: vec![] }
     }
 
-    /// Queues `message`; it goes out at the next flush, or before where much is queued.
+    /// Queues `message`. It is written at the next flush, or now if many bytes are queued.
     pub async fn send<M: Message>(&mut self, message: &M) -> Result<(), ConnectionError> {
         if self.queue(message) { self.flush().await } else { Ok(()) }
     }
 
-    /// Queues `message` without writing anything; whether so much is queued that it is to be flushed.
+    /// Queues `message` without writing anything. Returns whether so many bytes are queued that they should be flushed.
     pub fn queue<M: Message>(&mut self, message: &M) -> bool {
         frame::encode(message, &mut self.queued);
         self.queued.len() >= Self::QUEUED_BYTES
     }
 
-    /// Writes everything queued.
+    /// Writes all queued messages.
     pub async fn flush(&mut self) -> Result<(), ConnectionError> {
         self.encrypt_queued()?;
         Ok(self.stream.flush().await?)
     }
 
-    /// Writes everything queued, and after it whole frames that were laid out before; `frames` is empty then. `on_written`
-    /// is called for each part of them that the system took, with its size in bytes of plaintext. A connection on which
-    /// this was dropped in the middle can only be dropped too.
+    /// Writes all queued messages, and after them the complete frames in `frames`, which is empty after that. `on_written`
+    /// is called for each part of them that the system has accepted, with its size in bytes of plaintext. If the future
+    /// is dropped in the middle, the connection cannot be used any more.
     pub async fn write_frames(
         &mut self,
         frames: &mut Records,
@@ -254,16 +255,16 @@ impl<W: RecordWriter> Writer<W> {
         Ok(())
     }
 
-    /// Says goodbye and ends this direction; errors no longer matter. It takes a second at most.
+    /// Sends a goodbye and ends this direction, within a second. Errors are ignored.
     pub async fn close(mut self, reason: Reason, text: impl Into<String>) {
         let mut text = text.into();
         text.truncate(text.floor_char_boundary(limits::TEXT_BYTES));
-        let farewell = async {
+        let closing = async {
             self.send(&Greeting::Goodbye(Goodbye { reason, text })).await?;
             self.flush().await?;
             self.stream.shutdown().await?;
             Ok::<(), ConnectionError>(())
         };
-        let _ = timeout(Duration::from_secs(1), farewell).await;
+        let _ = timeout(Duration::from_secs(1), closing).await;
     }
 }

@@ -1,7 +1,7 @@
-//! Making a connection to a key, at whichever of its addresses answers.
+//! Connecting to a key, at the first of its addresses that answers.
 //!
-//! Another key than the one that was dialled is refused here, before anything is sent. What is said first over the
-//! connection is in [`super::greeting`]; the other side's half is in [`super::accept`].
+//! Another key than the expected one is refused here, before anything is sent. The greeting on the connection is in
+//! [`super::greeting`]; the side that is dialled is in [`super::accept`].
 
 use std::{
     io,
@@ -13,7 +13,7 @@ use std::{
 use brigade_core::{id::PeerKey, limits};
 use rustls::pki_types::ServerName;
 use tokio::{
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::{Instant, timeout_at},
 };
 
@@ -24,11 +24,14 @@ use super::{
 };
 use crate::identity::key::SecretKey;
 
-/// How long one address may leave a first packet unanswered: one lost packet, and a second, are made up for in that
-/// time, and there is time left for another address.
+/// The time to wait for the answer of one address: two lost packets are sent again within it, and there is time left for
+/// another address.
 const CONNECT_TIME: Duration = Duration::from_secs(4);
 
-/// Why no connection to a key came about.
+/// More files than the system opens at one time to resolve a name.
+const RESOLVER_FILES: usize = 4;
+
+/// The error when no connection to a key could be made.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// The host's name has no address.
@@ -36,43 +39,44 @@ pub enum DialError {
     Resolve {
         /// The name.
         host: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Nobody answers.
+    /// The address does not answer.
     #[error("connecting to {address}")]
     Connect {
-        /// Where.
+        /// The address.
         address: String,
-        /// What the system said.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Somebody with another key answers.
-    #[error("at {address} answers the key {found}, not {expected}")]
+    /// The other side has another key.
+    #[error("{address} has the key {found}, not {expected}")]
     WrongKey {
-        /// Where.
+        /// The address.
         address: String,
-        /// The key that was dialled.
+        /// The expected key.
         expected: PeerKey,
-        /// The key that answered.
+        /// The key of the other side.
         found: PeerKey,
     },
-    /// Somebody answers who does not speak Brigade's TLS.
+    /// The other side answers, but the TLS handshake fails.
     #[error("setting up encryption with {address}")]
     Handshake {
-        /// Where.
+        /// The address.
         address: String,
-        /// What went wrong.
+        /// The error.
         source: io::Error,
     },
 }
 
-/// The addresses of `host`, IPv4 first, so that everybody means the same one by `localhost`.
+/// The addresses of `host`, IPv4 first, so that `localhost` is the same address for all programs.
 pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
     let failed = |source| DialError::Resolve { host: host.to_owned(), source };
-    // `[::1]` is how an address of IPv6 is written before a port.
+    // Before a port, an address of IPv6 is written in brackets: `[::1]`.
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
-    let mut addresses: Vec<_> = tokio::net::lookup_host((bare, port)).await.map_err(failed)?.collect();
+    let found = tokio::net::lookup_host((bare, port)).await;
+    let mut addresses: Vec<_> = found.map_err(|error| failed(open_files_error().unwrap_or(error)))?.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
     addresses.dedup();
     if addresses.is_empty() {
@@ -81,9 +85,16 @@ pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError
     Ok(addresses)
 }
 
-/// Connects to the first of `addresses` that answers, as the owner of `key`, to `expected` or, where that is
-/// `None`, to whoever is there. All of it takes at most [`limits::GREETING_TIME`]; an address where nothing answers
-/// at all is given up sooner.
+/// The error if this process cannot open as many files as the system needs to resolve a name. The system itself then
+/// reports that the name is not known.
+fn open_files_error() -> Option<io::Error> {
+    let opened: io::Result<Vec<TcpSocket>> = (0..RESOLVER_FILES).map(|_| TcpSocket::new_v4()).collect();
+    opened.err()
+}
+
+/// Connects to the first of `addresses` that answers, as the owner of `key`. The other side must have the key
+/// `expected`, if there is one. All of it takes at most [`limits::GREETING_TIME`]; an address that does not answer is
+/// given up sooner.
 pub async fn dial(
     addresses: &[SocketAddr],
     key: &SecretKey,
@@ -94,7 +105,7 @@ pub async fn dial(
     for address in addresses {
         match dial_one(*address, key, expected, deadline).await {
             Ok(connection) => return Ok(connection),
-            // The first address is the one that people mean.
+            // The error of the first address is returned: users mean that one.
             Err(error) => failure = failure.or(Some(error)),
         }
     }
@@ -132,5 +143,28 @@ async fn dial_one(
             }
             _ => failed(source),
         }),
+    }
+}
+
+#[cfg(unix)]
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::{DialError, resolve};
+    use crate::few_open_files::with_few_open_files;
+
+    #[test]
+    fn a_limit_on_open_files_is_not_taken_for_an_unknown_name() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let test = "transport::dial::tests::a_limit_on_open_files_is_not_taken_for_an_unknown_name";
+        with_few_open_files(test, || match runtime.block_on(resolve("localhost", 1)) {
+            Ok(addresses) => !addresses.is_empty(),
+            Err(DialError::Resolve { source, .. }) => {
+                assert_eq!(Errno::from_io_error(&source), Some(Errno::MFILE), "{source}");
+                false
+            }
+            Err(error) => panic!("{error}"),
+        });
     }
 }

@@ -1,7 +1,7 @@
-//! The greeting: both sides of an encrypted connection say hello before anything else.
+//! The greeting: both sides of an encrypted connection send a hello before any other message.
 //!
-//! [`NewConnection`] can only greet, or refuse to; after that, [`Greeted`] has a reader and a writer of messages. Which
-//! version of the protocol is spoken is decided in `wire::hello`, and what is refused is told to the other side.
+//! A [`NewConnection`] can only greet or refuse the greeting; after that, [`Greeted`] has a reader and a writer of
+//! messages. `wire::hello` chooses the version of the protocol. If there is no common version, the other side is told.
 
 use std::{io, net::SocketAddr};
 
@@ -28,52 +28,52 @@ use super::{
     },
 };
 
-/// An encrypted connection to a known key before the greeting. All it can do is greet, or refuse to.
+/// An encrypted connection to a known key before the greeting. It can only greet or refuse the greeting.
 #[derive(Debug)]
 pub struct NewConnection {
     peer: PeerKey,
     addresses: Addresses,
     reader: Reader,
     writer: Writer,
-    /// Until when the greeting must be done.
+    /// The end of the time for the greeting.
     deadline: Instant,
-    /// Of an accepted connection: its slot among those that have not greeted.
+    /// The slot of an accepted connection that has not greeted.
     slot: Option<HandshakeSlot>,
 }
 
-/// A connection whose other end said hello, with a version that both speak.
+/// A connection after the greeting, with a version that both sides support.
 #[derive(Debug)]
 pub struct Greeted {
     /// The key that the other end proved to have.
     pub peer: PeerKey,
-    /// What it said.
+    /// The hello of the other end.
     pub hello: Hello,
-    /// The version of the protocol that both speak.
+    /// The version of the protocol that both sides support.
     pub version: u32,
-    /// Its address.
+    /// The address of the other end.
     pub remote: SocketAddr,
-    /// The address here.
+    /// The address of this end.
     pub local: SocketAddr,
-    /// What it sends.
+    /// Receives messages.
     pub reader: Reader,
-    /// What is sent to it.
+    /// Sends messages.
     pub writer: Writer,
 }
 
-/// Why a greeting did not come about.
+/// The error of a greeting that failed.
 #[derive(Debug, thiserror::Error)]
 pub enum GreetError {
-    /// The other side said goodbye instead.
+    /// The other side sent a goodbye instead.
     #[error("the other side refused the connection: {}", .0.reason.with(&.0.text))]
     Refused(Goodbye),
-    /// The other side speaks only versions that are not spoken here.
-    #[error("the other side speaks version {} of the protocol, this program {VERSION}", .0.0)]
+    /// The other side supports only other versions.
+    #[error("the other side has version {} of the protocol, this program {VERSION}", .0.0)]
     Version(NoCommonVersion),
-    /// It did not come in time.
-    #[error("no greeting came in time (within {} s, less where others wait)", limits::GREETING_TIME.as_secs())]
+    /// There was no hello in time.
+    #[error("no greeting within {} s (less if other connections wait)", limits::GREETING_TIME.as_secs())]
     TimedOut,
-    /// The connection broke, or something else than a hello came.
-    #[error("no greeting came")]
+    /// The connection failed, or another message than a hello was received.
+    #[error("no greeting")]
     Connection(#[from] ConnectionError),
 }
 
@@ -95,7 +95,7 @@ impl NewConnection {
         self.peer
     }
 
-    /// Says hello and hears the other side's.
+    /// Sends a hello and receives the one of the other side.
     pub async fn greet(self, mine: Hello) -> Result<Greeted, GreetError> {
         let Self { peer, addresses, mut reader, mut writer, deadline, mut slot } = self;
         let exchange = async {
@@ -140,14 +140,15 @@ impl NewConnection {
         }
     }
 
-    /// Ends the connection with a reason instead of greeting.
+    /// Ends the connection with a goodbye instead of a greeting.
     pub async fn refuse(self, goodbye: Goodbye) {
         close_and_drain(self.reader, self.writer, goodbye).await;
     }
 }
 
-/// Says goodbye while the other side may still be sending, and reads what was sent before it is heard: a system that
-/// closes a connection with unread data on it breaks it off, and the goodbye may be lost. It takes two seconds at most.
+/// Sends a goodbye while the other side may still be sending, and then reads the data that it sends until it has received
+/// the goodbye: a system that closes a connection with unread data resets it, and the goodbye may be lost. It takes at
+/// most two seconds.
 pub async fn close_and_drain(reader: Reader, writer: Writer, goodbye: Goodbye) {
     writer.close(goodbye.reason, goodbye.text).await;
     reader.drain().await;

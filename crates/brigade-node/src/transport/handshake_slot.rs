@@ -1,7 +1,7 @@
-//! The slots for connections that were accepted and have not greeted: how many there are, and how long one is held.
+//! The slots for connections that were accepted and have not greeted: their number, and how long one is held.
 //!
-//! A connection that is slow keeps its slot while nobody waits for one. Once another connection waits, it is closed
-//! after [`SLOT_TIME`]: strangers that send nothing keep nobody out.
+//! A slow connection keeps its slot as long as no other connection waits for one. Otherwise it is closed after
+//! [`SLOT_TIME`], so that connections that send nothing do not block others.
 
 use std::{future::pending, io, sync::Arc, time::Duration};
 
@@ -10,10 +10,10 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Connections that may be between accept and greeting at once. More wait in the system's queue.
+/// The number of connections between accept and greeting at one time. More wait in the system's queue.
 const SLOTS: usize = 64;
 
-/// How long a connection may hold its slot while another one waits: some round trips around the world.
+/// The time for which a connection may hold its slot while another one waits: a few of the longest round trips.
 const SLOT_TIME: Duration = Duration::from_millis(1500);
 
 /// All slots of a listening socket.
@@ -40,13 +40,13 @@ impl HandshakeSlots {
         Self { free: Arc::new(Semaphore::new(SLOTS)), is_waiting: watch::Sender::new(false) }
     }
 
-    /// Waits for a free slot. May be dropped and called again.
+    /// Waits for a free slot. The future may be dropped and the method called again.
     pub(crate) async fn free(&self) -> io::Result<FreeSlot> {
         if let Ok(permit) = self.free.clone().try_acquire_owned() {
             return Ok(FreeSlot(permit));
         }
         self.is_waiting.send_replace(true);
-        let _reset = ResetOnDrop(&self.is_waiting); // also where this is dropped while it waits
+        let _reset = ResetOnDrop(&self.is_waiting); // also if the future is dropped while it waits
         self.free.clone().acquire_owned().await.map(FreeSlot).map_err(io::Error::other)
     }
 
@@ -58,16 +58,16 @@ impl HandshakeSlots {
 }
 
 impl HandshakeSlot {
-    /// Waits until it was held for [`SLOT_TIME`] and another connection waits for a slot.
+    /// Waits until the slot was held for [`SLOT_TIME`] and another connection waits for one.
     pub(crate) async fn is_over(&mut self) {
         sleep_until(self.ends).await;
         if self.is_waiting.wait_for(|is_waiting| *is_waiting).await.is_err() {
-            pending::<()>().await; // the socket is closed, so nobody waits
+            pending::<()>().await; // the socket is closed, so no connection waits
         }
     }
 }
 
-/// Says at its end that nobody waits for a slot.
+/// When dropped, sets that no connection waits for a slot.
 struct ResetOnDrop<'a>(&'a watch::Sender<bool>);
 
 impl Drop for ResetOnDrop<'_> {

@@ -1,13 +1,14 @@
 //! The hello that this program sends on every connection.
 //!
-//! Manager and peer send the same version and agent; only the membership and the manager's note about its address differ.
+//! Managers and peers send the same version and agent. Only the membership and the manager's note about its address
+//! differ.
 
 use brigade_core::wire::hello::{Hello, VERSION};
 
-/// The name and version of the program, as the other end sees it.
+/// The name and version of the program, for the other end.
 const AGENT: &str = concat!("brigade/", env!("CARGO_PKG_VERSION"));
 
-/// The hello of an end with this membership, if it has one.
+/// The hello of this program, with its membership if it has one.
 pub(crate) fn own_hello(membership: Option<String>) -> Hello {
     Hello { version: VERSION, agent: AGENT.to_owned(), membership, reached_from_elsewhere: None }
 }

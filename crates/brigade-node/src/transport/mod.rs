@@ -1,7 +1,7 @@
 //! Connections: TCP, TLS 1.3 with raw public keys both ways, frames.
 //!
-//! One dials a *key*, and a connection to any other key fails. The result is [`greeting::NewConnection`], which can only
-//! greet, and after that [`greeting::Greeted`]. Nothing above this module sees a socket; nothing here knows a file.
+//! A *key* is dialled, and a connection to any other key fails. The result is a [`greeting::NewConnection`], which can only
+//! greet, and after that a [`greeting::Greeted`]. Code above this module sees no socket; code in it knows no files.
 
 pub mod accept;
 pub(crate) mod accept_loop;
@@ -51,30 +51,32 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn both_ends_know_the_other_key_and_talk() {
+    async fn both_ends_know_the_other_key_and_exchange_messages() {
         let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
         let (accepted, dialled) = pair(&holder, &downloader).await;
         assert_eq!((accepted.peer(), dialled.peer()), (downloader.public(), holder.public()));
-        let (here, there) = tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(VERSION + 5)));
-        let (mut here, mut there): (Greeted, Greeted) = (here.unwrap(), there.unwrap());
-        assert_eq!((here.hello.version, here.local), (VERSION + 5, there.remote));
-        assert_eq!((here.version, there.version), (VERSION, VERSION));
+        let (accepted_end, dialling_end) =
+            tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(VERSION + 5)));
+        let (mut accepted_end, mut dialling_end): (Greeted, Greeted) =
+            (accepted_end.unwrap(), dialling_end.unwrap());
+        assert_eq!((accepted_end.hello.version, accepted_end.local), (VERSION + 5, dialling_end.remote));
+        assert_eq!((accepted_end.version, dialling_end.version), (VERSION, VERSION));
 
         let question = ToManager::from(ListPeers { question: 7, after: None });
-        there.writer.send(&question).await.unwrap();
-        there.writer.flush().await.unwrap();
-        assert_eq!(here.reader.next().await.unwrap(), Some(question));
+        dialling_end.writer.send(&question).await.unwrap();
+        dialling_end.writer.flush().await.unwrap();
+        assert_eq!(accepted_end.reader.next().await.unwrap(), Some(question));
 
-        here.writer.send(&FromManager::from(Noted { number: 1 })).await.unwrap();
-        here.writer.close(Reason::Stopping, "bye").await;
-        assert_eq!(there.reader.next().await.unwrap(), Some(FromManager::from(Noted { number: 1 })));
-        let last = there.reader.next::<FromManager>().await.unwrap();
+        accepted_end.writer.send(&FromManager::from(Noted { number: 1 })).await.unwrap();
+        accepted_end.writer.close(Reason::Stopping, "bye").await;
+        assert_eq!(dialling_end.reader.next().await.unwrap(), Some(FromManager::from(Noted { number: 1 })));
+        let last = dialling_end.reader.next::<FromManager>().await.unwrap();
         assert!(matches!(last, Some(FromManager::Goodbye(goodbye)) if goodbye.reason == Reason::Stopping));
-        assert!(there.reader.next::<FromManager>().await.unwrap().is_none());
+        assert!(dialling_end.reader.next::<FromManager>().await.unwrap().is_none());
     }
 
     #[tokio::test]
-    async fn another_key_than_the_one_dialled_is_refused_and_named() {
+    async fn another_key_than_the_expected_one_is_refused_and_named() {
         let (holder, expected) = (SecretKey::generate(), SecretKey::generate());
         let acceptor = acceptor(&holder).await;
         let addresses = [acceptor.address()];
@@ -87,13 +89,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_version_that_is_not_spoken_ends_the_connection_with_a_reason() {
+    async fn an_unsupported_version_ends_the_connection_with_a_reason() {
         let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
         let (accepted, dialled) = pair(&holder, &downloader).await;
-        let (here, there) = tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(0)));
-        assert!(matches!(here, Err(GreetError::Version(NoCommonVersion(0)))));
-        let mut there = there.unwrap();
-        let last = there.reader.next::<FromManager>().await.unwrap();
+        let (accepted_end, dialling_end) =
+            tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(0)));
+        assert!(matches!(accepted_end, Err(GreetError::Version(NoCommonVersion(0)))));
+        let mut dialling_end = dialling_end.unwrap();
+        let last = dialling_end.reader.next::<FromManager>().await.unwrap();
         assert!(matches!(last, Some(FromManager::Goodbye(goodbye)) if goodbye.reason == Reason::Version));
     }
 
@@ -101,10 +104,11 @@ mod tests {
     async fn a_message_of_the_wrong_direction_breaks_the_protocol() {
         let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
         let (accepted, dialled) = pair(&holder, &downloader).await;
-        let (here, there) = tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(VERSION)));
-        let (mut here, mut there) = (here.unwrap(), there.unwrap());
-        there.writer.send(&FromManager::from(Noted { number: 1 })).await.unwrap();
-        there.writer.flush().await.unwrap();
-        assert!(matches!(here.reader.next::<ToManager>().await, Err(ConnectionError::Frame(_))));
+        let (accepted_end, dialling_end) =
+            tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(VERSION)));
+        let (mut accepted_end, mut dialling_end) = (accepted_end.unwrap(), dialling_end.unwrap());
+        dialling_end.writer.send(&FromManager::from(Noted { number: 1 })).await.unwrap();
+        dialling_end.writer.flush().await.unwrap();
+        assert!(matches!(accepted_end.reader.next::<ToManager>().await, Err(ConnectionError::Frame(_))));
     }
 }

@@ -1,13 +1,13 @@
 //! The options of a connection's TCP socket, and its addresses.
 //!
-//! The socket of a dialled connection and that of an accepted one are the same from here on.
+//! They are the same for a dialled connection and for an accepted one.
 
 use std::{io, net::SocketAddr, time::Duration};
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
 
-/// The addresses of a connection; one of IPv4 is written as such where it came over a socket of IPv6.
+/// The addresses of a connection. An IPv4 address on a socket of IPv6 is converted to IPv4.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Addresses {
     pub(crate) remote: SocketAddr,
@@ -20,7 +20,7 @@ impl Addresses {
     }
 }
 
-/// Sets what every connection needs: data is sent without delay, and a host that is gone is noticed.
+/// Sets the options of every connection: data is sent without delay, and the loss of the other host is noticed.
 pub(crate) fn set_options(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let keepalive =

@@ -40,6 +40,9 @@ fn obstacle(path: &Path, into: &Path) -> Result<(), String> {
         }
         Ok(_) => return Ok(()), // a pipe or a device: opening it might wait
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error.to_string()),
+        Err(_) if fs::symlink_metadata(path).is_ok() => {
+            return Err("it is a link to a path that does not exist".to_owned());
+        }
         Err(_) => {}
     }
     if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
@@ -77,6 +80,10 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         fs::create_dir(temp.path().join("folder")).unwrap();
         fs::write(temp.path().join("file"), "mine").unwrap();
+        #[cfg(unix)]
+        for (target, link) in [("nowhere", "dangling"), ("nowhere/file", "lost"), ("file", "link")] {
+            std::os::unix::fs::symlink(temp.path().join(target), temp.path().join(link)).unwrap();
+        }
         let check = |name: &str| check_done_file(Some(&temp.path().join(name)), &temp.path().join("into"));
         for (name, why) in [
             ("folder", "it is a folder"),
@@ -84,6 +91,10 @@ mod tests {
             ("file/below", "cannot be made: "),
             ("folder/new/", "it is no name of a file"),
             (&"x".repeat(300), "cannot be made: "),
+            #[cfg(unix)]
+            ("dangling", "it is a link to a path that does not exist"),
+            #[cfg(unix)]
+            ("lost", "it is a link to a path that does not exist"),
         ] {
             let failure = check(name).unwrap_err();
             assert!(failure.code == DISK && failure.text().contains(why), "{name}: {}", failure.text());
@@ -91,6 +102,8 @@ mod tests {
         for name in ["new", "file", "into/new"] {
             check(name).unwrap();
         }
+        #[cfg(unix)]
+        check("link").unwrap();
         assert_eq!(fs::read(temp.path().join("file")).unwrap(), b"mine");
         assert!(!temp.path().join("new").exists());
         check_done_file(None, temp.path()).unwrap();

@@ -85,7 +85,11 @@ fn unsaid(said: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Option<String
             format!("the folder {} is back, and shared again", escape(&path.to_string_lossy()))
         }
         KeeperProblem::PrivateLost(_) => "`.brigade` is this peer's again".to_owned(),
-        KeeperProblem::PrivateRemoved(_) => "`.brigade` is there".to_owned(), // which is never over
+        // These are never cleared.
+        KeeperProblem::PrivateRemoved(_)
+        | KeeperProblem::LockRemoved(_)
+        | KeeperProblem::KeyRemoved(_)
+        | KeeperProblem::PartsRemoved(_) => "`.brigade` is there".to_owned(),
         KeeperProblem::ReadOnly(_) => "the folder can be written to again".to_owned(),
         KeeperProblem::Unwatched(_) => "all folders are watched again".to_owned(),
         KeeperProblem::Unindexed(_) => "hashes are stored again".to_owned(),
@@ -102,8 +106,11 @@ pub(crate) fn text(trouble: &KeeperProblem) -> String {
             "end the other session, or move what is in the way; it is tried again all the while. Do not end this peer before \
              that: its key is nowhere else"
         }
-        KeeperProblem::PrivateRemoved(_) => {
+        KeeperProblem::PrivateRemoved(_) | KeeperProblem::KeyRemoved(_) => {
             "leave `.brigade` alone while the peer runs; without its key, its username would be lost"
+        }
+        KeeperProblem::LockRemoved(_) | KeeperProblem::PartsRemoved(_) => {
+            "leave `.brigade` alone while the peer runs"
         }
         KeeperProblem::ReadOnly(_) => {
             "was its disk mounted anew, or does it fail? It is tried again all the while"

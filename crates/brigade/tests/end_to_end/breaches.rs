@@ -105,7 +105,7 @@ fn a_manager_closes_what_breaks_the_protocol_and_serves_the_others() {
     // Half a frame and then silence: it is told so after a while, in which everything else happens.
     let mut half = Stranger::greet(manager, 50, None);
     half.send(&[0, 0, 0, 9, 0x1b, 0xa1]);
-    let half = thread::spawn(move || half.hears_why(Reason::Silent, "half a frame came"));
+    let half = thread::spawn(move || half.hears_why(Reason::Silent, "incomplete frame"));
 
     let of_another_direction = frame_of(&FromManager::from(Noted { number: 1 }));
     let no_cbor = framed(0x15, b"\xff\xff\xff");
@@ -217,7 +217,7 @@ fn a_peer_closes_what_breaks_the_protocol_and_serves_the_others() {
 
     let mut half = newcomer();
     half.send(&[0, 0, 0, 9, 0x43, 0xa1]);
-    let half = thread::spawn(move || half.hears_why(Reason::Silent, "half a frame came"));
+    let half = thread::spawn(move || half.hears_why(Reason::Silent, "incomplete frame"));
 
     let many: Vec<u8> = (0..1000).flat_map(|number| request(number, 0, 0)).collect();
     let whole = says(RequestWhole { request: 1, id, size: 600_000 }.into());

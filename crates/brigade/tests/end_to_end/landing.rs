@@ -204,7 +204,7 @@ fn a_folder_that_cannot_be_written_to_is_told_before_anything_is_fetched() {
         "d/small: ",
     ]);
     let refused = as_nobody(&["sticky/theirs", "--replace"]).with_code(6);
-    refused.complains(&["earth/sticky/theirs is another user's and may not be kept aside"]);
+    refused.complains(&["earth/sticky/theirs belongs to another user and cannot be renamed"]);
     network.has("earth/sticky/theirs", b"root's");
     nothing_is_left(&network.path("earth"));
 }

@@ -65,7 +65,8 @@ const MAPS: &[Map] = &[
     Map {
         folder: "brigade-node/src",
         layers: &[
-            together(&["clock", "config", "durable", "identity"]),
+            // `few_open_files` is compiled for tests only.
+            together(&["clock", "config", "durable", "few_open_files", "identity"]),
             apart(&["store", "transport"]),
             apart(&["manager", "peer"]),
             apart(&[ROOT]),

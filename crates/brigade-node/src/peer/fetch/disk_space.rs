@@ -20,8 +20,9 @@ use super::{
 };
 use crate::store::{
     destination::Destinations,
-    folder::{FileSystemId, Folder, FreeSpace},
-    parts::KeptPart,
+    folder::{FileSystemId, Folder, FolderError, FreeSpace},
+    index::missing_files,
+    parts::{FILES_OF_PART, KeptPart, StoredFiles},
     share::Share,
 };
 
@@ -143,11 +144,8 @@ impl DiskSpace {
 /// The number of files that cannot land and are listed; more are only counted.
 const LISTED: usize = 100;
 
-/// Files beside the bytes of a content of several pieces: record, list and name.
-const FILES_BESIDE: u64 = 3;
-
-/// Files in `.brigade/` beside the part files that may have to be made: the index, in three files.
-const OWN_FILES: u64 = 3;
+/// How often the free space is measured again while the files of the index are being created or removed.
+const MEASUREMENTS: usize = 4;
 
 /// The space that each of these fetches needs beside its `kept` parts, if all their files can land and fit beside the
 /// bytes that are `promised` to other fetches.
@@ -168,7 +166,7 @@ pub(crate) fn measure(
         walk: Destinations::new(folder),
         begun: kept
             .iter()
-            .flat_map(|part| part.bytes.iter().map(|(on, bytes)| ((part.content, *on), *bytes)))
+            .flat_map(|part| part.stored.iter().map(|stored| ((part.content, stored.file_system), *stored)))
             .collect(),
         folders: HashSet::new(),
         refused: vec![],
@@ -183,8 +181,15 @@ pub(crate) fn measure(
         let folder = folder.path().to_owned();
         return Err(CannotLand { name, others, folder, refused, count, files }.into());
     }
+    let has_others = walk.file_systems().any(|(file_system, _)| file_system != folder.file_system());
     for (file_system, place) in walk.file_systems() {
-        check_space(folder, (&name, others), (file_system, place), &needs, promised)?;
+        let (free, own_files) = match file_system == folder.file_system() {
+            true => measure_own(folder, has_others),
+            false => (folder.free(place), 0),
+        };
+        // If the system does not say, the fetch waits when the disk is full.
+        let free = (free.unwrap_or(FreeSpace::UNKNOWN), own_files);
+        check_space(folder, (&name, others), (file_system, place), &needs, promised, free)?;
         for needs in &mut needs {
             needs.set_folder(file_system, place);
         }
@@ -199,18 +204,16 @@ fn check_space(
     (file_system, place): (FileSystemId, &str),
     needs: &[SpaceNeeds],
     promised: &BTreeMap<FileSystemId, u64>,
+    (free, own_files): (FreeSpace, u64),
 ) -> Result<(), NoRoom> {
     let sum = |of: fn(&SpaceNeeds, FileSystemId) -> u64| {
         needs.iter().map(|needs| of(needs, file_system)).fold(0, u64::saturating_add)
     };
-    // If the system does not say, the fetch waits when the disk is full.
-    let free = folder.free(place).unwrap_or(FreeSpace::UNKNOWN);
     let promised = promised.get(&file_system).copied().unwrap_or(0);
     let (bytes, free_bytes) = (sum(SpaceNeeds::bytes_on), free.bytes.saturating_sub(promised));
-    let own = if file_system == folder.file_system() { OWN_FILES } else { 0 };
     let files = match sum(SpaceNeeds::files_on) {
         0 => 0,
-        files => files.saturating_add(own),
+        files => files.saturating_add(own_files),
     };
     let lacks = match () {
         () if bytes > 0 && bytes > free_bytes => Lacks::Bytes { needed: bytes, free: free_bytes },
@@ -220,11 +223,34 @@ fn check_space(
     Err(NoRoom { name: name.to_owned(), others, folder: folder.path_below(place), lacks })
 }
 
+/// The free space of the folder's own file system, and the files that may have to be created in `.brigade/` beside the
+/// part files, at one time:
+///
+/// - the files of the index that do not exist. The keeper may create them at this moment, and both numbers must be true
+///   at the same time: if that number has changed meanwhile, the space is measured again;
+/// - if files are received on other file systems, the next list of the directories there, which is written beside the
+///   list that it then replaces.
+///
+/// The directories for received files exist by now, on each file system: the check of the destinations created them.
+fn measure_own(folder: &Folder, has_others: bool) -> (Result<FreeSpace, FolderError>, u64) {
+    let private = folder.private_dir();
+    let mut missing = missing_files(&private);
+    let mut free = folder.free("");
+    for _ in 1..MEASUREMENTS {
+        let before = std::mem::replace(&mut missing, missing_files(&private));
+        if before == missing {
+            break;
+        }
+        free = folder.free("");
+    }
+    (free, missing + u64::from(has_others))
+}
+
 struct SpaceMeasurement<'a> {
     share: &'a Share,
     walk: Destinations<'a>,
-    /// The bytes of kept parts.
-    begun: BTreeMap<(Content, FileSystemId), u64>,
+    /// The files of kept parts.
+    begun: BTreeMap<(Content, FileSystemId), StoredFiles>,
     /// Folders that have to be made; each is counted once.
     folders: HashSet<String>,
     refused: Vec<(FileName, String)>,
@@ -235,7 +261,8 @@ impl SpaceMeasurement<'_> {
     fn fetch(&mut self, fetch: &Resolved, wanted: &WantedNames) -> SpaceNeeds {
         let own = self.share.folder().file_system();
         let mut needs = SpaceNeeds::new(own);
-        let mut long: BTreeMap<FileSystemId, u64> = BTreeMap::new();
+        // For each content of several pieces the files beside its bytes that have to be created.
+        let mut beside: BTreeMap<FileSystemId, Vec<u64>> = BTreeMap::new();
         for file in &fetch.files {
             let WantedFile { name, content, replace, .. } = file;
             if self.share.by_name(name).is_some_and(|shared| shared.content == *content) {
@@ -247,7 +274,9 @@ impl SpaceMeasurement<'_> {
                 // Most likely the wanted file, or one that stays.
                 Some(_) if !replace => continue,
                 Some(_) if same_size && there.obstacle.is_none() => {
-                    needs.add(file, there.file_system, content.size); // the file that is kept aside stays on the disk
+                    // The file that is kept aside stays on the disk.
+                    needs.add(file, there.file_system, content.size);
+                    needs.add_files(there.file_system, 1);
                     continue;
                 }
                 // A file that cannot be kept aside is no obstacle if it is the wanted one: only its bytes tell.
@@ -264,16 +293,21 @@ impl SpaceMeasurement<'_> {
             }
             let folders = self.walk.missing_folders().into_iter();
             let folders = folders.filter(|folder| self.folders.insert(folder.clone())).count();
-            needs.add_files(there.file_system, folders as u64);
             // A part is used for one file; the others with the same content are copies.
-            let begun = self.begun.remove(&(*content, there.file_system)).unwrap_or(0);
-            needs.add(file, there.file_system, content.size.saturating_sub(begun));
+            let begun = self.begun.remove(&(*content, there.file_system));
+            let has_bytes = u64::from(begun.is_some());
+            needs.add_files(there.file_system, folders as u64 + 1 - has_bytes);
+            let begun_bytes = begun.map_or(0, |begun| begun.bytes);
+            needs.add(file, there.file_system, content.size.saturating_sub(begun_bytes));
             if Geometry::new(content.size).is_ok_and(|geometry| geometry.count() > 1) {
-                *long.entry(there.file_system).or_default() += 1;
+                let created = FILES_OF_PART - begun.map_or(1, |begun| begun.files.clamp(1, FILES_OF_PART));
+                beside.entry(there.file_system).or_default().push(created);
             }
         }
-        for (file_system, long) in long {
-            needs.add_files(file_system, long.min(OPEN_PARTS as u64) * FILES_BESIDE);
+        for (file_system, mut created) in beside {
+            // They are removed when the content has landed, and only so many contents are received at one time.
+            created.sort_unstable_by(|a, b| b.cmp(a));
+            needs.add_files(file_system, created.iter().take(OPEN_PARTS).sum());
         }
         needs
     }

@@ -33,6 +33,8 @@ use crate::{
     },
 };
 
+mod folder_loss;
+
 /// Contents that are fetched at the same time; the files of a larger fetch wait their turn.
 const ACTIVE_CONTENTS: usize = 4096;
 
@@ -239,22 +241,6 @@ impl Fetches {
             self.settle(id);
         }
         self.settle(id);
-    }
-
-    /// Nothing can be written. Files that wait for space do not wait any more: they are prepared, and fail there.
-    pub(crate) fn give_up_all(&mut self, error: &str) {
-        self.disk_space.forget_all();
-        self.give_up_each(self.jobs.contents(), error);
-    }
-
-    /// Part files cannot be written.
-    pub(crate) fn give_up_large(&mut self, error: &str) {
-        self.give_up_each(self.swarm.unfinished_large(), error);
-    }
-
-    fn give_up_each(&mut self, contents: Vec<Content>, error: &str) {
-        contents.iter().for_each(|content| self.give_up(content, FileErrorKind::Disk, error));
-        self.prepare_more();
     }
 
     /// Ends a fetch that has nothing left to do.

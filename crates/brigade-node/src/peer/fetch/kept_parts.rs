@@ -163,13 +163,14 @@ mod tests {
     use brigade_core::id::{Content, ContentId};
 
     use super::{KeptPart, KeptParts, KeptTotals};
+    use crate::store::parts::StoredFiles;
 
     fn part(byte: u8, name: Option<&str>) -> KeptPart {
         let content = Content { id: ContentId([byte; 32]), size: 10 };
         KeptPart {
             content,
             name: name.map(|name| name.parse().unwrap()),
-            bytes: vec![(Default::default(), 5)],
+            stored: vec![StoredFiles { file_system: Default::default(), bytes: 5, files: 4 }],
             idle: Duration::ZERO,
         }
     }

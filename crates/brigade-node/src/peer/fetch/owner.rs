@@ -192,10 +192,13 @@ impl FetchOwner {
             self.fetches.give_up_all(&gone.to_string());
         }
         let state = self.folder.private_state();
-        if std::mem::replace(&mut self.private, state) != state {
+        let before = std::mem::replace(&mut self.private, state);
+        if before.recreated != state.recreated {
             // The part files have lost their names.
             let error = FolderError::Removed { path: self.folder.private_dir() };
             self.fetches.give_up_large(&error.to_string());
+        } else if before.parts != state.parts {
+            self.fetches.begin_large_again();
         }
     }
 }

@@ -96,7 +96,7 @@ pub(crate) fn prepare(
     // Most names are free: where not even their folder exists, the files need no look.
     let there = walk.check(&wanted.name, wanted.replace);
     let is_free = there.found.is_none();
-    let decision = decide(folder, share, wanted, there);
+    let decision = decide(folder, share, walk, wanted, there);
     if !is_free || !matches!(decision, Ok(FileDecision::Small)) {
         walk.forget(); // files were read or made meanwhile
     }
@@ -106,6 +106,7 @@ pub(crate) fn prepare(
 fn decide(
     folder: &Folder,
     share: &Share,
+    walk: &mut Destinations<'_>,
     wanted: &WantedFile,
     there: Destination,
 ) -> Result<FileDecision, PrepareError> {
@@ -131,7 +132,7 @@ fn decide(
         other => other.map(|(content_here, ..)| content_here),
     };
     // The file that was found may have another name: then it is neither reported as this one, nor kept aside for it.
-    if let Some(other) = there.found.and_then(|found| folder.true_name(name, &found)) {
+    if let Some(other) = there.found.and_then(|found| walk.true_name(name, &found)) {
         return Err(PrepareError::Alike { name: name.clone(), other });
     }
     if let Some(here) = other_content.filter(|_| !wanted.replace) {

@@ -290,7 +290,6 @@ impl SpaceNeeds {
         }
         let sum = self.bytes.entry(file_system).or_default();
         *sum = sum.saturating_add(bytes);
-        self.add_files(file_system, 1);
     }
 }
 

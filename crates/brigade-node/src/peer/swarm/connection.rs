@@ -31,7 +31,7 @@ use crate::{
     identity::membership,
     peer::bandwidth::beside,
     transport::{
-        breach_log::BreachLog,
+        breach_log::{BreachLog, RemoteRole},
         connection::{ConnectionError, Incoming, Reader, Writer},
         dial::dial,
         greeting::{Greeted, close_and_drain},
@@ -133,7 +133,8 @@ async fn run_connection(
         Ok(()) if stop.is_cancelled() => connection.writer.close(Reason::Stopping, "").await,
         Err(ConnectionEndError::Connection(error)) => {
             if let Some(goodbye) = error.goodbye() {
-                context.breaches.broke(Some(&holder.username), holder.address, error);
+                let (role, member) = (RemoteRole::Holder, Some(&holder.username));
+                context.breaches.broke(role, member, holder.address, goodbye.reason, error);
                 let goodbye = close_and_drain(reader, connection.writer, goodbye);
                 let _ = timeout(CLOSE_TIMEOUT, goodbye).await; // the missing pieces are requested from others after this
             }

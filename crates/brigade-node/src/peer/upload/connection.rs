@@ -36,7 +36,11 @@ use super::{
 use crate::{
     peer::{bandwidth::Traffic, swarm::partial::Parts},
     store::share::Share,
-    transport::{breach_log::BreachLog, connection::ConnectionError, greeting::Greeted},
+    transport::{
+        breach_log::{BreachLog, RemoteRole},
+        connection::ConnectionError,
+        greeting::Greeted,
+    },
 };
 
 /// How long new pieces of parts are gathered before they are announced to the downloader.
@@ -122,7 +126,8 @@ pub(crate) async fn serve(
     let goodbye = ended.inspect_err(|_| sender.abort())?;
     let broke = goodbye.reason != Reason::Stopping;
     if broke {
-        connection.context.breaches.broke(Some(downloader), remote, &goodbye.text);
+        let (role, member) = (RemoteRole::Downloader, Some(downloader));
+        connection.context.breaches.broke(role, member, remote, goodbye.reason, &goodbye.text);
     }
     let close = async {
         let _ = connection.queue.send(SendTask::Close(goodbye)).await; // the queue may be full

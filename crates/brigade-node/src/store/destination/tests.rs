@@ -4,7 +4,7 @@
 
 use std::{fs, os::unix::fs::symlink};
 
-use super::{Destinations, FileKind, Folder, Obstacle, spelling};
+use super::{Destinations, FileKind, Folder, Obstacle};
 
 fn folder() -> (tempfile::TempDir, Folder) {
     let temp = tempfile::tempdir().unwrap();
@@ -71,17 +71,11 @@ fn folders_that_have_to_be_made_are_known() {
     }
 }
 
-/// Whole fetches onto a file system that ignores case are in the end-to-end tests.
 #[test]
-fn the_true_spelling_of_a_name_is_found() {
-    let check = |part: &str, names: &[&str], expected: Option<&str>| {
-        assert_eq!(spelling(part, names.iter().copied()).as_deref(), expected, "{part}");
-    };
-    check("film", &["Film", "other"], Some("Film"));
-    check("film", &["FILM", "film"], Some("film"));
-    check("ä", &["Ä"], Some("Ä"));
-    check("film", &["films"], None);
-    let (_temp, folder) = folder();
+fn a_file_that_has_its_name_has_no_other_true_name() {
+    let (temp, folder) = folder();
+    fs::write(temp.path().join("d/FILE"), "54321").unwrap();
     let name = "d/file".parse().unwrap();
-    assert_eq!(folder.true_name(&name, &folder.stamp(&name).unwrap()), None);
+    let found = folder.stamp(&name).unwrap();
+    assert_eq!(Destinations::new(&folder).true_name(&name, &found), None);
 }

@@ -2,10 +2,12 @@
 //!
 //! Names are [`FileName`]s, which were checked before. A peer keeps its own files in `.brigade/` (mode 0700): its
 //! key, the index, part files. The lock in it keeps a second session out for as long as this session has a handle.
-//! `root` is the open directory, `private_dir` is `.brigade/`; the calls to the kernel are in `system`.
+//! `root` is the open directory, `private_dir` is `.brigade/`, `open_dirs` notices that a directory was removed; the
+//! calls to the kernel are in `system`.
 
 mod error;
 mod lock;
+mod open_dirs;
 mod private_dir;
 mod root;
 mod staging_list;
@@ -26,7 +28,7 @@ pub use self::{
 };
 pub(super) use self::{
     error::lacking,
-    private_dir::create_private_dir,
+    private_dir::{PARTS, create_private_dir},
     staging_list::{
         MAX_STAGING_DIRS, STAGING_LIST, STAGING_PREFIX, StagingEntry, StagingList, read_staging_list,
         write_staging_list,
@@ -145,7 +147,8 @@ impl Folder {
         self.0.private.protect(files);
     }
 
-    /// Checks that `.brigade/` exists with its lock and its protected files, once it is locked; restores them if not.
+    /// Checks that `.brigade/` exists with its lock, its protected files and its directory for received files, once it
+    /// is locked; restores what was removed, and counts it.
     ///
     /// # Errors
     /// [`FolderError::Taken`] if another session has the folder now; another error if the files could not be restored.
@@ -178,6 +181,11 @@ impl Folder {
     /// The handle of `.brigade/`, which is created if it does not exist.
     pub(super) fn private_handle(&self) -> Result<Dir, FolderError> {
         PrivateDir::open(&self.0.root)
+    }
+
+    /// The handle of `.brigade/parts/`, which is created if it does not exist.
+    pub(super) fn parts_handle(&self) -> Result<Dir, FolderError> {
+        self.0.private.open_parts(&self.0.root)
     }
 
     /// The list of the directories for received files on other file systems.

@@ -2,8 +2,8 @@
 //! runs.
 //!
 //! Without it the lock keeps no session out, and the peer's key would be lost at the end of the process. So every use
-//! of it first checks that it still exists. If another session has taken the folder, or has left another key in it,
-//! nothing of that is changed: this peer then shares and receives nothing.
+//! of it first checks that it still exists, and counts what was removed. If another session has taken the folder, or
+//! has left another key in it, nothing of that is changed: this peer then shares and receives nothing.
 
 use std::{
     fmt,
@@ -12,23 +12,24 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
 use super::{
     error::FolderError,
     lock::{FolderLock, LockHolder},
+    open_dirs::{OpenDirs, is_absent},
     root::Root,
     staging_list::{STAGING_LIST, StagingList},
 };
-use crate::{
-    durable::sync_folder,
-    store::system::{Dir, is_link},
-};
+use crate::{durable::sync_folder, store::system::Dir};
 
 /// The name of the private folder, in the shared one.
 pub const PRIVATE: &str = ".brigade";
+
+/// The directory for received files on the file system of the shared folder itself, in the private folder.
+pub(in crate::store) const PARTS: &str = "parts";
 
 /// The file that is locked, in the private folder.
 const LOCK: &str = "lock";
@@ -48,11 +49,17 @@ pub trait ProtectedFiles: fmt::Debug + Send + Sync {
     fn restore(&self, private: &Path) -> Result<(), FolderError>;
 }
 
-/// The state of `.brigade/`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// How often `.brigade/`, or a part of it alone, was removed and restored while this session has the folder.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct PrivateState {
-    /// How often it was removed and created again.
+    /// All of it, with the files that were being received.
     pub recreated: u32,
+    /// The file of the lock.
+    pub lock: u32,
+    /// The protected files.
+    pub protected: u32,
+    /// The directory for received files, with those files. A new one is created when it is needed.
+    pub parts: u32,
 }
 
 /// The private folder, with its lock.
@@ -61,9 +68,11 @@ pub(super) struct PrivateDir {
     lock: OnceLock<FolderLock>,
     protected: OnceLock<Box<dyn ProtectedFiles>>,
     staging_list: StagingList,
-    /// Held while the folder is created again, which is rare: two threads would block each other's lock.
-    recreating: Mutex<()>,
-    recreated: AtomicU32,
+    dirs: OpenDirs,
+    /// Held while something is restored, which is rare: two threads would block each other's lock.
+    restoring: Mutex<()>,
+    /// Held to read or change the numbers.
+    state: Mutex<PrivateState>,
     /// Set while another session has the folder.
     is_taken: AtomicBool,
 }
@@ -79,9 +88,21 @@ impl PrivateDir {
         create_private_dir(root.dir(), PRIVATE, Self::path(root))
     }
 
+    /// The handle of the directory for received files in it, which is created if it does not exist.
+    pub(super) fn open_parts(&self, root: &Root) -> Result<Dir, FolderError> {
+        let path = Self::path(root).join(PARTS);
+        let parts = create_private_dir(&Self::open(root)?, PARTS, path.clone())?;
+        if self.lock.get().is_some() {
+            let remembered = self.dirs.remember_parts(&parts);
+            remembered.map_err(|error| FolderError::new("open the folder", path, error))?;
+        }
+        Ok(parts)
+    }
+
     /// Locks it against other sessions, for as long as `self` exists.
     pub(super) fn lock(&self, root: &Root) -> Result<FolderLock, FolderError> {
         let lock = FolderLock::new(lock_file(root)?);
+        self.dirs.set_private(Self::open(root)?);
         Ok(self.lock.get_or_init(|| lock).clone())
     }
 
@@ -97,7 +118,7 @@ impl PrivateDir {
 
     /// The state at the last check.
     pub(super) fn state(&self) -> PrivateState {
-        PrivateState { recreated: self.recreated.load(Ordering::Relaxed) }
+        *self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Fails if another session had the folder at the last check.
@@ -118,7 +139,7 @@ impl PrivateDir {
         if let Some(lock) = self.lock.get()
             && !self.is_complete(root, lock)
         {
-            let _alone = self.recreating.lock().unwrap_or_else(PoisonError::into_inner);
+            let _alone = self.restoring.lock().unwrap_or_else(PoisonError::into_inner);
             if !self.is_complete(root, lock) {
                 if !root.is_at_path() {
                     return Err(FolderError::Gone { path: root.path().to_owned() });
@@ -131,10 +152,18 @@ impl PrivateDir {
         Ok(self.state())
     }
 
-    /// Whether the locked file still has its name, and the protected files exist.
+    /// Whether the locked file still has its name, the protected files exist, and so does the directory for received
+    /// files if there was one.
     fn is_complete(&self, root: &Root, lock: &FolderLock) -> bool {
-        let protected = self.protected.get();
-        has_lock(root, lock) && protected.is_none_or(|files| files.exist(&Self::path(root)))
+        has_lock(root, lock) && self.has_protected(root) && self.has_parts(root)
+    }
+
+    fn has_protected(&self, root: &Root) -> bool {
+        self.protected.get().is_none_or(|files| files.exist(&Self::path(root)))
+    }
+
+    fn has_parts(&self, root: &Root) -> bool {
+        self.dirs.has_parts(root, &format!("{PRIVATE}/{PARTS}"))
     }
 
     /// Locks another file if the one before has lost its name. Then restores the other files, so that a session that
@@ -150,24 +179,38 @@ impl PrivateDir {
         if !is_locked && self.protected.get().is_some_and(|files| files.are_foreign(&path)) {
             return Err(FolderError::Taken { path });
         }
+        let is_same = self.dirs.has_private(root, PRIVATE);
+        let (had_protected, had_parts) = (self.has_protected(root), self.has_parts(root));
         let file = if is_locked { None } else { Some(lock_file(root).map_err(taken)?) };
         let restored = self.protected.get().map_or(Ok(()), |files| files.restore(&path));
         if matches!(restored, Err(FolderError::Taken { .. })) {
             return restored; // this unlocks the file for its owner
         }
+        let private = Self::open(root)?;
         if file.is_some() {
             let failed = |error| FolderError::new("write", path.join(STAGING_LIST), error);
-            self.staging_list.restore(&Self::open(root)?).map_err(failed)?;
+            self.staging_list.restore(&private).map_err(failed)?;
         }
         sync_folder(root.path()).map_err(|error| FolderError::new("sync", root.path().to_owned(), error))?;
         restored?;
-        // Last: a step that failed is tried again at the next check, because the lock is not complete until then.
+        // Last: a step that failed is tried again at the next check, because until then something is missing.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if is_same {
+            state.lock += u32::from(file.is_some());
+            state.protected += u32::from(!had_protected);
+            state.parts += u32::from(!had_parts);
+        } else {
+            state.recreated += 1;
+            self.dirs.set_private(private);
+        }
+        if !had_parts {
+            self.dirs.forget_parts();
+        }
         if let Some(file) = file {
             lock.move_to(file);
-            self.recreated.fetch_add(1, Ordering::Relaxed);
-            // People are told by the keeper, which reports it as a problem.
-            tracing::debug!(folder = %root.path().display(), "`.brigade` was removed while this peer runs");
         }
+        // People are told by the keeper, which reports it as a problem.
+        tracing::debug!(folder = %root.path().display(), ?state, "`.brigade` was removed, or a part of it");
         Ok(())
     }
 }
@@ -196,10 +239,9 @@ pub(in crate::store) fn create_private_dir(
 }
 
 fn has_lock(root: &Root, lock: &FolderLock) -> bool {
-    use io::ErrorKind::{NotADirectory, NotFound};
     match root.dir().status(format!("{PRIVATE}/{LOCK}").as_ref()) {
         Ok(found) => lock.is_on(&found.stamp),
-        Err(error) => !matches!(error.kind(), NotFound | NotADirectory) && !is_link(&error),
+        Err(error) => !is_absent(&error),
     }
 }
 
@@ -268,8 +310,8 @@ mod tests {
     fn running(path: &Path) -> Folder {
         let folder = Folder::open(path).unwrap();
         folder.lock().unwrap();
+        fs::write(path.join(".brigade/word"), "mine").unwrap();
         folder.protect(Box::new(TestFile("mine")));
-        folder.keep_private().unwrap();
         folder
     }
 
@@ -280,24 +322,56 @@ mod tests {
         let folder = running(temp.path());
         let is_locked =
             || matches!(Folder::open(temp.path()).unwrap().lock(), Err(FolderError::InUse { .. }));
-        for times in 1..=2 {
+        for recreated in 1..=2 {
             fs::remove_dir_all(&private).unwrap();
-            assert_eq!(folder.keep_private().unwrap(), PrivateState { recreated: times });
+            assert_eq!(folder.keep_private().unwrap(), PrivateState { recreated, ..PrivateState::default() });
             assert!(is_locked());
             assert_eq!(fs::read_to_string(private.join("word")).unwrap(), "mine");
+            folder.own_staging().unwrap();
         }
         // A moved folder counts as removed.
         fs::rename(&private, temp.path().join("elsewhere")).unwrap();
         folder.own_staging().unwrap();
-        assert!(is_locked() && folder.private_state().recreated == 3);
-        // If only a part of it is removed, the rest stays.
-        fs::remove_file(private.join("word")).unwrap();
-        assert_eq!(folder.keep_private().unwrap().recreated, 3);
-        assert_eq!(fs::read_to_string(private.join("word")).unwrap(), "mine");
-        fs::remove_file(private.join("lock")).unwrap();
-        assert_eq!(folder.keep_private().unwrap().recreated, 4);
         assert!(is_locked());
-        drop(folder);
+        let state = folder.keep_private().unwrap();
+        assert_eq!(state, PrivateState { recreated: 3, ..PrivateState::default() });
+    }
+
+    #[test]
+    fn a_removed_part_of_the_private_folder_is_restored_and_counted() {
+        let temp = tempfile::tempdir().unwrap();
+        let private = temp.path().join(".brigade");
+        let folder = running(temp.path());
+        folder.own_staging().unwrap();
+        let mut expected = PrivateState::default();
+        let check = |expected: PrivateState| {
+            assert_eq!(folder.keep_private().unwrap(), expected);
+            assert_eq!(folder.keep_private().unwrap(), expected, "it is counted once");
+            assert_eq!(fs::read_to_string(private.join("word")).unwrap(), "mine");
+            let other = Folder::open(temp.path()).unwrap().lock();
+            assert!(matches!(other, Err(FolderError::InUse { .. })), "{other:?}");
+        };
+        check(expected);
+        fs::remove_file(private.join("word")).unwrap();
+        expected.protected = 1;
+        check(expected);
+        fs::remove_file(private.join("lock")).unwrap();
+        expected.lock = 1;
+        check(expected);
+        fs::remove_dir(private.join("parts")).unwrap();
+        expected.parts = 1;
+        check(expected);
+        folder.own_staging().unwrap();
+        // Another directory at its path is not the one with the received files.
+        fs::rename(private.join("parts"), temp.path().join("elsewhere")).unwrap();
+        fs::create_dir(private.join("parts")).unwrap();
+        expected.parts = 2;
+        check(expected);
+        for name in ["word", "lock"] {
+            fs::remove_file(private.join(name)).unwrap();
+        }
+        (expected.protected, expected.lock) = (2, 2);
+        check(expected);
     }
 
     #[test]

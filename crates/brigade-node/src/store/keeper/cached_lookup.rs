@@ -60,7 +60,7 @@ mod tests {
     use super::{CachedLookup, Folder, FolderError};
 
     #[test]
-    fn a_walk_sees_what_a_look_at_each_name_sees() {
+    fn cached_lookups_return_the_same_as_single_ones() {
         let temp = tempfile::tempdir().unwrap();
         let outside = tempfile::tempdir().unwrap();
         fs::write(outside.path().join("f"), "not ours").unwrap();
@@ -73,7 +73,7 @@ mod tests {
         symlink(outside.path(), temp.path().join("out")).unwrap();
         symlink(temp.path().join("top"), temp.path().join("a/link")).unwrap();
         let folder = Folder::open(temp.path()).unwrap();
-        let mut walk = CachedLookup::new(&folder);
+        let mut lookup = CachedLookup::new(&folder);
         let names = [
             "top",
             "a/f",
@@ -93,14 +93,14 @@ mod tests {
         ];
         for name in names {
             let name = name.parse().unwrap();
-            match (walk.stamp(&name), folder.stamp(&name)) {
-                (Ok(walked), Ok(looked)) => assert_eq!(walked, looked),
-                (Err(walked), Err(looked)) => {
-                    assert_eq!(walked.is_missing(), looked.is_missing(), "{walked} {looked}");
-                    let are_links = [&walked, &looked].map(|error| matches!(error, FolderError::Link { .. }));
-                    assert_eq!(are_links[0], are_links[1], "{walked} {looked}");
+            match (lookup.stamp(&name), folder.stamp(&name)) {
+                (Ok(cached), Ok(single)) => assert_eq!(cached, single),
+                (Err(cached), Err(single)) => {
+                    assert_eq!(cached.is_missing(), single.is_missing(), "{cached} {single}");
+                    let are_links = [&cached, &single].map(|error| matches!(error, FolderError::Link { .. }));
+                    assert_eq!(are_links[0], are_links[1], "{cached} {single}");
                 }
-                (walked, looked) => panic!("{name}: {walked:?}, {looked:?}"),
+                (cached, single) => panic!("{name}: {cached:?}, {single:?}"),
             }
         }
     }

@@ -15,7 +15,7 @@ use super::{
     cached_lookup::CachedLookup,
     change::LandedFile,
     hashing::job::{HashFailure, HashJob, HashOutcome, HashReport},
-    owner::{FIRST_RETRY, FailedRead, KeeperOwner, LAST_RETRY},
+    owner::{FailedRead, KeeperOwner, RETRY},
     problems::ProblemSource,
     settle::ChangeKind,
     walk::{NotShared, is_kept_aside},
@@ -77,7 +77,7 @@ impl KeeperOwner {
             Err(error) => {
                 self.removed(name);
                 self.problems.add(ProblemSource::Walk, name, error.to_string());
-                self.scan_soon(now().after(self.rescan_pause)); // by then it may be readable
+                self.rescan_soon(); // by then it may be readable
             }
         }
     }
@@ -368,9 +368,9 @@ impl KeeperOwner {
                 self.withdraw(&name);
                 self.problems.add(ProblemSource::File, &name, format!("{error}; it is tried again"));
                 let before = self.failed_reads.get(&name).filter(|before| before.stamp == job.stamp);
-                let pause = before.map_or(FIRST_RETRY, |before| (before.pause * 2).min(LAST_RETRY));
-                self.settle.again(&name, job.stamp, now().after(pause));
-                self.failed_reads.insert(name, FailedRead { stamp: job.stamp, pause });
+                let mut backoff = before.map_or(RETRY, |before| before.backoff);
+                self.settle.again(&name, job.stamp, now().after(backoff.next_pause()));
+                self.failed_reads.insert(name, FailedRead { stamp: job.stamp, backoff });
             }
             // The file has changed or is gone: handle its current state.
             _ => self.inspect_again(&name),

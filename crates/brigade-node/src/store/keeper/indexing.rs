@@ -12,7 +12,7 @@ use super::{owner::KeeperOwner, problems::KeeperProblem};
 use crate::{
     clock::now,
     store::{
-        index::{Index, IndexError, IndexWrite},
+        index::{INDEX_FILE, Index, IndexError, IndexWrite},
         share::SharedFile,
     },
 };
@@ -42,7 +42,7 @@ impl KeeperOwner {
 
     fn open_and_load(&self) -> Result<(Index, HashMap<FileName, Arc<SharedFile>>), String> {
         let private = self.folder.private().map_err(|error| error.to_string())?;
-        Index::open(&private.join("index.db")).map_err(|error| error.to_string())
+        Index::open(&private.join(INDEX_FILE)).map_err(|error| error.to_string())
     }
 
     pub(super) fn index_write(&mut self, write: IndexWrite) {

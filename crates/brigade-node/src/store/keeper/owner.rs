@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use brigade_core::{name::FileName, time::Timestamp};
+use brigade_core::{backoff::Backoff, name::FileName, time::Timestamp};
 use tokio::sync::{mpsc, watch as tokio_watch};
 use tokio_util::sync::CancellationToken;
 
@@ -57,19 +57,17 @@ const OTHER_DELAY: Duration = Duration::from_secs(1);
 /// Reports of the hash threads that wait for the keeper.
 const REPORTS: usize = 64;
 
-/// A file that cannot be read may be readable soon (too many open files, another program's lock) or not for a long
-/// time (a failing disk, a missing permission). The pause before the next attempt starts with the first value,
-/// doubles, and ends at the second one.
-pub(super) const FIRST_RETRY: Duration = Duration::from_secs(1);
-pub(super) const LAST_RETRY: Duration = Duration::from_secs(60);
+/// The pauses before the next attempt to read a file: it may be readable soon (too many open files, another program's
+/// lock) or not for a long time (a failing disk, a missing permission).
+pub(super) const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
 
 /// A file that could not be read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct FailedRead {
     /// Its stamp at that time.
     pub(super) stamp: Stamp,
-    /// The pause before the next attempt.
-    pub(super) pause: Duration,
+    /// The pauses before the next attempts.
+    pub(super) backoff: Backoff,
 }
 
 /// The channels of the keeper.
@@ -114,8 +112,8 @@ pub(super) struct KeeperOwner {
     pub(super) scan_cost: Duration,
     /// Files that could not be read. They wait in `settle` for the next attempt.
     pub(super) failed_reads: BTreeMap<FileName, FailedRead>,
-    /// The pause before the next scan after an entry could not be read.
-    pub(super) rescan_pause: Duration,
+    /// The pauses before the next scans after an entry could not be read.
+    pub(super) rescan: Backoff,
     /// Files of the first scan that are not announced yet; `None` when that is complete.
     pub(super) initial: Option<BTreeMap<FileName, ()>>,
     pub(super) hashing: HashWorkers,
@@ -223,7 +221,7 @@ impl KeeperOwner {
             polling: !options.watch || options.only_landed,
             scan_cost: Duration::ZERO,
             failed_reads: BTreeMap::new(),
-            rescan_pause: FIRST_RETRY,
+            rescan: RETRY,
             initial: Some(BTreeMap::new()),
             hashing,
             counter: channels.counter.clone(),

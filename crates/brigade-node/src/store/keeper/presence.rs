@@ -9,7 +9,11 @@ use std::{collections::HashMap, time::Duration};
 use brigade_core::time::Timestamp;
 
 use super::{owner::KeeperOwner, problems::KeeperProblem};
-use crate::store::{folder::FolderError, ignore::IgnoredCounts, index::IndexWrite};
+use crate::store::{
+    folder::{FolderError, PrivateState},
+    ignore::IgnoredCounts,
+    index::IndexWrite,
+};
 
 /// The interval of the check: moving a folder above the shared one causes no event.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
@@ -41,9 +45,9 @@ impl KeeperOwner {
         match self.folder.keep_private() {
             Ok(state) => {
                 self.problems.clear_keeper_problem(&KeeperProblem::PrivateLost(String::new()));
-                if state != self.private {
-                    self.private = state;
-                    self.private_dir_recreated(state.recreated);
+                let before = std::mem::replace(&mut self.private, state);
+                if state != before {
+                    self.private_dir_restored(before, state);
                 }
                 None
             }
@@ -59,11 +63,29 @@ impl KeeperOwner {
         }
     }
 
-    /// The index was removed with the folder: writes all known files into a new one.
-    fn private_dir_recreated(&mut self, times: u32) {
-        self.problems.report_keeper_problem(KeeperProblem::PrivateRemoved(times));
+    /// All of `.brigade/`, or a part of it, was removed and is restored: reports that.
+    fn private_dir_restored(&mut self, before: PrivateState, now: PrivateState) {
+        let numbers: [(u32, u32, fn(u32) -> KeeperProblem); 4] = [
+            (before.recreated, now.recreated, KeeperProblem::PrivateRemoved),
+            (before.lock, now.lock, KeeperProblem::LockRemoved),
+            (before.protected, now.protected, KeeperProblem::KeyRemoved),
+            (before.parts, now.parts, KeeperProblem::PartsRemoved),
+        ];
+        for (_, times, problem) in numbers.into_iter().filter(|(before, now, _)| before != now) {
+            self.problems.report_keeper_problem(problem(times));
+        }
+        if before.recreated != now.recreated {
+            self.write_new_index();
+        }
+    }
+
+    /// The index was removed with `.brigade/`: writes all known files into a new one.
+    fn write_new_index(&mut self) {
         self.forget_index_writes();
         self.index = None; // closed before another one is opened: closing it would remove the other's files
+        // While the folder is away, nothing is shared, and the rows about its files are still true.
+        let away: Vec<_> = self.away.iter().flat_map(HashMap::values).cloned().collect();
+        away.into_iter().for_each(|file| self.index_write(IndexWrite::Put(file)));
         let mut last = None;
         loop {
             let page = self.share.page(last.as_ref(), PAGE);

@@ -28,6 +28,18 @@ pub enum KeeperProblem {
          created again; files that were being received are lost", times(*.0)
     )]
     PrivateRemoved(u32),
+    /// The lock in `.brigade/` alone was removed while the peer runs and was written again, this many times.
+    #[error("`.brigade/lock` was removed while this peer runs{}: it was written again", times(*.0))]
+    LockRemoved(u32),
+    /// The key in `.brigade/` alone was removed while the peer runs and was written again, this many times.
+    #[error("`.brigade/key` was removed while this peer runs{}: it was written again", times(*.0))]
+    KeyRemoved(u32),
+    /// The directory for received files alone was removed while the peer runs, this many times.
+    #[error(
+        "`.brigade/parts` was removed while this peer runs{}: the files that were being received there are fetched \
+         from the beginning", times(*.0)
+    )]
+    PartsRemoved(u32),
     /// Files cannot be written into the shared folder.
     #[error("{0}: fetches into it fail, serving goes on")]
     ReadOnly(String),
@@ -245,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_list_has_an_end_and_the_rest_is_counted() {
+    fn the_list_is_limited_and_the_rest_is_counted() {
         let (sender, list) = watch::channel(Arc::new(ProblemList::default()));
         let mut problems = Problems::new(sender);
         for number in 0..LISTED + 5 {

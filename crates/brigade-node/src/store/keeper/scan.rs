@@ -12,7 +12,7 @@ use std::{
 use brigade_core::{name::FileName, time::Timestamp};
 
 use super::{
-    owner::{FIRST_RETRY, KeeperOwner, LAST_RETRY},
+    owner::KeeperOwner,
     problems::KeeperProblem,
     walk::{NotShared, WalkEntry},
     watch::WatchError,
@@ -209,14 +209,21 @@ impl KeeperOwner {
         result
     }
 
+    /// Schedules a scan after the current pause: an entry could not be read.
+    pub(super) fn rescan_soon(&mut self) {
+        let pause = self.rescan.nth_pause(self.rescan.taken());
+        self.scan_soon(now().after(pause));
+    }
+
     /// Schedules a scan for entries that could not be read. The pause grows while that lasts.
     fn plan_rescan(&mut self, of_everything: bool, unreadable: bool) {
         if unreadable {
-            self.scan_soon(now().after(self.rescan_pause));
+            self.rescan_soon();
         }
-        if of_everything {
-            let longer = (self.rescan_pause * 2).min(LAST_RETRY);
-            self.rescan_pause = if unreadable { longer } else { FIRST_RETRY };
+        if of_everything && unreadable {
+            self.rescan.next_pause();
+        } else if of_everything {
+            self.rescan.reset();
         }
     }
 

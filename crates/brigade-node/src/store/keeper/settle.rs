@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_file_rests_soon_and_an_open_one_late() {
+    fn a_closed_file_is_due_sooner_than_an_open_one() {
         let mut settle = SettlingFiles::new(QUIET);
         settle.changed(&name(), stamp(1), ChangeKind::Written, at(0));
         assert_eq!(settle.next(), Some(at(1000)));
@@ -222,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_slow_writer_is_waited_for_as_long_as_it_takes() {
+    fn a_file_is_not_due_while_it_is_written_slowly() {
         let mut settle = SettlingFiles::new(QUIET);
         for step in 0..20 {
             settle.changed(&name(), stamp(step), ChangeKind::Written, at(step * 900));
@@ -237,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn a_touch_neither_hurries_nor_holds_up() {
+    fn a_change_of_attributes_keeps_the_due_time() {
         let mut settle = SettlingFiles::new(QUIET);
         settle.changed(&name(), stamp(1), ChangeKind::Written, at(0));
         settle.changed(&name(), stamp(1), ChangeKind::Touched, at(100));
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn files_that_are_only_to_be_tried_again_do_not_count_as_being_written() {
+    fn files_that_wait_for_another_attempt_do_not_count_as_being_written() {
         let mut settle = SettlingFiles::new(QUIET);
         settle.again(&name(), stamp(1), at(1000));
         settle.again(&name(), stamp(1), at(2000));

@@ -4,6 +4,7 @@
 
 mod ignoring;
 mod random_changes;
+mod returning;
 
 use std::{
     collections::BTreeMap,
@@ -353,7 +354,7 @@ async fn another_file_with_the_number_size_and_time_of_a_deleted_one_is_hashed()
     fs::remove_file(path("a")).unwrap();
     write("b", "two");
     keeper.until("b is announced", |keeper| keeper.files.contains_key("b")).await;
-    assert_eq!(keeper.files["b"], content(b"two"), "the first that is said of it");
+    assert_eq!(keeper.files["b"], content(b"two"), "the first announcement of it");
 }
 
 #[tokio::test]
@@ -410,7 +411,7 @@ async fn files_that_landed_are_shared_without_being_hashed() {
 
 #[cfg(unix)]
 #[tokio::test]
-async fn problems_come_and_go() {
+async fn problems_are_reported_and_solved() {
     let temp = temp();
     let path = |name: &str| temp.path().join(name);
     let mut keeper = TestKeeper::start(temp.path());
@@ -429,7 +430,7 @@ async fn problems_come_and_go() {
 
 #[cfg(target_os = "linux")]
 #[tokio::test]
-async fn a_moved_folder_is_not_shared_until_it_is_back() {
+async fn a_moved_folder_is_not_shared_until_it_returns() {
     for only_landed in [false, true] {
         let temp = temp();
         let (path, elsewhere) = (temp.path().join("folder"), temp.path().join("elsewhere"));
@@ -467,7 +468,7 @@ async fn a_moved_folder_is_not_shared_until_it_is_back() {
 }
 
 #[tokio::test]
-async fn a_damaged_index_costs_a_hash_and_nothing_else() {
+async fn after_a_damaged_index_files_are_hashed_again() {
     let temp = temp();
     fs::write(temp.path().join("a"), "a").unwrap();
     fs::create_dir(temp.path().join(".brigade")).unwrap();

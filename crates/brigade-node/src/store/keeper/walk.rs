@@ -101,12 +101,12 @@ impl Walker<'_> {
             (self.visit)(WalkEntry::NotShared(below(IGNORE_FILE), NotShared::Patterns(reason)))?;
         }
         for entry in entries {
-            if self.passes_over(&entry) {
+            if self.is_skipped(&entry) {
                 continue;
             }
             let path = below(&entry.name.to_string_lossy());
             if self.rules.ignores_itself(&path, entry.kind == FileKind::Folder) {
-                self.rules.pass_over();
+                self.rules.count_ignored();
                 continue;
             }
             match self.name(&entry, &path) {
@@ -118,7 +118,7 @@ impl Walker<'_> {
         ControlFlow::Continue(())
     }
 
-    fn passes_over(&self, entry: &FolderEntry) -> bool {
+    fn is_skipped(&self, entry: &FolderEntry) -> bool {
         let name = entry.name.as_encoded_bytes();
         name.eq_ignore_ascii_case(PRIVATE.as_bytes())
             || name == IGNORE_FILE.as_bytes()
@@ -317,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn versions_that_were_kept_aside_are_known_by_their_ending() {
+    fn files_that_were_kept_aside_have_a_known_ending() {
         for name in ["a.~1~", "d/film.mkv.~23~", ".~0~"] {
             assert!(is_kept_aside(name), "{name}");
         }
@@ -329,7 +329,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
         #[test]
-        fn files_come_in_the_order_of_their_names(
+        fn files_are_visited_in_the_order_of_their_names(
             names in proptest::collection::btree_set("[a.b-]{1,3}x(/[a.b-]{1,3}x){0,2}", 1..30)
         ) {
             let temp = tempfile::tempdir().unwrap();

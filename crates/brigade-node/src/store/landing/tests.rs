@@ -36,7 +36,7 @@ fn a_long_name_is_shortened_for_its_number() {
 }
 
 #[test]
-fn a_copy_gets_the_name_where_a_rename_cannot() {
+fn a_copy_gets_the_name_if_a_rename_cannot() {
     let (temp, folder) = folder();
     fs::create_dir(temp.path().join("d")).unwrap();
     fs::write(temp.path().join("d/taken"), "mine").unwrap();
@@ -92,7 +92,7 @@ fn across_devices() -> io::Error {
 }
 
 #[test]
-fn a_part_stays_where_a_copy_would_lie_beside_it() {
+fn a_part_stays_if_its_copy_would_be_in_the_same_directory() {
     let (temp, folder) = folder();
     let staging = folder.own_staging().unwrap();
     fs::write(staging.path.join("x.part"), "whole").unwrap();
@@ -107,7 +107,7 @@ fn a_part_stays_where_a_copy_would_lie_beside_it() {
             "{refused:?}"
         );
         assert_eq!(fs::read(staging.path.join("x.part")).unwrap(), b"whole");
-        assert_eq!(fs::read_dir(&staging.path).unwrap().count(), 1, "nothing lies beside it");
+        assert_eq!(fs::read_dir(&staging.path).unwrap().count(), 1, "there is no copy");
     }
     assert_eq!(fs::read(temp.path().join("f")).unwrap(), b"old");
 }
@@ -138,7 +138,7 @@ fn a_file_kept_aside_gets_its_name_back_after_each_failure() {
             if from == "f" {
                 asides += 1;
                 if fails_aside && asides == 2 {
-                    fs::remove_file(&path).unwrap(); // its writer removes it again
+                    fs::remove_file(&path).unwrap(); // another program removes it again
                     return Err(io::ErrorKind::PermissionDenied.into());
                 }
             } else if from == "new" && asides > 0 {

@@ -16,6 +16,8 @@ use brigade_core::{
 };
 
 use super::{Folder, Landing, PartError, PartFile, PieceList};
+#[cfg(unix)]
+use crate::few_open_files::with_few_open_files;
 use crate::store::{
     hash::{hash_file, hash_pieces},
     parts::{kept_parts, remove_part},
@@ -219,4 +221,34 @@ fn a_part_that_is_gone_lands_nothing_and_leaves_nothing() {
     assert!(part.finish(&folder, &landing("film.bin", 1, false)).is_err());
     assert!(contents(&folder).is_empty(), "an empty part was made");
     assert!(!temp.path().join("film.bin").exists());
+}
+
+/// Without its list, all stored pieces would be discarded.
+#[cfg(unix)]
+#[test]
+fn a_part_that_cannot_be_opened_with_too_few_open_files_keeps_its_list_and_its_pieces() {
+    let temp = tempfile::tempdir().unwrap();
+    let folder = Folder::open(temp.path()).unwrap();
+    let _lock = folder.lock().unwrap();
+    let source = source();
+    let (part, _) = PartFile::open(&folder, &name(), source.content).unwrap();
+    part.save_list(&source.list).unwrap();
+    source.store(&part, &[0, 3]);
+    drop(part);
+    let has_all = |opened: Result<(PartFile, super::ResumedPart), PartError>| match opened {
+        Ok((_, resumed)) => {
+            assert!(resumed.list.is_some_and(|list| *list == source.list));
+            assert_eq!(resumed.claimed.iter().collect::<Vec<_>>(), [PieceIndex(0), PieceIndex(3)]);
+            true
+        }
+        Err(PartError::Folder(error)) => {
+            assert!(error.lacks_open_files(), "{error}");
+            false
+        }
+        Err(error) => panic!("{error}"),
+    };
+    let test = "store::part_file::tests::\
+                a_part_that_cannot_be_opened_with_too_few_open_files_keeps_its_list_and_its_pieces";
+    with_few_open_files(test, || has_all(PartFile::open(&folder, &name(), source.content)));
+    assert!(has_all(PartFile::open(&folder, &name(), source.content)));
 }

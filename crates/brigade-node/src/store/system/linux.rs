@@ -275,7 +275,7 @@ mod tests {
     use crate::store::system::is_link;
 
     #[test]
-    fn the_way_without_openat2_refuses_the_same() {
+    fn resolution_without_openat2_refuses_the_same_paths() {
         let temp = tempfile::tempdir().unwrap();
         fs::create_dir_all(temp.path().join("a/b")).unwrap();
         fs::write(temp.path().join("a/b/file"), "f").unwrap();

@@ -65,7 +65,7 @@ fn by_flag(dir: &Dir, from: &str, to: &Dir, to_name: &str) -> Result<(), RenameE
 }
 
 fn by_link(dir: &Dir, from: &str, to: &Dir, to_name: &str) -> Result<(), RenameError> {
-    // In a sticky directory even the new name could not be removed again.
+    // In a sticky directory, even the new name could not be removed after a failure.
     if matches!(dir.may_move(from), Ok(false)) {
         return Err(RenameError::fatal(Errno::PERM));
     }
@@ -105,19 +105,19 @@ mod tests {
     use super::{Dir, Errno, RENAME_METHODS, RenameError, linkat, old_name_removed};
 
     #[test]
-    fn no_way_replaces_and_none_leaves_anything_behind() {
+    fn no_method_replaces_a_file_or_leaves_one() {
         for (number, method) in RENAME_METHODS.iter().enumerate() {
             let temp = tempfile::tempdir().unwrap();
             let dir = Dir::open_root(temp.path()).unwrap();
             fs::write(temp.path().join("old"), "old").unwrap();
             fs::write(temp.path().join("new"), "new").unwrap();
-            assert_eq!(method(&dir, "new", &dir, "old"), Err(Errno::EXIST.into()), "way {number}");
+            assert_eq!(method(&dir, "new", &dir, "old"), Err(Errno::EXIST.into()), "method {number}");
             assert_eq!(fs::read(temp.path().join("old")).unwrap(), b"old");
-            assert_eq!(method(&dir, "none", &dir, "free"), Err(Errno::NOENT.into()), "way {number}");
-            assert!(!temp.path().join("free").exists(), "way {number} left something behind");
+            assert_eq!(method(&dir, "none", &dir, "free"), Err(Errno::NOENT.into()), "method {number}");
+            assert!(!temp.path().join("free").exists(), "method {number} left a file");
             method(&dir, "new", &dir, "free").unwrap();
             assert_eq!(fs::read(temp.path().join("free")).unwrap(), b"new");
-            assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 2, "way {number}");
+            assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 2, "method {number}");
         }
     }
 
@@ -129,7 +129,7 @@ mod tests {
         for error in [Errno::PERM, Errno::ACCESS, Errno::IO] {
             linkat(&dir.0, "old", &dir.0, "new", super::AtFlags::empty()).unwrap();
             let result = old_name_removed(Err(error), &dir, "new");
-            assert_eq!(result, Err(RenameError { error, is_unknown: false }), "no other way is tried");
+            assert_eq!(result, Err(RenameError { error, is_unknown: false }), "no other method is tried");
             assert!(!temp.path().join("new").exists(), "{error}");
             assert_eq!(fs::read(temp.path().join("old")).unwrap(), b"old");
         }

@@ -1,7 +1,7 @@
-//! The fuzz target of the reader of frames: the input is what a connection carries, behind its TLS.
+//! The fuzz target of the reader of frames: the input is the decrypted data of a connection.
 //!
 //! The same bytes are read twice, in one part and in many: the result must be the same. A message that was read can be
-//! written, and what is written reads as a message that is written the same.
+//! written, and reading and writing it again gives the same bytes.
 
 use std::{cell::OnceCell, io};
 
@@ -19,14 +19,14 @@ use crate::transport::{
 };
 
 thread_local! {
-    // Reading has time limits, which need a runtime even where nothing waits.
+    // Reading has timeouts, which need a runtime even if nothing waits.
     static RUNTIME: OnceCell<Option<Runtime>> = const { OnceCell::new() };
 }
 
-/// Reads the frames in `input`. Its first byte says which direction they have and how they are cut into parts.
+/// Reads the frames in `input`. Its first byte sets their direction and the length of the parts.
 ///
 /// # Panics
-/// Where the parts make a difference, or a message cannot be written and read again.
+/// If the parts change the result, or a message cannot be written and read again.
 pub fn frames(input: &[u8]) {
     let Some((&first, bytes)) = input.split_first() else { return };
     let most = [1, 3, 13, 1000][usize::from(first >> 6)];
@@ -41,10 +41,10 @@ pub fn frames(input: &[u8]) {
 
 fn check<M: Message + PartialEq>(bytes: &[u8], most: usize) {
     let whole = read::<M>(bytes, usize::MAX);
-    assert_eq!(read::<M>(bytes, most), whole, "the parts make a difference");
+    assert_eq!(read::<M>(bytes, most), whole, "the parts change the result");
 }
 
-/// What was read, and how it ended.
+/// The frames that were read, and the error at the end.
 #[derive(Debug, PartialEq)]
 struct Frames<M> {
     frames: Vec<Frame<M>>,
@@ -60,11 +60,11 @@ enum Frame<M> {
 fn read<M: Message + PartialEq>(bytes: &[u8], most: usize) -> Option<Frames<M>> {
     RUNTIME.with(|runtime| {
         let runtime = runtime.get_or_init(|| Builder::new_current_thread().enable_time().build().ok());
-        runtime.as_ref().map(|runtime| runtime.block_on(read_all(Reader::new(Parts { bytes, most }))))
+        runtime.as_ref().map(|runtime| runtime.block_on(read_all(Reader::new(ChunkedBytes { bytes, most }))))
     })
 }
 
-async fn read_all<M: Message + PartialEq>(mut reader: Reader<Parts<'_>>) -> Frames<M> {
+async fn read_all<M: Message + PartialEq>(mut reader: Reader<ChunkedBytes<'_>>) -> Frames<M> {
     let mut frames = vec![];
     let end = loop {
         match next(&mut reader).await {
@@ -77,7 +77,7 @@ async fn read_all<M: Message + PartialEq>(mut reader: Reader<Parts<'_>>) -> Fram
 }
 
 async fn next<M: Message + PartialEq>(
-    reader: &mut Reader<Parts<'_>>,
+    reader: &mut Reader<ChunkedBytes<'_>>,
 ) -> Result<Option<Frame<M>>, ConnectionError> {
     let Some(incoming) = reader.next_frame::<M>().await? else { return Ok(None) };
     Ok(Some(match incoming {
@@ -97,7 +97,7 @@ async fn next<M: Message + PartialEq>(
     }))
 }
 
-/// What is wrong in a message by itself is not written again, so that the message may be another one the first time.
+/// Writes a message and reads it again. Fields with invalid values are not written, so the message may change once.
 fn check_writing<M: Message>(message: &M) {
     let mut body = vec![];
     message.encode_body(&mut body);
@@ -107,13 +107,13 @@ fn check_writing<M: Message>(message: &M) {
     assert_eq!(body_again, body, "{message:?} is {again:?}");
 }
 
-/// Decrypted bytes that come in parts of at most so many.
-struct Parts<'a> {
+/// Decrypted bytes, in parts of at most `most` bytes.
+struct ChunkedBytes<'a> {
     bytes: &'a [u8],
     most: usize,
 }
 
-impl RecordReader for Parts<'_> {
+impl RecordReader for ChunkedBytes<'_> {
     async fn chunk(&mut self) -> io::Result<&[u8]> {
         Ok(&self.bytes[..self.most.min(self.bytes.len())])
     }

@@ -1,6 +1,6 @@
 //! What the fuzz targets in `fuzz/` call: the readers of TLS records and of frames, on bytes in memory.
 //!
-//! The feature `fuzzing` compiles it; it is no part of the interface. A property that does not hold is a panic.
+//! The feature `fuzzing` compiles it; it is not part of the public interface. A violated property causes a panic.
 
 mod frames;
 mod records;

@@ -1,7 +1,7 @@
-//! The fuzz target of the reader of TLS records: the input says which records are written, and how they are damaged.
+//! The fuzz target of the reader of TLS records: the input describes the records that are written, and their damage.
 //!
-//! The records are encrypted with keys that the reader has, so that it gets to what is in them. It must return exactly
-//! the data of the records before the first damage, must not wait at the end of the input, and must not panic.
+//! The records are encrypted with the reader's keys, so that it can decrypt them. It must return exactly the data of the
+//! records before the first damage, must not wait at the end of the input, and must not panic.
 
 use std::{
     io,
@@ -16,36 +16,37 @@ use crate::transport::tls::{
     in_place::{
         fixed_keys::FixedKeys,
         keys::{Kernel, Opener, Sealer, keys},
-        record_reader::{InPlaceReader, Unread},
+        record_reader::{InPlaceReader, UnreadBytes},
     },
     layout::{HEADER_BYTES, PLAIN_BYTES, TRAILER_BYTES},
     record_io::RecordReader,
 };
 
-/// Bytes of an input that are used: each of them makes at most 64 bytes of records.
+/// Bytes of an input that are used: each of them adds at most 64 bytes of records.
 const INPUT_BYTES: usize = 64 << 10;
 
-/// Reads the records that `input` describes. Its first byte says which side reads and how much is read at once; then
-/// there are steps, each of a byte, a length and some data.
+/// Reads the records that `input` describes. Its first byte sets the side that reads and the bytes of one read; then
+/// there are steps, each with a byte, a length and data.
 ///
 /// # Panics
-/// Where the reader returns other data than was written.
+/// If the reader returns other data than was written.
 pub fn records(input: &[u8]) {
     let Some((&first, steps)) = input.split_first() else { return };
     let is_client = first & 1 == 1;
     let most = [1, 7, 64, 1 << 20][usize::from(first >> 1 & 3)];
     let Some((sealer, opener)) = fixed_keys(is_client) else { return };
-    let mut written = Written::new(sealer);
+    let mut written = WrittenStream::new(sealer);
     written.steps(&steps[..steps.len().min(INPUT_BYTES)]);
 
-    let mut reader = InPlaceReader::new(Slice { bytes: &written.stream, most }, opener, Unread::default());
+    let mut reader =
+        InPlaceReader::new(ShortReads { bytes: &written.stream, most }, opener, UnreadBytes::default());
     let mut read = vec![];
     let ended = loop {
         match now(reader.chunk()) {
             Ok([]) => break Ok(()),
             Ok(chunk) => {
                 read.extend_from_slice(chunk);
-                // A part at a time, as a caller may.
+                // A caller may take only a part.
                 let count = chunk.len().min(5000);
                 read.truncate(read.len() - (chunk.len() - count));
                 reader.take(count);
@@ -56,7 +57,10 @@ pub fn records(input: &[u8]) {
     assert!(written.data.starts_with(&read), "data that was not written");
     if written.is_proper {
         assert!(read.len() == written.data.len(), "{} of {} bytes", read.len(), written.data.len());
-        assert!(ended.is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof), "an end of its own");
+        assert!(
+            ended.is_err_and(|error| error.kind() == io::ErrorKind::UnexpectedEof),
+            "another end than that of the input"
+        );
     } else if ended.is_err() {
         assert!(now(reader.chunk()).is_err(), "data after an error");
     }
@@ -66,7 +70,7 @@ fn fixed_keys(is_client: bool) -> Option<(Sealer, Opener)> {
     keys(FixedKeys::secrets(), Kernel::Fixed(FixedKeys::new(is_client))).ok()
 }
 
-/// What a stream in memory gives: it never waits.
+/// The result of a future on a stream in memory, which never waits.
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
@@ -74,21 +78,21 @@ fn now<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
-/// The stream, and what must be read from it.
-struct Written {
+/// The stream, and the data that must be read from it.
+struct WrittenStream {
     sealer: Sealer,
     stream: Vec<u8>,
     /// The data in the records that are not damaged.
     data: Vec<u8>,
-    /// Whether there are only records of data, as our own writer makes them.
+    /// Whether there are only records of data, like those of this program.
     is_proper: bool,
-    /// Whether a step has damaged the stream: what follows is no data.
+    /// Whether a step has damaged the stream: no data can be read after that.
     is_damaged: bool,
-    /// Where each record begins, and how much data is before it.
+    /// The start of each record, and the number of bytes of data before it.
     starts: Vec<(usize, usize)>,
 }
 
-impl Written {
+impl WrittenStream {
     fn new(sealer: Sealer) -> Self {
         let (stream, data, starts) = (vec![], vec![], vec![]);
         Self { sealer, stream, data, is_proper: true, is_damaged: false, starts }
@@ -101,12 +105,12 @@ impl Written {
             input = rest;
             match step % 8 {
                 0..=2 => self.seal(ContentType::ApplicationData, data),
-                // Many bytes of little input.
+                // Many bytes from a short input.
                 3 => {
                     let repeated = data.repeat(64);
                     self.seal(ContentType::ApplicationData, &repeated[..repeated.len().min(PLAIN_BYTES)]);
                 }
-                // Of any type: the first byte says which.
+                // Of any type, which the first byte sets.
                 4 => {
                     if let Some((kind, plain)) = data.split_first() {
                         self.is_proper = false;
@@ -120,7 +124,7 @@ impl Written {
         }
     }
 
-    /// Appends a record. What has no type of its own has that of its last byte (RFC 8446, section 5.4).
+    /// Appends a record. Its type is the last byte of its content that is not zero (RFC 8446, section 5.4).
     fn seal(&mut self, kind: ContentType, plain: &[u8]) {
         let plain = &plain[..plain.len().min(PLAIN_BYTES)];
         self.is_proper &= !plain.is_empty();
@@ -138,7 +142,7 @@ impl Written {
         }
     }
 
-    /// Changes the key, as the writer does from time to time.
+    /// Changes the key, as the writer does at its limit.
     fn change_key(&mut self) {
         self.is_proper = false; // so many in a row end the connection
         self.starts.push((self.stream.len(), self.data.len()));
@@ -148,7 +152,7 @@ impl Written {
         }
     }
 
-    /// Changes a byte: one so far before the end. It is done once: a second change could undo it.
+    /// Changes the byte at `before_end` bytes before the end. It is done once: a second change could undo it.
     fn damage(&mut self, before_end: usize, change: u8) {
         let at = self.stream.len().checked_sub(before_end + 1);
         let Some(at) = at.filter(|_| change != 0 && !self.is_damaged) else { return };
@@ -158,7 +162,7 @@ impl Written {
         (self.is_proper, self.is_damaged) = (false, true);
     }
 
-    /// Appends bytes that are no record, or an old one.
+    /// Appends bytes that are no valid record, or an old one.
     fn add_raw(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
             self.stream.extend_from_slice(bytes);
@@ -167,13 +171,13 @@ impl Written {
     }
 }
 
-/// A stream that gives at most so many bytes at once.
-struct Slice<'a> {
+/// A stream with at most `most` bytes in each read.
+struct ShortReads<'a> {
     bytes: &'a [u8],
     most: usize,
 }
 
-impl AsyncRead for Slice<'_> {
+impl AsyncRead for ShortReads<'_> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         _: &mut Context<'_>,

@@ -1,6 +1,7 @@
 //! The TLS back end of this build: `in_place`, or `plain` with the feature `plain-tls`.
 //!
-//! Everything above takes the handshake and the two halves of a connection from here, and knows no back end.
+//! All code above uses the handshake and the two halves of a connection through this module, and does not know the back
+//! end.
 
 #[cfg(not(feature = "plain-tls"))]
 pub(crate) use super::in_place::{

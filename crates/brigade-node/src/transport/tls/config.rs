@@ -1,9 +1,9 @@
 //! TLS 1.3 with Ed25519 raw public keys (RFC 7250) both ways, and nothing else: no certificates, no names, no
 //! resumption, no older version.
 //!
-//! Resumption is off because a resumed session would skip the check of the key. The cipher is AES-128-GCM where
-//! the processor has instructions for it, else ChaCha20-Poly1305. Ciphers are ring's, nearly twice as fast on
-//! common processors; key exchange and signatures are AWS-LC's, which has the post-quantum one.
+//! Resumption is off because a resumed session would skip the check of the key. The cipher is AES-128-GCM if the
+//! processor has instructions for it, else ChaCha20-Poly1305. The ciphers are those of ring, which are nearly twice as
+//! fast on common processors. Key exchange and signatures are those of AWS-LC, which has a post-quantum key exchange.
 
 use std::sync::{Arc, OnceLock};
 
@@ -29,24 +29,24 @@ use rustls::{
 
 use crate::identity::key::{SecretKey, key_of_spki};
 
-/// What both sides say that they speak (RFC 7301).
+/// The name of the protocol, which both sides send (RFC 7301).
 const ALPN: &[u8] = b"brigade/1";
 
 /// The configuration for connections that others dial to the owner of `key`.
 pub(crate) fn server(key: &SecretKey) -> Result<Arc<ServerConfig>, Error> {
     let mut config = ServerConfig::builder_with_provider(provider())
         .with_protocol_versions(&[&TLS13])?
-        .with_client_cert_verifier(Arc::new(AnyKey { algorithms: algorithms() }))
+        .with_client_cert_verifier(Arc::new(AnyKeyVerifier { algorithms: algorithms() }))
         .with_cert_resolver(Arc::new(AlwaysResolvesServerRawPublicKeys::new(Arc::new(key.certified()?))));
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.send_tls13_tickets = 0;
-    config.enable_secret_extraction = true; // for `super::keys`, and nobody else
+    config.enable_secret_extraction = true; // only for `super::in_place::keys`
     Ok(Arc::new(config))
 }
 
-/// The configuration for dialling `expected`, or, where there is none, whoever answers; `found` gets the key
-/// that was shown.
+/// The configuration for dialling the key `expected`, or any key if there is none. `found` gets the key of the other
+/// side.
 pub(crate) fn client(
     key: &SecretKey,
     expected: Option<PeerKey>,
@@ -62,10 +62,10 @@ pub(crate) fn client_with(
     expected: Option<PeerKey>,
     found: Arc<OnceLock<PeerKey>>,
 ) -> Result<Arc<ClientConfig>, Error> {
-    let verifier = ThisKey { expected, found, algorithms: algorithms() };
+    let verifier = ExpectedKeyVerifier { expected, found, algorithms: algorithms() };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&TLS13])?
-        .dangerous() // rustls calls every verifier of one's own so: raw keys have no other
+        .dangerous() // rustls calls all custom verifiers dangerous; raw keys need one
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(Arc::new(
             key.certified()?,
@@ -73,7 +73,7 @@ pub(crate) fn client_with(
     config.alpn_protocols = vec![ALPN.to_vec()];
     config.resumption = Resumption::disabled();
     config.enable_sni = false;
-    config.enable_secret_extraction = true; // for `super::keys`, and nobody else
+    config.enable_secret_extraction = true; // only for `super::in_place::keys`
     Ok(Arc::new(config))
 }
 
@@ -85,7 +85,7 @@ pub(crate) fn key_of(connection: &rustls::CommonState) -> Option<PeerKey> {
     }
 }
 
-/// What all connections use.
+/// The cryptography of all connections.
 pub(crate) fn provider() -> Arc<CryptoProvider> {
     static PROVIDER: OnceLock<Arc<CryptoProvider>> = OnceLock::new();
     let make = || {
@@ -109,21 +109,21 @@ fn algorithms() -> WebPkiSupportedAlgorithms {
     provider().signature_verification_algorithms
 }
 
-/// Takes any Ed25519 key of a client: who belongs is decided at the greeting.
+/// Accepts any Ed25519 key of a client: the greeting decides whether it is a member.
 #[derive(Debug)]
-struct AnyKey {
+struct AnyKeyVerifier {
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-/// Takes one key of a server, or any where none is expected yet.
+/// Accepts one key of a server, or any key if none is expected yet.
 #[derive(Debug)]
-struct ThisKey {
+struct ExpectedKeyVerifier {
     expected: Option<PeerKey>,
     found: Arc<OnceLock<PeerKey>>,
     algorithms: WebPkiSupportedAlgorithms,
 }
 
-impl ClientCertVerifier for AnyKey {
+impl ClientCertVerifier for AnyKeyVerifier {
     fn root_hint_subjects(&self) -> &[DistinguishedName] {
         &[]
     }
@@ -143,7 +143,7 @@ impl ClientCertVerifier for AnyKey {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("only TLS 1.3 is spoken".to_owned()))
+        Err(Error::General("only TLS 1.3 is supported".to_owned()))
     }
 
     fn verify_tls13_signature(
@@ -164,7 +164,7 @@ impl ClientCertVerifier for AnyKey {
     }
 }
 
-impl ServerCertVerifier for ThisKey {
+impl ServerCertVerifier for ExpectedKeyVerifier {
     fn verify_server_cert(
         &self,
         spki: &CertificateDer<'_>,
@@ -189,7 +189,7 @@ impl ServerCertVerifier for ThisKey {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("only TLS 1.3 is spoken".to_owned()))
+        Err(Error::General("only TLS 1.3 is supported".to_owned()))
     }
 
     fn verify_tls13_signature(

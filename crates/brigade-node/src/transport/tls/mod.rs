@@ -1,8 +1,8 @@
 //! TLS 1.3 over a socket: its configuration, the handshake, and the records in both directions.
 //!
-//! `record_io` has the traits that a back end implements. There are two: `in_place`, where rustls does the handshake
-//! and records are encrypted and decrypted in their own buffers, and `plain`, which is rustls alone. `backend`
-//! chooses one of them by the feature `plain-tls` (docs/decisions/0012); `oracle` tests the chosen one.
+//! `record_io` has the traits that a back end implements. There are two back ends: in `in_place`, rustls does the
+//! handshake, and records are encrypted and decrypted in their own buffers; `plain` is only rustls. `backend` chooses
+//! one of them by the feature `plain-tls` (docs/decisions/0012); `oracle` tests the chosen one.
 
 pub(crate) mod backend;
 pub(crate) mod config;

@@ -1,7 +1,7 @@
-//! The ends of the TLS back end of this build against rustls used by itself: what one sends, the other must read.
+//! Tests of the TLS back end of this build against rustls alone: each must receive the data that the other sends.
 //!
-//! The stream between them delivers as little at a time as a test wants, and may flip a bit. Whatever happens to the
-//! bytes, wrong data is never returned, and nothing waits where an error is due.
+//! The stream between them can deliver few bytes at a time and can flip a bit. Wrong data must never be returned, and a
+//! reader must not wait if it should return an error.
 
 mod damage;
 
@@ -43,22 +43,22 @@ use super::{
 };
 use crate::identity::key::SecretKey;
 
-/// More than any test sends before the other side reads.
+/// More bytes than any test sends before the other side reads.
 const PIPE_BYTES: usize = 8 << 20;
 
-/// What takes longer is waiting for the other side, in vain. In virtual time it costs nothing.
+/// After this time an end waits in vain for the other one. Virtual time costs nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A stream that is read and written in small parts, and that may turn over a bit of what is read.
-struct Cut {
+/// A stream that is read and written in small parts, and that can flip a bit of the bytes that are read.
+struct ChunkedStream {
     stream: DuplexStream,
     most: usize,
-    /// How many bytes come before the one with the wrong bit, and which that is.
+    /// The number of bytes before the one with the flipped bit, and the number of that bit.
     flip: Option<(usize, u8)>,
     read: Arc<AtomicUsize>,
 }
 
-impl AsyncRead for Cut {
+impl AsyncRead for ChunkedStream {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -81,7 +81,7 @@ impl AsyncRead for Cut {
     }
 }
 
-impl AsyncWrite for Cut {
+impl AsyncWrite for ChunkedStream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let most = self.most.min(bytes.len());
         Pin::new(&mut self.stream).poll_write(cx, &bytes[..most])
@@ -96,15 +96,15 @@ impl AsyncWrite for Cut {
     }
 }
 
-/// An end that is rustls alone.
-struct Theirs {
+/// An end with rustls alone.
+struct RustlsEnd {
     tls: Connection,
     stream: DuplexStream,
-    heard: Vec<u8>,
+    received: Vec<u8>,
 }
 
-impl Theirs {
-    /// What it has to write, which is not written by that.
+impl RustlsEnd {
+    /// The bytes that rustls has to send. They are not sent yet.
     fn sealed(&mut self) -> Vec<u8> {
         let mut out = vec![];
         while self.tls.wants_write() {
@@ -118,36 +118,36 @@ impl Theirs {
         let _ = self.stream.write_all(&out).await;
     }
 
-    fn say(&mut self, bytes: &[u8]) {
+    fn send(&mut self, bytes: &[u8]) {
         self.tls.set_buffer_limit(None);
         self.tls.writer().write_all(bytes).unwrap();
     }
 
     /// Reads once; false at the end of the stream.
-    async fn hear(&mut self) -> Result<bool, rustls::Error> {
+    async fn receive(&mut self) -> Result<bool, rustls::Error> {
         let mut part = vec![0; 64 << 10];
         let count = self.stream.read(&mut part).await.unwrap();
         let mut rest = &part[..count];
         while !rest.is_empty() {
             self.tls.read_tls(&mut rest).unwrap();
             self.tls.process_new_packets()?;
-            let _ = self.tls.reader().read_to_end(&mut self.heard);
+            let _ = self.tls.reader().read_to_end(&mut self.received);
         }
         Ok(count > 0)
     }
 
-    async fn hear_all(&mut self, bytes: usize) -> Vec<u8> {
-        while self.heard.len() < bytes {
-            assert!(self.hear().await.unwrap(), "it ended");
+    async fn receive_all(&mut self, bytes: usize) -> Vec<u8> {
+        while self.received.len() < bytes {
+            assert!(self.receive().await.unwrap(), "it ended");
         }
-        std::mem::take(&mut self.heard)
+        std::mem::take(&mut self.received)
     }
 
-    /// Does its part of the handshake, and leaves what it says last unwritten.
-    async fn shake(&mut self) -> Result<(), rustls::Error> {
+    /// Does its side of the handshake. Its last message is not sent yet.
+    async fn handshake(&mut self) -> Result<(), rustls::Error> {
         while self.tls.is_handshaking() {
             self.flush().await;
-            if self.tls.is_handshaking() && !self.hear().await? {
+            if self.tls.is_handshaking() && !self.receive().await? {
                 return Err(rustls::Error::HandshakeNotComplete);
             }
         }
@@ -155,11 +155,11 @@ impl Theirs {
     }
 }
 
-type OursIn = TlsReader<ReadHalf<Cut>>;
-type OursOut = TlsWriter<WriteHalf<Cut>>;
+type OurReader = TlsReader<ReadHalf<ChunkedStream>>;
+type OurWriter = TlsWriter<WriteHalf<ChunkedStream>>;
 
 #[derive(Debug, Clone, Copy)]
-struct How {
+struct TestSetup {
     we_dial: bool,
     chacha: bool,
     most: usize,
@@ -167,8 +167,8 @@ struct How {
     change_key_after: u64,
 }
 
-const PLAIN: How =
-    How { we_dial: false, chacha: false, most: usize::MAX, flip: None, change_key_after: u64::MAX };
+const DEFAULT_SETUP: TestSetup =
+    TestSetup { we_dial: false, chacha: false, most: usize::MAX, flip: None, change_key_after: u64::MAX };
 
 fn configs(chacha: bool) -> (Arc<ClientConfig>, Arc<ServerConfig>) {
     static KEYS: OnceLock<(SecretKey, SecretKey)> = OnceLock::new();
@@ -179,17 +179,17 @@ fn configs(chacha: bool) -> (Arc<ClientConfig>, Arc<ServerConfig>) {
     (client, config::server(server).unwrap())
 }
 
-/// Our end of a stream, and that of plain rustls, before the handshake.
-fn strangers(how: How) -> (Cut, Theirs) {
-    let (client, server) = configs(how.chacha);
+/// The stream for the tested end, and the end with rustls alone, before the handshake.
+fn unconnected_ends(setup: TestSetup) -> (ChunkedStream, RustlsEnd) {
+    let (client, server) = configs(setup.chacha);
     let (ours, stream) = tokio::io::duplex(PIPE_BYTES);
-    let tls: Connection = match how.we_dial {
+    let tls: Connection = match setup.we_dial {
         true => ServerConnection::new(server).unwrap().into(),
         false => ClientConnection::new(client, name()).unwrap().into(),
     };
     (
-        Cut { stream: ours, most: how.most, flip: how.flip, read: Arc::default() },
-        Theirs { tls, stream, heard: vec![] },
+        ChunkedStream { stream: ours, most: setup.most, flip: setup.flip, read: Arc::default() },
+        RustlsEnd { tls, stream, received: vec![] },
     )
 }
 
@@ -197,52 +197,52 @@ fn name() -> ServerName<'static> {
     ServerName::try_from("nobody").unwrap()
 }
 
-async fn shake(ours: Cut, how: How) -> io::Result<(OursIn, OursOut)> {
-    let (client, server) = configs(how.chacha);
+async fn handshake(ours: ChunkedStream, setup: TestSetup) -> io::Result<(OurReader, OurWriter)> {
+    let (client, server) = configs(setup.chacha);
     let (read, write) = tokio::io::split(ours);
-    let secured = match how.we_dial {
+    let secured = match setup.we_dial {
         true => connect(read, write, client, name()).await?,
         false => accept(read, write, server).await?,
     };
     let Secured { reader, mut writer, peer } = secured;
     assert!(peer.is_some());
-    writer.change_key_after(how.change_key_after);
+    writer.change_key_after(setup.change_key_after);
     Ok((reader, writer))
 }
 
-/// Both ends after the handshake. Theirs says `first` together with its last word in it.
-async fn ends(how: How, first: &[u8]) -> io::Result<(OursIn, OursOut, Theirs)> {
-    let (ours, mut theirs) = strangers(how);
-    let shaking = async {
-        let shaken = theirs.shake().await;
-        if shaken.is_ok() {
-            theirs.say(first);
+/// Both ends after the handshake. rustls sends `first` together with the last message of its handshake.
+async fn ends(setup: TestSetup, first: &[u8]) -> io::Result<(OurReader, OurWriter, RustlsEnd)> {
+    let (ours, mut theirs) = unconnected_ends(setup);
+    let connecting = async {
+        let connected = theirs.handshake().await;
+        if connected.is_ok() {
+            theirs.send(first);
         }
         theirs.flush().await;
-        shaken.map_err(io::Error::other)
+        connected.map_err(io::Error::other)
     };
-    let both = async { tokio::join!(shake(ours, how), shaking) };
-    let (ours, shaken) = timeout(PATIENCE, both).await?;
-    let ((input, output), ()) = (ours?, shaken?);
+    let both = async { tokio::join!(handshake(ours, setup), connecting) };
+    let (ours, connected) = timeout(PATIENCE, both).await?;
+    let ((input, output), ()) = (ours?, connected?);
     Ok((input, output, theirs))
 }
 
-/// So much of what comes.
-async fn hear(input: &mut OursIn, bytes: usize) -> io::Result<Vec<u8>> {
-    let mut heard = vec![];
-    while heard.len() < bytes {
+/// Receives this number of bytes.
+async fn receive(input: &mut OurReader, bytes: usize) -> io::Result<Vec<u8>> {
+    let mut received = vec![];
+    while received.len() < bytes {
         let chunk = input.chunk().await?;
         if chunk.is_empty() {
             return Err(io::Error::other("it ended properly"));
         }
-        heard.extend_from_slice(chunk);
+        received.extend_from_slice(chunk);
         let count = chunk.len();
         input.take(count);
     }
-    Ok(heard)
+    Ok(received)
 }
 
-/// In virtual time, which passes where both ends wait: then it is at the next deadline at once.
+/// Runs a future in virtual time: if both ends wait, the clock moves to the next deadline at once.
 fn block_on<F: Future>(future: F) -> F::Output {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().start_paused(true).build().unwrap().block_on(future)
@@ -253,52 +253,52 @@ fn pattern(bytes: usize, seed: usize) -> Vec<u8> {
 }
 
 #[derive(Debug, Clone, Copy)]
-enum Step {
-    WeSay(usize),
-    WeSayInRecords(usize),
-    TheySay(usize),
-    TheyChangeTheirKey,
+enum TestStep {
+    WeSend(usize),
+    WeSendRecords(usize),
+    TheySend(usize),
+    TheyChangeKey,
 }
 
-fn step() -> impl Strategy<Value = Step> {
+fn step() -> impl Strategy<Value = TestStep> {
     let bytes = prop_oneof![0..40_usize, 16_380..16_390_usize, 0..200_000_usize];
     prop_oneof![
-        bytes.clone().prop_map(Step::WeSay),
-        bytes.clone().prop_map(Step::WeSayInRecords),
-        bytes.prop_map(Step::TheySay),
-        Just(Step::TheyChangeTheirKey),
+        bytes.clone().prop_map(TestStep::WeSend),
+        bytes.clone().prop_map(TestStep::WeSendRecords),
+        bytes.prop_map(TestStep::TheySend),
+        Just(TestStep::TheyChangeKey),
     ]
 }
 
-async fn talk(how: How, steps: Vec<Step>) {
-    let (mut input, mut output, mut theirs) = ends(how, b"first").await.unwrap();
-    assert_eq!(hear(&mut input, 5).await.unwrap(), b"first");
+async fn exchange(setup: TestSetup, steps: Vec<TestStep>) {
+    let (mut input, mut output, mut theirs) = ends(setup, b"first").await.unwrap();
+    assert_eq!(receive(&mut input, 5).await.unwrap(), b"first");
     let mut records = Records::default();
     for (seed, step) in steps.into_iter().enumerate() {
         match step {
-            Step::WeSay(bytes) => {
+            TestStep::WeSend(bytes) => {
                 output.put(&pattern(bytes, seed)).unwrap();
                 output.flush().await.unwrap();
-                assert_eq!(theirs.hear_all(bytes).await, pattern(bytes, seed));
+                assert_eq!(theirs.receive_all(bytes).await, pattern(bytes, seed));
             }
-            Step::WeSayInRecords(bytes) => {
+            TestStep::WeSendRecords(bytes) => {
                 records.put(&pattern(bytes, seed));
-                let mut went = 0;
-                output.send(&mut records, |more| went += more).await.unwrap();
-                assert_eq!(went, bytes);
-                assert_eq!(theirs.hear_all(bytes).await, pattern(bytes, seed));
+                let mut sent = 0;
+                output.send(&mut records, |more| sent += more).await.unwrap();
+                assert_eq!(sent, bytes);
+                assert_eq!(theirs.receive_all(bytes).await, pattern(bytes, seed));
             }
-            Step::TheySay(bytes) => {
-                theirs.say(&pattern(bytes, seed));
+            TestStep::TheySend(bytes) => {
+                theirs.send(&pattern(bytes, seed));
                 theirs.flush().await;
-                assert_eq!(hear(&mut input, bytes).await.unwrap(), pattern(bytes, seed));
+                assert_eq!(receive(&mut input, bytes).await.unwrap(), pattern(bytes, seed));
             }
-            Step::TheyChangeTheirKey => theirs.tls.refresh_traffic_keys().unwrap(),
+            TestStep::TheyChangeKey => theirs.tls.refresh_traffic_keys().unwrap(),
         }
     }
-    // Each side hears the other's proper end, more than once if it asks.
+    // Each side sees the proper end of the other one, at each further read too.
     output.shutdown().await.unwrap();
-    while theirs.hear().await.unwrap() {}
+    while theirs.receive().await.unwrap() {}
     assert_eq!(theirs.tls.reader().read(&mut [0]).unwrap(), 0);
     theirs.tls.send_close_notify();
     theirs.flush().await;
@@ -311,13 +311,13 @@ proptest! {
     #![proptest_config(Config::with_cases(48))]
 
     #[test]
-    fn what_one_end_says_the_other_hears(
+    fn both_ends_receive_what_the_other_sends(
         we_dial in any::<bool>(),
         chacha in any::<bool>(),
         most in prop_oneof![1..30_usize, 1000..2000_usize, Just(usize::MAX)],
         change_key_after in prop_oneof![1..6_u64, Just(u64::MAX)],
         steps in vec(step(), 0..20),
     ) {
-        block_on(talk(How { we_dial, chacha, most, change_key_after, ..PLAIN }, steps));
+        block_on(exchange(TestSetup { we_dial, chacha, most, change_key_after, ..DEFAULT_SETUP }, steps));
     }
 }

@@ -1,7 +1,7 @@
 //! The interface between a connection and the TLS back end below it: a reader and a writer of records.
 //!
-//! Both are generic parameters of what uses them, so that no call for a record is dispatched at run time. The back
-//! ends that implement them are in `in_place` and `plain`.
+//! Both are generic parameters of the types that use them, so no call for a record is dispatched at run time. The back
+//! ends in `in_place` and `plain` implement them.
 
 use std::io;
 
@@ -9,10 +9,10 @@ use brigade_core::id::PeerKey;
 
 use super::records::Records;
 
-/// The reading half of an encrypted connection. After an error there are only errors.
+/// The reading half of an encrypted connection. After an error it only returns errors.
 pub trait RecordReader: Send {
-    /// The plaintext that was received and not taken, at least a byte; nothing at the proper end of the connection.
-    /// It may be dropped and called again; nothing is lost.
+    /// The plaintext that was received and not taken, at least a byte; empty at the proper end of the connection. The
+    /// future may be dropped and the method called again; nothing is lost.
     fn chunk(&mut self) -> impl Future<Output = io::Result<&[u8]>> + Send;
 
     /// Whether [`Self::chunk`] returns plaintext without reading from the socket.
@@ -21,7 +21,7 @@ pub trait RecordReader: Send {
     /// Takes the first `count` bytes of the chunk.
     ///
     /// # Panics
-    /// Where the chunk is shorter.
+    /// If the chunk is shorter.
     fn take(&mut self, count: usize);
 }
 
@@ -30,19 +30,19 @@ pub trait RecordWriter: Send {
     /// Encrypts a copy of `bytes`, to be written by the next [`flush`](Self::flush).
     fn put(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Writes everything that was encrypted. It may be dropped and called again; the order stays.
+    /// Writes all encrypted bytes. The future may be dropped and the method called again; the order stays.
     fn flush(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Writes what was encrypted before, and then `records`, which are empty after that. `on_written` is called for each
-    /// part of them that the system took, with its size in bytes of plaintext. Where this is dropped in the middle, the
-    /// writer only returns errors.
+    /// Writes the bytes that were encrypted before, and then `records`, which are empty after that. `on_written` is called
+    /// for each part of them that the system has accepted, with its size in bytes of plaintext. If the future is dropped
+    /// in the middle, the writer only returns errors.
     fn send(
         &mut self,
         records: &mut Records,
         on_written: impl FnMut(usize) + Send,
     ) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Tells the other side that nothing follows, and ends this direction.
+    /// Tells the other side that nothing more is sent, and ends this direction.
     fn shutdown(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 }
 
@@ -56,11 +56,11 @@ pub(crate) struct Secured<R, W> {
 }
 
 /// The error of a stream that ended without a proper end.
-pub(crate) fn broken_off() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the other side broke it off")
+pub(crate) fn unexpected_eof() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the other side closed the connection without a notice")
 }
 
 /// The error of a writer whose last [`RecordWriter::send`] was dropped in the middle.
 pub(crate) fn interrupted() -> io::Error {
-    io::Error::other("a write was given up in the middle")
+    io::Error::other("an earlier write was interrupted")
 }

@@ -1,15 +1,15 @@
-//! Plaintext laid out as TLS records, so that it is encrypted where it lies and written with one call.
+//! Plaintext in the layout of TLS records, so that it is encrypted in place and written with one call.
 //!
-//! A record has bytes before and behind its plaintext (RFC 8446, section 5.2). The code that fills [`Records`] gets the
-//! space between them, and needs to know nothing else of it. How a record is encrypted is in a back end.
+//! A record has bytes before and after its plaintext (RFC 8446, section 5.2). The code that fills [`Records`] gets the
+//! space between them. The back ends encrypt the records.
 
 use super::layout::{HEADER_BYTES, PLAIN_BYTES, RECORD_BYTES, TRAILER_BYTES};
 
-/// Plaintext for a connection, in space that is used again without being zeroed.
+/// Plaintext for a connection. The buffer is used again and is not zeroed in between.
 #[derive(Debug, Default)]
 pub struct Records {
     bytes: Vec<u8>,
-    /// How much plaintext there is.
+    /// The number of bytes of plaintext.
     plain: usize,
 }
 
@@ -19,12 +19,12 @@ impl Records {
         self.plain = 0;
     }
 
-    /// How much plaintext there is, in bytes.
+    /// The number of bytes of plaintext.
     pub fn plain_bytes(&self) -> usize {
         self.plain
     }
 
-    /// Removes what is behind the first `plain_bytes`.
+    /// Removes all but the first `plain_bytes`.
     pub fn truncate(&mut self, plain_bytes: usize) {
         self.plain = self.plain.min(plain_bytes);
     }
@@ -38,7 +38,7 @@ impl Records {
         }
     }
 
-    /// Appends `count` bytes, of any content: where they are to be filled in, in order.
+    /// Appends `count` bytes with any content. Returns their slices, in order, to be filled.
     pub fn space(&mut self, count: usize) -> impl Iterator<Item = &mut [u8]> {
         let (start, end) = (self.plain, self.plain + count);
         self.plain = end;
@@ -56,12 +56,13 @@ impl Records {
         )
     }
 
-    /// How many records it fills.
+    /// The number of records.
     pub(crate) fn count(&self) -> usize {
         self.plain.div_ceil(PLAIN_BYTES)
     }
 
-    /// Encrypts each record with `seal`, which gets all of its bytes, and is empty after that; returns what to write.
+    /// Encrypts each record with `seal`, which gets all of its bytes. Returns the bytes to write, and has no plaintext
+    /// after that.
     #[cfg(any(test, not(feature = "plain-tls"), feature = "fuzzing"))]
     pub(crate) fn seal(
         &mut self,
@@ -75,7 +76,7 @@ impl Records {
         Ok(&self.bytes[..bytes])
     }
 
-    /// The plaintext of each record; it is empty after that.
+    /// Takes the plaintext of each record.
     #[cfg(feature = "plain-tls")]
     pub(crate) fn take_plain(&mut self) -> impl Iterator<Item = &[u8]> {
         let bytes = self.sealed_bytes();
@@ -94,7 +95,7 @@ mod tests {
     use super::{HEADER_BYTES, PLAIN_BYTES, RECORD_BYTES, Records};
 
     #[test]
-    fn what_is_put_in_lies_between_headers_and_trailers() {
+    fn plaintext_lies_between_headers_and_trailers() {
         let mut records = Records::default();
         let bytes: Vec<u8> = (0..40_000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
         records.put(&[9; 100]);
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn space_is_as_long_as_it_was_asked_for_and_follows_what_is_there() {
+    fn space_has_the_requested_length_and_follows_the_plaintext() {
         for start in [0, 1, PLAIN_BYTES - 1, PLAIN_BYTES, 3 * PLAIN_BYTES + 7] {
             for count in [0, 1, PLAIN_BYTES, 4 * PLAIN_BYTES, 65_523] {
                 let mut records = Records::default();

@@ -2,13 +2,13 @@
 //!
 //! Other file systems are in the end-to-end tests.
 
-use std::{collections::BTreeMap, fs};
+use std::{collections::BTreeMap, fs, time::Duration};
 
 use brigade_core::id::{Content, ContentId};
 
 use super::{
-    DiskSpace, FetchRefusal, FileSystemId, FreeSpace, JobId, LONGEST_PAUSE, Lacks, PAUSE, Resolved, Share,
-    SpaceNeeds, Timestamp, WantedFile, measure,
+    DiskSpace, FetchRefusal, FileSystemId, FreeSpace, JobId, KeptPart, LONGEST_PAUSE, Lacks, OPEN_PARTS,
+    PAUSE, Resolved, Share, SpaceNeeds, StoredFiles, Timestamp, WantedFile, measure, measure_own,
 };
 use crate::store::folder::Folder;
 
@@ -146,6 +146,40 @@ fn folders_that_have_to_be_made_take_inodes_and_each_is_counted_once() {
     let files: Vec<WantedFile> = names.iter().map(|name| wanted(name, 1, 10)).collect();
     let needs = measure(&share, &[&resolved(&files)], &[], &BTreeMap::new()).unwrap();
     assert_eq!(needs[0].files_on(share.folder().file_system()), 5 + 3);
+}
+
+#[test]
+fn files_of_a_kept_part_exist_and_need_no_inodes() {
+    let (_temp, share) = share();
+    let own = share.folder().file_system();
+    let large = |name: &str, byte| wanted(name, byte, 1 << 20);
+    let (begun, new) = (large("begun", 1), large("new", 2));
+    let stored = StoredFiles { file_system: own, bytes: 1000, files: 3 };
+    let kept = KeptPart { content: begun.content, name: None, stored: vec![stored], idle: Duration::ZERO };
+    let files = |files: &[WantedFile]| {
+        let needs = measure(&share, &[&resolved(files)], std::slice::from_ref(&kept), &BTreeMap::new());
+        needs.unwrap()[0].files_on(own)
+    };
+    assert_eq!(files(&[new.clone()]), 4, "bytes, record, list and name");
+    assert_eq!(files(&[begun.clone()]), 1, "the list");
+    assert_eq!(files(&[begun, new]), 5);
+    let many: Vec<_> = (0..100).map(|number| large(&format!("large{number}"), 100 + number)).collect();
+    assert_eq!(files(&many), 100 + 3 * OPEN_PARTS as u64, "so many are received at one time");
+}
+
+/// The keeper creates them when it starts.
+#[test]
+fn files_of_the_index_that_exist_need_no_inodes() {
+    let (_temp, share) = share();
+    let private = share.folder().private().unwrap();
+    let own_files = |has_others| measure_own(share.folder(), has_others).1;
+    assert_eq!((own_files(false), own_files(true)), (3, 4), "the next list of directories is one more");
+    fs::write(private.join("index.db"), "").unwrap();
+    assert_eq!(own_files(false), 2);
+    for name in ["index.db-wal", "index.db-shm"] {
+        fs::write(private.join(name), "").unwrap();
+    }
+    assert_eq!((own_files(false), own_files(true)), (0, 1));
 }
 
 #[test]

@@ -1,13 +1,13 @@
-//! Keys that are no secret, for the fuzz targets alone: they make records that can be decrypted without a handshake.
+//! Public keys for the fuzz targets only: their records can be decrypted without a handshake.
 //!
-//! The feature `fuzzing` compiles this, and no program has it.
+//! The feature `fuzzing` compiles this; no program has that feature.
 
 use rustls::{
     ConnectionTrafficSecrets, ExtractedSecrets, SupportedCipherSuite,
     crypto::ring::cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
 };
 
-/// What rustls's key schedule would keep: here the numbers of the keys of both directions.
+/// Replaces rustls's key schedule: it has only the numbers of the keys of both directions.
 pub(crate) struct FixedKeys {
     pub(crate) is_client: bool,
     sending: u8,
@@ -21,7 +21,7 @@ impl FixedKeys {
         Self { is_client, sending: 0, receiving: 0 }
     }
 
-    /// The first keys of both directions, which are the same: an end reads what it has written.
+    /// The first keys. Both directions have the same, so an end can read its own records.
     pub(crate) fn secrets() -> ExtractedSecrets {
         ExtractedSecrets { tx: (0, secret(0)), rx: (0, secret(0)) }
     }

@@ -1,7 +1,7 @@
-//! The handshake: rustls's own, step by step, with its bytes in our hands.
+//! The TLS handshake: rustls runs it step by step, and this code reads and writes its bytes.
 //!
-//! rustls is shown one record at a time, so that it ends with the last one of the handshake: what the other side
-//! sent right behind that stays in the buffer, for [`super::record_reader`]. The size of the buffer has a bound.
+//! rustls gets one record at a time, so that it ends with the last record of the handshake: the bytes after that record
+//! stay in the buffer, for [`super::record_reader`]. The size of the buffer is limited.
 
 use std::{io, ops::DerefMut, sync::Arc};
 
@@ -16,16 +16,16 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{
     keys::{Kernel, keys},
-    record_reader::{InPlaceReader, Unread},
+    record_reader::{InPlaceReader, UnreadBytes},
     record_writer::InPlaceWriter,
 };
 use crate::transport::tls::{config, layout::HEADER_BYTES, record_io::Secured};
 
-/// Bytes that are read at once, at first: most handshakes need no more.
+/// Bytes of the first read: most handshakes need no more.
 const FIRST_BYTES: usize = 4 << 10;
 
-/// Bytes of one handshake message, in however many records, and of the record that it ends in: ten times what the
-/// longest of ours has.
+/// The limit on the bytes of one handshake message, in any number of records, and of the record that it ends in: ten
+/// times the longest one of this program.
 const MOST_BYTES: usize = 32 << 10;
 
 /// Both halves of a connection of this back end.
@@ -42,7 +42,7 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    shake(read, write, UnbufferedClientConnection::new(config, name).map_err(io::Error::other)?).await
+    handshake(read, write, UnbufferedClientConnection::new(config, name).map_err(io::Error::other)?).await
 }
 
 /// Does the handshake as the side that was dialled.
@@ -51,17 +51,17 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    shake(read, write, UnbufferedServerConnection::new(config).map_err(io::Error::other)?).await
+    handshake(read, write, UnbufferedServerConnection::new(config).map_err(io::Error::other)?).await
 }
 
-/// What client and server have in common, for which rustls has no trait.
-trait End: DerefMut<Target = UnbufferedConnectionCommon<Self::Data>> {
+/// The common functions of a client and a server, for which rustls has no trait.
+trait HandshakeSide: DerefMut<Target = UnbufferedConnectionCommon<Self::Data>> {
     type Data;
     fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data>;
     fn finish(self) -> Result<(ExtractedSecrets, Kernel), Error>;
 }
 
-impl End for UnbufferedClientConnection {
+impl HandshakeSide for UnbufferedClientConnection {
     type Data = ClientConnectionData;
 
     fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
@@ -74,7 +74,7 @@ impl End for UnbufferedClientConnection {
     }
 }
 
-impl End for UnbufferedServerConnection {
+impl HandshakeSide for UnbufferedServerConnection {
     type Data = ServerConnectionData;
 
     fn process<'c, 'i>(&'c mut self, incoming: &'i mut [u8]) -> UnbufferedStatus<'c, 'i, Self::Data> {
@@ -87,34 +87,34 @@ impl End for UnbufferedServerConnection {
     }
 }
 
-/// What to do next.
-enum Step {
+/// The next action.
+enum HandshakeStep {
     Again,
     Send,
     Read,
 }
 
-async fn shake<R, W, E>(mut read: R, mut write: W, mut end: E) -> io::Result<InPlace<R, W>>
+async fn handshake<R, W, E>(mut read: R, mut write: W, mut end: E) -> io::Result<InPlace<R, W>>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
-    E: End,
+    E: HandshakeSide,
 {
-    let mut shown = Shown::default();
+    let mut input = HandshakeInput::default();
     let mut out = vec![];
     loop {
-        let (discard, next) = step(&mut end, shown.bytes(), &mut out);
-        shown.discard(discard);
+        let (discard, next) = step(&mut end, input.bytes(), &mut out);
+        input.discard(discard);
         match next {
-            Ok(Step::Again) => {}
-            Ok(Step::Send) => {
+            Ok(HandshakeStep::Again) => {}
+            Ok(HandshakeStep::Send) => {
                 write.write_all(&out).await?;
                 out.clear();
             }
-            Ok(Step::Read) if end.is_handshaking() => shown.more(&mut read).await?,
-            Ok(Step::Read) => break,
+            Ok(HandshakeStep::Read) if end.is_handshaking() => input.more(&mut read).await?,
+            Ok(HandshakeStep::Read) => break,
             Err(error) => {
-                // The alert that rustls makes of the error is sent to the other side.
+                // rustls turns the error into an alert, which is sent to the other side.
                 while end.wants_write() && step(&mut end, &mut [], &mut out).1.is_ok() {}
                 let _ = write.write_all(&out).await;
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
@@ -124,21 +124,25 @@ where
     let peer = config::key_of(&end);
     let (sealer, opener) =
         end.finish().and_then(|(secrets, kernel)| keys(secrets, kernel)).map_err(io::Error::other)?;
-    let reader = InPlaceReader::new(read, opener, shown.rest()?);
+    let reader = InPlaceReader::new(read, opener, input.rest()?);
     Ok(Secured { reader, writer: InPlaceWriter::new(write, sealer), peer })
 }
 
-/// One step of rustls: how many of the `incoming` bytes it needs no more, and what it wants. What is to be sent is
-/// appended to `out`.
-fn step<E: End>(end: &mut E, incoming: &mut [u8], out: &mut Vec<u8>) -> (usize, Result<Step, Error>) {
+/// One step of rustls. Returns how many of the `incoming` bytes it does not need any more, and the next action. Bytes to
+/// send are appended to `out`.
+fn step<E: HandshakeSide>(
+    end: &mut E,
+    incoming: &mut [u8],
+    out: &mut Vec<u8>,
+) -> (usize, Result<HandshakeStep, Error>) {
     let UnbufferedStatus { discard, state } = end.process(incoming);
     let next = match state {
-        Ok(ConnectionState::EncodeTlsData(data)) => encode(data, out).map(|()| Step::Again),
+        Ok(ConnectionState::EncodeTlsData(data)) => encode(data, out).map(|()| HandshakeStep::Again),
         Ok(ConnectionState::TransmitTlsData(data)) => {
             data.done();
-            Ok(Step::Send)
+            Ok(HandshakeStep::Send)
         }
-        Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => Ok(Step::Read),
+        Ok(ConnectionState::BlockedHandshake | ConnectionState::WriteTraffic(_)) => Ok(HandshakeStep::Read),
         Ok(_) => Err(Error::General("data in the middle of a handshake".to_owned())),
         Err(error) => Err(error),
     };
@@ -159,50 +163,50 @@ fn encode<D>(mut data: EncodeTlsData<'_, D>, out: &mut Vec<u8>) -> Result<(), Er
     Ok(())
 }
 
-/// What was received, and how much of it rustls may see: up to the end of one record.
+/// The received bytes, and how many of them rustls gets: up to the end of one record.
 #[derive(Default)]
-struct Shown {
-    unread: Unread,
-    /// Where the record begins that is being shown.
+struct HandshakeInput {
+    unread: UnreadBytes,
+    /// The start of the current record.
     record: usize,
-    /// Where what is shown ends.
-    shown: usize,
+    /// The end of the bytes that rustls gets.
+    visible: usize,
 }
 
-impl Shown {
+impl HandshakeInput {
     fn bytes(&mut self) -> &mut [u8] {
-        &mut self.unread.buffer[..self.shown]
+        &mut self.unread.buffer[..self.visible]
     }
 
-    /// Forgets the first bytes.
+    /// Removes the first bytes.
     fn discard(&mut self, count: usize) {
         if count == 0 {
             return;
         }
-        let Unread { buffer, end } = &mut self.unread;
+        let UnreadBytes { buffer, end } = &mut self.unread;
         buffer.copy_within(count..*end, 0);
         *end -= count;
-        self.shown -= count;
+        self.visible -= count;
         self.record = self.record.saturating_sub(count);
     }
 
-    /// Shows more, and reads where all was shown.
+    /// Makes more bytes visible to rustls. Reads from the stream if all are visible.
     async fn more(&mut self, stream: &mut (impl AsyncRead + Unpin)) -> io::Result<()> {
         loop {
             if let Some(end) = self.record_end()
-                && self.shown == end
+                && self.visible == end
             {
-                self.record = end; // all of that one was seen: the next
+                self.record = end; // rustls has all of it: continue with the next one
             }
-            let Unread { buffer, end } = &mut self.unread;
+            let UnreadBytes { buffer, end } = &mut self.unread;
             let until = record_end(&buffer[..*end], self.record).unwrap_or(*end).min(*end);
-            if until > self.shown {
-                self.shown = until;
+            if until > self.visible {
+                self.visible = until;
                 return Ok(());
             }
             if *end == buffer.len() {
                 if *end >= MOST_BYTES {
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, "a handshake without an end"));
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, "the handshake is too long"));
                 }
                 buffer.resize((*end * 2).clamp(FIRST_BYTES, MOST_BYTES), 0);
             }
@@ -217,16 +221,16 @@ impl Shown {
         record_end(&self.unread.buffer[..self.unread.end], self.record)
     }
 
-    /// What was not shown.
-    fn rest(self) -> io::Result<Unread> {
-        if self.shown > 0 {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a handshake that ends in a record"));
+    /// The bytes after the handshake.
+    fn rest(self) -> io::Result<UnreadBytes> {
+        if self.visible > 0 {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the handshake ends inside a record"));
         }
         Ok(self.unread)
     }
 }
 
-/// Where the record ends that begins at `start`; `None` while its header is not there.
+/// The end of the record that begins at `start`; `None` if its header is incomplete.
 fn record_end(bytes: &[u8], start: usize) -> Option<usize> {
     let header = bytes.get(start..start + HEADER_BYTES)?;
     Some(start + HEADER_BYTES + usize::from(u16::from_be_bytes([header[3], header[4]])))

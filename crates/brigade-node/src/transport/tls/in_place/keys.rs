@@ -1,12 +1,12 @@
-//! The keys of a connection after the handshake, one for each direction, and how they give way to new ones.
+//! The keys of a connection after the handshake, one for each direction, and how they are updated.
 //!
-//! rustls makes all keys and decrypts. Only the encryption is ours: rustls copies what it encrypts, and here it is
-//! encrypted in place. No number is used twice with one key: a [`Sealer`] counts before it encrypts, is never cloned,
+//! rustls makes all keys and decrypts. Only the encryption is done here: rustls copies the plaintext, and this code
+//! encrypts it in place. No number is used twice with one key: a [`Sealer`] counts before it encrypts, is never cloned,
 //! and changes its key long before the limit (RFC 8446, sections 4.6.3 and 5).
 //!
-//! Our copies of secrets are zeroized when they are dropped, as are the keys of rustls's own ([`ConnectionTrafficSecrets`]).
-//! What cannot be zeroized from here: rustls's copies of the initialization vectors, the expanded keys within ring, and what
-//! the compiler leaves on the stack.
+//! The copies of secrets here are zeroized when they are dropped, and so are rustls's keys
+//! ([`ConnectionTrafficSecrets`]). This code cannot zeroize rustls's copies of the initialization vectors, the expanded
+//! keys within ring, or copies that the compiler leaves on the stack.
 
 use std::{
     fmt, io,
@@ -28,31 +28,31 @@ use zeroize::Zeroizing;
 
 use crate::transport::tls::layout::{HEADER_BYTES, RECORD_BYTES, TRAILER_BYTES};
 
-/// The handshake message by which a side changes to its next key; it asks for none of the other's.
+/// The handshake message of a side that changes to its next key. It does not request the same from the other side.
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
 
-/// Bytes of the record that carries it.
+/// Bytes of the record with it.
 const KEY_UPDATE_BYTES: usize = HEADER_BYTES + KEY_UPDATE.len() + TRAILER_BYTES;
 
-/// Records that are sealed with one key at most, where its cipher has no lower limit: that of AES-GCM.
+/// The limit on records that are encrypted with one key, unless its cipher has a lower one: the limit of AES-GCM.
 const MOST_RECORDS: u64 = 1 << 24;
 
-/// What rustls keeps of a connection: from it the next keys follow.
+/// rustls's state of a connection, which makes the next keys.
 pub(crate) enum Kernel {
-    /// Of one that was dialled.
+    /// Of a connection that was dialled.
     Client(KernelConnection<ClientConnectionData>),
-    /// Of one that was accepted.
+    /// Of a connection that was accepted.
     Server(KernelConnection<ServerConnectionData>),
     /// Of a fuzz target.
     #[cfg(feature = "fuzzing")]
     Fixed(super::fixed_keys::FixedKeys),
 }
 
-/// What both directions share. It is locked when a key changes, and never in between.
-struct Schedule {
+/// The shared state of both directions. It is locked only while a key changes.
+struct KeySchedule {
     kernel: Mutex<Kernel>,
     suite: &'static Tls13CipherSuite,
-    /// The other side wants us to change our key before we send the next data.
+    /// Whether the other side has requested that this side changes its key before it sends more data.
     update_due: AtomicBool,
 }
 
@@ -60,27 +60,27 @@ struct Schedule {
 pub(crate) struct Sealer {
     key: LessSafeKey,
     iv: Zeroizing<[u8; NONCE_LEN]>,
-    /// Records that were sealed with this key, and the number of the next.
+    /// The number of records that were encrypted with this key; also the number of the next one.
     sequence: u64,
-    /// After so many records the next key is taken.
+    /// The number of records after which the key is changed.
     renew_after: u64,
-    schedule: Arc<Schedule>,
+    schedule: Arc<KeySchedule>,
 }
 
 /// Decrypts records, in order.
 pub(crate) struct Opener {
     decrypter: Box<dyn MessageDecrypter>,
     sequence: u64,
-    schedule: Arc<Schedule>,
+    schedule: Arc<KeySchedule>,
 }
 
 /// A decrypted record, whose plaintext is at the start of its payload.
-pub(crate) struct Opened {
+pub(crate) struct OpenedRecord {
     pub(crate) kind: ContentType,
     pub(crate) plain_bytes: usize,
 }
 
-/// The keys that a finished handshake has led to.
+/// The keys after a finished handshake.
 pub(crate) fn keys(secrets: ExtractedSecrets, kernel: Kernel) -> Result<(Sealer, Opener), Error> {
     let suite = match &kernel {
         Kernel::Client(kernel) => kernel.negotiated_cipher_suite(),
@@ -88,9 +88,9 @@ pub(crate) fn keys(secrets: ExtractedSecrets, kernel: Kernel) -> Result<(Sealer,
         #[cfg(feature = "fuzzing")]
         Kernel::Fixed(_) => super::fixed_keys::FixedKeys::SUITE,
     };
-    let suite = suite.tls13().ok_or_else(|| Error::General("only TLS 1.3 is spoken".to_owned()))?;
+    let suite = suite.tls13().ok_or_else(|| Error::General("only TLS 1.3 is supported".to_owned()))?;
     let schedule =
-        Arc::new(Schedule { kernel: Mutex::new(kernel), suite, update_due: AtomicBool::new(false) });
+        Arc::new(KeySchedule { kernel: Mutex::new(kernel), suite, update_due: AtomicBool::new(false) });
     let (sequence, secret) = secrets.tx;
     let (key, iv) = sealing_key(&secret)?;
     let renew_after = most_records(suite) / 2;
@@ -110,7 +110,7 @@ fn sealing_key(
     let (algorithm, key, iv) = match secret {
         ConnectionTrafficSecrets::Aes128Gcm { key, iv } => (&AES_128_GCM, key, iv),
         ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => (&CHACHA20_POLY1305, key, iv),
-        _ => return Err(Error::General("a cipher that is not spoken".to_owned())),
+        _ => return Err(Error::General("an unsupported cipher".to_owned())),
     };
     let key = UnboundKey::new(algorithm, key.as_ref()).map_err(|_| Error::EncryptError)?;
     let mut copy = Zeroizing::new([0; NONCE_LEN]);
@@ -128,11 +128,11 @@ fn opening_key(
     match secret {
         ConnectionTrafficSecrets::Aes128Gcm { key, iv }
         | ConnectionTrafficSecrets::Chacha20Poly1305 { key, iv } => Ok(suite.aead_alg.decrypter(key, iv)),
-        _ => Err(Error::General("a cipher that is not spoken".to_owned())),
+        _ => Err(Error::General("an unsupported cipher".to_owned())),
     }
 }
 
-impl Schedule {
+impl KeySchedule {
     fn next_to_send(&self) -> Result<(u64, ConnectionTrafficSecrets), Error> {
         match &mut *self.kernel.lock().unwrap_or_else(PoisonError::into_inner) {
             Kernel::Client(kernel) => kernel.update_tx_secret(),
@@ -153,18 +153,18 @@ impl Schedule {
 }
 
 impl Sealer {
-    /// Encrypts one record in its place. Between [`HEADER_BYTES`] and [`TRAILER_BYTES`] stands the plaintext, and
-    /// `kind` says what it is.
+    /// Encrypts one record in place. The plaintext, of the type `kind`, is between [`HEADER_BYTES`] and
+    /// [`TRAILER_BYTES`].
     pub(crate) fn seal(&mut self, kind: ContentType, record: &mut [u8]) -> io::Result<()> {
         assert!((HEADER_BYTES + TRAILER_BYTES..=RECORD_BYTES).contains(&record.len()));
         if self.sequence >= most_records(self.schedule.suite) {
-            return Err(io::Error::other("the key has sealed as much as it may"));
+            return Err(io::Error::other("the limit on records with one key is reached"));
         }
         let mut nonce = *self.iv;
         for (byte, number) in nonce[NONCE_LEN - 8..].iter_mut().zip(self.sequence.to_be_bytes()) {
             *byte ^= number;
         }
-        self.sequence += 1; // first: whatever follows, this number is used up
+        self.sequence += 1; // first, so that the number is never used again, even after an error
         let length = u16::try_from(record.len() - HEADER_BYTES).unwrap_or(u16::MAX); // bounded by the assertion
         let [high, low] = length.to_be_bytes();
         let header = [ContentType::ApplicationData.into(), 3, 3, high, low];
@@ -178,8 +178,8 @@ impl Sealer {
         Ok(())
     }
 
-    /// Changes to the next key where it is time, or the other side wants it: the record that is to be written before
-    /// all that is sealed from now on.
+    /// Changes to the next key if the limit is near or the other side has requested it. Returns the record that must be
+    /// written before the next ones.
     pub(crate) fn renew(&mut self) -> io::Result<Option<[u8; KEY_UPDATE_BYTES]>> {
         let wanted = self.schedule.update_due.swap(false, Ordering::AcqRel);
         if !wanted && self.sequence < self.renew_after {
@@ -194,7 +194,7 @@ impl Sealer {
         Ok(Some(record))
     }
 
-    /// Takes the next key after so many records: a test cannot wait for millions.
+    /// Sets the number of records after which the key is changed: a test cannot write millions.
     #[cfg(any(test, feature = "fuzzing"))]
     pub(crate) fn renew_after(&mut self, records: u64) {
         self.renew_after = records;
@@ -202,21 +202,21 @@ impl Sealer {
 }
 
 impl Opener {
-    /// Decrypts the next record in its place, which is all of it but the header.
-    pub(crate) fn open(&mut self, payload: &mut [u8]) -> Result<Opened, Error> {
+    /// Decrypts the next record in place. `payload` is all of it except the header.
+    pub(crate) fn open(&mut self, payload: &mut [u8]) -> Result<OpenedRecord, Error> {
         let (start, bytes, kind) = (payload.as_ptr(), payload.len(), ContentType::ApplicationData);
         let message = InboundOpaqueMessage::new(kind, ProtocolVersion::TLSv1_2, payload);
         let message = self.decrypter.decrypt(message, self.sequence)?;
         self.sequence = self.sequence.checked_add(1).ok_or(Error::DecryptError)?;
-        // Every cipher of TLS 1.3 in rustls decrypts to the start of the payload. One that did not would give wrong data.
+        // Every cipher of TLS 1.3 in rustls decrypts to the start of the payload. Another one would return wrong data.
         let is_in_place = std::ptr::eq(message.payload.as_ptr(), start) && message.payload.len() <= bytes;
         if !is_in_place && !message.payload.is_empty() {
-            return Err(Error::General("a record was not decrypted in its place".to_owned()));
+            return Err(Error::General("a record was not decrypted in place".to_owned()));
         }
-        Ok(Opened { kind: message.typ, plain_bytes: message.payload.len() })
+        Ok(OpenedRecord { kind: message.typ, plain_bytes: message.payload.len() })
     }
 
-    /// The other side has changed to its next key, and wants us to change ours, or not.
+    /// The other side has changed to its next key. `ours_too` is its request that this side changes its key too.
     pub(crate) fn renew(&mut self, ours_too: bool) -> Result<(), Error> {
         let (sequence, secret) = self.schedule.next_to_receive()?;
         self.decrypter = opening_key(self.schedule.suite, secret)?;

@@ -1,7 +1,7 @@
-//! Reads what the other side of a connection sends: records, read in large steps and decrypted in the read buffer.
+//! Reads the records of the other side of a connection, in large steps, and decrypts them in the read buffer.
 //!
-//! One call to the system brings four records where they arrive fast. The buffer starts small and grows only while a
-//! read fills it, so that a connection that carries little costs little.
+//! If they arrive fast, one call to the system reads four records. The buffer starts small and grows only when a read
+//! fills it, so that a connection with little traffic uses little memory.
 
 use std::{io, ops::Range};
 
@@ -11,31 +11,31 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::keys::Opener;
 use crate::transport::tls::{
     layout::{HEADER_BYTES, PLAIN_BYTES, RECORD_BYTES},
-    record_io::{RecordReader, broken_off},
+    record_io::{RecordReader, unexpected_eof},
 };
 
-/// Bytes that a connection reads at once, at first.
+/// The size of the buffer at first.
 const FIRST_BYTES: usize = 4 << 10;
 
-/// And at most: whole records, so that where all are full none is cut in two by the end of the buffer.
+/// Its largest size: whole records, so that the end of the buffer splits no full record.
 const MOST_BYTES: usize = 4 * RECORD_BYTES;
 
-/// Bytes of a record behind its header, from any implementation (RFC 8446, section 5.2).
+/// The limit on the bytes of a record after its header, from any implementation (RFC 8446, section 5.2).
 const MOST_PAYLOAD_BYTES: usize = PLAIN_BYTES + 256;
 
-/// Records in a row that carry no data. More of them only cost time: the connection ends.
+/// The limit on records in a row without data. More of them only waste time, and end the connection.
 const MOST_IDLE: u8 = 32;
 
-/// Handshake messages that may come later (RFC 8446, section 4).
+/// Handshake messages that are allowed after the handshake (RFC 8446, section 4).
 const NEW_SESSION_TICKET: u8 = 4;
 const KEY_UPDATE: u8 = 24;
 
-/// Bytes that were received during a handshake and follow it.
+/// Bytes that were received with a handshake and come after it.
 #[derive(Debug, Default)]
-pub(crate) struct Unread {
-    /// Space, of which a part is filled.
+pub(crate) struct UnreadBytes {
+    /// The buffer; only a part of it is filled.
     pub(crate) buffer: Vec<u8>,
-    /// Where the filled part ends; it begins at the start.
+    /// The end of the filled part, which begins at the start.
     pub(crate) end: usize,
 }
 
@@ -45,26 +45,26 @@ pub struct InPlaceReader<R> {
     stream: R,
     opener: Opener,
     buffer: Vec<u8>,
-    /// Decrypted and not taken.
+    /// The plaintext that was not taken yet.
     plain: Range<usize>,
-    /// Read and not decrypted.
+    /// The bytes that were not decrypted yet.
     unread: Range<usize>,
-    /// Records in a row without data.
+    /// The number of records in a row without data.
     idle: u8,
-    state: State,
+    state: StreamState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
+enum StreamState {
     Open,
-    /// It has come to its proper end.
+    /// The other side has closed it properly.
     Closed,
     Broken,
 }
 
 impl<R: AsyncRead + Unpin + Send> RecordReader for InPlaceReader<R> {
     async fn chunk(&mut self) -> io::Result<&[u8]> {
-        while self.plain.is_empty() && self.state == State::Open {
+        while self.plain.is_empty() && self.state == StreamState::Open {
             let opened = self.open_next();
             let more = match opened {
                 Ok(true) => continue,
@@ -72,12 +72,12 @@ impl<R: AsyncRead + Unpin + Send> RecordReader for InPlaceReader<R> {
                 Err(error) => Err(io::Error::new(io::ErrorKind::InvalidData, error)),
             };
             if let Err(error) = more {
-                self.state = State::Broken;
+                self.state = StreamState::Broken;
                 return Err(error);
             }
         }
         match self.state {
-            State::Broken => Err(broken_off()),
+            StreamState::Broken => Err(unexpected_eof()),
             _ => Ok(&self.buffer[self.plain.clone()]),
         }
     }
@@ -97,26 +97,26 @@ impl<R: AsyncRead + Unpin + Send> RecordReader for InPlaceReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> InPlaceReader<R> {
-    pub(crate) fn new(stream: R, opener: Opener, unread: Unread) -> Self {
-        let Unread { mut buffer, end } = unread;
+    pub(crate) fn new(stream: R, opener: Opener, unread: UnreadBytes) -> Self {
+        let UnreadBytes { mut buffer, end } = unread;
         if buffer.len() < FIRST_BYTES {
             buffer.resize(FIRST_BYTES, 0);
         }
-        Self { stream, opener, buffer, plain: 0..0, unread: 0..end, idle: 0, state: State::Open }
+        Self { stream, opener, buffer, plain: 0..0, unread: 0..end, idle: 0, state: StreamState::Open }
     }
 
-    /// Reads once, as much as there is space for.
+    /// Reads once, up to the space in the buffer.
     async fn read(&mut self) -> io::Result<()> {
         self.make_space();
         let count = self.stream.read(&mut self.buffer[self.unread.end..]).await?;
         if count == 0 {
-            return Err(broken_off());
+            return Err(unexpected_eof());
         }
         self.unread.end += count;
         Ok(())
     }
 
-    /// Moves an incomplete record to the start, into a larger buffer where this one was filled.
+    /// Moves an incomplete record to the start, into a larger buffer if this one was filled.
     fn make_space(&mut self) {
         let was_filled = self.unread.end == self.buffer.len();
         if was_filled && self.buffer.len() < MOST_BYTES {
@@ -129,15 +129,15 @@ impl<R: AsyncRead + Unpin> InPlaceReader<R> {
         (self.plain, self.unread) = (0..0, 0..self.unread.len());
     }
 
-    /// Decrypts the next record; false where it is not all there.
+    /// Decrypts the next record; false if it is incomplete.
     fn open_next(&mut self) -> Result<bool, Error> {
         let Some((header, rest)) = self.buffer[self.unread.clone()].split_first_chunk_mut::<HEADER_BYTES>()
         else {
             return Ok(false);
         };
-        // After the handshake everything is encrypted, and looks like data.
+        // After the handshake every record is encrypted and has the type of data.
         if header[..3] != [u8::from(ContentType::ApplicationData), 3, 3] {
-            return Err(InvalidMessage::UnexpectedMessage("a record that is not encrypted").into());
+            return Err(InvalidMessage::UnexpectedMessage("an unencrypted record").into());
         }
         let bytes = usize::from(u16::from_be_bytes([header[3], header[4]]));
         if bytes > MOST_PAYLOAD_BYTES {
@@ -161,8 +161,8 @@ impl<R: AsyncRead + Unpin> InPlaceReader<R> {
         Ok(true)
     }
 
-    /// Handles handshake messages, each whole and in one record: the other side changes its key, or sends a client a
-    /// session ticket, which is not used here.
+    /// Handles handshake messages, each complete and in one record: the other side changes its key, or sends a session
+    /// ticket to a client, which does not use it.
     fn handshake(&mut self, messages: Range<usize>) -> Result<(), Error> {
         let mut messages = &self.buffer[messages];
         loop {
@@ -174,7 +174,7 @@ impl<R: AsyncRead + Unpin> InPlaceReader<R> {
                 return Err(InvalidMessage::MessageTooShort.into());
             };
             match (kind, body) {
-                // What follows has another key, so nothing may follow in this record.
+                // The next bytes have another key, so this must be the last message in the record.
                 (KEY_UPDATE, &[request @ (0 | 1)]) if rest.is_empty() => {
                     return self.opener.renew(request == 1);
                 }
@@ -194,8 +194,8 @@ impl<R: AsyncRead + Unpin> InPlaceReader<R> {
             return Err(InvalidMessage::InvalidContentType.into());
         };
         match AlertDescription::from(description) {
-            AlertDescription::CloseNotify => self.state = State::Closed,
-            AlertDescription::UserCanceled => {} // of no meaning: a close follows
+            AlertDescription::CloseNotify => self.state = StreamState::Closed,
+            AlertDescription::UserCanceled => {} // ignored: a close follows
             other => return Err(Error::AlertReceived(other)),
         }
         Ok(())

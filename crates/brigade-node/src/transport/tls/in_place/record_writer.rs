@@ -1,6 +1,6 @@
-//! Writes what is sent to the other side of a connection: records, encrypted in their own buffers.
+//! Writes the records of this side of a connection, which are encrypted in their own buffers.
 //!
-//! A message is copied once, into the record that carries it; what is laid out in [`Records`] is not copied at all.
+//! A message is copied once, into its record; plaintext in [`Records`] is not copied at all.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use crate::transport::tls::{
     records::Records,
 };
 
-/// The alert by which a side says that nothing follows.
+/// The alert of a side that sends nothing more.
 const CLOSE_NOTIFY: [u8; 2] = [1, 0];
 
 /// The writing half of a connection.
@@ -22,11 +22,11 @@ const CLOSE_NOTIFY: [u8; 2] = [1, 0];
 pub struct InPlaceWriter<W> {
     stream: W,
     sealer: Sealer,
-    /// Encrypted and not all written.
+    /// The encrypted bytes that are to be written.
     sealed: Vec<u8>,
-    /// How much of that is written.
+    /// The number of them that were written.
     written: usize,
-    /// A write of records was dropped in the middle: the other side cannot decrypt what follows.
+    /// Whether a write of records was dropped in the middle: the other side cannot decrypt later records.
     interrupted: bool,
 }
 
@@ -68,15 +68,15 @@ impl<W: AsyncWrite + Unpin + Send> RecordWriter for InPlaceWriter<W> {
         }
         let bytes = records.seal(|record| self.sealer.seal(ContentType::ApplicationData, record))?;
         self.interrupted = true; // until it is all written
-        let (mut written, mut told) = (0, 0);
+        let (mut written, mut reported) = (0, 0);
         while written < bytes.len() {
             match self.stream.write(&bytes[written..]).await? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 count => written += count,
             }
-            let all = plain * written / bytes.len(); // some 2^17 × 2^17 at most
-            on_written(all - told);
-            told = all;
+            let all = plain * written / bytes.len(); // at most about 2^17 × 2^17
+            on_written(all - reported);
+            reported = all;
         }
         self.interrupted = false;
         Ok(())
@@ -90,14 +90,14 @@ impl<W: AsyncWrite + Unpin + Send> RecordWriter for InPlaceWriter<W> {
 }
 
 impl<W: AsyncWrite + Unpin> InPlaceWriter<W> {
-    /// Space that is kept for messages between two of them.
+    /// The space that the buffer keeps between two messages.
     const KEPT_BYTES: usize = 4 << 10;
 
     pub(crate) fn new(stream: W, sealer: Sealer) -> Self {
         Self { stream, sealer, sealed: vec![], written: 0, interrupted: false }
     }
 
-    /// Changes to the next key where it is time; the other side is told first.
+    /// Changes to the next key if it is due. The record for the other side is written first.
     fn renew(&mut self) -> io::Result<()> {
         if let Some(record) = self.sealer.renew()? {
             self.sealed.extend_from_slice(&record);
@@ -112,13 +112,14 @@ impl<W: AsyncWrite + Unpin> InPlaceWriter<W> {
         self.sealed.extend_from_slice(&[0; TRAILER_BYTES]);
         self.sealer.seal(kind, &mut self.sealed[start..])
     }
-    /// Changes to the next key after so many records: a test cannot wait for millions.
+
+    /// Sets the number of records after which the key is changed: a test cannot write millions.
     #[cfg(test)]
     pub(crate) fn change_key_after(&mut self, records: u64) {
         self.sealer.renew_after(records);
     }
 
-    /// The stream, and the keys for what is written to it: a test writes records that are not allowed.
+    /// The stream and its keys: a test writes records that are not allowed.
     #[cfg(test)]
     pub(crate) fn into_parts(self) -> (W, Sealer) {
         (self.stream, self.sealer)

@@ -1,7 +1,7 @@
-//! What a reader returns where records break the rules, or are damaged on their way: errors, and never data.
+//! Tests that a reader returns errors, and never data, for records that are invalid or damaged in transit.
 //!
-//! One end is rustls by itself, or a writer of `in_place` that encrypts what no honest end would. Where rustls has other
-//! bounds than `in_place`, [`BOUNDS`] has those of the back end of this build.
+//! One end is rustls alone, or a writer of `in_place` that encrypts invalid records. rustls and `in_place` have different
+//! limits; [`BOUNDS`] has those of the back end of this build.
 
 use std::{io, sync::Arc, sync::atomic::Ordering};
 
@@ -12,8 +12,8 @@ use tokio::{
 };
 
 use super::{
-    Cut, How, OursIn, PATIENCE, PIPE_BYTES, PLAIN, Theirs, block_on, configs, ends, hear, name, pattern,
-    shake, strangers,
+    ChunkedStream, DEFAULT_SETUP, OurReader, PATIENCE, PIPE_BYTES, RustlsEnd, TestSetup, block_on, configs,
+    ends, handshake, name, pattern, receive, unconnected_ends,
 };
 use crate::{
     identity::key::SecretKey,
@@ -26,17 +26,17 @@ use crate::{
     },
 };
 
-/// What a back end allows.
+/// The limits of a back end.
 struct Bounds {
     /// The longest payload of a record.
     payload_bytes: usize,
-    /// Whether a record is refused by its header, for its version too, or only once all of it is there.
+    /// Whether a record is refused because of its header or its version as soon as the header is received.
     by_header: bool,
     /// Whether a record of handshake messages may be empty.
     empty_handshake: bool,
-    /// Whether what is sent is still encrypted after an error of the reader.
+    /// Whether the writer still encrypts after an error of the reader.
     writes_after_error: bool,
-    /// Alerts without meaning.
+    /// The limit on ignored alerts in a row.
     alerts: usize,
 }
 
@@ -58,56 +58,56 @@ const BOUNDS: Bounds = if cfg!(feature = "plain-tls") {
     }
 };
 
-const SAID: [usize; 3] = [20, 1, 60];
+const MESSAGES: [usize; 3] = [20, 1, 60];
 
-/// What we hear of what they say, where all of it comes; and how many bytes that was on the wire.
-fn overhear(how: How) -> (Option<Vec<u8>>, usize) {
+/// The data that the tested end receives, if it receives all of it, and the number of bytes on the wire.
+fn receive_messages(setup: TestSetup) -> (Option<Vec<u8>>, usize) {
     block_on(async {
-        let (ours, mut theirs) = strangers(how);
+        let (ours, mut theirs) = unconnected_ends(setup);
         let read = ours.read.clone();
-        let saying = async {
-            theirs.shake().await?;
-            for bytes in SAID {
-                theirs.say(&pattern(bytes, bytes));
+        let sending = async {
+            theirs.handshake().await?;
+            for bytes in MESSAGES {
+                theirs.send(&pattern(bytes, bytes));
             }
             theirs.flush().await;
             let _ = theirs.stream.shutdown().await;
             Ok::<(), rustls::Error>(())
         };
-        let hearing = async {
-            let (mut input, _output) = shake(ours, how).await?;
-            hear(&mut input, SAID.iter().sum()).await
+        let receiving = async {
+            let (mut input, _output) = handshake(ours, setup).await?;
+            receive(&mut input, MESSAGES.iter().sum()).await
         };
-        // Where a length became a larger one both wait, which is for the callers' deadlines to end.
-        let heard = timeout(PATIENCE, async { tokio::join!(hearing, saying).0 }).await;
-        (heard.ok().and_then(Result::ok), read.load(Ordering::Relaxed))
+        // If the flipped bit makes a length larger, both wait: in the program, the timeouts of the callers end that.
+        let received = timeout(PATIENCE, async { tokio::join!(receiving, sending).0 }).await;
+        (received.ok().and_then(Result::ok), read.load(Ordering::Relaxed))
     })
 }
 
 #[test]
-fn a_bit_that_turns_over_anywhere_never_becomes_data() {
-    let all = SAID.map(|bytes| pattern(bytes, bytes)).concat();
+fn a_changed_bit_never_becomes_data() {
+    let all = MESSAGES.map(|bytes| pattern(bytes, bytes)).concat();
     for we_dial in [false, true] {
-        let how = How { we_dial, ..PLAIN };
-        let (heard, end) = overhear(how);
-        assert_eq!(heard.as_ref(), Some(&all));
-        let start = end - SAID.map(|bytes| bytes + HEADER_BYTES + TRAILER_BYTES).iter().sum::<usize>();
+        let setup = TestSetup { we_dial, ..DEFAULT_SETUP };
+        let (received, end) = receive_messages(setup);
+        assert_eq!(received.as_ref(), Some(&all));
+        let start = end - MESSAGES.map(|bytes| bytes + HEADER_BYTES + TRAILER_BYTES).iter().sum::<usize>();
         for at in (0..start).step_by(17).chain(start..end) {
             let flip = Some((at, u8::try_from(at % 8).unwrap()));
-            // In the handshake there are bits that TLS does not look at.
-            if let Some(heard) = overhear(How { flip, ..how }).0 {
-                assert!(heard == all && (at < start || !BOUNDS.by_header), "{at}");
+            // TLS ignores some bits of the handshake.
+            if let Some(received) = receive_messages(TestSetup { flip, ..setup }).0 {
+                assert!(received == all && (at < start || !BOUNDS.by_header), "{at}");
             }
         }
     }
 }
 
-/// Ends after the handshake, and three records that they have sealed and not sent.
-async fn three_records() -> (OursIn, Theirs, [Vec<u8>; 3]) {
-    let (input, output, mut theirs) = ends(PLAIN, b"").await.unwrap();
+/// Both ends after the handshake, and three records that rustls has encrypted and not sent.
+async fn three_records() -> (OurReader, RustlsEnd, [Vec<u8>; 3]) {
+    let (input, output, mut theirs) = ends(DEFAULT_SETUP, b"").await.unwrap();
     drop(output);
     let records = ["one", "two", "three"].map(|word| {
-        theirs.say(word.as_bytes());
+        theirs.send(word.as_bytes());
         theirs.sealed()
     });
     (input, theirs, records)
@@ -115,14 +115,14 @@ async fn three_records() -> (OursIn, Theirs, [Vec<u8>; 3]) {
 
 #[test]
 fn records_count_once_and_in_order() {
-    for (order, heard) in [(vec![0, 1, 2], 11), (vec![0, 0], 3), (vec![1, 0], 0), (vec![0, 2], 3)] {
+    for (order, received) in [(vec![0, 1, 2], 11), (vec![0, 0], 3), (vec![1, 0], 0), (vec![0, 2], 3)] {
         block_on(async {
             let (mut input, mut theirs, records) = three_records().await;
             for at in &order {
                 theirs.stream.write_all(&records[*at]).await.unwrap();
             }
-            assert_eq!(hear(&mut input, heard).await.unwrap(), b"onetwothree"[..heard]);
-            if heard < 11 {
+            assert_eq!(receive(&mut input, received).await.unwrap(), b"onetwothree"[..received]);
+            if received < 11 {
                 for _ in 0..2 {
                     assert!(input.chunk().await.is_err(), "{order:?}");
                 }
@@ -132,21 +132,21 @@ fn records_count_once_and_in_order() {
 }
 
 #[test]
-fn an_end_that_nobody_announced_is_an_error() {
+fn an_end_without_a_notice_is_an_error() {
     for cut in 0..3 * 25 + 5 {
         block_on(async {
             let (mut input, mut theirs, records) = three_records().await;
             theirs.stream.write_all(&records.concat()[..cut.min(77)]).await.unwrap();
             theirs.stream.shutdown().await.unwrap();
-            let error = hear(&mut input, 12).await.unwrap_err();
-            assert_eq!(error.to_string(), "the other side broke it off");
+            let error = receive(&mut input, 12).await.unwrap_err();
+            assert_eq!(error.to_string(), "the other side closed the connection without a notice");
             assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
         });
     }
 }
 
 #[test]
-fn what_is_no_record_is_refused_before_it_is_all_there() {
+fn invalid_records_are_refused_before_they_are_complete() {
     let long = u16::try_from(BOUNDS.payload_bytes + 1).unwrap().to_be_bytes();
     let cases: [&[u8]; 6] = [
         &[23, 3, 3, long[0], long[1]],
@@ -158,7 +158,7 @@ fn what_is_no_record_is_refused_before_it_is_all_there() {
     ];
     for bytes in cases {
         block_on(async {
-            let (mut input, _output, mut theirs) = ends(PLAIN, b"").await.unwrap();
+            let (mut input, _output, mut theirs) = ends(DEFAULT_SETUP, b"").await.unwrap();
             theirs.stream.write_all(bytes).await.unwrap();
             if !BOUNDS.by_header {
                 theirs.stream.write_all(&[0; 15]).await.unwrap();
@@ -169,15 +169,15 @@ fn what_is_no_record_is_refused_before_it_is_all_there() {
     }
 }
 
-/// An end that may encrypt any record, and a reader of the back end of this build that receives it.
-async fn liar() -> (WriteHalf<DuplexStream>, Sealer, OursIn) {
+/// An end that can encrypt any record, and a reader of the back end of this build that receives its records.
+async fn dishonest_end() -> (WriteHalf<DuplexStream>, Sealer, OurReader) {
     let (client, server) = configs(false);
     let (ours, stream) = tokio::io::duplex(PIPE_BYTES);
-    let ours = Cut { stream: ours, most: usize::MAX, flip: None, read: Arc::default() };
+    let ours = ChunkedStream { stream: ours, most: usize::MAX, flip: None, read: Arc::default() };
     let ((read, write), (our_read, our_write)) = (tokio::io::split(stream), tokio::io::split(ours));
-    let liar = in_place::handshake::connect(read, write, client, name());
-    let (liar, ours) = tokio::join!(liar, accept(our_read, our_write, server));
-    let (stream, sealer) = liar.unwrap().writer.into_parts();
+    let dishonest_end = in_place::handshake::connect(read, write, client, name());
+    let (dishonest_end, ours) = tokio::join!(dishonest_end, accept(our_read, our_write, server));
+    let (stream, sealer) = dishonest_end.unwrap().writer.into_parts();
     (stream, sealer, ours.unwrap().reader)
 }
 
@@ -188,9 +188,9 @@ fn sealed(sealer: &mut Sealer, kind: u8, plain: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn records_without_data_are_borne_for_a_while() {
+fn some_records_without_data_are_accepted() {
     let update: &[u8] = &[24, 0, 0, 1, 0];
-    // The kind, what is in it, how often it comes, and whether data is heard after that.
+    // The type, the content, the number of such records, and whether data after them is received.
     let cases: [(u8, &[u8], usize, bool); 12] = [
         (23, b"", 32, true),
         (23, b"", 33, false),
@@ -202,26 +202,26 @@ fn records_without_data_are_borne_for_a_while() {
         (22, &update[..4], 1, false),
         (22, &[24, 0, 0, 1, 2], 1, false),
         (22, &[24, 0, 0, 1, 0, 24, 0, 0, 1, 0], 1, false),
-        (22, &[4, 0, 0, 0], 1, false), // a ticket is nothing that a client sends
+        (22, &[4, 0, 0, 0], 1, false), // a client must not send a ticket
         (0, b"", 1, false),
     ];
-    for (kind, plain, times, is_borne) in cases {
+    for (kind, plain, times, is_accepted) in cases {
         block_on(async {
-            let (mut stream, mut sealer, mut input) = liar().await;
+            let (mut stream, mut sealer, mut input) = dishonest_end().await;
             for _ in 0..times {
                 stream.write_all(&sealed(&mut sealer, kind, plain)).await.unwrap();
             }
             stream.write_all(&sealed(&mut sealer, 23, b"data")).await.unwrap();
-            let heard = timeout(PATIENCE, hear(&mut input, 4)).await.unwrap();
-            assert_eq!(heard.is_ok(), is_borne, "{kind} {plain:?} {times}");
+            let received = timeout(PATIENCE, receive(&mut input, 4)).await.unwrap();
+            assert_eq!(received.is_ok(), is_accepted, "{kind} {plain:?} {times}");
         });
     }
 }
 
 #[test]
-fn who_asks_for_new_keys_for_ever_is_stopped() {
+fn endless_key_updates_end_the_connection() {
     block_on(async {
-        let (mut stream, mut sealer, mut input) = liar().await;
+        let (mut stream, mut sealer, mut input) = dishonest_end().await;
         sealer.renew_after(0);
         for _ in 0..33 {
             stream.write_all(&sealer.renew().unwrap().unwrap()).await.unwrap();
@@ -233,8 +233,8 @@ fn who_asks_for_new_keys_for_ever_is_stopped() {
 #[test]
 fn a_fatal_alert_says_why() {
     block_on(async {
-        let (mut input, mut output, mut theirs) = ends(PLAIN, b"").await.unwrap();
-        // They do not like what they get, and say so.
+        let (mut input, mut output, mut theirs) = ends(DEFAULT_SETUP, b"").await.unwrap();
+        // rustls receives an invalid record and sends an alert.
         theirs
             .tls
             .read_tls(&mut &[23, 3, 3, 0, 20, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0][..])
@@ -243,14 +243,14 @@ fn a_fatal_alert_says_why() {
         theirs.flush().await;
         let error = input.chunk().await.unwrap_err();
         assert!(error.to_string().contains("BadRecordMac"), "{error}");
-        let written = output.put(b"nobody reads this");
+        let written = output.put(b"not read");
         assert_eq!(written.is_ok(), BOUNDS.writes_after_error);
         output.flush().await.unwrap();
     });
 }
 
 #[test]
-fn a_handshake_that_is_none_ends_at_once() {
+fn an_invalid_handshake_ends_at_once() {
     let endless: Vec<u8> = (0..64)
         .flat_map(|at: u32| {
             let start = if at == 0 { vec![1, 0, 0xff, 0xff] } else { vec![0; 4] };
@@ -261,27 +261,27 @@ fn a_handshake_that_is_none_ends_at_once() {
     for bytes in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 9], &[22, 3, 1, 0xff, 0xff, 1], &endless, &empty] {
         block_on(async {
             let (ours, mut stream) = tokio::io::duplex(PIPE_BYTES);
-            let ours = Cut { stream: ours, most: usize::MAX, flip: None, read: Arc::default() };
+            let ours = ChunkedStream { stream: ours, most: usize::MAX, flip: None, read: Arc::default() };
             stream.write_all(bytes).await.unwrap();
             let (read, write) = tokio::io::split(ours);
-            let shaken = timeout(PATIENCE, accept(read, write, configs(false).1)).await.unwrap();
-            assert_eq!(shaken.err().unwrap().kind(), io::ErrorKind::InvalidData, "{:?}", &bytes[..6]);
+            let connected = timeout(PATIENCE, accept(read, write, configs(false).1)).await.unwrap();
+            assert_eq!(connected.err().unwrap().kind(), io::ErrorKind::InvalidData, "{:?}", &bytes[..6]);
         });
     }
 }
 
 #[test]
-fn another_key_than_the_expected_one_is_told_so() {
+fn an_unexpected_key_is_refused_with_an_alert() {
     block_on(async {
-        let how = How { we_dial: true, ..PLAIN };
-        let (ours, mut theirs) = strangers(how);
+        let setup = TestSetup { we_dial: true, ..DEFAULT_SETUP };
+        let (ours, mut theirs) = unconnected_ends(setup);
         let other = SecretKey::generate();
         let found = Arc::default();
         let config = config::client(&other, Some(other.public()), Arc::clone(&found)).unwrap();
         let (read, write) = tokio::io::split(ours);
-        let (shaken, told) = tokio::join!(connect(read, write, config, name()), theirs.shake());
-        assert_eq!(shaken.err().unwrap().kind(), io::ErrorKind::InvalidData);
-        assert!(matches!(told, Err(rustls::Error::AlertReceived(_))), "{told:?}");
+        let (connected, refused) = tokio::join!(connect(read, write, config, name()), theirs.handshake());
+        assert_eq!(connected.err().unwrap().kind(), io::ErrorKind::InvalidData);
+        assert!(matches!(refused, Err(rustls::Error::AlertReceived(_))), "{refused:?}");
         assert!(found.get().is_some());
     });
 }

@@ -1,6 +1,6 @@
-//! The handshake on plain rustls: what it wants to send is written, and what is received is passed to it.
+//! The handshake on plain rustls: its output is written, and received bytes are passed to it.
 //!
-//! Data that follows the handshake in the same read is decrypted here and passed to the reader.
+//! Data after the handshake in the same read is decrypted here and passed to the reader.
 
 use std::{io, sync::Arc};
 
@@ -9,13 +9,13 @@ use rustls::{
 };
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use super::{record_reader::PlainReader, record_writer::PlainWriter, session::Session};
+use super::{record_reader::PlainReader, record_writer::PlainWriter, session::TlsSession};
 use crate::transport::tls::{config, record_io::Secured};
 
 /// Bytes that are read at once: most handshakes need no more.
 const READ_BYTES: usize = 4 << 10;
 
-/// Bytes that a handshake has at most: ten times what ours have.
+/// The limit on the bytes of a handshake: ten times those of this program.
 const MOST_BYTES: usize = 32 << 10;
 
 /// Both halves of a connection of this back end.
@@ -32,7 +32,7 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    shake(read, write, ClientConnection::new(config, name).map_err(io::Error::other)?.into()).await
+    handshake(read, write, ClientConnection::new(config, name).map_err(io::Error::other)?.into()).await
 }
 
 /// Does the handshake as the side that was dialled.
@@ -41,15 +41,15 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    shake(read, write, ServerConnection::new(config).map_err(io::Error::other)?.into()).await
+    handshake(read, write, ServerConnection::new(config).map_err(io::Error::other)?.into()).await
 }
 
-async fn shake<R, W>(mut read: R, mut write: W, tls: Connection) -> io::Result<Plain<R, W>>
+async fn handshake<R, W>(mut read: R, mut write: W, tls: Connection) -> io::Result<Plain<R, W>>
 where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let session = Session::new(tls);
+    let session = TlsSession::new(tls);
     let (mut received, mut plain, mut sealed) = (vec![0; READ_BYTES], vec![], vec![]);
     let mut bytes = 0;
     let mut has_ended = false;
@@ -59,7 +59,7 @@ where
             break;
         }
         if bytes > MOST_BYTES {
-            return Err(io::Error::new(io::ErrorKind::InvalidData, "a handshake without an end"));
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the handshake is too long"));
         }
         let count = match read.read(&mut received).await? {
             0 => return Err(io::Error::new(io::ErrorKind::UnexpectedEof, "tls handshake eof")),
@@ -69,7 +69,7 @@ where
         has_ended = match session.decrypt(&received[..count], &mut plain) {
             Ok(has_ended) => has_ended,
             Err(error) => {
-                // The alert that rustls makes of the error is sent to the other side.
+                // rustls turns the error into an alert, which is sent to the other side.
                 let _ = send(&session, &mut sealed, &mut write).await;
                 return Err(io::Error::new(io::ErrorKind::InvalidData, error));
             }
@@ -80,9 +80,9 @@ where
     Ok(Secured { reader, writer: PlainWriter::new(write, session), peer })
 }
 
-/// Writes what rustls has to send.
+/// Writes the output of rustls.
 async fn send(
-    session: &Session,
+    session: &TlsSession,
     sealed: &mut Vec<u8>,
     write: &mut (impl AsyncWrite + Unpin),
 ) -> io::Result<()> {

@@ -1,43 +1,43 @@
-//! Reads what the other side of a connection sends, and has rustls decrypt it.
+//! Reads the records of the other side of a connection, which rustls decrypts.
 //!
-//! Everything that one read brings is decrypted at once, into a buffer from which it is taken. The buffer for reads
-//! starts small and grows while a read fills it.
+//! All bytes of one read are decrypted at once into a second buffer. The buffer for reads starts small and grows when a
+//! read fills it.
 
 use std::io;
 
 use rustls::Error;
 use tokio::io::{AsyncRead, AsyncReadExt};
 
-use super::session::Session;
+use super::session::TlsSession;
 use crate::transport::tls::{
     layout::RECORD_BYTES,
-    record_io::{RecordReader, broken_off},
+    record_io::{RecordReader, unexpected_eof},
 };
 
-/// Bytes that a connection reads at once, at first.
+/// The size of the buffer for reads at first.
 const FIRST_BYTES: usize = 4 << 10;
 
-/// And at most.
+/// Its largest size.
 const MOST_BYTES: usize = 4 * RECORD_BYTES;
 
 /// The reading half of a connection.
 #[derive(Debug)]
 pub struct PlainReader<R> {
     stream: R,
-    session: Session,
-    /// Space for one read.
+    session: TlsSession,
+    /// The buffer for reads.
     received: Vec<u8>,
-    /// Decrypted.
+    /// The plaintext.
     plain: Vec<u8>,
-    /// How much of that was taken.
+    /// The number of bytes of it that were taken.
     taken: usize,
-    state: State,
+    state: PlainStreamState,
 }
 
 #[derive(Debug)]
-enum State {
+enum PlainStreamState {
     Open,
-    /// It has come to its proper end.
+    /// The other side has closed it properly.
     Closed,
     /// The error is returned once, after the data before it.
     Broken(Option<Error>),
@@ -45,16 +45,16 @@ enum State {
 
 impl<R: AsyncRead + Unpin + Send> RecordReader for PlainReader<R> {
     async fn chunk(&mut self) -> io::Result<&[u8]> {
-        while !self.is_ready() && matches!(self.state, State::Open) {
+        while !self.is_ready() && matches!(self.state, PlainStreamState::Open) {
             if let Err(error) = self.read().await {
-                self.state = State::Broken(None);
+                self.state = PlainStreamState::Broken(None);
                 return Err(error);
             }
         }
         if !self.is_ready()
-            && let State::Broken(error) = &mut self.state
+            && let PlainStreamState::Broken(error) = &mut self.state
         {
-            return Err(error.take().map_or_else(broken_off, invalid));
+            return Err(error.take().map_or_else(unexpected_eof, invalid));
         }
         Ok(&self.plain[self.taken..])
     }
@@ -70,9 +70,9 @@ impl<R: AsyncRead + Unpin + Send> RecordReader for PlainReader<R> {
 }
 
 impl<R: AsyncRead + Unpin> PlainReader<R> {
-    /// A reader that has received `plain` with the handshake, and perhaps the end of the connection.
-    pub(crate) fn new(stream: R, session: Session, plain: Vec<u8>, has_ended: bool) -> Self {
-        let state = if has_ended { State::Closed } else { State::Open };
+    /// A reader that received `plain` with the handshake, and also the end of the connection if `has_ended`.
+    pub(crate) fn new(stream: R, session: TlsSession, plain: Vec<u8>, has_ended: bool) -> Self {
+        let state = if has_ended { PlainStreamState::Closed } else { PlainStreamState::Open };
         Self { stream, session, received: vec![0; FIRST_BYTES], plain, taken: 0, state }
     }
 
@@ -80,14 +80,14 @@ impl<R: AsyncRead + Unpin> PlainReader<R> {
     async fn read(&mut self) -> io::Result<()> {
         let count = self.stream.read(&mut self.received).await?;
         if count == 0 {
-            return Err(broken_off());
+            return Err(unexpected_eof());
         }
         self.plain.clear();
         self.taken = 0;
         match self.session.decrypt(&self.received[..count], &mut self.plain) {
             Ok(false) => {}
-            Ok(true) => self.state = State::Closed,
-            Err(error) => self.state = State::Broken(Some(error)),
+            Ok(true) => self.state = PlainStreamState::Closed,
+            Err(error) => self.state = PlainStreamState::Broken(Some(error)),
         }
         if count == self.received.len() && count < MOST_BYTES {
             self.received = vec![0; (count * 8).min(MOST_BYTES)];

@@ -1,12 +1,12 @@
-//! Has rustls encrypt what is sent to the other side of a connection, and writes it.
+//! Writes the records of this side of a connection, which rustls encrypts.
 //!
-//! What is laid out in [`Records`] is copied by rustls, record by record; the space around it there is not used.
+//! rustls copies the plaintext in [`Records`], record by record; the space around it is not used.
 
 use std::io;
 
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
-use super::session::Session;
+use super::session::TlsSession;
 use crate::transport::tls::{
     record_io::{RecordWriter, interrupted},
     records::Records,
@@ -16,12 +16,12 @@ use crate::transport::tls::{
 #[derive(Debug)]
 pub struct PlainWriter<W> {
     stream: W,
-    session: Session,
-    /// Encrypted and not all written.
+    session: TlsSession,
+    /// The encrypted bytes that are to be written.
     sealed: Vec<u8>,
-    /// How much of that is written.
+    /// The number of them that were written.
     written: usize,
-    /// A write of records was dropped in the middle: the connection cannot go on.
+    /// Whether a write of records was dropped in the middle: the connection is unusable then.
     interrupted: bool,
     /// In a test, the number of calls after which the key is changed, and the calls since then.
     #[cfg(test)]
@@ -34,7 +34,7 @@ impl<W: AsyncWrite + Unpin + Send> RecordWriter for PlainWriter<W> {
             return Ok(());
         }
         #[cfg(test)]
-        self.change_key()?; // rustls does it where a key has encrypted as much as it may
+        self.change_key()?; // rustls itself does it only at the limit of a key
         self.session.encrypt(bytes, &mut self.sealed)
     }
 
@@ -60,12 +60,12 @@ impl<W: AsyncWrite + Unpin + Send> RecordWriter for PlainWriter<W> {
             self.session.encrypt(part, &mut self.sealed)?;
         }
         let bytes = self.sealed.len();
-        let mut told = 0;
+        let mut reported = 0;
         self.interrupted = true; // until it is all written
         let written = self.write_on(|written| {
-            let all = plain * written / bytes; // some 2^17 × 2^17 at most
-            on_written(all - told);
-            told = all;
+            let all = plain * written / bytes; // at most about 2^17 × 2^17
+            on_written(all - reported);
+            reported = all;
         });
         written.await?;
         self.interrupted = false;
@@ -81,10 +81,10 @@ impl<W: AsyncWrite + Unpin + Send> RecordWriter for PlainWriter<W> {
 }
 
 impl<W: AsyncWrite + Unpin> PlainWriter<W> {
-    /// Space that is kept for messages between two of them.
+    /// The space that the buffer keeps between two messages.
     const KEPT_BYTES: usize = 4 << 10;
 
-    pub(crate) fn new(stream: W, session: Session) -> Self {
+    pub(crate) fn new(stream: W, session: TlsSession) -> Self {
         Self {
             stream,
             session,
@@ -96,12 +96,12 @@ impl<W: AsyncWrite + Unpin> PlainWriter<W> {
         }
     }
 
-    /// Writes what was encrypted before.
+    /// Writes the bytes that were encrypted before.
     async fn write_before(&mut self) -> io::Result<()> {
         if self.interrupted { Err(interrupted()) } else { self.write_on(|_| {}).await }
     }
 
-    /// Writes what is encrypted and not written; `on_written` gets how much of all is.
+    /// Writes the encrypted bytes. `on_written` gets the number of bytes that were written so far.
     async fn write_on(&mut self, mut on_written: impl FnMut(usize)) -> io::Result<()> {
         while self.written < self.sealed.len() {
             match self.stream.write(&self.sealed[self.written..]).await? {
@@ -126,7 +126,7 @@ impl<W: AsyncWrite + Unpin> PlainWriter<W> {
         Ok(())
     }
 
-    /// Changes to the next key after so many calls.
+    /// Sets the number of calls after which the key is changed.
     #[cfg(test)]
     pub(crate) fn change_key_after(&mut self, calls: u64) {
         self.key_changes = (calls, 0);

@@ -1,0 +1,73 @@
+//! The open directories `.brigade/` and `.brigade/parts/`: they show whether the directories at these paths are still
+//! the same ones.
+//!
+//! A handle is needed for that, since a new directory soon gets the inode number of a removed one. `private_dir` decides
+//! what follows when a directory was removed.
+
+use std::{
+    io,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use super::root::Root;
+use crate::store::system::{Dir, is_link};
+
+/// The directories, as far as they were opened and were not removed since.
+#[derive(Debug, Default)]
+pub(super) struct OpenDirs(Mutex<KnownDirs>);
+
+#[derive(Debug, Default)]
+struct KnownDirs {
+    private: Option<Arc<Dir>>,
+    parts: Option<Arc<Dir>>,
+}
+
+impl OpenDirs {
+    /// Sets the private folder, which is new: its directory for received files is not known yet.
+    pub(super) fn set_private(&self, dir: Dir) {
+        *self.known() = KnownDirs { private: Some(Arc::new(dir)), parts: None };
+    }
+
+    /// Remembers the directory for received files, unless one is known.
+    pub(super) fn remember_parts(&self, dir: &Dir) -> io::Result<()> {
+        let mut known = self.known();
+        if known.parts.is_none() {
+            known.parts = Some(Arc::new(dir.try_clone()?));
+        }
+        Ok(())
+    }
+
+    /// Forgets the directory for received files, which was removed.
+    pub(super) fn forget_parts(&self) {
+        self.known().parts = None;
+    }
+
+    /// Whether the private folder is at `path`, in the shared folder.
+    pub(super) fn has_private(&self, root: &Root, path: &str) -> bool {
+        let private = self.known().private.clone();
+        private.is_none_or(|private| is_at(root, path, &private))
+    }
+
+    /// Whether the directory for received files is at `path`, in the shared folder, if it is known.
+    pub(super) fn has_parts(&self, root: &Root, path: &str) -> bool {
+        let parts = self.known().parts.clone();
+        parts.is_none_or(|parts| is_at(root, path, &parts))
+    }
+
+    fn known(&self) -> MutexGuard<'_, KnownDirs> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether an error means that no file or directory of this process is at a path.
+pub(super) fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) || is_link(error)
+}
+
+/// Whether `dir` is at `path`; true if that cannot be found out.
+fn is_at(root: &Root, path: &str, dir: &Dir) -> bool {
+    match root.dir().open_path_only(path) {
+        Ok(found) => found.is_same(dir),
+        Err(error) => !is_absent(&error),
+    }
+}
