@@ -1,6 +1,6 @@
-//! The display of a running manager: a table in a terminal ([`show_table`]), plain lines elsewhere ([`log_table`]).
+//! The screen of a running manager: a table in a terminal ([`show_table`]), plain lines elsewhere ([`log_table`]).
 //!
-//! `table` lays the table out, `screen` keeps it on the screen.
+//! `table` does the layout of the table, `screen` draws it.
 
 mod ending;
 mod lines;
