@@ -82,8 +82,8 @@ impl From<CannotLand> for Failure {
             message += &format!("\n  and {rest} more");
         }
         Self::new(DISK, message).hint(
-            "nothing was fetched; move the files that are in the way, make the folder writable, omit these files, or fetch \
-             into another folder",
+            "nothing was fetched; move what is in the way, make the folder writable, omit these files, or fetch into \
+             another folder",
         )
     }
 }

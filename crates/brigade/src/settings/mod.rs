@@ -124,7 +124,7 @@ mod tests {
     use super::{Cap, OptionSource, OsString, SETTINGS, Settings};
     use crate::command_line::args::Brigade;
 
-    /// What `arguments` of a command come to with settings: `option=value` for each of `options`.
+    /// Checks the values of options in `line` with settings; `expected` has `option=value` for each of them.
     #[track_caller]
     fn check(file: &str, variables: &[(&str, &str)], line: &str, expected: &str) {
         let folder = tempfile::tempdir().unwrap();

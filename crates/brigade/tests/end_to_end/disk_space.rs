@@ -25,7 +25,7 @@ fn a_fetch_that_does_not_fit_is_refused_before_it_begins() {
     ]);
     // Each of them alone would fit, but not both.
     let both = ["one.bin", "two.bin", "--into", "small/in"];
-    network.fetch(&both).with_code(6).prints_error(&["it takes 5.2 MB more"]);
+    network.fetch(&both).with_code(6).prints_error(&["5.2 MB more are needed"]);
     assert!(!network.path("small/in").exists(), "what it made for nothing is left");
     network.fetch(&["one.bin", "--into", "small/in"]).with_code(0);
     network.has("small/in/one.bin", &bytes("one", 2 << 20));
@@ -63,7 +63,7 @@ fn a_kept_aside_file_needs_space_too() {
     let _fire = network.holder("fire_user", "film.bin", &new);
     network.write("small/in/film.bin", &old);
     let replaced = network.fetch(&["film.bin", "--into", "small/in", "--replace"]);
-    replaced.with_code(6).prints_error(&["it takes 8.4 MB more"]);
+    replaced.with_code(6).prints_error(&["8.4 MB more are needed"]);
     network.has("small/in/film.bin", &old);
 }
 

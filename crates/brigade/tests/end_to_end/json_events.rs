@@ -101,9 +101,9 @@ fn files_accepts_the_patterns_of_fetch() {
     assert_eq!(names("data/[bc].*"), ["data/b.bin", "data/c.txt"]);
     assert_eq!(names("data/d"), ["data/d/e.bin"]);
     let ended = network.run("files", &["data\\b.bin"]).end().with_code(0);
-    ended.prints_error(&["is \"data/b.bin\" meant?"]);
+    ended.prints_error(&["did you mean \"data/b.bin\"?"]);
     let wrong = network.run("files", &["[a", "--json"]).end().with_code(5);
-    let wrong = wrong.prints_error(&["\"[a\" is not a pattern: ", "[a-z] for one letter"]);
+    let wrong = wrong.prints_error(&["\"[a\" is not a pattern: ", "[a-z] matches one letter"]);
     assert_eq!(wrong.json()[0]["kind"], "not_found");
     network.fetch(&["[a", "--into", "air"]).with_code(5).prints_error(&["\"[a\" is not a pattern: "]);
     network
@@ -125,7 +125,7 @@ fn files_accepts_the_patterns_of_fetch() {
     assert!(patterned.contains("data/b.bin") && patterned.contains("data/d/e.bin"), "{patterned}");
     assert!(!patterned.contains("a.bin") && !patterned.contains("c.txt"), "{patterned}");
     assert!(after("> brigade files *.txt\n").contains("nothing is shared"), "{}", ended.out);
-    assert!(after("files data").contains("is \"data/d\" meant?"), "{}", ended.out);
+    assert!(after("files data").contains("did you mean \"data/d\"?"), "{}", ended.out);
 }
 
 #[test]
@@ -135,7 +135,7 @@ fn the_prompt_explains_wrong_commands() {
     earth.types("0\nearth_user\npeers x\nstatus now\nfetch a b\nfetch 'a' 'b'\nlimit up 1\nhelp\nexit\n");
     let ended = earth.end().with_code(2).prints_error(&[
         "`peers` has no arguments, but got \"x\"",
-        "`status` takes nothing behind it",
+        "`status` has no arguments",
         "nobody shares \"a b\"",
         "\"a b\" was read as one name with spaces",
         "only one name at a time can be fetched here",
@@ -172,7 +172,7 @@ fn status_shows_the_progress_of_hashing() {
     std::fs::File::create(network.path("fire_user/huge.bin")).unwrap().set_len(HUGE_BYTES).unwrap();
     let status = status_with(&mut fire, " left, now huge.bin");
     assert!(status.contains("all hashed files are announced"), "{status}");
-    assert!(status.contains(" of 200.0 GB, 1 file to go, "), "{status}");
+    assert!(status.contains(" of 200.0 GB, 1 file remaining, "), "{status}");
     assert!(!status.contains("everything is announced"), "{status}");
     std::fs::remove_file(network.path("fire_user/huge.bin")).unwrap();
     status_with(&mut fire, "everything is announced");

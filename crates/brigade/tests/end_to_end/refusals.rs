@@ -121,7 +121,7 @@ fn a_host_without_an_address_ends_the_questions() {
         let ended = Process::start(command).end().with_code(3);
         ended.prints_error(&[
             "finding the address of nosuch.invalid",
-            "hint: is that the manager's host and port?",
+            "hint: check the host and port of the manager",
         ]);
     }
     // For the peer's own host, and for one of another machine: no port would help.

@@ -28,7 +28,7 @@ fn an_account_without_a_home_fetches_lists_and_shares() {
     let _fire = network.holder("fire_user", "film.bin", &film);
     for arguments in [&["film.bin"][..], &["film.bin", "--into", "water", "--manager-key", network.key()]] {
         let ended = Process::start(without_home(&network, "fetch", arguments)).end().with_code(0);
-        let ended = ended.prints_error(&["cannot be used", "BRIGADE_HOME names another folder", "HOME"]);
+        let ended = ended.prints_error(&["cannot be used", "set BRIGADE_HOME to another folder", "HOME"]);
         assert_eq!(ended.err.matches("note: ").count(), 1, "{}", ended.err);
     }
     network.has("film.bin", &film);
@@ -39,7 +39,10 @@ fn an_account_without_a_home_fetches_lists_and_shares() {
     }
     let mut earth = Process::start(without_home(&network, "peer", &[]));
     earth.types("0\nearth_user\nfiles\nq\n");
-    let ended = earth.end().with_code(0).prints_error(&["neither the keys of managers nor commands"]);
+    let ended = earth
+        .end()
+        .with_code(0)
+        .prints_error(&["the keys of managers and the typed commands are not remembered"]);
     assert!(ended.out.contains("film.bin"), "{}", ended.out);
 }
 
@@ -47,7 +50,11 @@ fn an_account_without_a_home_fetches_lists_and_shares() {
 fn a_manager_without_a_home_needs_a_folder_for_its_state() {
     let network = Network::start();
     let ended = Process::start(without_home(&network, "manager", &["--port", "0"])).end().with_code(6);
-    ended.prints_error(&["file/home", "--state names another folder", "BRIGADE_HOME"]);
+    ended.prints_error(&[
+        "file/home",
+        "name another folder for the manager's key and members with --state",
+        "BRIGADE_HOME",
+    ]);
     let manager = Process::start(without_home(&network, "manager", &["--port", "0", "--state", "elsewhere"]));
     manager.prints("ready\n");
     manager.terminate().with_code(143);
