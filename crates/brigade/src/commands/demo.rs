@@ -22,9 +22,9 @@ use crate::{
     failure::{FAILED, Failure},
     notices::folder::Notices,
     terminal::{
+        fetch_progress::{follow, summary},
         format,
         output::print_line,
-        progress_bar::{follow, summary},
         signals::Signals,
     },
 };

@@ -27,9 +27,9 @@ use crate::{
     failure::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, hints},
     notices::{catalogue::CatalogueWait, folder::Notices},
     terminal::{
+        fetch_progress::{follow, summary},
         input::{Input, LineReader},
         output::print_line,
-        progress_bar::{follow, summary},
         signals::{Signal, Signals},
     },
 };

@@ -24,8 +24,8 @@ use crate::{
         folder::Notices,
     },
     terminal::{
+        fetch_progress::{follow, follow_in_background, summary},
         input::{Input, LineReader, Printer, is_yes},
-        progress_bar::{follow, follow_in_background, summary},
         signals::Signals,
     },
 };

@@ -13,8 +13,8 @@ use crate::{
     notices::{clock, folder},
     terminal::{
         escape::escape,
+        fetch_progress::{line, unreached},
         format,
-        progress_bar::{line, unreached},
     },
 };
 

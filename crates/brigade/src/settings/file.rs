@@ -13,8 +13,8 @@ use brigade_core::schedule::Rule;
 use toml::de::{DeTable, DeValue};
 
 use super::{
+    schedule,
     setting::{SETTINGS, Setting},
-    times,
     toml_value::{FileMistakes, value_of},
 };
 use crate::command_line::mistakes::{Location, Mistake};
@@ -131,7 +131,7 @@ fn guessed(text: &str, broken: &[(usize, usize)]) -> Vec<usize> {
 fn read_table(name: &str, table: &DeTable<'_>, found: &mut FileSettings, wrong: &mut FileMistakes) {
     for (key, value) in table {
         if (name, key.get_ref().as_ref()) == SCHEDULE {
-            times::read(value, &mut found.rules, wrong);
+            schedule::read(value, &mut found.rules, wrong);
             continue;
         }
         let of_table = SETTINGS.iter().filter(|setting| setting.table == name);

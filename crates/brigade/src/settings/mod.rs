@@ -1,12 +1,12 @@
 //! Settings: values from the environment and from `BRIGADE_HOME/brigade.toml` for options that are not given. The
 //! environment takes precedence over the file, and both over the defaults.
 //!
-//! A setting is checked by the same rule as its option. `file` reads the file, `times` reads a schedule;
+//! A setting is checked by the same rule as its option. `file` reads the file, `schedule` reads a schedule of limits;
 //! `brigade_core::schedule` decides which limit applies.
 
 mod file;
+mod schedule;
 mod setting;
-mod times;
 mod toml_value;
 
 use std::{env, ffi::OsString, path::Path};

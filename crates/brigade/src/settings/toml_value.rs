@@ -1,6 +1,6 @@
 //! Values in the settings file, and the mistakes in it by their position in the text.
 //!
-//! A value of another type is refused here; [`super::setting`] checks the value itself. `file` and `times` read the
+//! A value of another type is refused here; [`super::setting`] checks the value itself. `file` and `schedule` read the
 //! tables of the file.
 
 use std::{ops::Range, path::Path};

@@ -4,10 +4,10 @@
 //! no table. `NO_COLOR` disables the styles.
 
 pub(crate) mod escape;
+pub(crate) mod fetch_progress;
 pub(crate) mod format;
 pub(crate) mod input;
 pub(crate) mod output;
-pub(crate) mod progress_bar;
 pub(crate) mod progress_line;
 pub(crate) mod signals;
 

@@ -3,8 +3,8 @@
 //! `table` does the layout of the table, `screen` draws it.
 
 mod ending;
-mod lines;
+mod log_lines;
 mod screen;
 mod table;
 
-pub(crate) use self::{ending::Ending, lines::log_table, screen::show_table};
+pub(crate) use self::{ending::Ending, log_lines::log_table, screen::show_table};
