@@ -37,18 +37,22 @@ const ROWS: usize = 1000;
 const WITHOUT_ARGUMENTS: [&str; 8] = ["q", "Q", "quit", "exit", "peers", "status", "help", "?"];
 
 const HELP: &str = "\
-files [PREFIX|PATTERN]            the files in the network, or those that begin with PREFIX or match PATTERN
-peers                             the peers in the network
-fetch NAME [--from USERNAME] [&]  fetch a file, all files of a folder, or all that match a pattern such as
-                                  data/**/*.bin; & runs it in the background, Ctrl-C stops it
-                                  one name at a time; it may have spaces and stand in quotation marks
-                                  (NAME@ID-PREFIX chooses one of several contents; --replace keeps a file
-                                  that is in the way as NAME.~1~)
-limit [up|down RATE|off|auto]     the limits in effect and their origin, or a new limit (10MB, off; auto removes
-                                  the typed limit)
-status                            what is shared, sent and fetched, and what is not shared and why
-help, ?                           this text
-q, Q, quit, exit                  quit
+files [PREFIX|PATTERN]         the files in the network: all of them, those that
+                               begin with PREFIX, or those that match PATTERN
+peers                          the peers in the network
+fetch NAME [OPTION]... [&]     fetch a file, all files of a folder, or all that
+                               match a pattern such as data/**/*.bin; & runs it
+                               in the background, Ctrl-C stops it
+      NAME                     may have spaces, and stand in quotation marks;
+                               NAME@ID-PREFIX chooses one of several contents
+      --from USERNAME          fetch the content that this user shares
+      --replace                keep a file that is in the way as NAME.~1~
+limit                          the limits in effect and their origin
+limit up|down RATE|off|auto    a new limit (10MB, off); auto removes it again
+status                         what is shared, sent and fetched, and what is not
+                               shared and why
+help, ?                        this text
+q, Q, quit, exit               quit
 `ls` means `files`, and `get` means `fetch`";
 
 /// Runs commands until the user quits. Returns the exit code.
