@@ -1,7 +1,7 @@
-//! The user's own folder, and what is done without one: an account that has none, or may not write there, works all the
-//! same, and is told once what is not remembered.
+//! The user's folder `BRIGADE_HOME`. An account without one, or without the right to write there, works too, and gets
+//! one note about what is not remembered.
 //!
-//! Which folder it is, `brigade_node::config` says; only a manager without `--state` cannot do without.
+//! `brigade_node::config` finds the folder. Only a manager without `--state` needs it.
 
 use std::{
     fs,
@@ -13,50 +13,50 @@ use brigade_node::config::brigade_home;
 
 use crate::terminal::escape::escape;
 
-/// The user's own folder, and whether files can be kept there.
+/// The user's folder, and whether files can be written there.
 struct Home {
     path: Option<PathBuf>,
     is_writable: bool,
 }
 
-/// The folder, if one is known: what is in it counts, even where nothing can be written.
+/// The folder, if one is known. Its files are read even if nothing can be written there.
 pub(crate) fn home() -> Option<PathBuf> {
-    found().path.clone()
+    checked_home().path.clone()
 }
 
-/// The path of one of this program's files there, if it can be written.
+/// The path of a file in the folder, if it can be written.
 pub(crate) fn home_file(name: &str) -> Option<PathBuf> {
-    let Home { path, is_writable } = found();
+    let Home { path, is_writable } = checked_home();
     path.as_ref().filter(|_| *is_writable).map(|home| home.join(name))
 }
 
-/// Looks once, makes the folder if it is not there, and says what does not work.
+/// Checks the folder once, creates it if it does not exist, and prints a note if it cannot be used.
 #[allow(clippy::print_stderr)]
-fn found() -> &'static Home {
+fn checked_home() -> &'static Home {
     static HOME: OnceLock<Home> = OnceLock::new();
     HOME.get_or_init(|| {
         let path = brigade_home();
-        let unusable = why_unusable(path.as_deref());
-        if let Some(why) = &unusable {
-            eprintln!("{}", note(why));
+        let unusable = unusable_reason(path.as_deref());
+        if let Some(reason) = &unusable {
+            eprintln!("{}", note(reason));
         }
         Home { path, is_writable: unusable.is_none() }
     })
 }
 
-fn note(why: &str) -> String {
+fn note(reason: &str) -> String {
     format!(
-        "note: {}: neither the keys of managers nor commands that are typed are remembered\n\
-         hint: BRIGADE_HOME names another folder for them (else HOME has it)",
-        escape(why)
+        "note: {}: the keys of managers and the typed commands are not remembered\n\
+         hint: set BRIGADE_HOME to another folder",
+        escape(reason)
     )
 }
 
-/// Why nothing can be kept in the folder.
-fn why_unusable(home: Option<&Path>) -> Option<String> {
+/// The reason why nothing can be written to the folder.
+fn unusable_reason(home: Option<&Path>) -> Option<String> {
     let Some(home) = home else {
         return Some(
-            "there is no folder for what is remembered: neither BRIGADE_HOME nor HOME is set".to_owned(),
+            "there is no folder for the files of this user: neither BRIGADE_HOME nor HOME is set".to_owned(),
         );
     };
     let cannot = |error: std::io::Error| format!("the folder {} cannot be used: {error}", home.display());
@@ -72,17 +72,17 @@ fn why_unusable(home: Option<&Path>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{note, why_unusable};
+    use super::{note, unusable_reason};
 
     #[test]
-    fn a_home_that_cannot_be_made_is_named_with_the_variables() {
+    fn a_home_that_cannot_be_created_is_named_with_the_variables() {
         let folder = tempfile::tempdir().unwrap();
-        assert_eq!(why_unusable(Some(&folder.path().join("a/b"))), None);
+        assert_eq!(unusable_reason(Some(&folder.path().join("a/b"))), None);
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let why = why_unusable(Some(&file.join("home"))).unwrap();
-        assert!(why.contains("file/home cannot be used: "), "{why}");
-        let none = note(&why_unusable(None).unwrap());
+        let reason = unusable_reason(Some(&file.join("home"))).unwrap();
+        assert!(reason.contains("file/home cannot be used: "), "{reason}");
+        let none = note(&unusable_reason(None).unwrap());
         assert!(none.contains("BRIGADE_HOME") && none.contains("HOME is set"), "{none}");
     }
 }

@@ -1,6 +1,6 @@
-//! Log lines on standard error, beside whatever else is shown there.
+//! Log lines on standard error.
 //!
-//! Which lines there are, `BRIGADE_LOG` says. They neither spoil a table that fills the terminal nor a line of progress.
+//! `BRIGADE_LOG` selects the lines. They disturb neither a full-screen table nor a progress line.
 
 use std::{
     io::{self, IsTerminal},
@@ -11,19 +11,20 @@ use tracing_subscriber::EnvFilter;
 
 use crate::terminal::{self, progress_line};
 
-/// Whether something fills the terminal: log lines do not go there then, only where standard error is redirected.
-static SCREEN_IS_TAKEN: AtomicBool = AtomicBool::new(false);
+/// Whether a table fills the terminal. Log lines are then written only if standard error is redirected.
+static SCREEN_IN_USE: AtomicBool = AtomicBool::new(false);
 
-/// Takes the terminal for something that fills it, or gives it back to log lines.
-pub(crate) fn take_screen(taken: bool) {
-    SCREEN_IS_TAKEN.store(taken, Ordering::Relaxed);
+/// Sets whether a table fills the terminal.
+pub(crate) fn set_screen_in_use(in_use: bool) {
+    SCREEN_IN_USE.store(in_use, Ordering::Relaxed);
 }
 
-/// Log lines go to standard error; `BRIGADE_LOG` says which (`info`, `brigade_node=debug`, …), warnings by default.
+/// Writes log lines to standard error. `BRIGADE_LOG` selects them (`info`, `brigade_node=debug`, …); the default is
+/// warnings.
 pub(crate) fn log_to_stderr() {
-    // A line in the middle of a table that fills the terminal would stay there, and say nothing in its place.
+    // A log line in the middle of a full-screen table would stay there.
     let writer = || -> Box<dyn io::Write> {
-        let covered = SCREEN_IS_TAKEN.load(Ordering::Relaxed) && io::stderr().is_terminal();
+        let covered = SCREEN_IN_USE.load(Ordering::Relaxed) && io::stderr().is_terminal();
         if covered {
             return Box::new(io::sink());
         }

@@ -1,4 +1,4 @@
-//! The program: arguments, prompts, tables, exit codes and hints.
+//! The program `brigade`. It handles arguments, prompts, tables, exit codes and hints.
 //!
 //! `brigade-node` does the work, `brigade-core` makes the decisions; only this crate prints. Start at [`command_line`],
 //! then read the command's own file below `commands/`.
@@ -7,7 +7,7 @@
 
 mod command_line;
 mod commands;
-mod exit;
+mod failure;
 mod home;
 mod log;
 mod notices;
@@ -17,12 +17,12 @@ mod tui;
 
 use std::{env, ffi::OsString, process::ExitCode};
 
-use crate::exit::Failure;
+use crate::failure::Failure;
 
 fn main() -> ExitCode {
     let line: Vec<OsString> = env::args_os().collect();
-    let start = match command_line::read(&line) {
-        Ok(start) => start,
+    let invocation = match command_line::read(&line) {
+        Ok(invocation) => invocation,
         Err(code) => return code,
     };
     log::log_to_stderr();
@@ -31,10 +31,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return Failure::other("starting", &error).report(),
     };
-    let result = runtime.block_on(commands::run(start));
-    // Threads that wait for the disk, or for a line of standard input, are not waited for.
+    let result = runtime.block_on(commands::run(invocation));
+    // Does not wait for threads that read the disk or standard input.
     runtime.shutdown_background();
-    terminal::input::give_back_terminal();
+    terminal::input::restore_terminal();
     match result {
         Ok(code) => terminal::output::all_written(code),
         Err(failure) => failure.report(),

@@ -1,7 +1,7 @@
-//! What the command line says of itself, word for word: the help of each command, and some errors.
+//! The texts of the command line, word for word: the help of each command, and some errors.
 //!
-//! Who changes a text here changes what people see: look at `docs/operating.md` too. Errors that need a network are
-//! in `end_to_end`, mistakes of a line and of the settings in `mistakes`.
+//! A changed text here changes the program for users: check `docs/operating.md` too. `end_to_end` has errors that need
+//! a network, `mistakes` has mistakes in the command line and in the settings.
 
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
 
@@ -12,22 +12,22 @@ use std::time::Duration;
 
 use assert_cmd::Command;
 
-/// What a command says on standard output, or on standard error where it fails with `code`.
+/// The standard output of a command, or its standard error if it fails with `code`.
 #[track_caller]
-fn said(arguments: &[&str], code: i32) -> String {
-    said_with("", &[], arguments, code)
+fn printed(arguments: &[&str], code: i32) -> String {
+    printed_with("", &[], arguments, code)
 }
 
-/// What it says where there are a settings file and environment variables; the path of the home folder is `HOME`.
+/// The same with a settings file and environment variables; the path of the home folder is replaced by `HOME`.
 #[track_caller]
-fn said_with(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: i32) -> String {
+fn printed_with(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: i32) -> String {
     let [out, err] = output(settings, variables, arguments, code);
-    let (said, silent) = if code == 0 { (out, err) } else { (err, out) };
+    let (printed, silent) = if code == 0 { (out, err) } else { (err, out) };
     assert_eq!(silent, "", "{arguments:?}");
-    said
+    printed
 }
 
-/// Standard output and standard error of a command, as in [`said_with`].
+/// Standard output and standard error of a command, as in [`printed_with`].
 #[track_caller]
 fn output(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: i32) -> [String; 2] {
     let mut command = Command::new(env!("CARGO_BIN_EXE_brigade"));
@@ -50,21 +50,21 @@ fn output(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: 
 
 #[test]
 fn help_of_the_program() {
-    insta::assert_snapshot!(said(&["--help"], 0), @r#"
-    A private peer-to-peer network for files: fetched from every holder at once, verified piece by
-    piece, passed on from the first piece on
+    insta::assert_snapshot!(printed(&["--help"], 0), @r#"
+    A private peer-to-peer network for files: a file is fetched from all holders at once, and each piece
+    is verified and passed on
 
     Usage: brigade <COMMAND>
 
     Commands:
-      manager      Runs the network's manager: it knows who is there and who holds what, and never sees
-                   a byte of a file
-      peer         Shares a folder, and fetches what others share, at a prompt
+      manager      Runs the network's manager: it knows the peers and their files, and never receives
+                   the content of a file
+      peer         Shares a folder, and fetches files of others at a prompt
       fetch        Fetches files or folders without a prompt
-      files        Lists what there is in the network
-      peers        Lists who is in the network
-      demo         Shows all of it at work: a manager and four peers on this machine, with a real file
-      completions  Prints a script that completes the command line: `brigade completions bash`
+      files        Lists the files in the network
+      peers        Lists the peers in the network
+      demo         Shows Brigade at work: a manager and four peers on this machine, with a real file
+      completions  Prints a script for command line completion: `brigade completions bash`
       man          Prints the manual page
       help         Print this message or the help of the given subcommand(s)
 
@@ -76,8 +76,8 @@ fn help_of_the_program() {
 
 #[test]
 fn help_of_manager() {
-    insta::assert_snapshot!(said(&["manager", "--help"], 0), @r#"
-    Runs the network's manager: it knows who is there and who holds what, and never sees a byte of a
+    insta::assert_snapshot!(printed(&["manager", "--help"], 0), @r#"
+    Runs the network's manager: it knows the peers and their files, and never receives the content of a
     file
 
     Usage: brigade manager [OPTIONS]
@@ -85,55 +85,55 @@ fn help_of_manager() {
     Options:
           --host <HOST>  Where to listen: a name or an address of this machine [default: localhost]
           --port <PORT>  The TCP port to listen on [default: 12000]
-          --max <COUNT>  How many peers may be there at once [default: 20]
-          --state <DIR>  The folder of the manager's key and members [default: below BRIGADE_HOME, by
-                         port]
-          --open         Start although HOST can be reached from other machines: anyone who reaches the
-                         port may join, and read everything that is shared
+          --max <COUNT>  The largest number of peers at the same time [default: 20]
+          --state <DIR>  The folder for the manager's key and members [default: in BRIGADE_HOME, one for
+                         each port]
+          --open         Start although other machines can reach HOST: everyone who reaches the port may
+                         join, and read everything that is shared
       -h, --help         Print help
 
-    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
-    before the defaults: see docs/operating.md.
+    Options that are not given are taken from environment variables, then from brigade.toml in
+    BRIGADE_HOME, then from the defaults: see docs/operating.md.
     "#);
 }
 
 #[test]
 fn help_of_peer() {
-    insta::assert_snapshot!(said(&["peer", "--help"], 0), @r#"
-    Shares a folder, and fetches what others share, at a prompt
+    insta::assert_snapshot!(printed(&["peer", "--help"], 0), @r#"
+    Shares a folder, and fetches files of others at a prompt
 
     Usage: brigade peer [OPTIONS]
 
     Options:
           --manager-host <HOST>    The manager's host: a name or an address [default: localhost]
           --manager-port <PORT>    The manager's TCP port [default: 12000]
-          --manager-key <KEY>      The manager's key, where it is known; else the one that answered
-                                   before must answer again
-          --host <HOST>            Where to listen for other peers [default: where those that reach the
-                                   manager reach it]
+          --manager-key <KEY>      The manager's key, if you know it; otherwise the manager must have
+                                   the key that it had at the first contact
+          --host <HOST>            Where to listen for other peers [default: all addresses, or only this
+                                   machine if the manager listens only there]
           --port <PORT>            The TCP port to listen on; 0 takes a free one
-          --username <USERNAME>    The name in the network; it belongs to the folder's key from then on
-          --max <COUNT>            How many connections with other peers at once, both ways together
-                                   [default: 20]
-          --upload-limit <RATE>    Send at most so many bytes a second, over all connections: 10MB is
-                                   10⁷; off for no limit
-          --download-limit <RATE>  Receive at most so many bytes a second, over all connections
-          --keep-parts <TIME>      How long a part of a file is kept that nobody is fetching: 30d, 12h;
-                                   off for ever [default: 30d]
-          --folder <DIR>           The folder to share; made where it is not there [default: the
+          --username <USERNAME>    The name in the network; it is bound to the key of the folder
+          --max <COUNT>            The largest number of connections with other peers, in both
+                                   directions together [default: 20]
+          --upload-limit <RATE>    Send at most this many bytes per second, over all connections: 10MB
+                                   is 10⁷; off for no limit
+          --download-limit <RATE>  Receive at most this many bytes per second, over all connections
+          --keep-parts <TIME>      How long to keep parts of files that are not being fetched: 30d, 12h;
+                                   off to keep them forever [default: 30d]
+          --folder <DIR>           The folder to share; created if it does not exist [default: the
                                    username, in the current directory]
-          --headless               No prompt: run until terminated, and print `ready` once everything in
+          --headless               No prompt: run until terminated, and print `ready` when everything in
                                    the folder is announced
       -h, --help                   Print help
 
-    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
-    before the defaults: see docs/operating.md.
+    Options that are not given are taken from environment variables, then from brigade.toml in
+    BRIGADE_HOME, then from the defaults: see docs/operating.md.
     "#);
 }
 
 #[test]
 fn help_of_fetch() {
-    insta::assert_snapshot!(said(&["fetch", "--help"], 0), @r#"
+    insta::assert_snapshot!(printed(&["fetch", "--help"], 0), @r#"
     Fetches files or folders without a prompt
 
     Usage: brigade fetch [OPTIONS] <NAME>...
@@ -143,83 +143,83 @@ fn help_of_fetch() {
                  one of several contents
 
     Options:
-          --into <DIR>             The folder that they go into [default: .]
-          --from <USERNAME>        Of several contents under a name, the one that this member shares
-          --replace                Keep a file that is there with another content aside, as NAME.~1~,
-                                   and put the fetched one in its place
-          --stay                   Go on serving what was fetched, until terminated
-          --done-file <PATH>       Make this file once everything is there
-          --json                   One JSON object a line on standard output; the last one has the
-                                   totals
+          --into <DIR>             The folder to fetch into [default: .]
+          --from <USERNAME>        If a name has several contents, fetch the one that this member shares
+          --replace                Keep an existing file with another content as NAME.~1~, and put the
+                                   fetched one in its place
+          --stay                   Continue to serve the fetched files, until terminated
+          --done-file <PATH>       Create this file when everything is complete
+          --json                   Print one JSON object per line on standard output; the last one has
+                                   the totals
           --manager-host <HOST>    The manager's host: a name or an address [default: localhost]
           --manager-port <PORT>    The manager's TCP port [default: 12000]
-          --manager-key <KEY>      The manager's key, where it is known; else the one that answered
-                                   before must answer again
-          --host <HOST>            Where to listen for other peers [default: where those that reach the
-                                   manager reach it]
+          --manager-key <KEY>      The manager's key, if you know it; otherwise the manager must have
+                                   the key that it had at the first contact
+          --host <HOST>            Where to listen for other peers [default: all addresses, or only this
+                                   machine if the manager listens only there]
           --port <PORT>            The TCP port to listen on; 0 takes a free one
-          --username <USERNAME>    The name in the network; it belongs to the folder's key from then on
-          --max <COUNT>            How many connections with other peers at once, both ways together
-                                   [default: 20]
-          --upload-limit <RATE>    Send at most so many bytes a second, over all connections: 10MB is
-                                   10⁷; off for no limit
-          --download-limit <RATE>  Receive at most so many bytes a second, over all connections
-          --keep-parts <TIME>      How long a part of a file is kept that nobody is fetching: 30d, 12h;
-                                   off for ever [default: 30d]
+          --username <USERNAME>    The name in the network; it is bound to the key of the folder
+          --max <COUNT>            The largest number of connections with other peers, in both
+                                   directions together [default: 20]
+          --upload-limit <RATE>    Send at most this many bytes per second, over all connections: 10MB
+                                   is 10⁷; off for no limit
+          --download-limit <RATE>  Receive at most this many bytes per second, over all connections
+          --keep-parts <TIME>      How long to keep parts of files that are not being fetched: 30d, 12h;
+                                   off to keep them forever [default: 30d]
       -h, --help                   Print help
 
-    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
-    before the defaults: see docs/operating.md.
+    Options that are not given are taken from environment variables, then from brigade.toml in
+    BRIGADE_HOME, then from the defaults: see docs/operating.md.
     "#);
 }
 
 #[test]
 fn help_of_files() {
-    insta::assert_snapshot!(said(&["files", "--help"], 0), @r#"
-    Lists what there is in the network
+    insta::assert_snapshot!(printed(&["files", "--help"], 0), @r#"
+    Lists the files in the network
 
     Usage: brigade files [OPTIONS] [PREFIX]
 
     Arguments:
-      [PREFIX]  Only names that begin so, or that a pattern such as '**/*.bin' fits
+      [PREFIX]  Only names that begin with this text, or that match a pattern such as '**/*.bin'
 
     Options:
-          --json                 One JSON object a line
+          --json                 Print one JSON object per line
           --manager-host <HOST>  The manager's host: a name or an address [default: localhost]
           --manager-port <PORT>  The manager's TCP port [default: 12000]
-          --manager-key <KEY>    The manager's key, where it is known; else the one that answered before
-                                 must answer again
+          --manager-key <KEY>    The manager's key, if you know it; otherwise the manager must have the
+                                 key that it had at the first contact
       -h, --help                 Print help
 
-    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
-    before the defaults: see docs/operating.md.
+    Options that are not given are taken from environment variables, then from brigade.toml in
+    BRIGADE_HOME, then from the defaults: see docs/operating.md.
     "#);
 }
 
 #[test]
 fn help_of_peers() {
-    insta::assert_snapshot!(said(&["peers", "--help"], 0), @r#"
-    Lists who is in the network
+    insta::assert_snapshot!(printed(&["peers", "--help"], 0), @r#"
+    Lists the peers in the network
 
     Usage: brigade peers [OPTIONS]
 
     Options:
-          --json                 One JSON object a line
+          --json                 Print one JSON object per line
           --manager-host <HOST>  The manager's host: a name or an address [default: localhost]
           --manager-port <PORT>  The manager's TCP port [default: 12000]
-          --manager-key <KEY>    The manager's key, where it is known; else the one that answered before
-                                 must answer again
+          --manager-key <KEY>    The manager's key, if you know it; otherwise the manager must have the
+                                 key that it had at the first contact
       -h, --help                 Print help
 
-    What is not given here is taken from environment variables and from brigade.toml in BRIGADE_HOME,
-    before the defaults: see docs/operating.md.
+    Options that are not given are taken from environment variables, then from brigade.toml in
+    BRIGADE_HOME, then from the defaults: see docs/operating.md.
     "#);
 }
 
 #[test]
 fn help_of_demo() {
-    insta::assert_snapshot!(said(&["demo", "--help"], 0), @r#"
-    Shows all of it at work: a manager and four peers on this machine, with a real file
+    insta::assert_snapshot!(printed(&["demo", "--help"], 0), @r#"
+    Shows Brigade at work: a manager and four peers on this machine, with a real file
 
     Usage: brigade demo [PATH]
 
@@ -233,16 +233,16 @@ fn help_of_demo() {
 
 #[test]
 fn without_a_manager_there_is_a_hint() {
-    insta::assert_snapshot!(said(&["files", "--manager-port", "1"], 3), @r#"
+    insta::assert_snapshot!(printed(&["files", "--manager-port", "1"], 3), @r#"
     error: no manager answers at localhost:1
-    hint: start one with `brigade manager`, or say where it is with --manager-host and --manager-port
+    hint: start one with `brigade manager`, or name its address with --manager-host and --manager-port
     "#);
 }
 
 #[test]
 fn help_shows_the_defaults_that_the_settings_make() {
     let settings = "[peer]\nmax = 7\nfolder = \"/a\"\n[network]\nport = 13000\n";
-    let help = said_with(settings, &[("BRIGADE_MANAGER_HOST", "there")], &["peer", "--help"], 0);
+    let help = printed_with(settings, &[("BRIGADE_MANAGER_HOST", "there")], &["peer", "--help"], 0);
     for shown in ["[default: 7]", "[default: /a]", "[default: 13000]", "[default: there]"] {
         assert!(help.contains(shown), "{shown} is not in\n{help}");
     }
@@ -250,11 +250,11 @@ fn help_shows_the_defaults_that_the_settings_make() {
 }
 
 #[test]
-fn flags_stand_above_variables_above_the_file() {
+fn options_take_precedence_over_variables_and_the_file() {
     let settings = "[network]\nhost = \"localhost\"\nport = 1\n";
     let manager = |variables: &[(&str, &str)], arguments: &[&str]| {
-        let said = said_with(settings, variables, &[&["files"], arguments].concat(), 3);
-        said.lines().next().unwrap().to_owned()
+        let printed = printed_with(settings, variables, &[&["files"], arguments].concat(), 3);
+        printed.lines().next().unwrap().to_owned()
     };
     let variable = [("BRIGADE_MANAGER_PORT", "2")];
     assert_eq!(manager(&[], &[]), "error: no manager answers at localhost:1");
@@ -264,9 +264,9 @@ fn flags_stand_above_variables_above_the_file() {
 }
 
 #[test]
-fn a_manager_for_everybody_has_to_be_meant() {
-    insta::assert_snapshot!(said(&["manager", "--host", "0.0.0.0"], 2), @r#"
+fn a_manager_for_other_machines_needs_the_option_open() {
+    insta::assert_snapshot!(printed(&["manager", "--host", "0.0.0.0"], 2), @r#"
     error: 0.0.0.0:12000 can be reached from other machines: there, anyone who can reach the port may join, read all shared files and announce files (connections are encrypted, but there are no invites yet); only --open starts a manager there
-    hint: --host localhost keeps it to this machine
+    hint: with --host localhost, only this machine can reach it
     "#);
 }

@@ -1,7 +1,7 @@
-//! The command line, as types. How it is read, and what is said of its mistakes, is in `command_line`; what is taken
-//! from elsewhere where an option is not given, in `settings`.
+//! The command line as types. `command_line` reads it and reports its mistakes; `settings` has the values for options
+//! that are not given.
 //!
-//! What options mean is told at length in `docs/operating.md`; what is done about them is below `commands/`.
+//! `docs/operating.md` describes the options; the files in `commands/` implement them.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -15,14 +15,21 @@ use clap::{
     builder::{PathBufValueParser, TypedValueParser},
 };
 
-use super::hints::{self, Meant};
+use super::suggestions::{self, Suggestion};
 
-/// At the end of the help of every command that has lasting settings.
-const LASTING: &str = "What is not given here is taken from environment variables and from brigade.toml in \
-                       BRIGADE_HOME, before the defaults: see docs/operating.md.";
+/// Printed at the end of the help of each command that takes values from the settings.
+const SETTINGS_HELP: &str = "Options that are not given are taken from environment variables, then from brigade.toml in \
+                             BRIGADE_HOME, then from the defaults: see docs/operating.md.";
 
-/// A private peer-to-peer network for files: fetched from every holder at once, verified piece by piece, passed on
-/// from the first piece on.
+/// The host of a manager.
+pub(crate) const DEFAULT_HOST: &str = "localhost";
+/// The port of a manager.
+const DEFAULT_PORT: u16 = 12_000;
+/// The largest number of peers of a manager, and of connections of a peer.
+pub(crate) const DEFAULT_MAX: usize = 20;
+
+/// A private peer-to-peer network for files: a file is fetched from all holders at once, and each piece is verified and
+/// passed on
 #[derive(Debug, Parser)]
 #[command(name = "brigade", version, max_term_width = 100, arg_required_else_help = true)]
 pub(crate) struct Brigade {
@@ -32,24 +39,24 @@ pub(crate) struct Brigade {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Runs the network's manager: it knows who is there and who holds what, and never sees a byte of a file
-    #[command(after_help = LASTING)]
+    /// Runs the network's manager: it knows the peers and their files, and never receives the content of a file
+    #[command(after_help = SETTINGS_HELP)]
     Manager(ManagerArgs),
-    /// Shares a folder, and fetches what others share, at a prompt
-    #[command(after_help = LASTING)]
+    /// Shares a folder, and fetches files of others at a prompt
+    #[command(after_help = SETTINGS_HELP)]
     Peer(PeerArgs),
     /// Fetches files or folders without a prompt
-    #[command(after_help = LASTING)]
+    #[command(after_help = SETTINGS_HELP)]
     Fetch(FetchArgs),
-    /// Lists what there is in the network
-    #[command(after_help = LASTING)]
+    /// Lists the files in the network
+    #[command(after_help = SETTINGS_HELP)]
     Files(FilesArgs),
-    /// Lists who is in the network
-    #[command(after_help = LASTING)]
+    /// Lists the peers in the network
+    #[command(after_help = SETTINGS_HELP)]
     Peers(PeersArgs),
-    /// Shows all of it at work: a manager and four peers on this machine, with a real file
+    /// Shows Brigade at work: a manager and four peers on this machine, with a real file
     Demo(DemoArgs),
-    /// Prints a script that completes the command line: `brigade completions bash`
+    /// Prints a script for command line completion: `brigade completions bash`
     Completions {
         /// The shell
         shell: clap_complete::Shell,
@@ -58,16 +65,16 @@ pub(crate) enum Command {
     Man,
 }
 
-/// Where the manager is.
+/// The options that name the manager.
 #[derive(Debug, Args)]
-pub(crate) struct AtManager {
+pub(crate) struct ManagerOptions {
     /// The manager's host: a name or an address
-    #[arg(long, alias = "manager_host", default_value = "localhost", value_name = "HOST", value_parser = parse_manager_host)]
+    #[arg(long, alias = "manager_host", default_value = DEFAULT_HOST, value_name = "HOST", value_parser = parse_manager_host)]
     pub(crate) manager_host: String,
     /// The manager's TCP port
-    #[arg(long, alias = "manager_port", default_value = "12000", value_name = "PORT", value_parser = parse_manager_port, allow_negative_numbers = true)]
+    #[arg(long, alias = "manager_port", default_value_t = DEFAULT_PORT, value_name = "PORT", value_parser = parse_manager_port, allow_negative_numbers = true)]
     pub(crate) manager_port: u16,
-    /// The manager's key, where it is known; else the one that answered before must answer again
+    /// The manager's key, if you know it; otherwise the manager must have the key that it had at the first contact
     #[arg(long, alias = "manager_key", value_name = "KEY")]
     pub(crate) manager_key: Option<PeerKey>,
 }
@@ -75,60 +82,60 @@ pub(crate) struct AtManager {
 #[derive(Debug, Args)]
 pub(crate) struct ManagerArgs {
     /// Where to listen: a name or an address of this machine
-    #[arg(long, default_value = "localhost", value_parser = parse_host)]
+    #[arg(long, default_value = DEFAULT_HOST, value_parser = parse_host)]
     pub(crate) host: String,
     /// The TCP port to listen on
-    #[arg(long, default_value = "12000", value_parser = parse_port, allow_negative_numbers = true)]
+    #[arg(long, default_value_t = DEFAULT_PORT, value_parser = parse_port, allow_negative_numbers = true)]
     pub(crate) port: u16,
-    /// How many peers may be there at once
-    #[arg(long, default_value = "20", value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
+    /// The largest number of peers at the same time
+    #[arg(long, default_value_t = DEFAULT_MAX, value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
     pub(crate) max: usize,
-    /// The folder of the manager's key and members [default: below BRIGADE_HOME, by port]
+    /// The folder for the manager's key and members [default: in BRIGADE_HOME, one for each port]
     #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) state: Option<PathBuf>,
-    /// Start although HOST can be reached from other machines: anyone who reaches the port may join, and read
-    /// everything that is shared
+    /// Start although other machines can reach HOST: everyone who reaches the port may join, and read everything that
+    /// is shared
     #[arg(long)]
     pub(crate) open: bool,
 }
 
-/// What every peer may be told, with a prompt or without.
+/// The options of a peer, with a prompt or without.
 #[derive(Debug, Args)]
-pub(crate) struct AsPeer {
+pub(crate) struct PeerOptions {
     #[command(flatten)]
-    pub(crate) manager: AtManager,
-    /// Where to listen for other peers [default: where those that reach the manager reach it]
+    pub(crate) manager: ManagerOptions,
+    /// Where to listen for other peers [default: all addresses, or only this machine if the manager listens only there]
     #[arg(long, value_parser = parse_host)]
     pub(crate) host: Option<String>,
     /// The TCP port to listen on; 0 takes a free one
     #[arg(long, value_parser = parse_port, allow_negative_numbers = true)]
     pub(crate) port: Option<u16>,
-    /// The name in the network; it belongs to the folder's key from then on
+    /// The name in the network; it is bound to the key of the folder
     #[arg(long)]
     pub(crate) username: Option<Username>,
-    /// How many connections with other peers at once, both ways together
-    #[arg(long, default_value = "20", value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
+    /// The largest number of connections with other peers, in both directions together
+    #[arg(long, default_value_t = DEFAULT_MAX, value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
     pub(crate) max: usize,
-    /// Send at most so many bytes a second, over all connections: 10MB is 10⁷; off for no limit
+    /// Send at most this many bytes per second, over all connections: 10MB is 10⁷; off for no limit
     #[arg(long, alias = "upload_limit", value_name = "RATE", value_parser = parse_cap, allow_negative_numbers = true)]
     pub(crate) upload_limit: Option<Cap>,
-    /// Receive at most so many bytes a second, over all connections
+    /// Receive at most this many bytes per second, over all connections
     #[arg(long, alias = "download_limit", value_name = "RATE", value_parser = parse_cap, allow_negative_numbers = true)]
     pub(crate) download_limit: Option<Cap>,
-    /// How long a part of a file is kept that nobody is fetching: 30d, 12h; off for ever
+    /// How long to keep parts of files that are not being fetched: 30d, 12h; off to keep them forever
     #[arg(long, alias = "keep_parts", default_value = "30d", value_name = "TIME", value_parser = parse_keep, allow_negative_numbers = true)]
-    pub(crate) keep_parts: Keep,
+    pub(crate) keep_parts: KeepTime,
 }
 
-/// How long something is kept.
+/// How long parts are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Keep {
+pub(crate) enum KeepTime {
     For(Duration),
     Forever,
 }
 
-impl Keep {
-    /// The time; `None` for ever.
+impl KeepTime {
+    /// The time; `None` means forever.
     pub(crate) const fn time(self) -> Option<Duration> {
         match self {
             Self::For(time) => Some(time),
@@ -140,11 +147,11 @@ impl Keep {
 #[derive(Debug, Args)]
 pub(crate) struct PeerArgs {
     #[command(flatten)]
-    pub(crate) peer: AsPeer,
-    /// The folder to share; made where it is not there [default: the username, in the current directory]
+    pub(crate) peer: PeerOptions,
+    /// The folder to share; created if it does not exist [default: the username, in the current directory]
     #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) folder: Option<PathBuf>,
-    /// No prompt: run until terminated, and print `ready` once everything in the folder is announced
+    /// No prompt: run until terminated, and print `ready` when everything in the folder is announced
     #[arg(long)]
     pub(crate) headless: bool,
 }
@@ -154,47 +161,47 @@ pub(crate) struct FetchArgs {
     /// Files or folders, by name, or patterns such as 'data/**/*.bin'; NAME@ID-PREFIX chooses one of several contents
     #[arg(required = true, value_name = "NAME", value_parser = parse_name)]
     pub(crate) names: Vec<String>,
-    /// The folder that they go into
+    /// The folder to fetch into
     #[arg(long, default_value = ".", value_name = "DIR", value_parser = path())]
     pub(crate) into: PathBuf,
-    /// Of several contents under a name, the one that this member shares
+    /// If a name has several contents, fetch the one that this member shares
     #[arg(long, value_name = "USERNAME")]
     pub(crate) from: Option<Username>,
-    /// Keep a file that is there with another content aside, as NAME.~1~, and put the fetched one in its place
+    /// Keep an existing file with another content as NAME.~1~, and put the fetched one in its place
     #[arg(long)]
     pub(crate) replace: bool,
-    /// Go on serving what was fetched, until terminated
+    /// Continue to serve the fetched files, until terminated
     #[arg(long)]
     pub(crate) stay: bool,
-    /// Make this file once everything is there
+    /// Create this file when everything is complete
     #[arg(long, alias = "done_file", value_name = "PATH", value_parser = path())]
     pub(crate) done_file: Option<PathBuf>,
-    /// One JSON object a line on standard output; the last one has the totals
+    /// Print one JSON object per line on standard output; the last one has the totals
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) peer: AsPeer,
+    pub(crate) peer: PeerOptions,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct FilesArgs {
-    /// Only names that begin so, or that a pattern such as '**/*.bin' fits
+    /// Only names that begin with this text, or that match a pattern such as '**/*.bin'
     #[arg(default_value = "", hide_default_value = true)]
     pub(crate) prefix: String,
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) manager: AtManager,
+    pub(crate) manager: ManagerOptions,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PeersArgs {
-    /// One JSON object a line
+    /// Print one JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) manager: AtManager,
+    pub(crate) manager: ManagerOptions,
 }
 
 #[derive(Debug, Args)]
@@ -203,69 +210,76 @@ pub(crate) struct DemoArgs {
     pub(crate) path: Option<PathBuf>,
 }
 
-/// A TCP port; 0 takes a free one where something listens.
+/// Parses a TCP port. A program that listens on 0 takes a free one.
 pub(crate) fn parse_port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| {
-        let meant = hints::port(text).map(|port| format!(": is {port} meant?")).unwrap_or_default();
-        format!("a number from 0 to 65535 is wanted{meant}")
+        let suggestion =
+            suggestions::port(text).map(|port| format!(": did you mean {port}?")).unwrap_or_default();
+        format!("{EXPECTED_PORT}{suggestion}")
     })
 }
 
-/// The TCP port of a manager to be reached: there is none at 0.
+/// Parses the TCP port of the manager to connect to, which is never 0.
 pub(crate) fn parse_manager_port(text: &str) -> Result<u16, String> {
-    let meant = hints::port(text).filter(|port| *port > 0 && text.parse::<u16>().is_err());
-    let meant = meant.map(|port| format!(": is {port} meant?")).unwrap_or_default();
+    let suggestion = suggestions::port(text).filter(|port| *port > 0 && text.parse::<u16>().is_err());
+    let suggestion = suggestion.map(|port| format!(": did you mean {port}?")).unwrap_or_default();
     let port = text.parse().ok().filter(|port| *port > 0);
-    port.ok_or_else(|| format!("{MANAGER_PORT_WANTED}{meant}"))
+    port.ok_or_else(|| format!("{EXPECTED_MANAGER_PORT}{suggestion}"))
 }
 
-/// What is wanted for the port of a manager.
-pub(crate) const MANAGER_PORT_WANTED: &str =
-    "a number from 1 to 65535 is wanted, the port that the manager listens on";
+/// The expected port.
+pub(crate) const EXPECTED_PORT: &str = "expected a number from 0 to 65535";
 
-/// A name or an address, of which only its form is judged here.
+/// The expected number of peers or connections.
+pub(crate) const EXPECTED_COUNT: &str = "expected a number from 1 to 100000";
+
+/// The expected port of a manager.
+pub(crate) const EXPECTED_MANAGER_PORT: &str =
+    "expected a number from 1 to 65535, the port that the manager listens on";
+
+/// Parses a host: a name or an address. Only its form is checked.
 pub(crate) fn parse_host(text: &str) -> Result<String, String> {
     host(text, "--port ")
 }
 
-/// As [`parse_host`], of a manager to be reached.
+/// Like [`parse_host`], for the manager to connect to.
 pub(crate) fn parse_manager_host(text: &str) -> Result<String, String> {
     host(text, "--manager-port ")
 }
 
-/// As [`parse_host`]; where the text has a port too, `port_option` is where that belongs.
+/// Like [`parse_host`]. If the text contains a port, the error names `port_option` as the option for it.
 pub(crate) fn host(text: &str, port_option: &str) -> Result<String, String> {
-    if hints::is_host(text) {
+    if suggestions::is_host(text) {
         return Ok(text.to_owned());
     }
-    let wanted = "a name or an address alone is wanted";
-    Err(match hints::host(text) {
-        Some(Meant { host, port: Some(port) }) => {
-            format!("{wanted}: is {host} meant, with {port_option}{port}?")
+    let expected = "expected only a name or an address";
+    Err(match suggestions::host(text) {
+        Some(Suggestion { host, port: Some(port) }) => {
+            format!("{expected}: did you mean {host}, with {port_option}{port}?")
         }
-        Some(Meant { host, port: None }) => format!("{wanted}: is {host} meant?"),
-        None => wanted.to_owned(),
+        Some(Suggestion { host, port: None }) => format!("{expected}: did you mean {host}?"),
+        None => expected.to_owned(),
     })
 }
 
-/// Reads the path of a file or a folder as it is, and refuses one that a shell should have replaced a part of.
+/// Parses the path of a file or a folder. A path with a part that a shell should have expanded is an error.
 fn path() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| match hints::path(&path) {
+    PathBufValueParser::new().try_map(|path| match suggestions::path(&path) {
         Some(wrong) => Err(wrong),
         None => Ok(path),
     })
 }
 
-/// A number of peers or connections: at least one, at most a hundred thousand.
+/// Parses a number of peers or connections: at least 1, at most 100,000.
 pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
     match text.parse() {
         Ok(count @ 1..=100_000) => Ok(count),
-        _ => Err("a number from 1 to 100000 is wanted".to_owned()),
+        _ => Err(EXPECTED_COUNT.to_owned()),
     }
 }
 
-/// What is fetched, if it can be a name: of a file, of a folder with a slash at its end, with `@` and the beginning of
-/// an id, or a pattern. Whether there is such a thing is the manager's to say.
+/// Parses a name to fetch: a file, a folder with a slash at its end, a name with `@` and the beginning of an id, or a
+/// pattern. Only the manager knows whether it exists.
 fn parse_name(text: &str) -> Result<String, String> {
     let name = text.trim_end_matches('/');
     let is_id = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
@@ -274,25 +288,25 @@ fn parse_name(text: &str) -> Result<String, String> {
     if is_pattern || base.parse::<FileName>().is_ok() {
         return Ok(text.to_owned());
     }
-    let wrong = |why: NameError| match hints::name(text) {
-        Some(hint) => format!("{why}; {hint}"),
-        None => why.to_string(),
+    let wrong = |reason: NameError| match suggestions::name(text) {
+        Some(hint) => format!("{reason}; {hint}"),
+        None => reason.to_string(),
     };
     name.parse::<FileName>().map(|_| text.to_owned()).map_err(wrong)
 }
 
-/// A limit: a rate, or `off`.
+/// Parses a limit: a rate, or `off`.
 pub(crate) fn parse_cap(text: &str) -> Result<Cap, String> {
     if text.trim().eq_ignore_ascii_case("off") { Ok(Cap::Off) } else { parse_rate(text).map(Cap::At) }
 }
 
-/// How long something is kept: days or hours, at least one hour and at most a hundred years, or `off`.
-pub(crate) fn parse_keep(text: &str) -> Result<Keep, String> {
+/// Parses how long parts are kept: days or hours, at least one hour and at most a hundred years, or `off`.
+pub(crate) fn parse_keep(text: &str) -> Result<KeepTime, String> {
     let text = text.trim();
     if text.eq_ignore_ascii_case("off") {
-        return Ok(Keep::Forever);
+        return Ok(KeepTime::Forever);
     }
-    let wrong = || "a time like 30d or 12h, or off, is wanted".to_owned();
+    let wrong = || "expected a time like 30d or 12h, or off".to_owned();
     if text.starts_with('-') {
         return Err(format!("it cannot be negative; {}", wrong()));
     }
@@ -304,18 +318,18 @@ pub(crate) fn parse_keep(text: &str) -> Result<Keep, String> {
     };
     let hours = number.parse::<u32>().ok().map(|number| u64::from(number) * hours);
     match hours {
-        Some(hours @ 1..=876_000) => Ok(Keep::For(Duration::from_secs(hours * 3600))),
+        Some(hours @ 1..=876_000) => Ok(KeepTime::For(Duration::from_secs(hours * 3600))),
         _ => Err(wrong()),
     }
 }
 
-/// What is said of a rate of nothing.
-const NO_RATE: &str = "a rate of at least one byte a second, or off, is wanted";
+/// The error for a rate of zero.
+const NO_RATE: &str = "expected a rate of at least one byte per second, or off";
 
-/// Bytes a second: a number, perhaps with a fraction, and B, KB, MB or GB (powers of 1000).
+/// Parses bytes per second: a number, with or without a fraction, and B, KB, MB or GB (powers of 1000).
 fn parse_rate(text: &str) -> Result<u64, String> {
     let wrong =
-        || "a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted".to_owned();
+        || "expected a rate like 10MB, 500KB or 1.5MB (bytes per second, with the unit), or off".to_owned();
     let trimmed = text.trim();
     if trimmed.starts_with('-') {
         return Err(format!("it cannot be negative; {}", wrong()));
@@ -325,10 +339,10 @@ fn parse_rate(text: &str) -> Result<u64, String> {
     }
     if !trimmed.is_empty() && trimmed.bytes().all(|byte| byte.is_ascii_digit()) {
         let units = ["B", "KB", "MB", "GB"].map(|unit| format!("{trimmed}{unit}")).join(", ");
-        return Err(format!("the unit is missing, one of {units} (bytes a second) is wanted; or off"));
+        return Err(format!("the unit is missing; expected one of {units} (bytes per second), or off"));
     }
     if ["BIT", "BIT/S", "BPS"].iter().any(|bits| trimmed.to_ascii_uppercase().ends_with(bits)) {
-        return Err(format!("{}; eight bits are a byte: 8 Mbit/s are 1MB", wrong()));
+        return Err(format!("{}; eight bits are one byte: 8 Mbit/s is 1MB", wrong()));
     }
     let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
     let (number, unit) = trimmed.split_at(end);
@@ -354,7 +368,7 @@ fn parse_rate(text: &str) -> Result<u64, String> {
 mod tests {
     use clap::CommandFactory;
 
-    use super::{Brigade, Cap, Duration, Keep, parse_cap, parse_keep, parse_name};
+    use super::{Brigade, Cap, Duration, KeepTime, parse_cap, parse_keep, parse_name};
 
     #[test]
     fn the_command_line_is_consistent() {
@@ -362,7 +376,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rate_is_bytes_a_second_in_powers_of_a_thousand() {
+    fn a_rate_is_bytes_per_second_in_powers_of_a_thousand() {
         for (text, rate) in [
             ("10MB", 10_000_000),
             ("500kb", 500_000),
@@ -391,10 +405,10 @@ mod tests {
     }
 
     #[test]
-    fn parts_are_kept_for_days_or_hours_or_for_ever() {
-        let hours = |hours: u64| Ok(Keep::For(Duration::from_secs(hours * 3600)));
+    fn parts_are_kept_for_days_or_hours_or_forever() {
+        let hours = |hours: u64| Ok(KeepTime::For(Duration::from_secs(hours * 3600)));
         for (text, kept) in
-            [("30d", hours(720)), ("1h", hours(1)), (" 2D ", hours(48)), ("off", Ok(Keep::Forever))]
+            [("30d", hours(720)), ("1h", hours(1)), (" 2D ", hours(48)), ("off", Ok(KeepTime::Forever))]
         {
             assert_eq!(parse_keep(text), kept, "{text}");
         }
@@ -404,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_a_name_a_folder_a_version_or_a_pattern_passes() {
+    fn names_folders_versions_and_patterns_are_accepted() {
         for text in
             ["film.mkv", "films/", "a b", "film.mkv@abcd", "a@x", "films/*.mkv", "?", "a[0-9].bin", "*:"]
         {
@@ -413,7 +427,7 @@ mod tests {
         let long = format!("{}@abcdef", "a".repeat(250));
         assert!(parse_name(&long).is_ok());
         assert!(parse_name("sub\\inner.txt").unwrap_err().ends_with(
-            "is \"sub/inner.txt\" meant? Names have / between folders, and nothing before the first"
+            "did you mean \"sub/inner.txt\"? Names have / between folders, and nothing before the first folder"
         ));
         for text in ["", "/", "/etc/passwd", "../films", "a//b", "a:b", "nul", "a\\b", "a@b:", ".brigade/key"]
         {

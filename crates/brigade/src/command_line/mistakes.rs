@@ -1,29 +1,31 @@
-//! Mistakes of a command line, of the environment and of the settings file: where each is, and what is wanted there.
+//! Mistakes in the command line, the environment and the settings file: the location of each, and what is expected
+//! there.
 //!
-//! They are gathered and told all at once, so that nobody has to find them one by one. What is shown of them is
-//! escaped: a line may hold what was copied from anywhere.
+//! All mistakes are printed at once, so that the user need not find them one by one. Their text is escaped: it may come
+//! from anywhere.
 
 use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    exit::{Failure, NOT_FOUND, USAGE},
-    terminal::{escape::escape, output::say},
+    failure::{Failure, NOT_FOUND, USAGE},
+    terminal::{escape::escape, output::print_line},
 };
 
-/// Mistakes that are told; of more, only how many there are.
-const TOLD: usize = 20;
+/// The most mistakes that are printed; of the rest only the number is printed.
+const MAX_SHOWN: usize = 20;
 
-/// Columns of a command line that is shown again; a longer one would be broken, and the marks below it be wrong.
+/// The most columns of a command line that is printed again: a longer line would be wrapped, and the marks below it
+/// would be wrong.
 const SHOWN_COLUMNS: usize = 100;
 
-/// Where a mistake is.
+/// The location of a mistake.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Place {
+pub(crate) enum Location {
     /// The argument of this number, from 1.
     Argument(usize),
-    /// Something that is not there.
+    /// A missing argument.
     Missing,
     /// An environment variable.
     Variable(&'static str),
@@ -33,66 +35,66 @@ pub(crate) enum Place {
     File(PathBuf),
 }
 
-/// Something that cannot be understood or used.
+/// A text that cannot be understood or used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Mistake {
-    pub(crate) place: Place,
-    /// What is wrong, and what is wanted instead.
+    pub(crate) location: Location,
+    /// The mistake, and what is expected instead.
     pub(crate) what: String,
-    /// Whether it is a name that no file can have.
+    /// Whether the text is a name that no file can have.
     pub(crate) is_name: bool,
 }
 
 impl Mistake {
-    pub(crate) fn new(place: Place, what: impl Into<String>) -> Self {
-        Self { place, what: what.into(), is_name: false }
+    pub(crate) fn new(location: Location, what: impl Into<String>) -> Self {
+        Self { location, what: what.into(), is_name: false }
     }
 
-    /// Where it is and what it is; nothing in it is escaped.
+    /// The location and the mistake; not escaped.
     fn text(&self) -> String {
-        let place = match &self.place {
-            Place::Argument(number) => format!("argument {number}"),
-            Place::Missing => return self.what.clone(),
-            Place::Variable(name) => (*name).to_owned(),
-            Place::Line(path, line, column) => format!("{}:{line}:{column}", path.display()),
-            Place::File(path) => path.display().to_string(),
+        let location = match &self.location {
+            Location::Argument(number) => format!("argument {number}"),
+            Location::Missing => return self.what.clone(),
+            Location::Variable(name) => (*name).to_owned(),
+            Location::Line(path, line, column) => format!("{}:{line}:{column}", path.display()),
+            Location::File(path) => path.display().to_string(),
         };
-        format!("{place}: {}", self.what)
+        format!("{location}: {}", self.what)
     }
 }
 
-/// Prints all of them, and the command line with marks below what is wrong; the exit code. `command` is whose help has
-/// more. With `json`, standard output gets the object that other failures have.
+/// Prints all mistakes, and the command line with marks below them. Returns the exit code. The hint names the help of
+/// `command`. With `json`, the object of other failures is printed on standard output.
 #[allow(clippy::print_stderr)]
 pub(crate) fn report(mistakes: &[Mistake], line: &[OsString], command: &str, json: bool) -> ExitCode {
     eprintln!("{}", text(mistakes, line, command));
     let all_names = mistakes.iter().all(|mistake| mistake.is_name);
     let code = if all_names { NOT_FOUND } else { USAGE };
     if json {
-        say(&failure(mistakes, command, code).event().to_string());
+        print_line(&failure(mistakes, command, code).event().to_string());
     }
     ExitCode::from(code)
 }
 
-/// All of them as one failure, for programs.
+/// All mistakes as one failure, for programs.
 fn failure(mistakes: &[Mistake], command: &str, code: u8) -> Failure {
     let failure = match mistakes {
         [one] => Failure::new(code, one.text()),
         many => {
-            let told = many.iter().take(TOLD).map(Mistake::text);
-            let rest = many.len().saturating_sub(TOLD);
+            let shown = many.iter().take(MAX_SHOWN).map(Mistake::text);
+            let rest = many.len().saturating_sub(MAX_SHOWN);
             let more = (rest > 0).then(|| format!("and {rest} more"));
-            Failure::new(code, format!("{} mistakes", many.len())).because(told.chain(more))
+            Failure::new(code, format!("{} mistakes", many.len())).with_causes(shown.chain(more))
         }
     };
     if arguments(mistakes).is_empty() { failure } else { failure.hint(format!("`{command} --help`")) }
 }
 
-/// The mistakes of the command line itself: the argument's number, where there is one.
+/// The mistakes of the command line itself: the number of the argument, if there is one.
 fn arguments(mistakes: &[Mistake]) -> Vec<Option<usize>> {
-    let of_line = |mistake: &Mistake| match mistake.place {
-        Place::Argument(number) => Some(Some(number)),
-        Place::Missing => Some(None),
+    let of_line = |mistake: &Mistake| match mistake.location {
+        Location::Argument(number) => Some(Some(number)),
+        Location::Missing => Some(None),
         _ => None,
     };
     mistakes.iter().filter_map(of_line).collect()
@@ -103,9 +105,11 @@ fn text(mistakes: &[Mistake], line: &[OsString], command: &str) -> String {
         [one] => format!("error: {}", escape(&one.text())),
         many => {
             let mut text = format!("error: {} mistakes", many.len());
-            many.iter().take(TOLD).for_each(|mistake| text += &format!("\n  {}", escape(&mistake.text())));
-            if many.len() > TOLD {
-                text += &format!("\n  and {} more", many.len() - TOLD);
+            many.iter()
+                .take(MAX_SHOWN)
+                .for_each(|mistake| text += &format!("\n  {}", escape(&mistake.text())));
+            if many.len() > MAX_SHOWN {
+                text += &format!("\n  and {} more", many.len() - MAX_SHOWN);
             }
             text
         }
@@ -119,7 +123,7 @@ fn text(mistakes: &[Mistake], line: &[OsString], command: &str) -> String {
     text
 }
 
-/// The command line, and below it marks under the arguments of these numbers; `None` where that would not fit.
+/// The command line, and below it marks under the arguments with these numbers; `None` if it is too long.
 fn marked(line: &[OsString], numbers: &[usize]) -> Option<String> {
     let (mut shown, mut marks) = (String::new(), String::new());
     for (number, argument) in line.iter().enumerate() {
@@ -138,7 +142,7 @@ fn marked(line: &[OsString], numbers: &[usize]) -> Option<String> {
     (!marks.is_empty()).then(|| format!("\n {shown}\n {marks}"))
 }
 
-/// As it would be typed.
+/// The argument in the form in which a user types it.
 fn quoted(argument: &str) -> String {
     let argument = escape(argument);
     if argument.is_empty() || argument.contains(' ') {
@@ -150,14 +154,14 @@ fn quoted(argument: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{Mistake, OsString, Place, SHOWN_COLUMNS, marked, text};
+    use super::{Location, Mistake, OsString, SHOWN_COLUMNS, marked, text};
 
     fn line(words: &[&str]) -> Vec<OsString> {
         words.iter().map(Into::into).collect()
     }
 
     #[test]
-    fn marks_stand_under_what_is_wrong() {
+    fn marks_are_below_the_wrong_arguments() {
         let line = line(&["/usr/bin/brigade", "fetch", "日本 語", "", "a"]);
         let expected = "\n  brigade fetch '日本 語' '' a\n                ^^^^^^^^^ ^^";
         assert_eq!(marked(&line, &[2, 3]).as_deref(), Some(expected));
@@ -171,7 +175,7 @@ mod tests {
 
     #[test]
     fn many_mistakes_are_counted_and_escaped() {
-        let mistake = |number| Mistake::new(Place::Argument(number), "a\u{1b}[2J\nb");
+        let mistake = |number| Mistake::new(Location::Argument(number), "a\u{1b}[2J\nb");
         let all: Vec<Mistake> = (1..=25).map(mistake).collect();
         let text = text(&all, &[], "brigade");
         assert_eq!(text.lines().count(), 23);

@@ -1,11 +1,11 @@
-//! The command line, read. Where clap stops at the first mistake, here all of them are found: the one that it names
-//! is noted and taken out, or put right where it is clear what was meant, and the rest is read again.
+//! Reads the command line. clap stops at the first mistake; this module finds all of them: it notes the mistake,
+//! removes or corrects the argument, and reads the rest again.
 //!
-//! Mistakes of the settings come into the same report. Where clap's words and its suggestions are good they stay.
+//! Mistakes of the settings are in the same report. Good texts and suggestions of clap are kept.
 
 pub(crate) mod args;
-pub(crate) mod hints;
 pub(crate) mod mistakes;
+pub(crate) mod suggestions;
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -16,69 +16,69 @@ use clap::{
 };
 
 use self::{
-    args::{AsPeer, Brigade, Command},
-    mistakes::{Mistake, Place, report},
+    args::{Brigade, Command, PeerOptions},
+    mistakes::{Location, Mistake, report},
 };
 use crate::settings::Settings;
 
-/// How often a line is read again at most: more mistakes are not looked for.
+/// The most times a line is read: after that, no more mistakes are searched for.
 const ROUNDS: usize = 50;
 
-/// What is to be done, and under which limits.
-pub(crate) struct Start {
+/// The command to run, and its limits.
+pub(crate) struct Invocation {
     pub(crate) args: Brigade,
     pub(crate) limits: LimitPlan,
 }
 
-/// Reads `line`, which begins with the program's name. An error is the exit code once everything was said, which is
-/// none where help was asked for.
-pub(crate) fn read(line: &[OsString]) -> Result<Start, ExitCode> {
+/// Reads `line`, which begins with the program's name. The error is the exit code after all mistakes were printed; it
+/// is 0 if help was printed.
+pub(crate) fn read(line: &[OsString]) -> Result<Invocation, ExitCode> {
     let (settings, of_settings) = Settings::load();
-    let grammar = settings.in_force(Brigade::command());
-    let mut judged = Judged::of(&grammar, line);
-    if let Some(shown) = judged.shown {
-        let _ = shown.print(); // whoever asked may have gone
+    let grammar = settings.with_defaults(Brigade::command());
+    let mut parsed = ParsedLine::of(&grammar, line);
+    if let Some(shown) = parsed.shown {
+        let _ = shown.print(); // the reader may have closed the pipe
         return Err(u8::try_from(shown.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from));
     }
-    let args = judged.matches.as_ref().and_then(|matches| Brigade::from_arg_matches(matches).ok());
-    if args.as_ref().is_some_and(|args| lacks_a_username(args, &judged.given_wrongly)) {
-        let what = "--headless needs --username <USERNAME>, or one from the settings: nobody is asked";
-        judged.mistakes.push(Mistake::new(Place::Missing, what));
+    let args = parsed.matches.as_ref().and_then(|matches| Brigade::from_arg_matches(matches).ok());
+    if args.as_ref().is_some_and(|args| is_missing_username(args, &parsed.wrong_values)) {
+        let what = "--headless needs --username <USERNAME>, or one from the settings: it has no prompt";
+        parsed.mistakes.push(Mistake::new(Location::Missing, what));
     }
-    let command = grammar.find_subcommand(judged.command.as_deref().unwrap_or_default());
-    if command.is_none_or(|command| Settings::matter_for(command.get_name())) {
-        judged.mistakes.extend(of_settings);
+    let command = grammar.find_subcommand(parsed.command.as_deref().unwrap_or_default());
+    if command.is_none_or(|command| Settings::are_used_by(command.get_name())) {
+        parsed.mistakes.extend(of_settings);
     }
     match args {
-        Some(args) if judged.mistakes.is_empty() => {
+        Some(args) if parsed.mistakes.is_empty() => {
             let limits = limits(&args, settings.limits);
-            Ok(Start { args, limits })
+            Ok(Invocation { args, limits })
         }
         _ => {
             let json = wants_json(command, line);
             let command =
                 command.map_or("brigade".to_owned(), |known| format!("brigade {}", known.get_name()));
-            Err(report(&judged.mistakes, line, &command, json))
+            Err(report(&parsed.mistakes, line, &command, json))
         }
     }
 }
 
-/// Whether `line` asks for JSON, however wrong the rest of it is, and `command`, where it is known, can give it.
+/// Whether `line` asks for JSON, even if the rest of it is wrong, and `command`, if it is known, can print JSON.
 fn wants_json(command: Option<&Grammar>, line: &[OsString]) -> bool {
     let mut options = line.iter().skip(1).take_while(|word| *word != "--");
     let can_give = |command: &Grammar| command.get_arguments().any(|argument| argument.get_id() == "json");
     options.any(|word| word == "--json") && command.is_none_or(can_give)
 }
 
-fn lacks_a_username(args: &Brigade, given_wrongly: &[String]) -> bool {
+fn is_missing_username(args: &Brigade, wrong_values: &[String]) -> bool {
     let Command::Peer(peer) = &args.command else { return false };
-    let tried = given_wrongly.iter().any(|argument| argument.starts_with("--username "));
+    let tried = wrong_values.iter().any(|argument| argument.starts_with("--username "));
     peer.headless && peer.peer.username.is_none() && !tried
 }
 
-/// What is given as a flag stands above what the settings say.
+/// Adds the limits of the options, which take precedence over the settings.
 fn limits(args: &Brigade, mut plan: LimitPlan) -> LimitPlan {
-    let flags: Option<&AsPeer> = match &args.command {
+    let flags: Option<&PeerOptions> = match &args.command {
         Command::Peer(args) => Some(&args.peer),
         Command::Fetch(args) => Some(&args.peer),
         _ => None,
@@ -90,71 +90,72 @@ fn limits(args: &Brigade, mut plan: LimitPlan) -> LimitPlan {
     plan
 }
 
-/// A command line, as far as it could be understood.
+/// A command line that was read, with its mistakes.
 #[derive(Default)]
-struct Judged {
-    /// What it says without its mistakes, if that is a command.
+struct ParsedLine {
+    /// The line without its mistakes, if that is a command.
     matches: Option<ArgMatches>,
     mistakes: Vec<Mistake>,
-    /// What is shown instead of doing anything: help, or the version.
+    /// Help or the version, if that is to be printed instead of running a command.
     shown: Option<Error>,
     /// The command that it names.
     command: Option<String>,
-    /// Options and arguments that are there with values that are wrong, in clap's words: they are not missing.
-    given_wrongly: Vec<String>,
+    /// Options and arguments with wrong values, in the form that clap prints: they are not missing.
+    wrong_values: Vec<String>,
 }
 
-/// An argument that is still looked at.
+/// An argument that is not read yet.
 #[derive(Clone)]
-struct Word {
+struct PendingArgument {
     text: OsString,
     number: usize,
-    /// It stands for one that was not understood, and that it is near to.
+    /// It replaces an argument that was not understood and is similar to it.
     is_guess: bool,
-    /// It follows an option that was not understood, and may be its value.
+    /// It follows an option that was not understood, and may be the value of it.
     may_be_value: bool,
 }
 
-/// Whether two errors are about the same thing.
-type Signature = (ErrorKind, [Option<ContextValue>; 3]);
+/// Two errors with an equal identity are about the same mistake.
+type ErrorIdentity = (ErrorKind, [Option<ContextValue>; 3]);
 
-impl Judged {
+impl ParsedLine {
     fn of(grammar: &Grammar, line: &[OsString]) -> Self {
-        let word = |(number, text): (usize, &OsString)| Word {
+        let word = |(number, text): (usize, &OsString)| PendingArgument {
             text: text.clone(),
             number,
             is_guess: false,
             may_be_value: false,
         };
-        let mut words: Vec<Word> = line.iter().enumerate().map(word).collect();
-        let mut judged = Self::default();
+        let mut words: Vec<PendingArgument> = line.iter().enumerate().map(word).collect();
+        let mut parsed = Self::default();
         for _ in 0..ROUNDS {
             match parse(grammar, &words) {
                 Ok(matches) => {
-                    judged.command = matches.subcommand_name().map(str::to_owned);
-                    judged.matches = Some(matches);
+                    parsed.command = matches.subcommand_name().map(str::to_owned);
+                    parsed.matches = Some(matches);
                     break;
                 }
                 Err(error) => {
-                    if !judged.note(grammar, error, &mut words) {
+                    if !parsed.note(grammar, error, &mut words) {
                         break;
                     }
                 }
             }
         }
-        // Where it was never understood, the first word that is a command's name.
-        let names = |word: &Word| word.text.to_str().and_then(|text| grammar.find_subcommand(text));
+        // If the line was never understood: the first argument that is the name of a command.
+        let names =
+            |word: &PendingArgument| word.text.to_str().and_then(|text| grammar.find_subcommand(text));
         let named = words.iter().skip(1).find_map(names).map(|command| command.get_name().to_owned());
-        judged.command = judged.command.or(named);
-        judged.mistakes.sort_by_key(|mistake| match mistake.place {
-            Place::Argument(number) => number,
+        parsed.command = parsed.command.or(named);
+        parsed.mistakes.sort_by_key(|mistake| match mistake.location {
+            Location::Argument(number) => number,
             _ => usize::MAX,
         });
-        judged
+        parsed
     }
 
-    /// Notes one error, and takes what it is about out of `words`; false where nothing more can be found out.
-    fn note(&mut self, grammar: &Grammar, error: Error, words: &mut Vec<Word>) -> bool {
+    /// Notes one error, and removes its argument from `words`. Returns false if no more mistakes can be found.
+    fn note(&mut self, grammar: &Grammar, error: Error, words: &mut Vec<PendingArgument>) -> bool {
         match error.kind() {
             ErrorKind::DisplayHelp
             | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand
@@ -164,20 +165,20 @@ impl Judged {
             }
             ErrorKind::MissingRequiredArgument => {
                 let missing = strings(&error, ContextKind::InvalidArg);
-                let missing = missing.into_iter().filter(|argument| !self.given_wrongly.contains(argument));
-                let mistake = |argument| Mistake::new(Place::Missing, format!("{argument} is missing"));
+                let missing = missing.into_iter().filter(|argument| !self.wrong_values.contains(argument));
+                let mistake = |argument| Mistake::new(Location::Missing, format!("{argument} is missing"));
                 self.mistakes.extend(missing.map(mistake));
                 return false;
             }
             _ => {}
         }
         let Some(at) = locate(grammar, words, &error) else {
-            self.mistakes.push(Mistake::new(Place::Missing, described(&error)));
+            self.mistakes.push(Mistake::new(Location::Missing, described(&error)));
             return false;
         };
         let word = &words[at];
         let is_value_of = (at > 0 && !starts_with(&word.text, "--"))
-            .then(|| parse(grammar, &words[..at]).err().filter(lacks_a_value))
+            .then(|| parse(grammar, &words[..at]).err().filter(is_missing_value))
             .flatten();
         let is_value = is_value_of.is_some();
         let is_ours = match error.kind() {
@@ -187,7 +188,7 @@ impl Judged {
         };
         if !is_ours {
             let what = match is_value_of.filter(|_| error.kind() == ErrorKind::UnknownArgument) {
-                // It looks like an option, and cannot be the value that is wanted here.
+                // It looks like an option, and cannot be the expected value.
                 Some(lacking) => {
                     let negative = negative_value(grammar, &words[..=at]);
                     described(&negative.unwrap_or(lacking))
@@ -196,41 +197,43 @@ impl Judged {
             };
             let is_name = error.kind() == ErrorKind::ValueValidation && argument(&error) == "<NAME>...";
             let is_option = is_value && error.kind() == ErrorKind::ArgumentConflict;
-            let place = Place::Argument(if is_option { words[at - 1].number } else { word.number });
-            self.mistakes.push(Mistake { is_name, ..Mistake::new(place, what) });
+            let location = Location::Argument(if is_option { words[at - 1].number } else { word.number });
+            self.mistakes.push(Mistake { is_name, ..Mistake::new(location, what) });
         }
-        self.given_wrongly.push(argument(&error));
+        self.wrong_values.push(argument(&error));
         if let Some(guess) = guess(&error).filter(|_| !word.is_guess) {
             let value = word.text.to_string_lossy().split_once('=').map(|(_, value)| format!("={value}"));
             let text = format!("{guess}{}", value.unwrap_or_default());
-            words[at] = Word { text: text.into(), is_guess: true, ..words[at].clone() };
+            words[at] = PendingArgument { text: text.into(), is_guess: true, ..words[at].clone() };
             return true;
         }
         if error.kind() == ErrorKind::InvalidSubcommand {
-            return false; // what follows depends on it
+            return false; // the rest of the line depends on it
         }
         let is_option = starts_with(&word.text, "-") && !word.text.to_string_lossy().contains('=');
         if error.kind() == ErrorKind::UnknownArgument && is_option && !is_value {
             let next = words.get_mut(at + 1).filter(|next| !starts_with(&next.text, "-"));
             next.into_iter().for_each(|next| next.may_be_value = true);
         }
-        // A value that is there and empty is none to clap; it goes with its option.
-        let is_empty = lacks_a_value(&error) && words.get(at + 1).is_some_and(|next| next.text.is_empty());
+        // clap treats an empty value as a missing one; it is removed with its option.
+        let is_empty = is_missing_value(&error) && words.get(at + 1).is_some_and(|next| next.text.is_empty());
         words.drain(if is_value { at - 1..=at } else { at..=at + usize::from(is_empty) });
         true
     }
 }
 
-fn parse(grammar: &Grammar, words: &[Word]) -> Result<ArgMatches, Error> {
+fn parse(grammar: &Grammar, words: &[PendingArgument]) -> Result<ArgMatches, Error> {
     grammar.clone().try_get_matches_from(words.iter().map(|word| &word.text))
 }
 
-/// The index of the word that `error` is about: the last one of the shortest beginning of the line that has it.
-fn locate(grammar: &Grammar, words: &[Word], error: &Error) -> Option<usize> {
-    let wanted = signature(error);
-    let has = |count: usize| parse(grammar, &words[..count]).is_err_and(|error| signature(&error) == wanted);
-    // An option at the very end of a beginning lacks its value only if it still does with the next word.
-    let has = |count: usize| has(count) && (!lacks_a_value(error) || count == words.len() || has(count + 1));
+/// The index of the argument that `error` is about: the last one of the shortest beginning of the line that has the
+/// error.
+fn locate(grammar: &Grammar, words: &[PendingArgument], error: &Error) -> Option<usize> {
+    let wanted = identity(error);
+    let has = |count: usize| parse(grammar, &words[..count]).is_err_and(|error| identity(&error) == wanted);
+    // An option at the end of a beginning lacks its value only if it still lacks it with the next argument.
+    let has =
+        |count: usize| has(count) && (!is_missing_value(error) || count == words.len() || has(count + 1));
     if !has(words.len()) {
         return None;
     }
@@ -239,34 +242,34 @@ fn locate(grammar: &Grammar, words: &[Word], error: &Error) -> Option<usize> {
         let middle = usize::midpoint(without, with);
         if has(middle) { with = middle } else { without = middle }
     }
-    // Nobody gives the program's own name wrongly.
+    // The program's own name is never wrong.
     with.checked_sub(1).filter(|index| *index > 0)
 }
 
-fn signature(error: &Error) -> Signature {
+fn identity(error: &Error) -> ErrorIdentity {
     let kinds = [ContextKind::InvalidArg, ContextKind::InvalidValue, ContextKind::InvalidSubcommand];
     (error.kind(), kinds.map(|kind| error.get(kind).cloned()))
 }
 
-fn lacks_a_value(error: &Error) -> bool {
+fn is_missing_value(error: &Error) -> bool {
     error.kind() == ErrorKind::InvalidValue
         && string(error, ContextKind::InvalidValue).is_none_or(str::is_empty)
 }
 
-/// What is wrong with the last of `words` as the value of the option before it, where it begins as a negative number does:
-/// clap takes it for an option unless it is a number and nothing else.
-fn negative_value(grammar: &Grammar, words: &[Word]) -> Option<Error> {
+/// The error for the last of `words` as the value of the option before it, if it begins like a negative number: clap
+/// treats it as an option unless it is only a number.
+fn negative_value(grammar: &Grammar, words: &[PendingArgument]) -> Option<Error> {
     let [before @ .., option, value] = words else { return None };
     let is_negative = value.text.to_str()?.strip_prefix('-')?.starts_with(|c: char| c.is_ascii_digit());
     let mut joined = option.text.clone();
     joined.push("=");
     joined.push(&value.text);
-    let joined = Word { text: joined, ..option.clone() };
+    let joined = PendingArgument { text: joined, ..option.clone() };
     let read = parse(grammar, &[before, &[joined]].concat());
     read.err().filter(|error| is_negative && error.kind() == ErrorKind::ValueValidation)
 }
 
-/// What was probably meant, if there is one such thing.
+/// The suggestion of clap, if there is exactly one.
 fn guess(error: &Error) -> Option<String> {
     let kind = match error.kind() {
         ErrorKind::UnknownArgument => ContextKind::SuggestedArg,
@@ -279,13 +282,13 @@ fn guess(error: &Error) -> Option<String> {
     }
 }
 
-/// What is wrong and what is wanted, on one line.
+/// The mistake and what is expected, on one line.
 fn described(error: &Error) -> String {
     let argument = argument(error);
     let value = string(error, ContextKind::InvalidValue).unwrap_or_default();
     let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     let mut text = match error.kind() {
-        ErrorKind::InvalidValue if value.is_empty() => format!("a value is wanted for '{argument}'"),
+        ErrorKind::InvalidValue if value.is_empty() => format!("'{argument}' needs a value"),
         ErrorKind::InvalidValue => format!("invalid value '{value}' for '{argument}'"),
         ErrorKind::ValueValidation if argument == "<NAME>..." => {
             format!("'{value}' cannot be the name of a file: {source}")

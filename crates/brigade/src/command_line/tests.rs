@@ -1,28 +1,28 @@
-//! What a command line means, and what is said of a wrong one.
+//! Tests of how a command line is read, and of the texts for mistakes in it.
 //!
-//! Whole commands are tested from outside, in `tests/`.
+//! Whole commands are tested in `tests/`.
 
 use std::ffi::OsString;
 
 use clap::CommandFactory;
 
-use super::{Brigade, Judged, Place};
+use super::{Brigade, Location, ParsedLine};
 
-fn judge(line: &[OsString]) -> Judged {
-    Judged::of(&Brigade::command(), line)
+fn parse_line(line: &[OsString]) -> ParsedLine {
+    ParsedLine::of(&Brigade::command(), line)
 }
 
-/// The mistakes of a line whose words have no spaces: the number of the argument (0 for what is missing), and a
-/// part of what is said of it.
+/// Checks the mistakes of a line whose arguments have no spaces: the number of the argument (0 for a missing one), and
+/// a part of the text.
 #[track_caller]
 fn check(line: &str, expected: &[(usize, &str)]) {
     let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
-    let judged = judge(&words);
-    let found: Vec<(usize, String)> = judged
+    let parsed = parse_line(&words);
+    let found: Vec<(usize, String)> = parsed
         .mistakes
         .iter()
-        .map(|mistake| match mistake.place {
-            Place::Argument(number) => (number, mistake.what.clone()),
+        .map(|mistake| match mistake.location {
+            Location::Argument(number) => (number, mistake.what.clone()),
             _ => (0, mistake.what.clone()),
         })
         .collect();
@@ -41,7 +41,7 @@ fn right_lines_have_no_mistakes() {
         "brigade files --manager_port 1",
     ] {
         check(line, &[]);
-        assert!(judge(&line.split(' ').map(Into::into).collect::<Vec<_>>()).matches.is_some(), "{line}");
+        assert!(parse_line(&line.split(' ').map(Into::into).collect::<Vec<_>>()).matches.is_some(), "{line}");
     }
 }
 
@@ -50,8 +50,8 @@ fn wrong_values_are_all_found() {
     check(
         "brigade peer --max 0 --upload-limit 10XB --frobnicate",
         &[
-            (3, "a number from 1 to 100000"),
-            (5, "a rate like 10MB"),
+            (3, "expected a number from 1 to 100000"),
+            (5, "expected a rate like 10MB"),
             (6, "unexpected argument '--frobnicate'"),
         ],
     );
@@ -65,37 +65,38 @@ fn wrong_values_are_all_found() {
 
 #[test]
 fn an_option_without_its_value_is_one_mistake() {
-    check("brigade peer --max", &[(2, "a value is wanted for '--max <COUNT>'")]);
-    check("brigade peer --max --headless --username a --port 5", &[(2, "a value is wanted for '--max")]);
-    check("brigade peer --upload-limit --max 0", &[(2, "a value is wanted for '--upload"), (4, "'0'")]);
+    check("brigade peer --max", &[(2, "'--max <COUNT>' needs a value")]);
+    check("brigade peer --max --headless --username a --port 5", &[(2, "'--max <COUNT>' needs a value")]);
+    check("brigade peer --upload-limit --max 0", &[(2, "'--upload-limit <RATE>' needs a value"), (4, "'0'")]);
 }
 
 #[test]
-fn a_negative_value_is_told_as_such() {
-    let limit = "invalid value '-1MB' for '--upload-limit <RATE>': it cannot be negative; a rate like 10MB";
+fn a_negative_value_has_its_own_message() {
+    let limit =
+        "invalid value '-1MB' for '--upload-limit <RATE>': it cannot be negative; expected a rate like 10MB";
     check("brigade peer --upload-limit -1MB --max 0", &[(3, limit), (5, "'0'")]);
     check("brigade peer --upload-limit=-1MB", &[(2, limit)]);
     check(
         "brigade fetch a --keep-parts -1d",
         &[(4, "'-1d' for '--keep-parts <TIME>': it cannot be negative")],
     );
-    check("brigade peer --port -7x", &[(3, "'-7x' for '--port <PORT>': a number from 0 to 65535")]);
-    check("brigade peer --upload-limit -x", &[(3, "a value is wanted for '--upload-limit")]);
+    check("brigade peer --port -7x", &[(3, "'-7x' for '--port <PORT>': expected a number from 0 to 65535")]);
+    check("brigade peer --upload-limit -x", &[(3, "'--upload-limit <RATE>' needs a value")]);
 }
 
 #[test]
-fn no_manager_is_reached_at_port_0() {
+fn port_0_is_no_port_of_a_manager() {
     for line in ["files", "peers", "peer", "fetch a"] {
         let line = format!("brigade {line} --manager-port=0");
         let at = line.split(' ').count() - 1;
-        check(&line, &[(at, "'0' for '--manager-port <PORT>': a number from 1 to 65535 is wanted")]);
+        check(&line, &[(at, "'0' for '--manager-port <PORT>': expected a number from 1 to 65535")]);
     }
     check("brigade peer --port 0", &[]);
     check("brigade manager --port 0", &[]);
 }
 
 #[test]
-fn unknown_options_take_what_may_be_their_values_with_them() {
+fn possible_values_of_unknown_options_are_no_mistakes() {
     check("brigade peer --frobnicate 3 --max 0", &[(2, "--frobnicate"), (5, "'0'")]);
     check("brigade fetch --frobnicate film.mkv", &[(2, "--frobnicate")]);
     check("brigade peer --frobnicate=3 4", &[(2, "--frobnicate"), (3, "'4'")]);
@@ -104,7 +105,7 @@ fn unknown_options_take_what_may_be_their_values_with_them() {
 }
 
 #[test]
-fn what_was_meant_is_offered_and_read_on_from() {
+fn suggestions_are_made_and_parsing_continues() {
     check(
         "brigade fecth --max 0 a:b",
         &[(1, "a similar subcommand exists: 'fetch'"), (3, "'0'"), (4, "'a:b' cannot be the name of a file")],
@@ -118,7 +119,7 @@ fn what_was_meant_is_offered_and_read_on_from() {
 }
 
 #[test]
-fn what_is_missing_too_much_or_twice_is_found() {
+fn missing_extra_and_repeated_arguments_are_found() {
     check("brigade fetch --max 0", &[(3, "'0'"), (0, "<NAME>... is missing")]);
     check("brigade files a b c --max 1", &[(3, "'b'"), (4, "'c'"), (5, "--max")]);
     check(
@@ -129,16 +130,16 @@ fn what_is_missing_too_much_or_twice_is_found() {
 }
 
 #[test]
-fn names_that_cannot_be_are_all_found() {
+fn all_impossible_names_are_found() {
     check("brigade fetch a ../b c:d e/ f//g", &[(3, "'../b'"), (4, "'c:d'"), (6, "'f//g'")]);
     check("brigade fetch a:", &[(2, "'a:' cannot be the name of a file")]);
     let same = ["brigade", "fetch", "a:", "b", "a:"].map(OsString::from);
-    assert_eq!(judge(&same).mistakes.iter().filter(|mistake| mistake.is_name).count(), 2);
+    assert_eq!(parse_line(&same).mistakes.iter().filter(|mistake| mistake.is_name).count(), 2);
 }
 
 #[cfg(unix)]
 #[test]
-fn what_is_not_utf8_is_found() {
+fn invalid_utf8_is_found() {
     use std::os::unix::ffi::OsStringExt;
     let wrong = OsString::from_vec(vec![0xff]);
     let line = |wrong: &OsString| {
@@ -147,12 +148,12 @@ fn what_is_not_utf8_is_found() {
         words[3] = wrong.clone();
         words
     };
-    let judged = judge(&line(&wrong));
-    let places: Vec<_> = judged.mistakes.iter().map(|mistake| mistake.place.clone()).collect();
-    assert_eq!(places, [Place::Argument(3), Place::Argument(5)], "{:?}", judged.mistakes);
+    let parsed = parse_line(&line(&wrong));
+    let locations: Vec<_> = parsed.mistakes.iter().map(|mistake| mistake.location.clone()).collect();
+    assert_eq!(locations, [Location::Argument(3), Location::Argument(5)], "{:?}", parsed.mistakes);
     // A path may be any bytes.
     let folder = ["brigade".into(), "peer".into(), "--folder".into(), wrong];
-    assert!(judge(&folder).mistakes.is_empty());
+    assert!(parse_line(&folder).mistakes.is_empty());
 }
 
 #[test]
@@ -160,30 +161,31 @@ fn help_and_the_version_are_shown() {
     for line in
         ["brigade", "brigade --help", "brigade --version", "brigade peer --help --max 0", "brigade help peer"]
     {
-        let judged = judge(&line.split(' ').map(Into::into).collect::<Vec<_>>());
-        assert!(judged.shown.is_some() && judged.mistakes.is_empty(), "{line}");
+        let parsed = parse_line(&line.split(' ').map(Into::into).collect::<Vec<_>>());
+        assert!(parsed.shown.is_some() && parsed.mistakes.is_empty(), "{line}");
     }
     check("brigade peer --max 0 --help", &[(3, "'0'")]);
 }
 
-/// There are no options that exclude each other yet; where there are, both are named.
+/// No options exclude each other yet; if some do, both are named.
 #[test]
 fn options_that_exclude_each_other_are_found() {
     let option = |name: &'static str| clap::Arg::new(name).long(name).value_name("X");
     let grammar = clap::Command::new("brigade").arg(option("a").conflicts_with("b")).arg(option("b"));
     let line = ["brigade", "--c", "--a", "1", "--b", "2"].map(OsString::from);
-    let judged = Judged::of(&grammar, &line);
-    let found: Vec<_> = judged.mistakes.iter().map(|one| (one.place.clone(), one.what.as_str())).collect();
+    let parsed = ParsedLine::of(&grammar, &line);
+    let found: Vec<_> = parsed.mistakes.iter().map(|one| (one.location.clone(), one.what.as_str())).collect();
     let [unknown, conflict] = &found[..] else { panic!("{found:?}") };
-    assert_eq!(unknown.0, Place::Argument(1));
-    let (place, what) = conflict;
-    assert!(matches!(place, Place::Argument(2 | 4)), "{place:?}");
+    assert_eq!(unknown.0, Location::Argument(1));
+    let (location, what) = conflict;
+    assert!(matches!(location, Location::Argument(2 | 4)), "{location:?}");
     assert!(what.contains("cannot be used with") && what.contains("'--a <X>'") && what.contains("'--b <X>'"));
 }
 
-/// Whatever is typed: what clap takes has no mistakes, what it refuses has some, each with a place in the line.
+/// For any line: if clap accepts it, it has no mistakes; if clap refuses it, it has some, each with a location in the
+/// line.
 #[test]
-fn every_line_is_judged_as_clap_would() {
+fn mistakes_are_found_exactly_in_the_lines_that_clap_refuses() {
     const WORDS: [&str; 24] = [
         "peer",
         "fetch",
@@ -219,15 +221,15 @@ fn every_line_is_judged_as_clap_would() {
         let mut line = vec![OsString::from("brigade"), WORDS[next(4)].into()];
         line.extend((0..next(7)).map(|_| OsString::from(WORDS[next(24)])));
         let taken = Brigade::command().try_get_matches_from(&line);
-        let judged = judge(&line);
+        let parsed = parse_line(&line);
         match taken {
-            Ok(_) => assert!(judged.mistakes.is_empty() && judged.matches.is_some(), "{line:?}"),
-            Err(error) if !error.use_stderr() => assert!(judged.shown.is_some(), "{line:?}"),
-            Err(_) => assert!(judged.shown.is_some() == judged.mistakes.is_empty(), "{line:?}"),
+            Ok(_) => assert!(parsed.mistakes.is_empty() && parsed.matches.is_some(), "{line:?}"),
+            Err(error) if !error.use_stderr() => assert!(parsed.shown.is_some(), "{line:?}"),
+            Err(_) => assert!(parsed.shown.is_some() == parsed.mistakes.is_empty(), "{line:?}"),
         }
-        for mistake in &judged.mistakes {
-            let is_there = match mistake.place {
-                Place::Argument(number) => (1..line.len()).contains(&number),
+        for mistake in &parsed.mistakes {
+            let is_there = match mistake.location {
+                Location::Argument(number) => (1..line.len()).contains(&number),
                 _ => mistake.what.contains("is missing"),
             };
             assert!(is_there, "{line:?}: {mistake:?}");
@@ -239,5 +241,5 @@ fn every_line_is_judged_as_clap_would() {
 fn many_names_with_many_mistakes_take_no_time() {
     let mut words = vec!["brigade".into(), "fetch".into()];
     words.extend((0..5000).map(|number| OsString::from(if number % 20 == 0 { "a:" } else { "a" })));
-    assert_eq!(judge(&words).mistakes.len(), super::ROUNDS);
+    assert_eq!(parse_line(&words).mistakes.len(), super::ROUNDS);
 }

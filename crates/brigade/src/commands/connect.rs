@@ -1,7 +1,7 @@
-//! How commands reach the manager, choose where to listen, and join the network.
+//! How commands connect to the manager, choose where to listen, and join the network.
 //!
-//! A port that the user named is the only one tried. Otherwise the system chooses a free one, and another one if the
-//! manager refuses that.
+//! Only the port that the user named is tried. Otherwise the system chooses a free one, and another one if the manager
+//! refuses it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,13 +12,13 @@ use brigade_node::{
 };
 
 use crate::{
-    command_line::args::AtManager,
-    exit::{Failure, USAGE},
+    command_line::args::ManagerOptions,
+    failure::{Failure, USAGE, hints},
     home::home,
 };
 
-/// Where the manager is that the arguments name.
-pub(super) fn manager_address(args: &AtManager) -> ManagerAddress {
+/// The address of the manager, from the options.
+pub(super) fn manager_address(args: &ManagerOptions) -> ManagerAddress {
     ManagerAddress {
         host: args.manager_host.clone(),
         port: args.manager_port,
@@ -27,14 +27,14 @@ pub(super) fn manager_address(args: &AtManager) -> ManagerAddress {
     }
 }
 
-/// Where a peer is to listen, before its port is known.
+/// The choice of the address to listen on, before the port is known.
 pub(super) struct ListenChoice {
     contact: ManagerContact,
     host: Option<IpAddr>,
 }
 
 impl ListenChoice {
-    /// Finds the address of the host that is named, and asks the manager where to listen.
+    /// Resolves `host`, and asks the manager where to listen.
     pub(super) async fn find(manager: &ManagerAddress, host: Option<&str>) -> Result<Self, Failure> {
         let host = match host {
             Some(host) => Some(own_address(host).await?),
@@ -43,26 +43,25 @@ impl ListenChoice {
         Ok(Self { contact: ManagerContact::with(manager).await?, host })
     }
 
-    /// Takes `port`, or a free one where it is 0.
+    /// Binds `port`, or a free one if it is 0.
     pub(super) fn take_port(&self, port: u16) -> Result<TakenPort, ListenError> {
         self.contact.take_port(self.host, port)
     }
 }
 
-/// The address that `--host` means. Only the first one: where another program has the port there, nobody would look for
-/// the next one.
+/// The address of `--host`. Only the first one is used: peers would not find a second one if another program has the
+/// port there.
 async fn own_address(host: &str) -> Result<IpAddr, Failure> {
-    let addresses = resolve(host, 0).await.map_err(|error| {
-        Failure::of(USAGE, &error).hint("--host must be a name or an address of this machine")
-    })?;
+    let addresses =
+        resolve(host, 0).await.map_err(|error| Failure::of(USAGE, &error).hint(hints::OWN_HOST))?;
     addresses.first().map(SocketAddr::ip).ok_or_else(|| Failure::new(USAGE, "no address to listen on"))
 }
 
-/// How often another free port is taken where the system's choice is another peer's in the network: machines
-/// behind one address choose from the same ports, and seldom the same one.
+/// How often another free port is tried if the one that the system chose belongs to another peer of the network:
+/// machines behind one address use the same ports, but seldom the same one.
 const PORT_CHOICES: usize = 8;
 
-/// Joins the network at the port that is named, or at one that is free here and in the network.
+/// Joins the network with `port`, or with a port that is free here and in the network.
 pub(super) async fn join(
     config: &PeerConfig,
     host: Option<&str>,
@@ -82,7 +81,7 @@ pub(super) async fn join(
     }
 }
 
-/// Whether another port would do.
+/// Whether another port would help.
 pub(super) fn is_about_the_port(error: &PeerError) -> bool {
     matches!(error, PeerError::Join(JoinError::Refused { reason: Reason::PortTaken | Reason::BadPort, .. }))
 }

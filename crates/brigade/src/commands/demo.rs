@@ -1,7 +1,7 @@
-//! `brigade demo`: all of it at work on this machine, with a real file, and a verdict.
+//! `brigade demo`: Brigade at work on this machine, with a real file and a check of the copies.
 //!
-//! A manager and four peers on loopback, each with a folder of its own: two hold the file, the third fetches it
-//! from both at once, the fourth from all three. The exit code is 0 only if every copy is right.
+//! A manager and four peers on loopback, each with its own folder: two hold the file, the third fetches it from both at
+//! once, the fourth from all three. The exit code is 0 only if all copies are right.
 
 use std::{
     env, fs,
@@ -18,58 +18,65 @@ use brigade_node::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    command_line::args::DemoArgs,
-    exit::{FAILED, Failure},
-    notices::folder::News,
+    command_line::args::{DEFAULT_HOST, DEFAULT_MAX, DemoArgs},
+    failure::{FAILED, Failure},
+    notices::folder::Notices,
     terminal::{
+        fetch_progress::{follow, summary},
         format,
-        output::say,
-        progress_bar::{follow, summary},
+        output::print_line,
         signals::Signals,
     },
 };
 
-/// Pieces of a content from which on it must have come from several holders: fewer may all be here before the second
-/// holder has answered.
+/// The least number of pieces of a content that must come from several holders: fewer pieces may all arrive before the
+/// second holder answers.
 const SHARED_PIECES: u64 = 16;
 
-/// Runs it and cleans up.
+/// Runs the demo and removes its files.
 pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
-    let mut signals = Signals::hear();
+    let mut signals = Signals::install();
     let source = match args.path {
         Some(path) => path,
-        None => env::current_exe().map_err(|error| Failure::other("finding this program's file", &error))?,
+        None => {
+            env::current_exe().map_err(|error| Failure::other("finding the file of this program", &error))?
+        }
     };
-    let folder = tempfile::tempdir().map_err(|error| Failure::other("making a temporary folder", &error))?;
+    let folder =
+        tempfile::tempdir().map_err(|error| Failure::other("creating a temporary folder", &error))?;
     let stop = CancellationToken::new();
-    let played = tokio::select! {
-        played = play(&source, folder.path(), stop.clone()) => played,
+    let result = tokio::select! {
+        result = run_demo(&source, folder.path(), stop.clone()) => result,
         signal = signals.first() => Ok(Err(signal.exit_code())),
     };
     stop.cancel();
     let folder_path = folder.path().to_owned();
     let cleaned = folder.close();
-    match played? {
+    match result? {
         Ok(()) => {
-            cleaned.map_err(|error| Failure::other("cleaning up", &error))?;
-            say(&format!("cleaned up {}", folder_path.display()));
+            cleaned.map_err(|error| Failure::other("removing the temporary folder", &error))?;
+            print_line(&format!("removed {}", folder_path.display()));
             Ok(ExitCode::SUCCESS)
         }
         Err(code) => Ok(code),
     }
 }
 
-async fn play(
+async fn run_demo(
     source: &Path,
     folder: &Path,
     stop: CancellationToken,
 ) -> Result<Result<(), ExitCode>, Failure> {
     let name = name_of(source)?;
     let size = fs::metadata(source).map_err(|error| unreadable(source, &error))?.len();
-    say(&format!("{} ({}) is held by fire_user and water_user", source.display(), format::bytes(size)));
+    print_line(&format!(
+        "{} ({}) is held by fire_user and water_user",
+        source.display(),
+        format::bytes(size)
+    ));
     let manager = start_manager(folder, stop.clone()).await?;
-    say(&format!("manager at {}, key {}", manager.address(), manager.key().short()));
-    let stage = Stage { folder, manager: &manager };
+    print_line(&format!("manager at {}, key {}", manager.address(), manager.key().short()));
+    let setup = DemoSetup { folder, manager: &manager };
 
     let mut holders = vec![];
     for username in ["fire_user", "water_user"] {
@@ -77,49 +84,49 @@ async fn play(
         fs::create_dir(&home)
             .and_then(|()| fs::copy(source, home.join(&*name)).map(drop))
             .map_err(|error| unreadable(source, &error))?;
-        holders.push(stage.join(username).await?);
+        holders.push(setup.join(username).await?);
     }
     for holder in &holders {
         if !holder.announced().await {
-            return Err(Failure::new(FAILED, format!("{} was not let in", holder.username())));
+            return Err(Failure::new(FAILED, format!("{} was refused", holder.username())));
         }
     }
 
     let expected = plain_hash(source)?;
     let mut right = true;
     for (username, least) in [("earth_user", 2), ("air_user", 2)] {
-        let peer = stage.join(username).await?;
-        let wish = Wish { name: name.to_string(), ..Wish::default() };
-        let fetch = peer.fetch(peer.resolve(&wish, &mut |_| {}).await?).await?;
-        let progress = follow(&fetch, &mut News::of(&peer)).await;
-        say(&format!("{username}: {}", summary(&progress)));
+        let peer = setup.join(username).await?;
+        let request = Wish { name: name.to_string(), ..Wish::default() };
+        let fetch = peer.fetch(peer.resolve(&request, &mut |_| {}).await?).await?;
+        let progress = follow(&fetch, &mut Notices::of(&peer)).await;
+        print_line(&format!("{username}: {}", summary(&progress)));
         right &= check(&progress, &folder.join(username).join(&*name), source, least)?;
         holders.push(peer);
     }
     let listed = holders[0].files(&name, None).await?;
     let id = listed.entries.first().map(|entry| entry.id.to_string()).unwrap_or_default();
-    say(&format!("content id    {id}\nplain BLAKE3  {expected}"));
+    print_line(&format!("content id    {id}\nplain BLAKE3  {expected}"));
     right &= id == expected;
     for peer in holders {
         peer.stop().await;
     }
-    // Whoever still writes would be in the way of cleaning up.
+    // A peer that still writes would disturb the removal of the folder.
     stop.cancel();
     manager.stopped().await;
     if right {
-        say("all copies are equal to the source");
+        print_line("all copies are equal to the source");
         Ok(Ok(()))
     } else {
-        Err(Failure::new(FAILED, "a copy, an id or the number of holders is not what it must be"))
+        Err(Failure::new(FAILED, "a copy, an id or the number of holders is wrong"))
     }
 }
 
-struct Stage<'a> {
+struct DemoSetup<'a> {
     folder: &'a Path,
     manager: &'a ManagerServer,
 }
 
-impl Stage<'_> {
+impl DemoSetup<'_> {
     async fn join(&self, username: &str) -> Result<Peer, Failure> {
         let config = PeerConfig {
             manager: ManagerAddress {
@@ -131,7 +138,7 @@ impl Stage<'_> {
             username: Some(username.parse().map_err(|error| Failure::other("naming a peer", &error))?),
             folder: self.folder.join(username),
             sharing: Sharing::Folder,
-            max_connections: 20,
+            max_connections: DEFAULT_MAX,
             keep_parts: None,
             limits: LimitPlan::default(),
         };
@@ -142,16 +149,16 @@ impl Stage<'_> {
 
 async fn start_manager(folder: &Path, stop: CancellationToken) -> Result<ManagerServer, Failure> {
     let config = ManagerConfig {
-        host: "localhost".to_owned(),
+        host: DEFAULT_HOST.to_owned(),
         port: 0,
-        max_peers: 20,
+        max_peers: DEFAULT_MAX,
         state_dir: folder.join("manager"),
         open: false,
     };
     Ok(ManagerServer::start(config, stop).await?)
 }
 
-/// Whether a fetch came from so many holders at least, if the file has enough pieces for that, and the copy is right.
+/// Whether a fetch came from at least `least` holders, if the file has enough pieces for that, and the copy is right.
 fn check(progress: &Progress, copy: &Path, source: &Path, least: usize) -> Result<bool, Failure> {
     let from_enough = progress.from.len() >= least || progress.pieces < SHARED_PIECES;
     let equal = same_bytes(copy, source).map_err(|error| unreadable(copy, &error))?;

@@ -1,34 +1,34 @@
-//! `--done-file`: a file that appears once everything is there.
+//! `--done-file`: a file that is created when everything is complete.
 //!
-//! What would keep it from being made is told before anything is fetched, as far as it can be seen then.
+//! An error that would prevent it is reported before anything is fetched, as far as it is known then.
 
 use std::{fs, io, path::Path};
 
-use crate::exit::{DISK, Failure};
+use crate::failure::{DISK, Failure};
 
-/// What could not be made at the end is said before anything is fetched.
-/// The folder `into` is made if it is missing.
+/// Reports an error before anything is fetched. The folder `into` counts as existing: it is created before the file.
 pub(super) fn check_done_file(path: Option<&Path>, into: &Path) -> Result<(), Failure> {
     let Some(path) = path else { return Ok(()) };
-    obstacle(path, into).map_err(|why| {
-        let message = format!("--done-file {} cannot be made: {why}", path.display());
-        Failure::new(DISK, message)
-            .hint("nothing was fetched; name a file in a folder that can be written to")
+    creation_error(path, into).map_err(|reason| {
+        let message = format!("--done-file {} cannot be created: {reason}", path.display());
+        Failure::new(DISK, message).hint("nothing was fetched; name a file in a folder that is writable")
     })
 }
 
-/// Appears all at once, so that who waits for it never sees half of it.
+/// Creates the file. It is empty, so that a program that waits for it never sees a part of it.
 pub(super) fn make_done_file(path: &Path) -> Result<(), Failure> {
     let made = fs::OpenOptions::new().create(true).truncate(true).write(true).open(path);
     made.map(drop).map_err(|error| {
         let message =
-            format!("everything was fetched, but --done-file {} cannot be made: {error}", path.display());
-        Failure::new(DISK, message).hint("make it by hand, or run the same command again with another one")
+            format!("everything was fetched, but --done-file {} cannot be created: {error}", path.display());
+        Failure::new(DISK, message)
+            .hint("create it yourself, or run the same command again with another file")
     })
 }
 
-/// What keeps the file from being made; nothing is made to find out, since others may wait for it.
-fn obstacle(path: &Path, into: &Path) -> Result<(), String> {
+/// The reason why the file cannot be created. The file itself is not created to find out, since other programs may wait
+/// for it.
+fn creation_error(path: &Path, into: &Path) -> Result<(), String> {
     match fs::metadata(path) {
         Ok(found) if found.is_dir() => return Err("it is a folder".to_owned()),
         Ok(found) if found.is_file() => {
@@ -46,26 +46,26 @@ fn obstacle(path: &Path, into: &Path) -> Result<(), String> {
         Err(_) => {}
     }
     if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
-        return Err("it is no name of a file".to_owned());
+        return Err("it is not the name of a file".to_owned());
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match fs::metadata(folder) {
-        Ok(found) if found.is_dir() => may_be_written(folder).map_err(|error| format!("its folder: {error}")),
-        Ok(_) => Err("what it is to be in is no folder".to_owned()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && into.starts_with(folder) => Ok(()), // it is made first
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Err("its folder is not there".to_owned()),
+        Ok(found) if found.is_dir() => check_writable(folder).map_err(|error| format!("its folder: {error}")),
+        Ok(_) => Err("its parent is not a folder".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && into.starts_with(folder) => Ok(()), // it is created first
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Err("its folder does not exist".to_owned()),
         Err(error) => Err(format!("its folder: {error}")),
     }
 }
 
 #[cfg(unix)]
-fn may_be_written(folder: &Path) -> io::Result<()> {
+fn check_writable(folder: &Path) -> io::Result<()> {
     use rustix::fs::{Access, AtFlags, CWD, accessat};
     Ok(accessat(CWD, folder, Access::WRITE_OK | Access::EXEC_OK, AtFlags::EACCESS)?)
 }
 
 #[cfg(not(unix))]
-fn may_be_written(_: &Path) -> io::Result<()> {
+fn check_writable(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
@@ -76,7 +76,7 @@ mod tests {
     use super::{DISK, check_done_file, make_done_file};
 
     #[test]
-    fn what_cannot_be_made_is_told_before_and_nothing_is_made_to_find_out() {
+    fn a_done_file_that_cannot_be_created_is_reported_before_the_fetch() {
         let temp = tempfile::tempdir().unwrap();
         fs::create_dir(temp.path().join("folder")).unwrap();
         fs::write(temp.path().join("file"), "mine").unwrap();
@@ -85,19 +85,19 @@ mod tests {
             std::os::unix::fs::symlink(temp.path().join(target), temp.path().join(link)).unwrap();
         }
         let check = |name: &str| check_done_file(Some(&temp.path().join(name)), &temp.path().join("into"));
-        for (name, why) in [
+        for (name, reason) in [
             ("folder", "it is a folder"),
-            ("not/there", "its folder is not there"),
-            ("file/below", "cannot be made: "),
-            ("folder/new/", "it is no name of a file"),
-            (&"x".repeat(300), "cannot be made: "),
+            ("not/there", "its folder does not exist"),
+            ("file/below", "cannot be created: "),
+            ("folder/new/", "it is not the name of a file"),
+            (&"x".repeat(300), "cannot be created: "),
             #[cfg(unix)]
             ("dangling", "it is a link to a path that does not exist"),
             #[cfg(unix)]
             ("lost", "it is a link to a path that does not exist"),
         ] {
             let failure = check(name).unwrap_err();
-            assert!(failure.code == DISK && failure.text().contains(why), "{name}: {}", failure.text());
+            assert!(failure.code == DISK && failure.text().contains(reason), "{name}: {}", failure.text());
         }
         for name in ["new", "file", "into/new"] {
             check(name).unwrap();

@@ -1,8 +1,8 @@
-//! `brigade fetch`: files and folders into a folder, without a prompt; a peer while it runs.
+//! `brigade fetch`: fetches files and folders into a folder, without a prompt; it is a peer while it runs.
 //!
-//! Standard output has the data: a line for each name, or with `--json` the objects of [`super::report`], the one with the
-//! totals at the end, however it ends. Standard error has the progress, and whether the manager is there. The folder's
-//! other files are nobody's business: only what was fetched is served.
+//! Standard output has the data: a line for each name, or with `--json` the objects of [`super::json_events`], the one
+//! with the totals last, even after a failure. Standard error has the progress and the messages about the manager. Only
+//! the fetched files are served, not the other files of the folder.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,62 +17,63 @@ use brigade_node::{
 use serde_json::Value;
 
 use super::{
-    choosing::{Chosen, menu, no_answer, question, take_answer},
+    choose_content::{Chosen, invalid_answer, menu, question, take_answer},
     connect::{join, manager_address},
     done_file::{check_done_file, make_done_file},
-    report,
+    json_events,
 };
 use crate::{
     command_line::args::FetchArgs,
-    exit::{DISK, FAILED, Failure, NOT_FOUND, REFUSED},
-    notices::{catalogue::Waiting, folder::News},
+    failure::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, hints},
+    notices::{catalogue::CatalogueWait, folder::Notices},
     terminal::{
-        input::{Input, Lines},
-        output::say,
-        progress_bar::{follow, summary},
+        fetch_progress::{follow, summary},
+        input::{Input, LineReader},
+        output::print_line,
         signals::{Signal, Signals},
     },
 };
 
-/// Fetches all names at once, and stays where it is told to.
+/// Fetches all names at once, and continues to serve with `--stay`.
 pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, Failure> {
-    let mut signals = Signals::hear();
+    let mut signals = Signals::install();
     let (peer, made) = match begin(&args, limits, &mut signals).await {
         Ok(begun) => begun,
         Err(ended) => {
             if args.json {
-                let ended = Going::default().end(&args).with_reason(&ended, &signals);
-                say(&report::totals(&[], false, &[], ended.reason).to_string());
+                let ended = RunningFetches::default().end(&args).with_reason(&ended, &signals);
+                print_line(&json_events::totals(&[], false, &[], ended.reason).to_string());
             }
             return ended;
         }
     };
-    let mut news = News::of(&peer);
-    let mut going = Going::default();
+    let mut notices = Notices::of(&peer);
+    let mut running = RunningFetches::default();
     let result = tokio::select! {
-        result = fetch_all(&peer, &args, &mut going, &mut news) => result,
+        result = fetch_all(&peer, &args, &mut running, &mut notices) => result,
         signal = signals.first() => Ok(signal.exit_code()),
     };
-    let ended = going.end(&args).with_reason(&result, &signals);
+    let ended = running.end(&args).with_reason(&result, &signals);
     let is_done = ended.done;
     let result = match result {
-        Ok(_) if ended.done && args.stay => Ok(stay(&mut signals, &mut news).await),
+        Ok(_) if ended.done && args.stay => Ok(stay(&mut signals, &mut notices).await),
         result => result,
     };
     if args.json {
-        let Ended { done, fetched, reason } = ended;
-        say(&report::totals(&fetched, done, &peer.status().sent, reason).to_string());
+        let FetchSummary { done, fetched, reason } = ended;
+        print_line(&json_events::totals(&fetched, done, &peer.status().sent, reason).to_string());
     }
     if is_done {
         peer.stop().await;
     } else {
         peer.take_back().await;
-        remove_folders(&made); // those in which nothing is
+        remove_folders(&made); // only the empty ones
     }
     result
 }
 
-/// Joins the network, with the folders that were made to that end; an error is how it ended before that.
+/// Joins the network. Returns the peer and the folders that were created for it; the error is the result of the
+/// command.
 async fn begin(
     args: &FetchArgs,
     limits: LimitPlan,
@@ -97,71 +98,70 @@ async fn begin(
     match joined {
         Ok(peer) => Ok((peer, made)),
         Err(ended) => {
-            remove_folders(&made); // as if it had never been tried
+            remove_folders(&made); // nothing is left behind
             Err(ended)
         }
     }
 }
 
-/// Makes the folders that lead to `folder`; those that were not there, innermost first.
+/// Creates the parents of `folder`. Returns the created ones, innermost first.
 fn make_parents(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let Some(parent) = folder.parent() else { return Ok(vec![]) };
     make_folders(parent, false).map_err(|error| {
-        let message = format!("making the folder {}: {error}", parent.display());
-        Failure::new(DISK, message).hint("--into names another folder")
+        let message = format!("creating the folder {}: {error}", parent.display());
+        Failure::new(DISK, message).hint("choose another folder with --into")
     })
 }
 
-/// What was begun, and the first of it that have ended, in the same order.
+/// The fetches that were started, and the last progress of those that ended, in the same order.
 #[derive(Default)]
-struct Going {
+struct RunningFetches {
     fetches: Vec<Fetch>,
     ended: Vec<Progress>,
-    /// Why nothing was begun, in the form of [`Failure::json`].
+    /// The reason why no fetch was started, in the form of [`Failure::json`].
     reason: Option<Value>,
 }
 
-/// How it ended.
-struct Ended {
-    /// Whether everything that was asked for is here.
+/// The result of all fetches.
+struct FetchSummary {
+    /// Whether all requested files are complete.
     done: bool,
     fetched: Vec<Progress>,
-    /// Why it is not done, in the form of [`Failure::json`].
+    /// The reason why not, in the form of [`Failure::json`].
     reason: Option<Value>,
 }
 
 async fn fetch_all(
     peer: &Peer,
     args: &FetchArgs,
-    going: &mut Going,
-    news: &mut News,
+    running: &mut RunningFetches,
+    notices: &mut Notices,
 ) -> Result<ExitCode, Failure> {
-    let wanted = match resolve_all(peer, args, &mut going.reason).await? {
+    let wanted = match resolve_all(peer, args, &mut running.reason).await? {
         Ok(wanted) => wanted,
         Err(code) => return Ok(code),
     };
-    going.fetches = peer.fetch_all(wanted).await?;
-    let told = if args.json { going.fetches.clone() } else { vec![] };
-    let told = report::tell_progress(told);
-    tokio::pin!(told);
-    for fetch in &going.fetches {
+    running.fetches = peer.fetch_all(wanted).await?;
+    let reported = if args.json { running.fetches.clone() } else { vec![] };
+    let reporting = json_events::report_progress(reported);
+    tokio::pin!(reporting);
+    for fetch in &running.fetches {
         let progress = tokio::select! {
-            progress = follow(fetch, news) => progress,
-            failure = stranded(peer, &going.fetches) => return Err(failure),
-            () = &mut told => continue, // which never ends
+            progress = follow(fetch, notices) => progress,
+            failure = wait_until_stuck(peer, &running.fetches) => return Err(failure),
+            () = &mut reporting => continue, // it never ends
         };
-        say_ended(args, &progress);
-        going.ended.push(progress);
+        print_result(args, &progress);
+        running.ended.push(progress);
     }
-    let done = going.ended.iter().all(|progress| progress.state == State::Done);
+    let done = running.ended.iter().all(|progress| progress.state == State::Done);
     if let Some(path) = args.done_file.as_deref().filter(|_| done) {
         make_done_file(path)?;
     }
-    Ok(if done { ExitCode::SUCCESS } else { ExitCode::from(code_of(&going.ended)) })
+    Ok(if done { ExitCode::SUCCESS } else { ExitCode::from(code_of(&running.ended)) })
 }
 
-/// What all names mean. Whatever is wrong with any of them is said before anything is fetched; the exit code then is
-/// that of the first.
+/// Resolves all names. All errors are printed before anything is fetched; the exit code is then that of the first one.
 async fn resolve_all(
     peer: &Peer,
     args: &FetchArgs,
@@ -169,25 +169,25 @@ async fn resolve_all(
 ) -> Result<Result<Vec<Resolved>, ExitCode>, Failure> {
     let mut wanted = vec![];
     let mut first = None;
-    let mut waiting = Waiting::default();
+    let mut waiting = CatalogueWait::default();
     for name in &args.names {
-        let wish =
+        let request =
             Wish { name: name.clone(), from: args.from.clone(), replace: args.replace, ..Wish::default() };
-        let failure = match resolve(peer, wish, args.json, &mut waiting).await {
+        let failure = match resolve(peer, request, args.json, &mut waiting).await {
             Ok(Chosen::Files(files)) => {
                 wanted.push(files);
                 continue;
             }
             Ok(Chosen::Interrupted) => return Ok(Err(Signal::Interrupt.exit_code())),
-            Ok(Chosen::Nothing) => Failure::new(NOT_FOUND, format!("nothing was chosen of {name:?}")),
+            Ok(Chosen::Nothing) => Failure::new(NOT_FOUND, format!("no content of {name:?} was chosen")),
             Err(failure) => failure,
         };
         if args.json {
-            say(&report::failure(name, &failure).to_string());
+            print_line(&json_events::failure(name, &failure).to_string());
         }
         reason.get_or_insert_with(|| failure.json());
         match first {
-            // One alone is said where all errors are.
+            // A single error is printed where all errors are printed.
             None if args.names.len() == 1 => return Err(failure),
             _ => failure.print(),
         }
@@ -196,32 +196,38 @@ async fn resolve_all(
     Ok(first.map_or(Ok(wanted), |code| Err(ExitCode::from(code))))
 }
 
-/// What a name means; where it has several contents, a person at a terminal is asked which.
+/// Resolves a name. If it has several contents, a person at a terminal chooses.
 #[allow(clippy::print_stderr)]
-async fn resolve(peer: &Peer, mut wish: Wish, json: bool, waiting: &mut Waiting) -> Result<Chosen, Failure> {
-    let mut say_wait = |left| waiting.text(left).into_iter().for_each(|text| eprintln!("{text}"));
+async fn resolve(
+    peer: &Peer,
+    mut request: Wish,
+    json: bool,
+    waiting: &mut CatalogueWait,
+) -> Result<Chosen, Failure> {
+    let mut print_wait = |left| waiting.text(left).into_iter().for_each(|text| eprintln!("{text}"));
     let mut lines = None;
     loop {
-        let (choices, rest) = match peer.resolve(&wish, &mut say_wait).await {
+        let (choices, rest) = match peer.resolve(&request, &mut print_wait).await {
             Ok(files) => return Ok(Chosen::Files(files)),
             Err(ResolveError::Ambiguous { choices, rest }) => (choices, rest),
             Err(error) => return Err(error.into()),
         };
         if lines.is_none() && !json {
-            lines = Some(Lines::open(None).map_err(|error| Failure::other("opening the terminal", &error))?);
+            lines =
+                Some(LineReader::open(None).map_err(|error| Failure::other("opening the terminal", &error))?);
         }
         let Some(lines) = lines.as_mut().filter(|lines| lines.is_terminal()) else {
             return Err(ResolveError::Ambiguous { choices, rest }.into());
         };
         for choice in &choices {
-            lines.voice().say(&menu(choice));
+            lines.printer().print(&menu(choice));
             let taken = loop {
                 match lines.ask(&question(choice)).await {
                     Ok(Input::Line(answer)) => {
-                        if let Some(taken) = take_answer(&mut wish, choice, &answer) {
+                        if let Some(taken) = take_answer(&mut request, choice, &answer) {
                             break taken;
                         }
-                        lines.voice().say(&no_answer(choice, &answer));
+                        lines.printer().print(&invalid_answer(choice, &answer));
                     }
                     Ok(Input::Interrupted) => return Ok(Chosen::Interrupted),
                     _ => break false,
@@ -234,8 +240,8 @@ async fn resolve(peer: &Peer, mut wish: Wish, json: bool, waiting: &mut Waiting)
     }
 }
 
-/// Waits until the manager refuses for good and everything that is not over waits: nobody will say who else has it.
-async fn stranded(peer: &Peer, fetches: &[Fetch]) -> Failure {
+/// Waits until the manager refuses this peer for good and all remaining fetches wait: no new holder can be found then.
+async fn wait_until_stuck(peer: &Peer, fetches: &[Fetch]) -> Failure {
     let mut state = peer.state();
     let refused = state.wait_for(|state| matches!(state, ManagerState::Refused { .. })).await;
     let cause = refused.ok().and_then(|state| match &*state {
@@ -250,47 +256,48 @@ async fn stranded(peer: &Peer, fetches: &[Fetch]) -> Failure {
         }
     }
     if fetches.iter().all(|fetch| fetch.progress().borrow().is_over()) {
-        return std::future::pending().await; // who follows them sees it
+        return std::future::pending().await; // the caller sees that
     }
     let message =
-        format!("the manager refuses this peer, and nobody who is here has what is missing: {cause}");
-    Failure::new(REFUSED, message).hint("what is verified is kept, and the same fetch goes on from there")
+        format!("the manager refuses this peer, and no connected peer has the missing pieces: {cause}");
+    Failure::new(REFUSED, message).hint(hints::FETCH_AGAIN)
 }
 
-impl Going {
-    /// How far everything came, and says so of what nothing was said of yet.
-    fn end(self, args: &FetchArgs) -> Ended {
+impl RunningFetches {
+    /// The result of all fetches. Prints those that were not printed yet.
+    fn end(self, args: &FetchArgs) -> FetchSummary {
         let Self { fetches, ended: mut fetched, reason } = self;
         for fetch in &fetches[fetched.len()..] {
             let now = fetch.progress().borrow().clone();
             let state = if now.is_over() { now.state.clone() } else { State::Stopped };
             let progress = Progress { state, ..now };
-            say_ended(args, &progress);
+            print_result(args, &progress);
             fetched.push(progress);
         }
         let all = fetched.len() == args.names.len();
         let done = all && fetched.iter().all(|progress| progress.state == State::Done);
-        Ended { done, fetched, reason }
+        FetchSummary { done, fetched, reason }
     }
 }
 
-impl Ended {
-    /// With the reason why it is not done, or failed all the same.
+impl FetchSummary {
+    /// Adds the reason if not everything is complete, or if an error followed.
     fn with_reason(mut self, result: &Result<ExitCode, Failure>, signals: &Signals) -> Self {
         let reason = self.reason.take();
         self.reason = match result {
             Err(failure) => Some(failure.json()),
             Ok(_) if self.done => None,
             Ok(_) => reason.or_else(|| {
-                let code = signals.heard().map_or_else(|| code_of(&self.fetched), Signal::code);
-                Some(report::reason(code, &self.fetched))
+                let code = signals.received().map_or_else(|| code_of(&self.fetched), Signal::code);
+                Some(json_events::reason(code, &self.fetched))
             }),
         };
         self
     }
 }
 
-/// Errors of files are about the disk or about what there is; where there is none, it was stopped.
+/// The exit code of fetches that are not complete: errors of files are errors of the disk or changed files; without
+/// such an error, the fetch was stopped.
 pub(super) fn code_of(fetched: &[Progress]) -> u8 {
     match fetched {
         _ if fetched.iter().any(|progress| progress.failed > progress.changed) => DISK,
@@ -300,16 +307,16 @@ pub(super) fn code_of(fetched: &[Progress]) -> u8 {
 }
 
 #[allow(clippy::print_stderr)]
-async fn stay(signals: &mut Signals, news: &mut News) -> ExitCode {
+async fn stay(signals: &mut Signals, notices: &mut Notices) -> ExitCode {
     loop {
         tokio::select! {
             signal = signals.first() => return signal.exit_code(),
-            news = news.next() => eprintln!("{news}"),
+            notices = notices.next() => eprintln!("{notices}"),
         }
     }
 }
 
-/// One fetch is over.
-fn say_ended(args: &FetchArgs, progress: &Progress) {
-    say(&if args.json { report::result(progress).to_string() } else { summary(progress) });
+/// Prints the result of a fetch.
+fn print_result(args: &FetchArgs, progress: &Progress) {
+    print_line(&if args.json { json_events::result(progress).to_string() } else { summary(progress) });
 }

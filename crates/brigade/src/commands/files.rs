@@ -1,7 +1,7 @@
-//! `brigade files`: what there is in the network, page by page.
+//! `brigade files`: the files in the network, page by page.
 //!
-//! It asks without joining, under a key that is forgotten afterwards: it takes up neither a username nor a place
-//! among the manager's `--max`.
+//! It asks without joining, with a new key that is not kept: it needs no username and does not count for `--max` of the
+//! manager.
 
 use std::{
     io::{self, Write},
@@ -11,27 +11,17 @@ use std::{
 use brigade_core::{plural::noun, wire::manager::CatalogueEntry};
 use brigade_node::peer::{Browsing, Observer};
 
-use super::connect::manager_address;
+use super::{connect::manager_address, json_events};
 use crate::{
-    command_line::{args::FilesArgs, hints},
-    exit::Failure,
-    notices::catalogue::note_remark,
-    terminal::{
-        escape::escape,
-        format,
-        output::{note, say},
-    },
+    command_line::{args::FilesArgs, suggestions},
+    failure::Failure,
+    notices::catalogue::print_incomplete_note,
+    terminal::{escape::escape, format, output::record_write},
 };
 
 /// Lists names, sizes, holders and ids. With `--json`, the reason of a failure is an object too.
 pub(crate) async fn run(args: FilesArgs) -> Result<ExitCode, Failure> {
-    let listed = list(&args).await;
-    if let Err(failure) = &listed
-        && args.json
-    {
-        say(&failure.event().to_string());
-    }
-    listed
+    json_events::with_failure(list(&args).await, args.json)
 }
 
 #[allow(clippy::print_stderr)]
@@ -46,24 +36,24 @@ async fn list(args: &FilesArgs) -> Result<ExitCode, Failure> {
         for file in browsing.take(page) {
             count += 1;
             let line = if args.json { json(&file, incomplete_ms) } else { row(&file) };
-            if !note(writeln!(out, "{line}")) {
+            if !record_write(writeln!(out, "{line}")) {
                 return Ok(ExitCode::SUCCESS);
             }
         }
     }
-    note(out.flush());
+    record_write(out.flush());
     browsing.ended()?;
     if count == 0 {
-        eprintln!("{}", nothing(&args.prefix));
+        eprintln!("{}", no_files(&args.prefix));
     }
-    note_remark(incomplete_ms);
+    print_incomplete_note(incomplete_ms);
     Ok(ExitCode::SUCCESS)
 }
 
-/// What is said where nothing begins with `text`, and no name fits it.
-pub(crate) fn nothing(text: &str) -> String {
-    let hint = hints::name(text).map(|hint| format!("\nhint: {}", escape(&hint))).unwrap_or_default();
-    let such = if text.is_empty() { "" } else { " under such a name" };
+/// The message if no name begins with `text` or matches it.
+pub(crate) fn no_files(text: &str) -> String {
+    let hint = suggestions::name(text).map(|hint| format!("\nhint: {}", escape(&hint))).unwrap_or_default();
+    let such = if text.is_empty() { "" } else { " under this name" };
     format!("nothing is shared{such}{hint}")
 }
 
@@ -80,7 +70,7 @@ pub(crate) fn row(file: &CatalogueEntry) -> String {
 }
 
 fn json(file: &CatalogueEntry, incomplete_ms: Option<u64>) -> String {
-    let mut object = serde_json::json!({
+    let object = serde_json::json!({
         "name": file.name.as_str(),
         "id": file.id.to_string(),
         "size": file.size,
@@ -88,8 +78,5 @@ fn json(file: &CatalogueEntry, incomplete_ms: Option<u64>) -> String {
         "executable": file.executable,
         "holders": file.holders,
     });
-    if let Some(left) = incomplete_ms {
-        object["incomplete_ms"] = left.into();
-    }
-    object.to_string()
+    json_events::list_row(object, incomplete_ms)
 }

@@ -1,6 +1,6 @@
-//! `limit` at the prompt: which limits hold and why, and other ones from now on.
+//! `limit` at the prompt: shows the limits and their origin, and changes them.
 //!
-//! What is typed stands above the flags, the environment, the schedule and the settings, until it is taken back.
+//! A typed limit takes precedence over options, environment, schedule and settings, until it is removed.
 
 use brigade_core::{
     rate::Cap,
@@ -11,13 +11,14 @@ use jiff::civil::DateTime;
 
 use crate::{
     command_line::args::parse_cap,
-    exit::{FAILED, Failure, USAGE},
+    failure::{FAILED, Failure, USAGE},
+    settings::limit_variable,
     terminal::format,
 };
 
 const HINT: &str = "`limit` shows the limits; `limit up 10MB`, `limit down off`, `limit up auto` change them";
 
-/// Does what `rest` of the line says; what is said then.
+/// Runs the command with the arguments `rest`. Returns the text to print.
 pub(super) async fn run(peer: &Peer, rest: &str) -> Result<String, Failure> {
     let limits = match parse(rest)? {
         None => peer.limits().await,
@@ -40,34 +41,35 @@ fn parse(rest: &str) -> Result<Option<(Direction, Option<Cap>)>, Failure> {
         other => return Err(wrong(format!("{other:?} is neither up nor down"))),
     };
     match cap.trim() {
-        "" => Err(wrong("limit it to what?".to_owned())),
+        "" => Err(wrong("the limit is missing".to_owned())),
         "auto" => Ok(Some((direction, None))),
         cap => match parse_cap(cap) {
             Ok(cap) => Ok(Some((direction, Some(cap)))),
-            Err(why) => Err(wrong(format!("{cap:?} is no limit: {why}"))),
+            Err(reason) => Err(wrong(format!("{cap:?} is not a limit: {reason}"))),
         },
     }
 }
 
 fn shown(limits: &Limits) -> String {
-    let line = |name: &str, option: &str, standing: &EffectiveLimit| {
-        let cap = match standing.cap {
+    let line = |direction: Direction, name: &str, option: &str, limit: &EffectiveLimit| {
+        let cap = match limit.cap {
             Cap::Off => "off".to_owned(),
             Cap::At(rate) => format::rate(rate),
         };
-        let variable = option.replace('-', "_").to_uppercase();
-        let why = match standing.origin {
+        let reason = match limit.origin {
             LimitOrigin::Typed => "typed here".to_owned(),
             LimitOrigin::Option(OptionSource::Flag) => format!("--{option}"),
-            LimitOrigin::Option(OptionSource::Environment) => format!("BRIGADE_{variable}"),
+            LimitOrigin::Option(OptionSource::Environment) => limit_variable(direction).to_owned(),
             LimitOrigin::Scheduled => "the schedule".to_owned(),
             LimitOrigin::Default => "the settings".to_owned(),
-            LimitOrigin::Unlimited => "nothing limits it".to_owned(),
+            LimitOrigin::Unlimited => "no limit is set".to_owned(),
         };
-        let until = standing.until.map_or_else(String::new, |until| format!(", until {}", time(until)));
-        format!("{name:<5} {cap} ({why}{until})")
+        let until = limit.until.map_or_else(String::new, |until| format!(", until {}", time(until)));
+        format!("{name:<5} {cap} ({reason}{until})")
     };
-    [line("up", "upload-limit", &limits.up), line("down", "download-limit", &limits.down)].join("\n")
+    let up = line(Direction::Up, "up", "upload-limit", &limits.up);
+    let down = line(Direction::Down, "down", "download-limit", &limits.down);
+    format!("{up}\n{down}")
 }
 
 /// `mon 08:00`.
@@ -92,25 +94,32 @@ mod tests {
         for text in ["up", "off", "sideways 3MB", "up fast", "up 0", "up 3MB down 4MB"] {
             assert!(parse(text).unwrap_err().text().contains("limit up 10MB"), "{text}");
         }
-        let said = |text| parse(text).unwrap_err().text();
-        assert!(said("up 1").contains("\"1\" is no limit: the unit is missing, one of 1B, 1KB, 1MB, 1GB"));
-        assert!(said("up 0").contains("at least one byte a second"), "{}", said("up 0"));
-        assert!(said("down -1MB").contains("it cannot be negative; a rate like"), "{}", said("down -1MB"));
+        let error_text = |text| parse(text).unwrap_err().text();
+        assert!(
+            error_text("up 1")
+                .contains("\"1\" is not a limit: the unit is missing; expected one of 1B, 1KB, 1MB, 1GB")
+        );
+        assert!(error_text("up 0").contains("at least one byte per second"), "{}", error_text("up 0"));
+        assert!(
+            error_text("down -1MB").contains("it cannot be negative; expected a rate like"),
+            "{}",
+            error_text("down -1MB")
+        );
     }
 
     #[test]
-    fn what_holds_is_shown_with_the_reason() {
-        let standing = |cap, origin, until| EffectiveLimit { cap, origin, until };
+    fn the_limit_in_effect_is_shown_with_its_origin() {
+        let limit = |cap, origin, until| EffectiveLimit { cap, origin, until };
         let mut limits = Limits {
-            up: standing(Cap::At(2_000_000), LimitOrigin::Scheduled, Some(date(2026, 11, 29).at(8, 5, 0, 0))),
-            down: standing(Cap::Off, LimitOrigin::Unlimited, None),
+            up: limit(Cap::At(2_000_000), LimitOrigin::Scheduled, Some(date(2026, 11, 29).at(8, 5, 0, 0))),
+            down: limit(Cap::Off, LimitOrigin::Unlimited, None),
         };
         assert_eq!(
             shown(&limits),
-            "up    2.0 MB/s (the schedule, until sun 08:05)\ndown  off (nothing limits it)"
+            "up    2.0 MB/s (the schedule, until sun 08:05)\ndown  off (no limit is set)"
         );
-        limits.up = standing(Cap::At(1), LimitOrigin::Option(OptionSource::Environment), None);
-        limits.down = standing(Cap::Off, LimitOrigin::Option(OptionSource::Flag), None);
+        limits.up = limit(Cap::At(1), LimitOrigin::Option(OptionSource::Environment), None);
+        limits.down = limit(Cap::Off, LimitOrigin::Option(OptionSource::Flag), None);
         assert_eq!(shown(&limits), "up    1 B/s (BRIGADE_UPLOAD_LIMIT)\ndown  off (--download-limit)");
     }
 }

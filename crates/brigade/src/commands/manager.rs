@@ -1,6 +1,6 @@
 //! `brigade manager`: the network's manager, with its table in a terminal and log lines elsewhere.
 //!
-//! What is shown, and how, is in `tui`; what a manager does is in `brigade_node::manager`.
+//! `tui` shows it; `brigade_node::manager` is the manager itself.
 
 use std::{
     io::{self, IsTerminal},
@@ -16,18 +16,18 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     command_line::args::ManagerArgs,
-    exit::{DISK, Failure},
+    failure::{DISK, Failure},
     terminal::{
         self,
-        output::say,
+        output::print_line,
         signals::{Signal, Signals},
     },
     tui,
 };
 
-/// Runs it until it is told to end.
+/// Runs the manager until it is stopped.
 pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
-    let signals = Signals::hear();
+    let signals = Signals::install();
     let stop = CancellationToken::new();
     let state_dir = args.state.map_or_else(|| default_state(args.port), Ok)?;
     let config =
@@ -38,26 +38,29 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     let shown = if io::stdout().is_terminal() && io::stdin().is_terminal() && terminal::draws() {
         tui::show_table(view, events, stop.clone()).await
     } else {
-        say("ready");
+        print_line("ready");
         tui::log_table(view, events, stop.clone()).await
     };
     stop.cancel();
     server.stopped().await;
     match shown {
-        // While the table is shown, Ctrl-C is a key like others.
+        // While the table is shown, Ctrl-C is a key like all others.
         Ok(tui::Ending::Interrupted) => Ok(Signal::Interrupt.exit_code()),
-        // A reader that went away (`brigade manager | head`) is no failure of the manager's.
+        // A reader that closes the pipe (`brigade manager | head`) is not an error.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::other("showing the table", &error))
         }
-        _ => Ok(signals.heard().map_or(ExitCode::SUCCESS, Signal::exit_code)),
+        _ => Ok(signals.received().map_or(ExitCode::SUCCESS, Signal::exit_code)),
     }
 }
 
 fn default_state(port: u16) -> Result<PathBuf, Failure> {
     let home = brigade_home().ok_or_else(|| {
-        Failure::new(DISK, "no folder for the manager's state is known: neither BRIGADE_HOME nor HOME is set")
-            .hint("--state names a folder for the manager's key and members")
+        Failure::new(
+            DISK,
+            "there is no folder for the manager's key and members: neither BRIGADE_HOME nor HOME is set",
+        )
+        .hint("name a folder with --state")
     })?;
     Ok(home.join("managers").join(port.to_string()))
 }

@@ -1,21 +1,21 @@
-//! One file for each command: its way from the arguments to the exit code.
+//! One file for each command, from the arguments to the exit code.
 //!
-//! Errors are returned as a [`Failure`] and are printed once, in `main`. [`run`] chooses the command.
+//! Errors are returned as a [`Failure`] and printed once, in `main`. [`run`] chooses the command.
 
-pub(crate) mod choosing;
+pub(crate) mod choose_content;
 mod connect;
 mod demo;
 mod done_file;
 mod fetch;
 mod files;
+mod json_events;
 mod limit;
 mod manager;
 mod peer;
 mod peers;
 mod prompt;
-mod report;
+mod prompt_parse;
 mod status;
-mod typed;
 
 use std::{io::Write, process::ExitCode};
 
@@ -23,17 +23,17 @@ use clap::CommandFactory;
 
 use crate::{
     command_line::{
-        Start,
+        Invocation,
         args::{Brigade, Command},
     },
-    exit::Failure,
-    terminal::{output::note, signals::outlive_size_limit},
+    failure::Failure,
+    terminal::{output::record_write, signals::handle_size_limit_signal},
 };
 
-/// Runs the command that was read.
-pub(crate) async fn run(start: Start) -> Result<ExitCode, Failure> {
-    let Start { args, limits } = start;
-    outlive_size_limit();
+/// Runs the command.
+pub(crate) async fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
+    let Invocation { args, limits } = invocation;
+    handle_size_limit_signal();
     match args.command {
         Command::Manager(args) => manager::run(args).await,
         Command::Peer(args) => peer::run(args, limits).await,
@@ -44,17 +44,17 @@ pub(crate) async fn run(start: Start) -> Result<ExitCode, Failure> {
         Command::Completions { shell } => {
             let mut script = vec![];
             clap_complete::generate(shell, &mut Brigade::command(), "brigade", &mut script);
-            let _ = std::io::stdout().write_all(&script); // a reader that went away has seen enough
+            let _ = std::io::stdout().write_all(&script); // a reader that closes the pipe is not an error
             Ok(ExitCode::SUCCESS)
         }
         Command::Man => {
-            note(manual(&mut std::io::stdout()));
+            record_write(manual(&mut std::io::stdout()));
             Ok(ExitCode::SUCCESS)
         }
     }
 }
 
-/// The manual: a page of the program, and one of each command.
+/// The manual: a page of the program, and a page of each command.
 fn manual(out: &mut impl std::io::Write) -> std::io::Result<()> {
     let program = Brigade::command();
     clap_mangen::Man::new(program.clone()).render(out)?;

@@ -1,7 +1,8 @@
-//! `brigade peer`: a folder that is shared, and a prompt.
+//! `brigade peer`: shares a folder, with a prompt.
 //!
-//! What is not given is asked for; an answer that cannot be used is explained and asked again. The manager is greeted
-//! before anything is asked: it says where to listen. The port is taken before the username is asked for.
+//! Values that are not given are asked for; an answer that cannot be used is explained, and the question is repeated.
+//! The manager is contacted first: its answer decides where to listen. The port is bound before the username is asked
+//! for.
 
 use std::{io, path::PathBuf, process::ExitCode};
 
@@ -17,24 +18,24 @@ use super::{
 };
 use crate::{
     command_line::args::{PeerArgs, parse_port},
-    exit::{FAILED, Failure, USAGE},
+    failure::{FAILED, Failure, USAGE},
     home::home_file,
-    notices::{folder::News, unshared::UnsharedLog},
+    notices::{folder::Notices, unshared::UnsharedLog},
     terminal::{
         dim,
-        input::{Input, Lines},
-        output::say,
+        input::{Input, LineReader, is_yes},
+        output::print_line,
         signals::{Signal, Signals},
     },
 };
 
-/// Joins the network, then takes commands until told to quit.
+/// Joins the network, then runs commands until the user quits.
 pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, Failure> {
-    let mut signals = Signals::hear();
+    let mut signals = Signals::install();
     if args.headless {
         return headless(args, limits, signals).await;
     }
-    let mut lines = Lines::open(home_file("history"))
+    let mut lines = LineReader::open(home_file("history"))
         .map_err(|error| Failure::other("opening standard input", &error))?;
     let joined = tokio::select! {
         joined = ask_and_join(&args, &limits, &mut lines) => joined?,
@@ -48,17 +49,17 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
         manager_address(&args.peer.manager).shown(),
         peer.address()
     );
-    lines.voice().say(&welcome);
+    lines.printer().print(&welcome);
     if let Some(unreached) = peer.unreached() {
-        lines.voice().say(&unreached.to_string());
+        lines.printer().print(&unreached.to_string());
     }
     prompt::run(peer, lines, signals).await
 }
 
-/// Runs until it is terminated.
+/// Runs without a prompt, until terminated.
 async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Result<ExitCode, Failure> {
     let Some(username) = args.peer.username.clone() else {
-        return Err(Failure::new(USAGE, "--headless needs --username")); // the command line was refused
+        return Err(Failure::new(USAGE, "--headless needs --username")); // checked with the command line
     };
     let config = config(&args, limits, username);
     let peer = tokio::select! {
@@ -67,40 +68,40 @@ async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Re
     };
     let ready = async {
         if peer.announced().await {
-            say("ready");
+            print_line("ready");
         }
         std::future::pending::<()>().await;
     };
     let signal = tokio::select! {
         signal = signals.first() => signal,
         () = ready => Signal::Terminate,
-        () = complain(&peer) => Signal::Terminate,
+        () = print_notices(&peer) => Signal::Terminate,
         () = UnsharedLog::of(&peer).run() => Signal::Terminate,
     };
     peer.stop().await;
     Ok(signal.exit_code())
 }
 
-/// Says what becomes of the folder and of the manager, for as long as it is waited for.
+/// Prints the notices until it is dropped.
 #[allow(clippy::print_stderr)]
-async fn complain(peer: &Peer) {
+async fn print_notices(peer: &Peer) {
     if let Some(unreached) = peer.unreached() {
         eprintln!("{unreached}");
     }
-    let mut news = News::of(peer);
+    let mut notices = Notices::of(peer);
     loop {
-        eprintln!("{}", news.next().await);
+        eprintln!("{}", notices.next().await);
     }
 }
 
-/// Asks for what is not given until the manager agrees; `None` where the person had enough.
+/// Asks for values that are not given until the manager accepts them; `None` if the user stopped.
 async fn ask_and_join(
     args: &PeerArgs,
     limits: &LimitPlan,
-    lines: &mut Lines,
+    lines: &mut LineReader,
 ) -> Result<Option<Peer>, Failure> {
-    let ground = ListenChoice::find(&manager_address(&args.peer.manager), args.peer.host.as_deref()).await?;
-    let Some(mut port) = ask_port(args, &ground, lines).await? else { return Ok(None) };
+    let listen = ListenChoice::find(&manager_address(&args.peer.manager), args.peer.host.as_deref()).await?;
+    let Some(mut port) = ask_port(args, &listen, lines).await? else { return Ok(None) };
     let mut named = None;
     loop {
         let username = match named.take() {
@@ -109,8 +110,8 @@ async fn ask_and_join(
                 let Some(username) = ask_username(args, lines).await? else { return Ok(None) };
                 if !may_share(args, &username, lines).await? {
                     if args.peer.username.is_some() {
-                        let failure = Failure::new(FAILED, "its files are not shared");
-                        return Err(failure.hint("--folder names another folder"));
+                        let failure = Failure::new(FAILED, "the files in the folder are not shared");
+                        return Err(failure.hint("choose another folder with --folder"));
                     }
                     continue;
                 }
@@ -121,7 +122,7 @@ async fn ask_and_join(
             Ok(peer) => return Ok(Some(peer)),
             Err(not_joined) => *not_joined,
         };
-        // Another name, or port, may do where this one was refused; nothing else gets better by asking.
+        // Only another name or port may help, if this one was refused; other errors end the command.
         let another_port = args.peer.port.is_none() && is_about_the_port(&not_joined.error);
         let another_name = args.peer.username.is_none() && is_about_the_name(args, &not_joined.error);
         let failure = Failure::from(not_joined.error);
@@ -132,9 +133,9 @@ async fn ask_and_join(
             }
             Some(taken) if another_port => {
                 failure.print();
-                drop(taken); // only now somebody else may have it
+                drop(taken); // only now another program may bind it
                 named = Some(username);
-                let Some(port) = ask_port(args, &ground, lines).await? else { return Ok(None) };
+                let Some(port) = ask_port(args, &listen, lines).await? else { return Ok(None) };
                 port
             }
             _ => return Err(failure),
@@ -142,7 +143,7 @@ async fn ask_and_join(
     }
 }
 
-/// Whether another username would do; where a folder is named, no name changes what is wrong with it.
+/// Whether another username would help; if a folder is named, it would not.
 fn is_about_the_name(args: &PeerArgs, error: &PeerError) -> bool {
     match error {
         PeerError::Join(JoinError::Refused { reason, .. }) => {
@@ -156,16 +157,16 @@ fn is_about_the_name(args: &PeerArgs, error: &PeerError) -> bool {
 
 async fn ask_port(
     args: &PeerArgs,
-    ground: &ListenChoice,
-    lines: &mut Lines,
+    listen: &ListenChoice,
+    lines: &mut LineReader,
 ) -> Result<Option<TakenPort>, Failure> {
     if let Some(port) = args.peer.port {
-        return Ok(Some(ground.take_port(port)?));
+        return Ok(Some(listen.take_port(port)?));
     }
     if lines.is_terminal() {
         lines
-            .voice()
-            .say(&dim("The TCP port on which others reach this peer; Enter alone takes a free one."));
+            .printer()
+            .print(&dim("The TCP port on which other peers reach this peer; Enter alone takes a free one."));
     }
     loop {
         let Some(answer) = ask(lines, "Port: ").await? else { return Ok(None) };
@@ -173,26 +174,26 @@ async fn ask_port(
             "" => Ok(0),
             text => parse_port(text),
         };
-        match port.map(|port| ground.take_port(port)) {
+        match port.map(|port| listen.take_port(port)) {
             Ok(Ok(port)) => {
                 if answer.trim().is_empty() || answer.trim() == "0" {
-                    lines.voice().say(&format!("using port {}", port.address().port()));
+                    lines.printer().print(&format!("using port {}", port.address().port()));
                 }
                 return Ok(Some(port));
             }
-            // Another port does not help where the address is none of this machine's.
+            // Another port does not help if the address belongs to another machine.
             Ok(Err(error)) if error.source.kind() == io::ErrorKind::AddrNotAvailable => {
                 return Err(error.into());
             }
             Ok(Err(error)) => Failure::from(error).print(),
-            Err(wanted) => Failure::new(USAGE, format!("{answer:?} is not a port: {wanted}"))
+            Err(expected) => Failure::new(USAGE, format!("{answer:?} is not a port: {expected}"))
                 .hint("Enter alone takes a free one")
                 .print(),
         }
     }
 }
 
-async fn ask_username(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Username>, Failure> {
+async fn ask_username(args: &PeerArgs, lines: &mut LineReader) -> Result<Option<Username>, Failure> {
     if let Some(username) = &args.peer.username {
         return Ok(Some(username.clone()));
     }
@@ -201,31 +202,31 @@ async fn ask_username(args: &PeerArgs, lines: &mut Lines) -> Result<Option<Usern
         match answer.trim().parse() {
             Ok(username) => return Ok(Some(username)),
             Err(error) => Failure::new(USAGE, format!("{answer:?} cannot be a username: {error}"))
-                .hint("a folder is named after it: letters and digits, as in fire_user")
+                .hint("the folder gets this name; use letters and digits, as in fire_user")
                 .print(),
         }
     }
 }
 
-/// A folder that was never Brigade's is shared only if the person at the terminal says so.
-async fn may_share(args: &PeerArgs, username: &Username, lines: &mut Lines) -> Result<bool, Failure> {
+/// Whether to share the folder: an existing folder that was never Brigade's needs a yes at the terminal.
+async fn may_share(args: &PeerArgs, username: &Username, lines: &mut LineReader) -> Result<bool, Failure> {
     let folder = folder_of(args, username);
     if !lines.is_terminal() || !folder.is_dir() || Folder::is_brigades(&folder) {
         return Ok(true);
     }
-    let question = format!("{} is there already. Share all files in it? [y/N] ", folder.display());
+    let question = format!("{} exists already. Share all files in it? [y/N] ", folder.display());
     let answer = ask(lines, &question).await?;
-    Ok(answer.is_some_and(|answer| matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")))
+    Ok(answer.is_some_and(|answer| is_yes(&answer)))
 }
 
-/// An answer; `None` where there will be none.
-async fn ask(lines: &mut Lines, question: &str) -> Result<Option<String>, Failure> {
+/// An answer; `None` if the user stopped.
+async fn ask(lines: &mut LineReader, question: &str) -> Result<Option<String>, Failure> {
     match lines.ask(question).await {
         Ok(Input::Line(line)) => Ok(Some(line)),
         Ok(Input::Interrupted) => Ok(None),
         Ok(Input::End) if lines.is_terminal() => Ok(None),
-        Ok(Input::End) => Err(Failure::new(USAGE, "standard input ended before everything was answered")
-            .hint("give --port and --username, or write the answers to standard input, one a line")),
+        Ok(Input::End) => Err(Failure::new(USAGE, "standard input ended before all questions were answered")
+            .hint("give --port and --username, or write the answers to standard input, one per line")),
         Err(error) => Err(Failure::other("reading standard input", &error)),
     }
 }

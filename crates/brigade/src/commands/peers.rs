@@ -1,7 +1,7 @@
-//! `brigade peers`: who is in the network, page by page.
+//! `brigade peers`: the peers in the network, page by page.
 //!
-//! It asks without joining, as `files` does; the manager's own table is in `tui`. The table is as wide as the terminal
-//! allows ([`Columns`]): columns are left out before a row is broken, and no username is ever cut.
+//! It asks without joining, as `files` does; `tui` has the table of the manager itself. The table is as wide as the
+//! terminal allows ([`Columns`]): columns are omitted before a row is wrapped, and no username is cut.
 
 use std::{
     io::{self, Write},
@@ -12,32 +12,27 @@ use brigade_core::wire::manager::PeerRow;
 use brigade_node::peer::Observer;
 use unicode_width::UnicodeWidthStr;
 
-use super::connect::manager_address;
+use super::{connect::manager_address, json_events};
 use crate::{
     command_line::args::PeersArgs,
-    exit::Failure,
-    notices::catalogue::note_remark,
-    terminal::{
-        self,
-        escape::escape,
-        format,
-        output::{note, say},
-    },
+    failure::Failure,
+    notices::catalogue::print_incomplete_note,
+    terminal::{self, escape::escape, format, output::record_write},
 };
 
-/// The table's head, for people.
+/// The headings of the table.
 const HEADINGS: [&str; 6] = ["username", "address", "files", "shared", "sending", "receiving"];
 
-/// Widths of the columns, and the blanks between two, where the width is not bounded.
+/// The widths of the columns, and the spaces between two, without a limit.
 const WIDE: ([usize; 6], usize) = ([20, 22, 7, 10, 10, 10], 2);
 
-/// The same where it is: 78 columns in all. A rate takes ten at most, an IPv4 address with its port 21.
+/// The same for a narrow terminal: 78 columns in all. A rate has at most 10, an IPv4 address with its port 21.
 const NARROW: ([usize; 6], usize) = ([16, 21, 7, 9, 10, 10], 1);
 
-/// Columns that hold numbers stand to the right.
+/// The first column with numbers; they are aligned to the right.
 const FIRST_NUMBER: usize = 2;
 
-/// Which columns of the table are shown, and how wide each is.
+/// The columns of the table that are shown, and their widths.
 #[derive(Debug, Clone)]
 pub(super) struct Columns {
     widths: Vec<usize>,
@@ -45,15 +40,15 @@ pub(super) struct Columns {
 }
 
 impl Columns {
-    /// Those that fit where the table is written to: all of them, and wide, where that is no terminal.
+    /// The columns that fit into the terminal: all of them, and wide, if standard output is not a terminal.
     pub(super) fn of_output() -> Self {
         Self::within(terminal::output_columns())
     }
 
-    /// Those that fit into so many columns; the username is always one of them.
+    /// The columns that fit into this width; the username is always one of them.
     fn within(columns: Option<usize>) -> Self {
         let all = |(widths, gap): ([usize; 6], usize)| Self { widths: widths.to_vec(), gap };
-        // In the last column, terminals differ.
+        // Terminals differ in the last column.
         let fits = |table: &Self| columns.is_none_or(|columns| table.width() < columns);
         let wide = all(WIDE);
         if fits(&wide) {
@@ -70,12 +65,12 @@ impl Columns {
         self.widths.iter().sum::<usize>() + self.gap * (self.widths.len() - 1)
     }
 
-    /// The table's head.
+    /// The line with the headings.
     pub(super) fn head(&self) -> String {
         self.line(&HEADINGS.map(str::to_owned))
     }
 
-    /// A peer's row.
+    /// The row of a peer.
     pub(super) fn row(&self, peer: &PeerRow) -> String {
         self.line(&[
             peer.username.as_str().to_owned(),
@@ -87,7 +82,8 @@ impl Columns {
         ])
     }
 
-    /// The cells, each in its column. One that is too long takes the blanks of those behind it, as far as there are any.
+    /// The cells, each in its column. A cell that is too long uses the spaces of the following cells, as far as
+    /// possible.
     fn line(&self, cells: &[String; 6]) -> String {
         let (mut line, mut edge) = (String::new(), 0);
         for (at, (cell, width)) in cells.iter().zip(&self.widths).enumerate() {
@@ -108,13 +104,7 @@ impl Columns {
 
 /// Lists names, addresses and what they share. With `--json`, the reason of a failure is an object too.
 pub(crate) async fn run(args: PeersArgs) -> Result<ExitCode, Failure> {
-    let listed = list(&args).await;
-    if let Err(failure) = &listed
-        && args.json
-    {
-        say(&failure.event().to_string());
-    }
-    listed
+    json_events::with_failure(list(&args).await, args.json)
 }
 
 async fn list(args: &PeersArgs) -> Result<ExitCode, Failure> {
@@ -123,13 +113,13 @@ async fn list(args: &PeersArgs) -> Result<ExitCode, Failure> {
     let columns = Columns::of_output();
     let mut out = io::BufWriter::new(io::stdout().lock());
     if !args.json {
-        note(writeln!(out, "{}", columns.head()));
+        record_write(writeln!(out, "{}", columns.head()));
     }
     let incomplete_ms = loop {
         let page = observer.peers(after).await?;
         for peer in &page.rows {
             let line = if args.json { json(peer, page.incomplete_ms) } else { columns.row(peer) };
-            if !note(writeln!(out, "{line}")) {
+            if !record_write(writeln!(out, "{line}")) {
                 return Ok(ExitCode::SUCCESS);
             }
         }
@@ -138,13 +128,13 @@ async fn list(args: &PeersArgs) -> Result<ExitCode, Failure> {
             break page.incomplete_ms;
         }
     };
-    note(out.flush());
-    note_remark(incomplete_ms);
+    record_write(out.flush());
+    print_incomplete_note(incomplete_ms);
     Ok(ExitCode::SUCCESS)
 }
 
 fn json(peer: &PeerRow, incomplete_ms: Option<u64>) -> String {
-    let mut object = serde_json::json!({
+    let object = serde_json::json!({
         "username": peer.username.as_str(),
         "address": peer.address,
         "files": peer.files,
@@ -153,10 +143,7 @@ fn json(peer: &PeerRow, incomplete_ms: Option<u64>) -> String {
         "receiving": peer.receiving,
         "since_s": peer.since_s,
     });
-    if let Some(left) = incomplete_ms {
-        object["incomplete_ms"] = left.into();
-    }
-    object.to_string()
+    json_events::list_row(object, incomplete_ms)
 }
 
 #[cfg(test)]
@@ -177,14 +164,14 @@ mod tests {
         }
     }
 
-    /// Head and row in so many columns.
+    /// The headings and a row in this width.
     fn table(columns: Option<usize>, username: &str, address: &str) -> [String; 2] {
         let fitting = Columns::within(columns);
         [fitting.head(), fitting.row(&peer(username, address))]
     }
 
     #[test]
-    fn without_a_terminal_the_table_is_as_wide_as_it_is() {
+    fn without_a_terminal_the_table_has_all_columns() {
         assert_eq!(
             table(None, "fire_user", "127.0.0.1:7001"),
             [
@@ -213,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_is_narrower_columns_go_from_the_right() {
+    fn narrow_tables_omit_the_rightmost_columns() {
         let last = |columns| {
             let [head, row] = table(Some(columns), "fire_user", "10.0.0.1:7001");
             assert!(head.width() < columns && row.width() < columns, "{columns}: {head}\n{row}");
@@ -226,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_long_name_is_not_cut_and_takes_blanks_from_its_row() {
+    fn a_long_name_is_not_cut_and_uses_spaces_of_its_row() {
         let long = "a_username_of_twenty_6";
         let [head, row] = table(Some(80), long, "10.0.0.1:7001");
         assert!(row.starts_with(&format!("{long} 10.0.0.1:7001 ")), "{row}");

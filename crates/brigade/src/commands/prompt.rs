@@ -1,8 +1,7 @@
-//! The prompt of a peer: commands in, answers out, while fetches go on and things happen.
+//! The prompt of a peer: it reads commands and prints answers, while fetches run.
 //!
-//! At a terminal a fetch is followed until it ends, unless it is sent to the background with `&`; from a pipe all
-//! fetches are in the background, and the end of the input waits for them. How they fare is said meanwhile, and so is
-//! whether the manager is there.
+//! At a terminal the prompt waits for a fetch, unless `&` sends it to the background; from a pipe all fetches run in
+//! the background, and the end of the input waits for them. Meanwhile their progress and the notices are printed.
 
 use std::process::ExitCode;
 
@@ -11,59 +10,64 @@ use brigade_node::peer::{Browsing, Fetch, Peer, Progress, ResolveError, State, W
 use tokio::task::JoinSet;
 
 use super::{
-    choosing::{Chosen, meaning, menu, no_answer, question, take_answer},
+    choose_content::{Chosen, invalid_answer, menu, question, resolve_request, take_answer},
     fetch::code_of,
-    files, limit, peers, status,
-    typed::{about_blanks, parse_fetch, takes_nothing},
+    files, limit, peers,
+    prompt_parse::{check_no_arguments, hint_about_spaces, parse_fetch},
+    status,
 };
 use crate::{
-    command_line::hints,
-    exit::{Failure, USAGE},
+    command_line::suggestions,
+    failure::{Failure, USAGE},
     notices::{
-        catalogue::{Waiting, remark},
-        folder::News,
+        catalogue::{CatalogueWait, incomplete_note},
+        folder::Notices,
     },
     terminal::{
-        input::{Input, Lines, Voice},
-        progress_bar::{follow, follow_in_background, summary},
+        fetch_progress::{follow, follow_in_background, summary},
+        input::{Input, LineReader, Printer, is_yes},
         signals::Signals,
     },
 };
 
-/// Rows of a listing that are shown; `brigade files` shows all.
+/// The most rows of a list; `brigade files` has all.
 const ROWS: usize = 1000;
 
-/// Commands that stand alone.
-const TAKE_NOTHING: [&str; 8] = ["q", "Q", "quit", "exit", "peers", "status", "help", "?"];
+/// Commands without arguments.
+const WITHOUT_ARGUMENTS: [&str; 8] = ["q", "Q", "quit", "exit", "peers", "status", "help", "?"];
 
 const HELP: &str = "\
-files [PREFIX|PATTERN]            what there is in the network, or what of it begins so or fits
-peers                             who is there
-fetch NAME [--from USERNAME] [&]  get a file, all files of a folder, or what a pattern like data/**/*.bin fits;
-                                  with & in the background, Ctrl-C gives up
-                                  one name at a time; it may hold blanks, and stand in quotation marks
-                                  (NAME@ID-PREFIX chooses one of several contents; --replace keeps a file
-                                  that is in the way aside as NAME.~1~)
-limit [up|down RATE|off|auto]     the limits that hold and why, or another one from now on (10MB, off;
-                                  auto takes back what was typed)
-status                            what is shared, sent and fetched, and what is not shared and why
-help, ?                           this
-q, Q, quit, exit                  leave
-`ls` is `files`, and `get` is `fetch`";
+files [PREFIX|PATTERN]         the files in the network: all of them, those that
+                               begin with PREFIX, or those that match PATTERN
+peers                          the peers in the network
+fetch NAME [OPTION]... [&]     fetch a file, all files of a folder, or all that
+                               match a pattern such as data/**/*.bin; & runs it
+                               in the background, Ctrl-C stops it
+      NAME                     may have spaces, and stand in quotation marks;
+                               NAME@ID-PREFIX chooses one of several contents
+      --from USERNAME          fetch the content that this user shares
+      --replace                keep a file that is in the way as NAME.~1~
+limit                          the limits in effect and their origin
+limit up|down RATE|off|auto    a new limit (10MB, off); auto removes it again
+status                         what is shared, sent and fetched, and what is not
+                               shared and why
+help, ?                        this text
+q, Q, quit, exit               quit
+`ls` means `files`, and `get` means `fetch`";
 
-/// Takes commands until told to quit; the exit code.
-pub(crate) async fn run(peer: Peer, mut lines: Lines, signals: Signals) -> Result<ExitCode, Failure> {
-    let voice = lines.voice();
+/// Runs commands until the user quits. Returns the exit code.
+pub(crate) async fn run(peer: Peer, mut lines: LineReader, signals: Signals) -> Result<ExitCode, Failure> {
+    let printer = lines.printer();
     let terminal = lines.is_terminal();
-    let news = News::of(&peer);
+    let notices = Notices::of(&peer);
     let mut prompt = Prompt {
         peer,
-        voice,
+        printer,
         terminal,
         fetches: vec![],
         followed: JoinSet::new(),
         failed: None,
-        news,
+        notices,
         signals,
     };
     let code = prompt.take_commands(&mut lines).await;
@@ -73,26 +77,26 @@ pub(crate) async fn run(peer: Peer, mut lines: Lines, signals: Signals) -> Resul
 
 struct Prompt {
     peer: Peer,
-    voice: Voice,
+    printer: Printer,
     terminal: bool,
-    /// Fetches that were begun and may still go on.
+    /// Fetches that were started and may still run.
     fetches: Vec<Fetch>,
-    /// Those in the background, until they end.
+    /// The fetches in the background, until they end.
     followed: JoinSet<Progress>,
     /// The exit code of the first command from a pipe that failed.
     failed: Option<u8>,
-    news: News,
+    notices: Notices,
     signals: Signals,
 }
 
-/// What a command leads to.
-enum Next {
-    Go,
+/// The next step after a command.
+enum PromptStep {
+    Continue,
     Quit,
 }
 
 impl Prompt {
-    async fn take_commands(&mut self, lines: &mut Lines) -> ExitCode {
+    async fn take_commands(&mut self, lines: &mut LineReader) -> ExitCode {
         loop {
             let input = match self.next_input(lines, "> ").await {
                 Ok(input) => input,
@@ -103,36 +107,36 @@ impl Prompt {
                     let mut signals = self.signals.clone();
                     tokio::select! {
                         next = self.command(line.trim(), lines) => next,
-                        // A manager that does not answer is not waited for.
+                        // The prompt does not wait for a manager that does not answer.
                         signal = signals.first() => return signal.exit_code(),
                     }
                 }
-                Ok(Input::Interrupted | Input::End) => Ok(Next::Quit),
+                Ok(Input::Interrupted | Input::End) => Ok(PromptStep::Quit),
                 Err(error) => Err(Failure::other("reading standard input", &error)),
             };
             match next {
-                Ok(Next::Go) => {}
-                Ok(Next::Quit) => match self.quit(lines).await {
-                    Ok(Next::Quit) => return self.failed.map_or(ExitCode::SUCCESS, ExitCode::from),
-                    Ok(Next::Go) => {}
+                Ok(PromptStep::Continue) => {}
+                Ok(PromptStep::Quit) => match self.quit(lines).await {
+                    Ok(PromptStep::Quit) => return self.failed.map_or(ExitCode::SUCCESS, ExitCode::from),
+                    Ok(PromptStep::Continue) => {}
                     Err(signal) => return signal,
                 },
-                Err(failure) => self.complain(&failure),
+                Err(failure) => self.report_failure(&failure),
             }
-            if let Some(signal) = self.signals.heard() {
+            if let Some(signal) = self.signals.received() {
                 return signal.exit_code();
             }
         }
     }
 
-    /// Waits for a line; meanwhile says what happens. An error is the exit code of a signal.
+    /// Waits for a line, and prints notices meanwhile. The error is the exit code of a signal.
     async fn next_input(
         &mut self,
-        lines: &mut Lines,
+        lines: &mut LineReader,
         question: &str,
     ) -> Result<std::io::Result<Input>, ExitCode> {
         let mut signals = self.signals.clone();
-        let interrupts = lines.leaves_interrupts().then(|| self.signals.take_interrupts());
+        let interrupts = lines.leaves_interrupts().then(|| self.signals.guard_interrupts());
         let interrupted = async {
             match &interrupts {
                 Some(interrupts) => interrupts.interrupt().await,
@@ -146,39 +150,39 @@ impl Prompt {
                 input = &mut asked => return Ok(input),
                 () = &mut interrupted => return Ok(Ok(Input::Interrupted)),
                 Some(Ok(progress)) = self.followed.join_next(), if !self.followed.is_empty() => self.ended(&progress),
-                news = self.news.next() => self.voice.say(&news),
+                notices = self.notices.next() => self.printer.print(&notices),
                 signal = signals.first() => return Err(signal.exit_code()),
             }
         }
     }
 
-    async fn command(&mut self, line: &str, lines: &mut Lines) -> Result<Next, Failure> {
-        // As it is typed in a shell.
+    async fn command(&mut self, line: &str, lines: &mut LineReader) -> Result<PromptStep, Failure> {
+        // The form in which it is typed in a shell.
         let line = line.strip_prefix("brigade ").map_or(line, str::trim_start);
         let (command, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
         let rest = rest.trim();
-        if TAKE_NOTHING.contains(&command) {
-            takes_nothing(command, rest)?;
+        if WITHOUT_ARGUMENTS.contains(&command) {
+            check_no_arguments(command, rest)?;
         }
         match command {
             "" => {}
-            "q" | "Q" | "quit" | "exit" => return Ok(Next::Quit),
+            "q" | "Q" | "quit" | "exit" => return Ok(PromptStep::Quit),
             "files" | "ls" => self.files(rest).await?,
             "peers" => self.peers().await?,
             "fetch" | "get" => self.fetch(rest, lines).await?,
-            "limit" => self.voice.say(&limit::run(&self.peer, rest).await?),
-            "status" => self.voice.say(&status::text(&self.peer, &self.fetches)),
-            "help" | "?" => self.voice.say(HELP),
+            "limit" => self.printer.print(&limit::run(&self.peer, rest).await?),
+            "status" => self.printer.print(&status::text(&self.peer, &self.fetches)),
+            "help" | "?" => self.printer.print(HELP),
             other => {
                 let message = format!("{other:?} is not a command");
                 return Err(Failure::new(USAGE, message).hint("`help` lists the commands"));
             }
         }
-        Ok(Next::Go)
+        Ok(PromptStep::Continue)
     }
 
     async fn files(&mut self, text: &str) -> Result<(), Failure> {
-        let text = hints::unquoted(text);
+        let text = suggestions::unquoted(text);
         let mut browsing = Browsing::of(text)?;
         let mut rows = vec![];
         let mut incomplete_ms = None;
@@ -189,17 +193,17 @@ impl Prompt {
             if rows.len() > ROWS {
                 rows.truncate(ROWS);
                 rows.push(format!(
-                    "… and more: `files PREFIX` shows less, `brigade files` all (the first {ROWS} are here)"
+                    "… and more: these are the first {ROWS}; `files PREFIX` shows fewer, `brigade files` all"
                 ));
                 break;
             }
         }
         browsing.ended()?;
         if rows.is_empty() {
-            rows.push(files::nothing(text));
+            rows.push(files::no_files(text));
         }
-        rows.extend(remark(incomplete_ms));
-        self.voice.say(&rows.join("\n"));
+        rows.extend(incomplete_note(incomplete_ms));
+        self.printer.print(&rows.join("\n"));
         Ok(())
     }
 
@@ -215,27 +219,27 @@ impl Prompt {
                 break page.incomplete_ms;
             }
         };
-        rows.extend(remark(incomplete_ms));
-        self.voice.say(&rows.join("\n"));
+        rows.extend(incomplete_note(incomplete_ms));
+        self.printer.print(&rows.join("\n"));
         Ok(())
     }
 
-    async fn fetch(&mut self, rest: &str, lines: &mut Lines) -> Result<(), Failure> {
-        let (wish, background) = parse_fetch(rest)?;
-        let Chosen::Files(files) = self.resolve(wish, lines).await? else { return Ok(()) };
+    async fn fetch(&mut self, rest: &str, lines: &mut LineReader) -> Result<(), Failure> {
+        let (request, background) = parse_fetch(rest)?;
+        let Chosen::Files(files) = self.resolve(request, lines).await? else { return Ok(()) };
         let fetch = self.peer.fetch(files).await?;
         self.fetches.retain(|fetch| !fetch.progress().borrow().is_over());
         self.fetches.push(fetch.clone());
         if background || !self.terminal {
-            let voice = self.voice.clone();
-            self.followed.spawn(async move { follow_in_background(&fetch, voice).await });
+            let printer = self.printer.clone();
+            self.followed.spawn(async move { follow_in_background(&fetch, printer).await });
             return Ok(());
         }
-        let interrupts = self.signals.take_interrupts();
+        let interrupts = self.signals.guard_interrupts();
         let mut signals = self.signals.clone();
         tokio::select! {
-            progress = follow(&fetch, &mut self.news) => self.ended(&progress),
-            _ = signals.first() => {} // the caller sees it
+            progress = follow(&fetch, &mut self.notices) => self.ended(&progress),
+            _ = signals.first() => {} // the caller handles it
             () = interrupts.interrupt() => {
                 fetch.give_up();
                 let mut fetch = fetch;
@@ -246,37 +250,38 @@ impl Prompt {
         Ok(())
     }
 
-    /// What a wish means; where a name has several contents, a person is asked which.
-    async fn resolve(&mut self, mut wish: Wish, lines: &mut Lines) -> Result<Chosen, Failure> {
-        let (mut waiting, voice) = (Waiting::default(), self.voice.clone());
+    /// Resolves a request. If a name has several contents, a person at a terminal chooses.
+    async fn resolve(&mut self, mut request: Wish, lines: &mut LineReader) -> Result<Chosen, Failure> {
+        let (mut waiting, printer) = (CatalogueWait::default(), self.printer.clone());
         let signals = self.terminal.then(|| self.signals.clone());
         loop {
-            let mut say = |left| waiting.text(left).into_iter().for_each(|text| voice.say(&text));
-            let choices = match meaning(&self.peer, &wish, &mut say, signals.as_ref()).await {
+            let mut print_line = |left| waiting.text(left).into_iter().for_each(|text| printer.print(&text));
+            let choices = match resolve_request(&self.peer, &request, &mut print_line, signals.as_ref()).await
+            {
                 Ok(files) => return Ok(Chosen::Files(files)),
                 Err(None) => return Ok(Chosen::Nothing),
                 Err(Some(ResolveError::Ambiguous { choices, .. })) if self.terminal => choices,
                 Err(Some(error)) => {
-                    let blanks = about_blanks(&wish.name);
-                    let blanks = blanks.filter(|_| matches!(error, ResolveError::NotFound { .. }));
+                    let spaces_hint = hint_about_spaces(&request.name);
+                    let spaces_hint = spaces_hint.filter(|_| matches!(error, ResolveError::NotFound { .. }));
                     let failure = Failure::from(error);
-                    return Err(match blanks {
-                        Some(blanks) => failure.hint_too(&blanks),
+                    return Err(match spaces_hint {
+                        Some(spaces_hint) => failure.add_hint(&spaces_hint),
                         None => failure,
                     });
                 }
             };
             for choice in &choices {
-                self.voice.say(&menu(choice));
+                self.printer.print(&menu(choice));
                 let taken = loop {
-                    // A signal is seen by the caller; Ctrl-C and Ctrl-D choose nothing.
+                    // The caller handles signals; Ctrl-C and Ctrl-D choose nothing.
                     let Ok(Ok(Input::Line(answer))) = self.next_input(lines, &question(choice)).await else {
                         break false;
                     };
-                    if let Some(taken) = take_answer(&mut wish, choice, &answer) {
+                    if let Some(taken) = take_answer(&mut request, choice, &answer) {
                         break taken;
                     }
-                    self.voice.say(&no_answer(choice, &answer));
+                    self.printer.print(&invalid_answer(choice, &answer));
                 };
                 if !taken {
                     return Ok(Chosen::Nothing);
@@ -286,41 +291,42 @@ impl Prompt {
     }
 
     fn ended(&mut self, progress: &Progress) {
-        self.voice.say(&summary(progress));
+        self.printer.print(&summary(progress));
         if progress.state != State::Done {
             let code = code_of(std::slice::from_ref(progress));
             self.failed = self.failed.or((!self.terminal).then_some(code));
         }
     }
 
-    /// With fetches going on, a person is asked and a pipe waits for them. An error is the exit code of a signal.
-    async fn quit(&mut self, lines: &mut Lines) -> Result<Next, ExitCode> {
+    /// Asks a person whether to quit if fetches are running; a pipe waits for them. The error is the exit code of a
+    /// signal.
+    async fn quit(&mut self, lines: &mut LineReader) -> Result<PromptStep, ExitCode> {
         if self.terminal && !self.followed.is_empty() {
             let question = format!(
-                "{} would stop, and go on from there next time. Leave? [y/N] ",
+                "{} will stop, and can be resumed. Quit? [y/N] ",
                 count(self.followed.len(), "fetch")
             );
             let answer = self.next_input(lines, &question).await?;
             let yes = match answer {
-                Ok(Input::Line(line)) => matches!(line.trim().to_lowercase().as_str(), "y" | "yes" | "q"),
-                _ => true, // Ctrl-C or Ctrl-D, or the terminal is gone
+                Ok(Input::Line(line)) => is_yes(&line) || line.trim().eq_ignore_ascii_case("q"),
+                _ => true, // Ctrl-C, Ctrl-D, or the terminal is closed
             };
-            return Ok(if yes { Next::Quit } else { Next::Go });
+            return Ok(if yes { PromptStep::Quit } else { PromptStep::Continue });
         }
         let mut signals = self.signals.clone();
         while !self.followed.is_empty() {
             tokio::select! {
                 Some(Ok(progress)) = self.followed.join_next() => self.ended(&progress),
-                news = self.news.next() => self.voice.say(&news),
+                notices = self.notices.next() => self.printer.print(&notices),
                 signal = signals.first() => return Err(signal.exit_code()),
             }
         }
-        Ok(Next::Quit)
+        Ok(PromptStep::Quit)
     }
 
-    fn complain(&mut self, failure: &Failure) {
+    fn report_failure(&mut self, failure: &Failure) {
         if self.terminal {
-            self.voice.say(&failure.text());
+            self.printer.print(&failure.text());
         } else {
             failure.print();
             self.failed = self.failed.or(Some(failure.code));

@@ -1,6 +1,7 @@
-//! `status` at the prompt: the manager, what is shared, sent and fetched, and what is not shared and why.
+//! `status` at the prompt: the manager, the shared, sent and fetched files, and the files that are not shared, with the
+//! reason.
 //!
-//! All of it is what the peer knows of itself; nobody is asked.
+//! The peer knows all of it; no other machine is asked.
 
 use brigade_core::plural::count;
 use brigade_node::{
@@ -12,19 +13,21 @@ use crate::{
     notices::{clock, folder},
     terminal::{
         escape::escape,
+        fetch_progress::{line, unreached},
         format,
-        progress_bar::{line, unreached},
     },
 };
 
-/// How the peer stands, a line for each thing.
+/// The status of the peer, a line for each part.
 pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
     let status = peer.status();
     let is_behind = status.backlog.files + status.backlog.settling > 0;
     let manager = match &status.manager {
-        ManagerState::Here { announced: true } if is_behind => "here, what is hashed is announced".to_owned(),
-        ManagerState::Here { announced: true } => "here, everything is announced".to_owned(),
-        ManagerState::Here { announced: false } => "here, announcing".to_owned(),
+        ManagerState::Here { announced: true } if is_behind => {
+            "connected, all hashed files are announced".to_owned()
+        }
+        ManagerState::Here { announced: true } => "connected, everything is announced".to_owned(),
+        ManagerState::Here { announced: false } => "connected, announcing".to_owned(),
         ManagerState::Away { cause } => format!("away ({})", escape(cause)),
         ManagerState::Refused { cause } => format!("refuses this peer ({})", escape(cause)),
     };
@@ -34,7 +37,7 @@ pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
         format!("shared: {}, {}", count(status.files, "file"), format::bytes(status.bytes)),
     ];
     rows.extend(status.unreached.map(|unreached| unreached.to_string()));
-    rows.extend(behind(&status.backlog));
+    rows.extend(backlog_lines(&status.backlog));
     rows.push(format!(
         "now: sending {}, receiving {}",
         format::rate(status.sending),
@@ -50,7 +53,7 @@ pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
         (!progress.is_over()).then(|| format!("fetching: {}{}", line(&progress), unreached(&progress)))
     };
     rows.extend(fetches.iter().filter_map(going_on));
-    rows.extend(status.clock.as_ref().map(clock::text));
+    rows.extend(status.clock.as_ref().map(clock::message));
     if status.kept.parts > 0 {
         rows.push(format!(
             "unfinished: {} of files that are not being fetched, {} on the disk",
@@ -58,7 +61,7 @@ pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
             format::bytes(status.kept.bytes)
         ));
     }
-    rows.extend(status.problems.keeper_problems.iter().map(folder::text));
+    rows.extend(status.problems.keeper_problems.iter().map(folder::message));
     let ignored = status.problems.ignored;
     if ignored.files > 0 {
         rows.push(format!(
@@ -68,7 +71,8 @@ pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
             count(ignored.files, "ignore file")
         ));
     }
-    let problem = |(what, why): &(String, String)| format!("not shared: {} ({})", escape(what), escape(why));
+    let problem =
+        |(what, reason): &(String, String)| format!("not shared: {} ({})", escape(what), escape(reason));
     rows.extend(status.problems.listed.iter().map(problem));
     if status.problems.rest > 0 {
         rows.push(format!("not shared: {} more", status.problems.rest));
@@ -76,8 +80,8 @@ pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
     rows.join("\n")
 }
 
-/// What is not shared yet because it is not hashed: how far that is, and how long it takes.
-fn behind(backlog: &Backlog) -> Vec<String> {
+/// The files that are not hashed yet: how far that is, and how long it takes.
+fn backlog_lines(backlog: &Backlog) -> Vec<String> {
     let mut rows = vec![];
     if backlog.files > 0 {
         let left =
@@ -85,7 +89,7 @@ fn behind(backlog: &Backlog) -> Vec<String> {
         let current =
             backlog.current.as_ref().map(|name| format!(", now {}", escape(name))).unwrap_or_default();
         rows.push(format!(
-            "hashing: {} of {}, {} to go{left}{current}",
+            "hashing: {} of {}, {} remaining{left}{current}",
             format::bytes(backlog.bytes_done),
             format::bytes(backlog.bytes),
             count(backlog.files, "file"),
@@ -93,7 +97,7 @@ fn behind(backlog: &Backlog) -> Vec<String> {
     }
     if backlog.settling > 0 {
         let files = count(backlog.settling, "file");
-        rows.push(format!("being written, or written a moment ago: {files}, to be hashed once at rest"));
+        rows.push(format!("being written, or just written: {files}, hashed when no longer changed"));
     }
     rows
 }

@@ -1,40 +1,40 @@
-//! What people are told of this machine's clock: that it is too far from the manager's, and that this is over. Each is
-//! said once.
+//! Messages about this machine's clock: when it differs too much from the manager's, and when it is right again. Each
+//! is printed once.
 //!
-//! Where it is said is the caller's business; what a peer does about it is `brigade-node`'s.
+//! The caller prints them; `brigade-node` decides what a peer does with a wrong clock.
 
 use brigade_node::peer::{ClockDifference, Peer};
 use tokio::sync::watch;
 
-/// Hears how the clock stands.
-pub(crate) struct ClockNews {
+/// Follows the state of the clock.
+pub(crate) struct ClockNotices {
     clock: watch::Receiver<Option<ClockDifference>>,
-    said: bool,
+    reported: bool,
 }
 
-impl ClockNews {
-    /// Of the machine on which `peer` runs.
+impl ClockNotices {
+    /// The notices for the machine on which `peer` runs.
     pub(crate) fn of(peer: &Peer) -> Self {
-        Self { clock: peer.clock(), said: false }
+        Self { clock: peer.clock(), reported: false }
     }
 
-    /// Waits until there is something to say. Nothing is missed where this is dropped and called again.
+    /// Waits for the next message. Cancel safe: no message is lost if the future is dropped.
     pub(crate) async fn next(&mut self) -> String {
         loop {
             let off = *self.clock.borrow_and_update();
-            if off.is_some() != self.said {
-                self.said = off.is_some();
+            if off.is_some() != self.reported {
+                self.reported = off.is_some();
                 return off
-                    .map_or_else(|| "this machine's clock is right again".to_owned(), |off| text(&off));
+                    .map_or_else(|| "this machine's clock is right again".to_owned(), |off| message(&off));
             }
             if self.clock.changed().await.is_err() {
-                std::future::pending::<()>().await; // the peer stops: nothing more will come
+                std::future::pending::<()>().await; // the peer stops: there are no more messages
             }
         }
     }
 }
 
-/// What is the matter, and what can be done.
-pub(crate) fn text(off: &ClockDifference) -> String {
-    format!("{off}\nhint: set the clock (NTP), here or on the manager's machine, whichever is wrong")
+/// The problem, and what the user can do.
+pub(crate) fn message(off: &ClockDifference) -> String {
+    format!("{off}\nhint: set the clock that is wrong (NTP): on this machine, or on the manager's")
 }

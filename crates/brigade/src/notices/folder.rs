@@ -1,7 +1,7 @@
-//! What people are told of the shared folder while something goes on: that it is gone, that it cannot be watched or its
-//! index not be written, and that this is over. Each is said once.
+//! Messages about the shared folder: it is gone, it cannot be watched, its index cannot be written, and the end of each
+//! problem. Each is printed once.
 //!
-//! Single files that are not shared are no news: `status` lists them. Where it is said is the caller's business.
+//! Single files that are not shared have no message: `status` lists them. The caller prints the messages.
 
 use std::{mem::discriminant, sync::Arc};
 
@@ -11,80 +11,80 @@ use brigade_node::{
 };
 use tokio::sync::watch;
 
-use super::{clock::ClockNews, manager::ManagerNews, reachability::ReachNews};
+use super::{clock::ClockNotices, manager::ManagerNotices, reachability::ReachNotices};
 use crate::terminal::escape::escape;
 
-/// Hears how the folder stands.
-pub(crate) struct FolderNews {
+/// Follows the problems of the folder.
+pub(crate) struct FolderNotices {
     problems: watch::Receiver<Arc<ProblemList>>,
-    said: Vec<KeeperProblem>,
+    reported: Vec<KeeperProblem>,
 }
 
-/// Hears how the folder, the manager and the clock stand.
-pub(crate) struct News {
-    folder: FolderNews,
-    manager: ManagerNews,
-    clock: ClockNews,
-    reach: ReachNews,
+/// Follows the folder, the manager, the clock and the reachability of a peer.
+pub(crate) struct Notices {
+    folder: FolderNotices,
+    manager: ManagerNotices,
+    clock: ClockNotices,
+    reach: ReachNotices,
 }
 
-impl News {
-    /// Of `peer`, which has just joined.
+impl Notices {
+    /// The notices for `peer`, which has just joined.
     pub(crate) fn of(peer: &Peer) -> Self {
         Self {
-            folder: FolderNews::of(peer),
-            manager: ManagerNews::of(peer),
-            clock: ClockNews::of(peer),
-            reach: ReachNews::of(peer),
+            folder: FolderNotices::of(peer),
+            manager: ManagerNotices::of(peer),
+            clock: ClockNotices::of(peer),
+            reach: ReachNotices::of(peer),
         }
     }
 
-    /// Waits until there is something to say. Nothing is missed where this is dropped and called again.
+    /// Waits for the next message. Cancel safe: no message is lost if the future is dropped.
     pub(crate) async fn next(&mut self) -> String {
         tokio::select! {
-            news = self.folder.next() => news,
-            news = self.manager.next() => news,
-            news = self.clock.next() => news,
-            news = self.reach.next() => news,
+            notices = self.folder.next() => notices,
+            notices = self.manager.next() => notices,
+            notices = self.clock.next() => notices,
+            notices = self.reach.next() => notices,
         }
     }
 }
 
-impl FolderNews {
-    /// Of the folder of `peer`.
+impl FolderNotices {
+    /// The notices for the folder of `peer`.
     pub(crate) fn of(peer: &Peer) -> Self {
-        Self { problems: peer.problems(), said: vec![] }
+        Self { problems: peer.problems(), reported: vec![] }
     }
 
-    /// Waits until there is something to say. Nothing is missed where this is dropped and called again.
+    /// Waits for the next message. Cancel safe: no message is lost if the future is dropped.
     pub(crate) async fn next(&mut self) -> String {
         loop {
             let now = self.problems.borrow_and_update().clone();
-            if let Some(news) = unsaid(&mut self.said, &now.keeper_problems) {
-                return news;
+            if let Some(notices) = next_notice(&mut self.reported, &now.keeper_problems) {
+                return notices;
             }
             if self.problems.changed().await.is_err() {
-                std::future::pending::<()>().await; // the peer stops: nothing more will come
+                std::future::pending::<()>().await; // the peer stops: there are no more messages
             }
         }
     }
 }
 
-/// The next thing to say where these are the troubles `now`; it counts as said.
-fn unsaid(said: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Option<String> {
+/// The next message if the current problems are `now`; it is added to `reported`.
+fn next_notice(reported: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Option<String> {
     let among = |kind: &KeeperProblem, list: &[KeeperProblem]| {
         list.iter().any(|one| discriminant(one) == discriminant(kind))
     };
-    if let Some(new) = now.iter().find(|trouble| !among(trouble, said)) {
-        said.push(new.clone());
-        return Some(text(new));
+    if let Some(new) = now.iter().find(|problem| !among(problem, reported)) {
+        reported.push(new.clone());
+        return Some(message(new));
     }
-    let over = said.iter().position(|trouble| !among(trouble, now))?;
-    Some(match said.remove(over) {
+    let over = reported.iter().position(|problem| !among(problem, now))?;
+    Some(match reported.remove(over) {
         KeeperProblem::Gone(path) => {
-            format!("the folder {} is back, and shared again", escape(&path.to_string_lossy()))
+            format!("the folder {} is back and shared again", escape(&path.to_string_lossy()))
         }
-        KeeperProblem::PrivateLost(_) => "`.brigade` is this peer's again".to_owned(),
+        KeeperProblem::PrivateLost(_) => "`.brigade` belongs to this peer again".to_owned(),
         // These are never cleared.
         KeeperProblem::PrivateRemoved(_)
         | KeeperProblem::LockRemoved(_)
@@ -96,60 +96,60 @@ fn unsaid(said: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Option<String
     })
 }
 
-/// What is the matter, and what can be done.
-pub(crate) fn text(trouble: &KeeperProblem) -> String {
-    let hint = match trouble {
+/// The problem, and what the user can do.
+pub(crate) fn message(problem: &KeeperProblem) -> String {
+    let hint = match problem {
         KeeperProblem::Gone(_) => {
-            "bring it back, and it goes on; one that was made anew in its place is another: to share that, start again"
+            "move it back, and sharing continues; to share a new folder at this path, start again"
         }
         KeeperProblem::PrivateLost(_) => {
-            "end the other session, or move what is in the way; it is tried again all the while. Do not end this peer before \
-             that: its key is nowhere else"
+            "stop the other session, or move what is in the way; Brigade tries again all the time. Do not stop this peer \
+             before that: no other copy of its key exists"
         }
         KeeperProblem::PrivateRemoved(_) | KeeperProblem::KeyRemoved(_) => {
-            "leave `.brigade` alone while the peer runs; without its key, its username would be lost"
+            "do not change `.brigade` while the peer runs; without the key in it, the username would be lost"
         }
         KeeperProblem::LockRemoved(_) | KeeperProblem::PartsRemoved(_) => {
-            "leave `.brigade` alone while the peer runs"
+            "do not change `.brigade` while the peer runs"
         }
         KeeperProblem::ReadOnly(_) => {
-            "was its disk mounted anew, or does it fail? It is tried again all the while"
+            "was its disk mounted again, or does it fail? Brigade tries again all the time"
         }
         KeeperProblem::Unwatched(WatchError::Folders) => {
-            "`sysctl fs.inotify.max_user_watches=1048576` allows more on Linux; it is tried again all the while"
+            "`sysctl fs.inotify.max_user_watches=1048576` allows more on Linux; Brigade tries again all the time"
         }
         KeeperProblem::Unwatched(WatchError::Watches) => {
-            "`sysctl fs.inotify.max_user_instances=1024` allows more on Linux; it is tried again all the while"
+            "`sysctl fs.inotify.max_user_instances=1024` allows more on Linux; Brigade tries again all the time"
         }
-        KeeperProblem::Unwatched(WatchError::Other(_)) => "it is tried again all the while",
+        KeeperProblem::Unwatched(WatchError::Other(_)) => "Brigade tries again all the time",
         KeeperProblem::Unindexed(_) => {
-            "is there room, and may it be written to? Serving goes on, and it is tried again"
+            "is there free space, and is it writable? Serving continues, and Brigade tries again"
         }
     };
-    format!("{}\nhint: {hint}", escape(&trouble.to_string()))
+    format!("{}\nhint: {hint}", escape(&problem.to_string()))
 }
 
 #[cfg(test)]
 mod tests {
     use brigade_node::store::keeper::{KeeperProblem, WatchError};
 
-    use super::unsaid;
+    use super::next_notice;
 
     #[test]
-    fn each_trouble_is_said_once_and_its_end_too() {
-        let mut said = vec![];
-        let index = |why: &str| KeeperProblem::Unindexed(why.to_owned());
+    fn each_problem_and_its_end_are_reported_once() {
+        let mut reported = vec![];
+        let index = |reason: &str| KeeperProblem::Unindexed(reason.to_owned());
         let watch = KeeperProblem::Unwatched(WatchError::Folders);
-        let mut say = |now: &[KeeperProblem]| unsaid(&mut said, now);
-        assert_eq!(say(&[]), None);
+        let mut next = |now: &[KeeperProblem]| next_notice(&mut reported, now);
+        assert_eq!(next(&[]), None);
         let both = [watch.clone(), index("full")];
-        assert!(say(&both).unwrap().contains("max_user_watches"));
-        assert!(say(&both).unwrap().contains("hashes are not stored for the next start: full"));
-        assert_eq!(say(&both), None);
-        assert_eq!(say(&[watch.clone(), index("read-only")]), None, "the same for another reason");
-        assert_eq!(say(&[index("full")]).unwrap(), "all folders are watched again");
-        assert_eq!(say(&[index("full")]), None);
-        assert!(say(&[]).unwrap().contains("stored again"));
-        assert!(say(&[watch]).is_some(), "it came again");
+        assert!(next(&both).unwrap().contains("max_user_watches"));
+        assert!(next(&both).unwrap().contains("hashes are not stored for the next start: full"));
+        assert_eq!(next(&both), None);
+        assert_eq!(next(&[watch.clone(), index("read-only")]), None, "the same for another reason");
+        assert_eq!(next(&[index("full")]).unwrap(), "all folders are watched again");
+        assert_eq!(next(&[index("full")]), None);
+        assert!(next(&[]).unwrap().contains("stored again"));
+        assert!(next(&[watch]).is_some(), "it happened again");
     }
 }

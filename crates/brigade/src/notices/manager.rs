@@ -1,58 +1,58 @@
-//! What people are told of the manager while something goes on without it: that it is away, that it is back, that
-//! it refuses this peer for good. Each is said once.
+//! Messages about the manager: it is away, it is back, it refuses this peer for good. Each is printed once.
 //!
-//! Where it is said is the caller's business; what the peer does about it is `brigade-node`'s session.
+//! The caller prints them; `brigade-node`'s session decides what the peer does.
 
 use brigade_node::peer::{ManagerState, Peer};
 use tokio::sync::watch;
 
 use crate::terminal::escape::escape;
 
-/// Hears how the manager stands.
-pub(crate) struct ManagerNews {
+/// Follows the state of the manager.
+pub(crate) struct ManagerNotices {
     state: watch::Receiver<ManagerState>,
-    said: Said,
+    reported: ReportedState,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Said {
+enum ReportedState {
     Here,
     Away,
     Refused,
 }
 
-impl ManagerNews {
-    /// Of the manager of `peer`, which was there when the peer joined.
+impl ManagerNotices {
+    /// The notices for the manager of `peer`, which was connected when the peer joined.
     pub(crate) fn of(peer: &Peer) -> Self {
-        Self { state: peer.state(), said: Said::Here }
+        Self { state: peer.state(), reported: ReportedState::Here }
     }
 
-    /// Waits until there is something to say. Nothing is missed where this is dropped and called again.
+    /// Waits for the next message. Cancel safe: no message is lost if the future is dropped.
     pub(crate) async fn next(&mut self) -> String {
         loop {
-            if let Some(news) = self.unsaid() {
-                return news;
+            if let Some(notices) = self.next_notice() {
+                return notices;
             }
             if self.state.changed().await.is_err() {
-                std::future::pending::<()>().await; // the peer stops: nothing more will come
+                std::future::pending::<()>().await; // the peer stops: there are no more messages
             }
         }
     }
 
-    fn unsaid(&mut self) -> Option<String> {
+    fn next_notice(&mut self) -> Option<String> {
         let (now, text) = match &*self.state.borrow_and_update() {
-            ManagerState::Here { .. } => (Said::Here, "the manager is back".to_owned()),
+            ManagerState::Here { .. } => (ReportedState::Here, "the manager is back".to_owned()),
             ManagerState::Away { cause } => {
                 let text =
-                    "the manager is away; serving and fetching go on, and it is tried again all the while";
-                (Said::Away, format!("{text} ({})", escape(cause)))
+                    "the manager is away; serving and fetching continue, and Brigade tries to reconnect";
+                (ReportedState::Away, format!("{text} ({})", escape(cause)))
             }
-            ManagerState::Refused { cause } => {
-                (Said::Refused, format!("the manager refuses this peer from now on: {}", escape(cause)))
-            }
+            ManagerState::Refused { cause } => (
+                ReportedState::Refused,
+                format!("the manager refuses this peer from now on: {}", escape(cause)),
+            ),
         };
-        let is_new = now != self.said;
-        self.said = now;
+        let is_new = now != self.reported;
+        self.reported = now;
         is_new.then_some(text)
     }
 }

@@ -1,6 +1,7 @@
-//! What the program says by itself while it runs: changes of the manager's state, the folder, the clock and reachability.
+//! Messages that the program prints by itself while it runs: changes of the manager, the folder, the clock and the
+//! reachability.
 //!
-//! Each file watches one thing and turns a change into a line on standard error.
+//! Each file watches one of them and turns a change into a message.
 
 pub(crate) mod catalogue;
 pub(crate) mod clock;

@@ -1,26 +1,26 @@
-//! What people are told of who cannot reach a peer where it listens, when the manager came back and says another thing
-//! than before. What holds at the start is said by the command.
+//! Messages about peers that cannot reach this one, when that changes after the manager came back. The command prints
+//! the state at the start.
 //!
-//! Where a peer listens is `brigade-node`'s `listening`.
+//! `brigade-node`'s `listening` decides where a peer listens.
 
 use brigade_node::peer::{Peer, ReachabilityWatch, UnreachableFrom};
 
-/// Follows who cannot reach a peer.
-pub(crate) struct ReachNews {
+/// Follows from where a peer cannot be reached.
+pub(crate) struct ReachNotices {
     reach: ReachabilityWatch,
-    said: Option<UnreachableFrom>,
+    reported: Option<UnreachableFrom>,
 }
 
-impl ReachNews {
-    /// Of `peer`, of which everything was said up to now.
+impl ReachNotices {
+    /// The notices for `peer`, whose current state was printed already.
     pub(crate) fn of(peer: &Peer) -> Self {
-        Self { reach: peer.reach(), said: peer.unreached() }
+        Self { reach: peer.reach(), reported: peer.unreached() }
     }
 
-    /// Waits until there is something to say. Nothing is missed where this is dropped and called again.
+    /// Waits for the next message. Cancel safe: no message is lost if the future is dropped.
     pub(crate) async fn next(&mut self) -> String {
-        self.said = self.reach.other_than(self.said).await;
-        match self.said {
+        self.reported = self.reach.other_than(self.reported).await;
+        match self.reported {
             Some(unreached) => unreached.to_string(),
             None => "other peers can reach this one again".to_owned(),
         }

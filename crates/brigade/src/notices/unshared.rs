@@ -1,7 +1,7 @@
-//! What a peer without a prompt does not share, in its log: nobody asks it for its `status`.
+//! Logs the files that a peer without a prompt does not share.
 //!
 //! Each file is logged when it becomes a problem, and when the reason changes. The log is bounded: the first problems
-//! of a minute have a line each, and of the rest the number is logged. At a prompt `status` lists them instead.
+//! of a minute have a line each, and of the rest only the number is logged. At a prompt, `status` lists them instead.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -11,71 +11,71 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Lines in a [`WINDOW`].
+/// The most lines in a [`WINDOW`].
 const MOST_LINES: usize = 20;
 
-/// The time for which they are counted.
+/// The time in which the lines are counted.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// Logs what is not shared.
+/// Logs the files that are not shared.
 pub(crate) struct UnsharedLog {
     problems: watch::Receiver<Arc<ProblemList>>,
     known: BTreeMap<String, String>,
-    /// How many there are beyond those that are listed.
+    /// The number of problems that the list does not contain.
     rest: usize,
     budget: Budget,
 }
 
-/// What may be logged.
+/// The lines that may still be logged.
 struct Budget {
     since: Instant,
     lines: usize,
     /// Problems that had no line.
     more: usize,
-    /// Whether a number was logged in this window.
+    /// Whether the number was logged in this window.
     is_counted: bool,
 }
 
 impl UnsharedLog {
-    /// Of `peer`, which has just joined.
+    /// The log for `peer`, which has just joined.
     pub(crate) fn of(peer: &Peer) -> Self {
         let problems = peer.problems();
         Self { problems, known: BTreeMap::new(), rest: 0, budget: Budget::new(Instant::now()) }
     }
 
-    /// Logs for as long as it is waited for.
+    /// Logs until it is dropped.
     pub(crate) async fn run(mut self) {
         loop {
             let list = self.problems.borrow_and_update().clone();
             let new = self.new_in(&list);
             let now = Instant::now();
-            for (what, why) in new.listed {
+            for (what, reason) in new.listed {
                 if self.budget.takes(now) {
                     // Names come from the file system: `Debug` writes no control character.
-                    tracing::warn!(?what, ?why, "not shared");
+                    tracing::warn!(?what, ?reason, "not shared");
                 }
             }
             self.budget.more += new.rest;
             if let Some(more) = self.budget.count(now) {
-                tracing::warn!(more, "more is not shared");
+                tracing::warn!(more, "more files are not shared");
             }
             let window_ends = self.budget.since + WINDOW;
             tokio::select! {
                 changed = self.problems.changed() => if changed.is_err() {
-                    return std::future::pending().await; // the peer stops: nothing more will come
+                    return std::future::pending().await; // the peer stops: there are no more problems
                 },
                 () = sleep_until(window_ends), if self.budget.more > 0 => {}
             }
         }
     }
 
-    /// What is in the list and was not, or for another reason. From now on that is known.
+    /// The problems in the list that are new, or have a new reason. They are known from then on.
     fn new_in(&mut self, list: &ProblemList) -> ProblemList {
         let known = std::mem::take(&mut self.known);
         self.known.extend(list.listed.iter().cloned());
         let rest = list.rest.saturating_sub(self.rest);
         self.rest = list.rest;
-        let is_new = |(what, why): &&(String, String)| known.get(what) != Some(why);
+        let is_new = |(what, reason): &&(String, String)| known.get(what) != Some(reason);
         let listed = list.listed.iter().filter(is_new).cloned().collect();
         ProblemList { listed, rest, ..ProblemList::default() }
     }
@@ -86,7 +86,7 @@ impl Budget {
         Self { since: now, lines: 0, more: 0, is_counted: false }
     }
 
-    /// Whether there is a line left for one more problem; else it is counted.
+    /// Whether one more problem may be logged; if not, it is counted.
     fn takes(&mut self, now: Instant) -> bool {
         if now >= self.since + WINDOW {
             *self = Self { more: self.more, ..Self::new(now) };
@@ -97,7 +97,7 @@ impl Budget {
         takes
     }
 
-    /// How many problems had no line, where that is to be logged now: at once, and then at the end of the window.
+    /// The number of problems without a line, if it is to be logged now: at once, and then at the end of each window.
     fn count(&mut self, now: Instant) -> Option<usize> {
         let is_due = !self.is_counted || now >= self.since + WINDOW;
         if !is_due || self.more == 0 {
@@ -126,10 +126,10 @@ mod tests {
         let mut budget = Budget::new(start);
         let lines = |budget: &mut Budget, now| (0..MOST_LINES + 5).filter(|_| budget.takes(now)).count();
         assert_eq!((lines(&mut budget, start), budget.count(start)), (MOST_LINES, Some(5)), "at once");
-        assert_eq!((lines(&mut budget, start), budget.count(start)), (0, None), "then later");
+        assert_eq!((lines(&mut budget, start), budget.count(start)), (0, None), "later");
         let later = start + WINDOW;
         assert_eq!(budget.count(later), Some(MOST_LINES + 5));
-        assert_eq!(budget.count(later + WINDOW), None, "there is nothing to say");
+        assert_eq!(budget.count(later + WINDOW), None, "nothing is left to log");
         assert_eq!(lines(&mut budget, later + WINDOW), MOST_LINES);
     }
 
@@ -139,7 +139,8 @@ mod tests {
         let budget = Budget::new(Instant::now());
         let mut log = UnsharedLog { problems, known: BTreeMap::new(), rest: 0, budget };
         let list = |listed: &[(&str, &str)], rest| {
-            let listed = listed.iter().map(|(what, why)| ((*what).to_owned(), (*why).to_owned())).collect();
+            let listed =
+                listed.iter().map(|(what, reason)| ((*what).to_owned(), (*reason).to_owned())).collect();
             ProblemList { listed, rest, ..ProblemList::default() }
         };
         let one = list(&[("a", "locked")], 3);
@@ -147,6 +148,6 @@ mod tests {
         assert_eq!(log.new_in(&one), list(&[], 0));
         assert_eq!(log.new_in(&list(&[("a", "a link"), ("b", "locked")], 5)).listed.len(), 2);
         assert_eq!(log.new_in(&list(&[], 0)), list(&[], 0));
-        assert_eq!(log.new_in(&one).listed.len(), 1, "it came again");
+        assert_eq!(log.new_in(&one).listed.len(), 1, "it happened again");
     }
 }

@@ -1,6 +1,6 @@
-//! The settings file, read: TOML, of which every mistake is found at once, each with its line and column.
+//! Reads the settings file: TOML, in which all mistakes are found at once, each with its line and column.
 //!
-//! A file that is not there sets nothing. One that is too large, or cannot be read, is a mistake as a whole.
+//! A missing file sets nothing. A file that is too large, or that cannot be read, is one mistake.
 
 use std::{
     fs::File,
@@ -13,33 +13,34 @@ use brigade_core::schedule::Rule;
 use toml::de::{DeTable, DeValue};
 
 use super::{
+    schedule,
     setting::{SETTINGS, Setting},
-    times,
     toml_value::{FileMistakes, value_of},
 };
-use crate::command_line::mistakes::{Mistake, Place};
+use crate::command_line::mistakes::{Location, Mistake};
 
-/// Bytes of the file at most: far more than a person writes.
+/// The most bytes of the file: far more than a person writes.
 const FILE_BYTES: u64 = 64 << 10;
 
-/// The one key that is no setting of its own.
+/// The only key that is not a setting.
 const SCHEDULE: (&str, &str) = ("limits", "schedule");
 
-/// What the file sets.
+/// The values and rules in the file.
 #[derive(Default)]
-pub(super) struct Found {
+pub(super) struct FileSettings {
     pub(super) values: Vec<(&'static Setting, String)>,
     pub(super) rules: Vec<Rule>,
 }
 
-/// Reads the file; what is wrong in it is noted and counts as not set.
-pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Found {
+/// Reads the file. Mistakes are added to `mistakes`, and wrong values are skipped.
+pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> FileSettings {
     let text = match text(path) {
         Ok(Some(text)) => text,
-        Ok(None) => return Found::default(),
+        Ok(None) => return FileSettings::default(),
         Err(error) => {
-            mistakes.push(Mistake::new(Place::File(path.to_owned()), format!("it cannot be read: {error}")));
-            return Found::default();
+            mistakes
+                .push(Mistake::new(Location::File(path.to_owned()), format!("it cannot be read: {error}")));
+            return FileSettings::default();
         }
     };
     let mut wrong = FileMistakes::default();
@@ -48,17 +49,17 @@ pub(super) fn read(path: &Path, mistakes: &mut Vec<Mistake>) -> Found {
         Err(error) => {
             let readable = std::str::from_utf8(&text[..error.valid_up_to()]).unwrap_or_default();
             wrong.at(readable.len()..readable.len(), "it is not UTF-8");
-            (Found::default(), readable)
+            (FileSettings::default(), readable)
         }
     };
     mistakes.extend(wrong.into_sorted().into_iter().map(|(span, what)| {
         let (line, column) = line_and_column(text, span.start);
-        Mistake::new(Place::Line(path.to_owned(), line, column), what)
+        Mistake::new(Location::Line(path.to_owned(), line, column), what)
     }));
     found
 }
 
-/// The file's bytes; none where there is no file.
+/// The bytes of the file; `None` if there is no file.
 fn text(path: &Path) -> io::Result<Option<Vec<u8>>> {
     match path.metadata() {
         Ok(metadata) if !metadata.is_file() => return Err(io::Error::other("it is not a file")),
@@ -73,47 +74,47 @@ fn text(path: &Path) -> io::Result<Option<Vec<u8>>> {
     Ok(Some(bytes))
 }
 
-/// Whether there is no file, or its folder is no folder of this user's: it is not there or cannot be entered.
+/// Whether there is no file for this user: it does not exist, or its folder cannot be entered.
 fn is_absent(error: &io::Error) -> bool {
     use io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
     matches!(error.kind(), NotFound | NotADirectory | PermissionDenied)
 }
 
-fn parse(text: &str, wrong: &mut FileMistakes) -> Found {
+fn parse(text: &str, wrong: &mut FileMistakes) -> FileSettings {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut found = Found::default();
-    let mut meant = FileMistakes::default();
+    let mut found = FileSettings::default();
+    let mut of_tables = FileMistakes::default();
     for (name, value) in document.get_ref() {
         let tables = SETTINGS.iter().map(|setting| setting.table);
         if !tables.clone().any(|table| table == name.get_ref()) {
             let mut tables: Vec<&str> = tables.collect();
             tables.dedup();
-            meant.unknown(name, "a table of settings", tables.into_iter());
+            of_tables.unknown(name, "a table of settings", tables.into_iter());
             continue;
         }
         match value.get_ref() {
-            DeValue::Table(table) => read_table(name.get_ref(), table, &mut found, &mut meant),
-            _ => meant.at(value.span(), format!("a table is wanted: [{}]", name.get_ref())),
+            DeValue::Table(table) => read_table(name.get_ref(), table, &mut found, &mut of_tables),
+            _ => of_tables.at(value.span(), format!("expected a table: [{}]", name.get_ref())),
         }
     }
     let start = |error: &toml::de::Error| error.span().unwrap_or_default().start;
     let mut broken: Vec<(usize, usize)> =
         errors.iter().map(|error| (line_and_column(text, start(error)).0, start(error))).collect();
     broken.sort_unstable();
-    broken.dedup_by_key(|(line, _)| *line); // what follows on the same line follows from it
+    broken.dedup_by_key(|(line, _)| *line); // further errors on the same line follow from the first
     let guessed = guessed(text, &broken);
     for error in errors.iter().filter(|error| broken.iter().any(|(_, at)| *at == start(error))) {
-        let what = format!("this is no TOML: {}", error.message().replace('\n', ", "));
+        let what = format!("not valid TOML: {}", error.message().replace('\n', ", "));
         wrong.at(error.span().unwrap_or_default(), what);
     }
-    let is_meant = |span: &Range<usize>| {
+    let is_certain = |span: &Range<usize>| {
         guessed.is_empty() || !span.is_empty() && !guessed.contains(&line_and_column(text, span.start).0)
     };
-    wrong.add(meant, is_meant);
+    wrong.add(of_tables, is_certain);
     found
 }
 
-/// Lines of which nobody can say what they mean: those that are no TOML, and those below a broken head of a table.
+/// Lines without a known meaning: lines that are not valid TOML, and lines below a broken table header.
 fn guessed(text: &str, broken: &[(usize, usize)]) -> Vec<usize> {
     let mut below_broken = false;
     let of_line = |(index, line): (usize, &str)| {
@@ -123,14 +124,14 @@ fn guessed(text: &str, broken: &[(usize, usize)]) -> Vec<usize> {
         }
         (is_broken || below_broken).then_some(index + 1)
     };
-    // The last line may be the one after the text's end.
+    // The last line may be the one after the end of the text.
     text.split('\n').enumerate().filter_map(of_line).collect()
 }
 
-fn read_table(name: &str, table: &DeTable<'_>, found: &mut Found, wrong: &mut FileMistakes) {
+fn read_table(name: &str, table: &DeTable<'_>, found: &mut FileSettings, wrong: &mut FileMistakes) {
     for (key, value) in table {
         if (name, key.get_ref().as_ref()) == SCHEDULE {
-            times::read(value, &mut found.rules, wrong);
+            schedule::read(value, &mut found.rules, wrong);
             continue;
         }
         let of_table = SETTINGS.iter().filter(|setting| setting.table == name);
@@ -160,20 +161,20 @@ fn line_and_column(text: &str, at: usize) -> (usize, usize) {
 mod tests {
     use std::fs;
 
-    use super::{FILE_BYTES, Found, Place, SETTINGS, read};
+    use super::{FILE_BYTES, FileSettings, Location, SETTINGS, read};
 
     const DOCUMENT: &str = include_str!("../../../../docs/operating.md");
 
-    /// What is found in a file, and its mistakes as `line:column: what`.
-    fn found(bytes: &[u8]) -> (Found, Vec<String>) {
+    /// The values in a file, and its mistakes as `line:column: text`.
+    fn found(bytes: &[u8]) -> (FileSettings, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("brigade.toml");
         fs::write(&path, bytes).unwrap();
         let mut mistakes = vec![];
         let found = read(&path, &mut mistakes);
-        let shown = mistakes.into_iter().map(|mistake| match mistake.place {
-            Place::Line(_, line, column) => format!("{line}:{column}: {}", mistake.what),
-            place => format!("{place:?}: {}", mistake.what),
+        let shown = mistakes.into_iter().map(|mistake| match mistake.location {
+            Location::Line(_, line, column) => format!("{line}:{column}: {}", mistake.what),
+            location => format!("{location:?}: {}", mistake.what),
         });
         (found, shown.collect())
     }
@@ -193,45 +194,45 @@ mod tests {
         check(
             "[network]\nport = 99999\nhots = \"a\"\n\n[pear]\nmax = 1\n[peer]\nmax = \"5\"\n  username = \"a/b\"\n",
             &[
-                "2:8: invalid value '99999': a number from 1 to 65535 is wanted, the port that the manager listens on",
-                "3:1: `hots` is not a setting of [network]; is `host` meant?",
-                "5:2: `pear` is not a table of settings; is `peer` meant?",
-                "8:7: this is of the type string: a number from 1 to 100000 is wanted",
+                "2:8: invalid value '99999': expected a number from 1 to 65535, the port that the manager listens on",
+                "3:1: `hots` is not a setting of [network]; did you mean `host`?",
+                "5:2: `pear` is not a table of settings; did you mean `peer`?",
+                "8:7: this has the type string; expected a number from 1 to 100000",
                 "9:14: invalid value 'a/b': it has the character `/`",
             ],
         );
         check(
             "[fetch]\n# é\nfrobnicate = 1",
-            &["3:1: `frobnicate` is not a setting of [fetch]; there is `into`"],
+            &["3:1: `frobnicate` is not a setting of [fetch]; known: `into`"],
         );
-        check("peer = 3", &["1:8: a table is wanted: [peer]"]);
-        check("[fetch]\ninto = \"here\"", &["2:8: invalid value 'here': an absolute path"]);
-        check("[fetch]\ninto = \"~/x\"", &["2:8: invalid value '~/x': `~` is not replaced here"]);
+        check("peer = 3", &["1:8: expected a table: [peer]"]);
+        check("[fetch]\ninto = \"here\"", &["2:8: invalid value 'here': expected an absolute path"]);
+        check("[fetch]\ninto = \"~/x\"", &["2:8: invalid value '~/x': `~` is not expanded here"]);
         check(
             "[network]\nhost = \"there:12000\"",
             &[
-                "2:8: invalid value 'there:12000': a name or an address alone is wanted: is there meant, with the port 12000?",
+                "2:8: invalid value 'there:12000': expected only a name or an address: did you mean there, with the port 12000?",
             ],
         );
-        check("[manager]\nopen = \"yes\"", &["2:8: this is of the type string: true or false is wanted"]);
+        check("[manager]\nopen = \"yes\"", &["2:8: this has the type string; expected true or false"]);
         check(
             "[limits]\nup = 10\ndown = \"10XB\"",
-            &["2:6: this is of the type integer: a rate", "3:8: invalid"],
+            &["2:6: this has the type integer; expected a rate", "3:8: invalid"],
         );
     }
 
     #[test]
-    fn what_is_no_toml_is_found_with_the_rest() {
+    fn invalid_toml_is_reported_with_other_mistakes() {
         check(
             "[peer]\nmax = = 3\nport = 70000\n[network\nhost = 3\n",
-            &["2:7: this is no TOML", "3:8: invalid value '70000'", "4:9: this is no TOML"],
+            &["2:7: not valid TOML", "3:8: invalid value '70000'", "4:9: not valid TOML"],
         );
-        check("[peer]\nmax = 1\nmax = 2\n", &["3:1: this is no TOML: duplicate key"]);
-        check("[peer]\nhost = \"é", &["2:10: this is no TOML"]);
+        check("[peer]\nmax = 1\nmax = 2\n", &["3:1: not valid TOML: duplicate key"]);
+        check("[peer]\nhost = \"é", &["2:10: not valid TOML"]);
     }
 
     #[test]
-    fn a_file_that_is_right_is_taken_up() {
+    fn a_right_file_is_read() {
         let (found, mistakes) = found(b"[peer]\nmax = 0x10\nusername = 'a b'\n[limits]\nup = \"1.5MB\"\n");
         assert_eq!(mistakes, Vec::<String>::new());
         let values: Vec<_> =

@@ -1,19 +1,19 @@
-//! Settings that last: what is taken from the environment and from `BRIGADE_HOME/brigade.toml` where an option is not
-//! given. The environment stands above the file, and both above the defaults.
+//! Settings: values from the environment and from `BRIGADE_HOME/brigade.toml` for options that are not given. The
+//! environment takes precedence over the file, and both over the defaults.
 //!
-//! A setting is checked by the same rule as its option. `file` knows the file's form, `times` that of a schedule;
-//! which limits hold in the end is `brigade_core::schedule`'s to say.
+//! A setting is checked by the same rule as its option. `file` reads the file, `schedule` reads a schedule of limits;
+//! `brigade_core::schedule` decides which limit applies.
 
 mod file;
+mod schedule;
 mod setting;
-mod times;
 mod toml_value;
 
 use std::{env, ffi::OsString, path::Path};
 
 use brigade_core::{
     rate::Cap,
-    schedule::{LimitPlan, OptionSource},
+    schedule::{Direction, LimitPlan, OptionSource},
 };
 use brigade_node::config::brigade_home;
 use clap::{Arg, Command as Grammar};
@@ -21,35 +21,43 @@ use clap::{Arg, Command as Grammar};
 use self::setting::{DOWN, HOME, SETTINGS, Setting, UP};
 use crate::command_line::{
     args::parse_cap,
-    hints,
-    mistakes::{Mistake, Place},
+    mistakes::{Location, Mistake},
+    suggestions,
 };
+
+/// The variable that sets the limit for a direction.
+pub(crate) const fn limit_variable(direction: Direction) -> &'static str {
+    match direction {
+        Direction::Up => UP,
+        Direction::Down => DOWN,
+    }
+}
 
 /// The settings file's name.
 const FILE: &str = "brigade.toml";
 
-/// What was set.
+/// The values that are set.
 #[derive(Default)]
 pub(crate) struct Settings {
-    /// The value of each of [`SETTINGS`] that has one, as it would be typed.
+    /// The value of each of [`SETTINGS`] that has one, in the form in which a user types it.
     values: Vec<(&'static Setting, String)>,
-    /// What the environment and the file say of limits.
+    /// The limits of the environment and of the file.
     pub(crate) limits: LimitPlan,
 }
 
 impl Settings {
-    /// Reads the environment and the file, and finds every mistake in them; what is wrong counts as not set.
+    /// Reads the environment and the file, and finds all mistakes in them. A wrong value counts as not set.
     pub(crate) fn load() -> (Self, Vec<Mistake>) {
         Self::read(brigade_home().map(|home| home.join(FILE)).as_deref(), |name| env::var_os(name))
     }
 
-    /// Whether a command looks at them at all.
-    pub(crate) fn matter_for(command: &str) -> bool {
+    /// Whether a command uses settings.
+    pub(crate) fn are_used_by(command: &str) -> bool {
         SETTINGS.iter().any(|setting| setting.commands.contains(&command))
     }
 
-    /// `grammar` with the settings in the place of its defaults.
-    pub(crate) fn in_force(&self, mut grammar: Grammar) -> Grammar {
+    /// `grammar` with the settings as defaults.
+    pub(crate) fn with_defaults(&self, mut grammar: Grammar) -> Grammar {
         for (setting, value) in &self.values {
             for command in setting.commands {
                 grammar = grammar.mut_subcommand(command, |command| {
@@ -62,20 +70,20 @@ impl Settings {
 
     fn read(path: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> (Self, Vec<Mistake>) {
         let (mut settings, mut mistakes) = (Self::default(), vec![]);
-        if let Some(wrong) = variable(HOME).and_then(|home| hints::path(Path::new(&home))) {
-            mistakes.push(Mistake::new(Place::Variable(HOME), wrong));
+        if let Some(wrong) = variable(HOME).and_then(|home| suggestions::path(Path::new(&home))) {
+            mistakes.push(Mistake::new(Location::Variable(HOME), wrong));
         }
         for setting in SETTINGS {
             let Some(value) = variable(setting.variable).filter(|value| !value.is_empty()) else { continue };
             let Some(value) = value.to_str() else {
-                mistakes.push(Mistake::new(Place::Variable(setting.variable), "it is not UTF-8"));
+                mistakes.push(Mistake::new(Location::Variable(setting.variable), "it is not UTF-8"));
                 continue;
             };
             match setting.kind.check(value) {
                 Ok(()) => settings.values.push((setting, value.to_owned())),
-                Err(wanted) => {
-                    let what = format!("invalid value '{value}': {wanted}");
-                    mistakes.push(Mistake::new(Place::Variable(setting.variable), what));
+                Err(expected) => {
+                    let what = format!("invalid value '{value}': {expected}");
+                    mistakes.push(Mistake::new(Location::Variable(setting.variable), what));
                 }
             }
         }
@@ -100,7 +108,7 @@ impl Settings {
     }
 }
 
-/// An option with another default, which takes the place of the one that its help tells in words.
+/// The option with another default, which replaces the default that its help describes.
 fn with_default(option: Arg, value: &str) -> Arg {
     let help = option.get_help().map(ToString::to_string).unwrap_or_default();
     let help = help.split(" [default: ").next().unwrap_or_default().to_owned();
@@ -116,7 +124,7 @@ mod tests {
     use super::{Cap, OptionSource, OsString, SETTINGS, Settings};
     use crate::command_line::args::Brigade;
 
-    /// What `arguments` of a command come to with settings: `option=value` for each of `options`.
+    /// Checks the values of options in `line` with settings; `expected` has `option=value` for each of them.
     #[track_caller]
     fn check(file: &str, variables: &[(&str, &str)], line: &str, expected: &str) {
         let folder = tempfile::tempdir().unwrap();
@@ -126,7 +134,7 @@ mod tests {
         let (settings, mistakes) =
             Settings::read(Some(&path), |name| of(name).map(|(_, value)| OsString::from(value)));
         assert_eq!(mistakes, []);
-        let grammar = settings.in_force(Brigade::command());
+        let grammar = settings.with_defaults(Brigade::command());
         let matches = grammar.try_get_matches_from(format!("brigade {line}").split(' ')).unwrap();
         let (_, matches) = matches.subcommand().unwrap();
         let shown = |option: &str| {
@@ -158,7 +166,7 @@ mod tests {
     "#;
 
     #[test]
-    fn flags_stand_above_the_environment_above_the_file_above_the_defaults() {
+    fn options_take_precedence_over_the_environment_the_file_and_the_defaults() {
         let variables = [("BRIGADE_MANAGER_PORT", "6"), ("BRIGADE_MAX", "7"), ("BRIGADE_HOST", "")];
         check("", &[], "peer", "manager_port=12000 max=20 host= username=");
         check(ALL, &[], "peer", "manager_port=1 max=5 host=here username=fire_user");
@@ -167,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_setting_holds_for_its_commands_alone() {
+    fn a_setting_applies_only_to_its_commands() {
         check(ALL, &[], "manager", "host=localhost port=2 max=3 open=true state=");
         check(ALL, &[("BRIGADE_MANAGER_OPEN", "false")], "manager --port 9", "port=9 open=false");
         check(ALL, &[], "peer", "port=4 folder=/srv/shared");
@@ -177,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_are_gathered_by_who_set_them() {
+    fn limits_have_their_source() {
         let environment = |name: &str| (name == "BRIGADE_UPLOAD_LIMIT").then(|| OsString::from("off"));
         let (settings, mistakes) = Settings::read(None, environment);
         assert_eq!(mistakes, []);
@@ -198,12 +206,12 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_no_shell_has_seen_is_refused_wherever_it_is_set() {
+    fn a_path_that_a_shell_should_have_expanded_is_refused_in_all_settings() {
         for name in ["BRIGADE_HOME", "BRIGADE_FOLDER", "BRIGADE_INTO", "BRIGADE_MANAGER_STATE"] {
             let tilde = |variable: &str| (variable == name).then(|| OsString::from("~/x"));
             let (settings, mistakes) = Settings::read(None, tilde);
             assert!(
-                matches!(&mistakes[..], [one] if one.what.contains("`~` is not replaced here")),
+                matches!(&mistakes[..], [one] if one.what.contains("`~` is not expanded here")),
                 "{mistakes:?}"
             );
             assert!(settings.values.is_empty());

@@ -1,11 +1,11 @@
-//! Text that came from another machine, made harmless before a terminal shows it.
+//! Escapes text from other machines before it is printed on a terminal.
 //!
-//! What moves the cursor, changes colours, turns the direction of writing or cannot be seen is written as
-//! `\u{…}`; a backslash is doubled, so that nothing can be mistaken for such an escape.
+//! Characters that move the cursor, change colours, change the direction of writing or are invisible are written as
+//! `\u{…}`; a backslash is doubled, so that no text looks like such an escape.
 
 use std::borrow::Cow;
 
-/// `text` with everything invisible written out.
+/// `text` with such characters escaped.
 pub(crate) fn escape(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_harmless) {
         return Cow::Borrowed(text);
@@ -25,8 +25,8 @@ fn is_harmless(character: char) -> bool {
     match character {
         '\\' => false,
         '"' | '\'' | ' '..='~' => true,
-        // The standard library knows what is printable, but tells only by escaping the rest. It also escapes a
-        // mark that stands first, for want of a letter to stand on: hence the letter.
+        // The standard library knows which characters are printable, but shows it only by escaping the others. It also
+        // escapes a combining mark at the beginning of a text; therefore the letter before it.
         _ => {
             let mut buffer = [b'x', 0, 0, 0, 0];
             character.encode_utf8(&mut buffer[1..]);
@@ -51,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_terminal_would_obey_is_written_out() {
+    fn control_sequences_are_escaped() {
         assert_eq!(escape("\u{1b}[2Jgone"), "\\u{1b}[2Jgone");
         assert_eq!(escape("a\nb\tc\r"), "a\\nb\\tc\\r");
         assert_eq!(escape("evil\u{202e}gpj.exe"), "evil\\u{202e}gpj.exe");

@@ -1,7 +1,7 @@
-//! Numbers as people read them: bytes and rates in powers of ten, durations, points in time.
+//! Formats numbers for people: bytes and rates in powers of ten, durations, times.
 //!
-//! A megabyte is 10⁶ bytes, as on the box of a disk and in `--upload-limit`. Nothing here depends on the locale,
-//! and points in time are in UTC, so that screens of several machines can be laid side by side.
+//! A megabyte is 10⁶ bytes, as for disks and in `--upload-limit`. Nothing here depends on the locale, and times are in
+//! UTC, so that screens of several machines can be compared.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ pub(crate) fn bytes(count: u64) -> String {
     if count < 1000 {
         return format!("{count} B");
     }
-    // In tenths of the unit, so that what would round up to 1000.0 goes to the next one.
+    // In tenths of the unit, so that a number that rounds up to 1000.0 gets the next unit.
     let mut tenths = count.saturating_add(50) / 100;
     let mut unit = 0;
     while tenths >= 10_000 && unit + 1 < UNITS.len() {
@@ -24,12 +24,12 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
-/// Bytes a second: `12.3 MB/s`.
+/// Bytes per second: `12.3 MB/s`.
 pub(crate) fn rate(bytes_per_second: u64) -> String {
     format!("{}/s", bytes(bytes_per_second))
 }
 
-/// A length of time in its two largest units: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`.
+/// A duration in its two largest units: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`.
 pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let pair = |large: u64, large_unit: &str, small: u64, small_unit: &str| match small {
@@ -45,7 +45,7 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
-/// A point in time, in UTC (RFC 3339): `2026-11-22T11:18:18Z`.
+/// A time in UTC (RFC 3339): `2026-11-22T11:18:18Z`.
 pub(crate) fn time(time: UnixTime) -> String {
     timestamp(time).to_string()
 }
@@ -55,7 +55,7 @@ pub(crate) fn time_of_day(time: UnixTime) -> String {
     timestamp(time).strftime("%H:%M:%S").to_string()
 }
 
-/// The calendar's point in time; the last one that it has for those beyond.
+/// The timestamp; the last possible one for later times.
 fn timestamp(time: UnixTime) -> jiff::Timestamp {
     let seconds = i64::try_from(time.0).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX)
@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_the_calendars() {
+    fn times_are_those_of_the_calendar() {
         let check = |seconds, expected: &str| assert_eq!(time(UnixTime(seconds)), expected);
         check(0, "1970-01-01T00:00:00Z");
         check(951_782_400, "2000-02-29T00:00:00Z");

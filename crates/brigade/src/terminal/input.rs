@@ -1,8 +1,8 @@
-//! Lines from a person or a script: at a terminal with editing and history, from a pipe as they are.
+//! Lines from a person or a script: with editing and history at a terminal, unchanged from a pipe.
 //!
-//! Both look the same from here. A line has a bound; what is longer is refused. Several lines that are pasted at once are
-//! several lines. The terminal's editor blocks, so it has a thread of its own; a terminal that cannot move its cursor
-//! has no editor, and the system's own way to type a line must do.
+//! The caller need not know which. A line that is too long is an error; each line of pasted text is one line. The
+//! editor of the terminal blocks, so it has its own thread. A terminal that cannot move its cursor has no editor; there
+//! the system reads the line.
 
 use std::{
     collections::VecDeque,
@@ -19,17 +19,17 @@ use tokio::{
 
 use super::{
     escape::escape,
-    output::{say, show},
+    output::{print_line, print_text},
 };
 use crate::terminal;
 
-/// Bytes of a line: more than any command with the longest name.
+/// The most bytes of a line: more than any command with the longest name.
 const LINE_BYTES: u64 = 16 << 10;
 
-/// Lines of history that are kept.
+/// The number of lines in the history.
 const HISTORY_LINES: usize = 1000;
 
-/// What came.
+/// The next input.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Input {
     /// A line, without its end.
@@ -40,38 +40,43 @@ pub(crate) enum Input {
     End,
 }
 
-/// Where lines come from.
-pub(crate) enum Lines {
-    /// A person.
+/// A source of lines.
+pub(crate) enum LineReader {
+    /// A terminal with an editor.
     Terminal {
         prompts: blocking::Sender<String>,
         lines: mpsc::Receiver<Input>,
-        voice: Voice,
-        /// Lines that came together with the last one.
+        printer: Printer,
+        /// Further lines of the same pasted text.
         more: VecDeque<String>,
     },
-    /// A person at a terminal that cannot move its cursor, and the question that is not answered yet.
-    Typed(BufReader<Stdin>, Asked),
-    /// A script.
+    /// A terminal that cannot move its cursor, and the prompt that is not answered yet.
+    Typed(BufReader<Stdin>, PendingPrompt),
+    /// A pipe or a file.
     Pipe(BufReader<Stdin>),
 }
 
-/// The question that a person was asked and has not answered yet.
-type Asked = Arc<Mutex<Option<String>>>;
+/// Whether an answer to a question means yes.
+pub(crate) fn is_yes(answer: &str) -> bool {
+    matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
 
-/// Writes lines without disturbing what a person is typing; cheap to clone.
+/// The prompt that is not answered yet.
+type PendingPrompt = Arc<Mutex<Option<String>>>;
+
+/// Prints lines without disturbing the line that a person is typing; cheap to clone.
 #[derive(Clone)]
-pub(crate) enum Voice {
+pub(crate) enum Printer {
     /// Above the line that is being edited.
     Terminal(Arc<Mutex<Box<dyn ExternalPrinter + Send>>>),
-    /// Above the question, which is shown again.
-    Typed(Asked),
+    /// Above the prompt, which is printed again.
+    Typed(PendingPrompt),
     /// To standard output.
     Plain,
 }
 
-impl Lines {
-    /// Standard input, whatever it is. `history` is the file where a person's commands are kept.
+impl LineReader {
+    /// Opens standard input. `history` is the file with the typed commands.
     pub(crate) fn open(history: Option<PathBuf>) -> io::Result<Self> {
         if !io::stdin().is_terminal() || !io::stdout().is_terminal() {
             return Ok(Self::Pipe(BufReader::new(tokio::io::stdin())));
@@ -80,7 +85,7 @@ impl Lines {
             return Ok(Self::typed());
         }
         remember_terminal();
-        // Pasted text is taken as if it were typed: each line of it is one.
+        // Pasted text is read like typed text: each line of it is one.
         let config = Config::builder().bracketed_paste(false).build();
         let edited = DefaultEditor::with_config(config)
             .and_then(|mut editor| editor.create_external_printer().map(|printer| (editor, printer)));
@@ -90,108 +95,108 @@ impl Lines {
         std::thread::Builder::new()
             .name("prompt".to_owned())
             .spawn(move || edit(editor, history, &to_show, &answers))?;
-        let voice = Voice::Terminal(Arc::new(Mutex::new(Box::new(printer))));
-        Ok(Self::Terminal { prompts, lines, voice, more: VecDeque::new() })
+        let printer = Printer::Terminal(Arc::new(Mutex::new(Box::new(printer))));
+        Ok(Self::Terminal { prompts, lines, printer, more: VecDeque::new() })
     }
 
     fn typed() -> Self {
-        Self::Typed(BufReader::new(tokio::io::stdin()), Asked::default())
+        Self::Typed(BufReader::new(tokio::io::stdin()), PendingPrompt::default())
     }
 
-    /// Whether a person is asked.
+    /// Whether it is a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
         matches!(self, Self::Terminal { .. } | Self::Typed(..))
     }
 
-    /// Whether Ctrl-C comes as a signal and not as [`Input::Interrupted`].
+    /// Whether Ctrl-C is a signal instead of [`Input::Interrupted`].
     pub(crate) fn leaves_interrupts(&self) -> bool {
         matches!(self, Self::Typed(..))
     }
 
-    /// Shows `prompt` and waits for a line.
+    /// Prints `prompt` and waits for a line.
     pub(crate) async fn ask(&mut self, prompt: &str) -> io::Result<Input> {
         match self {
-            Self::Terminal { prompts, lines, voice, more } => {
+            Self::Terminal { prompts, lines, printer, more } => {
                 if let Some(line) = more.pop_front() {
-                    voice.say(&format!("{prompt}{}", escape(&line)));
+                    printer.print(&format!("{prompt}{}", escape(&line)));
                     return Ok(Input::Line(line));
                 }
-                let asked = prompts.send(prompt.to_owned());
-                let input = if asked.is_ok() { lines.recv().await.unwrap_or(Input::End) } else { Input::End };
+                let sent = prompts.send(prompt.to_owned());
+                let input = if sent.is_ok() { lines.recv().await.unwrap_or(Input::End) } else { Input::End };
                 let Input::Line(text) = input else { return Ok(input) };
                 more.extend(text.lines().map(str::to_owned));
                 Ok(Input::Line(more.pop_front().unwrap_or_default()))
             }
-            Self::Typed(reader, asked) => {
-                show(prompt);
-                set(asked, Some(prompt.to_owned()));
+            Self::Typed(reader, pending) => {
+                print_text(prompt);
+                set_pending(pending, Some(prompt.to_owned()));
                 let input = read_line(reader).await;
-                set(asked, None);
+                set_pending(pending, None);
                 if matches!(input, Ok(Input::End)) {
-                    say(""); // nothing was typed that ended the line
+                    print_line(""); // without Enter, the cursor is still behind the prompt
                 }
                 input
             }
             Self::Pipe(reader) => {
                 let input = read_line(reader).await?;
-                // What a terminal would show: the transcript of a script reads like a session.
+                // The line as on a terminal: the output of a script looks like a session.
                 match &input {
-                    Input::Line(line) => say(&format!("{prompt}{}", escape(line))),
-                    _ => say(prompt),
+                    Input::Line(line) => print_line(&format!("{prompt}{}", escape(line))),
+                    _ => print_line(prompt),
                 }
                 Ok(input)
             }
         }
     }
 
-    /// A way to say something while a line is being typed.
-    pub(crate) fn voice(&self) -> Voice {
+    /// The printer that does not disturb the line that is being typed.
+    pub(crate) fn printer(&self) -> Printer {
         match self {
-            Self::Terminal { voice, .. } => voice.clone(),
-            Self::Typed(_, asked) => Voice::Typed(asked.clone()),
-            Self::Pipe(_) => Voice::Plain,
+            Self::Terminal { printer, .. } => printer.clone(),
+            Self::Typed(_, pending) => Printer::Typed(pending.clone()),
+            Self::Pipe(_) => Printer::Plain,
         }
     }
 }
 
-impl Voice {
-    /// Writes `text` on lines of its own.
-    pub(crate) fn say(&self, text: &str) {
+impl Printer {
+    /// Prints `text` on its own lines.
+    pub(crate) fn print(&self, text: &str) {
         match self {
             Self::Terminal(printer) => {
                 let mut printer = printer.lock().unwrap_or_else(PoisonError::into_inner);
-                // Where the terminal is gone, nobody is left to be told.
+                // An error means that the terminal is closed.
                 let _ = printer.print(format!("{text}\n"));
             }
-            Self::Typed(asked) => {
-                let asked = asked.lock().unwrap_or_else(PoisonError::into_inner).clone();
-                let (before, after) = asked.as_ref().map_or(("", ""), |question| ("\n", question.as_str()));
-                show(&format!("{before}{text}\n{after}"));
+            Self::Typed(pending) => {
+                let pending = pending.lock().unwrap_or_else(PoisonError::into_inner).clone();
+                let (before, after) = pending.as_ref().map_or(("", ""), |prompt| ("\n", prompt.as_str()));
+                print_text(&format!("{before}{text}\n{after}"));
             }
             Self::Plain => {
-                say(text);
+                print_line(text);
             }
         }
     }
 }
 
-fn set(asked: &Asked, question: Option<String>) {
-    *asked.lock().unwrap_or_else(PoisonError::into_inner) = question;
+fn set_pending(pending: &PendingPrompt, prompt: Option<String>) {
+    *pending.lock().unwrap_or_else(PoisonError::into_inner) = prompt;
 }
 
-/// How the terminal was before it was asked for single keys.
+/// The settings of the terminal before the editor changed them.
 #[cfg(unix)]
 static BEFORE: std::sync::OnceLock<rustix::termios::Termios> = std::sync::OnceLock::new();
 
 fn remember_terminal() {
     #[cfg(unix)]
     if let Ok(now) = rustix::termios::tcgetattr(io::stdin()) {
-        let _ = BEFORE.set(now); // the first time counts
+        let _ = BEFORE.set(now); // keeps the first value
     }
 }
 
-/// Makes the terminal again what it was: the thread that reads lines may still wait for one when the program ends.
-pub(crate) fn give_back_terminal() {
+/// Restores the settings of the terminal: the thread that reads lines may still wait for one when the program ends.
+pub(crate) fn restore_terminal() {
     #[cfg(unix)]
     if let Some(before) = BEFORE.get() {
         let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Now, before);
@@ -207,7 +212,7 @@ fn edit(
     use rustyline::history::History;
     let _ = editor.history_mut().set_max_len(HISTORY_LINES);
     if let Some(history) = &history {
-        let _ = editor.load_history(history); // there is none at the first start
+        let _ = editor.load_history(history); // it does not exist at the first start
     }
     while let Ok(prompt) = prompts.recv() {
         let input = match editor.readline(&prompt) {

@@ -1,13 +1,13 @@
-//! What the terminal can do: draw in place, show styles, and how wide it is.
+//! The abilities of the terminal: whether it can draw in place and show styles, and its width.
 //!
-//! A terminal that cannot move its cursor (`TERM=dumb`, or no `TERM`) gets lines of text instead: no editor, no progress
-//! line, no table. `NO_COLOR` takes the styles from any other.
+//! A terminal that cannot move its cursor (`TERM=dumb`, or no `TERM`) gets lines of text: no editor, no progress line,
+//! no table. `NO_COLOR` disables the styles.
 
 pub(crate) mod escape;
+pub(crate) mod fetch_progress;
 pub(crate) mod format;
 pub(crate) mod input;
 pub(crate) mod output;
-pub(crate) mod progress_bar;
 pub(crate) mod progress_line;
 pub(crate) mod signals;
 
@@ -17,13 +17,13 @@ use std::{
     io::{self, IsTerminal},
 };
 
-/// Terminals that cannot move their cursor, or not in the way that all others do.
+/// Terminals that cannot move their cursor, or not in the usual way.
 const PLAIN: [&str; 3] = ["dumb", "cons25", "emacs"];
 
-/// Columns where the terminal does not say how many it has.
+/// The width if the terminal does not report it.
 const COLUMNS: usize = 80;
 
-/// Whether the terminal can draw a line anew in place.
+/// Whether the terminal can draw a line again in place.
 pub(crate) fn draws() -> bool {
     #[cfg(windows)]
     return crossterm::ansi_support::supports_ansi();
@@ -36,31 +36,32 @@ pub(crate) fn has_styles() -> bool {
     draws() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
-/// `text`, dim where the terminal can show that.
+/// `text`, dim if the terminal can show it.
 pub(crate) fn dim(text: &str) -> String {
     if has_styles() { format!("\u{1b}[2m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
-/// How many columns the terminal of standard error has.
+/// The width of the terminal of standard error.
 pub(crate) fn columns() -> usize {
-    #[cfg(unix)]
-    let columns = rustix::termios::tcgetwinsize(io::stderr()).map_or(0, |size| size.ws_col);
-    #[cfg(not(unix))]
-    let columns = crossterm::terminal::size().map_or(0, |(columns, _)| columns);
+    width_of(&io::stderr())
+}
+
+/// The width of the terminal of standard output; `None` if standard output is not a terminal.
+pub(crate) fn output_columns() -> Option<usize> {
+    let out = io::stdout();
+    out.is_terminal().then(|| width_of(&out))
+}
+
+#[cfg(unix)]
+fn width_of(terminal: &impl std::os::fd::AsFd) -> usize {
+    let columns = rustix::termios::tcgetwinsize(terminal).map_or(0, |size| size.ws_col);
     if columns == 0 { COLUMNS } else { usize::from(columns) }
 }
 
-/// How many columns the terminal of standard output has; `None` where that is no terminal.
-pub(crate) fn output_columns() -> Option<usize> {
-    let out = io::stdout();
-    if !out.is_terminal() {
-        return None;
-    }
-    #[cfg(unix)]
-    let columns = rustix::termios::tcgetwinsize(out).map_or(0, |size| size.ws_col);
-    #[cfg(not(unix))]
+#[cfg(not(unix))]
+fn width_of(_: &impl IsTerminal) -> usize {
     let columns = crossterm::terminal::size().map_or(0, |(columns, _)| columns);
-    Some(if columns == 0 { COLUMNS } else { usize::from(columns) })
+    if columns == 0 { COLUMNS } else { usize::from(columns) }
 }
 
 #[cfg_attr(windows, allow(dead_code))]

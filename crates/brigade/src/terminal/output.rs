@@ -1,7 +1,7 @@
-//! Standard output, which may be a pipe that nobody reads any more or a disk that is full.
+//! Standard output, which may be a closed pipe or a full disk.
 //!
-//! A reader that has seen enough is no failure: what goes on goes on in silence. Anything else that keeps data from being
-//! written is said once, and the program does not end with 0.
+//! A reader that closes the pipe is not an error: the program continues silently. Any other error is printed once, and
+//! the exit code is not 0.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -10,27 +10,27 @@ use std::{
 };
 
 use super::progress_line;
-use crate::exit::{DISK, Failure};
+use crate::failure::{DISK, Failure};
 
 static FAILED: AtomicBool = AtomicBool::new(false);
 
-/// Writes a line to standard output, at once.
-pub(crate) fn say(line: &str) {
-    show(&format!("{line}\n"));
+/// Writes a line to standard output and flushes it.
+pub(crate) fn print_line(line: &str) {
+    print_text(&format!("{line}\n"));
 }
 
-/// Writes `text` to standard output as it is, at once.
-pub(crate) fn show(text: &str) {
+/// Writes `text` to standard output and flushes it.
+pub(crate) fn print_text(text: &str) {
     let mut out = io::stdout().lock();
     if out.is_terminal() {
         progress_line::erase();
     }
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-    note(written);
+    record_write(written);
 }
 
-/// Notes how writing to standard output went; whether there is use in writing more.
-pub(crate) fn note(written: io::Result<()>) -> bool {
+/// Prints the first error of writing to standard output. Returns whether more can be written.
+pub(crate) fn record_write(written: io::Result<()>) -> bool {
     let Err(error) = written else { return true };
     if error.kind() != io::ErrorKind::BrokenPipe && !FAILED.swap(true, Ordering::Relaxed) {
         Failure::new(DISK, format!("writing to standard output: {error}")).print();
@@ -38,7 +38,7 @@ pub(crate) fn note(written: io::Result<()>) -> bool {
     false
 }
 
-/// The exit code, when all data was to be written first.
+/// The exit code: `code`, or that of the disk if data could not be written.
 pub(crate) fn all_written(code: ExitCode) -> ExitCode {
     if FAILED.load(Ordering::Relaxed) && code == ExitCode::SUCCESS { ExitCode::from(DISK) } else { code }
 }

@@ -1,8 +1,8 @@
-//! A line of progress that is drawn anew in place, and how it is laid out in the columns that there are.
+//! A progress line that is drawn in place, and its layout in the width of the terminal.
 //!
-//! Where the columns are few the name shrinks first, then the number of pieces, the bar and the amounts go; percentage,
-//! rate, time left and holders go last. The cursor waits at the line's beginning, so that a terminal that was made
-//! narrower, and has broken the line, is still cleared of all of it.
+//! In a narrow terminal the name is shortened first, then the number of pieces, the bar and the amounts are omitted;
+//! percentage, rate, time left and holders are omitted last. The cursor stays at the beginning of the line, so that a
+//! terminal that was made narrower, and has wrapped the line, can still be cleared.
 
 use std::{
     io::{self, Write},
@@ -13,11 +13,11 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::terminal;
 
-/// Columns that a name keeps as long as anything else can go.
+/// The least width of the name while anything else can be omitted.
 const NAME_LEAST: usize = 12;
 
-/// What may be shown beside name, percentage and state, richest first: columns of the bar, then whether there are
-/// pieces, amounts and files.
+/// The layouts, richest first: the width of the bar, then whether pieces, amounts and files are shown beside name,
+/// percentage and state.
 const LAYOUTS: [(usize, bool, bool, bool); 6] = [
     (16, true, true, true),
     (16, false, true, true),
@@ -27,30 +27,30 @@ const LAYOUTS: [(usize, bool, bool, bool); 6] = [
     (0, false, false, false),
 ];
 
-/// What a line of progress is made of. All of it is harmless to a terminal.
+/// The parts of a progress line, escaped for a terminal.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Parts {
+pub(crate) struct LineParts {
     pub(crate) name: String,
-    /// `3/10 files`; nothing where there is one.
+    /// `3/10 files`; empty for one file.
     pub(crate) files: String,
     pub(crate) pieces: String,
     pub(crate) amounts: String,
-    /// How it goes on, the most important first.
+    /// The state, the most important parts first.
     pub(crate) state: Vec<String>,
-    /// Bytes that are done, and of how many.
+    /// The number of bytes that are done, and of all bytes.
     pub(crate) done: (u64, u64),
 }
 
-impl Parts {
-    /// All of it, however long, without a bar.
+impl LineParts {
+    /// All parts, without a bar and without a limit.
     pub(crate) fn whole(&self) -> String {
         let parts = [&self.name, &self.files, &self.pieces, &self.amounts];
         joined(parts.into_iter().map(String::as_str).chain(self.state.iter().map(String::as_str)))
     }
 
-    /// As much of it as fits into so many columns.
+    /// The parts that fit into the width.
     pub(crate) fn within(&self, columns: usize) -> String {
-        let room = columns.saturating_sub(1).max(1); // in the last column, terminals differ
+        let width = columns.saturating_sub(1).max(1); // in the last column, terminals differ
         let percent = format!("{:>3}%", percent(self.done));
         for (bar_columns, pieces, amounts, files) in LAYOUTS {
             let head = if bar_columns == 0 {
@@ -62,19 +62,19 @@ impl Parts {
             let kept = kept.into_iter().filter(|(kept, _)| *kept).map(|(_, part)| part.as_str());
             let tail = joined(kept.chain(self.state.iter().map(String::as_str)));
             let taken = head.width() + 1 + 2 + tail.width();
-            if taken + self.name.width().min(NAME_LEAST) <= room {
-                return format!("{head} {}  {tail}", shortened(&self.name, room - taken));
+            if taken + self.name.width().min(NAME_LEAST) <= width {
+                return format!("{head} {}  {tail}", shortened(&self.name, width - taken));
             }
         }
-        // Without the name, and the least important of the rest first.
+        // Without the name; the least important parts of the state are omitted first.
         for kept in (1..=self.state.len()).rev() {
             let line = format!("{percent}  {}", joined(self.state[..kept].iter().map(String::as_str)));
-            if line.width() <= room {
+            if line.width() <= width {
                 return line;
             }
         }
         let line = format!("{percent}  {}", self.state.first().map_or("", String::as_str));
-        cut(&line, room)
+        cut(&line, width)
     }
 }
 
@@ -87,7 +87,7 @@ fn percent((done, of): (u64, u64)) -> u64 {
     u64::try_from(percent).unwrap_or(100).min(100)
 }
 
-/// A bar of so many columns, in steps of an eighth.
+/// A bar of this width, in steps of an eighth.
 fn bar(columns: usize, (done, of): (u64, u64)) -> String {
     const EIGHTHS: [&str; 8] = [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let all = columns * 8;
@@ -102,7 +102,7 @@ fn bar(columns: usize, (done, of): (u64, u64)) -> String {
     bar
 }
 
-/// `text` in at most so many columns: where it is too long, without its middle.
+/// `text` in at most this width: a longer text loses its middle.
 fn shortened(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
@@ -116,12 +116,12 @@ fn shortened(text: &str, columns: usize) -> String {
         taken <= tail
     };
     let end: Vec<char> = text.chars().rev().take_while(fits).collect();
-    // A mark that stands on the letter before it has nothing to stand on here.
+    // A combining mark has no letter before it here.
     let end = end.into_iter().rev().skip_while(|character| character.width() == Some(0));
     format!("{head}…{}", end.collect::<String>())
 }
 
-/// `text` in at most so many columns: where it is too long, without its end.
+/// `text` in at most this width: a longer text loses its end.
 pub(crate) fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         text.to_owned()
@@ -130,7 +130,7 @@ pub(crate) fn cut(text: &str, columns: usize) -> String {
     }
 }
 
-/// As much of the beginning of `text` as fits into so many columns.
+/// The longest beginning of `text` that fits into the width.
 fn beginning(text: &str, columns: usize) -> &str {
     let mut taken = 0;
     let is_beyond = |(_, character): &(usize, char)| {
@@ -140,19 +140,19 @@ fn beginning(text: &str, columns: usize) -> &str {
     text.char_indices().find(is_beyond).map_or(text, |(end, _)| &text[..end])
 }
 
-/// Whether a line is drawn on the terminal of standard error now.
+/// Whether a progress line is on the terminal of standard error now.
 static IS_DRAWN: AtomicBool = AtomicBool::new(false);
 
-/// A line on the terminal of standard error that is drawn anew in place. It is gone from the screen when this is dropped.
+/// A progress line on the terminal of standard error that is drawn in place. It is erased on drop.
 #[derive(Debug, Default)]
 pub(crate) struct ProgressLine {
-    /// The line as it was drawn last, and the columns that there were.
+    /// The last line, and the width of the terminal at that time.
     drawn: Option<(String, usize)>,
 }
 
 impl ProgressLine {
-    /// Shows `parts`, if they look otherwise than what stands there.
-    pub(crate) fn draw(&mut self, parts: &Parts) {
+    /// Draws `parts`, if the line changed.
+    pub(crate) fn draw(&mut self, parts: &LineParts) {
         let columns = terminal::columns();
         let now = Some((parts.within(columns), columns));
         if now == self.drawn && IS_DRAWN.load(Ordering::Relaxed) {
@@ -167,8 +167,8 @@ impl ProgressLine {
 }
 
 impl ProgressLine {
-    /// Draws it anew the next time, whatever stands there.
-    pub(crate) fn forget(&mut self) {
+    /// Makes the next [`Self::draw`] draw the line in any case.
+    pub(crate) fn redraw(&mut self) {
         self.drawn = None;
     }
 }
@@ -179,20 +179,21 @@ impl Drop for ProgressLine {
     }
 }
 
-/// Makes room for other lines where a line of progress stands; it is drawn again below them.
+/// Erases the progress line before other lines are printed; it is drawn again below them.
 pub(crate) fn erase() {
     if IS_DRAWN.swap(false, Ordering::Relaxed) {
         write("\r\u{1b}[J");
     }
 }
 
-/// What draws a line: without breaking it, clear of whatever stood there and below it, and back to its beginning.
+/// The control sequences that draw a line: without wrapping, with the old text cleared, and with the cursor back at the
+/// beginning.
 fn in_place(line: &str) -> String {
     format!("\r\u{1b}[?7l{line}\u{1b}[J\u{1b}[?7h\r")
 }
 
 fn write(text: &str) {
-    // Where the terminal is gone, there is nobody to be shown anything.
+    // An error means that the terminal is closed.
     let mut err = io::stderr().lock();
     let _ = err.write_all(text.as_bytes()).and_then(|()| err.flush());
 }
@@ -201,10 +202,10 @@ fn write(text: &str) {
 mod tests {
     use unicode_width::UnicodeWidthStr;
 
-    use super::{Parts, bar, cut, shortened};
+    use super::{LineParts, bar, cut, shortened};
 
-    fn parts(name: &str) -> Parts {
-        Parts {
+    fn parts(name: &str) -> LineParts {
+        LineParts {
             name: name.to_owned(),
             files: String::new(),
             pieces: "120/287 pieces".to_owned(),
@@ -217,7 +218,7 @@ mod tests {
     const LONG: &str = "recordings/2026-11-28 the whole long evening, part 7 of 9.mkv";
 
     #[test]
-    fn the_name_shrinks_first_then_pieces_bar_and_amounts_go() {
+    fn the_name_is_shortened_first_then_pieces_bar_and_amounts_are_omitted() {
         let line = |columns| {
             let line = parts(LONG).within(columns);
             assert!(line.width() < columns, "{columns}: {line}");
@@ -245,18 +246,21 @@ mod tests {
     }
 
     #[test]
-    fn every_width_is_kept_to() {
+    fn no_line_is_wider_than_the_terminal() {
         let wide = parts("録画/二〇二六年十一月二十八日の長い夜、九つのうち七つ目.mkv");
-        let waiting =
-            Parts { state: vec!["waiting: nobody who is here has what is missing".into()], ..parts(LONG) };
-        let files = Parts { files: "3/10 files".into(), ..parts("e\u{301}te\u{301}".repeat(20).as_str()) };
+        let waiting = LineParts {
+            state: vec!["waiting: no connected peer has the missing pieces".into()],
+            ..parts(LONG)
+        };
+        let files =
+            LineParts { files: "3/10 files".into(), ..parts("e\u{301}te\u{301}".repeat(20).as_str()) };
         for columns in 1..200 {
             for parts in [&wide, &waiting, &files, &parts("a")] {
                 let line = parts.within(columns);
                 assert!(line.width() <= columns.saturating_sub(1).max(1), "{columns}: {line}");
             }
         }
-        assert!(waiting.within(80).ends_with("waiting: nobody who is here has what is missing"));
+        assert!(waiting.within(80).ends_with("waiting: no connected peer has the missing pieces"));
         assert!(waiting.within(80).contains("recordings/"));
         for part in ["12.3 MB/s", "14 s left", "2 holders"] {
             assert!(wide.within(80).contains(part), "{part}");
@@ -273,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_goes_in_eighths_and_never_beyond_its_end() {
+    fn a_bar_has_eighths_and_never_exceeds_its_width() {
         assert_eq!(bar(4, (0, 100)), "    ");
         assert_eq!(bar(4, (50, 100)), "██  ");
         assert_eq!(bar(4, (99, 100)), "███▉");

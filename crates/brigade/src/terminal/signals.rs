@@ -1,11 +1,13 @@
-//! Ctrl-C and SIGTERM: the first one stops in good order, a second Ctrl-C at once.
+//! Ctrl-C and SIGTERM: the first one stops the program in good order, a second Ctrl-C at once.
 //!
-//! Nothing here ends anything but for that second one: who hears a signal decides what is left to do.
+//! Only the second Ctrl-C ends the program here: the receiver of a signal decides what is left to do.
 
 use std::process::ExitCode;
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+
+use crate::failure::{INTERRUPTED, TERMINATED};
 
 /// A signal that ends the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,11 +19,11 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// 128 and the signal's number, as shells have it.
+    /// The exit code as a number.
     pub(crate) const fn code(self) -> u8 {
         match self {
-            Self::Interrupt => 130,
-            Self::Terminate => 143,
+            Self::Interrupt => INTERRUPTED,
+            Self::Terminate => TERMINATED,
         }
     }
 
@@ -31,25 +33,25 @@ impl Signal {
     }
 }
 
-/// Hears signals.
+/// Receives signals.
 #[derive(Debug, Clone)]
 pub(crate) struct Signals {
     first: watch::Receiver<Option<Signal>>,
-    /// Somebody takes Ctrl-C for something smaller than the end of the program.
-    taken: std::sync::Arc<watch::Sender<Option<u64>>>,
+    /// The number of Ctrl-C while an [`InterruptGuard`] exists; otherwise `None`.
+    interrupts: std::sync::Arc<watch::Sender<Option<u64>>>,
 }
 
-/// While it lives, Ctrl-C is its own.
+/// While it exists, Ctrl-C does not end the program, and [`Self::interrupt`] returns.
 #[derive(Debug)]
-pub(crate) struct Taken(std::sync::Arc<watch::Sender<Option<u64>>>);
+pub(crate) struct InterruptGuard(std::sync::Arc<watch::Sender<Option<u64>>>);
 
-/// From here on a write past the size that this account may give a file fails, as one on a full disk does, and does not
-/// end the program (SIGXFSZ). Called within a runtime.
-pub(crate) fn outlive_size_limit() {
+/// Makes a write beyond the file size limit of the account fail like a write to a full disk, instead of ending the
+/// program (SIGXFSZ). Must be called in a runtime.
+pub(crate) fn handle_size_limit_signal() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
-        // Whoever hears it does not matter: once it was heard once, the system's own answer to it is gone for good.
+        // No receiver is needed: after it was registered once, the default action of the signal is disabled.
         let number = rustix::process::Signal::XFSZ.as_raw();
         if let Err(error) = signal(SignalKind::from_raw(number)) {
             tracing::debug!(%error, "a file that grows too large ends the program");
@@ -58,23 +60,24 @@ pub(crate) fn outlive_size_limit() {
 }
 
 impl Signals {
-    /// From here on signals are heard here and do not end the program by themselves.
-    pub(crate) fn hear() -> Self {
+    /// Receives signals from now on; they do not end the program any more.
+    pub(crate) fn install() -> Self {
         let (sender, first) = watch::channel(None);
-        let taken = std::sync::Arc::new(watch::Sender::new(None));
-        let signals = Self { first, taken: taken.clone() };
-        // Made here and kept, so that none is missed: not before the task runs, and not between two.
-        let mut heard = Heard::new();
+        let interrupts = std::sync::Arc::new(watch::Sender::new(None));
+        let signals = Self { first, interrupts: interrupts.clone() };
+        // Registered here and kept, so that no signal is missed: neither before the task runs, nor between two.
+        let mut signals_of_system = SystemSignals::new();
         tokio::spawn(async move {
             loop {
-                let signal = heard.next().await;
-                let count = |taken: &mut Option<u64>| taken.as_mut().map(|count| *count += 1).is_some();
-                if signal == Signal::Interrupt && taken.send_if_modified(count) {
+                let signal = signals_of_system.next().await;
+                let count =
+                    |interrupts: &mut Option<u64>| interrupts.as_mut().map(|count| *count += 1).is_some();
+                if signal == Signal::Interrupt && interrupts.send_if_modified(count) {
                     continue;
                 }
                 if sender.borrow().is_some() && signal == Signal::Interrupt {
-                    super::input::give_back_terminal();
-                    std::process::exit(130);
+                    super::input::restore_terminal();
+                    std::process::exit(INTERRUPTED.into());
                 }
                 sender.send_replace(Some(signal));
             }
@@ -82,16 +85,16 @@ impl Signals {
         signals
     }
 
-    /// The first signal.
+    /// Waits for the first signal.
     pub(crate) async fn first(&mut self) -> Signal {
         if self.first.wait_for(Option::is_some).await.is_err() {
             std::future::pending::<()>().await;
         }
-        self.heard().unwrap_or(Signal::Terminate)
+        self.received().unwrap_or(Signal::Terminate)
     }
 
-    /// The signal that came, if any.
-    pub(crate) fn heard(&self) -> Option<Signal> {
+    /// The received signal, if any.
+    pub(crate) fn received(&self) -> Option<Signal> {
         *self.first.borrow()
     }
 
@@ -104,34 +107,35 @@ impl Signals {
         });
     }
 
-    /// Takes Ctrl-C for something smaller, until the value is dropped.
-    pub(crate) fn take_interrupts(&self) -> Taken {
-        self.taken.send_replace(Some(0));
-        Taken(self.taken.clone())
+    /// Makes Ctrl-C end less than the program until the guard is dropped.
+    pub(crate) fn guard_interrupts(&self) -> InterruptGuard {
+        self.interrupts.send_replace(Some(0));
+        InterruptGuard(self.interrupts.clone())
     }
 }
 
-impl Taken {
+impl InterruptGuard {
     /// Waits for a Ctrl-C.
     pub(crate) async fn interrupt(&self) {
-        let mut taken = self.0.subscribe();
-        let _ = taken.wait_for(|count| count.is_some_and(|count| count > 0)).await;
+        let mut interrupts = self.0.subscribe();
+        let _ = interrupts.wait_for(|count| count.is_some_and(|count| count > 0)).await;
     }
 }
 
-impl Drop for Taken {
+impl Drop for InterruptGuard {
     fn drop(&mut self) {
         self.0.send_replace(None);
     }
 }
 
-/// Hears that the program goes on after it was suspended (Ctrl-Z, `fg`): what stood on the terminal may be gone.
+/// Receives that the program continues after it was suspended (Ctrl-Z, `fg`): the text on the terminal may have
+/// changed.
 #[derive(Debug)]
 pub(crate) struct Continued(#[cfg(unix)] Option<tokio::signal::unix::Signal>);
 
 impl Continued {
-    /// From here on it is heard.
-    pub(crate) fn hear() -> Self {
+    /// Receives the signal from now on.
+    pub(crate) fn install() -> Self {
         #[cfg(unix)]
         let kind = tokio::signal::unix::SignalKind::from_raw(rustix::process::Signal::CONT.as_raw());
         Self(
@@ -140,7 +144,7 @@ impl Continued {
         )
     }
 
-    /// Waits until the program goes on the next time.
+    /// Waits until the program continues the next time.
     pub(crate) async fn next(&mut self) {
         #[cfg(unix)]
         if let Some(signal) = &mut self.0
@@ -152,15 +156,15 @@ impl Continued {
     }
 }
 
-/// The system's signals; one that cannot be heard does what it does by itself.
+/// The signals of the system; one that cannot be received keeps its default action.
 #[cfg(unix)]
-struct Heard {
+struct SystemSignals {
     interrupt: Option<tokio::signal::unix::Signal>,
     terminate: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
-impl Heard {
+impl SystemSignals {
     fn new() -> Self {
         use tokio::signal::unix::{SignalKind, signal};
         Self {
@@ -186,10 +190,10 @@ impl Heard {
 }
 
 #[cfg(not(unix))]
-struct Heard;
+struct SystemSignals;
 
 #[cfg(not(unix))]
-impl Heard {
+impl SystemSignals {
     fn new() -> Self {
         Self
     }

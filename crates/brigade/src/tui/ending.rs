@@ -1,13 +1,13 @@
-//! Why the display of a running manager ended.
+//! The reason why the screen of a running manager ended.
 //!
-//! The command chooses its exit code by this.
+//! The command chooses its exit code by it.
 
-/// Why the table is no longer shown.
+/// The reason why the table is not shown any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Ending {
-    /// Somebody pressed `q`.
+    /// The user pressed `q`.
     Quit,
-    /// Somebody pressed Ctrl-C.
+    /// The user pressed Ctrl-C.
     Interrupted,
     /// The manager is stopping.
     Stopped,

@@ -1,10 +1,10 @@
-//! The display of a running manager: a table in a terminal ([`show_table`]), plain lines elsewhere ([`log_table`]).
+//! The screen of a running manager: a table in a terminal ([`show_table`]), plain lines elsewhere ([`log_table`]).
 //!
-//! `table` lays the table out, `screen` keeps it on the screen.
+//! `table` does the layout of the table, `screen` draws it.
 
 mod ending;
-mod lines;
+mod log_lines;
 mod screen;
 mod table;
 
-pub(crate) use self::{ending::Ending, lines::log_table, screen::show_table};
+pub(crate) use self::{ending::Ending, log_lines::log_table, screen::show_table};

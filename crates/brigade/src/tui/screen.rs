@@ -1,6 +1,6 @@
-//! The table on the screen of a terminal, until a person ends it.
+//! The table on the screen of a terminal, until the user ends it.
 //!
-//! The terminal is restored whatever happens. The screen is drawn only when something changed.
+//! The terminal is restored in all cases. The screen is drawn only when something changed.
 
 use std::{collections::VecDeque, io, time::Duration};
 
@@ -14,15 +14,15 @@ use tokio::sync::{
 use tokio_util::sync::CancellationToken;
 
 use super::{ending::Ending, table};
-use crate::log::take_screen;
+use crate::log::set_screen_in_use;
 
-/// Events that are kept to be shown below the table.
+/// The number of events that are kept and shown below the table.
 const EVENTS_KEPT: usize = 8;
 
-/// Key strokes that may wait to be looked at.
+/// The number of key presses that can be queued.
 const KEYS: usize = 16;
 
-/// How often the thread that waits for keys looks whether it is still wanted.
+/// How often the thread that reads keys checks whether it should end.
 const KEY_POLL: Duration = Duration::from_millis(100);
 
 /// Shows the table of peers on the terminal until `q` or Ctrl-C is pressed or the manager stops.
@@ -37,7 +37,8 @@ pub(crate) async fn show_table(
     shown
 }
 
-/// The terminal while it is ours. Dropping it gives it back; so does a panic, before its message is written.
+/// The terminal while the table is shown. Dropping it restores the terminal; so does a panic, before its message is
+/// printed.
 struct Screen {
     terminal: DefaultTerminal,
     is_open: bool,
@@ -46,14 +47,14 @@ struct Screen {
 impl Screen {
     fn open() -> io::Result<Self> {
         let mut terminal = ratatui::try_init()?;
-        terminal.clear()?; // what stood there must not show through
-        take_screen(true);
+        terminal.clear()?; // removes the old text
+        set_screen_in_use(true);
         Ok(Self { terminal, is_open: true })
     }
 
     fn close(&mut self) -> io::Result<()> {
         self.is_open = false;
-        take_screen(false);
+        set_screen_in_use(false);
         self.terminal.show_cursor()?;
         ratatui::try_restore()
     }
@@ -86,7 +87,7 @@ impl Screen {
                 Some(key) = keys.recv() => match key_action(&key) {
                     Some(KeyAction::End(ending)) => return Ok(ending),
                     Some(KeyAction::Scroll(rows)) => scroll.by(rows),
-                    None => {} // among them a new size, for which drawing again is enough
+                    None => {} // for example a new size: the table is drawn again
                 },
                 () = stop.cancelled() => return Ok(Ending::Stopped),
             }
@@ -97,7 +98,7 @@ impl Screen {
 impl Drop for Screen {
     fn drop(&mut self) {
         if self.is_open {
-            take_screen(false);
+            set_screen_in_use(false);
             ratatui::restore();
         }
     }
@@ -125,8 +126,8 @@ fn key_action(event: &TerminalEvent) -> Option<KeyAction> {
     }
 }
 
-/// Passes on what the terminal reports, until nobody listens. It waits in a thread of its own: reading a terminal
-/// blocks.
+/// Sends the events of the terminal until the receiver is dropped. It runs in its own thread, because reading a
+/// terminal blocks.
 fn read_keys(key: &mpsc::Sender<TerminalEvent>) {
     while !key.is_closed() {
         let event = match crossterm::event::poll(KEY_POLL) {
@@ -134,7 +135,7 @@ fn read_keys(key: &mpsc::Sender<TerminalEvent>) {
             Ok(true) => crossterm::event::read(),
             Err(error) => Err(error),
         };
-        // Where there are no keys, the table is ended by a signal.
+        // Without keys, a signal ends the table.
         let Ok(event) = event else { return };
         if key.blocking_send(event).is_err() {
             return;

@@ -1,7 +1,7 @@
-//! The manager's table, laid out: who is there, what they share, how fast they send and receive.
+//! The layout of the manager's table: the peers, the files that they share, and their rates.
 //!
-//! The columns are as wide as what stands in them; where rows do not all fit, they scroll. Usernames are checked
-//! names; every other text of another machine is escaped.
+//! Each column is as wide as its content; if not all rows fit, they scroll. Usernames are checked names; all other
+//! texts of other machines are escaped.
 
 use std::collections::VecDeque;
 
@@ -23,29 +23,29 @@ use crate::terminal::{escape::escape, format, progress_line::cut};
 
 const HEADINGS: [&str; 7] = ["username", "address", "files", "bytes", "sending", "receiving", "since (UTC)"];
 
-/// Columns that hold numbers stand to the right.
+/// The first column with numbers; they are aligned to the right.
 const FIRST_NUMBER: usize = 2;
 
-/// Cells between two columns.
+/// The spaces between two columns.
 const SPACING: usize = 2;
 
-/// Rows that the events below the table may take.
+/// The most rows for events below the table.
 const EVENT_ROWS: u16 = 6;
 
-/// Which row stands at the top of the table.
+/// The row at the top of the table.
 #[derive(Debug, Default)]
 pub(super) struct Scroll {
     top: usize,
 }
 
 impl Scroll {
-    /// Moves by so many rows, down where it is positive; how far there is anything is seen when it is drawn.
+    /// Moves by this number of rows, down if it is positive; drawing limits it to the existing rows.
     pub(super) fn by(&mut self, rows: isize) {
         self.top = self.top.saturating_add_signed(rows);
     }
 }
 
-/// Draws everything: the head, the table, the last events and what keys do.
+/// Draws everything: the title, the table, the last events and the keys.
 pub(super) fn draw(
     frame: &mut Frame<'_>,
     view: &ManagerView,
@@ -63,10 +63,10 @@ pub(super) fn draw(
     let width = usize::from(frame.area().width);
     frame.render_widget(Paragraph::new(title(view, width)), head);
 
-    let room = usize::from(table.height.saturating_sub(1));
-    scroll.top = scroll.top.min(view.rows.len().saturating_sub(room));
+    let height = usize::from(table.height.saturating_sub(1));
+    scroll.top = scroll.top.min(view.rows.len().saturating_sub(height));
     let all: Vec<[String; 7]> = view.rows.iter().map(cells).collect();
-    let shown = &all[scroll.top..all.len().min(scroll.top + room)];
+    let shown = &all[scroll.top..all.len().min(scroll.top + height)];
     frame.render_widget(peers(shown, &columns(&all, width), width), table);
 
     let line = |event: &LifeEvent| Line::from(cut(&sentence(event), width)).dim();
@@ -86,7 +86,7 @@ pub(super) fn draw(
     frame.render_widget(Paragraph::new(hint).dim(), foot);
 }
 
-/// The head; where the terminal is too narrow, first without the key, then without the words before the address.
+/// The title; if the terminal is too narrow, first without the key, then without the name before the address.
 fn title(view: &ManagerView, width: usize) -> Text<'static> {
     const NAME: &str = "Brigade manager";
     let ManagerView { address, key, max_peers, rows, .. } = view;
@@ -105,7 +105,7 @@ fn title(view: &ManagerView, width: usize) -> Text<'static> {
     }
 }
 
-/// The first of `texts` that fits into so many cells; where none does, the last one, cut with a mark.
+/// The first of `texts` that fits into the width; if none fits, the last one, cut and marked.
 fn first_that_fits(width: usize, texts: &[String]) -> String {
     let fits = texts.iter().find(|text| text.width() <= width);
     fits.cloned().unwrap_or_else(|| cut(texts.last().map_or("", String::as_str), width))
@@ -124,32 +124,32 @@ fn cells(peer: &Peer) -> [String; 7] {
     ]
 }
 
-/// Columns that are left out, in this order, where the terminal is too narrow: half a number is a wrong one.
-const LEFT_OUT: [usize; 6] = [6, 5, 4, 1, 3, 2];
+/// The columns to omit, in this order, if the terminal is too narrow: a part of a number would be wrong.
+const OMITTED: [usize; 6] = [6, 5, 4, 1, 3, 2];
 
-/// The columns that fit into so many cells, and how wide they are.
-fn columns(rows: &[[String; 7]], room: usize) -> Vec<(usize, usize)> {
+/// The columns that fit into the width, and the width of each.
+fn columns(rows: &[[String; 7]], table_width: usize) -> Vec<(usize, usize)> {
     let width = |column: usize| {
         let cells = rows.iter().map(|row| row[column].width());
         cells.chain([HEADINGS[column].width()]).max().unwrap_or_default()
     };
     let mut columns: Vec<(usize, usize)> =
         (0..HEADINGS.len()).map(|column| (column, width(column))).collect();
-    for left_out in LEFT_OUT {
+    for omitted in OMITTED {
         let needed = columns.iter().map(|(_, width)| width + SPACING).sum::<usize>() - SPACING;
-        if needed <= room {
+        if needed <= table_width {
             break;
         }
-        columns.retain(|(column, _)| *column != left_out);
+        columns.retain(|(column, _)| *column != omitted);
     }
     columns
 }
 
-/// The rows, with the columns that fit into `room` cells.
-fn peers(rows: &[[String; 7]], columns: &[(usize, usize)], room: usize) -> Table<'static> {
+/// The table with these columns; no cell is wider than `width`.
+fn peers(rows: &[[String; 7]], columns: &[(usize, usize)], width: usize) -> Table<'static> {
     let aligned = |column: usize, text: &str| {
         let side = if column < FIRST_NUMBER { Alignment::Left } else { Alignment::Right };
-        Cell::from(Text::from(cut(text, room)).alignment(side))
+        Cell::from(Text::from(cut(text, width)).alignment(side))
     };
     let row =
         |texts: [String; 7]| Row::new(columns.iter().map(|(column, _)| aligned(*column, &texts[*column])));
@@ -161,28 +161,28 @@ fn peers(rows: &[[String; 7]], columns: &[(usize, usize)], room: usize) -> Table
 
 /// An event as a line, with the time of day.
 fn sentence(event: &LifeEvent) -> String {
-    format!("{}  {}", format::time_of_day(event.at), describe(&event.event))
+    format!("{}  {}", format::time_of_day(event.at), event_text(&event.event))
 }
 
 /// An event as a sentence.
-pub(super) fn describe(event: &Event) -> String {
+pub(super) fn event_text(event: &Event) -> String {
     match event {
         Event::Joined { username, address } => format!("{username} joined from {address}"),
         Event::Left { username, reason } => {
-            let why = match reason {
+            let reason = match reason {
                 LeaveReason::Quit => "it quit",
                 LeaveReason::Lost => "its connection broke",
-                LeaveReason::Silent => "nothing was heard of it for too long",
-                LeaveReason::Slow => "it did not read what it was sent",
+                LeaveReason::Silent => "it sent no message for too long",
+                LeaveReason::Slow => "it did not read its messages",
                 LeaveReason::ProtocolError => "it broke the protocol",
-                LeaveReason::Replaced => "the network is full, and it gave way to a member",
+                LeaveReason::Replaced => "the network is full, and a member replaced it",
             };
-            format!("{username} left: {why}")
+            format!("{username} left: {reason}")
         }
         Event::Refused { username: Some(username), text, .. } => {
-            format!("{username} was not let in: {}", escape(text))
+            format!("{username} was refused: {}", escape(text))
         }
-        Event::Refused { username: None, text, .. } => format!("somebody was not let in: {}", escape(text)),
+        Event::Refused { username: None, text, .. } => format!("a peer was refused: {}", escape(text)),
     }
 }
 
@@ -249,14 +249,14 @@ mod tests {
                 "",
                 "",
                 "00:01:01  gone left: it quit",
-                "00:01:02  somebody was not let in: \\u{1b}[2J",
+                "00:01:02  a peer was refused: \\u{1b}[2J",
                 "q ends the manager",
             ]
         );
     }
 
     #[test]
-    fn where_it_is_narrow_columns_are_left_out_and_none_is_cut() {
+    fn narrow_tables_omit_whole_columns() {
         let shown =
             |width| lines(width, 6, &view(1), &VecDeque::new(), &mut Scroll::default())[2..4].to_vec();
         assert_eq!(
@@ -273,7 +273,7 @@ mod tests {
     }
 
     #[test]
-    fn where_it_is_narrow_texts_are_shorter_or_marked_as_cut() {
+    fn narrow_tables_have_shorter_texts_or_mark_them_as_cut() {
         let text = "a reason that is longer than forty columns".to_owned();
         let event = Event::Refused { username: None, reason: Reason::Full, text };
         let recent = VecDeque::from([LifeEvent { at: UnixTime(62), event }]);
@@ -285,7 +285,7 @@ mod tests {
             shown(60, 20),
             [
                 "Brigade manager at 127.0.0.1:12000 · 20 of 20 peers",
-                "00:01:02  somebody was not let in: a reason that is longer …",
+                "00:01:02  a peer was refused: a reason that is longer than …",
                 "17 more: arrow keys, PageUp, PageDown · q ends the manager"
             ]
         );
@@ -293,11 +293,11 @@ mod tests {
             shown(40, 20),
             [
                 "127.0.0.1:12000 · 20 of 20 peers",
-                "00:01:02  somebody was not let in: a re…",
+                "00:01:02  a peer was refused: a reason …",
                 "17 more: arrow keys · q ends"
             ]
         );
-        assert_eq!(shown(20, 1), ["127.0.0.1:12000 · 1…", "00:01:02  somebody …", "q ends the manager"]);
+        assert_eq!(shown(20, 1), ["127.0.0.1:12000 · 1…", "00:01:02  a peer wa…", "q ends the manager"]);
     }
 
     #[test]

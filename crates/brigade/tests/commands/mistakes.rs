@@ -1,18 +1,18 @@
-//! What is said of mistakes: of the command line, the environment and the settings file, all at once.
+//! The texts for mistakes in the command line, the environment and the settings file, all at once.
 //!
-//! How they are found is tested beside the code that finds them.
+//! The code that finds them has tests of its own.
 
 use serde_json::{Value, json};
 
-use crate::{output, said, said_with};
+use crate::{output, printed, printed_with};
 
 #[test]
-fn all_mistakes_of_a_line_are_told_at_once() {
+fn all_mistakes_of_a_line_are_printed_at_once() {
     let line = ["peer", "--max", "0", "--upload-limit", "10XB", "--frobnicate"];
-    insta::assert_snapshot!(said(&line, 2), @r#"
+    insta::assert_snapshot!(printed(&line, 2), @r#"
     error: 3 mistakes
-      argument 3: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
-      argument 5: invalid value '10XB' for '--upload-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted
+      argument 3: invalid value '0' for '--max <COUNT>': expected a number from 1 to 100000
+      argument 5: invalid value '10XB' for '--upload-limit <RATE>': expected a rate like 10MB, 500KB or 1.5MB (bytes per second, with the unit), or off
       argument 6: unexpected argument '--frobnicate'
       brigade peer --max 0 --upload-limit 10XB --frobnicate
                          ^                ^^^^ ^^^^^^^^^^^^
@@ -22,7 +22,7 @@ fn all_mistakes_of_a_line_are_told_at_once() {
     insta::assert_snapshot!(output("", &[], &line, 2)[1], @r#"
     error: 3 mistakes
       argument 3: unexpected argument 'b'
-      argument 4: a value is wanted for '--manager-port <PORT>'
+      argument 4: '--manager-port <PORT>' needs a value
       argument 6: invalid value '12' for '--manager-key <KEY>': "12" is not 64 hexadecimal digits
       brigade files a b --manager-port --json --manager-key=12
                       ^ ^^^^^^^^^^^^^^        ^^^^^^^^^^^^^^^^
@@ -31,21 +31,21 @@ fn all_mistakes_of_a_line_are_told_at_once() {
 }
 
 #[test]
-fn one_mistake_is_told_with_its_place() {
-    insta::assert_snapshot!(said(&["fetch", "film.mkv", "--download-limit", "10XB"], 2), @r#"
-    error: argument 4: invalid value '10XB' for '--download-limit <RATE>': a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted
+fn one_mistake_is_printed_with_its_location() {
+    insta::assert_snapshot!(printed(&["fetch", "film.mkv", "--download-limit", "10XB"], 2), @r#"
+    error: argument 4: invalid value '10XB' for '--download-limit <RATE>': expected a rate like 10MB, 500KB or 1.5MB (bytes per second, with the unit), or off
       brigade fetch film.mkv --download-limit 10XB
                                               ^^^^
     hint: `brigade fetch --help`
     "#);
-    insta::assert_snapshot!(said(&["peer", "--upload-limit", "0B"], 2), @r#"
-    error: argument 3: invalid value '0B' for '--upload-limit <RATE>': a rate of at least one byte a second, or off, is wanted
+    insta::assert_snapshot!(printed(&["peer", "--upload-limit", "0B"], 2), @r#"
+    error: argument 3: invalid value '0B' for '--upload-limit <RATE>': expected a rate of at least one byte per second, or off
       brigade peer --upload-limit 0B
                                   ^^
     hint: `brigade peer --help`
     "#);
-    insta::assert_snapshot!(said(&["manager", "--max", "0"], 2), @r#"
-    error: argument 3: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
+    insta::assert_snapshot!(printed(&["manager", "--max", "0"], 2), @r#"
+    error: argument 3: invalid value '0' for '--max <COUNT>': expected a number from 1 to 100000
       brigade manager --max 0
                             ^
     hint: `brigade manager --help`
@@ -54,21 +54,21 @@ fn one_mistake_is_told_with_its_place() {
 
 #[test]
 fn without_a_prompt_a_username_is_needed() {
-    insta::assert_snapshot!(said(&["peer", "--headless"], 2), @r#"
-    error: --headless needs --username <USERNAME>, or one from the settings: nobody is asked
+    insta::assert_snapshot!(printed(&["peer", "--headless"], 2), @r#"
+    error: --headless needs --username <USERNAME>, or one from the settings: it has no prompt
     hint: `brigade peer --help`
     "#);
 }
 
 #[test]
-fn a_command_that_is_not_there_is_named() {
-    insta::assert_snapshot!(said(&["fecth", "film.mkv"], 2), @r#"
+fn an_unknown_command_is_named() {
+    insta::assert_snapshot!(printed(&["fecth", "film.mkv"], 2), @r#"
     error: argument 1: unrecognized subcommand 'fecth'; a similar subcommand exists: 'fetch'
       brigade fecth film.mkv
               ^^^^^
     hint: `brigade fetch --help`
     "#);
-    insta::assert_snapshot!(said(&["xyzzy"], 2), @r#"
+    insta::assert_snapshot!(printed(&["xyzzy"], 2), @r#"
     error: argument 1: unrecognized subcommand 'xyzzy'
       brigade xyzzy
               ^^^^^
@@ -77,8 +77,8 @@ fn a_command_that_is_not_there_is_named() {
 }
 
 #[test]
-fn what_is_missing_is_named() {
-    insta::assert_snapshot!(said(&["fetch", "--frobnicate"], 2), @r#"
+fn missing_arguments_are_named() {
+    insta::assert_snapshot!(printed(&["fetch", "--frobnicate"], 2), @r#"
     error: 2 mistakes
       argument 2: unexpected argument '--frobnicate'; to pass '--frobnicate' as a value, use '-- --frobnicate'
       <NAME>... is missing
@@ -89,8 +89,8 @@ fn what_is_missing_is_named() {
 }
 
 #[test]
-fn names_that_no_file_can_have_are_told_at_once() {
-    insta::assert_snapshot!(said(&["fetch", "a:b", "film.mkv", "films/*.mkv", "../up", "c d/"], 5), @r#"
+fn all_impossible_names_are_printed_at_once() {
+    insta::assert_snapshot!(printed(&["fetch", "a:b", "film.mkv", "films/*.mkv", "../up", "c d/"], 5), @r#"
     error: 2 mistakes
       argument 2: 'a:b' cannot be the name of a file: it has the character `:`, which some systems do not allow
       argument 5: '../up' cannot be the name of a file: it has a part `.` or `..`
@@ -98,19 +98,19 @@ fn names_that_no_file_can_have_are_told_at_once() {
                     ^^^                      ^^^^^
     hint: `brigade fetch --help`
     "#);
-    insta::assert_snapshot!(said(&["fetch", "a:b", "--max", "0"], 2), @r#"
+    insta::assert_snapshot!(printed(&["fetch", "a:b", "--max", "0"], 2), @r#"
     error: 2 mistakes
       argument 2: 'a:b' cannot be the name of a file: it has the character `:`, which some systems do not allow
-      argument 4: invalid value '0' for '--max <COUNT>': a number from 1 to 100000 is wanted
+      argument 4: invalid value '0' for '--max <COUNT>': expected a number from 1 to 100000
       brigade fetch a:b --max 0
                     ^^^       ^
     hint: `brigade fetch --help`
     "#);
 }
 
-/// The one object that a command with `--json` writes of its mistakes; standard error has them too.
+/// The only object that a command with `--json` prints for mistakes; standard error has them too.
 #[track_caller]
-fn told(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: i32) -> Value {
+fn json_failure(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: i32) -> Value {
     let [out, err] = output(settings, variables, arguments, code);
     assert!(err.starts_with("error: "), "{arguments:?}: {err}");
     let [line] = out.lines().collect::<Vec<_>>()[..] else { panic!("{arguments:?}: {out:?}") };
@@ -119,7 +119,7 @@ fn told(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: i3
 
 #[test]
 fn with_json_mistakes_are_an_object_too() {
-    let one = told("", &[], &["fetch", "../up", "--json"], 5);
+    let one = json_failure("", &[], &["fetch", "../up", "--json"], 5);
     assert_eq!(
         one,
         json!({
@@ -131,19 +131,19 @@ fn with_json_mistakes_are_an_object_too() {
             "hint": "`brigade fetch --help`",
         })
     );
-    let several = told("", &[("BRIGADE_MANAGER_PORT", "x")], &["files", "--json", "a", "b"], 2);
+    let several = json_failure("", &[("BRIGADE_MANAGER_PORT", "x")], &["files", "--json", "a", "b"], 2);
     assert_eq!((&several["error"], &several["code"]), (&"2 mistakes".into(), &2.into()));
     assert_eq!(several["causes"][0], "argument 4: unexpected argument 'b'");
     assert!(several["causes"][1].as_str().unwrap().starts_with("BRIGADE_MANAGER_PORT: "), "{several}");
-    let of_file = told("[network]\nport = true\n", &[], &["peers", "--json"], 2);
+    let of_file = json_failure("[network]\nport = true\n", &[], &["peers", "--json"], 2);
     assert!(of_file["error"].as_str().unwrap().starts_with("HOME/brigade.toml:2:8: "), "{of_file}");
     assert_eq!(of_file["hint"], Value::Null);
     for line in [&["fetch", "--json"][..], &["fecth", "--json", "a"], &["files", "--json", "--max", "3"]] {
-        assert_eq!(told("", &[], line, 2)["kind"], "usage", "{line:?}");
+        assert_eq!(json_failure("", &[], line, 2)["kind"], "usage", "{line:?}");
     }
-    // Where it is a name, and where the command has no such option, nothing is written but the text.
-    said(&["fetch", "a:", "--", "--json"], 5);
-    said(&["peer", "--json"], 2);
+    // If `--json` is a name, or the command has no such option, only the text is printed.
+    printed(&["fetch", "a:", "--", "--json"], 5);
+    printed(&["peer", "--json"], 2);
 }
 
 const WRONG: &str = "\
@@ -161,75 +161,75 @@ max = 3
 ";
 
 #[test]
-fn mistakes_of_the_environment_and_the_settings_are_told_with_those_of_the_line() {
+fn mistakes_of_the_environment_and_the_settings_are_printed_with_those_of_the_line() {
     let variables = [("BRIGADE_MAX", "0"), ("BRIGADE_MANAGER_PORT", "99999"), ("BRIGADE_HOST", "")];
-    insta::assert_snapshot!(said_with(WRONG, &variables, &["peer", "--port", "-1"], 2), @r#"
+    insta::assert_snapshot!(printed_with(WRONG, &variables, &["peer", "--port", "-1"], 2), @r#"
     error: 10 mistakes
-      argument 3: invalid value '-1' for '--port <PORT>': a number from 0 to 65535 is wanted
-      BRIGADE_MANAGER_PORT: invalid value '99999': a number from 1 to 65535 is wanted, the port that the manager listens on
-      BRIGADE_MAX: invalid value '0': a number from 1 to 100000 is wanted
-      HOME/brigade.toml:2:8: this is of the type string: a number from 1 to 65535 is wanted, the port that the manager listens on
-      HOME/brigade.toml:3:1: `hots` is not a setting of [network]; is `host` meant?
-      HOME/brigade.toml:6:6: invalid value '10XB': a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted
-      HOME/brigade.toml:7:1: the rule limits nothing: up, down or both are wanted
-      HOME/brigade.toml:8:16: `tues` is not a day; is `tue` meant?
-      HOME/brigade.toml:9:8: a time from "00:00" to "23:59" in quotation marks is wanted
-      HOME/brigade.toml:10:2: `maneger` is not a table of settings; is `manager` meant?
+      argument 3: invalid value '-1' for '--port <PORT>': expected a number from 0 to 65535
+      BRIGADE_MANAGER_PORT: invalid value '99999': expected a number from 1 to 65535, the port that the manager listens on
+      BRIGADE_MAX: invalid value '0': expected a number from 1 to 100000
+      HOME/brigade.toml:2:8: this has the type string; expected a number from 1 to 65535, the port that the manager listens on
+      HOME/brigade.toml:3:1: `hots` is not a setting of [network]; did you mean `host`?
+      HOME/brigade.toml:6:6: invalid value '10XB': expected a rate like 10MB, 500KB or 1.5MB (bytes per second, with the unit), or off
+      HOME/brigade.toml:7:1: the rule limits nothing: expected `up`, `down` or both
+      HOME/brigade.toml:8:16: `tues` is not a day; did you mean `tue`?
+      HOME/brigade.toml:9:8: expected a time from "00:00" to "23:59" in quotation marks
+      HOME/brigade.toml:10:2: `maneger` is not a table of settings; did you mean `manager`?
       brigade peer --port -1
                           ^^
     hint: `brigade peer --help`
     "#);
-    insta::assert_snapshot!(said_with("[peer]\nmax = = 3\nport = '4'\n", &[], &["peers"], 2), @r#"
+    insta::assert_snapshot!(printed_with("[peer]\nmax = = 3\nport = '4'\n", &[], &["peers"], 2), @r#"
     error: 2 mistakes
-      HOME/brigade.toml:2:7: this is no TOML: extra `=`, expected nothing
-      HOME/brigade.toml:3:8: this is of the type string: a number from 0 to 65535 is wanted
+      HOME/brigade.toml:2:7: not valid TOML: extra `=`, expected nothing
+      HOME/brigade.toml:3:8: this has the type string; expected a number from 0 to 65535
     "#);
     let large = "#".repeat((64 << 10) + 1);
-    insta::assert_snapshot!(said_with(&large, &[], &["fetch", "a"], 2), @r#"
+    insta::assert_snapshot!(printed_with(&large, &[], &["fetch", "a"], 2), @r#"
     error: HOME/brigade.toml: it cannot be read: it has more than 65536 bytes
     "#);
 }
 
 #[test]
-fn what_needs_no_settings_is_not_hindered_by_their_mistakes() {
+fn commands_without_settings_ignore_wrong_settings() {
     for arguments in [&["--version"][..], &["peer", "--help"], &["man"], &["completions", "bash"]] {
-        said_with(WRONG, &[("BRIGADE_MAX", "0")], arguments, 0);
+        printed_with(WRONG, &[("BRIGADE_MAX", "0")], arguments, 0);
     }
 }
 
 #[test]
-fn what_was_probably_meant_is_told() {
-    insta::assert_snapshot!(said(&["files", "--manager-host", "manager.example:13000"], 2), @r#"
-    error: argument 3: invalid value 'manager.example:13000' for '--manager-host <HOST>': a name or an address alone is wanted: is manager.example meant, with --manager-port 13000?
+fn suggestions_are_printed() {
+    insta::assert_snapshot!(printed(&["files", "--manager-host", "manager.example:13000"], 2), @r#"
+    error: argument 3: invalid value 'manager.example:13000' for '--manager-host <HOST>': expected only a name or an address: did you mean manager.example, with --manager-port 13000?
       brigade files --manager-host manager.example:13000
                                    ^^^^^^^^^^^^^^^^^^^^^
     hint: `brigade files --help`
     "#);
-    insta::assert_snapshot!(said(&["peer", "--manager-host=https://me@there", "--host", "[::1]:7001", "--port", "7001/tcp"], 2), @r#"
+    insta::assert_snapshot!(printed(&["peer", "--manager-host=https://me@there", "--host", "[::1]:7001", "--port", "7001/tcp"], 2), @r#"
     error: 3 mistakes
-      argument 2: invalid value 'https://me@there' for '--manager-host <HOST>': a name or an address alone is wanted: is there meant?
-      argument 4: invalid value '[::1]:7001' for '--host <HOST>': a name or an address alone is wanted: is [::1] meant, with --port 7001?
-      argument 6: invalid value '7001/tcp' for '--port <PORT>': a number from 0 to 65535 is wanted: is 7001 meant?
+      argument 2: invalid value 'https://me@there' for '--manager-host <HOST>': expected only a name or an address: did you mean there?
+      argument 4: invalid value '[::1]:7001' for '--host <HOST>': expected only a name or an address: did you mean [::1], with --port 7001?
+      argument 6: invalid value '7001/tcp' for '--port <PORT>': expected a number from 0 to 65535: did you mean 7001?
       brigade peer --manager-host=https://me@there --host [::1]:7001 --port 7001/tcp
                    ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^        ^^^^^^^^^^        ^^^^^^^^
     hint: `brigade peer --help`
     "#);
-    insta::assert_snapshot!(said(&["fetch", "sub\\inner.txt", "./a", "/srv/film.mkv", "--upload-limit", "20"], 2), @r#"
+    insta::assert_snapshot!(printed(&["fetch", "sub\\inner.txt", "./a", "/srv/film.mkv", "--upload-limit", "20"], 2), @r#"
     error: 4 mistakes
-      argument 2: 'sub\\inner.txt' cannot be the name of a file: it has the character `\\`, which some systems do not allow; is "sub/inner.txt" meant? Names have / between folders, and nothing before the first
-      argument 3: './a' cannot be the name of a file: it has a part `.` or `..`; is "a" meant? Names have / between folders, and nothing before the first
-      argument 4: '/srv/film.mkv' cannot be the name of a file: it is empty, or has an empty part; a name is a path below the folder that its holder shares, not a path of this machine; `files` lists what there is
-      argument 6: invalid value '20' for '--upload-limit <RATE>': the unit is missing, one of 20B, 20KB, 20MB, 20GB (bytes a second) is wanted; or off
+      argument 2: 'sub\\inner.txt' cannot be the name of a file: it has the character `\\`, which some systems do not allow; did you mean "sub/inner.txt"? Names have / between folders, and nothing before the first folder
+      argument 3: './a' cannot be the name of a file: it has a part `.` or `..`; did you mean "a"? Names have / between folders, and nothing before the first folder
+      argument 4: '/srv/film.mkv' cannot be the name of a file: it is empty, or has an empty part; a name is a path in the shared folder of its holder, not a path on this machine; `files` lists all names
+      argument 6: invalid value '20' for '--upload-limit <RATE>': the unit is missing; expected one of 20B, 20KB, 20MB, 20GB (bytes per second), or off
       brigade fetch sub\\inner.txt ./a /srv/film.mkv --upload-limit 20
                     ^^^^^^^^^^^^^^ ^^^ ^^^^^^^^^^^^^                ^^
     hint: `brigade fetch --help`
     "#);
     let home = [("HOME", "/home/me"), ("BRIGADE_INTO", "$HOME/got")];
-    insta::assert_snapshot!(said_with("[manager]\nstate = \"~/state\"\n", &home, &["fetch", "a", "--done-file=~/done"], 2), @r#"
+    insta::assert_snapshot!(printed_with("[manager]\nstate = \"~/state\"\n", &home, &["fetch", "a", "--done-file=~/done"], 2), @r#"
     error: 3 mistakes
-      argument 3: invalid value '~/done' for '--done-file <PATH>': `~` is not replaced here; the whole path is wanted: /home/me/done
-      BRIGADE_INTO: invalid value '$HOME/got': `$HOME` is not replaced here; the whole path is wanted: /home/me/got
-      HOME/brigade.toml:2:9: invalid value '~/state': `~` is not replaced here; the whole path is wanted: /home/me/state
+      argument 3: invalid value '~/done' for '--done-file <PATH>': `~` is not expanded here; write the whole path: /home/me/done
+      BRIGADE_INTO: invalid value '$HOME/got': `$HOME` is not expanded here; write the whole path: /home/me/got
+      HOME/brigade.toml:2:9: invalid value '~/state': `~` is not expanded here; write the whole path: /home/me/state
       brigade fetch a --done-file=~/done
                       ^^^^^^^^^^^^^^^^^^
     hint: `brigade fetch --help`

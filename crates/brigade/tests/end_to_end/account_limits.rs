@@ -1,16 +1,16 @@
-//! Limits that an account has (`ulimit`): open files, and the size of a file. What they keep from being done is told by
-//! its name, and nothing that is there is taken for missing.
+//! Limits of an account (`ulimit`): open files, and the size of a file. An error names the limit, and no existing file
+//! is reported as missing.
 
 use std::{fs, process::Command};
 
 use crate::{
     network::{Network, bytes},
-    process::{Ended, Process, until},
+    process::{ExitedProcess, Process, until},
     sharing::SEEN,
 };
 
-/// Fetches under a limit, as a shell sets it.
-fn fetch_limited(network: &Network, limit: &str, arguments: &[&str]) -> Ended {
+/// Fetches under a limit that a shell sets.
+fn fetch_limited(network: &Network, limit: &str, arguments: &[&str]) -> ExitedProcess {
     start_limited(network, limit, arguments).end()
 }
 
@@ -28,20 +28,20 @@ fn start_limited(network: &Network, limit: &str, arguments: &[&str]) -> Process 
 }
 
 #[test]
-fn a_file_that_is_larger_than_the_account_may_write_is_a_failure_of_the_disk() {
+fn a_file_beyond_the_size_limit_of_the_account_is_a_disk_error() {
     let network = Network::start();
     let small = bytes("small", 1000);
     network.write("fire_user/d/small.bin", &small);
     let _fire = network.holder("fire_user", "d/film.bin", &bytes("film", 3 << 20));
     let ended = fetch_limited(&network, "ulimit -f 2000", &["d", "--into", "earth"]).with_code(6);
-    let ended = ended.complains(&[]);
-    let said = format!("{}{}", ended.out, ended.err);
-    assert!(said.contains("the file is larger than this account may write (`ulimit -f`)"), "{said}");
+    let ended = ended.prints_error(&[]);
+    let text = format!("{}{}", ended.out, ended.err);
+    assert!(text.contains("the file is larger than this account may write (`ulimit -f`)"), "{text}");
     network.has("earth/d/small.bin", &small);
 }
 
 #[test]
-fn too_few_open_files_are_told_as_such_and_nothing_is_said_to_be_missing() {
+fn a_limit_on_open_files_is_reported_and_no_file_is_called_missing() {
     let network = Network::start();
     network.write("fire_user/d/e/small.bin", b"small");
     let film = bytes("film", 3 << 20);
@@ -50,13 +50,13 @@ fn too_few_open_files_are_told_as_such_and_nothing_is_said_to_be_missing() {
     for files in 8..40 {
         let names = ["d", "film.bin", "--into", &format!("earth{files}")];
         let mut fetch = start_limited(&network, &format!("ulimit -n {files}"), &names);
-        // A fetch that cannot open a connection waits for its holder: it may be able to later.
-        let mut over = || !fetch.is_running() || fetch.complained().contains("waiting: ");
+        // A fetch that cannot open a connection waits for its holder: it may be able to open one later.
+        let mut over = || !fetch.is_running() || fetch.error_output().contains("waiting: ");
         until("it has ended or waits", SEEN, || over().then_some(()));
         let waits = fetch.is_running();
         let ended = if waits { fetch.terminate() } else { fetch.end() };
-        let said = format!("{}{}", ended.out, ended.err);
-        assert!(!said.contains("is not there") && !said.contains("panicked"), "{files}: {said}");
+        let text = format!("{}{}", ended.out, ended.err);
+        assert!(!text.contains("is not there") && !text.contains("panicked"), "{files}: {text}");
         if ended.err.contains("error while loading") {
             continue; // the system could not start the program
         }
@@ -70,9 +70,9 @@ fn too_few_open_files_are_told_as_such_and_nothing_is_said_to_be_missing() {
             }
             Some(6) => {
                 failures += 1;
-                assert!(said.contains("ulimit -n"), "{files}: {said}");
+                assert!(text.contains("ulimit -n"), "{files}: {text}");
             }
-            other => panic!("{files}: it ended with {other:?}\n{said}"),
+            other => panic!("{files}: it ended with {other:?}\n{text}"),
         }
     }
     assert!(failures > 0, "none of these limits was too small");

@@ -1,6 +1,6 @@
-//! Machines whose calendars differ: the cause is said on both of them, and when it is over.
+//! Machines with different clocks: both report the cause, and the end of the problem.
 //!
-//! One process of a test takes its calendar to be off by a number of seconds, which only a debug build does.
+//! One process of a test shifts its clock by a number of seconds, which only a debug build does.
 
 use std::process::Command;
 
@@ -11,7 +11,7 @@ use crate::{
     process::Process,
 };
 
-/// A command of the network on a machine whose clock is so many seconds ahead.
+/// A command of the network on a machine whose clock is ahead by this number of seconds.
 fn off(network: &Network, subcommand: &str, seconds: i64, arguments: &[&str]) -> Process {
     let mut command: Command = network.brigade(subcommand);
     command.env("BRIGADE_TEST_CLOCK_SHIFT_S", seconds.to_string());
@@ -20,19 +20,19 @@ fn off(network: &Network, subcommand: &str, seconds: i64, arguments: &[&str]) ->
 }
 
 #[test]
-fn a_fetch_from_a_holder_with_a_wrong_clock_says_so_at_both_ends() {
+fn a_fetch_from_a_holder_with_a_wrong_clock_reports_it_on_both_machines() {
     let network = Network::start();
     let film = bytes("film", 300_000);
     network.write("fire_user/film.bin", &film);
     let fire = off(&network, "peer", -47 * 60 - 10, &["--headless", "--username", "fire_user"]);
-    fire.says("ready\n");
-    fire.complains("this machine's clock is 47 min behind the manager's");
-    fire.complains("hint: set the clock (NTP)");
+    fire.prints("ready\n");
+    fire.prints_error("this machine's clock is 47 min behind the manager's");
+    fire.prints_error("hint: set the clock that is wrong (NTP)");
     let fetch = network.run("fetch", &["film.bin", "--into", "earth", "--json"]);
     let cause = "the membership begins in 47 min by the clock of the machine that refuses it";
-    let said = fetch.complains(cause);
-    assert!(said.contains("fire_user at 127.0.0.1:"), "{said}");
-    let log = fire.complains("refused a member");
+    let text = fetch.prints_error(cause);
+    assert!(text.contains("fire_user at 127.0.0.1:"), "{text}");
+    let log = fire.prints_error("refused a member");
     assert!(log.contains("begins in 47 min by the clock of this machine") && log.contains('@'), "{log}");
     fetch.signal(Signal::INT);
     let ended = fetch.end();
@@ -44,28 +44,28 @@ fn a_fetch_from_a_holder_with_a_wrong_clock_says_so_at_both_ends() {
 }
 
 #[test]
-fn a_fetch_on_a_machine_with_a_wrong_clock_says_so() {
+fn a_fetch_on_a_machine_with_a_wrong_clock_reports_it() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "film.bin", &bytes("film", 300_000));
     let mut earth = off(&network, "peer", 30 * 86_400 + 60, &["--port", "0", "--username", "earth_user"]);
     earth.types("fetch film.bin\n");
-    earth.says("this machine's clock is 30 days ahead of the manager's");
-    earth.complains("the membership ended 29 days ago by the clock of this machine");
+    earth.prints("this machine's clock is 30 days ahead of the manager's");
+    earth.prints_error("the membership ended 29 days ago by the clock of this machine");
     earth.types("status\n");
-    earth.says("shared: ");
+    earth.prints("shared: ");
     earth.signal(Signal::TERM);
     let ended = earth.end().with_code(143);
     assert_eq!(ended.out.matches("30 days ahead of the manager's").count(), 2, "{}", ended.out);
 }
 
-/// As far as memberships allow it, nothing is said.
+/// Within the tolerance of memberships, nothing is reported.
 #[test]
-fn clocks_may_be_a_little_apart() {
+fn clocks_may_differ_a_little() {
     let network = Network::start();
     let film = bytes("film", 300_000);
     network.write("fire_user/film.bin", &film);
     let fire = off(&network, "peer", 200, &["--headless", "--username", "fire_user"]);
-    fire.says("ready\n");
+    fire.prints("ready\n");
     network.fetch(&["film.bin", "--into", "earth"]).with_code(0);
     network.has("earth/film.bin", &film);
     let ended = fire.terminate().with_code(143);

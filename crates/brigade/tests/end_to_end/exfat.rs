@@ -1,12 +1,12 @@
-//! A folder, and a manager's state, on a file system that keeps no permissions and has no links: exFAT, as on memory
-//! cards. It takes root to mount one.
+//! A shared folder, and a manager's state, on a file system without permissions and links: exFAT, as on memory cards.
+//! Mounting one needs root.
 
 use std::fs;
 
 use crate::{
-    disk::Disk,
     network::{Network, bytes},
     process::Process,
+    test_disk::Disk,
 };
 
 const EXPOSED: &str = "others on this machine may read the key file";
@@ -25,7 +25,7 @@ fn a_peer_whose_folder_is_on_exfat_shares_and_keeps_its_name() {
         assert!(ended.err.contains("umask=077"), "{}", ended.err);
     }
     network.has("got/film.bin", &film);
-    // A name that is refused leaves nothing there either.
+    // A refused username leaves no file behind.
     let taken = ["--headless", "--username", "fire_user", "--folder", "card/other"];
     network.run("peer", &taken).end().with_code(4);
     assert!(!network.path("card/other").exists());
@@ -40,10 +40,10 @@ fn a_manager_whose_state_is_on_exfat_is_the_same_after_a_restart() {
         let mut command = network.brigade("manager");
         command.args(["--port", "0", "--state", "card/state"]);
         let manager = Process::start(command);
-        manager.says("ready\n");
-        let said = manager.says("its key is ");
-        keys.push(said.split_once("its key is ").unwrap().1.trim().to_owned());
-        manager.terminate().with_code(143).complains(&[EXPOSED]);
+        manager.prints("ready\n");
+        let text = manager.prints("its key is ");
+        keys.push(text.split_once("its key is ").unwrap().1.trim().to_owned());
+        manager.terminate().with_code(143).prints_error(&[EXPOSED]);
     }
     assert_eq!(keys[0], keys[1]);
     assert!(fs::metadata(network.path("card/state/members.sqlite")).unwrap().len() > 0);
@@ -51,7 +51,7 @@ fn a_manager_whose_state_is_on_exfat_is_the_same_after_a_restart() {
 }
 
 #[test]
-fn a_name_that_differs_only_in_case_from_a_file_there_is_told_by_that_file() {
+fn a_name_that_differs_only_in_case_from_a_file_is_refused_with_that_file() {
     let network = Network::start();
     let Some(_disk) = Disk::exfat(&network, "card") else { return };
     network.write("fire_user/d/film.bin", b"wanted");
@@ -59,14 +59,14 @@ fn a_name_that_differs_only_in_case_from_a_file_there_is_told_by_that_file() {
     network.write("card/in/D/Film.bin", b"mine");
     network.write("card/in/TOP.bin", b"mine");
     for replace in [&[][..], &["--replace"]] {
-        // The first time the file is not known yet, the second time it may be.
+        // The first time the file is not known yet; the second time it may be known.
         for _ in 0..2 {
             let names = [&["d/film.bin", "top.bin", "--into", "card/in"], replace].concat();
             let ended = network.run("fetch", &names).end().with_code(6);
             for (true_name, name) in [("D/Film.bin", "d/film.bin"), ("TOP.bin", "top.bin")] {
-                let said =
+                let text =
                     format!("{true_name} is there already, and differs from {name} only in capital letters");
-                assert!(ended.out.contains(&said), "{}{}", ended.out, ended.err);
+                assert!(ended.out.contains(&text), "{}{}", ended.out, ended.err);
             }
         }
     }

@@ -1,6 +1,6 @@
-//! Fetching: from several holders at once, folders, several names, and what stands in the way.
+//! Fetching: from several holders at once, folders, several names, and existing files in the way.
 //!
-//! Which of several contents a name means is in `versions`; fetches that are cut off are in `resuming`.
+//! `name_resolution` tests which content a name means; `resuming` tests interrupted fetches.
 
 use std::{
     fs,
@@ -11,10 +11,11 @@ use std::{
 use crate::{
     network::{Network, bytes, given, hash},
     process::{PATIENCE, until},
+    requirements::skip,
 };
 
 #[test]
-fn two_holders_give_their_shares_within_the_limit() {
+fn two_holders_share_the_work_within_the_limit() {
     let network = Network::start();
     let film = bytes("film", 24 << 20);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -35,19 +36,19 @@ fn two_holders_give_their_shares_within_the_limit() {
     );
     assert!(shares.iter().all(|(_, bytes)| *bytes > 0), "{totals}");
     assert_eq!(shares.iter().map(|(_, bytes)| bytes).sum::<u64>(), film.len() as u64, "{totals}");
-    // A holder that the machine keeps from going on for a while is overtaken; how little that costs is simulated.
+    // A holder that the machine delays for a while is overtaken; the simulator tests how little that costs.
     assert!(totals["fetched_twice_bytes"].as_u64().unwrap() < film.len() as u64 / 4, "{totals}");
     assert_eq!(totals["sent"].as_array().unwrap().len(), 0, "{totals}");
     let lines = ended.results();
     let [event] = lines.as_slice() else { panic!("{}", ended.out) };
     assert_eq!((&event["name"], &event["done"]), (&"film.bin".into(), &true.into()));
-    // 25.2 MB at 8 MB/s, of which a tenth of a second's worth goes at once.
+    // 25.2 MB at 8 MB/s; a tenth of a second of it is sent at once.
     assert!(event["seconds"].as_f64().unwrap() > 2.9, "faster than its limit: {event}");
     assert!(ended.err.contains("pieces"), "no progress on standard error:\n{}", ended.err);
 }
 
 #[test]
-fn an_upload_limit_holds() {
+fn an_upload_limit_is_kept() {
     let network = Network::start();
     let film = bytes("film", 2 << 20);
     network.write("fire_user/film.bin", &film);
@@ -57,7 +58,7 @@ fn an_upload_limit_holds() {
     assert!(ended.results()[0]["seconds"].as_f64().unwrap() > 0.8, "{}", ended.out);
 }
 
-/// The files of the folder that is fetched: many small ones, one of several pieces, an empty one, deep ones.
+/// The files of the fetched folder: many small ones, one of several pieces, an empty one, nested ones.
 fn tree() -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<(String, Vec<u8>)> = (0..300)
         .map(|number| {
@@ -73,7 +74,7 @@ fn tree() -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn a_folder_comes_with_all_that_is_below_it() {
+fn a_folder_is_fetched_with_everything_in_it() {
     let network = Network::start();
     let files = tree();
     let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_500_000_000);
@@ -101,7 +102,7 @@ fn a_folder_comes_with_all_that_is_below_it() {
     }
     assert!(!network.path("earth/other.txt").exists());
 
-    // Everything is there: the same command again has nothing to do, with or without the slash.
+    // Everything exists: the same command again has nothing to do, with or without the slash.
     let again = network.fetch(&["data/", "--into", "earth"]).with_code(0);
     let totals = again.totals();
     assert_eq!(totals["bytes_already"], totals["bytes"], "{totals}");
@@ -122,9 +123,9 @@ fn several_names_come_with_one_command() {
     assert_eq!(ended.totals()["bytes"], 400_010);
 }
 
-/// The second of two equal files is made from the first: it was not here before.
+/// The second of two equal files is copied from the first: it did not exist before.
 #[test]
-fn equal_files_of_one_fetch_come_once_and_were_not_here_before() {
+fn equal_files_of_one_fetch_are_fetched_once_and_counted_as_copied() {
     let network = Network::start();
     let (film, note) = (bytes("film", 900_000), bytes("note", 1000));
     for name in ["film.bin", "copy.bin"] {
@@ -138,23 +139,23 @@ fn equal_files_of_one_fetch_come_once_and_were_not_here_before() {
     let totals = network.fetch(&["d", "--into", "earth"]).with_code(0).totals();
     assert_eq!((&totals["bytes_already"], &totals["bytes_copied"]), (&0.into(), &902_000.into()), "{totals}");
     assert_eq!(given(&totals), [("fire_user".to_owned(), 901_000)]);
-    let said = network.run("fetch", &["d", "--into", "air"]).end().with_code(0).out;
-    assert!(said.contains("902.0 kB were copied from equal files"), "{said}");
-    assert!(!said.contains("were here before"), "{said}");
-    // What was here under another name before the fetch began is no copy of what it fetched.
+    let text = network.run("fetch", &["d", "--into", "air"]).end().with_code(0).out;
+    assert!(text.contains("902.0 kB were copied from equal files"), "{text}");
+    assert!(!text.contains("existed before"), "{text}");
+    // A content that existed under another name before the fetch is not a copy of a fetched file.
     let mut earth = network.run("peer", &["--port", "0", "--username", "earth_user", "--folder", "earth"]);
     network.has_file("d/film.bin", 2, PATIENCE);
     network.write("fire_user/d/more.bin", &film);
     network.has_file("d/more.bin", 1, PATIENCE);
     earth.types("fetch d/more.bin\n");
     earth.end_input();
-    let said = earth.end().with_code(0).out;
-    assert!(said.contains("900.0 kB were here before") && !said.contains("copied"), "{said}");
+    let text = earth.end().with_code(0).out;
+    assert!(text.contains("900.0 kB existed before") && !text.contains("copied"), "{text}");
     network.has("earth/d/more.bin", &film);
 }
 
 #[test]
-fn what_is_in_the_folder_is_never_replaced() {
+fn existing_files_are_never_replaced() {
     let network = Network::start();
     let film = bytes("film", 300_000);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -163,27 +164,27 @@ fn what_is_in_the_folder_is_never_replaced() {
     network.has("earth/film.bin", b"mine");
     let totals = ended.totals();
     assert_eq!((&totals["done"], &totals["failed"]), (&false.into(), &1.into()), "{totals}");
-    let why = ended.results()[0]["errors"][0]["error"].as_str().unwrap().to_owned();
-    assert!(why.contains("is there already with another content"), "{why}");
+    let reason = ended.results()[0]["errors"][0]["error"].as_str().unwrap().to_owned();
+    assert!(reason.contains("is there already with another content"), "{reason}");
 
     network.run("fetch", &["film.bin", "--into", "earth"]).end().with_code(6);
     network.has("earth/film.bin", b"mine");
 }
 
 #[test]
-fn only_what_was_fetched_is_shared_from_somebodys_folder() {
+fn a_fetch_into_an_existing_folder_shares_only_its_files() {
     let network = Network::start();
     let film = bytes("film", 300_000);
     let _fire = network.holder("fire_user", "film.bin", &film);
     network.write("earth/private.txt", b"mine alone");
     let earth = network.run("fetch", &["film.bin", "--into", "earth", "--stay"]);
-    earth.says("film.bin is here");
+    earth.prints("film.bin is here");
     network.has_file("film.bin", 2, PATIENCE);
     assert!(network.list("files", &["private"]).is_empty());
 }
 
 #[test]
-fn the_folders_that_lead_to_it_are_made() {
+fn the_parents_of_the_target_folder_are_created() {
     let mut network = Network::start();
     let film = bytes("film", 300_000);
     let fire = network.holder("fire_user", "film.bin", &film);
@@ -191,29 +192,29 @@ fn the_folders_that_lead_to_it_are_made() {
     network.has("a/b/c/film.bin", &film);
     drop(fire);
     network.stop_manager().with_code(143);
-    // Nobody is asked where they cannot be made, and they do not stay where nobody answers.
+    // The manager is not asked if the folders cannot be created; they are removed if no manager answers.
     network.write("file", b"mine");
     let ended = network.fetch(&["film.bin", "--into", "file/b/c"]).with_code(6);
-    ended.complains(&["making the folder file/b: "]);
+    ended.prints_error(&["creating the folder file/b: "]);
     network.fetch(&["film.bin", "--into", "d/e/f"]).with_code(3);
     assert!(!network.path("d").exists());
 }
 
 #[test]
-fn the_totals_come_last_however_it_ends() {
+fn the_totals_are_last_after_success_and_failure() {
     let network = Network::start();
     let film = bytes("film", 300_000);
     let _fire = network.holder("fire_user", "film.bin", &film);
     let ended = network.fetch(&["film.bin", "other.bin", "--into", "earth"]).with_code(5);
     let totals = ended.totals();
     assert_eq!((&totals["done"], &totals["bytes"]), (&false.into(), &0.into()), "{totals}");
-    ended.complains(&["error: nobody shares \"other.bin\""]);
+    ended.prints_error(&["error: nobody shares \"other.bin\""]);
     assert!(!network.path("earth/film.bin").exists(), "one of two names is wrong: nothing is fetched");
     let totals = network.fetch(&["film.bin", "--into", "earth"]).with_code(0).totals();
     assert_eq!((&totals["done"], &totals["bytes"]), (&true.into(), &film.len().into()), "{totals}");
 }
 
-/// A reader that has seen enough ends nothing; a disk that takes no data is said, and is no success.
+/// A reader that closes the pipe ends nothing; a disk that takes no data is an error.
 #[test]
 fn standard_output_may_be_closed_or_full() {
     let network = Network::start();
@@ -236,20 +237,22 @@ fn standard_output_may_be_closed_or_full() {
         ("files", &["--json"]),
         ("peers", &[]),
     ] {
-        let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else { return };
+        let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
+            return skip("/dev/full");
+        };
         let ended = run(subcommand, arguments, full.into());
-        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-        assert_eq!(ended.status.code(), Some(6), "{subcommand}: {said}");
-        assert!(said.contains("error: writing to standard output"), "{subcommand}: {said}");
+        let text = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(6), "{subcommand}: {text}");
+        assert!(text.contains("error: writing to standard output"), "{subcommand}: {text}");
     }
     network.has("air/film.bin", &film);
 }
 
 #[test]
-fn a_done_file_that_could_not_be_made_is_said_before_anything_is_fetched() {
+fn a_done_file_that_cannot_be_created_is_reported_before_the_fetch() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "film.bin", b"film");
     let ended = network.fetch(&["film.bin", "--into", "earth", "--done-file", "not/there"]);
-    ended.with_code(6).complains(&["--done-file not/there cannot be made", "nothing was fetched"]);
+    ended.with_code(6).prints_error(&["--done-file not/there cannot be created", "nothing was fetched"]);
     assert!(!network.path("earth").exists());
 }

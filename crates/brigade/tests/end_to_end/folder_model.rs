@@ -1,12 +1,12 @@
-//! A shared folder lives a random life, and the catalogue is held against it: nothing is ever listed that was never
-//! there, and when the folder comes to rest the catalogue is what a fresh look at it finds.
+//! A model test: a shared folder is changed at random, and the catalogue is compared with it. Nothing is ever listed
+//! that never existed, and when the changes end, the catalogue equals the content of the folder.
 //!
-//! A life follows from a seed. `BRIGADE_MODEL_SEEDS=100` lives a hundred of them instead of ten. In every fifth of them
-//! the peer can open no file for a while, time and again. What fails prints its seed and the last things that were done.
-//! What those are stands in `deeds`, what is then there in `truth`.
+//! A run depends only on its seed. `BRIGADE_MODEL_SEEDS=100` makes a hundred runs instead of ten. In every fifth run
+//! the peer can open no file for a while, again and again. A failure prints its seed and the last changes. `changes`
+//! has the changes, `folder_content` the expected content.
 
-mod deeds;
-mod truth;
+mod changes;
+mod folder_content;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -23,56 +23,55 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::truth::{Known, Truth};
+use self::folder_content::{FolderContent, Known};
 use crate::{
     network::{Network, bytes, hash},
     process::{PATIENCE, Process, found_within},
 };
 
-/// Seeds that are lived unless `BRIGADE_MODEL_SEEDS` says otherwise.
+/// The number of seeds unless `BRIGADE_MODEL_SEEDS` is set.
 const SEEDS: u64 = 10;
 
-/// Lives at the same time: they mostly wait. More where there are many, and whoever starts those has the time to wait
-/// for a machine that is busy with them.
+/// Runs at the same time: they mostly wait. More of them for many seeds, since long tests may use more of the machine.
 const TOGETHER: usize = 10;
 const MANY_TOGETHER: usize = 40;
 
-/// In one of so many lives the peer cannot open files for a while.
+/// In every run with a seed that is a multiple of this, the peer cannot open files for a while.
 const STARVED: u64 = 5;
 
-/// Things that are done in one life.
-const DEEDS: usize = 2500;
+/// The number of changes in a run.
+const CHANGES: usize = 2500;
 
-/// How long the catalogue may take to become true where files could not be opened: they are tried again after a minute
-/// at the latest.
+/// How long the catalogue may take to be right if files could not be opened: they are tried again after a minute at the
+/// latest.
 const STARVED_REST: Duration = Duration::from_secs(180);
 
-/// Deeds that are printed when a life fails.
+/// The number of changes that a failure prints.
 const REMEMBERED: usize = 40;
 
-/// A folder and what was done to it.
-struct Life {
+/// A shared folder and the changes that were made to it.
+struct ModelFolder {
     seed: u64,
-    chance: Chance,
+    random: TestRandom,
     network: Network,
-    truth: Truth,
-    /// What was ever under a name, by its id.
+    expected: FolderContent,
+    /// All contents that a name ever had, by id.
     had: BTreeMap<String, BTreeSet<String>>,
-    deeds: VecDeque<String>,
-    /// Files that are being written, and stay open.
+    changes: VecDeque<String>,
+    /// Files that are open for writing.
     open: Vec<(PathBuf, File)>,
-    /// Folders that were moved out and may come back.
+    /// Folders that were moved out and may be moved back.
     outside: Vec<PathBuf>,
     count: usize,
     peer: Option<Process>,
-    /// Whether the peer can open no file at this moment.
+    /// Whether the peer can open no file now.
     is_starved: bool,
 }
 
-/// Numbers from a seed (SplitMix64).
-struct Chance(u64);
+/// Random numbers from a seed (SplitMix64).
+struct TestRandom(u64);
 
-impl Chance {
+impl TestRandom {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -91,14 +90,14 @@ impl Chance {
 }
 
 #[test]
-fn whatever_becomes_of_a_folder_the_catalogue_is_true() {
+fn the_catalogue_matches_the_folder_after_any_change() {
     let seeds = env::var("BRIGADE_MODEL_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
     let first = env::var("BRIGADE_MODEL_FIRST").map_or(1, |first| first.parse().unwrap());
-    live(first..first + seeds);
+    run(first..first + seeds);
 }
 
-#[allow(clippy::print_stdout)] // a figure for who runs many
-fn live(seeds: Range<u64>) {
+#[allow(clippy::print_stdout)] // a figure for long tests
+fn run(seeds: Range<u64>) {
     let next = AtomicU64::new(seeds.start);
     let lags = Mutex::new(vec![]);
     let together = if seeds.end - seeds.start > 100 { MANY_TOGETHER } else { TOGETHER };
@@ -109,7 +108,7 @@ fn live(seeds: Range<u64>) {
                 while let seed @ 0.. = next.fetch_add(1, Ordering::Relaxed)
                     && seed < seeds.end
                 {
-                    let lag = Life::begin(seed).live();
+                    let lag = ModelFolder::begin(seed).run();
                     lags.lock().unwrap().push((lag, seed));
                 }
             });
@@ -121,48 +120,48 @@ fn live(seeds: Range<u64>) {
     let (slowest, seed) = lags.last().unwrap();
     let middle = lags[lags.len() / 2].0;
     println!(
-        "{} lives in {:.0?}; true {middle:.2?} after the last change, {slowest:.2?} at most (seed {seed})",
+        "{} runs in {:.0?}; right {middle:.2?} after the last change, {slowest:.2?} at most (seed {seed})",
         lags.len(),
         began.elapsed()
     );
 }
 
-impl Life {
+impl ModelFolder {
     fn begin(seed: u64) -> Self {
         let network = Network::start();
-        let mut chance = Chance(seed);
+        let mut random = TestRandom(seed);
         for number in 0..20 {
-            let place = format!("{}/start{number}", ["", "d0", "d0/e1", "d1"][chance.below(4)]);
-            network.write(&format!("fire_user/{place}"), &bytes(&format!("{seed} {number}"), number * 50));
+            let path = format!("{}/start{number}", ["", "d0", "d0/e1", "d1"][random.below(4)]);
+            network.write(&format!("fire_user/{path}"), &bytes(&format!("{seed} {number}"), number * 50));
         }
         fs::create_dir(network.path("outside")).unwrap();
         let peer = network.peer("fire_user", &[]);
-        let (truth, had, deeds, open, outside) = Default::default();
+        let (expected, had, changes, open, outside) = Default::default();
         let (count, peer, is_starved) = (0, Some(peer), false);
         let mut life =
-            Self { seed, chance, network, truth, had, deeds, open, outside, count, peer, is_starved };
+            Self { seed, random, network, expected, had, changes, open, outside, count, peer, is_starved };
         life.note();
         life
     }
 
-    /// Lives to the end; how long after the last change the catalogue was true.
-    fn live(mut self) -> Duration {
-        let mut next_look = 20 + self.chance.below(100);
-        for deed in 0..DEEDS {
-            if deed == DEEDS / 2 {
-                self.begin_anew();
+    /// Makes all changes. Returns how long after the last change the catalogue was right.
+    fn run(mut self) -> Duration {
+        let mut next_look = 20 + self.random.below(100);
+        for change in 0..CHANGES {
+            if change == CHANGES / 2 {
+                self.restart_peer();
             }
-            self.do_something();
-            if self.seed.is_multiple_of(STARVED) && self.chance.one_in(50) {
+            self.make_change();
+            if self.seed.is_multiple_of(STARVED) && self.random.one_in(50) {
                 self.starve(!self.is_starved);
             }
-            if deed == next_look {
-                next_look += 40 + self.chance.below(160);
+            if change == next_look {
+                next_look += 40 + self.random.below(160);
                 self.look();
             }
-            // Bursts, and pauses in which the peer gets as far as it may: they choose what is tried, and decide nothing.
-            if self.chance.one_in(30) {
-                let pause_ms = [1, 10, 30, 150, 250, 400, 1100][self.chance.below(7)];
+            // Bursts and pauses: they choose the situations that are tested, but decide no result.
+            if self.random.one_in(30) {
+                let pause_ms = [1, 10, 30, 150, 250, 400, 1100][self.random.below(7)];
                 thread::sleep(Duration::from_millis(pause_ms));
             }
         }
@@ -173,32 +172,32 @@ impl Life {
         }
         self.note();
         let lag = self.rest();
-        // Nor does anything that is still on its way spoil it.
+        // Late messages must not change it again.
         fs::write(self.network.path("fire_user/the end"), "end").unwrap();
         self.note();
         self.rest();
         lag
     }
 
-    /// Ends the peer, does a few things behind its back, and starts it again.
-    fn begin_anew(&mut self) {
+    /// Stops the peer, makes some changes, and starts it again.
+    fn restart_peer(&mut self) {
         self.starve(false);
         let peer = self.peer.take().unwrap();
-        if self.chance.one_in(2) {
+        if self.random.one_in(2) {
             peer.kill();
         } else {
             peer.terminate();
         }
         self.did("end the peer".to_owned());
         self.network.has_peers(&[], PATIENCE);
-        for _ in 0..self.chance.below(60) {
-            self.do_something();
+        for _ in 0..self.random.below(60) {
+            self.make_change();
         }
         self.peer = Some(self.network.peer("fire_user", &[]));
         self.did("start the peer".to_owned());
     }
 
-    /// Lets the peer open no file from now on, or open them again.
+    /// Makes the peer unable to open files, or able again.
     fn starve(&mut self, is_starved: bool) {
         if self.is_starved == is_starved {
             return;
@@ -209,28 +208,28 @@ impl Life {
         self.did(if is_starved { "no file can be opened" } else { "files can be opened" }.to_owned());
     }
 
-    /// Waits until the catalogue is what is there; how long that took.
+    /// Waits until the catalogue is right. Returns how long that took.
     fn rest(&mut self) -> Duration {
         let began = Instant::now();
         let most = if self.seed.is_multiple_of(STARVED) { STARVED_REST } else { PATIENCE };
-        let truth = self.truth.of(&self.root());
+        let expected = self.expected.of(&self.root());
         let mut listed = BTreeMap::new();
         let found = found_within(most, || {
             listed = self.look();
-            (listed == truth).then_some(())
+            (listed == expected).then_some(())
         });
         if found.is_none() {
             let wrong: Vec<_> =
-                truth.iter().filter(|(name, known)| listed.get(*name) != Some(known)).collect();
-            let extra: Vec<_> = listed.iter().filter(|(name, _)| !truth.contains_key(*name)).collect();
+                expected.iter().filter(|(name, known)| listed.get(*name) != Some(known)).collect();
+            let extra: Vec<_> = listed.iter().filter(|(name, _)| !expected.contains_key(*name)).collect();
             self.fail(&format!(
-                "not true after {most:?}\nmissing or wrong: {wrong:#?}\nnot there: {extra:#?}"
+                "not right after {most:?}\nmissing or wrong: {wrong:#?}\nnot there: {extra:#?}"
             ));
         }
         began.elapsed()
     }
 
-    /// What is listed; nothing of it may be what never was.
+    /// The listed files; each must have existed with this content.
     fn look(&self) -> BTreeMap<String, Known> {
         let mut listed = BTreeMap::new();
         for file in self.network.list("files", &[]) {
@@ -251,12 +250,12 @@ impl Life {
     }
 
     fn fail(&self, what: &str) -> ! {
-        let deeds: Vec<_> = self.deeds.iter().map(String::as_str).collect();
+        let changes: Vec<_> = self.changes.iter().map(String::as_str).collect();
         panic!(
-            "seed {}, after {} deeds: {what}\nthe last ones:\n{}",
+            "seed {}, after {} changes: {what}\nthe last ones:\n{}",
             self.seed,
             self.count,
-            deeds.join("\n")
+            changes.join("\n")
         );
     }
 
@@ -269,24 +268,24 @@ impl Life {
     }
 
     fn did(&mut self, what: String) {
-        if self.deeds.len() == REMEMBERED {
-            self.deeds.pop_front();
+        if self.changes.len() == REMEMBERED {
+            self.changes.pop_front();
         }
-        self.deeds.push_back(format!("{}: {what}", self.count));
+        self.changes.push_back(format!("{}: {what}", self.count));
     }
 
-    /// Notes what every file has at this moment.
+    /// Remembers the current content of each file.
     fn note(&mut self) {
-        for (name, known) in self.truth.of(&self.root()) {
+        for (name, known) in self.expected.of(&self.root()) {
             self.had.entry(name).or_default().insert(known.id);
         }
     }
 
-    /// Notes that a file was empty for an instant, under all of its names.
+    /// Remembers that a file was empty for a moment, under all of its names.
     fn was_empty(&mut self, path: &Path) {
         let inode = |path: &Path| fs::metadata(path).map(|metadata| metadata.ino()).ok();
         let wanted = inode(path);
-        for (name, _) in self.truth.of(&self.root()) {
+        for (name, _) in self.expected.of(&self.root()) {
             if inode(&self.root().join(&name)) == wanted {
                 self.had.entry(name).or_default().insert(hash(b""));
             }

@@ -1,6 +1,6 @@
-//! What `.brigadeignore` names is not shared, from the moment that it says so to the moment that it does not.
+//! Files in `.brigadeignore` are not shared, from the time when they are added to it until they are removed.
 //!
-//! What the patterns mean is tested with the store's `ignore`, against git itself.
+//! The tests of the store's `ignore` compare the patterns with git.
 
 use std::fs;
 
@@ -11,7 +11,7 @@ use crate::{
 };
 
 #[test]
-fn what_is_ignored_is_withdrawn_and_comes_back_in_time() {
+fn ignored_files_are_withdrawn_and_shared_again_in_time() {
     let network = Network::start();
     let _fire = network.peer("fire_user", &[]);
     for name in ["a.tmp", "keep.tmp", "build/b", "d/c.tmp", "d/c"] {
@@ -35,7 +35,7 @@ fn what_is_ignored_is_withdrawn_and_comes_back_in_time() {
 }
 
 #[test]
-fn what_is_fetched_under_an_ignored_name_is_there_and_is_not_shared_on() {
+fn a_file_fetched_under_an_ignored_name_is_not_shared() {
     let network = Network::start();
     let film = bytes("film", 700_000);
     network.write("fire_user/film.tmp", &film);
@@ -45,22 +45,22 @@ fn what_is_fetched_under_an_ignored_name_is_there_and_is_not_shared_on() {
     network.write("water_user/old.~1~", b"old");
     let mut water = network.run("peer", &["--port", "0", "--username", "water_user"]);
     water.types("fetch film.tmp\nfetch other\n");
-    water.says("film.tmp is here");
-    water.says("other is here");
+    water.prints("film.tmp is here");
+    water.prints("other is here");
     network.has("water_user/film.tmp", &film);
     network.has_file("other", 2, SEEN);
-    // Nor does it stay open for who asks for it all the same.
+    // Peers that request it anyway are refused.
     #[cfg(target_os = "linux")]
     until("it is closed", PATIENCE, || {
-        let open = fs::read_dir(format!("/proc/{}/fd", water.number())).unwrap().flatten();
+        let open = fs::read_dir(format!("/proc/{}/fd", water.id())).unwrap().flatten();
         let mut paths = open.filter_map(|open| fs::read_link(open.path()).ok());
         (!paths.any(|path| path.ends_with("film.tmp"))).then_some(())
     });
     water.types("status\n");
-    let said = water.says("not shared: old.~1~ (kept aside by a fetch with --replace)");
-    let row = |beginning: &str| said.lines().any(|line| line.starts_with(beginning));
-    assert!(row("ignored: ") && row("not shared: .brigadeignore (line 2 is not a pattern"), "{said}");
-    assert!(!said.contains("not shared: mine.tmp"), "{said}");
+    let text = water.prints("not shared: old.~1~ (kept aside by a fetch with --replace)");
+    let row = |beginning: &str| text.lines().any(|line| line.starts_with(beginning));
+    assert!(row("ignored: ") && row("not shared: .brigadeignore (line 2 is not a pattern"), "{text}");
+    assert!(!text.contains("not shared: mine.tmp"), "{text}");
     assert_eq!(network.has_file("film.tmp", 1, SEEN)["id"], hash(&film));
     assert!(network.list("files", &["mine"]).is_empty());
     water.types("q\n");
@@ -68,12 +68,12 @@ fn what_is_fetched_under_an_ignored_name_is_there_and_is_not_shared_on() {
 }
 
 #[test]
-fn a_fetch_brings_no_patterns_and_obeys_none() {
+fn a_fetch_neither_fetches_nor_applies_ignore_files() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "a.tmp", b"content");
     network.write("got/.brigadeignore", b"*\n");
     let fetch = network.run("fetch", &["a.tmp", "--into", "got", "--stay"]);
-    fetch.says("a.tmp is here");
+    fetch.prints("a.tmp is here");
     until("it is shared on", PATIENCE, || {
         (network.list("files", &["a.tmp"])[0]["holders"] == 2).then_some(())
     });

@@ -1,6 +1,6 @@
-//! Peers come and go: questions at the prompt and from a pipe, the table, and ends of every kind.
+//! Peers that join and leave: questions at the prompt and from a pipe, the table, and all ways to end.
 //!
-//! What is refused at the door is in `refusals`.
+//! `refusals` tests joins that are refused.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -11,7 +11,7 @@ use crate::{
     process::{ENDING, PATIENCE, Process, SLACK},
 };
 
-/// A peer at a pipe that is asked for port and username.
+/// A peer at a pipe that asks for port and username.
 fn asked(network: &Network, username: &str) -> Process {
     let port = network.port().to_string();
     let mut command = network.brigade("peer");
@@ -27,7 +27,7 @@ fn asked(network: &Network, username: &str) -> Process {
     ]);
     let mut peer = Process::start(command);
     peer.types(&format!("0\n{username}\n"));
-    peer.says(&format!("{username} shares {username} with the network"));
+    peer.prints(&format!("{username} shares {username} with the network"));
     peer
 }
 
@@ -50,8 +50,8 @@ fn three_peers_join_by_pipe_and_one_fetches_from_the_others() {
     assert_eq!(entry["id"], *hash(&film));
     earth.types("files\npeers\nstatus\nfetch film.bin\nq\n");
     let ended = earth.end().with_code(0);
-    for said in ["Port: 0\n", "Username: earth_user\n", "> fetch film.bin\n", "film.bin is here"] {
-        assert!(ended.out.contains(said), "{said:?} is not in\n{}", ended.out);
+    for text in ["Port: 0\n", "Username: earth_user\n", "> fetch film.bin\n", "film.bin is here"] {
+        assert!(ended.out.contains(text), "{text:?} is not in\n{}", ended.out);
     }
     network.has("earth_user/film.bin", &film);
     network.has_peers(&["fire_user", "water_user"], SLACK);
@@ -64,7 +64,7 @@ fn three_peers_join_by_pipe_and_one_fetches_from_the_others() {
 }
 
 #[test]
-fn a_script_that_is_typed_all_at_once_works_alike() {
+fn a_script_that_is_typed_at_once_works_the_same() {
     let network = Network::start();
     let film = bytes("film", 300_000);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -96,16 +96,16 @@ fn a_killed_peer_leaves_the_table_and_the_catalogue() {
 }
 
 #[test]
-fn an_answer_that_cannot_be_used_is_explained_and_asked_again() {
+fn a_wrong_answer_is_explained_and_the_question_repeated() {
     let network = Network::start();
     let _fire = network.peer("fire_user", &["--folder", "elsewhere"]);
     let mut water = network.run("peer", &["--host", "localhost"]);
     let taken = network.port();
     water.types(&format!("x\n99999\n{taken}\n\na/b\nfire_user\nwater_user\nq\n"));
-    let ended = water.end().with_code(0).complains(&[
+    let ended = water.end().with_code(0).prints_error(&[
         "\"x\" is not a port",
         "\"99999\" is not a port",
-        &format!("something listens on port {taken} here already"),
+        &format!("another program listens on port {taken} already"),
         "\"a/b\" cannot be a username",
         "the username belongs to another key",
     ]);
@@ -115,12 +115,12 @@ fn an_answer_that_cannot_be_used_is_explained_and_asked_again() {
 }
 
 #[test]
-fn a_script_without_all_answers_is_a_wrong_command_line() {
+fn a_script_without_all_answers_is_a_usage_error() {
     let network = Network::start();
     let mut peer = network.run("peer", &[]);
     peer.types("0\n");
     peer.end_input();
-    peer.end().with_code(2).complains(&["standard input ended before everything was answered"]);
+    peer.end().with_code(2).prints_error(&["standard input ended before all questions were answered"]);
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn a_command_that_fails_decides_the_exit_code_of_a_script() {
     error: "fecth" is not a command
     hint: `help` lists the commands
     error: nobody shares "film.bin"
-    hint: `files` lists what there is
+    hint: `files` lists all names
     "#);
 }
 
@@ -152,7 +152,7 @@ fn signals_end_a_peer_in_good_order() {
 }
 
 #[test]
-fn a_manager_ends_in_good_order_and_its_peers_find_it_again() {
+fn a_manager_ends_in_good_order_and_its_peers_reconnect() {
     let port = crate::network::free_port().to_string();
     let mut network = Network::start_with(&["--port", &port]);
     let mut fire = network.holder("fire_user", "film.bin", &bytes("film", 1000));

@@ -1,6 +1,7 @@
-//! Where files land: other file systems below the folder, and what can never land and is refused before it is fetched.
+//! The target of a fetch: other file systems below the folder, and files that can never get their name and are refused
+//! before the fetch.
 //!
-//! The file systems are the test's own (`disk`), for which it has to run as root.
+//! The tests mount their file systems (`test_disk`), which needs root.
 
 use std::{
     fs,
@@ -9,21 +10,22 @@ use std::{
 };
 
 use crate::{
-    disk::{Disk, skip},
     network::{Network, PIECE_BYTES, bytes, given, parts_in, pieces_recorded},
     process::{PATIENCE, Process, until},
+    requirements::skip,
+    test_disk::Disk,
 };
 
-/// A user that has no files here.
+/// A user without files here.
 const NOBODY: u32 = 65_534;
 
-/// Checks that nothing is left of what was received in a folder.
+/// Checks that no received parts are left in a folder.
 #[track_caller]
 fn nothing_is_left(folder: &Path) {
     assert_eq!(parts_in(folder), Vec::<std::path::PathBuf>::new());
 }
 
-/// Fetches a large and some small files onto the disk at `earth/FOLDER`, and looks at what is there then.
+/// Fetches a large and some small files to the disk at `earth/FOLDER`, and checks the result.
 #[track_caller]
 fn all_lands_on(network: &Network, folder: &str) {
     let film = bytes("film", 3 << 20);
@@ -44,10 +46,10 @@ fn all_lands_on(network: &Network, folder: &str) {
     }
     nothing_is_left(&network.path("earth"));
     assert!(!network.path(&format!("earth/{folder}/.brigade")).exists(), "the place there is removed");
-    // Once more: it is known to be here.
+    // Once more: the files exist.
     let totals = network.fetch(&names).with_code(0).totals();
     assert_eq!(totals["bytes_already"], totals["bytes"], "{totals}");
-    // And a file that is in the way is kept aside there.
+    // A file that is in the way is kept aside there.
     fs::write(network.path(&format!("earth/{folder}/film.bin")), b"mine").unwrap();
     network.fetch(&[folder, "--into", "earth", "--replace"]).with_code(0);
     network.has(&format!("earth/{folder}/film.bin"), &film);
@@ -63,7 +65,7 @@ fn a_fetch_lands_on_a_disk_that_is_mounted_below_the_folder() {
 }
 
 #[test]
-fn a_fetch_lands_in_a_folder_that_is_mounted_from_elsewhere_on_the_same_disk() {
+fn a_fetch_lands_in_a_bind_mount_of_the_same_disk() {
     let network = Network::start();
     fs::create_dir(network.path("elsewhere")).unwrap();
     let Some(_disk) = Disk::bound(&network, "elsewhere", "earth/bound") else { return };
@@ -86,7 +88,7 @@ fn a_fetch_lands_in_a_subvolume() {
 }
 
 #[test]
-fn a_fetch_onto_another_disk_goes_on_after_kill_9() {
+fn a_fetch_onto_another_disk_resumes_after_kill_9() {
     const FILM: usize = 16 << 20;
     let network = Network::start();
     let Some(_disk) = Disk::in_memory(&network, "earth/disk", 20) else { return };
@@ -98,7 +100,7 @@ fn a_fetch_onto_another_disk_goes_on_after_kill_9() {
     until("some pieces are recorded", PATIENCE, || (pieces_recorded(&disk) >= 16).then_some(()));
     first.kill();
     assert_eq!(pieces_recorded(&network.path("earth")), 0);
-    // A peer shares nothing of what is received there.
+    // A peer does not share the parts there.
     let peer = network.peer("earth_user", &["--folder", "earth"]);
     assert_eq!(network.list("files", &[]).len(), 1);
     peer.terminate().with_code(143);
@@ -111,21 +113,21 @@ fn a_fetch_onto_another_disk_goes_on_after_kill_9() {
 }
 
 #[test]
-fn room_is_measured_where_the_bytes_go() {
+fn space_is_measured_on_the_target_file_system() {
     let network = Network::start();
     let Some(_disk) = Disk::in_memory(&network, "earth/disk", 4) else { return };
     let _fire = network.holder("fire_user", "disk/film.bin", &bytes("film", 8 << 20));
     let fetch = ["disk/film.bin", "--into", "earth"];
     let refused = network.fetch(&fetch).with_code(6);
-    refused.complains(&[
+    refused.prints_error(&[
         "no room for \"disk/film.bin\" in ",
-        "earth/disk: it takes 8.4 MB more, and 4.2 MB are free",
+        "earth/disk: 8.4 MB more are needed, and 4.2 MB are free",
     ]);
     nothing_is_left(&network.path("earth/disk"));
 }
 
 #[test]
-fn a_fetch_waits_for_room_on_the_disk_that_is_full() {
+fn a_fetch_waits_for_space_on_a_full_disk() {
     let network = Network::start();
     let Some(disk) = Disk::in_memory(&network, "earth/disk", 12) else { return };
     let film = bytes("film", 8 << 20);
@@ -135,17 +137,17 @@ fn a_fetch_waits_for_room_on_the_disk_that_is_full() {
     let path = network.path("earth/disk");
     until("some pieces are recorded", PATIENCE, || (pieces_recorded(&path) >= 4).then_some(()));
     disk.fill("filler");
-    fetch.complains("paused: the disk is full");
+    fetch.prints_error("paused: the disk is full");
     fs::remove_file(path.join("filler")).unwrap();
-    fetch.end().with_code(0).complains(&["it goes on"]);
+    fetch.end().with_code(0).prints_error(&["it continues"]);
     network.has("earth/disk/film.bin", &film);
 }
 
 #[test]
-fn all_that_can_never_land_is_told_before_anything_is_fetched() {
+fn all_files_that_can_never_land_are_reported_before_the_fetch() {
     let network = Network::start();
     for name in ["good", "is_folder", "link", "file/below", "link/below"] {
-        // From folders of several holders: no single one has both.
+        // From the folders of several holders: no single one has both.
         let holder = if name == "link/below" { "water_user" } else { "fire_user" };
         network.write(&format!("{holder}/d/{name}"), &bytes(name, 2000));
     }
@@ -155,7 +157,7 @@ fn all_that_can_never_land_is_told_before_anything_is_fetched() {
     fs::create_dir_all(network.path("earth/d/is_folder")).unwrap();
     symlink("nowhere", network.path("earth/d/link")).unwrap();
     network.write("earth/d/file", b"mine");
-    let refused = network.fetch(&["d", "--into", "earth"]).with_code(6).complains(&[
+    let refused = network.fetch(&["d", "--into", "earth"]).with_code(6).prints_error(&[
         "4 of 5 files of \"d\" cannot be put into ",
         "d/is_folder: ",
         "earth/d/is_folder is a folder",
@@ -172,7 +174,7 @@ fn all_that_can_never_land_is_told_before_anything_is_fetched() {
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_to_is_told_before_anything_is_fetched() {
+fn a_folder_that_is_not_writable_is_reported_before_the_fetch() {
     let network = Network::start();
     let film = bytes("film", 300_000);
     network.write("fire_user/d/small", b"small");
@@ -193,35 +195,35 @@ fn a_folder_that_cannot_be_written_to_is_told_before_anything_is_fetched() {
         command.uid(NOBODY).gid(NOBODY);
         Process::start(command).end()
     };
-    // The program's own folder may be closed to others.
+    // The folder of Brigade may be closed for others.
     if !as_nobody(&["none"]).err.contains("nobody shares") {
         return skip("a build that other users may run");
     }
     let refused = as_nobody(&["d"]).with_code(6);
-    refused.complains(&[
+    refused.prints_error(&[
         "2 of 2 files of \"d\"",
         "earth/d cannot be written to: Permission denied",
         "d/small: ",
     ]);
     let refused = as_nobody(&["sticky/theirs", "--replace"]).with_code(6);
-    refused.complains(&["earth/sticky/theirs belongs to another user and cannot be renamed"]);
+    refused.prints_error(&["earth/sticky/theirs belongs to another user and cannot be renamed"]);
     network.has("earth/sticky/theirs", b"root's");
     nothing_is_left(&network.path("earth"));
 }
 
 #[test]
-fn a_disk_that_may_only_be_read_is_told_before_anything_is_fetched() {
+fn a_read_only_disk_is_reported_before_the_fetch() {
     let network = Network::start();
     let Some(disk) = Disk::in_memory(&network, "earth/disk", 4) else { return };
     disk.mount_again("ro");
     let _fire = network.holder("fire_user", "disk/small", b"small");
     let refused = network.fetch(&["disk/small", "--into", "earth"]).with_code(6);
     assert!(given(&refused.totals()).is_empty());
-    refused.complains(&["earth/disk cannot be written to: Read-only file system"]);
+    refused.prints_error(&["earth/disk cannot be written to: Read-only file system"]);
 }
 
 #[test]
-fn a_fetch_of_nothing_leaves_nothing_and_takes_nothing_away() {
+fn a_fetch_of_an_unknown_name_changes_no_files() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "film.bin", b"film");
     network.fetch(&["typo", "--into", "new/sub"]).with_code(5);
@@ -230,7 +232,7 @@ fn a_fetch_of_nothing_leaves_nothing_and_takes_nothing_away() {
     network.fetch(&["typo", "--into", "mine"]).with_code(5);
     network.has("mine/file", b"mine");
     assert!(!network.path("mine/.brigade").exists());
-    // What an earlier fetch has left there stays, and so does a key that a username is bound to.
+    // Parts of an earlier fetch stay, and so does a key that a username is bound to.
     network.fetch(&["film.bin", "--into", "got"]).with_code(0);
     network.fetch(&["typo", "--into", "got"]).with_code(5);
     assert!(network.path("got/.brigade/key").exists() && network.path("got/.brigade/index.db").exists());

@@ -1,26 +1,26 @@
-//! Limits on sending and receiving: given, by a schedule, and typed while something is going on.
+//! Limits on sending and receiving: from options, from a schedule, and typed during a fetch.
 //!
-//! A limit that makes a fetch crawl would take half an hour; so whoever ends in time was not under it any more. That
-//! limits hold is in `fetching`, what is wrong with them in `refusals` and in the tests of the command line.
+//! Under the low limit of these tests a fetch would take half an hour; a fetch that ends in time was not limited by it.
+//! `fetching` tests that limits are kept, `refusals` and the tests of the command line test wrong limits.
 
 use std::fs;
 
 use crate::{
     network::{Network, bytes},
-    process::{Ended, PATIENCE, Process, until},
+    process::{ExitedProcess, PATIENCE, Process, until},
 };
 
 /// Sixteen pieces, half an hour at 2 KB/s.
 const FILM_BYTES: usize = 4 << 20;
 
-/// Every day and all day: a schedule that tests can rely on.
+/// Every day and all day, so that a test at any time is in it.
 const CRAWL_DOWN: &str = "[[limits.schedule]]\ndown = \"2KB\"\n";
 
-/// A peer at its prompt.
+/// A peer with a prompt.
 fn prompted(network: &Network, username: &str, arguments: &[&str]) -> Process {
     let mut peer = network.run("peer", arguments);
     peer.types(&format!("0\n{username}\n"));
-    peer.says("`help` lists the commands");
+    peer.prints("`help` lists the commands");
     peer
 }
 
@@ -37,17 +37,17 @@ fn settings(network: &Network, text: &str) {
 }
 
 #[test]
-fn a_fetch_that_crawls_ends_once_the_limit_is_lifted_at_the_prompt() {
+fn a_slow_fetch_ends_soon_after_its_limit_is_removed_at_the_prompt() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let _fire = network.holder("fire_user", "film.bin", &film);
     let mut earth = prompted(&network, "earth_user", &["--download-limit", "2KB"]);
     earth.types("limit\nfetch film.bin\n");
-    earth.says("down  2.0 kB/s (--download-limit)");
+    earth.prints("down  2.0 kB/s (--download-limit)");
     has_begun(&network, "earth_user");
     earth.types("limit down 3KB\nlimit down auto\nlimit down off\n");
-    for said in ["down  3.0 kB/s (typed here)", "down  off (typed here)", "film.bin is here"] {
-        earth.says(said);
+    for text in ["down  3.0 kB/s (typed here)", "down  off (typed here)", "film.bin is here"] {
+        earth.prints(text);
     }
     network.has("earth_user/film.bin", &film);
     earth.types("q\n");
@@ -55,22 +55,22 @@ fn a_fetch_that_crawls_ends_once_the_limit_is_lifted_at_the_prompt() {
 }
 
 #[test]
-fn holders_send_on_however_their_limit_comes_and_goes() {
+fn holders_continue_to_send_when_their_limit_is_set_and_removed() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     network.write("fire_user/film.bin", &film);
     let mut fire = prompted(&network, "fire_user", &["--upload-limit", "2KB"]);
     network.has_file("film.bin", 1, PATIENCE);
-    // More than there are slots, so that some wait for one.
+    // More fetches than slots, so that some wait for one.
     let into = ["a", "b", "c", "d", "e"];
     let fetches = into.map(|into| network.run("fetch", &["film.bin", "--into", into]));
     into.iter().for_each(|into| has_begun(&network, into));
-    // Limits with slots, then none, then one again: the last is large enough to end in time if no slot was lost.
+    // Limits with slots, then none, then one again: the last is high enough to end in time if no slot was lost.
     for _ in 0..5 {
         fire.types("limit up 1MB\nlimit up off\nlimit up auto\n");
     }
     fire.types("limit up 20MB\n");
-    fire.says("up    20.0 MB/s (typed here)");
+    fire.prints("up    20.0 MB/s (typed here)");
     fetches.into_iter().map(Process::end).for_each(|ended| drop(ended.with_code(0)));
     into.iter().for_each(|into| network.has(&format!("{into}/film.bin"), &film));
 
@@ -90,22 +90,22 @@ fn a_wrong_limit_is_explained_and_changes_nothing() {
     peer.types("0\nfire_user\nlimit up fast\nlimit sideways 3MB\nlimit up\nlimit\nq\n");
     let ended = peer.end().with_code(2);
     insta::assert_snapshot!(ended.err, @r#"
-    error: "fast" is no limit: a rate like 10MB, 500KB or 1.5MB (bytes a second, with the unit), or off, is wanted
+    error: "fast" is not a limit: expected a rate like 10MB, 500KB or 1.5MB (bytes per second, with the unit), or off
     hint: `limit` shows the limits; `limit up 10MB`, `limit down off`, `limit up auto` change them
     error: "sideways" is neither up nor down
     hint: `limit` shows the limits; `limit up 10MB`, `limit down off`, `limit up auto` change them
-    error: limit it to what?
+    error: the limit is missing
     hint: `limit` shows the limits; `limit up 10MB`, `limit down off`, `limit up auto` change them
     "#);
     assert!(
-        ended.out.contains("up    5.0 MB/s (--upload-limit)\ndown  off (nothing limits it)"),
+        ended.out.contains("up    5.0 MB/s (--upload-limit)\ndown  off (no limit is set)"),
         "{}",
         ended.out
     );
 }
 
 #[test]
-fn a_schedule_holds_for_peers_and_fetches_below_flags_and_the_environment() {
+fn a_schedule_applies_to_peers_and_fetches_after_options_and_the_environment() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -125,8 +125,8 @@ fn a_schedule_holds_for_peers_and_fetches_below_flags_and_the_environment() {
     has_begun(&network, "scheduled");
     let ended = prompt_says(&network, "earth_user", "limit\nlimit down 1MB\nlimit down auto\nq\n");
     let expected = ["down  2.0 kB/s (the schedule)", "down  1.0 MB/s (typed here)"];
-    for said in expected {
-        assert!(ended.out.contains(said), "{said:?} is not in\n{}", ended.out);
+    for text in expected {
+        assert!(ended.out.contains(text), "{text:?} is not in\n{}", ended.out);
     }
     assert!(crawling.is_running());
     crawling.terminate().with_code(143);
@@ -143,7 +143,7 @@ fn a_later_rule_and_what_holds_otherwise_are_told_apart() {
 }
 
 #[test]
-fn a_peer_without_a_prompt_keeps_to_its_settings() {
+fn a_peer_without_a_prompt_uses_its_settings() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     network.write("shared/film.bin", &film);
@@ -158,14 +158,14 @@ fn a_peer_without_a_prompt_keeps_to_its_settings() {
     let mut command = network.brigade("peer");
     command.arg("--headless");
     let fire = Process::start(command);
-    fire.says("ready\n");
+    fire.prints("ready\n");
     network.has_file("film.bin", 1, PATIENCE);
     assert_eq!(network.usernames(), ["fire_user"]);
     let mut crawling = network.run("fetch", &["film.bin", "--into", "earth"]);
     has_begun(&network, "earth");
     assert!(crawling.is_running());
     fire.terminate().with_code(143);
-    // The same with another limit is done in time.
+    // With another limit it ends in time.
     settings(&network, &text.replace("2KB", "50MB"));
     let mut command = network.brigade("peer");
     command.arg("--headless");
@@ -174,8 +174,8 @@ fn a_peer_without_a_prompt_keeps_to_its_settings() {
     network.has("earth/film.bin", &film);
 }
 
-/// What a peer at its prompt says to a whole script.
-fn prompt_says(network: &Network, username: &str, script: &str) -> Ended {
+/// The output of a peer with a prompt for a whole script.
+fn prompt_says(network: &Network, username: &str, script: &str) -> ExitedProcess {
     let mut peer = network.run("peer", &[]);
     peer.types(&format!("0\n{username}\n{script}"));
     peer.end().with_code(0)

@@ -1,45 +1,46 @@
-//! The binary as a black box: real processes, real files, real sockets, and nothing of the crates' insides, but for the
-//! strangers who speak the protocol wrongly: they take its types and TLS to do so.
+//! Tests of the binary as a black box: real processes, real files, real sockets. Only the peers that break the protocol
+//! use messages and TLS of the crates.
 //!
-//! Every test has a network of its own in a temporary folder ([`network`]), and every process ends with the test
-//! that started it ([`process`]). What is waited for has a deadline; no test sleeps to be right. What the tests
-//! hold the program to is in `docs/operating.md`.
+//! Each test has its own network in a temporary folder ([`network`]), and each process ends with the test that started
+//! it ([`process`]). Each wait has a deadline, and no test depends on a sleep. `docs/operating.md` describes the
+//! behaviour that is tested.
 
 #![cfg(unix)] // signals and file modes; the rest of the suite covers other systems
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
 
 mod account_limits;
-mod breaches;
-mod changing;
+mod changed_files;
 mod clock;
-mod disk;
-mod ending;
+mod disk_space;
 mod exfat;
+mod faulty_holder;
 mod fetching;
 mod folder_model;
-mod folder_troubles;
-mod homeless;
+mod folder_problems;
 mod ignoring;
 mod joining;
+mod json_events;
+mod kept_parts;
 mod landing;
 mod limits;
-mod machines;
-mod names;
+mod manager_outages;
+mod many_names;
+mod name_resolution;
 mod network;
-mod parts;
 mod process;
+mod protocol_errors;
 mod rates;
 mod refusals;
-mod reports;
+mod requirements;
 mod resuming;
-mod room;
 mod serving;
 mod sharing;
-mod stranger;
+mod signals;
 mod terminal;
+mod test_disk;
 mod turns;
-mod unbound;
-mod vanishing;
-mod versions;
+mod two_machines;
+mod unbound_usernames;
+mod unknown_peer;
 mod waiting;
-mod wrong_holder;
+mod without_home;

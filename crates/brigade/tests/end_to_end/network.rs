@@ -1,7 +1,7 @@
-//! A network in a temporary folder: a manager of its own, its own `BRIGADE_HOME`, and what a test does with it.
+//! A network in a temporary folder, with its own manager and `BRIGADE_HOME`, and the commands that tests run in it.
 //!
-//! All commands run in that folder, so that tests name files and folders by relative paths. Ports are the
-//! system's choice, but for a manager that is to come back at the same one.
+//! All commands run in that folder, so that tests use relative paths. The system chooses the ports, except for a
+//! manager that is restarted on the same one.
 
 use std::{
     fs,
@@ -16,24 +16,24 @@ use rustix::process::Signal;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::process::{Ended, PATIENCE, Process, until};
+use crate::process::{ExitedProcess, PATIENCE, Process, until};
 
-/// Bytes of a piece of the contents in these tests.
+/// The size of a piece of the contents in these tests.
 pub(crate) const PIECE_BYTES: u64 = 256 << 10;
 
-/// A manager that runs, and a folder for everything else.
+/// A running manager, and a folder for all other files.
 pub(crate) struct Network {
     manager: Option<Process>,
-    /// The manager's log lines, where they are not the usual ones.
+    /// The level of the log lines of the manager; `None` for the default.
     log: Option<String>,
     port: u16,
     key: String,
-    /// The machine on which commands run that name none: a network namespace; this machine where it is not there.
+    /// The machine for commands without a machine: a network namespace, or `None` for this machine.
     machine: Option<String>,
     temp: TempDir,
 }
 
-/// `size` bytes that look random and follow from `seed`.
+/// `size` pseudorandom bytes that depend on `seed`.
 pub(crate) fn bytes(seed: &str, size: usize) -> Vec<u8> {
     let mut bytes = vec![0; size];
     blake3::Hasher::new().update(seed.as_bytes()).finalize_xof().fill(&mut bytes);
@@ -45,10 +45,10 @@ pub(crate) fn hash(bytes: &[u8]) -> String {
     blake3::hash(bytes).to_hex().to_string()
 }
 
-/// A port that nobody has at this moment, and that the system gives to nobody who asks for any.
+/// A port that is free now, and that the system does not choose by itself.
 pub(crate) fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
-    // Far from those of a test run that was started just before or after this one.
+    // Far from the ports of another test run that started at nearly the same time.
     let start = u16::try_from(std::process::id() % 375 * 32).unwrap();
     let mut tried = 0;
     loop {
@@ -62,26 +62,27 @@ pub(crate) fn free_port() -> u16 {
 }
 
 impl Network {
-    /// With a manager at a port of the system's choice.
+    /// Starts a network with a manager on a free port.
     pub(crate) fn start() -> Self {
         Self::start_with(&["--port", "0"])
     }
 
-    /// With a manager that has these arguments too.
+    /// Starts a network with a manager with these further arguments.
     pub(crate) fn start_with(arguments: &[&str]) -> Self {
         let mut network = Self::empty();
         network.start_manager("state", arguments);
         network
     }
 
-    /// With a manager that logs so much.
+    /// Starts a network with a manager with this log level.
     pub(crate) fn start_logging(level: &str) -> Self {
         let mut network = Self { log: Some(level.to_owned()), ..Self::empty() };
         network.start_manager("state", &["--port", "0"]);
         network
     }
 
-    /// With a manager on another machine, that has these arguments too. Commands that name no machine run there.
+    /// Starts a network with a manager on another machine, with these further arguments. Commands without a machine run
+    /// there.
     pub(crate) fn start_on(machine: &str, arguments: &[&str]) -> Self {
         let mut network = Self { machine: Some(machine.to_owned()), ..Self::empty() };
         network.start_manager("state", arguments);
@@ -93,17 +94,17 @@ impl Network {
         Self { manager: None, log: None, port: 0, key: String::new(), machine: None, temp }
     }
 
-    /// Starts a manager where none runs, with its key and members in the folder `state`.
+    /// Starts a manager, with its key and members in the folder `state`.
     pub(crate) fn start_manager(&mut self, state: &str, arguments: &[&str]) {
         let mut command = self.brigade("manager");
         command.args(["--state", state]).args(arguments);
         command.envs(self.log.iter().map(|level| ("BRIGADE_LOG", level)));
         let manager = Process::start(command);
-        manager.says("ready\n");
+        manager.prints("ready\n");
         // `… the manager listens on 127.0.0.1:12000, for at most 20 peers; its key is 0123…`
-        let said = manager.says("its key is ");
+        let text = manager.prints("its key is ");
         let after = |words: &str| {
-            let rest = said.split_once(words).unwrap_or_else(|| panic!("no {words:?} in {said}")).1;
+            let rest = text.split_once(words).unwrap_or_else(|| panic!("no {words:?} in {text}")).1;
             rest.split([',', '\n']).next().unwrap().to_owned()
         };
         let address = after("listens on ");
@@ -113,7 +114,7 @@ impl Network {
     }
 
     /// Terminates the manager and waits until it has ended.
-    pub(crate) fn stop_manager(&mut self) -> Ended {
+    pub(crate) fn stop_manager(&mut self) -> ExitedProcess {
         self.manager.take().unwrap().terminate()
     }
 
@@ -137,41 +138,36 @@ impl Network {
         &self.key
     }
 
-    /// A path below the folder in which everything runs.
+    /// A path in the folder of the network.
     pub(crate) fn path(&self, below: &str) -> PathBuf {
         self.temp.path().join(below)
     }
 
-    /// Writes a file, and makes the folders that lead to it.
+    /// Writes a file, and creates the folders that lead to it.
     pub(crate) fn write(&self, path: &str, bytes: &[u8]) {
         let path = self.path(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, bytes).unwrap();
     }
 
-    /// Checks that a file is there with these bytes.
+    /// Checks that a file exists with these bytes.
     #[track_caller]
     pub(crate) fn has(&self, path: &str, bytes: &[u8]) {
         let found = fs::read(self.path(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
-        assert!(
-            found == bytes,
-            "{path} has {} bytes and they are not the {} wanted",
-            found.len(),
-            bytes.len()
-        );
+        assert!(found == bytes, "{path} has {} bytes and not the expected {}", found.len(), bytes.len());
     }
 
-    /// A command that knows neither the network nor anything of the machine's user.
+    /// A command without the options of the network, and without the environment of the user.
     pub(crate) fn brigade(&self, subcommand: &str) -> Command {
         self.brigade_on(self.machine.as_deref(), subcommand)
     }
 
-    /// The same on a machine: a network namespace, or this one.
+    /// Like [`Self::brigade`], on a machine: a network namespace, or this one.
     pub(crate) fn brigade_on(&self, machine: Option<&str>, subcommand: &str) -> Command {
         let program = env!("CARGO_BIN_EXE_brigade");
         let mut command = Command::new(if machine.is_some() { "ip" } else { program });
         if let Some(machine) = machine {
-            command.args(["netns", "exec", machine, program]); // which becomes the program: it takes its signals
+            command.args(["netns", "exec", machine, program]); // `ip` becomes the program, so signals reach the program
         }
         command.arg(subcommand).current_dir(self.temp.path());
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BRIGADE_")) {
@@ -201,14 +197,14 @@ impl Network {
         Process::start(command)
     }
 
-    /// A peer without a prompt that shares the folder of its name, once it is `ready`.
+    /// Starts a peer without a prompt that shares the folder of its name, and waits until it is `ready`.
     pub(crate) fn peer(&self, username: &str, arguments: &[&str]) -> Process {
         let peer = self.run("peer", &[&["--headless", "--username", username][..], arguments].concat());
-        peer.says("ready\n");
+        peer.prints("ready\n");
         peer
     }
 
-    /// A peer that has the file `name` in the folder of its name, once everybody can see it.
+    /// Starts a peer that has the file `name` in the folder of its name, and waits until the file is listed.
     pub(crate) fn holder(&self, username: &str, name: &str, bytes: &[u8]) -> Process {
         self.write(&format!("{username}/{name}"), bytes);
         let peer = self.peer(username, &[]);
@@ -219,12 +215,12 @@ impl Network {
         peer
     }
 
-    /// Fetches to the end, with `--json`.
-    pub(crate) fn fetch(&self, arguments: &[&str]) -> Ended {
+    /// Runs a fetch with `--json` to its end.
+    pub(crate) fn fetch(&self, arguments: &[&str]) -> ExitedProcess {
         self.run("fetch", &[&["--json"][..], arguments].concat()).end()
     }
 
-    /// What `files` or `peers` list.
+    /// The output of `files` or `peers` as JSON.
     #[track_caller]
     pub(crate) fn list(&self, subcommand: &str, arguments: &[&str]) -> Vec<Value> {
         self.run(subcommand, &[&["--json"][..], arguments].concat()).end().with_code(0).json()
@@ -236,7 +232,7 @@ impl Network {
         self.list("peers", &[]).iter().map(|row| row["username"].as_str().unwrap().to_owned()).collect()
     }
 
-    /// Waits until the table of peers has exactly these, in the order of the alphabet.
+    /// Waits until the table of peers has exactly these, in alphabetical order.
     #[track_caller]
     pub(crate) fn has_peers(&self, usernames: &[&str], limit: Duration) {
         until(&format!("the peers are {usernames:?}"), limit, || {
@@ -244,7 +240,7 @@ impl Network {
         });
     }
 
-    /// Waits until `name` is listed with one content that so many peers hold; its entry.
+    /// Waits until `name` is listed with one content and this number of holders. Returns its entry.
     #[track_caller]
     pub(crate) fn has_file(&self, name: &str, holders: u64, limit: Duration) -> Value {
         until(&format!("{name} has {holders} holders"), limit, || {
@@ -255,7 +251,7 @@ impl Network {
     }
 }
 
-/// How many pieces the records of what is being received in `folder` claim.
+/// The number of pieces that the records of the parts in `folder` contain.
 pub(crate) fn pieces_recorded(folder: &Path) -> u64 {
     let bits =
         |path: PathBuf| fs::read(path).unwrap_or_default().into_iter().map(u8::count_ones).sum::<u32>();
@@ -264,7 +260,7 @@ pub(crate) fn pieces_recorded(folder: &Path) -> u64 {
     records.map(|path| u64::from(bits(path))).sum()
 }
 
-/// The files in which something is being received that lands in the very folder, or on the file system mounted there.
+/// The part files of fetches into the folder itself, or onto the file system that is mounted there.
 pub(crate) fn parts_in(folder: &Path) -> Vec<PathBuf> {
     let Ok(private) = fs::read_dir(folder.join(".brigade")) else { return vec![] };
     let is_staging = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("parts");
@@ -272,7 +268,7 @@ pub(crate) fn parts_in(folder: &Path) -> Vec<PathBuf> {
     stagings.flat_map(|staging| fs::read_dir(staging).unwrap().flatten().map(|entry| entry.path())).collect()
 }
 
-/// How many bytes a fetch's totals say that each holder gave, by username.
+/// The number of bytes that each holder sent, by username, from the totals of a fetch.
 pub(crate) fn given(totals: &Value) -> Vec<(String, u64)> {
     let from = totals["from"].as_array().unwrap();
     let mut given: Vec<_> = from

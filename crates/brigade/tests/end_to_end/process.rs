@@ -1,8 +1,8 @@
-//! A process under test: what it says is heard while it runs, and it never outlives its test.
+//! A process under test: its output is read while it runs, and it ends with its test at the latest.
 //!
-//! Every wait has a deadline, and a test that misses it panics with the output of the process. Deadlines are long, since
-//! the machine may be busy: to tell a quick answer from a timeout of the program, a test looks at exit codes, at messages
-//! or at the order of events, or asks so often that the timeouts would add up.
+//! Each wait has a deadline, and a test that misses it panics with the output of the process. Deadlines are long, since
+//! the machine may be busy. To distinguish a quick answer from a timeout of the program, a test checks exit codes,
+//! messages or the order of events, or asks so often that the timeouts would add up.
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -15,19 +15,19 @@ use std::{
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use serde_json::Value;
 
-/// How long anything may take that has no deadline of its own: long, since the machine may be busy, and still shorter
-/// than the minute after which a peer looks at its whole folder, and finds what it should have heard of.
+/// The deadline for anything without its own deadline: long, since the machine may be busy, but shorter than the minute
+/// after which a peer scans its whole folder and finds changes that it missed.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What a busy machine may add to a time that the program promises. It is less than what is left of a lease that was
-/// renewed in time, so that a peer which left is not taken for one whose lease ended.
+/// The time that a busy machine may add to a time that the program promises. It is shorter than the rest of a lease
+/// that was renewed in time, so that a peer that left is not confused with one whose lease ended.
 pub(crate) const SLACK: Duration = Duration::from_secs(10);
 
 /// How long a process may take to end in good order, as the program promises.
 pub(crate) const ENDING: Duration = Duration::from_secs(2);
 
-/// The pauses between two looks at something that cannot be waited for: short at first, then longer, since a look may
-/// start a process.
+/// The pauses between two checks of a condition that cannot be waited for: short at first, then longer, since a check
+/// may start a process.
 const FIRST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -35,14 +35,14 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 pub(crate) struct Process {
     child: Child,
     stdin: Option<ChildStdin>,
-    out: Heard,
-    err: Heard,
+    out: OutputLines,
+    err: OutputLines,
     shown: String,
 }
 
-/// How a process ended.
-pub(crate) struct Ended {
-    /// Its exit code; `None` where a signal killed it.
+/// A process that has ended.
+pub(crate) struct ExitedProcess {
+    /// Its exit code; `None` if a signal killed it.
     pub(crate) code: Option<i32>,
     /// All of its standard output.
     pub(crate) out: String,
@@ -50,25 +50,25 @@ pub(crate) struct Ended {
     pub(crate) err: String,
 }
 
-/// One of a process's outputs, as far as it came.
-struct Heard {
-    text: Arc<(Mutex<Text>, Condvar)>,
+/// An output of a process, as far as it was read.
+struct OutputLines {
+    text: Arc<(Mutex<OutputText>, Condvar)>,
     listener: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
-struct Text {
+struct OutputText {
     text: String,
     is_over: bool,
 }
 
-/// Looks again and again until `look` finds something, for at most `limit`.
+/// Repeats `look` until it finds something, for at most `limit`.
 #[track_caller]
 pub(crate) fn until<T>(what: &str, limit: Duration, look: impl FnMut() -> Option<T>) -> T {
     found_within(limit, look).unwrap_or_else(|| panic!("not within {limit:?}: {what}"))
 }
 
-/// What `look` finds within `limit`; it looks once more at the end, however late that is.
+/// The result of `look` within `limit`; it is called once more at the end.
 pub(crate) fn found_within<T>(limit: Duration, mut look: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + limit;
     let mut pause = FIRST_PAUSE;
@@ -81,7 +81,7 @@ pub(crate) fn found_within<T>(limit: Duration, mut look: impl FnMut() -> Option<
         if is_last {
             return None;
         }
-        // A look that takes long must not take the processor from the program that is waited for.
+        // A check that takes long must not take processor time from the program that is tested.
         thread::sleep(pause.max(began.elapsed()));
         pause = (pause * 3 / 2).min(LONGEST_PAUSE);
     }
@@ -94,33 +94,33 @@ impl Process {
         let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
         let shown = arguments.join(" ");
         let mut child = command.spawn().unwrap_or_else(|error| panic!("starting {shown}: {error}"));
-        let (out, err) = (Heard::start(child.stdout.take()), Heard::start(child.stderr.take()));
+        let (out, err) = (OutputLines::start(child.stdout.take()), OutputLines::start(child.stderr.take()));
         Self { stdin: child.stdin.take(), child, out, err, shown }
     }
 
     /// Waits until it has written `needle` to standard output.
     #[track_caller]
-    pub(crate) fn says(&self, needle: &str) -> String {
+    pub(crate) fn prints(&self, needle: &str) -> String {
         self.out
             .wait_for(needle)
-            .unwrap_or_else(|| panic!("it did not say {needle:?}\n{}", self.transcript()))
+            .unwrap_or_else(|| panic!("it did not print {needle:?}\n{}", self.transcript()))
     }
 
     /// Waits until it has written `needle` to standard error.
     #[track_caller]
-    pub(crate) fn complains(&self, needle: &str) -> String {
+    pub(crate) fn prints_error(&self, needle: &str) -> String {
         self.err
             .wait_for(needle)
-            .unwrap_or_else(|| panic!("it did not say {needle:?}\n{}", self.transcript()))
+            .unwrap_or_else(|| panic!("it did not print {needle:?}\n{}", self.transcript()))
     }
 
     /// What it has written to standard output so far.
-    pub(crate) fn said(&self) -> String {
+    pub(crate) fn output(&self) -> String {
         self.out.text().text.clone()
     }
 
     /// What it has written to standard error so far.
-    pub(crate) fn complained(&self) -> String {
+    pub(crate) fn error_output(&self) -> String {
         self.err.text().text.clone()
     }
 
@@ -131,18 +131,13 @@ impl Process {
         stdin.write_all(text.as_bytes()).unwrap_or_else(|error| panic!("{}: {error}", self.shown));
     }
 
-    /// Ends its standard input.
+    /// Closes its standard input.
     pub(crate) fn end_input(&mut self) {
         self.stdin = None;
     }
 
-    /// Its number.
-    pub(crate) fn number(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Sends a signal, which it may handle. After `STOP` it waits until all threads have stopped: they go on for a moment,
-    /// on a busy machine long enough to answer.
+    /// Sends a signal, which the process may handle. After `STOP` it waits until all threads have stopped: they run on
+    /// for a moment, and could still answer on a busy machine.
     #[track_caller]
     pub(crate) fn signal(&self, signal: Signal) {
         let pid = Pid::from_child(&self.child);
@@ -153,7 +148,7 @@ impl Process {
         }
     }
 
-    /// Lets it open no more files for now, or as many as before.
+    /// Sets whether it may open more files.
     #[cfg(target_os = "linux")]
     pub(crate) fn may_open_files(&self, may: bool) {
         use rustix::process::{Resource, Rlimit, getrlimit, prlimit};
@@ -162,39 +157,39 @@ impl Process {
         prlimit(Some(Pid::from_child(&self.child)), Resource::Nofile, Rlimit { current, maximum }).unwrap();
     }
 
-    /// Kills it as `kill -9` does, and waits until the system knows that it is dead.
+    /// Kills it like `kill -9`, and waits until the system has ended it.
     pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
-    /// The number by which the system knows it.
+    /// Its process id.
     pub(crate) fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// Whether it still runs.
+    /// Whether it is still running.
     pub(crate) fn is_running(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
 
-    /// Waits until it ends by itself.
+    /// Waits until it ends.
     #[track_caller]
-    pub(crate) fn end(self) -> Ended {
+    pub(crate) fn end(self) -> ExitedProcess {
         self.end_within(PATIENCE)
     }
 
-    /// Waits until it ends by itself, for at most `limit`.
+    /// Waits until it ends, for at most `limit`.
     #[track_caller]
-    pub(crate) fn end_within(mut self, limit: Duration) -> Ended {
+    pub(crate) fn end_within(mut self, limit: Duration) -> ExitedProcess {
         let status = found_within(limit, || self.child.try_wait().unwrap())
             .unwrap_or_else(|| panic!("it did not end within {limit:?}\n{}", self.transcript()));
-        Ended { code: status.code(), out: self.out.all(), err: self.err.all() }
+        ExitedProcess { code: status.code(), out: self.out.all(), err: self.err.all() }
     }
 
-    /// Sends SIGTERM and waits until it has ended, as the program promises.
+    /// Sends SIGTERM and waits until it has ended, as fast as the program promises.
     #[track_caller]
-    pub(crate) fn terminate(self) -> Ended {
+    pub(crate) fn terminate(self) -> ExitedProcess {
         self.signal(Signal::TERM);
         self.end_within(ENDING + SLACK)
     }
@@ -207,13 +202,13 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }
 
-impl Ended {
+impl ExitedProcess {
     /// Checks the exit code.
     #[track_caller]
     pub(crate) fn with_code(self, code: i32) -> Self {
@@ -221,16 +216,16 @@ impl Ended {
         self
     }
 
-    /// Checks that standard error has all of `needles`.
+    /// Checks that standard error contains all of `needles`.
     #[track_caller]
-    pub(crate) fn complains(self, needles: &[&str]) -> Self {
+    pub(crate) fn prints_error(self, needles: &[&str]) -> Self {
         for needle in needles {
             assert!(self.err.contains(needle), "{needle:?} is not in standard error:\n{}", self.err);
         }
         self
     }
 
-    /// Standard output as JSON, one object a line.
+    /// Standard output as JSON, one object per line.
     #[track_caller]
     pub(crate) fn json(&self) -> Vec<Value> {
         let parse = |line: &str| {
@@ -239,7 +234,7 @@ impl Ended {
         self.out.lines().map(parse).collect()
     }
 
-    /// What `fetch --json` says of each name, in the order in which they ended.
+    /// The `result` events of `fetch --json`, in the order in which the names ended.
     #[track_caller]
     pub(crate) fn results(&self) -> Vec<Value> {
         self.json().into_iter().filter(|line| line["event"] == "result").collect()
@@ -254,9 +249,9 @@ impl Ended {
     }
 }
 
-impl Heard {
+impl OutputLines {
     fn start(output: Option<impl Read + Send + 'static>) -> Self {
-        let text = Arc::<(Mutex<Text>, Condvar)>::default();
+        let text = Arc::<(Mutex<OutputText>, Condvar)>::default();
         let (shared, output) = (text.clone(), output.expect("it is a pipe"));
         let listener = thread::spawn(move || {
             let mut output = BufReader::new(output);
@@ -276,18 +271,18 @@ impl Heard {
         Self { text, listener: Some(listener) }
     }
 
-    fn text(&self) -> MutexGuard<'_, Text> {
+    fn text(&self) -> MutexGuard<'_, OutputText> {
         self.text.0.lock().unwrap()
     }
 
-    /// What was heard once `needle` was among it; `None` where that does not happen in time.
+    /// The output when it contains `needle`; `None` if it does not in time.
     fn wait_for(&self, needle: &str) -> Option<String> {
-        let missing = |text: &mut Text| !text.text.contains(needle) && !text.is_over;
+        let missing = |text: &mut OutputText| !text.text.contains(needle) && !text.is_over;
         let (text, _) = self.text.1.wait_timeout_while(self.text(), PATIENCE, missing).unwrap();
         text.text.contains(needle).then(|| text.text.clone())
     }
 
-    /// Everything, once the process has ended.
+    /// The complete output, after the process has ended.
     fn all(&mut self) -> String {
         if let Some(listener) = self.listener.take() {
             listener.join().unwrap();

@@ -1,7 +1,6 @@
-//! Rates as people and scripts see them, and fetches that their own limit makes slow.
+//! The rates that people and scripts see, and fetches that their own limit makes slow.
 //!
-//! What a limit lets through bounds every figure from both sides; a busy machine only makes it take longer until one is
-//! seen.
+//! A limit bounds each rate from both sides; on a busy machine it only takes longer until a rate is shown.
 
 use crate::{
     network::{Network, bytes, given},
@@ -12,7 +11,7 @@ use crate::{
 const FILM_BYTES: usize = 1 << 20;
 
 #[test]
-fn a_fetch_that_its_own_limit_makes_slow_keeps_its_holders_and_gets_nothing_twice() {
+fn a_fetch_with_a_low_limit_keeps_its_holders_and_receives_nothing_twice() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -27,15 +26,15 @@ fn a_fetch_that_its_own_limit_makes_slow_keeps_its_holders_and_gets_nothing_twic
     let totals = ended.totals();
     assert_eq!(totals["fetched_twice_bytes"], 0, "{totals}");
     assert_eq!(given(&totals).len(), 2, "{totals}");
-    // A holder that is given up, and a connection that breaks, would be in the log.
+    // The log would show a dropped holder, or a broken connection.
     assert!(!ended.err.contains("connection to a holder"), "{}", ended.err);
 }
 
 #[test]
-fn rates_are_what_the_limits_let_through() {
+fn rates_match_the_limits() {
     const LIMIT: u64 = 3_000_000;
     let network = Network::start();
-    // Longer than anything here may take, at both limits together.
+    // Longer than any part of this test, at both limits together.
     let film = bytes("film", 200_000_000);
     for username in ["fire_user", "water_user"] {
         network.write(&format!("{username}/film.bin"), &film);

@@ -1,32 +1,32 @@
-//! What is refused, with which exit code and which words: a full network, names, keys, ports, folders.
+//! Refusals, with their exit codes and texts: a full network, names, keys, ports, folders.
 //!
-//! What is refused about a name of a file is in `versions`.
+//! `name_resolution` tests names of files that are refused.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::{
-    disk::Disk,
     network::{Network, bytes, free_port},
     process::{PATIENCE, Process},
+    test_disk::Disk,
 };
 
 /// Starts a peer without a prompt that is expected to be refused.
-fn refused(network: &Network, arguments: &[&str]) -> crate::process::Ended {
+fn refused(network: &Network, arguments: &[&str]) -> crate::process::ExitedProcess {
     network.run("peer", &[&["--headless", "--username"][..], arguments].concat()).end()
 }
 
 #[test]
-fn a_full_network_says_so_and_still_answers_questions() {
+fn a_full_network_refuses_peers_and_still_answers_questions() {
     let network = Network::start_with(&["--port", "0", "--max", "1"]);
     let fire = network.holder("fire_user", "film.bin", &bytes("film", 1000));
     let full = refused(&network, &["water_user"]).with_code(4);
-    let full = full.complains(&[
+    let full = full.prints_error(&[
         "the manager refused: the network is full: it takes 1 peer at most",
         "--max is reached",
     ]);
     assert_eq!(full.err.matches("the network is full").count(), 1, "{}", full.err);
     assert!(!network.path("water_user").exists());
-    network.fetch(&["film.bin", "--into", "earth"]).with_code(4).complains(&["the network is full"]);
+    network.fetch(&["film.bin", "--into", "earth"]).with_code(4).prints_error(&["the network is full"]);
     assert_eq!(network.usernames(), ["fire_user"]);
     assert_eq!(network.list("files", &[]).len(), 1);
     fire.terminate().with_code(143);
@@ -34,7 +34,7 @@ fn a_full_network_says_so_and_still_answers_questions() {
 }
 
 #[test]
-fn a_username_belongs_to_its_key_also_after_a_restart_of_the_manager() {
+fn a_username_stays_bound_to_its_key_after_a_restart_of_the_manager() {
     let port = free_port().to_string();
     let mut network = Network::start_with(&["--port", &port]);
     network.peer("fire_user", &["--folder", "a"]).terminate().with_code(143);
@@ -42,7 +42,7 @@ fn a_username_belongs_to_its_key_also_after_a_restart_of_the_manager() {
         for username in ["fire_user", "FIRE_user"] {
             refused(network, &[username, "--folder", "b"])
                 .with_code(4)
-                .complains(&["the username belongs to another key", "choose another username"]);
+                .prints_error(&["the username belongs to another key", "choose another username"]);
         }
         assert!(!network.path("b").exists());
     };
@@ -66,25 +66,29 @@ fn a_manager_with_another_key_is_refused_until_its_key_is_given() {
     let now = network.key().to_owned();
     assert_ne!(before, now);
     for command in ["files", "peers"] {
-        network.run(command, &[]).end().with_code(4).complains(&[
+        network.run(command, &[]).end().with_code(4).prints_error(&[
             &before,
             &now,
             "--manager-key",
             "known_managers",
         ]);
     }
-    refused(&network, &["fire_user"]).with_code(4).complains(&[&before, &now]);
-    network.fetch(&["film.bin", "--into", "earth"]).with_code(4).complains(&[&before, &now, "--manager-key"]);
-    // The manager is greeted before anything is asked.
-    network.run("peer", &[]).end().with_code(4).complains(&[&before, &now, "--manager-key"]);
+    refused(&network, &["fire_user"]).with_code(4).prints_error(&[&before, &now]);
+    network.fetch(&["film.bin", "--into", "earth"]).with_code(4).prints_error(&[
+        &before,
+        &now,
+        "--manager-key",
+    ]);
+    // The manager is contacted before the first question.
+    network.run("peer", &[]).end().with_code(4).prints_error(&[&before, &now, "--manager-key"]);
     assert!(!network.path("fire_user").exists() && !network.path("earth").exists());
     let given = network.run("files", &["--manager-key", &before, "--json"]).end().with_code(4);
-    let given = given.complains(&["has another key than the one that was given", &before, &now]);
+    let given = given.prints_error(&["has another key than the one that was given", &before, &now]);
     assert!(!given.err.contains("there before"), "{}", given.err);
     let causes = [format!("given:    {before}"), format!("answered: {now}")];
     assert_eq!(given.json()[0]["causes"], serde_json::json!(causes));
     network.run("files", &["--manager-key", &now]).end().with_code(0);
-    // Once is enough.
+    // It is needed only once.
     network.run("files", &[]).end().with_code(0);
 }
 
@@ -93,17 +97,17 @@ fn without_a_manager_it_says_how_to_start_one() {
     let mut network = Network::start_with(&["--port", &free_port().to_string()]);
     network.stop_manager().with_code(143);
     let hint = ["no manager answers at localhost:", "start one with `brigade manager`"];
-    network.run("files", &[]).end().with_code(3).complains(&hint);
-    network.run("peers", &["--json"]).end().with_code(3).complains(&hint);
-    network.fetch(&["film.bin"]).with_code(3).complains(&hint);
-    // Before anything is asked, and a host that has no address is no other case.
-    let ended = network.run("peer", &[]).end().with_code(3).complains(&hint);
+    network.run("files", &[]).end().with_code(3).prints_error(&hint);
+    network.run("peers", &["--json"]).end().with_code(3).prints_error(&hint);
+    network.fetch(&["film.bin"]).with_code(3).prints_error(&hint);
+    // Before the first question, and a host without an address is no special case.
+    let ended = network.run("peer", &[]).end().with_code(3).prints_error(&hint);
     assert!(!ended.out.contains("Port:"), "{}", ended.out);
     assert!(!network.path("fire_user").exists());
 }
 
 #[test]
-fn a_host_that_has_no_address_is_not_asked_about_again() {
+fn a_host_without_an_address_ends_the_questions() {
     let network = Network::start();
     for (subcommand, arguments) in [
         ("files", &[][..]),
@@ -115,25 +119,25 @@ fn a_host_that_has_no_address_is_not_asked_about_again() {
         let mut command = network.brigade(subcommand);
         command.args(["--manager-host", "nosuch.invalid"]).args(arguments);
         let ended = Process::start(command).end().with_code(3);
-        ended.complains(&[
+        ended.prints_error(&[
             "finding the address of nosuch.invalid",
-            "hint: is that the manager's host and port?",
+            "hint: check the host and port of the manager",
         ]);
     }
-    // Of the peer's own host, and of one that is another machine's: no port makes it right.
+    // For the peer's own host, and for one of another machine: no port would help.
     for host in ["nosuch.invalid", "192.0.2.1"] {
         let mut asked = network.run("peer", &["--host", host]);
         if host == "192.0.2.1" {
             asked.types("0\n0\n0\n");
         }
-        asked.end().with_code(2).complains(&[host, "--host must be a name or an address of this machine"]);
+        asked.end().with_code(2).prints_error(&[host, "--host must be a name or an address of this machine"]);
         let headless = ["--headless", "--username", "fire_user", "--host", host];
-        network.run("peer", &headless).end().with_code(2).complains(&[host, "--host must be"]);
+        network.run("peer", &headless).end().with_code(2).prints_error(&[host, "--host must be"]);
         let fetch = ["film.bin", "--into", "earth", "--host", host];
-        network.run("fetch", &fetch).end().with_code(2).complains(&[host, "--host must be"]);
+        network.run("fetch", &fetch).end().with_code(2).prints_error(&[host, "--host must be"]);
         let mut manager = network.brigade("manager");
         manager.args(["--host", host, "--open", "--port", "0", "--state", "another"]);
-        Process::start(manager).end().with_code(2).complains(&[host, "--host must be"]);
+        Process::start(manager).end().with_code(2).prints_error(&[host, "--host must be"]);
     }
     assert!(!network.path("earth").exists() && !network.path("fire_user").exists());
 }
@@ -142,13 +146,13 @@ fn a_host_that_has_no_address_is_not_asked_about_again() {
 fn a_port_that_is_in_use_is_named() {
     let network = Network::start();
     let port = network.port().to_string();
-    let hint = format!("something listens on port {port} here already");
+    let hint = format!("another program listens on port {port} already");
     let mut command = network.brigade("manager");
     command.args(["--port", &port, "--state", "another"]);
-    Process::start(command).end().with_code(1).complains(&[&hint]);
+    Process::start(command).end().with_code(1).prints_error(&[&hint]);
     refused(&network, &["fire_user", "--port", &port, "--host", "localhost"])
         .with_code(1)
-        .complains(&[&hint]);
+        .prints_error(&[&hint]);
 }
 
 #[test]
@@ -159,43 +163,43 @@ fn a_manager_that_others_can_reach_starts_only_with_open() {
         command.args(["--host", "0.0.0.0", "--port", "0", "--state", "another"]).args(arguments);
         Process::start(command)
     };
-    manager(&[]).end().with_code(2).complains(&[
+    manager(&[]).end().with_code(2).prints_error(&[
         "anyone who can reach the port may join",
         "--open",
         "--host localhost",
     ]);
     let open = manager(&["--open"]);
-    open.says("ready\n");
+    open.prints("ready\n");
     open.terminate().with_code(143);
 }
 
 #[test]
-fn a_start_that_cannot_keep_its_key_takes_no_name() {
+fn a_start_that_cannot_store_its_key_binds_no_username() {
     let network = Network::start();
     network.write("file", b"mine");
     let ended = refused(&network, &["fire_user", "--folder", "file"]).with_code(6);
-    ended.complains(&["file is not a folder"]);
+    ended.prints_error(&["file is not a folder"]);
     network.peer("fire_user", &["--folder", "a"]).terminate().with_code(143);
     if let Some(disk) = Disk::in_memory(&network, "disk", 1) {
         disk.fill("filler");
         let ended = refused(&network, &["water_user", "--folder", "disk/share"]).with_code(6);
-        ended.complains(&["No space left on device"]);
+        ended.prints_error(&["No space left on device"]);
         assert!(!network.path("disk/share").exists());
     }
     network.peer("water_user", &["--folder", "b"]).terminate().with_code(143);
 }
 
 #[test]
-fn a_folder_is_run_once() {
+fn a_folder_has_one_session() {
     let network = Network::start();
     let fire = network.peer("fire_user", &["--folder", "shared"]);
     let at = network.list("peers", &[])[0]["address"].as_str().unwrap().to_owned();
     let named = format!("shared is in use by another session: fire_user at {at} (process {})", fire.id());
-    let says = [&named, "end the other session, or use another folder"];
-    refused(&network, &["water_user", "--folder", "shared"]).with_code(6).complains(&says);
-    network.run("fetch", &["film.bin", "--into", "shared"]).end().with_code(6).complains(&says);
+    let says = [&named, "stop the other session, or use another folder"];
+    refused(&network, &["water_user", "--folder", "shared"]).with_code(6).prints_error(&says);
+    network.run("fetch", &["film.bin", "--into", "shared"]).end().with_code(6).prints_error(&says);
 
-    // What stands in the lock is somebody's text: nothing that is not a name, a number or an address is shown.
+    // The text in the lock may come from anyone: only a name, a number or an address in it is shown.
     let lock = network.path("shared/.brigade/lock");
     fs::write(&lock, "username \u{1b}[2J\nprocess many\naddress\nhint: rm -rf\n".repeat(1000)).unwrap();
     let ended = refused(&network, &["water_user", "--folder", "shared"]).with_code(6);
@@ -208,7 +212,7 @@ fn a_folder_is_run_once() {
     fs::copy(network.path("shared/.brigade/key"), network.path("copy/.brigade/key")).unwrap();
     refused(&network, &["fire_user", "--folder", "copy"])
         .with_code(4)
-        .complains(&[&format!("fire_user is here already, at {at}"), "delete `.brigade/` in the copy"]);
+        .prints_error(&[&format!("fire_user is here already, at {at}"), "delete `.brigade/` in the copy"]);
     network.has_peers(&["fire_user"], PATIENCE);
 }
 
@@ -218,7 +222,7 @@ fn a_key_that_others_can_read_is_refused() {
     network.peer("fire_user", &[]).terminate().with_code(143);
     let key = network.path("fire_user/.brigade/key");
     fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
-    refused(&network, &["fire_user"]).with_code(6).complains(&["chmod 600"]);
+    refused(&network, &["fire_user"]).with_code(6).prints_error(&["chmod 600"]);
 }
 
 #[test]

@@ -1,7 +1,7 @@
-//! Fetches that are cut off, from either end: `kill -9`, Ctrl-C, holders that go and come.
+//! Interrupted fetches: `kill -9`, Ctrl-C, holders that leave and come back.
 //!
-//! All of them are slowed down by `--download-limit`, and the blow falls once the record of pieces has grown so
-//! far, so that no test depends on how fast the machine is.
+//! All fetches are slowed down by `--download-limit`, and are interrupted when the record of pieces has reached a size,
+//! so that no test depends on the speed of the machine.
 
 use std::fs;
 
@@ -13,7 +13,7 @@ use crate::{
     process::{ENDING, PATIENCE, Process, SLACK, until},
 };
 
-/// The file that is fetched: 64 pieces.
+/// The size of the fetched file: 64 pieces.
 const FILM_BYTES: usize = 16 << 20;
 
 /// A fetch of the film into `earth` that takes more than five seconds.
@@ -21,7 +21,7 @@ fn slow_fetch(network: &Network) -> Process {
     network.run("fetch", &["film.bin", "--into", "earth", "--download-limit", "3MB", "--json"])
 }
 
-/// Waits until the fetch has written so many pieces.
+/// Waits until the fetch has written this number of pieces.
 #[track_caller]
 fn fetched(network: &Network, pieces: u64) {
     until(&format!("{pieces} pieces are recorded"), PATIENCE, || {
@@ -29,7 +29,7 @@ fn fetched(network: &Network, pieces: u64) {
     });
 }
 
-/// Checks that `totals` are of a fetch that went on after `verified` bytes were there.
+/// Checks that `totals` are of a fetch that resumed when `verified` bytes existed.
 #[track_caller]
 fn went_on(totals: &Value, verified: u64) {
     let already = totals["bytes_already"].as_u64().unwrap();
@@ -40,7 +40,7 @@ fn went_on(totals: &Value, verified: u64) {
 }
 
 #[test]
-fn after_kill_9_the_same_command_goes_on() {
+fn after_kill_9_the_same_command_resumes() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -55,7 +55,7 @@ fn after_kill_9_the_same_command_goes_on() {
 }
 
 #[test]
-fn after_ctrl_c_the_same_command_goes_on() {
+fn after_ctrl_c_the_same_command_resumes() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -72,7 +72,7 @@ fn after_ctrl_c_the_same_command_goes_on() {
 }
 
 #[test]
-fn a_fetch_at_the_prompt_goes_on_after_kill_9_of_the_peer() {
+fn a_fetch_at_the_prompt_resumes_after_kill_9_of_the_peer() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -87,7 +87,7 @@ fn a_fetch_at_the_prompt_goes_on_after_kill_9_of_the_peer() {
     second.types("fetch film.bin\n");
     second.end_input();
     let ended = second.end().with_code(0);
-    assert!(ended.out.contains("were here before"), "{}", ended.out);
+    assert!(ended.out.contains("existed before"), "{}", ended.out);
     network.has("earth/film.bin", &film);
 }
 
@@ -116,7 +116,7 @@ fn a_fetch_waits_for_a_holder_to_come_back() {
     let mut fetch = slow_fetch(&network);
     fetched(&network, 8);
     fire.kill();
-    fetch.complains("waiting");
+    fetch.prints_error("waiting");
     assert!(fetch.is_running());
     let _fire = network.peer("fire_user", &[]);
     fetch.end().with_code(0);
@@ -124,14 +124,14 @@ fn a_fetch_waits_for_a_holder_to_come_back() {
 }
 
 #[test]
-fn another_holder_will_do_as_well() {
+fn a_fetch_continues_with_another_holder() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let fire = network.holder("fire_user", "film.bin", &film);
     let fetch = slow_fetch(&network);
     fetched(&network, 8);
     fire.terminate().with_code(143);
-    fetch.complains("waiting");
+    fetch.prints_error("waiting");
     let _water = network.holder("water_user", "film.bin", &film);
     let totals = fetch.end().with_code(0).totals();
     network.has("earth/film.bin", &film);
@@ -140,7 +140,7 @@ fn another_holder_will_do_as_well() {
 }
 
 #[test]
-fn of_many_small_files_those_that_landed_are_not_fetched_again() {
+fn landed_small_files_are_not_fetched_again() {
     const FILES: usize = 400;
     let network = Network::start();
     for number in 0..FILES {
@@ -163,7 +163,7 @@ fn of_many_small_files_those_that_landed_are_not_fetched_again() {
 }
 
 #[test]
-fn a_fetch_goes_on_without_the_manager() {
+fn a_fetch_continues_without_the_manager() {
     let port = free_port().to_string();
     let mut network = Network::start_with(&["--port", &port]);
     let film = bytes("film", FILM_BYTES);

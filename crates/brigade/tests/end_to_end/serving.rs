@@ -1,6 +1,6 @@
-//! Serving on: what was fetched is passed on, until somebody ends it; and the demonstration of all of it.
+//! Serving after a fetch: fetched files are served until the peer is stopped; and `brigade demo`.
 //!
-//! What is shared of a folder is in `sharing`.
+//! `sharing` tests which files of a folder are shared.
 
 use rustix::process::Signal;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[test]
-fn who_stays_passes_on_what_it_fetched() {
+fn a_fetch_with_stay_serves_its_files() {
     let network = Network::start();
     let film = bytes("film", 3 << 20);
     let fire = network.holder("fire_user", "film.bin", &film);
@@ -38,7 +38,7 @@ fn who_stays_passes_on_what_it_fetched() {
 }
 
 #[test]
-fn a_done_file_says_that_all_is_done_and_nothing_else() {
+fn a_done_file_exists_only_if_everything_is_complete() {
     let network = Network::start();
     let film = bytes("film", 1000);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -49,7 +49,7 @@ fn a_done_file_says_that_all_is_done_and_nothing_else() {
 }
 
 #[test]
-fn newcomers_pass_pieces_on_to_each_other() {
+fn downloaders_exchange_pieces() {
     let network = Network::start();
     let film = bytes("film", 8 << 20);
     network.write("fire_user/film.bin", &film);
@@ -60,7 +60,7 @@ fn newcomers_pass_pieces_on_to_each_other() {
         network.run("fetch", &["film.bin", "--into", into, "--username", &username, "--stay", "--json"])
     });
     for (fetch, into) in fetches.iter().zip(["earth", "air"]) {
-        fetch.says("\"done\":true");
+        fetch.prints("\"done\":true");
         network.has(&format!("{into}/film.bin"), &film);
     }
     let passed_on: u64 = fetches
@@ -73,17 +73,17 @@ fn newcomers_pass_pieces_on_to_each_other() {
 }
 
 #[test]
-fn the_demonstration_ends_well() {
+fn the_demo_succeeds() {
     let network = Network::start();
-    // Two pieces may come from one holder alone; so many do not.
+    // Two pieces may come from one holder alone, but not this many.
     for size in [0, 300_000, 24 << 20] {
         let film = bytes("film", size);
         network.write("film.bin", &film);
         let mut command = network.brigade("demo");
         command.arg("film.bin");
         let ended = Process::start(command).end().with_code(0);
-        for said in ["earth_user: film.bin is here", "air_user: film.bin is here", &hash(&film)] {
-            assert!(ended.out.contains(said), "{said:?} is not in\n{}", ended.out);
+        for text in ["earth_user: film.bin is here", "air_user: film.bin is here", &hash(&film)] {
+            assert!(ended.out.contains(text), "{text:?} is not in\n{}", ended.out);
         }
     }
 }

@@ -1,7 +1,8 @@
-//! What is in a folder is in the catalogue, and what is not is not, while the peer runs.
+//! The catalogue has the files of a folder, and no others, while the peer runs.
 //!
-//! The program promises two seconds after the last write, and the time that the hash takes. Here it has longer, since
-//! the machine may be busy, and less than until it looks at the whole folder: what is seen was heard of.
+//! The program promises two seconds after the last write, plus the time of hashing. These tests allow more, since the
+//! machine may be busy, but less than the time until the next scan of the whole folder: so a change was found by a file
+//! system event.
 
 use std::{
     fs,
@@ -14,13 +15,13 @@ use crate::{
     process::{PATIENCE, found_within, until},
 };
 
-/// How long after the last write a change may take to be seen.
+/// How long after the last write a change must be listed.
 pub(crate) const SEEN: Duration = Duration::from_secs(20);
 
-/// How long a file is being written: longer than any quiet that a peer could take for the end.
+/// How long a file is being written: longer than any pause that a peer could take for the end.
 const WRITING: Duration = Duration::from_secs(3);
 
-/// Waits until what is listed under `prefix` is exactly these names with these contents.
+/// Waits until exactly these names with these contents are listed under `prefix`.
 #[track_caller]
 pub(crate) fn lists(network: &Network, prefix: &str, expected: &[(&str, &[u8])]) {
     let expected: Vec<(String, String)> =
@@ -36,7 +37,7 @@ pub(crate) fn lists(network: &Network, prefix: &str, expected: &[(&str, &[u8])])
 }
 
 #[test]
-fn what_is_copied_in_changed_renamed_or_deleted_is_seen_in_time() {
+fn changes_in_the_folder_are_announced_in_time() {
     let network = Network::start();
     let _fire = network.peer("fire_user", &[]);
     let (old, new) = (bytes("old", 2 << 20), bytes("new", 1 << 20));
@@ -65,9 +66,9 @@ fn whole_folders_come_and_go() {
     lists(&network, "", &[]);
 }
 
-/// More news than the system keeps for who does not fetch it at once.
+/// More events than the system keeps for a program that does not read them at once.
 #[test]
-fn ten_thousand_changes_at_once_are_followed() {
+fn ten_thousand_changes_at_once_are_announced() {
     let network = Network::start();
     for number in 0..5000 {
         let path = network.path(&format!("fire_user/d{}/f{number}", number % 50));
@@ -85,7 +86,7 @@ fn ten_thousand_changes_at_once_are_followed() {
         fs::write(path("h"), "new").unwrap();
     }
     let (other, new) = (hash(b"other"), hash(b"new"));
-    // The most work of all these tests; still less time than until a peer looks at its whole folder unasked.
+    // The longest of these tests, but still shorter than the time until the next scan of the whole folder.
     until("all of it is seen", PATIENCE * 3 / 2, || {
         let listed = network.list("files", &[]);
         let right = |file: &serde_json::Value| {
@@ -103,7 +104,7 @@ fn ten_thousand_changes_at_once_are_followed() {
 }
 
 #[test]
-fn a_file_that_is_still_being_written_is_not_announced_half_way() {
+fn a_file_is_not_announced_while_it_is_written() {
     let network = Network::start();
     let _fire = network.peer("fire_user", &[]);
     let mut file = fs::File::create(network.path("fire_user/film.bin")).unwrap();
@@ -121,7 +122,7 @@ fn a_file_that_is_still_being_written_is_not_announced_half_way() {
 }
 
 #[test]
-fn what_was_hashed_is_remembered_by_a_peer_that_quits_at_once() {
+fn hashes_are_stored_when_a_peer_quits_at_once() {
     let network = Network::start();
     for round in 0..5 {
         let name = format!("film{round}.bin");
@@ -149,35 +150,35 @@ fn private_and_hidden_files_are_not_shared() {
     lists(&network, "", &[("seen too.txt", b"too"), ("seen.txt", b"seen")]);
 }
 
-/// As root everything can be read: the peer runs as nobody.
+/// Root can read all files, so the peer runs as nobody.
 #[test]
-fn what_cannot_be_read_is_not_shared_and_status_says_so() {
+fn unreadable_files_are_not_shared_and_status_lists_them() {
     use std::os::unix::{fs::PermissionsExt, process::CommandExt};
 
     let network = Network::start();
     network.write("fire_user/seen.txt", b"seen");
     network.write("fire_user/hidden.txt", b"hidden");
     network.write("fire_user/closed/inside.txt", b"inside");
-    for place in ["fire_user/hidden.txt", "fire_user/closed"] {
-        fs::set_permissions(network.path(place), fs::Permissions::from_mode(0o000)).unwrap();
+    for path in ["fire_user/hidden.txt", "fire_user/closed"] {
+        fs::set_permissions(network.path(path), fs::Permissions::from_mode(0o000)).unwrap();
     }
     let mut command = network.brigade("peer");
     command.args(["--manager-port", &network.port().to_string(), "--port", "0", "--username", "fire_user"]);
     if rustix::process::geteuid().is_root() {
         const NOBODY: u32 = 65_534;
-        for place in ["", "fire_user", "home"] {
-            fs::create_dir_all(network.path(place)).unwrap();
-            std::os::unix::fs::chown(network.path(place), Some(NOBODY), Some(NOBODY)).unwrap();
+        for path in ["", "fire_user", "home"] {
+            fs::create_dir_all(network.path(path)).unwrap();
+            std::os::unix::fs::chown(network.path(path), Some(NOBODY), Some(NOBODY)).unwrap();
         }
         std::os::unix::fs::chown(network.path("fire_user/seen.txt"), Some(NOBODY), Some(NOBODY)).unwrap();
         command.uid(NOBODY).gid(NOBODY);
     }
     let mut fire = crate::process::Process::start(command);
-    fire.says("`help` lists the commands");
+    fire.prints("`help` lists the commands");
     lists(&network, "", &[("seen.txt", b"seen")]);
     fire.types("status\n");
-    fire.says("not shared: closed (");
-    fire.says("not shared: hidden.txt (");
+    fire.prints("not shared: closed (");
+    fire.prints("not shared: hidden.txt (");
     fire.types("q\n");
     fire.end().with_code(0);
 }

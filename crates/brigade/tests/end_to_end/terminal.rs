@@ -1,6 +1,6 @@
-//! What only a person at a terminal meets: questions, and answers that are typed. The terminal is tmux's.
+//! Features for a person at a terminal: questions and typed answers. The terminal is tmux.
 //!
-//! The same programs without a terminal are everywhere else here; where tmux is missing these tests are skipped.
+//! All other tests run the programs without a terminal. Without tmux these tests are skipped.
 
 use std::{
     path::PathBuf,
@@ -9,26 +9,26 @@ use std::{
 };
 
 use crate::{
-    disk::skip,
     network::{Network, bytes, hash},
     process::{PATIENCE, Process, until},
+    requirements::skip,
 };
 
-/// A terminal with a program in it; both end with the test.
+/// A terminal and the program in it; both end with the test.
 struct Terminal {
-    /// The folder that has the socket of its own tmux server.
+    /// The folder with the socket of a separate tmux server.
     folder: PathBuf,
     /// The name of that server.
     server: String,
 }
 
 impl Terminal {
-    /// Runs a command of `network` in a new terminal; `None` where there is no tmux.
+    /// Runs a command of `network` in a new terminal; `None` without tmux.
     fn run(network: &Network, subcommand: &str, arguments: &[&str]) -> Option<Self> {
         Self::open(network, 120, &[], subcommand, arguments)
     }
 
-    /// As [`Self::run`], in so many columns and with these arguments of `env` before.
+    /// Like [`Self::run`], with this width and these arguments of `env`.
     fn open(
         network: &Network,
         columns: u16,
@@ -76,18 +76,18 @@ impl Terminal {
         assert!(self.tmux(&["send-keys", "Enter"]).status.success());
     }
 
-    /// Pastes text as terminals do: in brackets where the program has asked for them.
+    /// Pastes text as terminals do: in brackets if the program enabled that.
     fn pastes(&self, text: &str) {
         assert!(self.tmux(&["set-buffer", text]).status.success());
         assert!(self.tmux(&["paste-buffer", "-p", "-d"]).status.success());
     }
 
-    /// Gives the terminal another width.
+    /// Changes the width of the terminal.
     fn resize(&self, columns: u16) {
         assert!(self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "50"]).status.success());
     }
 
-    /// The rows of the screen as they stand there.
+    /// The rows of the screen.
     fn rows(&self) -> Vec<String> {
         let screen = String::from_utf8(self.tmux(&["capture-pane", "-p"]).stdout).unwrap();
         screen.lines().map(str::to_owned).collect()
@@ -101,7 +101,7 @@ impl Terminal {
         rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap()
     }
 
-    /// Waits until the screen has `needle`; all of it.
+    /// Waits until the screen contains `needle`. Returns the screen.
     #[track_caller]
     fn shows(&self, needle: &str) -> String {
         let screen = || String::from_utf8(self.tmux(&["capture-pane", "-p", "-J"]).stdout).unwrap();
@@ -117,7 +117,7 @@ impl Drop for Terminal {
     }
 }
 
-/// Two peers with another content each under one name.
+/// Two peers with different contents under one name.
 fn with_versions(network: &Network) -> [(Vec<u8>, crate::process::Process); 2] {
     ["fire_user", "water_user"].map(|username| {
         let content = bytes(username, 100_000);
@@ -135,7 +135,7 @@ fn a_person_chooses_among_several_contents() {
     };
     earth.shows("`help` lists the commands");
     earth.types("fetch same.bin");
-    let menu = earth.shows("Which one? [1-2, nothing for none]");
+    let menu = earth.shows("Which one? [1-2, Enter for none]");
     assert!(menu.contains("same.bin has 2 contents"), "{menu}");
     let number = |content: &[u8]| {
         let id = &hash(content)[..10];
@@ -146,18 +146,18 @@ fn a_person_chooses_among_several_contents() {
     earth.shows("same.bin is here");
     network.has("earth/same.bin", &waters);
     earth.types(&format!("fetch same.bin@{} --replace", &hash(&fires)[..8]));
-    earth.shows("what was there is same.bin.~1~ now");
+    earth.shows("the old file is now same.bin.~1~");
     network.has("earth/same.bin", &fires);
     earth.types("Q");
     earth.shows("it ended with 0");
 }
 
 #[test]
-fn a_person_may_choose_nothing() {
+fn a_person_can_choose_no_content() {
     let network = Network::start();
     let [(fires, _fire), _water] = with_versions(&network);
     let Some(air) = Terminal::run(&network, "fetch", &["same.bin", "--into", "air"]) else { return };
-    air.shows("Which one? [1-2, nothing for none]");
+    air.shows("Which one? [1-2, Enter for none]");
     air.types("");
     air.shows("it ended with 5");
     assert!(!network.path("air/same.bin").exists());
@@ -167,7 +167,7 @@ fn a_person_may_choose_nothing() {
 }
 
 #[test]
-fn a_folder_that_was_somebodys_is_shared_only_after_a_yes() {
+fn an_existing_folder_is_shared_only_after_a_yes() {
     let network = Network::start();
     network.write("earth/private.txt", b"private");
     let Some(earth) = Terminal::run(&network, "peer", &[]) else { return };
@@ -176,7 +176,7 @@ fn a_folder_that_was_somebodys_is_shared_only_after_a_yes() {
     earth.types("");
     earth.shows("Username:");
     earth.types("earth");
-    earth.shows("is there already. Share all files in it? [y/N]");
+    earth.shows("exists already. Share all files in it? [y/N]");
     earth.types("n");
     earth.types("earth2");
     earth.shows("earth2 shares earth2 with the network");
@@ -187,7 +187,7 @@ fn a_folder_that_was_somebodys_is_shared_only_after_a_yes() {
 }
 
 #[test]
-fn what_is_pasted_is_all_done() {
+fn all_pasted_lines_are_executed() {
     let network = Network::start();
     let Some(earth) = Terminal::run(&network, "peer", &["--port", "0", "--username", "earth"]) else {
         return;
@@ -220,7 +220,7 @@ fn a_signal_leaves_the_terminal_as_it_was() {
     earth.shows("`help` lists the commands");
     rustix::process::kill_process(earth.program(), rustix::process::Signal::TERM).unwrap();
     earth.shows("it ended with 143");
-    // What is typed now is shown again, and a line ends with Enter.
+    // The terminal echoes typed text again, and a line ends with Enter.
     let tty = earth.tmux(&["display-message", "-p", "#{pane_tty}"]);
     let tty = String::from_utf8(tty.stdout).unwrap();
     let settings = Command::new("stty").args(["-a", "-F", tty.trim()]).output().unwrap();
@@ -267,7 +267,7 @@ fn a_terminal_that_cannot_move_its_cursor_gets_lines() {
 
 const LONG: &str = "recordings of the year/the whole long evening part 7 of 9.mkv";
 
-/// A network in which a file with a long name is fetched for as long as a test takes.
+/// A network in which a file with a long name is fetched for the whole test.
 fn with_a_long_name() -> (Network, Process) {
     let network = Network::start();
     let fire = network.holder("fire_user", LONG, &bytes("long", 8 << 20));
@@ -277,7 +277,7 @@ fn with_a_long_name() -> (Network, Process) {
 const SLOWLY: [&str; 3] = [LONG, "--download-limit", "200KB"];
 
 #[test]
-fn rate_time_left_and_holders_are_seen_beside_a_long_name() {
+fn rate_time_left_and_holders_are_visible_beside_a_long_name() {
     let (network, _fire) = with_a_long_name();
     for columns in [80, 40] {
         let into = columns.to_string();
@@ -301,14 +301,14 @@ fn a_fetch_that_was_suspended_draws_its_line_again() {
     let Some(fetch) = Terminal::open(&network, 120, &[], "fetch", &arguments) else { return };
     fetch.shows("1 holder");
     fire.terminate();
-    // Nothing about the line changes from here on.
-    fetch.shows("waiting: nobody who is here");
+    // The line does not change from here on.
+    fetch.shows("waiting: no connected peer");
     let program = fetch.program();
     rustix::process::kill_process(program, rustix::process::Signal::STOP).unwrap();
     assert!(fetch.tmux(&["send-keys", "-R"]).status.success());
     until("the screen is empty", PATIENCE, || fetch.rows().iter().all(String::is_empty).then_some(()));
     rustix::process::kill_process(program, rustix::process::Signal::CONT).unwrap();
-    fetch.shows("waiting: nobody who is here");
+    fetch.shows("waiting: no connected peer");
 }
 
 #[test]
@@ -319,7 +319,7 @@ fn a_terminal_that_gets_another_width_shows_one_line_of_progress() {
     let drawn = || fetch.rows().into_iter().filter(|row| row.contains('%')).collect::<Vec<_>>();
     let is_progress = |row: &String| row.contains("/s") && row.contains("left");
     until("a line of progress", PATIENCE, || drawn().iter().any(is_progress).then_some(()));
-    // Some at once, and some that are waited for.
+    // Some that end at once, and some that wait.
     for columns in [120, 100, 90, 70, 60, 45, 38, 120, 60, 40] {
         fetch.resize(columns);
         if columns > 60 && columns < 120 {

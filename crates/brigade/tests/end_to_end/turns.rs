@@ -1,7 +1,7 @@
-//! A holder whose sending is limited: it offers turns, and newcomers pass on what it sent once.
+//! A holder with a limit on sending: it offers turns, and downloaders pass on the pieces that it sent once.
 //!
-//! Who is next, and which piece, is decided in the core and tested there; whole crowds are simulated. Here it is seen that
-//! real processes say and do what the core decides.
+//! The tests of the core check who is next, and which piece; the simulator has whole crowds. These tests check that
+//! real processes behave as the core decides.
 
 use brigade_core::{
     geometry::Geometry,
@@ -14,17 +14,17 @@ use brigade_core::{
 
 use crate::{
     network::{Network, bytes, free_port, given},
-    stranger::{Stranger, frame_of},
+    unknown_peer::{UnknownPeer, frame_of},
 };
 
 /// Sixteen pieces.
 const FILM_BYTES: usize = 4 << 20;
 const PIECE_BYTES: usize = 256 << 10;
 
-/// The next offer; signs of life are passed over.
+/// The next offer; keep-alive messages are skipped.
 #[track_caller]
-fn offer(stranger: &mut Stranger) -> Offer {
-    stranger.hear_until(|message| match message {
+fn offer(unknown: &mut UnknownPeer) -> Offer {
+    unknown.receive_until(|message| match message {
         FromHolder::Offer(offer) => Some(offer),
         FromHolder::Turns(Turns { limited: true }) => None,
         other => panic!("{other:?} is no offer"),
@@ -32,51 +32,51 @@ fn offer(stranger: &mut Stranger) -> Offer {
 }
 
 #[test]
-fn a_limited_holder_offers_turns_and_serves_what_is_asked_for_on_them() {
+fn a_limited_holder_offers_turns_and_serves_their_requests() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let port = free_port();
     network.write("fire_user/film.bin", &film);
     let _fire = network.peer("fire_user", &["--port", &port.to_string(), "--upload-limit", "20MB"]);
     network.has_file("film.bin", 1, crate::process::PATIENCE);
-    let (_session, membership) = Stranger::join(network.port(), 1, 1001);
-    let mut stranger = Stranger::greet(port, 1, Some(&membership));
+    let (_session, membership) = UnknownPeer::join(network.port(), 1, 1001);
+    let mut unknown = UnknownPeer::greet(port, 1, Some(&membership));
     let id = ContentId(*blake3::hash(&film).as_bytes());
-    let says = |stranger: &mut Stranger, message: ToHolder| stranger.send(&frame_of(&message));
-    assert_eq!(stranger.hear(), Some(FromHolder::from(Turns { limited: true })));
-    says(&mut stranger, Open { channel: 3, id, size: FILM_BYTES as u64 }.into());
-    assert_eq!(stranger.hear(), Some(FromHolder::from(HaveAll { channel: 3 })));
+    let says = |unknown: &mut UnknownPeer, message: ToHolder| unknown.send(&frame_of(&message));
+    assert_eq!(unknown.receive(), Some(FromHolder::from(Turns { limited: true })));
+    says(&mut unknown, Open { channel: 3, id, size: FILM_BYTES as u64 }.into());
+    assert_eq!(unknown.receive(), Some(FromHolder::from(HaveAll { channel: 3 })));
 
-    says(&mut stranger, Want { channel: 3, uplink: None }.into());
+    says(&mut unknown, Want { channel: 3, uplink: None }.into());
     let count = Geometry::new(FILM_BYTES as u64).unwrap().count();
     let mut sent = std::collections::BTreeSet::new();
     for request in 0..count {
-        let Offer { offer, channel, pieces } = offer(&mut stranger);
+        let Offer { offer, channel, pieces } = offer(&mut unknown);
         assert_eq!(channel, 3);
         assert!(request > 0 || pieces[0] == 15, "the last piece proves the size: {pieces:?}");
-        // Towards the end what is left may stand in an earlier offer.
+        // Near the end, remaining pieces may be in an earlier offer.
         let mut left = pieces.into_iter().chain(0..count);
         let piece = left.find(|piece| !sent.contains(piece)).unwrap();
         sent.insert(piece);
-        says(&mut stranger, Request { request, channel: 3, piece, offer: Some(offer) }.into());
+        says(&mut unknown, Request { request, channel: 3, piece, offer: Some(offer) }.into());
         let at = piece as usize * PIECE_BYTES;
-        assert!(stranger.piece(request, PIECE_BYTES) == film[at..at + PIECE_BYTES], "piece {piece} is wrong");
+        assert!(unknown.piece(request, PIECE_BYTES) == film[at..at + PIECE_BYTES], "piece {piece} is wrong");
     }
 
-    // After it declined, it is offered nothing; and a request that takes up no offer is served all the same.
-    let Offer { offer: declined, .. } = offer(&mut stranger);
-    says(&mut stranger, Decline { offer: declined }.into());
-    says(&mut stranger, Request { request: 100, channel: 3, piece: 4, offer: None }.into());
-    assert_eq!(stranger.piece(100, PIECE_BYTES), &film[4 * PIECE_BYTES..5 * PIECE_BYTES]);
-    // As is one that answers an offer which was never made.
-    says(&mut stranger, Request { request: 101, channel: 3, piece: 5, offer: Some(77_777) }.into());
-    assert_eq!(stranger.piece(101, PIECE_BYTES), &film[5 * PIECE_BYTES..6 * PIECE_BYTES]);
-    says(&mut stranger, Request { request: 102, channel: 3, piece: 16, offer: None }.into());
-    stranger.hears_why(Reason::Protocol, "piece 16 of a content of 16");
+    // After it declined, it gets no offers; a request without an offer is still served.
+    let Offer { offer: declined, .. } = offer(&mut unknown);
+    says(&mut unknown, Decline { offer: declined }.into());
+    says(&mut unknown, Request { request: 100, channel: 3, piece: 4, offer: None }.into());
+    assert_eq!(unknown.piece(100, PIECE_BYTES), &film[4 * PIECE_BYTES..5 * PIECE_BYTES]);
+    // So is a request for an offer that was never made.
+    says(&mut unknown, Request { request: 101, channel: 3, piece: 5, offer: Some(77_777) }.into());
+    assert_eq!(unknown.piece(101, PIECE_BYTES), &film[5 * PIECE_BYTES..6 * PIECE_BYTES]);
+    says(&mut unknown, Request { request: 102, channel: 3, piece: 16, offer: None }.into());
+    unknown.receives_reason(Reason::Protocol, "piece 16 of a content of 16");
 }
 
 #[test]
-fn newcomers_pass_on_what_a_limited_source_sends() {
+fn downloaders_pass_on_pieces_of_a_limited_source() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     network.write("fire_user/film.bin", &film);
@@ -89,7 +89,7 @@ fn newcomers_pass_on_what_a_limited_source_sends() {
     };
     let sent: u64 = fetches.into_iter().map(|fetch| from_source(&fetch.end().with_code(0).totals())).sum();
     into.iter().for_each(|into| network.has(&format!("{into}/film.bin"), &film));
-    // It has to send all of it once; without their passing it on it would be four times.
+    // It must send each piece once; without the downloaders it would send four times as much.
     let copies = sent as f64 / FILM_BYTES as f64;
     assert!((1.0..3.0).contains(&copies), "the source sent {copies} copies");
 }

@@ -1,18 +1,18 @@
-//! Names are plain: no metaphor is a part of one, and a name says more than a pronoun.
+//! Names are plain: they contain no metaphor, and say more than a pronoun.
 //!
-//! Parts are the words of `snake_case` and `CamelCase`. A finding is where the name is declared. What the field calls things is
-//! in `docs/glossary.md`.
+//! The parts of a name are its words in `snake_case` and `CamelCase`. A name is reported where it is declared.
+//! `docs/glossary.md` has the terms of this project.
 
 use crate::{
     Source,
-    declarations::{Kind, declarations},
+    declarations::{NameKind, declarations},
     no,
 };
 
 /// Crates that still have such names; the list gets empty.
-const NOT_YET: &[&str] = &["brigade", "brigade-node"];
+const NOT_YET: &[&str] = &["brigade-node"];
 
-/// Words that are no part of any name.
+/// Words that are not part of any name.
 const PARTS: &str = "
     newcomer newcomers leecher seeder
     ear ears door doors guest guests seat seats desk desks house shop stage ground bench lane lanes gate voice
@@ -25,7 +25,7 @@ const PARTS: &str = "
     alarm alarms pardoned invent
     ways";
 
-/// Words that are not the whole name of a type: another word says which one.
+/// Words that are not the whole name of a type: a second word makes it specific.
 const TYPES: &str = "
     News Found Asked Owner Place Places Link Links Line Lines State Status Kind Job Who Why How What Which Way Told Said Heard
     Came Taken Made Left Gone Kept Given Sent Needs Lacks Loss Second Next Here There Word Parts Going Wanted Waiting Landed
@@ -37,7 +37,7 @@ const VALUES: &str = "
     news told tell said say hear heard hears came come goes who why how owes owed here there gone place places room rooms
     standing way ways";
 
-/// Beginnings of a function's name that make a clause of it.
+/// Beginnings of a function name that make it a clause.
 const CLAUSES: [&str; 10] =
     ["what_", "who_", "whom_", "whoever_", "whatever_", "whose_", "where_", "whichever_", "that_", "it_is_"];
 
@@ -73,13 +73,13 @@ fn banned(source: &Source) -> Vec<String> {
 }
 
 /// The banned word of a name.
-fn banned_word(kind: Kind, name: &str) -> Option<String> {
+fn banned_word(kind: NameKind, name: &str) -> Option<String> {
     let whole = match kind {
-        Kind::Type => TYPES,
-        Kind::Function | Kind::Value => VALUES,
-        Kind::Item => "",
+        NameKind::Type => TYPES,
+        NameKind::Function | NameKind::Value => VALUES,
+        NameKind::Item => "",
     };
-    let clause = CLAUSES.iter().find(|clause| kind == Kind::Function && name.starts_with(**clause));
+    let clause = CLAUSES.iter().find(|clause| kind == NameKind::Function && name.starts_with(**clause));
     let is_whole = whole.split_whitespace().any(|word| word == name);
     let found = banned_part(name).or_else(|| is_whole.then(|| name.to_owned()));
     found.or_else(|| clause.map(|clause| (*clause).to_owned()))
@@ -113,23 +113,23 @@ fn banned_words_are_found_in_names() {
     assert_eq!(parts("HaveAllPages"), ["have", "all", "pages"]);
     assert_eq!(parts("first_REST_ms"), ["first", "rest", "ms"]);
     for (kind, name) in [
-        (Kind::Type, "GuestList"),
-        (Kind::Type, "News"),
-        (Kind::Item, "FIRST_ALARM"),
-        (Kind::Function, "tell"),
-        (Kind::Function, "what_is_known_stays"),
-        (Kind::Value, "open_doors"),
-        (Kind::Value, "why"),
+        (NameKind::Type, "GuestList"),
+        (NameKind::Type, "News"),
+        (NameKind::Item, "FIRST_ALARM"),
+        (NameKind::Function, "tell"),
+        (NameKind::Function, "what_is_known_stays"),
+        (NameKind::Value, "open_doors"),
+        (NameKind::Value, "why"),
     ] {
         assert!(banned_word(kind, name).is_some(), "{name}");
     }
     for (kind, name) in [
-        (Kind::Type, "NewsQueue"),
-        (Kind::Item, "News"),
-        (Kind::Function, "tell_holders"),
-        (Kind::Function, "holders_of_what_is_left"),
-        (Kind::Value, "early"),
-        (Kind::Value, "somewhere"),
+        (NameKind::Type, "NewsQueue"),
+        (NameKind::Item, "News"),
+        (NameKind::Function, "tell_holders"),
+        (NameKind::Function, "holders_of_what_is_left"),
+        (NameKind::Value, "early"),
+        (NameKind::Value, "somewhere"),
     ] {
         assert!(banned_word(kind, name).is_none(), "{name}");
     }

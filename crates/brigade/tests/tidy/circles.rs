@@ -1,7 +1,7 @@
 //! No circle of imports between files, and few imports between the files of the node's `peer`.
 //!
-//! A file that is in a circle cannot be read or changed alone. What both need belongs into a file below both, or the upper one
-//! passes it down as a value or a channel.
+//! A file in a circle cannot be read or changed alone. Code that both files need belongs into a file below both, or the
+//! upper file passes it down as a value or a channel.
 
 use crate::{Source, crates, graph::Graph, no};
 
@@ -26,11 +26,11 @@ fn no_file_imports_itself_through_others() {
     no(&findings);
 }
 
-/// The circle as one line: each file and, at the end, the first one again.
+/// The circle on one line: each file, and the first one again at the end.
 fn finding(circle: &[&str]) -> String {
     let first = circle.first().copied().unwrap_or_default();
-    let way: Vec<&str> = circle.iter().copied().chain([first]).collect();
-    format!("crates/{first}:1: a circle of imports: {}; move what both need below both", way.join(" -> "))
+    let path: Vec<&str> = circle.iter().copied().chain([first]).collect();
+    format!("crates/{first}:1: a circle of imports: {}; move what both need below both", path.join(" -> "))
 }
 
 #[test]
@@ -49,7 +49,7 @@ fn folders_have_few_imports_between_their_files() {
     no(&findings);
 }
 
-/// How many imports lead from a file of a folder to another one of it.
+/// The number of imports between the files of a folder.
 fn inside(graph: &Graph, folder: &str) -> usize {
     graph.edges().filter(|(from, _, to)| from.starts_with(folder) && to.starts_with(folder)).count()
 }

@@ -1,12 +1,12 @@
 //! The names that a file declares: items, variants, fields, parameters and variables.
 //!
-//! It reads lines as `rustfmt` leaves them, and refuses to be clever. A name that a macro makes is not seen.
+//! It reads lines in the format of `rustfmt`, and is simple on purpose. Names in macros are not found.
 
 use crate::{Source, code};
 
-/// What a name is given to.
+/// The kind of a declared name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum NameKind {
     Type,
     Function,
     /// A constant, a module or a variant of an enum.
@@ -19,22 +19,22 @@ pub(crate) enum Kind {
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Declaration {
     pub(crate) line: usize,
-    pub(crate) kind: Kind,
+    pub(crate) kind: NameKind,
     pub(crate) name: String,
 }
 
-/// Words before the name of an item.
-const ITEMS: [(&str, Kind); 10] = [
-    ("struct ", Kind::Type),
-    ("enum ", Kind::Type),
-    ("trait ", Kind::Type),
-    ("union ", Kind::Type),
-    ("type ", Kind::Type),
-    ("fn ", Kind::Function),
-    ("mod ", Kind::Item),
-    ("static ", Kind::Item),
-    ("const ", Kind::Item),
-    ("macro_rules! ", Kind::Item),
+/// The words before the name of an item.
+const ITEMS: [(&str, NameKind); 10] = [
+    ("struct ", NameKind::Type),
+    ("enum ", NameKind::Type),
+    ("trait ", NameKind::Type),
+    ("union ", NameKind::Type),
+    ("type ", NameKind::Type),
+    ("fn ", NameKind::Function),
+    ("mod ", NameKind::Item),
+    ("static ", NameKind::Item),
+    ("const ", NameKind::Item),
+    ("macro_rules! ", NameKind::Item),
 ];
 
 /// All names that a file declares, in order.
@@ -52,21 +52,21 @@ pub(crate) fn declarations(source: &Source) -> Vec<Declaration> {
             blocks.pop();
         }
         let block = blocks.last().map_or(Block::Other, |(_, block)| *block);
-        let mut declare = |kind: Kind, name: &str| {
+        let mut declare = |kind: NameKind, name: &str| {
             found.push(Declaration { line, kind, name: name.trim_start_matches("r#").to_owned() });
         };
         match item(trimmed) {
-            // The type that an implementation gives to its trait is no name of ours.
-            Some((Kind::Type, _)) if block == Block::Impl => {}
+            // The name of an associated type belongs to the trait.
+            Some((NameKind::Type, _)) if block == Block::Impl => {}
             Some((kind, name)) => declare(kind, name),
             None if block == Block::Enum => {
                 if let Some(name) = variant(trimmed) {
-                    declare(Kind::Item, name);
+                    declare(NameKind::Item, name);
                 }
             }
             None => {}
         }
-        values(trimmed).into_iter().for_each(|name| declare(Kind::Value, name));
+        values(trimmed).into_iter().for_each(|name| declare(NameKind::Value, name));
         if trimmed.ends_with('{') {
             blocks.push((indent, Block::of(trimmed)));
         }
@@ -74,7 +74,7 @@ pub(crate) fn declarations(source: &Source) -> Vec<Declaration> {
     found
 }
 
-/// What a block of lines belongs to.
+/// The kind of a block of lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Block {
     Enum,
@@ -119,7 +119,7 @@ fn bare(line: &str) -> &str {
 }
 
 /// The item that a line declares.
-fn item(line: &str) -> Option<(Kind, &str)> {
+fn item(line: &str) -> Option<(NameKind, &str)> {
     let bare = bare(line);
     ITEMS.iter().find_map(|(word, kind)| {
         let name = name_at(bare.strip_prefix(word)?.trim_start_matches("mut "));
@@ -197,7 +197,7 @@ fn names_are_found_where_they_are_declared() {
 pub(crate) struct Table<T> {
     pub(super) rows: Vec<T>,
 }
-enum State {
+enum ValveState {
     /// Text: no field.
     Open(u32),
     Closed { since: u64 },
@@ -207,21 +207,21 @@ impl Iterator for Table<u8> {
     pub const fn next(&mut self, step: usize) -> Option<u8> {
         let (first, mut second) = self.pair(|row| row + 1);
         for (index, value) in self.rows.iter() {}
-        let open = State::Open { since };
+        let open = ValveState::Open { since };
     }
 }
 const LIMIT: usize = 3;
 ";
     let source = Source { path: "crates/x/src/a.rs".into(), text: text.into() };
     let found = declarations(&source);
-    let of = |kind: Kind| -> Vec<&str> {
+    let of = |kind: NameKind| -> Vec<&str> {
         found.iter().filter(|found| found.kind == kind).map(|found| found.name.as_str()).collect()
     };
-    assert_eq!(of(Kind::Type), ["Table", "State"]);
-    assert_eq!(of(Kind::Function), ["next"]);
-    assert_eq!(of(Kind::Item), ["Open", "Closed", "LIMIT"]);
+    assert_eq!(of(NameKind::Type), ["Table", "ValveState"]);
+    assert_eq!(of(NameKind::Function), ["next"]);
+    assert_eq!(of(NameKind::Item), ["Open", "Closed", "LIMIT"]);
     assert_eq!(
-        of(Kind::Value),
+        of(NameKind::Value),
         ["rows", "since", "step", "first", "row", "second", "index", "value", "open"]
     );
 }

@@ -1,7 +1,7 @@
-//! The bytes in `docs/protocol.md` are those that the code makes: each example is encoded here and compared.
+//! The bytes in `docs/protocol.md` are those of the code: each example is encoded here and compared.
 //!
-//! An example is a fenced block that begins with ```` ```hex NAME ````; on each line the bytes stand before a `;`,
-//! what they mean behind it. When a test here fails, it prints the bytes as they are.
+//! An example is a fenced block that begins with ```` ```hex NAME ````; on each line the bytes are before a `;`, and
+//! their meaning after it. A failing test prints the right bytes.
 
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use brigade_core::{
@@ -27,7 +27,7 @@ const SMALL: &[u8] = b"pass it on\n";
 /// The size of the file of several pieces in the examples.
 const LARGE_BYTES: usize = 600_000;
 
-/// What BLAKE3 hashes at once.
+/// The size of a chunk of BLAKE3.
 const CHUNK_BYTES: usize = 1024;
 
 /// The lines of the document's block that begins with `fence`.
@@ -61,7 +61,7 @@ fn small_id() -> ContentId {
     ContentId(*blake3::hash(SMALL).as_bytes())
 }
 
-/// The bytes of the large file: 251 is prime, so bytes that stand in a wrong place are seen to.
+/// The bytes of the large file: 251 is prime, so bytes at a wrong position are found.
 fn large_bytes() -> Vec<u8> {
     (0..=250).cycle().take(LARGE_BYTES).collect()
 }

@@ -1,15 +1,15 @@
-//! Rules about the repository: what is in it, how large, how many packages it stands on, how documents begin.
+//! Rules for the repository: its files, their sizes, the number of packages, the titles of documents.
 //!
-//! It looks at what git tracks; where git cannot be asked (a source archive), at everything that lies there.
+//! It checks the files that git tracks; without git (a source archive), all files.
 
 use std::{fs, process::Command};
 
 use crate::{no, read, relative, root, walk};
 
-/// Bytes of one file, so that a clone stays small for ever.
+/// The most bytes of a file, so that a clone stays small.
 const FILE_BYTES: u64 = 256 * 1024;
 
-/// Packages in `Cargo.lock`: 256 when the budget was set, and 15 % more.
+/// The most packages in `Cargo.lock`: 256 when the limit was set, plus 15 %.
 const PACKAGES: usize = 295;
 
 /// Paths from the repository's root, of every file in it.
@@ -26,14 +26,14 @@ fn tracked() -> Vec<String> {
             paths.iter().map(|path| relative(path)).collect()
         }
     };
-    // What git tracks may have been deleted or moved a moment ago.
+    // A tracked file may have been deleted or moved just now.
     paths.retain(|path| root().join(path).is_file());
     assert!(paths.iter().any(|path| path == "Cargo.toml"), "the repository was not found: {paths:?}");
     paths
 }
 
 #[test]
-fn no_file_is_a_blob() {
+fn no_file_is_large() {
     let large =
         |path: &String| fs::metadata(root().join(path)).is_ok_and(|metadata| metadata.len() > FILE_BYTES);
     let findings: Vec<String> = tracked()
@@ -48,7 +48,7 @@ fn no_file_is_a_blob() {
 
 #[test]
 fn no_line_names_one_developers_machine() {
-    // In halves, so that this file does not find itself.
+    // In two parts, so that this file does not contain it.
     let machines =
         [concat!("/wo", "rk/"), concat!("/ro", "ot/"), concat!("/tmp", "/wt"), concat!("/tmp", "/target")];
     let mut findings = vec![];

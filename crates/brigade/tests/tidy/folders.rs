@@ -1,6 +1,6 @@
-//! A folder of sources is small enough to be seen at once: beside its root it has few files.
+//! A folder of sources has only a few files, so that it can be seen at once.
 //!
-//! Files of tests do not count, nor do the cases in a crate's `tests/`: they are read one by one.
+//! Files of tests do not count, and neither do the cases in `tests/` of a crate: they are read one by one.
 
 use std::collections::BTreeMap;
 

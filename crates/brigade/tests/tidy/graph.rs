@@ -1,7 +1,7 @@
-//! The graph of a crate's files: a file imports another where its code, without tests, names it.
+//! The graph of the files of a crate: a file imports another one if its code, without tests, names it.
 //!
-//! A path leads to the longest module that is a file: `crate::wire::frame::Header` to `wire/frame.rs`. A module that only stands
-//! below another one is no import.
+//! A path leads to the longest module that is a file: `crate::wire::frame::Header` to `wire/frame.rs`. The parent of an
+//! imported module is not imported.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -66,7 +66,7 @@ impl Graph {
         circles
     }
 
-    /// The shortest way from a file over its imports back to it.
+    /// The shortest path from a file over its imports back to it.
     fn circle_through<'a>(&'a self, start: &'a str) -> Option<Vec<&'a str>> {
         let mut before: BTreeMap<&str, &str> = BTreeMap::new();
         let mut next = vec![start];

@@ -104,7 +104,7 @@ const KEPT_APART: &[(&str, &str, &str)] = &[
 ];
 
 #[test]
-fn imports_go_down() {
+fn imports_go_from_higher_to_lower_layers() {
     let mut findings = vec![];
     for name in crates() {
         let graph = Graph::of(&name, &Source::all());
@@ -126,8 +126,9 @@ fn modules_are_kept_apart() {
             let apart = KEPT_APART
                 .iter()
                 .find(|(from, to, _)| source.path.starts_with(from) && target.starts_with(to));
-            findings
-                .extend(apart.map(|(_, to, why)| source.finding(line, &format!("it imports `{to}`"), why)));
+            findings.extend(
+                apart.map(|(_, to, reason)| source.finding(line, &format!("it imports `{to}`"), reason)),
+            );
         }
     }
     no(&findings);
@@ -136,9 +137,9 @@ fn modules_are_kept_apart() {
 /// The imports between two modules of a folder that do not go down.
 fn climbing(graph: &Graph, map: &Map) -> Vec<String> {
     let mut findings = vec![];
-    let place = |file: &str| Some((layer_of(map, module_in(map, file)?), module_in(map, file)?.to_owned()));
+    let located = |file: &str| Some((layer_of(map, module_in(map, file)?), module_in(map, file)?.to_owned()));
     for file in graph.files() {
-        if let Some((None, module)) = place(file) {
+        if let Some((None, module)) = located(file) {
             let name = top(&module);
             findings.push(format!(
                 "crates/{file}:1: the module `{name}` is in no layer; give it one in tests/tidy/layers.rs and ARCHITECTURE.md"
@@ -146,7 +147,7 @@ fn climbing(graph: &Graph, map: &Map) -> Vec<String> {
         }
     }
     for (from, line, to) in graph.edges() {
-        let (Some((Some(own), a)), Some((Some(theirs), b))) = (place(from), place(to)) else { continue };
+        let (Some((Some(own), a)), Some((Some(theirs), b))) = (located(from), located(to)) else { continue };
         let (own_layer, their_layer) = (own.0, theirs.0);
         let same_module = own == theirs && own.1 == theirs.1;
         if same_module
@@ -194,7 +195,7 @@ fn show(module: &str) -> &str {
 }
 
 #[test]
-fn a_climbing_import_is_found() {
+fn an_upward_import_is_found() {
     let file = |path: &str, text: &str| Source {
         path: format!("crates/brigade-node/src/peer/{path}"),
         text: text.into(),

@@ -1,10 +1,10 @@
-//! The rules of this repository as a test: those of `CONTRIBUTING.md` and `ARCHITECTURE.md` that the files alone show.
-//! `cargo test` runs it like any other test; nothing checks it elsewhere.
+//! The rules of this repository as a test: the rules of `CONTRIBUTING.md` and `ARCHITECTURE.md` that the files alone
+//! show. `cargo test` runs it like any other test.
 //!
-//! It reads sources as text, and refuses to be clever: a rule that needs a parser belongs to clippy. Every finding
-//! says where, which rule, and what to do instead. `source` checks each file, `circles`, `layers`, `folders` and `packages` the
-//! imports and their order, `type_names` and `banned_names` the names, `timing` how tests wait, `files` the repository,
-//! `protocol` and `examples` the document `docs/protocol.md`.
+//! It reads sources as text and is simple on purpose: a rule that needs a parser belongs to clippy. Each finding has
+//! its location, the rule, and what to do instead. `source` checks each file, `circles`, `layers`, `folders` and
+//! `packages` the imports and their order, `type_names` and `banned_names` the names, `timing` how tests wait, `files`
+//! the repository, `protocol` and `examples` the document `docs/protocol.md`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
@@ -29,7 +29,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// One file of Rust, read.
+/// A Rust file and its text.
 struct Source {
     /// Its path from the repository's root, with `/` on every system.
     path: String,
@@ -37,7 +37,7 @@ struct Source {
 }
 
 impl Source {
-    /// Every file of Rust below `crates/`, in order.
+    /// All Rust files in `crates/`, in order.
     fn all() -> Vec<Self> {
         let mut paths = vec![];
         walk(&root().join("crates"), &mut paths);
@@ -84,13 +84,13 @@ impl Source {
         self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
     }
 
-    /// A finding, in the form that terminals and editors make a link of.
+    /// A finding, in the form that terminals and editors turn into a link.
     fn finding(&self, line: usize, what: &str, instead: &str) -> String {
         format!("{}:{line}: {what}; {instead}", self.path)
     }
 }
 
-/// The code of a line: without its comment, and with nothing between quotation marks.
+/// The code of a line, without its comment and without the content of strings.
 fn code(line: &str) -> String {
     let mut code = String::with_capacity(line.len());
     let mut quoted = false;
@@ -138,7 +138,7 @@ fn relative(path: &Path) -> String {
     parts.join("/")
 }
 
-/// All files below `folder`, without what builds and tools leave there.
+/// All files in `folder`, without those of builds and tools.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for entry in entries.map(|entry| entry.expect("an entry of a folder")) {
@@ -153,7 +153,7 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
 }
 
 #[test]
-fn code_is_told_from_comments_and_texts() {
+fn code_is_separated_from_comments_and_strings() {
     for (line, expected) in [
         ("let a = 1; // b", "let a = 1; "),
         (r#"say("// no", 'c')"#, "say(, 'c')"),

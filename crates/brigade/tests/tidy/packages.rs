@@ -1,4 +1,4 @@
-//! The packages that each crate may depend on: a list for each, as long as the crate has to stay free of input and output.
+//! The packages on which each crate may depend; only for crates that must not do input and output.
 //!
 //! The reason for each package is in `docs/decisions/0005-dependencies.md`.
 
@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use crate::{read, root};
 
-/// The packages that each crate may name, beside the workspace's own that it stands on.
+/// The packages that each crate may name, besides the crates of the workspace.
 const CORE_PACKAGES: &[&str] =
     &["blake3", "jiff", "minicbor", "strsim", "thiserror", "unicode-normalization", "unicode-properties"];
 const CORE_TEST_PACKAGES: &[&str] = &["bao-tree", "proptest"];

@@ -1,4 +1,5 @@
-//! The paths that a file names: its `use` declarations, and inline paths from the crate's root, a parent or a child module.
+//! The paths in a file: its `use` declarations, and inline paths from the root of the crate, a parent or a child
+//! module.
 //!
 //! The code of tests is left out. `graph` makes edges between files of them.
 
@@ -12,7 +13,7 @@ pub(crate) fn module_of(path: &str) -> Vec<String> {
     path.split('/').filter(|part| !matches!(*part, "lib" | "main")).map(str::to_owned).collect()
 }
 
-/// Where a path leads within the crate; `None` for one that leads out of it, or is a name in scope.
+/// The module that a path leads to; `None` if it leaves the crate, or is a name in scope.
 pub(crate) fn resolve(module: &[String], path: &str) -> Option<Vec<String>> {
     let mut parts = path.split("::").peekable();
     let mut at: Vec<String> = match parts.next()? {

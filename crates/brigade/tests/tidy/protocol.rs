@@ -1,8 +1,8 @@
-//! `docs/protocol.md` beside the types that it describes: every message, field, type, reason and limit is in it.
+//! `docs/protocol.md` and the code agree: the document contains each message, field, type, reason and limit.
 //!
-//! The types are read from the sources of `brigade_core::wire`; the kinds, reasons and limits from the crate
-//! itself. A message has a heading `### 0x15 Lookup`, a record inside one `### FileEntry`; each field has a row
-//! `| 0 | name | type | meaning |`. The bytes in the document are looked at by `examples`.
+//! The types are read from the sources of `brigade_core::wire`; the kinds, reasons and limits from the crate itself. A
+//! message has a heading `### 0x15 Lookup`, a record in one `### FileEntry`; each field has a row `| 0 | name | type |
+//! meaning |`. `examples` checks the bytes in the document.
 
 use std::collections::BTreeSet;
 
@@ -28,7 +28,7 @@ struct Record {
     fields: Vec<(u32, String, String)>,
 }
 
-/// The document, as the tests here see it.
+/// The document.
 pub(crate) fn document() -> String {
     read(&root().join(DOCUMENT))
 }
@@ -202,12 +202,12 @@ fn row(line: &str) -> Option<String> {
     Some(format!("| {key} | {name} | {kind} |"))
 }
 
-/// What the document calls a type of the code.
+/// The name of a type in the document.
 fn wire_type(rust: &str) -> String {
     if let Some(inner) = rust.strip_prefix("Option<") {
         return format!("optional {}", wire_type(inner.trim_end_matches('>')));
     }
-    // A name that breaks its rule is kept apart; on the wire it is the same field.
+    // A name that breaks its rule has its own type; on the wire it is the same field.
     if let Some(inner) = rust.strip_prefix("Checked<") {
         return wire_type(inner.trim_end_matches('>'));
     }

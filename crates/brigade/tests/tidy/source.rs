@@ -1,6 +1,6 @@
-//! Rules that one file of Rust keeps or breaks by itself: its length, its head, and words that do not belong there.
+//! Rules for a single Rust file: its length, its head, and words that it must not contain.
 //!
-//! Lengths of functions, `unwrap`, narrowing casts and printing are clippy's; see the workspace's lints.
+//! clippy checks the length of functions, `unwrap`, narrowing casts and printing; see the lints of the workspace.
 
 use std::collections::BTreeSet;
 
@@ -9,7 +9,7 @@ use crate::{Source, code, no, paths, read, root};
 /// Lines of a file without its tests.
 const FILE_LINES: usize = 400;
 
-/// A word that code below `within` does not use, and what it uses instead.
+/// A word that code in `within` must not use, and the alternative.
 struct Banned {
     within: &'static str,
     word: &'static str,
@@ -74,10 +74,10 @@ fn files_are_short() {
 }
 
 #[test]
-fn every_file_says_what_it_is_for() {
+fn every_file_has_a_head() {
     let mut findings = vec![];
     for source in Source::all() {
-        // A library's front page goes on with sections of its own.
+        // The front page of a library continues with its own sections.
         let is_section = |line: &&str| source.path.ends_with("/src/lib.rs") && line.starts_with("//! # ");
         let head =
             source.text.lines().take_while(|line| line.starts_with("//!") && !is_section(line)).count();
@@ -124,7 +124,7 @@ fn banned_words_are_not_used() {
     no(&findings);
 }
 
-/// Whether `word` stands in `code` and does not merely end another one (`print!` in `eprint!`).
+/// Whether `code` contains `word`, not only as the end of another word (`print!` in `eprint!`).
 pub(crate) fn uses(code: &str, word: &str) -> bool {
     code.match_indices(word).any(|(at, _)| {
         let before = code[..at].chars().next_back();
@@ -134,7 +134,7 @@ pub(crate) fn uses(code: &str, word: &str) -> bool {
 
 #[test]
 fn nothing_is_left_over() {
-    // In two halves, so that this file does not find itself.
+    // In two parts, so that this file does not contain it.
     let left_over = [concat!("FIX", "ME"), concat!("TO", "DO"), concat!("XX", "X:"), concat!("HA", "CK")];
     let mut findings = vec![];
     for source in Source::all() {
@@ -152,7 +152,7 @@ fn nothing_is_left_over() {
 }
 
 #[test]
-fn modules_have_names_that_say_something() {
+fn module_names_are_specific() {
     const EMPTY_NAMES: [&str; 8] =
         ["utils", "util", "common", "helpers", "helper", "types", "prelude", "misc"];
     let mut findings = vec![];

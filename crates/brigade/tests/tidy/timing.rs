@@ -1,33 +1,34 @@
-//! Rules about time in tests: no pause and no short deadline decides whether one passes, since the machine may be busy.
+//! Rules about time in tests: no pause and no short deadline decides whether a test passes, since the machine may be
+//! busy.
 //!
-//! They look for what one line shows: `sleep`, durations below ten seconds, and elapsed time that is compared with
-//! anything but a constant. They do not hold where time is virtual: in the core, in the simulation, and in files whose
-//! tests start with the clock paused.
+//! They check single lines: `sleep`, durations below ten seconds, and elapsed time that is compared with anything
+//! except a constant. They do not apply to virtual time: in the core, in the simulator, and in files whose tests start
+//! with a paused clock.
 
 use crate::{Source, code, no, source::uses};
 
-/// Milliseconds that a deadline in a test has at least.
+/// The least milliseconds of a deadline in a test.
 const SHORTEST_MS: u64 = 10_000;
 
-/// Where a test may pause.
+/// The places where a test may pause.
 const PAUSES: [&str; 3] = [
-    // Between two looks at something that cannot be waited for, until a deadline.
+    // Between two checks of a condition that cannot be waited for, until a deadline.
     "crates/brigade/tests/end_to_end/process.rs",
-    // Between two changes, so that it varies which of them a peer sees together; nothing is expected of it.
+    // Between two changes, so that a peer sees different numbers of them together; no result depends on it.
     "crates/brigade/tests/end_to_end/folder_model.rs",
-    // Until nothing moves any more, where nobody reads: too short a pause proves less, and fails nothing.
+    // Until no more bytes are sent, because the other side does not read: a short pause proves less, but does not fail.
     "crates/brigade-node/src/peer/upload/send/tests.rs",
 ];
 
-/// Constants of tests that are short: times that the program promises, which are only used with `SLACK` on top, pauses, and
-/// how long a test writes to a file.
+/// Short constants of tests: times that the program promises, which are used only with `SLACK` added, pauses, and how
+/// long a test writes to a file.
 const SHORT: [&str; 6] = ["ENDING", "BACK", "FIRST_PAUSE", "LONGEST_PAUSE", "WRITING", "STILL"];
 
-/// Files whose tests pass the time in as numbers.
+/// Files whose tests pass times as numbers.
 const VIRTUAL: [&str; 3] =
     ["crates/brigade-core/", "crates/brigade-sim/", "crates/brigade-node/src/store/keeper/settle.rs"];
 
-/// What is wrong with a line of a test that runs in real time, and what to do instead.
+/// The finding for a line of a test in real time, and what to do instead.
 fn finding(path: &str, line: &str) -> Option<(&'static str, &'static str)> {
     let line = code(line);
     if (uses(&line, "sleep(") || uses(&line, "sleep_until(")) && !PAUSES.contains(&path) {
@@ -84,7 +85,7 @@ fn test_modules(sources: &[Source]) -> Vec<String> {
 }
 
 #[test]
-fn no_test_depends_on_how_fast_the_machine_is() {
+fn no_test_depends_on_the_speed_of_the_machine() {
     let sources = Source::all();
     let modules = test_modules(&sources);
     let mut findings = vec![];

@@ -1,7 +1,7 @@
-//! The manager vanishes: killed, frozen, replaced while peers are busy. Nobody's fetch suffers, what is said of it is
-//! said once, and when it is back everything is announced again.
+//! Outages of the manager: killed, frozen, or replaced while peers are busy. No fetch fails, each message is printed
+//! once, and everything is announced again when the manager is back.
 //!
-//! That a fetch which waits hears of holders afterwards is in `waiting`.
+//! `waiting` tests that a waiting fetch learns of holders afterwards.
 
 use std::{collections::BTreeMap, sync::mpsc, thread, time::Duration};
 
@@ -28,16 +28,16 @@ use crate::{
     process::{ENDING, PATIENCE, Process, SLACK, until},
 };
 
-/// When everything is in the catalogue again after the manager's return.
+/// The time after which the catalogue is complete again when the manager is back.
 const BACK: Duration = Duration::from_secs(5);
 
-/// Commands that are given while the manager is away.
+/// The number of commands while the manager is away.
 const REFUSED: usize = 5;
 
-/// Files that each of the three peers shares, beside the film that it holds.
+/// The number of files that each of the three peers shares, besides the film.
 const FILES: usize = 300;
 
-/// Everything that is shared: names and how many hold them.
+/// All shared names, and the number of their holders.
 fn catalogue(network: &Network) -> Vec<(String, u64)> {
     let listed = network.list("files", &[]);
     listed
@@ -61,7 +61,7 @@ fn three_peers(network: &Network, film: &[u8]) -> Vec<Process> {
 }
 
 #[test]
-fn a_manager_that_is_killed_under_busy_peers_has_everything_again_in_five_seconds() {
+fn a_killed_manager_has_the_whole_catalogue_five_seconds_after_its_restart() {
     let port = free_port().to_string();
     let mut network = Network::start_with(&["--port", &port]);
     let film = bytes("film", 16 << 20);
@@ -79,7 +79,7 @@ fn a_manager_that_is_killed_under_busy_peers_has_everything_again_in_five_second
     network.start_manager("state", &["--port", &port]);
     until("everything is in the catalogue again", BACK + SLACK, || {
         let now: BTreeMap<String, u64> = catalogue(&network).into_iter().collect();
-        // What was fetched meanwhile has a holder more.
+        // A file that was fetched meanwhile has one more holder.
         before.iter().all(|(name, holders)| now.get(name).is_some_and(|now| now >= holders)).then_some(())
     });
     for fetch in fetches {
@@ -101,47 +101,47 @@ fn a_manager_that_is_killed_under_busy_peers_has_everything_again_in_five_second
 }
 
 #[test]
-fn a_manager_that_freezes_is_noticed_and_found_again() {
+fn a_frozen_manager_is_detected_and_its_peers_reconnect() {
     let port = free_port().to_string();
     let network = Network::start_with(&["--port", &port]);
     let _fire = network.holder("fire_user", "film.bin", &bytes("film", 1000));
     let mut water = network.run("peer", &["--port", "0", "--username", "water_user"]);
-    water.says("`help` lists the commands");
+    water.prints("`help` lists the commands");
     network.signal_manager(Signal::STOP);
 
-    // What is asked meanwhile is answered with an error, not with silence.
+    // Commands get an error meanwhile, instead of no answer.
     water.types("files\n");
-    water.complains("the manager did not answer within 10 s");
-    water.says("the manager is away; serving and fetching go on");
-    // From now on without waiting, also while it is being dialled: ten seconds for each would be more than patience.
+    water.prints_error("the manager did not answer within 10 s");
+    water.prints("the manager is away; serving and fetching continue");
+    // Further commands do not wait, even during a connection attempt: ten seconds for each would exceed the deadline.
     for _ in 0..REFUSED {
         water.types("fetch film.bin\n");
     }
     water.types("status\n");
-    water.says("manager: away (");
+    water.prints("manager: away (");
 
     network.signal_manager(Signal::CONT);
-    water.says("the manager is back");
+    water.prints("the manager is back");
     network.has_peers(&["fire_user", "water_user"], BACK + SLACK);
     network.has_file("film.bin", 1, BACK + SLACK);
     water.types("q\n");
     // The exit code is that of the first command that failed.
     let ended = water.end().with_code(3);
-    for said in ["the manager is away", "the manager is back"] {
-        assert_eq!(ended.out.matches(said).count(), 1, "{}", ended.out);
+    for text in ["the manager is away", "the manager is back"] {
+        assert_eq!(ended.out.matches(text).count(), 1, "{}", ended.out);
     }
     assert_eq!(ended.err.matches("error: the manager is away").count(), REFUSED, "{}", ended.err);
 }
 
 #[test]
-fn a_frozen_manager_is_a_clear_error_for_those_who_come() {
+fn a_frozen_manager_is_a_clear_error_for_new_commands() {
     let network = Network::start();
     network.signal_manager(Signal::STOP);
     let port = network.port();
     let text = [&format!("reaching the manager at localhost:{port}")[..], "does not answer"];
     let commands = [network.run("files", &[]), network.run("fetch", &["film.bin", "--into", "earth"])];
     for command in commands {
-        command.end().with_code(3).complains(&text);
+        command.end().with_code(3).prints_error(&text);
     }
     assert!(!network.path("earth").exists());
 }
@@ -151,9 +151,9 @@ fn a_fetch_at_the_prompt_without_a_manager_is_an_error_at_once() {
     let port = free_port().to_string();
     let mut network = Network::start_with(&["--port", &port]);
     let mut fire = network.run("peer", &["--port", "0", "--username", "fire_user"]);
-    fire.says("`help` lists the commands");
+    fire.prints("`help` lists the commands");
     network.kill_manager();
-    fire.says("the manager is away");
+    fire.prints("the manager is away");
     for command in ["fetch film.bin", "files", "peers"] {
         fire.types(&format!("{command}\n"));
     }
@@ -163,14 +163,14 @@ fn a_fetch_at_the_prompt_without_a_manager_is_an_error_at_once() {
     assert!(ended.out.contains("manager: away ("), "{}", ended.out);
 }
 
-/// A manager that says who has a name, and then neither who holds the content nor, ever again, yes.
-struct Faithless {
+/// A manager that knows a name but not its holders, and refuses all later joins.
+struct FailingManager {
     port: u16,
     stop: tokio::sync::watch::Sender<()>,
     thread: thread::JoinHandle<()>,
 }
 
-impl Faithless {
+impl FailingManager {
     fn start() -> Self {
         let (ports, port) = mpsc::channel();
         let (stop, mut stopped) = tokio::sync::watch::channel(());
@@ -190,7 +190,7 @@ impl Faithless {
                             membership: None,
                             reached_from_elsewhere: None,
                         };
-                        // Who joins again is refused.
+                        // Later joins are refused.
                         lets_in &= !session(fresh.greet(hello).await.unwrap(), &key, lets_in).await;
                     }
                 };
@@ -209,7 +209,7 @@ impl Faithless {
     }
 }
 
-/// Serves one visit, and lets it join or not; whether it has joined.
+/// Serves one session, and accepts or refuses the join. Returns whether it was accepted.
 async fn session(mut session: Greeted, key: &SecretKey, lets_in: bool) -> bool {
     let mut joined = false;
     loop {
@@ -267,31 +267,38 @@ async fn session(mut session: Greeted, key: &SecretKey, lets_in: bool) -> bool {
 }
 
 #[test]
-fn a_fetch_ends_where_the_manager_refuses_before_it_named_a_holder() {
+fn a_fetch_ends_if_the_manager_refuses_before_it_names_a_holder() {
     let network = Network::start();
-    let faithless = Faithless::start();
+    let failing_manager = FailingManager::start();
     let mut fetch = network.brigade("fetch");
-    fetch.args(["--manager-port", &faithless.port.to_string(), "film.bin", "--into", "earth", "--json"]);
-    let ended = Process::start(fetch).end().with_code(4).complains(&[
-        "error: the manager refuses this peer, and nobody who is here has what is missing: gone",
+    fetch.args([
+        "--manager-port",
+        &failing_manager.port.to_string(),
+        "film.bin",
+        "--into",
+        "earth",
+        "--json",
+    ]);
+    let ended = Process::start(fetch).end().with_code(4).prints_error(&[
+        "error: the manager refuses this peer, and no connected peer has the missing pieces: gone",
     ]);
     assert_eq!(ended.totals()["done"], false);
-    faithless.stop();
+    failing_manager.stop();
 }
 
 #[test]
-fn a_prompt_says_that_the_manager_refuses_for_good() {
+fn a_prompt_reports_that_the_manager_refuses_for_good() {
     let network = Network::start();
-    let faithless = Faithless::start();
+    let failing_manager = FailingManager::start();
     let mut peer = network.brigade("peer");
-    let port = faithless.port.to_string();
+    let port = failing_manager.port.to_string();
     peer.args(["--manager-port", &port, "--port", "0", "--username", "earth_user"]);
     let mut peer = Process::start(peer);
     peer.types("fetch film.bin\n");
-    peer.says("the manager refuses this peer from now on: gone");
+    peer.prints("the manager refuses this peer from now on: gone");
     peer.types("files\n");
-    peer.complains("error: the manager refuses this peer: gone");
+    peer.prints_error("error: the manager refuses this peer: gone");
     peer.signal(Signal::TERM);
     peer.end_within(ENDING + SLACK).with_code(143);
-    faithless.stop();
+    failing_manager.stop();
 }

@@ -1,7 +1,6 @@
-//! Choosing among several contents of a name: the list that is shown, and the answers that are understood.
+//! Choosing one of several contents of a name: the list, and the answers.
 //!
-//! Who asks, and how it is heard, is the business of the prompt and of `brigade fetch`; scripts are asked nothing and get
-//! the list as an error (`exit.rs`).
+//! The prompt and `brigade fetch` ask the question; scripts get the list as an error (`failure`).
 
 use std::time::Duration;
 
@@ -10,35 +9,35 @@ use brigade_node::peer::{Choice, Peer, ResolveError, Resolved, Wish};
 
 use crate::terminal::{escape::escape, format, signals::Signals};
 
-/// What a wish came to where a person could be asked.
+/// The result of resolving a request, after a person chose.
 pub(crate) enum Chosen {
-    /// These files.
+    /// The files to fetch.
     Files(Resolved),
-    /// The person wants none of them.
+    /// The person chose no content.
     Nothing,
-    /// The person wants to end it all.
+    /// The person wants to end the program.
     Interrupted,
 }
 
-/// What `wish` means. Where `signals` are given, Ctrl-C gives the wait for it up: an error without a cause.
-pub(crate) async fn meaning(
+/// Resolves `request`. If `signals` are given, Ctrl-C stops the wait: the error is then `None`.
+pub(crate) async fn resolve_request(
     peer: &Peer,
-    wish: &Wish,
+    request: &Wish,
     waits: &mut (dyn FnMut(Duration) + Send),
     signals: Option<&Signals>,
 ) -> Result<Resolved, Option<ResolveError>> {
-    let resolved = peer.resolve(wish, waits);
+    let resolved = peer.resolve(request, waits);
     let Some(signals) = signals else { return resolved.await.map_err(Some) };
-    let interrupts = signals.take_interrupts();
+    let interrupts = signals.guard_interrupts();
     tokio::select! {
         resolved = resolved => resolved.map_err(Some),
         () = interrupts.interrupt() => Err(None),
     }
 }
 
-/// The question under the list of `choice`.
+/// The question below the list of `choice`.
 pub(crate) fn question(choice: &Choice) -> String {
-    format!("Which one? [1-{}, nothing for none] ", choice.versions.len())
+    format!("Which one? [1-{}, Enter for none] ", choice.versions.len())
 }
 
 /// The contents of a name, numbered.
@@ -49,13 +48,14 @@ pub(crate) fn menu(choice: &Choice) -> String {
     format!("{name} has {}:{}", count(choice.versions.len(), "content"), lines.collect::<String>())
 }
 
-/// What is said of an answer that makes no sense.
-pub(crate) fn no_answer(choice: &Choice, answer: &str) -> String {
+/// The message for an answer that is not a number of the list.
+pub(crate) fn invalid_answer(choice: &Choice, answer: &str) -> String {
     format!("{} is not one of 1 to {}", escape(answer.trim()), choice.versions.len())
 }
 
-/// Notes the answer to [`question`] in `wish`: `None` where it makes no sense, false for none of them.
-pub(crate) fn take_answer(wish: &mut Wish, choice: &Choice, answer: &str) -> Option<bool> {
+/// Adds the answer to [`question`] to `request`. Returns `None` if the answer is not a number of the list, and false if
+/// no content is chosen.
+pub(crate) fn take_answer(request: &mut Wish, choice: &Choice, answer: &str) -> Option<bool> {
     let answer = answer.trim();
     if answer.is_empty() {
         return Some(false);
@@ -64,7 +64,7 @@ pub(crate) fn take_answer(wish: &mut Wish, choice: &Choice, answer: &str) -> Opt
         Ok(number) => choice.versions.get(number.checked_sub(1)?)?,
         Err(_) => return None,
     };
-    wish.chosen.insert(choice.name.clone(), Content { id: one.id, size: one.size });
+    request.chosen.insert(choice.name.clone(), Content { id: one.id, size: one.size });
     Some(true)
 }
 
@@ -110,13 +110,13 @@ mod tests {
 
     #[test]
     fn only_a_number_of_the_menu_chooses() {
-        let mut wish = Wish::default();
-        for nonsense in ["0", "3", "-1", "one", "1 2", "99999999999999999999"] {
-            assert_eq!(take_answer(&mut wish, &choice(), nonsense), None, "{nonsense}");
+        let mut request = Wish::default();
+        for answer in ["0", "3", "-1", "one", "1 2", "99999999999999999999"] {
+            assert_eq!(take_answer(&mut request, &choice(), answer), None, "{answer}");
         }
-        assert_eq!(take_answer(&mut wish, &choice(), " "), Some(false));
-        assert!(wish.chosen.is_empty());
-        assert_eq!(take_answer(&mut wish, &choice(), " 2 "), Some(true));
-        assert_eq!(wish.chosen["film.mkv"].id, ContentId([0xcd; 32]));
+        assert_eq!(take_answer(&mut request, &choice(), " "), Some(false));
+        assert!(request.chosen.is_empty());
+        assert_eq!(take_answer(&mut request, &choice(), " 2 "), Some(true));
+        assert_eq!(request.chosen["film.mkv"].id, ContentId([0xcd; 32]));
     }
 }

@@ -1,7 +1,7 @@
-//! Somebody who speaks the protocol with bytes of their own choice, to a manager or to a peer.
+//! A peer that sends bytes of the test's choice to a manager or a peer.
 //!
-//! TLS and frames are right, since nothing is heard behind them otherwise; what is in the frames is the test's. Every
-//! read has a deadline.
+//! TLS and frames are right, since the other side would read nothing otherwise; the test chooses the content of the
+//! frames. Each read has a deadline.
 
 use std::{
     collections::VecDeque,
@@ -29,20 +29,20 @@ use rustls::{
     version::TLS13,
 };
 
-/// How long anything may take to be answered: longer than what is allowed for a greeting, and than a lease.
+/// The deadline of an answer: longer than the time for a greeting, and longer than a lease.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What stands before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410).
+/// The bytes before the 32 bytes of an Ed25519 key in PKCS#8 (RFC 8410).
 const PKCS8_PREFIX: [u8; 16] = [0x30, 0x2e, 2, 1, 0, 0x30, 5, 6, 3, 0x2b, 0x65, 0x70, 4, 0x22, 4, 0x20];
 
-/// A connection with TLS done.
-pub(crate) struct Stranger {
+/// A connection after the TLS handshake.
+pub(crate) struct UnknownPeer {
     stream: StreamOwned<ClientConnection, TcpStream>,
-    /// Messages that arrived before or between the data of a piece: they are heard next.
+    /// Messages that arrived before or between the data of a piece; they are received next.
     kept: VecDeque<(u8, Vec<u8>)>,
 }
 
-/// A frame of that kind and body.
+/// A frame with this kind and body.
 pub(crate) fn framed(kind: u8, body: &[u8]) -> Vec<u8> {
     let length = u32::try_from(body.len() + 1).unwrap();
     [&length.to_be_bytes()[..], &[kind], body].concat()
@@ -55,7 +55,7 @@ pub(crate) fn frame_of(message: &impl Message) -> Vec<u8> {
     bytes
 }
 
-/// The hello that is expected.
+/// A right hello.
 pub(crate) fn hello(membership: Option<&str>) -> Vec<u8> {
     let hello = Hello {
         version: VERSION,
@@ -66,7 +66,7 @@ pub(crate) fn hello(membership: Option<&str>) -> Vec<u8> {
     frame_of(&Greeting::from(hello))
 }
 
-/// A TCP connection on which nothing was said, whose reads end in time.
+/// A new TCP connection with timeouts.
 pub(crate) fn connect(port: u16) -> TcpStream {
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -74,26 +74,26 @@ pub(crate) fn connect(port: u16) -> TcpStream {
     stream
 }
 
-impl Stranger {
-    /// Does TLS with whoever listens on `port` here, with the key that follows from `seed`.
+impl UnknownPeer {
+    /// Connects to `port` on this machine and does the TLS handshake, with the key that follows from `seed`.
     pub(crate) fn dial(port: u16, seed: u8) -> Self {
         let config = Arc::new(tls(seed));
         let name = ServerName::try_from("nobody").unwrap();
         let connection = ClientConnection::new(config, name).unwrap();
         let mut stream = StreamOwned::new(connection, connect(port));
-        stream.flush().unwrap(); // that is the handshake
+        stream.flush().unwrap(); // does the handshake
         Self { stream, kept: VecDeque::new() }
     }
 
-    /// And exchanges greetings.
+    /// Connects and exchanges greetings.
     pub(crate) fn greet(port: u16, seed: u8, membership: Option<&str>) -> Self {
-        let mut stranger = Self::dial(port, seed);
-        stranger.send(&hello(membership));
-        assert!(matches!(stranger.hear::<Greeting>(), Some(Greeting::Hello(_))));
-        stranger
+        let mut unknown = Self::dial(port, seed);
+        unknown.send(&hello(membership));
+        assert!(matches!(unknown.receive::<Greeting>(), Some(Greeting::Hello(_))));
+        unknown
     }
 
-    /// And joins the manager's network; the session, and the membership.
+    /// Connects and joins the network of the manager. Returns the session and the membership.
     pub(crate) fn join(manager: u16, seed: u8, port: u16) -> (Self, String) {
         let mut session = Self::greet(manager, seed, None);
         let username = format!("stranger_{seed}").parse().unwrap();
@@ -102,18 +102,18 @@ impl Stranger {
             port,
             unbound: None,
         })));
-        match session.hear() {
+        match session.receive() {
             Some(FromManager::Joined(joined)) => (session, joined.membership),
             other => panic!("{other:?}"),
         }
     }
 
-    /// Sends bytes. That the other side has closed already is no finding: what it said is read afterwards.
+    /// Sends bytes. It is no error if the other side has closed already: its messages are read afterwards.
     pub(crate) fn send(&mut self, bytes: &[u8]) {
         let _ = self.stream.write_all(bytes).and_then(|()| self.stream.flush());
     }
 
-    /// The next frame that was not heard yet, kind and body; `None` at the end, of whatever kind.
+    /// The next frame, kind and body; `None` at the end of the connection, in any form.
     fn frame(&mut self) -> Option<(u8, Vec<u8>)> {
         self.kept.pop_front().or_else(|| self.next_frame())
     }
@@ -129,32 +129,32 @@ impl Stranger {
 
     /// The next message.
     #[track_caller]
-    pub(crate) fn hear<M: Message>(&mut self) -> Option<M> {
+    pub(crate) fn receive<M: Message>(&mut self) -> Option<M> {
         let (kind, body) = self.frame()?;
         Some(M::decode(kind, &body).unwrap().unwrap())
     }
 
-    /// The first message that `wanted` takes, within the time that anything may take; those before it are passed over.
+    /// The first message that `wanted` accepts, within the deadline; earlier messages are skipped.
     #[track_caller]
-    pub(crate) fn hear_until<M: Message, T>(&mut self, mut wanted: impl FnMut(M) -> Option<T>) -> T {
+    pub(crate) fn receive_until<M: Message, T>(&mut self, mut wanted: impl FnMut(M) -> Option<T>) -> T {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let message = self.hear().expect("the connection goes on");
+            let message = self.receive().expect("the connection continues");
             if let Some(found) = wanted(message) {
                 return found;
             }
-            assert!(Instant::now() < deadline, "for {PATIENCE:?} nothing came but what is passed over");
+            assert!(Instant::now() < deadline, "no wanted message within {PATIENCE:?}");
         }
     }
 
-    /// Reads all of a piece that was asked for; other messages that arrive meanwhile are heard afterwards.
+    /// Reads a complete requested piece; other messages that arrive meanwhile are received afterwards.
     #[track_caller]
     pub(crate) fn piece(&mut self, request: u32, bytes: usize) -> Vec<u8> {
         let deadline = Instant::now() + PATIENCE;
         let mut piece = vec![];
         while piece.len() < bytes {
-            assert!(Instant::now() < deadline, "{} bytes came of a piece of {bytes}", piece.len());
-            let (kind, body) = self.next_frame().expect("the piece comes");
+            assert!(Instant::now() < deadline, "{} bytes arrived of a piece of {bytes}", piece.len());
+            let (kind, body) = self.next_frame().expect("the piece arrives");
             if kind == PIECE_KIND {
                 let (header, data) = PieceHeader::parse(&body).unwrap();
                 assert_eq!((header.request, header.offset as usize), (request, piece.len()));
@@ -166,7 +166,7 @@ impl Stranger {
         piece
     }
 
-    /// Reads on to the goodbye, and to the end behind it.
+    /// Reads until the goodbye, and checks that the connection ends after it.
     #[track_caller]
     pub(crate) fn goodbye(&mut self) -> Goodbye {
         loop {
@@ -178,19 +178,19 @@ impl Stranger {
         }
     }
 
-    /// Reads on to a goodbye of this reason whose text has `words`.
+    /// Reads until a goodbye with this reason whose text contains `words`.
     #[track_caller]
-    pub(crate) fn hears_why(mut self, reason: Reason, words: &str) {
+    pub(crate) fn receives_reason(mut self, reason: Reason, words: &str) {
         let goodbye = self.goodbye();
         assert_eq!(goodbye.reason, reason, "{goodbye:?}");
         assert!(goodbye.text.contains(words), "{words:?} is not in {goodbye:?}");
     }
 }
 
-/// What does not come in time is a finding, however the connection ends.
+/// A timeout is a failure of the test, unlike the end of the connection.
 fn not_late(error: io::Error) -> io::Error {
     let late = matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut);
-    assert!(!late, "nothing came for {PATIENCE:?}");
+    assert!(!late, "no message within {PATIENCE:?}");
     error
 }
 
@@ -211,7 +211,7 @@ fn tls(seed: u8) -> ClientConfig {
     config
 }
 
-/// Takes whoever answers.
+/// Accepts any key.
 #[derive(Debug)]
 struct AnyKey;
 
@@ -233,7 +233,7 @@ impl ServerCertVerifier for AnyKey {
         _: &CertificateDer<'_>,
         _: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        Err(Error::General("only TLS 1.3 is spoken".to_owned()))
+        Err(Error::General("only TLS 1.3 is supported".to_owned()))
     }
 
     fn verify_tls13_signature(

@@ -1,8 +1,8 @@
-//! The progress line of a fetch, and what is said at its end.
+//! The progress line of a fetch, and the summary at its end.
 //!
-//! In a terminal the line is drawn anew in place; elsewhere a line is written when something worth a line happens:
-//! every tenth of the way, or when the fetch begins to wait for holders or goes on. A fetch in the background of a
-//! terminal says only the latter, since a person is typing there.
+//! In a terminal the line is drawn in place. Elsewhere a line is printed at every tenth of the way, and when the fetch
+//! begins or stops waiting. For a fetch in the background of a terminal only the latter are printed, since a person is
+//! typing there.
 
 use std::{
     collections::BTreeSet,
@@ -17,49 +17,49 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{
     escape::escape,
     format,
-    input::Voice,
-    progress_line::{self, Parts, ProgressLine},
+    input::Printer,
+    progress_line::{self, LineParts, ProgressLine},
     signals::Continued,
 };
-use crate::{notices::folder::News, terminal};
+use crate::{failure::hints, notices::folder::Notices, terminal};
 
-/// How often the line at a terminal is drawn, if anything about it changed.
+/// How often the line at a terminal is drawn, if it changed.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
-/// Follows `fetch` until it is over, drawing on standard error, with what else is to be said meanwhile; what it
-/// came to.
-pub(crate) async fn follow(fetch: &Fetch, news: &mut News) -> Progress {
+/// Follows `fetch` until it is over and draws its progress on standard error, with the notices between. Returns the
+/// last progress.
+pub(crate) async fn follow(fetch: &Fetch, notices: &mut Notices) -> Progress {
     if !io::stderr().is_terminal() || !terminal::draws() {
-        return follow_by(until_over(fetch, &Display::Lines), news).await;
+        return follow_by(until_over(fetch, &Display::Lines), notices).await;
     }
-    follow_by(drawn_until_over(fetch), news).await
+    follow_by(drawn_until_over(fetch), notices).await
 }
 
-async fn follow_by(followed: impl Future<Output = Progress>, news: &mut News) -> Progress {
+async fn follow_by(followed: impl Future<Output = Progress>, notices: &mut Notices) -> Progress {
     tokio::pin!(followed);
     loop {
         tokio::select! {
             progress = &mut followed => return progress,
-            news = news.next() => say(&news),
+            notices = notices.next() => print_above(&notices),
         }
     }
 }
 
-/// Follows `fetch` until it is over without drawing anything; what it came to.
-pub(crate) async fn follow_in_background(fetch: &Fetch, voice: Voice) -> Progress {
-    let display = match voice {
-        Voice::Terminal(_) | Voice::Typed(_) => Display::Aside(voice),
-        Voice::Plain => Display::Lines,
+/// Follows `fetch` until it is over without drawing. Returns the last progress.
+pub(crate) async fn follow_in_background(fetch: &Fetch, printer: Printer) -> Progress {
+    let display = match printer {
+        Printer::Terminal(_) | Printer::Typed(_) => Display::AboveInput(printer),
+        Printer::Plain => Display::Lines,
     };
     until_over(fetch, &display).await
 }
 
 async fn until_over(fetch: &Fetch, display: &Display) -> Progress {
     let mut progress = fetch.progress();
-    let mut said = Said::default();
+    let mut reported = LastReport::default();
     loop {
         let now = progress.borrow_and_update().clone();
-        display.show(&now, &mut said);
+        display.show(&now, &mut reported);
         if now.is_over() || progress.changed().await.is_err() {
             let state = if now.is_over() { now.state.clone() } else { State::Stopped };
             return Progress { state, ..now };
@@ -67,13 +67,13 @@ async fn until_over(fetch: &Fetch, display: &Display) -> Progress {
     }
 }
 
-/// Follows `fetch` until it is over with a line at the terminal that is drawn anew, also where the terminal gets another
-/// size. The line is gone from the screen when nobody follows the fetch any more, however that came.
+/// Follows `fetch` until it is over with a line at the terminal that is drawn again, also after the terminal was
+/// resized. The line is erased when the future ends or is dropped.
 async fn drawn_until_over(fetch: &Fetch) -> Progress {
     let mut progress = fetch.progress();
     let mut line = ProgressLine::default();
-    let mut said = Said::default();
-    let mut continued = Continued::hear();
+    let mut reported = LastReport::default();
+    let mut continued = Continued::install();
     let mut tick = interval(DRAW_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -82,12 +82,12 @@ async fn drawn_until_over(fetch: &Fetch) -> Progress {
                 Ok(over) => over.clone(),
                 Err(_) => break,
             },
-            () = continued.next() => line.forget(),
+            () = continued.next() => line.redraw(),
             _ = tick.tick() => {}
         }
         let now = progress.borrow().clone();
-        for cause in said.causes(&now) {
-            say(&cause);
+        for cause in reported.causes(&now) {
+            print_above(&cause);
         }
         line.draw(&parts(&now));
     }
@@ -95,64 +95,64 @@ async fn drawn_until_over(fetch: &Fetch) -> Progress {
     Progress { state: State::Stopped, ..now }
 }
 
-/// Where a fetch is shown without drawing.
+/// The output for a fetch that is not drawn in place.
 enum Display {
     /// Lines on standard error.
     Lines,
-    /// Next to what a person is typing, and seldom.
-    Aside(Voice),
+    /// Above the line that a person is typing, and seldom.
+    AboveInput(Printer),
 }
 
 impl Display {
-    fn show(&self, progress: &Progress, said: &mut Said) {
-        self.show_line(progress, said);
-        for cause in said.causes(progress) {
-            self.say(&cause);
+    fn show(&self, progress: &Progress, reported: &mut LastReport) {
+        self.show_line(progress, reported);
+        for cause in reported.causes(progress) {
+            self.print(&cause);
         }
     }
 
-    fn show_line(&self, progress: &Progress, said: &mut Said) {
+    fn show_line(&self, progress: &Progress, reported: &mut LastReport) {
         match self {
             Self::Lines => {
-                if let Some(turn) = said.turn(progress).or_else(|| said.step(progress)) {
-                    self.say(&turn);
+                if let Some(text) = reported.wait_change(progress).or_else(|| reported.advance(progress)) {
+                    self.print(&text);
                 }
             }
-            Self::Aside(_) => {
-                if let Some(turn) = said.turn(progress) {
-                    self.say(&turn);
+            Self::AboveInput(_) => {
+                if let Some(text) = reported.wait_change(progress) {
+                    self.print(&text);
                 }
             }
         }
     }
 
-    fn say(&self, text: &str) {
+    fn print(&self, text: &str) {
         match self {
-            Self::Lines => say(text),
-            Self::Aside(voice) => voice.say(text),
+            Self::Lines => print_above(text),
+            Self::AboveInput(printer) => printer.print(text),
         }
     }
 }
 
-/// Writes a line to standard error, above a line of progress that may stand there.
+/// Prints a line on standard error, above the progress line.
 #[allow(clippy::print_stderr)]
-fn say(text: &str) {
+fn print_above(text: &str) {
     progress_line::erase();
     eprintln!("{text}");
 }
 
-/// Pieces, bytes, rate, time left and holders, on one line.
+/// Pieces, bytes, rate, time left and holders on one line.
 pub(crate) fn line(progress: &Progress) -> String {
     parts(progress).whole()
 }
 
-fn parts(progress: &Progress) -> Parts {
+fn parts(progress: &Progress) -> LineParts {
     let files = if progress.files > 1 {
         format!("{}/{}", progress.files_done, count(progress.files, "file"))
     } else {
         String::new()
     };
-    Parts {
+    LineParts {
         name: escape(&progress.name).into_owned(),
         files,
         pieces: format!("{}/{}", progress.pieces_done, count(progress.pieces, "piece")),
@@ -162,21 +162,21 @@ fn parts(progress: &Progress) -> Parts {
     }
 }
 
-/// How it goes on, the most important first.
+/// The state, the most important parts first.
 fn state(progress: &Progress) -> Vec<String> {
     let text = match progress.state {
-        State::Checking => "checking what is here".to_owned(),
+        State::Checking => "checking existing files".to_owned(),
         State::Waiting => match progress.out_of_reach {
-            0 => "waiting: nobody who is here has what is missing".to_owned(),
-            1 => "waiting: its one holder cannot be reached".to_owned(),
+            0 => "waiting: no connected peer has the missing pieces".to_owned(),
+            1 => "waiting: its only holder cannot be reached".to_owned(),
             many => format!("waiting: its {many} holders cannot be reached"),
         },
         State::Full { inodes: true, .. } => {
-            "paused: no inodes are left on the disk for more files; it goes on when files are deleted there"
+            "paused: no inodes are left on the disk for more files; it continues when files are deleted there"
                 .to_owned()
         }
         State::Full { missing_bytes, free_bytes, .. } => format!(
-            "paused: the disk is full; {} are missing, {} are free, and it goes on when there is room",
+            "paused: the disk is full; {} are missing, {} are free; it continues when there is space",
             format::bytes(missing_bytes),
             format::bytes(free_bytes)
         ),
@@ -189,52 +189,53 @@ fn state(progress: &Progress) -> Vec<String> {
     vec![text]
 }
 
-/// What was said last, where lines cannot be drawn anew.
+/// The last report of a fetch that is not drawn in place.
 #[derive(Default)]
-struct Said {
+struct LastReport {
     tenths: u64,
-    /// How long it had taken when something was said last.
+    /// The time that the fetch had taken at the last report.
     at: Duration,
-    halt: Halt,
-    /// Holders of which it was said why they cannot be used, with the cause; not more than [`CAUSES`].
+    wait_cause: WaitCause,
+    /// The unreachable holders that were reported, with the cause; at most [`CAUSES`].
     causes: BTreeSet<String>,
 }
 
-/// Causes that are said of one fetch: what a person reads. `status` and the end of the fetch have those of then.
+/// The most causes that are reported for one fetch: more are not useful. `status` and the end of the fetch have the
+/// current ones.
 const CAUSES: usize = 32;
 
-/// A fetch that goes on is not silent for longer, where lines cannot be drawn anew.
+/// The longest time without a report of a running fetch that is not drawn in place.
 const QUIET: Duration = Duration::from_secs(15);
 
-/// What keeps a fetch from going on.
+/// The reason why a fetch waits.
 #[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum Halt {
+enum WaitCause {
     #[default]
     None,
     Holders,
     Disk,
 }
 
-impl Said {
-    /// That it begins to wait, for holders or for room, or goes on.
-    fn turn(&mut self, progress: &Progress) -> Option<String> {
-        let halt = match progress.state {
-            State::Waiting => Halt::Holders,
-            State::Full { .. } => Halt::Disk,
-            State::Fetching => Halt::None,
+impl LastReport {
+    /// The line if the fetch began or stopped waiting, for holders or for disk space.
+    fn wait_change(&mut self, progress: &Progress) -> Option<String> {
+        let now = match progress.state {
+            State::Waiting => WaitCause::Holders,
+            State::Full { .. } => WaitCause::Disk,
+            State::Fetching => WaitCause::None,
             _ => return None,
         };
-        let is_new = halt != self.halt;
-        self.halt = halt;
+        let is_new = now != self.wait_cause;
+        self.wait_cause = now;
         let text = line(progress);
-        is_new.then(|| if halt == Halt::None { format!("{text}  it goes on") } else { text })
+        is_new.then(|| if now == WaitCause::None { format!("{text}  it continues") } else { text })
     }
 
-    /// Why holders cannot be used that it waits for, each once.
+    /// The holders that it waits for and cannot use, each once.
     fn causes(&mut self, progress: &Progress) -> Vec<String> {
         let waits = progress.state == State::Waiting;
         let mut new = vec![];
-        for cause in progress.unreached.iter().filter(|_| waits).map(unreached_line) {
+        for cause in progress.unreached.iter().filter(|_| waits).map(unreachable_holder) {
             if self.causes.len() < CAUSES && self.causes.insert(cause.clone()) {
                 new.push(cause);
             }
@@ -242,8 +243,8 @@ impl Said {
         new
     }
 
-    /// That it came a tenth further, or that it goes on where nothing was said for a while.
-    fn step(&mut self, progress: &Progress) -> Option<String> {
+    /// The line if it is a tenth further, or if nothing was reported for a while.
+    fn advance(&mut self, progress: &Progress) -> Option<String> {
         let tenths = progress.bytes_done * 10 / progress.bytes.max(1);
         let is_further = tenths > self.tenths && tenths < 10;
         let is_quiet = progress.took.saturating_sub(self.at) >= QUIET;
@@ -255,16 +256,16 @@ impl Said {
     }
 }
 
-/// The holders that a fetch waits for and that cannot be used, each on a line of its own, with the cause.
+/// The holders that a fetch waits for and cannot use, each on its own line, with the cause.
 pub(crate) fn unreached(progress: &Progress) -> String {
-    progress.unreached.iter().map(|one| format!("\n{}", unreached_line(one))).collect()
+    progress.unreached.iter().map(|one| format!("\n{}", unreachable_holder(one))).collect()
 }
 
-fn unreached_line(one: &Unreached) -> String {
+fn unreachable_holder(one: &Unreached) -> String {
     format!("  {} at {} cannot be used: {}", escape(&one.username), one.address, escape(&one.cause))
 }
 
-/// What a fetch came to: how much in what time, and from whom; what could not be had, and why.
+/// The result of a fetch: bytes, time and holders; the files that could not be fetched, and why.
 pub(crate) fn summary(progress: &Progress) -> String {
     let name = escape(&progress.name).into_owned();
     let fetched = progress.bytes_done.saturating_sub(progress.bytes_already + progress.bytes_copied);
@@ -274,24 +275,25 @@ pub(crate) fn summary(progress: &Progress) -> String {
         }
         State::Done => format!("{name} is here: {}", amount(progress, fetched)),
         State::Stopped => format!(
-            "{name} was stopped at {} of {}; what is verified is kept, and the same fetch goes on from there",
+            "{name} was stopped at {} of {}; {}",
             format::bytes(progress.bytes_done),
-            format::bytes(progress.bytes)
+            format::bytes(progress.bytes),
+            hints::FETCH_AGAIN
         ),
         _ => {
-            format!("{name}: {} of {} could not be had", progress.failed, count(progress.files, "file"))
+            format!("{name}: {} of {} could not be fetched", progress.failed, count(progress.files, "file"))
         }
     };
-    for given in &progress.from {
+    for traffic in &progress.from {
         text += &format!(
             "\n  {} from {} ({})",
-            format::bytes(given.bytes),
-            given.username,
-            count(given.pieces, "piece")
+            format::bytes(traffic.bytes),
+            traffic.username,
+            count(traffic.pieces, "piece")
         );
     }
     for (file, aside) in &progress.aside {
-        text += &format!("\n  {}: what was there is {} now", escape(file), escape(aside));
+        text += &format!("\n  {}: the old file is now {}", escape(file), escape(aside));
     }
     for (file, error) in &progress.errors {
         text += &format!("\n  {}: {}", escape(file), escape(error));
@@ -304,10 +306,10 @@ pub(crate) fn summary(progress: &Progress) -> String {
         text += &unreached(progress);
     }
     if progress.occupied > 0 {
-        text += "\nhint: with --replace, a file that is in the way is kept aside as NAME.~1~";
+        text += &format!("\nhint: {}", hints::REPLACE);
     }
     if progress.changed > 0 {
-        text += "\nhint: the same fetch again takes what there is now";
+        text += &format!("\nhint: {}", hints::FETCH_CURRENT);
     }
     text
 }
@@ -315,12 +317,12 @@ pub(crate) fn summary(progress: &Progress) -> String {
 fn amount(progress: &Progress, fetched: u64) -> String {
     let seconds = progress.took.as_secs_f64().max(0.001);
     #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let rate = (fetched as f64 / seconds) as u64; // for people to look at
+    let rate = (fetched as f64 / seconds) as u64; // only printed
     let files =
         if progress.files > 1 { format!("{}, ", count(progress.files, "file")) } else { String::new() };
     let already = match progress.bytes_already {
         0 => String::new(),
-        bytes => format!(", {} were here before", format::bytes(bytes)),
+        bytes => format!(", {} existed before", format::bytes(bytes)),
     };
     let copied = match progress.bytes_copied {
         0 => String::new(),
@@ -340,9 +342,9 @@ mod tests {
 
     use super::{Duration, Progress, State, line, summary};
 
-    /// A fetch of `number` of everything, all of which came from one holder.
+    /// A fetch of `number` of everything, all from one holder.
     fn progress(number: u64, state: State) -> Progress {
-        let given = MemberTraffic { username: "fire_user".parse().unwrap(), bytes: number, pieces: number };
+        let traffic = MemberTraffic { username: "fire_user".parse().unwrap(), bytes: number, pieces: number };
         Progress {
             name: "data".to_owned(),
             state,
@@ -360,7 +362,7 @@ mod tests {
             left_bytes: 0,
             steady_rate: None,
             holders: usize::try_from(number).unwrap(),
-            from: vec![given],
+            from: vec![traffic],
             took: Duration::from_secs(10),
             errors: vec![],
             failed: 0,
@@ -373,7 +375,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_anything_is_not_several() {
+    fn singular_and_plural_are_right() {
         assert_eq!(
             [1, 2].map(|number| line(&progress(number, State::Fetching))),
             [
@@ -392,7 +394,7 @@ mod tests {
             let text = summary(&Progress { failed, ..progress(files, State::Failed) });
             text.lines().next().unwrap().to_owned()
         };
-        assert_eq!(failed(1, 1), "data: 1 of 1 file could not be had");
-        assert_eq!(failed(9, 4), "data: 4 of 9 files could not be had");
+        assert_eq!(failed(1, 1), "data: 1 of 1 file could not be fetched");
+        assert_eq!(failed(9, 4), "data: 4 of 9 files could not be fetched");
     }
 }

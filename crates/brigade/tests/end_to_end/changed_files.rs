@@ -1,6 +1,7 @@
-//! Files that change or vanish while they are fetched: nobody gets a mixture, and who cannot go on is told why.
+//! Files that change or are removed while they are fetched: no copy is a mixture, and a fetch that cannot continue
+//! reports the reason.
 //!
-//! That the catalogue follows a folder is in `sharing`; holders that leave are in `resuming`.
+//! `sharing` tests that the catalogue follows a folder; `resuming` tests holders that leave.
 
 use std::fs;
 
@@ -9,10 +10,10 @@ use crate::{
     process::{PATIENCE, Process, until},
 };
 
-/// The file that is fetched: 64 pieces, more than five seconds.
+/// The size of the fetched file: 64 pieces, more than five seconds.
 const FILM_BYTES: usize = 16 << 20;
 
-/// A fetch of the film into `earth` that has written some of it.
+/// A fetch of the film into `earth` that has written some pieces.
 fn begun(network: &Network, more: &[&str]) -> Process {
     let arguments = ["film.bin", "--into", "earth", "--download-limit", "3MB", "--json"];
     let fetch = network.run("fetch", &[&arguments[..], more].concat());
@@ -21,7 +22,7 @@ fn begun(network: &Network, more: &[&str]) -> Process {
 }
 
 #[test]
-fn a_fetch_of_what_its_only_holder_changes_ends_and_says_so() {
+fn a_fetch_ends_if_its_only_holder_changes_the_file() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "film.bin", &bytes("film", FILM_BYTES));
     let fetch = begun(&network, &[]);
@@ -36,23 +37,23 @@ fn a_fetch_of_what_its_only_holder_changes_ends_and_says_so() {
     network.has("earth/film.bin", &other);
 }
 
-/// What others have under the name, before and after, says nothing of its holder.
+/// Files of other peers with this name, before and after, say nothing about its holder.
 #[test]
-fn a_holder_that_is_only_away_is_waited_for_although_others_have_another_content() {
+fn a_fetch_waits_for_an_absent_holder_although_others_have_another_content() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let fire = network.holder("fire_user", "film.bin", &film);
     let _water = network.holder("water_user", "film.bin", &bytes("another film", 1000));
     let fetch = begun(&network, &["--from", "fire_user"]);
     fire.kill();
-    fetch.complains("waiting: nobody who is here has what is missing");
+    fetch.prints_error("waiting: no connected peer has the missing pieces");
     let _fire = network.peer("fire_user", &[]);
     fetch.end().with_code(0);
     network.has("earth/film.bin", &film);
 }
 
 #[test]
-fn what_one_of_two_holders_changes_comes_from_the_other() {
+fn a_file_changed_by_one_holder_comes_from_the_other() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -68,15 +69,15 @@ fn what_one_of_two_holders_changes_comes_from_the_other() {
 }
 
 #[test]
-fn what_vanishes_is_waited_for_until_it_is_back() {
+fn a_fetch_waits_until_a_lost_holder_is_back() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let _fire = network.holder("fire_user", "film.bin", &film);
     let fetch = begun(&network, &[]);
     fs::rename(network.path("fire_user/film.bin"), network.path("hidden.bin")).unwrap();
-    fetch.complains("waiting: nobody who is here has what is missing");
-    // Under another name it is the same content.
+    fetch.prints_error("waiting: no connected peer has the missing pieces");
+    // The same content under another name.
     fs::rename(network.path("hidden.bin"), network.path("fire_user/movie.bin")).unwrap();
-    fetch.end().with_code(0).complains(&["it goes on"]);
+    fetch.end().with_code(0).prints_error(&["it continues"]);
     network.has("earth/film.bin", &film);
 }

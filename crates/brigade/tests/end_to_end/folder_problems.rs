@@ -1,20 +1,21 @@
-//! What is said and what holds when the folder itself is in trouble: removed, moved away, read-only, full, or more than
-//! can be watched. Nothing else suffers.
+//! Problems of the shared folder: removed, moved away, read-only, full, or with more folders than can be watched. Each
+//! is reported, and nothing else fails.
 //!
-//! File systems of a test's own need root; limits of its own, a system that lets a user have a namespace.
+//! Test file systems need root; tests of limits need a user namespace.
 
 use std::{fs, path::Path, process::Command};
 
 use crate::{
-    disk::{Disk, skip},
     network::{Network, bytes},
     process::{Process, until},
+    requirements::skip,
     sharing::{SEEN, lists},
+    test_disk::Disk,
 };
 
 const GONE: &str = "is not there any more: nothing of it is shared";
 
-/// Removes a folder that a peer may write to at the same moment.
+/// Removes a folder that a peer may be writing to.
 fn remove(folder: &Path) {
     until("the folder can be removed", SEEN, || fs::remove_dir_all(folder).ok());
 }
@@ -26,18 +27,18 @@ fn a_folder_that_is_moved_away_is_not_shared_until_it_is_back() {
     let fire = network.holder("fire_user", "d/mine", b"mine");
     fs::rename(network.path("fire_user"), network.path("elsewhere")).unwrap();
     lists(&network, "", &[("theirs", b"theirs")]);
-    fire.complains(GONE);
+    fire.prints_error(GONE);
     network.write("fire_user/another", b"another");
     network.write("elsewhere/new", b"new");
     remove(&network.path("fire_user"));
     fs::rename(network.path("elsewhere"), network.path("fire_user")).unwrap();
     lists(&network, "", &[("d/mine", b"mine"), ("new", b"new"), ("theirs", b"theirs")]);
-    fire.complains("is back, and shared again");
+    fire.prints_error("is back and shared again");
     fire.terminate().with_code(143);
 }
 
 #[test]
-fn a_folder_that_is_removed_ends_its_fetches_and_nothing_else() {
+fn a_removed_folder_ends_only_its_fetches() {
     let network = Network::start();
     let film = bytes("film", 8 << 20);
     network.write("water_user/film", &film);
@@ -49,32 +50,32 @@ fn a_folder_that_is_removed_ends_its_fetches_and_nothing_else() {
     fire.types("fetch film\n");
     until("it has begun", SEEN, || fs::read_dir(network.path("fire_user/.brigade/parts")).ok()?.next()?.ok());
     remove(&network.path("fire_user"));
-    fire.says(GONE);
-    let said = fire.says("1 of 1 file could not be had");
-    assert!(said.contains("fire_user is not there any more"), "{said}");
+    fire.prints(GONE);
+    let text = fire.prints("1 of 1 file could not be fetched");
+    assert!(text.contains("fire_user is not there any more"), "{text}");
     network.has_file("film", 1, SEEN);
     assert!(network.list("files", &["mine"]).is_empty());
     assert_eq!(network.usernames(), ["fire_user", "water_user"]);
     fire.types("fetch film\nstatus\n");
-    fire.says("shared: 0 files");
+    fire.prints("shared: 0 files");
     fire.types("q\n");
     fire.end().with_code(6);
 }
 
 #[test]
-fn a_folder_that_a_fetch_stays_in_may_be_removed() {
+fn the_folder_of_a_fetch_with_stay_can_be_removed() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "a", b"content");
     let fetch = network.run("fetch", &["a", "--into", "got", "--stay"]);
     network.has_file("a", 2, SEEN);
     remove(&network.path("got"));
-    fetch.complains(GONE);
+    fetch.prints_error(GONE);
     network.has_file("a", 1, SEEN);
     fetch.terminate().with_code(143);
 }
 
 #[test]
-fn a_folder_that_cannot_be_written_to_is_refused_at_the_start() {
+fn a_folder_that_is_not_writable_is_refused_at_the_start() {
     let network = Network::start();
     let Some(disk) = Disk::in_memory(&network, "disk", 4) else { return };
     network.write("disk/share/mine", b"mine");
@@ -85,17 +86,17 @@ fn a_folder_that_cannot_be_written_to_is_refused_at_the_start() {
             _ => &["mine", "--into", "disk/share"],
         };
         let ended = network.run(command, arguments).end().with_code(6);
-        ended.complains(&["Read-only file system", "disk/share/.brigade", "hint: "]);
+        ended.prints_error(&["Read-only file system", "disk/share/.brigade", "hint: "]);
     }
-    // So is a place for the file that tells others of the end of a fetch.
+    // So is the path of a done file.
     let ended =
         network.run("fetch", &["mine", "--into", "new", "--done-file", "disk/done"]).end().with_code(6);
-    ended.complains(&["disk/done", "Read-only file system"]);
+    ended.prints_error(&["disk/done", "Read-only file system"]);
     assert!(!network.path("new").exists());
 }
 
 #[test]
-fn a_full_disk_is_said_once_and_so_is_its_end() {
+fn a_full_disk_and_its_end_are_reported_once() {
     let network = Network::start();
     let Some(_disk) = Disk::in_memory(&network, "disk", 2) else { return };
     fs::create_dir(network.path("disk/share")).unwrap();
@@ -104,44 +105,44 @@ fn a_full_disk_is_said_once_and_so_is_its_end() {
     assert!(full.is_err());
     fs::File::create(network.path("disk/share/empty")).unwrap();
     network.has_file("empty", 1, SEEN);
-    fire.complains("hashes are not stored for the next start");
+    fire.prints_error("hashes are not stored for the next start");
     fs::remove_file(network.path("disk/share/large")).unwrap();
-    fire.complains("hashes are stored again");
+    fire.prints_error("hashes are stored again");
     let ended = fire.terminate().with_code(143);
     assert_eq!(ended.err.matches("hashes are not stored").count(), 1, "{}", ended.err);
 }
 
 #[test]
-fn a_disk_that_becomes_read_only_is_served_from_and_not_fetched_into() {
+fn files_on_a_disk_that_becomes_read_only_are_served_but_fetches_into_it_fail() {
     let network = Network::start();
-    let Some(disk) = Disk::that_can_fail(&network, "disk") else { return };
+    let Some(disk) = Disk::failing(&network, "disk") else { return };
     let _water = network.holder("water_user", "theirs", b"theirs");
     network.write("disk/share/mine", b"mine");
     let mut fire = network.run("peer", &["--port", "0", "--username", "fire_user", "--folder", "disk/share"]);
     network.has_file("mine", 1, SEEN);
     disk.fail();
     fire.types("fetch theirs\n");
-    fire.complains("1 of 1 file of \"theirs\" cannot be put into");
-    fire.complains("Read-only file system");
+    fire.prints_error("1 of 1 file of \"theirs\" cannot be put into");
+    fire.prints_error("Read-only file system");
     network.fetch(&["mine", "--into", "got"]).with_code(0);
     network.has("got/mine", b"mine");
-    fire.says("fetches into it fail, serving goes on");
+    fire.prints("fetches into it fail, serving goes on");
     fire.types("q\n");
     fire.end().with_code(6);
 }
 
-/// As where another program locks a file, or so many are open that no more can be.
+/// Like a file that another program locks, or a limit on open files.
 #[cfg(target_os = "linux")]
 #[test]
-fn files_that_cannot_be_opened_for_a_while_are_logged_and_shared_when_they_can_be() {
+fn files_that_cannot_be_opened_for_a_while_are_logged_and_shared_later() {
     let network = Network::start();
     let fire = network.holder("fire_user", "d/known", b"known");
     fire.may_open_files(false);
     network.write("fire_user/new", b"new");
     network.write("fire_user/d/deep", b"deep");
-    let said = fire.complains("\"new\"");
-    assert!(said.contains("WARN not shared") && said.contains("too many open files"), "{said}");
-    fire.complains("it is tried again");
+    let text = fire.prints_error("\"new\"");
+    assert!(text.contains("WARN not shared") && text.contains("too many open files"), "{text}");
+    fire.prints_error("Brigade tries again");
     fire.may_open_files(true);
     lists(&network, "", &[("d/deep", b"deep"), ("d/known", b"known"), ("new", b"new")]);
     let ended = fire.terminate().with_code(143);
@@ -150,12 +151,12 @@ fn files_that_cannot_be_opened_for_a_while_are_logged_and_shared_when_they_can_b
 
 #[cfg(target_os = "linux")]
 #[test]
-fn more_folders_than_can_be_watched_are_looked_at_and_watched_when_they_can_be() {
+fn unwatched_folders_are_scanned_until_they_can_be_watched() {
     let network = Network::start();
     for number in 0..40 {
         network.write(&format!("fire_user/d{number}/file"), b"file");
     }
-    // In a namespace of its own, where the limit is its own.
+    // In a new namespace, which has its own limit.
     let limit = "/proc/sys/user/max_inotify_watches";
     let tried = Command::new("unshare").args(["-Ur", "sh", "-c", &format!("echo 20 >{limit}")]).output();
     if !tried.is_ok_and(|tried| tried.status.success()) {
@@ -168,18 +169,18 @@ fn more_folders_than_can_be_watched_are_looked_at_and_watched_when_they_can_be()
     command.args(["peer", "--headless", "--username", "fire_user", "--manager-port", &port]);
     command.current_dir(network.path("")).env("BRIGADE_HOME", network.path("home"));
     let fire = Process::start(command);
-    fire.says("ready\n");
-    let said = fire.complains("changes are found by scanning the folder every few seconds");
-    assert!(said.contains("fs.inotify.max_user_watches"), "{said}");
+    fire.prints("ready\n");
+    let text = fire.prints_error("changes are found by scanning the folder every few seconds");
+    assert!(text.contains("fs.inotify.max_user_watches"), "{text}");
     network.write("fire_user/d39/new", b"new");
     lists(&network, "d39", &[("d39/file", b"file"), ("d39/new", b"new")]);
     let raise = format!("echo 1000 >{limit}");
-    let number = fire.number().to_string();
+    let number = fire.id().to_string();
     let raised = Command::new("nsenter")
         .args(["-U", "--preserve-credentials", "-t", &number, "sh", "-c", &raise])
         .status();
     assert!(raised.unwrap().success());
-    fire.complains("all folders are watched again");
+    fire.prints_error("all folders are watched again");
     fs::rename(network.path("fire_user/d39"), network.path("fire_user/moved")).unwrap();
     network.write("fire_user/moved/later", b"later");
     let expected: [(&str, &[u8]); 3] =

@@ -1,13 +1,13 @@
-//! What a name means: several contents, none, and names that look like a choice among them.
+//! The meaning of a name: several contents, none, and names that look like a choice of a content.
 //!
-//! The exit code is 5 where nothing is fetched for want of a clear name.
+//! The exit code is 5 if nothing is fetched because the name is not clear.
 
 use crate::{
     network::{Network, bytes, hash},
     process::{PATIENCE, until},
 };
 
-/// Two peers with another content each under one name.
+/// Two peers with different contents under one name.
 fn with_versions(network: &Network) -> [(Vec<u8>, crate::process::Process); 2] {
     let held = ["fire_user", "water_user"].map(|username| {
         let content = bytes(username, 100_000);
@@ -25,7 +25,7 @@ fn several_contents_are_listed_and_one_is_chosen() {
     let network = Network::start();
     let [(fires, _fire), (waters, _water)] = with_versions(&network);
     let (of_fire, of_water) = (hash(&fires)[..10].to_owned(), hash(&waters)[..10].to_owned());
-    network.fetch(&["same.bin", "--into", "earth"]).with_code(5).complains(&[
+    network.fetch(&["same.bin", "--into", "earth"]).with_code(5).prints_error(&[
         "same.bin has 2 contents",
         "first announced 20",
         &of_fire,
@@ -40,15 +40,15 @@ fn several_contents_are_listed_and_one_is_chosen() {
     network.has("by_id/same.bin", &waters);
     network.fetch(&["same.bin", "--from", "fire_user", "--into", "by_user"]).with_code(0);
     network.has("by_user/same.bin", &fires);
-    network.fetch(&["same.bin@00000000", "--into", "none"]).with_code(5).complains(&[&of_fire, &of_water]);
+    network.fetch(&["same.bin@00000000", "--into", "none"]).with_code(5).prints_error(&[&of_fire, &of_water]);
     network
         .fetch(&["same.bin", "--from", "air_user", "--into", "none"])
         .with_code(5)
-        .complains(&["air_user"]);
+        .prints_error(&["air_user"]);
 }
 
 #[test]
-fn of_a_folder_all_names_with_several_contents_are_listed_at_once() {
+fn all_names_with_several_contents_in_a_folder_are_listed_at_once() {
     let network = Network::start();
     let held = ["fire_user", "water_user"].map(|username| {
         for name in ["d/one.txt", "d/two.txt"] {
@@ -58,7 +58,7 @@ fn of_a_folder_all_names_with_several_contents_are_listed_at_once() {
         network.peer(username, &[])
     });
     let listed = network.fetch(&["d", "--into", "earth"]).with_code(5);
-    listed.complains(&["d/one.txt has 2 contents", "d/two.txt has 2 contents", "--from"]);
+    listed.prints_error(&["d/one.txt has 2 contents", "d/two.txt has 2 contents", "--from"]);
     network.fetch(&["d", "--from", "water_user", "--into", "earth"]).with_code(0);
     network.has("earth/d/one.txt", b"water_user");
     network.has("earth/d/same.txt", b"same");
@@ -66,7 +66,7 @@ fn of_a_folder_all_names_with_several_contents_are_listed_at_once() {
 }
 
 #[test]
-fn a_file_in_the_way_stays_unless_it_is_to_be_kept_aside() {
+fn a_file_in_the_way_stays_without_replace() {
     let network = Network::start();
     let (old, new) = (bytes("old", 300_000), bytes("new", 400_000));
     let small = b"small";
@@ -76,26 +76,26 @@ fn a_file_in_the_way_stays_unless_it_is_to_be_kept_aside() {
     network.write("earth/small.txt", b"mine");
     let both = ["film.bin", "small.txt", "--into", "earth"];
     let refused = network.run("fetch", &both).end().with_code(6);
-    for said in [&hash(&old)[..8], &hash(&new)[..8], "--replace", "film.bin is there already"] {
-        assert!(refused.out.contains(said), "{said:?} is not in\n{}", refused.out);
+    for text in [&hash(&old)[..8], &hash(&new)[..8], "--replace", "film.bin is there already"] {
+        assert!(refused.out.contains(text), "{text:?} is not in\n{}", refused.out);
     }
     network.has("earth/film.bin", &old);
     let replaced = network.run("fetch", &[&both[..], &["--replace"]].concat()).end().with_code(0);
-    assert!(replaced.out.contains("what was there is film.bin.~1~ now"), "{}", replaced.out);
+    assert!(replaced.out.contains("the old file is now film.bin.~1~"), "{}", replaced.out);
     for (name, bytes) in [("film.bin", &new), ("film.bin.~1~", &old)] {
         network.has(&format!("earth/{name}"), bytes);
     }
     network.has("earth/small.txt", small);
     network.has("earth/small.txt.~1~", b"mine");
-    // The same file once more is no reason to keep anything aside.
+    // The same file again is not kept aside.
     let again = network.run("fetch", &[&both[..], &["--replace"]].concat()).end().with_code(0);
     assert!(again.out.contains("film.bin is here already"), "{}", again.out);
     assert!(!network.path("earth/film.bin.~2~").exists());
 }
 
-/// What only the peer itself has is no choice for it: its own file is in the way, and that is what is said.
+/// A content that only the peer itself has is not a choice for it: its own file is in the way, and the error says so.
 #[test]
-fn ones_own_content_of_a_name_is_not_among_those_to_choose_from() {
+fn a_content_that_only_the_peer_itself_has_is_not_a_choice() {
     let network = Network::start();
     let (fires, waters) = (bytes("fire", 1000), bytes("water", 2000));
     network.write("fire_user/d/more.txt", b"fire");
@@ -105,9 +105,9 @@ fn ones_own_content_of_a_name_is_not_among_those_to_choose_from() {
     let mut water = network.run("peer", &["--port", "0", "--username", "water_user"]);
     until("both contents are listed", PATIENCE, || (network.list("files", &["d/"]).len() == 4).then_some(()));
     water.types("fetch d/film.bin\nfetch d\n");
-    water.says("2 of 2 files could not be had");
-    water.says(&format!("film.bin is there already with another content ({}", &hash(&waters)[..10]));
-    water.says(&format!("{} (1000 bytes) was not fetched", &hash(&fires)[..10]));
+    water.prints("2 of 2 files could not be fetched");
+    water.prints(&format!("film.bin is there already with another content ({}", &hash(&waters)[..10]));
+    water.prints(&format!("{} (1000 bytes) was not fetched", &hash(&fires)[..10]));
     water.types("fetch d --replace\n");
     water.end_input();
     let ended = water.end().with_code(6);
@@ -117,7 +117,7 @@ fn ones_own_content_of_a_name_is_not_among_those_to_choose_from() {
 }
 
 #[test]
-fn a_pattern_takes_what_it_fits() {
+fn a_pattern_fetches_its_matches() {
     let network = Network::start();
     for name in ["data/a.bin", "data/b.txt", "data/x/c.bin", "data/x/y/d.bin", "other/e.bin", "odd [1].bin"] {
         network.write(&format!("fire_user/{name}"), name.as_bytes());
@@ -133,28 +133,29 @@ fn a_pattern_takes_what_it_fits() {
     network
         .fetch(&["data/*.iso", "--into", "earth"])
         .with_code(5)
-        .complains(&["nobody shares \"data/*.iso\""]);
-    network.fetch(&["data/*.[z-a]", "--into", "earth"]).with_code(5).complains(&["is not a pattern"]);
+        .prints_error(&["nobody shares \"data/*.iso\""]);
+    network.fetch(&["data/*.[z-a]", "--into", "earth"]).with_code(5).prints_error(&["is not a pattern"]);
 }
 
 #[test]
-fn all_names_that_are_wrong_are_said_at_once_and_nothing_is_fetched() {
+fn all_wrong_names_are_reported_at_once_and_nothing_is_fetched() {
     let network = Network::start();
     let [_fire, _water] = with_versions(&network);
     let _earth = network.holder("earth_user", "film.bin", b"film");
-    network.fetch(&["film.bin", "flim.bin", "same.bin", "nothing", "--into", "air"]).with_code(5).complains(
-        &[
+    network
+        .fetch(&["film.bin", "flim.bin", "same.bin", "nothing", "--into", "air"])
+        .with_code(5)
+        .prints_error(&[
             "nobody shares \"flim.bin\"",
             "did you mean film.bin?",
             "same.bin has 2 contents",
             "nobody shares \"nothing\"",
-        ],
-    );
+        ]);
     assert!(!network.path("air/film.bin").exists());
 }
 
 #[test]
-fn an_exact_name_wins_over_the_choice_that_it_looks_like() {
+fn an_exact_name_takes_precedence_over_the_choice_of_a_content() {
     let network = Network::start();
     let [(fires, _fire), _water] = with_versions(&network);
     let name = format!("same.bin@{}", &hash(&fires)[..10]);
@@ -166,12 +167,12 @@ fn an_exact_name_wins_over_the_choice_that_it_looks_like() {
 }
 
 #[test]
-fn of_a_name_that_is_not_there_the_closest_one_is_offered() {
+fn the_closest_names_are_suggested_for_an_unknown_name() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "films/summer.mkv", b"summer");
     network
         .fetch(&["films/sumer.mkv", "--into", "earth"])
         .with_code(5)
-        .complains(&["nobody shares \"films/sumer.mkv\"", "did you mean films/summer.mkv?"]);
+        .prints_error(&["nobody shares \"films/sumer.mkv\"", "did you mean films/summer.mkv?"]);
     network.fetch(&["../films", "--into", "earth"]).with_code(5);
 }

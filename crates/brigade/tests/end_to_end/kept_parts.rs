@@ -1,6 +1,6 @@
-//! Parts of files that nobody is fetching: what is said of them, and when they go.
+//! Parts of files that are not being fetched: how they are reported, and when they are removed.
 //!
-//! That a fetch goes on with what is there is in `resuming`; what lies on other file systems, in `landing`.
+//! `resuming` tests that a fetch continues with existing parts; `landing` tests parts on other file systems.
 
 use std::{
     fs,
@@ -12,7 +12,7 @@ use crate::{
     process::{PATIENCE, until},
 };
 
-/// Has a fetch of `name` into the folder `earth` cut off on the way.
+/// Interrupts a fetch of `name` into the folder `earth`.
 fn cut_off(network: &Network, name: &str) {
     let before = pieces_recorded(&network.path("earth"));
     let fetch = network.run("fetch", &[name, "--into", "earth", "--download-limit", "4MB"]);
@@ -28,7 +28,7 @@ fn parts_are_gone(network: &Network) {
 }
 
 #[test]
-fn a_part_goes_when_another_content_lands_under_its_name() {
+fn a_part_is_removed_when_another_content_lands_under_its_name() {
     let network = Network::start();
     let fire = network.holder("fire_user", "film.bin", &bytes("old", 8 << 20));
     cut_off(&network, "film.bin");
@@ -36,14 +36,14 @@ fn a_part_goes_when_another_content_lands_under_its_name() {
     let new = bytes("new", 1 << 20);
     let _water = network.holder("water_user", "film.bin", &new);
     let fetch = network.run("fetch", &["film.bin", "--into", "earth", "--stay"]);
-    fetch.says("film.bin is here");
+    fetch.prints("film.bin is here");
     parts_are_gone(&network);
     network.has("earth/film.bin", &new);
     fetch.terminate().with_code(143);
 }
 
 #[test]
-fn a_part_goes_when_its_content_came_in_another_way() {
+fn a_part_is_removed_when_its_content_arrives_in_another_way() {
     let network = Network::start();
     let film = bytes("film", 8 << 20);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -52,14 +52,14 @@ fn a_part_goes_when_its_content_came_in_another_way() {
     let earth = network.peer("earth_user", &["--folder", "earth"]);
     network.has_file("by_hand.bin", 1, PATIENCE);
     earth.terminate().with_code(143);
-    // The index of the folder knows it by now.
+    // The index of the folder contains it now.
     let earth = network.peer("earth_user", &["--folder", "earth"]);
     parts_are_gone(&network);
     earth.terminate().with_code(143);
 }
 
 #[test]
-fn a_part_that_was_left_alone_for_long_goes_and_status_counts_the_others() {
+fn an_old_part_is_removed_and_status_counts_the_others() {
     let network = Network::start();
     network.write("fire_user/old.bin", &bytes("old", 8 << 20));
     let _fire = network.holder("fire_user", "new.bin", &bytes("new", 8 << 20));
@@ -78,7 +78,7 @@ fn a_part_that_was_left_alone_for_long_goes_and_status_counts_the_others() {
         let mut peer = network.run("peer", &arguments);
         until(expected, PATIENCE, || {
             peer.types("status\n");
-            peer.says("manager: ").contains(expected).then_some(())
+            peer.prints("manager: ").contains(expected).then_some(())
         });
         peer.types("q\n");
         peer.end().with_code(0);
@@ -89,7 +89,7 @@ fn a_part_that_was_left_alone_for_long_goes_and_status_counts_the_others() {
     until("the old part is gone", PATIENCE, || old.iter().all(|path| !path.exists()).then_some(()));
     assert!(pieces_recorded(&network.path("earth")) >= 4, "the other one is kept");
     assert!(network.path("earth/.brigade/parts/notes.txt").exists());
-    // A fetch takes up what there is of it, whatever its age.
+    // A fetch uses existing parts of any age.
     for path in parts_in(&network.path("earth")) {
         fs::File::options().write(true).open(path).unwrap().set_modified(SystemTime::now() - day).unwrap();
     }

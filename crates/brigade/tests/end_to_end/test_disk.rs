@@ -1,6 +1,6 @@
-//! A disk of a test's own, that can be small, full, read-only or broken: a file system that root alone may mount.
+//! A test disk, which can be small, full, read-only or broken: a mounted file system, which needs root.
 //!
-//! Where it cannot be mounted the test says that it was skipped; with `BRIGADE_REQUIRE_ALL=1` that is a failure.
+//! If it cannot be mounted, the test is skipped; with `BRIGADE_REQUIRE_ALL=1` it fails.
 
 use std::{
     fs,
@@ -8,31 +8,32 @@ use std::{
     process::Command,
 };
 
-use crate::network::Network;
+use crate::{network::Network, requirements::skip};
 
 /// A mounted disk; unmounted when it is dropped.
 pub(crate) struct Disk {
     path: PathBuf,
-    /// Where its kind of disk can be made to fail.
+    /// The control of a disk that can be made to fail.
     trigger: Option<PathBuf>,
-    /// The loop device that is given back by hand.
+    /// The loop device, which must be detached explicitly.
     device: Option<String>,
 }
 
 impl Disk {
-    /// A disk in memory that has so many MiB, at the folder `name` of the network, which it makes.
+    /// A disk in memory with this number of MiB, at the folder `name` of the network, which is created.
     pub(crate) fn in_memory(network: &Network, name: &str, mib: u32) -> Option<Self> {
         let options = format!("size={mib}m,mode=0755");
         Self::mount(&network.path(name), &["-t", "tmpfs", "-o", &options, "tmpfs"])
     }
 
-    /// A disk in memory that has room for so many files and folders, and for many bytes.
+    /// A disk in memory for this number of files and folders, and for many bytes.
     pub(crate) fn of_few_inodes(network: &Network, name: &str, inodes: u32) -> Option<Self> {
         let options = format!("size=64m,nr_inodes={inodes},mode=0755");
         Self::mount(&network.path(name), &["-t", "tmpfs", "-o", &options, "tmpfs"])
     }
 
-    /// A disk with exFAT, as on memory cards: it has no permissions, no hard links, no rename that replaces nothing, and names without case.
+    /// A disk with exFAT, as on memory cards: without permissions, hard links and exclusive rename; names are case
+    /// insensitive.
     pub(crate) fn exfat(network: &Network, name: &str) -> Option<Self> {
         let image = Self::image(network, 64);
         if !works("mkfs.exfat", &[&image]) {
@@ -67,7 +68,7 @@ impl Disk {
         Some(disk)
     }
 
-    /// A folder of the network at another place in it too.
+    /// A second path for a folder of the network.
     pub(crate) fn bound(network: &Network, from: &str, name: &str) -> Option<Self> {
         Self::mount(&network.path(name), &["--bind", network.path(from).to_str().unwrap()])
     }
@@ -78,8 +79,8 @@ impl Disk {
         image.to_str().unwrap().to_owned()
     }
 
-    /// A disk that becomes read-only when it fails, as a real one does.
-    pub(crate) fn that_can_fail(network: &Network, name: &str) -> Option<Self> {
+    /// A disk that becomes read-only when it fails, like a real one.
+    pub(crate) fn failing(network: &Network, name: &str) -> Option<Self> {
         let image = Self::image(network, 16);
         if !works("mkfs.ext4", &["-q", "-O", "^has_journal", &image]) {
             skip("mkfs.ext4");
@@ -108,17 +109,17 @@ impl Disk {
         None
     }
 
-    /// Mounts it again where it is, read-only (`ro`) or writable (`rw`).
-    pub(crate) fn mount_again(&self, how: &str) {
-        assert!(works("mount", &["-o", &format!("remount,{how}"), self.path.to_str().unwrap()]));
+    /// Mounts it again at the same path, read-only (`ro`) or writable (`rw`).
+    pub(crate) fn mount_again(&self, option: &str) {
+        assert!(works("mount", &["-o", &format!("remount,{option}"), self.path.to_str().unwrap()]));
     }
 
-    /// Has it fail.
+    /// Makes it fail.
     pub(crate) fn fail(&self) {
         fs::write(self.trigger.as_ref().unwrap(), "the test wants it").unwrap();
     }
 
-    /// Leaves no room on it, but for the last few bytes, by a file of that name.
+    /// Fills it, except for the last few bytes, with a file of this name.
     pub(crate) fn fill(&self, name: &str) {
         let mut file = fs::File::create(self.path.join(name)).unwrap();
         let block = vec![1; 4096];
@@ -128,18 +129,10 @@ impl Disk {
 
 impl Drop for Disk {
     fn drop(&mut self) {
-        // Lazily: a process that is just ending may hold it for an instant.
+        // Lazily: a process that is just ending may still use it.
         works("umount", &["-l", self.path.to_str().unwrap()]);
         self.unmake_device();
     }
-}
-
-/// Says that a test cannot be run here, and what it needs; where everything is required, that is a failure.
-#[track_caller]
-#[allow(clippy::print_stderr)] // where whoever runs the tests looks
-pub(crate) fn skip(needs: &str) {
-    assert!(std::env::var_os("BRIGADE_REQUIRE_ALL").is_none_or(|all| all != "1"), "this test needs {needs}");
-    eprintln!("skipped: needs {needs}");
 }
 
 fn works(program: &str, arguments: &[&str]) -> bool {

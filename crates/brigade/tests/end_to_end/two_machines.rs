@@ -1,6 +1,6 @@
-//! Two machines: network namespaces with a cable between them, which the test makes and takes away.
+//! Two machines: network namespaces with a virtual cable between them, which the test creates and removes.
 //!
-//! They need root and iproute2; without them these tests say that they were skipped.
+//! They need root and iproute2; without them the tests are skipped.
 
 use std::{
     process::Command,
@@ -9,20 +9,20 @@ use std::{
 };
 
 use crate::{
-    disk::skip,
     network::{Network, bytes, free_port, hash},
     process::{PATIENCE, Process, until},
+    requirements::skip,
 };
 
-/// How long a peer may be away whose machine got another address: a lease until that is noticed, another where the old
-/// session has to run out first, and what a busy machine takes.
+/// How long a peer may be away after its machine got another address: a lease until that is detected, another one if
+/// the old session must end first, and the delay of a busy machine.
 const NEW_ADDRESS: Duration = Duration::from_secs(60);
 
 /// Addresses of the two machines.
 const NEAR: &str = "10.77.0.1";
 const FAR: &str = "10.77.0.2";
 
-/// Two machines; they are gone when it is dropped.
+/// Two machines; removed on drop.
 struct Machines {
     near: String,
     far: String,
@@ -49,7 +49,7 @@ impl Machines {
         Some(this)
     }
 
-    /// The far machine is given another address in the place of the one that it had.
+    /// Gives the far machine another address instead of the first one.
     fn renumber_far(&self, before: &str, now: &str) {
         for (what, address) in [("del", before), ("add", now)] {
             assert!(ip(&["-n", &self.far, "addr", what, &format!("{address}/24"), "dev", "far"]));
@@ -60,11 +60,12 @@ impl Machines {
         network.run_on(&self.far, NEAR, subcommand, arguments)
     }
 
-    /// A peer of the far machine with the file `name` in the folder of its name, once everybody can see it.
+    /// Starts a peer on the far machine with the file `name` in the folder of its name, and waits until the file is
+    /// listed.
     fn far_holder(&self, network: &Network, username: &str, name: &str, bytes: &[u8]) -> Process {
         network.write(&format!("{username}/{name}"), bytes);
         let peer = self.on_far(network, "peer", &["--headless", "--username", username]);
-        peer.says("ready\n");
+        peer.prints("ready\n");
         assert_eq!(network.has_file(name, 1, PATIENCE)["id"], *hash(bytes));
         peer
     }
@@ -89,7 +90,7 @@ fn address_of(network: &Network, username: &str) -> String {
 }
 
 #[test]
-fn a_peer_beside_an_open_manager_is_fetched_from_by_another_machine() {
+fn a_peer_with_an_open_manager_serves_other_machines() {
     let Some(machines) = Machines::make() else { return };
     let network = Network::start_on(&machines.near, &["--host", "0.0.0.0", "--open", "--port", "0"]);
     let film = bytes("film", 3 << 20);
@@ -99,7 +100,7 @@ fn a_peer_beside_an_open_manager_is_fetched_from_by_another_machine() {
     assert_eq!(totals["done"], true);
     network.has("far/film.bin", &film);
 
-    // And the other way round.
+    // And in the other direction.
     let notes = bytes("notes", 1 << 20);
     let _water = machines.far_holder(&network, "water_user", "notes.bin", &notes);
     network.fetch(&["notes.bin", "--into", "near"]).with_code(0);
@@ -107,7 +108,7 @@ fn a_peer_beside_an_open_manager_is_fetched_from_by_another_machine() {
 }
 
 #[test]
-fn a_peer_beside_a_manager_on_loopback_is_on_loopback_alone() {
+fn a_peer_with_a_manager_on_loopback_listens_only_on_loopback() {
     let Some(machines) = Machines::make() else { return };
     let port = free_port().to_string();
     let mut network = Network::start_on(&machines.near, &["--port", &port]);
@@ -115,7 +116,7 @@ fn a_peer_beside_a_manager_on_loopback_is_on_loopback_alone() {
     let fire = network.holder("fire_user", "film.bin", &film);
     let address = address_of(&network, "fire_user");
     let own = address.strip_prefix("127.0.0.1:").unwrap().to_owned();
-    // What listens there is no manager; where nothing listens, the connection is refused.
+    // Another program listens there; without one, the connection would be refused.
     let knocks = || {
         let mut command = network.brigade_on(Some(&machines.far), "files");
         command.args(["--manager-port", &own, "--manager-host", NEAR]);
@@ -123,19 +124,19 @@ fn a_peer_beside_a_manager_on_loopback_is_on_loopback_alone() {
     };
     assert!(knocks().contains(&format!("no manager answers at {NEAR}:{own}")));
 
-    // The manager is started anew for other machines: the same peer is reached from them.
+    // The manager is restarted for other machines: the same peer becomes reachable from them.
     network.stop_manager().with_code(143);
     network.start_manager("state", &["--port", &port, "--host", "0.0.0.0", "--open"]);
     network.has_file("film.bin", 1, PATIENCE);
     let fetch = machines.on_far(&network, "fetch", &["film.bin", "--into", "far"]);
     fetch.end().with_code(0);
     network.has("far/film.bin", &film);
-    let ended = fire.terminate().with_code(143).complains(&["the manager is back"]);
+    let ended = fire.terminate().with_code(143).prints_error(&["the manager is back"]);
     assert!(!ended.err.contains("cannot reach"), "{}", ended.err);
 }
 
 #[test]
-fn a_peer_whose_machine_gets_another_address_goes_on() {
+fn a_peer_continues_after_its_machine_gets_another_address() {
     let Some(machines) = Machines::make() else { return };
     let network = Network::start_on(&machines.near, &["--host", "0.0.0.0", "--open", "--port", "0"]);
     let film = bytes("film", 16 << 20);
@@ -146,19 +147,20 @@ fn a_peer_whose_machine_gets_another_address_goes_on() {
         (crate::network::pieces_recorded(&network.path("near")) > 0).then_some(())
     });
     machines.renumber_far(FAR, "10.77.0.3");
-    let there = format!("10.77.0.3:{port}");
+    let address = format!("10.77.0.3:{port}");
     until("the peer is there at its new address", NEW_ADDRESS, || {
         let peers = network.list("peers", &[]);
-        peers.iter().any(|row| row["username"] == "water_user" && row["address"] == *there).then_some(())
+        peers.iter().any(|row| row["username"] == "water_user" && row["address"] == *address).then_some(())
     });
     fetch.end_within(NEW_ADDRESS).with_code(0);
     network.has("near/film.bin", &film);
-    let ended = water.terminate().with_code(143).complains(&["the manager is away", "the manager is back"]);
+    let ended =
+        water.terminate().with_code(143).prints_error(&["the manager is away", "the manager is back"]);
     assert!(!ended.err.contains("refuses"), "{}", ended.err);
 }
 
 #[test]
-fn a_peer_that_others_cannot_reach_says_so() {
+fn a_peer_that_others_cannot_reach_reports_it() {
     let Some(machines) = Machines::make() else { return };
     let network = Network::start_on(&machines.near, &["--host", "0.0.0.0", "--open", "--port", "0"]);
     let mut fire = network.run("peer", &["--host", "localhost", "--port", "0", "--username", "fire_user"]);
@@ -169,5 +171,5 @@ fn a_peer_that_others_cannot_reach_says_so() {
     assert!(ended.out.contains("leave --host out"), "{}", ended.out);
     let far =
         machines.on_far(&network, "peer", &["--headless", "--username", "water_user", "--host", "localhost"]);
-    far.complains(says);
+    far.prints_error(says);
 }

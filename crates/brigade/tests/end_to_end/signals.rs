@@ -1,6 +1,6 @@
-//! Signals: what is stopped in good order keeps what it has, and a second Ctrl-C does not wait for that.
+//! Signals: the first one stops a program in good order and keeps its data; a second Ctrl-C stops it at once.
 //!
-//! That a peer which does nothing ends in good order is in `joining`, and Ctrl-C during a fetch in `resuming`.
+//! `joining` tests that an idle peer ends in good order, `resuming` tests Ctrl-C during a fetch.
 
 use brigade_core::{
     id::ContentId,
@@ -14,14 +14,14 @@ use rustix::process::Signal;
 use crate::{
     network::{Network, bytes, free_port, pieces_recorded},
     process::{ENDING, PATIENCE, SLACK, until},
-    stranger::{Stranger, frame_of},
+    unknown_peer::{UnknownPeer, frame_of},
 };
 
-/// Bytes of a file that no socket's buffers hold.
+/// The size of a file that does not fit into the buffers of a socket.
 const LARGE_BYTES: usize = 64 << 20;
 
 #[test]
-fn sigterm_during_a_fetch_keeps_what_came() {
+fn sigterm_during_a_fetch_keeps_its_pieces() {
     let network = Network::start();
     let film = bytes("film", 16 << 20);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -35,7 +35,7 @@ fn sigterm_during_a_fetch_keeps_what_came() {
     network.has("earth/film.bin", &film);
 }
 
-/// A newcomer who asks and does not read holds up the end of a peer, for as long as the peer allows.
+/// A downloader that requests and does not read delays the end of a peer for as long as the peer allows.
 #[test]
 fn a_second_ctrl_c_ends_at_once() {
     let network = Network::start();
@@ -43,25 +43,25 @@ fn a_second_ctrl_c_ends_at_once() {
     let port = free_port();
     network.write("fire_user/film.bin", &film);
     let fire = network.peer("fire_user", &["--port", &port.to_string()]);
-    let (_session, membership) = Stranger::join(network.port(), 1, 1001);
+    let (_session, membership) = UnknownPeer::join(network.port(), 1, 1001);
 
-    let mut greedy = Stranger::greet(port, 1, Some(&membership));
+    let mut greedy = UnknownPeer::greet(port, 1, Some(&membership));
     let id = ContentId(*blake3::hash(&film).as_bytes());
     greedy.send(&frame_of(&ToHolder::from(Open { channel: 0, id, size: LARGE_BYTES as u64 })));
     for piece in 0..200 {
         greedy.send(&frame_of(&ToHolder::from(Request { request: piece, channel: 0, piece, offer: None })));
     }
-    let mut idle = Stranger::greet(port, 1, Some(&membership));
+    let mut idle = UnknownPeer::greet(port, 1, Some(&membership));
 
-    // SIGTERM first, so that the exit code tells which of the two ended it.
+    // SIGTERM first, so that the exit code shows which signal ended it.
     fire.signal(Signal::TERM);
-    assert_eq!(idle.goodbye().reason, Reason::Stopping); // so it is stopping
+    assert_eq!(idle.goodbye().reason, Reason::Stopping); // it is stopping now
     fire.signal(Signal::INT);
-    fire.end_within(SLACK).with_code(130); // and not with 143, at the end of the time that stopping may take
+    fire.end_within(SLACK).with_code(130); // not 143, which it has after the longest time of stopping
 
-    // With one signal alone it ends in good order all the same, and in time.
+    // With one signal it ends in good order too, and in time.
     let fire = network.peer("fire_user", &["--port", &port.to_string()]);
-    let mut greedy = Stranger::greet(port, 1, Some(&membership));
+    let mut greedy = UnknownPeer::greet(port, 1, Some(&membership));
     greedy.send(&frame_of(&ToHolder::from(Open { channel: 0, id, size: LARGE_BYTES as u64 })));
     for piece in 0..200 {
         greedy.send(&frame_of(&ToHolder::from(Request { request: piece, channel: 0, piece, offer: None })));
@@ -69,9 +69,9 @@ fn a_second_ctrl_c_ends_at_once() {
     fire.terminate().with_code(143);
 }
 
-/// Whatever a command waits for, Ctrl-C ends it: here for a manager that takes connections and says nothing.
+/// Ctrl-C ends each command that waits: here for a manager that accepts connections but sends nothing.
 #[test]
-fn a_signal_ends_what_waits_for_a_silent_manager() {
+fn a_signal_ends_commands_that_wait_for_a_silent_manager() {
     let network = Network::start();
     let silent = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
     let at = silent.local_addr().unwrap().port().to_string();
@@ -85,24 +85,24 @@ fn a_signal_ends_what_waits_for_a_silent_manager() {
             let mut command = network.brigade(subcommand);
             command.args(["--manager-port", &at]).args(arguments);
             let process = crate::process::Process::start(command);
-            let (_stream, _) = silent.accept().unwrap(); // so it has come that far
+            let (_stream, _) = silent.accept().unwrap(); // it waits now
             process.signal(signal);
-            // One that waited for the manager would end with 3, and say that it does not answer.
+            // A command that waited for the manager would end with 3, and report that it does not answer.
             process.end_within(ENDING + SLACK).with_code(code);
         }
     }
     assert!(!network.path("earth").exists() && !network.path("fire_user").exists());
 }
 
-/// A manager that is frozen answers nothing; nobody waits for it longer than he wants to.
+/// A frozen manager answers nothing; the user can stop each command that waits for it.
 #[test]
 fn a_command_that_waits_for_the_manager_ends_with_a_signal() {
     let network = Network::start();
     let mut peer = network.run("peer", &["--port", "0", "--username", "fire_user"]);
-    peer.says("`help` lists the commands");
+    peer.prints("`help` lists the commands");
     network.signal_manager(Signal::STOP);
     peer.types("files\n");
-    peer.says("> files\n");
+    peer.prints("> files\n");
     peer.signal(Signal::TERM);
     let ended = peer.end_within(ENDING + SLACK).with_code(143);
     assert!(!ended.err.contains("did not answer"), "it waited for the manager:\n{}", ended.err);

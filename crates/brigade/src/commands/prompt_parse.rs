@@ -1,59 +1,57 @@
-//! Commands as they are typed at the prompt: what is an option, what a name.
+//! Parses the commands that are typed at the prompt: options and names.
 //!
-//! There is no shell: a name may hold spaces, and quotation marks around it are taken off, since a pattern is often written
-//! so. What the commands do is in [`super::prompt`].
+//! There is no shell: a name may have spaces, and quotation marks around it are removed, since patterns are often typed
+//! with them. [`super::prompt`] runs the commands.
 
 use brigade_core::name::Username;
 use brigade_node::peer::Wish;
 
-use crate::exit::{Failure, USAGE};
+use crate::failure::{Failure, USAGE};
 
-/// What is said of a second name.
+/// The error for a second name.
 const ONE_NAME: &str =
-    "one name at a time is fetched here; a pattern like 'data/*.bin' or {a,b} fits several";
+    "only one name at a time can be fetched here; a pattern like 'data/*.bin' or {a,b} matches several";
 
-/// What to say where nothing has `name`, which has blanks: several names may have been meant.
-pub(super) fn about_blanks(name: &str) -> Option<String> {
+/// The hint if `name`, which has spaces, does not exist: the user may have meant several names.
+pub(super) fn hint_about_spaces(name: &str) -> Option<String> {
     name.contains(' ').then(|| {
-        format!(
-            "{name:?} was taken for one name with blanks (quotation marks around it mean the same); {ONE_NAME}"
-        )
+        format!("{name:?} was read as one name with spaces (with or without quotation marks); {ONE_NAME}")
     })
 }
 
-/// Refuses what follows a command that takes nothing.
-pub(super) fn takes_nothing(command: &str, rest: &str) -> Result<(), Failure> {
+/// Refuses arguments of a command that has none.
+pub(super) fn check_no_arguments(command: &str, rest: &str) -> Result<(), Failure> {
     if rest.is_empty() {
         return Ok(());
     }
-    let message = format!("`{command}` takes nothing behind it, and {rest:?} is there");
+    let message = format!("`{command}` has no arguments, but got {rest:?}");
     Err(Failure::new(USAGE, message).hint("`help` lists the commands"))
 }
 
-/// `NAME [--from USERNAME] [--replace] [&]`, the options in any order, before or behind; a name may hold spaces, and
-/// stand in quotation marks. Whether it goes to the background.
+/// Parses `NAME [--from USERNAME] [--replace] [&]`. The options may be in any order, before or after the name; the name
+/// may have spaces, and stand in quotation marks. Returns the request, and whether it runs in the background.
 pub(super) fn parse_fetch(line: &str) -> Result<(Wish, bool), Failure> {
     let usage = |what: String| Failure::new(USAGE, what).hint("fetch NAME [--from USERNAME] [--replace] [&]");
-    let (mut wish, mut background, mut name) = (Wish::default(), false, String::new());
+    let (mut request, mut background, mut name) = (Wish::default(), false, String::new());
     let mut is_quoted = false;
     let mut rest = line.trim();
     while !rest.is_empty() {
         let (word, behind) = rest.split_once(' ').unwrap_or((rest, ""));
         match word {
-            "--replace" => wish.replace = true,
+            "--replace" => request.replace = true,
             "--from" => {
                 let (from, behind) = behind.trim_start().split_once(' ').unwrap_or((behind.trim_start(), ""));
                 let from = from.parse::<Username>();
-                wish.from =
-                    Some(from.map_err(|error| usage(format!("--from is followed by a username: {error}")))?);
+                request.from =
+                    Some(from.map_err(|error| usage(format!("--from needs a username: {error}")))?);
                 rest = behind.trim_start();
                 continue;
             }
             "&" if behind.trim().is_empty() => background = true,
             option if option.starts_with("--") && option.len() > 2 => {
-                return Err(usage(format!("{option} is no option of fetch here")));
+                return Err(usage(format!("{option} is not an option of `fetch` at the prompt")));
             }
-            // As in a shell, since a pattern is often written so.
+            // As in a shell, since patterns are often typed with them.
             quoted if name.is_empty() && quoted.starts_with(['\'', '"']) => {
                 let (mark, inside) = rest.split_at(1);
                 let Some((inside, behind)) = inside.split_once(mark) else {
@@ -68,28 +66,28 @@ pub(super) fn parse_fetch(line: &str) -> Result<(Wish, bool), Failure> {
             part => {
                 name += if name.is_empty() { "" } else { " " };
                 name += part;
-                // The spaces of a name are part of it.
+                // Spaces in a name are part of it.
                 name += &" ".repeat(behind.len() - behind.trim_start().len());
             }
         }
         rest = behind.trim_start();
     }
-    wish.name = name.trim().to_owned();
-    if wish.name.is_empty() {
-        return Err(usage("fetch what?".to_owned()));
+    request.name = name.trim().to_owned();
+    if request.name.is_empty() {
+        return Err(usage("the name is missing".to_owned()));
     }
-    Ok((wish, background))
+    Ok((request, background))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{about_blanks, parse_fetch, takes_nothing};
+    use super::{check_no_arguments, hint_about_spaces, parse_fetch};
 
     #[test]
-    fn a_fetch_has_a_name_and_perhaps_options() {
+    fn a_fetch_has_a_name_and_options() {
         let parse = |text| {
-            let (wish, background) = parse_fetch(text).unwrap();
-            (wish.name, wish.from.map(|from| from.to_string()), wish.replace, background)
+            let (request, background) = parse_fetch(text).unwrap();
+            (request.name, request.from.map(|from| from.to_string()), request.replace, background)
         };
         assert_eq!(parse("a b.iso"), ("a b.iso".into(), None, false, false));
         assert_eq!(
@@ -110,20 +108,20 @@ mod tests {
     }
 
     #[test]
-    fn a_second_name_is_refused_or_asked_about() {
+    fn a_second_name_is_refused_or_gets_a_hint() {
         for text in ["'a' b", "\"a b\" \"c\"", "'a' --replace b &"] {
-            let said = parse_fetch(text).unwrap_err().text();
-            assert!(said.contains("one name at a time"), "{said}");
+            let text = parse_fetch(text).unwrap_err().text();
+            assert!(text.contains("one name at a time"), "{text}");
         }
-        assert_eq!(about_blanks("a"), None);
-        let said = about_blanks("a b").unwrap();
-        assert!(said.starts_with("\"a b\" was taken for one name with blanks") && said.contains("at a time"));
+        assert_eq!(hint_about_spaces("a"), None);
+        let text = hint_about_spaces("a b").unwrap();
+        assert!(text.starts_with("\"a b\" was read as one name with spaces") && text.contains("at a time"));
     }
 
     #[test]
-    fn what_follows_a_command_that_takes_nothing_is_refused() {
-        assert!(takes_nothing("peers", "").is_ok());
-        let said = takes_nothing("peers", "x y").unwrap_err().text();
-        assert!(said.contains("`peers` takes nothing behind it, and \"x y\" is there"), "{said}");
+    fn arguments_of_a_command_without_arguments_are_refused() {
+        assert!(check_no_arguments("peers", "").is_ok());
+        let text = check_no_arguments("peers", "x y").unwrap_err().text();
+        assert!(text.contains("`peers` has no arguments, but got \"x y\""), "{text}");
     }
 }

@@ -1,6 +1,6 @@
-//! An account without a folder of its own: it works all the same, and is told once what is not remembered.
+//! An account without a folder for Brigade: it works, and gets one note about what is not remembered.
 //!
-//! The folder of these is below a file, which nobody can make, whoever runs the tests.
+//! The path of the folder is below a file, so that no account can create it.
 
 use std::process::Command;
 
@@ -28,7 +28,7 @@ fn an_account_without_a_home_fetches_lists_and_shares() {
     let _fire = network.holder("fire_user", "film.bin", &film);
     for arguments in [&["film.bin"][..], &["film.bin", "--into", "water", "--manager-key", network.key()]] {
         let ended = Process::start(without_home(&network, "fetch", arguments)).end().with_code(0);
-        let ended = ended.complains(&["cannot be used", "BRIGADE_HOME names another folder", "HOME"]);
+        let ended = ended.prints_error(&["cannot be used", "set BRIGADE_HOME to another folder", "HOME"]);
         assert_eq!(ended.err.matches("note: ").count(), 1, "{}", ended.err);
     }
     network.has("film.bin", &film);
@@ -39,7 +39,10 @@ fn an_account_without_a_home_fetches_lists_and_shares() {
     }
     let mut earth = Process::start(without_home(&network, "peer", &[]));
     earth.types("0\nearth_user\nfiles\nq\n");
-    let ended = earth.end().with_code(0).complains(&["neither the keys of managers nor commands"]);
+    let ended = earth
+        .end()
+        .with_code(0)
+        .prints_error(&["the keys of managers and the typed commands are not remembered"]);
     assert!(ended.out.contains("film.bin"), "{}", ended.out);
 }
 
@@ -47,17 +50,21 @@ fn an_account_without_a_home_fetches_lists_and_shares() {
 fn a_manager_without_a_home_needs_a_folder_for_its_state() {
     let network = Network::start();
     let ended = Process::start(without_home(&network, "manager", &["--port", "0"])).end().with_code(6);
-    ended.complains(&["file/home", "--state names another folder", "BRIGADE_HOME"]);
+    ended.prints_error(&[
+        "file/home",
+        "name another folder for the manager's key and members with --state",
+        "BRIGADE_HOME",
+    ]);
     let manager = Process::start(without_home(&network, "manager", &["--port", "0", "--state", "elsewhere"]));
-    manager.says("ready\n");
+    manager.prints("ready\n");
     manager.terminate().with_code(143);
 }
 
 #[test]
-fn a_home_whose_list_of_managers_cannot_be_read_hinders_nobody_who_names_the_key() {
+fn with_a_manager_key_an_unreadable_list_of_managers_is_no_error() {
     let network = Network::start();
-    std::fs::create_dir_all(network.path("home/known_managers")).unwrap(); // a folder is no list
+    std::fs::create_dir_all(network.path("home/known_managers")).unwrap(); // a folder instead of the list
     let ended = network.run("files", &[]).end().with_code(6);
-    ended.complains(&["known_managers", "--manager-key"]);
+    ended.prints_error(&["known_managers", "--manager-key"]);
     network.run("files", &["--manager-key", network.key()]).end().with_code(0);
 }

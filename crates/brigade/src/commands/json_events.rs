@@ -1,10 +1,10 @@
-//! What `brigade fetch --json` writes to standard output: one object a line, with its kind as `event`.
+//! The output with `--json`: one JSON object per line. Those of `brigade fetch` have their kind as `event`.
 //!
-//! `progress` now and then while a name is fetched, `failure` where a name cannot be fetched, `result` for each name
-//! that ended, and last of all, however it ends, `done` with the totals and the reason of a failure. The keys are
-//! listed in `docs/operating.md`.
+//! `progress` from time to time while a name is fetched, `failure` if a name cannot be fetched, `result` for each name
+//! that ended, and last, in any case, `done` with the totals and the reason of a failure. `docs/operating.md` lists the
+//! keys.
 
-use std::time::Duration;
+use std::{process::ExitCode, time::Duration};
 
 use brigade_core::plural::count;
 use brigade_node::peer::{Fetch, MemberTraffic, Progress, State, Unreached};
@@ -12,18 +12,36 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    exit::{Failure, kind},
-    terminal::output::say,
+    failure::{Failure, INTERRUPTED, TERMINATED, hints, kind},
+    terminal::output::print_line,
 };
 
-/// How often the progress of a fetch is told, if anything about it changed.
+/// How often the progress of a fetch is printed, if it changed.
 const PROGRESS_EVERY: Duration = Duration::from_millis(500);
 
-/// Errors of files that the reason of a failure has; all that were kept are in the `result`.
+/// The most errors of files in the reason of a failure; `result` has more.
 const CAUSES: usize = 10;
 
-/// Tells the progress of `fetches` until this is dropped.
-pub(super) async fn tell_progress(fetches: Vec<Fetch>) {
+/// Returns `result` of a list. With `json`, a failure is printed as an object too.
+pub(super) fn with_failure(result: Result<ExitCode, Failure>, json: bool) -> Result<ExitCode, Failure> {
+    if let Err(failure) = &result
+        && json
+    {
+        print_line(&failure.event().to_string());
+    }
+    result
+}
+
+/// A row of a list, with the time after which the catalogue is complete, if it is not.
+pub(super) fn list_row(mut row: Value, incomplete_ms: Option<u64>) -> String {
+    if let Some(left) = incomplete_ms {
+        row["incomplete_ms"] = left.into();
+    }
+    row.to_string()
+}
+
+/// Prints the progress of `fetches` until it is dropped.
+pub(super) async fn report_progress(fetches: Vec<Fetch>) {
     let mut each: Vec<_> = fetches.iter().map(Fetch::progress).collect();
     each.iter_mut().for_each(|one| one.mark_changed());
     let mut tick = interval(PROGRESS_EVERY);
@@ -34,7 +52,7 @@ pub(super) async fn tell_progress(fetches: Vec<Fetch>) {
             if one.has_changed().unwrap_or(false) {
                 let now = one.borrow_and_update().clone();
                 if !now.is_over() {
-                    say(&progress(&now).to_string());
+                    print_line(&progress(&now).to_string());
                 }
             }
         }
@@ -69,20 +87,20 @@ fn progress(progress: &Progress) -> Value {
     })
 }
 
-/// Holders that could not be used, and why.
+/// The holders that could not be used, with the cause.
 fn unreached(progress: &Progress) -> Vec<Value> {
     let one = |one: &Unreached| json!({ "username": one.username.as_str(), "address": one.address.to_string(), "cause": one.cause });
     progress.unreached.iter().map(one).collect()
 }
 
-/// A name that cannot be fetched.
+/// The event for a name that cannot be fetched.
 pub(super) fn failure(name: &str, failure: &Failure) -> Value {
     let mut event = failure.event();
     event["name"] = name.into();
     event
 }
 
-/// A name that has ended.
+/// The event for a name that has ended.
 pub(super) fn result(progress: &Progress) -> Value {
     let errors: Vec<Value> = progress
         .errors
@@ -110,7 +128,7 @@ pub(super) fn result(progress: &Progress) -> Value {
     })
 }
 
-/// The last line: all of `fetched`, which is everything that was asked for where `done`, and why it is not.
+/// The last event: the totals of `fetched`, whether everything is `done`, and the reason if it is not.
 pub(super) fn totals(
     fetched: &[Progress],
     done: bool,
@@ -145,27 +163,23 @@ pub(super) fn totals(
     })
 }
 
-/// The reason of a failure that is about files of `fetched`, or a signal: in the form of [`Failure::json`].
+/// The reason if files of `fetched` failed or a signal ended the fetch, in the form of [`Failure::json`].
 pub(super) fn reason(code: u8, fetched: &[Progress]) -> Value {
     let failed: u64 = fetched.iter().map(|progress| progress.failed).sum();
     let error = match code {
-        130 | 143 => "a signal ended it".to_owned(),
+        INTERRUPTED | TERMINATED => "a signal ended the fetch".to_owned(),
         _ if failed > 0 => {
             let files: u64 = fetched.iter().map(|progress| progress.files).sum();
-            format!("{failed} of {} could not be had", count(files, "file"))
+            format!("{failed} of {} could not be fetched", count(files, "file"))
         }
-        _ => "it was stopped".to_owned(),
+        _ => "the fetch was stopped".to_owned(),
     };
     let of_file = |(name, error): &(brigade_core::name::FileName, String)| format!("{name}: {error}");
     let causes: Vec<String> = fetched.iter().flat_map(|one| &one.errors).take(CAUSES).map(of_file).collect();
     let hint = match () {
-        () if fetched.iter().any(|one| one.occupied > 0) => {
-            Some("with --replace, a file that is in the way is kept aside as NAME.~1~")
-        }
-        () if fetched.iter().any(|one| one.changed > 0) => {
-            Some("the same fetch again takes what there is now")
-        }
-        () if failed == 0 => Some("what is verified is kept, and the same fetch goes on from there"),
+        () if fetched.iter().any(|one| one.occupied > 0) => Some(hints::REPLACE),
+        () if fetched.iter().any(|one| one.changed > 0) => Some(hints::FETCH_CURRENT),
+        () if failed == 0 => Some(hints::FETCH_AGAIN),
         () => None,
     };
     json!({ "code": code, "kind": kind(code), "error": error, "causes": causes, "hint": hint })

@@ -1,5 +1,5 @@
-//! Many names at once: one content under several names, names that differ only in case, more long files than a
-//! process may have open.
+//! Many names at once: one content under several names, names that differ only in case, more long files than a process
+//! may open.
 
 use std::os::unix::process::CommandExt;
 
@@ -10,7 +10,7 @@ use crate::{
     process::Process,
 };
 
-/// Each of the four fetches would begin the same part file; whoever comes later waits for the first.
+/// Each of the four fetches would create the same part file; the later ones wait for the first.
 #[test]
 fn one_long_content_under_several_names_lands_right_under_all() {
     let network = Network::start();
@@ -23,13 +23,13 @@ fn one_long_content_under_several_names_lands_right_under_all() {
     for name in ["d1/f1", "d2/f2", "d3/f3", "d4/f4"] {
         network.has(&format!("earth/{name}"), &content);
     }
-    // What landed is also what an earlier file was made from: all of it must be on the disk.
+    // The copies must be complete on the disk too.
     network.fetch(&["d1", "d2", "d3", "d4", "--into", "earth"]).with_code(0);
 }
 
-/// On many systems the two are one file.
+/// On many systems the two names are one file.
 #[test]
-fn of_names_that_differ_only_in_case_one_lands() {
+fn only_one_of_two_names_that_differ_in_case_lands() {
     let network = Network::start();
     network.write("fire/e/A.txt", b"one");
     network.write("fire/e/a.txt", b"another");
@@ -44,7 +44,7 @@ fn of_names_that_differ_only_in_case_one_lands() {
     assert_eq!(landed.iter().filter(|landed| **landed).count(), 1);
 }
 
-/// Shells give a process a thousand open files; a fetch of more long files than that ends all the same.
+/// Shells allow a process a thousand open files; a fetch of more long files must end too.
 #[test]
 fn a_folder_of_many_long_files_needs_few_open_ones() {
     let network = Network::start();
@@ -56,7 +56,7 @@ fn a_folder_of_many_long_files_needs_few_open_ones() {
     command.args(["many", "--into", "earth", "--manager-port", &network.port().to_string()]);
     let hard = getrlimit(Resource::Nofile).maximum.unwrap_or(512).min(512);
     let limit = Rlimit { current: Some(hard), maximum: Some(hard) };
-    // Between fork and exec: only this one call, which allocates nothing.
+    // Between fork and exec: only this call, which allocates nothing.
     #[allow(unsafe_code)]
     unsafe {
         command.pre_exec(move || Ok(rustix::process::setrlimit(Resource::Nofile, limit)?));

@@ -1,6 +1,6 @@
-//! A fetch without a username: it has one that says whose it is, and nothing is bound for it.
+//! A fetch without a username: it gets a name that shows its user, and the name is not bound.
 //!
-//! How such names are told apart is tested with the core of the manager.
+//! The tests of the manager in the core check how such names are distinguished.
 
 use std::process::Command;
 
@@ -9,18 +9,18 @@ use crate::{
     process::{PATIENCE, Process},
 };
 
-/// A fetch of the user `anna` that stays, once it has what it wants.
+/// A fetch of the user `anna` that continues to serve, after it is complete.
 fn annas(network: &Network, arguments: &[&str]) -> Process {
     let mut command: Command = network.brigade("fetch");
     command.env("USER", "anna").env_remove("LOGNAME");
     command.args(["--manager-port", &network.port().to_string(), "film.bin", "--stay"]).args(arguments);
     let fetch = Process::start(command);
-    fetch.says("film.bin is here");
+    fetch.prints("film.bin is here");
     fetch
 }
 
 #[test]
-fn a_fetch_is_shown_as_the_user_and_the_host_that_it_belongs_to() {
+fn a_fetch_without_a_username_is_shown_as_user_and_host() {
     let port = free_port().to_string();
     let mut network = Network::start_with(&["--port", &port]);
     let film = bytes("film", 300_000);
@@ -34,7 +34,7 @@ fn a_fetch_is_shown_as_the_user_and_the_host_that_it_belongs_to() {
     let two = annas(&network, &["--into", "two"]);
     network.has_peers(&[&anna, &second, "fire_user"], PATIENCE);
 
-    // A third one sees who gave what.
+    // A third fetch shows which holder sent how much.
     network.has_file("film.bin", 3, PATIENCE);
     let from = network.fetch(&["film.bin", "--from", &second, "--into", "three"]).with_code(0).totals();
     assert!(from["from"].as_array().unwrap().iter().all(|one| {
@@ -42,7 +42,7 @@ fn a_fetch_is_shown_as_the_user_and_the_host_that_it_belongs_to() {
         name == "fire_user" || name.starts_with(&anna)
     }));
 
-    // Where the manager was away they have names again.
+    // After an outage of the manager they have names again.
     network.stop_manager().with_code(143);
     network.start_manager("state", &["--port", &port]);
     network.has_peers(&[&anna, &second, "fire_user"], PATIENCE);
@@ -50,8 +50,8 @@ fn a_fetch_is_shown_as_the_user_and_the_host_that_it_belongs_to() {
     two.terminate().with_code(143);
     network.has_file("film.bin", 2, PATIENCE);
 
-    // Such a name cannot be taken for good.
+    // Such a name cannot be bound.
     let refused = network.run("peer", &["--headless", "--username", "anna@lab"]).end().with_code(4);
-    refused.complains(&["a username with `@` is not bound to a key", "choose another username"]);
+    refused.prints_error(&["a username with `@` is not bound to a key", "choose another username"]);
     assert!(!network.path("anna@lab").exists());
 }

@@ -1,6 +1,6 @@
-//! What went wrong with a disk: folders, keys, room, and names that cannot be given, each with what can be done.
+//! Errors of the disk: folders, keys, free space, and names that a file cannot get; each with a hint.
 //!
-//! The rest of what people are told of failures is in [`super`].
+//! `node_errors` has the other errors.
 
 use std::io;
 
@@ -18,12 +18,12 @@ impl From<FolderError> for Failure {
         let failure = Self::of(DISK, &error);
         match error {
             FolderError::Foreign { path, .. } => failure.hint(format!(
-                "run it as that account, give it to this one (`chown -R`, of {}), or use another folder",
+                "run it as that account, give the folder to this one (`chown -R`, of {}), or use another folder",
                 path.display()
             )),
-            FolderError::InUse { .. } => failure.hint("end the other session, or use another folder"),
+            FolderError::InUse { .. } => failure.hint("stop the other session, or use another folder"),
             FolderError::Io { source, .. } if is_about_writing(&source) => failure.hint(
-                "a peer keeps its key and its index in `.brigade/` there: use a folder that can be written to",
+                "a peer keeps its key and its index in `.brigade/` there: use a folder that is writable",
             ),
             _ => failure,
         }
@@ -39,11 +39,11 @@ impl From<KeyError> for Failure {
         let failure = Self::of(DISK, &error);
         match &error {
             KeyError::NotAFile { path } => failure.hint(format!(
-                "move {} away, and a new key is made; a username that is bound to an old key stays with that one",
+                "move {} away, and a new key is created; a username that is bound to the old key stays bound to it",
                 path.display()
             )),
             KeyError::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                failure.hint("it may belong to another account: run this as that one, or use another folder")
+                failure.hint("it may belong to another account: run the command as that account, or use another folder")
             }
             KeyError::Exposed { path, .. } => failure.hint(format!("chmod 600 {}", path.display())),
             _ => failure,
@@ -53,36 +53,36 @@ impl From<KeyError> for Failure {
 
 impl From<NoRoom> for Failure {
     fn from(error: NoRoom) -> Self {
-        let (message, make_room) = match error.lacks {
+        let (message, advice) = match error.lacks {
             Lacks::Bytes { needed, free } => {
                 let (needed, free) = (format::bytes(needed), format::bytes(free));
-                (format!("{error}: it takes {needed} more, and {free} are free"), "make room")
+                (format!("{error}: {needed} more are needed, and {free} are free"), "free some space")
             }
             Lacks::Inodes { needed, free } => (
                 format!(
-                    "{error}: no inodes are left for its files; it takes {needed} more, and {free} are free, whatever \
-                     room there is for bytes"
+                    "{error}: no inodes are left for its files; {needed} more are needed, and {free} are free, even if there \
+                     is free space for bytes"
                 ),
                 "delete files",
             ),
         };
         Self::new(DISK, message)
-            .hint(format!("nothing was fetched; {make_room} there, or fetch into another folder"))
+            .hint(format!("nothing was fetched; {advice} there, or fetch into another folder"))
     }
 }
 
 impl From<CannotLand> for Failure {
     fn from(error: CannotLand) -> Self {
         let mut message = error.to_string();
-        for (name, why) in &error.refused {
-            message += &format!("\n  {name}: {why}");
+        for (name, reason) in &error.refused {
+            message += &format!("\n  {name}: {reason}");
         }
         let rest = error.count.saturating_sub(error.refused.len());
         if rest > 0 {
             message += &format!("\n  and {rest} more");
         }
         Self::new(DISK, message).hint(
-            "nothing was fetched; move what is in the way, make the folder writable, leave these files out, or fetch into \
+            "nothing was fetched; move what is in the way, make the folder writable, omit these files, or fetch into \
              another folder",
         )
     }

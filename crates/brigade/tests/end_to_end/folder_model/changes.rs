@@ -1,6 +1,6 @@
-//! What becomes of a folder: one thing at a time, each of a few calls of the system.
+//! The changes that can be made to a folder: each is one or a few system calls.
 //!
-//! Names are few, so that they meet: many deeds fail because of what is there or not, and that is part of it.
+//! There are only a few names, so that changes meet: many fail because a file exists or not, and that is intended.
 
 use std::{
     fs::{self, File, OpenOptions, Permissions},
@@ -10,14 +10,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::Life;
+use super::ModelFolder;
 use crate::network::bytes;
 
-impl Life {
-    /// A path of a file; of few names, so that they meet.
+impl ModelFolder {
+    /// A path of a file, of a few names.
     fn file(&mut self) -> PathBuf {
         let folder = self.folder();
-        let name = match self.chance.below(40) {
+        let name = match self.random.below(40) {
             0 => ".hidden".to_owned(),
             1 => "odd:name".to_owned(),
             2 => "d0".to_owned(),
@@ -25,32 +25,32 @@ impl Life {
             4 => "f1.~2~".to_owned(),
             number => format!("f{}", number % 7),
         };
-        if self.chance.one_in(3) { self.root().join(name) } else { folder.join(name) }
+        if self.random.one_in(3) { self.root().join(name) } else { folder.join(name) }
     }
 
     fn folder(&mut self) -> PathBuf {
         let mut path = self.root();
-        for level in 0..=self.chance.below(4) {
+        for level in 0..=self.random.below(4) {
             let letter = ["d", "e", "g", "h"][level];
-            path.push(format!("{letter}{}", self.chance.below(2)));
+            path.push(format!("{letter}{}", self.random.below(2)));
         }
         path
     }
 
     fn content(&mut self) -> Vec<u8> {
-        let size = match self.chance.below(30) {
+        let size = match self.random.below(30) {
             0 => 0,
-            1 => 300_000 + self.chance.below(700_000), // several pieces
-            _ => 1 + self.chance.below(40),
+            1 => 300_000 + self.random.below(700_000), // several pieces
+            _ => 1 + self.random.below(40),
         };
-        bytes(&self.chance.next().to_string(), size)
+        bytes(&self.random.next().to_string(), size)
     }
 
-    /// Does one thing. Many fail because of what is there or not: that is part of it.
-    pub(super) fn do_something(&mut self) {
+    /// Makes one change. Many fail because a file exists or not: that is intended.
+    pub(super) fn make_change(&mut self) {
         self.count += 1;
-        let deed = self.chance.below(100);
-        let done = match deed {
+        let change = self.random.below(100);
+        let done = match change {
             0..=23 => self.write(),
             24..=30 => self.append(),
             31..=34 => self.truncate(),
@@ -66,7 +66,7 @@ impl Life {
             85..=87 => self.turn_file_and_folder(),
             88..=89 => self.make_symlink(),
             90..=93 => self.hold_open(),
-            _ => self.go_on_writing(),
+            _ => self.continue_writing(),
         };
         if let Some(done) = done {
             self.did(done);
@@ -76,7 +76,7 @@ impl Life {
 
     fn write(&mut self) -> Option<String> {
         let (path, content) = (self.file(), self.content());
-        if !self.chance.one_in(4) {
+        if !self.random.one_in(4) {
             fs::create_dir_all(path.parent()?).ok()?;
         }
         let mut file = File::create(&path).ok()?;
@@ -99,15 +99,15 @@ impl Life {
         Some(format!("cut {} to {size} bytes", self.shown(&path)))
     }
 
-    /// Other bytes of the same length; sometimes even with the time of the old ones.
+    /// Writes other bytes of the same length, sometimes with the old modification time.
     fn overwrite(&mut self) -> Option<String> {
         let path = self.file();
         let mut file = OpenOptions::new().write(true).open(&path).ok()?;
         let before = file.metadata().ok()?;
-        let content = bytes(&self.chance.next().to_string(), usize::try_from(before.len()).unwrap());
+        let content = bytes(&self.random.next().to_string(), usize::try_from(before.len()).unwrap());
         file.write_all(&content).ok()?;
         self.note();
-        let same_time = self.chance.one_in(3);
+        let same_time = self.random.one_in(3);
         if same_time {
             file.set_modified(before.modified().ok()?).ok()?;
         }
@@ -116,7 +116,7 @@ impl Life {
 
     fn replace(&mut self) -> Option<String> {
         let (path, content) = (self.file(), self.content());
-        let beside = path.with_file_name(if self.chance.one_in(2) { ".new" } else { "new" });
+        let beside = path.with_file_name(if self.random.one_in(2) { ".new" } else { "new" });
         fs::write(&beside, &content).ok()?;
         self.was_empty(&beside);
         self.note();
@@ -131,10 +131,10 @@ impl Life {
     }
 
     fn change_mode(&mut self) -> Option<String> {
-        let path = if self.chance.one_in(6) { self.folder() } else { self.file() };
+        let path = if self.random.one_in(6) { self.folder() } else { self.file() };
         let modes: &[u32] =
             if path.is_dir() { &[0o755, 0o755, 0o000] } else { &[0o644, 0o755, 0o744, 0o000] };
-        let mode = modes[self.chance.below(modes.len())];
+        let mode = modes[self.random.below(modes.len())];
         fs::set_permissions(&path, Permissions::from_mode(mode)).ok()?;
         Some(format!("chmod {mode:o} {}", self.shown(&path)))
     }
@@ -142,7 +142,7 @@ impl Life {
     fn touch(&mut self) -> Option<String> {
         let path = self.file();
         let file = File::open(&path).ok()?;
-        let ago = Duration::from_secs(self.chance.below(2_000_000_000) as u64);
+        let ago = Duration::from_secs(self.random.below(2_000_000_000) as u64);
         file.set_modified(SystemTime::now() - ago).ok()?;
         Some(format!("touch {}", self.shown(&path)))
     }
@@ -154,7 +154,7 @@ impl Life {
     }
 
     fn move_something(&mut self) -> Option<String> {
-        let (from, to) = match self.chance.below(3) {
+        let (from, to) = match self.random.below(3) {
             0 => (self.file(), self.file()),
             1 => (self.folder(), self.folder()),
             _ => (self.folder(), self.file()),
@@ -164,8 +164,8 @@ impl Life {
     }
 
     fn move_out_or_in(&mut self) -> Option<String> {
-        if self.chance.one_in(2) && !self.outside.is_empty() {
-            let from = self.outside.swap_remove(self.chance.below(self.outside.len()));
+        if self.random.one_in(2) && !self.outside.is_empty() {
+            let from = self.outside.swap_remove(self.random.below(self.outside.len()));
             let to = self.folder();
             let back = fs::rename(&from, &to).is_ok();
             return Some(format!("move {} in as {} (done: {back})", self.shown(&from), self.shown(&to)));
@@ -194,7 +194,7 @@ impl Life {
         }
         fs::remove_file(&path).ok()?;
         fs::create_dir(&path).ok()?;
-        let inner = path.join(format!("f{}", self.chance.below(7)));
+        let inner = path.join(format!("f{}", self.random.below(7)));
         fs::write(&inner, self.content()).ok()?;
         self.was_empty(&inner);
         Some(format!("make {} a folder", self.shown(&path)))
@@ -202,7 +202,7 @@ impl Life {
 
     fn make_symlink(&mut self) -> Option<String> {
         let (path, to) = (self.file(), self.file());
-        let replaced = self.chance.one_in(2) && fs::remove_file(&path).is_ok();
+        let replaced = self.random.one_in(2) && fs::remove_file(&path).is_ok();
         symlink(&to, &path).ok()?;
         Some(format!("link {} symbolically to {} (replaced: {replaced})", self.shown(&path), self.shown(&to)))
     }
@@ -218,13 +218,13 @@ impl Life {
         Some(format!("open {} for writing", self.shown(&path)))
     }
 
-    /// Writes more to a file that is open, wherever it is by now, or closes it.
-    fn go_on_writing(&mut self) -> Option<String> {
+    /// Writes more to an open file, even if it was moved, or closes it.
+    fn continue_writing(&mut self) -> Option<String> {
         if self.open.is_empty() {
             return None;
         }
-        let which = self.chance.below(self.open.len());
-        if self.chance.one_in(3) {
+        let which = self.random.below(self.open.len());
+        if self.random.one_in(3) {
             let (path, _) = self.open.remove(which);
             return Some(format!("close {}", self.shown(&path)));
         }

@@ -1,6 +1,7 @@
-//! The manager's life as plain lines, for a log or a pipe: one line an event, one when what a peer shares changes.
+//! The events of a manager as plain lines, for a log or a pipe: a line for each event, and a line when the shared files
+//! of a peer change.
 //!
-//! Rates are not logged: they change all the time. The sentences are those that the screen shows (`table.rs`).
+//! Rates are not logged: they change all the time. The texts of events are those of `table`.
 
 use std::{
     collections::BTreeMap,
@@ -22,14 +23,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ending::Ending, table::describe};
+use super::{ending::Ending, table::event_text};
 use crate::terminal::format;
 
-/// How long after lines about what is shared the next ones come at the earliest: a large folder is announced in
-/// many steps.
+/// The shortest time between lines about shared files: a large folder is announced in many steps.
 const SHARES_EVERY: Duration = Duration::from_secs(1);
 
-/// How many files a peer shares, and their bytes.
+/// The number and bytes of the files that each peer shares.
 type Shares = BTreeMap<Username, (u64, u64)>;
 
 /// Writes lines to standard output until the manager stops.
@@ -45,11 +45,11 @@ pub(crate) async fn log_table(
     line(&mut out, clock::unix_now(), &head)?;
     loop {
         tokio::select! {
-            biased; // that somebody joined comes before what they share
+            biased; // the line that a peer joined is before the line with its files
             event = events.recv() => match event {
-                Ok(LifeEvent { at, event }) => line(&mut out, at, &describe(&event))?,
+                Ok(LifeEvent { at, event }) => line(&mut out, at, &event_text(&event))?,
                 Err(RecvError::Lagged(missed)) => {
-                    line(&mut out, clock::unix_now(), &format!("{} too fast for this log", count(missed, "event")))?;
+                    line(&mut out, clock::unix_now(), &format!("{} missing in this log", count(missed, "event")))?;
                 }
                 Err(RecvError::Closed) => return Ok(Ending::Stopped),
             },
@@ -57,11 +57,11 @@ pub(crate) async fn log_table(
                 if changed.is_err() {
                     return Ok(Ending::Stopped);
                 }
-                let news = changes(&mut shares, &view.borrow_and_update());
-                if !news.is_empty() {
+                let texts = changes(&mut shares, &view.borrow_and_update());
+                if !texts.is_empty() {
                     quiet_until = Instant::now() + SHARES_EVERY;
                 }
-                news.iter().try_for_each(|text| line(&mut out, clock::unix_now(), text))?;
+                texts.iter().try_for_each(|text| line(&mut out, clock::unix_now(), text))?;
             }
             () = stop.cancelled() => return Ok(Ending::Stopped),
         }
@@ -73,10 +73,10 @@ fn opening(view: &ManagerView) -> String {
     format!("the manager listens on {address}, for at most {}; its key is {key}", count(*max_peers, "peer"))
 }
 
-/// What changed in what peers share, as sentences; `shares` is brought up to date.
+/// The changes of the shared files, as sentences; `shares` is updated.
 fn changes(shares: &mut Shares, view: &ManagerView) -> Vec<String> {
     let now: Shares = view.rows.iter().map(|row| (row.username.clone(), (row.files, row.bytes))).collect();
-    let news = now
+    let texts = now
         .iter()
         .filter(|(username, shared)| shares.get(*username).copied().unwrap_or_default() != **shared)
         .map(|(username, (files, bytes))| {
@@ -84,7 +84,7 @@ fn changes(shares: &mut Shares, view: &ManagerView) -> Vec<String> {
         })
         .collect();
     *shares = now;
-    news
+    texts
 }
 
 fn line(out: &mut impl Write, at: UnixTime, text: &str) -> io::Result<()> {
@@ -99,7 +99,7 @@ mod tests {
     use super::{ManagerView, Shares, changes, line};
 
     #[test]
-    fn only_what_changed_is_said() {
+    fn only_changes_are_logged() {
         let row = |name: &str, files, bytes| Row {
             username: name.parse().unwrap(),
             address: ([127, 0, 0, 1], 7001).into(),

@@ -1,6 +1,6 @@
-//! What `--json` tells programs: how far a fetch is, and why something failed.
+//! The output of `--json`: the progress of a fetch, and the reason of a failure.
 //!
-//! What people are told of the same is wherever the thing itself is tested.
+//! Texts for people are tested with the feature itself.
 
 use serde_json::Value;
 
@@ -10,7 +10,7 @@ use crate::{
 };
 
 #[test]
-fn a_fetch_tells_how_far_it_is_until_its_result_and_the_totals() {
+fn a_fetch_prints_progress_then_the_result_and_the_totals() {
     let network = Network::start();
     let film = bytes("film", 3 << 20);
     let _fire = network.holder("fire_user", "film.bin", &film);
@@ -19,14 +19,14 @@ fn a_fetch_tells_how_far_it_is_until_its_result_and_the_totals() {
     let events: Vec<&str> = lines.iter().map(|line| line["event"].as_str().unwrap()).collect();
     let [progress @ .., "result", "done"] = &events[..] else { panic!("{events:?}") };
     assert!(!progress.is_empty() && progress.iter().all(|event| *event == "progress"), "{events:?}");
-    let told = &lines[progress.len() - 1];
-    assert_eq!((&told["name"], &told["bytes"]), (&"film.bin".into(), &film.len().into()));
+    let first = &lines[progress.len() - 1];
+    assert_eq!((&first["name"], &first["bytes"]), (&"film.bin".into(), &film.len().into()));
     for key in ["bytes_done", "pieces", "pieces_done", "files", "files_done", "rate", "holders"] {
-        assert!(told[key].is_u64(), "{key}: {told}");
+        assert!(first[key].is_u64(), "{key}: {first}");
     }
     let done: Vec<u64> =
         lines[..progress.len()].iter().map(|one| one["bytes_done"].as_u64().unwrap()).collect();
-    // All of it may be here some time before it is durable and has its name.
+    // All pieces may be written some time before the file is durable and has its name.
     assert!(done.is_sorted() && *done.last().unwrap() <= film.len() as u64, "{done:?}");
     assert!(done[0] < film.len() as u64, "{done:?}");
     assert_eq!(ended.totals()["failure"], Value::Null);
@@ -34,7 +34,7 @@ fn a_fetch_tells_how_far_it_is_until_its_result_and_the_totals() {
 
 /// The reason in the last line of a fetch that ended with `code`.
 #[track_caller]
-fn reason(ended: crate::process::Ended, code: i32) -> Value {
+fn reason(ended: crate::process::ExitedProcess, code: i32) -> Value {
     let ended = ended.with_code(code);
     let reason = ended.totals()["failure"].clone();
     assert_eq!(reason["code"], code, "{reason}");
@@ -67,7 +67,7 @@ fn the_reason_of_a_failure_is_in_the_last_line() {
     assert!(of_manager["error"].as_str().unwrap().starts_with("no manager answers"), "{of_manager}");
     for subcommand in ["files", "peers"] {
         let ended =
-            network.run(subcommand, &["--json"]).end().with_code(3).complains(&["no manager answers"]);
+            network.run(subcommand, &["--json"]).end().with_code(3).prints_error(&["no manager answers"]);
         let [failure] = &ended.json()[..] else { panic!("{}", ended.out) };
         assert_eq!((&failure["event"], &failure["code"]), (&"failure".into(), &3.into()));
         assert_eq!((&failure["kind"], &failure["error"]), (&of_manager["kind"], &of_manager["error"]));
@@ -75,17 +75,17 @@ fn the_reason_of_a_failure_is_in_the_last_line() {
 }
 
 #[test]
-fn a_fetch_that_is_stopped_says_by_what() {
+fn a_stopped_fetch_reports_the_signal() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "film.bin", &bytes("film", 3 << 20));
     let fetch = network.run("fetch", &["--json", "film.bin", "--into", "earth", "--download-limit", "200KB"]);
-    fetch.says("\"fetching\"");
+    fetch.prints("\"fetching\"");
     let reason = reason(fetch.terminate(), 143);
     assert_eq!(reason["kind"], "ended_by_signal");
 }
 
 #[test]
-fn files_takes_what_fetch_takes() {
+fn files_accepts_the_patterns_of_fetch() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "a.bin", b"a");
     for name in ["data/b.bin", "data/c.txt", "data/d/e.bin"] {
@@ -101,12 +101,16 @@ fn files_takes_what_fetch_takes() {
     assert_eq!(names("data/[bc].*"), ["data/b.bin", "data/c.txt"]);
     assert_eq!(names("data/d"), ["data/d/e.bin"]);
     let ended = network.run("files", &["data\\b.bin"]).end().with_code(0);
-    ended.complains(&["is \"data/b.bin\" meant?"]);
+    ended.prints_error(&["did you mean \"data/b.bin\"?"]);
     let wrong = network.run("files", &["[a", "--json"]).end().with_code(5);
-    let wrong = wrong.complains(&["\"[a\" is not a pattern: ", "[a-z] for one letter"]);
+    let wrong = wrong.prints_error(&["\"[a\" is not a pattern: ", "[a-z] matches one letter"]);
     assert_eq!(wrong.json()[0]["kind"], "not_found");
-    network.fetch(&["[a", "--into", "air"]).with_code(5).complains(&["\"[a\" is not a pattern: "]);
-    network.run("files", &["nothing"]).end().with_code(0).complains(&["nothing is shared under such a name"]);
+    network.fetch(&["[a", "--into", "air"]).with_code(5).prints_error(&["\"[a\" is not a pattern: "]);
+    network
+        .run("files", &["nothing"])
+        .end()
+        .with_code(0)
+        .prints_error(&["nothing is shared under this name"]);
 
     let mut earth = network.run("peer", &[]);
     earth.types(
@@ -121,37 +125,37 @@ fn files_takes_what_fetch_takes() {
     assert!(patterned.contains("data/b.bin") && patterned.contains("data/d/e.bin"), "{patterned}");
     assert!(!patterned.contains("a.bin") && !patterned.contains("c.txt"), "{patterned}");
     assert!(after("> brigade files *.txt\n").contains("nothing is shared"), "{}", ended.out);
-    assert!(after("files data").contains("is \"data/d\" meant?"), "{}", ended.out);
+    assert!(after("files data").contains("did you mean \"data/d\"?"), "{}", ended.out);
 }
 
 #[test]
-fn the_prompt_says_what_it_does_not_take() {
+fn the_prompt_explains_wrong_commands() {
     let network = Network::start();
     let mut earth = network.run("peer", &[]);
     earth.types("0\nearth_user\npeers x\nstatus now\nfetch a b\nfetch 'a' 'b'\nlimit up 1\nhelp\nexit\n");
-    let ended = earth.end().with_code(2).complains(&[
-        "`peers` takes nothing behind it, and \"x\" is there",
-        "`status` takes nothing behind it",
+    let ended = earth.end().with_code(2).prints_error(&[
+        "`peers` has no arguments, but got \"x\"",
+        "`status` has no arguments",
         "nobody shares \"a b\"",
-        "\"a b\" was taken for one name with blanks",
-        "one name at a time is fetched here",
-        "the unit is missing, one of 1B, 1KB, 1MB, 1GB",
+        "\"a b\" was read as one name with spaces",
+        "only one name at a time can be fetched here",
+        "the unit is missing; expected one of 1B, 1KB, 1MB, 1GB",
     ]);
     assert!(ended.out.contains("q, Q, quit, exit"), "{}", ended.out);
 }
 
-/// Bytes of a file that takes longer to hash than any test takes to look; it has no blocks on the disk.
+/// The size of a file that takes longer to hash than a test; it uses no blocks on the disk.
 const HUGE_BYTES: u64 = 200_000_000_000;
 
-/// Asks for the `status` of a peer at a pipe until it has `needle`; the last one.
+/// Repeats `status` of a peer at a pipe until it contains `needle`. Returns the last one.
 #[track_caller]
 fn status_with(peer: &mut Process, needle: &str) -> String {
     until(&format!("{needle:?} is in the status"), PATIENCE, || {
-        let before = peer.said().len();
+        let before = peer.output().len();
         peer.types("status\n");
         let all = until("there is a status", PATIENCE, || {
-            let said = peer.said();
-            said[before..].contains("now: sending").then_some(said)
+            let text = peer.output();
+            text[before..].contains("now: sending").then_some(text)
         });
         let last = all[before..].to_owned();
         last.contains(needle).then_some(last)
@@ -159,7 +163,7 @@ fn status_with(peer: &mut Process, needle: &str) -> String {
 }
 
 #[test]
-fn status_says_what_is_hashed_how_far_and_how_long() {
+fn status_shows_the_progress_of_hashing() {
     let network = Network::start();
     network.write("fire_user/small.txt", b"small");
     let mut fire = network.run("peer", &[]);
@@ -167,8 +171,8 @@ fn status_says_what_is_hashed_how_far_and_how_long() {
     status_with(&mut fire, "everything is announced");
     std::fs::File::create(network.path("fire_user/huge.bin")).unwrap().set_len(HUGE_BYTES).unwrap();
     let status = status_with(&mut fire, " left, now huge.bin");
-    assert!(status.contains("what is hashed is announced"), "{status}");
-    assert!(status.contains(" of 200.0 GB, 1 file to go, "), "{status}");
+    assert!(status.contains("all hashed files are announced"), "{status}");
+    assert!(status.contains(" of 200.0 GB, 1 file remaining, "), "{status}");
     assert!(!status.contains("everything is announced"), "{status}");
     std::fs::remove_file(network.path("fire_user/huge.bin")).unwrap();
     status_with(&mut fire, "everything is announced");

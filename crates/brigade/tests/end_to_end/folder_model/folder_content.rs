@@ -1,7 +1,7 @@
-//! The files that a fresh look at a folder finds.
+//! The expected content of a folder, read from the disk.
 //!
-//! A life looks after everything that it does, so a file is read again only if it may have changed. A file that was
-//! changed just before it was read may have been changed again within the same tick of the file system's clock.
+//! A run reads the folder after each change, so a file is read again only if it may have changed. A file that was
+//! changed just before it was read may be changed again within the same tick of the clock of the file system.
 
 use std::{
     cell::RefCell,
@@ -14,11 +14,11 @@ use std::{
 
 use crate::network::hash;
 
-/// How long before it is read a file must have been changed last for its stamp to tell the next change: a hundred times
-/// the resolution of a file system's clock.
-const TOLD_APART_AFTER_MS: u64 = 400;
+/// The least age of the last change of a file for its stamp to show the next change: a hundred times the resolution of
+/// the clock of a file system.
+const DISTINGUISHED_AFTER_MS: u64 = 400;
 
-/// What is known of a file, as the catalogue has it.
+/// A file, as the catalogue has it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Known {
     pub(super) id: String,
@@ -29,13 +29,13 @@ pub(super) struct Known {
 
 /// The contents of files that were read, by inode and stamp.
 #[derive(Default)]
-pub(super) struct Truth(RefCell<HashMap<u64, (Stamp, String)>>);
+pub(super) struct FolderContent(RefCell<HashMap<u64, (Stamp, String)>>);
 
-/// Size, permissions, and the last change of the file or of anything about it.
+/// Size, permissions, and the last change of the file or its metadata.
 type Stamp = (u64, u32, i64, i64);
 
-impl Truth {
-    /// The regular files that can be read, and whose names can be shared.
+impl FolderContent {
+    /// The readable regular files whose names can be shared.
     pub(super) fn of(&self, root: &Path) -> BTreeMap<String, Known> {
         let mut files = BTreeMap::new();
         let mut folders = vec![(root.to_owned(), String::new())];
@@ -64,7 +64,7 @@ impl Truth {
         files
     }
 
-    /// The id of what is in a file; `None` where it cannot be read.
+    /// The id of the content of a file; `None` if it cannot be read.
     fn content(&self, path: &Path, metadata: &Metadata) -> Option<String> {
         let stamp = (metadata.len(), metadata.mode(), metadata.ctime(), metadata.ctime_nsec());
         let mut read = self.0.borrow_mut();
@@ -72,7 +72,7 @@ impl Truth {
             return Some(id.clone());
         }
         let changed = Duration::new(u64::try_from(stamp.2).unwrap(), u32::try_from(stamp.3).unwrap());
-        let settled = changed + Duration::from_millis(TOLD_APART_AFTER_MS)
+        let settled = changed + Duration::from_millis(DISTINGUISHED_AFTER_MS)
             < SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let id = hash(&fs::read(path).ok()?);
         if settled {

@@ -1,6 +1,6 @@
 //! A schedule of limits in the settings file: `[[limits.schedule]]` with days, from, to, up and down.
 //!
-//! What holds when is `brigade_core::schedule`'s to say.
+//! `brigade_core::schedule` decides which rule applies at which time.
 
 use brigade_core::{rate::Cap, schedule::Rule};
 use jiff::civil::Time;
@@ -10,22 +10,22 @@ use toml::{
 };
 
 use super::{
-    setting::Kind,
+    setting::SettingKind,
     toml_value::{FileMistakes, value_of},
 };
 use crate::command_line::args::parse_cap;
 
-/// Rules of a schedule: more than a week has turns, and few enough to go through at every minute.
+/// The most rules of a schedule: more than a person needs for a week, and few enough to check every minute.
 const RULES: usize = 100;
 
 const KEYS: [&str; 5] = ["days", "from", "to", "up", "down"];
-/// The days of the week, as they are written.
+/// The names of the days of the week.
 const DAYS: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
 
-/// Reads all rules; what is wrong is noted, and a rule with a mistake is none.
+/// Reads all rules. Mistakes are added to `wrong`, and a rule with a mistake is skipped.
 pub(super) fn read(value: &Spanned<DeValue<'_>>, rules: &mut Vec<Rule>, wrong: &mut FileMistakes) {
     let DeValue::Array(array) = value.get_ref() else {
-        return wrong.at(value.span(), "tables are wanted: [[limits.schedule]]");
+        return wrong.at(value.span(), "expected tables: [[limits.schedule]]");
     };
     if array.len() > RULES {
         return wrong.at(value.span(), format!("there are more than {RULES} rules"));
@@ -33,7 +33,7 @@ pub(super) fn read(value: &Spanned<DeValue<'_>>, rules: &mut Vec<Rule>, wrong: &
     for rule in array {
         match rule.get_ref() {
             DeValue::Table(table) => rules.extend(read_rule(table, rule, wrong)),
-            _ => wrong.at(rule.span(), "a table is wanted: [[limits.schedule]]"),
+            _ => wrong.at(rule.span(), "expected a table: [[limits.schedule]]"),
         }
     }
 }
@@ -52,7 +52,7 @@ fn read_rule(table: &DeTable<'_>, whole: &Spanned<DeValue<'_>>, wrong: &mut File
             "from" => time(value.get_ref()).map(|from| rule.from = from),
             "to" => end(value.get_ref()).map(|to| rule.to = to),
             "up" | "down" => {
-                let cap = match value_of(Kind::Rate, value.get_ref()) {
+                let cap = match value_of(SettingKind::Rate, value.get_ref()) {
                     Ok(cap) => parse_cap(&cap).ok(),
                     Err(what) => {
                         wrong.at(value.span(), what);
@@ -64,7 +64,7 @@ fn read_rule(table: &DeTable<'_>, whole: &Spanned<DeValue<'_>>, wrong: &mut File
                 continue;
             }
             _ => {
-                wrong.unknown(key, "a part of a rule", KEYS.into_iter());
+                wrong.unknown(key, "a key of a rule", KEYS.into_iter());
                 is_right = false;
                 continue;
             }
@@ -72,35 +72,38 @@ fn read_rule(table: &DeTable<'_>, whole: &Spanned<DeValue<'_>>, wrong: &mut File
         if found.is_none() {
             let most =
                 if key.get_ref() == "from" { "\"00:00\" to \"23:59\"" } else { "\"00:01\" to \"24:00\"" };
-            wrong.at(value.span(), format!("a time from {most} in quotation marks is wanted"));
+            wrong.at(value.span(), format!("expected a time from {most} in quotation marks"));
             is_right = false;
         }
     }
     if is_right && rule.from == rule.to && rule.from != Time::midnight() {
-        wrong.at(whole.span(), "the rule begins when it ends; without from and to it holds all day");
+        wrong.at(whole.span(), "`from` and `to` are equal; without them the rule applies all day");
         is_right = false;
     }
     if rule.up.is_none() && rule.down.is_none() {
-        wrong.at(whole.span(), "the rule limits nothing: up, down or both are wanted");
+        wrong.at(whole.span(), "the rule limits nothing: expected `up`, `down` or both");
         is_right = false;
     }
     is_right.then_some(rule)
 }
 
 fn read_days(value: &Spanned<DeValue<'_>>, wrong: &mut FileMistakes) -> Option<[bool; 7]> {
-    let wanted = "a list of days is wanted: [\"mon\", \"tue\"]";
+    let expected = "expected a list of days: [\"mon\", \"tue\"]";
     let DeValue::Array(array) = value.get_ref() else {
-        wrong.at(value.span(), wanted);
+        wrong.at(value.span(), expected);
         return None;
     };
     if array.is_empty() {
-        wrong.at(value.span(), "on no day the rule never holds; without days it holds on all");
+        wrong.at(
+            value.span(),
+            "`days` is empty, so the rule never applies; without `days` it applies every day",
+        );
         return None;
     }
     let (mut days, mut is_right) = ([false; 7], true);
     for day in array {
         let DeValue::String(text) = day.get_ref() else {
-            wrong.at(day.span(), wanted);
+            wrong.at(day.span(), expected);
             is_right = false;
             continue;
         };

@@ -1,7 +1,7 @@
-//! Those who break the protocol, at a manager's door, at a peer's, and inside: they are told why and closed, a line
-//! is written, and everybody else goes on.
+//! Peers that break the protocol, with a manager or a peer, as members or not: they get the reason and are closed, a
+//! line is logged, and all other peers continue.
 //!
-//! What each is answered is the protocol document's; the strangers themselves are in [`crate::stranger`].
+//! The protocol document defines the answers; [`crate::unknown_peer`] is the peer that breaks the protocol.
 
 use std::{
     io::{Read, Write},
@@ -24,11 +24,11 @@ use brigade_core::{
 use crate::{
     network::{Network, bytes, free_port, hash},
     process::{PATIENCE, Process, until},
-    stranger::{Stranger, connect, frame_of, framed, hello},
+    unknown_peer::{UnknownPeer, connect, frame_of, framed, hello},
 };
 
-/// What breaks the protocol on any greeted connection: the bytes, the reason and words of the goodbye.
-fn breaches() -> Vec<(Vec<u8>, Reason, &'static str)> {
+/// Bytes that break the protocol on any greeted connection, with the reason and the text of the goodbye.
+fn protocol_errors() -> Vec<(Vec<u8>, Reason, &'static str)> {
     let too_long = [&70_000_u32.to_be_bytes()[..], &[0x15], &[0; 70_000]].concat();
     let second_hello = hello(None);
     vec![
@@ -44,8 +44,8 @@ fn breaches() -> Vec<(Vec<u8>, Reason, &'static str)> {
     ]
 }
 
-/// A network with a holder of a film of three pieces, and a slow fetch of another file, which is to end well.
-struct Scene {
+/// A network with a holder of a film of three pieces, and a slow fetch of another file, which must not be disturbed.
+struct TestPeers {
     network: Network,
     fire: Process,
     slow: Process,
@@ -53,8 +53,8 @@ struct Scene {
     tape: Vec<u8>,
 }
 
-impl Scene {
-    fn set() -> Self {
+impl TestPeers {
+    fn start() -> Self {
         let network = Network::start();
         let (film, tape) = (bytes("film", 600_000), bytes("tape", 16 << 20));
         network.write("fire_user/tape.bin", &tape);
@@ -76,9 +76,10 @@ impl Scene {
         ContentId(*blake3::hash(&self.film).as_bytes())
     }
 
-    /// Everybody serves, and the slow fetch ends well; what the manager and the holder wrote to standard error.
+    /// Checks that all peers serve, and that the slow fetch ends well. Returns the standard error of the manager and of
+    /// the holder.
     #[track_caller]
-    fn ends_unharmed(mut self) -> (String, String) {
+    fn finish(mut self) -> (String, String) {
         assert_eq!(self.network.list("files", &["film.bin"])[0]["id"], *hash(&self.film));
         self.network.fetch(&["film.bin", "--into", "water"]).with_code(0);
         self.network.has("water/film.bin", &self.film);
@@ -90,7 +91,7 @@ impl Scene {
     }
 }
 
-/// The lines of `log` that have all of `words`.
+/// Checks that exactly one line of `log` has all of `words`.
 #[track_caller]
 fn one_line(log: &str, words: &[&str]) {
     let lines: Vec<&str> = log.lines().filter(|line| words.iter().all(|word| line.contains(word))).collect();
@@ -98,14 +99,14 @@ fn one_line(log: &str, words: &[&str]) {
 }
 
 #[test]
-fn a_manager_closes_what_breaks_the_protocol_and_serves_the_others() {
-    let scene = Scene::set();
-    let manager = scene.network.port();
+fn a_manager_closes_connections_that_break_the_protocol_and_serves_the_others() {
+    let peers = TestPeers::start();
+    let manager = peers.network.port();
 
-    // Half a frame and then silence: it is told so after a while, in which everything else happens.
-    let mut half = Stranger::greet(manager, 50, None);
+    // Half a frame and then nothing: it gets the reason after some time, during which everything else happens.
+    let mut half = UnknownPeer::greet(manager, 50, None);
     half.send(&[0, 0, 0, 9, 0x1b, 0xa1]);
-    let half = thread::spawn(move || half.hears_why(Reason::Silent, "incomplete frame"));
+    let half = thread::spawn(move || half.receives_reason(Reason::Silent, "incomplete frame"));
 
     let of_another_direction = frame_of(&FromManager::from(Noted { number: 1 }));
     let no_cbor = framed(0x15, b"\xff\xff\xff");
@@ -113,31 +114,32 @@ fn a_manager_closes_what_breaks_the_protocol_and_serves_the_others() {
         (of_another_direction, Reason::Protocol, "unknown kind 0x22"),
         (no_cbor, Reason::Protocol, "a message of kind 0x15 cannot be read"),
     ];
-    for (at, (bytes, reason, words)) in (0_u8..).zip(breaches().into_iter().chain(own)) {
-        // A visitor is told the same as a member.
-        let mut visitor = Stranger::greet(manager, 100 + at, None);
-        visitor.send(&bytes);
-        visitor.hears_why(reason, words);
-        let (mut member, _) = Stranger::join(manager, at, 1001 + u16::from(at));
+    for (at, (bytes, reason, words)) in (0_u8..).zip(protocol_errors().into_iter().chain(own)) {
+        // A peer that has not joined gets the same answer as a member.
+        let mut observer = UnknownPeer::greet(manager, 100 + at, None);
+        observer.send(&bytes);
+        observer.receives_reason(reason, words);
+        let (mut member, _) = UnknownPeer::join(manager, at, 1001 + u16::from(at));
         member.send(&bytes);
-        member.hears_why(reason, words);
+        member.receives_reason(reason, words);
     }
 
-    // What is unknown from 0x80 on is skipped; what only a peer may do is refused; the session goes on.
-    let mut visitor = Stranger::greet(manager, 200, None);
-    visitor.send(&framed(0x80, &[0; 3000]));
+    // Unknown messages from 0x80 on are skipped; messages that only a member may send are refused; the session
+    // continues.
+    let mut observer = UnknownPeer::greet(manager, 200, None);
+    observer.send(&framed(0x80, &[0; 3000]));
     let report = brigade_core::wire::manager::Report { sending: 1, receiving: 1 };
-    visitor.send(&frame_of(&ToManager::from(report)));
-    let refused = visitor.hear();
+    observer.send(&frame_of(&ToManager::from(report)));
+    let refused = observer.receive();
     assert!(
         matches!(&refused, Some(FromManager::Refused(refused)) if refused.reason == Reason::NotAMember),
         "{refused:?}"
     );
-    visitor.send(&frame_of(&ToManager::from(ListPeers { question: 9, after: None })));
-    assert!(matches!(visitor.hear(), Some(FromManager::PeerList(list)) if list.question == 9));
+    observer.send(&frame_of(&ToManager::from(ListPeers { question: 9, after: None })));
+    assert!(matches!(observer.receive(), Some(FromManager::PeerList(list)) if list.question == 9));
 
     half.join().unwrap();
-    let (log, _) = scene.ends_unharmed();
+    let (log, _) = peers.finish();
     for (at, words) in [
         (0, "a frame of 70000 bytes"),
         (1, "a frame of 0 bytes"),
@@ -152,17 +154,17 @@ fn a_manager_closes_what_breaks_the_protocol_and_serves_the_others() {
     assert_eq!(
         log.lines().filter(|line| line.contains("WARN")).count(),
         7,
-        "visitors are worth none:\n{log}"
+        "peers that have not joined have no line:\n{log}"
     );
 }
 
 #[test]
-fn a_bad_name_is_refused_and_the_session_goes_on() {
-    let scene = Scene::set();
-    let mut session = Stranger::greet(scene.network.port(), 1, None);
+fn a_bad_name_is_refused_and_the_session_continues() {
+    let peers = TestPeers::start();
+    let mut session = UnknownPeer::greet(peers.network.port(), 1, None);
     // Join { username: "a/b", port: 1001 }
     session.send(&framed(0x10, b"\xa2\x00\x63a/b\x01\x19\x03\xe9"));
-    let refused = session.hear();
+    let refused = session.receive();
     assert!(
         matches!(&refused, Some(FromManager::Refused(refused)) if refused.reason == Reason::BadName
             && refused.kind == 0x10 && refused.text.contains("\"a/b\"")),
@@ -170,7 +172,7 @@ fn a_bad_name_is_refused_and_the_session_goes_on() {
     );
     // Join { username: "foreign", port: 1001 }
     session.send(&framed(0x10, b"\xa2\x00\x67foreign\x01\x19\x03\xe9"));
-    assert!(matches!(session.hear(), Some(FromManager::Joined(_))));
+    assert!(matches!(session.receive(), Some(FromManager::Joined(_))));
 
     // Announce { number: 1, entries: [ "../up", "fine.txt" ] }, of one byte each.
     let entry = |name: &str| {
@@ -179,45 +181,45 @@ fn a_bad_name_is_refused_and_the_session_goes_on() {
     };
     let body = [b"\xa2\x00\x01\x01\x82", &entry("../up")[..], &entry("fine.txt")].concat();
     session.send(&framed(0x11, &body));
-    let refused = session.hear();
+    let refused = session.receive();
     assert!(
         matches!(&refused, Some(FromManager::Refused(refused)) if refused.reason == Reason::BadName
             && refused.kind == 0x11 && refused.text.contains("\"../up\"")),
         "{refused:?}"
     );
-    assert!(matches!(session.hear(), Some(FromManager::Noted(Noted { number: 1 }))));
-    let listed = scene.network.list("files", &["fine"]);
+    assert!(matches!(session.receive(), Some(FromManager::Noted(Noted { number: 1 }))));
+    let listed = peers.network.list("files", &["fine"]);
     assert_eq!((listed.len(), &listed[0]["name"]), (1, &"fine.txt".into()));
-    let none = scene.network.list("files", &[".."]);
+    let none = peers.network.list("files", &[".."]);
     assert!(none.is_empty(), "{none:?}");
 
     // Withdraw { number: 2, names: [ "../up", "fine.txt" ] }
     session.send(&framed(0x12, b"\xa2\x00\x02\x01\x82\x65../up\x68fine.txt"));
-    assert!(matches!(session.hear(), Some(FromManager::Refused(refused)) if refused.kind == 0x12));
-    assert!(matches!(session.hear(), Some(FromManager::Noted(Noted { number: 2 }))));
-    assert!(scene.network.list("files", &["fine"]).is_empty());
-    let (log, _) = scene.ends_unharmed();
+    assert!(matches!(session.receive(), Some(FromManager::Refused(refused)) if refused.kind == 0x12));
+    assert!(matches!(session.receive(), Some(FromManager::Noted(Noted { number: 2 }))));
+    assert!(peers.network.list("files", &["fine"]).is_empty());
+    let (log, _) = peers.finish();
     assert!(!log.contains("broke the protocol"), "{log}");
 }
 
 #[test]
-fn a_peer_closes_what_breaks_the_protocol_and_serves_the_others() {
-    let scene = Scene::set();
-    let (manager, fire, id) = (scene.network.port(), scene.fire_port(), scene.film_id());
-    // Each comes with a key of its own: one key may have two connections, and the last one may not be over yet.
+fn a_peer_closes_connections_that_break_the_protocol_and_serves_the_others() {
+    let peers = TestPeers::start();
+    let (manager, fire, id) = (peers.network.port(), peers.fire_port(), peers.film_id());
+    // Each uses a new key: one key may have only two connections, and the last one may not be closed yet.
     let mut seeds = 1_u8..;
-    let mut newcomer = || {
+    let mut downloader = || {
         let seed = seeds.next().unwrap();
-        let (_, membership) = Stranger::join(manager, seed, 1000 + u16::from(seed));
-        Stranger::greet(fire, seed, Some(&membership))
+        let (_, membership) = UnknownPeer::join(manager, seed, 1000 + u16::from(seed));
+        UnknownPeer::greet(fire, seed, Some(&membership))
     };
     let says = |message: ToHolder| frame_of(&message);
     let open = says(Open { channel: 0, id, size: 600_000 }.into());
     let request = |request, channel, piece| says(Request { request, channel, piece, offer: None }.into());
 
-    let mut half = newcomer();
+    let mut half = downloader();
     half.send(&[0, 0, 0, 9, 0x43, 0xa1]);
-    let half = thread::spawn(move || half.hears_why(Reason::Silent, "incomplete frame"));
+    let half = thread::spawn(move || half.receives_reason(Reason::Silent, "incomplete frame"));
 
     let many: Vec<u8> = (0..1000).flat_map(|number| request(number, 0, 0)).collect();
     let whole = says(RequestWhole { request: 1, id, size: 600_000 }.into());
@@ -229,31 +231,32 @@ fn a_peer_closes_what_breaks_the_protocol_and_serves_the_others() {
         (whole, Reason::Protocol, "a content of 600000 bytes was asked for whole"),
         ([&open[..], &many].concat(), Reason::TooMuch, "more than 512 requests were open"),
     ];
-    for (bytes, reason, words) in breaches().into_iter().chain(own) {
-        let mut stranger = newcomer();
-        stranger.send(&bytes);
-        stranger.hears_why(reason, words);
+    for (bytes, reason, words) in protocol_errors().into_iter().chain(own) {
+        let mut unknown = downloader();
+        unknown.send(&bytes);
+        unknown.receives_reason(reason, words);
     }
 
-    // What is not there is refused, what is unknown from 0x80 on skipped, and the connection goes on.
-    let mut stranger = newcomer();
-    stranger.send(&framed(0xff, b""));
-    stranger.send(&says(AskList { channel: 7, first: 0 }.into()));
-    stranger.send(&says(Close { channel: 7 }.into()));
-    stranger.send(&request(5, 7, 0));
-    let refused = stranger.hear();
+    // A content that the holder does not have is refused, unknown messages from 0x80 on are skipped, and the connection
+    // continues.
+    let mut unknown = downloader();
+    unknown.send(&framed(0xff, b""));
+    unknown.send(&says(AskList { channel: 7, first: 0 }.into()));
+    unknown.send(&says(Close { channel: 7 }.into()));
+    unknown.send(&request(5, 7, 0));
+    let refused = unknown.receive();
     assert!(
         matches!(&refused, Some(FromHolder::Refuse(refuse)) if refuse.request == Some(5)
             && refuse.reason == Reason::NotFound),
         "{refused:?}"
     );
-    stranger.send(&open);
-    assert!(matches!(stranger.hear(), Some(FromHolder::HaveAll(_))));
+    unknown.send(&open);
+    assert!(matches!(unknown.receive(), Some(FromHolder::HaveAll(_))));
 
     half.join().unwrap();
-    let (_, log) = scene.ends_unharmed();
+    let (_, log) = peers.finish();
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
-    // Ten a minute are written, and how many were not is said with the next one.
+    // Ten lines a minute are logged, and the next line has the number of the others.
     assert_eq!(lines.len(), 10, "{log}");
     for words in ["a frame of 70000 bytes", "piece 3 of a content of 3", "asked for whole"] {
         one_line(&log, &["a member broke the protocol", "username=stranger_", words]);
@@ -261,80 +264,80 @@ fn a_peer_closes_what_breaks_the_protocol_and_serves_the_others() {
 }
 
 #[test]
-fn who_does_not_greet_is_told_so_or_closed_without_a_line() {
-    let scene = Scene::set();
-    let (_session, membership) = Stranger::join(scene.network.port(), 1, 1001);
-    for (port, membership) in [(scene.network.port(), None), (scene.fire_port(), Some(&membership[..]))] {
+fn a_client_without_a_greeting_is_closed_without_a_log_line() {
+    let peers = TestPeers::start();
+    let (_session, membership) = UnknownPeer::join(peers.network.port(), 1, 1001);
+    for (port, membership) in [(peers.network.port(), None), (peers.fire_port(), Some(&membership[..]))] {
         // Garbage instead of TLS.
         let mut stream = connect(port);
         stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
         let mut answer = vec![];
         let _ = stream.read_to_end(&mut answer);
         assert!(answer.len() < 100, "{answer:?}");
-        // Garbage, and something too early, instead of a hello.
+        // Garbage, and a message that comes too early, instead of a hello.
         for (bytes, words) in [
             (b"\xff\xff\xff\xff\xff\xff".to_vec(), "a frame of 4294967295 bytes"),
             (frame_of(&ToManager::from(ListPeers { question: 1, after: None })), "unknown kind 0x19"),
             (framed(0x01, b"\xa0"), "a message of kind 0x01 cannot be read"),
         ] {
-            let mut stranger = Stranger::dial(port, 1);
-            stranger.send(&bytes);
-            stranger.hears_why(Reason::Protocol, words);
+            let mut unknown = UnknownPeer::dial(port, 1);
+            unknown.send(&bytes);
+            unknown.receives_reason(Reason::Protocol, words);
         }
-        let mut stranger = Stranger::dial(port, 1);
+        let mut unknown = UnknownPeer::dial(port, 1);
         let membership = membership.map(str::to_owned);
         let old = Hello { version: 0, agent: String::new(), membership, reached_from_elsewhere: None };
-        stranger.send(&frame_of(&Greeting::from(old)));
-        stranger.hears_why(Reason::Version, "version 0 is not spoken here");
+        unknown.send(&frame_of(&Greeting::from(old)));
+        unknown.receives_reason(Reason::Version, "version 0 is not spoken here");
     }
-    // A peer tells who is no member.
-    let mut stranger = Stranger::dial(scene.fire_port(), 2);
-    stranger.send(&hello(Some(&membership)));
-    stranger.hears_why(Reason::NotAMember, "");
-    let (manager, fire) = scene.ends_unharmed();
+    // A peer tells the reason to a peer that is not a member.
+    let mut unknown = UnknownPeer::dial(peers.fire_port(), 2);
+    unknown.send(&hello(Some(&membership)));
+    unknown.receives_reason(Reason::NotAMember, "");
+    let (manager, fire) = peers.finish();
     for log in [manager, fire] {
         assert!(!log.contains("WARN") && !log.contains("broke the protocol"), "{log}");
     }
 }
 
 #[test]
-fn a_flood_of_strangers_does_not_fill_the_log() {
+fn many_unknown_peers_do_not_fill_the_log() {
     let mut network = Network::start_logging("info");
     let port = network.port();
     for _ in 0..40 {
-        let mut stranger = Stranger::dial(port, 1);
-        stranger.send(b"\xff\xff\xff\xff\xff\xff");
-        stranger.hears_why(Reason::Protocol, "");
+        let mut unknown = UnknownPeer::dial(port, 1);
+        unknown.send(b"\xff\xff\xff\xff\xff\xff");
+        unknown.receives_reason(Reason::Protocol, "");
     }
     let log = network.stop_manager().with_code(143).err;
     assert_eq!(log.matches("a stranger broke the protocol").count(), 10, "{log}");
 }
 
 #[test]
-fn strangers_who_say_nothing_keep_nobody_out() {
-    let scene = Scene::set();
-    let places = [(scene.network.port(), 200), (scene.fire_port(), 100)];
+fn silent_connections_do_not_keep_others_out() {
+    let peers = TestPeers::start();
+    let listeners = [(peers.network.port(), 200), (peers.fire_port(), 100)];
     let silent: Vec<_> =
-        places.iter().flat_map(|(port, count)| (0..*count).map(|_| connect(*port))).collect();
+        listeners.iter().flat_map(|(port, count)| (0..*count).map(|_| connect(*port))).collect();
     let begun = Instant::now();
-    assert_eq!(scene.network.list("files", &["film.bin"]).len(), 1);
-    scene.network.fetch(&["film.bin", "--into", "moon"]).with_code(0);
-    // Each of them could keep its place for ten seconds, and there are several times as many as there are places.
+    assert_eq!(peers.network.list("files", &["film.bin"]).len(), 1);
+    peers.network.fetch(&["film.bin", "--into", "moon"]).with_code(0);
+    // Each of them could keep its slot for ten seconds, and there are several times as many as there are slots.
     assert!(begun.elapsed() < 2 * GREETING_TIME, "{:?}", begun.elapsed());
     drop(silent);
-    // Nor do those who do TLS and no more.
+    // Peers that only do the TLS handshake block nobody either.
     let secret: Vec<_> =
-        places.iter().flat_map(|(port, _)| (0..30).map(|_| Stranger::dial(*port, 1))).collect();
-    scene.network.fetch(&["film.bin", "--into", "venus"]).with_code(0);
+        listeners.iter().flat_map(|(port, _)| (0..30).map(|_| UnknownPeer::dial(*port, 1))).collect();
+    peers.network.fetch(&["film.bin", "--into", "venus"]).with_code(0);
     drop(secret);
-    scene.ends_unharmed();
+    peers.finish();
 }
 
 #[test]
 fn two_peers_at_one_address_need_two_ports() {
     let network = Network::start();
     let port = free_port();
-    let (_session, _) = Stranger::join(network.port(), 1, port);
+    let (_session, _) = UnknownPeer::join(network.port(), 1, port);
     let text = [
         &format!("stranger_1 is reached at 127.0.0.1:{port} already")[..],
         "choose another port (--port), or 0 for a free one",
@@ -344,16 +347,16 @@ fn two_peers_at_one_address_need_two_ports() {
         .run("peer", &["--headless", "--username", "fire_user", "--port", &at])
         .end()
         .with_code(4)
-        .complains(&text);
+        .prints_error(&text);
     assert!(!network.path("fire_user").exists());
-    network.fetch(&["film.bin", "--into", "earth", "--port", &at]).with_code(4).complains(&text);
+    network.fetch(&["film.bin", "--into", "earth", "--port", &at]).with_code(4).prints_error(&text);
     assert!(!network.path("earth").exists());
-    // Who is asked is asked again, for the port alone.
+    // At a prompt the question is repeated, only for the port.
     let mut fire = network.run("peer", &[]);
     fire.types(&format!("{at}\nfire_user\n0\nq\n"));
-    let ended = fire.end().with_code(0).complains(&text);
+    let ended = fire.end().with_code(0).prints_error(&text);
     assert_eq!(ended.out.matches("Username: ").count(), 1, "{}", ended.out);
     assert_eq!(ended.out.matches("Port: ").count(), 2, "{}", ended.out);
-    // Who has one of the system's choice takes another.
+    // A peer with a port that the system chose takes another one.
     until("fire_user has left", PATIENCE, || (network.usernames() == ["stranger_1"]).then_some(()));
 }

@@ -1,6 +1,7 @@
-//! What was probably meant where a host, a port, a path or a name cannot be used as it was typed.
+//! Suggestions for a host, port, path or name that cannot be used.
 //!
-//! Nothing is put right by itself: a guess is told, and a person decides. Where nothing can be guessed, nothing is said.
+//! Nothing is corrected automatically: the user gets a suggestion and decides. Without a good suggestion, there is
+//! none.
 
 use std::{
     env,
@@ -10,9 +11,11 @@ use std::{
 
 use brigade_core::name::FileName;
 
-/// The host, and perhaps the port, that a text names which is no host by itself.
+use crate::failure::hints;
+
+/// A host, and the port if the text has one, for a text that is not a host alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Meant {
+pub(crate) struct Suggestion {
     pub(crate) host: String,
     pub(crate) port: Option<u16>,
 }
@@ -28,21 +31,21 @@ pub(crate) fn is_host(text: &str) -> bool {
     !text.is_empty() && text.len() <= 255 && !text.contains(is_wrong)
 }
 
-/// The host that is meant by `https://user@host:12000/path` and the like.
-pub(crate) fn host(text: &str) -> Option<Meant> {
+/// The host in `https://user@host:12000/path` and similar texts.
+pub(crate) fn host(text: &str) -> Option<Suggestion> {
     let text = unquoted(text.trim());
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     let text = text.split(['/', '\\', '?', '#']).next().unwrap_or_default();
     let text = text.rsplit_once('@').map_or(text, |(_, rest)| rest);
     if is_host(text) {
-        return Some(Meant { host: text.to_owned(), port: None });
+        return Some(Suggestion { host: text.to_owned(), port: None });
     }
     let (host, after) = text.rsplit_once(':')?;
     let port = if after.is_empty() { None } else { Some(after.parse().ok()?) };
-    is_host(host).then(|| Meant { host: host.to_owned(), port })
+    is_host(host).then(|| Suggestion { host: host.to_owned(), port })
 }
 
-/// The port that is meant by `7001/tcp`, `:7001` or `localhost:7001`.
+/// The port in `7001/tcp`, `:7001` or `localhost:7001`.
 pub(crate) fn port(text: &str) -> Option<u16> {
     let text = unquoted(text.trim());
     let text = text.rsplit_once(':').map_or(text, |(_, port)| port);
@@ -50,7 +53,7 @@ pub(crate) fn port(text: &str) -> Option<u16> {
     text.trim().parse().ok()
 }
 
-/// What to say of a path in which a shell would have replaced something, and nothing did.
+/// The error for a path with a part that a shell should have expanded.
 pub(crate) fn path(path: &Path) -> Option<String> {
     let mut parts = path.components();
     let Some(Component::Normal(first)) = parts.next() else { return None };
@@ -60,26 +63,29 @@ pub(crate) fn path(path: &Path) -> Option<String> {
     }
     let whole = env::home_dir().filter(|home| home.is_absolute()).map(|home| home.join(parts.as_path()));
     let example = whole.map(|whole| format!(": {}", whole.display())).unwrap_or_default();
-    Some(format!("`{first}` is not replaced here; the whole path is wanted{example}"))
+    Some(format!("`{first}` is not expanded here; write the whole path{example}"))
 }
 
-/// What to say of a text that is no name of a file, or a name that nothing has.
+/// A hint for a text that cannot be the name of a file, or for a name that does not exist.
 pub(crate) fn name(text: &str) -> Option<String> {
     let bare = unquoted(text.trim());
     let slashed = bare.replace('\\', "/");
     let is_drive =
         slashed.as_bytes().get(1) == Some(&b':') && slashed.as_bytes().get(2).is_none_or(|c| *c == b'/');
     if slashed.starts_with(['/', '~']) && slashed.len() > 1 || is_drive || slashed.starts_with("file:") {
-        let advice = "a name is a path below the folder that its holder shares, not a path of this machine";
-        return Some(format!("{advice}; `files` lists what there is"));
+        let advice = "a name is a path in the shared folder of its holder, not a path on this machine";
+        return Some(format!("{advice}; {}", hints::LIST_NAMES));
     }
     let parts = slashed.split('/').filter(|part| !["", "."].contains(part));
-    let meant = parts.collect::<Vec<_>>().join("/");
-    let is_pattern = meant.contains(['*', '?', '[']);
-    let may_be = is_pattern || meant.parse::<FileName>().is_ok();
-    let differs = meant != text.trim_end_matches('/');
-    (may_be && differs)
-        .then(|| format!("is {meant:?} meant? Names have / between folders, and nothing before the first"))
+    let suggestion = parts.collect::<Vec<_>>().join("/");
+    let is_pattern = suggestion.contains(['*', '?', '[']);
+    let may_be = is_pattern || suggestion.parse::<FileName>().is_ok();
+    let differs = suggestion != text.trim_end_matches('/');
+    (may_be && differs).then(|| {
+        format!(
+            "did you mean {suggestion:?}? Names have / between folders, and nothing before the first folder"
+        )
+    })
 }
 
 /// `text` without a pair of quotation marks around it.
@@ -92,10 +98,10 @@ pub(crate) fn unquoted(text: &str) -> &str {
 mod tests {
     use std::path::Path;
 
-    use super::{Meant, host, is_host, name, path, port};
+    use super::{Suggestion, host, is_host, name, path, port};
 
     #[test]
-    fn what_is_a_host_by_itself_passes() {
+    fn hosts_are_accepted() {
         for text in [
             "localhost",
             "manager.example",
@@ -114,8 +120,8 @@ mod tests {
     fn a_host_with_more_around_it_is_found() {
         let check = |text, expected: &str, expected_port| {
             assert!(!is_host(text), "{text}");
-            let meant = Meant { host: expected.to_owned(), port: expected_port };
-            assert_eq!(host(text), Some(meant), "{text}");
+            let suggestion = Suggestion { host: expected.to_owned(), port: expected_port };
+            assert_eq!(host(text), Some(suggestion), "{text}");
         };
         check("manager.example:12000", "manager.example", Some(12000));
         check("127.0.0.1:12000", "127.0.0.1", Some(12000));
@@ -150,10 +156,10 @@ mod tests {
     }
 
     #[test]
-    fn a_path_that_no_shell_has_seen_is_told() {
+    fn a_path_that_a_shell_should_have_expanded_is_found() {
         for text in ["~", "~/x", "$HOME/x", "${HOME}"] {
             assert!(
-                path(Path::new(text)).is_some_and(|said| said.contains("is not replaced here")),
+                path(Path::new(text)).is_some_and(|hint| hint.contains("is not expanded here")),
                 "{text}"
             );
         }
@@ -164,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_name_in_another_systems_spelling_is_found() {
-        let meant = |text| name(text).and_then(|said| said.split('"').nth(1).map(str::to_owned));
+        let suggestion = |text| name(text).and_then(|hint| hint.split('"').nth(1).map(str::to_owned));
         for (text, expected) in [
             ("sub\\inner.txt", Some("sub/inner.txt")),
             ("sub\\*.txt", Some("sub/*.txt")),
@@ -177,10 +183,10 @@ mod tests {
             ("../up", None),
             ("", None),
         ] {
-            assert_eq!(meant(text).as_deref(), expected, "{text}");
+            assert_eq!(suggestion(text).as_deref(), expected, "{text}");
         }
         for text in ["/srv/shared/film.mkv", "C:\\films\\a.mkv", "c:", "~/film.mkv", "\\\\server\\share\\a"] {
-            assert!(name(text).is_some_and(|said| said.contains("not a path of this machine")), "{text}");
+            assert!(name(text).is_some_and(|hint| hint.contains("not a path on this machine")), "{text}");
         }
     }
 }

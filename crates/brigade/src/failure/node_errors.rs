@@ -1,6 +1,6 @@
-//! What people are told of each error of the node: the exit code and the hint that belong to it.
+//! The exit code and the hint for each error of the node.
 //!
-//! How a [`Failure`] looks is in the parent; an error with its own text and causes needs no more than a line here.
+//! The parent prints a [`Failure`]; an error with its own text and causes needs only a line here.
 
 use std::io;
 
@@ -14,8 +14,8 @@ use brigade_node::{
     transport::{accept::ListenError, dial::DialError},
 };
 
-use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE};
-use crate::{command_line::hints, commands::choosing::version};
+use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE, hints};
+use crate::{command_line::suggestions, commands::choose_content::version};
 
 impl From<ReachError> for Failure {
     fn from(error: ReachError) -> Self {
@@ -24,33 +24,33 @@ impl From<ReachError> for Failure {
                 if source.kind() == io::ErrorKind::ConnectionRefused =>
             {
                 Self::new(UNREACHED, format!("no manager answers at {address}")).hint(
-                    "start one with `brigade manager`, or say where it is with --manager-host and --manager-port",
+                    "start one with `brigade manager`, or name its address with --manager-host and --manager-port",
                 )
             }
             ReachError::Dial { source: DialError::Handshake { source, .. }, .. }
                 if source.kind() == io::ErrorKind::TimedOut =>
             {
                 Self::of(UNREACHED, &error)
-                    .hint("something listens there and does not answer: a manager that hangs, or no manager")
+                    .hint("a program listens there and does not answer: a manager that hangs, or another program")
             }
             ReachError::Dial { .. } => Self::of(UNREACHED, &error)
-                .hint("is that the manager's host and port? (--manager-host, --manager-port)"),
+                .hint("check the host and port of the manager (--manager-host, --manager-port)"),
             ReachError::Greet { .. } => Self::of(UNREACHED, &error),
             ReachError::Known(_) => Self::of(DISK, &error).hint(
-                "make it readable; or give --manager-key, which needs no such list; or let BRIGADE_HOME name another folder",
+                "make it readable, or give --manager-key, which does not need this list, or set BRIGADE_HOME to another folder",
             ),
             ReachError::WrongKey { expected, found, remembered_in, .. } => {
                 let message = format!("{error}\n  expected: {expected}\n  found:    {found}");
                 Self::new(REFUSED, message).hint(format!(
-                    "somebody may be listening in. If the manager was set up anew and you trust it, give \
-                     --manager-key {found} once, or remove its line from {}",
+                    "this may be an attack. If the manager was set up again and you trust it, give --manager-key \
+                     {found} once, or remove its line from {}",
                     remembered_in.display()
                 ))
             }
             ReachError::NotTheKey { given, found, .. } => {
                 Self::new(REFUSED, format!("{error}\n  given:    {given}\n  answered: {found}")).hint(
-                    "is it the manager's host and port, and the whole key as its log has it? Then something else answers \
-                     in its place: trust it only if you know why its key is another",
+                    "check the host and port of the manager, and that the key is complete as in its log. If they are right, \
+                     another program answers: trust it only if you know why its key is different",
                 )
             }
         }
@@ -64,16 +64,16 @@ impl From<JoinError> for Failure {
             JoinError::Refused { reason, .. } => {
                 let failure = Self::of(REFUSED, &error);
                 match reason {
-                    Reason::NameTaken => failure.hint("choose another username, or run it from the folder that it belongs to"),
+                    Reason::NameTaken => failure.hint("choose another username, or use the folder that this one is bound to"),
                     Reason::AlreadyHere => failure.hint(
-                        "this folder, or a copy of it with its `.brigade/`, is being run already: end that, or delete \
-                         `.brigade/` in the copy",
+                        "a peer with this folder, or with a copy of it and its `.brigade/`, is running already: stop it, or \
+                         delete `.brigade/` in the copy",
                     ),
                     Reason::PortTaken => failure.hint(
                         "machines behind one address share its ports: choose another port (--port), or 0 for a free one",
                     ),
-                    Reason::BadName => failure.hint("choose another username: one with `@` is for fetches, which have none of their own"),
-                    Reason::Full => failure.hint("the manager's --max is reached; try again when somebody has left"),
+                    Reason::BadName => failure.hint("choose another username: names with `@` are for fetches without a username"),
+                    Reason::Full => failure.hint("the manager's --max is reached; try again when a peer has left"),
                     _ => failure,
                 }
             }
@@ -97,20 +97,18 @@ impl From<PeerError> for Failure {
 impl From<ListenError> for Failure {
     fn from(error: ListenError) -> Self {
         let address = error.address;
-        // An address that is not this machine's is a mistake of the command line: no port makes it right.
+        // An address of another machine is a mistake in the command line: no port would help.
         let code = if error.source.kind() == io::ErrorKind::AddrNotAvailable { USAGE } else { FAILED };
         let failure = Self::of(code, &error);
         match error.source.kind() {
             io::ErrorKind::AddrInUse => failure.hint(format!(
-                "something listens on port {} here already; choose another --port, or 0 for a free one",
+                "another program listens on port {} already; choose another --port, or 0 for a free one",
                 address.port()
             )),
             io::ErrorKind::PermissionDenied => {
-                failure.hint("ports below 1024 are the system's; choose a higher --port")
+                failure.hint("ports below 1024 are reserved for the system; choose a higher --port")
             }
-            io::ErrorKind::AddrNotAvailable => {
-                failure.hint("--host must be a name or an address of this machine")
-            }
+            io::ErrorKind::AddrNotAvailable => failure.hint(hints::OWN_HOST),
             _ => failure,
         }
     }
@@ -122,15 +120,15 @@ impl From<ManagerError> for Failure {
             ManagerError::Listen(error) => error.into(),
             ManagerError::Key(error) => error.into(),
             ManagerError::NotOpen { .. } => {
-                Self::of(USAGE, &error).hint("--host localhost keeps it to this machine")
+                Self::of(USAGE, &error).hint("with --host localhost, only this machine can reach it")
             }
             ManagerError::Host(_) => {
-                Self::of(USAGE, &error).hint("--host must be a name or an address of this machine")
+                Self::of(USAGE, &error).hint(hints::OWN_HOST)
             }
             ManagerError::State { .. } => Self::of(DISK, &error)
-                .hint("--state names another folder for the manager's key and members; so does BRIGADE_HOME"),
+                .hint("name another folder for the manager's key and members with --state, or with BRIGADE_HOME"),
             ManagerError::Members(PersistError::InUse { .. }) => Self::of(FAILED, &error)
-                .hint("it runs on this port already; --port and --state are for another network beside it"),
+                .hint("a manager runs on this port already; for a second network, choose another --port and --state"),
             ManagerError::Members(_) => Self::of(DISK, &error),
         }
     }
@@ -139,9 +137,8 @@ impl From<ManagerError> for Failure {
 impl From<AskError> for Failure {
     fn from(error: AskError) -> Self {
         match error {
-            AskError::Away => {
-                Self::of(UNREACHED, &error).hint("it is tried again all the while; ask again when it is back")
-            }
+            AskError::Away => Self::of(UNREACHED, &error)
+                .hint("Brigade tries again all the time; ask again when the manager is back"),
             AskError::Silent | AskError::Connection(_) => Self::of(UNREACHED, &error),
             AskError::Refused { .. } | AskError::RefusedForGood { .. } => Self::of(REFUSED, &error),
             AskError::Confused => Self::of(FAILED, &error),
@@ -158,7 +155,7 @@ impl From<ResolveError> for Failure {
                 Self::of(NOT_FOUND, &error).hint(format!("did you mean {}?", names.join(", ")))
             }
             ResolveError::NotFound { ref name, .. } => {
-                let hint = hints::name(name).unwrap_or_else(|| "`files` lists what there is".to_owned());
+                let hint = suggestions::name(name).unwrap_or_else(|| hints::LIST_NAMES.to_owned());
                 Self::of(NOT_FOUND, &error).hint(hint)
             }
             ResolveError::Ambiguous { ref choices, rest } => ambiguous(choices, rest),
@@ -167,15 +164,15 @@ impl From<ResolveError> for Failure {
             }
             ResolveError::NotHere { .. } => Self::of(NOT_FOUND, &error).hint("`peers` lists the usernames"),
             ResolveError::BadPattern { ref pattern, .. } => {
-                let meant = hints::name(pattern).filter(|_| pattern.contains('\\'));
-                Self::of(NOT_FOUND, &error).hint(meant.unwrap_or_else(|| {
-                    "* and ? stand for anything but a slash, ** for any folders, [a-z] for one letter"
+                let suggestion = suggestions::name(pattern).filter(|_| pattern.contains('\\'));
+                Self::of(NOT_FOUND, &error).hint(suggestion.unwrap_or_else(|| {
+                    "* and ? match anything except a slash, ** matches any number of folders, [a-z] matches one letter"
                         .to_owned()
                 }))
             }
             ResolveError::BadName { ref name, .. } => {
                 let failure = Self::of(NOT_FOUND, &error);
-                match hints::name(name) {
+                match suggestions::name(name) {
                     Some(hint) => failure.hint(hint),
                     None => failure,
                 }
@@ -195,7 +192,7 @@ impl From<FetchError> for Failure {
     }
 }
 
-/// Names with several contents, each with its list.
+/// The error for names with several contents, each with its list.
 fn ambiguous(choices: &[Choice], rest: usize) -> Failure {
     let list = |choice: &Choice| {
         format!("{} has {}{}", choice.name, count(choice.versions.len(), "content"), listed(&choice.versions))
@@ -209,12 +206,12 @@ fn ambiguous(choices: &[Choice], rest: usize) -> Failure {
             let id = versions.first().map_or_else(String::new, |version| version.id.short());
             format!("choose one with `{name}@{id}`, or with --from and a username")
         }
-        _ => "choose with --from and a username, or fetch those names by themselves".to_owned(),
+        _ => "choose with --from and a username, or fetch these names one by one".to_owned(),
     };
     Failure::new(NOT_FOUND, message).hint(hint)
 }
 
-/// Versions of a name, a line each.
+/// The versions of a name, one per line.
 fn listed(versions: &[Version]) -> String {
     versions.iter().map(|one| format!("\n  {}", version(one))).collect()
 }

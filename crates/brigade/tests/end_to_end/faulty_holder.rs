@@ -1,6 +1,6 @@
-//! A holder that breaks the protocol, sends what is not the file, or stops: who fetches from it goes on with the others.
+//! A holder that breaks the protocol, sends wrong data, or stops: the fetch continues with the other holders.
 //!
-//! The first two are members like any other that announce what another one shares; what they answer is the test's.
+//! The first two are members that announce the file of another peer; the test chooses their answers.
 
 use std::{fs, sync::mpsc, thread};
 
@@ -31,30 +31,30 @@ use tokio::sync::watch;
 use crate::{
     network::{Network, bytes},
     process::{PATIENCE, until},
-    stranger::framed,
+    unknown_peer::framed,
 };
 
-/// What it does to newcomers.
+/// The fault of the holder.
 #[derive(Clone)]
-enum Wrong {
-    /// Says these bytes, whatever is asked.
-    Says(Vec<u8>),
-    /// Sends as many bytes as were asked for, and others.
-    Lies,
+enum HolderFault {
+    /// It sends these bytes after each greeting.
+    Sends(Vec<u8>),
+    /// It sends as many bytes as requested, but wrong ones.
+    SendsWrongPieces,
 }
 
-/// A member that holds the film, as it says.
-struct WrongHolder {
-    /// Hears of every lie that was asked for.
-    lies: mpsc::Receiver<()>,
-    /// The last thing that each newcomer said, if that was a goodbye.
+/// A member that claims to hold the film.
+struct FaultyHolder {
+    /// Receives a message for each wrong piece that was sent.
+    wrong_pieces: mpsc::Receiver<()>,
+    /// The goodbyes of downloaders.
     goodbyes: mpsc::Receiver<(Reason, String)>,
     stop: watch::Sender<()>,
     thread: thread::JoinHandle<()>,
 }
 
-impl WrongHolder {
-    fn start(network: &Network, film: &[u8], wrong: Wrong) -> Self {
+impl FaultyHolder {
+    fn start(network: &Network, film: &[u8], fault: HolderFault) -> Self {
         let manager =
             ManagerAddress { host: "localhost".into(), port: network.port(), key: None, home: None };
         let entry = FileEntry {
@@ -64,8 +64,8 @@ impl WrongHolder {
             mtime_s: 0,
             executable: false,
         };
-        let (said, goodbyes) = mpsc::channel();
-        let (lied, lies) = mpsc::channel();
+        let (text, goodbyes) = mpsc::channel();
+        let (wrong_piece_sent, wrong_pieces) = mpsc::channel();
         let (ready, is_ready) = mpsc::channel();
         let (stop, mut stopped) = watch::channel(());
         let thread = thread::spawn(move || {
@@ -77,14 +77,14 @@ impl WrongHolder {
                 let membership = join(&mut session, acceptor.address().port(), entry).await;
                 ready.send(()).unwrap();
                 tokio::select! {
-                    () = serve(&acceptor, &membership, &wrong, (&said, &lied)) => {}
+                    () = serve(&acceptor, &membership, &fault, (&text, &wrong_piece_sent)) => {}
                     () = renew(&mut session) => {}
                     _ = stopped.changed() => {}
                 }
             });
         });
         is_ready.recv_timeout(PATIENCE).unwrap();
-        Self { lies, goodbyes, stop, thread }
+        Self { wrong_pieces, goodbyes, stop, thread }
     }
 
     fn stop(self) {
@@ -116,36 +116,41 @@ async fn renew(session: &mut Greeted) {
     }
 }
 
-type Told<'a> = (&'a mpsc::Sender<(Reason, String)>, &'a mpsc::Sender<()>);
+type ReportSenders<'a> = (&'a mpsc::Sender<(Reason, String)>, &'a mpsc::Sender<()>);
 
-async fn serve(acceptor: &Acceptor, membership: &str, wrong: &Wrong, (said, lied): Told<'_>) {
+async fn serve(
+    acceptor: &Acceptor,
+    membership: &str,
+    fault: &HolderFault,
+    (text, wrong_piece_sent): ReportSenders<'_>,
+) {
     loop {
-        // A fetch may have all from the other holder, and end before this handshake does.
+        // A fetch may get everything from the other holder, and end before this handshake.
         let Ok(connection) = acceptor.accept().await.unwrap().handshake().await else { continue };
         let membership = Some(membership.to_owned());
         let hello =
             Hello { version: VERSION, agent: "wrong".to_owned(), membership, reached_from_elsewhere: None };
         let Ok(Greeted { reader, mut writer, .. }) = connection.greet(hello).await else { continue };
-        if let Wrong::Says(answer) = wrong {
+        if let HolderFault::Sends(answer) = fault {
             send(&mut writer, answer).await;
         }
-        let (said, lied) = (said.clone(), lied.clone());
-        tokio::spawn(async move { hear(reader, writer, (&said, &lied)).await });
+        let (text, wrong_piece_sent) = (text.clone(), wrong_piece_sent.clone());
+        tokio::spawn(async move { receive(reader, writer, (&text, &wrong_piece_sent)).await });
     }
 }
 
 async fn send(writer: &mut Writer, bytes: &[u8]) {
     let mut frames = Records::default();
     frames.put(bytes);
-    let _ = writer.write_frames(&mut frames, |_| {}).await; // the newcomer may be gone
+    let _ = writer.write_frames(&mut frames, |_| {}).await; // the downloader may have left
 }
 
-async fn hear(mut reader: Reader, mut writer: Writer, (said, lied): Told<'_>) {
+async fn receive(mut reader: Reader, mut writer: Writer, (text, wrong_piece_sent): ReportSenders<'_>) {
     while let Ok(Some(message)) = reader.next::<ToHolder>().await {
         match message {
             ToHolder::Goodbye(goodbye) => {
-                // The test may have heard enough.
-                let _ = said.send((goodbye.reason, goodbye.text));
+                // The test may have ended.
+                let _ = text.send((goodbye.reason, goodbye.text));
                 return;
             }
             ToHolder::RequestWhole(asked) => {
@@ -154,7 +159,7 @@ async fn hear(mut reader: Reader, mut writer: Writer, (said, lied): Told<'_>) {
                     let header = PieceHeader { request: asked.request, offset };
                     send(&mut writer, &[&header.encode(data.len())[..], data].concat()).await;
                 }
-                let _ = lied.send(());
+                let _ = wrong_piece_sent.send(());
             }
             _ => {}
         }
@@ -162,26 +167,26 @@ async fn hear(mut reader: Reader, mut writer: Writer, (said, lied): Told<'_>) {
 }
 
 #[test]
-fn a_holder_that_sends_something_else_is_not_believed() {
+fn wrong_data_of_a_holder_is_discarded() {
     let network = Network::start();
     let film = bytes("film", 200 << 10);
     let _fire = network.holder("fire_user", "film.bin", &film);
-    let wrong = WrongHolder::start(&network, &film, Wrong::Lies);
+    let fault = FaultyHolder::start(&network, &film, HolderFault::SendsWrongPieces);
     network.has_file("film.bin", 2, PATIENCE);
-    // Which of the two is asked first is left to chance.
+    // The fetch chooses the first holder at random.
     let mut fetched = 0;
-    while wrong.lies.try_recv().is_err() {
+    while fault.wrong_pieces.try_recv().is_err() {
         fetched += 1;
         assert!(fetched < 50, "nobody ever asks it");
         let into = format!("earth{fetched}");
         network.fetch(&["film.bin", "--into", &into]).with_code(0);
         network.has(&format!("{into}/film.bin"), &film);
     }
-    wrong.stop();
+    fault.stop();
 }
 
 #[test]
-fn a_holder_that_breaks_the_protocol_is_told_why_and_the_fetch_goes_on() {
+fn a_holder_that_breaks_the_protocol_gets_the_reason_and_the_fetch_continues() {
     for (answer, words) in [
         (vec![0, 1, 0x11, 0x70, 0x48], "a frame of 70000 bytes is outside the bounds"),
         (framed(0x7f, b""), "a message of the unknown kind 0x7f"),
@@ -192,13 +197,13 @@ fn a_holder_that_breaks_the_protocol_is_told_why_and_the_fetch_goes_on() {
         let network = Network::start();
         let film = bytes("film", 16 << 20);
         let _fire = network.holder("fire_user", "film.bin", &film);
-        let wrong = WrongHolder::start(&network, &film, Wrong::Says(answer));
+        let fault = FaultyHolder::start(&network, &film, HolderFault::Sends(answer));
         network.has_file("film.bin", 2, PATIENCE);
         let ended = network.fetch(&["film.bin", "--into", "earth", "--download-limit", "20MB"]).with_code(0);
         network.has("earth/film.bin", &film);
-        // A second connection may have been given up beside it.
+        // A second connection may have been closed for another reason.
         let text = loop {
-            let (reason, text) = wrong
+            let (reason, text) = fault
                 .goodbyes
                 .recv_timeout(PATIENCE)
                 .unwrap_or_else(|_| panic!("it is not told {words:?}: {}", ended.err));
@@ -213,13 +218,13 @@ fn a_holder_that_breaks_the_protocol_is_told_why_and_the_fetch_goes_on() {
         for line in lines {
             assert!(line.contains("WARN") && line.contains("wrong_user") && line.contains(words), "{line}");
         }
-        wrong.stop();
+        fault.stop();
     }
 }
 
-/// As on a machine that was put to sleep: its connections stand, and nothing comes.
+/// Like a machine that was put to sleep: its connections exist, but it sends nothing.
 #[test]
-fn a_holder_that_is_stopped_midway_costs_a_fetch_little() {
+fn a_holder_that_is_stopped_during_a_fetch_delays_it_little() {
     let network = Network::start();
     let film = bytes("film", 8 << 20);
     let fire = network.holder("fire_user", "film.bin", &film);
@@ -234,7 +239,7 @@ fn a_holder_that_is_stopped_midway_costs_a_fetch_little() {
     let ended = fetch.end().with_code(0);
     network.has("earth/film.bin", &film);
     let event = &ended.results()[0];
-    // Two seconds at its limit, and about one until others are asked for what the stopped holder was asked for. After
-    // ten it would be given up (the core's tests have both times): then the fetch would take longer than that.
+    // Two seconds at its limit, and about one until the requests to the stopped holder are sent to others. After ten
+    // seconds the holder would be dropped (tests of the core check both times): the fetch would take longer.
     assert!(event["seconds"].as_f64().unwrap() < 10.0, "{event}");
 }

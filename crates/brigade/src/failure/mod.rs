@@ -1,10 +1,11 @@
-//! What went wrong, as people and scripts see it: the error, its causes, a hint, and an exit code.
+//! Errors for people and scripts: the error, its causes, a hint, and an exit code.
 //!
-//! The codes are listed in `docs/operating.md`. Everything goes to standard error, escaped: a cause may hold what
-//! another machine sent.
+//! `docs/operating.md` lists the codes. Everything is written to standard error, and escaped: a cause may contain text
+//! from another machine.
 
-mod disk;
-mod errors;
+mod disk_errors;
+pub(crate) mod hints;
+mod node_errors;
 
 use std::{error::Error, process::ExitCode};
 
@@ -13,27 +14,31 @@ use serde_json::{Value, json};
 
 use crate::terminal::escape::escape;
 
-/// It failed for a reason that is none of those below.
+/// Any other failure.
 pub(crate) const FAILED: u8 = 1;
-/// The command line, or a setting, is wrong.
+/// The command line or a setting is wrong.
 pub(crate) const USAGE: u8 = 2;
 /// The manager cannot be reached.
 pub(crate) const UNREACHED: u8 = 3;
-/// Refused: another key, a full network, a name that is taken.
+/// The manager or another peer refused: another key, a full network, a name that is taken.
 pub(crate) const REFUSED: u8 = 4;
-/// The name is not there, cannot be a name, or has several contents.
+/// The name does not exist, cannot be a name, or has several contents.
 pub(crate) const NOT_FOUND: u8 = 5;
-/// The disk.
+/// The disk: a folder, a file, or no free space.
 pub(crate) const DISK: u8 = 6;
+/// Ctrl-C (SIGINT) ended the program: 128 plus the number of the signal, as in shells.
+pub(crate) const INTERRUPTED: u8 = 130;
+/// SIGTERM ended the program.
+pub(crate) const TERMINATED: u8 = 143;
 
-/// An error on its way to the person who has to do something about it.
+/// An error for the user.
 #[derive(Debug)]
 pub(crate) struct Failure {
     pub(crate) code: u8,
     message: String,
     causes: Vec<String>,
     hint: Option<String>,
-    /// Whether the hint stays, whatever else seems to be the matter.
+    /// Whether a later hint may not replace this one.
     is_sure: bool,
 }
 
@@ -42,14 +47,15 @@ impl Failure {
         Self { code, message: message.into(), causes: vec![], hint: None, is_sure: false }
     }
 
-    /// An error that nothing more is known about.
+    /// An error without a special exit code.
     pub(crate) fn other(doing: &str, error: &(dyn Error + 'static)) -> Self {
-        Self { causes: causes(error), ..Self::new(FAILED, format!("{doing}: {error}")) }.told(error)
+        Self { causes: causes(error), ..Self::new(FAILED, format!("{doing}: {error}")) }
+            .with_open_files_advice(error)
     }
 
     /// An error with its causes.
     pub(crate) fn of(code: u8, error: &(dyn Error + 'static)) -> Self {
-        Self { causes: causes(error), ..Self::new(code, error.to_string()) }.told(error)
+        Self { causes: causes(error), ..Self::new(code, error.to_string()) }.with_open_files_advice(error)
     }
 
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -60,7 +66,7 @@ impl Failure {
     }
 
     /// If the cause is a limit on open files, it decides the exit code and the hint, whatever failed because of it.
-    fn told(mut self, error: &(dyn Error + 'static)) -> Self {
+    fn with_open_files_advice(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut next = Some(error);
         while let Some(cause) = next {
             if let Some(limit) = cause.downcast_ref().and_then(OpenFilesLimit::of_error) {
@@ -73,32 +79,32 @@ impl Failure {
         self
     }
 
-    /// With `more` behind the hint that there may be.
-    pub(crate) fn hint_too(mut self, more: &str) -> Self {
+    /// Adds `more` to the hint.
+    pub(crate) fn add_hint(mut self, more: &str) -> Self {
         self.hint = Some(self.hint.map_or_else(|| more.to_owned(), |hint| format!("{hint}\n{more}")));
         self
     }
 
-    /// With these causes below the error.
-    pub(crate) fn because(mut self, causes: impl Iterator<Item = String>) -> Self {
+    /// Adds causes.
+    pub(crate) fn with_causes(mut self, causes: impl Iterator<Item = String>) -> Self {
         self.causes.extend(causes);
         self
     }
 
-    /// Prints it; the exit code.
+    /// Prints it and returns the exit code.
     pub(crate) fn report(&self) -> ExitCode {
         self.print();
         ExitCode::from(self.code)
     }
 
-    /// Prints it to standard error, for a prompt that goes on.
+    /// Prints it to standard error.
     #[allow(clippy::print_stderr)]
     pub(crate) fn print(&self) {
         eprintln!("{}", self.text());
     }
 
-    /// All of it, for programs; nothing in it is escaped but by the rules of JSON. No text in it has a line break: what
-    /// people see on lines of their own below the error are the first causes.
+    /// The failure as JSON, for programs; escaped only by the rules of JSON. No text has a line break: further lines of
+    /// the message become the first causes.
     pub(crate) fn json(&self) -> Value {
         let mut lines = self.message.lines().map(str::trim);
         let error = lines.next().unwrap_or_default();
@@ -107,14 +113,14 @@ impl Failure {
         json!({ "code": self.code, "kind": kind(self.code), "error": error, "causes": causes, "hint": hint })
     }
 
-    /// As [`Self::json`], on a line of its own among other events.
+    /// Like [`Self::json`], as an event.
     pub(crate) fn event(&self) -> Value {
         let mut event = self.json();
         event["event"] = "failure".into();
         event
     }
 
-    /// All of it, on several lines.
+    /// The failure as text, on several lines.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("error: {}", escape_lines(&self.message));
         for cause in &self.causes {
@@ -127,7 +133,7 @@ impl Failure {
     }
 }
 
-/// The word for an exit code.
+/// The name of an exit code, for programs.
 pub(crate) fn kind(code: u8) -> &'static str {
     match code {
         USAGE => "usage",
@@ -135,12 +141,12 @@ pub(crate) fn kind(code: u8) -> &'static str {
         REFUSED => "refused",
         NOT_FOUND => "not_found",
         DISK => "disk",
-        130 | 143 => "ended_by_signal",
+        INTERRUPTED | TERMINATED => "ended_by_signal",
         _ => "failed",
     }
 }
 
-/// The chain of causes below an error, without those that its own text repeats.
+/// The causes of an error, without those that the text before them contains.
 fn causes(error: &dyn Error) -> Vec<String> {
     let mut chain: Vec<String> = vec![];
     let mut last = error.to_string();

@@ -1,41 +1,41 @@
-//! A disk that is too small for what is fetched, or runs full on the way.
+//! A disk that is too small for a fetch, or becomes full during one.
 //!
-//! The disks are small ones of the test's own (`disk`), for which it has to run as root.
+//! The tests mount small disks (`test_disk`), which needs root.
 
 use std::fs;
 
 use crate::{
-    disk::Disk,
     network::{Network, bytes, pieces_recorded},
     process::{PATIENCE, until},
+    test_disk::Disk,
 };
 
 #[test]
-fn what_does_not_fit_is_refused_before_anything_is_fetched() {
+fn a_fetch_that_does_not_fit_is_refused_before_it_begins() {
     let network = Network::start();
     let Some(_disk) = Disk::in_memory(&network, "small", 4) else { return };
     network.write("fire_user/one.bin", &bytes("one", 2 << 20));
     network.write("fire_user/two.bin", &bytes("two", 3 << 20));
     let _fire = network.holder("fire_user", "film.bin", &bytes("film", 8 << 20));
-    network.fetch(&["film.bin", "--into", "small/in"]).with_code(6).complains(&[
+    network.fetch(&["film.bin", "--into", "small/in"]).with_code(6).prints_error(&[
         "no room for \"film.bin\" in ",
-        "small/in: it takes 8.4 MB more, and ",
+        "small/in: 8.4 MB more are needed, and ",
         "MB are free",
         "nothing was fetched",
     ]);
-    // Each of them would fit, and both together do not.
+    // Each of them alone would fit, but not both.
     let both = ["one.bin", "two.bin", "--into", "small/in"];
-    network.fetch(&both).with_code(6).complains(&["it takes 5.2 MB more"]);
+    network.fetch(&both).with_code(6).prints_error(&["5.2 MB more are needed"]);
     assert!(!network.path("small/in").exists(), "what it made for nothing is left");
     network.fetch(&["one.bin", "--into", "small/in"]).with_code(0);
     network.has("small/in/one.bin", &bytes("one", 2 << 20));
-    // What is there needs no room any more.
+    // Existing bytes need no space.
     fs::remove_file(network.path("fire_user/two.bin")).unwrap();
     network.fetch(&["one.bin", "--into", "small/in"]).with_code(0);
 }
 
 #[test]
-fn what_is_on_the_disk_already_is_not_reckoned_a_second_time() {
+fn existing_bytes_are_not_counted_again() {
     let network = Network::start();
     let Some(_disk) = Disk::in_memory(&network, "small", 24) else { return };
     let (one, two) = (bytes("one", 10 << 20), bytes("two", 10 << 20));
@@ -47,7 +47,7 @@ fn what_is_on_the_disk_already_is_not_reckoned_a_second_time() {
         (pieces_recorded(&network.path("small/in")) >= 20).then_some(())
     });
     cut_off.kill();
-    // Nothing is known of them but what lies there.
+    // Only the files themselves show what they are.
     for file in ["index.db", "index.db-wal", "index.db-shm"] {
         let _ = fs::remove_file(network.path("small/in/.brigade").join(file));
     }
@@ -56,19 +56,19 @@ fn what_is_on_the_disk_already_is_not_reckoned_a_second_time() {
 }
 
 #[test]
-fn a_file_that_makes_way_needs_room_beside_the_one_that_comes() {
+fn a_kept_aside_file_needs_space_too() {
     let network = Network::start();
     let Some(_disk) = Disk::in_memory(&network, "small", 12) else { return };
     let (old, new) = (bytes("old", 8 << 20), bytes("new", 8 << 20));
     let _fire = network.holder("fire_user", "film.bin", &new);
     network.write("small/in/film.bin", &old);
     let replaced = network.fetch(&["film.bin", "--into", "small/in", "--replace"]);
-    replaced.with_code(6).complains(&["it takes 8.4 MB more"]);
+    replaced.with_code(6).prints_error(&["8.4 MB more are needed"]);
     network.has("small/in/film.bin", &old);
 }
 
 #[test]
-fn a_disk_that_runs_full_midway_is_waited_for() {
+fn a_fetch_waits_when_the_disk_becomes_full() {
     let network = Network::start();
     let Some(disk) = Disk::in_memory(&network, "small", 16) else { return };
     let film = bytes("film", 8 << 20);
@@ -79,16 +79,16 @@ fn a_disk_that_runs_full_midway_is_waited_for() {
         (pieces_recorded(&network.path("small/in")) >= 4).then_some(())
     });
     disk.fill("filler");
-    fetch.complains("paused: the disk is full");
+    fetch.prints_error("paused: the disk is full");
     fs::remove_file(network.path("small/filler")).unwrap();
-    let totals = fetch.end().with_code(0).complains(&["it goes on"]).totals();
+    let totals = fetch.end().with_code(0).prints_error(&["it continues"]).totals();
     network.has("small/in/film.bin", &film);
     let crossed = crate::network::given(&totals).iter().map(|(_, bytes)| bytes).sum::<u64>();
     assert!(crossed < film.len() as u64 * 3 / 2, "most of what was verified is kept: {totals}");
 }
 
 #[test]
-fn a_full_table_of_inodes_is_no_full_disk() {
+fn missing_inodes_are_not_reported_as_a_full_disk() {
     let network = Network::start();
     let Some(_disk) = Disk::of_few_inodes(&network, "small", 60) else { return };
     for number in 0..80 {
@@ -98,8 +98,8 @@ fn a_full_table_of_inodes_is_no_full_disk() {
     network.has_file("data/0", 1, PATIENCE);
     let refused = network.fetch(&["data", "--into", "small/in"]).with_code(6);
     // The files and their folder, and those of the index that the peer has not created at that moment.
-    let refused = refused.complains(&["no inodes are left for its files; it takes 8", "delete files there"]);
-    let takes = |more: u32| refused.err.contains(&format!("it takes {more} more"));
+    let refused = refused.prints_error(&["no inodes are left for its files; 8", "delete files there"]);
+    let takes = |more: u32| refused.err.contains(&format!("; {more} more are needed"));
     assert!((81..=84).any(takes), "{}", refused.err);
     assert!(!network.path("small/in/data").exists());
 }
@@ -118,13 +118,13 @@ fn each_inode_of_a_file_system_below_the_folder_can_be_used() {
         let Some(_disk) = Disk::of_few_inodes(&network, "earth/data", inodes) else { return };
         let ended = network.fetch(&["data", "--into", "earth"]).with_code(code);
         if code == 6 {
-            ended.complains(&["no inodes are left for its files; it takes 20 more, and 19 are free"]);
+            ended.prints_error(&["no inodes are left for its files; 20 more are needed, and 19 are free"]);
         }
     }
 }
 
 #[test]
-fn a_fetch_goes_on_when_there_are_inodes_again() {
+fn a_fetch_continues_when_inodes_are_free_again() {
     let network = Network::start();
     let Some(_disk) = Disk::of_few_inodes(&network, "small", 300) else { return };
     for number in 0..200 {
@@ -137,7 +137,7 @@ fn a_fetch_goes_on_when_there_are_inodes_again() {
     until("some have landed", PATIENCE, || (landed() >= 20).then_some(()));
     let fillers = (0..).map(|number| network.path(&format!("small/filler{number}")));
     let made: Vec<_> = fillers.map_while(|path| fs::File::create(&path).ok().map(|_| path)).collect();
-    fetch.complains("paused: no inodes are left on the disk");
+    fetch.prints_error("paused: no inodes are left on the disk");
     made.iter().for_each(|path| fs::remove_file(path).unwrap());
     let totals = fetch.end().with_code(0).totals();
     assert_eq!((&totals["done"], &totals["failed"]), (&true.into(), &0.into()), "{totals}");
@@ -145,7 +145,7 @@ fn a_fetch_goes_on_when_there_are_inodes_again() {
 }
 
 #[test]
-fn a_folder_of_small_files_goes_on_when_there_is_room() {
+fn a_folder_of_small_files_continues_when_there_is_space() {
     const FILES: usize = 300;
     let network = Network::start();
     let Some(disk) = Disk::in_memory(&network, "small", 16) else { return };
@@ -157,7 +157,7 @@ fn a_folder_of_small_files_goes_on_when_there_is_room() {
     let landed = || fs::read_dir(network.path("small/in/data")).map_or(0, Iterator::count);
     until("some have landed", PATIENCE, || (landed() >= 20).then_some(()));
     disk.fill("filler");
-    fetch.complains("paused: the disk is full");
+    fetch.prints_error("paused: the disk is full");
     assert!(landed() < FILES);
     fs::remove_file(network.path("small/filler")).unwrap();
     let totals = fetch.end().with_code(0).totals();
