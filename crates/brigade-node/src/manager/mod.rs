@@ -156,7 +156,7 @@ impl ManagerServer {
             max_observers: limits::OBSERVERS,
             seed: seed(&key),
             reached_from_elsewhere,
-            // Peers of an earlier run come back within a lease, or not at all.
+            // Peers of an earlier run join again within a lease, or not at all.
             complete_at: clock::now().after(if started_before { limits::LEASE } else { Duration::ZERO }),
         };
         let manager = Manager::new(core, bindings);

@@ -78,7 +78,8 @@ impl Port {
         }))
     }
 
-    /// Binds `port` on all addresses of this machine, of IPv4 and also of IPv6 if it has that. Port 0 means any free port.
+    /// Binds `port` on all addresses of this machine, of IPv4 and also of IPv6 if it has that. Port 0 means any free
+    /// port.
     pub fn bind_all(port: u16) -> Result<Self, ListenError> {
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         match Self::bind_one(address) {
@@ -140,7 +141,8 @@ impl Acceptor {
     /// # Errors
     /// If the system lacks a resource, such as open files: the caller should pause and call again.
     pub async fn accept(&self) -> io::Result<Accepted> {
-        // The slot first: otherwise an accepted connection would be lost if the future were dropped while it waits for one.
+        // The slot first: otherwise an accepted connection would be lost if the future were dropped while it waits for
+        // one.
         let slot = self.slots.free().await?;
         let (stream, remote) = self.listener.accept().await?;
         Ok(Accepted { stream, tls: self.tls.clone(), slot: self.slots.take(slot), remote })

@@ -136,8 +136,8 @@ async fn greet<H: ConnectionHandler>(
     }
 }
 
-/// Logs a failed greeting. Port scanners connect to every open port, so only a client that finishes the TLS handshake and
-/// then breaks the protocol is worth a line.
+/// Logs a failed greeting. Port scanners connect to every open port, so only a client that finishes the TLS handshake
+/// and then breaks the protocol is worth a line.
 fn not_greeted(remote: SocketAddr, error: &GreetError, breaches: &BreachLog) {
     match error {
         GreetError::Connection(breach @ ConnectionError::Frame(_)) => {

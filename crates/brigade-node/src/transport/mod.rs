@@ -1,7 +1,8 @@
 //! Connections: TCP, TLS 1.3 with raw public keys both ways, frames.
 //!
-//! A *key* is dialled, and a connection to any other key fails. The result is a [`greeting::NewConnection`], which can only
-//! greet, and after that a [`greeting::Greeted`]. Code above this module sees no socket; code in it knows no files.
+//! A *key* is dialled, and a connection to any other key fails. The result is a [`greeting::NewConnection`], which can
+//! only greet, and after that a [`greeting::Greeted`]. Code above this module sees no socket; code in it knows no
+//! files.
 
 pub mod accept;
 pub(crate) mod accept_loop;

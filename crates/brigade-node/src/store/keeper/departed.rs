@@ -1,0 +1,79 @@
+//! Files that lost their names a moment ago: they may appear under other names, and need not be hashed then.
+//!
+//! A limited number of them is remembered for a short time.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use brigade_core::time::Timestamp;
+
+use crate::store::{share::SharedFile, stamp::Stamp};
+
+/// The number of files that are remembered, and the time.
+const DEPARTED: usize = 1 << 16;
+const DEPARTED_FOR: Duration = Duration::from_secs(10);
+
+/// The files, by device and inode.
+#[derive(Debug)]
+pub(super) struct DepartedFiles {
+    files: HashMap<(u64, u64), Arc<SharedFile>>,
+    /// The time until which they are remembered.
+    until: Timestamp,
+}
+
+impl DepartedFiles {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { files: HashMap::new(), until: now }
+    }
+
+    /// Remembers a file. All files are remembered as long as the last one.
+    pub(super) fn remember(&mut self, shared: Arc<SharedFile>, now: Timestamp) {
+        if self.files.len() < DEPARTED {
+            self.files.insert((shared.stamp.device, shared.stamp.inode), shared);
+        }
+        self.until = now.after(DEPARTED_FOR);
+    }
+
+    /// The file that had this device, inode, size and time of the last change.
+    pub(super) fn find(&self, stamp: &Stamp) -> Option<&Arc<SharedFile>> {
+        let found = self.files.get(&(stamp.device, stamp.inode))?;
+        found.stamp.same_bytes(stamp).then_some(found)
+    }
+
+    /// Forgets the files when their time has passed.
+    pub(super) fn expire(&mut self, now: Timestamp) {
+        if !self.files.is_empty() && self.until <= now {
+            self.files = HashMap::new();
+        }
+    }
+
+    /// Forgets all files.
+    pub(super) fn clear(&mut self) {
+        self.files.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use brigade_core::id::{Content, ContentId};
+
+    use super::{DEPARTED_FOR, DepartedFiles, SharedFile, Stamp, Timestamp};
+
+    #[test]
+    fn a_file_is_found_by_its_stamp_for_a_while() {
+        let stamp = Stamp { device: 1, inode: 2, size: 3, mtime_ns: 4, ctime_ns: 5, executable: false };
+        let content = Content { id: ContentId::EMPTY, size: 3 };
+        let file = SharedFile { name: "a".parse().unwrap(), content, list: None, stamp };
+        let now = Timestamp::from_micros(1);
+        let mut departed = DepartedFiles::new(now);
+        departed.remember(Arc::new(file), now);
+        assert!(departed.find(&Stamp { ctime_ns: 6, ..stamp }).is_some(), "a rename changes the ctime");
+        assert!(departed.find(&Stamp { size: 4, ..stamp }).is_none());
+        assert!(departed.find(&Stamp { inode: 3, ..stamp }).is_none());
+        departed.expire(now);
+        assert!(departed.find(&stamp).is_some());
+        departed.expire(now.after(DEPARTED_FOR));
+        assert!(departed.find(&stamp).is_none());
+    }
+}
