@@ -38,7 +38,7 @@ pub struct Acceptor {
 
 /// A connection that was accepted, before its handshake.
 #[derive(Debug)]
-pub struct Accepted {
+pub struct AcceptedConnection {
     stream: TcpStream,
     tls: Arc<rustls::ServerConfig>,
     slot: HandshakeSlot,
@@ -140,16 +140,16 @@ impl Acceptor {
     ///
     /// # Errors
     /// If the system lacks a resource, such as open files: the caller should pause and call again.
-    pub async fn accept(&self) -> io::Result<Accepted> {
+    pub async fn accept(&self) -> io::Result<AcceptedConnection> {
         // The slot first: otherwise an accepted connection would be lost if the future were dropped while it waits for
         // one.
         let slot = self.slots.free().await?;
         let (stream, remote) = self.listener.accept().await?;
-        Ok(Accepted { stream, tls: self.tls.clone(), slot: self.slots.take(slot), remote })
+        Ok(AcceptedConnection { stream, tls: self.tls.clone(), slot: self.slots.take(slot), remote })
     }
 }
 
-impl Accepted {
+impl AcceptedConnection {
     /// The address of the other end.
     pub fn remote(&self) -> SocketAddr {
         self.remote
