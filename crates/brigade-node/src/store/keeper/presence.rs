@@ -140,13 +140,13 @@ impl FolderPresence {
 
 /// Reports that `.brigade/`, or a part of it, was removed and is restored.
 fn report_restored(problems: &mut Problems, before: PrivateState, now: PrivateState) {
-    let numbers: [(u32, u32, fn(u32) -> KeeperProblem); 4] = [
-        (before.recreated, now.recreated, KeeperProblem::PrivateRemoved),
-        (before.lock, now.lock, KeeperProblem::LockRemoved),
-        (before.protected, now.protected, KeeperProblem::KeyRemoved),
-        (before.parts, now.parts, KeeperProblem::PartsRemoved),
-    ];
-    for (_, times, problem) in numbers.into_iter().filter(|(before, now, _)| before != now) {
-        problems.report_keeper_problem(problem(times));
-    }
+    let mut report = |before: u32, now: u32, problem: fn(u32) -> KeeperProblem| {
+        if before != now {
+            problems.report_keeper_problem(problem(now));
+        }
+    };
+    report(before.recreated, now.recreated, KeeperProblem::PrivateRemoved);
+    report(before.lock, now.lock, KeeperProblem::LockRemoved);
+    report(before.protected, now.protected, KeeperProblem::KeyRemoved);
+    report(before.parts, now.parts, KeeperProblem::PartsRemoved);
 }
