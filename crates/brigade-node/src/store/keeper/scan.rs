@@ -44,6 +44,8 @@ struct ScanResult {
     more_problems: usize,
     /// Whether an entry could not be read, which may be temporary.
     unreadable: bool,
+    /// Whether the first folder could not be listed, so that nothing was found.
+    is_unlisted: bool,
     /// The error of a folder that could not be watched.
     unwatched: Option<WatchError>,
 }
@@ -58,6 +60,11 @@ impl KeeperOwner {
         if self.stop.is_cancelled() {
             return;
         }
+        if result.is_unlisted && !self.folder.is_at_path() {
+            // It is gone again: when it returns, its files are still known.
+            self.problems.report_keeper_problem(KeeperProblem::Gone(self.folder.path().to_owned()));
+            return self.presence.set_away(known);
+        }
         let mut fresh = Vec::new();
         for (name, stamp) in result.fresh {
             match known.remove(&name) {
@@ -70,9 +77,13 @@ impl KeeperOwner {
                 _ => fresh.push((name, stamp)),
             }
         }
-        // The other files of the index are gone, or have another name now.
+        // The other files of the index are gone, or have another name now; or they could not be found, and their rows may
+        // still be true.
+        let is_complete = !result.unreadable && !result.is_unlisted;
         for (name, shared) in known {
-            self.index.add(IndexWrite::Delete(name), &mut self.problems);
+            if is_complete {
+                self.index.add(IndexWrite::Delete(name), &mut self.problems);
+            }
             self.departed.remember(shared, now());
         }
         self.apply(None, ScanResult { fresh, ..result });
@@ -170,6 +181,7 @@ impl KeeperOwner {
         match walked {
             Ok(()) => result.removed.extend(self.share.names_between(&last, end.as_deref())),
             Err(error) => {
+                result.is_unlisted = true;
                 // A folder that cannot be listed now still has its files; a folder that is gone has none.
                 result.unreadable |= !error.is_missing();
                 if error.is_missing() {

@@ -102,7 +102,7 @@ mod tests {
 
     use super::{Backoff, POLL, SAFETY, SCAN_SHARE, ScanTimes, Timestamp};
 
-    const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+    const RETRY: Backoff = Backoff::new(Duration::from_secs(10), Duration::from_secs(60));
 
     fn at(seconds: u64) -> Timestamp {
         Timestamp::from_micros(seconds * 1_000_000)
@@ -133,7 +133,7 @@ mod tests {
     #[test]
     fn the_pause_after_an_unreadable_entry_grows_and_is_reset() {
         let mut times = ScanTimes::new(at(0), false, RETRY);
-        for (now, pause) in [(100, 1), (200, 2), (300, 4)] {
+        for (now, pause) in [(100, 10), (200, 20), (300, 40)] {
             times.scanned(at(now), at(now), true);
             times.plan_retry(at(now), true, true);
             assert_eq!(times.next(), at(now + pause));
@@ -142,6 +142,6 @@ mod tests {
         times.plan_retry(at(400), true, false);
         assert_eq!(times.next(), at(400).after(SAFETY));
         times.plan_retry(at(401), false, true);
-        assert_eq!(times.next(), at(402));
+        assert_eq!(times.next(), at(411));
     }
 }
