@@ -27,7 +27,7 @@ pub fn user_at_host() -> Option<Username> {
     Username::of_user_at_host(user.as_deref().unwrap_or("someone"), label)
 }
 
-/// The name of the account of this process, for an environment that does not tell: that of a service.
+/// The name of the account of this process, for an environment without it, such as that of a service.
 #[cfg(unix)]
 fn own_account() -> Option<String> {
     account(rustix::process::getuid().as_raw())

@@ -103,7 +103,7 @@ mod tests {
         assert!(sync_folder(&path).is_err());
     }
 
-    /// Not a real folder: where the tests run as root, one with the mode 0333 can be read all the same.
+    /// The error is not from a real folder: if the tests run as root, they can read one with the mode 0333.
     #[cfg(unix)]
     #[test]
     fn a_folder_that_may_not_be_read_cannot_be_synced_which_is_no_error() {

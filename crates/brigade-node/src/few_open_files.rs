@@ -1,6 +1,7 @@
 //! Runs the body of a test in a process that can open only a few more files.
 //!
-//! The limit is one of the whole process, so the test starts itself in a process of its own. Only tests use this module.
+//! The limit is one of the whole process, so the test starts itself in a process of its own. Only tests use this
+//! module.
 
 use std::{env, fs::File, process::Command};
 

@@ -8,7 +8,8 @@
 pub mod clock;
 pub mod config;
 pub mod durable;
-#[cfg(all(unix, test))]
+#[cfg(unix)]
+#[cfg(test)]
 mod few_open_files;
 pub mod identity;
 pub mod manager;

@@ -18,8 +18,8 @@ pub struct ClockDifference {
 }
 
 impl ClockDifference {
-    /// Compares the manager's time with this machine's time `now`, which was read at most `late` afterwards. `None` if the
-    /// difference is small enough.
+    /// Compares the manager's time with this machine's time `now`, which was read at most `late` afterwards. `None` if
+    /// the difference is small enough.
     pub(crate) fn compare(manager: UnixTime, now: UnixTime, late: Duration) -> Option<Self> {
         let is_behind = manager.0 > now.0;
         let apart_s = match is_behind {
@@ -39,17 +39,17 @@ impl fmt::Display for ClockDifference {
             true => write!(
                 f,
                 "this machine's clock is {apart} behind the manager's: the memberships of other peers begin in the \
-                 future here, and it refuses them"
+                 future here, and this machine refuses them"
             ),
             false if self.apart_s < day_s => write!(
                 f,
-                "this machine's clock is {apart} ahead of the manager's: it takes other peers' memberships for older than \
-                 they are, and from a day on it refuses them"
+                "this machine's clock is {apart} ahead of the manager's: other peers' memberships seem \
+                 older here than they are; if the difference reaches a day, this machine refuses them"
             ),
             false => write!(
                 f,
                 "this machine's clock is {apart} ahead of the manager's: the memberships of other peers have run out \
-                 here, and it refuses them"
+                 here, and this machine refuses them"
             ),
         }
     }
@@ -74,7 +74,7 @@ mod tests {
         // A membership lasts a day: before that nothing is refused.
         let ahead = |hours: u64| check(1000, 1000 + hours * 3600 + 10).unwrap().to_string();
         assert!(
-            ahead(1).contains("60 min ahead of the manager's") && ahead(1).contains("from a day on"),
+            ahead(1).contains("60 min ahead of the manager's") && ahead(1).contains("reaches a day"),
             "{}",
             ahead(1)
         );

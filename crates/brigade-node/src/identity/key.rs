@@ -2,7 +2,7 @@
 //!
 //! The key is written under a temporary name and then hard-linked to its final name, which replaces nothing: two
 //! processes that start at the same time get the same key, and a crash never leaves half a key. On a file system
-//! without hard links it is renamed; there the folder's lock, or the members' database, keeps the second process out.
+//! without hard links it is renamed; there the folder's lock, or the members' database, excludes the second process.
 //! A stored key is durable.
 
 use std::{

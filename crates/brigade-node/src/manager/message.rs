@@ -1,7 +1,7 @@
 //! The messages between the manager's owner task and its sessions.
 //!
-//! Both channels are bounded: a session has one message with the owner at a time, and the owner gives up a session whose
-//! queue is full.
+//! Both channels are bounded: a session has one message with the owner at a time, and the owner gives up a session
+//! whose queue is full.
 
 use std::net::SocketAddr;
 

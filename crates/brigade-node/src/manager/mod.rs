@@ -56,7 +56,7 @@ pub struct ManagerConfig {
     pub host: String,
     /// The port; 0 takes a free one.
     pub port: u16,
-    /// How many peers may be connected at once.
+    /// The limit on peers that are connected at one time.
     pub max_peers: usize,
     /// The folder of its key and of its members; created if it does not exist.
     pub state_dir: PathBuf,
@@ -156,7 +156,7 @@ impl ManagerServer {
             max_observers: limits::OBSERVERS,
             seed: seed(&key),
             reached_from_elsewhere,
-            // Peers of an earlier run come back within a lease, or not at all.
+            // Peers of an earlier run join again within a lease, or not at all.
             complete_at: clock::now().after(if started_before { limits::LEASE } else { Duration::ZERO }),
         };
         let manager = Manager::new(core, bindings);
@@ -185,7 +185,7 @@ impl ManagerServer {
         Ok(server)
     }
 
-    /// Where it listens, with the port that was taken.
+    /// The address on which it listens, with the bound port.
     pub const fn address(&self) -> SocketAddr {
         self.address
     }

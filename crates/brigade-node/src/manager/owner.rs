@@ -50,7 +50,7 @@ pub(super) struct ViewTimer {
 }
 
 impl ManagerOwner {
-    /// Runs until it is stopped, then says goodbye to all sessions.
+    /// Runs until it is stopped, then sends a goodbye to all sessions.
     pub(super) async fn run(
         mut self,
         mut events: mpsc::Receiver<ToOwner>,

@@ -37,7 +37,7 @@ use crate::transport::{
     accept_loop::ConnectionHandler,
     breach_log::{BreachLog, RemoteRole},
     connection::{ConnectionError, Reader, Writer},
-    greeting::{Greeted, close_and_drain},
+    greeting::{GreetedConnection, close_and_drain},
     hello::own_hello,
 };
 
@@ -95,16 +95,21 @@ impl ConnectionHandler for SessionContext {
         Ok(((), Hello { reached_from_elsewhere, ..own_hello(None) }))
     }
 
-    async fn serve(self, greeted: Greeted, (): (), entering: OwnedSemaphorePermit) {
+    async fn serve(self, greeted: GreetedConnection, (): (), entering: OwnedSemaphorePermit) {
         let session = SessionId(self.next_session.fetch_add(1, Ordering::Relaxed));
         run(greeted, session, entering, self).await;
     }
 }
 
 /// Serves one greeted connection until it ends. Its permit is released as soon as the core knows the session.
-async fn run(greeted: Greeted, session: SessionId, entering: OwnedSemaphorePermit, context: SessionContext) {
+async fn run(
+    greeted: GreetedConnection,
+    session: SessionId,
+    entering: OwnedSemaphorePermit,
+    context: SessionContext,
+) {
     let SessionContext { owner, breaches, leaving, stop, .. } = context;
-    let Greeted { peer: key, remote, local, hello, mut reader, mut writer, .. } = greeted;
+    let GreetedConnection { peer: key, remote, local, hello, mut reader, mut writer, .. } = greeted;
     tracing::debug!(session = session.0, %remote, key = %key, agent = ?hello.agent, "a session begins");
     let (queue, mut messages) = mpsc::channel(QUEUE);
     let closed = CancellationToken::new();

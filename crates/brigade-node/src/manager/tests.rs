@@ -23,7 +23,7 @@ use super::{ManagerConfig, ManagerError, ManagerServer, ManagerView, MemberDatab
 use crate::{
     clock,
     identity::{key::SecretKey, membership},
-    transport::{accept_loop::ENTERING, dial::dial, greeting::Greeted, tls::records::Records},
+    transport::{accept_loop::ENTERING, dial::dial, greeting::GreetedConnection, tls::records::Records},
 };
 
 struct RunningManager {
@@ -74,7 +74,7 @@ impl RunningManager {
     }
 }
 
-struct Client(Greeted);
+struct Client(GreetedConnection);
 
 impl Client {
     async fn send(&mut self, message: impl Into<ToManager>) {

@@ -17,13 +17,13 @@ pub(super) const EVENTS: usize = 256;
 /// The state of the manager at one moment.
 #[derive(Debug, Clone)]
 pub struct ManagerView {
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     /// Its key, which is the network's.
     pub key: PeerKey,
     /// When it was started.
     pub since: UnixTime,
-    /// How many peers may be connected at once.
+    /// The limit on peers that are connected at one time.
     pub max_peers: usize,
     /// The connected peers, by username.
     pub rows: Vec<Row>,

@@ -16,7 +16,7 @@ use super::session::ManagerContact;
 use crate::{
     identity::key::SecretKey,
     transport::{
-        accept::{Accepted, Acceptor, ListenError, Port},
+        accept::{AcceptedConnection, Acceptor, ListenError, Port},
         accept_loop::Accept,
     },
 };
@@ -115,7 +115,7 @@ pub(super) struct Listener {
 }
 
 impl Accept for Listener {
-    async fn accept(&mut self) -> io::Result<Accepted> {
+    async fn accept(&mut self) -> io::Result<AcceptedConnection> {
         loop {
             if self.acceptor.is_none() {
                 self.acceptor = Some(self.answer(self.scope).map_err(|error| error.source)?);

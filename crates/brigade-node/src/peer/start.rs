@@ -39,7 +39,7 @@ use crate::{
         keeper::{Change, Keeper, KeeperHandle, KeeperOptions},
         share::Share,
     },
-    transport::greeting::Greeted,
+    transport::greeting::GreetedConnection,
 };
 
 /// Commands and orders that may wait.
@@ -53,7 +53,7 @@ struct Admitted {
     key: SecretKey,
     asked: RequestedName,
     username: Username,
-    session: Greeted,
+    session: GreetedConnection,
     joined: Joined,
     contact: ManagerContact,
 }

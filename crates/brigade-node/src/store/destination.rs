@@ -22,7 +22,7 @@ use super::{
 
 mod spelling;
 
-/// Names up to this length are valid on each file system that does not tell its limit.
+/// Names up to this length are valid on each file system that does not report its limit.
 const SURELY_SHORT: usize = 100;
 
 /// Bytes of the longest name of a file with received bytes.
@@ -213,7 +213,7 @@ impl<'a> Destinations<'a> {
     /// The obstacle on the path to a folder that could not be opened.
     fn explain(&self, path: Option<&str>, error: &FolderError) -> Obstacle {
         if error.lacks_open_files() {
-            return Obstacle::Unreadable(error.to_string()); // the cause does not tell what is there
+            return Obstacle::Unreadable(error.to_string()); // this error does not show what is there
         }
         let path = path.unwrap_or_default();
         let mut paths: Vec<&str> = path.match_indices('/').map(|(at, _)| &path[..at]).collect();

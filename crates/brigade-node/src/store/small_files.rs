@@ -168,7 +168,11 @@ impl Batch {
     }
 
     fn not_durable(&self, error: &io::Error) -> PartError {
-        let same = io::Error::new(error.kind(), error.to_string());
+        // With the system's own number: the text for a limit on open files has advice.
+        let same = match error.raw_os_error() {
+            Some(number) => io::Error::from_raw_os_error(number),
+            None => io::Error::new(error.kind(), error.to_string()),
+        };
         FolderError::new("make durable what is in", self.folder.parts_path(), same).into()
     }
 

@@ -182,7 +182,7 @@ impl Folder {
                 Ok(()) => true,
                 Err(error) => is_missing(&error),
             },
-            // The mount point of a file system that is not mounted has no such directory either: that says nothing.
+            // The mount point of a file system that is not mounted has no such directory either: that is no proof.
             Err(error) => is_missing(&error) && self.is_mounted(entry.below.as_str(), &within),
         };
         if is_gone {

@@ -12,7 +12,7 @@ use std::{
 /// The attributes of a file at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stamp {
-    /// Its file system; 0 if the system does not tell.
+    /// Its file system; 0 if the system does not report it.
     pub device: u64,
     /// Its inode number there; the time of its creation if the system has no such number.
     pub inode: u64,
@@ -21,7 +21,7 @@ pub struct Stamp {
     /// The time of the last change of its bytes, in nanoseconds since 1970.
     pub mtime_ns: i64,
     /// The time of the last change of any attribute, in nanoseconds since 1970; equal to `mtime_ns` if the system
-    /// does not tell.
+    /// does not report it.
     pub ctime_ns: i64,
     /// Whether its owner may execute it.
     pub executable: bool,

@@ -38,7 +38,7 @@ pub struct Acceptor {
 
 /// A connection that was accepted, before its handshake.
 #[derive(Debug)]
-pub struct Accepted {
+pub struct AcceptedConnection {
     stream: TcpStream,
     tls: Arc<rustls::ServerConfig>,
     slot: HandshakeSlot,
@@ -78,7 +78,8 @@ impl Port {
         }))
     }
 
-    /// Binds `port` on all addresses of this machine, of IPv4 and also of IPv6 if it has that. Port 0 means any free port.
+    /// Binds `port` on all addresses of this machine, of IPv4 and also of IPv6 if it has that. Port 0 means any free
+    /// port.
     pub fn bind_all(port: u16) -> Result<Self, ListenError> {
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         match Self::bind_one(address) {
@@ -139,15 +140,16 @@ impl Acceptor {
     ///
     /// # Errors
     /// If the system lacks a resource, such as open files: the caller should pause and call again.
-    pub async fn accept(&self) -> io::Result<Accepted> {
-        // The slot first: otherwise an accepted connection would be lost if the future were dropped while it waits for one.
+    pub async fn accept(&self) -> io::Result<AcceptedConnection> {
+        // The slot first: otherwise an accepted connection would be lost if the future were dropped while it waits for
+        // one.
         let slot = self.slots.free().await?;
         let (stream, remote) = self.listener.accept().await?;
-        Ok(Accepted { stream, tls: self.tls.clone(), slot: self.slots.take(slot), remote })
+        Ok(AcceptedConnection { stream, tls: self.tls.clone(), slot: self.slots.take(slot), remote })
     }
 }
 
-impl Accepted {
+impl AcceptedConnection {
     /// The address of the other end.
     pub fn remote(&self) -> SocketAddr {
         self.remote

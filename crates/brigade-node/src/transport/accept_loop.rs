@@ -19,10 +19,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    accept::{Accepted, Acceptor},
+    accept::{AcceptedConnection, Acceptor},
     breach_log::{BreachLog, RemoteRole},
     connection::ConnectionError,
-    greeting::{GreetError, Greeted},
+    greeting::{GreetError, GreetedConnection},
 };
 
 /// The limit on connections that are being greeted, or that their handler has not accepted or refused yet. The handler
@@ -39,11 +39,11 @@ const GREETING_GRACE: Duration = Duration::from_millis(500);
 /// A source of accepted connections.
 pub(crate) trait Accept: Send {
     /// Waits for the next connection. The future may be dropped and the method called again.
-    fn accept(&mut self) -> impl Future<Output = io::Result<Accepted>> + Send;
+    fn accept(&mut self) -> impl Future<Output = io::Result<AcceptedConnection>> + Send;
 }
 
 impl Accept for Acceptor {
-    async fn accept(&mut self) -> io::Result<Accepted> {
+    async fn accept(&mut self) -> io::Result<AcceptedConnection> {
         Self::accept(self).await
     }
 }
@@ -59,7 +59,7 @@ pub(crate) trait ConnectionHandler: Clone + Send + Sync + 'static {
     /// Serves a connection until its end. Drop `entering` as soon as the connection is accepted or refused.
     fn serve(
         self,
-        greeted: Greeted,
+        greeted: GreetedConnection,
         reserved: Self::Reserved,
         entering: OwnedSemaphorePermit,
     ) -> impl Future<Output = ()> + Send;
@@ -99,7 +99,7 @@ pub(crate) async fn accept_loop(
 }
 
 async fn greet_and_serve<H: ConnectionHandler>(
-    accepted: Accepted,
+    accepted: AcceptedConnection,
     handler: H,
     entering: OwnedSemaphorePermit,
     breaches: Arc<BreachLog>,
@@ -123,9 +123,9 @@ async fn greet_and_serve<H: ConnectionHandler>(
 
 /// Does the handshake and greets. Returns `None` if the connection was refused before the greeting.
 async fn greet<H: ConnectionHandler>(
-    accepted: Accepted,
+    accepted: AcceptedConnection,
     handler: &H,
-) -> Result<Option<(Greeted, H::Reserved)>, GreetError> {
+) -> Result<Option<(GreetedConnection, H::Reserved)>, GreetError> {
     let connection = accepted.handshake().await.map_err(ConnectionError::Io)?;
     match handler.before_greeting(connection.peer()) {
         Ok((reserved, hello)) => Ok(Some((connection.greet(hello).await?, reserved))),
@@ -136,8 +136,8 @@ async fn greet<H: ConnectionHandler>(
     }
 }
 
-/// Logs a failed greeting. Port scanners connect to every open port, so only a client that finishes the TLS handshake and
-/// then breaks the protocol is worth a line.
+/// Logs a failed greeting. Port scanners connect to every open port, so only a client that finishes the TLS handshake
+/// and then breaks the protocol is worth a line.
 fn not_greeted(remote: SocketAddr, error: &GreetError, breaches: &BreachLog) {
     match error {
         GreetError::Connection(breach @ ConnectionError::Frame(_)) => {
@@ -160,7 +160,7 @@ mod tests {
     use tokio::sync::OwnedSemaphorePermit;
     use tokio_util::sync::CancellationToken;
 
-    use super::{Acceptor, ConnectionHandler, Greeted, accept_loop};
+    use super::{Acceptor, ConnectionHandler, GreetedConnection, accept_loop};
     use crate::{
         identity::key::SecretKey,
         transport::{dial::dial, hello::own_hello},
@@ -177,7 +177,7 @@ mod tests {
             Ok(((), own_hello(None)))
         }
 
-        async fn serve(self, greeted: Greeted, (): (), _: OwnedSemaphorePermit) {
+        async fn serve(self, greeted: GreetedConnection, (): (), _: OwnedSemaphorePermit) {
             greeted.writer.close(Reason::Stopping, "").await;
         }
     }

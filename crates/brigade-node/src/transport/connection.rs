@@ -122,8 +122,8 @@ impl<R: RecordReader> Reader<R> {
         Ok(Incoming::Piece { header: piece, bytes: self.data_bytes })
     }
 
-    /// Reads data of the piece that [`Incoming::Piece`] announced into `out`: the available part, at least a byte. Returns
-    /// the number of bytes. The future may be dropped and the method called again.
+    /// Reads data of the piece that [`Incoming::Piece`] announced into `out`: the available part, at least a byte.
+    /// Returns the number of bytes. The future may be dropped and the method called again.
     ///
     /// # Panics
     /// If `out` is empty, or longer than the rest of the data.
@@ -236,9 +236,9 @@ impl<W: RecordWriter> Writer<W> {
         Ok(self.stream.flush().await?)
     }
 
-    /// Writes all queued messages, and after them the complete frames in `frames`, which is empty after that. `on_written`
-    /// is called for each part of them that the system has accepted, with its size in bytes of plaintext. If the future
-    /// is dropped in the middle, the connection cannot be used any more.
+    /// Writes all queued messages, and after them the complete frames in `frames`, which is empty after that.
+    /// `on_written` is called for each part of them that the system has accepted, with its size in bytes of plaintext.
+    /// If the future is dropped in the middle, the connection cannot be used any more.
     pub async fn write_frames(
         &mut self,
         frames: &mut Records,

@@ -24,8 +24,8 @@ use super::{
 };
 use crate::identity::key::SecretKey;
 
-/// The time to wait for the answer of one address: two lost packets are sent again within it, and there is time left for
-/// another address.
+/// The time to wait for the answer of one address: two lost packets are sent again within it, and there is time left
+/// for another address.
 const CONNECT_TIME: Duration = Duration::from_secs(4);
 
 /// More files than the system opens at one time to resolve a name.

@@ -1,6 +1,6 @@
 //! The greeting: both sides of an encrypted connection send a hello before any other message.
 //!
-//! A [`NewConnection`] can only greet or refuse the greeting; after that, [`Greeted`] has a reader and a writer of
+//! A [`NewConnection`] can only greet or refuse the greeting; after that, [`GreetedConnection`] has a reader and a writer of
 //! messages. `wire::hello` chooses the version of the protocol. If there is no common version, the other side is told.
 
 use std::{io, net::SocketAddr};
@@ -43,7 +43,7 @@ pub struct NewConnection {
 
 /// A connection after the greeting, with a version that both sides support.
 #[derive(Debug)]
-pub struct Greeted {
+pub struct GreetedConnection {
     /// The key that the other end proved to have.
     pub peer: PeerKey,
     /// The hello of the other end.
@@ -96,7 +96,7 @@ impl NewConnection {
     }
 
     /// Sends a hello and receives the one of the other side.
-    pub async fn greet(self, mine: Hello) -> Result<Greeted, GreetError> {
+    pub async fn greet(self, mine: Hello) -> Result<GreetedConnection, GreetError> {
         let Self { peer, addresses, mut reader, mut writer, deadline, mut slot } = self;
         let exchange = async {
             writer.send(&Greeting::Hello(mine)).await?;
@@ -127,7 +127,7 @@ impl NewConnection {
             Some(Greeting::Hello(hello)) => match hello.common_version() {
                 Ok(version) => {
                     let Addresses { remote, local } = addresses;
-                    Ok(Greeted { peer, hello, version, remote, local, reader, writer })
+                    Ok(GreetedConnection { peer, hello, version, remote, local, reader, writer })
                 }
                 Err(error) => {
                     let goodbye = Goodbye { reason: Reason::Version, text: error.to_string() };
@@ -146,9 +146,9 @@ impl NewConnection {
     }
 }
 
-/// Sends a goodbye while the other side may still be sending, and then reads the data that it sends until it has received
-/// the goodbye: a system that closes a connection with unread data resets it, and the goodbye may be lost. It takes at
-/// most two seconds.
+/// Sends a goodbye while the other side may still be sending, and then reads the data that it sends until it has
+/// received the goodbye: a system that closes a connection with unread data resets it, and the goodbye may be lost. It
+/// takes at most two seconds.
 pub async fn close_and_drain(reader: Reader, writer: Writer, goodbye: Goodbye) {
     writer.close(goodbye.reason, goodbye.text).await;
     reader.drain().await;

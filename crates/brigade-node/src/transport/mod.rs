@@ -1,7 +1,8 @@
 //! Connections: TCP, TLS 1.3 with raw public keys both ways, frames.
 //!
-//! A *key* is dialled, and a connection to any other key fails. The result is a [`greeting::NewConnection`], which can only
-//! greet, and after that a [`greeting::Greeted`]. Code above this module sees no socket; code in it knows no files.
+//! A *key* is dialled, and a connection to any other key fails. The result is a [`greeting::NewConnection`], which can
+//! only greet, and after that a [`greeting::GreetedConnection`]. Code above this module sees no socket; code in it knows no
+//! files.
 
 pub mod accept;
 pub(crate) mod accept_loop;
@@ -29,7 +30,7 @@ mod tests {
         accept::Acceptor,
         connection::ConnectionError,
         dial::{DialError, dial},
-        greeting::{GreetError, Greeted, NewConnection},
+        greeting::{GreetError, GreetedConnection, NewConnection},
     };
     use crate::identity::key::SecretKey;
 
@@ -57,7 +58,7 @@ mod tests {
         assert_eq!((accepted.peer(), dialled.peer()), (downloader.public(), holder.public()));
         let (accepted_end, dialling_end) =
             tokio::join!(accepted.greet(hello(VERSION)), dialled.greet(hello(VERSION + 5)));
-        let (mut accepted_end, mut dialling_end): (Greeted, Greeted) =
+        let (mut accepted_end, mut dialling_end): (GreetedConnection, GreetedConnection) =
             (accepted_end.unwrap(), dialling_end.unwrap());
         assert_eq!((accepted_end.hello.version, accepted_end.local), (VERSION + 5, dialling_end.remote));
         assert_eq!((accepted_end.version, dialling_end.version), (VERSION, VERSION));

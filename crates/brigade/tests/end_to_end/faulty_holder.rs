@@ -21,7 +21,7 @@ use brigade_node::{
     transport::{
         accept::Acceptor,
         connection::{Reader, Writer},
-        greeting::Greeted,
+        greeting::GreetedConnection,
         tls::records::Records,
     },
 };
@@ -93,8 +93,8 @@ impl FaultyHolder {
     }
 }
 
-async fn join(session: &mut Greeted, port: u16, entry: FileEntry) -> String {
-    let Greeted { reader, writer, .. } = session;
+async fn join(session: &mut GreetedConnection, port: u16, entry: FileEntry) -> String {
+    let GreetedConnection { reader, writer, .. } = session;
     let join = Join { username: "wrong_user".parse().map_err(|_| unreachable!()), port, unbound: None };
     writer.send(&brigade_core::wire::manager::ToManager::from(join)).await.unwrap();
     let announce = Announce { number: 1, entries: vec![Ok(entry)] };
@@ -106,7 +106,7 @@ async fn join(session: &mut Greeted, port: u16, entry: FileEntry) -> String {
     joined.membership
 }
 
-async fn renew(session: &mut Greeted) {
+async fn renew(session: &mut GreetedConnection) {
     let mut due = tokio::time::interval(limits::LEASE / 5);
     loop {
         due.tick().await;
@@ -130,7 +130,9 @@ async fn serve(
         let membership = Some(membership.to_owned());
         let hello =
             Hello { version: VERSION, agent: "wrong".to_owned(), membership, reached_from_elsewhere: None };
-        let Ok(Greeted { reader, mut writer, .. }) = connection.greet(hello).await else { continue };
+        let Ok(GreetedConnection { reader, mut writer, .. }) = connection.greet(hello).await else {
+            continue;
+        };
         if let HolderFault::Sends(answer) = fault {
             send(&mut writer, answer).await;
         }

@@ -19,7 +19,7 @@ use brigade_node::{
         key::SecretKey,
         membership::{self, Claims},
     },
-    transport::{accept::Acceptor, greeting::Greeted},
+    transport::{accept::Acceptor, greeting::GreetedConnection},
 };
 use rustix::process::Signal;
 
@@ -210,7 +210,7 @@ impl FailingManager {
 }
 
 /// Serves one session, and accepts or refuses the join. Returns whether it was accepted.
-async fn session(mut session: Greeted, key: &SecretKey, lets_in: bool) -> bool {
+async fn session(mut session: GreetedConnection, key: &SecretKey, lets_in: bool) -> bool {
     let mut joined = false;
     loop {
         let answer: FromManager = match session.reader.next().await.unwrap_or(None) {

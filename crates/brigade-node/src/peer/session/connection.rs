@@ -36,7 +36,7 @@ use crate::{
     store::{keeper::Change, share::Share},
     transport::{
         connection::{ConnectionError, Writer},
-        greeting::Greeted,
+        greeting::GreetedConnection,
     },
 };
 
@@ -149,8 +149,8 @@ impl<'a> ManagerConnection<'a> {
     }
 
     /// Runs until the connection ends, or the peer stops.
-    pub(crate) async fn run(mut self, session: Greeted) -> ConnectionEnd {
-        let Greeted { mut reader, writer, .. } = session;
+    pub(crate) async fn run(mut self, session: GreetedConnection) -> ConnectionEnd {
+        let GreetedConnection { mut reader, writer, .. } = session;
         let (outbox, messages) = mpsc::channel(QUEUED_MESSAGES);
         let mut sending = AbortOnDropHandle::new(tokio::spawn(send_all(writer, messages)));
         self.publish();

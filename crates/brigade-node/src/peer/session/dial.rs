@@ -23,7 +23,7 @@ use crate::{
     transport::{
         connection::ConnectionError,
         dial::{DialError, dial, resolve},
-        greeting::{GreetError, Greeted},
+        greeting::{GreetError, GreetedConnection},
         hello::own_hello,
     },
 };
@@ -133,7 +133,7 @@ impl ManagerAddress {
     }
 
     /// Dials the manager as the owner of `key`, checks the manager's key, and greets.
-    pub async fn reach(&self, key: &SecretKey) -> Result<Greeted, ReachError> {
+    pub async fn reach(&self, key: &SecretKey) -> Result<GreetedConnection, ReachError> {
         let address = self.shown();
         let known = self.home.as_deref().map(KnownManagers::in_home);
         let remembered = match &known {
@@ -209,7 +209,7 @@ impl ManagerContact {
     }
 
     /// The contact over `session`. `joined` is from the answer to a join, which is newer than the hello.
-    pub(crate) fn over(session: &Greeted, joined: Option<bool>) -> Self {
+    pub(crate) fn over(session: &GreetedConnection, joined: Option<bool>) -> Self {
         Self { local: session.local.ip(), from_elsewhere: joined.or(session.hello.reached_from_elsewhere) }
     }
 
@@ -222,7 +222,7 @@ impl ManagerContact {
 
 /// Asks the manager to let this peer join as `name`, with its listener on `port`.
 pub(crate) async fn join(
-    session: &mut Greeted,
+    session: &mut GreetedConnection,
     name: &RequestedName,
     port: u16,
 ) -> Result<Joined, JoinError> {

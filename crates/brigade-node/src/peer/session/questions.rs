@@ -26,7 +26,7 @@ use tokio::{
 use super::dial::{ANSWER_TIMEOUT, ManagerAddress, ReachError};
 use crate::{
     identity::key::SecretKey,
-    transport::{connection::ConnectionError, greeting::Greeted},
+    transport::{connection::ConnectionError, greeting::GreetedConnection},
 };
 
 /// A question that the manager answers once.
@@ -247,7 +247,7 @@ impl ManagerClient {
 /// A connection to the manager that only asks questions.
 #[derive(Debug)]
 pub struct Observer {
-    session: Greeted,
+    session: GreetedConnection,
     questions: u32,
 }
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     identity::key::SecretKey,
     store::keeper::Change,
-    transport::{connection::ConnectionError, greeting::Greeted},
+    transport::{connection::ConnectionError, greeting::GreetedConnection},
 };
 
 /// How long one attempt to reach a disconnected manager may take: the next attempt may succeed.
@@ -59,13 +59,13 @@ enum RejoinError {
 
 impl Session {
     /// Runs until it is stopped, beginning with a connection that has joined.
-    pub(crate) async fn run(mut self, connection: Greeted) {
+    pub(crate) async fn run(mut self, connection: GreetedConnection) {
         self.keep(connection).await;
         // The same token stops the keeper. When this channel is closed, the last hashed files are in its index.
         while self.state.changes.recv().await.is_some() {}
     }
 
-    async fn keep(&mut self, mut connection: Greeted) {
+    async fn keep(&mut self, mut connection: GreetedConnection) {
         loop {
             match ManagerConnection::new(&mut self.state).run(connection).await {
                 ConnectionEnd::Stopped => return,
@@ -103,7 +103,7 @@ impl Session {
     }
 
     /// Tries to join until the manager agrees.
-    async fn rejoin(&mut self) -> Result<Greeted, RejoinError> {
+    async fn rejoin(&mut self) -> Result<GreetedConnection, RejoinError> {
         let mut pause = Duration::from_millis(250);
         loop {
             self.run_while_disconnected(sleep(pause)).await.ok_or(RejoinError::Stopped)?;
@@ -163,7 +163,7 @@ async fn try_rejoin(
     key: SecretKey,
     requested: RequestedName,
     port: u16,
-) -> Result<(Greeted, Joined), JoinError> {
+) -> Result<(GreetedConnection, Joined), JoinError> {
     let late = || ConnectionError::Io(std::io::ErrorKind::TimedOut.into());
     let mut connection = timeout(ATTEMPT, address.reach(&key)).await.map_err(|_| late())??;
     let joined = join(&mut connection, &requested, port).await?;

@@ -13,7 +13,7 @@ use brigade_core::wire::{
 use super::{ManagerContact, Peer, PeerConfig, PeerError, SecretKey, Sharing};
 use crate::{
     peer::ManagerAddress,
-    transport::{accept::Acceptor, greeting::Greeted},
+    transport::{accept::Acceptor, greeting::GreetedConnection},
 };
 
 /// A manager's port, where a test plays the manager.
@@ -25,14 +25,14 @@ impl Played {
     }
 
     /// Greets a peer, and waits until it asks to join.
-    async fn asked(&self) -> Greeted {
+    async fn asked(&self) -> GreetedConnection {
         let mut peer = self.greeted().await;
         let asked = peer.reader.next::<ToManager>().await.unwrap();
         assert!(matches!(asked, Some(ToManager::Join(_))), "{asked:?}");
         peer
     }
 
-    async fn greeted(&self) -> Greeted {
+    async fn greeted(&self) -> GreetedConnection {
         let fresh = self.0.accept().await.unwrap().handshake().await.unwrap();
         fresh
             .greet(Hello {
@@ -62,7 +62,7 @@ impl Played {
     }
 }
 
-async fn refuse(mut peer: Greeted, reason: Reason) {
+async fn refuse(mut peer: GreetedConnection, reason: Reason) {
     let refused = Refused { kind: 0x10, question: None, reason, text: "no".into() };
     peer.writer.send(&FromManager::from(refused)).await.unwrap();
     peer.writer.flush().await.unwrap();

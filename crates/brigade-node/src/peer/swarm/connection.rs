@@ -34,7 +34,7 @@ use crate::{
         breach_log::{BreachLog, RemoteRole},
         connection::{ConnectionError, Incoming, Reader, Writer},
         dial::dial,
-        greeting::{Greeted, close_and_drain},
+        greeting::{GreetedConnection, close_and_drain},
         hello::own_hello,
     },
 };
@@ -107,7 +107,7 @@ async fn run_connection(
         () = stop.cancelled() => return Ok(()),
     };
     *greeted = true;
-    let Greeted { mut reader, writer, .. } = session;
+    let GreetedConnection { mut reader, writer, .. } = session;
     let mut connection = HolderConnection {
         context,
         holder: holder.id,
@@ -147,7 +147,7 @@ async fn run_connection(
 async fn connect(
     context: &ConnectionContext,
     holder: &Holder,
-) -> Result<(Greeted, OwnedSemaphorePermit), ConnectionEndError> {
+) -> Result<(GreetedConnection, OwnedSemaphorePermit), ConnectionEndError> {
     // Where all slots are taken for long, the holder counts as one that cannot be reached, and is tried later.
     let permit =
         timeout(limits::GREETING_TIME, context.config.connection_slots.clone().acquire_owned()).await;

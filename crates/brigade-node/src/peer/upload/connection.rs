@@ -39,7 +39,7 @@ use crate::{
     transport::{
         breach_log::{BreachLog, RemoteRole},
         connection::ConnectionError,
-        greeting::Greeted,
+        greeting::GreetedConnection,
     },
 };
 
@@ -67,12 +67,12 @@ impl ServeContext {
 
 /// Serves a downloader until it disconnects, breaks the protocol, or `stop`.
 pub(crate) async fn serve(
-    greeted: Greeted,
+    greeted: GreetedConnection,
     downloader: &Username,
     context: ServeContext,
     stop: CancellationToken,
 ) -> Result<(), ConnectionError> {
-    let Greeted { peer, remote, mut reader, writer, .. } = greeted;
+    let GreetedConnection { peer, remote, mut reader, writer, .. } = greeted;
     // Space for every request, and for as many answers.
     let (queue, tasks) = mpsc::channel(2 * limits::REQUESTS_IN_FLIGHT);
     let sent = context.sending.traffic.downloader(peer, downloader);

@@ -23,7 +23,7 @@ use crate::{
     peer::listening::Listener,
     transport::{
         accept_loop::{ConnectionHandler, accept_loop},
-        greeting::{Greeted, close_and_drain},
+        greeting::{GreetedConnection, close_and_drain},
         hello::own_hello,
     },
 };
@@ -70,7 +70,12 @@ impl ConnectionHandler for ListenContext {
         Ok((permit, own_hello(Some(self.membership.borrow().clone()))))
     }
 
-    async fn serve(self, greeted: Greeted, _permit: ConnectionPermit, entering: OwnedSemaphorePermit) {
+    async fn serve(
+        self,
+        greeted: GreetedConnection,
+        _permit: ConnectionPermit,
+        entering: OwnedSemaphorePermit,
+    ) {
         drop(entering); // from here on there are other bounds
         let (remote, key) = (greeted.remote, greeted.peer);
         let token = greeted.hello.membership.as_deref();

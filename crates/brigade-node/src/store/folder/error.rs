@@ -15,7 +15,7 @@ pub enum FolderError {
     InUse {
         /// The folder.
         path: PathBuf,
-        /// That session, as far as the lock tells.
+        /// That session, as far as the note in the lock names it.
         holder: Box<LockHolder>,
     },
     /// The folder was removed, moved away or unmounted after it was opened.
@@ -126,7 +126,7 @@ impl FolderError {
         }
     }
 
-    /// Whether the cause is a limit on open files, which does not tell whether the path exists.
+    /// Whether the cause is a limit on open files, which does not show whether the path exists.
     pub fn lacks_open_files(&self) -> bool {
         matches!(self, Self::Io { source, .. } if OpenFilesLimit::of_error(source).is_some())
     }

@@ -38,7 +38,7 @@ struct LockState {
     _guard: DropGuard,
 }
 
-/// The session that has a folder's lock, as far as the note tells.
+/// The session that has a folder's lock, as far as the note names it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LockHolder {
     /// Its process number.

@@ -1,7 +1,7 @@
 //! The shared folder as a handle: no name leads out of it, and no symbolic link is followed.
 //!
 //! Names are [`FileName`]s, which were checked before. A peer keeps its own files in `.brigade/` (mode 0700): its
-//! key, the index, part files. The lock in it keeps a second session out for as long as this session has a handle.
+//! key, the index, part files. The lock in it excludes a second session for as long as this session has a handle.
 //! `root` is the open directory, `private_dir` is `.brigade/`, `open_dirs` notices that a directory was removed; the
 //! calls to the kernel are in `system`.
 

@@ -1,8 +1,8 @@
 //! The open directories `.brigade/` and `.brigade/parts/`: they show whether the directories at these paths are still
 //! the same ones.
 //!
-//! A handle is needed for that, since a new directory soon gets the inode number of a removed one. `private_dir` decides
-//! what follows when a directory was removed.
+//! A handle is needed for that, since a new directory soon gets the inode number of a removed one. `private_dir`
+//! decides what follows when a directory was removed.
 
 use std::{
     io,

@@ -1,9 +1,9 @@
 //! `.brigade/`, the private folder of a peer: creates it, locks it, and restores it if it is removed while the peer
 //! runs.
 //!
-//! Without it the lock keeps no session out, and the peer's key would be lost at the end of the process. So every use
-//! of it first checks that it still exists, and counts what was removed. If another session has taken the folder, or
-//! has left another key in it, nothing of that is changed: this peer then shares and receives nothing.
+//! Without it the lock excludes no other session, and the peer's key would be lost at the end of the process. So every
+//! use of it first checks that it still exists, and counts what was removed. If another session has taken the folder,
+//! or has left another key in it, nothing of that is changed: this peer then shares and receives nothing.
 
 use std::{
     fmt,
@@ -129,7 +129,8 @@ impl PrivateDir {
         }
     }
 
-    /// Whether this session still has the folder under its path: nobody moved it away, and the locked file has its name.
+    /// Whether this session still has the folder under its path: it was not moved away, and the locked file has its
+    /// name.
     pub(super) fn is_own(&self, root: &Root) -> bool {
         root.is_at_path() && self.lock.get().is_some_and(|lock| has_lock(root, lock))
     }
@@ -209,7 +210,7 @@ impl PrivateDir {
         if let Some(file) = file {
             lock.move_to(file);
         }
-        // People are told by the keeper, which reports it as a problem.
+        // The keeper reports it to people, as a problem.
         tracing::debug!(folder = %root.path().display(), ?state, "`.brigade` was removed, or a part of it");
         Ok(())
     }
@@ -252,7 +253,7 @@ fn lock_file(root: &Root) -> Result<File, FolderError> {
     loop {
         let file = PrivateDir::open(root)?.open_or_create(LOCK).map_err(failed)?;
         match file.try_lock() {
-            // A file that was removed between the two steps keeps no session out.
+            // A file that was removed between the two steps excludes no session.
             Ok(()) if is_unlinked(&file) => {}
             Ok(()) => return Ok(file),
             Err(TryLockError::WouldBlock) => {

@@ -21,7 +21,7 @@ pub enum Change {
     Scanned,
     /// A file or folder is not shared.
     Problem {
-        /// Its path below the folder. It comes from the file system: escape it before you show it.
+        /// Its path below the folder. It comes from the file system: escape it before it is shown.
         what: String,
         /// The reason.
         reason: String,

@@ -1,6 +1,6 @@
 //! Changes that wait to be announced, in order and collected into batches.
 //!
-//! The order of two changes matters if they are about the same name, or if one of them says that the scan is
+//! The order of two changes matters if they are about the same name, or if one of them is that the scan is
 //! complete. So renames of thousands of files become batches too.
 //!
 //! The keeper never waits for space in a channel: the task that reads the changes may itself wait for the keeper to

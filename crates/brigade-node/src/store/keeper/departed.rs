@@ -1,8 +1,7 @@
-//! Files that lost their names: a rename gives such a file another name, under which it is announced without being
-//! hashed again.
+//! Files that lost their names a moment ago: they may appear under other names, and need not be hashed then.
 //!
-//! A file that was written since it was hashed is not remembered, even if its stamp is as before: a program may have set
-//! the old time again.
+//! A limited number of them is remembered for a short time. A file that was written since it was hashed is not
+//! remembered, even if its stamp is as before: a program may have set the old time again.
 
 use std::{
     collections::{HashMap, HashSet},
@@ -22,7 +21,7 @@ const DEPARTED_FOR: Duration = Duration::from_secs(10);
 type FileId = (u64, u64);
 
 /// The files that lost their names a moment ago.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct DepartedFiles {
     files: HashMap<FileId, Arc<SharedFile>>,
     /// The time until which they are remembered.
@@ -32,8 +31,12 @@ pub(super) struct DepartedFiles {
 }
 
 impl DepartedFiles {
-    /// A shared file lost its name. It is remembered unless it was written since it was hashed.
-    pub(super) fn add(&mut self, shared: Arc<SharedFile>, now: Timestamp) {
+    pub(super) fn new(now: Timestamp) -> Self {
+        Self { files: HashMap::new(), until: now, written: HashSet::new() }
+    }
+
+    /// Remembers a file, unless it was written since it was hashed. All files are remembered as long as the last one.
+    pub(super) fn remember(&mut self, shared: Arc<SharedFile>, now: Timestamp) {
         let file = shared.stamp.file_id();
         if self.files.len() < DEPARTED && !self.written.contains(&file) {
             self.files.insert(file, shared);
@@ -41,12 +44,13 @@ impl DepartedFiles {
         self.until = now.after(DEPARTED_FOR);
     }
 
-    /// The file with these bytes, if it is remembered.
+    /// The file that had this device, inode, size and time of the last change.
     pub(super) fn find(&self, stamp: &Stamp) -> Option<&Arc<SharedFile>> {
-        self.files.get(&stamp.file_id()).filter(|before| before.stamp.same_bytes(stamp))
+        let found = self.files.get(&stamp.file_id())?;
+        found.stamp.same_bytes(stamp).then_some(found)
     }
 
-    /// A shared file was written: what is known of its bytes may be wrong until it is hashed again.
+    /// A shared file was written: its content is not certain until it is hashed again.
     pub(super) fn written(&mut self, stamp: &Stamp) {
         self.files.remove(&stamp.file_id());
         self.written.insert(stamp.file_id());
@@ -57,16 +61,49 @@ impl DepartedFiles {
         self.written.remove(&stamp.file_id());
     }
 
-    /// Forgets all of them.
-    pub(super) fn clear(&mut self) {
-        self.files = HashMap::new();
-        self.written = HashSet::new();
-    }
-
-    /// Forgets the files when their time is over.
+    /// Forgets the files when their time has passed.
     pub(super) fn expire(&mut self, now: Timestamp) {
         if !self.files.is_empty() && self.until <= now {
             self.files = HashMap::new();
         }
+    }
+
+    /// Forgets all files.
+    pub(super) fn clear(&mut self) {
+        self.files.clear();
+        self.written.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use brigade_core::id::{Content, ContentId};
+
+    use super::{DEPARTED_FOR, DepartedFiles, SharedFile, Stamp, Timestamp};
+
+    #[test]
+    fn a_file_is_found_by_its_stamp_for_a_while() {
+        let stamp = Stamp { device: 1, inode: 2, size: 3, mtime_ns: 4, ctime_ns: 5, executable: false };
+        let content = Content { id: ContentId::EMPTY, size: 3 };
+        let file = Arc::new(SharedFile { name: "a".parse().unwrap(), content, list: None, stamp });
+        let now = Timestamp::from_micros(1);
+        let mut departed = DepartedFiles::new(now);
+        departed.remember(file.clone(), now);
+        assert!(departed.find(&Stamp { ctime_ns: 6, ..stamp }).is_some(), "a rename changes the ctime");
+        assert!(departed.find(&Stamp { size: 4, ..stamp }).is_none());
+        assert!(departed.find(&Stamp { inode: 3, ..stamp }).is_none());
+        departed.expire(now);
+        assert!(departed.find(&stamp).is_some());
+        departed.written(&stamp);
+        assert!(departed.find(&stamp).is_none(), "it was written, and its time set again");
+        departed.remember(file.clone(), now);
+        assert!(departed.find(&stamp).is_none());
+        departed.forget_written(&stamp);
+        departed.remember(file, now);
+        assert!(departed.find(&stamp).is_some());
+        departed.expire(now.after(DEPARTED_FOR));
+        assert!(departed.find(&stamp).is_none());
     }
 }

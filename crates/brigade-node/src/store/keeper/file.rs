@@ -3,22 +3,18 @@
 //! After any event the keeper looks at the file system and compares it with the share: events may be late, repeated
 //! or out of order, the file system is not.
 
-use std::{
-    collections::BTreeSet,
-    sync::{Arc, atomic::Ordering},
-    time::SystemTime,
-};
+use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use brigade_core::{limits, name::FileName, time::Timestamp};
 
 use super::{
     cached_lookup::CachedLookup,
     change::LandedFile,
-    hashing::job::{HashFailure, HashJob, HashOutcome, HashReport},
+    hashing::job::{HashFailure, HashOutcome, HashReport},
     owner::{FailedRead, KeeperOwner, RETRY},
     problems::ProblemSource,
+    scan::walk::{NotShared, is_kept_aside},
     settle::ChangeKind,
-    walk::{NotShared, is_kept_aside},
 };
 use crate::{
     clock::{self, now},
@@ -77,7 +73,7 @@ impl KeeperOwner {
             Err(error) => {
                 self.removed(name);
                 self.problems.add(ProblemSource::Walk, name, error.to_string());
-                self.rescan_soon(); // by then it may be readable
+                self.scans.retry_soon(now()); // by then it may be readable
             }
         }
     }
@@ -113,7 +109,7 @@ impl KeeperOwner {
         if self.is_settled(name, stamp) || self.is_moved(name, stamp) {
             return;
         }
-        if self.share.totals().0 + self.settle.len() + self.work.len() >= limits::ANNOUNCED_NAMES {
+        if self.share.totals().0 + self.settle.len() + self.hashing.len() >= limits::ANNOUNCED_NAMES {
             let reason = format!("no more than {} files can be shared", limits::ANNOUNCED_NAMES);
             self.problems.add(ProblemSource::File, name, reason);
             return;
@@ -128,10 +124,10 @@ impl KeeperOwner {
     /// waits for the next attempt. A file that is shared with another stamp is withdrawn at once.
     fn is_settled(&mut self, name: &FileName, stamp: Stamp) -> bool {
         let is_refused = self.failed_reads.get(name).is_some_and(|failed| failed.stamp == stamp);
-        if is_refused || self.work.get(name).is_some_and(|job| job.stamp == stamp) {
+        if is_refused || self.hashing.has(name, &stamp) {
             return true;
         }
-        self.cancel(name);
+        self.hashing.cancel(name);
         self.failed_reads.remove(name);
         match self.share.by_name(name) {
             None => false,
@@ -169,7 +165,7 @@ impl KeeperOwner {
             let (name, content, list) = (shared.name.clone(), shared.content, shared.list.clone());
             self.announce(SharedFile { name, content, list, stamp });
         }
-        self.hash(&shared.name, stamp);
+        self.hashing.add(&shared.name, stamp, now());
     }
 
     /// Announces the file without hashing, if it had another name until now or at the end of the last session.
@@ -186,7 +182,7 @@ impl KeeperOwner {
         let ctime_ns = before.stamp.ctime_ns; // at the time of the hash
         self.announce(SharedFile { name: name.clone(), content, list, stamp: Stamp { ctime_ns, ..stamp } });
         if ctime_ns != stamp.ctime_ns {
-            self.hash(name, stamp);
+            self.hashing.add(name, stamp, now());
         }
         true
     }
@@ -204,7 +200,7 @@ impl KeeperOwner {
         self.failed_reads.remove(&file.name);
         self.problems.solved(&file.name);
         self.remove_initial(&file.name);
-        self.index_write(IndexWrite::Put(file.clone()));
+        self.index.add(IndexWrite::Put(file.clone()), &mut self.problems);
         if is_visible {
             self.change_queue.shared(file);
         }
@@ -220,7 +216,7 @@ impl KeeperOwner {
     /// Stops serving a file that does not have this name any more. It may appear under another one.
     pub(super) fn lost_name(&mut self, name: &FileName) {
         if let Some(shared) = self.share.remove(name) {
-            self.departed.add(shared.clone(), now());
+            self.departed.remember(shared.clone(), now());
             self.withdrawn(&shared);
         }
     }
@@ -230,7 +226,7 @@ impl KeeperOwner {
             self.departed.forget_written(&shared.stamp);
         }
         self.change_queue.removed(shared.name.clone());
-        self.index_write(IndexWrite::Delete(shared.name.clone()));
+        self.index.add(IndexWrite::Delete(shared.name.clone()), &mut self.problems);
     }
 
     /// Forgets all files under this name and below it: nothing there can be shared any more.
@@ -240,9 +236,7 @@ impl KeeperOwner {
             stamps.extend(self.share.by_name(&name).map(|shared| shared.stamp));
             self.lost_name(&name);
         }
-        for name in at_or_below(&self.work, path) {
-            self.cancel(&name);
-        }
+        self.hashing.cancel_at_or_below(path);
         for name in at_or_below(&self.failed_reads, path) {
             self.failed_reads.remove(&name);
         }
@@ -262,7 +256,7 @@ impl KeeperOwner {
         let waited = self.settle.forget(name);
         let shared = self.share.by_name(name).map(|shared| shared.stamp);
         self.lost_name(name);
-        self.cancel(name);
+        self.hashing.cancel(name);
         self.failed_reads.remove(name);
         self.remove_initial(name);
         for file in waited.into_iter().chain(shared) {
@@ -275,7 +269,7 @@ impl KeeperOwner {
     fn removed_below(&mut self, name: &FileName) {
         let mut names: BTreeSet<FileName> = self.share.names_at_or_below(name).into_iter().collect();
         names.extend(self.settle.at_or_below(name));
-        names.extend(at_or_below(&self.work, name));
+        names.extend(self.hashing.at_or_below(name));
         names.extend(at_or_below(&self.failed_reads, name));
         names.remove(name);
         for name in names {
@@ -315,24 +309,8 @@ impl KeeperOwner {
                 self.settle.busy(&name, stamp, now);
                 self.remove_initial(&name);
             } else {
-                self.hash(&name, stamp);
+                self.hashing.add(&name, stamp, now);
             }
-        }
-    }
-
-    fn hash(&mut self, name: &FileName, stamp: Stamp) {
-        self.cancel(name);
-        self.jobs += 1;
-        let job = Arc::new(HashJob::new(name.clone(), stamp, self.jobs));
-        self.counter.added(&job, now());
-        self.work.insert(name.clone(), job.clone());
-        self.hashing.add(job);
-    }
-
-    fn cancel(&mut self, name: &FileName) {
-        if let Some(job) = self.work.remove(name) {
-            job.cancelled.store(true, Ordering::Relaxed);
-            self.counter.cancelled(&job);
         }
     }
 
@@ -345,11 +323,7 @@ impl KeeperOwner {
 
     fn hashed(&mut self, outcome: HashOutcome) {
         let HashOutcome { name, number, result } = outcome;
-        if self.work.get(&name).is_none_or(|job| job.number != number) {
-            return; // it was cancelled
-        }
-        let Some(job) = self.work.remove(&name) else { return };
-        self.counter.ended(&job);
+        let Some(job) = self.hashing.finish(&name, number) else { return };
         self.remove_initial(&name);
         let unchanged = self.folder.stamp(&name).is_ok_and(|stamp| stamp == job.stamp);
         match result {
@@ -382,12 +356,12 @@ impl KeeperOwner {
         let mut lookup = CachedLookup::new(&folder);
         for LandedFile { name, content, list, stamp } in files {
             let hidden = name.is_hidden() && !self.hidden;
-            if self.away.is_some() || hidden || is_kept_aside(&name) || self.rules.ignores(&name, false) {
+            if self.presence.is_away() || hidden || is_kept_aside(&name) || self.rules.ignores(&name, false) {
                 continue;
             }
             match lookup.stamp(&name) {
                 Ok(found) if found.same_bytes(&stamp) => {
-                    self.cancel(&name);
+                    self.hashing.cancel(&name);
                     self.failed_reads.remove(&name);
                     // The rename has changed the file's ctime and nothing else.
                     self.announce(SharedFile { name, content, list, stamp: found });

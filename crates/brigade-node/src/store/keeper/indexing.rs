@@ -6,12 +6,13 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
-use brigade_core::name::FileName;
+use brigade_core::{name::FileName, time::Timestamp};
 
-use super::{owner::KeeperOwner, problems::KeeperProblem};
+use super::problems::{KeeperProblem, Problems};
 use crate::{
     clock::now,
     store::{
+        folder::Folder,
         index::{INDEX_FILE, Index, IndexError, IndexWrite},
         share::SharedFile,
     },
@@ -25,18 +26,82 @@ const INDEX_DELAY: Duration = Duration::from_millis(500);
 const INDEX_RETRY: Duration = Duration::from_secs(2);
 const INDEX_KEPT: usize = 1 << 16;
 
-impl KeeperOwner {
+/// The index, and the writes that wait for it.
+#[derive(Debug)]
+pub(super) struct IndexWriter {
+    /// Declared before the folder, so that it is closed before the lock ends with the folder's last handle.
+    index: Option<Index>,
+    folder: Folder,
+    waiting: Vec<IndexWrite>,
+    due: Option<Timestamp>,
+    has_failed: bool,
+}
+
+impl IndexWriter {
+    /// An index of `folder` that is not open yet.
+    pub(super) fn new(folder: Folder) -> Self {
+        Self { index: None, folder, waiting: Vec::new(), due: None, has_failed: false }
+    }
+
     /// Opens the index at the start. Returns its files.
-    pub(super) fn open_index(&mut self) -> HashMap<FileName, Arc<SharedFile>> {
+    pub(super) fn open(&mut self, problems: &mut Problems) -> HashMap<FileName, Arc<SharedFile>> {
         match self.open_and_load() {
             Ok((index, known)) => {
                 self.index = Some(index);
                 known
             }
             Err(reason) => {
-                self.index_failed_with(reason);
+                self.failed(reason, problems);
                 HashMap::new()
             }
+        }
+    }
+
+    /// Closes the index and drops all waiting writes.
+    pub(super) fn close(&mut self) {
+        self.index = None;
+        self.forget_waiting();
+    }
+
+    /// Drops all waiting writes.
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting.clear();
+        self.due = None;
+    }
+
+    /// The time of the next write.
+    pub(super) const fn due(&self) -> Option<Timestamp> {
+        self.due
+    }
+
+    /// Adds a write. Many waiting writes are written at once.
+    pub(super) fn add(&mut self, write: IndexWrite, problems: &mut Problems) {
+        self.waiting.push(write);
+        self.due.get_or_insert_with(|| now().after(INDEX_DELAY));
+        if self.waiting.len() >= INDEX_WRITES && !self.has_failed {
+            self.write(problems);
+        }
+    }
+
+    /// Writes the waiting writes. Opens the index first if it is not open.
+    pub(super) fn write(&mut self, problems: &mut Problems) {
+        self.due = None;
+        if self.index.is_none() {
+            match self.open_and_load() {
+                // Its rows were true at the end of an earlier session; the writes replace them.
+                Ok((index, _)) => self.index = Some(index),
+                Err(reason) => return self.failed(reason, problems),
+            }
+        }
+        let Some(index) = self.index.as_mut() else { return };
+        let written = if self.waiting.is_empty() { Ok(()) } else { index.write(&self.waiting) };
+        match written.map_err(|error: IndexError| error.to_string()) {
+            Ok(()) => {
+                self.has_failed = false;
+                self.waiting.clear();
+                problems.clear_keeper_problem(&KeeperProblem::Unindexed(String::new()));
+            }
+            Err(reason) => self.failed(reason, problems),
         }
     }
 
@@ -45,47 +110,11 @@ impl KeeperOwner {
         Index::open(&private.join(INDEX_FILE)).map_err(|error| error.to_string())
     }
 
-    pub(super) fn index_write(&mut self, write: IndexWrite) {
-        self.index_writes.push(write);
-        self.index_due.get_or_insert_with(|| now().after(INDEX_DELAY));
-        if self.index_writes.len() >= INDEX_WRITES && !self.index_failed {
-            self.write_index();
-        }
-    }
-
-    /// Drops all collected writes.
-    pub(super) fn forget_index_writes(&mut self) {
-        self.index_writes.clear();
-        self.index_due = None;
-    }
-
-    /// Writes the collected writes. Opens the index first if it is not open.
-    pub(super) fn write_index(&mut self) {
-        self.index_due = None;
-        if self.index.is_none() {
-            match self.open_and_load() {
-                // Its rows were true at the end of an earlier session; the writes replace them.
-                Ok((index, _)) => self.index = Some(index),
-                Err(reason) => return self.index_failed_with(reason),
-            }
-        }
-        let Some(index) = self.index.as_mut() else { return };
-        let written = if self.index_writes.is_empty() { Ok(()) } else { index.write(&self.index_writes) };
-        match written.map_err(|error: IndexError| error.to_string()) {
-            Ok(()) => {
-                self.index_failed = false;
-                self.index_writes.clear();
-                self.problems.clear_keeper_problem(&KeeperProblem::Unindexed(String::new()));
-            }
-            Err(reason) => self.index_failed_with(reason),
-        }
-    }
-
-    fn index_failed_with(&mut self, reason: String) {
-        self.index_failed = true;
-        self.index_due = Some(now().after(INDEX_RETRY));
-        let excess = self.index_writes.len().saturating_sub(INDEX_KEPT);
-        self.index_writes.drain(..excess);
-        self.problems.report_keeper_problem(KeeperProblem::Unindexed(reason));
+    fn failed(&mut self, reason: String, problems: &mut Problems) {
+        self.has_failed = true;
+        self.due = Some(now().after(INDEX_RETRY));
+        let excess = self.waiting.len().saturating_sub(INDEX_KEPT);
+        self.waiting.drain(..excess);
+        problems.report_keeper_problem(KeeperProblem::Unindexed(reason));
     }
 }

@@ -3,9 +3,10 @@
 //! It has its own thread, since nearly all of its work is file system calls. At the start it walks the folder;
 //! unchanged files of the index are announced at once, the others are hashed. Then it gets events from `watch`,
 //! decides with `settle` when a file is no longer being written, hashes it in `hashing`, and announces it. `owner`
-//! has the state and the loop. `file` handles one name, `scan` the whole folder, `presence` a missing folder, `departed`
-//! files that lost their names, and `problems` files that cannot be shared.
+//! has the loop and the objects that keep the state. `file` handles one name, `scan` the whole folder, `absence` a missing
+//! folder, `departed` files that lost their names, and `problems` files that cannot be shared.
 
+mod absence;
 mod cached_lookup;
 mod change;
 mod change_queue;
@@ -19,7 +20,6 @@ mod presence;
 mod problems;
 mod scan;
 mod settle;
-mod walk;
 mod watch;
 
 use std::{io, sync::Arc, thread};

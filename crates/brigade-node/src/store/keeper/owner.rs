@@ -17,25 +17,27 @@ use super::{
     change::{Change, LandedNotice},
     change_queue::ChangeQueue,
     departed::DepartedFiles,
-    hashing::{HashWorkers, backlog::BacklogCounter, job::HashJob},
+    hashing::{backlog::BacklogCounter, jobs::HashJobs},
+    indexing::IndexWriter,
     options::KeeperOptions,
+    presence::FolderPresence,
     problems::{KeeperProblem, ProblemList, Problems},
+    scan::times::ScanTimes,
     settle::{ChangeKind, QuietTimes, SettlingFiles},
     watch::{Event, FolderWatcher, WatchError},
 };
 use crate::{
     clock::{self, now},
     store::{
-        folder::{Folder, PrivateState},
+        folder::Folder,
         ignore::{self, IgnoreRules},
-        index::{Index, IndexWrite},
-        share::{Share, SharedFile},
+        share::Share,
         stamp::Stamp,
         system::TELLS_WRITERS,
     },
 };
 
-/// On systems that can tell who writes to a file, a second without events is enough; on others the keeper waits
+/// On systems that report which process writes to a file, a second without events is enough; on others the keeper waits
 /// longer.
 const QUIET: QuietTimes = QuietTimes {
     closed: Duration::from_millis(200),
@@ -78,58 +80,32 @@ pub(super) struct KeeperChannels {
     pub(super) stop: CancellationToken,
 }
 
-/// The state of the keeper.
+/// The keeper: its settings, and the objects that keep its state.
 pub(super) struct KeeperOwner {
-    /// Declared before the folder, so that it is closed before the lock ends with the folder's last handle.
-    pub(super) index: Option<Index>,
+    pub(super) index: IndexWriter,
     pub(super) folder: Folder,
     pub(super) share: Share,
     pub(super) hidden: bool,
     pub(super) only_landed: bool,
+    /// Whether the folder is to be watched.
+    wants_watch: bool,
     pub(super) stop: CancellationToken,
-    pub(super) settle: SettlingFiles,
     pub(super) watch: FolderWatcher,
     pub(super) problems: Problems,
     pub(super) change_queue: ChangeQueue,
     /// The ignore patterns.
     pub(super) rules: IgnoreRules,
-    /// The files that were shared when the folder disappeared; `None` while the folder is at its path.
-    pub(super) away: Option<HashMap<FileName, Arc<SharedFile>>>,
-    /// The state of `.brigade/` at the last check.
-    pub(super) private: PrivateState,
-    /// The time of the next check that the folder is at its path.
-    pub(super) next_presence_check: Timestamp,
-    /// The time of the next check that the folder is writable.
-    pub(super) next_write_check: Timestamp,
-    /// The times of the next scan and of the last one.
-    pub(super) next_scan: Timestamp,
-    pub(super) last_scan: Timestamp,
-    /// Whether the folder is to be watched.
-    pub(super) wants_watch: bool,
-    /// Whether the keeper scans often, since some folders are not watched.
-    pub(super) polling: bool,
-    /// The duration of the last scan.
-    pub(super) scan_cost: Duration,
+    pub(super) presence: FolderPresence,
+    pub(super) scans: ScanTimes,
+    pub(super) settle: SettlingFiles,
+    pub(super) hashing: HashJobs,
     /// Files that could not be read. They wait in `settle` for the next attempt.
     pub(super) failed_reads: BTreeMap<FileName, FailedRead>,
-    /// The pauses before the next scans after an entry could not be read.
-    pub(super) rescan: Backoff,
     /// Files of the first scan that are not announced yet; `None` when that is complete.
     pub(super) initial: Option<BTreeMap<FileName, ()>>,
-    pub(super) hashing: HashWorkers,
-    /// The progress of hashing, which other tasks read.
-    pub(super) counter: Arc<BacklogCounter>,
-    /// Files that wait to be hashed, or are being hashed.
-    pub(super) work: BTreeMap<FileName, Arc<HashJob>>,
-    /// The number of jobs so far.
-    pub(super) jobs: u64,
     /// The earliest time of the next search for open files.
     pub(super) writers_after: Timestamp,
-    /// Files that lost their names.
     pub(super) departed: DepartedFiles,
-    pub(super) index_writes: Vec<IndexWrite>,
-    pub(super) index_due: Option<Timestamp>,
-    pub(super) index_failed: bool,
 }
 
 /// Runs a keeper until it is stopped.
@@ -141,17 +117,17 @@ pub(super) async fn keep(
     mut channels: KeeperChannels,
 ) {
     let (reports, mut reported) = mpsc::channel(REPORTS);
-    let hashing =
-        match HashWorkers::start(&folder, options.threads, &channels.stop, &reports, &channels.counter) {
-            Ok(hashing) => hashing,
-            Err(error) => {
-                tracing::error!(%error, "the hash threads could not be started");
-                return;
-            }
-        };
+    let hashing = match HashJobs::start(&folder, options.threads, &channels.stop, &reports, &channels.counter)
+    {
+        Ok(hashing) => hashing,
+        Err(error) => {
+            tracing::error!(%error, "the hash threads could not be started");
+            return;
+        }
+    };
     drop(reports);
     let mut owner = KeeperOwner::new(folder, share, &options, problems, hashing, &channels);
-    let known = owner.open_index();
+    let known = owner.index.open(&mut owner.problems);
     owner.start_watch();
     owner.first_scan(known);
     let mut batch = Vec::new();
@@ -196,42 +172,30 @@ impl KeeperOwner {
         share: Share,
         options: &KeeperOptions,
         problems: tokio_watch::Sender<Arc<ProblemList>>,
-        hashing: HashWorkers,
+        hashing: HashJobs,
         channels: &KeeperChannels,
     ) -> Self {
+        let now = now();
         Self {
-            index: None,
+            index: IndexWriter::new(folder.clone()),
             watch: FolderWatcher::none(&folder),
-            private: folder.private_state(),
+            presence: FolderPresence::new(folder.clone(), now),
             folder,
             share,
             hidden: options.hidden,
             only_landed: options.only_landed,
+            wants_watch: options.watch && !options.only_landed,
             stop: channels.stop.clone(),
-            settle: SettlingFiles::new(QUIET),
             problems: Problems::new(problems),
             change_queue: ChangeQueue::default(),
             rules: IgnoreRules::default(),
-            away: None,
-            next_presence_check: now(),
-            next_write_check: now(),
-            next_scan: now(),
-            last_scan: now(),
-            wants_watch: options.watch && !options.only_landed,
-            polling: !options.watch || options.only_landed,
-            scan_cost: Duration::ZERO,
-            failed_reads: BTreeMap::new(),
-            rescan: RETRY,
-            initial: Some(BTreeMap::new()),
+            scans: ScanTimes::new(now, !options.watch || options.only_landed, RETRY),
+            settle: SettlingFiles::new(QUIET),
             hashing,
-            counter: channels.counter.clone(),
-            work: BTreeMap::new(),
-            jobs: 0,
-            writers_after: now(),
-            departed: DepartedFiles::default(),
-            index_writes: Vec::new(),
-            index_due: None,
-            index_failed: false,
+            failed_reads: BTreeMap::new(),
+            initial: Some(BTreeMap::new()),
+            writers_after: now,
+            departed: DepartedFiles::new(now),
         }
     }
 
@@ -248,30 +212,26 @@ impl KeeperOwner {
     /// The folder cannot be watched: reports that once, and scans often from now on.
     pub(super) fn watch_failed(&mut self, reason: WatchError) {
         self.problems.report_keeper_problem(KeeperProblem::Unwatched(reason));
-        if !self.polling {
-            self.polling = true;
-            self.scan_soon(now());
-        }
+        self.scans.start_polling(now());
     }
 
     /// Does the work that is due.
     fn do_due_work(&mut self, now: Timestamp) {
-        if now >= self.next_presence_check {
+        if now >= self.presence.next_check() {
             self.check_presence(now);
         }
-        if !self.change_queue.is_full() && self.away.is_none() {
-            if now >= self.next_scan {
+        if !self.change_queue.is_full() && !self.presence.is_away() {
+            if now >= self.scans.next() {
                 self.scan(None);
             }
             if self.settle.next().is_some_and(|due| due.max(self.writers_after) <= now) {
                 self.hash_settled(now);
             }
         }
-        self.hashing.dispatch();
-        // Files that could not be read wait there too. They are problems; they are not being written.
-        self.counter.settling(self.settle.unsettled());
-        if self.index_due.is_some_and(|due| due <= now) {
-            self.write_index();
+        // Files that could not be read wait in `settle` too. They are problems; they are not being written.
+        self.hashing.dispatch(self.settle.unsettled());
+        if self.index.due().is_some_and(|due| due <= now) {
+            self.index.write(&mut self.problems);
         }
         self.departed.expire(now);
         if self.initial.as_ref().is_some_and(BTreeMap::is_empty) {
@@ -285,9 +245,9 @@ impl KeeperOwner {
 
     fn deadline(&self) -> Timestamp {
         let at_rest = self.settle.next().map(|due| due.max(self.writers_after));
-        let scan = self.away.is_none().then_some(self.next_scan);
-        let due = [scan, at_rest, self.index_due].into_iter().flatten();
-        due.fold(self.next_presence_check, Timestamp::min)
+        let scan = (!self.presence.is_away()).then_some(self.scans.next());
+        let due = [scan, at_rest, self.index.due()].into_iter().flatten();
+        due.fold(self.presence.next_check(), Timestamp::min)
     }
 
     /// Handles a batch of events; each name once.
@@ -308,16 +268,16 @@ impl KeeperOwner {
                         changed.push((name, kind));
                     }
                 },
-                Event::Rules => self.scan_soon(now().after(ignore::QUIET)),
+                Event::Rules => self.scans.soon(now().after(ignore::QUIET)),
                 Event::Other => {
-                    self.scan_soon(now().after(OTHER_DELAY));
-                    self.next_presence_check = now(); // the event may be about the shared folder itself
+                    self.scans.soon(now().after(OTHER_DELAY));
+                    self.presence.check_soon(now()); // the event may be about the shared folder itself
                 }
-                Event::Lost => self.scan_soon(now()),
+                Event::Lost => self.scans.soon(now()),
                 Event::Broken(reason) => self.watch_failed(reason),
             }
         }
-        if self.away.is_some() {
+        if self.presence.is_away() {
             return;
         }
         let mut scanned = BTreeSet::new();
@@ -331,7 +291,7 @@ impl KeeperOwner {
 
     fn end(mut self) {
         self.stop.cancel(); // this stops the hash threads too, if the receiver of the changes was dropped
-        self.write_index();
+        self.index.write(&mut self.problems);
         self.hashing.end();
     }
 }

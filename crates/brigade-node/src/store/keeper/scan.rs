@@ -6,17 +6,12 @@ use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     ops::ControlFlow,
     sync::Arc,
-    time::Duration,
 };
 
-use brigade_core::{name::FileName, time::Timestamp};
+use brigade_core::name::FileName;
 
-use super::{
-    owner::KeeperOwner,
-    problems::KeeperProblem,
-    walk::{NotShared, WalkEntry},
-    watch::WatchError,
-};
+use self::walk::{NotShared, WalkEntry};
+use super::{owner::KeeperOwner, problems::KeeperProblem, watch::WatchError};
 use crate::{
     clock::now,
     store::{
@@ -29,13 +24,8 @@ use crate::{
     },
 };
 
-/// The interval of scans while all folders are watched.
-const SAFETY: Duration = Duration::from_secs(60);
-
-/// The interval of scans while some folders are not watched; a scan takes at most one part in `SCAN_SHARE` of the
-/// time.
-const POLL: Duration = Duration::from_secs(1);
-const SCAN_SHARE: u32 = 4;
+pub(super) mod times;
+pub(super) mod walk;
 
 /// Landed files that are checked at once.
 const LANDED_PAGE: usize = 1024;
@@ -54,6 +44,8 @@ struct ScanResult {
     more_problems: usize,
     /// Whether an entry could not be read, which may be temporary.
     unreadable: bool,
+    /// Whether the first folder could not be listed, so that nothing was found.
+    is_unlisted: bool,
     /// The error of a folder that could not be watched.
     unwatched: Option<WatchError>,
 }
@@ -68,6 +60,11 @@ impl KeeperOwner {
         if self.stop.is_cancelled() {
             return;
         }
+        if result.is_unlisted && !self.folder.is_at_path() {
+            // It is gone again: when it returns, its files are still known.
+            self.problems.report_keeper_problem(KeeperProblem::Gone(self.folder.path().to_owned()));
+            return self.presence.set_away(known);
+        }
         let mut fresh = Vec::new();
         for (name, stamp) in result.fresh {
             match known.remove(&name) {
@@ -80,13 +77,17 @@ impl KeeperOwner {
                 _ => fresh.push((name, stamp)),
             }
         }
-        // The other files of the index are gone, or have another name now.
+        // The other files of the index are gone, or have another name now; or they could not be found, and their rows may
+        // still be true.
+        let is_complete = !result.unreadable && !result.is_unlisted;
         for (name, shared) in known {
-            self.index_write(IndexWrite::Delete(name));
-            self.departed.add(shared, now());
+            if is_complete {
+                self.index.add(IndexWrite::Delete(name), &mut self.problems);
+            }
+            self.departed.remember(shared, now());
         }
         self.apply(None, ScanResult { fresh, ..result });
-        let (files, took) = (self.share.totals().0, self.scan_cost);
+        let (files, took) = (self.share.totals().0, self.scans.cost());
         tracing::info!(files, ?took, "the folder was scanned; new files are being hashed");
     }
 
@@ -104,14 +105,15 @@ impl KeeperOwner {
 
     /// Shares the files that landed in an earlier session and have not changed.
     fn first_check_of_landed(&mut self, known: HashMap<FileName, Arc<SharedFile>>) {
+        let began = now();
         for (name, shared) in known {
             if self.is_unchanged_since_landing(&shared) {
                 self.share_indexed(shared);
             } else {
-                self.index_write(IndexWrite::Delete(name));
+                self.index.add(IndexWrite::Delete(name), &mut self.problems);
             }
         }
-        self.next_scan = now().after(POLL);
+        self.scans.checked(began, now());
     }
 
     /// Withdraws landed files that have changed: they are not the files that were fetched.
@@ -128,8 +130,7 @@ impl KeeperOwner {
                 }
             }
         }
-        self.scan_cost = now().since(began);
-        self.next_scan = now().after(POLL.max(self.scan_cost * SCAN_SHARE));
+        self.scans.checked(began, now());
     }
 
     /// Whether a file is unchanged since it landed. If it cannot be checked now, the answer is yes: it would not be
@@ -139,12 +140,6 @@ impl KeeperOwner {
             Ok(stamp) => stamp.same_bytes(&shared.stamp),
             Err(error) => matches!(error, FolderError::Io { .. }),
         }
-    }
-
-    /// Schedules a scan at `now`, or as soon after it as the share of time allows.
-    pub(super) fn scan_soon(&mut self, now: Timestamp) {
-        let earliest = self.last_scan.after(self.scan_cost * SCAN_SHARE);
-        self.next_scan = self.next_scan.min(now.max(earliest));
     }
 
     fn walk(&mut self, below: Option<&FileName>) -> ScanResult {
@@ -186,6 +181,7 @@ impl KeeperOwner {
         match walked {
             Ok(()) => result.removed.extend(self.share.names_between(&last, end.as_deref())),
             Err(error) => {
+                result.is_unlisted = true;
                 // A folder that cannot be listed now still has its files; a folder that is gone has none.
                 result.unreadable |= !error.is_missing();
                 if error.is_missing() {
@@ -196,35 +192,13 @@ impl KeeperOwner {
         }
         if below.is_none() {
             self.watch.end_walk();
-            self.last_scan = now();
-            self.scan_cost = self.last_scan.since(began);
-            if self.polling && result.unwatched.is_none() && self.watch.is_on() {
-                self.polling = false;
+            let is_watched = result.unwatched.is_none() && self.watch.is_on();
+            if self.scans.scanned(began, now(), is_watched) {
                 self.problems.clear_keeper_problem(&KeeperProblem::Unwatched(WatchError::Folders));
             }
-            let pause = if self.polling { POLL.max(self.scan_cost * SCAN_SHARE) } else { SAFETY };
-            self.next_scan = self.last_scan.after(pause);
         }
-        self.plan_rescan(below.is_none(), result.unreadable);
+        self.scans.plan_retry(now(), below.is_none(), result.unreadable);
         result
-    }
-
-    /// Schedules a scan after the current pause: an entry could not be read.
-    pub(super) fn rescan_soon(&mut self) {
-        let pause = self.rescan.nth_pause(self.rescan.taken());
-        self.scan_soon(now().after(pause));
-    }
-
-    /// Schedules a scan for entries that could not be read. The pause grows while that lasts.
-    fn plan_rescan(&mut self, of_everything: bool, unreadable: bool) {
-        if unreadable {
-            self.rescan_soon();
-        }
-        if of_everything && unreadable {
-            self.rescan.next_pause();
-        } else if of_everything {
-            self.rescan.reset();
-        }
     }
 
     fn apply(&mut self, below: Option<&FileName>, result: ScanResult) {
@@ -241,7 +215,7 @@ impl KeeperOwner {
             self.forget_ignored();
         }
         if self.rules.take_unsettled() {
-            self.scan_soon(now().after(ignore::QUIET));
+            self.scans.soon(now().after(ignore::QUIET));
         }
         self.problems.set_ignored(self.rules.counts());
         if below.is_none() {
@@ -256,7 +230,7 @@ impl KeeperOwner {
     /// the shared ones.)
     fn forget_ignored(&mut self) {
         let mut names: BTreeSet<FileName> = self.settle.names().cloned().collect();
-        names.extend(self.work.keys().chain(self.failed_reads.keys()).cloned());
+        names.extend(self.hashing.names().chain(self.failed_reads.keys()).cloned());
         names.extend(self.problems.of_files("").iter().filter_map(|name| name.parse().ok()));
         for name in names {
             if self.rules.ignores(&name, false) {

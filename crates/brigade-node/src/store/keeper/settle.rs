@@ -1,8 +1,8 @@
 //! When a file is no longer being written and may be hashed: decided from its events and the time that is passed in.
 //!
 //! A file whose writer has closed it is due after a short time without events, any other file after a longer time.
-//! Before a due file is hashed, the keeper checks whether a program has it open for writing, if the system can tell,
-//! and then calls [`SettlingFiles::busy`].
+//! Before a due file is hashed, the keeper checks whether a program has it open for writing, if the system can report
+//! it, and then calls [`SettlingFiles::busy`].
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -81,7 +81,7 @@ impl ShareTables {
     }
 }
 
-/// Files in the order of a key, then of their names: 16 bytes for each, where a map with the values as keys needs 60.
+/// Files in the order of a key, then of their names: 16 bytes for each; a map with the values as keys needs 60.
 /// Different values may have the same key, so a lookup compares the values too.
 #[derive(Debug)]
 struct IndexedFile {

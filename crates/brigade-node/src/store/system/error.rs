@@ -1,11 +1,11 @@
-//! Errors of the system: a few that the store distinguishes, and texts that tell people how to solve them.
+//! Errors of the system: a few that the store distinguishes, and texts with advice for people.
 //!
 //! Only errors with an unhelpful text of their own get another one: the limits on open files and on the size of a
 //! file, which the account, the machine or the file system sets.
 
 use std::{fmt, io};
 
-/// Whether an error says that the file system does not store an attribute of a file: modes on FAT, or times of a file
+/// Whether an error means that the file system does not store an attribute of a file: modes on FAT, or times of a file
 /// of another user. The bytes are complete all the same.
 pub(in crate::store) fn is_not_kept(error: &io::Error) -> bool {
     matches!(

@@ -47,7 +47,7 @@ impl Dir {
         Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
     }
 
-    /// Whether this directory is at `path`. If the system refuses to tell, the answer is yes.
+    /// Whether this directory is at `path`. If that cannot be found out, the answer is yes.
     pub(in crate::store) fn is_at(&self, path: &Path) -> bool {
         match (rustix::fs::stat(path), rustix::fs::fstat(&self.0)) {
             (Ok(there), Ok(this)) => (there.st_dev, there.st_ino) == (this.st_dev, this.st_ino),

@@ -27,7 +27,7 @@ pub(in crate::store) const TELLS_WRITERS: bool = false;
 #[derive(Debug)]
 pub(in crate::store) struct Dir(PathBuf);
 
-/// The files that are open for writing: this system cannot tell.
+/// The files that are open for writing: this system does not report them.
 pub(in crate::store) fn open_for_writing(_: &BTreeSet<(u64, u64)>) -> BTreeSet<(u64, u64)> {
     BTreeSet::new()
 }

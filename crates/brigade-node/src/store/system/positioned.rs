@@ -12,13 +12,13 @@ use std::{
 #[cfg(target_os = "linux")]
 const TMPFS_MAGIC: rustix::fs::FsWord = 0x0102_1994;
 
-/// Whether a file is on a file system in memory, if the system tells.
+/// Whether a file is on a file system in memory, if the system reports it.
 #[cfg(target_os = "linux")]
 pub(in crate::store) fn is_in_memory(file: &File) -> bool {
     rustix::fs::fstatfs(file).is_ok_and(|system| system.f_type == TMPFS_MAGIC)
 }
 
-/// Whether a file is on a file system in memory: this system does not tell.
+/// Whether a file is on a file system in memory: this system does not report it.
 #[cfg(not(target_os = "linux"))]
 pub(in crate::store) fn is_in_memory(_: &File) -> bool {
     false
@@ -53,7 +53,7 @@ pub(crate) fn read_cached_at(
     Ok(true)
 }
 
-/// Reads data that is in memory: this system cannot tell which data that is.
+/// Reads data that is in memory: this system does not report which data that is.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn read_cached_at(_: &File, _: &mut [IoSliceMut<'_>], _: u64) -> io::Result<bool> {
     Ok(false)

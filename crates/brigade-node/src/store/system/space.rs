@@ -15,10 +15,10 @@ pub struct FileSystemId {
 /// The free space of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FreeSpace {
-    /// Free bytes; `u64::MAX` if the system does not tell.
+    /// Free bytes; `u64::MAX` if the system does not report them.
     pub bytes: u64,
     /// Files and folders (inodes) that can still be created; `u64::MAX` if there is no limit, or if the system does
-    /// not tell.
+    /// not report it.
     pub files: u64,
 }
 

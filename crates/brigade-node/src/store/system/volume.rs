@@ -49,7 +49,7 @@ impl Dir {
         Ok(free_of(&fstatvfs(&self.0)?))
     }
 
-    /// The maximum length of a name in bytes; `None` if the file system does not tell.
+    /// The maximum length of a name in bytes; `None` if the file system does not report it.
     pub(in crate::store) fn longest_name(&self) -> Option<u64> {
         fstatvfs(&self.0).ok().map(|found| found.f_namemax).filter(|most| *most > 0)
     }

@@ -1,7 +1,7 @@
 //! The fuzz target of the reader of TLS records: the input describes the records that are written, and their damage.
 //!
-//! The records are encrypted with the reader's keys, so that it can decrypt them. It must return exactly the data of the
-//! records before the first damage, must not wait at the end of the input, and must not panic.
+//! The records are encrypted with the reader's keys, so that it can decrypt them. It must return exactly the data of
+//! the records before the first damage, must not wait at the end of the input, and must not panic.
 
 use std::{
     io,

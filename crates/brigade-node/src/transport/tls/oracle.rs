@@ -46,7 +46,7 @@ use crate::identity::key::SecretKey;
 /// More bytes than any test sends before the other side reads.
 const PIPE_BYTES: usize = 8 << 20;
 
-/// After this time an end waits in vain for the other one. Virtual time costs nothing.
+/// An end that waits longer would wait forever. Virtual time costs nothing.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A stream that is read and written in small parts, and that can flip a bit of the bytes that are read.

@@ -33,9 +33,9 @@ pub trait RecordWriter: Send {
     /// Writes all encrypted bytes. The future may be dropped and the method called again; the order stays.
     fn flush(&mut self) -> impl Future<Output = io::Result<()>> + Send;
 
-    /// Writes the bytes that were encrypted before, and then `records`, which are empty after that. `on_written` is called
-    /// for each part of them that the system has accepted, with its size in bytes of plaintext. If the future is dropped
-    /// in the middle, the writer only returns errors.
+    /// Writes the bytes that were encrypted before, and then `records`, which are empty after that. `on_written` is
+    /// called for each part of them that the system has accepted, with its size in bytes of plaintext. If the future is
+    /// dropped in the middle, the writer only returns errors.
     fn send(
         &mut self,
         records: &mut Records,

@@ -160,8 +160,8 @@ fn files_of_a_kept_part_exist_and_need_no_inodes() {
         let needs = measure(&share, &[&resolved(files)], std::slice::from_ref(&kept), &BTreeMap::new());
         needs.unwrap()[0].files_on(own)
     };
-    assert_eq!(files(&[new.clone()]), 4, "bytes, record, list and name");
-    assert_eq!(files(&[begun.clone()]), 1, "the list");
+    assert_eq!(files(std::slice::from_ref(&new)), 4, "bytes, record, list and name");
+    assert_eq!(files(std::slice::from_ref(&begun)), 1, "the list");
     assert_eq!(files(&[begun, new]), 5);
     let many: Vec<_> = (0..100).map(|number| large(&format!("large{number}"), 100 + number)).collect();
     assert_eq!(files(&many), 100 + 3 * OPEN_PARTS as u64, "so many are received at one time");

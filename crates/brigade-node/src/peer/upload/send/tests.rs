@@ -30,7 +30,7 @@ use crate::{
     identity::key::SecretKey,
     peer::upload::{read::PieceSource, turns::UploadClient},
     store::{folder::Folder, share::Share},
-    transport::{accept::Acceptor, connection::Incoming, dial::dial, greeting::Greeted},
+    transport::{accept::Acceptor, connection::Incoming, dial::dial, greeting::GreetedConnection},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -52,7 +52,7 @@ struct TestSender {
     open_requests: Arc<OpenRequests>,
     tasks: mpsc::Sender<SendTask>,
     /// Its end of the connection.
-    downloader: Greeted,
+    downloader: GreetedConnection,
     sending: JoinHandle<Result<(), ConnectionError>>,
     _client: UploadClient,
     _stop: tokio_util::sync::DropGuard,
@@ -62,7 +62,7 @@ fn hello() -> Hello {
     Hello { version: VERSION, agent: "test".into(), membership: None, reached_from_elsewhere: None }
 }
 
-async fn connection() -> (Greeted, Greeted) {
+async fn connection() -> (GreetedConnection, GreetedConnection) {
     let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
     let acceptor = Acceptor::bind(&[(Ipv4Addr::LOCALHOST, 0).into()], &holder).await.unwrap();
     let addresses = [acceptor.address()];

@@ -1,8 +1,9 @@
 //! Hashing in the background, with two queues that do not wait for each other: small files, many at a time, each on
-//! one thread; and large files, one after the other, each on all threads.
+//! one thread; and large files, one after the other, each on all threads. `jobs` has the jobs of both.
 
 pub(super) mod backlog;
 pub(super) mod job;
+pub(super) mod jobs;
 
 use std::{
     collections::VecDeque,

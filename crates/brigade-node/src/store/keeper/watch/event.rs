@@ -6,7 +6,7 @@ use brigade_core::name::FileName;
 
 use crate::store::{folder::PRIVATE, ignore::IGNORE_FILE, keeper::settle::ChangeKind};
 
-/// Events that are taken at once, and the length of the queue where the watcher has one of its own.
+/// Events that are taken at once, and the length of the queue if the watcher has one.
 pub(super) const EVENTS: usize = 8192;
 
 /// An event of the file system.

@@ -2,7 +2,7 @@
 //!
 //! A folder that is renamed keeps its watch and its number; it gets its new name here when a walk finds it. Until
 //! then its events have the old name, where nothing is found. That does no harm, since the walk that finds the folder
-//! looks at all of its entries. The kernel keeps events until they are read, and tells when it had to drop some.
+//! looks at all of its entries. The kernel keeps events until they are read, and reports when it had to drop some.
 
 use std::{collections::BTreeMap, ffi::CStr, io, mem::MaybeUninit, os::fd::OwnedFd, path::PathBuf};
 

@@ -7,7 +7,7 @@
 //! functions.
 //!
 //! An event may be late, repeated, or about a name that another file has by now. Events may be lost; [`Event::Lost`]
-//! tells so.
+//! reports that.
 
 mod event;
 #[cfg(target_os = "linux")]

@@ -128,8 +128,8 @@ where
     Ok(Secured { reader, writer: InPlaceWriter::new(write, sealer), peer })
 }
 
-/// One step of rustls. Returns how many of the `incoming` bytes it does not need any more, and the next action. Bytes to
-/// send are appended to `out`.
+/// One step of rustls. Returns how many of the `incoming` bytes it does not need any more, and the next action. Bytes
+/// to send are appended to `out`.
 fn step<E: HandshakeSide>(
     end: &mut E,
     incoming: &mut [u8],

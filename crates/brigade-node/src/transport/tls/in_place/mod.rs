@@ -1,6 +1,7 @@
 //! The TLS back end that encrypts and decrypts records in their own buffers, without a copy (docs/decisions/0012).
 //!
-//! rustls does the handshake and makes the keys (`handshake`, `keys`). `record_reader` and `record_writer` do not use it.
+//! rustls does the handshake and makes the keys (`handshake`, `keys`). `record_reader` and `record_writer` do not use
+//! it.
 
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fixed_keys;

@@ -1,7 +1,7 @@
 //! Tests that a reader returns errors, and never data, for records that are invalid or damaged in transit.
 //!
-//! One end is rustls alone, or a writer of `in_place` that encrypts invalid records. rustls and `in_place` have different
-//! limits; [`BOUNDS`] has those of the back end of this build.
+//! One end is rustls alone, or a writer of `in_place` that encrypts invalid records. rustls and `in_place` have
+//! different limits; [`BOUNDS`] has those of the back end of this build.
 
 use std::{io, sync::Arc, sync::atomic::Ordering};
 

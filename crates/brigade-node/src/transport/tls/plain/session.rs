@@ -24,8 +24,8 @@ impl TlsSession {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Decrypts `received` and appends the plaintext to `plain`, also the plaintext before an error. Returns whether the
-    /// other side has ended its direction.
+    /// Decrypts `received` and appends the plaintext to `plain`, also the plaintext before an error. Returns whether
+    /// the other side has ended its direction.
     pub(crate) fn decrypt(&self, mut received: &[u8], plain: &mut Vec<u8>) -> Result<bool, Error> {
         let mut tls = self.lock();
         let failed = |error: io::Error| Error::General(error.to_string());

@@ -18,7 +18,7 @@ use crate::store::{
 
 /// An entry that the walk found.
 #[derive(Debug)]
-pub(super) enum WalkEntry {
+pub(crate) enum WalkEntry {
     /// A folder; its entries follow.
     Folder(FileName),
     /// A regular file.
@@ -30,7 +30,7 @@ pub(super) enum WalkEntry {
 
 /// The reason why an entry is not shared.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NotShared {
+pub(crate) enum NotShared {
     /// Its name is not allowed.
     #[error("its name cannot be shared: {0}")]
     Name(#[from] NameError),
@@ -57,7 +57,7 @@ impl Folder {
     ///
     /// Fails only if the first folder cannot be listed; other folders that cannot be listed are reported as not
     /// shared.
-    pub(super) fn walk(
+    pub(in crate::store) fn walk(
         &self,
         below: Option<&FileName>,
         hidden: bool,
@@ -79,7 +79,7 @@ impl Folder {
 }
 
 /// Whether the name is that of a file that a fetch kept aside: it ends with a dot and a number in tildes.
-pub(super) fn is_kept_aside(name: &str) -> bool {
+pub(crate) fn is_kept_aside(name: &str) -> bool {
     let number = name.strip_suffix('~').and_then(|name| name.rsplit_once(".~")).map(|(_, number)| number);
     number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
 }
