@@ -11,7 +11,7 @@ use std::{
 
 use brigade_node::config::brigade_home;
 
-use crate::terminal::escape::escape;
+use crate::text::escape::escape;
 
 /// The user's folder, and whether files can be written there.
 struct Home {

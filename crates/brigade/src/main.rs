@@ -13,6 +13,7 @@ mod log;
 mod notices;
 mod settings;
 mod terminal;
+mod text;
 mod tui;
 
 use std::{env, ffi::OsString, process::ExitCode};

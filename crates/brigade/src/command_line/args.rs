@@ -15,7 +15,7 @@ use clap::{
     builder::{PathBufValueParser, TypedValueParser},
 };
 
-use super::suggestions::{self, Suggestion};
+use crate::text::suggestions::{self, Suggestion};
 
 /// Printed at the end of the help of each command that takes values from the settings.
 const SETTINGS_HELP: &str = "Options that are not given are taken from environment variables, then from brigade.toml in \

@@ -10,7 +10,8 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     failure::{Failure, NOT_FOUND, USAGE},
-    terminal::{escape::escape, output::print_line},
+    terminal::output::print_line,
+    text::escape::escape,
 };
 
 /// The most mistakes that are printed; of the rest only the number is printed.

@@ -5,7 +5,6 @@
 
 pub(crate) mod args;
 pub(crate) mod mistakes;
-pub(crate) mod suggestions;
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -4,10 +4,13 @@
 
 use std::time::Duration;
 
-use brigade_core::{id::Content, plural::count, time::UnixTime, wire::manager::Version};
+use brigade_core::{id::Content, plural::count};
 use brigade_node::peer::{Choice, Peer, ResolveError, Resolved, Wish};
 
-use crate::terminal::{escape::escape, format, signals::Signals};
+use crate::{
+    terminal::signals::Signals,
+    text::{escape::escape, format},
+};
 
 /// The result of resolving a request, after a person chose.
 pub(crate) enum Chosen {
@@ -42,8 +45,11 @@ pub(crate) fn question(choice: &Choice) -> String {
 
 /// The contents of a name, numbered.
 pub(crate) fn menu(choice: &Choice) -> String {
-    let lines =
-        choice.versions.iter().enumerate().map(|(at, one)| format!("\n  {}  {}", at + 1, version(one)));
+    let lines = choice
+        .versions
+        .iter()
+        .enumerate()
+        .map(|(at, one)| format!("\n  {}  {}", at + 1, format::version(one)));
     let name = escape(&choice.name).into_owned();
     format!("{name} has {}:{}", count(choice.versions.len(), "content"), lines.collect::<String>())
 }
@@ -68,23 +74,11 @@ pub(crate) fn take_answer(request: &mut Wish, choice: &Choice, answer: &str) -> 
     Some(true)
 }
 
-/// One content of a name: id, size, first announcement and holders.
-pub(crate) fn version(version: &Version) -> String {
-    let holders: Vec<&str> = version.holders.iter().map(|holder| holder.as_str()).collect();
-    format!(
-        "{}  {:>10}  first announced {}  {}",
-        version.id.short(),
-        format::bytes(version.size),
-        format::time(UnixTime(version.first_s)),
-        escape(&holders.join(", "))
-    )
-}
-
 #[cfg(test)]
 mod tests {
-    use brigade_core::id::ContentId;
+    use brigade_core::{id::ContentId, wire::manager::Version};
 
-    use super::{Choice, Version, Wish, menu, take_answer};
+    use super::{Choice, Wish, menu, take_answer};
 
     fn choice() -> Choice {
         let version = |byte: u8, holders: &[&str]| Version {

@@ -13,8 +13,9 @@ use brigade_node::{
 
 use crate::{
     command_line::args::ManagerOptions,
-    failure::{Failure, USAGE, hints},
+    failure::{Failure, USAGE},
     home::home,
+    text::hints,
 };
 
 /// The address of the manager, from the options.

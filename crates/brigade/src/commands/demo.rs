@@ -20,13 +20,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     command_line::args::{DEFAULT_HOST, DEFAULT_MAX, DemoArgs},
     failure::{FAILED, Failure},
-    notices::folder::Notices,
-    terminal::{
+    notices::{
         fetch_progress::{follow, summary},
-        format,
-        output::print_line,
-        signals::Signals,
+        folder::Notices,
     },
+    terminal::{output::print_line, signals::Signals},
+    text::format,
 };
 
 /// The least number of pieces of a content that must come from several holders: fewer pieces may all arrive before the

@@ -24,14 +24,18 @@ use super::{
 };
 use crate::{
     command_line::args::FetchArgs,
-    failure::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, hints},
-    notices::{catalogue::CatalogueWait, folder::Notices},
-    terminal::{
+    failure::{DISK, FAILED, Failure, NOT_FOUND, REFUSED},
+    notices::{
+        catalogue::CatalogueWait,
         fetch_progress::{follow, summary},
+        folder::Notices,
+    },
+    terminal::{
         input::{Input, LineReader},
         output::print_line,
         signals::{Signal, Signals},
     },
+    text::hints,
 };
 
 /// Fetches all names at once, and continues to serve with `--stay`.

@@ -13,10 +13,11 @@ use brigade_node::peer::{Browsing, Observer};
 
 use super::{connect::manager_address, json_events};
 use crate::{
-    command_line::{args::FilesArgs, suggestions},
+    command_line::args::FilesArgs,
     failure::Failure,
     notices::catalogue::print_incomplete_note,
-    terminal::{escape::escape, format, output::record_write},
+    terminal::output::record_write,
+    text::{escape::escape, format, suggestions},
 };
 
 /// Lists names, sizes, holders and ids. With `--json`, the reason of a failure is an object too.

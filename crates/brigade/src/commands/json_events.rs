@@ -12,8 +12,9 @@ use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
-    failure::{Failure, INTERRUPTED, TERMINATED, hints, kind},
+    failure::{Failure, INTERRUPTED, TERMINATED, kind},
     terminal::output::print_line,
+    text::hints,
 };
 
 /// How often the progress of a fetch is printed, if it changed.

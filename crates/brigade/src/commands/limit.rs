@@ -13,7 +13,7 @@ use crate::{
     command_line::args::parse_cap,
     failure::{FAILED, Failure, USAGE},
     settings::limit_variable,
-    terminal::format,
+    text::format,
 };
 
 const HINT: &str = "`limit` shows the limits; `limit up 10MB`, `limit down off`, `limit up auto` change them";

@@ -17,7 +17,8 @@ use crate::{
     command_line::args::PeersArgs,
     failure::Failure,
     notices::catalogue::print_incomplete_note,
-    terminal::{self, escape::escape, format, output::record_write},
+    terminal::{self, output::record_write},
+    text::{escape::escape, format},
 };
 
 /// The headings of the table.

@@ -17,17 +17,17 @@ use super::{
     status,
 };
 use crate::{
-    command_line::suggestions,
     failure::{Failure, USAGE},
     notices::{
         catalogue::{CatalogueWait, incomplete_note},
+        fetch_progress::{follow, follow_in_background, summary},
         folder::Notices,
     },
     terminal::{
-        fetch_progress::{follow, follow_in_background, summary},
         input::{Input, LineReader, Printer, is_yes},
         signals::Signals,
     },
+    text::suggestions,
 };
 
 /// The most rows of a list; `brigade files` has all.

@@ -10,12 +10,12 @@ use brigade_node::{
 };
 
 use crate::{
-    notices::{clock, folder},
-    terminal::{
-        escape::escape,
+    notices::{
+        clock,
         fetch_progress::{line, unreached},
-        format,
+        folder,
     },
+    text::{escape::escape, format},
 };
 
 /// The status of the peer, a line for each part.

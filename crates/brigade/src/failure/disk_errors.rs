@@ -11,7 +11,7 @@ use brigade_node::{
 };
 
 use super::{DISK, Failure};
-use crate::terminal::format;
+use crate::text::format;
 
 impl From<FolderError> for Failure {
     fn from(error: FolderError) -> Self {

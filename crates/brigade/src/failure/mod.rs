@@ -4,7 +4,6 @@
 //! from another machine.
 
 mod disk_errors;
-pub(crate) mod hints;
 mod node_errors;
 
 use std::{error::Error, process::ExitCode};
@@ -12,7 +11,7 @@ use std::{error::Error, process::ExitCode};
 use brigade_node::store::folder::OpenFilesLimit;
 use serde_json::{Value, json};
 
-use crate::terminal::escape::escape;
+use crate::text::escape::escape;
 
 /// Any other failure.
 pub(crate) const FAILED: u8 = 1;

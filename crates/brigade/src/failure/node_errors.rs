@@ -14,8 +14,8 @@ use brigade_node::{
     transport::{accept::ListenError, dial::DialError},
 };
 
-use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE, hints};
-use crate::{command_line::suggestions, commands::choose_content::version};
+use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE};
+use crate::text::{format, hints, suggestions};
 
 impl From<ReachError> for Failure {
     fn from(error: ReachError) -> Self {
@@ -213,5 +213,5 @@ fn ambiguous(choices: &[Choice], rest: usize) -> Failure {
 
 /// The versions of a name, one per line.
 fn listed(versions: &[Version]) -> String {
-    versions.iter().map(|one| format!("\n  {}", version(one))).collect()
+    versions.iter().map(|one| format!("\n  {}", format::version(one))).collect()
 }

@@ -12,7 +12,7 @@ use brigade_node::{
 use tokio::sync::watch;
 
 use super::{clock::ClockNotices, manager::ManagerNotices, reachability::ReachNotices};
-use crate::terminal::escape::escape;
+use crate::text::escape::escape;
 
 /// Follows the problems of the folder.
 pub(crate) struct FolderNotices {

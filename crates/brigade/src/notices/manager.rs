@@ -5,7 +5,7 @@
 use brigade_node::peer::{ManagerState, Peer};
 use tokio::sync::watch;
 
-use crate::terminal::escape::escape;
+use crate::text::escape::escape;
 
 /// Follows the state of the manager.
 pub(crate) struct ManagerNotices {

@@ -19,10 +19,12 @@ use brigade_node::config::brigade_home;
 use clap::{Arg, Command as Grammar};
 
 use self::setting::{DOWN, HOME, SETTINGS, Setting, UP};
-use crate::command_line::{
-    args::parse_cap,
-    mistakes::{Location, Mistake},
-    suggestions,
+use crate::{
+    command_line::{
+        args::parse_cap,
+        mistakes::{Location, Mistake},
+    },
+    text::suggestions,
 };
 
 /// The variable that sets the limit for a direction.

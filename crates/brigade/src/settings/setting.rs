@@ -6,12 +6,12 @@ use std::path::Path;
 
 use brigade_core::{id::PeerKey, name::Username};
 
-use crate::command_line::{
-    args::{
+use crate::{
+    command_line::args::{
         EXPECTED_COUNT, EXPECTED_MANAGER_PORT, EXPECTED_PORT, host, parse_cap, parse_count, parse_keep,
         parse_manager_port, parse_port,
     },
-    suggestions,
+    text::suggestions,
 };
 
 /// A setting.

@@ -8,7 +8,7 @@ use std::{ops::Range, path::Path};
 use toml::{Spanned, de::DeValue};
 
 use super::setting::{SettingKind, nearest};
-use crate::command_line::suggestions;
+use crate::text::suggestions;
 
 /// Mistakes with their positions in the text.
 #[derive(Default)]

@@ -17,11 +17,8 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{
-    escape::escape,
-    output::{print_line, print_text},
-};
-use crate::terminal;
+use super::output::{print_line, print_text};
+use crate::{terminal, text::escape::escape};
 
 /// The most bytes of a line: more than any command with the longest name.
 const LINE_BYTES: u64 = 16 << 10;

@@ -3,9 +3,6 @@
 //! A terminal that cannot move its cursor (`TERM=dumb`, or no `TERM`) gets lines of text: no editor, no progress line,
 //! no table. `NO_COLOR` disables the styles.
 
-pub(crate) mod escape;
-pub(crate) mod fetch_progress;
-pub(crate) mod format;
 pub(crate) mod input;
 pub(crate) mod output;
 pub(crate) mod progress_line;

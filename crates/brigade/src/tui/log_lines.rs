@@ -24,7 +24,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{ending::Ending, table::event_text};
-use crate::terminal::format;
+use crate::text::format;
 
 /// The shortest time between lines about shared files: a large folder is announced in many steps.
 const SHARES_EVERY: Duration = Duration::from_secs(1);

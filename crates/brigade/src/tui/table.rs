@@ -19,7 +19,10 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use crate::terminal::{escape::escape, format, progress_line::cut};
+use crate::{
+    terminal::progress_line::cut,
+    text::{escape::escape, format},
+};
 
 const HEADINGS: [&str; 7] = ["username", "address", "files", "bytes", "sending", "receiving", "since (UTC)"];
 

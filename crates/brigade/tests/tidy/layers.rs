@@ -86,6 +86,22 @@ const MAPS: &[Map] = &[
             together(&["handle", "leaving", "start", ROOT]),
         ],
     },
+    Map {
+        folder: "brigade/src",
+        layers: &[
+            apart(&["text"]),
+            apart(&["failure"]),
+            apart(&["terminal"]),
+            apart(&["home", "log"]),
+            apart(&["notices", "tui"]),
+            // What a mistake is; the settings have mistakes too.
+            together(&["command_line/args", "command_line/mistakes"]),
+            apart(&["settings"]),
+            apart(&["command_line"]),
+            apart(&["commands"]),
+            apart(&[ROOT]),
+        ],
+    },
 ];
 
 /// Paths that a module does not use although its layer would let it, with the reason.

@@ -11,7 +11,7 @@ use std::{
 
 use brigade_core::name::FileName;
 
-use crate::failure::hints;
+use super::hints;
 
 /// A host, and the port if the text has one, for a text that is not a host alone.
 #[derive(Debug, Clone, PartialEq, Eq)]

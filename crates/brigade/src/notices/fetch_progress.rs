@@ -14,14 +14,16 @@ use brigade_core::plural::count;
 use brigade_node::peer::{Fetch, Progress, State, Unreached};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{
-    escape::escape,
-    format,
-    input::Printer,
-    progress_line::{self, LineParts, ProgressLine},
-    signals::Continued,
+use super::folder::Notices;
+use crate::{
+    terminal::{
+        self,
+        input::Printer,
+        progress_line::{self, LineParts, ProgressLine},
+        signals::Continued,
+    },
+    text::{escape::escape, format, hints},
 };
-use crate::{failure::hints, notices::folder::Notices, terminal};
 
 /// How often the line at a terminal is drawn, if it changed.
 const DRAW_EVERY: Duration = Duration::from_millis(100);

@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use brigade_core::time::UnixTime;
+use brigade_core::{time::UnixTime, wire::manager::Version};
+
+use super::escape::escape;
 
 const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
 
@@ -59,6 +61,18 @@ pub(crate) fn time_of_day(time: UnixTime) -> String {
 fn timestamp(time: UnixTime) -> jiff::Timestamp {
     let seconds = i64::try_from(time.0).unwrap_or(i64::MAX);
     jiff::Timestamp::from_second(seconds).unwrap_or(jiff::Timestamp::MAX)
+}
+
+/// One content of a name: id, size, first announcement and holders.
+pub(crate) fn version(version: &Version) -> String {
+    let holders: Vec<&str> = version.holders.iter().map(|holder| holder.as_str()).collect();
+    format!(
+        "{}  {:>10}  first announced {}  {}",
+        version.id.short(),
+        bytes(version.size),
+        time(UnixTime(version.first_s)),
+        escape(&holders.join(", "))
+    )
 }
 
 #[cfg(test)]
