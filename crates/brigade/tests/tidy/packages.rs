@@ -31,7 +31,7 @@ fn check_packages(name: &str, manifest: &str, table: &str, allowed: &[&str]) {
     assert_eq!(
         found, allowed,
         "crates/{name}/Cargo.toml: {table} is another list than the one allowed; give the work to the shell, or \
-         write a record in docs/decisions/ and change tests/tidy/imports.rs"
+         write a record in docs/decisions/ and change tests/tidy/packages.rs"
     );
 }
 
