@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::folder::{Made, StartedFolder, note_names};
 use super::{
-    bandwidth::{LimitsHandle, Traffic},
+    bandwidth::Traffic,
     config::{PeerConfig, Sharing},
     error::{NotJoined, PeerError},
     fetch::{FetchConfig, FetchOrder, FetchOwner, KeptTotals},
@@ -127,7 +127,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
     let stop = CancellationToken::new();
     let share = Share::new(folder.clone());
     let (keeper, changes) = start_keeper(&config, &folder, &share, &stop)?;
-    let (limits, traffic) = LimitsHandle::start(config.limits.clone(), stop.clone());
+    let (limits, traffic) = Traffic::start(config.limits.clone(), stop.clone());
     let parts = Parts::new();
     let places = Arc::new(Semaphore::new(config.max_connections));
     let (username_sender, username) = watch::channel(username);

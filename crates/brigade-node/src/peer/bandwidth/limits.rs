@@ -3,7 +3,7 @@
 //! `brigade_core::schedule` decides which limits hold. With a schedule, the owner asks it again at every full minute of
 //! local time, so that it also notices the end of a sleep, a changed clock and summer time.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use brigade_core::{
     rate::Cap,
@@ -15,7 +15,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::traffic::Traffic;
 use crate::clock;
 
 /// Requests that may wait.
@@ -33,19 +32,20 @@ struct LimitRequest {
 }
 
 impl LimitsHandle {
-    /// Starts the owner, which runs until `stop`, and creates the traffic with the limits that hold now.
-    pub(crate) fn start(plan: LimitPlan, stop: CancellationToken) -> (Self, Arc<Traffic>) {
+    /// Starts the owner, which calls `apply` with the limits on sending and receiving that hold from then on, until `stop`.
+    pub(super) fn start(
+        plan: LimitPlan,
+        apply: impl Fn(Cap, Cap) + Send + 'static,
+        stop: CancellationToken,
+    ) -> Self {
         let (sender, requests) = mpsc::channel(WAITING);
-        let limits = plan.at(clock::wall_now().0);
-        let traffic = Arc::new(Traffic::new(limits.up.cap, limits.down.cap));
-        let limited = traffic.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = keep(plan, &limited, requests) => {}
+                () = keep(plan, apply, requests) => {}
                 () = stop.cancelled() => {}
             }
         });
-        (Self(sender), traffic)
+        Self(sender)
     }
 
     /// The limits that hold now; `None` if the peer is stopping.
@@ -65,11 +65,11 @@ impl LimitsHandle {
     }
 }
 
-async fn keep(mut plan: LimitPlan, traffic: &Traffic, mut requests: mpsc::Receiver<LimitRequest>) {
+async fn keep(mut plan: LimitPlan, apply: impl Fn(Cap, Cap), mut requests: mpsc::Receiver<LimitRequest>) {
     loop {
         let (now, to_next_minute) = clock::wall_now();
         let limits = plan.at(now);
-        traffic.limit(limits.up.cap, limits.down.cap);
+        apply(limits.up.cap, limits.down.cap);
         let request = tokio::select! {
             request = requests.recv() => request,
             () = minute(to_next_minute), if !plan.rules.is_empty() => continue,
@@ -79,7 +79,7 @@ async fn keep(mut plan: LimitPlan, traffic: &Traffic, mut requests: mpsc::Receiv
             plan.sources_mut(direction).typed = cap;
         }
         let limits = plan.at(clock::wall_now().0);
-        traffic.limit(limits.up.cap, limits.down.cap);
+        apply(limits.up.cap, limits.down.cap);
         let _ = answer.send(limits); // the receiver may be dropped
     }
 }
@@ -96,14 +96,15 @@ mod tests {
     use brigade_core::schedule::{LimitOrigin, Rule};
     use tokio::time::timeout;
 
-    use super::{CancellationToken, Cap, Direction, LimitPlan, LimitsHandle};
+    use super::{CancellationToken, Cap, Direction, LimitPlan};
+    use crate::peer::bandwidth::Traffic;
 
     #[tokio::test]
     async fn a_typed_limit_holds_until_it_is_taken_back() {
         let always = Rule::always(Some(Cap::At(1)), None);
         let plan = LimitPlan { rules: vec![always], ..LimitPlan::default() };
         let stop = CancellationToken::new();
-        let (limiting, traffic) = LimitsHandle::start(plan, stop.clone());
+        let (limiting, traffic) = Traffic::start(plan, stop.clone());
         assert_eq!(traffic.up_limit(), Some(1), "from the first byte on");
         assert_eq!(limiting.limits().await.unwrap().up.origin, LimitOrigin::Scheduled);
 

@@ -1,18 +1,31 @@
-//! Contents of which this peer has a part: fetches write them, and other peers are served from them.
+//! Contents that this peer receives: the bytes that arrive, the parts that other peers are served from, and their ends.
 //!
-//! Only the fetch writes; it has the [`PartOwner`]. Connections that serve only read, and check the state of the part
-//! before and after each read. When the fetch ends, the owner is dropped, and the part is not read any more. A part
+//! Only the swarm writes a part; it has the [`PartOwner`]. Connections that serve only read, and check the state of the part
+//! before and after each read. When the download ends, the owner is dropped, and the part is not read any more. A part
 //! that has landed is served further, as long as it is shared and still the file that landed.
 
-use std::{collections::BTreeMap, ops::Deref, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
-use brigade_core::{bitfield::Bitfield, content::PieceList, geometry::PieceIndex, id::Content, wire::Reason};
+use brigade_core::{
+    bitfield::Bitfield, content::PieceList, geometry::PieceIndex, id::Content, name::FileName, wire::Reason,
+};
 use tokio::sync::watch;
 
-use crate::store::{
-    part_file::PartFile,
-    share::Share,
-    stamp::{Stamp, stamp_of},
+use crate::{
+    peer::bandwidth::RateCounter,
+    store::{
+        landing::Placed,
+        part_file::{PartError, PartFile},
+        share::Share,
+        stamp::{Stamp, stamp_of},
+    },
 };
 
 /// One content that is being received, and served meanwhile.
@@ -149,5 +162,88 @@ impl Parts {
     /// Wakes up when any part got a piece.
     pub(crate) fn news(&self) -> watch::Receiver<u64> {
         self.updates.subscribe()
+    }
+}
+
+/// An open part file, its piece list if that is known, and the verified pieces in it.
+#[derive(Debug)]
+pub(crate) struct OpenPart {
+    pub(crate) file: PartFile,
+    pub(crate) list: Option<Arc<PieceList>>,
+    pub(crate) have: Bitfield,
+}
+
+/// A content that got its name, or did not.
+#[derive(Debug)]
+pub(crate) struct LandedContent {
+    pub(crate) content: Content,
+    pub(crate) name: FileName,
+    pub(crate) placed: Result<Placed, PartError>,
+    /// What it was until now; `None` if it was forgotten before.
+    pub(crate) ended: Option<EndedDownload>,
+}
+
+/// A download that is not active any more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndedDownload {
+    /// Bytes and pieces of it that counted as present.
+    pub(crate) present: (u64, u64),
+    /// Whether it has several pieces: then its part file stays on the disk, unless it has landed.
+    pub(crate) is_large: bool,
+    /// Whether other peers were served from it.
+    pub(crate) is_served: bool,
+    /// Whether it is getting its name at this moment; a [`LandedContent`] follows.
+    pub(crate) is_landing: bool,
+}
+
+/// The bytes that arrive for one fetch. Connections add to it, and the progress of the fetch reads it.
+#[derive(Debug, Default)]
+pub(crate) struct ReceiveCounter {
+    /// All bytes that arrived, used or not.
+    all: RateCounter,
+    unstored_bytes: AtomicU64,
+}
+
+/// The bytes of one piece that have arrived. They count as not stored until this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct ReceivedBytes {
+    counter: Arc<ReceiveCounter>,
+    bytes: u64,
+}
+
+impl ReceiveCounter {
+    /// Bytes a second that arrive now.
+    pub(crate) fn rate(&self) -> u64 {
+        self.all.rate()
+    }
+
+    /// Bytes a second over a longer time; `None` while it is not known.
+    pub(crate) fn steady_rate(&self) -> Option<u64> {
+        self.all.steady_rate()
+    }
+
+    /// Bytes of pieces that have arrived and are not stored.
+    pub(crate) fn unstored_bytes(&self) -> u64 {
+        self.unstored_bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl ReceivedBytes {
+    /// A piece of which no bytes have arrived.
+    pub(crate) const fn new(counter: Arc<ReceiveCounter>) -> Self {
+        Self { counter, bytes: 0 }
+    }
+
+    /// Counts bytes that have arrived.
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.counter.unstored_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.counter.all.add(bytes);
+    }
+}
+
+impl Drop for ReceivedBytes {
+    fn drop(&mut self) {
+        self.counter.unstored_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

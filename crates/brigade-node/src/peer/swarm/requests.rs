@@ -14,6 +14,7 @@ use brigade_core::{
     content::Expected,
     download::{DownloadId, Event, HolderId},
     geometry::PieceIndex,
+    id::Content,
     limits,
     wire::{
         FrameError,
@@ -25,8 +26,8 @@ use brigade_core::{
     },
 };
 
-use super::message::{ConnectionCommand, WantedPiece};
-use crate::store::hash::PieceHasher;
+use super::partial::{Part, ReceivedBytes};
+use crate::store::{hash::PieceHasher, landing::Landing};
 
 /// Pieces are hashed in multiples of this while they arrive: with less, BLAKE3 spends more on the inner nodes of its
 /// tree; with more, they would leave the core's own cache.
@@ -34,6 +35,45 @@ const HASH_STEP_BYTES: usize = 64 << 10;
 
 /// Bytes of free buffers that are kept.
 const KEPT_BYTES: usize = 16 << 20;
+
+/// A command to the connection to a holder.
+#[derive(Debug)]
+pub(crate) enum ConnectionCommand {
+    Open { download: DownloadId, content: Content },
+    Close { download: DownloadId },
+    AskList { download: DownloadId, first: u32 },
+    Request(WantedPiece),
+    Cancel { download: DownloadId, piece: PieceIndex },
+    Want { download: DownloadId },
+    Decline { offer: u32 },
+}
+
+/// A piece to request from a holder, and where it goes when it is complete.
+#[derive(Debug)]
+pub(crate) struct WantedPiece {
+    pub(crate) download: DownloadId,
+    pub(crate) content: Content,
+    pub(crate) piece: PieceIndex,
+    /// The offer that the request accepts, if any.
+    pub(crate) offer: Option<u32>,
+    /// Its length in bytes, at least 1.
+    pub(crate) bytes: u32,
+    pub(crate) expected: Expected,
+    pub(crate) target: PieceTarget,
+    /// Whether the content comes from one holder only, over two connections.
+    pub(crate) alone: bool,
+    /// Counts its bytes as they arrive.
+    pub(crate) received: ReceivedBytes,
+}
+
+/// Where a verified piece is written.
+#[derive(Debug, Clone)]
+pub(crate) enum PieceTarget {
+    /// Into the part file of a content of several pieces.
+    Part(Arc<Part>),
+    /// It is a whole file, with these names.
+    Small(Arc<Vec<Landing>>),
+}
 
 /// The requests of one connection that are not answered in full.
 pub(crate) struct Requests {
@@ -314,15 +354,12 @@ impl Drop for Buffer {
 mod tests {
     use std::sync::Arc;
 
-    use brigade_core::{
-        content::Expected,
-        id::{Content, ContentId},
-    };
+    use brigade_core::id::ContentId;
 
     use super::{
-        Buffers, DownloadId, KEPT_BYTES, PieceHeader, PieceIndex, PieceProgress, Requests, WantedPiece,
+        Buffers, Content, DownloadId, Expected, KEPT_BYTES, PieceHeader, PieceIndex, PieceProgress,
+        PieceTarget, Requests, WantedPiece,
     };
-    use crate::peer::swarm::message::PieceTarget;
 
     fn requests(bytes: &[u8]) -> (Requests, u32) {
         let id = ContentId(*blake3::hash(bytes).as_bytes());

@@ -28,10 +28,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    queue::{OpenRequests, QueuedPiece, SendTask},
-    read::{PieceSource, ServedContents},
+    pieces::{OpenRequests, PieceSource, QueuedPiece, SendTask, ServedContents},
     send::{SendContext, send},
-    turns::{ConnectionTurns, Offered},
+    turns::ConnectionTurns,
 };
 use crate::{
     peer::{bandwidth::Traffic, swarm::partial::Parts},
@@ -107,9 +106,12 @@ pub(crate) async fn serve(
                     break Ok(breach);
                 }
             }
-            Some(offered) = offers.recv() => if let Err(breach) = connection.offer(offered) {
-                break Ok(breach);
-            },
+            Some(offered) = offers.recv() => {
+                let offer = connection.turns.offer(offered);
+                if let Some(Err(breach)) = offer.map(|offer| connection.send(offer)) {
+                    break Ok(breach);
+                }
+            }
             Ok(()) = cap.changed() => {}
             _ = keepalive.tick(), if connection.turns.is_waiting() => {
                 if let Err(breach) = connection.send(connection.turns.keepalive()) {
@@ -338,11 +340,6 @@ impl DownloaderConnection {
         let Some(channel) = self.channels.get(&want.channel) else { return Ok(()) };
         let complete = channel.last_bitfield.is_none().then(|| channel.geometry.count());
         self.turns.want(want, channel.content, complete).map_err(too_many_turns)
-    }
-
-    /// The downloader has a turn.
-    fn offer(&mut self, offered: Offered) -> Result<(), Goodbye> {
-        self.turns.offer(offered).map_or(Ok(()), |offer| self.send(offer))
     }
 
     /// Tells the downloader when a limit on sending begins or ends.

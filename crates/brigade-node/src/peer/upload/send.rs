@@ -25,10 +25,8 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    queue::{OpenRequests, PieceQueue, QueuedPiece, SendTask},
-    read::{Chunk, FilledBuffer, fill, fill_cached},
-    slots,
-    turns::{Slot, Uploads},
+    pieces::{Chunk, FilledBuffer, OpenRequests, PieceQueue, QueuedPiece, SendTask, fill, fill_cached},
+    slots::{self, Slot, Uploads},
 };
 use crate::{
     peer::bandwidth::{SentCounter, Traffic, beside},

@@ -16,7 +16,7 @@ use super::{
     Bitfield, Chunk, Part, Parts, PieceSource, ReadMode, Reason, Records, Share, fill, fill_cached, lay_out,
 };
 use crate::{
-    peer::swarm::PartOwner,
+    peer::swarm::partial::PartOwner,
     store::{
         folder::Folder,
         hash::{Hashed, hash_file},

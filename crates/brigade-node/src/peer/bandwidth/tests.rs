@@ -6,7 +6,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time::timeout};
 
-use super::{Cap, Ordering, PeerKey, RateCounter, Traffic, limits};
+use super::{COUNTED_MEMBERS, Cap, Ordering, PeerKey, RateCounter, Traffic};
 
 /// Longer than anything here takes, and shorter than a wait under the small limits.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -145,7 +145,7 @@ fn a_hundred_thousand_downloaders_are_counted_up_to_a_bound_and_those_sent_most_
         let sent = traffic.downloader(key(number), &username(number));
         traffic.count_sent(&sent, if number % 1000 == 0 { 1 << 20 } else { 1 });
     }
-    assert!(traffic.downloaders.lock().unwrap().len() <= limits::COUNTED_MEMBERS);
+    assert!(traffic.downloaders.lock().unwrap().len() <= COUNTED_MEMBERS);
     let most = traffic.sent_to_each();
     assert_eq!((most[99].bytes, most[100].bytes), (1 << 20, 1), "each has its own sum");
     connected.bytes.fetch_add(5 << 20, Ordering::Relaxed);
