@@ -28,7 +28,7 @@ use super::{
         JoinError, ManagerClient, ManagerContact, ManagerState, RequestedName, Session, SessionCommand,
         SessionState, Subscriptions, join,
     },
-    swarm::{ConnectionConfig, Parts, Swarm, SwarmConfig},
+    swarm::{ConnectionConfig, PartTable, Swarm, SwarmConfig},
     upload::{ConnectionCounts, ListenContext, ServeContext, listen},
 };
 use crate::{
@@ -128,7 +128,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
     let share = Share::new(folder.clone());
     let (keeper, changes) = start_keeper(&config, &folder, &share, &stop)?;
     let (limits, traffic) = Traffic::start(config.limits.clone(), stop.clone());
-    let parts = Parts::new();
+    let parts = PartTable::new();
     let places = Arc::new(Semaphore::new(config.max_connections));
     let (username_sender, username) = watch::channel(username);
     let (membership, shown) = watch::channel(joined.membership);
@@ -204,7 +204,7 @@ fn start_keeper(
 struct Common {
     folder: Folder,
     share: Share,
-    parts: Parts,
+    parts: PartTable,
     keeper: KeeperHandle,
     traffic: Arc<Traffic>,
 }

@@ -1,4 +1,4 @@
-//! The owner of the limits: it applies the limits that hold at the moment to the traffic.
+//! The owner of the limits: it decides which limits on sending and receiving hold at the moment.
 //!
 //! `brigade_core::schedule` decides which limits hold. With a schedule, the owner asks it again at every full minute of
 //! local time, so that it also notices the end of a sleep, a changed clock and summer time.
@@ -26,13 +26,14 @@ pub(crate) struct LimitsHandle(mpsc::Sender<LimitRequest>);
 
 #[derive(Debug)]
 struct LimitRequest {
-    /// A limit that the user typed for a direction; without a cap, it takes back an earlier one.
+    /// A limit that the user typed for a direction; without a cap, an earlier one is removed.
     typed: Option<(Direction, Option<Cap>)>,
     answer: oneshot::Sender<Limits>,
 }
 
 impl LimitsHandle {
-    /// Starts the owner, which calls `apply` with the limits on sending and receiving that hold from then on, until `stop`.
+    /// Starts the owner, which calls `apply` with the limits on sending and receiving that hold from then on, until
+    /// `stop`.
     pub(super) fn start(
         plan: LimitPlan,
         apply: impl Fn(Cap, Cap) + Send + 'static,
@@ -53,7 +54,7 @@ impl LimitsHandle {
         self.request(None).await
     }
 
-    /// Sets a limit that overrides all others, or takes it back. Returns the limits that hold from now on.
+    /// Sets a limit that overrides all others, or removes it. Returns the limits that hold from now on.
     pub(crate) async fn set(&self, direction: Direction, cap: Option<Cap>) -> Option<Limits> {
         self.request(Some((direction, cap))).await
     }
@@ -84,7 +85,7 @@ async fn keep(mut plan: LimitPlan, apply: impl Fn(Cap, Cap), mut requests: mpsc:
     }
 }
 
-/// Waits a little longer than to the next minute, so that it has begun however coarse the timer is.
+/// Waits a little longer than to the next minute, so that it has begun even if the timer is not exact.
 async fn minute(left: Duration) {
     sleep(left + Duration::from_millis(5)).await;
 }
@@ -100,7 +101,7 @@ mod tests {
     use crate::peer::bandwidth::Traffic;
 
     #[tokio::test]
-    async fn a_typed_limit_holds_until_it_is_taken_back() {
+    async fn a_typed_limit_holds_until_it_is_removed() {
         let always = Rule::always(Some(Cap::At(1)), None);
         let plan = LimitPlan { rules: vec![always], ..LimitPlan::default() };
         let stop = CancellationToken::new();

@@ -1,8 +1,9 @@
 //! The bandwidth of piece data: the limits on it, the waits for them, and the sums for each member.
 //!
-//! Bytes are counted when the system accepts or delivers them, under a lock that is held for an addition. Under a limit,
-//! tasks wait in the order of their requests, and take no bytes before they are granted: a task that is dropped has taken
-//! none. `limits` decides which limits hold now; a task that waits when a limit changes goes on waiting under the new one.
+//! Bytes are counted when the system accepts or delivers them, under a lock that is held for an addition. Under a
+//! limit, tasks wait in the order of their requests, and take no bytes before they are granted: a task that is dropped
+//! has taken none. `limits` decides which limits hold now; a task that waits when a limit changes goes on waiting under
+//! the new one.
 
 mod limits;
 
@@ -51,7 +52,7 @@ struct LimitQueue {
     limiter: Mutex<Limiter>,
     /// One permit, for the first waiting task; the others wait for it in the order of their requests.
     next: Semaphore,
-    /// The limit; a waiting task learns here when it changes.
+    /// The limit; waiting tasks are notified here when it changes.
     cap: watch::Sender<Cap>,
 }
 
@@ -99,8 +100,8 @@ impl Traffic {
         }
     }
 
-    /// Waits until `bytes` may be sent. While this is first in the queue, other tasks wait for it: it must be polled until
-    /// it is done, or dropped. Other work runs [`beside`] it.
+    /// Waits until `bytes` may be sent. While this is first in the queue, other tasks wait for it: it must be polled
+    /// until it is done, or dropped. Other work runs [`beside`] it.
     pub(crate) async fn may_send(&self, bytes: usize) {
         self.up.pass(bytes).await;
     }
@@ -163,8 +164,8 @@ impl Traffic {
         (self.sent.rate(), self.received.rate())
     }
 
-    /// The counter of one downloader, for all its connections. At the limit of counters, those without a connection that
-    /// were sent the least are removed; if all have one, the new counter appears in no sum.
+    /// The counter of one downloader, for all its connections. At the limit of counters, those without a connection
+    /// that were sent the least are removed; if all have one, the new counter appears in no sum.
     pub(crate) fn downloader(&self, key: PeerKey, username: &Username) -> Arc<SentCounter> {
         let mut downloaders = self.downloaders.lock().unwrap_or_else(PoisonError::into_inner);
         if downloaders.len() >= COUNTED_MEMBERS && !downloaders.contains_key(&key) {
@@ -206,7 +207,7 @@ pub(crate) async fn beside<T, E>(
     }
 }
 
-/// Removes a tenth of the counters, so that this is seldom done.
+/// Removes a tenth of the counters at once, so that this is rarely done.
 fn remove_smallest(downloaders: &mut BTreeMap<PeerKey, (Username, Arc<SentCounter>)>) {
     let unused = downloaders.iter().filter(|(_, (_, sent))| Arc::strong_count(sent) == 1);
     let mut unused: Vec<_> =
@@ -248,7 +249,7 @@ impl LimitQueue {
         self.limiter.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes the limit. Waiting tasks learn of it under the same lock, so that they ask again.
+    /// Changes the limit. Waiting tasks are notified under the same lock, so that none misses the change.
     fn set(&self, cap: Cap) {
         let mut limiter = self.limiter();
         if *self.cap.borrow() != cap {
@@ -284,7 +285,7 @@ impl LimitQueue {
                     Err(wait) => (wait, self.cap.subscribe()),
                 }
             };
-            // The time is over, or the limit has changed: either way the limiter is asked again.
+            // The time is over, or the limit has changed: in both cases the limiter decides again.
             let _ = timeout(wait, changed.changed()).await;
         }
         passed.bytes = 0;

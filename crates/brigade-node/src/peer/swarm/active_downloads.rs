@@ -21,7 +21,7 @@ use tokio::sync::mpsc;
 
 use super::{
     partial::{
-        EndedDownload, LandedContent, OpenPart, Part, PartOwner, Parts, ReceiveCounter, ReceivedBytes,
+        EndedDownload, LandedContent, OpenPart, Part, PartOwner, PartTable, ReceiveCounter, ReceivedBytes,
     },
     requests::{PieceTarget, WantedPiece},
     writer::{LandResult, PieceWriter, WriteOutcome},
@@ -44,7 +44,7 @@ pub(crate) struct ActiveDownloads {
     landing: BTreeSet<DownloadId>,
     writer: PieceWriter,
     outcomes: mpsc::Receiver<WriteOutcome>,
-    parts: Parts,
+    parts: PartTable,
 }
 
 /// One content that is being fetched.
@@ -96,7 +96,7 @@ fn amount(have: &Bitfield, geometry: &Geometry) -> (u64, u64) {
 
 impl ActiveDownloads {
     /// Creates an empty set of downloads, and starts their writer.
-    pub(crate) fn start(folder: Folder, keeper: KeeperHandle, parts: Parts) -> Self {
+    pub(crate) fn start(folder: Folder, keeper: KeeperHandle, parts: PartTable) -> Self {
         let (writer, outcomes) = PieceWriter::start(folder, keeper);
         let (active, by_content, landing) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
         Self { active, by_content, last: 0, small: 0, landing, writer, outcomes, parts }
@@ -226,8 +226,8 @@ impl ActiveDownloads {
         }
     }
 
-    /// Serves the part of a content from now on; the content. An empty part is served too: so those that fetch the
-    /// content find each other before there is anything to pass on.
+    /// Serves the part of a content from now on. Returns the content. An empty part is served too: so the peers that
+    /// fetch the content find each other before any of them has a piece.
     pub(crate) fn serve(
         &mut self,
         download: DownloadId,

@@ -45,10 +45,10 @@ pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 /// The time between two progress events of a piece that arrives slowly.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
-/// After so long without data, a throttled connection waits for the holder, and no longer for the limit.
+/// After this time without data, a throttled connection waits for the holder, and no longer for the limit.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// A connection that has not waited for the limit for so long is not throttled any more.
+/// A connection that has not waited for the limit for this time is not throttled any more.
 const UNTHROTTLED_AFTER: Duration = Duration::from_millis(200);
 
 /// What a peer needs to connect to others.
@@ -69,7 +69,7 @@ pub(crate) enum ConnectionEvent {
     Core(Event),
     /// The second connection to a holder is established.
     SecondConnected { holder: HolderId, serial: u64 },
-    /// A download limit keeps the connection from reading, or does so no more.
+    /// A download limit keeps the connection from reading, or no longer does.
     Throttled { holder: HolderId, serial: u64, throttled: bool },
     /// The connection has ended; `greeted` says whether it was ever established. It is the last event.
     Ended { holder: HolderId, serial: u64, greeted: bool, error: Option<Box<dyn Error + Send + Sync>> },
@@ -121,7 +121,7 @@ pub(crate) struct ConnectionHandle {
 }
 
 impl ConnectionHandle {
-    /// Creates the handle of a connection, and what its task gets.
+    /// Creates the handle of a connection, and the inputs of its task.
     pub(crate) fn new(serial: u64) -> (Self, CommandInputs) {
         let (commands, queue) = mpsc::channel(COMMANDS);
         let stop = CancellationToken::new();
@@ -162,7 +162,8 @@ pub(crate) struct HolderConnection<'a> {
     reading: u32,
     /// Whether the holder sent anything but a goodbye.
     pub(crate) has_answered: bool,
-    /// When the last progress event was sent; there is one for the very first data, which tells the round trip.
+    /// When the last progress event was sent. One is sent for the first data, from which the core learns the round
+    /// trip.
     last_progress: Option<Instant>,
     /// When a download limit last kept this connection from reading; `None` where it does not.
     throttled: Option<Instant>,
@@ -191,14 +192,16 @@ impl<'a> HolderConnection<'a> {
             Some(ConnectionEndError::Connection(error)) => {
                 if let Some(goodbye) = error.goodbye() {
                     let goodbye = close_and_drain(reader, self.writer, goodbye);
-                    let _ = timeout(CLOSE_TIMEOUT, goodbye).await; // the missing pieces are requested from others after this
+                    // The missing pieces are requested from others after this.
+                    let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
                 }
             }
             Some(ConnectionEndError::Goodbye(..)) => {}
         }
     }
 
-    /// Carries out commands and handles messages until they are stopped, or the end of the commands or of the connection.
+    /// Carries out commands and handles messages until they are stopped, or the end of the commands or of the
+    /// connection.
     pub(crate) async fn run(
         &mut self,
         reader: &mut Reader,
@@ -298,7 +301,7 @@ impl<'a> HolderConnection<'a> {
                         self.command(command).await?;
                         self.writer.flush().await
                     };
-                    // The holder may not read: other connections shall not wait for that.
+                    // The holder may read nothing for a while: other connections must not wait for that.
                     if beside(admitted.as_mut(), send).await?.is_some() {
                         break;
                     }
@@ -310,7 +313,7 @@ impl<'a> HolderConnection<'a> {
         Ok(Some(slice))
     }
 
-    /// Reads at most `most` bytes; `None` where there were none for so long that the limit does not cause the delay.
+    /// Reads at most `most` bytes; `None` if none arrived for so long that the limit does not cause the delay.
     async fn read(
         &mut self,
         reader: &mut Reader,

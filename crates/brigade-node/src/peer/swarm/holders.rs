@@ -1,7 +1,7 @@
 //! The holders: a number for each key, the last address and the last error, and which of them the manager names.
 //!
 //! The core knows a holder by its number. Once there are many, holders without a reference are forgotten; one that is
-//! named again gets another number. An error is kept until a piece of the holder is stored; it decides nothing, but a
+//! named again gets another number. An error is kept until a piece of the holder is stored; it changes nothing, but a
 //! fetch that waits shows it.
 
 use std::{
@@ -156,7 +156,7 @@ impl HolderTable {
         self.ids.len() >= self.most
     }
 
-    /// Forgets all but these. Where many stay, it is a while until the next time.
+    /// Forgets all but these. If many stay, the table may grow more before this is done again.
     pub(crate) fn forget_all_but(&mut self, referred_to: &BTreeSet<HolderId>) {
         self.ids.retain(|_, id| referred_to.contains(id));
         self.holders.retain(|id, _| referred_to.contains(id));

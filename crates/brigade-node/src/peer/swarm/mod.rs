@@ -1,10 +1,10 @@
 //! Fetching contents from many holders, as the core's [`Downloads`] decides.
 //!
-//! [`Swarm`] is the driver: it carries out the actions of the core, and reports events to the core and, as [`SwarmEvent`]s,
-//! to its owner. The owner calls [`Swarm::next_event`] until there is none, and then waits for [`Swarm::receive`]. Nothing
-//! here waits for another task, or knows why a content is wanted. `pool` has the connections to the `holders`, `connection`
-//! runs one of them with its `requests`, `writer` stores verified pieces for the `active_downloads`, and other peers are
-//! served from the `partial` contents meanwhile.
+//! [`Swarm`] is the driver: it carries out the actions of the core, and reports events to the core and, as
+//! [`SwarmEvent`]s, to its owner. The owner calls [`Swarm::next_event`] until there is none, and then waits for
+//! [`Swarm::receive`]. Nothing here waits for another task, or knows why a content is wanted. `pool` has the
+//! connections to the `holders`, `connection` runs one of them with its `requests`, `writer` stores pieces for the
+//! `active_downloads`, and other peers are served from `partial` contents.
 
 mod active_downloads;
 mod connection;
@@ -38,7 +38,7 @@ use self::{
 pub(crate) use self::{
     connection::ConnectionConfig,
     holders::ManagerUpdate,
-    partial::{EndedDownload, LandedContent, OpenPart, Parts, ReceiveCounter},
+    partial::{EndedDownload, LandedContent, OpenPart, PartTable, ReceiveCounter},
 };
 use crate::{
     clock,
@@ -59,7 +59,7 @@ pub(crate) struct SwarmConfig {
     /// Connections to other peers at the same time, in both directions.
     pub(crate) max_connections: usize,
     pub(crate) folder: Folder,
-    pub(crate) parts: Parts,
+    pub(crate) parts: PartTable,
     pub(crate) keeper: KeeperHandle,
     /// Decides ties between pieces.
     pub(crate) seed: u64,
@@ -288,7 +288,8 @@ impl Swarm {
         self.events.extend(self.active.content(download).map(event));
     }
 
-    /// Handles an event of a download. The core learns that a piece has arrived before it learns that the piece is stored.
+    /// Handles an event of a download. The core learns that a piece has arrived before it learns that the piece is
+    /// stored.
     fn download_event(&mut self, event: DownloadEvent) {
         self.handle_connection_events(self.pool.waiting_events());
         match event {

@@ -1,8 +1,8 @@
 //! Contents that this peer receives: the bytes that arrive, the parts that other peers are served from, and their ends.
 //!
-//! Only the swarm writes a part; it has the [`PartOwner`]. Connections that serve only read, and check the state of the part
-//! before and after each read. When the download ends, the owner is dropped, and the part is not read any more. A part
-//! that has landed is served further, as long as it is shared and still the file that landed.
+//! Only the swarm writes a part; it has the [`PartOwner`]. Connections that serve only read, and check the state of the
+//! part before and after each read. When the download ends, the owner is dropped, and the part is not read any more. A
+//! part that has landed is served further, as long as it is shared and still the file that landed.
 
 use std::{
     collections::BTreeMap,
@@ -40,7 +40,7 @@ pub(crate) struct Part {
     updates: Arc<watch::Sender<u64>>,
 }
 
-/// What may be read of a part; it only ever moves on.
+/// What may be read of a part. It changes in this order only.
 #[derive(Debug, Clone, Copy)]
 enum PartState {
     /// Its pieces are being written. Those that are verified may be read.
@@ -57,12 +57,12 @@ enum PartState {
 #[derive(Debug)]
 pub(crate) struct PartOwner {
     part: Arc<Part>,
-    parts: Parts,
+    parts: PartTable,
 }
 
-/// All of them.
+/// All parts.
 #[derive(Debug, Clone)]
-pub(crate) struct Parts {
+pub(crate) struct PartTable {
     table: Arc<watch::Sender<BTreeMap<Content, Arc<Part>>>>,
     /// Changes whenever any part gets a piece.
     updates: Arc<watch::Sender<u64>>,
@@ -92,7 +92,7 @@ impl Part {
         let state = *self.state.borrow();
         let (stamp, is_shared) = match state {
             PartState::Receiving => return Ok(()),
-            PartState::Named(stamp) => (stamp, true), // the share is about to hear of it
+            PartState::Named(stamp) => (stamp, true), // the share is about to be told of it
             PartState::Landed(stamp) => (stamp, share.has(&self.content)),
             PartState::Closed => return Err(Reason::NotFound),
         };
@@ -102,18 +102,19 @@ impl Part {
 
     /// The file gets its name at this moment, and its owner may write to it from then on.
     pub(crate) fn named(&self, stamp: Stamp) {
-        self.turn(|state| matches!(state, PartState::Receiving).then_some(PartState::Named(stamp)));
+        self.change_state(|state| matches!(state, PartState::Receiving).then_some(PartState::Named(stamp)));
     }
 
-    fn turn(&self, next: impl FnOnce(PartState) -> Option<PartState>) {
+    fn change_state(&self, next: impl FnOnce(PartState) -> Option<PartState>) {
         self.state.send_if_modified(|state| next(*state).map(|next| *state = next).is_some());
     }
 }
 
 impl PartOwner {
-    /// The file has its name, and the share was told of it.
+    /// The file has its name, and the share knows it.
     pub(crate) fn landed(&self, stamp: Stamp) {
-        self.part.turn(|state| (!matches!(state, PartState::Closed)).then_some(PartState::Landed(stamp)));
+        self.part
+            .change_state(|state| (!matches!(state, PartState::Closed)).then_some(PartState::Landed(stamp)));
     }
 
     /// The part, to read it or to write verified pieces.
@@ -136,13 +137,13 @@ impl Drop for PartOwner {
             let is_this = table.get(&self.part.content).is_some_and(|part| Arc::ptr_eq(part, &self.part));
             is_this && table.remove(&self.part.content).is_some()
         });
-        self.part.turn(|state| (!matches!(state, PartState::Landed(_))).then_some(PartState::Closed));
-        // Nor is anything written: another fetch may have the same file by then, or its user.
+        self.part.change_state(|state| (!matches!(state, PartState::Landed(_))).then_some(PartState::Closed));
+        // Nothing is written either: from now on, another fetch or the user may use the same file.
         self.part.file.close();
     }
 }
 
-impl Parts {
+impl PartTable {
     pub(crate) fn new() -> Self {
         Self { table: Arc::new(watch::Sender::default()), updates: Arc::default() }
     }
@@ -159,8 +160,8 @@ impl Parts {
         PartOwner { part, parts: self.clone() }
     }
 
-    /// Wakes up when any part got a piece.
-    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+    /// Follows the parts: the value changes whenever any of them gets a piece.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.updates.subscribe()
     }
 }

@@ -1,9 +1,9 @@
 //! The connections to holders: they are dialled here, and their events become events for the core.
 //!
 //! A connection is a task with a queue as long as its window, so that sending a command never waits. One connection
-//! uses one core at each end: if there is only one holder and the content is long, a second connection to it is opened,
-//! and requests alternate between the two. The core does not know about that; when one of the two breaks, the holder
-//! counts as lost, and the core asks again.
+//! uses one processor core at each end: if there is only one holder and the content is long, a second connection to it
+//! is opened, and requests alternate between the two. The core does not know about that; when one of the two breaks,
+//! the holder counts as lost, and the core requests the missing pieces again.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -45,7 +45,7 @@ pub(crate) struct ConnectionPool {
 struct HolderConnections {
     first: ConnectionHandle,
     second: SecondConnection,
-    /// The contents that are open there: a second connection has to open them too.
+    /// The contents that are open on it: a second connection has to open them too.
     open: BTreeMap<DownloadId, Content>,
     /// Whether the next request goes to the second connection.
     second_is_next: bool,
@@ -133,7 +133,7 @@ impl ConnectionPool {
         self.known.clear_error(holder);
     }
 
-    /// Handles an event; what it means for the core, if anything.
+    /// Handles an event. Returns the event that follows from it for the core, if any.
     fn handle(&mut self, event: ConnectionEvent) -> Option<Event> {
         match event {
             ConnectionEvent::Core(event) => {
@@ -143,7 +143,7 @@ impl ConnectionPool {
                             connections.is_established = true;
                         }
                     }
-                    // Refused on one of two connections, a channel must not stay open on the other.
+                    // A channel that is refused on one of two connections must not stay open on the other.
                     Event::Refused { holder, download, piece: None, .. } => self.close(holder, download),
                     _ => {}
                 }
@@ -201,7 +201,8 @@ impl ConnectionPool {
             }
             Action::Banned { holder, download, fault } => {
                 let name = self.name_of(holder);
-                tracing::warn!(holder = name.as_deref(), ?download, %fault, "a holder is not asked for this any more");
+                let holder = name.as_deref();
+                tracing::warn!(holder, ?download, %fault, "a holder is not used for this content any more");
             }
             other => return Some(other),
         }
@@ -271,7 +272,7 @@ impl ConnectionPool {
                 connections.second = SecondConnection::Refused;
                 return false;
             }
-            // Its requests are not told apart from those of the other one: all of them are sent again.
+            // Nothing here knows which requests were sent on it: those of both connections are sent again.
             SecondConnection::Established(connection) if connection.serial == serial => {}
             _ if connections.first.serial == serial => {}
             _ => return false,
@@ -398,7 +399,7 @@ mod tests {
     use super::catch_panic;
 
     #[tokio::test]
-    async fn a_connection_that_panics_has_ended_too() {
+    async fn a_panic_of_a_connection_is_caught() {
         assert_eq!(catch_panic(async { 7 }).await, Some(7));
         let connection = async {
             tokio::task::yield_now().await;

@@ -38,14 +38,14 @@ use crate::{
 /// Small files that become durable, and get their names, together.
 const BATCH_FILES: usize = 1024;
 
-/// How long a batch is added to: where files come slowly but without a pause, a process that dies loses no more than
-/// what came in this time.
+/// How long files are added to a batch: where they arrive slowly but without a pause, a process that is killed loses no
+/// more than the files of this time.
 const BATCH_TIME: Duration = Duration::from_millis(500);
 
 /// How long a batch waits for more while more is in flight.
 const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
-/// Small contents that are written before the driver is told, while more are waiting: the requests that follow, and
+/// Small contents that are written before the driver is notified, while more are waiting: the requests that follow, and
 /// their pieces, then stay together too.
 const EVENT_BATCH: usize = 16;
 
@@ -152,7 +152,7 @@ impl PieceWriter {
         &self.awaited
     }
 
-    /// Writes a piece. The driver is told of the result.
+    /// Writes a piece. The result follows.
     pub(crate) async fn write(&self, received: ReceivedPiece) {
         let in_place = match &received.wanted.target {
             PieceTarget::Small(_) => return drop(self.small.send(received).await),
@@ -194,7 +194,7 @@ impl PieceWriter {
     }
 }
 
-/// Tells the keeper first, so that a landed file is shared when the driver reports it.
+/// Sends results to the keeper first, so that a landed file is shared when the driver reports it.
 fn send_landed(
     runtime: &Handle,
     keeper: &KeeperHandle,
@@ -271,7 +271,7 @@ impl SmallFileWriter {
         }
     }
 
-    /// The next content, if it has arrived or arrives soon.
+    /// The next content, if it has arrived, or arrives soon.
     fn next(&mut self, received: &mut mpsc::Receiver<ReceivedPiece>) -> Option<ReceivedPiece> {
         if let Ok(next) = received.try_recv() {
             return Some(next);
@@ -315,8 +315,8 @@ impl SmallFileWriter {
     }
 }
 
-/// Contents that were written, so that one that arrives twice is not written again: where an existing file is kept
-/// aside, the second one would put the first aside.
+/// Contents that were written, so that one that arrives twice is not written again: where an existing file is renamed
+/// and kept, the second write would rename the first.
 #[derive(Default)]
 struct SeenDownloads {
     known: HashSet<DownloadId>,
@@ -365,9 +365,9 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// Whoever writes one piece may write another's too, be it a task that must not wait: so no answer may.
+    /// The task that writes a piece may also write the pieces of other tasks, and it must not wait.
     #[tokio::test]
-    async fn what_became_of_a_piece_is_told_without_waiting_for_an_owner_who_does_not_listen() {
+    async fn results_do_not_wait_for_an_owner_that_does_not_receive_them() {
         let temp = tempfile::tempdir().unwrap();
         let source = temp.path().join("source");
         std::fs::write(&source, vec![7; 5 << 20]).unwrap();
@@ -416,7 +416,7 @@ mod tests {
                 }
             }
         };
-        tokio::time::timeout(PATIENCE, all).await.expect("something was not told");
+        tokio::time::timeout(PATIENCE, all).await.expect("a result is missing");
         stop.cancel();
     }
 }

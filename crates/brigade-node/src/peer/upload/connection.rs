@@ -1,7 +1,7 @@
 //! Serving one downloader: its requests are read here and queued for [`super::send`].
 //!
-//! Cheap checks come first: number of requests, channel, piece, availability. Reading never waits for sending; a downloader
-//! that requests more than the protocol allows is disconnected, with the reason.
+//! Cheap checks come first: number of requests, channel, piece, availability. Reading never waits for sending; a
+//! downloader that requests more than the protocol allows is disconnected, with the reason.
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
@@ -33,7 +33,7 @@ use super::{
     turns::ConnectionTurns,
 };
 use crate::{
-    peer::{bandwidth::Traffic, swarm::partial::Parts},
+    peer::{bandwidth::Traffic, swarm::partial::PartTable},
     store::share::Share,
     transport::{breach_log::BreachLog, connection::ConnectionError, greeting::Greeted},
 };
@@ -54,7 +54,12 @@ pub(crate) struct ServeContext {
 
 impl ServeContext {
     /// Starts the owner of the slots, which runs until `stop`.
-    pub(crate) fn start(share: Share, parts: Parts, traffic: Arc<Traffic>, stop: CancellationToken) -> Self {
+    pub(crate) fn start(
+        share: Share,
+        parts: PartTable,
+        traffic: Arc<Traffic>,
+        stop: CancellationToken,
+    ) -> Self {
         let contents = ServedContents::new(share, parts);
         Self { contents, sending: SendContext::start(traffic, stop), breaches: Arc::default() }
     }
@@ -106,12 +111,11 @@ pub(crate) async fn serve(
                     break Ok(breach);
                 }
             }
-            Some(offered) = offers.recv() => {
-                let offer = connection.turns.offer(offered);
-                if let Some(Err(breach)) = offer.map(|offer| connection.send(offer)) {
-                    break Ok(breach);
-                }
-            }
+            Some(offered) = offers.recv() => if let Some(offer) = connection.turns.offer(offered)
+                && let Err(breach) = connection.send(offer)
+            {
+                break Ok(breach);
+            },
             Ok(()) = cap.changed() => {}
             _ = keepalive.tick(), if connection.turns.is_waiting() => {
                 if let Err(breach) = connection.send(connection.turns.keepalive()) {
@@ -154,7 +158,7 @@ fn too_many_turns<E>(_: E) -> Goodbye {
 }
 
 fn too_many_requests() -> Goodbye {
-    breach(Reason::TooMuch, format!("more than {} requests were open", limits::REQUESTS_IN_FLIGHT))
+    breach(Reason::TooMuch, format!("more than {} open requests", limits::REQUESTS_IN_FLIGHT))
 }
 
 /// The connection to one downloader.
@@ -293,7 +297,7 @@ impl DownloaderConnection {
     fn request_whole(&mut self, request: &RequestWhole) -> Result<(), Goodbye> {
         let content = Content { id: request.id, size: request.size };
         let Some(geometry) = Geometry::new(content.size).ok().filter(|geometry| geometry.count() == 1) else {
-            let text = format!("a content of {} bytes was asked for whole", content.size);
+            let text = format!("a content of {} bytes was requested as one piece", content.size);
             return Err(breach(Reason::Protocol, text));
         };
         if self.open_requests.pieces() >= limits::REQUESTS_IN_FLIGHT {

@@ -1,8 +1,9 @@
-//! Serving downloaders: each incoming connection is greeted, its membership is checked, and it is served in its own task.
+//! Serving downloaders: each incoming connection is greeted, its membership is checked, and it is served in its own
+//! task.
 //!
 //! Cheap checks come first: handshake, number of connections, greeting, membership. Only members get a connection slot.
-//! `connection` reads the requests of one downloader, and `send` answers them with `pieces`. `slots` and `turns` are used
-//! only while sending has a limit. The loop that accepts is in `transport::accept_loop`.
+//! `connection` reads the requests of one downloader, and `send` answers them with `pieces`. `slots` and `turns` are
+//! used only while sending has a limit. The loop that accepts is in `transport::accept_loop`.
 
 mod connection;
 mod pieces;
@@ -35,7 +36,7 @@ use crate::{
     },
 };
 
-/// Connections that one downloader may have here at once: each is the work of one processor core.
+/// Connections that one downloader may have at once: each can keep one processor core busy.
 const CONNECTIONS_EACH: usize = 2;
 
 /// The values that the listener needs to accept a connection.
@@ -78,7 +79,7 @@ impl ConnectionHandler for ListenContext {
     }
 
     async fn serve(self, greeted: Greeted, _permit: ConnectionPermit, entering: OwnedSemaphorePermit) {
-        drop(entering); // from here on there are other bounds
+        drop(entering); // from here on other limits apply
         let (remote, key) = (greeted.remote, greeted.peer);
         let token = greeted.hello.membership.as_deref();
         let claims = match membership::verify(token, self.network, key, clock::unix_now()) {

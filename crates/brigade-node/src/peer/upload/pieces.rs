@@ -1,9 +1,9 @@
 //! The pieces that are to be sent to one downloader: their queue, their files, and reading them into a buffer.
 //!
-//! The task that reads requests queues them, and the task that sends takes them. Bytes are read to the place where they are
-//! encrypted and from which they are written: there is no copy. One buffer holds many small contents, or a part of a long
-//! piece. A file that is no longer the hashed one is refused, never sent: a check before the read may save the read, the
-//! check after it decides.
+//! The task that reads requests queues them, and the task that sends takes them. Bytes are read to the place where they
+//! are encrypted and from which they are written: there is no copy. One buffer holds many small contents, or a part of
+//! a long piece. A file that is no longer the hashed one is refused, never sent: a check before the read may save the
+//! read, the check after it decides.
 
 use std::{
     collections::VecDeque,
@@ -32,7 +32,7 @@ use tokio::sync::watch;
 
 use super::slots::AcceptedOffer;
 use crate::{
-    peer::swarm::partial::{Part, Parts},
+    peer::swarm::partial::{Part, PartTable},
     store::{
         folder::FolderError,
         share::{Share, ShareError, SharedFile},
@@ -144,11 +144,11 @@ impl PieceQueue {
 #[derive(Clone)]
 pub(crate) struct ServedContents {
     share: Share,
-    parts: Parts,
+    parts: PartTable,
 }
 
 impl ServedContents {
-    pub(crate) const fn new(share: Share, parts: Parts) -> Self {
+    pub(crate) const fn new(share: Share, parts: PartTable) -> Self {
         Self { share, parts }
     }
 
@@ -166,7 +166,7 @@ impl ServedContents {
 
     /// Follows the parts: the value changes whenever any of them gets a piece.
     pub(crate) fn new_pieces(&self) -> watch::Receiver<u64> {
-        self.parts.news()
+        self.parts.subscribe()
     }
 }
 
@@ -180,8 +180,8 @@ pub(crate) enum PieceSource {
         /// The open file, from the first read on.
         open: Arc<OnceLock<File>>,
     },
-    /// A content that was being received when its channel was opened. Once it has landed, the share decides whether it is
-    /// served.
+    /// A content that was being received when its channel was opened. Once it has landed, the share decides whether it
+    /// is served.
     Part(Arc<Part>, Share),
 }
 
@@ -281,8 +281,8 @@ fn fill_one(frames: &mut Records, chunk: &Chunk, mode: ReadMode) -> Result<(), F
     lay_out(frames, chunk, |data, offset| chunk.source.read(data, offset, mode))
 }
 
-/// Lays one chunk out, with the bytes from `read`. A file may be changed, given up or withdrawn at any moment: the bytes
-/// are valid only if the file is still the hashed one after the read.
+/// Lays one chunk out, with the bytes from `read`. A file may be changed, given up or withdrawn at any moment: the
+/// bytes are valid only if the file is still the hashed one after the read.
 fn lay_out(
     frames: &mut Records,
     chunk: &Chunk,

@@ -278,8 +278,8 @@ impl SendLoop {
         }))
     }
 
-    /// Takes up to `most` bytes from the queue, whole contents or the next part of a piece; only one piece if each needs
-    /// a slot.
+    /// Takes up to `most` bytes from the queue, whole contents or the next part of a piece; only one piece if each
+    /// needs a slot.
     fn next_chunks(&mut self, most: u32, one_piece: bool) -> Vec<(Chunk, bool)> {
         let mut chunks = vec![];
         let mut left = most;
@@ -310,8 +310,8 @@ impl SendLoop {
     async fn write(&mut self, mut filled: FilledBuffer) -> Result<(), ConnectionError> {
         if filled.data_bytes() > 0 {
             self.wait_for_limit(filled.data_bytes()).await?;
-            // The buffer may have waited long, for the limit or for the buffer before it. Contents that were withdrawn since
-            // are not sent.
+            // The buffer may have waited long, for the limit or for the buffer before it. Contents that were withdrawn
+            // since are not sent.
             filled = filled.without_withdrawn().await.map_err(ConnectionError::Io)?;
         }
         let bytes = filled.data_bytes();

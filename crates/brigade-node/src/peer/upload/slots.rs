@@ -1,7 +1,7 @@
 //! Slots while sending is limited: the core's `Upload`, owned by one task.
 //!
-//! Wants of downloaders arrive here, and offers go to their connections; a connection waits here for the right to send a
-//! piece, a [`Slot`]. Without a limit this task is not used: every connection sends as fast as its downloader reads.
+//! Wants of downloaders arrive here, and offers go to their connections; a connection waits here for the right to send
+//! a piece, a [`Slot`]. Without a limit this task is not used: every connection sends as fast as its downloader reads.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -59,7 +59,8 @@ impl Drop for Slot {
     }
 }
 
-/// An offer for which the downloader requested a piece. It is given back when it is dropped before its piece has a slot.
+/// An offer for which the downloader requested a piece. It is given back when it is dropped before its piece has a
+/// slot.
 #[derive(Debug)]
 pub(crate) struct AcceptedOffer {
     owner: Uploads,

@@ -109,8 +109,8 @@ impl ConnectionTurns {
         self.client.want(WantedContent { content, complete, uplink: want.uplink })
     }
 
-    /// The downloader wants nothing more of the channel. If it wants the content on another channel, the want stays, and
-    /// only the offers of this channel end.
+    /// The downloader wants nothing more of the channel. If it wants the content on another channel, the want stays,
+    /// and only the offers of this channel end.
     pub(crate) fn unwant(&mut self, channel: u32) -> Result<(), OwnerBusy> {
         let Some(content) = self.wanted.remove(&channel) else { return Ok(()) };
         if !self.wanted.values().any(|other| *other == content) {
@@ -162,8 +162,8 @@ impl ConnectionTurns {
         Some(Offer { offer: offer.0, channel, pieces: pieces.into_iter().map(|piece| piece.0).collect() })
     }
 
-    /// Applies the limit on sending. Returns the message for the downloader if there is a limit for the first time, or none
-    /// any more; it then repeats its wants.
+    /// Applies the limit on sending. Returns the message for the downloader if there is a limit for the first time, or
+    /// none any more; it then repeats its wants.
     pub(crate) fn set_limit(&mut self, cap: Cap) -> Result<Option<Turns>, OwnerBusy> {
         let limited = cap != Cap::Off;
         if limited == self.limited {
@@ -184,5 +184,44 @@ impl ConnectionTurns {
     /// The message that tells a waiting downloader that this holder is alive.
     pub(crate) const fn keepalive(&self) -> Turns {
         Turns { limited: self.limited }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_core::id::ContentId;
+
+    use super::{
+        Cap, ConnectionTurns, Content, OfferId, Offered, PeerKey, PieceIndex, ToUploadOwner, Uploads, Want,
+        mpsc,
+    };
+
+    const CONTENT: Content = Content { id: ContentId([3; 32]), size: 10 << 20 };
+
+    fn offered(offer: u32) -> Offered {
+        Offered { offer: OfferId(offer), content: CONTENT, pieces: vec![PieceIndex(0)] }
+    }
+
+    #[tokio::test]
+    async fn a_content_that_is_wanted_on_two_channels_stays_wanted_when_one_is_closed() {
+        let (messages, mut owner) = mpsc::channel(8);
+        let (mut turns, _offers) = ConnectionTurns::connect(&Uploads(messages), PeerKey([1; 32])).await;
+        assert!(turns.set_limit(Cap::At(1)).unwrap().is_some());
+        for channel in [1, 2] {
+            turns.want(&Want { channel, uplink: None }, CONTENT, None).unwrap();
+        }
+        assert_eq!(turns.offer(offered(7)).unwrap().channel, 1);
+        turns.unwant(1).unwrap();
+        assert_eq!(turns.offer(offered(8)).unwrap().channel, 2);
+        turns.decline(OfferId(8)).unwrap();
+        drop(turns);
+
+        assert!(matches!(owner.recv().await, Some(ToUploadOwner::Connected(_))));
+        for _ in [1, 2] {
+            assert!(matches!(owner.recv().await, Some(ToUploadOwner::Want { .. })));
+        }
+        assert!(matches!(owner.recv().await, Some(ToUploadOwner::GiveBack(_, OfferId(7)))));
+        assert!(matches!(owner.recv().await, Some(ToUploadOwner::Unwant(_, CONTENT, _))));
+        assert!(matches!(owner.recv().await, Some(ToUploadOwner::Disconnected(..))));
     }
 }

@@ -67,9 +67,9 @@ async fn connection() -> (Greeted, Greeted) {
     let acceptor = Acceptor::bind(&[(Ipv4Addr::LOCALHOST, 0).into()], &holder).await.unwrap();
     let addresses = [acceptor.address()];
     let accepted = async { acceptor.accept().await.unwrap().handshake().await.unwrap() };
-    let (here, there) = tokio::join!(accepted, dial(&addresses, &downloader, Some(holder.public())));
-    let (here, there) = tokio::join!(here.greet(hello()), there.unwrap().greet(hello()));
-    (here.unwrap(), there.unwrap())
+    let (accepted, dialled) = tokio::join!(accepted, dial(&addresses, &downloader, Some(holder.public())));
+    let (accepted, dialled) = tokio::join!(accepted.greet(hello()), dialled.unwrap().greet(hello()));
+    (accepted.unwrap(), dialled.unwrap())
 }
 
 impl TestSender {
@@ -86,10 +86,10 @@ impl TestSender {
         let context = SendContext::start(traffic.clone(), stop.clone());
         let uploads = context.uploads.clone();
         let (client, _) = UploadClient::connect(&uploads, DOWNLOADER).await;
-        let (here, downloader) = connection().await;
+        let (holder, downloader) = connection().await;
         let (open_requests, (tasks, for_sender)) = (Arc::new(OpenRequests::default()), mpsc::channel(8192));
         let sent = Arc::new(SentCounter::default());
-        let sending = send(here.writer, for_sender, DOWNLOADER, sent, open_requests.clone(), context);
+        let sending = send(holder.writer, for_sender, DOWNLOADER, sent, open_requests.clone(), context);
         Self {
             _temp: temp,
             share,

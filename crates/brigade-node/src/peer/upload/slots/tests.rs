@@ -28,7 +28,7 @@ async fn all_slots(uploads: &Uploads) -> Vec<(Slot, UploadClient)> {
     let mut slots = vec![];
     for number in 0..LIMITED_SLOTS {
         let key = PeerKey([100 + u8::try_from(number).unwrap(); 32]);
-        let (client, _) = UploadClient::connect(&uploads, key).await;
+        let (client, _) = UploadClient::connect(uploads, key).await;
         slots.push((timeout(PATIENCE, uploads.slot(key, None)).await.unwrap().unwrap(), client));
     }
     slots
@@ -131,7 +131,7 @@ async fn offers_go_to_the_connection_that_wanted_last_and_to_the_other_when_that
 
 /// A downloader that disconnects with open offers, accepted or not, leaves its turns to the others.
 #[tokio::test]
-async fn turns_outlive_no_connection() {
+async fn a_downloader_that_disconnects_leaves_no_turns() {
     let stop = CancellationToken::new();
     let (uploads, _cap) = limited(&stop);
     for number in 0..100 {
