@@ -1,35 +1,29 @@
 //! The active downloads: how each content is received and gets its name, and how much of it is present.
 //!
-//! This is the side of the disk: part files, the writer and what is served meanwhile. Which piece is requested from
+//! It has what concerns the disk: part files, the writer and what is served meanwhile. Which piece is requested from
 //! which holder is decided in the core; the driver in [`super`] connects the two.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    future::pending,
     sync::{Arc, atomic::Ordering},
 };
 
 use brigade_core::{
     bitfield::Bitfield,
     content::{Expected, PieceList},
-    download::{DownloadId, HolderId},
+    download::DownloadId,
     geometry::{Geometry, PieceIndex},
     id::Content,
+    name::FileName,
 };
-
-use tokio::sync::mpsc;
 
 use super::{
-    partial::{
-        EndedDownload, LandedContent, OpenPart, Part, PartOwner, PartTable, ReceiveCounter, ReceivedBytes,
-    },
+    partial::{OpenPart, Part, PartOwner, PartTable, ReceiveCounter, ReceivedBytes},
     requests::{PieceTarget, WantedPiece},
-    writer::{LandResult, PieceWriter, WriteOutcome},
+    writer::{LandResult, PieceWriter},
 };
 use crate::store::{
-    folder::Folder,
-    keeper::KeeperHandle,
-    landing::Landing,
+    landing::{Landing, Placed},
     part_file::{PartError, PartFile},
 };
 
@@ -43,7 +37,6 @@ pub(crate) struct ActiveDownloads {
     /// Downloads that were removed while they were getting their name: the result is still to come.
     landing: BTreeSet<DownloadId>,
     writer: PieceWriter,
-    outcomes: mpsc::Receiver<WriteOutcome>,
     parts: PartTable,
 }
 
@@ -59,15 +52,27 @@ struct ActiveDownload {
     present: (u64, u64),
 }
 
-/// An event of the active downloads, for the driver.
+/// A content that got its name, or did not.
 #[derive(Debug)]
-pub(crate) enum DownloadEvent {
-    /// A piece is stored; it may have been stored before.
-    Stored { holder: HolderId, download: DownloadId, piece: PieceIndex },
-    /// A piece could not be written.
-    NotWritten { content: Content, error: PartError },
-    /// Complete contents got their names, or did not; they are not active any more.
-    Landed(Vec<LandedContent>),
+pub(crate) struct LandedContent {
+    pub(crate) content: Content,
+    pub(crate) name: FileName,
+    pub(crate) placed: Result<Placed, PartError>,
+    /// What it was until now; `None` if it was forgotten before.
+    pub(crate) ended: Option<EndedDownload>,
+}
+
+/// A download that is not active any more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndedDownload {
+    /// Bytes and pieces of it that counted as present.
+    pub(crate) present: (u64, u64),
+    /// Whether it has several pieces: then its part file stays on the disk, unless it has landed.
+    pub(crate) is_large: bool,
+    /// Whether other peers were served from it.
+    pub(crate) is_served: bool,
+    /// Whether it is getting its name at this moment; a [`LandedContent`] follows.
+    pub(crate) is_landing: bool,
 }
 
 /// How a content is received.
@@ -88,91 +93,47 @@ enum DownloadState {
     Finishing,
 }
 
-/// Bytes and pieces of what is in a bitfield.
+/// The number of bytes and of pieces in a bitfield.
 fn amount(have: &Bitfield, geometry: &Geometry) -> (u64, u64) {
     let bytes = have.iter().map(|piece| u64::from(geometry.length(piece))).sum();
     (bytes, u64::from(have.count()))
 }
 
 impl ActiveDownloads {
-    /// Creates an empty set of downloads, and starts their writer.
-    pub(crate) fn start(folder: Folder, keeper: KeeperHandle, parts: PartTable) -> Self {
-        let (writer, outcomes) = PieceWriter::start(folder, keeper);
+    pub(crate) fn new(writer: PieceWriter, parts: PartTable) -> Self {
         let (active, by_content, landing) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { active, by_content, last: 0, small: 0, landing, writer, outcomes, parts }
+        Self { active, by_content, last: 0, small: 0, landing, writer, parts }
     }
 
-    /// The writer of received pieces.
-    pub(crate) fn writer(&self) -> PieceWriter {
-        self.writer.clone()
-    }
-
-    /// Waits for the next event. It may be dropped at any time.
-    pub(crate) async fn receive(&mut self) -> DownloadEvent {
-        loop {
-            let Some(outcome) = self.outcomes.recv().await else { pending().await };
-            if let Some(event) = self.handle(outcome) {
-                return event;
-            }
-        }
-    }
-
-    /// The next event, if it has arrived.
-    pub(crate) fn try_receive(&mut self) -> Option<DownloadEvent> {
-        while let Ok(outcome) = self.outcomes.try_recv() {
-            if let Some(event) = self.handle(outcome) {
-                return Some(event);
-            }
-        }
-        None
-    }
-
-    fn handle(&mut self, outcome: WriteOutcome) -> Option<DownloadEvent> {
-        Some(match outcome {
-            WriteOutcome::Stored { holder, download, piece } => {
-                DownloadEvent::Stored { holder, download, piece }
-            }
-            WriteOutcome::NotWritten { download, error } => {
-                DownloadEvent::NotWritten { content: self.unfinished(download)?, error }
-            }
-            WriteOutcome::Landed(results) => {
-                DownloadEvent::Landed(results.into_iter().filter_map(|result| self.landed(result)).collect())
-            }
-        })
-    }
-
-    /// Adds a content of one piece; `None` if it is too large for any content.
-    pub(crate) fn add_small(
+    /// Adds a content of one piece, or one of several pieces of which a part is present; a part with a known list is
+    /// served from now on. `None` if it is too large for any content.
+    pub(crate) fn add(
         &mut self,
         content: Content,
         landing: Landing,
+        part: Option<OpenPart>,
         counter: Arc<ReceiveCounter>,
     ) -> Option<StartedDownload> {
-        let (list, have) = (None, Bitfield::none(1));
-        let mode = ReceiveMode::Small(Arc::new(vec![landing]));
+        let (mode, list, have) = match part {
+            None => (ReceiveMode::Small(Arc::new(vec![landing])), None, Bitfield::none(1)),
+            Some(OpenPart { file, list, have }) => {
+                (ReceiveMode::Large { file, part: None, landing }, list, have)
+            }
+        };
         let active = ActiveDownload::new(content, mode, &have, counter)?;
-        self.small += 1;
-        self.writer.awaited().fetch_add(1, Ordering::Relaxed);
+        if active.is_small() {
+            self.small += 1;
+            self.writer.awaited().fetch_add(1, Ordering::Relaxed);
+        }
         let present = active.present;
-        Some(StartedDownload { download: self.add(active), list, have, present })
+        let download = self.insert(active);
+        if let Some(list) = &list {
+            self.serve(download, list.clone(), Some(have.clone()));
+        }
+        Some(StartedDownload { download, list, have, present })
     }
 
-    /// Adds a content of several pieces of which a part is present.
-    pub(crate) fn add_large(
-        &mut self,
-        content: Content,
-        part: OpenPart,
-        landing: Landing,
-        counter: Arc<ReceiveCounter>,
-    ) -> Option<StartedDownload> {
-        let OpenPart { file, list, have } = part;
-        let mode = ReceiveMode::Large { file, part: None, landing };
-        let active = ActiveDownload::new(content, mode, &have, counter)?;
-        let present = active.present;
-        Some(StartedDownload { download: self.add(active), list, have, present })
-    }
-
-    fn add(&mut self, active: ActiveDownload) -> DownloadId {
+    fn insert(&mut self, active: ActiveDownload) -> DownloadId {
         self.last += 1;
         let download = DownloadId(self.last);
         self.by_content.insert(active.content, download);
@@ -262,7 +223,7 @@ impl ActiveDownloads {
     }
 
     /// A content got its name, or did not. It is not active any more; `None` if it was not.
-    fn landed(&mut self, result: LandResult) -> Option<LandedContent> {
+    pub(crate) fn landed(&mut self, result: LandResult) -> Option<LandedContent> {
         let LandResult { download, content, name, placed } = result;
         if self.landing.remove(&download) {
             return Some(LandedContent { content, name, placed, ended: None });
@@ -276,7 +237,7 @@ impl ActiveDownloads {
     }
 
     /// The content, unless all its pieces are stored: a piece that arrived twice may find its file closed.
-    fn unfinished(&self, download: DownloadId) -> Option<Content> {
+    pub(crate) fn unfinished(&self, download: DownloadId) -> Option<Content> {
         let active = self.active.get(&download)?;
         (active.state != DownloadState::Finishing).then_some(active.content)
     }
@@ -305,7 +266,7 @@ impl ActiveDownloads {
         let (bytes, pieces) = amount(&have, &active.geometry);
         let uncounted = (bytes.saturating_sub(active.present.0), pieces.saturating_sub(active.present.1));
         active.add_present(uncounted);
-        Some(StartedDownload { download: self.add(active), list, have, present: uncounted })
+        Some(StartedDownload { download: self.insert(active), list, have, present: uncounted })
     }
 
     /// Whether a content is active and not getting its name.
@@ -380,7 +341,7 @@ impl ActiveDownload {
         matches!(self.mode, ReceiveMode::Small(_))
     }
 
-    /// What is left to know of it when it is not active any more.
+    /// Its description for the time when it is not active any more.
     fn ended(&self) -> EndedDownload {
         EndedDownload {
             present: self.present,

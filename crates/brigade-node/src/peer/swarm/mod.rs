@@ -17,8 +17,6 @@ mod writer;
 use std::{collections::VecDeque, sync::Arc};
 
 use brigade_core::{
-    bitfield::Bitfield,
-    content::PieceList,
     download::{Action, Config, DownloadError, DownloadId, Downloads, Event, HolderId},
     geometry::PieceIndex,
     id::Content,
@@ -27,18 +25,21 @@ use brigade_core::{
     time::Timestamp,
     wire::manager::Holders,
 };
+use tokio::sync::mpsc;
 
 pub use self::holders::Unreached;
 use self::{
-    active_downloads::{ActiveDownloads, DownloadEvent, StartedDownload},
+    active_downloads::{ActiveDownloads, StartedDownload},
     connection::ConnectionContext,
     holders::NamedHolders,
     pool::ConnectionPool,
+    writer::{PieceWriter, WriteOutcome},
 };
 pub(crate) use self::{
+    active_downloads::{EndedDownload, LandedContent},
     connection::ConnectionConfig,
     holders::ManagerUpdate,
-    partial::{EndedDownload, LandedContent, OpenPart, PartTable, ReceiveCounter},
+    partial::{OpenPart, PartTable, ReceiveCounter},
 };
 use crate::{
     clock,
@@ -91,8 +92,8 @@ pub(crate) enum SwarmEvent {
 pub(crate) enum SwarmInput {
     /// An event of the connections, for the core.
     Connection(Event),
-    /// An event of the active downloads.
-    Download(DownloadEvent),
+    /// A result of the writer.
+    Written(WriteOutcome),
 }
 
 /// All active downloads, and the connections to their holders.
@@ -103,25 +104,25 @@ pub(crate) struct Swarm {
     /// Events for the owner.
     events: VecDeque<SwarmEvent>,
     named: NamedHolders,
-}
-
-/// The limits of the core. Where others fetch a content too, half of the connections are left for their fetches.
-fn core_config(connections: usize) -> Config {
-    let neighbours = limits::NEIGHBOURS.min(connections / 2).max(1);
-    Config { connections, neighbours, ..Config::default() }
+    outcomes: mpsc::Receiver<WriteOutcome>,
 }
 
 impl Swarm {
     /// Creates a swarm without downloads, and starts the thread that writes small files.
     pub(crate) fn new(config: SwarmConfig) -> Self {
-        let active = ActiveDownloads::start(config.folder, config.keeper, config.parts);
-        let (context, events) = ConnectionContext::new(config.connections, active.writer());
+        let (writer, outcomes) = PieceWriter::start(config.folder, config.keeper);
+        let (context, events) = ConnectionContext::new(config.connections, writer.clone());
+        let connections = config.max_connections;
+        // Where others fetch a content too, half of the connections are left for their fetches.
+        let neighbours = limits::NEIGHBOURS.min(connections / 2).max(1);
+        let core_config = Config { connections, neighbours, ..Config::default() };
         Self {
-            downloads: Downloads::new(core_config(config.max_connections), config.seed),
+            downloads: Downloads::new(core_config, config.seed),
             pool: ConnectionPool::new(context, events),
-            active,
+            active: ActiveDownloads::new(writer, config.parts),
             events: VecDeque::new(),
             named: NamedHolders::default(),
+            outcomes,
         }
     }
 
@@ -134,12 +135,9 @@ impl Swarm {
         part: Option<OpenPart>,
         counter: Arc<ReceiveCounter>,
     ) -> Option<(u64, u64)> {
-        let started = match part {
-            None => self.active.add_small(content, landing, counter)?,
-            Some(part) => self.active.add_large(content, part, landing, counter)?,
-        };
-        if let Some(list) = &started.list {
-            self.serve(started.download, list.clone(), Some(started.have.clone()));
+        let started = self.active.add(content, landing, part, counter)?;
+        if started.list.is_some() {
+            self.named.hold(content);
         }
         Some(self.begin(content, started))
     }
@@ -150,13 +148,6 @@ impl Swarm {
         self.downloads.handle(clock::now(), Event::Start { download, content, list, have });
         self.named.watch(content);
         present
-    }
-
-    /// Serves the part of a content from now on.
-    fn serve(&mut self, download: DownloadId, list: Arc<PieceList>, have: Option<Bitfield>) {
-        if let Some(content) = self.active.serve(download, list, have) {
-            self.named.hold(content);
-        }
     }
 
     /// Ends a download. If it is getting its name at this moment, it still gets it.
@@ -194,7 +185,7 @@ impl Swarm {
     pub(crate) async fn receive(&mut self) -> SwarmInput {
         tokio::select! {
             biased;
-            event = self.active.receive() => SwarmInput::Download(event),
+            Some(outcome) = self.outcomes.recv() => SwarmInput::Written(outcome),
             event = self.pool.receive() => SwarmInput::Connection(event),
         }
     }
@@ -206,11 +197,11 @@ impl Swarm {
                 self.downloads.handle(clock::now(), event);
                 self.handle_connection_events(EVENTS_AT_ONCE);
             }
-            SwarmInput::Download(event) => {
-                self.download_event(event);
+            SwarmInput::Written(outcome) => {
+                self.write_outcome(outcome);
                 for _ in 0..EVENTS_AT_ONCE {
-                    let Some(event) = self.active.try_receive() else { break };
-                    self.download_event(event);
+                    let Ok(outcome) = self.outcomes.try_recv() else { break };
+                    self.write_outcome(outcome);
                 }
             }
         }
@@ -267,7 +258,9 @@ impl Swarm {
             }
             Action::ListKnown { download, list } => {
                 self.active.save_list(download, list.clone());
-                self.serve(download, list, None);
+                if let Some(content) = self.active.serve(download, list, None) {
+                    self.named.hold(content);
+                }
             }
             Action::Finished { download } => self.active.finish(download),
             Action::MoreHolders { download } => {
@@ -288,16 +281,18 @@ impl Swarm {
         self.events.extend(self.active.content(download).map(event));
     }
 
-    /// Handles an event of a download. The core learns that a piece has arrived before it learns that the piece is
-    /// stored.
-    fn download_event(&mut self, event: DownloadEvent) {
+    /// Handles a result. The core learns that a piece has arrived before it learns that the piece is stored.
+    fn write_outcome(&mut self, outcome: WriteOutcome) {
         self.handle_connection_events(self.pool.waiting_events());
-        match event {
-            DownloadEvent::Stored { holder, download, piece } => self.stored(holder, download, piece),
-            DownloadEvent::NotWritten { content, error } => {
-                self.events.push_back(SwarmEvent::NotWritten { content, error });
+        match outcome {
+            WriteOutcome::Stored { holder, download, piece } => self.stored(holder, download, piece),
+            WriteOutcome::NotWritten { download, error } => {
+                let content = self.active.unfinished(download);
+                self.events.extend(content.map(|content| SwarmEvent::NotWritten { content, error }));
             }
-            DownloadEvent::Landed(landed) => {
+            WriteOutcome::Landed(results) => {
+                let landed: Vec<_> =
+                    results.into_iter().filter_map(|result| self.active.landed(result)).collect();
                 for LandedContent { content, ended, .. } in &landed {
                     ended.iter().for_each(|ended| self.named.end(*content, ended.is_served));
                 }

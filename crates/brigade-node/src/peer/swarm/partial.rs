@@ -1,4 +1,4 @@
-//! Contents that this peer receives: the bytes that arrive, the parts that other peers are served from, and their ends.
+//! Contents that this peer receives: the bytes that arrive, and the parts that other peers are served from meanwhile.
 //!
 //! Only the swarm writes a part; it has the [`PartOwner`]. Connections that serve only read, and check the state of the
 //! part before and after each read. When the download ends, the owner is dropped, and the part is not read any more. A
@@ -13,16 +13,13 @@ use std::{
     },
 };
 
-use brigade_core::{
-    bitfield::Bitfield, content::PieceList, geometry::PieceIndex, id::Content, name::FileName, wire::Reason,
-};
+use brigade_core::{bitfield::Bitfield, content::PieceList, geometry::PieceIndex, id::Content, wire::Reason};
 use tokio::sync::watch;
 
 use crate::{
     peer::bandwidth::RateCounter,
     store::{
-        landing::Placed,
-        part_file::{PartError, PartFile},
+        part_file::PartFile,
         share::Share,
         stamp::{Stamp, stamp_of},
     },
@@ -40,7 +37,7 @@ pub(crate) struct Part {
     updates: Arc<watch::Sender<u64>>,
 }
 
-/// What may be read of a part. It changes in this order only.
+/// What may be read of a part. It only moves forward in this order.
 #[derive(Debug, Clone, Copy)]
 enum PartState {
     /// Its pieces are being written. Those that are verified may be read.
@@ -86,8 +83,8 @@ impl Part {
         self.have.borrow()
     }
 
-    /// Whether the part may be read. What a read returned may be sent only where this holds after the read too: a
-    /// write to the file changes its time before it changes its bytes.
+    /// Whether the part may be read. The bytes of a read may be sent only if this also holds after the read: a write to
+    /// the file changes its time before it changes its bytes.
     pub(crate) fn check(&self, share: &Share) -> Result<(), Reason> {
         let state = *self.state.borrow();
         let (stamp, is_shared) = match state {
@@ -153,7 +150,7 @@ impl PartTable {
         self.table.borrow().get(content).cloned()
     }
 
-    /// Serves `part` as long as its owner is there.
+    /// Serves `part` as long as its owner exists.
     pub(crate) fn begin(&self, part: Part) -> PartOwner {
         let part = Arc::new(Part { updates: self.updates.clone(), ..part });
         self.table.send_modify(|table| drop(table.insert(part.content, part.clone())));
@@ -172,29 +169,6 @@ pub(crate) struct OpenPart {
     pub(crate) file: PartFile,
     pub(crate) list: Option<Arc<PieceList>>,
     pub(crate) have: Bitfield,
-}
-
-/// A content that got its name, or did not.
-#[derive(Debug)]
-pub(crate) struct LandedContent {
-    pub(crate) content: Content,
-    pub(crate) name: FileName,
-    pub(crate) placed: Result<Placed, PartError>,
-    /// What it was until now; `None` if it was forgotten before.
-    pub(crate) ended: Option<EndedDownload>,
-}
-
-/// A download that is not active any more.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct EndedDownload {
-    /// Bytes and pieces of it that counted as present.
-    pub(crate) present: (u64, u64),
-    /// Whether it has several pieces: then its part file stays on the disk, unless it has landed.
-    pub(crate) is_large: bool,
-    /// Whether other peers were served from it.
-    pub(crate) is_served: bool,
-    /// Whether it is getting its name at this moment; a [`LandedContent`] follows.
-    pub(crate) is_landing: bool,
 }
 
 /// The bytes that arrive for one fetch. Connections add to it, and the progress of the fetch reads it.

@@ -249,8 +249,8 @@ impl ConnectionPool {
         }
     }
 
-    /// Notes whether a download limit keeps a connection from reading. Whether it does so for any connection to the
-    /// holder; `None` for a connection that was closed before.
+    /// Notes whether a download limit keeps a connection from reading. Returns whether it does so for any connection to
+    /// the holder; `None` for a connection that was closed before.
     fn set_throttled(&mut self, holder: HolderId, serial: u64, throttled: bool) -> Option<bool> {
         let connections = self.connected.get_mut(&holder)?;
         let second = match &mut connections.second {
@@ -264,7 +264,7 @@ impl ConnectionPool {
         Some(both.iter().flatten().any(|connection| connection.throttled))
     }
 
-    /// Removes a connection that ended. Whether the holder was connected and is not any more.
+    /// Removes a connection that ended. Returns whether the holder was connected and is not any more.
     fn remove(&mut self, holder: HolderId, serial: u64) -> bool {
         let Some(connections) = self.connected.get_mut(&holder) else { return false };
         match &connections.second {

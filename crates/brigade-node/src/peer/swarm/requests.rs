@@ -30,7 +30,7 @@ use super::partial::{Part, ReceivedBytes};
 use crate::store::{hash::PieceHasher, landing::Landing};
 
 /// Pieces are hashed in multiples of this while they arrive: with less, BLAKE3 spends more on the inner nodes of its
-/// tree; with more, they would leave the core's own cache.
+/// tree; with more, they would not stay in the cache of the processor core.
 const HASH_STEP_BYTES: usize = 64 << 10;
 
 /// Bytes of free buffers that are kept.
@@ -115,7 +115,7 @@ struct FreeBuffers {
 /// A buffer of a fixed length, which goes back to the free ones when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Buffer {
-    /// At least as long as the buffer is: what is beyond is not zeroed again for the next use.
+    /// At least as long as the buffer: the bytes beyond its length are not zeroed again for the next use.
     bytes: Vec<u8>,
     length: usize,
     pool: Buffers,
@@ -327,7 +327,7 @@ impl Buffers {
 }
 
 impl Buffer {
-    /// All of it, to be written to.
+    /// All bytes of the buffer, to be written to.
     pub(crate) fn as_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[..self.length]
     }

@@ -39,7 +39,7 @@ use crate::{
 /// Bytes of piece data that are read and written at once.
 const FILL_BYTES: u32 = 2 * 65_523;
 
-/// How long a downloader may read nothing of what is sent before the connection counts as broken.
+/// How long a downloader may read nothing before its connection counts as broken.
 const WRITE_TIME: Duration = Duration::from_secs(60);
 
 /// How long a slot is kept while the downloader does not read.
