@@ -329,7 +329,12 @@ fn chain(error: &dyn Error) -> String {
 mod tests {
     use std::io;
 
-    use super::{BTreeSet, DialError, HolderId, HolderTable, PeerAddress, PeerKey, chain, limits};
+    use brigade_core::id::ContentId;
+
+    use super::{
+        BTreeSet, Content, DialError, HolderId, HolderTable, ManagerUpdate, NamedHolders, PeerAddress,
+        PeerKey, chain, limits,
+    };
 
     fn peer(number: u32) -> PeerAddress {
         let mut key = PeerKey([0; 32]);
@@ -375,6 +380,24 @@ mod tests {
         assert!(!known.errors.contains_key(&HolderId(1000)));
         known.set_error(HolderId(1001), &io::Error::other("nobody"));
         assert!(!known.errors.contains_key(&HolderId(1001)), "it is not known");
+    }
+
+    #[test]
+    fn a_content_that_ends_before_the_manager_is_told_of_it_is_not_mentioned() {
+        let [first, second] = [1, 2].map(|byte| Content { id: ContentId([byte; 32]), size: 7 });
+        let mut named = NamedHolders::default();
+        named.watch(first);
+        named.watch(second);
+        named.end(first, false);
+        assert!(matches!(named.next_update(), Some(ManagerUpdate::Watch(told)) if told == [second]));
+        named.set(second, &[HolderId(1)], &[]);
+        named.set(second, &[], &[HolderId(2)]);
+        assert_eq!(named.lost(&second), Some(&[HolderId(1)][..]));
+        named.end(second, true);
+        assert!(matches!(named.next_update(), Some(ManagerUpdate::Unwatch(told)) if told == second));
+        assert!(matches!(named.next_update(), Some(ManagerUpdate::Unhold(told)) if told == second));
+        assert!(named.next_update().is_none());
+        assert_eq!(named.all().count(), 0);
     }
 
     #[test]

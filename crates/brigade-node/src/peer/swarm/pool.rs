@@ -162,7 +162,6 @@ impl ConnectionPool {
                     return None;
                 }
                 if let Some(error) = error {
-                    tracing::debug!(?holder, %error, "the connection to a holder ended");
                     self.known.set_error(holder, &*error);
                 }
                 Some(if greeted { Event::Lost { holder } } else { Event::Unreachable { holder } })
@@ -342,6 +341,10 @@ impl DialledConnection {
             // Where the goodbye cannot be sent, because nothing moves any more, the connection is dropped.
             () = async { stop.cancelled().await; sleep(CLOSE_TIMEOUT).await } => Ok(()),
         };
+        if let Err(error) = &result {
+            let holder = self.holder.username.as_str();
+            tracing::debug!(holder, %error, "a connection to a holder ended");
+        }
         let (holder, serial, error) = (self.holder.id, self.serial, result.err());
         let _ = context.events.send(ConnectionEvent::Ended { holder, serial, greeted, error }).await;
     }
