@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::folder::{Made, StartedFolder, note_names};
 use super::{
-    bandwidth::{LimitsHandle, Traffic},
+    bandwidth::Traffic,
     config::{PeerConfig, Sharing},
     error::{NotJoined, PeerError},
     fetch::{FetchConfig, FetchOrder, FetchOwner, KeptTotals},
@@ -28,7 +28,7 @@ use super::{
         JoinError, ManagerClient, ManagerContact, ManagerState, RequestedName, Session, SessionCommand,
         SessionState, Subscriptions, join,
     },
-    swarm::{ConnectionConfig, Parts, Swarm, SwarmConfig},
+    swarm::{ConnectionConfig, PartTable, Swarm, SwarmConfig},
     upload::{ConnectionCounts, ListenContext, ServeContext, listen},
 };
 use crate::{
@@ -127,8 +127,8 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
     let stop = CancellationToken::new();
     let share = Share::new(folder.clone());
     let (keeper, changes) = start_keeper(&config, &folder, &share, &stop)?;
-    let (limits, traffic) = LimitsHandle::start(config.limits.clone(), stop.clone());
-    let parts = Parts::new();
+    let (limits, traffic) = Traffic::start(config.limits.clone(), stop.clone());
+    let parts = PartTable::new();
     let places = Arc::new(Semaphore::new(config.max_connections));
     let (username_sender, username) = watch::channel(username);
     let (membership, shown) = watch::channel(joined.membership);
@@ -204,7 +204,7 @@ fn start_keeper(
 struct Common {
     folder: Folder,
     share: Share,
-    parts: Parts,
+    parts: PartTable,
     keeper: KeeperHandle,
     traffic: Arc<Traffic>,
 }

@@ -228,8 +228,8 @@ fn a_peer_closes_connections_that_break_the_protocol_and_serves_the_others() {
         (framed(0x43, b"no map"), Reason::Protocol, "kind 0x43 cannot be read"),
         ([&open[..], &request(1, 0, 3)].concat(), Reason::Protocol, "piece 3 of a content of 3"),
         ([&open[..], &open].concat(), Reason::Protocol, "channel 0 was opened twice"),
-        (whole, Reason::Protocol, "a content of 600000 bytes was asked for whole"),
-        ([&open[..], &many].concat(), Reason::TooMuch, "more than 512 requests were open"),
+        (whole, Reason::Protocol, "a content of 600000 bytes was requested as one piece"),
+        ([&open[..], &many].concat(), Reason::TooMuch, "more than 512 open requests"),
     ];
     for (bytes, reason, words) in protocol_errors().into_iter().chain(own) {
         let mut unknown = downloader();
@@ -258,7 +258,7 @@ fn a_peer_closes_connections_that_break_the_protocol_and_serves_the_others() {
     let lines: Vec<&str> = log.lines().filter(|line| line.contains("WARN")).collect();
     // Ten lines a minute are logged, and the next line has the number of the others.
     assert_eq!(lines.len(), 10, "{log}");
-    for words in ["a frame of 70000 bytes", "piece 3 of a content of 3", "asked for whole"] {
+    for words in ["a frame of 70000 bytes", "piece 3 of a content of 3", "requested as one piece"] {
         one_line(&log, &["a member broke the protocol", "username=stranger_", words]);
     }
 }

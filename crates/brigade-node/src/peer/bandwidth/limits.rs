@@ -1,9 +1,9 @@
-//! The owner of the limits: it applies the limits that hold at the moment to the traffic.
+//! The owner of the limits: it decides which limits on sending and receiving hold at the moment.
 //!
 //! `brigade_core::schedule` decides which limits hold. With a schedule, the owner asks it again at every full minute of
 //! local time, so that it also notices the end of a sleep, a changed clock and summer time.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use brigade_core::{
     rate::Cap,
@@ -15,7 +15,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::traffic::Traffic;
 use crate::clock;
 
 /// Requests that may wait.
@@ -27,25 +26,27 @@ pub(crate) struct LimitsHandle(mpsc::Sender<LimitRequest>);
 
 #[derive(Debug)]
 struct LimitRequest {
-    /// A limit that the user typed for a direction; without a cap, it takes back an earlier one.
+    /// A limit that the user typed for a direction; without a cap, an earlier one is removed.
     typed: Option<(Direction, Option<Cap>)>,
     answer: oneshot::Sender<Limits>,
 }
 
 impl LimitsHandle {
-    /// Starts the owner, which runs until `stop`, and creates the traffic with the limits that hold now.
-    pub(crate) fn start(plan: LimitPlan, stop: CancellationToken) -> (Self, Arc<Traffic>) {
+    /// Starts the owner, which calls `apply` with the limits on sending and receiving that hold from then on, until
+    /// `stop`.
+    pub(super) fn start(
+        plan: LimitPlan,
+        apply: impl Fn(Cap, Cap) + Send + 'static,
+        stop: CancellationToken,
+    ) -> Self {
         let (sender, requests) = mpsc::channel(WAITING);
-        let limits = plan.at(clock::wall_now().0);
-        let traffic = Arc::new(Traffic::new(limits.up.cap, limits.down.cap));
-        let limited = traffic.clone();
         tokio::spawn(async move {
             tokio::select! {
-                () = keep(plan, &limited, requests) => {}
+                () = keep(plan, apply, requests) => {}
                 () = stop.cancelled() => {}
             }
         });
-        (Self(sender), traffic)
+        Self(sender)
     }
 
     /// The limits that hold now; `None` if the peer is stopping.
@@ -53,7 +54,7 @@ impl LimitsHandle {
         self.request(None).await
     }
 
-    /// Sets a limit that overrides all others, or takes it back. Returns the limits that hold from now on.
+    /// Sets a limit that overrides all others, or removes it. Returns the limits that hold from now on.
     pub(crate) async fn set(&self, direction: Direction, cap: Option<Cap>) -> Option<Limits> {
         self.request(Some((direction, cap))).await
     }
@@ -65,11 +66,11 @@ impl LimitsHandle {
     }
 }
 
-async fn keep(mut plan: LimitPlan, traffic: &Traffic, mut requests: mpsc::Receiver<LimitRequest>) {
+async fn keep(mut plan: LimitPlan, apply: impl Fn(Cap, Cap), mut requests: mpsc::Receiver<LimitRequest>) {
     loop {
         let (now, to_next_minute) = clock::wall_now();
         let limits = plan.at(now);
-        traffic.limit(limits.up.cap, limits.down.cap);
+        apply(limits.up.cap, limits.down.cap);
         let request = tokio::select! {
             request = requests.recv() => request,
             () = minute(to_next_minute), if !plan.rules.is_empty() => continue,
@@ -79,12 +80,12 @@ async fn keep(mut plan: LimitPlan, traffic: &Traffic, mut requests: mpsc::Receiv
             plan.sources_mut(direction).typed = cap;
         }
         let limits = plan.at(clock::wall_now().0);
-        traffic.limit(limits.up.cap, limits.down.cap);
+        apply(limits.up.cap, limits.down.cap);
         let _ = answer.send(limits); // the receiver may be dropped
     }
 }
 
-/// Waits a little longer than to the next minute, so that it has begun however coarse the timer is.
+/// Waits a little longer than to the next minute, so that it has begun even if the timer is not exact.
 async fn minute(left: Duration) {
     sleep(left + Duration::from_millis(5)).await;
 }
@@ -96,14 +97,15 @@ mod tests {
     use brigade_core::schedule::{LimitOrigin, Rule};
     use tokio::time::timeout;
 
-    use super::{CancellationToken, Cap, Direction, LimitPlan, LimitsHandle};
+    use super::{CancellationToken, Cap, Direction, LimitPlan};
+    use crate::peer::bandwidth::Traffic;
 
     #[tokio::test]
-    async fn a_typed_limit_holds_until_it_is_taken_back() {
+    async fn a_typed_limit_holds_until_it_is_removed() {
         let always = Rule::always(Some(Cap::At(1)), None);
         let plan = LimitPlan { rules: vec![always], ..LimitPlan::default() };
         let stop = CancellationToken::new();
-        let (limiting, traffic) = LimitsHandle::start(plan, stop.clone());
+        let (limiting, traffic) = Traffic::start(plan, stop.clone());
         assert_eq!(traffic.up_limit(), Some(1), "from the first byte on");
         assert_eq!(limiting.limits().await.unwrap().up.origin, LimitOrigin::Scheduled);
 

@@ -250,7 +250,7 @@ impl Accounts {
 #[cfg(test)]
 mod tests {
     use super::{Accounts, Timestamp};
-    use crate::peer::swarm::ReceivedBytes;
+    use crate::peer::swarm::partial::ReceivedBytes;
 
     #[test]
     fn what_is_here_and_not_stored_is_not_waited_for() {

@@ -1,7 +1,7 @@
-//! The active downloads: how each content is received and gets its name, its holders, and how much of it is present.
+//! The active downloads: how each content is received and gets its name, and how much of it is present.
 //!
-//! This is the side of the disk: part files, the writer and what is served meanwhile. Which piece is requested from
-//! which holder is decided in the core; [`super::driver`] connects the two.
+//! It has what concerns the disk: part files, the writer and what is served meanwhile. Which piece is requested from
+//! which holder is decided in the core; the driver in [`super`] connects the two.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,20 +11,21 @@ use std::{
 use brigade_core::{
     bitfield::Bitfield,
     content::{Expected, PieceList},
-    download::{DownloadId, HolderId},
+    download::DownloadId,
     geometry::{Geometry, PieceIndex},
     id::Content,
-    limits,
+    name::FileName,
 };
 
 use super::{
-    message::{
-        EndedDownload, LandResult, LandedContent, PieceTarget, ReceiveCounter, ReceivedBytes, WantedPiece,
-    },
-    partial::{Part, PartOwner, Parts},
-    writer::PieceWriter,
+    partial::{OpenPart, Part, PartOwner, PartTable, ReceiveCounter, ReceivedBytes},
+    requests::{PieceTarget, WantedPiece},
+    writer::{LandResult, PieceWriter},
 };
-use crate::store::{folder::Folder, landing::Landing, part_file::PartFile};
+use crate::store::{
+    landing::{Landing, Placed},
+    part_file::{PartError, PartFile},
+};
 
 /// All active downloads, by number and by content.
 pub(crate) struct ActiveDownloads {
@@ -36,8 +37,7 @@ pub(crate) struct ActiveDownloads {
     /// Downloads that were removed while they were getting their name: the result is still to come.
     landing: BTreeSet<DownloadId>,
     writer: PieceWriter,
-    parts: Parts,
-    folder: Folder,
+    parts: PartTable,
 }
 
 /// One content that is being fetched.
@@ -48,14 +48,31 @@ struct ActiveDownload {
     state: DownloadState,
     /// Counts the bytes that arrive for its fetch.
     counter: Arc<ReceiveCounter>,
-    /// Complete and partial holders of now; `None` before the manager named any.
-    holders: Option<(Vec<HolderId>, Vec<HolderId>)>,
-    /// The complete holders, when the manager last named some.
-    last_complete: Vec<HolderId>,
-    /// How often the manager was asked for other holders.
-    asked_for_others: u32,
     /// Bytes and pieces of it that count as present.
     present: (u64, u64),
+}
+
+/// A content that got its name, or did not.
+#[derive(Debug)]
+pub(crate) struct LandedContent {
+    pub(crate) content: Content,
+    pub(crate) name: FileName,
+    pub(crate) placed: Result<Placed, PartError>,
+    /// What it was until now; `None` if it was forgotten before.
+    pub(crate) ended: Option<EndedDownload>,
+}
+
+/// A download that is not active any more.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct EndedDownload {
+    /// Bytes and pieces of it that counted as present.
+    pub(crate) present: (u64, u64),
+    /// Whether it has several pieces: then its part file stays on the disk, unless it has landed.
+    pub(crate) is_large: bool,
+    /// Whether other peers were served from it.
+    pub(crate) is_served: bool,
+    /// Whether it is getting its name at this moment; a [`LandedContent`] follows.
+    pub(crate) is_landing: bool,
 }
 
 /// How a content is received.
@@ -76,48 +93,47 @@ enum DownloadState {
     Finishing,
 }
 
-/// Bytes and pieces of what is in a bitfield.
+/// The number of bytes and of pieces in a bitfield.
 fn amount(have: &Bitfield, geometry: &Geometry) -> (u64, u64) {
     let bytes = have.iter().map(|piece| u64::from(geometry.length(piece))).sum();
     (bytes, u64::from(have.count()))
 }
 
 impl ActiveDownloads {
-    pub(crate) fn new(writer: PieceWriter, parts: Parts, folder: Folder) -> Self {
+    pub(crate) fn new(writer: PieceWriter, parts: PartTable) -> Self {
         let (active, by_content, landing) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        Self { active, by_content, last: 0, small: 0, landing, writer, parts, folder }
+        Self { active, by_content, last: 0, small: 0, landing, writer, parts }
     }
 
-    /// Adds a content of one piece; `None` if it is too large for any content.
-    pub(crate) fn add_small(
+    /// Adds a content of one piece, or one of several pieces of which a part is present; a part with a known list is
+    /// served from now on. `None` if it is too large for any content.
+    pub(crate) fn add(
         &mut self,
         content: Content,
         landing: Landing,
+        part: Option<OpenPart>,
         counter: Arc<ReceiveCounter>,
-    ) -> Option<DownloadId> {
-        let mode = ReceiveMode::Small(Arc::new(vec![landing]));
-        let active = ActiveDownload::new(content, mode, &Bitfield::none(1), counter)?;
-        self.small += 1;
-        self.writer.awaited().fetch_add(1, Ordering::Relaxed);
-        Some(self.add(active))
-    }
-
-    /// Adds a content of several pieces of which `have` is present. Its number, and the bytes and pieces present.
-    pub(crate) fn add_large(
-        &mut self,
-        content: Content,
-        file: PartFile,
-        landing: Landing,
-        have: &Bitfield,
-        counter: Arc<ReceiveCounter>,
-    ) -> Option<(DownloadId, (u64, u64))> {
-        let mode = ReceiveMode::Large { file, part: None, landing };
-        let active = ActiveDownload::new(content, mode, have, counter)?;
+    ) -> Option<StartedDownload> {
+        let (mode, list, have) = match part {
+            None => (ReceiveMode::Small(Arc::new(vec![landing])), None, Bitfield::none(1)),
+            Some(OpenPart { file, list, have }) => {
+                (ReceiveMode::Large { file, part: None, landing }, list, have)
+            }
+        };
+        let active = ActiveDownload::new(content, mode, &have, counter)?;
+        if active.is_small() {
+            self.small += 1;
+            self.writer.awaited().fetch_add(1, Ordering::Relaxed);
+        }
         let present = active.present;
-        Some((self.add(active), present))
+        let download = self.insert(active);
+        if let Some(list) = &list {
+            self.serve(download, list.clone(), Some(have.clone()));
+        }
+        Some(StartedDownload { download, list, have, present })
     }
 
-    fn add(&mut self, active: ActiveDownload) -> DownloadId {
+    fn insert(&mut self, active: ActiveDownload) -> DownloadId {
         self.last += 1;
         let download = DownloadId(self.last);
         self.by_content.insert(active.content, download);
@@ -164,19 +180,15 @@ impl ActiveDownloads {
         Some(WantedPiece { download, content, piece, offer, bytes, expected, target, alone, received })
     }
 
-    /// Keeps a received piece list, on a thread that may wait.
+    /// Keeps a received piece list.
     pub(crate) fn save_list(&self, download: DownloadId, list: Arc<PieceList>) {
-        let file = self.active.get(&download).and_then(ActiveDownload::part_file);
-        let Some(file) = file.cloned() else { return };
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = file.save_list(&list) {
-                tracing::warn!(%error, "a piece list was not kept: it will be fetched again after a restart");
-            }
-        });
+        if let Some(file) = self.active.get(&download).and_then(ActiveDownload::part_file) {
+            self.writer.save_list(file.clone(), list);
+        }
     }
 
-    /// Serves the part of a content from now on; the content. An empty part is served too: so those that fetch the
-    /// content find each other before there is anything to pass on.
+    /// Serves the part of a content from now on. Returns the content. An empty part is served too: so the peers that
+    /// fetch the content find each other before any of them has a piece.
     pub(crate) fn serve(
         &mut self,
         download: DownloadId,
@@ -198,22 +210,16 @@ impl ActiveDownloads {
         Some((active.content, bytes))
     }
 
-    /// All pieces of a content are written. Small contents get their names in batches; a large one gets it now, on a
-    /// thread that may wait.
+    /// All pieces of a content are written. Small contents get their names in batches; a large one gets it now.
     pub(crate) fn finish(&mut self, download: DownloadId) {
         let Some(active) = self.active.get_mut(&download) else { return };
         active.state = DownloadState::Finishing;
         let ReceiveMode::Large { file, part, landing } = &active.mode else { return };
-        let (file, landing, content) = (file.clone(), landing.clone(), active.content);
         let part = part.as_ref().map(|owner| owner.part().clone());
-        let (folder, writer) = (self.folder.clone(), self.writer.clone());
-        tokio::task::spawn_blocking(move || {
-            // Once the file has its name, its user may write to it: the part is served only until the first write.
-            let placed =
-                file.finish_as(&folder, &landing, |stamp| part.iter().for_each(|part| part.named(stamp)));
-            let list = part.map(|part| part.list.clone());
-            writer.landed(vec![(LandResult { download, content, name: landing.name, placed }, list)]);
-        });
+        let list = part.as_ref().map(|part| part.list.clone());
+        // Once the file has its name, its user may write to it: the part is served only until the first write.
+        let on_named = move |stamp| part.iter().for_each(|part| part.named(stamp));
+        self.writer.land((download, active.content), file.clone(), landing.clone(), list, on_named);
     }
 
     /// A content got its name, or did not. It is not active any more; `None` if it was not.
@@ -248,7 +254,7 @@ impl ActiveDownloads {
     }
 
     /// Gives a paused content a new number: late events of the old one are about requests that were cancelled.
-    pub(crate) fn resume(&mut self, content: &Content) -> Option<ResumedDownload> {
+    pub(crate) fn resume(&mut self, content: &Content) -> Option<StartedDownload> {
         let old = *self.by_content.get(content)?;
         self.active.get(&old).filter(|active| active.state == DownloadState::Paused)?;
         let mut active = self.active.remove(&old)?;
@@ -260,44 +266,13 @@ impl ActiveDownloads {
         let (bytes, pieces) = amount(&have, &active.geometry);
         let uncounted = (bytes.saturating_sub(active.present.0), pieces.saturating_sub(active.present.1));
         active.add_present(uncounted);
-        let holders = active.holders.clone();
-        Some(ResumedDownload { download: self.add(active), list, have, holders, uncounted })
+        Some(StartedDownload { download: self.insert(active), list, have, present: uncounted })
     }
 
-    /// The manager named these holders of a content.
-    pub(crate) fn set_holders(&mut self, download: DownloadId, complete: &[HolderId], partial: &[HolderId]) {
-        let Some(active) = self.active.get_mut(&download) else { return };
-        // The manager names no more than this.
-        let complete = &complete[..complete.len().min(limits::HOLDERS_NAMED)];
-        let partial = &partial[..partial.len().min(limits::HOLDERS_NAMED)];
-        if !complete.is_empty() {
-            active.last_complete = complete.to_vec();
-        }
-        active.holders = Some((complete.to_vec(), partial.to_vec()));
-    }
-
-    /// The content, and how often the manager is asked for other holders of it, with this time.
-    pub(crate) fn ask_for_others(&mut self, download: DownloadId) -> Option<(Content, u32)> {
-        let active = self.active.get_mut(&download)?;
-        active.asked_for_others += 1;
-        Some((active.content, active.asked_for_others))
-    }
-
-    pub(crate) fn all_holders(&self) -> impl Iterator<Item = HolderId> {
-        self.active.values().flat_map(|active| active.holders().chain(active.last_complete.iter().copied()))
-    }
-
-    /// The holders that the manager names of a content now.
-    pub(crate) fn holders(&self, content: &Content) -> impl Iterator<Item = HolderId> {
-        self.find(content).into_iter().flat_map(ActiveDownload::holders)
-    }
-
-    /// The holders that had all of a content, if the manager says that there is none now. Others that fetch it may have
-    /// parts.
-    pub(crate) fn lost_holders(&self, content: &Content) -> Option<&[HolderId]> {
-        let active = self.find(content)?;
-        let has_none = active.holders.as_ref().is_some_and(|(complete, _)| complete.is_empty());
-        (has_none && active.state != DownloadState::Finishing).then_some(&active.last_complete)
+    /// Whether a content is active and not getting its name.
+    pub(crate) fn is_unfinished(&self, content: &Content) -> bool {
+        let active = self.by_content.get(content).and_then(|download| self.active.get(download));
+        active.is_some_and(|active| active.state != DownloadState::Finishing)
     }
 
     pub(crate) fn number(&self, content: &Content) -> Option<DownloadId> {
@@ -326,21 +301,15 @@ impl ActiveDownloads {
     pub(crate) fn part_files(&self) -> Vec<PartFile> {
         self.active.values().filter_map(ActiveDownload::part_file).cloned().collect()
     }
-
-    fn find(&self, content: &Content) -> Option<&ActiveDownload> {
-        self.active.get(self.by_content.get(content)?)
-    }
 }
 
-/// A content that was resumed, and what the core has to know of it.
-pub(crate) struct ResumedDownload {
+/// A download that was added or resumed, and what the core has to know of it.
+pub(crate) struct StartedDownload {
     pub(crate) download: DownloadId,
     pub(crate) list: Option<Arc<PieceList>>,
     pub(crate) have: Bitfield,
-    /// Complete and partial holders; they are known whether the manager is there or not.
-    pub(crate) holders: Option<(Vec<HolderId>, Vec<HolderId>)>,
-    /// Bytes and pieces that were stored after the pause, and not counted.
-    pub(crate) uncounted: (u64, u64),
+    /// Bytes and pieces that are present; after a pause, those that were stored since and not counted.
+    pub(crate) present: (u64, u64),
 }
 
 impl ActiveDownload {
@@ -357,9 +326,6 @@ impl ActiveDownload {
             mode,
             state: DownloadState::Receiving,
             counter,
-            holders: None,
-            last_complete: vec![],
-            asked_for_others: 0,
             present: amount(have, &geometry),
         })
     }
@@ -375,7 +341,7 @@ impl ActiveDownload {
         matches!(self.mode, ReceiveMode::Small(_))
     }
 
-    /// What is left to know of it when it is not active any more.
+    /// Its description for the time when it is not active any more.
     fn ended(&self) -> EndedDownload {
         EndedDownload {
             present: self.present,
@@ -387,9 +353,5 @@ impl ActiveDownload {
 
     fn add_present(&mut self, (bytes, pieces): (u64, u64)) {
         self.present = (self.present.0 + bytes, self.present.1 + pieces);
-    }
-
-    fn holders(&self) -> impl Iterator<Item = HolderId> {
-        self.holders.iter().flat_map(|(complete, partial)| complete.iter().chain(partial)).copied()
     }
 }

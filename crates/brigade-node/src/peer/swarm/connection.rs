@@ -1,182 +1,158 @@
-//! The connection to one holder: requests are sent and pieces are received here.
+//! The established connection to one holder: requests are sent and pieces are received here.
 //!
 //! One task owns the connection. Data is decrypted directly into the buffer of its piece and hashed there while it is
 //! in the processor's cache; a verified piece goes to [`super::writer`]. Under a download limit data is read in slices,
 //! commands are still carried out, and the core knows that the holder does not cause the delay.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error, sync::Arc, time::Duration};
 
 use brigade_core::{
     download::{DownloadId, Event, HolderId},
     geometry::PieceIndex,
+    id::PeerKey,
     limits,
-    wire::{Reason, frame::PieceHeader, peer::FromHolder},
+    wire::{FrameError, Reason, frame::PieceHeader, peer::FromHolder},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, mpsc},
+    sync::{Semaphore, mpsc, watch},
     time::{Instant, sleep, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    message::{
-        ConnectionCommand, ConnectionConfig, ConnectionEndError, ConnectionEvent, ConnectionSlot,
-        EndReporter, Holder,
-    },
-    requests::{PieceProgress, ReceivedPiece, Requests},
+    requests::{ConnectionCommand, PieceProgress, ReceivedPiece, Requests},
     writer::PieceWriter,
 };
 use crate::{
-    clock,
-    identity::membership,
-    peer::bandwidth::beside,
+    identity::key::SecretKey,
+    peer::bandwidth::{Traffic, beside},
     transport::{
-        breach_log::{BreachLog, RemoteRole},
+        breach_log::BreachLog,
         connection::{ConnectionError, Incoming, Reader, Writer},
-        dial::dial,
-        greeting::{GreetedConnection, close_and_drain},
-        hello::own_hello,
+        greeting::close_and_drain,
     },
 };
 
+/// The length of the queue of connection events; a connection waits while it is full.
+const EVENT_QUEUE: usize = 4096;
+
 /// The length of a connection's command queue: every request of a full window, its cancellation, and every channel.
-pub(crate) const COMMANDS: usize = 2 * limits::REQUESTS_IN_FLIGHT + 2 * limits::OPEN_CHANNELS;
+const COMMANDS: usize = 2 * limits::REQUESTS_IN_FLIGHT + 2 * limits::OPEN_CHANNELS;
 
 /// How long the goodbye of a connection may take.
-const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
+pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The time between two progress events of a piece that arrives slowly.
 const PROGRESS_EVERY: Duration = Duration::from_millis(250);
 
-/// After so long without data, a throttled connection waits for the holder, and no longer for the limit.
+/// After this time without data, a throttled connection waits for the holder, and no longer for the limit.
 const QUIET: Duration = Duration::from_millis(50);
 
-/// A connection that has not waited for the limit for so long is not throttled any more.
+/// A connection that has not waited for the limit for this time is not throttled any more.
 const UNTHROTTLED_AFTER: Duration = Duration::from_millis(200);
 
-/// What all connections to holders share.
+/// What a peer needs to connect to others.
+#[derive(Clone)]
+pub(crate) struct ConnectionConfig {
+    pub(crate) key: SecretKey,
+    /// The manager's key: a holder must be a member of its network.
+    pub(crate) network: PeerKey,
+    pub(crate) membership: watch::Receiver<String>,
+    pub(crate) connection_slots: Arc<Semaphore>,
+    pub(crate) traffic: Arc<Traffic>,
+}
+
+/// An event of the connection to a holder.
+#[derive(Debug)]
+pub(crate) enum ConnectionEvent {
+    /// An event for the core.
+    Core(Event),
+    /// The second connection to a holder is established.
+    SecondConnected { holder: HolderId, serial: u64 },
+    /// A download limit keeps the connection from reading, or no longer does.
+    Throttled { holder: HolderId, serial: u64, throttled: bool },
+    /// The connection has ended; `greeted` says whether it was ever established. It is the last event.
+    Ended { holder: HolderId, serial: u64, greeted: bool, error: Option<Box<dyn Error + Send + Sync>> },
+}
+
+/// Why an established connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ConnectionEndError {
+    #[error("the holder said goodbye: {0} ({1})")]
+    Goodbye(Reason, String),
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
+}
+
+impl From<FrameError> for ConnectionEndError {
+    fn from(error: FrameError) -> Self {
+        Self::Connection(error.into())
+    }
+}
+
+/// The values that all connections to holders share.
 #[derive(Clone)]
 pub(crate) struct ConnectionContext {
-    config: ConnectionConfig,
+    pub(crate) config: ConnectionConfig,
+    pub(crate) events: mpsc::Sender<ConnectionEvent>,
+    pub(crate) breaches: Arc<BreachLog>,
     writer: PieceWriter,
-    events: mpsc::Sender<ConnectionEvent>,
-    breaches: Arc<BreachLog>,
 }
 
 impl ConnectionContext {
+    /// Creates the context, and the receiver of the events of all connections.
     pub(crate) fn new(
         config: ConnectionConfig,
         writer: PieceWriter,
-        events: mpsc::Sender<ConnectionEvent>,
-    ) -> Self {
-        Self { config, writer, events, breaches: Arc::default() }
+    ) -> (Self, mpsc::Receiver<ConnectionEvent>) {
+        let (events, receiver) = mpsc::channel(EVENT_QUEUE);
+        (Self { config, events, breaches: Arc::default(), writer }, receiver)
     }
 }
 
-/// Dials `holder` and carries out `commands` until they end, `stop` is cancelled, or the connection breaks.
-pub(crate) async fn run(
-    context: ConnectionContext,
-    holder: Holder,
-    slot: ConnectionSlot,
-    commands: mpsc::Receiver<ConnectionCommand>,
+/// A connection that is dialled or established, for those that send commands to it. It is closed when this is dropped.
+pub(crate) struct ConnectionHandle {
+    /// Its own number.
+    pub(crate) serial: u64,
+    /// Whether a download limit keeps it from reading.
+    pub(crate) throttled: bool,
+    commands: mpsc::Sender<ConnectionCommand>,
     stop: CancellationToken,
-) {
-    let mut end = EndReporter::new(context.events.clone(), holder.id, slot.serial);
-    let result = tokio::select! {
-        result = run_connection(&context, &holder, slot, commands, &stop, &mut end.greeted) => result,
-        // Where the goodbye cannot be sent, because nothing moves any more, the connection is dropped.
-        () = async { stop.cancelled().await; sleep(CLOSE_TIMEOUT).await } => Ok(()),
-    };
-    let error = result.err();
-    if let Some(error) = &error {
-        tracing::debug!(holder = holder.username.as_str(), %error, "a connection to a holder ended");
-    }
-    end.send(error).await;
 }
 
-async fn run_connection(
-    context: &ConnectionContext,
-    holder: &Holder,
-    slot: ConnectionSlot,
-    commands: mpsc::Receiver<ConnectionCommand>,
-    stop: &CancellationToken,
-    greeted: &mut bool,
-) -> Result<(), ConnectionEndError> {
-    let (session, _permit) = tokio::select! {
-        connected = connect(context, holder) => connected?,
-        () = stop.cancelled() => return Ok(()),
-    };
-    *greeted = true;
-    let GreetedConnection { mut reader, writer, .. } = session;
-    let mut connection = HolderConnection {
-        context,
-        holder: holder.id,
-        serial: slot.serial,
-        writer,
-        requests: Requests::new(context.writer.buffers()),
-        reading: 0,
-        last_progress: None,
-        throttled: None,
-        has_answered: false,
-    };
-    if slot.second {
-        let event = ConnectionEvent::SecondConnected { holder: holder.id, serial: slot.serial };
-        let _ = context.events.send(event).await;
-    } else {
-        connection.send(Event::Connected { holder: holder.id }).await;
+impl ConnectionHandle {
+    /// Creates the handle of a connection, and the inputs of its task.
+    pub(crate) fn new(serial: u64) -> (Self, CommandInputs) {
+        let (commands, queue) = mpsc::channel(COMMANDS);
+        let stop = CancellationToken::new();
+        let inputs = CommandInputs { commands: queue, stop: stop.clone() };
+        (Self { serial, throttled: false, commands, stop }, inputs)
     }
-    let ended = connection.run(&mut reader, CommandInputs { commands, stop }).await;
-    // A holder that refuses this peer may say so only after its hello, when it has seen this peer's hello.
-    *greeted =
-        slot.second || connection.has_answered || !matches!(ended, Err(ConnectionEndError::Goodbye(..)));
-    match &ended {
-        Ok(()) if stop.is_cancelled() => connection.writer.close(Reason::Stopping, "").await,
-        Err(ConnectionEndError::Connection(error)) => {
-            if let Some(goodbye) = error.goodbye() {
-                let (role, member) = (RemoteRole::Holder, Some(&holder.username));
-                context.breaches.broke(role, member, holder.address, goodbye.reason, error);
-                let goodbye = close_and_drain(reader, connection.writer, goodbye);
-                let _ = timeout(CLOSE_TIMEOUT, goodbye).await; // the missing pieces are requested from others after this
-            }
+
+    pub(crate) fn send(&self, command: ConnectionCommand) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(command) {
+            // The queue is long enough for everything that may be in flight: a connection that lets it fill up is
+            // stuck.
+            tracing::warn!(serial = self.serial, "a connection to a holder does not take commands any more");
+            self.stop.cancel();
         }
-        _ => {}
     }
-    ended
 }
 
-async fn connect(
-    context: &ConnectionContext,
-    holder: &Holder,
-) -> Result<(GreetedConnection, OwnedSemaphorePermit), ConnectionEndError> {
-    // Where all slots are taken for long, the holder counts as one that cannot be reached, and is tried later.
-    let permit =
-        timeout(limits::GREETING_TIME, context.config.connection_slots.clone().acquire_owned()).await;
-    let permit = permit
-        .map_err(|_| ConnectionEndError::NoFreeConnection)?
-        .map_err(|_| ConnectionError::Io(std::io::Error::other("the peer is stopping")))?;
-    let connection = dial(&[holder.address], &context.config.key, Some(holder.key)).await?;
-    let membership = Some(context.config.membership.borrow().clone());
-    let session = connection.greet(own_hello(membership)).await?;
-    let token = session.hello.membership.as_deref();
-    let claims = membership::verify(token, context.config.network, holder.key, clock::unix_now())?;
-    if claims.username != holder.username {
-        return Err(ConnectionEndError::Name {
-            address: holder.address.to_string(),
-            expected: holder.username.clone(),
-            found: claims.username,
-        });
+impl Drop for ConnectionHandle {
+    fn drop(&mut self) {
+        self.stop.cancel();
     }
-    Ok((session, permit))
 }
 
-/// The inputs from this peer.
-struct CommandInputs<'a> {
+/// The inputs of a connection from this peer.
+pub(crate) struct CommandInputs {
     commands: mpsc::Receiver<ConnectionCommand>,
-    stop: &'a CancellationToken,
+    pub(crate) stop: CancellationToken,
 }
 
 /// An established connection to a holder.
-struct HolderConnection<'a> {
+pub(crate) struct HolderConnection<'a> {
     context: &'a ConnectionContext,
     holder: HolderId,
     serial: u64,
@@ -185,19 +161,51 @@ struct HolderConnection<'a> {
     /// The request whose data was read last.
     reading: u32,
     /// Whether the holder sent anything but a goodbye.
-    has_answered: bool,
-    /// When the last progress event was sent; there is one for the very first data, which tells the round trip.
+    pub(crate) has_answered: bool,
+    /// When the last progress event was sent. One is sent for the first data, from which the core learns the round
+    /// trip.
     last_progress: Option<Instant>,
     /// When a download limit last kept this connection from reading; `None` where it does not.
     throttled: Option<Instant>,
 }
 
-impl HolderConnection<'_> {
-    /// Carries out commands and handles messages until `stop`, or the end of the commands or of the connection.
-    async fn run(
+impl<'a> HolderConnection<'a> {
+    /// A connection whose greeting is over.
+    pub(crate) fn new(context: &'a ConnectionContext, holder: HolderId, serial: u64, writer: Writer) -> Self {
+        Self {
+            context,
+            holder,
+            serial,
+            writer,
+            requests: Requests::new(context.writer.buffers()),
+            reading: 0,
+            has_answered: false,
+            last_progress: None,
+            throttled: None,
+        }
+    }
+
+    /// Says goodbye to a holder that broke the protocol, or whose connection is not needed any more.
+    pub(crate) async fn close(self, reader: Reader, error: Option<&ConnectionEndError>) {
+        match error {
+            None => self.writer.close(Reason::Stopping, "").await,
+            Some(ConnectionEndError::Connection(error)) => {
+                if let Some(goodbye) = error.goodbye() {
+                    let goodbye = close_and_drain(reader, self.writer, goodbye);
+                    // The missing pieces are requested from others after this.
+                    let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+                }
+            }
+            Some(ConnectionEndError::Goodbye(..)) => {}
+        }
+    }
+
+    /// Carries out commands and handles messages until they are stopped, or the end of the commands or of the
+    /// connection.
+    pub(crate) async fn run(
         &mut self,
         reader: &mut Reader,
-        mut inputs: CommandInputs<'_>,
+        inputs: &mut CommandInputs,
     ) -> Result<(), ConnectionEndError> {
         loop {
             tokio::select! {
@@ -214,7 +222,7 @@ impl HolderConnection<'_> {
                 frame = reader.next_frame::<FromHolder>() => match frame? {
                     Some(Incoming::Message(message)) => self.message(message).await?,
                     Some(Incoming::Piece { header, bytes }) => {
-                        if !self.data(reader, header, bytes, &mut inputs).await? {
+                        if !self.data(reader, header, bytes, inputs).await? {
                             return Ok(());
                         }
                     }
@@ -249,7 +257,7 @@ impl HolderConnection<'_> {
         reader: &mut Reader,
         mut header: PieceHeader,
         mut left: usize,
-        inputs: &mut CommandInputs<'_>,
+        inputs: &mut CommandInputs,
     ) -> Result<bool, ConnectionEndError> {
         self.reading = header.request;
         while left > 0 {
@@ -269,7 +277,7 @@ impl HolderConnection<'_> {
     async fn wait_for_limit(
         &mut self,
         left: usize,
-        inputs: &mut CommandInputs<'_>,
+        inputs: &mut CommandInputs,
     ) -> Result<Option<usize>, ConnectionEndError> {
         let context = self.context;
         let traffic = &context.config.traffic;
@@ -293,7 +301,7 @@ impl HolderConnection<'_> {
                         self.command(command).await?;
                         self.writer.flush().await
                     };
-                    // The holder may not read: other connections shall not wait for that.
+                    // The holder may read nothing for a while: other connections must not wait for that.
                     if beside(admitted.as_mut(), send).await?.is_some() {
                         break;
                     }
@@ -305,7 +313,7 @@ impl HolderConnection<'_> {
         Ok(Some(slice))
     }
 
-    /// Reads at most `most` bytes; `None` where there were none for so long that the limit does not cause the delay.
+    /// Reads at most `most` bytes; `None` if none arrived for so long that the limit does not cause the delay.
     async fn read(
         &mut self,
         reader: &mut Reader,

@@ -1,18 +1,105 @@
-//! The known holders: a number for each key, the last address, and the last error.
+//! The holders: a number for each key, the last address and the last error, and which of them the manager names.
 //!
 //! The core knows a holder by its number. Once there are many, holders without a reference are forgotten; one that is
-//! named again gets another number. An error is kept until a piece of the holder is stored; it decides nothing, but a
+//! named again gets another number. An error is kept until a piece of the holder is stored; it changes nothing, but a
 //! fetch that waits shows it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     error::Error,
     net::SocketAddr,
+    sync::Arc,
 };
 
-use brigade_core::{download::HolderId, id::PeerKey, limits, wire::manager::PeerAddress};
+use brigade_core::{
+    download::HolderId,
+    id::{Content, PeerKey},
+    limits,
+    name::Username,
+    wire::manager::{ContentHolders, Holders, PeerAddress},
+};
 
-use super::message::{Holder, Unreached};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore, watch},
+    time::timeout,
+};
+
+use crate::{
+    clock,
+    identity::{
+        key::SecretKey,
+        membership::{self, MembershipError},
+    },
+    transport::{
+        dial::{DialError, dial},
+        greeting::{GreetError, GreetedConnection},
+        hello::own_hello,
+    },
+};
+
+/// A peer that may hold a content: its key, and its last known name and address.
+#[derive(Debug, Clone)]
+pub(crate) struct Holder {
+    pub(crate) id: HolderId,
+    pub(crate) username: Username,
+    pub(crate) key: PeerKey,
+    pub(crate) address: SocketAddr,
+}
+
+/// The error for a holder to which no connection was established.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ReachHolderError {
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    #[error(transparent)]
+    Greet(#[from] GreetError),
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    #[error("the holder at {address} is {found}, not {expected}")]
+    Name { address: SocketAddr, expected: Username, found: Username },
+    #[error("all connection slots are in use (--max)")]
+    NoFreeConnection,
+    #[error("the peer is stopping")]
+    Stopping,
+}
+
+impl Holder {
+    /// Waits for a connection slot, dials the holder, and greets it as a member of `network`; it must be the expected
+    /// member of that network.
+    pub(crate) async fn connect(
+        &self,
+        key: &SecretKey,
+        network: PeerKey,
+        own_membership: &watch::Receiver<String>,
+        slots: &Arc<Semaphore>,
+    ) -> Result<(GreetedConnection, OwnedSemaphorePermit), ReachHolderError> {
+        // Where all slots are taken for long, the holder counts as one that cannot be reached, and is tried later.
+        let slot = timeout(limits::GREETING_TIME, slots.clone().acquire_owned()).await;
+        let slot =
+            slot.map_err(|_| ReachHolderError::NoFreeConnection)?.map_err(|_| ReachHolderError::Stopping)?;
+        let connection = dial(&[self.address], key, Some(self.key)).await?;
+        let hello = own_hello(Some(own_membership.borrow().clone()));
+        let session = connection.greet(hello).await?;
+        let token = session.hello.membership.as_deref();
+        let claims = membership::verify(token, network, self.key, clock::unix_now())?;
+        if claims.username != self.username {
+            let (address, expected) = (self.address, self.username.clone());
+            return Err(ReachHolderError::Name { address, expected, found: claims.username });
+        }
+        Ok((session, slot))
+    }
+}
+
+/// A holder that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreached {
+    /// Its name.
+    pub username: Username,
+    /// The address that was dialled.
+    pub address: SocketAddr,
+    /// The last error.
+    pub cause: String,
+}
 
 /// Holders by key and by number.
 #[derive(Debug)]
@@ -35,7 +122,7 @@ impl Default for HolderTable {
 
 impl HolderTable {
     /// The number of a peer that the manager named, and its address now; `None` for an address that is not valid.
-    pub(crate) fn add(&mut self, peer: &PeerAddress) -> Option<HolderId> {
+    fn add(&mut self, peer: &PeerAddress) -> Option<HolderId> {
         let address: SocketAddr = peer.address.parse().ok()?;
         let last = &mut self.last;
         let id = *self.ids.entry(peer.key).or_insert_with(|| {
@@ -47,6 +134,19 @@ impl HolderTable {
         Some(id)
     }
 
+    /// Adds the holders that the manager named: each content, its complete and its partial holders.
+    pub(crate) fn add_all(&mut self, named: &Holders) -> Vec<(Content, Vec<HolderId>, Vec<HolderId>)> {
+        let ids: Vec<Option<HolderId>> = named.peers.iter().map(|peer| self.add(peer)).collect();
+        let known = |positions: &[u32]| -> Vec<HolderId> {
+            let id = |position: &u32| ids.get(usize::try_from(*position).ok()?).copied().flatten();
+            positions.iter().filter_map(id).collect()
+        };
+        let of_one = |of: &ContentHolders| {
+            (Content { id: of.id, size: of.size }, known(&of.complete), known(&of.partial))
+        };
+        named.contents.iter().map(of_one).collect()
+    }
+
     pub(crate) fn get(&self, holder: HolderId) -> Option<&Holder> {
         self.holders.get(&holder)
     }
@@ -56,7 +156,7 @@ impl HolderTable {
         self.ids.len() >= self.most
     }
 
-    /// Forgets all but these. Where many stay, it is a while until the next time.
+    /// Forgets all but these. If many stay, the table may grow more before this is done again.
     pub(crate) fn forget_all_but(&mut self, referred_to: &BTreeSet<HolderId>) {
         self.ids.retain(|_, id| referred_to.contains(id));
         self.holders.retain(|id, _| referred_to.contains(id));
@@ -95,6 +195,121 @@ impl HolderTable {
     }
 }
 
+/// What the manager is to be told.
+#[derive(Debug)]
+pub(crate) enum ManagerUpdate {
+    /// The manager is to name the holders of these contents, now and when they change.
+    Watch(Vec<Content>),
+    /// The manager is to name other holders than before; the number says how often it was asked.
+    WatchOthers(Content, u32),
+    /// The holders of a content do not matter any more.
+    Unwatch(Content),
+    /// This peer has a part of a content and serves it.
+    Hold(Content),
+    /// This peer does not serve the part any more.
+    Unhold(Content),
+}
+
+/// The holders that the manager names of each content, and what it is to be told.
+#[derive(Debug, Default)]
+pub(crate) struct NamedHolders {
+    by_content: BTreeMap<Content, NamedOfContent>,
+    /// Contents of which the manager is to name the holders from now on.
+    to_watch: Vec<Content>,
+    updates: VecDeque<ManagerUpdate>,
+}
+
+/// The holders of one content.
+#[derive(Debug, Default)]
+struct NamedOfContent {
+    /// Complete and partial holders of now; `None` before the manager named any.
+    now: Option<(Vec<HolderId>, Vec<HolderId>)>,
+    /// The complete holders, when the manager last named some.
+    last_complete: Vec<HolderId>,
+    /// How often the manager was asked for other holders.
+    asked_for_others: u32,
+}
+
+impl NamedOfContent {
+    fn all_now(&self) -> impl Iterator<Item = HolderId> {
+        self.now.iter().flat_map(|(complete, partial)| complete.iter().chain(partial)).copied()
+    }
+}
+
+impl NamedHolders {
+    /// The manager named these holders of a content.
+    pub(crate) fn set(&mut self, content: Content, complete: &[HolderId], partial: &[HolderId]) {
+        // The manager names no more than this.
+        let complete = &complete[..complete.len().min(limits::HOLDERS_NAMED)];
+        let partial = &partial[..partial.len().min(limits::HOLDERS_NAMED)];
+        let named = self.by_content.entry(content).or_default();
+        if !complete.is_empty() {
+            named.last_complete = complete.to_vec();
+        }
+        named.now = Some((complete.to_vec(), partial.to_vec()));
+    }
+
+    /// The manager is to name the holders of a content.
+    pub(crate) fn watch(&mut self, content: Content) {
+        self.to_watch.push(content);
+    }
+
+    /// The manager is to name other holders than before of a content.
+    pub(crate) fn watch_others(&mut self, content: Content) {
+        let named = self.by_content.entry(content).or_default();
+        named.asked_for_others += 1;
+        self.updates.push_back(ManagerUpdate::WatchOthers(content, named.asked_for_others));
+    }
+
+    /// This peer has a part of a content and serves it.
+    pub(crate) fn hold(&mut self, content: Content) {
+        self.updates.push_back(ManagerUpdate::Hold(content));
+    }
+
+    /// The download of a content has ended: its holders do not matter any more, and its part, if any, is not served.
+    pub(crate) fn end(&mut self, content: Content, is_served: bool) {
+        self.by_content.remove(&content);
+        match self.to_watch.iter().position(|waiting| *waiting == content) {
+            Some(waiting) => drop(self.to_watch.remove(waiting)),
+            None => self.updates.push_back(ManagerUpdate::Unwatch(content)),
+        }
+        if is_served {
+            self.updates.push_back(ManagerUpdate::Unhold(content));
+        }
+    }
+
+    /// What the manager is to be told next. Contents to watch are gathered until there is nothing else.
+    pub(crate) fn next_update(&mut self) -> Option<ManagerUpdate> {
+        self.updates.pop_front().or_else(|| {
+            let page = self.to_watch.len().min(limits::WATCH_CONTENTS);
+            (page > 0).then(|| ManagerUpdate::Watch(self.to_watch.drain(..page).collect()))
+        })
+    }
+
+    /// The holders of all contents, with those that were the last complete ones.
+    pub(crate) fn all(&self) -> impl Iterator<Item = HolderId> {
+        self.by_content.values().flat_map(|named| named.all_now().chain(named.last_complete.iter().copied()))
+    }
+
+    /// The complete and the partial holders of a content now; `None` before the manager named any.
+    pub(crate) fn now(&self, content: &Content) -> Option<(Vec<HolderId>, Vec<HolderId>)> {
+        self.by_content.get(content)?.now.clone()
+    }
+
+    /// The complete and the partial holders of a content now, in one sequence.
+    pub(crate) fn all_now(&self, content: &Content) -> impl Iterator<Item = HolderId> {
+        self.by_content.get(content).into_iter().flat_map(NamedOfContent::all_now)
+    }
+
+    /// The holders that had all of a content, if the manager says that there is none now. Others that fetch it may have
+    /// parts.
+    pub(crate) fn lost(&self, content: &Content) -> Option<&[HolderId]> {
+        let named = self.by_content.get(content)?;
+        let has_none = named.now.as_ref().is_some_and(|(complete, _)| complete.is_empty());
+        has_none.then_some(&named.last_complete)
+    }
+}
+
 /// An error and its causes, within the bound of a text for people.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
@@ -114,8 +329,12 @@ fn chain(error: &dyn Error) -> String {
 mod tests {
     use std::io;
 
-    use super::{BTreeSet, HolderId, HolderTable, PeerAddress, PeerKey, chain, limits};
-    use crate::transport::dial::DialError;
+    use brigade_core::id::ContentId;
+
+    use super::{
+        BTreeSet, Content, DialError, HolderId, HolderTable, ManagerUpdate, NamedHolders, PeerAddress,
+        PeerKey, chain, limits,
+    };
 
     fn peer(number: u32) -> PeerAddress {
         let mut key = PeerKey([0; 32]);
@@ -161,6 +380,24 @@ mod tests {
         assert!(!known.errors.contains_key(&HolderId(1000)));
         known.set_error(HolderId(1001), &io::Error::other("nobody"));
         assert!(!known.errors.contains_key(&HolderId(1001)), "it is not known");
+    }
+
+    #[test]
+    fn a_content_that_ends_before_the_manager_is_told_of_it_is_not_mentioned() {
+        let [first, second] = [1, 2].map(|byte| Content { id: ContentId([byte; 32]), size: 7 });
+        let mut named = NamedHolders::default();
+        named.watch(first);
+        named.watch(second);
+        named.end(first, false);
+        assert!(matches!(named.next_update(), Some(ManagerUpdate::Watch(told)) if told == [second]));
+        named.set(second, &[HolderId(1)], &[]);
+        named.set(second, &[], &[HolderId(2)]);
+        assert_eq!(named.lost(&second), Some(&[HolderId(1)][..]));
+        named.end(second, true);
+        assert!(matches!(named.next_update(), Some(ManagerUpdate::Unwatch(told)) if told == second));
+        assert!(matches!(named.next_update(), Some(ManagerUpdate::Unhold(told)) if told == second));
+        assert!(named.next_update().is_none());
+        assert_eq!(named.all().count(), 0);
     }
 
     #[test]

@@ -1,18 +1,28 @@
-//! Contents of which this peer has a part: fetches write them, and other peers are served from them.
+//! Contents that this peer receives: the bytes that arrive, and the parts that other peers are served from meanwhile.
 //!
-//! Only the fetch writes; it has the [`PartOwner`]. Connections that serve only read, and check the state of the part
-//! before and after each read. When the fetch ends, the owner is dropped, and the part is not read any more. A part
-//! that has landed is served further, as long as it is shared and still the file that landed.
+//! Only the swarm writes a part; it has the [`PartOwner`]. Connections that serve only read, and check the state of the
+//! part before and after each read. When the download ends, the owner is dropped, and the part is not read any more. A
+//! part that has landed is served further, as long as it is shared and still the file that landed.
 
-use std::{collections::BTreeMap, ops::Deref, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
 use brigade_core::{bitfield::Bitfield, content::PieceList, geometry::PieceIndex, id::Content, wire::Reason};
 use tokio::sync::watch;
 
-use crate::store::{
-    part_file::PartFile,
-    share::Share,
-    stamp::{Stamp, stamp_of},
+use crate::{
+    peer::bandwidth::RateCounter,
+    store::{
+        part_file::PartFile,
+        share::Share,
+        stamp::{Stamp, stamp_of},
+    },
 };
 
 /// One content that is being received, and served meanwhile.
@@ -27,7 +37,7 @@ pub(crate) struct Part {
     updates: Arc<watch::Sender<u64>>,
 }
 
-/// What may be read of a part; it only ever moves on.
+/// What may be read of a part. It only moves forward in this order.
 #[derive(Debug, Clone, Copy)]
 enum PartState {
     /// Its pieces are being written. Those that are verified may be read.
@@ -44,12 +54,12 @@ enum PartState {
 #[derive(Debug)]
 pub(crate) struct PartOwner {
     part: Arc<Part>,
-    parts: Parts,
+    parts: PartTable,
 }
 
-/// All of them.
+/// All parts.
 #[derive(Debug, Clone)]
-pub(crate) struct Parts {
+pub(crate) struct PartTable {
     table: Arc<watch::Sender<BTreeMap<Content, Arc<Part>>>>,
     /// Changes whenever any part gets a piece.
     updates: Arc<watch::Sender<u64>>,
@@ -73,13 +83,13 @@ impl Part {
         self.have.borrow()
     }
 
-    /// Whether the part may be read. What a read returned may be sent only where this holds after the read too: a
-    /// write to the file changes its time before it changes its bytes.
+    /// Whether the part may be read. The bytes of a read may be sent only if this also holds after the read: a write to
+    /// the file changes its time before it changes its bytes.
     pub(crate) fn check(&self, share: &Share) -> Result<(), Reason> {
         let state = *self.state.borrow();
         let (stamp, is_shared) = match state {
             PartState::Receiving => return Ok(()),
-            PartState::Named(stamp) => (stamp, true), // the share is about to hear of it
+            PartState::Named(stamp) => (stamp, true), // the share is about to be told of it
             PartState::Landed(stamp) => (stamp, share.has(&self.content)),
             PartState::Closed => return Err(Reason::NotFound),
         };
@@ -89,18 +99,19 @@ impl Part {
 
     /// The file gets its name at this moment, and its owner may write to it from then on.
     pub(crate) fn named(&self, stamp: Stamp) {
-        self.turn(|state| matches!(state, PartState::Receiving).then_some(PartState::Named(stamp)));
+        self.change_state(|state| matches!(state, PartState::Receiving).then_some(PartState::Named(stamp)));
     }
 
-    fn turn(&self, next: impl FnOnce(PartState) -> Option<PartState>) {
+    fn change_state(&self, next: impl FnOnce(PartState) -> Option<PartState>) {
         self.state.send_if_modified(|state| next(*state).map(|next| *state = next).is_some());
     }
 }
 
 impl PartOwner {
-    /// The file has its name, and the share was told of it.
+    /// The file has its name, and the share knows it.
     pub(crate) fn landed(&self, stamp: Stamp) {
-        self.part.turn(|state| (!matches!(state, PartState::Closed)).then_some(PartState::Landed(stamp)));
+        self.part
+            .change_state(|state| (!matches!(state, PartState::Closed)).then_some(PartState::Landed(stamp)));
     }
 
     /// The part, to read it or to write verified pieces.
@@ -123,13 +134,13 @@ impl Drop for PartOwner {
             let is_this = table.get(&self.part.content).is_some_and(|part| Arc::ptr_eq(part, &self.part));
             is_this && table.remove(&self.part.content).is_some()
         });
-        self.part.turn(|state| (!matches!(state, PartState::Landed(_))).then_some(PartState::Closed));
-        // Nor is anything written: another fetch may have the same file by then, or its user.
+        self.part.change_state(|state| (!matches!(state, PartState::Landed(_))).then_some(PartState::Closed));
+        // Nothing is written either: from now on, another fetch or the user may use the same file.
         self.part.file.close();
     }
 }
 
-impl Parts {
+impl PartTable {
     pub(crate) fn new() -> Self {
         Self { table: Arc::new(watch::Sender::default()), updates: Arc::default() }
     }
@@ -139,15 +150,75 @@ impl Parts {
         self.table.borrow().get(content).cloned()
     }
 
-    /// Serves `part` as long as its owner is there.
+    /// Serves `part` as long as its owner exists.
     pub(crate) fn begin(&self, part: Part) -> PartOwner {
         let part = Arc::new(Part { updates: self.updates.clone(), ..part });
         self.table.send_modify(|table| drop(table.insert(part.content, part.clone())));
         PartOwner { part, parts: self.clone() }
     }
 
-    /// Wakes up when any part got a piece.
-    pub(crate) fn news(&self) -> watch::Receiver<u64> {
+    /// Follows the parts: the value changes whenever any of them gets a piece.
+    pub(crate) fn subscribe(&self) -> watch::Receiver<u64> {
         self.updates.subscribe()
+    }
+}
+
+/// An open part file, its piece list if that is known, and the verified pieces in it.
+#[derive(Debug)]
+pub(crate) struct OpenPart {
+    pub(crate) file: PartFile,
+    pub(crate) list: Option<Arc<PieceList>>,
+    pub(crate) have: Bitfield,
+}
+
+/// The bytes that arrive for one fetch. Connections add to it, and the progress of the fetch reads it.
+#[derive(Debug, Default)]
+pub(crate) struct ReceiveCounter {
+    /// All bytes that arrived, used or not.
+    all: RateCounter,
+    unstored_bytes: AtomicU64,
+}
+
+/// The bytes of one piece that have arrived. They count as not stored until this is dropped.
+#[derive(Debug, Default)]
+pub(crate) struct ReceivedBytes {
+    counter: Arc<ReceiveCounter>,
+    bytes: u64,
+}
+
+impl ReceiveCounter {
+    /// Bytes a second that arrive now.
+    pub(crate) fn rate(&self) -> u64 {
+        self.all.rate()
+    }
+
+    /// Bytes a second over a longer time; `None` while it is not known.
+    pub(crate) fn steady_rate(&self) -> Option<u64> {
+        self.all.steady_rate()
+    }
+
+    /// Bytes of pieces that have arrived and are not stored.
+    pub(crate) fn unstored_bytes(&self) -> u64 {
+        self.unstored_bytes.load(Ordering::Relaxed)
+    }
+}
+
+impl ReceivedBytes {
+    /// A piece of which no bytes have arrived.
+    pub(crate) const fn new(counter: Arc<ReceiveCounter>) -> Self {
+        Self { counter, bytes: 0 }
+    }
+
+    /// Counts bytes that have arrived.
+    pub(crate) fn add(&mut self, bytes: u64) {
+        self.bytes += bytes;
+        self.counter.unstored_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.counter.all.add(bytes);
+    }
+}
+
+impl Drop for ReceivedBytes {
+    fn drop(&mut self) {
+        self.counter.unstored_bytes.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

@@ -1,31 +1,41 @@
-//! The connections to holders.
+//! The connections to holders: they are dialled here, and their events become events for the core.
 //!
 //! A connection is a task with a queue as long as its window, so that sending a command never waits. One connection
-//! uses one core at each end: if there is only one holder and the content is long, a second connection to it is opened,
-//! and requests alternate between the two. The core does not know about that; when one of the two breaks, the holder
-//! counts as lost, and the core asks again.
+//! uses one processor core at each end: if there is only one holder and the content is long, a second connection to it
+//! is opened, and requests alternate between the two. The core does not know about that; when one of the two breaks,
+//! the holder counts as lost, and the core requests the missing pieces again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    error::Error,
+    future::{pending, poll_fn},
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
+    task::{Context, Poll},
+};
 
 use brigade_core::{
-    download::{DownloadId, Event, HolderId},
-    geometry::PieceIndex,
+    download::{Action, DownloadId, Event, HolderId},
     id::Content,
     name::Username,
-    wire::manager::{ContentHolders, Holders},
+    wire::manager::Holders,
 };
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
+use tokio::{sync::mpsc, time::sleep};
 
 use super::{
-    connection::{COMMANDS, ConnectionContext, run},
-    holders::HolderTable,
-    message::{ConnectionCommand, ConnectionEvent, ConnectionSlot, Unreached, WantedPiece},
+    connection::{
+        CLOSE_TIMEOUT, CommandInputs, ConnectionConfig, ConnectionContext, ConnectionEndError,
+        ConnectionEvent, ConnectionHandle, HolderConnection,
+    },
+    holders::{Holder, HolderTable, Unreached},
+    requests::{ConnectionCommand, WantedPiece},
 };
+use crate::transport::{breach_log::RemoteRole, greeting::GreetedConnection};
 
 /// The known holders, and the connections to them.
 pub(crate) struct ConnectionPool {
     context: ConnectionContext,
+    events: mpsc::Receiver<ConnectionEvent>,
     known: HolderTable,
     connected: BTreeMap<HolderId, HolderConnections>,
     last_serial: u64,
@@ -35,7 +45,7 @@ pub(crate) struct ConnectionPool {
 struct HolderConnections {
     first: ConnectionHandle,
     second: SecondConnection,
-    /// The contents that are open there: a second connection has to open them too.
+    /// The contents that are open on it: a second connection has to open them too.
     open: BTreeMap<DownloadId, Content>,
     /// Whether the next request goes to the second connection.
     second_is_next: bool,
@@ -55,40 +65,17 @@ enum SecondConnection {
     Refused,
 }
 
-/// One connection.
-struct ConnectionHandle {
-    serial: u64,
-    commands: mpsc::Sender<ConnectionCommand>,
-    stop: CancellationToken,
-    /// Whether a download limit keeps it from reading.
-    throttled: bool,
-}
-
-impl Drop for ConnectionHandle {
-    fn drop(&mut self) {
-        self.stop.cancel();
-    }
-}
-
 /// A content from this many bytes on is worth a second connection, where there is one holder.
 const LONG_BYTES: u64 = 64 << 20;
 
 impl ConnectionPool {
-    pub(crate) fn new(context: ConnectionContext) -> Self {
-        Self { context, known: HolderTable::default(), connected: BTreeMap::new(), last_serial: 0 }
+    pub(crate) fn new(context: ConnectionContext, events: mpsc::Receiver<ConnectionEvent>) -> Self {
+        Self { context, events, known: HolderTable::default(), connected: BTreeMap::new(), last_serial: 0 }
     }
 
     /// Adds the holders that the manager named: each content, its complete and its partial holders.
     pub(crate) fn add_holders(&mut self, named: &Holders) -> Vec<(Content, Vec<HolderId>, Vec<HolderId>)> {
-        let ids: Vec<Option<HolderId>> = named.peers.iter().map(|peer| self.known.add(peer)).collect();
-        let known = |positions: &[u32]| -> Vec<HolderId> {
-            let id = |position: &u32| ids.get(usize::try_from(*position).ok()?).copied().flatten();
-            positions.iter().filter_map(id).collect()
-        };
-        let of_one = |of: &ContentHolders| {
-            (Content { id: of.id, size: of.size }, known(&of.complete), known(&of.partial))
-        };
-        named.contents.iter().map(of_one).collect()
+        self.known.add_all(named)
     }
 
     /// Whether so many holders are remembered that those without a reference are to be forgotten.
@@ -116,8 +103,38 @@ impl ConnectionPool {
         self.connected.values().filter(|holder| holder.is_established).count()
     }
 
-    /// Handles an event; what it means for the core, if anything.
-    pub(crate) fn handle(&mut self, event: ConnectionEvent) -> Option<Event> {
+    /// Waits for the next event for the core. It may be dropped at any time.
+    pub(crate) async fn receive(&mut self) -> Event {
+        loop {
+            let Some(event) = self.events.recv().await else { pending().await };
+            if let Some(event) = self.handle(event) {
+                return event;
+            }
+        }
+    }
+
+    /// The next event for the core, if one has arrived.
+    pub(crate) fn try_receive(&mut self) -> Option<Event> {
+        while let Ok(event) = self.events.try_recv() {
+            if let Some(event) = self.handle(event) {
+                return Some(event);
+            }
+        }
+        None
+    }
+
+    /// The number of events that have arrived and are not handled.
+    pub(crate) fn waiting_events(&self) -> usize {
+        self.events.len()
+    }
+
+    /// A piece of the holder is stored: its last error does not matter any more.
+    pub(crate) fn clear_error(&mut self, holder: HolderId) {
+        self.known.clear_error(holder);
+    }
+
+    /// Handles an event. Returns the event that follows from it for the core, if any.
+    fn handle(&mut self, event: ConnectionEvent) -> Option<Event> {
         match event {
             ConnectionEvent::Core(event) => {
                 match event {
@@ -126,10 +143,8 @@ impl ConnectionPool {
                             connections.is_established = true;
                         }
                     }
-                    // Refused on one of two connections, a channel must not stay open on the other.
+                    // A channel that is refused on one of two connections must not stay open on the other.
                     Event::Refused { holder, download, piece: None, .. } => self.close(holder, download),
-                    // The last error of the holder does not matter any more.
-                    Event::Stored { holder, .. } => self.known.clear_error(holder),
                     _ => {}
                 }
                 Some(event)
@@ -147,15 +162,53 @@ impl ConnectionPool {
                     return None;
                 }
                 if let Some(error) = error {
-                    tracing::debug!(?holder, %error, "the connection to a holder ended");
-                    self.known.set_error(holder, &error);
+                    self.known.set_error(holder, &*error);
                 }
                 Some(if greeted { Event::Lost { holder } } else { Event::Unreachable { holder } })
             }
         }
     }
 
-    pub(crate) fn connect(&mut self, id: HolderId) {
+    /// Carries out an action of the core that concerns connections only; others are returned.
+    pub(crate) fn carry_out(&mut self, action: Action) -> Option<Action> {
+        match action {
+            Action::Connect { holder } => self.connect(holder),
+            Action::Disconnect { holder } => {
+                tracing::debug!(?holder, "the connection to a holder is given up");
+                self.connected.remove(&holder);
+            }
+            Action::Open { holder, download, content } => {
+                if let Some(connections) = self.connected.get_mut(&holder) {
+                    connections.open.insert(download, content);
+                }
+                self.send_all(holder, || ConnectionCommand::Open { download, content });
+            }
+            Action::Close { holder, download } => self.close(holder, download),
+            // Wants, offers and their answers use the first connection.
+            Action::AskList { holder, download, first } => {
+                self.send_first(holder, ConnectionCommand::AskList { download, first });
+            }
+            Action::Want { holder, download } => {
+                self.send_first(holder, ConnectionCommand::Want { download })
+            }
+            Action::Decline { holder, offer, .. } => {
+                self.send_first(holder, ConnectionCommand::Decline { offer });
+            }
+            // Only the connection with the request cancels it; the other one does not know it.
+            Action::Cancel { holder, download, piece } => {
+                self.send_all(holder, || ConnectionCommand::Cancel { download, piece });
+            }
+            Action::Banned { holder, download, fault } => {
+                let name = self.name_of(holder);
+                let holder = name.as_deref();
+                tracing::warn!(holder, ?download, %fault, "a holder is not used for this content any more");
+            }
+            other => return Some(other),
+        }
+        None
+    }
+
+    fn connect(&mut self, id: HolderId) {
         if let Some(first) = self.dial(id, false) {
             let connections = HolderConnections {
                 first,
@@ -171,16 +224,10 @@ impl ConnectionPool {
     fn dial(&mut self, id: HolderId, second: bool) -> Option<ConnectionHandle> {
         let holder = self.known.get(id).cloned()?;
         self.last_serial += 1;
-        let serial = self.last_serial;
-        let (commands, queue) = mpsc::channel(COMMANDS);
-        let stop = CancellationToken::new();
-        let slot = ConnectionSlot { serial, second };
-        tokio::spawn(run(self.context.clone(), holder, slot, queue, stop.clone()));
-        Some(ConnectionHandle { serial, commands, stop, throttled: false })
-    }
-
-    pub(crate) fn disconnect(&mut self, holder: HolderId) {
-        self.connected.remove(&holder);
+        let (handle, inputs) = ConnectionHandle::new(self.last_serial);
+        let dialled = DialledConnection { holder, serial: self.last_serial, second };
+        tokio::spawn(dialled.run(self.context.clone(), inputs));
+        Some(handle)
     }
 
     pub(crate) fn disconnect_all(&mut self) {
@@ -201,8 +248,8 @@ impl ConnectionPool {
         }
     }
 
-    /// Notes whether a download limit keeps a connection from reading. Whether it does so for any connection to the
-    /// holder; `None` for a connection that was closed before.
+    /// Notes whether a download limit keeps a connection from reading. Returns whether it does so for any connection to
+    /// the holder; `None` for a connection that was closed before.
     fn set_throttled(&mut self, holder: HolderId, serial: u64, throttled: bool) -> Option<bool> {
         let connections = self.connected.get_mut(&holder)?;
         let second = match &mut connections.second {
@@ -216,7 +263,7 @@ impl ConnectionPool {
         Some(both.iter().flatten().any(|connection| connection.throttled))
     }
 
-    /// Removes a connection that ended. Whether the holder was connected and is not any more.
+    /// Removes a connection that ended. Returns whether the holder was connected and is not any more.
     fn remove(&mut self, holder: HolderId, serial: u64) -> bool {
         let Some(connections) = self.connected.get_mut(&holder) else { return false };
         match &connections.second {
@@ -224,7 +271,7 @@ impl ConnectionPool {
                 connections.second = SecondConnection::Refused;
                 return false;
             }
-            // Its requests are not told apart from those of the other one: all of them are sent again.
+            // Nothing here knows which requests were sent on it: those of both connections are sent again.
             SecondConnection::Established(connection) if connection.serial == serial => {}
             _ if connections.first.serial == serial => {}
             _ => return false,
@@ -233,24 +280,11 @@ impl ConnectionPool {
         true
     }
 
-    pub(crate) fn open(&mut self, holder: HolderId, download: DownloadId, content: Content) {
-        if let Some(connections) = self.connected.get_mut(&holder) {
-            connections.open.insert(download, content);
-        }
-        self.send_all(holder, || ConnectionCommand::Open { download, content });
-    }
-
-    pub(crate) fn close(&mut self, holder: HolderId, download: DownloadId) {
+    fn close(&mut self, holder: HolderId, download: DownloadId) {
         if let Some(connections) = self.connected.get_mut(&holder) {
             connections.open.remove(&download);
         }
         self.send_all(holder, || ConnectionCommand::Close { download });
-    }
-
-    pub(crate) fn ask_list(&mut self, holder: HolderId, download: DownloadId, first: u32) {
-        if let Some(connections) = self.connected.get(&holder) {
-            connections.first.send(ConnectionCommand::AskList { download, first });
-        }
     }
 
     pub(crate) fn request(&mut self, holder: HolderId, mut wanted: WantedPiece) {
@@ -273,22 +307,10 @@ impl ConnectionPool {
         }
     }
 
-    /// Wants, offers and their answers use the first connection.
-    pub(crate) fn want(&mut self, holder: HolderId, download: DownloadId) {
+    fn send_first(&self, holder: HolderId, command: ConnectionCommand) {
         if let Some(connections) = self.connected.get(&holder) {
-            connections.first.send(ConnectionCommand::Want { download });
+            connections.first.send(command);
         }
-    }
-
-    pub(crate) fn decline(&mut self, holder: HolderId, offer: u32) {
-        if let Some(connections) = self.connected.get(&holder) {
-            connections.first.send(ConnectionCommand::Decline { offer });
-        }
-    }
-
-    /// Only the connection with the request cancels it; the other one does not know it.
-    pub(crate) fn cancel(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) {
-        self.send_all(holder, || ConnectionCommand::Cancel { download, piece });
     }
 
     fn send_all(&self, holder: HolderId, command: impl Fn() -> ConnectionCommand) {
@@ -300,13 +322,93 @@ impl ConnectionPool {
     }
 }
 
-impl ConnectionHandle {
-    fn send(&self, command: ConnectionCommand) {
-        if let Err(mpsc::error::TrySendError::Full(_)) = self.commands.try_send(command) {
-            // The queue is long enough for everything that may be in flight: a connection that lets it fill up is
-            // stuck.
-            tracing::warn!(serial = self.serial, "a connection to a holder does not take commands any more");
-            self.stop.cancel();
+/// One connection, from dialling it to its end.
+struct DialledConnection {
+    holder: Holder,
+    /// Its own number.
+    serial: u64,
+    /// Whether it is the second one to its holder.
+    second: bool,
+}
+
+impl DialledConnection {
+    /// Dials the holder and carries out commands until they end or are stopped, or the connection breaks. Its end is
+    /// reported in any case.
+    async fn run(self, context: ConnectionContext, inputs: CommandInputs) {
+        let (stop, mut greeted) = (inputs.stop.clone(), false);
+        let result = tokio::select! {
+            result = catch_panic(self.connect_and_run(&context, inputs, &mut greeted)) => result.unwrap_or(Ok(())),
+            // Where the goodbye cannot be sent, because nothing moves any more, the connection is dropped.
+            () = async { stop.cancelled().await; sleep(CLOSE_TIMEOUT).await } => Ok(()),
+        };
+        if let Err(error) = &result {
+            let holder = self.holder.username.as_str();
+            tracing::debug!(holder, %error, "a connection to a holder ended");
         }
+        let (holder, serial, error) = (self.holder.id, self.serial, result.err());
+        let _ = context.events.send(ConnectionEvent::Ended { holder, serial, greeted, error }).await;
+    }
+
+    async fn connect_and_run(
+        &self,
+        context: &ConnectionContext,
+        mut inputs: CommandInputs,
+        greeted: &mut bool,
+    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+        let ConnectionConfig { key, network, membership, connection_slots, .. } = &context.config;
+        let (session, _permit) = tokio::select! {
+            connected = self.holder.connect(key, *network, membership, connection_slots) => connected?,
+            () = inputs.stop.cancelled() => return Ok(()),
+        };
+        *greeted = true;
+        let (holder, serial) = (self.holder.id, self.serial);
+        let connected = if self.second {
+            ConnectionEvent::SecondConnected { holder, serial }
+        } else {
+            ConnectionEvent::Core(Event::Connected { holder })
+        };
+        let _ = context.events.send(connected).await;
+        let GreetedConnection { mut reader, writer, .. } = session;
+        let mut connection = HolderConnection::new(context, holder, serial, writer);
+        let ended = connection.run(&mut reader, &mut inputs).await;
+        // A holder that refuses this peer may say so only after its hello, when it has seen this peer's hello.
+        let is_refused = matches!(ended, Err(ConnectionEndError::Goodbye(..)));
+        *greeted = self.second || connection.has_answered || !is_refused;
+        if let Err(ConnectionEndError::Connection(error)) = &ended
+            && let Some(goodbye) = error.goodbye()
+        {
+            let (role, member) = (RemoteRole::Holder, Some(&self.holder.username));
+            context.breaches.broke(role, member, self.holder.address, goodbye.reason, error);
+        }
+        if ended.is_err() || inputs.stop.is_cancelled() {
+            connection.close(reader, ended.as_ref().err()).await;
+        }
+        Ok(ended?)
+    }
+}
+
+/// Awaits `future`; `None` if it panics.
+async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let poll =
+        |context: &mut Context<'_>| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
+            Ok(poll) => poll.map(Some),
+            Err(_) => Poll::Ready(None),
+        };
+    poll_fn(poll).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::catch_panic;
+
+    #[tokio::test]
+    async fn a_panic_of_a_connection_is_caught() {
+        assert_eq!(catch_panic(async { 7 }).await, Some(7));
+        let connection = async {
+            tokio::task::yield_now().await;
+            panic!("as a connection may");
+        };
+        assert_eq!(catch_panic::<()>(connection).await, None);
     }
 }

@@ -14,6 +14,7 @@ use brigade_core::{
     content::Expected,
     download::{DownloadId, Event, HolderId},
     geometry::PieceIndex,
+    id::Content,
     limits,
     wire::{
         FrameError,
@@ -25,15 +26,54 @@ use brigade_core::{
     },
 };
 
-use super::message::{ConnectionCommand, WantedPiece};
-use crate::store::hash::PieceHasher;
+use super::partial::{Part, ReceivedBytes};
+use crate::store::{hash::PieceHasher, landing::Landing};
 
 /// Pieces are hashed in multiples of this while they arrive: with less, BLAKE3 spends more on the inner nodes of its
-/// tree; with more, they would leave the core's own cache.
+/// tree; with more, they would not stay in the cache of the processor core.
 const HASH_STEP_BYTES: usize = 64 << 10;
 
 /// Bytes of free buffers that are kept.
 const KEPT_BYTES: usize = 16 << 20;
+
+/// A command to the connection to a holder.
+#[derive(Debug)]
+pub(crate) enum ConnectionCommand {
+    Open { download: DownloadId, content: Content },
+    Close { download: DownloadId },
+    AskList { download: DownloadId, first: u32 },
+    Request(WantedPiece),
+    Cancel { download: DownloadId, piece: PieceIndex },
+    Want { download: DownloadId },
+    Decline { offer: u32 },
+}
+
+/// A piece to request from a holder, and where it goes when it is complete.
+#[derive(Debug)]
+pub(crate) struct WantedPiece {
+    pub(crate) download: DownloadId,
+    pub(crate) content: Content,
+    pub(crate) piece: PieceIndex,
+    /// The offer that the request accepts, if any.
+    pub(crate) offer: Option<u32>,
+    /// Its length in bytes, at least 1.
+    pub(crate) bytes: u32,
+    pub(crate) expected: Expected,
+    pub(crate) target: PieceTarget,
+    /// Whether the content comes from one holder only, over two connections.
+    pub(crate) alone: bool,
+    /// Counts its bytes as they arrive.
+    pub(crate) received: ReceivedBytes,
+}
+
+/// Where a verified piece is written.
+#[derive(Debug, Clone)]
+pub(crate) enum PieceTarget {
+    /// Into the part file of a content of several pieces.
+    Part(Arc<Part>),
+    /// It is a whole file, with these names.
+    Small(Arc<Vec<Landing>>),
+}
 
 /// The requests of one connection that are not answered in full.
 pub(crate) struct Requests {
@@ -75,7 +115,7 @@ struct FreeBuffers {
 /// A buffer of a fixed length, which goes back to the free ones when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Buffer {
-    /// At least as long as the buffer is: what is beyond is not zeroed again for the next use.
+    /// At least as long as the buffer: the bytes beyond its length are not zeroed again for the next use.
     bytes: Vec<u8>,
     length: usize,
     pool: Buffers,
@@ -194,7 +234,7 @@ impl Requests {
         Some((wanted.download, wanted.piece))
     }
 
-    /// The place for data in the buffer of its piece; `None` for data of a cancelled request.
+    /// The space for data in the buffer of its piece; `None` for data of a cancelled request.
     pub(crate) fn space(
         &mut self,
         header: PieceHeader,
@@ -202,12 +242,12 @@ impl Requests {
     ) -> Result<Option<&mut [u8]>, FrameError> {
         let Some(pending) = self.pending.get_mut(&header.request) else {
             let known = header.request <= self.last;
-            return if known { Ok(None) } else { Err(out_of_place("data that nobody asked for")) };
+            return if known { Ok(None) } else { Err(out_of_place("data without a request")) };
         };
         let end = u32::try_from(bytes).ok().and_then(|bytes| header.offset.checked_add(bytes));
         let fits = |end: &u32| bytes > 0 && header.offset == pending.filled && *end <= pending.wanted.bytes;
         let Some(end) = end.filter(fits) else {
-            return Err(out_of_place("data that is not where its piece goes on"));
+            return Err(out_of_place("data at the wrong offset of its piece"));
         };
         let length = pending.wanted.bytes as usize;
         let begin = || (self.buffers.take(length), PieceHasher::new(pending.wanted.expected));
@@ -262,7 +302,7 @@ fn out_of_place(error: &str) -> FrameError {
 fn list_page(holder: HolderId, page: &ListPage) -> Result<Event, FrameError> {
     let (values, rest) = page.values.as_chunks::<32>();
     if !rest.is_empty() || values.len() > limits::LIST_PAGE_VALUES as usize {
-        return Err(out_of_place("a page of a piece list that is no list of chaining values"));
+        return Err(out_of_place("a page of a piece list that is not a sequence of chaining values"));
     }
     let download = DownloadId(page.channel);
     Ok(Event::ListPage { holder, download, first: page.first, values: values.to_vec() })
@@ -273,7 +313,7 @@ impl Buffers {
     pub(crate) fn take(&self, length: usize) -> Buffer {
         let mut bytes = {
             let mut free = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-            // One that fits and is not much too long: short pieces shall not hold on to long buffers.
+            // One that is long enough and not much too long: a short piece must not occupy a long buffer.
             let fits = |buffer: &Vec<u8>| buffer.len() >= length && buffer.len() / 4 <= length;
             let found = free.buffers.iter().rposition(fits).map(|at| free.buffers.swap_remove(at));
             free.bytes -= found.as_ref().map_or(0, Vec::len);
@@ -287,7 +327,7 @@ impl Buffers {
 }
 
 impl Buffer {
-    /// All of it, to be written to.
+    /// All bytes of the buffer, to be written to.
     pub(crate) fn as_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[..self.length]
     }
@@ -314,15 +354,12 @@ impl Drop for Buffer {
 mod tests {
     use std::sync::Arc;
 
-    use brigade_core::{
-        content::Expected,
-        id::{Content, ContentId},
-    };
+    use brigade_core::id::ContentId;
 
     use super::{
-        Buffers, DownloadId, KEPT_BYTES, PieceHeader, PieceIndex, PieceProgress, Requests, WantedPiece,
+        Buffers, Content, DownloadId, Expected, KEPT_BYTES, PieceHeader, PieceIndex, PieceProgress,
+        PieceTarget, Requests, WantedPiece,
     };
-    use crate::peer::swarm::message::PieceTarget;
 
     fn requests(bytes: &[u8]) -> (Requests, u32) {
         let id = ContentId(*blake3::hash(bytes).as_bytes());
@@ -349,7 +386,7 @@ mod tests {
     }
 
     #[test]
-    fn a_piece_is_put_together_and_judged() {
+    fn a_piece_is_assembled_and_verified() {
         let bytes: Vec<u8> = (0..100_000_u32).map(|i| u8::try_from(i % 251).unwrap()).collect();
         for wrong in [false, true] {
             let (mut requests, number) = requests(&bytes);
@@ -359,13 +396,13 @@ mod tests {
                 give(&mut requests, number, 0, &sent[..65_000]),
                 PieceProgress::Part { bytes: 65_000, .. }
             ));
-            let came = give(&mut requests, number, 65_000, &sent[65_000..]);
-            assert!(matches!(came, PieceProgress::Whole { is_right, .. } if is_right != wrong));
+            let progress = give(&mut requests, number, 65_000, &sent[65_000..]);
+            assert!(matches!(progress, PieceProgress::Whole { is_right, .. } if is_right != wrong));
         }
     }
 
     #[test]
-    fn data_out_of_place_is_refused_and_data_taken_back_is_passed_over() {
+    fn misplaced_data_is_an_error_and_data_of_a_cancelled_request_is_dropped() {
         let (mut requests, number) = requests(&[7; 1000]);
         for (request, offset, bytes) in
             [(number + 1, 0, 10), (number, 1, 10), (number, 0, 1001), (number, u32::MAX, 10)]
@@ -381,7 +418,7 @@ mod tests {
     }
 
     #[test]
-    fn a_buffer_has_the_length_that_was_asked_for_and_is_used_again() {
+    fn a_buffer_has_the_requested_length_and_is_used_again() {
         let buffers = Buffers::default();
         let mut first = buffers.take(1000);
         first.as_mut()[999] = 7;
@@ -393,7 +430,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_kept_is_bounded() {
+    fn kept_buffers_are_bounded() {
         let buffers = Buffers::default();
         let many: Vec<_> = (0..40).map(|_| buffers.take(1 << 20)).collect();
         drop(many);

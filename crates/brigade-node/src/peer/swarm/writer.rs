@@ -15,47 +15,71 @@ use std::{
 
 use brigade_core::{
     content::PieceList,
-    download::{DownloadId, Event},
+    download::{DownloadId, HolderId},
+    geometry::PieceIndex,
     id::Content,
     name::FileName,
 };
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::{
-    message::{ConnectionEvent, LandResult, PieceTarget, WantedPiece, WriteOutcome},
-    requests::{Buffers, ReceivedPiece},
-};
+use super::requests::{Buffers, PieceTarget, ReceivedPiece, WantedPiece};
 use crate::{
     clock,
     store::{
         folder::Folder,
         keeper::{self, KeeperHandle},
+        landing::{Landing, Placed},
+        part_file::{PartError, PartFile},
         small_files::Batch,
+        stamp::Stamp,
     },
 };
 
 /// Small files that become durable, and get their names, together.
 const BATCH_FILES: usize = 1024;
 
-/// How long a batch is added to: where files come slowly but without a pause, a process that dies loses no more than
-/// what came in this time.
+/// How long files are added to a batch: where they arrive slowly but without a pause, a process that is killed loses no
+/// more than the files of this time.
 const BATCH_TIME: Duration = Duration::from_millis(500);
 
 /// How long a batch waits for more while more is in flight.
 const BATCH_PAUSE: Duration = Duration::from_millis(20);
 
-/// Small contents that are written before the driver is told, while more are waiting: the requests that follow, and
+/// Small contents that are written before the driver is notified, while more are waiting: the requests that follow, and
 /// their pieces, then stay together too.
 const EVENT_BATCH: usize = 16;
 
+/// The length of the queue of results; the thread for small files waits while it is full.
+const OUTCOMES: usize = 4096;
+
 /// Small contents that wait for the thread that writes them; the windows limit them anyway.
 const WAITING_PIECES: usize = 1024;
+
+/// A result of the writer.
+#[derive(Debug)]
+pub(crate) enum WriteOutcome {
+    /// A piece is in its part file, or a content of one piece is written.
+    Stored { holder: HolderId, download: DownloadId, piece: PieceIndex },
+    /// A verified piece could not be written.
+    NotWritten { download: DownloadId, error: PartError },
+    /// Complete files have their names, or could not get them.
+    Landed(Vec<LandResult>),
+}
+
+/// The name that a complete content got, or why it did not get it.
+#[derive(Debug)]
+pub(crate) struct LandResult {
+    pub(crate) download: DownloadId,
+    pub(crate) content: Content,
+    pub(crate) name: FileName,
+    pub(crate) placed: Result<Placed, PartError>,
+}
 
 /// Writes received pieces, and owns the buffers in which they arrive; cheap to clone.
 #[derive(Debug, Clone)]
 pub(crate) struct PieceWriter {
     buffers: Buffers,
-    events: mpsc::Sender<ConnectionEvent>,
+    folder: Folder,
     outcomes: mpsc::Sender<WriteOutcome>,
     small: mpsc::Sender<ReceivedPiece>,
     keeper: KeeperHandle,
@@ -65,20 +89,22 @@ pub(crate) struct PieceWriter {
 }
 
 impl PieceWriter {
-    /// Starts the thread for small files; it ends when the last clone is dropped.
-    pub(crate) fn start(
-        folder: Folder,
-        keeper: KeeperHandle,
-        events: mpsc::Sender<ConnectionEvent>,
-        outcomes: mpsc::Sender<WriteOutcome>,
-    ) -> Self {
+    /// Starts the thread for small files, which ends when the last clone is dropped; the receiver gets the results.
+    pub(crate) fn start(folder: Folder, keeper: KeeperHandle) -> (Self, mpsc::Receiver<WriteOutcome>) {
+        let (outcomes, receiver) = mpsc::channel(OUTCOMES);
         let (small, received) = mpsc::channel(WAITING_PIECES);
-        let (buffers, awaited) = (Buffers::default(), Arc::new(AtomicUsize::new(0)));
-        let this = Self { buffers, events, outcomes, small, keeper, runtime: Handle::current(), awaited };
-        let writer = SmallFileWriter {
+        let this = Self {
+            buffers: Buffers::default(),
             folder,
+            outcomes,
+            small,
+            keeper,
+            runtime: Handle::current(),
+            awaited: Arc::default(),
+        };
+        let writer = SmallFileWriter {
+            folder: this.folder.clone(),
             seen: SeenDownloads::default(),
-            events: this.events.clone(),
             outcomes: this.outcomes.clone(),
             keeper: this.keeper.clone(),
             runtime: this.runtime.clone(),
@@ -86,7 +112,7 @@ impl PieceWriter {
             stored: vec![],
         };
         tokio::task::spawn_blocking(move || writer.run(received));
-        this
+        (this, receiver)
     }
 
     /// The buffers in which pieces arrive.
@@ -94,9 +120,31 @@ impl PieceWriter {
         self.buffers.clone()
     }
 
-    /// Tells the keeper and then the driver of files that got their names, or did not. Only for threads that may wait.
-    pub(crate) fn landed(&self, files: Vec<(LandResult, Option<Arc<PieceList>>)>) {
-        send_landed(&self.runtime, &self.keeper, &self.outcomes, files);
+    /// Keeps a received piece list, on a thread that may wait.
+    pub(crate) fn save_list(&self, file: PartFile, list: Arc<PieceList>) {
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = file.save_list(&list) {
+                tracing::warn!(%error, "a piece list was not kept: it will be fetched again after a restart");
+            }
+        });
+    }
+
+    /// Gives a complete content of several pieces its name, on a thread that may wait. `on_named` gets the stamp of the
+    /// file before the file has its name.
+    pub(crate) fn land(
+        &self,
+        (download, content): (DownloadId, Content),
+        file: PartFile,
+        landing: Landing,
+        list: Option<Arc<PieceList>>,
+        on_named: impl FnOnce(Stamp) + Send + 'static,
+    ) {
+        let this = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let placed = file.finish_as(&this.folder, &landing, on_named);
+            let result = LandResult { download, content, name: landing.name, placed };
+            send_landed(&this.runtime, &this.keeper, &this.outcomes, vec![(result, list)]);
+        });
     }
 
     /// The number of small contents that are requested and have not arrived.
@@ -104,7 +152,7 @@ impl PieceWriter {
         &self.awaited
     }
 
-    /// Writes a piece. The driver is told of the result.
+    /// Writes a piece. The result follows.
     pub(crate) async fn write(&self, received: ReceivedPiece) {
         let in_place = match &received.wanted.target {
             PieceTarget::Small(_) => return drop(self.small.send(received).await),
@@ -130,23 +178,23 @@ impl PieceWriter {
         file.store(piece, buffer, move |written| match written {
             Ok(()) => {
                 part.stored(piece);
-                this.send(&this.events, ConnectionEvent::Core(Event::Stored { holder, download, piece }));
+                this.send(WriteOutcome::Stored { holder, download, piece });
             }
-            Err(error) => this.send(&this.outcomes, WriteOutcome::NotWritten { download, error }),
+            Err(error) => this.send(WriteOutcome::NotWritten { download, error }),
         });
         drop(received);
     }
 
-    /// Sends without waiting; where the channel is full, a little later.
-    fn send<T: Send + 'static>(&self, channel: &mpsc::Sender<T>, message: T) {
-        if let Err(mpsc::error::TrySendError::Full(message)) = channel.try_send(message) {
-            let channel = channel.clone();
-            self.runtime.spawn(async move { channel.send(message).await });
+    /// Sends a result without waiting; if the queue is full, a little later.
+    fn send(&self, outcome: WriteOutcome) {
+        if let Err(mpsc::error::TrySendError::Full(outcome)) = self.outcomes.try_send(outcome) {
+            let outcomes = self.outcomes.clone();
+            self.runtime.spawn(async move { outcomes.send(outcome).await });
         }
     }
 }
 
-/// Tells the keeper first, so that a landed file is shared when the driver reports it.
+/// Sends results to the keeper first, so that a landed file is shared when the driver reports it.
 fn send_landed(
     runtime: &Handle,
     keeper: &KeeperHandle,
@@ -182,13 +230,12 @@ fn names_of(received: &ReceivedPiece) -> impl Iterator<Item = &FileName> {
 struct SmallFileWriter {
     folder: Folder,
     seen: SeenDownloads,
-    events: mpsc::Sender<ConnectionEvent>,
     outcomes: mpsc::Sender<WriteOutcome>,
     keeper: KeeperHandle,
     runtime: Handle,
     awaited: Arc<AtomicUsize>,
-    /// Events of written contents that are not sent yet.
-    stored: Vec<Event>,
+    /// Results of written contents that are not sent yet.
+    stored: Vec<WriteOutcome>,
 }
 
 impl SmallFileWriter {
@@ -224,7 +271,7 @@ impl SmallFileWriter {
         }
     }
 
-    /// The next content, if it has arrived or arrives soon.
+    /// The next content, if it has arrived, or arrives soon.
     fn next(&mut self, received: &mut mpsc::Receiver<ReceivedPiece>) -> Option<ReceivedPiece> {
         if let Ok(next) = received.try_recv() {
             return Some(next);
@@ -255,21 +302,21 @@ impl SmallFileWriter {
             // The result of the commit has the error.
             let _ = batch.add(landing.clone(), content, buffer.as_ref());
         }
-        self.stored.push(Event::Stored { holder, download, piece });
+        self.stored.push(WriteOutcome::Stored { holder, download, piece });
         if self.stored.len() >= EVENT_BATCH {
             self.send_stored();
         }
     }
 
     fn send_stored(&mut self) {
-        for event in self.stored.drain(..) {
-            let _ = self.events.blocking_send(ConnectionEvent::Core(event));
+        for stored in self.stored.drain(..) {
+            let _ = self.outcomes.blocking_send(stored);
         }
     }
 }
 
-/// Contents that were written, so that one that arrives twice is not written again: where an existing file is kept
-/// aside, the second one would put the first aside.
+/// Contents that were written, so that one that arrives twice is not written again: where an existing file is renamed
+/// and kept, the second write would rename the first.
 #[derive(Default)]
 struct SeenDownloads {
     known: HashSet<DownloadId>,
@@ -299,17 +346,12 @@ impl SeenDownloads {
 mod tests {
     use std::{collections::BTreeSet, time::Duration};
 
-    use brigade_core::{
-        bitfield::Bitfield,
-        content::Expected,
-        download::HolderId,
-        geometry::{Geometry, PieceIndex},
-    };
+    use brigade_core::{bitfield::Bitfield, content::Expected, geometry::Geometry};
     use tokio_util::sync::CancellationToken;
 
     use super::{
-        Arc, Buffers, ConnectionEvent, DownloadId, Event, Folder, PieceTarget, PieceWriter, ReceivedPiece,
-        WantedPiece, WriteOutcome, mpsc,
+        Arc, Buffers, DownloadId, Folder, HolderId, OUTCOMES, PieceIndex, PieceTarget, PieceWriter,
+        ReceivedPiece, WantedPiece, WriteOutcome,
     };
     use crate::{
         peer::swarm::partial::Part,
@@ -323,9 +365,9 @@ mod tests {
 
     const PATIENCE: Duration = Duration::from_secs(20);
 
-    /// Whoever writes one piece may write another's too, be it a task that must not wait: so no answer may.
+    /// The task that writes a piece may also write the pieces of other tasks, and it must not wait.
     #[tokio::test]
-    async fn what_became_of_a_piece_is_told_without_waiting_for_an_owner_who_does_not_listen() {
+    async fn results_do_not_wait_for_an_owner_that_does_not_receive_them() {
         let temp = tempfile::tempdir().unwrap();
         let source = temp.path().join("source");
         std::fs::write(&source, vec![7; 5 << 20]).unwrap();
@@ -336,10 +378,11 @@ mod tests {
         let share = Share::new(folder.clone());
         let (keeper, _changes) =
             Keeper::start(folder.clone(), share, KeeperOptions::default(), stop.clone()).unwrap();
-        let (events, mut sent) = mpsc::channel(1);
-        let (outcomes, mut failed) = mpsc::channel(1);
         let (file, _) = PartFile::open(&folder, &"film".parse().unwrap(), content).unwrap();
-        let writer = PieceWriter::start(folder, keeper, events, outcomes);
+        let (writer, mut outcomes) = PieceWriter::start(folder, keeper);
+        for _ in 0..OUTCOMES {
+            writer.send(WriteOutcome::Landed(vec![])); // the queue is full
+        }
         let geometry = Geometry::new(content.size).unwrap();
         let part = Part::new(content, list.clone(), file, Bitfield::none(geometry.count()));
         let (part, buffers) = (Arc::new(part), Buffers::default());
@@ -364,18 +407,16 @@ mod tests {
             writer.store(ReceivedPiece { holder: HolderId(1), wanted, buffer });
         }
         let all = async {
-            let mut stored = BTreeSet::new();
-            while stored.len() < geometry.count() as usize {
-                let Some(ConnectionEvent::Core(Event::Stored { piece, .. })) = sent.recv().await else {
-                    panic!()
-                };
-                stored.insert(piece);
-            }
-            for _ in 0..2 {
-                assert!(matches!(failed.recv().await, Some(WriteOutcome::NotWritten { .. })));
+            let (mut stored, mut failed) = (BTreeSet::new(), 0);
+            while stored.len() < geometry.count() as usize || failed < 2 {
+                match outcomes.recv().await.unwrap() {
+                    WriteOutcome::Stored { piece, .. } => drop(stored.insert(piece)),
+                    WriteOutcome::NotWritten { .. } => failed += 1,
+                    WriteOutcome::Landed(_) => {}
+                }
             }
         };
-        tokio::time::timeout(PATIENCE, all).await.expect("something was not told");
+        tokio::time::timeout(PATIENCE, all).await.expect("a result is missing");
         stop.cancel();
     }
 }

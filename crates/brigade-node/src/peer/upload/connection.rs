@@ -1,9 +1,9 @@
 //! Serving one downloader: its requests are read here and queued for [`super::send`].
 //!
-//! Cheap checks come first: number of requests, channel, piece, availability. Reading never waits for sending; a downloader
-//! that requests more than the protocol allows is disconnected, with the reason.
+//! Cheap checks come first: number of requests, channel, piece, availability. Reading never waits for sending; a
+//! downloader that requests more than the protocol allows is disconnected, with the reason.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use brigade_core::{
     bitfield::Bitfield,
@@ -28,13 +28,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    queue::{OpenRequests, QueuedPiece, SendTask},
-    read::{PieceSource, ServedContents},
+    pieces::{OpenRequests, PieceSource, QueuedPiece, SendTask, ServedContents},
     send::{SendContext, send},
-    turns::{ConnectionTurns, Offered},
+    turns::ConnectionTurns,
 };
 use crate::{
-    peer::{bandwidth::Traffic, swarm::partial::Parts},
+    peer::{bandwidth::Traffic, swarm::partial::PartTable},
     store::share::Share,
     transport::{
         breach_log::{BreachLog, RemoteRole},
@@ -59,9 +58,19 @@ pub(crate) struct ServeContext {
 
 impl ServeContext {
     /// Starts the owner of the slots, which runs until `stop`.
-    pub(crate) fn start(share: Share, parts: Parts, traffic: Arc<Traffic>, stop: CancellationToken) -> Self {
+    pub(crate) fn start(
+        share: Share,
+        parts: PartTable,
+        traffic: Arc<Traffic>,
+        stop: CancellationToken,
+    ) -> Self {
         let contents = ServedContents::new(share, parts);
         Self { contents, sending: SendContext::start(traffic, stop), breaches: Arc::default() }
+    }
+
+    /// Logs that a downloader broke the protocol.
+    fn broke(&self, downloader: &Username, remote: SocketAddr, goodbye: &Goodbye) {
+        self.breaches.broke(RemoteRole::Downloader, Some(downloader), remote, goodbye.reason, &goodbye.text);
     }
 }
 
@@ -111,7 +120,9 @@ pub(crate) async fn serve(
                     break Ok(breach);
                 }
             }
-            Some(offered) = offers.recv() => if let Err(breach) = connection.offer(offered) {
+            Some(offered) = offers.recv() => if let Some(offer) = connection.turns.offer(offered)
+                && let Err(breach) = connection.send(offer)
+            {
                 break Ok(breach);
             },
             Ok(()) = cap.changed() => {}
@@ -126,8 +137,7 @@ pub(crate) async fn serve(
     let goodbye = ended.inspect_err(|_| sender.abort())?;
     let broke = goodbye.reason != Reason::Stopping;
     if broke {
-        let (role, member) = (RemoteRole::Downloader, Some(downloader));
-        connection.context.breaches.broke(role, member, remote, goodbye.reason, &goodbye.text);
+        connection.context.broke(downloader, remote, &goodbye);
     }
     let close = async {
         let _ = connection.queue.send(SendTask::Close(goodbye)).await; // the queue may be full
@@ -157,7 +167,7 @@ fn too_many_turns<E>(_: E) -> Goodbye {
 }
 
 fn too_many_requests() -> Goodbye {
-    breach(Reason::TooMuch, format!("more than {} requests were open", limits::REQUESTS_IN_FLIGHT))
+    breach(Reason::TooMuch, format!("more than {} open requests", limits::REQUESTS_IN_FLIGHT))
 }
 
 /// The connection to one downloader.
@@ -296,7 +306,7 @@ impl DownloaderConnection {
     fn request_whole(&mut self, request: &RequestWhole) -> Result<(), Goodbye> {
         let content = Content { id: request.id, size: request.size };
         let Some(geometry) = Geometry::new(content.size).ok().filter(|geometry| geometry.count() == 1) else {
-            let text = format!("a content of {} bytes was asked for whole", content.size);
+            let text = format!("a content of {} bytes was requested as one piece", content.size);
             return Err(breach(Reason::Protocol, text));
         };
         if self.open_requests.pieces() >= limits::REQUESTS_IN_FLIGHT {
@@ -343,11 +353,6 @@ impl DownloaderConnection {
         let Some(channel) = self.channels.get(&want.channel) else { return Ok(()) };
         let complete = channel.last_bitfield.is_none().then(|| channel.geometry.count());
         self.turns.want(want, channel.content, complete).map_err(too_many_turns)
-    }
-
-    /// The downloader has a turn.
-    fn offer(&mut self, offered: Offered) -> Result<(), Goodbye> {
-        self.turns.offer(offered).map_or(Ok(()), |offer| self.send(offer))
     }
 
     /// Tells the downloader when a limit on sending begins or ends.

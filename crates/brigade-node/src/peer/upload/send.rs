@@ -25,10 +25,8 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    queue::{OpenRequests, PieceQueue, QueuedPiece, SendTask},
-    read::{Chunk, FilledBuffer, fill, fill_cached},
-    slots,
-    turns::{Slot, Uploads},
+    pieces::{Chunk, FilledBuffer, OpenRequests, PieceQueue, QueuedPiece, SendTask, fill, fill_cached},
+    slots::{self, Slot, Uploads},
 };
 use crate::{
     peer::bandwidth::{SentCounter, Traffic, beside},
@@ -41,7 +39,7 @@ use crate::{
 /// Bytes of piece data that are read and written at once.
 const FILL_BYTES: u32 = 2 * 65_523;
 
-/// How long a downloader may read nothing of what is sent before the connection counts as broken.
+/// How long a downloader may read nothing before its connection counts as broken.
 const WRITE_TIME: Duration = Duration::from_secs(60);
 
 /// How long a slot is kept while the downloader does not read.
@@ -280,8 +278,8 @@ impl SendLoop {
         }))
     }
 
-    /// Takes up to `most` bytes from the queue, whole contents or the next part of a piece; only one piece if each needs
-    /// a slot.
+    /// Takes up to `most` bytes from the queue, whole contents or the next part of a piece; only one piece if each
+    /// needs a slot.
     fn next_chunks(&mut self, most: u32, one_piece: bool) -> Vec<(Chunk, bool)> {
         let mut chunks = vec![];
         let mut left = most;
@@ -312,8 +310,8 @@ impl SendLoop {
     async fn write(&mut self, mut filled: FilledBuffer) -> Result<(), ConnectionError> {
         if filled.data_bytes() > 0 {
             self.wait_for_limit(filled.data_bytes()).await?;
-            // The buffer may have waited long, for the limit or for the buffer before it. Contents that were withdrawn since
-            // are not sent.
+            // The buffer may have waited long, for the limit or for the buffer before it. Contents that were withdrawn
+            // since are not sent.
             filled = filled.without_withdrawn().await.map_err(ConnectionError::Io)?;
         }
         let bytes = filled.data_bytes();

@@ -1,11 +1,12 @@
 //! Slots while sending is limited: the core's `Upload`, owned by one task.
 //!
-//! Wants of downloaders arrive here, and offers go to their connections; a connection waits here for the right to send a
-//! piece. Without a limit this task is not used: every connection sends as fast as its downloader reads.
+//! Wants of downloaders arrive here, and offers go to their connections; a connection waits here for the right to send
+//! a piece, a [`Slot`]. Without a limit this task is not used: every connection sends as fast as its downloader reads.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use brigade_core::{
+    geometry::PieceIndex,
     id::{Content, PeerKey},
     rate::Cap,
     upload::{DownloaderId, Grant, OfferId, Upload, WantedContent},
@@ -13,11 +14,117 @@ use brigade_core::{
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::turns::{OfferSender, Offered, Slot, ToUploadOwner, Uploads};
 use crate::clock;
 
 /// Messages that wait for the owner: far more than honest downloaders send. A connection that sends more is closed.
 const QUEUE: usize = 8192;
+
+/// Sends messages to the owner of the slots.
+#[derive(Debug, Clone)]
+pub(crate) struct Uploads(pub(crate) mpsc::Sender<ToUploadOwner>);
+
+impl Uploads {
+    /// Waits for the right to send a piece, which may have been offered; `None` if the owner has ended.
+    pub(crate) async fn slot(&self, downloader: PeerKey, offer: Option<OfferId>) -> Option<Slot> {
+        let (granted, slot) = oneshot::channel();
+        self.0.send(ToUploadOwner::Slot { downloader, offer, granted }).await.ok()?;
+        slot.await.ok()
+    }
+
+    /// Sends a message that must not be lost, without waiting; if the queue is full, a little later.
+    pub(crate) fn send_later(&self, message: ToUploadOwner) {
+        if let Err(mpsc::error::TrySendError::Full(message)) = self.0.try_send(message) {
+            let owner = self.0.clone();
+            tokio::spawn(async move { owner.send(message).await });
+        }
+    }
+}
+
+/// The right to send one piece; it is free for others when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Slot {
+    pub(crate) owner: Uploads,
+    pub(crate) downloader: PeerKey,
+    pub(crate) offer: Option<OfferId>,
+    /// The bytes that were sent with it.
+    pub(crate) bytes: u64,
+    /// Whether the rest of the piece is sent without it, because it was given up for others.
+    pub(crate) continues_without_slot: bool,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        let Self { downloader, offer, bytes, continues_without_slot, .. } = *self;
+        self.owner.send_later(ToUploadOwner::Done { downloader, offer, bytes, continues_without_slot });
+    }
+}
+
+/// An offer for which the downloader requested a piece. It is given back when it is dropped before its piece has a
+/// slot.
+#[derive(Debug)]
+pub(crate) struct AcceptedOffer {
+    owner: Uploads,
+    downloader: PeerKey,
+    offer: OfferId,
+    is_open: bool,
+}
+
+impl AcceptedOffer {
+    /// An offer that was accepted just now.
+    pub(crate) fn new(owner: Uploads, downloader: PeerKey, offer: OfferId) -> Self {
+        Self { owner, downloader, offer, is_open: true }
+    }
+
+    /// The number of the offer.
+    pub(crate) fn offer(&self) -> OfferId {
+        self.offer
+    }
+
+    /// Its piece has a slot, which from now on reports to the owner.
+    pub(crate) fn set_has_slot(&mut self) {
+        self.is_open = false;
+    }
+}
+
+impl Drop for AcceptedOffer {
+    fn drop(&mut self) {
+        if self.is_open {
+            self.owner.send_later(ToUploadOwner::GiveBack(self.downloader, self.offer));
+        }
+    }
+}
+
+/// A message to the owner of the slots.
+#[derive(Debug)]
+pub(crate) enum ToUploadOwner {
+    /// A downloader connected, perhaps for the second time.
+    Connected(PeerKey),
+    /// A connection of a downloader ended.
+    Disconnected(PeerKey, OfferSender),
+    /// A downloader wants any piece of a content.
+    Want { downloader: PeerKey, want: WantedContent, offers: OfferSender },
+    /// A downloader wants nothing more of a content.
+    Unwant(PeerKey, Content, OfferSender),
+    /// A downloader requested a piece for an offer.
+    Accept(PeerKey, OfferId, PieceIndex),
+    /// A request for an offer cannot be answered.
+    GiveBack(PeerKey, OfferId),
+    /// A piece is the next one on its connection.
+    Slot { downloader: PeerKey, offer: Option<OfferId>, granted: oneshot::Sender<Slot> },
+    /// A slot is free again.
+    Done { downloader: PeerKey, offer: Option<OfferId>, bytes: u64, continues_without_slot: bool },
+}
+
+/// The sender of a connection's offers; it also identifies the connection.
+pub(crate) type OfferSender = mpsc::Sender<Offered>;
+
+/// An offer of a turn to a downloader.
+#[derive(Debug)]
+pub(crate) struct Offered {
+    pub(crate) offer: OfferId,
+    pub(crate) content: Content,
+    pub(crate) pieces: Vec<PieceIndex>,
+}
 
 /// Starts the owner of the slots, for the limit in `cap`; it runs until `stop`.
 pub(crate) fn start(cap: watch::Receiver<Cap>, stop: CancellationToken) -> Uploads {
@@ -33,6 +140,7 @@ pub(crate) fn start(cap: watch::Receiver<Cap>, stop: CancellationToken) -> Uploa
     uploads
 }
 
+/// The task that owns the core's `Upload`.
 struct UploadOwner {
     /// For the slots that it grants, which report to it.
     uploads: Uploads,

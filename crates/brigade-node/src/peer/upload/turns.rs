@@ -1,7 +1,7 @@
 //! Turns of one connection: the downloader's wants go to the owner of the slots, its offers to the downloader.
 //!
-//! They are used only while sending has a limit. [`ConnectionTurns`] is the state of one connection; [`Slot`] is the right
-//! to send one piece. [`super::slots`] receives the messages from here, and the core's `Upload` decides the order.
+//! They are used only while sending has a limit. [`ConnectionTurns`] knows which channel a want or an offer belongs to;
+//! [`UploadClient`] tells the owner of the slots, which knows only contents.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,12 @@ use brigade_core::{
     geometry::PieceIndex,
     id::{Content, PeerKey},
     rate::Cap,
-    upload::{self, OfferId},
+    upload::{OfferId, WantedContent},
     wire::peer::{Offer, Turns, Want},
 };
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
+
+use super::slots::{AcceptedOffer, OfferSender, Offered, ToUploadOwner, Uploads};
 
 /// Offers of one connection that wait to be sent: far more than one downloader gets at once.
 const OFFERS: usize = 64;
@@ -20,69 +22,9 @@ const OFFERS: usize = 64;
 /// Unanswered offers that a connection remembers: more than there are turns.
 const REMEMBERED_OFFERS: usize = 128;
 
-/// A message to the owner of the slots.
-#[derive(Debug)]
-pub(crate) enum ToUploadOwner {
-    /// A downloader connected, perhaps for the second time.
-    Connected(PeerKey),
-    /// A connection of a downloader ended.
-    Disconnected(PeerKey, OfferSender),
-    /// A downloader wants any piece of a content.
-    Want { downloader: PeerKey, want: upload::WantedContent, offers: OfferSender },
-    /// A downloader wants nothing more of a content.
-    Unwant(PeerKey, Content, OfferSender),
-    /// A downloader requested a piece for an offer.
-    Accept(PeerKey, OfferId, PieceIndex),
-    /// A request for an offer cannot be answered.
-    GiveBack(PeerKey, OfferId),
-    /// A piece is the next one on its connection.
-    Slot { downloader: PeerKey, offer: Option<OfferId>, granted: oneshot::Sender<Slot> },
-    /// A slot is free again.
-    Done { downloader: PeerKey, offer: Option<OfferId>, bytes: u64, continues_without_slot: bool },
-}
-
-/// The sender of a connection's offers; it also identifies the connection.
-pub(crate) type OfferSender = mpsc::Sender<Offered>;
-
-/// An offer of a turn to a downloader.
-#[derive(Debug)]
-pub(crate) struct Offered {
-    pub(crate) offer: OfferId,
-    pub(crate) content: Content,
-    pub(crate) pieces: Vec<PieceIndex>,
-}
-
 /// The error for a connection that sends messages faster than the owner handles them: it is to be closed.
 #[derive(Debug)]
 pub(crate) struct OwnerBusy;
-
-/// Sends messages to the owner of the slots.
-#[derive(Debug, Clone)]
-pub(crate) struct Uploads(pub(crate) mpsc::Sender<ToUploadOwner>);
-
-impl Uploads {
-    /// Registers a connection of a downloader. The receiver gets its offers.
-    pub(crate) async fn connect(&self, key: PeerKey) -> (UploadClient, mpsc::Receiver<Offered>) {
-        let (offers, offers_out) = mpsc::channel(OFFERS);
-        let _ = self.0.send(ToUploadOwner::Connected(key)).await; // if the owner has ended, the peer stops
-        (UploadClient { owner: self.clone(), key, offers }, offers_out)
-    }
-
-    /// Waits for the right to send a piece, which may have been offered; `None` if the owner has ended.
-    pub(crate) async fn slot(&self, downloader: PeerKey, offer: Option<OfferId>) -> Option<Slot> {
-        let (granted, slot) = oneshot::channel();
-        self.0.send(ToUploadOwner::Slot { downloader, offer, granted }).await.ok()?;
-        slot.await.ok()
-    }
-
-    /// Sends a message that must not be lost, without waiting; if the queue is full, a little later.
-    fn send_later(&self, message: ToUploadOwner) {
-        if let Err(mpsc::error::TrySendError::Full(message)) = self.0.try_send(message) {
-            let owner = self.0.clone();
-            tokio::spawn(async move { owner.send(message).await });
-        }
-    }
-}
 
 /// One connection of a downloader, for the owner of the slots; when it is dropped, the owner learns of its end.
 #[derive(Debug)]
@@ -93,8 +35,15 @@ pub(crate) struct UploadClient {
 }
 
 impl UploadClient {
+    /// Registers a connection of a downloader. The receiver gets its offers.
+    pub(crate) async fn connect(owner: &Uploads, key: PeerKey) -> (Self, mpsc::Receiver<Offered>) {
+        let (offers, offers_out) = mpsc::channel(OFFERS);
+        let _ = owner.0.send(ToUploadOwner::Connected(key)).await; // if the owner has ended, the peer stops
+        (Self { owner: owner.clone(), key, offers }, offers_out)
+    }
+
     /// The downloader wants any piece of a content.
-    pub(crate) fn want(&self, want: upload::WantedContent) -> Result<(), OwnerBusy> {
+    pub(crate) fn want(&self, want: WantedContent) -> Result<(), OwnerBusy> {
         self.send(ToUploadOwner::Want { downloader: self.key, want, offers: self.offers.clone() })
     }
 
@@ -106,7 +55,7 @@ impl UploadClient {
     /// The downloader requests a piece for an offer.
     pub(crate) fn accept(&self, offer: OfferId, piece: PieceIndex) -> Result<AcceptedOffer, OwnerBusy> {
         self.send(ToUploadOwner::Accept(self.key, offer, piece))?;
-        Ok(AcceptedOffer { owner: self.owner.clone(), downloader: self.key, offer, is_open: true })
+        Ok(AcceptedOffer::new(self.owner.clone(), self.key, offer))
     }
 
     /// A request for an offer cannot be answered: another downloader gets the turn, the want stays.
@@ -128,54 +77,6 @@ impl Drop for UploadClient {
     }
 }
 
-/// An offer for which the downloader requested a piece. It is given back when it is dropped before its piece has a slot.
-#[derive(Debug)]
-pub(crate) struct AcceptedOffer {
-    owner: Uploads,
-    downloader: PeerKey,
-    offer: OfferId,
-    is_open: bool,
-}
-
-impl AcceptedOffer {
-    /// The number of the offer.
-    pub(crate) fn offer(&self) -> OfferId {
-        self.offer
-    }
-
-    /// Its piece has a slot, which from now on reports to the owner.
-    pub(crate) fn set_has_slot(&mut self) {
-        self.is_open = false;
-    }
-}
-
-impl Drop for AcceptedOffer {
-    fn drop(&mut self) {
-        if self.is_open {
-            self.owner.send_later(ToUploadOwner::GiveBack(self.downloader, self.offer));
-        }
-    }
-}
-
-/// The right to send one piece; it is free for others when it is dropped.
-#[derive(Debug)]
-pub(crate) struct Slot {
-    pub(crate) owner: Uploads,
-    pub(crate) downloader: PeerKey,
-    pub(crate) offer: Option<OfferId>,
-    /// The bytes that were sent with it.
-    pub(crate) bytes: u64,
-    /// Whether the rest of the piece is sent without it, because it was given up for others.
-    pub(crate) continues_without_slot: bool,
-}
-
-impl Drop for Slot {
-    fn drop(&mut self) {
-        let Self { downloader, offer, bytes, continues_without_slot, .. } = *self;
-        self.owner.send_later(ToUploadOwner::Done { downloader, offer, bytes, continues_without_slot });
-    }
-}
-
 /// The turns of one connection: the contents that the downloader wants, and the offers that it got.
 pub(crate) struct ConnectionTurns {
     client: UploadClient,
@@ -190,7 +91,7 @@ pub(crate) struct ConnectionTurns {
 impl ConnectionTurns {
     /// The turns of a new connection, and the receiver of its offers.
     pub(crate) async fn connect(uploads: &Uploads, downloader: PeerKey) -> (Self, mpsc::Receiver<Offered>) {
-        let (client, offers) = uploads.connect(downloader).await;
+        let (client, offers) = UploadClient::connect(uploads, downloader).await;
         (Self { client, limited: false, wanted: BTreeMap::new(), offered: BTreeMap::new() }, offers)
     }
 
@@ -205,17 +106,26 @@ impl ConnectionTurns {
         if !self.limited || self.wanted.insert(want.channel, content).is_some() {
             return Ok(());
         }
-        self.client.want(upload::WantedContent { content, complete, uplink: want.uplink })
+        self.client.want(WantedContent { content, complete, uplink: want.uplink })
     }
 
-    /// The downloader wants nothing more of the channel.
+    /// The downloader wants nothing more of the channel. If it wants the content on another channel, the want stays,
+    /// and only the offers of this channel end.
     pub(crate) fn unwant(&mut self, channel: u32) -> Result<(), OwnerBusy> {
-        self.wanted.remove(&channel).map_or(Ok(()), |content| self.client.unwant(content))
+        let Some(content) = self.wanted.remove(&channel) else { return Ok(()) };
+        if !self.wanted.values().any(|other| *other == content) {
+            return self.client.unwant(content);
+        }
+        let of_channel = self.offered.extract_if(.., |_, of| *of == channel);
+        of_channel.map(|(offer, _)| offer).try_for_each(|offer| self.client.give_back(offer))
     }
 
     /// The downloader needs no piece of an offer.
     pub(crate) fn decline(&mut self, offer: OfferId) -> Result<(), OwnerBusy> {
-        self.offered.remove(&offer).map_or(Ok(()), |channel| self.unwant(channel))
+        let Some(channel) = self.offered.get(&offer).copied() else { return Ok(()) };
+        let result = self.unwant(channel);
+        self.offered.remove(&offer);
+        result
     }
 
     /// The offer that a request on `channel` answers. An offer of another channel is given back.
@@ -252,8 +162,8 @@ impl ConnectionTurns {
         Some(Offer { offer: offer.0, channel, pieces: pieces.into_iter().map(|piece| piece.0).collect() })
     }
 
-    /// Applies the limit on sending. Returns the message for the downloader if there is a limit for the first time, or none
-    /// any more; it then repeats its wants.
+    /// Applies the limit on sending. Returns the message for the downloader if there is a limit for the first time, or
+    /// none any more; it then repeats its wants.
     pub(crate) fn set_limit(&mut self, cap: Cap) -> Result<Option<Turns>, OwnerBusy> {
         let limited = cap != Cap::Off;
         if limited == self.limited {
@@ -274,5 +184,44 @@ impl ConnectionTurns {
     /// The message that tells a waiting downloader that this holder is alive.
     pub(crate) const fn keepalive(&self) -> Turns {
         Turns { limited: self.limited }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_core::id::ContentId;
+
+    use super::{
+        Cap, ConnectionTurns, Content, OfferId, Offered, PeerKey, PieceIndex, ToUploadOwner, Uploads, Want,
+        mpsc,
+    };
+
+    const CONTENT: Content = Content { id: ContentId([3; 32]), size: 10 << 20 };
+
+    fn offered(offer: u32) -> Offered {
+        Offered { offer: OfferId(offer), content: CONTENT, pieces: vec![PieceIndex(0)] }
+    }
+
+    #[tokio::test]
+    async fn a_content_that_is_wanted_on_two_channels_stays_wanted_when_one_is_closed() {
+        let (messages, mut owner) = mpsc::channel(8);
+        let (mut turns, _offers) = ConnectionTurns::connect(&Uploads(messages), PeerKey([1; 32])).await;
+        assert!(turns.set_limit(Cap::At(1)).unwrap().is_some());
+        for channel in [1, 2] {
+            turns.want(&Want { channel, uplink: None }, CONTENT, None).unwrap();
+        }
+        assert_eq!(turns.offer(offered(7)).unwrap().channel, 1);
+        turns.unwant(1).unwrap();
+        assert_eq!(turns.offer(offered(8)).unwrap().channel, 2);
+        turns.decline(OfferId(8)).unwrap();
+        drop(turns);
+
+        assert!(matches!(owner.recv().await, Some(ToUploadOwner::Connected(_))));
+        for _ in [1, 2] {
+            assert!(matches!(owner.recv().await, Some(ToUploadOwner::Want { .. })));
+        }
+        assert!(matches!(owner.recv().await, Some(ToUploadOwner::GiveBack(_, OfferId(7)))));
+        assert!(matches!(owner.recv().await, Some(ToUploadOwner::Unwant(_, CONTENT, _))));
+        assert!(matches!(owner.recv().await, Some(ToUploadOwner::Disconnected(..))));
     }
 }

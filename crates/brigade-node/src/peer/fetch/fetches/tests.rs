@@ -20,7 +20,7 @@ use crate::{
     peer::{
         bandwidth::Traffic,
         fetch::{background::BackgroundResult, progress::Progress, request::Resolved},
-        swarm::{ConnectionConfig, Parts, SwarmConfig},
+        swarm::{ConnectionConfig, PartTable, SwarmConfig},
     },
     store::{
         folder::Folder,
@@ -71,7 +71,7 @@ impl TestFetches {
             connections,
             max_connections: 8,
             folder: folder.clone(),
-            parts: Parts::new(),
+            parts: PartTable::new(),
             keeper: keeper.clone(),
             seed: 1,
         });

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     identity::key::SecretKey,
-    peer::upload::{read::PieceSource, turns::UploadClient},
+    peer::upload::{pieces::PieceSource, turns::UploadClient},
     store::{folder::Folder, share::Share},
     transport::{accept::Acceptor, connection::Incoming, dial::dial, greeting::GreetedConnection},
 };
@@ -67,9 +67,9 @@ async fn connection() -> (GreetedConnection, GreetedConnection) {
     let acceptor = Acceptor::bind(&[(Ipv4Addr::LOCALHOST, 0).into()], &holder).await.unwrap();
     let addresses = [acceptor.address()];
     let accepted = async { acceptor.accept().await.unwrap().handshake().await.unwrap() };
-    let (here, there) = tokio::join!(accepted, dial(&addresses, &downloader, Some(holder.public())));
-    let (here, there) = tokio::join!(here.greet(hello()), there.unwrap().greet(hello()));
-    (here.unwrap(), there.unwrap())
+    let (accepted, dialled) = tokio::join!(accepted, dial(&addresses, &downloader, Some(holder.public())));
+    let (accepted, dialled) = tokio::join!(accepted.greet(hello()), dialled.unwrap().greet(hello()));
+    (accepted.unwrap(), dialled.unwrap())
 }
 
 impl TestSender {
@@ -85,11 +85,11 @@ impl TestSender {
         let (stop, traffic) = (CancellationToken::new(), Arc::new(Traffic::new(cap, Cap::Off)));
         let context = SendContext::start(traffic.clone(), stop.clone());
         let uploads = context.uploads.clone();
-        let (client, _) = uploads.connect(DOWNLOADER).await;
-        let (here, downloader) = connection().await;
+        let (client, _) = UploadClient::connect(&uploads, DOWNLOADER).await;
+        let (holder, downloader) = connection().await;
         let (open_requests, (tasks, for_sender)) = (Arc::new(OpenRequests::default()), mpsc::channel(8192));
         let sent = Arc::new(SentCounter::default());
-        let sending = send(here.writer, for_sender, DOWNLOADER, sent, open_requests.clone(), context);
+        let sending = send(holder.writer, for_sender, DOWNLOADER, sent, open_requests.clone(), context);
         Self {
             _temp: temp,
             share,
@@ -152,7 +152,7 @@ async fn a_downloader_that_waits_for_a_slot_and_does_not_read_gets_none() {
     let others: Vec<PeerKey> = (100..).take(LIMITED_SLOTS).map(|byte| PeerKey([byte; 32])).collect();
     let (mut clients, mut slots) = (vec![], vec![]);
     for key in &others {
-        clients.push(sender.uploads.connect(*key).await);
+        clients.push(UploadClient::connect(&sender.uploads, *key).await);
         slots.push(timeout(PATIENCE, sender.uploads.slot(*key, None)).await.unwrap().unwrap());
     }
     sender.request(1).await;

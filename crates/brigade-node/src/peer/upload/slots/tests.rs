@@ -28,7 +28,7 @@ async fn all_slots(uploads: &Uploads) -> Vec<(Slot, UploadClient)> {
     let mut slots = vec![];
     for number in 0..LIMITED_SLOTS {
         let key = PeerKey([100 + u8::try_from(number).unwrap(); 32]);
-        let (client, _) = uploads.connect(key).await;
+        let (client, _) = UploadClient::connect(uploads, key).await;
         slots.push((timeout(PATIENCE, uploads.slot(key, None)).await.unwrap().unwrap(), client));
     }
     slots
@@ -41,7 +41,7 @@ async fn a_connection_that_stops_waiting_takes_no_slot() {
     let (uploads, _cap) = limited(&stop);
     let mut clients = vec![];
     for number in 0..20 {
-        clients.push(uploads.connect(PeerKey([number; 32])).await);
+        clients.push(UploadClient::connect(&uploads, PeerKey([number; 32])).await);
     }
     for _ in 0..10 {
         let held = all_slots(&uploads).await;
@@ -87,10 +87,10 @@ async fn offers_go_to_the_connection_that_wanted_last_and_to_the_other_when_that
     let (uploads, _cap) = limited(&stop);
     let key = PeerKey([1; 32]);
     let want = WantedContent { content: CONTENT, complete: Some(40), uplink: None };
-    let (old, mut to_old) = uploads.connect(key).await;
+    let (old, mut to_old) = UploadClient::connect(&uploads, key).await;
     old.want(want).unwrap();
     timeout(PATIENCE, to_old.recv()).await.unwrap().unwrap(); // it is not answered
-    let (new, mut to_new) = uploads.connect(key).await;
+    let (new, mut to_new) = UploadClient::connect(&uploads, key).await;
     new.want(want).unwrap();
     drop(old);
     let offered = timeout(PATIENCE, to_new.recv()).await.unwrap().unwrap();
@@ -99,10 +99,10 @@ async fn offers_go_to_the_connection_that_wanted_last_and_to_the_other_when_that
     // The same while the old one seems to live, and again after the new one needed nothing for a moment.
     let stop = CancellationToken::new();
     let (uploads, _cap) = limited(&stop);
-    let (old, mut to_old) = uploads.connect(key).await;
+    let (old, mut to_old) = UploadClient::connect(&uploads, key).await;
     old.want(want).unwrap();
     timeout(PATIENCE, to_old.recv()).await.unwrap().unwrap();
-    let (new, mut to_new) = uploads.connect(key).await;
+    let (new, mut to_new) = UploadClient::connect(&uploads, key).await;
     for _ in 0..3 {
         new.want(want).unwrap();
         timeout(PATIENCE, to_new.recv()).await.unwrap().unwrap();
@@ -113,10 +113,10 @@ async fn offers_go_to_the_connection_that_wanted_last_and_to_the_other_when_that
     for leaves in [false, true] {
         let stop = CancellationToken::new();
         let (uploads, _cap) = limited(&stop);
-        let (earlier, mut to_earlier) = uploads.connect(key).await;
+        let (earlier, mut to_earlier) = UploadClient::connect(&uploads, key).await;
         earlier.want(want).unwrap();
         let first = timeout(PATIENCE, to_earlier.recv()).await.unwrap().unwrap();
-        let (later, _to_later) = uploads.connect(key).await;
+        let (later, _to_later) = UploadClient::connect(&uploads, key).await;
         later.want(want).unwrap();
         if leaves {
             drop(later);
@@ -131,12 +131,12 @@ async fn offers_go_to_the_connection_that_wanted_last_and_to_the_other_when_that
 
 /// A downloader that disconnects with open offers, accepted or not, leaves its turns to the others.
 #[tokio::test]
-async fn turns_outlive_no_connection() {
+async fn a_downloader_that_disconnects_leaves_no_turns() {
     let stop = CancellationToken::new();
     let (uploads, _cap) = limited(&stop);
     for number in 0..100 {
         let key = PeerKey([number; 32]);
-        let (client, mut offers) = uploads.connect(key).await;
+        let (client, mut offers) = UploadClient::connect(&uploads, key).await;
         client.want(WantedContent { content: CONTENT, complete: Some(40), uplink: None }).unwrap();
         let first = timeout(PATIENCE, offers.recv()).await.unwrap().unwrap();
         match number % 4 {

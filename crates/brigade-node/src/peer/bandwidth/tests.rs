@@ -6,9 +6,9 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::{task::JoinSet, time::timeout};
 
-use super::{Cap, Ordering, PeerKey, RateCounter, Traffic, limits};
+use super::{COUNTED_MEMBERS, Cap, Ordering, PeerKey, RateCounter, Traffic};
 
-/// Longer than anything here takes, and shorter than a wait under the small limits.
+/// Longer than any test takes, and shorter than a wait under the small limits.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 fn waiting(traffic: &Arc<Traffic>, count: usize) -> JoinSet<()> {
@@ -44,7 +44,7 @@ async fn a_task_that_waits_for_weeks_continues_when_the_limit_is_removed() {
 }
 
 #[tokio::test]
-async fn a_task_that_waits_under_one_limit_waits_on_under_another() {
+async fn a_waiting_task_continues_to_wait_under_a_new_limit() {
     let traffic = Arc::new(Traffic::new(Cap::At(1), Cap::Off));
     let mut waiting = waiting(&traffic, 4);
     settle().await;
@@ -75,7 +75,7 @@ async fn the_same_limit_once_more_changes_nothing() {
 #[tokio::test]
 async fn waits_that_are_dropped_cost_later_ones_nothing() {
     let traffic = Arc::new(Traffic::new(Cap::At(100_000), Cap::At(100_000)));
-    // Together 2,000 s of either limit: requested and given up at once, in the queue, and at its head after a part.
+    // Together 2,000 s of each limit: requested and given up at once, in the queue, and at its head after a part.
     for _ in 0..100 {
         assert!(timeout(Duration::ZERO, traffic.may_send(1_000_000)).await.is_err());
         assert!(timeout(Duration::ZERO, traffic.may_receive(1_000_000)).await.is_err());
@@ -89,7 +89,7 @@ async fn waits_that_are_dropped_cost_later_ones_nothing() {
 }
 
 #[tokio::test]
-async fn tasks_go_in_order_and_none_overtakes_a_waiting_one() {
+async fn waiting_tasks_are_served_in_order() {
     let traffic = Arc::new(Traffic::new(Cap::Off, Cap::At(1_000_000)));
     assert_eq!(traffic.receive_slice(1 << 20), 50_000);
     assert!(traffic.may_receive_now(100_000), "a burst");
@@ -132,7 +132,7 @@ fn rates_are_sensible_while_other_threads_read_and_count() {
 }
 
 #[test]
-fn a_hundred_thousand_downloaders_are_counted_up_to_a_bound_and_those_sent_most_stay() {
+fn a_hundred_thousand_downloaders_are_counted_up_to_a_bound_and_the_largest_stay() {
     let traffic = Traffic::new(Cap::Off, Cap::Off);
     let key = |number: u32| {
         let mut key = PeerKey([0; 32]);
@@ -145,7 +145,7 @@ fn a_hundred_thousand_downloaders_are_counted_up_to_a_bound_and_those_sent_most_
         let sent = traffic.downloader(key(number), &username(number));
         traffic.count_sent(&sent, if number % 1000 == 0 { 1 << 20 } else { 1 });
     }
-    assert!(traffic.downloaders.lock().unwrap().len() <= limits::COUNTED_MEMBERS);
+    assert!(traffic.downloaders.lock().unwrap().len() <= COUNTED_MEMBERS);
     let most = traffic.sent_to_each();
     assert_eq!((most[99].bytes, most[100].bytes), (1 << 20, 1), "each has its own sum");
     connected.bytes.fetch_add(5 << 20, Ordering::Relaxed);

@@ -1,28 +1,38 @@
-//! The contents that a peer serves, and reading pieces of them into a buffer, laid out as frames for one large write.
+//! The pieces that are to be sent to one downloader: their queue, their files, and reading them into a buffer.
 //!
-//! Bytes are read to the place where they are encrypted and from which they are written: there is no copy. One buffer
-//! holds many small contents, or a part of a long piece. A file that is no longer the hashed one is refused, never sent:
-//! a check before the read may save the read, the check after it decides.
+//! The task that reads requests queues them, and the task that sends takes them. Bytes are read to the place where they
+//! are encrypted and from which they are written: there is no copy. One buffer holds many small contents, or a part of
+//! a long piece. A file that is no longer the hashed one is refused, never sent: a check before the read may save the
+//! read, the check after it decides.
 
 use std::{
+    collections::VecDeque,
     fs::File,
     io::{self, IoSliceMut},
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use brigade_core::{
     bitfield::Bitfield,
     content::PieceList,
     id::Content,
+    limits,
+    upload::OfferId,
     wire::{
         Reason,
         frame::{PIECE_DATA_BYTES, PieceHeader},
+        hello::Goodbye,
+        peer::{FromHolder, ListPage},
     },
 };
 use tokio::sync::watch;
 
+use super::slots::AcceptedOffer;
 use crate::{
-    peer::swarm::partial::{Part, Parts},
+    peer::swarm::partial::{Part, PartTable},
     store::{
         folder::FolderError,
         share::{Share, ShareError, SharedFile},
@@ -32,15 +42,113 @@ use crate::{
     transport::tls::records::Records,
 };
 
+/// Pages of piece lists that a downloader may request and not have read: one for each content that it may have open.
+const LISTS_IN_FLIGHT: usize = limits::OPEN_CHANNELS;
+
+/// A task of the reading side for the sending side.
+pub(crate) enum SendTask {
+    /// Send a message.
+    Message(FromHolder),
+    /// Send a page of a piece list.
+    List(ListPage),
+    /// Send a piece.
+    Piece(QueuedPiece),
+    /// Drop a request.
+    Cancel(u32),
+    /// Drop all requests of a channel.
+    CloseChannel(u32),
+    /// Close the connection with this goodbye.
+    Close(Goodbye),
+}
+
+/// The number of open requests of one downloader: the reading side adds, the sending side subtracts.
+#[derive(Debug, Default)]
+pub(crate) struct OpenRequests {
+    pieces: AtomicUsize,
+    lists: AtomicUsize,
+}
+
+impl OpenRequests {
+    /// The number of open requests for pieces.
+    pub(crate) fn pieces(&self) -> usize {
+        self.pieces.load(Ordering::Relaxed)
+    }
+
+    /// Adds a request for a piece.
+    pub(crate) fn add_piece(&self) {
+        self.pieces.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Adds a request for a page of a list; false if there are too many.
+    pub(crate) fn add_list(&self) -> bool {
+        self.lists.fetch_add(1, Ordering::Relaxed) < LISTS_IN_FLIGHT
+    }
+
+    /// A page of a list was sent.
+    pub(crate) fn list_sent(&self) {
+        self.lists.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// This many requests for pieces were answered.
+    pub(crate) fn pieces_answered(&self, pieces: usize) {
+        self.pieces.fetch_sub(pieces, Ordering::Relaxed);
+    }
+}
+
+/// A piece to send, and how much of it was sent.
+pub(crate) struct QueuedPiece {
+    pub(crate) request: u32,
+    pub(crate) channel: Option<u32>,
+    /// The offer that the request answers.
+    pub(crate) offer: Option<AcceptedOffer>,
+    pub(crate) source: PieceSource,
+    pub(crate) file_offset: u64,
+    pub(crate) bytes: u32,
+    pub(crate) done: u32,
+}
+
+/// The pieces that wait to be sent, in order.
+#[derive(Default)]
+pub(crate) struct PieceQueue {
+    pub(crate) queue: VecDeque<QueuedPiece>,
+}
+
+impl PieceQueue {
+    /// The request and the offer of the next piece.
+    pub(crate) fn front(&self) -> Option<(u32, Option<OfferId>)> {
+        let offer = |piece: &QueuedPiece| piece.offer.as_ref().map(AcceptedOffer::offer);
+        self.queue.front().map(|piece| (piece.request, offer(piece)))
+    }
+
+    /// The next piece has its slot.
+    pub(crate) fn set_front_has_slot(&mut self) {
+        if let Some(accepted) = self.queue.front_mut().and_then(|piece| piece.offer.as_mut()) {
+            accepted.set_has_slot();
+        }
+    }
+
+    /// Drops pieces. Returns how many, and whether a part of one of them was sent.
+    pub(crate) fn drop_some(&mut self, is_dropped: impl Fn(&QueuedPiece) -> bool) -> (usize, bool) {
+        let before = self.queue.len();
+        let mut begun = false;
+        self.queue.retain(|piece| {
+            let dropped = is_dropped(piece);
+            begun |= dropped && piece.done > 0;
+            !dropped
+        });
+        (before - self.queue.len(), begun)
+    }
+}
+
 /// The contents that a peer serves: the files that it shares, and the parts of files that it is fetching.
 #[derive(Clone)]
 pub(crate) struct ServedContents {
     share: Share,
-    parts: Parts,
+    parts: PartTable,
 }
 
 impl ServedContents {
-    pub(crate) const fn new(share: Share, parts: Parts) -> Self {
+    pub(crate) const fn new(share: Share, parts: PartTable) -> Self {
         Self { share, parts }
     }
 
@@ -58,7 +166,7 @@ impl ServedContents {
 
     /// Follows the parts: the value changes whenever any of them gets a piece.
     pub(crate) fn new_pieces(&self) -> watch::Receiver<u64> {
-        self.parts.news()
+        self.parts.subscribe()
     }
 }
 
@@ -72,8 +180,8 @@ pub(crate) enum PieceSource {
         /// The open file, from the first read on.
         open: Arc<OnceLock<File>>,
     },
-    /// A content that was being received when its channel was opened. Once it has landed, the share decides whether it is
-    /// served.
+    /// A content that was being received when its channel was opened. Once it has landed, the share decides whether it
+    /// is served.
     Part(Arc<Part>, Share),
 }
 
@@ -173,8 +281,8 @@ fn fill_one(frames: &mut Records, chunk: &Chunk, mode: ReadMode) -> Result<(), F
     lay_out(frames, chunk, |data, offset| chunk.source.read(data, offset, mode))
 }
 
-/// Lays one chunk out, with the bytes from `read`. A file may be changed, given up or withdrawn at any moment: the bytes
-/// are valid only if the file is still the hashed one after the read.
+/// Lays one chunk out, with the bytes from `read`. A file may be changed, given up or withdrawn at any moment: the
+/// bytes are valid only if the file is still the hashed one after the read.
 fn lay_out(
     frames: &mut Records,
     chunk: &Chunk,

@@ -13,10 +13,11 @@ use brigade_core::geometry::Geometry;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Bitfield, Chunk, Part, Parts, PieceSource, ReadMode, Reason, Records, Share, fill, fill_cached, lay_out,
+    Bitfield, Chunk, Part, PartTable, PieceSource, ReadMode, Reason, Records, Share, fill, fill_cached,
+    lay_out,
 };
 use crate::{
-    peer::swarm::PartOwner,
+    peer::swarm::partial::PartOwner,
     store::{
         folder::Folder,
         hash::{Hashed, hash_file},
@@ -34,7 +35,7 @@ struct ReceivedContent {
     temp: tempfile::TempDir,
     folder: Folder,
     share: Share,
-    parts: Parts,
+    parts: PartTable,
     hashed: Hashed,
     owner: Option<PartOwner>,
     source: PieceSource,
@@ -55,7 +56,7 @@ impl ReceivedContent {
             let piece_bytes = bytes[from..][..geometry.length(piece) as usize].to_vec();
             file.store(piece, piece_bytes, |stored| stored.unwrap());
         }
-        let (share, parts) = (Share::new(folder.clone()), Parts::new());
+        let (share, parts) = (Share::new(folder.clone()), PartTable::new());
         let list = hashed.list.clone().unwrap();
         let owner = parts.begin(Part::new(hashed.content, list, file, Bitfield::all(geometry.count())));
         let source = PieceSource::Part(parts.find(&hashed.content).unwrap(), share.clone());
