@@ -14,26 +14,23 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use self::folder::{Made, StartedFolder, note_names};
 use super::{
     bandwidth::{LimitsHandle, Traffic},
-    config::{PeerConfig, Sharing},
-    error::{NotJoined, PeerError},
-    fetch::{FetchConfig, FetchOrder, FetchOwner, KeptTotals},
-    handle::Peer,
-    listening::TakenPort,
-    session::{
-        JoinError, ManagerClient, ManagerContact, ManagerState, RequestedName, Session, SessionCommand,
-        SessionState, Subscriptions, join,
-    },
+    fetch::{FetchConfig, FetchOrder, FetchOwner},
+    session::{ManagerClient, RequestedName, Session, SessionCommand, SessionState, Subscriptions, join},
     swarm::{ConnectionConfig, Parts, Swarm, SwarmConfig},
     upload::{ConnectionCounts, ListenContext, ServeContext, listen},
 };
 use crate::{
     config::user_at_host,
-    identity::key::SecretKey,
+    identity::{clock_check::ClockDifference, key::SecretKey},
+    listening::{ListenWatch, ManagerContact, TakenPort},
+    peer_config::{PeerConfig, Sharing},
+    peer_error::{JoinError, NotJoined, PeerError},
+    peer_status::{KeptTotals, ManagerState},
     store::{
         folder::{Folder, FolderLock},
         keeper::{Change, Keeper, KeeperHandle, KeeperOptions},
@@ -58,19 +55,37 @@ struct Admitted {
     contact: ManagerContact,
 }
 
-impl Peer {
-    /// Brings a peer up that listens on `port`.
-    ///
-    /// # Errors
-    /// Where the manager is not there or refuses, or the folder cannot be used; nothing is left behind then. The
-    /// port comes back for another attempt.
-    pub async fn join(config: PeerConfig, port: TakenPort) -> Result<Self, Box<NotJoined>> {
-        let admitted = match admit(&config, port.address()).await {
-            Ok(admitted) => admitted,
-            Err(error) => return Err(Box::new(NotJoined { error, port: Some(port) })),
-        };
-        start(config, admitted, port).await.map_err(|error| Box::new(NotJoined { error, port: None }))
-    }
+/// A peer that runs: its tasks, and the channels that lead to them.
+#[derive(Debug)]
+pub(crate) struct StartedPeer {
+    pub(crate) username: watch::Receiver<Username>,
+    pub(crate) key: PeerKey,
+    pub(crate) network: PeerKey,
+    pub(crate) listening: ListenWatch,
+    pub(crate) share: Share,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) limits: LimitsHandle,
+    pub(crate) keeper: KeeperHandle,
+    pub(crate) client: ManagerClient,
+    pub(crate) orders: mpsc::Sender<FetchOrder>,
+    pub(crate) state: watch::Receiver<ManagerState>,
+    pub(crate) clock: watch::Receiver<Option<ClockDifference>>,
+    pub(crate) kept: watch::Receiver<KeptTotals>,
+    /// Cancels the token by which all tasks and threads end.
+    pub(crate) stop: DropGuard,
+    pub(crate) tasks: JoinSet<()>,
+    pub(crate) lock: FolderLock,
+    /// What its start has made, where no name is bound to its key.
+    pub(crate) made: Made,
+}
+
+/// Starts a peer that listens on `port`. If it fails before the port answers, the port is returned.
+pub(crate) async fn start(config: PeerConfig, port: TakenPort) -> Result<StartedPeer, Box<NotJoined>> {
+    let admitted = match admit(&config, port.address()).await {
+        Ok(admitted) => admitted,
+        Err(error) => return Err(Box::new(NotJoined { error, port: Some(port) })),
+    };
+    start_tasks(config, admitted, port).await.map_err(|error| Box::new(NotJoined { error, port: None }))
 }
 
 /// Reaches the manager, keeps the key, and asks to join, in this order: the manager binds the username to the key for
@@ -118,7 +133,11 @@ fn asked_name(config: &PeerConfig) -> Result<RequestedName, NameError> {
 }
 
 /// Starts the tasks.
-async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Result<Peer, PeerError> {
+async fn start_tasks(
+    config: PeerConfig,
+    admitted: Admitted,
+    port: TakenPort,
+) -> Result<StartedPeer, PeerError> {
     let Admitted { folder, lock, made, key, asked, username, session, joined, contact } = admitted;
     let address = port.address();
     let answers = port.answer_as(&key, contact).map_err(|source| PeerError::Answer { address, source })?;
@@ -167,7 +186,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
     };
     session_task.state.compare_clock(joined.now_s);
     tasks.spawn(session_task.run(session));
-    Ok(Peer {
+    Ok(StartedPeer {
         username,
         key: key.public(),
         network,

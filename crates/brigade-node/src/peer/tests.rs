@@ -29,7 +29,7 @@ async fn manager(state: &Path, stop: &CancellationToken) -> ManagerServer {
         state_dir: state.join("state"),
         open: false,
     };
-    ManagerServer::start(config, stop.clone()).await.unwrap()
+    ManagerServer::start_until(config, stop.clone()).await.unwrap()
 }
 
 /// A peer that shares the folder of its name, and sends 200 kB a second: there is a schedule, so that somebody waits for

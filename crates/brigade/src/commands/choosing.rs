@@ -96,7 +96,7 @@ mod tests {
             first_s: 1_795_346_298,
         };
         let versions = vec![version(0xab, &["fire_user", "water_user"]), version(0xcd, &["earth_user"])];
-        Choice { name: "film.mkv".parse().unwrap(), versions }
+        Choice::new("film.mkv".parse().unwrap(), versions)
     }
 
     #[test]

@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use brigade_core::wire::Reason;
 use brigade_node::{
-    peer::{JoinError, ManagerAddress, ManagerContact, Peer, PeerConfig, PeerError, TakenPort},
-    transport::{accept::ListenError, dial::resolve},
+    error::ListenError,
+    peer::{JoinError, ManagerAddress, ManagerContact, Peer, PeerConfig, PeerError, TakenPort, resolve_host},
 };
 
 use crate::{
@@ -19,12 +19,7 @@ use crate::{
 
 /// Where the manager is that the arguments name.
 pub(super) fn manager_address(args: &AtManager) -> ManagerAddress {
-    ManagerAddress {
-        host: args.manager_host.clone(),
-        port: args.manager_port,
-        key: args.manager_key,
-        home: home(),
-    }
+    ManagerAddress::new(&args.manager_host, args.manager_port).key(args.manager_key).home(home())
 }
 
 /// Where a peer is to listen, before its port is known.
@@ -52,7 +47,7 @@ impl ListenChoice {
 /// The address that `--host` means. Only the first one: where another program has the port there, nobody would look for
 /// the next one.
 async fn own_address(host: &str) -> Result<IpAddr, Failure> {
-    let addresses = resolve(host, 0).await.map_err(|error| {
+    let addresses = resolve_host(host, 0).await.map_err(|error| {
         Failure::of(USAGE, &error).hint("--host must be a name or an address of this machine")
     })?;
     addresses.first().map(SocketAddr::ip).ok_or_else(|| Failure::new(USAGE, "no address to listen on"))

@@ -89,7 +89,7 @@ async fn play(
     let mut right = true;
     for (username, least) in [("earth_user", 2), ("air_user", 2)] {
         let peer = stage.join(username).await?;
-        let wish = Wish { name: name.to_string(), ..Wish::default() };
+        let wish = Wish::new(&*name);
         let fetch = peer.fetch(peer.resolve(&wish, &mut |_| {}).await?).await?;
         let progress = follow(&fetch, &mut News::of(&peer)).await;
         say(&format!("{username}: {}", summary(&progress)));
@@ -121,34 +121,18 @@ struct Stage<'a> {
 
 impl Stage<'_> {
     async fn join(&self, username: &str) -> Result<Peer, Failure> {
-        let config = PeerConfig {
-            manager: ManagerAddress {
-                host: self.manager.address().ip().to_string(),
-                port: self.manager.address().port(),
-                key: Some(self.manager.key()),
-                home: None,
-            },
-            username: Some(username.parse().map_err(|error| Failure::other("naming a peer", &error))?),
-            folder: self.folder.join(username),
-            sharing: Sharing::Folder,
-            max_connections: 20,
-            keep_parts: None,
-            limits: LimitPlan::default(),
-        };
+        let address = self.manager.address();
+        let manager =
+            ManagerAddress::new(address.ip().to_string(), address.port()).key(Some(self.manager.key()));
+        let config = PeerConfig::new(manager, self.folder.join(username))
+            .username(username.parse().map_err(|error| Failure::other("naming a peer", &error))?);
         let port = ManagerContact::with(&config.manager).await?.take_port(None, 0)?;
         Peer::join(config, port).await.map_err(|not_joined| not_joined.error.into())
     }
 }
 
 async fn start_manager(folder: &Path, stop: CancellationToken) -> Result<ManagerServer, Failure> {
-    let config = ManagerConfig {
-        host: "localhost".to_owned(),
-        port: 0,
-        max_peers: 20,
-        state_dir: folder.join("manager"),
-        open: false,
-    };
-    Ok(ManagerServer::start(config, stop).await?)
+    Ok(ManagerServer::start_until(ManagerConfig::new(folder.join("manager")), stop).await?)
 }
 
 /// Whether a fetch came from so many holders at least, if the file has enough pieces for that, and the copy is right.

@@ -80,15 +80,12 @@ async fn begin(
 ) -> Result<(Peer, Vec<PathBuf>), Result<ExitCode, Failure>> {
     check_done_file(args.done_file.as_deref(), &args.into).map_err(Err)?;
     let manager = manager_address(&args.peer.manager);
-    let config = PeerConfig {
-        manager,
-        username: args.peer.username.clone(),
-        folder: args.into.clone(),
-        sharing: Sharing::Fetched,
-        max_connections: args.peer.max,
-        limits,
-        keep_parts: args.peer.keep_parts.time(),
-    };
+    let mut config = PeerConfig::new(manager, &args.into)
+        .sharing(Sharing::Fetched)
+        .max_connections(args.peer.max)
+        .limits(limits)
+        .keep_parts(args.peer.keep_parts.time());
+    config.username = args.peer.username.clone();
     let made = make_parents(&args.into).map_err(Err)?;
     let joined = tokio::select! {
         joined = join(&config, args.peer.host.as_deref(), args.peer.port) => joined.map_err(Err),
@@ -171,8 +168,8 @@ async fn resolve_all(
     let mut first = None;
     let mut waiting = Waiting::default();
     for name in &args.names {
-        let wish =
-            Wish { name: name.clone(), from: args.from.clone(), replace: args.replace, ..Wish::default() };
+        let mut wish = Wish::new(name).replace(args.replace);
+        wish.from = args.from.clone();
         let failure = match resolve(peer, wish, args.json, &mut waiting).await {
             Ok(Chosen::Files(files)) => {
                 wanted.push(files);
@@ -262,9 +259,7 @@ impl Going {
     fn end(self, args: &FetchArgs) -> Ended {
         let Self { fetches, ended: mut fetched, reason } = self;
         for fetch in &fetches[fetched.len()..] {
-            let now = fetch.progress().borrow().clone();
-            let state = if now.is_over() { now.state.clone() } else { State::Stopped };
-            let progress = Progress { state, ..now };
+            let progress = fetch.progress().borrow().clone().or_stopped();
             say_ended(args, &progress);
             fetched.push(progress);
         }

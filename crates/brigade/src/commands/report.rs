@@ -48,7 +48,7 @@ fn progress(progress: &Progress) -> Value {
         State::Waiting => "waiting",
         State::Full { inodes: true, .. } => "no_inodes",
         State::Full { .. } => "disk_full",
-        State::Done | State::Failed | State::Stopped => "over",
+        _ => "over",
     };
     json!({
         "event": "progress",

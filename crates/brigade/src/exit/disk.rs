@@ -5,9 +5,8 @@
 use std::io;
 
 use brigade_node::{
-    identity::key::KeyError,
+    error::{FolderError, KeyError},
     peer::{CannotLand, Lacks, NoRoom},
-    store::folder::FolderError,
 };
 
 use super::{DISK, Failure};
@@ -65,6 +64,7 @@ impl From<NoRoom> for Failure {
                 ),
                 "delete files",
             ),
+            _ => (error.to_string(), "make room"),
         };
         Self::new(DISK, message)
             .hint(format!("nothing was fetched; {make_room} there, or fetch into another folder"))

@@ -9,9 +9,9 @@ use brigade_core::{
     wire::{Reason, manager::Version},
 };
 use brigade_node::{
+    error::{DialError, ListenError},
     manager::{ManagerError, PersistError},
     peer::{AskError, Choice, FetchError, JoinError, PeerError, ReachError, ResolveError},
-    transport::{accept::ListenError, dial::DialError},
 };
 
 use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE};
@@ -53,6 +53,7 @@ impl From<ReachError> for Failure {
                      in its place: trust it only if you know why its key is another",
                 )
             }
+            _ => Self::of(UNREACHED, &error),
         }
     }
 }
@@ -77,7 +78,7 @@ impl From<JoinError> for Failure {
                     _ => failure,
                 }
             }
-            JoinError::Connection(_) => Self::of(UNREACHED, &error),
+            _ => Self::of(UNREACHED, &error),
         }
     }
 }
@@ -89,7 +90,8 @@ impl From<PeerError> for Failure {
             PeerError::Folder(error) => error.into(),
             PeerError::Key(error) => error.into(),
             PeerError::Keeper(_) => Self::of(DISK, &error),
-            PeerError::Username(_) | PeerError::Answer { .. } => Self::of(FAILED, &error),
+            PeerError::Port(error) => error.into(),
+            _ => Self::of(FAILED, &error),
         }
     }
 }
@@ -132,6 +134,7 @@ impl From<ManagerError> for Failure {
             ManagerError::Members(PersistError::InUse { .. }) => Self::of(FAILED, &error)
                 .hint("it runs on this port already; --port and --state are for another network beside it"),
             ManagerError::Members(_) => Self::of(DISK, &error),
+            _ => Self::of(FAILED, &error),
         }
     }
 }
@@ -144,7 +147,7 @@ impl From<AskError> for Failure {
             }
             AskError::Silent | AskError::Connection(_) => Self::of(UNREACHED, &error),
             AskError::Refused { .. } | AskError::RefusedForGood { .. } => Self::of(REFUSED, &error),
-            AskError::Confused => Self::of(FAILED, &error),
+            _ => Self::of(FAILED, &error),
         }
     }
 }
@@ -180,7 +183,7 @@ impl From<ResolveError> for Failure {
                     None => failure,
                 }
             }
-            ResolveError::TooMany { .. } => Self::of(NOT_FOUND, &error),
+            _ => Self::of(NOT_FOUND, &error),
         }
     }
 }
@@ -190,7 +193,7 @@ impl From<FetchError> for Failure {
         match error {
             FetchError::NoRoom(error) => error.into(),
             FetchError::CannotLand(error) => error.into(),
-            FetchError::Stopping => Self::of(FAILED, &error),
+            _ => Self::of(FAILED, &error),
         }
     }
 }
@@ -205,7 +208,7 @@ fn ambiguous(choices: &[Choice], rest: usize) -> Failure {
         message += &format!("\nand {} with several contents", count(rest, "more name"));
     }
     let hint = match choices {
-        [Choice { name, versions }] => {
+        [Choice { name, versions, .. }] => {
             let id = versions.first().map_or_else(String::new, |version| version.id.short());
             format!("choose one with `{name}@{id}`, or with --from and a username")
         }

@@ -5,10 +5,7 @@
 
 use std::{mem::discriminant, sync::Arc};
 
-use brigade_node::{
-    peer::Peer,
-    store::keeper::{KeeperProblem, ProblemList, WatchError},
-};
+use brigade_node::peer::{KeeperProblem, Peer, ProblemList, WatchError};
 use tokio::sync::watch;
 
 use super::{clock::ClockNews, manager::ManagerNews, reachability::ReachNews};
@@ -124,7 +121,7 @@ pub(crate) fn text(trouble: &KeeperProblem) -> String {
 
 #[cfg(test)]
 mod tests {
-    use brigade_node::store::keeper::{KeeperProblem, WatchError};
+    use brigade_node::peer::{KeeperProblem, WatchError};
 
     use super::unsaid;
 

@@ -50,6 +50,7 @@ impl ManagerNews {
             ManagerState::Refused { cause } => {
                 (Said::Refused, format!("the manager refuses this peer from now on: {}", escape(cause)))
             }
+            _ => return None,
         };
         let is_new = now != self.said;
         self.said = now;

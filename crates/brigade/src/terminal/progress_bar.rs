@@ -61,8 +61,7 @@ async fn until_over(fetch: &Fetch, display: &Display) -> Progress {
         let now = progress.borrow_and_update().clone();
         display.show(&now, &mut said);
         if now.is_over() || progress.changed().await.is_err() {
-            let state = if now.is_over() { now.state.clone() } else { State::Stopped };
-            return Progress { state, ..now };
+            return now.or_stopped();
         }
     }
 }
@@ -91,8 +90,7 @@ async fn drawn_until_over(fetch: &Fetch) -> Progress {
         }
         line.draw(&parts(&now));
     }
-    let now = progress.borrow().clone();
-    Progress { state: State::Stopped, ..now }
+    progress.borrow().clone().or_stopped()
 }
 
 /// Where a fetch is shown without drawing.
@@ -342,34 +340,16 @@ mod tests {
 
     /// A fetch of `number` of everything, all of which came from one holder.
     fn progress(number: u64, state: State) -> Progress {
-        let given = MemberTraffic { username: "fire_user".parse().unwrap(), bytes: number, pieces: number };
-        Progress {
-            name: "data".to_owned(),
-            state,
-            files: number,
-            files_done: number,
-            files_already: 0,
-            pieces: number,
-            pieces_done: number,
-            bytes: number,
-            bytes_done: number,
-            bytes_already: 0,
-            bytes_copied: 0,
-            bytes_twice: 0,
-            rate: 7,
-            left_bytes: 0,
-            steady_rate: None,
-            holders: usize::try_from(number).unwrap(),
-            from: vec![given],
-            took: Duration::from_secs(10),
-            errors: vec![],
-            failed: 0,
-            occupied: 0,
-            changed: 0,
-            aside: vec![],
-            out_of_reach: 0,
-            unreached: vec![],
-        }
+        let mut progress = Progress::new("data");
+        progress.state = state;
+        (progress.files, progress.files_done) = (number, number);
+        (progress.pieces, progress.pieces_done) = (number, number);
+        (progress.bytes, progress.bytes_done) = (number, number);
+        progress.rate = 7;
+        progress.holders = usize::try_from(number).unwrap();
+        progress.from = vec![MemberTraffic::new("fire_user".parse().unwrap(), number, number)];
+        progress.took = Duration::from_secs(10);
+        progress
     }
 
     #[test]
@@ -389,7 +369,9 @@ mod tests {
             ]
         );
         let failed = |files, failed| {
-            let text = summary(&Progress { failed, ..progress(files, State::Failed) });
+            let mut progress = progress(files, State::Failed);
+            progress.failed = failed;
+            let text = summary(&progress);
             text.lines().next().unwrap().to_owned()
         };
         assert_eq!(failed(1, 1), "data: 1 of 1 file could not be had");

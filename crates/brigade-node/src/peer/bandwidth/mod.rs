@@ -6,7 +6,6 @@
 mod limits;
 mod traffic;
 
-pub use self::traffic::MemberTraffic;
 pub(crate) use self::{
     limits::LimitsHandle,
     traffic::{RateCounter, SentCounter, Traffic, beside},

@@ -24,7 +24,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::clock;
+use crate::{clock, progress::MemberTraffic};
 
 /// The traffic of one peer.
 #[derive(Debug)]
@@ -61,17 +61,6 @@ struct GrantedBytes<'a> {
 pub(crate) struct SentCounter {
     pub(crate) bytes: AtomicU64,
     pub(crate) pieces: AtomicU64,
-}
-
-/// The piece data that a member sent or received.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberTraffic {
-    /// The member.
-    pub username: Username,
-    /// Bytes of piece data.
-    pub bytes: u64,
-    /// Whole pieces.
-    pub pieces: u64,
 }
 
 impl Traffic {

@@ -16,15 +16,19 @@ use tokio::{
 
 use super::{
     disk_space::measure,
+    order::{FetchOrder, JobId, SpaceNeeds},
     prepare::{FileDecision, PrepareError, prepare},
-    request::{FetchOrder, FetchRefusal, JobId, SpaceNeeds, WantedFile},
 };
-use crate::store::{
-    destination::Destinations,
-    folder::{FileSystemId, Folder, FreeSpace},
-    part_file::PartFile,
-    parts::{KeptPart, kept_parts, remove_part},
-    share::Share,
+use crate::{
+    fetch_error::FetchError,
+    fetch_request::WantedFile,
+    store::{
+        destination::Destinations,
+        folder::{FileSystemId, Folder, FreeSpace},
+        part_file::PartFile,
+        parts::{KeptPart, kept_parts, remove_part},
+        share::Share,
+    },
 };
 
 /// Results that may wait for the owner.
@@ -49,15 +53,15 @@ pub(crate) struct PreparedFiles {
 #[derive(Debug)]
 pub(crate) enum BackgroundResult {
     /// Whether the fetches of an order can land and fit on the disk, and what each of them will take there.
-    Measured { order: FetchOrder, kept: Vec<KeptPart>, result: Result<Vec<SpaceNeeds>, FetchRefusal> },
+    Measured { order: FetchOrder, kept: Vec<KeptPart>, result: Result<Vec<SpaceNeeds>, FetchError> },
     /// So much is free on each of these file systems.
     FreeSpace(Vec<(FileSystemId, FreeSpace)>),
     /// These parts are there.
     PartsFound(Vec<KeptPart>),
     /// The parts of these contents were removed, or could not be.
     PartsRemoved(Vec<Content>),
-    /// The contents that the name of a content has now.
-    NameFound { content: Content, found: LookupResult },
+    /// The contents that the name of a content has now, by the answer to the question with this number.
+    NameFound { content: Content, number: u64, found: LookupResult },
 }
 
 impl Background {

@@ -9,26 +9,26 @@ use std::{
     time::Duration,
 };
 
-use brigade_core::{geometry::Geometry, id::Content, name::FileName, time::Timestamp};
+use brigade_core::{backoff::Backoff, geometry::Geometry, id::Content, name::FileName, time::Timestamp};
 
 use super::{
+    order::{FullDisk, JobId, OPEN_PARTS, SpaceNeeds},
     prepare::is_under_name,
-    request::{
-        CannotLand, FetchRefusal, FullDisk, JobId, Lacks, NoRoom, OPEN_PARTS, Resolved, SpaceNeeds,
-        WantedFile,
+};
+use crate::{
+    fetch_error::{CannotLand, FetchError, Lacks, NoRoom},
+    fetch_request::{Resolved, WantedFile},
+    store::{
+        destination::Destinations,
+        folder::{FileSystemId, Folder, FreeSpace},
+        parts::KeptPart,
+        share::Share,
     },
 };
-use crate::store::{
-    destination::Destinations,
-    folder::{FileSystemId, Folder, FreeSpace},
-    parts::KeptPart,
-    share::Share,
-};
 
-/// The pause of a fetch after the disk was full. It doubles each time, up to the longest, if the space that the system
-/// reports is not available to the fetch (a quota).
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(16);
+/// The pauses of a fetch after the disk was full. They grow if the space that the system reports is not available to the
+/// fetch (a quota).
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(16));
 
 /// After so long without a full disk, the next pause is short again.
 const WENT_WELL: Duration = Duration::from_secs(30);
@@ -51,7 +51,7 @@ pub(crate) struct DiskSpace {
 #[derive(Debug, Clone, Copy)]
 struct SpaceWait {
     next_check: Timestamp,
-    pause: Duration,
+    pauses: Backoff,
     /// The file system that is full.
     on: FileSystemId,
     /// Whether it had bytes but no inodes when it was full.
@@ -67,11 +67,12 @@ impl DiskSpace {
         if last.is_some_and(|last| last.waits) {
             return false;
         }
-        let pause = match last {
-            Some(last) if now.since(last.next_check) < WENT_WELL => (last.pause * 2).min(LONGEST_PAUSE),
-            _ => PAUSE,
+        let mut pauses = match last {
+            Some(last) if now.since(last.next_check) < WENT_WELL => last.pauses,
+            _ => PAUSES,
         };
-        self.waits.insert(job, SpaceWait { next_check: now.after(pause), pause, on, inodes, waits: true });
+        let next_check = now.after(pauses.next_pause());
+        self.waits.insert(job, SpaceWait { next_check, pauses, on, inodes, waits: true });
         self.free.remove(&on); // the space that was free before does not matter
         true
     }
@@ -133,7 +134,7 @@ impl DiskSpace {
                 (wait.waits, wait.next_check) = (false, now);
                 going_on.push(*job);
             } else {
-                wait.next_check = now.after(wait.pause);
+                wait.next_check = now.after(wait.pauses.last_pause());
             }
         }
         going_on
@@ -156,7 +157,7 @@ pub(crate) fn measure(
     fetches: &[&Resolved],
     kept: &[KeptPart],
     promised: &BTreeMap<FileSystemId, u64>,
-) -> Result<Vec<SpaceNeeds>, FetchRefusal> {
+) -> Result<Vec<SpaceNeeds>, FetchError> {
     let folder = share.folder();
     // The peer's own folder may have been removed just now: then it is made again before anything is received there.
     if folder.keep_private().and_then(|_| folder.check_at_path()).is_err() {

@@ -1,28 +1,22 @@
 //! All fetches, file by file: which file starts, lands, waits or fails, and when a fetch is over.
 //!
 //! It passes the results of one object to the others: the jobs, the disk space, the kept parts, the names that are
-//! checked again, and the swarm. Nothing here waits; [`super::owner`] has the loop.
+//! checked again, and the swarm. Nothing here waits; the owner in `mod.rs` has the loop.
 
-use std::collections::{BTreeMap, BTreeSet};
-
-use brigade_core::{
-    id::Content,
-    name::FileName,
-    time::Timestamp,
-    wire::manager::{Holders, LookupResult},
-};
+use std::collections::BTreeMap;
 
 use super::{
     background::{Background, PreparedFiles},
-    disk_space::DiskSpace,
-    jobs::{ActiveFile, Jobs, LocalOrigin},
+    jobs::{ActiveFile, Jobs},
     kept_parts::KeptParts,
+    order::{JobId, OrderedFetch, SpaceNeeds},
     prepare::{FileDecision, PrepareError},
-    request::{FileErrorKind, JobId, OrderedFetch, SpaceNeeds, WantedFile},
     revalidate::Revalidation,
 };
 use crate::{
     clock,
+    fetch_error::FileErrorKind,
+    fetch_request::WantedFile,
     peer::swarm::{EndedDownload, LandedContent, ManagerUpdate, OpenPart, Swarm, SwarmEvent},
     store::{
         folder::{FileSystemId, FreeSpace},
@@ -31,6 +25,12 @@ use crate::{
         parts::KeptPart,
         share::Share,
     },
+};
+use brigade_core::{
+    id::Content,
+    name::FileName,
+    time::Timestamp,
+    wire::manager::{Holders, LookupResult},
 };
 
 /// Contents that are fetched at the same time; the files of a larger fetch wait their turn.
@@ -45,7 +45,6 @@ pub(crate) struct Fetches {
     jobs: Jobs,
     /// Threads that prepare files now.
     preparing: usize,
-    disk_space: DiskSpace,
     kept: KeptParts,
     revalidation: Revalidation,
     background: Background,
@@ -61,9 +60,8 @@ impl Fetches {
         share: Share,
         keeper: KeeperHandle,
     ) -> Self {
-        let (jobs, disk_space, revalidation) =
-            (Jobs::default(), DiskSpace::default(), Revalidation::default());
-        Self { swarm, jobs, preparing: 0, disk_space, kept, revalidation, background, share, keeper }
+        let (jobs, revalidation) = (Jobs::default(), Revalidation::default());
+        Self { swarm, jobs, preparing: 0, kept, revalidation, background, share, keeper }
     }
 
     pub(crate) fn swarm(&mut self) -> &mut Swarm {
@@ -81,11 +79,18 @@ impl Fetches {
         self.prepare_more();
     }
 
+    /// Notes the numbers of the swarm that the fetches show next.
+    fn note_numbers(&mut self) {
+        let (connected, bytes_twice) = (self.swarm.connected(), self.swarm.bytes_twice());
+        self.jobs.note_numbers(connected, bytes_twice, |holder| self.swarm.name_of(holder));
+    }
+
     /// Has files prepared, as long as they may be fetched.
     fn prepare_more(&mut self) {
         while self.preparing < PREPARING && self.swarm.len() < ACTIVE_CONTENTS {
-            let Some(id) = self.jobs.next(|id| self.disk_space.is_waiting(id)) else { return };
-            let next = self.jobs.next_files(id, &self.swarm);
+            let Some(id) = self.jobs.next() else { return };
+            let is_active = |content: &Content| self.swarm.is_active(content);
+            let next = self.jobs.next_files(id, self.swarm.large(), is_active);
             for (file, other) in next.alike {
                 let error = PrepareError::Alike { name: file.name.clone(), other };
                 self.jobs.failed(id, file, FileErrorKind::Disk, error.to_string());
@@ -111,10 +116,12 @@ impl Fetches {
             self.jobs.prepared(id, &content);
             match decision {
                 Ok(FileDecision::Here(landed)) => {
-                    self.on_disk(id, &file, landed, LocalOrigin::AlreadyPresent)
+                    self.on_disk(&file, landed);
+                    self.jobs.already_here(id, &file);
                 }
                 Ok(FileDecision::Made(landed, aside)) => {
-                    self.on_disk(id, &file, Some(landed), LocalOrigin::Copied { aside });
+                    self.on_disk(&file, Some(landed));
+                    self.jobs.copied(id, &file, aside);
                 }
                 Ok(FileDecision::Small) => self.start(id, file, None),
                 Ok(FileDecision::Large { file: part, list, have }) => {
@@ -135,26 +142,19 @@ impl Fetches {
     }
 
     /// A file is under its name without having been fetched; the keeper is told if it does not know it.
-    fn on_disk(
-        &mut self,
-        id: JobId,
-        file: &WantedFile,
-        landed: Option<keeper::LandedFile>,
-        origin: LocalOrigin,
-    ) {
+    fn on_disk(&mut self, file: &WantedFile, landed: Option<keeper::LandedFile>) {
         if let Some(landed) = landed {
             let keeper = self.keeper.clone();
             tokio::spawn(async move { keeper.landed(vec![landed]).await });
         }
         self.remove_parts(self.kept.obsolete(&file.name, &file.content));
-        self.jobs.on_disk(id, file, origin);
     }
 
     /// Starts to fetch the content of a file: of one piece, or into a part file.
     fn start(&mut self, id: JobId, file: WantedFile, part: Option<OpenPart>) {
-        let Some(counter) = self.jobs.counter(id, &file) else { return };
-        let landing = file.landing();
-        let Some(present) = self.swarm.start(file.content, landing, part, counter) else { return };
+        let Some(fetch) = self.jobs.fetch_of(id, &file) else { return };
+        let started = self.swarm.start(file.content, file.landing(), part, fetch.counter());
+        let Some(present) = started else { return };
         self.kept.forget(&file.content);
         self.jobs.started(id, file, present);
     }
@@ -243,7 +243,7 @@ impl Fetches {
 
     /// Nothing can be written. Files that wait for space do not wait any more: they are prepared, and fail there.
     pub(crate) fn give_up_all(&mut self, error: &str) {
-        self.disk_space.forget_all();
+        self.jobs.forget_full_disks();
         self.give_up_each(self.jobs.contents(), error);
     }
 
@@ -259,8 +259,9 @@ impl Fetches {
 
     /// Ends a fetch that has nothing left to do.
     fn settle(&mut self, id: JobId) {
-        if self.jobs.end(id, &self.swarm) {
-            self.disk_space.forget(id);
+        if self.jobs.get(id).is_some_and(|job| job.is_over()) {
+            self.note_numbers();
+            self.jobs.end(id);
         }
     }
 
@@ -272,8 +273,8 @@ impl Fetches {
                 // Another fetch that waits for the same content takes it over; if it is getting its name, after that.
                 self.jobs.release(&content);
             }
-            self.jobs.stop(id, &self.swarm);
-            self.disk_space.forget(id);
+            self.note_numbers();
+            self.jobs.stop(id);
             self.prepare_more();
         }
     }
@@ -282,10 +283,7 @@ impl Fetches {
     /// stay as they are; those of one piece wait to be prepared again.
     fn pause(&mut self, id: JobId, name: &FileName, inodes: bool) {
         let now = clock::now();
-        let Some(job) = self.jobs.get(id) else { return };
-        if self.disk_space.wait(id, job.needs().file_system_of(name), inodes, now) {
-            tracing::info!(fetch = job.name(), "the disk is full: the fetch waits for room");
-        }
+        self.jobs.wait_for_space(id, name, inodes, now);
         // Also one that started since it waits: from files that were being prepared.
         for content in self.jobs.contents_of(id) {
             self.jobs.set_starved(&content, false);
@@ -300,9 +298,7 @@ impl Fetches {
 
     /// Asks how much space is free, if a fetch waits for it and it is time to.
     fn check_space(&mut self, now: Timestamp) {
-        let due = self.disk_space.check(now).into_iter();
-        let folder = |(id, on): (JobId, FileSystemId)| Some((on, self.jobs.get(id)?.needs().folder_on(on)));
-        let folders: BTreeSet<(FileSystemId, String)> = due.filter_map(folder).collect();
+        let folders = self.jobs.full_disks_to_check(now);
         if !folders.is_empty() {
             self.background.check_space(folders);
         }
@@ -310,8 +306,7 @@ impl Fetches {
 
     /// So much space is free: each fetch that finds enough goes on.
     pub(crate) fn space_checked(&mut self, free: Vec<(FileSystemId, FreeSpace)>) {
-        let needed = |id: JobId, on| self.jobs.get(id).map_or(0, |job| job.needs().bytes_on(on));
-        for id in self.disk_space.checked(free, clock::now(), needed) {
+        for id in self.jobs.space_checked(free, clock::now()) {
             for content in self.jobs.contents_of(id) {
                 let uncounted = self.swarm.resume(&content);
                 uncounted.iter().for_each(|uncounted| self.jobs.stored_uncounted(&content, *uncounted));
@@ -322,7 +317,9 @@ impl Fetches {
 
     /// These parts are there. Those that are in use are none of the kept ones.
     pub(crate) fn parts_found(&mut self, mut parts: Vec<KeptPart>) {
-        parts.retain(|part| !self.jobs.is_in_use(&part.content, &self.swarm));
+        parts.retain(|KeptPart { content, .. }| {
+            !self.swarm.is_active(content) && !self.jobs.is_queued(content)
+        });
         let obsolete = self.kept.found(parts, |content| self.share.has(content));
         self.remove_parts(obsolete);
     }
@@ -344,28 +341,30 @@ impl Fetches {
 
     /// Removes the parts of these contents, but for those that are in use or that files of fetches still wait for.
     fn remove_parts(&mut self, contents: Vec<Content>) {
-        let unused = self.jobs.lock_unused(contents, &self.swarm);
+        let unused = self.jobs.lock_unused(contents, |content| self.swarm.is_active(content));
         if !unused.is_empty() {
             unused.iter().for_each(|content| self.kept.remove(*content));
             self.background.remove_parts(unused);
         }
     }
 
-    /// The names to look up now: of contents that no holder can send, and of which the manager names none.
-    pub(crate) fn names_to_check(&mut self, now: Timestamp) -> Vec<(Content, FileName)> {
+    /// The names to look up now, of contents that no holder can send and of which the manager names none; each with the
+    /// number of the question.
+    pub(crate) fn names_to_check(&mut self, now: Timestamp) -> Vec<(Content, u64, FileName)> {
         if !self.revalidation.is_due(now) {
             return vec![];
         }
         let without_holders = self.jobs.starved().filter(|content| self.swarm.has_lost_holders(content));
         let due = self.revalidation.due(without_holders.copied(), now).into_iter();
-        due.filter_map(|content| Some((content, self.jobs.file_of(&content)?.1.name.clone()))).collect()
+        let name = |content: &Content| Some(self.jobs.file_of(content)?.1.name.clone());
+        due.filter_map(|(content, number)| Some((content, number, name(&content)?))).collect()
     }
 
     /// The manager said which contents the name of a content has now.
-    pub(crate) fn name_checked(&mut self, content: &Content, found: &LookupResult) {
+    pub(crate) fn name_checked(&mut self, content: &Content, number: u64, found: &LookupResult) {
         let is_starved = self.jobs.starved().any(|starved| starved == content);
         let lost = self.swarm.lost_holders(content).filter(|_| is_starved);
-        if let Some(error) = self.revalidation.answered(content, found, lost.as_deref()) {
+        if let Some(error) = self.revalidation.answered((content, number), found, lost.as_deref()) {
             self.give_up(content, FileErrorKind::Changed, &error);
         }
     }
@@ -381,7 +380,9 @@ impl Fetches {
         if self.kept.check(now) {
             self.background.find_parts(self.swarm.part_files());
         }
-        self.jobs.show(now, &self.swarm, |id| self.disk_space.full(id));
+        self.note_numbers();
+        let unreached = |contents: &[Content]| self.swarm.unreached(contents.iter());
+        self.jobs.show(now, unreached);
     }
 
     /// Closes all connections. The part files that are open, and the contents whose parts are being removed.
@@ -392,7 +393,8 @@ impl Fetches {
 
     /// Shows that every fetch was stopped.
     pub(crate) fn show_stopped(&mut self) {
-        self.jobs.stop_all(&self.swarm);
+        self.note_numbers();
+        self.jobs.stop_all();
     }
 }
 

@@ -14,19 +14,22 @@ use brigade_core::{
     plural::count,
 };
 
-use super::request::{FileErrorKind, WantedFile};
-use crate::store::{
-    destination::{Destination, Destinations, Obstacle},
-    folder::{Folder, FolderError},
-    hash::{HashError, hash_file, hash_pieces, verify},
-    ignore::IGNORE_FILE,
-    keeper::LandedFile,
-    landing::Placed,
-    part_file::{PartError, PartFile},
-    share::Share,
-    small_files::Batch,
-    stamp::Stamp,
-    system::read_exact_at,
+use crate::{
+    fetch_error::FileErrorKind,
+    fetch_request::WantedFile,
+    store::{
+        destination::{Destination, Destinations, Obstacle},
+        folder::{Folder, FolderError},
+        hash::{HashError, hash_file, hash_pieces, verify},
+        ignore::IGNORE_FILE,
+        keeper::LandedFile,
+        landing::Placed,
+        part_file::{PartError, PartFile},
+        share::Share,
+        small_files::Batch,
+        stamp::Stamp,
+        system::read_exact_at,
+    },
 };
 
 /// The decision about a wanted file.

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use brigade_core::{
-    id::Content,
+    id::{Content, ContentId},
     limits,
     name::{FileName, NameError, Username},
     wire::{
@@ -18,11 +18,13 @@ use brigade_core::{
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{
-    browse::{Pattern, is_pattern, may_be_pattern, next_page, split_version},
-    request::{Choice, ResolveError, Resolved, WantedFile, Wish},
+use crate::{
+    browsing::{Pattern, is_pattern, may_be_pattern, next_page, split_version},
+    fetch_error::ResolveError,
+    fetch_request::{Choice, Resolved, WantedFile, Wish},
+    peer::session::ManagerClient,
+    peer_error::AskError,
 };
-use crate::peer::session::{AskError, ManagerClient};
 
 /// The pause before a missing name is asked for again while the catalogue is not complete.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -35,7 +37,7 @@ const CHOICES_LISTED: usize = 64;
 ///
 /// While the manager's catalogue is not complete, a negative answer does not count: a name is asked for again, and a
 /// folder or a pattern waits until it is complete. `waits` is called with the longest time, before each wait.
-pub(crate) async fn resolve(
+pub(crate) async fn resolve_request(
     asking: &ManagerClient,
     me: &(dyn Fn() -> Username + Sync),
     wish: &Wish,
@@ -50,10 +52,8 @@ pub(crate) async fn resolve(
         let left = resolving.incomplete.filter(|_| !resolving.certain && may_change(&result));
         let Some(left) = left else {
             return match result {
-                Ok(files) => Ok(Resolved {
-                    name: wish.name.clone(),
-                    files: files.unwrap_or_default(), // there are none only where the catalogue is not complete
-                }),
+                // There are no files only if the catalogue is not complete.
+                Ok(files) => save_as(wish, files.unwrap_or_default()),
                 Err(error) => Err(about_the_member(asking, wish, error).await),
             };
         };
@@ -61,6 +61,19 @@ pub(crate) async fn resolve(
         let pause = if matches!(result, Ok(None)) { left } else { left.min(ASK_AGAIN) };
         sleep_until(until.min(Instant::now() + pause)).await;
     }
+}
+
+/// The files of a request, under the name that was given for the file.
+fn save_as(wish: &Wish, mut files: Vec<WantedFile>) -> Result<Resolved, ResolveError> {
+    let name = wish.name.clone();
+    match (&wish.save_as, &mut files[..]) {
+        (Some(given), [file]) => file.name = given.clone(),
+        (Some(given), [_, _, ..]) => {
+            return Err(ResolveError::SeveralFiles { name, files: files.len(), save_as: given.clone() });
+        }
+        _ => {}
+    }
+    Ok(Resolved { name, files })
 }
 
 /// `error`, or the one for a requested member that is not in the network, if that is the reason.
@@ -106,6 +119,9 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     /// The files; `None` if the catalogue has to be complete first.
     async fn files(&mut self) -> Result<Option<Vec<WantedFile>>, ResolveError> {
+        if let Some(id) = self.wish.id {
+            return self.with_id(id).await;
+        }
         let name = self.wish.name.as_str();
         let folder = name.trim_end_matches('/');
         if folder.len() > limits::NAME_BYTES {
@@ -212,7 +228,7 @@ impl Resolver<'_> {
 
     async fn all_below(&mut self, folder: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
         // The manager's answer is checked: a name outside the folder must not be written.
-        let files = self.gather(&format!("{folder}/"), |name| name.is_below(folder)).await?;
+        let files = self.gather(&format!("{folder}/"), |entry| entry.name.is_below(folder)).await?;
         let Some(files) = files else { return Ok(None) };
         if files.is_empty() {
             let from = self.wish.from.as_ref();
@@ -226,7 +242,7 @@ impl Resolver<'_> {
     async fn matching(&mut self, text: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
         let bad = |why| ResolveError::BadPattern { pattern: text.to_owned(), why };
         let pattern = Pattern::parse(text).map_err(bad)?;
-        let files = self.gather(pattern.prefix(), |name| pattern.fits(name)).await?;
+        let files = self.gather(pattern.prefix(), |entry| pattern.fits(&entry.name)).await?;
         let Some(files) = files else { return Ok(None) };
         if files.is_empty() {
             return Err(nothing(&self.wish.name, vec![]));
@@ -234,11 +250,19 @@ impl Resolver<'_> {
         self.choose_each(pattern.prefix(), files).await.map(Some)
     }
 
-    /// The entries whose names begin with `prefix` and are `wanted`; `None` if the catalogue is not complete.
+    /// The file with this content, under the first of its names.
+    async fn with_id(&mut self, id: ContentId) -> Result<Option<Vec<WantedFile>>, ResolveError> {
+        let Some(files) = self.gather("", |entry| entry.id == id).await? else { return Ok(None) };
+        let first = files.into_iter().find_map(|(name, mut entries)| Some((name, entries.pop()?)));
+        let Some((name, entry)) = first else { return Err(nothing(&self.wish.name, vec![])) };
+        Ok(Some(vec![self.wanted(name, listed(&entry), entry.mtime_s, entry.executable)]))
+    }
+
+    /// The entries whose names begin with `prefix` and that are `wanted`; `None` if the catalogue is not complete.
     async fn gather(
         &mut self,
         prefix: &str,
-        wanted: impl Fn(&FileName) -> bool,
+        wanted: impl Fn(&CatalogueEntry) -> bool,
     ) -> Result<Option<BTreeMap<FileName, Vec<CatalogueEntry>>>, ResolveError> {
         if self.incomplete.is_some() {
             return Ok(None);
@@ -261,7 +285,7 @@ impl Resolver<'_> {
             }
             let last = page.entries.last().map(|entry| entry.name.clone());
             for entry in page.entries {
-                if wanted(&entry.name) {
+                if wanted(&entry) {
                     let versions = files.entry(entry.name.clone()).or_default();
                     // More than the manager may list are of no use: a person could not choose.
                     if versions.len() < limits::VERSIONS_LISTED {

@@ -26,13 +26,14 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     announce::AnnounceState,
-    dial::ANSWER_TIMEOUT,
-    questions::{Answer, AskError, SessionCommand, Subscriptions, answer_in},
+    questions::{Answer, SessionCommand, Subscriptions, answer_in},
 };
 use crate::{
     clock,
     identity::clock_check::ClockDifference,
     peer::bandwidth::Traffic,
+    peer_error::{ANSWER_TIMEOUT, AskError},
+    peer_status::ManagerState,
     store::{keeper::Change, share::Share},
     transport::{
         connection::{ConnectionError, Writer},
@@ -48,26 +49,6 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How long the manager may be silent, although this peer renews every five seconds.
 const SILENCE: Duration = limits::LEASE;
-
-/// The state of the session, as the user sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ManagerState {
-    /// The manager is connected.
-    Here {
-        /// Whether all files that were in the folder at the start are in the catalogue.
-        announced: bool,
-    },
-    /// The manager is not connected; the session goes on dialling it.
-    Away {
-        /// The cause.
-        cause: String,
-    },
-    /// The manager refuses this peer for good; it is not dialled again.
-    Refused {
-        /// The cause.
-        cause: String,
-    },
-}
 
 /// The inputs and outputs of a session, which all its connections use.
 pub(crate) struct SessionState {

@@ -11,7 +11,7 @@ use brigade_core::{
     limits,
     name::{FileName, Username},
     wire::{
-        Message, Reason,
+        Message,
         manager::{
             Browse, ContentHolders, FromManager, Hold, Holders, ListPeers, Listing, Lookup, LookupResult,
             PeerList, ToManager, Unhold, Unwatch, Watch,
@@ -23,9 +23,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::dial::{ANSWER_TIMEOUT, ManagerAddress, ReachError};
 use crate::{
     identity::key::SecretKey,
+    peer_config::ManagerAddress,
+    peer_error::{ANSWER_TIMEOUT, AskError, ReachError},
     transport::{connection::ConnectionError, greeting::Greeted},
 };
 
@@ -49,37 +50,6 @@ pub(crate) enum Answer {
     Listing(Listing),
     /// To [`Question::Peers`].
     Peers(PeerList),
-}
-
-/// Why a question was not answered.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// There is no connection to the manager; the session goes on dialling it.
-    #[error("the manager is away")]
-    Away,
-    /// It refused.
-    #[error("the manager refused: {}", .reason.with(.text))]
-    Refused {
-        /// The cause, for programs.
-        reason: Reason,
-        /// The cause, for people.
-        text: String,
-    },
-    /// It refused this peer for good, and is not dialled again.
-    #[error("the manager refuses this peer: {cause}")]
-    RefusedForGood {
-        /// The cause.
-        cause: String,
-    },
-    /// It does not answer.
-    #[error("the manager did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
-    Silent,
-    /// It sent an answer to another kind of question.
-    #[error("the manager sent an unexpected answer")]
-    Confused,
-    /// The connection broke.
-    #[error("asking the manager")]
-    Connection(#[from] ConnectionError),
 }
 
 /// A question, and the sender for its answer.
@@ -296,5 +266,48 @@ impl Observer {
                 Err(other) => tracing::debug!(kind = other.kind(), "an unexpected message"),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_core::id::ContentId;
+
+    use super::{Content, SessionCommand, Subscriptions, ToManager};
+
+    /// The contents that the messages of a new connection hold and watch.
+    fn repeated(subscriptions: &Subscriptions) -> (Vec<u8>, Vec<u8>) {
+        let (mut held, mut watched) = (vec![], vec![]);
+        for message in subscriptions.messages() {
+            match message {
+                ToManager::Hold(hold) => held.extend(hold.contents.iter().map(|content| content.id.0[0])),
+                ToManager::Watch(watch) => {
+                    watched.extend(watch.contents.iter().map(|content| content.id.0[0]))
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        (held, watched)
+    }
+
+    #[test]
+    fn a_subscription_that_was_not_sent_is_sent_by_the_next_connection() {
+        let content = |byte: u8| Content { id: ContentId([byte; 32]), size: 10 };
+        let mut subscriptions = Subscriptions::default();
+        // The messages that follow from these commands are lost with their connection.
+        for command in [
+            SessionCommand::Watch(vec![content(1), content(2), content(3)]),
+            SessionCommand::Hold(content(2)),
+            SessionCommand::Hold(content(4)),
+            SessionCommand::WatchOthers(content(1), 1),
+            SessionCommand::Unwatch(vec![content(3)]),
+            SessionCommand::Unhold(content(4)),
+        ] {
+            assert!(subscriptions.apply(command).0.is_some());
+        }
+        assert_eq!(repeated(&subscriptions), (vec![2], vec![1, 2]));
+        let holders = subscriptions.assume_no_holders().unwrap();
+        let unanswered: Vec<u8> = holders.contents.iter().map(|content| content.id.0[0]).collect();
+        assert_eq!(unanswered, [1, 2], "if the manager never comes back");
     }
 }

@@ -250,21 +250,24 @@ fn is_missing(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-#[cfg(all(test, target_os = "linux"))]
-mod taken_back {
-    use std::mem::MaybeUninit;
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
 
-    use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
-
-    use super::{SecretKey, StartedFolder};
+    use super::{CancellationToken, StartedFolder, note_names, watch};
 
     /// A start that finds no lock would load the key that is removed a moment later.
+    #[cfg(target_os = "linux")]
     #[test]
     fn the_lock_is_the_last_that_a_start_takes_back() {
+        use std::mem::MaybeUninit;
+
+        use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("folder");
         let mut started = StartedFolder::make(&path).unwrap();
-        started.save(&SecretKey::generate()).unwrap();
+        started.save(&super::SecretKey::generate()).unwrap();
         let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
         inotify::add_watch(&events, path.join(".brigade"), WatchFlags::DELETE).unwrap();
         drop(started);
@@ -279,13 +282,6 @@ mod taken_back {
         assert_eq!(removed, ["key", "parts", "lock"]);
         assert!(!path.exists());
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{fs, time::Duration};
-
-    use super::{CancellationToken, StartedFolder, note_names, watch};
 
     #[tokio::test]
     async fn the_lock_names_the_peer_as_it_is_called_now() {

@@ -10,9 +10,10 @@ use brigade_core::wire::{
     manager::{FromManager, Refused, ToManager},
 };
 
-use super::{ManagerContact, Peer, PeerConfig, PeerError, SecretKey, Sharing};
+use super::{ManagerContact, PeerConfig, PeerError, SecretKey, Sharing};
 use crate::{
-    peer::ManagerAddress,
+    peer::Peer,
+    peer_config::ManagerAddress,
     transport::{accept::Acceptor, greeting::Greeted},
 };
 

@@ -24,13 +24,14 @@ use super::{
     connection::ConnectionContext,
     message::{
         ConnectionEvent, EndedDownload, LandedContent, ManagerUpdate, OpenPart, ReceiveCounter, SwarmConfig,
-        SwarmEvent, SwarmInput, Unreached, WriteOutcome,
+        SwarmEvent, SwarmInput, WriteOutcome,
     },
     pool::ConnectionPool,
     writer::PieceWriter,
 };
 use crate::{
     clock,
+    progress::Unreached,
     store::{landing::Landing, part_file::PartFile},
 };
 

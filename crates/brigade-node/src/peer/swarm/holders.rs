@@ -12,7 +12,8 @@ use std::{
 
 use brigade_core::{download::HolderId, id::PeerKey, limits, wire::manager::PeerAddress};
 
-use super::message::{Holder, Unreached};
+use super::message::Holder;
+use crate::progress::Unreached;
 
 /// Holders by key and by number.
 #[derive(Debug)]

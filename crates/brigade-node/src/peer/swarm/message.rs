@@ -245,17 +245,6 @@ pub(crate) struct EndedDownload {
     pub(crate) is_landing: bool,
 }
 
-/// A holder that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreached {
-    /// Its name.
-    pub username: Username,
-    /// The address that was dialled.
-    pub address: SocketAddr,
-    /// The last error.
-    pub cause: String,
-}
-
 /// The bytes that arrive for one fetch. Connections add to it, and the progress of the fetch reads it.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveCounter {

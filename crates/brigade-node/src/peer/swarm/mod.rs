@@ -14,7 +14,6 @@ mod pool;
 mod requests;
 mod writer;
 
-pub use self::message::Unreached;
 pub(crate) use self::{
     driver::Swarm,
     message::{

@@ -20,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 use super::{
     connection::{COMMANDS, ConnectionContext, run},
     holders::HolderTable,
-    message::{ConnectionCommand, ConnectionEvent, ConnectionSlot, Unreached, WantedPiece},
+    message::{ConnectionCommand, ConnectionEvent, ConnectionSlot, WantedPiece},
 };
+use crate::progress::Unreached;
 
 /// The known holders, and the connections to them.
 pub(crate) struct ConnectionPool {

@@ -20,7 +20,7 @@ use super::connection::{ServeContext, serve};
 use crate::{
     clock,
     identity::membership::{self, MembershipError},
-    peer::listening::Listener,
+    listening::Listener,
     transport::{
         accept_loop::{ConnectionHandler, accept_loop},
         greeting::{Greeted, close_and_drain},

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, fs};
 use brigade_core::id::{Content, ContentId};
 
 use super::{
-    DiskSpace, FetchRefusal, FileSystemId, FreeSpace, JobId, LONGEST_PAUSE, Lacks, PAUSE, Resolved, Share,
-    SpaceNeeds, Timestamp, WantedFile, measure,
+    DiskSpace, FetchError, FileSystemId, FreeSpace, JobId, Lacks, PAUSES, Resolved, Share, SpaceNeeds,
+    Timestamp, WantedFile, measure,
 };
 use crate::store::folder::Folder;
 
@@ -32,7 +32,7 @@ fn bytes(share: &Share, files: &[WantedFile], promised: u64) -> Result<u64, Lack
     let own = share.folder().file_system();
     match measure(share, &[&resolved(files)], &[], &BTreeMap::from([(own, promised)])) {
         Ok(needs) => Ok(needs.iter().map(|needs| needs.bytes_on(own)).sum()),
-        Err(FetchRefusal::NoRoom(no_room)) => {
+        Err(FetchError::NoRoom(no_room)) => {
             assert_eq!((no_room.name.as_str(), no_room.folder.as_path()), ("d", share.folder().path()));
             Err(no_room.lacks)
         }
@@ -76,7 +76,7 @@ fn all_that_cannot_land_is_told_at_once() {
     fs::write(temp.path().join("file"), "mine").unwrap();
     let names = ["folder", "good", "file/below", "a", "a/b/c", "file"];
     let files: Vec<WantedFile> = names.iter().map(|name| wanted(name, 1, 10)).collect();
-    let Err(FetchRefusal::CannotLand(refused)) = measure(&share, &[&resolved(&files)], &[], &BTreeMap::new())
+    let Err(FetchError::CannotLand(refused)) = measure(&share, &[&resolved(&files)], &[], &BTreeMap::new())
     else {
         panic!("it is not refused")
     };
@@ -92,7 +92,7 @@ fn all_that_cannot_land_is_told_at_once() {
     assert!(refused.to_string().starts_with("3 of 6 files of \"d\" cannot be put into "), "{refused}");
     // The files of several names are counted together, and it says so.
     let several = [&files[..2], &files[2..3]].map(resolved);
-    let Err(FetchRefusal::CannotLand(refused)) = measure(&share, &several.each_ref(), &[], &BTreeMap::new())
+    let Err(FetchError::CannotLand(refused)) = measure(&share, &several.each_ref(), &[], &BTreeMap::new())
     else {
         panic!("it is not refused")
     };
@@ -132,7 +132,7 @@ fn a_file_of_equal_size_that_cannot_make_way_is_told_unless_it_is_the_very_file(
     let mut file = wanted("f", 1, 10);
     file.replace = true;
     let refused = measure(&share, &[&resolved(std::slice::from_ref(&file))], &[], &BTreeMap::new());
-    assert!(matches!(&refused, Err(FetchRefusal::CannotLand(refused)) if refused.count == 1), "{refused:?}");
+    assert!(matches!(&refused, Err(FetchError::CannotLand(refused)) if refused.count == 1), "{refused:?}");
     file.content.id = ContentId(*blake3::hash(b"0123456789").as_bytes());
     let needs = measure(&share, &[&resolved(&[file])], &[], &BTreeMap::new()).unwrap();
     assert_eq!(needs[0].bytes_on(share.folder().file_system()), 0);
@@ -162,10 +162,17 @@ fn fetches_go_on_one_after_the_other_as_far_as_there_is_space() {
     let free = |bytes| vec![(on, FreeSpace { bytes, files: 1 })];
     assert_eq!(space.checked(free(100), now, needed), [], "it is too soon");
     assert_eq!(space.full(JobId(1)).map(|full| full.free_bytes), Some(100));
-    let later = now.after(PAUSE);
+    let later = now.after(PAUSES.nth_pause(0));
     assert_eq!(space.checked(free(100), later, needed), [JobId(1), JobId(3)]);
     assert!(space.is_waiting(JobId(2)) && !space.is_waiting(JobId(3)));
-    assert_eq!(space.checked(vec![(on, FreeSpace { bytes: 100, files: 0 })], later.after(PAUSE), needed), []);
+    assert_eq!(
+        space.checked(
+            vec![(on, FreeSpace { bytes: 100, files: 0 })],
+            later.after(PAUSES.nth_pause(0)),
+            needed
+        ),
+        []
+    );
 }
 
 #[test]
@@ -174,12 +181,12 @@ fn the_pause_doubles_while_the_disk_is_full_again_at_once() {
     let (mut now, mut pauses) = (Timestamp::default(), vec![]);
     for _ in 0..7 {
         assert!(space.wait(JobId(1), on, false, now));
-        let pause = space.waits[&JobId(1)].pause;
+        let pause = space.waits[&JobId(1)].pauses.last_pause();
         pauses.push(pause.as_secs());
         now = now.after(pause);
         assert_eq!(space.checked(vec![(on, FreeSpace::UNKNOWN)], now, |_, _| 1), [JobId(1)]);
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16]);
-    assert!(space.wait(JobId(1), on, false, now.after(2 * LONGEST_PAUSE)));
-    assert_eq!(space.waits[&JobId(1)].pause, PAUSE);
+    assert!(space.wait(JobId(1), on, false, now.after(2 * PAUSES.nth_pause(u32::MAX))));
+    assert_eq!(space.waits[&JobId(1)].pauses.last_pause(), PAUSES.nth_pause(0));
 }

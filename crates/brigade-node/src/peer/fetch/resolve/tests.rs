@@ -11,7 +11,7 @@ use tokio::{sync::mpsc, time::Instant};
 
 use super::{
     AskError, CatalogueEntry, Duration, LookupResult, ManagerClient, Reason, ResolveError, Resolver,
-    Username, Version, WantedFile, Wish, resolve, split_version,
+    Username, Version, WantedFile, Wish, resolve_request, split_version,
 };
 use crate::peer::session::{Answer, Question, SessionCommand};
 
@@ -122,7 +122,7 @@ async fn resolved(
 ) -> (Result<usize, ResolveError>, Duration, Option<Duration>) {
     let (me, start): (Username, _) = ("air_user".parse().unwrap(), Instant::now());
     let mut said = None;
-    let result = resolve(asking, &|| me.clone(), &wish, &mut |left| said = said.or(Some(left))).await;
+    let result = resolve_request(asking, &|| me.clone(), &wish, &mut |left| said = said.or(Some(left))).await;
     (result.map(|resolved| resolved.files.len()), start.elapsed(), said)
 }
 
@@ -175,7 +175,7 @@ async fn what_this_peer_alone_has_is_no_choice_under_its_new_name_either() {
     });
     let start = Instant::now();
     let me = || if start.elapsed().as_secs() < 2 { "air_user" } else { "air_user2" }.parse().unwrap();
-    let resolved = resolve(&asking, &me, &wish("a", None), &mut |_| {}).await.unwrap();
+    let resolved = resolve_request(&asking, &me, &wish("a", None), &mut |_| {}).await.unwrap();
     assert_eq!(resolved.files[0].content.id, ContentId([0xcd; 32]));
 }
 

@@ -1,24 +1,17 @@
 //! The progress of a fetch for people, and its result.
 //!
-//! These numbers decide nothing: [`super::job`] keeps them, and the terminal shows them.
+//! These numbers decide nothing. The peer publishes them some times a second, and a program shows them.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
-use brigade_core::{
-    download::HolderId,
-    limits,
-    name::{FileName, Username},
-    time::Timestamp,
-};
-
-use crate::peer::bandwidth::MemberTraffic;
-use crate::peer::swarm::{ReceiveCounter, Unreached};
+use brigade_core::name::{FileName, Username};
 
 /// The number of file errors that a fetch keeps; more are only counted.
 const KEPT_ERRORS: usize = 100;
 
 /// The state of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum State {
     /// The files that are here already are checked and verified.
     Checking,
@@ -45,6 +38,7 @@ pub enum State {
 
 /// The progress of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Progress {
     /// The requested name.
     pub name: String,
@@ -101,9 +95,9 @@ pub struct Progress {
 
 impl Progress {
     /// A fetch of `name` that has not begun.
-    pub(crate) fn new(name: String) -> Self {
+    pub fn new(name: impl Into<String>) -> Self {
         Self {
-            name,
+            name: name.into(),
             state: State::Checking,
             files: 0,
             files_done: 0,
@@ -129,6 +123,12 @@ impl Progress {
             out_of_reach: 0,
             unreached: vec![],
         }
+    }
+
+    /// The last progress of a fetch of which no more follows: one that had not ended was stopped.
+    #[must_use]
+    pub fn or_stopped(self) -> Self {
+        if self.is_over() { self } else { Self { state: State::Stopped, ..self } }
     }
 
     /// Whether it has ended, one way or another.
@@ -157,116 +157,33 @@ impl Progress {
     }
 }
 
-/// The accounts from which a [`Progress`] is made.
-#[derive(Debug)]
-pub(crate) struct Accounts {
-    pub(crate) progress: Progress,
-    /// Counted by the connections.
-    pub(crate) counter: Arc<ReceiveCounter>,
-    /// Bytes that are not stored yet.
-    pub(crate) left_bytes: u64,
-    started: Timestamp,
-    from: BTreeMap<HolderId, (u64, u64)>,
+/// The piece data that a member sent or received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemberTraffic {
+    /// The member.
+    pub username: Username,
+    /// Bytes of piece data.
+    pub bytes: u64,
+    /// Whole pieces.
+    pub pieces: u64,
 }
 
-impl Accounts {
-    pub(crate) fn new(name: String, now: Timestamp) -> Self {
-        Self {
-            progress: Progress::new(name),
-            counter: Arc::default(),
-            left_bytes: 0,
-            started: now,
-            from: BTreeMap::new(),
-        }
-    }
-
-    /// When the fetch began.
-    pub(crate) const fn began(&self) -> Timestamp {
-        self.started
-    }
-
-    /// A piece that `holder` sent is stored.
-    pub(crate) fn stored(&mut self, holder: HolderId, bytes: u64) {
-        if self.from.len() < limits::COUNTED_MEMBERS || self.from.contains_key(&holder) {
-            let from = self.from.entry(holder).or_default();
-            from.0 += bytes;
-            from.1 += 1;
-        }
-        self.progress.bytes_done += bytes;
-        self.progress.pieces_done += 1;
-    }
-
-    /// The holders that sent something of it.
-    pub(crate) fn holders(&self) -> impl Iterator<Item = HolderId> {
-        self.from.keys().copied()
-    }
-
-    /// Pieces are present that were not fetched.
-    pub(crate) fn already(&mut self, bytes: u64, pieces: u64) {
-        self.progress.bytes_done += bytes;
-        self.progress.bytes_already += bytes;
-        self.progress.pieces_done += pieces;
-    }
-
-    /// A file was copied from another one that landed meanwhile.
-    pub(crate) fn copied(&mut self, bytes: u64, pieces: u64) {
-        self.progress.bytes_done += bytes;
-        self.progress.bytes_copied += bytes;
-        self.progress.pieces_done += pieces;
-    }
-
-    /// Bytes and pieces that were counted as stored are not.
-    pub(crate) fn lost(&mut self, bytes: u64, pieces: u64) {
-        self.progress.bytes_done = self.progress.bytes_done.saturating_sub(bytes);
-        self.progress.pieces_done = self.progress.pieces_done.saturating_sub(pieces);
-    }
-
-    /// Pieces were stored that were not counted.
-    pub(crate) fn found(&mut self, bytes: u64, pieces: u64) {
-        self.progress.bytes_done += bytes;
-        self.progress.pieces_done += pieces;
-    }
-
-    /// The progress at `now`.
-    pub(crate) fn shown(
-        &mut self,
-        now: Timestamp,
-        name_of: impl Fn(HolderId) -> Option<Username>,
-    ) -> Progress {
-        self.progress.rate = self.counter.rate();
-        self.progress.steady_rate = self.counter.steady_rate();
-        self.progress.left_bytes = self.left_bytes.saturating_sub(self.counter.unstored_bytes());
-        self.progress.took = now.since(self.started);
-        let given = |(holder, (bytes, pieces)): (&HolderId, &(u64, u64))| {
-            Some(MemberTraffic { username: name_of(*holder)?, bytes: *bytes, pieces: *pieces })
-        };
-        let mut from: Vec<MemberTraffic> = self.from.iter().filter_map(given).collect();
-        from.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.username.cmp(&b.username)));
-        self.progress.from = from;
-        self.progress.clone()
+impl MemberTraffic {
+    /// So many bytes and whole pieces of a member.
+    pub const fn new(username: Username, bytes: u64, pieces: u64) -> Self {
+        Self { username, bytes, pieces }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::{Accounts, Timestamp};
-    use crate::peer::swarm::ReceivedBytes;
-
-    #[test]
-    fn what_is_here_and_not_stored_is_not_waited_for() {
-        let mut accounts = Accounts::new("film.bin".to_owned(), Timestamp::default());
-        accounts.left_bytes = 1000;
-        let mut received = ReceivedBytes::new(accounts.counter.clone());
-        received.add(400);
-        received.add(100);
-        let shown = accounts.shown(Timestamp::default(), |_| None);
-        assert_eq!((shown.left_bytes, shown.time_left()), (500, None), "too early to tell");
-        assert!(shown.rate > 0);
-        // A piece that is taken back has to come again.
-        drop(received);
-        let mut shown = accounts.shown(Timestamp::default(), |_| None);
-        assert_eq!(shown.left_bytes, 1000);
-        shown.steady_rate = Some(300);
-        assert_eq!(shown.time_left().map(|left| left.as_secs()), Some(4));
-    }
+/// A holder that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Unreached {
+    /// Its name.
+    pub username: Username,
+    /// The address that was dialled.
+    pub address: SocketAddr,
+    /// The last error.
+    pub cause: String,
 }

@@ -12,7 +12,7 @@ use brigade_core::{
 };
 use globset::{Glob, GlobBuilder, GlobMatcher};
 
-use super::request::ResolveError;
+use crate::fetch_error::ResolveError;
 
 /// The shortest prefix of an id that chooses a version.
 const ID_PREFIX_DIGITS: usize = 4;
