@@ -8,7 +8,7 @@ pub use crate::transport::fuzzing::{frames, records};
 pub use crate::{
     identity::{
         key::SecretKey,
-        membership::{Claims, sign},
+        membership::{Claims, sign, verify},
     },
     transport::{
         accept::Acceptor,

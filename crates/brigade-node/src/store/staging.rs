@@ -164,7 +164,7 @@ impl Folder {
     }
 
     /// Removes the empty directories on other file systems. Not to be called while files may be received.
-    pub fn remove_empty_staging(&self) -> Result<(), FolderError> {
+    pub(crate) fn remove_empty_staging(&self) -> Result<(), FolderError> {
         let mut known = self.staging_list().lock();
         let entries = self.known(&mut known)?;
         let remaining: Vec<StagingEntry> =

@@ -57,14 +57,14 @@ pub struct ListenError {
 
 /// A port that is taken and on which nothing answers yet: the key may still be unknown.
 #[derive(Debug)]
-pub struct Port {
+pub(crate) struct Port {
     listener: TcpListener,
     address: SocketAddr,
 }
 
 impl Port {
     /// Takes the first of `addresses` that can be used; port 0 takes a free one.
-    pub fn bind(addresses: &[SocketAddr]) -> Result<Self, ListenError> {
+    pub(crate) fn bind(addresses: &[SocketAddr]) -> Result<Self, ListenError> {
         let mut failure = None;
         for address in addresses {
             match Self::bind_one(*address) {
@@ -79,7 +79,7 @@ impl Port {
     }
 
     /// Takes `port` on all addresses of this machine, of IPv4 and of IPv6 where it has that; 0 takes a free one.
-    pub fn bind_all(port: u16) -> Result<Self, ListenError> {
+    pub(crate) fn bind_all(port: u16) -> Result<Self, ListenError> {
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         match Self::bind_one(address) {
             // The port cannot be had, and IPv6 is not why.
@@ -110,12 +110,12 @@ impl Port {
     }
 
     /// Where it is, with the port that was taken.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Answers here as the owner of `key` from now on.
-    pub fn answer_as(self, key: &SecretKey) -> io::Result<Acceptor> {
+    pub(crate) fn answer_as(self, key: &SecretKey) -> io::Result<Acceptor> {
         let tls = config::server(key).map_err(io::Error::other)?;
         let Self { listener, address } = self;
         Ok(Acceptor { listener, tls, slots: HandshakeSlots::new(), address })

@@ -84,7 +84,7 @@ pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError
 /// Connects to the first of `addresses` that answers, as the owner of `key`, to `expected` or, where that is
 /// `None`, to whoever is there. All of it takes at most [`limits::GREETING_TIME`]; an address where nothing answers
 /// at all is given up sooner.
-pub async fn dial(
+pub(crate) async fn dial(
     addresses: &[SocketAddr],
     key: &SecretKey,
     expected: Option<PeerKey>,

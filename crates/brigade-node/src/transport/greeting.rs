@@ -148,7 +148,7 @@ impl NewConnection {
 
 /// Says goodbye while the other side may still be sending, and reads what was sent before it is heard: a system that
 /// closes a connection with unread data on it breaks it off, and the goodbye may be lost. It takes two seconds at most.
-pub async fn close_and_drain(reader: Reader, writer: Writer, goodbye: Goodbye) {
+pub(crate) async fn close_and_drain(reader: Reader, writer: Writer, goodbye: Goodbye) {
     writer.close(goodbye.reason, goodbye.text).await;
     reader.drain().await;
 }

@@ -3,19 +3,19 @@
 //! One dials a *key*, and a connection to any other key fails. The result is [`greeting::NewConnection`], which can only
 //! greet, and after that [`greeting::Greeted`]. Nothing above this module sees a socket; nothing here knows a file.
 
-pub mod accept;
+pub(crate) mod accept;
 pub(crate) mod accept_loop;
 pub(crate) mod breach_log;
-pub mod connection;
-pub mod dial;
+pub(crate) mod connection;
+pub(crate) mod dial;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-pub mod greeting;
+pub(crate) mod greeting;
 mod handshake_slot;
 pub(crate) mod hello;
 mod socket;
-pub mod tls;
+pub(crate) mod tls;
 
 #[cfg(test)]
 mod tests {

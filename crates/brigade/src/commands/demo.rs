@@ -10,10 +10,10 @@ use std::{
     process::ExitCode,
 };
 
-use brigade_core::{name::FileName, schedule::LimitPlan};
+use brigade_core::name::FileName;
 use brigade_node::{
     manager::{ManagerConfig, ManagerServer},
-    peer::{ManagerAddress, ManagerContact, Peer, PeerConfig, Progress, Sharing, State, Wish},
+    peer::{ManagerAddress, ManagerContact, Peer, PeerConfig, Progress, State, Wish},
 };
 use tokio_util::sync::CancellationToken;
 

@@ -28,13 +28,13 @@ use crate::{
 };
 
 /// The name of the private folder, in the shared one.
-pub const PRIVATE: &str = ".brigade";
+pub(crate) const PRIVATE: &str = ".brigade";
 
 /// The file that is locked, in the private folder.
 const LOCK: &str = "lock";
 
 /// The files of a peer in `.brigade/`, beside the lock, that are restored if they are removed.
-pub trait ProtectedFiles: fmt::Debug + Send + Sync {
+pub(crate) trait ProtectedFiles: fmt::Debug + Send + Sync {
     /// Whether the files exist in the folder `private`; true if that cannot be found out.
     fn exist(&self, private: &Path) -> bool;
 
@@ -50,7 +50,7 @@ pub trait ProtectedFiles: fmt::Debug + Send + Sync {
 
 /// The state of `.brigade/`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct PrivateState {
+pub(crate) struct PrivateState {
     /// How often it was removed and created again.
     pub recreated: u32,
 }
