@@ -1,6 +1,6 @@
 //! The only module that reads clocks; all other code gets the time as an argument.
 //!
-//! Deadlines use the monotonic clock ([`now`]). The calendar ([`unix_now`]) and the local time ([`wall_now`]) can be
+//! Deadlines use the monotonic clock (`now`). The calendar ([`unix_now`]) and the local time (`wall_now`) can be
 //! changed by the user.
 
 use std::{

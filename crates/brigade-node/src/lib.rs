@@ -6,7 +6,9 @@
 //! A **manager** ([`manager::ManagerServer`]) knows which peers are in the network and which files they share. A **peer**
 //! ([`peer::Peer`]) shares the files of a folder, and fetches files of other peers, from all their holders at the same
 //! time. Every piece is verified before it is written. Both run in tasks of the current Tokio runtime, which end when the
-//! manager or the peer is stopped or dropped.
+//! manager or the peer is stopped or dropped. `transport` and `store` do not know each other, nor do `manager` and `peer`.
+//!
+//! # Example
 //!
 //! ```
 //! use brigade_node::{
@@ -39,10 +41,10 @@
 //! # }
 //! ```
 //!
-//! Start reading at [`manager::ManagerServer`] and [`peer::Peer`]. `transport` and `store` do not know each other, nor do
-//! `manager` and `peer`.
+//! [`peer::Peer`] is the place to start reading; a file can also be fetched by its content id ([`peer::Wish::by_id`]).
 
-#![deny(unsafe_code, missing_docs)]
+#![deny(unsafe_code)]
+#![deny(missing_docs)]
 // Tests of other crates reach more of this one: without the feature, those items are public for nothing.
 #![cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
 

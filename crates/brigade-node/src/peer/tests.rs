@@ -2,7 +2,7 @@
 //!
 //! What it does meanwhile is tested at the binary.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, net::TcpListener, path::Path, time::Duration};
 
 use brigade_core::{
     rate::Cap,
@@ -102,12 +102,16 @@ async fn a_peer_that_is_dropped_leaves_no_task_and_no_lock() {
     let before = tasks();
     let (water, fire, fetch) = in_the_middle(&manager, temp.path()).await;
     assert!(tasks() > before + 6);
+    let addresses = [water.address(), fire.address()];
     drop((water, fire));
     for folder in ["water", "fire"] {
         // Its threads have ended too: each of them has a handle of the folder.
         until("the lock is free", || is_free(&temp.path().join(folder))).await;
     }
     until("all tasks have ended", || tasks() <= before).await;
+    for address in addresses {
+        until("the port is free", || TcpListener::bind(address).is_ok()).await;
+    }
     drop(fetch);
     stop.cancel();
 }

@@ -247,3 +247,25 @@ async fn a_manager_that_never_has_all_is_not_waited_for_longer_than_its_bound() 
         assert_eq!(took, limits::CATALOGUE_WAIT);
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_content_is_found_by_its_id_and_saved_under_a_given_name() {
+    let knows = |passed: Duration, question: &Question| match question {
+        Question::Browse { prefix, .. } if prefix.is_empty() => listing(passed, &["b", "a/1", "c"]),
+        _ => panic!("{question:?}"),
+    };
+    let me: Username = "air_user".parse().unwrap();
+    let find = async |wish: Wish| {
+        let asking = manager(knows);
+        resolve_request(&asking, &|| me.clone(), &wish, &mut |_| {}).await
+    };
+    let id = ContentId([1; 32]);
+    let files = find(Wish::by_id(id)).await.unwrap().files;
+    assert_eq!(files.iter().map(|file| (&*file.name, file.content.id)).collect::<Vec<_>>(), [("a/1", id)]);
+    let files = find(Wish::by_id(id).save_as("film".parse().unwrap())).await.unwrap().files;
+    assert_eq!(files.iter().map(|file| &*file.name).collect::<Vec<_>>(), ["film"]);
+    let error = find(Wish::by_id(ContentId([2; 32]))).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("nobody shares \"{}\"", "02".repeat(32)));
+    let error = find(Wish::new("*").save_as("film".parse().unwrap())).await.unwrap_err();
+    assert_eq!(error.to_string(), "\"*\" has 3 files, and only one file can be saved as \"film\"");
+}
