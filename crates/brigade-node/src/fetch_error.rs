@@ -51,20 +51,20 @@ pub enum ResolveError {
         username: Username,
     },
     /// The name is not valid.
-    #[error("\"{name}\" cannot be the name of a file: {why}")]
+    #[error("\"{name}\" cannot be the name of a file: {reason}")]
     BadName {
         /// The requested name.
         name: String,
         /// The rule that it breaks.
-        why: NameError,
+        reason: NameError,
     },
     /// The pattern is not valid.
-    #[error("\"{pattern}\" is not a pattern: {why}")]
+    #[error("\"{pattern}\" is not a pattern: {reason}")]
     BadPattern {
         /// The requested name.
         pattern: String,
         /// The reason.
-        why: String,
+        reason: String,
     },
     /// The name has more files than one fetch takes.
     #[error("\"{name}\" has more than {} files", limits::ANNOUNCED_NAMES)]

@@ -48,12 +48,12 @@
 // Tests of other crates reach more of this one: without the feature, those items are public for nothing.
 #![cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
 
-mod browsing;
 pub mod clock;
 pub mod config;
 pub mod durable;
 mod fetch_error;
 mod fetch_request;
+mod file_listing;
 pub(crate) mod identity;
 mod listening;
 pub mod manager;

@@ -39,9 +39,9 @@ use self::{
 };
 use crate::store::{folder::Folder, parts::kept_parts, share::Share};
 pub use crate::{
-    browsing::Browsing,
     fetch_error::{CannotLand, FetchError, Lacks, NoRoom, ResolveError},
     fetch_request::{Choice, Resolved, WantedFile, Wish},
+    file_listing::Browsing,
     identity::clock_check::ClockDifference,
     listening::{ManagerContact, ReachabilityWatch, TakenPort, UnreachableFrom},
     peer_config::{ManagerAddress, PeerConfig, Sharing},
@@ -53,12 +53,15 @@ pub use crate::{
 };
 
 /// How long stopping may take before what is left is cut off.
-const GRACE: Duration = Duration::from_millis(1500);
+const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
 
 /// How long what still writes to the folder is waited for after that: a thread that waits for a disk cannot be cut off.
-const LAST_WRITES: Duration = Duration::from_millis(400);
+const FINAL_WRITE_TIMEOUT: Duration = Duration::from_millis(400);
 
-const _: () = assert!(GRACE.as_millis() + LAST_WRITES.as_millis() < 2_000, "a peer ends within two seconds");
+const _: () = assert!(
+    STOP_TIMEOUT.as_millis() + FINAL_WRITE_TIMEOUT.as_millis() < 2_000,
+    "a peer ends within two seconds"
+);
 
 /// A peer that is in the network, until it is stopped or dropped.
 #[derive(Debug)]
@@ -237,19 +240,19 @@ impl Peer {
     }
 
     async fn end(self, take_back: bool) {
-        let StartedPeer { stop, mut tasks, lock, share, made, .. } = self.0;
+        let StartedPeer { stop, mut tasks, lock, share, created, .. } = self.0;
         drop(stop); // cancels
         let all = async { while tasks.join_next().await.is_some() {} };
-        if timeout(GRACE, all).await.is_err() {
+        if timeout(STOP_TIMEOUT, all).await.is_err() {
             tracing::debug!("tasks were cut off at the end of the grace period");
             tasks.shutdown().await;
         }
         let take_back = take_back && is_unused(&share);
         drop(share); // it has a handle of the folder
-        if timeout(LAST_WRITES, lock.alone()).await.is_err() {
+        if timeout(FINAL_WRITE_TIMEOUT, lock.alone()).await.is_err() {
             tracing::warn!("the folder stays locked until what still writes to it is done");
         } else if take_back {
-            made.take_back();
+            created.take_back();
         }
     }
 }

@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::folder::{Made, StartedFolder, note_names};
+use self::folder::{CreatedFiles, StartedFolder, write_names};
 use super::{
     bandwidth::{LimitsHandle, Traffic},
     fetch::{FetchConfig, FetchOrder, FetchOwner},
@@ -43,12 +43,12 @@ use crate::{
 const QUEUE: usize = 256;
 
 /// What stands once the manager has agreed.
-struct Admitted {
+struct JoinedPeer {
     folder: Folder,
     lock: FolderLock,
-    made: Made,
+    created: CreatedFiles,
     key: SecretKey,
-    asked: RequestedName,
+    requested: RequestedName,
     username: Username,
     session: Greeted,
     joined: Joined,
@@ -76,23 +76,23 @@ pub(crate) struct StartedPeer {
     pub(crate) tasks: JoinSet<()>,
     pub(crate) lock: FolderLock,
     /// What its start has made, where no name is bound to its key.
-    pub(crate) made: Made,
+    pub(crate) created: CreatedFiles,
 }
 
 /// Starts a peer that listens on `port`. If it fails before the port answers, the port is returned.
 pub(crate) async fn start(config: PeerConfig, port: TakenPort) -> Result<StartedPeer, Box<NotJoined>> {
-    let admitted = match admit(&config, port.address()).await {
-        Ok(admitted) => admitted,
+    let joined_peer = match join_network(&config, port.address()).await {
+        Ok(joined_peer) => joined_peer,
         Err(error) => return Err(Box::new(NotJoined { error, port: Some(port) })),
     };
-    start_tasks(config, admitted, port).await.map_err(|error| Box::new(NotJoined { error, port: None }))
+    start_tasks(config, joined_peer, port).await.map_err(|error| Box::new(NotJoined { error, port: None }))
 }
 
 /// Reaches the manager, keeps the key, and asks to join, in this order: the manager binds the username to the key for
 /// good, so the key is durable before it is asked, and what can keep it from being so is known before.
-async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, PeerError> {
+async fn join_network(config: &PeerConfig, address: SocketAddr) -> Result<JoinedPeer, PeerError> {
     // A folder that was Brigade's before has a key, and perhaps another session: that comes first.
-    let mut before = StartedFolder::of_before(&config.folder)?;
+    let mut before = StartedFolder::open_existing(&config.folder)?;
     let kept = match &mut before {
         Some(folder) => {
             folder.note(None, None);
@@ -101,7 +101,7 @@ async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, Pee
         None => None,
     };
     let (key, is_new) = kept.map_or_else(|| (SecretKey::generate(), true), |key| (key, false));
-    let asked = asked_name(config)?;
+    let requested = requested_name(config)?;
     let mut session = config.manager.reach(&key).await.map_err(JoinError::from)?;
     let mut started = match before {
         Some(before) => before,
@@ -111,21 +111,21 @@ async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, Pee
         started.save(&key)?;
     }
     // From here on the manager may have bound the name, also where its answer does not come, or is not waited for.
-    started.keep(!asked.unbound);
-    let joined = join(&mut session, &asked, address.port()).await;
-    let joined = joined.inspect_err(|error| started.keep(!asked.unbound && !error.bound_nothing()))?;
-    let username = asked.granted(&joined);
+    started.keep(!requested.unbound);
+    let joined = join(&mut session, &requested, address.port()).await;
+    let joined = joined.inspect_err(|error| started.keep(!requested.unbound && !error.bound_nothing()))?;
+    let username = requested.granted(&joined);
     started.note(Some(&username), Some(address));
     started.protect(&key);
-    let (folder, lock, made) = started.into_parts();
+    let (folder, lock, created) = started.into_parts();
     // A key that a name may be bound to stays, whatever becomes of the session.
-    let made = if asked.unbound { made } else { Made::default() };
+    let created = if requested.unbound { created } else { CreatedFiles::default() };
     let contact = ManagerContact::over(&session, joined.reached_from_elsewhere);
-    Ok(Admitted { folder, lock, made, key, asked, username, session, joined, contact })
+    Ok(JoinedPeer { folder, lock, created, key, requested, username, session, joined, contact })
 }
 
 /// The name that the configuration has, or one that is not bound and says whose the peer is.
-fn asked_name(config: &PeerConfig) -> Result<RequestedName, NameError> {
+fn requested_name(config: &PeerConfig) -> Result<RequestedName, NameError> {
     match config.username.clone() {
         Some(username) => Ok(RequestedName { username, unbound: false }),
         None => Ok(RequestedName { username: user_at_host().ok_or(NameError::Empty)?, unbound: true }),
@@ -135,10 +135,11 @@ fn asked_name(config: &PeerConfig) -> Result<RequestedName, NameError> {
 /// Starts the tasks.
 async fn start_tasks(
     config: PeerConfig,
-    admitted: Admitted,
+    joined_peer: JoinedPeer,
     port: TakenPort,
 ) -> Result<StartedPeer, PeerError> {
-    let Admitted { folder, lock, made, key, asked, username, session, joined, contact } = admitted;
+    let JoinedPeer { folder, lock, created, key, requested, username, session, joined, contact } =
+        joined_peer;
     let address = port.address();
     let answers = port.answer_as(&key, contact).map_err(|source| PeerError::Answer { address, source })?;
     let (listener, listening, contact) = answers;
@@ -148,7 +149,7 @@ async fn start_tasks(
     let (keeper, changes) = start_keeper(&config, &folder, &share, &stop)?;
     let (limits, traffic) = LimitsHandle::start(config.limits.clone(), stop.clone());
     let parts = Parts::new();
-    let places = Arc::new(Semaphore::new(config.max_connections));
+    let connection_slots = Arc::new(Semaphore::new(config.max_connections));
     let (username_sender, username) = watch::channel(username);
     let (membership, shown) = watch::channel(joined.membership);
     let (clock_sender, clock) = watch::channel(None);
@@ -157,16 +158,17 @@ async fn start_tasks(
     let (holders_sender, holders) = mpsc::channel(QUEUE);
 
     let mut tasks = JoinSet::new();
-    tasks.spawn(note_names(lock.clone(), username.clone(), address, stop.clone()));
+    tasks.spawn(write_names(lock.clone(), username.clone(), address, stop.clone()));
     let shared =
-        Common { folder, share: share.clone(), parts, keeper: keeper.clone(), traffic: traffic.clone() };
-    let dialling = Dialling { key: key.clone(), network, membership: shown, places, config: &config };
-    tasks.spawn(listen(listener, serving(&shared, &dialling, &stop)));
-    let (orders, kept) = start_fetches(&mut tasks, shared, dialling, holders, commands.clone(), stop.clone());
+        PeerContext { folder, share: share.clone(), parts, keeper: keeper.clone(), traffic: traffic.clone() };
+    let dial =
+        DialContext { key: key.clone(), network, membership: shown, connection_slots, config: &config };
+    tasks.spawn(listen(listener, serving(&shared, &dial, &stop)));
+    let (orders, kept) = start_fetches(&mut tasks, shared, dial, holders, commands.clone(), stop.clone());
     let session_task = Session {
         address: config.manager,
         key: key.clone(),
-        requested: asked,
+        requested: requested,
         username: username_sender,
         port: address.port(),
         contact,
@@ -203,7 +205,7 @@ async fn start_tasks(
         stop: stop.drop_guard(),
         tasks,
         lock,
-        made,
+        created,
     })
 }
 
@@ -220,7 +222,7 @@ fn start_keeper(
 }
 
 /// What serving and fetching share.
-struct Common {
+struct PeerContext {
     folder: Folder,
     share: Share,
     parts: Parts,
@@ -229,22 +231,22 @@ struct Common {
 }
 
 /// Who dials, and how often at once.
-struct Dialling<'a> {
+struct DialContext<'a> {
     key: SecretKey,
     network: PeerKey,
     membership: watch::Receiver<String>,
-    places: Arc<Semaphore>,
+    connection_slots: Arc<Semaphore>,
     config: &'a PeerConfig,
 }
 
 /// What is needed to serve downloaders.
-fn serving(common: &Common, dialling: &Dialling<'_>, stop: &CancellationToken) -> ListenContext {
-    let Common { share, parts, traffic, .. } = common;
+fn serving(context: &PeerContext, dial: &DialContext<'_>, stop: &CancellationToken) -> ListenContext {
+    let PeerContext { share, parts, traffic, .. } = context;
     ListenContext {
-        network: dialling.network,
-        membership: dialling.membership.clone(),
-        connection_slots: dialling.places.clone(),
-        max_connections: dialling.config.max_connections,
+        network: dial.network,
+        membership: dial.membership.clone(),
+        connection_slots: dial.connection_slots.clone(),
+        max_connections: dial.config.max_connections,
         counts: ConnectionCounts::default(),
         serve: ServeContext::start(share.clone(), parts.clone(), traffic.clone(), stop.clone()),
         stop: stop.clone(),
@@ -254,16 +256,16 @@ fn serving(common: &Common, dialling: &Dialling<'_>, stop: &CancellationToken) -
 /// Starts the task that owns all fetches. The channel for orders, and the totals of kept parts.
 fn start_fetches(
     tasks: &mut JoinSet<()>,
-    common: Common,
-    dialling: Dialling<'_>,
+    context: PeerContext,
+    dial: DialContext<'_>,
     holders: mpsc::Receiver<Holders>,
     session: mpsc::Sender<SessionCommand>,
     stop: CancellationToken,
 ) -> (mpsc::Sender<FetchOrder>, watch::Receiver<KeptTotals>) {
-    let Common { folder, share, parts, keeper, traffic } = common;
-    let Dialling { key, network, membership, places, config } = dialling;
+    let PeerContext { folder, share, parts, keeper, traffic } = context;
+    let DialContext { key, network, membership, connection_slots, config } = dial;
     let seed = seed(&key);
-    let connections = ConnectionConfig { key, network, membership, connection_slots: places, traffic };
+    let connections = ConnectionConfig { key, network, membership, connection_slots, traffic };
     let max_connections = config.max_connections;
     let swarm =
         Swarm::new(SwarmConfig { connections, max_connections, folder, parts, keeper: keeper.clone(), seed });

@@ -136,7 +136,7 @@ async fn a_peer_that_was_stopped_has_released_its_folder() {
 /// As when somebody cleans up, and takes it for rubbish.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_peer_keeps_for_itself_is_written_again_where_it_is_removed() {
+async fn the_private_folder_of_a_peer_is_restored_if_it_is_removed() {
     let temp = tempfile::tempdir().unwrap();
     let stop = CancellationToken::new();
     let manager = manager(temp.path(), &stop).await;
@@ -149,9 +149,9 @@ async fn what_a_peer_keeps_for_itself_is_written_again_where_it_is_removed() {
     fs::remove_dir_all(temp.path().join("rubbish")).unwrap();
 
     let mut problems = fire.problems();
-    let said = problems
+    let reported = problems
         .wait_for(|list| matches!(list.keeper_problems.as_slice(), [KeeperProblem::PrivateRemoved(1)]));
-    timeout(PATIENCE, said).await.expect("it is not noticed").unwrap();
+    timeout(PATIENCE, reported).await.expect("it is not noticed").unwrap();
     assert!(!is_free(&temp.path().join("fire")), "a second session may start");
     assert_eq!(fs::read(private.join("key")).unwrap(), key);
     until("who has the lock is noted", || {

@@ -69,9 +69,9 @@ const MAPS: &[Map] = &[
             apart(&["store", "transport"]),
             // The values that a peer takes and returns.
             together(&[
-                "browsing",
                 "fetch_error",
                 "fetch_request",
+                "file_listing",
                 "listening",
                 "peer_config",
                 "peer_error",

@@ -184,10 +184,10 @@ pub(crate) fn measure(
         let folder = folder.path().to_owned();
         return Err(CannotLand { name, others, folder, refused, count, files }.into());
     }
-    for (file_system, place) in walk.file_systems() {
-        check_space(folder, (&name, others), (file_system, place), &needs, promised)?;
+    for (file_system, below) in walk.file_systems() {
+        check_space(folder, (&name, others), (file_system, below), &needs, promised)?;
         for needs in &mut needs {
-            needs.set_folder(file_system, place);
+            needs.set_folder(file_system, below);
         }
     }
     Ok(needs)
@@ -197,7 +197,7 @@ pub(crate) fn measure(
 fn check_space(
     folder: &Folder,
     (name, others): (&str, usize),
-    (file_system, place): (FileSystemId, &str),
+    (file_system, below): (FileSystemId, &str),
     needs: &[SpaceNeeds],
     promised: &BTreeMap<FileSystemId, u64>,
 ) -> Result<(), NoRoom> {
@@ -205,7 +205,7 @@ fn check_space(
         needs.iter().map(|needs| of(needs, file_system)).fold(0, u64::saturating_add)
     };
     // If the system does not say, the fetch waits when the disk is full.
-    let free = folder.free(place).unwrap_or(FreeSpace::UNKNOWN);
+    let free = folder.free(below).unwrap_or(FreeSpace::UNKNOWN);
     let promised = promised.get(&file_system).copied().unwrap_or(0);
     let (bytes, free_bytes) = (sum(SpaceNeeds::bytes_on), free.bytes.saturating_sub(promised));
     let own = if file_system == folder.file_system() { OWN_FILES } else { 0 };
@@ -218,7 +218,7 @@ fn check_space(
         () if files > free.files => Lacks::Inodes { needed: files, free: free.files },
         () => return Ok(()),
     };
-    Err(NoRoom { name: name.to_owned(), others, folder: folder.path_below(place), lacks })
+    Err(NoRoom { name: name.to_owned(), others, folder: folder.path_below(below), lacks })
 }
 
 struct SpaceMeasurement<'a> {
@@ -242,35 +242,35 @@ impl SpaceMeasurement<'_> {
             if self.share.by_name(name).is_some_and(|shared| shared.content == *content) {
                 continue;
             }
-            let there = self.walk.check(name, *replace);
-            let same_size = there.found.is_some_and(|found| found.size == content.size);
-            match there.found {
+            let destination = self.walk.check(name, *replace);
+            let same_size = destination.found.is_some_and(|found| found.size == content.size);
+            match destination.found {
                 // Most likely the wanted file, or one that stays.
                 Some(_) if !replace => continue,
-                Some(_) if same_size && there.obstacle.is_none() => {
-                    needs.add(file, there.file_system, content.size); // the file that is kept aside stays on the disk
+                Some(_) if same_size && destination.obstacle.is_none() => {
+                    needs.add(file, destination.file_system, content.size); // the file that is kept aside stays on the disk
                     continue;
                 }
                 // A file that cannot be kept aside is no obstacle if it is the wanted one: only its bytes tell.
                 Some(_) if same_size && is_under_name(self.share.folder(), file) => continue,
                 _ => {}
             }
-            let obstacle = there.obstacle.map(|obstacle| obstacle.to_string());
-            if let Some(why) = obstacle.or_else(|| wanted.conflict_with(name)) {
+            let obstacle = destination.obstacle.map(|obstacle| obstacle.to_string());
+            if let Some(reason) = obstacle.or_else(|| wanted.conflict_with(name)) {
                 self.count += 1;
                 if self.refused.len() < LISTED {
-                    self.refused.push((name.clone(), why));
+                    self.refused.push((name.clone(), reason));
                 }
                 continue;
             }
             let folders = self.walk.missing_folders().into_iter();
             let folders = folders.filter(|folder| self.folders.insert(folder.clone())).count();
-            needs.add_files(there.file_system, folders as u64);
+            needs.add_files(destination.file_system, folders as u64);
             // A part is used for one file; the others with the same content are copies.
-            let begun = self.begun.remove(&(*content, there.file_system)).unwrap_or(0);
-            needs.add(file, there.file_system, content.size.saturating_sub(begun));
+            let begun = self.begun.remove(&(*content, destination.file_system)).unwrap_or(0);
+            needs.add(file, destination.file_system, content.size.saturating_sub(begun));
             if Geometry::new(content.size).is_ok_and(|geometry| geometry.count() > 1) {
-                *long.entry(there.file_system).or_default() += 1;
+                *long.entry(destination.file_system).or_default() += 1;
             }
         }
         for (file_system, long) in long {

@@ -376,7 +376,7 @@ mod tests {
     use crate::peer::swarm::ReceivedBytes;
 
     #[test]
-    fn what_did_not_fit_counts_as_what_it_was_when_it_is_found_again() {
+    fn pieces_that_did_not_fit_are_counted_as_before_when_they_are_found_again() {
         let content = Content { id: brigade_core::id::ContentId([1; 32]), size: 600_000 };
         let name = "film".parse().unwrap();
         let file = WantedFile { name, content, mtime_s: 0, executable: false, replace: false };

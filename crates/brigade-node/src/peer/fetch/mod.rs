@@ -208,8 +208,8 @@ impl FetchOwner {
 
     /// Gives up contents that cannot be written because the folder is gone, or the peer's own folder in it.
     fn check_folder(&mut self) {
-        if let Err(gone) = self.folder.check_at_path() {
-            self.fetches.give_up_all(&gone.to_string());
+        if let Err(error) = self.folder.check_at_path() {
+            self.fetches.give_up_all(&error.to_string());
         }
         let state = self.folder.private_state();
         if std::mem::replace(&mut self.private, state) != state {

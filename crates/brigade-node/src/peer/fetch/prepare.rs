@@ -48,8 +48,8 @@ pub(crate) enum FileDecision {
 /// Why a file cannot be fetched.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrepareError {
-    #[error("{name} is there already with another content ({}, {}); it was left as it is, and {} ({}) was not fetched", .here.id.short(), count(.here.size, "byte"), .wanted.id.short(), count(.wanted.size, "byte"))]
-    Occupied { name: FileName, here: Content, wanted: Content },
+    #[error("{name} is there already with another content ({}, {}); it was left as it is, and {} ({}) was not fetched", .existing.id.short(), count(.existing.size, "byte"), .wanted.id.short(), count(.wanted.size, "byte"))]
+    Occupied { name: FileName, existing: Content, wanted: Content },
     #[error("{name} is there already, and is not a file that can be read: {source}")]
     InTheWay { name: FileName, source: FolderError },
     #[error("{0}")]
@@ -97,9 +97,9 @@ pub(crate) fn prepare(
     wanted: &WantedFile,
 ) -> Result<FileDecision, PrepareError> {
     // Most names are free: where not even their folder exists, the files need no look.
-    let there = walk.check(&wanted.name, wanted.replace);
-    let is_free = there.found.is_none();
-    let decision = decide(folder, share, wanted, there);
+    let destination = walk.check(&wanted.name, wanted.replace);
+    let is_free = destination.found.is_none();
+    let decision = decide(folder, share, wanted, destination);
     if !is_free || !matches!(decision, Ok(FileDecision::Small)) {
         walk.forget(); // files were read or made meanwhile
     }
@@ -110,7 +110,7 @@ fn decide(
     folder: &Folder,
     share: &Share,
     wanted: &WantedFile,
-    there: Destination,
+    destination: Destination,
 ) -> Result<FileDecision, PrepareError> {
     folder.check_at_path().map_err(PartError::from)?;
     let WantedFile { name, content, .. } = wanted;
@@ -122,25 +122,25 @@ fn decide(
         return Err(PrepareError::NotEmpty(name.clone()));
     }
     let shared = share.by_name(name).filter(|shared| shared.content == *content);
-    if shared.zip(there.found).is_some_and(|(shared, found)| found.same_bytes(&shared.stamp)) {
+    if shared.zip(destination.found).is_some_and(|(shared, found)| found.same_bytes(&shared.stamp)) {
         return Ok(FileDecision::Here(None));
     }
-    let here = if there.found.is_none() { None } else { look_under_name(folder, wanted)? };
-    let other_content = match here {
-        Some((content_here, list, stamp)) if content_here == *content => {
+    let existing = if destination.found.is_none() { None } else { look_under_name(folder, wanted)? };
+    let other_content = match existing {
+        Some((existing_content, list, stamp)) if existing_content == *content => {
             let landed = LandedFile { name: name.clone(), content: *content, list, stamp };
             return Ok(FileDecision::Here(Some(landed)));
         }
-        other => other.map(|(content_here, ..)| content_here),
+        other => other.map(|(existing_content, ..)| existing_content),
     };
     // The file that was found may have another name: then it is neither reported as this one, nor kept aside for it.
-    if let Some(other) = there.found.and_then(|found| folder.true_name(name, &found)) {
+    if let Some(other) = destination.found.and_then(|found| folder.true_name(name, &found)) {
         return Err(PrepareError::Alike { name: name.clone(), other });
     }
-    if let Some(here) = other_content.filter(|_| !wanted.replace) {
-        return Err(PrepareError::Occupied { name: name.clone(), here, wanted: *content });
+    if let Some(existing) = other_content.filter(|_| !wanted.replace) {
+        return Err(PrepareError::Occupied { name: name.clone(), existing, wanted: *content });
     }
-    if let Some(obstacle) = there.obstacle {
+    if let Some(obstacle) = destination.obstacle {
         return Err(PrepareError::CannotLand(obstacle));
     }
     if let Some(other) = share.same_folded(name) {

@@ -19,9 +19,9 @@ use brigade_core::{
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    browsing::{Pattern, is_pattern, may_be_pattern, next_page, split_version},
     fetch_error::ResolveError,
     fetch_request::{Choice, Resolved, WantedFile, Wish},
+    file_listing::{Pattern, is_pattern, may_be_pattern, next_page, split_version},
     peer::session::ManagerClient,
     peer_error::AskError,
 };
@@ -125,7 +125,7 @@ impl Resolver<'_> {
         let name = self.wish.name.as_str();
         let folder = name.trim_end_matches('/');
         if folder.len() > limits::NAME_BYTES {
-            return Err(ResolveError::BadName { name: name.to_owned(), why: NameError::TooLong });
+            return Err(ResolveError::BadName { name: name.to_owned(), reason: NameError::TooLong });
         }
         if is_pattern(folder) {
             return self.matching(folder).await;
@@ -197,7 +197,7 @@ impl Resolver<'_> {
         prefix: Option<&str>,
     ) -> Result<WantedFile, ResolveError> {
         let parsed: FileName =
-            name.parse().map_err(|why| ResolveError::BadName { name: name.to_owned(), why })?;
+            name.parse().map_err(|reason| ResolveError::BadName { name: name.to_owned(), reason })?;
         let from = self.wish.from.as_ref();
         let chosen = self.wish.chosen.get(&parsed);
         let prefix = prefix.map(str::to_ascii_lowercase);
@@ -215,8 +215,8 @@ impl Resolver<'_> {
             [] => {
                 let from = from.map(|from| format!("shared by \"{from}\""));
                 let id = prefix.map(|prefix| format!("the one that begins with {prefix}"));
-                let gone = chosen.map(|chosen| format!("{} any more", chosen.id.short()));
-                let wanted = from.or(id).or(gone).unwrap_or_default();
+                let vanished = chosen.map(|chosen| format!("{} any more", chosen.id.short()));
+                let wanted = from.or(id).or(vanished).unwrap_or_default();
                 Err(ResolveError::NoSuchVersion { name: name.to_owned(), wanted, versions })
             }
             _ => {
@@ -240,7 +240,7 @@ impl Resolver<'_> {
 
     /// All files that the pattern fits.
     async fn matching(&mut self, text: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
-        let bad = |why| ResolveError::BadPattern { pattern: text.to_owned(), why };
+        let bad = |reason| ResolveError::BadPattern { pattern: text.to_owned(), reason };
         let pattern = Pattern::parse(text).map_err(bad)?;
         let files = self.gather(pattern.prefix(), |entry| pattern.fits(&entry.name)).await?;
         let Some(files) = files else { return Ok(None) };

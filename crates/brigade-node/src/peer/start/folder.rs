@@ -28,16 +28,16 @@ use crate::{
 /// A locked folder, and what this start has made of it.
 pub(crate) struct StartedFolder {
     /// Comes before the lock: while something is taken back, others are still kept out.
-    made: Made,
+    created: CreatedFiles,
     folder: Folder,
     lock: FolderLock,
     /// Comes after it.
-    left: Left,
+    remaining: RemainingFolders,
 }
 
 /// What a start has made; it is removed when this is dropped, unless it is to be kept.
 #[derive(Debug, Default)]
-pub(crate) struct Made {
+pub(crate) struct CreatedFiles {
     files: Vec<PathBuf>,
     /// The lock's file. It goes after all that it protects: a start that finds no lock finds nothing of this one.
     lock: Option<PathBuf>,
@@ -49,7 +49,7 @@ pub(crate) struct Made {
 /// The same folders once more, when the lock is closed: a file system in user space (FUSE) keeps a removed file that is
 /// open, under another name, and lets go of it a moment after it was closed.
 #[derive(Default)]
-struct Left {
+struct RemainingFolders {
     folders: Vec<PathBuf>,
 }
 
@@ -57,43 +57,43 @@ struct Left {
 const KEY: &str = "key";
 
 /// How often it is looked whether that moment has come, and the pause between.
-const LOOKS: usize = 10;
+const CHECKS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(5);
 
 impl StartedFolder {
     /// The folder at `path`, if it was Brigade's before.
-    pub(crate) fn of_before(path: &Path) -> Result<Option<Self>, FolderError> {
+    pub(crate) fn open_existing(path: &Path) -> Result<Option<Self>, FolderError> {
         if !Folder::is_brigades(path) {
             return Ok(None);
         }
-        Self::lock(Folder::open(path)?, Made::default()).map(Some)
+        Self::lock(Folder::open(path)?, CreatedFiles::default()).map(Some)
     }
 
     /// The folder at `path`, made where it is not there, and what a peer keeps in it.
     pub(crate) fn make(path: &Path) -> Result<Self, FolderError> {
         let folder = Folder::create(path)?;
-        let mut made = Made::default();
+        let mut created = CreatedFiles::default();
         if folder.is_new() {
-            made.folders.push(folder.path().to_owned());
+            created.folders.push(folder.path().to_owned());
         }
-        Self::lock(folder, made)
+        Self::lock(folder, created)
     }
 
-    fn lock(folder: Folder, mut made: Made) -> Result<Self, FolderError> {
+    fn lock(folder: Folder, mut created: CreatedFiles) -> Result<Self, FolderError> {
         let private = folder.private_dir();
         let (parts, lock) = (private.join("parts"), private.join("lock"));
         if is_missing(&private) {
-            made.folders.insert(0, private);
+            created.folders.insert(0, private);
         }
         folder.private()?;
-        let news = (is_missing(&parts), is_missing(&lock));
+        let are_missing = (is_missing(&parts), is_missing(&lock));
         let locked = folder.lock()?;
         remove_leftovers(&folder)?;
         // Only now it is certain that nobody else made them.
-        made.folders.splice(0..0, news.0.then_some(parts));
-        made.lock = news.1.then_some(lock);
-        let left = Left { folders: made.folders.clone() };
-        Ok(Self { made, folder, lock: locked, left })
+        created.folders.splice(0..0, are_missing.0.then_some(parts));
+        created.lock = are_missing.1.then_some(lock);
+        let remaining = RemainingFolders { folders: created.folders.clone() };
+        Ok(Self { created, folder, lock: locked, remaining })
     }
 
     /// The key that is kept there, if there is one.
@@ -110,7 +110,7 @@ impl StartedFolder {
             SecretKey::load(&path)?;
             return Err(failed(io::ErrorKind::AlreadyExists.into()));
         }
-        self.made.files.push(path.clone());
+        self.created.files.push(path.clone());
         let above = self.folder.path().parent().filter(|_| self.folder.is_new());
         let folders = [Some(self.folder.path()), above];
         folders.into_iter().flatten().try_for_each(sync_folder).map_err(failed)
@@ -128,14 +128,14 @@ impl StartedFolder {
 
     /// Whether what was made stays when this is dropped.
     pub(crate) fn keep(&mut self, keep: bool) {
-        self.made.kept = keep;
-        self.left.folders = if keep { vec![] } else { self.made.folders.clone() };
+        self.created.kept = keep;
+        self.remaining.folders = if keep { vec![] } else { self.created.folders.clone() };
     }
 
     /// The folder and its lock, for a peer that runs, and what this start has made.
-    pub(crate) fn into_parts(mut self) -> (Folder, FolderLock, Made) {
+    pub(crate) fn into_parts(mut self) -> (Folder, FolderLock, CreatedFiles) {
         self.keep(true);
-        (self.folder, self.lock, self.made)
+        (self.folder, self.lock, self.created)
     }
 
     fn key_path(&self) -> PathBuf {
@@ -175,19 +175,19 @@ impl ProtectedFiles for OwnKey {
 
 /// Writes every new name of a peer into the lock of its folder, until `stop`: one that is not bound may change when the
 /// manager comes back.
-pub(crate) async fn note_names(
+pub(crate) async fn write_names(
     mut lock: FolderLock,
     mut username: watch::Receiver<Username>,
     address: SocketAddr,
     stop: CancellationToken,
 ) {
     let since = clock::unix_now();
-    let mut noted = username.borrow_and_update().clone();
+    let mut written = username.borrow_and_update().clone();
     while let Some(Ok(())) = stop.run_until_cancelled(username.changed()).await {
         let name = username.borrow_and_update().clone();
-        if name != noted {
+        if name != written {
             note(&mut lock, Some(&name), Some(address), since);
-            noted = name;
+            written = name;
         }
     }
 }
@@ -201,7 +201,7 @@ fn note(lock: &mut FolderLock, username: Option<&Username>, address: Option<Sock
     }
 }
 
-impl Made {
+impl CreatedFiles {
     /// Removes what the start has made, and the index that the session added, where nothing is being received there. While
     /// the folder is locked, and nobody writes to it any more.
     pub(crate) fn take_back(mut self) {
@@ -220,7 +220,7 @@ impl Made {
     }
 }
 
-impl Drop for Made {
+impl Drop for CreatedFiles {
     fn drop(&mut self) {
         if self.kept {
             return;
@@ -234,9 +234,9 @@ impl Drop for Made {
     }
 }
 
-impl Drop for Left {
+impl Drop for RemainingFolders {
     fn drop(&mut self) {
-        for _ in 0..LOOKS {
+        for _ in 0..CHECKS {
             if self.folders.iter().all(|folder| is_missing(folder)) {
                 return;
             }
@@ -254,7 +254,7 @@ fn is_missing(path: &Path) -> bool {
 mod tests {
     use std::{fs, time::Duration};
 
-    use super::{CancellationToken, StartedFolder, note_names, watch};
+    use super::{CancellationToken, StartedFolder, watch, write_names};
 
     /// A start that finds no lock would load the key that is removed a moment later.
     #[cfg(target_os = "linux")]
@@ -291,18 +291,18 @@ mod tests {
         let (_folder, lock, _) = started.into_parts();
         let (name, names) = watch::channel("air_user".parse().unwrap());
         let stop = CancellationToken::new();
-        let noting = note_names(lock, names, ([127, 0, 0, 1], 7001).into(), stop.clone());
+        let noting = write_names(lock, names, ([127, 0, 0, 1], 7001).into(), stop.clone());
         let noting = tokio::spawn(noting);
         tokio::task::yield_now().await;
         name.send_replace("air_user2".parse().unwrap());
-        let noted = async {
+        let written = async {
             let path = temp.path().join(".brigade/lock");
             while !fs::read_to_string(&path).unwrap().contains("username air_user2\naddress 127.0.0.1:7001\n")
             {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), noted).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), written).await.unwrap();
         stop.cancel();
         noting.await.unwrap();
     }

@@ -41,7 +41,7 @@ fn bytes(share: &Share, files: &[WantedFile], promised: u64) -> Result<u64, Lack
 }
 
 #[test]
-fn what_is_there_already_takes_no_room_and_what_is_promised_does() {
+fn existing_files_need_no_space_and_reserved_bytes_do() {
     let (temp, share) = share();
     let free = share.folder().free("").unwrap().bytes;
     let half = free / 2;
@@ -52,8 +52,8 @@ fn what_is_there_already_takes_no_room_and_what_is_promised_does() {
     };
     assert_eq!(needed, half);
     assert!(left < half);
-    let there = fs::File::create(temp.path().join("huge")).unwrap();
-    there.set_len(half).unwrap(); // sparse: it takes nothing
+    let file = fs::File::create(temp.path().join("huge")).unwrap();
+    file.set_len(half).unwrap(); // sparse: it takes nothing
     assert_eq!(bytes(&share, &[huge.clone()], free - 1000), Ok(0));
     // What makes way stays on the disk as well.
     huge.replace = true;
@@ -80,14 +80,15 @@ fn all_that_cannot_land_is_told_at_once() {
     else {
         panic!("it is not refused")
     };
-    let told: Vec<String> = refused.refused.iter().map(|(name, why)| format!("{name}: {why}")).collect();
-    assert_eq!((refused.count, refused.files, told.len()), (3, 6, 3), "{told:?}");
-    for (told, expected) in told.iter().zip([
+    let refusals: Vec<String> =
+        refused.refused.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
+    assert_eq!((refused.count, refused.files, refusals.len()), (3, 6, 3), "{refusals:?}");
+    for (refusals, expected) in refusals.iter().zip([
         ("folder: ", "/folder is a folder"),
         ("file/below: ", "/file is a file, and a folder of that name is needed"),
         ("a/b/c: ", "a is wanted too, as a file"),
     ]) {
-        assert!(told.starts_with(expected.0) && told.contains(expected.1), "{told}");
+        assert!(refusals.starts_with(expected.0) && refusals.contains(expected.1), "{refusals}");
     }
     assert!(refused.to_string().starts_with("3 of 6 files of \"d\" cannot be put into "), "{refused}");
     // The files of several names are counted together, and it says so.

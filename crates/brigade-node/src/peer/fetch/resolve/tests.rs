@@ -54,7 +54,7 @@ fn a_version_is_chosen_by_id_or_by_who_shares_it() {
 }
 
 #[test]
-fn what_nobody_else_has_is_no_choice() {
+fn a_content_that_only_this_peer_has_is_not_a_choice() {
     let any = wish("a", None);
     let versions = || vec![version(0xab, &["air_user"]), version(0xcd, &["earth_user"])];
     assert_eq!(choose(&any, versions(), None).unwrap().content.id, ContentId([0xcd; 32]));
@@ -121,20 +121,22 @@ async fn resolved(
     wish: Wish,
 ) -> (Result<usize, ResolveError>, Duration, Option<Duration>) {
     let (me, start): (Username, _) = ("air_user".parse().unwrap(), Instant::now());
-    let mut said = None;
-    let result = resolve_request(asking, &|| me.clone(), &wish, &mut |left| said = said.or(Some(left))).await;
-    (result.map(|resolved| resolved.files.len()), start.elapsed(), said)
+    let mut first_wait = None;
+    let result =
+        resolve_request(asking, &|| me.clone(), &wish, &mut |left| first_wait = first_wait.or(Some(left)))
+            .await;
+    (result.map(|resolved| resolved.files.len()), start.elapsed(), first_wait)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_no_is_believed_once_the_catalogue_is_complete() {
     let asking = manager(|passed, _| found(passed, vec![], 0));
-    let (result, took, said) = resolved(&asking, wish("a", None)).await;
+    let (result, took, first_wait) = resolved(&asking, wish("a", None)).await;
     assert!(matches!(result, Err(ResolveError::NotFound { .. })));
-    assert_eq!((took.as_secs(), said), (12, Some(COMPLETE)));
-    let (result, took, said) = resolved(&asking, wish("a", None)).await;
+    assert_eq!((took.as_secs(), first_wait), (12, Some(COMPLETE)));
+    let (result, took, first_wait) = resolved(&asking, wish("a", None)).await;
     assert!(matches!(result, Err(ResolveError::NotFound { .. })));
-    assert_eq!((took, said), (Duration::ZERO, None));
+    assert_eq!((took, first_wait), (Duration::ZERO, None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -149,8 +151,8 @@ async fn a_name_that_comes_back_ends_the_wait_at_once() {
         found(passed, if name == "a" { versions } else { vec![] }, 0)
     };
     for wish in [wish("a", None), wish("a@cdcd", None), wish("a", Some("fire_user"))] {
-        let (result, took, said) = resolved(&manager(back), wish).await;
-        assert_eq!((result.unwrap(), took.as_millis(), said), (1, 4000, Some(COMPLETE)));
+        let (result, took, first_wait) = resolved(&manager(back), wish).await;
+        assert_eq!((result.unwrap(), took.as_millis(), first_wait), (1, 4000, Some(COMPLETE)));
     }
     let own = |passed: Duration, _: &Question| found(passed, vec![version(0xab, &["air_user"])], 0);
     let (result, took, _) = resolved(&manager(own), wish("a", None)).await;
@@ -165,7 +167,7 @@ async fn a_name_that_comes_back_ends_the_wait_at_once() {
 
 /// A peer whose name is not bound may get another one when the manager comes back.
 #[tokio::test(start_paused = true)]
-async fn what_this_peer_alone_has_is_no_choice_under_its_new_name_either() {
+async fn own_content_is_not_a_choice_after_a_new_username() {
     let asking = manager(|passed, _| {
         let mut versions = vec![];
         if passed.as_secs() >= 4 {
@@ -191,8 +193,8 @@ async fn a_folder_and_a_pattern_wait_until_the_catalogue_is_complete() {
         Question::Peers { .. } => panic!("{question:?}"),
     };
     for wish in [wish("a", None), wish("a/*", None), wish("a", Some("b")), wish("a/*", Some("b"))] {
-        let (result, took, said) = resolved(&manager(half_back), wish).await;
-        assert_eq!((result.unwrap(), took, said), (2, COMPLETE, Some(COMPLETE)));
+        let (result, took, first_wait) = resolved(&manager(half_back), wish).await;
+        assert_eq!((result.unwrap(), took, first_wait), (2, COMPLETE, Some(COMPLETE)));
     }
 }
 
@@ -217,7 +219,7 @@ async fn a_member_that_is_not_in_the_network_is_named() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_name_and_no_pattern_is_told_as_a_wrong_pattern() {
+async fn a_text_that_is_no_name_and_no_pattern_is_reported_as_a_bad_pattern() {
     let asking = manager(|_, _| found(COMPLETE, vec![], 0));
     let error = resolved(&asking, wish("[a", None)).await.0.unwrap_err();
     assert!(matches!(error, ResolveError::BadPattern { .. }), "{error}");

@@ -84,7 +84,7 @@ impl Browsing {
     /// # Errors
     /// [`ResolveError::BadPattern`], if it can only be a pattern and is not valid.
     pub fn of(text: &str) -> Result<Self, ResolveError> {
-        let bad = |why| ResolveError::BadPattern { pattern: text.to_owned(), why };
+        let bad = |reason| ResolveError::BadPattern { pattern: text.to_owned(), reason };
         let pattern = if is_pattern(text) { Some(Pattern::parse(text).map_err(bad)?) } else { None };
         Ok(Self { text: text.to_owned(), pattern, after: None, found: false, is_over: false, wrong: None })
     }
@@ -109,7 +109,7 @@ impl Browsing {
         if self.is_over && !self.found && self.pattern.is_none() && may_be_pattern(&self.text) {
             match Pattern::parse(&self.text) {
                 Ok(pattern) => (self.pattern, self.is_over) = (Some(pattern), false),
-                Err(why) => self.wrong = Some(why),
+                Err(reason) => self.wrong = Some(reason),
             }
         }
         entries
@@ -121,7 +121,7 @@ impl Browsing {
     /// [`ResolveError::BadPattern`], if no name begins with the text and it is not a valid pattern either.
     pub fn ended(self) -> Result<(), ResolveError> {
         let pattern = self.text;
-        self.wrong.map_or(Ok(()), |why| Err(ResolveError::BadPattern { pattern, why }))
+        self.wrong.map_or(Ok(()), |reason| Err(ResolveError::BadPattern { pattern, reason }))
     }
 }
 
@@ -140,9 +140,9 @@ mod tests {
 
     /// What is listed for `text`, and how many pages of two entries were asked for.
     fn listed(text: &str) -> (Vec<&'static str>, usize) {
-        let mut browsing = Browsing::of(text).unwrap();
+        let mut listing = Browsing::of(text).unwrap();
         let (mut found, mut pages) = (vec![], 0);
-        while let Some((prefix, after)) = browsing.question() {
+        while let Some((prefix, after)) = listing.question() {
             pages += 1;
             let fits = |name: &&str| {
                 name.starts_with(&prefix) && after.as_ref().is_none_or(|after| **name > **after)
@@ -158,13 +158,13 @@ mod tests {
             };
             let entries = names.iter().take(2).map(entry).collect();
             let taken =
-                browsing.take(Listing { question: 1, entries, more: names.len() > 2, incomplete_ms: None });
+                listing.take(Listing { question: 1, entries, more: names.len() > 2, incomplete_ms: None });
             found.extend(
                 taken.iter().map(|entry| NAMES.into_iter().find(|name| *name == &*entry.name).unwrap()),
             );
         }
         let may_be_wrong = text.contains("[2");
-        assert_eq!(browsing.ended().is_err(), may_be_wrong, "{text}");
+        assert_eq!(listing.ended().is_err(), may_be_wrong, "{text}");
         (found, pages)
     }
 
@@ -189,12 +189,12 @@ mod tests {
 
     #[test]
     fn a_manager_that_does_not_get_on_ends_the_list() {
-        let mut browsing = Browsing::of("a").unwrap();
+        let mut listing = Browsing::of("a").unwrap();
         assert_eq!(
-            browsing.take(Listing { question: 1, entries: vec![], more: true, incomplete_ms: None }),
+            listing.take(Listing { question: 1, entries: vec![], more: true, incomplete_ms: None }),
             []
         );
-        assert_eq!(browsing.question(), None);
+        assert_eq!(listing.question(), None);
     }
 
     /// Which of some names a pattern fits.
