@@ -6,7 +6,7 @@ use std::{error::Error, fs};
 
 use brigade_node::{
     manager::{ManagerConfig, ManagerServer},
-    peer::{ManagerAddress, Peer, PeerConfig, Wish},
+    peer::{FetchRequest, ManagerAddress, Peer, PeerConfig},
 };
 
 #[tokio::main]
@@ -22,7 +22,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     holder.announced().await;
 
     let downloader = Peer::start(PeerConfig::new(address, &fetched)).await?;
-    let files = downloader.resolve(&Wish::new("program"), &mut |_| {}).await?;
+    let files = downloader.resolve(&FetchRequest::new("program"), &mut |_| {}).await?;
     let progress = downloader.fetch(files).await?.finished().await;
     assert_eq!(progress.failed, 0, "{progress:?}");
     assert!(fs::read(shared.join("program"))? == fs::read(fetched.join("program"))?);

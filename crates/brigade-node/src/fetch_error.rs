@@ -12,7 +12,7 @@ use brigade_core::{
     wire::manager::Version,
 };
 
-use crate::{fetch_request::Choice, peer_error::AskError};
+use crate::{fetch_request::AmbiguousName, peer_error::AskError};
 
 /// Why a request names no files.
 #[derive(Debug, thiserror::Error)]
@@ -30,7 +30,7 @@ pub enum ResolveError {
     #[error("{} has {}", .choices[0].name, count(.choices[0].versions.len(), "content"))]
     Ambiguous {
         /// The names and their contents; at least one, at most 64.
-        choices: Vec<Choice>,
+        choices: Vec<AmbiguousName>,
         /// The number of further names with several contents.
         rest: usize,
     },
@@ -93,7 +93,7 @@ pub enum ResolveError {
 pub enum FetchError {
     /// It does not fit on the disk.
     #[error(transparent)]
-    NoRoom(#[from] NoRoom),
+    NotEnoughSpace(#[from] NotEnoughSpace),
     /// Some files can never get their names.
     #[error(transparent)]
     CannotLand(#[from] CannotLand),
@@ -106,7 +106,7 @@ pub enum FetchError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("no room for {} in {}", called(.name, *.others), .folder.display())]
 #[non_exhaustive]
-pub struct NoRoom {
+pub struct NotEnoughSpace {
     /// The requested name.
     pub name: String,
     /// The number of names that were requested with it.
@@ -114,14 +114,14 @@ pub struct NoRoom {
     /// The folder.
     pub folder: PathBuf,
     /// The missing space.
-    pub lacks: Lacks,
+    pub missing: MissingSpace,
 }
 
 /// Missing space on a file system: how much is needed beside the present pieces, and how much is free and not promised
 /// to other fetches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Lacks {
+pub enum MissingSpace {
     /// Bytes.
     Bytes {
         /// Needed.

@@ -16,15 +16,15 @@ use crate::store::landing::Landing;
 /// A request for a file, for the files of a folder, or for all files that a pattern fits.
 ///
 /// ```
-/// use brigade_node::peer::Wish;
+/// use brigade_node::peer::FetchRequest;
 ///
-/// let request = Wish::new("data/*.bin").replace(true);
-/// let by_id = Wish::by_id("f4".repeat(32).parse()?).save_as("film.mkv".parse()?);
+/// let request = FetchRequest::new("data/*.bin").replace(true);
+/// let by_id = FetchRequest::by_id("f4".repeat(32).parse()?).save_as("film.mkv".parse()?);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
-pub struct Wish {
+pub struct FetchRequest {
     /// The name that the person typed: a file, a folder, `NAME@ID-PREFIX` or a pattern. It is also the name of the fetch.
     pub name: String,
     /// The content to fetch, whatever its name; then `name` only names the fetch.
@@ -39,7 +39,7 @@ pub struct Wish {
     pub save_as: Option<FileName>,
 }
 
-impl Wish {
+impl FetchRequest {
     /// A request for a file, for the files of a folder, for `NAME@ID-PREFIX`, or for all files that a pattern fits.
     pub fn new(name: impl Into<String>) -> Self {
         Self { name: name.into(), ..Self::default() }
@@ -113,14 +113,14 @@ impl WantedFile {
 /// A name with several contents.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
-pub struct Choice {
+pub struct AmbiguousName {
     /// The name.
     pub name: FileName,
     /// The contents, the one with most holders first.
     pub versions: Vec<Version>,
 }
 
-impl Choice {
+impl AmbiguousName {
     /// A name, and its contents.
     pub const fn new(name: FileName, versions: Vec<Version>) -> Self {
         Self { name, versions }

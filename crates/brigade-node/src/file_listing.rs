@@ -68,7 +68,7 @@ pub(crate) fn split_version(name: &str) -> Option<(&str, &str)> {
 
 /// A list of files that is asked for page by page.
 #[derive(Debug)]
-pub struct Browsing {
+pub struct FileListing {
     text: String,
     pattern: Option<Pattern>,
     after: Option<FileName>,
@@ -78,7 +78,7 @@ pub struct Browsing {
     wrong: Option<String>,
 }
 
-impl Browsing {
+impl FileListing {
     /// The names that begin with `text` or, if it is a pattern, those that fit.
     ///
     /// # Errors
@@ -134,13 +134,13 @@ pub(crate) fn next_page(more: bool, last: Option<FileName>, after: Option<FileNa
 mod tests {
     use brigade_core::id::ContentId;
 
-    use super::{Browsing, CatalogueEntry, Listing, Pattern, is_pattern, may_be_pattern};
+    use super::{CatalogueEntry, FileListing, Listing, Pattern, is_pattern, may_be_pattern};
 
     const NAMES: [&str; 6] = ["a.bin", "b.txt", "data/a.bin", "data/b.txt", "data/x/a.bin", "film [1].mkv"];
 
     /// What is listed for `text`, and how many pages of two entries were asked for.
     fn listed(text: &str) -> (Vec<&'static str>, usize) {
-        let mut listing = Browsing::of(text).unwrap();
+        let mut listing = FileListing::of(text).unwrap();
         let (mut found, mut pages) = (vec![], 0);
         while let Some((prefix, after)) = listing.question() {
             pages += 1;
@@ -184,12 +184,12 @@ mod tests {
         assert_eq!(listed("[ab].bin").0, ["a.bin"]);
         assert_eq!(listed("{a,b}.{bin,txt}").0, ["a.bin", "b.txt"]);
         assert_eq!(listed("film [2").0, [""; 0]);
-        assert!(Browsing::of("film* [1").is_err());
+        assert!(FileListing::of("film* [1").is_err());
     }
 
     #[test]
     fn a_manager_that_does_not_get_on_ends_the_list() {
-        let mut listing = Browsing::of("a").unwrap();
+        let mut listing = FileListing::of("a").unwrap();
         assert_eq!(
             listing.take(Listing { question: 1, entries: vec![], more: true, incomplete_ms: None }),
             []

@@ -13,7 +13,7 @@
 //! ```
 //! use brigade_node::{
 //!     manager::{ManagerConfig, ManagerServer},
-//!     peer::{ManagerAddress, Peer, PeerConfig, Wish},
+//!     peer::{FetchRequest, ManagerAddress, Peer, PeerConfig},
 //! };
 //!
 //! # #[tokio::main]
@@ -29,7 +29,7 @@
 //! holder.announced().await; // now the manager knows the file
 //!
 //! let downloader = Peer::start(PeerConfig::new(address, &ben)).await?;
-//! let files = downloader.resolve(&Wish::new("film.mkv"), &mut |_| {}).await?;
+//! let files = downloader.resolve(&FetchRequest::new("film.mkv"), &mut |_| {}).await?;
 //! let progress = downloader.fetch(files).await?.finished().await;
 //! assert_eq!((progress.bytes_done, progress.failed), (300_000, 0));
 //! assert_eq!(std::fs::read(ben.join("film.mkv"))?, [7; 300_000]);
@@ -41,7 +41,7 @@
 //! # }
 //! ```
 //!
-//! [`peer::Peer`] is the place to start reading; a file can also be fetched by its content id ([`peer::Wish::by_id`]).
+//! [`peer::Peer`] is the place to start reading; a file can also be fetched by its content id ([`peer::FetchRequest::by_id`]).
 
 #![deny(unsafe_code)]
 #![deny(missing_docs)]

@@ -20,7 +20,7 @@ pub struct PeerConfig {
     /// Its folder, which is created if it does not exist.
     pub folder: PathBuf,
     /// Which files of the folder it shares.
-    pub sharing: Sharing,
+    pub sharing: ShareMode,
     /// Connections to other peers at the same time, in both directions together.
     pub max_connections: usize,
     /// The limits on piece data, over all connections.
@@ -36,7 +36,7 @@ impl PeerConfig {
             manager,
             username: None,
             folder: folder.into(),
-            sharing: Sharing::Folder,
+            sharing: ShareMode::Folder,
             max_connections: MAX_CONNECTIONS,
             limits: LimitPlan::default(),
             keep_parts: None,
@@ -49,7 +49,7 @@ impl PeerConfig {
     }
 
     /// Sets which files of the folder are shared.
-    pub fn sharing(self, sharing: Sharing) -> Self {
+    pub fn sharing(self, sharing: ShareMode) -> Self {
         Self { sharing, ..self }
     }
 
@@ -72,7 +72,7 @@ impl PeerConfig {
 /// Which files of its folder a peer shares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum Sharing {
+pub enum ShareMode {
     /// Every file in it; files that are added or removed later too.
     Folder,
     /// Only the files that it fetched itself: the other files of the folder belong to the user.

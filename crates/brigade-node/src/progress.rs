@@ -12,7 +12,7 @@ const KEPT_ERRORS: usize = 100;
 /// The state of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum State {
+pub enum FetchState {
     /// The files that are here already are checked and verified.
     Checking,
     /// Pieces are being received.
@@ -43,7 +43,7 @@ pub struct Progress {
     /// The requested name.
     pub name: String,
     /// Its state.
-    pub state: State,
+    pub state: FetchState,
     /// The number of files.
     pub files: u64,
     /// Files that are done: fetched, or here before.
@@ -90,7 +90,7 @@ pub struct Progress {
     /// The number of known holders of a content that the fetch waits for; none of them can be reached.
     pub out_of_reach: usize,
     /// The holders that could not be reached, and their errors; the first few.
-    pub unreached: Vec<Unreached>,
+    pub unreached: Vec<UnreachableHolder>,
 }
 
 impl Progress {
@@ -98,7 +98,7 @@ impl Progress {
     pub fn new(name: impl Into<String>) -> Self {
         Self {
             name: name.into(),
-            state: State::Checking,
+            state: FetchState::Checking,
             files: 0,
             files_done: 0,
             files_already: 0,
@@ -128,12 +128,12 @@ impl Progress {
     /// The last progress of a fetch of which no more follows: one that had not ended was stopped.
     #[must_use]
     pub fn or_stopped(self) -> Self {
-        if self.is_over() { self } else { Self { state: State::Stopped, ..self } }
+        if self.is_over() { self } else { Self { state: FetchState::Stopped, ..self } }
     }
 
     /// Whether it has ended, one way or another.
     pub fn is_over(&self) -> bool {
-        matches!(self.state, State::Done | State::Failed | State::Stopped)
+        matches!(self.state, FetchState::Done | FetchState::Failed | FetchState::Stopped)
     }
 
     /// The time until the end; `None` while it is not known: in the first seconds, and while no data arrives.
@@ -179,7 +179,7 @@ impl MemberTraffic {
 /// A holder that could not be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
-pub struct Unreached {
+pub struct UnreachableHolder {
     /// Its name.
     pub username: Username,
     /// The address that was dialled.

@@ -39,15 +39,15 @@ use self::{
 };
 use crate::store::{folder::Folder, parts::kept_parts, share::Share};
 pub use crate::{
-    fetch_error::{CannotLand, FetchError, Lacks, NoRoom, ResolveError},
-    fetch_request::{Choice, Resolved, WantedFile, Wish},
-    file_listing::Browsing,
+    fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace, ResolveError},
+    fetch_request::{AmbiguousName, FetchRequest, Resolved, WantedFile},
+    file_listing::FileListing,
     identity::clock_check::ClockDifference,
     listening::{ManagerContact, ReachabilityWatch, TakenPort, UnreachableFrom},
-    peer_config::{ManagerAddress, PeerConfig, Sharing},
+    peer_config::{ManagerAddress, PeerConfig, ShareMode},
     peer_error::{AskError, JoinError, NotJoined, PeerError, ReachError},
     peer_status::{KeptTotals, ManagerState, PeerStatus},
-    progress::{MemberTraffic, Progress, State, Unreached},
+    progress::{FetchState, MemberTraffic, Progress, UnreachableHolder},
     store::keeper::{Backlog, KeeperProblem, ProblemList, WatchError},
     transport::dial::resolve as resolve_host,
 };
@@ -148,10 +148,10 @@ impl Peer {
     /// asked again for some seconds, and `waits` is told how long at most, before each pause.
     pub async fn resolve(
         &self,
-        wish: &Wish,
+        request: &FetchRequest,
         waits: &mut (dyn FnMut(Duration) + Send),
     ) -> Result<Resolved, ResolveError> {
-        resolve_request(&self.0.client, &|| self.username(), wish, waits).await
+        resolve_request(&self.0.client, &|| self.username(), request, waits).await
     }
 
     /// Begins to fetch files, if they fit on the disk.

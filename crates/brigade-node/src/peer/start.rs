@@ -28,7 +28,7 @@ use crate::{
     config::user_at_host,
     identity::{clock_check::ClockDifference, key::SecretKey},
     listening::{ListenWatch, ManagerContact, TakenPort},
-    peer_config::{PeerConfig, Sharing},
+    peer_config::{PeerConfig, ShareMode},
     peer_error::{JoinError, NotJoined, PeerError},
     peer_status::{KeptTotals, ManagerState},
     store::{
@@ -217,7 +217,7 @@ fn start_keeper(
     stop: &CancellationToken,
 ) -> Result<(KeeperHandle, mpsc::Receiver<Change>), PeerError> {
     let options =
-        KeeperOptions { only_landed: config.sharing == Sharing::Fetched, ..KeeperOptions::default() };
+        KeeperOptions { only_landed: config.sharing == ShareMode::Fetched, ..KeeperOptions::default() };
     Keeper::start(folder.clone(), share.clone(), options, stop.clone()).map_err(PeerError::Keeper)
 }
 
@@ -269,7 +269,7 @@ fn start_fetches(
     let max_connections = config.max_connections;
     let swarm =
         Swarm::new(SwarmConfig { connections, max_connections, folder, parts, keeper: keeper.clone(), seed });
-    let shares_fetched = config.sharing == Sharing::Fetched;
+    let shares_fetched = config.sharing == ShareMode::Fetched;
     let config = FetchConfig { swarm, share, keeper, keep_parts: config.keep_parts, shares_fetched };
     let (owner, orders, totals) = FetchOwner::new(config, session, holders);
     tasks.spawn(owner.run(stop));

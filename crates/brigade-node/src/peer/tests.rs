@@ -11,7 +11,7 @@ use brigade_core::{
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Fetch, ManagerAddress, ManagerContact, Peer, PeerConfig, Sharing, Wish};
+use super::{Fetch, FetchRequest, ManagerAddress, ManagerContact, Peer, PeerConfig, ShareMode};
 use crate::{
     identity::key::SecretKey,
     manager::{ManagerConfig, ManagerServer},
@@ -52,7 +52,7 @@ async fn join(manager: &ManagerServer, username: Option<&str>, folder: &Path) ->
         manager: address,
         username: username.map(|username| username.parse().unwrap()),
         folder: folder.to_owned(),
-        sharing: Sharing::Folder,
+        sharing: ShareMode::Folder,
         max_connections: 20,
         limits: LimitPlan { rules: vec![always], ..LimitPlan::default() },
     };
@@ -82,8 +82,8 @@ async fn in_the_middle(manager: &ManagerServer, temp: &Path) -> (Peer, Peer, Fet
         peer(manager, "fire_user", &temp.join("fire")).await,
     );
     assert!(timeout(PATIENCE, water.announced()).await.unwrap());
-    let wish = Wish { name: "film".into(), ..Wish::default() };
-    let fetch = fire.fetch(fire.resolve(&wish, &mut |_| {}).await.unwrap()).await.unwrap();
+    let request = FetchRequest { name: "film".into(), ..FetchRequest::default() };
+    let fetch = fire.fetch(fire.resolve(&request, &mut |_| {}).await.unwrap()).await.unwrap();
     let mut progress = fetch.progress();
     timeout(PATIENCE, progress.wait_for(|progress| progress.bytes_done > 0)).await.unwrap().unwrap();
     (water, fire, fetch)
@@ -126,7 +126,7 @@ async fn a_peer_that_was_stopped_has_released_its_folder() {
     let (water, fire, mut fetch) = in_the_middle(&manager, temp.path()).await;
     fire.stop().await;
     until("the lock is free", || is_free(&temp.path().join("fire"))).await;
-    assert_eq!(timeout(PATIENCE, fetch.finished()).await.unwrap().state, super::State::Stopped);
+    assert_eq!(timeout(PATIENCE, fetch.finished()).await.unwrap().state, super::FetchState::Stopped);
     water.stop().await;
     until("the lock is free", || is_free(&temp.path().join("water"))).await;
     until("all tasks have ended", || tasks() <= before).await;
@@ -162,12 +162,12 @@ async fn the_private_folder_of_a_peer_is_restored_if_it_is_removed() {
         |path: &Path| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions());
     assert_eq!((mode(&private) & 0o777, mode(&private.join("key")) & 0o777), (0o700, 0o600));
     let ended = timeout(PATIENCE, fetch.finished()).await.expect("the fetch goes on without its part");
-    assert!(ended.state == super::State::Failed, "{ended:?}");
+    assert!(ended.state == super::FetchState::Failed, "{ended:?}");
     assert!(ended.errors[0].1.contains("was removed while this peer runs"), "{ended:?}");
     // It shares on, and fetches again.
     assert_eq!(fire.status().files, 1);
-    let wish = Wish { name: "film".into(), ..Wish::default() };
-    let again = fire.fetch(fire.resolve(&wish, &mut |_| {}).await.unwrap()).await.unwrap();
+    let request = FetchRequest { name: "film".into(), ..FetchRequest::default() };
+    let again = fire.fetch(fire.resolve(&request, &mut |_| {}).await.unwrap()).await.unwrap();
     let mut progress = again.progress();
     timeout(PATIENCE, progress.wait_for(|progress| progress.bytes_done > 0)).await.unwrap().unwrap();
     fire.stop().await;

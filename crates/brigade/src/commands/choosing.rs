@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use brigade_core::{id::Content, plural::count, time::UnixTime, wire::manager::Version};
-use brigade_node::peer::{Choice, Peer, ResolveError, Resolved, Wish};
+use brigade_node::peer::{AmbiguousName, FetchRequest, Peer, ResolveError, Resolved};
 
 use crate::terminal::{escape::escape, format, signals::Signals};
 
@@ -23,7 +23,7 @@ pub(crate) enum Chosen {
 /// What `wish` means. Where `signals` are given, Ctrl-C gives the wait for it up: an error without a cause.
 pub(crate) async fn meaning(
     peer: &Peer,
-    wish: &Wish,
+    wish: &FetchRequest,
     waits: &mut (dyn FnMut(Duration) + Send),
     signals: Option<&Signals>,
 ) -> Result<Resolved, Option<ResolveError>> {
@@ -37,12 +37,12 @@ pub(crate) async fn meaning(
 }
 
 /// The question under the list of `choice`.
-pub(crate) fn question(choice: &Choice) -> String {
+pub(crate) fn question(choice: &AmbiguousName) -> String {
     format!("Which one? [1-{}, nothing for none] ", choice.versions.len())
 }
 
 /// The contents of a name, numbered.
-pub(crate) fn menu(choice: &Choice) -> String {
+pub(crate) fn menu(choice: &AmbiguousName) -> String {
     let lines =
         choice.versions.iter().enumerate().map(|(at, one)| format!("\n  {}  {}", at + 1, version(one)));
     let name = escape(&choice.name).into_owned();
@@ -50,12 +50,12 @@ pub(crate) fn menu(choice: &Choice) -> String {
 }
 
 /// What is said of an answer that makes no sense.
-pub(crate) fn no_answer(choice: &Choice, answer: &str) -> String {
+pub(crate) fn no_answer(choice: &AmbiguousName, answer: &str) -> String {
     format!("{} is not one of 1 to {}", escape(answer.trim()), choice.versions.len())
 }
 
 /// Notes the answer to [`question`] in `wish`: `None` where it makes no sense, false for none of them.
-pub(crate) fn take_answer(wish: &mut Wish, choice: &Choice, answer: &str) -> Option<bool> {
+pub(crate) fn take_answer(wish: &mut FetchRequest, choice: &AmbiguousName, answer: &str) -> Option<bool> {
     let answer = answer.trim();
     if answer.is_empty() {
         return Some(false);
@@ -84,9 +84,9 @@ pub(crate) fn version(version: &Version) -> String {
 mod tests {
     use brigade_core::id::ContentId;
 
-    use super::{Choice, Version, Wish, menu, take_answer};
+    use super::{AmbiguousName, FetchRequest, Version, menu, take_answer};
 
-    fn choice() -> Choice {
+    fn choice() -> AmbiguousName {
         let version = |byte: u8, holders: &[&str]| Version {
             id: ContentId([byte; 32]),
             size: u64::from(byte) * 1_000_000,
@@ -96,7 +96,7 @@ mod tests {
             first_s: 1_795_346_298,
         };
         let versions = vec![version(0xab, &["fire_user", "water_user"]), version(0xcd, &["earth_user"])];
-        Choice::new("film.mkv".parse().unwrap(), versions)
+        AmbiguousName::new("film.mkv".parse().unwrap(), versions)
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
 
     #[test]
     fn only_a_number_of_the_menu_chooses() {
-        let mut wish = Wish::default();
+        let mut wish = FetchRequest::default();
         for nonsense in ["0", "3", "-1", "one", "1 2", "99999999999999999999"] {
             assert_eq!(take_answer(&mut wish, &choice(), nonsense), None, "{nonsense}");
         }

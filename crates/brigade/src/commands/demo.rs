@@ -13,7 +13,7 @@ use std::{
 use brigade_core::name::FileName;
 use brigade_node::{
     manager::{ManagerConfig, ManagerServer},
-    peer::{ManagerAddress, ManagerContact, Peer, PeerConfig, Progress, State, Wish},
+    peer::{FetchRequest, FetchState, ManagerAddress, ManagerContact, Peer, PeerConfig, Progress},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -89,7 +89,7 @@ async fn play(
     let mut right = true;
     for (username, least) in [("earth_user", 2), ("air_user", 2)] {
         let peer = stage.join(username).await?;
-        let wish = Wish::new(&*name);
+        let wish = FetchRequest::new(&*name);
         let fetch = peer.fetch(peer.resolve(&wish, &mut |_| {}).await?).await?;
         let progress = follow(&fetch, &mut News::of(&peer)).await;
         say(&format!("{username}: {}", summary(&progress)));
@@ -139,7 +139,7 @@ async fn start_manager(folder: &Path, stop: CancellationToken) -> Result<Manager
 fn check(progress: &Progress, copy: &Path, source: &Path, least: usize) -> Result<bool, Failure> {
     let from_enough = progress.from.len() >= least || progress.pieces < SHARED_PIECES;
     let equal = same_bytes(copy, source).map_err(|error| unreadable(copy, &error))?;
-    Ok(progress.state == State::Done && from_enough && equal)
+    Ok(progress.state == FetchState::Done && from_enough && equal)
 }
 
 fn name_of(source: &Path) -> Result<FileName, Failure> {

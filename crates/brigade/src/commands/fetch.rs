@@ -12,7 +12,10 @@ use std::{
 use brigade_core::schedule::LimitPlan;
 use brigade_node::{
     durable::{make_folders, remove_folders},
-    peer::{Fetch, ManagerState, Peer, PeerConfig, Progress, ResolveError, Resolved, Sharing, State, Wish},
+    peer::{
+        Fetch, FetchRequest, FetchState, ManagerState, Peer, PeerConfig, Progress, ResolveError, Resolved,
+        ShareMode,
+    },
 };
 use serde_json::Value;
 
@@ -81,7 +84,7 @@ async fn begin(
     check_done_file(args.done_file.as_deref(), &args.into).map_err(Err)?;
     let manager = manager_address(&args.peer.manager);
     let mut config = PeerConfig::new(manager, &args.into)
-        .sharing(Sharing::Fetched)
+        .sharing(ShareMode::Fetched)
         .max_connections(args.peer.max)
         .limits(limits)
         .keep_parts(args.peer.keep_parts.time());
@@ -150,7 +153,7 @@ async fn fetch_all(
         say_ended(args, &progress);
         going.ended.push(progress);
     }
-    let done = going.ended.iter().all(|progress| progress.state == State::Done);
+    let done = going.ended.iter().all(|progress| progress.state == FetchState::Done);
     if let Some(path) = args.done_file.as_deref().filter(|_| done) {
         make_done_file(path)?;
     }
@@ -168,7 +171,7 @@ async fn resolve_all(
     let mut first = None;
     let mut waiting = Waiting::default();
     for name in &args.names {
-        let mut wish = Wish::new(name).replace(args.replace);
+        let mut wish = FetchRequest::new(name).replace(args.replace);
         wish.from = args.from.clone();
         let failure = match resolve(peer, wish, args.json, &mut waiting).await {
             Ok(Chosen::Files(files)) => {
@@ -195,7 +198,12 @@ async fn resolve_all(
 
 /// What a name means; where it has several contents, a person at a terminal is asked which.
 #[allow(clippy::print_stderr)]
-async fn resolve(peer: &Peer, mut wish: Wish, json: bool, waiting: &mut Waiting) -> Result<Chosen, Failure> {
+async fn resolve(
+    peer: &Peer,
+    mut wish: FetchRequest,
+    json: bool,
+    waiting: &mut Waiting,
+) -> Result<Chosen, Failure> {
     let mut say_wait = |left| waiting.text(left).into_iter().for_each(|text| eprintln!("{text}"));
     let mut lines = None;
     loop {
@@ -240,7 +248,7 @@ async fn stranded(peer: &Peer, fetches: &[Fetch]) -> Failure {
         _ => None,
     });
     let Some(cause) = cause else { return std::future::pending().await }; // the peer stops
-    let moves = |progress: &Progress| !progress.is_over() && progress.state != State::Waiting;
+    let moves = |progress: &Progress| !progress.is_over() && progress.state != FetchState::Waiting;
     while let Some(mut moving) = fetches.iter().map(Fetch::progress).find(|one| moves(&one.borrow())) {
         if moving.wait_for(|progress| !moves(progress)).await.is_err() {
             return std::future::pending().await;
@@ -264,7 +272,7 @@ impl Going {
             fetched.push(progress);
         }
         let all = fetched.len() == args.names.len();
-        let done = all && fetched.iter().all(|progress| progress.state == State::Done);
+        let done = all && fetched.iter().all(|progress| progress.state == FetchState::Done);
         Ended { done, fetched, reason }
     }
 }

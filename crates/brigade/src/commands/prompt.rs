@@ -7,7 +7,7 @@
 use std::process::ExitCode;
 
 use brigade_core::plural::count;
-use brigade_node::peer::{Browsing, Fetch, Peer, Progress, ResolveError, State, Wish};
+use brigade_node::peer::{Fetch, FetchRequest, FetchState, FileListing, Peer, Progress, ResolveError};
 use tokio::task::JoinSet;
 
 use super::{
@@ -179,7 +179,7 @@ impl Prompt {
 
     async fn files(&mut self, text: &str) -> Result<(), Failure> {
         let text = hints::unquoted(text);
-        let mut browsing = Browsing::of(text)?;
+        let mut browsing = FileListing::of(text)?;
         let mut rows = vec![];
         let mut incomplete_ms = None;
         while let Some((prefix, after)) = browsing.question() {
@@ -247,7 +247,7 @@ impl Prompt {
     }
 
     /// What a wish means; where a name has several contents, a person is asked which.
-    async fn resolve(&mut self, mut wish: Wish, lines: &mut Lines) -> Result<Chosen, Failure> {
+    async fn resolve(&mut self, mut wish: FetchRequest, lines: &mut Lines) -> Result<Chosen, Failure> {
         let (mut waiting, voice) = (Waiting::default(), self.voice.clone());
         let signals = self.terminal.then(|| self.signals.clone());
         loop {
@@ -287,7 +287,7 @@ impl Prompt {
 
     fn ended(&mut self, progress: &Progress) {
         self.voice.say(&summary(progress));
-        if progress.state != State::Done {
+        if progress.state != FetchState::Done {
             let code = code_of(std::slice::from_ref(progress));
             self.failed = self.failed.or((!self.terminal).then_some(code));
         }

@@ -4,7 +4,7 @@
 //! so. What the commands do is in [`super::prompt`].
 
 use brigade_core::name::Username;
-use brigade_node::peer::Wish;
+use brigade_node::peer::FetchRequest;
 
 use crate::exit::{Failure, USAGE};
 
@@ -32,9 +32,9 @@ pub(super) fn takes_nothing(command: &str, rest: &str) -> Result<(), Failure> {
 
 /// `NAME [--from USERNAME] [--replace] [&]`, the options in any order, before or behind; a name may hold spaces, and
 /// stand in quotation marks. Whether it goes to the background.
-pub(super) fn parse_fetch(line: &str) -> Result<(Wish, bool), Failure> {
+pub(super) fn parse_fetch(line: &str) -> Result<(FetchRequest, bool), Failure> {
     let usage = |what: String| Failure::new(USAGE, what).hint("fetch NAME [--from USERNAME] [--replace] [&]");
-    let (mut wish, mut background, mut name) = (Wish::default(), false, String::new());
+    let (mut wish, mut background, mut name) = (FetchRequest::default(), false, String::new());
     let mut is_quoted = false;
     let mut rest = line.trim();
     while !rest.is_empty() {

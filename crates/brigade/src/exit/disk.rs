@@ -6,7 +6,7 @@ use std::io;
 
 use brigade_node::{
     error::{FolderError, KeyError},
-    peer::{CannotLand, Lacks, NoRoom},
+    peer::{CannotLand, MissingSpace, NotEnoughSpace},
 };
 
 use super::{DISK, Failure};
@@ -50,14 +50,14 @@ impl From<KeyError> for Failure {
     }
 }
 
-impl From<NoRoom> for Failure {
-    fn from(error: NoRoom) -> Self {
-        let (message, make_room) = match error.lacks {
-            Lacks::Bytes { needed, free } => {
+impl From<NotEnoughSpace> for Failure {
+    fn from(error: NotEnoughSpace) -> Self {
+        let (message, make_room) = match error.missing {
+            MissingSpace::Bytes { needed, free } => {
                 let (needed, free) = (format::bytes(needed), format::bytes(free));
                 (format!("{error}: it takes {needed} more, and {free} are free"), "make room")
             }
-            Lacks::Inodes { needed, free } => (
+            MissingSpace::Inodes { needed, free } => (
                 format!(
                     "{error}: no inodes are left for its files; it takes {needed} more, and {free} are free, whatever \
                      room there is for bytes"

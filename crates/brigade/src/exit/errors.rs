@@ -11,7 +11,7 @@ use brigade_core::{
 use brigade_node::{
     error::{DialError, ListenError},
     manager::{ManagerError, PersistError},
-    peer::{AskError, Choice, FetchError, JoinError, PeerError, ReachError, ResolveError},
+    peer::{AmbiguousName, AskError, FetchError, JoinError, PeerError, ReachError, ResolveError},
 };
 
 use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE};
@@ -191,7 +191,7 @@ impl From<ResolveError> for Failure {
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::NoRoom(error) => error.into(),
+            FetchError::NotEnoughSpace(error) => error.into(),
             FetchError::CannotLand(error) => error.into(),
             _ => Self::of(FAILED, &error),
         }
@@ -199,8 +199,8 @@ impl From<FetchError> for Failure {
 }
 
 /// Names with several contents, each with its list.
-fn ambiguous(choices: &[Choice], rest: usize) -> Failure {
-    let list = |choice: &Choice| {
+fn ambiguous(choices: &[AmbiguousName], rest: usize) -> Failure {
+    let list = |choice: &AmbiguousName| {
         format!("{} has {}{}", choice.name, count(choice.versions.len(), "content"), listed(&choice.versions))
     };
     let mut message = choices.iter().map(list).collect::<Vec<_>>().join("\n");
@@ -208,7 +208,7 @@ fn ambiguous(choices: &[Choice], rest: usize) -> Failure {
         message += &format!("\nand {} with several contents", count(rest, "more name"));
     }
     let hint = match choices {
-        [Choice { name, versions, .. }] => {
+        [AmbiguousName { name, versions, .. }] => {
             let id = versions.first().map_or_else(String::new, |version| version.id.short());
             format!("choose one with `{name}@{id}`, or with --from and a username")
         }

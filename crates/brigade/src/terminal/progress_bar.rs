@@ -11,7 +11,7 @@ use std::{
 };
 
 use brigade_core::plural::count;
-use brigade_node::peer::{Fetch, Progress, State, Unreached};
+use brigade_node::peer::{Fetch, FetchState, Progress, UnreachableHolder};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{
@@ -163,17 +163,17 @@ fn parts(progress: &Progress) -> Parts {
 /// How it goes on, the most important first.
 fn state(progress: &Progress) -> Vec<String> {
     let text = match progress.state {
-        State::Checking => "checking what is here".to_owned(),
-        State::Waiting => match progress.out_of_reach {
+        FetchState::Checking => "checking what is here".to_owned(),
+        FetchState::Waiting => match progress.out_of_reach {
             0 => "waiting: nobody who is here has what is missing".to_owned(),
             1 => "waiting: its one holder cannot be reached".to_owned(),
             many => format!("waiting: its {many} holders cannot be reached"),
         },
-        State::Full { inodes: true, .. } => {
+        FetchState::Full { inodes: true, .. } => {
             "paused: no inodes are left on the disk for more files; it goes on when files are deleted there"
                 .to_owned()
         }
-        State::Full { missing_bytes, free_bytes, .. } => format!(
+        FetchState::Full { missing_bytes, free_bytes, .. } => format!(
             "paused: the disk is full; {} are missing, {} are free, and it goes on when there is room",
             format::bytes(missing_bytes),
             format::bytes(free_bytes)
@@ -217,9 +217,9 @@ impl Said {
     /// That it begins to wait, for holders or for room, or goes on.
     fn turn(&mut self, progress: &Progress) -> Option<String> {
         let halt = match progress.state {
-            State::Waiting => Halt::Holders,
-            State::Full { .. } => Halt::Disk,
-            State::Fetching => Halt::None,
+            FetchState::Waiting => Halt::Holders,
+            FetchState::Full { .. } => Halt::Disk,
+            FetchState::Fetching => Halt::None,
             _ => return None,
         };
         let is_new = halt != self.halt;
@@ -230,7 +230,7 @@ impl Said {
 
     /// Why holders cannot be used that it waits for, each once.
     fn causes(&mut self, progress: &Progress) -> Vec<String> {
-        let waits = progress.state == State::Waiting;
+        let waits = progress.state == FetchState::Waiting;
         let mut new = vec![];
         for cause in progress.unreached.iter().filter(|_| waits).map(unreached_line) {
             if self.causes.len() < CAUSES && self.causes.insert(cause.clone()) {
@@ -245,7 +245,7 @@ impl Said {
         let tenths = progress.bytes_done * 10 / progress.bytes.max(1);
         let is_further = tenths > self.tenths && tenths < 10;
         let is_quiet = progress.took.saturating_sub(self.at) >= QUIET;
-        (progress.state == State::Fetching && (is_further || is_quiet)).then(|| {
+        (progress.state == FetchState::Fetching && (is_further || is_quiet)).then(|| {
             self.tenths = tenths;
             self.at = progress.took;
             line(progress)
@@ -258,7 +258,7 @@ pub(crate) fn unreached(progress: &Progress) -> String {
     progress.unreached.iter().map(|one| format!("\n{}", unreached_line(one))).collect()
 }
 
-fn unreached_line(one: &Unreached) -> String {
+fn unreached_line(one: &UnreachableHolder) -> String {
     format!("  {} at {} cannot be used: {}", escape(&one.username), one.address, escape(&one.cause))
 }
 
@@ -267,11 +267,11 @@ pub(crate) fn summary(progress: &Progress) -> String {
     let name = escape(&progress.name).into_owned();
     let fetched = progress.bytes_done.saturating_sub(progress.bytes_already + progress.bytes_copied);
     let mut text = match progress.state {
-        State::Done if fetched == 0 && progress.files_already == progress.files => {
+        FetchState::Done if fetched == 0 && progress.files_already == progress.files => {
             format!("{name} is here already ({})", format::bytes(progress.bytes))
         }
-        State::Done => format!("{name} is here: {}", amount(progress, fetched)),
-        State::Stopped => format!(
+        FetchState::Done => format!("{name} is here: {}", amount(progress, fetched)),
+        FetchState::Stopped => format!(
             "{name} was stopped at {} of {}; what is verified is kept, and the same fetch goes on from there",
             format::bytes(progress.bytes_done),
             format::bytes(progress.bytes)
@@ -298,7 +298,7 @@ pub(crate) fn summary(progress: &Progress) -> String {
     if more > 0 {
         text += &format!("\n  and {more} more");
     }
-    if progress.state != State::Done {
+    if progress.state != FetchState::Done {
         text += &unreached(progress);
     }
     if progress.occupied > 0 {
@@ -336,10 +336,10 @@ fn amount(progress: &Progress, fetched: u64) -> String {
 mod tests {
     use brigade_node::peer::MemberTraffic;
 
-    use super::{Duration, Progress, State, line, summary};
+    use super::{Duration, FetchState, Progress, line, summary};
 
     /// A fetch of `number` of everything, all of which came from one holder.
-    fn progress(number: u64, state: State) -> Progress {
+    fn progress(number: u64, state: FetchState) -> Progress {
         let mut progress = Progress::new("data");
         progress.state = state;
         (progress.files, progress.files_done) = (number, number);
@@ -355,21 +355,21 @@ mod tests {
     #[test]
     fn one_of_anything_is_not_several() {
         assert_eq!(
-            [1, 2].map(|number| line(&progress(number, State::Fetching))),
+            [1, 2].map(|number| line(&progress(number, FetchState::Fetching))),
             [
                 "data  1/1 piece  1 B of 1 B  7 B/s  – left  1 holder",
                 "data  2/2 files  2/2 pieces  2 B of 2 B  7 B/s  – left  2 holders",
             ]
         );
         assert_eq!(
-            [1, 2].map(|number| summary(&progress(number, State::Done))),
+            [1, 2].map(|number| summary(&progress(number, FetchState::Done))),
             [
                 "data is here: 1 B, 1 piece in 10.00 s (0 B/s)\n  1 B from fire_user (1 piece)",
                 "data is here: 2 files, 2 B, 2 pieces in 10.00 s (0 B/s)\n  2 B from fire_user (2 pieces)",
             ]
         );
         let failed = |files, failed| {
-            let mut progress = progress(files, State::Failed);
+            let mut progress = progress(files, FetchState::Failed);
             progress.failed = failed;
             let text = summary(&progress);
             text.lines().next().unwrap().to_owned()

@@ -16,7 +16,7 @@ use super::{
     prepare::is_under_name,
 };
 use crate::{
-    fetch_error::{CannotLand, FetchError, Lacks, NoRoom},
+    fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace},
     fetch_request::{Resolved, WantedFile},
     store::{
         destination::Destinations,
@@ -200,7 +200,7 @@ fn check_space(
     (file_system, below): (FileSystemId, &str),
     needs: &[SpaceNeeds],
     promised: &BTreeMap<FileSystemId, u64>,
-) -> Result<(), NoRoom> {
+) -> Result<(), NotEnoughSpace> {
     let sum = |of: fn(&SpaceNeeds, FileSystemId) -> u64| {
         needs.iter().map(|needs| of(needs, file_system)).fold(0, u64::saturating_add)
     };
@@ -213,12 +213,12 @@ fn check_space(
         0 => 0,
         files => files.saturating_add(own),
     };
-    let lacks = match () {
-        () if bytes > 0 && bytes > free_bytes => Lacks::Bytes { needed: bytes, free: free_bytes },
-        () if files > free.files => Lacks::Inodes { needed: files, free: free.files },
+    let missing = match () {
+        () if bytes > 0 && bytes > free_bytes => MissingSpace::Bytes { needed: bytes, free: free_bytes },
+        () if files > free.files => MissingSpace::Inodes { needed: files, free: free.files },
         () => return Ok(()),
     };
-    Err(NoRoom { name: name.to_owned(), others, folder: folder.path_below(below), lacks })
+    Err(NotEnoughSpace { name: name.to_owned(), others, folder: folder.path_below(below), missing })
 }
 
 struct SpaceMeasurement<'a> {

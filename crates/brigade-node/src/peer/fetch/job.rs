@@ -23,7 +23,7 @@ use crate::{
     fetch_error::FileErrorKind,
     fetch_request::{Resolved, WantedFile},
     peer::swarm::ReceiveCounter,
-    progress::{MemberTraffic, Progress, State, Unreached},
+    progress::{FetchState, MemberTraffic, Progress, UnreachableHolder},
 };
 
 /// One fetch.
@@ -257,7 +257,7 @@ impl FetchJob {
 
     /// Notes what it waits for: bytes of its active contents that are not stored, and of the starved ones how many
     /// holders are named and why they cannot be used.
-    pub(crate) fn set_missing(&mut self, bytes: u64, (named, unreached): (usize, Vec<Unreached>)) {
+    pub(crate) fn set_missing(&mut self, bytes: u64, (named, unreached): (usize, Vec<UnreachableHolder>)) {
         self.accounts.left_bytes = self.unprepared_bytes.saturating_add(bytes);
         self.accounts.progress.out_of_reach = named;
         self.accounts.progress.unreached = unreached;
@@ -265,15 +265,15 @@ impl FetchJob {
 
     /// Shows its state at `now`, and that it waits for a `full` disk if it does.
     pub(crate) fn show(&mut self, now: Timestamp, full: Option<FullDisk>, swarm: &SwarmNumbers) {
-        let full = full.map(|FullDisk { on, free_bytes, inodes }| State::Full {
+        let full = full.map(|FullDisk { on, free_bytes, inodes }| FetchState::Full {
             missing_bytes: self.needs.bytes_on(on),
             free_bytes,
             inodes,
         });
         let state = match (self.active, self.starved) {
-            (0, _) => State::Checking,
-            (active, starved) if starved >= active => State::Waiting,
-            _ => State::Fetching,
+            (0, _) => FetchState::Checking,
+            (active, starved) if starved >= active => FetchState::Waiting,
+            _ => FetchState::Fetching,
         };
         self.accounts.progress.holders = swarm.connected;
         self.send(full.unwrap_or(state), now, swarm);
@@ -281,16 +281,16 @@ impl FetchJob {
 
     /// Shows the end of a fetch that has nothing left to do.
     pub(crate) fn end(&mut self, now: Timestamp, swarm: &SwarmNumbers) {
-        let state = if self.accounts.progress.failed == 0 { State::Done } else { State::Failed };
+        let state = if self.accounts.progress.failed == 0 { FetchState::Done } else { FetchState::Failed };
         self.send(state, now, swarm);
     }
 
     /// Shows that it was stopped.
     pub(crate) fn stop(&mut self, now: Timestamp, swarm: &SwarmNumbers) {
-        self.send(State::Stopped, now, swarm);
+        self.send(FetchState::Stopped, now, swarm);
     }
 
-    fn send(&mut self, state: State, now: Timestamp, swarm: &SwarmNumbers) {
+    fn send(&mut self, state: FetchState, now: Timestamp, swarm: &SwarmNumbers) {
         self.accounts.progress.state = state;
         self.accounts.progress.bytes_twice = swarm.bytes_twice.saturating_sub(self.twice_before);
         let shown = self.accounts.shown(now, &swarm.names);

@@ -23,7 +23,7 @@ use crate::{
     clock,
     fetch_error::FileErrorKind,
     fetch_request::WantedFile,
-    progress::Unreached,
+    progress::UnreachableHolder,
     store::folder::{FileSystemId, FreeSpace},
 };
 
@@ -375,7 +375,11 @@ impl Jobs {
 
     /// Shows the state of every fetch at `now`. `unreached` returns how many holders are named of starved contents, and
     /// why they cannot be used.
-    pub(crate) fn show(&mut self, now: Timestamp, unreached: impl Fn(&[Content]) -> (usize, Vec<Unreached>)) {
+    pub(crate) fn show(
+        &mut self,
+        now: Timestamp,
+        unreached: impl Fn(&[Content]) -> (usize, Vec<UnreachableHolder>),
+    ) {
         for (id, job) in &mut self.jobs {
             let of_it = self.active.iter().filter(|(_, active)| active.job == *id);
             let missing = of_it.clone().map(|(_, active)| active.missing_bytes);

@@ -10,7 +10,7 @@ use brigade_core::wire::{
     manager::{FromManager, Refused, ToManager},
 };
 
-use super::{ManagerContact, PeerConfig, PeerError, SecretKey, Sharing};
+use super::{ManagerContact, PeerConfig, PeerError, SecretKey, ShareMode};
 use crate::{
     peer::Peer,
     peer_config::ManagerAddress,
@@ -54,7 +54,7 @@ impl TestManager {
             manager,
             username: Some("fire_user".parse().unwrap()),
             folder: folder.to_owned(),
-            sharing: Sharing::Folder,
+            sharing: ShareMode::Folder,
             max_connections: 8,
             limits: Default::default(),
         };

@@ -31,7 +31,7 @@ use super::{
 };
 use crate::{
     clock,
-    progress::Unreached,
+    progress::UnreachableHolder,
     store::{landing::Landing, part_file::PartFile},
 };
 
@@ -373,7 +373,7 @@ impl Swarm {
     pub(crate) fn unreached<'a>(
         &self,
         contents: impl Iterator<Item = &'a Content> + Clone,
-    ) -> (usize, Vec<Unreached>) {
+    ) -> (usize, Vec<UnreachableHolder>) {
         let named = contents.clone().map(|content| self.active.holders(content).count()).max();
         let holders = contents.flat_map(|content| self.active.holders(content));
         (named.unwrap_or(0), self.pool.unreached(holders))

@@ -13,7 +13,7 @@ use std::{
 use brigade_core::{download::HolderId, id::PeerKey, limits, wire::manager::PeerAddress};
 
 use super::message::Holder;
-use crate::progress::Unreached;
+use crate::progress::UnreachableHolder;
 
 /// Holders by key and by number.
 #[derive(Debug)]
@@ -21,7 +21,7 @@ pub(crate) struct HolderTable {
     ids: BTreeMap<PeerKey, HolderId>,
     holders: BTreeMap<HolderId, Holder>,
     /// The last error of each holder that could not be used.
-    errors: BTreeMap<HolderId, Unreached>,
+    errors: BTreeMap<HolderId, UnreachableHolder>,
     last: u32,
     /// The number of holders from which on those without a reference are forgotten.
     most: usize,
@@ -67,7 +67,8 @@ impl HolderTable {
     /// Notes why a connection to a holder ended, or was not established.
     pub(crate) fn set_error(&mut self, id: HolderId, error: &dyn Error) {
         let Some(Holder { username, address, .. }) = self.holders.get(&id) else { return };
-        let unreached = Unreached { username: username.clone(), address: *address, cause: chain(error) };
+        let unreached =
+            UnreachableHolder { username: username.clone(), address: *address, cause: chain(error) };
         if self.errors.len() >= limits::UNREACHED_KEPT && !self.errors.contains_key(&id) {
             self.errors.pop_first(); // the holder that has been known for longest
         }
@@ -82,7 +83,7 @@ impl HolderTable {
     }
 
     /// Those of `holders` that could not be used; the first few.
-    pub(crate) fn unreached(&self, holders: impl Iterator<Item = HolderId>) -> Vec<Unreached> {
+    pub(crate) fn unreached(&self, holders: impl Iterator<Item = HolderId>) -> Vec<UnreachableHolder> {
         let mut found = BTreeMap::new();
         for holder in holders.take_while(|_| !self.errors.is_empty()) {
             if found.len() == limits::UNREACHED_SHOWN {

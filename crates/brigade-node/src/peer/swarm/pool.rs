@@ -22,7 +22,7 @@ use super::{
     holders::HolderTable,
     message::{ConnectionCommand, ConnectionEvent, ConnectionSlot, WantedPiece},
 };
-use crate::progress::Unreached;
+use crate::progress::UnreachableHolder;
 
 /// The known holders, and the connections to them.
 pub(crate) struct ConnectionPool {
@@ -108,7 +108,7 @@ impl ConnectionPool {
     }
 
     /// Those of `holders` that could not be used.
-    pub(crate) fn unreached(&self, holders: impl Iterator<Item = HolderId>) -> Vec<Unreached> {
+    pub(crate) fn unreached(&self, holders: impl Iterator<Item = HolderId>) -> Vec<UnreachableHolder> {
         self.known.unreached(holders)
     }
 

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs};
 use brigade_core::id::{Content, ContentId};
 
 use super::{
-    DiskSpace, FetchError, FileSystemId, FreeSpace, JobId, Lacks, PAUSES, Resolved, Share, SpaceNeeds,
+    DiskSpace, FetchError, FileSystemId, FreeSpace, JobId, MissingSpace, PAUSES, Resolved, Share, SpaceNeeds,
     Timestamp, WantedFile, measure,
 };
 use crate::store::folder::Folder;
@@ -28,13 +28,13 @@ fn share() -> (tempfile::TempDir, Share) {
 }
 
 /// The bytes that files need, where so many are promised; or what there is too little of.
-fn bytes(share: &Share, files: &[WantedFile], promised: u64) -> Result<u64, Lacks> {
+fn bytes(share: &Share, files: &[WantedFile], promised: u64) -> Result<u64, MissingSpace> {
     let own = share.folder().file_system();
     match measure(share, &[&resolved(files)], &[], &BTreeMap::from([(own, promised)])) {
         Ok(needs) => Ok(needs.iter().map(|needs| needs.bytes_on(own)).sum()),
-        Err(FetchError::NoRoom(no_room)) => {
+        Err(FetchError::NotEnoughSpace(no_room)) => {
             assert_eq!((no_room.name.as_str(), no_room.folder.as_path()), ("d", share.folder().path()));
-            Err(no_room.lacks)
+            Err(no_room.missing)
         }
         Err(other) => panic!("{other}"),
     }
@@ -47,7 +47,7 @@ fn existing_files_need_no_space_and_reserved_bytes_do() {
     let half = free / 2;
     let mut huge = wanted("huge", 1, half);
     assert_eq!(bytes(&share, &[huge.clone()], 0), Ok(half));
-    let Err(Lacks::Bytes { needed, free: left }) = bytes(&share, &[huge.clone()], free - 1000) else {
+    let Err(MissingSpace::Bytes { needed, free: left }) = bytes(&share, &[huge.clone()], free - 1000) else {
         panic!()
     };
     assert_eq!(needed, half);
@@ -58,7 +58,7 @@ fn existing_files_need_no_space_and_reserved_bytes_do() {
     // What makes way stays on the disk as well.
     huge.replace = true;
     let refused = bytes(&share, &[huge], free - 1000);
-    assert!(matches!(refused, Err(Lacks::Bytes { needed, .. }) if needed == half), "{refused:?}");
+    assert!(matches!(refused, Err(MissingSpace::Bytes { needed, .. }) if needed == half), "{refused:?}");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn sums_that_no_disk_has_do_not_overflow() {
     let (_temp, share) = share();
     let files = [wanted("a", 1, u64::MAX), wanted("b", 2, u64::MAX)];
     let refused = bytes(&share, &files, u64::MAX);
-    assert!(matches!(refused, Err(Lacks::Bytes { needed: u64::MAX, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(MissingSpace::Bytes { needed: u64::MAX, .. })), "{refused:?}");
 }
 
 #[test]
