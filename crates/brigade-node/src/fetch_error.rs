@@ -104,7 +104,7 @@ pub enum FetchError {
 
 /// The files do not fit on the disk.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("no room for {} in {}", called(.name, *.others), .folder.display())]
+#[error("not enough space for {} in {}", called(.name, *.others), .folder.display())]
 #[non_exhaustive]
 pub struct NotEnoughSpace {
     /// The requested name.

@@ -3,8 +3,8 @@
 //! Patterns are those of shells and `.gitignore` files: `data/**/*.bin`. `*` and `?` stand for anything but a slash,
 //! `**` for any number of folders, `[a-z]` for one of some letters, `{a,b}` for one of some texts. A pattern that fits
 //! a folder fits everything in it. No name has `*` or `?`, so a text with one of them can only be a pattern; a text
-//! with one of the other characters is taken for a name first. The manager knows prefixes only: a list is asked for
-//! page by page by the pattern's prefix, and what fits is kept.
+//! with one of the other characters is taken for a name first. The manager knows prefixes only: the names with the
+//! pattern's prefix are requested page by page, and those that fit are kept.
 
 use brigade_core::{
     name::FileName,

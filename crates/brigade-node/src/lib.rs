@@ -45,7 +45,7 @@
 
 #![deny(unsafe_code)]
 #![deny(missing_docs)]
-// Tests of other crates reach more of this one: without the feature, those items are public for nothing.
+// With the feature, tests of other crates reach these items; without it, they are public without need.
 #![cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
 
 pub mod clock;

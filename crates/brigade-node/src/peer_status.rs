@@ -1,6 +1,6 @@
 //! The status of a peer, and of its session with the manager.
 //!
-//! A peer publishes what changes often as `watch` channels; [`PeerStatus`] is everything at one moment.
+//! A peer also publishes the values that change often as `watch` channels; [`PeerStatus`] has all values of one moment.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -13,7 +13,7 @@ use crate::{
     store::keeper::{Backlog, ProblemList},
 };
 
-/// How a peer stands.
+/// The status of a peer.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct PeerStatus {
@@ -21,11 +21,11 @@ pub struct PeerStatus {
     pub username: Username,
     /// Its key.
     pub key: PeerKey,
-    /// Where it listens.
+    /// The address on which it listens.
     pub address: SocketAddr,
     /// The peers that cannot reach it there, if there are any.
     pub unreached: Option<UnreachableFrom>,
-    /// Whether the manager is there.
+    /// The state of the session with the manager.
     pub manager: ManagerState,
     /// The difference between its clock and the manager's, if it is too large.
     pub clock: Option<ClockDifference>,
@@ -33,17 +33,17 @@ pub struct PeerStatus {
     pub files: usize,
     /// Bytes shared.
     pub bytes: u64,
-    /// Bytes of piece data sent a second, now.
+    /// Bytes of piece data that are sent per second now.
     pub sending: u64,
-    /// Bytes of piece data received a second, now.
+    /// Bytes of piece data that are received per second now.
     pub receiving: u64,
     /// The piece data sent to each downloader, the largest first.
     pub sent: Vec<MemberTraffic>,
-    /// What is not hashed yet, and so not shared.
+    /// Files that are not hashed yet, and so not shared.
     pub backlog: Backlog,
     /// Parts of files that nobody is fetching.
     pub kept: KeptTotals,
-    /// What is not shared, and why.
+    /// Files that are not shared, and errors of the keeper.
     pub problems: Arc<ProblemList>,
 }
 

@@ -81,7 +81,7 @@ pub struct Progress {
     pub errors: Vec<(FileName, String)>,
     /// The number of files that failed.
     pub failed: u64,
-    /// Those of them whose name a file with another content has that was not to be kept aside.
+    /// Those of them whose names belong to files with another content, which were not to be kept aside.
     pub occupied: u64,
     /// Those of them that their holders changed.
     pub changed: u64,
@@ -125,13 +125,13 @@ impl Progress {
         }
     }
 
-    /// The last progress of a fetch of which no more follows: one that had not ended was stopped.
+    /// The progress after the peer has ended: a fetch that was not over was stopped.
     #[must_use]
     pub fn or_stopped(self) -> Self {
         if self.is_over() { self } else { Self { state: FetchState::Stopped, ..self } }
     }
 
-    /// Whether it has ended, one way or another.
+    /// Whether the fetch has ended: done, failed or stopped.
     pub fn is_over(&self) -> bool {
         matches!(self.state, FetchState::Done | FetchState::Failed | FetchState::Stopped)
     }

@@ -1,5 +1,4 @@
-//! What the tests of other crates and the fuzz targets need of the inside: connections of other peers and managers, played
-//! by a test.
+//! Internal types for the tests of other crates and for the fuzz targets: a test can act as a peer or as a manager.
 //!
 //! The feature `testing` compiles it. It is no part of the interface, and may change at any time.
 

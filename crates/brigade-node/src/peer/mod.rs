@@ -52,10 +52,11 @@ pub use crate::{
     transport::dial::resolve as resolve_host,
 };
 
-/// How long stopping may take before what is left is cut off.
+/// How long stopping may take before the remaining tasks are aborted.
 const STOP_TIMEOUT: Duration = Duration::from_millis(1500);
 
-/// How long what still writes to the folder is waited for after that: a thread that waits for a disk cannot be cut off.
+/// How long stopping then waits for threads that still write to the folder: a thread that waits for a disk cannot be
+/// aborted.
 const FINAL_WRITE_TIMEOUT: Duration = Duration::from_millis(400);
 
 const _: () = assert!(
@@ -67,7 +68,7 @@ const _: () = assert!(
 #[derive(Debug)]
 pub struct Peer(StartedPeer);
 
-/// A fetch that is going on.
+/// A running fetch.
 #[derive(Debug, Clone)]
 pub struct Fetch {
     progress: watch::Receiver<Progress>,
@@ -99,7 +100,8 @@ impl Peer {
         self.0.username.borrow().clone()
     }
 
-    /// Its own address: the one that leads to the manager, or that was named, with the port where it listens.
+    /// Its own address: the address of this machine that leads to the manager, or the one that was configured, with the
+    /// port on which it listens.
     pub fn address(&self) -> SocketAddr {
         self.0.listening.address()
     }
@@ -119,7 +121,7 @@ impl Peer {
         self.0.network
     }
 
-    /// How it stands with the manager, now and when that changes.
+    /// The state of its session with the manager, now and when it changes.
     pub fn state(&self) -> watch::Receiver<ManagerState> {
         self.0.state.clone()
     }
@@ -129,12 +131,14 @@ impl Peer {
         self.0.clock.clone()
     }
 
-    /// What of the folder is not shared and why, and what keeps it from being watched over; now and when that changes.
+    /// The files of the folder that are not shared, and the errors of the keeper, which watches the folder; now and
+    /// when that changes.
     pub fn problems(&self) -> watch::Receiver<Arc<ProblemList>> {
         self.0.keeper.problems()
     }
 
-    /// Waits until everything that is in the folder is in the catalogue; false where the manager refuses for good.
+    /// Waits until all files of the folder are in the catalogue. The result is false if the manager refuses this peer
+    /// for good.
     pub async fn announced(&self) -> bool {
         let mut state = self.0.state.clone();
         let settled = |state: &ManagerState| {
@@ -144,8 +148,11 @@ impl Peer {
         state.is_ok_and(|state| matches!(*state, ManagerState::Here { .. }))
     }
 
-    /// The files that `wish` means. A manager that has just been started again does not know all of them yet: then it is
-    /// asked again for some seconds, and `waits` is told how long at most, before each pause.
+    /// Finds the files of a request. A manager that was started again a moment ago does not know all files yet: then it
+    /// is asked again for some seconds, and before each pause `waits` is called with the longest time that is left.
+    ///
+    /// # Errors
+    /// If the request names no file, or several contents have one name, or the manager does not answer.
     pub async fn resolve(
         &self,
         request: &FetchRequest,
@@ -154,15 +161,14 @@ impl Peer {
         resolve_request(&self.0.client, &|| self.username(), request, waits).await
     }
 
-    /// Begins to fetch files, if they fit on the disk.
+    /// Begins to fetch files if they fit on the disk.
     ///
-    /// # Errors
-    /// Where they do not fit, or the peer is stopping.
+    /// # Errors If they do not fit or cannot get their names, or if the peer is stopping.
     pub async fn fetch(&self, files: Resolved) -> Result<Fetch, FetchError> {
         self.fetch_all(vec![files]).await?.pop().ok_or(FetchError::Stopping)
     }
 
-    /// Begins to fetch all of `wanted`, a fetch for each, if they fit on the disk together.
+    /// Begins a fetch for each element of `wanted`, if all of them fit on the disk together.
     ///
     /// # Errors
     /// As in [`Self::fetch`]; then none of them begins.
@@ -181,28 +187,28 @@ impl Peer {
         Ok(fetches)
     }
 
-    /// A page of what there is in the network.
+    /// A page of the catalogue: the names that begin with `prefix` and follow `after`.
     pub async fn files(&self, prefix: &str, after: Option<FileName>) -> Result<Listing, AskError> {
         self.0.client.browse(prefix, after, None).await
     }
 
-    /// A page of who is in the network.
+    /// A page of the table of peers: the usernames that follow `after`.
     pub async fn peers(&self, after: Option<Username>) -> Result<PeerList, AskError> {
         self.0.client.peers(after).await
     }
 
-    /// The limits that hold now; `None` where it stops.
+    /// The limits that are in effect now; `None` if the peer is stopping.
     pub async fn limits(&self) -> Option<Limits> {
         self.0.limits.limits().await
     }
 
-    /// Limits a direction from now on, for what is going on too; without a `cap`, as was said before this was ever
-    /// called. The limits that hold then.
+    /// Sets the limit of a direction from now on, also for running transfers; `None` brings back the configured limit.
+    /// Returns the limits that are in effect then.
     pub async fn set_limit(&self, direction: Direction, cap: Option<Cap>) -> Option<Limits> {
         self.0.limits.set(direction, cap).await
     }
 
-    /// How it stands.
+    /// Its status at this moment.
     pub fn status(&self) -> PeerStatus {
         let (files, bytes) = self.0.share.totals();
         let (sending, receiving) = self.0.traffic.rates();
@@ -224,17 +230,18 @@ impl Peer {
         }
     }
 
-    /// Leaves the network: says so, syncs what is unfinished, and ends every task within two seconds. The folder's lock
-    /// is free then, unless a thread waits for the disk for longer: it is free when that is done.
+    /// Leaves the network: sends a goodbye, makes part files durable, and ends every task within two seconds. After
+    /// that the folder's lock is free, unless a thread waits longer for the disk: then the lock is free when that
+    /// thread ends.
     ///
-    /// A peer that is dropped ends too, at once and without a word, and its lock is free a little later.
+    /// A peer that is dropped ends at once, without a goodbye; its port and its lock are free a little later.
     pub async fn stop(self) {
         self.end(false).await;
     }
 
-    /// As [`stop`](Self::stop), for a session of which nothing came: what its start has made in the folder is removed,
-    /// and so is the folder where that start made it, unless a username may be bound to its key, something is shared, or
-    /// parts of files are there. What was there before stays.
+    /// Like [`stop`](Self::stop), for a session without a result: it removes all that its start created in the folder,
+    /// and the folder itself if the start created it. Nothing is removed if a username may be bound to its key, if
+    /// files are shared, or if there are parts of files. Files that were there before stay.
     pub async fn take_back(self) {
         self.end(true).await;
     }
@@ -250,7 +257,7 @@ impl Peer {
         let take_back = take_back && is_unused(&share);
         drop(share); // it has a handle of the folder
         if timeout(FINAL_WRITE_TIMEOUT, lock.alone()).await.is_err() {
-            tracing::warn!("the folder stays locked until what still writes to it is done");
+            tracing::warn!("the folder stays locked until the last thread that writes to it has ended");
         } else if take_back {
             created.take_back();
         }
@@ -258,12 +265,12 @@ impl Peer {
 }
 
 impl Fetch {
-    /// How far it is, now and whenever that changes.
+    /// The progress, now and whenever it changes.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }
 
-    /// Waits until it is over.
+    /// Waits until the fetch has ended.
     pub async fn finished(&mut self) -> Progress {
         if let Ok(progress) = self.progress.wait_for(Progress::is_over).await {
             return progress.clone();
@@ -272,7 +279,7 @@ impl Fetch {
         self.progress.borrow().clone().or_stopped()
     }
 
-    /// Gives it up. What was verified is kept for the next time.
+    /// Gives it up. The verified pieces are kept for the next fetch of the same content.
     pub fn give_up(&self) {
         self.given_up.cancel();
     }
@@ -283,8 +290,8 @@ pub fn is_peer_folder(path: &Path) -> bool {
     Folder::is_brigades(path)
 }
 
-/// Whether nothing is shared or kept in the folder, on whichever file system, and it is still this session's: another one
-/// may have it by now, or another folder its path.
+/// Whether nothing is shared or kept in the folder, on any file system, and the folder still belongs to this session:
+/// another session may have it now, or another folder may have its path.
 fn is_unused(share: &Share) -> bool {
     let folder = share.folder();
     let has_no_parts = || kept_parts(folder, SystemTime::now()).is_ok_and(|parts| parts.is_empty());

@@ -1,5 +1,5 @@
-//! Bringing a peer up: manager, folder and key, membership, tasks, in this order. A manager that is not there, and a name
-//! that is refused, leave nothing behind on the disk; a name that may be bound leaves its key.
+//! Starting a peer: manager, folder and key, membership, tasks, in this order. If the manager does not answer or
+//! refuses the name, nothing stays on the disk, except the key of a name that may be bound.
 
 pub(crate) mod folder;
 
@@ -39,10 +39,10 @@ use crate::{
     transport::greeting::Greeted,
 };
 
-/// Commands and orders that may wait.
+/// Commands and orders that may wait in a channel.
 const QUEUE: usize = 256;
 
-/// What stands once the manager has agreed.
+/// What a peer has after the manager has accepted it.
 struct JoinedPeer {
     folder: Folder,
     lock: FolderLock,
@@ -75,7 +75,7 @@ pub(crate) struct StartedPeer {
     pub(crate) stop: DropGuard,
     pub(crate) tasks: JoinSet<()>,
     pub(crate) lock: FolderLock,
-    /// What its start has made, where no name is bound to its key.
+    /// The files that its start created, if no name is bound to its key.
     pub(crate) created: CreatedFiles,
 }
 
@@ -88,10 +88,10 @@ pub(crate) async fn start(config: PeerConfig, port: TakenPort) -> Result<Started
     start_tasks(config, joined_peer, port).await.map_err(|error| Box::new(NotJoined { error, port: None }))
 }
 
-/// Reaches the manager, keeps the key, and asks to join, in this order: the manager binds the username to the key for
-/// good, so the key is durable before it is asked, and what can keep it from being so is known before.
+/// Reaches the manager, stores the key, and asks to join, in this order. The manager binds the username to the key for
+/// good, so the key is durable before that, and an error of the disk is found before that.
 async fn join_network(config: &PeerConfig, address: SocketAddr) -> Result<JoinedPeer, PeerError> {
-    // A folder that was Brigade's before has a key, and perhaps another session: that comes first.
+    // A folder that a peer has used before has a key, and another session may run in it: this is checked first.
     let mut before = StartedFolder::open_existing(&config.folder)?;
     let kept = match &mut before {
         Some(folder) => {
@@ -110,7 +110,7 @@ async fn join_network(config: &PeerConfig, address: SocketAddr) -> Result<Joined
     if is_new {
         started.save(&key)?;
     }
-    // From here on the manager may have bound the name, also where its answer does not come, or is not waited for.
+    // From here on the manager may have bound the name, also if its answer does not arrive.
     started.keep(!requested.unbound);
     let joined = join(&mut session, &requested, address.port()).await;
     let joined = joined.inspect_err(|error| started.keep(!requested.unbound && !error.bound_nothing()))?;
@@ -118,13 +118,13 @@ async fn join_network(config: &PeerConfig, address: SocketAddr) -> Result<Joined
     started.note(Some(&username), Some(address));
     started.protect(&key);
     let (folder, lock, created) = started.into_parts();
-    // A key that a name may be bound to stays, whatever becomes of the session.
+    // A key that a name may be bound to stays, however the session ends.
     let created = if requested.unbound { created } else { CreatedFiles::default() };
     let contact = ManagerContact::over(&session, joined.reached_from_elsewhere);
     Ok(JoinedPeer { folder, lock, created, key, requested, username, session, joined, contact })
 }
 
-/// The name that the configuration has, or one that is not bound and says whose the peer is.
+/// The configured name, or an unbound one that names the user.
 fn requested_name(config: &PeerConfig) -> Result<RequestedName, NameError> {
     match config.username.clone() {
         Some(username) => Ok(RequestedName { username, unbound: false }),
@@ -209,7 +209,7 @@ async fn start_tasks(
     })
 }
 
-/// Starts to watch over the folder, as far as the configuration shares it.
+/// Starts the keeper, which watches the folder as far as the configuration shares it.
 fn start_keeper(
     config: &PeerConfig,
     folder: &Folder,
@@ -221,7 +221,7 @@ fn start_keeper(
     Keeper::start(folder.clone(), share.clone(), options, stop.clone()).map_err(PeerError::Keeper)
 }
 
-/// What serving and fetching share.
+/// The objects that serving and fetching share.
 struct PeerContext {
     folder: Folder,
     share: Share,
@@ -230,7 +230,7 @@ struct PeerContext {
     traffic: Arc<Traffic>,
 }
 
-/// Who dials, and how often at once.
+/// The identity with which the peer connects to others, and the number of connections.
 struct DialContext<'a> {
     key: SecretKey,
     network: PeerKey,
@@ -239,7 +239,7 @@ struct DialContext<'a> {
     config: &'a PeerConfig,
 }
 
-/// What is needed to serve downloaders.
+/// The values that the listener needs to serve downloaders.
 fn serving(context: &PeerContext, dial: &DialContext<'_>, stop: &CancellationToken) -> ListenContext {
     let PeerContext { share, parts, traffic, .. } = context;
     ListenContext {
@@ -276,7 +276,7 @@ fn start_fetches(
     (orders, totals)
 }
 
-/// Ties between pieces are broken differently by every peer: that is all the seed is for.
+/// A seed that differs from peer to peer. It only decides ties between pieces.
 fn seed(key: &SecretKey) -> u64 {
     let public = key.public().0;
     public.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))

@@ -118,7 +118,7 @@ fn room_is_measured_where_the_bytes_go() {
     let fetch = ["disk/film.bin", "--into", "earth"];
     let refused = network.fetch(&fetch).with_code(6);
     refused.complains(&[
-        "no room for \"disk/film.bin\" in ",
+        "not enough space for \"disk/film.bin\" in ",
         "earth/disk: it takes 8.4 MB more, and 4.2 MB are free",
     ]);
     nothing_is_left(&network.path("earth/disk"));

@@ -18,7 +18,7 @@ fn what_does_not_fit_is_refused_before_anything_is_fetched() {
     network.write("fire_user/two.bin", &bytes("two", 3 << 20));
     let _fire = network.holder("fire_user", "film.bin", &bytes("film", 8 << 20));
     network.fetch(&["film.bin", "--into", "small/in"]).with_code(6).complains(&[
-        "no room for \"film.bin\" in ",
+        "not enough space for \"film.bin\" in ",
         "small/in: it takes 8.4 MB more, and ",
         "MB are free",
         "nothing was fetched",

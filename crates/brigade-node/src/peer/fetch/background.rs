@@ -52,7 +52,7 @@ pub(crate) struct PreparedFiles {
 /// The result of other work.
 #[derive(Debug)]
 pub(crate) enum BackgroundResult {
-    /// Whether the fetches of an order can land and fit on the disk, and what each of them will take there.
+    /// Whether the fetches of an order can land and fit on the disk, and the space that each of them needs.
     Measured { order: FetchOrder, kept: Vec<KeptPart>, result: Result<Vec<SpaceNeeds>, FetchError> },
     /// So much is free on each of these file systems.
     FreeSpace(Vec<(FileSystemId, FreeSpace)>),
@@ -86,7 +86,7 @@ impl Background {
         });
     }
 
-    /// Measures what the fetches of an order take, beside what is `promised` to others.
+    /// Measures the space that the fetches of an order need, beside the bytes that are `promised` to others.
     pub(crate) fn measure(&self, order: FetchOrder, promised: BTreeMap<FileSystemId, u64>) {
         let (share, results) = (self.share.clone(), self.results.clone());
         spawn_blocking(move || {
@@ -148,7 +148,7 @@ impl Background {
             files.iter().for_each(|file| drop(file.sync()));
             remove_parts(&folder, &removing);
             if let Err(error) = folder.remove_empty_staging() {
-                tracing::debug!(%error, "empty folders of ours stay on other file systems");
+                tracing::debug!(%error, "empty folders of this peer stay on other file systems");
             }
         })
     }
@@ -165,15 +165,15 @@ fn find_parts(folder: &Folder) -> Vec<KeptPart> {
 fn remove_parts(folder: &Folder, contents: &[Content]) {
     for content in contents {
         match remove_part(folder, *content) {
-            Ok(true) => tracing::info!(id = content.id.short(), "a part that nobody wants was removed"),
+            Ok(true) => tracing::info!(id = content.id.short(), "an unused part was removed"),
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "a part that nobody wants could not be removed"),
+            Err(error) => tracing::warn!(%error, "an unused part could not be removed"),
         }
     }
 }
 
-/// Files that are being prepared. The owner is told of all of them in any case: it counts the threads that prepare
-/// files, and knows which contents they are about.
+/// Files that are being prepared. The owner gets a result for all of them in any case: it counts the threads that
+/// prepare files, and the contents that they deal with.
 struct Preparation {
     job: JobId,
     waiting: VecDeque<WantedFile>,

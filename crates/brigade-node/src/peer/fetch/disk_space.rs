@@ -1,8 +1,8 @@
 //! Space on the disk: measured before a fetch begins, and waited for if it runs out midway.
 //!
 //! A fetch that can never land, or cannot fit on one of the file systems below the folder, is refused before a byte of
-//! it is fetched. A fetch that finds a disk full midway, or without an inode for one more file, pauses: nothing more is
-//! requested, what is verified is kept and served, and it goes on by itself when there is space again.
+//! it is fetched. A fetch that finds the disk full, or without an inode for one more file, pauses: it requests no more
+//! pieces, keeps and serves the verified ones, and continues by itself when there is space again.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -33,7 +33,7 @@ const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs
 /// After so long without a full disk, the next pause is short again.
 const WENT_WELL: Duration = Duration::from_secs(30);
 
-/// With so much space a fetch goes on though it needs more; with less, only if that is enough.
+/// With so much free space a fetch continues even if it needs more; with less, only if that is enough.
 const ENOUGH_BYTES: u64 = 64 << 20;
 
 /// The fetches that wait for space, and the space that is free.
@@ -102,7 +102,7 @@ impl DiskSpace {
         self.waits.clear();
     }
 
-    /// The file systems to check now, if any. A new one is checked at once, to have a figure to show.
+    /// The file systems to check now, if any. A new one is checked at once, so that the free space can be shown.
     pub(crate) fn check(&mut self, now: Timestamp) -> Vec<(JobId, FileSystemId)> {
         if self.is_checking {
             return vec![];
@@ -115,7 +115,7 @@ impl DiskSpace {
         due
     }
 
-    /// So much is free. The fetches that find enough for what they need, and go on.
+    /// So much is free. Returns the fetches that have enough space and continue.
     pub(crate) fn checked(
         &mut self,
         free: Vec<(FileSystemId, FreeSpace)>,

@@ -39,7 +39,7 @@ const ACTIVE_CONTENTS: usize = 4096;
 /// Threads that prepare files at the same time.
 const PREPARING: usize = 2;
 
-/// All fetches, and what they are made of.
+/// All fetches, and the objects that they use.
 pub(crate) struct Fetches {
     swarm: Swarm,
     jobs: Jobs,
@@ -141,7 +141,7 @@ impl Fetches {
         self.settle(id);
     }
 
-    /// A file is under its name without having been fetched; the keeper is told if it does not know it.
+    /// A file is under its name without having been fetched; the keeper gets it if it does not know it.
     fn on_disk(&mut self, file: &WantedFile, landed: Option<keeper::LandedFile>) {
         if let Some(landed) = landed {
             let keeper = self.keeper.clone();
@@ -159,7 +159,7 @@ impl Fetches {
         self.jobs.started(id, file, present);
     }
 
-    /// Handles an event of the swarm; what the manager is to be told, if that is all.
+    /// Handles an event of the swarm. Returns an update that is only for the manager.
     pub(crate) fn handle(&mut self, event: SwarmEvent) -> Option<ManagerUpdate> {
         match event {
             SwarmEvent::Stored { content, holder, bytes } => self.jobs.stored(&content, holder, bytes),
@@ -304,7 +304,7 @@ impl Fetches {
         }
     }
 
-    /// So much space is free: each fetch that finds enough goes on.
+    /// So much space is free: each fetch that has enough space continues.
     pub(crate) fn space_checked(&mut self, free: Vec<(FileSystemId, FreeSpace)>) {
         for id in self.jobs.space_checked(free, clock::now()) {
             for content in self.jobs.contents_of(id) {
@@ -360,7 +360,7 @@ impl Fetches {
         due.filter_map(|(content, number)| Some((content, number, name(&content)?))).collect()
     }
 
-    /// The manager said which contents the name of a content has now.
+    /// The manager answered which contents the name of a content has now.
     pub(crate) fn name_checked(&mut self, content: &Content, number: u64, found: &LookupResult) {
         let is_starved = self.jobs.starved().any(|starved| starved == content);
         let lost = self.swarm.lost_holders(content).filter(|_| is_starved);

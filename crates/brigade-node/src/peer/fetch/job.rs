@@ -44,7 +44,7 @@ pub(crate) struct FetchJob {
     starved: u64,
     /// Bytes and pieces that counted as present of contents that did not fit, and are prepared again.
     counted: BTreeMap<Content, (u64, u64)>,
-    /// What it has still to write.
+    /// The space that it still needs.
     needs: SpaceNeeds,
     /// Bytes that all fetches had received twice when this one began.
     twice_before: u64,
@@ -157,8 +157,8 @@ impl FetchJob {
         self.unprepared_bytes = self.unprepared_bytes.saturating_sub(content.size);
     }
 
-    /// The content of a file is active from now on, of which so many bytes and pieces are present. Those that had
-    /// counted before count again as what they were then.
+    /// The content of a file is active from now on, and so many bytes and pieces of it are present. Those that were
+    /// counted before are counted again in the same way.
     pub(crate) fn started(&mut self, file: &WantedFile, (bytes, pieces): (u64, u64)) {
         self.active += 1;
         let before = self.counted.remove(&file.content).unwrap_or_default();
@@ -219,7 +219,7 @@ impl FetchJob {
         self.landed(file.name.clone(), aside);
     }
 
-    /// One more file of it is under its name; where the file is kept aside that had the name before.
+    /// One more file of it is under its name. `aside` is the new name of the file that had the name before.
     pub(crate) fn landed(&mut self, name: FileName, aside: Option<String>) {
         self.done();
         if let Some(aside) = aside {
@@ -250,13 +250,13 @@ impl FetchJob {
         self.open == 0
     }
 
-    /// What it has still to write.
+    /// The space that it still needs.
     pub(crate) fn needs(&self) -> &SpaceNeeds {
         &self.needs
     }
 
-    /// Notes what it waits for: bytes of its active contents that are not stored, and of the starved ones how many
-    /// holders are named and why they cannot be used.
+    /// Notes the missing bytes of its active contents. For the starved ones: how many holders are named, and why they
+    /// cannot be used.
     pub(crate) fn set_missing(&mut self, bytes: u64, (named, unreached): (usize, Vec<UnreachableHolder>)) {
         self.accounts.left_bytes = self.unprepared_bytes.saturating_add(bytes);
         self.accounts.progress.out_of_reach = named;
@@ -405,7 +405,7 @@ mod tests {
         let shown = accounts.shown(Timestamp::default(), &BTreeMap::new());
         assert_eq!((shown.left_bytes, shown.time_left()), (500, None), "too early to tell");
         assert!(shown.rate > 0);
-        // A piece that is taken back has to come again.
+        // A dropped piece has to be received again.
         drop(received);
         let mut shown = accounts.shown(Timestamp::default(), &BTreeMap::new());
         assert_eq!(shown.left_bytes, 1000);

@@ -1,7 +1,7 @@
 //! The table of fetches, and the files whose contents are being fetched for them.
 //!
-//! It counts what happens to each file, and knows which files are to be prepared next. It touches no disk and no
-//! network: [`super::fetches`] does what follows from it.
+//! It counts the progress of each file, and knows which files are to be prepared next. It uses no disk and no network:
+//! [`super::fetches`] acts on its results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -289,7 +289,7 @@ impl Jobs {
         Some(active)
     }
 
-    /// A file has landed; where the file is that had its name.
+    /// A file has landed. `aside` is the new name of the file that had its name.
     pub(crate) fn landed(&mut self, active: ActiveFile, aside: Option<String>) {
         self.landed.insert(active.file.content, clock::now());
         if let Some(job) = self.jobs.get_mut(&active.job) {
@@ -311,7 +311,7 @@ impl Jobs {
         due.filter_map(|(id, on)| Some((on, self.jobs.get(&id)?.needs().folder_on(on)))).collect()
     }
 
-    /// So much space is free. The fetches that found enough, and go on.
+    /// So much space is free. Returns the fetches that have enough space and continue.
     pub(crate) fn space_checked(
         &mut self,
         free: Vec<(FileSystemId, FreeSpace)>,

@@ -19,7 +19,7 @@ const LOOK_EVERY: Duration = Duration::from_secs(3600);
 /// The pauses between two looks. The first ones are short: the shared files become known only while the folder is walked.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(2), LOOK_EVERY);
 
-/// What is known of them.
+/// The known parts.
 #[derive(Debug)]
 pub(crate) struct KeptParts {
     /// How long an unused part is kept; `None` for ever.

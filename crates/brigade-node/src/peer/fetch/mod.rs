@@ -1,9 +1,9 @@
 //! The fetches that people ask for, and the task that owns all of them.
 //!
-//! [`FetchOwner`] waits for one input at a time, and has it handled. It never waits for another task: connections and the
-//! session get what fits into their queues, and work that takes time is done in the background and sends its result.
-//! `resolve` finds the files of a request, `disk_space` and `prepare` check them, `fetches` has all fetches, each of them
-//! a `job`. What is received from whom, the module `swarm` decides.
+//! [`FetchOwner`] waits for one input at a time, and has it handled. It never waits for another task: connections and
+//! the session get what fits into their queues, and work that takes time is done in the background and sends its
+//! result. `resolve` finds the files of a request, `disk_space` and `prepare` check them, `fetches` has all fetches,
+//! each of them a `job`. The module `swarm` decides which pieces are received from which holder.
 
 mod background;
 mod disk_space;
@@ -58,7 +58,7 @@ const SHOWN_EVERY: Duration = Duration::from_millis(100);
 /// How long making the part files durable may take at the end.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// What the owner is made of.
+/// The configuration of the owner.
 pub(crate) struct FetchConfig {
     pub(crate) swarm: Swarm,
     pub(crate) share: Share,
@@ -86,7 +86,8 @@ pub(crate) struct FetchOwner {
 }
 
 impl FetchOwner {
-    /// Creates the owner. `holders` is what the manager names. The channel for orders, and the totals of kept parts.
+    /// Creates the owner. `holders` receives the holders that the manager names. Returns the channel for orders, and
+    /// the totals of kept parts.
     pub(crate) fn new(
         config: FetchConfig,
         session: mpsc::Sender<SessionCommand>,
@@ -167,7 +168,7 @@ impl FetchOwner {
                 let FetchOrder { fetches, begun } = order;
                 match result {
                     Err(refusal) => drop(begun.send(Err(refusal))),
-                    // If the caller has gone away meanwhile, nothing begins.
+                    // If the caller does not wait any more, nothing begins.
                     Ok(needs) if begun.send(Ok(())).is_ok() => {
                         for (ordered, needs) in fetches.into_iter().zip(needs) {
                             self.fetches.begin(ordered, needs);
@@ -206,7 +207,7 @@ impl FetchOwner {
         }
     }
 
-    /// Gives up contents that cannot be written because the folder is gone, or the peer's own folder in it.
+    /// Gives up contents that cannot be written because the folder was removed, or the peer's own folder in it.
     fn check_folder(&mut self) {
         if let Err(error) = self.folder.check_at_path() {
             self.fetches.give_up_all(&error.to_string());

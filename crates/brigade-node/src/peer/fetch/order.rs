@@ -1,4 +1,4 @@
-//! Ordered fetches: what a peer passes to the owner of the fetches, and what each of them needs on the disk.
+//! Ordered fetches, which a peer sends to the owner of the fetches, and the space that each of them needs on the disk.
 //!
 //! These are values only. [`super::disk_space`] measures the needs before a fetch begins, and [`super::job`] counts them
 //! down.
@@ -102,7 +102,7 @@ impl SpaceNeeds {
     }
 }
 
-/// What is known of a full file system.
+/// The known state of a full file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct FullDisk {
     pub(crate) on: FileSystemId,

@@ -1,4 +1,4 @@
-//! Checks of a wanted file before the fetch: what is here already, and whether it may land under its name.
+//! Checks of a wanted file before the fetch: which pieces are present, and whether the file may land under its name.
 //!
 //! They run on threads that may wait for the disk, many files at once. A file under the name stays as it is. A file
 //! with the same content is copied and verified. The pieces of an earlier fetch are hashed again before they count.
@@ -35,13 +35,14 @@ use crate::{
 /// The decision about a wanted file.
 #[derive(Debug)]
 pub(crate) enum FileDecision {
-    /// It is under its name. If the share does not know it: what the keeper has to know.
+    /// It is under its name. The value is for the keeper, if the share does not know the file.
     Here(Option<LandedFile>),
-    /// It was copied from another file. What the keeper has to know, and the new name of the file that was kept aside.
+    /// It was copied from another file. The values are for the keeper, and the new name of the file that was kept
+    /// aside.
     Made(LandedFile, Option<String>),
     /// It has to be fetched: a content of one piece.
     Small,
-    /// It has to be fetched: a content of several pieces, of which some may be here.
+    /// It has to be fetched: a content of several pieces. Some of them may be present.
     Large { file: PartFile, list: Option<Arc<PieceList>>, have: Bitfield },
 }
 
@@ -73,7 +74,7 @@ pub(crate) enum PrepareError {
 }
 
 impl PrepareError {
-    /// What kind of error this is, for the sums that people see.
+    /// The kind of this error, for the counts that people see.
     pub(crate) const fn kind(&self) -> FileErrorKind {
         match self {
             Self::Occupied { .. } => FileErrorKind::Occupied,
@@ -96,7 +97,7 @@ pub(crate) fn prepare(
     walk: &mut Destinations<'_>,
     wanted: &WantedFile,
 ) -> Result<FileDecision, PrepareError> {
-    // Most names are free: where not even their folder exists, the files need no look.
+    // Most names are free: if not even their folder exists, no file has to be looked at.
     let destination = walk.check(&wanted.name, wanted.replace);
     let is_free = destination.found.is_none();
     let decision = decide(folder, share, wanted, destination);

@@ -112,9 +112,9 @@ struct Resolver<'a> {
     asking: &'a ManagerClient,
     me: &'a Username,
     request: &'a FetchRequest,
-    /// Whether the catalogue counts as complete, whatever the manager says.
+    /// Whether the catalogue counts as complete, even if the manager denies it.
     believes: bool,
-    /// The time until the catalogue is complete, as the manager said last.
+    /// The time until the catalogue is complete, by the last answer of the manager.
     incomplete: Option<Duration>,
     /// Whether the result does not change when peers come back.
     certain: bool,

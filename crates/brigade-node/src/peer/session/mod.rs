@@ -2,8 +2,9 @@
 //!
 //! One task owns the session. After a reconnection everything is announced again from the share, which always has the
 //! current state. While the manager is not connected, the session goes on dialling it, applies commands, and answers
-//! questions with an error at once. `dial` reaches the manager and joins, `connection` is one connection, `announce` what
-//! it announces, and `questions` are those of other parts of the peer. Nothing here knows a piece.
+//! questions with an error at once. `dial` reaches the manager and joins, `connection` is one connection, `announce`
+//! the announcement of the share, and `questions` has the questions of other parts of the peer. Nothing here knows a
+//! piece.
 
 mod announce;
 mod connection;
@@ -104,7 +105,7 @@ impl Session {
         }
     }
 
-    /// Runs without a manager that will not come back, until it is stopped.
+    /// Runs after the manager refused this peer for good, until it is stopped.
     async fn run_without_manager(&mut self) {
         loop {
             // The manager will never name the holders of these contents. With an empty list, their fetches do not wait.

@@ -156,7 +156,7 @@ impl Subscriptions {
         }
     }
 
-    /// For a manager that will not come back: an answer without holders for each content that has no answer yet.
+    /// After the manager refused this peer for good: an answer without holders for each content that has no answer yet.
     pub(crate) fn assume_no_holders(&mut self) -> Option<Holders> {
         let without = |content: Content| ContentHolders {
             id: content.id,

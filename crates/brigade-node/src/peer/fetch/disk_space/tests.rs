@@ -102,7 +102,7 @@ fn all_that_cannot_land_is_told_at_once() {
     let huge = [wanted("x", 9, u64::MAX)];
     let several = [&huge[..], &[], &[]].map(resolved);
     let Err(refused) = measure(&share, &several.each_ref(), &[], &BTreeMap::new()) else { panic!("it fits") };
-    assert!(refused.to_string().starts_with("no room for \"d\" and 2 other names in "), "{refused}");
+    assert!(refused.to_string().starts_with("not enough space for \"d\" and 2 other names in "), "{refused}");
     // A file with another content is no obstacle here: its bytes are looked at first.
     assert!(measure(&share, &[&resolved(&files[5..])], &[], &BTreeMap::new()).is_ok());
 }
