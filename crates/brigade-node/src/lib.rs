@@ -68,6 +68,9 @@ pub(crate) mod store;
 pub mod testing;
 pub(crate) mod transport;
 
+/// The identifiers, names, limits and messages that appear in this interface.
+pub use brigade_core;
+
 /// Errors of files, keys and connections, which are the causes of the errors of peers and managers.
 pub mod error {
     pub use crate::{

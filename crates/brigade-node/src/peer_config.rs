@@ -7,7 +7,7 @@ use std::{path::PathBuf, time::Duration};
 use brigade_core::{id::PeerKey, name::Username, schedule::LimitPlan};
 
 /// Connections to other peers at the same time, unless the configuration sets another number.
-const MAX_CONNECTIONS: usize = 50;
+const MAX_CONNECTIONS: usize = 20;
 
 /// The configuration of a peer.
 #[derive(Debug, Clone)]

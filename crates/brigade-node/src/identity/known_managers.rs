@@ -27,6 +27,7 @@ pub(crate) struct KnownManagers {
 /// The error when the file could not be used.
 #[derive(Debug, thiserror::Error)]
 #[error("using the list of known managers {path}")]
+#[non_exhaustive]
 pub struct KnownManagersError {
     path: PathBuf,
     source: io::Error,

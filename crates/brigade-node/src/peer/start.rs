@@ -168,7 +168,7 @@ async fn start_tasks(
     let session_task = Session {
         address: config.manager,
         key: key.clone(),
-        requested: requested,
+        requested,
         username: username_sender,
         port: address.port(),
         contact,

@@ -26,6 +26,7 @@ use super::tls::{
 
 /// Why a connection ended other than by its proper end.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectionError {
     /// The network, or TLS.
     #[error("the connection broke")]

@@ -30,6 +30,7 @@ const CONNECT_TIME: Duration = Duration::from_secs(4);
 
 /// Why no connection to a key came about.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DialError {
     /// The host's name has no address.
     #[error("finding the address of {host}")]

@@ -62,6 +62,7 @@ pub struct Greeted {
 
 /// Why a greeting did not come about.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GreetError {
     /// The other side said goodbye instead.
     #[error("the other side refused the connection: {}", .0.reason.with(&.0.text))]
