@@ -32,7 +32,6 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub use self::session::Observer;
 use self::{
     fetch::{FetchOrder, OrderedFetch, resolve_request},
     start::{StartedPeer, start},
@@ -44,6 +43,7 @@ pub use crate::{
     file_listing::FileListing,
     identity::clock_check::ClockDifference,
     listening::{ManagerContact, ReachabilityWatch, TakenPort, UnreachableFrom},
+    manager_questions::Observer,
     peer_config::{ManagerAddress, PeerConfig, ShareMode},
     peer_error::{AskError, JoinError, NotJoined, PeerError, ReachError},
     peer_status::{KeptTotals, ManagerState, PeerStatus},

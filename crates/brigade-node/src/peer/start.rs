@@ -1,8 +1,6 @@
 //! Starting a peer: manager, folder and key, membership, tasks, in this order. If the manager does not answer or
 //! refuses the name, nothing stays on the disk, except the key of a name that may be bound.
 
-pub(crate) mod folder;
-
 use std::{net::SocketAddr, sync::Arc};
 
 use brigade_core::{
@@ -16,7 +14,6 @@ use tokio::{
 };
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::folder::{CreatedFiles, StartedFolder, write_names};
 use super::{
     bandwidth::{LimitsHandle, Traffic},
     fetch::{FetchConfig, FetchOrder, FetchOwner},
@@ -30,6 +27,7 @@ use crate::{
     listening::{ListenWatch, ManagerContact, TakenPort},
     peer_config::{PeerConfig, ShareMode},
     peer_error::{JoinError, NotJoined, PeerError},
+    peer_folder::{CreatedFiles, StartedFolder, write_names},
     peer_status::{KeptTotals, ManagerState},
     store::{
         folder::{Folder, FolderLock},
@@ -174,7 +172,7 @@ async fn start_tasks(
         contact,
         state: SessionState {
             share: share.clone(),
-            traffic: traffic.clone(),
+            rates: Box::new(rates_of(traffic.clone())),
             changes,
             scanned: false,
             commands: for_session,
@@ -207,6 +205,11 @@ async fn start_tasks(
         lock,
         created,
     })
+}
+
+/// The bytes of piece data that are sent and received per second, whenever it is called.
+fn rates_of(traffic: Arc<Traffic>) -> impl Fn() -> (u64, u64) + Send {
+    move || traffic.rates()
 }
 
 /// Starts the keeper, which watches the folder as far as the configuration shares it.

@@ -67,14 +67,16 @@ const MAPS: &[Map] = &[
         layers: &[
             together(&["clock", "config", "durable", "identity"]),
             apart(&["store", "transport"]),
-            // The values that a peer takes and returns.
+            // The values that a peer takes and returns, its port, and its folder.
             together(&[
                 "fetch_error",
                 "fetch_request",
                 "file_listing",
                 "listening",
+                "manager_questions",
                 "peer_config",
                 "peer_error",
+                "peer_folder",
                 "peer_status",
                 "progress",
             ]),

@@ -37,8 +37,9 @@ pub(crate) use self::{
 };
 use crate::{
     clock,
+    manager_questions::{Answer, Question},
     peer::{
-        session::{Answer, Question, SessionCommand},
+        session::SessionCommand,
         swarm::{ManagerUpdate, Swarm},
     },
     peer_status::KeptTotals,

@@ -24,11 +24,10 @@ use tokio::{
 };
 
 use self::connection::{ConnectionEnd, ManagerConnection};
-pub use self::questions::Observer;
 pub(crate) use self::{
     connection::SessionState,
     dial::{RequestedName, join},
-    questions::{Answer, ManagerClient, Question, SessionCommand, Subscriptions},
+    questions::{ManagerClient, SessionCommand, Subscriptions},
 };
 use crate::{
     identity::key::SecretKey,

@@ -13,7 +13,10 @@ use super::{
     AskError, CatalogueEntry, Duration, FetchRequest, LookupResult, ManagerClient, Reason, ResolveError,
     Resolver, Username, Version, WantedFile, resolve_request, split_version,
 };
-use crate::peer::session::{Answer, Question, SessionCommand};
+use crate::{
+    manager_questions::{Answer, Question},
+    peer::session::SessionCommand,
+};
 
 fn version(byte: u8, holders: &[&str]) -> Version {
     let holders = holders.iter().map(|holder| holder.parse().unwrap()).collect();

@@ -2,7 +2,7 @@
 //!
 //! All that a start creates is durable before the manager is asked to let the peer join, because the manager binds a
 //! username to the key for good. If the start fails, exactly the files and folders that it created are removed, never a
-//! file of the user. The parent decides when.
+//! file of the user. [`crate::peer`] decides when.
 
 use std::{
     fs, io,
