@@ -9,8 +9,7 @@ pub(crate) mod breach_log;
 pub(crate) mod connection;
 pub(crate) mod dial;
 #[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzzing;
+pub(crate) mod fuzzing;
 pub(crate) mod greeting;
 mod handshake_slot;
 pub(crate) mod hello;
