@@ -126,3 +126,7 @@ impl AmbiguousName {
         Self { name, versions }
     }
 }
+
+/// The number of a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct JobId(pub(crate) u32);

@@ -16,12 +16,12 @@ use tokio::{
 
 use super::{
     disk_space::measure,
-    order::{FetchOrder, JobId, SpaceNeeds},
+    order::{FetchOrder, SpaceNeeds},
     prepare::{FileDecision, PrepareError, prepare},
 };
 use crate::{
     fetch_error::FetchError,
-    fetch_request::WantedFile,
+    fetch_request::{JobId, WantedFile},
     store::{
         destination::Destinations,
         folder::{FileSystemId, Folder, FreeSpace},

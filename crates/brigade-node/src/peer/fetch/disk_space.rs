@@ -12,12 +12,12 @@ use std::{
 use brigade_core::{backoff::Backoff, geometry::Geometry, id::Content, name::FileName, time::Timestamp};
 
 use super::{
-    order::{FullDisk, JobId, OPEN_PARTS, SpaceNeeds},
+    order::{FullDisk, OPEN_PARTS, SpaceNeeds},
     prepare::is_under_name,
 };
 use crate::{
     fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace},
-    fetch_request::{Resolved, WantedFile},
+    fetch_request::{JobId, Resolved, WantedFile},
     store::{
         destination::Destinations,
         folder::{FileSystemId, Folder, FreeSpace},

@@ -9,14 +9,14 @@ use super::{
     background::{Background, PreparedFiles},
     jobs::{ActiveFile, Jobs},
     kept_parts::KeptParts,
-    order::{JobId, OrderedFetch, SpaceNeeds},
+    order::{OrderedFetch, SpaceNeeds},
     prepare::{FileDecision, PrepareError},
     revalidate::Revalidation,
 };
 use crate::{
     clock,
     fetch_error::FileErrorKind,
-    fetch_request::WantedFile,
+    fetch_request::{JobId, WantedFile},
     peer::swarm::{EndedDownload, LandedContent, ManagerUpdate, OpenPart, Swarm, SwarmEvent},
     store::{
         folder::{FileSystemId, FreeSpace},

@@ -16,13 +16,13 @@ use brigade_core::{
 use super::{
     disk_space::DiskSpace,
     job::{FetchJob, SwarmNumbers},
-    order::{JobId, OPEN_PARTS, OrderedFetch, SpaceNeeds},
+    order::{OPEN_PARTS, OrderedFetch, SpaceNeeds},
     queue::{FileQueue, NextFiles, is_large},
 };
 use crate::{
     clock,
     fetch_error::FileErrorKind,
-    fetch_request::WantedFile,
+    fetch_request::{JobId, WantedFile},
     progress::UnreachableHolder,
     store::folder::{FileSystemId, FreeSpace},
 };

@@ -16,10 +16,6 @@ use crate::{
     store::folder::FileSystemId,
 };
 
-/// The number of a fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct JobId(pub(crate) u32);
-
 /// Contents of several pieces that are fetched at the same time: each has three open files.
 pub(crate) const OPEN_PARTS: usize = 64;
 
