@@ -1,6 +1,6 @@
 //! The only module that reads clocks; all other code gets the time as an argument.
 //!
-//! Deadlines use the monotonic clock ([`now`]). The calendar ([`unix_now`]) and the local time ([`wall_now`]) can be
+//! Deadlines use the monotonic clock (`now`). The calendar ([`unix_now`]) and the local time (`wall_now`) can be
 //! changed by the user.
 
 use std::{
@@ -14,7 +14,7 @@ use jiff::{civil::DateTime, tz::TimeZone};
 static START: LazyLock<Instant> = LazyLock::new(Instant::now);
 
 /// The time of the monotonic clock, which has one start for the whole process.
-pub fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     // It starts at one second, so that a time before the start can be expressed.
     let passed = START.elapsed() + Duration::from_secs(1);
     Timestamp::from_micros(u64::try_from(passed.as_micros()).unwrap_or(u64::MAX))
@@ -34,14 +34,14 @@ static SHIFT_S: LazyLock<i64> = LazyLock::new(|| {
 });
 
 /// A duration for people, in its largest unit: `47 min`.
-pub fn duration_text(seconds: u64) -> String {
+pub(crate) fn duration_text(seconds: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(365 * 86_400, "years"), (86_400, "days"), (3600, "h"), (60, "min")];
     let unit = UNITS.iter().find(|(length, _)| seconds >= 2 * length);
     unit.map_or_else(|| format!("{seconds} s"), |(length, name)| format!("{} {name}", seconds / length))
 }
 
 /// The local time of this machine, and the time until its next full minute.
-pub fn wall_now() -> (DateTime, Duration) {
+pub(crate) fn wall_now() -> (DateTime, Duration) {
     wall(jiff::Timestamp::now(), &TimeZone::system())
 }
 
@@ -54,7 +54,7 @@ fn wall(at: jiff::Timestamp, zone: &TimeZone) -> (DateTime, Duration) {
 }
 
 /// Waits until `deadline`; forever without one.
-pub async fn reach(deadline: Option<Timestamp>) {
+pub(crate) async fn reach(deadline: Option<Timestamp>) {
     match deadline {
         Some(deadline) => tokio::time::sleep(deadline.since(now())).await,
         None => std::future::pending().await,

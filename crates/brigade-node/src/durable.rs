@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Makes the names in the folder `path` durable.
-pub fn sync_folder(path: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(path: &Path) -> io::Result<()> {
     let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
     sync_names(path)
 }

@@ -43,6 +43,7 @@ pub struct SecretKey {
 
 /// The error when a key could not be read or created.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeyError {
     /// The file could not be read or written.
     #[error("using the key file {path}")]

@@ -20,13 +20,14 @@ const FILE_BYTES: u64 = 1 << 20;
 
 /// The file of known managers.
 #[derive(Debug, Clone)]
-pub struct KnownManagers {
+pub(crate) struct KnownManagers {
     path: PathBuf,
 }
 
 /// The error when the file could not be used.
 #[derive(Debug, thiserror::Error)]
 #[error("using the list of known managers {path}")]
+#[non_exhaustive]
 pub struct KnownManagersError {
     path: PathBuf,
     source: io::Error,
@@ -34,17 +35,17 @@ pub struct KnownManagersError {
 
 impl KnownManagers {
     /// The file below the user's own folder `home`; it may not exist yet.
-    pub fn in_home(home: &Path) -> Self {
+    pub(crate) fn in_home(home: &Path) -> Self {
         Self { path: home.join("known_managers") }
     }
 
     /// The path of the file.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The known key of the manager at `host`:`port`; `None` if the folder does not exist or cannot be entered.
-    pub fn find(&self, host: &str, port: u16) -> Result<Option<PeerKey>, KnownManagersError> {
+    pub(crate) fn find(&self, host: &str, port: u16) -> Result<Option<PeerKey>, KnownManagersError> {
         let size = match fs::metadata(&self.path) {
             Ok(metadata) => metadata.len(),
             Err(error) if is_absent(&error) => return Ok(None),
@@ -64,7 +65,7 @@ impl KnownManagers {
     }
 
     /// Stores `key` as that of the manager at `host`:`port`.
-    pub fn remember(&self, host: &str, port: u16, key: PeerKey) -> Result<(), KnownManagersError> {
+    pub(crate) fn remember(&self, host: &str, port: u16, key: PeerKey) -> Result<(), KnownManagersError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let written = make_folders(folder, false).and_then(|_| {
             let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
@@ -96,7 +97,7 @@ fn address(host: &str, port: u16) -> String {
 mod tests {
     use super::{KnownManagers, PeerKey};
     #[cfg(unix)]
-    use crate::few_open_files::with_few_open_files;
+    use crate::tests::few_open_files::with_few_open_files;
 
     #[test]
     fn the_last_key_that_was_accepted_counts() {

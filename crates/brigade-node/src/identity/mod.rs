@@ -4,7 +4,7 @@
 //! [`clock_check`] finds a clock that is too wrong for memberships; [`known_managers`] stores the keys of managers by
 //! address, as `known_hosts` does for ssh.
 
-pub mod clock_check;
-pub mod key;
-pub mod known_managers;
-pub mod membership;
+pub(crate) mod clock_check;
+pub(crate) mod key;
+pub(crate) mod known_managers;
+pub(crate) mod membership;

@@ -1,6 +1,6 @@
 //! The manager as a server: connections and the disk around the core's decisions.
 //!
-//! [`ManagerServer::start`] listens and returns; everything runs in tasks until its token is cancelled. `owner.rs`
+//! [`ManagerServer::start`] listens and returns; everything runs in tasks until it is stopped or dropped. `owner.rs`
 //! owns the state, `session.rs` is one connection, `message.rs` the messages between them, `persist.rs` the bindings on
 //! the disk, `view.rs` the published state. A manager listens on an address that other machines reach only if its
 //! configuration allows it, because there is no list of permitted members.
@@ -20,7 +20,10 @@ use brigade_core::{
 };
 pub use persist::PersistError;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 pub use view::{LifeEvent, ManagerView};
 
 use self::{
@@ -49,8 +52,12 @@ const LEAVING: usize = 64;
 /// Joins that may wait for the disk, beside one for each peer.
 const SPARE_JOINS: usize = 64;
 
+/// Peers that may be connected at the same time, unless the configuration sets another number.
+const MAX_PEERS: usize = 20;
+
 /// Where a manager listens, how many peers it accepts, and where it keeps its state.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ManagerConfig {
     /// A host name or an address of this machine.
     pub host: String,
@@ -64,7 +71,35 @@ pub struct ManagerConfig {
     pub open: bool,
 }
 
-/// A manager that runs.
+impl ManagerConfig {
+    /// A manager on a free port of this machine, which other machines do not reach; its state is in this folder.
+    pub fn new(state_dir: impl Into<PathBuf>) -> Self {
+        let state_dir = state_dir.into();
+        Self { host: "localhost".to_owned(), port: 0, max_peers: MAX_PEERS, state_dir, open: false }
+    }
+
+    /// Sets the host name or the address of this machine on which it listens.
+    pub fn host(self, host: impl Into<String>) -> Self {
+        Self { host: host.into(), ..self }
+    }
+
+    /// Sets the port; 0 takes a free one.
+    pub fn port(self, port: u16) -> Self {
+        Self { port, ..self }
+    }
+
+    /// Sets how many peers may be connected at the same time.
+    pub fn max_peers(self, max_peers: usize) -> Self {
+        Self { max_peers, ..self }
+    }
+
+    /// Sets whether other machines may reach it: then every client that can reach the port may join.
+    pub fn open(self, open: bool) -> Self {
+        Self { open, ..self }
+    }
+}
+
+/// A manager that runs, until it is stopped or dropped.
 #[derive(Debug)]
 pub struct ManagerServer {
     address: SocketAddr,
@@ -72,10 +107,13 @@ pub struct ManagerServer {
     view: watch::Receiver<ManagerView>,
     events: broadcast::Receiver<LifeEvent>,
     tasks: TaskTracker,
+    /// Cancels the token by which all tasks end.
+    stop: DropGuard,
 }
 
 /// Why a manager did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ManagerError {
     /// The host has no address.
     #[error("choosing an address to listen on")]
@@ -110,8 +148,20 @@ pub enum ManagerError {
 }
 
 impl ManagerServer {
-    /// Starts a manager, which runs until `stop` is cancelled.
-    pub async fn start(config: ManagerConfig, stop: CancellationToken) -> Result<Self, ManagerError> {
+    /// Starts a manager.
+    ///
+    /// # Errors
+    /// If it cannot listen, or its state cannot be read or created.
+    pub async fn start(config: ManagerConfig) -> Result<Self, ManagerError> {
+        Self::start_until(config, CancellationToken::new()).await
+    }
+
+    /// Starts a manager, which also ends when `stop` is cancelled.
+    ///
+    /// # Errors
+    /// As in [`Self::start`].
+    pub async fn start_until(config: ManagerConfig, stop: CancellationToken) -> Result<Self, ManagerError> {
+        let stop = stop.child_token();
         let addresses = dial::resolve(&config.host, config.port).await?;
         if let Some(address) = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback())
             && !config.open
@@ -144,6 +194,7 @@ impl ManagerServer {
             view: view_out,
             events: events_out,
             tasks: TaskTracker::new(),
+            stop: stop.clone().drop_guard(),
         };
         let most_joining = config.max_peers.saturating_add(SPARE_JOINS).min(limits::MEMBERS);
         let (record, to_record) = mpsc::channel(most_joining);
@@ -206,7 +257,16 @@ impl ManagerServer {
         std::mem::replace(&mut self.events, next)
     }
 
-    /// Waits until all tasks have ended after the token was cancelled: sessions got a goodbye, members are written.
+    /// Ends all tasks, and waits until they have ended: sessions got a goodbye, members are written.
+    ///
+    /// A manager that is dropped ends too, and its port and its state are free a little later.
+    pub async fn stop(self) {
+        let Self { tasks, stop, .. } = self;
+        drop(stop); // cancels
+        tasks.wait().await;
+    }
+
+    /// Waits until all tasks have ended after the token of [`Self::start_until`] was cancelled.
     pub async fn stopped(&self) {
         self.tasks.wait().await;
     }

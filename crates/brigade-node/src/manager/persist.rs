@@ -29,6 +29,7 @@ pub(super) struct MemberDatabase {
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum PersistError {
     /// Another manager has it open.
     #[error("another manager is using {path}")]

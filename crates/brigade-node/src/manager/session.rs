@@ -155,8 +155,8 @@ async fn run(
         SessionEnd::ProtocolError(error) => {
             let reason = LeaveReason::ProtocolError;
             let _ = owner.send(ToOwner::Disconnected { session, reason }).await;
+            breaches.ended(RemoteRole::Peer, names.joined.as_ref(), remote, &error);
             if let Some(goodbye) = error.goodbye() {
-                breaches.broke(RemoteRole::Peer, names.joined.as_ref(), remote, goodbye.reason, &error);
                 close_and_drain(reader, writer, goodbye).await;
             }
         }

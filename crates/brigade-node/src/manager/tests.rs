@@ -2,7 +2,7 @@
 //!
 //! The core tests the decisions; these tests check that they reach sockets and the disk.
 
-use std::{net::IpAddr, path::Path};
+use std::{net::IpAddr, path::Path, time::Duration};
 
 use brigade_core::{
     id::ContentId,
@@ -17,6 +17,7 @@ use brigade_core::{
         },
     },
 };
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use super::{ManagerConfig, ManagerError, ManagerServer, ManagerView, MemberDatabase};
@@ -25,6 +26,8 @@ use crate::{
     identity::{key::SecretKey, membership},
     transport::{accept_loop::ENTERING, dial::dial, greeting::GreetedConnection, tls::records::Records},
 };
+
+const PATIENCE: Duration = Duration::from_secs(20);
 
 struct RunningManager {
     server: ManagerServer,
@@ -48,7 +51,7 @@ impl RunningManager {
 
     async fn with(config: ManagerConfig) -> Self {
         let stop = CancellationToken::new();
-        Self { server: ManagerServer::start(config, stop.clone()).await.unwrap(), stop }
+        Self { server: ManagerServer::start_until(config, stop.clone()).await.unwrap(), stop }
     }
 
     async fn client(&self, key: &SecretKey) -> Client {
@@ -293,7 +296,7 @@ async fn a_client_that_asks_and_does_not_read_blocks_no_other() {
 #[tokio::test]
 async fn a_manager_that_cannot_start_returns_the_reason() {
     let state = tempfile::tempdir().unwrap();
-    let start = |config| ManagerServer::start(config, CancellationToken::new());
+    let start = ManagerServer::start;
     let open = ManagerConfig { host: "0.0.0.0".into(), ..config(state.path()) };
     let refused = start(open.clone()).await.unwrap_err();
     assert!(matches!(refused, ManagerError::NotOpen { .. }) && refused.to_string().contains("--open"));
@@ -381,4 +384,26 @@ async fn a_manager_says_whether_other_machines_reach_it() {
         assert_eq!(joined.reached_from_elsewhere, Some(reached));
         manager.stop().await;
     }
+}
+
+#[tokio::test]
+async fn a_dropped_manager_frees_its_port_and_its_state() {
+    let state = tempfile::tempdir().unwrap();
+    let manager = ManagerServer::start(config(state.path())).await.unwrap();
+    let config = config(state.path()).port(manager.address().port());
+    let client = dial(&[manager.address()], &SecretKey::generate(), None).await.unwrap();
+    let busy = ManagerServer::start(config.clone()).await;
+    assert!(matches!(busy, Err(ManagerError::Members(_))), "{busy:?}");
+    drop(manager);
+    let again = async {
+        loop {
+            match ManagerServer::start(config.clone()).await {
+                Ok(manager) => return manager,
+                Err(_) => tokio::task::yield_now().await,
+            }
+        }
+    };
+    let again = timeout(PATIENCE, again).await.expect("the port and the state were not freed");
+    drop(client);
+    again.stop().await;
 }

@@ -16,6 +16,7 @@ pub(super) const EVENTS: usize = 256;
 
 /// The state of the manager at one moment.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ManagerView {
     /// The address on which it listens.
     pub address: SocketAddr,
@@ -29,11 +30,26 @@ pub struct ManagerView {
     pub rows: Vec<Row>,
 }
 
+impl ManagerView {
+    /// A manager without peers.
+    pub const fn new(address: SocketAddr, key: PeerKey, since: UnixTime, max_peers: usize) -> Self {
+        Self { address, key, since, max_peers, rows: vec![] }
+    }
+}
+
 /// An event in the life of the network, with its time.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LifeEvent {
     /// When it happened.
     pub at: UnixTime,
     /// The event.
     pub event: Event,
+}
+
+impl LifeEvent {
+    /// An event at this time.
+    pub const fn new(at: UnixTime, event: Event) -> Self {
+        Self { at, event }
+    }
 }

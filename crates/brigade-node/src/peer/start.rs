@@ -1,7 +1,5 @@
-//! Bringing a peer up: manager, folder and key, membership, tasks, in this order. A manager that is not there, and a name
-//! that is refused, leave nothing behind on the disk; a name that may be bound leaves its key.
-
-pub(crate) mod folder;
+//! Starting a peer: manager, folder and key, membership, tasks, in this order. If the manager does not answer or
+//! refuses the name, nothing stays on the disk, except the key of a name that may be bound.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -14,26 +12,23 @@ use tokio::{
     sync::{Semaphore, mpsc, watch},
     task::JoinSet,
 };
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
-use self::folder::{Made, StartedFolder, note_names};
 use super::{
-    bandwidth::Traffic,
-    config::{PeerConfig, Sharing},
-    error::{NotJoined, PeerError},
-    fetch::{FetchConfig, FetchOrder, FetchOwner, KeptTotals},
-    handle::Peer,
-    listening::TakenPort,
-    session::{
-        JoinError, ManagerClient, ManagerContact, ManagerState, RequestedName, Session, SessionCommand,
-        SessionState, Subscriptions, join,
-    },
+    bandwidth::{LimitsHandle, Traffic},
+    fetch::{FetchConfig, FetchOrder, FetchOwner},
+    session::{ManagerClient, RequestedName, Session, SessionCommand, SessionState, Subscriptions, join},
     swarm::{ConnectionConfig, PartTable, Swarm, SwarmConfig},
     upload::{ConnectionCounts, ListenContext, ServeContext, listen},
 };
 use crate::{
     config::user_at_host,
-    identity::key::SecretKey,
+    identity::{clock_check::ClockDifference, key::SecretKey},
+    listening::{ListenWatch, ManagerContact, TakenPort},
+    peer_config::{PeerConfig, ShareMode},
+    peer_error::{JoinError, NotJoined, PeerError},
+    peer_folder::{CreatedFiles, StartedFolder, write_names},
+    peer_status::{KeptTotals, ManagerState},
     store::{
         folder::{Folder, FolderLock},
         keeper::{Change, Keeper, KeeperHandle, KeeperOptions},
@@ -42,42 +37,60 @@ use crate::{
     transport::greeting::GreetedConnection,
 };
 
-/// Commands and orders that may wait.
+/// Commands and orders that may wait in a channel.
 const QUEUE: usize = 256;
 
-/// What stands once the manager has agreed.
-struct Admitted {
+/// What a peer has after the manager has accepted it.
+struct JoinedPeer {
     folder: Folder,
     lock: FolderLock,
-    made: Made,
+    created: CreatedFiles,
     key: SecretKey,
-    asked: RequestedName,
+    requested: RequestedName,
     username: Username,
     session: GreetedConnection,
     joined: Joined,
     contact: ManagerContact,
 }
 
-impl Peer {
-    /// Brings a peer up that listens on `port`.
-    ///
-    /// # Errors
-    /// Where the manager is not there or refuses, or the folder cannot be used; nothing is left behind then. The
-    /// port comes back for another attempt.
-    pub async fn join(config: PeerConfig, port: TakenPort) -> Result<Self, Box<NotJoined>> {
-        let admitted = match admit(&config, port.address()).await {
-            Ok(admitted) => admitted,
-            Err(error) => return Err(Box::new(NotJoined { error, port: Some(port) })),
-        };
-        start(config, admitted, port).await.map_err(|error| Box::new(NotJoined { error, port: None }))
-    }
+/// A peer that runs: its tasks, and the channels that lead to them.
+#[derive(Debug)]
+pub(crate) struct StartedPeer {
+    pub(crate) username: watch::Receiver<Username>,
+    pub(crate) key: PeerKey,
+    pub(crate) network: PeerKey,
+    pub(crate) listening: ListenWatch,
+    pub(crate) share: Share,
+    pub(crate) traffic: Arc<Traffic>,
+    pub(crate) limits: LimitsHandle,
+    pub(crate) keeper: KeeperHandle,
+    pub(crate) client: ManagerClient,
+    pub(crate) orders: mpsc::Sender<FetchOrder>,
+    pub(crate) state: watch::Receiver<ManagerState>,
+    pub(crate) clock: watch::Receiver<Option<ClockDifference>>,
+    pub(crate) kept: watch::Receiver<KeptTotals>,
+    /// Cancels the token by which all tasks and threads end.
+    pub(crate) stop: DropGuard,
+    pub(crate) tasks: JoinSet<()>,
+    pub(crate) lock: FolderLock,
+    /// The files that its start created, if no name is bound to its key.
+    pub(crate) created: CreatedFiles,
 }
 
-/// Reaches the manager, keeps the key, and asks to join, in this order: the manager binds the username to the key for
-/// good, so the key is durable before it is asked, and what can keep it from being so is known before.
-async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, PeerError> {
-    // A folder that was Brigade's before has a key, and perhaps another session: that comes first.
-    let mut before = StartedFolder::of_before(&config.folder)?;
+/// Starts a peer that listens on `port`. If it fails before the port answers, the port is returned.
+pub(crate) async fn start(config: PeerConfig, port: TakenPort) -> Result<StartedPeer, Box<NotJoined>> {
+    let joined_peer = match join_network(&config, port.address()).await {
+        Ok(joined_peer) => joined_peer,
+        Err(error) => return Err(Box::new(NotJoined { error, port: Some(port) })),
+    };
+    start_tasks(config, joined_peer, port).await.map_err(|error| Box::new(NotJoined { error, port: None }))
+}
+
+/// Reaches the manager, stores the key, and asks to join, in this order. The manager binds the username to the key for
+/// good, so the key is durable before that, and an error of the disk is found before that.
+async fn join_network(config: &PeerConfig, address: SocketAddr) -> Result<JoinedPeer, PeerError> {
+    // A folder that a peer has used before has a key, and another session may run in it: this is checked first.
+    let mut before = StartedFolder::open_existing(&config.folder)?;
     let kept = match &mut before {
         Some(folder) => {
             folder.note(None, None);
@@ -86,7 +99,7 @@ async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, Pee
         None => None,
     };
     let (key, is_new) = kept.map_or_else(|| (SecretKey::generate(), true), |key| (key, false));
-    let asked = asked_name(config)?;
+    let requested = requested_name(config)?;
     let mut session = config.manager.reach(&key).await.map_err(JoinError::from)?;
     let mut started = match before {
         Some(before) => before,
@@ -95,22 +108,22 @@ async fn admit(config: &PeerConfig, address: SocketAddr) -> Result<Admitted, Pee
     if is_new {
         started.save(&key)?;
     }
-    // From here on the manager may have bound the name, also where its answer does not come, or is not waited for.
-    started.keep(!asked.unbound);
-    let joined = join(&mut session, &asked, address.port()).await;
-    let joined = joined.inspect_err(|error| started.keep(!asked.unbound && !error.bound_nothing()))?;
-    let username = asked.granted(&joined);
+    // From here on the manager may have bound the name, also if its answer does not arrive.
+    started.keep(!requested.unbound);
+    let joined = join(&mut session, &requested, address.port()).await;
+    let joined = joined.inspect_err(|error| started.keep(!requested.unbound && !error.bound_nothing()))?;
+    let username = requested.granted(&joined);
     started.note(Some(&username), Some(address));
     started.protect(&key);
-    let (folder, lock, made) = started.into_parts();
-    // A key that a name may be bound to stays, whatever becomes of the session.
-    let made = if asked.unbound { made } else { Made::default() };
+    let (folder, lock, created) = started.into_parts();
+    // A key that a name may be bound to stays, however the session ends.
+    let created = if requested.unbound { created } else { CreatedFiles::default() };
     let contact = ManagerContact::over(&session, joined.reached_from_elsewhere);
-    Ok(Admitted { folder, lock, made, key, asked, username, session, joined, contact })
+    Ok(JoinedPeer { folder, lock, created, key, requested, username, session, joined, contact })
 }
 
-/// The name that the configuration has, or one that is not bound and says whose the peer is.
-fn asked_name(config: &PeerConfig) -> Result<RequestedName, NameError> {
+/// The configured name, or an unbound one that names the user.
+fn requested_name(config: &PeerConfig) -> Result<RequestedName, NameError> {
     match config.username.clone() {
         Some(username) => Ok(RequestedName { username, unbound: false }),
         None => Ok(RequestedName { username: user_at_host().ok_or(NameError::Empty)?, unbound: true }),
@@ -118,8 +131,13 @@ fn asked_name(config: &PeerConfig) -> Result<RequestedName, NameError> {
 }
 
 /// Starts the tasks.
-async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Result<Peer, PeerError> {
-    let Admitted { folder, lock, made, key, asked, username, session, joined, contact } = admitted;
+async fn start_tasks(
+    config: PeerConfig,
+    joined_peer: JoinedPeer,
+    port: TakenPort,
+) -> Result<StartedPeer, PeerError> {
+    let JoinedPeer { folder, lock, created, key, requested, username, session, joined, contact } =
+        joined_peer;
     let address = port.address();
     let answers = port.answer_as(&key, contact).map_err(|source| PeerError::Answer { address, source })?;
     let (listener, listening, contact) = answers;
@@ -129,7 +147,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
     let (keeper, changes) = start_keeper(&config, &folder, &share, &stop)?;
     let (limits, traffic) = Traffic::start(config.limits.clone(), stop.clone());
     let parts = PartTable::new();
-    let places = Arc::new(Semaphore::new(config.max_connections));
+    let connection_slots = Arc::new(Semaphore::new(config.max_connections));
     let (username_sender, username) = watch::channel(username);
     let (membership, shown) = watch::channel(joined.membership);
     let (clock_sender, clock) = watch::channel(None);
@@ -138,22 +156,23 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
     let (holders_sender, holders) = mpsc::channel(QUEUE);
 
     let mut tasks = JoinSet::new();
-    tasks.spawn(note_names(lock.clone(), username.clone(), address, stop.clone()));
+    tasks.spawn(write_names(lock.clone(), username.clone(), address, stop.clone()));
     let shared =
-        Common { folder, share: share.clone(), parts, keeper: keeper.clone(), traffic: traffic.clone() };
-    let dialling = Dialling { key: key.clone(), network, membership: shown, places, config: &config };
-    tasks.spawn(listen(listener, serving(&shared, &dialling, &stop)));
-    let (orders, kept) = start_fetches(&mut tasks, shared, dialling, holders, commands.clone(), stop.clone());
+        PeerContext { folder, share: share.clone(), parts, keeper: keeper.clone(), traffic: traffic.clone() };
+    let dial =
+        DialContext { key: key.clone(), network, membership: shown, connection_slots, config: &config };
+    tasks.spawn(listen(listener, serving(&shared, &dial, &stop)));
+    let (orders, kept) = start_fetches(&mut tasks, shared, dial, holders, commands.clone(), stop.clone());
     let session_task = Session {
         address: config.manager,
         key: key.clone(),
-        requested: asked,
+        requested,
         username: username_sender,
         port: address.port(),
         contact,
         state: SessionState {
             share: share.clone(),
-            traffic: traffic.clone(),
+            rates: Box::new(rates_of(traffic.clone())),
             changes,
             scanned: false,
             commands: for_session,
@@ -167,7 +186,7 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
     };
     session_task.state.compare_clock(joined.now_s);
     tasks.spawn(session_task.run(session));
-    Ok(Peer {
+    Ok(StartedPeer {
         username,
         key: key.public(),
         network,
@@ -184,11 +203,16 @@ async fn start(config: PeerConfig, admitted: Admitted, port: TakenPort) -> Resul
         stop: stop.drop_guard(),
         tasks,
         lock,
-        made,
+        created,
     })
 }
 
-/// Starts to watch over the folder, as far as the configuration shares it.
+/// The bytes of piece data that are sent and received per second, whenever it is called.
+fn rates_of(traffic: Arc<Traffic>) -> impl Fn() -> (u64, u64) + Send {
+    move || traffic.rates()
+}
+
+/// Starts the keeper, which watches the folder as far as the configuration shares it.
 fn start_keeper(
     config: &PeerConfig,
     folder: &Folder,
@@ -196,12 +220,12 @@ fn start_keeper(
     stop: &CancellationToken,
 ) -> Result<(KeeperHandle, mpsc::Receiver<Change>), PeerError> {
     let options =
-        KeeperOptions { only_landed: config.sharing == Sharing::Fetched, ..KeeperOptions::default() };
+        KeeperOptions { only_landed: config.sharing == ShareMode::Fetched, ..KeeperOptions::default() };
     Keeper::start(folder.clone(), share.clone(), options, stop.clone()).map_err(PeerError::Keeper)
 }
 
-/// What serving and fetching share.
-struct Common {
+/// The objects that serving and fetching share.
+struct PeerContext {
     folder: Folder,
     share: Share,
     parts: PartTable,
@@ -209,23 +233,23 @@ struct Common {
     traffic: Arc<Traffic>,
 }
 
-/// Who dials, and how often at once.
-struct Dialling<'a> {
+/// The identity with which the peer connects to others, and the number of connections.
+struct DialContext<'a> {
     key: SecretKey,
     network: PeerKey,
     membership: watch::Receiver<String>,
-    places: Arc<Semaphore>,
+    connection_slots: Arc<Semaphore>,
     config: &'a PeerConfig,
 }
 
-/// What is needed to serve downloaders.
-fn serving(common: &Common, dialling: &Dialling<'_>, stop: &CancellationToken) -> ListenContext {
-    let Common { share, parts, traffic, .. } = common;
+/// The values that the listener needs to serve downloaders.
+fn serving(context: &PeerContext, dial: &DialContext<'_>, stop: &CancellationToken) -> ListenContext {
+    let PeerContext { share, parts, traffic, .. } = context;
     ListenContext {
-        network: dialling.network,
-        membership: dialling.membership.clone(),
-        connection_slots: dialling.places.clone(),
-        max_connections: dialling.config.max_connections,
+        network: dial.network,
+        membership: dial.membership.clone(),
+        connection_slots: dial.connection_slots.clone(),
+        max_connections: dial.config.max_connections,
         counts: ConnectionCounts::default(),
         serve: ServeContext::start(share.clone(), parts.clone(), traffic.clone(), stop.clone()),
         stop: stop.clone(),
@@ -235,27 +259,27 @@ fn serving(common: &Common, dialling: &Dialling<'_>, stop: &CancellationToken) -
 /// Starts the task that owns all fetches. The channel for orders, and the totals of kept parts.
 fn start_fetches(
     tasks: &mut JoinSet<()>,
-    common: Common,
-    dialling: Dialling<'_>,
+    context: PeerContext,
+    dial: DialContext<'_>,
     holders: mpsc::Receiver<Holders>,
     session: mpsc::Sender<SessionCommand>,
     stop: CancellationToken,
 ) -> (mpsc::Sender<FetchOrder>, watch::Receiver<KeptTotals>) {
-    let Common { folder, share, parts, keeper, traffic } = common;
-    let Dialling { key, network, membership, places, config } = dialling;
+    let PeerContext { folder, share, parts, keeper, traffic } = context;
+    let DialContext { key, network, membership, connection_slots, config } = dial;
     let seed = seed(&key);
-    let connections = ConnectionConfig { key, network, membership, connection_slots: places, traffic };
+    let connections = ConnectionConfig { key, network, membership, connection_slots, traffic };
     let max_connections = config.max_connections;
     let swarm =
         Swarm::new(SwarmConfig { connections, max_connections, folder, parts, keeper: keeper.clone(), seed });
-    let shares_fetched = config.sharing == Sharing::Fetched;
+    let shares_fetched = config.sharing == ShareMode::Fetched;
     let config = FetchConfig { swarm, share, keeper, keep_parts: config.keep_parts, shares_fetched };
     let (owner, orders, totals) = FetchOwner::new(config, session, holders);
     tasks.spawn(owner.run(stop));
     (orders, totals)
 }
 
-/// Ties between pieces are broken differently by every peer: that is all the seed is for.
+/// A seed that differs from peer to peer. It only decides ties between pieces.
 fn seed(key: &SecretKey) -> u64 {
     let public = key.public().0;
     public.iter().take(8).fold(0, |seed, byte| seed << 8 | u64::from(*byte))

@@ -2,16 +2,17 @@
 //!
 //! What it does meanwhile is tested at the binary.
 
-use std::{fs, path::Path, time::Duration};
+use std::{fs, net::TcpListener, path::Path, time::Duration};
 
 use brigade_core::{
+    id::ContentId,
     rate::Cap,
     schedule::{LimitPlan, Rule},
 };
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Fetch, ManagerAddress, ManagerContact, Peer, PeerConfig, Sharing, Wish};
+use super::{Fetch, FetchRequest, ManagerAddress, ManagerContact, Peer, PeerConfig, ShareMode};
 use crate::{
     identity::key::SecretKey,
     manager::{ManagerConfig, ManagerServer},
@@ -29,7 +30,7 @@ async fn manager(state: &Path, stop: &CancellationToken) -> ManagerServer {
         state_dir: state.join("state"),
         open: false,
     };
-    ManagerServer::start(config, stop.clone()).await.unwrap()
+    ManagerServer::start_until(config, stop.clone()).await.unwrap()
 }
 
 /// A peer that shares the folder of its name, and sends 200 kB a second: there is a schedule, so that somebody waits for
@@ -52,7 +53,7 @@ async fn join(manager: &ManagerServer, username: Option<&str>, folder: &Path) ->
         manager: address,
         username: username.map(|username| username.parse().unwrap()),
         folder: folder.to_owned(),
-        sharing: Sharing::Folder,
+        sharing: ShareMode::Folder,
         max_connections: 20,
         limits: LimitPlan { rules: vec![always], ..LimitPlan::default() },
     };
@@ -82,8 +83,8 @@ async fn in_the_middle(manager: &ManagerServer, temp: &Path) -> (Peer, Peer, Fet
         peer(manager, "fire_user", &temp.join("fire")).await,
     );
     assert!(timeout(PATIENCE, water.announced()).await.unwrap());
-    let wish = Wish { name: "film".into(), ..Wish::default() };
-    let fetch = fire.fetch(fire.resolve(&wish, &mut |_| {}).await.unwrap()).await.unwrap();
+    let request = FetchRequest { name: "film".into(), ..FetchRequest::default() };
+    let fetch = fire.fetch(fire.resolve(&request, &mut |_| {}).await.unwrap()).await.unwrap();
     let mut progress = fetch.progress();
     timeout(PATIENCE, progress.wait_for(|progress| progress.bytes_done > 0)).await.unwrap().unwrap();
     (water, fire, fetch)
@@ -102,12 +103,16 @@ async fn a_peer_that_is_dropped_leaves_no_task_and_no_lock() {
     let before = tasks();
     let (water, fire, fetch) = in_the_middle(&manager, temp.path()).await;
     assert!(tasks() > before + 6);
+    let addresses = [water.address(), fire.address()];
     drop((water, fire));
     for folder in ["water", "fire"] {
         // Its threads have ended too: each of them has a handle of the folder.
         until("the lock is free", || is_free(&temp.path().join(folder))).await;
     }
     until("all tasks have ended", || tasks() <= before).await;
+    for address in addresses {
+        until("the port is free", || TcpListener::bind(address).is_ok()).await;
+    }
     drop(fetch);
     stop.cancel();
 }
@@ -122,7 +127,7 @@ async fn a_peer_that_was_stopped_has_released_its_folder() {
     let (water, fire, mut fetch) = in_the_middle(&manager, temp.path()).await;
     fire.stop().await;
     until("the lock is free", || is_free(&temp.path().join("fire"))).await;
-    assert_eq!(timeout(PATIENCE, fetch.finished()).await.unwrap().state, super::State::Stopped);
+    assert_eq!(timeout(PATIENCE, fetch.finished()).await.unwrap().state, super::FetchState::Stopped);
     water.stop().await;
     until("the lock is free", || is_free(&temp.path().join("water"))).await;
     until("all tasks have ended", || tasks() <= before).await;
@@ -132,7 +137,7 @@ async fn a_peer_that_was_stopped_has_released_its_folder() {
 /// As when somebody cleans up, and takes it for rubbish.
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_a_peer_keeps_for_itself_is_written_again_where_it_is_removed() {
+async fn the_private_folder_of_a_peer_is_restored_if_it_is_removed() {
     let temp = tempfile::tempdir().unwrap();
     let stop = CancellationToken::new();
     let manager = manager(temp.path(), &stop).await;
@@ -145,9 +150,9 @@ async fn what_a_peer_keeps_for_itself_is_written_again_where_it_is_removed() {
     fs::remove_dir_all(temp.path().join("rubbish")).unwrap();
 
     let mut problems = fire.problems();
-    let said = problems
+    let reported = problems
         .wait_for(|list| matches!(list.keeper_problems.as_slice(), [KeeperProblem::PrivateRemoved(1)]));
-    timeout(PATIENCE, said).await.expect("it is not noticed").unwrap();
+    timeout(PATIENCE, reported).await.expect("it is not noticed").unwrap();
     assert!(!is_free(&temp.path().join("fire")), "a second session may start");
     assert_eq!(fs::read(private.join("key")).unwrap(), key);
     until("who has the lock is noted", || {
@@ -158,12 +163,12 @@ async fn what_a_peer_keeps_for_itself_is_written_again_where_it_is_removed() {
         |path: &Path| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions());
     assert_eq!((mode(&private) & 0o777, mode(&private.join("key")) & 0o777), (0o700, 0o600));
     let ended = timeout(PATIENCE, fetch.finished()).await.expect("the fetch goes on without its part");
-    assert!(ended.state == super::State::Failed, "{ended:?}");
+    assert!(ended.state == super::FetchState::Failed, "{ended:?}");
     assert!(ended.errors[0].1.contains("was removed while this peer runs"), "{ended:?}");
     // It shares on, and fetches again.
     assert_eq!(fire.status().files, 1);
-    let wish = Wish { name: "film".into(), ..Wish::default() };
-    let again = fire.fetch(fire.resolve(&wish, &mut |_| {}).await.unwrap()).await.unwrap();
+    let request = FetchRequest { name: "film".into(), ..FetchRequest::default() };
+    let again = fire.fetch(fire.resolve(&request, &mut |_| {}).await.unwrap()).await.unwrap();
     let mut progress = again.progress();
     timeout(PATIENCE, progress.wait_for(|progress| progress.bytes_done > 0)).await.unwrap().unwrap();
     fire.stop().await;
@@ -195,8 +200,8 @@ async fn a_fetch_goes_on_where_the_lock_and_the_key_alone_are_removed() {
     }
     let expected = [KeeperProblem::LockRemoved(1), KeeperProblem::KeyRemoved(1)];
     let mut problems = fire.problems();
-    let told = problems.wait_for(|list| list.keeper_problems == expected);
-    timeout(PATIENCE, told).await.expect("it is not noticed").unwrap();
+    let noticed = problems.wait_for(|list| list.keeper_problems == expected);
+    timeout(PATIENCE, noticed).await.expect("it is not noticed").unwrap();
     assert!(!is_free(&temp.path().join("fire")), "a second session may start");
     assert_eq!(fs::read(private.join("key")).unwrap(), key);
     let mut progress = fetch.progress();
@@ -221,8 +226,8 @@ async fn a_fetch_begins_again_where_the_received_files_alone_are_removed() {
     fs::rename(&parts, temp.path().join("rubbish")).unwrap();
     fs::remove_dir_all(temp.path().join("rubbish")).unwrap();
     let mut problems = fire.problems();
-    let told = problems.wait_for(|list| list.keeper_problems == [KeeperProblem::PartsRemoved(1)]);
-    timeout(PATIENCE, told).await.expect("it is not noticed").unwrap();
+    let noticed = problems.wait_for(|list| list.keeper_problems == [KeeperProblem::PartsRemoved(1)]);
+    timeout(PATIENCE, noticed).await.expect("it is not noticed").unwrap();
     let stores_pieces = || {
         let records = fs::read_dir(&parts).into_iter().flatten().filter_map(Result::ok);
         let mut records =
@@ -273,5 +278,28 @@ async fn a_start_is_taken_back_only_where_the_folder_is_still_its_own() {
         drop((lock, second));
         fs::remove_dir_all(&folder).unwrap();
     }
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_content_is_fetched_by_its_id_under_another_name() {
+    let temp = tempfile::tempdir().unwrap();
+    let stop = CancellationToken::new();
+    let manager = manager(temp.path(), &stop).await;
+    let (water, fire) = (temp.path().join("water"), temp.path().join("fire"));
+    fs::create_dir_all(water.join("films")).unwrap();
+    fs::write(water.join("films/film"), "a short film").unwrap();
+    let holder = peer(&manager, "water_user", &water).await;
+    assert!(timeout(PATIENCE, holder.announced()).await.unwrap());
+    let downloader = peer(&manager, "fire_user", &fire).await;
+    let id = ContentId(*blake3::hash(b"a short film").as_bytes());
+    let request = FetchRequest::by_id(id).save_as("saved/film".parse().unwrap());
+    let files = downloader.resolve(&request, &mut |_| {}).await.unwrap();
+    assert_eq!(files.files().len(), 1);
+    let mut fetch = downloader.fetch(files).await.unwrap();
+    let progress = timeout(PATIENCE, fetch.finished()).await.unwrap();
+    assert_eq!((progress.state, progress.name), (super::FetchState::Done, id.to_string()));
+    assert_eq!(fs::read(fire.join("saved/film")).unwrap(), b"a short film");
+    assert!(!fire.join("films").exists());
     stop.cancel();
 }

@@ -30,7 +30,7 @@ const PART_NAME_BYTES: u64 = 96;
 
 /// What prevents a file from getting its name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Obstacle {
+pub(crate) enum Obstacle {
     /// The name belongs to something else than a file.
     #[error("{path} is {kind}")]
     NotAFile {
@@ -79,7 +79,7 @@ pub enum Obstacle {
 
 /// The destination of a file.
 #[derive(Debug)]
-pub struct Destination {
+pub(crate) struct Destination {
     /// The regular file that has the name now.
     pub found: Option<Stamp>,
     /// The file system of the file.
@@ -90,7 +90,7 @@ pub struct Destination {
 
 /// A sequence of checks in a folder.
 #[derive(Debug)]
-pub struct Destinations<'a> {
+pub(crate) struct Destinations<'a> {
     folder: &'a Folder,
     last: Option<ParentFolder>,
     /// For each file system a folder on it, and the reason if no files can be received there.
@@ -112,12 +112,12 @@ struct ParentFolder {
 
 impl<'a> Destinations<'a> {
     /// A new sequence.
-    pub fn new(folder: &'a Folder) -> Self {
+    pub(crate) fn new(folder: &'a Folder) -> Self {
         Self { folder, last: None, file_systems: BTreeMap::new(), listings: FolderListings::default() }
     }
 
     /// Checks the destination of a file with this name. With `replace`, an existing file is to be kept aside.
-    pub fn check(&mut self, name: &FileName, replace: bool) -> Destination {
+    pub(crate) fn check(&mut self, name: &FileName, replace: bool) -> Destination {
         let (path, last) = split(name);
         if self.last.as_ref().is_none_or(|parent| parent.path.as_deref() != path) {
             self.last = Some(self.parent(path));
@@ -161,7 +161,7 @@ impl<'a> Destinations<'a> {
     }
 
     /// The folders that are still to be created for the last name: their paths below the shared folder.
-    pub fn missing_folders(&self) -> Vec<String> {
+    pub(crate) fn missing_folders(&self) -> Vec<String> {
         let Some(ParentFolder { path: Some(path), nearest: Ok(nearest), .. }) = &self.last else {
             return vec![];
         };
@@ -171,7 +171,7 @@ impl<'a> Destinations<'a> {
     }
 
     /// Forgets the folder of the last name. To be called after a pause, in which it may have changed.
-    pub fn forget(&mut self) {
+    pub(crate) fn forget(&mut self) {
         self.last = None;
     }
 
@@ -182,7 +182,7 @@ impl<'a> Destinations<'a> {
     }
 
     /// A folder on each file system of the names so far, below the shared folder.
-    pub fn file_systems(&self) -> impl Iterator<Item = (FileSystemId, &str)> {
+    pub(crate) fn file_systems(&self) -> impl Iterator<Item = (FileSystemId, &str)> {
         self.file_systems.iter().map(|(file_system, (below, _))| (*file_system, below.as_str()))
     }
 
@@ -235,7 +235,7 @@ impl<'a> Destinations<'a> {
 
 impl Folder {
     /// Whether the file system ignores case, tested with the name of `.brigade`.
-    pub fn ignores_case(&self) -> bool {
+    pub(crate) fn ignores_case(&self) -> bool {
         let status = |name: &str| {
             self.sub("").and_then(|root| {
                 root.status(name.as_ref())

@@ -35,7 +35,7 @@ const VALUE_BYTES: usize = 32;
 
 /// The content of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hashed {
+pub(crate) struct Hashed {
     /// Its id and size.
     pub content: Content,
     /// Its piece list, if it has more than one piece.
@@ -44,7 +44,7 @@ pub struct Hashed {
 
 /// The error when a file could not be hashed.
 #[derive(Debug, thiserror::Error)]
-pub enum HashError {
+pub(crate) enum HashError {
     /// The file became shorter or longer while it was read.
     #[error("the file changed while it was hashed")]
     Changed,
@@ -60,7 +60,7 @@ pub enum HashError {
 }
 
 /// Whether `bytes` are the expected piece.
-pub fn verify(expected: &Expected, bytes: &[u8]) -> bool {
+pub(crate) fn verify(expected: &Expected, bytes: &[u8]) -> bool {
     let mut hasher = PieceHasher::new(*expected);
     hasher.update(bytes);
     hasher.matches()
@@ -79,7 +79,7 @@ fn max_subtree_len_at(offset: u64) -> Option<u64> {
 
 /// Hashes a file of `size` bytes on at most `threads` threads. Calls `cancelled` before each read; with several
 /// pieces a read has at most `BUFFER_BYTES`.
-pub fn hash_file(
+pub(crate) fn hash_file(
     file: &File,
     size: u64,
     threads: usize,
@@ -112,7 +112,7 @@ pub(super) fn hash_small(
 /// them.
 ///
 /// After a restart the record of a part file is only a hint: this check confirms it.
-pub fn hash_pieces(
+pub(crate) fn hash_pieces(
     file: &File,
     content: Content,
     list: &PieceList,
@@ -249,7 +249,7 @@ fn on_threads<T: Send>(threads: usize, work: impl Fn() -> T + Sync) -> Vec<T> {
 
 /// Hashes a piece while it is received: its bytes are then still in the processor's cache.
 #[derive(Debug)]
-pub struct PieceHasher {
+pub(crate) struct PieceHasher {
     expected: Expected,
     hasher: Hasher,
     bytes: u64,
@@ -257,7 +257,7 @@ pub struct PieceHasher {
 
 impl PieceHasher {
     /// A hasher for the `expected` piece. A piece at a misaligned offset never matches.
-    pub fn new(expected: Expected) -> Self {
+    pub(crate) fn new(expected: Expected) -> Self {
         let mut hasher = Hasher::new();
         if let Expected::Subtree { offset, .. } = expected
             && offset.is_multiple_of(CHUNK_LEN as u64)
@@ -268,13 +268,13 @@ impl PieceHasher {
     }
 
     /// The number of bytes so far.
-    pub const fn bytes(&self) -> u64 {
+    pub(crate) const fn bytes(&self) -> u64 {
         self.bytes
     }
 
     /// Hashes the next bytes; fastest in multiples of 16 KiB. Bytes beyond the longest subtree at the offset are not
     /// hashed, and the piece does not match.
-    pub fn update(&mut self, bytes: &[u8]) {
+    pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
         if self.fits() {
             self.hasher.update(bytes);
@@ -282,7 +282,7 @@ impl PieceHasher {
     }
 
     /// Whether the bytes so far are the expected piece.
-    pub fn matches(&self) -> bool {
+    pub(crate) fn matches(&self) -> bool {
         match self.expected {
             Expected::Whole(id) => self.hasher.finalize().as_bytes() == &id.0,
             Expected::Subtree { value, .. } => {

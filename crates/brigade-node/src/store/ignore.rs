@@ -22,7 +22,7 @@ use super::{
 };
 
 /// The name of the files with patterns.
-pub const IGNORE_FILE: &str = ".brigadeignore";
+pub(crate) const IGNORE_FILE: &str = ".brigadeignore";
 
 /// Bytes of such a file: enough for hundreds of patterns with comments.
 const FILE_BYTES: u64 = 64 << 10;

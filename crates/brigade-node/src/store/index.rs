@@ -20,7 +20,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 use super::{hash::piece_list_from_bytes, share::SharedFile, stamp::Stamp};
 
 /// The file of the index, in the private folder, and the files that SQLite has beside it while it is open.
-pub const INDEX_FILE: &str = "index.db";
+pub(crate) const INDEX_FILE: &str = "index.db";
 const INDEX_FILES: [&str; 3] = [INDEX_FILE, "index.db-wal", "index.db-shm"];
 
 /// The version of the table's layout; a file with another one is created again.
@@ -34,13 +34,13 @@ const CREATE: &str = "
 
 /// The open index.
 #[derive(Debug)]
-pub struct Index {
+pub(crate) struct Index {
     connection: Connection,
 }
 
 /// One change of the index.
 #[derive(Debug, Clone)]
-pub enum IndexWrite {
+pub(crate) enum IndexWrite {
     /// Adds or replaces a file.
     Put(Arc<SharedFile>),
     /// Removes a file.
@@ -49,7 +49,7 @@ pub enum IndexWrite {
 
 /// The error when the index was not opened or written.
 #[derive(Debug, thiserror::Error)]
-pub enum IndexError {
+pub(crate) enum IndexError {
     /// An error of SQLite.
     #[error("could not {action} the index {path}: {source}")]
     Sqlite {
@@ -75,7 +75,7 @@ impl Index {
     ///
     /// # Errors
     /// If it cannot be opened now: a full disk, too many open files. The file is unchanged then.
-    pub fn open(path: &Path) -> Result<(Self, HashMap<FileName, Arc<SharedFile>>), IndexError> {
+    pub(crate) fn open(path: &Path) -> Result<(Self, HashMap<FileName, Arc<SharedFile>>), IndexError> {
         match Self::open_and_load(path) {
             Ok(opened) => Ok(opened),
             Err(source) if !is_damage(&source) => {
@@ -128,7 +128,7 @@ impl Index {
     }
 
     /// Writes all of `writes` in order, or none of them.
-    pub fn write(&mut self, writes: &[IndexWrite]) -> Result<(), IndexError> {
+    pub(crate) fn write(&mut self, writes: &[IndexWrite]) -> Result<(), IndexError> {
         self.write_all(writes).map_err(|source| IndexError::Sqlite {
             action: "write to",
             path: self.connection.path().unwrap_or_default().into(),

@@ -26,7 +26,7 @@ const ATTEMPTS: usize = 8;
 
 /// The name of a received file, and its attributes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Landing {
+pub(crate) struct Landing {
     /// Its name.
     pub name: FileName,
     /// The time of its last change, in seconds since 1970.
@@ -39,7 +39,7 @@ pub struct Landing {
 
 /// A file that got its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
+pub(crate) struct Placed {
     /// Its stamp.
     pub stamp: Stamp,
     /// The last component of the new path of the file that had the name before.

@@ -8,19 +8,19 @@
 //! Nothing here knows connections, the manager or other peers. All of it blocks: call it on blocking threads, except
 //! [`keeper::KeeperHandle`].
 
-pub mod destination;
-pub mod folder;
-pub mod hash;
-pub mod ignore;
-pub mod index;
-pub mod keeper;
-pub mod landing;
+pub(crate) mod destination;
+pub(crate) mod folder;
+pub(crate) mod hash;
+pub(crate) mod ignore;
+pub(crate) mod index;
+pub(crate) mod keeper;
+pub(crate) mod landing;
 mod name_ranges;
-pub mod part_file;
-pub mod parts;
-pub mod share;
-pub mod small_files;
+pub(crate) mod part_file;
+pub(crate) mod parts;
+pub(crate) mod share;
+pub(crate) mod small_files;
 mod staged_files;
 mod staging;
-pub mod stamp;
-pub mod system;
+pub(crate) mod stamp;
+pub(crate) mod system;

@@ -25,7 +25,7 @@ use brigade_core::{
     name::FileName,
 };
 
-pub use self::error::PartError;
+pub(crate) use self::error::PartError;
 use self::{
     companions::{read_list, read_name, write_list, write_name},
     write_queue::{PieceWrite, WriteQueue},
@@ -45,7 +45,7 @@ mod write_queue;
 
 /// A file that is being received; cheap to clone, all clones are one file.
 #[derive(Debug, Clone)]
-pub struct PartFile(Arc<PartFileInner>);
+pub(crate) struct PartFile(Arc<PartFileInner>);
 
 #[derive(Debug)]
 struct PartFileInner {
@@ -65,7 +65,7 @@ struct PartFileInner {
 
 /// The stored state of an earlier session.
 #[derive(Debug)]
-pub struct ResumedPart {
+pub(crate) struct ResumedPart {
     /// The piece list, checked by folding it to the content's id.
     pub list: Option<Arc<PieceList>>,
     /// The pieces of the record: to be hashed (`hash::hash_pieces`) before they are used.
@@ -74,7 +74,7 @@ pub struct ResumedPart {
 
 impl PartFile {
     /// Opens the stored part of `content`, or creates one, on the file system of `name`. No space is reserved.
-    pub fn open(
+    pub(crate) fn open(
         folder: &Folder,
         name: &FileName,
         content: Content,
@@ -130,23 +130,18 @@ impl PartFile {
     }
 
     /// Whether the file is in memory, so that [`store`](Self::store) waits for no disk.
-    pub fn is_in_memory(&self) -> bool {
+    pub(crate) fn is_in_memory(&self) -> bool {
         self.0.in_memory
-    }
-
-    /// The content that is being received.
-    pub fn content(&self) -> Content {
-        self.0.content
     }
 
     /// The file with the bytes, for reading at an offset and for `hash::hash_pieces`. Only verified pieces have valid
     /// bytes.
-    pub fn file(&self) -> &File {
+    pub(crate) fn file(&self) -> &File {
         &self.0.file
     }
 
     /// Stores the piece list for the next start.
-    pub fn save_list(&self, list: &PieceList) -> Result<(), PartError> {
+    pub(crate) fn save_list(&self, list: &PieceList) -> Result<(), PartError> {
         let written = write_list(&self.0.parts, self.0.content, list);
         written.map_err(|error| self.0.failed("write the piece list of", error).into())
     }
@@ -155,7 +150,7 @@ impl PartFile {
     /// file: `done` must not block. To be called on a thread that may wait, except for a file in memory.
     ///
     /// The caller limits the bytes in the queue: it has them in flight.
-    pub fn store(
+    pub(crate) fn store(
         &self,
         piece: PieceIndex,
         bytes: impl AsRef<[u8]> + Send + 'static,
@@ -176,27 +171,14 @@ impl PartFile {
         self.0.drain();
     }
 
-    /// Fills `into` from `offset` of the content. Only verified pieces have valid bytes.
-    pub fn read_at(&self, offset: u64, into: &mut [u8]) -> Result<(), PartError> {
-        if offset.checked_add(into.len() as u64).is_none_or(|end| end > self.0.content.size) {
-            return Err(self.0.out_of_range());
-        }
-        let wanted = into.len();
-        match system::read_at(&self.0.file, into, offset) {
-            Ok(read) if read == wanted => Ok(()),
-            Ok(_) => Err(self.0.failed("read", io::ErrorKind::UnexpectedEof.into()).into()),
-            Err(error) => Err(self.0.failed("read", error).into()),
-        }
-    }
-
     /// Records that the content is wanted now: a part that is not used for long is removed.
-    pub fn touch(&self) -> Result<(), PartError> {
+    pub(crate) fn touch(&self) -> Result<(), PartError> {
         let touched = self.0.record.set_modified(SystemTime::now());
         touched.map_err(|error| self.0.failed("touch the record of", error).into())
     }
 
     /// Makes the stored pieces durable, so that a stop loses none of them.
-    pub fn sync(&self) -> Result<(), PartError> {
+    pub(crate) fn sync(&self) -> Result<(), PartError> {
         let sync = self.0.file.sync_data().and_then(|()| self.0.record.sync_data());
         sync.map_err(|error| self.0.failed("sync", error).into())
     }
@@ -207,13 +189,13 @@ impl PartFile {
     /// After an error the part file is unchanged, and the call may be repeated with another name. But if only the
     /// folder could not be made durable, the file has its name already. If the disk did not take the bytes, they are
     /// discarded: the next attempt fetches them again.
-    pub fn finish(&self, folder: &Folder, landing: &Landing) -> Result<Placed, PartError> {
+    pub(crate) fn finish(&self, folder: &Folder, landing: &Landing) -> Result<Placed, PartError> {
         self.finish_as(folder, landing, |_| {})
     }
 
     /// Like [`finish`](Self::finish). Calls `named` just before the file gets its name, with its stamp at that time:
     /// afterwards its user may write to it.
-    pub fn finish_as(
+    pub(crate) fn finish_as(
         &self,
         folder: &Folder,
         landing: &Landing,
@@ -229,7 +211,7 @@ impl PartFile {
 
     /// Refuses all further pieces, and those in the queue. It does not wait for a piece that is being written, nor
     /// for a file that is getting its name.
-    pub fn close(&self) {
+    pub(crate) fn close(&self) {
         let refused = {
             let mut queue = self.0.queue();
             queue.closed = true;

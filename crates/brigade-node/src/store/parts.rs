@@ -23,7 +23,7 @@ pub(crate) const FILES_OF_PART: u64 = PART_FILES.len() as u64;
 
 /// A content that is stored in part.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct KeptPart {
+pub(crate) struct KeptPart {
     /// The content.
     pub content: Content,
     /// The name that it was last wanted under, if it is known.
@@ -36,7 +36,7 @@ pub struct KeptPart {
 
 /// The files of a part on one file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StoredFiles {
+pub(crate) struct StoredFiles {
     /// The file system.
     pub file_system: FileSystemId,
     /// The bytes that they use on the disk.
@@ -47,13 +47,13 @@ pub struct StoredFiles {
 
 impl KeptPart {
     /// The bytes that it uses on all file systems.
-    pub fn all_bytes(&self) -> u64 {
+    pub(crate) fn all_bytes(&self) -> u64 {
         self.stored.iter().map(|stored| stored.bytes).sum()
     }
 }
 
 /// All stored parts, in the order of their contents.
-pub fn kept_parts(folder: &Folder, now: SystemTime) -> Result<Vec<KeptPart>, PartError> {
+pub(crate) fn kept_parts(folder: &Folder, now: SystemTime) -> Result<Vec<KeptPart>, PartError> {
     let mut found: BTreeMap<Content, KeptPart> = BTreeMap::new();
     for staging in folder.stagings()? {
         for content in contents(&staging)? {
@@ -78,7 +78,7 @@ pub fn kept_parts(folder: &Folder, now: SystemTime) -> Result<Vec<KeptPart>, Par
 /// Removes the stored part of `content`; false if there was none.
 ///
 /// Close an open [`PartFile`](super::part_file::PartFile) before: it would go on with files that have no names.
-pub fn remove_part(folder: &Folder, content: Content) -> Result<bool, PartError> {
+pub(crate) fn remove_part(folder: &Folder, content: Content) -> Result<bool, PartError> {
     let mut was_there = false;
     for staging in folder.stagings()? {
         for ending in PART_FILES {
@@ -96,7 +96,7 @@ pub fn remove_part(folder: &Folder, content: Content) -> Result<bool, PartError>
 /// Removes the leftovers of an interrupted session: small files, records and lists without their bytes, and empty
 /// directories on other file systems. Only to be called after the folder is locked and before files are received. A
 /// file that cannot be removed is logged, and is no error.
-pub fn remove_leftovers(folder: &Folder) -> Result<(), FolderError> {
+pub(crate) fn remove_leftovers(folder: &Folder) -> Result<(), FolderError> {
     for staging in folder.stagings()? {
         let failed = |error| FolderError::new("list", staging.path.clone(), error);
         let entries = staging.dir.entries().map_err(failed)?;

@@ -15,7 +15,7 @@ use std::{
 use brigade_core::{id::Content, name::FileName};
 
 use self::tables::ShareTables;
-pub use self::tables::SharedFile;
+pub(crate) use self::tables::SharedFile;
 use super::{
     folder::{Folder, FolderError},
     name_ranges::at_or_below,
@@ -29,7 +29,7 @@ const NAMES_TRIED: usize = 8;
 
 /// The error when a shared file was not opened.
 #[derive(Debug, thiserror::Error)]
-pub enum ShareError {
+pub(crate) enum ShareError {
     /// The content is not shared.
     #[error("the content {} is not shared", .0.id.short())]
     Unknown(Content),
@@ -43,40 +43,40 @@ pub enum ShareError {
 
 /// The table of the shared files; cheap to clone, all clones are one table.
 #[derive(Debug, Clone)]
-pub struct Share {
+pub(crate) struct Share {
     folder: Folder,
     tables: Arc<RwLock<ShareTables>>,
 }
 
 impl Share {
     /// An empty table for `folder`.
-    pub fn new(folder: Folder) -> Self {
+    pub(crate) fn new(folder: Folder) -> Self {
         Self { folder, tables: Arc::default() }
     }
 
     /// The folder of the files.
-    pub fn folder(&self) -> &Folder {
+    pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
 
     /// A shared file with this content: the one whose name is first.
-    pub fn find(&self, content: &Content) -> Option<Arc<SharedFile>> {
+    pub(crate) fn find(&self, content: &Content) -> Option<Arc<SharedFile>> {
         self.read().with_content(content).next().map(Arc::clone)
     }
 
     /// Whether a file with this content is shared.
-    pub fn has(&self, content: &Content) -> bool {
+    pub(crate) fn has(&self, content: &Content) -> bool {
         self.read().with_content(content).next().is_some()
     }
 
     /// The shared file with this name.
-    pub fn by_name(&self, name: &FileName) -> Option<Arc<SharedFile>> {
+    pub(crate) fn by_name(&self, name: &FileName) -> Option<Arc<SharedFile>> {
         self.read().by_name.get(name).map(Arc::clone)
     }
 
     /// Another shared name that a file system may not distinguish from this one: it differs only in case or
     /// normalisation.
-    pub fn same_folded(&self, name: &FileName) -> Option<FileName> {
+    pub(crate) fn same_folded(&self, name: &FileName) -> Option<FileName> {
         let folded = name.folded();
         let tables = self.read();
         let mut others = tables.with_folded_key(name);
@@ -85,13 +85,13 @@ impl Share {
     }
 
     /// The number of shared files, and of their bytes.
-    pub fn totals(&self) -> (usize, u64) {
+    pub(crate) fn totals(&self) -> (usize, u64) {
         let tables = self.read();
         (tables.by_name.len(), tables.bytes)
     }
 
     /// The first `limit` files in the order of their names, or the first after `after`.
-    pub fn page(&self, after: Option<&FileName>, limit: usize) -> Vec<Arc<SharedFile>> {
+    pub(crate) fn page(&self, after: Option<&FileName>, limit: usize) -> Vec<Arc<SharedFile>> {
         let from = after.map_or(Bound::Unbounded, Bound::Excluded);
         let tables = self.read();
         tables
@@ -103,13 +103,13 @@ impl Share {
     }
 
     /// Opens a file for serving, if it is still the one that was hashed.
-    pub fn open(&self, shared: &SharedFile) -> Result<File, ShareError> {
+    pub(crate) fn open(&self, shared: &SharedFile) -> Result<File, ShareError> {
         let (file, stamp) = self.folder.open_stamped(&shared.name)?;
         if stamp.same_bytes(&shared.stamp) { Ok(file) } else { Err(ShareError::Changed(shared.name.clone())) }
     }
 
     /// Opens a file with this content, under the first of its names that still has it.
-    pub fn open_content(&self, content: &Content) -> Result<(Arc<SharedFile>, File), ShareError> {
+    pub(crate) fn open_content(&self, content: &Content) -> Result<(Arc<SharedFile>, File), ShareError> {
         let names: Vec<_> = self.read().with_content(content).take(NAMES_TRIED).map(Arc::clone).collect();
         let mut last_error = ShareError::Unknown(*content);
         for shared in names {

@@ -26,11 +26,11 @@ use super::{
 const SYNC_EACH: usize = 16;
 
 /// The result for one file.
-pub type BatchResult = (FileName, Result<Placed, PartError>);
+pub(crate) type BatchResult = (FileName, Result<Placed, PartError>);
 
 /// Files that are renamed together. Dropped without [`Batch::commit`], it leaves no files.
 #[derive(Debug)]
-pub struct Batch {
+pub(crate) struct Batch {
     folder: Folder,
     /// The directories for its files: that of the shared folder first, then one for each other file system.
     stagings: Vec<Staging>,
@@ -52,7 +52,7 @@ struct UnnamedFile {
 
 impl Batch {
     /// An empty batch.
-    pub fn new(folder: &Folder) -> Result<Self, PartError> {
+    pub(crate) fn new(folder: &Folder) -> Result<Self, PartError> {
         Ok(Self {
             stagings: vec![folder.own_staging()?],
             by_parent: BTreeMap::new(),
@@ -63,18 +63,13 @@ impl Batch {
     }
 
     /// The number of files in the batch.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.unnamed.len() + self.failed.len()
-    }
-
-    /// Whether the batch has no files.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Writes one file of verified bytes, which may be empty. An error is also in the result of [`Batch::commit`];
     /// after [`PartError::NotEnoughSpace`] adding more is of no use.
-    pub fn add(&mut self, landing: Landing, content: Content, bytes: &[u8]) -> Result<(), &PartError> {
+    pub(crate) fn add(&mut self, landing: Landing, content: Content, bytes: &[u8]) -> Result<(), &PartError> {
         let part = next_small_name();
         let staging = self.staging_for(&landing.name);
         let written = staging.and_then(|staging| {
@@ -137,7 +132,7 @@ impl Batch {
     }
 
     /// Makes all files durable, then renames them. Returns the result of each, in no order.
-    pub fn commit(mut self) -> Vec<BatchResult> {
+    pub(crate) fn commit(mut self) -> Vec<BatchResult> {
         let mut unnamed = std::mem::take(&mut self.unnamed);
         let mut results: Vec<_> = self.failed.drain(..).map(|(name, error)| (name, Err(error))).collect();
         let at_once = match self.sync(&unnamed) {

@@ -161,7 +161,7 @@ impl Folder {
     }
 
     /// Removes the empty directories on other file systems. Not to be called while files may be received.
-    pub fn remove_empty_staging(&self) -> Result<(), FolderError> {
+    pub(crate) fn remove_empty_staging(&self) -> Result<(), FolderError> {
         let mut known = self.staging_list().lock();
         let entries = self.known(&mut known)?;
         let remaining: Vec<StagingEntry> =
@@ -270,7 +270,7 @@ mod tests {
 
     use super::Folder;
     #[cfg(unix)]
-    use crate::few_open_files::with_few_open_files;
+    use crate::tests::few_open_files::with_few_open_files;
 
     #[test]
     fn a_directory_is_found_again_and_removed_when_it_is_empty() {

@@ -11,7 +11,7 @@ use std::{
 
 /// The attributes of a file at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Stamp {
+pub(crate) struct Stamp {
     /// Its file system; 0 if the system does not report it.
     pub device: u64,
     /// Its inode number there; the time of its creation if the system has no such number.
@@ -29,7 +29,7 @@ pub struct Stamp {
 
 impl Stamp {
     /// Whether the bytes are still those of `other`: the same file with the same length, not written since.
-    pub const fn same_bytes(&self, other: &Self) -> bool {
+    pub(crate) const fn same_bytes(&self, other: &Self) -> bool {
         self.device == other.device
             && self.inode == other.inode
             && self.size == other.size
@@ -37,12 +37,12 @@ impl Stamp {
     }
 
     /// The file itself, whatever its name: its file system and its number there.
-    pub const fn file_id(&self) -> (u64, u64) {
+    pub(crate) const fn file_id(&self) -> (u64, u64) {
         (self.device, self.inode)
     }
 
     /// The time of the last change of its bytes, in whole seconds since 1970.
-    pub const fn mtime_s(&self) -> i64 {
+    pub(crate) const fn mtime_s(&self) -> i64 {
         self.mtime_ns.div_euclid(1_000_000_000)
     }
 
@@ -54,7 +54,7 @@ impl Stamp {
 }
 
 /// The stamp of an open file.
-pub fn stamp_of(file: &File) -> io::Result<Stamp> {
+pub(crate) fn stamp_of(file: &File) -> io::Result<Stamp> {
     Ok(stamp(&file.metadata()?))
 }
 

@@ -57,14 +57,14 @@ pub struct ListenError {
 
 /// A bound port that does not answer yet: the key may still be unknown.
 #[derive(Debug)]
-pub struct Port {
+pub(crate) struct Port {
     listener: TcpListener,
     address: SocketAddr,
 }
 
 impl Port {
     /// Binds the first of `addresses` that can be used. Port 0 means any free port.
-    pub fn bind(addresses: &[SocketAddr]) -> Result<Self, ListenError> {
+    pub(crate) fn bind(addresses: &[SocketAddr]) -> Result<Self, ListenError> {
         let mut failure = None;
         for address in addresses {
             match Self::bind_one(*address) {
@@ -80,7 +80,7 @@ impl Port {
 
     /// Binds `port` on all addresses of this machine, of IPv4 and also of IPv6 if it has that. Port 0 means any free
     /// port.
-    pub fn bind_all(port: u16) -> Result<Self, ListenError> {
+    pub(crate) fn bind_all(port: u16) -> Result<Self, ListenError> {
         let address = SocketAddr::from((Ipv6Addr::UNSPECIFIED, port));
         match Self::bind_one(address) {
             // The port cannot be used, and IPv6 is not the cause.
@@ -111,12 +111,12 @@ impl Port {
     }
 
     /// The address, with the bound port.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
     /// Answers as the owner of `key` from now on.
-    pub fn answer_as(self, key: &SecretKey) -> io::Result<Acceptor> {
+    pub(crate) fn answer_as(self, key: &SecretKey) -> io::Result<Acceptor> {
         let tls = config::server(key).map_err(io::Error::other)?;
         let Self { listener, address } = self;
         Ok(Acceptor { listener, tls, slots: HandshakeSlots::new(), address })

@@ -13,6 +13,7 @@ use std::{
 
 use brigade_core::{id::PeerKey, name::Username, time::Timestamp, wire::Reason};
 
+use super::connection::ConnectionError;
 use crate::clock;
 
 /// Lines of one kind in a [`WINDOW`]: enough to find the cause, few enough to read.
@@ -65,6 +66,19 @@ impl BreachLog {
                 let username = username.map(Username::as_str);
                 tracing::debug!(%role, username, %remote, ?reason, %error, "the other side broke the protocol");
             }
+        }
+    }
+
+    /// A connection ended with this error. It is logged if the other side broke the protocol.
+    pub(crate) fn ended(
+        &self,
+        role: RemoteRole,
+        member: Option<&Username>,
+        remote: SocketAddr,
+        error: &ConnectionError,
+    ) {
+        if let Some(goodbye) = error.goodbye() {
+            self.broke(role, member, remote, goodbye.reason, error);
         }
     }
 

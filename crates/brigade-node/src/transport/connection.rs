@@ -27,6 +27,7 @@ use super::tls::{
 
 /// The error of a connection that did not end properly.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum ConnectionError {
     /// An error of the network, or of TLS.
     #[error("the connection broke")]

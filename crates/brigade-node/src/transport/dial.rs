@@ -95,7 +95,7 @@ fn open_files_error() -> Option<io::Error> {
 /// Connects to the first of `addresses` that answers, as the owner of `key`. The other side must have the key
 /// `expected`, if there is one. All of it takes at most [`limits::GREETING_TIME`]; an address that does not answer is
 /// given up sooner.
-pub async fn dial(
+pub(crate) async fn dial(
     addresses: &[SocketAddr],
     key: &SecretKey,
     expected: Option<PeerKey>,
@@ -152,7 +152,7 @@ mod tests {
     use rustix::io::Errno;
 
     use super::{DialError, resolve};
-    use crate::few_open_files::with_few_open_files;
+    use crate::tests::few_open_files::with_few_open_files;
 
     #[test]
     fn a_limit_on_open_files_is_not_taken_for_an_unknown_name() {

@@ -149,7 +149,7 @@ impl NewConnection {
 /// Sends a goodbye while the other side may still be sending, and then reads the data that it sends until it has
 /// received the goodbye: a system that closes a connection with unread data resets it, and the goodbye may be lost. It
 /// takes at most two seconds.
-pub async fn close_and_drain(reader: Reader, writer: Writer, goodbye: Goodbye) {
+pub(crate) async fn close_and_drain(reader: Reader, writer: Writer, goodbye: Goodbye) {
     writer.close(goodbye.reason, goodbye.text).await;
     reader.drain().await;
 }

@@ -4,19 +4,18 @@
 //! only greet, and after that a [`greeting::GreetedConnection`]. Code above this module sees no socket; code in it knows no
 //! files.
 
-pub mod accept;
+pub(crate) mod accept;
 pub(crate) mod accept_loop;
 pub(crate) mod breach_log;
-pub mod connection;
-pub mod dial;
+pub(crate) mod connection;
+pub(crate) mod dial;
 #[cfg(feature = "fuzzing")]
-#[doc(hidden)]
-pub mod fuzzing;
-pub mod greeting;
+pub(crate) mod fuzzing;
+pub(crate) mod greeting;
 mod handshake_slot;
 pub(crate) mod hello;
 mod socket;
-pub mod tls;
+pub(crate) mod tls;
 
 #[cfg(test)]
 mod tests {

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use brigade_core::{id::Content, plural::count};
-use brigade_node::peer::{Choice, Peer, ResolveError, Resolved, Wish};
+use brigade_node::peer::{AmbiguousName, FetchRequest, Peer, ResolveError, Resolved};
 
 use crate::{
     terminal::signals::Signals,
@@ -25,7 +25,7 @@ pub(crate) enum Chosen {
 /// Resolves `request`. If `signals` are given, Ctrl-C stops the wait: the error is then `None`.
 pub(crate) async fn resolve_request(
     peer: &Peer,
-    request: &Wish,
+    request: &FetchRequest,
     waits: &mut (dyn FnMut(Duration) + Send),
     signals: Option<&Signals>,
 ) -> Result<Resolved, Option<ResolveError>> {
@@ -39,12 +39,12 @@ pub(crate) async fn resolve_request(
 }
 
 /// The question below the list of `choice`.
-pub(crate) fn question(choice: &Choice) -> String {
+pub(crate) fn question(choice: &AmbiguousName) -> String {
     format!("Which one? [1-{}, Enter for none] ", choice.versions.len())
 }
 
 /// The contents of a name, numbered.
-pub(crate) fn menu(choice: &Choice) -> String {
+pub(crate) fn menu(choice: &AmbiguousName) -> String {
     let lines = choice
         .versions
         .iter()
@@ -55,13 +55,13 @@ pub(crate) fn menu(choice: &Choice) -> String {
 }
 
 /// The message for an answer that is not a number of the list.
-pub(crate) fn invalid_answer(choice: &Choice, answer: &str) -> String {
+pub(crate) fn invalid_answer(choice: &AmbiguousName, answer: &str) -> String {
     format!("{} is not one of 1 to {}", escape(answer.trim()), choice.versions.len())
 }
 
 /// Adds the answer to [`question`] to `request`. Returns `None` if the answer is not a number of the list, and false if
 /// no content is chosen.
-pub(crate) fn take_answer(request: &mut Wish, choice: &Choice, answer: &str) -> Option<bool> {
+pub(crate) fn take_answer(request: &mut FetchRequest, choice: &AmbiguousName, answer: &str) -> Option<bool> {
     let answer = answer.trim();
     if answer.is_empty() {
         return Some(false);
@@ -78,9 +78,9 @@ pub(crate) fn take_answer(request: &mut Wish, choice: &Choice, answer: &str) -> 
 mod tests {
     use brigade_core::{id::ContentId, wire::manager::Version};
 
-    use super::{Choice, Wish, menu, take_answer};
+    use super::{AmbiguousName, FetchRequest, menu, take_answer};
 
-    fn choice() -> Choice {
+    fn choice() -> AmbiguousName {
         let version = |byte: u8, holders: &[&str]| Version {
             id: ContentId([byte; 32]),
             size: u64::from(byte) * 1_000_000,
@@ -90,7 +90,7 @@ mod tests {
             first_s: 1_795_346_298,
         };
         let versions = vec![version(0xab, &["fire_user", "water_user"]), version(0xcd, &["earth_user"])];
-        Choice { name: "film.mkv".parse().unwrap(), versions }
+        AmbiguousName::new("film.mkv".parse().unwrap(), versions)
     }
 
     #[test]
@@ -104,7 +104,7 @@ mod tests {
 
     #[test]
     fn only_a_number_of_the_menu_chooses() {
-        let mut request = Wish::default();
+        let mut request = FetchRequest::default();
         for answer in ["0", "3", "-1", "one", "1 2", "99999999999999999999"] {
             assert_eq!(take_answer(&mut request, &choice(), answer), None, "{answer}");
         }

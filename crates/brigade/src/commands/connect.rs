@@ -7,8 +7,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use brigade_core::wire::Reason;
 use brigade_node::{
-    peer::{JoinError, ManagerAddress, ManagerContact, Peer, PeerConfig, PeerError, TakenPort},
-    transport::{accept::ListenError, dial::resolve},
+    error::ListenError,
+    peer::{JoinError, ManagerAddress, ManagerContact, Peer, PeerConfig, PeerError, TakenPort, resolve_host},
 };
 
 use crate::{
@@ -20,12 +20,7 @@ use crate::{
 
 /// The address of the manager, from the options.
 pub(super) fn manager_address(args: &ManagerOptions) -> ManagerAddress {
-    ManagerAddress {
-        host: args.manager_host.clone(),
-        port: args.manager_port,
-        key: args.manager_key,
-        home: home(),
-    }
+    ManagerAddress::new(&args.manager_host, args.manager_port).key(args.manager_key).home(home())
 }
 
 /// The choice of the address to listen on, before the port is known.
@@ -54,7 +49,7 @@ impl ListenChoice {
 /// port there.
 async fn own_address(host: &str) -> Result<IpAddr, Failure> {
     let addresses =
-        resolve(host, 0).await.map_err(|error| Failure::of(USAGE, &error).hint(hints::OWN_HOST))?;
+        resolve_host(host, 0).await.map_err(|error| Failure::of(USAGE, &error).hint(hints::OWN_HOST))?;
     addresses.first().map(SocketAddr::ip).ok_or_else(|| Failure::new(USAGE, "no address to listen on"))
 }
 

@@ -10,15 +10,15 @@ use std::{
     process::ExitCode,
 };
 
-use brigade_core::{name::FileName, schedule::LimitPlan};
+use brigade_core::name::FileName;
 use brigade_node::{
     manager::{ManagerConfig, ManagerServer},
-    peer::{ManagerAddress, ManagerContact, Peer, PeerConfig, Progress, Sharing, State, Wish},
+    peer::{FetchRequest, FetchState, ManagerAddress, ManagerContact, Peer, PeerConfig, Progress},
 };
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    command_line::args::{DEFAULT_HOST, DEFAULT_MAX, DemoArgs},
+    command_line::args::DemoArgs,
     failure::{FAILED, Failure},
     notices::{
         fetch_progress::{follow, summary},
@@ -95,7 +95,7 @@ async fn run_demo(
     let mut right = true;
     for (username, least) in [("earth_user", 2), ("air_user", 2)] {
         let peer = setup.join(username).await?;
-        let request = Wish { name: name.to_string(), ..Wish::default() };
+        let request = FetchRequest::new(&*name);
         let fetch = peer.fetch(peer.resolve(&request, &mut |_| {}).await?).await?;
         let progress = follow(&fetch, &mut Notices::of(&peer)).await;
         print_line(&format!("{username}: {}", summary(&progress)));
@@ -127,41 +127,25 @@ struct DemoSetup<'a> {
 
 impl DemoSetup<'_> {
     async fn join(&self, username: &str) -> Result<Peer, Failure> {
-        let config = PeerConfig {
-            manager: ManagerAddress {
-                host: self.manager.address().ip().to_string(),
-                port: self.manager.address().port(),
-                key: Some(self.manager.key()),
-                home: None,
-            },
-            username: Some(username.parse().map_err(|error| Failure::other("naming a peer", &error))?),
-            folder: self.folder.join(username),
-            sharing: Sharing::Folder,
-            max_connections: DEFAULT_MAX,
-            keep_parts: None,
-            limits: LimitPlan::default(),
-        };
+        let address = self.manager.address();
+        let manager =
+            ManagerAddress::new(address.ip().to_string(), address.port()).key(Some(self.manager.key()));
+        let config = PeerConfig::new(manager, self.folder.join(username))
+            .username(username.parse().map_err(|error| Failure::other("naming a peer", &error))?);
         let port = ManagerContact::with(&config.manager).await?.take_port(None, 0)?;
         Peer::join(config, port).await.map_err(|not_joined| not_joined.error.into())
     }
 }
 
 async fn start_manager(folder: &Path, stop: CancellationToken) -> Result<ManagerServer, Failure> {
-    let config = ManagerConfig {
-        host: DEFAULT_HOST.to_owned(),
-        port: 0,
-        max_peers: DEFAULT_MAX,
-        state_dir: folder.join("manager"),
-        open: false,
-    };
-    Ok(ManagerServer::start(config, stop).await?)
+    Ok(ManagerServer::start_until(ManagerConfig::new(folder.join("manager")), stop).await?)
 }
 
 /// Whether a fetch came from at least `least` holders, if the file has enough pieces for that, and the copy is right.
 fn check(progress: &Progress, copy: &Path, source: &Path, least: usize) -> Result<bool, Failure> {
     let from_enough = progress.from.len() >= least || progress.pieces < SHARED_PIECES;
     let equal = same_bytes(copy, source).map_err(|error| unreadable(copy, &error))?;
-    Ok(progress.state == State::Done && from_enough && equal)
+    Ok(progress.state == FetchState::Done && from_enough && equal)
 }
 
 fn name_of(source: &Path) -> Result<FileName, Failure> {

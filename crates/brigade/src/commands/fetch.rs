@@ -12,7 +12,10 @@ use std::{
 use brigade_core::schedule::LimitPlan;
 use brigade_node::{
     durable::{make_folders, remove_folders},
-    peer::{Fetch, ManagerState, Peer, PeerConfig, Progress, ResolveError, Resolved, Sharing, State, Wish},
+    peer::{
+        Fetch, FetchRequest, FetchState, ManagerState, Peer, PeerConfig, Progress, ResolveError, Resolved,
+        ShareMode,
+    },
 };
 use serde_json::Value;
 
@@ -85,15 +88,12 @@ async fn begin(
 ) -> Result<(Peer, Vec<PathBuf>), Result<ExitCode, Failure>> {
     check_done_file(args.done_file.as_deref(), &args.into).map_err(Err)?;
     let manager = manager_address(&args.peer.manager);
-    let config = PeerConfig {
-        manager,
-        username: args.peer.username.clone(),
-        folder: args.into.clone(),
-        sharing: Sharing::Fetched,
-        max_connections: args.peer.max,
-        limits,
-        keep_parts: args.peer.keep_parts.time(),
-    };
+    let mut config = PeerConfig::new(manager, &args.into)
+        .sharing(ShareMode::Fetched)
+        .max_connections(args.peer.max)
+        .limits(limits)
+        .keep_parts(args.peer.keep_parts.time());
+    config.username = args.peer.username.clone();
     let made = make_parents(&args.into).map_err(Err)?;
     let joined = tokio::select! {
         joined = join(&config, args.peer.host.as_deref(), args.peer.port) => joined.map_err(Err),
@@ -158,7 +158,7 @@ async fn fetch_all(
         print_result(args, &progress);
         running.ended.push(progress);
     }
-    let done = running.ended.iter().all(|progress| progress.state == State::Done);
+    let done = running.ended.iter().all(|progress| progress.state == FetchState::Done);
     if let Some(path) = args.done_file.as_deref().filter(|_| done) {
         make_done_file(path)?;
     }
@@ -175,8 +175,8 @@ async fn resolve_all(
     let mut first = None;
     let mut waiting = CatalogueWait::default();
     for name in &args.names {
-        let request =
-            Wish { name: name.clone(), from: args.from.clone(), replace: args.replace, ..Wish::default() };
+        let mut request = FetchRequest::new(name).replace(args.replace);
+        request.from = args.from.clone();
         let failure = match resolve(peer, request, args.json, &mut waiting).await {
             Ok(Chosen::Files(files)) => {
                 wanted.push(files);
@@ -204,7 +204,7 @@ async fn resolve_all(
 #[allow(clippy::print_stderr)]
 async fn resolve(
     peer: &Peer,
-    mut request: Wish,
+    mut request: FetchRequest,
     json: bool,
     waiting: &mut CatalogueWait,
 ) -> Result<Chosen, Failure> {
@@ -253,7 +253,7 @@ async fn wait_until_stuck(peer: &Peer, fetches: &[Fetch]) -> Failure {
         _ => None,
     });
     let Some(cause) = cause else { return std::future::pending().await }; // the peer stops
-    let moves = |progress: &Progress| !progress.is_over() && progress.state != State::Waiting;
+    let moves = |progress: &Progress| !progress.is_over() && progress.state != FetchState::Waiting;
     while let Some(mut moving) = fetches.iter().map(Fetch::progress).find(|one| moves(&one.borrow())) {
         if moving.wait_for(|progress| !moves(progress)).await.is_err() {
             return std::future::pending().await;
@@ -272,14 +272,12 @@ impl RunningFetches {
     fn end(self, args: &FetchArgs) -> FetchSummary {
         let Self { fetches, ended: mut fetched, reason } = self;
         for fetch in &fetches[fetched.len()..] {
-            let now = fetch.progress().borrow().clone();
-            let state = if now.is_over() { now.state.clone() } else { State::Stopped };
-            let progress = Progress { state, ..now };
+            let progress = fetch.progress().borrow().clone().or_stopped();
             print_result(args, &progress);
             fetched.push(progress);
         }
         let all = fetched.len() == args.names.len();
-        let done = all && fetched.iter().all(|progress| progress.state == State::Done);
+        let done = all && fetched.iter().all(|progress| progress.state == FetchState::Done);
         FetchSummary { done, fetched, reason }
     }
 }

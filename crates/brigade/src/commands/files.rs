@@ -9,7 +9,7 @@ use std::{
 };
 
 use brigade_core::{plural::noun, wire::manager::CatalogueEntry};
-use brigade_node::peer::{Browsing, Observer};
+use brigade_node::peer::{FileListing, Observer};
 
 use super::{connect::manager_address, json_events};
 use crate::{
@@ -27,7 +27,7 @@ pub(crate) async fn run(args: FilesArgs) -> Result<ExitCode, Failure> {
 
 #[allow(clippy::print_stderr)]
 async fn list(args: &FilesArgs) -> Result<ExitCode, Failure> {
-    let mut browsing = Browsing::of(&args.prefix)?;
+    let mut browsing = FileListing::of(&args.prefix)?;
     let mut observer = Observer::reach(&manager_address(&args.manager)).await?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let (mut count, mut incomplete_ms) = (0_u64, None);

@@ -7,7 +7,7 @@
 use std::{process::ExitCode, time::Duration};
 
 use brigade_core::plural::count;
-use brigade_node::peer::{Fetch, MemberTraffic, Progress, State, Unreached};
+use brigade_node::peer::{Fetch, FetchState, MemberTraffic, Progress, UnreachableHolder};
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -62,12 +62,12 @@ pub(super) async fn report_progress(fetches: Vec<Fetch>) {
 
 fn progress(progress: &Progress) -> Value {
     let state = match progress.state {
-        State::Checking => "checking",
-        State::Fetching => "fetching",
-        State::Waiting => "waiting",
-        State::Full { inodes: true, .. } => "no_inodes",
-        State::Full { .. } => "disk_full",
-        State::Done | State::Failed | State::Stopped => "over",
+        FetchState::Checking => "checking",
+        FetchState::Fetching => "fetching",
+        FetchState::Waiting => "waiting",
+        FetchState::Full { inodes: true, .. } => "no_inodes",
+        FetchState::Full { .. } => "disk_full",
+        _ => "over",
     };
     json!({
         "event": "progress",
@@ -90,7 +90,7 @@ fn progress(progress: &Progress) -> Value {
 
 /// The holders that could not be used, with the cause.
 fn unreached(progress: &Progress) -> Vec<Value> {
-    let one = |one: &Unreached| json!({ "username": one.username.as_str(), "address": one.address.to_string(), "cause": one.cause });
+    let one = |one: &UnreachableHolder| json!({ "username": one.username.as_str(), "address": one.address.to_string(), "cause": one.cause });
     progress.unreached.iter().map(one).collect()
 }
 
@@ -113,7 +113,7 @@ pub(super) fn result(progress: &Progress) -> Value {
     json!({
         "event": "result",
         "name": progress.name,
-        "done": progress.state == State::Done,
+        "done": progress.state == FetchState::Done,
         "files": progress.files,
         "files_already": progress.files_already,
         "bytes": progress.bytes,

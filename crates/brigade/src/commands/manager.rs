@@ -31,8 +31,8 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     let stop = CancellationToken::new();
     let state_dir = args.state.map_or_else(|| default_state(args.port), Ok)?;
     let config =
-        ManagerConfig { host: args.host, port: args.port, max_peers: args.max, state_dir, open: args.open };
-    let mut server = ManagerServer::start(config, stop.clone()).await?;
+        ManagerConfig::new(state_dir).host(args.host).port(args.port).max_peers(args.max).open(args.open);
+    let mut server = ManagerServer::start_until(config, stop.clone()).await?;
     signals.cancel(stop.clone());
     let (view, events) = (server.view(), server.events());
     let shown = if io::stdout().is_terminal() && io::stdin().is_terminal() && terminal::draws() {

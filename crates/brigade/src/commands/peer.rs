@@ -7,10 +7,7 @@
 use std::{io, path::PathBuf, process::ExitCode};
 
 use brigade_core::{name::Username, schedule::LimitPlan, wire::Reason};
-use brigade_node::{
-    peer::{JoinError, Peer, PeerConfig, PeerError, Sharing, TakenPort},
-    store::folder::Folder,
-};
+use brigade_node::peer::{JoinError, Peer, PeerConfig, PeerError, TakenPort, is_peer_folder};
 
 use super::{
     connect::{ListenChoice, is_about_the_port, join, manager_address},
@@ -211,7 +208,7 @@ async fn ask_username(args: &PeerArgs, lines: &mut LineReader) -> Result<Option<
 /// Whether to share the folder: an existing folder that was never Brigade's needs a yes at the terminal.
 async fn may_share(args: &PeerArgs, username: &Username, lines: &mut LineReader) -> Result<bool, Failure> {
     let folder = folder_of(args, username);
-    if !lines.is_terminal() || !folder.is_dir() || Folder::is_brigades(&folder) {
+    if !lines.is_terminal() || !folder.is_dir() || is_peer_folder(&folder) {
         return Ok(true);
     }
     let question = format!("{} exists already. Share all files in it? [y/N] ", folder.display());
@@ -236,13 +233,9 @@ fn folder_of(args: &PeerArgs, username: &Username) -> PathBuf {
 }
 
 fn config(args: &PeerArgs, limits: LimitPlan, username: Username) -> PeerConfig {
-    PeerConfig {
-        manager: manager_address(&args.peer.manager),
-        folder: folder_of(args, &username),
-        username: Some(username),
-        sharing: Sharing::Folder,
-        max_connections: args.peer.max,
-        limits,
-        keep_parts: args.peer.keep_parts.time(),
-    }
+    PeerConfig::new(manager_address(&args.peer.manager), folder_of(args, &username))
+        .username(username)
+        .max_connections(args.peer.max)
+        .limits(limits)
+        .keep_parts(args.peer.keep_parts.time())
 }

@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use brigade_core::plural::count;
-use brigade_node::peer::{Browsing, Fetch, Peer, Progress, ResolveError, State, Wish};
+use brigade_node::peer::{Fetch, FetchRequest, FetchState, FileListing, Peer, Progress, ResolveError};
 use tokio::task::JoinSet;
 
 use super::{
@@ -183,7 +183,7 @@ impl Prompt {
 
     async fn files(&mut self, text: &str) -> Result<(), Failure> {
         let text = suggestions::unquoted(text);
-        let mut browsing = Browsing::of(text)?;
+        let mut browsing = FileListing::of(text)?;
         let mut rows = vec![];
         let mut incomplete_ms = None;
         while let Some((prefix, after)) = browsing.question() {
@@ -251,7 +251,11 @@ impl Prompt {
     }
 
     /// Resolves a request. If a name has several contents, a person at a terminal chooses.
-    async fn resolve(&mut self, mut request: Wish, lines: &mut LineReader) -> Result<Chosen, Failure> {
+    async fn resolve(
+        &mut self,
+        mut request: FetchRequest,
+        lines: &mut LineReader,
+    ) -> Result<Chosen, Failure> {
         let (mut waiting, printer) = (CatalogueWait::default(), self.printer.clone());
         let signals = self.terminal.then(|| self.signals.clone());
         loop {
@@ -292,7 +296,7 @@ impl Prompt {
 
     fn ended(&mut self, progress: &Progress) {
         self.printer.print(&summary(progress));
-        if progress.state != State::Done {
+        if progress.state != FetchState::Done {
             let code = code_of(std::slice::from_ref(progress));
             self.failed = self.failed.or((!self.terminal).then_some(code));
         }

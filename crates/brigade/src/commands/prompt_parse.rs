@@ -4,7 +4,7 @@
 //! with them. [`super::prompt`] runs the commands.
 
 use brigade_core::name::Username;
-use brigade_node::peer::Wish;
+use brigade_node::peer::FetchRequest;
 
 use crate::failure::{Failure, USAGE};
 
@@ -30,9 +30,9 @@ pub(super) fn check_no_arguments(command: &str, rest: &str) -> Result<(), Failur
 
 /// Parses `NAME [--from USERNAME] [--replace] [&]`. The options may be in any order, before or after the name; the name
 /// may have spaces, and stand in quotation marks. Returns the request, and whether it runs in the background.
-pub(super) fn parse_fetch(line: &str) -> Result<(Wish, bool), Failure> {
+pub(super) fn parse_fetch(line: &str) -> Result<(FetchRequest, bool), Failure> {
     let usage = |what: String| Failure::new(USAGE, what).hint("fetch NAME [--from USERNAME] [--replace] [&]");
-    let (mut request, mut background, mut name) = (Wish::default(), false, String::new());
+    let (mut request, mut background, mut name) = (FetchRequest::default(), false, String::new());
     let mut is_quoted = false;
     let mut rest = line.trim();
     while !rest.is_empty() {

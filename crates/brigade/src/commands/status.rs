@@ -4,10 +4,7 @@
 //! The peer knows all of it; no other machine is asked.
 
 use brigade_core::plural::count;
-use brigade_node::{
-    peer::{Fetch, ManagerState, MemberTraffic, Peer},
-    store::keeper::Backlog,
-};
+use brigade_node::peer::{Backlog, Fetch, ManagerState, MemberTraffic, Peer};
 
 use crate::{
     notices::{
@@ -30,6 +27,7 @@ pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
         ManagerState::Here { announced: false } => "connected, announcing".to_owned(),
         ManagerState::Away { cause } => format!("away ({})", escape(cause)),
         ManagerState::Refused { cause } => format!("refuses this peer ({})", escape(cause)),
+        _ => "unknown".to_owned(),
     };
     let mut rows = vec![
         format!("{} at {}, key {}", status.username, status.address, status.key.short()),

@@ -5,9 +5,8 @@
 use std::io;
 
 use brigade_node::{
-    identity::key::KeyError,
-    peer::{CannotLand, Lacks, NoRoom},
-    store::folder::FolderError,
+    error::{FolderError, KeyError},
+    peer::{CannotLand, MissingSpace, NotEnoughSpace},
 };
 
 use super::{DISK, Failure};
@@ -51,20 +50,21 @@ impl From<KeyError> for Failure {
     }
 }
 
-impl From<NoRoom> for Failure {
-    fn from(error: NoRoom) -> Self {
-        let (message, advice) = match error.lacks {
-            Lacks::Bytes { needed, free } => {
+impl From<NotEnoughSpace> for Failure {
+    fn from(error: NotEnoughSpace) -> Self {
+        let (message, advice) = match error.missing {
+            MissingSpace::Bytes { needed, free } => {
                 let (needed, free) = (format::bytes(needed), format::bytes(free));
                 (format!("{error}: {needed} more are needed, and {free} are free"), "free some space")
             }
-            Lacks::Inodes { needed, free } => (
+            MissingSpace::Inodes { needed, free } => (
                 format!(
                     "{error}: no inodes are left for its files; {needed} more are needed, and {free} are free, even if there \
                      is free space for bytes"
                 ),
                 "delete files",
             ),
+            _ => (error.to_string(), "make room"),
         };
         Self::new(DISK, message)
             .hint(format!("nothing was fetched; {advice} there, or fetch into another folder"))

@@ -8,7 +8,7 @@ mod node_errors;
 
 use std::{error::Error, process::ExitCode};
 
-use brigade_node::store::folder::OpenFilesLimit;
+use brigade_node::error::OpenFilesLimit;
 use serde_json::{Value, json};
 
 use crate::text::escape::escape;

@@ -9,9 +9,9 @@ use brigade_core::{
     wire::{Reason, manager::Version},
 };
 use brigade_node::{
+    error::{DialError, ListenError},
     manager::{ManagerError, PersistError},
-    peer::{AskError, Choice, FetchError, JoinError, PeerError, ReachError, ResolveError},
-    transport::{accept::ListenError, dial::DialError},
+    peer::{AmbiguousName, AskError, FetchError, JoinError, PeerError, ReachError, ResolveError},
 };
 
 use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE};
@@ -53,6 +53,7 @@ impl From<ReachError> for Failure {
                      another program answers: trust it only if you know why its key is different",
                 )
             }
+            _ => Self::of(UNREACHED, &error),
         }
     }
 }
@@ -77,7 +78,7 @@ impl From<JoinError> for Failure {
                     _ => failure,
                 }
             }
-            JoinError::Connection(_) => Self::of(UNREACHED, &error),
+            _ => Self::of(UNREACHED, &error),
         }
     }
 }
@@ -89,7 +90,8 @@ impl From<PeerError> for Failure {
             PeerError::Folder(error) => error.into(),
             PeerError::Key(error) => error.into(),
             PeerError::Keeper(_) => Self::of(DISK, &error),
-            PeerError::Username(_) | PeerError::Answer { .. } => Self::of(FAILED, &error),
+            PeerError::Port(error) => error.into(),
+            _ => Self::of(FAILED, &error),
         }
     }
 }
@@ -130,6 +132,7 @@ impl From<ManagerError> for Failure {
             ManagerError::Members(PersistError::InUse { .. }) => Self::of(FAILED, &error)
                 .hint("a manager runs on this port already; for a second network, choose another --port and --state"),
             ManagerError::Members(_) => Self::of(DISK, &error),
+            _ => Self::of(FAILED, &error),
         }
     }
 }
@@ -141,7 +144,7 @@ impl From<AskError> for Failure {
                 .hint("Brigade tries again all the time; ask again when the manager is back"),
             AskError::Silent | AskError::Connection(_) => Self::of(UNREACHED, &error),
             AskError::Refused { .. } | AskError::RefusedForGood { .. } => Self::of(REFUSED, &error),
-            AskError::Confused => Self::of(FAILED, &error),
+            _ => Self::of(FAILED, &error),
         }
     }
 }
@@ -177,7 +180,7 @@ impl From<ResolveError> for Failure {
                     None => failure,
                 }
             }
-            ResolveError::TooMany { .. } => Self::of(NOT_FOUND, &error),
+            _ => Self::of(NOT_FOUND, &error),
         }
     }
 }
@@ -185,16 +188,16 @@ impl From<ResolveError> for Failure {
 impl From<FetchError> for Failure {
     fn from(error: FetchError) -> Self {
         match error {
-            FetchError::NoRoom(error) => error.into(),
+            FetchError::NotEnoughSpace(error) => error.into(),
             FetchError::CannotLand(error) => error.into(),
-            FetchError::Stopping => Self::of(FAILED, &error),
+            _ => Self::of(FAILED, &error),
         }
     }
 }
 
 /// The error for names with several contents, each with its list.
-fn ambiguous(choices: &[Choice], rest: usize) -> Failure {
-    let list = |choice: &Choice| {
+fn ambiguous(choices: &[AmbiguousName], rest: usize) -> Failure {
+    let list = |choice: &AmbiguousName| {
         format!("{} has {}{}", choice.name, count(choice.versions.len(), "content"), listed(&choice.versions))
     };
     let mut message = choices.iter().map(list).collect::<Vec<_>>().join("\n");
@@ -202,7 +205,7 @@ fn ambiguous(choices: &[Choice], rest: usize) -> Failure {
         message += &format!("\nand {} with several contents", count(rest, "more name"));
     }
     let hint = match choices {
-        [Choice { name, versions }] => {
+        [AmbiguousName { name, versions, .. }] => {
             let id = versions.first().map_or_else(String::new, |version| version.id.short());
             format!("choose one with `{name}@{id}`, or with --from and a username")
         }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use brigade_core::plural::count;
-use brigade_node::peer::{Fetch, Progress, State, Unreached};
+use brigade_node::peer::{Fetch, FetchState, Progress, UnreachableHolder};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::folder::Notices;
@@ -63,8 +63,7 @@ async fn until_over(fetch: &Fetch, display: &Display) -> Progress {
         let now = progress.borrow_and_update().clone();
         display.show(&now, &mut reported);
         if now.is_over() || progress.changed().await.is_err() {
-            let state = if now.is_over() { now.state.clone() } else { State::Stopped };
-            return Progress { state, ..now };
+            return now.or_stopped();
         }
     }
 }
@@ -93,8 +92,7 @@ async fn drawn_until_over(fetch: &Fetch) -> Progress {
         }
         line.draw(&parts(&now));
     }
-    let now = progress.borrow().clone();
-    Progress { state: State::Stopped, ..now }
+    progress.borrow().clone().or_stopped()
 }
 
 /// The output for a fetch that is not drawn in place.
@@ -167,17 +165,17 @@ fn parts(progress: &Progress) -> LineParts {
 /// The state, the most important parts first.
 fn state(progress: &Progress) -> Vec<String> {
     let text = match progress.state {
-        State::Checking => "checking existing files".to_owned(),
-        State::Waiting => match progress.out_of_reach {
+        FetchState::Checking => "checking existing files".to_owned(),
+        FetchState::Waiting => match progress.out_of_reach {
             0 => "waiting: no connected peer has the missing pieces".to_owned(),
             1 => "waiting: its only holder cannot be reached".to_owned(),
             many => format!("waiting: its {many} holders cannot be reached"),
         },
-        State::Full { inodes: true, .. } => {
+        FetchState::Full { inodes: true, .. } => {
             "paused: no inodes are left on the disk for more files; it continues when files are deleted there"
                 .to_owned()
         }
-        State::Full { missing_bytes, free_bytes, .. } => format!(
+        FetchState::Full { missing_bytes, free_bytes, .. } => format!(
             "paused: the disk is full; {} are missing, {} are free; it continues when there is space",
             format::bytes(missing_bytes),
             format::bytes(free_bytes)
@@ -222,9 +220,9 @@ impl LastReport {
     /// The line if the fetch began or stopped waiting, for holders or for disk space.
     fn wait_change(&mut self, progress: &Progress) -> Option<String> {
         let now = match progress.state {
-            State::Waiting => WaitCause::Holders,
-            State::Full { .. } => WaitCause::Disk,
-            State::Fetching => WaitCause::None,
+            FetchState::Waiting => WaitCause::Holders,
+            FetchState::Full { .. } => WaitCause::Disk,
+            FetchState::Fetching => WaitCause::None,
             _ => return None,
         };
         let is_new = now != self.wait_cause;
@@ -235,7 +233,7 @@ impl LastReport {
 
     /// The holders that it waits for and cannot use, each once.
     fn causes(&mut self, progress: &Progress) -> Vec<String> {
-        let waits = progress.state == State::Waiting;
+        let waits = progress.state == FetchState::Waiting;
         let mut new = vec![];
         for cause in progress.unreached.iter().filter(|_| waits).map(unreachable_holder) {
             if self.causes.len() < CAUSES && self.causes.insert(cause.clone()) {
@@ -250,7 +248,7 @@ impl LastReport {
         let tenths = progress.bytes_done * 10 / progress.bytes.max(1);
         let is_further = tenths > self.tenths && tenths < 10;
         let is_quiet = progress.took.saturating_sub(self.at) >= QUIET;
-        (progress.state == State::Fetching && (is_further || is_quiet)).then(|| {
+        (progress.state == FetchState::Fetching && (is_further || is_quiet)).then(|| {
             self.tenths = tenths;
             self.at = progress.took;
             line(progress)
@@ -263,7 +261,7 @@ pub(crate) fn unreached(progress: &Progress) -> String {
     progress.unreached.iter().map(|one| format!("\n{}", unreachable_holder(one))).collect()
 }
 
-fn unreachable_holder(one: &Unreached) -> String {
+fn unreachable_holder(one: &UnreachableHolder) -> String {
     format!("  {} at {} cannot be used: {}", escape(&one.username), one.address, escape(&one.cause))
 }
 
@@ -272,11 +270,11 @@ pub(crate) fn summary(progress: &Progress) -> String {
     let name = escape(&progress.name).into_owned();
     let fetched = progress.bytes_done.saturating_sub(progress.bytes_already + progress.bytes_copied);
     let mut text = match progress.state {
-        State::Done if fetched == 0 && progress.files_already == progress.files => {
+        FetchState::Done if fetched == 0 && progress.files_already == progress.files => {
             format!("{name} is here already ({})", format::bytes(progress.bytes))
         }
-        State::Done => format!("{name} is here: {}", amount(progress, fetched)),
-        State::Stopped => format!(
+        FetchState::Done => format!("{name} is here: {}", amount(progress, fetched)),
+        FetchState::Stopped => format!(
             "{name} was stopped at {} of {}; {}",
             format::bytes(progress.bytes_done),
             format::bytes(progress.bytes),
@@ -304,7 +302,7 @@ pub(crate) fn summary(progress: &Progress) -> String {
     if more > 0 {
         text += &format!("\n  and {more} more");
     }
-    if progress.state != State::Done {
+    if progress.state != FetchState::Done {
         text += &unreached(progress);
     }
     if progress.occupied > 0 {
@@ -342,58 +340,42 @@ fn amount(progress: &Progress, fetched: u64) -> String {
 mod tests {
     use brigade_node::peer::MemberTraffic;
 
-    use super::{Duration, Progress, State, line, summary};
+    use super::{Duration, FetchState, Progress, line, summary};
 
     /// A fetch of `number` of everything, all from one holder.
-    fn progress(number: u64, state: State) -> Progress {
-        let traffic = MemberTraffic { username: "fire_user".parse().unwrap(), bytes: number, pieces: number };
-        Progress {
-            name: "data".to_owned(),
-            state,
-            files: number,
-            files_done: number,
-            files_already: 0,
-            pieces: number,
-            pieces_done: number,
-            bytes: number,
-            bytes_done: number,
-            bytes_already: 0,
-            bytes_copied: 0,
-            bytes_twice: 0,
-            rate: 7,
-            left_bytes: 0,
-            steady_rate: None,
-            holders: usize::try_from(number).unwrap(),
-            from: vec![traffic],
-            took: Duration::from_secs(10),
-            errors: vec![],
-            failed: 0,
-            occupied: 0,
-            changed: 0,
-            aside: vec![],
-            out_of_reach: 0,
-            unreached: vec![],
-        }
+    fn progress(number: u64, state: FetchState) -> Progress {
+        let mut progress = Progress::new("data");
+        progress.state = state;
+        (progress.files, progress.files_done) = (number, number);
+        (progress.pieces, progress.pieces_done) = (number, number);
+        (progress.bytes, progress.bytes_done) = (number, number);
+        progress.rate = 7;
+        progress.holders = usize::try_from(number).unwrap();
+        progress.from = vec![MemberTraffic::new("fire_user".parse().unwrap(), number, number)];
+        progress.took = Duration::from_secs(10);
+        progress
     }
 
     #[test]
     fn singular_and_plural_are_right() {
         assert_eq!(
-            [1, 2].map(|number| line(&progress(number, State::Fetching))),
+            [1, 2].map(|number| line(&progress(number, FetchState::Fetching))),
             [
                 "data  1/1 piece  1 B of 1 B  7 B/s  – left  1 holder",
                 "data  2/2 files  2/2 pieces  2 B of 2 B  7 B/s  – left  2 holders",
             ]
         );
         assert_eq!(
-            [1, 2].map(|number| summary(&progress(number, State::Done))),
+            [1, 2].map(|number| summary(&progress(number, FetchState::Done))),
             [
                 "data is here: 1 B, 1 piece in 10.00 s (0 B/s)\n  1 B from fire_user (1 piece)",
                 "data is here: 2 files, 2 B, 2 pieces in 10.00 s (0 B/s)\n  2 B from fire_user (2 pieces)",
             ]
         );
         let failed = |files, failed| {
-            let text = summary(&Progress { failed, ..progress(files, State::Failed) });
+            let mut progress = progress(files, FetchState::Failed);
+            progress.failed = failed;
+            let text = summary(&progress);
             text.lines().next().unwrap().to_owned()
         };
         assert_eq!(failed(1, 1), "data: 1 of 1 file could not be fetched");

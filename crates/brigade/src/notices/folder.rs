@@ -5,10 +5,7 @@
 
 use std::{mem::discriminant, sync::Arc};
 
-use brigade_node::{
-    peer::Peer,
-    store::keeper::{KeeperProblem, ProblemList, WatchError},
-};
+use brigade_node::peer::{KeeperProblem, Peer, ProblemList, WatchError};
 use tokio::sync::watch;
 
 use super::{clock::ClockNotices, manager::ManagerNotices, reachability::ReachNotices};
@@ -131,7 +128,7 @@ pub(crate) fn message(problem: &KeeperProblem) -> String {
 
 #[cfg(test)]
 mod tests {
-    use brigade_node::store::keeper::{KeeperProblem, WatchError};
+    use brigade_node::peer::{KeeperProblem, WatchError};
 
     use super::next_notice;
 

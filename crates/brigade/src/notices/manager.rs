@@ -50,6 +50,7 @@ impl ManagerNotices {
                 ReportedState::Refused,
                 format!("the manager refuses this peer from now on: {}", escape(cause)),
             ),
+            _ => return None,
         };
         let is_new = now != self.reported;
         self.reported = now;

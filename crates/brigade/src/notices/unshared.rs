@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use brigade_node::{peer::Peer, store::keeper::ProblemList};
+use brigade_node::peer::{Peer, ProblemList};
 use tokio::{
     sync::watch,
     time::{Instant, sleep_until},
@@ -115,7 +115,7 @@ impl Budget {
 mod tests {
     use std::sync::Arc;
 
-    use brigade_node::store::keeper::ProblemList;
+    use brigade_node::peer::ProblemList;
     use tokio::sync::watch;
 
     use super::{BTreeMap, Budget, Instant, MOST_LINES, UnsharedLog, WINDOW};

@@ -47,7 +47,7 @@ pub(crate) async fn log_table(
         tokio::select! {
             biased; // the line that a peer joined is before the line with its files
             event = events.recv() => match event {
-                Ok(LifeEvent { at, event }) => line(&mut out, at, &event_text(&event))?,
+                Ok(LifeEvent { at, event, .. }) => line(&mut out, at, &event_text(&event))?,
                 Err(RecvError::Lagged(missed)) => {
                     line(&mut out, clock::unix_now(), &format!("{} missing in this log", count(missed, "event")))?;
                 }
@@ -110,8 +110,11 @@ mod tests {
             since: UnixTime(0),
         };
         let address = ([127, 0, 0, 1], 12000).into();
-        let view =
-            |rows| ManagerView { address, key: PeerKey([1; 32]), since: UnixTime(0), max_peers: 20, rows };
+        let view = |rows| {
+            let mut view = ManagerView::new(address, PeerKey([1; 32]), UnixTime(0), 20);
+            view.rows = rows;
+            view
+        };
         let mut shares = Shares::new();
         let first = changes(&mut shares, &view(vec![row("empty", 0, 0), row("fire_user", 1, 300_000_000)]));
         assert_eq!(first, ["fire_user shares 1 file, 300.0 MB"]);

@@ -209,7 +209,9 @@ mod tests {
             })
             .collect();
         let address = ([127, 0, 0, 1], 12000).into();
-        ManagerView { address, key: PeerKey([0xab; 32]), since: UnixTime(0), max_peers: 20, rows }
+        let mut view = ManagerView::new(address, PeerKey([0xab; 32]), UnixTime(0), 20);
+        view.rows = rows;
+        view
     }
 
     fn lines(
@@ -231,14 +233,14 @@ mod tests {
     #[test]
     fn the_table_has_a_row_for_each_peer() {
         let recent = VecDeque::from([
-            LifeEvent {
-                at: UnixTime(62),
-                event: Event::Refused { username: None, reason: Reason::Full, text: "\u{1b}[2J".into() },
-            },
-            LifeEvent {
-                at: UnixTime(61),
-                event: Event::Left { username: "gone".parse().unwrap(), reason: LeaveReason::Quit },
-            },
+            LifeEvent::new(
+                UnixTime(62),
+                Event::Refused { username: None, reason: Reason::Full, text: "\u{1b}[2J".into() },
+            ),
+            LifeEvent::new(
+                UnixTime(61),
+                Event::Left { username: "gone".parse().unwrap(), reason: LeaveReason::Quit },
+            ),
         ]);
         let shown = lines(90, 10, &view(2), &recent, &mut Scroll::default());
         assert_eq!(
@@ -279,7 +281,7 @@ mod tests {
     fn narrow_tables_have_shorter_texts_or_mark_them_as_cut() {
         let text = "a reason that is longer than forty columns".to_owned();
         let event = Event::Refused { username: None, reason: Reason::Full, text };
-        let recent = VecDeque::from([LifeEvent { at: UnixTime(62), event }]);
+        let recent = VecDeque::from([LifeEvent::new(UnixTime(62), event)]);
         let shown = |width, peers| {
             let lines = lines(width, 8, &view(peers), &recent, &mut Scroll::default());
             [lines[0].clone(), lines[6].clone(), lines[7].clone()]

@@ -18,7 +18,7 @@ fn a_fetch_that_does_not_fit_is_refused_before_it_begins() {
     network.write("fire_user/two.bin", &bytes("two", 3 << 20));
     let _fire = network.holder("fire_user", "film.bin", &bytes("film", 8 << 20));
     network.fetch(&["film.bin", "--into", "small/in"]).with_code(6).prints_error(&[
-        "no room for \"film.bin\" in ",
+        "not enough space for \"film.bin\" in ",
         "small/in: 8.4 MB more are needed, and ",
         "MB are free",
         "nothing was fetched",

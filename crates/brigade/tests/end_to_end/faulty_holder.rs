@@ -16,14 +16,8 @@ use brigade_core::{
     },
 };
 use brigade_node::{
-    identity::key::SecretKey,
     peer::ManagerAddress,
-    transport::{
-        accept::Acceptor,
-        connection::{Reader, Writer},
-        greeting::GreetedConnection,
-        tls::records::Records,
-    },
+    testing::{Acceptor, GreetedConnection, Reader, Records, SecretKey, Writer},
 };
 use rustix::process::Signal;
 use tokio::sync::watch;
@@ -55,8 +49,7 @@ struct FaultyHolder {
 
 impl FaultyHolder {
     fn start(network: &Network, film: &[u8], fault: HolderFault) -> Self {
-        let manager =
-            ManagerAddress { host: "localhost".into(), port: network.port(), key: None, home: None };
+        let manager = ManagerAddress::new("localhost", network.port());
         let entry = FileEntry {
             name: "film.bin".parse().unwrap(),
             id: ContentId(*blake3::hash(film).as_bytes()),

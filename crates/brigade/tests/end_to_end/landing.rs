@@ -120,7 +120,7 @@ fn space_is_measured_on_the_target_file_system() {
     let fetch = ["disk/film.bin", "--into", "earth"];
     let refused = network.fetch(&fetch).with_code(6);
     refused.prints_error(&[
-        "no room for \"disk/film.bin\" in ",
+        "not enough space for \"disk/film.bin\" in ",
         "earth/disk: 8.4 MB more are needed, and 4.2 MB are free",
     ]);
     nothing_is_left(&network.path("earth/disk"));

@@ -14,13 +14,7 @@ use brigade_core::{
         manager::{FromManager, Joined, LookupResult, Noted, Refused, Renewed, ToManager, Version},
     },
 };
-use brigade_node::{
-    identity::{
-        key::SecretKey,
-        membership::{self, Claims},
-    },
-    transport::{accept::Acceptor, greeting::GreetedConnection},
-};
+use brigade_node::testing::{Acceptor, Claims, GreetedConnection, SecretKey, sign};
 use rustix::process::Signal;
 
 use crate::{
@@ -224,7 +218,7 @@ async fn session(mut session: GreetedConnection, key: &SecretKey, lets_in: bool)
                     issued: now,
                     expires: UnixTime(now.0 + 1000),
                 };
-                let membership = membership::sign(&claims, key).unwrap();
+                let membership = sign(&claims, key).unwrap();
                 Joined {
                     membership,
                     lease_ms: 15_000,

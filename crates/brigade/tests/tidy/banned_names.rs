@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Crates that still have such names; the list gets empty.
-const NOT_YET: &[&str] = &["brigade-node"];
+const NOT_YET: &[&str] = &[];
 
 /// Words that are not part of any name.
 const PARTS: &str = "

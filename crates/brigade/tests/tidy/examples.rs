@@ -17,7 +17,7 @@ use brigade_core::{
         peer::{AskList, FromHolder, HaveAll, ListPage, Open, Refuse, Request, RequestWhole, ToHolder},
     },
 };
-use brigade_node::identity::membership;
+use brigade_node::testing::verify;
 
 use crate::protocol::document;
 
@@ -98,7 +98,7 @@ fn a_membership_and_the_hello_that_carries_it() {
     let key =
         |claim: &str| payload.split(claim).nth(1).and_then(|rest| rest.get(..64)).unwrap().parse().unwrap();
     let (network, member) = (key(r#""network":""#), key(r#""key":""#));
-    let claims = membership::verify(Some(&token), network, member, UnixTime(1_790_000_000)).unwrap();
+    let claims = verify(Some(&token), network, member, UnixTime(1_790_000_000)).unwrap();
     assert_eq!(claims.username.as_str(), "water_user");
     assert_eq!(claims.expires, UnixTime(1_790_086_400));
 

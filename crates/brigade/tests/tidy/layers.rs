@@ -65,10 +65,23 @@ const MAPS: &[Map] = &[
     Map {
         folder: "brigade-node/src",
         layers: &[
-            // `few_open_files` is compiled for tests only.
-            together(&["clock", "config", "durable", "few_open_files", "identity"]),
+            together(&["clock", "config", "durable", "identity"]),
             apart(&["store", "transport"]),
+            // The values that a peer takes and returns, its port, and its folder.
+            together(&[
+                "fetch_error",
+                "fetch_request",
+                "file_listing",
+                "listening",
+                "manager_questions",
+                "peer_config",
+                "peer_error",
+                "peer_folder",
+                "peer_status",
+                "progress",
+            ]),
             apart(&["manager", "peer"]),
+            apart(&["testing"]),
             apart(&[ROOT]),
         ],
     },
@@ -77,13 +90,12 @@ const MAPS: &[Map] = &[
         layers: &[
             apart(&["bandwidth"]),
             apart(&["session"]),
-            apart(&["config", "listening"]),
-            apart(&["error"]),
             // What is served of contents that are still being fetched: `swarm` writes it, `upload` reads it.
             apart(&["swarm/partial"]),
             apart(&["swarm", "upload"]),
             apart(&["fetch"]),
-            together(&["handle", "leaving", "start", ROOT]),
+            apart(&["start"]),
+            apart(&[ROOT]),
         ],
     },
     Map {
@@ -217,8 +229,8 @@ fn an_upward_import_is_found() {
         text: text.into(),
     };
     let sources = [
-        file("mod.rs", "mod fetch;\nmod start;\nmod swarm;\nmod upload;\npub struct Peer;\n"),
-        file("start.rs", "use super::{Peer, fetch::Fetch};\n"),
+        file("mod.rs", "mod fetch;\nmod start;\nmod swarm;\nmod upload;\nuse self::start::Start;\n"),
+        file("start.rs", "use super::fetch::Fetch;\n"),
         file("fetch/mod.rs", "use crate::peer::swarm::pool::Pool;\nuse crate::peer::start::Start;\n"),
         file("swarm/mod.rs", "mod partial;\nmod pool;\n"),
         file("swarm/partial.rs", "use super::pool::Pool;\n"),

@@ -30,7 +30,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::limits::LimitsHandle;
-use crate::clock;
+use crate::{clock, progress::MemberTraffic};
 
 /// The traffic of one peer.
 #[derive(Debug)]
@@ -67,17 +67,6 @@ struct GrantedBytes<'a> {
 pub(crate) struct SentCounter {
     pub(crate) bytes: AtomicU64,
     pub(crate) pieces: AtomicU64,
-}
-
-/// The piece data that a member sent or received.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MemberTraffic {
-    /// The member.
-    pub username: Username,
-    /// Bytes of piece data.
-    pub bytes: u64,
-    /// Whole pieces.
-    pub pieces: u64,
 }
 
 impl Traffic {

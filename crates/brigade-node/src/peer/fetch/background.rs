@@ -16,15 +16,19 @@ use tokio::{
 
 use super::{
     disk_space::measure,
+    order::{FetchOrder, SpaceNeeds},
     prepare::{FileDecision, PrepareError, prepare},
-    request::{FetchOrder, FetchRefusal, JobId, SpaceNeeds, WantedFile},
 };
-use crate::store::{
-    destination::Destinations,
-    folder::{FileSystemId, Folder, FreeSpace},
-    part_file::PartFile,
-    parts::{KeptPart, kept_parts, remove_part},
-    share::Share,
+use crate::{
+    fetch_error::FetchError,
+    fetch_request::{JobId, WantedFile},
+    store::{
+        destination::Destinations,
+        folder::{FileSystemId, Folder, FreeSpace},
+        part_file::PartFile,
+        parts::{KeptPart, kept_parts, remove_part},
+        share::Share,
+    },
 };
 
 /// Results that may wait for the owner.
@@ -48,16 +52,16 @@ pub(crate) struct PreparedFiles {
 /// The result of other work.
 #[derive(Debug)]
 pub(crate) enum BackgroundResult {
-    /// Whether the fetches of an order can land and fit on the disk, and what each of them will take there.
-    Measured { order: FetchOrder, kept: Vec<KeptPart>, result: Result<Vec<SpaceNeeds>, FetchRefusal> },
+    /// Whether the fetches of an order can land and fit on the disk, and the space that each of them needs.
+    Measured { order: FetchOrder, kept: Vec<KeptPart>, result: Result<Vec<SpaceNeeds>, FetchError> },
     /// So much is free on each of these file systems.
     FreeSpace(Vec<(FileSystemId, FreeSpace)>),
     /// These parts are there.
     PartsFound(Vec<KeptPart>),
     /// The parts of these contents were removed, or could not be.
     PartsRemoved(Vec<Content>),
-    /// The contents that the name of a content has now.
-    NameFound { content: Content, found: LookupResult },
+    /// The contents that the name of a content has now, by the answer to the question with this number.
+    NameFound { content: Content, number: u64, found: LookupResult },
 }
 
 impl Background {
@@ -82,7 +86,7 @@ impl Background {
         });
     }
 
-    /// Measures what the fetches of an order take, beside what is `promised` to others.
+    /// Measures the space that the fetches of an order need, beside the bytes that are `promised` to others.
     pub(crate) fn measure(&self, order: FetchOrder, promised: BTreeMap<FileSystemId, u64>) {
         let (share, results) = (self.share.clone(), self.results.clone());
         spawn_blocking(move || {
@@ -144,7 +148,7 @@ impl Background {
             files.iter().for_each(|file| drop(file.sync()));
             remove_parts(&folder, &removing);
             if let Err(error) = folder.remove_empty_staging() {
-                tracing::debug!(%error, "empty folders of ours stay on other file systems");
+                tracing::debug!(%error, "empty folders of this peer stay on other file systems");
             }
         })
     }
@@ -161,15 +165,15 @@ fn find_parts(folder: &Folder) -> Vec<KeptPart> {
 fn remove_parts(folder: &Folder, contents: &[Content]) {
     for content in contents {
         match remove_part(folder, *content) {
-            Ok(true) => tracing::info!(id = content.id.short(), "a part that nobody wants was removed"),
+            Ok(true) => tracing::info!(id = content.id.short(), "an unused part was removed"),
             Ok(false) => {}
-            Err(error) => tracing::warn!(%error, "a part that nobody wants could not be removed"),
+            Err(error) => tracing::warn!(%error, "an unused part could not be removed"),
         }
     }
 }
 
-/// Files that are being prepared. The owner is told of all of them in any case: it counts the threads that prepare
-/// files, and knows which contents they are about.
+/// Files that are being prepared. The owner gets a result for all of them in any case: it counts the threads that
+/// prepare files, and the contents that they deal with.
 struct Preparation {
     job: JobId,
     waiting: VecDeque<WantedFile>,

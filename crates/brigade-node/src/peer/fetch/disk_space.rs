@@ -1,40 +1,40 @@
 //! Space on the disk: measured before a fetch begins, and waited for if it runs out midway.
 //!
 //! A fetch that can never land, or cannot fit on one of the file systems below the folder, is refused before a byte of
-//! it is fetched. A fetch that finds a disk full midway, or without an inode for one more file, pauses: nothing more is
-//! requested, what is verified is kept and served, and it goes on by itself when there is space again.
+//! it is fetched. A fetch that finds the disk full, or without an inode for one more file, pauses: it requests no more
+//! pieces, keeps and serves the verified ones, and continues by itself when there is space again.
 
 use std::{
     collections::{BTreeMap, HashSet},
     time::Duration,
 };
 
-use brigade_core::{geometry::Geometry, id::Content, name::FileName, time::Timestamp};
+use brigade_core::{backoff::Backoff, geometry::Geometry, id::Content, name::FileName, time::Timestamp};
 
 use super::{
+    order::{FullDisk, OPEN_PARTS, SpaceNeeds},
     prepare::is_under_name,
-    request::{
-        CannotLand, FetchRefusal, FullDisk, JobId, Lacks, NoRoom, OPEN_PARTS, Resolved, SpaceNeeds,
-        WantedFile,
+};
+use crate::{
+    fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace},
+    fetch_request::{JobId, Resolved, WantedFile},
+    store::{
+        destination::Destinations,
+        folder::{FileSystemId, Folder, FolderError, FreeSpace},
+        index::missing_files,
+        parts::{FILES_OF_PART, KeptPart, StoredFiles},
+        share::Share,
     },
 };
-use crate::store::{
-    destination::Destinations,
-    folder::{FileSystemId, Folder, FolderError, FreeSpace},
-    index::missing_files,
-    parts::{FILES_OF_PART, KeptPart, StoredFiles},
-    share::Share,
-};
 
-/// The pause of a fetch after the disk was full. It doubles each time, up to the longest, if the space that the system
-/// reports is not available to the fetch (a quota).
-const PAUSE: Duration = Duration::from_secs(1);
-const LONGEST_PAUSE: Duration = Duration::from_secs(16);
+/// The pauses of a fetch after the disk was full. They grow if the space that the system reports is not available to the
+/// fetch (a quota).
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(16));
 
 /// After so long without a full disk, the next pause is short again.
 const WENT_WELL: Duration = Duration::from_secs(30);
 
-/// With so much space a fetch goes on though it needs more; with less, only if that is enough.
+/// With so much free space a fetch continues even if it needs more; with less, only if that is enough.
 const ENOUGH_BYTES: u64 = 64 << 20;
 
 /// The fetches that wait for space, and the space that is free.
@@ -52,7 +52,7 @@ pub(crate) struct DiskSpace {
 #[derive(Debug, Clone, Copy)]
 struct SpaceWait {
     next_check: Timestamp,
-    pause: Duration,
+    pauses: Backoff,
     /// The file system that is full.
     on: FileSystemId,
     /// Whether it had bytes but no inodes when it was full.
@@ -68,11 +68,12 @@ impl DiskSpace {
         if last.is_some_and(|last| last.waits) {
             return false;
         }
-        let pause = match last {
-            Some(last) if now.since(last.next_check) < WENT_WELL => (last.pause * 2).min(LONGEST_PAUSE),
-            _ => PAUSE,
+        let mut pauses = match last {
+            Some(last) if now.since(last.next_check) < WENT_WELL => last.pauses,
+            _ => PAUSES,
         };
-        self.waits.insert(job, SpaceWait { next_check: now.after(pause), pause, on, inodes, waits: true });
+        let next_check = now.after(pauses.next_pause());
+        self.waits.insert(job, SpaceWait { next_check, pauses, on, inodes, waits: true });
         self.free.remove(&on); // the space that was free before does not matter
         true
     }
@@ -102,7 +103,7 @@ impl DiskSpace {
         self.waits.clear();
     }
 
-    /// The file systems to check now, if any. A new one is checked at once, to have a figure to show.
+    /// The file systems to check now, if any. A new one is checked at once, so that the free space can be shown.
     pub(crate) fn check(&mut self, now: Timestamp) -> Vec<(JobId, FileSystemId)> {
         if self.is_checking {
             return vec![];
@@ -115,7 +116,7 @@ impl DiskSpace {
         due
     }
 
-    /// So much is free. The fetches that find enough for what they need, and go on.
+    /// So much is free. Returns the fetches that have enough space and continue.
     pub(crate) fn checked(
         &mut self,
         free: Vec<(FileSystemId, FreeSpace)>,
@@ -134,7 +135,7 @@ impl DiskSpace {
                 (wait.waits, wait.next_check) = (false, now);
                 going_on.push(*job);
             } else {
-                wait.next_check = now.after(wait.pause);
+                wait.next_check = now.after(wait.pauses.last_pause());
             }
         }
         going_on
@@ -154,7 +155,7 @@ pub(crate) fn measure(
     fetches: &[&Resolved],
     kept: &[KeptPart],
     promised: &BTreeMap<FileSystemId, u64>,
-) -> Result<Vec<SpaceNeeds>, FetchRefusal> {
+) -> Result<Vec<SpaceNeeds>, FetchError> {
     let folder = share.folder();
     // The peer's own folder may have been removed just now: then it is made again before anything is received there.
     if folder.keep_private().and_then(|_| folder.check_at_path()).is_err() {
@@ -182,16 +183,16 @@ pub(crate) fn measure(
         return Err(CannotLand { name, others, folder, refused, count, files }.into());
     }
     let has_others = walk.file_systems().any(|(file_system, _)| file_system != folder.file_system());
-    for (file_system, place) in walk.file_systems() {
+    for (file_system, below) in walk.file_systems() {
         let (free, own_files) = match file_system == folder.file_system() {
             true => measure_own(folder, has_others),
-            false => (folder.free(place), 0),
+            false => (folder.free(below), 0),
         };
         // If the system does not say, the fetch waits when the disk is full.
         let free = (free.unwrap_or(FreeSpace::UNKNOWN), own_files);
-        check_space(folder, (&name, others), (file_system, place), &needs, promised, free)?;
+        check_space(folder, (&name, others), (file_system, below), &needs, promised, free)?;
         for needs in &mut needs {
-            needs.set_folder(file_system, place);
+            needs.set_folder(file_system, below);
         }
     }
     Ok(needs)
@@ -201,11 +202,11 @@ pub(crate) fn measure(
 fn check_space(
     folder: &Folder,
     (name, others): (&str, usize),
-    (file_system, place): (FileSystemId, &str),
+    (file_system, below): (FileSystemId, &str),
     needs: &[SpaceNeeds],
     promised: &BTreeMap<FileSystemId, u64>,
     (free, own_files): (FreeSpace, u64),
-) -> Result<(), NoRoom> {
+) -> Result<(), NotEnoughSpace> {
     let sum = |of: fn(&SpaceNeeds, FileSystemId) -> u64| {
         needs.iter().map(|needs| of(needs, file_system)).fold(0, u64::saturating_add)
     };
@@ -215,12 +216,12 @@ fn check_space(
         0 => 0,
         files => files.saturating_add(own_files),
     };
-    let lacks = match () {
-        () if bytes > 0 && bytes > free_bytes => Lacks::Bytes { needed: bytes, free: free_bytes },
-        () if files > free.files => Lacks::Inodes { needed: files, free: free.files },
+    let missing = match () {
+        () if bytes > 0 && bytes > free_bytes => MissingSpace::Bytes { needed: bytes, free: free_bytes },
+        () if files > free.files => MissingSpace::Inodes { needed: files, free: free.files },
         () => return Ok(()),
     };
-    Err(NoRoom { name: name.to_owned(), others, folder: folder.path_below(place), lacks })
+    Err(NotEnoughSpace { name: name.to_owned(), others, folder: folder.path_below(below), missing })
 }
 
 /// The free space of the folder's own file system, and the files that may have to be created in `.brigade/` beside the
@@ -268,40 +269,40 @@ impl SpaceMeasurement<'_> {
             if self.share.by_name(name).is_some_and(|shared| shared.content == *content) {
                 continue;
             }
-            let there = self.walk.check(name, *replace);
-            let same_size = there.found.is_some_and(|found| found.size == content.size);
-            match there.found {
+            let destination = self.walk.check(name, *replace);
+            let same_size = destination.found.is_some_and(|found| found.size == content.size);
+            match destination.found {
                 // Most likely the wanted file, or one that stays.
                 Some(_) if !replace => continue,
-                Some(_) if same_size && there.obstacle.is_none() => {
+                Some(_) if same_size && destination.obstacle.is_none() => {
                     // The file that is kept aside stays on the disk.
-                    needs.add(file, there.file_system, content.size);
-                    needs.add_files(there.file_system, 1);
+                    needs.add(file, destination.file_system, content.size);
+                    needs.add_files(destination.file_system, 1);
                     continue;
                 }
                 // A file that cannot be kept aside is no obstacle if it is the wanted one: only its bytes tell.
                 Some(_) if same_size && is_under_name(self.share.folder(), file) => continue,
                 _ => {}
             }
-            let obstacle = there.obstacle.map(|obstacle| obstacle.to_string());
-            if let Some(why) = obstacle.or_else(|| wanted.conflict_with(name)) {
+            let obstacle = destination.obstacle.map(|obstacle| obstacle.to_string());
+            if let Some(reason) = obstacle.or_else(|| wanted.conflict_with(name)) {
                 self.count += 1;
                 if self.refused.len() < LISTED {
-                    self.refused.push((name.clone(), why));
+                    self.refused.push((name.clone(), reason));
                 }
                 continue;
             }
             let folders = self.walk.missing_folders().into_iter();
             let folders = folders.filter(|folder| self.folders.insert(folder.clone())).count();
             // A part is used for one file; the others with the same content are copies.
-            let begun = self.begun.remove(&(*content, there.file_system));
+            let begun = self.begun.remove(&(*content, destination.file_system));
             let has_bytes = u64::from(begun.is_some());
-            needs.add_files(there.file_system, folders as u64 + 1 - has_bytes);
+            needs.add_files(destination.file_system, folders as u64 + 1 - has_bytes);
             let begun_bytes = begun.map_or(0, |begun| begun.bytes);
-            needs.add(file, there.file_system, content.size.saturating_sub(begun_bytes));
+            needs.add(file, destination.file_system, content.size.saturating_sub(begun_bytes));
             if Geometry::new(content.size).is_ok_and(|geometry| geometry.count() > 1) {
                 let created = FILES_OF_PART - begun.map_or(1, |begun| begun.files.clamp(1, FILES_OF_PART));
-                beside.entry(there.file_system).or_default().push(created);
+                beside.entry(destination.file_system).or_default().push(created);
             }
         }
         for (file_system, mut created) in beside {

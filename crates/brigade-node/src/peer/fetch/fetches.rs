@@ -1,9 +1,11 @@
 //! All fetches, file by file: which file starts, lands, waits or fails, and when a fetch is over.
 //!
 //! It passes the results of one object to the others: the jobs, the disk space, the kept parts, the names that are
-//! checked again, and the swarm. Nothing here waits; [`super::owner`] has the loop.
+//! checked again, and the swarm. Nothing here waits; the owner in `mod.rs` has the loop.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod folder_loss;
+
+use std::{collections::BTreeMap, time::Duration};
 
 use brigade_core::{
     id::Content,
@@ -11,19 +13,22 @@ use brigade_core::{
     time::Timestamp,
     wire::manager::{Holders, LookupResult},
 };
+use tokio::sync::watch;
 
 use super::{
     background::{Background, PreparedFiles},
-    disk_space::DiskSpace,
-    jobs::{ActiveFile, Jobs, LocalOrigin},
+    jobs::{ActiveFile, Jobs},
     kept_parts::KeptParts,
+    order::{OrderedFetch, SpaceNeeds},
     prepare::{FileDecision, PrepareError},
-    request::{FileErrorKind, JobId, OrderedFetch, SpaceNeeds, WantedFile},
     revalidate::Revalidation,
 };
 use crate::{
     clock,
+    fetch_error::FileErrorKind,
+    fetch_request::{JobId, WantedFile},
     peer::swarm::{EndedDownload, LandedContent, ManagerUpdate, OpenPart, Swarm, SwarmEvent},
+    peer_status::KeptTotals,
     store::{
         folder::{FileSystemId, FreeSpace},
         keeper::{self, KeeperHandle},
@@ -33,21 +38,29 @@ use crate::{
     },
 };
 
-mod folder_loss;
-
 /// Contents that are fetched at the same time; the files of a larger fetch wait their turn.
 const ACTIVE_CONTENTS: usize = 4096;
 
 /// Threads that prepare files at the same time.
 const PREPARING: usize = 2;
 
-/// All fetches, and what they are made of.
+/// The configuration of the fetches of a peer.
+pub(crate) struct FetchConfig {
+    pub(crate) swarm: Swarm,
+    pub(crate) share: Share,
+    pub(crate) keeper: KeeperHandle,
+    /// How long an unused part of a file is kept; `None` for ever.
+    pub(crate) keep_parts: Option<Duration>,
+    /// Whether the peer shares only what it fetches.
+    pub(crate) shares_fetched: bool,
+}
+
+/// All fetches, and the objects that they use.
 pub(crate) struct Fetches {
     swarm: Swarm,
     jobs: Jobs,
     /// Threads that prepare files now.
     preparing: usize,
-    disk_space: DiskSpace,
     kept: KeptParts,
     revalidation: Revalidation,
     background: Background,
@@ -56,16 +69,12 @@ pub(crate) struct Fetches {
 }
 
 impl Fetches {
-    pub(crate) fn new(
-        swarm: Swarm,
-        background: Background,
-        kept: KeptParts,
-        share: Share,
-        keeper: KeeperHandle,
-    ) -> Self {
-        let (jobs, disk_space, revalidation) =
-            (Jobs::default(), DiskSpace::default(), Revalidation::default());
-        Self { swarm, jobs, preparing: 0, disk_space, kept, revalidation, background, share, keeper }
+    /// No fetch yet. Returns the totals of kept parts, too.
+    pub(crate) fn new(config: FetchConfig, background: Background) -> (Self, watch::Receiver<KeptTotals>) {
+        let FetchConfig { swarm, share, keeper, keep_parts, shares_fetched } = config;
+        let (kept, totals) = KeptParts::new(keep_parts, shares_fetched);
+        let (jobs, revalidation) = (Jobs::default(), Revalidation::default());
+        (Self { swarm, jobs, preparing: 0, kept, revalidation, background, share, keeper }, totals)
     }
 
     pub(crate) fn swarm(&mut self) -> &mut Swarm {
@@ -83,11 +92,18 @@ impl Fetches {
         self.prepare_more();
     }
 
+    /// Notes the numbers of the swarm that the fetches show next.
+    fn note_numbers(&mut self) {
+        let (connected, bytes_twice) = (self.swarm.connected(), self.swarm.bytes_twice());
+        self.jobs.note_numbers(connected, bytes_twice, |holder| self.swarm.name_of(holder));
+    }
+
     /// Has files prepared, as long as they may be fetched.
     fn prepare_more(&mut self) {
         while self.preparing < PREPARING && self.swarm.len() < ACTIVE_CONTENTS {
-            let Some(id) = self.jobs.next(|id| self.disk_space.is_waiting(id)) else { return };
-            let next = self.jobs.next_files(id, &self.swarm);
+            let Some(id) = self.jobs.next() else { return };
+            let is_active = |content: &Content| self.swarm.is_active(content);
+            let next = self.jobs.next_files(id, self.swarm.large(), is_active);
             for (file, other) in next.alike {
                 let error = PrepareError::Alike { name: file.name.clone(), other };
                 self.jobs.failed(id, file, FileErrorKind::Disk, error.to_string());
@@ -113,10 +129,12 @@ impl Fetches {
             self.jobs.prepared(id, &content);
             match decision {
                 Ok(FileDecision::Here(landed)) => {
-                    self.on_disk(id, &file, landed, LocalOrigin::AlreadyPresent)
+                    self.on_disk(&file, landed);
+                    self.jobs.already_here(id, &file);
                 }
                 Ok(FileDecision::Made(landed, aside)) => {
-                    self.on_disk(id, &file, Some(landed), LocalOrigin::Copied { aside });
+                    self.on_disk(&file, Some(landed));
+                    self.jobs.copied(id, &file, aside);
                 }
                 Ok(FileDecision::Small) => self.start(id, file, None),
                 Ok(FileDecision::Large { file: part, list, have }) => {
@@ -136,32 +154,25 @@ impl Fetches {
         self.settle(id);
     }
 
-    /// A file is under its name without having been fetched; the keeper is told if it does not know it.
-    fn on_disk(
-        &mut self,
-        id: JobId,
-        file: &WantedFile,
-        landed: Option<keeper::LandedFile>,
-        origin: LocalOrigin,
-    ) {
+    /// A file is under its name without having been fetched; the keeper gets it if it does not know it.
+    fn on_disk(&mut self, file: &WantedFile, landed: Option<keeper::LandedFile>) {
         if let Some(landed) = landed {
             let keeper = self.keeper.clone();
             tokio::spawn(async move { keeper.landed(vec![landed]).await });
         }
         self.remove_parts(self.kept.obsolete(&file.name, &file.content));
-        self.jobs.on_disk(id, file, origin);
     }
 
     /// Starts to fetch the content of a file: of one piece, or into a part file.
     fn start(&mut self, id: JobId, file: WantedFile, part: Option<OpenPart>) {
-        let Some(counter) = self.jobs.counter(id, &file) else { return };
-        let landing = file.landing();
-        let Some(present) = self.swarm.start(file.content, landing, part, counter) else { return };
+        let Some(fetch) = self.jobs.fetch_of(id, &file) else { return };
+        let started = self.swarm.start(file.content, file.landing(), part, fetch.counter());
+        let Some(present) = started else { return };
         self.kept.forget(&file.content);
         self.jobs.started(id, file, present);
     }
 
-    /// Handles an event of the swarm; what the manager is to be told, if that is all.
+    /// Handles an event of the swarm. Returns an update that is only for the manager.
     pub(crate) fn handle(&mut self, event: SwarmEvent) -> Option<ManagerUpdate> {
         match event {
             SwarmEvent::Stored { content, holder, bytes } => self.jobs.stored(&content, holder, bytes),
@@ -245,8 +256,9 @@ impl Fetches {
 
     /// Ends a fetch that has nothing left to do.
     fn settle(&mut self, id: JobId) {
-        if self.jobs.end(id, &self.swarm) {
-            self.disk_space.forget(id);
+        if self.jobs.get(id).is_some_and(|job| job.is_over()) {
+            self.note_numbers();
+            self.jobs.end(id);
         }
     }
 
@@ -258,8 +270,8 @@ impl Fetches {
                 // Another fetch that waits for the same content takes it over; if it is getting its name, after that.
                 self.jobs.release(&content);
             }
-            self.jobs.stop(id, &self.swarm);
-            self.disk_space.forget(id);
+            self.note_numbers();
+            self.jobs.stop(id);
             self.prepare_more();
         }
     }
@@ -268,10 +280,7 @@ impl Fetches {
     /// stay as they are; those of one piece wait to be prepared again.
     fn pause(&mut self, id: JobId, name: &FileName, inodes: bool) {
         let now = clock::now();
-        let Some(job) = self.jobs.get(id) else { return };
-        if self.disk_space.wait(id, job.needs().file_system_of(name), inodes, now) {
-            tracing::info!(fetch = job.name(), "the disk is full: the fetch waits for room");
-        }
+        self.jobs.wait_for_space(id, name, inodes, now);
         // Also one that started since it waits: from files that were being prepared.
         for content in self.jobs.contents_of(id) {
             self.jobs.set_starved(&content, false);
@@ -286,18 +295,15 @@ impl Fetches {
 
     /// Asks how much space is free, if a fetch waits for it and it is time to.
     fn check_space(&mut self, now: Timestamp) {
-        let due = self.disk_space.check(now).into_iter();
-        let folder = |(id, on): (JobId, FileSystemId)| Some((on, self.jobs.get(id)?.needs().folder_on(on)));
-        let folders: BTreeSet<(FileSystemId, String)> = due.filter_map(folder).collect();
+        let folders = self.jobs.full_disks_to_check(now);
         if !folders.is_empty() {
             self.background.check_space(folders);
         }
     }
 
-    /// So much space is free: each fetch that finds enough goes on.
+    /// So much space is free: each fetch that has enough space continues.
     pub(crate) fn space_checked(&mut self, free: Vec<(FileSystemId, FreeSpace)>) {
-        let needed = |id: JobId, on| self.jobs.get(id).map_or(0, |job| job.needs().bytes_on(on));
-        for id in self.disk_space.checked(free, clock::now(), needed) {
+        for id in self.jobs.space_checked(free, clock::now()) {
             for content in self.jobs.contents_of(id) {
                 let uncounted = self.swarm.resume(&content);
                 uncounted.iter().for_each(|uncounted| self.jobs.stored_uncounted(&content, *uncounted));
@@ -308,7 +314,9 @@ impl Fetches {
 
     /// These parts are there. Those that are in use are none of the kept ones.
     pub(crate) fn parts_found(&mut self, mut parts: Vec<KeptPart>) {
-        parts.retain(|part| !self.jobs.is_in_use(&part.content, &self.swarm));
+        parts.retain(|KeptPart { content, .. }| {
+            !self.swarm.is_active(content) && !self.jobs.is_queued(content)
+        });
         let obsolete = self.kept.found(parts, |content| self.share.has(content));
         self.remove_parts(obsolete);
     }
@@ -330,28 +338,30 @@ impl Fetches {
 
     /// Removes the parts of these contents, but for those that are in use or that files of fetches still wait for.
     fn remove_parts(&mut self, contents: Vec<Content>) {
-        let unused = self.jobs.lock_unused(contents, &self.swarm);
+        let unused = self.jobs.lock_unused(contents, |content| self.swarm.is_active(content));
         if !unused.is_empty() {
             unused.iter().for_each(|content| self.kept.remove(*content));
             self.background.remove_parts(unused);
         }
     }
 
-    /// The names to look up now: of contents that no holder can send, and of which the manager names none.
-    pub(crate) fn names_to_check(&mut self, now: Timestamp) -> Vec<(Content, FileName)> {
+    /// The names to look up now, of contents that no holder can send and of which the manager names none; each with the
+    /// number of the question.
+    pub(crate) fn names_to_check(&mut self, now: Timestamp) -> Vec<(Content, u64, FileName)> {
         if !self.revalidation.is_due(now) {
             return vec![];
         }
         let without_holders = self.jobs.starved().filter(|content| self.swarm.has_lost_holders(content));
         let due = self.revalidation.due(without_holders.copied(), now).into_iter();
-        due.filter_map(|content| Some((content, self.jobs.file_of(&content)?.1.name.clone()))).collect()
+        let name = |content: &Content| Some(self.jobs.file_of(content)?.1.name.clone());
+        due.filter_map(|(content, number)| Some((content, number, name(&content)?))).collect()
     }
 
-    /// The manager said which contents the name of a content has now.
-    pub(crate) fn name_checked(&mut self, content: &Content, found: &LookupResult) {
+    /// The manager answered which contents the name of a content has now.
+    pub(crate) fn name_checked(&mut self, content: &Content, number: u64, found: &LookupResult) {
         let is_starved = self.jobs.starved().any(|starved| starved == content);
         let lost = self.swarm.lost_holders(content).filter(|_| is_starved);
-        if let Some(error) = self.revalidation.answered(content, found, lost.as_deref()) {
+        if let Some(error) = self.revalidation.answered((content, number), found, lost.as_deref()) {
             self.give_up(content, FileErrorKind::Changed, &error);
         }
     }
@@ -367,7 +377,9 @@ impl Fetches {
         if self.kept.check(now) {
             self.background.find_parts(self.swarm.part_files());
         }
-        self.jobs.show(now, &self.swarm, |id| self.disk_space.full(id));
+        self.note_numbers();
+        let unreached = |contents: &[Content]| self.swarm.unreached(contents.iter());
+        self.jobs.show(now, unreached);
     }
 
     /// Closes all connections. The part files that are open, and the contents whose parts are being removed.
@@ -378,7 +390,8 @@ impl Fetches {
 
     /// Shows that every fetch was stopped.
     pub(crate) fn show_stopped(&mut self) {
-        self.jobs.stop_all(&self.swarm);
+        self.note_numbers();
+        self.jobs.stop_all();
     }
 }
 

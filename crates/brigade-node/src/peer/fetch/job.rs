@@ -1,21 +1,30 @@
 //! One fetch that a person asked for: its files, its numbers, and its state.
 //!
-//! It decides nothing about its files: [`super::fetches`] does.
+//! It decides nothing about its files: [`super::fetches`] does. The accounts become the [`Progress`] that a person sees.
 
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
-use brigade_core::{download::HolderId, geometry::Geometry, id::Content, name::FileName, time::Timestamp};
+use brigade_core::{
+    download::HolderId,
+    geometry::Geometry,
+    id::Content,
+    limits,
+    name::{FileName, Username},
+    time::Timestamp,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::{
-    progress::{Accounts, Progress, State},
-    request::{FileErrorKind, FullDisk, OrderedFetch, Resolved, SpaceNeeds, WantedFile},
+use super::order::{FullDisk, OrderedFetch, SpaceNeeds};
+use crate::{
+    fetch_error::FileErrorKind,
+    fetch_request::{Resolved, WantedFile},
+    peer::swarm::ReceiveCounter,
+    progress::{FetchState, MemberTraffic, Progress, UnreachableHolder},
 };
-use crate::peer::swarm::{ReceiveCounter, Swarm, Unreached};
 
 /// One fetch.
 pub(crate) struct FetchJob {
@@ -35,10 +44,33 @@ pub(crate) struct FetchJob {
     starved: u64,
     /// Bytes and pieces that counted as present of contents that did not fit, and are prepared again.
     counted: BTreeMap<Content, (u64, u64)>,
-    /// What it has still to write.
+    /// The space that it still needs.
     needs: SpaceNeeds,
     /// Bytes that all fetches had received twice when this one began.
     twice_before: u64,
+}
+
+/// The numbers of the swarm that the progress of a fetch shows.
+#[derive(Debug, Default)]
+pub(crate) struct SwarmNumbers {
+    /// Connected holders.
+    pub(crate) connected: usize,
+    /// Bytes that were received twice, over all fetches.
+    pub(crate) bytes_twice: u64,
+    /// The names of the holders that sent something.
+    pub(crate) names: BTreeMap<HolderId, Username>,
+}
+
+/// The accounts from which a [`Progress`] is made.
+#[derive(Debug)]
+struct Accounts {
+    progress: Progress,
+    /// Counted by the connections.
+    counter: Arc<ReceiveCounter>,
+    /// Bytes that are not stored yet.
+    left_bytes: u64,
+    started: Timestamp,
+    from: BTreeMap<HolderId, (u64, u64)>,
 }
 
 impl FetchJob {
@@ -72,7 +104,7 @@ impl FetchJob {
     }
 
     pub(crate) fn began(&self) -> Timestamp {
-        self.accounts.began()
+        self.accounts.started
     }
 
     /// Whether the person gave it up.
@@ -87,7 +119,7 @@ impl FetchJob {
 
     /// The holders that sent something of it.
     pub(crate) fn holders(&self) -> impl Iterator<Item = HolderId> {
-        self.accounts.holders()
+        self.accounts.from.keys().copied()
     }
 
     /// The files that are not prepared yet.
@@ -125,8 +157,8 @@ impl FetchJob {
         self.unprepared_bytes = self.unprepared_bytes.saturating_sub(content.size);
     }
 
-    /// The content of a file is active from now on, of which so many bytes and pieces are present. Those that had
-    /// counted before count again as what they were then.
+    /// The content of a file is active from now on, and so many bytes and pieces of it are present. Those that were
+    /// counted before are counted again in the same way.
     pub(crate) fn started(&mut self, file: &WantedFile, (bytes, pieces): (u64, u64)) {
         self.active += 1;
         let before = self.counted.remove(&file.content).unwrap_or_default();
@@ -187,7 +219,7 @@ impl FetchJob {
         self.landed(file.name.clone(), aside);
     }
 
-    /// One more file of it is under its name; where the file is kept aside that had the name before.
+    /// One more file of it is under its name. `aside` is the new name of the file that had the name before.
     pub(crate) fn landed(&mut self, name: FileName, aside: Option<String>) {
         self.done();
         if let Some(aside) = aside {
@@ -218,51 +250,115 @@ impl FetchJob {
         self.open == 0
     }
 
-    /// What it has still to write.
+    /// The space that it still needs.
     pub(crate) fn needs(&self) -> &SpaceNeeds {
         &self.needs
     }
 
-    /// Notes what it waits for: bytes of its active contents that are not stored, and of the starved ones how many
-    /// holders are named and why they cannot be used.
-    pub(crate) fn set_missing(&mut self, bytes: u64, (named, unreached): (usize, Vec<Unreached>)) {
+    /// Notes the missing bytes of its active contents. For the starved ones: how many holders are named, and why they
+    /// cannot be used.
+    pub(crate) fn set_missing(&mut self, bytes: u64, (named, unreached): (usize, Vec<UnreachableHolder>)) {
         self.accounts.left_bytes = self.unprepared_bytes.saturating_add(bytes);
         self.accounts.progress.out_of_reach = named;
         self.accounts.progress.unreached = unreached;
     }
 
     /// Shows its state at `now`, and that it waits for a `full` disk if it does.
-    pub(crate) fn show(&mut self, now: Timestamp, full: Option<FullDisk>, swarm: &Swarm) {
-        let full = full.map(|FullDisk { on, free_bytes, inodes }| State::Full {
+    pub(crate) fn show(&mut self, now: Timestamp, full: Option<FullDisk>, swarm: &SwarmNumbers) {
+        let full = full.map(|FullDisk { on, free_bytes, inodes }| FetchState::Full {
             missing_bytes: self.needs.bytes_on(on),
             free_bytes,
             inodes,
         });
         let state = match (self.active, self.starved) {
-            (0, _) => State::Checking,
-            (active, starved) if starved >= active => State::Waiting,
-            _ => State::Fetching,
+            (0, _) => FetchState::Checking,
+            (active, starved) if starved >= active => FetchState::Waiting,
+            _ => FetchState::Fetching,
         };
-        self.accounts.progress.holders = swarm.connected();
+        self.accounts.progress.holders = swarm.connected;
         self.send(full.unwrap_or(state), now, swarm);
     }
 
     /// Shows the end of a fetch that has nothing left to do.
-    pub(crate) fn end(&mut self, now: Timestamp, swarm: &Swarm) {
-        let state = if self.accounts.progress.failed == 0 { State::Done } else { State::Failed };
+    pub(crate) fn end(&mut self, now: Timestamp, swarm: &SwarmNumbers) {
+        let state = if self.accounts.progress.failed == 0 { FetchState::Done } else { FetchState::Failed };
         self.send(state, now, swarm);
     }
 
     /// Shows that it was stopped.
-    pub(crate) fn stop(&mut self, now: Timestamp, swarm: &Swarm) {
-        self.send(State::Stopped, now, swarm);
+    pub(crate) fn stop(&mut self, now: Timestamp, swarm: &SwarmNumbers) {
+        self.send(FetchState::Stopped, now, swarm);
     }
 
-    fn send(&mut self, state: State, now: Timestamp, swarm: &Swarm) {
+    fn send(&mut self, state: FetchState, now: Timestamp, swarm: &SwarmNumbers) {
         self.accounts.progress.state = state;
-        self.accounts.progress.bytes_twice = swarm.bytes_twice().saturating_sub(self.twice_before);
-        let shown = self.accounts.shown(now, |holder| swarm.name_of(holder));
+        self.accounts.progress.bytes_twice = swarm.bytes_twice.saturating_sub(self.twice_before);
+        let shown = self.accounts.shown(now, &swarm.names);
         self.progress.send_replace(shown);
+    }
+}
+
+impl Accounts {
+    fn new(name: String, now: Timestamp) -> Self {
+        Self {
+            progress: Progress::new(name),
+            counter: Arc::default(),
+            left_bytes: 0,
+            started: now,
+            from: BTreeMap::new(),
+        }
+    }
+
+    /// A piece that `holder` sent is stored.
+    fn stored(&mut self, holder: HolderId, bytes: u64) {
+        if self.from.len() < limits::COUNTED_MEMBERS || self.from.contains_key(&holder) {
+            let from = self.from.entry(holder).or_default();
+            from.0 += bytes;
+            from.1 += 1;
+        }
+        self.progress.bytes_done += bytes;
+        self.progress.pieces_done += 1;
+    }
+
+    /// Pieces are present that were not fetched.
+    fn already(&mut self, bytes: u64, pieces: u64) {
+        self.progress.bytes_done += bytes;
+        self.progress.bytes_already += bytes;
+        self.progress.pieces_done += pieces;
+    }
+
+    /// A file was copied from another one that landed meanwhile.
+    fn copied(&mut self, bytes: u64, pieces: u64) {
+        self.progress.bytes_done += bytes;
+        self.progress.bytes_copied += bytes;
+        self.progress.pieces_done += pieces;
+    }
+
+    /// Bytes and pieces that were counted as stored are not.
+    fn lost(&mut self, bytes: u64, pieces: u64) {
+        self.progress.bytes_done = self.progress.bytes_done.saturating_sub(bytes);
+        self.progress.pieces_done = self.progress.pieces_done.saturating_sub(pieces);
+    }
+
+    /// Pieces were stored that were not counted.
+    fn found(&mut self, bytes: u64, pieces: u64) {
+        self.progress.bytes_done += bytes;
+        self.progress.pieces_done += pieces;
+    }
+
+    /// The progress at `now`.
+    fn shown(&mut self, now: Timestamp, names: &BTreeMap<HolderId, Username>) -> Progress {
+        self.progress.rate = self.counter.rate();
+        self.progress.steady_rate = self.counter.steady_rate();
+        self.progress.left_bytes = self.left_bytes.saturating_sub(self.counter.unstored_bytes());
+        self.progress.took = now.since(self.started);
+        let given = |(holder, (bytes, pieces)): (&HolderId, &(u64, u64))| {
+            Some(MemberTraffic { username: names.get(holder)?.clone(), bytes: *bytes, pieces: *pieces })
+        };
+        let mut from: Vec<MemberTraffic> = self.from.iter().filter_map(given).collect();
+        from.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.username.cmp(&b.username)));
+        self.progress.from = from;
+        self.progress.clone()
     }
 }
 
@@ -274,12 +370,13 @@ fn pieces(content: Content) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{
-        CancellationToken, Content, FetchJob, OrderedFetch, Progress, Resolved, SpaceNeeds, Timestamp,
-        WantedFile, pieces, watch,
+        Accounts, BTreeMap, CancellationToken, Content, FetchJob, OrderedFetch, Progress, Resolved,
+        SpaceNeeds, Timestamp, WantedFile, pieces, watch,
     };
+    use crate::peer::swarm::partial::ReceivedBytes;
 
     #[test]
-    fn what_did_not_fit_counts_as_what_it_was_when_it_is_found_again() {
+    fn pieces_that_did_not_fit_are_counted_as_before_when_they_are_found_again() {
         let content = Content { id: brigade_core::id::ContentId([1; 32]), size: 600_000 };
         let name = "film".parse().unwrap();
         let file = WantedFile { name, content, mtime_s: 0, executable: false, replace: false };
@@ -296,5 +393,23 @@ mod tests {
         let shown = &job.accounts.progress;
         assert_eq!((shown.bytes_done, shown.bytes_already), (content.size, 0));
         assert_eq!(shown.pieces_done, pieces(content));
+    }
+
+    #[test]
+    fn received_bytes_are_not_counted_as_left() {
+        let mut accounts = Accounts::new("film.bin".to_owned(), Timestamp::default());
+        accounts.left_bytes = 1000;
+        let mut received = ReceivedBytes::new(accounts.counter.clone());
+        received.add(400);
+        received.add(100);
+        let shown = accounts.shown(Timestamp::default(), &BTreeMap::new());
+        assert_eq!((shown.left_bytes, shown.time_left()), (500, None), "too early to tell");
+        assert!(shown.rate > 0);
+        // A dropped piece has to be received again.
+        drop(received);
+        let mut shown = accounts.shown(Timestamp::default(), &BTreeMap::new());
+        assert_eq!(shown.left_bytes, 1000);
+        shown.steady_rate = Some(300);
+        assert_eq!(shown.time_left().map(|left| left.as_secs()), Some(4));
     }
 }

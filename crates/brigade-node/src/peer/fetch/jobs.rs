@@ -1,24 +1,30 @@
 //! The table of fetches, and the files whose contents are being fetched for them.
 //!
-//! It counts what happens to each file, and knows which files are to be prepared next. It touches no disk and no
-//! network: [`super::fetches`] does what follows from it.
+//! It counts the progress of each file, and knows which files are to be prepared next. It uses no disk and no network:
+//! [`super::fetches`] acts on its results.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+use std::collections::{BTreeMap, BTreeSet};
+
+use brigade_core::{
+    download::HolderId,
+    id::Content,
+    limits,
+    name::{FileName, Username},
+    time::Timestamp,
 };
 
-use brigade_core::{download::HolderId, id::Content, limits, name::FileName, time::Timestamp};
-
 use super::{
-    job::FetchJob,
-    queue::{FileQueue, is_large},
-    request::{FileErrorKind, FullDisk, JobId, OPEN_PARTS, OrderedFetch, SpaceNeeds, WantedFile},
+    disk_space::DiskSpace,
+    job::{FetchJob, SwarmNumbers},
+    order::{OPEN_PARTS, OrderedFetch, SpaceNeeds},
+    queue::{FileQueue, NextFiles, is_large},
 };
 use crate::{
     clock,
-    peer::swarm::{ReceiveCounter, Swarm},
-    store::folder::FileSystemId,
+    fetch_error::FileErrorKind,
+    fetch_request::{JobId, WantedFile},
+    progress::UnreachableHolder,
+    store::folder::{FileSystemId, FreeSpace},
 };
 
 /// Files that are prepared together before they are fetched.
@@ -34,23 +40,10 @@ pub(crate) struct Jobs {
     queue: FileQueue,
     /// When each content landed that was fetched since the last moment without a fetch.
     landed: BTreeMap<Content, Timestamp>,
-}
-
-/// The next files of a fetch.
-#[derive(Default)]
-pub(crate) struct NextFiles {
-    /// Those that are to be prepared.
-    pub(crate) files: Vec<WantedFile>,
-    /// Those whose name another file has, but for its case, and that name.
-    pub(crate) alike: Vec<(WantedFile, FileName)>,
-}
-
-/// Where a file comes from that was not fetched.
-pub(crate) enum LocalOrigin {
-    /// It is under its name already.
-    AlreadyPresent,
-    /// It was copied from another one with the same content; where the file is kept aside that had its name.
-    Copied { aside: Option<String> },
+    /// The fetches that wait for space on a full disk.
+    disk_space: DiskSpace,
+    /// The numbers of the swarm at the last look.
+    swarm: SwarmNumbers,
 }
 
 /// A file whose content is fetched now.
@@ -70,6 +63,17 @@ impl Jobs {
         self.jobs.insert(JobId(self.last), FetchJob::new(ordered, needs, clock::now(), bytes_twice));
     }
 
+    /// Notes the numbers of the swarm that fetches show from now on.
+    pub(crate) fn note_numbers(
+        &mut self,
+        connected: usize,
+        bytes_twice: u64,
+        name_of: impl Fn(HolderId) -> Option<Username>,
+    ) {
+        let names = self.holders().filter_map(|holder| Some((holder, name_of(holder)?))).collect();
+        self.swarm = SwarmNumbers { connected, bytes_twice, names };
+    }
+
     pub(crate) fn get(&self, id: JobId) -> Option<&FetchJob> {
         self.jobs.get(&id)
     }
@@ -79,21 +83,22 @@ impl Jobs {
         self.jobs.iter().filter(|(_, job)| job.is_given_up()).map(|(id, _)| *id).collect()
     }
 
-    /// Ends a fetch that has nothing left to do; whether it has ended.
-    pub(crate) fn end(&mut self, id: JobId, swarm: &Swarm) -> bool {
-        let is_over = self.jobs.get(&id).is_some_and(FetchJob::is_over);
-        let job = if is_over { self.remove(id) } else { None };
-        job.map(|mut job| job.end(clock::now(), swarm)).is_some()
+    /// Ends a fetch that has nothing left to do.
+    pub(crate) fn end(&mut self, id: JobId) {
+        if let Some(mut job) = self.remove(id) {
+            job.end(clock::now(), &self.swarm);
+        }
     }
 
     /// Ends a fetch that was given up.
-    pub(crate) fn stop(&mut self, id: JobId, swarm: &Swarm) {
+    pub(crate) fn stop(&mut self, id: JobId) {
         if let Some(mut job) = self.remove(id) {
-            job.stop(clock::now(), swarm);
+            job.stop(clock::now(), &self.swarm);
         }
     }
 
     fn remove(&mut self, id: JobId) -> Option<FetchJob> {
+        self.disk_space.forget(id);
         let job = self.jobs.remove(&id);
         if self.jobs.is_empty() {
             self.landed.clear(); // it matters only to fetches that went on meanwhile
@@ -121,38 +126,39 @@ impl Jobs {
         self.active.get(content).map(|active| (active.job, &active.file))
     }
 
-    /// The fetch that has its turn in being prepared, if it is not `waiting` for space. Fetches take turns, so that a
-    /// large one does not keep a small one waiting.
-    pub(crate) fn next(&mut self, is_waiting: impl Fn(JobId) -> bool) -> Option<JobId> {
-        let may_go_on = |id: &JobId, job: &FetchJob| job.next_file().is_some() && !is_waiting(*id);
+    /// The fetch that has its turn in being prepared, and does not wait for space. Fetches take turns, so that a large
+    /// one does not keep a small one waiting.
+    pub(crate) fn next(&mut self) -> Option<JobId> {
+        let disk_space = &self.disk_space;
+        let may_go_on = |id: &JobId, job: &FetchJob| job.next_file().is_some() && !disk_space.is_waiting(*id);
         let next = self.jobs.iter_mut().filter(|(id, job)| may_go_on(id, job));
         let (id, job) = next.min_by_key(|(_, job)| job.turns())?;
         job.take_turn();
         Some(*id)
     }
 
-    /// The next files of a fetch that may be prepared. One whose content is dealt with under another name is deferred.
-    pub(crate) fn next_files(&mut self, id: JobId, swarm: &Swarm) -> NextFiles {
-        let mut large = self.queue.large_in_preparation() + swarm.large();
+    /// The next files of a fetch that may be prepared, while so many contents of several pieces are fetched. A file
+    /// whose content is dealt with under another name is deferred.
+    pub(crate) fn next_files(
+        &mut self,
+        id: JobId,
+        large_active: usize,
+        is_active: impl Fn(&Content) -> bool,
+    ) -> NextFiles {
+        let mut large = self.queue.large_in_preparation() + large_active;
         let mut next = NextFiles::default();
         while next.files.len() < PREPARED_TOGETHER {
             let Some(job) = self.jobs.get_mut(&id) else { break };
             let Some(content) = job.next_file().map(|file| file.content) else { break };
-            let is_taken = self.queue.is_prepared(&content) || swarm.is_active(&content);
+            let is_taken = self.queue.is_prepared(&content) || is_active(&content);
             if !is_taken && is_large(&content) && large >= OPEN_PARTS {
                 break;
             }
             let Some(file) = job.take_next_file() else { break };
-            if let Err(other) = self.queue.take_name(&file.name) {
-                job.prepared(content);
-                next.alike.push((file, other));
-            } else if is_taken {
-                job.prepared(content);
-                self.queue.defer(id, file);
-            } else {
+            if self.queue.take_up(id, file, is_taken, &mut next) {
                 large += usize::from(is_large(&content));
-                self.queue.prepare(content);
-                next.files.push(file);
+            } else {
+                job.prepared(content);
             }
         }
         next
@@ -166,13 +172,13 @@ impl Jobs {
         }
     }
 
-    /// Where the bytes of a content are counted; `None` if its fetch was given up meanwhile.
-    pub(crate) fn counter(&mut self, id: JobId, file: &WantedFile) -> Option<Arc<ReceiveCounter>> {
-        let Some(job) = self.jobs.get(&id) else {
+    /// The fetch for which the content of a file starts; `None` if the fetch was given up meanwhile.
+    pub(crate) fn fetch_of(&mut self, id: JobId, file: &WantedFile) -> Option<&FetchJob> {
+        let job = self.jobs.get(&id);
+        if job.is_none() {
             self.queue.give_back_name(&file.name);
-            return None;
-        };
-        Some(job.counter())
+        }
+        job
     }
 
     /// The content of a file is fetched from now on; so many bytes and pieces of it are present.
@@ -184,19 +190,22 @@ impl Jobs {
         }
     }
 
-    /// A file is under its name without having been fetched.
-    pub(crate) fn on_disk(&mut self, id: JobId, file: &WantedFile, origin: LocalOrigin) {
+    /// A file is under its name already.
+    pub(crate) fn already_here(&mut self, id: JobId, file: &WantedFile) {
         self.queue.give_back_name(&file.name);
-        let landed_at = self.landed.get(&file.content).copied();
-        let Some(job) = self.jobs.get_mut(&id) else { return };
-        match origin {
-            LocalOrigin::AlreadyPresent => job.already_here(file),
-            LocalOrigin::Copied { aside } => {
-                // The other file came while this fetch went on, mostly by the same fetch.
-                let was_fetched = landed_at.is_some_and(|landed_at| landed_at >= job.began());
-                job.copied(file, was_fetched, aside);
-            }
+        if let Some(job) = self.jobs.get_mut(&id) {
+            job.already_here(file);
         }
+    }
+
+    /// A file was copied from another one with the same content; the file that had its name is kept `aside`.
+    pub(crate) fn copied(&mut self, id: JobId, file: &WantedFile, aside: Option<String>) {
+        self.queue.give_back_name(&file.name);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        // The other file landed while this fetch ran, mostly by the same fetch.
+        let landed_at = self.landed.get(&file.content);
+        let was_fetched = landed_at.is_some_and(|landed_at| *landed_at >= job.began());
+        job.copied(file, was_fetched, aside);
     }
 
     /// A file cannot be fetched.
@@ -280,12 +289,41 @@ impl Jobs {
         Some(active)
     }
 
-    /// A file has landed; where the file is that had its name.
+    /// A file has landed. `aside` is the new name of the file that had its name.
     pub(crate) fn landed(&mut self, active: ActiveFile, aside: Option<String>) {
         self.landed.insert(active.file.content, clock::now());
         if let Some(job) = self.jobs.get_mut(&active.job) {
             job.landed(active.file.name, aside);
         }
+    }
+
+    /// A fetch waits from now on for space on the file system of a name.
+    pub(crate) fn wait_for_space(&mut self, id: JobId, name: &FileName, inodes: bool, now: Timestamp) {
+        let Some(job) = self.jobs.get(&id) else { return };
+        if self.disk_space.wait(id, job.needs().file_system_of(name), inodes, now) {
+            tracing::info!(fetch = job.name(), "the disk is full: the fetch waits for space");
+        }
+    }
+
+    /// The file systems whose free space is to be checked now, each with a folder on it.
+    pub(crate) fn full_disks_to_check(&mut self, now: Timestamp) -> BTreeSet<(FileSystemId, String)> {
+        let due = self.disk_space.check(now).into_iter();
+        due.filter_map(|(id, on)| Some((on, self.jobs.get(&id)?.needs().folder_on(on)))).collect()
+    }
+
+    /// So much space is free. Returns the fetches that have enough space and continue.
+    pub(crate) fn space_checked(
+        &mut self,
+        free: Vec<(FileSystemId, FreeSpace)>,
+        now: Timestamp,
+    ) -> Vec<JobId> {
+        let needed = |id: JobId, on| self.jobs.get(&id).map_or(0, |job| job.needs().bytes_on(on));
+        self.disk_space.checked(free, now, needed)
+    }
+
+    /// No fetch waits for space any more.
+    pub(crate) fn forget_full_disks(&mut self) {
+        self.disk_space.forget_all();
     }
 
     /// The bytes that the fetches have still to write, by file system.
@@ -305,15 +343,19 @@ impl Jobs {
         self.jobs.values().flat_map(FetchJob::holders)
     }
 
-    /// Whether a content is fetched, or a file is prepared or deferred for it.
-    pub(crate) fn is_in_use(&self, content: &Content, swarm: &Swarm) -> bool {
-        swarm.is_active(content) || self.queue.is_in_use(content)
+    /// Whether a file is prepared or deferred for a content.
+    pub(crate) fn is_queued(&self, content: &Content) -> bool {
+        self.queue.is_in_use(content)
     }
 
-    /// Those of `contents` that are not in use and that no file of a fetch waits for. Nothing else touches them until
+    /// Those of `contents` that are not fetched and that no file of a fetch waits for. Nothing else touches them until
     /// they are [`unlocked`](Self::unlock).
-    pub(crate) fn lock_unused(&mut self, mut contents: Vec<Content>, swarm: &Swarm) -> Vec<Content> {
-        contents.retain(|content| !self.is_in_use(content, swarm));
+    pub(crate) fn lock_unused(
+        &mut self,
+        mut contents: Vec<Content>,
+        is_active: impl Fn(&Content) -> bool,
+    ) -> Vec<Content> {
+        contents.retain(|content| !is_active(content) && !self.is_queued(content));
         if contents.is_empty() {
             return contents; // mostly: then the files that wait are not looked at
         }
@@ -331,20 +373,25 @@ impl Jobs {
         self.release(content);
     }
 
-    /// Shows the state of every fetch at `now`; `full` says which disk it waits for.
-    pub(crate) fn show(&mut self, now: Timestamp, swarm: &Swarm, full: impl Fn(JobId) -> Option<FullDisk>) {
+    /// Shows the state of every fetch at `now`. `unreached` returns how many holders are named of starved contents, and
+    /// why they cannot be used.
+    pub(crate) fn show(
+        &mut self,
+        now: Timestamp,
+        unreached: impl Fn(&[Content]) -> (usize, Vec<UnreachableHolder>),
+    ) {
         for (id, job) in &mut self.jobs {
             let of_it = self.active.iter().filter(|(_, active)| active.job == *id);
             let missing = of_it.clone().map(|(_, active)| active.missing_bytes);
             let missing = missing.fold(0, u64::saturating_add);
-            let starved = of_it.filter(|(_, active)| active.is_starved).map(|(content, _)| content);
-            job.set_missing(missing, swarm.unreached(starved));
-            job.show(now, full(*id), swarm);
+            let starved = of_it.filter(|(_, active)| active.is_starved).map(|(content, _)| *content);
+            job.set_missing(missing, unreached(&starved.collect::<Vec<_>>()));
+            job.show(now, self.disk_space.full(*id), &self.swarm);
         }
     }
 
     /// Shows that every fetch was stopped.
-    pub(crate) fn stop_all(&mut self, swarm: &Swarm) {
-        self.jobs.values_mut().for_each(|job| job.stop(clock::now(), swarm));
+    pub(crate) fn stop_all(&mut self) {
+        self.jobs.values_mut().for_each(|job| job.stop(clock::now(), &self.swarm));
     }
 }

@@ -8,28 +8,18 @@ use std::{
     time::Duration,
 };
 
-use brigade_core::{id::Content, name::FileName, time::Timestamp};
+use brigade_core::{backoff::Backoff, id::Content, name::FileName, time::Timestamp};
 use tokio::sync::watch;
 
-use crate::{clock, store::parts::KeptPart};
+use crate::{clock, peer_status::KeptTotals, store::parts::KeptPart};
 
 /// How often the parts are looked at. It is one listing of a small directory.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
-/// The pause between the first two looks; it doubles each time: the shared files become known only while the folder is
-/// walked.
-const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// The pauses between two looks. The first ones are short: the shared files become known only while the folder is walked.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(2), LOOK_EVERY);
 
-/// The parts that nobody is fetching.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct KeptTotals {
-    /// How many there are.
-    pub parts: usize,
-    /// Bytes that they take on the disk.
-    pub bytes: u64,
-}
-
-/// What is known of them.
+/// The known parts.
 #[derive(Debug)]
 pub(crate) struct KeptParts {
     /// How long an unused part is kept; `None` for ever.
@@ -41,8 +31,8 @@ pub(crate) struct KeptParts {
     /// Whether the disk is being asked at this moment.
     is_checking: bool,
     next_check: Timestamp,
-    /// The pause after that check.
-    pause: Duration,
+    /// The pauses after the next checks.
+    pauses: Backoff,
     totals: watch::Sender<KeptTotals>,
 }
 
@@ -53,16 +43,8 @@ impl KeptParts {
         let (totals, receiver) = watch::channel(KeptTotals::default());
         let next_check = if by_fetches { clock::now().after(LOOK_EVERY) } else { Timestamp::default() };
         let (parts, by_name, removing) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        let this = Self {
-            keep,
-            parts,
-            by_name,
-            removing,
-            is_checking: false,
-            next_check,
-            pause: LOOK_AGAIN,
-            totals,
-        };
+        let this =
+            Self { keep, parts, by_name, removing, is_checking: false, next_check, pauses: PAUSES, totals };
         (this, receiver)
     }
 
@@ -77,8 +59,7 @@ impl KeptParts {
             return false;
         }
         self.is_checking = true;
-        self.next_check = now.after(self.pause);
-        self.pause = (self.pause * 2).min(LOOK_EVERY);
+        self.next_check = now.after(self.pauses.next_pause());
         true
     }
 

@@ -1,4 +1,4 @@
-//! Checks of a wanted file before the fetch: what is here already, and whether it may land under its name.
+//! Checks of a wanted file before the fetch: which pieces are present, and whether the file may land under its name.
 //!
 //! They run on threads that may wait for the disk, many files at once. A file under the name stays as it is. A file
 //! with the same content is copied and verified. The pieces of an earlier fetch are hashed again before they count.
@@ -14,39 +14,43 @@ use brigade_core::{
     plural::count,
 };
 
-use super::request::{FileErrorKind, WantedFile};
-use crate::store::{
-    destination::{Destination, Destinations, Obstacle},
-    folder::{Folder, FolderError},
-    hash::{HashError, hash_file, hash_pieces, verify},
-    ignore::IGNORE_FILE,
-    keeper::LandedFile,
-    landing::Placed,
-    part_file::{PartError, PartFile},
-    share::Share,
-    small_files::Batch,
-    stamp::Stamp,
-    system::read_exact_at,
+use crate::{
+    fetch_error::FileErrorKind,
+    fetch_request::WantedFile,
+    store::{
+        destination::{Destination, Destinations, Obstacle},
+        folder::{Folder, FolderError},
+        hash::{HashError, hash_file, hash_pieces, verify},
+        ignore::IGNORE_FILE,
+        keeper::LandedFile,
+        landing::Placed,
+        part_file::{PartError, PartFile},
+        share::Share,
+        small_files::Batch,
+        stamp::Stamp,
+        system::read_exact_at,
+    },
 };
 
 /// The decision about a wanted file.
 #[derive(Debug)]
 pub(crate) enum FileDecision {
-    /// It is under its name. If the share does not know it: what the keeper has to know.
+    /// It is under its name. The value is for the keeper, if the share does not know the file.
     Here(Option<LandedFile>),
-    /// It was copied from another file. What the keeper has to know, and the new name of the file that was kept aside.
+    /// It was copied from another file. The values are for the keeper, and the new name of the file that was kept
+    /// aside.
     Made(LandedFile, Option<String>),
     /// It has to be fetched: a content of one piece.
     Small,
-    /// It has to be fetched: a content of several pieces, of which some may be here.
+    /// It has to be fetched: a content of several pieces. Some of them may be present.
     Large { file: PartFile, list: Option<Arc<PieceList>>, have: Bitfield },
 }
 
 /// Why a file cannot be fetched.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PrepareError {
-    #[error("{name} is there already with another content ({}, {}); it was left as it is, and {} ({}) was not fetched", .here.id.short(), count(.here.size, "byte"), .wanted.id.short(), count(.wanted.size, "byte"))]
-    Occupied { name: FileName, here: Content, wanted: Content },
+    #[error("{name} is there already with another content ({}, {}); it was left as it is, and {} ({}) was not fetched", .existing.id.short(), count(.existing.size, "byte"), .wanted.id.short(), count(.wanted.size, "byte"))]
+    Occupied { name: FileName, existing: Content, wanted: Content },
     #[error("{name} is there already, and is not a file that can be read: {source}")]
     InTheWay { name: FileName, source: FolderError },
     #[error("{0}")]
@@ -70,7 +74,7 @@ pub(crate) enum PrepareError {
 }
 
 impl PrepareError {
-    /// What kind of error this is, for the sums that people see.
+    /// The kind of this error, for the counts that people see.
     pub(crate) const fn kind(&self) -> FileErrorKind {
         match self {
             Self::Occupied { .. } => FileErrorKind::Occupied,
@@ -93,10 +97,10 @@ pub(crate) fn prepare(
     walk: &mut Destinations<'_>,
     wanted: &WantedFile,
 ) -> Result<FileDecision, PrepareError> {
-    // Most names are free: where not even their folder exists, the files need no look.
-    let there = walk.check(&wanted.name, wanted.replace);
-    let is_free = there.found.is_none();
-    let decision = decide(folder, share, walk, wanted, there);
+    // Most names are free: if not even their folder exists, no file has to be looked at.
+    let destination = walk.check(&wanted.name, wanted.replace);
+    let is_free = destination.found.is_none();
+    let decision = decide(folder, share, walk, wanted, destination);
     if !is_free || !matches!(decision, Ok(FileDecision::Small)) {
         walk.forget(); // files were read or made meanwhile
     }
@@ -108,7 +112,7 @@ fn decide(
     share: &Share,
     walk: &mut Destinations<'_>,
     wanted: &WantedFile,
-    there: Destination,
+    destination: Destination,
 ) -> Result<FileDecision, PrepareError> {
     folder.check_at_path().map_err(PartError::from)?;
     let WantedFile { name, content, .. } = wanted;
@@ -120,25 +124,25 @@ fn decide(
         return Err(PrepareError::NotEmpty(name.clone()));
     }
     let shared = share.by_name(name).filter(|shared| shared.content == *content);
-    if shared.zip(there.found).is_some_and(|(shared, found)| found.same_bytes(&shared.stamp)) {
+    if shared.zip(destination.found).is_some_and(|(shared, found)| found.same_bytes(&shared.stamp)) {
         return Ok(FileDecision::Here(None));
     }
-    let here = if there.found.is_none() { None } else { look_under_name(folder, wanted)? };
-    let other_content = match here {
-        Some((content_here, list, stamp)) if content_here == *content => {
+    let existing = if destination.found.is_none() { None } else { look_under_name(folder, wanted)? };
+    let other_content = match existing {
+        Some((existing_content, list, stamp)) if existing_content == *content => {
             let landed = LandedFile { name: name.clone(), content: *content, list, stamp };
             return Ok(FileDecision::Here(Some(landed)));
         }
-        other => other.map(|(content_here, ..)| content_here),
+        other => other.map(|(existing_content, ..)| existing_content),
     };
     // The file that was found may have another name: then it is neither reported as this one, nor kept aside for it.
-    if let Some(other) = there.found.and_then(|found| walk.true_name(name, &found)) {
+    if let Some(other) = destination.found.and_then(|found| walk.true_name(name, &found)) {
         return Err(PrepareError::Alike { name: name.clone(), other });
     }
-    if let Some(here) = other_content.filter(|_| !wanted.replace) {
-        return Err(PrepareError::Occupied { name: name.clone(), here, wanted: *content });
+    if let Some(existing) = other_content.filter(|_| !wanted.replace) {
+        return Err(PrepareError::Occupied { name: name.clone(), existing, wanted: *content });
     }
-    if let Some(obstacle) = there.obstacle {
+    if let Some(obstacle) = destination.obstacle {
         return Err(PrepareError::CannotLand(obstacle));
     }
     if let Some(other) = share.same_folded(name) {

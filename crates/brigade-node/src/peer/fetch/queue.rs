@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use brigade_core::{geometry::Geometry, id::Content, name::FileName};
 
-use super::request::{JobId, WantedFile};
+use crate::fetch_request::{JobId, WantedFile};
 
 /// The names that files have taken, and the contents that only one of them may deal with at a time.
 #[derive(Debug, Default)]
@@ -21,14 +21,45 @@ pub(crate) struct FileQueue {
     deferred: BTreeMap<Content, Vec<(JobId, WantedFile)>>,
 }
 
+/// The next files of a fetch.
+#[derive(Default)]
+pub(crate) struct NextFiles {
+    /// Those that are to be prepared.
+    pub(crate) files: Vec<WantedFile>,
+    /// Those whose name another file has, but for its case, and that name.
+    pub(crate) alike: Vec<(WantedFile, FileName)>,
+}
+
 /// Whether a content has several pieces.
 pub(crate) fn is_large(content: &Content) -> bool {
     Geometry::new(content.size).is_ok_and(|geometry| geometry.count() > 1)
 }
 
 impl FileQueue {
+    /// Adds a file to the `next` ones, or defers it if its content `is_taken`: dealt with under another name. Whether it is
+    /// to be prepared.
+    pub(crate) fn take_up(
+        &mut self,
+        job: JobId,
+        file: WantedFile,
+        is_taken: bool,
+        next: &mut NextFiles,
+    ) -> bool {
+        if let Err(other) = self.take_name(&file.name) {
+            next.alike.push((file, other));
+            return false;
+        }
+        if is_taken {
+            self.defer(job, file);
+            return false;
+        }
+        self.prepare(file.content);
+        next.files.push(file);
+        true
+    }
+
     /// Takes the name of a file. If another file has it, but for its case: that file's name.
-    pub(crate) fn take_name(&mut self, name: &FileName) -> Result<(), FileName> {
+    fn take_name(&mut self, name: &FileName) -> Result<(), FileName> {
         let folded = name.folded();
         if let Some(other) = self.taken_names.get(&folded).filter(|other| *other != name) {
             return Err(other.clone());
@@ -46,7 +77,7 @@ impl FileQueue {
     }
 
     /// The file waits until its content has been dealt with under another name.
-    pub(crate) fn defer(&mut self, job: JobId, file: WantedFile) {
+    fn defer(&mut self, job: JobId, file: WantedFile) {
         self.deferred.entry(file.content).or_default().push((job, file));
     }
 

@@ -7,7 +7,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use brigade_core::{
-    id::Content,
+    id::{Content, ContentId},
     limits,
     name::{FileName, NameError, Username},
     wire::{
@@ -18,11 +18,13 @@ use brigade_core::{
 
 use tokio::time::{Instant, sleep_until};
 
-use super::{
-    browse::{Pattern, is_pattern, may_be_pattern, next_page, split_version},
-    request::{Choice, ResolveError, Resolved, WantedFile, Wish},
+use crate::{
+    fetch_error::ResolveError,
+    fetch_request::{AmbiguousName, FetchRequest, Resolved, WantedFile},
+    file_listing::{Pattern, is_pattern, may_be_pattern, next_page, split_version},
+    peer::session::ManagerClient,
+    peer_error::AskError,
 };
-use crate::peer::session::{AskError, ManagerClient};
 
 /// The pause before a missing name is asked for again while the catalogue is not complete.
 const ASK_AGAIN: Duration = Duration::from_millis(500);
@@ -35,26 +37,24 @@ const CHOICES_LISTED: usize = 64;
 ///
 /// While the manager's catalogue is not complete, a negative answer does not count: a name is asked for again, and a
 /// folder or a pattern waits until it is complete. `waits` is called with the longest time, before each wait.
-pub(crate) async fn resolve(
+pub(crate) async fn resolve_request(
     asking: &ManagerClient,
     me: &(dyn Fn() -> Username + Sync),
-    wish: &Wish,
+    request: &FetchRequest,
     waits: &mut (dyn FnMut(Duration) + Send),
 ) -> Result<Resolved, ResolveError> {
     let until = Instant::now() + limits::CATALOGUE_WAIT;
     loop {
         let believes = Instant::now() >= until;
         let me = me();
-        let mut resolving = Resolver { asking, me: &me, wish, believes, incomplete: None, certain: false };
+        let mut resolving = Resolver { asking, me: &me, request, believes, incomplete: None, certain: false };
         let result = resolving.files().await;
         let left = resolving.incomplete.filter(|_| !resolving.certain && may_change(&result));
         let Some(left) = left else {
             return match result {
-                Ok(files) => Ok(Resolved {
-                    name: wish.name.clone(),
-                    files: files.unwrap_or_default(), // there are none only where the catalogue is not complete
-                }),
-                Err(error) => Err(about_the_member(asking, wish, error).await),
+                // There are no files only if the catalogue is not complete.
+                Ok(files) => save_as(request, files.unwrap_or_default()),
+                Err(error) => Err(about_the_member(asking, request, error).await),
             };
         };
         waits(left);
@@ -63,13 +63,30 @@ pub(crate) async fn resolve(
     }
 }
 
+/// The files of a request, under the name that was given for the file.
+fn save_as(request: &FetchRequest, mut files: Vec<WantedFile>) -> Result<Resolved, ResolveError> {
+    let name = request.name.clone();
+    match (&request.save_as, &mut files[..]) {
+        (Some(given), [file]) => file.name = given.clone(),
+        (Some(given), [_, _, ..]) => {
+            return Err(ResolveError::SeveralFiles { name, files: files.len(), save_as: given.clone() });
+        }
+        _ => {}
+    }
+    Ok(Resolved { name, files })
+}
+
 /// `error`, or the one for a requested member that is not in the network, if that is the reason.
-async fn about_the_member(asking: &ManagerClient, wish: &Wish, error: ResolveError) -> ResolveError {
-    let Some(username) = &wish.from else { return error };
+async fn about_the_member(
+    asking: &ManagerClient,
+    request: &FetchRequest,
+    error: ResolveError,
+) -> ResolveError {
+    let Some(username) = &request.from else { return error };
     let is_away = match &error {
         ResolveError::Ask(error) => is_not_here(error),
         ResolveError::NoSuchVersion { .. } => {
-            let shared = asking.browse(&wish.name, None, Some(username.clone())).await;
+            let shared = asking.browse(&request.name, None, Some(username.clone())).await;
             shared.as_ref().is_err_and(is_not_here)
         }
         _ => false,
@@ -94,10 +111,10 @@ const fn is_not_here(error: &AskError) -> bool {
 struct Resolver<'a> {
     asking: &'a ManagerClient,
     me: &'a Username,
-    wish: &'a Wish,
-    /// Whether the catalogue counts as complete, whatever the manager says.
+    request: &'a FetchRequest,
+    /// Whether the catalogue counts as complete, even if the manager denies it.
     believes: bool,
-    /// The time until the catalogue is complete, as the manager said last.
+    /// The time until the catalogue is complete, by the last answer of the manager.
     incomplete: Option<Duration>,
     /// Whether the result does not change when peers come back.
     certain: bool,
@@ -106,10 +123,13 @@ struct Resolver<'a> {
 impl Resolver<'_> {
     /// The files; `None` if the catalogue has to be complete first.
     async fn files(&mut self) -> Result<Option<Vec<WantedFile>>, ResolveError> {
-        let name = self.wish.name.as_str();
+        if let Some(id) = self.request.id {
+            return self.with_id(id).await;
+        }
+        let name = self.request.name.as_str();
         let folder = name.trim_end_matches('/');
         if folder.len() > limits::NAME_BYTES {
-            return Err(ResolveError::BadName { name: name.to_owned(), why: NameError::TooLong });
+            return Err(ResolveError::BadName { name: name.to_owned(), reason: NameError::TooLong });
         }
         if is_pattern(folder) {
             return self.matching(folder).await;
@@ -181,9 +201,9 @@ impl Resolver<'_> {
         prefix: Option<&str>,
     ) -> Result<WantedFile, ResolveError> {
         let parsed: FileName =
-            name.parse().map_err(|why| ResolveError::BadName { name: name.to_owned(), why })?;
-        let from = self.wish.from.as_ref();
-        let chosen = self.wish.chosen.get(&parsed);
+            name.parse().map_err(|reason| ResolveError::BadName { name: name.to_owned(), reason })?;
+        let from = self.request.from.as_ref();
+        let chosen = self.request.chosen.get(&parsed);
         let prefix = prefix.map(str::to_ascii_lowercase);
         let fits = |version: &&Version| {
             from.is_none_or(|from| version.holders.contains(from))
@@ -199,23 +219,26 @@ impl Resolver<'_> {
             [] => {
                 let from = from.map(|from| format!("shared by \"{from}\""));
                 let id = prefix.map(|prefix| format!("the one that begins with {prefix}"));
-                let gone = chosen.map(|chosen| format!("{} any more", chosen.id.short()));
-                let wanted = from.or(id).or(gone).unwrap_or_default();
+                let vanished = chosen.map(|chosen| format!("{} any more", chosen.id.short()));
+                let wanted = from.or(id).or(vanished).unwrap_or_default();
                 Err(ResolveError::NoSuchVersion { name: name.to_owned(), wanted, versions })
             }
             _ => {
                 let versions = fitting.into_iter().cloned().collect();
-                Err(ResolveError::Ambiguous { choices: vec![Choice { name: parsed, versions }], rest: 0 })
+                Err(ResolveError::Ambiguous {
+                    choices: vec![AmbiguousName { name: parsed, versions }],
+                    rest: 0,
+                })
             }
         }
     }
 
     async fn all_below(&mut self, folder: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
         // The manager's answer is checked: a name outside the folder must not be written.
-        let files = self.gather(&format!("{folder}/"), |name| name.is_below(folder)).await?;
+        let files = self.gather(&format!("{folder}/"), |entry| entry.name.is_below(folder)).await?;
         let Some(files) = files else { return Ok(None) };
         if files.is_empty() {
-            let from = self.wish.from.as_ref();
+            let from = self.request.from.as_ref();
             let wanted = from.map_or("there any more".to_owned(), |from| format!("shared by \"{from}\""));
             return Err(ResolveError::NoSuchVersion { name: folder.to_owned(), wanted, versions: vec![] });
         }
@@ -224,21 +247,29 @@ impl Resolver<'_> {
 
     /// All files that the pattern fits.
     async fn matching(&mut self, text: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
-        let bad = |why| ResolveError::BadPattern { pattern: text.to_owned(), why };
+        let bad = |reason| ResolveError::BadPattern { pattern: text.to_owned(), reason };
         let pattern = Pattern::parse(text).map_err(bad)?;
-        let files = self.gather(pattern.prefix(), |name| pattern.fits(name)).await?;
+        let files = self.gather(pattern.prefix(), |entry| pattern.fits(&entry.name)).await?;
         let Some(files) = files else { return Ok(None) };
         if files.is_empty() {
-            return Err(nothing(&self.wish.name, vec![]));
+            return Err(nothing(&self.request.name, vec![]));
         }
         self.choose_each(pattern.prefix(), files).await.map(Some)
     }
 
-    /// The entries whose names begin with `prefix` and are `wanted`; `None` if the catalogue is not complete.
+    /// The file with this content, under the first of its names.
+    async fn with_id(&mut self, id: ContentId) -> Result<Option<Vec<WantedFile>>, ResolveError> {
+        let Some(files) = self.gather("", |entry| entry.id == id).await? else { return Ok(None) };
+        let first = files.into_iter().find_map(|(name, mut entries)| Some((name, entries.pop()?)));
+        let Some((name, entry)) = first else { return Err(nothing(&self.request.name, vec![])) };
+        Ok(Some(vec![self.wanted(name, listed(&entry), entry.mtime_s, entry.executable)]))
+    }
+
+    /// The entries whose names begin with `prefix` and that are `wanted`; `None` if the catalogue is not complete.
     async fn gather(
         &mut self,
         prefix: &str,
-        wanted: impl Fn(&FileName) -> bool,
+        wanted: impl Fn(&CatalogueEntry) -> bool,
     ) -> Result<Option<BTreeMap<FileName, Vec<CatalogueEntry>>>, ResolveError> {
         if self.incomplete.is_some() {
             return Ok(None);
@@ -246,7 +277,7 @@ impl Resolver<'_> {
         let mut files: BTreeMap<FileName, Vec<CatalogueEntry>> = BTreeMap::new();
         let mut after = None;
         loop {
-            let page = match self.asking.browse(prefix, after.clone(), self.wish.from.clone()).await {
+            let page = match self.asking.browse(prefix, after.clone(), self.request.from.clone()).await {
                 Ok(page) => page,
                 Err(error) => {
                     if is_not_here(&error) {
@@ -261,7 +292,7 @@ impl Resolver<'_> {
             }
             let last = page.entries.last().map(|entry| entry.name.clone());
             for entry in page.entries {
-                if wanted(&entry.name) {
+                if wanted(&entry) {
                     let versions = files.entry(entry.name.clone()).or_default();
                     // More than the manager may list are of no use: a person could not choose.
                     if versions.len() < limits::VERSIONS_LISTED {
@@ -270,7 +301,7 @@ impl Resolver<'_> {
                 }
             }
             if files.len() > limits::ANNOUNCED_NAMES {
-                return Err(ResolveError::TooMany { name: self.wish.name.clone() });
+                return Err(ResolveError::TooMany { name: self.request.name.clone() });
             }
             match next_page(page.more, last, after) {
                 None => return Ok(Some(files)),
@@ -293,14 +324,14 @@ impl Resolver<'_> {
         let mut several = vec![];
         for (name, mut entries) in files {
             if entries.len() > 1 {
-                let (chosen, own) = (self.wish.chosen.get(&name), mine.get(&name));
+                let (chosen, own) = (self.request.chosen.get(&name), mine.get(&name));
                 entries.retain(|entry| match chosen {
                     Some(chosen) => *chosen == listed(entry),
                     None => entry.holders > 1 || own != Some(&listed(entry)),
                 });
             }
             match &entries[..] {
-                [] if self.wish.chosen.contains_key(&name) => return Err(self.choice_gone(name)),
+                [] if self.request.chosen.contains_key(&name) => return Err(self.choice_gone(name)),
                 [one] => wanted.push(self.wanted(name, listed(one), one.mtime_s, one.executable)),
                 _ => several.push(name),
             }
@@ -335,20 +366,20 @@ impl Resolver<'_> {
         for name in names.into_iter().take(CHOICES_LISTED) {
             let mut versions = self.asking.lookup(&name).await?.versions;
             versions.retain(|version| version.holders != std::slice::from_ref(self.me));
-            choices.push(Choice { name, versions });
+            choices.push(AmbiguousName { name, versions });
         }
         Ok(ResolveError::Ambiguous { choices, rest })
     }
 
     /// The chosen content of a name does not exist any more.
     fn choice_gone(&self, name: FileName) -> ResolveError {
-        let chosen = self.wish.chosen.get(&name).map(|chosen| chosen.id.short());
+        let chosen = self.request.chosen.get(&name).map(|chosen| chosen.id.short());
         let wanted = format!("{} any more", chosen.unwrap_or_default());
         ResolveError::NoSuchVersion { name: name.to_string(), wanted, versions: vec![] }
     }
 
     fn wanted(&self, name: FileName, content: Content, mtime_s: i64, executable: bool) -> WantedFile {
-        WantedFile { name, content, mtime_s, executable, replace: self.wish.replace }
+        WantedFile { name, content, mtime_s, executable, replace: self.request.replace }
     }
 }
 

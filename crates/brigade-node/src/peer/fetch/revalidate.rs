@@ -9,6 +9,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use brigade_core::{
+    backoff::Backoff,
     id::Content,
     name::Username,
     plural::count,
@@ -16,9 +17,8 @@ use brigade_core::{
     wire::manager::{LookupResult, Version},
 };
 
-/// The pause before the second question about a name, and the longest pause.
-const PAUSE: Duration = Duration::from_secs(5);
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// The pauses before the next question about a name.
+const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(60));
 
 /// Questions at the same time, and the time until the next ones: if a holder of thousands of files left, the other
 /// names wait.
@@ -30,27 +30,55 @@ const NEXT_ASKED_AFTER: Duration = Duration::from_millis(500);
 pub(crate) struct Revalidation {
     checks: BTreeMap<Content, NameCheck>,
     next: Timestamp,
+    /// The number of the last question.
+    last: u64,
 }
 
 /// Questions about one name.
 #[derive(Debug, Clone, Copy)]
 struct NameCheck {
-    /// When the last one was asked.
+    /// The number of the last one: answers to earlier ones do not count.
+    number: u64,
+    /// When it was asked.
     at: Timestamp,
-    /// The pause before the next one.
-    pause: Duration,
+    /// The pauses; the last one is that before the next question.
+    pauses: Backoff,
     /// Whether the last answer was that a former holder has another content under the name.
     changed: bool,
 }
 
 impl NameCheck {
+    /// The first question about a name, with this number and at this time.
+    fn first(number: u64, at: Timestamp) -> Self {
+        let mut check = Self { number, at, pauses: PAUSES, changed: false };
+        check.begin_again();
+        check
+    }
+
+    /// Another question, with this number and at this time.
+    fn again(mut self, number: u64, at: Timestamp) -> Self {
+        (self.number, self.at) = (number, at);
+        if self.changed {
+            self.begin_again();
+        } else {
+            self.pauses.next_pause();
+        }
+        self
+    }
+
+    /// The next pause is the first one.
+    fn begin_again(&mut self) {
+        self.pauses.reset();
+        self.pauses.next_pause();
+    }
+
     /// Notes an answer. Whether it is certain now that the file was changed.
     fn answered(&mut self, is_complete: bool, changed: bool) -> bool {
         let certain = self.changed;
         // Of an incomplete catalogue the holders may be missing: they may come back.
         self.changed = is_complete && changed;
         if !is_complete || self.changed && !certain {
-            self.pause = PAUSE;
+            self.begin_again();
         }
         self.changed && certain
     }
@@ -63,15 +91,16 @@ impl Revalidation {
     }
 
     /// The contents among those without holders whose names are to be looked up now, those first that were not asked
-    /// about for longest.
+    /// about for longest; each with the number of the question.
     pub(crate) fn due(
         &mut self,
         without_holders: impl Iterator<Item = Content>,
         now: Timestamp,
-    ) -> Vec<Content> {
+    ) -> Vec<(Content, u64)> {
         let asked = |content: &Content| self.checks.get(content);
-        let is_due =
-            |content: &Content| asked(content).is_none_or(|check| now.since(check.at) >= check.pause);
+        let is_due = |content: &Content| {
+            asked(content).is_none_or(|check| now.since(check.at) >= check.pauses.last_pause())
+        };
         let due = without_holders.filter(is_due);
         let mut due: Vec<(Option<Timestamp>, Content)> =
             due.map(|content| (asked(&content).map(|check| check.at), content)).collect();
@@ -79,14 +108,15 @@ impl Revalidation {
         due.truncate(ASKED_AT_ONCE);
         for (_, content) in &due {
             self.next = now.after(NEXT_ASKED_AFTER);
-            let (pause, changed) = match self.checks.get(content) {
-                Some(NameCheck { changed: true, .. }) => (PAUSE, true),
-                Some(check) => ((check.pause * 2).min(LONGEST_PAUSE), false),
-                None => (PAUSE, false),
+            self.last += 1;
+            let before = self.checks.get(content);
+            let check = match before {
+                Some(check) => check.again(self.last, now),
+                None => NameCheck::first(self.last, now),
             };
-            self.checks.insert(*content, NameCheck { at: now, pause, changed });
+            self.checks.insert(*content, check);
         }
-        due.into_iter().map(|(_, content)| content).collect()
+        due.iter().filter_map(|(_, content)| Some((*content, self.checks.get(content)?.number))).collect()
     }
 
     /// The content has a holder again, or is not fetched any more.
@@ -94,11 +124,11 @@ impl Revalidation {
         self.checks.remove(content);
     }
 
-    /// The manager answered. The error, if it is certain that the file was changed: that a former holder has another
+    /// The manager answered the question with this number. The error, if it is certain that the file was changed: that a former holder has another
     /// content under the name. `lost_holders` had all of the content; `None` if there is a holder again.
     pub(crate) fn answered(
         &mut self,
-        content: &Content,
+        (content, number): (&Content, u64),
         found: &LookupResult,
         lost_holders: Option<&[Username]>,
     ) -> Option<String> {
@@ -107,7 +137,7 @@ impl Revalidation {
             lost_holders.is_some_and(|lost| version.holders.iter().any(|holder| lost.contains(holder)))
         };
         let instead = found.versions.iter().find(is_theirs).filter(|_| !found.versions.iter().any(is_it));
-        let check = self.checks.get_mut(content)?;
+        let check = self.checks.get_mut(content).filter(|check| check.number == number)?;
         let certain = check.answered(found.incomplete_ms.is_none(), instead.is_some());
         let instead = instead.filter(|_| certain)?;
         Some(format!(
@@ -123,14 +153,18 @@ impl Revalidation {
 mod tests {
     use brigade_core::id::ContentId;
 
-    use super::{ASKED_AT_ONCE, Content, NEXT_ASKED_AFTER, NameCheck, PAUSE, Revalidation, Timestamp};
+    use super::{
+        ASKED_AT_ONCE, Content, LookupResult, NEXT_ASKED_AFTER, NameCheck, PAUSES, Revalidation, Timestamp,
+        Version,
+    };
 
     #[test]
     fn a_change_is_believed_at_the_second_answer_of_a_complete_catalogue() {
-        let mut check = NameCheck { at: Timestamp::default(), pause: PAUSE * 4, changed: false };
+        let mut check = NameCheck::first(1, Timestamp::default()).again(2, Timestamp::default());
+        assert_eq!(check.pauses.last_pause(), PAUSES.nth_pause(1));
         for _ in 0..3 {
             assert!(!check.answered(false, true), "others that have it may come back");
-            assert_eq!((check.changed, check.pause), (false, PAUSE));
+            assert_eq!((check.changed, check.pauses.last_pause()), (false, PAUSES.nth_pause(0)));
         }
         assert!(!check.answered(true, true));
         assert!(check.answered(true, true));
@@ -145,13 +179,46 @@ mod tests {
         let (mut revalidation, now) = (Revalidation::default(), Timestamp::default());
         let content = |byte: u8| Content { id: ContentId([byte; 32]), size: 10 };
         let contents = || (0..20).map(content);
-        assert_eq!(revalidation.due(contents(), now).len(), ASKED_AT_ONCE);
+        let due = |revalidation: &mut Revalidation, now| {
+            let due = revalidation.due(contents(), now);
+            due.into_iter().map(|(content, _)| content).collect::<Vec<_>>()
+        };
+        assert_eq!(due(&mut revalidation, now).len(), ASKED_AT_ONCE);
         assert!(!revalidation.is_due(now));
         let later = now.after(NEXT_ASKED_AFTER);
         assert!(revalidation.is_due(later));
-        assert_eq!(revalidation.due(contents(), later), (16..20).map(content).collect::<Vec<_>>());
-        assert_eq!(revalidation.due(contents(), later), [], "all of them were asked about");
+        assert_eq!(due(&mut revalidation, later), (16..20).map(content).collect::<Vec<_>>());
+        assert_eq!(due(&mut revalidation, later), [], "all of them were asked about");
         revalidation.forget(&content(3));
-        assert_eq!(revalidation.due(contents(), later), [content(3)]);
+        assert_eq!(due(&mut revalidation, later), [content(3)]);
+    }
+
+    #[test]
+    fn an_answer_to_an_earlier_question_does_not_count() {
+        let (mut revalidation, now) = (Revalidation::default(), Timestamp::default());
+        let content = Content { id: ContentId([1; 32]), size: 10 };
+        let other = Version {
+            id: ContentId([2; 32]),
+            size: 5,
+            mtime_s: 0,
+            executable: false,
+            holders: vec!["fire_user".parse().unwrap()],
+            first_s: 0,
+        };
+        let lost = other.holders.clone();
+        let found = LookupResult {
+            question: 0,
+            versions: vec![other],
+            below: 0,
+            closest: vec![],
+            incomplete_ms: None,
+        };
+        let mut ask = |now| revalidation.due([content].into_iter(), now)[0].1;
+        let first = ask(now);
+        let second = ask(now.after(PAUSES.nth_pause(0)));
+        let mut answer = |number| revalidation.answered((&content, number), &found, Some(&lost)).is_some();
+        assert!(!answer(first) && !answer(first), "another question was asked since");
+        assert!(!answer(second), "it is not certain yet");
+        assert!(answer(second));
     }
 }

@@ -1,7 +1,7 @@
 //! The announcement of the share to the manager: which part of it was sent, and which part the manager confirmed.
 //!
-//! A connection begins with an announcement of everything, page by page directly from the share, so that nothing is kept
-//! twice in memory; changes in the meantime are announced as they come. Announcing a file twice does no harm.
+//! A connection begins with an announcement of everything, page by page directly from the share, so that nothing is
+//! kept twice in memory; later changes are announced when they happen. Announcing a file twice does no harm.
 
 use brigade_core::{
     limits,
@@ -11,7 +11,7 @@ use brigade_core::{
 
 use crate::store::share::{Share, SharedFile};
 
-/// Bytes of a page that are left free where entries are added before their size is checked.
+/// Bytes of a page that stay free, because entries are added before their size is checked.
 const SPARE_BYTES: usize = 2048;
 
 /// The progress of the announcement over one connection.

@@ -5,7 +5,6 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
-    sync::Arc,
     time::Duration,
 };
 
@@ -26,13 +25,14 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     announce::AnnounceState,
-    dial::ANSWER_TIMEOUT,
-    questions::{Answer, AskError, SessionCommand, Subscriptions, answer_in},
+    questions::{SessionCommand, Subscriptions},
 };
 use crate::{
     clock,
     identity::clock_check::ClockDifference,
-    peer::bandwidth::Traffic,
+    manager_questions::{Answer, answer_in},
+    peer_error::{ANSWER_TIMEOUT, AskError},
+    peer_status::ManagerState,
     store::{keeper::Change, share::Share},
     transport::{
         connection::{ConnectionError, Writer},
@@ -49,30 +49,11 @@ const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long the manager may be silent, although this peer renews every five seconds.
 const SILENCE: Duration = limits::LEASE;
 
-/// The state of the session, as the user sees it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ManagerState {
-    /// The manager is connected.
-    Here {
-        /// Whether all files that were in the folder at the start are in the catalogue.
-        announced: bool,
-    },
-    /// The manager is not connected; the session goes on dialling it.
-    Away {
-        /// The cause.
-        cause: String,
-    },
-    /// The manager refuses this peer for good; it is not dialled again.
-    Refused {
-        /// The cause.
-        cause: String,
-    },
-}
-
 /// The inputs and outputs of a session, which all its connections use.
 pub(crate) struct SessionState {
     pub(crate) share: Share,
-    pub(crate) traffic: Arc<Traffic>,
+    /// The bytes of piece data that are sent and received per second now.
+    pub(crate) rates: Box<dyn Fn() -> (u64, u64) + Send>,
     /// Changes of the share.
     pub(crate) changes: mpsc::Receiver<Change>,
     /// Whether the folder was scanned completely.
@@ -298,7 +279,7 @@ impl<'a> ManagerConnection<'a> {
         if self.last_received.elapsed() > SILENCE {
             return Err(format!("the manager was silent for {} s", SILENCE.as_secs()));
         }
-        let rates = self.session.traffic.rates();
+        let rates = (self.session.rates)();
         if rates != self.reported {
             self.reported = rates;
             self.queue.push_back(Report { sending: rates.0, receiving: rates.1 }.into());

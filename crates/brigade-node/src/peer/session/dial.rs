@@ -3,10 +3,7 @@
 //! The connection to a manager that a peer has joined is in [`super::connection`]; questions that need no membership are
 //! in [`super::questions`].
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
-
 use brigade_core::{
-    id::PeerKey,
     name::Username,
     wire::{
         Message, Reason,
@@ -16,98 +13,17 @@ use brigade_core::{
 use tokio::time::timeout;
 
 use crate::{
-    identity::{
-        key::SecretKey,
-        known_managers::{KnownManagers, KnownManagersError},
-    },
+    identity::{key::SecretKey, known_managers::KnownManagers},
+    listening::ManagerContact,
+    peer_config::ManagerAddress,
+    peer_error::{ANSWER_TIMEOUT, JoinError, ReachError},
     transport::{
         connection::ConnectionError,
         dial::{DialError, dial, resolve},
-        greeting::{GreetError, GreetedConnection},
+        greeting::GreetedConnection,
         hello::own_hello,
     },
 };
-
-/// How long the manager may take to answer a question or a join.
-pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The address of a manager, and its key.
-#[derive(Debug, Clone)]
-pub struct ManagerAddress {
-    /// A host name or an IP address.
-    pub host: String,
-    /// Its TCP port.
-    pub port: u16,
-    /// The key that it must have. `None` accepts the remembered key, or any key if none is remembered.
-    pub key: Option<PeerKey>,
-    /// The user's own folder, where known managers are remembered; `None` to remember nothing.
-    pub home: Option<PathBuf>,
-}
-
-/// Why the manager was not reached.
-#[derive(Debug, thiserror::Error)]
-pub enum ReachError {
-    /// There is no answer, or none with Brigade's encryption.
-    #[error("reaching the manager at {address}")]
-    Dial {
-        /// The address.
-        address: String,
-        /// The cause.
-        source: DialError,
-    },
-    /// The manager has another key than before.
-    #[error("the manager at {address} is not the one that was there before")]
-    WrongKey {
-        /// The address.
-        address: String,
-        /// The key that is remembered.
-        expected: PeerKey,
-        /// The key of the manager that answered.
-        found: PeerKey,
-        /// The file where it is remembered.
-        remembered_in: PathBuf,
-    },
-    /// Another key answers than the one that was given.
-    #[error("the manager at {address} has another key than the one that was given")]
-    NotTheKey {
-        /// Where.
-        address: String,
-        /// The key that was given.
-        given: PeerKey,
-        /// The key that answered.
-        found: PeerKey,
-    },
-    /// The answer is not a greeting.
-    #[error("greeting the manager at {address}")]
-    Greet {
-        /// The address.
-        address: String,
-        /// The cause.
-        source: GreetError,
-    },
-    /// The file of known managers cannot be used.
-    #[error(transparent)]
-    Known(#[from] KnownManagersError),
-}
-
-/// Why the manager refused a peer, or was not reached.
-#[derive(Debug, thiserror::Error)]
-pub enum JoinError {
-    /// It was not reached.
-    #[error(transparent)]
-    Reach(#[from] ReachError),
-    /// It refused.
-    #[error("the manager refused: {}", .reason.with(.text))]
-    Refused {
-        /// The cause, for programs.
-        reason: Reason,
-        /// The cause, for people.
-        text: String,
-    },
-    /// The connection broke, or the manager did not answer in time.
-    #[error("joining the network")]
-    Connection(#[from] ConnectionError),
-}
 
 /// The username with which a peer asks to join.
 #[derive(Debug, Clone)]
@@ -117,22 +33,9 @@ pub(crate) struct RequestedName {
     pub(crate) unbound: bool,
 }
 
-/// The facts from a connection to the manager that decide on which addresses a peer listens.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct ManagerContact {
-    /// The address of this machine that leads to the manager.
-    pub(crate) local: IpAddr,
-    /// Whether other machines reach the manager; `None` if the manager does not tell.
-    pub(crate) from_elsewhere: Option<bool>,
-}
-
 impl ManagerAddress {
-    /// `HOST:PORT`, for people.
-    pub fn shown(&self) -> String {
-        format!("{}:{}", self.host, self.port)
-    }
-
     /// Dials the manager as the owner of `key`, checks the manager's key, and greets.
+    #[doc(hidden)]
     pub async fn reach(&self, key: &SecretKey) -> Result<GreetedConnection, ReachError> {
         let address = self.shown();
         let known = self.home.as_deref().map(KnownManagers::in_home);
@@ -170,22 +73,6 @@ impl ManagerAddress {
             }
         }
         Ok(greeted)
-    }
-}
-
-impl JoinError {
-    /// Whether the manager has certainly bound no username. That is unknown if the answer is missing, and if the manager
-    /// failed or stopped: it may have stored the name before.
-    pub(crate) const fn bound_nothing(&self) -> bool {
-        use Reason::{AlreadyHere, BadName, BadPort, Full, NameTaken, NotAMember, PortTaken, TooMuch};
-        match self {
-            Self::Reach(_) => true,
-            Self::Refused { reason, .. } => matches!(
-                reason,
-                AlreadyHere | BadName | BadPort | Full | NameTaken | NotAMember | PortTaken | TooMuch
-            ),
-            Self::Connection(_) => false,
-        }
     }
 }
 

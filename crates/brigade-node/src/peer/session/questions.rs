@@ -1,8 +1,7 @@
-//! Questions to the manager and subscriptions to its updates, which the other parts of a peer send to the session.
+//! The commands that the other parts of a peer send to the session: questions to the manager, and subscriptions.
 //!
 //! A [`Question`] is answered once. [`Subscriptions`] last over reconnections: the contents that this peer holds in part,
-//! and those whose holders it watches. An [`Observer`] asks over a connection of its own: it never joins, and so takes no
-//! username and no peer slot.
+//! and those whose holders it watches.
 
 use std::collections::BTreeSet;
 
@@ -10,12 +9,8 @@ use brigade_core::{
     id::Content,
     limits,
     name::{FileName, Username},
-    wire::{
-        Message, Reason,
-        manager::{
-            Browse, ContentHolders, FromManager, Hold, Holders, ListPeers, Listing, Lookup, LookupResult,
-            PeerList, ToManager, Unhold, Unwatch, Watch,
-        },
+    wire::manager::{
+        ContentHolders, Hold, Holders, Listing, LookupResult, PeerList, ToManager, Unhold, Unwatch, Watch,
     },
 };
 use tokio::{
@@ -23,64 +18,10 @@ use tokio::{
     time::timeout,
 };
 
-use super::dial::{ANSWER_TIMEOUT, ManagerAddress, ReachError};
 use crate::{
-    identity::key::SecretKey,
-    transport::{connection::ConnectionError, greeting::GreetedConnection},
+    manager_questions::{Answer, Question},
+    peer_error::{ANSWER_TIMEOUT, AskError},
 };
-
-/// A question that the manager answers once.
-#[derive(Debug, Clone)]
-pub(crate) enum Question {
-    /// The contents that have this name.
-    Lookup { name: String },
-    /// A page of the catalogue.
-    Browse { prefix: String, after: Option<FileName>, holder: Option<Username> },
-    /// A page of the table of peers.
-    Peers { after: Option<Username> },
-}
-
-/// The manager's answer to a question.
-#[derive(Debug, Clone)]
-pub(crate) enum Answer {
-    /// To [`Question::Lookup`].
-    LookupResult(LookupResult),
-    /// To [`Question::Browse`].
-    Listing(Listing),
-    /// To [`Question::Peers`].
-    Peers(PeerList),
-}
-
-/// Why a question was not answered.
-#[derive(Debug, thiserror::Error)]
-pub enum AskError {
-    /// There is no connection to the manager; the session goes on dialling it.
-    #[error("the manager is away")]
-    Away,
-    /// It refused.
-    #[error("the manager refused: {}", .reason.with(.text))]
-    Refused {
-        /// The cause, for programs.
-        reason: Reason,
-        /// The cause, for people.
-        text: String,
-    },
-    /// It refused this peer for good, and is not dialled again.
-    #[error("the manager refuses this peer: {cause}")]
-    RefusedForGood {
-        /// The cause.
-        cause: String,
-    },
-    /// It does not answer.
-    #[error("the manager did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
-    Silent,
-    /// It sent an answer to another kind of question.
-    #[error("the manager sent an unexpected answer")]
-    Confused,
-    /// The connection broke.
-    #[error("asking the manager")]
-    Connection(#[from] ConnectionError),
-}
 
 /// A question, and the sender for its answer.
 pub(crate) type PendingQuestion = (Question, oneshot::Sender<Result<Answer, AskError>>);
@@ -109,33 +50,6 @@ pub(crate) struct Subscriptions {
     watched: BTreeSet<Content>,
     /// Watched contents for which the manager has never named the holders.
     unanswered: BTreeSet<Content>,
-}
-
-impl Question {
-    /// The message that asks it under `number`.
-    pub(crate) fn message(self, question: u32) -> ToManager {
-        match self {
-            Self::Lookup { name } => Lookup { question, name }.into(),
-            Self::Browse { prefix, after, holder } => Browse { question, prefix, after, holder }.into(),
-            Self::Peers { after } => ListPeers { question, after }.into(),
-        }
-    }
-}
-
-/// The number of the question that `message` answers, and the answer; the message itself if it is no answer.
-pub(crate) fn answer_in(message: FromManager) -> Result<(u32, Result<Answer, AskError>), FromManager> {
-    match message {
-        FromManager::LookupResult(found) => Ok((found.question, Ok(Answer::LookupResult(found)))),
-        FromManager::Listing(listing) => Ok((listing.question, Ok(Answer::Listing(listing)))),
-        FromManager::PeerList(list) => Ok((list.question, Ok(Answer::Peers(list)))),
-        FromManager::Refused(refused) => match refused.question {
-            Some(question) => {
-                Ok((question, Err(AskError::Refused { reason: refused.reason, text: refused.text })))
-            }
-            None => Err(FromManager::Refused(refused)),
-        },
-        other => Err(other),
-    }
 }
 
 impl Subscriptions {
@@ -186,7 +100,7 @@ impl Subscriptions {
         }
     }
 
-    /// For a manager that will not come back: an answer without holders for each content that has no answer yet.
+    /// After the manager refused this peer for good: an answer without holders for each content that has no answer yet.
     pub(crate) fn assume_no_holders(&mut self) -> Option<Holders> {
         let without = |content: Content| ContentHolders {
             id: content.id,
@@ -244,57 +158,45 @@ impl ManagerClient {
     }
 }
 
-/// A connection to the manager that only asks questions.
-#[derive(Debug)]
-pub struct Observer {
-    session: GreetedConnection,
-    questions: u32,
-}
+#[cfg(test)]
+mod tests {
+    use brigade_core::id::ContentId;
 
-impl Observer {
-    /// Reaches the manager with a temporary key.
-    pub async fn reach(manager: &ManagerAddress) -> Result<Self, ReachError> {
-        let session = manager.reach(&SecretKey::generate()).await?;
-        Ok(Self { session, questions: 0 })
-    }
+    use super::{Content, SessionCommand, Subscriptions, ToManager};
 
-    /// A page of the catalogue.
-    pub async fn files(&mut self, prefix: &str, after: Option<FileName>) -> Result<Listing, AskError> {
-        let question = Question::Browse { prefix: prefix.to_owned(), after, holder: None };
-        match self.ask(question).await? {
-            Answer::Listing(listing) => Ok(listing),
-            _ => Err(AskError::Confused),
-        }
-    }
-
-    /// A page of the table of peers.
-    pub async fn peers(&mut self, after: Option<Username>) -> Result<PeerList, AskError> {
-        match self.ask(Question::Peers { after }).await? {
-            Answer::Peers(list) => Ok(list),
-            _ => Err(AskError::Confused),
-        }
-    }
-
-    async fn ask(&mut self, question: Question) -> Result<Answer, AskError> {
-        timeout(ANSWER_TIMEOUT, self.exchange(question)).await.unwrap_or(Err(AskError::Silent))
-    }
-
-    async fn exchange(&mut self, question: Question) -> Result<Answer, AskError> {
-        self.questions = self.questions.wrapping_add(1);
-        self.session.writer.send(&question.message(self.questions)).await?;
-        self.session.writer.flush().await?;
-        loop {
-            let Some(message) = self.session.reader.next::<FromManager>().await? else {
-                return Err(ConnectionError::Io(std::io::ErrorKind::UnexpectedEof.into()).into());
-            };
-            if let FromManager::Goodbye(goodbye) = message {
-                return Err(AskError::Refused { reason: goodbye.reason, text: goodbye.text });
-            }
-            match answer_in(message) {
-                Ok((number, answer)) if number == self.questions => return answer,
-                Ok(_) => {}
-                Err(other) => tracing::debug!(kind = other.kind(), "an unexpected message"),
+    /// The contents that the messages of a new connection hold and watch.
+    fn repeated(subscriptions: &Subscriptions) -> (Vec<u8>, Vec<u8>) {
+        let (mut held, mut watched) = (vec![], vec![]);
+        for message in subscriptions.messages() {
+            match message {
+                ToManager::Hold(hold) => held.extend(hold.contents.iter().map(|content| content.id.0[0])),
+                ToManager::Watch(watch) => {
+                    watched.extend(watch.contents.iter().map(|content| content.id.0[0]))
+                }
+                other => panic!("{other:?}"),
             }
         }
+        (held, watched)
+    }
+
+    #[test]
+    fn a_subscription_that_was_not_sent_is_sent_by_the_next_connection() {
+        let content = |byte: u8| Content { id: ContentId([byte; 32]), size: 10 };
+        let mut subscriptions = Subscriptions::default();
+        // The messages that follow from these commands are lost with their connection.
+        for command in [
+            SessionCommand::Watch(vec![content(1), content(2), content(3)]),
+            SessionCommand::Hold(content(2)),
+            SessionCommand::Hold(content(4)),
+            SessionCommand::WatchOthers(content(1), 1),
+            SessionCommand::Unwatch(vec![content(3)]),
+            SessionCommand::Unhold(content(4)),
+        ] {
+            assert!(subscriptions.apply(command).0.is_some());
+        }
+        assert_eq!(repeated(&subscriptions), (vec![2], vec![1, 2]));
+        let holders = subscriptions.assume_no_holders().unwrap();
+        let unanswered: Vec<u8> = holders.contents.iter().map(|content| content.id.0[0]).collect();
+        assert_eq!(unanswered, [1, 2], "if the manager never comes back");
     }
 }

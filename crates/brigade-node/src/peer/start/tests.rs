@@ -10,16 +10,17 @@ use brigade_core::wire::{
     manager::{FromManager, Refused, ToManager},
 };
 
-use super::{ManagerContact, Peer, PeerConfig, PeerError, SecretKey, Sharing};
+use super::{ManagerContact, PeerConfig, PeerError, SecretKey, ShareMode};
 use crate::{
-    peer::ManagerAddress,
+    peer::Peer,
+    peer_config::ManagerAddress,
     transport::{accept::Acceptor, greeting::GreetedConnection},
 };
 
 /// A manager's port, where a test plays the manager.
-struct Played(Acceptor);
+struct TestManager(Acceptor);
 
-impl Played {
+impl TestManager {
     async fn new() -> Self {
         Self(Acceptor::bind(&[([127, 0, 0, 1], 0).into()], &SecretKey::generate()).await.unwrap())
     }
@@ -33,8 +34,8 @@ impl Played {
     }
 
     async fn greeted(&self) -> GreetedConnection {
-        let fresh = self.0.accept().await.unwrap().handshake().await.unwrap();
-        fresh
+        let connection = self.0.accept().await.unwrap().handshake().await.unwrap();
+        connection
             .greet(Hello {
                 version: VERSION,
                 agent: "test".into(),
@@ -53,7 +54,7 @@ impl Played {
             manager,
             username: Some("fire_user".parse().unwrap()),
             folder: folder.to_owned(),
-            sharing: Sharing::Folder,
+            sharing: ShareMode::Folder,
             max_connections: 8,
             limits: Default::default(),
         };
@@ -72,7 +73,7 @@ async fn refuse(mut peer: GreetedConnection, reason: Reason) {
 #[tokio::test]
 async fn the_key_is_on_the_disk_before_the_name_can_be_bound_and_stays_where_it_may_be() {
     let temp = tempfile::tempdir().unwrap();
-    let (manager, folder) = (Played::new().await, temp.path().join("folder"));
+    let (manager, folder) = (TestManager::new().await, temp.path().join("folder"));
     let key = folder.join(".brigade/key");
     let kept = async {
         let peer = manager.asked().await; // who would bind the name now
@@ -96,7 +97,7 @@ async fn the_key_is_on_the_disk_before_the_name_can_be_bound_and_stays_where_it_
 #[tokio::test]
 async fn a_start_that_is_not_waited_for_keeps_the_key() {
     let temp = tempfile::tempdir().unwrap();
-    let (manager, folder) = (Played::new().await, temp.path().join("folder"));
+    let (manager, folder) = (TestManager::new().await, temp.path().join("folder"));
     tokio::select! {
         error = manager.join(&folder) => panic!("{error:?}"),
         peer = manager.asked() => drop(peer),
@@ -107,7 +108,7 @@ async fn a_start_that_is_not_waited_for_keeps_the_key() {
 #[tokio::test]
 async fn a_refusal_takes_back_what_was_made_and_nothing_else() {
     let temp = tempfile::tempdir().unwrap();
-    let manager = Played::new().await;
+    let manager = TestManager::new().await;
     let refused = |folder| {
         let manager = &manager;
         async move {
@@ -134,9 +135,9 @@ async fn a_refusal_takes_back_what_was_made_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn what_keeps_the_key_from_being_saved_is_known_before_the_manager_is_asked() {
+async fn key_errors_are_found_before_the_manager_is_asked() {
     let temp = tempfile::tempdir().unwrap();
-    let manager = Played::new().await;
+    let manager = TestManager::new().await;
     fs::write(temp.path().join("file"), "mine").unwrap();
     fs::create_dir(temp.path().join("crossed")).unwrap();
     fs::write(temp.path().join("crossed/.brigade"), "mine").unwrap();
@@ -157,7 +158,7 @@ async fn what_keeps_the_key_from_being_saved_is_known_before_the_manager_is_aske
 #[tokio::test]
 async fn nothing_is_made_where_no_manager_answers() {
     let temp = tempfile::tempdir().unwrap();
-    let manager = Played::new().await;
+    let manager = TestManager::new().await;
     let closed = async { drop(manager.0.accept().await) };
     let folder = temp.path().join("folder");
     let (error, ()) = tokio::join!(manager.join(&folder), closed);

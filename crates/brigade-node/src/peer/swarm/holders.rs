@@ -30,6 +30,7 @@ use crate::{
         key::SecretKey,
         membership::{self, MembershipError},
     },
+    progress::UnreachableHolder,
     transport::{
         dial::{DialError, dial},
         greeting::{GreetError, GreetedConnection},
@@ -90,24 +91,13 @@ impl Holder {
     }
 }
 
-/// A holder that could not be used.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Unreached {
-    /// Its name.
-    pub username: Username,
-    /// The address that was dialled.
-    pub address: SocketAddr,
-    /// The last error.
-    pub cause: String,
-}
-
 /// Holders by key and by number.
 #[derive(Debug)]
 pub(crate) struct HolderTable {
     ids: BTreeMap<PeerKey, HolderId>,
     holders: BTreeMap<HolderId, Holder>,
     /// The last error of each holder that could not be used.
-    errors: BTreeMap<HolderId, Unreached>,
+    errors: BTreeMap<HolderId, UnreachableHolder>,
     last: u32,
     /// The number of holders from which on those without a reference are forgotten.
     most: usize,
@@ -166,7 +156,8 @@ impl HolderTable {
     /// Notes why a connection to a holder ended, or was not established.
     pub(crate) fn set_error(&mut self, id: HolderId, error: &dyn Error) {
         let Some(Holder { username, address, .. }) = self.holders.get(&id) else { return };
-        let unreached = Unreached { username: username.clone(), address: *address, cause: chain(error) };
+        let unreached =
+            UnreachableHolder { username: username.clone(), address: *address, cause: chain(error) };
         if self.errors.len() >= limits::UNREACHED_KEPT && !self.errors.contains_key(&id) {
             self.errors.pop_first(); // the holder that has been known for longest
         }
@@ -181,7 +172,7 @@ impl HolderTable {
     }
 
     /// Those of `holders` that could not be used; the first few.
-    pub(crate) fn unreached(&self, holders: impl Iterator<Item = HolderId>) -> Vec<Unreached> {
+    pub(crate) fn unreached(&self, holders: impl Iterator<Item = HolderId>) -> Vec<UnreachableHolder> {
         let mut found = BTreeMap::new();
         for holder in holders.take_while(|_| !self.errors.is_empty()) {
             if found.len() == limits::UNREACHED_SHOWN {
@@ -228,6 +219,8 @@ struct NamedOfContent {
     last_complete: Vec<HolderId>,
     /// How often the manager was asked for other holders.
     asked_for_others: u32,
+    /// Whether the manager was asked to name the holders.
+    is_watched: bool,
 }
 
 impl NamedOfContent {
@@ -268,10 +261,13 @@ impl NamedHolders {
 
     /// The download of a content has ended: its holders do not matter any more, and its part, if any, is not served.
     pub(crate) fn end(&mut self, content: Content, is_served: bool) {
-        self.by_content.remove(&content);
-        match self.to_watch.iter().position(|waiting| *waiting == content) {
-            Some(waiting) => drop(self.to_watch.remove(waiting)),
-            None => self.updates.push_back(ManagerUpdate::Unwatch(content)),
+        let named = self.by_content.remove(&content);
+        if let Some(waiting) = self.to_watch.iter().position(|waiting| *waiting == content) {
+            self.to_watch.remove(waiting);
+        }
+        // A download that goes on after a pause is watched twice: the first watch may have been sent.
+        if named.is_some_and(|named| named.is_watched) {
+            self.updates.push_back(ManagerUpdate::Unwatch(content));
         }
         if is_served {
             self.updates.push_back(ManagerUpdate::Unhold(content));
@@ -282,7 +278,9 @@ impl NamedHolders {
     pub(crate) fn next_update(&mut self) -> Option<ManagerUpdate> {
         self.updates.pop_front().or_else(|| {
             let page = self.to_watch.len().min(limits::WATCH_CONTENTS);
-            (page > 0).then(|| ManagerUpdate::Watch(self.to_watch.drain(..page).collect()))
+            let page: Vec<Content> = self.to_watch.drain(..page).collect();
+            page.iter().for_each(|content| self.by_content.entry(*content).or_default().is_watched = true);
+            (!page.is_empty()).then_some(ManagerUpdate::Watch(page))
         })
     }
 
@@ -398,6 +396,18 @@ mod tests {
         assert!(matches!(named.next_update(), Some(ManagerUpdate::Unhold(told)) if told == second));
         assert!(named.next_update().is_none());
         assert_eq!(named.all().count(), 0);
+    }
+
+    #[test]
+    fn a_content_that_ends_right_after_a_pause_is_not_watched_any_more() {
+        let content = Content { id: ContentId([1; 32]), size: 7 };
+        let mut named = NamedHolders::default();
+        named.watch(content);
+        assert!(matches!(named.next_update(), Some(ManagerUpdate::Watch(watched)) if watched == [content]));
+        named.watch(content); // it goes on after a pause
+        named.end(content, false);
+        assert!(matches!(named.next_update(), Some(ManagerUpdate::Unwatch(ended)) if ended == content));
+        assert!(named.next_update().is_none());
     }
 
     #[test]

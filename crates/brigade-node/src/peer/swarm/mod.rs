@@ -27,7 +27,6 @@ use brigade_core::{
 };
 use tokio::sync::mpsc;
 
-pub use self::holders::Unreached;
 use self::{
     active_downloads::{ActiveDownloads, StartedDownload},
     connection::ConnectionContext,
@@ -43,6 +42,7 @@ pub(crate) use self::{
 };
 use crate::{
     clock,
+    progress::UnreachableHolder,
     store::{
         folder::Folder,
         keeper::KeeperHandle,
@@ -377,7 +377,7 @@ impl Swarm {
     pub(crate) fn unreached<'a>(
         &self,
         contents: impl Iterator<Item = &'a Content> + Clone,
-    ) -> (usize, Vec<Unreached>) {
+    ) -> (usize, Vec<UnreachableHolder>) {
         let named = contents.clone().map(|content| self.named.all_now(content).count()).max();
         let holders = contents.flat_map(|content| self.named.all_now(content));
         (named.unwrap_or(0), self.pool.unreached(holders))

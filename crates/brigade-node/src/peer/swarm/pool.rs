@@ -8,10 +8,8 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
-    future::{pending, poll_fn},
-    panic::{AssertUnwindSafe, catch_unwind},
-    pin::pin,
-    task::{Context, Poll},
+    future::pending,
+    panic::AssertUnwindSafe,
 };
 
 use brigade_core::{
@@ -20,6 +18,7 @@ use brigade_core::{
     name::Username,
     wire::manager::Holders,
 };
+use futures_util::FutureExt;
 use tokio::{sync::mpsc, time::sleep};
 
 use super::{
@@ -27,10 +26,13 @@ use super::{
         CLOSE_TIMEOUT, CommandInputs, ConnectionConfig, ConnectionContext, ConnectionEndError,
         ConnectionEvent, ConnectionHandle, HolderConnection,
     },
-    holders::{Holder, HolderTable, Unreached},
+    holders::{Holder, HolderTable},
     requests::{ConnectionCommand, WantedPiece},
 };
-use crate::transport::{breach_log::RemoteRole, greeting::GreetedConnection};
+use crate::{
+    progress::UnreachableHolder,
+    transport::{breach_log::RemoteRole, greeting::GreetedConnection},
+};
 
 /// The known holders, and the connections to them.
 pub(crate) struct ConnectionPool {
@@ -94,7 +96,7 @@ impl ConnectionPool {
     }
 
     /// Those of `holders` that could not be used.
-    pub(crate) fn unreached(&self, holders: impl Iterator<Item = HolderId>) -> Vec<Unreached> {
+    pub(crate) fn unreached(&self, holders: impl Iterator<Item = HolderId>) -> Vec<UnreachableHolder> {
         self.known.unreached(holders)
     }
 
@@ -337,7 +339,10 @@ impl DialledConnection {
     async fn run(self, context: ConnectionContext, inputs: CommandInputs) {
         let (stop, mut greeted) = (inputs.stop.clone(), false);
         let result = tokio::select! {
-            result = catch_panic(self.connect_and_run(&context, inputs, &mut greeted)) => result.unwrap_or(Ok(())),
+            // A panic ends this connection alone, and its end is reported.
+            result = AssertUnwindSafe(self.connect_and_run(&context, inputs, &mut greeted)).catch_unwind() => {
+                result.unwrap_or(Ok(()))
+            }
             // Where the goodbye cannot be sent, because nothing moves any more, the connection is dropped.
             () = async { stop.cancelled().await; sleep(CLOSE_TIMEOUT).await } => Ok(()),
         };
@@ -374,41 +379,13 @@ impl DialledConnection {
         // A holder that refuses this peer may say so only after its hello, when it has seen this peer's hello.
         let is_refused = matches!(ended, Err(ConnectionEndError::Goodbye(..)));
         *greeted = self.second || connection.has_answered || !is_refused;
-        if let Err(ConnectionEndError::Connection(error)) = &ended
-            && let Some(goodbye) = error.goodbye()
-        {
-            let (role, member) = (RemoteRole::Holder, Some(&self.holder.username));
-            context.breaches.broke(role, member, self.holder.address, goodbye.reason, error);
+        if let Err(ConnectionEndError::Connection(error)) = &ended {
+            let member = Some(&self.holder.username);
+            context.breaches.ended(RemoteRole::Holder, member, self.holder.address, error);
         }
         if ended.is_err() || inputs.stop.is_cancelled() {
             connection.close(reader, ended.as_ref().err()).await;
         }
         Ok(ended?)
-    }
-}
-
-/// Awaits `future`; `None` if it panics.
-async fn catch_panic<T>(future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    let poll =
-        |context: &mut Context<'_>| match catch_unwind(AssertUnwindSafe(|| future.as_mut().poll(context))) {
-            Ok(poll) => poll.map(Some),
-            Err(_) => Poll::Ready(None),
-        };
-    poll_fn(poll).await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::catch_panic;
-
-    #[tokio::test]
-    async fn a_panic_of_a_connection_is_caught() {
-        assert_eq!(catch_panic(async { 7 }).await, Some(7));
-        let connection = async {
-            tokio::task::yield_now().await;
-            panic!("as a connection may");
-        };
-        assert_eq!(catch_panic::<()>(connection).await, None);
     }
 }

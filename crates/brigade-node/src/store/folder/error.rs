@@ -9,6 +9,7 @@ use crate::store::system::{self, ErrorText, OpenFilesLimit};
 
 /// The error of an action in the folder.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum FolderError {
     /// Another session holds the folder's lock.
     #[error("the folder {path} is in use by another session{holder}")]

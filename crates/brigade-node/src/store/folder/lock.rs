@@ -13,7 +13,6 @@ use std::{
 };
 
 use brigade_core::{name::Username, time::UnixTime};
-use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::store::stamp::{Stamp, stamp_of};
 
@@ -26,7 +25,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 /// The right to be the only session of a folder. Each handle of the folder has it, and each object that writes to the
 /// folder. It ends when the last of them is dropped, or with the process. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct FolderLock(Arc<LockState>);
+pub(crate) struct FolderLock(Arc<LockState>);
 
 #[derive(Debug)]
 struct LockState {
@@ -34,8 +33,6 @@ struct LockState {
     /// and is held while the note is written.
     file: Mutex<File>,
     noted: Mutex<Option<LockHolder>>,
-    released: CancellationToken,
-    _guard: DropGuard,
 }
 
 /// The session that has a folder's lock, as far as the note names it.
@@ -54,9 +51,7 @@ pub struct LockHolder {
 impl FolderLock {
     /// A lock with a locked file.
     pub(crate) fn new(file: File) -> Self {
-        let released = CancellationToken::new();
-        let guard = released.clone().drop_guard();
-        Self(Arc::new(LockState { file: Mutex::new(file), noted: Mutex::default(), released, _guard: guard }))
+        Self(Arc::new(LockState { file: Mutex::new(file), noted: Mutex::default() }))
     }
 
     /// Whether the locked file has this stamp.
@@ -75,21 +70,14 @@ impl FolderLock {
     }
 
     /// Waits until this is the only clone of the lock: all others that could write to the folder have ended.
-    pub async fn alone(&self) {
+    pub(crate) async fn alone(&self) {
         while Arc::strong_count(&self.0) > 1 {
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }
 
-    /// Drops this clone and waits until there is none: all that could write to the folder have ended.
-    pub async fn released(self) {
-        let released = self.0.released.clone();
-        drop(self);
-        released.cancelled().await;
-    }
-
     /// Replaces the note.
-    pub fn note(&mut self, holder: &LockHolder) -> io::Result<()> {
+    pub(crate) fn note(&mut self, holder: &LockHolder) -> io::Result<()> {
         *self.0.noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(holder.clone());
         self.write(holder)
     }

@@ -21,11 +21,7 @@ use std::{
 
 use brigade_core::name::FileName;
 
-pub use self::{
-    error::FolderError,
-    lock::{FolderLock, LockHolder},
-    private_dir::{PRIVATE, PrivateState, ProtectedFiles},
-};
+pub use self::error::FolderError;
 pub(super) use self::{
     error::lacking,
     private_dir::{PARTS, create_private_dir},
@@ -34,8 +30,13 @@ pub(super) use self::{
         write_staging_list,
     },
 };
+pub(crate) use self::{
+    lock::{FolderLock, LockHolder},
+    private_dir::{PRIVATE, PrivateState, ProtectedFiles},
+};
 use self::{private_dir::PrivateDir, root::Root};
-pub use super::system::{FileSystemId, FreeSpace, OpenFilesLimit};
+pub use super::system::OpenFilesLimit;
+pub(crate) use super::system::{FileSystemId, FreeSpace};
 use super::{
     stamp::{Stamp, stamp},
     system::{Dir, EntryStatus, FileKind},
@@ -43,7 +44,7 @@ use super::{
 
 /// An open folder; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Folder(Arc<OpenFolder>);
+pub(crate) struct Folder(Arc<OpenFolder>);
 
 #[derive(Debug)]
 struct OpenFolder {
@@ -55,12 +56,12 @@ struct OpenFolder {
 
 impl Folder {
     /// Opens the folder at `path`, which must exist. A link at `path` itself is followed: the user named it.
-    pub fn open(path: &Path) -> Result<Self, FolderError> {
+    pub(crate) fn open(path: &Path) -> Result<Self, FolderError> {
         Self::open_as(path, false)
     }
 
     /// Opens the folder at `path`, and creates it if it does not exist. Its parent folder must exist.
-    pub fn create(path: &Path) -> Result<Self, FolderError> {
+    pub(crate) fn create(path: &Path) -> Result<Self, FolderError> {
         match fs::create_dir(path) {
             Ok(()) => Self::open_as(path, true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open_as(path, false),
@@ -74,7 +75,7 @@ impl Folder {
     }
 
     /// Whether a peer has used the folder at `path` before: it has a `.brigade/` with a file of Brigade in it.
-    pub fn is_brigades(path: &Path) -> bool {
+    pub(crate) fn is_brigades(path: &Path) -> bool {
         let private = path.join(PRIVATE);
         let has_file = |name| fs::symlink_metadata(private.join(name)).is_ok_and(|found| found.is_file());
         fs::symlink_metadata(&private).is_ok_and(|found| found.is_dir())
@@ -82,17 +83,17 @@ impl Folder {
     }
 
     /// Whether [`Folder::create`] created it.
-    pub fn is_new(&self) -> bool {
+    pub(crate) fn is_new(&self) -> bool {
         self.0.is_new
     }
 
     /// The path of the folder: absolute, without links.
-    pub fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.root.path()
     }
 
     /// The path of a folder below this one, or of this one for ""; for messages.
-    pub fn path_below(&self, below: &str) -> PathBuf {
+    pub(crate) fn path_below(&self, below: &str) -> PathBuf {
         if below.is_empty() { self.path().to_owned() } else { self.path().join(below) }
     }
 
@@ -102,22 +103,22 @@ impl Folder {
     }
 
     /// The file system of the folder itself.
-    pub fn file_system(&self) -> FileSystemId {
+    pub(crate) fn file_system(&self) -> FileSystemId {
         self.0.root.file_system()
     }
 
     /// Checks whether this folder is still the one at its path. While it is not, no files are received into it.
-    pub fn is_at_path(&self) -> bool {
+    pub(crate) fn is_at_path(&self) -> bool {
         self.0.root.is_at_path()
     }
 
     /// Whether the folder was not at its path when that was last checked.
-    pub fn is_gone(&self) -> bool {
+    pub(crate) fn is_gone(&self) -> bool {
         self.0.root.is_gone()
     }
 
     /// Fails if the last check found that the folder is not at its path, or that another session has it.
-    pub fn check_at_path(&self) -> Result<(), FolderError> {
+    pub(crate) fn check_at_path(&self) -> Result<(), FolderError> {
         match self.is_gone() {
             true => Err(FolderError::Gone { path: self.path().to_owned() }),
             false => self.0.private.check(&self.0.root),
@@ -126,7 +127,7 @@ impl Folder {
 
     /// Checks whether files can be written into the folder. Without `by_writing` only the system is asked, which may
     /// not know yet that a disk has failed.
-    pub fn check_writable(&self, by_writing: bool) -> Result<(), FolderError> {
+    pub(crate) fn check_writable(&self, by_writing: bool) -> Result<(), FolderError> {
         let failed = |error| FolderError::new("write into", self.path().to_owned(), error);
         let dir = self.0.root.dir();
         if dir.is_read_only().map_err(failed)? {
@@ -138,12 +139,12 @@ impl Folder {
 
     /// Locks the folder against other sessions. The lock lasts until the last handle is dropped: this one, its
     /// clones, and all files that write to the folder.
-    pub fn lock(&self) -> Result<FolderLock, FolderError> {
+    pub(crate) fn lock(&self) -> Result<FolderLock, FolderError> {
         self.0.private.lock(&self.0.root)
     }
 
     /// Sets the files that are restored in `.brigade/`, beside the lock, if they are removed.
-    pub fn protect(&self, files: Box<dyn ProtectedFiles>) {
+    pub(crate) fn protect(&self, files: Box<dyn ProtectedFiles>) {
         self.0.private.protect(files);
     }
 
@@ -152,28 +153,28 @@ impl Folder {
     ///
     /// # Errors
     /// [`FolderError::Taken`] if another session has the folder now; another error if the files could not be restored.
-    pub fn keep_private(&self) -> Result<PrivateState, FolderError> {
+    pub(crate) fn keep_private(&self) -> Result<PrivateState, FolderError> {
         self.0.private.ensure(&self.0.root)
     }
 
     /// Whether this session, which has locked the folder, still has it under its path.
-    pub fn is_own(&self) -> bool {
+    pub(crate) fn is_own(&self) -> bool {
         self.0.private.is_own(&self.0.root)
     }
 
     /// The state of `.brigade/` when it was last checked.
-    pub fn private_state(&self) -> PrivateState {
+    pub(crate) fn private_state(&self) -> PrivateState {
         self.0.private.state()
     }
 
     /// The path of `.brigade/`, which may not exist yet.
-    pub fn private_dir(&self) -> PathBuf {
+    pub(crate) fn private_dir(&self) -> PathBuf {
         PrivateDir::path(&self.0.root)
     }
 
     /// Creates `.brigade/` if it does not exist, for its owner only. Returns its path. A link at its path is an
     /// error.
-    pub fn private(&self) -> Result<PathBuf, FolderError> {
+    pub(crate) fn private(&self) -> Result<PathBuf, FolderError> {
         self.private_handle()?;
         Ok(self.private_dir())
     }
@@ -194,12 +195,13 @@ impl Folder {
     }
 
     /// Opens a shared file for reading. Only a regular file is opened, and only if its path has no link in it.
-    pub fn open_file(&self, name: &FileName) -> Result<File, FolderError> {
+    #[cfg(test)]
+    pub(crate) fn open_file(&self, name: &FileName) -> Result<File, FolderError> {
         self.open_stamped(name).map(|(file, _)| file)
     }
 
     /// Opens a shared file, and returns its stamp at that moment.
-    pub fn open_stamped(&self, name: &FileName) -> Result<(File, Stamp), FolderError> {
+    pub(crate) fn open_stamped(&self, name: &FileName) -> Result<(File, Stamp), FolderError> {
         let failed = |error| FolderError::new("open", self.path_of(name), error);
         let file = self.0.root.dir().open_file(name.as_str()).map_err(failed)?;
         let metadata = file.metadata().map_err(failed)?;
@@ -211,7 +213,7 @@ impl Folder {
     }
 
     /// The stamp of the regular file `name`, without opening it.
-    pub fn stamp(&self, name: &FileName) -> Result<Stamp, FolderError> {
+    pub(crate) fn stamp(&self, name: &FileName) -> Result<Stamp, FolderError> {
         self.regular(name, self.status(name)?)
     }
 
@@ -238,7 +240,7 @@ impl Folder {
     }
 
     /// The free space of the file system of the folder `below`; of this folder's own for "".
-    pub fn free(&self, below: &str) -> Result<FreeSpace, FolderError> {
+    pub(crate) fn free(&self, below: &str) -> Result<FreeSpace, FolderError> {
         let failed = |error| FolderError::new("measure", self.path().join(below), error);
         let root = self.0.root.dir();
         if below.is_empty() { root.free() } else { root.open_path_only(below).and_then(|dir| dir.free()) }
@@ -367,13 +369,13 @@ mod tests {
             part.store(PieceIndex(1), vec![7; 256 << 10], |stored| stored.unwrap());
         });
         drop(folder);
-        let released = lock.released();
-        tokio::pin!(released);
-        assert!(tokio::time::timeout(Duration::ZERO, &mut released).await.is_err());
+        let mut alone = Box::pin(lock.alone());
+        assert!(tokio::time::timeout(Duration::ZERO, &mut alone).await.is_err());
         let locked = Folder::open(temp.path()).unwrap().lock();
         assert!(matches!(locked, Err(FolderError::InUse { .. })), "{locked:?}");
         go_on.send(()).unwrap();
-        tokio::time::timeout(Duration::from_secs(20), released).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), alone).await.unwrap();
+        drop(lock);
         becomes_free(&Folder::open(temp.path()).unwrap());
         writer.join().unwrap();
     }

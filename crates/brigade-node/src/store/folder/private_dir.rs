@@ -26,7 +26,7 @@ use super::{
 use crate::{durable::sync_folder, store::system::Dir};
 
 /// The name of the private folder, in the shared one.
-pub const PRIVATE: &str = ".brigade";
+pub(crate) const PRIVATE: &str = ".brigade";
 
 /// The directory for received files on the file system of the shared folder itself, in the private folder.
 pub(in crate::store) const PARTS: &str = "parts";
@@ -35,7 +35,7 @@ pub(in crate::store) const PARTS: &str = "parts";
 const LOCK: &str = "lock";
 
 /// The files of a peer in `.brigade/`, beside the lock, that are restored if they are removed.
-pub trait ProtectedFiles: fmt::Debug + Send + Sync {
+pub(crate) trait ProtectedFiles: fmt::Debug + Send + Sync {
     /// Whether the files exist in the folder `private`; true if that cannot be found out.
     fn exist(&self, private: &Path) -> bool;
 
@@ -51,7 +51,7 @@ pub trait ProtectedFiles: fmt::Debug + Send + Sync {
 
 /// How often `.brigade/`, or a part of it alone, was removed and restored while this session has the folder.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct PrivateState {
+pub(crate) struct PrivateState {
     /// All of it, with the files that were being received.
     pub recreated: u32,
     /// The file of the lock.

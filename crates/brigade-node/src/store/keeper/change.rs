@@ -11,7 +11,7 @@ use crate::store::{share::SharedFile, stamp::Stamp};
 
 /// A change of the folder. Changes are in the order in which they are to be announced.
 #[derive(Debug)]
-pub enum Change {
+pub(crate) enum Change {
     /// These files are served from now on. They replace the files that had their names.
     Shared(Vec<Arc<SharedFile>>),
     /// The files with these names are not served any more.
@@ -19,7 +19,8 @@ pub enum Change {
     /// The first scan is complete: each file that was in the folder at the start is announced, or reported as a
     /// problem, or is being written.
     Scanned,
-    /// A file or folder is not shared.
+    /// A file or folder is not shared. People see the list of problems; only tests read this.
+    #[cfg_attr(not(test), allow(dead_code))]
     Problem {
         /// Its path below the folder. It comes from the file system: escape it before it is shown.
         what: String,
@@ -27,6 +28,7 @@ pub enum Change {
         reason: String,
     },
     /// A problem is solved.
+    #[cfg_attr(not(test), allow(dead_code))]
     Solved {
         /// The path of the problem.
         what: String,
@@ -35,7 +37,7 @@ pub enum Change {
 
 /// A file that was received and has its name. Its hash is known.
 #[derive(Debug, Clone)]
-pub struct LandedFile {
+pub(crate) struct LandedFile {
     /// Its name.
     pub name: FileName,
     /// Its verified content.

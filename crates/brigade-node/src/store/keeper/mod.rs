@@ -28,10 +28,12 @@ use tokio::sync::{mpsc, oneshot, watch as tokio_watch};
 use tokio_util::sync::CancellationToken;
 
 use self::{change::LandedNotice, hashing::backlog::BacklogCounter};
-pub use self::{
+pub(crate) use self::{
     change::{Change, LandedFile},
-    hashing::backlog::Backlog,
     options::KeeperOptions,
+};
+pub use self::{
+    hashing::backlog::Backlog,
     problems::{KeeperProblem, ProblemList},
     watch::WatchError,
 };
@@ -46,11 +48,11 @@ const LANDINGS: usize = 64;
 
 /// Starts the keeper.
 #[derive(Debug)]
-pub struct Keeper;
+pub(crate) struct Keeper;
 
 /// A handle to a running keeper; cheap to clone.
 #[derive(Debug, Clone)]
-pub struct KeeperHandle {
+pub(crate) struct KeeperHandle {
     landed_files: mpsc::Sender<LandedNotice>,
     problems: tokio_watch::Receiver<Arc<ProblemList>>,
     counter: Arc<BacklogCounter>,
@@ -61,7 +63,7 @@ impl Keeper {
     ///
     /// It ends when `stop` is cancelled or the receiver of the changes is dropped. The channel closes when the keeper
     /// has ended and the index is complete.
-    pub fn start(
+    pub(crate) fn start(
         folder: Folder,
         share: Share,
         options: KeeperOptions,
@@ -87,7 +89,7 @@ impl Keeper {
 impl KeeperHandle {
     /// Shares files that were received, without hashing them again. When this returns, they are shared and the change
     /// is in the channel. A file that has changed since it landed is hashed. A keeper that has ended does nothing.
-    pub async fn landed(&self, files: Vec<LandedFile>) {
+    pub(crate) async fn landed(&self, files: Vec<LandedFile>) {
         let (done, wait) = oneshot::channel();
         if self.landed_files.send((files, done)).await.is_ok() {
             // An error means that the keeper has ended.
@@ -96,12 +98,12 @@ impl KeeperHandle {
     }
 
     /// The current problems: files that are not shared, with the reasons. The receiver sees each change.
-    pub fn problems(&self) -> tokio_watch::Receiver<Arc<ProblemList>> {
+    pub(crate) fn problems(&self) -> tokio_watch::Receiver<Arc<ProblemList>> {
         self.problems.clone()
     }
 
     /// The progress of hashing.
-    pub fn backlog(&self) -> Backlog {
+    pub(crate) fn backlog(&self) -> Backlog {
         self.counter.backlog(clock::now())
     }
 }

@@ -6,7 +6,7 @@ use std::{num::NonZero, thread};
 
 /// How the keeper works.
 #[derive(Debug, Clone)]
-pub struct KeeperOptions {
+pub(crate) struct KeeperOptions {
     /// Whether hidden files (a component of the name begins with a dot) are shared too.
     pub hidden: bool,
     /// The number of threads that hash.

@@ -84,11 +84,11 @@ impl FolderPresence {
     pub(super) fn check(&mut self, problems: &mut Problems, now: Timestamp) -> PresenceChange {
         self.next_check = now.after(CHECK_EVERY);
         let mut change = PresenceChange::default();
-        let gone = match self.folder.is_at_path() {
+        let problem = match self.folder.is_at_path() {
             true => self.check_private_dir(problems, &mut change),
             false => Some(KeeperProblem::Gone(self.folder.path().to_owned())),
         };
-        match gone {
+        match problem {
             Some(problem) if !self.is_away() => change.disappeared = Some(problem),
             Some(_) => {}
             None if self.is_away() => change.has_returned = true,

@@ -10,7 +10,7 @@ use crate::store::folder::{FolderError, lacking};
 
 /// The error of an action on a file that is being received.
 #[derive(Debug, thiserror::Error)]
-pub enum PartError {
+pub(crate) enum PartError {
     /// The disk, or the user's quota, is full. No stored piece is lost.
     #[error("no {} left for {path}", lacking(*.inodes))]
     NotEnoughSpace {

@@ -18,7 +18,7 @@ use crate::store::stamp::Stamp;
 
 /// A file that is served.
 #[derive(Debug, PartialEq, Eq)]
-pub struct SharedFile {
+pub(crate) struct SharedFile {
     /// Its name.
     pub name: FileName,
     /// Its content.

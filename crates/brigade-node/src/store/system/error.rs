@@ -31,7 +31,7 @@ pub(in crate::store) fn is_link(error: &io::Error) -> bool {
 
 /// Shows an error of the system in words for people.
 #[derive(Debug, Clone, Copy)]
-pub struct ErrorText<'a>(pub &'a io::Error);
+pub(crate) struct ErrorText<'a>(pub &'a io::Error);
 
 /// A limit on open files that was reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

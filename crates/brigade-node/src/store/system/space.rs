@@ -7,14 +7,14 @@ use std::path::Path;
 /// The identity of a file system for renames: a file is renamed within one file system, and copied from one to
 /// another.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct FileSystemId {
+pub(crate) struct FileSystemId {
     pub(super) device: u64,
     pub(super) mount: u64,
 }
 
 /// The free space of a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FreeSpace {
+pub(crate) struct FreeSpace {
     /// Free bytes; `u64::MAX` if the system does not report them.
     pub bytes: u64,
     /// Files and folders (inodes) that can still be created; `u64::MAX` if there is no limit, or if the system does
@@ -24,10 +24,10 @@ pub struct FreeSpace {
 
 impl FreeSpace {
     /// The value for a file system of which nothing is known.
-    pub const UNKNOWN: Self = Self { bytes: u64::MAX, files: u64::MAX };
+    pub(crate) const UNKNOWN: Self = Self { bytes: u64::MAX, files: u64::MAX };
 
     /// Whether there are free bytes but no free inodes.
-    pub const fn lacks_inodes(&self) -> bool {
+    pub(crate) const fn lacks_inodes(&self) -> bool {
         self.files == 0 && self.bytes > 0
     }
 }

@@ -15,5 +15,5 @@ pub(crate) mod layout;
 mod oracle;
 #[cfg(feature = "plain-tls")]
 pub(crate) mod plain;
-pub mod record_io;
-pub mod records;
+pub(crate) mod record_io;
+pub(crate) mod records;

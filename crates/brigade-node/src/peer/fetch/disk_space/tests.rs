@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, fs, time::Duration};
 use brigade_core::id::{Content, ContentId};
 
 use super::{
-    DiskSpace, FetchRefusal, FileSystemId, FreeSpace, JobId, KeptPart, LONGEST_PAUSE, Lacks, OPEN_PARTS,
-    PAUSE, Resolved, Share, SpaceNeeds, StoredFiles, Timestamp, WantedFile, measure, measure_own,
+    DiskSpace, FetchError, FileSystemId, FreeSpace, JobId, KeptPart, MissingSpace, OPEN_PARTS, PAUSES,
+    Resolved, Share, SpaceNeeds, StoredFiles, Timestamp, WantedFile, measure, measure_own,
 };
 use crate::store::folder::Folder;
 
@@ -28,37 +28,37 @@ fn share() -> (tempfile::TempDir, Share) {
 }
 
 /// The bytes that files need, where so many are promised; or what there is too little of.
-fn bytes(share: &Share, files: &[WantedFile], promised: u64) -> Result<u64, Lacks> {
+fn bytes(share: &Share, files: &[WantedFile], promised: u64) -> Result<u64, MissingSpace> {
     let own = share.folder().file_system();
     match measure(share, &[&resolved(files)], &[], &BTreeMap::from([(own, promised)])) {
         Ok(needs) => Ok(needs.iter().map(|needs| needs.bytes_on(own)).sum()),
-        Err(FetchRefusal::NoRoom(no_room)) => {
+        Err(FetchError::NotEnoughSpace(no_room)) => {
             assert_eq!((no_room.name.as_str(), no_room.folder.as_path()), ("d", share.folder().path()));
-            Err(no_room.lacks)
+            Err(no_room.missing)
         }
         Err(other) => panic!("{other}"),
     }
 }
 
 #[test]
-fn what_is_there_already_takes_no_room_and_what_is_promised_does() {
+fn existing_files_need_no_space_and_reserved_bytes_do() {
     let (temp, share) = share();
     let free = share.folder().free("").unwrap().bytes;
     let half = free / 2;
     let mut huge = wanted("huge", 1, half);
     assert_eq!(bytes(&share, &[huge.clone()], 0), Ok(half));
-    let Err(Lacks::Bytes { needed, free: left }) = bytes(&share, &[huge.clone()], free - 1000) else {
+    let Err(MissingSpace::Bytes { needed, free: left }) = bytes(&share, &[huge.clone()], free - 1000) else {
         panic!()
     };
     assert_eq!(needed, half);
     assert!(left < half);
-    let there = fs::File::create(temp.path().join("huge")).unwrap();
-    there.set_len(half).unwrap(); // sparse: it takes nothing
+    let file = fs::File::create(temp.path().join("huge")).unwrap();
+    file.set_len(half).unwrap(); // sparse: it takes nothing
     assert_eq!(bytes(&share, &[huge.clone()], free - 1000), Ok(0));
     // What makes way stays on the disk as well.
     huge.replace = true;
     let refused = bytes(&share, &[huge], free - 1000);
-    assert!(matches!(refused, Err(Lacks::Bytes { needed, .. }) if needed == half), "{refused:?}");
+    assert!(matches!(refused, Err(MissingSpace::Bytes { needed, .. }) if needed == half), "{refused:?}");
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn sums_that_no_disk_has_do_not_overflow() {
     let (_temp, share) = share();
     let files = [wanted("a", 1, u64::MAX), wanted("b", 2, u64::MAX)];
     let refused = bytes(&share, &files, u64::MAX);
-    assert!(matches!(refused, Err(Lacks::Bytes { needed: u64::MAX, .. })), "{refused:?}");
+    assert!(matches!(refused, Err(MissingSpace::Bytes { needed: u64::MAX, .. })), "{refused:?}");
 }
 
 #[test]
@@ -76,23 +76,24 @@ fn all_that_cannot_land_is_told_at_once() {
     fs::write(temp.path().join("file"), "mine").unwrap();
     let names = ["folder", "good", "file/below", "a", "a/b/c", "file"];
     let files: Vec<WantedFile> = names.iter().map(|name| wanted(name, 1, 10)).collect();
-    let Err(FetchRefusal::CannotLand(refused)) = measure(&share, &[&resolved(&files)], &[], &BTreeMap::new())
+    let Err(FetchError::CannotLand(refused)) = measure(&share, &[&resolved(&files)], &[], &BTreeMap::new())
     else {
         panic!("it is not refused")
     };
-    let told: Vec<String> = refused.refused.iter().map(|(name, why)| format!("{name}: {why}")).collect();
-    assert_eq!((refused.count, refused.files, told.len()), (3, 6, 3), "{told:?}");
-    for (told, expected) in told.iter().zip([
+    let refusals: Vec<String> =
+        refused.refused.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
+    assert_eq!((refused.count, refused.files, refusals.len()), (3, 6, 3), "{refusals:?}");
+    for (refusals, expected) in refusals.iter().zip([
         ("folder: ", "/folder is a folder"),
         ("file/below: ", "/file is a file, and a folder of that name is needed"),
         ("a/b/c: ", "a is wanted too, as a file"),
     ]) {
-        assert!(told.starts_with(expected.0) && told.contains(expected.1), "{told}");
+        assert!(refusals.starts_with(expected.0) && refusals.contains(expected.1), "{refusals}");
     }
     assert!(refused.to_string().starts_with("3 of 6 files of \"d\" cannot be put into "), "{refused}");
     // The files of several names are counted together, and it says so.
     let several = [&files[..2], &files[2..3]].map(resolved);
-    let Err(FetchRefusal::CannotLand(refused)) = measure(&share, &several.each_ref(), &[], &BTreeMap::new())
+    let Err(FetchError::CannotLand(refused)) = measure(&share, &several.each_ref(), &[], &BTreeMap::new())
     else {
         panic!("it is not refused")
     };
@@ -101,7 +102,7 @@ fn all_that_cannot_land_is_told_at_once() {
     let huge = [wanted("x", 9, u64::MAX)];
     let several = [&huge[..], &[], &[]].map(resolved);
     let Err(refused) = measure(&share, &several.each_ref(), &[], &BTreeMap::new()) else { panic!("it fits") };
-    assert!(refused.to_string().starts_with("no room for \"d\" and 2 other names in "), "{refused}");
+    assert!(refused.to_string().starts_with("not enough space for \"d\" and 2 other names in "), "{refused}");
     // A file with another content is no obstacle here: its bytes are looked at first.
     assert!(measure(&share, &[&resolved(&files[5..])], &[], &BTreeMap::new()).is_ok());
 }
@@ -132,7 +133,7 @@ fn a_file_of_equal_size_that_cannot_make_way_is_told_unless_it_is_the_very_file(
     let mut file = wanted("f", 1, 10);
     file.replace = true;
     let refused = measure(&share, &[&resolved(std::slice::from_ref(&file))], &[], &BTreeMap::new());
-    assert!(matches!(&refused, Err(FetchRefusal::CannotLand(refused)) if refused.count == 1), "{refused:?}");
+    assert!(matches!(&refused, Err(FetchError::CannotLand(refused)) if refused.count == 1), "{refused:?}");
     file.content.id = ContentId(*blake3::hash(b"0123456789").as_bytes());
     let needs = measure(&share, &[&resolved(&[file])], &[], &BTreeMap::new()).unwrap();
     assert_eq!(needs[0].bytes_on(share.folder().file_system()), 0);
@@ -196,10 +197,17 @@ fn fetches_go_on_one_after_the_other_as_far_as_there_is_space() {
     let free = |bytes| vec![(on, FreeSpace { bytes, files: 1 })];
     assert_eq!(space.checked(free(100), now, needed), [], "it is too soon");
     assert_eq!(space.full(JobId(1)).map(|full| full.free_bytes), Some(100));
-    let later = now.after(PAUSE);
+    let later = now.after(PAUSES.nth_pause(0));
     assert_eq!(space.checked(free(100), later, needed), [JobId(1), JobId(3)]);
     assert!(space.is_waiting(JobId(2)) && !space.is_waiting(JobId(3)));
-    assert_eq!(space.checked(vec![(on, FreeSpace { bytes: 100, files: 0 })], later.after(PAUSE), needed), []);
+    assert_eq!(
+        space.checked(
+            vec![(on, FreeSpace { bytes: 100, files: 0 })],
+            later.after(PAUSES.nth_pause(0)),
+            needed
+        ),
+        []
+    );
 }
 
 #[test]
@@ -208,12 +216,12 @@ fn the_pause_doubles_while_the_disk_is_full_again_at_once() {
     let (mut now, mut pauses) = (Timestamp::default(), vec![]);
     for _ in 0..7 {
         assert!(space.wait(JobId(1), on, false, now));
-        let pause = space.waits[&JobId(1)].pause;
+        let pause = space.waits[&JobId(1)].pauses.last_pause();
         pauses.push(pause.as_secs());
         now = now.after(pause);
         assert_eq!(space.checked(vec![(on, FreeSpace::UNKNOWN)], now, |_, _| 1), [JobId(1)]);
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16]);
-    assert!(space.wait(JobId(1), on, false, now.after(2 * LONGEST_PAUSE)));
-    assert_eq!(space.waits[&JobId(1)].pause, PAUSE);
+    assert!(space.wait(JobId(1), on, false, now.after(2 * PAUSES.nth_pause(u32::MAX))));
+    assert_eq!(space.waits[&JobId(1)].pauses.last_pause(), PAUSES.nth_pause(0));
 }

@@ -5,12 +5,12 @@
 use brigade_core::id::Content;
 
 use super::Fetches;
-use crate::peer::fetch::request::FileErrorKind;
+use crate::fetch_error::FileErrorKind;
 
 impl Fetches {
     /// Nothing can be written. Files that wait for space do not wait any more: they are prepared, and fail there.
     pub(crate) fn give_up_all(&mut self, error: &str) {
-        self.disk_space.forget_all();
+        self.jobs.forget_full_disks();
         self.give_up_each(self.jobs.contents(), error);
     }
 

@@ -12,16 +12,18 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Background, Content, Fetches, FileDecision, KeptParts, OrderedFetch, PreparedFiles, SpaceNeeds, Swarm,
+    Background, Content, FetchConfig, Fetches, FileDecision, OrderedFetch, PreparedFiles, SpaceNeeds, Swarm,
     WantedFile,
 };
 use crate::{
+    fetch_request::Resolved,
     identity::key::SecretKey,
     peer::{
         bandwidth::Traffic,
-        fetch::{background::BackgroundResult, progress::Progress, request::Resolved},
+        fetch::background::BackgroundResult,
         swarm::{ConnectionConfig, PartTable, SwarmConfig},
     },
+    progress::Progress,
     store::{
         folder::Folder,
         hash::hash_file,
@@ -76,8 +78,14 @@ impl TestFetches {
             seed: 1,
         });
         let (background, prepared, results) = Background::new(share.clone());
-        let fetches = Fetches::new(swarm, background, KeptParts::new(None, true).0, share, keeper);
+        let config = FetchConfig { swarm, share, keeper, keep_parts: None, shares_fetched: true };
+        let (fetches, _) = Fetches::new(config, background);
         Self { fetches, prepared, results, folder, _changes: changes, _stop: stop.drop_guard(), temp }
+    }
+
+    /// Whether a content is fetched, or a file is prepared or deferred for it.
+    fn is_in_use(&self, content: &Content) -> bool {
+        self.fetches.swarm.is_active(content) || self.fetches.jobs.is_queued(content)
     }
 
     /// A fetch of these files begins.
@@ -163,7 +171,7 @@ async fn a_part_that_is_getting_its_name_is_not_taken_up_again() {
 
     let second = test.begin(vec![wanted("film", content), wanted("copy", content)]);
     assert_eq!(test.fetches.preparing, 0, "its part would be opened");
-    assert!(test.fetches.jobs.is_in_use(&content, &test.fetches.swarm));
+    assert!(test.is_in_use(&content));
     test.receive_landed().await;
     assert_eq!(test.fetches.preparing, 1, "it has landed: the others go on");
     let other = test.begin(vec![wanted("Film", content), wanted("COPY", content)]);
@@ -174,7 +182,7 @@ async fn a_part_that_is_getting_its_name_is_not_taken_up_again() {
     let prepared = test.receive_prepared().await;
     test.prepared(prepared);
     assert!(second.progress.borrow().is_over());
-    assert!(!test.fetches.jobs.is_in_use(&content, &test.fetches.swarm));
+    assert!(!test.is_in_use(&content));
     for name in ["film", "copy"] {
         assert!(fs::read(test.temp.path().join(name)).unwrap() == bytes);
     }
@@ -199,7 +207,7 @@ async fn a_file_that_lands_after_its_fetch_was_stopped_leaves_the_name_to_the_ne
         assert_eq!(third.progress.borrow().failed, 1, "the second fetch has the name");
     }
     assert!(!second.progress.borrow().is_over());
-    assert!(!test.fetches.jobs.is_in_use(&content, &test.fetches.swarm));
+    assert!(!test.is_in_use(&content));
 }
 
 /// A part under a name that another content has now, which a file of a fetch still waits for.
@@ -223,5 +231,5 @@ async fn a_part_that_a_fetch_waits_for_is_not_removed() {
     assert_eq!(removed, [content]);
     test.fetches.preparing = 0;
     test.fetches.parts_removed(&removed);
-    assert!(!test.fetches.jobs.is_in_use(&content, &test.fetches.swarm));
+    assert!(!test.is_in_use(&content));
 }

@@ -10,10 +10,13 @@ use brigade_core::{
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    AskError, CatalogueEntry, Duration, LookupResult, ManagerClient, Reason, ResolveError, Resolver,
-    Username, Version, WantedFile, Wish, resolve, split_version,
+    AskError, CatalogueEntry, Duration, FetchRequest, LookupResult, ManagerClient, Reason, ResolveError,
+    Resolver, Username, Version, WantedFile, resolve_request, split_version,
 };
-use crate::peer::session::{Answer, Question, SessionCommand};
+use crate::{
+    manager_questions::{Answer, Question},
+    peer::session::SessionCommand,
+};
 
 fn version(byte: u8, holders: &[&str]) -> Version {
     let holders = holders.iter().map(|holder| holder.parse().unwrap()).collect();
@@ -21,45 +24,53 @@ fn version(byte: u8, holders: &[&str]) -> Version {
 }
 
 /// What `wish` takes of the versions of its name, for the peer `air_user`.
-fn choose(wish: &Wish, versions: Vec<Version>, prefix: Option<&str>) -> Result<WantedFile, ResolveError> {
+fn choose(
+    request: &FetchRequest,
+    versions: Vec<Version>,
+    prefix: Option<&str>,
+) -> Result<WantedFile, ResolveError> {
     let asking = ManagerClient(mpsc::channel(1).0);
     let me: Username = "air_user".parse().unwrap();
     let resolving =
-        Resolver { asking: &asking, me: &me, wish, believes: false, incomplete: None, certain: false };
-    resolving.choose(&wish.name, versions, prefix)
+        Resolver { asking: &asking, me: &me, request, believes: false, incomplete: None, certain: false };
+    resolving.choose(&request.name, versions, prefix)
 }
 
-fn wish(name: &str, from: Option<&str>) -> Wish {
-    Wish { name: name.to_owned(), from: from.map(|from| from.parse().unwrap()), ..Wish::default() }
+fn request(name: &str, from: Option<&str>) -> FetchRequest {
+    FetchRequest {
+        name: name.to_owned(),
+        from: from.map(|from| from.parse().unwrap()),
+        ..FetchRequest::default()
+    }
 }
 
 #[test]
 fn a_version_is_chosen_by_id_or_by_who_shares_it() {
     let versions = || vec![version(0xab, &["fire_user", "water_user"]), version(0xcd, &["earth_user"])];
-    let any = wish("a", None);
+    let any = request("a", None);
     assert!(
         matches!(choose(&any, versions(), None), Err(ResolveError::Ambiguous { choices, .. }) if choices[0].versions.len() == 2)
     );
     assert_eq!(choose(&any, versions(), Some("ABAB")).unwrap().content.id, ContentId([0xab; 32]));
-    let from = choose(&wish("a", Some("earth_user")), versions(), None);
+    let from = choose(&request("a", Some("earth_user")), versions(), None);
     assert_eq!(from.unwrap().content.id, ContentId([0xcd; 32]));
     assert!(matches!(
-        choose(&wish("a", Some("stranger")), versions(), None),
+        choose(&request("a", Some("stranger")), versions(), None),
         Err(ResolveError::NoSuchVersion { .. })
     ));
-    assert!(matches!(choose(&wish("../a", None), versions(), None), Err(ResolveError::BadName { .. })));
+    assert!(matches!(choose(&request("../a", None), versions(), None), Err(ResolveError::BadName { .. })));
     let mut chosen = any;
     chosen.chosen.insert("a".parse().unwrap(), Content { id: ContentId([0xcd; 32]), size: 5 });
     assert_eq!(choose(&chosen, versions(), None).unwrap().content.id, ContentId([0xcd; 32]));
 }
 
 #[test]
-fn what_nobody_else_has_is_no_choice() {
-    let any = wish("a", None);
+fn a_content_that_only_this_peer_has_is_not_a_choice() {
+    let any = request("a", None);
     let versions = || vec![version(0xab, &["air_user"]), version(0xcd, &["earth_user"])];
     assert_eq!(choose(&any, versions(), None).unwrap().content.id, ContentId([0xcd; 32]));
     assert_eq!(choose(&any, versions()[..1].to_vec(), None).unwrap().content.id, ContentId([0xab; 32]));
-    let own = choose(&wish("a", Some("air_user")), versions(), None);
+    let own = choose(&request("a", Some("air_user")), versions(), None);
     assert_eq!(own.unwrap().content.id, ContentId([0xab; 32]), "it was asked for");
     let mut more = versions();
     more.push(version(0xef, &["air_user", "fire_user"]));
@@ -118,23 +129,25 @@ fn listing(passed: Duration, names: &[&str]) -> Result<Answer, AskError> {
 /// What `wish` comes to, after how long, and how long it was said first that it may take.
 async fn resolved(
     asking: &ManagerClient,
-    wish: Wish,
+    request: FetchRequest,
 ) -> (Result<usize, ResolveError>, Duration, Option<Duration>) {
     let (me, start): (Username, _) = ("air_user".parse().unwrap(), Instant::now());
-    let mut said = None;
-    let result = resolve(asking, &|| me.clone(), &wish, &mut |left| said = said.or(Some(left))).await;
-    (result.map(|resolved| resolved.files.len()), start.elapsed(), said)
+    let mut first_wait = None;
+    let result =
+        resolve_request(asking, &|| me.clone(), &request, &mut |left| first_wait = first_wait.or(Some(left)))
+            .await;
+    (result.map(|resolved| resolved.files.len()), start.elapsed(), first_wait)
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_no_is_believed_once_the_catalogue_is_complete() {
     let asking = manager(|passed, _| found(passed, vec![], 0));
-    let (result, took, said) = resolved(&asking, wish("a", None)).await;
+    let (result, took, first_wait) = resolved(&asking, request("a", None)).await;
     assert!(matches!(result, Err(ResolveError::NotFound { .. })));
-    assert_eq!((took.as_secs(), said), (12, Some(COMPLETE)));
-    let (result, took, said) = resolved(&asking, wish("a", None)).await;
+    assert_eq!((took.as_secs(), first_wait), (12, Some(COMPLETE)));
+    let (result, took, first_wait) = resolved(&asking, request("a", None)).await;
     assert!(matches!(result, Err(ResolveError::NotFound { .. })));
-    assert_eq!((took, said), (Duration::ZERO, None));
+    assert_eq!((took, first_wait), (Duration::ZERO, None));
 }
 
 #[tokio::test(start_paused = true)]
@@ -148,24 +161,24 @@ async fn a_name_that_comes_back_ends_the_wait_at_once() {
         }
         found(passed, if name == "a" { versions } else { vec![] }, 0)
     };
-    for wish in [wish("a", None), wish("a@cdcd", None), wish("a", Some("fire_user"))] {
-        let (result, took, said) = resolved(&manager(back), wish).await;
-        assert_eq!((result.unwrap(), took.as_millis(), said), (1, 4000, Some(COMPLETE)));
+    for request in [request("a", None), request("a@cdcd", None), request("a", Some("fire_user"))] {
+        let (result, took, first_wait) = resolved(&manager(back), request).await;
+        assert_eq!((result.unwrap(), took.as_millis(), first_wait), (1, 4000, Some(COMPLETE)));
     }
     let own = |passed: Duration, _: &Question| found(passed, vec![version(0xab, &["air_user"])], 0);
-    let (result, took, _) = resolved(&manager(own), wish("a", None)).await;
+    let (result, took, _) = resolved(&manager(own), request("a", None)).await;
     assert_eq!((result.unwrap(), took), (1, COMPLETE), "nobody else came back");
     let several = |passed: Duration, _: &Question| {
         found(passed, vec![version(0xab, &["fire_user"]), version(0xcd, &["water_user"])], 0)
     };
-    let (result, took, _) = resolved(&manager(several), wish("a", None)).await;
+    let (result, took, _) = resolved(&manager(several), request("a", None)).await;
     assert!(matches!(result, Err(ResolveError::Ambiguous { .. })));
     assert_eq!(took, Duration::ZERO, "they do not become fewer");
 }
 
 /// A peer whose name is not bound may get another one when the manager comes back.
 #[tokio::test(start_paused = true)]
-async fn what_this_peer_alone_has_is_no_choice_under_its_new_name_either() {
+async fn own_content_is_not_a_choice_after_a_new_username() {
     let asking = manager(|passed, _| {
         let mut versions = vec![];
         if passed.as_secs() >= 4 {
@@ -175,7 +188,7 @@ async fn what_this_peer_alone_has_is_no_choice_under_its_new_name_either() {
     });
     let start = Instant::now();
     let me = || if start.elapsed().as_secs() < 2 { "air_user" } else { "air_user2" }.parse().unwrap();
-    let resolved = resolve(&asking, &me, &wish("a", None), &mut |_| {}).await.unwrap();
+    let resolved = resolve_request(&asking, &me, &request("a", None), &mut |_| {}).await.unwrap();
     assert_eq!(resolved.files[0].content.id, ContentId([0xcd; 32]));
 }
 
@@ -190,9 +203,11 @@ async fn a_folder_and_a_pattern_wait_until_the_catalogue_is_complete() {
         Question::Browse { .. } => listing(passed, &["a/1", "a/2"]),
         Question::Peers { .. } => panic!("{question:?}"),
     };
-    for wish in [wish("a", None), wish("a/*", None), wish("a", Some("b")), wish("a/*", Some("b"))] {
-        let (result, took, said) = resolved(&manager(half_back), wish).await;
-        assert_eq!((result.unwrap(), took, said), (2, COMPLETE, Some(COMPLETE)));
+    for request in
+        [request("a", None), request("a/*", None), request("a", Some("b")), request("a/*", Some("b"))]
+    {
+        let (result, took, first_wait) = resolved(&manager(half_back), request).await;
+        assert_eq!((result.unwrap(), took, first_wait), (2, COMPLETE, Some(COMPLETE)));
     }
 }
 
@@ -207,19 +222,19 @@ async fn a_member_that_is_not_in_the_network_is_named() {
         _ => listing(COMPLETE, &[]),
     };
     for name in ["a", "d", "d/*"] {
-        let error = resolved(&manager(knows), wish(name, Some("nosuch"))).await.0.unwrap_err();
+        let error = resolved(&manager(knows), request(name, Some("nosuch"))).await.0.unwrap_err();
         assert_eq!(error.to_string(), "nobody with the username \"nosuch\" is in the network now", "{name}");
     }
-    let error = resolved(&manager(knows), wish("a", Some("earth_user"))).await.0.unwrap_err();
+    let error = resolved(&manager(knows), request("a", Some("earth_user"))).await.0.unwrap_err();
     assert_eq!(error.to_string(), "no content of \"a\" is shared by \"earth_user\"");
-    let error = resolved(&manager(knows), wish("d", None)).await.0.unwrap_err();
+    let error = resolved(&manager(knows), request("d", None)).await.0.unwrap_err();
     assert_eq!(error.to_string(), "no content of \"d\" is there any more");
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_no_name_and_no_pattern_is_told_as_a_wrong_pattern() {
+async fn a_text_that_is_no_name_and_no_pattern_is_reported_as_a_bad_pattern() {
     let asking = manager(|_, _| found(COMPLETE, vec![], 0));
-    let error = resolved(&asking, wish("[a", None)).await.0.unwrap_err();
+    let error = resolved(&asking, request("[a", None)).await.0.unwrap_err();
     assert!(matches!(error, ResolveError::BadPattern { .. }), "{error}");
     let near = manager(|_, _| {
         let closest = vec!["film [1].mkv".parse().unwrap()];
@@ -231,7 +246,7 @@ async fn what_is_no_name_and_no_pattern_is_told_as_a_wrong_pattern() {
             incomplete_ms: None,
         }))
     });
-    let error = resolved(&near, wish("film [1.mkv", None)).await.0.unwrap_err();
+    let error = resolved(&near, request("film [1.mkv", None)).await.0.unwrap_err();
     assert!(matches!(error, ResolveError::NotFound { .. }), "{error}");
 }
 
@@ -242,8 +257,30 @@ async fn a_manager_that_never_has_all_is_not_waited_for_longer_than_its_bound() 
         _ => listing(Duration::ZERO, &[]),
     };
     for name in ["a", "a/*"] {
-        let (result, took, _) = resolved(&manager(never), wish(name, None)).await;
+        let (result, took, _) = resolved(&manager(never), request(name, None)).await;
         assert!(matches!(result, Err(ResolveError::NotFound { .. })));
         assert_eq!(took, limits::CATALOGUE_WAIT);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_content_is_found_by_its_id_and_saved_under_a_given_name() {
+    let knows = |passed: Duration, question: &Question| match question {
+        Question::Browse { prefix, .. } if prefix.is_empty() => listing(passed, &["b", "a/1", "c"]),
+        _ => panic!("{question:?}"),
+    };
+    let me: Username = "air_user".parse().unwrap();
+    let find = async |request: FetchRequest| {
+        let asking = manager(knows);
+        resolve_request(&asking, &|| me.clone(), &request, &mut |_| {}).await
+    };
+    let id = ContentId([1; 32]);
+    let files = find(FetchRequest::by_id(id)).await.unwrap().files;
+    assert_eq!(files.iter().map(|file| (&*file.name, file.content.id)).collect::<Vec<_>>(), [("a/1", id)]);
+    let files = find(FetchRequest::by_id(id).save_as("film".parse().unwrap())).await.unwrap().files;
+    assert_eq!(files.iter().map(|file| &*file.name).collect::<Vec<_>>(), ["film"]);
+    let error = find(FetchRequest::by_id(ContentId([2; 32]))).await.unwrap_err();
+    assert_eq!(error.to_string(), format!("nobody shares \"{}\"", "02".repeat(32)));
+    let error = find(FetchRequest::new("*").save_as("film".parse().unwrap())).await.unwrap_err();
+    assert_eq!(error.to_string(), "\"*\" has 3 files, and only one file can be saved as \"film\"");
 }

@@ -16,6 +16,7 @@ use super::job::HashJob;
 
 /// The files that are not hashed yet. Bytes are counted from the time at which there was last nothing to hash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Backlog {
     /// Files that wait to be hashed, or are being hashed.
     pub files: usize,

@@ -3,8 +3,8 @@
 //! Patterns are those of shells and `.gitignore` files: `data/**/*.bin`. `*` and `?` stand for anything but a slash,
 //! `**` for any number of folders, `[a-z]` for one of some letters, `{a,b}` for one of some texts. A pattern that fits
 //! a folder fits everything in it. No name has `*` or `?`, so a text with one of them can only be a pattern; a text
-//! with one of the other characters is taken for a name first. The manager knows prefixes only: a list is asked for
-//! page by page by the pattern's prefix, and what fits is kept.
+//! with one of the other characters is taken for a name first. The manager knows prefixes only: the names with the
+//! pattern's prefix are requested page by page, and those that fit are kept.
 
 use brigade_core::{
     name::FileName,
@@ -12,7 +12,7 @@ use brigade_core::{
 };
 use globset::{Glob, GlobBuilder, GlobMatcher};
 
-use super::request::ResolveError;
+use crate::fetch_error::ResolveError;
 
 /// The shortest prefix of an id that chooses a version.
 const ID_PREFIX_DIGITS: usize = 4;
@@ -68,7 +68,7 @@ pub(crate) fn split_version(name: &str) -> Option<(&str, &str)> {
 
 /// A list of files that is asked for page by page.
 #[derive(Debug)]
-pub struct Browsing {
+pub struct FileListing {
     text: String,
     pattern: Option<Pattern>,
     after: Option<FileName>,
@@ -78,13 +78,13 @@ pub struct Browsing {
     wrong: Option<String>,
 }
 
-impl Browsing {
+impl FileListing {
     /// The names that begin with `text` or, if it is a pattern, those that fit.
     ///
     /// # Errors
     /// [`ResolveError::BadPattern`], if it can only be a pattern and is not valid.
     pub fn of(text: &str) -> Result<Self, ResolveError> {
-        let bad = |why| ResolveError::BadPattern { pattern: text.to_owned(), why };
+        let bad = |reason| ResolveError::BadPattern { pattern: text.to_owned(), reason };
         let pattern = if is_pattern(text) { Some(Pattern::parse(text).map_err(bad)?) } else { None };
         Ok(Self { text: text.to_owned(), pattern, after: None, found: false, is_over: false, wrong: None })
     }
@@ -109,7 +109,7 @@ impl Browsing {
         if self.is_over && !self.found && self.pattern.is_none() && may_be_pattern(&self.text) {
             match Pattern::parse(&self.text) {
                 Ok(pattern) => (self.pattern, self.is_over) = (Some(pattern), false),
-                Err(why) => self.wrong = Some(why),
+                Err(reason) => self.wrong = Some(reason),
             }
         }
         entries
@@ -121,7 +121,7 @@ impl Browsing {
     /// [`ResolveError::BadPattern`], if no name begins with the text and it is not a valid pattern either.
     pub fn ended(self) -> Result<(), ResolveError> {
         let pattern = self.text;
-        self.wrong.map_or(Ok(()), |why| Err(ResolveError::BadPattern { pattern, why }))
+        self.wrong.map_or(Ok(()), |reason| Err(ResolveError::BadPattern { pattern, reason }))
     }
 }
 
@@ -134,15 +134,15 @@ pub(crate) fn next_page(more: bool, last: Option<FileName>, after: Option<FileNa
 mod tests {
     use brigade_core::id::ContentId;
 
-    use super::{Browsing, CatalogueEntry, Listing, Pattern, is_pattern, may_be_pattern};
+    use super::{CatalogueEntry, FileListing, Listing, Pattern, is_pattern, may_be_pattern};
 
     const NAMES: [&str; 6] = ["a.bin", "b.txt", "data/a.bin", "data/b.txt", "data/x/a.bin", "film [1].mkv"];
 
     /// What is listed for `text`, and how many pages of two entries were asked for.
     fn listed(text: &str) -> (Vec<&'static str>, usize) {
-        let mut browsing = Browsing::of(text).unwrap();
+        let mut listing = FileListing::of(text).unwrap();
         let (mut found, mut pages) = (vec![], 0);
-        while let Some((prefix, after)) = browsing.question() {
+        while let Some((prefix, after)) = listing.question() {
             pages += 1;
             let fits = |name: &&str| {
                 name.starts_with(&prefix) && after.as_ref().is_none_or(|after| **name > **after)
@@ -158,13 +158,13 @@ mod tests {
             };
             let entries = names.iter().take(2).map(entry).collect();
             let taken =
-                browsing.take(Listing { question: 1, entries, more: names.len() > 2, incomplete_ms: None });
+                listing.take(Listing { question: 1, entries, more: names.len() > 2, incomplete_ms: None });
             found.extend(
                 taken.iter().map(|entry| NAMES.into_iter().find(|name| *name == &*entry.name).unwrap()),
             );
         }
         let may_be_wrong = text.contains("[2");
-        assert_eq!(browsing.ended().is_err(), may_be_wrong, "{text}");
+        assert_eq!(listing.ended().is_err(), may_be_wrong, "{text}");
         (found, pages)
     }
 
@@ -184,17 +184,17 @@ mod tests {
         assert_eq!(listed("[ab].bin").0, ["a.bin"]);
         assert_eq!(listed("{a,b}.{bin,txt}").0, ["a.bin", "b.txt"]);
         assert_eq!(listed("film [2").0, [""; 0]);
-        assert!(Browsing::of("film* [1").is_err());
+        assert!(FileListing::of("film* [1").is_err());
     }
 
     #[test]
     fn a_manager_that_does_not_get_on_ends_the_list() {
-        let mut browsing = Browsing::of("a").unwrap();
+        let mut listing = FileListing::of("a").unwrap();
         assert_eq!(
-            browsing.take(Listing { question: 1, entries: vec![], more: true, incomplete_ms: None }),
+            listing.take(Listing { question: 1, entries: vec![], more: true, incomplete_ms: None }),
             []
         );
-        assert_eq!(browsing.question(), None);
+        assert_eq!(listing.question(), None);
     }
 
     /// Which of some names a pattern fits.

@@ -63,10 +63,10 @@ fn a_peer_reports_from_where_it_is_unreachable() {
     check("10.9.0.7", far, Some(&elsewhere("10.9.0.7")));
     check("fd00::7", far, Some(&elsewhere("[fd00::7]")));
     check("0.0.0.0", contact("fd00::7", Some(true)), Some(&elsewhere("0.0.0.0")));
-    let here =
+    let unreachable_locally =
         "peers on this machine look for this one at 127.0.0.1:7001 and cannot reach it at 10.0.0.7:7001";
-    check("10.0.0.7", alone, Some(here));
-    check("10.0.0.7", beside, Some(here));
+    check("10.0.0.7", alone, Some(unreachable_locally));
+    check("10.0.0.7", beside, Some(unreachable_locally));
 }
 
 #[tokio::test]

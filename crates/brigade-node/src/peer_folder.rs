@@ -1,8 +1,8 @@
-//! The folder of a peer while it starts: found or made, locked, with the peer's key in it.
+//! The folder of a peer while it starts: opened or made, locked, with the peer's key in it.
 //!
-//! What a start makes is durable before the manager is asked for anything, since the manager binds a username to the
-//! key for good. Where nothing came of the start it is taken back: exactly what this start made, and never a file of
-//! the user. The parent decides when.
+//! All that a start creates is durable before the manager is asked to let the peer join, because the manager binds a
+//! username to the key for good. If the start fails, exactly the files and folders that it created are removed, never a
+//! file of the user. [`crate::peer`] decides when.
 
 use std::{
     fs, io,
@@ -25,117 +25,118 @@ use crate::{
     },
 };
 
-/// A locked folder, and what this start has made of it.
+/// A locked folder, and the files that this start created in it.
 pub(crate) struct StartedFolder {
-    /// Comes before the lock: while something is taken back, others are still kept out.
-    made: Made,
+    /// It is dropped before the lock: other sessions stay out while files are removed.
+    created: CreatedFiles,
     folder: Folder,
     lock: FolderLock,
-    /// Comes after it.
-    left: Left,
+    /// It is dropped after the lock.
+    remaining: RemainingFolders,
 }
 
-/// What a start has made; it is removed when this is dropped, unless it is to be kept.
+/// The files and folders that a start created. They are removed when this is dropped, unless they are kept.
 #[derive(Debug, Default)]
-pub(crate) struct Made {
+pub(crate) struct CreatedFiles {
     files: Vec<PathBuf>,
-    /// The lock's file. It goes after all that it protects: a start that finds no lock finds nothing of this one.
+    /// The lock's file. It is removed last: a start that finds no lock finds no other file of this one.
     lock: Option<PathBuf>,
     /// Innermost first.
     folders: Vec<PathBuf>,
     kept: bool,
 }
 
-/// The same folders once more, when the lock is closed: a file system in user space (FUSE) keeps a removed file that is
-/// open, under another name, and lets go of it a moment after it was closed.
+/// The same folders, which are removed again after the lock is closed: a file system in user space (FUSE) keeps a
+/// removed file that is open under another name, and removes it a moment after it was closed.
 #[derive(Default)]
-struct Left {
+struct RemainingFolders {
     folders: Vec<PathBuf>,
 }
 
 /// The file of the key, in the private folder.
 const KEY: &str = "key";
 
-/// How often it is looked whether that moment has come, and the pause between.
-const LOOKS: usize = 10;
+/// How often this is tried, and the pause between two attempts.
+const CHECKS: usize = 10;
 const PAUSE: Duration = Duration::from_millis(5);
 
 impl StartedFolder {
-    /// The folder at `path`, if it was Brigade's before.
-    pub(crate) fn of_before(path: &Path) -> Result<Option<Self>, FolderError> {
+    /// The folder at `path`, if a peer has used it before.
+    pub(crate) fn open_existing(path: &Path) -> Result<Option<Self>, FolderError> {
         if !Folder::is_brigades(path) {
             return Ok(None);
         }
-        Self::lock(Folder::open(path)?, Made::default()).map(Some)
+        Self::lock(Folder::open(path)?, CreatedFiles::default()).map(Some)
     }
 
-    /// The folder at `path`, made where it is not there, and what a peer keeps in it.
+    /// The folder at `path`, with the private folder of a peer; they are created if they do not exist.
     pub(crate) fn make(path: &Path) -> Result<Self, FolderError> {
         let folder = Folder::create(path)?;
-        let mut made = Made::default();
+        let mut created = CreatedFiles::default();
         if folder.is_new() {
-            made.folders.push(folder.path().to_owned());
+            created.folders.push(folder.path().to_owned());
         }
-        Self::lock(folder, made)
+        Self::lock(folder, created)
     }
 
-    fn lock(folder: Folder, mut made: Made) -> Result<Self, FolderError> {
+    fn lock(folder: Folder, mut created: CreatedFiles) -> Result<Self, FolderError> {
         let private = folder.private_dir();
         let (parts, lock) = (private.join("parts"), private.join("lock"));
         if is_missing(&private) {
-            made.folders.insert(0, private);
+            created.folders.insert(0, private);
         }
         folder.private()?;
-        let news = (is_missing(&parts), is_missing(&lock));
+        let are_missing = (is_missing(&parts), is_missing(&lock));
         let locked = folder.lock()?;
         remove_leftovers(&folder)?;
-        // Only now it is certain that nobody else made them.
-        made.folders.splice(0..0, news.0.then_some(parts));
-        made.lock = news.1.then_some(lock);
-        let left = Left { folders: made.folders.clone() };
-        Ok(Self { made, folder, lock: locked, left })
+        // Only now it is certain that no other session created them.
+        created.folders.splice(0..0, are_missing.0.then_some(parts));
+        created.lock = are_missing.1.then_some(lock);
+        let remaining = RemainingFolders { folders: created.folders.clone() };
+        Ok(Self { created, folder, lock: locked, remaining })
     }
 
-    /// The key that is kept there, if there is one.
+    /// The key in the folder, if there is one.
     pub(crate) fn key(&self) -> Result<Option<SecretKey>, KeyError> {
         SecretKey::load(&self.key_path())
     }
 
-    /// Keeps `key` there, durably, and so the folders that lead to it.
+    /// Stores `key` durably, and makes the folders that lead to it durable too.
     pub(crate) fn save(&mut self, key: &SecretKey) -> Result<(), KeyError> {
         let path = self.key_path();
         let failed = |source| KeyError::File { path: path.clone(), source };
         if !key.save(&path)? {
-            // It was not there when the folder was locked, and nobody else has the lock: something else has the name.
+            // There was no key when the folder was locked, and no other session has the lock: another file has the
+            // name.
             SecretKey::load(&path)?;
             return Err(failed(io::ErrorKind::AlreadyExists.into()));
         }
-        self.made.files.push(path.clone());
+        self.created.files.push(path.clone());
         let above = self.folder.path().parent().filter(|_| self.folder.is_new());
         let folders = [Some(self.folder.path()), above];
         folders.into_iter().flatten().try_for_each(sync_folder).map_err(failed)
     }
 
-    /// From now on `key` is kept there, whatever is removed while the peer runs.
+    /// From now on, `key` is restored if it is removed while the peer runs.
     pub(crate) fn protect(&self, key: &SecretKey) {
         self.folder.protect(Box::new(OwnKey(key.clone())));
     }
 
-    /// Writes into the lock who has it, for those whom it keeps out.
+    /// Writes a note about this session into the lock, for sessions that find the folder locked.
     pub(crate) fn note(&mut self, username: Option<&Username>, address: Option<SocketAddr>) {
         note(&mut self.lock, username, address, clock::unix_now());
     }
 
-    /// Whether what was made stays when this is dropped.
+    /// Sets whether the created files stay when this is dropped.
     pub(crate) fn keep(&mut self, keep: bool) {
-        self.made.kept = keep;
-        self.left.folders = if keep { vec![] } else { self.made.folders.clone() };
+        self.created.kept = keep;
+        self.remaining.folders = if keep { vec![] } else { self.created.folders.clone() };
     }
 
-    /// The folder and its lock, for a peer that runs, and what this start has made.
-    pub(crate) fn into_parts(mut self) -> (Folder, FolderLock, Made) {
+    /// The folder and its lock, for a running peer, and the files that this start created.
+    pub(crate) fn into_parts(mut self) -> (Folder, FolderLock, CreatedFiles) {
         self.keep(true);
-        (self.folder, self.lock, self.made)
+        (self.folder, self.lock, self.created)
     }
 
     fn key_path(&self) -> PathBuf {
@@ -143,7 +144,7 @@ impl StartedFolder {
     }
 }
 
-/// The key of a peer that runs.
+/// The key of a running peer.
 #[derive(Debug)]
 struct OwnKey(SecretKey);
 
@@ -162,7 +163,7 @@ impl ProtectedFiles for OwnKey {
             let source = io::Error::other(error.to_string());
             FolderError::Io { action: "write the key again into", path: private.to_owned(), source }
         };
-        // The secret is written only where no key is.
+        // The secret is written only if there is no key.
         if is_missing(&path) && self.0.save(&path).map_err(failed)? {
             return Ok(());
         }
@@ -173,21 +174,21 @@ impl ProtectedFiles for OwnKey {
     }
 }
 
-/// Writes every new name of a peer into the lock of its folder, until `stop`: one that is not bound may change when the
+/// Writes every new name of a peer into the lock of its folder, until `stop`: an unbound name may change when the
 /// manager comes back.
-pub(crate) async fn note_names(
+pub(crate) async fn write_names(
     mut lock: FolderLock,
     mut username: watch::Receiver<Username>,
     address: SocketAddr,
     stop: CancellationToken,
 ) {
     let since = clock::unix_now();
-    let mut noted = username.borrow_and_update().clone();
+    let mut written = username.borrow_and_update().clone();
     while let Some(Ok(())) = stop.run_until_cancelled(username.changed()).await {
         let name = username.borrow_and_update().clone();
-        if name != noted {
+        if name != written {
             note(&mut lock, Some(&name), Some(address), since);
-            noted = name;
+            written = name;
         }
     }
 }
@@ -196,14 +197,14 @@ fn note(lock: &mut FolderLock, username: Option<&Username>, address: Option<Sock
     let process = Some(std::process::id());
     let holder = LockHolder { process, username: username.cloned(), address, since: Some(since) };
     if let Err(error) = lock.note(&holder) {
-        // It keeps others out all the same.
+        // Other sessions stay out all the same.
         tracing::debug!(%error, "the folder's lock does not say who has it");
     }
 }
 
-impl Made {
-    /// Removes what the start has made, and the index that the session added, where nothing is being received there. While
-    /// the folder is locked, and nobody writes to it any more.
+impl CreatedFiles {
+    /// Removes the files that the start created, and the index that the session added, unless there are parts of files.
+    /// The folder must still be locked, and no thread may write to it.
     pub(crate) fn take_back(mut self) {
         let is_empty = |folder: &Path| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
         let Some(private) = self.files.first().and_then(|key| key.parent()).map(Path::to_owned) else {
@@ -220,7 +221,7 @@ impl Made {
     }
 }
 
-impl Drop for Made {
+impl Drop for CreatedFiles {
     fn drop(&mut self) {
         if self.kept {
             return;
@@ -234,9 +235,9 @@ impl Drop for Made {
     }
 }
 
-impl Drop for Left {
+impl Drop for RemainingFolders {
     fn drop(&mut self) {
-        for _ in 0..LOOKS {
+        for _ in 0..CHECKS {
             if self.folders.iter().all(|folder| is_missing(folder)) {
                 return;
             }
@@ -250,21 +251,24 @@ fn is_missing(path: &Path) -> bool {
     fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
 }
 
-#[cfg(all(test, target_os = "linux"))]
-mod taken_back {
-    use std::mem::MaybeUninit;
+#[cfg(test)]
+mod tests {
+    use std::{fs, time::Duration};
 
-    use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
-
-    use super::{SecretKey, StartedFolder};
+    use super::{CancellationToken, StartedFolder, watch, write_names};
 
     /// A start that finds no lock would load the key that is removed a moment later.
+    #[cfg(target_os = "linux")]
     #[test]
     fn the_lock_is_the_last_that_a_start_takes_back() {
+        use std::mem::MaybeUninit;
+
+        use rustix::fs::inotify::{self, CreateFlags, ReadFlags, Reader, WatchFlags};
+
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("folder");
         let mut started = StartedFolder::make(&path).unwrap();
-        started.save(&SecretKey::generate()).unwrap();
+        started.save(&super::SecretKey::generate()).unwrap();
         let events = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC).unwrap();
         inotify::add_watch(&events, path.join(".brigade"), WatchFlags::DELETE).unwrap();
         drop(started);
@@ -279,13 +283,6 @@ mod taken_back {
         assert_eq!(removed, ["key", "parts", "lock"]);
         assert!(!path.exists());
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::{fs, time::Duration};
-
-    use super::{CancellationToken, StartedFolder, note_names, watch};
 
     #[tokio::test]
     async fn the_lock_names_the_peer_as_it_is_called_now() {
@@ -295,18 +292,18 @@ mod tests {
         let (_folder, lock, _) = started.into_parts();
         let (name, names) = watch::channel("air_user".parse().unwrap());
         let stop = CancellationToken::new();
-        let noting = note_names(lock, names, ([127, 0, 0, 1], 7001).into(), stop.clone());
+        let noting = write_names(lock, names, ([127, 0, 0, 1], 7001).into(), stop.clone());
         let noting = tokio::spawn(noting);
         tokio::task::yield_now().await;
         name.send_replace("air_user2".parse().unwrap());
-        let noted = async {
+        let written = async {
             let path = temp.path().join(".brigade/lock");
             while !fs::read_to_string(&path).unwrap().contains("username air_user2\naddress 127.0.0.1:7001\n")
             {
                 tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(20), noted).await.unwrap();
+        tokio::time::timeout(Duration::from_secs(20), written).await.unwrap();
         stop.cancel();
         noting.await.unwrap();
     }

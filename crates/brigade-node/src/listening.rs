@@ -12,7 +12,6 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::session::ManagerContact;
 use crate::{
     identity::key::SecretKey,
     transport::{
@@ -20,6 +19,15 @@ use crate::{
         accept_loop::Accept,
     },
 };
+
+/// The facts from a connection to the manager that decide on which addresses a peer listens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ManagerContact {
+    /// The address of this machine that leads to the manager.
+    pub(crate) local: IpAddr,
+    /// Whether other machines reach the manager; `None` if the manager does not tell.
+    pub(crate) from_elsewhere: Option<bool>,
+}
 
 /// The addresses on which a peer listens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +81,7 @@ impl TakenPort {
 
     /// Accepts connections from now on, as the owner of `key`. The contact is `now`, which may differ from the one when
     /// the port was taken; later contacts go to the returned sender.
-    pub(super) fn answer_as(
+    pub(crate) fn answer_as(
         self,
         key: &SecretKey,
         now: ManagerContact,
@@ -105,7 +113,7 @@ struct ListenAddress {
 
 /// Accepts connections on the port, on the addresses that fit the last contact.
 #[derive(Debug)]
-pub(super) struct Listener {
+pub(crate) struct Listener {
     /// `None` only while the system refuses the port.
     acceptor: Option<Acceptor>,
     key: SecretKey,
@@ -162,23 +170,23 @@ impl Listener {
 
 /// Follows the address on which a peer listens.
 #[derive(Debug, Clone)]
-pub(super) struct ListenWatch(watch::Receiver<ListenAddress>);
+pub(crate) struct ListenWatch(watch::Receiver<ListenAddress>);
 
 impl ListenWatch {
     /// The peer's own address, for people.
-    pub(super) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         let ListenAddress { named, bound, contact } = *self.0.borrow();
         own_address(named, contact, bound.port())
     }
 
     /// The peers that cannot reach it there, if there are any.
-    pub(super) fn unreached(&self) -> Option<UnreachableFrom> {
+    pub(crate) fn unreached(&self) -> Option<UnreachableFrom> {
         let ListenAddress { bound, contact, .. } = *self.0.borrow();
         UnreachableFrom::of(bound, contact)
     }
 
     /// Waits until the address or the contact changes.
-    pub(super) async fn changed(&mut self) {
+    pub(crate) async fn changed(&mut self) {
         if self.0.changed().await.is_err() {
             std::future::pending().await // the peer stops
         }
@@ -187,7 +195,7 @@ impl ListenWatch {
 
 /// Follows whether other peers reach this one.
 #[derive(Debug, Clone)]
-pub struct ReachabilityWatch(pub(super) ListenWatch);
+pub struct ReachabilityWatch(pub(crate) ListenWatch);
 
 impl ReachabilityWatch {
     /// Waits until the result differs from `known`, and returns it. The future may be dropped, and this called again.

@@ -1,0 +1,132 @@
+//! The request for a fetch, and the files that it names.
+//!
+//! These are values only. [`Peer::resolve`](crate::peer::Peer::resolve) finds the files of a request, and
+//! [`Peer::fetch`](crate::peer::Peer::fetch) begins to fetch them.
+
+use std::collections::BTreeMap;
+
+use brigade_core::{
+    id::{Content, ContentId},
+    name::{FileName, Username},
+    wire::manager::Version,
+};
+
+use crate::store::landing::Landing;
+
+/// A request for a file, for the files of a folder, or for all files that a pattern fits.
+///
+/// ```
+/// use brigade_node::peer::FetchRequest;
+///
+/// let request = FetchRequest::new("data/*.bin").replace(true);
+/// let by_id = FetchRequest::by_id("f4".repeat(32).parse()?).save_as("film.mkv".parse()?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct FetchRequest {
+    /// The name that the person typed: a file, a folder, `NAME@ID-PREFIX` or a pattern. It is also the name of the fetch.
+    pub name: String,
+    /// The content to fetch, whatever its name; then `name` only names the fetch.
+    pub id: Option<ContentId>,
+    /// If a name has several contents: the one that this member shares.
+    pub from: Option<Username>,
+    /// If a name has several contents: the chosen one.
+    pub chosen: BTreeMap<FileName, Content>,
+    /// Whether a file with the name and another content is kept aside.
+    pub replace: bool,
+    /// The name that the file gets in the folder of this peer; `None` for its name in the catalogue.
+    pub save_as: Option<FileName>,
+}
+
+impl FetchRequest {
+    /// A request for a file, for the files of a folder, for `NAME@ID-PREFIX`, or for all files that a pattern fits.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self { name: name.into(), ..Self::default() }
+    }
+
+    /// A request for the content with this id. If it has several names in the catalogue, it gets the first of them.
+    ///
+    /// The manager finds contents by their names. So the peer reads the whole catalogue, page by page.
+    pub fn by_id(id: ContentId) -> Self {
+        Self { name: id.to_string(), id: Some(id), ..Self::default() }
+    }
+
+    /// If a name has several contents, takes the one that this member shares.
+    pub fn shared_by(self, username: Username) -> Self {
+        Self { from: Some(username), ..self }
+    }
+
+    /// Sets whether a file with the name and another content is kept aside.
+    pub fn replace(self, replace: bool) -> Self {
+        Self { replace, ..self }
+    }
+
+    /// Gives the file another name in the folder of this peer. The request must name one file only.
+    pub fn save_as(self, name: FileName) -> Self {
+        Self { save_as: Some(name), ..self }
+    }
+}
+
+/// The files of a request, and their common name.
+#[derive(Debug)]
+pub struct Resolved {
+    pub(crate) name: String,
+    pub(crate) files: Vec<WantedFile>,
+}
+
+impl Resolved {
+    /// The files.
+    pub fn files(&self) -> &[WantedFile] {
+        &self.files
+    }
+}
+
+/// A wanted file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WantedFile {
+    /// Its name.
+    pub name: FileName,
+    /// Its content.
+    pub content: Content,
+    /// When it was last written, in seconds since 1970.
+    pub mtime_s: i64,
+    /// Whether it is executable.
+    pub executable: bool,
+    /// Whether a file with the name and another content is kept aside.
+    pub replace: bool,
+}
+
+impl WantedFile {
+    /// How it lands.
+    pub(crate) fn landing(&self) -> Landing {
+        Landing {
+            name: self.name.clone(),
+            mtime_s: self.mtime_s,
+            executable: self.executable,
+            replace: self.replace,
+        }
+    }
+}
+
+/// A name with several contents.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct AmbiguousName {
+    /// The name.
+    pub name: FileName,
+    /// The contents, the one with most holders first.
+    pub versions: Vec<Version>,
+}
+
+impl AmbiguousName {
+    /// A name, and its contents.
+    pub const fn new(name: FileName, versions: Vec<Version>) -> Self {
+        Self { name, versions }
+    }
+}
+
+/// The number of a fetch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct JobId(pub(crate) u32);

@@ -1,0 +1,124 @@
+//! Questions to the manager and its answers, and an observer, which only asks.
+//!
+//! A peer asks over its session. An [`Observer`] asks over a connection of its own: it never joins, and so takes no
+//! username and no peer slot.
+
+use brigade_core::{
+    name::{FileName, Username},
+    wire::{
+        Message,
+        manager::{Browse, FromManager, ListPeers, Listing, Lookup, LookupResult, PeerList, ToManager},
+    },
+};
+use tokio::time::timeout;
+
+use crate::{
+    identity::key::SecretKey,
+    peer_config::ManagerAddress,
+    peer_error::{ANSWER_TIMEOUT, AskError, ReachError},
+    transport::{connection::ConnectionError, greeting::GreetedConnection},
+};
+
+/// A question that the manager answers once.
+#[derive(Debug, Clone)]
+pub(crate) enum Question {
+    /// The contents that have this name.
+    Lookup { name: String },
+    /// A page of the catalogue.
+    Browse { prefix: String, after: Option<FileName>, holder: Option<Username> },
+    /// A page of the table of peers.
+    Peers { after: Option<Username> },
+}
+
+/// The manager's answer to a question.
+#[derive(Debug, Clone)]
+pub(crate) enum Answer {
+    /// To [`Question::Lookup`].
+    LookupResult(LookupResult),
+    /// To [`Question::Browse`].
+    Listing(Listing),
+    /// To [`Question::Peers`].
+    Peers(PeerList),
+}
+
+impl Question {
+    /// The message that asks it under `number`.
+    pub(crate) fn message(self, question: u32) -> ToManager {
+        match self {
+            Self::Lookup { name } => Lookup { question, name }.into(),
+            Self::Browse { prefix, after, holder } => Browse { question, prefix, after, holder }.into(),
+            Self::Peers { after } => ListPeers { question, after }.into(),
+        }
+    }
+}
+
+/// The number of the question that `message` answers, and the answer; the message itself if it is no answer.
+pub(crate) fn answer_in(message: FromManager) -> Result<(u32, Result<Answer, AskError>), FromManager> {
+    match message {
+        FromManager::LookupResult(found) => Ok((found.question, Ok(Answer::LookupResult(found)))),
+        FromManager::Listing(listing) => Ok((listing.question, Ok(Answer::Listing(listing)))),
+        FromManager::PeerList(list) => Ok((list.question, Ok(Answer::Peers(list)))),
+        FromManager::Refused(refused) => match refused.question {
+            Some(question) => {
+                Ok((question, Err(AskError::Refused { reason: refused.reason, text: refused.text })))
+            }
+            None => Err(FromManager::Refused(refused)),
+        },
+        other => Err(other),
+    }
+}
+
+/// A connection to the manager that only asks questions.
+#[derive(Debug)]
+pub struct Observer {
+    session: GreetedConnection,
+    questions: u32,
+}
+
+impl Observer {
+    /// Reaches the manager with a temporary key.
+    pub async fn reach(manager: &ManagerAddress) -> Result<Self, ReachError> {
+        let session = manager.reach(&SecretKey::generate()).await?;
+        Ok(Self { session, questions: 0 })
+    }
+
+    /// A page of the catalogue.
+    pub async fn files(&mut self, prefix: &str, after: Option<FileName>) -> Result<Listing, AskError> {
+        let question = Question::Browse { prefix: prefix.to_owned(), after, holder: None };
+        match self.ask(question).await? {
+            Answer::Listing(listing) => Ok(listing),
+            _ => Err(AskError::Confused),
+        }
+    }
+
+    /// A page of the table of peers.
+    pub async fn peers(&mut self, after: Option<Username>) -> Result<PeerList, AskError> {
+        match self.ask(Question::Peers { after }).await? {
+            Answer::Peers(list) => Ok(list),
+            _ => Err(AskError::Confused),
+        }
+    }
+
+    async fn ask(&mut self, question: Question) -> Result<Answer, AskError> {
+        timeout(ANSWER_TIMEOUT, self.exchange(question)).await.unwrap_or(Err(AskError::Silent))
+    }
+
+    async fn exchange(&mut self, question: Question) -> Result<Answer, AskError> {
+        self.questions = self.questions.wrapping_add(1);
+        self.session.writer.send(&question.message(self.questions)).await?;
+        self.session.writer.flush().await?;
+        loop {
+            let Some(message) = self.session.reader.next::<FromManager>().await? else {
+                return Err(ConnectionError::Io(std::io::ErrorKind::UnexpectedEof.into()).into());
+            };
+            if let FromManager::Goodbye(goodbye) = message {
+                return Err(AskError::Refused { reason: goodbye.reason, text: goodbye.text });
+            }
+            match answer_in(message) {
+                Ok((number, answer)) if number == self.questions => return answer,
+                Ok(_) => {}
+                Err(other) => tracing::debug!(kind = other.kind(), "an unexpected message"),
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! Why a peer did not start, why the manager did not let it join, and why a question was not answered.
+//!
+//! The errors of fetches are in [`crate::fetch_error`].
+
+use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+
+use brigade_core::{id::PeerKey, name::NameError, wire::Reason};
+
+use crate::{
+    identity::{key::KeyError, known_managers::KnownManagersError},
+    listening::TakenPort,
+    store::folder::FolderError,
+    transport::{accept::ListenError, connection::ConnectionError, dial::DialError, greeting::GreetError},
+};
+
+/// How long the manager may take to answer a question or a join.
+pub(crate) const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a peer did not start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum PeerError {
+    /// The manager did not let it in.
+    #[error(transparent)]
+    Join(#[from] JoinError),
+    /// Its folder cannot be used.
+    #[error(transparent)]
+    Folder(#[from] FolderError),
+    /// Its key cannot be used.
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    /// No port can be taken.
+    #[error(transparent)]
+    Port(#[from] ListenError),
+    /// The keeper of the folder did not start.
+    #[error("starting to watch over the folder")]
+    Keeper(#[source] io::Error),
+    /// A name of its own could not be made.
+    #[error("making a username: {0}")]
+    Username(#[from] NameError),
+    /// The port cannot be used.
+    #[error("answering on {address}")]
+    Answer {
+        /// The address.
+        address: SocketAddr,
+        /// The cause.
+        source: io::Error,
+    },
+}
+
+/// A peer that did not start, and the port that it had taken, for another attempt.
+#[derive(Debug, thiserror::Error)]
+#[error("the peer did not start")]
+#[non_exhaustive]
+pub struct NotJoined {
+    /// The cause.
+    #[source]
+    pub error: PeerError,
+    /// The port, where it is still free for another attempt.
+    pub port: Option<TakenPort>,
+}
+
+/// Why the manager was not reached.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReachError {
+    /// There is no answer, or none with Brigade's encryption.
+    #[error("reaching the manager at {address}")]
+    Dial {
+        /// The address.
+        address: String,
+        /// The cause.
+        source: DialError,
+    },
+    /// The manager has another key than before.
+    #[error("the manager at {address} is not the one that was there before")]
+    WrongKey {
+        /// The address.
+        address: String,
+        /// The key that is remembered.
+        expected: PeerKey,
+        /// The key of the manager that answered.
+        found: PeerKey,
+        /// The file where it is remembered.
+        remembered_in: PathBuf,
+    },
+    /// Another key answers than the one that was given.
+    #[error("the manager at {address} has another key than the one that was given")]
+    NotTheKey {
+        /// The address.
+        address: String,
+        /// The key that was given.
+        given: PeerKey,
+        /// The key that answered.
+        found: PeerKey,
+    },
+    /// The answer is not a greeting.
+    #[error("greeting the manager at {address}")]
+    Greet {
+        /// The address.
+        address: String,
+        /// The cause.
+        source: GreetError,
+    },
+    /// The file of known managers cannot be used.
+    #[error(transparent)]
+    Known(#[from] KnownManagersError),
+}
+
+/// Why the manager refused a peer, or was not reached.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum JoinError {
+    /// It was not reached.
+    #[error(transparent)]
+    Reach(#[from] ReachError),
+    /// It refused.
+    #[error("the manager refused: {}", .reason.with(.text))]
+    Refused {
+        /// The cause, for programs.
+        reason: Reason,
+        /// The cause, for people.
+        text: String,
+    },
+    /// The connection broke, or the manager did not answer in time.
+    #[error("joining the network")]
+    Connection(#[from] ConnectionError),
+}
+
+impl JoinError {
+    /// Whether the manager has certainly bound no username. That is unknown if the answer is missing, and if the manager
+    /// failed or stopped: it may have stored the name before.
+    pub(crate) const fn bound_nothing(&self) -> bool {
+        use Reason::{AlreadyHere, BadName, BadPort, Full, NameTaken, NotAMember, PortTaken, TooMuch};
+        match self {
+            Self::Reach(_) => true,
+            Self::Refused { reason, .. } => matches!(
+                reason,
+                AlreadyHere | BadName | BadPort | Full | NameTaken | NotAMember | PortTaken | TooMuch
+            ),
+            Self::Connection(_) => false,
+        }
+    }
+}
+
+/// Why a question was not answered.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AskError {
+    /// There is no connection to the manager; the session goes on dialling it.
+    #[error("the manager is away")]
+    Away,
+    /// It refused.
+    #[error("the manager refused: {}", .reason.with(.text))]
+    Refused {
+        /// The cause, for programs.
+        reason: Reason,
+        /// The cause, for people.
+        text: String,
+    },
+    /// It refused this peer for good, and is not dialled again.
+    #[error("the manager refuses this peer: {cause}")]
+    RefusedForGood {
+        /// The cause.
+        cause: String,
+    },
+    /// It does not answer.
+    #[error("the manager did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
+    Silent,
+    /// It sent an answer to another kind of question.
+    #[error("the manager sent an unexpected answer")]
+    Confused,
+    /// The connection broke.
+    #[error("asking the manager")]
+    Connection(#[from] ConnectionError),
+}

@@ -1,0 +1,189 @@
+//! The progress of a fetch for people, and its result.
+//!
+//! These numbers decide nothing. The peer publishes them some times a second, and a program shows them.
+
+use std::{net::SocketAddr, time::Duration};
+
+use brigade_core::name::{FileName, Username};
+
+/// The number of file errors that a fetch keeps; more are only counted.
+const KEPT_ERRORS: usize = 100;
+
+/// The state of a fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FetchState {
+    /// The files that are here already are checked and verified.
+    Checking,
+    /// Pieces are being received.
+    Fetching,
+    /// No connected holder can send the missing pieces; the fetch goes on when one can.
+    Waiting,
+    /// The disk is full; the fetch goes on when there is space.
+    Full {
+        /// Bytes that the fetch has still to write.
+        missing_bytes: u64,
+        /// Free bytes.
+        free_bytes: u64,
+        /// Whether there are bytes but no inodes: the file system cannot hold one more file.
+        inodes: bool,
+    },
+    /// All files are verified, durable and under their names.
+    Done,
+    /// Some files failed; see [`Progress::errors`].
+    Failed,
+    /// The fetch was given up, or the peer stopped. Verified pieces are kept.
+    Stopped,
+}
+
+/// The progress of a fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Progress {
+    /// The requested name.
+    pub name: String,
+    /// Its state.
+    pub state: FetchState,
+    /// The number of files.
+    pub files: u64,
+    /// Files that are done: fetched, or here before.
+    pub files_done: u64,
+    /// Files that were here before.
+    pub files_already: u64,
+    /// Pieces of all its files.
+    pub pieces: u64,
+    /// Pieces that are verified and written.
+    pub pieces_done: u64,
+    /// Bytes of all its files.
+    pub bytes: u64,
+    /// Bytes that are verified and written.
+    pub bytes_done: u64,
+    /// Bytes that were here before and were not received.
+    pub bytes_already: u64,
+    /// Bytes that were copied from a file with the same content that landed since the fetch began.
+    pub bytes_copied: u64,
+    /// Bytes that were received twice.
+    pub bytes_twice: u64,
+    /// Bytes a second that are received now.
+    pub rate: u64,
+    /// Bytes that are still to be received, as far as is known: not those of files that are copied from others.
+    pub left_bytes: u64,
+    /// Bytes a second over a longer time than `rate`, from which the time left is computed; `None` while it is not
+    /// known.
+    pub steady_rate: Option<u64>,
+    /// The number of connected holders.
+    pub holders: usize,
+    /// The bytes and pieces from each holder, most first.
+    pub from: Vec<MemberTraffic>,
+    /// The time since it began.
+    pub took: Duration,
+    /// Files that failed, and their errors; the first hundred.
+    pub errors: Vec<(FileName, String)>,
+    /// The number of files that failed.
+    pub failed: u64,
+    /// Those of them whose names belong to files with another content, which were not to be kept aside.
+    pub occupied: u64,
+    /// Those of them that their holders changed.
+    pub changed: u64,
+    /// Files that were kept aside for fetched files with their names, and their new names; the first hundred.
+    pub aside: Vec<(FileName, String)>,
+    /// The number of known holders of a content that the fetch waits for; none of them can be reached.
+    pub out_of_reach: usize,
+    /// The holders that could not be reached, and their errors; the first few.
+    pub unreached: Vec<UnreachableHolder>,
+}
+
+impl Progress {
+    /// A fetch of `name` that has not begun.
+    pub fn new(name: impl Into<String>) -> Self {
+        Self {
+            name: name.into(),
+            state: FetchState::Checking,
+            files: 0,
+            files_done: 0,
+            files_already: 0,
+            pieces: 0,
+            pieces_done: 0,
+            bytes: 0,
+            bytes_done: 0,
+            bytes_already: 0,
+            bytes_copied: 0,
+            bytes_twice: 0,
+            rate: 0,
+            left_bytes: 0,
+            steady_rate: None,
+            holders: 0,
+            from: vec![],
+            took: Duration::ZERO,
+            errors: vec![],
+            failed: 0,
+            occupied: 0,
+            changed: 0,
+            aside: vec![],
+            out_of_reach: 0,
+            unreached: vec![],
+        }
+    }
+
+    /// The progress after the peer has ended: a fetch that was not over was stopped.
+    #[must_use]
+    pub fn or_stopped(self) -> Self {
+        if self.is_over() { self } else { Self { state: FetchState::Stopped, ..self } }
+    }
+
+    /// Whether the fetch has ended: done, failed or stopped.
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, FetchState::Done | FetchState::Failed | FetchState::Stopped)
+    }
+
+    /// The time until the end; `None` while it is not known: in the first seconds, and while no data arrives.
+    pub fn time_left(&self) -> Option<Duration> {
+        let rate = self.steady_rate.filter(|rate| *rate > 0)?;
+        Some(Duration::from_secs(self.left_bytes.div_ceil(rate)))
+    }
+
+    /// A file was kept aside, because a fetched file has its name now.
+    pub(crate) fn kept_aside(&mut self, name: FileName, aside: String) {
+        if self.aside.len() < KEPT_ERRORS {
+            self.aside.push((name, aside));
+        }
+    }
+
+    pub(crate) fn error(&mut self, name: FileName, error: String) {
+        self.failed += 1;
+        if self.errors.len() < KEPT_ERRORS {
+            self.errors.push((name, error));
+        }
+    }
+}
+
+/// The piece data that a member sent or received.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct MemberTraffic {
+    /// The member.
+    pub username: Username,
+    /// Bytes of piece data.
+    pub bytes: u64,
+    /// Whole pieces.
+    pub pieces: u64,
+}
+
+impl MemberTraffic {
+    /// So many bytes and whole pieces of a member.
+    pub const fn new(username: Username, bytes: u64, pieces: u64) -> Self {
+        Self { username, bytes, pieces }
+    }
+}
+
+/// A holder that could not be used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct UnreachableHolder {
+    /// Its name.
+    pub username: Username,
+    /// The address that was dialled.
+    pub address: SocketAddr,
+    /// The last error.
+    pub cause: String,
+}

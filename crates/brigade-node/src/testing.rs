@@ -1,0 +1,18 @@
+//! Internal types for the tests of other crates and for the fuzz targets: a test can act as a peer or as a manager.
+//!
+//! The feature `testing` compiles it. It is no part of the interface, and may change at any time.
+
+#[cfg(feature = "fuzzing")]
+pub use crate::transport::fuzzing::{frames, records};
+pub use crate::{
+    identity::{
+        key::SecretKey,
+        membership::{Claims, sign, verify},
+    },
+    transport::{
+        accept::Acceptor,
+        connection::{Reader, Writer},
+        greeting::GreetedConnection,
+        tls::records::Records,
+    },
+};

@@ -1,0 +1,6 @@
+//! What the unit tests of several modules use.
+//!
+//! Each helper stands in a file of its own; tests of one module have theirs beside it.
+
+#[cfg(unix)]
+pub(crate) mod few_open_files;
