@@ -9,9 +9,6 @@ use crate::{
     no,
 };
 
-/// Crates that still have such names; the list gets empty.
-const NOT_YET: &[&str] = &[];
-
 /// Words that are not part of any name.
 const PARTS: &str = "
     newcomer newcomers leecher seeder
@@ -45,11 +42,7 @@ const CLAUSES: [&str; 10] =
 fn names_are_plain() {
     let mut findings = vec![];
     for source in Source::all() {
-        let name =
-            source.path.strip_prefix("crates/").and_then(|path| path.split('/').next()).unwrap_or_default();
-        if !NOT_YET.contains(&name) {
-            findings.extend(banned(&source));
-        }
+        findings.extend(banned(&source));
     }
     no(&findings);
 }
