@@ -142,6 +142,12 @@ impl Downloads {
         })
     }
 
+    /// Whether a holder sends pieces of a content after an offer only. It sends contents of one piece at once.
+    fn needs_turn(&self, holder: HolderId, download: DownloadId) -> bool {
+        self.holders.get(&holder).is_some_and(|known| known.turns)
+            && self.downloads.get(&download).is_some_and(|one| !one.is_whole())
+    }
+
     /// Asks idle holders for what slow ones would bring much later.
     pub(super) fn ask_elsewhere(&mut self) {
         if self.has_no_candidates() {
@@ -168,7 +174,7 @@ impl Downloads {
         // Each turn asks for a piece or takes a holder out, so this ends.
         while !idle.is_empty() {
             idle.retain(|holder| match self.late_piece_for(*holder, &late, &round, None) {
-                Some((download, _)) if self.holders.get(holder).is_some_and(|known| known.turns) => {
+                Some((download, _)) if self.needs_turn(*holder, download) => {
                     self.request_late_turn(*holder, download);
                     false
                 }

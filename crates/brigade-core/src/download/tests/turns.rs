@@ -93,3 +93,18 @@ fn a_waiting_holder_is_not_stalled_while_it_sends_signs_of_life() {
     assert!(one.link == ConnectionState::Connected && one.stalled.is_none());
     assert_ne!(two.link, ConnectionState::Connected, "it gave no sign");
 }
+
+/// A holder offers no turns for such a content, so it must not be asked for one.
+#[test]
+fn a_late_content_of_one_piece_is_requested_without_a_turn() {
+    let mut table = TestDownloads::with(Config::default(), 1, &[3]);
+    table.name(ONE, &[2, 3]);
+    table.handle(Event::Connected { holder: HolderId(2) });
+    table.handle(Event::Turns { holder: HolderId(2), limited: true });
+    assert_eq!(table.in_flight(), [(3, 0)]);
+    let actions = table.wait(Duration::from_secs(5));
+    assert!(!actions.contains(&want(2)), "{actions:?}");
+    let piece = PieceIndex(0);
+    let request = Action::Request { holder: HolderId(2), download: ONE, piece, offer: None };
+    assert!(actions.contains(&request), "{actions:?}");
+}
