@@ -98,7 +98,7 @@ impl KeeperOwner {
             if !self.failed_reads.contains_key(name) {
                 self.settle.forget(name);
             }
-        } else if !self.is_moved(name, stamp) {
+        } else if change.is_write() || !self.is_moved(name, stamp) {
             self.settle.changed(name, stamp, change, now());
             self.remove_initial(name);
         }
@@ -150,9 +150,20 @@ impl KeeperOwner {
         }
     }
 
-    /// Notes that a file was written, if it is shared: there was an event, whatever its stamp is.
-    pub(super) fn note_written(&mut self, name: &FileName) {
-        if let Some(shared) = self.share.by_name(name) {
+    /// Notes an event. A shared file that was written is not the same any more, whatever its stamp is; but after the name
+    /// was `replaced`, an event is not about that file.
+    pub(super) fn note_event(
+        &mut self,
+        name: &FileName,
+        kind: ChangeKind,
+        replaced: &mut BTreeSet<FileName>,
+    ) {
+        if matches!(kind, ChangeKind::Created | ChangeKind::Renamed) {
+            replaced.insert(name.clone());
+        } else if kind.is_write()
+            && !replaced.contains(name)
+            && let Some(shared) = self.share.by_name(name)
+        {
             self.departed.written(&shared.stamp);
         }
     }

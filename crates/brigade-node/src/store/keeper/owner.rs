@@ -254,9 +254,11 @@ impl KeeperOwner {
     fn events(&mut self, batch: &mut Vec<Event>) {
         let mut changed: Vec<(FileName, ChangeKind)> = Vec::new();
         let mut positions: HashMap<FileName, usize> = HashMap::new();
+        // Names that belong to another file, or to none, since an event of this batch.
+        let mut replaced: BTreeSet<FileName> = BTreeSet::new();
         for event in batch.drain(..) {
-            if let Event::To(name, ChangeKind::Written | ChangeKind::Closed) = &event {
-                self.note_written(name);
+            if let Event::To(name, kind) = &event {
+                self.note_event(name, *kind, &mut replaced);
             }
             match event {
                 Event::To(name, kind) => match positions.get(&name) {

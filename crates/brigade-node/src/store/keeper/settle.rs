@@ -28,14 +28,23 @@ pub(super) struct QuietTimes {
 /// The kind of a change of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChangeKind {
-    /// The file was written or created, or the kind is not known.
+    /// The file was written, or the kind is not known.
     Written,
+    /// The name was created or removed.
+    Created,
     /// Its writer closed the file.
     Closed,
     /// A rename gave the file this name, or another one. Its bytes did not change.
     Renamed,
     /// An attribute of the file changed, but not its bytes.
     Touched,
+}
+
+impl ChangeKind {
+    /// Whether the bytes of the file may have changed.
+    pub(super) const fn is_write(self) -> bool {
+        matches!(self, Self::Written | Self::Closed)
+    }
 }
 
 /// The files that are not due yet.
@@ -64,7 +73,7 @@ impl SettlingFiles {
     /// Takes an event, with the file's stamp after it.
     pub(super) fn changed(&mut self, name: &FileName, stamp: Stamp, kind: ChangeKind, now: Timestamp) {
         let due = match kind {
-            ChangeKind::Written => now.after(self.quiet_times.open),
+            ChangeKind::Written | ChangeKind::Created => now.after(self.quiet_times.open),
             ChangeKind::Closed | ChangeKind::Renamed => now.after(self.quiet_times.closed),
             ChangeKind::Touched => {
                 let due_before = self.files.get(name).map_or(now, |pending| pending.due);

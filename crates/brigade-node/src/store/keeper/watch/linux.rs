@@ -187,6 +187,8 @@ fn change_kind(flags: ReadFlags) -> ChangeKind {
         ChangeKind::Closed
     } else if flags.intersects(ReadFlags::MOVED_FROM | ReadFlags::MOVED_TO) {
         ChangeKind::Renamed
+    } else if flags.intersects(ReadFlags::CREATE | ReadFlags::DELETE) {
+        ChangeKind::Created
     } else if flags.contains(ReadFlags::ATTRIB) {
         ChangeKind::Touched
     } else {
@@ -264,7 +266,7 @@ mod tests {
         events.retain(|event| *event != to("file", ChangeKind::Closed));
         assert_eq!(
             events,
-            [to("end", ChangeKind::Written), to("end", ChangeKind::Written), to("end", ChangeKind::Closed)]
+            [to("end", ChangeKind::Created), to("end", ChangeKind::Written), to("end", ChangeKind::Closed)]
         );
     }
 

@@ -152,6 +152,7 @@ fn change_kind(kind: EventKind) -> Option<ChangeKind> {
     match kind {
         EventKind::Access(AccessKind::Close(AccessMode::Write)) => Some(ChangeKind::Closed),
         EventKind::Modify(ModifyKind::Name(_)) => Some(ChangeKind::Renamed),
+        EventKind::Create(_) | EventKind::Remove(_) => Some(ChangeKind::Created),
         EventKind::Access(_) => None,
         EventKind::Modify(ModifyKind::Metadata(_)) => Some(ChangeKind::Touched),
         _ => Some(ChangeKind::Written),
