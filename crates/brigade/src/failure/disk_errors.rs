@@ -20,6 +20,9 @@ impl From<FolderError> for Failure {
                 "run it as that account, give the folder to this one (`chown -R`, of {}), or use another folder",
                 path.display()
             )),
+            FolderError::Missing { .. } => {
+                failure.hint("create it first, or correct the path; only the last folder of a path is created")
+            }
             FolderError::InUse { .. } => failure.hint("stop the other session, or use another folder"),
             FolderError::Io { source, .. } if is_about_writing(&source) => failure.hint(
                 "a peer keeps its key and its index in `.brigade/` there: use a folder that is writable",
@@ -64,7 +67,7 @@ impl From<NotEnoughSpace> for Failure {
                 ),
                 "delete files",
             ),
-            _ => (error.to_string(), "make room"),
+            _ => (error.to_string(), "free some space"),
         };
         Self::new(DISK, message)
             .hint(format!("nothing was fetched; {advice} there, or fetch into another folder"))

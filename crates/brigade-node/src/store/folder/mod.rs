@@ -65,6 +65,11 @@ impl Folder {
         match fs::create_dir(path) {
             Ok(()) => Self::open_as(path, true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open_as(path, false),
+            // Only the last folder of a path is created, so that a mistyped path creates nothing.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let parent = path.parent().filter(|parent| !parent.exists());
+                Err(FolderError::new("make the folder", parent.unwrap_or(path).to_owned(), error))
+            }
             Err(error) => Err(FolderError::new("make the folder", path.to_owned(), error)),
         }
     }
