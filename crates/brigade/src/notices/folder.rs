@@ -86,6 +86,7 @@ fn next_notice(reported: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Opti
         KeeperProblem::PrivateRemoved(_)
         | KeeperProblem::LockRemoved(_)
         | KeeperProblem::KeyRemoved(_)
+        | KeeperProblem::IndexRemoved(_)
         | KeeperProblem::PartsRemoved(_) => "`.brigade` is there".to_owned(),
         KeeperProblem::ReadOnly(_) => "the folder can be written to again".to_owned(),
         KeeperProblem::Unwatched(_) => "all folders are watched again".to_owned(),
@@ -106,7 +107,7 @@ pub(crate) fn message(problem: &KeeperProblem) -> String {
         KeeperProblem::PrivateRemoved(_) | KeeperProblem::KeyRemoved(_) => {
             "do not change `.brigade` while the peer runs; without the key in it, the username would be lost"
         }
-        KeeperProblem::LockRemoved(_) | KeeperProblem::PartsRemoved(_) => {
+        KeeperProblem::LockRemoved(_) | KeeperProblem::IndexRemoved(_) | KeeperProblem::PartsRemoved(_) => {
             "do not change `.brigade` while the peer runs"
         }
         KeeperProblem::ReadOnly(_) => {

@@ -17,7 +17,7 @@ impl KeeperOwner {
     /// Checks whether the folder is at its path.
     pub(super) fn check_presence(&mut self, now: Timestamp) {
         let change = self.presence.check(&mut self.problems, now);
-        if change.is_recreated {
+        if change.has_lost_index {
             self.write_new_index();
         }
         if let Some(problem) = change.disappeared {
@@ -29,7 +29,7 @@ impl KeeperOwner {
         }
     }
 
-    /// The index was removed with `.brigade/`: writes all known files into a new one.
+    /// The index was removed, alone or with `.brigade/`: writes all known files into a new one.
     fn write_new_index(&mut self) {
         self.index.close(); // before another one is opened: closing it would remove the other's files
         // While the folder is away, nothing is shared, and the rows about its files are still true.

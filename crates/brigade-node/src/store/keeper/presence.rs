@@ -35,8 +35,8 @@ pub(super) struct FolderPresence {
 /// The result of a check.
 #[derive(Debug, Default)]
 pub(super) struct PresenceChange {
-    /// Whether `.brigade/` was created again, so that there is no index.
-    pub(super) is_recreated: bool,
+    /// Whether the index was removed, alone or with `.brigade/`.
+    pub(super) has_lost_index: bool,
     /// The folder is gone: the reason.
     pub(super) disappeared: Option<KeeperProblem>,
     /// The folder is back.
@@ -107,7 +107,7 @@ impl FolderPresence {
             Ok(state) => {
                 problems.clear_keeper_problem(&KeeperProblem::PrivateLost(String::new()));
                 let before = mem::replace(&mut self.private, state);
-                change.is_recreated = before.recreated != state.recreated;
+                change.has_lost_index = before.recreated != state.recreated || before.index != state.index;
                 report_restored(problems, before, state);
                 None
             }
@@ -148,5 +148,6 @@ fn report_restored(problems: &mut Problems, before: PrivateState, now: PrivateSt
     report(before.recreated, now.recreated, KeeperProblem::PrivateRemoved);
     report(before.lock, now.lock, KeeperProblem::LockRemoved);
     report(before.protected, now.protected, KeeperProblem::KeyRemoved);
+    report(before.index, now.index, KeeperProblem::IndexRemoved);
     report(before.parts, now.parts, KeeperProblem::PartsRemoved);
 }

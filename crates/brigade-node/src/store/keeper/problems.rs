@@ -34,6 +34,10 @@ pub enum KeeperProblem {
     /// The key in `.brigade/` alone was removed while the peer runs and was written again, this many times.
     #[error("`.brigade/key` was removed while this peer runs{}: it was written again", times(*.0))]
     KeyRemoved(u32),
+    /// The index in `.brigade/` was removed, or replaced by another file, while the peer runs, this many times; it is
+    /// created again.
+    #[error("`.brigade/index.db` was removed while this peer runs{}: it is created again", times(*.0))]
+    IndexRemoved(u32),
     /// The directory for received files alone was removed while the peer runs, this many times.
     #[error(
         "`.brigade/parts` was removed while this peer runs{}: the files that were being received there are fetched \
