@@ -151,10 +151,10 @@ impl PrivateDir {
     /// Checks that all files exist, once the folder is locked; restores them if not.
     pub(super) fn ensure(&self, root: &Root) -> Result<PrivateState, FolderError> {
         if let Some(lock) = self.lock.get()
-            && !self.is_complete(root, lock)
+            && !self.check_complete(root, lock)
         {
             let _alone = self.restoring.lock().unwrap_or_else(PoisonError::into_inner);
-            if !self.is_complete(root, lock) {
+            if !self.check_complete(root, lock) {
                 if !root.is_at_path() {
                     return Err(FolderError::Gone { path: root.path().to_owned() });
                 }
@@ -164,6 +164,15 @@ impl PrivateDir {
             }
         }
         Ok(self.state())
+    }
+
+    /// Whether nothing has to be restored. Then no other session has the folder.
+    fn check_complete(&self, root: &Root, lock: &FolderLock) -> bool {
+        let is_complete = self.is_complete(root, lock);
+        if is_complete {
+            self.is_taken.store(false, Ordering::Relaxed);
+        }
+        is_complete
     }
 
     /// Whether the locked file still has its name, the protected files exist, and so do the directory for received
@@ -457,6 +466,24 @@ mod tests {
         fs::remove_dir_all(&private).unwrap();
         first.keep_private().unwrap();
         first.check_at_path().unwrap();
+    }
+
+    /// As when the folder of another session is exchanged by hand for this session's own.
+    #[test]
+    fn a_session_that_has_its_own_private_folder_again_uses_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let (private, aside) = (temp.path().join(".brigade"), temp.path().join("aside"));
+        let folder = running(temp.path());
+        fs::rename(&private, &aside).unwrap();
+        fs::create_dir(&private).unwrap();
+        fs::write(private.join("word"), "theirs").unwrap();
+        assert!(matches!(folder.keep_private(), Err(FolderError::Taken { .. })));
+        assert!(folder.check_at_path().is_err());
+        fs::remove_dir_all(&private).unwrap();
+        fs::rename(&aside, &private).unwrap();
+        assert_eq!(folder.keep_private().unwrap(), PrivateState::default());
+        folder.check_at_path().unwrap();
+        folder.own_staging().unwrap();
     }
 
     #[test]
