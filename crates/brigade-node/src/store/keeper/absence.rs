@@ -20,6 +20,9 @@ impl KeeperOwner {
         if change.has_lost_index {
             self.write_new_index();
         }
+        if change.is_taken {
+            self.index.close(); // its path is in the folder of another session
+        }
         if let Some(problem) = change.disappeared {
             self.folder_disappeared(problem);
         } else if change.has_returned {
@@ -49,9 +52,6 @@ impl KeeperOwner {
     }
 
     fn folder_disappeared(&mut self, problem: KeeperProblem) {
-        if matches!(problem, KeeperProblem::PrivateLost(_)) {
-            self.index.close(); // the path has the folder of another session
-        }
         self.problems.report_keeper_problem(problem);
         let mut away = HashMap::new();
         for name in self.share.names_between("", None) {

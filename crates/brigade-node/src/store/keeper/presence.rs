@@ -4,7 +4,7 @@
 //! user took the folder away: until the same folder is back, the keeper shares and hashes nothing, and nothing is
 //! received (`absence`). Another folder at the same path is not used: it has another key and may hold private files.
 
-use std::{collections::HashMap, mem, sync::Arc, time::Duration};
+use std::{collections::HashMap, mem, path::PathBuf, sync::Arc, time::Duration};
 
 use brigade_core::{name::FileName, time::Timestamp};
 
@@ -37,6 +37,8 @@ pub(super) struct FolderPresence {
 pub(super) struct PresenceChange {
     /// Whether the index was removed, alone or with `.brigade/`.
     pub(super) has_lost_index: bool,
+    /// Whether another session has `.brigade/`, and with it the path of the index.
+    pub(super) is_taken: bool,
     /// The folder is gone: the reason.
     pub(super) disappeared: Option<KeeperProblem>,
     /// The folder is back.
@@ -88,9 +90,10 @@ impl FolderPresence {
             true => self.check_private_dir(problems, &mut change),
             false => Some(KeeperProblem::Gone(self.folder.path().to_owned())),
         };
+        change.is_taken = matches!(problem, Some(KeeperProblem::PrivateLost(_)));
         match problem {
             Some(problem) if !self.is_away() => change.disappeared = Some(problem),
-            Some(_) => {}
+            Some(problem) => report_absence(problems, problem),
             None if self.is_away() => change.has_returned = true,
             None => self.check_writable(problems, now),
         }
@@ -136,6 +139,15 @@ impl FolderPresence {
             Err(error) => problems.report_keeper_problem(KeeperProblem::ReadOnly(error.to_string())),
         }
     }
+}
+
+/// Reports why the folder is still away; the reason may have changed. A folder that is at its path again with the
+/// `.brigade/` of another session is not gone any more. A folder that is gone may still have that `.brigade/`.
+fn report_absence(problems: &mut Problems, problem: KeeperProblem) {
+    if matches!(problem, KeeperProblem::PrivateLost(_)) {
+        problems.clear_keeper_problem(&KeeperProblem::Gone(PathBuf::new()));
+    }
+    problems.report_keeper_problem(problem);
 }
 
 /// Reports that `.brigade/`, or a part of it, was removed and is restored.

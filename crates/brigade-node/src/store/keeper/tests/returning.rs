@@ -55,6 +55,44 @@ async fn an_index_whose_directory_was_emptied_is_created_again() {
     assert_eq!(indexed(temp.path()), ["new", "same"]);
 }
 
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_that_returns_with_another_session_is_not_reported_as_gone() {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    let temp = temp();
+    let [path, elsewhere, other] = ["folder", "elsewhere", "other"].map(|name| temp.path().join(name));
+    for folder in [&path, &other] {
+        fs::create_dir(folder).unwrap();
+    }
+    fs::write(path.join("same"), "same").unwrap();
+    let mut earlier = TestKeeper::start(&path);
+    earlier.until_files(&[("same", "same")]).await;
+    earlier.end().await; // now the index has the file
+    let folder = Folder::open(&path).unwrap();
+    let _lock = folder.lock().unwrap();
+    let mut keeper = TestKeeper::start_in(folder, KeeperOptions::default());
+    keeper.until_files(&[("same", "same")]).await;
+    let session = Folder::open(&other).unwrap();
+    session.lock().unwrap();
+    fs::rename(&path, &elsewhere).unwrap();
+    keeper.until_files(&[]).await;
+    let exchange = |folder: &Path| {
+        let [own, of_session] = [folder, &other].map(|folder| folder.join(".brigade"));
+        renameat_with(CWD, &own, CWD, &of_session, RenameFlags::EXCHANGE).unwrap();
+    };
+    exchange(&elsewhere);
+    fs::rename(&elsewhere, &path).unwrap();
+    let mut problems = keeper.handle.problems();
+    let is_taken = |problems: &[KeeperProblem]| matches!(problems, [KeeperProblem::PrivateLost(_)]);
+    let reported = problems.wait_for(|list| is_taken(&list.keeper_problems));
+    timeout(DEADLINE, reported).await.expect("it is not reported").unwrap();
+    exchange(&path);
+    keeper.until_files(&[("same", "same")]).await;
+    assert_eq!(keeper.handle.problems().borrow().keeper_problems, []);
+    keeper.end().await;
+    assert_eq!(indexed(&path), ["same"]);
+}
+
 #[tokio::test]
 async fn a_folder_that_returns_without_its_private_folder_keeps_its_index() {
     let temp = temp();
