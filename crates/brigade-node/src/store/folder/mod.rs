@@ -35,7 +35,6 @@ pub(crate) use self::{
     private_dir::{PRIVATE, PrivateState, ProtectedFiles},
 };
 use self::{private_dir::PrivateDir, root::Root};
-pub use super::system::OpenFilesLimit;
 pub(crate) use super::system::{FileSystemId, FreeSpace};
 use super::{
     stamp::{Stamp, stamp},
