@@ -40,8 +40,8 @@ pub enum KeeperProblem {
     IndexRemoved(u32),
     /// The directory for received files alone was removed while the peer runs, this many times.
     #[error(
-        "`.brigade/parts` was removed while this peer runs{}: the files that were being received there are fetched \
-         from the beginning", times(*.0)
+        "`.brigade/parts` was removed while this peer runs{}: the files of several pieces that were being received \
+         there are fetched from the beginning; fetch again the files of one piece that failed", times(*.0)
     )]
     PartsRemoved(u32),
     /// Files cannot be written into the shared folder.
