@@ -58,6 +58,7 @@ pub(crate) mod identity;
 mod listening;
 pub mod manager;
 mod manager_questions;
+mod open_files_limit;
 pub mod peer;
 mod peer_config;
 mod peer_error;
@@ -79,7 +80,8 @@ pub use brigade_core;
 pub mod error {
     pub use crate::{
         identity::{key::KeyError, known_managers::KnownManagersError},
-        store::folder::{FolderError, OpenFilesLimit},
+        open_files_limit::OpenFilesLimit,
+        store::folder::FolderError,
         transport::{
             accept::ListenError, connection::ConnectionError, dial::DialError, greeting::GreetError,
         },

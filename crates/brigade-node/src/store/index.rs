@@ -17,10 +17,9 @@ use brigade_core::{
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 
-use super::{hash::piece_list_from_bytes, share::SharedFile, stamp::Stamp};
+use super::{folder::INDEX_FILE, hash::piece_list_from_bytes, share::SharedFile, stamp::Stamp};
 
 /// The file of the index, in the private folder, and the files that SQLite has beside it while it is open.
-pub(crate) const INDEX_FILE: &str = "index.db";
 const INDEX_FILES: [&str; 3] = [INDEX_FILE, "index.db-wal", "index.db-shm"];
 
 /// The version of the table's layout; a file with another one is created again.

@@ -53,8 +53,12 @@ struct UnnamedFile {
 impl Batch {
     /// An empty batch.
     pub(crate) fn new(folder: &Folder) -> Result<Self, PartError> {
+        let staging = folder.own_staging().map_err(|error| match error {
+            FolderError::Missing { path } => FolderError::Removed { path },
+            other => other,
+        })?;
         Ok(Self {
-            stagings: vec![folder.own_staging()?],
+            stagings: vec![staging],
             by_parent: BTreeMap::new(),
             folder: folder.clone(),
             unnamed: Vec::new(),
@@ -114,9 +118,10 @@ impl Batch {
         bytes: &[u8],
         landing: &Landing,
     ) -> Result<Stamp, PartError> {
-        let (parts, path) = (&staging.dir, staging.path.join(part));
+        let parts = &staging.dir;
         if bytes.len() as u64 != content.size {
-            return Err(PartError::WrongSize { path, found: bytes.len() as u64, expected: content.size });
+            let (path, found) = (staging.path.join(part), bytes.len() as u64);
+            return Err(PartError::WrongSize { path, found, expected: content.size });
         }
         let write = |mut file: File| {
             file.write_all(bytes)?;
@@ -124,10 +129,10 @@ impl Batch {
             stamp_of(&file)
         };
         let created = create_small(parts, part, landing.executable);
-        let file = created.map_err(|error| FolderError::new("make", path.clone(), error))?;
+        let file = created.map_err(|error| failed("make", staging, part, error))?;
         write(file).map_err(|error| {
             let _ = parts.remove(part);
-            FolderError::new("write to", path, error).into()
+            failed("write to", staging, part, error).into()
         })
     }
 
@@ -163,6 +168,9 @@ impl Batch {
     }
 
     fn not_durable(&self, error: &io::Error) -> PartError {
+        if error.kind() == io::ErrorKind::NotFound {
+            return FolderError::Removed { path: self.folder.parts_path() }.into();
+        }
         // With the system's own number: the text for a limit on open files has advice.
         let same = match error.raw_os_error() {
             Some(number) => io::Error::from_raw_os_error(number),
@@ -197,9 +205,15 @@ impl Batch {
 
     fn name(&self, target: &Dir, file: &UnnamedFile) -> Result<Placed, PartError> {
         let path = self.folder.path_of(&file.landing.name);
-        let parts = &self.stagings[file.staging].dir;
+        let Staging { dir: parts, path: parts_path, .. } = &self.stagings[file.staging];
+        let named = give_name(&self.folder, (parts, &file.part), target, &file.landing);
         let RenameResult { aside, copied } =
-            give_name(&self.folder, (parts, &file.part), target, &file.landing)?;
+            named.map_err(|error| match parts.status(file.part.as_ref()) {
+                Err(cause) if error.is_missing() && cause.kind() == io::ErrorKind::NotFound => {
+                    FolderError::Removed { path: parts_path.clone() }
+                }
+                _ => error,
+            })?;
         let now = target.status(split(&file.landing.name).1.as_ref());
         let now = now.map_err(|error| FolderError::new("look at", path.clone(), error))?;
         if now.kind == FileKind::File && now.stamp.same_bytes(copied.as_ref().unwrap_or(&file.stamp)) {
@@ -219,8 +233,8 @@ impl Batch {
         if files.len() > SYNC_EACH && self.sync_everything(files)? {
             return Ok(true);
         }
-        // Windows requires the right to write for this.
-        let open = |file: &UnnamedFile| self.stagings[file.staging].dir.open_or_create(&file.part);
+        // Windows requires the right to write for this. A file that was removed must not be created: it would be empty.
+        let open = |file: &UnnamedFile| self.stagings[file.staging].dir.open_existing(&file.part);
         files.iter().try_for_each(|file| open(file)?.sync_all())?;
         Ok(false)
     }
@@ -234,6 +248,14 @@ impl Batch {
             }
         }
         Ok(at_once)
+    }
+}
+
+/// The error of an action on the file `part`. A file or directory that is missing was removed meanwhile.
+fn failed(action: &'static str, staging: &Staging, part: &str, error: io::Error) -> FolderError {
+    match error.kind() {
+        io::ErrorKind::NotFound => FolderError::Removed { path: staging.path.clone() },
+        _ => FolderError::new(action, staging.path.join(part), error),
     }
 }
 
@@ -306,6 +328,46 @@ mod tests {
             assert_eq!(stamp.executable, number % 2 == 0 && cfg!(unix));
         }
         assert_eq!(fs::read_dir(folder.parts_path()).unwrap().count(), 0);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn files_that_were_removed_before_they_have_their_names_are_reported() {
+        let is_removed = |result: &Result<super::Placed, PartError>| {
+            matches!(result, Err(PartError::Folder(super::FolderError::Removed { .. })))
+        };
+        // The second number is more than are synced one by one.
+        for count in [3, 20] {
+            for keep_directory in [false, true] {
+                let (temp, folder) = folder();
+                let parts = folder.parts_path();
+                let mut batch = Batch::new(&folder).unwrap();
+                let names: Vec<String> = (0..count).map(|number| format!("f{number}")).collect();
+                for name in &names {
+                    batch.add(landing(name), content(b"1"), b"1").unwrap();
+                }
+                fs::remove_dir_all(&parts).unwrap();
+                if keep_directory {
+                    fs::create_dir(&parts).unwrap();
+                }
+                let added = batch.add(landing("late"), content(b"1"), b"1").map_err(ToString::to_string);
+                assert!(added.unwrap_err().contains("was removed while this peer runs"));
+                let results = batch.commit();
+                assert_eq!(results.len(), count + 1);
+                assert!(results.iter().all(|(_, result)| is_removed(result)), "{results:?}");
+                assert!(names.iter().all(|name| !temp.path().join(name).exists()));
+            }
+        }
+        // The directory stays, and one file in it is removed.
+        let (temp, folder) = folder();
+        let mut batch = Batch::new(&folder).unwrap();
+        batch.add(landing("a"), content(b"1"), b"1").unwrap();
+        for entry in fs::read_dir(folder.parts_path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+        let results = batch.commit();
+        assert!(is_removed(&results[0].1), "{results:?}");
+        assert!(!temp.path().join("a").exists());
     }
 
     #[test]

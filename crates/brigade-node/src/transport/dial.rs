@@ -22,7 +22,7 @@ use super::{
     socket::{Addresses, set_options},
     tls::{backend, config},
 };
-use crate::identity::key::SecretKey;
+use crate::{identity::key::SecretKey, open_files_limit::OpenFilesLimit};
 
 /// The time to wait for the answer of one address: two lost packets are sent again within it, and there is time left
 /// for another address.
@@ -85,11 +85,11 @@ pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError
     Ok(addresses)
 }
 
-/// The error if this process cannot open as many files as the system needs to resolve a name. The system itself then
-/// reports that the name is not known.
+/// The error if a limit does not let this process open as many files as the system needs to resolve a name. The system
+/// itself then reports that the name is not known. Any other error (IPv4 may be missing) does not explain that.
 fn open_files_error() -> Option<io::Error> {
     let opened: io::Result<Vec<TcpSocket>> = (0..RESOLVER_FILES).map(|_| TcpSocket::new_v4()).collect();
-    opened.err()
+    opened.err().filter(|error| OpenFilesLimit::of_error(error).is_some())
 }
 
 /// Connects to the first of `addresses` that answers, as the owner of `key`. The other side must have the key

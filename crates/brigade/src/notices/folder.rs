@@ -79,13 +79,16 @@ fn next_notice(reported: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Opti
     let over = reported.iter().position(|problem| !among(problem, now))?;
     Some(match reported.remove(over) {
         KeeperProblem::Gone(path) => {
-            format!("the folder {} is back and shared again", escape(&path.to_string_lossy()))
+            let is_taken = among(&KeeperProblem::PrivateLost(String::new()), now);
+            let shared = if is_taken { "" } else { " and shared again" };
+            format!("the folder {} is back{shared}", escape(&path.to_string_lossy()))
         }
         KeeperProblem::PrivateLost(_) => "`.brigade` belongs to this peer again".to_owned(),
         // These are never cleared.
         KeeperProblem::PrivateRemoved(_)
         | KeeperProblem::LockRemoved(_)
         | KeeperProblem::KeyRemoved(_)
+        | KeeperProblem::IndexRemoved(_)
         | KeeperProblem::PartsRemoved(_) => "`.brigade` is there".to_owned(),
         KeeperProblem::ReadOnly(_) => "the folder can be written to again".to_owned(),
         KeeperProblem::Unwatched(_) => "all folders are watched again".to_owned(),
@@ -106,7 +109,7 @@ pub(crate) fn message(problem: &KeeperProblem) -> String {
         KeeperProblem::PrivateRemoved(_) | KeeperProblem::KeyRemoved(_) => {
             "do not change `.brigade` while the peer runs; without the key in it, the username would be lost"
         }
-        KeeperProblem::LockRemoved(_) | KeeperProblem::PartsRemoved(_) => {
+        KeeperProblem::LockRemoved(_) | KeeperProblem::IndexRemoved(_) | KeeperProblem::PartsRemoved(_) => {
             "do not change `.brigade` while the peer runs"
         }
         KeeperProblem::ReadOnly(_) => {
@@ -148,5 +151,19 @@ mod tests {
         assert_eq!(next(&[index("full")]), None);
         assert!(next(&[]).unwrap().contains("stored again"));
         assert!(next(&[watch]).is_some(), "it happened again");
+    }
+
+    #[test]
+    fn a_folder_that_is_back_with_another_session_is_not_reported_as_shared() {
+        let gone = KeeperProblem::Gone("films".into());
+        let taken = KeeperProblem::PrivateLost("another session took the folder".to_owned());
+        let mut reported = vec![];
+        let mut next = |now: &[KeeperProblem]| next_notice(&mut reported, now);
+        assert!(next(std::slice::from_ref(&gone)).unwrap().contains("is not there any more"));
+        assert!(next(std::slice::from_ref(&taken)).unwrap().contains("another session took the folder"));
+        assert_eq!(next(std::slice::from_ref(&taken)).unwrap(), "the folder films is back");
+        assert!(next(&[]).unwrap().contains("belongs to this peer again"));
+        assert_eq!(next(&[gone]).map(|_| ()), Some(()));
+        assert_eq!(next(&[]).unwrap(), "the folder films is back and shared again");
     }
 }

@@ -270,18 +270,14 @@ impl SpaceMeasurement<'_> {
                 continue;
             }
             let destination = self.walk.check(name, *replace);
-            let same_size = destination.found.is_some_and(|found| found.size == content.size);
+            // A file that cannot be kept aside is no obstacle if it is the wanted one: only its bytes tell.
+            let has_size = destination.found.is_some_and(|found| found.size == content.size);
+            let may_be_wanted = destination.obstacle.is_some() && has_size;
             match destination.found {
                 // Most likely the wanted file, or one that stays.
                 Some(_) if !replace => continue,
-                Some(_) if same_size && destination.obstacle.is_none() => {
-                    // The file that is kept aside stays on the disk.
-                    needs.add(file, destination.file_system, content.size);
-                    needs.add_files(destination.file_system, 1);
-                    continue;
-                }
-                // A file that cannot be kept aside is no obstacle if it is the wanted one: only its bytes tell.
-                Some(_) if same_size && is_under_name(self.share.folder(), file) => continue,
+                Some(_) if may_be_wanted && is_under_name(self.share.folder(), file) => continue,
+                // A file that is kept aside stays on the disk.
                 _ => {}
             }
             let obstacle = destination.obstacle.map(|obstacle| obstacle.to_string());

@@ -5,7 +5,10 @@
 use std::{io, path::PathBuf};
 
 use super::lock::LockHolder;
-use crate::store::system::{self, ErrorText, OpenFilesLimit};
+use crate::{
+    open_files_limit::OpenFilesLimit,
+    store::system::{self, ErrorText},
+};
 
 /// The error of an action in the folder.
 #[derive(Debug, thiserror::Error)]

@@ -24,7 +24,7 @@ use brigade_core::name::FileName;
 pub use self::error::FolderError;
 pub(super) use self::{
     error::lacking,
-    private_dir::{PARTS, create_private_dir},
+    private_dir::{INDEX_FILE, PARTS, create_private_dir},
     staging_list::{
         MAX_STAGING_DIRS, STAGING_LIST, STAGING_PREFIX, StagingEntry, StagingList, read_staging_list,
         write_staging_list,
@@ -35,7 +35,6 @@ pub(crate) use self::{
     private_dir::{PRIVATE, PrivateState, ProtectedFiles},
 };
 use self::{private_dir::PrivateDir, root::Root};
-pub use super::system::OpenFilesLimit;
 pub(crate) use super::system::{FileSystemId, FreeSpace};
 use super::{
     stamp::{Stamp, stamp},
@@ -153,8 +152,14 @@ impl Folder {
         self.0.private.protect(files);
     }
 
-    /// Checks that `.brigade/` exists with its lock, its protected files and its directory for received files, once it
-    /// is locked; restores what was removed, and counts it.
+    /// Remembers the file of the index in `.brigade/`, which its owner has opened: if it is removed or replaced from
+    /// now on, [`keep_private`](Self::keep_private) counts it.
+    pub(super) fn remember_index(&self) -> Result<(), FolderError> {
+        self.0.private.remember_index(&self.0.root)
+    }
+
+    /// Checks that `.brigade/` exists with its lock, its protected files, its directory for received files and its
+    /// index, once it is locked; restores what was removed, and counts it. The owner of the index creates a new one.
     ///
     /// # Errors
     /// [`FolderError::Taken`] if another session has the folder now; another error if the files could not be restored.

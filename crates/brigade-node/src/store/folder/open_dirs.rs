@@ -1,8 +1,8 @@
-//! The open directories `.brigade/` and `.brigade/parts/`: they show whether the directories at these paths are still
-//! the same ones.
+//! The open directories `.brigade/` and `.brigade/parts/`, and the open index: they show whether the directories and
+//! the file at these paths are still the same ones.
 //!
-//! A handle is needed for that, since a new directory soon gets the inode number of a removed one. `private_dir`
-//! decides what follows when a directory was removed.
+//! A handle is needed for a directory, since a new directory soon gets the inode number of a removed one. The index is
+//! open in SQLite, so that its inode number stays its own. `private_dir` decides what follows when one was removed.
 
 use std::{
     io,
@@ -20,12 +20,14 @@ pub(super) struct OpenDirs(Mutex<KnownDirs>);
 struct KnownDirs {
     private: Option<Arc<Dir>>,
     parts: Option<Arc<Dir>>,
+    /// The file system and the inode number of the index.
+    index: Option<(u64, u64)>,
 }
 
 impl OpenDirs {
-    /// Sets the private folder, which is new: its directory for received files is not known yet.
+    /// Sets the private folder, which is new: its directory for received files and its index are not known yet.
     pub(super) fn set_private(&self, dir: Dir) {
-        *self.known() = KnownDirs { private: Some(Arc::new(dir)), parts: None };
+        *self.known() = KnownDirs { private: Some(Arc::new(dir)), ..KnownDirs::default() };
     }
 
     /// Remembers the directory for received files, unless one is known.
@@ -42,16 +44,34 @@ impl OpenDirs {
         self.known().parts = None;
     }
 
-    /// Whether the private folder is at `path`, in the shared folder.
-    pub(super) fn has_private(&self, root: &Root, path: &str) -> bool {
-        let private = self.known().private.clone();
-        private.is_none_or(|private| is_at(root, path, &private))
+    /// Remembers the index, which was opened, by its file system and its inode number.
+    pub(super) fn remember_index(&self, file_id: (u64, u64)) {
+        self.known().index = Some(file_id);
+    }
+
+    /// Forgets the index, which was removed.
+    pub(super) fn forget_index(&self) {
+        self.known().index = None;
+    }
+
+    /// Whether `dir` is the private folder.
+    pub(super) fn is_private(&self, dir: &Dir) -> bool {
+        self.known().private.as_ref().is_none_or(|private| private.is_same(dir))
     }
 
     /// Whether the directory for received files is at `path`, in the shared folder, if it is known.
     pub(super) fn has_parts(&self, root: &Root, path: &str) -> bool {
         let parts = self.known().parts.clone();
         parts.is_none_or(|parts| is_at(root, path, &parts))
+    }
+
+    /// Whether the index is at `path`, in the shared folder, if it is known; true if that cannot be found out.
+    pub(super) fn has_index(&self, root: &Root, path: &str) -> bool {
+        let index = self.known().index;
+        index.is_none_or(|index| match root.dir().status(path.as_ref()) {
+            Ok(found) => found.stamp.file_id() == index,
+            Err(error) => !is_absent(&error),
+        })
     }
 
     fn known(&self) -> MutexGuard<'_, KnownDirs> {

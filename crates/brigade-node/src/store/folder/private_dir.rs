@@ -31,6 +31,9 @@ pub(crate) const PRIVATE: &str = ".brigade";
 /// The directory for received files on the file system of the shared folder itself, in the private folder.
 pub(in crate::store) const PARTS: &str = "parts";
 
+/// The file of the index, in the private folder.
+pub(in crate::store) const INDEX_FILE: &str = "index.db";
+
 /// The file that is locked, in the private folder.
 const LOCK: &str = "lock";
 
@@ -60,6 +63,8 @@ pub(crate) struct PrivateState {
     pub protected: u32,
     /// The directory for received files, with those files. A new one is created when it is needed.
     pub parts: u32,
+    /// The file of the index. Its owner, the keeper, creates a new one.
+    pub index: u32,
 }
 
 /// The private folder, with its lock.
@@ -97,6 +102,14 @@ impl PrivateDir {
             remembered.map_err(|error| FolderError::new("open the folder", path, error))?;
         }
         Ok(parts)
+    }
+
+    /// Remembers the file of the index, which its owner has opened: from now on a removed or replaced index is counted.
+    pub(super) fn remember_index(&self, root: &Root) -> Result<(), FolderError> {
+        let failed = |error| FolderError::new("look at", Self::path(root).join(INDEX_FILE), error);
+        let found = root.dir().status(format!("{PRIVATE}/{INDEX_FILE}").as_ref()).map_err(failed)?;
+        self.dirs.remember_index(found.stamp.file_id());
+        Ok(())
     }
 
     /// Locks it against other sessions, for as long as `self` exists.
@@ -138,10 +151,10 @@ impl PrivateDir {
     /// Checks that all files exist, once the folder is locked; restores them if not.
     pub(super) fn ensure(&self, root: &Root) -> Result<PrivateState, FolderError> {
         if let Some(lock) = self.lock.get()
-            && !self.is_complete(root, lock)
+            && !self.check_complete(root, lock)
         {
             let _alone = self.restoring.lock().unwrap_or_else(PoisonError::into_inner);
-            if !self.is_complete(root, lock) {
+            if !self.check_complete(root, lock) {
                 if !root.is_at_path() {
                     return Err(FolderError::Gone { path: root.path().to_owned() });
                 }
@@ -153,10 +166,19 @@ impl PrivateDir {
         Ok(self.state())
     }
 
-    /// Whether the locked file still has its name, the protected files exist, and so does the directory for received
-    /// files if there was one.
+    /// Whether nothing has to be restored. Then no other session has the folder.
+    fn check_complete(&self, root: &Root, lock: &FolderLock) -> bool {
+        let is_complete = self.is_complete(root, lock);
+        if is_complete {
+            self.is_taken.store(false, Ordering::Relaxed);
+        }
+        is_complete
+    }
+
+    /// Whether the locked file still has its name, the protected files exist, and so do the directory for received
+    /// files and the index if there were any.
     fn is_complete(&self, root: &Root, lock: &FolderLock) -> bool {
-        has_lock(root, lock) && self.has_protected(root) && self.has_parts(root)
+        has_lock(root, lock) && self.has_protected(root) && self.has_parts(root) && self.has_index(root)
     }
 
     fn has_protected(&self, root: &Root) -> bool {
@@ -165,6 +187,10 @@ impl PrivateDir {
 
     fn has_parts(&self, root: &Root) -> bool {
         self.dirs.has_parts(root, &format!("{PRIVATE}/{PARTS}"))
+    }
+
+    fn has_index(&self, root: &Root) -> bool {
+        self.dirs.has_index(root, &format!("{PRIVATE}/{INDEX_FILE}"))
     }
 
     /// Locks another file if the one before has lost its name. Then restores the other files, so that a session that
@@ -180,14 +206,16 @@ impl PrivateDir {
         if !is_locked && self.protected.get().is_some_and(|files| files.are_foreign(&path)) {
             return Err(FolderError::Taken { path });
         }
-        let is_same = self.dirs.has_private(root, PRIVATE);
-        let (had_protected, had_parts) = (self.has_protected(root), self.has_parts(root));
+        let had_protected = self.has_protected(root);
+        let (had_parts, had_index) = (self.has_parts(root), self.has_index(root));
         let file = if is_locked { None } else { Some(lock_file(root).map_err(taken)?) };
         let restored = self.protected.get().map_or(Ok(()), |files| files.restore(&path));
         if matches!(restored, Err(FolderError::Taken { .. })) {
             return restored; // this unlocks the file for its owner
         }
+        // The steps before create the folder if it is removed meanwhile: only now it is known whether it is the same.
         let private = Self::open(root)?;
+        let is_same = self.dirs.is_private(&private);
         if file.is_some() {
             let failed = |error| FolderError::new("write", path.join(STAGING_LIST), error);
             self.staging_list.restore(&private).map_err(failed)?;
@@ -200,12 +228,16 @@ impl PrivateDir {
             state.lock += u32::from(file.is_some());
             state.protected += u32::from(!had_protected);
             state.parts += u32::from(!had_parts);
+            state.index += u32::from(!had_index);
         } else {
             state.recreated += 1;
             self.dirs.set_private(private);
         }
         if !had_parts {
             self.dirs.forget_parts();
+        }
+        if !had_index {
+            self.dirs.forget_index();
         }
         if let Some(file) = file {
             lock.move_to(file);
@@ -376,6 +408,41 @@ mod tests {
     }
 
     #[test]
+    fn a_removed_or_replaced_index_is_counted() {
+        let temp = tempfile::tempdir().unwrap();
+        let private = temp.path().join(".brigade");
+        let folder = running(temp.path());
+        let index = private.join("index.db");
+        folder.keep_private().unwrap(); // there is no index yet
+        let open = || {
+            let file = fs::File::create(&index).unwrap();
+            folder.remember_index().unwrap();
+            file
+        };
+        let first = open();
+        folder.own_staging().unwrap();
+        assert_eq!(folder.keep_private().unwrap(), PrivateState::default());
+        fs::remove_file(&index).unwrap();
+        for _ in 0..2 {
+            assert_eq!(folder.keep_private().unwrap(), PrivateState { index: 1, ..PrivateState::default() });
+        }
+        let second = open();
+        fs::remove_file(&index).unwrap();
+        fs::write(&index, "another one").unwrap();
+        assert_eq!(folder.keep_private().unwrap(), PrivateState { index: 2, ..PrivateState::default() });
+        drop((first, second));
+        // All entries at once, while the directory stays.
+        let third = open();
+        for name in ["index.db", "lock", "word"] {
+            fs::remove_file(private.join(name)).unwrap();
+        }
+        fs::remove_dir(private.join("parts")).unwrap();
+        let expected = PrivateState { recreated: 0, lock: 1, protected: 1, parts: 1, index: 3 };
+        assert_eq!(folder.keep_private().unwrap(), expected);
+        drop(third);
+    }
+
+    #[test]
     fn a_session_that_took_the_folder_keeps_it_and_its_key() {
         let temp = tempfile::tempdir().unwrap();
         let private = temp.path().join(".brigade");
@@ -399,6 +466,24 @@ mod tests {
         fs::remove_dir_all(&private).unwrap();
         first.keep_private().unwrap();
         first.check_at_path().unwrap();
+    }
+
+    /// As when the folder of another session is exchanged by hand for this session's own.
+    #[test]
+    fn a_session_that_has_its_own_private_folder_again_uses_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let (private, aside) = (temp.path().join(".brigade"), temp.path().join("aside"));
+        let folder = running(temp.path());
+        fs::rename(&private, &aside).unwrap();
+        fs::create_dir(&private).unwrap();
+        fs::write(private.join("word"), "theirs").unwrap();
+        assert!(matches!(folder.keep_private(), Err(FolderError::Taken { .. })));
+        assert!(folder.check_at_path().is_err());
+        fs::remove_dir_all(&private).unwrap();
+        fs::rename(&aside, &private).unwrap();
+        assert_eq!(folder.keep_private().unwrap(), PrivateState::default());
+        folder.check_at_path().unwrap();
+        folder.own_staging().unwrap();
     }
 
     #[test]

@@ -17,8 +17,11 @@ impl KeeperOwner {
     /// Checks whether the folder is at its path.
     pub(super) fn check_presence(&mut self, now: Timestamp) {
         let change = self.presence.check(&mut self.problems, now);
-        if change.is_recreated {
+        if change.has_lost_index {
             self.write_new_index();
+        }
+        if change.is_taken {
+            self.index.close(); // its path is in the folder of another session
         }
         if let Some(problem) = change.disappeared {
             self.folder_disappeared(problem);
@@ -29,7 +32,7 @@ impl KeeperOwner {
         }
     }
 
-    /// The index was removed with `.brigade/`: writes all known files into a new one.
+    /// The index was removed, alone or with `.brigade/`: writes all known files into a new one.
     fn write_new_index(&mut self) {
         self.index.close(); // before another one is opened: closing it would remove the other's files
         // While the folder is away, nothing is shared, and the rows about its files are still true.
@@ -49,9 +52,6 @@ impl KeeperOwner {
     }
 
     fn folder_disappeared(&mut self, problem: KeeperProblem) {
-        if matches!(problem, KeeperProblem::PrivateLost(_)) {
-            self.index.close(); // the path has the folder of another session
-        }
         self.problems.report_keeper_problem(problem);
         let mut away = HashMap::new();
         for name in self.share.names_between("", None) {

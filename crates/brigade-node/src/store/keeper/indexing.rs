@@ -12,8 +12,8 @@ use super::problems::{KeeperProblem, Problems};
 use crate::{
     clock::now,
     store::{
-        folder::Folder,
-        index::{INDEX_FILE, Index, IndexError, IndexWrite},
+        folder::{Folder, INDEX_FILE},
+        index::{Index, IndexError, IndexWrite},
         share::SharedFile,
     },
 };
@@ -107,7 +107,16 @@ impl IndexWriter {
 
     fn open_and_load(&self) -> Result<(Index, HashMap<FileName, Arc<SharedFile>>), String> {
         let private = self.folder.private().map_err(|error| error.to_string())?;
-        Index::open(&private.join(INDEX_FILE)).map_err(|error| error.to_string())
+        let opened = Index::open(&private.join(INDEX_FILE)).map_err(|error| error.to_string())?;
+        match self.folder.remember_index() {
+            // It was removed at this moment.
+            Err(error) if error.is_missing() => Err(error.to_string()),
+            Err(error) => {
+                tracing::debug!(%error, "it will not be noticed if the index is removed");
+                Ok(opened)
+            }
+            Ok(()) => Ok(opened),
+        }
     }
 
     fn failed(&mut self, reason: String, problems: &mut Problems) {

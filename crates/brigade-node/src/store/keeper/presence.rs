@@ -4,7 +4,7 @@
 //! user took the folder away: until the same folder is back, the keeper shares and hashes nothing, and nothing is
 //! received (`absence`). Another folder at the same path is not used: it has another key and may hold private files.
 
-use std::{collections::HashMap, mem, sync::Arc, time::Duration};
+use std::{collections::HashMap, mem, path::PathBuf, sync::Arc, time::Duration};
 
 use brigade_core::{name::FileName, time::Timestamp};
 
@@ -35,8 +35,10 @@ pub(super) struct FolderPresence {
 /// The result of a check.
 #[derive(Debug, Default)]
 pub(super) struct PresenceChange {
-    /// Whether `.brigade/` was created again, so that there is no index.
-    pub(super) is_recreated: bool,
+    /// Whether the index was removed, alone or with `.brigade/`.
+    pub(super) has_lost_index: bool,
+    /// Whether another session has `.brigade/`, and with it the path of the index.
+    pub(super) is_taken: bool,
     /// The folder is gone: the reason.
     pub(super) disappeared: Option<KeeperProblem>,
     /// The folder is back.
@@ -88,9 +90,10 @@ impl FolderPresence {
             true => self.check_private_dir(problems, &mut change),
             false => Some(KeeperProblem::Gone(self.folder.path().to_owned())),
         };
+        change.is_taken = matches!(problem, Some(KeeperProblem::PrivateLost(_)));
         match problem {
             Some(problem) if !self.is_away() => change.disappeared = Some(problem),
-            Some(_) => {}
+            Some(problem) => report_absence(problems, problem),
             None if self.is_away() => change.has_returned = true,
             None => self.check_writable(problems, now),
         }
@@ -107,7 +110,7 @@ impl FolderPresence {
             Ok(state) => {
                 problems.clear_keeper_problem(&KeeperProblem::PrivateLost(String::new()));
                 let before = mem::replace(&mut self.private, state);
-                change.is_recreated = before.recreated != state.recreated;
+                change.has_lost_index = before.recreated != state.recreated || before.index != state.index;
                 report_restored(problems, before, state);
                 None
             }
@@ -138,6 +141,15 @@ impl FolderPresence {
     }
 }
 
+/// Reports why the folder is still away; the reason may have changed. A folder that is at its path again with the
+/// `.brigade/` of another session is not gone any more. A folder that is gone may still have that `.brigade/`.
+fn report_absence(problems: &mut Problems, problem: KeeperProblem) {
+    if matches!(problem, KeeperProblem::PrivateLost(_)) {
+        problems.clear_keeper_problem(&KeeperProblem::Gone(PathBuf::new()));
+    }
+    problems.report_keeper_problem(problem);
+}
+
 /// Reports that `.brigade/`, or a part of it, was removed and is restored.
 fn report_restored(problems: &mut Problems, before: PrivateState, now: PrivateState) {
     let mut report = |before: u32, now: u32, problem: fn(u32) -> KeeperProblem| {
@@ -148,5 +160,6 @@ fn report_restored(problems: &mut Problems, before: PrivateState, now: PrivateSt
     report(before.recreated, now.recreated, KeeperProblem::PrivateRemoved);
     report(before.lock, now.lock, KeeperProblem::LockRemoved);
     report(before.protected, now.protected, KeeperProblem::KeyRemoved);
+    report(before.index, now.index, KeeperProblem::IndexRemoved);
     report(before.parts, now.parts, KeeperProblem::PartsRemoved);
 }

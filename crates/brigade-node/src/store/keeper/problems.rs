@@ -34,10 +34,14 @@ pub enum KeeperProblem {
     /// The key in `.brigade/` alone was removed while the peer runs and was written again, this many times.
     #[error("`.brigade/key` was removed while this peer runs{}: it was written again", times(*.0))]
     KeyRemoved(u32),
+    /// The index in `.brigade/` was removed, or replaced by another file, while the peer runs, this many times; it is
+    /// created again.
+    #[error("`.brigade/index.db` was removed while this peer runs{}: it is created again", times(*.0))]
+    IndexRemoved(u32),
     /// The directory for received files alone was removed while the peer runs, this many times.
     #[error(
-        "`.brigade/parts` was removed while this peer runs{}: the files that were being received there are fetched \
-         from the beginning", times(*.0)
+        "`.brigade/parts` was removed while this peer runs{}: the files of several pieces that were being received \
+         there are fetched from the beginning; fetch again the files of one piece that failed", times(*.0)
     )]
     PartsRemoved(u32),
     /// Files cannot be written into the shared folder.

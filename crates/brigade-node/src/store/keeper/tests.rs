@@ -45,7 +45,10 @@ impl TestKeeper {
     }
 
     fn start_with(path: &Path, options: KeeperOptions) -> Self {
-        let folder = Folder::open(path).unwrap();
+        Self::start_in(Folder::open(path).unwrap(), options)
+    }
+
+    fn start_in(folder: Folder, options: KeeperOptions) -> Self {
         let share = Share::new(folder.clone());
         let stop = CancellationToken::new();
         let (handle, changes) = Keeper::start(folder.clone(), share.clone(), options, stop.clone()).unwrap();

@@ -7,10 +7,13 @@ use std::io::{self, Read, Write as _};
 
 use brigade_core::{content::PieceList, geometry::Geometry, id::Content, limits, name::FileName};
 
-use crate::store::{
-    hash::piece_list_from_bytes,
-    staged_files::{LIST, NAME, part_name},
-    system::{Dir, OpenFilesLimit},
+use crate::{
+    open_files_limit::OpenFilesLimit,
+    store::{
+        hash::piece_list_from_bytes,
+        staged_files::{LIST, NAME, part_name},
+        system::Dir,
+    },
 };
 
 /// Writes the name under which a content is wanted.

@@ -5,6 +5,8 @@
 
 use std::{fmt, io};
 
+use crate::open_files_limit::OpenFilesLimit;
+
 /// Whether an error means that the file system does not store an attribute of a file: modes on FAT, or times of a file
 /// of another user. The bytes are complete all the same.
 pub(in crate::store) fn is_not_kept(error: &io::Error) -> bool {
@@ -32,43 +34,6 @@ pub(in crate::store) fn is_link(error: &io::Error) -> bool {
 /// Shows an error of the system in words for people.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct ErrorText<'a>(pub &'a io::Error);
-
-/// A limit on open files that was reached.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OpenFilesLimit {
-    /// The limit of this process.
-    Process,
-    /// The limit of the machine.
-    Machine,
-}
-
-impl OpenFilesLimit {
-    /// The limit that is the cause of an error. Such an error does not mean that a file is missing.
-    pub fn of_error(error: &io::Error) -> Option<Self> {
-        #[cfg(unix)]
-        {
-            let error = rustix::io::Errno::from_io_error(error)?;
-            match error {
-                rustix::io::Errno::MFILE => Some(Self::Process),
-                rustix::io::Errno::NFILE => Some(Self::Machine),
-                _ => None,
-            }
-        }
-        #[cfg(not(unix))]
-        {
-            let _ = error;
-            None
-        }
-    }
-
-    /// How to raise the limit.
-    pub const fn advice(self) -> &'static str {
-        match self {
-            Self::Process => "raise the limit on open files (`ulimit -n`, or LimitNOFILE= of a service)",
-            Self::Machine => "end other programs, or raise `sysctl fs.file-max`",
-        }
-    }
-}
 
 impl fmt::Display for ErrorText<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -105,7 +70,7 @@ mod tests {
 
     use rustix::io::Errno;
 
-    use super::{ErrorText, OpenFilesLimit};
+    use super::ErrorText;
 
     #[test]
     fn limits_are_shown_with_advice() {
@@ -116,6 +81,5 @@ mod tests {
         assert!(shown(Errno::NFILE).contains("fs.file-max"));
         assert!(shown(Errno::FBIG).starts_with("the file is larger than "));
         assert!(shown(Errno::ACCESS).starts_with("Permission denied"));
-        assert_eq!(OpenFilesLimit::of_error(&io::ErrorKind::NotFound.into()), None);
     }
 }

@@ -92,6 +92,12 @@ impl Dir {
         open_beneath(self.0.as_fd(), name.as_ref(), flags, Mode::from_raw_mode(0o666)).map(File::from)
     }
 
+    /// A file in this directory that exists, for reading and writing.
+    pub(in crate::store) fn open_existing(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::NOCTTY;
+        open_beneath(self.0.as_fd(), name.as_ref(), flags, Mode::empty()).map(File::from)
+    }
+
     /// Creates a directory in this one; a private one is for its owner only.
     pub(in crate::store) fn make_dir(&self, name: &str, private: bool) -> io::Result<()> {
         let mode = Mode::from_raw_mode(if private { 0o700 } else { 0o777 });

@@ -23,7 +23,6 @@ mod volume;
 #[cfg(target_os = "linux")]
 mod writers;
 
-pub use self::error::OpenFilesLimit;
 #[cfg(not(target_os = "linux"))]
 pub(super) use self::portable::{Dir, TELLS_WRITERS, open_for_writing};
 pub(crate) use self::positioned::{read_cached_at, read_exact_at};

@@ -105,10 +105,20 @@ impl Dir {
 
     /// See `linux`.
     pub(in crate::store) fn open_or_create(&self, name: &str) -> io::Result<File> {
+        self.open_for_both(name, true)
+    }
+
+    /// See `linux`.
+    pub(in crate::store) fn open_existing(&self, name: &str) -> io::Result<File> {
+        self.open_for_both(name, false)
+    }
+
+    /// Opens a file for reading and writing.
+    fn open_for_both(&self, name: &str, create: bool) -> io::Result<File> {
         let path = self.checked_path(name)?;
         match fs::symlink_metadata(&path).map(|metadata| kind(metadata.file_type())) {
             Ok(FileKind::Link) => Err(symlink_in_path()),
-            _ => OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path),
+            _ => OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path),
         }
     }
 

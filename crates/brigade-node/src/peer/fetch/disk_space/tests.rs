@@ -168,6 +168,25 @@ fn files_of_a_kept_part_exist_and_need_no_inodes() {
     assert_eq!(files(&many), 100 + 3 * OPEN_PARTS as u64, "so many are received at one time");
 }
 
+#[test]
+fn a_kept_part_counts_for_a_file_that_replaces_one_of_equal_size() {
+    let (temp, share) = share();
+    let own = share.folder().file_system();
+    let size = 1 << 20;
+    fs::File::create(temp.path().join("film")).unwrap().set_len(size).unwrap();
+    let mut file = wanted("film", 1, size);
+    file.replace = true;
+    let stored = StoredFiles { file_system: own, bytes: 1000, files: 3 };
+    let kept = KeptPart { content: file.content, name: None, stored: vec![stored], idle: Duration::ZERO };
+    let needs = |kept: &[KeptPart]| {
+        let files = resolved(std::slice::from_ref(&file));
+        let needs = measure(&share, &[&files], kept, &BTreeMap::new()).unwrap();
+        (needs[0].bytes_on(own), needs[0].files_on(own))
+    };
+    assert_eq!(needs(&[]), (size, 4), "bytes, record, list and name");
+    assert_eq!(needs(&[kept]), (size - 1000, 1), "the list");
+}
+
 /// The keeper creates them when it starts.
 #[test]
 fn files_of_the_index_that_exist_need_no_inodes() {

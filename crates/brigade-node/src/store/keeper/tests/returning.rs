@@ -7,7 +7,11 @@ use std::{fs, path::Path};
 use tokio::time::timeout;
 
 use super::{DEADLINE, TestKeeper, temp};
-use crate::store::{folder::Folder, index::Index, keeper::KeeperProblem};
+use crate::store::{
+    folder::Folder,
+    index::Index,
+    keeper::{KeeperOptions, KeeperProblem},
+};
 
 /// The names in the index of a folder whose keeper has ended.
 fn indexed(folder: &Path) -> Vec<String> {
@@ -17,12 +21,76 @@ fn indexed(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Waits until the keeper reports the `problem`.
+async fn until_reported(keeper: &TestKeeper, problem: impl Fn(&KeeperProblem) -> bool) {
+    let mut problems = keeper.handle.problems();
+    let reported = problems.wait_for(|list| list.keeper_problems.iter().any(&problem));
+    timeout(DEADLINE, reported).await.expect("it is not reported").unwrap();
+}
+
 /// Waits until the keeper has created `.brigade/` again.
 async fn until_recreated(keeper: &TestKeeper) {
+    until_reported(keeper, |problem| matches!(problem, KeeperProblem::PrivateRemoved(_))).await;
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn an_index_whose_directory_was_emptied_is_created_again() {
+    let temp = temp();
+    fs::write(temp.path().join("same"), "same").unwrap();
+    let folder = Folder::open(temp.path()).unwrap();
+    let _lock = folder.lock().unwrap();
+    let mut keeper = TestKeeper::start_in(folder, KeeperOptions::default());
+    keeper.until_files(&[("same", "same")]).await;
+    let private = temp.path().join(".brigade");
+    // The keeper may create some of them again before all are removed.
+    let entries: Vec<_> = fs::read_dir(&private).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for path in entries {
+        let _ = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    }
+    until_reported(&keeper, |problem| matches!(problem, KeeperProblem::IndexRemoved(_))).await;
+    fs::write(temp.path().join("new"), "new").unwrap();
+    keeper.until_files(&[("new", "new"), ("same", "same")]).await;
+    keeper.end().await;
+    assert_eq!(indexed(temp.path()), ["new", "same"]);
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_folder_that_returns_with_another_session_is_not_reported_as_gone() {
+    use rustix::fs::{CWD, RenameFlags, renameat_with};
+    let temp = temp();
+    let [path, elsewhere, other] = ["folder", "elsewhere", "other"].map(|name| temp.path().join(name));
+    for folder in [&path, &other] {
+        fs::create_dir(folder).unwrap();
+    }
+    fs::write(path.join("same"), "same").unwrap();
+    let mut earlier = TestKeeper::start(&path);
+    earlier.until_files(&[("same", "same")]).await;
+    earlier.end().await; // now the index has the file
+    let folder = Folder::open(&path).unwrap();
+    let _lock = folder.lock().unwrap();
+    let mut keeper = TestKeeper::start_in(folder, KeeperOptions::default());
+    keeper.until_files(&[("same", "same")]).await;
+    let session = Folder::open(&other).unwrap();
+    session.lock().unwrap();
+    fs::rename(&path, &elsewhere).unwrap();
+    keeper.until_files(&[]).await;
+    let exchange = |folder: &Path| {
+        let [own, of_session] = [folder, &other].map(|folder| folder.join(".brigade"));
+        renameat_with(CWD, &own, CWD, &of_session, RenameFlags::EXCHANGE).unwrap();
+    };
+    exchange(&elsewhere);
+    fs::rename(&elsewhere, &path).unwrap();
     let mut problems = keeper.handle.problems();
-    let is_recreated = |problem: &KeeperProblem| matches!(problem, KeeperProblem::PrivateRemoved(_));
-    let reported = problems.wait_for(|list| list.keeper_problems.iter().any(is_recreated));
-    timeout(DEADLINE, reported).await.expect("it is not created again").unwrap();
+    let is_taken = |problems: &[KeeperProblem]| matches!(problems, [KeeperProblem::PrivateLost(_)]);
+    let reported = problems.wait_for(|list| is_taken(&list.keeper_problems));
+    timeout(DEADLINE, reported).await.expect("it is not reported").unwrap();
+    exchange(&path);
+    keeper.until_files(&[("same", "same")]).await;
+    assert_eq!(keeper.handle.problems().borrow().keeper_problems, []);
+    keeper.end().await;
+    assert_eq!(indexed(&path), ["same"]);
 }
 
 #[tokio::test]
