@@ -45,7 +45,8 @@ impl FetchRequest {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// A request for the content with this id. If it has several names in the catalogue, it gets the first of them.
+    /// A request for the content with this id. If it has several names in the catalogue, it gets the first of them. If
+    /// members announce the id with several sizes, the size with most holders is taken.
     ///
     /// The manager finds contents by their names. So the peer reads the whole catalogue, page by page.
     pub fn by_id(id: ContentId) -> Self {
