@@ -87,8 +87,10 @@ impl Resolved {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WantedFile {
-    /// Its name.
+    /// The name that it gets in the folder of this peer.
     pub name: FileName,
+    /// Its name in the catalogue, which differs from `name` if it is saved under another one.
+    pub catalogue_name: FileName,
     /// Its content.
     pub content: Content,
     /// When it was last written, in seconds since 1970.
@@ -100,6 +102,11 @@ pub struct WantedFile {
 }
 
 impl WantedFile {
+    /// The same file, saved under another name.
+    pub(crate) fn saved_as(self, name: FileName) -> Self {
+        Self { name, ..self }
+    }
+
     /// How it lands.
     pub(crate) fn landing(&self) -> Landing {
         Landing {

@@ -261,6 +261,7 @@ mod tests {
         let (prepared, mut received) = mpsc::channel(1);
         let wanted = |name: &str| WantedFile {
             name: name.parse().unwrap(),
+            catalogue_name: name.parse().unwrap(),
             content: Content { id: ContentId::EMPTY, size: 0 },
             mtime_s: 0,
             executable: false,

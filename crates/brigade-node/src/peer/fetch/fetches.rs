@@ -345,15 +345,15 @@ impl Fetches {
         }
     }
 
-    /// The names to look up now, of contents that no holder can send and of which the manager names none; each with the
-    /// number of the question.
+    /// The names in the catalogue to look up now, of contents that no holder can send and of which the manager names
+    /// none; each with the number of the question.
     pub(crate) fn names_to_check(&mut self, now: Timestamp) -> Vec<(Content, u64, FileName)> {
         if !self.revalidation.is_due(now) {
             return vec![];
         }
         let without_holders = self.jobs.starved().filter(|content| self.swarm.has_lost_holders(content));
         let due = self.revalidation.due(without_holders.copied(), now).into_iter();
-        let name = |content: &Content| Some(self.jobs.file_of(content)?.1.name.clone());
+        let name = |content: &Content| Some(self.jobs.file_of(content)?.1.catalogue_name.clone());
         due.filter_map(|(content, number)| Some((content, number, name(&content)?))).collect()
     }
 

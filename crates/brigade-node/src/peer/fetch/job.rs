@@ -378,8 +378,14 @@ mod tests {
     #[test]
     fn pieces_that_did_not_fit_are_counted_as_before_when_they_are_found_again() {
         let content = Content { id: brigade_core::id::ContentId([1; 32]), size: 600_000 };
-        let name = "film".parse().unwrap();
-        let file = WantedFile { name, content, mtime_s: 0, executable: false, replace: false };
+        let file = WantedFile {
+            name: "film".parse().unwrap(),
+            catalogue_name: "film".parse().unwrap(),
+            content,
+            mtime_s: 0,
+            executable: false,
+            replace: false,
+        };
         let (progress, given_up) = (watch::channel(Progress::new(String::new())).0, CancellationToken::new());
         let files = Resolved { name: "film".to_owned(), files: vec![file.clone()] };
         let ordered = OrderedFetch { files, progress, given_up };

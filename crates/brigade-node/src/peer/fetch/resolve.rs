@@ -66,12 +66,11 @@ pub(crate) async fn resolve_request(
 /// The files of a request, under the name that was given for the file.
 fn save_as(request: &FetchRequest, mut files: Vec<WantedFile>) -> Result<Resolved, ResolveError> {
     let name = request.name.clone();
-    match (&request.save_as, &mut files[..]) {
-        (Some(given), [file]) => file.name = given.clone(),
-        (Some(given), [_, _, ..]) => {
+    if let Some(given) = &request.save_as {
+        if files.len() > 1 {
             return Err(ResolveError::SeveralFiles { name, files: files.len(), save_as: given.clone() });
         }
-        _ => {}
+        files = files.into_iter().map(|file| file.saved_as(given.clone())).collect();
     }
     Ok(Resolved { name, files })
 }
@@ -380,7 +379,8 @@ impl Resolver<'_> {
     }
 
     fn wanted(&self, name: FileName, content: Content, mtime_s: i64, executable: bool) -> WantedFile {
-        WantedFile { name, content, mtime_s, executable, replace: self.request.replace }
+        let catalogue_name = name.clone();
+        WantedFile { name, catalogue_name, content, mtime_s, executable, replace: self.request.replace }
     }
 }
 

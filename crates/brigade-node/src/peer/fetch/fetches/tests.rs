@@ -150,7 +150,14 @@ fn film() -> (Vec<u8>, Content, Arc<PieceList>) {
 }
 
 fn wanted(name: &str, content: Content) -> WantedFile {
-    WantedFile { name: name.parse().unwrap(), content, mtime_s: 1000, executable: false, replace: false }
+    WantedFile {
+        name: name.parse().unwrap(),
+        catalogue_name: name.parse().unwrap(),
+        content,
+        mtime_s: 1000,
+        executable: false,
+        replace: false,
+    }
 }
 
 fn store_all(file: &PartFile, bytes: &[u8]) {

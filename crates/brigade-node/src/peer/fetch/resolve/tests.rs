@@ -278,7 +278,8 @@ async fn a_content_is_found_by_its_id_and_saved_under_a_given_name() {
     let files = find(FetchRequest::by_id(id)).await.unwrap().files;
     assert_eq!(files.iter().map(|file| (&*file.name, file.content.id)).collect::<Vec<_>>(), [("a/1", id)]);
     let files = find(FetchRequest::by_id(id).save_as("film".parse().unwrap())).await.unwrap().files;
-    assert_eq!(files.iter().map(|file| &*file.name).collect::<Vec<_>>(), ["film"]);
+    let names = files.iter().map(|file| (&*file.name, &*file.catalogue_name));
+    assert_eq!(names.collect::<Vec<_>>(), [("film", "a/1")]);
     let error = find(FetchRequest::by_id(ContentId([2; 32]))).await.unwrap_err();
     assert_eq!(error.to_string(), format!("nobody shares \"{}\"", "02".repeat(32)));
     let error = find(FetchRequest::new("*").save_as("film".parse().unwrap())).await.unwrap_err();
