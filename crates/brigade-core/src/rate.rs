@@ -77,8 +77,9 @@ impl Limiter {
 
     /// Takes `bytes` from the limit if they may be sent now.
     ///
-    /// # Errors The time until they may be sent, if nothing else is sent before and the limit stays the same. Nothing
-    /// is taken then, and the caller asks again.
+    /// # Errors
+    /// The time until they may be sent, if nothing else is sent before and the limit stays the same. Nothing is taken
+    /// then, and the caller asks again.
     pub fn pass(&mut self, now: Timestamp, bytes: u64) -> Result<(), Duration> {
         let Some(rate) = self.bytes_per_second else { return Ok(()) };
         let cost = time_for(bytes, rate);

@@ -45,7 +45,8 @@ impl FetchRequest {
         Self { name: name.into(), ..Self::default() }
     }
 
-    /// A request for the content with this id. If it has several names in the catalogue, it gets the first of them.
+    /// A request for the content with this id. If it has several names in the catalogue, it gets the first of them. If
+    /// members announce the id with several sizes, the size with most holders is taken.
     ///
     /// The manager finds contents by their names. So the peer reads the whole catalogue, page by page.
     pub fn by_id(id: ContentId) -> Self {
@@ -86,8 +87,10 @@ impl Resolved {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WantedFile {
-    /// Its name.
+    /// The name that it gets in the folder of this peer.
     pub name: FileName,
+    /// Its name in the catalogue, which differs from `name` if it is saved under another one.
+    pub catalogue_name: FileName,
     /// Its content.
     pub content: Content,
     /// When it was last written, in seconds since 1970.
@@ -99,6 +102,11 @@ pub struct WantedFile {
 }
 
 impl WantedFile {
+    /// The same file, saved under another name.
+    pub(crate) fn saved_as(self, name: FileName) -> Self {
+        Self { name, ..self }
+    }
+
     /// How it lands.
     pub(crate) fn landing(&self) -> Landing {
         Landing {

@@ -6,6 +6,8 @@
 //! with one of the other characters is taken for a name first. The manager knows prefixes only: the names with the
 //! pattern's prefix are requested page by page, and those that fit are kept.
 
+use std::collections::BTreeMap;
+
 use brigade_core::{
     name::FileName,
     wire::manager::{CatalogueEntry, Listing},
@@ -64,6 +66,25 @@ pub(crate) fn split_version(name: &str) -> Option<(&str, &str)> {
     let is_prefix =
         (ID_PREFIX_DIGITS..=64).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_hexdigit());
     (is_prefix && !base.is_empty()).then_some((base, prefix))
+}
+
+/// The first of `entries`, which have one content id, with the size that has most holders. The entries are in the order
+/// of their names.
+///
+/// A member may announce the id with a wrong size, under any number of names. So the largest number of holders under one
+/// name decides, and the sum over all names only between equal numbers.
+pub(crate) fn most_held(entries: impl IntoIterator<Item = CatalogueEntry>) -> Option<CatalogueEntry> {
+    let mut sizes: BTreeMap<u64, (u32, u64, CatalogueEntry)> = BTreeMap::new();
+    for entry in entries {
+        let holders = entry.holders;
+        let (most, sum, _) = sizes.entry(entry.size).or_insert_with(|| (0, 0, entry));
+        *most = holders.max(*most);
+        *sum += u64::from(holders);
+    }
+    let best = sizes.into_values().max_by(|(most, sum, first), (other_most, other_sum, other_first)| {
+        (most, sum, &other_first.name).cmp(&(other_most, other_sum, &first.name))
+    });
+    best.map(|(_, _, first)| first)
 }
 
 /// A list of files that is asked for page by page.

@@ -212,6 +212,7 @@ impl ReachabilityWatch {
 
 /// The peers that cannot reach this one on its listen address: those on this machine, or those on other machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct UnreachableFrom {
     listening: SocketAddr,
     /// The address that peers on this machine dial, if it is they that cannot reach it.

@@ -236,6 +236,8 @@ impl Drop for CreatedFiles {
 }
 
 impl Drop for RemainingFolders {
+    /// Waits at most 50 ms for the file system. Only a start that fails has folders here, so that is not moved to a
+    /// thread that may wait.
     fn drop(&mut self) {
         for _ in 0..CHECKS {
             if self.folders.iter().all(|folder| is_missing(folder)) {

@@ -2,6 +2,8 @@
 //!
 //! The feature `testing` compiles it. It is no part of the interface, and may change at any time.
 
+use crate::{peer_config::ManagerAddress, peer_error::ReachError};
+
 #[cfg(feature = "fuzzing")]
 pub use crate::transport::fuzzing::{frames, records};
 pub use crate::{
@@ -16,3 +18,11 @@ pub use crate::{
         tls::records::Records,
     },
 };
+
+/// Dials a manager as the owner of `key`, checks the manager's key, and greets.
+///
+/// # Errors
+/// If the manager is not reached, or has another key than before.
+pub async fn reach(manager: &ManagerAddress, key: &SecretKey) -> Result<GreetedConnection, ReachError> {
+    manager.reach(key).await
+}

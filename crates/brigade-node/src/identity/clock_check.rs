@@ -10,6 +10,7 @@ use crate::clock;
 
 /// A difference between this machine's clock and the manager's that is larger than memberships allow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ClockDifference {
     /// Whether this machine's clock is behind the manager's.
     pub is_behind: bool,

@@ -20,10 +20,8 @@ use brigade_core::{
 };
 pub use persist::PersistError;
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
-use tokio_util::{
-    sync::{CancellationToken, DropGuard},
-    task::TaskTracker,
-};
+pub use tokio_util::sync::CancellationToken;
+use tokio_util::{sync::DropGuard, task::TaskTracker};
 pub use view::{LifeEvent, ManagerView};
 
 use self::{

@@ -68,7 +68,7 @@ const _: () = assert!(
 #[derive(Debug)]
 pub struct Peer(StartedPeer);
 
-/// A running fetch.
+/// A running fetch. It goes on when this is dropped: only [`give_up`](Self::give_up) and the end of the peer stop it.
 #[derive(Debug, Clone)]
 pub struct Fetch {
     progress: watch::Receiver<Progress>,
@@ -163,7 +163,8 @@ impl Peer {
 
     /// Begins to fetch files if they fit on the disk.
     ///
-    /// # Errors If they do not fit or cannot get their names, or if the peer is stopping.
+    /// # Errors
+    /// If they do not fit or cannot get their names, or if the peer is stopping.
     pub async fn fetch(&self, files: Resolved) -> Result<Fetch, FetchError> {
         self.fetch_all(vec![files]).await?.pop().ok_or(FetchError::Stopping)
     }

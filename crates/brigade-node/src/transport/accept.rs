@@ -48,6 +48,7 @@ pub struct AcceptedConnection {
 /// The error when a port cannot be used for listening.
 #[derive(Debug, thiserror::Error)]
 #[error("listening on {address}")]
+#[non_exhaustive]
 pub struct ListenError {
     /// The address.
     pub address: SocketAddr,

@@ -33,6 +33,7 @@ const RESOLVER_FILES: usize = 4;
 
 /// The error when no connection to a key could be made.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum DialError {
     /// The host's name has no address.
     #[error("finding the address of {host}")]

@@ -62,6 +62,7 @@ pub struct GreetedConnection {
 
 /// The error of a greeting that failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum GreetError {
     /// The other side sent a goodbye instead.
     #[error("the other side refused the connection: {}", .0.reason.with(&.0.text))]

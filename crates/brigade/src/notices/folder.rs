@@ -93,6 +93,7 @@ fn next_notice(reported: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Opti
         KeeperProblem::ReadOnly(_) => "the folder can be written to again".to_owned(),
         KeeperProblem::Unwatched(_) => "all folders are watched again".to_owned(),
         KeeperProblem::Unindexed(_) => "hashes are stored again".to_owned(),
+        other => format!("this is over: {}", escape(&other.to_string())),
     })
 }
 
@@ -121,10 +122,10 @@ pub(crate) fn message(problem: &KeeperProblem) -> String {
         KeeperProblem::Unwatched(WatchError::Watches) => {
             "`sysctl fs.inotify.max_user_instances=1024` allows more on Linux; Brigade tries again all the time"
         }
-        KeeperProblem::Unwatched(WatchError::Other(_)) => "Brigade tries again all the time",
         KeeperProblem::Unindexed(_) => {
             "is there free space, and is it writable? Serving continues, and Brigade tries again"
         }
+        _ => "Brigade tries again all the time",
     };
     format!("{}\nhint: {hint}", escape(&problem.to_string()))
 }

@@ -76,8 +76,7 @@ impl UnsharedLog {
         let rest = list.rest.saturating_sub(self.rest);
         self.rest = list.rest;
         let is_new = |(what, reason): &&(String, String)| known.get(what) != Some(reason);
-        let listed = list.listed.iter().filter(is_new).cloned().collect();
-        ProblemList { listed, rest, ..ProblemList::default() }
+        list_of(list.listed.iter().filter(is_new).cloned().collect(), rest)
     }
 }
 
@@ -111,14 +110,20 @@ impl Budget {
     }
 }
 
+/// A list of these problems, and of so many others.
+fn list_of(listed: Vec<(String, String)>, rest: usize) -> ProblemList {
+    let mut list = ProblemList::default();
+    (list.listed, list.rest) = (listed, rest);
+    list
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
 
-    use brigade_node::peer::ProblemList;
     use tokio::sync::watch;
 
-    use super::{BTreeMap, Budget, Instant, MOST_LINES, UnsharedLog, WINDOW};
+    use super::{BTreeMap, Budget, Instant, MOST_LINES, UnsharedLog, WINDOW, list_of};
 
     #[test]
     fn the_first_problems_have_a_line_each_and_the_rest_a_number() {
@@ -141,7 +146,7 @@ mod tests {
         let list = |listed: &[(&str, &str)], rest| {
             let listed =
                 listed.iter().map(|(what, reason)| ((*what).to_owned(), (*reason).to_owned())).collect();
-            ProblemList { listed, rest, ..ProblemList::default() }
+            list_of(listed, rest)
         };
         let one = list(&[("a", "locked")], 3);
         assert_eq!(log.new_in(&one), one);

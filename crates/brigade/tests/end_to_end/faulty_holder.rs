@@ -17,7 +17,7 @@ use brigade_core::{
 };
 use brigade_node::{
     peer::ManagerAddress,
-    testing::{Acceptor, GreetedConnection, Reader, Records, SecretKey, Writer},
+    testing::{Acceptor, GreetedConnection, Reader, Records, SecretKey, Writer, reach},
 };
 use rustix::process::Signal;
 use tokio::sync::watch;
@@ -66,7 +66,7 @@ impl FaultyHolder {
             runtime.block_on(async {
                 let key = SecretKey::generate();
                 let acceptor = Acceptor::bind(&[([127, 0, 0, 1], 0).into()], &key).await.unwrap();
-                let mut session = manager.reach(&key).await.unwrap();
+                let mut session = reach(&manager, &key).await.unwrap();
                 let membership = join(&mut session, acceptor.address().port(), entry).await;
                 ready.send(()).unwrap();
                 tokio::select! {

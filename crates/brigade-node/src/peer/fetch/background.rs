@@ -24,7 +24,7 @@ use crate::{
     fetch_request::{JobId, WantedFile},
     store::{
         destination::Destinations,
-        folder::{FileSystemId, Folder, FreeSpace},
+        folder::{FileSystemId, Folder, FreeSpace, PrivateState},
         part_file::PartFile,
         parts::{KeptPart, kept_parts, remove_part},
         share::Share,
@@ -46,6 +46,8 @@ pub(crate) struct Background {
 #[derive(Debug)]
 pub(crate) struct PreparedFiles {
     pub(crate) job: JobId,
+    /// The state of the private folder before the first of them was prepared.
+    pub(crate) private: PrivateState,
     pub(crate) files: Vec<(WantedFile, Result<FileDecision, PrepareError>)>,
 }
 
@@ -77,8 +79,13 @@ impl Background {
     /// Prepares files of a fetch.
     pub(crate) fn prepare(&self, job: JobId, files: Vec<WantedFile>) {
         let share = self.share.clone();
-        let preparation =
-            Preparation { job, waiting: files.into(), decided: vec![], prepared: self.prepared.clone() };
+        let preparation = Preparation {
+            job,
+            private: share.folder().private_state(),
+            waiting: files.into(),
+            decided: vec![],
+            prepared: self.prepared.clone(),
+        };
         spawn_blocking(move || {
             let folder = share.folder();
             let mut walk = Destinations::new(folder);
@@ -176,6 +183,7 @@ fn remove_parts(folder: &Folder, contents: &[Content]) {
 /// prepare files, and the contents that they deal with.
 struct Preparation {
     job: JobId,
+    private: PrivateState,
     waiting: VecDeque<WantedFile>,
     decided: Vec<(WantedFile, Result<FileDecision, PrepareError>)>,
     prepared: mpsc::Sender<PreparedFiles>,
@@ -198,7 +206,7 @@ impl Drop for Preparation {
         let mut files = std::mem::take(&mut self.decided);
         files.extend(waiting);
         // The channel has space: it is longer than the number of threads that prepare files.
-        let _ = self.prepared.try_send(PreparedFiles { job: self.job, files });
+        let _ = self.prepared.try_send(PreparedFiles { job: self.job, private: self.private, files });
     }
 }
 
@@ -236,8 +244,8 @@ mod tests {
     use brigade_core::id::ContentId;
 
     use super::{
-        BackgroundResult, CertainResult, Content, FileDecision, JobId, Preparation, PrepareError, WantedFile,
-        mpsc,
+        BackgroundResult, CertainResult, Content, FileDecision, JobId, Preparation, PrepareError,
+        PrivateState, WantedFile, mpsc,
     };
 
     #[tokio::test]
@@ -261,13 +269,15 @@ mod tests {
         let (prepared, mut received) = mpsc::channel(1);
         let wanted = |name: &str| WantedFile {
             name: name.parse().unwrap(),
+            catalogue_name: name.parse().unwrap(),
             content: Content { id: ContentId::EMPTY, size: 0 },
             mtime_s: 0,
             executable: false,
             replace: false,
         };
         let waiting = ["good", "bad", "late"].map(wanted).into();
-        let preparation = Preparation { job: JobId(7), waiting, decided: vec![], prepared };
+        let private = PrivateState::default();
+        let preparation = Preparation { job: JobId(7), private, waiting, decided: vec![], prepared };
         let run = tokio::task::spawn_blocking(move || {
             preparation.run(|wanted| match wanted.name.as_str() {
                 "good" => Ok(FileDecision::Small),

@@ -3,7 +3,7 @@
 //! It passes the results of one object to the others: the jobs, the disk space, the kept parts, the names that are
 //! checked again, and the swarm. Nothing here waits; the owner in `mod.rs` has the loop.
 
-mod folder_loss;
+mod disk_problems;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -24,13 +24,12 @@ use super::{
     revalidate::Revalidation,
 };
 use crate::{
-    clock,
     fetch_error::FileErrorKind,
     fetch_request::{JobId, WantedFile},
     peer::swarm::{EndedDownload, LandedContent, ManagerUpdate, OpenPart, Swarm, SwarmEvent},
     peer_status::KeptTotals,
     store::{
-        folder::{FileSystemId, FreeSpace},
+        folder::{FileSystemId, PrivateState},
         keeper::{self, KeeperHandle},
         part_file::{PartError, PartFile},
         parts::KeptPart,
@@ -63,6 +62,8 @@ pub(crate) struct Fetches {
     preparing: usize,
     kept: KeptParts,
     revalidation: Revalidation,
+    /// The state of the private folder before the part of each active content of several pieces was opened.
+    opened: BTreeMap<Content, PrivateState>,
     background: Background,
     share: Share,
     keeper: KeeperHandle,
@@ -73,8 +74,9 @@ impl Fetches {
     pub(crate) fn new(config: FetchConfig, background: Background) -> (Self, watch::Receiver<KeptTotals>) {
         let FetchConfig { swarm, share, keeper, keep_parts, shares_fetched } = config;
         let (kept, totals) = KeptParts::new(keep_parts, shares_fetched);
-        let (jobs, revalidation) = (Jobs::default(), Revalidation::default());
-        (Self { swarm, jobs, preparing: 0, kept, revalidation, background, share, keeper }, totals)
+        let (jobs, revalidation, opened) = (Jobs::default(), Revalidation::default(), BTreeMap::new());
+        let this = Self { swarm, jobs, preparing: 0, kept, revalidation, opened, background, share, keeper };
+        (this, totals)
     }
 
     pub(crate) fn swarm(&mut self) -> &mut Swarm {
@@ -92,10 +94,10 @@ impl Fetches {
         self.prepare_more();
     }
 
-    /// Notes the numbers of the swarm that the fetches show next.
-    fn note_numbers(&mut self) {
+    /// Notes the numbers of the swarm that are shown next: by the `only` fetch, or by all of them.
+    fn note_numbers(&mut self, only: Option<JobId>) {
         let (connected, bytes_twice) = (self.swarm.connected(), self.swarm.bytes_twice());
-        self.jobs.note_numbers(connected, bytes_twice, |holder| self.swarm.name_of(holder));
+        self.jobs.note_numbers(only, connected, bytes_twice, |holder| self.swarm.name_of(holder));
     }
 
     /// Has files prepared, as long as they may be fetched.
@@ -122,9 +124,10 @@ impl Fetches {
 
     /// Files are prepared: they are here, or are fetched from now on, or cannot be.
     pub(crate) fn prepared(&mut self, prepared: PreparedFiles) {
-        let id = prepared.job;
+        let PreparedFiles { job: id, private, files } = prepared;
         self.preparing -= 1;
-        for (file, decision) in prepared.files {
+        let are_parts_removed = self.are_parts_removed(private);
+        for (file, decision) in files {
             let content = file.content;
             self.jobs.prepared(id, &content);
             match decision {
@@ -137,7 +140,12 @@ impl Fetches {
                     self.jobs.copied(id, &file, aside);
                 }
                 Ok(FileDecision::Small) => self.start(id, file, None),
+                // Its part may be one of those that were removed.
+                Ok(FileDecision::Large { .. }) if are_parts_removed => {
+                    self.jobs.begin_again(id, file, (0, 0));
+                }
                 Ok(FileDecision::Large { file: part, list, have }) => {
+                    self.opened.insert(content, private);
                     self.start(id, file, Some(OpenPart { file: part, list, have }));
                 }
                 Err(PrepareError::Part(PartError::NotEnoughSpace { inodes, .. })) => {
@@ -147,6 +155,7 @@ impl Fetches {
                 Err(error) => self.jobs.failed(id, file, error.kind(), error.to_string()),
             }
             if !self.swarm.is_active(&content) {
+                self.opened.remove(&content);
                 self.jobs.release(&content);
             }
         }
@@ -204,6 +213,8 @@ impl Fetches {
         let LandedContent { content, name, placed, ended } = landed;
         // Without an end it was given up before. Another fetch may have taken the name since: it stays taken.
         let Some(ended) = ended else { return self.jobs.unlock(&content) };
+        let is_part_removed = |error: &PartError| self.is_part_removed(&content, error);
+        let is_part_removed = placed.as_ref().is_err_and(is_part_removed);
         let active = self.ended(&content, &ended, placed.is_ok());
         // The same content under other names is made from this file.
         self.jobs.release(&content);
@@ -218,6 +229,7 @@ impl Fetches {
                 self.pause(id, &name, inodes);
                 self.jobs.try_again(id, active.file, ended.present);
             }
+            Err(_) if is_part_removed => self.jobs.begin_again(id, active.file, ended.present),
             Err(error) => {
                 let is_occupied = matches!(error, PartError::Occupied { .. }) && !active.file.replace;
                 let kind = if is_occupied { FileErrorKind::Occupied } else { FileErrorKind::Disk };
@@ -234,6 +246,7 @@ impl Fetches {
             self.kept.check_soon(); // the part stays
         }
         self.revalidation.forget(content);
+        self.opened.remove(content);
         self.jobs.ended(content, ended.is_landing)
     }
 
@@ -257,7 +270,7 @@ impl Fetches {
     /// Ends a fetch that has nothing left to do.
     fn settle(&mut self, id: JobId) {
         if self.jobs.get(id).is_some_and(|job| job.is_over()) {
-            self.note_numbers();
+            self.note_numbers(Some(id));
             self.jobs.end(id);
         }
     }
@@ -270,44 +283,8 @@ impl Fetches {
                 // Another fetch that waits for the same content takes it over; if it is getting its name, after that.
                 self.jobs.release(&content);
             }
-            self.note_numbers();
+            self.note_numbers(Some(id));
             self.jobs.stop(id);
-            self.prepare_more();
-        }
-    }
-
-    /// The disk of a file is full: its fetch requests nothing more until there is space. Contents of several pieces
-    /// stay as they are; those of one piece wait to be prepared again.
-    fn pause(&mut self, id: JobId, name: &FileName, inodes: bool) {
-        let now = clock::now();
-        self.jobs.wait_for_space(id, name, inodes, now);
-        // Also one that started since it waits: from files that were being prepared.
-        for content in self.jobs.contents_of(id) {
-            self.jobs.set_starved(&content, false);
-            let Some(ended) = self.swarm.pause(&content) else { continue };
-            if let Some(active) = self.ended(&content, &ended, false) {
-                self.jobs.try_again(id, active.file, ended.present);
-            }
-            self.jobs.release(&content);
-        }
-        self.check_space(now);
-    }
-
-    /// Asks how much space is free, if a fetch waits for it and it is time to.
-    fn check_space(&mut self, now: Timestamp) {
-        let folders = self.jobs.full_disks_to_check(now);
-        if !folders.is_empty() {
-            self.background.check_space(folders);
-        }
-    }
-
-    /// So much space is free: each fetch that has enough space continues.
-    pub(crate) fn space_checked(&mut self, free: Vec<(FileSystemId, FreeSpace)>) {
-        for id in self.jobs.space_checked(free, clock::now()) {
-            for content in self.jobs.contents_of(id) {
-                let uncounted = self.swarm.resume(&content);
-                uncounted.iter().for_each(|uncounted| self.jobs.stored_uncounted(&content, *uncounted));
-            }
             self.prepare_more();
         }
     }
@@ -345,15 +322,15 @@ impl Fetches {
         }
     }
 
-    /// The names to look up now, of contents that no holder can send and of which the manager names none; each with the
-    /// number of the question.
+    /// The names in the catalogue to look up now, of contents that no holder can send and of which the manager names
+    /// none; each with the number of the question.
     pub(crate) fn names_to_check(&mut self, now: Timestamp) -> Vec<(Content, u64, FileName)> {
         if !self.revalidation.is_due(now) {
             return vec![];
         }
         let without_holders = self.jobs.starved().filter(|content| self.swarm.has_lost_holders(content));
         let due = self.revalidation.due(without_holders.copied(), now).into_iter();
-        let name = |content: &Content| Some(self.jobs.file_of(content)?.1.name.clone());
+        let name = |content: &Content| Some(self.jobs.file_of(content)?.1.catalogue_name.clone());
         due.filter_map(|(content, number)| Some((content, number, name(&content)?))).collect()
     }
 
@@ -377,7 +354,7 @@ impl Fetches {
         if self.kept.check(now) {
             self.background.find_parts(self.swarm.part_files());
         }
-        self.note_numbers();
+        self.note_numbers(None);
         let unreached = |contents: &[Content]| self.swarm.unreached(contents.iter());
         self.jobs.show(now, unreached);
     }
@@ -390,7 +367,7 @@ impl Fetches {
 
     /// Shows that every fetch was stopped.
     pub(crate) fn show_stopped(&mut self) {
-        self.note_numbers();
+        self.note_numbers(None);
         self.jobs.stop_all();
     }
 }

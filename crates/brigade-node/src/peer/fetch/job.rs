@@ -44,6 +44,8 @@ pub(crate) struct FetchJob {
     starved: u64,
     /// Bytes and pieces that counted as present of contents that did not fit, and are prepared again.
     counted: BTreeMap<Content, (u64, u64)>,
+    /// Bytes of contents that were present when they were started, and counted as such.
+    already: BTreeMap<Content, u64>,
     /// The space that it still needs.
     needs: SpaceNeeds,
     /// Bytes that all fetches had received twice when this one began.
@@ -94,6 +96,7 @@ impl FetchJob {
             active: 0,
             starved: 0,
             counted: BTreeMap::new(),
+            already: BTreeMap::new(),
             needs,
             twice_before: bytes_twice,
         }
@@ -165,7 +168,11 @@ impl FetchJob {
         let again = (bytes.min(before.0), pieces.min(before.1));
         self.accounts.found(again.0, again.1);
         self.needs.less(&file.name, again.0);
-        self.accounts.already(bytes - again.0, pieces - again.1);
+        let already = bytes - again.0;
+        if already > 0 {
+            *self.already.entry(file.content).or_default() += already;
+        }
+        self.accounts.already(already, pieces - again.1);
     }
 
     /// No holder can send the missing pieces of one more content, or of one less.
@@ -197,6 +204,14 @@ impl FetchJob {
             self.counted.insert(file.content, (bytes, pieces));
         }
         self.accounts.lost(bytes, pieces);
+        self.needs.more(&file.name, bytes);
+    }
+
+    /// The part of a file was removed: bytes and pieces that were counted as present are not there any more.
+    pub(crate) fn removed(&mut self, file: &WantedFile, (bytes, pieces): (u64, u64)) {
+        self.counted.remove(&file.content);
+        let already = self.already.remove(&file.content).unwrap_or(0);
+        self.accounts.removed(bytes, pieces, already);
         self.needs.more(&file.name, bytes);
     }
 
@@ -340,6 +355,12 @@ impl Accounts {
         self.progress.pieces_done = self.progress.pieces_done.saturating_sub(pieces);
     }
 
+    /// Bytes and pieces that were counted as stored were removed. So many bytes of the content had been present before.
+    fn removed(&mut self, bytes: u64, pieces: u64, already: u64) {
+        self.lost(bytes, pieces);
+        self.progress.bytes_already = self.progress.bytes_already.saturating_sub(already);
+    }
+
     /// Pieces were stored that were not counted.
     fn found(&mut self, bytes: u64, pieces: u64) {
         self.progress.bytes_done += bytes;
@@ -375,15 +396,48 @@ mod tests {
     };
     use crate::peer::swarm::partial::ReceivedBytes;
 
-    #[test]
-    fn pieces_that_did_not_fit_are_counted_as_before_when_they_are_found_again() {
+    /// A fetch of one file.
+    fn job() -> (FetchJob, WantedFile) {
         let content = Content { id: brigade_core::id::ContentId([1; 32]), size: 600_000 };
-        let name = "film".parse().unwrap();
-        let file = WantedFile { name, content, mtime_s: 0, executable: false, replace: false };
+        let file = WantedFile {
+            name: "film".parse().unwrap(),
+            catalogue_name: "film".parse().unwrap(),
+            content,
+            mtime_s: 0,
+            executable: false,
+            replace: false,
+        };
         let (progress, given_up) = (watch::channel(Progress::new(String::new())).0, CancellationToken::new());
         let files = Resolved { name: "film".to_owned(), files: vec![file.clone()] };
         let ordered = OrderedFetch { files, progress, given_up };
-        let mut job = FetchJob::new(ordered, SpaceNeeds::default(), Timestamp::default(), 0);
+        (FetchJob::new(ordered, SpaceNeeds::default(), Timestamp::default(), 0), file)
+    }
+
+    #[test]
+    fn pieces_of_a_removed_part_do_not_count_as_present() {
+        let (mut job, file) = job();
+        let (all, found) = ((file.content.size, pieces(file.content)), (400_000, 2));
+        let shown = |job: &FetchJob| {
+            let progress = &job.accounts.progress;
+            (progress.bytes_done, progress.bytes_already, progress.pieces_done)
+        };
+        job.started(&file, found);
+        job.stored_uncounted(&file.name, (100_000, 1));
+        assert_eq!(shown(&job), (500_000, 400_000, 3));
+        job.removed(&file, (500_000, 3));
+        assert_eq!(shown(&job), (0, 0, 0));
+        job.started(&file, found);
+        job.lost(&file, found); // the disk was full, and then the part was removed
+        job.removed(&file, (0, 0));
+        job.started(&file, (0, 0));
+        job.stored_uncounted(&file.name, all);
+        assert_eq!(shown(&job), (all.0, 0, all.1));
+    }
+
+    #[test]
+    fn pieces_that_did_not_fit_are_counted_as_before_when_they_are_found_again() {
+        let (mut job, file) = job();
+        let content = file.content;
         job.started(&file, (0, 0));
         let all = (content.size, pieces(content));
         job.stored_uncounted(&file.name, all); // all of it was received

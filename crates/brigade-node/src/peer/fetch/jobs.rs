@@ -8,7 +8,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use brigade_core::{
     download::HolderId,
     id::Content,
-    limits,
     name::{FileName, Username},
     time::Timestamp,
 };
@@ -63,14 +62,17 @@ impl Jobs {
         self.jobs.insert(JobId(self.last), FetchJob::new(ordered, needs, clock::now(), bytes_twice));
     }
 
-    /// Notes the numbers of the swarm that fetches show from now on.
+    /// Notes the numbers of the swarm that are shown next: by the `only` fetch, or by all of them.
     pub(crate) fn note_numbers(
         &mut self,
+        only: Option<JobId>,
         connected: usize,
         bytes_twice: u64,
         name_of: impl Fn(HolderId) -> Option<Username>,
     ) {
-        let names = self.holders().filter_map(|holder| Some((holder, name_of(holder)?))).collect();
+        let shown = only.map_or_else(|| self.jobs.range(..), |id| self.jobs.range(id..=id));
+        let holders = shown.flat_map(|(_, job)| job.holders());
+        let names = holders.filter_map(|holder| Some((holder, name_of(holder)?))).collect();
         self.swarm = SwarmNumbers { connected, bytes_twice, names };
     }
 
@@ -224,6 +226,14 @@ impl Jobs {
         job.wait(file, true);
     }
 
+    /// A file whose part was removed is fetched from the beginning. So many of its bytes and pieces had been present.
+    pub(crate) fn begin_again(&mut self, id: JobId, file: WantedFile, present: (u64, u64)) {
+        self.queue.give_back_name(&file.name);
+        let Some(job) = self.jobs.get_mut(&id) else { return };
+        job.removed(&file, present);
+        job.wait(file, true);
+    }
+
     /// Files that were deferred for a content wait to be prepared again.
     pub(crate) fn release(&mut self, content: &Content) {
         for (id, file) in self.queue.take_deferred(content) {
@@ -328,14 +338,7 @@ impl Jobs {
 
     /// The bytes that the fetches have still to write, by file system.
     pub(crate) fn promised(&self) -> BTreeMap<FileSystemId, u64> {
-        let mut promised = BTreeMap::new();
-        for (file_system, bytes) in self.jobs.values().flat_map(|job| job.needs().bytes()) {
-            let sum: &mut u64 = promised.entry(file_system).or_default();
-            *sum = sum.saturating_add(bytes);
-        }
-        // Bytes that are being written at this moment are not free any more, and do not count as written yet.
-        promised.values_mut().for_each(|sum| *sum = sum.saturating_sub(limits::IN_FLIGHT_BYTES));
-        promised
+        SpaceNeeds::promised(self.jobs.values().map(FetchJob::needs))
     }
 
     /// The holders that sent something.

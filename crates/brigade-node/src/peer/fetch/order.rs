@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use brigade_core::name::FileName;
+use brigade_core::{limits, name::FileName};
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -67,9 +67,16 @@ impl SpaceNeeds {
         *left = left.saturating_add(bytes);
     }
 
-    /// Bytes that are still to be written, by file system.
-    pub(crate) fn bytes(&self) -> impl Iterator<Item = (FileSystemId, u64)> {
-        self.bytes.iter().map(|(file_system, bytes)| (*file_system, *bytes))
+    /// The bytes that all fetches with these needs have still to write, by file system.
+    pub(crate) fn promised<'a>(all: impl Iterator<Item = &'a Self>) -> BTreeMap<FileSystemId, u64> {
+        let mut promised = BTreeMap::new();
+        for (file_system, bytes) in all.flat_map(|needs| &needs.bytes) {
+            let sum: &mut u64 = promised.entry(*file_system).or_default();
+            *sum = sum.saturating_add(*bytes);
+        }
+        // Bytes that are being written at this moment are not free any more, and do not count as written yet.
+        promised.values_mut().for_each(|sum| *sum = sum.saturating_sub(limits::IN_FLIGHT_BYTES));
+        promised
     }
 
     /// Files that are to be made on a file system.

@@ -118,7 +118,14 @@ mod tests {
 
     fn file(name: &str, size: u64) -> WantedFile {
         let content = Content { id: ContentId([7; 32]), size };
-        WantedFile { name: name.parse().unwrap(), content, mtime_s: 0, executable: false, replace: false }
+        WantedFile {
+            name: name.parse().unwrap(),
+            catalogue_name: name.parse().unwrap(),
+            content,
+            mtime_s: 0,
+            executable: false,
+            replace: false,
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     fetch_error::ResolveError,
     fetch_request::{AmbiguousName, FetchRequest, Resolved, WantedFile},
-    file_listing::{Pattern, is_pattern, may_be_pattern, next_page, split_version},
+    file_listing::{Pattern, is_pattern, may_be_pattern, most_held, next_page, split_version},
     peer::session::ManagerClient,
     peer_error::AskError,
 };
@@ -66,12 +66,11 @@ pub(crate) async fn resolve_request(
 /// The files of a request, under the name that was given for the file.
 fn save_as(request: &FetchRequest, mut files: Vec<WantedFile>) -> Result<Resolved, ResolveError> {
     let name = request.name.clone();
-    match (&request.save_as, &mut files[..]) {
-        (Some(given), [file]) => file.name = given.clone(),
-        (Some(given), [_, _, ..]) => {
+    if let Some(given) = &request.save_as {
+        if files.len() > 1 {
             return Err(ResolveError::SeveralFiles { name, files: files.len(), save_as: given.clone() });
         }
-        _ => {}
+        files = files.into_iter().map(|file| file.saved_as(given.clone())).collect();
     }
     Ok(Resolved { name, files })
 }
@@ -260,9 +259,10 @@ impl Resolver<'_> {
     /// The file with this content, under the first of its names.
     async fn with_id(&mut self, id: ContentId) -> Result<Option<Vec<WantedFile>>, ResolveError> {
         let Some(files) = self.gather("", |entry| entry.id == id).await? else { return Ok(None) };
-        let first = files.into_iter().find_map(|(name, mut entries)| Some((name, entries.pop()?)));
-        let Some((name, entry)) = first else { return Err(nothing(&self.request.name, vec![])) };
-        Ok(Some(vec![self.wanted(name, listed(&entry), entry.mtime_s, entry.executable)]))
+        let entry = most_held(files.into_values().flatten());
+        let Some(entry) = entry else { return Err(nothing(&self.request.name, vec![])) };
+        let content = listed(&entry);
+        Ok(Some(vec![self.wanted(entry.name, content, entry.mtime_s, entry.executable)]))
     }
 
     /// The entries whose names begin with `prefix` and that are `wanted`; `None` if the catalogue is not complete.
@@ -379,7 +379,8 @@ impl Resolver<'_> {
     }
 
     fn wanted(&self, name: FileName, content: Content, mtime_s: i64, executable: bool) -> WantedFile {
-        WantedFile { name, content, mtime_s, executable, replace: self.request.replace }
+        let catalogue_name = name.clone();
+        WantedFile { name, catalogue_name, content, mtime_s, executable, replace: self.request.replace }
     }
 }
 

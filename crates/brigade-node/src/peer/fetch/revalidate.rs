@@ -4,7 +4,8 @@
 //! A fetch without holders waits for one. But if a peer that had the content has another one under the name now, it
 //! does not come back by itself, and the fetch ends with an error. The contents that other peers have under the name do
 //! not matter. The manager is asked now and then, and believed the second time: a peer that has just come back may not
-//! have announced all its files. The answer of a manager whose catalogue is not complete does not count.
+//! have announced all its files. The answer of a manager whose catalogue is not complete does not count. While a question
+//! has no answer, no other one is asked, because only the answer to the last one counts.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -16,6 +17,8 @@ use brigade_core::{
     time::Timestamp,
     wire::manager::{LookupResult, Version},
 };
+
+use crate::peer_error::ANSWER_TIMEOUT;
 
 /// The pauses before the next question about a name.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(60));
@@ -41,6 +44,8 @@ struct NameCheck {
     number: u64,
     /// When it was asked.
     at: Timestamp,
+    /// Whether it was answered.
+    is_answered: bool,
     /// The pauses; the last one is that before the next question.
     pauses: Backoff,
     /// Whether the last answer was that a former holder has another content under the name.
@@ -50,20 +55,27 @@ struct NameCheck {
 impl NameCheck {
     /// The first question about a name, with this number and at this time.
     fn first(number: u64, at: Timestamp) -> Self {
-        let mut check = Self { number, at, pauses: PAUSES, changed: false };
+        let mut check = Self { number, at, is_answered: false, pauses: PAUSES, changed: false };
         check.begin_again();
         check
     }
 
     /// Another question, with this number and at this time.
     fn again(mut self, number: u64, at: Timestamp) -> Self {
-        (self.number, self.at) = (number, at);
+        (self.number, self.at, self.is_answered) = (number, at, false);
         if self.changed {
             self.begin_again();
         } else {
             self.pauses.next_pause();
         }
         self
+    }
+
+    /// Whether the next question may be asked now.
+    fn is_due(&self, now: Timestamp) -> bool {
+        let pause = self.pauses.last_pause();
+        let pause = if self.is_answered { pause } else { pause.max(ANSWER_TIMEOUT) };
+        now.since(self.at) >= pause
     }
 
     /// The next pause is the first one.
@@ -75,6 +87,7 @@ impl NameCheck {
     /// Notes an answer. Whether it is certain now that the file was changed.
     fn answered(&mut self, is_complete: bool, changed: bool) -> bool {
         let certain = self.changed;
+        self.is_answered = true;
         // Of an incomplete catalogue the holders may be missing: they may come back.
         self.changed = is_complete && changed;
         if !is_complete || self.changed && !certain {
@@ -98,9 +111,7 @@ impl Revalidation {
         now: Timestamp,
     ) -> Vec<(Content, u64)> {
         let asked = |content: &Content| self.checks.get(content);
-        let is_due = |content: &Content| {
-            asked(content).is_none_or(|check| now.since(check.at) >= check.pauses.last_pause())
-        };
+        let is_due = |content: &Content| asked(content).is_none_or(|check| check.is_due(now));
         let due = without_holders.filter(is_due);
         let mut due: Vec<(Option<Timestamp>, Content)> =
             due.map(|content| (asked(&content).map(|check| check.at), content)).collect();
@@ -124,8 +135,9 @@ impl Revalidation {
         self.checks.remove(content);
     }
 
-    /// The manager answered the question with this number. The error, if it is certain that the file was changed: that a former holder has another
-    /// content under the name. `lost_holders` had all of the content; `None` if there is a holder again.
+    /// The manager answered the question with this number. Returns an error if it is certain that the file was changed,
+    /// because a former holder has another content under the name. `lost_holders` had all of the content; `None` if
+    /// there is a holder again.
     pub(crate) fn answered(
         &mut self,
         (content, number): (&Content, u64),
@@ -154,8 +166,8 @@ mod tests {
     use brigade_core::id::ContentId;
 
     use super::{
-        ASKED_AT_ONCE, Content, LookupResult, NEXT_ASKED_AFTER, NameCheck, PAUSES, Revalidation, Timestamp,
-        Version,
+        ANSWER_TIMEOUT, ASKED_AT_ONCE, Content, Duration, LookupResult, NEXT_ASKED_AFTER, NameCheck, PAUSES,
+        Revalidation, Timestamp, Username, Version,
     };
 
     #[test]
@@ -193,9 +205,8 @@ mod tests {
         assert_eq!(due(&mut revalidation, later), [content(3)]);
     }
 
-    #[test]
-    fn an_answer_to_an_earlier_question_does_not_count() {
-        let (mut revalidation, now) = (Revalidation::default(), Timestamp::default());
+    /// A content, the answer that a former holder has another one under its name, and that holder.
+    fn changed() -> (Content, LookupResult, Vec<Username>) {
         let content = Content { id: ContentId([1; 32]), size: 10 };
         let other = Version {
             id: ContentId([2; 32]),
@@ -213,9 +224,35 @@ mod tests {
             closest: vec![],
             incomplete_ms: None,
         };
+        (content, found, lost)
+    }
+
+    /// Only the answer to the last question counts: if there were another question before each answer, none would.
+    #[test]
+    fn a_change_is_believed_also_if_each_answer_takes_longer_than_the_pause() {
+        let (content, found, lost) = changed();
+        let (mut revalidation, start) = (Revalidation::default(), Timestamp::default());
+        let mut asked: Option<(u64, u64)> = None;
+        for second in 0..=14 {
+            let answered = asked.take_if(|(_, at)| *at + 7 == second);
+            let mut answer = |(number, _)| revalidation.answered((&content, number), &found, Some(&lost));
+            let error = answered.and_then(&mut answer);
+            assert_eq!(error.is_some(), second == 14, "at the second answer");
+            for (_, number) in
+                revalidation.due([content].into_iter(), start.after(Duration::from_secs(second)))
+            {
+                assert_eq!(asked.replace((number, second)), None, "one question at a time");
+            }
+        }
+    }
+
+    #[test]
+    fn an_answer_to_an_earlier_question_does_not_count() {
+        let (content, found, lost) = changed();
+        let (mut revalidation, now) = (Revalidation::default(), Timestamp::default());
         let mut ask = |now| revalidation.due([content].into_iter(), now)[0].1;
         let first = ask(now);
-        let second = ask(now.after(PAUSES.nth_pause(0)));
+        let second = ask(now.after(ANSWER_TIMEOUT));
         let mut answer = |number| revalidation.answered((&content, number), &found, Some(&lost)).is_some();
         assert!(!answer(first) && !answer(first), "another question was asked since");
         assert!(!answer(second), "it is not certain yet");

@@ -35,8 +35,7 @@ pub(crate) struct RequestedName {
 
 impl ManagerAddress {
     /// Dials the manager as the owner of `key`, checks the manager's key, and greets.
-    #[doc(hidden)]
-    pub async fn reach(&self, key: &SecretKey) -> Result<GreetedConnection, ReachError> {
+    pub(crate) async fn reach(&self, key: &SecretKey) -> Result<GreetedConnection, ReachError> {
         let address = self.shown();
         let known = self.home.as_deref().map(KnownManagers::in_home);
         let remembered = match &known {

@@ -75,6 +75,9 @@ pub(crate) enum ConnectionEvent {
     Ended { holder: HolderId, serial: u64, greeted: bool, error: Option<Box<dyn Error + Send + Sync>> },
 }
 
+/// How the task of a connection ended.
+pub(crate) type TaskResult = Result<(), Box<dyn Error + Send + Sync>>;
+
 /// Why an established connection ended.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConnectionEndError {

@@ -7,7 +7,6 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    error::Error,
     future::pending,
     panic::AssertUnwindSafe,
 };
@@ -20,11 +19,12 @@ use brigade_core::{
 };
 use futures_util::FutureExt;
 use tokio::{sync::mpsc, time::sleep};
+use tokio_util::sync::CancellationToken;
 
 use super::{
     connection::{
         CLOSE_TIMEOUT, CommandInputs, ConnectionConfig, ConnectionContext, ConnectionEndError,
-        ConnectionEvent, ConnectionHandle, HolderConnection,
+        ConnectionEvent, ConnectionHandle, HolderConnection, TaskResult,
     },
     holders::{Holder, HolderTable},
     requests::{ConnectionCommand, WantedPiece},
@@ -324,6 +324,17 @@ impl ConnectionPool {
     }
 }
 
+/// Runs the task of a connection. A panic ends this connection alone, with an error. When the connection is stopped and
+/// the goodbye cannot be sent, because no data moves any more, the connection is dropped.
+async fn run_task(task: impl Future<Output = TaskResult>, stop: &CancellationToken) -> TaskResult {
+    tokio::select! {
+        result = AssertUnwindSafe(task).catch_unwind() => {
+            result.unwrap_or_else(|_| Err("the task of the connection failed".into()))
+        }
+        () = async { stop.cancelled().await; sleep(CLOSE_TIMEOUT).await } => Ok(()),
+    }
+}
+
 /// One connection, from dialling it to its end.
 struct DialledConnection {
     holder: Holder,
@@ -338,14 +349,11 @@ impl DialledConnection {
     /// reported in any case.
     async fn run(self, context: ConnectionContext, inputs: CommandInputs) {
         let (stop, mut greeted) = (inputs.stop.clone(), false);
-        let result = tokio::select! {
-            // A panic ends this connection alone, and its end is reported.
-            result = AssertUnwindSafe(self.connect_and_run(&context, inputs, &mut greeted)).catch_unwind() => {
-                result.unwrap_or(Ok(()))
-            }
-            // Where the goodbye cannot be sent, because nothing moves any more, the connection is dropped.
-            () = async { stop.cancelled().await; sleep(CLOSE_TIMEOUT).await } => Ok(()),
-        };
+        let result = run_task(self.connect_and_run(&context, inputs, &mut greeted), &stop).await;
+        self.report_end(&context, greeted, result).await;
+    }
+
+    async fn report_end(&self, context: &ConnectionContext, greeted: bool, result: TaskResult) {
         if let Err(error) = &result {
             let holder = self.holder.username.as_str();
             tracing::debug!(holder, %error, "a connection to a holder ended");
@@ -359,7 +367,7 @@ impl DialledConnection {
         context: &ConnectionContext,
         mut inputs: CommandInputs,
         greeted: &mut bool,
-    ) -> Result<(), Box<dyn Error + Send + Sync>> {
+    ) -> TaskResult {
         let ConnectionConfig { key, network, membership, connection_slots, .. } = &context.config;
         let (session, _permit) = tokio::select! {
             connected = self.holder.connect(key, *network, membership, connection_slots) => connected?,
@@ -389,3 +397,6 @@ impl DialledConnection {
         Ok(ended?)
     }
 }
+
+#[cfg(test)]
+mod tests;

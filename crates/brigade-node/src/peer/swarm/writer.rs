@@ -26,7 +26,7 @@ use super::requests::{Buffers, PieceTarget, ReceivedPiece, WantedPiece};
 use crate::{
     clock,
     store::{
-        folder::Folder,
+        folder::{Folder, FolderError},
         keeper::{self, KeeperHandle},
         landing::{Landing, Placed},
         part_file::{PartError, PartFile},
@@ -142,6 +142,10 @@ impl PieceWriter {
         let this = self.clone();
         tokio::task::spawn_blocking(move || {
             let placed = file.finish_as(&this.folder, &landing, on_named);
+            if matches!(placed, Err(PartError::Folder(FolderError::Removed { .. }))) {
+                // The fetch must know whether the directory was removed: only this check counts that.
+                let _ = this.folder.keep_private();
+            }
             let result = LandResult { download, content, name: landing.name, placed };
             send_landed(&this.runtime, &this.keeper, &this.outcomes, vec![(result, list)]);
         });

@@ -15,6 +15,7 @@ const LISTED: usize = 1000;
 
 /// A problem that keeps the keeper from its work.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[non_exhaustive]
 pub enum KeeperProblem {
     /// The shared folder was removed, moved away or unmounted, or another one is at its path.
     #[error("the folder {} is not there any more: nothing of it is shared", .0.display())]
@@ -61,6 +62,7 @@ fn times(times: u32) -> String {
 
 /// The current problems.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ProblemList {
     /// Problems of the keeper; at most one of each kind.
     pub keeper_problems: Vec<KeeperProblem>,

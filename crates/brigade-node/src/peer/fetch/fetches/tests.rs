@@ -4,7 +4,14 @@
 
 use std::{fs, sync::Arc, time::Duration};
 
-use brigade_core::{bitfield::Bitfield, content::PieceList, geometry::Geometry, id::ContentId, rate::Cap};
+use brigade_core::{
+    bitfield::Bitfield,
+    content::PieceList,
+    geometry::Geometry,
+    id::ContentId,
+    rate::Cap,
+    wire::manager::{ContentHolders, PeerAddress, Version},
+};
 use tokio::{
     sync::{Semaphore, mpsc, watch},
     time::timeout,
@@ -12,10 +19,11 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Background, Content, FetchConfig, Fetches, FileDecision, OrderedFetch, PreparedFiles, SpaceNeeds, Swarm,
-    WantedFile,
+    Background, Content, FetchConfig, Fetches, FileDecision, Holders, LookupResult, OrderedFetch,
+    PreparedFiles, SpaceNeeds, Swarm, WantedFile,
 };
 use crate::{
+    clock,
     fetch_request::Resolved,
     identity::key::SecretKey,
     peer::{
@@ -58,6 +66,7 @@ impl TestFetches {
     fn new() -> Self {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::open(temp.path()).unwrap();
+        folder.lock().unwrap();
         let (share, stop) = (Share::new(folder.clone()), CancellationToken::new());
         let (keeper, changes) =
             Keeper::start(folder.clone(), share.clone(), KeeperOptions::default(), stop.clone()).unwrap();
@@ -129,14 +138,40 @@ impl TestFetches {
 
     /// Begins to fetch a content of two pieces as a file, of which all pieces are found: it gets its name.
     async fn begin_landing(&mut self, name: &str) -> (Begun, Vec<u8>, Content) {
+        let (begun, prepared, bytes, content) = self.begin_complete(name).await;
+        self.prepared(prepared);
+        (begun, bytes, content)
+    }
+
+    /// Begins to fetch a content of two pieces as a file, of which all pieces are found. Returns the decision about it.
+    async fn begin_complete(&mut self, name: &str) -> (Begun, PreparedFiles, Vec<u8>, Content) {
         let (bytes, content, list) = film();
         let begun = self.begin(vec![wanted(name, content)]);
         let mut prepared = self.receive_prepared().await;
         let Ok(FileDecision::Large { file, list: known, have }) = &mut prepared.files[0].1 else { panic!() };
         store_all(file, &bytes);
         (*known, *have) = (Some(list), Bitfield::all(Geometry::new(content.size).unwrap().count()));
-        self.prepared(prepared);
-        (begun, bytes, content)
+        (begun, prepared, bytes, content)
+    }
+
+    /// Removes the directory for received files.
+    fn remove_parts_directory(&self) {
+        fs::remove_dir_all(self.temp.path().join(".brigade/parts")).unwrap();
+    }
+
+    /// The manager names these holders of a content, which have all of it.
+    fn name_holders(&mut self, content: Content, peers: Vec<PeerAddress>) {
+        let complete = (0..).take(peers.len()).collect();
+        let of = ContentHolders { id: content.id, size: content.size, complete, partial: vec![] };
+        self.fetches.holders(&Holders { peers, contents: vec![of] });
+    }
+
+    /// The number of pieces, bytes and bytes already present that a fetch shows.
+    fn shown(&mut self, begun: &Begun) -> (u64, u64, u64) {
+        self.fetches.tick(clock::now());
+        let progress = begun.progress.borrow();
+        assert_eq!((progress.failed, progress.is_over()), (0, false));
+        (progress.pieces_done, progress.bytes_done, progress.bytes_already)
     }
 }
 
@@ -150,7 +185,14 @@ fn film() -> (Vec<u8>, Content, Arc<PieceList>) {
 }
 
 fn wanted(name: &str, content: Content) -> WantedFile {
-    WantedFile { name: name.parse().unwrap(), content, mtime_s: 1000, executable: false, replace: false }
+    WantedFile {
+        name: name.parse().unwrap(),
+        catalogue_name: name.parse().unwrap(),
+        content,
+        mtime_s: 1000,
+        executable: false,
+        replace: false,
+    }
 }
 
 fn store_all(file: &PartFile, bytes: &[u8]) {
@@ -232,4 +274,79 @@ async fn a_part_that_a_fetch_waits_for_is_not_removed() {
     test.fetches.preparing = 0;
     test.fetches.parts_removed(&removed);
     assert!(!test.is_in_use(&content));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_was_opened_before_its_directory_was_removed_is_not_used() {
+    let mut test = TestFetches::new();
+    let (begun, prepared, bytes, content) = test.begin_complete("film").await;
+    test.remove_parts_directory();
+    test.folder.keep_private().unwrap();
+    test.fetches.begin_large_again();
+    test.prepared(prepared);
+    assert!(!test.fetches.swarm.is_active(&content));
+    assert_eq!(test.shown(&begun), (0, 0, 0));
+
+    let prepared = test.receive_prepared().await;
+    let Ok(FileDecision::Large { file, have, .. }) = &prepared.files[0].1 else { panic!("{prepared:?}") };
+    assert!(have.is_empty());
+    store_all(file, &bytes);
+    test.prepared(prepared);
+    assert!(test.fetches.swarm.is_active(&content));
+    assert_eq!(kept_parts(&test.folder, std::time::SystemTime::now()).unwrap().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_whose_part_was_removed_before_it_got_its_name_is_fetched_again() {
+    let mut test = TestFetches::new();
+    let (begun, prepared, _, content) = test.begin_complete("film").await;
+    test.remove_parts_directory();
+    test.prepared(prepared);
+    // The keeper may notice the removal just before: then the part is not even used.
+    if test.fetches.swarm.is_active(&content) {
+        test.receive_landed().await;
+    }
+    assert!(!test.fetches.swarm.is_active(&content));
+    assert_eq!(test.shown(&begun), (0, 0, 0));
+    let prepared = test.receive_prepared().await;
+    assert!(matches!(prepared.files[..], [(_, Ok(FileDecision::Large { .. }))]), "{prepared:?}");
+}
+
+/// The manager knows the file by its name in the catalogue.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_of_a_file_that_is_saved_under_another_name_is_noticed() {
+    let mut test = TestFetches::new();
+    let content = Content { id: ContentId([9; 32]), size: 10 };
+    let begun = test.begin(vec![wanted("film", content).saved_as("copy".parse().unwrap())]);
+    let prepared = test.receive_prepared().await;
+    test.prepared(prepared);
+    let peer = PeerAddress {
+        key: SecretKey::generate().public(),
+        username: "fire_user".parse().unwrap(),
+        address: "127.0.0.1:1".to_owned(),
+    };
+    let version = Version {
+        id: ContentId([8; 32]),
+        size: 10,
+        mtime_s: 0,
+        executable: false,
+        holders: vec![peer.username.clone()],
+        first_s: 0,
+    };
+    test.name_holders(content, vec![peer]);
+    test.name_holders(content, vec![]);
+    test.handle_events();
+    let (mut now, mut asked) = (clock::now(), vec![]);
+    for _ in 0..3 {
+        for (content, number, name) in test.fetches.names_to_check(now) {
+            let versions = if *name == *"film" { vec![version.clone()] } else { vec![] };
+            let found =
+                LookupResult { question: 0, versions, below: 0, closest: vec![], incomplete_ms: None };
+            test.fetches.name_checked(&content, number, &found);
+            asked.push(name.to_string());
+        }
+        now = now.after(Duration::from_secs(5));
+    }
+    assert_eq!(asked, ["film", "film"]);
+    assert_eq!(begun.progress.borrow().changed, 1);
 }

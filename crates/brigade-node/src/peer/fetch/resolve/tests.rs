@@ -278,9 +278,44 @@ async fn a_content_is_found_by_its_id_and_saved_under_a_given_name() {
     let files = find(FetchRequest::by_id(id)).await.unwrap().files;
     assert_eq!(files.iter().map(|file| (&*file.name, file.content.id)).collect::<Vec<_>>(), [("a/1", id)]);
     let files = find(FetchRequest::by_id(id).save_as("film".parse().unwrap())).await.unwrap().files;
-    assert_eq!(files.iter().map(|file| &*file.name).collect::<Vec<_>>(), ["film"]);
+    let names = files.iter().map(|file| (&*file.name, &*file.catalogue_name));
+    assert_eq!(names.collect::<Vec<_>>(), [("film", "a/1")]);
     let error = find(FetchRequest::by_id(ContentId([2; 32]))).await.unwrap_err();
     assert_eq!(error.to_string(), format!("nobody shares \"{}\"", "02".repeat(32)));
     let error = find(FetchRequest::new("*").save_as("film".parse().unwrap())).await.unwrap_err();
     assert_eq!(error.to_string(), "\"*\" has 3 files, and only one file can be saved as \"film\"");
+}
+
+/// A member may announce an id with a wrong size, under as many names as it likes.
+#[tokio::test(start_paused = true)]
+async fn of_several_sizes_for_an_id_the_one_with_most_holders_is_taken() {
+    type Entries = &'static [(&'static str, u64, u32)];
+    let knows = |entries: Entries| {
+        manager(move |_, _| {
+            let entries = entries.iter().map(|(name, size, holders)| CatalogueEntry {
+                name: name.parse().unwrap(),
+                id: ContentId([1; 32]),
+                size: *size,
+                mtime_s: 0,
+                executable: false,
+                holders: *holders,
+            });
+            let entries = entries.collect();
+            Ok(Answer::Listing(Listing { question: 0, entries, more: false, incomplete_ms: None }))
+        })
+    };
+    let me: Username = "air_user".parse().unwrap();
+    let cases: [(Entries, (&str, u64)); 4] = [
+        (&[("a", 7, 1), ("b", 7, 1), ("c", 5, 2), ("d", 7, 1), ("e", 5, 1)], ("c", 5)),
+        (&[("a", 7, 1), ("b", 5, 1), ("c", 5, 1)], ("b", 5)),
+        (&[("a", 7, 1), ("a", 5, 3), ("b", 5, 1)], ("a", 5)),
+        (&[("a", 5, 1), ("b", 7, 1)], ("a", 5)),
+    ];
+    for (entries, expected) in cases {
+        let asking = knows(entries);
+        let request = FetchRequest::by_id(ContentId([1; 32]));
+        let files = resolve_request(&asking, &|| me.clone(), &request, &mut |_| {}).await.unwrap().files;
+        let found = files.iter().map(|file| (&*file.name, file.content.size)).collect::<Vec<_>>();
+        assert_eq!(found, [expected], "{entries:?}");
+    }
 }

@@ -27,6 +27,7 @@ pub(crate) enum Event {
 
 /// The error when changes cannot be watched.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
+#[non_exhaustive]
 pub enum WatchError {
     /// The system allows no more watched folders (on Linux: `fs.inotify.max_user_watches`).
     #[error("the system allows no more watched folders")]

@@ -1,0 +1,105 @@
+//! What becomes of fetches when the disk is full, or when the folder or the received files in it were removed.
+//!
+//! A fetch that finds the disk full waits for space. If the folder is gone, fetches fail. If only the part files were
+//! removed, their contents are fetched from the beginning. Everything else about fetches is in the parent module.
+
+use brigade_core::{id::Content, name::FileName, time::Timestamp};
+
+use super::Fetches;
+use crate::{
+    clock,
+    fetch_error::FileErrorKind,
+    fetch_request::JobId,
+    store::{
+        folder::{FileSystemId, FolderError, FreeSpace, PrivateState},
+        part_file::PartError,
+    },
+};
+
+impl Fetches {
+    /// The disk of a file is full: its fetch requests nothing more until there is space. Contents of several pieces
+    /// stay as they are; those of one piece wait to be prepared again.
+    pub(super) fn pause(&mut self, id: JobId, name: &FileName, inodes: bool) {
+        let now = clock::now();
+        self.jobs.wait_for_space(id, name, inodes, now);
+        // Also one that started since it waits: from files that were being prepared.
+        for content in self.jobs.contents_of(id) {
+            self.jobs.set_starved(&content, false);
+            let Some(ended) = self.swarm.pause(&content) else { continue };
+            if let Some(active) = self.ended(&content, &ended, false) {
+                self.jobs.try_again(id, active.file, ended.present);
+            }
+            self.jobs.release(&content);
+        }
+        self.check_space(now);
+    }
+
+    /// Asks how much space is free, if a fetch waits for it and it is time to.
+    pub(super) fn check_space(&mut self, now: Timestamp) {
+        let folders = self.jobs.full_disks_to_check(now);
+        if !folders.is_empty() {
+            self.background.check_space(folders);
+        }
+    }
+
+    /// So much space is free: each fetch that has enough space continues.
+    pub(crate) fn space_checked(&mut self, free: Vec<(FileSystemId, FreeSpace)>) {
+        for id in self.jobs.space_checked(free, clock::now()) {
+            for content in self.jobs.contents_of(id) {
+                let uncounted = self.swarm.resume(&content);
+                uncounted.iter().for_each(|uncounted| self.jobs.stored_uncounted(&content, *uncounted));
+            }
+            self.prepare_more();
+        }
+    }
+
+    /// Nothing can be written. Files that wait for space do not wait any more: they are prepared, and fail there.
+    pub(crate) fn give_up_all(&mut self, error: &str) {
+        self.jobs.forget_full_disks();
+        self.give_up_each(self.jobs.contents(), error);
+    }
+
+    /// Part files cannot be written.
+    pub(crate) fn give_up_large(&mut self, error: &str) {
+        self.give_up_each(self.swarm.unfinished_large(), error);
+    }
+
+    /// Whether part files that were opened when the private folder had this state may have been removed since.
+    pub(super) fn are_parts_removed(&self, before: PrivateState) -> bool {
+        let now = self.share.folder().private_state();
+        (now.recreated, now.parts) != (before.recreated, before.parts)
+    }
+
+    /// Whether a complete content could not get its name because the directory with its part was removed, and not the
+    /// whole private folder.
+    pub(super) fn is_part_removed(&self, content: &Content, error: &PartError) -> bool {
+        let now = self.share.folder().private_state();
+        let opened = self.opened.get(content);
+        matches!(error, PartError::Folder(FolderError::Removed { .. }))
+            && opened.is_some_and(|opened| opened.recreated == now.recreated && opened.parts != now.parts)
+    }
+
+    /// The part files in the peer's own folder were removed: their contents are fetched from the beginning. Those that
+    /// are being prepared, or get their names at this moment, follow when their results arrive.
+    pub(crate) fn begin_large_again(&mut self) {
+        let own = self.share.folder().file_system();
+        for content in self.swarm.unfinished_large() {
+            let Some((id, file)) = self.jobs.file_of(&content) else { continue };
+            let file_system = self.jobs.get(id).map(|job| job.needs().file_system_of(&file.name));
+            if file_system != Some(own) {
+                continue; // its part is in another folder
+            }
+            let Some(ended) = self.swarm.forget(&content) else { continue };
+            if let Some(active) = self.ended(&content, &ended, false) {
+                self.jobs.begin_again(id, active.file, ended.present);
+            }
+            self.jobs.release(&content);
+        }
+        self.prepare_more();
+    }
+
+    fn give_up_each(&mut self, contents: Vec<Content>, error: &str) {
+        contents.iter().for_each(|content| self.give_up(content, FileErrorKind::Disk, error));
+        self.prepare_more();
+    }
+}
