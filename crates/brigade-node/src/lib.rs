@@ -58,7 +58,6 @@ pub(crate) mod identity;
 mod listening;
 pub mod manager;
 mod manager_questions;
-mod open_files_limit;
 pub mod peer;
 mod peer_config;
 mod peer_error;
@@ -79,8 +78,8 @@ pub use brigade_core;
 /// Errors of files, keys and connections, which are the causes of the errors of peers and managers.
 pub mod error {
     pub use crate::{
+        config::open_files_limit::OpenFilesLimit,
         identity::{key::KeyError, known_managers::KnownManagersError},
-        open_files_limit::OpenFilesLimit,
         store::folder::FolderError,
         transport::{
             accept::ListenError, connection::ConnectionError, dial::DialError, greeting::GreetError,

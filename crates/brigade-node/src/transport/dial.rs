@@ -22,7 +22,7 @@ use super::{
     socket::{Addresses, set_options},
     tls::{backend, config},
 };
-use crate::{identity::key::SecretKey, open_files_limit::OpenFilesLimit};
+use crate::{config::open_files_limit::OpenFilesLimit, identity::key::SecretKey};
 
 /// The time to wait for the answer of one address: two lost packets are sent again within it, and there is time left
 /// for another address.

@@ -156,15 +156,15 @@ mod tests {
 
     #[test]
     fn a_folder_that_is_back_with_another_session_is_not_reported_as_shared() {
-        let gone = KeeperProblem::Gone("films".into());
+        let moved = KeeperProblem::Gone("films".into());
         let taken = KeeperProblem::PrivateLost("another session took the folder".to_owned());
         let mut reported = vec![];
         let mut next = |now: &[KeeperProblem]| next_notice(&mut reported, now);
-        assert!(next(std::slice::from_ref(&gone)).unwrap().contains("is not there any more"));
+        assert!(next(std::slice::from_ref(&moved)).unwrap().contains("is not there any more"));
         assert!(next(std::slice::from_ref(&taken)).unwrap().contains("another session took the folder"));
         assert_eq!(next(std::slice::from_ref(&taken)).unwrap(), "the folder films is back");
         assert!(next(&[]).unwrap().contains("belongs to this peer again"));
-        assert_eq!(next(&[gone]).map(|_| ()), Some(()));
+        assert_eq!(next(&[moved]).map(|_| ()), Some(()));
         assert_eq!(next(&[]).unwrap(), "the folder films is back and shared again");
     }
 }

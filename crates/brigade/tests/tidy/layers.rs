@@ -62,7 +62,7 @@ const MAPS: &[Map] = &[
     Map {
         folder: "brigade-node/src",
         layers: &[
-            together(&["clock", "config", "durable", "identity", "open_files_limit"]),
+            together(&["clock", "config", "durable", "identity"]),
             apart(&["store", "transport"]),
             // The values that a peer takes and returns, its port, and its folder.
             together(&[

@@ -6,7 +6,7 @@ use std::{io, path::PathBuf};
 
 use super::lock::LockHolder;
 use crate::{
-    open_files_limit::OpenFilesLimit,
+    config::open_files_limit::OpenFilesLimit,
     store::system::{self, ErrorText},
 };
 

@@ -8,7 +8,7 @@ use std::io::{self, Read, Write as _};
 use brigade_core::{content::PieceList, geometry::Geometry, id::Content, limits, name::FileName};
 
 use crate::{
-    open_files_limit::OpenFilesLimit,
+    config::open_files_limit::OpenFilesLimit,
     store::{
         hash::piece_list_from_bytes,
         staged_files::{LIST, NAME, part_name},
