@@ -1,7 +1,7 @@
 //! Growing pauses between attempts: the first one is short, each next one is longer, up to a ceiling.
 //!
-//! Nothing here waits or reads a clock: [`Backoff`] says how long the pause is, and the caller adds it to its own `now`.
-//! A success resets it. [`jittered`] spreads the attempts of many peers that failed at the same moment.
+//! Nothing here waits or reads a clock: [`Backoff`] says how long the pause is, and the caller adds it to its own
+//! `now`. A success resets it. [`jittered`] spreads the attempts of many peers that failed at the same moment.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use crate::random::Random;
 
 /// The pauses between attempts that fail.
 ///
-/// The `n`th pause after a reset is `first * factor^n`, and at most the ceiling. The arithmetic saturates: any number of
-/// failures is fine, and no pause is longer than the ceiling.
+/// The `n`th pause after a reset is `first * factor^n`, and at most the ceiling. The arithmetic saturates: any number
+/// of failures is fine, and no pause is longer than the ceiling.
 ///
 /// ```
 /// use std::time::Duration;

@@ -125,8 +125,8 @@ impl Username {
         if number <= 1 { Ok(self.clone()) } else { format!("{self} {number}").parse() }
     }
 
-    /// A name that is not bound, for people: `anna@lab`. What the rule does not allow in it becomes `-`; what is too long
-    /// is cut.
+    /// A name that is not bound, for people: `anna@lab`. What the rule does not allow in it becomes `-`; what is too
+    /// long is cut.
     pub fn of_user_at_host(user: &str, host: &str) -> Option<Self> {
         let half = (limits::UNBOUND_NAME_BYTES - 1) / 2;
         let (user, host) = (sanitized(user, half), sanitized(host, half));

@@ -145,7 +145,8 @@ impl Meter {
     const SAMPLES: usize = 152;
     /// Less than this between two events says little.
     const LEAST_SPAN: Duration = Duration::from_millis(500);
-    /// The shortest time without a byte after which the rate is zero; twice the longest pause of late, if that is longer.
+    /// The shortest time without a byte after which the rate is zero; twice the longest pause of late, if that is
+    /// longer.
     const IDLE_TIMEOUT: Duration = Duration::from_secs(2);
     /// The longest such time.
     pub const MAX_IDLE_TIMEOUT: Duration = Duration::from_secs(4);
@@ -204,7 +205,8 @@ impl Meter {
         per_second(last.total - before.total, last.at.since(before.at) + late)
     }
 
-    /// What the last mark is compared with: the latest one that is a window old, or the first; none where that is too near.
+    /// What the last mark is compared with: the latest one that is a window old, or the first; none where that is too
+    /// near.
     fn base(&self, now: Timestamp, window: Duration) -> Option<Sample> {
         let last = self.samples.len().checked_sub(1)?;
         let old = self.samples.partition_point(|mark| now.since(mark.at) >= window);

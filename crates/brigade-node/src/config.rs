@@ -1,5 +1,5 @@
-//! The user's own folder (`BRIGADE_HOME`, or the platform's per-user state directory), the user's name, and the limits of
-//! the account on open files.
+//! The user's own folder (`BRIGADE_HOME`, or the platform's per-user state directory), the user's name, and the limits
+//! of the account on open files.
 //!
 //! The files of a peer (key, index, part files) are not in it, but in `.brigade/` of the peer's folder.
 

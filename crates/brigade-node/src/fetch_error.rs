@@ -1,7 +1,7 @@
 //! Why a request names no files, why a fetch does not begin, and which kinds of errors a file of it can have.
 //!
-//! A fetch that has begun does not end with one of these: its [`Progress`](crate::progress::Progress) lists the files that
-//! failed.
+//! A fetch that has begun does not end with one of these: its [`Progress`](crate::progress::Progress) lists the files
+//! that failed.
 
 use std::path::PathBuf;
 

@@ -25,7 +25,8 @@ use crate::store::landing::Landing;
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct FetchRequest {
-    /// The name that the person typed: a file, a folder, `NAME@ID-PREFIX` or a pattern. It is also the name of the fetch.
+    /// The name that the person typed: a file, a folder, `NAME@ID-PREFIX` or a pattern. It is also the name of the
+    /// fetch.
     pub name: String,
     /// The content to fetch, whatever its name; then `name` only names the fetch.
     pub id: Option<ContentId>,

@@ -50,18 +50,18 @@
 
 pub mod clock;
 pub mod config;
-pub mod durable;
+pub mod durable_folders;
 mod fetch_error;
 mod fetch_request;
-mod file_listing;
+mod folder_setup;
 pub(crate) mod identity;
-mod listening;
+mod listen_addresses;
 pub mod manager;
 mod manager_questions;
+mod pattern_listing;
 pub mod peer;
 mod peer_config;
 mod peer_error;
-mod peer_folder;
 mod peer_status;
 mod progress;
 pub(crate) mod store;
@@ -82,7 +82,7 @@ pub mod error {
         identity::{key::KeyError, known_managers::KnownManagersError},
         store::folder::FolderError,
         transport::{
-            accept::ListenError, connection::ConnectionError, dial::DialError, greeting::GreetError,
+            connection::ConnectionError, dial::DialError, greeting::GreetError, port_listener::ListenError,
         },
     };
 }

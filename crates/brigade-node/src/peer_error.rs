@@ -8,9 +8,11 @@ use brigade_core::{id::PeerKey, name::NameError, wire::Reason};
 
 use crate::{
     identity::{key::KeyError, known_managers::KnownManagersError},
-    listening::TakenPort,
+    listen_addresses::TakenPort,
     store::folder::FolderError,
-    transport::{accept::ListenError, connection::ConnectionError, dial::DialError, greeting::GreetError},
+    transport::{
+        connection::ConnectionError, dial::DialError, greeting::GreetError, port_listener::ListenError,
+    },
 };
 
 /// How long the manager may take to answer a question or a join.
@@ -128,8 +130,8 @@ pub enum JoinError {
 }
 
 impl JoinError {
-    /// Whether the manager has certainly bound no username. That is unknown if the answer is missing, and if the manager
-    /// failed or stopped: it may have stored the name before.
+    /// Whether the manager has certainly bound no username. That is unknown if the answer is missing, and if the
+    /// manager failed or stopped: it may have stored the name before.
     pub(crate) const fn bound_nothing(&self) -> bool {
         use Reason::{AlreadyHere, BadName, BadPort, Full, NameTaken, NotAMember, PortTaken, TooMuch};
         match self {

@@ -8,9 +8,9 @@ use brigade_core::{id::PeerKey, name::Username};
 
 use crate::{
     identity::clock_check::ClockDifference,
-    listening::UnreachableFrom,
+    listen_addresses::UnreachableFrom,
     progress::MemberTraffic,
-    store::keeper::{Backlog, ProblemList},
+    store::keeper::{HashingProgress, ProblemList},
 };
 
 /// The status of a peer.
@@ -40,7 +40,7 @@ pub struct PeerStatus {
     /// The piece data sent to each downloader, the largest first.
     pub sent: Vec<MemberTraffic>,
     /// Files that are not hashed yet, and so not shared.
-    pub backlog: Backlog,
+    pub backlog: HashingProgress,
     /// Parts of files that nobody is fetching.
     pub kept: KeptTotals,
     /// Files that are not shared, and errors of the keeper.

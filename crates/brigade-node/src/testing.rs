@@ -12,10 +12,10 @@ pub use crate::{
         membership::{Claims, sign, verify},
     },
     transport::{
-        accept::Acceptor,
         connection::{Reader, Writer},
         greeting::GreetedConnection,
-        tls::records::Records,
+        port_listener::PortListener,
+        tls::record_buffer::RecordBuffer,
     },
 };
 

@@ -12,7 +12,7 @@ use brigade_core::{
     upload::{DownloaderId, OfferId},
 };
 
-use crate::{network::link::largest_burst_bytes, numbers::PeerNumber};
+use crate::{identifiers::PeerNumber, network::link::largest_burst_bytes};
 
 /// How many broken rules are recorded.
 const FAULTS_KEPT: usize = 20;

@@ -8,8 +8,8 @@ use std::{fmt, time::Duration};
 use brigade_core::{random::Random, time::Timestamp};
 
 use crate::{
+    identifiers::{ContentNumber, PeerNumber},
     network::link::LinkRates,
-    numbers::{ContentNumber, PeerNumber},
     outcome::Outcome,
     plan::{HolderBehaviour, PeerPlan, Plan, PlannedEvent, at},
     simulation::Simulation,
@@ -96,8 +96,8 @@ pub struct Report {
     crowd: Crowd,
     /// The shortest possible time, in seconds.
     pub bound: f64,
-    /// The times of the downloaders in multiples of the bound, the shortest first. Each counts from its own start; those
-    /// that were stopped themselves are left out.
+    /// The times of the downloaders in multiples of the bound, the shortest first. Each counts from its own start;
+    /// those that were stopped themselves are left out.
     pub multiples: Vec<f64>,
     /// How many copies of the content the first holders sent.
     pub source_copies: f64,

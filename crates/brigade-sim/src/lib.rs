@@ -11,22 +11,22 @@
 
 mod behaviour;
 mod checks;
-mod copies;
 mod crowd;
+mod event_loop;
+mod event_queue;
+mod identifiers;
 mod manager_sessions;
 mod network;
-mod numbers;
 mod outcome;
 mod peer;
+mod piece_copies;
 mod plan;
-mod queue;
-mod run;
 mod simulation;
 
 pub use checks::Checks;
 pub use crowd::{Crowd, Report, Scenario};
+pub use identifiers::{ContentNumber, PeerNumber};
 pub use network::link::LinkRates;
-pub use numbers::{ContentNumber, PeerNumber};
 pub use outcome::Outcome;
 pub use plan::{HolderBehaviour, PeerPlan, Plan, PlannedEvent};
 pub use simulation::Simulation;

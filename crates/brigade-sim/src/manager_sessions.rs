@@ -9,7 +9,7 @@ use brigade_core::{
     time::Timestamp,
 };
 
-use crate::numbers::PeerNumber;
+use crate::identifiers::PeerNumber;
 
 /// The manager, and the peer of each session.
 #[derive(Debug)]

@@ -1,12 +1,12 @@
 //! The result of a simulation: the times of all fetches, the bytes of each peer, and the broken rules.
 //!
-//! `run` fills it in. Two runs of the same plan have the same digest.
+//! `event_loop` fills it in. Two runs of the same plan have the same digest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use brigade_core::time::Timestamp;
 
-use crate::numbers::{ContentNumber, PeerNumber};
+use crate::identifiers::{ContentNumber, PeerNumber};
 
 /// The result of a simulation.
 #[derive(Debug, Default)]

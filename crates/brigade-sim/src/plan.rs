@@ -13,8 +13,8 @@ use brigade_core::{
 };
 
 use crate::{
+    identifiers::{ContentNumber, PeerNumber},
     network::link::LinkRates,
-    numbers::{ContentNumber, PeerNumber},
 };
 
 /// How a holder behaves.
@@ -101,8 +101,8 @@ impl PeerPlan {
 }
 
 impl Plan {
-    /// One content of `size` bytes, `holders` that have it, and a downloader that fetches it at the start. The link of the
-    /// downloader has the bandwidth of all holders together.
+    /// One content of `size` bytes, `holders` that have it, and a downloader that fetches it at the start. The link of
+    /// the downloader has the bandwidth of all holders together.
     pub fn fetch(seed: u64, size: u64, holders: u32, bytes_per_second: u64) -> Self {
         let content = ContentNumber(0);
         let mut peers: Vec<PeerPlan> =

@@ -1,6 +1,6 @@
 //! The state of a simulation: virtual time, the event queue, the peers, the contents and the connections.
 //!
-//! `run` takes the events one by one; the methods in `behaviour` handle them.
+//! `event_loop` takes the events one by one; the methods in `behaviour` handle them.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,14 +8,14 @@ use brigade_core::{download::Config, geometry::Geometry, id::ContentId, random::
 
 use crate::{
     checks::Checks,
-    copies::CopyCounts,
+    event_queue::{EventQueue, ScheduledEvent},
+    identifiers::ContentNumber,
     manager_sessions::ManagerSessions,
     network::connection::Connection,
-    numbers::ContentNumber,
     outcome::Outcome,
     peer::{ContentInfo, Peer},
+    piece_copies::CopyCounts,
     plan::{Plan, PlannedEvent, make_content},
-    queue::{EventQueue, ScheduledEvent},
 };
 
 /// Many peers in virtual time, with their manager and their network.

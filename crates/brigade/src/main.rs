@@ -37,7 +37,7 @@ fn main() -> ExitCode {
     runtime.shutdown_background();
     terminal::input::restore_terminal();
     match result {
-        Ok(code) => terminal::output::all_written(code),
+        Ok(code) => terminal::standard_output::all_written(code),
         Err(failure) => failure.report(),
     }
 }

@@ -10,7 +10,7 @@ use super::{
     Action, DownloadId, Downloads, HolderId,
     holders::holder::{ConnectionState, Holder, PendingRequest},
     holders::rate_estimate::RateEstimate,
-    one::Download,
+    single_download::Download,
     source::{Channel, Source, SourceState},
     timers::Timer,
 };
@@ -255,7 +255,8 @@ impl Downloads {
             }
     }
 
-    /// Asks `holder` for `piece`, to take an offer up or because nothing forbids it; false where that cannot be, which is a mistake of ours.
+    /// Asks `holder` for `piece`, to take an offer up or because nothing forbids it; false where that cannot be, which
+    /// is a mistake of ours.
     pub(super) fn ask(
         &mut self,
         holder: HolderId,

@@ -3,28 +3,28 @@
 //! [`Downloads`] only decides: it handles every [`Event`] and returns [`Action`]s. It has no clock: every call passes
 //! `now`, which never goes back.
 //!
-//! This file keeps the state, and sends each event to a sibling: `links` and `neighbours` (connections, and
-//! whom the manager names), `channels` (opening, bitfields, piece lists),
-//! `turns` (holders that send by turns), `arrivals` (pieces, and refusals). After every event
-//! `fill` asks for as much as the windows allow, and `late` deals with who is slow. One content is
-//! `one::Download` with its `picker`; one holder is `holders::holder::Holder`, in a `table::HolderTable`.
+//! This file keeps the state, and sends each event to a sibling: `connections` and `neighbour_selection` (connections,
+//! and whom the manager names), `holder_channels` (opening, bitfields, piece lists), `holder_offers` (holders that send
+//! by turns), `request_results` (pieces, and refusals). After every event `fill` asks for as much as the windows allow,
+//! and `slow_holders` deals with who is slow. One content is `single_download::Download` with its `picker`; one holder
+//! is `holders::holder::Holder`, in a `table::HolderTable`.
 
-mod arrivals;
-mod channels;
 mod config;
-mod event;
+mod connections;
+mod events_and_actions;
 mod fill;
+mod holder_channels;
+mod holder_offers;
 mod holders;
-mod late;
-mod links;
-mod neighbours;
-mod one;
+mod neighbour_selection;
 mod picker;
+mod request_results;
+mod single_download;
+mod slow_holders;
 mod source;
 #[cfg(test)]
 mod tests;
 mod timers;
-mod turns;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -32,13 +32,15 @@ use std::{
 };
 
 pub use config::Config;
-pub use event::{Action, DownloadError, DownloadId, DownloadStatus, Event, HolderFault, HolderId};
+pub use events_and_actions::{
+    Action, DownloadError, DownloadId, DownloadStatus, Event, HolderFault, HolderId,
+};
 
 use self::{
     holders::holder::ConnectionState,
-    holders::sets::HolderSets,
+    holders::holders_by_state::HoldersByState,
     holders::table::HolderTable,
-    one::Download,
+    single_download::Download,
     timers::{Timer, Timers},
 };
 use crate::{
@@ -72,7 +74,7 @@ pub struct Downloads {
     salt: u64,
     downloads: BTreeMap<DownloadId, Download>,
     holders: HolderTable,
-    holder_sets: HolderSets,
+    holder_sets: HoldersByState,
     /// Holders that are to be dialled when there is room for their connection.
     to_dial: BTreeSet<HolderId>,
     timers: Timers,
@@ -98,7 +100,7 @@ impl Downloads {
             salt: Random::new(!seed).next(),
             downloads: BTreeMap::new(),
             holders: HolderTable::new(),
-            holder_sets: HolderSets::new(),
+            holder_sets: HoldersByState::new(),
             to_dial: BTreeSet::new(),
             timers: Timers::new(),
             actions: VecDeque::new(),

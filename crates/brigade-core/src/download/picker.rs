@@ -5,7 +5,7 @@
 //! holder looks at one piece, and one from a partial holder at a bounded number before it falls back to a scan of
 //! bits. Who holds what is in [`source`](super::source); this knows holders only as askers.
 
-use super::{event::HolderId, source::HolderPieces};
+use super::{events_and_actions::HolderId, source::HolderPieces};
 use crate::{
     bitfield::Bitfield,
     geometry::{Geometry, PieceIndex},
@@ -147,8 +147,8 @@ impl Picker {
     }
 
     /// The missing piece that a holder that has `has` is asked for next where it offers to send one, and says that it
-    /// has sent `offered` least. Of two that are as rare here, the one that it has sent less is better, and the last one
-    /// comes first only where nobody else could send anything newer.
+    /// has sent `offered` least. Of two that are as rare here, the one that it has sent less is better, and the last
+    /// one comes first only where nobody else could send anything newer.
     pub(super) fn pick_offered(
         &self,
         has: &HolderPieces,
@@ -196,7 +196,8 @@ impl Picker {
         }
     }
 
-    /// `piece` is not asked of `holder` any more; true where it is missing thereby: then [`Self::missing_again`] is next.
+    /// `piece` is not asked of `holder` any more; true where it is missing thereby: then [`Self::missing_again`] is
+    /// next.
     pub(super) fn give_back(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
         let Some(state) = self.states.get_mut(piece.0 as usize) else { return false };
         let PieceState::InFlight(askers) = *state else { return false };

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::event::HolderId;
+use super::events_and_actions::HolderId;
 use crate::{backoff::Backoff, bitfield::Bitfield, geometry::PieceIndex, time::Timestamp};
 
 /// How long a holder that refused a content is left alone at first, and at most.

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::event::{DownloadId, HolderId};
+use super::events_and_actions::{DownloadId, HolderId};
 use crate::time::Timestamp;
 
 /// What is looked at when its time has come.

@@ -7,8 +7,8 @@
 
 use super::{
     Binding, Event, LeaveReason, Manager, Output, Refusal, SessionId,
-    members::Availability,
     session::{Peer, Session, SessionState},
+    username_bindings::Availability,
 };
 use crate::{
     id::PeerKey,

@@ -8,36 +8,36 @@
 //! This file keeps the state and the `match`; `entering.rs` takes sessions in, `joining.rs` makes peers of them,
 //! `catalogue.rs` keeps what is shared, `watches.rs` who hears of it, `ask.rs` answers questions.
 
-mod ask;
+mod answers;
 mod catalogue;
-mod connecting;
-mod holders;
+mod connection_admission;
+mod holder_selection;
 mod joining;
-mod leases;
-mod members;
-mod nearest;
 mod observers;
 mod output;
 mod refusal;
 mod session;
+mod session_deadlines;
+mod similar_names;
 #[cfg(test)]
 mod tests;
+mod username_bindings;
 mod watches;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-pub use members::Binding;
 pub use output::{Event, LeaveReason, Output};
 pub use session::{Row, SessionId};
+pub use username_bindings::Binding;
 
 use self::{
     catalogue::Catalogue,
-    holders::{HolderPages, HolderSelection},
-    leases::Deadlines,
-    members::Members,
+    holder_selection::{HolderPages, HolderSelection},
     observers::Observers,
     refusal::{Refusal, refused_event, split_valid},
     session::{Endpoint, Session, SessionState},
+    session_deadlines::SessionDeadlines,
+    username_bindings::UsernameBindings,
     watches::Watches,
 };
 use crate::{
@@ -97,10 +97,10 @@ pub struct Manager {
     keys: BTreeMap<PeerKey, SessionId>,
     /// And by where they are reached.
     endpoints: BTreeMap<Endpoint, SessionId>,
-    members: Members,
+    members: UsernameBindings,
     /// Bindings that are on their way to the disk.
     recording: BTreeSet<Username>,
-    leases: Deadlines,
+    leases: SessionDeadlines,
     catalogue: Catalogue,
     watches: Watches,
     outputs: VecDeque<Output>,
@@ -119,9 +119,9 @@ impl Manager {
             present: BTreeMap::new(),
             keys: BTreeMap::new(),
             endpoints: BTreeMap::new(),
-            members: Members::new(bindings),
+            members: UsernameBindings::new(bindings),
             recording: BTreeSet::new(),
-            leases: Deadlines::default(),
+            leases: SessionDeadlines::default(),
             catalogue: Catalogue::default(),
             watches: Watches::default(),
             outputs: VecDeque::new(),
@@ -255,18 +255,18 @@ impl Manager {
             }
             ToManager::Lookup(lookup) => {
                 let incomplete_ms = self.incomplete_ms(now);
-                self.send(session, ask::lookup(&self.catalogue, &self.sessions, &lookup, incomplete_ms)?);
+                self.send(session, answers::lookup(&self.catalogue, &self.sessions, &lookup, incomplete_ms)?);
             }
             ToManager::Browse(browse) => {
                 let incomplete_ms = self.incomplete_ms(now);
-                self.send(session, ask::browse(&self.catalogue, &self.present, &browse, incomplete_ms)?);
+                self.send(session, answers::browse(&self.catalogue, &self.present, &browse, incomplete_ms)?);
             }
             ToManager::ListPeers(question) => {
                 let Some(asker) = self.sessions.get(&session) else { return Ok(()) };
                 let (catalogue, sessions) = (&self.catalogue, &self.sessions);
                 let incomplete_ms = self.incomplete_ms(now);
                 let list =
-                    ask::list_peers(catalogue, sessions, &self.present, asker, &question, incomplete_ms);
+                    answers::list_peers(catalogue, sessions, &self.present, asker, &question, incomplete_ms);
                 self.send(session, list);
             }
             ToManager::Watch(watch) => self.watch(session, &watch)?,

@@ -5,7 +5,7 @@
 
 use std::net::SocketAddr;
 
-use super::{members::Binding, session::SessionId};
+use super::{session::SessionId, username_bindings::Binding};
 use crate::{
     name::Username,
     wire::{
@@ -25,7 +25,8 @@ pub enum Output {
         /// What.
         message: FromManager,
     },
-    /// Send news of watched contents, and call [`Manager::updates_sent`](super::Manager::updates_sent) when the last of it has left.
+    /// Send news of watched contents, and call [`Manager::updates_sent`](super::Manager::updates_sent) when the last of
+    /// it has left.
     HolderUpdates {
         /// To whom.
         session: SessionId,

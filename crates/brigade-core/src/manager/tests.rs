@@ -1,7 +1,7 @@
 //! The manager as a whole: messages in, outputs out, in virtual time.
 //!
-//! `TestManager` plays the shell: it makes bindings durable and signs at once unless told otherwise, and hands back what
-//! a session is sent. The property at the end compares the manager with a model that is as plain as can be.
+//! `TestManager` plays the shell: it makes bindings durable and signs at once unless told otherwise, and hands back
+//! what a session is sent. The property at the end compares the manager with a model that is as plain as can be.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
@@ -23,10 +23,10 @@ use crate::{
     },
 };
 
-mod model;
-mod names;
+mod catalogue;
 mod observing;
-mod unbound;
+mod random_sessions;
+mod unbound_usernames;
 mod watching;
 
 struct TestManager {

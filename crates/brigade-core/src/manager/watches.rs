@@ -1,13 +1,13 @@
 //! Which sessions watch which contents, and when they get the next update.
 //!
 //! A change marks the content for every session that watches it. The first change after a pause is sent at once; later
-//! ones are collected for [`limits::UPDATE_INTERVAL`]. Nothing is sent while the last update is still being written to a
-//! slow reader, so a set of contents waits, not a queue of messages. `holders.rs` selects the holders; a session that
+//! ones are collected for [`limits::UPDATE_INTERVAL`]. Nothing is sent while the last update is still being written to
+//! a slow reader, so a set of contents waits, not a queue of messages. `holders.rs` selects the holders; a session that
 //! would get the same selection again gets nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{leases::Deadlines, session::SessionId};
+use super::{session::SessionId, session_deadlines::SessionDeadlines};
 use crate::{id::Content, limits, time::Timestamp};
 
 /// All watches of all sessions.
@@ -16,7 +16,7 @@ pub(super) struct Watches {
     /// In order of the sessions.
     watchers: BTreeMap<Content, Vec<SessionId>>,
     sessions: BTreeMap<SessionId, SessionWatches>,
-    due: Deadlines,
+    due: SessionDeadlines,
     total: usize,
 }
 

@@ -120,8 +120,8 @@ impl LimitedCallers {
         Self { limiter: Limiter::new(Some(rate)), now, went: vec![] }
     }
 
-    /// Waits for `bytes`, slice by slice, no longer than until `end`; what was let go by then is given back where that was
-    /// not all.
+    /// Waits for `bytes`, slice by slice, no longer than until `end`; what was let go by then is given back where that
+    /// was not all.
     fn wait(&mut self, bytes: u64, end: Timestamp) {
         let mut left = bytes;
         while left > 0 {
@@ -157,8 +157,8 @@ fn a_wait_that_is_given_up_costs_those_who_wait_later_nothing() {
     assert!(waited <= Duration::from_micros(655_360), "{waited:?}");
 }
 
-/// Whatever is waited for, given up, and limited otherwise meanwhile: in no time more goes than the limit and a burst, and
-/// over all of it no less than the limit.
+/// Whatever is waited for, given up, and limited otherwise meanwhile: in no time more goes than the limit and a burst,
+/// and over all of it no less than the limit.
 #[test]
 fn nothing_is_lost_and_nothing_is_let_go_twice() {
     for seed in 0..200 {

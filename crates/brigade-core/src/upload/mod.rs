@@ -9,11 +9,11 @@
 //! [`check`] refuses what cannot be served, the cheapest question first; how fast the bytes go is
 //! [`rate::Limiter`](crate::rate::Limiter)'s.
 
-mod check;
 mod downloader;
 mod grant;
 mod offers;
 mod open_offer;
+mod request_check;
 mod send_history;
 #[cfg(test)]
 mod tests;
@@ -23,8 +23,8 @@ use std::{
     time::Duration,
 };
 
-pub use check::{ServedPieces, check};
 pub use grant::{DownloaderId, Grant, OfferId, UploadTotal, WantedContent};
+pub use request_check::{ServedPieces, check};
 
 use self::{downloader::Downloader, open_offer::OpenOffer, send_history::SendHistory};
 use crate::{id::Content, limits, random::Random, time::Timestamp};
@@ -155,8 +155,8 @@ impl Upload {
         }
     }
 
-    /// A request that was granted is done with, after `bytes` of piece data: the one that took `offer` up, or one that took
-    /// up none.
+    /// A request that was granted is done with, after `bytes` of piece data: the one that took `offer` up, or one that
+    /// took up none.
     pub fn done(&mut self, now: Timestamp, downloader: DownloaderId, offer: Option<OfferId>, bytes: u64) {
         self.now = self.now.max(now);
         if let Some(offer) = offer {

@@ -25,8 +25,8 @@ const HISTORY_PIECES: usize = 2 * limits::PIECES as usize;
 const OFFER_TIME: Duration = Duration::from_secs(2);
 
 impl Upload {
-    /// A downloader wants nothing more of a content, until it wants it again: it declined an offer, which may be over by now,
-    /// or its channel is closed, or refused.
+    /// A downloader wants nothing more of a content, until it wants it again: it declined an offer, which may be over
+    /// by now, or its channel is closed, or refused.
     pub fn unwant(&mut self, downloader: DownloaderId, content: &Content) {
         if let Some(known) = self.downloaders.get_mut(&downloader) {
             known.silent = false; // something was heard of it
@@ -63,9 +63,9 @@ impl Upload {
         true
     }
 
-    /// All that the downloader asked for before an offer that it took up is sent: it waits for the line. False where that
-    /// is no offer that was taken up and not served: then it waits like one that takes up none, and [`Self::request`] is to
-    /// be called for it.
+    /// All that the downloader asked for before an offer that it took up is sent: it waits for the line. False where
+    /// that is no offer that was taken up and not served: then it waits like one that takes up none, and
+    /// [`Self::request`] is to be called for it.
     pub fn ready(&mut self, downloader: DownloaderId, offer: OfferId) -> bool {
         let offered = self.offers.get(&offer);
         let waits =
@@ -97,8 +97,8 @@ impl Upload {
         self.serving.remove(&offer);
     }
 
-    /// When [`Self::handle_timeout`] is to be called: an offer was not answered, or what was asked for on it is held up by
-    /// its downloader.
+    /// When [`Self::handle_timeout`] is to be called: an offer was not answered, or what was asked for on it is held up
+    /// by its downloader.
     pub fn deadline(&self) -> Option<Timestamp> {
         let ends = self.offers.values().map(|offered| offered.at.after(OFFER_TIME));
         ends.filter(|end| *end > self.now).min()
@@ -116,8 +116,8 @@ impl Upload {
         }
     }
 
-    /// Another limit. What is being served goes on; without a limit there are no turns, and those that were given and do
-    /// not wait for the line are over.
+    /// Another limit. What is being served goes on; without a limit there are no turns, and those that were given and
+    /// do not wait for the line are over.
     pub fn set_limit(&mut self, bytes_per_second: Option<u64>) {
         if self.bytes_per_second == bytes_per_second {
             return;
@@ -131,8 +131,8 @@ impl Upload {
         }
     }
 
-    /// Turns that were given and are not being served. Whoever takes an offer up and then holds up the line to itself, as
-    /// by not reading, does not hold up others: after a while its turn counts no more.
+    /// Turns that were given and are not being served. Whoever takes an offer up and then holds up the line to itself,
+    /// as by not reading, does not hold up others: after a while its turn counts no more.
     pub(super) fn given(&self) -> usize {
         let counts = |(offer, offered): &(&OfferId, &OpenOffer)| {
             offered.at.after(OFFER_TIME) > self.now

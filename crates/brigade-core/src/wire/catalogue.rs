@@ -5,7 +5,7 @@
 
 use minicbor::{Decode, Encode};
 
-use super::checked::{self, Checked};
+use super::item_validation::{self, Checked};
 use crate::{
     id::{Content, ContentId, PeerKey},
     name::{FileName, Username},
@@ -40,7 +40,7 @@ pub struct Announce {
     #[n(0)]
     pub number: u64,
     /// At most [`crate::limits::ANNOUNCE_ENTRIES`] files.
-    #[cbor(n(1), with = "checked::many")]
+    #[cbor(n(1), with = "item_validation::many")]
     pub entries: Vec<Checked<FileEntry>>,
 }
 
@@ -52,7 +52,7 @@ pub struct Withdraw {
     #[n(0)]
     pub number: u64,
     /// At most [`crate::limits::ANNOUNCE_ENTRIES`] names; one that was not announced is ignored.
-    #[cbor(n(1), with = "checked::many")]
+    #[cbor(n(1), with = "item_validation::many")]
     pub names: Vec<Checked<FileName>>,
 }
 
@@ -130,7 +130,8 @@ pub struct LookupResult {
     /// The question's.
     #[n(0)]
     pub question: u32,
-    /// The contents under exactly this name, the one with most holders first; at most [`crate::limits::VERSIONS_LISTED`].
+    /// The contents under exactly this name, the one with most holders first; at most
+    /// [`crate::limits::VERSIONS_LISTED`].
     #[n(1)]
     pub versions: Vec<Version>,
     /// How many names lie below it, as in a folder; counted up to [`crate::limits::COUNTED_NAMES`].
@@ -139,8 +140,8 @@ pub struct LookupResult {
     /// Where there is nothing: the nearest names, at most [`crate::limits::CLOSEST_NAMES`].
     #[n(3)]
     pub closest: Vec<FileName>,
-    /// How long until the catalogue is taken to be complete, in milliseconds; none where it is. Until then a manager that
-    /// was started again waits for its peers to come back, and what is missing here may yet come.
+    /// How long until the catalogue is taken to be complete, in milliseconds; none where it is. Until then a manager
+    /// that was started again waits for its peers to come back, and what is missing here may yet come.
     #[n(4)]
     pub incomplete_ms: Option<u64>,
 }
@@ -158,7 +159,8 @@ pub struct Browse {
     /// Only what stands after this name.
     #[n(2)]
     pub after: Option<FileName>,
-    /// Only what this peer shares; refused as [`Reason::NotFound`](super::reason::Reason::NotFound) where no such peer is there.
+    /// Only what this peer shares; refused as [`Reason::NotFound`](super::reason::Reason::NotFound) where no such peer
+    /// is there.
     #[n(3)]
     pub holder: Option<Username>,
 }

@@ -8,7 +8,7 @@
 //!
 //! A length is checked before memory is allocated for it.
 
-use super::{error::FrameError, message::Message};
+use super::{error::FrameError, message_set::Message};
 use crate::limits;
 
 /// Bytes of a frame's length and kind.

@@ -5,7 +5,7 @@
 
 use minicbor::{Decode, Encode};
 
-use super::{message::messages, reason::Reason};
+use super::{message_set::messages, reason::Reason};
 
 /// The version of the protocol that this program speaks; the lowest of both sides' is used.
 pub const VERSION: u32 = 1;

@@ -12,9 +12,9 @@ pub use super::catalogue::{
     LookupResult, Noted, PeerAddress, Unhold, Unwatch, Version, Watch, WireContent, Withdraw,
 };
 use super::{
-    checked::{self, Checked},
     hello::Goodbye,
-    message::messages,
+    item_validation::{self, Checked},
+    message_set::messages,
     reason::Reason,
 };
 use crate::name::Username;
@@ -80,7 +80,7 @@ messages! {
 #[cbor(map)]
 pub struct Join {
     /// The name that is to be bound to this connection's key.
-    #[cbor(n(0), with = "checked::one")]
+    #[cbor(n(0), with = "item_validation::one")]
     pub username: Checked<Username>,
     /// The TCP port where the peer listens, not 0. Its address is the one that the session comes from.
     #[n(1)]

@@ -5,19 +5,19 @@
 //! `docs/protocol.md` documents every message; a test holds the two together.
 
 mod catalogue;
-mod checked;
 mod error;
 pub mod frame;
 pub mod hello;
+mod item_validation;
 pub mod manager;
-mod message;
+mod message_set;
 pub mod peer;
 mod reason;
 
-pub use checked::Checked;
 pub use error::FrameError;
 pub use frame::Header;
-pub use message::{FIRST_SKIPPED_KIND, Message};
+pub use item_validation::Checked;
+pub use message_set::{FIRST_SKIPPED_KIND, Message};
 pub use reason::Reason;
 
 #[cfg(test)]
@@ -27,7 +27,7 @@ mod tests {
     use super::{
         hello::Greeting,
         manager::{FromManager, ToManager},
-        message::{FIRST_SKIPPED_KIND, Message},
+        message_set::{FIRST_SKIPPED_KIND, Message},
         peer::{FromHolder, ToHolder},
         reason::Reason,
     };

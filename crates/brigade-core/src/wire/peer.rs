@@ -7,7 +7,7 @@
 
 use minicbor::{Decode, Encode};
 
-use super::{hello::Goodbye, message::messages, reason::Reason};
+use super::{hello::Goodbye, message_set::messages, reason::Reason};
 use crate::id::ContentId;
 
 messages! {
@@ -134,8 +134,8 @@ pub struct Cancel {
     pub request: u32,
 }
 
-/// Would take any piece of an open content that the downloader lacks; answered by [`Offer`] whenever it is its turn, until
-/// it declines one or closes the channel.
+/// Would take any piece of an open content that the downloader lacks; answered by [`Offer`] whenever it is its turn,
+/// until it declines one or closes the channel.
 #[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
 #[cbor(map)]
 pub struct Want {

@@ -92,8 +92,8 @@ impl Reason {
 }
 
 impl Reason {
-    /// What people are told of a refusal: the reason and the `text` that came with it, or that alone where it begins with
-    /// the reason.
+    /// What people are told of a refusal: the reason and the `text` that came with it, or that alone where it begins
+    /// with the reason.
     pub fn with(self, text: &str) -> String {
         let reason = self.to_string();
         match text {

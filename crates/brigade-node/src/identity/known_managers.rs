@@ -13,7 +13,7 @@ use std::{
 
 use brigade_core::id::PeerKey;
 
-use crate::durable::{make_folders, sync_folder};
+use crate::durable_folders::{make_folders, sync_folder};
 
 /// Bytes of the file that are read: enough for ten thousand managers.
 const FILE_BYTES: u64 = 1 << 20;

@@ -5,11 +5,11 @@
 //! the disk, `view.rs` the published state. A manager listens on an address that other machines reach only if its
 //! configuration allows it, because there is no list of permitted members.
 
-mod message;
-mod owner;
-mod persist;
+mod member_database;
+mod owner_task;
+mod published_state;
 mod session;
-mod view;
+mod task_messages;
 
 use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
@@ -18,26 +18,26 @@ use brigade_core::{
     limits,
     manager::{self, Manager},
 };
-pub use persist::PersistError;
+pub use member_database::MemberDatabaseError;
+pub use published_state::{LifeEvent, ManagerView};
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 pub use tokio_util::sync::CancellationToken;
 use tokio_util::{sync::DropGuard, task::TaskTracker};
-pub use view::{LifeEvent, ManagerView};
 
 use self::{
-    owner::{ManagerOwner, ViewTimer},
-    persist::MemberDatabase,
+    member_database::MemberDatabase,
+    owner_task::{ManagerOwner, ViewTimer},
     session::SessionContext,
 };
 use crate::{
     clock,
-    durable::make_folders,
+    durable_folders::make_folders,
     identity::key::{KeyError, SecretKey},
     transport::{
-        accept::{Acceptor, ListenError},
         accept_loop::accept_loop,
         breach_log::BreachLog,
         dial::{self, DialError},
+        port_listener::{ListenError, PortListener},
     },
 };
 
@@ -139,7 +139,7 @@ pub enum ManagerError {
     Key(#[from] KeyError),
     /// Its members cannot be read.
     #[error("reading the manager's members")]
-    Members(#[from] PersistError),
+    Members(#[from] MemberDatabaseError),
     /// It cannot listen there: the port may be in use.
     #[error("starting the manager")]
     Listen(#[from] ListenError),
@@ -175,7 +175,7 @@ impl ManagerServer {
         let (members, bindings) = MemberDatabase::open(&config.state_dir.join("members.sqlite"))?;
         let key = SecretKey::load_or_create(&key_file)?;
         // Only the first address: if another manager has it, the next address may be free, but peers would not dial it.
-        let acceptor = Acceptor::bind(&addresses[..1], &key).await?;
+        let acceptor = PortListener::bind(&addresses[..1], &key).await?;
 
         let view = ManagerView {
             address: acceptor.address(),
@@ -185,7 +185,7 @@ impl ManagerServer {
             rows: vec![],
         };
         let (view, view_out) = watch::channel(view);
-        let (events, events_out) = broadcast::channel(view::EVENTS);
+        let (events, events_out) = broadcast::channel(published_state::EVENTS);
         let server = Self {
             address: acceptor.address(),
             key: key.public(),

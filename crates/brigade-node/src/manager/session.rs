@@ -32,13 +32,13 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::message::{SessionQueue, ToOwner, ToSession, stopping};
+use super::task_messages::{SessionQueue, ToOwner, ToSession, stopping};
 use crate::transport::{
     accept_loop::ConnectionHandler,
     breach_log::{BreachLog, RemoteRole},
     connection::{ConnectionError, Reader, Writer},
     greeting::{GreetedConnection, close_and_drain},
-    hello::own_hello,
+    own_hello::own_hello,
 };
 
 /// Messages from the owner that may wait for a session: the answers to one question and one batch of updates. The

@@ -24,7 +24,9 @@ use super::{ManagerConfig, ManagerError, ManagerServer, ManagerView, MemberDatab
 use crate::{
     clock,
     identity::{key::SecretKey, membership},
-    transport::{accept_loop::ENTERING, dial::dial, greeting::GreetedConnection, tls::records::Records},
+    transport::{
+        accept_loop::ENTERING, dial::dial, greeting::GreetedConnection, tls::record_buffer::RecordBuffer,
+    },
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -253,7 +255,7 @@ async fn a_peer_that_breaks_the_protocol_gets_a_goodbye_and_others_are_not_affec
     good.join("good_user").await.unwrap();
     let mut bad = manager.client(&SecretKey::generate()).await;
     bad.join("bad_user").await.unwrap();
-    let mut frames = Records::default();
+    let mut frames = RecordBuffer::default();
     frames.put(&[0, 0, 0, 2, 0x10, 0xff]);
     bad.0.writer.write_frames(&mut frames, |_| {}).await.unwrap();
     assert!(

@@ -1,9 +1,9 @@
 //! A peer: it shares a folder, and fetches what others share.
 //!
 //! [`Peer::join`] starts it (`start`): the key, the manager, the folder, then the tasks, each of which owns one thing:
-//! `session` the connection to the manager, `upload` the connections to downloaders, `fetch` all fetches, and the store's
-//! keeper the shared files. [`Peer`] and [`Fetch`] only send messages to the tasks, and read what those publish. The
-//! values that they take and return stand in modules of the crate's root.
+//! `session` the connection to the manager, `upload` the connections to downloaders, `fetch` all fetches, and the
+//! store's keeper the shared files. [`Peer`] and [`Fetch`] only send messages to the tasks, and read what those
+//! publish. The values that they take and return stand in modules of the crate's root.
 
 mod bandwidth;
 mod fetch;
@@ -33,22 +33,22 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    fetch::{FetchOrder, OrderedFetch, resolve_request},
+    fetch::{NewFetch, NewFetches, resolve_request},
     start::{StartedPeer, start},
 };
-use crate::store::{folder::Folder, parts::kept_parts, share::Share};
+use crate::store::{folder::Folder, leftover_parts::kept_parts, share::Share};
 pub use crate::{
     fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace, ResolveError},
     fetch_request::{AmbiguousName, FetchRequest, Resolved, WantedFile},
-    file_listing::FileListing,
     identity::clock_check::ClockDifference,
-    listening::{ManagerContact, ReachabilityWatch, TakenPort, UnreachableFrom},
+    listen_addresses::{ManagerContact, ReachabilityWatch, TakenPort, UnreachableFrom},
     manager_questions::Observer,
+    pattern_listing::FileListing,
     peer_config::{ManagerAddress, PeerConfig, ShareMode},
     peer_error::{AskError, JoinError, NotJoined, PeerError, ReachError},
     peer_status::{KeptTotals, ManagerState, PeerStatus},
     progress::{FetchState, MemberTraffic, Progress, UnreachableHolder},
-    store::keeper::{Backlog, KeeperProblem, ProblemList, WatchError},
+    store::keeper::{HashingProgress, KeeperProblem, ProblemList, WatchError},
     transport::dial::resolve as resolve_host,
 };
 
@@ -179,10 +179,10 @@ impl Peer {
             let (sender, progress) = watch::channel(Progress::new(files.name.clone()));
             let given_up = CancellationToken::new();
             fetches.push(Fetch { progress, given_up: given_up.clone() });
-            ordered.push(OrderedFetch { files, progress: sender, given_up });
+            ordered.push(NewFetch { files, progress: sender, given_up });
         }
         let (begun, begins) = oneshot::channel();
-        let order = FetchOrder { fetches: ordered, begun };
+        let order = NewFetches { fetches: ordered, begun };
         self.0.orders.send(order).await.map_err(|_| FetchError::Stopping)?;
         begins.await.map_err(|_| FetchError::Stopping)??;
         Ok(fetches)

@@ -16,18 +16,18 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     bandwidth::{LimitsHandle, Traffic},
-    fetch::{FetchConfig, FetchOrder, FetchOwner},
+    fetch::{FetchConfig, FetchOwner, NewFetches},
     session::{ManagerClient, RequestedName, Session, SessionCommand, SessionState, Subscriptions, join},
     swarm::{ConnectionConfig, PartTable, Swarm, SwarmConfig},
     upload::{ConnectionCounts, ListenContext, ServeContext, listen},
 };
 use crate::{
     config::user_at_host,
+    folder_setup::{CreatedFiles, StartedFolder, write_names},
     identity::{clock_check::ClockDifference, key::SecretKey},
-    listening::{ListenWatch, ManagerContact, TakenPort},
+    listen_addresses::{ListenWatch, ManagerContact, TakenPort},
     peer_config::{PeerConfig, ShareMode},
     peer_error::{JoinError, NotJoined, PeerError},
-    peer_folder::{CreatedFiles, StartedFolder, write_names},
     peer_status::{KeptTotals, ManagerState},
     store::{
         folder::{Folder, FolderLock},
@@ -65,7 +65,7 @@ pub(crate) struct StartedPeer {
     pub(crate) limits: LimitsHandle,
     pub(crate) keeper: KeeperHandle,
     pub(crate) client: ManagerClient,
-    pub(crate) orders: mpsc::Sender<FetchOrder>,
+    pub(crate) orders: mpsc::Sender<NewFetches>,
     pub(crate) state: watch::Receiver<ManagerState>,
     pub(crate) clock: watch::Receiver<Option<ClockDifference>>,
     pub(crate) kept: watch::Receiver<KeptTotals>,
@@ -264,7 +264,7 @@ fn start_fetches(
     holders: mpsc::Receiver<Holders>,
     session: mpsc::Sender<SessionCommand>,
     stop: CancellationToken,
-) -> (mpsc::Sender<FetchOrder>, watch::Receiver<KeptTotals>) {
+) -> (mpsc::Sender<NewFetches>, watch::Receiver<KeptTotals>) {
     let PeerContext { folder, share, parts, keeper, traffic } = context;
     let DialContext { key, network, membership, connection_slots, config } = dial;
     let seed = seed(&key);

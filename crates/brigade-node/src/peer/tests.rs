@@ -33,8 +33,8 @@ async fn manager(state: &Path, stop: &CancellationToken) -> ManagerServer {
     ManagerServer::start_until(config, stop.clone()).await.unwrap()
 }
 
-/// A peer that shares the folder of its name, and sends 200 kB a second: there is a schedule, so that somebody waits for
-/// the next minute.
+/// A peer that shares the folder of its name, and sends 200 kB a second: there is a schedule, so that somebody waits
+/// for the next minute.
 async fn peer(manager: &ManagerServer, username: &str, folder: &Path) -> Peer {
     join(manager, Some(username), folder).await
 }

@@ -12,15 +12,15 @@ use std::{
 
 use brigade_core::name::FileName;
 
-use self::spelling::FolderListings;
+use self::name_case::FolderListings;
 use super::{
+    file_stamp::Stamp,
     folder::{Folder, FolderError, PRIVATE, split},
     staging::NearestFolder,
-    stamp::Stamp,
     system::{Dir, FileKind, FileSystemId},
 };
 
-mod spelling;
+mod name_case;
 
 /// Names up to this length are valid on each file system that does not report its limit.
 const SURELY_SHORT: usize = 100;

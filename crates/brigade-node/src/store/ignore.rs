@@ -17,7 +17,7 @@ use ignore::{
 };
 
 use super::{
-    stamp::stamp_of,
+    file_stamp::stamp_of,
     system::{Dir, read_at},
 };
 

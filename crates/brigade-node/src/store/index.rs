@@ -17,7 +17,7 @@ use brigade_core::{
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 
-use super::{folder::INDEX_FILE, hash::piece_list_from_bytes, share::SharedFile, stamp::Stamp};
+use super::{file_stamp::Stamp, folder::INDEX_FILE, hash::piece_list_from_bytes, share::SharedFile};
 
 /// The file of the index, in the private folder, and the files that SQLite has beside it while it is open.
 const INDEX_FILES: [&str; 3] = [INDEX_FILE, "index.db-wal", "index.db-shm"];

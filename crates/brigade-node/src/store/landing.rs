@@ -11,10 +11,10 @@ use std::{fs::File, io};
 use brigade_core::name::FileName;
 
 use super::{
+    file_stamp::{Stamp, stamp_of, system_time},
     folder::{Folder, FolderError, split},
-    staged_files::{create_small, next_small_name},
+    staged_file_names::{create_small, next_small_name},
     staging::Staging,
-    stamp::{Stamp, stamp_of, system_time},
     system::{self, Dir, FileKind},
 };
 

@@ -27,20 +27,20 @@ use brigade_core::{
 
 pub(crate) use self::error::PartError;
 use self::{
-    companions::{read_list, read_name, write_list, write_name},
+    metadata_files::{read_list, read_name, write_list, write_name},
     write_queue::{PieceWrite, WriteQueue},
 };
 use super::{
+    file_stamp::{Stamp, stamp_of},
     folder::{Folder, FolderError},
     landing::{Landing, Placed, RenameResult, give_name},
-    staged_files::{DATA, LIST, NAME, RECORD, part_name},
+    staged_file_names::{DATA, LIST, NAME, RECORD, part_name},
     staging::Staging,
-    stamp::{Stamp, stamp_of},
     system::{self, Dir},
 };
 
-pub(super) mod companions;
 mod error;
+pub(super) mod metadata_files;
 mod write_queue;
 
 /// A file that is being received; cheap to clone, all clones are one file.

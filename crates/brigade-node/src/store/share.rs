@@ -17,9 +17,9 @@ use brigade_core::{id::Content, name::FileName};
 use self::tables::ShareTables;
 pub(crate) use self::tables::SharedFile;
 use super::{
+    file_stamp::Stamp,
     folder::{Folder, FolderError},
     name_ranges::at_or_below,
-    stamp::Stamp,
 };
 
 mod tables;

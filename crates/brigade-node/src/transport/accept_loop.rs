@@ -19,10 +19,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    accept::{AcceptedConnection, Acceptor},
     breach_log::{BreachLog, RemoteRole},
     connection::ConnectionError,
     greeting::{GreetError, GreetedConnection},
+    port_listener::{AcceptedConnection, PortListener},
 };
 
 /// The limit on connections that are being greeted, or that their handler has not accepted or refused yet. The handler
@@ -42,7 +42,7 @@ pub(crate) trait Accept: Send {
     fn accept(&mut self) -> impl Future<Output = io::Result<AcceptedConnection>> + Send;
 }
 
-impl Accept for Acceptor {
+impl Accept for PortListener {
     async fn accept(&mut self) -> io::Result<AcceptedConnection> {
         Self::accept(self).await
     }
@@ -160,10 +160,10 @@ mod tests {
     use tokio::sync::OwnedSemaphorePermit;
     use tokio_util::sync::CancellationToken;
 
-    use super::{Acceptor, ConnectionHandler, GreetedConnection, accept_loop};
+    use super::{ConnectionHandler, GreetedConnection, PortListener, accept_loop};
     use crate::{
         identity::key::SecretKey,
-        transport::{dial::dial, hello::own_hello},
+        transport::{dial::dial, own_hello::own_hello},
     };
 
     /// A handler that ends each connection with a goodbye.
@@ -185,7 +185,7 @@ mod tests {
     #[tokio::test]
     async fn a_greeting_that_is_under_way_at_a_stop_is_finished() {
         let (key, stop) = (SecretKey::generate(), CancellationToken::new());
-        let acceptor = Acceptor::bind(&[([127, 0, 0, 1], 0).into()], &key).await.unwrap();
+        let acceptor = PortListener::bind(&[([127, 0, 0, 1], 0).into()], &key).await.unwrap();
         let addresses = [acceptor.address()];
         let accepting = tokio::spawn(accept_loop(acceptor, SaysGoodbye, Default::default(), stop.clone()));
         let connection = dial(&addresses, &SecretKey::generate(), Some(key.public())).await.unwrap();

@@ -20,9 +20,9 @@ use tokio::{
 };
 
 use super::tls::{
-    backend::{TlsReader, TlsWriter},
-    record_io::{RecordReader, RecordWriter},
-    records::Records,
+    record_buffer::RecordBuffer,
+    record_traits::{RecordReader, RecordWriter},
+    selected_backend::{TlsReader, TlsWriter},
 };
 
 /// The error of a connection that did not end properly.
@@ -242,7 +242,7 @@ impl<W: RecordWriter> Writer<W> {
     /// If the future is dropped in the middle, the connection cannot be used any more.
     pub async fn write_frames(
         &mut self,
-        frames: &mut Records,
+        frames: &mut RecordBuffer,
         on_written: impl FnMut(usize) + Send,
     ) -> Result<(), ConnectionError> {
         self.encrypt_queued()?;

@@ -1,7 +1,7 @@
 //! Connecting to a key, at the first of its addresses that answers.
 //!
 //! Another key than the expected one is refused here, before anything is sent. The greeting on the connection is in
-//! [`super::greeting`]; the side that is dialled is in [`super::accept`].
+//! [`super::greeting`]; the side that is dialled is in [`super::port_listener`].
 
 use std::{
     io,
@@ -19,8 +19,8 @@ use tokio::{
 
 use super::{
     greeting::NewConnection,
-    socket::{Addresses, set_options},
-    tls::{backend, config},
+    socket_options::{Addresses, set_options},
+    tls::{config, selected_backend},
 };
 use crate::{config::open_files_limit::OpenFilesLimit, identity::key::SecretKey};
 
@@ -135,7 +135,7 @@ async fn dial_one(
     let config =
         config::client(key, expected, found.clone()).map_err(|error| failed(io::Error::other(error)))?;
     let name = ServerName::IpAddress(address.ip().into()); // never sent: rustls needs one
-    let done = timeout_at(deadline, backend::connect(read, write, config, name)).await;
+    let done = timeout_at(deadline, selected_backend::connect(read, write, config, name)).await;
     match done.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())) {
         Ok(secured) => NewConnection::new(secured, addresses, deadline, None).map_err(failed),
         Err(source) => Err(match (expected, found.get().copied()) {

@@ -1,7 +1,8 @@
 //! The greeting: both sides of an encrypted connection send a hello before any other message.
 //!
-//! A [`NewConnection`] can only greet or refuse the greeting; after that, [`GreetedConnection`] has a reader and a writer of
-//! messages. `wire::hello` chooses the version of the protocol. If there is no common version, the other side is told.
+//! A [`NewConnection`] can only greet or refuse the greeting; after that, [`GreetedConnection`] has a reader and a
+//! writer of messages. `wire::hello` chooses the version of the protocol. If there is no common version, the other side
+//! is told.
 
 use std::{io, net::SocketAddr};
 
@@ -21,10 +22,10 @@ use tokio::{
 use super::{
     connection::{ConnectionError, Reader, Writer},
     handshake_slot::HandshakeSlot,
-    socket::Addresses,
+    socket_options::Addresses,
     tls::{
-        backend::{TlsReader, TlsWriter},
-        record_io::Secured,
+        record_traits::Secured,
+        selected_backend::{TlsReader, TlsWriter},
     },
 };
 

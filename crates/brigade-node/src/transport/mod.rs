@@ -1,10 +1,9 @@
 //! Connections: TCP, TLS 1.3 with raw public keys both ways, frames.
 //!
 //! A *key* is dialled, and a connection to any other key fails. The result is a [`greeting::NewConnection`], which can
-//! only greet, and after that a [`greeting::GreetedConnection`]. Code above this module sees no socket; code in it knows no
-//! files.
+//! only greet, and after that a [`greeting::GreetedConnection`]. Code above this module sees no socket; code in it
+//! knows no files.
 
-pub(crate) mod accept;
 pub(crate) mod accept_loop;
 pub(crate) mod breach_log;
 pub(crate) mod connection;
@@ -13,8 +12,9 @@ pub(crate) mod dial;
 pub(crate) mod fuzzing;
 pub(crate) mod greeting;
 mod handshake_slot;
-pub(crate) mod hello;
-mod socket;
+pub(crate) mod own_hello;
+pub(crate) mod port_listener;
+mod socket_options;
 pub(crate) mod tls;
 
 #[cfg(test)]
@@ -26,10 +26,10 @@ mod tests {
     };
 
     use super::{
-        accept::Acceptor,
         connection::ConnectionError,
         dial::{DialError, dial},
         greeting::{GreetError, GreetedConnection, NewConnection},
+        port_listener::PortListener,
     };
     use crate::identity::key::SecretKey;
 
@@ -37,8 +37,8 @@ mod tests {
         Hello { version, agent: "test".into(), membership: None, reached_from_elsewhere: None }
     }
 
-    async fn acceptor(key: &SecretKey) -> Acceptor {
-        Acceptor::bind(&[([127, 0, 0, 1], 0).into()], key).await.unwrap()
+    async fn acceptor(key: &SecretKey) -> PortListener {
+        PortListener::bind(&[([127, 0, 0, 1], 0).into()], key).await.unwrap()
     }
 
     async fn pair(holder: &SecretKey, downloader: &SecretKey) -> (NewConnection, NewConnection) {

@@ -1,7 +1,7 @@
 //! A downloading peer: it passes events to its core.
 //!
-//! It decides nothing itself, so a wrong result is the core's. `actions` carries out the core's decisions; the holders
-//! are in `holder`.
+//! It decides nothing itself, so a wrong result is the core's. `downloader_actions` carries out the core's decisions;
+//! the holders are in `holder`.
 
 use brigade_core::{
     bitfield::Bitfield,
@@ -10,11 +10,11 @@ use brigade_core::{
 };
 
 use crate::{
+    event_queue::ScheduledEvent,
+    identifiers::{ConnectionNumber, ContentNumber, PeerNumber, download},
     network::connection::{Connection, PeerMessage, Segment},
     network::link::{pass, transfer_time},
-    numbers::{ConnectionNumber, ContentNumber, PeerNumber, download},
     plan::HolderBehaviour,
-    queue::ScheduledEvent,
     simulation::Simulation,
 };
 

@@ -15,10 +15,10 @@ use brigade_core::{
 };
 
 use crate::{
+    event_queue::ScheduledEvent,
+    identifiers::{ConnectionNumber, ContentNumber, PeerNumber, download},
     network::connection::{PeerMessage, Request, SendingPiece, WaitingRequest},
-    numbers::{ConnectionNumber, ContentNumber, PeerNumber, download},
     plan::HolderBehaviour,
-    queue::ScheduledEvent,
     simulation::Simulation,
 };
 
@@ -308,7 +308,8 @@ impl Simulation {
         }
     }
 
-    /// A peer has a new piece: it tells the downloaders of the content, at once after a pause, and later pieces together.
+    /// A peer has a new piece: it tells the downloaders of the content, at once after a pause, and later pieces
+    /// together.
     pub(crate) fn queue_have(&mut self, by: PeerNumber, content: ContentNumber, piece: PieceIndex) {
         if self.peers[by.at()].incoming.is_empty() {
             return; // a later downloader gets the whole bitfield

@@ -1,11 +1,11 @@
 //! The behaviour of peers, as methods of the simulation: they carry out the decisions of their cores.
 //!
-//! A peer as a downloader is in `downloader` and `actions`, as a holder in `holder` and `sending`, with the manager in
-//! `session`; planned events are applied in `planned`.
+//! A peer as a downloader is in `downloader` and `downloader_actions`, as a holder in `holder` and `sending`, with the
+//! manager in `manager_session`; planned events are applied in `planned_events`.
 
-mod actions;
 mod downloader;
+mod downloader_actions;
 mod holder;
-mod planned;
+mod manager_session;
+mod planned_events;
 mod sending;
-mod session;

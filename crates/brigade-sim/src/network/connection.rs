@@ -9,8 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 use brigade_core::{geometry::PieceIndex, upload::OfferId, wire::Reason};
 
 use crate::{
+    identifiers::{ContentNumber, PeerNumber},
     network::link::LinkRates,
-    numbers::{ContentNumber, PeerNumber},
 };
 
 /// Bytes that every connection may have in transit.

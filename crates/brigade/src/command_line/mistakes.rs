@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     failure::{Failure, NOT_FOUND, USAGE},
-    terminal::output::print_line,
+    terminal::standard_output::print_line,
     text::escape::escape,
 };
 

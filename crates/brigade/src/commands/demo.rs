@@ -24,7 +24,7 @@ use crate::{
         fetch_progress::{follow, summary},
         folder::Notices,
     },
-    terminal::{output::print_line, signals::Signals},
+    terminal::{signals::Signals, standard_output::print_line},
     text::format,
 };
 

@@ -11,7 +11,7 @@ use std::{
 
 use brigade_core::schedule::LimitPlan;
 use brigade_node::{
-    durable::{make_folders, remove_folders},
+    durable_folders::{make_folders, remove_folders},
     peer::{
         Fetch, FetchRequest, FetchState, ManagerState, Peer, PeerConfig, Progress, ResolveError, Resolved,
         ShareMode,
@@ -21,22 +21,22 @@ use serde_json::Value;
 
 use super::{
     choose_content::{Chosen, invalid_answer, menu, question, take_answer},
-    connect::{join, manager_address},
     done_file::{check_done_file, make_done_file},
+    join_network::{join, manager_address},
     json_events,
 };
 use crate::{
     command_line::args::FetchArgs,
     failure::{DISK, FAILED, Failure, NOT_FOUND, REFUSED},
     notices::{
-        catalogue::CatalogueWait,
         fetch_progress::{follow, summary},
         folder::Notices,
+        incomplete_catalogue::CatalogueWait,
     },
     terminal::{
         input::{Input, LineReader},
-        output::print_line,
         signals::{Signal, Signals},
+        standard_output::print_line,
     },
     text::hints,
 };

@@ -11,12 +11,12 @@ use std::{
 use brigade_core::{plural::noun, wire::manager::CatalogueEntry};
 use brigade_node::peer::{FileListing, Observer};
 
-use super::{connect::manager_address, json_events};
+use super::{join_network::manager_address, json_events};
 use crate::{
     command_line::args::FilesArgs,
     failure::Failure,
-    notices::catalogue::print_incomplete_note,
-    terminal::output::record_write,
+    notices::incomplete_catalogue::print_incomplete_note,
+    terminal::standard_output::record_write,
     text::{escape::escape, format, suggestions},
 };
 

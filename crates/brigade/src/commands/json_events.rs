@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{
     failure::{Failure, INTERRUPTED, TERMINATED, kind},
-    terminal::output::print_line,
+    terminal::standard_output::print_line,
     text::hints,
 };
 

@@ -19,8 +19,8 @@ use crate::{
     failure::{DISK, Failure},
     terminal::{
         self,
-        output::print_line,
         signals::{Signal, Signals},
+        standard_output::print_line,
     },
     tui,
 };
@@ -45,7 +45,7 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     server.stopped().await;
     match shown {
         // While the table is shown, Ctrl-C is a key like all others.
-        Ok(tui::Ending::Interrupted) => Ok(Signal::Interrupt.exit_code()),
+        Ok(tui::EndReason::Interrupted) => Ok(Signal::Interrupt.exit_code()),
         // A reader that closes the pipe (`brigade manager | head`) is not an error.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::other("showing the table", &error))

@@ -3,19 +3,19 @@
 //! Errors are returned as a [`Failure`] and printed once, in `main`. [`run`] chooses the command.
 
 pub(crate) mod choose_content;
-mod connect;
 mod demo;
 mod done_file;
 mod fetch;
 mod files;
+mod join_network;
 mod json_events;
-mod limit;
 mod manager;
 mod peer;
 mod peers;
 mod prompt;
+mod prompt_limit;
 mod prompt_parse;
-mod status;
+mod prompt_status;
 
 use std::{io::Write, process::ExitCode};
 
@@ -27,7 +27,7 @@ use crate::{
         args::{Brigade, Command},
     },
     failure::Failure,
-    terminal::{output::record_write, signals::handle_size_limit_signal},
+    terminal::{signals::handle_size_limit_signal, standard_output::record_write},
 };
 
 /// Runs the command.

@@ -10,19 +10,19 @@ use brigade_core::{name::Username, schedule::LimitPlan, wire::Reason};
 use brigade_node::peer::{JoinError, Peer, PeerConfig, PeerError, TakenPort, is_peer_folder};
 
 use super::{
-    connect::{ListenChoice, is_about_the_port, join, manager_address},
+    join_network::{ListenChoice, is_about_the_port, join, manager_address},
     prompt,
 };
 use crate::{
     command_line::args::{PeerArgs, parse_port},
     failure::{FAILED, Failure, USAGE},
     home::home_file,
-    notices::{folder::Notices, unshared::UnsharedLog},
+    notices::{folder::Notices, unshared_files::UnsharedLog},
     terminal::{
         dim,
         input::{Input, LineReader, is_yes},
-        output::print_line,
         signals::{Signal, Signals},
+        standard_output::print_line,
     },
 };
 

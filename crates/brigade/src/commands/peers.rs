@@ -12,12 +12,12 @@ use brigade_core::wire::manager::PeerRow;
 use brigade_node::peer::Observer;
 use unicode_width::UnicodeWidthStr;
 
-use super::{connect::manager_address, json_events};
+use super::{join_network::manager_address, json_events};
 use crate::{
     command_line::args::PeersArgs,
     failure::Failure,
-    notices::catalogue::print_incomplete_note,
-    terminal::{self, output::record_write},
+    notices::incomplete_catalogue::print_incomplete_note,
+    terminal::{self, standard_output::record_write},
     text::{escape::escape, format},
 };
 

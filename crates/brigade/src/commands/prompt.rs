@@ -12,16 +12,16 @@ use tokio::task::JoinSet;
 use super::{
     choose_content::{Chosen, invalid_answer, menu, question, resolve_request, take_answer},
     fetch::code_of,
-    files, limit, peers,
+    files, peers, prompt_limit,
     prompt_parse::{check_no_arguments, hint_about_spaces, parse_fetch},
-    status,
+    prompt_status,
 };
 use crate::{
     failure::{Failure, USAGE},
     notices::{
-        catalogue::{CatalogueWait, incomplete_note},
         fetch_progress::{follow, follow_in_background, summary},
         folder::Notices,
+        incomplete_catalogue::{CatalogueWait, incomplete_note},
     },
     terminal::{
         input::{Input, LineReader, Printer, is_yes},
@@ -170,8 +170,8 @@ impl Prompt {
             "files" | "ls" => self.files(rest).await?,
             "peers" => self.peers().await?,
             "fetch" | "get" => self.fetch(rest, lines).await?,
-            "limit" => self.printer.print(&limit::run(&self.peer, rest).await?),
-            "status" => self.printer.print(&status::text(&self.peer, &self.fetches)),
+            "limit" => self.printer.print(&prompt_limit::run(&self.peer, rest).await?),
+            "status" => self.printer.print(&prompt_status::text(&self.peer, &self.fetches)),
             "help" | "?" => self.printer.print(HELP),
             other => {
                 let message = format!("{other:?} is not a command");

@@ -10,7 +10,7 @@ use brigade_core::{
 };
 use brigade_node::{
     error::{DialError, ListenError},
-    manager::{ManagerError, PersistError},
+    manager::{ManagerError, MemberDatabaseError},
     peer::{AmbiguousName, AskError, FetchError, JoinError, PeerError, ReachError, ResolveError},
 };
 
@@ -129,7 +129,7 @@ impl From<ManagerError> for Failure {
             }
             ManagerError::State { .. } => Self::of(DISK, &error)
                 .hint("name another folder for the manager's key and members with --state, or with BRIGADE_HOME"),
-            ManagerError::Members(PersistError::InUse { .. }) => Self::of(FAILED, &error)
+            ManagerError::Members(MemberDatabaseError::InUse { .. }) => Self::of(FAILED, &error)
                 .hint("a manager runs on this port already; for a second network, choose another --port and --state"),
             ManagerError::Members(_) => Self::of(DISK, &error),
             _ => Self::of(FAILED, &error),

@@ -17,7 +17,7 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::output::{print_line, print_text};
+use super::standard_output::{print_line, print_text};
 use crate::{terminal, text::escape::escape};
 
 /// The most bytes of a line: more than any command with the longest name.

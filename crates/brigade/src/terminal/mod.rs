@@ -4,9 +4,9 @@
 //! no table. `NO_COLOR` disables the styles.
 
 pub(crate) mod input;
-pub(crate) mod output;
 pub(crate) mod progress_line;
 pub(crate) mod signals;
+pub(crate) mod standard_output;
 
 use std::{
     env,

@@ -1,5 +1,5 @@
-//! Text for people: numbers and times, escaped text of other machines, hints that several messages share, and suggestions
-//! for text that was probably meant.
+//! Text for people: numbers and times, escaped text of other machines, hints that several messages share, and
+//! suggestions for text that was probably meant.
 //!
 //! Nothing here prints; `terminal::output` does.
 

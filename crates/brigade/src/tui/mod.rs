@@ -2,9 +2,9 @@
 //!
 //! `table` does the layout of the table, `screen` draws it.
 
-mod ending;
-mod log_lines;
+mod end_reason;
+mod plain_log;
 mod screen;
 mod table;
 
-pub(crate) use self::{ending::Ending, log_lines::log_table, screen::show_table};
+pub(crate) use self::{end_reason::EndReason, plain_log::log_table, screen::show_table};

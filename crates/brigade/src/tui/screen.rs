@@ -13,7 +13,7 @@ use tokio::sync::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ending::Ending, table};
+use super::{end_reason::EndReason, table};
 use crate::log::set_screen_in_use;
 
 /// The number of events that are kept and shown below the table.
@@ -30,7 +30,7 @@ pub(crate) async fn show_table(
     view: watch::Receiver<ManagerView>,
     events: broadcast::Receiver<LifeEvent>,
     stop: CancellationToken,
-) -> io::Result<Ending> {
+) -> io::Result<EndReason> {
     let mut screen = Screen::open()?;
     let shown = screen.run(view, events, stop).await;
     screen.close()?;
@@ -64,7 +64,7 @@ impl Screen {
         mut view: watch::Receiver<ManagerView>,
         mut events: broadcast::Receiver<LifeEvent>,
         stop: CancellationToken,
-    ) -> io::Result<Ending> {
+    ) -> io::Result<EndReason> {
         let (key, mut keys) = mpsc::channel(KEYS);
         std::thread::spawn(move || read_keys(&key));
         let mut scroll = table::Scroll::default();
@@ -74,7 +74,7 @@ impl Screen {
             self.terminal.draw(|frame| table::draw(frame, &snapshot, &recent, &mut scroll))?;
             tokio::select! {
                 changed = view.changed() => if changed.is_err() {
-                    return Ok(Ending::Stopped);
+                    return Ok(EndReason::Stopped);
                 },
                 event = events.recv() => match event {
                     Ok(event) => {
@@ -82,14 +82,14 @@ impl Screen {
                         recent.push_front(event);
                     }
                     Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return Ok(Ending::Stopped),
+                    Err(RecvError::Closed) => return Ok(EndReason::Stopped),
                 },
                 Some(key) = keys.recv() => match key_action(&key) {
                     Some(KeyAction::End(ending)) => return Ok(ending),
                     Some(KeyAction::Scroll(rows)) => scroll.by(rows),
                     None => {} // for example a new size: the table is drawn again
                 },
-                () = stop.cancelled() => return Ok(Ending::Stopped),
+                () = stop.cancelled() => return Ok(EndReason::Stopped),
             }
         }
     }
@@ -105,7 +105,7 @@ impl Drop for Screen {
 }
 
 enum KeyAction {
-    End(Ending),
+    End(EndReason),
     Scroll(isize),
 }
 
@@ -115,9 +115,9 @@ fn key_action(event: &TerminalEvent) -> Option<KeyAction> {
     };
     match code {
         KeyCode::Char('c' | 'C') if modifiers.contains(KeyModifiers::CONTROL) => {
-            Some(KeyAction::End(Ending::Interrupted))
+            Some(KeyAction::End(EndReason::Interrupted))
         }
-        KeyCode::Char('q' | 'Q') => Some(KeyAction::End(Ending::Quit)),
+        KeyCode::Char('q' | 'Q') => Some(KeyAction::End(EndReason::Quit)),
         KeyCode::Up => Some(KeyAction::Scroll(-1)),
         KeyCode::Down => Some(KeyAction::Scroll(1)),
         KeyCode::PageUp => Some(KeyAction::Scroll(-10)),
@@ -145,11 +145,11 @@ fn read_keys(key: &mpsc::Sender<TerminalEvent>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{Ending, KeyAction, KeyCode, KeyEvent, KeyModifiers, TerminalEvent, key_action};
+    use super::{EndReason, KeyAction, KeyCode, KeyEvent, KeyModifiers, TerminalEvent, key_action};
 
     #[test]
     fn q_and_ctrl_c_end() {
-        let check = |code, modifiers, expected: Option<Ending>| {
+        let check = |code, modifiers, expected: Option<EndReason>| {
             let event = TerminalEvent::Key(KeyEvent::new(code, modifiers));
             let ending = key_action(&event).and_then(|key_action| match key_action {
                 KeyAction::End(ending) => Some(ending),
@@ -157,9 +157,9 @@ mod tests {
             });
             assert_eq!(ending, expected, "{event:?}");
         };
-        check(KeyCode::Char('q'), KeyModifiers::NONE, Some(Ending::Quit));
-        check(KeyCode::Char('Q'), KeyModifiers::SHIFT, Some(Ending::Quit));
-        check(KeyCode::Char('c'), KeyModifiers::CONTROL, Some(Ending::Interrupted));
+        check(KeyCode::Char('q'), KeyModifiers::NONE, Some(EndReason::Quit));
+        check(KeyCode::Char('Q'), KeyModifiers::SHIFT, Some(EndReason::Quit));
+        check(KeyCode::Char('c'), KeyModifiers::CONTROL, Some(EndReason::Interrupted));
         check(KeyCode::Char('c'), KeyModifiers::NONE, None);
         check(KeyCode::Down, KeyModifiers::NONE, None);
     }

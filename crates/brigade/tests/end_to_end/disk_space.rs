@@ -5,9 +5,9 @@
 use std::fs;
 
 use crate::{
-    network::{Network, bytes, pieces_recorded},
-    process::{PATIENCE, until},
     test_disk::Disk,
+    test_network::{Network, bytes, pieces_recorded},
+    test_process::{PATIENCE, until},
 };
 
 #[test]
@@ -83,7 +83,7 @@ fn a_fetch_waits_when_the_disk_becomes_full() {
     fs::remove_file(network.path("small/filler")).unwrap();
     let totals = fetch.end().with_code(0).prints_error(&["it continues"]).totals();
     network.has("small/in/film.bin", &film);
-    let crossed = crate::network::given(&totals).iter().map(|(_, bytes)| bytes).sum::<u64>();
+    let crossed = crate::test_network::given(&totals).iter().map(|(_, bytes)| bytes).sum::<u64>();
     assert!(crossed < film.len() as u64 * 3 / 2, "most of what was verified is kept: {totals}");
 }
 
@@ -162,7 +162,7 @@ fn a_folder_of_small_files_continues_when_there_is_space() {
     fs::remove_file(network.path("small/filler")).unwrap();
     let totals = fetch.end().with_code(0).totals();
     assert_eq!((&totals["done"], &totals["failed"]), (&true.into(), &0.into()), "{totals}");
-    let crossed = crate::network::given(&totals).iter().map(|(_, bytes)| bytes).sum::<u64>();
+    let crossed = crate::test_network::given(&totals).iter().map(|(_, bytes)| bytes).sum::<u64>();
     assert!(crossed < 20_000 * FILES as u64 * 2, "on a full disk little is asked for: {totals}");
     for number in 0..FILES {
         network.has(&format!("small/in/data/{number}"), &bytes(&number.to_string(), 20_000));

@@ -4,9 +4,9 @@
 use std::fs;
 
 use crate::{
-    network::{Network, bytes},
-    process::Process,
     test_disk::Disk,
+    test_network::{Network, bytes},
+    test_process::Process,
 };
 
 const EXPOSED: &str = "others on this machine may read the key file";

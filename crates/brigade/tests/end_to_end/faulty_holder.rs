@@ -17,15 +17,15 @@ use brigade_core::{
 };
 use brigade_node::{
     peer::ManagerAddress,
-    testing::{Acceptor, GreetedConnection, Reader, Records, SecretKey, Writer, reach},
+    testing::{GreetedConnection, PortListener, Reader, RecordBuffer, SecretKey, Writer, reach},
 };
 use rustix::process::Signal;
 use tokio::sync::watch;
 
 use crate::{
-    network::{Network, bytes},
-    process::{PATIENCE, until},
-    unknown_peer::framed,
+    scripted_peer::framed,
+    test_network::{Network, bytes},
+    test_process::{PATIENCE, until},
 };
 
 /// The fault of the holder.
@@ -65,7 +65,7 @@ impl FaultyHolder {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let key = SecretKey::generate();
-                let acceptor = Acceptor::bind(&[([127, 0, 0, 1], 0).into()], &key).await.unwrap();
+                let acceptor = PortListener::bind(&[([127, 0, 0, 1], 0).into()], &key).await.unwrap();
                 let mut session = reach(&manager, &key).await.unwrap();
                 let membership = join(&mut session, acceptor.address().port(), entry).await;
                 ready.send(()).unwrap();
@@ -112,7 +112,7 @@ async fn renew(session: &mut GreetedConnection) {
 type ReportSenders<'a> = (&'a mpsc::Sender<(Reason, String)>, &'a mpsc::Sender<()>);
 
 async fn serve(
-    acceptor: &Acceptor,
+    acceptor: &PortListener,
     membership: &str,
     fault: &HolderFault,
     (text, wrong_piece_sent): ReportSenders<'_>,
@@ -135,7 +135,7 @@ async fn serve(
 }
 
 async fn send(writer: &mut Writer, bytes: &[u8]) {
-    let mut frames = Records::default();
+    let mut frames = RecordBuffer::default();
     frames.put(bytes);
     let _ = writer.write_frames(&mut frames, |_| {}).await; // the downloader may have left
 }

@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    network::{Network, bytes, given, hash},
-    process::{PATIENCE, until},
-    requirements::skip,
+    test_network::{Network, bytes, given, hash},
+    test_process::{PATIENCE, until},
+    test_requirements::skip,
 };
 
 #[test]
@@ -87,7 +87,7 @@ fn a_folder_is_fetched_with_everything_in_it() {
     network.write("fire_user/other.txt", b"not below it");
     fs::set_permissions(network.path("fire_user/data/run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
     let _fire = network.peer("fire_user", &[]);
-    crate::process::until("all is announced", PATIENCE, || {
+    crate::test_process::until("all is announced", PATIENCE, || {
         (network.list("files", &["data/"]).len() == files.len()).then_some(())
     });
 

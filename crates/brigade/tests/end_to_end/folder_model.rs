@@ -25,8 +25,8 @@ use std::{
 
 use self::folder_content::{FolderContent, Known};
 use crate::{
-    network::{Network, bytes, hash},
-    process::{PATIENCE, Process, found_within},
+    test_network::{Network, bytes, hash},
+    test_process::{PATIENCE, Process, found_within},
 };
 
 /// The number of seeds unless `BRIGADE_MODEL_SEEDS` is set.

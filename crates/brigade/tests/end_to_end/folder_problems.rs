@@ -6,11 +6,11 @@
 use std::{fs, path::Path, process::Command};
 
 use crate::{
-    network::{Network, bytes},
-    process::{Process, until},
-    requirements::skip,
     sharing::{SEEN, lists},
     test_disk::Disk,
+    test_network::{Network, bytes},
+    test_process::{Process, until},
+    test_requirements::skip,
 };
 
 const GONE: &str = "is not there any more: nothing of it is shared";

@@ -7,8 +7,8 @@ use std::{fs, os::unix::fs::PermissionsExt};
 use rustix::process::Signal;
 
 use crate::{
-    network::{Network, bytes, hash},
-    process::{ENDING, PATIENCE, Process, SLACK},
+    test_network::{Network, bytes, hash},
+    test_process::{ENDING, PATIENCE, Process, SLACK},
 };
 
 /// A peer at a pipe that asks for port and username.
@@ -153,7 +153,7 @@ fn signals_end_a_peer_in_good_order() {
 
 #[test]
 fn a_manager_ends_in_good_order_and_its_peers_reconnect() {
-    let port = crate::network::free_port().to_string();
+    let port = crate::test_network::free_port().to_string();
     let mut network = Network::start_with(&["--port", &port]);
     let mut fire = network.holder("fire_user", "film.bin", &bytes("film", 1000));
     network.stop_manager().with_code(143);

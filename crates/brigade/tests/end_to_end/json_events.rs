@@ -5,8 +5,8 @@
 use serde_json::Value;
 
 use crate::{
-    network::{Network, bytes, free_port},
-    process::{PATIENCE, Process, until},
+    test_network::{Network, bytes, free_port},
+    test_process::{PATIENCE, Process, until},
 };
 
 #[test]
@@ -34,7 +34,7 @@ fn a_fetch_prints_progress_then_the_result_and_the_totals() {
 
 /// The reason in the last line of a fetch that ended with `code`.
 #[track_caller]
-fn reason(ended: crate::process::ExitedProcess, code: i32) -> Value {
+fn reason(ended: crate::test_process::ExitedProcess, code: i32) -> Value {
     let ended = ended.with_code(code);
     let reason = ended.totals()["failure"].clone();
     assert_eq!(reason["code"], code, "{reason}");

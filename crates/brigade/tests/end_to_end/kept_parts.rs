@@ -1,6 +1,6 @@
 //! Parts of files that are not being fetched: how they are reported, and when they are removed.
 //!
-//! `resuming` tests that a fetch continues with existing parts; `landing` tests parts on other file systems.
+//! `resuming` tests that a fetch continues with existing parts; `fetch_destination` tests parts on other file systems.
 
 use std::{
     fs,
@@ -8,8 +8,8 @@ use std::{
 };
 
 use crate::{
-    network::{Network, PIECE_BYTES, bytes, parts_in, pieces_recorded},
-    process::{PATIENCE, until},
+    test_network::{Network, PIECE_BYTES, bytes, parts_in, pieces_recorded},
+    test_process::{PATIENCE, until},
 };
 
 /// Interrupts a fetch of `name` into the folder `earth`.

@@ -1,7 +1,7 @@
 //! Outages of the manager: killed, frozen, or replaced while peers are busy. No fetch fails, each message is printed
 //! once, and everything is announced again when the manager is back.
 //!
-//! `waiting` tests that a waiting fetch learns of holders afterwards.
+//! `waiting_messages` tests that a waiting fetch learns of holders afterwards.
 
 use std::{collections::BTreeMap, sync::mpsc, thread, time::Duration};
 
@@ -14,12 +14,12 @@ use brigade_core::{
         manager::{FromManager, Joined, LookupResult, Noted, Refused, Renewed, ToManager, Version},
     },
 };
-use brigade_node::testing::{Acceptor, Claims, GreetedConnection, SecretKey, sign};
+use brigade_node::testing::{Claims, GreetedConnection, PortListener, SecretKey, sign};
 use rustix::process::Signal;
 
 use crate::{
-    network::{Network, bytes, free_port, pieces_recorded},
-    process::{ENDING, PATIENCE, Process, SLACK, until},
+    test_network::{Network, bytes, free_port, pieces_recorded},
+    test_process::{ENDING, PATIENCE, Process, SLACK, until},
 };
 
 /// The time after which the catalogue is complete again when the manager is back.
@@ -172,7 +172,7 @@ impl FailingManager {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 let key = SecretKey::generate();
-                let acceptor = Acceptor::bind(&[([127, 0, 0, 1], 0).into()], &key).await.unwrap();
+                let acceptor = PortListener::bind(&[([127, 0, 0, 1], 0).into()], &key).await.unwrap();
                 ports.send(acceptor.address().port()).unwrap();
                 let serve = async {
                     let mut lets_in = true;

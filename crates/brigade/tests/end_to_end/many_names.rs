@@ -6,8 +6,8 @@ use std::os::unix::process::CommandExt;
 use rustix::process::{Resource, Rlimit, getrlimit};
 
 use crate::{
-    network::{Network, bytes},
-    process::Process,
+    test_network::{Network, bytes},
+    test_process::Process,
 };
 
 /// Each of the four fetches would create the same part file; the later ones wait for the first.

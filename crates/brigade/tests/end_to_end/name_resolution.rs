@@ -3,12 +3,12 @@
 //! The exit code is 5 if nothing is fetched because the name is not clear.
 
 use crate::{
-    network::{Network, bytes, hash},
-    process::{PATIENCE, until},
+    test_network::{Network, bytes, hash},
+    test_process::{PATIENCE, until},
 };
 
 /// Two peers with different contents under one name.
-fn with_versions(network: &Network) -> [(Vec<u8>, crate::process::Process); 2] {
+fn with_versions(network: &Network) -> [(Vec<u8>, crate::test_process::Process); 2] {
     let held = ["fire_user", "water_user"].map(|username| {
         let content = bytes(username, 100_000);
         let peer = network.holder(username, "same.bin", &content);

@@ -1,7 +1,7 @@
 //! Peers that break the protocol, with a manager or a peer, as members or not: they get the reason and are closed, a
 //! line is logged, and all other peers continue.
 //!
-//! The protocol document defines the answers; [`crate::unknown_peer`] is the peer that breaks the protocol.
+//! The protocol document defines the answers; [`crate::scripted_peer`] is the peer that breaks the protocol.
 
 use std::{
     io::{Read, Write},
@@ -22,9 +22,9 @@ use brigade_core::{
 };
 
 use crate::{
-    network::{Network, bytes, free_port, hash},
-    process::{PATIENCE, Process, until},
-    unknown_peer::{UnknownPeer, connect, frame_of, framed, hello},
+    scripted_peer::{ScriptedPeer, connect, frame_of, framed, hello},
+    test_network::{Network, bytes, free_port, hash},
+    test_process::{PATIENCE, Process, until},
 };
 
 /// Bytes that break the protocol on any greeted connection, with the reason and the text of the goodbye.
@@ -104,7 +104,7 @@ fn a_manager_closes_connections_that_break_the_protocol_and_serves_the_others() 
     let manager = peers.network.port();
 
     // Half a frame and then nothing: it gets the reason after some time, during which everything else happens.
-    let mut half = UnknownPeer::greet(manager, 50, None);
+    let mut half = ScriptedPeer::greet(manager, 50, None);
     half.send(&[0, 0, 0, 9, 0x1b, 0xa1]);
     let half = thread::spawn(move || half.receives_reason(Reason::Silent, "incomplete frame"));
 
@@ -116,17 +116,17 @@ fn a_manager_closes_connections_that_break_the_protocol_and_serves_the_others() 
     ];
     for (at, (bytes, reason, words)) in (0_u8..).zip(protocol_errors().into_iter().chain(own)) {
         // A peer that has not joined gets the same answer as a member.
-        let mut observer = UnknownPeer::greet(manager, 100 + at, None);
+        let mut observer = ScriptedPeer::greet(manager, 100 + at, None);
         observer.send(&bytes);
         observer.receives_reason(reason, words);
-        let (mut member, _) = UnknownPeer::join(manager, at, 1001 + u16::from(at));
+        let (mut member, _) = ScriptedPeer::join(manager, at, 1001 + u16::from(at));
         member.send(&bytes);
         member.receives_reason(reason, words);
     }
 
     // Unknown messages from 0x80 on are skipped; messages that only a member may send are refused; the session
     // continues.
-    let mut observer = UnknownPeer::greet(manager, 200, None);
+    let mut observer = ScriptedPeer::greet(manager, 200, None);
     observer.send(&framed(0x80, &[0; 3000]));
     let report = brigade_core::wire::manager::Report { sending: 1, receiving: 1 };
     observer.send(&frame_of(&ToManager::from(report)));
@@ -161,7 +161,7 @@ fn a_manager_closes_connections_that_break_the_protocol_and_serves_the_others() 
 #[test]
 fn a_bad_name_is_refused_and_the_session_continues() {
     let peers = TestPeers::start();
-    let mut session = UnknownPeer::greet(peers.network.port(), 1, None);
+    let mut session = ScriptedPeer::greet(peers.network.port(), 1, None);
     // Join { username: "a/b", port: 1001 }
     session.send(&framed(0x10, b"\xa2\x00\x63a/b\x01\x19\x03\xe9"));
     let refused = session.receive();
@@ -210,8 +210,8 @@ fn a_peer_closes_connections_that_break_the_protocol_and_serves_the_others() {
     let mut seeds = 1_u8..;
     let mut downloader = || {
         let seed = seeds.next().unwrap();
-        let (_, membership) = UnknownPeer::join(manager, seed, 1000 + u16::from(seed));
-        UnknownPeer::greet(fire, seed, Some(&membership))
+        let (_, membership) = ScriptedPeer::join(manager, seed, 1000 + u16::from(seed));
+        ScriptedPeer::greet(fire, seed, Some(&membership))
     };
     let says = |message: ToHolder| frame_of(&message);
     let open = says(Open { channel: 0, id, size: 600_000 }.into());
@@ -266,7 +266,7 @@ fn a_peer_closes_connections_that_break_the_protocol_and_serves_the_others() {
 #[test]
 fn a_client_without_a_greeting_is_closed_without_a_log_line() {
     let peers = TestPeers::start();
-    let (_session, membership) = UnknownPeer::join(peers.network.port(), 1, 1001);
+    let (_session, membership) = ScriptedPeer::join(peers.network.port(), 1, 1001);
     for (port, membership) in [(peers.network.port(), None), (peers.fire_port(), Some(&membership[..]))] {
         // Garbage instead of TLS.
         let mut stream = connect(port);
@@ -280,18 +280,18 @@ fn a_client_without_a_greeting_is_closed_without_a_log_line() {
             (frame_of(&ToManager::from(ListPeers { question: 1, after: None })), "unknown kind 0x19"),
             (framed(0x01, b"\xa0"), "a message of kind 0x01 cannot be read"),
         ] {
-            let mut unknown = UnknownPeer::dial(port, 1);
+            let mut unknown = ScriptedPeer::dial(port, 1);
             unknown.send(&bytes);
             unknown.receives_reason(Reason::Protocol, words);
         }
-        let mut unknown = UnknownPeer::dial(port, 1);
+        let mut unknown = ScriptedPeer::dial(port, 1);
         let membership = membership.map(str::to_owned);
         let old = Hello { version: 0, agent: String::new(), membership, reached_from_elsewhere: None };
         unknown.send(&frame_of(&Greeting::from(old)));
         unknown.receives_reason(Reason::Version, "version 0 is not spoken here");
     }
     // A peer tells the reason to a peer that is not a member.
-    let mut unknown = UnknownPeer::dial(peers.fire_port(), 2);
+    let mut unknown = ScriptedPeer::dial(peers.fire_port(), 2);
     unknown.send(&hello(Some(&membership)));
     unknown.receives_reason(Reason::NotAMember, "");
     let (manager, fire) = peers.finish();
@@ -305,7 +305,7 @@ fn many_unknown_peers_do_not_fill_the_log() {
     let mut network = Network::start_logging("info");
     let port = network.port();
     for _ in 0..40 {
-        let mut unknown = UnknownPeer::dial(port, 1);
+        let mut unknown = ScriptedPeer::dial(port, 1);
         unknown.send(b"\xff\xff\xff\xff\xff\xff");
         unknown.receives_reason(Reason::Protocol, "");
     }
@@ -327,7 +327,7 @@ fn silent_connections_do_not_keep_others_out() {
     drop(silent);
     // Peers that only do the TLS handshake block nobody either.
     let secret: Vec<_> =
-        listeners.iter().flat_map(|(port, _)| (0..30).map(|_| UnknownPeer::dial(*port, 1))).collect();
+        listeners.iter().flat_map(|(port, _)| (0..30).map(|_| ScriptedPeer::dial(*port, 1))).collect();
     peers.network.fetch(&["film.bin", "--into", "venus"]).with_code(0);
     drop(secret);
     peers.finish();
@@ -337,7 +337,7 @@ fn silent_connections_do_not_keep_others_out() {
 fn two_peers_at_one_address_need_two_ports() {
     let network = Network::start();
     let port = free_port();
-    let (_session, _) = UnknownPeer::join(network.port(), 1, port);
+    let (_session, _) = ScriptedPeer::join(network.port(), 1, port);
     let text = [
         &format!("stranger_1 is reached at 127.0.0.1:{port} already")[..],
         "choose another port (--port), or 0 for a free one",

@@ -5,13 +5,13 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::{
-    network::{Network, bytes, free_port},
-    process::{PATIENCE, Process},
     test_disk::Disk,
+    test_network::{Network, bytes, free_port},
+    test_process::{PATIENCE, Process},
 };
 
 /// Starts a peer without a prompt that is expected to be refused.
-fn refused(network: &Network, arguments: &[&str]) -> crate::process::ExitedProcess {
+fn refused(network: &Network, arguments: &[&str]) -> crate::test_process::ExitedProcess {
     network.run("peer", &[&["--headless", "--username"][..], arguments].concat()).end()
 }
 

@@ -9,8 +9,8 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use crate::{
-    network::{Network, PIECE_BYTES, bytes, free_port, given, pieces_recorded},
-    process::{ENDING, PATIENCE, Process, SLACK, until},
+    test_network::{Network, PIECE_BYTES, bytes, free_port, given, pieces_recorded},
+    test_process::{ENDING, PATIENCE, Process, SLACK, until},
 };
 
 /// The size of the fetched file: 64 pieces.

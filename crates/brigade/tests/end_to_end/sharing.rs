@@ -11,8 +11,8 @@ use std::{
 };
 
 use crate::{
-    network::{Network, bytes, hash},
-    process::{PATIENCE, found_within, until},
+    test_network::{Network, bytes, hash},
+    test_process::{PATIENCE, found_within, until},
 };
 
 /// How long after the last write a change must be listed.
@@ -173,7 +173,7 @@ fn unreadable_files_are_not_shared_and_status_lists_them() {
         std::os::unix::fs::chown(network.path("fire_user/seen.txt"), Some(NOBODY), Some(NOBODY)).unwrap();
         command.uid(NOBODY).gid(NOBODY);
     }
-    let mut fire = crate::process::Process::start(command);
+    let mut fire = crate::test_process::Process::start(command);
     fire.prints("`help` lists the commands");
     lists(&network, "", &[("seen.txt", b"seen")]);
     fire.types("status\n");

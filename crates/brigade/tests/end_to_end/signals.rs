@@ -12,9 +12,9 @@ use brigade_core::{
 use rustix::process::Signal;
 
 use crate::{
-    network::{Network, bytes, free_port, pieces_recorded},
-    process::{ENDING, PATIENCE, SLACK, until},
-    unknown_peer::{UnknownPeer, frame_of},
+    scripted_peer::{ScriptedPeer, frame_of},
+    test_network::{Network, bytes, free_port, pieces_recorded},
+    test_process::{ENDING, PATIENCE, SLACK, until},
 };
 
 /// The size of a file that does not fit into the buffers of a socket.
@@ -43,15 +43,15 @@ fn a_second_ctrl_c_ends_at_once() {
     let port = free_port();
     network.write("fire_user/film.bin", &film);
     let fire = network.peer("fire_user", &["--port", &port.to_string()]);
-    let (_session, membership) = UnknownPeer::join(network.port(), 1, 1001);
+    let (_session, membership) = ScriptedPeer::join(network.port(), 1, 1001);
 
-    let mut greedy = UnknownPeer::greet(port, 1, Some(&membership));
+    let mut greedy = ScriptedPeer::greet(port, 1, Some(&membership));
     let id = ContentId(*blake3::hash(&film).as_bytes());
     greedy.send(&frame_of(&ToHolder::from(Open { channel: 0, id, size: LARGE_BYTES as u64 })));
     for piece in 0..200 {
         greedy.send(&frame_of(&ToHolder::from(Request { request: piece, channel: 0, piece, offer: None })));
     }
-    let mut idle = UnknownPeer::greet(port, 1, Some(&membership));
+    let mut idle = ScriptedPeer::greet(port, 1, Some(&membership));
 
     // SIGTERM first, so that the exit code shows which signal ended it.
     fire.signal(Signal::TERM);
@@ -61,7 +61,7 @@ fn a_second_ctrl_c_ends_at_once() {
 
     // With one signal it ends in good order too, and in time.
     let fire = network.peer("fire_user", &["--port", &port.to_string()]);
-    let mut greedy = UnknownPeer::greet(port, 1, Some(&membership));
+    let mut greedy = ScriptedPeer::greet(port, 1, Some(&membership));
     greedy.send(&frame_of(&ToHolder::from(Open { channel: 0, id, size: LARGE_BYTES as u64 })));
     for piece in 0..200 {
         greedy.send(&frame_of(&ToHolder::from(Request { request: piece, channel: 0, piece, offer: None })));
@@ -84,7 +84,7 @@ fn a_signal_ends_commands_that_wait_for_a_silent_manager() {
         for (signal, code) in [(Signal::INT, 130), (Signal::TERM, 143)] {
             let mut command = network.brigade(subcommand);
             command.args(["--manager-port", &at]).args(arguments);
-            let process = crate::process::Process::start(command);
+            let process = crate::test_process::Process::start(command);
             let (_stream, _) = silent.accept().unwrap(); // it waits now
             process.signal(signal);
             // A command that waited for the manager would end with 3, and report that it does not answer.

@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    network::{Network, bytes, hash},
-    process::{PATIENCE, Process, until},
-    requirements::skip,
+    test_network::{Network, bytes, hash},
+    test_process::{PATIENCE, Process, until},
+    test_requirements::skip,
 };
 
 /// A terminal and the program in it; both end with the test.
@@ -118,7 +118,7 @@ impl Drop for Terminal {
 }
 
 /// Two peers with different contents under one name.
-fn with_versions(network: &Network) -> [(Vec<u8>, crate::process::Process); 2] {
+fn with_versions(network: &Network) -> [(Vec<u8>, crate::test_process::Process); 2] {
     ["fire_user", "water_user"].map(|username| {
         let content = bytes(username, 100_000);
         let peer = network.holder(username, "same.bin", &content);

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use crate::{network::Network, requirements::skip};
+use crate::{test_network::Network, test_requirements::skip};
 
 /// A mounted disk; unmounted when it is dropped.
 pub(crate) struct Disk {

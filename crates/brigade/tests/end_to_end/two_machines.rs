@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    network::{Network, bytes, free_port, hash},
-    process::{PATIENCE, Process, until},
-    requirements::skip,
+    test_network::{Network, bytes, free_port, hash},
+    test_process::{PATIENCE, Process, until},
+    test_requirements::skip,
 };
 
 /// How long a peer may be away after its machine got another address: a lease until that is detected, another one if
@@ -144,7 +144,7 @@ fn a_peer_continues_after_its_machine_gets_another_address() {
     let port = address_of(&network, "water_user").strip_prefix(&format!("{FAR}:")).unwrap().to_owned();
     let fetch = network.run("fetch", &["film.bin", "--into", "near", "--download-limit", "2MB"]);
     until("a piece is recorded", PATIENCE, || {
-        (crate::network::pieces_recorded(&network.path("near")) > 0).then_some(())
+        (crate::test_network::pieces_recorded(&network.path("near")) > 0).then_some(())
     });
     machines.renumber_far(FAR, "10.77.0.3");
     let address = format!("10.77.0.3:{port}");

@@ -5,8 +5,8 @@
 use std::process::Command;
 
 use crate::{
-    network::{Network, bytes, free_port},
-    process::{PATIENCE, Process},
+    test_network::{Network, bytes, free_port},
+    test_process::{PATIENCE, Process},
 };
 
 /// A fetch of the user `anna` that continues to serve, after it is complete.

@@ -5,8 +5,8 @@
 use std::process::Command;
 
 use crate::{
-    network::{Network, bytes},
-    process::Process,
+    test_network::{Network, bytes},
+    test_process::Process,
 };
 
 /// A command of an account without a home.

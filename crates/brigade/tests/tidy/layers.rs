@@ -1,9 +1,10 @@
-//! The layers of each crate: imports go from a higher layer to a lower one, and modules of one layer do not know each other.
+//! The layers of each crate: imports go from a higher layer to a lower one, and modules of one layer do not know each
+//! other.
 //!
-//! The arrows of `ARCHITECTURE.md`. A module that is in no layer is a finding too: give it a layer here and a place in the map
-//! there. Inside `peer` of the node there are layers too.
+//! The arrows of `ARCHITECTURE.md`. A module that is in no layer is a finding too: give it a layer here and a place in
+//! the map there. Inside `peer` of the node there are layers too.
 
-use crate::{Source, crates, graph::Graph, no, paths};
+use crate::{Source, crates, import_graph::Graph, import_paths, no};
 
 /// Modules side by side. They may import lower layers.
 struct Layer {
@@ -46,15 +47,15 @@ const MAPS: &[Map] = &[
     Map {
         folder: "brigade-sim/src",
         layers: &[
-            apart(&["numbers"]),
+            apart(&["identifiers"]),
             apart(&["network"]),
             apart(&["plan"]),
-            apart(&["queue"]),
+            apart(&["event_queue"]),
             apart(&["checks", "outcome", "peer", "manager_sessions"]),
-            apart(&["copies"]),
+            apart(&["piece_copies"]),
             apart(&["simulation"]),
             apart(&["behaviour"]),
-            apart(&["run"]),
+            apart(&["event_loop"]),
             apart(&["crowd"]),
             apart(&[ROOT]),
         ],
@@ -62,18 +63,18 @@ const MAPS: &[Map] = &[
     Map {
         folder: "brigade-node/src",
         layers: &[
-            together(&["clock", "config", "durable", "identity"]),
+            together(&["clock", "config", "durable_folders", "identity"]),
             apart(&["store", "transport"]),
             // The values that a peer takes and returns, its port, and its folder.
             together(&[
                 "fetch_error",
                 "fetch_request",
-                "file_listing",
-                "listening",
+                "pattern_listing",
+                "listen_addresses",
                 "manager_questions",
                 "peer_config",
                 "peer_error",
-                "peer_folder",
+                "folder_setup",
                 "peer_status",
                 "progress",
             ]),
@@ -88,7 +89,7 @@ const MAPS: &[Map] = &[
             apart(&["bandwidth"]),
             apart(&["session"]),
             // What is served of contents that are still being fetched: `swarm` writes it, `upload` reads it.
-            apart(&["swarm/partial"]),
+            apart(&["swarm/partial_contents"]),
             apart(&["swarm", "upload"]),
             apart(&["fetch"]),
             apart(&["start"]),
@@ -145,8 +146,8 @@ fn modules_are_kept_apart() {
     let mut findings = vec![];
     for source in Source::all().iter().filter(|source| !source.is_test()) {
         let Some((_, module)) = source.module() else { continue };
-        for (line, path) in paths::paths(source) {
-            let Some(target) = paths::resolve(&module, &path) else { continue };
+        for (line, path) in import_paths::paths(source) {
+            let Some(target) = import_paths::resolve(&module, &path) else { continue };
             let target = target.join("::");
             let apart = KEPT_APART
                 .iter()
@@ -229,10 +230,10 @@ fn an_upward_import_is_found() {
         file("mod.rs", "mod fetch;\nmod start;\nmod swarm;\nmod upload;\nuse self::start::Start;\n"),
         file("start.rs", "use super::fetch::Fetch;\n"),
         file("fetch/mod.rs", "use crate::peer::swarm::pool::Pool;\nuse crate::peer::start::Start;\n"),
-        file("swarm/mod.rs", "mod partial;\nmod pool;\n"),
-        file("swarm/partial.rs", "use super::pool::Pool;\n"),
-        file("swarm/pool.rs", "use super::partial::Partial;\nuse crate::peer::upload::Slots;\n"),
-        file("upload/mod.rs", "use crate::peer::swarm::partial::Partial;\n"),
+        file("swarm/mod.rs", "mod partial_contents;\nmod pool;\n"),
+        file("swarm/partial_contents.rs", "use super::pool::Pool;\n"),
+        file("swarm/pool.rs", "use super::partial_contents::Partial;\nuse crate::peer::upload::Slots;\n"),
+        file("upload/mod.rs", "use crate::peer::swarm::partial_contents::Partial;\n"),
         file("other.rs", ""),
     ];
     let map = MAPS.iter().find(|map| map.folder.ends_with("peer")).unwrap();
@@ -240,7 +241,7 @@ fn an_upward_import_is_found() {
     let expected = [
         "other.rs:1: the module `other` is in no layer",
         "fetch/mod.rs:2: `fetch` imports `start`",
-        "swarm/partial.rs:1: `swarm/partial` imports `swarm/pool`",
+        "swarm/partial_contents.rs:1: `swarm/partial_contents` imports `swarm/pool`",
         "swarm/pool.rs:2: `swarm/pool` imports `upload`",
     ];
     assert_eq!(found.len(), expected.len(), "{found:#?}");

@@ -2,27 +2,28 @@
 //! show. `cargo test` runs it like any other test.
 //!
 //! It reads sources as text and is simple on purpose: a rule that needs a parser belongs to clippy. Each finding has
-//! its location, the rule, and what to do instead. `source` checks each file, `circles`, `layers`, `folders` and
-//! `packages` the imports and their order, `type_names` and `banned_names` the names, `timing` how tests wait, `files`
-//! the repository, `protocol` and `examples` the document `docs/protocol.md`.
+//! its location, the rule, and what to do instead. `source_rules` checks each file, `import_cycles`, `layers`,
+//! `folder_size` and `allowed_dependencies` the imports and their order, `unique_type_names` and `banned_names` the
+//! names, `test_timing` how tests wait, `repository_files` the repository, `protocol_document` and `protocol_examples`
+//! the document `docs/protocol.md`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
 
+mod allowed_dependencies;
 mod banned_names;
-mod circles;
 mod declarations;
-mod examples;
-mod files;
-mod folders;
-mod graph;
+mod folder_size;
+mod import_cycles;
+mod import_graph;
+mod import_paths;
 mod layers;
-mod packages;
-mod paths;
-mod protocol;
-mod source;
-mod timing;
-mod type_names;
+mod protocol_document;
+mod protocol_examples;
+mod repository_files;
+mod source_rules;
+mod test_timing;
+mod unique_type_names;
 
 use std::{
     fs,
@@ -76,7 +77,7 @@ impl Source {
     /// The crate that it belongs to, and its module there; `None` for tests and examples.
     fn module(&self) -> Option<(&str, Vec<String>)> {
         let (name, inside) = self.path.strip_prefix("crates/")?.split_once("/src/")?;
-        Some((name, paths::module_of(inside)))
+        Some((name, import_paths::module_of(inside)))
     }
 
     /// Whether all of it is a test: in `tests/`, or a module of tests in a file of its own.

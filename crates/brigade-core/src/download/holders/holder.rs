@@ -11,7 +11,7 @@ use std::{
 use super::rate_estimate::RateEstimate;
 use crate::{
     backoff::Backoff,
-    download::{config::Config, event::DownloadId},
+    download::{config::Config, events_and_actions::DownloadId},
     geometry::PieceIndex,
     time::Timestamp,
 };

@@ -3,6 +3,6 @@
 //! Bookkeeping only; the siblings of this folder decide.
 
 pub(crate) mod holder;
+pub(crate) mod holders_by_state;
 pub(crate) mod rate_estimate;
-pub(crate) mod sets;
 pub(crate) mod table;

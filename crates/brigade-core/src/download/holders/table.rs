@@ -4,7 +4,7 @@
 //! removed, which is seldom, moves the others.
 
 use super::holder::Holder;
-use crate::download::event::HolderId;
+use crate::download::events_and_actions::HolderId;
 
 /// Holders by number.
 #[derive(Debug)]

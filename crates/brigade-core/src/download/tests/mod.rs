@@ -2,13 +2,13 @@
 //!
 //! Whole fetches, over lines that have a bandwidth, are simulated in `brigade-sim`.
 
-mod any_order;
-mod faults;
-mod fetching;
-mod neighbours;
-mod throttled;
-mod turns;
-mod windows;
+mod download_limit;
+mod faulty_holders;
+mod holder_offers;
+mod neighbour_selection;
+mod random_events;
+mod request_windows;
+mod requests;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -205,7 +205,7 @@ fn check(holders: &str, expected: &str) {
     // All say what they have before anything is asked.
     let (content, values) = content(pieces, 7);
     let one = table.downloads.downloads.get_mut(&ONE).unwrap();
-    one.list = super::one::ListState::Wanted;
+    one.list = super::single_download::ListState::Wanted;
     for (id, has) in ids.iter().zip(words.iter().skip(1).step_by(2)) {
         table.handle(Event::Connected { holder: HolderId(*id) });
         let mut bits = Bitfield::none(pieces);
@@ -216,7 +216,7 @@ fn check(holders: &str, expected: &str) {
         table.handle(Event::Bits { holder: HolderId(*id), download: ONE, first: 0, bits });
     }
     let list = Arc::new(PieceList::new(content, values).unwrap());
-    table.downloads.downloads.get_mut(&ONE).unwrap().list = super::one::ListState::Known(list);
+    table.downloads.downloads.get_mut(&ONE).unwrap().list = super::single_download::ListState::Known(list);
     table.downloads.mark_changed(ONE);
     let mut log = Vec::new();
     let mut actions = table.handle(Event::Connected { holder: HolderId(ids[0]) });

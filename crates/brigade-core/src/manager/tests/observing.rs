@@ -1,6 +1,6 @@
 //! Sessions that have not joined: as many as may be, and who gives way then.
 //!
-//! That the books agree whatever happens is seen in `model`.
+//! That the books agree whatever happens is seen in `random_sessions`.
 
 use super::{
     Binding, Config, FromManager, Goodbye, LeaveReason, Manager, PeerKey, Reason, Renew, SessionId,

@@ -2,10 +2,10 @@
 //!
 //! Bytes are counted when the system accepts or delivers them, under a lock that is held for an addition. Under a
 //! limit, tasks wait in the order of their requests, and take no bytes before they are granted: a task that is dropped
-//! has taken none. `limits` decides which limits hold now; a task that waits when a limit changes goes on waiting under
-//! the new one.
+//! has taken none. `current_limits` decides which limits hold now; a task that waits when a limit changes goes on
+//! waiting under the new one.
 
-mod limits;
+mod current_limits;
 
 use std::{
     collections::BTreeMap,
@@ -29,7 +29,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use self::limits::LimitsHandle;
+pub(crate) use self::current_limits::LimitsHandle;
 use crate::{clock, progress::MemberTraffic};
 
 /// The traffic of one peer.

@@ -12,8 +12,8 @@ use std::{
 use brigade_core::{backoff::Backoff, geometry::Geometry, id::Content, name::FileName, time::Timestamp};
 
 use super::{
-    order::{FullDisk, OPEN_PARTS, SpaceNeeds},
-    prepare::is_under_name,
+    local_file_check::is_under_name,
+    new_fetch::{FullDisk, OPEN_PARTS, SpaceNeeds},
 };
 use crate::{
     fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace},
@@ -22,13 +22,13 @@ use crate::{
         destination::Destinations,
         folder::{FileSystemId, Folder, FolderError, FreeSpace},
         index::missing_files,
-        parts::{FILES_OF_PART, KeptPart, StoredFiles},
+        leftover_parts::{FILES_OF_PART, KeptPart, StoredFiles},
         share::Share,
     },
 };
 
-/// The pauses of a fetch after the disk was full. They grow if the space that the system reports is not available to the
-/// fetch (a quota).
+/// The pauses of a fetch after the disk was full. They grow if the space that the system reports is not available to
+/// the fetch (a quota).
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(16));
 
 /// After so long without a full disk, the next pause is short again.

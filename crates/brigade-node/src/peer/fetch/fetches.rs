@@ -16,12 +16,12 @@ use brigade_core::{
 use tokio::sync::watch;
 
 use super::{
-    background::{Background, PreparedFiles},
+    blocking_work::{BlockingWork, PreparedFiles},
+    changed_file_check::ChangedFileCheck,
     jobs::{ActiveFile, Jobs},
     kept_parts::KeptParts,
-    order::{OrderedFetch, SpaceNeeds},
-    prepare::{FileDecision, PrepareError},
-    revalidate::Revalidation,
+    local_file_check::{FileDecision, LocalFileError},
+    new_fetch::{NewFetch, SpaceNeeds},
 };
 use crate::{
     fetch_error::FileErrorKind,
@@ -31,8 +31,8 @@ use crate::{
     store::{
         folder::{FileSystemId, PrivateState},
         keeper::{self, KeeperHandle},
+        leftover_parts::KeptPart,
         part_file::{PartError, PartFile},
-        parts::KeptPart,
         share::Share,
     },
 };
@@ -61,20 +61,20 @@ pub(crate) struct Fetches {
     /// Threads that prepare files now.
     preparing: usize,
     kept: KeptParts,
-    revalidation: Revalidation,
+    revalidation: ChangedFileCheck,
     /// The state of the private folder before the part of each active content of several pieces was opened.
     opened: BTreeMap<Content, PrivateState>,
-    background: Background,
+    background: BlockingWork,
     share: Share,
     keeper: KeeperHandle,
 }
 
 impl Fetches {
     /// No fetch yet. Returns the totals of kept parts, too.
-    pub(crate) fn new(config: FetchConfig, background: Background) -> (Self, watch::Receiver<KeptTotals>) {
+    pub(crate) fn new(config: FetchConfig, background: BlockingWork) -> (Self, watch::Receiver<KeptTotals>) {
         let FetchConfig { swarm, share, keeper, keep_parts, shares_fetched } = config;
         let (kept, totals) = KeptParts::new(keep_parts, shares_fetched);
-        let (jobs, revalidation, opened) = (Jobs::default(), Revalidation::default(), BTreeMap::new());
+        let (jobs, revalidation, opened) = (Jobs::default(), ChangedFileCheck::default(), BTreeMap::new());
         let this = Self { swarm, jobs, preparing: 0, kept, revalidation, opened, background, share, keeper };
         (this, totals)
     }
@@ -89,7 +89,7 @@ impl Fetches {
     }
 
     /// A fetch begins.
-    pub(crate) fn begin(&mut self, ordered: OrderedFetch, needs: SpaceNeeds) {
+    pub(crate) fn begin(&mut self, ordered: NewFetch, needs: SpaceNeeds) {
         self.jobs.begin(ordered, needs, self.swarm.bytes_twice());
         self.prepare_more();
     }
@@ -107,7 +107,7 @@ impl Fetches {
             let is_active = |content: &Content| self.swarm.is_active(content);
             let next = self.jobs.next_files(id, self.swarm.large(), is_active);
             for (file, other) in next.alike {
-                let error = PrepareError::Alike { name: file.name.clone(), other };
+                let error = LocalFileError::Alike { name: file.name.clone(), other };
                 self.jobs.failed(id, file, FileErrorKind::Disk, error.to_string());
             }
             if next.files.is_empty() {
@@ -148,7 +148,7 @@ impl Fetches {
                     self.opened.insert(content, private);
                     self.start(id, file, Some(OpenPart { file: part, list, have }));
                 }
-                Err(PrepareError::Part(PartError::NotEnoughSpace { inodes, .. })) => {
+                Err(LocalFileError::Part(PartError::NotEnoughSpace { inodes, .. })) => {
                     self.pause(id, &file.name, inodes);
                     self.jobs.try_again(id, file, (0, 0));
                 }

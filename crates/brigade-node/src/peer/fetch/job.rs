@@ -1,6 +1,7 @@
 //! One fetch that a person asked for: its files, its numbers, and its state.
 //!
-//! It decides nothing about its files: [`super::fetches`] does. The accounts become the [`Progress`] that a person sees.
+//! It decides nothing about its files: [`super::fetches`] does. The accounts become the [`Progress`] that a person
+//! sees.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -18,7 +19,7 @@ use brigade_core::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::order::{FullDisk, OrderedFetch, SpaceNeeds};
+use super::new_fetch::{FullDisk, NewFetch, SpaceNeeds};
 use crate::{
     fetch_error::FileErrorKind,
     fetch_request::{Resolved, WantedFile},
@@ -77,8 +78,8 @@ struct Accounts {
 
 impl FetchJob {
     /// A fetch that begins now, when all fetches have received so many bytes twice.
-    pub(crate) fn new(ordered: OrderedFetch, needs: SpaceNeeds, now: Timestamp, bytes_twice: u64) -> Self {
-        let OrderedFetch { files: Resolved { name, files }, progress, given_up } = ordered;
+    pub(crate) fn new(ordered: NewFetch, needs: SpaceNeeds, now: Timestamp, bytes_twice: u64) -> Self {
+        let NewFetch { files: Resolved { name, files }, progress, given_up } = ordered;
         let mut accounts = Accounts::new(name, now);
         accounts.progress.files = files.len() as u64;
         for file in &files {
@@ -391,10 +392,10 @@ fn pieces(content: Content) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::{
-        Accounts, BTreeMap, CancellationToken, Content, FetchJob, OrderedFetch, Progress, Resolved,
-        SpaceNeeds, Timestamp, WantedFile, pieces, watch,
+        Accounts, BTreeMap, CancellationToken, Content, FetchJob, NewFetch, Progress, Resolved, SpaceNeeds,
+        Timestamp, WantedFile, pieces, watch,
     };
-    use crate::peer::swarm::partial::ReceivedBytes;
+    use crate::peer::swarm::partial_contents::ReceivedBytes;
 
     /// A fetch of one file.
     fn job() -> (FetchJob, WantedFile) {
@@ -409,7 +410,7 @@ mod tests {
         };
         let (progress, given_up) = (watch::channel(Progress::new(String::new())).0, CancellationToken::new());
         let files = Resolved { name: "film".to_owned(), files: vec![file.clone()] };
-        let ordered = OrderedFetch { files, progress, given_up };
+        let ordered = NewFetch { files, progress, given_up };
         (FetchJob::new(ordered, SpaceNeeds::default(), Timestamp::default(), 0), file)
     }
 

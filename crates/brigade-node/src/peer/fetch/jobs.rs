@@ -14,9 +14,9 @@ use brigade_core::{
 
 use super::{
     disk_space::DiskSpace,
+    file_claims::{FileClaims, NextFiles, is_large},
     job::{FetchJob, SwarmNumbers},
-    order::{OPEN_PARTS, OrderedFetch, SpaceNeeds},
-    queue::{FileQueue, NextFiles, is_large},
+    new_fetch::{NewFetch, OPEN_PARTS, SpaceNeeds},
 };
 use crate::{
     clock,
@@ -36,7 +36,7 @@ pub(crate) struct Jobs {
     last: u32,
     /// The files whose contents are fetched now.
     active: BTreeMap<Content, ActiveFile>,
-    queue: FileQueue,
+    queue: FileClaims,
     /// When each content landed that was fetched since the last moment without a fetch.
     landed: BTreeMap<Content, Timestamp>,
     /// The fetches that wait for space on a full disk.
@@ -57,7 +57,7 @@ pub(crate) struct ActiveFile {
 
 impl Jobs {
     /// A fetch begins, when all fetches have received so many bytes twice.
-    pub(crate) fn begin(&mut self, ordered: OrderedFetch, needs: SpaceNeeds, bytes_twice: u64) {
+    pub(crate) fn begin(&mut self, ordered: NewFetch, needs: SpaceNeeds, bytes_twice: u64) {
         self.last += 1;
         self.jobs.insert(JobId(self.last), FetchJob::new(ordered, needs, clock::now(), bytes_twice));
     }

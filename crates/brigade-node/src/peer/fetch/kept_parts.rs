@@ -11,12 +11,13 @@ use std::{
 use brigade_core::{backoff::Backoff, id::Content, name::FileName, time::Timestamp};
 use tokio::sync::watch;
 
-use crate::{clock, peer_status::KeptTotals, store::parts::KeptPart};
+use crate::{clock, peer_status::KeptTotals, store::leftover_parts::KeptPart};
 
 /// How often the parts are looked at. It is one listing of a small directory.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
-/// The pauses between two looks. The first ones are short: the shared files become known only while the folder is walked.
+/// The pauses between two looks. The first ones are short: the shared files become known only while the folder is
+/// walked.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(2), LOOK_EVERY);
 
 /// The known parts.
@@ -144,7 +145,7 @@ mod tests {
     use brigade_core::id::{Content, ContentId};
 
     use super::{KeptPart, KeptParts, KeptTotals};
-    use crate::store::parts::StoredFiles;
+    use crate::store::leftover_parts::StoredFiles;
 
     fn part(byte: u8, name: Option<&str>) -> KeptPart {
         let content = Content { id: ContentId([byte; 32]), size: 10 };

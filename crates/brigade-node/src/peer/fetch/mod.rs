@@ -2,20 +2,20 @@
 //!
 //! [`FetchOwner`] waits for one input at a time, and has it handled. It never waits for another task: connections and
 //! the session get what fits into their queues, and work that takes time is done in the background and sends its
-//! result. `resolve` finds the files of a request, `disk_space` and `prepare` check them, `fetches` has all fetches,
-//! each of them a `job`. The module `swarm` decides which pieces are received from which holder.
+//! result. `resolve` finds the files of a request, `disk_space` and `local_file_check` check them, `fetches` has all
+//! fetches, each of them a `job`. The module `swarm` decides which pieces are received from which holder.
 
-mod background;
+mod blocking_work;
+mod changed_file_check;
 mod disk_space;
 mod fetches;
+mod file_claims;
 mod job;
 mod jobs;
 mod kept_parts;
-mod order;
-mod prepare;
-mod queue;
+mod local_file_check;
+mod new_fetch;
 mod resolve;
-mod revalidate;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -27,12 +27,12 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    background::{Background, BackgroundResult, PreparedFiles},
+    blocking_work::{BlockingWork, BlockingWorkResult, PreparedFiles},
     fetches::Fetches,
 };
 pub(crate) use self::{
     fetches::FetchConfig,
-    order::{FetchOrder, OrderedFetch},
+    new_fetch::{NewFetch, NewFetches},
     resolve::resolve_request,
 };
 use crate::{
@@ -55,13 +55,13 @@ const SYNC_TIMEOUT: Duration = Duration::from_secs(1);
 /// The task that owns all fetches.
 pub(crate) struct FetchOwner {
     fetches: Fetches,
-    background: Background,
+    background: BlockingWork,
     /// Commands for the session, in order.
     to_session: VecDeque<SessionCommand>,
     session: mpsc::Sender<SessionCommand>,
-    orders: mpsc::Receiver<FetchOrder>,
+    orders: mpsc::Receiver<NewFetches>,
     prepared: mpsc::Receiver<PreparedFiles>,
-    results: mpsc::Receiver<BackgroundResult>,
+    results: mpsc::Receiver<BlockingWorkResult>,
     holders: mpsc::Receiver<Holders>,
     folder: Folder,
     /// The state of the peer's own folder at the last check.
@@ -75,9 +75,9 @@ impl FetchOwner {
         config: FetchConfig,
         session: mpsc::Sender<SessionCommand>,
         holders: mpsc::Receiver<Holders>,
-    ) -> (Self, mpsc::Sender<FetchOrder>, watch::Receiver<KeptTotals>) {
+    ) -> (Self, mpsc::Sender<NewFetches>, watch::Receiver<KeptTotals>) {
         let (orders_sender, orders) = mpsc::channel(ORDERS);
-        let (background, prepared, results) = Background::new(config.share.clone());
+        let (background, prepared, results) = BlockingWork::new(config.share.clone());
         let folder = config.share.folder().clone();
         let (fetches, totals) = Fetches::new(config, background.clone());
         let this = Self {
@@ -144,10 +144,10 @@ impl FetchOwner {
         }
     }
 
-    fn result(&mut self, result: BackgroundResult) {
+    fn result(&mut self, result: BlockingWorkResult) {
         match result {
-            BackgroundResult::Measured { order, kept, result } => {
-                let FetchOrder { fetches, begun } = order;
+            BlockingWorkResult::Measured { order, kept, result } => {
+                let NewFetches { fetches, begun } = order;
                 match result {
                     Err(refusal) => drop(begun.send(Err(refusal))),
                     // If the caller does not wait any more, nothing begins.
@@ -161,10 +161,10 @@ impl FetchOwner {
                 // Only now: parts that a fetch wants from now on are not unused, whatever their age.
                 self.fetches.parts_found(kept);
             }
-            BackgroundResult::FreeSpace(free) => self.fetches.space_checked(free),
-            BackgroundResult::PartsFound(parts) => self.fetches.parts_checked(parts),
-            BackgroundResult::PartsRemoved(contents) => self.fetches.parts_removed(&contents),
-            BackgroundResult::NameFound { content, number, found } => {
+            BlockingWorkResult::FreeSpace(free) => self.fetches.space_checked(free),
+            BlockingWorkResult::PartsFound(parts) => self.fetches.parts_checked(parts),
+            BlockingWorkResult::PartsRemoved(contents) => self.fetches.parts_removed(&contents),
+            BlockingWorkResult::NameFound { content, number, found } => {
                 self.fetches.name_checked(&content, number, &found);
             }
         }
@@ -184,7 +184,7 @@ impl FetchOwner {
             self.background.spawn(async move {
                 // A manager that is away knows nothing now: it is asked again later.
                 let Ok(Ok(Answer::LookupResult(found))) = answer.await else { return None };
-                Some(BackgroundResult::NameFound { content, number, found })
+                Some(BlockingWorkResult::NameFound { content, number, found })
             });
         }
     }

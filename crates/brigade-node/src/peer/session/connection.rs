@@ -1,7 +1,7 @@
 //! One connection to the manager, from joining to its end, and the state of a session that lasts over connections.
 //!
-//! Reading never waits for writing: messages to send are queued, and while the queue is long no new work is taken. So two
-//! full sockets cannot block each other.
+//! Reading never waits for writing: messages to send are queued, and while the queue is long no new work is taken. So
+//! two full sockets cannot block each other.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     announce::AnnounceState,
-    questions::{SessionCommand, Subscriptions},
+    session_commands::{SessionCommand, Subscriptions},
 };
 use crate::{
     clock,

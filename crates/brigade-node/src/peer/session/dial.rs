@@ -1,7 +1,7 @@
 //! Connecting to the manager: dialling it, remembering its key as ssh does for hosts, and joining.
 //!
-//! The connection to a manager that a peer has joined is in [`super::connection`]; questions that need no membership are
-//! in [`super::questions`].
+//! The connection to a manager that a peer has joined is in [`super::connection`]; questions that need no membership
+//! are in [`super::session_commands`].
 
 use brigade_core::{
     name::Username,
@@ -14,14 +14,14 @@ use tokio::time::timeout;
 
 use crate::{
     identity::{key::SecretKey, known_managers::KnownManagers},
-    listening::ManagerContact,
+    listen_addresses::ManagerContact,
     peer_config::ManagerAddress,
     peer_error::{ANSWER_TIMEOUT, JoinError, ReachError},
     transport::{
         connection::ConnectionError,
         dial::{DialError, dial, resolve},
         greeting::GreetedConnection,
-        hello::own_hello,
+        own_hello::own_hello,
     },
 };
 

@@ -3,13 +3,13 @@
 //! One task owns the session. After a reconnection everything is announced again from the share, which always has the
 //! current state. While the manager is not connected, the session goes on dialling it, applies commands, and answers
 //! questions with an error at once. `dial` reaches the manager and joins, `connection` is one connection, `announce`
-//! the announcement of the share, and `questions` has the questions of other parts of the peer. Nothing here knows a
-//! piece.
+//! the announcement of the share, and `session_commands` has the questions of other parts of the peer. Nothing here
+//! knows a piece.
 
 mod announce;
 mod connection;
 mod dial;
-mod questions;
+mod session_commands;
 
 use std::time::Duration;
 
@@ -27,11 +27,11 @@ use self::connection::{ConnectionEnd, ManagerConnection};
 pub(crate) use self::{
     connection::SessionState,
     dial::{RequestedName, join},
-    questions::{ManagerClient, SessionCommand, Subscriptions},
+    session_commands::{ManagerClient, SessionCommand, Subscriptions},
 };
 use crate::{
     identity::key::SecretKey,
-    listening::ManagerContact,
+    listen_addresses::ManagerContact,
     peer_config::ManagerAddress,
     peer_error::{JoinError, ReachError},
     peer_status::ManagerState,

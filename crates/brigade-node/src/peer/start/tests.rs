@@ -14,15 +14,15 @@ use super::{ManagerContact, PeerConfig, PeerError, SecretKey, ShareMode};
 use crate::{
     peer::Peer,
     peer_config::ManagerAddress,
-    transport::{accept::Acceptor, greeting::GreetedConnection},
+    transport::{greeting::GreetedConnection, port_listener::PortListener},
 };
 
 /// A manager's port, where a test plays the manager.
-struct TestManager(Acceptor);
+struct TestManager(PortListener);
 
 impl TestManager {
     async fn new() -> Self {
-        Self(Acceptor::bind(&[([127, 0, 0, 1], 0).into()], &SecretKey::generate()).await.unwrap())
+        Self(PortListener::bind(&[([127, 0, 0, 1], 0).into()], &SecretKey::generate()).await.unwrap())
     }
 
     /// Greets a peer, and waits until it asks to join.

@@ -18,9 +18,9 @@ use brigade_core::{
 };
 
 use super::{
-    partial::{OpenPart, Part, PartOwner, PartTable, ReceiveCounter, ReceivedBytes},
+    partial_contents::{OpenPart, Part, PartOwner, PartTable, ReceiveCounter, ReceivedBytes},
+    piece_writer::{LandResult, PieceWriter},
     requests::{PieceTarget, WantedPiece},
-    writer::{LandResult, PieceWriter},
 };
 use crate::store::{
     landing::{Landing, Placed},

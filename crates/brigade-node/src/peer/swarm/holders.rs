@@ -34,7 +34,7 @@ use crate::{
     transport::{
         dial::{DialError, dial},
         greeting::{GreetError, GreetedConnection},
-        hello::own_hello,
+        own_hello::own_hello,
     },
 };
 

@@ -2,17 +2,17 @@
 //!
 //! [`Swarm`] is the driver: it carries out the actions of the core, and reports events to the core and, as
 //! [`SwarmEvent`]s, to its owner. The owner calls [`Swarm::next_event`] until there is none, and then waits for
-//! [`Swarm::receive`]. Nothing here waits for another task, or knows why a content is wanted. `pool` has the
-//! connections to the `holders`, `connection` runs one of them with its `requests`, `writer` stores pieces for the
-//! `active_downloads`, and other peers are served from `partial` contents.
+//! [`Swarm::receive`]. Nothing here waits for another task, or knows why a content is wanted. `connection_pool` has the
+//! connections to the `holders`, `connection` runs one of them with its `requests`, `piece_writer` stores pieces for
+//! the `active_downloads`, and other peers are served from `partial_contents` contents.
 
 mod active_downloads;
 mod connection;
+mod connection_pool;
 mod holders;
-pub(crate) mod partial;
-mod pool;
+pub(crate) mod partial_contents;
+mod piece_writer;
 mod requests;
-mod writer;
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -30,15 +30,15 @@ use tokio::sync::mpsc;
 use self::{
     active_downloads::{ActiveDownloads, StartedDownload},
     connection::ConnectionContext,
+    connection_pool::ConnectionPool,
     holders::NamedHolders,
-    pool::ConnectionPool,
-    writer::{PieceWriter, WriteOutcome},
+    piece_writer::{PieceWriter, WriteOutcome},
 };
 pub(crate) use self::{
     active_downloads::{EndedDownload, LandedContent},
     connection::ConnectionConfig,
     holders::ManagerUpdate,
-    partial::{OpenPart, PartTable, ReceiveCounter},
+    partial_contents::{OpenPart, PartTable, ReceiveCounter},
 };
 use crate::{
     clock,

@@ -26,7 +26,7 @@ use brigade_core::{
     },
 };
 
-use super::partial::{Part, ReceivedBytes};
+use super::partial_contents::{Part, ReceivedBytes};
 use crate::store::{hash::PieceHasher, landing::Landing};
 
 /// Pieces are hashed in multiples of this while they arrive: with less, BLAKE3 spends more on the inner nodes of its

@@ -28,12 +28,12 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    pieces::{OpenRequests, PieceSource, QueuedPiece, SendTask, ServedContents},
+    connection_turns::ConnectionTurns,
+    outgoing_pieces::{OpenRequests, PieceSource, QueuedPiece, SendTask, ServedContents},
     send::{SendContext, send},
-    turns::ConnectionTurns,
 };
 use crate::{
-    peer::{bandwidth::Traffic, swarm::partial::PartTable},
+    peer::{bandwidth::Traffic, swarm::partial_contents::PartTable},
     store::share::Share,
     transport::{
         breach_log::{BreachLog, RemoteRole},

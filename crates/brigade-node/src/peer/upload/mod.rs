@@ -2,14 +2,14 @@
 //! task.
 //!
 //! Cheap checks come first: handshake, number of connections, greeting, membership. Only members get a connection slot.
-//! `connection` reads the requests of one downloader, and `send` answers them with `pieces`. `slots` and `turns` are
-//! used only while sending has a limit. The loop that accepts is in `transport::accept_loop`.
+//! `connection` reads the requests of one downloader, and `send` answers them with `outgoing_pieces`. `slots` and
+//! `connection_turns` are used only while sending has a limit. The loop that accepts is in `transport::accept_loop`.
 
 mod connection;
-mod pieces;
+mod connection_turns;
+mod outgoing_pieces;
 mod send;
 mod slots;
-mod turns;
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -32,7 +32,7 @@ use crate::{
     transport::{
         accept_loop::{Accept, ConnectionHandler, accept_loop},
         greeting::{GreetedConnection, close_and_drain},
-        hello::own_hello,
+        own_hello::own_hello,
     },
 };
 

@@ -25,14 +25,16 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    pieces::{Chunk, FilledBuffer, OpenRequests, PieceQueue, QueuedPiece, SendTask, fill, fill_cached},
+    outgoing_pieces::{
+        Chunk, FilledBuffer, OpenRequests, PieceQueue, QueuedPiece, SendTask, fill, fill_cached,
+    },
     slots::{self, Slot, Uploads},
 };
 use crate::{
     peer::bandwidth::{SentCounter, Traffic, beside},
     transport::{
         connection::{ConnectionError, Writer},
-        tls::records::Records,
+        tls::record_buffer::RecordBuffer,
     },
 };
 
@@ -101,7 +103,7 @@ struct SendLoop {
     uploads: Uploads,
     pieces: PieceQueue,
     /// Buffers that are not in use: two while pieces are sent, none while nothing is.
-    spare: Vec<Records>,
+    spare: Vec<RecordBuffer>,
     slot: Option<Slot>,
     closing: Option<Goodbye>,
 }

@@ -14,7 +14,7 @@ use std::{
 
 use brigade_core::{name::Username, time::UnixTime};
 
-use crate::store::stamp::{Stamp, stamp_of};
+use crate::store::file_stamp::{Stamp, stamp_of};
 
 /// Bytes of a note that are read: it has four short lines.
 const NOTE_BYTES: u64 = 512;

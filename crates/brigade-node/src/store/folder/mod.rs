@@ -1,14 +1,14 @@
 //! The shared folder as a handle: no name leads out of it, and no symbolic link is followed.
 //!
-//! Names are [`FileName`]s, which were checked before. A peer keeps its own files in `.brigade/` (mode 0700): its
-//! key, the index, part files. The lock in it excludes a second session for as long as this session has a handle.
-//! `root` is the open directory, `private_dir` is `.brigade/`, `open_dirs` notices that a directory was removed; the
+//! Names are [`FileName`]s, which were checked before. A peer keeps its own files in `.brigade/` (mode 0700): its key,
+//! the index, part files. The lock in it excludes a second session for as long as this session has a handle. `root` is
+//! the open directory, `private_dir` is `.brigade/`, `private_dir_handles` notices that a directory was removed; the
 //! calls to the kernel are in `system`.
 
 mod error;
 mod lock;
-mod open_dirs;
 mod private_dir;
+mod private_dir_handles;
 mod root;
 mod staging_list;
 
@@ -37,7 +37,7 @@ pub(crate) use self::{
 use self::{private_dir::PrivateDir, root::Root};
 pub(crate) use super::system::{FileSystemId, FreeSpace};
 use super::{
-    stamp::{Stamp, stamp},
+    file_stamp::{Stamp, stamp},
     system::{Dir, EntryStatus, FileKind},
 };
 

@@ -19,11 +19,11 @@ use std::{
 use super::{
     error::FolderError,
     lock::{FolderLock, LockHolder},
-    open_dirs::{OpenDirs, is_absent},
+    private_dir_handles::{PrivateDirHandles, is_absent},
     root::Root,
     staging_list::{STAGING_LIST, StagingList},
 };
-use crate::{durable::sync_folder, store::system::Dir};
+use crate::{durable_folders::sync_folder, store::system::Dir};
 
 /// The name of the private folder, in the shared one.
 pub(crate) const PRIVATE: &str = ".brigade";
@@ -73,7 +73,7 @@ pub(super) struct PrivateDir {
     lock: OnceLock<FolderLock>,
     protected: OnceLock<Box<dyn ProtectedFiles>>,
     staging_list: StagingList,
-    dirs: OpenDirs,
+    dirs: PrivateDirHandles,
     /// Held while something is restored, which is rare: two threads would block each other's lock.
     restoring: Mutex<()>,
     /// Held to read or change the numbers.

@@ -1,25 +1,26 @@
 //! The keeper knows the files of the folder. It is the only writer of the index and of [`Share`].
 //!
 //! It has its own thread, since nearly all of its work is file system calls. At the start it walks the folder;
-//! unchanged files of the index are announced at once, the others are hashed. Then it gets events from `watch`,
-//! decides with `settle` when a file is no longer being written, hashes it in `hashing`, and announces it. `owner`
-//! has the loop and the objects that keep the state. `file` handles one name, `scan` the whole folder, `absence` a missing
-//! folder, `departed` files that lost their names, and `problems` files that cannot be shared.
+//! unchanged files of the index are announced at once, the others are hashed. Then it gets events from `watch`, decides
+//! with `files_being_written` when a file is no longer being written, hashes it in `hashing`, and announces it.
+//! `event_loop` has the loop and the objects that keep the state. `file_reconciliation` handles one name, `scan` the
+//! whole folder, `missing_folder` a missing folder, `rename_detection` files that lost their names, and
+//! `sharing_problems` files that cannot be shared.
 
-mod absence;
-mod cached_lookup;
-mod change;
-mod change_queue;
-mod departed;
-mod file;
+mod announcement_queue;
+mod event_loop;
+mod file_reconciliation;
+mod files_being_written;
+mod folder_presence;
 mod hashing;
-mod indexing;
+mod index_writer;
+mod keeper_messages;
+mod missing_folder;
+mod open_folder_cache;
 mod options;
-mod owner;
-mod presence;
-mod problems;
+mod rename_detection;
 mod scan;
-mod settle;
+mod sharing_problems;
 mod watch;
 
 use std::{io, sync::Arc, thread};
@@ -27,15 +28,15 @@ use std::{io, sync::Arc, thread};
 use tokio::sync::{mpsc, oneshot, watch as tokio_watch};
 use tokio_util::sync::CancellationToken;
 
-use self::{change::LandedNotice, hashing::backlog::BacklogCounter};
-pub(crate) use self::{
-    change::{Change, LandedFile},
-    options::KeeperOptions,
-};
+use self::{hashing::hashing_progress::HashingCounter, keeper_messages::LandedNotice};
 pub use self::{
-    hashing::backlog::Backlog,
-    problems::{KeeperProblem, ProblemList},
+    hashing::hashing_progress::HashingProgress,
+    sharing_problems::{KeeperProblem, ProblemList},
     watch::WatchError,
+};
+pub(crate) use self::{
+    keeper_messages::{Change, LandedFile},
+    options::KeeperOptions,
 };
 use super::{folder::Folder, share::Share};
 use crate::clock;
@@ -55,7 +56,7 @@ pub(crate) struct Keeper;
 pub(crate) struct KeeperHandle {
     landed_files: mpsc::Sender<LandedNotice>,
     problems: tokio_watch::Receiver<Arc<ProblemList>>,
-    counter: Arc<BacklogCounter>,
+    counter: Arc<HashingCounter>,
 }
 
 impl Keeper {
@@ -75,11 +76,11 @@ impl Keeper {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         // This token also stops the hash threads when the receiver of the changes is dropped.
         let stop = stop.child_token();
-        let counter = Arc::<BacklogCounter>::default();
+        let counter = Arc::<HashingCounter>::default();
         let counted = counter.clone();
         let work = move || {
-            let channels = owner::KeeperChannels { landed, changes, counter: counted, stop };
-            runtime.block_on(owner::keep(folder, share, options, problem_list, channels));
+            let channels = event_loop::KeeperChannels { landed, changes, counter: counted, stop };
+            runtime.block_on(event_loop::keep(folder, share, options, problem_list, channels));
         };
         thread::Builder::new().name("keeper".to_owned()).spawn(work)?;
         Ok((KeeperHandle { landed_files, problems, counter }, receiver))
@@ -103,7 +104,7 @@ impl KeeperHandle {
     }
 
     /// The progress of hashing.
-    pub(crate) fn backlog(&self) -> Backlog {
+    pub(crate) fn backlog(&self) -> HashingProgress {
         self.counter.backlog(clock::now())
     }
 }

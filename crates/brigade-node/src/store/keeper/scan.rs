@@ -11,20 +11,20 @@ use std::{
 use brigade_core::name::FileName;
 
 use self::walk::{NotShared, WalkEntry};
-use super::{owner::KeeperOwner, problems::KeeperProblem, watch::WatchError};
+use super::{event_loop::KeeperOwner, sharing_problems::KeeperProblem, watch::WatchError};
 use crate::{
     clock::now,
     store::{
+        file_stamp::Stamp,
         folder::FolderError,
         ignore,
         index::IndexWrite,
         name_ranges::{at_or_below, bounds_below},
         share::{Share, SharedFile},
-        stamp::Stamp,
     },
 };
 
-pub(super) mod times;
+pub(super) mod scan_schedule;
 pub(super) mod walk;
 
 /// Landed files that are checked at once.
@@ -77,8 +77,8 @@ impl KeeperOwner {
                 _ => fresh.push((name, stamp)),
             }
         }
-        // The other files of the index are gone, or have another name now; or they could not be found, and their rows may
-        // still be true.
+        // The other files of the index are gone, or have another name now; or they could not be found, and their rows
+        // may still be true.
         let is_complete = !result.unreadable && !result.is_unlisted;
         for (name, shared) in known {
             if is_complete {

@@ -1,10 +1,10 @@
 //! The keeper with real files. Everything is waited for with a deadline, nothing by sleeping.
 //!
-//! `settle` and `watch` have their own tests.
+//! `files_being_written` and `watch` have their own tests.
 
-mod ignoring;
+mod ignored_files;
 mod random_changes;
-mod returning;
+mod returned_folder;
 
 use std::{
     collections::BTreeMap,
@@ -21,7 +21,7 @@ use tokio::{sync::mpsc, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Change, Keeper, KeeperHandle, KeeperOptions, LandedFile};
-use crate::store::{folder::Folder, landing::Landing, share::Share, small_files::Batch};
+use crate::store::{folder::Folder, landing::Landing, share::Share, small_file_batch::SmallFileBatch};
 
 /// Long enough for a loaded machine: after this time a test counts as hung.
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -391,7 +391,7 @@ async fn files_that_landed_are_shared_without_being_hashed() {
     let temp = temp();
     let mut keeper = TestKeeper::start(temp.path());
     keeper.scanned().await;
-    let mut batch = Batch::new(&keeper.folder).unwrap();
+    let mut batch = SmallFileBatch::new(&keeper.folder).unwrap();
     // The content is wrong; it stays only if the file is not hashed.
     let claimed = Content { id: ContentId([7; 32]), size: 3 };
     for name in ["d/a", "d/b"] {
@@ -443,7 +443,7 @@ async fn a_moved_folder_is_not_shared_until_it_returns() {
             KeeperOptions { only_landed, threads: 2, ..KeeperOptions::default() },
         );
         keeper.scanned().await;
-        let mut batch = Batch::new(&keeper.folder).unwrap();
+        let mut batch = SmallFileBatch::new(&keeper.folder).unwrap();
         batch.add(landing("d/a"), content(b"a"), b"a").unwrap();
         let (name, placed) = batch.commit().pop().unwrap();
         let stamp = placed.unwrap().stamp;

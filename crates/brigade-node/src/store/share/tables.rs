@@ -14,7 +14,7 @@ use std::{
 
 use brigade_core::{content::PieceList, id::Content, name::FileName};
 
-use crate::store::stamp::Stamp;
+use crate::store::file_stamp::Stamp;
 
 /// A file that is served.
 #[derive(Debug, PartialEq, Eq)]

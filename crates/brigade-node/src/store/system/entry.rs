@@ -4,7 +4,7 @@
 
 use std::{ffi::OsString, fmt};
 
-use crate::store::stamp::Stamp;
+use crate::store::file_stamp::Stamp;
 
 /// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

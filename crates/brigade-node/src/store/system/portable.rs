@@ -11,14 +11,14 @@ use std::{
 };
 
 #[cfg(unix)]
-use super::space::free_of;
+use super::free_space::free_of;
 use super::{
     entry::{EntryStatus, FileKind, FolderEntry},
     error::{is_not_kept, symlink_in_path},
-    permissions::set_executable,
-    space::{FileSystemId, FreeSpace},
+    executable_bit::set_executable,
+    free_space::{FileSystemId, FreeSpace},
 };
-use crate::store::stamp::stamp;
+use crate::store::file_stamp::stamp;
 
 /// Whether [`open_for_writing`] can find open files on this system.
 pub(in crate::store) const TELLS_WRITERS: bool = false;

@@ -1,6 +1,6 @@
 //! Tests for both implementations of `Dir`: they behave alike.
 //!
-//! Tests for one of them alone are in `linux`, `rename` and `volume`.
+//! Tests for one of them alone are in `linux_directory`, `rename_without_replacing` and `linux_file_system`.
 
 use std::{ffi::OsStr, fs, os::unix::fs::symlink};
 
@@ -63,7 +63,7 @@ macro_rules! promises {
                 assert_eq!(entries, expected);
                 let status = dir.status(OsStr::new("f")).unwrap();
                 assert_eq!((status.kind, status.stamp.size), (FileKind::File, 5));
-                let open = crate::store::stamp::stamp_of(&dir.open_file("f").unwrap()).unwrap();
+                let open = crate::store::file_stamp::stamp_of(&dir.open_file("f").unwrap()).unwrap();
                 assert_eq!(status.stamp, open);
                 assert_eq!(dir.status(OsStr::new("l")).unwrap().kind, FileKind::Link);
             }
@@ -72,5 +72,5 @@ macro_rules! promises {
 }
 
 #[cfg(target_os = "linux")]
-promises!(linux);
+promises!(linux_directory);
 promises!(portable);

@@ -15,7 +15,7 @@ use tokio::runtime::{Builder, Runtime};
 
 use crate::transport::{
     connection::{ConnectionError, Incoming, Reader},
-    tls::record_io::RecordReader,
+    tls::record_traits::RecordReader,
 };
 
 thread_local! {

@@ -14,12 +14,12 @@ use tokio::io::{AsyncRead, ReadBuf};
 
 use crate::transport::tls::{
     in_place::{
-        fixed_keys::FixedKeys,
+        fuzzing_keys::FuzzingKeys,
         keys::{Kernel, Opener, Sealer, keys},
         record_reader::{InPlaceReader, UnreadBytes},
     },
-    layout::{HEADER_BYTES, PLAIN_BYTES, TRAILER_BYTES},
-    record_io::RecordReader,
+    record_layout::{HEADER_BYTES, PLAIN_BYTES, TRAILER_BYTES},
+    record_traits::RecordReader,
 };
 
 /// Bytes of an input that are used: each of them adds at most 64 bytes of records.
@@ -67,7 +67,7 @@ pub fn records(input: &[u8]) {
 }
 
 fn fixed_keys(is_client: bool) -> Option<(Sealer, Opener)> {
-    keys(FixedKeys::secrets(), Kernel::Fixed(FixedKeys::new(is_client))).ok()
+    keys(FuzzingKeys::secrets(), Kernel::Fixed(FuzzingKeys::new(is_client))).ok()
 }
 
 /// The result of a future on a stream in memory, which never waits.

@@ -1,19 +1,19 @@
 //! TLS 1.3 over a socket: its configuration, the handshake, and the records in both directions.
 //!
-//! `record_io` has the traits that a back end implements. There are two back ends: in `in_place`, rustls does the
-//! handshake, and records are encrypted and decrypted in their own buffers; `plain` is only rustls. `backend` chooses
-//! one of them by the feature `plain-tls` (docs/decisions/0012); `oracle` tests the chosen one.
+//! `record_traits` has the traits that a back end implements. There are two back ends: in `in_place`, rustls does the
+//! handshake, and records are encrypted and decrypted in their own buffers; `plain` is only rustls. `selected_backend`
+//! chooses one of them by the feature `plain-tls` (docs/decisions/0012); `rustls_comparison` tests the chosen one.
 
-pub(crate) mod backend;
 pub(crate) mod config;
 #[cfg(any(test, not(feature = "plain-tls"), feature = "fuzzing"))]
 #[cfg_attr(feature = "plain-tls", allow(dead_code, unreachable_pub))]
 // tests and fuzz targets use a part of it
 pub(crate) mod in_place;
-pub(crate) mod layout;
-#[cfg(test)]
-mod oracle;
 #[cfg(feature = "plain-tls")]
 pub(crate) mod plain;
-pub(crate) mod record_io;
-pub(crate) mod records;
+pub(crate) mod record_buffer;
+pub(crate) mod record_layout;
+pub(crate) mod record_traits;
+#[cfg(test)]
+mod rustls_comparison;
+pub(crate) mod selected_backend;

@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::ModelFolder;
-use crate::network::bytes;
+use crate::test_network::bytes;
 
 impl ModelFolder {
     /// A path of a file, of a few names.

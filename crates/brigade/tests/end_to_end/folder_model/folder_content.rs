@@ -12,7 +12,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use crate::network::hash;
+use crate::test_network::hash;
 
 /// The least age of the last change of a file for its stamp to show the next change: a hundred times the resolution of
 /// the clock of a file system.

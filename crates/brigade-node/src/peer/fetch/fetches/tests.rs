@@ -19,7 +19,7 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    Background, Content, FetchConfig, Fetches, FileDecision, Holders, LookupResult, OrderedFetch,
+    BlockingWork, Content, FetchConfig, Fetches, FileDecision, Holders, LookupResult, NewFetch,
     PreparedFiles, SpaceNeeds, Swarm, WantedFile,
 };
 use crate::{
@@ -28,7 +28,7 @@ use crate::{
     identity::key::SecretKey,
     peer::{
         bandwidth::Traffic,
-        fetch::background::BackgroundResult,
+        fetch::blocking_work::BlockingWorkResult,
         swarm::{ConnectionConfig, PartTable, SwarmConfig},
     },
     progress::Progress,
@@ -36,8 +36,8 @@ use crate::{
         folder::Folder,
         hash::hash_file,
         keeper::{Change, Keeper, KeeperOptions},
+        leftover_parts::kept_parts,
         part_file::PartFile,
-        parts::kept_parts,
         share::Share,
     },
 };
@@ -49,7 +49,7 @@ const BYTES: usize = 300_000;
 struct TestFetches {
     fetches: Fetches,
     prepared: mpsc::Receiver<PreparedFiles>,
-    results: mpsc::Receiver<BackgroundResult>,
+    results: mpsc::Receiver<BlockingWorkResult>,
     folder: Folder,
     _changes: mpsc::Receiver<Change>,
     _stop: DropGuard,
@@ -86,7 +86,7 @@ impl TestFetches {
             keeper: keeper.clone(),
             seed: 1,
         });
-        let (background, prepared, results) = Background::new(share.clone());
+        let (background, prepared, results) = BlockingWork::new(share.clone());
         let config = FetchConfig { swarm, share, keeper, keep_parts: None, shares_fetched: true };
         let (fetches, _) = Fetches::new(config, background);
         Self { fetches, prepared, results, folder, _changes: changes, _stop: stop.drop_guard(), temp }
@@ -102,7 +102,7 @@ impl TestFetches {
         let files = Resolved { name: "files".to_owned(), files };
         let (sender, progress) = watch::channel(Progress::new(String::new()));
         let given_up = CancellationToken::new();
-        let ordered = OrderedFetch { files, progress: sender, given_up: given_up.clone() };
+        let ordered = NewFetch { files, progress: sender, given_up: given_up.clone() };
         self.fetches.begin(ordered, SpaceNeeds::default());
         Begun { progress, given_up }
     }
@@ -269,7 +269,7 @@ async fn a_part_that_a_fetch_waits_for_is_not_removed() {
     test.fetches.remove_parts(test.fetches.kept.obsolete(&name, &other));
     assert_eq!(test.fetches.kept.removing(), [content]);
     let removed = timeout(PATIENCE, test.results.recv()).await.unwrap().unwrap();
-    let BackgroundResult::PartsRemoved(removed) = removed else { panic!("{removed:?}") };
+    let BlockingWorkResult::PartsRemoved(removed) = removed else { panic!("{removed:?}") };
     assert_eq!(removed, [content]);
     test.fetches.preparing = 0;
     test.fetches.parts_removed(&removed);

@@ -28,9 +28,9 @@ use super::{
 };
 use crate::{
     identity::key::SecretKey,
-    peer::upload::{pieces::PieceSource, turns::UploadClient},
+    peer::upload::{connection_turns::UploadClient, outgoing_pieces::PieceSource},
     store::{folder::Folder, share::Share},
-    transport::{accept::Acceptor, connection::Incoming, dial::dial, greeting::GreetedConnection},
+    transport::{connection::Incoming, dial::dial, greeting::GreetedConnection, port_listener::PortListener},
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -64,7 +64,7 @@ fn hello() -> Hello {
 
 async fn connection() -> (GreetedConnection, GreetedConnection) {
     let (holder, downloader) = (SecretKey::generate(), SecretKey::generate());
-    let acceptor = Acceptor::bind(&[(Ipv4Addr::LOCALHOST, 0).into()], &holder).await.unwrap();
+    let acceptor = PortListener::bind(&[(Ipv4Addr::LOCALHOST, 0).into()], &holder).await.unwrap();
     let addresses = [acceptor.address()];
     let accepted = async { acceptor.accept().await.unwrap().handshake().await.unwrap() };
     let (accepted, dialled) = tokio::join!(accepted, dial(&addresses, &downloader, Some(holder.public())));

@@ -7,9 +7,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use brigade_core::name::FileName;
 
 use crate::store::{
+    file_stamp::Stamp,
     folder::FolderError,
     hash::{BUFFER_BYTES, HashError, Hashed},
-    stamp::Stamp,
 };
 
 /// A file to be hashed.

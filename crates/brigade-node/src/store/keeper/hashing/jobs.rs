@@ -1,6 +1,7 @@
 //! The jobs of the hash threads: which files wait to be hashed or are being hashed, at most one job for each name.
 //!
-//! The keeper adds, cancels and finishes jobs; the parent module has the threads, `backlog` the counts that people see.
+//! The keeper adds, cancels and finishes jobs; the parent module has the threads, `hashing_progress` the counts that
+//! people see.
 
 use std::{
     collections::BTreeMap,
@@ -14,17 +15,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     HashWorkers,
-    backlog::BacklogCounter,
+    hashing_progress::HashingCounter,
     job::{HashJob, HashReport},
 };
-use crate::store::{folder::Folder, name_ranges::at_or_below, stamp::Stamp};
+use crate::store::{file_stamp::Stamp, folder::Folder, name_ranges::at_or_below};
 
 /// The jobs, and the threads that do them.
 #[derive(Debug)]
 pub(crate) struct HashJobs {
     workers: HashWorkers,
     /// The progress of hashing, which other tasks read.
-    counter: Arc<BacklogCounter>,
+    counter: Arc<HashingCounter>,
     by_name: BTreeMap<FileName, Arc<HashJob>>,
     /// The number of jobs so far.
     last: u64,
@@ -37,7 +38,7 @@ impl HashJobs {
         threads: usize,
         stop: &CancellationToken,
         reports: &mpsc::Sender<HashReport>,
-        counter: &Arc<BacklogCounter>,
+        counter: &Arc<HashingCounter>,
     ) -> io::Result<Self> {
         let workers = HashWorkers::start(folder, threads, stop, reports, counter)?;
         Ok(Self { workers, counter: counter.clone(), by_name: BTreeMap::new(), last: 0 })

@@ -1,7 +1,7 @@
 //! Hashing in the background, with two queues that do not wait for each other: small files, many at a time, each on
 //! one thread; and large files, one after the other, each on all threads. `jobs` has the jobs of both.
 
-pub(super) mod backlog;
+pub(super) mod hashing_progress;
 pub(super) mod job;
 pub(super) mod jobs;
 
@@ -20,13 +20,13 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    backlog::BacklogCounter,
+    hashing_progress::HashingCounter,
     job::{HashJob, HashOutcome, HashReport},
 };
 use crate::store::{
+    file_stamp::stamp_of,
     folder::Folder,
     hash::{HashError, Hashed, hash_file, hash_small},
-    stamp::stamp_of,
 };
 
 /// Files up to this size are hashed on one thread each, while the other threads hash other files.
@@ -64,7 +64,7 @@ struct HashContext {
     threads: usize,
     stop: CancellationToken,
     reports: mpsc::Sender<HashReport>,
-    counter: Arc<BacklogCounter>,
+    counter: Arc<HashingCounter>,
     small: bool,
 }
 
@@ -74,7 +74,7 @@ impl HashWorkers {
         threads: usize,
         stop: &CancellationToken,
         reports: &mpsc::Sender<HashReport>,
-        counter: &Arc<BacklogCounter>,
+        counter: &Arc<HashingCounter>,
     ) -> io::Result<Self> {
         let queue = |small| {
             let (folder, stop, reports) = (folder.clone(), stop.clone(), reports.clone());

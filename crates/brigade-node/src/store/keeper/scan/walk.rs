@@ -10,9 +10,9 @@ use std::{cmp::Ordering, ops::ControlFlow};
 use brigade_core::name::{FileName, NameError};
 
 use crate::store::{
+    file_stamp::Stamp,
     folder::{Folder, FolderError, PRIVATE},
     ignore::{IGNORE_FILE, IgnoreRules},
-    stamp::Stamp,
     system::{Dir, FileKind, FolderEntry},
 };
 

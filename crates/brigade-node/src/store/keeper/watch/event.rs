@@ -4,7 +4,7 @@
 
 use brigade_core::name::FileName;
 
-use crate::store::{folder::PRIVATE, ignore::IGNORE_FILE, keeper::settle::ChangeKind};
+use crate::store::{folder::PRIVATE, ignore::IGNORE_FILE, keeper::files_being_written::ChangeKind};
 
 /// Events that are taken at once, and the length of the queue if the watcher has one.
 pub(super) const EVENTS: usize = 8192;

@@ -14,7 +14,7 @@ use rustix::{
 use tokio::io::unix::AsyncFd;
 
 use super::event::{EVENTS, Event, WatchError, event_for};
-use crate::store::{folder::Folder, keeper::settle::ChangeKind};
+use crate::store::{folder::Folder, keeper::files_being_written::ChangeKind};
 
 /// Bytes that are read at once: a few hundred events.
 const BUFFER_BYTES: usize = 32 << 10;

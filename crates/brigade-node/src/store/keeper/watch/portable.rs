@@ -19,7 +19,7 @@ use notify::{
 use tokio::sync::mpsc;
 
 use super::event::{EVENTS, Event, WatchError, event_for};
-use crate::store::{folder::Folder, keeper::settle::ChangeKind};
+use crate::store::{folder::Folder, keeper::files_being_written::ChangeKind};
 
 /// The watcher of the folder; it may be off.
 #[derive(Debug)]

@@ -19,7 +19,7 @@ use super::{
     record_reader::{InPlaceReader, UnreadBytes},
     record_writer::InPlaceWriter,
 };
-use crate::transport::tls::{config, layout::HEADER_BYTES, record_io::Secured};
+use crate::transport::tls::{config, record_layout::HEADER_BYTES, record_traits::Secured};
 
 /// Bytes of the first read: most handshakes need no more.
 const FIRST_BYTES: usize = 4 << 10;

@@ -26,7 +26,7 @@ use rustls::{
 };
 use zeroize::Zeroizing;
 
-use crate::transport::tls::layout::{HEADER_BYTES, RECORD_BYTES, TRAILER_BYTES};
+use crate::transport::tls::record_layout::{HEADER_BYTES, RECORD_BYTES, TRAILER_BYTES};
 
 /// The handshake message of a side that changes to its next key. It does not request the same from the other side.
 const KEY_UPDATE: [u8; 5] = [24, 0, 0, 1, 0];
@@ -45,7 +45,7 @@ pub(crate) enum Kernel {
     Server(KernelConnection<ServerConnectionData>),
     /// Of a fuzz target.
     #[cfg(feature = "fuzzing")]
-    Fixed(super::fixed_keys::FixedKeys),
+    Fixed(super::fuzzing_keys::FuzzingKeys),
 }
 
 /// The shared state of both directions. It is locked only while a key changes.
@@ -86,7 +86,7 @@ pub(crate) fn keys(secrets: ExtractedSecrets, kernel: Kernel) -> Result<(Sealer,
         Kernel::Client(kernel) => kernel.negotiated_cipher_suite(),
         Kernel::Server(kernel) => kernel.negotiated_cipher_suite(),
         #[cfg(feature = "fuzzing")]
-        Kernel::Fixed(_) => super::fixed_keys::FixedKeys::SUITE,
+        Kernel::Fixed(_) => super::fuzzing_keys::FuzzingKeys::SUITE,
     };
     let suite = suite.tls13().ok_or_else(|| Error::General("only TLS 1.3 is supported".to_owned()))?;
     let schedule =

@@ -4,7 +4,7 @@
 //! it.
 
 #[cfg(feature = "fuzzing")]
-pub(crate) mod fixed_keys;
+pub(crate) mod fuzzing_keys;
 pub(crate) mod handshake;
 pub(crate) mod keys;
 pub(crate) mod record_reader;

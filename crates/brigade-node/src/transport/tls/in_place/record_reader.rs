@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::keys::Opener;
 use crate::transport::tls::{
-    layout::{HEADER_BYTES, PLAIN_BYTES, RECORD_BYTES},
-    record_io::{RecordReader, unexpected_eof},
+    record_layout::{HEADER_BYTES, PLAIN_BYTES, RECORD_BYTES},
+    record_traits::{RecordReader, unexpected_eof},
 };
 
 /// The size of the buffer at first.

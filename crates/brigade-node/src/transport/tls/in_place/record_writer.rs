@@ -1,6 +1,6 @@
 //! Writes the records of this side of a connection, which are encrypted in their own buffers.
 //!
-//! A message is copied once, into its record; plaintext in [`Records`] is not copied at all.
+//! A message is copied once, into its record; plaintext in [`RecordBuffer`] is not copied at all.
 
 use std::io;
 
@@ -9,9 +9,9 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::keys::Sealer;
 use crate::transport::tls::{
-    layout::{HEADER_BYTES, PLAIN_BYTES, TRAILER_BYTES},
-    record_io::{RecordWriter, interrupted},
-    records::Records,
+    record_buffer::RecordBuffer,
+    record_layout::{HEADER_BYTES, PLAIN_BYTES, TRAILER_BYTES},
+    record_traits::{RecordWriter, interrupted},
 };
 
 /// The alert of a side that sends nothing more.
@@ -57,7 +57,7 @@ impl<W: AsyncWrite + Unpin + Send> RecordWriter for InPlaceWriter<W> {
 
     async fn send(
         &mut self,
-        records: &mut Records,
+        records: &mut RecordBuffer,
         mut on_written: impl FnMut(usize) + Send,
     ) -> io::Result<()> {
         self.renew()?;

@@ -10,7 +10,7 @@ use rustls::{
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{record_reader::PlainReader, record_writer::PlainWriter, session::TlsSession};
-use crate::transport::tls::{config, record_io::Secured};
+use crate::transport::tls::{config, record_traits::Secured};
 
 /// Bytes that are read at once: most handshakes need no more.
 const READ_BYTES: usize = 4 << 10;

@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use super::session::TlsSession;
 use crate::transport::tls::{
-    layout::RECORD_BYTES,
-    record_io::{RecordReader, unexpected_eof},
+    record_layout::RECORD_BYTES,
+    record_traits::{RecordReader, unexpected_eof},
 };
 
 /// The size of the buffer for reads at first.

@@ -1,6 +1,6 @@
 //! Writes the records of this side of a connection, which rustls encrypts.
 //!
-//! rustls copies the plaintext in [`Records`], record by record; the space around it is not used.
+//! rustls copies the plaintext in [`RecordBuffer`], record by record; the space around it is not used.
 
 use std::io;
 
@@ -8,8 +8,8 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::session::TlsSession;
 use crate::transport::tls::{
-    record_io::{RecordWriter, interrupted},
-    records::Records,
+    record_buffer::RecordBuffer,
+    record_traits::{RecordWriter, interrupted},
 };
 
 /// The writing half of a connection.
@@ -46,7 +46,7 @@ impl<W: AsyncWrite + Unpin + Send> RecordWriter for PlainWriter<W> {
 
     async fn send(
         &mut self,
-        records: &mut Records,
+        records: &mut RecordBuffer,
         mut on_written: impl FnMut(usize) + Send,
     ) -> io::Result<()> {
         self.write_before().await?;

@@ -1,0 +1,172 @@
+//! The task that owns the core's manager: it passes events in and carries the outputs out.
+//!
+//! It never waits for a session or for the disk: it gives up a session whose queue is full, and refuses a binding that
+//! cannot be queued. It publishes the table of peers (`view.rs`) at most every [`VIEW_INTERVAL`].
+
+use std::{collections::BTreeMap, time::Duration};
+
+use brigade_core::{
+    limits,
+    manager::{Binding, Event, LeaveReason, Manager, Output, SessionId},
+    time::Timestamp,
+    wire::manager::FromManager,
+};
+use tokio::sync::{broadcast, mpsc, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    member_database::BindingResult,
+    published_state::{LifeEvent, ManagerView},
+    task_messages::{SessionQueue, ToOwner, ToSession, stopping},
+};
+use crate::{
+    clock,
+    identity::{
+        key::SecretKey,
+        membership::{self, Claims},
+    },
+};
+
+/// The shortest time between two published tables.
+const VIEW_INTERVAL: Duration = Duration::from_millis(250);
+
+/// The core's manager, and the channels that its outputs are sent to.
+#[derive(Debug)]
+pub(super) struct ManagerOwner {
+    pub(super) manager: Manager,
+    pub(super) key: SecretKey,
+    pub(super) record: mpsc::Sender<Binding>,
+    pub(super) view: watch::Sender<ManagerView>,
+    pub(super) events: broadcast::Sender<LifeEvent>,
+    pub(super) sessions: BTreeMap<SessionId, SessionQueue>,
+    pub(super) view_timer: ViewTimer,
+}
+
+/// When the table was last published, and when it is published next.
+#[derive(Debug, Default)]
+pub(super) struct ViewTimer {
+    last: Timestamp,
+    next: Option<Timestamp>,
+}
+
+impl ManagerOwner {
+    /// Runs until it is stopped, then sends a goodbye to all sessions.
+    pub(super) async fn run(
+        mut self,
+        mut events: mpsc::Receiver<ToOwner>,
+        mut binding_stored: mpsc::Receiver<BindingResult>,
+        stop: CancellationToken,
+    ) {
+        loop {
+            let deadline = [self.manager.deadline(), self.view_timer.next].into_iter().flatten().min();
+            tokio::select! {
+                Some(event) = events.recv() => self.handle(event),
+                Some(BindingResult { username, durable }) = binding_stored.recv() => {
+                    self.manager.binding_stored(&username, durable);
+                }
+                () = clock::reach(deadline) => self.manager.handle_timeout(clock::now()),
+                () = stop.cancelled() => break,
+            }
+            self.carry_out();
+            self.publish_view();
+        }
+        for queue in self.sessions.values() {
+            // A session whose queue is full ends when its sender is dropped.
+            let _ = queue.try_send(ToSession::Close(Some(stopping())));
+        }
+    }
+
+    fn handle(&mut self, event: ToOwner) {
+        let now = clock::now();
+        match event {
+            ToOwner::Connected { session, key, remote, local, queue } => {
+                self.sessions.insert(session, queue);
+                self.manager.connected(now, session, key, remote, local);
+            }
+            ToOwner::Message { session, message } => {
+                self.manager.set_calendar(clock::unix_now());
+                self.manager.handle(now, session, message);
+                self.carry_out(); // the answers are queued before the permission to read on
+                self.send(session, ToSession::Next);
+            }
+            ToOwner::UpdatesSent { session } => self.manager.updates_sent(now, session),
+            ToOwner::Disconnected { session, reason } => self.drop_session(session, reason),
+        }
+    }
+
+    fn carry_out(&mut self) {
+        while let Some(output) = self.manager.next_output() {
+            match output {
+                Output::Send { session, message } => self.send(session, ToSession::Message(message)),
+                Output::HolderUpdates { session, messages } => {
+                    for page in messages {
+                        self.send(session, ToSession::Message(FromManager::Holders(page)));
+                    }
+                    self.send(session, ToSession::EndOfUpdates);
+                }
+                Output::StoreBinding { binding } => {
+                    if let Err(full) = self.record.try_send(binding) {
+                        tracing::error!("the thread that stores members is too slow or has ended");
+                        self.manager.binding_stored(&full.into_inner().username, false);
+                    }
+                }
+                Output::SignMembership { session, binding } => {
+                    let token = self.membership(binding);
+                    self.manager.membership_signed(clock::now(), clock::unix_now(), session, token);
+                }
+                Output::Close { session, goodbye } => {
+                    self.send(session, ToSession::Close(goodbye));
+                    self.sessions.remove(&session);
+                }
+                Output::Event(event) => self.publish_event(event),
+                Output::TableChanged => {
+                    self.view_timer.next.get_or_insert(self.view_timer.last.after(VIEW_INTERVAL));
+                }
+            }
+        }
+    }
+
+    /// Queues `message` for a session, and gives up a session that cannot take it.
+    fn send(&mut self, session: SessionId, message: ToSession) {
+        let Some(queue) = self.sessions.get(&session) else { return };
+        match queue.try_send(message) {
+            Ok(()) => {}
+            Err(mpsc::error::TrySendError::Full(_)) => self.drop_session(session, LeaveReason::Slow),
+            Err(mpsc::error::TrySendError::Closed(_)) => self.drop_session(session, LeaveReason::Lost),
+        }
+    }
+
+    fn drop_session(&mut self, session: SessionId, reason: LeaveReason) {
+        self.sessions.remove(&session);
+        self.manager.disconnected(clock::now(), session, reason);
+    }
+
+    fn membership(&self, Binding { username, key }: Binding) -> Option<String> {
+        let issued = clock::unix_now();
+        let expires = issued.after(limits::MEMBERSHIP_LIFETIME);
+        let claims = Claims { network: self.key.public(), username, key, issued, expires };
+        membership::sign(&claims, &self.key)
+            .inspect_err(|error| tracing::error!(%error, "a membership could not be signed"))
+            .ok()
+    }
+
+    fn publish_event(&self, event: Event) {
+        match &event {
+            Event::Joined { username, address } => tracing::info!(%username, %address, "a peer joined"),
+            Event::Left { username, reason } => tracing::info!(%username, ?reason, "a peer left"),
+            Event::Refused { username, reason, text } => {
+                tracing::info!(username = username.as_deref(), ?reason, text, "a join was refused");
+            }
+        }
+        // There may be no receiver.
+        let _ = self.events.send(LifeEvent { at: clock::unix_now(), event });
+    }
+
+    fn publish_view(&mut self) {
+        let now = clock::now();
+        if self.view_timer.next.is_some_and(|next| next <= now) {
+            self.view_timer = ViewTimer { last: now, next: None };
+            self.view.send_modify(|view| view.rows = self.manager.rows().collect());
+        }
+    }
+}

@@ -1,0 +1,255 @@
+//! Patterns in names, and the list of the names that a pattern or a prefix fits.
+//!
+//! Patterns are those of shells and `.gitignore` files: `data/**/*.bin`. `*` and `?` stand for anything but a slash,
+//! `**` for any number of folders, `[a-z]` for one of some letters, `{a,b}` for one of some texts. A pattern that fits
+//! a folder fits everything in it. No name has `*` or `?`, so a text with one of them can only be a pattern; a text
+//! with one of the other characters is taken for a name first. The manager knows prefixes only: the names with the
+//! pattern's prefix are requested page by page, and those that fit are kept.
+
+use std::collections::BTreeMap;
+
+use brigade_core::{
+    name::FileName,
+    wire::manager::{CatalogueEntry, Listing},
+};
+use globset::{Glob, GlobBuilder, GlobMatcher};
+
+use crate::fetch_error::ResolveError;
+
+/// The shortest prefix of an id that chooses a version.
+const ID_PREFIX_DIGITS: usize = 4;
+
+/// A pattern for names.
+#[derive(Debug)]
+pub(crate) struct Pattern {
+    matcher: GlobMatcher,
+    prefix: String,
+}
+
+/// The special characters of a pattern.
+const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
+
+/// Whether `text` can only be a pattern.
+pub(crate) fn is_pattern(text: &str) -> bool {
+    text.contains(['*', '?'])
+}
+
+/// Whether `text` may be a pattern, if it is not a name.
+pub(crate) fn may_be_pattern(text: &str) -> bool {
+    text.contains(SPECIAL)
+}
+
+impl Pattern {
+    /// Parses a pattern; the reason if it is not valid.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let built: Result<Glob, globset::Error> = GlobBuilder::new(text).literal_separator(true).build();
+        let matcher = built.map_err(|error| error.kind().to_string())?.compile_matcher();
+        let prefix = text.split(SPECIAL).next().unwrap_or_default().to_owned();
+        Ok(Self { matcher, prefix })
+    }
+
+    /// The prefix of all names that fit.
+    pub(crate) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// Whether it fits `name`, or a folder that contains it.
+    pub(crate) fn fits(&self, name: &str) -> bool {
+        let folders = name.match_indices('/').map(|(end, _)| &name[..end]);
+        self.matcher.is_match(name) || folders.into_iter().any(|folder| self.matcher.is_match(folder))
+    }
+}
+
+/// `NAME@ID-PREFIX`, cut at the last `@`.
+pub(crate) fn split_version(name: &str) -> Option<(&str, &str)> {
+    let (base, prefix) = name.rsplit_once('@')?;
+    let is_prefix =
+        (ID_PREFIX_DIGITS..=64).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_hexdigit());
+    (is_prefix && !base.is_empty()).then_some((base, prefix))
+}
+
+/// The first of `entries`, which have one content id, with the size that has most holders. The entries are in the order
+/// of their names.
+///
+/// A member may announce the id with a wrong size, under any number of names. So the largest number of holders under
+/// one name decides, and the sum over all names only between equal numbers.
+pub(crate) fn most_held(entries: impl IntoIterator<Item = CatalogueEntry>) -> Option<CatalogueEntry> {
+    let mut sizes: BTreeMap<u64, (u32, u64, CatalogueEntry)> = BTreeMap::new();
+    for entry in entries {
+        let holders = entry.holders;
+        let (most, sum, _) = sizes.entry(entry.size).or_insert_with(|| (0, 0, entry));
+        *most = holders.max(*most);
+        *sum += u64::from(holders);
+    }
+    let best = sizes.into_values().max_by(|(most, sum, first), (other_most, other_sum, other_first)| {
+        (most, sum, &other_first.name).cmp(&(other_most, other_sum, &first.name))
+    });
+    best.map(|(_, _, first)| first)
+}
+
+/// A list of files that is asked for page by page.
+#[derive(Debug)]
+pub struct FileListing {
+    text: String,
+    pattern: Option<Pattern>,
+    after: Option<FileName>,
+    found: bool,
+    is_over: bool,
+    /// Why the text is not a valid pattern, if no name begins with it and it was meant as one.
+    wrong: Option<String>,
+}
+
+impl FileListing {
+    /// The names that begin with `text` or, if it is a pattern, those that fit.
+    ///
+    /// # Errors
+    /// [`ResolveError::BadPattern`], if it can only be a pattern and is not valid.
+    pub fn of(text: &str) -> Result<Self, ResolveError> {
+        let bad = |reason| ResolveError::BadPattern { pattern: text.to_owned(), reason };
+        let pattern = if is_pattern(text) { Some(Pattern::parse(text).map_err(bad)?) } else { None };
+        Ok(Self { text: text.to_owned(), pattern, after: None, found: false, is_over: false, wrong: None })
+    }
+
+    /// The next question to the manager: names with this prefix that come after this one; `None` after the last page.
+    pub fn question(&self) -> Option<(String, Option<FileName>)> {
+        let prefix = self.pattern.as_ref().map_or(self.text.as_str(), Pattern::prefix);
+        (!self.is_over).then(|| (prefix.to_owned(), self.after.clone()))
+    }
+
+    /// The entries of a page that belong to the list.
+    pub fn take(&mut self, page: Listing) -> Vec<CatalogueEntry> {
+        let Listing { mut entries, more, .. } = page;
+        let last = entries.last().map(|entry| entry.name.clone());
+        let after = next_page(more, last, self.after.take());
+        self.is_over = after.is_none();
+        self.after = after;
+        if let Some(pattern) = &self.pattern {
+            entries.retain(|entry| pattern.fits(&entry.name));
+        }
+        self.found |= !entries.is_empty();
+        if self.is_over && !self.found && self.pattern.is_none() && may_be_pattern(&self.text) {
+            match Pattern::parse(&self.text) {
+                Ok(pattern) => (self.pattern, self.is_over) = (Some(pattern), false),
+                Err(reason) => self.wrong = Some(reason),
+            }
+        }
+        entries
+    }
+
+    /// Ends the list.
+    ///
+    /// # Errors
+    /// [`ResolveError::BadPattern`], if no name begins with the text and it is not a valid pattern either.
+    pub fn ended(self) -> Result<(), ResolveError> {
+        let pattern = self.text;
+        self.wrong.map_or(Ok(()), |reason| Err(ResolveError::BadPattern { pattern, reason }))
+    }
+}
+
+/// The start of the next page; `None` after the last one, and if the manager repeats itself.
+pub(crate) fn next_page(more: bool, last: Option<FileName>, after: Option<FileName>) -> Option<FileName> {
+    last.filter(|last| more && after.is_none_or(|after| after < *last))
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_core::id::ContentId;
+
+    use super::{CatalogueEntry, FileListing, Listing, Pattern, is_pattern, may_be_pattern};
+
+    const NAMES: [&str; 6] = ["a.bin", "b.txt", "data/a.bin", "data/b.txt", "data/x/a.bin", "film [1].mkv"];
+
+    /// What is listed for `text`, and how many pages of two entries were asked for.
+    fn listed(text: &str) -> (Vec<&'static str>, usize) {
+        let mut listing = FileListing::of(text).unwrap();
+        let (mut found, mut pages) = (vec![], 0);
+        while let Some((prefix, after)) = listing.question() {
+            pages += 1;
+            let fits = |name: &&str| {
+                name.starts_with(&prefix) && after.as_ref().is_none_or(|after| **name > **after)
+            };
+            let names: Vec<&str> = NAMES.into_iter().filter(fits).collect();
+            let entry = |name: &&str| CatalogueEntry {
+                name: name.parse().unwrap(),
+                id: ContentId::EMPTY,
+                size: 0,
+                mtime_s: 0,
+                executable: false,
+                holders: 1,
+            };
+            let entries = names.iter().take(2).map(entry).collect();
+            let taken =
+                listing.take(Listing { question: 1, entries, more: names.len() > 2, incomplete_ms: None });
+            found.extend(
+                taken.iter().map(|entry| NAMES.into_iter().find(|name| *name == &*entry.name).unwrap()),
+            );
+        }
+        let may_be_wrong = text.contains("[2");
+        assert_eq!(listing.ended().is_err(), may_be_wrong, "{text}");
+        (found, pages)
+    }
+
+    #[test]
+    fn a_pattern_lists_what_it_fits_and_a_text_what_begins_so() {
+        assert_eq!(listed("*.bin"), (vec!["a.bin"], 3));
+        assert_eq!(listed("**/*.bin"), (vec!["a.bin", "data/a.bin", "data/x/a.bin"], 3));
+        assert_eq!(listed("data/*.txt"), (vec!["data/b.txt"], 2));
+        assert_eq!(listed("data/").0, ["data/a.bin", "data/b.txt", "data/x/a.bin"]);
+        assert_eq!(listed("").0, NAMES);
+        assert_eq!(listed("nothing*").0, [""; 0]);
+    }
+
+    #[test]
+    fn a_text_that_may_be_a_name_or_a_pattern_is_a_name_first() {
+        assert_eq!(listed("film [1]").0, ["film [1].mkv"]);
+        assert_eq!(listed("[ab].bin").0, ["a.bin"]);
+        assert_eq!(listed("{a,b}.{bin,txt}").0, ["a.bin", "b.txt"]);
+        assert_eq!(listed("film [2").0, [""; 0]);
+        assert!(FileListing::of("film* [1").is_err());
+    }
+
+    #[test]
+    fn a_manager_that_does_not_get_on_ends_the_list() {
+        let mut listing = FileListing::of("a").unwrap();
+        assert_eq!(
+            listing.take(Listing { question: 1, entries: vec![], more: true, incomplete_ms: None }),
+            []
+        );
+        assert_eq!(listing.question(), None);
+    }
+
+    /// Which of some names a pattern fits.
+    #[track_caller]
+    fn check(pattern: &str, prefix: &str, expected: &[&str]) {
+        let names =
+            ["a.bin", "b.txt", "data/a.bin", "data/b.txt", "data/x/a.bin", "data/x/y/b.bin", "data2/a.bin"];
+        let pattern = Pattern::parse(pattern).unwrap();
+        assert_eq!(pattern.prefix(), prefix);
+        assert_eq!(names.into_iter().filter(|name| pattern.fits(name)).collect::<Vec<_>>(), expected);
+        assert!(expected.iter().all(|name| name.starts_with(prefix)));
+    }
+
+    #[test]
+    fn a_pattern_fits_what_shells_would_take() {
+        check("*.bin", "", &["a.bin"]);
+        check("data/**/*.bin", "data/", &["data/a.bin", "data/x/a.bin", "data/x/y/b.bin"]);
+        check("**/b.*", "", &["b.txt", "data/b.txt", "data/x/y/b.bin"]);
+        check("data/?.{bin,txt}", "data/", &["data/a.bin", "data/b.txt"]);
+        check("data/[ab].bin", "data/", &["data/a.bin"]);
+        check("nothing*", "nothing", &[]);
+    }
+
+    #[test]
+    fn a_folder_that_fits_comes_whole() {
+        check("data/x*", "data/x", &["data/x/a.bin", "data/x/y/b.bin"]);
+        check("data?", "data", &["data2/a.bin"]);
+    }
+
+    #[test]
+    fn a_text_that_can_only_be_a_pattern_is_told_from_one_that_may_be_a_name() {
+        assert!(is_pattern("a*") && is_pattern("a?"));
+        assert!(!is_pattern("film [1].mkv") && may_be_pattern("film [1].mkv"));
+        assert!(!may_be_pattern("film (1).mkv"));
+        assert!(Pattern::parse("film [1.mkv").unwrap_err().contains("class"), "a class that is never closed");
+    }
+}

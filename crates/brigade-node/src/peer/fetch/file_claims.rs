@@ -1,0 +1,158 @@
+//! The names that files have taken, and the contents that only one file may deal with at a time.
+//!
+//! A content is prepared and fetched once, whatever number of names and fetches want it; the other files are deferred,
+//! and are made from the first one when it has landed. A name belongs to one file until that has landed or failed.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use brigade_core::{geometry::Geometry, id::Content, name::FileName};
+
+use crate::fetch_request::{JobId, WantedFile};
+
+/// The names that files have taken, and the contents that only one of them may deal with at a time.
+#[derive(Debug, Default)]
+pub(crate) struct FileClaims {
+    /// Contents of files that are being prepared, or get their names though their fetch was stopped, or whose parts are
+    /// being removed: nothing else touches them meanwhile.
+    in_preparation: BTreeSet<Content>,
+    /// The names, without their case, of files that were taken up and have not landed.
+    taken_names: BTreeMap<String, FileName>,
+    /// Files whose content is dealt with under another name.
+    deferred: BTreeMap<Content, Vec<(JobId, WantedFile)>>,
+}
+
+/// The next files of a fetch.
+#[derive(Default)]
+pub(crate) struct NextFiles {
+    /// Those that are to be prepared.
+    pub(crate) files: Vec<WantedFile>,
+    /// Those whose name another file has, but for its case, and that name.
+    pub(crate) alike: Vec<(WantedFile, FileName)>,
+}
+
+/// Whether a content has several pieces.
+pub(crate) fn is_large(content: &Content) -> bool {
+    Geometry::new(content.size).is_ok_and(|geometry| geometry.count() > 1)
+}
+
+impl FileClaims {
+    /// Adds a file to the `next` ones, or defers it if its content `is_taken`: dealt with under another name. Whether
+    /// it is to be prepared.
+    pub(crate) fn take_up(
+        &mut self,
+        job: JobId,
+        file: WantedFile,
+        is_taken: bool,
+        next: &mut NextFiles,
+    ) -> bool {
+        if let Err(other) = self.take_name(&file.name) {
+            next.alike.push((file, other));
+            return false;
+        }
+        if is_taken {
+            self.defer(job, file);
+            return false;
+        }
+        self.prepare(file.content);
+        next.files.push(file);
+        true
+    }
+
+    /// Takes the name of a file. If another file has it, but for its case: that file's name.
+    fn take_name(&mut self, name: &FileName) -> Result<(), FileName> {
+        let folded = name.folded();
+        if let Some(other) = self.taken_names.get(&folded).filter(|other| *other != name) {
+            return Err(other.clone());
+        }
+        self.taken_names.insert(folded, name.clone());
+        Ok(())
+    }
+
+    /// A file has landed or failed, or waits again: others may take its name.
+    pub(crate) fn give_back_name(&mut self, name: &FileName) {
+        let folded = name.folded();
+        if self.taken_names.get(&folded) == Some(name) {
+            self.taken_names.remove(&folded);
+        }
+    }
+
+    /// The file waits until its content has been dealt with under another name.
+    fn defer(&mut self, job: JobId, file: WantedFile) {
+        self.deferred.entry(file.content).or_default().push((job, file));
+    }
+
+    /// The files that were deferred for a content; they are not any more.
+    pub(crate) fn take_deferred(&mut self, content: &Content) -> Vec<(JobId, WantedFile)> {
+        self.deferred.remove(content).unwrap_or_default()
+    }
+
+    /// Nothing else touches this content from now on.
+    pub(crate) fn prepare(&mut self, content: Content) {
+        self.in_preparation.insert(content);
+    }
+
+    pub(crate) fn prepared(&mut self, content: &Content) {
+        self.in_preparation.remove(content);
+    }
+
+    pub(crate) fn is_prepared(&self, content: &Content) -> bool {
+        self.in_preparation.contains(content)
+    }
+
+    /// Whether a file is prepared or deferred for this content.
+    pub(crate) fn is_in_use(&self, content: &Content) -> bool {
+        self.is_prepared(content) || self.deferred.contains_key(content)
+    }
+
+    /// The number of contents of several pieces that are being prepared.
+    pub(crate) fn large_in_preparation(&self) -> usize {
+        self.in_preparation.iter().filter(|content| is_large(content)).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_core::id::ContentId;
+
+    use super::{Content, FileClaims, JobId, WantedFile, is_large};
+
+    fn file(name: &str, size: u64) -> WantedFile {
+        let content = Content { id: ContentId([7; 32]), size };
+        WantedFile {
+            name: name.parse().unwrap(),
+            catalogue_name: name.parse().unwrap(),
+            content,
+            mtime_s: 0,
+            executable: false,
+            replace: false,
+        }
+    }
+
+    #[test]
+    fn a_name_belongs_to_one_file_whatever_its_case() {
+        let mut queue = FileClaims::default();
+        let (film, other) = (file("film", 1).name, file("Film", 1).name);
+        queue.take_name(&film).unwrap();
+        queue.take_name(&film).unwrap();
+        assert_eq!(queue.take_name(&other), Err(film.clone()));
+        queue.give_back_name(&other);
+        assert!(queue.take_name(&other).is_err(), "it was never taken");
+        queue.give_back_name(&film);
+        queue.take_name(&other).unwrap();
+    }
+
+    #[test]
+    fn a_content_is_dealt_with_once() {
+        let mut queue = FileClaims::default();
+        let (film, copy) = (file("film", 1 << 30), file("copy", 1 << 30));
+        assert!(is_large(&film.content) && !is_large(&file("small", 10).content));
+        queue.prepare(film.content);
+        assert!(queue.is_prepared(&copy.content));
+        assert_eq!(queue.large_in_preparation(), 1);
+        queue.defer(JobId(1), copy.clone());
+        queue.prepared(&film.content);
+        assert!(queue.is_in_use(&film.content) && !queue.is_prepared(&film.content));
+        assert_eq!(queue.take_deferred(&film.content), [(JobId(1), copy)]);
+        assert!(!queue.is_in_use(&film.content));
+    }
+}

@@ -1,0 +1,299 @@
+//! The keeper's state and its loop: it waits for one of all inputs, then does the work that is due.
+//!
+//! `file_reconciliation` handles one name, `scan` the whole folder.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap},
+    sync::Arc,
+    time::Duration,
+};
+
+use brigade_core::{backoff::Backoff, name::FileName, time::Timestamp};
+use tokio::sync::{mpsc, watch as tokio_watch};
+use tokio_util::sync::CancellationToken;
+
+use super::{
+    announcement_queue::AnnouncementQueue,
+    files_being_written::{ChangeKind, FilesBeingWritten, QuietTimes},
+    folder_presence::FolderPresence,
+    hashing::{hashing_progress::HashingCounter, jobs::HashJobs},
+    index_writer::IndexWriter,
+    keeper_messages::{Change, LandedNotice},
+    open_folder_cache::OpenFolderCache,
+    options::KeeperOptions,
+    rename_detection::RenameCandidates,
+    scan::scan_schedule::ScanSchedule,
+    sharing_problems::{KeeperProblem, ProblemList, Problems},
+    watch::{Event, FolderWatcher, WatchError},
+};
+use crate::{
+    clock::{self, now},
+    store::{
+        file_stamp::Stamp,
+        folder::Folder,
+        ignore::{self, IgnoreRules},
+        share::Share,
+        system::TELLS_WRITERS,
+    },
+};
+
+/// On systems that report which process writes to a file, a second without events is enough; on others the keeper waits
+/// longer.
+const QUIET: QuietTimes = QuietTimes {
+    closed: Duration::from_millis(200),
+    open: if TELLS_WRITERS { Duration::from_secs(1) } else { Duration::from_millis(1500) },
+    busy: Duration::from_secs(1),
+};
+
+/// Events are collected for this time, so that a thousand writes to one file cause one check.
+const GATHER: Duration = Duration::from_millis(25);
+
+const _: () = assert!(
+    QUIET.open.as_millis() + GATHER.as_millis() < 2_000 && QUIET.closed.as_millis() < QUIET.open.as_millis(),
+    "a change is seen within two seconds"
+);
+
+/// The delay of a scan for an event about a name that cannot be shared.
+const OTHER_DELAY: Duration = Duration::from_secs(1);
+
+/// Reports of the hash threads that wait for the keeper.
+const REPORTS: usize = 64;
+
+/// The pauses before the next attempt to read a file: it may be readable soon (too many open files, another program's
+/// lock) or not for a long time (a failing disk, a missing permission).
+pub(super) const RETRY: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
+
+/// A file that could not be read.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FailedRead {
+    /// Its stamp at that time.
+    pub(super) stamp: Stamp,
+    /// The pauses before the next attempts.
+    pub(super) backoff: Backoff,
+}
+
+/// The channels of the keeper.
+pub(super) struct KeeperChannels {
+    pub(super) landed: mpsc::Receiver<LandedNotice>,
+    pub(super) changes: mpsc::Sender<Change>,
+    pub(super) counter: Arc<HashingCounter>,
+    pub(super) stop: CancellationToken,
+}
+
+/// The keeper: its settings, and the objects that keep its state.
+pub(super) struct KeeperOwner {
+    pub(super) index: IndexWriter,
+    pub(super) folder: Folder,
+    pub(super) share: Share,
+    pub(super) hidden: bool,
+    pub(super) only_landed: bool,
+    /// Whether the folder is to be watched.
+    wants_watch: bool,
+    pub(super) stop: CancellationToken,
+    pub(super) watch: FolderWatcher,
+    pub(super) problems: Problems,
+    pub(super) change_queue: AnnouncementQueue,
+    /// The ignore patterns.
+    pub(super) rules: IgnoreRules,
+    pub(super) presence: FolderPresence,
+    pub(super) scans: ScanSchedule,
+    pub(super) settle: FilesBeingWritten,
+    pub(super) hashing: HashJobs,
+    /// Files that could not be read. They wait in `settle` for the next attempt.
+    pub(super) failed_reads: BTreeMap<FileName, FailedRead>,
+    /// Files of the first scan that are not announced yet; `None` when that is complete.
+    pub(super) initial: Option<BTreeMap<FileName, ()>>,
+    /// The earliest time of the next search for open files.
+    pub(super) writers_after: Timestamp,
+    pub(super) departed: RenameCandidates,
+}
+
+/// Runs a keeper until it is stopped.
+pub(super) async fn keep(
+    folder: Folder,
+    share: Share,
+    options: KeeperOptions,
+    problems: tokio_watch::Sender<Arc<ProblemList>>,
+    mut channels: KeeperChannels,
+) {
+    let (reports, mut reported) = mpsc::channel(REPORTS);
+    let hashing = match HashJobs::start(&folder, options.threads, &channels.stop, &reports, &channels.counter)
+    {
+        Ok(hashing) => hashing,
+        Err(error) => {
+            tracing::error!(%error, "the hash threads could not be started");
+            return;
+        }
+    };
+    drop(reports);
+    let mut owner = KeeperOwner::new(folder, share, &options, problems, hashing, &channels);
+    let known = owner.index.open(&mut owner.problems);
+    owner.start_watch();
+    owner.first_scan(known);
+    let mut batch = Vec::new();
+    let mut gather_until = now();
+    loop {
+        owner.do_due_work(now());
+        let has_space = !owner.change_queue.is_full();
+        let wake = owner.deadline();
+        tokio::select! {
+            biased;
+            () = channels.stop.cancelled() => break,
+            Some((files, done)) = channels.landed.recv() => {
+                owner.landed(files);
+                let _ = done.send(());
+            }
+            permit = channels.changes.reserve(), if !owner.change_queue.is_empty() => {
+                match (permit, owner.change_queue.pop()) {
+                    (Ok(permit), Some(change)) => permit.send(change),
+                    _ => break,
+                }
+            }
+            () = channels.changes.closed() => break,
+            Some(report) = reported.recv(), if has_space => owner.report(report),
+            () = async {
+                clock::reach(Some(gather_until)).await;
+                owner.watch.next_events(&mut batch).await;
+            }, if has_space => {
+                owner.events(&mut batch);
+                gather_until = now().after(GATHER);
+            }
+            () = clock::reach(Some(wake)), if has_space => {}
+        }
+    }
+    // The hash threads must not wait for a keeper that does not receive any more.
+    drop(reported);
+    owner.end();
+}
+
+impl KeeperOwner {
+    fn new(
+        folder: Folder,
+        share: Share,
+        options: &KeeperOptions,
+        problems: tokio_watch::Sender<Arc<ProblemList>>,
+        hashing: HashJobs,
+        channels: &KeeperChannels,
+    ) -> Self {
+        let now = now();
+        Self {
+            index: IndexWriter::new(folder.clone()),
+            watch: FolderWatcher::none(&folder),
+            presence: FolderPresence::new(folder.clone(), now),
+            folder,
+            share,
+            hidden: options.hidden,
+            only_landed: options.only_landed,
+            wants_watch: options.watch && !options.only_landed,
+            stop: channels.stop.clone(),
+            problems: Problems::new(problems),
+            change_queue: AnnouncementQueue::default(),
+            rules: IgnoreRules::default(),
+            scans: ScanSchedule::new(now, !options.watch || options.only_landed, RETRY),
+            settle: FilesBeingWritten::new(QUIET),
+            hashing,
+            failed_reads: BTreeMap::new(),
+            initial: Some(BTreeMap::new()),
+            writers_after: now,
+            departed: RenameCandidates::new(now),
+        }
+    }
+
+    /// Starts the watcher, if it is wanted and not running.
+    pub(super) fn start_watch(&mut self) {
+        if self.wants_watch && !self.watch.is_on() {
+            match FolderWatcher::start(&self.folder, self.hidden) {
+                Ok(watch) => self.watch = watch,
+                Err(reason) => self.watch_failed(reason),
+            }
+        }
+    }
+
+    /// The folder cannot be watched: reports that once, and scans often from now on.
+    pub(super) fn watch_failed(&mut self, reason: WatchError) {
+        self.problems.report_keeper_problem(KeeperProblem::Unwatched(reason));
+        self.scans.start_polling(now());
+    }
+
+    /// Does the work that is due.
+    fn do_due_work(&mut self, now: Timestamp) {
+        if now >= self.presence.next_check() {
+            self.check_presence(now);
+        }
+        if !self.change_queue.is_full() && !self.presence.is_away() {
+            if now >= self.scans.next() {
+                self.scan(None);
+            }
+            if self.settle.next().is_some_and(|due| due.max(self.writers_after) <= now) {
+                self.hash_settled(now);
+            }
+        }
+        // Files that could not be read wait in `settle` too. They are problems; they are not being written.
+        self.hashing.dispatch(self.settle.unsettled());
+        if self.index.due().is_some_and(|due| due <= now) {
+            self.index.write(&mut self.problems);
+        }
+        self.departed.expire(now);
+        if self.initial.as_ref().is_some_and(BTreeMap::is_empty) {
+            self.initial = None;
+            self.change_queue.push(Change::Scanned);
+        }
+        for change in self.problems.publish() {
+            self.change_queue.push(change);
+        }
+    }
+
+    fn deadline(&self) -> Timestamp {
+        let at_rest = self.settle.next().map(|due| due.max(self.writers_after));
+        let scan = (!self.presence.is_away()).then_some(self.scans.next());
+        let due = [scan, at_rest, self.index.due()].into_iter().flatten();
+        due.fold(self.presence.next_check(), Timestamp::min)
+    }
+
+    /// Handles a batch of events; each name once.
+    fn events(&mut self, batch: &mut Vec<Event>) {
+        let mut changed: Vec<(FileName, ChangeKind)> = Vec::new();
+        let mut positions: HashMap<FileName, usize> = HashMap::new();
+        // Names that belong to another file, or to none, since an event of this batch.
+        let mut replaced: BTreeSet<FileName> = BTreeSet::new();
+        for event in batch.drain(..) {
+            if let Event::To(name, kind) = &event {
+                self.note_event(name, *kind, &mut replaced);
+            }
+            match event {
+                Event::To(name, kind) => match positions.get(&name) {
+                    // The last event counts, but a change of attributes alone does not replace a write.
+                    Some(position) if kind != ChangeKind::Touched => changed[*position].1 = kind,
+                    Some(_) => {}
+                    None => {
+                        positions.insert(name.clone(), changed.len());
+                        changed.push((name, kind));
+                    }
+                },
+                Event::Rules => self.scans.soon(now().after(ignore::QUIET)),
+                Event::Other => {
+                    self.scans.soon(now().after(OTHER_DELAY));
+                    self.presence.check_soon(now()); // the event may be about the shared folder itself
+                }
+                Event::Lost => self.scans.soon(now()),
+                Event::Broken(reason) => self.watch_failed(reason),
+            }
+        }
+        if self.presence.is_away() {
+            return;
+        }
+        let mut scanned = BTreeSet::new();
+        let folder = self.folder.clone();
+        let mut lookup = OpenFolderCache::new(&folder);
+        for (name, kind) in changed {
+            let found = lookup.status(&name);
+            self.inspect(&name, found, kind, &mut scanned);
+        }
+    }
+
+    fn end(mut self) {
+        self.stop.cancel(); // this stops the hash threads too, if the receiver of the changes was dropped
+        self.index.write(&mut self.problems);
+        self.hashing.end();
+    }
+}

@@ -1,0 +1,385 @@
+//! How the keeper handles one name.
+//!
+//! After any event the keeper looks at the file system and compares it with the share: events may be late, repeated
+//! or out of order, the file system is not.
+
+use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
+
+use brigade_core::{limits, name::FileName, time::Timestamp};
+
+use super::{
+    event_loop::{FailedRead, KeeperOwner, RETRY},
+    files_being_written::ChangeKind,
+    hashing::job::{HashFailure, HashOutcome, HashReport},
+    keeper_messages::LandedFile,
+    open_folder_cache::OpenFolderCache,
+    scan::walk::{NotShared, is_kept_aside},
+    sharing_problems::ProblemSource,
+};
+use crate::{
+    clock::{self, now},
+    store::{
+        file_stamp::Stamp,
+        folder::FolderError,
+        hash::HashError,
+        index::IndexWrite,
+        name_ranges::at_or_below,
+        share::SharedFile,
+        system::{self, EntryStatus, FileKind},
+    },
+};
+
+/// The search for open files takes at most one part in this many of the time.
+const WRITERS_SHARE: u32 = 10;
+
+impl KeeperOwner {
+    /// Handles the entry that was found under a name after an event. `scanned` has the folders that were scanned for
+    /// the same batch of events.
+    pub(super) fn inspect(
+        &mut self,
+        name: &FileName,
+        found: Result<EntryStatus, FolderError>,
+        change: ChangeKind,
+        scanned: &mut BTreeSet<FileName>,
+    ) {
+        match found {
+            Ok(EntryStatus { kind, .. }) if self.rules.ignores(name, kind == FileKind::Folder) => {
+                self.removed(name)
+            }
+            Ok(EntryStatus { kind: FileKind::File, .. }) if is_kept_aside(name) => {
+                self.removed(name);
+                self.problems.add(ProblemSource::Walk, name, NotShared::KeptAside.to_string());
+            }
+            Ok(EntryStatus { kind: FileKind::File, stamp, linked }) => {
+                self.removed_below(name);
+                self.file(name, stamp, change);
+                if linked {
+                    self.inspect_other_names(&stamp, change);
+                }
+            }
+            Ok(EntryStatus { kind: FileKind::Folder, .. }) => {
+                self.file_removed(name);
+                let seen = scanned.iter().any(|folder| name == folder || name.is_below(folder));
+                if !seen {
+                    self.scan(Some(name));
+                    scanned.insert(name.clone());
+                }
+            }
+            Ok(EntryStatus { kind, .. }) => {
+                self.removed(name);
+                self.problems.add(ProblemSource::Walk, name, NotShared::Kind(kind).to_string());
+            }
+            Err(error) if error.is_missing() => self.removed(name),
+            Err(error) => {
+                self.removed(name);
+                self.problems.add(ProblemSource::Walk, name, error.to_string());
+                self.scans.retry_soon(now()); // by then it may be readable
+            }
+        }
+    }
+
+    /// Handles a change of a file through one of its names for its other names: there is no event for those.
+    fn inspect_other_names(&mut self, file: &Stamp, change: ChangeKind) {
+        for other in self.share.names_of(file) {
+            if let Ok(stamp) = self.folder.stamp(&other) {
+                self.file(&other, stamp, change);
+            }
+        }
+    }
+
+    fn inspect_again(&mut self, name: &FileName) {
+        let found = self.folder.status(name);
+        self.inspect(name, found, ChangeKind::Written, &mut BTreeSet::new());
+    }
+
+    /// Handles a regular file after an event.
+    fn file(&mut self, name: &FileName, stamp: Stamp, change: ChangeKind) {
+        if self.is_settled(name, stamp) {
+            if !self.failed_reads.contains_key(name) {
+                self.settle.forget(name);
+            }
+        } else if change.is_write() || !self.is_moved(name, stamp) {
+            self.settle.changed(name, stamp, change, now());
+            self.remove_initial(name);
+        }
+    }
+
+    /// Handles a file that a scan found and that is not shared with its current stamp.
+    pub(super) fn file_found(&mut self, name: &FileName, stamp: Stamp) {
+        if self.is_settled(name, stamp) || self.is_moved(name, stamp) {
+            return;
+        }
+        if self.share.totals().0 + self.settle.len() + self.hashing.len() >= limits::ANNOUNCED_NAMES {
+            let reason = format!("no more than {} files can be shared", limits::ANNOUNCED_NAMES);
+            self.problems.add(ProblemSource::File, name, reason);
+            return;
+        }
+        if let Some(initial) = &mut self.initial {
+            initial.insert(name.clone(), ());
+        }
+        self.settle.found(name, stamp, stamp.quiet_for(SystemTime::now()), now());
+    }
+
+    /// Whether a file with this stamp needs no more work: it is shared, or being hashed, or could not be read and
+    /// waits for the next attempt. A file that is shared with another stamp is withdrawn at once.
+    fn is_settled(&mut self, name: &FileName, stamp: Stamp) -> bool {
+        let is_refused = self.failed_reads.get(name).is_some_and(|failed| failed.stamp == stamp);
+        if is_refused || self.hashing.has(name, &stamp) {
+            return true;
+        }
+        self.hashing.cancel(name);
+        self.failed_reads.remove(name);
+        match self.share.by_name(name) {
+            None => false,
+            Some(shared) if shared.stamp == stamp => {
+                self.departed.forget_written(&stamp);
+                true
+            }
+            Some(shared) if shared.stamp.same_bytes(&stamp) => {
+                self.check_again(&shared, stamp);
+                true
+            }
+            Some(shared) if shared.stamp.file_id() == stamp.file_id() => {
+                self.withdraw(name);
+                false
+            }
+            Some(_) => {
+                self.lost_name(name);
+                false
+            }
+        }
+    }
+
+    /// Notes an event. A shared file that was written is not the same any more, whatever its stamp is; but after the
+    /// name was `replaced`, an event is not about that file.
+    pub(super) fn note_event(
+        &mut self,
+        name: &FileName,
+        kind: ChangeKind,
+        replaced: &mut BTreeSet<FileName>,
+    ) {
+        if matches!(kind, ChangeKind::Created | ChangeKind::Renamed) {
+            replaced.insert(name.clone());
+        } else if kind.is_write()
+            && !replaced.contains(name)
+            && let Some(shared) = self.share.by_name(name)
+        {
+            self.departed.written(&shared.stamp);
+        }
+    }
+
+    /// The bytes should be the same, but an attribute of the file changed: it is served on and hashed again.
+    fn check_again(&mut self, shared: &Arc<SharedFile>, stamp: Stamp) {
+        if shared.stamp.executable != stamp.executable {
+            // The ctime at the time of the hash: the file is still to be checked.
+            let stamp = Stamp { ctime_ns: shared.stamp.ctime_ns, ..stamp };
+            let (name, content, list) = (shared.name.clone(), shared.content, shared.list.clone());
+            self.announce(SharedFile { name, content, list, stamp });
+        }
+        self.hashing.add(&shared.name, stamp, now());
+    }
+
+    /// Announces the file without hashing, if it had another name until now or at the end of the last session.
+    /// Returns whether it did.
+    fn is_moved(&mut self, name: &FileName, stamp: Stamp) -> bool {
+        let Some(before) = self.departed.find(&stamp) else { return false };
+        // The inode of a deleted file is soon used again, and times can be set. So it is the same file only if it
+        // existed when it was hashed.
+        let created_ns = self.folder.created_ns(name).ok().flatten();
+        if created_ns.is_none_or(|created_ns| created_ns > before.stamp.ctime_ns) {
+            return false;
+        }
+        let (content, list) = (before.content, before.list.clone());
+        let ctime_ns = before.stamp.ctime_ns; // at the time of the hash
+        self.announce(SharedFile { name: name.clone(), content, list, stamp: Stamp { ctime_ns, ..stamp } });
+        if ctime_ns != stamp.ctime_ns {
+            self.hashing.add(name, stamp, now());
+        }
+        true
+    }
+
+    /// Serves a file from now on. Announces it, unless nothing changed that other peers know.
+    fn announce(&mut self, file: SharedFile) {
+        let file = Arc::new(file);
+        let before = self.share.insert(file.clone());
+        let is_visible = before.is_none_or(|before| {
+            before.content != file.content
+                || before.stamp.mtime_s() != file.stamp.mtime_s()
+                || before.stamp.executable != file.stamp.executable
+        });
+        self.settle.forget(&file.name);
+        self.failed_reads.remove(&file.name);
+        self.problems.solved(&file.name);
+        self.remove_initial(&file.name);
+        self.index.add(IndexWrite::Put(file.clone()), &mut self.problems);
+        if is_visible {
+            self.change_queue.shared(file);
+        }
+    }
+
+    /// Stops serving a file whose bytes changed or cannot be read.
+    pub(super) fn withdraw(&mut self, name: &FileName) {
+        if let Some(shared) = self.share.remove(name) {
+            self.withdrawn(&shared);
+        }
+    }
+
+    /// Stops serving a file that does not have this name any more. It may appear under another one.
+    pub(super) fn lost_name(&mut self, name: &FileName) {
+        if let Some(shared) = self.share.remove(name) {
+            self.departed.remember(shared.clone(), now());
+            self.withdrawn(&shared);
+        }
+    }
+
+    fn withdrawn(&mut self, shared: &SharedFile) {
+        if self.share.names_of(&shared.stamp).is_empty() {
+            self.departed.forget_written(&shared.stamp);
+        }
+        self.change_queue.removed(shared.name.clone());
+        self.index.add(IndexWrite::Delete(shared.name.clone()), &mut self.problems);
+    }
+
+    /// Forgets all files under this name and below it: nothing there can be shared any more.
+    pub(super) fn removed(&mut self, path: &FileName) {
+        let mut stamps = self.settle.forget_at_or_below(path);
+        for name in self.share.names_at_or_below(path) {
+            stamps.extend(self.share.by_name(&name).map(|shared| shared.stamp));
+            self.lost_name(&name);
+        }
+        self.hashing.cancel_at_or_below(path);
+        for name in at_or_below(&self.failed_reads, path) {
+            self.failed_reads.remove(&name);
+        }
+        self.problems.removed(path);
+        if let Some(initial) = &mut self.initial {
+            for name in at_or_below(initial, path) {
+                initial.remove(&name);
+            }
+        }
+        for file in stamps {
+            self.inspect_other_names(&file, ChangeKind::Touched);
+        }
+    }
+
+    /// The name now belongs to a folder: forgets the file of that name.
+    fn file_removed(&mut self, name: &FileName) {
+        let waited = self.settle.forget(name);
+        let shared = self.share.by_name(name).map(|shared| shared.stamp);
+        self.lost_name(name);
+        self.hashing.cancel(name);
+        self.failed_reads.remove(name);
+        self.remove_initial(name);
+        for file in waited.into_iter().chain(shared) {
+            self.problems.solved(name);
+            self.inspect_other_names(&file, ChangeKind::Touched);
+        }
+    }
+
+    /// The name now belongs to a file: forgets all names below it.
+    fn removed_below(&mut self, name: &FileName) {
+        let mut names: BTreeSet<FileName> = self.share.names_at_or_below(name).into_iter().collect();
+        names.extend(self.settle.at_or_below(name));
+        names.extend(self.hashing.at_or_below(name));
+        names.extend(at_or_below(&self.failed_reads, name));
+        names.remove(name);
+        for name in names {
+            self.removed(&name);
+        }
+        self.problems.removed_below(name);
+    }
+
+    /// Removes a file from the list of the first scan: it is handled.
+    pub(super) fn remove_initial(&mut self, name: &FileName) {
+        if let Some(initial) = &mut self.initial {
+            initial.remove(name);
+        }
+    }
+
+    /// Hashes the files that no program has written to for long enough, except those that are still open for writing.
+    pub(super) fn hash_settled(&mut self, now: Timestamp) {
+        let mut at_rest = Vec::new();
+        for (name, stamp) in self.settle.take_due(now) {
+            match self.folder.status(&name) {
+                Ok(EntryStatus { kind: FileKind::File, stamp: found, .. }) if found == stamp => {
+                    at_rest.push((name, stamp))
+                }
+                _ => self.inspect_again(&name),
+            }
+        }
+        if at_rest.is_empty() {
+            return;
+        }
+        let files = at_rest.iter().map(|(_, stamp)| stamp.file_id()).collect();
+        let asked = clock::now();
+        let written = system::open_for_writing(&files);
+        let answered = clock::now();
+        self.writers_after = answered.after(answered.since(asked) * WRITERS_SHARE);
+        for (name, stamp) in at_rest {
+            if written.contains(&stamp.file_id()) {
+                self.settle.busy(&name, stamp, now);
+                self.remove_initial(&name);
+            } else {
+                self.hashing.add(&name, stamp, now);
+            }
+        }
+    }
+
+    pub(super) fn report(&mut self, report: HashReport) {
+        match report {
+            HashReport::Idle { small } => self.hashing.idle(small),
+            HashReport::Outcomes(outcomes) => outcomes.into_iter().for_each(|outcome| self.hashed(outcome)),
+        }
+    }
+
+    fn hashed(&mut self, outcome: HashOutcome) {
+        let HashOutcome { name, number, result } = outcome;
+        let Some(job) = self.hashing.finish(&name, number) else { return };
+        self.remove_initial(&name);
+        let unchanged = self.folder.stamp(&name).is_ok_and(|stamp| stamp == job.stamp);
+        match result {
+            Ok((hashed, stamp)) if unchanged => {
+                self.departed.forget_written(&stamp);
+                self.announce(SharedFile { name, content: hashed.content, list: hashed.list, stamp });
+            }
+            // The read failed although the stamp is unchanged: the next attempt may succeed.
+            Err(HashFailure::Hash(error @ HashError::Changed)) if unchanged => {
+                self.withdraw(&name);
+                self.failed_reads.remove(&name);
+                self.problems.add(ProblemSource::File, &name, error.to_string());
+                self.settle.busy(&name, job.stamp, now());
+            }
+            Err(error) if unchanged && !matches!(error, HashFailure::Hash(HashError::Cancelled)) => {
+                self.withdraw(&name);
+                self.problems.add(ProblemSource::File, &name, format!("{error}; it is tried again"));
+                let before = self.failed_reads.get(&name).filter(|before| before.stamp == job.stamp);
+                let mut backoff = before.map_or(RETRY, |before| before.backoff);
+                self.settle.again(&name, job.stamp, now().after(backoff.next_pause()));
+                self.failed_reads.insert(name, FailedRead { stamp: job.stamp, backoff });
+            }
+            // The file has changed or is gone: handle its current state.
+            _ => self.inspect_again(&name),
+        }
+    }
+
+    pub(super) fn landed(&mut self, files: Vec<LandedFile>) {
+        let folder = self.folder.clone();
+        let mut lookup = OpenFolderCache::new(&folder);
+        for LandedFile { name, content, list, stamp } in files {
+            let hidden = name.is_hidden() && !self.hidden;
+            if self.presence.is_away() || hidden || is_kept_aside(&name) || self.rules.ignores(&name, false) {
+                continue;
+            }
+            match lookup.stamp(&name) {
+                Ok(found) if found.same_bytes(&stamp) => {
+                    self.hashing.cancel(&name);
+                    self.failed_reads.remove(&name);
+                    // The rename has changed the file's ctime and nothing else.
+                    self.announce(SharedFile { name, content, list, stamp: found });
+                }
+                _ if self.only_landed => {}
+                _ => self.inspect_again(&name),
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! How the keeper uses its index: it opens it, writes to it in batches, and tries again after a failure.
+//!
+//! An index that cannot be opened now (the disk is full) is opened later. Until then a limited number of writes is
+//! kept. A file whose write was dropped is hashed again at the next start; nothing else is lost. The file itself is
+//! in `store::index`.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use brigade_core::{name::FileName, time::Timestamp};
+
+use super::sharing_problems::{KeeperProblem, Problems};
+use crate::{
+    clock::now,
+    store::{
+        folder::{Folder, INDEX_FILE},
+        index::{Index, IndexError, IndexWrite},
+        share::SharedFile,
+    },
+};
+
+/// Writes that are collected before they are written, and the time for which they are collected.
+const INDEX_WRITES: usize = 2048;
+const INDEX_DELAY: Duration = Duration::from_millis(500);
+
+/// The pause before the next attempt to open or write the index, and the number of writes that are kept until then.
+const INDEX_RETRY: Duration = Duration::from_secs(2);
+const INDEX_KEPT: usize = 1 << 16;
+
+/// The index, and the writes that wait for it.
+#[derive(Debug)]
+pub(super) struct IndexWriter {
+    /// Declared before the folder, so that it is closed before the lock ends with the folder's last handle.
+    index: Option<Index>,
+    folder: Folder,
+    waiting: Vec<IndexWrite>,
+    due: Option<Timestamp>,
+    has_failed: bool,
+}
+
+impl IndexWriter {
+    /// An index of `folder` that is not open yet.
+    pub(super) fn new(folder: Folder) -> Self {
+        Self { index: None, folder, waiting: Vec::new(), due: None, has_failed: false }
+    }
+
+    /// Opens the index at the start. Returns its files.
+    pub(super) fn open(&mut self, problems: &mut Problems) -> HashMap<FileName, Arc<SharedFile>> {
+        match self.open_and_load() {
+            Ok((index, known)) => {
+                self.index = Some(index);
+                known
+            }
+            Err(reason) => {
+                self.failed(reason, problems);
+                HashMap::new()
+            }
+        }
+    }
+
+    /// Closes the index and drops all waiting writes.
+    pub(super) fn close(&mut self) {
+        self.index = None;
+        self.forget_waiting();
+    }
+
+    /// Drops all waiting writes.
+    pub(super) fn forget_waiting(&mut self) {
+        self.waiting.clear();
+        self.due = None;
+    }
+
+    /// The time of the next write.
+    pub(super) const fn due(&self) -> Option<Timestamp> {
+        self.due
+    }
+
+    /// Adds a write. Many waiting writes are written at once.
+    pub(super) fn add(&mut self, write: IndexWrite, problems: &mut Problems) {
+        self.waiting.push(write);
+        self.due.get_or_insert_with(|| now().after(INDEX_DELAY));
+        if self.waiting.len() >= INDEX_WRITES && !self.has_failed {
+            self.write(problems);
+        }
+    }
+
+    /// Writes the waiting writes. Opens the index first if it is not open.
+    pub(super) fn write(&mut self, problems: &mut Problems) {
+        self.due = None;
+        if self.index.is_none() {
+            match self.open_and_load() {
+                // Its rows were true at the end of an earlier session; the writes replace them.
+                Ok((index, _)) => self.index = Some(index),
+                Err(reason) => return self.failed(reason, problems),
+            }
+        }
+        let Some(index) = self.index.as_mut() else { return };
+        let written = if self.waiting.is_empty() { Ok(()) } else { index.write(&self.waiting) };
+        match written.map_err(|error: IndexError| error.to_string()) {
+            Ok(()) => {
+                self.has_failed = false;
+                self.waiting.clear();
+                problems.clear_keeper_problem(&KeeperProblem::Unindexed(String::new()));
+            }
+            Err(reason) => self.failed(reason, problems),
+        }
+    }
+
+    fn open_and_load(&self) -> Result<(Index, HashMap<FileName, Arc<SharedFile>>), String> {
+        let private = self.folder.private().map_err(|error| error.to_string())?;
+        let opened = Index::open(&private.join(INDEX_FILE)).map_err(|error| error.to_string())?;
+        match self.folder.remember_index() {
+            // It was removed at this moment.
+            Err(error) if error.is_missing() => Err(error.to_string()),
+            Err(error) => {
+                tracing::debug!(%error, "it will not be noticed if the index is removed");
+                Ok(opened)
+            }
+            Ok(()) => Ok(opened),
+        }
+    }
+
+    fn failed(&mut self, reason: String, problems: &mut Problems) {
+        self.has_failed = true;
+        self.due = Some(now().after(INDEX_RETRY));
+        let excess = self.waiting.len().saturating_sub(INDEX_KEPT);
+        self.waiting.drain(..excess);
+        problems.report_keeper_problem(KeeperProblem::Unindexed(reason));
+    }
+}

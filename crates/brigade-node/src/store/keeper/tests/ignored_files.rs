@@ -1,0 +1,84 @@
+//! Files that are not shared: ignored ones, and those that were kept aside.
+//!
+//! The rules themselves are tested in `ignore`.
+
+use super::{KeeperOptions, LandedFile, SmallFileBatch, TestKeeper, content, fs, landing, temp};
+
+#[tokio::test]
+async fn ignored_files_are_withdrawn_at_once_and_shared_again_later() {
+    for watch in [true, false] {
+        let temp = temp();
+        let path = |name: &str| temp.path().join(name);
+        for name in ["a.tmp", "d/b.tmp", "d/c", "build/e"] {
+            fs::create_dir_all(path(name).parent().unwrap()).unwrap();
+            fs::write(path(name), name).unwrap();
+        }
+        fs::write(path("d/.brigadeignore"), "!b.tmp").unwrap();
+        let options = KeeperOptions { watch, threads: 2, ..KeeperOptions::default() };
+        let mut keeper = TestKeeper::start_with(temp.path(), options);
+        keeper.scanned().await;
+        let all = [("a.tmp", "a.tmp"), ("d/b.tmp", "d/b.tmp"), ("d/c", "d/c"), ("build/e", "build/e")];
+        keeper.until_files(&all).await;
+        fs::write(path(".brigadeignore"), "*.tmp\nbuild/\n").unwrap();
+        keeper.until_files(&[all[1], all[2]]).await;
+        let ignored = keeper.handle.problems().borrow().ignored;
+        assert_eq!((ignored.files, ignored.patterns), (2, 3));
+        // New files in an ignored folder, or with an ignored name, stay unknown.
+        fs::write(path("build/f"), "f").unwrap();
+        fs::write(path("d/more.tmp"), "more").unwrap();
+        fs::write(path("seen"), "seen").unwrap();
+        keeper.until_files(&[all[1], all[2], ("seen", "seen")]).await;
+        fs::write(path(".brigadeignore"), "[\n").unwrap();
+        let more = [("build/f", "f"), ("d/more.tmp", "more"), ("seen", "seen")];
+        keeper.until_files(&[&all[..], &more].concat()).await;
+        assert!(keeper.problems[".brigadeignore"].starts_with("line 1"), "{:?}", keeper.problems);
+        fs::remove_file(path(".brigadeignore")).unwrap();
+        keeper.until("no problem", |keeper| keeper.problems.is_empty()).await;
+        // Folders that were ignored are watched from now on.
+        fs::write(path("build/f"), "other").unwrap();
+        let more = [("build/f", "other"), more[1], more[2]];
+        keeper.until_files(&[&all[..], &more].concat()).await;
+        keeper.end().await;
+    }
+}
+
+#[tokio::test]
+async fn indexed_ignored_files_are_not_shared_at_the_next_start() {
+    let temp = temp();
+    let path = |name: &str| temp.path().join(name);
+    fs::write(path("a"), "a").unwrap();
+    fs::write(path("b"), "b").unwrap();
+    let mut keeper = TestKeeper::start(temp.path());
+    keeper.until_files(&[("a", "a"), ("b", "b")]).await;
+    keeper.end().await;
+    fs::write(path(".brigadeignore"), "b").unwrap();
+    let mut keeper = TestKeeper::start(temp.path());
+    keeper.scanned().await;
+    keeper.until_files(&[("a", "a")]).await;
+    assert_eq!(keeper.announced, 1);
+    keeper.end().await;
+}
+
+#[tokio::test]
+async fn ignored_landed_files_and_kept_aside_files_are_not_shared() {
+    let temp = temp();
+    fs::write(temp.path().join(".brigadeignore"), "*.tmp").unwrap();
+    let mut keeper = TestKeeper::start(temp.path());
+    keeper.scanned().await;
+    let mut batch = SmallFileBatch::new(&keeper.folder).unwrap();
+    for name in ["d/a.tmp", "d/a.~1~", "d/a"] {
+        batch.add(landing(name), content(b"abc"), b"abc").unwrap();
+    }
+    let landed = batch.commit().into_iter().map(|(name, placed)| LandedFile {
+        name,
+        content: content(b"abc"),
+        list: None,
+        stamp: placed.unwrap().stamp,
+    });
+    keeper.handle.landed(landed.collect()).await;
+    assert_eq!(keeper.share.totals(), (1, 3));
+    fs::write(temp.path().join("b.~22~"), "b").unwrap();
+    keeper.until("two versions", |keeper| keeper.problems.len() == 2).await;
+    assert!(keeper.problems["b.~22~"].contains("kept aside"));
+    keeper.until_files(&[("d/a", "abc")]).await;
+}

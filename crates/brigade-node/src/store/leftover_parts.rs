@@ -1,0 +1,197 @@
+//! The files in the directories for received files: which parts there are, and how they are removed.
+//!
+//! `staged_file_names` has the names of the files, `part_file` writes parts.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    time::{Duration, SystemTime},
+};
+
+use brigade_core::{id::Content, name::FileName};
+
+use super::{
+    folder::{FileSystemId, Folder, FolderError},
+    part_file::{PartError, metadata_files::read_name},
+    staged_file_names::{DATA, LIST, NAME, PART_FILES, RECORD, is_small_name, parse_part_name, part_name},
+    staging::Staging,
+    system::FileKind,
+};
+
+/// The files of a content while it is received: its bytes, record, list and name.
+pub(crate) const FILES_OF_PART: u64 = PART_FILES.len() as u64;
+
+/// A content that is stored in part.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct KeptPart {
+    /// The content.
+    pub content: Content,
+    /// The name that it was last wanted under, if it is known.
+    pub name: Option<FileName>,
+    /// Its files, on each file system that has some.
+    pub stored: Vec<StoredFiles>,
+    /// The time since the last write to it.
+    pub idle: Duration,
+}
+
+/// The files of a part on one file system.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct StoredFiles {
+    /// The file system.
+    pub file_system: FileSystemId,
+    /// The bytes that they use on the disk.
+    pub bytes: u64,
+    /// Their number.
+    pub files: u64,
+}
+
+impl KeptPart {
+    /// The bytes that it uses on all file systems.
+    pub(crate) fn all_bytes(&self) -> u64 {
+        self.stored.iter().map(|stored| stored.bytes).sum()
+    }
+}
+
+/// All stored parts, in the order of their contents.
+pub(crate) fn kept_parts(folder: &Folder, now: SystemTime) -> Result<Vec<KeptPart>, PartError> {
+    let mut found: BTreeMap<Content, KeptPart> = BTreeMap::new();
+    for staging in folder.stagings()? {
+        for content in contents(&staging)? {
+            let open = |ending| staging.dir.open_file(&part_name(content, ending));
+            let Ok(data) = open(DATA).and_then(|file| file.metadata()) else { continue };
+            let record = open(RECORD).and_then(|file| file.metadata()).ok();
+            // Each piece changes the record; if there is no record, the time of the bytes is used.
+            let written = record.as_ref().unwrap_or(&data).modified().unwrap_or(now);
+            let idle = now.duration_since(written).unwrap_or_default();
+            let has_file = |ending: &&str| staging.dir.status(part_name(content, ending).as_ref()).is_ok();
+            let files = PART_FILES.iter().filter(|ending| has_file(ending)).count() as u64;
+            let (name, bytes) = (read_name(&staging.dir, content), bytes_on_disk(&data));
+            let part = found.entry(content).or_insert(KeptPart { content, name: None, stored: vec![], idle });
+            part.name = name.or(part.name.take());
+            part.stored.push(StoredFiles { file_system: staging.file_system, bytes, files });
+            part.idle = part.idle.min(idle);
+        }
+    }
+    Ok(found.into_values().collect())
+}
+
+/// Removes the stored part of `content`; false if there was none.
+///
+/// Close an open [`PartFile`](super::part_file::PartFile) before: it would go on with files that have no names.
+pub(crate) fn remove_part(folder: &Folder, content: Content) -> Result<bool, PartError> {
+    let mut was_there = false;
+    for staging in folder.stagings()? {
+        for ending in PART_FILES {
+            let name = part_name(content, ending);
+            match staging.dir.remove(&name) {
+                Ok(()) => was_there |= ending == DATA,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(FolderError::new("remove", staging.path.join(name), error).into()),
+            }
+        }
+    }
+    Ok(was_there)
+}
+
+/// Removes the leftovers of an interrupted session: small files, records and lists without their bytes, and empty
+/// directories on other file systems. Only to be called after the folder is locked and before files are received. A
+/// file that cannot be removed is logged, and is no error.
+pub(crate) fn remove_leftovers(folder: &Folder) -> Result<(), FolderError> {
+    for staging in folder.stagings()? {
+        let failed = |error| FolderError::new("list", staging.path.clone(), error);
+        let entries = staging.dir.entries().map_err(failed)?;
+        let files = entries.iter().filter(|entry| entry.kind == FileKind::File);
+        let names: BTreeSet<&str> = files.filter_map(|entry| entry.name.to_str()).collect();
+        let is_orphan = |name: &str| {
+            let content = [RECORD, LIST, NAME].iter().find_map(|ending| parse_part_name(name, ending));
+            content.is_some_and(|content| !names.contains(part_name(content, DATA).as_str()))
+        };
+        for name in names.iter().filter(|name| is_small_name(name) || is_orphan(name)) {
+            if let Err(error) = staging.dir.remove(name) {
+                tracing::warn!(name, %error, "a file of an earlier session could not be removed");
+            }
+        }
+    }
+    folder.remove_empty_staging()
+}
+
+/// The contents with stored bytes.
+fn contents(staging: &Staging) -> Result<Vec<Content>, FolderError> {
+    let failed = |error| FolderError::new("list", staging.path.clone(), error);
+    let entries = staging.dir.entries().map_err(failed)?;
+    let files = entries.iter().filter(|entry| entry.kind == FileKind::File);
+    Ok(files.filter_map(|entry| parse_part_name(entry.name.to_str()?, DATA)).collect())
+}
+
+#[cfg(unix)]
+fn bytes_on_disk(metadata: &std::fs::Metadata) -> u64 {
+    use std::os::unix::fs::MetadataExt;
+    metadata.blocks() * 512
+}
+
+#[cfg(not(unix))]
+fn bytes_on_disk(metadata: &std::fs::Metadata) -> u64 {
+    metadata.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{
+        fs,
+        time::{Duration, SystemTime},
+    };
+
+    use brigade_core::id::{Content, ContentId};
+
+    use super::{
+        DATA, Folder, LIST, NAME, PART_FILES, RECORD, kept_parts, part_name, remove_leftovers, remove_part,
+    };
+
+    const CONTENT: Content = Content { id: ContentId([0xab; 32]), size: 42 };
+
+    #[test]
+    fn a_start_removes_leftovers_and_no_other_files() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let parts = folder.own_staging().unwrap().path;
+        let other = Content { size: 43, ..CONTENT };
+        let whole = PART_FILES.map(|ending| part_name(CONTENT, ending));
+        let orphans = [RECORD, LIST, NAME].map(|ending| part_name(other, ending));
+        let not_ours = ["notes.txt", "mine.small", ".small", "x.part", "AB.small"].map(str::to_owned);
+        let small = ["0.small", "1f.small"].map(str::to_owned);
+        for file in whole.iter().chain(&orphans).chain(&not_ours).chain(&small) {
+            fs::write(parts.join(file), "x").unwrap();
+        }
+        fs::create_dir(parts.join("2.small")).unwrap();
+        let _lock = folder.lock().unwrap();
+        remove_leftovers(&folder).unwrap();
+        let mut left: Vec<String> = fs::read_dir(&parts)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        left.sort();
+        let mut expected = [&whole[..], &not_ours, &["2.small".to_owned()]].concat();
+        expected.sort();
+        assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn a_part_has_its_name_and_the_time_since_the_last_write() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let parts = folder.own_staging().unwrap().path;
+        for (ending, text) in [(DATA, "bytes"), (RECORD, "r"), (NAME, "d/film.bin")] {
+            fs::write(parts.join(part_name(CONTENT, ending)), text).unwrap();
+        }
+        let day = Duration::from_secs(86_400);
+        let kept = kept_parts(&folder, SystemTime::now() + 3 * day).unwrap();
+        let [part] = &kept[..] else { panic!("{kept:?}") };
+        assert_eq!((part.content, part.name.as_ref().unwrap().as_str()), (CONTENT, "d/film.bin"));
+        assert!(part.idle >= 2 * day && part.idle <= 4 * day && part.all_bytes() > 0, "{part:?}");
+        assert_eq!(part.stored[0].files, 3, "there is no list");
+        // If the clock was set back, the time is zero.
+        assert_eq!(kept_parts(&folder, SystemTime::now() - day).unwrap()[0].idle, Duration::ZERO);
+        assert!(remove_part(&folder, CONTENT).unwrap());
+        assert_eq!(fs::read_dir(parts).unwrap().count(), 0);
+    }
+}

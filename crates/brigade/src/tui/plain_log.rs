@@ -1,0 +1,132 @@
+//! The events of a manager as plain lines, for a log or a pipe: a line for each event, and a line when the shared files
+//! of a peer change.
+//!
+//! Rates are not logged: they change all the time. The texts of events are those of `table`.
+
+use std::{
+    collections::BTreeMap,
+    io::{self, Write},
+    time::Duration,
+};
+
+use brigade_core::{name::Username, plural::count, time::UnixTime};
+use brigade_node::{
+    clock,
+    manager::{LifeEvent, ManagerView},
+};
+use tokio::{
+    sync::{
+        broadcast::{self, error::RecvError},
+        watch,
+    },
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{end_reason::EndReason, table::event_text};
+use crate::text::format;
+
+/// The shortest time between lines about shared files: a large folder is announced in many steps.
+const SHARES_EVERY: Duration = Duration::from_secs(1);
+
+/// The number and bytes of the files that each peer shares.
+type Shares = BTreeMap<Username, (u64, u64)>;
+
+/// Writes lines to standard output until the manager stops.
+pub(crate) async fn log_table(
+    mut view: watch::Receiver<ManagerView>,
+    mut events: broadcast::Receiver<LifeEvent>,
+    stop: CancellationToken,
+) -> io::Result<EndReason> {
+    let mut out = io::stdout();
+    let mut shares = Shares::new();
+    let mut quiet_until = Instant::now();
+    let head = opening(&view.borrow());
+    line(&mut out, clock::unix_now(), &head)?;
+    loop {
+        tokio::select! {
+            biased; // the line that a peer joined is before the line with its files
+            event = events.recv() => match event {
+                Ok(LifeEvent { at, event, .. }) => line(&mut out, at, &event_text(&event))?,
+                Err(RecvError::Lagged(missed)) => {
+                    line(&mut out, clock::unix_now(), &format!("{} missing in this log", count(missed, "event")))?;
+                }
+                Err(RecvError::Closed) => return Ok(EndReason::Stopped),
+            },
+            changed = async { sleep_until(quiet_until).await; view.changed().await } => {
+                if changed.is_err() {
+                    return Ok(EndReason::Stopped);
+                }
+                let texts = changes(&mut shares, &view.borrow_and_update());
+                if !texts.is_empty() {
+                    quiet_until = Instant::now() + SHARES_EVERY;
+                }
+                texts.iter().try_for_each(|text| line(&mut out, clock::unix_now(), text))?;
+            }
+            () = stop.cancelled() => return Ok(EndReason::Stopped),
+        }
+    }
+}
+
+fn opening(view: &ManagerView) -> String {
+    let ManagerView { address, key, max_peers, .. } = view;
+    format!("the manager listens on {address}, for at most {}; its key is {key}", count(*max_peers, "peer"))
+}
+
+/// The changes of the shared files, as sentences; `shares` is updated.
+fn changes(shares: &mut Shares, view: &ManagerView) -> Vec<String> {
+    let now: Shares = view.rows.iter().map(|row| (row.username.clone(), (row.files, row.bytes))).collect();
+    let texts = now
+        .iter()
+        .filter(|(username, shared)| shares.get(*username).copied().unwrap_or_default() != **shared)
+        .map(|(username, (files, bytes))| {
+            format!("{username} shares {}, {}", count(*files, "file"), format::bytes(*bytes))
+        })
+        .collect();
+    *shares = now;
+    texts
+}
+
+fn line(out: &mut impl Write, at: UnixTime, text: &str) -> io::Result<()> {
+    writeln!(out, "{}  {text}", format::time(at))?;
+    out.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_core::{id::PeerKey, manager::Row, time::UnixTime};
+
+    use super::{ManagerView, Shares, changes, line};
+
+    #[test]
+    fn only_changes_are_logged() {
+        let row = |name: &str, files, bytes| Row {
+            username: name.parse().unwrap(),
+            address: ([127, 0, 0, 1], 7001).into(),
+            files,
+            bytes,
+            sending: 5,
+            receiving: 5,
+            since: UnixTime(0),
+        };
+        let address = ([127, 0, 0, 1], 12000).into();
+        let view = |rows| {
+            let mut view = ManagerView::new(address, PeerKey([1; 32]), UnixTime(0), 20);
+            view.rows = rows;
+            view
+        };
+        let mut shares = Shares::new();
+        let first = changes(&mut shares, &view(vec![row("empty", 0, 0), row("fire_user", 1, 300_000_000)]));
+        assert_eq!(first, ["fire_user shares 1 file, 300.0 MB"]);
+        let second = changes(&mut shares, &view(vec![row("empty", 2, 10), row("fire_user", 1, 300_000_000)]));
+        assert_eq!(second, ["empty shares 2 files, 10 B"]);
+        assert_eq!(changes(&mut shares, &view(vec![])), [""; 0]);
+    }
+
+    #[test]
+    fn a_line_begins_with_the_time() {
+        let mut out = vec![];
+        line(&mut out, UnixTime(0), "fire_user left: it quit").unwrap();
+        assert_eq!(out, b"1970-01-01T00:00:00Z  fire_user left: it quit\n");
+    }
+}
