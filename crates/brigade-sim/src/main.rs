@@ -1,6 +1,6 @@
 //! Runs a world from a seed and prints what became of it.
 //!
-//! A seed that failed in a test fails alike here. What is in a world is in `workload`, what must hold in `checks`.
+//! A seed that failed in a test fails alike here. What is in a world is in `plan`, what must hold in `checks`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout)] // it is what this program is for

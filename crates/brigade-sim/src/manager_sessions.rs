@@ -1,6 +1,6 @@
 //! The manager of a world, which is the product's own, and the peer of each of its sessions.
 //!
-//! The messages between it and the peers are in `session`.
+//! The messages between it and the peers are in `behaviour/manager_session`.
 
 use std::collections::BTreeMap;
 

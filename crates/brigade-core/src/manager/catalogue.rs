@@ -2,7 +2,7 @@
 //!
 //! The catalogue knows sessions only by number, and keeps what each of them announced until it ends. A name is stored
 //! once, even if many sessions share it. No operation walks the whole catalogue: pages are ranges of an ordered map,
-//! and a session's names have a set of their own. `ask.rs` builds the answers.
+//! and a session's names have a set of their own. `answers.rs` builds the answers.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -6,7 +6,7 @@
 //! session.
 //!
 //! This file keeps the state and the `match`; `entering.rs` takes sessions in, `joining.rs` makes peers of them,
-//! `catalogue.rs` keeps what is shared, `watches.rs` who hears of it, `ask.rs` answers questions.
+//! `catalogue.rs` keeps what is shared, `watches.rs` who hears of it, `answers.rs` answers questions.
 
 mod answers;
 mod catalogue;

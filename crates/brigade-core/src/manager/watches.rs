@@ -2,8 +2,8 @@
 //!
 //! A change marks the content for every session that watches it. The first change after a pause is sent at once; later
 //! ones are collected for [`limits::UPDATE_INTERVAL`]. Nothing is sent while the last update is still being written to
-//! a slow reader, so a set of contents waits, not a queue of messages. `holders.rs` selects the holders; a session that
-//! would get the same selection again gets nothing.
+//! a slow reader, so a set of contents waits, not a queue of messages. `holder_selection.rs` selects the holders; a
+//! session that would get the same selection again gets nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,7 +3,7 @@
 //! Under a limit on sending, one or two whole pieces are sent at a time: a complete piece can be passed on, eight
 //! halves cannot. So downloaders say that they want pieces, and get an offer when it is their turn. They name the piece
 //! only then, with the knowledge of that moment, and no request grows old in a queue. A complete holder names in its
-//! offers the pieces that it has sent least (`spread`). The downloader that got least recently is next; a complete
+//! offers the pieces that it has sent least (`offers`). The downloader that got least recently is next; a complete
 //! holder gives more to downloaders that can pass on more. Without a limit there are no turns.
 //!
 //! [`check`] refuses what cannot be served, the cheapest question first; how fast the bytes go is

@@ -1,9 +1,10 @@
 //! The manager as a server: connections and the disk around the core's decisions.
 //!
-//! [`ManagerServer::start`] listens and returns; everything runs in tasks until it is stopped or dropped. `owner.rs`
-//! owns the state, `session.rs` is one connection, `message.rs` the messages between them, `persist.rs` the bindings on
-//! the disk, `view.rs` the published state. A manager listens on an address that other machines reach only if its
-//! configuration allows it, because there is no list of permitted members.
+//! [`ManagerServer::start`] listens and returns; everything runs in tasks until it is stopped or dropped.
+//! `owner_task.rs` owns the state, `session.rs` is one connection, `task_messages.rs` the messages between them,
+//! `member_database.rs` the bindings on the disk, `published_state.rs` the published state. A manager listens on an
+//! address that other machines reach only if its configuration allows it, because there is no list of permitted
+//! members.
 
 mod member_database;
 mod owner_task;

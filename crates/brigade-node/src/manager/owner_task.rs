@@ -1,7 +1,7 @@
 //! The task that owns the core's manager: it passes events in and carries the outputs out.
 //!
 //! It never waits for a session or for the disk: it gives up a session whose queue is full, and refuses a binding that
-//! cannot be queued. It publishes the table of peers (`view.rs`) at most every [`VIEW_INTERVAL`].
+//! cannot be queued. It publishes the table of peers (`published_state.rs`) at most every [`VIEW_INTERVAL`].
 
 use std::{collections::BTreeMap, time::Duration};
 

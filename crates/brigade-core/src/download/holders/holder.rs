@@ -1,7 +1,7 @@
 //! One holder, over all contents: its connection, its requests, its window and its rate.
 //!
-//! Bookkeeping only. Links are made and ended in `links`; who is asked for what is decided in
-//! `fill`, and who is late in `late`.
+//! Bookkeeping only. Links are made and ended in `connections`; who is asked for what is decided in
+//! `fill`, and who is late in `slow_holders`.
 
 use std::{
     collections::{BTreeSet, VecDeque},

@@ -1,6 +1,6 @@
 //! What is asked of whom, when all goes well.
 //!
-//! What goes wrong is in `troubles`.
+//! What goes wrong is in `faulty_holders`.
 
 use super::{
     Action, Arc, Bitfield, Config, Content, ContentId, DownloadId, Downloads, Duration, Event, Expected,

@@ -99,7 +99,7 @@ pub(super) struct KeeperOwner {
     pub(super) scans: ScanSchedule,
     pub(super) settle: FilesBeingWritten,
     pub(super) hashing: HashJobs,
-    /// Files that could not be read. They wait in `settle` for the next attempt.
+    /// Files that could not be read. They wait in `files_being_written` for the next attempt.
     pub(super) failed_reads: BTreeMap<FileName, FailedRead>,
     /// Files of the first scan that are not announced yet; `None` when that is complete.
     pub(super) initial: Option<BTreeMap<FileName, ()>>,
@@ -228,7 +228,8 @@ impl KeeperOwner {
                 self.hash_settled(now);
             }
         }
-        // Files that could not be read wait in `settle` too. They are problems; they are not being written.
+        // Files that could not be read wait in `files_being_written` too. They are problems; they are not being
+        // written.
         self.hashing.dispatch(self.settle.unsettled());
         if self.index.due().is_some_and(|due| due <= now) {
             self.index.write(&mut self.problems);

@@ -33,7 +33,7 @@ pub(in crate::store) fn open_for_writing(_: &BTreeSet<(u64, u64)>) -> BTreeSet<(
 }
 
 impl Dir {
-    /// See `linux`.
+    /// See `linux_directory`.
     pub(in crate::store) fn open_root(path: &Path) -> io::Result<Self> {
         if fs::metadata(path)?.is_dir() {
             Ok(Self(path.to_owned()))
@@ -42,18 +42,18 @@ impl Dir {
         }
     }
 
-    /// See `linux`.
+    /// See `linux_directory`.
     pub(in crate::store) fn is_read_only(&self) -> io::Result<bool> {
         Ok(fs::metadata(&self.0)?.permissions().readonly())
     }
 
-    /// See `linux`. Not every system can change the time of a directory: this assumes that it is writable.
+    /// See `linux_directory`. Not every system can change the time of a directory: this assumes that it is writable.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
     pub(in crate::store) fn touch(&self) -> io::Result<()> {
         Ok(())
     }
 
-    /// See `linux`. Two directories cannot be distinguished here.
+    /// See `linux_directory`. Two directories cannot be distinguished here.
     #[allow(clippy::unused_self, reason = "its twin compares itself")]
     pub(in crate::store) fn is_at(&self, path: &Path) -> bool {
         fs::metadata(path).map_or_else(
@@ -62,7 +62,7 @@ impl Dir {
         )
     }
 
-    /// See `linux`.
+    /// See `linux_directory`.
     pub(in crate::store) fn sub(&self, below: &str) -> io::Result<Self> {
         let path = self.checked_path(below)?;
         match kind(fs::symlink_metadata(&path)?.file_type()) {
@@ -72,18 +72,18 @@ impl Dir {
         }
     }
 
-    /// See `linux`.
+    /// See `linux_directory`.
     pub(in crate::store) fn open_path_only(&self, below: &str) -> io::Result<Self> {
         self.sub(below)
     }
 
-    /// See `linux`.
+    /// See `linux_directory`.
     #[allow(clippy::unnecessary_wraps, reason = "its twin can fail")]
     pub(in crate::store) fn try_clone(&self) -> io::Result<Self> {
         Ok(Self(self.0.clone()))
     }
 
-    /// See `linux`. An entry that is no regular file is not opened at all, since that might wait.
+    /// See `linux_directory`. An entry that is no regular file is not opened at all, since that might wait.
     pub(in crate::store) fn open_file(&self, below: &str) -> io::Result<File> {
         let path = self.checked_path(below)?;
         match kind(fs::symlink_metadata(&path)?.file_type()) {
@@ -93,7 +93,7 @@ impl Dir {
         }
     }
 
-    /// See `linux`.
+    /// See `linux_directory`.
     pub(in crate::store) fn create_new(&self, name: &str, executable: bool) -> io::Result<File> {
         let file =
             OpenOptions::new().read(true).write(true).create_new(true).open(self.checked_path(name)?)?;
@@ -103,12 +103,12 @@ impl Dir {
         Ok(file)
     }
 
-    /// See `linux`.
+    /// See `linux_directory`.
     pub(in crate::store) fn open_or_create(&self, name: &str) -> io::Result<File> {
         self.open_for_both(name, true)
     }
 
-    /// See `linux`.
+    /// See `linux_directory`.
     pub(in crate::store) fn open_existing(&self, name: &str) -> io::Result<File> {
         self.open_for_both(name, false)
     }
@@ -122,14 +122,14 @@ impl Dir {
         }
     }
 
-    /// See `linux`. On Windows a private directory has the permissions of its parent.
+    /// See `linux_directory`. On Windows a private directory has the permissions of its parent.
     pub(in crate::store) fn make_dir(&self, name: &str, private: bool) -> io::Result<()> {
         let path = self.checked_path(name)?;
         fs::create_dir(&path)?;
         if private { make_private(&path) } else { Ok(()) }
     }
 
-    /// See `linux`.
+    /// See `linux_directory`.
     pub(in crate::store) fn status(&self, below: &OsStr) -> io::Result<EntryStatus> {
         let path = match below.to_str() {
             Some(below) => self.checked_path(below)?,
@@ -143,13 +143,13 @@ impl Dir {
         })
     }
 
-    /// See `linux`; here an attempt to write finds out.
+    /// See `linux_directory`; here an attempt to write finds out.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
     pub(in crate::store) fn may_be_written(&self) -> io::Result<()> {
         Ok(())
     }
 
-    /// See `linux`.
+    /// See `linux_directory`.
     pub(in crate::store) fn created_ns(&self, below: &OsStr) -> io::Result<Option<i64>> {
         let Some(below) = below.to_str() else { return Ok(None) };
         let created = fs::symlink_metadata(self.checked_path(below)?)?.created().ok();
@@ -157,7 +157,7 @@ impl Dir {
         Ok(since.and_then(|since| i64::try_from(since.as_nanos()).ok()))
     }
 
-    /// See `linux`.
+    /// See `linux_directory`.
     pub(in crate::store) fn entries(&self) -> io::Result<Vec<FolderEntry>> {
         let entry = |entry: io::Result<fs::DirEntry>| {
             let entry = entry?;
@@ -166,7 +166,7 @@ impl Dir {
         fs::read_dir(&self.0)?.map(entry).collect()
     }
 
-    /// See `rename`: a hard link, or an empty file as a placeholder if there are no hard links.
+    /// See `rename_without_replacing`: a hard link, or an empty file as a placeholder if there are no hard links.
     pub(in crate::store) fn rename_new(&self, from: &str, to: &Self, to_name: &str) -> io::Result<()> {
         let (source, target) = (self.checked_path(from)?, to.checked_path(to_name)?);
         match fs::hard_link(&source, &target) {
@@ -178,38 +178,38 @@ impl Dir {
         }
     }
 
-    /// See `rename`.
+    /// See `rename_without_replacing`.
     pub(in crate::store) fn rename_over(&self, from: &str, to_name: &str) -> io::Result<()> {
         fs::rename(self.checked_path(from)?, self.checked_path(to_name)?)
     }
 
-    /// See `volume`. Equal paths are the same directory.
+    /// See `linux_file_system`. Equal paths are the same directory.
     pub(in crate::store) fn is_same(&self, other: &Self) -> bool {
         self.0 == other.0
     }
 
-    /// See `linux`.
+    /// See `linux_directory`.
     pub(in crate::store) fn remove(&self, name: &str) -> io::Result<()> {
         fs::remove_file(self.checked_path(name)?)
     }
 
-    /// See `linux`. Windows keeps names durable by itself.
+    /// See `linux_directory`. Windows keeps names durable by itself.
     pub(in crate::store) fn sync(&self) -> io::Result<()> {
         if cfg!(windows) { Ok(()) } else { File::open(&self.0)?.sync_all() }
     }
 
-    /// See `linux`: this system has no such call.
+    /// See `linux_directory`: this system has no such call.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
     pub(in crate::store) fn sync_everything(&self) -> io::Result<bool> {
         Ok(false)
     }
 
-    /// See `linux`.
+    /// See `linux_directory`.
     pub(in crate::store) fn remove_dir(&self, name: &str) -> io::Result<()> {
         fs::remove_dir(self.checked_path(name)?)
     }
 
-    /// See `volume`. Mounts are not distinguished here.
+    /// See `linux_file_system`. Mounts are not distinguished here.
     #[cfg(unix)]
     pub(in crate::store) fn file_system(&self) -> io::Result<FileSystemId> {
         use std::os::unix::fs::MetadataExt;
@@ -223,7 +223,7 @@ impl Dir {
         Ok(FileSystemId::default())
     }
 
-    /// See `volume`.
+    /// See `linux_file_system`.
     #[cfg(unix)]
     pub(in crate::store) fn free(&self) -> io::Result<FreeSpace> {
         Ok(free_of(&rustix::fs::statvfs(&self.0)?))
@@ -242,7 +242,7 @@ impl Dir {
         None
     }
 
-    /// See `volume`; here an attempt to move finds out.
+    /// See `linux_file_system`; here an attempt to move finds out.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
     pub(in crate::store) fn may_move(&self, _: &str) -> io::Result<bool> {
         Ok(true)
