@@ -129,7 +129,9 @@ impl NewConnection {
             Some(Greeting::Hello(hello)) => match hello.common_version() {
                 Ok(version) => {
                     let Addresses { remote, local } = addresses;
-                    Ok(GreetedConnection { peer, hello, version, remote, local, reader, writer })
+                    let greeted = GreetedConnection { peer, hello, version, remote, local, reader, writer };
+                    tracing::debug!(%remote, version = greeted.version, "a connection was greeted");
+                    Ok(greeted)
                 }
                 Err(error) => {
                     let goodbye = Goodbye { reason: Reason::Version, text: error.to_string() };
