@@ -103,6 +103,12 @@ pub struct WantedFile {
 }
 
 impl WantedFile {
+    /// A file that is saved under its own name, is not executable, replaces nothing and was written in 1970.
+    pub(crate) fn new(name: FileName, content: Content) -> Self {
+        let catalogue_name = name.clone();
+        Self { name, catalogue_name, content, mtime_s: 0, executable: false, replace: false }
+    }
+
     /// The same file, saved under another name.
     pub(crate) fn saved_as(self, name: FileName) -> Self {
         Self { name, ..self }

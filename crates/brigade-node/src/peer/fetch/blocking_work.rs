@@ -267,14 +267,8 @@ mod tests {
     #[tokio::test]
     async fn a_preparation_that_panics_is_reported_like_any_other() {
         let (prepared, mut received) = mpsc::channel(1);
-        let wanted = |name: &str| WantedFile {
-            name: name.parse().unwrap(),
-            catalogue_name: name.parse().unwrap(),
-            content: Content { id: ContentId::EMPTY, size: 0 },
-            mtime_s: 0,
-            executable: false,
-            replace: false,
-        };
+        let wanted =
+            |name: &str| WantedFile::new(name.parse().unwrap(), Content { id: ContentId::EMPTY, size: 0 });
         let waiting = ["good", "bad", "late"].map(wanted).into();
         let private = PrivateState::default();
         let preparation = Preparation { job: JobId(7), private, waiting, decided: vec![], prepared };

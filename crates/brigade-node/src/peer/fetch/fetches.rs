@@ -292,7 +292,7 @@ impl Fetches {
     /// These parts are there. Those that are in use are none of the kept ones.
     pub(crate) fn parts_found(&mut self, mut parts: Vec<KeptPart>) {
         parts.retain(|KeptPart { content, .. }| {
-            !self.swarm.is_active(content) && !self.jobs.is_queued(content)
+            !self.swarm.is_active(content) && !self.jobs.is_claimed(content)
         });
         let obsolete = self.kept.found(parts, |content| self.share.has(content));
         self.remove_parts(obsolete);

@@ -118,41 +118,34 @@ mod tests {
 
     fn file(name: &str, size: u64) -> WantedFile {
         let content = Content { id: ContentId([7; 32]), size };
-        WantedFile {
-            name: name.parse().unwrap(),
-            catalogue_name: name.parse().unwrap(),
-            content,
-            mtime_s: 0,
-            executable: false,
-            replace: false,
-        }
+        WantedFile::new(name.parse().unwrap(), content)
     }
 
     #[test]
     fn a_name_belongs_to_one_file_whatever_its_case() {
-        let mut queue = FileClaims::default();
+        let mut claims = FileClaims::default();
         let (film, other) = (file("film", 1).name, file("Film", 1).name);
-        queue.take_name(&film).unwrap();
-        queue.take_name(&film).unwrap();
-        assert_eq!(queue.take_name(&other), Err(film.clone()));
-        queue.give_back_name(&other);
-        assert!(queue.take_name(&other).is_err(), "it was never taken");
-        queue.give_back_name(&film);
-        queue.take_name(&other).unwrap();
+        claims.take_name(&film).unwrap();
+        claims.take_name(&film).unwrap();
+        assert_eq!(claims.take_name(&other), Err(film.clone()));
+        claims.give_back_name(&other);
+        assert!(claims.take_name(&other).is_err(), "it was never taken");
+        claims.give_back_name(&film);
+        claims.take_name(&other).unwrap();
     }
 
     #[test]
     fn a_content_is_dealt_with_once() {
-        let mut queue = FileClaims::default();
+        let mut claims = FileClaims::default();
         let (film, copy) = (file("film", 1 << 30), file("copy", 1 << 30));
         assert!(is_large(&film.content) && !is_large(&file("small", 10).content));
-        queue.prepare(film.content);
-        assert!(queue.is_prepared(&copy.content));
-        assert_eq!(queue.large_in_preparation(), 1);
-        queue.defer(JobId(1), copy.clone());
-        queue.prepared(&film.content);
-        assert!(queue.is_in_use(&film.content) && !queue.is_prepared(&film.content));
-        assert_eq!(queue.take_deferred(&film.content), [(JobId(1), copy)]);
-        assert!(!queue.is_in_use(&film.content));
+        claims.prepare(film.content);
+        assert!(claims.is_prepared(&copy.content));
+        assert_eq!(claims.large_in_preparation(), 1);
+        claims.defer(JobId(1), copy.clone());
+        claims.prepared(&film.content);
+        assert!(claims.is_in_use(&film.content) && !claims.is_prepared(&film.content));
+        assert_eq!(claims.take_deferred(&film.content), [(JobId(1), copy)]);
+        assert!(!claims.is_in_use(&film.content));
     }
 }

@@ -400,14 +400,7 @@ mod tests {
     /// A fetch of one file.
     fn job() -> (FetchJob, WantedFile) {
         let content = Content { id: brigade_core::id::ContentId([1; 32]), size: 600_000 };
-        let file = WantedFile {
-            name: "film".parse().unwrap(),
-            catalogue_name: "film".parse().unwrap(),
-            content,
-            mtime_s: 0,
-            executable: false,
-            replace: false,
-        };
+        let file = WantedFile::new("film".parse().unwrap(), content);
         let (progress, given_up) = (watch::channel(Progress::new(String::new())).0, CancellationToken::new());
         let files = Resolved { name: "film".to_owned(), files: vec![file.clone()] };
         let ordered = NewFetch { files, progress, given_up };

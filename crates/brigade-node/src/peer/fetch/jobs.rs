@@ -36,7 +36,7 @@ pub(crate) struct Jobs {
     last: u32,
     /// The files whose contents are fetched now.
     active: BTreeMap<Content, ActiveFile>,
-    queue: FileClaims,
+    claims: FileClaims,
     /// When each content landed that was fetched since the last moment without a fetch.
     landed: BTreeMap<Content, Timestamp>,
     /// The fetches that wait for space on a full disk.
@@ -147,17 +147,17 @@ impl Jobs {
         large_active: usize,
         is_active: impl Fn(&Content) -> bool,
     ) -> NextFiles {
-        let mut large = self.queue.large_in_preparation() + large_active;
+        let mut large = self.claims.large_in_preparation() + large_active;
         let mut next = NextFiles::default();
         while next.files.len() < PREPARED_TOGETHER {
             let Some(job) = self.jobs.get_mut(&id) else { break };
             let Some(content) = job.next_file().map(|file| file.content) else { break };
-            let is_taken = self.queue.is_prepared(&content) || is_active(&content);
+            let is_taken = self.claims.is_prepared(&content) || is_active(&content);
             if !is_taken && is_large(&content) && large >= OPEN_PARTS {
                 break;
             }
             let Some(file) = job.take_next_file() else { break };
-            if self.queue.take_up(id, file, is_taken, &mut next) {
+            if self.claims.take_up(id, file, is_taken, &mut next) {
                 large += usize::from(is_large(&content));
             } else {
                 job.prepared(content);
@@ -168,7 +168,7 @@ impl Jobs {
 
     /// A file is prepared.
     pub(crate) fn prepared(&mut self, id: JobId, content: &Content) {
-        self.queue.prepared(content);
+        self.claims.prepared(content);
         if let Some(job) = self.jobs.get_mut(&id) {
             job.prepared(*content);
         }
@@ -178,7 +178,7 @@ impl Jobs {
     pub(crate) fn fetch_of(&mut self, id: JobId, file: &WantedFile) -> Option<&FetchJob> {
         let job = self.jobs.get(&id);
         if job.is_none() {
-            self.queue.give_back_name(&file.name);
+            self.claims.give_back_name(&file.name);
         }
         job
     }
@@ -194,7 +194,7 @@ impl Jobs {
 
     /// A file is under its name already.
     pub(crate) fn already_here(&mut self, id: JobId, file: &WantedFile) {
-        self.queue.give_back_name(&file.name);
+        self.claims.give_back_name(&file.name);
         if let Some(job) = self.jobs.get_mut(&id) {
             job.already_here(file);
         }
@@ -202,7 +202,7 @@ impl Jobs {
 
     /// A file was copied from another one with the same content; the file that had its name is kept `aside`.
     pub(crate) fn copied(&mut self, id: JobId, file: &WantedFile, aside: Option<String>) {
-        self.queue.give_back_name(&file.name);
+        self.claims.give_back_name(&file.name);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         // The other file landed while this fetch ran, mostly by the same fetch.
         let landed_at = self.landed.get(&file.content);
@@ -212,7 +212,7 @@ impl Jobs {
 
     /// A file cannot be fetched.
     pub(crate) fn failed(&mut self, id: JobId, file: WantedFile, kind: FileErrorKind, error: String) {
-        self.queue.give_back_name(&file.name);
+        self.claims.give_back_name(&file.name);
         if let Some(job) = self.jobs.get_mut(&id) {
             job.failed(file.content, file.name, kind, error);
         }
@@ -220,7 +220,7 @@ impl Jobs {
 
     /// A file that did not fit waits until there is space. So many of its bytes and pieces had been counted as present.
     pub(crate) fn try_again(&mut self, id: JobId, file: WantedFile, present: (u64, u64)) {
-        self.queue.give_back_name(&file.name);
+        self.claims.give_back_name(&file.name);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.lost(&file, present);
         job.wait(file, true);
@@ -228,7 +228,7 @@ impl Jobs {
 
     /// A file whose part was removed is fetched from the beginning. So many of its bytes and pieces had been present.
     pub(crate) fn begin_again(&mut self, id: JobId, file: WantedFile, present: (u64, u64)) {
-        self.queue.give_back_name(&file.name);
+        self.claims.give_back_name(&file.name);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.removed(&file, present);
         job.wait(file, true);
@@ -236,10 +236,10 @@ impl Jobs {
 
     /// Files that were deferred for a content wait to be prepared again.
     pub(crate) fn release(&mut self, content: &Content) {
-        for (id, file) in self.queue.take_deferred(content) {
+        for (id, file) in self.claims.take_deferred(content) {
             match self.jobs.get_mut(&id) {
                 Some(job) => job.wait(file, false),
-                None => self.queue.give_back_name(&file.name),
+                None => self.claims.give_back_name(&file.name),
             }
         }
     }
@@ -251,7 +251,7 @@ impl Jobs {
         kind: FileErrorKind,
         error: &str,
     ) -> Vec<JobId> {
-        let deferred = self.queue.take_deferred(content);
+        let deferred = self.claims.take_deferred(content);
         let ids = deferred.iter().map(|(id, _)| *id).collect();
         for (id, file) in deferred {
             self.failed(id, file, kind, error.to_owned());
@@ -291,10 +291,10 @@ impl Jobs {
     /// A content is not active any more. While it `is_landing`, nothing else touches it.
     pub(crate) fn ended(&mut self, content: &Content, is_landing: bool) -> Option<ActiveFile> {
         if is_landing {
-            self.queue.prepare(*content);
+            self.claims.prepare(*content);
         }
         let active = self.active.remove(content)?;
-        self.queue.give_back_name(&active.file.name);
+        self.claims.give_back_name(&active.file.name);
         self.jobs.get_mut(&active.job)?.ended(active.is_starved);
         Some(active)
     }
@@ -347,8 +347,8 @@ impl Jobs {
     }
 
     /// Whether a file is prepared or deferred for a content.
-    pub(crate) fn is_queued(&self, content: &Content) -> bool {
-        self.queue.is_in_use(content)
+    pub(crate) fn is_claimed(&self, content: &Content) -> bool {
+        self.claims.is_in_use(content)
     }
 
     /// Those of `contents` that are not fetched and that no file of a fetch waits for. Nothing else touches them until
@@ -358,7 +358,7 @@ impl Jobs {
         mut contents: Vec<Content>,
         is_active: impl Fn(&Content) -> bool,
     ) -> Vec<Content> {
-        contents.retain(|content| !is_active(content) && !self.is_queued(content));
+        contents.retain(|content| !is_active(content) && !self.is_claimed(content));
         if contents.is_empty() {
             return contents; // mostly: then the files that wait are not looked at
         }
@@ -366,13 +366,13 @@ impl Jobs {
         let waiting = self.jobs.values().flat_map(FetchJob::waiting).map(|file| file.content);
         let waiting: BTreeSet<Content> = waiting.filter(|content| locked.contains(content)).collect();
         contents.retain(|content| !waiting.contains(content));
-        contents.iter().for_each(|content| self.queue.prepare(*content));
+        contents.iter().for_each(|content| self.claims.prepare(*content));
         contents
     }
 
     /// The files that were deferred for a content go on.
     pub(crate) fn unlock(&mut self, content: &Content) {
-        self.queue.prepared(content);
+        self.claims.prepared(content);
         self.release(content);
     }
 

@@ -379,8 +379,8 @@ impl Resolver<'_> {
     }
 
     fn wanted(&self, name: FileName, content: Content, mtime_s: i64, executable: bool) -> WantedFile {
-        let catalogue_name = name.clone();
-        WantedFile { name, catalogue_name, content, mtime_s, executable, replace: self.request.replace }
+        let replace = self.request.replace;
+        WantedFile { mtime_s, executable, replace, ..WantedFile::new(name, content) }
     }
 }
 

@@ -16,7 +16,7 @@ use super::{
     announcement_queue::AnnouncementQueue,
     files_being_written::{ChangeKind, FilesBeingWritten, QuietTimes},
     folder_presence::FolderPresence,
-    hashing::{hashing_progress::HashingCounter, jobs::HashJobs},
+    hashing::{HashWorkers, hashing_progress::HashingCounter, jobs::HashJobs},
     index_writer::IndexWriter,
     keeper_messages::{Change, LandedNotice},
     open_folder_cache::OpenFolderCache,
@@ -117,9 +117,9 @@ pub(super) async fn keep(
     mut channels: KeeperChannels,
 ) {
     let (reports, mut reported) = mpsc::channel(REPORTS);
-    let hashing = match HashJobs::start(&folder, options.threads, &channels.stop, &reports, &channels.counter)
-    {
-        Ok(hashing) => hashing,
+    let counter = channels.counter.clone();
+    let hashing = match HashWorkers::start(&folder, options.threads, &channels.stop, &reports, &counter) {
+        Ok(workers) => HashJobs::new(workers, counter),
         Err(error) => {
             tracing::error!(%error, "the hash threads could not be started");
             return;

@@ -14,14 +14,7 @@ use crate::store::folder::Folder;
 
 fn wanted(name: &str, byte: u8, size: u64) -> WantedFile {
     let content = Content { id: ContentId([byte; 32]), size };
-    WantedFile {
-        name: name.parse().unwrap(),
-        catalogue_name: name.parse().unwrap(),
-        content,
-        mtime_s: 0,
-        executable: false,
-        replace: false,
-    }
+    WantedFile::new(name.parse().unwrap(), content)
 }
 
 fn resolved(files: &[WantedFile]) -> Resolved {

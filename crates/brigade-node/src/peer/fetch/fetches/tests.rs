@@ -94,7 +94,7 @@ impl TestFetches {
 
     /// Whether a content is fetched, or a file is prepared or deferred for it.
     fn is_in_use(&self, content: &Content) -> bool {
-        self.fetches.swarm.is_active(content) || self.fetches.jobs.is_queued(content)
+        self.fetches.swarm.is_active(content) || self.fetches.jobs.is_claimed(content)
     }
 
     /// A fetch of these files begins.
@@ -185,14 +185,7 @@ fn film() -> (Vec<u8>, Content, Arc<PieceList>) {
 }
 
 fn wanted(name: &str, content: Content) -> WantedFile {
-    WantedFile {
-        name: name.parse().unwrap(),
-        catalogue_name: name.parse().unwrap(),
-        content,
-        mtime_s: 1000,
-        executable: false,
-        replace: false,
-    }
+    WantedFile { mtime_s: 1000, ..WantedFile::new(name.parse().unwrap(), content) }
 }
 
 fn store_all(file: &PartFile, bytes: &[u8]) {

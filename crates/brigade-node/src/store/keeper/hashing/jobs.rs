@@ -5,20 +5,13 @@
 
 use std::{
     collections::BTreeMap,
-    io,
     sync::{Arc, atomic::Ordering},
 };
 
 use brigade_core::{name::FileName, time::Timestamp};
-use tokio::sync::mpsc;
-use tokio_util::sync::CancellationToken;
 
-use super::{
-    HashWorkers,
-    hashing_progress::HashingCounter,
-    job::{HashJob, HashReport},
-};
-use crate::store::{file_stamp::Stamp, folder::Folder, name_ranges::at_or_below};
+use super::{HashWorkers, hashing_progress::HashingCounter, job::HashJob};
+use crate::store::{file_stamp::Stamp, name_ranges::at_or_below};
 
 /// The jobs, and the threads that do them.
 #[derive(Debug)]
@@ -32,16 +25,9 @@ pub(crate) struct HashJobs {
 }
 
 impl HashJobs {
-    /// Starts the threads. They send their results to `reports`, and end when `stop` is cancelled.
-    pub(crate) fn start(
-        folder: &Folder,
-        threads: usize,
-        stop: &CancellationToken,
-        reports: &mpsc::Sender<HashReport>,
-        counter: &Arc<HashingCounter>,
-    ) -> io::Result<Self> {
-        let workers = HashWorkers::start(folder, threads, stop, reports, counter)?;
-        Ok(Self { workers, counter: counter.clone(), by_name: BTreeMap::new(), last: 0 })
+    /// No jobs yet, for these threads.
+    pub(crate) fn new(workers: HashWorkers, counter: Arc<HashingCounter>) -> Self {
+        Self { workers, counter, by_name: BTreeMap::new(), last: 0 }
     }
 
     /// Adds a job. It replaces the one for the same name.
