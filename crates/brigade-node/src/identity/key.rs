@@ -22,7 +22,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-use crate::durable::sync_folder;
+use crate::durable::{is_unsupported, sync_folder};
 
 /// The bytes before the 32 bytes of an Ed25519 public key in its SubjectPublicKeyInfo (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -202,8 +202,8 @@ fn link_or_rename(
 /// Whether a hard link failed because the file system has none: exFAT and FAT return EPERM, others ENOTSUP or ENOSYS;
 /// Windows has several errors for it.
 fn is_about_links(error: &io::Error) -> bool {
-    use io::ErrorKind::{PermissionDenied, TooManyLinks, Unsupported};
-    cfg!(windows) || matches!(error.kind(), PermissionDenied | TooManyLinks | Unsupported)
+    use io::ErrorKind::{PermissionDenied, TooManyLinks};
+    cfg!(windows) || matches!(error.kind(), PermissionDenied | TooManyLinks) || is_unsupported(error)
 }
 
 /// Creates a file that only its owner can read.

@@ -37,7 +37,7 @@ pub(super) use self::{
 use self::{private_dir::PrivateDir, root::Root};
 pub use super::system::{FileSystemId, FreeSpace, OpenFilesLimit};
 use super::{
-    stamp::{Stamp, stamp},
+    stamp::{Stamp, stamp_of_regular},
     system::{Dir, EntryStatus, FileKind},
 };
 
@@ -202,11 +202,9 @@ impl Folder {
     pub fn open_stamped(&self, name: &FileName) -> Result<(File, Stamp), FolderError> {
         let failed = |error| FolderError::new("open", self.path_of(name), error);
         let file = self.0.root.dir().open_file(name.as_str()).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if metadata.is_file() {
-            Ok((file, stamp(&metadata)))
-        } else {
-            Err(FolderError::NotAFile { path: self.path_of(name) })
+        match stamp_of_regular(&file).map_err(failed)? {
+            Some(stamp) => Ok((file, stamp)),
+            None => Err(FolderError::NotAFile { path: self.path_of(name) }),
         }
     }
 
@@ -330,10 +328,8 @@ mod tests {
     #[test]
     fn a_pipe_is_not_waited_for() {
         let temp = tempfile::tempdir().unwrap();
-        let mode = rustix::fs::Mode::from_raw_mode(0o600);
-        #[cfg(target_os = "linux")]
-        rustix::fs::mknodat(rustix::fs::CWD, temp.path().join("pipe"), rustix::fs::FileType::Fifo, mode, 0)
-            .unwrap();
+        let made = std::process::Command::new("mkfifo").arg(temp.path().join("pipe")).status();
+        assert!(made.unwrap().success());
         let folder = Folder::open(temp.path()).unwrap();
         let opened = folder.open_file(&name("pipe"));
         assert!(matches!(opened, Err(FolderError::NotAFile { .. })), "{opened:?}");
