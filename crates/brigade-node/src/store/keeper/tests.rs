@@ -6,15 +6,17 @@ mod ignoring;
 mod random_changes;
 mod returning;
 
+#[cfg(target_os = "linux")]
+use std::process::{Command, Stdio};
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::Write,
     path::Path,
-    process::{Command, Stdio},
-    sync::Arc,
     time::Duration,
 };
+#[cfg(unix)]
+use std::{fs::File, sync::Arc};
 
 use brigade_core::id::{Content, ContentId};
 use tokio::{sync::mpsc, time::timeout};

@@ -7,7 +7,9 @@ use std::{fs, path::Path};
 use tokio::time::timeout;
 
 use super::{DEADLINE, TestKeeper, temp};
-use crate::store::{folder::Folder, index::Index, keeper::KeeperProblem};
+#[cfg(target_os = "linux")]
+use crate::store::folder::Folder;
+use crate::store::{index::Index, keeper::KeeperProblem};
 
 /// The names in the index of a folder whose keeper has ended.
 fn indexed(folder: &Path) -> Vec<String> {
