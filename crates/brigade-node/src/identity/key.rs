@@ -199,11 +199,10 @@ fn link_or_rename(
     }
 }
 
-/// Whether a hard link failed because the file system has none: exFAT and FAT return EPERM, others ENOTSUP or ENOSYS;
-/// Windows has several errors for it.
+/// Whether a hard link failed because the file system has none: exFAT and FAT return EPERM, others ENOTSUP or ENOSYS.
 fn is_about_links(error: &io::Error) -> bool {
     use io::ErrorKind::{PermissionDenied, TooManyLinks};
-    cfg!(windows) || matches!(error.kind(), PermissionDenied | TooManyLinks) || is_unsupported(error)
+    matches!(error.kind(), PermissionDenied | TooManyLinks) || is_unsupported(error)
 }
 
 /// Creates a file that only its owner can read.
@@ -324,13 +323,18 @@ mod tests {
         assert_eq!(key_of_spki(b"short"), None);
     }
 
-    /// The errors of exFAT (EPERM) and of some network file systems.
+    /// The errors of exFAT, FAT and some network file systems.
     #[test]
     fn a_key_is_stored_on_a_file_system_without_links() {
         let folder = tempfile::tempdir().unwrap();
         let (draft, path) = (folder.path().join("draft"), folder.path().join("key"));
-        let errors = [1, 38, 95].map(io::Error::from_raw_os_error); // EPERM, ENOSYS, EOPNOTSUPP of Linux
-        for error in errors.into_iter().filter(|_| cfg!(target_os = "linux")) {
+        #[cfg(target_os = "linux")]
+        let errors = [1, 38, 95]; // EPERM, ENOSYS, EOPNOTSUPP
+        #[cfg(all(unix, not(target_os = "linux")))]
+        let errors = [1, 45, 78]; // EPERM, ENOTSUP, ENOSYS of macOS
+        #[cfg(windows)]
+        let errors = [1, 50, 1142]; // ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED, ERROR_TOO_MANY_LINKS
+        for error in errors.map(io::Error::from_raw_os_error) {
             let _ = fs::remove_file(&path);
             fs::write(&draft, "first").unwrap();
             let shown = error.to_string();

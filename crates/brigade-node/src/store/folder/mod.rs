@@ -291,23 +291,25 @@ pub(super) fn split(name: &FileName) -> (Option<&str>, &str) {
     }
 }
 
-#[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink, time::Duration};
+    #[cfg(unix)]
+    use std::os::unix::fs::symlink;
+    use std::{fs, time::Duration};
 
     use brigade_core::{
         geometry::PieceIndex,
         id::{Content, ContentId},
     };
 
-    use super::{Folder, FolderError, PRIVATE};
+    use super::{Folder, FolderError};
     use crate::store::part_file::PartFile;
 
     fn name(text: &str) -> brigade_core::name::FileName {
         text.parse().unwrap()
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_folder_replaced_by_a_link_is_not_followed() {
         let outside = tempfile::tempdir().unwrap();
@@ -325,6 +327,7 @@ mod tests {
         assert!(matches!(folder.stamp(&name("d")), Err(FolderError::Link { .. })));
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_pipe_is_not_waited_for() {
         let temp = tempfile::tempdir().unwrap();
@@ -386,7 +389,6 @@ mod tests {
 
     #[test]
     fn a_folder_is_ours_once_it_was_locked() {
-        use std::os::unix::fs::PermissionsExt;
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("folder");
         let folder = Folder::create(&path).unwrap();
@@ -394,15 +396,20 @@ mod tests {
         let _lock = folder.lock().unwrap();
         assert!(Folder::is_brigades(&path));
         assert!(!Folder::create(&path).unwrap().is_new());
-        let mode = fs::metadata(path.join(PRIVATE)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(path.join(super::PRIVATE)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_private_folder_that_is_a_link_is_refused() {
         let outside = tempfile::tempdir().unwrap();
         let temp = tempfile::tempdir().unwrap();
-        symlink(outside.path(), temp.path().join(PRIVATE)).unwrap();
+        symlink(outside.path(), temp.path().join(super::PRIVATE)).unwrap();
         let folder = Folder::open(temp.path()).unwrap();
         assert!(matches!(folder.private(), Err(FolderError::Link { .. })));
         assert!(matches!(folder.lock(), Err(FolderError::Link { .. })));

@@ -4,6 +4,7 @@
 
 mod ignoring;
 mod random_changes;
+#[cfg(unix)] // on Windows a folder with open files cannot be renamed
 mod returning;
 
 #[cfg(target_os = "linux")]

@@ -83,8 +83,8 @@ fn all_that_cannot_land_is_told_at_once() {
     let told: Vec<String> = refused.refused.iter().map(|(name, why)| format!("{name}: {why}")).collect();
     assert_eq!((refused.count, refused.files, told.len()), (3, 6, 3), "{told:?}");
     for (told, expected) in told.iter().zip([
-        ("folder: ", "/folder is a folder"),
-        ("file/below: ", "/file is a file, and a folder of that name is needed"),
+        ("folder: ", "folder is a folder"),
+        ("file/below: ", "file is a file, and a folder of that name is needed"),
         ("a/b/c: ", "a is wanted too, as a file"),
     ]) {
         assert!(told.starts_with(expected.0) && told.contains(expected.1), "{told}");
