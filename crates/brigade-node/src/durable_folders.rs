@@ -1,6 +1,7 @@
 //! Folders and names that survive a power failure: a file is durable only if the folder with its name is durable too.
 //!
-//! It also removes folders that a start made and does not need. It does not know what the folders are for.
+//! It also removes folders that a start made and does not need. It does not know what the folders are for. Not every
+//! file system has each operation: `is_unsupported` finds the errors that mean this.
 
 use std::{
     fs, io,
@@ -28,9 +29,7 @@ fn sync_opened(folder: io::Result<fs::File>) -> io::Result<()> {
     };
     match folder.sync_all() {
         // Some file systems cannot sync folders.
-        Err(error) if matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported) => {
-            Ok(())
-        }
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput || is_unsupported(&error) => Ok(()),
         result => result,
     }
 }
@@ -40,6 +39,20 @@ fn sync_opened(folder: io::Result<fs::File>) -> io::Result<()> {
 fn sync_names(_: &Path) -> io::Result<()> {
     Ok(())
 }
+
+/// Whether an error means that the file system does not have the attempted operation.
+pub(crate) fn is_unsupported(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported
+        || error.raw_os_error().is_some_and(|code| UNSUPPORTED.contains(&code))
+}
+
+/// Errors of the system for such an operation that have another kind in the standard library.
+#[cfg(unix)]
+const UNSUPPORTED: [i32; 1] = [rustix::io::Errno::NOTSUP.raw_os_error()];
+
+/// `ERROR_INVALID_FUNCTION` and `ERROR_NOT_SUPPORTED` (`winerror.h`).
+#[cfg(windows)]
+const UNSUPPORTED: [i32; 2] = [1, 50];
 
 /// Creates the folder at `path` and those above it, if they do not exist, durably; `private` ones for their owner
 /// only. Returns the new folders, innermost first. If one cannot be created, none is left.
@@ -100,6 +113,7 @@ mod tests {
         assert!(!temp.path().join("a/b").exists() && temp.path().join("a/file").exists());
         sync_folder(temp.path()).unwrap();
         sync_folder("".as_ref()).unwrap();
+        #[cfg(unix)]
         assert!(sync_folder(&path).is_err());
     }
 

@@ -80,8 +80,9 @@ mod tests {
         assert_eq!(unusable_reason(Some(&folder.path().join("a/b"))), None);
         let file = folder.path().join("file");
         std::fs::write(&file, "").unwrap();
-        let reason = unusable_reason(Some(&file.join("home"))).unwrap();
-        assert!(reason.contains("file/home cannot be used: "), "{reason}");
+        let home = file.join("home");
+        let reason = unusable_reason(Some(&home)).unwrap();
+        assert!(reason.contains(&format!("{} cannot be used: ", home.display())), "{reason}");
         let none = note(&unusable_reason(None).unwrap());
         assert!(none.contains("BRIGADE_HOME") && none.contains("HOME is set"), "{none}");
     }

@@ -22,7 +22,7 @@ use rustls::pki_types::{CertificateDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use zeroize::Zeroizing;
 
-use crate::durable_folders::sync_folder;
+use crate::durable_folders::{is_unsupported, sync_folder};
 
 /// The bytes before the 32 bytes of an Ed25519 public key in its SubjectPublicKeyInfo (RFC 8410, section 4).
 const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
@@ -200,11 +200,10 @@ fn link_or_rename(
     }
 }
 
-/// Whether a hard link failed because the file system has none: exFAT and FAT return EPERM, others ENOTSUP or ENOSYS;
-/// Windows has several errors for it.
+/// Whether a hard link failed because the file system has none: exFAT and FAT return EPERM, others ENOTSUP or ENOSYS.
 fn is_about_links(error: &io::Error) -> bool {
-    use io::ErrorKind::{PermissionDenied, TooManyLinks, Unsupported};
-    cfg!(windows) || matches!(error.kind(), PermissionDenied | TooManyLinks | Unsupported)
+    use io::ErrorKind::{PermissionDenied, TooManyLinks};
+    matches!(error.kind(), PermissionDenied | TooManyLinks) || is_unsupported(error)
 }
 
 /// Creates a file that only its owner can read.
@@ -325,13 +324,18 @@ mod tests {
         assert_eq!(key_of_spki(b"short"), None);
     }
 
-    /// The errors of exFAT (EPERM) and of some network file systems.
+    /// The errors of exFAT, FAT and some network file systems.
     #[test]
     fn a_key_is_stored_on_a_file_system_without_links() {
         let folder = tempfile::tempdir().unwrap();
         let (draft, path) = (folder.path().join("draft"), folder.path().join("key"));
-        let errors = [1, 38, 95].map(io::Error::from_raw_os_error); // EPERM, ENOSYS, EOPNOTSUPP of Linux
-        for error in errors.into_iter().filter(|_| cfg!(target_os = "linux")) {
+        #[cfg(target_os = "linux")]
+        let errors = [1, 38, 95]; // EPERM, ENOSYS, EOPNOTSUPP
+        #[cfg(all(unix, not(target_os = "linux")))]
+        let errors = [1, 45, 78]; // EPERM, ENOTSUP, ENOSYS of macOS
+        #[cfg(windows)]
+        let errors = [1, 50, 1142]; // ERROR_INVALID_FUNCTION, ERROR_NOT_SUPPORTED, ERROR_TOO_MANY_LINKS
+        for error in errors.map(io::Error::from_raw_os_error) {
             let _ = fs::remove_file(&path);
             fs::write(&draft, "first").unwrap();
             let shown = error.to_string();

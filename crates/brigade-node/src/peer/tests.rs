@@ -13,10 +13,13 @@ use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{Fetch, FetchRequest, ManagerAddress, ManagerContact, Peer, PeerConfig, ShareMode};
+#[cfg(unix)]
+use crate::identity::key::SecretKey;
+#[cfg(target_os = "linux")]
+use crate::store::{index::Index, keeper::KeeperProblem};
 use crate::{
-    identity::key::SecretKey,
     manager::{ManagerConfig, ManagerServer},
-    store::{folder::Folder, index::Index, keeper::KeeperProblem},
+    store::folder::Folder,
 };
 
 const PATIENCE: Duration = Duration::from_secs(20);

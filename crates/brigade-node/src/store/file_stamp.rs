@@ -3,8 +3,10 @@
 //! There are two comparisons. [`Stamp::same_bytes`] is the one for serving. `==` compares all attributes, so that a
 //! change of the inode alone (a hard link, a mode) is seen without withdrawing the file.
 
+#[cfg(unix)]
+use std::fs::Metadata;
 use std::{
-    fs::{File, Metadata},
+    fs::File,
     io,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -12,9 +14,9 @@ use std::{
 /// The attributes of a file at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// Its file system; 0 if the system does not report it.
+    /// Its file system.
     pub device: u64,
-    /// Its inode number there; the time of its creation if the system has no such number.
+    /// Its number there (inode, or file index on Windows).
     pub inode: u64,
     /// Its length in bytes.
     pub size: u64,
@@ -54,8 +56,28 @@ impl Stamp {
 }
 
 /// The stamp of an open file.
+#[cfg(unix)]
 pub(crate) fn stamp_of(file: &File) -> io::Result<Stamp> {
     Ok(stamp(&file.metadata()?))
+}
+
+/// The stamp of an open file.
+#[cfg(windows)]
+pub(crate) fn stamp_of(file: &File) -> io::Result<Stamp> {
+    Ok(stamp(&winapi_util::file::information(file)?))
+}
+
+/// The stamp of an open file; `None` if it is not a regular file.
+#[cfg(unix)]
+pub(super) fn stamp_of_regular(file: &File) -> io::Result<Option<Stamp>> {
+    let metadata = file.metadata()?;
+    Ok(metadata.is_file().then(|| stamp(&metadata)))
+}
+
+/// The stamp of an open file; `None` if it is not a regular file.
+#[cfg(windows)]
+pub(super) fn stamp_of_regular(file: &File) -> io::Result<Option<Stamp>> {
+    if file.metadata()?.is_file() { stamp_of(file).map(Some) } else { Ok(None) }
 }
 
 /// The stamp in the metadata of the standard library.
@@ -73,23 +95,27 @@ pub(super) fn stamp(metadata: &Metadata) -> Stamp {
     }
 }
 
-/// The stamp in the metadata of the standard library.
-#[cfg(not(unix))]
-pub(super) fn stamp(metadata: &Metadata) -> Stamp {
-    let written = metadata.modified().map_or(0, since_1970_ns);
+/// The stamp in the system's answer. It has no time for a change of an attribute alone.
+#[cfg(windows)]
+pub(super) fn stamp(found: &winapi_util::file::Information) -> Stamp {
+    let written = found.last_write_time().map_or(0, since_1970_ns);
     Stamp {
-        device: 0,
-        inode: metadata.created().map_or(0, since_1970_ns).cast_unsigned(),
-        size: metadata.len(),
+        device: found.volume_serial_number(),
+        inode: found.file_index(),
+        size: found.file_size(),
         mtime_ns: written,
         ctime_ns: written,
         executable: false,
     }
 }
 
-#[cfg(not(unix))]
-fn since_1970_ns(time: SystemTime) -> i64 {
-    time.duration_since(UNIX_EPOCH).map_or(0, |since| i64::try_from(since.as_nanos()).unwrap_or(i64::MAX))
+/// The nanoseconds since 1970 of a time of Windows: units of 100 ns since 1601. Saturating.
+#[cfg(windows)]
+fn since_1970_ns(time: u64) -> i64 {
+    /// The time 1970-01-01 in these units.
+    const UNIX_EPOCH: i64 = 116_444_736_000_000_000;
+    let time = i64::try_from(time).unwrap_or(i64::MAX);
+    time.saturating_sub(UNIX_EPOCH).saturating_mul(100)
 }
 
 /// Seconds and nanoseconds as one number, saturating: its limits are the years 1678 and 2262.

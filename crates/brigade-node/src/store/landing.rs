@@ -166,7 +166,7 @@ fn try_to_move(
 
 /// All renames of this module.
 fn rename_new((from, name): (&Dir, &str), (to, to_name): (&Dir, &str)) -> io::Result<()> {
-    #[cfg(test)]
+    #[cfg(all(test, unix))]
     injected::before_rename(name, to_name)?;
     from.rename_new(name, to, to_name)
 }
@@ -215,9 +215,9 @@ fn aside_name(name: &str, number: u32, shorter: bool) -> String {
     format!("{}{suffix}", cut.map_or(name, |(at, _)| &name[..at]))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod injected;
 
-#[cfg(unix)]
 #[cfg(test)]
+#[cfg(unix)]
 mod tests;

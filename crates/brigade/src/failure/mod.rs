@@ -167,11 +167,12 @@ fn escape_lines(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{DISK, Failure, NOT_FOUND, UNREACHED};
+    use super::{Failure, NOT_FOUND};
 
     #[cfg(unix)]
     #[test]
     fn a_limit_on_open_files_is_the_failure_whatever_it_prevented() {
+        use super::{DISK, UNREACHED};
         let error = std::io::Error::from(rustix::io::Errno::MFILE);
         for failure in [Failure::other("starting", &error), Failure::of(UNREACHED, &error)] {
             assert!(failure.code == DISK && failure.text().contains("ulimit -n"), "{}", failure.text());

@@ -131,6 +131,7 @@ mod tests {
     fn check(file: &str, variables: &[(&str, &str)], line: &str, expected: &str) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("brigade.toml");
+        let [file, expected] = [file, expected].map(with_absolute_paths);
         fs::write(&path, file).unwrap();
         let of = |name: &str| variables.iter().find(|(known, _)| *known == name);
         let (settings, mistakes) =
@@ -145,6 +146,11 @@ mod tests {
         };
         let options = expected.split(' ').filter_map(|one| one.split_once('=').map(|(option, _)| option));
         assert_eq!(options.map(shown).collect::<Vec<_>>().join(" "), expected, "{line}");
+    }
+
+    /// The text with paths that are absolute on this system.
+    fn with_absolute_paths(text: &str) -> String {
+        if cfg!(windows) { text.replace("/srv/", "C:/srv/") } else { text.to_owned() }
     }
 
     const ALL: &str = r#"

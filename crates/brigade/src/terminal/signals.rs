@@ -14,7 +14,7 @@ use crate::failure::{INTERRUPTED, TERMINATED};
 pub(crate) enum Signal {
     /// Ctrl-C, SIGINT.
     Interrupt,
-    /// SIGTERM.
+    /// SIGTERM; on Windows Ctrl-Break, a closed console window, a logoff or a shutdown.
     Terminate,
 }
 
@@ -189,19 +189,50 @@ impl SystemSignals {
     }
 }
 
-#[cfg(not(unix))]
-struct SystemSignals;
+/// The events of the console; one that cannot be received keeps its default action. After the window was closed, or at
+/// a logoff or shutdown, the system ends the program some seconds later.
+#[cfg(windows)]
+struct SystemSignals {
+    interrupt: Option<tokio::signal::windows::CtrlC>,
+    pause: Option<tokio::signal::windows::CtrlBreak>,
+    close: Option<tokio::signal::windows::CtrlClose>,
+    logoff: Option<tokio::signal::windows::CtrlLogoff>,
+    shutdown: Option<tokio::signal::windows::CtrlShutdown>,
+}
 
-#[cfg(not(unix))]
+#[cfg(windows)]
 impl SystemSignals {
     fn new() -> Self {
-        Self
+        use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
+        Self {
+            interrupt: ctrl_c().ok(),
+            pause: ctrl_break().ok(),
+            close: ctrl_close().ok(),
+            logoff: ctrl_logoff().ok(),
+            shutdown: ctrl_shutdown().ok(),
+        }
     }
 
     async fn next(&mut self) -> Signal {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => Signal::Interrupt,
-            Err(_) => std::future::pending().await,
+        /// Waits for the event, or without end if it cannot be received.
+        macro_rules! received {
+            ($event:ident) => {
+                async {
+                    if let Some(event) = &mut self.$event
+                        && event.recv().await.is_some()
+                    {
+                        return;
+                    }
+                    std::future::pending().await
+                }
+            };
+        }
+        tokio::select! {
+            () = received!(interrupt) => Signal::Interrupt,
+            () = received!(pause) => Signal::Terminate,
+            () = received!(close) => Signal::Terminate,
+            () = received!(logoff) => Signal::Terminate,
+            () = received!(shutdown) => Signal::Terminate,
         }
     }
 }

@@ -3,14 +3,13 @@
 //!
 //! Test file systems need root; tests of limits need a user namespace.
 
-use std::{fs, path::Path, process::Command};
+use std::{fs, path::Path};
 
 use crate::{
     sharing::{SEEN, lists},
     test_disk::Disk,
     test_network::{Network, bytes},
-    test_process::{Process, until},
-    test_requirements::skip,
+    test_process::until,
 };
 
 const GONE: &str = "is not there any more: nothing of it is shared";
@@ -152,6 +151,10 @@ fn files_that_cannot_be_opened_for_a_while_are_logged_and_shared_later() {
 #[cfg(target_os = "linux")]
 #[test]
 fn unwatched_folders_are_scanned_until_they_can_be_watched() {
+    use std::process::Command;
+
+    use crate::{test_process::Process, test_requirements::skip};
+
     let network = Network::start();
     for number in 0..40 {
         network.write(&format!("fire_user/d{number}/file"), b"file");

@@ -37,7 +37,7 @@ pub(crate) use self::{
 use self::{private_dir::PrivateDir, root::Root};
 pub(crate) use super::system::{FileSystemId, FreeSpace};
 use super::{
-    file_stamp::{Stamp, stamp},
+    file_stamp::{Stamp, stamp_of_regular},
     system::{Dir, EntryStatus, FileKind},
 };
 
@@ -214,11 +214,9 @@ impl Folder {
     pub(crate) fn open_stamped(&self, name: &FileName) -> Result<(File, Stamp), FolderError> {
         let failed = |error| FolderError::new("open", self.path_of(name), error);
         let file = self.0.root.dir().open_file(name.as_str()).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        if metadata.is_file() {
-            Ok((file, stamp(&metadata)))
-        } else {
-            Err(FolderError::NotAFile { path: self.path_of(name) })
+        match stamp_of_regular(&file).map_err(failed)? {
+            Some(stamp) => Ok((file, stamp)),
+            None => Err(FolderError::NotAFile { path: self.path_of(name) }),
         }
     }
 
@@ -305,23 +303,25 @@ pub(super) fn split(name: &FileName) -> (Option<&str>, &str) {
     }
 }
 
-#[cfg(unix)]
 #[cfg(test)]
 mod tests {
-    use std::{fs, os::unix::fs::symlink, time::Duration};
+    #[cfg(unix)]
+    use std::os::unix::fs::symlink;
+    use std::{fs, time::Duration};
 
     use brigade_core::{
         geometry::PieceIndex,
         id::{Content, ContentId},
     };
 
-    use super::{Folder, FolderError, PRIVATE};
+    use super::{Folder, FolderError};
     use crate::store::part_file::PartFile;
 
     fn name(text: &str) -> brigade_core::name::FileName {
         text.parse().unwrap()
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_folder_replaced_by_a_link_is_not_followed() {
         let outside = tempfile::tempdir().unwrap();
@@ -339,13 +339,12 @@ mod tests {
         assert!(matches!(folder.stamp(&name("d")), Err(FolderError::Link { .. })));
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_pipe_is_not_waited_for() {
         let temp = tempfile::tempdir().unwrap();
-        let mode = rustix::fs::Mode::from_raw_mode(0o600);
-        #[cfg(target_os = "linux")]
-        rustix::fs::mknodat(rustix::fs::CWD, temp.path().join("pipe"), rustix::fs::FileType::Fifo, mode, 0)
-            .unwrap();
+        let made = std::process::Command::new("mkfifo").arg(temp.path().join("pipe")).status();
+        assert!(made.unwrap().success());
         let folder = Folder::open(temp.path()).unwrap();
         let opened = folder.open_file(&name("pipe"));
         assert!(matches!(opened, Err(FolderError::NotAFile { .. })), "{opened:?}");
@@ -402,7 +401,6 @@ mod tests {
 
     #[test]
     fn a_folder_is_ours_once_it_was_locked() {
-        use std::os::unix::fs::PermissionsExt;
         let temp = tempfile::tempdir().unwrap();
         let path = temp.path().join("folder");
         let folder = Folder::create(&path).unwrap();
@@ -410,15 +408,20 @@ mod tests {
         let _lock = folder.lock().unwrap();
         assert!(Folder::is_brigades(&path));
         assert!(!Folder::create(&path).unwrap().is_new());
-        let mode = fs::metadata(path.join(PRIVATE)).unwrap().permissions().mode();
-        assert_eq!(mode & 0o777, 0o700);
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let mode = fs::metadata(path.join(super::PRIVATE)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o700);
+        }
     }
 
+    #[cfg(unix)]
     #[test]
     fn a_private_folder_that_is_a_link_is_refused() {
         let outside = tempfile::tempdir().unwrap();
         let temp = tempfile::tempdir().unwrap();
-        symlink(outside.path(), temp.path().join(PRIVATE)).unwrap();
+        symlink(outside.path(), temp.path().join(super::PRIVATE)).unwrap();
         let folder = Folder::open(temp.path()).unwrap();
         assert!(matches!(folder.private(), Err(FolderError::Link { .. })));
         assert!(matches!(folder.lock(), Err(FolderError::Link { .. })));

@@ -302,10 +302,9 @@ fn is_unlinked(file: &File) -> bool {
     file.metadata().is_ok_and(|metadata| std::os::unix::fs::MetadataExt::nlink(&metadata) == 0)
 }
 
-/// On other systems an open file keeps its name until it is closed.
-#[cfg(not(unix))]
-fn is_unlinked(_: &File) -> bool {
-    false
+#[cfg(windows)]
+fn is_unlinked(file: &File) -> bool {
+    winapi_util::file::information(file).is_ok_and(|found| found.number_of_links() == 0)
 }
 
 #[cfg(unix)]

@@ -25,7 +25,7 @@ impl Root {
     /// Opens the folder at `path`. A link at `path` itself is followed: the user named it.
     pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
         let failed = |error| FolderError::new("open the folder", path.to_owned(), error);
-        let absolute = path.canonicalize().map_err(failed)?;
+        let absolute = plain(path.canonicalize().map_err(failed)?);
         let dir = Dir::open_root(&absolute).map_err(failed)?;
         let file_system = dir.file_system().map_err(failed)?;
         Ok(Self { path: absolute, dir, file_system, is_gone: AtomicBool::new(false) })
@@ -56,5 +56,42 @@ impl Root {
     /// Whether the directory was not at its path when that was last checked.
     pub(super) fn is_gone(&self) -> bool {
         self.is_gone.load(Ordering::Relaxed)
+    }
+}
+
+#[cfg(not(windows))]
+fn plain(path: PathBuf) -> PathBuf {
+    path
+}
+
+/// The path in its usual form: `C:\folder` for `\\?\C:\folder`. A path that has another meaning in that form stays as
+/// it is.
+#[cfg(windows)]
+fn plain(path: PathBuf) -> PathBuf {
+    let Some(text) = path.to_str().and_then(|text| text.strip_prefix(r"\\?\")) else { return path };
+    let usual = PathBuf::from(
+        text.strip_prefix(r"UNC\").map_or_else(|| text.to_owned(), |share| format!(r"\\{share}")),
+    );
+    let is_same = std::path::absolute(&usual).is_ok_and(|absolute| absolute == usual);
+    if is_same && usual.is_absolute() { usual } else { path }
+}
+
+#[cfg(windows)]
+#[cfg(test)]
+mod tests {
+    use super::plain;
+
+    #[test]
+    fn a_path_has_its_usual_form_unless_that_is_another_path() {
+        for (long, expected) in [
+            (r"\\?\C:\a\b", r"C:\a\b"),
+            (r"\\?\UNC\server\share\a", r"\\server\share\a"),
+            (r"\\?\C:\a.", r"\\?\C:\a."),
+            (r"\\?\C:\a ", r"\\?\C:\a "),
+            (r"\\?\Volume{1}\a", r"\\?\Volume{1}\a"),
+            (r"C:\a", r"C:\a"),
+        ] {
+            assert_eq!(plain(long.into()).to_str(), Some(expected));
+        }
     }
 }

@@ -5,17 +5,20 @@
 mod ignored_files;
 mod random_changes;
 mod renames;
+#[cfg(unix)] // on Windows a folder with open files cannot be renamed
 mod returned_folder;
 
+#[cfg(target_os = "linux")]
+use std::process::{Command, Stdio};
 use std::{
     collections::BTreeMap,
-    fs::{self, File, OpenOptions},
+    fs::{self, OpenOptions},
     io::Write,
     path::Path,
-    process::{Command, Stdio},
-    sync::Arc,
     time::Duration,
 };
+#[cfg(unix)]
+use std::{fs::File, sync::Arc};
 
 use brigade_core::id::{Content, ContentId};
 use tokio::{sync::mpsc, time::timeout};

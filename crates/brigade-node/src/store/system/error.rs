@@ -5,15 +5,13 @@
 
 use std::{fmt, io};
 
-use crate::config::open_files_limit::OpenFilesLimit;
+use crate::{config::open_files_limit::OpenFilesLimit, durable_folders::is_unsupported};
 
 /// Whether an error means that the file system does not store an attribute of a file: modes on FAT, or times of a file
 /// of another user. The bytes are complete all the same.
 pub(in crate::store) fn is_not_kept(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::PermissionDenied | io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput
-    )
+    matches!(error.kind(), io::ErrorKind::PermissionDenied | io::ErrorKind::InvalidInput)
+        || is_unsupported(error)
 }
 
 /// A path has a symbolic link in it, or leaves the folder.

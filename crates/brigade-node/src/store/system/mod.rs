@@ -1,11 +1,10 @@
 //! Differences between operating systems: directory handles, positioned reads, open files of other processes.
 //!
 //! `linux_directory` keeps a directory open and resolves every name below it in the kernel, which refuses links and
-//! `..`. `portable` has the same functions and uses the standard library only. It checks each component of a path
-//! before it uses the path, so a program that replaces a folder by a link between the two steps can redirect it. Both
-//! pass the same tests. `rename_without_replacing` and `linux_file_system` have more functions of the directory handles
-//! on Linux, `writing_processes` finds open files; `entry`, `free_space` and `error` have the types that all of them
-//! use.
+//! `..`. `portable` has the same functions for other systems. It checks each component of a path before it uses the
+//! path, so a program that replaces a folder by a link between the two steps can redirect it. Both pass the same tests.
+//! `rename_without_replacing` and `linux_file_system` have more functions of the directory handles on Linux,
+//! `writing_processes` finds open files; `entry`, `free_space` and `error` have the types that all of them use.
 
 mod entry;
 mod error;
@@ -45,6 +44,5 @@ pub(super) use self::{
     writing_processes::open_for_writing,
 };
 
-#[cfg(unix)]
 #[cfg(test)]
 mod tests;

@@ -1,31 +1,42 @@
 //! Directory handles for systems other than Linux: paths, each component of which is checked before it is used.
 //!
-//! It uses the standard library only, so it works on macOS and Windows.
+//! macOS and Windows use it. What these two do in different ways is in `unix` and `windows`, which have the same
+//! functions.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
-    fs::{self, File, FileType, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
 };
 
 #[cfg(unix)]
-use super::free_space::free_of;
+use self::unix as platform;
+#[cfg(windows)]
+use self::windows as platform;
 use super::{
     entry::{EntryStatus, FileKind, FolderEntry},
     error::{is_not_kept, symlink_in_path},
     executable_bit::set_executable,
     free_space::{FileSystemId, FreeSpace},
 };
-use crate::store::file_stamp::stamp;
 
 /// Whether [`open_for_writing`] can find open files on this system.
 pub(in crate::store) const TELLS_WRITERS: bool = false;
 
-/// A directory, by its path.
+/// A directory, by its path and its identity.
 #[derive(Debug)]
-pub(in crate::store) struct Dir(PathBuf);
+pub(in crate::store) struct Dir {
+    path: PathBuf,
+    /// Its file system and its number there.
+    id: (u64, u64),
+}
 
 /// The files that are open for writing: this system does not report them.
 pub(in crate::store) fn open_for_writing(_: &BTreeSet<(u64, u64)>) -> BTreeSet<(u64, u64)> {
@@ -35,16 +46,12 @@ pub(in crate::store) fn open_for_writing(_: &BTreeSet<(u64, u64)>) -> BTreeSet<(
 impl Dir {
     /// See `linux_directory`.
     pub(in crate::store) fn open_root(path: &Path) -> io::Result<Self> {
-        if fs::metadata(path)?.is_dir() {
-            Ok(Self(path.to_owned()))
-        } else {
-            Err(io::ErrorKind::NotADirectory.into())
-        }
+        Self::open(path.canonicalize()?)
     }
 
     /// See `linux_directory`.
     pub(in crate::store) fn is_read_only(&self) -> io::Result<bool> {
-        Ok(fs::metadata(&self.0)?.permissions().readonly())
+        platform::is_read_only(&self.path)
     }
 
     /// See `linux_directory`. Not every system can change the time of a directory: this assumes that it is writable.
@@ -53,23 +60,17 @@ impl Dir {
         Ok(())
     }
 
-    /// See `linux_directory`. Two directories cannot be distinguished here.
-    #[allow(clippy::unused_self, reason = "its twin compares itself")]
+    /// See `linux_directory`.
     pub(in crate::store) fn is_at(&self, path: &Path) -> bool {
-        fs::metadata(path).map_or_else(
-            |error| !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
-            |metadata| metadata.is_dir(),
-        )
+        match Self::open_root(path) {
+            Ok(found) => self.is_same(&found),
+            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
     }
 
     /// See `linux_directory`.
     pub(in crate::store) fn sub(&self, below: &str) -> io::Result<Self> {
-        let path = self.checked_path(below)?;
-        match kind(fs::symlink_metadata(&path)?.file_type()) {
-            FileKind::Folder => Ok(Self(path)),
-            FileKind::Link => Err(symlink_in_path()),
-            _ => Err(io::ErrorKind::NotADirectory.into()),
-        }
+        Self::open(self.checked_path(below)?)
     }
 
     /// See `linux_directory`.
@@ -80,13 +81,13 @@ impl Dir {
     /// See `linux_directory`.
     #[allow(clippy::unnecessary_wraps, reason = "its twin can fail")]
     pub(in crate::store) fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self(self.0.clone()))
+        Ok(Self { path: self.path.clone(), id: self.id })
     }
 
     /// See `linux_directory`. An entry that is no regular file is not opened at all, since that might wait.
     pub(in crate::store) fn open_file(&self, below: &str) -> io::Result<File> {
         let path = self.checked_path(below)?;
-        match kind(fs::symlink_metadata(&path)?.file_type()) {
+        match platform::kind(fs::symlink_metadata(&path)?.file_type()) {
             FileKind::File => File::open(path),
             FileKind::Link => Err(symlink_in_path()),
             _ => Err(io::ErrorKind::InvalidInput.into()),
@@ -116,7 +117,7 @@ impl Dir {
     /// Opens a file for reading and writing.
     fn open_for_both(&self, name: &str, create: bool) -> io::Result<File> {
         let path = self.checked_path(name)?;
-        match fs::symlink_metadata(&path).map(|metadata| kind(metadata.file_type())) {
+        match fs::symlink_metadata(&path).map(|metadata| platform::kind(metadata.file_type())) {
             Ok(FileKind::Link) => Err(symlink_in_path()),
             _ => OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path),
         }
@@ -126,21 +127,16 @@ impl Dir {
     pub(in crate::store) fn make_dir(&self, name: &str, private: bool) -> io::Result<()> {
         let path = self.checked_path(name)?;
         fs::create_dir(&path)?;
-        if private { make_private(&path) } else { Ok(()) }
+        if private { platform::make_private(&path) } else { Ok(()) }
     }
 
     /// See `linux_directory`.
     pub(in crate::store) fn status(&self, below: &OsStr) -> io::Result<EntryStatus> {
         let path = match below.to_str() {
             Some(below) => self.checked_path(below)?,
-            None => self.0.join(below), // an entry of this directory whose name is not UTF-8
+            None => self.path.join(below), // an entry of this directory whose name is not UTF-8
         };
-        let metadata = fs::symlink_metadata(path)?;
-        Ok(EntryStatus {
-            kind: kind(metadata.file_type()),
-            stamp: stamp(&metadata),
-            linked: is_linked(&metadata),
-        })
+        platform::status(&path)
     }
 
     /// See `linux_directory`; here an attempt to write finds out.
@@ -161,9 +157,9 @@ impl Dir {
     pub(in crate::store) fn entries(&self) -> io::Result<Vec<FolderEntry>> {
         let entry = |entry: io::Result<fs::DirEntry>| {
             let entry = entry?;
-            Ok(FolderEntry { name: entry.file_name(), kind: kind(entry.file_type()?) })
+            Ok(FolderEntry { name: entry.file_name(), kind: platform::kind(entry.file_type()?) })
         };
-        fs::read_dir(&self.0)?.map(entry).collect()
+        fs::read_dir(&self.path)?.map(entry).collect()
     }
 
     /// See `rename_without_replacing`: a hard link, or an empty file as a placeholder if there are no hard links.
@@ -173,7 +169,9 @@ impl Dir {
             Ok(()) => fs::remove_file(source).inspect_err(|_| {
                 let _ = fs::remove_file(&target);
             }),
-            Err(error) if is_not_kept(&error) => rename_over_placeholder(&source, &target),
+            Err(error) if is_not_kept(&error) || error.kind() == io::ErrorKind::TooManyLinks => {
+                rename_over_placeholder(&source, &target)
+            }
             Err(error) => Err(error),
         }
     }
@@ -183,9 +181,9 @@ impl Dir {
         fs::rename(self.checked_path(from)?, self.checked_path(to_name)?)
     }
 
-    /// See `linux_file_system`. Equal paths are the same directory.
+    /// See `linux_file_system`.
     pub(in crate::store) fn is_same(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.id == other.id
     }
 
     /// See `linux_directory`.
@@ -195,7 +193,7 @@ impl Dir {
 
     /// See `linux_directory`. Windows keeps names durable by itself.
     pub(in crate::store) fn sync(&self) -> io::Result<()> {
-        if cfg!(windows) { Ok(()) } else { File::open(&self.0)?.sync_all() }
+        if cfg!(windows) { Ok(()) } else { File::open(&self.path)?.sync_all() }
     }
 
     /// See `linux_directory`: this system has no such call.
@@ -210,30 +208,14 @@ impl Dir {
     }
 
     /// See `linux_file_system`. Mounts are not distinguished here.
-    #[cfg(unix)]
+    #[allow(clippy::unnecessary_wraps, reason = "its twin can fail")]
     pub(in crate::store) fn file_system(&self) -> io::Result<FileSystemId> {
-        use std::os::unix::fs::MetadataExt;
-        Ok(FileSystemId { device: fs::metadata(&self.0)?.dev(), mount: 0 })
-    }
-
-    /// Not known here: the whole folder counts as one file system.
-    #[cfg(not(unix))]
-    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
-    pub(in crate::store) fn file_system(&self) -> io::Result<FileSystemId> {
-        Ok(FileSystemId::default())
+        Ok(FileSystemId { device: self.id.0, mount: 0 })
     }
 
     /// See `linux_file_system`.
-    #[cfg(unix)]
     pub(in crate::store) fn free(&self) -> io::Result<FreeSpace> {
-        Ok(free_of(&rustix::fs::statvfs(&self.0)?))
-    }
-
-    /// Not known here.
-    #[cfg(not(unix))]
-    #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
-    pub(in crate::store) fn free(&self) -> io::Result<FreeSpace> {
-        Ok(FreeSpace::UNKNOWN)
+        platform::free(&self.path)
     }
 
     /// Not known here.
@@ -248,9 +230,19 @@ impl Dir {
         Ok(true)
     }
 
+    /// The directory at `path`; a link there is an error.
+    fn open(path: PathBuf) -> io::Result<Self> {
+        let found = platform::status(&path)?;
+        match found.kind {
+            FileKind::Folder => Ok(Self { path, id: found.stamp.file_id() }),
+            FileKind::Link => Err(symlink_in_path()),
+            _ => Err(io::ErrorKind::NotADirectory.into()),
+        }
+    }
+
     /// The path of `below`, after a check that each component but the last is a folder.
     fn checked_path(&self, below: &str) -> io::Result<PathBuf> {
-        let mut path = self.0.clone();
+        let mut path = self.path.clone();
         let mut parts = below.split('/').peekable();
         while let Some(part) = parts.next() {
             if matches!(part, "" | "." | "..") || part.contains(['\\', ':']) {
@@ -258,7 +250,7 @@ impl Dir {
             }
             path.push(part);
             if parts.peek().is_some() {
-                match kind(fs::symlink_metadata(&path)?.file_type()) {
+                match platform::kind(fs::symlink_metadata(&path)?.file_type()) {
                     FileKind::Folder => {}
                     FileKind::Link => return Err(symlink_in_path()),
                     _ => return Err(io::ErrorKind::NotADirectory.into()),
@@ -277,58 +269,4 @@ fn rename_over_placeholder(source: &Path, target: &Path) -> io::Result<()> {
         let _ = fs::remove_file(target);
     }
     renamed
-}
-
-#[cfg(unix)]
-fn is_linked(metadata: &fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt;
-    metadata.nlink() > 1
-}
-
-/// Not known here: the next scan finds a change through another name.
-#[cfg(not(unix))]
-fn is_linked(_: &fs::Metadata) -> bool {
-    false
-}
-
-#[cfg(unix)]
-fn make_private(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o700))
-}
-
-#[cfg(not(unix))]
-#[allow(clippy::unnecessary_wraps, reason = "its twin can fail")]
-fn make_private(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(unix)]
-fn kind(file_type: FileType) -> FileKind {
-    use std::os::unix::fs::FileTypeExt;
-
-    if file_type.is_fifo() {
-        FileKind::Pipe
-    } else if file_type.is_socket() {
-        FileKind::Socket
-    } else {
-        plain_kind(file_type)
-    }
-}
-
-#[cfg(not(unix))]
-fn kind(file_type: FileType) -> FileKind {
-    plain_kind(file_type)
-}
-
-fn plain_kind(file_type: FileType) -> FileKind {
-    if file_type.is_symlink() {
-        FileKind::Link
-    } else if file_type.is_dir() {
-        FileKind::Folder
-    } else if file_type.is_file() {
-        FileKind::File
-    } else {
-        FileKind::Device
-    }
 }

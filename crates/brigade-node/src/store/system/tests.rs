@@ -2,16 +2,23 @@
 //!
 //! Tests for one of them alone are in `linux_directory`, `rename_without_replacing` and `linux_file_system`.
 
-use std::{ffi::OsStr, fs, os::unix::fs::symlink};
+#[cfg(unix)]
+use std::os::unix::fs::symlink;
+use std::{ffi::OsStr, fs};
 
-use super::{FileKind, is_link};
+use super::FileKind;
+#[cfg(unix)]
+use super::is_link;
 
 /// The behaviour of both implementations.
 macro_rules! promises {
     ($twin:ident) => {
         mod $twin {
-            use super::{super::$twin::Dir, FileKind, OsStr, fs, is_link, symlink};
+            use super::{super::$twin::Dir, FileKind, OsStr, fs};
+            #[cfg(unix)]
+            use super::{is_link, symlink};
 
+            #[cfg(unix)]
             #[test]
             fn nothing_is_opened_through_a_link_or_outside() {
                 let outside = tempfile::tempdir().unwrap();
@@ -54,17 +61,26 @@ macro_rules! promises {
                 let dir = Dir::open_root(temp.path()).unwrap();
                 dir.make_dir("d", false).unwrap();
                 fs::write(temp.path().join("f"), "12345").unwrap();
+                #[cfg(unix)]
                 symlink("f", temp.path().join("l")).unwrap();
                 let mut entries: Vec<_> =
                     dir.entries().unwrap().into_iter().map(|e| (e.name, e.kind)).collect();
                 entries.sort_by(|a, b| a.0.cmp(&b.0));
-                let expected = [("d", FileKind::Folder), ("f", FileKind::File), ("l", FileKind::Link)]
-                    .map(|(n, k)| (n.into(), k));
-                assert_eq!(entries, expected);
+                let expected = [
+                    ("d", FileKind::Folder),
+                    ("f", FileKind::File),
+                    #[cfg(unix)]
+                    ("l", FileKind::Link),
+                ];
+                assert_eq!(entries, expected.map(|(n, k)| (n.into(), k)));
                 let status = dir.status(OsStr::new("f")).unwrap();
                 assert_eq!((status.kind, status.stamp.size), (FileKind::File, 5));
                 let open = crate::store::file_stamp::stamp_of(&dir.open_file("f").unwrap()).unwrap();
                 assert_eq!(status.stamp, open);
+                assert!(dir.sub("d").unwrap().is_at(&temp.path().join("d")));
+                assert!(!dir.sub("d").unwrap().is_at(temp.path()));
+                assert!(!dir.sub("d").unwrap().is_at(&temp.path().join("f")));
+                #[cfg(unix)]
                 assert_eq!(dir.status(OsStr::new("l")).unwrap().kind, FileKind::Link);
             }
         }

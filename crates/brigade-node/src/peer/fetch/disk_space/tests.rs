@@ -84,8 +84,8 @@ fn all_that_cannot_land_is_told_at_once() {
         refused.refused.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
     assert_eq!((refused.count, refused.files, refusals.len()), (3, 6, 3), "{refusals:?}");
     for (refusals, expected) in refusals.iter().zip([
-        ("folder: ", "/folder is a folder"),
-        ("file/below: ", "/file is a file, and a folder of that name is needed"),
+        ("folder: ", "folder is a folder"),
+        ("file/below: ", "file is a file, and a folder of that name is needed"),
         ("a/b/c: ", "a is wanted too, as a file"),
     ]) {
         assert!(refusals.starts_with(expected.0) && refusals.contains(expected.1), "{refusals}");

@@ -1,0 +1,60 @@
+//! Entries and file systems on Unix systems other than Linux, by their paths.
+//!
+//! `windows` has the same functions.
+
+use std::{
+    fs::{self, FileType, Permissions},
+    io,
+    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    path::Path,
+};
+
+use crate::store::{
+    file_stamp::stamp,
+    system::{
+        entry::{EntryStatus, FileKind},
+        free_space::{FreeSpace, free_of},
+    },
+};
+
+/// The status of the entry at `path`; a link is not followed.
+pub(super) fn status(path: &Path) -> io::Result<EntryStatus> {
+    let metadata = fs::symlink_metadata(path)?;
+    Ok(EntryStatus {
+        kind: kind(metadata.file_type()),
+        stamp: stamp(&metadata),
+        linked: metadata.nlink() > 1,
+    })
+}
+
+/// The kind of an entry.
+pub(super) fn kind(file_type: FileType) -> FileKind {
+    if file_type.is_symlink() {
+        FileKind::Link
+    } else if file_type.is_dir() {
+        FileKind::Folder
+    } else if file_type.is_file() {
+        FileKind::File
+    } else if file_type.is_fifo() {
+        FileKind::Pipe
+    } else if file_type.is_socket() {
+        FileKind::Socket
+    } else {
+        FileKind::Device
+    }
+}
+
+/// Makes a folder accessible for its owner only.
+pub(super) fn make_private(path: &Path) -> io::Result<()> {
+    fs::set_permissions(path, Permissions::from_mode(0o700))
+}
+
+/// Whether the file system of `path` is known to be read-only.
+pub(super) fn is_read_only(path: &Path) -> io::Result<bool> {
+    Ok(rustix::fs::statvfs(path)?.f_flag.contains(rustix::fs::StatVfsMountFlags::RDONLY))
+}
+
+/// The space in the file system of `path` that an ordinary user may still use.
+pub(super) fn free(path: &Path) -> io::Result<FreeSpace> {
+    Ok(free_of(&rustix::fs::statvfs(path)?))
+}
