@@ -9,13 +9,14 @@
         in the folder of a running peer, FILES files are created, appended to, renamed and deleted, and a folder is
         moved out and back. Results: seconds from the last change until a listing of the catalogue is right.
 
-The program is BRIGADE_BIN, or the release build. Files are in memory, unless --scratch names another folder.
+The program is BRIGADE_BIN, or the build with the profile `dist`. Files are in memory, unless --scratch names another
+folder.
 """
 import argparse, json, os, shutil, subprocess, sys, tempfile, time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.environ.get("BRIGADE_BIN") or os.path.join(
-    os.environ.get("CARGO_TARGET_DIR") or os.path.join(HERE, "..", "target"), "release", "brigade"
+    os.environ.get("CARGO_TARGET_DIR") or os.path.join(HERE, "..", "target"), "dist", "brigade"
 )
 PORT = "27800"
 

@@ -10,14 +10,15 @@ real system may be a little below it, because a limit allows a burst of a tenth 
   plot.py --from bench/crowd.json       draws stored results again
   plot.py brigade mine=./my-adapter     other systems: those of peers.py, `brigade`, or your own adapter
 
-Run nothing else on the machine. BRIGADE_BIN and BRIGADE_SIM_BIN name the programs; the default is the release build.
+Run nothing else on the machine. BRIGADE_BIN and BRIGADE_SIM_BIN name the programs; the default are the builds with the
+profiles `dist` and `simulator`.
 """
 import argparse, json, math, os, re, statistics, subprocess, sys, tempfile, textwrap
 from xml.sax.saxutils import escape
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BUILT = os.path.join(os.environ.get("CARGO_TARGET_DIR") or os.path.join(HERE, "..", "target"), "release")
-SIMULATOR = os.environ.get("BRIGADE_SIM_BIN") or os.path.join(BUILT, "brigade-sim")
+BUILT = os.environ.get("CARGO_TARGET_DIR") or os.path.join(HERE, "..", "target")
+SIMULATOR = os.environ.get("BRIGADE_SIM_BIN") or os.path.join(BUILT, "simulator", "brigade-sim")
 
 
 # --- measuring ----------------------------------------------------------------
@@ -61,7 +62,7 @@ def simulate(options, downloaders):
     try:
         ran = subprocess.run(command, capture_output=True, text=True)
     except OSError as error:
-        sys.exit(f"{SIMULATOR} cannot be run ({error.strerror}); build it: cargo build --release")
+        sys.exit(f"{SIMULATOR} cannot be run ({error.strerror}); build it: cargo build --profile simulator")
     if ran.returncode:
         sys.exit(f"brigade-sim crowd ended with {ran.returncode}:\n{ran.stdout}{ran.stderr}")
     figures = parse_simulation(ran.stdout)

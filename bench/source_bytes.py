@@ -16,8 +16,9 @@ The source is a `brigade peer` that reads commands from a pipe. When the last do
                    lists, and data that TCP sent again. `ss` shows it for open connections, many times a second, and
                    once more, exactly, for each connection that is closed. Needs iproute2.
 
-Every copy is compared byte by byte with the source. The program is BRIGADE_BIN, or the release build. The downloaders
-are started through `adapter`, as in `peers.py`. Files are in memory, unless --scratch names another folder.
+Every copy is compared byte by byte with the source. The program is BRIGADE_BIN, or the build with the profile `dist`.
+The downloaders are started through `adapter`, as in `peers.py`. Files are in memory, unless --scratch names another
+folder.
 """
 import argparse, json, os, re, shutil, signal, statistics, subprocess, sys, tempfile, threading, time
 
@@ -26,7 +27,7 @@ import peers, uneven
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PROGRAM = os.environ.get("BRIGADE_BIN") or os.path.join(
-    os.environ.get("CARGO_TARGET_DIR") or os.path.join(HERE, "..", "target"), "release", "brigade"
+    os.environ.get("CARGO_TARGET_DIR") or os.path.join(HERE, "..", "target"), "dist", "brigade"
 )
 MIB = 1 << 20
 UNITS = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12}

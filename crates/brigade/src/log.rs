@@ -3,11 +3,13 @@
 //! `BRIGADE_LOG` selects the lines. They disturb neither a full-screen table nor a progress line.
 
 use std::{
+    env,
     io::{self, IsTerminal},
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::{filter::{ParseError, Targets}, fmt, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::terminal::{self, progress_line};
 
@@ -19,8 +21,8 @@ pub(crate) fn set_screen_in_use(in_use: bool) {
     SCREEN_IN_USE.store(in_use, Ordering::Relaxed);
 }
 
-/// Writes log lines to standard error. `BRIGADE_LOG` selects them (`info`, `brigade_node=debug`, …); the default is
-/// warnings.
+/// Writes log lines to standard error. `BRIGADE_LOG` selects them (`info`, `brigade_node=debug`, …); without it,
+/// warnings are written.
 pub(crate) fn log_to_stderr() {
     // A log line in the middle of a full-screen table would stay there.
     let writer = || -> Box<dyn io::Write> {
@@ -31,11 +33,49 @@ pub(crate) fn log_to_stderr() {
         progress_line::erase();
         Box::new(io::stderr())
     };
-    let filter = EnvFilter::try_from_env("BRIGADE_LOG").unwrap_or_else(|_| EnvFilter::new("warn"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
+    let (filter, invalid) = filter(env::var("BRIGADE_LOG").ok().as_deref());
+    let lines = fmt::layer()
         .with_writer(writer)
         .with_target(false)
-        .with_ansi(io::stderr().is_terminal() && terminal::has_styles())
-        .init();
+        .with_ansi(io::stderr().is_terminal() && terminal::has_styles());
+    tracing_subscriber::registry().with(lines).with(filter).init();
+    if let Some(error) = invalid {
+        tracing::warn!("BRIGADE_LOG has an error ({error}); warnings are logged, as without it");
+    }
+}
+
+/// The lines that `BRIGADE_LOG` selects, and the error in it, if it has one.
+fn filter(selected: Option<&str>) -> (Targets, Option<ParseError>) {
+    let default = Targets::new().with_default(Level::WARN);
+    match selected.map(str::parse::<Targets>) {
+        None => (default, None),
+        Some(Ok(filter)) => (filter, None),
+        Some(Err(error)) => (default, Some(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tracing::Level;
+
+    use super::filter;
+
+    #[test]
+    fn lines_are_selected_by_their_level_and_module() {
+        let (selected, error) = filter(Some("info,brigade_node::peer=debug"));
+        assert!(error.is_none());
+        assert!(selected.would_enable("brigade", &Level::INFO));
+        assert!(!selected.would_enable("brigade_node::manager", &Level::DEBUG));
+        assert!(selected.would_enable("brigade_node::peer::fetch", &Level::DEBUG));
+    }
+
+    #[test]
+    fn warnings_are_selected_by_default_and_after_an_error() {
+        for (text, is_wrong) in [(None, false), (Some("brigade_node=loud"), true)] {
+            let (selected, error) = filter(text);
+            assert_eq!(error.is_some(), is_wrong, "{text:?}");
+            assert!(selected.would_enable("brigade_node", &Level::WARN));
+            assert!(!selected.would_enable("brigade_node", &Level::INFO));
+        }
+    }
 }
