@@ -251,6 +251,13 @@ impl KeeperOwner {
         due.fold(self.presence.next_check(), Timestamp::min)
     }
 
+    /// Handles the events that happened until now, without waiting for more.
+    pub(super) fn handle_pending_events(&mut self) {
+        let mut batch = Vec::new();
+        self.watch.pending_events(&mut batch);
+        self.events(&mut batch);
+    }
+
     /// Handles a batch of events; each name once.
     fn events(&mut self, batch: &mut Vec<Event>) {
         let mut changed: Vec<(FileName, ChangeKind)> = Vec::new();
