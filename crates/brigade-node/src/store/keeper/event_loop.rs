@@ -53,8 +53,8 @@ const _: () = assert!(
     "a change is seen within two seconds"
 );
 
-/// The delay of a scan for an event about a name that cannot be shared.
-const OTHER_DELAY: Duration = Duration::from_secs(1);
+/// The delay of a scan for an event about a name that cannot be shared, or whose spelling is doubtful.
+pub(super) const OTHER_DELAY: Duration = Duration::from_secs(1);
 
 /// Reports of the hash threads that wait for the keeper.
 const REPORTS: usize = 64;

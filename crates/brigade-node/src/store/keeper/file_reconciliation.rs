@@ -40,6 +40,7 @@ impl KeeperOwner {
         change: ChangeKind,
         scanned: &mut BTreeSet<FileName>,
     ) {
+        self.check_spelling(name, &found, change);
         match found {
             Ok(EntryStatus { kind, .. }) if self.rules.ignores(name, kind == FileKind::Folder) => {
                 self.removed(name)
@@ -214,6 +215,9 @@ impl KeeperOwner {
     pub(super) fn announce(&mut self, file: SharedFile) {
         let file = Arc::new(file);
         let before = self.share.insert(file.clone());
+        if before.is_none() && file.stamp.has_coarse_times() && self.share.same_folded(&file.name).is_some() {
+            self.scans.soon(now()); // one of the two spellings is wrong
+        }
         let is_visible = before.is_none_or(|before| {
             before.content != file.content
                 || before.stamp.mtime_s() != file.stamp.mtime_s()

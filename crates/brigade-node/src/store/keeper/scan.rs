@@ -11,15 +11,22 @@ use std::{
 use brigade_core::name::FileName;
 
 use self::walk::{NotShared, WalkEntry};
-use super::{event_loop::KeeperOwner, sharing_problems::KeeperProblem, watch::WatchError};
+use super::{
+    event_loop::{KeeperOwner, OTHER_DELAY},
+    files_being_written::ChangeKind,
+    sharing_problems::KeeperProblem,
+    watch::WatchError,
+};
 use crate::{
     clock::now,
     store::{
         file_stamp::Stamp,
+        folder::FolderError,
         ignore,
         index::IndexWrite,
         name_ranges::{at_or_below, bounds_below},
         share::{Share, SharedFile},
+        system::{EntryStatus, FileKind},
     },
 };
 
@@ -97,6 +104,25 @@ impl KeeperOwner {
         }
         let result = self.walk(below);
         self.apply(below, result);
+    }
+
+    /// Schedules a scan if an event may be about a file with another spelling: file systems with coarse times ignore
+    /// case, and report the spelling of the program that made the change. The folder has the true one.
+    pub(super) fn check_spelling(
+        &mut self,
+        name: &FileName,
+        found: &Result<EntryStatus, FolderError>,
+        change: ChangeKind,
+    ) {
+        let is_doubtful = match found {
+            Ok(found) if !found.stamp.has_coarse_times() => false,
+            Ok(found) if found.kind == FileKind::Folder => change == ChangeKind::Renamed,
+            Ok(_) => self.share.same_folded(name).is_some(),
+            Err(error) => error.is_missing() && self.share.same_folded(name).is_some(),
+        };
+        if is_doubtful {
+            self.scans.soon(now().after(OTHER_DELAY));
+        }
     }
 
     fn walk(&mut self, below: Option<&FileName>) -> ScanResult {
