@@ -1,4 +1,6 @@
-//! The index after the system has numbered its file systems anew.
+//! The index after the system has numbered its file systems anew: only files with another difference are hashed.
+//!
+//! On exFAT the files have other numbers as well; the end-to-end tests have such a disk.
 
 use brigade_core::id::{Content, ContentId};
 use rusqlite::Connection;
