@@ -2,6 +2,8 @@
 //!
 //! There are two comparisons. [`Stamp::same_bytes`] is the one for serving. `==` compares all attributes, so that a
 //! change of the inode alone (a hard link, a mode) is seen without withdrawing the file.
+//!
+//! Some file systems store coarse times ([`Stamp::has_coarse_times`]), where a second write may not change the stamp.
 
 #[cfg(unix)]
 use std::fs::Metadata;
@@ -10,6 +12,12 @@ use std::{
     io,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
+
+/// Coarse times are multiples of this number of nanoseconds.
+const COARSE_NS: i64 = 10_000_000;
+
+/// The longest time in which all writes may get the same coarse time (on FAT).
+const COARSEST: Duration = Duration::from_secs(2);
 
 /// The attributes of a file at one time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,12 +38,29 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Whether the bytes are still those of `other`: the same file with the same length, not written since.
+    /// Whether the bytes are still those of `other`: the same file with the same length, not written since. A file
+    /// system with coarse times stores no numbers of files, and its driver may number them anew at any time.
     pub(crate) const fn same_bytes(&self, other: &Self) -> bool {
         self.device == other.device
-            && self.inode == other.inode
+            && (self.inode == other.inode || self.has_coarse_times())
             && self.size == other.size
             && self.mtime_ns == other.mtime_ns
+    }
+
+    /// Whether its file system has coarse times: exFAT, FAT and some older ones. They have no time for a change of an
+    /// attribute alone, either. On other file systems this is true only by chance, and costs one more hash there.
+    pub(crate) const fn has_coarse_times(&self) -> bool {
+        self.mtime_ns % COARSE_NS == 0 && self.ctime_ns % COARSE_NS == 0
+    }
+
+    /// The time from `now` after which a write certainly changes the stamp; zero unless it has coarse times.
+    pub(super) fn distinct_after(&self, now: SystemTime) -> Duration {
+        let last = Duration::from_nanos(u64::try_from(self.mtime_ns.max(self.ctime_ns)).unwrap_or(0));
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        match now.checked_sub(last) {
+            Some(quiet_for) if self.has_coarse_times() => COARSEST.saturating_sub(quiet_for),
+            _ => Duration::ZERO, // a time in the future was set explicitly
+        }
     }
 
     /// The file itself, whatever its name: its file system and its number there.
@@ -129,4 +154,37 @@ pub(super) fn nanoseconds(seconds: impl TryInto<i64>, nanoseconds: impl TryInto<
 pub(super) fn system_time(seconds: i64) -> Option<SystemTime> {
     let from_epoch = Duration::from_secs(seconds.unsigned_abs());
     if seconds < 0 { UNIX_EPOCH.checked_sub(from_epoch) } else { UNIX_EPOCH.checked_add(from_epoch) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Duration, Stamp, UNIX_EPOCH};
+
+    const SECOND: i64 = 1_000_000_000;
+
+    fn stamp(mtime_ns: i64) -> Stamp {
+        Stamp { device: 1, inode: 2, size: 3, mtime_ns, ctime_ns: mtime_ns, executable: false }
+    }
+
+    #[test]
+    fn a_coarse_time_is_distinct_two_seconds_later() {
+        let now = UNIX_EPOCH + Duration::from_millis(10_500);
+        let left = |mtime_ns| stamp(mtime_ns).distinct_after(now).as_millis();
+        assert_eq!(left(10 * SECOND), 1500);
+        assert_eq!(left(9 * SECOND), 500);
+        assert_eq!(left(8 * SECOND), 0);
+        assert_eq!(left(-SECOND), 0);
+        assert_eq!(left(10 * SECOND + 1), 0, "it is not coarse");
+        assert_eq!(left(11 * SECOND), 0, "it is in the future");
+    }
+
+    #[test]
+    fn the_number_of_a_file_counts_unless_times_are_coarse() {
+        for (mtime_ns, same) in [(SECOND, true), (SECOND + 1, false)] {
+            let other = Stamp { inode: 5, ..stamp(mtime_ns) };
+            assert_eq!(stamp(mtime_ns).same_bytes(&other), same);
+            assert!(!stamp(mtime_ns).same_bytes(&Stamp { size: 4, ..other }));
+            assert!(!stamp(mtime_ns).same_bytes(&Stamp { mtime_ns: 2 * SECOND, ..other }));
+        }
+    }
 }

@@ -1,12 +1,18 @@
 //! A shared folder, and a manager's state, on a file system without permissions and links: exFAT, as on memory cards.
 //! Mounting one needs root.
 
-use std::fs;
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    path::Path,
+};
+
+use rustix::process::Signal;
 
 use crate::{
     test_disk::Disk,
-    test_network::{Network, bytes},
-    test_process::Process,
+    test_network::{Network, bytes, hash},
+    test_process::{PATIENCE, Process, until},
 };
 
 const EXPOSED: &str = "others on this machine may read the key file";
@@ -72,4 +78,76 @@ fn a_name_that_differs_only_in_case_from_a_file_is_refused_with_that_file() {
     }
     network.has("card/in/D/Film.bin", b"mine");
     network.has("card/in/TOP.bin", b"mine");
+}
+
+/// exFAT stores times in whole seconds, and no time for a change of an attribute.
+#[test]
+fn a_write_that_the_times_do_not_show_is_noticed() {
+    let network = Network::start();
+    let Some(_disk) = Disk::exfat(&network, "fire_user") else { return };
+    let is_listed = |name: &str, content: &[u8]| {
+        until(&format!("the new {name} is listed"), PATIENCE, || {
+            let listed = network.list("files", &[name]);
+            (listed.len() == 1 && listed[0]["id"] == hash(content)).then_some(())
+        });
+    };
+    // The peer sees only the result of a write.
+    let unseen = |fire: &Process, write: &dyn Fn()| {
+        fire.signal(Signal::STOP);
+        write();
+        fire.signal(Signal::CONT);
+    };
+    network.write("fire_user/kept", b"old");
+    let fire = network.peer("fire_user", &[]);
+    is_listed("kept", b"old");
+    unseen(&fire, &|| write_with_the_old_time(&network.path("fire_user/kept"), b"new"));
+    is_listed("kept", b"new");
+    // Written again as soon as it is listed, which is often in the same second.
+    for content in ["one", "two", "six", "ten"] {
+        unseen(&fire, &|| network.write("fire_user/again", content.as_bytes()));
+        is_listed("again", content.as_bytes());
+    }
+}
+
+/// exFAT ignores case, and events have the spelling that the writing program used.
+#[test]
+fn a_file_is_listed_only_with_its_true_capital_letters() {
+    let network = Network::start();
+    let Some(_disk) = Disk::exfat(&network, "fire_user") else { return };
+    for name in ["renamed", "written", "removed", "folder/file"] {
+        network.write(&format!("fire_user/{name}"), name.as_bytes());
+    }
+    let fire = network.peer("fire_user", &[]);
+    let are_listed = |expected: &[(&str, &str)]| {
+        let mut expected: Vec<_> =
+            expected.iter().map(|(name, content)| ((*name).to_owned(), hash(content.as_bytes()))).collect();
+        expected.sort();
+        until(&format!("exactly these are listed: {expected:?}"), PATIENCE, || {
+            let text = |file: &serde_json::Value, key: &str| file[key].as_str().unwrap().to_owned();
+            let listed = network.list("files", &[]);
+            let listed: Vec<_> = listed.iter().map(|file| (text(file, "name"), text(file, "id"))).collect();
+            (listed == expected).then_some(())
+        });
+    };
+    are_listed(&[
+        ("renamed", "renamed"),
+        ("written", "written"),
+        ("removed", "removed"),
+        ("folder/file", "folder/file"),
+    ]);
+    let path = |name: &str| network.path("fire_user").join(name);
+    fs::rename(path("renamed"), path("Renamed")).unwrap();
+    fs::write(path("WRITTEN"), "again").unwrap();
+    fs::remove_file(path("REMOVED")).unwrap();
+    fs::rename(path("folder"), path("FOLDER")).unwrap();
+    are_listed(&[("Renamed", "renamed"), ("written", "again"), ("FOLDER/file", "folder/file")]);
+    drop(fire);
+}
+
+/// Writes bytes over the beginning of a file, and sets the time before that again.
+fn write_with_the_old_time(path: &Path, bytes: &[u8]) {
+    let mut file = OpenOptions::new().write(true).open(path).unwrap();
+    let time = file.metadata().unwrap().modified().unwrap();
+    file.write_all(bytes).unwrap();
+    file.set_modified(time).unwrap();
 }

@@ -88,6 +88,21 @@ fn a_fetch_lands_in_a_subvolume() {
 }
 
 #[test]
+fn a_fetch_lands_on_xfs() {
+    let network = Network::start();
+    let Some(_disk) = Disk::xfs(&network, "earth/disk") else { return };
+    all_lands_on(&network, "disk");
+}
+
+#[test]
+fn a_fetch_lands_on_an_overlay() {
+    let network = Network::start();
+    let Some(layers) = Disk::in_memory(&network, "layers", 32) else { return };
+    let Some(_disk) = Disk::overlay(&network, "earth/disk", &layers) else { return };
+    all_lands_on(&network, "disk");
+}
+
+#[test]
 fn a_fetch_onto_another_disk_resumes_after_kill_9() {
     const FILM: usize = 16 << 20;
     let network = Network::start();

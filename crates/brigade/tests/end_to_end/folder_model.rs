@@ -4,9 +4,14 @@
 //! A run depends only on its seed. `BRIGADE_MODEL_SEEDS=100` makes a hundred runs instead of ten. In every fifth run
 //! the peer can open no file for a while, again and again. A failure prints its seed and the last changes. `changes`
 //! has the changes, `folder_content` the expected content.
+//!
+//! `BRIGADE_MODEL_DISK=exfat` makes all of these runs on exFAT, each on a disk of its own, which needs root:
+//! `BRIGADE_MODEL_SEEDS=100 BRIGADE_MODEL_DISK=exfat cargo test -p brigade --test end_to_end folder_model`. A short
+//! run there is always made. `model_disk` has what exFAT cannot do.
 
 mod changes;
 mod folder_content;
+mod model_disk;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -23,7 +28,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use self::folder_content::{FolderContent, Known};
+use self::{
+    folder_content::{FolderContent, Known},
+    model_disk::ModelDisk,
+};
 use crate::{
     test_network::{Network, bytes, hash},
     test_process::{PATIENCE, Process, found_within},
@@ -42,6 +50,9 @@ const STARVED: u64 = 5;
 /// The number of changes in a run.
 const CHANGES: usize = 2500;
 
+/// The number of changes in the run on exFAT that is always made.
+const FEW_CHANGES: usize = 400;
+
 /// How long the catalogue may take to be right if files could not be opened: they are tried again after a minute at the
 /// latest.
 const STARVED_REST: Duration = Duration::from_secs(180);
@@ -53,17 +64,21 @@ const REMEMBERED: usize = 40;
 struct ModelFolder {
     seed: u64,
     random: TestRandom,
+    /// How many changes there will be.
+    changes_in_all: usize,
+    /// Before `network`, whose folder has the mounted disk.
+    peer: Option<Process>,
+    /// Files that are open for writing.
+    open: Vec<(PathBuf, File)>,
+    disk: ModelDisk,
     network: Network,
     expected: FolderContent,
     /// All contents that a name ever had, by id.
     had: BTreeMap<String, BTreeSet<String>>,
     changes: VecDeque<String>,
-    /// Files that are open for writing.
-    open: Vec<(PathBuf, File)>,
     /// Folders that were moved out and may be moved back.
     outside: Vec<PathBuf>,
     count: usize,
-    peer: Option<Process>,
     /// Whether the peer can open no file now.
     is_starved: bool,
 }
@@ -93,11 +108,17 @@ impl TestRandom {
 fn the_catalogue_matches_the_folder_after_any_change() {
     let seeds = env::var("BRIGADE_MODEL_SEEDS").map_or(SEEDS, |seeds| seeds.parse().unwrap());
     let first = env::var("BRIGADE_MODEL_FIRST").map_or(1, |first| first.parse().unwrap());
-    run(first..first + seeds);
+    run(first..first + seeds, CHANGES, env::var("BRIGADE_MODEL_DISK").is_ok_and(|disk| disk == "exfat"));
 }
 
+#[test]
+fn the_catalogue_matches_a_folder_on_exfat_after_any_change() {
+    run(1..2, FEW_CHANGES, true);
+}
+
+/// Makes the runs with these seeds.
 #[allow(clippy::print_stdout)] // a figure for long tests
-fn run(seeds: Range<u64>) {
+fn run(seeds: Range<u64>, changes: usize, on_exfat: bool) {
     let next = AtomicU64::new(seeds.start);
     let lags = Mutex::new(vec![]);
     let together = if seeds.end - seeds.start > 100 { MANY_TOGETHER } else { TOGETHER };
@@ -108,7 +129,8 @@ fn run(seeds: Range<u64>) {
                 while let seed @ 0.. = next.fetch_add(1, Ordering::Relaxed)
                     && seed < seeds.end
                 {
-                    let lag = ModelFolder::begin(seed).run();
+                    let Some(folder) = ModelFolder::begin(seed, changes, on_exfat) else { continue };
+                    let lag = folder.run();
                     lags.lock().unwrap().push((lag, seed));
                 }
             });
@@ -116,8 +138,8 @@ fn run(seeds: Range<u64>) {
     });
     let mut lags = lags.into_inner().unwrap();
     lags.sort();
+    let Some((slowest, seed)) = lags.last() else { return }; // no disk could be mounted
     assert_eq!(lags.len() as u64, seeds.end - seeds.start);
-    let (slowest, seed) = lags.last().unwrap();
     let middle = lags[lags.len() / 2].0;
     println!(
         "{} runs in {:.0?}; right {middle:.2?} after the last change, {slowest:.2?} at most (seed {seed})",
@@ -126,29 +148,48 @@ fn run(seeds: Range<u64>) {
     );
 }
 
+fn start_peer(network: &Network) -> Process {
+    network.peer("fire_user", &["--folder", "disk/fire_user"])
+}
+
 impl ModelFolder {
-    fn begin(seed: u64) -> Self {
+    /// `None` if its disk cannot be mounted.
+    fn begin(seed: u64, changes_in_all: usize, on_exfat: bool) -> Option<Self> {
         let network = Network::start();
+        let disk = if on_exfat { ModelDisk::exfat(&network)? } else { ModelDisk::of_the_system() };
         let mut random = TestRandom(seed);
         for number in 0..20 {
             let path = format!("{}/start{number}", ["", "d0", "d0/e1", "d1"][random.below(4)]);
-            network.write(&format!("fire_user/{path}"), &bytes(&format!("{seed} {number}"), number * 50));
+            network
+                .write(&format!("disk/fire_user/{path}"), &bytes(&format!("{seed} {number}"), number * 50));
         }
-        fs::create_dir(network.path("outside")).unwrap();
-        let peer = network.peer("fire_user", &[]);
-        let (expected, had, changes, open, outside) = Default::default();
-        let (count, peer, is_starved) = (0, Some(peer), false);
-        let mut life =
-            Self { seed, random, network, expected, had, changes, open, outside, count, peer, is_starved };
+        fs::create_dir(network.path("disk/outside")).unwrap();
+        let peer = Some(start_peer(&network));
+        let expected = FolderContent::new(disk.has_fine_times());
+        let mut life = Self {
+            seed,
+            random,
+            changes_in_all,
+            peer,
+            open: vec![],
+            disk,
+            network,
+            expected,
+            had: BTreeMap::new(),
+            changes: VecDeque::new(),
+            outside: vec![],
+            count: 0,
+            is_starved: false,
+        };
         life.note();
-        life
+        Some(life)
     }
 
     /// Makes all changes. Returns how long after the last change the catalogue was right.
     fn run(mut self) -> Duration {
         let mut next_look = 20 + self.random.below(100);
-        for change in 0..CHANGES {
-            if change == CHANGES / 2 {
+        for change in 0..self.changes_in_all {
+            if change == self.changes_in_all / 2 {
                 self.restart_peer();
             }
             self.make_change();
@@ -173,7 +214,7 @@ impl ModelFolder {
         self.note();
         let lag = self.rest();
         // Late messages must not change it again.
-        fs::write(self.network.path("fire_user/the end"), "end").unwrap();
+        fs::write(self.root().join("the end"), "end").unwrap();
         self.note();
         self.rest();
         lag
@@ -193,7 +234,7 @@ impl ModelFolder {
         for _ in 0..self.random.below(60) {
             self.make_change();
         }
-        self.peer = Some(self.network.peer("fire_user", &[]));
+        self.peer = Some(start_peer(&self.network));
         self.did("start the peer".to_owned());
     }
 
@@ -260,11 +301,11 @@ impl ModelFolder {
     }
 
     fn root(&self) -> PathBuf {
-        self.network.path("fire_user")
+        self.network.path("disk/fire_user")
     }
 
     fn shown(&self, path: &Path) -> String {
-        path.strip_prefix(self.network.path("")).unwrap_or(path).display().to_string()
+        path.strip_prefix(self.network.path("disk")).unwrap_or(path).display().to_string()
     }
 
     fn did(&mut self, what: String) {
@@ -279,6 +320,14 @@ impl ModelFolder {
         for (name, known) in self.expected.of(&self.root()) {
             self.had.entry(name).or_default().insert(known.id);
         }
+    }
+
+    /// Whether a write may keep the time of the file: the disk shows it, or the peer runs and sees the event long
+    /// enough before it ends.
+    fn may_keep_time(&self) -> bool {
+        let restart = self.changes_in_all / 2;
+        self.disk.has_fine_times()
+            || !(restart / 2..=restart).contains(&(self.count - 1)) && self.peer.is_some()
     }
 
     /// Remembers that a file was empty for a moment, under all of its names.

@@ -16,6 +16,7 @@ mod exfat;
 mod faulty_holder;
 mod fetch_destination;
 mod fetching;
+mod file_systems;
 mod folder_model;
 mod folder_problems;
 mod ignored_files;

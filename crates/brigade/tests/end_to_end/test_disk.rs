@@ -68,6 +68,29 @@ impl Disk {
         Some(disk)
     }
 
+    /// A disk with XFS.
+    pub(crate) fn xfs(network: &Network, name: &str) -> Option<Self> {
+        let image = Self::image(network, 320);
+        if !works("mkfs.xfs", &["-q", &image]) {
+            skip("mkfs.xfs (xfsprogs)");
+            return None;
+        }
+        Self::mount(&network.path(name), &["-t", "xfs", "-o", "loop", &image])
+    }
+
+    /// An overlay of `lower` and `upper`, folders of `layers`, which is another disk: an overlay cannot have its layers
+    /// on every file system.
+    pub(crate) fn overlay(network: &Network, name: &str, layers: &Self) -> Option<Self> {
+        let path = |layer: &str| {
+            let path = layers.path.join(layer);
+            fs::create_dir_all(&path).unwrap();
+            path.display().to_string()
+        };
+        let options =
+            format!("lowerdir={},upperdir={},workdir={}", path("lower"), path("upper"), path("work"));
+        Self::mount(&network.path(name), &["-t", "overlay", "-o", &options, "overlay"])
+    }
+
     /// A second path for a folder of the network.
     pub(crate) fn bound(network: &Network, from: &str, name: &str) -> Option<Self> {
         Self::mount(&network.path(name), &["--bind", network.path(from).to_str().unwrap()])

@@ -53,8 +53,8 @@ const _: () = assert!(
     "a change is seen within two seconds"
 );
 
-/// The delay of a scan for an event about a name that cannot be shared.
-const OTHER_DELAY: Duration = Duration::from_secs(1);
+/// The delay of a scan for an event about a name that cannot be shared, or whose spelling is doubtful.
+pub(super) const OTHER_DELAY: Duration = Duration::from_secs(1);
 
 /// Reports of the hash threads that wait for the keeper.
 const REPORTS: usize = 64;
@@ -249,6 +249,13 @@ impl KeeperOwner {
         let scan = (!self.presence.is_away()).then_some(self.scans.next());
         let due = [scan, at_rest, self.index.due()].into_iter().flatten();
         due.fold(self.presence.next_check(), Timestamp::min)
+    }
+
+    /// Handles the events that happened until now, without waiting for more.
+    pub(super) fn handle_pending_events(&mut self) {
+        let mut batch = Vec::new();
+        self.watch.pending_events(&mut batch);
+        self.events(&mut batch);
     }
 
     /// Handles a batch of events; each name once.

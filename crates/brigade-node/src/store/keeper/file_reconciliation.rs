@@ -11,8 +11,6 @@ use super::{
     event_loop::{FailedRead, KeeperOwner, RETRY},
     files_being_written::ChangeKind,
     hashing::job::{HashFailure, HashOutcome, HashReport},
-    keeper_messages::LandedFile,
-    open_folder_cache::OpenFolderCache,
     scan::walk::{NotShared, is_kept_aside},
     sharing_problems::ProblemSource,
 };
@@ -42,6 +40,7 @@ impl KeeperOwner {
         change: ChangeKind,
         scanned: &mut BTreeSet<FileName>,
     ) {
+        self.check_spelling(name, &found, change);
         match found {
             Ok(EntryStatus { kind, .. }) if self.rules.ignores(name, kind == FileKind::Folder) => {
                 self.removed(name)
@@ -87,7 +86,7 @@ impl KeeperOwner {
         }
     }
 
-    fn inspect_again(&mut self, name: &FileName) {
+    pub(super) fn inspect_again(&mut self, name: &FileName) {
         let found = self.folder.status(name);
         self.inspect(name, found, ChangeKind::Written, &mut BTreeSet::new());
     }
@@ -95,13 +94,26 @@ impl KeeperOwner {
     /// Handles a regular file after an event.
     fn file(&mut self, name: &FileName, stamp: Stamp, change: ChangeKind) {
         if self.is_settled(name, stamp) {
-            if !self.failed_reads.contains_key(name) {
+            if self.failed_reads.contains_key(name) {
+                return; // it waits for the next attempt
+            }
+            if !stamp.has_coarse_times() {
                 self.settle.forget(name);
+            } else if change.is_write() {
+                self.written_with_its_old_time(name, stamp, change);
             }
         } else if change.is_write() || !self.is_moved(name, stamp) {
             self.settle.changed(name, stamp, change, now());
             self.remove_initial(name);
         }
+    }
+
+    /// A write that the stamp does not show: the file is served on and hashed again. Until then its row in the index
+    /// is not certain.
+    fn written_with_its_old_time(&mut self, name: &FileName, stamp: Stamp, change: ChangeKind) {
+        self.hashing.cancel(name);
+        self.index.add(IndexWrite::Delete(name.clone()), &mut self.problems);
+        self.settle.changed(name, stamp, change, now());
     }
 
     /// Handles a file that a scan found and that is not shared with its current stamp.
@@ -184,9 +196,10 @@ impl KeeperOwner {
     fn is_moved(&mut self, name: &FileName, stamp: Stamp) -> bool {
         let Some(before) = self.departed.find(&stamp) else { return false };
         // The inode of a deleted file is soon used again, and times can be set. So it is the same file only if it
-        // existed when it was hashed.
+        // existed when it was hashed. A coarse time may be the time of both.
         let created_ns = self.folder.created_ns(name).ok().flatten();
-        if created_ns.is_none_or(|created_ns| created_ns > before.stamp.ctime_ns) {
+        if stamp.has_coarse_times() || created_ns.is_none_or(|created_ns| created_ns > before.stamp.ctime_ns)
+        {
             return false;
         }
         let (content, list) = (before.content, before.list.clone());
@@ -199,9 +212,12 @@ impl KeeperOwner {
     }
 
     /// Serves a file from now on. Announces it, unless nothing changed that other peers know.
-    fn announce(&mut self, file: SharedFile) {
+    pub(super) fn announce(&mut self, file: SharedFile) {
         let file = Arc::new(file);
         let before = self.share.insert(file.clone());
+        if before.is_none() && file.stamp.has_coarse_times() && self.share.same_folded(&file.name).is_some() {
+            self.scans.soon(now()); // one of the two spellings is wrong
+        }
         let is_visible = before.is_none_or(|before| {
             before.content != file.content
                 || before.stamp.mtime_s() != file.stamp.mtime_s()
@@ -302,7 +318,12 @@ impl KeeperOwner {
         for (name, stamp) in self.settle.take_due(now) {
             match self.folder.status(&name) {
                 Ok(EntryStatus { kind: FileKind::File, stamp: found, .. }) if found == stamp => {
-                    at_rest.push((name, stamp))
+                    let wait = stamp.distinct_after(SystemTime::now());
+                    if wait.is_zero() {
+                        at_rest.push((name, stamp));
+                    } else {
+                        self.settle.wait(&name, stamp, now.after(wait));
+                    }
                 }
                 _ => self.inspect_again(&name),
             }
@@ -328,7 +349,15 @@ impl KeeperOwner {
     pub(super) fn report(&mut self, report: HashReport) {
         match report {
             HashReport::Idle { small } => self.hashing.idle(small),
-            HashReport::Outcomes(outcomes) => outcomes.into_iter().for_each(|outcome| self.hashed(outcome)),
+            HashReport::Outcomes(outcomes) => {
+                let is_coarse = |outcome: &HashOutcome| {
+                    outcome.result.as_ref().is_ok_and(|(_, stamp)| stamp.has_coarse_times())
+                };
+                if outcomes.iter().any(is_coarse) {
+                    self.handle_pending_events(); // only these show each write, and cancel the hash
+                }
+                outcomes.into_iter().for_each(|outcome| self.hashed(outcome));
+            }
         }
     }
 
@@ -359,27 +388,6 @@ impl KeeperOwner {
             }
             // The file has changed or is gone: handle its current state.
             _ => self.inspect_again(&name),
-        }
-    }
-
-    pub(super) fn landed(&mut self, files: Vec<LandedFile>) {
-        let folder = self.folder.clone();
-        let mut lookup = OpenFolderCache::new(&folder);
-        for LandedFile { name, content, list, stamp } in files {
-            let hidden = name.is_hidden() && !self.hidden;
-            if self.presence.is_away() || hidden || is_kept_aside(&name) || self.rules.ignores(&name, false) {
-                continue;
-            }
-            match lookup.stamp(&name) {
-                Ok(found) if found.same_bytes(&stamp) => {
-                    self.hashing.cancel(&name);
-                    self.failed_reads.remove(&name);
-                    // The rename has changed the file's ctime and nothing else.
-                    self.announce(SharedFile { name, content, list, stamp: found });
-                }
-                _ if self.only_landed => {}
-                _ => self.inspect_again(&name),
-            }
         }
     }
 }

@@ -163,7 +163,8 @@ impl FilesBeingWritten {
         self.files.len() - self.again
     }
 
-    fn wait(&mut self, name: &FileName, stamp: Stamp, due: Timestamp) {
+    /// The file is due at this time.
+    pub(super) fn wait(&mut self, name: &FileName, stamp: Stamp, due: Timestamp) {
         self.forget(name);
         self.files.insert(name.clone(), PendingFile { stamp, due, again: false });
         self.by_due.insert((due, name.clone()));

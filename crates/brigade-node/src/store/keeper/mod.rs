@@ -4,8 +4,8 @@
 //! unchanged files of the index are announced at once, the others are hashed. Then it gets events from `watch`, decides
 //! with `files_being_written` when a file is no longer being written, hashes it in `hashing`, and announces it.
 //! `event_loop` has the loop and the objects that keep the state. `file_reconciliation` handles one name, `scan` the
-//! whole folder, `missing_folder` a missing folder, `rename_detection` files that lost their names, and
-//! `sharing_problems` files that cannot be shared.
+//! whole folder, `landed_files` files that were fetched, `missing_folder` a missing folder, `rename_detection` files
+//! that lost their names, and `sharing_problems` files that cannot be shared.
 
 mod announcement_queue;
 mod event_loop;
@@ -15,6 +15,7 @@ mod folder_presence;
 mod hashing;
 mod index_writer;
 mod keeper_messages;
+mod landed_files;
 mod missing_folder;
 mod open_folder_cache;
 mod options;

@@ -11,7 +11,12 @@ use std::{
 use brigade_core::name::FileName;
 
 use self::walk::{NotShared, WalkEntry};
-use super::{event_loop::KeeperOwner, sharing_problems::KeeperProblem, watch::WatchError};
+use super::{
+    event_loop::{KeeperOwner, OTHER_DELAY},
+    files_being_written::ChangeKind,
+    sharing_problems::KeeperProblem,
+    watch::WatchError,
+};
 use crate::{
     clock::now,
     store::{
@@ -21,14 +26,12 @@ use crate::{
         index::IndexWrite,
         name_ranges::{at_or_below, bounds_below},
         share::{Share, SharedFile},
+        system::{EntryStatus, FileKind},
     },
 };
 
 pub(super) mod scan_schedule;
 pub(super) mod walk;
-
-/// Landed files that are checked at once.
-const LANDED_PAGE: usize = 1024;
 
 /// Problems of one walk that are kept; the others are only counted.
 const PROBLEMS: usize = 1000;
@@ -67,7 +70,7 @@ impl KeeperOwner {
         }
         let mut fresh = Vec::new();
         for (name, stamp) in result.fresh {
-            match known.remove(&name) {
+            match known.remove(&name).map(|shared| on_device(shared, &stamp)) {
                 Some(shared) if shared.stamp.same_bytes(&stamp) => {
                     self.share_indexed(shared);
                     if self.share.by_name(&name).is_none_or(|shared| shared.stamp != stamp) {
@@ -103,42 +106,22 @@ impl KeeperOwner {
         self.apply(below, result);
     }
 
-    /// Shares the files that landed in an earlier session and have not changed.
-    fn first_check_of_landed(&mut self, known: HashMap<FileName, Arc<SharedFile>>) {
-        let began = now();
-        for (name, shared) in known {
-            if self.is_unchanged_since_landing(&shared) {
-                self.share_indexed(shared);
-            } else {
-                self.index.add(IndexWrite::Delete(name), &mut self.problems);
-            }
-        }
-        self.scans.checked(began, now());
-    }
-
-    /// Withdraws landed files that have changed: they are not the files that were fetched.
-    fn check_landed(&mut self) {
-        let began = now();
-        let mut last = None;
-        loop {
-            let page = self.share.page(last.as_ref(), LANDED_PAGE);
-            let Some(end) = page.last() else { break };
-            last = Some(end.name.clone());
-            for shared in page {
-                if !self.is_unchanged_since_landing(&shared) {
-                    self.withdraw(&shared.name);
-                }
-            }
-        }
-        self.scans.checked(began, now());
-    }
-
-    /// Whether a file is unchanged since it landed. If it cannot be checked now, the answer is yes: it would not be
-    /// checked again, and serving it opens it anyway.
-    fn is_unchanged_since_landing(&self, shared: &SharedFile) -> bool {
-        match self.folder.stamp(&shared.name) {
-            Ok(stamp) => stamp.same_bytes(&shared.stamp),
-            Err(error) => matches!(error, FolderError::Io { .. }),
+    /// Schedules a scan if an event may be about a file with another spelling: file systems with coarse times ignore
+    /// case, and report the spelling of the program that made the change. The folder has the true one.
+    pub(super) fn check_spelling(
+        &mut self,
+        name: &FileName,
+        found: &Result<EntryStatus, FolderError>,
+        change: ChangeKind,
+    ) {
+        let is_doubtful = match found {
+            Ok(found) if !found.stamp.has_coarse_times() => false,
+            Ok(found) if found.kind == FileKind::Folder => change == ChangeKind::Renamed,
+            Ok(_) => self.share.same_folded(name).is_some(),
+            Err(error) => error.is_missing() && self.share.same_folded(name).is_some(),
+        };
+        if is_doubtful {
+            self.scans.soon(now().after(OTHER_DELAY));
         }
     }
 
@@ -240,7 +223,7 @@ impl KeeperOwner {
     }
 
     /// Shares a file of the index.
-    fn share_indexed(&mut self, shared: Arc<SharedFile>) {
+    pub(super) fn share_indexed(&mut self, shared: Arc<SharedFile>) {
         self.share.insert(shared.clone());
         self.change_queue.shared(shared);
     }
@@ -261,6 +244,17 @@ impl KeeperOwner {
             }
         }
     }
+}
+
+/// A file of the index with the number that its file system has now: the system may number file systems anew when they
+/// are mounted. Everything else must be as before, since a time in nanoseconds is not equal by chance. A file with
+/// coarse times is hashed again if its own number differs.
+fn on_device(shared: Arc<SharedFile>, found: &Stamp) -> Arc<SharedFile> {
+    let stamp = Stamp { device: found.device, ..shared.stamp };
+    if stamp == shared.stamp || !(stamp == *found || stamp.has_coarse_times()) {
+        return shared;
+    }
+    Arc::new(SharedFile { stamp, ..SharedFile::clone(&shared) })
 }
 
 impl ScanResult {

@@ -3,6 +3,7 @@
 //! `files_being_written` and `watch` have their own tests.
 
 mod ignored_files;
+mod new_device_number;
 mod random_changes;
 mod renames;
 #[cfg(unix)] // on Windows a folder with open files cannot be renamed

@@ -17,7 +17,7 @@ use brigade_core::{content::PieceList, id::Content, name::FileName};
 use crate::store::file_stamp::Stamp;
 
 /// A file that is served.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct SharedFile {
     /// Its name.
     pub name: FileName,

@@ -6,11 +6,11 @@ use std::{
     fs::{self, File, OpenOptions, Permissions},
     io::Write,
     os::unix::fs::{PermissionsExt, symlink},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::{Duration, SystemTime},
 };
 
-use super::ModelFolder;
+use super::{ModelFolder, model_disk::RareChange};
 use crate::test_network::bytes;
 
 impl ModelFolder {
@@ -57,20 +57,27 @@ impl ModelFolder {
             35..=40 => self.overwrite(),
             41..=48 => self.replace(),
             49..=56 => self.delete(),
-            57..=62 => self.change_mode(),
+            57..=62 if self.disk.can(RareChange::Mode) => self.change_mode(),
             63..=66 => self.touch(),
-            67..=70 => self.link(),
+            67..=70 if self.disk.can(RareChange::Link) => self.link(),
             71..=77 => self.move_something(),
             78..=81 => self.move_out_or_in(),
             82..=84 => self.remove_folder(),
             85..=87 => self.turn_file_and_folder(),
-            88..=89 => self.make_symlink(),
+            88..=89 if self.disk.can(RareChange::Symlink) => self.make_symlink(),
             90..=93 => self.hold_open(),
+            57..=62 | 67..=70 | 88..=89 => self.touch(), // instead
             _ => self.continue_writing(),
         };
         if let Some(done) = done {
             self.did(done);
             self.note();
+        }
+    }
+
+    fn wrote_to(&self, path: &Path) {
+        if let Ok(metadata) = fs::metadata(path) {
+            self.expected.written(&metadata);
         }
     }
 
@@ -82,12 +89,14 @@ impl ModelFolder {
         let mut file = File::create(&path).ok()?;
         self.was_empty(&path);
         file.write_all(&content).ok()?;
+        self.wrote_to(&path);
         Some(format!("write {} bytes to {}", content.len(), self.shown(&path)))
     }
 
     fn append(&mut self) -> Option<String> {
         let (path, content) = (self.file(), self.content());
         OpenOptions::new().append(true).open(&path).ok()?.write_all(&content).ok()?;
+        self.wrote_to(&path);
         Some(format!("append {} bytes to {}", content.len(), self.shown(&path)))
     }
 
@@ -96,6 +105,7 @@ impl ModelFolder {
         let file = OpenOptions::new().write(true).open(&path).ok()?;
         let size = file.metadata().ok()?.len() / 2;
         file.set_len(size).ok()?;
+        self.wrote_to(&path);
         Some(format!("cut {} to {size} bytes", self.shown(&path)))
     }
 
@@ -106,8 +116,9 @@ impl ModelFolder {
         let before = file.metadata().ok()?;
         let content = bytes(&self.random.next().to_string(), usize::try_from(before.len()).unwrap());
         file.write_all(&content).ok()?;
+        self.wrote_to(&path);
         self.note();
-        let same_time = self.random.one_in(3);
+        let same_time = self.random.one_in(3) && self.may_keep_time();
         if same_time {
             file.set_modified(before.modified().ok()?).ok()?;
         }
@@ -118,6 +129,7 @@ impl ModelFolder {
         let (path, content) = (self.file(), self.content());
         let beside = path.with_file_name(if self.random.one_in(2) { ".new" } else { "new" });
         fs::write(&beside, &content).ok()?;
+        self.wrote_to(&beside);
         self.was_empty(&beside);
         self.note();
         let renamed = fs::rename(&beside, &path).is_ok();
@@ -189,6 +201,7 @@ impl ModelFolder {
             fs::remove_dir_all(&path).ok()?;
             let content = self.content();
             fs::write(&path, &content).ok()?;
+            self.wrote_to(&path);
             self.was_empty(&path);
             return Some(format!("make {} a file", self.shown(&path)));
         }
@@ -196,6 +209,7 @@ impl ModelFolder {
         fs::create_dir(&path).ok()?;
         let inner = path.join(format!("f{}", self.random.below(7)));
         fs::write(&inner, self.content()).ok()?;
+        self.wrote_to(&inner);
         self.was_empty(&inner);
         Some(format!("make {} a folder", self.shown(&path)))
     }
@@ -231,6 +245,7 @@ impl ModelFolder {
         let content = self.content();
         let (path, file) = &mut self.open[which];
         file.write_all(&content).ok()?;
+        self.expected.written(&file.metadata().ok()?);
         let path = path.clone();
         Some(format!("write {} bytes more to {}", content.len(), self.shown(&path)))
     }

@@ -28,13 +28,25 @@ pub(super) struct Known {
 }
 
 /// The contents of files that were read, by inode and stamp.
-#[derive(Default)]
-pub(super) struct FolderContent(RefCell<HashMap<u64, (Stamp, String)>>);
+pub(super) struct FolderContent {
+    read: RefCell<HashMap<u64, (Stamp, String)>>,
+    /// Whether each write changes the stamp. Otherwise each write is reported to [`Self::written`].
+    has_fine_times: bool,
+}
 
 /// Size, permissions, and the last change of the file or its metadata.
 type Stamp = (u64, u32, i64, i64);
 
 impl FolderContent {
+    pub(super) fn new(has_fine_times: bool) -> Self {
+        Self { read: RefCell::default(), has_fine_times }
+    }
+
+    /// The test has written to this file.
+    pub(super) fn written(&self, file: &Metadata) {
+        self.read.borrow_mut().remove(&file.ino());
+    }
+
     /// The readable regular files whose names can be shared.
     pub(super) fn of(&self, root: &Path) -> BTreeMap<String, Known> {
         let mut files = BTreeMap::new();
@@ -67,7 +79,7 @@ impl FolderContent {
     /// The id of the content of a file; `None` if it cannot be read.
     fn content(&self, path: &Path, metadata: &Metadata) -> Option<String> {
         let stamp = (metadata.len(), metadata.mode(), metadata.ctime(), metadata.ctime_nsec());
-        let mut read = self.0.borrow_mut();
+        let mut read = self.read.borrow_mut();
         if let Some((_, id)) = read.get(&metadata.ino()).filter(|(known, _)| *known == stamp) {
             return Some(id.clone());
         }
@@ -75,7 +87,7 @@ impl FolderContent {
         let settled = changed + Duration::from_millis(DISTINGUISHED_AFTER_MS)
             < SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         let id = hash(&fs::read(path).ok()?);
-        if settled {
+        if settled || !self.has_fine_times {
             read.insert(metadata.ino(), (stamp, id.clone()));
         }
         Some(id)

@@ -73,13 +73,25 @@ impl FolderWatcher {
             if !more {
                 ready.clear_ready();
             }
-            if matches!(events.last(), Some(Event::Broken(_))) {
-                self.inotify = None;
-                self.folders.clear();
-            }
+            drop(ready);
+            self.end_if_broken(events);
             if !events.is_empty() {
                 return;
             }
+        }
+    }
+
+    /// Adds the events that happened until now to `events`, without waiting.
+    pub(crate) fn pending_events(&mut self, events: &mut Vec<Event>) {
+        let Some(inotify) = &self.inotify else { return };
+        read(inotify.get_ref(), &mut self.folders, self.hidden, events);
+        self.end_if_broken(events);
+    }
+
+    fn end_if_broken(&mut self, events: &[Event]) {
+        if matches!(events.last(), Some(Event::Broken(_))) {
+            self.inotify = None;
+            self.folders.clear();
         }
     }
 

@@ -70,7 +70,22 @@ impl FolderWatcher {
         if receiver.recv_many(events, EVENTS).await == 0 {
             return std::future::pending().await;
         }
-        // After the events were taken: an equal event from here on is sent again, since this one is being handled.
+        self.note_taken(events);
+    }
+
+    /// Adds the events that have arrived until now to `events`, without waiting.
+    pub(crate) fn pending_events(&mut self, events: &mut Vec<Event>) {
+        let Some(receiver) = &mut self.events else { return };
+        while events.len() < EVENTS
+            && let Ok(event) = receiver.try_recv()
+        {
+            events.push(event);
+        }
+        self.note_taken(events);
+    }
+
+    /// After events were taken: an equal event from here on is sent again, since this one is being handled.
+    fn note_taken(&self, events: &mut Vec<Event>) {
         self.state.taken.fetch_add(1, Ordering::AcqRel);
         if self.state.lost.swap(false, Ordering::AcqRel) {
             events.push(Event::Lost);
