@@ -4,8 +4,8 @@
 //! It reads sources as text and is simple on purpose: a rule that needs a parser belongs to clippy. Each finding has
 //! its location, the rule, and what to do instead. `source_rules` checks each file, `import_cycles`, `layers`,
 //! `folder_size` and `allowed_dependencies` the imports and their order, `unique_type_names` and `banned_names` the
-//! names, `test_timing` how tests wait, `repository_files` the repository, `protocol_document` and `protocol_examples`
-//! the document `docs/protocol.md`.
+//! names, `test_timing` how tests wait, `repository_files` the repository, `versions` the version of Brigade,
+//! `protocol_document` and `protocol_examples` the document `docs/protocol.md`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
@@ -24,6 +24,7 @@ mod repository_files;
 mod source_rules;
 mod test_timing;
 mod unique_type_names;
+mod versions;
 
 use std::{
     fs,
@@ -139,13 +140,13 @@ fn relative(path: &Path) -> String {
     parts.join("/")
 }
 
-/// All files in `folder`, without those of builds and tools.
+/// All files in `folder`, without those of builds and tools, and without the packages in a source archive.
 fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     let entries = fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
     for entry in entries.map(|entry| entry.expect("an entry of a folder")) {
         let name = entry.file_name();
         let kind = entry.file_type().expect("the type of an entry");
-        if kind.is_dir() && !["target", ".git", "__pycache__"].iter().any(|skipped| name == *skipped) {
+        if kind.is_dir() && !["target", "vendor", ".git", "__pycache__"].iter().any(|skipped| name == *skipped) {
             walk(&entry.path(), files);
         } else if kind.is_file() {
             files.push(entry.path());

@@ -16,8 +16,10 @@ pub(crate) enum FileKind {
     /// A symbolic link, or its counterpart on Windows.
     Link,
     /// A named pipe.
+    #[cfg(unix)]
     Pipe,
     /// A socket.
+    #[cfg(unix)]
     Socket,
     /// A device, or a kind that only this system has.
     Device,
@@ -29,7 +31,9 @@ impl fmt::Display for FileKind {
             Self::File => "a file",
             Self::Folder => "a folder",
             Self::Link => "a link",
+            #[cfg(unix)]
             Self::Pipe => "a named pipe",
+            #[cfg(unix)]
             Self::Socket => "a socket",
             Self::Device => "a device",
         })
