@@ -47,6 +47,11 @@ impl Stamp {
             && self.mtime_ns == other.mtime_ns
     }
 
+    /// Whether all attributes are those of `other`, except for a number that means nothing with coarse times.
+    pub(super) fn is_unchanged_since(&self, other: &Self) -> bool {
+        self == other || self.has_coarse_times() && self.same_bytes(other)
+    }
+
     /// Whether its file system has coarse times: exFAT, FAT and some older ones. They have no time for a change of an
     /// attribute alone, either. On other file systems this is true only by chance, and costs one more hash there.
     pub(crate) const fn has_coarse_times(&self) -> bool {
@@ -183,6 +188,7 @@ mod tests {
         for (mtime_ns, same) in [(SECOND, true), (SECOND + 1, false)] {
             let other = Stamp { inode: 5, ..stamp(mtime_ns) };
             assert_eq!(stamp(mtime_ns).same_bytes(&other), same);
+            assert_eq!(stamp(mtime_ns).is_unchanged_since(&other), same);
             assert!(!stamp(mtime_ns).same_bytes(&Stamp { size: 4, ..other }));
             assert!(!stamp(mtime_ns).same_bytes(&Stamp { mtime_ns: 2 * SECOND, ..other }));
         }

@@ -317,12 +317,14 @@ impl KeeperOwner {
         let mut at_rest = Vec::new();
         for (name, stamp) in self.settle.take_due(now) {
             match self.folder.status(&name) {
-                Ok(EntryStatus { kind: FileKind::File, stamp: found, .. }) if found == stamp => {
-                    let wait = stamp.distinct_after(SystemTime::now());
+                Ok(EntryStatus { kind: FileKind::File, stamp: found, .. })
+                    if found.is_unchanged_since(&stamp) =>
+                {
+                    let wait = found.distinct_after(SystemTime::now());
                     if wait.is_zero() {
-                        at_rest.push((name, stamp));
+                        at_rest.push((name, found));
                     } else {
-                        self.settle.wait(&name, stamp, now.after(wait));
+                        self.settle.wait(&name, found, now.after(wait));
                     }
                 }
                 _ => self.inspect_again(&name),
@@ -365,7 +367,7 @@ impl KeeperOwner {
         let HashOutcome { name, number, result } = outcome;
         let Some(job) = self.hashing.finish(&name, number) else { return };
         self.remove_initial(&name);
-        let unchanged = self.folder.stamp(&name).is_ok_and(|stamp| stamp == job.stamp);
+        let unchanged = self.folder.stamp(&name).is_ok_and(|stamp| stamp.is_unchanged_since(&job.stamp));
         match result {
             Ok((hashed, stamp)) if unchanged => {
                 self.departed.forget_written(&stamp);

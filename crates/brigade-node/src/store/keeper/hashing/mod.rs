@@ -188,7 +188,7 @@ impl HashContext {
     ) -> HashOutcome {
         let hash = || {
             let (file, stamp) = self.folder.open_stamped(&job.name)?;
-            if stamp != job.stamp {
+            if !stamp.is_unchanged_since(&job.stamp) {
                 return Err(HashError::Changed.into());
             }
             let cancelled = || {
