@@ -9,7 +9,12 @@ use std::{
 };
 
 use tracing::Level;
-use tracing_subscriber::{filter::{ParseError, Targets}, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::{
+    filter::{ParseError, Targets},
+    fmt,
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
+};
 
 use crate::terminal::{self, progress_line};
 
