@@ -146,7 +146,9 @@ fn walk(folder: &Path, files: &mut Vec<PathBuf>) {
     for entry in entries.map(|entry| entry.expect("an entry of a folder")) {
         let name = entry.file_name();
         let kind = entry.file_type().expect("the type of an entry");
-        if kind.is_dir() && !["target", "vendor", ".git", "__pycache__"].iter().any(|skipped| name == *skipped) {
+        if kind.is_dir()
+            && !["target", "vendor", ".git", "__pycache__"].iter().any(|skipped| name == *skipped)
+        {
             walk(&entry.path(), files);
         } else if kind.is_file() {
             files.push(entry.path());
