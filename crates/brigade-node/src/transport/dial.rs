@@ -5,7 +5,8 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
     sync::{Arc, OnceLock},
     time::Duration,
 };
@@ -30,6 +31,9 @@ const CONNECT_TIME: Duration = Duration::from_secs(4);
 
 /// More files than the system opens at one time to resolve a name.
 const RESOLVER_FILES: usize = 4;
+
+/// The file in which Unix systems have the address of `localhost`.
+const HOSTS_FILE: &str = "/etc/hosts";
 
 /// The error when no connection to a key could be made.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +80,9 @@ pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError
     let failed = |source| DialError::Resolve { host: host.to_owned(), source };
     // Before a port, an address of IPv6 is written in brackets: `[::1]`.
     let bare = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(host);
+    if let Some(address) = localhost_without_file(bare, port, Path::new(HOSTS_FILE)) {
+        return Ok(vec![address]);
+    }
     let found = tokio::net::lookup_host((bare, port)).await;
     let mut addresses: Vec<_> = found.map_err(|error| failed(open_files_error().unwrap_or(error)))?.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
@@ -84,6 +91,13 @@ pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError
         return Err(failed(io::Error::other("the name has no address")));
     }
     Ok(addresses)
+}
+
+/// The address of `localhost` where the system has no file with names, such as in a container with nothing but this
+/// program. The system would ask a name server there, and report after seconds that there is none.
+fn localhost_without_file(host: &str, port: u16, file: &Path) -> Option<SocketAddr> {
+    let missing = cfg!(unix) && host.eq_ignore_ascii_case("localhost") && !file.exists();
+    missing.then(|| (Ipv4Addr::LOCALHOST, port).into())
 }
 
 /// The error if a limit does not let this process open as many files as the system needs to resolve a name. The system
@@ -152,8 +166,20 @@ async fn dial_one(
 mod tests {
     use rustix::io::Errno;
 
-    use super::{DialError, resolve};
+    use super::{DialError, localhost_without_file, resolve};
     use crate::tests::few_open_files::with_few_open_files;
+
+    #[test]
+    fn localhost_has_an_address_without_a_file_of_names() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("hosts");
+        let expected = Some("127.0.0.1:7".parse().unwrap());
+        assert_eq!(localhost_without_file("localhost", 7, &file), expected);
+        assert_eq!(localhost_without_file("LocalHost", 7, &file), expected);
+        assert_eq!(localhost_without_file("other", 7, &file), None);
+        std::fs::write(&file, "").unwrap();
+        assert_eq!(localhost_without_file("localhost", 7, &file), None);
+    }
 
     #[test]
     fn a_limit_on_open_files_is_not_taken_for_an_unknown_name() {
