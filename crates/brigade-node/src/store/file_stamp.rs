@@ -125,7 +125,8 @@ pub(super) fn stamp(metadata: &Metadata) -> Stamp {
     }
 }
 
-/// The stamp in the system's answer. It has no time for a change of an attribute alone.
+/// The stamp in the system's answer. It has no time for a change of an attribute alone; the time of the creation is
+/// there to show that the file system has fine times although the time of the last write was set to a whole second.
 #[cfg(windows)]
 pub(super) fn stamp(found: &winapi_util::file::Information) -> Stamp {
     let written = found.last_write_time().map_or(0, since_1970_ns);
@@ -134,7 +135,7 @@ pub(super) fn stamp(found: &winapi_util::file::Information) -> Stamp {
         inode: found.file_index(),
         size: found.file_size(),
         mtime_ns: written,
-        ctime_ns: written,
+        ctime_ns: found.creation_time().map_or(written, |created| since_1970_ns(created).max(written)),
         executable: false,
     }
 }

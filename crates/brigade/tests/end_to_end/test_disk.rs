@@ -43,9 +43,7 @@ impl Disk {
         let path = network.path(name);
         fs::create_dir(&path).unwrap();
         let shown = path.to_str().unwrap().to_owned();
-        if works("mount", &["-t", "exfat", "-o", "loop", &image, &shown]) {
-            return Some(Self { path, trigger: None, device: None });
-        }
+        // The driver in the kernel, where there is one, differs in times and in names; the tests are for one driver.
         let device = Command::new("losetup").args(["--find", "--show", &image]).output().unwrap();
         let device = String::from_utf8(device.stdout).unwrap().trim().to_owned();
         if works("mount.exfat-fuse", &[&device, &shown]) {

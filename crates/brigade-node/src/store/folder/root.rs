@@ -64,6 +64,10 @@ fn plain(path: PathBuf) -> PathBuf {
     path
 }
 
+/// Paths from this length keep their form.
+#[cfg(windows)]
+const LONG_PATH: usize = 200;
+
 /// The path in its usual form: `C:\folder` for `\\?\C:\folder`. A path that has another meaning in that form stays as
 /// it is.
 #[cfg(windows)]
@@ -73,7 +77,8 @@ fn plain(path: PathBuf) -> PathBuf {
         text.strip_prefix(r"UNC\").map_or_else(|| text.to_owned(), |share| format!(r"\\{share}")),
     );
     let is_same = std::path::absolute(&usual).is_ok_and(|absolute| absolute == usual);
-    if is_same && usual.is_absolute() { usual } else { path }
+    // Programs find no usual path of more than 260 characters. The path can be that of a folder: names are added to it.
+    if is_same && usual.is_absolute() && usual.as_os_str().len() < LONG_PATH { usual } else { path }
 }
 
 #[cfg(windows)]

@@ -16,7 +16,12 @@ use super::{
     announcement_queue::AnnouncementQueue,
     files_being_written::{ChangeKind, FilesBeingWritten, QuietTimes},
     folder_presence::FolderPresence,
-    hashing::{HashWorkers, hashing_progress::HashingCounter, jobs::HashJobs},
+    hashing::{
+        HashWorkers,
+        hashing_progress::HashingCounter,
+        job::{HashOutcome, HashReport},
+        jobs::HashJobs,
+    },
     index_writer::IndexWriter,
     keeper_messages::{Change, LandedNotice},
     open_folder_cache::OpenFolderCache,
@@ -55,6 +60,9 @@ const _: () = assert!(
 
 /// The delay of a scan for an event about a name that cannot be shared, or whose spelling is doubtful.
 pub(super) const OTHER_DELAY: Duration = Duration::from_secs(1);
+
+/// The most batches of events that are handled before a hash of a file with coarse times counts.
+const PENDING_BATCHES: usize = 64;
 
 /// Reports of the hash threads that wait for the keeper.
 const REPORTS: usize = 64;
@@ -251,22 +259,58 @@ impl KeeperOwner {
         due.fold(self.presence.next_check(), Timestamp::min)
     }
 
-    /// Handles the events that happened until now, without waiting for more.
-    pub(super) fn handle_pending_events(&mut self) {
+    /// Handles the report of a hash thread.
+    fn report(&mut self, report: HashReport) {
+        match report {
+            HashReport::Idle { small } => self.hashing.idle(small),
+            HashReport::Outcomes(outcomes) => {
+                let is_coarse = |outcome: &HashOutcome| {
+                    outcome.result.as_ref().is_ok_and(|(_, stamp)| stamp.has_coarse_times())
+                };
+                // Only the events show each write of a file with coarse times; they cancel the hash.
+                let is_certain = !outcomes.iter().any(is_coarse) || self.handle_pending_events();
+                for outcome in outcomes {
+                    if is_certain || !is_coarse(&outcome) {
+                        self.hashed(outcome);
+                    } else {
+                        self.hash_again(&outcome);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Handles the events that happened until now, without waiting for more. Returns whether it saw all of them.
+    fn handle_pending_events(&mut self) -> bool {
         let mut batch = Vec::new();
-        self.watch.pending_events(&mut batch);
-        self.events(&mut batch);
+        for _ in 0..PENDING_BATCHES {
+            self.watch.pending_events(&mut batch);
+            if batch.is_empty() {
+                return true;
+            }
+            if batch.iter().any(|event| matches!(event, Event::Lost | Event::Broken(_))) {
+                self.events(&mut batch);
+                return false;
+            }
+            self.events(&mut batch);
+        }
+        false
     }
 
     /// Handles a batch of events; each name once.
     fn events(&mut self, batch: &mut Vec<Event>) {
         let mut changed: Vec<(FileName, ChangeKind)> = Vec::new();
+        // Names with a write in this batch, whatever happened later.
+        let mut written: BTreeSet<FileName> = BTreeSet::new();
         let mut positions: HashMap<FileName, usize> = HashMap::new();
         // Names that belong to another file, or to none, since an event of this batch.
         let mut replaced: BTreeSet<FileName> = BTreeSet::new();
         for event in batch.drain(..) {
             if let Event::To(name, kind) = &event {
                 self.note_event(name, *kind, &mut replaced);
+                if kind.is_write() {
+                    written.insert(name.clone());
+                }
             }
             match event {
                 Event::To(name, kind) => match positions.get(&name) {
@@ -295,6 +339,9 @@ impl KeeperOwner {
         let mut lookup = OpenFolderCache::new(&folder);
         for (name, kind) in changed {
             let found = lookup.status(&name);
+            let is_coarse = found.as_ref().is_ok_and(|found| found.stamp.has_coarse_times());
+            // With coarse times, only the event shows the write.
+            let kind = if is_coarse && written.contains(&name) { ChangeKind::Written } else { kind };
             self.inspect(&name, found, kind, &mut scanned);
         }
     }

@@ -10,7 +10,7 @@ use brigade_core::{limits, name::FileName, time::Timestamp};
 use super::{
     event_loop::{FailedRead, KeeperOwner, RETRY},
     files_being_written::ChangeKind,
-    hashing::job::{HashFailure, HashOutcome, HashReport},
+    hashing::job::{HashFailure, HashOutcome},
     scan::walk::{NotShared, is_kept_aside},
     sharing_problems::ProblemSource,
 };
@@ -348,22 +348,15 @@ impl KeeperOwner {
         }
     }
 
-    pub(super) fn report(&mut self, report: HashReport) {
-        match report {
-            HashReport::Idle { small } => self.hashing.idle(small),
-            HashReport::Outcomes(outcomes) => {
-                let is_coarse = |outcome: &HashOutcome| {
-                    outcome.result.as_ref().is_ok_and(|(_, stamp)| stamp.has_coarse_times())
-                };
-                if outcomes.iter().any(is_coarse) {
-                    self.handle_pending_events(); // only these show each write, and cancel the hash
-                }
-                outcomes.into_iter().for_each(|outcome| self.hashed(outcome));
-            }
+    /// Hashes a file again that may have been written since.
+    pub(super) fn hash_again(&mut self, outcome: &HashOutcome) {
+        if let Some(job) = self.hashing.finish(&outcome.name, outcome.number) {
+            self.settle.changed(&outcome.name, job.stamp, ChangeKind::Written, now());
         }
     }
 
-    fn hashed(&mut self, outcome: HashOutcome) {
+    /// Handles the result of a hash.
+    pub(super) fn hashed(&mut self, outcome: HashOutcome) {
         let HashOutcome { name, number, result } = outcome;
         let Some(job) = self.hashing.finish(&name, number) else { return };
         self.remove_initial(&name);
