@@ -9,6 +9,7 @@ use std::{
     path::Path,
 };
 
+use super::kind;
 use crate::store::{
     file_stamp::stamp,
     system::{
@@ -27,15 +28,9 @@ pub(super) fn status(path: &Path) -> io::Result<EntryStatus> {
     })
 }
 
-/// The kind of an entry.
-pub(super) fn kind(file_type: FileType) -> FileKind {
-    if file_type.is_symlink() {
-        FileKind::Link
-    } else if file_type.is_dir() {
-        FileKind::Folder
-    } else if file_type.is_file() {
-        FileKind::File
-    } else if file_type.is_fifo() {
+/// The kind of an entry that is neither a file, a folder nor a link.
+pub(super) fn special_kind(file_type: FileType) -> FileKind {
+    if file_type.is_fifo() {
         FileKind::Pipe
     } else if file_type.is_socket() {
         FileKind::Socket

@@ -10,6 +10,7 @@ use std::{
     path::Path,
 };
 
+use super::kind;
 use crate::store::{
     file_stamp::stamp,
     system::{
@@ -35,17 +36,9 @@ pub(super) fn status(path: &Path) -> io::Result<EntryStatus> {
     })
 }
 
-/// The kind of an entry.
-pub(super) fn kind(file_type: FileType) -> FileKind {
-    if file_type.is_symlink() {
-        FileKind::Link
-    } else if file_type.is_dir() {
-        FileKind::Folder
-    } else if file_type.is_file() {
-        FileKind::File
-    } else {
-        FileKind::Device
-    }
+/// The kind of an entry that is neither a file, a folder nor a link: this system does not tell more.
+pub(super) const fn special_kind(_: FileType) -> FileKind {
+    FileKind::Device
 }
 
 /// A private folder has the permissions of the folder in which it is.
