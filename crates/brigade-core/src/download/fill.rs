@@ -11,7 +11,7 @@ use super::{
     holders::holder::{ConnectionState, Holder, PendingRequest},
     holders::rate_estimate::RateEstimate,
     single_download::Download,
-    source::{Channel, Source, SourceState},
+    single_download::source::{Channel, Source, SourceState},
     timers::Timer,
 };
 use crate::{geometry::PieceIndex, time::Timestamp};

@@ -7,7 +7,7 @@
 
 use super::{
     Action, DownloadId, Downloads, HolderId, holders::holder::Holder, single_download::ListState,
-    source::SourceState, timers::Timer,
+    single_download::source::SourceState, timers::Timer,
 };
 use crate::{geometry::PieceIndex, limits};
 

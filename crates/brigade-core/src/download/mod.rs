@@ -3,25 +3,31 @@
 //! [`Downloads`] only decides: it handles every [`Event`] and returns [`Action`]s. It has no clock: every call passes
 //! `now`, which never goes back.
 //!
-//! This file keeps the state, and sends each event to a sibling: `connections` and `neighbour_selection` (connections,
-//! and whom the manager names), `holder_channels` (opening, bitfields, piece lists), `holder_offers` (holders that send
-//! by turns), `request_results` (pieces, and refusals). After every event `fill` asks for as much as the windows allow,
-//! and `slow_holders` deals with who is slow. One content is `single_download::Download` with its `picker`; one holder
-//! is `holders::holder::Holder`, in a `table::HolderTable`.
+//! This file keeps the state, and sends each event to a sibling:
+//!
+//! - `named_holders`, `neighbour_selection` and `connection_changes`: the holders of each content, and connections;
+//! - `holder_channels`, `announced_pieces` and `piece_list_requests`: the answers of a holder before any piece;
+//! - `request_results` and `holder_offers`: pieces, refusals, and holders that send by turns.
+//!
+//! After every event `fill` makes as many requests as the windows allow, `slow_holders` replaces slow requests, and
+//! `starvation` finds contents that no holder could send. One content is `single_download::Download` with its
+//! `picker`; one holder is `holders::holder::Holder`, in a `table::HolderTable`.
 
+mod announced_pieces;
 mod config;
-mod connections;
+mod connection_changes;
 mod events_and_actions;
 mod fill;
 mod holder_channels;
 mod holder_offers;
 mod holders;
+mod named_holders;
 mod neighbour_selection;
-mod picker;
+mod piece_list_requests;
 mod request_results;
 mod single_download;
 mod slow_holders;
-mod source;
+mod starvation;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -40,7 +46,7 @@ use self::{
     holders::holder::ConnectionState,
     holders::holders_by_state::HoldersByState,
     holders::table::HolderTable,
-    single_download::Download,
+    single_download::{Download, source::SourceState},
     timers::{Timer, Timers},
 };
 use crate::{
@@ -203,11 +209,7 @@ impl Downloads {
             bytes,
             bytes_stored: bytes - one.picker.left_bytes(),
             in_flight_bytes: one.sources().iter().map(|source| source.in_flight_bytes).sum(),
-            holders: one
-                .sources()
-                .iter()
-                .filter(|s| s.state == source::SourceState::Usable && up(&s.holder))
-                .count(),
+            holders: one.sources().iter().filter(|s| s.state == SourceState::Usable && up(&s.holder)).count(),
             starved: one.starved,
         })
     }

@@ -6,9 +6,9 @@
 use super::{
     Action, DownloadId, Downloads, HolderFault, HolderId,
     holders::holder::ConnectionState,
-    picker::PieceState,
     single_download::ListState,
-    source::{Channel, SourceState},
+    single_download::picker::PieceState,
+    single_download::source::{Channel, SourceState},
     timers::Timer,
 };
 use crate::{geometry::PieceIndex, wire::Reason};

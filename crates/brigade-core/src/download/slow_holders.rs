@@ -13,8 +13,8 @@ use super::{
     fill::FillRound,
     holders::holder::{ConnectionState, Holder, PendingRequest},
     holders::rate_estimate::RateEstimate,
-    picker::PieceState,
     single_download::ListState,
+    single_download::picker::PieceState,
     timers::Timer,
 };
 use crate::{backoff::Backoff, geometry::PieceIndex, time::Timestamp};

@@ -1,8 +1,10 @@
 //! Limiters and meters in virtual time: whatever is waited for, given up and limited otherwise, and whatever comes in
 //! lumps and is read at any time.
 
-use super::{Duration, Limiter, Meter, Timestamp};
-use crate::random::Random;
+use std::time::Duration;
+
+use super::{Limiter, Meter};
+use crate::{random::Random, time::Timestamp};
 
 /// Sends as fast as the limiter lets it; the bytes sent until `end`.
 fn sent_until(limiter: &mut Limiter, mut now: Timestamp, end: Timestamp, step: u64) -> u64 {

@@ -1,6 +1,6 @@
 //! One holder, over all contents: its connection, its requests, its window and its rate.
 //!
-//! Bookkeeping only. Links are made and ended in `connections`; who is asked for what is decided in
+//! Bookkeeping only. Connections are made and ended in `connection_changes`; who is asked for what is decided in
 //! `fill`, and who is late in `slow_holders`.
 
 use std::{

@@ -1,15 +1,17 @@
 //! One content being fetched: its pieces, its list, and the holders it may come from.
 //!
-//! Keeps the picker's counts true to what the holders say they have; it asks nobody and knows no window. The rules
-//! of who is asked are in [`fill`](super::fill).
+//! It updates the picker when holders announce pieces. It makes no requests: [`fill`](super::fill) chooses the holders.
+
+pub(super) mod picker;
+pub(super) mod source;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
-use super::{
-    events_and_actions::HolderId,
+use self::{
     picker::{Picker, PieceState},
     source::{Channel, HolderPieces, Source, SourceState},
 };
+use super::events_and_actions::HolderId;
 use crate::{
     backoff::Backoff,
     bitfield::{Bitfield, BitfieldError},

@@ -1,11 +1,13 @@
 //! What one holder is to one content: whether it may be asked, and which pieces it has.
 //!
-//! Windows and the queue of what was asked are the holder's, over all contents: see `holder`.
+//! A holder has one window and one queue of requests for all contents: they are in `holders::holder`.
 
 use std::time::Duration;
 
-use super::events_and_actions::HolderId;
-use crate::{backoff::Backoff, bitfield::Bitfield, geometry::PieceIndex, time::Timestamp};
+use crate::{
+    backoff::Backoff, bitfield::Bitfield, download::events_and_actions::HolderId, geometry::PieceIndex,
+    time::Timestamp,
+};
 
 /// How long a holder that refused a content is left alone at first, and at most.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
@@ -13,7 +15,7 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 
 /// Which pieces a holder has.
 #[derive(Debug)]
-pub(super) enum HolderPieces {
+pub(in crate::download) enum HolderPieces {
     /// Every one.
     All,
     /// These.
@@ -22,7 +24,7 @@ pub(super) enum HolderPieces {
 
 /// How far a content is opened at a holder. A content of a single piece counts as open once it is connected.
 #[derive(Debug)]
-pub(super) enum Channel {
+pub(in crate::download) enum Channel {
     /// Not at all.
     Closed,
     /// It was asked for.
@@ -33,7 +35,7 @@ pub(super) enum Channel {
 
 /// Whether a holder may be asked for a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum SourceState {
+pub(in crate::download) enum SourceState {
     /// It may.
     Usable,
     /// It refused, and is asked again after a while.
@@ -44,30 +46,30 @@ pub(super) enum SourceState {
 
 /// One holder of one content.
 #[derive(Debug)]
-pub(super) struct Source {
-    pub(super) holder: HolderId,
+pub(in crate::download) struct Source {
+    pub(in crate::download) holder: HolderId,
     /// Whether the manager names it now.
-    pub(super) named: bool,
-    pub(super) state: SourceState,
-    pub(super) channel: Channel,
+    pub(in crate::download) named: bool,
+    pub(in crate::download) state: SourceState,
+    pub(in crate::download) channel: Channel,
     /// How long it is left alone after each refusal since it sent a piece.
-    pub(super) retry: Backoff,
+    pub(in crate::download) retry: Backoff,
     /// Bytes of this content asked of it and not stored.
-    pub(super) in_flight_bytes: u64,
+    pub(in crate::download) in_flight_bytes: u64,
     /// How many missing pieces a partial holder has.
-    pub(super) useful: u32,
+    pub(in crate::download) useful: u32,
     /// Whether the holder's list of contents to ask for has this one.
-    pub(super) ready: bool,
+    pub(in crate::download) ready: bool,
     /// Whether it was told that a turn is wanted.
-    pub(super) wanted: bool,
+    pub(in crate::download) wanted: bool,
     /// Whether its last offer was declined, and nothing has changed since.
-    pub(super) is_declined: bool,
+    pub(in crate::download) is_declined: bool,
     /// Since when it has nothing that is missing here.
-    pub(super) useless_since: Option<Timestamp>,
+    pub(in crate::download) useless_since: Option<Timestamp>,
 }
 
 impl HolderPieces {
-    pub(super) fn has(&self, piece: PieceIndex) -> bool {
+    pub(in crate::download) fn has(&self, piece: PieceIndex) -> bool {
         match self {
             Self::All => true,
             Self::Some(bits) => bits.has(piece),
@@ -76,7 +78,7 @@ impl HolderPieces {
 }
 
 impl Source {
-    pub(super) const fn new(holder: HolderId) -> Self {
+    pub(in crate::download) const fn new(holder: HolderId) -> Self {
         Self {
             holder,
             named: true,
@@ -93,7 +95,7 @@ impl Source {
     }
 
     /// What it has, where it said so.
-    pub(super) const fn has(&self) -> Option<&HolderPieces> {
+    pub(in crate::download) const fn has(&self) -> Option<&HolderPieces> {
         match &self.channel {
             Channel::Open(has) => Some(has),
             Channel::Closed | Channel::Opening => None,
@@ -101,7 +103,7 @@ impl Source {
     }
 
     /// Whether it said that it has `piece`, and may be asked.
-    pub(super) fn offers(&self, piece: PieceIndex) -> bool {
+    pub(in crate::download) fn offers(&self, piece: PieceIndex) -> bool {
         self.state == SourceState::Usable && self.has().is_some_and(|has| has.has(piece))
     }
 }

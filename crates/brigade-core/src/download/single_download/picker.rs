@@ -3,11 +3,12 @@
 //! Each piece has exactly one [`PieceState`]. Missing pieces lie in buckets by how many *partial* holders have them;
 //! holders that have everything add the same to each and are left out of the count. So a pick from a complete
 //! holder looks at one piece, and one from a partial holder at a bounded number before it falls back to a scan of
-//! bits. Who holds what is in [`source`](super::source); this knows holders only as askers.
+//! bits. Who holds what is in [`source`](super::source); this knows of a holder only that a piece is requested from it.
 
-use super::{events_and_actions::HolderId, source::HolderPieces};
+use super::source::HolderPieces;
 use crate::{
     bitfield::Bitfield,
+    download::events_and_actions::HolderId,
     geometry::{Geometry, PieceIndex},
     random::Random,
 };
@@ -20,7 +21,7 @@ const CANDIDATES: usize = 32;
 
 /// What is going on with a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum PieceState {
+pub(in crate::download) enum PieceState {
     /// Not here, and asked of nobody.
     Missing,
     /// Asked of these.
@@ -31,14 +32,14 @@ pub(super) enum PieceState {
 
 /// The holders of whom a piece is asked: one, or two when the first is late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct RequestedFrom {
+pub(in crate::download) struct RequestedFrom {
     first: HolderId,
     second: Option<HolderId>,
 }
 
 /// The pieces of one content.
 #[derive(Debug)]
-pub(super) struct Picker {
+pub(in crate::download) struct Picker {
     geometry: Geometry,
     states: Vec<PieceState>,
     missing: Bitfield,
@@ -54,19 +55,19 @@ pub(super) struct Picker {
 }
 
 impl RequestedFrom {
-    pub(super) fn iter(self) -> impl Iterator<Item = HolderId> {
+    pub(in crate::download) fn iter(self) -> impl Iterator<Item = HolderId> {
         [Some(self.first), self.second].into_iter().flatten()
     }
 
     /// Whether a second holder may be asked.
-    pub(super) const fn is_one(self) -> bool {
+    pub(in crate::download) const fn is_one(self) -> bool {
         self.second.is_none()
     }
 }
 
 impl Picker {
     /// All pieces but those of `have` are missing.
-    pub(super) fn new(geometry: Geometry, have: &Bitfield) -> Self {
+    pub(in crate::download) fn new(geometry: Geometry, have: &Bitfield) -> Self {
         let count = geometry.count() as usize;
         let mut picker = Self {
             geometry,
@@ -87,38 +88,38 @@ impl Picker {
         picker
     }
 
-    pub(super) const fn geometry(&self) -> &Geometry {
+    pub(in crate::download) const fn geometry(&self) -> &Geometry {
         &self.geometry
     }
 
     /// How many pieces are stored.
-    pub(super) const fn stored(&self) -> u32 {
+    pub(in crate::download) const fn stored(&self) -> u32 {
         self.stored
     }
 
     /// The pieces that are not here and asked of nobody.
-    pub(super) const fn missing(&self) -> &Bitfield {
+    pub(in crate::download) const fn missing(&self) -> &Bitfield {
         &self.missing
     }
 
     /// How many partial holders have the missing `piece`.
     #[cfg(test)]
-    pub(super) fn rarity(&self, piece: PieceIndex) -> u16 {
+    pub(in crate::download) fn rarity(&self, piece: PieceIndex) -> u16 {
         self.holders[piece.0 as usize]
     }
 
     /// Bytes that are not stored, in flight or missing.
-    pub(super) const fn left_bytes(&self) -> u64 {
+    pub(in crate::download) const fn left_bytes(&self) -> u64 {
         self.left_bytes
     }
 
     /// The state of `piece`; `None` where the content has no such piece.
-    pub(super) fn state(&self, piece: PieceIndex) -> Option<PieceState> {
+    pub(in crate::download) fn state(&self, piece: PieceIndex) -> Option<PieceState> {
         self.states.get(piece.0 as usize).copied()
     }
 
     /// The missing piece that a holder that has `has` is asked for next.
-    pub(super) fn pick(&self, has: &HolderPieces, random: &mut Random) -> Option<PieceIndex> {
+    pub(in crate::download) fn pick(&self, has: &HolderPieces, random: &mut Random) -> Option<PieceIndex> {
         if self.missing.is_empty() {
             return None;
         }
@@ -149,7 +150,7 @@ impl Picker {
     /// The missing piece that a holder that has `has` is asked for next where it offers to send one, and says that it
     /// has sent `offered` least. Of two that are as rare here, the one that it has sent less is better, and the last
     /// one comes first only where nobody else could send anything newer.
-    pub(super) fn pick_offered(
+    pub(in crate::download) fn pick_offered(
         &self,
         has: &HolderPieces,
         offered: &[PieceIndex],
@@ -181,7 +182,7 @@ impl Picker {
     }
 
     /// `piece` is asked of `holder`, alone or as the second. False where it is stored, or asked of two already.
-    pub(super) fn ask(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
+    pub(in crate::download) fn ask(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
         match self.states.get_mut(piece.0 as usize) {
             Some(state @ PieceState::Missing) => {
                 *state = PieceState::InFlight(RequestedFrom { first: holder, second: None });
@@ -198,7 +199,7 @@ impl Picker {
 
     /// `piece` is not asked of `holder` any more; true where it is missing thereby: then [`Self::missing_again`] is
     /// next.
-    pub(super) fn give_back(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
+    pub(in crate::download) fn give_back(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
         let Some(state) = self.states.get_mut(piece.0 as usize) else { return false };
         let PieceState::InFlight(askers) = *state else { return false };
         match (askers.first == holder, askers.second) {
@@ -216,7 +217,7 @@ impl Picker {
     }
 
     /// `piece` is stored. Returns the state that it was in; `None` where the content has no such piece.
-    pub(super) fn store(&mut self, piece: PieceIndex) -> Option<PieceState> {
+    pub(in crate::download) fn store(&mut self, piece: PieceIndex) -> Option<PieceState> {
         let state = self.states.get_mut(piece.0 as usize)?;
         let before = std::mem::replace(state, PieceState::Stored);
         if before != PieceState::Stored {
@@ -230,18 +231,18 @@ impl Picker {
     }
 
     /// `piece` is missing again, and so many partial holders have it.
-    pub(super) fn missing_again(&mut self, piece: PieceIndex, holders: u16) {
+    pub(in crate::download) fn missing_again(&mut self, piece: PieceIndex, holders: u16) {
         self.holders[piece.0 as usize] = holders;
         self.insert(piece);
     }
 
     /// One partial holder more has the missing `piece`.
-    pub(super) fn gain(&mut self, piece: PieceIndex) {
+    pub(in crate::download) fn gain(&mut self, piece: PieceIndex) {
         self.rank(piece, |holders| holders.saturating_add(1));
     }
 
     /// One partial holder less has the missing `piece`.
-    pub(super) fn lose(&mut self, piece: PieceIndex) {
+    pub(in crate::download) fn lose(&mut self, piece: PieceIndex) {
         self.rank(piece, |holders| holders.saturating_sub(1));
     }
 
