@@ -3,15 +3,9 @@
 //! [`Downloads`] only decides: it handles every [`Event`] and returns [`Action`]s. It has no clock: every call passes
 //! `now`, which never goes back.
 //!
-//! This file keeps the state, and sends each event to a sibling:
-//!
-//! - `named_holders`, `neighbour_selection` and `connection_changes`: the holders of each content, and connections;
-//! - `holder_channels`, `announced_pieces` and `piece_list_requests`: the answers of a holder before any piece;
-//! - `request_results` and `holder_offers`: pieces, refusals, and holders that send by turns.
-//!
-//! After every event `fill` makes as many requests as the windows allow, `slow_holders` replaces slow requests, and
-//! `starvation` finds contents that no holder could send. One content is `single_download::Download` with its
-//! `picker`; one holder is `holders::holder::Holder`, in a `table::HolderTable`.
+//! This file keeps the state, and sends each event to a sibling. After every event, `fill` makes as many requests as the
+//! windows allow, `slow_holders` replaces slow requests, and `starvation` finds contents that no holder could send. One
+//! content is `single_download::Download` with its `picker`; one holder is `holders::holder::Holder`.
 
 mod announced_pieces;
 mod config;

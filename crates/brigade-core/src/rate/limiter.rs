@@ -5,7 +5,6 @@
 
 use std::time::Duration;
 
-use super::micros;
 use crate::time::Timestamp;
 
 /// The largest burst after a pause, as a time at the limit's rate.
@@ -114,4 +113,8 @@ impl Limiter {
 fn time_for(bytes: u64, bytes_per_second: u64) -> Duration {
     let micros = u128::from(bytes) * 1_000_000 / u128::from(bytes_per_second);
     Duration::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
+}
+
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

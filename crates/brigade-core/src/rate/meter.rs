@@ -4,7 +4,6 @@
 
 use std::{collections::VecDeque, time::Duration};
 
-use super::micros;
 use crate::time::Timestamp;
 
 /// The rate of a stream of bytes, as people are shown it.
@@ -130,8 +129,8 @@ impl Meter {
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn slot(at: Timestamp) -> u64 {
-    at.as_micros() / micros(Meter::SLOT)
+fn slot(at: Timestamp) -> u128 {
+    u128::from(at.as_micros()) / Meter::SLOT.as_micros()
 }
 
 fn per_second(bytes: u64, time: Duration) -> u64 {

@@ -1,4 +1,4 @@
-//! `prompt_limit` at the prompt: shows the limits and their origin, and changes them.
+//! `limit` at the prompt: shows the limits and their origin, and changes them.
 //!
 //! A typed limit takes precedence over options, environment, schedule and settings, until it is removed.
 

@@ -21,7 +21,7 @@ const CANDIDATES: usize = 32;
 
 /// What is going on with a piece.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::download) enum PieceState {
+pub(crate) enum PieceState {
     /// Not here, and asked of nobody.
     Missing,
     /// Asked of these.
@@ -32,14 +32,14 @@ pub(in crate::download) enum PieceState {
 
 /// The holders of whom a piece is asked: one, or two when the first is late.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::download) struct RequestedFrom {
+pub(crate) struct RequestedFrom {
     first: HolderId,
     second: Option<HolderId>,
 }
 
 /// The pieces of one content.
 #[derive(Debug)]
-pub(in crate::download) struct Picker {
+pub(crate) struct Picker {
     geometry: Geometry,
     states: Vec<PieceState>,
     missing: Bitfield,
@@ -55,19 +55,19 @@ pub(in crate::download) struct Picker {
 }
 
 impl RequestedFrom {
-    pub(in crate::download) fn iter(self) -> impl Iterator<Item = HolderId> {
+    pub(crate) fn iter(self) -> impl Iterator<Item = HolderId> {
         [Some(self.first), self.second].into_iter().flatten()
     }
 
     /// Whether a second holder may be asked.
-    pub(in crate::download) const fn is_one(self) -> bool {
+    pub(crate) const fn is_one(self) -> bool {
         self.second.is_none()
     }
 }
 
 impl Picker {
     /// All pieces but those of `have` are missing.
-    pub(in crate::download) fn new(geometry: Geometry, have: &Bitfield) -> Self {
+    pub(crate) fn new(geometry: Geometry, have: &Bitfield) -> Self {
         let count = geometry.count() as usize;
         let mut picker = Self {
             geometry,
@@ -88,38 +88,38 @@ impl Picker {
         picker
     }
 
-    pub(in crate::download) const fn geometry(&self) -> &Geometry {
+    pub(crate) const fn geometry(&self) -> &Geometry {
         &self.geometry
     }
 
     /// How many pieces are stored.
-    pub(in crate::download) const fn stored(&self) -> u32 {
+    pub(crate) const fn stored(&self) -> u32 {
         self.stored
     }
 
     /// The pieces that are not here and asked of nobody.
-    pub(in crate::download) const fn missing(&self) -> &Bitfield {
+    pub(crate) const fn missing(&self) -> &Bitfield {
         &self.missing
     }
 
     /// How many partial holders have the missing `piece`.
     #[cfg(test)]
-    pub(in crate::download) fn rarity(&self, piece: PieceIndex) -> u16 {
+    pub(crate) fn rarity(&self, piece: PieceIndex) -> u16 {
         self.holders[piece.0 as usize]
     }
 
     /// Bytes that are not stored, in flight or missing.
-    pub(in crate::download) const fn left_bytes(&self) -> u64 {
+    pub(crate) const fn left_bytes(&self) -> u64 {
         self.left_bytes
     }
 
     /// The state of `piece`; `None` where the content has no such piece.
-    pub(in crate::download) fn state(&self, piece: PieceIndex) -> Option<PieceState> {
+    pub(crate) fn state(&self, piece: PieceIndex) -> Option<PieceState> {
         self.states.get(piece.0 as usize).copied()
     }
 
     /// The missing piece that a holder that has `has` is asked for next.
-    pub(in crate::download) fn pick(&self, has: &HolderPieces, random: &mut Random) -> Option<PieceIndex> {
+    pub(crate) fn pick(&self, has: &HolderPieces, random: &mut Random) -> Option<PieceIndex> {
         if self.missing.is_empty() {
             return None;
         }
@@ -150,7 +150,7 @@ impl Picker {
     /// The missing piece that a holder that has `has` is asked for next where it offers to send one, and says that it
     /// has sent `offered` least. Of two that are as rare here, the one that it has sent less is better, and the last
     /// one comes first only where nobody else could send anything newer.
-    pub(in crate::download) fn pick_offered(
+    pub(crate) fn pick_offered(
         &self,
         has: &HolderPieces,
         offered: &[PieceIndex],
@@ -182,7 +182,7 @@ impl Picker {
     }
 
     /// `piece` is asked of `holder`, alone or as the second. False where it is stored, or asked of two already.
-    pub(in crate::download) fn ask(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
+    pub(crate) fn ask(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
         match self.states.get_mut(piece.0 as usize) {
             Some(state @ PieceState::Missing) => {
                 *state = PieceState::InFlight(RequestedFrom { first: holder, second: None });
@@ -199,7 +199,7 @@ impl Picker {
 
     /// `piece` is not asked of `holder` any more; true where it is missing thereby: then [`Self::missing_again`] is
     /// next.
-    pub(in crate::download) fn give_back(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
+    pub(crate) fn give_back(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
         let Some(state) = self.states.get_mut(piece.0 as usize) else { return false };
         let PieceState::InFlight(askers) = *state else { return false };
         match (askers.first == holder, askers.second) {
@@ -217,7 +217,7 @@ impl Picker {
     }
 
     /// `piece` is stored. Returns the state that it was in; `None` where the content has no such piece.
-    pub(in crate::download) fn store(&mut self, piece: PieceIndex) -> Option<PieceState> {
+    pub(crate) fn store(&mut self, piece: PieceIndex) -> Option<PieceState> {
         let state = self.states.get_mut(piece.0 as usize)?;
         let before = std::mem::replace(state, PieceState::Stored);
         if before != PieceState::Stored {
@@ -231,18 +231,18 @@ impl Picker {
     }
 
     /// `piece` is missing again, and so many partial holders have it.
-    pub(in crate::download) fn missing_again(&mut self, piece: PieceIndex, holders: u16) {
+    pub(crate) fn missing_again(&mut self, piece: PieceIndex, holders: u16) {
         self.holders[piece.0 as usize] = holders;
         self.insert(piece);
     }
 
     /// One partial holder more has the missing `piece`.
-    pub(in crate::download) fn gain(&mut self, piece: PieceIndex) {
+    pub(crate) fn gain(&mut self, piece: PieceIndex) {
         self.rank(piece, |holders| holders.saturating_add(1));
     }
 
     /// One partial holder less has the missing `piece`.
-    pub(in crate::download) fn lose(&mut self, piece: PieceIndex) {
+    pub(crate) fn lose(&mut self, piece: PieceIndex) {
         self.rank(piece, |holders| holders.saturating_sub(1));
     }
 

@@ -15,7 +15,7 @@ const LAST_RETRY: Duration = Duration::from_secs(60);
 
 /// Which pieces a holder has.
 #[derive(Debug)]
-pub(in crate::download) enum HolderPieces {
+pub(crate) enum HolderPieces {
     /// Every one.
     All,
     /// These.
@@ -24,7 +24,7 @@ pub(in crate::download) enum HolderPieces {
 
 /// How far a content is opened at a holder. A content of a single piece counts as open once it is connected.
 #[derive(Debug)]
-pub(in crate::download) enum Channel {
+pub(crate) enum Channel {
     /// Not at all.
     Closed,
     /// It was asked for.
@@ -35,7 +35,7 @@ pub(in crate::download) enum Channel {
 
 /// Whether a holder may be asked for a content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::download) enum SourceState {
+pub(crate) enum SourceState {
     /// It may.
     Usable,
     /// It refused, and is asked again after a while.
@@ -46,30 +46,30 @@ pub(in crate::download) enum SourceState {
 
 /// One holder of one content.
 #[derive(Debug)]
-pub(in crate::download) struct Source {
-    pub(in crate::download) holder: HolderId,
+pub(crate) struct Source {
+    pub(crate) holder: HolderId,
     /// Whether the manager names it now.
-    pub(in crate::download) named: bool,
-    pub(in crate::download) state: SourceState,
-    pub(in crate::download) channel: Channel,
+    pub(crate) named: bool,
+    pub(crate) state: SourceState,
+    pub(crate) channel: Channel,
     /// How long it is left alone after each refusal since it sent a piece.
-    pub(in crate::download) retry: Backoff,
+    pub(crate) retry: Backoff,
     /// Bytes of this content asked of it and not stored.
-    pub(in crate::download) in_flight_bytes: u64,
+    pub(crate) in_flight_bytes: u64,
     /// How many missing pieces a partial holder has.
-    pub(in crate::download) useful: u32,
+    pub(crate) useful: u32,
     /// Whether the holder's list of contents to ask for has this one.
-    pub(in crate::download) ready: bool,
+    pub(crate) ready: bool,
     /// Whether it was told that a turn is wanted.
-    pub(in crate::download) wanted: bool,
+    pub(crate) wanted: bool,
     /// Whether its last offer was declined, and nothing has changed since.
-    pub(in crate::download) is_declined: bool,
+    pub(crate) is_declined: bool,
     /// Since when it has nothing that is missing here.
-    pub(in crate::download) useless_since: Option<Timestamp>,
+    pub(crate) useless_since: Option<Timestamp>,
 }
 
 impl HolderPieces {
-    pub(in crate::download) fn has(&self, piece: PieceIndex) -> bool {
+    pub(crate) fn has(&self, piece: PieceIndex) -> bool {
         match self {
             Self::All => true,
             Self::Some(bits) => bits.has(piece),
@@ -78,7 +78,7 @@ impl HolderPieces {
 }
 
 impl Source {
-    pub(in crate::download) const fn new(holder: HolderId) -> Self {
+    pub(crate) const fn new(holder: HolderId) -> Self {
         Self {
             holder,
             named: true,
@@ -95,7 +95,7 @@ impl Source {
     }
 
     /// What it has, where it said so.
-    pub(in crate::download) const fn has(&self) -> Option<&HolderPieces> {
+    pub(crate) const fn has(&self) -> Option<&HolderPieces> {
         match &self.channel {
             Channel::Open(has) => Some(has),
             Channel::Closed | Channel::Opening => None,
@@ -103,7 +103,7 @@ impl Source {
     }
 
     /// Whether it said that it has `piece`, and may be asked.
-    pub(in crate::download) fn offers(&self, piece: PieceIndex) -> bool {
+    pub(crate) fn offers(&self, piece: PieceIndex) -> bool {
         self.state == SourceState::Usable && self.has().is_some_and(|has| has.has(piece))
     }
 }

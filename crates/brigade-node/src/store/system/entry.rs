@@ -25,6 +25,32 @@ pub(crate) enum FileKind {
     Device,
 }
 
+/// Linux has file types of its own: see `linux_directory`.
+#[cfg(not(target_os = "linux"))]
+impl From<std::fs::FileType> for FileKind {
+    fn from(file_type: std::fs::FileType) -> Self {
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::FileTypeExt;
+            if file_type.is_fifo() {
+                return Self::Pipe;
+            }
+            if file_type.is_socket() {
+                return Self::Socket;
+            }
+        }
+        if file_type.is_symlink() {
+            Self::Link
+        } else if file_type.is_dir() {
+            Self::Folder
+        } else if file_type.is_file() {
+            Self::File
+        } else {
+            Self::Device
+        }
+    }
+}
+
 impl fmt::Display for FileKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

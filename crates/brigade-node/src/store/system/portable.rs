@@ -11,7 +11,7 @@ mod windows;
 use std::{
     collections::BTreeSet,
     ffi::OsStr,
-    fs::{self, File, FileType, OpenOptions},
+    fs::{self, File, OpenOptions},
     io,
     path::{Path, PathBuf},
 };
@@ -41,19 +41,6 @@ pub(in crate::store) struct Dir {
 /// The files that are open for writing: this system does not report them.
 pub(in crate::store) fn open_for_writing(_: &BTreeSet<(u64, u64)>) -> BTreeSet<(u64, u64)> {
     BTreeSet::new()
-}
-
-/// The kind of an entry.
-fn kind(file_type: FileType) -> FileKind {
-    if file_type.is_symlink() {
-        FileKind::Link
-    } else if file_type.is_dir() {
-        FileKind::Folder
-    } else if file_type.is_file() {
-        FileKind::File
-    } else {
-        platform::special_kind(file_type)
-    }
 }
 
 impl Dir {
@@ -100,7 +87,7 @@ impl Dir {
     /// See `linux_directory`. An entry that is no regular file is not opened at all, since that might wait.
     pub(in crate::store) fn open_file(&self, below: &str) -> io::Result<File> {
         let path = self.checked_path(below)?;
-        match kind(fs::symlink_metadata(&path)?.file_type()) {
+        match FileKind::from(fs::symlink_metadata(&path)?.file_type()) {
             FileKind::File => File::open(path),
             FileKind::Link => Err(symlink_in_path()),
             _ => Err(io::ErrorKind::InvalidInput.into()),
@@ -130,7 +117,7 @@ impl Dir {
     /// Opens a file for reading and writing.
     fn open_for_both(&self, name: &str, create: bool) -> io::Result<File> {
         let path = self.checked_path(name)?;
-        match fs::symlink_metadata(&path).map(|metadata| kind(metadata.file_type())) {
+        match fs::symlink_metadata(&path).map(|metadata| FileKind::from(metadata.file_type())) {
             Ok(FileKind::Link) => Err(symlink_in_path()),
             _ => OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path),
         }
@@ -170,7 +157,7 @@ impl Dir {
     pub(in crate::store) fn entries(&self) -> io::Result<Vec<FolderEntry>> {
         let entry = |entry: io::Result<fs::DirEntry>| {
             let entry = entry?;
-            Ok(FolderEntry { name: entry.file_name(), kind: kind(entry.file_type()?) })
+            Ok(FolderEntry { name: entry.file_name(), kind: FileKind::from(entry.file_type()?) })
         };
         fs::read_dir(&self.path)?.map(entry).collect()
     }
@@ -263,7 +250,7 @@ impl Dir {
             }
             path.push(part);
             if parts.peek().is_some() {
-                match kind(fs::symlink_metadata(&path)?.file_type()) {
+                match FileKind::from(fs::symlink_metadata(&path)?.file_type()) {
                     FileKind::Folder => {}
                     FileKind::Link => return Err(symlink_in_path()),
                     _ => return Err(io::ErrorKind::NotADirectory.into()),

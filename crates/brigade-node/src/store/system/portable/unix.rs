@@ -3,17 +3,16 @@
 //! `windows` has the same functions.
 
 use std::{
-    fs::{self, FileType, Permissions},
+    fs::{self, Permissions},
     io,
-    os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt},
+    os::unix::fs::{MetadataExt, PermissionsExt},
     path::Path,
 };
 
-use super::kind;
 use crate::store::{
     file_stamp::stamp,
     system::{
-        entry::{EntryStatus, FileKind},
+        entry::EntryStatus,
         free_space::{FreeSpace, free_of},
     },
 };
@@ -22,21 +21,10 @@ use crate::store::{
 pub(super) fn status(path: &Path) -> io::Result<EntryStatus> {
     let metadata = fs::symlink_metadata(path)?;
     Ok(EntryStatus {
-        kind: kind(metadata.file_type()),
+        kind: metadata.file_type().into(),
         stamp: stamp(&metadata),
         linked: metadata.nlink() > 1,
     })
-}
-
-/// The kind of an entry that is neither a file, a folder nor a link.
-pub(super) fn special_kind(file_type: FileType) -> FileKind {
-    if file_type.is_fifo() {
-        FileKind::Pipe
-    } else if file_type.is_socket() {
-        FileKind::Socket
-    } else {
-        FileKind::Device
-    }
 }
 
 /// Makes a folder accessible for its owner only.

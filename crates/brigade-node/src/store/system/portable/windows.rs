@@ -3,20 +3,11 @@
 //! An entry is opened only in order to ask for its attributes, with no right to its data: so a file that another
 //! program has locked has a status too. `unix` has the same functions.
 
-use std::{
-    fs::{FileType, OpenOptions},
-    io,
-    os::windows::fs::OpenOptionsExt,
-    path::Path,
-};
+use std::{fs::OpenOptions, io, os::windows::fs::OpenOptionsExt, path::Path};
 
-use super::kind;
 use crate::store::{
     file_stamp::stamp,
-    system::{
-        entry::{EntryStatus, FileKind},
-        free_space::FreeSpace,
-    },
+    system::{entry::EntryStatus, free_space::FreeSpace},
 };
 
 /// The flag to open a folder (`FILE_FLAG_BACKUP_SEMANTICS` in `winbase.h`).
@@ -30,15 +21,10 @@ pub(super) fn status(path: &Path) -> io::Result<EntryStatus> {
     let entry = OpenOptions::new().access_mode(0).custom_flags(OPEN_FOLDER | OPEN_LINK).open(path)?;
     let found = winapi_util::file::information(&entry)?;
     Ok(EntryStatus {
-        kind: kind(entry.metadata()?.file_type()),
+        kind: entry.metadata()?.file_type().into(),
         stamp: stamp(&found),
         linked: found.number_of_links() > 1,
     })
-}
-
-/// The kind of an entry that is neither a file, a folder nor a link: this system does not tell more.
-pub(super) const fn special_kind(_: FileType) -> FileKind {
-    FileKind::Device
 }
 
 /// A private folder has the permissions of the folder in which it is.
