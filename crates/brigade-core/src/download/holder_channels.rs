@@ -1,6 +1,6 @@
 //! Channels: a content is opened at a holder, and closed.
 //!
-//! Requests over a channel are in `fill`, their results in `request_results`.
+//! Requests over a channel, and their results, are in `requests`.
 
 use super::{
     Action, DownloadId, Downloads, HolderId,

@@ -3,22 +3,20 @@
 //! [`Downloads`] only decides: it handles every [`Event`] and returns [`Action`]s. It has no clock: every call passes
 //! `now`, which never goes back.
 //!
-//! This file keeps the state, and sends each event to a sibling. After every event, `fill` makes as many requests as the
-//! windows allow, `slow_holders` replaces slow requests, and `starvation` finds contents that no holder could send. One
-//! content is `single_download::Download` with its `picker`; one holder is `holders::holder::Holder`.
+//! This file keeps the state, and sends each event to a sibling. After every event, `requests` makes as many requests as
+//! the windows allow, and `starvation` finds contents that no holder could send. One content is
+//! `single_download::Download` with its `picker`; one holder is `holders::holder::Holder`.
 
 mod announced_pieces;
 mod config;
 mod connection_changes;
 mod events_and_actions;
-mod fill;
 mod holder_channels;
-mod holder_offers;
 mod holders;
 mod named_holders;
 mod neighbour_selection;
 mod piece_list_requests;
-mod request_results;
+mod requests;
 mod single_download;
 mod slow_holders;
 mod starvation;
@@ -285,6 +283,13 @@ impl Downloads {
         self.ask_elsewhere();
         for download in changed {
             self.update_starved(download);
+        }
+    }
+
+    /// A holder changed: updates the sets that it belongs to.
+    pub(super) fn update_sets(&mut self, holder: HolderId) {
+        if let Some(known) = self.holders.get(&holder) {
+            self.holder_sets.update_sets(holder, known);
         }
     }
 }

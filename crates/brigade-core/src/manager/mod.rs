@@ -11,6 +11,7 @@
 mod answers;
 mod catalogue;
 mod connection_admission;
+mod holder_pages;
 mod holder_selection;
 mod joining;
 mod observers;
@@ -32,7 +33,8 @@ pub use username_bindings::Binding;
 
 use self::{
     catalogue::Catalogue,
-    holder_selection::{HolderPages, HolderSelection},
+    holder_pages::HolderPages,
+    holder_selection::HolderSelection,
     observers::Observers,
     refusal::{Refusal, refused_event, split_valid},
     session::{Endpoint, Session, SessionState},

@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     Upload,
     downloader::Interest,
-    grant::{DownloaderId, Grant, OfferId},
     open_offer::OpenOffer,
     send_history::SendHistory,
+    wants_and_grants::{DownloaderId, Grant, OfferId},
 };
 use crate::{
     geometry::{Geometry, PieceIndex},

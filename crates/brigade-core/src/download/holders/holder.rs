@@ -1,7 +1,7 @@
 //! One holder, over all contents: its connection, its requests, its window and its rate.
 //!
-//! Bookkeeping only. Connections are made and ended in `connection_changes`; who is asked for what is decided in
-//! `fill`, and who is late in `slow_holders`.
+//! Bookkeeping only. Connections are made and ended in `connection_changes`; `requests` decides
+//! what is requested from whom, and `slow_holders` finds silent holders.
 
 use std::{
     collections::{BTreeSet, VecDeque},

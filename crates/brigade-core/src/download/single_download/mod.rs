@@ -1,6 +1,6 @@
 //! One content being fetched: its pieces, its list, and the holders it may come from.
 //!
-//! It updates the picker when holders announce pieces. It makes no requests: [`fill`](super::fill) chooses the holders.
+//! It updates the picker when holders announce pieces. It makes no requests: `requests` chooses the holders.
 
 pub(super) mod picker;
 pub(super) mod source;
@@ -44,7 +44,7 @@ pub(super) enum ListState {
 
 /// One content being fetched.
 #[derive(Debug)]
-pub(super) struct Download {
+pub(crate) struct Download {
     pub(super) content: Content,
     /// Lower for those started earlier.
     pub(super) order: u64,

@@ -3,13 +3,16 @@
 //!
 //! The piece is chosen when the offer comes, so no request waits in the queue of a busy holder. A holder sends a
 //! keepalive every second while a turn is awaited. [`upload`](crate::upload) decides whose turn it is; requests without
-//! an offer are in `fill`.
+//! an offer are in `request_selection`.
 
-use super::{
-    Action, DownloadId, Downloads, HolderId, holders::holder::Holder, single_download::ListState,
-    single_download::source::SourceState, timers::Timer,
+use crate::{
+    download::{
+        Action, DownloadId, Downloads, HolderId, holders::holder::Holder, single_download::ListState,
+        single_download::source::SourceState, timers::Timer,
+    },
+    geometry::PieceIndex,
+    limits,
 };
-use crate::{geometry::PieceIndex, limits};
 
 /// Why an offer is declined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,7 @@ enum DeclineReason {
 
 impl Downloads {
     /// A holder sends by turns from now on, or does so no more; or it says again that it lives.
-    pub(super) fn turns(&mut self, holder: HolderId, limited: bool) {
+    pub(crate) fn turns(&mut self, holder: HolderId, limited: bool) {
         let Some(known) = self.holders.get_mut(&holder) else { return };
         if known.turns != limited {
             known.turns = limited;
@@ -47,7 +50,7 @@ impl Downloads {
     }
 
     /// A holder offers a piece: the one that it is best asked for, or none.
-    pub(super) fn offered(&mut self, holder: HolderId, download: DownloadId, offer: u32, pieces: &[u32]) {
+    pub(crate) fn offered(&mut self, holder: HolderId, download: DownloadId, offer: u32, pieces: &[u32]) {
         let Some(known) = self.holders.get(&holder) else { return };
         if !known.is_expected_to_send_now() {
             self.heard_from_holder(holder);
@@ -113,7 +116,7 @@ impl Downloads {
     }
 
     /// A piece is in flight no more at a holder: what was declined for want of room or time is wanted again.
-    pub(super) fn retry_declined(&mut self, holder: HolderId) {
+    pub(crate) fn retry_declined(&mut self, holder: HolderId) {
         let Some(known) = self.holders.get_mut(&holder) else { return };
         while let Some(download) = known.deferred.pop_first() {
             self.deferred.insert((download, holder));
@@ -127,7 +130,7 @@ impl Downloads {
     }
 
     /// Says to holders that send by turns that something of a content is wanted, where that is so and not said.
-    pub(super) fn want_turns(&mut self, download: DownloadId) {
+    pub(crate) fn want_turns(&mut self, download: DownloadId) {
         let Some(one) = self.downloads.get_mut(&download) else { return };
         if one.is_whole() {
             return;
@@ -151,7 +154,7 @@ impl Downloads {
     }
 
     /// Wants a turn of a holder for what others are late with.
-    pub(super) fn request_late_turn(&mut self, holder: HolderId, download: DownloadId) {
+    pub(crate) fn request_late_turn(&mut self, holder: HolderId, download: DownloadId) {
         let Some(known) = self.holders.get_mut(&holder) else { return };
         let Some(source) = self.downloads.get_mut(&download).and_then(|one| one.source_mut(holder)) else {
             return;

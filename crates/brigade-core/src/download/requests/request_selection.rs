@@ -6,21 +6,24 @@
 
 use std::time::Duration;
 
-use super::{
-    Action, DownloadId, Downloads, HolderId,
-    holders::holder::{ConnectionState, Holder, PendingRequest},
-    holders::rate_estimate::RateEstimate,
-    single_download::Download,
-    single_download::source::{Channel, Source, SourceState},
-    timers::Timer,
+use crate::{
+    download::{
+        Action, DownloadId, Downloads, HolderId,
+        holders::holder::{ConnectionState, Holder, PendingRequest},
+        holders::rate_estimate::RateEstimate,
+        single_download::Download,
+        single_download::source::{Channel, Source, SourceState},
+        timers::Timer,
+    },
+    geometry::PieceIndex,
+    time::Timestamp,
 };
-use crate::{geometry::PieceIndex, time::Timestamp};
 
 /// Requests that one holder may always have, however long the pieces are.
-pub(super) const HOLDER_REQUESTS: usize = 2;
+pub(crate) const HOLDER_REQUESTS: usize = 2;
 
 /// Requests that all holders together may always have. Those asked of stalled holders do not count.
-pub(super) const REQUESTS: usize = 4;
+pub(crate) const REQUESTS: usize = 4;
 
 /// How many contents are skipped in search of another one, when the holder already has its share of them. The holder
 /// has a request for each of them, so it is not idle.
@@ -36,7 +39,7 @@ const MAX_EXTRA_TIME: Duration = Duration::from_millis(250);
 const ASSUMED_RATE: u64 = 1 << 20;
 
 /// What is the same for all holders while windows are filled.
-pub(super) struct FillRound {
+pub(crate) struct FillRound {
     /// The windows of all holders at work, in bytes.
     windows_bytes: u64,
     /// The rate of a holder that has shown none: the mean of those that have.
@@ -49,7 +52,7 @@ pub(super) struct FillRound {
 
 impl Downloads {
     /// Makes a content's place in the holders' lists of what to ask for true.
-    pub(super) fn refresh(&mut self, download: DownloadId) {
+    pub(crate) fn refresh(&mut self, download: DownloadId) {
         let Some(one) = self.downloads.get_mut(&download) else { return };
         if !std::mem::take(&mut one.needs_refresh) {
             return;
@@ -76,7 +79,7 @@ impl Downloads {
     }
 
     /// Asks for as much as the windows allow.
-    pub(super) fn fill(&mut self) {
+    pub(crate) fn fill(&mut self) {
         if self.holder_sets.can_request.is_empty() {
             return;
         }
@@ -96,7 +99,7 @@ impl Downloads {
         }
     }
 
-    pub(super) fn round(&self) -> FillRound {
+    pub(crate) fn round(&self) -> FillRound {
         let mut round =
             FillRound { windows_bytes: 0, typical_rate: ASSUMED_RATE, requests: 0, whole_rates: 0 };
         let (mut rates, mut shown) = (0u64, 0u64);
@@ -162,7 +165,7 @@ impl Downloads {
     }
 
     /// Whether `bytes` more fit into a holder's window, and into that of all of them.
-    pub(super) fn fits_windows(&self, known: &Holder, bytes: u64, round: &FillRound) -> bool {
+    pub(crate) fn fits_windows(&self, known: &Holder, bytes: u64, round: &FillRound) -> bool {
         let (mine, limit) = (known.window_bytes(&self.config), self.config.in_flight_bytes);
         let window =
             if round.windows_bytes > limit { share_of(limit, mine, round.windows_bytes) } else { mine };
@@ -173,7 +176,7 @@ impl Downloads {
     }
 
     /// Whether `piece` fits into the windows, and enough is left that no holder needs to wait for another.
-    pub(super) fn fits_windows_without_waiting(
+    pub(crate) fn fits_windows_without_waiting(
         &self,
         known: &Holder,
         one: &Download,
@@ -209,7 +212,7 @@ impl Downloads {
     }
 
     /// Whether `holder` would send `piece` before all the others together have sent everything, or not much later.
-    pub(super) fn is_soon_enough(
+    pub(crate) fn is_soon_enough(
         &self,
         holder: HolderId,
         one: &Download,
@@ -257,7 +260,7 @@ impl Downloads {
 
     /// Asks `holder` for `piece`, to take an offer up or because nothing forbids it; false where that cannot be, which
     /// is a mistake of ours.
-    pub(super) fn ask(
+    pub(crate) fn ask(
         &mut self,
         holder: HolderId,
         download: DownloadId,
@@ -287,7 +290,7 @@ impl Downloads {
     }
 
     /// Sets the timer for a holder that owes an answer.
-    pub(super) fn watch(&mut self, holder: HolderId) {
+    pub(crate) fn watch(&mut self, holder: HolderId) {
         let Some(known) = self.holders.get(&holder) else { return };
         if known.is_expected_to_send_now() {
             // It may be set to a later time, for one that only makes wait.
@@ -300,12 +303,12 @@ impl Downloads {
 
 impl FillRound {
     /// One request more is in flight.
-    pub(super) const fn count_request(&mut self) {
+    pub(crate) const fn count_request(&mut self) {
         self.requests += 1;
     }
 
     /// The rate that a holder has shown, or else the usual one.
-    pub(super) fn rate(&self, known: &Holder) -> u64 {
+    pub(crate) fn rate(&self, known: &Holder) -> u64 {
         known.rate().unwrap_or(self.typical_rate)
     }
 }
