@@ -88,6 +88,9 @@ fn change_files(network: &Network, folder: &str) {
     overwrite_end(&path("1/4"), b"other", false);
     overwrite_end(&path("2/5"), b"other", true);
     overwrite_end(&path("film.bin"), &bytes("other", 5000), true);
+    overwrite_end(&path("0/18"), b"other", true); // then it is away and back before the change is handled
+    fs::rename(path("0/18"), path("0/away")).unwrap();
+    fs::rename(path("0/away"), path("0/18")).unwrap();
     OpenOptions::new().write(true).open(path("0/6")).unwrap().set_len(50).unwrap();
     fs::write(path(".new"), b"replaced").unwrap();
     fs::rename(path(".new"), path("0/9")).unwrap();
