@@ -22,7 +22,6 @@ use super::{
     upload::{ConnectionCounts, ListenContext, ServeContext, listen},
 };
 use crate::{
-    config::user_at_host,
     folder_setup::{CreatedFiles, StartedFolder, write_names},
     identity::{clock_check::ClockDifference, key::SecretKey},
     listen_addresses::{ListenWatch, ManagerContact, TakenPort},
@@ -35,6 +34,7 @@ use crate::{
         share::Share,
     },
     transport::greeting::GreetedConnection,
+    user_account::user_at_host,
 };
 
 /// Commands and orders that may wait in a channel.

@@ -63,7 +63,7 @@ const MAPS: &[Map] = &[
     Map {
         folder: "brigade-node/src",
         layers: &[
-            together(&["clock", "config", "durable_folders", "identity"]),
+            together(&["clock", "user_account", "durable_folders", "identity"]),
             apart(&["store", "transport"]),
             // The values that a peer takes and returns, its port, and its folder.
             together(&[
