@@ -33,10 +33,9 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    fetch::{NewFetch, NewFetches, resolve_request},
+    fetch::resolve_request,
     start::{StartedPeer, start},
 };
-use crate::store::{folder::Folder, leftover_parts::kept_parts, share::Share};
 pub use crate::{
     fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace, ResolveError},
     fetch_request::{AmbiguousName, FetchRequest, Resolved, WantedFile},
@@ -50,6 +49,10 @@ pub use crate::{
     progress::{FetchState, MemberTraffic, Progress, UnreachableHolder},
     store::keeper::{HashingProgress, KeeperProblem, ProblemList, WatchError},
     transport::dial::resolve as resolve_host,
+};
+use crate::{
+    fetch_request::new_fetch::{NewFetch, NewFetches},
+    store::{folder::Folder, leftover_parts::kept_parts, share::Share},
 };
 
 /// How long stopping may take before the remaining tasks are aborted.

@@ -16,12 +16,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     bandwidth::{LimitsHandle, Traffic},
-    fetch::{FetchConfig, FetchOwner, NewFetches},
+    fetch::{FetchConfig, FetchOwner},
     session::{ManagerClient, RequestedName, Session, SessionCommand, SessionState, Subscriptions, join},
     swarm::{ConnectionConfig, PartTable, Swarm, SwarmConfig},
     upload::{ConnectionCounts, ListenContext, ServeContext, listen},
 };
 use crate::{
+    fetch_request::new_fetch::NewFetches,
     folder_setup::{CreatedFiles, StartedFolder, write_names},
     identity::{clock_check::ClockDifference, key::SecretKey},
     listen_addresses::{ListenWatch, ManagerContact, TakenPort},

@@ -17,11 +17,11 @@ use tokio::{
 use super::{
     disk_space::measure,
     local_file_check::{FileDecision, LocalFileError, prepare},
-    new_fetch::{NewFetches, SpaceNeeds},
+    space_needs::SpaceNeeds,
 };
 use crate::{
     fetch_error::FetchError,
-    fetch_request::{JobId, WantedFile},
+    fetch_request::{JobId, WantedFile, new_fetch::NewFetches},
     store::{
         destination::Destinations,
         folder::{FileSystemId, Folder, FreeSpace, PrivateState},

@@ -21,11 +21,11 @@ use super::{
     jobs::{ActiveFile, Jobs},
     kept_parts::KeptParts,
     local_file_check::{FileDecision, LocalFileError},
-    new_fetch::{NewFetch, SpaceNeeds},
+    space_needs::SpaceNeeds,
 };
 use crate::{
     fetch_error::FileErrorKind,
-    fetch_request::{JobId, WantedFile},
+    fetch_request::{JobId, WantedFile, new_fetch::NewFetch},
     peer::swarm::{EndedDownload, LandedContent, ManagerUpdate, OpenPart, Swarm, SwarmEvent},
     peer_status::KeptTotals,
     store::{

@@ -19,10 +19,10 @@ use brigade_core::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::new_fetch::{FullDisk, NewFetch, SpaceNeeds};
+use super::space_needs::{FullDisk, SpaceNeeds};
 use crate::{
     fetch_error::FileErrorKind,
-    fetch_request::{Resolved, WantedFile},
+    fetch_request::{Resolved, WantedFile, new_fetch::NewFetch},
     peer::swarm::ReceiveCounter,
     progress::{FetchState, MemberTraffic, Progress, UnreachableHolder},
 };

@@ -16,12 +16,12 @@ use super::{
     disk_space::DiskSpace,
     file_claims::{FileClaims, NextFiles, is_large},
     job::{FetchJob, SwarmNumbers},
-    new_fetch::{NewFetch, OPEN_PARTS, SpaceNeeds},
+    space_needs::{OPEN_PARTS, SpaceNeeds},
 };
 use crate::{
     clock,
     fetch_error::FileErrorKind,
-    fetch_request::{JobId, WantedFile},
+    fetch_request::{JobId, WantedFile, new_fetch::NewFetch},
     progress::UnreachableHolder,
     store::folder::{FileSystemId, FreeSpace},
 };

@@ -14,8 +14,8 @@ mod job;
 mod jobs;
 mod kept_parts;
 mod local_file_check;
-mod new_fetch;
 mod resolve;
+mod space_needs;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -30,13 +30,10 @@ use self::{
     blocking_work::{BlockingWork, BlockingWorkResult, PreparedFiles},
     fetches::Fetches,
 };
-pub(crate) use self::{
-    fetches::FetchConfig,
-    new_fetch::{NewFetch, NewFetches},
-    resolve::resolve_request,
-};
+pub(crate) use self::{fetches::FetchConfig, resolve::resolve_request};
 use crate::{
     clock,
+    fetch_request::new_fetch::NewFetches,
     manager_questions::{Answer, Question},
     peer::{session::SessionCommand, swarm::ManagerUpdate},
     peer_status::KeptTotals,
