@@ -52,7 +52,7 @@ pub use crate::{
 };
 use crate::{
     fetch_request::new_fetch::{NewFetch, NewFetches},
-    store::{folder::Folder, leftover_parts::kept_parts, share::Share},
+    store::{folder::Folder, share::Share, stored_parts::kept_parts},
 };
 
 /// How long stopping may take before the remaining tasks are aborted.

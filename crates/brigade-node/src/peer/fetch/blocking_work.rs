@@ -25,9 +25,9 @@ use crate::{
     store::{
         destination::Destinations,
         folder::{FileSystemId, Folder, FreeSpace, PrivateState},
-        leftover_parts::{KeptPart, kept_parts, remove_part},
         part_file::PartFile,
         share::Share,
+        stored_parts::{KeptPart, kept_parts, remove_part},
     },
 };
 

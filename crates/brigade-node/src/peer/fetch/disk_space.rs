@@ -22,8 +22,8 @@ use crate::{
         destination::Destinations,
         folder::{FileSystemId, Folder, FolderError, FreeSpace},
         index::missing_files,
-        leftover_parts::{FILES_OF_PART, KeptPart, StoredFiles},
         share::Share,
+        stored_parts::{FILES_OF_PART, KeptPart, StoredFiles},
     },
 };
 

@@ -31,9 +31,9 @@ use crate::{
     store::{
         folder::{FileSystemId, PrivateState},
         keeper::{self, KeeperHandle},
-        leftover_parts::KeptPart,
         part_file::{PartError, PartFile},
         share::Share,
+        stored_parts::KeptPart,
     },
 };
 
