@@ -1,7 +1,7 @@
 //! One fetch that a person asked for: its files, its numbers, and its state.
 //!
-//! It decides nothing about its files: [`super::fetches`] does. The accounts become the [`Progress`] that a person
-//! sees.
+//! It decides nothing about its files: [`super::fetch_coordination`] does. The accounts become the [`Progress`] that a
+//! person sees.
 
 use std::{
     collections::{BTreeMap, VecDeque},

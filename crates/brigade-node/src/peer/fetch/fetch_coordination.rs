@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use super::{
     blocking_work::{BlockingWork, PreparedFiles},
     changed_file_check::ChangedFileCheck,
-    jobs::{ActiveFile, Jobs},
+    job_table::{ActiveFile, Jobs},
     kept_parts::KeptParts,
     local_file_check::{FileDecision, LocalFileError},
     space_needs::SpaceNeeds,

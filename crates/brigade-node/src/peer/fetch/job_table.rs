@@ -1,7 +1,7 @@
 //! The table of fetches, and the files whose contents are being fetched for them.
 //!
 //! It counts the progress of each file, and knows which files are to be prepared next. It uses no disk and no network:
-//! [`super::fetches`] acts on its results.
+//! [`super::fetch_coordination`] acts on its results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
