@@ -39,10 +39,10 @@ use self::{
 pub use crate::{
     fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace, ResolveError},
     fetch_request::{AmbiguousName, FetchRequest, Resolved, WantedFile},
+    file_listing::FileListing,
     identity::clock_check::ClockDifference,
     listen_addresses::{ManagerContact, ReachabilityWatch, TakenPort, UnreachableFrom},
     manager_questions::Observer,
-    pattern_listing::FileListing,
     peer_config::{ManagerAddress, PeerConfig, ShareMode},
     peer_error::{AskError, JoinError, NotJoined, PeerError, ReachError},
     peer_status::{KeptTotals, ManagerState, PeerStatus},
