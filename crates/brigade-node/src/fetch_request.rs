@@ -3,6 +3,8 @@
 //! These are values only. [`Peer::resolve`](crate::peer::Peer::resolve) finds the files of a request, and
 //! [`Peer::fetch`](crate::peer::Peer::fetch) begins to fetch them.
 
+pub(crate) mod new_fetch;
+
 use std::collections::BTreeMap;
 
 use brigade_core::{

@@ -21,7 +21,7 @@ use crate::{
     identity::key::{KeyError, SecretKey},
     store::{
         folder::{Folder, FolderError, FolderLock, LockHolder, ProtectedFiles},
-        leftover_parts::remove_leftovers,
+        stored_parts::remove_leftovers,
     },
 };
 

@@ -49,16 +49,15 @@
 #![cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
 
 pub mod clock;
-pub mod config;
 pub mod durable_folders;
 mod fetch_error;
 mod fetch_request;
+mod file_listing;
 mod folder_setup;
 pub(crate) mod identity;
 mod listen_addresses;
 pub mod manager;
 mod manager_questions;
-mod pattern_listing;
 pub mod peer;
 mod peer_config;
 mod peer_error;
@@ -71,6 +70,7 @@ pub mod testing;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transport;
+pub mod user_account;
 
 /// The identifiers, names, limits and messages that appear in this interface.
 pub use brigade_core;
@@ -78,11 +78,11 @@ pub use brigade_core;
 /// Errors of files, keys and connections, which are the causes of the errors of peers and managers.
 pub mod error {
     pub use crate::{
-        config::open_files_limit::OpenFilesLimit,
         identity::{key::KeyError, known_managers::KnownManagersError},
         store::folder::FolderError,
         transport::{
             connection::ConnectionError, dial::DialError, greeting::GreetError, port_listener::ListenError,
         },
+        user_account::open_files_limit::OpenFilesLimit,
     };
 }

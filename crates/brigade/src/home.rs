@@ -1,7 +1,7 @@
 //! The user's folder `BRIGADE_HOME`. An account without one, or without the right to write there, works too, and gets
 //! one note about what is not remembered.
 //!
-//! `brigade_node::config` finds the folder. Only a manager without `--state` needs it.
+//! `brigade_node::user_account` finds the folder. Only a manager without `--state` needs it.
 
 use std::{
     fs,
@@ -9,7 +9,7 @@ use std::{
     sync::OnceLock,
 };
 
-use brigade_node::config::brigade_home;
+use brigade_node::user_account::brigade_home;
 
 use crate::text::escape::escape;
 

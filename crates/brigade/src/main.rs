@@ -27,7 +27,7 @@ fn main() -> ExitCode {
         Err(code) => return code,
     };
     log::log_to_stderr();
-    brigade_node::config::allow_open_files();
+    brigade_node::user_account::allow_open_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return Failure::other("starting", &error).report(),

@@ -33,23 +33,26 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use self::{
-    fetch::{NewFetch, NewFetches, resolve_request},
+    fetch::resolve_request,
     start::{StartedPeer, start},
 };
-use crate::store::{folder::Folder, leftover_parts::kept_parts, share::Share};
 pub use crate::{
     fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace, ResolveError},
     fetch_request::{AmbiguousName, FetchRequest, Resolved, WantedFile},
+    file_listing::FileListing,
     identity::clock_check::ClockDifference,
     listen_addresses::{ManagerContact, ReachabilityWatch, TakenPort, UnreachableFrom},
     manager_questions::Observer,
-    pattern_listing::FileListing,
     peer_config::{ManagerAddress, PeerConfig, ShareMode},
     peer_error::{AskError, JoinError, NotJoined, PeerError, ReachError},
     peer_status::{KeptTotals, ManagerState, PeerStatus},
     progress::{FetchState, MemberTraffic, Progress, UnreachableHolder},
     store::keeper::{HashingProgress, KeeperProblem, ProblemList, WatchError},
     transport::dial::resolve as resolve_host,
+};
+use crate::{
+    fetch_request::new_fetch::{NewFetch, NewFetches},
+    store::{folder::Folder, share::Share, stored_parts::kept_parts},
 };
 
 /// How long stopping may take before the remaining tasks are aborted.

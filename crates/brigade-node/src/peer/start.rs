@@ -16,13 +16,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     bandwidth::{LimitsHandle, Traffic},
-    fetch::{FetchConfig, FetchOwner, NewFetches},
+    fetch::{FetchConfig, FetchOwner},
     session::{ManagerClient, RequestedName, Session, SessionCommand, SessionState, Subscriptions, join},
     swarm::{ConnectionConfig, PartTable, Swarm, SwarmConfig},
     upload::{ConnectionCounts, ListenContext, ServeContext, listen},
 };
 use crate::{
-    config::user_at_host,
+    fetch_request::new_fetch::NewFetches,
     folder_setup::{CreatedFiles, StartedFolder, write_names},
     identity::{clock_check::ClockDifference, key::SecretKey},
     listen_addresses::{ListenWatch, ManagerContact, TakenPort},
@@ -35,6 +35,7 @@ use crate::{
         share::Share,
     },
     transport::greeting::GreetedConnection,
+    user_account::user_at_host,
 };
 
 /// Commands and orders that may wait in a channel.

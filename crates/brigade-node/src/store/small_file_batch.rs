@@ -381,7 +381,7 @@ mod tests {
         std::mem::forget(cut_off);
         assert_eq!(fs::read_dir(folder.parts_path()).unwrap().count(), 1);
         let _lock = folder.lock().unwrap();
-        crate::store::leftover_parts::remove_leftovers(&folder).unwrap();
+        crate::store::stored_parts::remove_leftovers(&folder).unwrap();
         assert_eq!(fs::read_dir(folder.parts_path()).unwrap().count(), 0);
         assert!(!temp.path().join("a").exists() && !temp.path().join("b").exists());
     }

@@ -23,7 +23,7 @@ use super::{
     socket_options::{Addresses, set_options},
     tls::{config, selected_backend},
 };
-use crate::{config::open_files_limit::OpenFilesLimit, identity::key::SecretKey};
+use crate::{identity::key::SecretKey, user_account::open_files_limit::OpenFilesLimit};
 
 /// The time to wait for the answer of one address: two lost packets are sent again within it, and there is time left
 /// for another address.

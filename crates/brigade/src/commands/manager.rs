@@ -9,8 +9,8 @@ use std::{
 };
 
 use brigade_node::{
-    config::brigade_home,
     manager::{ManagerConfig, ManagerServer},
+    user_account::brigade_home,
 };
 use tokio_util::sync::CancellationToken;
 

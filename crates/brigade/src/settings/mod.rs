@@ -15,7 +15,7 @@ use brigade_core::{
     rate::Cap,
     schedule::{Direction, LimitPlan, OptionSource},
 };
-use brigade_node::config::brigade_home;
+use brigade_node::user_account::brigade_home;
 use clap::{Arg, Command as Grammar};
 
 use self::setting::{DOWN, HOME, SETTINGS, Setting, UP};

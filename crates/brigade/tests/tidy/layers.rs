@@ -63,13 +63,13 @@ const MAPS: &[Map] = &[
     Map {
         folder: "brigade-node/src",
         layers: &[
-            together(&["clock", "config", "durable_folders", "identity"]),
+            together(&["clock", "durable_folders", "identity", "user_account"]),
             apart(&["store", "transport"]),
             // The values that a peer takes and returns, its port, and its folder.
             together(&[
                 "fetch_error",
                 "fetch_request",
-                "pattern_listing",
+                "file_listing",
                 "listen_addresses",
                 "manager_questions",
                 "peer_config",

@@ -17,17 +17,17 @@ use tokio::{
 use super::{
     disk_space::measure,
     local_file_check::{FileDecision, LocalFileError, prepare},
-    new_fetch::{NewFetches, SpaceNeeds},
+    space_needs::SpaceNeeds,
 };
 use crate::{
     fetch_error::FetchError,
-    fetch_request::{JobId, WantedFile},
+    fetch_request::{JobId, WantedFile, new_fetch::NewFetches},
     store::{
         destination::Destinations,
         folder::{FileSystemId, Folder, FreeSpace, PrivateState},
-        leftover_parts::{KeptPart, kept_parts, remove_part},
         part_file::PartFile,
         share::Share,
+        stored_parts::{KeptPart, kept_parts, remove_part},
     },
 };
 

@@ -13,7 +13,7 @@ use brigade_core::{backoff::Backoff, geometry::Geometry, id::Content, name::File
 
 use super::{
     local_file_check::is_under_name,
-    new_fetch::{FullDisk, OPEN_PARTS, SpaceNeeds},
+    space_needs::{FullDisk, OPEN_PARTS, SpaceNeeds},
 };
 use crate::{
     fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace},
@@ -22,8 +22,8 @@ use crate::{
         destination::Destinations,
         folder::{FileSystemId, Folder, FolderError, FreeSpace},
         index::missing_files,
-        leftover_parts::{FILES_OF_PART, KeptPart, StoredFiles},
         share::Share,
+        stored_parts::{FILES_OF_PART, KeptPart, StoredFiles},
     },
 };
 

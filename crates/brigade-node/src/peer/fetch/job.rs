@@ -1,7 +1,7 @@
 //! One fetch that a person asked for: its files, its numbers, and its state.
 //!
-//! It decides nothing about its files: [`super::fetches`] does. The accounts become the [`Progress`] that a person
-//! sees.
+//! It decides nothing about its files: [`super::fetch_coordination`] does. The accounts become the [`Progress`] that a
+//! person sees.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -19,10 +19,10 @@ use brigade_core::{
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::new_fetch::{FullDisk, NewFetch, SpaceNeeds};
+use super::space_needs::{FullDisk, SpaceNeeds};
 use crate::{
     fetch_error::FileErrorKind,
-    fetch_request::{Resolved, WantedFile},
+    fetch_request::{Resolved, WantedFile, new_fetch::NewFetch},
     peer::swarm::ReceiveCounter,
     progress::{FetchState, MemberTraffic, Progress, UnreachableHolder},
 };

@@ -11,7 +11,7 @@ use std::{
 use brigade_core::{backoff::Backoff, id::Content, name::FileName, time::Timestamp};
 use tokio::sync::watch;
 
-use crate::{clock, peer_status::KeptTotals, store::leftover_parts::KeptPart};
+use crate::{clock, peer_status::KeptTotals, store::stored_parts::KeptPart};
 
 /// How often the parts are looked at. It is one listing of a small directory.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
@@ -145,7 +145,7 @@ mod tests {
     use brigade_core::id::{Content, ContentId};
 
     use super::{KeptPart, KeptParts, KeptTotals};
-    use crate::store::leftover_parts::StoredFiles;
+    use crate::store::stored_parts::StoredFiles;
 
     fn part(byte: u8, name: Option<&str>) -> KeptPart {
         let content = Content { id: ContentId([byte; 32]), size: 10 };

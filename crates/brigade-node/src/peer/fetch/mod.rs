@@ -2,20 +2,21 @@
 //!
 //! [`FetchOwner`] waits for one input at a time, and has it handled. It never waits for another task: connections and
 //! the session get what fits into their queues, and work that takes time is done in the background and sends its
-//! result. `resolve` finds the files of a request, `disk_space` and `local_file_check` check them, `fetches` has all
-//! fetches, each of them a `job`. The module `swarm` decides which pieces are received from which holder.
+//! result. `resolve` finds the files of a request, `disk_space` and `local_file_check` check them.
+//! `fetch_coordination` decides which files start, land, wait or fail; `job_table` has all fetches, each of them a
+//! `job`. The module `swarm` decides which pieces are received from which holder.
 
 mod blocking_work;
 mod changed_file_check;
 mod disk_space;
-mod fetches;
+mod fetch_coordination;
 mod file_claims;
 mod job;
-mod jobs;
+mod job_table;
 mod kept_parts;
 mod local_file_check;
-mod new_fetch;
 mod resolve;
+mod space_needs;
 
 use std::{collections::VecDeque, time::Duration};
 
@@ -28,15 +29,12 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     blocking_work::{BlockingWork, BlockingWorkResult, PreparedFiles},
-    fetches::Fetches,
+    fetch_coordination::Fetches,
 };
-pub(crate) use self::{
-    fetches::FetchConfig,
-    new_fetch::{NewFetch, NewFetches},
-    resolve::resolve_request,
-};
+pub(crate) use self::{fetch_coordination::FetchConfig, resolve::resolve_request};
 use crate::{
     clock,
+    fetch_request::new_fetch::NewFetches,
     manager_questions::{Answer, Question},
     peer::{session::SessionCommand, swarm::ManagerUpdate},
     peer_status::KeptTotals,

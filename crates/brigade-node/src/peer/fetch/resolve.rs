@@ -21,7 +21,7 @@ use tokio::time::{Instant, sleep_until};
 use crate::{
     fetch_error::ResolveError,
     fetch_request::{AmbiguousName, FetchRequest, Resolved, WantedFile},
-    pattern_listing::{Pattern, is_pattern, may_be_pattern, most_held, next_page, split_version},
+    file_listing::{Pattern, is_pattern, may_be_pattern, most_held, next_page, split_version},
     peer::session::ManagerClient,
     peer_error::AskError,
 };

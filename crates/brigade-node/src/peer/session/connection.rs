@@ -25,7 +25,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     announce::AnnounceState,
-    session_commands::{SessionCommand, Subscriptions},
+    questions_and_subscriptions::{SessionCommand, Subscriptions},
 };
 use crate::{
     clock,

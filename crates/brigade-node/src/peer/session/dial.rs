@@ -1,7 +1,7 @@
 //! Connecting to the manager: dialling it, remembering its key as ssh does for hosts, and joining.
 //!
-//! The connection to a manager that a peer has joined is in [`super::connection`]; questions that need no membership
-//! are in [`super::session_commands`].
+//! The connection to a manager that a peer has joined is in [`super::connection`]; an
+//! [`Observer`](crate::manager_questions::Observer) asks without joining.
 
 use brigade_core::{
     name::Username,

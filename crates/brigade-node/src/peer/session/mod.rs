@@ -3,13 +3,13 @@
 //! One task owns the session. After a reconnection everything is announced again from the share, which always has the
 //! current state. While the manager is not connected, the session goes on dialling it, applies commands, and answers
 //! questions with an error at once. `dial` reaches the manager and joins, `connection` is one connection, `announce`
-//! the announcement of the share, and `session_commands` has the questions of other parts of the peer. Nothing here
-//! knows a piece.
+//! the announcement of the share, and `questions_and_subscriptions` has what other parts of the peer ask for. Nothing
+//! here knows a piece.
 
 mod announce;
 mod connection;
 mod dial;
-mod session_commands;
+mod questions_and_subscriptions;
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ use self::connection::{ConnectionEnd, ManagerConnection};
 pub(crate) use self::{
     connection::SessionState,
     dial::{RequestedName, join},
-    session_commands::{ManagerClient, SessionCommand, Subscriptions},
+    questions_and_subscriptions::{ManagerClient, SessionCommand, Subscriptions},
 };
 use crate::{
     identity::key::SecretKey,

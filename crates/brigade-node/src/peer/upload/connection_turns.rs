@@ -14,7 +14,7 @@ use brigade_core::{
 };
 use tokio::sync::mpsc;
 
-use super::slots::{AcceptedOffer, OfferSender, Offered, ToUploadOwner, Uploads};
+use super::upload_owner::{AcceptedOffer, OfferSender, Offered, ToUploadOwner, Uploads};
 
 /// Offers of one connection that wait to be sent: far more than one downloader gets at once.
 const OFFERS: usize = 64;

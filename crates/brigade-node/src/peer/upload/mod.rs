@@ -2,14 +2,14 @@
 //! task.
 //!
 //! Cheap checks come first: handshake, number of connections, greeting, membership. Only members get a connection slot.
-//! `connection` reads the requests of one downloader, and `send` answers them with `outgoing_pieces`. `slots` and
-//! `connection_turns` are used only while sending has a limit. The loop that accepts is in `transport::accept_loop`.
+//! `connection` reads the requests of one downloader, and `send` answers them with `outgoing_pieces`. `upload_owner`
+//! and `connection_turns` are used only while sending has a limit. The loop that accepts is in `transport::accept_loop`.
 
 mod connection;
 mod connection_turns;
 mod outgoing_pieces;
 mod send;
-mod slots;
+mod upload_owner;
 
 use std::{collections::BTreeMap, sync::Arc};
 

@@ -30,7 +30,7 @@ use brigade_core::{
 };
 use tokio::sync::watch;
 
-use super::slots::AcceptedOffer;
+use super::upload_owner::AcceptedOffer;
 use crate::{
     peer::swarm::partial_contents::{Part, PartTable},
     store::{

@@ -28,7 +28,7 @@ use super::{
     outgoing_pieces::{
         Chunk, FilledBuffer, OpenRequests, PieceQueue, QueuedPiece, SendTask, fill, fill_cached,
     },
-    slots::{self, Slot, Uploads},
+    upload_owner::{self, Slot, Uploads},
 };
 use crate::{
     peer::bandwidth::{SentCounter, Traffic, beside},
@@ -57,7 +57,7 @@ pub(crate) struct SendContext {
 impl SendContext {
     /// Starts the owner of the slots, which runs until `stop`.
     pub(crate) fn start(traffic: Arc<Traffic>, stop: CancellationToken) -> Self {
-        let uploads = slots::start(traffic.up_cap(), stop);
+        let uploads = upload_owner::start(traffic.up_cap(), stop);
         Self { traffic, uploads }
     }
 }

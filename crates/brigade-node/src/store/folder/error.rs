@@ -6,8 +6,8 @@ use std::{io, path::PathBuf};
 
 use super::lock::LockHolder;
 use crate::{
-    config::open_files_limit::OpenFilesLimit,
     store::system::{self, ErrorText},
+    user_account::open_files_limit::OpenFilesLimit,
 };
 
 /// The error of an action in the folder.
@@ -153,7 +153,7 @@ fn foreign_owner(path: &std::path::Path) -> Option<(PathBuf, String)> {
         path.ancestors().find_map(|path| Some((path, std::fs::symlink_metadata(path).ok()?)))?;
     let owner = std::os::unix::fs::MetadataExt::uid(&found);
     let own = rustix::process::geteuid().as_raw();
-    let name = || crate::config::account(owner).unwrap_or_else(|| format!("number {owner}"));
+    let name = || crate::user_account::account(owner).unwrap_or_else(|| format!("number {owner}"));
     (owner != own).then(|| (path.to_owned(), format!("the account {}", name())))
 }
 

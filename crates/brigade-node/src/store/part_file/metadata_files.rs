@@ -8,12 +8,12 @@ use std::io::{self, Read, Write as _};
 use brigade_core::{content::PieceList, geometry::Geometry, id::Content, limits, name::FileName};
 
 use crate::{
-    config::open_files_limit::OpenFilesLimit,
     store::{
         hash::piece_list_from_bytes,
         staged_file_names::{LIST, NAME, part_name},
         system::Dir,
     },
+    user_account::open_files_limit::OpenFilesLimit,
 };
 
 /// Writes the name under which a content is wanted.

@@ -18,7 +18,7 @@ use brigade_core::{
 use super::{Folder, Landing, PartError, PartFile, PieceList};
 use crate::store::{
     hash::{hash_file, hash_pieces},
-    leftover_parts::{kept_parts, remove_part},
+    stored_parts::{kept_parts, remove_part},
 };
 #[cfg(unix)]
 use crate::tests::few_open_files::with_few_open_files;

@@ -25,8 +25,8 @@ pub(crate) enum FileKind {
     Device,
 }
 
-/// Linux has file types of its own: see `linux_directory`.
-#[cfg(not(target_os = "linux"))]
+/// Linux has file types of its own: see `linux_directory`. There, only the tests of `portable` use this.
+#[cfg(any(test, not(target_os = "linux")))]
 impl From<std::fs::FileType> for FileKind {
     fn from(file_type: std::fs::FileType) -> Self {
         #[cfg(unix)]

@@ -5,7 +5,7 @@
 
 use std::{fmt, io};
 
-use crate::{config::open_files_limit::OpenFilesLimit, durable_folders::is_unsupported};
+use crate::{durable_folders::is_unsupported, user_account::open_files_limit::OpenFilesLimit};
 
 /// Whether an error means that the file system does not store an attribute of a file: modes on FAT, or times of a file
 /// of another user. The bytes are complete all the same.

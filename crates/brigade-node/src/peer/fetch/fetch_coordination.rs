@@ -18,22 +18,22 @@ use tokio::sync::watch;
 use super::{
     blocking_work::{BlockingWork, PreparedFiles},
     changed_file_check::ChangedFileCheck,
-    jobs::{ActiveFile, Jobs},
+    job_table::{ActiveFile, Jobs},
     kept_parts::KeptParts,
     local_file_check::{FileDecision, LocalFileError},
-    new_fetch::{NewFetch, SpaceNeeds},
+    space_needs::SpaceNeeds,
 };
 use crate::{
     fetch_error::FileErrorKind,
-    fetch_request::{JobId, WantedFile},
+    fetch_request::{JobId, WantedFile, new_fetch::NewFetch},
     peer::swarm::{EndedDownload, LandedContent, ManagerUpdate, OpenPart, Swarm, SwarmEvent},
     peer_status::KeptTotals,
     store::{
         folder::{FileSystemId, PrivateState},
         keeper::{self, KeeperHandle},
-        leftover_parts::KeptPart,
         part_file::{PartError, PartFile},
         share::Share,
+        stored_parts::KeptPart,
     },
 };
 

@@ -1,7 +1,7 @@
 //! The table of fetches, and the files whose contents are being fetched for them.
 //!
 //! It counts the progress of each file, and knows which files are to be prepared next. It uses no disk and no network:
-//! [`super::fetches`] acts on its results.
+//! [`super::fetch_coordination`] acts on its results.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,12 +16,12 @@ use super::{
     disk_space::DiskSpace,
     file_claims::{FileClaims, NextFiles, is_large},
     job::{FetchJob, SwarmNumbers},
-    new_fetch::{NewFetch, OPEN_PARTS, SpaceNeeds},
+    space_needs::{OPEN_PARTS, SpaceNeeds},
 };
 use crate::{
     clock,
     fetch_error::FileErrorKind,
-    fetch_request::{JobId, WantedFile},
+    fetch_request::{JobId, WantedFile, new_fetch::NewFetch},
     progress::UnreachableHolder,
     store::folder::{FileSystemId, FreeSpace},
 };

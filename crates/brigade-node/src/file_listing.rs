@@ -1,10 +1,9 @@
-//! Patterns in names, and the list of the names that a pattern or a prefix fits.
+//! The list of the names that a text or a pattern fits, and the choice between the versions of a name.
 //!
-//! Patterns are those of shells and `.gitignore` files: `data/**/*.bin`. `*` and `?` stand for anything but a slash,
-//! `**` for any number of folders, `[a-z]` for one of some letters, `{a,b}` for one of some texts. A pattern that fits
-//! a folder fits everything in it. No name has `*` or `?`, so a text with one of them can only be a pattern; a text
-//! with one of the other characters is taken for a name first. The manager knows prefixes only: the names with the
-//! pattern's prefix are requested page by page, and those that fit are kept.
+//! The manager knows prefixes only: the names with the prefix of the pattern are requested page by page, and those that
+//! fit are kept. [`name_pattern`] has the patterns. A text that may be a name or a pattern is taken for a name first.
+
+mod name_pattern;
 
 use std::collections::BTreeMap;
 
@@ -12,80 +11,12 @@ use brigade_core::{
     name::FileName,
     wire::manager::{CatalogueEntry, Listing},
 };
-use globset::{Glob, GlobBuilder, GlobMatcher};
 
+pub(crate) use self::name_pattern::{Pattern, is_pattern, may_be_pattern};
 use crate::fetch_error::ResolveError;
 
 /// The shortest prefix of an id that chooses a version.
 const ID_PREFIX_DIGITS: usize = 4;
-
-/// A pattern for names.
-#[derive(Debug)]
-pub(crate) struct Pattern {
-    matcher: GlobMatcher,
-    prefix: String,
-}
-
-/// The special characters of a pattern.
-const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
-
-/// Whether `text` can only be a pattern.
-pub(crate) fn is_pattern(text: &str) -> bool {
-    text.contains(['*', '?'])
-}
-
-/// Whether `text` may be a pattern, if it is not a name.
-pub(crate) fn may_be_pattern(text: &str) -> bool {
-    text.contains(SPECIAL)
-}
-
-impl Pattern {
-    /// Parses a pattern; the reason if it is not valid.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let built: Result<Glob, globset::Error> = GlobBuilder::new(text).literal_separator(true).build();
-        let matcher = built.map_err(|error| error.kind().to_string())?.compile_matcher();
-        let prefix = text.split(SPECIAL).next().unwrap_or_default().to_owned();
-        Ok(Self { matcher, prefix })
-    }
-
-    /// The prefix of all names that fit.
-    pub(crate) fn prefix(&self) -> &str {
-        &self.prefix
-    }
-
-    /// Whether it fits `name`, or a folder that contains it.
-    pub(crate) fn fits(&self, name: &str) -> bool {
-        let folders = name.match_indices('/').map(|(end, _)| &name[..end]);
-        self.matcher.is_match(name) || folders.into_iter().any(|folder| self.matcher.is_match(folder))
-    }
-}
-
-/// `NAME@ID-PREFIX`, cut at the last `@`.
-pub(crate) fn split_version(name: &str) -> Option<(&str, &str)> {
-    let (base, prefix) = name.rsplit_once('@')?;
-    let is_prefix =
-        (ID_PREFIX_DIGITS..=64).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_hexdigit());
-    (is_prefix && !base.is_empty()).then_some((base, prefix))
-}
-
-/// The first of `entries`, which have one content id, with the size that has most holders. The entries are in the order
-/// of their names.
-///
-/// A member may announce the id with a wrong size, under any number of names. So the largest number of holders under
-/// one name decides, and the sum over all names only between equal numbers.
-pub(crate) fn most_held(entries: impl IntoIterator<Item = CatalogueEntry>) -> Option<CatalogueEntry> {
-    let mut sizes: BTreeMap<u64, (u32, u64, CatalogueEntry)> = BTreeMap::new();
-    for entry in entries {
-        let holders = entry.holders;
-        let (most, sum, _) = sizes.entry(entry.size).or_insert_with(|| (0, 0, entry));
-        *most = holders.max(*most);
-        *sum += u64::from(holders);
-    }
-    let best = sizes.into_values().max_by(|(most, sum, first), (other_most, other_sum, other_first)| {
-        (most, sum, &other_first.name).cmp(&(other_most, other_sum, &first.name))
-    });
-    best.map(|(_, _, first)| first)
-}
 
 /// A list of files that is asked for page by page.
 #[derive(Debug)]
@@ -151,11 +82,38 @@ pub(crate) fn next_page(more: bool, last: Option<FileName>, after: Option<FileNa
     last.filter(|last| more && after.is_none_or(|after| after < *last))
 }
 
+/// `NAME@ID-PREFIX`, cut at the last `@`.
+pub(crate) fn split_version(name: &str) -> Option<(&str, &str)> {
+    let (base, prefix) = name.rsplit_once('@')?;
+    let is_prefix =
+        (ID_PREFIX_DIGITS..=64).contains(&prefix.len()) && prefix.bytes().all(|b| b.is_ascii_hexdigit());
+    (is_prefix && !base.is_empty()).then_some((base, prefix))
+}
+
+/// The first of `entries`, which have one content id, with the size that has most holders. The entries are in the order
+/// of their names.
+///
+/// A member may announce the id with a wrong size, under any number of names. So the largest number of holders under
+/// one name decides, and the sum over all names only between equal numbers.
+pub(crate) fn most_held(entries: impl IntoIterator<Item = CatalogueEntry>) -> Option<CatalogueEntry> {
+    let mut sizes: BTreeMap<u64, (u32, u64, CatalogueEntry)> = BTreeMap::new();
+    for entry in entries {
+        let holders = entry.holders;
+        let (most, sum, _) = sizes.entry(entry.size).or_insert_with(|| (0, 0, entry));
+        *most = holders.max(*most);
+        *sum += u64::from(holders);
+    }
+    let best = sizes.into_values().max_by(|(most, sum, first), (other_most, other_sum, other_first)| {
+        (most, sum, &other_first.name).cmp(&(other_most, other_sum, &first.name))
+    });
+    best.map(|(_, _, first)| first)
+}
+
 #[cfg(test)]
 mod tests {
     use brigade_core::id::ContentId;
 
-    use super::{CatalogueEntry, FileListing, Listing, Pattern, is_pattern, may_be_pattern};
+    use super::{CatalogueEntry, FileListing, Listing};
 
     const NAMES: [&str; 6] = ["a.bin", "b.txt", "data/a.bin", "data/b.txt", "data/x/a.bin", "film [1].mkv"];
 
@@ -216,40 +174,5 @@ mod tests {
             []
         );
         assert_eq!(listing.question(), None);
-    }
-
-    /// Which of some names a pattern fits.
-    #[track_caller]
-    fn check(pattern: &str, prefix: &str, expected: &[&str]) {
-        let names =
-            ["a.bin", "b.txt", "data/a.bin", "data/b.txt", "data/x/a.bin", "data/x/y/b.bin", "data2/a.bin"];
-        let pattern = Pattern::parse(pattern).unwrap();
-        assert_eq!(pattern.prefix(), prefix);
-        assert_eq!(names.into_iter().filter(|name| pattern.fits(name)).collect::<Vec<_>>(), expected);
-        assert!(expected.iter().all(|name| name.starts_with(prefix)));
-    }
-
-    #[test]
-    fn a_pattern_fits_what_shells_would_take() {
-        check("*.bin", "", &["a.bin"]);
-        check("data/**/*.bin", "data/", &["data/a.bin", "data/x/a.bin", "data/x/y/b.bin"]);
-        check("**/b.*", "", &["b.txt", "data/b.txt", "data/x/y/b.bin"]);
-        check("data/?.{bin,txt}", "data/", &["data/a.bin", "data/b.txt"]);
-        check("data/[ab].bin", "data/", &["data/a.bin"]);
-        check("nothing*", "nothing", &[]);
-    }
-
-    #[test]
-    fn a_folder_that_fits_comes_whole() {
-        check("data/x*", "data/x", &["data/x/a.bin", "data/x/y/b.bin"]);
-        check("data?", "data", &["data2/a.bin"]);
-    }
-
-    #[test]
-    fn a_text_that_can_only_be_a_pattern_is_told_from_one_that_may_be_a_name() {
-        assert!(is_pattern("a*") && is_pattern("a?"));
-        assert!(!is_pattern("film [1].mkv") && may_be_pattern("film [1].mkv"));
-        assert!(!may_be_pattern("film (1).mkv"));
-        assert!(Pattern::parse("film [1.mkv").unwrap_err().contains("class"), "a class that is never closed");
     }
 }

@@ -1,4 +1,4 @@
-//! Slots while sending is limited: the core's `Upload`, owned by one task.
+//! The task that owns the core's `Upload`: it gives downloaders turns and slots while sending has a limit.
 //!
 //! Wants of downloaders arrive here, and offers go to their connections; a connection waits here for the right to send
 //! a piece, a [`Slot`]. Without a limit this task is not used: every connection sends as fast as its downloader reads.

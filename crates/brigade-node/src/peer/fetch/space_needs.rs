@@ -1,20 +1,13 @@
-//! Ordered fetches, which a peer sends to the owner of the fetches, and the space that each of them needs on the disk.
+//! The space that a fetch needs on the disk, and the state of a full disk.
 //!
 //! These are values only. [`super::disk_space`] measures the needs before a fetch begins, and [`super::job`] counts
-//! them down.
+//! them down. [`OPEN_PARTS`] limits how many contents have part files at a time.
 
 use std::collections::BTreeMap;
 
 use brigade_core::{limits, name::FileName};
-use tokio::sync::{oneshot, watch};
-use tokio_util::sync::CancellationToken;
 
-use crate::{
-    fetch_error::FetchError,
-    fetch_request::{Resolved, WantedFile},
-    progress::Progress,
-    store::folder::FileSystemId,
-};
+use crate::{fetch_request::WantedFile, store::folder::FileSystemId};
 
 /// Contents of several pieces that are fetched at the same time: each has three open files.
 pub(crate) const OPEN_PARTS: usize = 64;
@@ -111,20 +104,4 @@ pub(crate) struct FullDisk {
     pub(crate) free_bytes: u64,
     /// Whether there are bytes but no inodes.
     pub(crate) inodes: bool,
-}
-
-/// Fetches that are ordered together: all of them begin, or none.
-#[derive(Debug)]
-pub(crate) struct NewFetches {
-    pub(crate) fetches: Vec<NewFetch>,
-    /// Receives whether they begin, or the reason.
-    pub(crate) begun: oneshot::Sender<Result<(), FetchError>>,
-}
-
-/// One ordered fetch.
-#[derive(Debug)]
-pub(crate) struct NewFetch {
-    pub(crate) files: Resolved,
-    pub(crate) progress: watch::Sender<Progress>,
-    pub(crate) given_up: CancellationToken,
 }

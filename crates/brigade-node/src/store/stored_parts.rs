@@ -1,4 +1,4 @@
-//! The files in the directories for received files: which parts there are, and how they are removed.
+//! The parts of files in the directories for received files: which there are, and how they and leftovers are removed.
 //!
 //! `staged_file_names` has the names of the files, `part_file` writes parts.
 

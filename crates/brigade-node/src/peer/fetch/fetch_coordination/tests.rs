@@ -36,9 +36,9 @@ use crate::{
         folder::Folder,
         hash::hash_file,
         keeper::{Change, Keeper, KeeperOptions},
-        leftover_parts::kept_parts,
         part_file::PartFile,
         share::Share,
+        stored_parts::kept_parts,
     },
 };
 

@@ -1,4 +1,4 @@
-//! The commands that the other parts of a peer send to the session: questions to the manager, and subscriptions.
+//! Questions to the manager and subscriptions, which the other parts of a peer send to the session as commands.
 //!
 //! A [`Question`] is answered once. [`Subscriptions`] last over reconnections: the contents that this peer holds in
 //! part, and those whose holders it watches.
