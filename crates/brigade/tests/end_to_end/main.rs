@@ -26,6 +26,7 @@ mod kept_parts;
 mod manager_outages;
 mod many_names;
 mod name_resolution;
+mod prompt_commands;
 mod protocol_errors;
 mod rate_limits;
 mod refusals;
