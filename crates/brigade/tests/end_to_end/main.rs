@@ -10,6 +10,7 @@
 
 mod changes_during_fetch;
 mod clock_difference;
+mod demo;
 mod disk_space;
 mod displayed_rates;
 mod exfat;
