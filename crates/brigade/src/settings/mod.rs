@@ -5,6 +5,7 @@
 //! `brigade_core::schedule` decides which limit applies.
 
 mod file;
+mod file_mistakes;
 mod schedule;
 mod setting;
 mod toml_value;
