@@ -22,8 +22,8 @@ use clap::{Arg, Command as Grammar};
 use self::setting::{DOWN, HOME, SETTINGS, Setting, UP};
 use crate::{
     command_line::{
-        args::parse_cap,
         mistakes::{Location, Mistake},
+        value_parsers::parse_cap,
     },
     text::suggestions,
 };

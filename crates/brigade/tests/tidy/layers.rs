@@ -104,6 +104,7 @@ const MAPS: &[Map] = &[
             apart(&["terminal"]),
             apart(&["home", "log"]),
             apart(&["notices", "tui"]),
+            apart(&["command_line/value_parsers"]),
             // What a mistake is; the settings have mistakes too.
             together(&["command_line/args", "command_line/mistakes"]),
             apart(&["settings"]),
