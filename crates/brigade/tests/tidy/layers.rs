@@ -51,7 +51,7 @@ const MAPS: &[Map] = &[
             apart(&["network"]),
             apart(&["plan"]),
             apart(&["event_queue"]),
-            apart(&["checks", "outcome", "peer", "manager_sessions"]),
+            apart(&["checks", "outcome", "peer", "simulated_manager"]),
             apart(&["piece_copies"]),
             apart(&["simulation"]),
             apart(&["behaviour"]),
