@@ -15,12 +15,12 @@ mod crowd;
 mod event_loop;
 mod event_queue;
 mod identifiers;
-mod manager_sessions;
 mod network;
 mod outcome;
 mod peer;
 mod piece_copies;
 mod plan;
+mod simulated_manager;
 mod simulation;
 
 pub use checks::Checks;

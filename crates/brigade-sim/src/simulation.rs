@@ -10,12 +10,12 @@ use crate::{
     checks::Checks,
     event_queue::{EventQueue, ScheduledEvent},
     identifiers::ContentNumber,
-    manager_sessions::ManagerSessions,
     network::connection::Connection,
     outcome::Outcome,
     peer::{ContentInfo, Peer},
     piece_copies::CopyCounts,
     plan::{Plan, PlannedEvent, make_content},
+    simulated_manager::SimulatedManager,
 };
 
 /// Many peers in virtual time, with their manager and their network.
@@ -32,7 +32,7 @@ pub struct Simulation {
     pub(crate) contents: Vec<ContentInfo>,
     pub(crate) numbers: BTreeMap<ContentId, ContentNumber>,
     pub(crate) connections: Vec<Connection>,
-    pub(crate) manager_sessions: ManagerSessions,
+    pub(crate) manager: SimulatedManager,
     pub(crate) segment_bytes: u32,
     /// Connections that a peer accepts.
     pub(crate) incoming: usize,
@@ -77,7 +77,7 @@ impl Simulation {
             numbers: numbers.map(|(number, shared)| (shared.content.id, number)).collect(),
             contents,
             connections: Vec::new(),
-            manager_sessions: ManagerSessions::new(random.next()),
+            manager: SimulatedManager::new(random.next()),
             segment_bytes: plan.segment_bytes,
             incoming: plan.incoming,
             random,

@@ -37,15 +37,15 @@ impl Simulation {
         if !me.present || me.session.is_some() {
             return;
         }
-        self.manager_sessions.last_session += 1;
-        let session = SessionId(self.manager_sessions.last_session);
+        self.manager.last_session += 1;
+        let session = SessionId(self.manager.last_session);
         me.session = Some(session);
-        self.manager_sessions.sessions.insert(session, peer);
+        self.manager.sessions.insert(session, peer);
         let mut key = PeerKey([7; 32]);
         key.0[..4].copy_from_slice(&peer.0.to_be_bytes());
         let remote = SocketAddr::from((Ipv4Addr::from(0x0a00_0000 + peer.0), 50_000));
         let local = SocketAddr::from((Ipv4Addr::new(192, 168, 0, 1), 12_000));
-        self.manager_sessions.manager.connected(self.now, session, key, remote, local);
+        self.manager.core.connected(self.now, session, key, remote, local);
         let username = format!("peer-{}", peer.0).parse().map_err(|_| unreachable!("a fine username"));
         self.say_to_manager(session, Join { username, port: PORT, unbound: None }.into());
         self.schedule_in(limits::LEASE / 3, ScheduledEvent::Renew { of: peer, session });
@@ -53,45 +53,38 @@ impl Simulation {
 
     /// A message arrives at the manager.
     pub(crate) fn say_to_manager(&mut self, session: SessionId, message: ToManager) {
-        self.manager_sessions.manager.handle(self.now, session, message);
+        self.manager.core.handle(self.now, session, message);
         self.manager_acts();
     }
 
     pub(crate) fn session_broken(&mut self, session: SessionId) {
-        self.manager_sessions.manager.disconnected(self.now, session, LeaveReason::Lost);
+        self.manager.core.disconnected(self.now, session, LeaveReason::Lost);
         self.manager_acts();
     }
 
     pub(crate) fn manager_deadline(&mut self) {
-        if self.manager_sessions.deadline.take_if(|at| *at <= self.now).is_some() {
-            self.manager_sessions.manager.handle_timeout(self.now);
+        if self.manager.deadline.take_if(|at| *at <= self.now).is_some() {
+            self.manager.core.handle_timeout(self.now);
             self.manager_acts();
         }
     }
 
     fn manager_acts(&mut self) {
-        while let Some(output) = self.manager_sessions.manager.next_output() {
+        while let Some(output) = self.manager.core.next_output() {
             match output {
                 Output::Send { session, message } => self.manager_says(session, message),
                 Output::HolderUpdates { session, messages } => {
                     for message in messages {
                         self.manager_says(session, message.into());
                     }
-                    self.manager_sessions.manager.updates_sent(self.now, session);
+                    self.manager.core.updates_sent(self.now, session);
                 }
-                Output::StoreBinding { binding } => {
-                    self.manager_sessions.manager.binding_stored(&binding.username, true)
-                }
+                Output::StoreBinding { binding } => self.manager.core.binding_stored(&binding.username, true),
                 Output::SignMembership { session, .. } => {
-                    self.manager_sessions.manager.membership_signed(
-                        self.now,
-                        UnixTime(0),
-                        session,
-                        Some(String::new()),
-                    );
+                    self.manager.core.membership_signed(self.now, UnixTime(0), session, Some(String::new()));
                 }
                 Output::Close { session, .. } => {
-                    if let Some(of) = self.manager_sessions.sessions.remove(&session) {
+                    if let Some(of) = self.manager.sessions.remove(&session) {
                         let delay = self.peers[of.at()].link.delay;
                         self.schedule_in(delay, ScheduledEvent::SessionEnded { of, session });
                     }
@@ -99,16 +92,16 @@ impl Simulation {
                 Output::Event(_) | Output::TableChanged => {}
             }
         }
-        if let Some(due) = self.manager_sessions.manager.deadline()
-            && self.manager_sessions.deadline.is_none_or(|at| due < at)
+        if let Some(due) = self.manager.core.deadline()
+            && self.manager.deadline.is_none_or(|at| due < at)
         {
-            self.manager_sessions.deadline = Some(due);
+            self.manager.deadline = Some(due);
             self.schedule(due.max(self.now), ScheduledEvent::ManagerDeadline);
         }
     }
 
     fn manager_says(&mut self, session: SessionId, message: FromManager) {
-        if let Some(to) = self.manager_sessions.sessions.get(&session).copied() {
+        if let Some(to) = self.manager.sessions.get(&session).copied() {
             let delay = self.peers[to.at()].link.delay;
             self.schedule_in(delay, ScheduledEvent::FromManager { to, session, message: Box::new(message) });
         }
@@ -238,7 +231,7 @@ impl Simulation {
     /// A peer's process ends: the manager sees it after a while.
     pub(crate) fn quit(&mut self, peer: PeerNumber) {
         if let Some(session) = self.peers[peer.at()].session.take() {
-            self.manager_sessions.sessions.remove(&session);
+            self.manager.sessions.remove(&session);
             self.schedule_in(self.peers[peer.at()].link.delay, ScheduledEvent::SessionBroken { session });
         }
     }

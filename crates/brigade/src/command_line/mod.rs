@@ -5,6 +5,7 @@
 
 pub(crate) mod args;
 pub(crate) mod mistakes;
+pub(crate) mod value_parsers;
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -21,8 +21,8 @@ use crate::{
     command_line::args::DemoArgs,
     failure::{FAILED, Failure},
     notices::{
+        Notices,
         fetch_progress::{follow, summary},
-        folder::Notices,
     },
     terminal::{signals::Signals, standard_output::print_line},
     text::format,

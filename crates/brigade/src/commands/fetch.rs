@@ -29,8 +29,8 @@ use crate::{
     command_line::args::FetchArgs,
     failure::{DISK, FAILED, Failure, NOT_FOUND, REFUSED},
     notices::{
+        Notices,
         fetch_progress::{follow, summary},
-        folder::Notices,
         incomplete_catalogue::CatalogueWait,
     },
     terminal::{

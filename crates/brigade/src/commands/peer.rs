@@ -14,10 +14,10 @@ use super::{
     prompt,
 };
 use crate::{
-    command_line::args::{PeerArgs, parse_port},
+    command_line::{args::PeerArgs, value_parsers::parse_port},
     failure::{FAILED, Failure, USAGE},
     home::home_file,
-    notices::{folder::Notices, unshared_files::UnsharedLog},
+    notices::{Notices, unshared_files::UnsharedLog},
     terminal::{
         dim,
         input::{Input, LineReader, is_yes},

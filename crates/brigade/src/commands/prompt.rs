@@ -19,8 +19,8 @@ use super::{
 use crate::{
     failure::{Failure, USAGE},
     notices::{
+        Notices,
         fetch_progress::{follow, follow_in_background, summary},
-        folder::Notices,
         incomplete_catalogue::{CatalogueWait, incomplete_note},
     },
     terminal::{

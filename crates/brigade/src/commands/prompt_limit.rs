@@ -10,7 +10,7 @@ use brigade_node::peer::Peer;
 use jiff::civil::DateTime;
 
 use crate::{
-    command_line::args::parse_cap,
+    command_line::value_parsers::parse_cap,
     failure::{FAILED, Failure, USAGE},
     settings::limit_variable,
     text::format,

@@ -14,7 +14,7 @@ use brigade_core::plural::count;
 use brigade_node::peer::{Fetch, FetchState, Progress, UnreachableHolder};
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::folder::Notices;
+use super::Notices;
 use crate::{
     terminal::{
         self,

@@ -8,43 +8,12 @@ use std::{mem::discriminant, sync::Arc};
 use brigade_node::peer::{KeeperProblem, Peer, ProblemList, WatchError};
 use tokio::sync::watch;
 
-use super::{clock::ClockNotices, manager::ManagerNotices, reachability::ReachNotices};
 use crate::text::escape::escape;
 
 /// Follows the problems of the folder.
 pub(crate) struct FolderNotices {
     problems: watch::Receiver<Arc<ProblemList>>,
     reported: Vec<KeeperProblem>,
-}
-
-/// Follows the folder, the manager, the clock and the reachability of a peer.
-pub(crate) struct Notices {
-    folder: FolderNotices,
-    manager: ManagerNotices,
-    clock: ClockNotices,
-    reach: ReachNotices,
-}
-
-impl Notices {
-    /// The notices for `peer`, which has just joined.
-    pub(crate) fn of(peer: &Peer) -> Self {
-        Self {
-            folder: FolderNotices::of(peer),
-            manager: ManagerNotices::of(peer),
-            clock: ClockNotices::of(peer),
-            reach: ReachNotices::of(peer),
-        }
-    }
-
-    /// Waits for the next message. Cancel safe: no message is lost if the future is dropped.
-    pub(crate) async fn next(&mut self) -> String {
-        tokio::select! {
-            notices = self.folder.next() => notices,
-            notices = self.manager.next() => notices,
-            notices = self.clock.next() => notices,
-            notices = self.reach.next() => notices,
-        }
-    }
 }
 
 impl FolderNotices {

@@ -13,9 +13,10 @@ use brigade_core::schedule::Rule;
 use toml::de::{DeTable, DeValue};
 
 use super::{
+    file_mistakes::FileMistakes,
     schedule,
     setting::{SETTINGS, Setting},
-    toml_value::{FileMistakes, value_of},
+    toml_value::value_of,
 };
 use crate::command_line::mistakes::{Location, Mistake};
 

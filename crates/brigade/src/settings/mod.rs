@@ -5,6 +5,7 @@
 //! `brigade_core::schedule` decides which limit applies.
 
 mod file;
+mod file_mistakes;
 mod schedule;
 mod setting;
 mod toml_value;
@@ -21,8 +22,8 @@ use clap::{Arg, Command as Grammar};
 use self::setting::{DOWN, HOME, SETTINGS, Setting, UP};
 use crate::{
     command_line::{
-        args::parse_cap,
         mistakes::{Location, Mistake},
+        value_parsers::parse_cap,
     },
     text::suggestions,
 };

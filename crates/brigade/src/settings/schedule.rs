@@ -9,11 +9,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-use super::{
-    setting::SettingKind,
-    toml_value::{FileMistakes, value_of},
-};
-use crate::command_line::args::parse_cap;
+use super::{file_mistakes::FileMistakes, setting::SettingKind, toml_value::value_of};
+use crate::command_line::value_parsers::parse_cap;
 
 /// The most rules of a schedule: more than a person needs for a week, and few enough to check every minute.
 const RULES: usize = 100;

@@ -7,7 +7,7 @@ use std::path::Path;
 use brigade_core::{id::PeerKey, name::Username};
 
 use crate::{
-    command_line::args::{
+    command_line::value_parsers::{
         EXPECTED_COUNT, EXPECTED_MANAGER_PORT, EXPECTED_PORT, host, parse_cap, parse_count, parse_keep,
         parse_manager_port, parse_port,
     },

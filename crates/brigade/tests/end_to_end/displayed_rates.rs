@@ -1,34 +1,11 @@
-//! The rates that people and scripts see, and fetches that their own limit makes slow.
+//! The rates in the table of peers, which people and scripts see.
 //!
 //! A limit bounds each rate from both sides; on a busy machine it only takes longer until a rate is shown.
 
 use crate::{
-    test_network::{Network, bytes, given},
-    test_process::{PATIENCE, Process, until},
+    test_network::{Network, bytes},
+    test_process::{PATIENCE, until},
 };
-
-/// Four pieces: 35 s at the limit.
-const FILM_BYTES: usize = 1 << 20;
-
-#[test]
-fn a_fetch_with_a_low_limit_keeps_its_holders_and_receives_nothing_twice() {
-    let network = Network::start();
-    let film = bytes("film", FILM_BYTES);
-    let _fire = network.holder("fire_user", "film.bin", &film);
-    let _water = network.holder("water_user", "film.bin", &film);
-    network.has_file("film.bin", 2, PATIENCE);
-    let mut command = network.brigade("fetch");
-    command.args(["film.bin", "--into", "earth", "--json", "--download-limit", "30KB"]);
-    command.args(["--manager-port", &network.port().to_string()]);
-    command.env("BRIGADE_LOG", "brigade_node::peer=debug");
-    let ended = Process::start(command).end_within(4 * PATIENCE).with_code(0);
-    network.has("earth/film.bin", &film);
-    let totals = ended.totals();
-    assert_eq!(totals["fetched_twice_bytes"], 0, "{totals}");
-    assert_eq!(given(&totals).len(), 2, "{totals}");
-    // The log would show a dropped holder, or a broken connection.
-    assert!(!ended.err.contains("connection to a holder"), "{}", ended.err);
-}
 
 #[test]
 fn rates_match_the_limits() {

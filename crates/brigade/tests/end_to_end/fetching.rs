@@ -249,6 +249,17 @@ fn standard_output_may_be_closed_or_full() {
 }
 
 #[test]
+fn a_done_file_exists_only_if_everything_is_complete() {
+    let network = Network::start();
+    let film = bytes("film", 1000);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    network.fetch(&["nothing.bin", "--into", "earth", "--done-file", "done"]).with_code(5);
+    assert!(!network.path("done").exists());
+    network.fetch(&["film.bin", "--into", "earth", "--done-file", "done"]).with_code(0);
+    assert!(network.path("done").exists());
+}
+
+#[test]
 fn a_done_file_that_cannot_be_created_is_reported_before_the_fetch() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "film.bin", b"film");

@@ -1,12 +1,12 @@
 //! The output of `--json`: the progress of a fetch, and the reason of a failure.
 //!
-//! Texts for people are tested with the feature itself.
+//! The tests of each feature check the texts for people.
 
 use serde_json::Value;
 
 use crate::{
     test_network::{Network, bytes, free_port},
-    test_process::{PATIENCE, Process, until},
+    test_process::ExitedProcess,
 };
 
 #[test]
@@ -34,7 +34,7 @@ fn a_fetch_prints_progress_then_the_result_and_the_totals() {
 
 /// The reason in the last line of a fetch that ended with `code`.
 #[track_caller]
-fn reason(ended: crate::test_process::ExitedProcess, code: i32) -> Value {
+fn reason(ended: ExitedProcess, code: i32) -> Value {
     let ended = ended.with_code(code);
     let reason = ended.totals()["failure"].clone();
     assert_eq!(reason["code"], code, "{reason}");
@@ -82,100 +82,4 @@ fn a_stopped_fetch_reports_the_signal() {
     fetch.prints("\"fetching\"");
     let reason = reason(fetch.terminate(), 143);
     assert_eq!(reason["kind"], "ended_by_signal");
-}
-
-#[test]
-fn files_accepts_the_patterns_of_fetch() {
-    let network = Network::start();
-    let _fire = network.holder("fire_user", "a.bin", b"a");
-    for name in ["data/b.bin", "data/c.txt", "data/d/e.bin"] {
-        network.write(&format!("fire_user/{name}"), name.as_bytes());
-        network.has_file(name, 1, PATIENCE);
-    }
-    let names = |text: &str| {
-        let listed = network.list("files", &[text]);
-        listed.iter().map(|file| file["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
-    };
-    assert_eq!(names("*.bin"), ["a.bin"]);
-    assert_eq!(names("**/*.bin"), ["a.bin", "data/b.bin", "data/d/e.bin"]);
-    assert_eq!(names("data/[bc].*"), ["data/b.bin", "data/c.txt"]);
-    assert_eq!(names("data/d"), ["data/d/e.bin"]);
-    let ended = network.run("files", &["data\\b.bin"]).end().with_code(0);
-    ended.prints_error(&["did you mean \"data/b.bin\"?"]);
-    let wrong = network.run("files", &["[a", "--json"]).end().with_code(5);
-    let wrong = wrong.prints_error(&["\"[a\" is not a pattern: ", "[a-z] matches one letter"]);
-    assert_eq!(wrong.json()[0]["kind"], "not_found");
-    network.fetch(&["[a", "--into", "air"]).with_code(5).prints_error(&["\"[a\" is not a pattern: "]);
-    network
-        .run("files", &["nothing"])
-        .end()
-        .with_code(0)
-        .prints_error(&["nothing is shared under this name"]);
-
-    let mut earth = network.run("peer", &[]);
-    earth.types(
-        "0\nearth_user\nfiles 'data/**/*.bin'\nbrigade files *.txt\nfiles data\\d\nfetch data\\b.bim\nq\n",
-    );
-    let ended = earth.end().with_code(5);
-    let after = |command: &str| {
-        let (_, rest) = ended.out.split_once(command).unwrap_or_else(|| panic!("{command}: {}", ended.out));
-        rest.split_once("\n> ").unwrap().0.to_owned()
-    };
-    let patterned = after("> files 'data/**/*.bin'\n");
-    assert!(patterned.contains("data/b.bin") && patterned.contains("data/d/e.bin"), "{patterned}");
-    assert!(!patterned.contains("a.bin") && !patterned.contains("c.txt"), "{patterned}");
-    assert!(after("> brigade files *.txt\n").contains("nothing is shared"), "{}", ended.out);
-    assert!(after("files data").contains("did you mean \"data/d\"?"), "{}", ended.out);
-}
-
-#[test]
-fn the_prompt_explains_wrong_commands() {
-    let network = Network::start();
-    let mut earth = network.run("peer", &[]);
-    earth.types("0\nearth_user\npeers x\nstatus now\nfetch a b\nfetch 'a' 'b'\nlimit up 1\nhelp\nexit\n");
-    let ended = earth.end().with_code(2).prints_error(&[
-        "`peers` has no arguments, but got \"x\"",
-        "`status` has no arguments",
-        "nobody shares \"a b\"",
-        "\"a b\" was read as one name with spaces",
-        "only one name at a time can be fetched here",
-        "the unit is missing; expected one of 1B, 1KB, 1MB, 1GB",
-    ]);
-    assert!(ended.out.contains("q, Q, quit, exit"), "{}", ended.out);
-}
-
-/// The size of a file that takes longer to hash than a test; it uses no blocks on the disk.
-const HUGE_BYTES: u64 = 200_000_000_000;
-
-/// Repeats `status` of a peer at a pipe until it contains `needle`. Returns the last one.
-#[track_caller]
-fn status_with(peer: &mut Process, needle: &str) -> String {
-    until(&format!("{needle:?} is in the status"), PATIENCE, || {
-        let before = peer.output().len();
-        peer.types("status\n");
-        let all = until("there is a status", PATIENCE, || {
-            let text = peer.output();
-            text[before..].contains("now: sending").then_some(text)
-        });
-        let last = all[before..].to_owned();
-        last.contains(needle).then_some(last)
-    })
-}
-
-#[test]
-fn status_shows_the_progress_of_hashing() {
-    let network = Network::start();
-    network.write("fire_user/small.txt", b"small");
-    let mut fire = network.run("peer", &[]);
-    fire.types("0\nfire_user\n");
-    status_with(&mut fire, "everything is announced");
-    std::fs::File::create(network.path("fire_user/huge.bin")).unwrap().set_len(HUGE_BYTES).unwrap();
-    let status = status_with(&mut fire, " left, now huge.bin");
-    assert!(status.contains("all hashed files are announced"), "{status}");
-    assert!(status.contains(" of 200.0 GB, 1 file remaining, "), "{status}");
-    assert!(!status.contains("everything is announced"), "{status}");
-    std::fs::remove_file(network.path("fire_user/huge.bin")).unwrap();
-    status_with(&mut fire, "everything is announced");
-    fire.types("q\n");
-    fire.end().with_code(0);
 }

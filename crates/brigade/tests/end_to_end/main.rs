@@ -10,6 +10,7 @@
 
 mod changes_during_fetch;
 mod clock_difference;
+mod demo;
 mod disk_space;
 mod displayed_rates;
 mod exfat;
@@ -26,6 +27,7 @@ mod kept_parts;
 mod manager_outages;
 mod many_names;
 mod name_resolution;
+mod prompt_commands;
 mod protocol_errors;
 mod rate_limits;
 mod refusals;

@@ -1,4 +1,4 @@
-//! The meaning of a name: several contents, none, and names that look like a choice of a content.
+//! The meaning of a name: several contents, none, patterns, and names that look like a choice of a content.
 //!
 //! The exit code is 5 if nothing is fetched because the name is not clear.
 
@@ -135,6 +135,50 @@ fn a_pattern_fetches_its_matches() {
         .with_code(5)
         .prints_error(&["nobody shares \"data/*.iso\""]);
     network.fetch(&["data/*.[z-a]", "--into", "earth"]).with_code(5).prints_error(&["is not a pattern"]);
+}
+
+#[test]
+fn files_accepts_the_patterns_of_fetch() {
+    let network = Network::start();
+    let _fire = network.holder("fire_user", "a.bin", b"a");
+    for name in ["data/b.bin", "data/c.txt", "data/d/e.bin"] {
+        network.write(&format!("fire_user/{name}"), name.as_bytes());
+        network.has_file(name, 1, PATIENCE);
+    }
+    let names = |text: &str| {
+        let listed = network.list("files", &[text]);
+        listed.iter().map(|file| file["name"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
+    };
+    assert_eq!(names("*.bin"), ["a.bin"]);
+    assert_eq!(names("**/*.bin"), ["a.bin", "data/b.bin", "data/d/e.bin"]);
+    assert_eq!(names("data/[bc].*"), ["data/b.bin", "data/c.txt"]);
+    assert_eq!(names("data/d"), ["data/d/e.bin"]);
+    let ended = network.run("files", &["data\\b.bin"]).end().with_code(0);
+    ended.prints_error(&["did you mean \"data/b.bin\"?"]);
+    let wrong = network.run("files", &["[a", "--json"]).end().with_code(5);
+    let wrong = wrong.prints_error(&["\"[a\" is not a pattern: ", "[a-z] matches one letter"]);
+    assert_eq!(wrong.json()[0]["kind"], "not_found");
+    network.fetch(&["[a", "--into", "air"]).with_code(5).prints_error(&["\"[a\" is not a pattern: "]);
+    network
+        .run("files", &["nothing"])
+        .end()
+        .with_code(0)
+        .prints_error(&["nothing is shared under this name"]);
+
+    let mut earth = network.run("peer", &[]);
+    earth.types(
+        "0\nearth_user\nfiles 'data/**/*.bin'\nbrigade files *.txt\nfiles data\\d\nfetch data\\b.bim\nq\n",
+    );
+    let ended = earth.end().with_code(5);
+    let after = |command: &str| {
+        let (_, rest) = ended.out.split_once(command).unwrap_or_else(|| panic!("{command}: {}", ended.out));
+        rest.split_once("\n> ").unwrap().0.to_owned()
+    };
+    let patterned = after("> files 'data/**/*.bin'\n");
+    assert!(patterned.contains("data/b.bin") && patterned.contains("data/d/e.bin"), "{patterned}");
+    assert!(!patterned.contains("a.bin") && !patterned.contains("c.txt"), "{patterned}");
+    assert!(after("> brigade files *.txt\n").contains("nothing is shared"), "{}", ended.out);
+    assert!(after("files data").contains("did you mean \"data/d\"?"), "{}", ended.out);
 }
 
 #[test]

@@ -1,17 +1,20 @@
 //! Limits on sending and receiving: from options, from a schedule, and typed during a fetch.
 //!
-//! Under the low limit of these tests a fetch would take half an hour; a fetch that ends in time was not limited by it.
+//! At 2 KB/s a fetch of these tests would take half an hour; a fetch that ends in time was not limited to that rate.
 //! `fetching` tests that limits are kept, `refusals` and the tests of the command line test wrong limits.
 
 use std::fs;
 
 use crate::{
-    test_network::{Network, bytes},
+    test_network::{Network, bytes, given},
     test_process::{ExitedProcess, PATIENCE, Process, until},
 };
 
 /// Sixteen pieces, half an hour at 2 KB/s.
 const FILM_BYTES: usize = 4 << 20;
+
+/// Four pieces: 35 s at 30 KB/s.
+const FOUR_PIECES: usize = 1 << 20;
 
 /// Every day and all day, so that a test at any time is in it.
 const CRAWL_DOWN: &str = "[[limits.schedule]]\ndown = \"2KB\"\n";
@@ -172,6 +175,26 @@ fn a_peer_without_a_prompt_uses_its_settings() {
     let _fire = Process::start(command);
     crawling.end().with_code(0);
     network.has("earth/film.bin", &film);
+}
+
+#[test]
+fn a_fetch_with_a_low_limit_keeps_its_holders_and_receives_nothing_twice() {
+    let network = Network::start();
+    let film = bytes("film", FOUR_PIECES);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let _water = network.holder("water_user", "film.bin", &film);
+    network.has_file("film.bin", 2, PATIENCE);
+    let mut command = network.brigade("fetch");
+    command.args(["film.bin", "--into", "earth", "--json", "--download-limit", "30KB"]);
+    command.args(["--manager-port", &network.port().to_string()]);
+    command.env("BRIGADE_LOG", "brigade_node::peer=debug");
+    let ended = Process::start(command).end_within(4 * PATIENCE).with_code(0);
+    network.has("earth/film.bin", &film);
+    let totals = ended.totals();
+    assert_eq!(totals["fetched_twice_bytes"], 0, "{totals}");
+    assert_eq!(given(&totals).len(), 2, "{totals}");
+    // The log would show a dropped holder, or a broken connection.
+    assert!(!ended.err.contains("connection to a holder"), "{}", ended.err);
 }
 
 /// The output of a peer with a prompt for a whole script.

@@ -15,6 +15,7 @@ use brigade_core::{
 use crate::{
     scripted_peer::{ScriptedPeer, frame_of},
     test_network::{Network, bytes, free_port, given},
+    test_process::PATIENCE,
 };
 
 /// Sixteen pieces.
@@ -38,7 +39,7 @@ fn a_limited_holder_offers_turns_and_serves_their_requests() {
     let port = free_port();
     network.write("fire_user/film.bin", &film);
     let _fire = network.peer("fire_user", &["--port", &port.to_string(), "--upload-limit", "20MB"]);
-    network.has_file("film.bin", 1, crate::test_process::PATIENCE);
+    network.has_file("film.bin", 1, PATIENCE);
     let (_session, membership) = ScriptedPeer::join(network.port(), 1, 1001);
     let mut unknown = ScriptedPeer::greet(port, 1, Some(&membership));
     let id = ContentId(*blake3::hash(&film).as_bytes());
@@ -81,7 +82,7 @@ fn downloaders_pass_on_pieces_of_a_limited_source() {
     let film = bytes("film", FILM_BYTES);
     network.write("fire_user/film.bin", &film);
     let _fire = network.peer("fire_user", &["--upload-limit", "1MB"]);
-    network.has_file("film.bin", 1, crate::test_process::PATIENCE);
+    network.has_file("film.bin", 1, PATIENCE);
     let into = ["a", "b", "c", "d"];
     let fetches = into.map(|into| network.run("fetch", &["film.bin", "--into", into, "--json"]));
     let from_source = |totals: &serde_json::Value| -> u64 {
@@ -92,4 +93,28 @@ fn downloaders_pass_on_pieces_of_a_limited_source() {
     // It must send each piece once; without the downloaders it would send four times as much.
     let copies = sent as f64 / FILM_BYTES as f64;
     assert!((1.0..3.0).contains(&copies), "the source sent {copies} copies");
+}
+
+#[test]
+fn downloaders_exchange_pieces() {
+    let network = Network::start();
+    let film = bytes("film", 8 << 20);
+    network.write("fire_user/film.bin", &film);
+    let _fire = network.peer("fire_user", &["--upload-limit", "4MB"]);
+    network.has_file("film.bin", 1, PATIENCE);
+    let fetches = ["earth", "air"].map(|into| {
+        let username = format!("{into}_user");
+        network.run("fetch", &["film.bin", "--into", into, "--username", &username, "--stay", "--json"])
+    });
+    for (fetch, into) in fetches.iter().zip(["earth", "air"]) {
+        fetch.prints("\"done\":true");
+        network.has(&format!("{into}/film.bin"), &film);
+    }
+    let passed_on: u64 = fetches
+        .into_iter()
+        .map(|fetch| given(&fetch.terminate().with_code(143).totals()))
+        .flat_map(|from| from.into_iter().filter(|(username, _)| username != "fire_user"))
+        .map(|(_, bytes)| bytes)
+        .sum();
+    assert!(passed_on > 0, "all of it came twice from the one holder");
 }

@@ -51,7 +51,7 @@ const MAPS: &[Map] = &[
             apart(&["network"]),
             apart(&["plan"]),
             apart(&["event_queue"]),
-            apart(&["checks", "outcome", "peer", "manager_sessions"]),
+            apart(&["checks", "outcome", "peer", "simulated_manager"]),
             apart(&["piece_copies"]),
             apart(&["simulation"]),
             apart(&["behaviour"]),
@@ -104,6 +104,7 @@ const MAPS: &[Map] = &[
             apart(&["terminal"]),
             apart(&["home", "log"]),
             apart(&["notices", "tui"]),
+            apart(&["command_line/value_parsers"]),
             // What a mistake is; the settings have mistakes too.
             together(&["command_line/args", "command_line/mistakes"]),
             apart(&["settings"]),

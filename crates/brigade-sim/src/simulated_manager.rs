@@ -1,6 +1,6 @@
 //! The manager of a world, which is the product's own, and the peer of each of its sessions.
 //!
-//! The messages between it and the peers are in `behaviour/manager_session`.
+//! `behaviour/manager_session` has the messages between it and the peers.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +13,16 @@ use crate::identifiers::PeerNumber;
 
 /// The manager, and the peer of each session.
 #[derive(Debug)]
-pub(crate) struct ManagerSessions {
-    pub(crate) manager: Manager,
+pub(crate) struct SimulatedManager {
+    pub(crate) core: Manager,
     pub(crate) sessions: BTreeMap<SessionId, PeerNumber>,
     pub(crate) last_session: u64,
     pub(crate) deadline: Option<Timestamp>,
 }
 
-impl ManagerSessions {
+impl SimulatedManager {
     pub(crate) fn new(seed: u64) -> Self {
-        let manager = Manager::new(Config { max_peers: 1 << 20, seed, ..Config::default() }, []);
-        Self { manager, sessions: BTreeMap::new(), last_session: 0, deadline: None }
+        let core = Manager::new(Config { max_peers: 1 << 20, seed, ..Config::default() }, []);
+        Self { core, sessions: BTreeMap::new(), last_session: 0, deadline: None }
     }
 }

@@ -5,7 +5,7 @@
 
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
 
-#[path = "commands/mistakes.rs"]
+#[path = "command_line_texts/mistakes.rs"]
 mod mistakes;
 
 use std::time::Duration;

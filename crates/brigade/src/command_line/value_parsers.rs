@@ -1,0 +1,250 @@
+//! Parsers of single values on the command line: ports, hosts, paths, counts, names, limits and times.
+//!
+//! The options in `args`, the settings and the prompt use them, so that a value has the same form everywhere. An error
+//! says what is expected; [`suggestions`] finds what the user may have meant.
+
+use std::{path::PathBuf, str::FromStr, time::Duration};
+
+use brigade_core::{
+    name::{FileName, NameError},
+    rate::Cap,
+};
+use clap::builder::{PathBufValueParser, TypedValueParser};
+
+use crate::text::suggestions::{self, Suggestion};
+
+/// Parses a TCP port. A program that listens on 0 takes a free one.
+pub(crate) fn parse_port(text: &str) -> Result<u16, String> {
+    text.parse().map_err(|_| {
+        let suggestion =
+            suggestions::port(text).map(|port| format!(": did you mean {port}?")).unwrap_or_default();
+        format!("{EXPECTED_PORT}{suggestion}")
+    })
+}
+
+/// Parses the TCP port of the manager to connect to, which is never 0.
+pub(crate) fn parse_manager_port(text: &str) -> Result<u16, String> {
+    let suggestion = suggestions::port(text).filter(|port| *port > 0 && text.parse::<u16>().is_err());
+    let suggestion = suggestion.map(|port| format!(": did you mean {port}?")).unwrap_or_default();
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| format!("{EXPECTED_MANAGER_PORT}{suggestion}"))
+}
+
+/// The expected port.
+pub(crate) const EXPECTED_PORT: &str = "expected a number from 0 to 65535";
+
+/// The expected number of peers or connections.
+pub(crate) const EXPECTED_COUNT: &str = "expected a number from 1 to 100000";
+
+/// The expected port of a manager.
+pub(crate) const EXPECTED_MANAGER_PORT: &str =
+    "expected a number from 1 to 65535, the port that the manager listens on";
+
+/// Parses a host: a name or an address. Only its form is checked.
+pub(crate) fn parse_host(text: &str) -> Result<String, String> {
+    host(text, "--port ")
+}
+
+/// Like [`parse_host`], for the manager to connect to.
+pub(super) fn parse_manager_host(text: &str) -> Result<String, String> {
+    host(text, "--manager-port ")
+}
+
+/// Like [`parse_host`]. If the text contains a port, the error names `port_option` as the option for it.
+pub(crate) fn host(text: &str, port_option: &str) -> Result<String, String> {
+    if suggestions::is_host(text) {
+        return Ok(text.to_owned());
+    }
+    let expected = "expected only a name or an address";
+    Err(match suggestions::host(text) {
+        Some(Suggestion { host, port: Some(port) }) => {
+            format!("{expected}: did you mean {host}, with {port_option}{port}?")
+        }
+        Some(Suggestion { host, port: None }) => format!("{expected}: did you mean {host}?"),
+        None => expected.to_owned(),
+    })
+}
+
+/// Parses the path of a file or a folder. A path with a part that a shell should have expanded is an error.
+pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
+    PathBufValueParser::new().try_map(|path| match suggestions::path(&path) {
+        Some(wrong) => Err(wrong),
+        None => Ok(path),
+    })
+}
+
+/// Parses a number of peers or connections: at least 1, at most 100,000.
+pub(crate) fn parse_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=100_000) => Ok(count),
+        _ => Err(EXPECTED_COUNT.to_owned()),
+    }
+}
+
+/// Parses a name to fetch: a file, a folder with a slash at its end, a name with `@` and the beginning of an id, or a
+/// pattern. Only the manager knows whether it exists.
+pub(super) fn parse_name(text: &str) -> Result<String, String> {
+    let name = text.trim_end_matches('/');
+    let is_id = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let base = name.rsplit_once('@').filter(|(_, id)| is_id(id)).map_or(name, |(base, _)| base);
+    let is_pattern = text.contains(['*', '?', '[']);
+    if is_pattern || base.parse::<FileName>().is_ok() {
+        return Ok(text.to_owned());
+    }
+    let wrong = |reason: NameError| match suggestions::name(text) {
+        Some(hint) => format!("{reason}; {hint}"),
+        None => reason.to_string(),
+    };
+    name.parse::<FileName>().map(|_| text.to_owned()).map_err(wrong)
+}
+
+/// Parses a limit: a rate, or `off`.
+pub(crate) fn parse_cap(text: &str) -> Result<Cap, String> {
+    if text.trim().eq_ignore_ascii_case("off") { Ok(Cap::Off) } else { parse_rate(text).map(Cap::At) }
+}
+
+/// How long parts are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum KeepTime {
+    For(Duration),
+    Forever,
+}
+
+impl KeepTime {
+    /// The time; `None` means forever.
+    pub(crate) const fn time(self) -> Option<Duration> {
+        match self {
+            Self::For(time) => Some(time),
+            Self::Forever => None,
+        }
+    }
+}
+
+/// Parses how long parts are kept: days or hours, at least one hour and at most a hundred years, or `off`.
+pub(crate) fn parse_keep(text: &str) -> Result<KeepTime, String> {
+    let text = text.trim();
+    if text.eq_ignore_ascii_case("off") {
+        return Ok(KeepTime::Forever);
+    }
+    let wrong = || "expected a time like 30d or 12h, or off".to_owned();
+    if text.starts_with('-') {
+        return Err(format!("it cannot be negative; {}", wrong()));
+    }
+    let (number, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
+    let hours = match unit {
+        "d" | "D" => 24,
+        "h" | "H" => 1,
+        _ => return Err(wrong()),
+    };
+    let hours = number.parse::<u32>().ok().map(|number| u64::from(number) * hours);
+    match hours {
+        Some(hours @ 1..=876_000) => Ok(KeepTime::For(Duration::from_secs(hours * 3600))),
+        _ => Err(wrong()),
+    }
+}
+
+/// The error for a rate of zero.
+const NO_RATE: &str = "expected a rate of at least one byte per second, or off";
+
+/// Parses bytes per second: a number, with or without a fraction, and B, KB, MB or GB (powers of 1000).
+fn parse_rate(text: &str) -> Result<u64, String> {
+    let wrong =
+        || "expected a rate like 10MB, 500KB or 1.5MB (bytes per second, with the unit), or off".to_owned();
+    let trimmed = text.trim();
+    if trimmed.starts_with('-') {
+        return Err(format!("it cannot be negative; {}", wrong()));
+    }
+    if !trimmed.is_empty() && trimmed.bytes().all(|byte| byte == b'0') {
+        return Err(NO_RATE.to_owned());
+    }
+    if !trimmed.is_empty() && trimmed.bytes().all(|byte| byte.is_ascii_digit()) {
+        let units = ["B", "KB", "MB", "GB"].map(|unit| format!("{trimmed}{unit}")).join(", ");
+        return Err(format!("the unit is missing; expected one of {units} (bytes per second), or off"));
+    }
+    if ["BIT", "BIT/S", "BPS"].iter().any(|bits| trimmed.to_ascii_uppercase().ends_with(bits)) {
+        return Err(format!("{}; eight bits are one byte: 8 Mbit/s is 1MB", wrong()));
+    }
+    let end = trimmed.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(trimmed.len());
+    let (number, unit) = trimmed.split_at(end);
+    let factor: u64 = match unit.trim().to_ascii_uppercase().trim_end_matches("/S") {
+        "B" => 1,
+        "K" | "KB" => 1_000,
+        "M" | "MB" => 1_000_000,
+        "G" | "GB" => 1_000_000_000,
+        _ => return Err(wrong()),
+    };
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.len() > 9 || fraction.contains('.') {
+        return Err(wrong());
+    }
+    let digits = |text: &str| if text.is_empty() { Ok(0) } else { u64::from_str(text).map_err(|_| wrong()) };
+    let scale = 10_u64.pow(u32::try_from(fraction.len()).unwrap_or(0));
+    let rate = digits(whole)?.checked_mul(factor).ok_or_else(wrong)?;
+    let rate = rate.checked_add(digits(fraction)? * factor / scale).ok_or_else(wrong)?;
+    if rate == 0 { Err(NO_RATE.to_owned()) } else { Ok(rate) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cap, Duration, KeepTime, parse_cap, parse_keep, parse_name};
+
+    #[test]
+    fn a_rate_is_bytes_per_second_in_powers_of_a_thousand() {
+        for (text, rate) in [
+            ("10MB", 10_000_000),
+            ("500kb", 500_000),
+            ("1.5MB", 1_500_000),
+            ("7B", 7),
+            ("2G", 2_000_000_000),
+            ("10 MB/s", 10_000_000),
+        ] {
+            assert_eq!(parse_cap(text), Ok(Cap::At(rate)), "{text}");
+        }
+        for text in [
+            "",
+            "MB",
+            "0B",
+            "20",
+            "10MiB",
+            "-1MB",
+            "10XB",
+            "1.2.3MB",
+            "99999999999999999999",
+            "99999999999999GB",
+        ] {
+            assert!(parse_cap(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_cap("Off"), Ok(Cap::Off));
+    }
+
+    #[test]
+    fn parts_are_kept_for_days_or_hours_or_forever() {
+        let hours = |hours: u64| Ok(KeepTime::For(Duration::from_secs(hours * 3600)));
+        for (text, kept) in
+            [("30d", hours(720)), ("1h", hours(1)), (" 2D ", hours(48)), ("off", Ok(KeepTime::Forever))]
+        {
+            assert_eq!(parse_keep(text), kept, "{text}");
+        }
+        for text in ["", "d", "30", "0d", "-1d", "1.5d", "30 days", "é", "99999999d", "4294967296h"] {
+            assert!(parse_keep(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn names_folders_versions_and_patterns_are_accepted() {
+        for text in
+            ["film.mkv", "films/", "a b", "film.mkv@abcd", "a@x", "films/*.mkv", "?", "a[0-9].bin", "*:"]
+        {
+            assert_eq!(parse_name(text), Ok(text.to_owned()));
+        }
+        let long = format!("{}@abcdef", "a".repeat(250));
+        assert!(parse_name(&long).is_ok());
+        assert!(parse_name("sub\\inner.txt").unwrap_err().ends_with(
+            "did you mean \"sub/inner.txt\"? Names have / between folders, and nothing before the first folder"
+        ));
+        for text in ["", "/", "/etc/passwd", "../films", "a//b", "a:b", "nul", "a\\b", "a@b:", ".brigade/key"]
+        {
+            assert!(parse_name(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Commands at the prompt of `brigade peer`: wrong ones, and `status` while files are hashed.
+//!
+//! The commands come through a pipe; `terminal` tests the prompt in a terminal, `rate_limits` tests `limit`.
+
+use crate::{
+    test_network::Network,
+    test_process::{PATIENCE, Process, until},
+};
+
+#[test]
+fn the_prompt_explains_wrong_commands() {
+    let network = Network::start();
+    let mut earth = network.run("peer", &[]);
+    earth.types("0\nearth_user\npeers x\nstatus now\nfetch a b\nfetch 'a' 'b'\nlimit up 1\nhelp\nexit\n");
+    let ended = earth.end().with_code(2).prints_error(&[
+        "`peers` has no arguments, but got \"x\"",
+        "`status` has no arguments",
+        "nobody shares \"a b\"",
+        "\"a b\" was read as one name with spaces",
+        "only one name at a time can be fetched here",
+        "the unit is missing; expected one of 1B, 1KB, 1MB, 1GB",
+    ]);
+    assert!(ended.out.contains("q, Q, quit, exit"), "{}", ended.out);
+}
+
+/// The size of a file that takes longer to hash than a test; it uses no blocks on the disk.
+const HUGE_BYTES: u64 = 200_000_000_000;
+
+/// Repeats `status` of a peer at a pipe until it contains `needle`. Returns the last one.
+#[track_caller]
+fn status_with(peer: &mut Process, needle: &str) -> String {
+    until(&format!("{needle:?} is in the status"), PATIENCE, || {
+        let before = peer.output().len();
+        peer.types("status\n");
+        let all = until("there is a status", PATIENCE, || {
+            let text = peer.output();
+            text[before..].contains("now: sending").then_some(text)
+        });
+        let last = all[before..].to_owned();
+        last.contains(needle).then_some(last)
+    })
+}
+
+#[test]
+fn status_shows_the_progress_of_hashing() {
+    let network = Network::start();
+    network.write("fire_user/small.txt", b"small");
+    let mut fire = network.run("peer", &[]);
+    fire.types("0\nfire_user\n");
+    status_with(&mut fire, "everything is announced");
+    std::fs::File::create(network.path("fire_user/huge.bin")).unwrap().set_len(HUGE_BYTES).unwrap();
+    let status = status_with(&mut fire, " left, now huge.bin");
+    assert!(status.contains("all hashed files are announced"), "{status}");
+    assert!(status.contains(" of 200.0 GB, 1 file remaining, "), "{status}");
+    assert!(!status.contains("everything is announced"), "{status}");
+    std::fs::remove_file(network.path("fire_user/huge.bin")).unwrap();
+    status_with(&mut fire, "everything is announced");
+    fire.types("q\n");
+    fire.end().with_code(0);
+}
