@@ -64,17 +64,17 @@
 
 pub mod backoff;
 pub mod bitfield;
-pub mod content;
 pub mod download;
 pub mod geometry;
 pub mod id;
+pub mod limit_plan;
 pub mod limits;
 pub mod manager;
 pub mod name;
+pub mod piece_list;
 pub mod plural;
 pub mod random;
 pub mod rate;
-pub mod schedule;
 pub mod time;
 pub mod upload;
 pub mod wire;

@@ -4,7 +4,7 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use brigade_core::{id::PeerKey, name::Username, schedule::LimitPlan};
+use brigade_core::{id::PeerKey, limit_plan::LimitPlan, name::Username};
 
 /// Connections to other peers at the same time, unless the configuration sets another number.
 const MAX_CONNECTIONS: usize = 20;

@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use brigade_core::{
     bitfield::Bitfield,
-    content::PieceList,
     download::{Config, Downloads},
     geometry::Geometry,
     id::Content,
     manager::SessionId,
+    piece_list::PieceList,
     random::Random,
     rate::Limiter,
     time::Timestamp,

@@ -5,9 +5,9 @@
 use std::time::Duration;
 
 use brigade_core::{
-    content::{PieceList, fold},
     geometry::Geometry,
     id::{Content, ContentId},
+    piece_list::{PieceList, fold},
     random::Random,
     time::Timestamp,
 };

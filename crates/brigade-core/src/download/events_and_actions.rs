@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use crate::{
     bitfield::Bitfield,
-    content::PieceList,
     geometry::PieceIndex,
     id::{Content, ContentId},
+    piece_list::PieceList,
     wire::Reason,
 };
 

@@ -43,9 +43,9 @@ use self::{
 };
 use crate::{
     bitfield::Bitfield,
-    content::{Expected, PieceList},
     geometry::{Geometry, PieceIndex},
     id::{Content, ContentId},
+    piece_list::{Expected, PieceList},
     random::Random,
     time::Timestamp,
 };

@@ -12,7 +12,7 @@ use super::{
         source::{Channel, SourceState},
     },
 };
-use crate::{content::PieceList, limits};
+use crate::{limits, piece_list::PieceList};
 
 impl Downloads {
     /// Asks one holder for the piece list where it is not known: the fastest one that the content is opened at. The

@@ -21,9 +21,9 @@ use std::{
 
 use brigade_core::{
     id::PeerKey,
+    limit_plan::{Direction, Limits},
     name::{FileName, Username},
     rate::Cap,
-    schedule::{Direction, Limits},
     wire::manager::{Listing, PeerList},
 };
 use tokio::{

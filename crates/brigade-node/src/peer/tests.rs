@@ -6,8 +6,8 @@ use std::{fs, net::TcpListener, path::Path, time::Duration};
 
 use brigade_core::{
     id::ContentId,
+    limit_plan::{LimitPlan, Rule},
     rate::Cap,
-    schedule::{LimitPlan, Rule},
 };
 use tokio::{runtime::Handle, time::timeout};
 use tokio_util::sync::CancellationToken;

@@ -2,7 +2,7 @@
 //!
 //! One pass over a file computes its id and its piece list. Reads are positioned, with small buffers: a memory map
 //! would end the process when a program shortens the file. The low-level interface of BLAKE3 panics on wrong input,
-//! so the input is checked before. `brigade_core::content` folds the chaining values.
+//! so the input is checked before. `brigade_core::piece_list` folds the chaining values.
 
 use std::{
     fs::File,
@@ -20,9 +20,9 @@ use blake3::{
 };
 use brigade_core::{
     bitfield::Bitfield,
-    content::{Expected, PieceList, fold},
     geometry::{Geometry, PieceIndex, TooLarge},
     id::{Content, ContentId},
+    piece_list::{Expected, PieceList, fold},
 };
 
 use super::system::{ErrorText, read_at};
@@ -312,9 +312,9 @@ mod tests {
     use blake3::hazmat::HasherExt;
     use brigade_core::{
         bitfield::Bitfield,
-        content::Expected,
         geometry::{Geometry, PieceIndex},
         id::{Content, ContentId},
+        piece_list::Expected,
     };
 
     use super::{HashError, hash_file, hash_pieces, hash_small, verify};

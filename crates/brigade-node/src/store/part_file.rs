@@ -19,10 +19,10 @@ use std::{
 
 use brigade_core::{
     bitfield::Bitfield,
-    content::PieceList,
     geometry::{Geometry, PieceIndex},
     id::Content,
     name::FileName,
+    piece_list::PieceList,
 };
 
 pub(crate) use self::error::PartError;

@@ -132,7 +132,7 @@ impl Share {
         &self,
         name: FileName,
         content: Content,
-        list: Option<Arc<brigade_core::content::PieceList>>,
+        list: Option<Arc<brigade_core::piece_list::PieceList>>,
         stamp: Stamp,
     ) {
         self.insert(Arc::new(SharedFile { name, content, list, stamp }));

@@ -9,7 +9,7 @@ pub(crate) mod value_parsers;
 
 use std::{ffi::OsString, process::ExitCode};
 
-use brigade_core::schedule::{LimitPlan, OptionSource};
+use brigade_core::limit_plan::{LimitPlan, OptionSource};
 use clap::{
     ArgMatches, Command as Grammar, CommandFactory, Error, FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},

@@ -9,7 +9,7 @@ use std::{
     process::ExitCode,
 };
 
-use brigade_core::schedule::LimitPlan;
+use brigade_core::limit_plan::LimitPlan;
 use brigade_node::{
     durable_folders::{make_folders, remove_folders},
     peer::{

@@ -6,7 +6,7 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
-use brigade_core::{name::Username, schedule::LimitPlan, wire::Reason};
+use brigade_core::{limit_plan::LimitPlan, name::Username, wire::Reason};
 use brigade_node::peer::{JoinError, Peer, PeerConfig, PeerError, TakenPort, is_peer_folder};
 
 use super::{

@@ -3,8 +3,8 @@
 //! A typed limit takes precedence over options, environment, schedule and settings, until it is removed.
 
 use brigade_core::{
+    limit_plan::{Direction, EffectiveLimit, LimitOrigin, Limits, OptionSource},
     rate::Cap,
-    schedule::{Direction, EffectiveLimit, LimitOrigin, Limits, OptionSource},
 };
 use brigade_node::peer::Peer;
 use jiff::civil::DateTime;

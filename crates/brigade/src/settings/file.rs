@@ -9,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use brigade_core::schedule::Rule;
+use brigade_core::limit_plan::Rule;
 use toml::de::{DeTable, DeValue};
 
 use super::{

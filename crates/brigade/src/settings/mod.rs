@@ -2,7 +2,7 @@
 //! environment takes precedence over the file, and both over the defaults.
 //!
 //! A setting is checked by the same rule as its option. `file` reads the file, `schedule` reads a schedule of limits;
-//! `brigade_core::schedule` decides which limit applies.
+//! `brigade_core::limit_plan` decides which limit applies.
 
 mod file;
 mod file_mistakes;
@@ -13,8 +13,8 @@ mod toml_value;
 use std::{env, ffi::OsString, path::Path};
 
 use brigade_core::{
+    limit_plan::{Direction, LimitPlan, OptionSource},
     rate::Cap,
-    schedule::{Direction, LimitPlan, OptionSource},
 };
 use brigade_node::user_account::brigade_home;
 use clap::{Arg, Command as Grammar};

@@ -1,8 +1,8 @@
 //! A schedule of limits in the settings file: `[[limits.schedule]]` with days, from, to, up and down.
 //!
-//! `brigade_core::schedule` decides which rule applies at which time.
+//! `brigade_core::limit_plan` decides which rule applies at which time.
 
-use brigade_core::{rate::Cap, schedule::Rule};
+use brigade_core::{limit_plan::Rule, rate::Cap};
 use jiff::civil::Time;
 use toml::{
     Spanned,

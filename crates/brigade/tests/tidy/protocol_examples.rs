@@ -5,9 +5,9 @@
 
 use blake3::hazmat::{HasherExt, Mode, merge_subtrees_non_root, merge_subtrees_root};
 use brigade_core::{
-    content::fold,
     geometry::Geometry,
     id::ContentId,
+    piece_list::fold,
     time::UnixTime,
     wire::{
         Message, Reason,

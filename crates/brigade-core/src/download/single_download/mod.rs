@@ -15,9 +15,9 @@ use super::events_and_actions::HolderId;
 use crate::{
     backoff::Backoff,
     bitfield::{Bitfield, BitfieldError},
-    content::{Expected, PieceList},
     geometry::{Geometry, PieceIndex},
     id::Content,
+    piece_list::{Expected, PieceList},
 };
 
 /// The first and the longest pause between two questions for other holders of a content.

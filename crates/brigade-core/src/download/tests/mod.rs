@@ -18,7 +18,7 @@ use super::{
     single_download::{picker::PieceState, source::SourceState},
 };
 use crate::{
-    content::{Expected, fold},
+    piece_list::{Expected, fold},
     wire::Reason,
 };
 

@@ -1,13 +1,13 @@
 //! The owner of the limits: it decides which limits on sending and receiving hold at the moment.
 //!
-//! `brigade_core::schedule` decides which limits hold. With a schedule, the owner asks it again at every full minute of
+//! `brigade_core::limit_plan` decides which limits hold. With a schedule, the owner asks it again at every full minute of
 //! local time, so that it also notices the end of a sleep, a changed clock and summer time.
 
 use std::time::Duration;
 
 use brigade_core::{
+    limit_plan::{Direction, LimitPlan, Limits},
     rate::Cap,
-    schedule::{Direction, LimitPlan, Limits},
 };
 use tokio::{
     sync::{mpsc, oneshot},
@@ -94,7 +94,7 @@ async fn minute(left: Duration) {
 mod tests {
     use std::time::Duration;
 
-    use brigade_core::schedule::{LimitOrigin, Rule};
+    use brigade_core::limit_plan::{LimitOrigin, Rule};
     use tokio::time::timeout;
 
     use super::{CancellationToken, Cap, Direction, LimitPlan};

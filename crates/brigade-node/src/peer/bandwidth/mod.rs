@@ -18,10 +18,10 @@ use std::{
 
 use brigade_core::{
     id::PeerKey,
+    limit_plan::LimitPlan,
     limits::COUNTED_MEMBERS,
     name::Username,
     rate::{Cap, Limiter, Meter},
-    schedule::LimitPlan,
 };
 use tokio::{
     sync::{Semaphore, watch},

@@ -7,10 +7,10 @@ use std::{num::NonZero, sync::Arc};
 
 use brigade_core::{
     bitfield::Bitfield,
-    content::{Expected, PieceList},
     geometry::{Geometry, PieceIndex},
     id::{Content, ContentId},
     name::FileName,
+    piece_list::{Expected, PieceList},
     plural::count,
 };
 

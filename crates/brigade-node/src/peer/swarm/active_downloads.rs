@@ -10,11 +10,11 @@ use std::{
 
 use brigade_core::{
     bitfield::Bitfield,
-    content::{Expected, PieceList},
     download::DownloadId,
     geometry::{Geometry, PieceIndex},
     id::Content,
     name::FileName,
+    piece_list::{Expected, PieceList},
 };
 
 use super::{

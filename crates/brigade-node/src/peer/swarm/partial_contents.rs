@@ -13,7 +13,9 @@ use std::{
     },
 };
 
-use brigade_core::{bitfield::Bitfield, content::PieceList, geometry::PieceIndex, id::Content, wire::Reason};
+use brigade_core::{
+    bitfield::Bitfield, geometry::PieceIndex, id::Content, piece_list::PieceList, wire::Reason,
+};
 use tokio::sync::watch;
 
 use crate::{

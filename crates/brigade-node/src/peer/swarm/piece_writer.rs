@@ -14,11 +14,11 @@ use std::{
 };
 
 use brigade_core::{
-    content::PieceList,
     download::{DownloadId, HolderId},
     geometry::PieceIndex,
     id::Content,
     name::FileName,
+    piece_list::PieceList,
 };
 use tokio::{runtime::Handle, sync::mpsc};
 
@@ -350,7 +350,7 @@ impl SeenDownloads {
 mod tests {
     use std::{collections::BTreeSet, time::Duration};
 
-    use brigade_core::{bitfield::Bitfield, content::Expected, geometry::Geometry};
+    use brigade_core::{bitfield::Bitfield, geometry::Geometry, piece_list::Expected};
     use tokio_util::sync::CancellationToken;
 
     use super::{

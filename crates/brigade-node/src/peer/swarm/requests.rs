@@ -11,11 +11,11 @@ use std::{
 };
 
 use brigade_core::{
-    content::Expected,
     download::{DownloadId, Event, HolderId},
     geometry::PieceIndex,
     id::Content,
     limits,
+    piece_list::Expected,
     wire::{
         FrameError,
         frame::{PIECE_KIND, PieceHeader},

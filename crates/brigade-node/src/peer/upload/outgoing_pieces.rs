@@ -17,9 +17,9 @@ use std::{
 
 use brigade_core::{
     bitfield::Bitfield,
-    content::PieceList,
     id::Content,
     limits,
+    piece_list::PieceList,
     upload::OfferId,
     wire::{
         Reason,

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use brigade_core::{content::PieceList, id::Content, name::FileName};
+use brigade_core::{id::Content, name::FileName, piece_list::PieceList};
 use tokio::sync::oneshot;
 
 use crate::store::{file_stamp::Stamp, share::SharedFile};

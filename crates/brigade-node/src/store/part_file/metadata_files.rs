@@ -5,7 +5,7 @@
 
 use std::io::{self, Read, Write as _};
 
-use brigade_core::{content::PieceList, geometry::Geometry, id::Content, limits, name::FileName};
+use brigade_core::{geometry::Geometry, id::Content, limits, name::FileName, piece_list::PieceList};
 
 use crate::{
     store::{

@@ -12,7 +12,7 @@ use std::{
     sync::Arc,
 };
 
-use brigade_core::{content::PieceList, id::Content, name::FileName};
+use brigade_core::{id::Content, name::FileName, piece_list::PieceList};
 
 use crate::store::file_stamp::Stamp;
 

@@ -6,9 +6,9 @@ use std::{fs, sync::Arc, time::Duration};
 
 use brigade_core::{
     bitfield::Bitfield,
-    content::PieceList,
     geometry::Geometry,
     id::ContentId,
+    piece_list::PieceList,
     rate::Cap,
     wire::manager::{ContentHolders, PeerAddress, Version},
 };
