@@ -1,7 +1,7 @@
 //! Messages about peers that cannot reach this one, when that changes after the manager came back. The command prints
 //! the state at the start.
 //!
-//! `brigade-node`'s `listening` decides where a peer listens.
+//! `brigade-node`'s `listen_addresses` decides where a peer listens.
 
 use brigade_node::peer::{Peer, ReachabilityWatch, UnreachableFrom};
 
