@@ -2,7 +2,7 @@
 //!
 //! One thread writes, in the order of the requests. It writes all waiting bindings in one transaction, and the manager
 //! answers a join only after its binding is on the disk. One manager at a time can open the database; a second one is
-//! refused. The core has the rules about names (`members.rs` there).
+//! refused. The core has the rules about names (`username_bindings.rs` there).
 
 use std::{path::Path, time::Duration};
 
