@@ -5,8 +5,8 @@
 //! exceeds one of the [`limits`] is refused, and the session continues; only silence, or too many observers, ends a
 //! session.
 //!
-//! This file keeps the state and the `match`; `entering.rs` takes sessions in, `joining.rs` makes peers of them,
-//! `catalogue.rs` keeps what is shared, `watches.rs` who hears of it, `answers.rs` answers questions.
+//! This file keeps the state and the `match`; `connection_admission.rs` admits sessions, `joining.rs` makes peers of
+//! them, `catalogue.rs` keeps what is shared, `watches.rs` who hears of it, `answers.rs` answers questions.
 
 mod answers;
 mod catalogue;

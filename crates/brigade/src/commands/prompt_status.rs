@@ -1,5 +1,5 @@
-//! `prompt_status` at the prompt: the manager, the shared, sent and fetched files, and the files that are not shared,
-//! with the reason.
+//! `status` at the prompt: the manager, the shared, sent and fetched files, and the files that are not shared, with the
+//! reason.
 //!
 //! The peer knows all of it; no other machine is asked.
 

@@ -1,6 +1,6 @@
-//! Requirements of tests that not each machine meets: root, a tool, or a feature of the system.
+//! What a test does if the machine does not meet its requirements (root, a tool, a feature of the system): [`skip`].
 //!
-//! A test without its requirements is skipped; with `BRIGADE_REQUIRE_ALL=1` it fails.
+//! Each test checks its own requirements. With `BRIGADE_REQUIRE_ALL=1` it fails instead.
 
 /// Prints that a test is skipped and what it needs. If all tests are required, it panics.
 #[track_caller]

@@ -192,7 +192,7 @@ fn climbing(graph: &Graph, map: &Map) -> Vec<String> {
         {
             continue;
         }
-        // A parent of several layers (`swarm` above `swarm/partial`) may know what is below it, and nothing else.
+        // A parent of several layers (`swarm` above `swarm/partial_contents`) may know what is below it, and nothing else.
         findings.push(format!(
             "crates/{from}:{line}: `{}` imports `{}`, which is not below it; pass what it needs as an argument or a message",
             show(&a),
@@ -202,7 +202,7 @@ fn climbing(graph: &Graph, map: &Map) -> Vec<String> {
     findings
 }
 
-/// The module of a file in the folder of a map, as a path: `swarm/pool`; the root is empty.
+/// The module of a file in the folder of a map, as a path: `swarm/piece_writer`; the root is empty.
 fn module_in<'a>(map: &Map, file: &'a str) -> Option<&'a str> {
     let inside = file.strip_prefix(map.folder)?;
     let inside = inside.strip_suffix(".rs")?;

@@ -4,8 +4,8 @@
 //! It reads sources as text and is simple on purpose: a rule that needs a parser belongs to clippy. Each finding has
 //! its location, the rule, and what to do instead. `source_rules` checks each file, `import_cycles`, `layers`,
 //! `folder_size` and `allowed_dependencies` the imports and their order, `unique_type_names` and `banned_names` the
-//! names, `test_timing` how tests wait, `repository_files` the repository, `versions` the version of Brigade,
-//! `protocol_document` and `protocol_examples` the document `docs/protocol.md`.
+//! names, `test_timing` how tests wait, `repository_files` the repository, `mentioned_files` the files that texts name,
+//! `versions` the version of Brigade, `protocol_document` and `protocol_examples` the document `docs/protocol.md`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
@@ -18,6 +18,7 @@ mod import_cycles;
 mod import_graph;
 mod import_paths;
 mod layers;
+mod mentioned_files;
 mod protocol_document;
 mod protocol_examples;
 mod repository_files;

@@ -13,7 +13,7 @@ const FILE_BYTES: u64 = 256 * 1024;
 const PACKAGES: usize = 295;
 
 /// Paths from the repository's root, of every file in it.
-fn tracked() -> Vec<String> {
+pub(crate) fn tracked() -> Vec<String> {
     let listed = Command::new("git").args(["ls-files", "-z"]).current_dir(root()).output();
     let mut paths: Vec<String> = match listed {
         Ok(output) if output.status.success() && !output.stdout.is_empty() => {
@@ -112,7 +112,7 @@ fn packages_stay_within_the_budget() {
     assert!(
         count <= PACKAGES,
         "Cargo.lock:1: {count} packages are more than {PACKAGES}; do without one, or raise the budget in \
-         tests/tidy/files.rs with the reason in docs/decisions/"
+         tests/tidy/repository_files.rs with the reason in docs/decisions/"
     );
 }
 
