@@ -5,10 +5,10 @@
 
 #![forbid(unsafe_code)]
 
+mod checked_home;
 mod command_line;
 mod commands;
 mod failure;
-mod home;
 mod log;
 mod notices;
 mod settings;

@@ -170,7 +170,7 @@ impl Downloads {
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Timestamp) {
         self.now = self.now.max(now);
-        // Every alarm is set again in the future or not at all, so this ends.
+        // Every timer is set again in the future or not at all, so this ends.
         while let Some(timer) = self.timers.due(self.now) {
             match timer {
                 Timer::Redial(holder) => self.redial(holder),

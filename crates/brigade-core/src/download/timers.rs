@@ -22,7 +22,7 @@ pub(super) enum Timer {
     Neighbours(DownloadId),
 }
 
-/// The alarms that are set.
+/// The timers that are set.
 #[derive(Debug)]
 pub(super) struct Timers {
     by_time: BTreeSet<(Timestamp, Timer)>,
@@ -34,7 +34,7 @@ impl Timers {
         Self { by_time: BTreeSet::new(), by_timer: BTreeMap::new() }
     }
 
-    /// Sets `alarm` to `at`, in place of the time that it was set to.
+    /// Sets `timer` to `at`, in place of its earlier time.
     pub(super) fn set(&mut self, timer: Timer, at: Timestamp) {
         self.clear(timer);
         self.by_timer.insert(timer, at);
@@ -51,7 +51,7 @@ impl Timers {
         self.by_timer.contains_key(&timer)
     }
 
-    /// Sets `alarm` to `at`, unless it rings before that anyway.
+    /// Sets `timer` to `at`, unless it is set to an earlier time.
     pub(super) fn set_by(&mut self, timer: Timer, at: Timestamp) {
         if self.by_timer.get(&timer).is_none_or(|set| at < *set) {
             self.set(timer, at);
@@ -63,7 +63,7 @@ impl Timers {
         self.by_time.first().map(|(at, _)| *at)
     }
 
-    /// Takes out the earliest alarm whose time is `now` or before.
+    /// Takes out the earliest timer whose time is `now` or before.
     pub(super) fn due(&mut self, now: Timestamp) -> Option<Timer> {
         let (at, timer) = *self.by_time.first()?;
         if at > now {

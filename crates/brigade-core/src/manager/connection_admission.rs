@@ -8,7 +8,7 @@ use super::{Event, LeaveReason, Manager, Output, SessionId, session::Session};
 use crate::{
     id::PeerKey,
     time::Timestamp,
-    wire::{Reason, hello::Goodbye},
+    wire::{Reason, greeting::Goodbye},
 };
 
 impl Manager {

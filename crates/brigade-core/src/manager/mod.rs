@@ -36,7 +36,7 @@ use self::{
     holder_pages::HolderPages,
     holder_selection::HolderSelection,
     observers::Observers,
-    refusal::{Refusal, refused_event, split_valid},
+    refusal::{Refusal, refused_event, valid_items},
     session::{Endpoint, Session, SessionState},
     session_deadlines::SessionDeadlines,
     username_bindings::UsernameBindings,
@@ -49,7 +49,7 @@ use crate::{
     time::{Timestamp, UnixTime},
     wire::{
         Message, Reason,
-        hello::Goodbye,
+        greeting::Goodbye,
         manager::{Announce, FromManager, Noted, Refused, ToManager, Unwatch, Watch, Withdraw},
     },
 };
@@ -229,7 +229,7 @@ impl Manager {
             }
             ToManager::Announce(Announce { entries, .. }) => {
                 self.peers_only(session)?;
-                let (entries, wrong) = split_valid(entries)?;
+                let (entries, wrong) = valid_items(entries)?;
                 let on_change = &mut |content| self.watches.content_changed(now, content);
                 self.catalogue.announce(session, entries, self.calendar, on_change)?;
                 self.table_changed = true;
@@ -237,7 +237,7 @@ impl Manager {
             }
             ToManager::Withdraw(Withdraw { names, .. }) => {
                 self.peers_only(session)?;
-                let (names, wrong) = split_valid(names)?;
+                let (names, wrong) = valid_items(names)?;
                 self.catalogue
                     .withdraw(session, &names, &mut |content| self.watches.content_changed(now, content))?;
                 self.table_changed = true;

@@ -10,7 +10,7 @@ use crate::{
     name::Username,
     wire::{
         Reason,
-        hello::Goodbye,
+        greeting::Goodbye,
         manager::{FromManager, Holders},
     },
 };

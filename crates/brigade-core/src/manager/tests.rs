@@ -14,7 +14,7 @@ use crate::{
     time::{Timestamp, UnixTime},
     wire::{
         Reason, frame,
-        hello::Goodbye,
+        greeting::Goodbye,
         manager::{
             Announce, Browse, FileEntry, FromManager, Hold, Holders, Join, Joined, ListPeers, Listing,
             Lookup, Noted, Refused, Renew, Renewed, Report, ToManager, Unhold, Unwatch, Watch, WireContent,
@@ -24,7 +24,7 @@ use crate::{
 };
 
 mod catalogue;
-mod observing;
+mod observer_limit;
 mod random_sessions;
 mod unbound_usernames;
 mod watching;

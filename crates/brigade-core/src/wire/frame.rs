@@ -97,7 +97,7 @@ mod tests {
     use super::{FrameError, HEADER_BYTES, Header, PIECE_DATA_BYTES, PIECE_KIND, PieceHeader, encode};
     use crate::wire::{
         Message, Reason,
-        hello::{Goodbye, Greeting},
+        greeting::{Goodbye, Greeting},
     };
 
     #[test]

@@ -13,6 +13,26 @@ use crate::name::InvalidName;
 /// Something with a name that the other side gave it; an error where that breaks the rule for names.
 pub type Checked<T> = Result<T, InvalidName>;
 
+/// Separates the valid items from the others. The text has the first invalid name with the reason, and how many more
+/// there are; `None` if all items are valid.
+pub(crate) fn split_valid<T>(claimed: Vec<Checked<T>>) -> (Vec<T>, Option<String>) {
+    let mut items = Vec::with_capacity(claimed.len());
+    let (mut first, mut more) = (None, 0_usize);
+    for item in claimed {
+        match item {
+            Ok(item) => items.push(item),
+            Err(wrong) if first.is_none() => first = Some(wrong),
+            Err(_) => more += 1,
+        }
+    }
+    let more = match more {
+        0 => String::new(),
+        1 => "; 1 more beside it does".to_owned(),
+        _ => format!("; {more} more beside it do"),
+    };
+    (items, first.map(|wrong| format!("{wrong}{more}")))
+}
+
 /// One claimed item: `#[cbor(with = "item_validation::one")]`.
 pub(super) mod one {
     use minicbor::{
@@ -131,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn a_invalid_name_spoils_its_entry_alone() {
+    fn an_invalid_name_spoils_its_entry_alone() {
         for indefinite in [false, true] {
             let body = announcement(&["a", "../b", "c", ""], 32, indefinite);
             let Ok(Some(ToManager::Announce(Announce { number: 7, entries }))) =

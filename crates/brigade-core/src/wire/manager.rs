@@ -12,7 +12,7 @@ pub use super::catalogue::{
     LookupResult, Noted, PeerAddress, Unhold, Unwatch, Version, Watch, WireContent, Withdraw,
 };
 use super::{
-    hello::Goodbye,
+    greeting::Goodbye,
     item_validation::{self, Checked},
     message_set::messages,
     reason::Reason,
@@ -184,7 +184,7 @@ pub struct Joined {
     /// What the manager's calendar says, in seconds since 1970.
     #[n(3)]
     pub now_s: Option<u64>,
-    /// As in [`Hello`](super::hello::Hello): whether other machines reach the manager.
+    /// As in [`Hello`](super::greeting::Hello): whether other machines reach the manager.
     #[n(4)]
     pub reached_from_elsewhere: Option<bool>,
 }

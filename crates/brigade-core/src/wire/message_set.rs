@@ -1,6 +1,6 @@
 //! A set of messages in one direction, and the macro that makes such a set from its kinds.
 //!
-//! The sets themselves are in `hello`, `manager` and `peer`; `frame` writes a message to the stream.
+//! The sets themselves are in `greeting`, `manager` and `peer`; `frame` writes a message to the stream.
 
 use std::fmt;
 

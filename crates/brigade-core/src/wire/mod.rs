@@ -7,7 +7,7 @@
 mod catalogue;
 mod error;
 pub mod frame;
-pub mod hello;
+pub mod greeting;
 mod item_validation;
 pub mod manager;
 mod message_set;
@@ -17,6 +17,7 @@ mod reason;
 pub use error::FrameError;
 pub use frame::Header;
 pub use item_validation::Checked;
+pub(crate) use item_validation::split_valid;
 pub use message_set::{FIRST_SKIPPED_KIND, Message};
 pub use reason::Reason;
 
@@ -25,7 +26,7 @@ mod tests {
     use proptest::prelude::{any, prop, proptest};
 
     use super::{
-        hello::Greeting,
+        greeting::Greeting,
         manager::{FromManager, ToManager},
         message_set::{FIRST_SKIPPED_KIND, Message},
         peer::{FromHolder, ToHolder},

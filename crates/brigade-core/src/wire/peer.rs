@@ -7,7 +7,7 @@
 
 use minicbor::{Decode, Encode};
 
-use super::{hello::Goodbye, message_set::messages, reason::Reason};
+use super::{greeting::Goodbye, message_set::messages, reason::Reason};
 use crate::id::ContentId;
 
 messages! {

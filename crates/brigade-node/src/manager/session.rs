@@ -19,7 +19,7 @@ use brigade_core::{
     name::Username,
     wire::{
         Reason,
-        hello::{Goodbye, Hello},
+        greeting::{Goodbye, Hello},
         manager::{FromManager, ToManager},
     },
 };

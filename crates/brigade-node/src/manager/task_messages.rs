@@ -10,7 +10,7 @@ use brigade_core::{
     manager::{LeaveReason, SessionId},
     wire::{
         Reason,
-        hello::Goodbye,
+        greeting::Goodbye,
         manager::{FromManager, ToManager},
     },
 };

@@ -10,7 +10,7 @@ use brigade_core::{
     manager::{Event, LeaveReason},
     wire::{
         Reason,
-        hello::{Hello, VERSION},
+        greeting::{Hello, VERSION},
         manager::{
             Announce, Browse, FileEntry, FromManager, Holders, Join, ListPeers, Lookup, Refused, Renew,
             Report, ToManager, Watch, WireContent,

@@ -16,7 +16,7 @@ use self::name_case::FolderListings;
 use super::{
     file_stamp::Stamp,
     folder::{Folder, FolderError, PRIVATE, split},
-    staging::NearestFolder,
+    staging_directories::NearestFolder,
     system::{Dir, FileKind, FileSystemId},
 };
 

@@ -14,7 +14,7 @@ use super::{
     file_stamp::{Stamp, stamp_of, system_time},
     folder::{Folder, FolderError, split},
     staged_file_names::{create_small, next_small_name},
-    staging::Staging,
+    staging_directories::Staging,
     system::{self, Dir, FileKind},
 };
 

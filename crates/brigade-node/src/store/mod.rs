@@ -21,6 +21,6 @@ pub(crate) mod part_file;
 pub(crate) mod share;
 pub(crate) mod small_file_batch;
 mod staged_file_names;
-mod staging;
+mod staging_directories;
 pub(crate) mod stored_parts;
 pub(crate) mod system;

@@ -1,6 +1,6 @@
 //! One content that is being received: its bytes, a record of its stored pieces, and its piece list.
 //!
-//! All three are in the directory for received files of the file system (`staging`). The record is a hint and is not
+//! All three are in the directory for received files of the file system (`staging_directories`). The record is a hint and is not
 //! synced: after a restart its pieces are hashed again before they are used. The list is checked by folding it. A
 //! file gets its name only when all of it is stored and durable, and never replaces another.
 //!
@@ -35,7 +35,7 @@ use super::{
     folder::{Folder, FolderError},
     landing::{Landing, Placed, RenameResult, give_name},
     staged_file_names::{DATA, LIST, NAME, RECORD, part_name},
-    staging::Staging,
+    staging_directories::Staging,
     system::{self, Dir},
 };
 

@@ -2,7 +2,7 @@
 //!
 //! Each file alone would wait for the disk; a batch waits once for all (`syncfs`) and then renames all of them. The
 //! bytes were verified before. No file is ever replaced. An interrupted batch leaves files in the directory for
-//! received files (`staging`), which the next session removes.
+//! received files (`staging_directories`), which the next session removes.
 
 use std::{
     collections::BTreeMap,
@@ -18,7 +18,7 @@ use super::{
     landing::{Landing, Placed, RenameResult, give_name},
     part_file::PartError,
     staged_file_names::{create_small, next_small_name},
-    staging::Staging,
+    staging_directories::Staging,
     system::{Dir, FileKind},
 };
 

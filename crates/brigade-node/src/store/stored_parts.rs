@@ -14,7 +14,7 @@ use super::{
     folder::{FileSystemId, Folder, FolderError},
     part_file::{PartError, metadata_files::read_name},
     staged_file_names::{DATA, LIST, NAME, PART_FILES, RECORD, is_small_name, parse_part_name, part_name},
-    staging::Staging,
+    staging_directories::Staging,
     system::FileKind,
 };
 

@@ -9,7 +9,7 @@ use brigade_core::{
     id::PeerKey,
     wire::{
         Reason,
-        hello::{Goodbye, Hello},
+        greeting::{Goodbye, Hello},
     },
 };
 use tokio::{
@@ -153,7 +153,7 @@ mod tests {
         id::PeerKey,
         wire::{
             Reason,
-            hello::{Goodbye, Hello},
+            greeting::{Goodbye, Hello},
             manager::FromManager,
         },
     };

@@ -11,7 +11,7 @@ use brigade_core::{
     wire::{
         FrameError, Header, Message, Reason,
         frame::{self, HEADER_BYTES, PIECE_KIND, PieceHeader},
-        hello::{Goodbye, Greeting},
+        greeting::{Goodbye, Greeting},
     },
 };
 use tokio::{

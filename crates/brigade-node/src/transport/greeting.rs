@@ -1,7 +1,7 @@
 //! The greeting: both sides of an encrypted connection send a hello before any other message.
 //!
 //! A [`NewConnection`] can only greet or refuse the greeting; after that, [`GreetedConnection`] has a reader and a
-//! writer of messages. `wire::hello` chooses the version of the protocol. If there is no common version, the other side
+//! writer of messages. `wire::greeting` chooses the version of the protocol. If there is no common version, the other side
 //! is told.
 
 use std::{io, net::SocketAddr};
@@ -11,7 +11,7 @@ use brigade_core::{
     limits,
     wire::{
         Reason,
-        hello::{Goodbye, Greeting, Hello, NoCommonVersion, VERSION},
+        greeting::{Goodbye, Greeting, Hello, NoCommonVersion, VERSION},
     },
 };
 use tokio::{

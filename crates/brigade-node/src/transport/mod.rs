@@ -21,7 +21,7 @@ pub(crate) mod tls;
 mod tests {
     use brigade_core::wire::{
         Reason,
-        hello::{Hello, NoCommonVersion, VERSION},
+        greeting::{Hello, NoCommonVersion, VERSION},
         manager::{FromManager, ListPeers, Noted, ToManager},
     };
 

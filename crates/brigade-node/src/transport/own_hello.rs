@@ -3,7 +3,7 @@
 //! Managers and peers send the same version and agent. Only the membership and the manager's note about its address
 //! differ.
 
-use brigade_core::wire::hello::{Hello, VERSION};
+use brigade_core::wire::greeting::{Hello, VERSION};
 
 /// The name and version of the program, for the other end.
 const AGENT: &str = concat!("brigade/", env!("CARGO_PKG_VERSION"));

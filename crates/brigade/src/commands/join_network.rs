@@ -12,9 +12,9 @@ use brigade_node::{
 };
 
 use crate::{
+    checked_home::home,
     command_line::args::ManagerOptions,
     failure::{Failure, USAGE},
-    home::home,
     text::hints,
 };
 

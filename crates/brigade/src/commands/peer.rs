@@ -14,9 +14,9 @@ use super::{
     prompt,
 };
 use crate::{
+    checked_home::home_file,
     command_line::{args::PeerArgs, value_parsers::parse_port},
     failure::{FAILED, Failure, USAGE},
-    home::home_file,
     notices::{Notices, unshared_files::UnsharedLog},
     terminal::{
         dim,

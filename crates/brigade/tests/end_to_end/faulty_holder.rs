@@ -10,7 +10,7 @@ use brigade_core::{
     wire::{
         Reason,
         frame::{PIECE_DATA_BYTES, PieceHeader},
-        hello::{Hello, VERSION},
+        greeting::{Hello, VERSION},
         manager::{Announce, FileEntry, FromManager, Join, Renew},
         peer::ToHolder,
     },

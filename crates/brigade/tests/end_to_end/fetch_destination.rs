@@ -10,10 +10,10 @@ use std::{
 };
 
 use crate::{
+    skipped_tests::skip,
     test_disk::Disk,
     test_network::{Network, PIECE_BYTES, bytes, given, parts_in, pieces_recorded},
     test_process::{PATIENCE, Process, until},
-    test_requirements::skip,
 };
 
 /// A user without files here.

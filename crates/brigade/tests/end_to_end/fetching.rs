@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
+    skipped_tests::skip,
     test_network::{Network, bytes, given, hash},
     test_process::{PATIENCE, until},
-    test_requirements::skip,
 };
 
 #[test]

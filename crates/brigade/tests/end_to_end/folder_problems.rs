@@ -153,7 +153,7 @@ fn files_that_cannot_be_opened_for_a_while_are_logged_and_shared_later() {
 fn unwatched_folders_are_scanned_until_they_can_be_watched() {
     use std::process::Command;
 
-    use crate::{test_process::Process, test_requirements::skip};
+    use crate::{skipped_tests::skip, test_process::Process};
 
     let network = Network::start();
     for number in 0..40 {

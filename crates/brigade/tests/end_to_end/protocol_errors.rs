@@ -15,7 +15,7 @@ use brigade_core::{
     wire::{
         Reason,
         frame::PieceHeader,
-        hello::{Greeting, Hello},
+        greeting::{Greeting, Hello},
         manager::{FromManager, ListPeers, Noted, ToManager},
         peer::{AskList, Close, FromHolder, Open, Request, RequestWhole, ToHolder},
     },

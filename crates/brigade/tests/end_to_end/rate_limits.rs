@@ -1,7 +1,7 @@
 //! Limits on sending and receiving: from options, from a schedule, and typed during a fetch.
 //!
 //! At 2 KB/s a fetch of these tests would take half an hour; a fetch that ends in time was not limited to that rate.
-//! `fetching` tests that limits are kept, `refusals` and the tests of the command line test wrong limits.
+//! `fetching` tests that limits are kept, `failed_starts` and the tests of the command line test wrong limits.
 
 use std::fs;
 

@@ -14,7 +14,7 @@ use std::{
 use brigade_core::wire::{
     Message, Reason,
     frame::{self, HEADER_BYTES, Header, PIECE_KIND, PieceHeader},
-    hello::{Goodbye, Greeting, Hello, VERSION},
+    greeting::{Goodbye, Greeting, Hello, VERSION},
     manager::{FromManager, Join},
 };
 use rustls::{

@@ -1,6 +1,6 @@
 //! Signals: the first one stops a program in good order and keeps its data; a second Ctrl-C stops it at once.
 //!
-//! `joining` tests that an idle peer ends in good order, `resuming` tests Ctrl-C during a fetch.
+//! `joining_and_leaving` tests that an idle peer ends in good order, `resuming` tests Ctrl-C during a fetch.
 
 use brigade_core::{
     id::ContentId,

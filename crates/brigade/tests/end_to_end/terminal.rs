@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
+    skipped_tests::skip,
     test_network::{Network, bytes, hash},
     test_process::{PATIENCE, Process, until},
-    test_requirements::skip,
 };
 
 /// A terminal and the program in it; both end with the test.

@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use crate::{test_network::Network, test_requirements::skip};
+use crate::{skipped_tests::skip, test_network::Network};
 
 /// A mounted disk; unmounted when it is dropped.
 pub(crate) struct Disk {

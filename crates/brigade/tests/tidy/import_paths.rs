@@ -136,7 +136,7 @@ fn expand(tree: &str) -> Vec<String> {
 fn a_tree_of_imports_is_read_whole() {
     assert_eq!(expand("a::{b, c::{d, e as f}, self}"), ["a::b", "a::c::d", "a::c::e", "a::self"]);
     assert_eq!(expand("super::*"), ["super::*"]);
-    let module = module_of("wire/hello.rs");
+    let module = module_of("wire/greeting.rs");
     assert_eq!(resolve(&module, "super::frame::Header").unwrap(), ["wire", "frame", "Header"]);
     assert_eq!(resolve(&module_of("wire/mod.rs"), "super::id").unwrap(), ["id"]);
     assert_eq!(resolve(&module, "std::fmt"), None);

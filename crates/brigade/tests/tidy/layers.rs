@@ -111,7 +111,7 @@ const MAPS: &[Map] = &[
             apart(&["text"]),
             apart(&["failure"]),
             apart(&["terminal"]),
-            apart(&["home", "log"]),
+            apart(&["checked_home", "log"]),
             apart(&["notices", "tui"]),
             apart(&["command_line/value_parsers"]),
             // What a mistake is; the settings have mistakes too.

@@ -11,7 +11,7 @@ use brigade_core::{
     limits,
     wire::{
         Reason, frame,
-        hello::Greeting,
+        greeting::Greeting,
         manager::{FromManager, ToManager},
         peer::{FromHolder, ToHolder},
     },

@@ -12,7 +12,7 @@ use brigade_core::{
     wire::{
         Message, Reason,
         frame::{self, PIECE_DATA_BYTES, PieceHeader},
-        hello::{Goodbye, Greeting, Hello},
+        greeting::{Goodbye, Greeting, Hello},
         manager::{FromManager, Lookup, LookupResult, ToManager, Version},
         peer::{AskList, FromHolder, HaveAll, ListPage, Open, Refuse, Request, RequestWhole, ToHolder},
     },

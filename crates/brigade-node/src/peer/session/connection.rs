@@ -13,7 +13,7 @@ use brigade_core::{
     time::UnixTime,
     wire::{
         Message, Reason,
-        hello::Goodbye,
+        greeting::Goodbye,
         manager::{FromManager, Holders, Renew, Report, ToManager},
     },
 };

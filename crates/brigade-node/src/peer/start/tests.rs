@@ -6,7 +6,7 @@ use std::{fs, path::Path};
 
 use brigade_core::wire::{
     Reason,
-    hello::{Hello, VERSION},
+    greeting::{Hello, VERSION},
     manager::{FromManager, Refused, ToManager},
 };
 

@@ -15,7 +15,7 @@ use brigade_core::{
     upload::{self, OfferId, ServedPieces},
     wire::{
         Reason,
-        hello::Goodbye,
+        greeting::Goodbye,
         peer::{
             Bits, FromHolder, Have, HaveAll, ListPage, Open, Refuse, Request, RequestWhole, ToHolder, Want,
         },

@@ -17,7 +17,7 @@ use brigade_core::{
     id::PeerKey,
     wire::{
         Reason,
-        hello::{Goodbye, Hello},
+        greeting::{Goodbye, Hello},
     },
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};

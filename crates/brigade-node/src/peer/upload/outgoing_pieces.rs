@@ -24,7 +24,7 @@ use brigade_core::{
     wire::{
         Reason,
         frame::{PIECE_DATA_BYTES, PieceHeader},
-        hello::Goodbye,
+        greeting::Goodbye,
         peer::{FromHolder, ListPage},
     },
 };

@@ -17,7 +17,7 @@ use std::{
 use brigade_core::{
     id::PeerKey,
     wire::{
-        hello::Goodbye,
+        greeting::Goodbye,
         peer::{FromHolder, Refuse},
     },
 };

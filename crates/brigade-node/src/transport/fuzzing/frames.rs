@@ -7,7 +7,7 @@ use std::{cell::OnceCell, io};
 
 use brigade_core::wire::{
     Message,
-    hello::Greeting,
+    greeting::Greeting,
     manager::{FromManager, ToManager},
     peer::{FromHolder, ToHolder},
 };

@@ -15,7 +15,7 @@ use brigade_core::{
     upload::LIMITED_SLOTS,
     wire::{
         Reason,
-        hello::{Hello, VERSION},
+        greeting::{Hello, VERSION},
         peer::{FromHolder, ListPage},
     },
 };

@@ -1,6 +1,6 @@
 //! Peers that join and leave: questions at the prompt and from a pipe, the table, and all ways to end.
 //!
-//! `refusals` tests joins that are refused.
+//! `failed_starts` tests joins that are refused.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 

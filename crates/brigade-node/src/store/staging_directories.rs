@@ -299,7 +299,8 @@ mod tests {
         let folder = Folder::open(temp.path()).unwrap();
         folder.staging_in("d").unwrap();
         folder.staging_in("d/e").unwrap();
-        let test = "store::staging::tests::no_directory_is_overlooked_when_too_few_files_can_be_opened";
+        let test =
+            "store::staging_directories::tests::no_directory_is_overlooked_when_too_few_files_can_be_opened";
         with_few_open_files(test, || match Folder::open(temp.path()).and_then(|folder| folder.stagings()) {
             Ok(stagings) => {
                 assert_eq!(stagings.len(), 3);

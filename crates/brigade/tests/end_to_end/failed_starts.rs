@@ -1,4 +1,4 @@
-//! Refusals, with their exit codes and texts: a full network, names, keys, ports, folders.
+//! Commands that end at their start, with their exit codes and texts: a full network, names, keys, ports, folders.
 //!
 //! `name_resolution` tests names of files that are refused.
 

@@ -1,4 +1,4 @@
-//! The greeting: the first message of both sides on every connection, and the last one.
+//! The greeting: the first message of both sides on every connection; and the goodbye, the last one.
 //!
 //! Nothing is read before a hello, and there is one hello only. This module decides the version of the protocol. TLS
 //! proves the key of the other side; the membership proves that it belongs to the network.
