@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use super::wants_and_grants::{UploadTotal, WantedContent};
+use super::inputs_and_outputs::{UploadTotal, WantedContent};
 use crate::{id::Content, time::Timestamp};
 
 /// The time in which what a downloader has had counts half as much for its turn.

@@ -10,21 +10,21 @@
 //! [`rate::Limiter`](crate::rate::Limiter)'s.
 
 mod downloader;
+mod inputs_and_outputs;
 mod offers;
 mod open_offer;
 mod request_check;
 mod send_history;
 #[cfg(test)]
 mod tests;
-mod wants_and_grants;
 
 use std::{
     collections::{BTreeMap, VecDeque},
     time::Duration,
 };
 
+pub use inputs_and_outputs::{DownloaderId, Grant, OfferId, UploadTotal, WantedContent};
 pub use request_check::{ServedPieces, check};
-pub use wants_and_grants::{DownloaderId, Grant, OfferId, UploadTotal, WantedContent};
 
 use self::{downloader::Downloader, open_offer::OpenOffer, send_history::SendHistory};
 use crate::{id::Content, limits, random::Random, time::Timestamp};

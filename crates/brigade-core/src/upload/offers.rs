@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     Upload,
     downloader::Interest,
+    inputs_and_outputs::{DownloaderId, Grant, OfferId},
     open_offer::OpenOffer,
     send_history::SendHistory,
-    wants_and_grants::{DownloaderId, Grant, OfferId},
 };
 use crate::{
     geometry::{Geometry, PieceIndex},
@@ -57,8 +57,8 @@ impl Upload {
         let took = self.now.since(offered.at).min(OFFER_TIME);
         offered.at = self.now;
         self.answer = (self.answer * 7 + took) / 8;
-        if let Some(spread) = self.send_histories.get_mut(&offered.content) {
-            spread.sent(piece);
+        if let Some(history) = self.send_histories.get_mut(&offered.content) {
+            history.sent(piece);
         }
         true
     }
@@ -177,8 +177,9 @@ impl Upload {
                 other.content == content && other.accepted.is_none() && other.pieces.contains(&piece)
             })
         };
-        let spread = self.send_histories.get_mut(&content).filter(|_| complete);
-        let pieces = spread.map(|spread| spread.least_sent(&mut self.random, on_offer)).unwrap_or_default();
+        let history = self.send_histories.get_mut(&content).filter(|_| complete);
+        let pieces =
+            history.map(|history| history.least_sent(&mut self.random, on_offer)).unwrap_or_default();
         let (at, named) = (self.now, pieces.clone());
         self.offers.insert(offer, OpenOffer { downloader, content, at, pieces: named, accepted: None });
         Grant::Offer { downloader, offer, content, pieces }
@@ -195,8 +196,8 @@ impl Upload {
 
     /// A piece that was to leave did not.
     fn unsent(&mut self, content: &Content, piece: PieceIndex) {
-        if let Some(spread) = self.send_histories.get_mut(content) {
-            spread.unsent(piece);
+        if let Some(history) = self.send_histories.get_mut(content) {
+            history.unsent(piece);
         }
     }
 
@@ -207,7 +208,7 @@ impl Upload {
 
     /// Keeps what is sent of a content from now on.
     pub(super) fn keep_send_history(&mut self, content: Content, pieces: u32) {
-        if self.send_histories.get(&content).is_some_and(|spread| spread.pieces() == pieces as usize) {
+        if self.send_histories.get(&content).is_some_and(|history| history.pieces() == pieces as usize) {
             return;
         }
         let kept = |send_histories: &BTreeMap<Content, SendHistory>| {

@@ -2,7 +2,7 @@
 //!
 //! `offers` makes and ends it.
 
-use super::wants_and_grants::DownloaderId;
+use super::inputs_and_outputs::DownloaderId;
 use crate::{geometry::PieceIndex, id::Content, time::Timestamp};
 
 /// An offer that was made.

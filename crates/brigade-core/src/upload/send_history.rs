@@ -23,10 +23,10 @@ pub(super) struct SendHistory {
 impl SendHistory {
     /// A first round of so many pieces.
     pub(super) fn new(pieces: u32) -> Self {
-        let mut spread =
+        let mut history =
             Self { left: Vec::new(), positions: vec![NOT_IN_ROUND; pieces as usize], last_offered: false };
-        spread.begin();
-        spread
+        history.begin();
+        history
     }
 
     /// How many pieces the content has.
@@ -105,13 +105,13 @@ mod tests {
     #[test]
     fn every_piece_leaves_once_before_any_leaves_twice() {
         let mut random = Random::new(3);
-        let mut spread = SendHistory::new(50);
+        let mut history = SendHistory::new(50);
         for _ in 0..3 {
             let mut sent = BTreeSet::new();
             for _ in 0..50 {
-                let piece = spread.least_sent(&mut random, |_| false)[0];
+                let piece = history.least_sent(&mut random, |_| false)[0];
                 assert!(sent.insert(piece), "{piece:?} left twice");
-                spread.sent(piece);
+                history.sent(piece);
             }
         }
     }
@@ -119,20 +119,20 @@ mod tests {
     #[test]
     fn offered_pieces_are_not_offered_twice_and_unsent_ones_are() {
         let mut random = Random::new(3);
-        let mut spread = SendHistory::new(10);
-        let first = spread.least_sent(&mut random, |_| false);
+        let mut history = SendHistory::new(10);
+        let first = history.least_sent(&mut random, |_| false);
         assert_eq!(
             (first.len(), first[0]),
             (limits::OFFERED_PIECES, PieceIndex(9)),
             "the last one proves the size"
         );
-        let second = spread.least_sent(&mut random, |piece| first.contains(&piece));
+        let second = history.least_sent(&mut random, |piece| first.contains(&piece));
         assert!(second.iter().all(|piece| !first.contains(piece)));
-        (0..9).for_each(|piece| spread.sent(PieceIndex(piece)));
-        spread.unsent(PieceIndex(4));
-        let left: BTreeSet<_> = spread.least_sent(&mut random, |_| false).into_iter().collect();
+        (0..9).for_each(|piece| history.sent(PieceIndex(piece)));
+        history.unsent(PieceIndex(4));
+        let left: BTreeSet<_> = history.least_sent(&mut random, |_| false).into_iter().collect();
         assert_eq!(left, BTreeSet::from([PieceIndex(4), PieceIndex(9)]));
-        spread.sent(PieceIndex(77));
-        assert_eq!(spread.pieces(), 10);
+        history.sent(PieceIndex(77));
+        assert_eq!(history.pieces(), 10);
     }
 }

@@ -1,10 +1,11 @@
-//! The values that pass between [`Upload`](super::Upload) and its caller: downloaders, offers, and grants.
+//! The inputs and outputs of [`Upload`](super::Upload): the numbers of downloaders and offers, what a downloader wants,
+//! and what its caller is to do next.
 //!
-//! They are plain values: tests write them by hand.
+//! They are plain values: tests write them by hand. `Upload` itself is in [`super`].
 
 use crate::{geometry::PieceIndex, id::Content};
 
-/// The shell's number for a peer that is being served: one for each key, however many connections it has.
+/// The caller's number for a peer that is being served: one for each key, however many connections it has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DownloaderId(pub u32);
 
