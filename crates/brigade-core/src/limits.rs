@@ -1,4 +1,4 @@
-//! All limits on data from other machines, each with its reason.
+//! All limits: on data from other machines, on what is requested and kept, and on times; each with its reason.
 //!
 //! A length is checked against its limit before anything is allocated for it. Limits that the protocol promises
 //! to the other side are listed in `docs/protocol.md` too.
@@ -101,7 +101,7 @@ pub const OBSERVERS: usize = 256;
 /// Bytes of a membership token (PASETO v4.public over at most 512 bytes of claims, in base64).
 pub const MEMBERSHIP_BYTES: usize = 1024;
 
-/// Bytes of a name, of one component, and components of a name.
+/// Bytes of a name.
 pub const NAME_BYTES: usize = 1024;
 /// Bytes of one component of a name: what common file systems take.
 pub const COMPONENT_BYTES: usize = 255;
@@ -130,7 +130,7 @@ pub const CATALOGUE_WAIT: Duration = Duration::from_secs(60);
 /// once.
 pub const UPDATE_INTERVAL: Duration = Duration::from_millis(50);
 
-/// How long a membership is valid, and how often a session renews it.
+/// How long a membership is valid.
 pub const MEMBERSHIP_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 /// How often a membership is renewed over a session.
 pub const MEMBERSHIP_RENEWAL: Duration = Duration::from_secs(3600);

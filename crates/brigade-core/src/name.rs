@@ -16,7 +16,7 @@ use crate::limits;
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct FileName(Arc<str>);
 
-/// The name of a member: a single component of a [`FileName`], since a folder is named after it.
+/// The name of a user, bound to a key or not: a single component of a [`FileName`], since a folder is named after it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Username(Arc<str>);
 
@@ -41,7 +41,8 @@ pub enum NameError {
     /// One of `\ : * ? " < > |`, or `/` in a username.
     #[error("it has the character `{0}`, which some systems do not allow")]
     Character(char),
-    /// A control, format, bidirectional, separator or private character, shown here by its number.
+    /// A control or format character (bidirectional marks are such), or a separator of lines or paragraphs, shown here
+    /// by its number.
     #[error("it has the invisible character U+{:04X}", u32::from(*.0))]
     Invisible(char),
     /// Not in Unicode normalisation form C.
@@ -100,7 +101,7 @@ impl FileName {
         self.components().any(|component| component.starts_with('.'))
     }
 
-    /// Whether the name lies below the folder `prefix` (which has no slash at its end).
+    /// Whether the name lies below the folder `folder` (which has no slash at its end).
     pub fn is_below(&self, folder: &str) -> bool {
         self.0.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'))
     }

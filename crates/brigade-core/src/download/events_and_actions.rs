@@ -17,7 +17,7 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HolderId(pub u32);
 
-/// The shell's number for a content that is being fetched; not used again for another.
+/// The caller's number for a content that is being fetched; not used again for another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DownloadId(pub u32);
 

@@ -49,7 +49,7 @@ pub(super) fn lookup(
     // With a slash at its end it can only be a folder.
     let folder = question.name.trim_end_matches('/');
     let exact = if folder.len() == question.name.len() { catalogue.shared_files(folder) } else { &[] };
-    let versions = name_holders(exact, sessions);
+    let versions = versions_with_holders(exact, sessions);
     let below = if folder.is_empty() { 0 } else { catalogue.count_below(folder, limits::COUNTED_NAMES) };
     let closest = if versions.is_empty() && below == 0 {
         nearest(folder, catalogue.names_around(folder, NAMES_COMPARED), limits::CLOSEST_NAMES)
@@ -136,7 +136,7 @@ fn summaries(sharings: &[SharedFile]) -> Vec<VersionSummary> {
 }
 
 /// A name's versions with the usernames of their holders, so many that all fit.
-fn name_holders(sharings: &[SharedFile], sessions: &BTreeMap<SessionId, Session>) -> Vec<Version> {
+fn versions_with_holders(sharings: &[SharedFile], sessions: &BTreeMap<SessionId, Session>) -> Vec<Version> {
     let summaries = summaries(sharings);
     let free_bytes = limits::PAGE_BYTES - ANSWER_BYTES - summaries.len() * VERSION_BYTES;
     let bytes_each = free_bytes / summaries.len().max(1);

@@ -47,14 +47,14 @@ impl<'a> HolderPages<'a> {
     }
 
     /// Adds what is known of one content.
-    pub(super) fn add(&mut self, choice: &HolderSelection) {
-        if self.page_bytes + self.cost(choice) > limits::PAGE_BYTES {
+    pub(super) fn add(&mut self, selection: &HolderSelection) {
+        if self.page_bytes + self.cost(selection) > limits::PAGE_BYTES {
             self.start_page();
         }
-        self.page_bytes += self.cost(choice);
-        let complete = self.positions_of(&choice.complete);
-        let partial = self.positions_of(&choice.partial);
-        let Content { id, size } = choice.content;
+        self.page_bytes += self.cost(selection);
+        let complete = self.positions_of(&selection.complete);
+        let partial = self.positions_of(&selection.partial);
+        let Content { id, size } = selection.content;
         self.page.contents.push(ContentHolders { id, size, complete, partial });
     }
 
@@ -73,8 +73,8 @@ impl<'a> HolderPages<'a> {
         }
     }
 
-    fn cost(&self, choice: &HolderSelection) -> usize {
-        let holders = choice.complete.iter().chain(&choice.partial);
+    fn cost(&self, selection: &HolderSelection) -> usize {
+        let holders = selection.complete.iter().chain(&selection.partial);
         let peers = holders.map(|holder| match self.positions.get(holder) {
             Some(_) => POSITION_BYTES,
             None => POSITION_BYTES + self.peer_address(*holder).map_or(0, |peer| peer_address_bytes(&peer)),

@@ -36,7 +36,7 @@ impl HolderSelection {
         Self { content, complete: of(true), partial: of(false) }
     }
 
-    /// A number that is the same for the same choice (and, by a chance of 2⁻⁶⁴, for another).
+    /// A number that is the same for the same selection (and, by a chance of 2⁻⁶⁴, for another).
     pub(super) fn fingerprint(&self) -> u64 {
         let start = mix(self.complete.len() as u64); // where the one list ends and the other begins
         let all = self.complete.iter().chain(&self.partial);

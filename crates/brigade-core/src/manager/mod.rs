@@ -165,7 +165,7 @@ impl Manager {
         self.send_updates(now);
     }
 
-    /// The session's connection ended, or the shell ended it.
+    /// The session's connection ended, or the caller ended it.
     pub fn disconnected(&mut self, now: Timestamp, session: SessionId, reason: LeaveReason) {
         self.forget(now, session, reason);
         self.send_updates(now);
@@ -302,9 +302,9 @@ impl Manager {
         self.watches.watch(session, contents.clone(), watch.again.unwrap_or(0))?;
         let mut pages = HolderPages::new(&self.sessions, session);
         for content in contents {
-            let choice = self.holder_selection(session, content);
-            self.watches.is_changed(session, content, choice.fingerprint());
-            pages.add(&choice);
+            let selection = self.holder_selection(session, content);
+            self.watches.is_changed(session, content, selection.fingerprint());
+            pages.add(&selection);
         }
         for page in pages.finish() {
             self.send(session, page);
@@ -323,9 +323,9 @@ impl Manager {
         while let Some((session, contents)) = self.watches.pop_due(now) {
             let mut pages = HolderPages::new(&self.sessions, session);
             for content in contents {
-                let choice = self.holder_selection(session, content);
-                if self.watches.is_changed(session, content, choice.fingerprint()) {
-                    pages.add(&choice);
+                let selection = self.holder_selection(session, content);
+                if self.watches.is_changed(session, content, selection.fingerprint()) {
+                    pages.add(&selection);
                 }
             }
             let messages = pages.finish();

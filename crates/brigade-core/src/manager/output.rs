@@ -1,7 +1,7 @@
 //! Output of the manager: messages to send, bindings to store, memberships to sign, sessions to close, events to
 //! report.
 //!
-//! Each says which call answers it, where one does. The shell carries them out in their order, without waiting.
+//! Each says which call answers it, where one does. The caller carries them out in their order, without waiting.
 
 use std::net::SocketAddr;
 
@@ -15,7 +15,7 @@ use crate::{
     },
 };
 
-/// What the shell is to do.
+/// What the caller is to do.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Output {
     /// Send a reply.

@@ -13,7 +13,7 @@ use crate::{
     wire::manager::{PeerAddress, PeerRow},
 };
 
-/// The number of a connection to the manager; the shell never gives one twice.
+/// The number of a connection to the manager; the caller never gives one twice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 

@@ -34,7 +34,7 @@ struct SessionWatches {
 struct WatchedContent {
     /// The fingerprint of what it was told last.
     last_sent: u64,
-    /// Which choice of holders it asked for.
+    /// Which selection of holders it asked for.
     again: u32,
 }
 
@@ -122,13 +122,13 @@ impl Watches {
         Some((session, contents))
     }
 
-    /// Which choice of holders of a content a session asked for last.
+    /// Which selection of the holders of a content a session asked for last.
     pub(super) fn again(&self, session: SessionId, content: &Content) -> u32 {
         let watched = self.sessions.get(&session).and_then(|watches| watches.watched.get(content));
         watched.map_or(0, |watched| watched.again)
     }
 
-    /// Whether a choice with this fingerprint is news to the session; from now on it is not.
+    /// Whether a selection with this fingerprint is news to the session; from now on it is not.
     pub(super) fn is_changed(&mut self, session: SessionId, content: Content, fingerprint: u64) -> bool {
         let watched = self.sessions.get_mut(&session).and_then(|watches| watches.watched.get_mut(&content));
         watched.is_some_and(|watched| std::mem::replace(&mut watched.last_sent, fingerprint) != fingerprint)

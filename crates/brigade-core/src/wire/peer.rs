@@ -25,7 +25,7 @@ messages! {
         0x43 Request,
         /// Asks for a content of a single piece.
         0x44 RequestWhole,
-        /// Asks for any piece of an open content, when it is this downloader's turn.
+        /// Cancels a request.
         0x45 Cancel,
         /// Would take any piece of an open content, when it is this downloader's turn.
         0x46 Want,
@@ -47,7 +47,7 @@ messages! {
         0x4a Have,
         /// A page of the piece list.
         0x4b ListPage,
-        /// A piece that the holder offers is not needed.
+        /// Refuses a request, or everything on a channel.
         0x4c Refuse,
         /// Whether pieces are sent by turns.
         0x4d Turns,

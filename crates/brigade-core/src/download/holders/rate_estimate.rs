@@ -38,11 +38,11 @@ impl RateEstimate {
     #[allow(clippy::cast_precision_loss)] // far below 2^53
     pub(crate) fn add(&mut self, now: Timestamp, bytes: u64) {
         let Some(since) = self.busy_since.replace(now) else { return };
-        let is_declined = now.since(since).as_secs_f64();
+        let busy_seconds = now.since(since).as_secs_f64();
         // A rational decay, not an exponential one: the same bits on every machine.
-        let kept = MEMORY_SECONDS / (MEMORY_SECONDS + is_declined);
+        let kept = MEMORY_SECONDS / (MEMORY_SECONDS + busy_seconds);
         self.bytes = self.bytes * kept + bytes as f64;
-        self.seconds = self.seconds * kept + is_declined;
+        self.seconds = self.seconds * kept + busy_seconds;
     }
 
     /// Bytes a second; `None` while nothing was seen of it. At least 1.

@@ -149,7 +149,8 @@ impl Downloads {
         piece: PieceIndex,
     ) -> bool {
         let Some(one) = self.downloads.get(&download) else { return false };
-        let alone = matches!(one.picker.state(piece), Some(PieceState::InFlight(askers)) if askers.is_one());
+        let alone =
+            matches!(one.picker.state(piece), Some(PieceState::InFlight(holders)) if holders.is_one());
         let at_the_end = one.picker.missing().is_empty() || slow.stalled.is_some();
         let known = matches!(one.list, ListState::NotNeeded | ListState::Known(_));
         alone && at_the_end && known && one.source(by).is_some_and(|source| source.offers(piece))

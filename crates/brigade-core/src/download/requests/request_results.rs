@@ -46,8 +46,8 @@ impl Downloads {
         match before {
             PieceState::Stored => self.fetched_twice_bytes += bytes,
             PieceState::Missing => {}
-            PieceState::InFlight(askers) => {
-                for other in askers.iter().filter(|asker| *asker != holder) {
+            PieceState::InFlight(holders) => {
+                for other in holders.iter().filter(|other| *other != holder) {
                     self.cancel(other, download, piece);
                 }
             }
@@ -114,8 +114,8 @@ impl Downloads {
         self.actions.push_back(Action::Banned { holder, download, fault });
     }
 
-    /// A holder refuses a content: it is asked again after a while. With `notify`, a message tells
-    /// it that the channel is closed.
+    /// A holder refuses a content: it is asked again after a while. With `notify`, a message tells it that the channel
+    /// is closed.
     pub(crate) fn back_off(&mut self, holder: HolderId, download: DownloadId, notify: bool) {
         let Some(source) = self.downloads.get_mut(&download).and_then(|one| one.source_mut(holder)) else {
             return;

@@ -189,8 +189,8 @@ impl Picker {
                 self.remove(piece);
                 true
             }
-            Some(PieceState::InFlight(askers)) if askers.is_one() && askers.first != holder => {
-                askers.second = Some(holder);
+            Some(PieceState::InFlight(holders)) if holders.is_one() && holders.first != holder => {
+                holders.second = Some(holder);
                 true
             }
             _ => false,
@@ -201,15 +201,15 @@ impl Picker {
     /// next.
     pub(crate) fn give_back(&mut self, piece: PieceIndex, holder: HolderId) -> bool {
         let Some(state) = self.states.get_mut(piece.0 as usize) else { return false };
-        let PieceState::InFlight(askers) = *state else { return false };
-        match (askers.first == holder, askers.second) {
+        let PieceState::InFlight(holders) = *state else { return false };
+        match (holders.first == holder, holders.second) {
             (true, Some(first)) => *state = PieceState::InFlight(RequestedFrom { first, second: None }),
             (true, None) => {
                 *state = PieceState::Missing;
                 return true;
             }
             (false, Some(second)) if second == holder => {
-                *state = PieceState::InFlight(RequestedFrom { first: askers.first, second: None });
+                *state = PieceState::InFlight(RequestedFrom { first: holders.first, second: None });
             }
             (false, _) => {}
         }

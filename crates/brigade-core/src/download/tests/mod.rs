@@ -1,4 +1,4 @@
-//! `Downloads` as a table of events and actions: a [`TestDownloads`] plays the shell, and every step is audited.
+//! `Downloads` as a table of events and actions: a [`TestDownloads`] plays the caller, and every step is audited.
 //!
 //! Whole fetches, over lines that have a bandwidth, are simulated in `brigade-sim`.
 
@@ -39,7 +39,7 @@ fn content(pieces: u32, salt: u8) -> (Content, Vec<[u8; 32]>) {
     (Content { id, size: u64::from(pieces) * piece_bytes }, values)
 }
 
-/// A shell without a network.
+/// A caller without a network.
 struct TestDownloads {
     downloads: Downloads,
     now: Timestamp,
@@ -148,7 +148,8 @@ fn audit(downloads: &Downloads) {
         for asked in queue {
             *by_source.entry((*id, asked.download)).or_default() += u64::from(asked.bytes);
             let state = downloads.downloads[&asked.download].picker.state(asked.piece);
-            let mine = matches!(state, Some(PieceState::InFlight(askers)) if askers.iter().any(|a| a == *id));
+            let mine =
+                matches!(state, Some(PieceState::InFlight(holders)) if holders.iter().any(|a| a == *id));
             assert!(mine || asked.arrived && state == Some(PieceState::Stored), "{id:?} {asked:?} {state:?}");
         }
     }

@@ -1,6 +1,6 @@
-//! What is asked of whom, when all goes well.
+//! Which piece is requested from which holder, how many holders are connected, and what is kept of those that leave.
 //!
-//! What goes wrong is in `faulty_holders`.
+//! Holders that send or announce something wrong are in `faulty_holders`.
 
 use super::{
     Action, Arc, Bitfield, Config, Content, ContentId, DownloadId, Downloads, Duration, Event, Expected,
