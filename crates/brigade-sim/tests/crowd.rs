@@ -5,14 +5,11 @@
 
 use std::time::Duration;
 
-use brigade_core::{limits, time::Timestamp};
-use brigade_sim::{
-    ContentNumber, Crowd, Outcome, PeerNumber, PeerPlan, Plan, PlannedEvent, Report, Scenario, Simulation,
-};
+use brigade_core::limits;
+use brigade_sim::{Crowd, Report, Scenario};
 
 const MB: u64 = 1_000_000;
 const PIECE_BYTES: u64 = 256 << 10;
-const CONTENT: ContentNumber = ContentNumber(0);
 
 fn crowd(scenario: Scenario, downloaders: u32, pieces: u64, seed: u64) -> Crowd {
     let delay = Duration::from_millis(1);
@@ -42,15 +39,6 @@ fn few_bytes_twice(report: &Report, pieces: u64) {
 fn check(crowd: Crowd, last: f64, copies: f64) {
     let report = run(crowd);
     assert!(report.multiple(1.0) <= last && report.source_copies <= copies, "{crowd:?}:\n{report}");
-}
-
-fn at(seconds: f64) -> Timestamp {
-    Timestamp::default().after(Duration::from_secs_f64(seconds))
-}
-
-fn took(outcome: &Outcome, downloader: u32) -> f64 {
-    assert_eq!(outcome.faults, [""; 0]);
-    outcome.finished[&(PeerNumber(downloader), CONTENT)].since(at(0.0)).as_secs_f64()
 }
 
 #[test]
@@ -106,44 +94,4 @@ fn a_crowd_that_is_larger_than_any_list_ends_with_few_neighbours_each() {
         let most = limits::NEIGHBOURS + limits::NEIGHBOURS / 4;
         assert!(report.outcome.most_holders <= most, "{}", report.outcome.most_holders);
     }
-}
-
-/// One content of so many bytes, one peer that fetches it, and holders with these limits.
-fn limited(bytes: u64, limits: &[u64]) -> Plan {
-    let holders = u32::try_from(limits.len()).unwrap_or(0);
-    let mut plan = Plan::fetch(1, bytes, holders, 125 * MB);
-    for (peer, limit) in plan.peers.iter_mut().zip(limits) {
-        *peer = PeerPlan { upload_limit: Some(*limit), ..peer.clone() };
-    }
-    plan
-}
-
-#[test]
-fn three_limited_holders_are_as_fast_as_their_sum() {
-    let outcome = Simulation::new(&limited(300 * MB, &[20 * MB; 3])).run();
-    let rate = 300.0 / took(&outcome, 3);
-    assert!(rate > 0.97 * 60.0, "{rate} MB/s");
-}
-
-#[test]
-fn a_fine_holder_makes_up_for_a_limited_one_and_one_that_stops() {
-    for (stops, limits) in [(3.0, [20 * MB, 20 * MB, MB / 10]), (1.0, [20 * MB, 20 * MB, MB / 10])] {
-        let mut plan = limited(240 * MB, &limits);
-        plan.events.push((at(stops), PlannedEvent::Stall(PeerNumber(0))));
-        let ideal = stops + (240.0 - 40.0 * stops) / 20.0;
-        let took = took(&Simulation::new(&plan).run(), 3);
-        assert!(took < ideal * 1.1, "{took} s instead of {ideal}");
-    }
-}
-
-#[test]
-fn a_limit_that_changes_holds_from_then_on() {
-    // Half at 20 MB/s, then without a limit, then at 5 MB/s: the checks see each of them kept.
-    let mut plan = limited(100 * MB, &[20 * MB]);
-    plan.peers[0].link.up = 40 * MB;
-    plan.events.push((at(2.0), PlannedEvent::Limit(PeerNumber(0), None)));
-    plan.events.push((at(2.5), PlannedEvent::Limit(PeerNumber(0), Some(5 * MB))));
-    let took = took(&Simulation::new(&plan).run(), 1);
-    let ideal = 2.5 + (100.0 - 40.0 - 20.0) / 5.0;
-    assert!((took - ideal).abs() < 0.5, "{took} s instead of {ideal}");
 }

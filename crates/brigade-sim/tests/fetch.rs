@@ -1,6 +1,7 @@
 //! Whole fetches in virtual time. A seed that fails here fails alike in `brigade-sim any --seed N`.
 //!
-//! Each test makes a plan, runs its world to the end, and looks at the outcome alone.
+//! Each test makes a plan, runs the simulation to its end, and looks at the outcome alone. Many downloaders of one
+//! content are in `crowd`.
 
 use std::time::Duration;
 
@@ -31,6 +32,16 @@ fn seconds(plan: &Plan) -> f64 {
     assert!(outcome.unfinished.is_empty(), "seed {}: {outcome:?}", plan.seed);
     let last = outcome.finished.values().max().copied().unwrap_or_default();
     last.since(Timestamp::default()).as_secs_f64()
+}
+
+/// One content of so many bytes, one peer that fetches it, and holders with these limits.
+fn limited(bytes: u64, limits: &[u64]) -> Plan {
+    let holders = u32::try_from(limits.len()).unwrap_or(0);
+    let mut plan = Plan::fetch(1, bytes, holders, 125 * MB);
+    for (peer, limit) in plan.peers.iter_mut().zip(limits) {
+        *peer = PeerPlan { upload_limit: Some(*limit), ..peer.clone() };
+    }
+    plan
 }
 
 #[test]
@@ -175,4 +186,33 @@ fn downloaders_pass_on_their_pieces() {
     // Alone, the holder would need 40 s for the four of them.
     let took = seconds(&plan);
     assert!(took < 20.0, "{took}");
+}
+
+#[test]
+fn three_limited_holders_are_as_fast_as_their_sum() {
+    let rate = 300.0 / seconds(&limited(300 * MB, &[20 * MB; 3]));
+    assert!(rate > 0.97 * 60.0, "{rate} MB/s");
+}
+
+#[test]
+fn a_fine_holder_makes_up_for_a_limited_one_and_one_that_stops() {
+    for (stops, limits) in [(3.0, [20 * MB, 20 * MB, MB / 10]), (1.0, [20 * MB, 20 * MB, MB / 10])] {
+        let mut plan = limited(240 * MB, &limits);
+        plan.events.push((at(stops), PlannedEvent::Stall(PeerNumber(0))));
+        let ideal = stops + (240.0 - 40.0 * stops) / 20.0;
+        let took = seconds(&plan);
+        assert!(took < ideal * 1.1, "{took} s instead of {ideal}");
+    }
+}
+
+#[test]
+fn a_limit_that_changes_holds_from_then_on() {
+    // Half at 20 MB/s, then without a limit, then at 5 MB/s: the checks see each of them kept.
+    let mut plan = limited(100 * MB, &[20 * MB]);
+    plan.peers[0].link.up = 40 * MB;
+    plan.events.push((at(2.0), PlannedEvent::Limit(PeerNumber(0), None)));
+    plan.events.push((at(2.5), PlannedEvent::Limit(PeerNumber(0), Some(5 * MB))));
+    let took = seconds(&plan);
+    let ideal = 2.5 + (100.0 - 40.0 - 20.0) / 5.0;
+    assert!((took - ideal).abs() < 0.5, "{took} s instead of {ideal}");
 }
