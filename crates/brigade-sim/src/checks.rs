@@ -105,7 +105,7 @@ impl Checks {
 
     pub(crate) fn banned(&mut self, peer: PeerNumber, holder: HolderId, download: DownloadId) {
         let new = self.banned.insert((peer, holder, download));
-        self.check(new, || format!("{peer:?} shuns {holder:?} twice for {download:?}"));
+        self.check(new, || format!("{peer:?} bans {holder:?} twice for {download:?}"));
     }
 
     /// A holder makes an offer.
@@ -172,12 +172,12 @@ impl Checks {
     ) {
         let download = piece.0;
         let banned = self.banned.contains(&(peer, holder, download));
-        self.check(!banned, || format!("{peer:?} asks {holder:?}, which it shuns"));
+        self.check(!banned, || format!("{peer:?} asks {holder:?}, which it has banned"));
         let listed = whole || self.lists[peer.at()].contains(&download);
         self.check(listed, || format!("{peer:?} asks for {piece:?} before it has the list"));
         let in_flight = &mut self.in_flight[peer.at()];
         let of_piece = |pieces: &&BTreeMap<Piece, (u32, bool)>| pieces.contains_key(&piece);
-        let askers = in_flight.by_holder.values().filter(of_piece).count();
+        let others = in_flight.by_holder.values().filter(of_piece).count();
         let new = in_flight.by_holder.entry(holder).or_default().insert(piece, (bytes, false)).is_none();
         in_flight.asked = true;
         if new {
@@ -186,7 +186,7 @@ impl Checks {
         }
         self.check(new, || format!("{peer:?} asks {holder:?} twice for {piece:?}"));
         // A third holder may be asked if the first one is disconnected while its piece is being hashed.
-        self.check(askers < 3, || format!("{peer:?} asks {askers} others for {piece:?}"));
+        self.check(others < 3, || format!("{peer:?} asks {others} others for {piece:?}"));
     }
 
     pub(crate) fn arrived(
@@ -228,16 +228,16 @@ impl Checks {
         }
     }
 
-    fn release(&mut self, peer: PeerNumber, holder: HolderId, disconnected: impl Fn(Piece, bool) -> bool) {
+    fn release(&mut self, peer: PeerNumber, holder: HolderId, is_released: impl Fn(Piece, bool) -> bool) {
         let in_flight = &mut self.in_flight[peer.at()];
         let Some(pieces) = in_flight.by_holder.get_mut(&holder) else { return };
         pieces.retain(|piece, (bytes, arrived)| {
-            let disconnected = disconnected(*piece, *arrived);
-            if disconnected {
+            let released = is_released(*piece, *arrived);
+            if released {
                 in_flight.bytes -= u64::from(*bytes);
                 in_flight.requests -= 1;
             }
-            !disconnected
+            !released
         });
         if pieces.is_empty() {
             in_flight.by_holder.remove(&holder);

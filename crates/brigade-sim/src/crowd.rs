@@ -115,7 +115,7 @@ impl Crowd {
         self.report(&plan, outcome)
     }
 
-    /// The plan of its world.
+    /// The plan of its simulation.
     pub fn plan(&self) -> Plan {
         let mut random = Random::new(self.seed);
         let link = LinkRates { up: LINK_BYTES_PER_SECOND, down: LINK_BYTES_PER_SECOND, delay: self.delay };

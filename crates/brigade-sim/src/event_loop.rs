@@ -3,9 +3,10 @@
 //! A stalled peer keeps its events until it resumes. Events of the network need no process and are handled at once.
 
 use crate::{
-    event_queue::{QueueEntry, ScheduledEvent},
+    event_queue::QueueEntry,
     identifiers::{ConnectionNumber, PeerNumber, download},
     outcome::Outcome,
+    scheduled_event::ScheduledEvent,
     simulation::Simulation,
 };
 

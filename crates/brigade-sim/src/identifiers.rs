@@ -1,14 +1,14 @@
-//! The numbers of peers, contents and connections: positions in the lists of a world.
+//! The numbers of peers, contents and connections: positions in the lists of a simulation.
 //!
-//! A content has the same number in every core of its world.
+//! A content has the same number in every core of its simulation.
 
 use brigade_core::download::DownloadId;
 
-/// A peer's number in its world.
+/// A peer's number in its simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PeerNumber(pub u32);
 
-/// A content's number in its world.
+/// A content's number in its simulation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ContentNumber(pub u32);
 

@@ -3,9 +3,9 @@
 //! [`Simulation`] runs the very [`Downloads`](brigade_core::download::Downloads),
 //! [`Upload`](brigade_core::upload::Upload), [`Limiter`](brigade_core::rate::Limiter) and
 //! [`Manager`](brigade_core::manager::Manager) of the product over links with bandwidth and delay. A [`Plan`] says who
-//! is in it and what happens, and a [`Crowd`] makes plans of many; the same plan and seed give the same world, event
-//! for event. [`Checks`] watches every step. Nothing here knows of sockets, disks or tasks: if it
-//! has to, a decision was put on the wrong side of the core.
+//! is in it and what happens, and a [`Crowd`] makes plans of many; the same plan and seed give the same simulation,
+//! event for event. [`Checks`] watches every step. Nothing here knows of sockets, disks or tasks: if it has to, a
+//! decision was put on the wrong side of the core.
 
 #![forbid(unsafe_code)]
 
@@ -15,12 +15,13 @@ mod crowd;
 mod event_loop;
 mod event_queue;
 mod identifiers;
+mod manager_state;
 mod network;
 mod outcome;
 mod peer;
 mod piece_copies;
 mod plan;
-mod simulated_manager;
+mod scheduled_event;
 mod simulation;
 
 pub use checks::Checks;

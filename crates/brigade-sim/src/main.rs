@@ -1,6 +1,6 @@
-//! Runs a world from a seed and prints what became of it.
+//! Runs a simulation from a seed and prints its outcome.
 //!
-//! A seed that failed in a test fails alike here. What is in a world is in `plan`, what must hold in `checks`.
+//! A seed that failed in a test fails alike here. What is in a simulation is in `plan`, what must hold in `checks`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout)] // it is what this program is for
@@ -10,7 +10,7 @@ use std::{process::ExitCode, time::Duration};
 use brigade_sim::{Crowd, Outcome, Plan, Scenario, Simulation};
 use clap::{Args as Arguments, Parser, Subcommand, ValueEnum};
 
-/// A world in a seed.
+/// A simulation from a seed.
 #[derive(Debug, Parser)]
 #[command(name = "brigade-sim", version, about)]
 struct Args {
@@ -156,7 +156,7 @@ fn report(seed: u64, outcome: &Outcome) -> bool {
         println!("  {} from {}: {bytes} bytes", downloader.0, holder.0);
     }
     for (downloader, holder, content) in &outcome.banned {
-        println!("  {} shuns {} for content {}", downloader.0, holder.0, content.0);
+        println!("  {} bans {} for content {}", downloader.0, holder.0, content.0);
     }
     for ((downloader, content), reported) in &outcome.unfinished {
         println!(

@@ -1,6 +1,6 @@
-//! The manager of a world, which is the product's own, and the peer of each of its sessions.
+//! The state of the manager in a simulation: its core, which is the product's own, and the peer of each of its sessions.
 //!
-//! `behaviour/manager_session` has the messages between it and the peers.
+//! `behaviour/manager` runs the core, and `behaviour/manager_session` has the peers' side of the sessions.
 
 use std::collections::BTreeMap;
 

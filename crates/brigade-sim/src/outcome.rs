@@ -29,7 +29,7 @@ pub struct Outcome {
     pub offers: u64,
     /// See [`Self::offers`].
     pub declined: u64,
-    /// Holders that were shunned: by process_for, process_for, for what.
+    /// Holders that were banned: the downloader that banned the holder, the holder, and the content.
     pub banned: BTreeSet<(PeerNumber, PeerNumber, ContentNumber)>,
     /// The rules that were broken.
     pub faults: Vec<String>,

@@ -18,10 +18,10 @@ use brigade_core::{
 };
 
 use crate::{
-    event_queue::ScheduledEvent,
     identifiers::{ConnectionNumber, ContentNumber, PeerNumber},
     network::link::LinkRates,
     plan::{HolderBehaviour, PeerPlan},
+    scheduled_event::ScheduledEvent,
 };
 
 /// One peer.

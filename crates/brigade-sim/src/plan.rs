@@ -112,7 +112,7 @@ impl Plan {
         Self::new(seed, vec![size], peers, events)
     }
 
-    /// A world of so many contents and peers, for a day at most.
+    /// A simulation of so many contents and peers, for a day at most.
     pub(crate) fn new(
         seed: u64,
         contents: Vec<u64>,
@@ -201,8 +201,8 @@ pub(crate) fn at(since_start: Duration) -> Timestamp {
     Timestamp::default().after(since_start)
 }
 
-/// The content number `number` of a world, of `size` bytes, with its piece list where it has one. There are no bytes:
-/// the values of the list are invented, and the id is their fold.
+/// The content number `number` of a simulation, of `size` bytes, with its piece list where it has one. There are no
+/// bytes: the values of the list are invented, and the id is their fold.
 pub(crate) fn make_content(number: ContentNumber, size: u64) -> (Content, Option<PieceList>) {
     let pieces = Geometry::new(size).map_or(0, |geometry| geometry.count());
     let value = |piece: u32| {

@@ -8,14 +8,15 @@ use brigade_core::{download::Config, geometry::Geometry, id::ContentId, random::
 
 use crate::{
     checks::Checks,
-    event_queue::{EventQueue, ScheduledEvent},
+    event_queue::EventQueue,
     identifiers::ContentNumber,
+    manager_state::SimulatedManager,
     network::connection::Connection,
     outcome::Outcome,
     peer::{ContentInfo, Peer},
     piece_copies::CopyCounts,
     plan::{Plan, PlannedEvent, make_content},
-    simulated_manager::SimulatedManager,
+    scheduled_event::ScheduledEvent,
 };
 
 /// Many peers in virtual time, with their manager and their network.
@@ -24,7 +25,7 @@ pub struct Simulation {
     pub(crate) now: Timestamp,
     pub(crate) end: Timestamp,
     pub(crate) queue: EventQueue,
-    /// The events of the plan, until the world runs.
+    /// The events of the plan, until the simulation runs.
     pub(crate) planned: Vec<(Timestamp, PlannedEvent)>,
     /// Fetches that are planned or not complete.
     pub(crate) fetches_left: usize,
@@ -44,7 +45,7 @@ pub struct Simulation {
 }
 
 impl Simulation {
-    /// The world of a plan before its first event.
+    /// The simulation of a plan before its first event.
     ///
     /// # Panics
     ///

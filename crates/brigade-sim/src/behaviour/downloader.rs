@@ -10,11 +10,11 @@ use brigade_core::{
 };
 
 use crate::{
-    event_queue::ScheduledEvent,
     identifiers::{ConnectionNumber, ContentNumber, PeerNumber, download},
     network::connection::{Connection, PeerMessage, Segment},
     network::link::{pass, transfer_time},
     plan::HolderBehaviour,
+    scheduled_event::ScheduledEvent,
     simulation::Simulation,
 };
 

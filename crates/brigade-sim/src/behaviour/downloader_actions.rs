@@ -11,10 +11,11 @@ use brigade_core::{
 };
 
 use crate::{
-    event_queue::{ScheduledEvent, no_earlier},
+    event_queue::no_earlier,
     identifiers::{ContentNumber, PeerNumber, content, download},
     network::connection::{Connection, PeerMessage, Request},
     network::link::handshake,
+    scheduled_event::ScheduledEvent,
     simulation::Simulation,
 };
 

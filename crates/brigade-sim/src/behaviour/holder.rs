@@ -15,10 +15,10 @@ use brigade_core::{
 };
 
 use crate::{
-    event_queue::ScheduledEvent,
     identifiers::{ConnectionNumber, ContentNumber, PeerNumber, download},
     network::connection::{PeerMessage, Request, SendingPiece, WaitingRequest},
     plan::HolderBehaviour,
+    scheduled_event::ScheduledEvent,
     simulation::Simulation,
 };
 

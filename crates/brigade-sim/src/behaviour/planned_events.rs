@@ -1,13 +1,13 @@
-//! Planned events of peers: they leave and return, stall and resume, lose connections.
+//! Planned events of peers: they leave and return, stall and resume, lose connections. Also the end of any connection.
 //!
 //! The peers' own behaviour is in `downloader` and `holder`.
 
 use brigade_core::{geometry::PieceIndex, upload::DownloaderId};
 
 use crate::{
-    event_queue::ScheduledEvent,
     identifiers::{ConnectionNumber, ContentNumber, PeerNumber},
     plan::PlannedEvent,
+    scheduled_event::ScheduledEvent,
     simulation::Simulation,
 };
 
@@ -65,7 +65,7 @@ impl Simulation {
         self.quit(peer);
     }
 
-    /// Ends a connection; with `tell` the downloader sees it after a while.
+    /// Ends a connection. With `notify`, the downloader sees it after a while.
     pub(crate) fn cut(&mut self, on: ConnectionNumber, notify: bool) {
         let connection = &mut self.connections[on.at()];
         if !connection.alive {

@@ -5,10 +5,10 @@
 use brigade_core::upload::DownloaderId;
 
 use crate::{
-    event_queue::ScheduledEvent,
     identifiers::{ConnectionNumber, PeerNumber},
     network::connection::Segment,
     network::link::{largest_burst_bytes, transfer_time},
+    scheduled_event::ScheduledEvent,
     simulation::Simulation,
 };
 
