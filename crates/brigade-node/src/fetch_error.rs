@@ -1,91 +1,11 @@
-//! Why a request names no files, why a fetch does not begin, and which kinds of errors a file of it can have.
+//! Why a fetch does not begin, and which kinds of errors a file of it can have.
 //!
 //! A fetch that has begun does not end with one of these: its [`Progress`](crate::progress::Progress) lists the files
-//! that failed.
+//! that failed. Why a request names no files is in `fetch_request/resolve_error`.
 
 use std::path::PathBuf;
 
-use brigade_core::{
-    limits,
-    name::{FileName, NameError, Username},
-    plural::{self, count},
-    wire::manager::Version,
-};
-
-use crate::{fetch_request::AmbiguousName, peer_error::AskError};
-
-/// Why a request names no files.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum ResolveError {
-    /// Nobody shares it.
-    #[error("nobody shares \"{name}\"")]
-    NotFound {
-        /// The requested name.
-        name: String,
-        /// Similar names.
-        closest: Vec<FileName>,
-    },
-    /// A name has several contents.
-    #[error("{} has {}", .choices[0].name, count(.choices[0].versions.len(), "content"))]
-    Ambiguous {
-        /// The names and their contents; at least one, at most 64.
-        choices: Vec<AmbiguousName>,
-        /// The number of further names with several contents.
-        rest: usize,
-    },
-    /// The name exists, but not the requested version.
-    #[error("no content of \"{name}\" is {wanted}")]
-    NoSuchVersion {
-        /// The name.
-        name: String,
-        /// The requested version.
-        wanted: String,
-        /// The existing contents.
-        versions: Vec<Version>,
-    },
-    /// The requested member is not in the network now.
-    #[error("nobody with the username \"{username}\" is in the network now")]
-    NotHere {
-        /// The member.
-        username: Username,
-    },
-    /// The name is not valid.
-    #[error("\"{name}\" cannot be the name of a file: {reason}")]
-    BadName {
-        /// The requested name.
-        name: String,
-        /// The rule that it breaks.
-        reason: NameError,
-    },
-    /// The pattern is not valid.
-    #[error("\"{pattern}\" is not a pattern: {reason}")]
-    BadPattern {
-        /// The requested name.
-        pattern: String,
-        /// The reason.
-        reason: String,
-    },
-    /// The name has more files than one fetch takes.
-    #[error("\"{name}\" has more than {} files", limits::ANNOUNCED_NAMES)]
-    TooMany {
-        /// The requested name.
-        name: String,
-    },
-    /// A name was given for the file, and the request names several files.
-    #[error("\"{name}\" has {}, and only one file can be saved as \"{save_as}\"", count(*.files, "file"))]
-    SeveralFiles {
-        /// The requested name.
-        name: String,
-        /// The number of its files.
-        files: usize,
-        /// The name that was given.
-        save_as: FileName,
-    },
-    /// The manager did not answer.
-    #[error(transparent)]
-    Ask(#[from] AskError),
-}
+use brigade_core::{name::FileName, plural};
 
 /// Why a fetch did not begin.
 #[derive(Debug, thiserror::Error)]

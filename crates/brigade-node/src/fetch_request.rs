@@ -1,19 +1,19 @@
-//! The request for a fetch, and the files that it names.
+//! The request for a fetch, and the number of a fetch.
 //!
-//! These are values only. [`Peer::resolve`](crate::peer::Peer::resolve) finds the files of a request, and
-//! [`Peer::fetch`](crate::peer::Peer::fetch) begins to fetch them.
+//! These are values only. [`Peer::resolve`](crate::peer::Peer::resolve) finds the files of a request (`wanted_files`)
+//! or says why there are none (`resolve_error`), and [`Peer::fetch`](crate::peer::Peer::fetch) begins to fetch them
+//! (`new_fetch`).
 
 pub(crate) mod new_fetch;
+pub(crate) mod resolve_error;
+pub(crate) mod wanted_files;
 
 use std::collections::BTreeMap;
 
 use brigade_core::{
     id::{Content, ContentId},
     name::{FileName, Username},
-    wire::manager::Version,
 };
-
-use crate::store::landing::Landing;
 
 /// A request for a file, for the files of a folder, or for all files that a pattern fits.
 ///
@@ -69,78 +69,6 @@ impl FetchRequest {
     /// Gives the file another name in the folder of this peer. The request must name one file only.
     pub fn save_as(self, name: FileName) -> Self {
         Self { save_as: Some(name), ..self }
-    }
-}
-
-/// The files of a request, and their common name.
-#[derive(Debug)]
-pub struct Resolved {
-    pub(crate) name: String,
-    pub(crate) files: Vec<WantedFile>,
-}
-
-impl Resolved {
-    /// The files.
-    pub fn files(&self) -> &[WantedFile] {
-        &self.files
-    }
-}
-
-/// A wanted file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct WantedFile {
-    /// The name that it gets in the folder of this peer.
-    pub name: FileName,
-    /// Its name in the catalogue, which differs from `name` if it is saved under another one.
-    pub catalogue_name: FileName,
-    /// Its content.
-    pub content: Content,
-    /// When it was last written, in seconds since 1970.
-    pub mtime_s: i64,
-    /// Whether it is executable.
-    pub executable: bool,
-    /// Whether a file with the name and another content is kept aside.
-    pub replace: bool,
-}
-
-impl WantedFile {
-    /// A file that is saved under its own name, is not executable, replaces nothing and was written in 1970.
-    pub(crate) fn new(name: FileName, content: Content) -> Self {
-        let catalogue_name = name.clone();
-        Self { name, catalogue_name, content, mtime_s: 0, executable: false, replace: false }
-    }
-
-    /// The same file, saved under another name.
-    pub(crate) fn saved_as(self, name: FileName) -> Self {
-        Self { name, ..self }
-    }
-
-    /// How it lands.
-    pub(crate) fn landing(&self) -> Landing {
-        Landing {
-            name: self.name.clone(),
-            mtime_s: self.mtime_s,
-            executable: self.executable,
-            replace: self.replace,
-        }
-    }
-}
-
-/// A name with several contents.
-#[derive(Debug, Clone)]
-#[non_exhaustive]
-pub struct AmbiguousName {
-    /// The name.
-    pub name: FileName,
-    /// The contents, the one with most holders first.
-    pub versions: Vec<Version>,
-}
-
-impl AmbiguousName {
-    /// A name, and its contents.
-    pub const fn new(name: FileName, versions: Vec<Version>) -> Self {
-        Self { name, versions }
     }
 }
 

@@ -13,7 +13,7 @@ use brigade_core::{
 };
 
 pub(crate) use self::name_pattern::{Pattern, is_pattern, may_be_pattern};
-use crate::fetch_error::ResolveError;
+use crate::fetch_request::resolve_error::ResolveError;
 
 /// The shortest prefix of an id that chooses a version.
 const ID_PREFIX_DIGITS: usize = 4;

@@ -5,7 +5,7 @@
 use tokio::sync::{oneshot, watch};
 use tokio_util::sync::CancellationToken;
 
-use super::Resolved;
+use super::wanted_files::Resolved;
 use crate::{fetch_error::FetchError, progress::Progress};
 
 /// Fetches that are ordered together: all of them begin, or none.

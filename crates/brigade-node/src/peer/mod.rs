@@ -37,8 +37,10 @@ use self::{
     start::{StartedPeer, start},
 };
 pub use crate::{
-    fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace, ResolveError},
-    fetch_request::{AmbiguousName, FetchRequest, Resolved, WantedFile},
+    fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace},
+    fetch_request::FetchRequest,
+    fetch_request::resolve_error::{AmbiguousName, ResolveError},
+    fetch_request::wanted_files::{Resolved, WantedFile},
     file_listing::FileListing,
     identity::clock_check::ClockDifference,
     listen_addresses::{ManagerContact, ReachabilityWatch, TakenPort, UnreachableFrom},

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     fetch_error::FetchError,
-    fetch_request::{JobId, WantedFile, new_fetch::NewFetches},
+    fetch_request::{JobId, new_fetch::NewFetches, wanted_files::WantedFile},
     store::{
         destination::Destinations,
         folder::{FileSystemId, Folder, FreeSpace, PrivateState},

@@ -17,7 +17,8 @@ use super::{
 };
 use crate::{
     fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace},
-    fetch_request::{JobId, Resolved, WantedFile},
+    fetch_request::JobId,
+    fetch_request::wanted_files::{Resolved, WantedFile},
     store::{
         destination::Destinations,
         folder::{FileSystemId, Folder, FolderError, FreeSpace},

@@ -25,7 +25,7 @@ use super::{
 };
 use crate::{
     fetch_error::FileErrorKind,
-    fetch_request::{JobId, WantedFile, new_fetch::NewFetch},
+    fetch_request::{JobId, new_fetch::NewFetch, wanted_files::WantedFile},
     peer::swarm::{EndedDownload, LandedContent, ManagerUpdate, OpenPart, Swarm, SwarmEvent},
     peer_status::KeptTotals,
     store::{

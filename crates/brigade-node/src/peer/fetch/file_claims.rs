@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use brigade_core::{geometry::Geometry, id::Content, name::FileName};
 
-use crate::fetch_request::{JobId, WantedFile};
+use crate::fetch_request::{JobId, wanted_files::WantedFile};
 
 /// The names that files have taken, and the contents that only one of them may deal with at a time.
 #[derive(Debug, Default)]

@@ -22,7 +22,8 @@ use tokio_util::sync::CancellationToken;
 use super::space_needs::{FullDisk, SpaceNeeds};
 use crate::{
     fetch_error::FileErrorKind,
-    fetch_request::{Resolved, WantedFile, new_fetch::NewFetch},
+    fetch_request::new_fetch::NewFetch,
+    fetch_request::wanted_files::{Resolved, WantedFile},
     peer::swarm::ReceiveCounter,
     progress::{FetchState, MemberTraffic, Progress, UnreachableHolder},
 };

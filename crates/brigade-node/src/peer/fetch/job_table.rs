@@ -21,7 +21,7 @@ use super::{
 use crate::{
     clock,
     fetch_error::FileErrorKind,
-    fetch_request::{JobId, WantedFile, new_fetch::NewFetch},
+    fetch_request::{JobId, new_fetch::NewFetch, wanted_files::WantedFile},
     progress::UnreachableHolder,
     store::folder::{FileSystemId, FreeSpace},
 };

@@ -16,7 +16,7 @@ use brigade_core::{
 
 use crate::{
     fetch_error::FileErrorKind,
-    fetch_request::WantedFile,
+    fetch_request::wanted_files::WantedFile,
     store::{
         destination::{Destination, Destinations, Obstacle},
         file_stamp::Stamp,

@@ -15,12 +15,12 @@ use brigade_core::{
         manager::{CatalogueEntry, LookupResult, Version},
     },
 };
-
 use tokio::time::{Instant, sleep_until};
 
 use crate::{
-    fetch_error::ResolveError,
-    fetch_request::{AmbiguousName, FetchRequest, Resolved, WantedFile},
+    fetch_request::FetchRequest,
+    fetch_request::resolve_error::{AmbiguousName, ResolveError},
+    fetch_request::wanted_files::{Resolved, WantedFile},
     file_listing::{Pattern, is_pattern, may_be_pattern, most_held, next_page, split_version},
     peer::session::ManagerClient,
     peer_error::AskError,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use brigade_core::{limits, name::FileName};
 
-use crate::{fetch_request::WantedFile, store::folder::FileSystemId};
+use crate::{fetch_request::wanted_files::WantedFile, store::folder::FileSystemId};
 
 /// Contents of several pieces that are fetched at the same time: each has three open files.
 pub(crate) const OPEN_PARTS: usize = 64;

@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     clock,
-    fetch_request::Resolved,
+    fetch_request::wanted_files::Resolved,
     identity::key::SecretKey,
     peer::{
         bandwidth::Traffic,

@@ -23,7 +23,7 @@ fn version(byte: u8, holders: &[&str]) -> Version {
     Version { id: ContentId([byte; 32]), size: 5, mtime_s: 0, executable: false, holders, first_s: 0 }
 }
 
-/// What `wish` takes of the versions of its name, for the peer `air_user`.
+/// What `request` takes of the versions of its name, for the peer `air_user`.
 fn choose(
     request: &FetchRequest,
     versions: Vec<Version>,
@@ -126,7 +126,7 @@ fn listing(passed: Duration, names: &[&str]) -> Result<Answer, AskError> {
     Ok(Answer::Listing(Listing { question: 0, entries, more: false, incomplete_ms: incomplete_ms(passed) }))
 }
 
-/// What `wish` comes to, after how long, and how long it was said first that it may take.
+/// What `request` comes to, after how long, and how long it was said first that it may take.
 async fn resolved(
     asking: &ManagerClient,
     request: FetchRequest,

@@ -1,0 +1,62 @@
+//! The files that a request names, with everything that is needed to fetch them and to give them their names.
+//!
+//! These are values only. [`Peer::resolve`](crate::peer::Peer::resolve) finds the files.
+
+use brigade_core::{id::Content, name::FileName};
+
+use crate::store::landing::Landing;
+
+/// The files of a request, and their common name.
+#[derive(Debug)]
+pub struct Resolved {
+    pub(crate) name: String,
+    pub(crate) files: Vec<WantedFile>,
+}
+
+impl Resolved {
+    /// The files.
+    pub fn files(&self) -> &[WantedFile] {
+        &self.files
+    }
+}
+
+/// A wanted file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct WantedFile {
+    /// The name that it gets in the folder of this peer.
+    pub name: FileName,
+    /// Its name in the catalogue, which differs from `name` if it is saved under another one.
+    pub catalogue_name: FileName,
+    /// Its content.
+    pub content: Content,
+    /// When it was last written, in seconds since 1970.
+    pub mtime_s: i64,
+    /// Whether it is executable.
+    pub executable: bool,
+    /// Whether a file with the name and another content is kept aside.
+    pub replace: bool,
+}
+
+impl WantedFile {
+    /// A file that is saved under its own name, is not executable, replaces nothing and was written in 1970.
+    pub(crate) fn new(name: FileName, content: Content) -> Self {
+        let catalogue_name = name.clone();
+        Self { name, catalogue_name, content, mtime_s: 0, executable: false, replace: false }
+    }
+
+    /// The same file, saved under another name.
+    pub(crate) fn saved_as(self, name: FileName) -> Self {
+        Self { name, ..self }
+    }
+
+    /// How it lands.
+    pub(crate) fn landing(&self) -> Landing {
+        Landing {
+            name: self.name.clone(),
+            mtime_s: self.mtime_s,
+            executable: self.executable,
+            replace: self.replace,
+        }
+    }
+}
