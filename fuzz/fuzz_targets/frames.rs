@@ -2,4 +2,4 @@
 
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|input: &[u8]| brigade_node::testing::frames(input));
+libfuzzer_sys::fuzz_target!(|input: &[u8]| brigade_node::internals_for_tests::frames(input));

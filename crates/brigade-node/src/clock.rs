@@ -1,7 +1,8 @@
-//! The only module that reads clocks; all other code gets the time as an argument.
+//! The clocks of the node: the only module that reads the time that the core gets and that people see.
 //!
-//! Deadlines use the monotonic clock (`now`). The calendar ([`unix_now`]) and the local time (`wall_now`) can be
-//! changed by the user.
+//! Other modules read a clock themselves only for timeouts and pauses, and for the age of files. The core's deadlines
+//! use the monotonic clock (`now`). The calendar ([`unix_now`]) and the local time (`wall_now`) can be changed by the
+//! user.
 
 use std::{
     sync::LazyLock,

@@ -1,4 +1,5 @@
-//! The folder of a peer while it starts: opened or made, locked, with the peer's key in it.
+//! The folder of a peer: opened or made, locked, with the peer's key in it. While the peer runs, each new name of the
+//! peer is written into the lock.
 //!
 //! All that a start creates is durable before the manager is asked to let the peer join, because the manager binds a
 //! username to the key for good. If the start fails, exactly the files and folders that it created are removed, never a

@@ -55,6 +55,9 @@ mod fetch_request;
 mod file_listing;
 mod folder_setup;
 pub(crate) mod identity;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod internals_for_tests;
 mod listen_addresses;
 pub mod manager;
 mod manager_questions;
@@ -64,9 +67,6 @@ mod peer_error;
 mod peer_status;
 mod progress;
 pub(crate) mod store;
-#[cfg(feature = "testing")]
-#[doc(hidden)]
-pub mod testing;
 #[cfg(test)]
 mod tests;
 pub(crate) mod transport;
@@ -83,6 +83,6 @@ pub mod error {
         transport::{
             connection::ConnectionError, dial::DialError, greeting::GreetError, port_listener::ListenError,
         },
-        user_account::open_files_limit::OpenFilesLimit,
+        user_account::too_many_open_files::OpenFilesLimit,
     };
 }

@@ -42,7 +42,7 @@ pub(crate) enum Answer {
 }
 
 impl Question {
-    /// The message that asks it under `number`.
+    /// The message that asks it, with the number `question`.
     pub(crate) fn message(self, question: u32) -> ToManager {
         match self {
             Self::Lookup { name } => Lookup { question, name }.into(),

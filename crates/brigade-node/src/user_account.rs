@@ -3,7 +3,7 @@
 //!
 //! The files of a peer (key, index, part files) are not in it, but in `.brigade/` of the peer's folder.
 
-pub(crate) mod open_files_limit;
+pub(crate) mod too_many_open_files;
 
 use std::{env, path::PathBuf};
 

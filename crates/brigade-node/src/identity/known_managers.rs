@@ -97,7 +97,7 @@ fn address(host: &str, port: u16) -> String {
 mod tests {
     use super::{KnownManagers, PeerKey};
     #[cfg(unix)]
-    use crate::tests::few_open_files::with_few_open_files;
+    use crate::tests::run_with_few_open_files::run_with_few_open_files;
 
     #[test]
     fn the_last_key_that_was_accepted_counts() {
@@ -122,7 +122,7 @@ mod tests {
         known.remember("localhost", 12000, first).unwrap();
         let test = "identity::known_managers::tests::\
                     no_key_is_lost_or_taken_for_unknown_when_too_few_files_can_be_opened";
-        with_few_open_files(test, || {
+        run_with_few_open_files(test, || {
             let remembered = known.remember("elsewhere", 12000, PeerKey([2; 32]));
             let found = known.find("localhost", 12000);
             for error in [remembered.as_ref().err(), found.as_ref().err()].into_iter().flatten() {

@@ -270,7 +270,7 @@ mod tests {
 
     use super::Folder;
     #[cfg(unix)]
-    use crate::tests::few_open_files::with_few_open_files;
+    use crate::tests::run_with_few_open_files::run_with_few_open_files;
 
     #[test]
     fn a_directory_is_found_again_and_removed_when_it_is_empty() {
@@ -301,14 +301,16 @@ mod tests {
         folder.staging_in("d/e").unwrap();
         let test =
             "store::staging_directories::tests::no_directory_is_overlooked_when_too_few_files_can_be_opened";
-        with_few_open_files(test, || match Folder::open(temp.path()).and_then(|folder| folder.stagings()) {
-            Ok(stagings) => {
-                assert_eq!(stagings.len(), 3);
-                true
-            }
-            Err(error) => {
-                assert!(error.lacks_open_files(), "{error}");
-                false
+        run_with_few_open_files(test, || {
+            match Folder::open(temp.path()).and_then(|folder| folder.stagings()) {
+                Ok(stagings) => {
+                    assert_eq!(stagings.len(), 3);
+                    true
+                }
+                Err(error) => {
+                    assert!(error.lacks_open_files(), "{error}");
+                    false
+                }
             }
         });
     }

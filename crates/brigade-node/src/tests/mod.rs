@@ -3,4 +3,4 @@
 //! Each helper stands in a file of its own; tests of one module have theirs beside it.
 
 #[cfg(unix)]
-pub(crate) mod few_open_files;
+pub(crate) mod run_with_few_open_files;

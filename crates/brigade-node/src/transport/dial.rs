@@ -23,7 +23,7 @@ use super::{
     socket_options::{Addresses, set_options},
     tls::{config, selected_backend},
 };
-use crate::{identity::key::SecretKey, user_account::open_files_limit::OpenFilesLimit};
+use crate::{identity::key::SecretKey, user_account::too_many_open_files::OpenFilesLimit};
 
 /// The time to wait for the answer of one address: two lost packets are sent again within it, and there is time left
 /// for another address.
@@ -167,7 +167,7 @@ mod tests {
     use rustix::io::Errno;
 
     use super::{DialError, localhost_without_file, resolve};
-    use crate::tests::few_open_files::with_few_open_files;
+    use crate::tests::run_with_few_open_files::run_with_few_open_files;
 
     #[test]
     fn localhost_has_an_address_without_a_file_of_names() {
@@ -185,7 +185,7 @@ mod tests {
     fn a_limit_on_open_files_is_not_taken_for_an_unknown_name() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let test = "transport::dial::tests::a_limit_on_open_files_is_not_taken_for_an_unknown_name";
-        with_few_open_files(test, || match runtime.block_on(resolve("localhost", 1)) {
+        run_with_few_open_files(test, || match runtime.block_on(resolve("localhost", 1)) {
             Ok(addresses) => !addresses.is_empty(),
             Err(DialError::Resolve { source, .. }) => {
                 assert_eq!(Errno::from_io_error(&source), Some(Errno::MFILE), "{source}");

@@ -16,8 +16,8 @@ use brigade_core::{
     },
 };
 use brigade_node::{
+    internals_for_tests::{GreetedConnection, PortListener, Reader, RecordBuffer, SecretKey, Writer, reach},
     peer::ManagerAddress,
-    testing::{GreetedConnection, PortListener, Reader, RecordBuffer, SecretKey, Writer, reach},
 };
 use rustix::process::Signal;
 use tokio::sync::watch;

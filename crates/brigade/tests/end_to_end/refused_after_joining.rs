@@ -12,7 +12,7 @@ use brigade_core::{
         manager::{FromManager, Joined, LookupResult, Noted, Refused, Renewed, ToManager, Version},
     },
 };
-use brigade_node::testing::{Claims, GreetedConnection, PortListener, SecretKey, sign};
+use brigade_node::internals_for_tests::{Claims, GreetedConnection, PortListener, SecretKey, sign};
 use rustix::process::Signal;
 
 use crate::{

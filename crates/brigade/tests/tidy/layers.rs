@@ -89,7 +89,7 @@ const MAPS: &[Map] = &[
                 "progress",
             ]),
             apart(&["manager", "peer"]),
-            apart(&["testing"]),
+            apart(&["internals_for_tests"]),
             apart(&[ROOT]),
         ],
     },

@@ -17,7 +17,7 @@ use brigade_core::{
         peer::{AskList, FromHolder, HaveAll, ListPage, Open, Refuse, Request, RequestWhole, ToHolder},
     },
 };
-use brigade_node::testing::verify;
+use brigade_node::internals_for_tests::verify;
 
 use crate::protocol_document::document;
 

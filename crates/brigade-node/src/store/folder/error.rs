@@ -7,7 +7,7 @@ use std::{io, path::PathBuf};
 use super::lock::LockHolder;
 use crate::{
     store::system::{self, ErrorText},
-    user_account::open_files_limit::OpenFilesLimit,
+    user_account::too_many_open_files::OpenFilesLimit,
 };
 
 /// The error of an action in the folder.

@@ -13,7 +13,7 @@ use crate::{
         staged_file_names::{LIST, NAME, part_name},
         system::Dir,
     },
-    user_account::open_files_limit::OpenFilesLimit,
+    user_account::too_many_open_files::OpenFilesLimit,
 };
 
 /// Writes the name under which a content is wanted.

@@ -21,7 +21,7 @@ use crate::store::{
     stored_parts::{kept_parts, remove_part},
 };
 #[cfg(unix)]
-use crate::tests::few_open_files::with_few_open_files;
+use crate::tests::run_with_few_open_files::run_with_few_open_files;
 
 fn landing(name: &str, mtime_s: i64, executable: bool) -> Landing {
     Landing { name: name.parse().unwrap(), mtime_s, executable, replace: false }
@@ -245,6 +245,6 @@ fn a_part_that_cannot_be_opened_with_too_few_open_files_keeps_its_list_and_its_p
     };
     let test = "store::part_file::tests::\
                 a_part_that_cannot_be_opened_with_too_few_open_files_keeps_its_list_and_its_pieces";
-    with_few_open_files(test, || has_all(PartFile::open(&folder, &name(), source.content)));
+    run_with_few_open_files(test, || has_all(PartFile::open(&folder, &name(), source.content)));
     assert!(has_all(PartFile::open(&folder, &name(), source.content)));
 }

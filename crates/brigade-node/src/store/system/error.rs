@@ -5,7 +5,7 @@
 
 use std::{fmt, io};
 
-use crate::{durable_folders::is_unsupported, user_account::open_files_limit::OpenFilesLimit};
+use crate::{durable_folders::is_unsupported, user_account::too_many_open_files::OpenFilesLimit};
 
 /// Whether an error means that the file system does not store an attribute of a file: modes on FAT, or times of a file
 /// of another user. The bytes are complete all the same.

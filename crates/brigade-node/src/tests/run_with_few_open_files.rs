@@ -19,7 +19,7 @@ const LIMIT: u64 = 100;
 /// # Panics
 /// In the other process, if no attempt fails or none succeeds; here, if the test fails there.
 #[track_caller]
-pub(crate) fn with_few_open_files(test: &str, attempt: impl Fn() -> bool) {
+pub(crate) fn run_with_few_open_files(test: &str, attempt: impl Fn() -> bool) {
     if env::var_os(IS_LIMITED).is_none() {
         let mut command = Command::new(env::current_exe().unwrap());
         let ended = command.args([test, "--exact", "--nocapture"]).env(IS_LIMITED, "1").output().unwrap();

@@ -1,4 +1,4 @@
-//! The limits on open files: whether one of them is the cause of an error, and how to raise it.
+//! Too many open files: whether a limit on open files is the cause of an error, and how to raise that limit.
 //!
 //! Files and connections count against the same limits. Such an error is temporary, and it says nothing about the file
 //! or the address that was to be opened.
