@@ -203,7 +203,7 @@ fn climbing(graph: &Graph, map: &Map) -> Vec<String> {
     findings
 }
 
-/// The module of a file in the folder of a map, as a path: `swarm/piece_writer`; the root is empty.
+/// The module of a file in the folder of a map, as a path: `swarm/writing_and_landing`; the root is empty.
 fn module_in<'a>(map: &Map, file: &'a str) -> Option<&'a str> {
     let inside = file.strip_prefix(map.folder)?;
     let inside = inside.strip_suffix(".rs")?;

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 
 use super::{
     blocking_work::{BlockingWork, PreparedFiles},
-    changed_file_check::ChangedFileCheck,
+    catalogue_change_check::CatalogueChangeCheck,
     job_table::{ActiveFile, Jobs},
     kept_parts::KeptParts,
     local_file_check::{FileDecision, LocalFileError},
@@ -61,7 +61,7 @@ pub(crate) struct Fetches {
     /// Threads that prepare files now.
     preparing: usize,
     kept: KeptParts,
-    revalidation: ChangedFileCheck,
+    change_check: CatalogueChangeCheck,
     /// The state of the private folder before the part of each active content of several pieces was opened.
     opened: BTreeMap<Content, PrivateState>,
     background: BlockingWork,
@@ -74,8 +74,9 @@ impl Fetches {
     pub(crate) fn new(config: FetchConfig, background: BlockingWork) -> (Self, watch::Receiver<KeptTotals>) {
         let FetchConfig { swarm, share, keeper, keep_parts, shares_fetched } = config;
         let (kept, totals) = KeptParts::new(keep_parts, shares_fetched);
-        let (jobs, revalidation, opened) = (Jobs::default(), ChangedFileCheck::default(), BTreeMap::new());
-        let this = Self { swarm, jobs, preparing: 0, kept, revalidation, opened, background, share, keeper };
+        let (jobs, change_check, opened) =
+            (Jobs::default(), CatalogueChangeCheck::default(), BTreeMap::new());
+        let this = Self { swarm, jobs, preparing: 0, kept, change_check, opened, background, share, keeper };
         (this, totals)
     }
 
@@ -187,7 +188,7 @@ impl Fetches {
             SwarmEvent::Stored { content, holder, bytes } => self.jobs.stored(&content, holder, bytes),
             SwarmEvent::Starved(content) => self.jobs.set_starved(&content, true),
             SwarmEvent::Fed(content) => self.jobs.set_starved(&content, false),
-            SwarmEvent::HolderNamed(content) => self.revalidation.forget(&content),
+            SwarmEvent::HolderNamed(content) => self.change_check.forget(&content),
             SwarmEvent::Impossible { content, error } => {
                 self.give_up(&content, FileErrorKind::Changed, &error.to_string());
             }
@@ -245,7 +246,7 @@ impl Fetches {
         if ended.is_large && !has_landed {
             self.kept.check_soon(); // the part stays
         }
-        self.revalidation.forget(content);
+        self.change_check.forget(content);
         self.opened.remove(content);
         self.jobs.ended(content, ended.is_landing)
     }
@@ -325,11 +326,11 @@ impl Fetches {
     /// The names in the catalogue to look up now, of contents that no holder can send and of which the manager names
     /// none; each with the number of the question.
     pub(crate) fn names_to_check(&mut self, now: Timestamp) -> Vec<(Content, u64, FileName)> {
-        if !self.revalidation.is_due(now) {
+        if !self.change_check.is_due(now) {
             return vec![];
         }
         let without_holders = self.jobs.starved().filter(|content| self.swarm.has_lost_holders(content));
-        let due = self.revalidation.due(without_holders.copied(), now).into_iter();
+        let due = self.change_check.due(without_holders.copied(), now).into_iter();
         let name = |content: &Content| Some(self.jobs.file_of(content)?.1.catalogue_name.clone());
         due.filter_map(|(content, number)| Some((content, number, name(&content)?))).collect()
     }
@@ -338,7 +339,7 @@ impl Fetches {
     pub(crate) fn name_checked(&mut self, content: &Content, number: u64, found: &LookupResult) {
         let is_starved = self.jobs.starved().any(|starved| starved == content);
         let lost = self.swarm.lost_holders(content).filter(|_| is_starved);
-        if let Some(error) = self.revalidation.answered((content, number), found, lost.as_deref()) {
+        if let Some(error) = self.change_check.answered((content, number), found, lost.as_deref()) {
             self.give_up(content, FileErrorKind::Changed, &error);
         }
     }

@@ -7,7 +7,7 @@
 //! `job`. The module `swarm` decides which pieces are received from which holder.
 
 mod blocking_work;
-mod changed_file_check;
+mod catalogue_change_check;
 mod disk_space;
 mod fetch_coordination;
 mod file_claims;

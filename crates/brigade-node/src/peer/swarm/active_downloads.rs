@@ -19,8 +19,8 @@ use brigade_core::{
 
 use super::{
     partial_contents::{OpenPart, Part, PartOwner, PartTable, ReceiveCounter, ReceivedBytes},
-    piece_writer::{LandResult, PieceWriter},
     requests::{PieceTarget, WantedPiece},
+    writing_and_landing::{LandResult, PieceWriter},
 };
 use crate::store::{
     landing::{Landing, Placed},

@@ -1,8 +1,8 @@
 //! The established connection to one holder: requests are sent and pieces are received here.
 //!
 //! One task owns the connection. Data is decrypted directly into the buffer of its piece and hashed there while it is
-//! in the processor's cache; a verified piece goes to [`super::piece_writer`]. Under a download limit data is read in
-//! slices, commands are still carried out, and the core knows that the holder does not cause the delay.
+//! in the processor's cache; a verified piece goes to [`super::writing_and_landing`]. Under a download limit data is
+//! read in slices, commands are still carried out, and the core knows that the holder does not cause the delay.
 
 use std::{error::Error, sync::Arc, time::Duration};
 
@@ -20,8 +20,8 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    piece_writer::PieceWriter,
     requests::{ConnectionCommand, PieceProgress, ReceivedPiece, Requests},
+    writing_and_landing::PieceWriter,
 };
 use crate::{
     identity::key::SecretKey,

@@ -3,16 +3,16 @@
 //! [`Swarm`] is the driver: it carries out the actions of the core, and reports events to the core and, as
 //! [`SwarmEvent`]s, to its owner. The owner calls [`Swarm::next_event`] until there is none, and then waits for
 //! [`Swarm::receive`]. Nothing here waits for another task, or knows why a content is wanted. `connection_pool` has the
-//! connections to the `holders`, `connection` runs one of them with its `requests`, `piece_writer` stores pieces for
-//! the `active_downloads`, and other peers are served from `partial_contents` contents.
+//! connections to the `holders`, `connection` runs one of them with its `requests`, `writing_and_landing` stores pieces
+//! for the `active_downloads` and gives complete files their names, and other peers are served from `partial_contents`.
 
 mod active_downloads;
 mod connection;
 mod connection_pool;
 mod holders;
 pub(crate) mod partial_contents;
-mod piece_writer;
 mod requests;
+mod writing_and_landing;
 
 use std::{collections::VecDeque, sync::Arc};
 
@@ -32,7 +32,7 @@ use self::{
     connection::ConnectionContext,
     connection_pool::ConnectionPool,
     holders::NamedHolders,
-    piece_writer::{PieceWriter, WriteOutcome},
+    writing_and_landing::{PieceWriter, WriteOutcome},
 };
 pub(crate) use self::{
     active_downloads::{EndedDownload, LandedContent},

@@ -29,7 +29,7 @@ use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
     connection_turns::ConnectionTurns,
-    outgoing_pieces::{OpenRequests, PieceSource, QueuedPiece, SendTask, ServedContents},
+    piece_queue_and_reading::{OpenRequests, PieceSource, QueuedPiece, SendTask, ServedContents},
     send::{SendContext, send},
 };
 use crate::{

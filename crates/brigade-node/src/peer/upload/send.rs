@@ -25,8 +25,8 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    outgoing_pieces::{
-        Chunk, FilledBuffer, OpenRequests, PieceQueue, QueuedPiece, SendTask, fill, fill_cached,
+    piece_queue_and_reading::{
+        FilledBuffer, OpenRequests, PieceQueue, PieceRange, QueuedPiece, SendTask, fill, fill_cached,
     },
     upload_owner::{self, Slot, Uploads},
 };
@@ -268,27 +268,27 @@ impl SendLoop {
         // Under a limit, the bytes of a tenth of a second: bursts stay short, and other messages are sent soon.
         let most =
             limit.map_or(u64::from(FILL_BYTES), |rate| (rate / 10).clamp(4 << 10, u64::from(FILL_BYTES)));
-        let chunks = self.next_chunks(u32::try_from(most).unwrap_or(FILL_BYTES), limit.is_some());
-        let (chunks, ends): (Vec<Chunk>, Vec<bool>) = chunks.into_iter().unzip();
+        let ranges = self.next_ranges(u32::try_from(most).unwrap_or(FILL_BYTES), limit.is_some());
+        let (ranges, ends): (Vec<PieceRange>, Vec<bool>) = ranges.into_iter().unzip();
         let mut frames = self.spare.pop().unwrap_or_default();
-        if fill_cached(&mut frames, &chunks).is_some() {
-            return NextBuffer::Ready(FilledBuffer { frames, chunks, ends, failed: vec![] });
+        if fill_cached(&mut frames, &ranges).is_some() {
+            return NextBuffer::Ready(FilledBuffer { frames, ranges, ends, failed: vec![] });
         }
         NextBuffer::Later(tokio::task::spawn_blocking(move || {
-            let failed = fill(&mut frames, &chunks);
-            FilledBuffer { frames, chunks, ends, failed }
+            let failed = fill(&mut frames, &ranges);
+            FilledBuffer { frames, ranges, ends, failed }
         }))
     }
 
     /// Takes up to `most` bytes from the queue, whole contents or the next part of a piece; only one piece if each
     /// needs a slot.
-    fn next_chunks(&mut self, most: u32, one_piece: bool) -> Vec<(Chunk, bool)> {
-        let mut chunks = vec![];
+    fn next_ranges(&mut self, most: u32, one_piece: bool) -> Vec<(PieceRange, bool)> {
+        let mut ranges = vec![];
         let mut left = most;
         while left > 0 {
             let Some(piece) = self.pieces.queue.front_mut() else { break };
             let bytes = (piece.bytes - piece.done).min(left);
-            let chunk = Chunk {
+            let range = PieceRange {
                 request: piece.request,
                 source: piece.source.clone(),
                 file_offset: piece.file_offset + u64::from(piece.done),
@@ -298,7 +298,7 @@ impl SendLoop {
             piece.done += bytes;
             left -= bytes;
             let ends = piece.done == piece.bytes;
-            chunks.push((chunk, ends));
+            ranges.push((range, ends));
             if ends {
                 self.pieces.queue.pop_front();
             }
@@ -306,7 +306,7 @@ impl SendLoop {
                 break;
             }
         }
-        chunks
+        ranges
     }
 
     async fn write(&mut self, mut filled: FilledBuffer) -> Result<(), ConnectionError> {

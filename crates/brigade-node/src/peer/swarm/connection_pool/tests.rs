@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     identity::key::SecretKey,
-    peer::{bandwidth::Traffic, swarm::piece_writer::PieceWriter},
+    peer::{bandwidth::Traffic, swarm::writing_and_landing::PieceWriter},
     store::{
         folder::Folder,
         keeper::{Keeper, KeeperOptions},

@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     identity::key::SecretKey,
-    peer::upload::{connection_turns::UploadClient, outgoing_pieces::PieceSource},
+    peer::upload::{connection_turns::UploadClient, piece_queue_and_reading::PieceSource},
     store::{folder::Folder, share::Share},
     transport::{connection::Incoming, dial::dial, greeting::GreetedConnection, port_listener::PortListener},
 };

@@ -13,8 +13,8 @@ use brigade_core::geometry::Geometry;
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    Bitfield, Chunk, Part, PartTable, PieceSource, ReadMode, Reason, RecordBuffer, Share, fill, fill_cached,
-    lay_out,
+    Bitfield, Part, PartTable, PieceRange, PieceSource, ReadMode, Reason, RecordBuffer, Share, fill,
+    fill_cached, lay_out,
 };
 use crate::{
     peer::swarm::partial_contents::PartOwner,
@@ -82,16 +82,16 @@ impl ReceivedContent {
     }
 }
 
-fn chunk(source: &PieceSource) -> Chunk {
+fn range(source: &PieceSource) -> PieceRange {
     let (file_offset, piece_offset, bytes) = (0, 0, 100_000);
-    Chunk { request: 3, source: source.clone(), file_offset, piece_offset, bytes }
+    PieceRange { request: 3, source: source.clone(), file_offset, piece_offset, bytes }
 }
 
 /// The result of a request for a piece; a refused one leaves nothing in the buffer.
 fn request(source: &PieceSource) -> Result<(), Reason> {
     let mut frames = RecordBuffer::default();
-    let cached = fill_cached(&mut frames, &[chunk(source)]);
-    let failed = fill(&mut frames, &[chunk(source)]);
+    let cached = fill_cached(&mut frames, &[range(source)]);
+    let failed = fill(&mut frames, &[range(source)]);
     match failed[..] {
         [] => Ok(()),
         [(3, reason)] => {
@@ -186,16 +186,16 @@ fn a_change_between_the_check_and_the_read_is_refused() {
             received.owner = owner.take();
             received.lands(true);
         }
-        let (chunk, path) = (chunk(&received.source), received.path());
+        let (range, path) = (range(&received.source), received.path());
         let read = |data: &mut [IoSliceMut<'_>], offset| {
             if gives_up {
                 drop(owner.take());
             } else {
                 overwrite(&path);
             }
-            chunk.source.read(data, offset, ReadMode::Wait)
+            range.source.read(data, offset, ReadMode::Wait)
         };
-        let stopped = lay_out(&mut RecordBuffer::default(), &chunk, read);
+        let stopped = lay_out(&mut RecordBuffer::default(), &range, read);
         assert!(matches!(stopped, Err(super::FillError::Refused(Reason::NotFound))), "given up: {gives_up}");
     }
 }
@@ -214,12 +214,12 @@ async fn a_shared_file_that_changes_while_it_is_read_is_refused() {
     let shared = share.by_name(&NAME.parse().unwrap()).unwrap();
     let source = PieceSource::Shared { share, shared, open: Arc::new(OnceLock::new()) };
     assert_eq!(request(&source), Ok(()));
-    let chunk = chunk(&source);
+    let range = range(&source);
     let read = |data: &mut [IoSliceMut<'_>], offset| {
         overwrite(&path);
-        chunk.source.read(data, offset, ReadMode::Wait)
+        range.source.read(data, offset, ReadMode::Wait)
     };
-    let stopped = lay_out(&mut RecordBuffer::default(), &chunk, read);
+    let stopped = lay_out(&mut RecordBuffer::default(), &range, read);
     assert!(matches!(stopped, Err(super::FillError::Refused(Reason::NotFound))));
     assert_eq!(request(&source), Err(Reason::NotFound));
     stop.cancel();

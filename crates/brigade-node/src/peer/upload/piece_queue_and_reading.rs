@@ -186,7 +186,7 @@ pub(crate) enum PieceSource {
 }
 
 /// Bytes of one request, to be read into the buffer.
-pub(crate) struct Chunk {
+pub(crate) struct PieceRange {
     pub(crate) request: u32,
     pub(crate) source: PieceSource,
     /// Their offset in the content.
@@ -202,32 +202,32 @@ pub(crate) type FailedRequest = (u32, Reason);
 /// A buffer of piece data that was read.
 pub(crate) struct FilledBuffer {
     pub(crate) frames: RecordBuffer,
-    /// The chunks that were to be read into the buffer.
-    pub(crate) chunks: Vec<Chunk>,
-    /// For each chunk, whether it is the last one of its piece.
+    /// The ranges that were to be read into the buffer.
+    pub(crate) ranges: Vec<PieceRange>,
+    /// For each range, whether it is the last one of its piece.
     pub(crate) ends: Vec<bool>,
     pub(crate) failed: Vec<FailedRequest>,
 }
 
 impl FilledBuffer {
-    /// The chunks in the buffer.
-    pub(crate) fn data(&self) -> impl Iterator<Item = (&Chunk, bool)> {
-        let chunks = self.chunks.iter().zip(self.ends.iter().copied());
-        chunks.filter(|(chunk, _)| self.failed.iter().all(|(failed, _)| *failed != chunk.request))
+    /// The ranges in the buffer.
+    pub(crate) fn data(&self) -> impl Iterator<Item = (&PieceRange, bool)> {
+        let ranges = self.ranges.iter().zip(self.ends.iter().copied());
+        ranges.filter(|(range, _)| self.failed.iter().all(|(failed, _)| *failed != range.request))
     }
 
     /// Bytes of data in the buffer.
     pub(crate) fn data_bytes(&self) -> u64 {
-        self.data().map(|(chunk, _)| u64::from(chunk.bytes)).sum()
+        self.data().map(|(range, _)| u64::from(range.bytes)).sum()
     }
 
-    /// If some chunks must not be sent any more, reads the buffer again: those chunks fail then.
+    /// If some ranges must not be sent any more, reads the buffer again: those ranges fail then.
     pub(crate) async fn without_withdrawn(mut self) -> io::Result<Self> {
-        if self.data().all(|(chunk, _)| chunk.source.check().is_ok()) {
+        if self.data().all(|(range, _)| range.source.check().is_ok()) {
             return Ok(self);
         }
         let again = tokio::task::spawn_blocking(move || {
-            self.failed = fill(&mut self.frames, &self.chunks);
+            self.failed = fill(&mut self.frames, &self.ranges);
             self
         });
         again.await.map_err(io::Error::other)
@@ -243,7 +243,7 @@ pub(crate) enum ReadMode {
     Cached,
 }
 
-/// Why a chunk was not laid out.
+/// Why a range was not laid out.
 enum FillError {
     /// The request cannot be answered.
     Refused(Reason),
@@ -251,54 +251,54 @@ enum FillError {
     WouldWait,
 }
 
-/// Reads `chunks` into `frames`, in order, without those of failed requests. It may block its thread.
-pub(crate) fn fill(frames: &mut RecordBuffer, chunks: &[Chunk]) -> Vec<FailedRequest> {
+/// Reads `ranges` into `frames`, in order, without those of failed requests. It may block its thread.
+pub(crate) fn fill(frames: &mut RecordBuffer, ranges: &[PieceRange]) -> Vec<FailedRequest> {
     frames.clear();
     let mut failed = vec![];
-    for chunk in chunks {
+    for range in ranges {
         let start = frames.plain_bytes();
-        if let Err(error) = fill_one(frames, chunk, ReadMode::Wait) {
+        if let Err(error) = fill_one(frames, range, ReadMode::Wait) {
             frames.truncate(start);
             let reason = match error {
                 FillError::Refused(reason) => reason,
                 FillError::WouldWait => Reason::Unreadable, // cannot happen: the read waits
             };
-            failed.push((chunk.request, reason));
+            failed.push((range.request, reason));
         }
     }
     failed
 }
 
-/// Reads `chunks` into `frames` if all their bytes are in memory and their files are open; else `None`.
-pub(crate) fn fill_cached(frames: &mut RecordBuffer, chunks: &[Chunk]) -> Option<()> {
+/// Reads `ranges` into `frames` if all their bytes are in memory and their files are open; else `None`.
+pub(crate) fn fill_cached(frames: &mut RecordBuffer, ranges: &[PieceRange]) -> Option<()> {
     frames.clear();
-    let open = chunks.iter().all(|chunk| chunk.source.is_open());
-    let filled = open && chunks.iter().all(|chunk| fill_one(frames, chunk, ReadMode::Cached).is_ok());
+    let open = ranges.iter().all(|range| range.source.is_open());
+    let filled = open && ranges.iter().all(|range| fill_one(frames, range, ReadMode::Cached).is_ok());
     filled.then_some(())
 }
 
-fn fill_one(frames: &mut RecordBuffer, chunk: &Chunk, mode: ReadMode) -> Result<(), FillError> {
-    lay_out(frames, chunk, |data, offset| chunk.source.read(data, offset, mode))
+fn fill_one(frames: &mut RecordBuffer, range: &PieceRange, mode: ReadMode) -> Result<(), FillError> {
+    lay_out(frames, range, |data, offset| range.source.read(data, offset, mode))
 }
 
-/// Lays one chunk out, with the bytes from `read`. A file may be changed, given up or withdrawn at any moment: the
+/// Lays one range out, with the bytes from `read`. A file may be changed, given up or withdrawn at any moment: the
 /// bytes are valid only if the file is still the hashed one after the read.
 fn lay_out(
     frames: &mut RecordBuffer,
-    chunk: &Chunk,
+    range: &PieceRange,
     mut read: impl FnMut(&mut [IoSliceMut<'_>], u64) -> Result<(), FillError>,
 ) -> Result<(), FillError> {
-    chunk.source.check().map_err(FillError::Refused)?;
+    range.source.check().map_err(FillError::Refused)?;
     let mut done = 0;
-    while done < chunk.bytes {
-        let bytes = (chunk.bytes - done).min(u32::try_from(PIECE_DATA_BYTES).unwrap_or(u32::MAX));
-        let header = PieceHeader { request: chunk.request, offset: chunk.piece_offset + done };
+    while done < range.bytes {
+        let bytes = (range.bytes - done).min(u32::try_from(PIECE_DATA_BYTES).unwrap_or(u32::MAX));
+        let header = PieceHeader { request: range.request, offset: range.piece_offset + done };
         frames.put(&header.encode(bytes as usize));
         let mut data: Vec<IoSliceMut<'_>> = frames.space(bytes as usize).map(IoSliceMut::new).collect();
-        read(&mut data, chunk.file_offset + u64::from(done))?;
+        read(&mut data, range.file_offset + u64::from(done))?;
         done += bytes;
     }
-    chunk.source.check().map_err(FillError::Refused)
+    range.source.check().map_err(FillError::Refused)
 }
 
 impl PieceSource {

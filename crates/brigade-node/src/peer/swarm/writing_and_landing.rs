@@ -1,4 +1,5 @@
-//! Writing received pieces to the disk. They were verified in memory: nothing else is ever written.
+//! Writing received pieces to the disk, and giving complete files their names. The pieces were verified in memory:
+//! nothing else is ever written.
 //!
 //! Pieces of long contents are written to their part file, one writer at a time: on threads that may wait, or, where
 //! that is in memory, by the task that received them. Contents of a single piece are written many to a batch: one

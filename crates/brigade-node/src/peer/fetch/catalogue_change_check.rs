@@ -1,4 +1,4 @@
-//! Checking whether a file was changed while it is fetched: which content its name has now, if the fetched one has no
+//! Asking whether a name in the catalogue got another content while the file is fetched, if the fetched content has no
 //! holder any more.
 //!
 //! A fetch without holders waits for one. But if a peer that had the content has another one under the name now, it
@@ -30,7 +30,7 @@ const NEXT_ASKED_AFTER: Duration = Duration::from_millis(500);
 
 /// The contents without holders whose names the manager was asked about.
 #[derive(Debug, Default)]
-pub(crate) struct ChangedFileCheck {
+pub(crate) struct CatalogueChangeCheck {
     checks: BTreeMap<Content, NameCheck>,
     next: Timestamp,
     /// The number of the last question.
@@ -97,7 +97,7 @@ impl NameCheck {
     }
 }
 
-impl ChangedFileCheck {
+impl CatalogueChangeCheck {
     /// Whether there may be questions now.
     pub(crate) fn is_due(&self, now: Timestamp) -> bool {
         now >= self.next
@@ -166,8 +166,8 @@ mod tests {
     use brigade_core::id::ContentId;
 
     use super::{
-        ANSWER_TIMEOUT, ASKED_AT_ONCE, ChangedFileCheck, Content, Duration, LookupResult, NEXT_ASKED_AFTER,
-        NameCheck, PAUSES, Timestamp, Username, Version,
+        ANSWER_TIMEOUT, ASKED_AT_ONCE, CatalogueChangeCheck, Content, Duration, LookupResult,
+        NEXT_ASKED_AFTER, NameCheck, PAUSES, Timestamp, Username, Version,
     };
 
     #[test]
@@ -188,21 +188,21 @@ mod tests {
 
     #[test]
     fn names_are_asked_about_in_turn() {
-        let (mut revalidation, now) = (ChangedFileCheck::default(), Timestamp::default());
+        let (mut change_check, now) = (CatalogueChangeCheck::default(), Timestamp::default());
         let content = |byte: u8| Content { id: ContentId([byte; 32]), size: 10 };
         let contents = || (0..20).map(content);
-        let due = |revalidation: &mut ChangedFileCheck, now| {
-            let due = revalidation.due(contents(), now);
+        let due = |change_check: &mut CatalogueChangeCheck, now| {
+            let due = change_check.due(contents(), now);
             due.into_iter().map(|(content, _)| content).collect::<Vec<_>>()
         };
-        assert_eq!(due(&mut revalidation, now).len(), ASKED_AT_ONCE);
-        assert!(!revalidation.is_due(now));
+        assert_eq!(due(&mut change_check, now).len(), ASKED_AT_ONCE);
+        assert!(!change_check.is_due(now));
         let later = now.after(NEXT_ASKED_AFTER);
-        assert!(revalidation.is_due(later));
-        assert_eq!(due(&mut revalidation, later), (16..20).map(content).collect::<Vec<_>>());
-        assert_eq!(due(&mut revalidation, later), [], "all of them were asked about");
-        revalidation.forget(&content(3));
-        assert_eq!(due(&mut revalidation, later), [content(3)]);
+        assert!(change_check.is_due(later));
+        assert_eq!(due(&mut change_check, later), (16..20).map(content).collect::<Vec<_>>());
+        assert_eq!(due(&mut change_check, later), [], "all of them were asked about");
+        change_check.forget(&content(3));
+        assert_eq!(due(&mut change_check, later), [content(3)]);
     }
 
     /// A content, the answer that a former holder has another one under its name, and that holder.
@@ -231,15 +231,15 @@ mod tests {
     #[test]
     fn a_change_is_believed_also_if_each_answer_takes_longer_than_the_pause() {
         let (content, found, lost) = changed();
-        let (mut revalidation, start) = (ChangedFileCheck::default(), Timestamp::default());
+        let (mut change_check, start) = (CatalogueChangeCheck::default(), Timestamp::default());
         let mut asked: Option<(u64, u64)> = None;
         for second in 0..=14 {
             let answered = asked.take_if(|(_, at)| *at + 7 == second);
-            let mut answer = |(number, _)| revalidation.answered((&content, number), &found, Some(&lost));
+            let mut answer = |(number, _)| change_check.answered((&content, number), &found, Some(&lost));
             let error = answered.and_then(&mut answer);
             assert_eq!(error.is_some(), second == 14, "at the second answer");
             for (_, number) in
-                revalidation.due([content].into_iter(), start.after(Duration::from_secs(second)))
+                change_check.due([content].into_iter(), start.after(Duration::from_secs(second)))
             {
                 assert_eq!(asked.replace((number, second)), None, "one question at a time");
             }
@@ -249,11 +249,11 @@ mod tests {
     #[test]
     fn an_answer_to_an_earlier_question_does_not_count() {
         let (content, found, lost) = changed();
-        let (mut revalidation, now) = (ChangedFileCheck::default(), Timestamp::default());
-        let mut ask = |now| revalidation.due([content].into_iter(), now)[0].1;
+        let (mut change_check, now) = (CatalogueChangeCheck::default(), Timestamp::default());
+        let mut ask = |now| change_check.due([content].into_iter(), now)[0].1;
         let first = ask(now);
         let second = ask(now.after(ANSWER_TIMEOUT));
-        let mut answer = |number| revalidation.answered((&content, number), &found, Some(&lost)).is_some();
+        let mut answer = |number| change_check.answered((&content, number), &found, Some(&lost)).is_some();
         assert!(!answer(first) && !answer(first), "another question was asked since");
         assert!(!answer(second), "it is not certain yet");
         assert!(answer(second));
