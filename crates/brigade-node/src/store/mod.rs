@@ -18,6 +18,7 @@ pub(crate) mod keeper;
 pub(crate) mod landing;
 mod name_ranges;
 pub(crate) mod part_file;
+pub(crate) mod piece_verification;
 pub(crate) mod share;
 pub(crate) mod small_file_batch;
 mod staged_file_names;

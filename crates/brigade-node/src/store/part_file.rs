@@ -68,7 +68,7 @@ struct PartFileInner {
 pub(crate) struct ResumedPart {
     /// The piece list, checked by folding it to the content's id.
     pub list: Option<Arc<PieceList>>,
-    /// The pieces of the record: to be hashed (`hash::hash_pieces`) before they are used.
+    /// The pieces of the record: to be hashed (`piece_verification::hash_pieces`) before they are used.
     pub claimed: Bitfield,
 }
 
@@ -134,8 +134,8 @@ impl PartFile {
         self.0.in_memory
     }
 
-    /// The file with the bytes, for reading at an offset and for `hash::hash_pieces`. Only verified pieces have valid
-    /// bytes.
+    /// The file with the bytes, for reading at an offset and for `piece_verification::hash_pieces`. Only verified
+    /// pieces have valid bytes.
     pub(crate) fn file(&self) -> &File {
         &self.0.file
     }

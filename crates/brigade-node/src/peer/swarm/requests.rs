@@ -27,7 +27,7 @@ use brigade_core::{
 };
 
 use super::partial_contents::{Part, ReceivedBytes};
-use crate::store::{hash::PieceHasher, landing::Landing};
+use crate::store::{landing::Landing, piece_verification::PieceHasher};
 
 /// Pieces are hashed in multiples of this while they arrive: with less, BLAKE3 spends more on the inner nodes of its
 /// tree; with more, they would not stay in the cache of the processor core.

@@ -4,7 +4,7 @@
 
 use std::{io, path::PathBuf};
 
-use super::lock::LockHolder;
+use super::lock_holder::LockHolder;
 use crate::{
     store::system::{self, ErrorText},
     user_account::too_many_open_files::OpenFilesLimit,

@@ -2,13 +2,15 @@
 //!
 //! Names are [`FileName`]s, which were checked before. A peer keeps its own files in `.brigade/` (mode 0700): its key,
 //! the index, part files. The lock in it excludes a second session for as long as this session has a handle. `root` is
-//! the open directory, `private_dir` is `.brigade/`, `private_dir_handles` notices that a directory was removed; the
-//! calls to the kernel are in `system`.
+//! the open directory, `private_dir` creates and opens `.brigade/`, `private_dir_restoration` keeps it complete, and
+//! `removal_detection` notices what was removed; the calls to the kernel are in `system`.
 
 mod error;
 mod lock;
+mod lock_holder;
 mod private_dir;
-mod private_dir_handles;
+mod private_dir_restoration;
+mod removal_detection;
 mod root;
 mod staging_list;
 
@@ -31,10 +33,16 @@ pub(super) use self::{
     },
 };
 pub(crate) use self::{
-    lock::{FolderLock, LockHolder},
-    private_dir::{PRIVATE, PrivateState, ProtectedFiles},
+    lock::FolderLock,
+    lock_holder::LockHolder,
+    private_dir::PRIVATE,
+    private_dir_restoration::{PrivateState, ProtectedFiles},
 };
-use self::{private_dir::PrivateDir, root::Root};
+use self::{
+    private_dir::{open_private, private_path},
+    private_dir_restoration::PrivateDir,
+    root::Root,
+};
 pub(crate) use super::system::{FileSystemId, FreeSpace};
 use super::{
     file_stamp::{Stamp, stamp_of_regular},
@@ -179,7 +187,7 @@ impl Folder {
 
     /// The path of `.brigade/`, which may not exist yet.
     pub(crate) fn private_dir(&self) -> PathBuf {
-        PrivateDir::path(&self.0.root)
+        private_path(&self.0.root)
     }
 
     /// Creates `.brigade/` if it does not exist, for its owner only. Returns its path. A link at its path is an
@@ -191,7 +199,7 @@ impl Folder {
 
     /// The handle of `.brigade/`, which is created if it does not exist.
     pub(super) fn private_handle(&self) -> Result<Dir, FolderError> {
-        PrivateDir::open(&self.0.root)
+        open_private(&self.0.root)
     }
 
     /// The handle of `.brigade/parts/`, which is created if it does not exist.

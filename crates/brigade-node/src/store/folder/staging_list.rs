@@ -1,7 +1,7 @@
 //! The list of the directories for received files on other file systems: `.brigade/places` in the shared folder.
 //!
-//! Each line has the name of a directory and the folder that it is in. The list is read once; it is short. `staging_directories`
-//! decides which directories there are.
+//! Each line has the name of a directory and the folder that it is in. The list is read once; it is short.
+//! `staging_directories` decides which directories there are.
 
 use std::{
     io::{self, Read, Write},

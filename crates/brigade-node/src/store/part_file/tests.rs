@@ -17,7 +17,8 @@ use brigade_core::{
 
 use super::{Folder, Landing, PartError, PartFile, PieceList};
 use crate::store::{
-    hash::{hash_file, hash_pieces},
+    hash::hash_file,
+    piece_verification::hash_pieces,
     stored_parts::{kept_parts, remove_part},
 };
 #[cfg(unix)]

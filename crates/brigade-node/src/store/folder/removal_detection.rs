@@ -1,8 +1,9 @@
-//! The open directories `.brigade/` and `.brigade/parts/`, and the open index: they show whether the directories and
-//! the file at these paths are still the same ones.
+//! Noticing that `.brigade/`, `.brigade/parts/` or the index was removed or replaced, by other programs or by people.
 //!
-//! A handle is needed for a directory, since a new directory soon gets the inode number of a removed one. The index is
-//! open in SQLite, so that its inode number stays its own. `private_dir` decides what follows when one was removed.
+//! The open directories and the open index show whether the directories and the file at these paths are still the same
+//! ones. A handle is needed for a directory, since a new directory soon gets the inode number of a removed one. The
+//! index is open in SQLite, so that its inode number stays its own. `private_dir_restoration` decides what follows when
+//! one was removed.
 
 use std::{
     io,
@@ -14,7 +15,7 @@ use crate::store::system::{Dir, is_link};
 
 /// The directories, as far as they were opened and were not removed since.
 #[derive(Debug, Default)]
-pub(super) struct PrivateDirHandles(Mutex<KnownDirs>);
+pub(super) struct RemovalDetection(Mutex<KnownDirs>);
 
 #[derive(Debug, Default)]
 struct KnownDirs {
@@ -24,7 +25,7 @@ struct KnownDirs {
     index: Option<(u64, u64)>,
 }
 
-impl PrivateDirHandles {
+impl RemovalDetection {
     /// Sets the private folder, which is new: its directory for received files and its index are not known yet.
     pub(super) fn set_private(&self, dir: Dir) {
         *self.known() = KnownDirs { private: Some(Arc::new(dir)), ..KnownDirs::default() };
