@@ -14,16 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     announcement_queue::AnnouncementQueue,
+    changes_and_landed_files::{Change, LandedNotice},
     files_being_written::{ChangeKind, FilesBeingWritten, QuietTimes},
     folder_presence::FolderPresence,
     hashing::{
         HashWorkers,
         hashing_progress::HashingCounter,
-        job::{HashOutcome, HashReport},
-        jobs::HashJobs,
+        job_table::HashJobs,
+        thread_messages::{HashOutcome, HashReport},
     },
     index_writer::IndexWriter,
-    keeper_messages::{Change, LandedNotice},
     open_folder_cache::OpenFolderCache,
     options::KeeperOptions,
     rename_detection::RenameCandidates,

@@ -10,7 +10,7 @@ use brigade_core::{limits, name::FileName, time::Timestamp};
 use super::{
     event_loop::{FailedRead, KeeperOwner, RETRY},
     files_being_written::ChangeKind,
-    hashing::job::{HashFailure, HashOutcome},
+    hashing::thread_messages::{HashFailure, HashOutcome},
     scan::walk::{NotShared, is_kept_aside},
     sharing_problems::ProblemSource,
 };

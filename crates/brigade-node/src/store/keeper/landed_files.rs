@@ -1,21 +1,12 @@
-//! Files that were fetched: they are shared when they land, without hashing. A session that shares only those files
-//! checks them instead of scanning the folder.
-
-use std::{collections::HashMap, sync::Arc};
-
-use brigade_core::name::FileName;
+//! Files that were fetched: they are shared when they land, without hashing.
+//!
+//! A session that shares only those files later checks them in `scan/landed_file_check`.
 
 use super::{
-    event_loop::KeeperOwner, keeper_messages::LandedFile, open_folder_cache::OpenFolderCache,
+    changes_and_landed_files::LandedFile, event_loop::KeeperOwner, open_folder_cache::OpenFolderCache,
     scan::walk::is_kept_aside,
 };
-use crate::{
-    clock::now,
-    store::{folder::FolderError, index::IndexWrite, share::SharedFile},
-};
-
-/// Landed files that are checked at once.
-const LANDED_PAGE: usize = 1024;
+use crate::store::share::SharedFile;
 
 impl KeeperOwner {
     /// Shares files that have just landed.
@@ -37,45 +28,6 @@ impl KeeperOwner {
                 _ if self.only_landed => {}
                 _ => self.inspect_again(&name),
             }
-        }
-    }
-
-    /// Shares the files that landed in an earlier session and have not changed.
-    pub(super) fn first_check_of_landed(&mut self, known: HashMap<FileName, Arc<SharedFile>>) {
-        let began = now();
-        for (name, shared) in known {
-            if self.is_unchanged_since_landing(&shared) {
-                self.share_indexed(shared);
-            } else {
-                self.index.add(IndexWrite::Delete(name), &mut self.problems);
-            }
-        }
-        self.scans.checked(began, now());
-    }
-
-    /// Withdraws landed files that have changed: they are not the files that were fetched.
-    pub(super) fn check_landed(&mut self) {
-        let began = now();
-        let mut last = None;
-        loop {
-            let page = self.share.page(last.as_ref(), LANDED_PAGE);
-            let Some(end) = page.last() else { break };
-            last = Some(end.name.clone());
-            for shared in page {
-                if !self.is_unchanged_since_landing(&shared) {
-                    self.withdraw(&shared.name);
-                }
-            }
-        }
-        self.scans.checked(began, now());
-    }
-
-    /// Whether a file is unchanged since it landed. If it cannot be checked now, the answer is yes: it would not be
-    /// checked again, and serving it opens it anyway.
-    fn is_unchanged_since_landing(&self, shared: &SharedFile) -> bool {
-        match self.folder.stamp(&shared.name) {
-            Ok(stamp) => stamp.same_bytes(&shared.stamp),
-            Err(error) => matches!(error, FolderError::Io { .. }),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The scan of the whole folder, or of one folder below it: it finds changes without events.
 //!
 //! The walk and the share are both in the order of the names. The scan merges them, so it needs no list of all files.
+//! A session that shares only landed files has a check of these instead, in `landed_file_check`.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -30,6 +31,7 @@ use crate::{
     },
 };
 
+mod landed_file_check;
 pub(super) mod scan_schedule;
 pub(super) mod walk;
 

@@ -1,6 +1,6 @@
 //! The keeper with real files. Everything is waited for with a deadline, nothing by sleeping.
 //!
-//! `files_being_written` and `watch` have their own tests.
+//! Many of the keeper's modules also have unit tests of their own.
 
 mod ignored_files;
 mod new_device_number;
@@ -434,45 +434,6 @@ async fn problems_are_reported_and_solved() {
     keeper.until("none", |keeper| keeper.problems.is_empty() && keeper.files.len() == 2).await;
     let list = keeper.handle.problems().borrow().clone();
     assert_eq!(Arc::unwrap_or_clone(list), super::ProblemList::default());
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_moved_folder_is_not_shared_until_it_returns() {
-    for only_landed in [false, true] {
-        let temp = temp();
-        let (path, elsewhere) = (temp.path().join("folder"), temp.path().join("elsewhere"));
-        fs::create_dir_all(path.join("d")).unwrap();
-        let mut keeper = TestKeeper::start_with(
-            &path,
-            KeeperOptions { only_landed, threads: 2, ..KeeperOptions::default() },
-        );
-        keeper.scanned().await;
-        let mut batch = SmallFileBatch::new(&keeper.folder).unwrap();
-        batch.add(landing("d/a"), content(b"a"), b"a").unwrap();
-        let (name, placed) = batch.commit().pop().unwrap();
-        let stamp = placed.unwrap().stamp;
-        keeper.handle.landed(vec![LandedFile { name, content: content(b"a"), list: None, stamp }]).await;
-        keeper.until_files(&[("d/a", "a")]).await;
-        fs::rename(&path, &elsewhere).unwrap();
-        keeper.until_files(&[]).await;
-        assert!(keeper.folder.is_gone());
-        let mut problems = keeper.handle.problems();
-        let is_gone = |list: &Arc<super::ProblemList>| {
-            matches!(list.keeper_problems.as_slice(), [super::KeeperProblem::Gone(_)])
-        };
-        timeout(DEADLINE, problems.wait_for(is_gone)).await.unwrap().unwrap();
-        // Another folder at the path is not shared; the old one is, when it is back.
-        fs::create_dir(&path).unwrap();
-        fs::write(path.join("b"), "b").unwrap();
-        fs::rename(&path, temp.path().join("third")).unwrap();
-        fs::write(elsewhere.join("c"), "c").unwrap();
-        fs::rename(&elsewhere, &path).unwrap();
-        let back: &[(&str, &str)] = if only_landed { &[("d/a", "a")] } else { &[("c", "c"), ("d/a", "a")] };
-        keeper.until_files(back).await;
-        timeout(DEADLINE, problems.wait_for(|list| list.keeper_problems.is_empty())).await.unwrap().unwrap();
-        keeper.end().await;
-    }
 }
 
 #[tokio::test]

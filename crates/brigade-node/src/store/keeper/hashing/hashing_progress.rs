@@ -12,7 +12,7 @@ use std::{
 
 use brigade_core::{name::FileName, time::Timestamp};
 
-use super::job::HashJob;
+use super::thread_messages::HashJob;
 
 /// The files that are not hashed yet. Bytes are counted from the time at which there was last nothing to hash.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

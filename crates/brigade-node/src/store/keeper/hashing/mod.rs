@@ -1,9 +1,10 @@
 //! Hashing in the background, with two queues that do not wait for each other: small files, many at a time, each on
-//! one thread; and large files, one after the other, each on all threads. `jobs` has the jobs of both.
+//! one thread; and large files, one after the other, each on all threads. `job_table` has the jobs of both, and
+//! `thread_messages` the messages to the threads and from them.
 
 pub(super) mod hashing_progress;
-pub(super) mod job;
-pub(super) mod jobs;
+pub(super) mod job_table;
+pub(super) mod thread_messages;
 
 use std::{
     collections::VecDeque,
@@ -21,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::{
     hashing_progress::HashingCounter,
-    job::{HashJob, HashOutcome, HashReport},
+    thread_messages::{HashJob, HashOutcome, HashReport},
 };
 use crate::store::{
     file_stamp::stamp_of,

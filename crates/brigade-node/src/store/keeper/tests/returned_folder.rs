@@ -1,6 +1,7 @@
-//! The index after the folder, or `.brigade/` in it, was away: it still has the files that are unchanged.
+//! A folder that was away, or `.brigade/` in it: nothing is shared until it returns, and its index still has the files
+//! that are unchanged.
 //!
-//! What is shared in the meantime is tested in the parent module.
+//! What fetches do in the meantime is tested with them.
 
 use std::{fs, path::Path};
 
@@ -31,6 +32,49 @@ async fn until_reported(keeper: &TestKeeper, problem: impl Fn(&KeeperProblem) ->
 /// Waits until the keeper has created `.brigade/` again.
 async fn until_recreated(keeper: &TestKeeper) {
     until_reported(keeper, |problem| matches!(problem, KeeperProblem::PrivateRemoved(_))).await;
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_moved_folder_is_not_shared_until_it_returns() {
+    use std::sync::Arc;
+
+    use super::{LandedFile, SmallFileBatch, content, landing};
+    use crate::store::keeper::ProblemList;
+
+    for only_landed in [false, true] {
+        let temp = temp();
+        let (path, elsewhere) = (temp.path().join("folder"), temp.path().join("elsewhere"));
+        fs::create_dir_all(path.join("d")).unwrap();
+        let mut keeper = TestKeeper::start_with(
+            &path,
+            KeeperOptions { only_landed, threads: 2, ..KeeperOptions::default() },
+        );
+        keeper.scanned().await;
+        let mut batch = SmallFileBatch::new(&keeper.folder).unwrap();
+        batch.add(landing("d/a"), content(b"a"), b"a").unwrap();
+        let (name, placed) = batch.commit().pop().unwrap();
+        let stamp = placed.unwrap().stamp;
+        keeper.handle.landed(vec![LandedFile { name, content: content(b"a"), list: None, stamp }]).await;
+        keeper.until_files(&[("d/a", "a")]).await;
+        fs::rename(&path, &elsewhere).unwrap();
+        keeper.until_files(&[]).await;
+        assert!(keeper.folder.is_gone());
+        let mut problems = keeper.handle.problems();
+        let is_gone =
+            |list: &Arc<ProblemList>| matches!(list.keeper_problems.as_slice(), [KeeperProblem::Gone(_)]);
+        timeout(DEADLINE, problems.wait_for(is_gone)).await.unwrap().unwrap();
+        // Another folder at the path is not shared; the old one is, when it is back.
+        fs::create_dir(&path).unwrap();
+        fs::write(path.join("b"), "b").unwrap();
+        fs::rename(&path, temp.path().join("third")).unwrap();
+        fs::write(elsewhere.join("c"), "c").unwrap();
+        fs::rename(&elsewhere, &path).unwrap();
+        let back: &[(&str, &str)] = if only_landed { &[("d/a", "a")] } else { &[("c", "c"), ("d/a", "a")] };
+        keeper.until_files(back).await;
+        timeout(DEADLINE, problems.wait_for(|list| list.keeper_problems.is_empty())).await.unwrap().unwrap();
+        keeper.end().await;
+    }
 }
 
 #[cfg(unix)]

@@ -10,7 +10,7 @@ use std::{
 
 use brigade_core::{name::FileName, time::Timestamp};
 
-use super::{HashWorkers, hashing_progress::HashingCounter, job::HashJob};
+use super::{HashWorkers, hashing_progress::HashingCounter, thread_messages::HashJob};
 use crate::store::{file_stamp::Stamp, name_ranges::at_or_below};
 
 /// The jobs, and the threads that do them.

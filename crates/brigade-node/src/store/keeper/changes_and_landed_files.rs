@@ -1,4 +1,4 @@
-//! The values that cross the keeper's boundary: changes of the folder go out, received files come in.
+//! The messages of the keeper: changes of the folder, which it sends, and files that landed, which it receives.
 //!
 //! `event_loop` makes the changes and takes the files; the channels are made in the parent module.
 

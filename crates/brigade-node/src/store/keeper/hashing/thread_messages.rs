@@ -1,4 +1,4 @@
-//! Jobs for the hash threads, and their results.
+//! The messages to the hash threads and from them: jobs, which are files to be hashed, and their results.
 //!
 //! The keeper makes jobs and cancels them; a hash thread does one and reports its result.
 
