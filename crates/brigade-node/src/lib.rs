@@ -1,12 +1,12 @@
-//! A private peer-to-peer network for files, as a library: sockets, disk, tasks, TLS and hashing around the decisions of
-//! `brigade-core`.
+//! A private peer-to-peer network for files, as a library: sockets, disk, tasks, TLS and hashing for `brigade-core`.
 //!
 //! It never prints and never exits. The program `brigade` is built on it.
 //!
-//! A **manager** ([`manager::ManagerServer`]) knows which peers are in the network and which files they share. A **peer**
-//! ([`peer::Peer`]) shares the files of a folder, and fetches files of other peers, from all their holders at the same
-//! time. Every piece is verified before it is written. Both run in tasks of the current Tokio runtime, which end when the
-//! manager or the peer is stopped or dropped. `transport` and `store` do not know each other, nor do `manager` and `peer`.
+//! A **manager** ([`manager::ManagerServer`]) knows which peers are in the network and which files they share. A
+//! **peer** ([`peer::Peer`]) shares the files of a folder, and fetches files of other peers, from all their holders at
+//! the same time. Every piece is verified before it is written. Both run in tasks of the current Tokio runtime, which
+//! end when the manager or the peer is stopped or dropped. `transport` and `store` do not know each other, nor do
+//! `manager` and `peer`.
 //!
 //! # Example
 //!
@@ -41,7 +41,8 @@
 //! # }
 //! ```
 //!
-//! [`peer::Peer`] is the place to start reading; a file can also be fetched by its content id ([`peer::FetchRequest::by_id`]).
+//! [`peer::Peer`] is the place to start reading; a file can also be fetched by its content id
+//! ([`peer::FetchRequest::by_id`]).
 
 #![deny(unsafe_code)]
 #![deny(missing_docs)]

@@ -1,4 +1,5 @@
-//! The state of the manager in a simulation: its core, which is the product's own, and the peer of each of its sessions.
+//! The state of the manager in a simulation: its core, which is the product's own, and the peer of each of its
+//! sessions.
 //!
 //! `behaviour/manager` runs the core, and `behaviour/manager_session` has the peers' side of the sessions.
 

@@ -3,8 +3,8 @@
 //! [`Downloads`] only decides: it handles every [`Event`] and returns [`Action`]s. It has no clock: every call passes
 //! `now`, which never goes back.
 //!
-//! This file keeps the state, and sends each event to a sibling. After every event, `requests` makes as many requests as
-//! the windows allow, and `starvation` finds contents that no holder could send. One content is
+//! This file keeps the state, and sends each event to a sibling. After every event, `requests` makes as many requests
+//! as the windows allow, and `starvation` finds contents that no holder could send. One content is
 //! `single_download::Download` with its `picker`; one holder is `holders::holder::Holder`.
 
 mod announced_pieces;

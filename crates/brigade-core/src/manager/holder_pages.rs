@@ -1,7 +1,7 @@
 //! The named holders of many contents, in as few messages as they fit.
 //!
-//! A holder of several contents is written once in each message; the contents name it by its position. `holder_selection`
-//! chooses the holders.
+//! A holder of several contents is written once in each message; the contents name it by its position.
+//! `holder_selection` chooses the holders.
 
 use std::collections::BTreeMap;
 

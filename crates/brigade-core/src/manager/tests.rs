@@ -1,7 +1,7 @@
 //! The manager as a whole: messages in, outputs out, in virtual time.
 //!
-//! `TestManager` plays the caller: it makes bindings durable and signs at once unless told otherwise, and returns what a
-//! session is sent. `random_sessions` compares the manager with a model that is as plain as can be.
+//! `TestManager` plays the caller: it makes bindings durable and signs at once unless told otherwise, and returns what
+//! a session is sent. `random_sessions` compares the manager with a model that is as plain as can be.
 
 use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 

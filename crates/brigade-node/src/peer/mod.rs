@@ -94,8 +94,8 @@ impl Peer {
     /// Starts a peer that listens on `port`.
     ///
     /// # Errors
-    /// If the manager is not there or refuses, or the folder cannot be used; nothing is left behind then. The port comes
-    /// back for another attempt.
+    /// If the manager is not there or refuses, or the folder cannot be used; nothing is left behind then. The port
+    /// comes back for another attempt.
     pub async fn join(config: PeerConfig, port: TakenPort) -> Result<Self, Box<NotJoined>> {
         start(config, port).await.map(Self)
     }

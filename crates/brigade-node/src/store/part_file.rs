@@ -1,8 +1,8 @@
 //! One content that is being received: its bytes, a record of its stored pieces, and its piece list.
 //!
-//! All three are in the directory for received files of the file system (`staging_directories`). The record is a hint and is not
-//! synced: after a restart its pieces are hashed again before they are used. The list is checked by folding it. A
-//! file gets its name only when all of it is stored and durable, and never replaces another.
+//! All three are in the directory for received files of the file system (`staging_directories`). The record is a hint
+//! and is not synced: after a restart its pieces are hashed again before they are used. The list is checked by folding
+//! it. A file gets its name only when all of it is stored and durable, and never replaces another.
 //!
 //! Two threads that write to one file wait for the lock of its inode. So pieces go through a queue, and the first
 //! thread writes those of all threads.

@@ -2,7 +2,7 @@
 //!
 //! A content that is received has up to four files there, named after its id and size: its bytes, the record of its
 //! pieces, its piece list, and the name under which it was last wanted. `part_file` writes them. A small file, which
-//! is received in one piece, has a number as its name. A file with another name is not Brigade's, and stays.
+//! is received in one piece, has the name NUMBER.small. A file with another name is not Brigade's, and stays.
 
 use std::{
     fs::File,

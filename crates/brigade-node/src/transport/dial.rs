@@ -20,7 +20,8 @@ use tokio::{
 
 use super::{
     greeting::NewConnection,
-    socket_options::{Addresses, set_options},
+    socket_addresses::Addresses,
+    socket_options::set_options,
     tls::{config, selected_backend},
 };
 use crate::{identity::key::SecretKey, user_account::too_many_open_files::OpenFilesLimit};

@@ -1,8 +1,8 @@
 //! The greeting: both sides of an encrypted connection send a hello before any other message.
 //!
 //! A [`NewConnection`] can only greet or refuse the greeting; after that, [`GreetedConnection`] has a reader and a
-//! writer of messages. `wire::greeting` chooses the version of the protocol. If there is no common version, the other side
-//! is told.
+//! writer of messages. `wire::greeting` chooses the version of the protocol. If there is no common version, the other
+//! side is told.
 
 use std::{io, net::SocketAddr};
 
@@ -22,7 +22,7 @@ use tokio::{
 use super::{
     connection::{ConnectionError, Reader, Writer},
     handshake_slot::HandshakeSlot,
-    socket_options::Addresses,
+    socket_addresses::Addresses,
     tls::{
         record_traits::Secured,
         selected_backend::{TlsReader, TlsWriter},

@@ -14,6 +14,7 @@ pub(crate) mod greeting;
 mod handshake_slot;
 pub(crate) mod own_hello;
 pub(crate) mod port_listener;
+mod socket_addresses;
 mod socket_options;
 pub(crate) mod tls;
 

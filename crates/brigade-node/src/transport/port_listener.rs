@@ -19,7 +19,8 @@ use tokio::{
 use super::{
     greeting::NewConnection,
     handshake_slot::{HandshakeSlot, HandshakeSlots},
-    socket_options::{Addresses, set_options},
+    socket_addresses::Addresses,
+    socket_options::set_options,
     tls::{config, selected_backend},
 };
 use crate::identity::key::SecretKey;

@@ -1,7 +1,7 @@
 //! The owner of the limits: it decides which limits on sending and receiving hold at the moment.
 //!
-//! `brigade_core::limit_plan` decides which limits hold. With a schedule, the owner asks it again at every full minute of
-//! local time, so that it also notices the end of a sleep, a changed clock and summer time.
+//! `brigade_core::limit_plan` decides which limits hold. With a schedule, the owner asks it again at every full minute
+//! of local time, so that it also notices the end of a sleep, a changed clock and summer time.
 
 use std::time::Duration;
 

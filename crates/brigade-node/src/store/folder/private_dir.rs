@@ -1,5 +1,5 @@
-//! `.brigade/`, the private folder of a peer in the shared one: its files, creating it, opening it, and locking the file
-//! of its lock.
+//! `.brigade/`, the private folder of a peer in the shared one: its files, creating it, opening it, and locking the
+//! file of its lock.
 //!
 //! `private_dir_restoration` creates it again if it is removed while the peer runs.
 

@@ -49,7 +49,7 @@ impl Dir {
         Self::open(path.canonicalize()?)
     }
 
-    /// See `linux_directory`.
+    /// See `linux_file_system`.
     pub(in crate::store) fn is_read_only(&self) -> io::Result<bool> {
         platform::is_read_only(&self.path)
     }

@@ -1,6 +1,7 @@
 //! Tests for both implementations of `Dir`: they behave alike.
 //!
-//! Tests for one of them alone are in `linux_directory`, `rename_without_replacing` and `linux_file_system`.
+//! Tests for one of them alone are in `linux_directory`, `rename_without_replacing`, `linux_file_system` and
+//! `portable/windows`.
 
 #[cfg(unix)]
 use std::os::unix::fs::symlink;

@@ -1,4 +1,4 @@
-//! The layout of a TLS 1.3 record (RFC 8446, section 5): its sizes in bytes, and the types of its content.
+//! The layout of a TLS 1.3 record (RFC 8446, section 5): its sizes in bytes.
 //!
 //! [`super::record_buffer`] has plaintext in the layout of many records. The back ends encrypt them.
 
