@@ -367,12 +367,9 @@ fn downloaders_that_left_do_not_fill_the_memory() {
         grants(&mut upload);
         let gets = downloader.0.is_multiple_of(20);
         upload.done(at(0), downloader, None, if gets { 10 } else { 0 });
-        let disconnected = upload.disconnected(downloader);
-        assert!(
-            disconnected.is_none_or(|disconnected| forgotten.insert(disconnected)),
-            "each is forgotten once"
-        );
-        assert_eq!(disconnected == Some(downloader), !gets, "who got nothing, at once");
+        let freed = upload.disconnected(downloader);
+        assert!(freed.is_none_or(|freed| forgotten.insert(freed)), "each is forgotten once");
+        assert_eq!(freed == Some(downloader), !gets, "who got nothing, at once");
         assert_eq!(
             upload.disconnected(DownloaderId(1)),
             Some(DownloaderId(1)),
