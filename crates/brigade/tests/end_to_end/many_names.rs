@@ -27,23 +27,6 @@ fn one_long_content_under_several_names_lands_right_under_all() {
     network.fetch(&["d1", "d2", "d3", "d4", "--into", "earth"]).with_code(0);
 }
 
-/// On many systems the two names are one file.
-#[test]
-fn only_one_of_two_names_that_differ_in_case_lands() {
-    let network = Network::start();
-    network.write("fire/e/A.txt", b"one");
-    network.write("fire/e/a.txt", b"another");
-    let _fire = network.peer("fire_user", &["--folder", "fire"]);
-    let ended = network.run("fetch", &["e", "--into", "earth"]).end().with_code(6);
-    assert!(
-        ended.out.contains("differs from e/") && ended.out.contains("only in capital letters"),
-        "{}",
-        ended.out
-    );
-    let landed = ["earth/e/A.txt", "earth/e/a.txt"].map(|name| network.path(name).exists());
-    assert_eq!(landed.iter().filter(|landed| **landed).count(), 1);
-}
-
 /// Shells allow a process a thousand open files; a fetch of more long files must end too.
 #[test]
 fn a_folder_of_many_long_files_needs_few_open_ones() {
