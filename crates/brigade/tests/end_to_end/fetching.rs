@@ -154,6 +154,23 @@ fn equal_files_of_one_fetch_are_fetched_once_and_counted_as_copied() {
     network.has("earth/d/more.bin", &film);
 }
 
+/// Each of the four fetches would create the same part file; the later ones wait for the first.
+#[test]
+fn one_long_content_under_several_names_lands_right_under_all() {
+    let network = Network::start();
+    let content = bytes("same", 20_000_000);
+    for name in ["d1/f1", "d2/f2", "d3/f3", "d4/f4"] {
+        network.write(&format!("fire/{name}"), &content);
+    }
+    let _fire = network.peer("fire_user", &["--folder", "fire"]);
+    network.fetch(&["d1", "d2", "d3", "d4", "--into", "earth"]).with_code(0);
+    for name in ["d1/f1", "d2/f2", "d3/f3", "d4/f4"] {
+        network.has(&format!("earth/{name}"), &content);
+    }
+    // The copies must be complete on the disk too.
+    network.fetch(&["d1", "d2", "d3", "d4", "--into", "earth"]).with_code(0);
+}
+
 #[test]
 fn existing_files_are_never_replaced() {
     let network = Network::start();

@@ -27,7 +27,6 @@ mod joining_and_leaving;
 mod json_events;
 mod kept_parts;
 mod manager_outages;
-mod many_names;
 mod name_resolution;
 mod prompt_commands;
 mod protocol_errors;
