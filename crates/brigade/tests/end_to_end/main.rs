@@ -28,6 +28,7 @@ mod json_events;
 mod kept_parts;
 mod manager_outages;
 mod name_resolution;
+mod piece_exchange;
 mod prompt_commands;
 mod protocol_errors;
 mod rate_limits;
