@@ -40,6 +40,7 @@ mod serving_after_fetch;
 mod sharing;
 mod signals;
 mod skipped_tests;
+mod startup_questions;
 mod terminal;
 mod test_disk;
 mod test_network;
