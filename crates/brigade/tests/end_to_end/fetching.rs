@@ -47,17 +47,6 @@ fn two_holders_share_the_work_within_the_limit() {
     assert!(ended.err.contains("pieces"), "no progress on standard error:\n{}", ended.err);
 }
 
-#[test]
-fn an_upload_limit_is_kept() {
-    let network = Network::start();
-    let film = bytes("film", 2 << 20);
-    network.write("fire_user/film.bin", &film);
-    let _fire = network.peer("fire_user", &["--upload-limit", "2MB"]);
-    network.has_file("film.bin", 1, PATIENCE);
-    let ended = network.fetch(&["film.bin", "--into", "earth"]).with_code(0);
-    assert!(ended.results()[0]["seconds"].as_f64().unwrap() > 0.8, "{}", ended.out);
-}
-
 /// The files of the fetched folder: many small ones, one of several pieces, an empty one, nested ones.
 fn tree() -> Vec<(String, Vec<u8>)> {
     let mut files: Vec<(String, Vec<u8>)> = (0..300)
