@@ -1,6 +1,8 @@
-//! Fetching: from several holders at once, folders, several names, and existing files in the way.
+//! Fetching: from several holders at once with a limit, folders, several names, equal files, and existing files in the
+//! way; the created folders, the totals, standard output, and `--done-file`.
 //!
-//! `name_resolution` tests which content a name means; `resuming` tests interrupted fetches.
+//! `name_resolution` tests which content a name means, `resuming` tests interrupted fetches, `rate_limits` tests other
+//! limits, and `serving_after_fetch` tests `--stay`.
 
 use std::{
     fs,
