@@ -12,7 +12,7 @@ use brigade_core::wire::manager::PeerRow;
 use brigade_node::peer::Observer;
 use unicode_width::UnicodeWidthStr;
 
-use super::{join_network::manager_address, json_events};
+use super::json_events;
 use crate::{
     command_line::args::PeersArgs,
     failure::Failure,
@@ -109,7 +109,7 @@ pub(crate) async fn run(args: PeersArgs) -> Result<ExitCode, Failure> {
 }
 
 async fn list(args: &PeersArgs) -> Result<ExitCode, Failure> {
-    let mut observer = Observer::reach(&manager_address(&args.manager)).await?;
+    let mut observer = Observer::reach(&args.manager.address()).await?;
     let mut after = None;
     let columns = Columns::of_output();
     let mut out = io::BufWriter::new(io::stdout().lock());
