@@ -13,8 +13,8 @@ mod manager;
 mod peer;
 mod peers;
 mod prompt;
+mod prompt_arguments;
 mod prompt_limit;
-mod prompt_parse;
 mod prompt_status;
 
 use std::{io::Write, process::ExitCode};
