@@ -1,7 +1,7 @@
 //! `brigade peers`: the peers in the network, page by page.
 //!
-//! It asks without joining, as `files` does. [`Columns`] has the layout of the table, which the prompt prints too; `tui`
-//! has the table of the manager itself.
+//! It asks without joining, as `files` does. [`Columns`] has the layout of the table, which the prompt prints too;
+//! `manager_display` has the table of the manager itself.
 
 mod columns;
 

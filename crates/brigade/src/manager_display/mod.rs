@@ -1,4 +1,4 @@
-//! The screen of a running manager: a table in a terminal ([`show_table`]), plain lines elsewhere ([`log_table`]).
+//! The output of a running manager: a table in a terminal ([`show_table`]), plain lines elsewhere ([`log_table`]).
 //!
 //! `table` does the layout of the table, `screen` draws it.
 
