@@ -1,6 +1,7 @@
 //! The events of a manager as sentences: a peer joined, left or was refused.
 //!
-//! The screen and the plain lines use the same sentences. Usernames are checked names; the text of a refusal is escaped.
+//! The screen and the plain lines use the same sentences. Usernames are checked names, and the text of a refusal is
+//! escaped.
 
 use brigade_core::manager::{Event, LeaveReason};
 

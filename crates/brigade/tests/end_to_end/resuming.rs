@@ -1,7 +1,7 @@
 //! Interrupted fetches: `kill -9`, Ctrl-C, holders that leave and come back.
 //!
-//! All fetches are slowed down by `--download-limit`, and are interrupted when they have recorded a number of pieces, or
-//! a number of files has landed, so that no test depends on the speed of the machine.
+//! All fetches are slowed down by `--download-limit`, and are interrupted when a number of pieces is recorded, or when a
+//! number of files has landed, so that no test depends on the speed of the machine.
 
 use std::fs;
 

@@ -2,8 +2,8 @@
 //! show. `cargo test` runs it like any other test.
 //!
 //! It reads sources as text and is simple on purpose: a rule that needs a parser belongs to clippy. Each finding has
-//! its location, the rule, and what to do instead. `source_rules` checks each file, `import_cycles`, `import_counts` and
-//! `layers` the imports, `folder_size` the number of files in a folder, `allowed_dependencies` the packages,
+//! its location, the rule, and what to do instead. `source_rules` checks each file, `layers`, `import_cycles` and
+//! `import_counts` the imports, `folder_size` the number of files in a folder, `allowed_dependencies` the packages,
 //! `unique_type_names` and `banned_names` the names, `test_timing` how tests wait, `repository_files` the repository,
 //! `mentioned_files` the files that texts name, `versions` the version of Brigade, `protocol_document` and
 //! `protocol_examples` the document `docs/protocol.md`.
