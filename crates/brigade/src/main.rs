@@ -10,11 +10,11 @@ mod command_line;
 mod commands;
 mod failure;
 mod log;
+mod manager_display;
 mod notices;
 mod settings;
 mod terminal;
 mod text;
-mod tui;
 
 use std::{env, ffi::OsString, process::ExitCode};
 

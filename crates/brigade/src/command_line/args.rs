@@ -6,12 +6,14 @@
 use std::path::PathBuf;
 
 use brigade_core::{id::PeerKey, name::Username, rate::Cap};
+use brigade_node::peer::ManagerAddress;
 use clap::{Args, Parser, Subcommand};
 
 use super::value_parsers::{
     KeepTime, parse_cap, parse_count, parse_host, parse_keep, parse_manager_host, parse_manager_port,
     parse_name, parse_port, path,
 };
+use crate::checked_home::home;
 
 /// Printed at the end of the help of each command that takes values from the settings.
 const SETTINGS_HELP: &str = "Options that are not given are taken from environment variables, then from brigade.toml in \
@@ -73,6 +75,13 @@ pub(crate) struct ManagerOptions {
     /// The manager's key, if you know it; otherwise the manager must have the key that it had at the first contact
     #[arg(long, alias = "manager_key", value_name = "KEY")]
     pub(crate) manager_key: Option<PeerKey>,
+}
+
+impl ManagerOptions {
+    /// The address that the options name, with the folder of the user's known managers.
+    pub(crate) fn address(&self) -> ManagerAddress {
+        ManagerAddress::new(&self.manager_host, self.manager_port).key(self.manager_key).home(home())
+    }
 }
 
 #[derive(Debug, Args)]

@@ -22,8 +22,8 @@ use serde_json::Value;
 use super::{
     choose_content::{Chosen, invalid_answer, menu, question, take_answer},
     done_file::{check_done_file, make_done_file},
-    join_network::{join, manager_address},
     json_events,
+    listen_and_join::join,
 };
 use crate::{
     command_line::args::FetchArgs,
@@ -87,7 +87,7 @@ async fn begin(
     signals: &mut Signals,
 ) -> Result<(Peer, Vec<PathBuf>), Result<ExitCode, Failure>> {
     check_done_file(args.done_file.as_deref(), &args.into).map_err(Err)?;
-    let manager = manager_address(&args.peer.manager);
+    let manager = args.peer.manager.address();
     let mut config = PeerConfig::new(manager, &args.into)
         .sharing(ShareMode::Fetched)
         .max_connections(args.peer.max)

@@ -11,7 +11,7 @@ use std::{
 use brigade_core::{plural::noun, wire::manager::CatalogueEntry};
 use brigade_node::peer::{FileListing, Observer};
 
-use super::{join_network::manager_address, json_events};
+use super::json_events;
 use crate::{
     command_line::args::FilesArgs,
     failure::Failure,
@@ -28,7 +28,7 @@ pub(crate) async fn run(args: FilesArgs) -> Result<ExitCode, Failure> {
 #[allow(clippy::print_stderr)]
 async fn list(args: &FilesArgs) -> Result<ExitCode, Failure> {
     let mut browsing = FileListing::of(&args.prefix)?;
-    let mut observer = Observer::reach(&manager_address(&args.manager)).await?;
+    let mut observer = Observer::reach(&args.manager.address()).await?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     let (mut count, mut incomplete_ms) = (0_u64, None);
     while let Some((prefix, after)) = browsing.question() {

@@ -1,6 +1,6 @@
 //! `brigade manager`: the network's manager, with its table in a terminal and log lines elsewhere.
 //!
-//! `tui` shows it; `brigade_node::manager` is the manager itself.
+//! `manager_display` shows it; `brigade_node::manager` is the manager itself.
 
 use std::{
     io::{self, IsTerminal},
@@ -17,12 +17,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     command_line::args::ManagerArgs,
     failure::{DISK, Failure},
+    manager_display,
     terminal::{
         self,
         signals::{Signal, Signals},
         standard_output::print_line,
     },
-    tui,
 };
 
 /// Runs the manager until it is stopped.
@@ -36,16 +36,16 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     signals.cancel(stop.clone());
     let (view, events) = (server.view(), server.events());
     let shown = if io::stdout().is_terminal() && io::stdin().is_terminal() && terminal::draws() {
-        tui::show_table(view, events, stop.clone()).await
+        manager_display::show_table(view, events, stop.clone()).await
     } else {
         print_line("ready");
-        tui::log_table(view, events, stop.clone()).await
+        manager_display::log_table(view, events, stop.clone()).await
     };
     stop.cancel();
     server.stopped().await;
     match shown {
         // While the table is shown, Ctrl-C is a key like all others.
-        Ok(tui::EndReason::Interrupted) => Ok(Signal::Interrupt.exit_code()),
+        Ok(manager_display::EndReason::Interrupted) => Ok(Signal::Interrupt.exit_code()),
         // A reader that closes the pipe (`brigade manager | head`) is not an error.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
             Err(Failure::other("showing the table", &error))

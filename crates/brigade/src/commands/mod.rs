@@ -7,14 +7,14 @@ mod demo;
 mod done_file;
 mod fetch;
 mod files;
-mod join_network;
 mod json_events;
+mod listen_and_join;
 mod manager;
 mod peer;
 mod peers;
 mod prompt;
+mod prompt_arguments;
 mod prompt_limit;
-mod prompt_parse;
 mod prompt_status;
 
 use std::{io::Write, process::ExitCode};

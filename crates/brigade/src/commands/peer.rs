@@ -10,7 +10,7 @@ use brigade_core::{limit_plan::LimitPlan, name::Username, wire::Reason};
 use brigade_node::peer::{JoinError, Peer, PeerConfig, PeerError, TakenPort, is_peer_folder};
 
 use super::{
-    join_network::{ListenChoice, is_about_the_port, join, manager_address},
+    listen_and_join::{ListenChoice, is_about_the_port, join},
     prompt,
 };
 use crate::{
@@ -43,7 +43,7 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
         "{} shares {} with the network of {}, at {}. `help` lists the commands.",
         peer.username(),
         folder_of(&args, &peer.username()).display(),
-        manager_address(&args.peer.manager).shown(),
+        args.peer.manager.address().shown(),
         peer.address()
     );
     lines.printer().print(&welcome);
@@ -97,7 +97,7 @@ async fn ask_and_join(
     limits: &LimitPlan,
     lines: &mut LineReader,
 ) -> Result<Option<Peer>, Failure> {
-    let listen = ListenChoice::find(&manager_address(&args.peer.manager), args.peer.host.as_deref()).await?;
+    let listen = ListenChoice::find(&args.peer.manager.address(), args.peer.host.as_deref()).await?;
     let Some(mut port) = ask_port(args, &listen, lines).await? else { return Ok(None) };
     let mut named = None;
     loop {
@@ -233,7 +233,7 @@ fn folder_of(args: &PeerArgs, username: &Username) -> PathBuf {
 }
 
 fn config(args: &PeerArgs, limits: LimitPlan, username: Username) -> PeerConfig {
-    PeerConfig::new(manager_address(&args.peer.manager), folder_of(args, &username))
+    PeerConfig::new(args.peer.manager.address(), folder_of(args, &username))
         .username(username)
         .max_connections(args.peer.max)
         .limits(limits)

@@ -12,9 +12,9 @@ use tokio::task::JoinSet;
 use super::{
     choose_content::{Chosen, invalid_answer, menu, question, resolve_request, take_answer},
     fetch::code_of,
-    files, peers, prompt_limit,
-    prompt_parse::{check_no_arguments, hint_about_spaces, parse_fetch},
-    prompt_status,
+    files, peers,
+    prompt_arguments::{check_no_arguments, hint_about_spaces, parse_fetch},
+    prompt_limit, prompt_status,
 };
 use crate::{
     failure::{Failure, USAGE},

@@ -1,4 +1,4 @@
-//! The exit code and the hint for each error of the node.
+//! The exit code and the hint for each error of the node, except those of the disk, which `disk_errors` has.
 //!
 //! The parent prints a [`Failure`]; an error with its own text and causes needs only a line here.
 

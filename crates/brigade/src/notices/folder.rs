@@ -1,7 +1,8 @@
 //! Messages about the shared folder: it is gone, it cannot be watched, its index cannot be written, and the end of each
 //! problem. Each is printed once.
 //!
-//! Single files that are not shared have no message: `status` lists them. The caller prints the messages.
+//! Single files that are not shared have no message: at a prompt `status` lists them, and without one `unshared_files`
+//! logs them. The caller prints the messages.
 
 use std::{mem::discriminant, sync::Arc};
 

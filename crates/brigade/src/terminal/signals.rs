@@ -1,6 +1,8 @@
-//! Ctrl-C and SIGTERM: the first one stops the program in good order, a second Ctrl-C at once.
+//! Signals to the program. The first Ctrl-C or SIGTERM stops it in good order, a second Ctrl-C at once.
 //!
-//! Only the second Ctrl-C ends the program here: the receiver of a signal decides what is left to do.
+//! Only the second Ctrl-C ends the program here: the receiver of a signal decides what is left to do. [`Continued`]
+//! receives SIGCONT, by which a suspended program continues; [`handle_size_limit_signal`] disables the default action
+//! of SIGXFSZ, which a write to a file that is too large causes.
 
 use std::process::ExitCode;
 

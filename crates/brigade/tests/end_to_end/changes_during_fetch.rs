@@ -14,9 +14,8 @@ use crate::{
 const FILM_BYTES: usize = 16 << 20;
 
 /// A fetch of the film into `earth` that has written some pieces.
-fn begun(network: &Network, more: &[&str]) -> Process {
-    let arguments = ["film.bin", "--into", "earth", "--download-limit", "3MB", "--json"];
-    let fetch = network.run("fetch", &[&arguments[..], more].concat());
+fn begun(network: &Network) -> Process {
+    let fetch = network.run("fetch", &["film.bin", "--into", "earth", "--download-limit", "3MB", "--json"]);
     until("8 pieces are recorded", PATIENCE, || (pieces_recorded(&network.path("earth")) >= 8).then_some(()));
     fetch
 }
@@ -25,7 +24,7 @@ fn begun(network: &Network, more: &[&str]) -> Process {
 fn a_fetch_ends_if_its_only_holder_changes_the_file() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "film.bin", &bytes("film", FILM_BYTES));
-    let fetch = begun(&network, &[]);
+    let fetch = begun(&network);
     let other = bytes("another film", FILM_BYTES);
     network.write("fire_user/film.bin", &other);
     let ended = fetch.end().with_code(5);
@@ -37,21 +36,6 @@ fn a_fetch_ends_if_its_only_holder_changes_the_file() {
     network.has("earth/film.bin", &other);
 }
 
-/// Files of other peers with this name, before and after, say nothing about its holder.
-#[test]
-fn a_fetch_waits_for_an_absent_holder_although_others_have_another_content() {
-    let network = Network::start();
-    let film = bytes("film", FILM_BYTES);
-    let fire = network.holder("fire_user", "film.bin", &film);
-    let _water = network.holder("water_user", "film.bin", &bytes("another film", 1000));
-    let fetch = begun(&network, &["--from", "fire_user"]);
-    fire.kill();
-    fetch.prints_error("waiting: no connected peer has the missing pieces");
-    let _fire = network.peer("fire_user", &[]);
-    fetch.end().with_code(0);
-    network.has("earth/film.bin", &film);
-}
-
 #[test]
 fn a_file_changed_by_one_holder_comes_from_the_other() {
     let network = Network::start();
@@ -59,7 +43,7 @@ fn a_file_changed_by_one_holder_comes_from_the_other() {
     let _fire = network.holder("fire_user", "film.bin", &film);
     let _water = network.holder("water_user", "film.bin", &film);
     network.has_file("film.bin", 2, PATIENCE);
-    let fetch = begun(&network, &[]);
+    let fetch = begun(&network);
     network.write("fire_user/film.bin", &bytes("another film", FILM_BYTES));
     let totals = fetch.end().with_code(0).totals();
     network.has("earth/film.bin", &film);
@@ -73,7 +57,7 @@ fn a_fetch_waits_until_a_lost_holder_is_back() {
     let network = Network::start();
     let film = bytes("film", FILM_BYTES);
     let _fire = network.holder("fire_user", "film.bin", &film);
-    let fetch = begun(&network, &[]);
+    let fetch = begun(&network);
     fs::rename(network.path("fire_user/film.bin"), network.path("hidden.bin")).unwrap();
     fetch.prints_error("waiting: no connected peer has the missing pieces");
     // The same content under another name.

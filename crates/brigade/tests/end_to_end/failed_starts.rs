@@ -5,9 +5,10 @@
 use std::{fs, os::unix::fs::PermissionsExt};
 
 use crate::{
+    scripted_peer::ScriptedPeer,
     test_disk::Disk,
     test_network::{Network, bytes, free_port},
-    test_process::{PATIENCE, Process},
+    test_process::{PATIENCE, Process, until},
 };
 
 /// Starts a peer without a prompt that is expected to be refused.
@@ -153,6 +154,34 @@ fn a_port_that_is_in_use_is_named() {
     refused(&network, &["fire_user", "--port", &port, "--host", "localhost"])
         .with_code(1)
         .prints_error(&[&hint]);
+}
+
+#[test]
+fn two_peers_at_one_address_need_two_ports() {
+    let network = Network::start();
+    let port = free_port();
+    let (_session, _) = ScriptedPeer::join(network.port(), 1, port);
+    let text = [
+        &format!("stranger_1 is reached at 127.0.0.1:{port} already")[..],
+        "choose another port (--port), or 0 for a free one",
+    ];
+    let at = port.to_string();
+    network
+        .run("peer", &["--headless", "--username", "fire_user", "--port", &at])
+        .end()
+        .with_code(4)
+        .prints_error(&text);
+    assert!(!network.path("fire_user").exists());
+    network.fetch(&["film.bin", "--into", "earth", "--port", &at]).with_code(4).prints_error(&text);
+    assert!(!network.path("earth").exists());
+    // At a prompt the question is repeated, only for the port.
+    let mut fire = network.run("peer", &[]);
+    fire.types(&format!("{at}\nfire_user\n0\nq\n"));
+    let ended = fire.end().with_code(0).prints_error(&text);
+    assert_eq!(ended.out.matches("Username: ").count(), 1, "{}", ended.out);
+    assert_eq!(ended.out.matches("Port: ").count(), 2, "{}", ended.out);
+    // A peer with a port that the system chose takes another one.
+    until("fire_user has left", PATIENCE, || (network.usernames() == ["stranger_1"]).then_some(()));
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! Fetching: from several holders at once, folders, several names, and existing files in the way.
+//! Fetching: from several holders at once with a limit, folders, several names, equal files, and existing files in the
+//! way; the created folders, the totals, standard output, and `--done-file`.
 //!
-//! `name_resolution` tests which content a name means; `resuming` tests interrupted fetches.
+//! `name_resolution` tests which content a name means, `resuming` tests interrupted fetches, `rate_limits` tests other
+//! limits, and `serving_after_fetch` tests `--stay`.
 
 use std::{
     fs,
@@ -45,17 +47,6 @@ fn two_holders_share_the_work_within_the_limit() {
     // 25.2 MB at 8 MB/s; a tenth of a second of it is sent at once.
     assert!(event["seconds"].as_f64().unwrap() > 2.9, "faster than its limit: {event}");
     assert!(ended.err.contains("pieces"), "no progress on standard error:\n{}", ended.err);
-}
-
-#[test]
-fn an_upload_limit_is_kept() {
-    let network = Network::start();
-    let film = bytes("film", 2 << 20);
-    network.write("fire_user/film.bin", &film);
-    let _fire = network.peer("fire_user", &["--upload-limit", "2MB"]);
-    network.has_file("film.bin", 1, PATIENCE);
-    let ended = network.fetch(&["film.bin", "--into", "earth"]).with_code(0);
-    assert!(ended.results()[0]["seconds"].as_f64().unwrap() > 0.8, "{}", ended.out);
 }
 
 /// The files of the fetched folder: many small ones, one of several pieces, an empty one, nested ones.
@@ -152,6 +143,23 @@ fn equal_files_of_one_fetch_are_fetched_once_and_counted_as_copied() {
     let text = earth.end().with_code(0).out;
     assert!(text.contains("900.0 kB existed before") && !text.contains("copied"), "{text}");
     network.has("earth/d/more.bin", &film);
+}
+
+/// Each of the four fetches would create the same part file; the later ones wait for the first.
+#[test]
+fn one_long_content_under_several_names_lands_right_under_all() {
+    let network = Network::start();
+    let content = bytes("same", 20_000_000);
+    for name in ["d1/f1", "d2/f2", "d3/f3", "d4/f4"] {
+        network.write(&format!("fire/{name}"), &content);
+    }
+    let _fire = network.peer("fire_user", &["--folder", "fire"]);
+    network.fetch(&["d1", "d2", "d3", "d4", "--into", "earth"]).with_code(0);
+    for name in ["d1/f1", "d2/f2", "d3/f3", "d4/f4"] {
+        network.has(&format!("earth/{name}"), &content);
+    }
+    // The copies must be complete on the disk too.
+    network.fetch(&["d1", "d2", "d3", "d4", "--into", "earth"]).with_code(0);
 }
 
 #[test]

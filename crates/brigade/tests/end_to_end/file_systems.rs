@@ -1,6 +1,6 @@
 //! A fetch into a folder on exFAT, XFS, Btrfs with a subvolume, or an overlay, and a peer that serves from there.
 //!
-//! `fetch_destination` tests such file systems below the folder, and `folder_model` a folder on exFAT with random
+//! `disks_below_folder` tests such file systems below the folder, and `folder_model` a folder on exFAT with random
 //! changes. Mounting needs root.
 
 use std::{

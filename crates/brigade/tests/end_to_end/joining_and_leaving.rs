@@ -1,6 +1,6 @@
-//! Peers that join and leave: questions at the prompt and from a pipe, the table, and all ways to end.
+//! Peers that join and leave, and a manager that ends: the table of the peers afterwards, and all ways to end.
 //!
-//! `failed_starts` tests joins that are refused.
+//! `failed_starts` tests joins that are refused, `startup_questions` tests what a peer asks before it joins.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 
@@ -64,17 +64,6 @@ fn three_peers_join_by_pipe_and_one_fetches_from_the_others() {
 }
 
 #[test]
-fn a_script_that_is_typed_at_once_works_the_same() {
-    let network = Network::start();
-    let film = bytes("film", 300_000);
-    let _fire = network.holder("fire_user", "film.bin", &film);
-    let mut earth = network.run("peer", &[]);
-    earth.types("0\nearth_user\nfetch film.bin\nq\n");
-    earth.end().with_code(0);
-    network.has("earth_user/film.bin", &film);
-}
-
-#[test]
 fn a_peer_that_quits_at_once_leaves_no_row() {
     let network = Network::start();
     let mut brief = network.run("peer", &[]);
@@ -93,48 +82,6 @@ fn a_killed_peer_leaves_the_table_and_the_catalogue() {
     // Its connection broke: its lease would last longer.
     network.has_peers(&[], SLACK);
     assert!(network.list("files", &[]).is_empty());
-}
-
-#[test]
-fn a_wrong_answer_is_explained_and_the_question_repeated() {
-    let network = Network::start();
-    let _fire = network.peer("fire_user", &["--folder", "elsewhere"]);
-    let mut water = network.run("peer", &["--host", "localhost"]);
-    let taken = network.port();
-    water.types(&format!("x\n99999\n{taken}\n\na/b\nfire_user\nwater_user\nq\n"));
-    let ended = water.end().with_code(0).prints_error(&[
-        "\"x\" is not a port",
-        "\"99999\" is not a port",
-        &format!("another program listens on port {taken} already"),
-        "\"a/b\" cannot be a username",
-        "the username belongs to another key",
-    ]);
-    assert!(ended.out.contains("using port "), "{}", ended.out);
-    assert!(network.path("water_user").is_dir());
-    assert!(!network.path("fire_user").exists(), "a name that is refused leaves no folder");
-}
-
-#[test]
-fn a_script_without_all_answers_is_a_usage_error() {
-    let network = Network::start();
-    let mut peer = network.run("peer", &[]);
-    peer.types("0\n");
-    peer.end_input();
-    peer.end().with_code(2).prints_error(&["standard input ended before all questions were answered"]);
-}
-
-#[test]
-fn a_command_that_fails_decides_the_exit_code_of_a_script() {
-    let network = Network::start();
-    let mut peer = network.run("peer", &[]);
-    peer.types("0\nfire_user\nfecth film.bin\nfetch film.bin\nhelp\nq\n");
-    let ended = peer.end().with_code(2);
-    insta::assert_snapshot!(ended.err, @r#"
-    error: "fecth" is not a command
-    hint: `help` lists the commands
-    error: nobody shares "film.bin"
-    hint: `files` lists all names
-    "#);
 }
 
 #[test]

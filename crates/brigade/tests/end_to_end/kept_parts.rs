@@ -1,6 +1,6 @@
 //! Parts of files that are not being fetched: how they are reported, and when they are removed.
 //!
-//! `resuming` tests that a fetch continues with existing parts; `fetch_destination` tests parts on other file systems.
+//! `resuming` tests that a fetch continues with existing parts; `disks_below_folder` tests parts on other disks.
 
 use std::{
     fs,

@@ -220,3 +220,21 @@ fn the_closest_names_are_suggested_for_an_unknown_name() {
         .prints_error(&["nobody shares \"films/sumer.mkv\"", "did you mean films/summer.mkv?"]);
     network.fetch(&["../films", "--into", "earth"]).with_code(5);
 }
+
+#[test]
+fn a_fetch_of_an_unknown_name_changes_no_files() {
+    let network = Network::start();
+    let _fire = network.holder("fire_user", "film.bin", b"film");
+    network.fetch(&["typo", "--into", "new/sub"]).with_code(5);
+    assert!(!network.path("new").exists());
+    network.write("mine/file", b"mine");
+    network.fetch(&["typo", "--into", "mine"]).with_code(5);
+    network.has("mine/file", b"mine");
+    assert!(!network.path("mine/.brigade").exists());
+    // Parts of an earlier fetch stay, and so does a key that a username is bound to.
+    network.fetch(&["film.bin", "--into", "got"]).with_code(0);
+    network.fetch(&["typo", "--into", "got"]).with_code(5);
+    assert!(network.path("got/.brigade/key").exists() && network.path("got/.brigade/index.db").exists());
+    network.fetch(&["typo", "--into", "named/sub", "--username", "earth_user"]).with_code(5);
+    assert!(network.path("named/sub/.brigade/key").exists());
+}

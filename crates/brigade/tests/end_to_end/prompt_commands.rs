@@ -1,9 +1,10 @@
-//! Commands at the prompt of `brigade peer`: wrong ones, and `status` while files are hashed.
+//! Commands at the prompt of `brigade peer`: a script, wrong commands, and `status` while files are hashed.
 //!
-//! The commands come through a pipe; `terminal` tests the prompt in a terminal, `rate_limits` tests `limit`.
+//! The commands come through a pipe; `terminal` tests the prompt in a terminal, `rate_limits` tests `limit`, and
+//! `startup_questions` the questions before the first command.
 
 use crate::{
-    test_network::Network,
+    test_network::{Network, bytes},
     test_process::{PATIENCE, Process, until},
 };
 
@@ -21,6 +22,31 @@ fn the_prompt_explains_wrong_commands() {
         "the unit is missing; expected one of 1B, 1KB, 1MB, 1GB",
     ]);
     assert!(ended.out.contains("q, Q, quit, exit"), "{}", ended.out);
+}
+
+#[test]
+fn a_script_that_is_typed_at_once_works() {
+    let network = Network::start();
+    let film = bytes("film", 300_000);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let mut earth = network.run("peer", &[]);
+    earth.types("0\nearth_user\nfetch film.bin\nq\n");
+    earth.end().with_code(0);
+    network.has("earth_user/film.bin", &film);
+}
+
+#[test]
+fn a_command_that_fails_decides_the_exit_code_of_a_script() {
+    let network = Network::start();
+    let mut peer = network.run("peer", &[]);
+    peer.types("0\nfire_user\nfecth film.bin\nfetch film.bin\nhelp\nq\n");
+    let ended = peer.end().with_code(2);
+    insta::assert_snapshot!(ended.err, @r#"
+    error: "fecth" is not a command
+    hint: `help` lists the commands
+    error: nobody shares "film.bin"
+    hint: `files` lists all names
+    "#);
 }
 
 /// The size of a file that takes longer to hash than a test; it uses no blocks on the disk.

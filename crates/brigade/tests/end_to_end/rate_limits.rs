@@ -1,7 +1,9 @@
-//! Limits on sending and receiving: from options, from a schedule, and typed during a fetch.
+//! Limits on sending and receiving: that they are kept, and that they come from options, from a schedule, or are typed
+//! during a fetch.
 //!
 //! At 2 KB/s a fetch of these tests would take half an hour; a fetch that ends in time was not limited to that rate.
-//! `fetching` tests that limits are kept, `failed_starts` and the tests of the command line test wrong limits.
+//! `fetching` tests a limit on receiving from two holders, `failed_starts` and the tests of the command line test wrong
+//! limits.
 
 use std::fs;
 
@@ -37,6 +39,17 @@ fn has_begun(network: &Network, folder: &str) {
 
 fn settings(network: &Network, text: &str) {
     network.write("home/brigade.toml", text.as_bytes());
+}
+
+#[test]
+fn an_upload_limit_is_kept() {
+    let network = Network::start();
+    let film = bytes("film", 2 << 20);
+    network.write("fire_user/film.bin", &film);
+    let _fire = network.peer("fire_user", &["--upload-limit", "2MB"]);
+    network.has_file("film.bin", 1, PATIENCE);
+    let ended = network.fetch(&["film.bin", "--into", "earth"]).with_code(0);
+    assert!(ended.results()[0]["seconds"].as_f64().unwrap() > 0.8, "{}", ended.out);
 }
 
 #[test]

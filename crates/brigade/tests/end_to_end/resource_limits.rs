@@ -1,5 +1,5 @@
 //! Limits of an account (`ulimit`): open files, and the size of a file. An error names the limit, and no existing file
-//! is reported as missing.
+//! is reported as missing. A fetch of many files needs few open ones.
 
 use std::{fs, process::Command};
 
@@ -78,4 +78,18 @@ fn a_limit_on_open_files_is_reported_and_no_file_is_called_missing() {
     assert!(failures > 0, "none of these limits was too small");
     let all = fetch_limited(&network, "ulimit -n 256", &["d", "film.bin", "--into", "earth"]).with_code(0);
     assert!(fs::read(network.path("earth/film.bin")).unwrap() == film, "{}", all.err);
+}
+
+/// Shells allow a process a thousand open files; a fetch of more long files must end too.
+#[test]
+fn a_folder_of_many_long_files_needs_few_open_ones() {
+    let network = Network::start();
+    for number in 0..400 {
+        network.write(&format!("fire/many/{number}.bin"), &bytes(&number.to_string(), 263_000));
+    }
+    let _fire = network.peer("fire_user", &["--folder", "fire"]);
+    fetch_limited(&network, "ulimit -n 512", &["many", "--into", "earth"]).with_code(0);
+    for number in [0, 399] {
+        network.has(&format!("earth/many/{number}.bin"), &bytes(&number.to_string(), 263_000));
+    }
 }

@@ -1,7 +1,7 @@
 //! Interrupted fetches: `kill -9`, Ctrl-C, holders that leave and come back.
 //!
-//! All fetches are slowed down by `--download-limit`, and are interrupted when the record of pieces has reached a size,
-//! so that no test depends on the speed of the machine.
+//! All fetches are slowed down by `--download-limit`, and are interrupted when a number of pieces is recorded, or when a
+//! number of files has landed, so that no test depends on the speed of the machine.
 
 use std::fs;
 
@@ -118,6 +118,24 @@ fn a_fetch_waits_for_a_holder_to_come_back() {
     fire.kill();
     fetch.prints_error("waiting");
     assert!(fetch.is_running());
+    let _fire = network.peer("fire_user", &[]);
+    fetch.end().with_code(0);
+    network.has("earth/film.bin", &film);
+}
+
+/// Files of other peers with this name, before and after, say nothing about its holder.
+#[test]
+fn a_fetch_waits_for_an_absent_holder_although_others_have_another_content() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    let fire = network.holder("fire_user", "film.bin", &film);
+    let _water = network.holder("water_user", "film.bin", &bytes("another film", 1000));
+    let from_fire =
+        ["film.bin", "--from", "fire_user", "--into", "earth", "--download-limit", "3MB", "--json"];
+    let fetch = network.run("fetch", &from_fire);
+    fetched(&network, 8);
+    fire.kill();
+    fetch.prints_error("waiting: no connected peer has the missing pieces");
     let _fire = network.peer("fire_user", &[]);
     fetch.end().with_code(0);
     network.has("earth/film.bin", &film);

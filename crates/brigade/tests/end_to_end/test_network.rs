@@ -268,6 +268,12 @@ pub(crate) fn parts_in(folder: &Path) -> Vec<PathBuf> {
     stagings.flat_map(|staging| fs::read_dir(staging).unwrap().flatten().map(|entry| entry.path())).collect()
 }
 
+/// Checks that no received parts are left in a folder.
+#[track_caller]
+pub(crate) fn nothing_is_left(folder: &Path) {
+    assert_eq!(parts_in(folder), Vec::<PathBuf>::new());
+}
+
 /// The number of bytes that each holder sent, by username, from the totals of a fetch.
 pub(crate) fn given(totals: &Value) -> Vec<(String, u64)> {
     let from = totals["from"].as_array().unwrap();

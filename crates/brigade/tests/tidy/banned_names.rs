@@ -1,10 +1,10 @@
-//! Names are plain: they contain no metaphor, and say more than a pronoun.
+//! Names are plain: they contain no metaphor, and say more than a pronoun. A module's name is not `utils` or `common`.
 //!
 //! The parts of a name are its words in `snake_case` and `CamelCase`. A name is reported where it is declared.
 //! `docs/glossary.md` has the terms of this project.
 
 use crate::{
-    Source,
+    Source, code,
     declarations::{NameKind, declarations},
     no,
 };
@@ -99,6 +99,36 @@ fn parts(name: &str) -> Vec<String> {
         }
     }
     parts
+}
+
+#[test]
+fn module_names_are_specific() {
+    const EMPTY_NAMES: [&str; 8] =
+        ["utils", "util", "common", "helpers", "helper", "types", "prelude", "misc"];
+    let mut findings = vec![];
+    for source in Source::all() {
+        let path = source.path.trim_end_matches(".rs").to_owned();
+        if let Some(name) = EMPTY_NAMES.iter().find(|name| path.split('/').any(|part| part == **name)) {
+            findings.push(source.finding(
+                1,
+                &format!("a module named `{name}`"),
+                "name it for what is in it",
+            ));
+        }
+        for (number, line) in source.lines() {
+            let code = code(line);
+            let name = code.trim().trim_start_matches("pub ").strip_prefix("mod ");
+            let name = name.and_then(|name| name.split([' ', '{', ';']).next());
+            if let Some(name) = name.filter(|name| EMPTY_NAMES.contains(name)) {
+                findings.push(source.finding(
+                    number,
+                    &format!("a module named `{name}`"),
+                    "name it for what is in it",
+                ));
+            }
+        }
+    }
+    no(&findings);
 }
 
 #[test]

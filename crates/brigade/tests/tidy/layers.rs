@@ -113,7 +113,7 @@ const MAPS: &[Map] = &[
             apart(&["failure"]),
             apart(&["terminal"]),
             apart(&["checked_home", "log"]),
-            apart(&["notices", "tui"]),
+            apart(&["manager_display", "notices"]),
             apart(&["command_line/value_parsers"]),
             // What a mistake is; the settings have mistakes too.
             together(&["command_line/args", "command_line/mistakes"]),

@@ -2,10 +2,11 @@
 //! show. `cargo test` runs it like any other test.
 //!
 //! It reads sources as text and is simple on purpose: a rule that needs a parser belongs to clippy. Each finding has
-//! its location, the rule, and what to do instead. `source_rules` checks each file, `import_cycles`, `layers`,
-//! `folder_size` and `allowed_dependencies` the imports and their order, `unique_type_names` and `banned_names` the
-//! names, `test_timing` how tests wait, `repository_files` the repository, `mentioned_files` the files that texts name,
-//! `versions` the version of Brigade, `protocol_document` and `protocol_examples` the document `docs/protocol.md`.
+//! its location, the rule, and what to do instead. `source_rules` checks each file, `layers`, `import_cycles` and
+//! `import_counts` the imports, `folder_size` the number of files in a folder, `allowed_dependencies` the packages,
+//! `unique_type_names` and `banned_names` the names, `test_timing` how tests wait, `repository_files` the repository,
+//! `mentioned_files` the files that texts name, `versions` the version of Brigade, `protocol_document` and
+//! `protocol_examples` the document `docs/protocol.md`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
@@ -14,6 +15,7 @@ mod allowed_dependencies;
 mod banned_names;
 mod declarations;
 mod folder_size;
+mod import_counts;
 mod import_cycles;
 mod import_graph;
 mod import_paths;

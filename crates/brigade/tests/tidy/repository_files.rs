@@ -1,4 +1,5 @@
-//! Rules for the repository: its files, their sizes, the number of packages, the titles of documents.
+//! Rules for all files of the repository: their sizes, no path of a developer's machine, no space at the end of a line,
+//! one title for each document, and the form of the decisions.
 //!
 //! It checks the files that git tracks; without git (a source archive), all files.
 
@@ -8,9 +9,6 @@ use crate::{no, read, relative, root, walk};
 
 /// The most bytes of a file, so that a clone stays small.
 const FILE_BYTES: u64 = 256 * 1024;
-
-/// The most packages in `Cargo.lock`: 256 when the limit was set, plus 15 %.
-const PACKAGES: usize = 295;
 
 /// Paths from the repository's root, of every file in it.
 pub(crate) fn tracked() -> Vec<String> {
@@ -104,34 +102,6 @@ fn outside_of_fences(text: &str) -> impl Iterator<Item = &str> {
         }
         !fenced
     })
-}
-
-#[test]
-fn packages_stay_within_the_budget() {
-    let count = read(&root().join("Cargo.lock")).lines().filter(|line| *line == "[[package]]").count();
-    assert!(
-        count <= PACKAGES,
-        "Cargo.lock:1: {count} packages are more than {PACKAGES}; do without one, or raise the budget in \
-         tests/tidy/repository_files.rs with the reason in docs/decisions/"
-    );
-}
-
-#[test]
-fn every_dependency_has_a_reason() {
-    const RECORD: &str = "docs/decisions/0005-dependencies.md";
-    let record = read(&root().join(RECORD));
-    let words: Vec<&str> = record.split(|c: char| !c.is_alphanumeric() && c != '-' && c != '_').collect();
-    let manifest = read(&root().join("Cargo.toml"));
-    let table = manifest.lines().skip_while(|line| *line != "[workspace.dependencies]").skip(1);
-    let packages = table.take_while(|line| !line.starts_with('[')).filter_map(|line| line.split_once(" = "));
-    let findings: Vec<String> = packages
-        .map(|(package, _)| package)
-        .filter(|package| !package.starts_with("brigade-") && !words.contains(package))
-        .map(|package| {
-            format!("{RECORD}:1: `{package}` is not there; say why it is needed, or do without it")
-        })
-        .collect();
-    no(&findings);
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Rules for a single Rust file: its length, its head, and words that it must not contain.
+//! Rules for a single Rust file: its length, its head, no glob imports, words that it must not contain, and no
+//! `unsafe`.
 //!
 //! clippy checks the length of functions, `unwrap`, narrowing casts and printing; see the lints of the workspace.
 
@@ -145,36 +146,6 @@ fn nothing_is_left_over() {
                     number,
                     word,
                     "do it now, or open an issue and say nothing here",
-                ));
-            }
-        }
-    }
-    no(&findings);
-}
-
-#[test]
-fn module_names_are_specific() {
-    const EMPTY_NAMES: [&str; 8] =
-        ["utils", "util", "common", "helpers", "helper", "types", "prelude", "misc"];
-    let mut findings = vec![];
-    for source in Source::all() {
-        let path = source.path.trim_end_matches(".rs").to_owned();
-        if let Some(name) = EMPTY_NAMES.iter().find(|name| path.split('/').any(|part| part == **name)) {
-            findings.push(source.finding(
-                1,
-                &format!("a module named `{name}`"),
-                "name it for what is in it",
-            ));
-        }
-        for (number, line) in source.lines() {
-            let code = code(line);
-            let name = code.trim().trim_start_matches("pub ").strip_prefix("mod ");
-            let name = name.and_then(|name| name.split([' ', '{', ';']).next());
-            if let Some(name) = name.filter(|name| EMPTY_NAMES.contains(name)) {
-                findings.push(source.finding(
-                    number,
-                    &format!("a module named `{name}`"),
-                    "name it for what is in it",
                 ));
             }
         }

@@ -1,6 +1,7 @@
-//! What is on the disk when a start comes to nothing, with a manager that answers as each test wants it.
+//! Starts that fail or are cancelled, and no others: which key and which files are on the disk afterwards. The manager
+//! answers as each test wants it.
 //!
-//! That a real manager binds nothing then is tested with the whole program.
+//! The end-to-end tests check that a real manager binds no username then.
 
 use std::{fs, path::Path};
 

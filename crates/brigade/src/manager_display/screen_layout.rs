@@ -1,14 +1,11 @@
-//! The layout of the manager's table: the peers, the files that they share, and their rates.
+//! The layout of the manager's screen: the title, the table of the peers, the last events, and the keys.
 //!
-//! Each column is as wide as its content; if not all rows fit, they scroll. Usernames are checked names; all other
-//! texts of other machines are escaped.
+//! Each column of the table is as wide as its content; if not all rows fit, they scroll. `screen` draws the screen and
+//! reads the keys; `event_text` escapes the texts of other machines.
 
 use std::collections::VecDeque;
 
-use brigade_core::{
-    manager::{Event, LeaveReason, Row as Peer},
-    plural::count,
-};
+use brigade_core::{manager::Row as Peer, plural::count};
 use brigade_node::manager::{LifeEvent, ManagerView};
 use ratatui::{
     Frame,
@@ -19,10 +16,8 @@ use ratatui::{
 };
 use unicode_width::UnicodeWidthStr;
 
-use crate::{
-    terminal::progress_line::cut,
-    text::{escape::escape, format},
-};
+use super::event_text::event_text;
+use crate::{terminal::progress_line::cut, text::format};
 
 const HEADINGS: [&str; 7] = ["username", "address", "files", "bytes", "sending", "receiving", "since (UTC)"];
 
@@ -167,34 +162,17 @@ fn sentence(event: &LifeEvent) -> String {
     format!("{}  {}", format::time_of_day(event.at), event_text(&event.event))
 }
 
-/// An event as a sentence.
-pub(super) fn event_text(event: &Event) -> String {
-    match event {
-        Event::Joined { username, address } => format!("{username} joined from {address}"),
-        Event::Left { username, reason } => {
-            let reason = match reason {
-                LeaveReason::Quit => "it quit",
-                LeaveReason::Lost => "its connection broke",
-                LeaveReason::Silent => "it sent no message for too long",
-                LeaveReason::Slow => "it did not read its messages",
-                LeaveReason::ProtocolError => "it broke the protocol",
-                LeaveReason::Replaced => "the network is full, and a member replaced it",
-            };
-            format!("{username} left: {reason}")
-        }
-        Event::Refused { username: Some(username), text, .. } => {
-            format!("{username} was refused: {}", escape(text))
-        }
-        Event::Refused { username: None, text, .. } => format!("a peer was refused: {}", escape(text)),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use brigade_core::{id::PeerKey, time::UnixTime, wire::Reason};
+    use brigade_core::{
+        id::PeerKey,
+        manager::{Event, LeaveReason},
+        time::UnixTime,
+        wire::Reason,
+    };
     use ratatui::{Terminal, backend::TestBackend};
 
-    use super::{Event, LeaveReason, LifeEvent, ManagerView, Peer, Scroll, VecDeque, draw};
+    use super::{LifeEvent, ManagerView, Peer, Scroll, VecDeque, draw};
 
     fn view(peers: usize) -> ManagerView {
         let rows = (0..peers)

@@ -1,7 +1,8 @@
-//! Parses the commands that are typed at the prompt: options and names.
+//! Parses the arguments of the commands that are typed at the prompt: the name and the options of `fetch`. Most others
+//! have no arguments, and refuse them.
 //!
 //! There is no shell: a name may have spaces, and quotation marks around it are removed, since patterns are often typed
-//! with them. [`super::prompt`] runs the commands.
+//! with them. [`super::prompt`] recognizes and runs the commands, and `prompt_limit` parses the arguments of `limit`.
 
 use brigade_core::name::Username;
 use brigade_node::peer::FetchRequest;

@@ -13,7 +13,7 @@ use tokio::sync::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{end_reason::EndReason, table};
+use super::{end_reason::EndReason, screen_layout};
 use crate::log::set_screen_in_use;
 
 /// The number of events that are kept and shown below the table.
@@ -67,11 +67,11 @@ impl Screen {
     ) -> io::Result<EndReason> {
         let (key, mut keys) = mpsc::channel(KEYS);
         std::thread::spawn(move || read_keys(&key));
-        let mut scroll = table::Scroll::default();
+        let mut scroll = screen_layout::Scroll::default();
         let mut recent = VecDeque::with_capacity(EVENTS_KEPT);
         loop {
             let snapshot = view.borrow_and_update().clone();
-            self.terminal.draw(|frame| table::draw(frame, &snapshot, &recent, &mut scroll))?;
+            self.terminal.draw(|frame| screen_layout::draw(frame, &snapshot, &recent, &mut scroll))?;
             tokio::select! {
                 changed = view.changed() => if changed.is_err() {
                     return Ok(EndReason::Stopped);

@@ -1,7 +1,7 @@
 //! The events of a manager as plain lines, for a log or a pipe: a line for each event, and a line when the shared files
 //! of a peer change.
 //!
-//! Rates are not logged: they change all the time. The texts of events are those of `table`.
+//! Rates are not logged: they change all the time. The texts of events are those of `event_text`.
 
 use std::{
     collections::BTreeMap,
@@ -23,7 +23,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{end_reason::EndReason, table::event_text};
+use super::{end_reason::EndReason, event_text::event_text};
 use crate::text::format;
 
 /// The shortest time between lines about shared files: a large folder is announced in many steps.

@@ -1,4 +1,4 @@
-//! How commands connect to the manager, choose where to listen, and join the network.
+//! How commands choose where to listen, and join the network.
 //!
 //! Only the port that the user named is tried. Otherwise the system chooses a free one, and another one if the manager
 //! refuses it.
@@ -12,16 +12,9 @@ use brigade_node::{
 };
 
 use crate::{
-    checked_home::home,
-    command_line::args::ManagerOptions,
     failure::{Failure, USAGE},
     text::hints,
 };
-
-/// The address of the manager, from the options.
-pub(super) fn manager_address(args: &ManagerOptions) -> ManagerAddress {
-    ManagerAddress::new(&args.manager_host, args.manager_port).key(args.manager_key).home(home())
-}
 
 /// The choice of the address to listen on, before the port is known.
 pub(super) struct ListenChoice {
