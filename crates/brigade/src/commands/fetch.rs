@@ -21,7 +21,7 @@ use serde_json::Value;
 
 use super::{
     choose_content::{Chosen, invalid_answer, menu, question, take_answer},
-    done_file::{check_done_file, make_done_file},
+    done_file::{check_done_file, check_fetched_names, make_done_file, remove_old_done_file},
     json_events,
     listen_and_join::join,
 };
@@ -87,6 +87,7 @@ async fn begin(
     signals: &mut Signals,
 ) -> Result<(Peer, Vec<PathBuf>), Result<ExitCode, Failure>> {
     check_done_file(args.done_file.as_deref(), &args.into).map_err(Err)?;
+    remove_old_done_file(args.done_file.as_deref()).map_err(Err)?;
     let manager = args.peer.manager.address();
     let mut config = PeerConfig::new(manager, &args.into)
         .sharing(ShareMode::Fetched)
@@ -145,6 +146,8 @@ async fn fetch_all(
         Ok(wanted) => wanted,
         Err(code) => return Ok(code),
     };
+    let names = wanted.iter().flat_map(|resolved| resolved.files().iter().map(|file| &file.name));
+    check_fetched_names(args.done_file.as_deref(), &args.into, names)?;
     running.fetches = peer.fetch_all(wanted).await?;
     let reported = if args.json { running.fetches.clone() } else { vec![] };
     let reporting = json_events::report_progress(reported);

@@ -265,6 +265,24 @@ fn a_done_file_exists_only_if_everything_is_complete() {
     assert!(!network.path("done").exists());
     network.fetch(&["film.bin", "--into", "earth", "--done-file", "done"]).with_code(0);
     assert!(network.path("done").exists());
+    // The file of an earlier fetch does not stay.
+    network.fetch(&["nothing.bin", "--into", "earth", "--done-file", "done"]).with_code(5);
+    assert!(!network.path("done").exists());
+}
+
+#[test]
+fn a_done_file_replaces_no_other_file() {
+    let network = Network::start();
+    let film = bytes("film", 1000);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    network.write("notes", b"mine");
+    network.fetch(&["film.bin", "--into", "earth", "--done-file", "notes"]).with_code(6);
+    network.has("notes", b"mine");
+    let ended = network.fetch(&["film.bin", "--into", "earth", "--done-file", "earth/film.bin"]);
+    ended.with_code(6).prints_error(&["a file that is to be fetched gets this name", "nothing was fetched"]);
+    network.fetch(&["film.bin", "--into", "earth"]).with_code(0);
+    network.fetch(&["film.bin", "--into", "earth", "--done-file", "earth/film.bin"]).with_code(6);
+    network.has("earth/film.bin", &film);
 }
 
 #[test]
