@@ -3,17 +3,21 @@
 //! If the caller wants that, an existing file of the name is kept aside first, under the first free one of
 //! `NAME.~1~`, `NAME.~2~` and so on, as by `cp --backup=numbered`; likewise a file that is created in between. A file
 //! is complete when it gets its name. On a file system with neither such a rename nor hard links (exFAT, FAT) an
-//! empty file has the name for a moment, and stays if the power fails then. A file that cannot be renamed to its
-//! folder (a new mount, the quota of a project) is copied.
+//! empty file has the name for a moment. A file beside the part has the name meanwhile: after a kill, the next session
+//! removes the empty file (`stored_parts`). A file that cannot be renamed to its folder (a new mount, the quota of a
+//! project) is copied.
 
-use std::{fs::File, io};
+use std::{
+    fs::File,
+    io::{self, Write},
+};
 
 use brigade_core::name::FileName;
 
 use super::{
     file_stamp::{Stamp, stamp_of, system_time},
     folder::{Folder, FolderError, split},
-    staged_file_names::{create_small, next_small_name},
+    staged_file_names::{create_small, next_small_name, target_name},
     staging_directories::Staging,
     system::{self, Dir, FileKind},
 };
@@ -153,7 +157,7 @@ fn try_to_move(
     let last = split(&landing.name).1;
     let failed = |action| move |error| FolderError::new(action, folder.path_of(&landing.name), error);
     for _ in 0..ATTEMPTS {
-        match rename_new((parts, part), (target, last)) {
+        match name_new((parts, part), (target, last), &landing.name) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && landing.replace => {
                 let kept = set_aside(target, last).map_err(failed("keep aside"))?;
                 *aside = kept.or(aside.take());
@@ -164,17 +168,40 @@ fn try_to_move(
     Err(FolderError::Occupied { path: folder.path_of(&landing.name) })
 }
 
+/// Renames a part to the last component of `whole_name`. While an empty file has that name, a file beside the part
+/// has the whole name.
+fn name_new(
+    (parts, part): (&Dir, &str),
+    (target, last): (&Dir, &str),
+    whole_name: &FileName,
+) -> io::Result<()> {
+    let record = target_name(part);
+    let mut is_recorded = false;
+    let renamed = rename_new((parts, part), (target, last), || {
+        is_recorded = true;
+        create_small(parts, &record, false)?.write_all(whole_name.as_str().as_bytes())
+    });
+    if is_recorded {
+        let _ = parts.remove(&record); // if it cannot be removed, the next session does it
+    }
+    renamed
+}
+
 /// All renames of this module.
-fn rename_new((from, name): (&Dir, &str), (to, to_name): (&Dir, &str)) -> io::Result<()> {
+fn rename_new(
+    (from, name): (&Dir, &str),
+    (to, to_name): (&Dir, &str),
+    before_placeholder: impl FnOnce() -> io::Result<()>,
+) -> io::Result<()> {
     #[cfg(all(test, unix))]
     injected::before_rename(name, to_name)?;
-    from.rename_new(name, to, to_name)
+    from.rename_new(name, to, to_name, before_placeholder)
 }
 
 /// Gives a file that was kept aside its name back, unless the name is taken. For a rename that failed.
 fn put_back(target: &Dir, aside: Option<&str>, name: &str) {
     if let Some(aside) = aside
-        && let Err(error) = rename_new((target, aside), (target, name))
+        && let Err(error) = rename_new((target, aside), (target, name), || Ok(()))
     {
         tracing::warn!(name, aside, %error, "a file was kept aside, and could not be given its name back");
     }
@@ -193,7 +220,7 @@ fn set_aside(target: &Dir, name: &str) -> io::Result<Option<String>> {
     let mut next = numbers.next();
     while let Some(number) = next {
         let aside = aside_name(name, number, shorter);
-        match rename_new((target, name), (target, &aside)) {
+        match rename_new((target, name), (target, &aside), || Ok(())) {
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename && !shorter => {
                 shorter = true;
                 continue;

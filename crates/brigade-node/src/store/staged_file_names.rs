@@ -32,6 +32,9 @@ const SMALL: &str = ".small";
 /// The number of the next small file of this process: two batches never use the same name.
 static NEXT_NUMBER: AtomicU64 = AtomicU64::new(0);
 
+/// The ending, after the name of a part or of a small file, of the file with the name that it is getting.
+const TARGET: &str = ".target";
+
 /// The name of a file of a content.
 pub(super) fn part_name(content: Content, ending: &str) -> String {
     format!("{}-{}.{ending}", content.id, content.size)
@@ -53,6 +56,17 @@ pub(super) fn next_small_name() -> String {
 pub(super) fn is_small_name(name: &str) -> bool {
     let number = name.strip_suffix(SMALL);
     number.is_some_and(|number| u64::from_str_radix(number, 16).is_ok_and(|n| format!("{n:x}") == number))
+}
+
+/// The name of the file that has the name that `part` is getting.
+pub(super) fn target_name(part: &str) -> String {
+    format!("{part}{TARGET}")
+}
+
+/// The name of the part or small file of a name that [`target_name`] has made.
+pub(super) fn parse_target_name(name: &str) -> Option<&str> {
+    let part = name.strip_suffix(TARGET)?;
+    (is_small_name(part) || parse_part_name(part, DATA).is_some()).then_some(part)
 }
 
 /// Creates the small file `name`. A file of that name from an interrupted session is replaced.

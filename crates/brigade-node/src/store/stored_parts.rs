@@ -4,19 +4,25 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    io::{self, Read},
     time::{Duration, SystemTime},
 };
 
-use brigade_core::{id::Content, name::FileName};
+use brigade_core::{id::Content, limits, name::FileName};
 
 use super::{
-    folder::{FileSystemId, Folder, FolderError},
+    folder::{FileSystemId, Folder, FolderError, split},
     part_file::{PartError, metadata_files::read_name},
-    staged_file_names::{DATA, LIST, NAME, PART_FILES, RECORD, is_small_name, parse_part_name, part_name},
+    staged_file_names::{
+        DATA, LIST, NAME, PART_FILES, RECORD, is_small_name, parse_part_name, parse_target_name, part_name,
+        target_name,
+    },
     staging_directories::Staging,
-    system::FileKind,
+    system::{EntryStatus, FileKind},
 };
+
+/// The longest name of a file, in bytes.
+const NAME_BYTES: u64 = limits::NAME_BYTES as u64;
 
 /// The files of a content while it is received: its bytes, record, list and name.
 pub(crate) const FILES_OF_PART: u64 = PART_FILES.len() as u64;
@@ -93,8 +99,8 @@ pub(crate) fn remove_part(folder: &Folder, content: Content) -> Result<bool, Par
     Ok(was_there)
 }
 
-/// Removes the leftovers of an interrupted session: small files, records and lists without their bytes, and empty
-/// directories on other file systems. Only to be called after the folder is locked and before files are received. A
+/// Removes the leftovers of an interrupted session: empty files with the names that its files were getting, small files,
+/// records and lists without their bytes, and empty directories on other file systems. Only to be called after the folder is locked and before files are received. A
 /// file that cannot be removed is logged, and is no error.
 pub(crate) fn remove_leftovers(folder: &Folder) -> Result<(), FolderError> {
     for staging in folder.stagings()? {
@@ -106,13 +112,39 @@ pub(crate) fn remove_leftovers(folder: &Folder) -> Result<(), FolderError> {
             let content = [RECORD, LIST, NAME].iter().find_map(|ending| parse_part_name(name, ending));
             content.is_some_and(|content| !names.contains(part_name(content, DATA).as_str()))
         };
-        for name in names.iter().filter(|name| is_small_name(name) || is_orphan(name)) {
+        for part in names.iter().filter_map(|name| parse_target_name(name)) {
+            // Without the part, the file has got its name.
+            if names.contains(part) {
+                remove_placeholder(folder, &staging, part);
+            }
+        }
+        let is_leftover =
+            |name: &str| is_small_name(name) || parse_target_name(name).is_some() || is_orphan(name);
+        for name in names.iter().filter(|name| is_leftover(name)) {
             if let Err(error) = staging.dir.remove(name) {
                 tracing::warn!(name, %error, "a file of an earlier session could not be removed");
             }
         }
     }
     folder.remove_empty_staging()
+}
+
+/// Removes the empty file with the name that `part` was getting when the session was interrupted.
+fn remove_placeholder(folder: &Folder, staging: &Staging, part: &str) {
+    let mut name = String::new();
+    let read = staging.dir.open_file(&target_name(part));
+    let read = read.and_then(|file| file.take(NAME_BYTES).read_to_string(&mut name));
+    let (Ok(_), Ok(name)) = (read, name.parse::<FileName>()) else { return };
+    let is_empty = |status: EntryStatus| status.kind == FileKind::File && status.stamp.size == 0;
+    if !folder.status(&name).is_ok_and(is_empty) {
+        return;
+    }
+    let (parent, last) = split(&name);
+    let removed = folder.sub(parent.unwrap_or_default()).map(|parent| parent.remove(last));
+    match removed {
+        Ok(Ok(())) => tracing::info!(name = name.as_str(), "removed an empty file of an interrupted session"),
+        _ => tracing::warn!(name = name.as_str(), "an empty file of an earlier session could not be removed"),
+    }
 }
 
 /// The contents with stored bytes.
@@ -173,6 +205,37 @@ mod tests {
         let mut expected = [&whole[..], &not_ours, &["2.small".to_owned()]].concat();
         expected.sort();
         assert_eq!(left, expected);
+    }
+
+    #[test]
+    fn the_empty_file_of_an_interrupted_rename_is_removed_and_no_other_file() {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let parts = folder.own_staging().unwrap().path;
+        fs::create_dir(temp.path().join("d")).unwrap();
+        let data = part_name(CONTENT, DATA);
+        for (part, name, bytes) in
+            [("0.small", "d/empty", ""), (&*data, "film.bin", ""), ("1.small", "full", "mine")]
+        {
+            fs::write(parts.join(part), "received").unwrap();
+            fs::write(parts.join(format!("{part}.target")), name).unwrap();
+            fs::write(temp.path().join(name), bytes).unwrap();
+        }
+        // This one has got its name: its content is empty.
+        fs::write(parts.join("2.small.target"), "named").unwrap();
+        fs::write(parts.join("3.small.target"), "../outside").unwrap();
+        for name in ["named", "other"] {
+            fs::write(temp.path().join(name), "").unwrap();
+        }
+        let _lock = folder.lock().unwrap();
+        remove_leftovers(&folder).unwrap();
+        for (name, stays) in
+            [("d/empty", false), ("film.bin", false), ("full", true), ("named", true), ("other", true)]
+        {
+            assert_eq!(temp.path().join(name).exists(), stays, "{name}");
+        }
+        let left: Vec<_> = fs::read_dir(&parts).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [&*data], "the part is fetched on");
     }
 
     #[test]

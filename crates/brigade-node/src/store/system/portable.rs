@@ -163,13 +163,20 @@ impl Dir {
     }
 
     /// See `rename_without_replacing`: a hard link, or an empty file as a placeholder if there are no hard links.
-    pub(in crate::store) fn rename_new(&self, from: &str, to: &Self, to_name: &str) -> io::Result<()> {
+    pub(in crate::store) fn rename_new(
+        &self,
+        from: &str,
+        to: &Self,
+        to_name: &str,
+        before_placeholder: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
         let (source, target) = (self.checked_path(from)?, to.checked_path(to_name)?);
         match fs::hard_link(&source, &target) {
             Ok(()) => fs::remove_file(source).inspect_err(|_| {
                 let _ = fs::remove_file(&target);
             }),
             Err(error) if is_not_kept(&error) || error.kind() == io::ErrorKind::TooManyLinks => {
+                before_placeholder()?;
                 rename_over_placeholder(&source, &target)
             }
             Err(error) => Err(error),

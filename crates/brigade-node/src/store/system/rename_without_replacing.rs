@@ -16,6 +16,9 @@ use super::linux_directory::Dir;
 /// A method to move a file to a free name in another directory.
 type RenameMethod = fn(&Dir, &str, &Dir, &str) -> Result<(), RenameError>;
 
+/// The methods during which no entry has the new name but the file itself.
+const ATOMIC_METHODS: [RenameMethod; 2] = [by_flag, by_link];
+
 /// The error of a method.
 #[derive(Debug, PartialEq, Eq)]
 struct RenameError {
@@ -24,19 +27,24 @@ struct RenameError {
     is_unknown: bool,
 }
 
-const RENAME_METHODS: [RenameMethod; 3] = [by_flag, by_link, over_placeholder];
-
 impl Dir {
-    /// Moves `from` in this directory to `to_name` in `to`; an existing entry is never replaced.
-    pub(in crate::store) fn rename_new(&self, from: &str, to: &Self, to_name: &str) -> io::Result<()> {
-        let mut result = Ok(());
-        for method in RENAME_METHODS {
-            result = method(self, from, to, to_name);
+    /// Moves `from` in this directory to `to_name` in `to`; an existing entry is never replaced. `before_placeholder` is
+    /// called before an empty file gets the name, on file systems that need one.
+    pub(in crate::store) fn rename_new(
+        &self,
+        from: &str,
+        to: &Self,
+        to_name: &str,
+        before_placeholder: impl FnOnce() -> io::Result<()>,
+    ) -> io::Result<()> {
+        for method in ATOMIC_METHODS {
+            let result = method(self, from, to, to_name);
             if !matches!(&result, Err(error) if error.is_unknown) {
-                break;
+                return result.map_err(|error| error.error.into());
             }
         }
-        result.map_err(|error| error.error.into())
+        before_placeholder()?;
+        over_placeholder(self, from, to, to_name).map_err(|error| error.error.into())
     }
 
     /// Renames `from` to `to_name`, both in this directory; an existing file of that name is replaced.
@@ -102,11 +110,12 @@ fn over_placeholder(dir: &Dir, from: &str, to: &Dir, to_name: &str) -> Result<()
 mod tests {
     use std::fs;
 
-    use super::{Dir, Errno, RENAME_METHODS, RenameError, linkat, old_name_removed};
+    use super::{ATOMIC_METHODS, Dir, Errno, RenameError, linkat, old_name_removed, over_placeholder};
 
     #[test]
     fn no_method_replaces_a_file_or_leaves_one() {
-        for (number, method) in RENAME_METHODS.iter().enumerate() {
+        let methods = ATOMIC_METHODS.into_iter().chain([over_placeholder as super::RenameMethod]);
+        for (number, method) in methods.enumerate() {
             let temp = tempfile::tempdir().unwrap();
             let dir = Dir::open_root(temp.path()).unwrap();
             fs::write(temp.path().join("old"), "old").unwrap();

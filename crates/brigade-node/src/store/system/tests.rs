@@ -48,10 +48,10 @@ macro_rules! promises {
                 let dir = Dir::open_root(temp.path()).unwrap();
                 fs::write(temp.path().join("old"), "old").unwrap();
                 fs::write(temp.path().join("new"), "new").unwrap();
-                let error = dir.rename_new("new", &dir, "old").unwrap_err();
+                let error = dir.rename_new("new", &dir, "old", || Ok(())).unwrap_err();
                 assert_eq!(error.kind(), std::io::ErrorKind::AlreadyExists);
                 assert_eq!(fs::read(temp.path().join("old")).unwrap(), b"old");
-                dir.rename_new("new", &dir, "free").unwrap();
+                dir.rename_new("new", &dir, "free", || Ok(())).unwrap();
                 assert_eq!(fs::read(temp.path().join("free")).unwrap(), b"new");
                 assert!(!temp.path().join("new").exists());
             }
