@@ -204,7 +204,7 @@ pub(super) fn on_threads<T: Send>(threads: usize, work: impl Fn() -> T + Sync) -
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::{fs::File, io::Write};
 
     use brigade_core::id::{Content, ContentId};
@@ -213,11 +213,13 @@ mod tests {
 
     const PIECE: usize = 256 << 10;
 
-    fn pattern(size: usize) -> Vec<u8> {
+    /// Bytes that repeat only after a long time.
+    pub(in crate::store) fn pattern(size: usize) -> Vec<u8> {
         (0..size).map(|i| u8::try_from((i * 31 + i / 251) % 256).unwrap()).collect()
     }
 
-    fn file(bytes: &[u8]) -> File {
+    /// A file with no name.
+    pub(in crate::store) fn file(bytes: &[u8]) -> File {
         let mut file = tempfile::tempfile().unwrap();
         file.write_all(bytes).unwrap();
         file

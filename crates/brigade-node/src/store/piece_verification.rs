@@ -122,10 +122,7 @@ fn max_subtree_len_at(offset: u64) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::{
-        fs::{self, File},
-        io::Write,
-    };
+    use std::fs::{self, File};
 
     use blake3::hazmat::HasherExt;
     use brigade_core::{
@@ -136,19 +133,12 @@ mod tests {
     };
 
     use super::{hash_pieces, verify};
-    use crate::store::hash::hash_file;
+    use crate::store::hash::{
+        hash_file,
+        tests::{file, pattern},
+    };
 
     const PIECE: usize = 256 << 10;
-
-    fn pattern(size: usize) -> Vec<u8> {
-        (0..size).map(|i| u8::try_from((i * 31 + i / 251) % 256).unwrap()).collect()
-    }
-
-    fn file(bytes: &[u8]) -> File {
-        let mut file = tempfile::tempfile().unwrap();
-        file.write_all(bytes).unwrap();
-        file
-    }
 
     #[test]
     fn only_correct_pieces_are_confirmed() {

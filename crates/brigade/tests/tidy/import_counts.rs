@@ -3,7 +3,7 @@
 //! A file that imports many others cannot be read alone. The upper file passes down what a lower one needs, as a value
 //! or a channel.
 
-use crate::{Source, import_graph::Graph, no};
+use crate::{Source, import_cycles::circle_of_three, import_graph::Graph, no};
 
 /// Folders with fewer imports between their files than this.
 const FEW_IMPORTS: &[(&str, usize)] = &[("brigade-node/src/peer/", 70)];
@@ -31,13 +31,7 @@ fn inside(graph: &Graph, folder: &str) -> usize {
 
 #[test]
 fn imports_between_the_files_of_a_folder_are_counted() {
-    let file = |path: &str, text: &str| Source { path: format!("crates/x/src/{path}"), text: text.into() };
-    let sources = [
-        file("lib.rs", "mod a;\nmod b;\nmod c;\n"),
-        file("a.rs", "use crate::b::B;\n"),
-        file("b.rs", "use crate::c::C;\n"),
-        file("c.rs", "use super::a;\n"),
-    ];
+    let sources = circle_of_three();
     let graph = Graph::of("x", &sources);
     assert_eq!(inside(&graph, "x/src/"), 3);
     assert_eq!(inside(&graph, "x/src/a"), 0);

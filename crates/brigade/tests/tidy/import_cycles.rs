@@ -24,15 +24,20 @@ fn finding(circle: &[&str]) -> String {
     format!("crates/{first}:1: a circle of imports: {}; move what both need below both", path.join(" -> "))
 }
 
-#[test]
-fn a_circle_is_printed_whole() {
+/// Three files of a crate `x`, each of which imports the next one.
+pub(crate) fn circle_of_three() -> [Source; 4] {
     let file = |path: &str, text: &str| Source { path: format!("crates/x/src/{path}"), text: text.into() };
-    let sources = [
+    [
         file("lib.rs", "mod a;\nmod b;\nmod c;\n"),
         file("a.rs", "use crate::b::B;\n"),
         file("b.rs", "use crate::c::C;\n"),
         file("c.rs", "use super::a;\n"),
-    ];
+    ]
+}
+
+#[test]
+fn a_circle_is_printed_whole() {
+    let sources = circle_of_three();
     let graph = Graph::of("x", &sources);
     let circles = graph.circles();
     assert_eq!(circles.len(), 1);
