@@ -16,6 +16,7 @@ use self::name_case::FolderListings;
 use super::{
     file_stamp::Stamp,
     folder::{Folder, FolderError, PRIVATE, split},
+    ignore::manager_state::has_manager_state,
     staging_directories::NearestFolder,
     system::{Dir, FileKind, FileSystemId},
 };
@@ -67,6 +68,15 @@ pub(crate) enum Obstacle {
     #[error("{path} belongs to another user and cannot be renamed (its folder is sticky)")]
     Sticky {
         /// The file.
+        path: PathBuf,
+    },
+    /// The folder has the state of a manager.
+    #[error(
+        "the folder {path} has the secret key of a manager (manager.key), and nothing is fetched into it: choose \
+         another folder"
+    )]
+    ManagerState {
+        /// The folder.
         path: PathBuf,
     },
     /// There is no directory in which the file could be received.
@@ -203,7 +213,8 @@ impl<'a> Destinations<'a> {
                 .filter(|part| parent.too_long(&nearest.dir, part))
                 .map(|part| Obstacle::too_long(part, self.folder, nearest));
             let too_long = too_long.next_back();
-            parent.obstacle = not_writable(self.folder, nearest)
+            parent.obstacle = manager_state(self.folder, nearest)
+                .or_else(|| not_writable(self.folder, nearest))
                 .or(too_long)
                 .or_else(|| receive(self.folder, &mut self.file_systems, nearest));
         }
@@ -265,6 +276,11 @@ impl Obstacle {
     fn too_long(part: &str, folder: &Folder, nearest: &NearestFolder) -> Self {
         Self::TooLong { part: part.to_owned(), path: folder.path_below(&nearest.below) }
     }
+}
+
+fn manager_state(folder: &Folder, nearest: &NearestFolder) -> Option<Obstacle> {
+    let obstacle = || Obstacle::ManagerState { path: folder.path_below(&nearest.below) };
+    has_manager_state(&nearest.dir).then(obstacle)
 }
 
 /// The reason if no file can be created in a folder.

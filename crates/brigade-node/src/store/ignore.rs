@@ -1,4 +1,5 @@
-//! Files that the folder's owner does not share: the patterns in `.brigadeignore`, by the rules of `.gitignore`.
+//! Files that are not shared: those that the patterns in `.brigadeignore` ignore, by the rules of `.gitignore`, and all
+//! files in a folder with the state of a manager.
 //!
 //! The shared folder and each folder below it may have such a file. The nearest one decides, and all entries of an
 //! ignored folder are ignored. The walk reads the files when it enters their folders; it enters no ignored folder. If
@@ -20,6 +21,8 @@ use super::{
     file_stamp::stamp_of,
     system::{Dir, read_at},
 };
+
+pub(crate) mod manager_state;
 
 /// The name of the files with patterns.
 pub(crate) const IGNORE_FILE: &str = ".brigadeignore";
@@ -82,6 +85,11 @@ struct FilePatterns {
 /// The error when the patterns of a file cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 enum IgnoreFileError {
+    #[error(
+        "it has the secret key of a manager (manager.key), so nothing in it is shared; keep the folder of the manager's \
+         --state outside the shared folder"
+    )]
+    ManagerState,
     #[error("it is not a regular file")]
     Kind,
     #[error("it has more than {FILE_BYTES} bytes")]
@@ -132,9 +140,20 @@ impl IgnoreRules {
         self.ignored_entries += 1;
     }
 
-    /// The walk enters `folder`, which has a file with patterns or not. Returns the problem of that file.
-    pub(super) fn enter(&mut self, dir: &Dir, folder: &str, has_file: bool) -> Option<String> {
-        let read = if has_file { read(dir) } else { None };
+    /// The walk enters `folder`, which has a file with patterns or not, and is the state of a manager or not. Returns the
+    /// problem of that file, or of the folder.
+    pub(super) fn enter(
+        &mut self,
+        dir: &Dir,
+        folder: &str,
+        has_file: bool,
+        is_manager_state: bool,
+    ) -> Option<String> {
+        let read = match (is_manager_state, has_file) {
+            (true, _) => Some((Err(IgnoreFileError::ManagerState), false)),
+            (false, true) => read(dir),
+            (false, false) => None,
+        };
         let Some((text, is_fresh)) = read else {
             self.changed |= self.by_folder.remove(folder).is_some();
             return None;
@@ -169,7 +188,8 @@ impl IgnoreRules {
         };
         self.by_folder.retain(|other, found| found.walk == self.walk || !is_below(other));
         self.changed |= before != self.by_folder.len();
-        self.counts.files = self.by_folder.len();
+        let has_file = |found: &&FolderPatterns| found.patterns.text != Err(IgnoreFileError::ManagerState);
+        self.counts.files = self.by_folder.values().filter(has_file).count();
         self.counts.patterns = self.by_folder.values().map(|found| found.patterns.count).sum();
         if folder.is_empty() {
             self.counts.entries = self.ignored_entries;
@@ -266,7 +286,10 @@ impl FilePatterns {
 }
 
 fn withheld(error: &IgnoreFileError) -> String {
-    format!("{error}; nothing in its folder is shared")
+    match error {
+        IgnoreFileError::ManagerState => error.to_string(),
+        _ => format!("{error}; nothing in its folder is shared"),
+    }
 }
 
 fn problem_of(wrong: &[String]) -> Option<String> {
@@ -313,7 +336,7 @@ mod tests {
         let (mut rules, mut problems) = (IgnoreRules::default(), vec![]);
         for (folder, lines) in files {
             fs::write(temp.path().join(IGNORE_FILE), lines).unwrap();
-            problems.extend(rules.enter(&Dir::open_root(temp.path()).unwrap(), folder, true));
+            problems.extend(rules.enter(&Dir::open_root(temp.path()).unwrap(), folder, true, false));
         }
         (rules, problems)
     }
@@ -376,7 +399,7 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         fs::create_dir(temp.path().join(IGNORE_FILE)).unwrap();
         let mut rules = IgnoreRules::default();
-        assert!(rules.enter(&Dir::open_root(temp.path()).unwrap(), "", true).is_some());
+        assert!(rules.enter(&Dir::open_root(temp.path()).unwrap(), "", true, false).is_some());
         assert!(rules.ignores("x", false));
     }
 }

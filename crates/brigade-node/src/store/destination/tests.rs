@@ -44,6 +44,20 @@ fn obstacles_are_named() {
     assert_eq!(walk.file_systems().count(), 1);
 }
 
+#[test]
+fn nothing_is_received_into_the_state_of_a_manager() {
+    let (_temp, folder) = folder();
+    fs::create_dir(folder.path().join("state")).unwrap();
+    let key = crate::identity::key::SecretKey::generate();
+    key.save(&folder.path().join("state/manager.key")).unwrap();
+    let expected = Some(Obstacle::ManagerState { path: folder.path().join("state") });
+    let mut walk = Destinations::new(&folder);
+    for (name, replace) in [("state/manager.key", true), ("state/new", false), ("state/new/below", true)] {
+        assert_eq!(walk.check(&name.parse().unwrap(), replace).obstacle, expected, "{name}");
+    }
+    assert_eq!(walk.check(&"d/new".parse().unwrap(), true).obstacle, None);
+}
+
 /// The file system of the temporary folder has the common limit of 255 bytes: such a name is valid.
 #[test]
 fn a_name_at_the_bound_is_no_obstacle() {

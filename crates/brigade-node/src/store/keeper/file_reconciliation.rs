@@ -361,6 +361,9 @@ impl KeeperOwner {
         let Some(job) = self.hashing.finish(&name, number) else { return };
         self.remove_initial(&name);
         let unchanged = self.folder.stamp(&name).is_ok_and(|stamp| stamp.is_unchanged_since(&job.stamp));
+        if self.folder.is_manager_key(&name) {
+            return self.scans.soon(now()); // the scan withholds its folder
+        }
         match result {
             Ok((hashed, stamp)) if unchanged => {
                 self.departed.forget_written(&stamp);

@@ -12,7 +12,7 @@ use brigade_core::name::{FileName, NameError};
 use crate::store::{
     file_stamp::Stamp,
     folder::{Folder, FolderError, PRIVATE},
-    ignore::{IGNORE_FILE, IgnoreRules},
+    ignore::{IGNORE_FILE, IgnoreRules, manager_state::is_manager_state},
     system::{Dir, FileKind, FolderEntry},
 };
 
@@ -40,7 +40,7 @@ pub(crate) enum NotShared {
     /// A fetch kept it aside.
     #[error("kept aside by a fetch with --replace")]
     KeptAside,
-    /// It is a file with ignore patterns, and some of them cannot be used.
+    /// It is a file with ignore patterns, and some of them cannot be used; or the folder with the state of a manager.
     #[error("{0}")]
     Patterns(String),
     /// It is neither a file nor a folder.
@@ -97,8 +97,17 @@ impl Walker<'_> {
         entries.sort_unstable_by(in_order_of_names);
         let below = |text: &str| if prefix.is_empty() { text.to_owned() } else { format!("{prefix}/{text}") };
         let has_patterns = entries.iter().any(|entry| entry.name == IGNORE_FILE);
-        if let Some(reason) = self.rules.enter(dir, prefix, has_patterns) {
-            (self.visit)(WalkEntry::NotShared(below(IGNORE_FILE), NotShared::Patterns(reason)))?;
+        let is_state = is_manager_state(dir, &entries);
+        if let Some(reason) = self.rules.enter(dir, prefix, has_patterns, is_state) {
+            let path = match (is_state, prefix) {
+                (false, _) => below(IGNORE_FILE),
+                (true, "") => ".".to_owned(),
+                (true, folder) => folder.to_owned(),
+            };
+            (self.visit)(WalkEntry::NotShared(path, NotShared::Patterns(reason)))?;
+        }
+        if is_state {
+            return ControlFlow::Continue(());
         }
         for entry in entries {
             if self.is_skipped(&entry) {

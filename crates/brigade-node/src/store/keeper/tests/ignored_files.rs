@@ -1,6 +1,8 @@
-//! Files that are not shared: ignored ones, and those that were kept aside.
+//! Files that are not shared: ignored ones, those that were kept aside, and the state of a manager.
 //!
 //! The rules themselves are tested in `ignore`.
+
+use crate::identity::key::SecretKey;
 
 use super::{KeeperOptions, LandedFile, SmallFileBatch, TestKeeper, content, fs, landing, temp};
 
@@ -38,6 +40,47 @@ async fn ignored_files_are_withdrawn_at_once_and_shared_again_later() {
         fs::write(path("build/f"), "other").unwrap();
         let more = [("build/f", "other"), more[1], more[2]];
         keeper.until_files(&[&all[..], &more].concat()).await;
+        keeper.end().await;
+    }
+}
+
+/// The state may exist before the peer, be made while it runs, or be moved into its folder.
+#[tokio::test]
+async fn the_state_of_a_manager_is_never_shared() {
+    for watch in [true, false] {
+        let temp = temp();
+        let path = |name: &str| temp.path().join(name);
+        let make_state = |folder: &str| {
+            fs::create_dir_all(path(folder).join("below")).unwrap();
+            fs::write(path(folder).join("below/file"), "below").unwrap();
+            fs::write(path(folder).join("members.sqlite"), "members").unwrap();
+            SecretKey::generate().save(&path(folder).join("manager.key")).unwrap();
+        };
+        make_state("old/state");
+        fs::write(path("seen"), "seen").unwrap();
+        let options = KeeperOptions { watch, threads: 2, ..KeeperOptions::default() };
+        let mut keeper = TestKeeper::start_with(temp.path(), options);
+        keeper.scanned().await;
+        keeper.until_files(&[("seen", "seen")]).await;
+        keeper.until("a problem", |keeper| keeper.problems.contains_key("old/state")).await;
+        assert!(keeper.problems["old/state"].contains("secret key of a manager"), "{:?}", keeper.problems);
+        make_state("new");
+        keeper.until("a problem", |keeper| keeper.problems.contains_key("new")).await;
+        fs::rename(path("new"), path("moved")).unwrap();
+        fs::write(path("seen"), "again").unwrap();
+        keeper.until("a problem", |keeper| keeper.problems.contains_key("moved")).await;
+        keeper.until_files(&[("seen", "again")]).await;
+        make_state("");
+        keeper.until("a problem", |keeper| keeper.problems.contains_key(".")).await;
+        keeper.until_files(&[]).await;
+        assert!(keeper.problems["."].contains("--state"), "{:?}", keeper.problems);
+        for name in ["manager.key", "members.sqlite"] {
+            fs::remove_file(path(name)).unwrap();
+        }
+        keeper.until_files(&[("below/file", "below"), ("seen", "again")]).await;
+        let was_shared = |name: &&String| name.contains("manager") || name.contains("state");
+        assert_eq!(keeper.files.keys().find(was_shared), None);
+        keeper.until("no problem", |keeper| !keeper.problems.contains_key(".")).await;
         keeper.end().await;
     }
 }

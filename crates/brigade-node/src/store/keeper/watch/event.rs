@@ -4,7 +4,11 @@
 
 use brigade_core::name::FileName;
 
-use crate::store::{folder::PRIVATE, ignore::IGNORE_FILE, keeper::files_being_written::ChangeKind};
+use crate::store::{
+    folder::PRIVATE,
+    ignore::{IGNORE_FILE, manager_state::may_be_manager_key},
+    keeper::files_being_written::ChangeKind,
+};
 
 /// Events that are taken at once, and the length of the queue if the watcher has one.
 pub(super) const EVENTS: usize = 8192;
@@ -17,7 +21,7 @@ pub(crate) enum Event {
     /// An entry with a name that cannot be shared has changed, or the folder itself: a scan is needed, but not at
     /// once.
     Other,
-    /// A file with ignore patterns has changed.
+    /// A file has changed that decides whether others are shared: one with ignore patterns, or the key of a manager.
     Rules,
     /// Events were lost, or may have been: a scan is needed.
     Lost,
@@ -50,7 +54,7 @@ pub(super) fn event_for<'a>(
     let mut name = String::new();
     for part in components {
         let Some(part) = part else { return Some(Event::Other) };
-        if part == IGNORE_FILE {
+        if part == IGNORE_FILE || may_be_manager_key(part) {
             return Some(Event::Rules);
         }
         if part.eq_ignore_ascii_case(PRIVATE) || (!hidden && part.starts_with('.')) {
@@ -80,6 +84,7 @@ mod tests {
             assert_eq!((at(path, false), at(path, true)), (None, name(path)), "{path}");
         }
         assert_eq!((at(".brigadeignore", false), at(".x/.brigadeignore", false)), (Some(Event::Rules), None));
+        assert_eq!(at("state/Manager.key", false), Some(Event::Rules));
         assert_eq!(at("a:b", false), Some(Event::Other));
         assert_eq!(event_for([Some("a"), None].into_iter(), false, ChangeKind::Closed), Some(Event::Other));
     }

@@ -1,0 +1,97 @@
+//! Recognising the folder with the state of a manager, which has the manager's secret key: nothing in it is shared.
+//!
+//! A file counts as the key if it has the name of one and the bytes of one, or if the database of the members is beside
+//! it. So other files that happen to have the name are shared. A manager writes its key under a temporary name first;
+//! that file counts too.
+
+use brigade_core::name::FileName;
+
+use crate::store::{
+    folder::{Folder, split},
+    system::{Dir, FileKind, FolderEntry, read_at},
+};
+
+/// The file of the key.
+const KEY: &str = "manager.key";
+
+/// The beginning of the temporary name of the key; the number of the process follows.
+const NEW_KEY: &str = "manager.new-";
+
+/// The file of the database.
+const MEMBERS: &str = "members.sqlite";
+
+/// The bytes of an Ed25519 key in PKCS#8 (RFC 8410) before the key itself. Two of them, a length and the version, may
+/// have other values.
+const KEY_START: [u8; 12] = [0x30, 0x53, 0x02, 0x01, 0x01, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
+
+/// Whether a file with this name may be the key of a manager.
+pub(crate) fn may_be_manager_key(name: &str) -> bool {
+    let start = name.as_bytes().get(..NEW_KEY.len());
+    name.eq_ignore_ascii_case(KEY)
+        || start.is_some_and(|start| start.eq_ignore_ascii_case(NEW_KEY.as_bytes()))
+}
+
+/// Whether a folder with these entries has the state of a manager.
+pub(in crate::store) fn is_manager_state(dir: &Dir, entries: &[FolderEntry]) -> bool {
+    let is_file = |entry: &&FolderEntry| entry.kind == FileKind::File;
+    let names = || entries.iter().filter(is_file).filter_map(|entry| entry.name.to_str());
+    let mut keys = names().filter(|name| may_be_manager_key(name)).peekable();
+    keys.peek().is_some()
+        && (names().any(|name| name.eq_ignore_ascii_case(MEMBERS)) || keys.any(|name| is_key(dir, name)))
+}
+
+/// Whether the folder `dir` has the state of a manager; the entries are not listed.
+pub(in crate::store) fn has_manager_state(dir: &Dir) -> bool {
+    let is_file = |name: &str| dir.status(name.as_ref()).is_ok_and(|found| found.kind == FileKind::File);
+    is_file(KEY) && (is_file(MEMBERS) || is_key(dir, KEY))
+}
+
+/// Whether the file `name` has the bytes of a key. A file that cannot be read counts as one: it may be readable later.
+fn is_key(dir: &Dir, name: &str) -> bool {
+    let mut bytes = [0; KEY_START.len()];
+    let read = dir.open_file(name).and_then(|file| read_at(&file, &mut bytes, 0));
+    (bytes[1], bytes[4]) = (KEY_START[1], KEY_START[4]);
+    read.map_or_else(|error| error.kind() != std::io::ErrorKind::NotFound, |_| bytes == KEY_START)
+}
+
+impl Folder {
+    /// Whether a file is the key of a manager.
+    pub(in crate::store) fn is_manager_key(&self, name: &FileName) -> bool {
+        let (parent, last) = split(name);
+        may_be_manager_key(last) && self.sub(parent.unwrap_or_default()).is_ok_and(|dir| is_key(&dir, last))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, path::Path};
+
+    use super::{Dir, has_manager_state, is_manager_state};
+    use crate::identity::key::SecretKey;
+
+    #[track_caller]
+    fn check(path: &Path, expected: bool) {
+        let dir = Dir::open_root(path).unwrap();
+        assert_eq!(is_manager_state(&dir, &dir.entries().unwrap()), expected);
+    }
+
+    #[test]
+    fn the_key_of_a_manager_is_recognised_and_other_files_of_that_name_are_not() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name);
+        check(temp.path(), false);
+        for (name, is_listed_only) in [("manager.key", false), ("manager.new-7", true)] {
+            SecretKey::generate().save(&path("saved")).unwrap();
+            fs::rename(path("saved"), path(name)).unwrap();
+            check(temp.path(), true);
+            assert_eq!(has_manager_state(&Dir::open_root(temp.path()).unwrap()), !is_listed_only);
+            fs::write(path(name), "the key to the manager's office is in the drawer").unwrap();
+            check(temp.path(), false);
+            fs::write(path("members.sqlite"), "").unwrap();
+            check(temp.path(), true);
+            fs::remove_file(path(name)).unwrap();
+            check(temp.path(), false);
+            fs::remove_file(path("members.sqlite")).unwrap();
+        }
+    }
+}
