@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod checked_folder;
 mod checked_home;
 mod command_line;
 mod commands;

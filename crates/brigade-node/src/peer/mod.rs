@@ -54,7 +54,7 @@ pub use crate::{
 };
 use crate::{
     fetch_request::new_fetch::{NewFetch, NewFetches},
-    store::{folder::Folder, share::Share, stored_parts::kept_parts},
+    store::{folder::Folder, ignore::manager_state, share::Share, stored_parts::kept_parts},
 };
 
 /// How long stopping may take before the remaining tasks are aborted.
@@ -294,6 +294,11 @@ impl Fetch {
 /// Whether a folder was a peer's before: such a folder has a private folder with the peer's key.
 pub fn is_peer_folder(path: &Path) -> bool {
     Folder::is_brigades(path)
+}
+
+/// Whether a folder has the state of a manager, with its secret key.
+pub fn is_manager_folder(path: &Path) -> bool {
+    manager_state::is_manager_folder(path)
 }
 
 /// Whether nothing is shared or kept in the folder, on any file system, and the folder still belongs to this session:

@@ -26,6 +26,7 @@ use super::{
     listen_and_join::join,
 };
 use crate::{
+    checked_folder::check_destination,
     command_line::args::FetchArgs,
     failure::{DISK, FAILED, Failure, NOT_FOUND, REFUSED},
     notices::{
@@ -86,6 +87,7 @@ async fn begin(
     limits: LimitPlan,
     signals: &mut Signals,
 ) -> Result<(Peer, Vec<PathBuf>), Result<ExitCode, Failure>> {
+    check_destination(&args.into).map_err(Err)?;
     check_done_file(args.done_file.as_deref(), &args.into).map_err(Err)?;
     remove_old_done_file(args.done_file.as_deref()).map_err(Err)?;
     let manager = args.peer.manager.address();

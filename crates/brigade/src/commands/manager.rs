@@ -15,6 +15,7 @@ use brigade_node::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
+    checked_folder::check_state,
     command_line::args::ManagerArgs,
     failure::{DISK, Failure},
     manager_display,
@@ -29,6 +30,7 @@ use crate::{
 pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     let signals = Signals::install();
     let stop = CancellationToken::new();
+    args.state.as_deref().map_or(Ok(()), check_state)?;
     let state_dir = args.state.map_or_else(|| default_state(args.port), Ok)?;
     let config =
         ManagerConfig::new(state_dir).host(args.host).port(args.port).max_peers(args.max).open(args.open);

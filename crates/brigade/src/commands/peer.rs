@@ -14,6 +14,7 @@ use super::{
     prompt,
 };
 use crate::{
+    checked_folder::check_shared,
     checked_home::home_file,
     command_line::{args::PeerArgs, value_parsers::parse_port},
     failure::{FAILED, Failure, USAGE},
@@ -29,6 +30,9 @@ use crate::{
 /// Joins the network, then runs commands until the user quits.
 pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, Failure> {
     let mut signals = Signals::install();
+    if let Some(folder) = named_folder(&args) {
+        check_shared(&folder)?;
+    }
     if args.headless {
         return headless(args, limits, signals).await;
     }
@@ -105,6 +109,10 @@ async fn ask_and_join(
             Some(username) => username,
             None => {
                 let Some(username) = ask_username(args, lines).await? else { return Ok(None) };
+                if let Err(failure) = check_shared(&folder_of(args, &username)) {
+                    failure.print();
+                    continue; // the folder that is named was checked at the start
+                }
                 if !may_share(args, &username, lines).await? {
                     if args.peer.username.is_some() {
                         let failure = Failure::new(FAILED, "the files in the folder are not shared");
@@ -230,6 +238,12 @@ async fn ask(lines: &mut LineReader, question: &str) -> Result<Option<String>, F
 
 fn folder_of(args: &PeerArgs, username: &Username) -> PathBuf {
     args.folder.clone().unwrap_or_else(|| PathBuf::from(username.as_str()))
+}
+
+/// The folder, if it is known before any question.
+fn named_folder(args: &PeerArgs) -> Option<PathBuf> {
+    let named = || args.peer.username.as_ref().map(|username| folder_of(args, username));
+    args.folder.clone().or_else(named)
 }
 
 fn config(args: &PeerArgs, limits: LimitPlan, username: Username) -> PeerConfig {

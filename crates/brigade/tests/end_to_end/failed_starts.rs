@@ -93,6 +93,35 @@ fn a_manager_with_another_key_is_refused_until_its_key_is_given() {
     network.run("files", &[]).end().with_code(0);
 }
 
+/// Before the manager is contacted, and before anything is created.
+#[test]
+fn private_files_of_brigade_are_neither_shared_nor_fetched_into() {
+    let mut network = Network::start();
+    network.write("fire_user/.brigade/key", b"");
+    network.write("seen/home/known_managers", b"");
+    network.stop_manager().with_code(143);
+    let run = |subcommand: &str, arguments: &[&str]| {
+        let mut command = network.brigade(subcommand);
+        command.args(arguments).env("BRIGADE_HOME", network.path("seen/home"));
+        Process::start(command).end().with_code(6)
+    };
+    let cannot_be_shared = ["cannot be shared: ", "hint: name another folder with --folder"];
+    for folder in ["seen", "seen/home", "state", "fire_user/.brigade"] {
+        let ended = run("peer", &["--folder", folder]).prints_error(&cannot_be_shared);
+        assert!(!ended.out.contains("Port:"), "{}", ended.out);
+        run("peer", &["--headless", "--username", "a", "--folder", folder]).prints_error(&cannot_be_shared);
+    }
+    run("peer", &["--headless", "--username", "seen"]).prints_error(&["BRIGADE_HOME", "is in it"]);
+    for folder in ["seen/home", "state", "fire_user/.brigade", "fire_user/.brigade/parts/new"] {
+        let ended = run("fetch", &["film", "--json", "--into", folder]);
+        ended.prints_error(&["nothing can be fetched into ", "--into"]);
+    }
+    run("manager", &["--port", "0", "--state", "fire_user/state"])
+        .prints_error(&["secret key cannot be kept in fire_user/state: a peer uses the folder ", "--state"]);
+    assert!(!network.path("fire_user/state").exists() && !network.path("seen/.brigade").exists());
+    assert!(!network.path("fire_user/.brigade/parts").exists() && !network.path("state/.brigade").exists());
+}
+
 #[test]
 fn without_a_manager_it_says_how_to_start_one() {
     let mut network = Network::start_with(&["--port", &free_port().to_string()]);

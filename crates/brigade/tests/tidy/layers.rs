@@ -112,7 +112,7 @@ const MAPS: &[Map] = &[
             apart(&["text"]),
             apart(&["failure"]),
             apart(&["terminal"]),
-            apart(&["checked_home", "log"]),
+            apart(&["checked_folder", "checked_home", "log"]),
             apart(&["manager_display", "notices"]),
             apart(&["command_line/value_parsers"]),
             // What a mistake is; the settings have mistakes too.

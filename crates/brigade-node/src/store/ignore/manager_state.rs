@@ -4,6 +4,8 @@
 //! it. So other files that happen to have the name are shared. A manager writes its key under a temporary name first;
 //! that file counts too.
 
+use std::path::Path;
+
 use brigade_core::name::FileName;
 
 use crate::store::{
@@ -44,6 +46,11 @@ pub(in crate::store) fn is_manager_state(dir: &Dir, entries: &[FolderEntry]) -> 
 pub(in crate::store) fn has_manager_state(dir: &Dir) -> bool {
     let is_file = |name: &str| dir.status(name.as_ref()).is_ok_and(|found| found.kind == FileKind::File);
     is_file(KEY) && (is_file(MEMBERS) || is_key(dir, KEY))
+}
+
+/// Whether the folder at `path` has the state of a manager.
+pub(crate) fn is_manager_folder(path: &Path) -> bool {
+    Dir::open_root(path).is_ok_and(|dir| has_manager_state(&dir))
 }
 
 /// Whether the file `name` has the bytes of a key. A file that cannot be read counts as one: it may be readable later.

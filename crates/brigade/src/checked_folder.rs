@@ -1,0 +1,150 @@
+//! Checks of the folders on the command line, before anything is asked or created: no secret key may lie in a folder
+//! that is shared, and nothing is fetched to the private files of Brigade.
+//!
+//! The keeper of a folder never shares the state of a manager, wherever it is. These checks say so at once.
+
+use std::path::{Path, PathBuf, absolute};
+
+use brigade_node::{
+    peer::{is_manager_folder, is_peer_folder},
+    user_account::brigade_home,
+};
+
+use crate::failure::{DISK, Failure};
+
+/// The private folder of a peer.
+const PRIVATE: &str = ".brigade";
+
+/// Refuses to share `folder` if it has private files of Brigade.
+pub(crate) fn check_shared(folder: &Path) -> Result<(), Failure> {
+    refusal_to_share(folder, brigade_home().as_deref()).map_or(Ok(()), Err)
+}
+
+/// Refuses to fetch into `folder` if it has private files of Brigade.
+pub(crate) fn check_destination(folder: &Path) -> Result<(), Failure> {
+    refusal_to_fetch(folder, brigade_home().as_deref()).map_or(Ok(()), Err)
+}
+
+/// Refuses to keep the state of a manager in `state` if a peer shares that folder.
+pub(crate) fn check_state(state: &Path) -> Result<(), Failure> {
+    refusal_of_state(state).map_or(Ok(()), Err)
+}
+
+fn refusal_to_share(folder: &Path, home: Option<&Path>) -> Option<Failure> {
+    let path = resolved(folder);
+    let reason = reason_inside(&path, home).or_else(|| {
+        let home = home?;
+        // Hidden folders are not shared: so a home directory may be, with Brigade's files in a hidden folder of it.
+        let resolved_home = resolved(home);
+        let below = resolved_home.strip_prefix(&path).ok()?;
+        let home = home.display();
+        (!is_hidden(below))
+            .then(|| format!("BRIGADE_HOME ({home}) is in it, for Brigade's own files of this user"))
+    })?;
+    let message = format!("the folder {} cannot be shared: {reason}", folder.display());
+    Some(Failure::new(DISK, message).hint("name another folder with --folder, or move your files to one"))
+}
+
+fn refusal_to_fetch(folder: &Path, home: Option<&Path>) -> Option<Failure> {
+    let reason = reason_inside(&resolved(folder), home)?;
+    let message = format!("nothing can be fetched into {}: {reason}", folder.display());
+    Some(Failure::new(DISK, message).hint("name another folder with --into"))
+}
+
+fn refusal_of_state(state: &Path) -> Option<Failure> {
+    let path = resolved(state);
+    let is_shared = |above: &&Path| {
+        is_peer_folder(above) && path.strip_prefix(above).is_ok_and(|below| !is_hidden(below))
+    };
+    let shared = path.ancestors().find(is_shared)?;
+    let message = format!(
+        "the manager's secret key cannot be kept in {}: a peer uses the folder {}, which has `{PRIVATE}`, and shares what \
+         is in it",
+        state.display(),
+        shared.display()
+    );
+    let hint = "name a folder outside with --state, and move the files of an existing state there. If no peer uses the \
+                folder any more, delete `.brigade` in it; the username of that peer is lost then";
+    Some(Failure::new(DISK, message).hint(hint))
+}
+
+/// The reason if `path` is a folder for private files of Brigade.
+fn reason_inside(path: &Path, home: Option<&Path>) -> Option<String> {
+    let home = home.map(resolved);
+    if path.components().any(|part| part.as_os_str().eq_ignore_ascii_case(PRIVATE)) {
+        return Some(format!("`{PRIVATE}` has the secret key of a peer, and its other private files"));
+    }
+    if is_manager_folder(path) || home.as_ref().is_some_and(|home| path.starts_with(home.join("managers"))) {
+        return Some("it is for the secret key and the members of a manager".to_owned());
+    }
+    (home.as_deref() == Some(path))
+        .then(|| "it is BRIGADE_HOME, for Brigade's own files of this user".to_owned())
+}
+
+/// Whether a path has a component that begins with a dot.
+fn is_hidden(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str().as_encoded_bytes().starts_with(b"."))
+}
+
+/// The path, absolute and without links; its end may not exist.
+fn resolved(path: &Path) -> PathBuf {
+    let path = absolute(path).unwrap_or_else(|_| path.to_owned());
+    let existing = path.ancestors().find_map(|above| Some((above, above.canonicalize().ok()?)));
+    let joined = existing.and_then(|(above, real)| Some(real.join(path.strip_prefix(above).ok()?)));
+    joined.unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::{refusal_of_state, refusal_to_fetch, refusal_to_share};
+
+    #[test]
+    fn folders_with_private_files_are_neither_shared_nor_fetched_into() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name);
+        for folder in ["user/home", "user/files", "hides/.state"] {
+            fs::create_dir_all(path(folder)).unwrap();
+        }
+        let check = |folder: &str, home: &str, expected: (bool, bool)| {
+            let home = path(home);
+            let shared = refusal_to_share(&path(folder), Some(&home)).is_none();
+            let fetched = refusal_to_fetch(&path(folder), Some(&home)).is_none();
+            assert_eq!((shared, fetched), expected, "{folder}, with the home {home:?}");
+        };
+        check("user/files", "user/home", (true, true));
+        check("user/new", "user/home", (true, true));
+        check("user/home", "user/home", (false, false));
+        check("user", "user/home", (false, true));
+        check("user", "user/not/yet", (false, true));
+        check("user/home/managers", "user/home", (false, false));
+        check("user/home/managers/7000", "user/home", (false, false));
+        check("user/home/files", "user/home", (true, true));
+        check("user/files/.brigade", "user/home", (false, false));
+        check("user/files/.Brigade/parts", "user/home", (false, false));
+        check("hides", "hides/.state/brigade", (true, true));
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(path("user/home"), path("link")).unwrap();
+            check("link", "user/home", (false, false));
+            check("user", "link", (false, true));
+        }
+        assert!(refusal_to_share(&path("user"), None).is_none());
+    }
+
+    #[test]
+    fn the_state_of_a_manager_is_not_kept_in_the_folder_of_a_peer() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name);
+        fs::create_dir_all(path("shared/.brigade")).unwrap();
+        assert!(refusal_of_state(&path("shared/state")).is_none(), "no peer has used it");
+        fs::write(path("shared/.brigade/key"), "").unwrap();
+        for state in ["shared", "shared/state", "shared/a/b/state"] {
+            assert!(refusal_of_state(&path(state)).is_some(), "{state}");
+        }
+        for state in ["state", "shared/.hidden/state"] {
+            assert!(refusal_of_state(&path(state)).is_none(), "{state}");
+        }
+    }
+}
