@@ -9,7 +9,8 @@ use std::{
     fs, io,
     net::SocketAddr,
     path::{Path, PathBuf},
-    time::Duration,
+    sync::{Mutex, PoisonError},
+    time::{Duration, SystemTime},
 };
 
 use brigade_core::{name::Username, time::UnixTime};
@@ -56,6 +57,9 @@ struct RemainingFolders {
 
 /// The file of the key, in the private folder.
 const KEY: &str = "key";
+
+/// The most files that replaced the key and are kept.
+const REPLACED: usize = 100;
 
 /// How often this is tried, and the pause between two attempts.
 const CHECKS: usize = 10;
@@ -118,9 +122,9 @@ impl StartedFolder {
         folders.into_iter().flatten().try_for_each(sync_folder).map_err(failed)
     }
 
-    /// From now on, `key` is restored if it is removed while the peer runs.
+    /// From now on, `key` is restored if it is removed or replaced while the peer runs.
     pub(crate) fn protect(&self, key: &SecretKey) {
-        self.folder.protect(Box::new(OwnKey(key.clone())));
+        self.folder.protect(Box::new(OwnKey { key: key.clone(), known: Mutex::default() }));
     }
 
     /// Writes a note about this session into the lock, for sessions that find the folder locked.
@@ -147,32 +151,83 @@ impl StartedFolder {
 
 /// The key of a running peer.
 #[derive(Debug)]
-struct OwnKey(SecretKey);
+struct OwnKey {
+    key: SecretKey,
+    /// The attributes of its file when it was last read: the length, the time of the last write, and on Unix its number
+    /// and the time of the last change. While they stay the same, the file is not read again.
+    known: Mutex<Option<KeyFileStamp>>,
+}
+
+type KeyFileStamp = (u64, Option<SystemTime>, Option<(u64, i64, i64)>);
 
 impl ProtectedFiles for OwnKey {
     fn exist(&self, private: &Path) -> bool {
-        !is_missing(&private.join(KEY))
+        self.is_in(&private.join(KEY))
     }
 
     fn are_foreign(&self, private: &Path) -> bool {
-        matches!(SecretKey::load(&private.join(KEY)), Ok(Some(key)) if key.public() != self.0.public())
+        matches!(SecretKey::load(&private.join(KEY)), Ok(Some(key)) if key.public() != self.key.public())
     }
 
-    fn restore(&self, private: &Path) -> Result<(), FolderError> {
+    fn restore(&self, private: &Path, may_replace: bool) -> Result<(), FolderError> {
         let path = private.join(KEY);
         let failed = |error: KeyError| {
             let source = io::Error::other(error.to_string());
             FolderError::Io { action: "write the key again into", path: private.to_owned(), source }
         };
+        if may_replace && !is_missing(&path) && !self.is_in(&path) {
+            set_aside(&path).map_err(|source| failed(KeyError::File { path: path.clone(), source }))?;
+        }
         // The secret is written only if there is no key.
-        if is_missing(&path) && self.0.save(&path).map_err(failed)? {
+        if is_missing(&path) && self.key.save(&path).map_err(failed)? {
             return Ok(());
         }
         match SecretKey::load(&path).map_err(failed)? {
-            Some(key) if key.public() == self.0.public() => Ok(()),
+            Some(key) if key.public() == self.key.public() => Ok(()),
             _ => Err(FolderError::Taken { path: private.to_owned() }),
         }
     }
+}
+
+impl OwnKey {
+    /// Whether the file at `path` has this key; true if that cannot be found out.
+    fn is_in(&self, path: &Path) -> bool {
+        let stamp = match fs::metadata(path) {
+            Ok(found) => key_file_stamp(&found),
+            Err(error) => return error.kind() != io::ErrorKind::NotFound,
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if *known == Some(stamp) {
+            return true;
+        }
+        let is_own = match SecretKey::load(path) {
+            Ok(found) => found.is_some_and(|key| key.public() == self.key.public()),
+            Err(KeyError::Damaged { .. } | KeyError::NotAFile { .. }) => false,
+            Err(_) => return true,
+        };
+        if is_own {
+            *known = Some(stamp);
+        }
+        is_own
+    }
+}
+
+fn key_file_stamp(found: &fs::Metadata) -> KeyFileStamp {
+    #[cfg(unix)]
+    let change = {
+        use std::os::unix::fs::MetadataExt;
+        Some((found.ino(), found.ctime(), found.ctime_nsec()))
+    };
+    #[cfg(not(unix))]
+    let change = None;
+    (found.len(), found.modified().ok(), change)
+}
+
+/// Renames the file that has replaced a key, which may be wanted: to `key.replaced-1`, or the next free number.
+fn set_aside(path: &Path) -> io::Result<()> {
+    let names = (1..=REPLACED).map(|number| path.with_file_name(format!("{KEY}.replaced-{number}")));
+    let free = names.into_iter().find(|name| is_missing(name));
+    fs::rename(path, free.ok_or(io::ErrorKind::AlreadyExists)?)
 }
 
 /// Writes every new name of a peer into the lock of its folder, until `stop`: an unbound name may change when the

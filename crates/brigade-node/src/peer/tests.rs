@@ -217,6 +217,37 @@ async fn a_fetch_goes_on_where_the_lock_and_the_key_alone_are_removed() {
     stop.cancel();
 }
 
+/// The key may be overwritten in place, or another file may get its name.
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_key_that_is_replaced_while_the_peer_runs_is_written_again() {
+    let temp = tempfile::tempdir().unwrap();
+    let stop = CancellationToken::new();
+    let manager = manager(temp.path(), &stop).await;
+    let fire = peer(&manager, "fire_user", &temp.path().join("fire")).await;
+    let private = temp.path().join("fire/.brigade");
+    let path = |name: &str| private.join(name);
+    let key = fs::read(path("key")).unwrap();
+    let mut problems = fire.problems();
+    let is_restored = || fs::read(path("key")).is_ok_and(|bytes| bytes == key);
+    for times in 1..=2 {
+        if times == 1 {
+            fs::write(path("key"), "damaged").unwrap();
+        } else {
+            SecretKey::generate().save(&path("other")).unwrap();
+            fs::rename(path("other"), path("key")).unwrap();
+        }
+        let expected = [KeeperProblem::KeyRemoved(times)];
+        let noticed = problems.wait_for(|list| list.keeper_problems == expected);
+        timeout(PATIENCE, noticed).await.expect("it is not noticed").unwrap();
+        assert!(is_restored());
+    }
+    assert_eq!(fs::read(path("key.replaced-1")).unwrap(), b"damaged");
+    assert!(SecretKey::load(&path("key.replaced-2")).unwrap().is_some());
+    fire.stop().await;
+    stop.cancel();
+}
+
 #[cfg(target_os = "linux")]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fetch_begins_again_where_the_received_files_alone_are_removed() {

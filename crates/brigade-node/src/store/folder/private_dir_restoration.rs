@@ -26,19 +26,20 @@ use super::{
 };
 use crate::{durable_folders::sync_folder, store::system::Dir};
 
-/// The files of a peer in `.brigade/`, beside the lock, that are restored if they are removed.
+/// The files of a peer in `.brigade/`, beside the lock, that are restored if they are removed or replaced.
 pub(crate) trait ProtectedFiles: fmt::Debug + Send + Sync {
-    /// Whether the files exist in the folder `private`; true if that cannot be found out.
+    /// Whether the files exist in the folder `private` and are those of this session; true if that cannot be found out.
     fn exist(&self, private: &Path) -> bool;
 
     /// Whether the folder `private` has such files of another session; false if that cannot be found out.
     fn are_foreign(&self, private: &Path) -> bool;
 
-    /// Writes the files into the folder `private` again, durably.
+    /// Writes the files into the folder `private` again, durably. With `may_replace`, other files in their places are
+    /// renamed: this session has had the lock all the time, so no other session wrote them.
     ///
     /// # Errors
     /// [`FolderError::Taken`] if the folder has files of another session.
-    fn restore(&self, private: &Path) -> Result<(), FolderError>;
+    fn restore(&self, private: &Path, may_replace: bool) -> Result<(), FolderError>;
 }
 
 /// How often `.brigade/`, or a part of it alone, was removed and restored while this session has the folder.
@@ -188,7 +189,7 @@ impl PrivateDir {
         let had_protected = self.has_protected(root);
         let (had_parts, had_index) = (self.has_parts(root), self.has_index(root));
         let file = if is_locked { None } else { Some(lock_file(root).map_err(taken)?) };
-        let restored = self.protected.get().map_or(Ok(()), |files| files.restore(&path));
+        let restored = self.protected.get().map_or(Ok(()), |files| files.restore(&path, is_locked));
         if matches!(restored, Err(FolderError::Taken { .. })) {
             return restored; // this unlocks the file for its owner
         }

@@ -32,8 +32,12 @@ pub enum KeeperProblem {
     /// The lock in `.brigade/` alone was removed while the peer runs and was written again, this many times.
     #[error("`.brigade/lock` was removed while this peer runs{}: it was written again", times(*.0))]
     LockRemoved(u32),
-    /// The key in `.brigade/` alone was removed while the peer runs and was written again, this many times.
-    #[error("`.brigade/key` was removed while this peer runs{}: it was written again", times(*.0))]
+    /// The key in `.brigade/` alone was removed, overwritten or replaced while the peer runs and was written again, this
+    /// many times.
+    #[error(
+        "`.brigade/key` was removed or replaced while this peer runs{}: it was written again, and a file that replaced \
+         it is kept beside it, as `key.replaced-` and a number", times(*.0)
+    )]
     KeyRemoved(u32),
     /// The index in `.brigade/` was removed, or replaced by another file, while the peer runs, this many times; it is
     /// created again.

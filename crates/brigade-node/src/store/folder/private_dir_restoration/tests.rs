@@ -20,7 +20,7 @@ impl ProtectedFiles for TestFile {
         fs::read_to_string(private.join("word")).is_ok_and(|word| word != self.0)
     }
 
-    fn restore(&self, private: &Path) -> Result<(), FolderError> {
+    fn restore(&self, private: &Path, _: bool) -> Result<(), FolderError> {
         match fs::read_to_string(private.join("word")) {
             Ok(word) if word != self.0 => Err(FolderError::Taken { path: private.to_owned() }),
             _ => {
