@@ -202,7 +202,9 @@ impl OwnKey {
         }
         let is_own = match SecretKey::load(path) {
             Ok(found) => found.is_some_and(|key| key.public() == self.key.public()),
-            Err(KeyError::Damaged { .. } | KeyError::NotAFile { .. }) => false,
+            Err(KeyError::Damaged { .. } | KeyError::NotAFile { .. } | KeyError::LinkToNothing { .. }) => {
+                false
+            }
             Err(_) => return true,
         };
         if is_own {

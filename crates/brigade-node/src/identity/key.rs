@@ -54,7 +54,7 @@ pub enum KeyError {
         source: io::Error,
     },
     /// The file is not an Ed25519 key in PKCS#8.
-    #[error("the key file {path} does not hold an Ed25519 key")]
+    #[error("the key file {path} does not hold an Ed25519 key: it is damaged, or another program wrote it")]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -62,6 +62,12 @@ pub enum KeyError {
     /// The path is something else than a file.
     #[error("{path} is not a file, and the key must be stored there")]
     NotAFile {
+        /// The path.
+        path: PathBuf,
+    },
+    /// The path is a symbolic link to a file that does not exist.
+    #[error("the key file {path} is a symbolic link to a file that does not exist")]
+    LinkToNothing {
         /// The path.
         path: PathBuf,
     },
@@ -105,7 +111,11 @@ impl SecretKey {
         match fs::metadata(path) {
             Ok(found) if found.is_file() => {}
             Ok(_) => return Err(KeyError::NotAFile { path: path.to_owned() }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+                let path = path.to_owned();
+                return if is_link { Err(KeyError::LinkToNothing { path }) } else { Ok(None) };
+            }
             Err(error) => return Err(failed(error)),
         }
         let file = File::open(path).map_err(failed)?;

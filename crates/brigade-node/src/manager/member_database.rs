@@ -55,6 +55,15 @@ pub enum MemberDatabaseError {
     },
 }
 
+impl MemberDatabaseError {
+    /// The path of the database, if its file is damaged or is no database.
+    pub fn damaged(&self) -> Option<&str> {
+        use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase};
+        let Self::Database { path, source } = self else { return None };
+        matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)).then_some(path.as_str())
+    }
+}
+
 /// A username, and whether its binding is durable.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct BindingResult {

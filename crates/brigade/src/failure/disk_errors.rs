@@ -2,7 +2,7 @@
 //!
 //! `node_errors` has the other errors.
 
-use std::io;
+use std::{io, path::Path};
 
 use brigade_node::{
     error::{FolderError, KeyError},
@@ -23,6 +23,15 @@ impl From<FolderError> for Failure {
             FolderError::Missing { .. } => {
                 failure.hint("create it first, or correct the path; only the last folder of a path is created")
             }
+            FolderError::NotAFile { path } | FolderError::NotAFolder { path } | FolderError::Link { path }
+                if is_private(&path) =>
+            {
+                failure.hint(format!(
+                    "Brigade keeps its own files in `.brigade`, and does not follow links there: move {} away, and it is \
+                     made again",
+                    path.display()
+                ))
+            }
             FolderError::InUse { .. } => failure.hint("stop the other session, or use another folder"),
             FolderError::Io { source, .. } if is_about_writing(&source) => failure.hint(
                 "a peer keeps its key and its index in `.brigade/` there: use a folder that is writable",
@@ -32,16 +41,39 @@ impl From<FolderError> for Failure {
     }
 }
 
+/// Whether a path is `.brigade` or in it.
+fn is_private(path: &Path) -> bool {
+    path.components().any(|part| part.as_os_str() == ".brigade")
+}
+
 fn is_about_writing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
 impl From<KeyError> for Failure {
     fn from(error: KeyError) -> Self {
-        let failure = Self::of(DISK, &error);
-        match &error {
-            KeyError::NotAFile { path } => failure.hint(format!(
-                "move {} away, and a new key is created; a username that is bound to the old key stays bound to it",
+        Self::of_key(&error, "a username that is bound to the old key stays bound to it: choose another one")
+    }
+}
+
+impl Failure {
+    /// The failure for the key of a manager.
+    pub(super) fn of_manager_key(error: &KeyError) -> Self {
+        Self::of_key(error, "the peers refuse the new key until each of them was given it with --manager-key")
+    }
+
+    /// The failure for a key; `after_loss` says what follows if there is no copy of it.
+    fn of_key(error: &KeyError, after_loss: &str) -> Self {
+        let failure = Self::of(DISK, error);
+        match error {
+            KeyError::NotAFile { path } => failure
+                .hint(format!("move {} away, and a new key is created; {after_loss}", path.display())),
+            KeyError::Damaged { path } => failure.hint(format!(
+                "put the key from a backup there. If there is no backup, move {} away, and a new key is created; {after_loss}",
+                path.display()
+            )),
+            KeyError::LinkToNothing { path } => failure.hint(format!(
+                "bring back the file that the link leads to. If it is lost, delete {}, and a new key is created; {after_loss}",
                 path.display()
             )),
             KeyError::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {

@@ -120,7 +120,7 @@ impl From<ManagerError> for Failure {
     fn from(error: ManagerError) -> Self {
         match error {
             ManagerError::Listen(error) => error.into(),
-            ManagerError::Key(error) => error.into(),
+            ManagerError::Key(error) => Self::of_manager_key(&error),
             ManagerError::NotOpen { .. } => {
                 Self::of(USAGE, &error).hint("with --host localhost, only this machine can reach it")
             }
@@ -131,7 +131,22 @@ impl From<ManagerError> for Failure {
                 .hint("name another folder for the manager's key and members with --state, or with BRIGADE_HOME"),
             ManagerError::Members(MemberDatabaseError::InUse { .. }) => Self::of(FAILED, &error)
                 .hint("a manager runs on this port already; for a second network, choose another --port and --state"),
-            ManagerError::Members(_) => Self::of(DISK, &error),
+            ManagerError::Members(MemberDatabaseError::TooNew { .. }) => {
+                Self::of(DISK, &error).hint("start that version, or name another folder with --state")
+            }
+            ManagerError::Members(ref members) => {
+                let failure = Self::of(DISK, &error);
+                match members.damaged() {
+                    Some(path) => failure.hint(format!(
+                        "put the file from a backup there. If there is no backup, move {path} away: then each username belongs \
+                         to the peer that joins with it first"
+                    )),
+                    None => failure.hint(
+                        "members.sqlite must be a file that this account can read and write, in a folder where it can create \
+                         files",
+                    ),
+                }
+            }
             _ => Self::of(FAILED, &error),
         }
     }

@@ -284,6 +284,44 @@ fn a_key_that_others_can_read_is_refused() {
 }
 
 #[test]
+fn unusable_private_files_are_explained() {
+    let network = Network::start();
+    let link = |to: &str, path: &str| std::os::unix::fs::symlink(to, network.path(path)).unwrap();
+    let make_private = |path: &str, bytes: &[u8]| {
+        network.write(path, bytes);
+        fs::set_permissions(network.path(path), fs::Permissions::from_mode(0o600)).unwrap();
+    };
+    make_private("damaged/.brigade/key", b"damaged");
+    fs::create_dir_all(network.path("lock/.brigade/lock")).unwrap();
+    network.write("lock/.brigade/key", b"");
+    fs::create_dir_all(network.path("link/.brigade")).unwrap();
+    network.write("link/.brigade/lock", b"");
+    link("nowhere", "link/.brigade/key");
+    for (folder, expected) in [
+        ("damaged", ["does not hold an Ed25519 key: it is damaged", "hint: put the key from a backup there"]),
+        ("lock", [".brigade/lock is not a regular file", "hint: Brigade keeps its own files in `.brigade`"]),
+        ("link", ["is a symbolic link to a file that does not exist", "hint: bring back the file"]),
+    ] {
+        refused(&network, &["fire_user", "--folder", folder]).with_code(6).prints_error(&expected);
+    }
+    make_private("damaged_key/manager.key", b"damaged");
+    network.write("damaged_members/members.sqlite", b"this is not a database");
+    fs::create_dir_all(network.path("no_file/members.sqlite")).unwrap();
+    fs::create_dir_all(network.path("link_state")).unwrap();
+    link("nowhere", "link_state/manager.key");
+    for (state, expected) in [
+        ("damaged_key", ["does not hold an Ed25519 key", "hint: put the key from a backup there"]),
+        ("damaged_members", ["file is not a database", "hint: put the file from a backup there"]),
+        ("no_file", ["unable to open database file", "hint: members.sqlite must be a file"]),
+        ("link_state", ["is a symbolic link to a file that does not exist", "refuse the new key"]),
+    ] {
+        let mut command = network.brigade("manager");
+        command.args(["--port", "0", "--state", state]);
+        Process::start(command).end().with_code(6).prints_error(&expected);
+    }
+}
+
+#[test]
 fn a_wrong_command_line_is_2() {
     let network = Network::start();
     for (subcommand, arguments) in [

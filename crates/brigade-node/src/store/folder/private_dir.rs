@@ -60,7 +60,10 @@ pub(in crate::store) fn create_private_dir(
 /// Opens the file of the lock and locks it.
 pub(super) fn lock_file(root: &Root) -> Result<File, FolderError> {
     let path = private_path(root).join(LOCK);
-    let failed = |error| FolderError::of_own("lock", path.clone(), error);
+    let failed = |error| match fs::symlink_metadata(&path) {
+        Ok(found) if found.is_dir() => FolderError::NotAFile { path: path.clone() },
+        _ => FolderError::of_own("lock", path.clone(), error),
+    };
     loop {
         let file = open_private(root)?.open_or_create(LOCK).map_err(failed)?;
         match file.try_lock() {
