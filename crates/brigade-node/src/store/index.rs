@@ -17,7 +17,12 @@ use brigade_core::{
 };
 use rusqlite::{Connection, ErrorCode, OpenFlags, Row, params};
 
-use super::{file_stamp::Stamp, folder::INDEX_FILE, hash::piece_list_from_bytes, share::SharedFile};
+use super::{
+    file_stamp::Stamp,
+    folder::{INDEX_FILE, foreign_owner},
+    hash::piece_list_from_bytes,
+    share::SharedFile,
+};
 
 /// The file of the index, in the private folder, and the files that SQLite has beside it while it is open.
 const INDEX_FILES: [&str; 3] = [INDEX_FILE, "index.db-wal", "index.db-shm"];
@@ -59,6 +64,14 @@ pub(crate) enum IndexError {
         /// The error of SQLite.
         source: rusqlite::Error,
     },
+    /// Another account has left the file, and this account may not use it.
+    #[error("the index {path} belongs to {owner}: give it to this account with `chown`, or delete it")]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// The other account.
+        owner: String,
+    },
     /// The damaged file could not be moved aside.
     #[error("could not move the damaged index {path} aside: {source}")]
     Aside {
@@ -77,9 +90,10 @@ impl Index {
     pub(crate) fn open(path: &Path) -> Result<(Self, HashMap<FileName, Arc<SharedFile>>), IndexError> {
         match Self::open_and_load(path) {
             Ok(opened) => Ok(opened),
-            Err(source) if !is_damage(&source) => {
-                Err(IndexError::Sqlite { action: "open", path: path.to_owned(), source })
-            }
+            Err(source) if !is_damage(&source) => Err(match foreign_file(path) {
+                Some((path, owner)) => IndexError::Foreign { path, owner },
+                None => IndexError::Sqlite { action: "open", path: path.to_owned(), source },
+            }),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the index is damaged: a new one is created");
                 move_aside(path).map_err(|source| IndexError::Aside { path: path.to_owned(), source })?;
@@ -214,6 +228,13 @@ fn is_damage(error: &rusqlite::Error) -> bool {
         ),
         _ => true, // a column that is missing, or has a value of another type
     }
+}
+
+/// A file of the index that belongs to another account, and that account. SQLite does not say which file it could not
+/// open.
+fn foreign_file(path: &Path) -> Option<(PathBuf, String)> {
+    let files = ["", "-wal", "-shm"].map(|ending| PathBuf::from(format!("{}{ending}", path.display())));
+    files.iter().filter(|file| file.exists()).find_map(|file| foreign_owner(file))
 }
 
 /// Moves the damaged file aside, for people who want to examine it, and removes the files that belong to it.

@@ -92,7 +92,7 @@ impl PartFile {
         let geometry = Geometry::new(content.size)?;
         let Staging { dir: parts, path, .. } = staging;
         let path = path.join(part_name(content, DATA));
-        let failed = |error| FolderError::new("open", path.clone(), error);
+        let failed = |error| FolderError::of_own("open", path.clone(), error);
         let open = |ending| parts.open_or_create(&part_name(content, ending)).map_err(failed);
         let (file, record) = (open(DATA)?, open(RECORD)?);
         let length = file.metadata().map_err(failed)?.len();

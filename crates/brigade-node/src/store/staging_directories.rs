@@ -214,7 +214,8 @@ impl Folder {
         match known {
             Some(entries) => Ok(entries),
             None => {
-                let failed = |error| FolderError::new("read", self.private_dir().join(STAGING_LIST), error);
+                let failed =
+                    |error| FolderError::of_own("read", self.private_dir().join(STAGING_LIST), error);
                 Ok(known.insert(read_staging_list(&self.private_handle()?).map_err(failed)?))
             }
         }

@@ -92,7 +92,9 @@ pub(crate) fn remove_part(folder: &Folder, content: Content) -> Result<bool, Par
             match staging.dir.remove(&name) {
                 Ok(()) => was_there |= ending == DATA,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(FolderError::new("remove", staging.path.join(name), error).into()),
+                Err(error) => {
+                    return Err(FolderError::of_own("remove", staging.path.join(name), error).into());
+                }
             }
         }
     }

@@ -17,8 +17,8 @@ impl From<FolderError> for Failure {
         let failure = Self::of(DISK, &error);
         match error {
             FolderError::Foreign { path, .. } => failure.hint(format!(
-                "run it as that account, give the folder to this one (`chown -R`, of {}), or use another folder",
-                path.display()
+                "run it as that account, give the files to this one (`{}`), or use another folder",
+                give_command(&path)
             )),
             FolderError::Missing { .. } => {
                 failure.hint("create it first, or correct the path; only the last folder of a path is created")
@@ -39,6 +39,12 @@ impl From<FolderError> for Failure {
             _ => failure,
         }
     }
+}
+
+/// The command that gives the private folder with `path`, or `path` itself, to this account.
+fn give_command(path: &Path) -> String {
+    let private = path.ancestors().find(|above| above.file_name().is_some_and(|name| name == ".brigade"));
+    format!("sudo chown -R \"$(id -un)\" '{}'", private.unwrap_or(path).display())
 }
 
 /// Whether a path is `.brigade` or in it.
@@ -76,8 +82,12 @@ impl Failure {
                 "bring back the file that the link leads to. If it is lost, delete {}, and a new key is created; {after_loss}",
                 path.display()
             )),
-            KeyError::File { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
-                failure.hint("it may belong to another account: run the command as that account, or use another folder")
+            KeyError::File { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
+                failure.hint(format!(
+                    "it may belong to another account: run the command as that account, give the files to this one (`{}`), \
+                     or use another folder",
+                    give_command(path)
+                ))
             }
             KeyError::Exposed { path, .. } => failure.hint(format!("chmod 600 {}", path.display())),
             _ => failure,

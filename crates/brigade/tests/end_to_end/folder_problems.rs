@@ -3,13 +3,18 @@
 //!
 //! Test file systems need root; tests of limits need a user namespace.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    os::unix::{fs::PermissionsExt, process::CommandExt},
+    path::Path,
+};
 
 use crate::{
     sharing::{SEEN, lists},
+    skipped_tests::skip,
     test_disk::Disk,
     test_network::{Network, bytes},
-    test_process::until,
+    test_process::{Process, until},
 };
 
 const GONE: &str = "is not there any more: nothing of it is shared";
@@ -94,6 +99,58 @@ fn a_folder_that_is_not_writable_is_refused_at_the_start() {
     assert!(!network.path("new").exists());
 }
 
+/// As when a command was run with `sudo` once.
+#[test]
+fn files_of_another_account_are_reported_with_their_owner() {
+    const NOBODY: u32 = 65_534;
+    let network = Network::start();
+    let _fire = network.holder("fire_user", "film.bin", &bytes("film", 3_000_000));
+    let root = network.run("fetch", &["film.bin", "--into", "earth", "--download-limit", "100KB"]);
+    let parts = network.path("earth/.brigade/parts");
+    until("a part is stored", SEEN, || fs::read_dir(&parts).ok()?.next()?.ok());
+    root.kill();
+    let give = |path: &str, to| std::os::unix::fs::chown(network.path(path), Some(to), Some(to));
+    if give("earth", NOBODY).is_err() {
+        return skip("root, to be another user");
+    }
+    fs::create_dir(network.path("other_home")).unwrap();
+    for path in ["", "/.brigade", "/.brigade/parts", "/.brigade/key", "/.brigade/lock"] {
+        give(&format!("earth{path}"), NOBODY).unwrap();
+    }
+    give("other_home", NOBODY).unwrap();
+    fs::set_permissions(network.path(""), fs::Permissions::from_mode(0o755)).unwrap();
+    let as_nobody = |subcommand: &str, arguments: &[&str]| {
+        let mut command = network.brigade(subcommand);
+        command.args(["--manager-port", &network.port().to_string(), "--manager-key", network.key()]);
+        command.args(arguments).env("BRIGADE_HOME", network.path("other_home"));
+        command.uid(NOBODY).gid(NOBODY);
+        Process::start(command)
+    };
+    let fetch = || as_nobody("fetch", &["film.bin", "--into", "earth"]).end();
+    let ended = fetch();
+    if ended.err.contains("Permission denied") && !ended.err.contains("earth") {
+        return skip("a build that other users may run");
+    }
+    let ended = ended.with_code(6);
+    assert!(format!("{}{}", ended.out, ended.err).contains("belongs to the account root, and this account"));
+    for name in ["index.db", "places"] {
+        let path = format!("earth/.brigade/{name}");
+        let _ = fs::remove_file(network.path(&path));
+        network.write(&path, b"");
+        fs::set_permissions(network.path(&path), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    give("earth/.brigade/places", NOBODY).unwrap();
+    let peer = as_nobody("peer", &["--headless", "--username", "earth_user", "--folder", "earth"]);
+    peer.prints_error("index.db belongs to the account root: give it to this account with `chown`");
+    peer.terminate().with_code(143);
+    give("earth/.brigade/places", 0).unwrap();
+    let command = format!("`sudo chown -R \"$(id -un)\" '{}'`", network.path("earth/.brigade").display());
+    fetch().with_code(6).prints_error(&["earth/.brigade/places belongs to the account root", &command]);
+    give("earth/.brigade/places", NOBODY).unwrap();
+    give("earth/.brigade/key", 0).unwrap();
+    fetch().with_code(6).prints_error(&["earth/.brigade/key", &command]);
+}
+
 #[test]
 fn a_full_disk_and_its_end_are_reported_once() {
     let network = Network::start();
@@ -152,8 +209,6 @@ fn files_that_cannot_be_opened_for_a_while_are_logged_and_shared_later() {
 #[test]
 fn unwatched_folders_are_scanned_until_they_can_be_watched() {
     use std::process::Command;
-
-    use crate::{skipped_tests::skip, test_process::Process};
 
     let network = Network::start();
     for number in 0..40 {

@@ -148,7 +148,7 @@ pub(in crate::store) const fn lacking(inodes: bool) -> &'static str {
 
 /// `path`, or the nearest visible folder above it, and its owner, if that is another account.
 #[cfg(unix)]
-fn foreign_owner(path: &std::path::Path) -> Option<(PathBuf, String)> {
+pub(in crate::store) fn foreign_owner(path: &std::path::Path) -> Option<(PathBuf, String)> {
     let (path, found) =
         path.ancestors().find_map(|path| Some((path, std::fs::symlink_metadata(path).ok()?)))?;
     let owner = std::os::unix::fs::MetadataExt::uid(&found);
@@ -158,7 +158,7 @@ fn foreign_owner(path: &std::path::Path) -> Option<(PathBuf, String)> {
 }
 
 #[cfg(not(unix))]
-fn foreign_owner(_: &std::path::Path) -> Option<(PathBuf, String)> {
+pub(in crate::store) fn foreign_owner(_: &std::path::Path) -> Option<(PathBuf, String)> {
     None
 }
 

@@ -25,7 +25,7 @@ use brigade_core::name::FileName;
 
 pub use self::error::FolderError;
 pub(super) use self::{
-    error::lacking,
+    error::{foreign_owner, lacking},
     private_dir::{INDEX_FILE, PARTS, create_private_dir},
     staging_list::{
         MAX_STAGING_DIRS, STAGING_LIST, STAGING_PREFIX, StagingEntry, StagingList, read_staging_list,

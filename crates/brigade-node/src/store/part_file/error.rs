@@ -44,6 +44,16 @@ pub(crate) enum PartError {
     /// The content is too large.
     #[error(transparent)]
     TooLarge(#[from] TooLarge),
+    /// Another account has left the file, and this account may not use it.
+    #[error(
+        "{path} belongs to {owner}, and this account may not use it: give it to this account with `chown`, or delete it"
+    )]
+    Foreign {
+        /// The file, or a folder above it.
+        path: PathBuf,
+        /// The other account.
+        owner: String,
+    },
     /// Another error of the system.
     #[error(transparent)]
     Folder(FolderError),
@@ -54,6 +64,7 @@ impl From<FolderError> for PartError {
         match error {
             FolderError::NotEnoughSpace { path, inodes, .. } => Self::NotEnoughSpace { path, inodes },
             FolderError::Occupied { path } => Self::Occupied { path },
+            FolderError::Foreign { path, owner } => Self::Foreign { path, owner },
             other => Self::Folder(other),
         }
     }
