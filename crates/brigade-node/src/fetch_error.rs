@@ -3,7 +3,7 @@
 //! A fetch that has begun does not end with one of these: its [`Progress`](crate::progress::Progress) lists the files
 //! that failed. Why a request names no files is in `fetch_request/resolve_error`.
 
-use std::path::PathBuf;
+use std::{fmt, path::PathBuf};
 
 use brigade_core::{name::FileName, plural};
 
@@ -69,12 +69,34 @@ pub struct CannotLand {
     pub others: usize,
     /// The folder.
     pub folder: PathBuf,
-    /// The files, and the reason for each; the first hundred.
-    pub refused: Vec<(FileName, String)>,
+    /// The files with their reasons; the first hundred entries.
+    pub refused: Vec<RefusedFiles>,
     /// The number of these files.
     pub count: usize,
     /// The number of all files, of all names together.
     pub files: usize,
+}
+
+/// Files in a row that cannot get their names for the same reason, such as a folder that cannot be written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct RefusedFiles {
+    /// The first file.
+    pub first: FileName,
+    /// The number of files.
+    pub count: usize,
+    /// The reason.
+    pub reason: String,
+}
+
+impl fmt::Display for RefusedFiles {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, count, reason } = self;
+        match count {
+            1 => write!(f, "{first}: {reason}"),
+            _ => write!(f, "{first} and {}: {reason}", plural::count(count - 1, "other file")),
+        }
+    }
 }
 
 /// The text for `name` and the other names of a fetch.

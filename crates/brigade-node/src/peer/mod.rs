@@ -37,7 +37,7 @@ use self::{
     start::{StartedPeer, start},
 };
 pub use crate::{
-    fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace},
+    fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace, RefusedFiles},
     fetch_request::FetchRequest,
     fetch_request::resolve_error::{AmbiguousName, ResolveError},
     fetch_request::wanted_files::{Resolved, WantedFile},

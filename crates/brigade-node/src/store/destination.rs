@@ -162,6 +162,11 @@ impl<'a> Destinations<'a> {
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename => {
                 (None, Some(Obstacle::too_long(last, self.folder, nearest)))
             }
+            // Then the folder is the reason, and all files in it have the same one.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                let error = FolderError::of_own("look into", self.folder.path_below(&nearest.below), error);
+                (None, Some(Obstacle::Unreadable(error.to_string())))
+            }
             Err(error) => {
                 let error = FolderError::new("look at", path(), error);
                 (None, Some(Obstacle::Unreadable(error.to_string())))

@@ -119,10 +119,11 @@ impl From<NotEnoughSpace> for Failure {
 impl From<CannotLand> for Failure {
     fn from(error: CannotLand) -> Self {
         let mut message = error.to_string();
-        for (name, reason) in &error.refused {
-            message += &format!("\n  {name}: {reason}");
+        for files in &error.refused {
+            message += &format!("\n  {files}");
         }
-        let rest = error.count.saturating_sub(error.refused.len());
+        let listed: usize = error.refused.iter().map(|files| files.count).sum();
+        let rest = error.count.saturating_sub(listed);
         if rest > 0 {
             message += &format!("\n  and {rest} more");
         }

@@ -76,11 +76,20 @@ fn a_folder_that_is_not_writable_is_reported_before_the_fetch() {
         return skip("a build that other users may run");
     }
     let refused = as_nobody(&["d"]).with_code(6);
-    refused.prints_error(&[
+    let refused = refused.prints_error(&[
         "2 of 2 files of \"d\"",
         "earth/d cannot be written to: Permission denied",
-        "d/small: ",
+        "d/film.bin and 1 other file: ",
     ]);
+    assert_eq!(
+        refused.err.matches("cannot be written to").count(),
+        1,
+        "one line for the folder\n{}",
+        refused.err
+    );
+    fs::set_permissions(network.path("earth/d"), fs::Permissions::from_mode(0o700)).unwrap();
+    let refused = as_nobody(&["d"]).with_code(6);
+    refused.prints_error(&["d/film.bin and 1 other file: ", "earth/d belongs to the account root"]);
     let refused = as_nobody(&["sticky/theirs", "--replace"]).with_code(6);
     refused.prints_error(&["earth/sticky/theirs belongs to another user and cannot be renamed"]);
     network.has("earth/sticky/theirs", b"root's");

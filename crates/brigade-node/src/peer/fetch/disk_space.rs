@@ -16,7 +16,7 @@ use super::{
     space_needs::{FullDisk, OPEN_PARTS, SpaceNeeds},
 };
 use crate::{
-    fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace},
+    fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace, RefusedFiles},
     fetch_request::JobId,
     fetch_request::wanted_files::{Resolved, WantedFile},
     store::{
@@ -255,11 +255,21 @@ struct SpaceMeasurement<'a> {
     begun: BTreeMap<(Content, FileSystemId), StoredFiles>,
     /// Folders that have to be made; each is counted once.
     folders: HashSet<String>,
-    refused: Vec<(FileName, String)>,
+    refused: Vec<RefusedFiles>,
     count: usize,
 }
 
 impl SpaceMeasurement<'_> {
+    fn refuse(&mut self, name: &FileName, reason: String) {
+        self.count += 1;
+        let is_room = self.refused.len() < LISTED;
+        match self.refused.last_mut() {
+            Some(last) if last.reason == reason => last.count += 1,
+            _ if is_room => self.refused.push(RefusedFiles { first: name.clone(), count: 1, reason }),
+            _ => {}
+        }
+    }
+
     fn fetch(&mut self, fetch: &Resolved, wanted: &WantedNames) -> SpaceNeeds {
         let own = self.share.folder().file_system();
         let mut needs = SpaceNeeds::new(own);
@@ -283,10 +293,7 @@ impl SpaceMeasurement<'_> {
             }
             let obstacle = destination.obstacle.map(|obstacle| obstacle.to_string());
             if let Some(reason) = obstacle.or_else(|| wanted.conflict_with(name)) {
-                self.count += 1;
-                if self.refused.len() < LISTED {
-                    self.refused.push((name.clone(), reason));
-                }
+                self.refuse(name, reason);
                 continue;
             }
             let folders = self.walk.missing_folders().into_iter();

@@ -80,8 +80,7 @@ fn all_that_cannot_land_is_told_at_once() {
     else {
         panic!("it is not refused")
     };
-    let refusals: Vec<String> =
-        refused.refused.iter().map(|(name, reason)| format!("{name}: {reason}")).collect();
+    let refusals: Vec<String> = refused.refused.iter().map(ToString::to_string).collect();
     assert_eq!((refused.count, refused.files, refusals.len()), (3, 6, 3), "{refusals:?}");
     for (refusals, expected) in refusals.iter().zip([
         ("folder: ", "folder is a folder"),
