@@ -71,7 +71,7 @@ pub struct Progress {
     /// Bytes a second over a longer time than `rate`, from which the time left is computed; `None` while it is not
     /// known.
     pub steady_rate: Option<u64>,
-    /// The number of connected holders.
+    /// The number of connected holders of the contents that are fetched now.
     pub holders: usize,
     /// The bytes and pieces from each holder, most first.
     pub from: Vec<MemberTraffic>,

@@ -32,6 +32,20 @@ fn a_fetch_prints_progress_then_the_result_and_the_totals() {
     assert_eq!(ended.totals()["failure"], Value::Null);
 }
 
+#[test]
+fn a_fetch_counts_only_the_holders_of_its_own_files() {
+    let network = Network::start();
+    let _fire = network.holder("fire_user", "film.bin", &bytes("film", 3 << 20));
+    let _earth = network.holder("earth_user", "song.bin", &bytes("song", 3 << 20));
+    let fetch = network.fetch(&["film.bin", "song.bin", "--into", "air", "--download-limit", "2MB"]);
+    let lines = fetch.with_code(0).json();
+    for name in ["film.bin", "song.bin"] {
+        let of_it = lines.iter().filter(|line| line["event"] == "progress" && line["name"] == name);
+        let most = of_it.map(|line| line["holders"].as_u64().unwrap()).max();
+        assert_eq!(most, Some(1), "{name}: {lines:?}");
+    }
+}
+
 /// The reason in the last line of a fetch that ended with `code`.
 #[track_caller]
 fn reason(ended: ExitedProcess, code: i32) -> Value {

@@ -97,8 +97,7 @@ impl Fetches {
 
     /// Notes the numbers of the swarm that are shown next: by the `only` fetch, or by all of them.
     fn note_numbers(&mut self, only: Option<JobId>) {
-        let (connected, bytes_twice) = (self.swarm.connected(), self.swarm.bytes_twice());
-        self.jobs.note_numbers(only, connected, bytes_twice, |holder| self.swarm.name_of(holder));
+        self.jobs.note_numbers(only, self.swarm.bytes_twice(), |holder| self.swarm.name_of(holder));
     }
 
     /// Has files prepared, as long as they may be fetched.
@@ -357,7 +356,8 @@ impl Fetches {
         }
         self.note_numbers(None);
         let unreached = |contents: &[Content]| self.swarm.unreached(contents.iter());
-        self.jobs.show(now, unreached);
+        let connected = |contents: &[Content]| self.swarm.connected(contents.iter());
+        self.jobs.show(now, connected, unreached);
     }
 
     /// Closes all connections. The part files that are open, and the contents whose parts are being removed.

@@ -57,8 +57,6 @@ pub(crate) struct FetchJob {
 /// The numbers of the swarm that the progress of a fetch shows.
 #[derive(Debug, Default)]
 pub(crate) struct SwarmNumbers {
-    /// Connected holders.
-    pub(crate) connected: usize,
     /// Bytes that were received twice, over all fetches.
     pub(crate) bytes_twice: u64,
     /// The names of the holders that sent something.
@@ -272,10 +270,19 @@ impl FetchJob {
         &self.needs
     }
 
+    /// Notes the number of connected holders of its active contents.
+    pub(crate) fn set_connected(&mut self, connected: usize) {
+        self.accounts.progress.holders = connected;
+    }
+
     /// Notes the missing bytes of its active contents. For the starved ones: how many holders are named, and why they
     /// cannot be used.
-    pub(crate) fn set_missing(&mut self, bytes: u64, (named, unreached): (usize, Vec<UnreachableHolder>)) {
-        self.accounts.left_bytes = self.unprepared_bytes.saturating_add(bytes);
+    pub(crate) fn set_missing(
+        &mut self,
+        bytes: impl Iterator<Item = u64>,
+        (named, unreached): (usize, Vec<UnreachableHolder>),
+    ) {
+        self.accounts.left_bytes = bytes.fold(self.unprepared_bytes, u64::saturating_add);
         self.accounts.progress.out_of_reach = named;
         self.accounts.progress.unreached = unreached;
     }
@@ -292,7 +299,6 @@ impl FetchJob {
             (active, starved) if starved >= active => FetchState::Waiting,
             _ => FetchState::Fetching,
         };
-        self.accounts.progress.holders = swarm.connected;
         self.send(full.unwrap_or(state), now, swarm);
     }
 

@@ -66,14 +66,13 @@ impl Jobs {
     pub(crate) fn note_numbers(
         &mut self,
         only: Option<JobId>,
-        connected: usize,
         bytes_twice: u64,
         name_of: impl Fn(HolderId) -> Option<Username>,
     ) {
         let shown = only.map_or_else(|| self.jobs.range(..), |id| self.jobs.range(id..=id));
         let holders = shown.flat_map(|(_, job)| job.holders());
         let names = holders.filter_map(|holder| Some((holder, name_of(holder)?))).collect();
-        self.swarm = SwarmNumbers { connected, bytes_twice, names };
+        self.swarm = SwarmNumbers { bytes_twice, names };
     }
 
     pub(crate) fn get(&self, id: JobId) -> Option<&FetchJob> {
@@ -376,17 +375,18 @@ impl Jobs {
         self.release(content);
     }
 
-    /// Shows the state of every fetch at `now`. `unreached` returns how many holders are named of starved contents, and
-    /// why they cannot be used.
+    /// Shows the state of every fetch at `now`. `connected` counts the connected holders of contents; `unreached`
+    /// returns how many holders are named of starved contents, and why they cannot be used.
     pub(crate) fn show(
         &mut self,
         now: Timestamp,
+        connected: impl Fn(&[Content]) -> usize,
         unreached: impl Fn(&[Content]) -> (usize, Vec<UnreachableHolder>),
     ) {
         for (id, job) in &mut self.jobs {
             let of_it = self.active.iter().filter(|(_, active)| active.job == *id);
             let missing = of_it.clone().map(|(_, active)| active.missing_bytes);
-            let missing = missing.fold(0, u64::saturating_add);
+            job.set_connected(connected(&of_it.clone().map(|(content, _)| *content).collect::<Vec<_>>()));
             let starved = of_it.filter(|(_, active)| active.is_starved).map(|(content, _)| *content);
             job.set_missing(missing, unreached(&starved.collect::<Vec<_>>()));
             job.show(now, self.disk_space.full(*id), &self.swarm);

@@ -100,9 +100,9 @@ impl ConnectionPool {
         self.known.unreached(holders)
     }
 
-    /// The number of connected holders.
-    pub(crate) fn connected(&self) -> usize {
-        self.connected.values().filter(|holder| holder.is_established).count()
+    /// Whether a holder is connected.
+    pub(crate) fn is_connected(&self, id: HolderId) -> bool {
+        self.connected.get(&id).is_some_and(|holder| holder.is_established)
     }
 
     /// Waits for the next event for the core. It may be dropped at any time.
