@@ -44,20 +44,29 @@ pub(super) fn list_row(mut row: Value, incomplete_ms: Option<u64>) -> String {
 /// Prints the progress of `fetches` until it is dropped.
 pub(super) async fn report_progress(fetches: Vec<Fetch>) {
     let mut each: Vec<_> = fetches.iter().map(Fetch::progress).collect();
-    each.iter_mut().for_each(|one| one.mark_changed());
+    let mut printed = vec![Value::Null; each.len()];
     let mut tick = interval(PROGRESS_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        for one in &mut each {
-            if one.has_changed().unwrap_or(false) {
-                let now = one.borrow_and_update().clone();
-                if !now.is_over() {
-                    print_line(&progress(&now).to_string());
-                }
+        for (one, printed) in each.iter_mut().zip(&mut printed) {
+            let event = changed_event(&one.borrow_and_update(), printed);
+            if let Some(event) = event {
+                print_line(&event);
             }
         }
     }
+}
+
+/// The event for `now` if the fetch is not over and the event differs from the last one.
+fn changed_event(now: &Progress, last: &mut Value) -> Option<String> {
+    let event = progress(now);
+    if now.is_over() || event == *last {
+        return None; // while a fetch waits, only the time that it takes changes
+    }
+    let text = event.to_string();
+    *last = event;
+    Some(text)
 }
 
 fn progress(progress: &Progress) -> Value {
@@ -189,4 +198,26 @@ pub(super) fn reason(code: u8, fetched: &[Progress]) -> Value {
 fn given(shares: &[MemberTraffic]) -> Vec<Value> {
     let one = |given: &MemberTraffic| json!({ "username": given.username.as_str(), "bytes": given.bytes, "pieces": given.pieces });
     shares.iter().map(one).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::{FetchState, Progress, Value, changed_event};
+
+    #[test]
+    fn an_event_is_not_printed_again_while_nothing_changes() {
+        let (mut progress, mut last) = (Progress::new("data"), Value::Null);
+        let mut is_printed = |progress: &Progress| changed_event(progress, &mut last).is_some();
+        assert!(is_printed(&progress), "the first one");
+        progress.state = FetchState::Waiting;
+        assert!(is_printed(&progress));
+        progress.took = Duration::from_secs(10);
+        assert!(!is_printed(&progress));
+        progress.holders = 1;
+        assert!(is_printed(&progress));
+        (progress.holders, progress.state) = (0, FetchState::Done);
+        assert!(!is_printed(&progress), "the result says so");
+    }
 }
