@@ -104,6 +104,12 @@ pub enum ReachError {
         /// The cause.
         source: GreetError,
     },
+    /// A peer answers there.
+    #[error("a peer, not a manager, answers at {address}")]
+    NotAManager {
+        /// The address.
+        address: String,
+    },
     /// The file of known managers cannot be used.
     #[error(transparent)]
     Known(#[from] KnownManagersError),

@@ -113,6 +113,7 @@ async fn join_network(config: &PeerConfig, address: SocketAddr) -> Result<Joined
     started.keep(!requested.unbound);
     let joined = join(&mut session, &requested, address.port()).await;
     let joined = joined.inspect_err(|error| started.keep(!requested.unbound && !error.bound_nothing()))?;
+    config.manager.remember_key(session.peer);
     let username = requested.granted(&joined);
     started.note(Some(&username), Some(address));
     started.protect(&key);

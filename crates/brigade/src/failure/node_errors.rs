@@ -35,6 +35,9 @@ impl From<ReachError> for Failure {
             }
             ReachError::Dial { .. } => Self::of(UNREACHED, &error)
                 .hint("check the host and port of the manager (--manager-host, --manager-port)"),
+            ReachError::NotAManager { .. } => Self::of(UNREACHED, &error).hint(
+                "give the host and port of the manager, not those of a peer (--manager-host, --manager-port)",
+            ),
             ReachError::Greet { .. } => Self::of(UNREACHED, &error),
             ReachError::Known(_) => Self::of(DISK, &error).hint(
                 "make it readable, or give --manager-key, which does not need this list, or set BRIGADE_HOME to another folder",

@@ -123,6 +123,29 @@ fn private_files_of_brigade_are_neither_shared_nor_fetched_into() {
 }
 
 #[test]
+fn the_port_of_a_peer_is_not_taken_for_the_port_of_a_manager() {
+    let network = Network::start();
+    let port = free_port().to_string();
+    let _fire = network.peer("fire_user", &["--port", &port]);
+    let known = || fs::read_to_string(network.path("home/known_managers")).unwrap();
+    let before = known();
+    let texts = ["a peer, not a manager, answers at", "give the host and port of the manager"];
+    for arguments in [
+        &["files"][..],
+        &["peers"],
+        &["peer"],
+        &["peer", "--headless", "--username", "water_user"],
+        &["fetch", "film.bin"],
+    ] {
+        let mut command = network.brigade(arguments[0]);
+        command.args(&arguments[1..]).args(["--manager-port", &port]);
+        Process::start(command).end().with_code(3).prints_error(&texts);
+    }
+    assert_eq!(known(), before);
+    assert!(!network.path("water_user").exists());
+}
+
+#[test]
 fn without_a_manager_it_says_how_to_start_one() {
     let mut network = Network::start_with(&["--port", &free_port().to_string()]);
     network.stop_manager().with_code(143);

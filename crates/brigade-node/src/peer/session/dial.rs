@@ -4,6 +4,7 @@
 //! [`Observer`](crate::manager_questions::Observer) asks without joining.
 
 use brigade_core::{
+    id::PeerKey,
     name::Username,
     wire::{
         Message, Reason,
@@ -62,16 +63,30 @@ impl ManagerAddress {
         })?;
         let manager = connection.peer();
         let greeted = connection.greet(own_hello(None)).await;
-        let greeted = greeted.map_err(|source| ReachError::Greet { address, source })?;
-        // The key is remembered only after a greeting, which proves that the other end speaks Brigade's protocol.
-        if let Some(known) = known.filter(|_| remembered != Some(manager)) {
-            // If the file cannot be written, the next contact is a first one again.
-            if let Err(error) = known.remember(&self.host, self.port, manager) {
-                let cause = std::error::Error::source(&error).map(ToString::to_string);
-                tracing::debug!(%error, cause, "the manager's key is not remembered");
-            }
+        let greeted = greeted.map_err(|source| ReachError::Greet { address: address.clone(), source })?;
+        // Only a peer shows a membership.
+        if greeted.hello.membership.is_some() {
+            greeted.writer.close(Reason::Stopping, "").await;
+            return Err(ReachError::NotAManager { address });
+        }
+        // Only a manager says whether others can reach it.
+        if greeted.hello.reached_from_elsewhere.is_some() {
+            self.remember_key(manager);
         }
         Ok(greeted)
+    }
+
+    /// Remembers the key of the manager at this address, after the manager has acted as one. If the file cannot be
+    /// written, the next contact is a first one again.
+    pub(crate) fn remember_key(&self, manager: PeerKey) {
+        let Some(known) = self.home.as_deref().map(KnownManagers::in_home) else { return };
+        if known.find(&self.host, self.port).is_ok_and(|remembered| remembered == Some(manager)) {
+            return;
+        }
+        if let Err(error) = known.remember(&self.host, self.port, manager) {
+            let cause = std::error::Error::source(&error).map(ToString::to_string);
+            tracing::debug!(%error, cause, "the manager's key is not remembered");
+        }
     }
 }
 

@@ -183,5 +183,6 @@ async fn try_rejoin(
     let late = || ConnectionError::Io(std::io::ErrorKind::TimedOut.into());
     let mut connection = timeout(ATTEMPT, address.reach(&key)).await.map_err(|_| late())??;
     let joined = join(&mut connection, &requested, port).await?;
+    address.remember_key(connection.peer);
     Ok((connection, joined))
 }
