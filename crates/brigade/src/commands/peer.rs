@@ -7,7 +7,9 @@
 use std::{io, path::PathBuf, process::ExitCode};
 
 use brigade_core::{limit_plan::LimitPlan, name::Username, wire::Reason};
-use brigade_node::peer::{JoinError, Peer, PeerConfig, PeerError, TakenPort, is_peer_folder};
+use brigade_node::peer::{
+    AskError, JoinError, ManagerState, Peer, PeerConfig, PeerError, TakenPort, is_peer_folder,
+};
 
 use super::{
     listen_and_join::{ListenChoice, is_about_the_port, join},
@@ -57,7 +59,7 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
     prompt::run(peer, lines, signals).await
 }
 
-/// Runs without a prompt, until terminated.
+/// Runs without a prompt, until terminated or until the manager refuses the peer for good.
 async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Result<ExitCode, Failure> {
     let Some(username) = args.peer.username.clone() else {
         return Err(Failure::new(USAGE, "--headless needs --username")); // checked with the command line
@@ -74,13 +76,33 @@ async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Re
         std::future::pending::<()>().await;
     };
     let signal = tokio::select! {
+        biased; // the refusal before its notice
         signal = signals.first() => signal,
+        failure = wait_until_refused(&peer) => {
+            peer.stop().await;
+            return Err(failure);
+        }
         () = ready => Signal::Terminate,
         () = print_notices(&peer) => Signal::Terminate,
         () = UnsharedLog::of(&peer).run() => Signal::Terminate,
     };
     peer.stop().await;
     Ok(signal.exit_code())
+}
+
+/// Waits until the manager refuses this peer for good. Only a person could help then, and nobody is at a prompt.
+async fn wait_until_refused(peer: &Peer) -> Failure {
+    let mut state = peer.state();
+    let refused = state.wait_for(|state| matches!(state, ManagerState::Refused { .. })).await;
+    match refused.as_deref() {
+        Ok(ManagerState::Refused { cause }) => {
+            Failure::from(AskError::RefusedForGood { cause: cause.clone() }).hint(
+                "if the manager was set up again, start the peer with its new key (--manager-key); if the username \
+                 belongs to another key, choose another --username",
+            )
+        }
+        _ => std::future::pending().await, // the peer stops
+    }
 }
 
 /// Prints the notices until it is dropped.
@@ -104,12 +126,16 @@ async fn ask_and_join(
     let listen = ListenChoice::find(&args.peer.manager.address(), args.peer.host.as_deref()).await?;
     let Some(mut port) = ask_port(args, &listen, lines).await? else { return Ok(None) };
     let mut named = None;
+    let mut refused = None;
     loop {
         let username = match named.take() {
             Some(username) => username,
             None => {
-                let Some(username) = ask_username(args, lines).await? else { return Ok(None) };
+                let answer =
+                    ask_username(args, lines).await.map_err(|error| after_refusal(error, refused))?;
+                let Some(username) = answer else { return Ok(None) };
                 if let Err(failure) = check_shared(&folder_of(args, &username)) {
+                    refused = Some(failure.code);
                     failure.print();
                     continue; // the folder that is named was checked at the start
                 }
@@ -131,6 +157,7 @@ async fn ask_and_join(
         let another_port = args.peer.port.is_none() && is_about_the_port(&not_joined.error);
         let another_name = args.peer.username.is_none() && is_about_the_name(args, &not_joined.error);
         let failure = Failure::from(not_joined.error);
+        refused = Some(failure.code);
         port = match not_joined.port {
             Some(same) if another_name => {
                 failure.print();
@@ -146,6 +173,14 @@ async fn ask_and_join(
             _ => return Err(failure),
         };
     }
+}
+
+/// If the input ended although the last answer was `refused`, the exit code is that of the refusal.
+fn after_refusal(mut error: Failure, refused: Option<u8>) -> Failure {
+    if error.code == USAGE {
+        error.code = refused.unwrap_or(USAGE);
+    }
+    error
 }
 
 /// Whether another username would help; if a folder is named, it would not.

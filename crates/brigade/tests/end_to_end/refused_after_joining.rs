@@ -16,7 +16,7 @@ use brigade_node::internals_for_tests::{Claims, GreetedConnection, PortListener,
 use rustix::process::Signal;
 
 use crate::{
-    test_network::Network,
+    test_network::{Network, free_port},
     test_process::{ENDING, Process, SLACK},
 };
 
@@ -158,4 +158,19 @@ fn a_prompt_reports_that_the_manager_refuses_for_good() {
     peer.signal(Signal::TERM);
     peer.end_within(ENDING + SLACK).with_code(143);
     failing_manager.stop();
+}
+
+#[test]
+fn a_peer_without_a_prompt_ends_if_the_manager_refuses_for_good() {
+    let port = free_port().to_string();
+    let mut network = Network::start_with(&["--port", &port]);
+    let peer = network.peer("fire_user", &[]);
+    network.stop_manager().with_code(143);
+    peer.prints_error("the manager is away");
+    network.start_manager("another", &["--port", &port]);
+    let ended = peer.end().with_code(4);
+    ended.prints_error(&[
+        "error: the manager refuses this peer: another manager answers there",
+        "--manager-key",
+    ]);
 }

@@ -32,3 +32,13 @@ fn a_script_without_all_answers_is_a_usage_error() {
     peer.end_input();
     peer.end().with_code(2).prints_error(&["standard input ended before all questions were answered"]);
 }
+
+#[test]
+fn a_script_whose_last_answer_is_refused_ends_with_the_refusal() {
+    let network = Network::start();
+    let _fire = network.peer("fire_user", &["--folder", "elsewhere"]);
+    let mut peer = network.run("peer", &[]);
+    peer.types("0\nfire_user\n");
+    peer.end_input();
+    peer.end().with_code(4).prints_error(&["the username belongs to another key"]);
+}
