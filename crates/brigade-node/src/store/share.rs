@@ -7,12 +7,14 @@
 //! A file is served only while it is the one that was hashed: see [`Share::open`].
 
 use std::{
+    collections::BTreeSet,
     fs::File,
     ops::Bound,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use brigade_core::{id::Content, name::FileName};
+use tokio::sync::Notify;
 
 use self::tables::ShareTables;
 pub(crate) use self::tables::SharedFile;
@@ -26,6 +28,9 @@ mod tables;
 
 /// Names of one content that are tried when it is opened.
 const NAMES_TRIED: usize = 8;
+
+/// The most files that wait for the keeper because they could not be served. The next scan finds the others.
+const UNSERVABLE_FILES: usize = 1024;
 
 /// The error when a shared file was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -46,12 +51,21 @@ pub(crate) enum ShareError {
 pub(crate) struct Share {
     folder: Folder,
     tables: Arc<RwLock<ShareTables>>,
+    unservable: Arc<UnservableFiles>,
+}
+
+/// Names of shared files that could not be served, for the keeper. Connections that read files add them, and do not
+/// wait for the keeper.
+#[derive(Debug, Default)]
+struct UnservableFiles {
+    names: Mutex<BTreeSet<FileName>>,
+    added: Notify,
 }
 
 impl Share {
     /// An empty table for `folder`.
     pub(crate) fn new(folder: Folder) -> Self {
-        Self { folder, tables: Arc::default() }
+        Self { folder, tables: Arc::default(), unservable: Arc::default() }
     }
 
     /// The folder of the files.
@@ -119,6 +133,25 @@ impl Share {
             }
         }
         Err(last_error)
+    }
+
+    /// Reports that a file is not the one that was hashed, or does not exist any more. The keeper then checks it: there
+    /// may have been no event, for example if the file was written through a hard link outside the folder.
+    pub(crate) fn report_unservable(&self, shared: &SharedFile) {
+        if self.by_name(&shared.name).is_none_or(|now| now.stamp != shared.stamp) {
+            return; // the keeper has noticed the change
+        }
+        let mut names = self.unservable.names.lock().unwrap_or_else(PoisonError::into_inner);
+        if names.len() < UNSERVABLE_FILES {
+            names.insert(shared.name.clone());
+            self.unservable.added.notify_one();
+        }
+    }
+
+    /// Waits until files were reported that could not be served. It may be dropped at any time.
+    pub(super) async fn next_unservable(&self) -> BTreeSet<FileName> {
+        self.unservable.added.notified().await;
+        std::mem::take(&mut *self.unservable.names.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Adds a file. Returns the file that had its name before.

@@ -36,6 +36,19 @@ fn a_fetch_ends_if_its_only_holder_changes_the_file() {
     network.has("earth/film.bin", &other);
 }
 
+/// No event reports such a change: the holder notices that it cannot serve the file.
+#[test]
+fn a_fetch_ends_if_its_only_holder_changes_the_file_through_a_link() {
+    let network = Network::start();
+    let _fire = network.holder("fire_user", "film.bin", &bytes("film", FILM_BYTES));
+    let link = network.path("link.bin");
+    fs::hard_link(network.path("fire_user/film.bin"), &link).unwrap();
+    let fetch = begun(&network);
+    fs::write(&link, bytes("another film", FILM_BYTES)).unwrap();
+    let ended = fetch.end().with_code(5);
+    assert!(ended.out.contains("it was changed while it was fetched"), "{}", ended.out);
+}
+
 #[test]
 fn a_file_changed_by_one_holder_comes_from_the_other() {
     let network = Network::start();

@@ -330,14 +330,21 @@ impl PieceSource {
         }
         if let Some(file) = open.get() {
             let stamp = stamp_of(file).map_err(|_| Reason::Unreadable)?;
-            return if stamp.same_bytes(&shared.stamp) { Ok(()) } else { Err(Reason::NotFound) };
+            if !stamp.same_bytes(&shared.stamp) {
+                share.report_unservable(shared);
+                return Err(Reason::NotFound);
+            }
+            return Ok(());
         }
         let file = share.open(shared).map_err(|error| {
             tracing::debug!(name = shared.name.as_str(), %error, "a shared file cannot be served");
             match error {
                 // This may pass: too many files are open, or the disk failed.
                 ShareError::Folder(FolderError::Io { .. }) => Reason::Unreadable,
-                _ => Reason::NotFound,
+                _ => {
+                    share.report_unservable(shared);
+                    Reason::NotFound
+                }
             }
         })?;
         open.get_or_init(|| file);

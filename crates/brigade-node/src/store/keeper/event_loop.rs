@@ -135,6 +135,7 @@ pub(super) async fn keep(
     };
     drop(reports);
     let mut owner = KeeperOwner::new(folder, share, &options, problems, hashing, &channels);
+    let share = owner.share.clone();
     let known = owner.index.open(&mut owner.problems);
     owner.start_watch();
     owner.first_scan(known);
@@ -159,6 +160,7 @@ pub(super) async fn keep(
             }
             () = channels.changes.closed() => break,
             Some(report) = reported.recv(), if has_space => owner.report(report),
+            names = share.next_unservable(), if has_space => owner.check_unservable(&names),
             () = async {
                 clock::reach(Some(gather_until)).await;
                 owner.watch.next_events(&mut batch).await;

@@ -447,3 +447,23 @@ async fn after_a_damaged_index_files_are_hashed_again() {
     keeper.until_files(&[("a", "a")]).await;
     keeper.end().await;
 }
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_could_not_be_served_is_checked_at_once() {
+    let (folder, outside) = (temp(), temp());
+    fs::write(folder.path().join("a"), "first").unwrap();
+    fs::write(folder.path().join("b"), "same").unwrap();
+    let link = outside.path().join("link");
+    fs::hard_link(folder.path().join("a"), &link).unwrap();
+    let mut keeper = TestKeeper::start(folder.path());
+    keeper.until_files(&[("a", "first"), ("b", "same")]).await;
+    keeper.scanned().await;
+    let shared = ["a", "b"].map(|name| keeper.share.by_name(&name.parse().unwrap()).unwrap());
+    fs::write(link, "second").unwrap(); // for this, there is no event
+    shared.iter().for_each(|shared| keeper.share.report_unservable(shared));
+    keeper.until_files(&[("b", "same")]).await;
+    keeper.until_files(&[("a", "second"), ("b", "same")]).await;
+    assert_eq!(keeper.announced, 3, "b was not withdrawn");
+    keeper.end().await;
+}

@@ -49,7 +49,7 @@ impl KeeperOwner {
 
     /// Whether a file is unchanged since it landed. If it cannot be checked now, the answer is yes: it would not be
     /// checked again, and serving it opens it anyway.
-    fn is_unchanged_since_landing(&self, shared: &SharedFile) -> bool {
+    pub(super) fn is_unchanged_since_landing(&self, shared: &SharedFile) -> bool {
         match self.folder.stamp(&shared.name) {
             Ok(stamp) => stamp.same_bytes(&shared.stamp),
             Err(error) => matches!(error, FolderError::Io { .. }),
