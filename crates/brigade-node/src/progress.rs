@@ -17,6 +17,8 @@ pub enum FetchState {
     Checking,
     /// Pieces are being received.
     Fetching,
+    /// Other fetches of the same peer receive the missing files. When they have ended, the fetch goes on.
+    WaitingForFetch,
     /// No connected holder can send the missing pieces; the fetch goes on when one can.
     Waiting,
     /// The disk is full; the fetch goes on when there is space.
@@ -62,6 +64,8 @@ pub struct Progress {
     pub bytes_already: u64,
     /// Bytes that were copied from a file with the same content that landed since the fetch began.
     pub bytes_copied: u64,
+    /// Bytes that another fetch of the same peer received while this one ran.
+    pub bytes_of_other_fetches: u64,
     /// Bytes that were received twice.
     pub bytes_twice: u64,
     /// Bytes a second that are received now.
@@ -108,6 +112,7 @@ impl Progress {
             bytes_done: 0,
             bytes_already: 0,
             bytes_copied: 0,
+            bytes_of_other_fetches: 0,
             bytes_twice: 0,
             rate: 0,
             left_bytes: 0,
@@ -140,6 +145,42 @@ impl Progress {
     pub fn time_left(&self) -> Option<Duration> {
         let rate = self.steady_rate.filter(|rate| *rate > 0)?;
         Some(Duration::from_secs(self.left_bytes.div_ceil(rate)))
+    }
+
+    /// Pieces are present that were not fetched.
+    pub(crate) fn already(&mut self, bytes: u64, pieces: u64) {
+        self.found(bytes, pieces);
+        self.bytes_already += bytes;
+    }
+
+    /// A file was copied from another one that landed meanwhile.
+    pub(crate) fn copied(&mut self, bytes: u64, pieces: u64) {
+        self.found(bytes, pieces);
+        self.bytes_copied += bytes;
+    }
+
+    /// A file got its name from another fetch meanwhile.
+    pub(crate) fn of_other_fetch(&mut self, bytes: u64, pieces: u64) {
+        self.found(bytes, pieces);
+        self.bytes_of_other_fetches += bytes;
+    }
+
+    /// Pieces were stored that were not counted.
+    pub(crate) fn found(&mut self, bytes: u64, pieces: u64) {
+        self.bytes_done += bytes;
+        self.pieces_done += pieces;
+    }
+
+    /// Bytes and pieces that were counted as stored are not.
+    pub(crate) fn lost(&mut self, bytes: u64, pieces: u64) {
+        self.bytes_done = self.bytes_done.saturating_sub(bytes);
+        self.pieces_done = self.pieces_done.saturating_sub(pieces);
+    }
+
+    /// Bytes and pieces that were counted as stored were removed. So many bytes of the content had been present before.
+    pub(crate) fn removed(&mut self, bytes: u64, pieces: u64, already: u64) {
+        self.lost(bytes, pieces);
+        self.bytes_already = self.bytes_already.saturating_sub(already);
     }
 
     /// A file was kept aside, because a fetched file has its name now.

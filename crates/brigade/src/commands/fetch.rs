@@ -258,7 +258,9 @@ async fn wait_until_stuck(peer: &Peer, fetches: &[Fetch]) -> Failure {
         _ => None,
     });
     let Some(cause) = cause else { return std::future::pending().await }; // the peer stops
-    let moves = |progress: &Progress| !progress.is_over() && progress.state != FetchState::Waiting;
+    let moves = |progress: &Progress| {
+        !progress.is_over() && !matches!(progress.state, FetchState::Waiting | FetchState::WaitingForFetch)
+    };
     while let Some(mut moving) = fetches.iter().map(Fetch::progress).find(|one| moves(&one.borrow())) {
         if moving.wait_for(|progress| !moves(progress)).await.is_err() {
             return std::future::pending().await;

@@ -166,6 +166,7 @@ fn parts(progress: &Progress) -> LineParts {
 fn state(progress: &Progress) -> Vec<String> {
     let text = match progress.state {
         FetchState::Checking => "checking existing files".to_owned(),
+        FetchState::WaitingForFetch => "waiting for another fetch of the same files".to_owned(),
         FetchState::Waiting => match progress.out_of_reach {
             0 => "waiting: no connected peer has the missing pieces".to_owned(),
             1 => "waiting: its only holder cannot be reached".to_owned(),
@@ -212,14 +213,16 @@ const QUIET: Duration = Duration::from_secs(15);
 enum WaitCause {
     #[default]
     None,
+    Fetch,
     Holders,
     Disk,
 }
 
 impl LastReport {
-    /// The line if the fetch began or stopped waiting, for holders or for disk space.
+    /// The line if the fetch began or stopped waiting: for another fetch, for holders or for disk space.
     fn wait_change(&mut self, progress: &Progress) -> Option<String> {
         let now = match progress.state {
+            FetchState::WaitingForFetch => WaitCause::Fetch,
             FetchState::Waiting => WaitCause::Holders,
             FetchState::Full { .. } => WaitCause::Disk,
             FetchState::Fetching => WaitCause::None,
@@ -268,7 +271,8 @@ fn unreachable_holder(one: &UnreachableHolder) -> String {
 /// The result of a fetch: bytes, time and holders; the files that could not be fetched, and why.
 pub(crate) fn summary(progress: &Progress) -> String {
     let name = escape(&progress.name).into_owned();
-    let fetched = progress.bytes_done.saturating_sub(progress.bytes_already + progress.bytes_copied);
+    let not_fetched = progress.bytes_already + progress.bytes_copied + progress.bytes_of_other_fetches;
+    let fetched = progress.bytes_done.saturating_sub(not_fetched);
     let mut text = match progress.state {
         FetchState::Done if fetched == 0 && progress.files_already == progress.files => {
             format!("{name} is here already ({})", format::bytes(progress.bytes))
@@ -328,8 +332,12 @@ fn amount(progress: &Progress, fetched: u64) -> String {
         0 => String::new(),
         bytes => format!(", {} were copied from equal files", format::bytes(bytes)),
     };
+    let of_others = match progress.bytes_of_other_fetches {
+        0 => String::new(),
+        bytes => format!(", {} were received by another fetch", format::bytes(bytes)),
+    };
     format!(
-        "{files}{}, {} in {seconds:.2} s ({}){already}{copied}",
+        "{files}{}, {} in {seconds:.2} s ({}){already}{copied}{of_others}",
         format::bytes(progress.bytes),
         count(progress.pieces, "piece"),
         format::rate(rate)

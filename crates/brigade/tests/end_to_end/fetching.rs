@@ -293,3 +293,26 @@ fn a_done_file_that_cannot_be_created_is_reported_before_the_fetch() {
     ended.with_code(6).prints_error(&["--done-file not/there cannot be created", "nothing was fetched"]);
     assert!(!network.path("earth").exists());
 }
+
+/// The second of two fetches of one file waits for the first one: the file did not exist before.
+#[test]
+fn a_fetch_of_the_same_file_waits_for_the_first_one() {
+    let network = Network::start();
+    let _fire = network.holder("fire_user", "data/film.bin", &bytes("film", 3 << 20));
+    let ended = network.fetch(&["data/film.bin", "data/", "--into", "earth", "--download-limit", "2MB"]);
+    let ended = ended.with_code(0);
+    let mut lines = ended.json().into_iter();
+    let waits = lines.any(|line| line["name"] == "data/" && line["state"] == "waiting_for_fetch");
+    assert!(waits, "{}", ended.out);
+    let results = ended.results();
+    let counted = |name: &str| {
+        let result = results.iter().find(|result| result["name"] == name).unwrap();
+        ["bytes_already", "bytes_of_other_fetches"].map(|key| result[key].as_u64().unwrap())
+    };
+    assert_eq!(counted("data/film.bin"), [0, 0]);
+    assert_eq!(counted("data/"), [0, 3 << 20]);
+    let totals = ended.totals();
+    assert_eq!((&totals["bytes_already"], &totals["bytes_of_other_fetches"]), (&0.into(), &(3 << 20).into()));
+    let again = network.fetch(&["data/film.bin", "--into", "earth"]).with_code(0).totals();
+    assert_eq!((&again["bytes_already"], &again["bytes_of_other_fetches"]), (&(3 << 20).into(), &0.into()));
+}

@@ -2,10 +2,11 @@
 //!
 //! A content is prepared and fetched once, whatever number of names and fetches want it; the other files are deferred,
 //! and are made from the first one when it has landed. A name belongs to one file until that has landed or failed.
+//! The times at which files landed tell a fetch which files were there before it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use brigade_core::{geometry::Geometry, id::Content, name::FileName};
+use brigade_core::{geometry::Geometry, id::Content, name::FileName, time::Timestamp};
 
 use crate::fetch_request::{JobId, wanted_files::WantedFile};
 
@@ -19,6 +20,10 @@ pub(crate) struct FileClaims {
     taken_names: BTreeMap<String, FileName>,
     /// Files whose content is dealt with under another name.
     deferred: BTreeMap<Content, Vec<(JobId, WantedFile)>>,
+    /// When each content landed that was fetched since the last moment without a fetch.
+    landed: BTreeMap<Content, Timestamp>,
+    /// When each name was given to a file since then.
+    named: BTreeMap<FileName, Timestamp>,
 }
 
 /// The next files of a fetch.
@@ -84,6 +89,38 @@ impl FileClaims {
     /// The files that were deferred for a content; they are not any more.
     pub(crate) fn take_deferred(&mut self, content: &Content) -> Vec<(JobId, WantedFile)> {
         self.deferred.remove(content).unwrap_or_default()
+    }
+
+    /// The number of files of a fetch that are deferred.
+    pub(crate) fn deferred_of(&self, job: JobId) -> u64 {
+        self.deferred.values().flatten().filter(|(id, _)| *id == job).count() as u64
+    }
+
+    /// A file has landed.
+    pub(crate) fn landed(&mut self, file: &WantedFile, now: Timestamp) {
+        self.landed.insert(file.content, now);
+        self.named(&file.name, now);
+    }
+
+    /// A file has its name now.
+    pub(crate) fn named(&mut self, name: &FileName, now: Timestamp) {
+        self.named.insert(name.clone(), now);
+    }
+
+    /// When a content landed, if a fetch has run since.
+    pub(crate) fn landed_at(&self, content: &Content) -> Option<Timestamp> {
+        self.landed.get(content).copied()
+    }
+
+    /// When a file got its name, if a fetch has run since.
+    pub(crate) fn named_at(&self, name: &FileName) -> Option<Timestamp> {
+        self.named.get(name).copied()
+    }
+
+    /// There is no fetch: the times matter only to fetches that went on meanwhile.
+    pub(crate) fn forget_times(&mut self) {
+        self.landed.clear();
+        self.named.clear();
     }
 
     /// Nothing else touches this content from now on.

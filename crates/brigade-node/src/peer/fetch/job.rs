@@ -106,10 +106,6 @@ impl FetchJob {
         &self.accounts.progress.name
     }
 
-    pub(crate) fn began(&self) -> Timestamp {
-        self.accounts.started
-    }
-
     /// Whether the person gave it up.
     pub(crate) fn is_given_up(&self) -> bool {
         self.given_up.is_cancelled()
@@ -166,13 +162,13 @@ impl FetchJob {
         self.active += 1;
         let before = self.counted.remove(&file.content).unwrap_or_default();
         let again = (bytes.min(before.0), pieces.min(before.1));
-        self.accounts.found(again.0, again.1);
+        self.accounts.progress.found(again.0, again.1);
         self.needs.less(&file.name, again.0);
         let already = bytes - again.0;
         if already > 0 {
             *self.already.entry(file.content).or_default() += already;
         }
-        self.accounts.already(already, pieces - again.1);
+        self.accounts.progress.already(already, pieces - again.1);
     }
 
     /// No holder can send the missing pieces of one more content, or of one less.
@@ -194,7 +190,7 @@ impl FetchJob {
 
     /// Bytes and pieces of a file were stored after a pause, and not counted.
     pub(crate) fn stored_uncounted(&mut self, name: &FileName, (bytes, pieces): (u64, u64)) {
-        self.accounts.found(bytes, pieces);
+        self.accounts.progress.found(bytes, pieces);
         self.needs.less(name, bytes);
     }
 
@@ -203,7 +199,7 @@ impl FetchJob {
         if bytes > 0 {
             self.counted.insert(file.content, (bytes, pieces));
         }
-        self.accounts.lost(bytes, pieces);
+        self.accounts.progress.lost(bytes, pieces);
         self.needs.more(&file.name, bytes);
     }
 
@@ -211,27 +207,38 @@ impl FetchJob {
     pub(crate) fn removed(&mut self, file: &WantedFile, (bytes, pieces): (u64, u64)) {
         self.counted.remove(&file.content);
         let already = self.already.remove(&file.content).unwrap_or(0);
-        self.accounts.removed(bytes, pieces, already);
+        self.accounts.progress.removed(bytes, pieces, already);
         self.needs.more(&file.name, bytes);
     }
 
-    /// A file is under its name already.
-    pub(crate) fn already_here(&mut self, file: &WantedFile) {
-        self.accounts.already(file.content.size, pieces(file.content));
-        self.accounts.progress.files_already += 1;
+    /// A file is under its name already. `made` is the time when a fetch gave it the name, if one did.
+    pub(crate) fn already_here(&mut self, file: &WantedFile, made: Option<Timestamp>) {
+        let (bytes, pieces) = (file.content.size, pieces(file.content));
+        if self.was_running_at(made) {
+            self.accounts.progress.of_other_fetch(bytes, pieces);
+        } else {
+            self.accounts.progress.already(bytes, pieces);
+            self.accounts.progress.files_already += 1;
+        }
         self.done();
     }
 
-    /// A file was copied from another one with the same content, which was fetched meanwhile or was there before.
-    pub(crate) fn copied(&mut self, file: &WantedFile, was_fetched: bool, aside: Option<String>) {
+    /// A file was copied from another one with the same content, which was there before or `landed`, mostly for the
+    /// same fetch.
+    pub(crate) fn copied(&mut self, file: &WantedFile, landed: Option<Timestamp>, aside: Option<String>) {
         let (bytes, pieces) = (file.content.size, pieces(file.content));
-        if was_fetched {
-            self.accounts.copied(bytes, pieces);
+        if self.was_running_at(landed) {
+            self.accounts.progress.copied(bytes, pieces);
         } else {
-            self.accounts.already(bytes, pieces);
+            self.accounts.progress.already(bytes, pieces);
         }
         self.needs.less(&file.name, bytes);
         self.landed(file.name.clone(), aside);
+    }
+
+    /// Whether it ran already at this time.
+    fn was_running_at(&self, time: Option<Timestamp>) -> bool {
+        time.is_some_and(|time| time >= self.accounts.started)
     }
 
     /// One more file of it is under its name. `aside` is the new name of the file that had the name before.
@@ -287,14 +294,26 @@ impl FetchJob {
         self.accounts.progress.unreached = unreached;
     }
 
-    /// Shows its state at `now`, and that it waits for a `full` disk if it does.
-    pub(crate) fn show(&mut self, now: Timestamp, full: Option<FullDisk>, swarm: &SwarmNumbers) {
+    /// Whether none of its contents is active.
+    pub(crate) fn is_inactive(&self) -> bool {
+        self.active == 0
+    }
+
+    /// Shows its state at `now`, and that it waits for a `full` disk if it does. So many of its files are `deferred`.
+    pub(crate) fn show(
+        &mut self,
+        now: Timestamp,
+        full: Option<FullDisk>,
+        deferred: u64,
+        swarm: &SwarmNumbers,
+    ) {
         let full = full.map(|FullDisk { on, free_bytes, inodes }| FetchState::Full {
             missing_bytes: self.needs.bytes_on(on),
             free_bytes,
             inodes,
         });
         let state = match (self.active, self.starved) {
+            (0, _) if deferred > 0 && deferred == self.open => FetchState::WaitingForFetch,
             (0, _) => FetchState::Checking,
             (active, starved) if starved >= active => FetchState::Waiting,
             _ => FetchState::Fetching,
@@ -341,38 +360,6 @@ impl Accounts {
         }
         self.progress.bytes_done += bytes;
         self.progress.pieces_done += 1;
-    }
-
-    /// Pieces are present that were not fetched.
-    fn already(&mut self, bytes: u64, pieces: u64) {
-        self.progress.bytes_done += bytes;
-        self.progress.bytes_already += bytes;
-        self.progress.pieces_done += pieces;
-    }
-
-    /// A file was copied from another one that landed meanwhile.
-    fn copied(&mut self, bytes: u64, pieces: u64) {
-        self.progress.bytes_done += bytes;
-        self.progress.bytes_copied += bytes;
-        self.progress.pieces_done += pieces;
-    }
-
-    /// Bytes and pieces that were counted as stored are not.
-    fn lost(&mut self, bytes: u64, pieces: u64) {
-        self.progress.bytes_done = self.progress.bytes_done.saturating_sub(bytes);
-        self.progress.pieces_done = self.progress.pieces_done.saturating_sub(pieces);
-    }
-
-    /// Bytes and pieces that were counted as stored were removed. So many bytes of the content had been present before.
-    fn removed(&mut self, bytes: u64, pieces: u64, already: u64) {
-        self.lost(bytes, pieces);
-        self.progress.bytes_already = self.progress.bytes_already.saturating_sub(already);
-    }
-
-    /// Pieces were stored that were not counted.
-    fn found(&mut self, bytes: u64, pieces: u64) {
-        self.progress.bytes_done += bytes;
-        self.progress.pieces_done += pieces;
     }
 
     /// The progress at `now`.

@@ -37,8 +37,6 @@ pub(crate) struct Jobs {
     /// The files whose contents are fetched now.
     active: BTreeMap<Content, ActiveFile>,
     claims: FileClaims,
-    /// When each content landed that was fetched since the last moment without a fetch.
-    landed: BTreeMap<Content, Timestamp>,
     /// The fetches that wait for space on a full disk.
     disk_space: DiskSpace,
     /// The numbers of the swarm at the last look.
@@ -102,7 +100,7 @@ impl Jobs {
         self.disk_space.forget(id);
         let job = self.jobs.remove(&id);
         if self.jobs.is_empty() {
-            self.landed.clear(); // it matters only to fetches that went on meanwhile
+            self.claims.forget_times();
         }
         job
     }
@@ -195,7 +193,7 @@ impl Jobs {
     pub(crate) fn already_here(&mut self, id: JobId, file: &WantedFile) {
         self.claims.give_back_name(&file.name);
         if let Some(job) = self.jobs.get_mut(&id) {
-            job.already_here(file);
+            job.already_here(file, self.claims.named_at(&file.name));
         }
     }
 
@@ -203,10 +201,8 @@ impl Jobs {
     pub(crate) fn copied(&mut self, id: JobId, file: &WantedFile, aside: Option<String>) {
         self.claims.give_back_name(&file.name);
         let Some(job) = self.jobs.get_mut(&id) else { return };
-        // The other file landed while this fetch ran, mostly by the same fetch.
-        let landed_at = self.landed.get(&file.content);
-        let was_fetched = landed_at.is_some_and(|landed_at| *landed_at >= job.began());
-        job.copied(file, was_fetched, aside);
+        job.copied(file, self.claims.landed_at(&file.content), aside);
+        self.claims.named(&file.name, clock::now());
     }
 
     /// A file cannot be fetched.
@@ -300,7 +296,7 @@ impl Jobs {
 
     /// A file has landed. `aside` is the new name of the file that had its name.
     pub(crate) fn landed(&mut self, active: ActiveFile, aside: Option<String>) {
-        self.landed.insert(active.file.content, clock::now());
+        self.claims.landed(&active.file, clock::now());
         if let Some(job) = self.jobs.get_mut(&active.job) {
             job.landed(active.file.name, aside);
         }
@@ -389,7 +385,8 @@ impl Jobs {
             job.set_connected(connected(&of_it.clone().map(|(content, _)| *content).collect::<Vec<_>>()));
             let starved = of_it.filter(|(_, active)| active.is_starved).map(|(content, _)| *content);
             job.set_missing(missing, unreached(&starved.collect::<Vec<_>>()));
-            job.show(now, self.disk_space.full(*id), &self.swarm);
+            let deferred = if job.is_inactive() { self.claims.deferred_of(*id) } else { 0 };
+            job.show(now, self.disk_space.full(*id), deferred, &self.swarm);
         }
     }
 
