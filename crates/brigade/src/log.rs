@@ -42,7 +42,7 @@ pub(crate) fn log_to_stderr() {
     let lines = fmt::layer()
         .with_writer(writer)
         .with_target(false)
-        .with_ansi(io::stderr().is_terminal() && terminal::has_styles());
+        .with_ansi(io::stderr().is_terminal() && terminal::has_colours());
     tracing_subscriber::registry().with(lines).with(filter).init();
     if let Some(error) = invalid {
         tracing::warn!("BRIGADE_LOG has an error ({error}); warnings are logged, as without it");

@@ -36,7 +36,7 @@ fn main() -> ExitCode {
     let result = runtime.block_on(commands::run(invocation));
     // Does not wait for threads that read the disk or standard input.
     runtime.shutdown_background();
-    terminal::input::restore_terminal();
+    terminal::mode::restore_terminal();
     match result {
         Ok(code) => terminal::standard_output::all_written(code),
         Err(failure) => failure.report(),

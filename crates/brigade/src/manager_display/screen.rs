@@ -5,8 +5,12 @@
 use std::{collections::VecDeque, io, time::Duration};
 
 use brigade_node::manager::{LifeEvent, ManagerView};
-use crossterm::event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use ratatui::DefaultTerminal;
+use crossterm::{
+    event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
+    execute,
+    terminal::{EnterAlternateScreen, disable_raw_mode, enable_raw_mode},
+};
+use ratatui::{DefaultTerminal, layout::Rect};
 use tokio::sync::{
     broadcast::{self, error::RecvError},
     mpsc, watch,
@@ -14,7 +18,10 @@ use tokio::sync::{
 use tokio_util::sync::CancellationToken;
 
 use super::{end_reason::EndReason, screen_layout};
-use crate::log::set_screen_in_use;
+use crate::{
+    log::set_screen_in_use,
+    terminal::suspension::{JobChange, JobControl, stop_process, suspend_job},
+};
 
 /// The number of events that are kept and shown below the table.
 const EVENTS_KEPT: usize = 8;
@@ -46,13 +53,43 @@ struct Screen {
 
 impl Screen {
     fn open() -> io::Result<Self> {
-        let mut terminal = ratatui::try_init()?;
-        terminal.clear()?; // removes the old text
+        let terminal = ratatui::try_init()?;
+        let mut screen = Self { terminal, is_open: true };
         set_screen_in_use(true);
-        Ok(Self { terminal, is_open: true })
+        screen.erase()?;
+        Ok(screen)
+    }
+
+    /// Removes the old text. `Terminal::clear` would ask the terminal for the position of its cursor, and some
+    /// terminals never answer.
+    fn erase(&mut self) -> io::Result<()> {
+        let size = self.terminal.size()?;
+        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
+    }
+
+    /// Restores the terminal and stops the process until [`Self::reopen`].
+    fn suspend(&mut self) -> io::Result<()> {
+        self.close()?;
+        stop_process();
+        Ok(())
+    }
+
+    /// Sets the mode of the terminal again after the program was suspended. All of the table is drawn again.
+    fn reopen(&mut self) -> io::Result<()> {
+        // The shell may have changed the mode. Only after it was disabled, it is really enabled.
+        disable_raw_mode()?;
+        enable_raw_mode()?;
+        execute!(io::stdout(), EnterAlternateScreen)?;
+        self.is_open = true;
+        set_screen_in_use(true);
+        self.terminal.hide_cursor()?;
+        self.erase()
     }
 
     fn close(&mut self) -> io::Result<()> {
+        if !self.is_open {
+            return Ok(()); // it is suspended
+        }
         self.is_open = false;
         set_screen_in_use(false);
         self.terminal.show_cursor()?;
@@ -69,9 +106,12 @@ impl Screen {
         std::thread::spawn(move || read_keys(&key));
         let mut scroll = screen_layout::Scroll::default();
         let mut recent = VecDeque::with_capacity(EVENTS_KEPT);
+        let mut jobs = JobControl::install();
         loop {
-            let snapshot = view.borrow_and_update().clone();
-            self.terminal.draw(|frame| screen_layout::draw(frame, &snapshot, &recent, &mut scroll))?;
+            if self.is_open {
+                let snapshot = view.borrow_and_update().clone();
+                self.terminal.draw(|frame| screen_layout::draw(frame, &snapshot, &recent, &mut scroll))?;
+            }
             tokio::select! {
                 changed = view.changed() => if changed.is_err() {
                     return Ok(EndReason::Stopped);
@@ -87,7 +127,12 @@ impl Screen {
                 Some(key) = keys.recv() => match key_action(&key) {
                     Some(KeyAction::End(ending)) => return Ok(ending),
                     Some(KeyAction::Scroll(rows)) => scroll.by(rows),
+                    Some(KeyAction::Suspend) => suspend_job(),
                     None => {} // for example a new size: the table is drawn again
+                },
+                change = jobs.next() => match change {
+                    JobChange::Suspend => self.suspend()?,
+                    JobChange::Continued => self.reopen()?,
                 },
                 () = stop.cancelled() => return Ok(EndReason::Stopped),
             }
@@ -107,6 +152,7 @@ impl Drop for Screen {
 enum KeyAction {
     End(EndReason),
     Scroll(isize),
+    Suspend,
 }
 
 fn key_action(event: &TerminalEvent) -> Option<KeyAction> {
@@ -117,6 +163,8 @@ fn key_action(event: &TerminalEvent) -> Option<KeyAction> {
         KeyCode::Char('c' | 'C') if modifiers.contains(KeyModifiers::CONTROL) => {
             Some(KeyAction::End(EndReason::Interrupted))
         }
+        // While the table is shown, the terminal sends no signal.
+        KeyCode::Char('z' | 'Z') if modifiers.contains(KeyModifiers::CONTROL) => Some(KeyAction::Suspend),
         KeyCode::Char('q' | 'Q') => Some(KeyAction::End(EndReason::Quit)),
         KeyCode::Up => Some(KeyAction::Scroll(-1)),
         KeyCode::Down => Some(KeyAction::Scroll(1)),
@@ -153,7 +201,7 @@ mod tests {
             let event = TerminalEvent::Key(KeyEvent::new(code, modifiers));
             let ending = key_action(&event).and_then(|key_action| match key_action {
                 KeyAction::End(ending) => Some(ending),
-                KeyAction::Scroll(_) => None,
+                KeyAction::Scroll(_) | KeyAction::Suspend => None,
             });
             assert_eq!(ending, expected, "{event:?}");
         };

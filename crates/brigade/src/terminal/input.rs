@@ -8,7 +8,11 @@ use std::{
     collections::VecDeque,
     io::{self, IsTerminal},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError, mpsc as blocking},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+        mpsc as blocking,
+    },
 };
 
 use rustyline::{Config, DefaultEditor, ExternalPrinter, error::ReadlineError};
@@ -17,7 +21,12 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::standard_output::{print_line, print_text};
+#[cfg(unix)]
+use super::suspension::{JobChange, JobControl, stop_process};
+use super::{
+    mode,
+    standard_output::{print_line, print_text},
+};
 use crate::{terminal, text::escape::escape};
 
 /// The most bytes of a line: more than any command with the longest name.
@@ -81,7 +90,7 @@ impl LineReader {
         if !terminal::draws() {
             return Ok(Self::typed());
         }
-        remember_terminal();
+        mode::remember_terminal();
         // Pasted text is read like typed text: each line of it is one.
         let config = Config::builder().bracketed_paste(false).build();
         let edited = DefaultEditor::with_config(config)
@@ -89,10 +98,13 @@ impl LineReader {
         let Ok((editor, printer)) = edited else { return Ok(Self::typed()) };
         let (prompts, to_show) = blocking::channel::<String>();
         let (answers, lines) = mpsc::channel(1);
+        let printer = Printer::Terminal(Arc::new(Mutex::new(Box::new(printer))));
+        let editing = Arc::new(AtomicBool::new(false));
+        #[cfg(unix)]
+        tokio::spawn(handle_suspensions(JobControl::install(), printer.clone(), editing.clone()));
         std::thread::Builder::new()
             .name("prompt".to_owned())
-            .spawn(move || edit(editor, history, &to_show, &answers))?;
-        let printer = Printer::Terminal(Arc::new(Mutex::new(Box::new(printer))));
+            .spawn(move || edit(editor, history, &to_show, &answers, &editing))?;
         Ok(Self::Terminal { prompts, lines, printer, more: VecDeque::new() })
     }
 
@@ -181,22 +193,42 @@ fn set_pending(pending: &PendingPrompt, prompt: Option<String>) {
     *pending.lock().unwrap_or_else(PoisonError::into_inner) = prompt;
 }
 
-/// The settings of the terminal before the editor changed them.
+/// How often it is checked whether the editor has set its mode.
 #[cfg(unix)]
-static BEFORE: std::sync::OnceLock<rustix::termios::Termios> = std::sync::OnceLock::new();
+const MODE_POLL: std::time::Duration = std::time::Duration::from_millis(5);
 
-fn remember_terminal() {
-    #[cfg(unix)]
-    if let Ok(now) = rustix::termios::tcgetattr(io::stdin()) {
-        let _ = BEFORE.set(now); // keeps the first value
-    }
-}
+/// How often the mode is checked at most.
+#[cfg(unix)]
+const MODE_POLLS: usize = 100;
 
-/// Restores the settings of the terminal: the thread that reads lines may still wait for one when the program ends.
-pub(crate) fn restore_terminal() {
-    #[cfg(unix)]
-    if let Some(before) = BEFORE.get() {
-        let _ = rustix::termios::tcsetattr(io::stdin(), rustix::termios::OptionalActions::Now, before);
+/// Restores the terminal while the program is suspended, and draws the line that is being edited again after that.
+#[cfg(unix)]
+async fn handle_suspensions(mut jobs: JobControl, printer: Printer, editing: Arc<AtomicBool>) {
+    loop {
+        let changed = jobs.next().await;
+        let is_editing = editing.load(Ordering::SeqCst);
+        match changed {
+            JobChange::Suspend => {
+                if is_editing {
+                    // The editor, which got Ctrl-Z, sets its mode once more after the signal.
+                    for _ in 0..MODE_POLLS {
+                        if mode::has_editor_mode() {
+                            break;
+                        }
+                        tokio::time::sleep(MODE_POLL).await;
+                    }
+                    mode::restore_terminal();
+                    print_line(""); // the shell writes below the prompt
+                }
+                stop_process();
+            }
+            JobChange::Continued if is_editing => {
+                mode::set_editor_mode();
+                // The printer ends a line before it draws the prompt: one row up, and no empty row remains.
+                printer.print("\u{1b}[A");
+            }
+            JobChange::Continued => {}
+        }
     }
 }
 
@@ -205,6 +237,7 @@ fn edit(
     history: Option<PathBuf>,
     prompts: &blocking::Receiver<String>,
     answers: &mpsc::Sender<Input>,
+    editing: &AtomicBool,
 ) {
     use rustyline::history::History;
     let _ = editor.history_mut().set_max_len(HISTORY_LINES);
@@ -212,7 +245,10 @@ fn edit(
         let _ = editor.load_history(history); // it does not exist at the first start
     }
     while let Ok(prompt) = prompts.recv() {
-        let input = match editor.readline(&prompt) {
+        editing.store(true, Ordering::SeqCst);
+        let read = editor.readline(&prompt);
+        editing.store(false, Ordering::SeqCst);
+        let input = match read {
             Ok(line) => {
                 let _ = editor.add_history_entry(&line);
                 Input::Line(line)

@@ -1,12 +1,15 @@
-//! The abilities of the terminal: whether it can draw in place and show styles, and its width.
+//! The abilities of the terminal: whether it can draw in place and show colours, and its width.
 //!
 //! A terminal that cannot move its cursor (`TERM=dumb`, or no `TERM`) gets lines of text: no editor, no progress line,
-//! no table. `NO_COLOR` disables the styles.
+//! no table. `NO_COLOR` disables colours. By <https://no-color.org>, it says nothing about bold, dim and underlined text,
+//! so these stay; only the log lines have colours.
 
 pub(crate) mod input;
+pub(crate) mod mode;
 pub(crate) mod progress_line;
 pub(crate) mod signals;
 pub(crate) mod standard_output;
+pub(crate) mod suspension;
 
 use std::{
     env,
@@ -28,14 +31,14 @@ pub(crate) fn draws() -> bool {
     can_draw(env::var_os("TERM").as_deref())
 }
 
-/// Whether text may have styles: colours, dim, bold.
-pub(crate) fn has_styles() -> bool {
+/// Whether text may have colours.
+pub(crate) fn has_colours() -> bool {
     draws() && env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// `text`, dim if the terminal can show it.
 pub(crate) fn dim(text: &str) -> String {
-    if has_styles() { format!("\u{1b}[2m{text}\u{1b}[0m") } else { text.to_owned() }
+    if draws() { format!("\u{1b}[2m{text}\u{1b}[0m") } else { text.to_owned() }
 }
 
 /// The width of the terminal of standard error.

@@ -78,7 +78,7 @@ impl Signals {
                     continue;
                 }
                 if sender.borrow().is_some() && signal == Signal::Interrupt {
-                    super::input::restore_terminal();
+                    super::mode::restore_terminal();
                     std::process::exit(INTERRUPTED.into());
                 }
                 sender.send_replace(Some(signal));

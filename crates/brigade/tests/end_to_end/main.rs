@@ -45,6 +45,7 @@ mod terminal;
 mod test_disk;
 mod test_network;
 mod test_process;
+mod test_terminal;
 mod two_machines;
 mod unbound_usernames;
 mod upload_turns;

@@ -2,120 +2,14 @@
 //!
 //! All other tests run the programs without a terminal. Without tmux these tests are skipped.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Output},
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::process::Command;
 
 use crate::{
     skipped_tests::skip,
     test_network::{Network, bytes, hash},
     test_process::{PATIENCE, Process, until},
+    test_terminal::Terminal,
 };
-
-/// A terminal and the program in it; both end with the test.
-struct Terminal {
-    /// The folder with the socket of a separate tmux server.
-    folder: PathBuf,
-    /// The name of that server.
-    server: String,
-}
-
-impl Terminal {
-    /// Runs a command of `network` in a new terminal; `None` without tmux.
-    fn run(network: &Network, subcommand: &str, arguments: &[&str]) -> Option<Self> {
-        Self::open(network, 120, &[], subcommand, arguments)
-    }
-
-    /// Like [`Self::run`], with this width and these arguments of `env`.
-    fn open(
-        network: &Network,
-        columns: u16,
-        environment: &[&str],
-        subcommand: &str,
-        arguments: &[&str],
-    ) -> Option<Self> {
-        if Command::new("tmux").arg("-V").output().is_err() {
-            skip("tmux");
-            return None;
-        }
-        static NEXT: AtomicU32 = AtomicU32::new(0);
-        let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let terminal = Self { folder: network.path(""), server: number.to_string() };
-        let home = format!("BRIGADE_HOME={}", network.path("home").display());
-        let port = network.port().to_string();
-        let folder = network.path("");
-        let folder = folder.to_str().unwrap();
-        let env = [&["env"], environment].concat();
-        let port_option = if subcommand == "manager" { "--port" } else { "--manager-port" };
-        let port = if subcommand == "manager" { "0" } else { &port };
-        let program = [env!("CARGO_BIN_EXE_brigade"), subcommand, port_option, port];
-        let columns = columns.to_string();
-        let shell = ["sh", "-c", "trap : INT; \"$@\"; echo \"it ended with $?\"; read end", "sh"];
-        let session =
-            ["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", "50", "-c", folder, "-e", &home];
-        let made = terminal.tmux(&[&session[..], &shell, &env, &program, arguments].concat());
-        assert!(made.status.success(), "{made:?}");
-        Some(terminal)
-    }
-
-    fn tmux(&self, arguments: &[&str]) -> Output {
-        let mut tmux = Command::new("tmux");
-        tmux.env("TMUX_TMPDIR", &self.folder)
-            .env_remove("TMUX")
-            .args(["-L", &self.server])
-            .args(arguments)
-            .output()
-            .unwrap()
-    }
-
-    /// Types a line.
-    fn types(&self, line: &str) {
-        assert!(self.tmux(&["send-keys", "-l", line]).status.success());
-        assert!(self.tmux(&["send-keys", "Enter"]).status.success());
-    }
-
-    /// Pastes text as terminals do: in brackets if the program enabled that.
-    fn pastes(&self, text: &str) {
-        assert!(self.tmux(&["set-buffer", text]).status.success());
-        assert!(self.tmux(&["paste-buffer", "-p", "-d"]).status.success());
-    }
-
-    /// Changes the width of the terminal.
-    fn resize(&self, columns: u16) {
-        assert!(self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "50"]).status.success());
-    }
-
-    /// The rows of the screen.
-    fn rows(&self) -> Vec<String> {
-        let screen = String::from_utf8(self.tmux(&["capture-pane", "-p"]).stdout).unwrap();
-        screen.lines().map(str::to_owned).collect()
-    }
-
-    /// The process of the program.
-    fn program(&self) -> rustix::process::Pid {
-        let pids = self.tmux(&["list-panes", "-F", "#{pane_pid}"]);
-        let shell: u32 = String::from_utf8(pids.stdout).unwrap().trim().parse().unwrap();
-        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
-        rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap()
-    }
-
-    /// Waits until the screen contains `needle`. Returns the screen.
-    #[track_caller]
-    fn shows(&self, needle: &str) -> String {
-        let screen = || String::from_utf8(self.tmux(&["capture-pane", "-p", "-J"]).stdout).unwrap();
-        until(&format!("{needle:?} is on the screen:\n{}", screen()), PATIENCE, || {
-            Some(screen()).filter(|screen| screen.contains(needle))
-        })
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-    }
-}
 
 /// Two peers with different contents under one name.
 fn with_versions(network: &Network) -> [(Vec<u8>, crate::test_process::Process); 2] {
@@ -229,6 +123,50 @@ fn a_signal_leaves_the_terminal_as_it_was() {
 }
 
 #[test]
+fn a_suspended_prompt_continues_with_the_typed_text() {
+    let network = Network::start();
+    let Some(earth) = Terminal::job(&network, "peer", &["--port", "0", "--username", "earth"]) else {
+        return;
+    };
+    earth.shows("`help` lists the commands");
+    for round in ["1", "2"] {
+        assert!(earth.tmux(&["send-keys", "-l", &format!("fetch nothing{round}")]).status.success());
+        earth.shows(&format!("> fetch nothing{round}"));
+        earth.suspends();
+        earth.types(&format!("clear; echo shell {round}"));
+        let screen = earth.shows(&format!("shell {round}"));
+        assert!(!screen.contains("nothing"), "{screen}");
+        earth.types("fg");
+        earth.shows(&format!("> fetch nothing{round}"));
+        earth.types("again");
+        earth.shows(&format!("nobody shares \"nothing{round}again\""));
+    }
+    earth.types("Q");
+    // The shell reads the next command.
+    earth.types("clear; echo ended");
+    earth.shows("ended");
+}
+
+#[test]
+fn a_suspended_table_is_drawn_again() {
+    let network = Network::start();
+    let Some(manager) = Terminal::job(&network, "manager", &["--state", "another"]) else { return };
+    for round in ["1", "2"] {
+        manager.shows("username");
+        manager.suspends();
+        manager.types(&format!("clear; echo shell {round}"));
+        let screen = manager.shows(&format!("shell {round}"));
+        assert!(!screen.contains("username"), "{screen}");
+        manager.types("fg");
+    }
+    manager.shows("username");
+    assert!(manager.tmux(&["send-keys", "q"]).status.success());
+    manager.types("echo the mode is right");
+    let screen = manager.shows("the mode is right");
+    assert!(!screen.contains("username"), "{screen}");
+}
+
+#[test]
 fn a_terminal_that_cannot_move_its_cursor_gets_lines() {
     let network = Network::start();
     let film = bytes("film", 600_000);
@@ -263,6 +201,25 @@ fn a_terminal_that_cannot_move_its_cursor_gets_lines() {
         assert!(manager.tmux(&["send-keys", "C-c"]).status.success());
         manager.shows("it ended with 130");
     }
+}
+
+/// `script` gives the program a terminal, but nobody answers the program's questions about the cursor.
+#[test]
+fn a_manager_starts_on_a_terminal_that_answers_no_questions() {
+    let network = Network::start();
+    if Command::new("script").arg("--version").output().is_err() {
+        return skip("script");
+    }
+    let program = env!("CARGO_BIN_EXE_brigade");
+    let state = network.path("another");
+    let mut script = Command::new("script");
+    script.env("TERM", "xterm").env("BRIGADE_HOME", network.path("home"));
+    let manager = format!("{program} manager --port 0 --state {}", state.display());
+    script.arg("-qec").arg(format!("stty rows 24 cols 80; exec {manager}")).arg(network.path("typescript"));
+    let mut script = Process::start(script);
+    script.types("q");
+    let ended = script.end().with_code(0);
+    assert!(ended.out.contains("q ends the manager"), "{}", ended.out);
 }
 
 const LONG: &str = "recordings of the year/the whole long evening part 7 of 9.mkv";

@@ -1,0 +1,146 @@
+//! A terminal for a test: tmux, with a program in it.
+//!
+//! The tests in `terminal` use it. Without tmux they are skipped.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+    sync::atomic::{AtomicU32, Ordering},
+};
+
+use crate::{
+    skipped_tests::skip,
+    test_network::Network,
+    test_process::{PATIENCE, until},
+};
+
+/// A terminal and the program in it; both end with the test.
+pub(crate) struct Terminal {
+    /// The folder with the socket of a separate tmux server.
+    folder: PathBuf,
+    /// The name of that server.
+    server: String,
+}
+
+impl Terminal {
+    /// Runs a command of `network` in a new terminal; `None` without tmux.
+    pub(crate) fn run(network: &Network, subcommand: &str, arguments: &[&str]) -> Option<Self> {
+        Self::open(network, 120, &[], subcommand, arguments)
+    }
+
+    /// Like [`Self::run`], with this width and these arguments of `env`.
+    pub(crate) fn open(
+        network: &Network,
+        columns: u16,
+        environment: &[&str],
+        subcommand: &str,
+        arguments: &[&str],
+    ) -> Option<Self> {
+        let shell = ["sh", "-c", "trap : INT; \"$@\"; echo \"it ended with $?\"; read end", "sh"];
+        Self::start(network, columns, &shell, environment, subcommand, arguments)
+    }
+
+    /// Runs a command of `network` as a job of a shell that takes more commands.
+    pub(crate) fn job(network: &Network, subcommand: &str, arguments: &[&str]) -> Option<Self> {
+        let commands = "\"$@\"; while read -r command; do eval \"$command\"; done";
+        Self::start(network, 120, &["sh", "-mc", commands, "sh"], &[], subcommand, arguments)
+    }
+
+    /// Runs a command in a new terminal, as the arguments of `shell`.
+    fn start(
+        network: &Network,
+        columns: u16,
+        shell: &[&str],
+        environment: &[&str],
+        subcommand: &str,
+        arguments: &[&str],
+    ) -> Option<Self> {
+        if Command::new("tmux").arg("-V").output().is_err() {
+            skip("tmux");
+            return None;
+        }
+        static NEXT: AtomicU32 = AtomicU32::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let terminal = Self { folder: network.path(""), server: number.to_string() };
+        let home = format!("BRIGADE_HOME={}", network.path("home").display());
+        let port = network.port().to_string();
+        let folder = network.path("");
+        let folder = folder.to_str().unwrap();
+        let env = [&["env"], environment].concat();
+        let port_option = if subcommand == "manager" { "--port" } else { "--manager-port" };
+        let port = if subcommand == "manager" { "0" } else { &port };
+        let program = [env!("CARGO_BIN_EXE_brigade"), subcommand, port_option, port];
+        let columns = columns.to_string();
+        let session =
+            ["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", "50", "-c", folder, "-e", &home];
+        let made = terminal.tmux(&[&session[..], shell, &env, &program, arguments].concat());
+        assert!(made.status.success(), "{made:?}");
+        Some(terminal)
+    }
+
+    pub(crate) fn tmux(&self, arguments: &[&str]) -> Output {
+        let mut tmux = Command::new("tmux");
+        tmux.env("TMUX_TMPDIR", &self.folder)
+            .env_remove("TMUX")
+            .args(["-L", &self.server])
+            .args(arguments)
+            .output()
+            .unwrap()
+    }
+
+    /// Types a line.
+    pub(crate) fn types(&self, line: &str) {
+        assert!(self.tmux(&["send-keys", "-l", line]).status.success());
+        assert!(self.tmux(&["send-keys", "Enter"]).status.success());
+    }
+
+    /// Pastes text as terminals do: in brackets if the program enabled that.
+    pub(crate) fn pastes(&self, text: &str) {
+        assert!(self.tmux(&["set-buffer", text]).status.success());
+        assert!(self.tmux(&["paste-buffer", "-p", "-d"]).status.success());
+    }
+
+    /// Changes the width of the terminal.
+    pub(crate) fn resize(&self, columns: u16) {
+        assert!(self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "50"]).status.success());
+    }
+
+    /// The rows of the screen.
+    pub(crate) fn rows(&self) -> Vec<String> {
+        let screen = String::from_utf8(self.tmux(&["capture-pane", "-p"]).stdout).unwrap();
+        screen.lines().map(str::to_owned).collect()
+    }
+
+    /// The process of the program.
+    pub(crate) fn program(&self) -> rustix::process::Pid {
+        let pids = self.tmux(&["list-panes", "-F", "#{pane_pid}"]);
+        let shell: u32 = String::from_utf8(pids.stdout).unwrap().trim().parse().unwrap();
+        let children = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        rustix::process::Pid::from_raw(children.trim().parse().unwrap()).unwrap()
+    }
+
+    /// Presses Ctrl-Z, and waits until the program is suspended.
+    #[track_caller]
+    pub(crate) fn suspends(&self) {
+        let stat = format!("/proc/{}/stat", self.program());
+        assert!(self.tmux(&["send-keys", "C-z"]).status.success());
+        until("the program is suspended", PATIENCE, || {
+            std::fs::read_to_string(&stat).unwrap().contains(") T ").then_some(())
+        });
+    }
+
+    /// Waits until the screen contains `needle`. Returns the screen.
+    #[track_caller]
+    pub(crate) fn shows(&self, needle: &str) -> String {
+        let screen = || String::from_utf8(self.tmux(&["capture-pane", "-p", "-J"]).stdout).unwrap();
+        until(&format!("{needle:?} is on the screen:\n{}", screen()), PATIENCE, || {
+            Some(screen()).filter(|screen| screen.contains(needle))
+        })
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        self.tmux(&["kill-server"]);
+    }
+}
