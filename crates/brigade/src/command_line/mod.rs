@@ -7,7 +7,11 @@ pub(crate) mod args;
 pub(crate) mod mistakes;
 pub(crate) mod value_parsers;
 
-use std::{ffi::OsString, process::ExitCode};
+use std::{
+    ffi::OsString,
+    io::{self, Write},
+    process::ExitCode,
+};
 
 use brigade_core::limit_plan::{LimitPlan, OptionSource};
 use clap::{
@@ -19,7 +23,10 @@ use self::{
     args::{Brigade, Command, PeerOptions},
     mistakes::{Location, Mistake, report},
 };
-use crate::settings::Settings;
+use crate::{
+    settings::Settings,
+    terminal::standard_output::{all_written, record_write},
+};
 
 /// The most times a line is read: after that, no more mistakes are searched for.
 const ROUNDS: usize = 50;
@@ -37,8 +44,13 @@ pub(crate) fn read(line: &[OsString]) -> Result<Invocation, ExitCode> {
     let grammar = settings.with_defaults(Brigade::command());
     let mut parsed = ParsedLine::of(&grammar, line);
     if let Some(shown) = parsed.shown {
-        let _ = shown.print(); // the reader may have closed the pipe
-        return Err(u8::try_from(shown.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from));
+        let printed = shown.print().and_then(|()| io::stdout().flush());
+        let code = u8::try_from(shown.exit_code()).map_or(ExitCode::FAILURE, ExitCode::from);
+        if shown.use_stderr() {
+            return Err(code);
+        }
+        record_write(printed);
+        return Err(all_written(code));
     }
     let args = parsed.matches.as_ref().and_then(|matches| Brigade::from_arg_matches(matches).ok());
     if args.as_ref().is_some_and(|args| is_missing_username(args, &parsed.wrong_values)) {

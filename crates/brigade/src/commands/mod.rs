@@ -44,11 +44,13 @@ pub(crate) async fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
         Command::Completions { shell } => {
             let mut script = vec![];
             clap_complete::generate(shell, &mut Brigade::command(), "brigade", &mut script);
-            let _ = std::io::stdout().write_all(&script); // a reader that closes the pipe is not an error
+            let mut out = std::io::stdout();
+            record_write(out.write_all(&script).and_then(|()| out.flush()));
             Ok(ExitCode::SUCCESS)
         }
         Command::Man => {
-            record_write(manual(&mut std::io::stdout()));
+            let mut out = std::io::stdout();
+            record_write(manual(&mut out).and_then(|()| out.flush()));
             Ok(ExitCode::SUCCESS)
         }
     }

@@ -197,6 +197,27 @@ fn commands_without_settings_ignore_wrong_settings() {
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn text_for_a_full_disk_is_a_failure() {
+    for arguments in
+        [&["--version"][..], &["--help"], &["peer", "--help"], &["man"], &["completions", "bash"]]
+    {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_brigade"));
+        let ended = command.args(arguments).stdout(full).output().unwrap();
+        let text = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!(ended.status.code(), Some(6), "{arguments:?}: {text}");
+        assert!(text.starts_with("error: writing to standard output: No space"), "{arguments:?}: {text}");
+
+        let (reader, closed) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_brigade"));
+        let ended = command.args(arguments).stdout(closed).output().unwrap();
+        assert!(ended.status.success() && ended.stderr.is_empty(), "{arguments:?}: {ended:?}");
+    }
+}
+
 #[test]
 fn suggestions_are_printed() {
     insta::assert_snapshot!(printed(&["files", "--manager-host", "manager.example:13000"], 2), @r#"
