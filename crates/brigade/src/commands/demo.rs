@@ -32,6 +32,8 @@ use crate::{
 /// second holder answers.
 const SHARED_PIECES: u64 = 16;
 
+const HINT: &str = "name a file that you can read, or none: `brigade demo` then uses this program itself";
+
 /// Runs the demo and removes its files.
 pub(crate) async fn run(args: DemoArgs) -> Result<ExitCode, Failure> {
     let mut signals = Signals::install();
@@ -67,7 +69,7 @@ async fn run_demo(
     stop: CancellationToken,
 ) -> Result<Result<(), ExitCode>, Failure> {
     let name = name_of(source)?;
-    let size = fs::metadata(source).map_err(|error| unreadable(source, &error))?.len();
+    let size = fs::metadata(source).map_err(|error| unreadable(source, &error).hint(HINT))?.len();
     print_line(&format!(
         "{} ({}) is held by fire_user and water_user",
         source.display(),

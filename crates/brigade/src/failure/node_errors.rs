@@ -132,8 +132,10 @@ impl From<ManagerError> for Failure {
             }
             ManagerError::State { .. } => Self::of(DISK, &error)
                 .hint("name another folder for the manager's key and members with --state, or with BRIGADE_HOME"),
-            ManagerError::Members(MemberDatabaseError::InUse { .. }) => Self::of(FAILED, &error)
-                .hint("a manager runs on this port already; for a second network, choose another --port and --state"),
+            ManagerError::Members(MemberDatabaseError::InUse { .. }) => Self::of(DISK, &error).hint(
+                "each manager needs its own folder: stop the other manager, or start this one with another --port and \
+                 --state",
+            ),
             ManagerError::Members(MemberDatabaseError::TooNew { .. }) => {
                 Self::of(DISK, &error).hint("start that version, or name another folder with --state")
             }
@@ -171,6 +173,8 @@ impl From<ResolveError> for Failure {
     fn from(error: ResolveError) -> Self {
         match error {
             ResolveError::Ask(error) => error.into(),
+            ResolveError::NotFound { ref name, .. } if has_short_id(name) => Self::of(NOT_FOUND, &error)
+                .hint("to choose a content with NAME@ID-PREFIX, give at least four digits of its ID"),
             ResolveError::NotFound { ref closest, .. } if !closest.is_empty() => {
                 let names: Vec<&str> = closest.iter().map(|name| name.as_str()).collect();
                 Self::of(NOT_FOUND, &error).hint(format!("did you mean {}?", names.join(", ")))
@@ -211,6 +215,13 @@ impl From<FetchError> for Failure {
             _ => Self::of(FAILED, &error),
         }
     }
+}
+
+/// Whether `name` ends like `NAME@ID-PREFIX`, but has too few digits of the ID.
+fn has_short_id(name: &str) -> bool {
+    name.rsplit_once('@').is_some_and(|(name, digits)| {
+        !name.is_empty() && digits.len() < 4 && digits.chars().all(|digit| digit.is_ascii_hexdigit())
+    })
 }
 
 /// The error for names with several contents, each with its list.

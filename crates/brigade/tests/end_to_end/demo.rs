@@ -8,6 +8,17 @@ use crate::{
 };
 
 #[test]
+fn a_demo_without_its_file_says_what_to_do() {
+    let network = Network::start();
+    let mut command = network.brigade("demo");
+    command.arg("nosuch.bin");
+    Process::start(command)
+        .end()
+        .with_code(1)
+        .prints_error(&["nosuch.bin", "hint: name a file that you can read"]);
+}
+
+#[test]
 fn the_demo_succeeds() {
     let network = Network::start();
     // Two pieces may come from one holder alone, but not this many.

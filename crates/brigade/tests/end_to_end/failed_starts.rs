@@ -209,6 +209,21 @@ fn a_port_that_is_in_use_is_named() {
 }
 
 #[test]
+fn a_state_folder_has_one_manager() {
+    let network = Network::start();
+    let manager = || {
+        let mut command = network.brigade("manager");
+        command.args(["--port", "0", "--state", "another"]);
+        Process::start(command)
+    };
+    let first = manager();
+    first.prints("ready\n");
+    let says = ["another manager is using another", "stop the other manager", "another --port and --state"];
+    manager().end().with_code(6).prints_error(&says);
+    first.terminate().with_code(143);
+}
+
+#[test]
 fn two_peers_at_one_address_need_two_ports() {
     let network = Network::start();
     let port = free_port();

@@ -34,6 +34,8 @@ fn several_contents_are_listed_and_one_is_chosen() {
         "water_user",
         "--from",
     ]);
+    let short = network.fetch(&["same.bin@44", "--into", "earth"]).with_code(5);
+    short.prints_error(&["nobody shares \"same.bin@44\"", "at least four digits of its ID"]);
     assert!(!network.path("earth/same.bin").exists());
 
     network.fetch(&[&format!("same.bin@{of_water}"), "--into", "by_id"]).with_code(0);
