@@ -49,7 +49,8 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
         // While the table is shown, Ctrl-C is a key like all others.
         Ok(manager_display::EndReason::Interrupted) => Ok(Signal::Interrupt.exit_code()),
         // A reader that closes the pipe (`brigade manager | head`) is not an error.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+        // After a signal, the terminal may be closed.
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe && signals.received().is_none() => {
             Err(Failure::other("showing the table", &error))
         }
         _ => Ok(signals.received().map_or(ExitCode::SUCCESS, Signal::exit_code)),

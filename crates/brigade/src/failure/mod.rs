@@ -25,7 +25,9 @@ pub(crate) const REFUSED: u8 = 4;
 pub(crate) const NOT_FOUND: u8 = 5;
 /// The disk: a folder, a file, or no free space.
 pub(crate) const DISK: u8 = 6;
-/// Ctrl-C (SIGINT) ended the program: 128 plus the number of the signal, as in shells.
+/// SIGHUP ended the program: 128 plus the number of the signal, as in shells.
+pub(crate) const HUNG_UP: u8 = 129;
+/// Ctrl-C (SIGINT) ended the program.
 pub(crate) const INTERRUPTED: u8 = 130;
 /// SIGTERM ended the program.
 pub(crate) const TERMINATED: u8 = 143;
@@ -140,7 +142,7 @@ pub(crate) fn kind(code: u8) -> &'static str {
         REFUSED => "refused",
         NOT_FOUND => "not_found",
         DISK => "disk",
-        INTERRUPTED | TERMINATED => "ended_by_signal",
+        HUNG_UP | INTERRUPTED | TERMINATED => "ended_by_signal",
         _ => "failed",
     }
 }

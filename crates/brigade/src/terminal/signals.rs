@@ -1,4 +1,4 @@
-//! Signals to the program. The first Ctrl-C or SIGTERM stops it in good order, a second Ctrl-C at once.
+//! Signals to the program. The first Ctrl-C, SIGTERM or SIGHUP stops it in good order, a second Ctrl-C at once.
 //!
 //! Only the second Ctrl-C ends the program here: the receiver of a signal decides what is left to do. [`Continued`]
 //! receives SIGCONT, by which a suspended program continues; [`handle_size_limit_signal`] disables the default action
@@ -9,6 +9,8 @@ use std::process::ExitCode;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+#[cfg(target_os = "linux")]
+use crate::failure::HUNG_UP;
 use crate::failure::{INTERRUPTED, TERMINATED};
 
 /// A signal that ends the program.
@@ -18,6 +20,10 @@ pub(crate) enum Signal {
     Interrupt,
     /// SIGTERM; on Windows Ctrl-Break, a closed console window, a logoff or a shutdown.
     Terminate,
+    /// SIGHUP: the terminal is closed. Only Linux tells whether a program must ignore it (`nohup`); on other systems
+    /// the signal keeps its default action.
+    #[cfg(target_os = "linux")]
+    HangUp,
 }
 
 impl Signal {
@@ -26,6 +32,8 @@ impl Signal {
         match self {
             Self::Interrupt => INTERRUPTED,
             Self::Terminate => TERMINATED,
+            #[cfg(target_os = "linux")]
+            Self::HangUp => HUNG_UP,
         }
     }
 
@@ -163,6 +171,8 @@ impl Continued {
 struct SystemSignals {
     interrupt: Option<tokio::signal::unix::Signal>,
     terminate: Option<tokio::signal::unix::Signal>,
+    #[cfg(target_os = "linux")]
+    hang_up: Option<tokio::signal::unix::Signal>,
 }
 
 #[cfg(unix)]
@@ -172,6 +182,8 @@ impl SystemSignals {
         Self {
             interrupt: signal(SignalKind::interrupt()).ok(),
             terminate: signal(SignalKind::terminate()).ok(),
+            #[cfg(target_os = "linux")]
+            hang_up: if ignores_hang_up() { None } else { signal(SignalKind::hangup()).ok() },
         }
     }
 
@@ -184,11 +196,30 @@ impl SystemSignals {
             }
             std::future::pending().await
         }
+        let hung_up = async {
+            #[cfg(target_os = "linux")]
+            {
+                one(&mut self.hang_up).await;
+                Signal::HangUp
+            }
+            #[cfg(not(target_os = "linux"))]
+            std::future::pending::<Signal>().await
+        };
         tokio::select! {
             () = one(&mut self.interrupt) => Signal::Interrupt,
             () = one(&mut self.terminate) => Signal::Terminate,
+            signal = hung_up => signal,
         }
     }
+}
+
+/// Whether SIGHUP has no effect on this program (`nohup`), or may have none.
+#[cfg(target_os = "linux")]
+fn ignores_hang_up() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    ignored.is_none_or(|bits| bits & 1 == 1) // the lowest bit is signal 1, SIGHUP
 }
 
 /// The events of the console; one that cannot be received keeps its default action. After the window was closed, or at

@@ -69,6 +69,29 @@ fn a_second_ctrl_c_ends_at_once() {
     fire.terminate().with_code(143);
 }
 
+/// A terminal that is closed sends SIGHUP.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_hang_up_ends_in_good_order_unless_it_is_ignored() {
+    let network = Network::start();
+    let port = free_port();
+    let fire = network.peer("fire_user", &["--port", &port.to_string()]);
+    let (_session, membership) = ScriptedPeer::join(network.port(), 1, 1001);
+    let mut idle = ScriptedPeer::greet(port, 1, Some(&membership));
+    fire.signal(Signal::HUP);
+    assert_eq!(idle.goodbye().reason, Reason::Stopping);
+    fire.end().with_code(129);
+
+    // As `nohup` starts it.
+    let mut ignoring = std::process::Command::new("sh");
+    ignoring.args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_brigade"), "manager"]);
+    ignoring.args(["--port", "0", "--state"]).arg(network.path("another"));
+    let manager = crate::test_process::Process::start(ignoring);
+    manager.prints("ready\n");
+    manager.signal(Signal::HUP);
+    manager.terminate().with_code(143);
+}
+
 /// Ctrl-C ends each command that waits: here for a manager that accepts connections but sends nothing.
 #[test]
 fn a_signal_ends_commands_that_wait_for_a_silent_manager() {
