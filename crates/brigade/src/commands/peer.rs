@@ -139,7 +139,8 @@ async fn ask_and_join(
                     failure.print();
                     continue; // the folder that is named was checked at the start
                 }
-                if !may_share(args, &username, lines).await? {
+                let Some(may_share) = may_share(args, &username, lines).await? else { return Ok(None) };
+                if !may_share {
                     if args.peer.username.is_some() {
                         let failure = Failure::new(FAILED, "the files in the folder are not shared");
                         return Err(failure.hint("choose another folder with --folder"));
@@ -248,15 +249,20 @@ async fn ask_username(args: &PeerArgs, lines: &mut LineReader) -> Result<Option<
     }
 }
 
-/// Whether to share the folder: an existing folder that was never Brigade's needs a yes at the terminal.
-async fn may_share(args: &PeerArgs, username: &Username, lines: &mut LineReader) -> Result<bool, Failure> {
+/// Whether to share the folder: an existing folder that was never Brigade's needs a yes at the terminal. `None` if the
+/// user stopped.
+async fn may_share(
+    args: &PeerArgs,
+    username: &Username,
+    lines: &mut LineReader,
+) -> Result<Option<bool>, Failure> {
     let folder = folder_of(args, username);
     if !lines.is_terminal() || !folder.is_dir() || is_peer_folder(&folder) {
-        return Ok(true);
+        return Ok(Some(true));
     }
     let question = format!("{} exists already. Share all files in it? [y/N] ", folder.display());
     let answer = ask(lines, &question).await?;
-    Ok(answer.is_some_and(|answer| is_yes(&answer)))
+    Ok(answer.map(|answer| is_yes(&answer)))
 }
 
 /// An answer; `None` if the user stopped.

@@ -24,7 +24,7 @@ use crate::{
         incomplete_catalogue::{CatalogueWait, incomplete_note},
     },
     terminal::{
-        input::{Input, LineReader, Printer, is_yes},
+        input::{Input, LineReader, PROMPT, Printer, is_yes},
         signals::Signals,
     },
     text::suggestions,
@@ -98,7 +98,7 @@ enum PromptStep {
 impl Prompt {
     async fn take_commands(&mut self, lines: &mut LineReader) -> ExitCode {
         loop {
-            let input = match self.next_input(lines, "> ").await {
+            let input = match self.next_input(lines, PROMPT).await {
                 Ok(input) => input,
                 Err(signal) => return signal,
             };

@@ -17,7 +17,7 @@ use std::{
 
 use rustyline::{Config, DefaultEditor, ExternalPrinter, error::ReadlineError};
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, BufReader, Stdin},
+    io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader, Stdin},
     sync::mpsc,
 };
 
@@ -34,6 +34,9 @@ const LINE_BYTES: u64 = 16 << 10;
 
 /// The number of lines in the history.
 const HISTORY_LINES: usize = 1000;
+
+/// The prompt for commands. Only lines that are typed behind it are kept in the history, and no answers to questions.
+pub(crate) const PROMPT: &str = "> ";
 
 /// The next input.
 #[derive(Debug, PartialEq, Eq)]
@@ -250,7 +253,9 @@ fn edit(
         editing.store(false, Ordering::SeqCst);
         let input = match read {
             Ok(line) => {
-                let _ = editor.add_history_entry(&line);
+                if prompt == PROMPT {
+                    let _ = editor.add_history_entry(&line);
+                }
                 Input::Line(line)
             }
             Err(ReadlineError::Interrupted) => Input::Interrupted,
@@ -265,13 +270,27 @@ fn edit(
     }
 }
 
-async fn read_line(reader: &mut BufReader<Stdin>) -> io::Result<Input> {
+/// Discards the rest of a line, so that it is not read as a line of its own.
+async fn skip_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<()> {
+    loop {
+        let bytes = reader.fill_buf().await?;
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        let (skipped, is_over) = end.map_or((bytes.len(), bytes.is_empty()), |at| (at + 1, true));
+        reader.consume(skipped);
+        if is_over {
+            return Ok(());
+        }
+    }
+}
+
+async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Input> {
     let mut line = vec![];
     reader.take(LINE_BYTES).read_until(b'\n', &mut line).await?;
     if line.is_empty() {
         return Ok(Input::End);
     }
     if line.len() as u64 == LINE_BYTES && line.last() != Some(&b'\n') {
+        skip_line(reader).await?;
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
             format!("a line is longer than {LINE_BYTES} bytes"),
@@ -280,5 +299,31 @@ async fn read_line(reader: &mut BufReader<Stdin>) -> io::Result<Input> {
     match String::from_utf8(line) {
         Ok(line) => Ok(Input::Line(line.trim_end_matches(['\n', '\r']).to_owned())),
         Err(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "a line is not UTF-8")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::BufReader;
+
+    use super::{Input, LINE_BYTES, read_line};
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_is_refused_as_a_whole() {
+        let limit = usize::try_from(LINE_BYTES).unwrap();
+        let text = |length: usize| format!("{}\nnext\n", "x".repeat(length));
+        for length in [limit, 3 * limit] {
+            let text = text(length);
+            let mut reader = BufReader::new(text.as_bytes());
+            let error = read_line(&mut reader).await.unwrap_err().to_string();
+            assert!(error.contains("longer than 16384 bytes"), "{error}");
+            assert_eq!(read_line(&mut reader).await.unwrap(), Input::Line("next".to_owned()));
+            assert_eq!(read_line(&mut reader).await.unwrap(), Input::End);
+        }
+        let text = text(limit - 1);
+        let mut reader = BufReader::new(text.as_bytes());
+        assert!(
+            matches!(read_line(&mut reader).await.unwrap(), Input::Line(line) if line.len() == limit - 1)
+        );
     }
 }

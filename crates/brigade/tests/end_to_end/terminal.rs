@@ -78,6 +78,28 @@ fn an_existing_folder_is_shared_only_after_a_yes() {
     earth.types("Q");
     earth.shows("it ended with 0");
     assert!(!network.path("earth/.brigade").exists());
+    assert_eq!(
+        std::fs::read_to_string(network.path("home/history")).unwrap().trim_end(),
+        "#V2\nQ",
+        "answers are no commands"
+    );
+}
+
+#[test]
+fn ctrl_c_at_a_question_of_the_start_is_an_interruption() {
+    let network = Network::start();
+    network.write("earth/private.txt", b"private");
+    for (arguments, question) in [
+        (&[][..], "Port:"),
+        (&["--port", "0"], "Username:"),
+        (&["--port", "0", "--username", "earth"], "Share all files in it? [y/N]"),
+    ] {
+        let Some(earth) = Terminal::run(&network, "peer", arguments) else { return };
+        earth.shows(question);
+        assert!(earth.tmux(&["send-keys", "C-c"]).status.success());
+        earth.shows("it ended with 130");
+    }
+    assert!(!network.path("earth/.brigade").exists());
 }
 
 #[test]
