@@ -211,6 +211,7 @@ impl ParsedLine {
             let is_option = is_value && error.kind() == ErrorKind::ArgumentConflict;
             let location = Location::Argument(if is_option { words[at - 1].number } else { word.number });
             self.mistakes.push(Mistake { is_name, ..Mistake::new(location, what) });
+            self.mistakes.extend(unread_value(grammar, &words[..=at], &error));
         }
         self.wrong_values.push(argument(&error));
         if let Some(guess) = guess(&error).filter(|_| !word.is_guess) {
@@ -279,6 +280,20 @@ fn negative_value(grammar: &Grammar, words: &[PendingArgument]) -> Option<Error>
     let joined = PendingArgument { text: joined, ..option.clone() };
     let read = parse(grammar, &[before, &[joined]].concat());
     read.err().filter(|error| is_negative && error.kind() == ErrorKind::ValueValidation)
+}
+
+/// The mistake in the value of an option that is given more than once, the last of `words`: clap does not check it.
+fn unread_value(grammar: &Grammar, words: &[PendingArgument], error: &Error) -> Option<Mistake> {
+    let [program, .., last] = words else { return None };
+    let is_command = |word: &&PendingArgument| {
+        word.text.to_str().is_some_and(|text| grammar.find_subcommand(text).is_some())
+    };
+    let command = words.iter().skip(1).find(is_command)?;
+    let option = &words[words.len() - if starts_with(&last.text, "--") { 1 } else { 2 }..];
+    let alone = [&[program.clone(), command.clone()], option].concat();
+    let wrong = parse(grammar, &alone).err().filter(|wrong| wrong.kind() == ErrorKind::ValueValidation)?;
+    (error.kind() == ErrorKind::ArgumentConflict)
+        .then(|| Mistake::new(Location::Argument(last.number), described(&wrong)))
 }
 
 /// The suggestion of clap, if there is exactly one.

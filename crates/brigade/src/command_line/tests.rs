@@ -137,6 +137,15 @@ fn all_impossible_names_are_found() {
     assert_eq!(parse_line(&same).mistakes.iter().filter(|mistake| mistake.is_name).count(), 2);
 }
 
+#[test]
+fn an_option_that_is_given_twice_hides_no_mistake_in_its_value() {
+    let (twice, port) = ("'--port <PORT>' is given more than once", "expected a number from 0 to 65535");
+    check("brigade peer --port 1 --port x --max 0", &[(4, twice), (5, port), (7, "'0'")]);
+    check("brigade peer --port=1 --port=x", &[(3, twice), (3, port)]);
+    check("brigade peer --port 1 --port 2", &[(4, twice)]);
+    check("brigade files --json --json", &[(3, "'--json' is given more than once")]);
+}
+
 #[cfg(unix)]
 #[test]
 fn invalid_utf8_is_found() {
