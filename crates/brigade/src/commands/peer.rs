@@ -135,9 +135,12 @@ async fn ask_and_join(
                     ask_username(args, lines).await.map_err(|error| after_refusal(error, refused))?;
                 let Some(username) = answer else { return Ok(None) };
                 if let Err(failure) = check_shared(&folder_of(args, &username)) {
+                    if args.peer.username.is_some() {
+                        return Err(failure);
+                    }
                     refused = Some(failure.code);
                     failure.print();
-                    continue; // the folder that is named was checked at the start
+                    continue;
                 }
                 let Some(may_share) = may_share(args, &username, lines).await? else { return Ok(None) };
                 if !may_share {
