@@ -200,13 +200,7 @@ impl OwnKey {
         if *known == Some(stamp) {
             return true;
         }
-        let is_own = match SecretKey::load(path) {
-            Ok(found) => found.is_some_and(|key| key.public() == self.key.public()),
-            Err(KeyError::Damaged { .. } | KeyError::NotAFile { .. } | KeyError::LinkToNothing { .. }) => {
-                false
-            }
-            Err(_) => return true,
-        };
+        let Ok(is_own) = self.key.is_in(path) else { return true };
         if is_own {
             *known = Some(stamp);
         }

@@ -120,9 +120,23 @@ impl SecretKey {
         }
         let file = File::open(path).map_err(failed)?;
         check_mode(path, &file.metadata().map_err(failed)?)?;
+        let key = Self::read(&file).map_err(failed)?;
+        key.map(Some).ok_or_else(|| KeyError::Damaged { path: path.to_owned() })
+    }
+
+    /// Whether the file at `path` has this key, also if other accounts can read it.
+    pub(crate) fn is_in(&self, path: &Path) -> io::Result<bool> {
+        if !fs::metadata(path)?.is_file() {
+            return Ok(false);
+        }
+        Ok(Self::read(&File::open(path)?)?.is_some_and(|key| key.public == self.public))
+    }
+
+    /// The key in an open file; `None` if it has none.
+    fn read(file: &File) -> io::Result<Option<Self>> {
         let mut bytes = Zeroizing::new(Vec::with_capacity(KEY_FILE_BYTES)); // it never moves
-        file.take(KEY_FILE_BYTES as u64).read_to_end(&mut bytes).map_err(failed)?;
-        Self::from_pkcs8(&bytes).map(Some).ok_or_else(|| KeyError::Damaged { path: path.to_owned() })
+        file.take(KEY_FILE_BYTES as u64).read_to_end(&mut bytes)?;
+        Ok(Self::from_pkcs8(&bytes))
     }
 
     /// Reads the key in the file at `path`, or creates a new one there.

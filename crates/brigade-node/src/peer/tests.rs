@@ -230,11 +230,13 @@ async fn a_key_that_is_replaced_while_the_peer_runs_is_written_again() {
     let key = fs::read(path("key")).unwrap();
     let mut problems = fire.problems();
     let is_restored = || fs::read(path("key")).is_ok_and(|bytes| bytes == key);
-    for times in 1..=2 {
-        if times == 1 {
-            fs::write(path("key"), "damaged").unwrap();
-        } else {
-            SecretKey::generate().save(&path("other")).unwrap();
+    for times in 1..=3 {
+        match times {
+            1 => fs::write(path("key"), "damaged").unwrap(),
+            2 => assert!(SecretKey::generate().save(&path("other")).unwrap()),
+            _ => fs::write(path("other"), "other accounts can read it").unwrap(),
+        }
+        if times > 1 {
             fs::rename(path("other"), path("key")).unwrap();
         }
         let expected = [KeeperProblem::KeyRemoved(times)];
@@ -244,6 +246,7 @@ async fn a_key_that_is_replaced_while_the_peer_runs_is_written_again() {
     }
     assert_eq!(fs::read(path("key.replaced-1")).unwrap(), b"damaged");
     assert!(SecretKey::load(&path("key.replaced-2")).unwrap().is_some());
+    assert!(path("key.replaced-3").exists());
     fire.stop().await;
     stop.cancel();
 }
