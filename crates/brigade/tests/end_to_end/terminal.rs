@@ -155,7 +155,7 @@ fn a_suspended_prompt_continues_with_the_typed_text() {
         assert!(earth.tmux(&["send-keys", "-l", &format!("fetch nothing{round}")]).status.success());
         earth.shows(&format!("> fetch nothing{round}"));
         earth.suspends();
-        earth.types(&format!("clear; echo shell {round}"));
+        earth.types(&format!("clear; echo sh''ell {round}"));
         let screen = earth.shows(&format!("shell {round}"));
         assert!(!screen.contains("nothing"), "{screen}");
         earth.types("fg");
@@ -163,10 +163,11 @@ fn a_suspended_prompt_continues_with_the_typed_text() {
         earth.types("again");
         earth.shows(&format!("nobody shares \"nothing{round}again\""));
     }
+    let program = earth.program();
     earth.types("Q");
-    // The shell reads the next command.
-    earth.types("clear; echo ended");
-    earth.shows("ended");
+    earth.has_ended(program);
+    earth.types("echo the mode is ri''ght");
+    earth.shows("the mode is right");
 }
 
 #[test]
@@ -176,14 +177,16 @@ fn a_suspended_table_is_drawn_again() {
     for round in ["1", "2"] {
         manager.shows("username");
         manager.suspends();
-        manager.types(&format!("clear; echo shell {round}"));
+        manager.types(&format!("clear; echo sh''ell {round}"));
         let screen = manager.shows(&format!("shell {round}"));
         assert!(!screen.contains("username"), "{screen}");
         manager.types("fg");
     }
     manager.shows("username");
+    let program = manager.program();
     assert!(manager.tmux(&["send-keys", "q"]).status.success());
-    manager.types("echo the mode is right");
+    manager.has_ended(program);
+    manager.types("echo the mode is ri''ght");
     let screen = manager.shows("the mode is right");
     assert!(!screen.contains("username"), "{screen}");
 }

@@ -129,6 +129,13 @@ impl Terminal {
         });
     }
 
+    /// Waits until the program has ended: before that, it may read what is typed.
+    #[track_caller]
+    pub(crate) fn has_ended(&self, program: rustix::process::Pid) {
+        let folder = PathBuf::from(format!("/proc/{program}"));
+        until("the program has ended", PATIENCE, || (!folder.exists()).then_some(()));
+    }
+
     /// Waits until the screen contains `needle`. Returns the screen.
     #[track_caller]
     pub(crate) fn shows(&self, needle: &str) -> String {
