@@ -218,7 +218,9 @@ fn a_terminal_that_cannot_move_its_cursor_gets_lines() {
         fetch.shows("film.bin is here already");
         fetch.shows("it ended with 0");
 
-        let Some(manager) = Terminal::open(&network, 120, term, "manager", &["--state", username]) else {
+        let Some(manager) =
+            Terminal::open(&network, 120, term, "manager", &["--state", &format!("{username}-state")])
+        else {
             return;
         };
         manager.shows("ready");
