@@ -11,7 +11,7 @@ use std::{
 
 use brigade_node::user_account::brigade_home;
 
-use crate::text::escape::escape;
+use crate::{terminal::standard_error::print_error_line, text::escape::escape};
 
 /// The user's folder, and whether files can be written there.
 struct Home {
@@ -31,14 +31,13 @@ pub(crate) fn home_file(name: &str) -> Option<PathBuf> {
 }
 
 /// Checks the folder once, creates it if it does not exist, and prints a note if it cannot be used.
-#[allow(clippy::print_stderr)]
 fn checked_home() -> &'static Home {
     static HOME: OnceLock<Home> = OnceLock::new();
     HOME.get_or_init(|| {
         let path = brigade_home();
         let unusable = unusable_reason(path.as_deref());
         if let Some(reason) = &unusable {
-            eprintln!("{}", note(reason));
+            print_error_line(&note(reason));
         }
         Home { path, is_writable: unusable.is_none() }
     })

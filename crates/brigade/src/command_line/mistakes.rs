@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     failure::{Failure, NOT_FOUND, USAGE},
-    terminal::standard_output::print_line,
+    terminal::{standard_error::print_error_line, standard_output::print_line},
     text::escape::escape,
 };
 
@@ -66,9 +66,8 @@ impl Mistake {
 
 /// Prints all mistakes, and the command line with marks below them. Returns the exit code. The hint names the help of
 /// `command`. With `json`, the object of other failures is printed on standard output.
-#[allow(clippy::print_stderr)]
 pub(crate) fn report(mistakes: &[Mistake], line: &[OsString], command: &str, json: bool) -> ExitCode {
-    eprintln!("{}", text(mistakes, line, command));
+    print_error_line(&text(mistakes, line, command));
     let all_names = mistakes.iter().all(|mistake| mistake.is_name);
     let code = if all_names { NOT_FOUND } else { USAGE };
     if json {

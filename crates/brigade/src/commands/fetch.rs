@@ -36,7 +36,9 @@ use crate::{
     },
     terminal::{
         input::{Input, LineReader},
+        mode,
         signals::{Signal, Signals},
+        standard_error::print_error_line,
         standard_output::print_line,
     },
     text::hints,
@@ -60,6 +62,13 @@ pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, 
     let result = tokio::select! {
         result = fetch_all(&peer, &args, &mut running, &mut notices) => result,
         signal = signals.first() => Ok(signal.exit_code()),
+    };
+    let result = match result {
+        // A question at a terminal that is closed has no answer.
+        Err(failure) if mode::is_closed() => {
+            signals.at_end_of_terminal().await.map_or(Err(failure), |signal| Ok(signal.exit_code()))
+        }
+        result => result,
     };
     let ended = running.end(&args).with_reason(&result, &signals);
     let is_done = ended.done;
@@ -206,14 +215,13 @@ async fn resolve_all(
 }
 
 /// Resolves a name. If it has several contents, a person at a terminal chooses.
-#[allow(clippy::print_stderr)]
 async fn resolve(
     peer: &Peer,
     mut request: FetchRequest,
     json: bool,
     waiting: &mut CatalogueWait,
 ) -> Result<Chosen, Failure> {
-    let mut print_wait = |left| waiting.text(left).into_iter().for_each(|text| eprintln!("{text}"));
+    let mut print_wait = |left| waiting.text(left).into_iter().for_each(|text| print_error_line(&text));
     let mut lines = None;
     loop {
         let (choices, rest) = match peer.resolve(&request, &mut print_wait).await {
@@ -315,12 +323,11 @@ pub(super) fn code_of(fetched: &[Progress]) -> u8 {
     }
 }
 
-#[allow(clippy::print_stderr)]
 async fn stay(signals: &mut Signals, notices: &mut Notices) -> ExitCode {
     loop {
         tokio::select! {
             signal = signals.first() => return signal.exit_code(),
-            notices = notices.next() => eprintln!("{notices}"),
+            notices = notices.next() => print_error_line(&notices),
         }
     }
 }

@@ -16,7 +16,7 @@ use crate::{
     command_line::args::FilesArgs,
     failure::Failure,
     notices::incomplete_catalogue::print_incomplete_note,
-    terminal::standard_output::record_write,
+    terminal::{standard_error::print_error_line, standard_output::record_write},
     text::{escape::escape, format, suggestions},
 };
 
@@ -25,7 +25,6 @@ pub(crate) async fn run(args: FilesArgs) -> Result<ExitCode, Failure> {
     json_events::with_failure(list(&args).await, args.json)
 }
 
-#[allow(clippy::print_stderr)]
 async fn list(args: &FilesArgs) -> Result<ExitCode, Failure> {
     let mut browsing = FileListing::of(&args.prefix)?;
     let mut observer = Observer::reach(&args.manager.address()).await?;
@@ -45,7 +44,7 @@ async fn list(args: &FilesArgs) -> Result<ExitCode, Failure> {
     record_write(out.flush());
     browsing.ended()?;
     if count == 0 {
-        eprintln!("{}", no_files(&args.prefix));
+        print_error_line(&no_files(&args.prefix));
     }
     print_incomplete_note(incomplete_ms);
     Ok(ExitCode::SUCCESS)

@@ -28,7 +28,7 @@ use crate::{
 
 /// Runs the manager until it is stopped.
 pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
-    let signals = Signals::install();
+    let mut signals = Signals::install();
     let stop = CancellationToken::new();
     args.state.as_deref().map_or(Ok(()), check_state)?;
     let state_dir = args.state.map_or_else(|| default_state(args.port), Ok)?;
@@ -45,15 +45,16 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     };
     stop.cancel();
     server.stopped().await;
+    // A terminal that is closed causes an error first, and then the signal.
+    let signal = if shown.is_err() { signals.at_end_of_terminal().await } else { signals.received() };
     match shown {
         // While the table is shown, Ctrl-C is a key like all others.
         Ok(manager_display::EndReason::Interrupted) => Ok(Signal::Interrupt.exit_code()),
         // A reader that closes the pipe (`brigade manager | head`) is not an error.
-        // After a signal, the terminal may be closed.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe && signals.received().is_none() => {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe && signal.is_none() => {
             Err(Failure::other("showing the table", &error))
         }
-        _ => Ok(signals.received().map_or(ExitCode::SUCCESS, Signal::exit_code)),
+        _ => Ok(signal.map_or(ExitCode::SUCCESS, Signal::exit_code)),
     }
 }
 

@@ -25,6 +25,7 @@ use crate::{
         dim,
         input::{Input, LineReader, is_yes},
         signals::{Signal, Signals},
+        standard_error::print_error_line,
         standard_output::print_line,
     },
 };
@@ -44,7 +45,10 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
         joined = ask_and_join(&args, &limits, &mut lines) => joined?,
         signal = signals.first() => return Ok(signal.exit_code()),
     };
-    let Some(peer) = joined else { return Ok(Signal::Interrupt.exit_code()) };
+    let Some(peer) = joined else {
+        // The user pressed Ctrl-C or Ctrl-D, or the terminal was closed.
+        return Ok(signals.at_end_of_terminal().await.unwrap_or(Signal::Interrupt).exit_code());
+    };
     let welcome = format!(
         "{} shares {} with the network of {}, at {}. `help` lists the commands.",
         peer.username(),
@@ -106,14 +110,13 @@ async fn wait_until_refused(peer: &Peer) -> Failure {
 }
 
 /// Prints the notices until it is dropped.
-#[allow(clippy::print_stderr)]
 async fn print_notices(peer: &Peer) {
     if let Some(unreached) = peer.unreached() {
-        eprintln!("{unreached}");
+        print_error_line(&unreached.to_string());
     }
     let mut notices = Notices::of(peer);
     loop {
-        eprintln!("{}", notices.next().await);
+        print_error_line(&notices.next().await);
     }
 }
 

@@ -111,6 +111,10 @@ impl Prompt {
                         signal = signals.first() => return signal.exit_code(),
                     }
                 }
+                Ok(Input::End) if self.terminal => match self.signals.at_end_of_terminal().await {
+                    Some(signal) => return signal.exit_code(),
+                    None => Ok(PromptStep::Quit),
+                },
                 Ok(Input::Interrupted | Input::End) => Ok(PromptStep::Quit),
                 Err(error) => Err(Failure::other("reading standard input", &error)),
             };
@@ -313,7 +317,11 @@ impl Prompt {
             let answer = self.next_input(lines, &question).await?;
             let yes = match answer {
                 Ok(Input::Line(line)) => is_yes(&line) || line.trim().eq_ignore_ascii_case("q"),
-                _ => true, // Ctrl-C, Ctrl-D, or the terminal is closed
+                Ok(Input::End) => match self.signals.at_end_of_terminal().await {
+                    Some(signal) => return Err(signal.exit_code()),
+                    None => true,
+                },
+                _ => true, // Ctrl-C
             };
             return Ok(if yes { PromptStep::Quit } else { PromptStep::Continue });
         }

@@ -11,7 +11,7 @@ use std::{error::Error, process::ExitCode};
 use brigade_node::error::OpenFilesLimit;
 use serde_json::{Value, json};
 
-use crate::text::escape::escape;
+use crate::{terminal::standard_error::print_error_line, text::escape::escape};
 
 /// Any other failure.
 pub(crate) const FAILED: u8 = 1;
@@ -99,9 +99,8 @@ impl Failure {
     }
 
     /// Prints it to standard error.
-    #[allow(clippy::print_stderr)]
     pub(crate) fn print(&self) {
-        eprintln!("{}", self.text());
+        print_error_line(&self.text());
     }
 
     /// The failure as JSON, for programs; escaped only by the rules of JSON. No text has a line break: further lines of

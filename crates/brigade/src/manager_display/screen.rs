@@ -144,7 +144,7 @@ impl Drop for Screen {
     fn drop(&mut self) {
         if self.is_open {
             set_screen_in_use(false);
-            ratatui::restore();
+            let _ = ratatui::try_restore(); // `restore` would panic if standard error is closed
         }
     }
 }

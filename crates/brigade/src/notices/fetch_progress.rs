@@ -21,6 +21,7 @@ use crate::{
         input::Printer,
         progress_line::{self, LineParts, ProgressLine},
         signals::Continued,
+        standard_error::print_error_line,
     },
     text::{escape::escape, format, hints},
 };
@@ -135,10 +136,9 @@ impl Display {
 }
 
 /// Prints a line on standard error, above the progress line.
-#[allow(clippy::print_stderr)]
 fn print_above(text: &str) {
     progress_line::erase();
-    eprintln!("{text}");
+    print_error_line(text);
 }
 
 /// Pieces, bytes, rate, time left and holders on one line.

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use crate::terminal::standard_error::print_error_line;
+
 /// The message that a command waits for the catalogue, once.
 #[derive(Debug, Default)]
 pub(crate) struct CatalogueWait {
@@ -32,10 +34,9 @@ pub(crate) fn incomplete_note(incomplete_ms: Option<u64>) -> Option<String> {
 }
 
 /// Prints the note on standard error.
-#[allow(clippy::print_stderr)]
 pub(crate) fn print_incomplete_note(incomplete_ms: Option<u64>) {
     if let Some(note) = incomplete_note(incomplete_ms) {
-        eprintln!("{note}");
+        print_error_line(&note);
     }
 }
 

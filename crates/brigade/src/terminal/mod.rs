@@ -8,6 +8,7 @@ pub(crate) mod input;
 pub(crate) mod mode;
 pub(crate) mod progress_line;
 pub(crate) mod signals;
+pub(crate) mod standard_error;
 pub(crate) mod standard_output;
 pub(crate) mod suspension;
 

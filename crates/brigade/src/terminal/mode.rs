@@ -23,6 +23,17 @@ pub(crate) fn restore_terminal() {
     }
 }
 
+/// Whether the terminal of standard input was closed.
+#[cfg(unix)]
+pub(crate) fn is_closed() -> bool {
+    rustix::termios::tcgetattr(std::io::stdin()).err() == Some(rustix::io::Errno::IO)
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_closed() -> bool {
+    false
+}
+
 /// Sets the mode of the editor again, after the program was suspended: each key is read at once and not echoed.
 #[cfg(unix)]
 pub(crate) fn set_editor_mode() {

@@ -4,14 +4,20 @@
 //! receives SIGCONT, by which a suspended program continues; [`handle_size_limit_signal`] disables the default action
 //! of SIGXFSZ, which a write to a file that is too large causes.
 
-use std::process::ExitCode;
+use std::{process::ExitCode, time::Duration};
 
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 #[cfg(target_os = "linux")]
 use crate::failure::HUNG_UP;
 use crate::failure::{INTERRUPTED, TERMINATED};
+
+/// How long the end of the input from a terminal waits for a signal.
+const END_TIME: Duration = Duration::from_millis(50);
+
+/// How long a closed terminal waits for SIGHUP, which may come from the shell.
+const HANG_UP_TIME: Duration = Duration::from_secs(1);
 
 /// A signal that ends the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +112,16 @@ impl Signals {
     /// The received signal, if any.
     pub(crate) fn received(&self) -> Option<Signal> {
         *self.first.borrow()
+    }
+
+    /// The signal that came together with the end of the input from a terminal, or with an error of the terminal, if
+    /// any. A terminal that is closed ends the input first; SIGHUP follows.
+    pub(crate) async fn at_end_of_terminal(&mut self) -> Option<Signal> {
+        match timeout(END_TIME, self.first()).await {
+            Ok(signal) => Some(signal),
+            Err(_) if super::mode::is_closed() => timeout(HANG_UP_TIME, self.first()).await.ok(),
+            Err(_) => None,
+        }
     }
 
     /// Cancels `stop` at the first signal.

@@ -1,7 +1,7 @@
 //! Standard output, which may be a closed pipe or a full disk.
 //!
-//! A reader that closes the pipe is not an error: the program continues silently. Any other error is printed once, and
-//! the exit code is not 0.
+//! A reader that closes the pipe is not an error, and neither is a terminal that is closed: the program continues
+//! silently, and SIGHUP ends it. Any other error is printed once, and the exit code is not 0.
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -32,9 +32,27 @@ pub(crate) fn print_text(text: &str) {
 /// Prints the first error of writing to standard output. Returns whether more can be written.
 pub(crate) fn record_write(written: io::Result<()>) -> bool {
     let Err(error) = written else { return true };
-    if error.kind() != io::ErrorKind::BrokenPipe && !FAILED.swap(true, Ordering::Relaxed) {
+    let is_reader_gone = error.kind() == io::ErrorKind::BrokenPipe || is_closed_terminal(&error);
+    if !is_reader_gone && !FAILED.swap(true, Ordering::Relaxed) {
         Failure::new(DISK, format!("writing to standard output: {error}")).print();
     }
+    false
+}
+
+/// Whether an error of writing to standard output means that its terminal was closed.
+#[cfg(unix)]
+fn is_closed_terminal(error: &io::Error) -> bool {
+    use rustix::{
+        fs::{FileType, fstat},
+        io::Errno,
+    };
+    let is_device = |mode| FileType::from_raw_mode(mode) == FileType::CharacterDevice;
+    Errno::from_io_error(error) == Some(Errno::IO)
+        && fstat(io::stdout()).is_ok_and(|found| is_device(found.st_mode))
+}
+
+#[cfg(not(unix))]
+fn is_closed_terminal(_: &io::Error) -> bool {
     false
 }
 

@@ -146,6 +146,17 @@ fn the_port_of_a_peer_is_not_taken_for_the_port_of_a_manager() {
 }
 
 #[test]
+fn an_error_that_cannot_be_printed_keeps_its_exit_code() {
+    let mut network = Network::start();
+    network.stop_manager().with_code(143);
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut files = network.brigade("files");
+    files.args(["--manager-port", &network.port().to_string()]).stderr(writer);
+    assert_eq!(files.status().unwrap().code(), Some(3));
+}
+
+#[test]
 fn without_a_manager_it_says_how_to_start_one() {
     let mut network = Network::start_with(&["--port", &free_port().to_string()]);
     network.stop_manager().with_code(143);

@@ -144,6 +144,35 @@ fn a_signal_leaves_the_terminal_as_it_was() {
     assert!(settings.contains(" icanon") && settings.contains(" echo "), "{settings}");
 }
 
+/// From then on, nothing can be written to the terminal.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_terminal_that_is_closed_ends_its_program_in_good_order() {
+    let mut network = Network::start();
+    let _fire = network.holder("fire_user", LONG, &bytes("long", 8 << 20));
+    let fetch = [&SLOWLY[..], &["--into", "earth", "--username", "earth"]].concat();
+    let commands: [(&str, &[&str], &str); 3] = [
+        ("fetch", &fetch, "1 holder"),
+        ("peer", &["--port", "0", "--username", "air"], "`help` lists the commands"),
+        ("peer", &["--port", "0"], "Username:"),
+    ];
+    for (subcommand, arguments, text) in commands {
+        let code = network.path("code");
+        let _ = std::fs::remove_file(&code);
+        let Some(terminal) = Terminal::closable(&network, subcommand, arguments) else { return };
+        terminal.shows(text);
+        terminal.close();
+        let written = until("the program has ended", PATIENCE, || {
+            std::fs::read_to_string(&code).ok().filter(|code| code.ends_with('\n'))
+        });
+        assert_eq!(written, "129\n", "{subcommand} {arguments:?}");
+    }
+    let events = network.stop_manager().out;
+    for username in ["earth", "air"] {
+        assert!(events.contains(&format!("{username} left: it quit")), "{events}");
+    }
+}
+
 #[test]
 fn a_suspended_prompt_continues_with_the_typed_text() {
     let network = Network::start();

@@ -46,6 +46,21 @@ impl Terminal {
         Self::start(network, 120, &["sh", "-mc", commands, "sh"], &[], subcommand, arguments)
     }
 
+    /// Runs a command of `network` that gets SIGHUP when the terminal is closed. Its exit code is then written to the
+    /// file `code`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn closable(network: &Network, subcommand: &str, arguments: &[&str]) -> Option<Self> {
+        // The signal interrupts the first `wait`.
+        let commands = "exec 3<&0; trap 'kill -HUP $!' HUP; \"$@\" <&3 & wait $!; wait $!; echo $? >code";
+        Self::start(network, 120, &["sh", "-c", commands, "sh"], &[], subcommand, arguments)
+    }
+
+    /// Closes the terminal, as a person closes a window.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn close(&self) {
+        assert!(self.tmux(&["kill-server"]).status.success());
+    }
+
     /// Runs a command in a new terminal, as the arguments of `shell`.
     fn start(
         network: &Network,

@@ -110,6 +110,7 @@ const MAPS: &[Map] = &[
         folder: "brigade/src",
         layers: &[
             apart(&["text"]),
+            apart(&["terminal/standard_error"]),
             apart(&["failure"]),
             apart(&["terminal"]),
             apart(&["checked_folder", "checked_home", "log"]),

@@ -28,6 +28,7 @@ const BANNED: &[Banned] = &[
     banned("crates/brigade-node/src/", "print!", "return it, or log it: only the crate `brigade` prints"),
     banned("crates/brigade-node/src/", "eprintln!", "return it, or log it: only the crate `brigade` prints"),
     banned("crates/brigade-node/src/", "process::exit", "return an error: only the crate `brigade` exits"),
+    banned("crates/brigade/src/", "eprintln!", "it panics if the terminal is closed: `print_error_line`"),
     banned("crates/brigade-core/src/", "tokio", "the core does not wait: say what to do in an action"),
     banned("crates/brigade-core/src/", "std::io", "the core does no I/O: say what to do in an action"),
     banned("crates/brigade-core/src/", "std::fs", "the core does no I/O: say what to do in an action"),
