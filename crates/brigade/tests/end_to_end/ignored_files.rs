@@ -67,6 +67,20 @@ fn a_file_fetched_under_an_ignored_name_is_not_shared() {
     water.end().with_code(0);
 }
 
+/// With such a file, another member could withhold a folder.
+#[test]
+fn a_file_with_the_name_of_a_managers_key_is_not_fetched() {
+    let network = Network::start();
+    network.write("fire_user/notes/Manager.KEY", b"it is in the drawer");
+    let _fire = network.holder("fire_user", "notes/other", b"other");
+    network.has_file("notes/Manager.KEY", 1, SEEN);
+    let ended = network.fetch(&["notes", "--into", "got"]).with_code(6);
+    let errors = ended.results()[0]["errors"].to_string();
+    assert!(errors.contains("notes/Manager.KEY is not fetched: it has the name of"), "{errors}");
+    network.has("got/notes/other", b"other");
+    assert!(!network.path("got/notes/Manager.KEY").exists());
+}
+
 #[test]
 fn a_fetch_neither_fetches_nor_applies_ignore_files() {
     let network = Network::start();

@@ -22,7 +22,7 @@ use crate::{
         file_stamp::Stamp,
         folder::{Folder, FolderError},
         hash::{HashError, hash_file},
-        ignore::IGNORE_FILE,
+        ignore::{IGNORE_FILE, manager_state::may_be_manager_key},
         keeper::LandedFile,
         landing::Placed,
         part_file::{PartError, PartFile},
@@ -60,6 +60,10 @@ pub(crate) enum LocalFileError {
     Alike { name: FileName, other: FileName },
     #[error("{0} is not fetched: it would say what this peer is not to share")]
     Patterns(FileName),
+    #[error(
+        "{0} is not fetched: it has the name of a manager's secret key, and a folder with such a key is not shared"
+    )]
+    ManagerKey(FileName),
     #[error("{0} is said to be empty, which its id denies")]
     NotEmpty(FileName),
     #[error(
@@ -85,6 +89,7 @@ impl LocalFileError {
             | Self::Alike { .. }
             | Self::CutOff
             | Self::Patterns(_)
+            | Self::ManagerKey(_)
             | Self::Part(_)
             | Self::Hash(_) => FileErrorKind::Disk,
         }
@@ -120,6 +125,9 @@ fn decide(
     let geometry = Geometry::new(content.size)?;
     if name.components().any(|component| component.eq_ignore_ascii_case(IGNORE_FILE)) {
         return Err(LocalFileError::Patterns(name.clone()));
+    }
+    if name.components().last().is_some_and(may_be_manager_key) {
+        return Err(LocalFileError::ManagerKey(name.clone()));
     }
     if content.size == 0 && content.id != ContentId::EMPTY {
         return Err(LocalFileError::NotEmpty(name.clone()));

@@ -1,8 +1,8 @@
 //! Recognising the folder with the state of a manager, which has the manager's secret key: nothing in it is shared.
 //!
-//! A file counts as the key if it has the name of one and the bytes of one, or if the database of the members is beside
-//! it. So other files that happen to have the name are shared. A manager writes its key under a temporary name first;
-//! that file counts too.
+//! A file counts as the key if it has the name of one and the bytes of one. So other files that happen to have the name
+//! are shared. A manager writes its key under a temporary name first; that file counts too. A fetch receives no file
+//! with such a name: otherwise another member could withhold a folder of this peer.
 
 use std::path::Path;
 
@@ -19,33 +19,29 @@ const KEY: &str = "manager.key";
 /// The beginning of the temporary name of the key; the number of the process follows.
 const NEW_KEY: &str = "manager.new-";
 
-/// The file of the database.
-const MEMBERS: &str = "members.sqlite";
-
 /// The bytes of an Ed25519 key in PKCS#8 (RFC 8410) before the key itself. Two of them, a length and the version, may
 /// have other values.
 const KEY_START: [u8; 12] = [0x30, 0x53, 0x02, 0x01, 0x01, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70];
 
 /// Whether a file with this name may be the key of a manager.
 pub(crate) fn may_be_manager_key(name: &str) -> bool {
-    let start = name.as_bytes().get(..NEW_KEY.len());
-    name.eq_ignore_ascii_case(KEY)
-        || start.is_some_and(|start| start.eq_ignore_ascii_case(NEW_KEY.as_bytes()))
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|digit| digit.is_ascii_digit());
+    let is_new_key = name
+        .split_at_checked(NEW_KEY.len())
+        .is_some_and(|(start, number)| start.eq_ignore_ascii_case(NEW_KEY) && is_number(number));
+    is_new_key || name.eq_ignore_ascii_case(KEY)
 }
 
 /// Whether a folder with these entries has the state of a manager.
 pub(in crate::store) fn is_manager_state(dir: &Dir, entries: &[FolderEntry]) -> bool {
     let is_file = |entry: &&FolderEntry| entry.kind == FileKind::File;
-    let names = || entries.iter().filter(is_file).filter_map(|entry| entry.name.to_str());
-    let mut keys = names().filter(|name| may_be_manager_key(name)).peekable();
-    keys.peek().is_some()
-        && (names().any(|name| name.eq_ignore_ascii_case(MEMBERS)) || keys.any(|name| is_key(dir, name)))
+    let mut names = entries.iter().filter(is_file).filter_map(|entry| entry.name.to_str());
+    names.any(|name| may_be_manager_key(name) && is_key(dir, name))
 }
 
 /// Whether the folder `dir` has the state of a manager; the entries are not listed.
 pub(in crate::store) fn has_manager_state(dir: &Dir) -> bool {
-    let is_file = |name: &str| dir.status(name.as_ref()).is_ok_and(|found| found.kind == FileKind::File);
-    is_file(KEY) && (is_file(MEMBERS) || is_key(dir, KEY))
+    dir.status(KEY.as_ref()).is_ok_and(|found| found.kind == FileKind::File) && is_key(dir, KEY)
 }
 
 /// Whether the folder at `path` has the state of a manager.
@@ -73,7 +69,7 @@ impl Folder {
 mod tests {
     use std::{fs, path::Path};
 
-    use super::{Dir, has_manager_state, is_manager_state};
+    use super::{Dir, has_manager_state, is_manager_state, may_be_manager_key};
     use crate::identity::key::SecretKey;
 
     #[track_caller]
@@ -94,11 +90,19 @@ mod tests {
             assert_eq!(has_manager_state(&Dir::open_root(temp.path()).unwrap()), !is_listed_only);
             fs::write(path(name), "the key to the manager's office is in the drawer").unwrap();
             check(temp.path(), false);
-            fs::write(path("members.sqlite"), "").unwrap();
-            check(temp.path(), true);
             fs::remove_file(path(name)).unwrap();
-            check(temp.path(), false);
-            fs::remove_file(path("members.sqlite")).unwrap();
+        }
+    }
+
+    #[test]
+    fn only_the_names_of_keys_are_refused() {
+        for name in ["manager.key", "Manager.KEY", "manager.new-1", "MANAGER.new-42"] {
+            assert!(may_be_manager_key(name), "{name}");
+        }
+        for name in
+            ["manager.new-", "manager.new-ui", "manager.new-1.pdf", "manager.key.txt", "amanager.key", "maß"]
+        {
+            assert!(!may_be_manager_key(name), "{name}");
         }
     }
 }
