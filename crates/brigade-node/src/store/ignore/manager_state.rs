@@ -1,8 +1,9 @@
 //! Recognising the folder with the state of a manager, which has the manager's secret key: nothing in it is shared.
 //!
 //! A file counts as the key if it has the name of one and the bytes of one. So other files that happen to have the name
-//! are shared. A manager writes its key under a temporary name first; that file counts too. A fetch receives no file
-//! with such a name: otherwise another member could withhold a folder of this peer.
+//! are shared. A manager writes its key under a temporary name first; that file counts too, and so does a link with the
+//! name of a key, wherever it leads. A copy of a key under another name is not recognised. A fetch receives no file
+//! with the name of a key: otherwise another member could withhold a folder of this peer.
 
 use std::path::Path;
 
@@ -34,14 +35,24 @@ pub(crate) fn may_be_manager_key(name: &str) -> bool {
 
 /// Whether a folder with these entries has the state of a manager.
 pub(in crate::store) fn is_manager_state(dir: &Dir, entries: &[FolderEntry]) -> bool {
-    let is_file = |entry: &&FolderEntry| entry.kind == FileKind::File;
-    let mut names = entries.iter().filter(is_file).filter_map(|entry| entry.name.to_str());
-    names.any(|name| may_be_manager_key(name) && is_key(dir, name))
+    let is_state = |entry: &FolderEntry| {
+        let name = entry.name.to_str().filter(|name| may_be_manager_key(name));
+        name.is_some_and(|name| is_file_or_link_of_key(dir, name, entry.kind))
+    };
+    entries.iter().any(is_state)
 }
 
 /// Whether the folder `dir` has the state of a manager; the entries are not listed.
 pub(in crate::store) fn has_manager_state(dir: &Dir) -> bool {
-    dir.status(KEY.as_ref()).is_ok_and(|found| found.kind == FileKind::File) && is_key(dir, KEY)
+    dir.status(KEY.as_ref()).is_ok_and(|found| is_file_or_link_of_key(dir, KEY, found.kind))
+}
+
+/// Whether an entry with the name of a key counts as one.
+fn is_file_or_link_of_key(dir: &Dir, name: &str, kind: FileKind) -> bool {
+    match kind {
+        FileKind::File => is_key(dir, name),
+        kind => kind == FileKind::Link,
+    }
 }
 
 /// Whether the folder at `path` has the state of a manager.
@@ -92,6 +103,19 @@ mod tests {
             check(temp.path(), false);
             fs::remove_file(path(name)).unwrap();
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_with_the_name_of_a_key_counts_wherever_it_leads() {
+        let temp = tempfile::tempdir().unwrap();
+        let link = temp.path().join("manager.key");
+        std::os::unix::fs::symlink("elsewhere/key", &link).unwrap();
+        check(temp.path(), true);
+        assert!(has_manager_state(&Dir::open_root(temp.path()).unwrap()));
+        fs::remove_file(&link).unwrap();
+        fs::create_dir(&link).unwrap();
+        check(temp.path(), false);
     }
 
     #[test]
