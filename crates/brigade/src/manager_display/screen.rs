@@ -20,7 +20,10 @@ use tokio_util::sync::CancellationToken;
 use super::{end_reason::EndReason, screen_layout};
 use crate::{
     log::set_screen_in_use,
-    terminal::suspension::{JobChange, JobControl, stop_process, suspend_job},
+    terminal::{
+        mode,
+        suspension::{JobChange, JobControl, stop_process, suspend_job},
+    },
 };
 
 /// The number of events that are kept and shown below the table.
@@ -92,6 +95,9 @@ impl Screen {
         }
         self.is_open = false;
         set_screen_in_use(false);
+        if !mode::is_in_foreground() {
+            return Ok(()); // the shell has the terminal
+        }
         self.terminal.show_cursor()?;
         ratatui::try_restore()
     }
@@ -108,7 +114,7 @@ impl Screen {
         let mut recent = VecDeque::with_capacity(EVENTS_KEPT);
         let mut jobs = JobControl::install();
         loop {
-            if self.is_open {
+            if self.is_open && mode::is_in_foreground() {
                 let snapshot = view.borrow_and_update().clone();
                 self.terminal.draw(|frame| screen_layout::draw(frame, &snapshot, &recent, &mut scroll))?;
             }
@@ -142,7 +148,7 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        if self.is_open {
+        if self.is_open && mode::is_in_foreground() {
             set_screen_in_use(false);
             let _ = ratatui::try_restore(); // `restore` would panic if standard error is closed
         }
@@ -178,6 +184,10 @@ fn key_action(event: &TerminalEvent) -> Option<KeyAction> {
 /// terminal blocks.
 fn read_keys(key: &mpsc::Sender<TerminalEvent>) {
     while !key.is_closed() {
+        if !mode::is_in_foreground() {
+            std::thread::sleep(KEY_POLL); // reading would stop the program
+            continue;
+        }
         let event = match crossterm::event::poll(KEY_POLL) {
             Ok(false) => continue,
             Ok(true) => crossterm::event::read(),

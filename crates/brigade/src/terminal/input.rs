@@ -22,7 +22,7 @@ use tokio::{
 };
 
 #[cfg(unix)]
-use super::suspension::{JobChange, JobControl, stop_process};
+use super::edited_line::{EditedLine, handle_suspensions};
 use super::{
     mode,
     standard_output::{print_line, print_text},
@@ -93,7 +93,6 @@ impl LineReader {
         if !terminal::draws() {
             return Ok(Self::typed());
         }
-        mode::remember_terminal();
         // Pasted text is read like typed text: each line of it is one.
         let config = Config::builder().bracketed_paste(false).build();
         let edited = DefaultEditor::with_config(config)
@@ -104,7 +103,13 @@ impl LineReader {
         let printer = Printer::Terminal(Arc::new(Mutex::new(Box::new(printer))));
         let editing = Arc::new(AtomicBool::new(false));
         #[cfg(unix)]
-        tokio::spawn(handle_suspensions(JobControl::install(), printer.clone(), editing.clone()));
+        handle_suspensions(EditedLine {
+            is_edited: editing.clone(),
+            print_above: {
+                let printer = printer.clone();
+                Box::new(move |text: &str| printer.print(text))
+            },
+        });
         std::thread::Builder::new()
             .name("prompt".to_owned())
             .spawn(move || edit(editor, history, &to_show, &answers, &editing))?;
@@ -196,45 +201,6 @@ fn set_pending(pending: &PendingPrompt, prompt: Option<String>) {
     *pending.lock().unwrap_or_else(PoisonError::into_inner) = prompt;
 }
 
-/// How often it is checked whether the editor has set its mode.
-#[cfg(unix)]
-const MODE_POLL: std::time::Duration = std::time::Duration::from_millis(5);
-
-/// How often the mode is checked at most.
-#[cfg(unix)]
-const MODE_POLLS: usize = 100;
-
-/// Restores the terminal while the program is suspended, and draws the line that is being edited again after that.
-#[cfg(unix)]
-async fn handle_suspensions(mut jobs: JobControl, printer: Printer, editing: Arc<AtomicBool>) {
-    loop {
-        let changed = jobs.next().await;
-        let is_editing = editing.load(Ordering::SeqCst);
-        match changed {
-            JobChange::Suspend => {
-                if is_editing {
-                    // The editor, which got Ctrl-Z, sets its mode once more after the signal.
-                    for _ in 0..MODE_POLLS {
-                        if mode::has_editor_mode() {
-                            break;
-                        }
-                        tokio::time::sleep(MODE_POLL).await;
-                    }
-                    mode::restore_terminal();
-                    print_line(""); // the shell writes below the prompt
-                }
-                stop_process();
-            }
-            JobChange::Continued if is_editing => {
-                mode::set_editor_mode();
-                // The printer ends a line before it draws the prompt: one row up, and no empty row remains.
-                printer.print("\u{1b}[A");
-            }
-            JobChange::Continued => {}
-        }
-    }
-}
-
 fn edit(
     mut editor: DefaultEditor,
     history: Option<PathBuf>,
@@ -248,6 +214,8 @@ fn edit(
         let _ = editor.load_history(history); // it does not exist at the first start
     }
     while let Ok(prompt) = prompts.recv() {
+        mode::wait_for_foreground();
+        mode::remember_terminal();
         editing.store(true, Ordering::SeqCst);
         let read = editor.readline(&prompt);
         editing.store(false, Ordering::SeqCst);

@@ -4,6 +4,8 @@
 //! no table. `NO_COLOR` disables colours. By <https://no-color.org>, it says nothing about bold, dim and underlined text,
 //! so these stay; only the log lines have colours.
 
+#[cfg(unix)]
+mod edited_line;
 pub(crate) mod input;
 pub(crate) mod mode;
 pub(crate) mod progress_line;

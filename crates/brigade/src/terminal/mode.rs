@@ -1,17 +1,51 @@
 //! The mode of the terminal: how the system treats typed text. The editor of lines needs another mode than the shell.
 //!
-//! `input` changes it while a line is typed, `suspension` while the program is suspended, and `main` at the end. On
-//! Windows the console needs no help.
+//! `input` remembers it before a line is typed, `edited_line` changes it while the program is suspended, and `main`
+//! restores it at the end. In the background, nothing changes it: the system would stop the program. On Windows the
+//! console needs no help.
 
-/// The settings of the terminal before the editor changed them.
+use std::time::Duration;
 #[cfg(unix)]
-static BEFORE: std::sync::OnceLock<rustix::termios::Termios> = std::sync::OnceLock::new();
+use std::{
+    io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::OnceLock,
+};
 
-/// Remembers the settings of the terminal, for [`restore_terminal`].
+#[cfg(unix)]
+use rustix::{
+    process::getpgrp,
+    termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr},
+};
+
+/// How often a program in the background checks whether it is in the foreground: not all shells send SIGCONT then.
+pub(crate) const FOREGROUND_POLL: Duration = Duration::from_millis(100);
+
+/// The terminal before the editor changed its settings.
+#[cfg(unix)]
+struct RememberedTerminal {
+    /// The terminal itself, also while standard input is something else.
+    file: OwnedFd,
+    settings: Termios,
+}
+
+#[cfg(unix)]
+static BEFORE: OnceLock<RememberedTerminal> = OnceLock::new();
+
+/// Remembers the terminal of standard input and its settings, for [`restore_terminal`].
 pub(crate) fn remember_terminal() {
     #[cfg(unix)]
-    if let Ok(now) = rustix::termios::tcgetattr(std::io::stdin()) {
-        let _ = BEFORE.set(now); // keeps the first value
+    if let (Ok(file), Ok(settings)) = (io::stdin().as_fd().try_clone_to_owned(), tcgetattr(io::stdin())) {
+        let _ = BEFORE.set(RememberedTerminal { file, settings }); // keeps the first value
+    }
+}
+
+/// The terminal that was remembered, or standard input.
+#[cfg(unix)]
+fn with_terminal<T>(look: impl FnOnce(BorrowedFd<'_>) -> T) -> T {
+    match BEFORE.get() {
+        Some(before) => look(before.file.as_fd()),
+        None => look(io::stdin().as_fd()),
     }
 }
 
@@ -19,14 +53,14 @@ pub(crate) fn remember_terminal() {
 pub(crate) fn restore_terminal() {
     #[cfg(unix)]
     if let Some(before) = BEFORE.get() {
-        set(before);
+        set(&before.settings);
     }
 }
 
-/// Whether the terminal of standard input was closed.
+/// Whether the terminal was closed.
 #[cfg(unix)]
 pub(crate) fn is_closed() -> bool {
-    rustix::termios::tcgetattr(std::io::stdin()).err() == Some(rustix::io::Errno::IO)
+    with_terminal(|terminal| tcgetattr(terminal).err() == Some(rustix::io::Errno::IO))
 }
 
 #[cfg(not(unix))]
@@ -34,12 +68,32 @@ pub(crate) fn is_closed() -> bool {
     false
 }
 
+/// Whether this program may use the terminal. The system stops a program in the background that changes the settings,
+/// or reads.
+#[cfg(unix)]
+pub(crate) fn is_in_foreground() -> bool {
+    // An error means that the terminal belongs to no job, or is closed; then nothing stops the program.
+    with_terminal(|terminal| tcgetpgrp(terminal).map_or(true, |group| group == getpgrp()))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_in_foreground() -> bool {
+    true
+}
+
+/// Blocks until this program may use the terminal.
+pub(crate) fn wait_for_foreground() {
+    while !is_in_foreground() {
+        std::thread::sleep(FOREGROUND_POLL);
+    }
+}
+
 /// Sets the mode of the editor again, after the program was suspended: each key is read at once and not echoed.
 #[cfg(unix)]
 pub(crate) fn set_editor_mode() {
     use rustix::termios::{ControlModes, InputModes, LocalModes, SpecialCodeIndex};
     let Some(before) = BEFORE.get() else { return };
-    let mut editing = before.clone();
+    let mut editing = before.settings.clone();
     editing.input_modes -=
         InputModes::BRKINT | InputModes::ICRNL | InputModes::INPCK | InputModes::ISTRIP | InputModes::IXON;
     editing.control_modes |= ControlModes::CS8;
@@ -52,12 +106,14 @@ pub(crate) fn set_editor_mode() {
 /// Whether the terminal has the mode of the editor.
 #[cfg(unix)]
 pub(crate) fn has_editor_mode() -> bool {
-    let now = rustix::termios::tcgetattr(std::io::stdin());
-    now.is_ok_and(|now| !now.local_modes.contains(rustix::termios::LocalModes::ICANON))
+    let is_of_editor = |now: Termios| !now.local_modes.contains(rustix::termios::LocalModes::ICANON);
+    with_terminal(|terminal| tcgetattr(terminal).is_ok_and(is_of_editor))
 }
 
 #[cfg(unix)]
-fn set(settings: &rustix::termios::Termios) {
-    let now = rustix::termios::OptionalActions::Now;
-    let _ = rustix::termios::tcsetattr(std::io::stdin(), now, settings); // an error means that it is closed
+fn set(settings: &Termios) {
+    if is_in_foreground() {
+        // An error means that it is closed.
+        let _ = with_terminal(|terminal| tcsetattr(terminal, OptionalActions::Now, settings));
+    }
 }

@@ -2,9 +2,11 @@
 //! mode of the terminal.
 //!
 //! Such a part restores the terminal when it receives [`JobChange::Suspend`], then calls [`stop_process`]; at
-//! [`JobChange::Continued`] it sets the mode and draws again. On Windows nothing is ever received.
+//! [`JobChange::Continued`] it sets the mode and draws again. A program that continues in the background (`bg`, or
+//! `kill`) receives that only when it is in the foreground again. On Windows nothing is ever received.
 
-use super::signals::Continued;
+#[cfg(unix)]
+use super::{mode, signals::Continued};
 
 /// What the shell or the user does with the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,7 +14,7 @@ use super::signals::Continued;
 pub(crate) enum JobChange {
     /// The program is to be suspended.
     Suspend,
-    /// The program continues.
+    /// The program continues, and may use the terminal.
     Continued,
 }
 
@@ -21,7 +23,11 @@ pub(crate) enum JobChange {
 pub(crate) struct JobControl {
     #[cfg(unix)]
     suspend: Option<tokio::signal::unix::Signal>,
+    #[cfg(unix)]
     continued: Continued,
+    /// Whether the program continues, and this was not returned yet.
+    #[cfg(unix)]
+    is_continuing: bool,
 }
 
 impl JobControl {
@@ -32,25 +38,44 @@ impl JobControl {
         Self {
             #[cfg(unix)]
             suspend: tokio::signal::unix::signal(kind).ok(),
+            #[cfg(unix)]
             continued: Continued::install(),
+            #[cfg(unix)]
+            is_continuing: false,
         }
     }
 
-    /// Waits for the next change. A program that nothing could continue is never told to suspend.
+    /// Waits for the next change. A program that nothing could continue is never told to suspend. Cancel safe.
+    #[cfg(unix)]
     pub(crate) async fn next(&mut self) -> JobChange {
-        #[cfg(unix)]
-        if let Some(suspend) = &mut self.suspend {
-            loop {
-                tokio::select! {
-                    Some(()) = suspend.recv() => if has_job_control() {
-                        return JobChange::Suspend;
-                    },
-                    () = self.continued.next() => return JobChange::Continued,
-                }
+        loop {
+            if self.is_continuing && mode::is_in_foreground() {
+                self.is_continuing = false;
+                return JobChange::Continued;
+            }
+            tokio::select! {
+                Some(()) = received(self.suspend.as_mut()) => if has_job_control() {
+                    self.is_continuing = false;
+                    return JobChange::Suspend;
+                },
+                () = self.continued.next() => self.is_continuing = true,
+                () = tokio::time::sleep(mode::FOREGROUND_POLL), if self.is_continuing => {}
             }
         }
-        self.continued.next().await;
-        JobChange::Continued
+    }
+
+    /// Waits without end.
+    #[cfg(not(unix))]
+    pub(crate) async fn next(&mut self) -> JobChange {
+        std::future::pending().await
+    }
+}
+
+#[cfg(unix)]
+async fn received(signal: Option<&mut tokio::signal::unix::Signal>) -> Option<()> {
+    match signal {
+        Some(signal) => signal.recv().await,
+        None => std::future::pending().await,
     }
 }
 

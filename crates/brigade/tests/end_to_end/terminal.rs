@@ -199,6 +199,26 @@ fn a_suspended_prompt_continues_with_the_typed_text() {
     earth.shows("the mode is right");
 }
 
+/// As `kill` of some shells does for a job that is suspended. A program that then changes the mode of the terminal is
+/// stopped by the system.
+#[test]
+fn a_suspended_program_ends_when_it_is_terminated() {
+    let mut network = Network::start();
+    let peer: (&str, &[&str]) = ("peer", &["--port", "0", "--username", "earth"]);
+    for (subcommand, arguments) in [peer, ("manager", &["--state", "another"])] {
+        let Some(job) = Terminal::job(&network, subcommand, arguments) else { return };
+        job.shows(if subcommand == "peer" { "`help` lists the commands" } else { "username" });
+        let program = job.program();
+        job.suspends();
+        job.types("kill %1; kill -s CONT %1");
+        job.has_ended(program);
+        job.types("echo the mode is ri''ght");
+        job.shows("the mode is right");
+    }
+    let events = network.stop_manager().out;
+    assert!(events.contains("earth left: it quit"), "{events}");
+}
+
 #[test]
 fn a_suspended_table_is_drawn_again() {
     let network = Network::start();

@@ -144,11 +144,13 @@ impl Terminal {
         });
     }
 
-    /// Waits until the program has ended: before that, it may read what is typed.
+    /// Waits until the program has ended: before that, it may read what is typed. The shell may not know it yet.
     #[track_caller]
     pub(crate) fn has_ended(&self, program: rustix::process::Pid) {
-        let folder = PathBuf::from(format!("/proc/{program}"));
-        until("the program has ended", PATIENCE, || (!folder.exists()).then_some(()));
+        until("the program has ended", PATIENCE, || {
+            let stat = std::fs::read_to_string(format!("/proc/{program}/stat"));
+            stat.map_or(true, |stat| stat.contains(") Z ")).then_some(())
+        });
     }
 
     /// Waits until the screen contains `needle`. Returns the screen.
