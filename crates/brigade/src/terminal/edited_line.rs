@@ -47,6 +47,8 @@ fn locked() -> MutexGuard<'static, Option<EditedLine>> {
 }
 
 async fn run(mut jobs: JobControl) {
+    // The pipe is open until the next time: the editor may still wait for its data.
+    let mut detached = None;
     loop {
         let change = jobs.next().await;
         let is_edited = locked().as_ref().is_some_and(|line| line.is_edited.load(Ordering::SeqCst));
@@ -54,18 +56,28 @@ async fn run(mut jobs: JobControl) {
             JobChange::Suspend => {
                 if is_edited && mode::is_in_foreground() {
                     restore_terminal().await;
+                    detached = mode::detach_input().ok();
                 }
                 stop_process();
             }
-            JobChange::Continued if is_edited => {
-                mode::set_editor_mode();
-                // The editor ends a line before it draws the prompt: one row up, and no empty row remains.
-                if let Some(line) = locked().as_ref() {
-                    (line.print_above)("\u{1b}[A");
+            JobChange::Continued => {
+                if detached.is_some() {
+                    mode::attach_input();
+                }
+                if is_edited {
+                    mode::set_editor_mode();
+                    draw_again();
                 }
             }
-            JobChange::Continued => {}
         }
+    }
+}
+
+/// Draws the line that is edited. This also makes the editor wait for data of the terminal, if it was detached.
+fn draw_again() {
+    if let Some(line) = locked().as_ref() {
+        // The editor ends a line before it draws the prompt: one row up, and no empty row remains.
+        (line.print_above)("\u{1b}[A");
     }
 }
 

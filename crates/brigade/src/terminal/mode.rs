@@ -57,6 +57,25 @@ pub(crate) fn restore_terminal() {
     }
 }
 
+/// Makes standard input a pipe without data until [`attach_input`]: the system stops a program in the background when
+/// its editor reads the terminal. The pipe is empty, and not at its end, while the result exists.
+#[cfg(unix)]
+pub(crate) fn detach_input() -> io::Result<io::PipeWriter> {
+    let (empty, writer) = io::pipe()?;
+    rustix::stdio::dup2_stdin(&empty)?;
+    Ok(writer)
+}
+
+/// Makes standard input the terminal again.
+#[cfg(unix)]
+pub(crate) fn attach_input() {
+    if let Some(before) = BEFORE.get()
+        && let Err(error) = rustix::stdio::dup2_stdin(&before.file)
+    {
+        tracing::debug!(%error, "the terminal cannot be read any more");
+    }
+}
+
 /// Whether the terminal was closed.
 #[cfg(unix)]
 pub(crate) fn is_closed() -> bool {

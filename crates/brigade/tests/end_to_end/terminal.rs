@@ -199,6 +199,38 @@ fn a_suspended_prompt_continues_with_the_typed_text() {
     earth.shows("the mode is right");
 }
 
+/// The system stops a program in the background that reads the terminal.
+#[test]
+fn a_suspended_prompt_works_in_the_background() {
+    let network = Network::start();
+    let film = bytes("film", 600_000);
+    network.write("earth/film.bin", &film);
+    let Some(earth) = Terminal::job(&network, "peer", &["--port", "0", "--username", "earth"]) else {
+        return;
+    };
+    earth.shows("Share all files in it? [y/N]");
+    earth.types("y");
+    earth.shows("`help` lists the commands");
+    network.has_file("film.bin", 1, PATIENCE);
+    earth.suspends();
+    earth.types("bg");
+    for round in ["1", "2"] {
+        earth.types(&format!("clear; echo sh''ell {round}"));
+        earth.shows(&format!("shell {round}"));
+        network.fetch(&["film.bin", "--into", round]).with_code(0);
+        network.has(&format!("{round}/film.bin"), &film);
+    }
+    earth.types("fg");
+    earth.shows("\n>");
+    earth.types("fetch nothing");
+    earth.shows("nobody shares \"nothing\"");
+    let program = earth.program();
+    earth.types("Q");
+    earth.has_ended(program);
+    earth.types("echo the mode is ri''ght");
+    earth.shows("the mode is right");
+}
+
 /// As `kill` of some shells does for a job that is suspended. A program that then changes the mode of the terminal is
 /// stopped by the system.
 #[test]
