@@ -127,16 +127,13 @@ async fn ask_and_join(
     lines: &mut LineReader,
 ) -> Result<Option<Peer>, Failure> {
     let listen = ListenChoice::find(&args.peer.manager.address(), args.peer.host.as_deref()).await?;
-    let Some(mut port) = ask_port(args, &listen, lines).await? else { return Ok(None) };
-    let mut named = None;
-    let mut refused = None;
+    let (mut named, mut refused) = (None, None);
+    let Some(mut port) = ask_port(args, &listen, lines, &mut refused).await? else { return Ok(None) };
     loop {
         let username = match named.take() {
             Some(username) => username,
             None => {
-                let answer =
-                    ask_username(args, lines).await.map_err(|error| after_refusal(error, refused))?;
-                let Some(username) = answer else { return Ok(None) };
+                let Some(username) = ask_username(args, lines, refused).await? else { return Ok(None) };
                 if let Err(failure) = check_shared(&folder_of(args, &username)) {
                     if args.peer.username.is_some() {
                         return Err(failure);
@@ -174,20 +171,13 @@ async fn ask_and_join(
                 failure.print();
                 drop(taken); // only now another program may bind it
                 named = Some(username);
-                let Some(port) = ask_port(args, &listen, lines).await? else { return Ok(None) };
+                let answer = ask_port(args, &listen, lines, &mut refused).await?;
+                let Some(port) = answer else { return Ok(None) };
                 port
             }
             _ => return Err(failure),
         };
     }
-}
-
-/// If the input ended although the last answer was `refused`, the exit code is that of the refusal.
-fn after_refusal(mut error: Failure, refused: Option<u8>) -> Failure {
-    if error.code == USAGE {
-        error.code = refused.unwrap_or(USAGE);
-    }
-    error
 }
 
 /// Whether another username would help; if a folder is named, it would not.
@@ -202,10 +192,12 @@ fn is_about_the_name(args: &PeerArgs, error: &PeerError) -> bool {
     }
 }
 
+/// Asks for a port until it can be used. `refused` is the exit code of the last refusal.
 async fn ask_port(
     args: &PeerArgs,
     listen: &ListenChoice,
     lines: &mut LineReader,
+    refused: &mut Option<u8>,
 ) -> Result<Option<TakenPort>, Failure> {
     if let Some(port) = args.peer.port {
         return Ok(Some(listen.take_port(port)?));
@@ -216,13 +208,14 @@ async fn ask_port(
             .print(&dim("The TCP port on which other peers reach this peer; Enter alone takes a free one."));
     }
     loop {
-        let Some(answer) = ask(lines, "Port: ").await? else { return Ok(None) };
+        let Some(answer) = ask(lines, "Port: ", *refused).await? else { return Ok(None) };
         let port = match answer.trim() {
             "" => Ok(0),
             text => parse_port(text),
         };
-        match port.map(|port| listen.take_port(port)) {
+        let failure = match port.map(|port| listen.take_port(port)) {
             Ok(Ok(port)) => {
+                *refused = None;
                 if answer.trim().is_empty() || answer.trim() == "0" {
                     lines.printer().print(&format!("using port {}", port.address().port()));
                 }
@@ -232,25 +225,34 @@ async fn ask_port(
             Ok(Err(error)) if error.source.kind() == io::ErrorKind::AddrNotAvailable => {
                 return Err(error.into());
             }
-            Ok(Err(error)) => Failure::from(error).print(),
+            Ok(Err(error)) => Failure::from(error),
             Err(expected) => Failure::new(USAGE, format!("{answer:?} is not a port: {expected}"))
-                .hint("Enter alone takes a free one")
-                .print(),
-        }
+                .hint("Enter alone takes a free one"),
+        };
+        *refused = Some(failure.code);
+        failure.print();
     }
 }
 
-async fn ask_username(args: &PeerArgs, lines: &mut LineReader) -> Result<Option<Username>, Failure> {
+/// Asks for a username until it is valid. `refused` is the exit code of the last refusal.
+async fn ask_username(
+    args: &PeerArgs,
+    lines: &mut LineReader,
+    mut refused: Option<u8>,
+) -> Result<Option<Username>, Failure> {
     if let Some(username) = &args.peer.username {
         return Ok(Some(username.clone()));
     }
     loop {
-        let Some(answer) = ask(lines, "Username: ").await? else { return Ok(None) };
+        let Some(answer) = ask(lines, "Username: ", refused).await? else { return Ok(None) };
         match answer.trim().parse() {
             Ok(username) => return Ok(Some(username)),
-            Err(error) => Failure::new(USAGE, format!("{answer:?} cannot be a username: {error}"))
-                .hint("the folder gets this name; use letters and digits, as in fire_user")
-                .print(),
+            Err(error) => {
+                refused = Some(USAGE);
+                Failure::new(USAGE, format!("{answer:?} cannot be a username: {error}"))
+                    .hint("the folder gets this name; use letters and digits, as in fire_user")
+                    .print();
+            }
         }
     }
 }
@@ -267,18 +269,22 @@ async fn may_share(
         return Ok(Some(true));
     }
     let question = format!("{} exists already. Share all files in it? [y/N] ", folder.display());
-    let answer = ask(lines, &question).await?;
+    let answer = ask(lines, &question, None).await?;
     Ok(answer.map(|answer| is_yes(&answer)))
 }
 
-/// An answer; `None` if the user stopped.
-async fn ask(lines: &mut LineReader, question: &str) -> Result<Option<String>, Failure> {
+/// An answer; `None` if the user stopped. If the input ends although the last answer was `refused`, the exit code is that
+/// of the refusal.
+async fn ask(lines: &mut LineReader, question: &str, refused: Option<u8>) -> Result<Option<String>, Failure> {
     match lines.ask(question).await {
         Ok(Input::Line(line)) => Ok(Some(line)),
         Ok(Input::Interrupted) => Ok(None),
         Ok(Input::End) if lines.is_terminal() => Ok(None),
-        Ok(Input::End) => Err(Failure::new(USAGE, "standard input ended before all questions were answered")
-            .hint("give --port and --username, or write the answers to standard input, one per line")),
+        Ok(Input::End) => {
+            let code = refused.unwrap_or(USAGE);
+            Err(Failure::new(code, "standard input ended before all questions were answered")
+                .hint("give --port and --username, or write the answers to standard input, one per line"))
+        }
         Err(error) => Err(Failure::other("reading standard input", &error)),
     }
 }

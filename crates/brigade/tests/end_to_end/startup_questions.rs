@@ -41,4 +41,16 @@ fn a_script_whose_last_answer_is_refused_ends_with_the_refusal() {
     peer.types("0\nfire_user\n");
     peer.end_input();
     peer.end().with_code(4).prints_error(&["the username belongs to another key"]);
+
+    let taken = network.port();
+    for (answers, code) in [(format!("{taken}\n"), 1), (format!("{taken}\n0\n"), 2)] {
+        let mut peer = network.run("peer", &["--host", "localhost"]);
+        peer.types(&answers);
+        peer.end_input();
+        let ended = peer.end().with_code(code);
+        ended.prints_error(&[
+            &format!("another program listens on port {taken} already"),
+            "standard input ended",
+        ]);
+    }
 }
