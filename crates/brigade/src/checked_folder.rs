@@ -10,7 +10,10 @@ use brigade_node::{
     user_account::brigade_home,
 };
 
-use crate::failure::{DISK, Failure};
+use crate::{
+    failure::{DISK, Failure},
+    text::escape::escape,
+};
 
 /// The private folder of a peer.
 const PRIVATE: &str = ".brigade";
@@ -23,11 +26,6 @@ pub(crate) fn check_shared(folder: &Path) -> Result<(), Failure> {
 /// Refuses to fetch into `folder` if it has private files of Brigade.
 pub(crate) fn check_destination(folder: &Path) -> Result<(), Failure> {
     refusal_to_fetch(folder, brigade_home().as_deref()).map_or(Ok(()), Err)
-}
-
-/// Refuses to keep the state of a manager in `state` if a peer shares that folder.
-pub(crate) fn check_state(state: &Path) -> Result<(), Failure> {
-    refusal_of_state(state).map_or(Ok(()), Err)
 }
 
 fn refusal_to_share(folder: &Path, home: Option<&Path>) -> Option<Failure> {
@@ -51,21 +49,22 @@ fn refusal_to_fetch(folder: &Path, home: Option<&Path>) -> Option<Failure> {
     Some(Failure::new(DISK, message).hint("name another folder with --into"))
 }
 
-fn refusal_of_state(state: &Path) -> Option<Failure> {
+/// The note for a manager whose `state` is in a folder that a peer may share. It is unknown whether one does: a fetch
+/// leaves the same files behind, and shares only what it fetched.
+pub(crate) fn state_note(state: &Path) -> Option<String> {
     let path = resolved(state);
     let is_shared = |above: &&Path| {
         is_peer_folder(above) && path.strip_prefix(above).is_ok_and(|below| !is_hidden(below))
     };
     let shared = path.ancestors().find(is_shared)?;
-    let message = format!(
-        "the manager's secret key cannot be kept in {}: a peer uses the folder {}, which has `{PRIVATE}`, and shares what \
-         is in it",
-        state.display(),
-        shared.display()
-    );
-    let hint = "name a folder outside with --state, and move the files of an existing state there. If no peer uses the \
-                folder any more, delete `.brigade` in it; the username of that peer is lost then";
-    Some(Failure::new(DISK, message).hint(hint))
+    let (state, shared) = (state.display().to_string(), shared.display().to_string());
+    Some(format!(
+        "note: the state of the manager ({}) is in the folder {}, which a peer or a fetch has used. A peer that shares \
+         it leaves out the folder with the manager's key, but shares copies of the key under other names\n\
+         hint: name a folder outside with --state, and move the files of an existing state there",
+        escape(&state),
+        escape(&shared)
+    ))
 }
 
 /// The reason if `path` is a folder for private files of Brigade.
@@ -98,7 +97,7 @@ fn resolved(path: &Path) -> PathBuf {
 mod tests {
     use std::fs;
 
-    use super::{refusal_of_state, refusal_to_fetch, refusal_to_share};
+    use super::{refusal_to_fetch, refusal_to_share, state_note};
 
     #[test]
     fn folders_with_private_files_are_neither_shared_nor_fetched_into() {
@@ -134,17 +133,17 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_manager_is_not_kept_in_the_folder_of_a_peer() {
+    fn a_manager_with_its_state_in_the_folder_of_a_peer_gets_a_note() {
         let temp = tempfile::tempdir().unwrap();
         let path = |name: &str| temp.path().join(name);
         fs::create_dir_all(path("shared/.brigade")).unwrap();
-        assert!(refusal_of_state(&path("shared/state")).is_none(), "no peer has used it");
+        assert!(state_note(&path("shared/state")).is_none(), "no peer has used it");
         fs::write(path("shared/.brigade/key"), "").unwrap();
         for state in ["shared", "shared/state", "shared/a/b/state"] {
-            assert!(refusal_of_state(&path(state)).is_some(), "{state}");
+            assert!(state_note(&path(state)).is_some(), "{state}");
         }
         for state in ["state", "shared/.hidden/state"] {
-            assert!(refusal_of_state(&path(state)).is_none(), "{state}");
+            assert!(state_note(&path(state)).is_none(), "{state}");
         }
     }
 }

@@ -15,13 +15,14 @@ use brigade_node::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    checked_folder::check_state,
+    checked_folder::state_note,
     command_line::args::ManagerArgs,
     failure::{DISK, Failure},
     manager_display,
     terminal::{
         self,
         signals::{Signal, Signals},
+        standard_error::print_error_line,
         standard_output::print_line,
     },
 };
@@ -30,7 +31,9 @@ use crate::{
 pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     let mut signals = Signals::install();
     let stop = CancellationToken::new();
-    args.state.as_deref().map_or(Ok(()), check_state)?;
+    if let Some(note) = args.state.as_deref().and_then(state_note) {
+        print_error_line(&note);
+    }
     let state_dir = args.state.map_or_else(|| default_state(args.port), Ok)?;
     let config =
         ManagerConfig::new(state_dir).host(args.host).port(args.port).max_peers(args.max).open(args.open);
