@@ -44,7 +44,12 @@ fn refusal_to_share(folder: &Path, home: Option<&Path>) -> Option<Failure> {
 }
 
 fn refusal_to_fetch(folder: &Path, home: Option<&Path>) -> Option<Failure> {
-    let reason = reason_inside(&resolved(folder), home)?;
+    let path = resolved(folder);
+    let in_state = || path.ancestors().find(|above| is_manager_folder(above));
+    let reason = reason_inside(&path, home).or_else(|| {
+        in_state()
+            .map(|state| format!("{} is for the secret key and the members of a manager", state.display()))
+    })?;
     let message = format!("nothing can be fetched into {}: {reason}", folder.display());
     Some(Failure::new(DISK, message).hint("name another folder with --into"))
 }

@@ -70,7 +70,7 @@ pub(crate) enum Obstacle {
         /// The file.
         path: PathBuf,
     },
-    /// The folder has the state of a manager.
+    /// The folder has the state of a manager; the name is in it or below it.
     #[error(
         "the folder {path} has the secret key of a manager (manager.key), and nothing is fetched into it: choose \
          another folder"
@@ -283,9 +283,19 @@ impl Obstacle {
     }
 }
 
+/// The state of a manager, if a folder is one or is in one.
 fn manager_state(folder: &Folder, nearest: &NearestFolder) -> Option<Obstacle> {
-    let obstacle = || Obstacle::ManagerState { path: folder.path_below(&nearest.below) };
-    has_manager_state(&nearest.dir).then(obstacle)
+    let below = nearest.below.as_str();
+    let is_state = |above: &&str| {
+        let dir = match *above {
+            "" => folder.sub(""),
+            above => folder.open_path_only(above),
+        };
+        dir.is_ok_and(|dir| has_manager_state(&dir))
+    };
+    let ends = below.match_indices('/').map(|(at, _)| at).chain([below.len()]);
+    let state = [""].into_iter().chain(ends.map(|end| &below[..end])).find(is_state)?;
+    Some(Obstacle::ManagerState { path: folder.path_below(state) })
 }
 
 /// The reason if no file can be created in a folder.

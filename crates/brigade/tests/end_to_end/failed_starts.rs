@@ -112,7 +112,7 @@ fn private_files_of_brigade_are_neither_shared_nor_fetched_into() {
         run("peer", &["--headless", "--username", "a", "--folder", folder]).prints_error(&cannot_be_shared);
     }
     run("peer", &["--headless", "--username", "seen"]).prints_error(&["BRIGADE_HOME", "is in it"]);
-    for folder in ["seen/home", "state", "fire_user/.brigade", "fire_user/.brigade/parts/new"] {
+    for folder in ["seen/home", "state", "state/sub", "fire_user/.brigade", "fire_user/.brigade/parts/new"] {
         let ended = run("fetch", &["film", "--json", "--into", folder]);
         ended.prints_error(&["nothing can be fetched into ", "--into"]);
     }

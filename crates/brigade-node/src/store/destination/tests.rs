@@ -47,15 +47,24 @@ fn obstacles_are_named() {
 #[test]
 fn nothing_is_received_into_the_state_of_a_manager() {
     let (_temp, folder) = folder();
-    fs::create_dir(folder.path().join("state")).unwrap();
+    fs::create_dir_all(folder.path().join("state/sub")).unwrap();
     let key = crate::identity::key::SecretKey::generate();
     key.save(&folder.path().join("state/manager.key")).unwrap();
     let expected = Some(Obstacle::ManagerState { path: folder.path().join("state") });
     let mut walk = Destinations::new(&folder);
-    for (name, replace) in [("state/manager.key", true), ("state/new", false), ("state/new/below", true)] {
+    for (name, replace) in [
+        ("state/manager.key", true),
+        ("state/new", false),
+        ("state/new/below", true),
+        ("state/sub/new", false),
+    ] {
         assert_eq!(walk.check(&name.parse().unwrap(), replace).obstacle, expected, "{name}");
     }
     assert_eq!(walk.check(&"d/new".parse().unwrap(), true).obstacle, None);
+    key.save(&folder.path().join("manager.key")).unwrap();
+    walk.forget();
+    let obstacle = walk.check(&"d/e/new".parse().unwrap(), true).obstacle;
+    assert_eq!(obstacle, Some(Obstacle::ManagerState { path: folder.path().to_owned() }));
 }
 
 /// The file system of the temporary folder has the common limit of 255 bytes: such a name is valid.
