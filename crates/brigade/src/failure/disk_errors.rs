@@ -17,7 +17,7 @@ impl From<FolderError> for Failure {
         let failure = Self::of(DISK, &error);
         match error {
             FolderError::Foreign { path, .. } => failure.hint(format!(
-                "run it as that account, give the files to this one (`{}`), or use another folder",
+                "run it as that account, give the files to this one{}, or use another folder",
                 give_command(&path)
             )),
             FolderError::Missing { .. } => {
@@ -41,10 +41,23 @@ impl From<FolderError> for Failure {
     }
 }
 
-/// The command that gives the private folder with `path`, or `path` itself, to this account.
+/// The command that gives the private folder with `path`, or `path` itself, to this account, in parentheses.
+#[cfg(unix)]
 fn give_command(path: &Path) -> String {
     let private = path.ancestors().find(|above| above.file_name().is_some_and(|name| name == ".brigade"));
-    format!("sudo chown -R \"$(id -un)\" '{}'", private.unwrap_or(path).display())
+    format!(" (`sudo chown -R \"$(id -un)\" {}`)", quoted(private.unwrap_or(path)))
+}
+
+/// Windows has no such command.
+#[cfg(not(unix))]
+fn give_command(_: &Path) -> String {
+    String::new()
+}
+
+/// A path as one word of a shell. A quotation mark is put into other ones, since a backslash is escaped when it is
+/// printed.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r#"'"'"'"#))
 }
 
 /// Whether a path is `.brigade` or in it.
@@ -84,12 +97,12 @@ impl Failure {
             )),
             KeyError::File { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
                 failure.hint(format!(
-                    "it may belong to another account: run the command as that account, give the files to this one (`{}`), \
+                    "it may belong to another account: run the command as that account, give the files to this one{}, \
                      or use another folder",
                     give_command(path)
                 ))
             }
-            KeyError::Exposed { path, .. } => failure.hint(format!("chmod 600 {}", path.display())),
+            KeyError::Exposed { path, .. } => failure.hint(format!("chmod 600 {}", quoted(path))),
             _ => failure,
         }
     }
@@ -131,5 +144,26 @@ impl From<CannotLand> for Failure {
             "nothing was fetched; move what is in the way, make the folder writable, omit these files, or fetch into \
              another folder",
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::quoted;
+
+    #[test]
+    fn a_path_is_one_word_of_a_shell() {
+        for path in ["/a/b", r#"/it's here/"$HOME" `x`"#, "'"] {
+            let word = quoted(Path::new(path));
+            assert_eq!(crate::text::escape::escape(&word), word);
+            #[cfg(unix)]
+            {
+                let mut shell = std::process::Command::new("sh");
+                let printed = shell.args(["-c", &format!("printf %s {word}")]).output().unwrap().stdout;
+                assert_eq!(printed, path.as_bytes(), "{word}");
+            }
+        }
     }
 }
