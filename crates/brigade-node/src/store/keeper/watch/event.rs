@@ -52,9 +52,10 @@ pub(super) fn event_for<'a>(
     kind: ChangeKind,
 ) -> Option<Event> {
     let mut name = String::new();
-    for part in components {
+    let mut components = components.peekable();
+    while let Some(part) = components.next() {
         let Some(part) = part else { return Some(Event::Other) };
-        if part == IGNORE_FILE || may_be_manager_key(part) {
+        if part == IGNORE_FILE || components.peek().is_none() && may_be_manager_key(part) {
             return Some(Event::Rules);
         }
         if part.eq_ignore_ascii_case(PRIVATE) || (!hidden && part.starts_with('.')) {
@@ -85,6 +86,7 @@ mod tests {
         }
         assert_eq!((at(".brigadeignore", false), at(".x/.brigadeignore", false)), (Some(Event::Rules), None));
         assert_eq!(at("state/Manager.key", false), Some(Event::Rules));
+        assert_eq!(at("manager.key/file", false), name("manager.key/file"));
         assert_eq!(at("a:b", false), Some(Event::Other));
         assert_eq!(event_for([Some("a"), None].into_iter(), false, ChangeKind::Closed), Some(Event::Other));
     }
