@@ -15,7 +15,8 @@ use crate::fetch_request::{JobId, wanted_files::WantedFile};
 pub(crate) struct FileClaims {
     /// Contents of files that are being prepared, or get their names though their fetch was stopped, or whose parts are
     /// being removed: nothing else touches them meanwhile.
-    in_preparation: BTreeSet<Content>,
+    /// The fetch for which a file is being prepared, if it goes on.
+    in_preparation: BTreeMap<Content, Option<JobId>>,
     /// The names, without their case, of files that were taken up and have not landed.
     taken_names: BTreeMap<String, FileName>,
     /// Files whose content is dealt with under another name.
@@ -58,7 +59,7 @@ impl FileClaims {
             self.defer(job, file);
             return false;
         }
-        self.prepare(file.content);
+        self.prepare(file.content, Some(job));
         next.files.push(file);
         true
     }
@@ -91,9 +92,19 @@ impl FileClaims {
         self.deferred.remove(content).unwrap_or_default()
     }
 
-    /// The number of files of a fetch that are deferred.
-    pub(crate) fn deferred_of(&self, job: JobId) -> u64 {
-        self.deferred.values().flatten().filter(|(id, _)| *id == job).count() as u64
+    /// The number of files of a fetch that are deferred because another fetch prepares their contents, or fetches them
+    /// by `fetched_by`.
+    pub(crate) fn deferred_for_others(
+        &self,
+        job: JobId,
+        fetched_by: impl Fn(&Content) -> Option<JobId>,
+    ) -> u64 {
+        let is_of_other = |content: &Content| {
+            let owner = fetched_by(content).or_else(|| self.in_preparation.get(content).copied().flatten());
+            owner.is_some_and(|owner| owner != job)
+        };
+        let deferred = self.deferred.iter().filter(|(content, _)| is_of_other(content));
+        deferred.flat_map(|(_, files)| files).filter(|(id, _)| *id == job).count() as u64
     }
 
     /// A file has landed.
@@ -123,9 +134,14 @@ impl FileClaims {
         self.named.clear();
     }
 
-    /// Nothing else touches this content from now on.
-    pub(crate) fn prepare(&mut self, content: Content) {
-        self.in_preparation.insert(content);
+    /// Nothing else touches this content from now on; the file is prepared for this fetch, if for any.
+    pub(crate) fn prepare(&mut self, content: Content, job: Option<JobId>) {
+        self.in_preparation.insert(content, job);
+    }
+
+    /// A fetch has ended. Its files that are being prepared are still not touched.
+    pub(crate) fn fetch_ended(&mut self, job: JobId) {
+        self.in_preparation.values_mut().filter(|owner| **owner == Some(job)).for_each(|owner| *owner = None);
     }
 
     pub(crate) fn prepared(&mut self, content: &Content) {
@@ -133,7 +149,7 @@ impl FileClaims {
     }
 
     pub(crate) fn is_prepared(&self, content: &Content) -> bool {
-        self.in_preparation.contains(content)
+        self.in_preparation.contains_key(content)
     }
 
     /// Whether a file is prepared or deferred for this content.
@@ -143,7 +159,7 @@ impl FileClaims {
 
     /// The number of contents of several pieces that are being prepared.
     pub(crate) fn large_in_preparation(&self) -> usize {
-        self.in_preparation.iter().filter(|content| is_large(content)).count()
+        self.in_preparation.keys().filter(|content| is_large(content)).count()
     }
 }
 
@@ -176,13 +192,21 @@ mod tests {
         let mut claims = FileClaims::default();
         let (film, copy) = (file("film", 1 << 30), file("copy", 1 << 30));
         assert!(is_large(&film.content) && !is_large(&file("small", 10).content));
-        claims.prepare(film.content);
+        claims.prepare(film.content, Some(JobId(2)));
         assert!(claims.is_prepared(&copy.content));
         assert_eq!(claims.large_in_preparation(), 1);
         claims.defer(JobId(1), copy.clone());
+        claims.defer(JobId(2), copy.clone());
+        let deferred = |claims: &FileClaims, fetched_by: Option<JobId>| {
+            [1, 2].map(|job| claims.deferred_for_others(JobId(job), |_| fetched_by))
+        };
+        assert_eq!(deferred(&claims, None), [1, 0], "the second fetch prepares the content");
+        claims.fetch_ended(JobId(2));
+        assert_eq!(deferred(&claims, None), [0, 0], "no fetch prepares it");
         claims.prepared(&film.content);
+        assert_eq!(deferred(&claims, Some(JobId(1))), [0, 1], "the first fetch fetches it");
         assert!(claims.is_in_use(&film.content) && !claims.is_prepared(&film.content));
-        assert_eq!(claims.take_deferred(&film.content), [(JobId(1), copy)]);
+        assert_eq!(claims.take_deferred(&film.content), [(JobId(1), copy.clone()), (JobId(2), copy)]);
         assert!(!claims.is_in_use(&film.content));
     }
 }

@@ -299,7 +299,8 @@ impl FetchJob {
         self.active == 0
     }
 
-    /// Shows its state at `now`, and that it waits for a `full` disk if it does. So many of its files are `deferred`.
+    /// Shows its state at `now`, and that it waits for a `full` disk if it does. So many of its files are
+    /// `deferred`, because another fetch deals with their contents.
     pub(crate) fn show(
         &mut self,
         now: Timestamp,

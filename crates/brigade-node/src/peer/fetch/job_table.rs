@@ -98,6 +98,7 @@ impl Jobs {
 
     fn remove(&mut self, id: JobId) -> Option<FetchJob> {
         self.disk_space.forget(id);
+        self.claims.fetch_ended(id);
         let job = self.jobs.remove(&id);
         if self.jobs.is_empty() {
             self.claims.forget_times();
@@ -286,7 +287,7 @@ impl Jobs {
     /// A content is not active any more. While it `is_landing`, nothing else touches it.
     pub(crate) fn ended(&mut self, content: &Content, is_landing: bool) -> Option<ActiveFile> {
         if is_landing {
-            self.claims.prepare(*content);
+            self.claims.prepare(*content, None);
         }
         let active = self.active.remove(content)?;
         self.claims.give_back_name(&active.file.name);
@@ -361,7 +362,7 @@ impl Jobs {
         let waiting = self.jobs.values().flat_map(FetchJob::waiting).map(|file| file.content);
         let waiting: BTreeSet<Content> = waiting.filter(|content| locked.contains(content)).collect();
         contents.retain(|content| !waiting.contains(content));
-        contents.iter().for_each(|content| self.claims.prepare(*content));
+        contents.iter().for_each(|content| self.claims.prepare(*content, None));
         contents
     }
 
@@ -385,7 +386,9 @@ impl Jobs {
             job.set_connected(connected(&of_it.clone().map(|(content, _)| *content).collect::<Vec<_>>()));
             let starved = of_it.filter(|(_, active)| active.is_starved).map(|(content, _)| *content);
             job.set_missing(missing, unreached(&starved.collect::<Vec<_>>()));
-            let deferred = if job.is_inactive() { self.claims.deferred_of(*id) } else { 0 };
+            let fetched_by = |content: &Content| self.active.get(content).map(|active| active.job);
+            let deferred =
+                if job.is_inactive() { self.claims.deferred_for_others(*id, fetched_by) } else { 0 };
             job.show(now, self.disk_space.full(*id), deferred, &self.swarm);
         }
     }
