@@ -10,6 +10,9 @@ use brigade_core::{geometry::Geometry, id::Content, name::FileName, time::Timest
 
 use crate::fetch_request::{JobId, wanted_files::WantedFile};
 
+/// Times that are kept whether a fetch needs them or not.
+const TIMES: usize = 4096;
+
 /// The names that files have taken, and the contents that only one of them may deal with at a time.
 #[derive(Debug, Default)]
 pub(crate) struct FileClaims {
@@ -21,10 +24,12 @@ pub(crate) struct FileClaims {
     taken_names: BTreeMap<String, FileName>,
     /// Files whose content is dealt with under another name.
     deferred: BTreeMap<Content, Vec<(JobId, WantedFile)>>,
-    /// When each content landed that was fetched since the last moment without a fetch.
+    /// When contents landed; at least those for which a fetch still wants a file.
     landed: BTreeMap<Content, Timestamp>,
-    /// When each name was given to a file since then.
+    /// When names were given to files; at least those of files that a fetch still wants.
     named: BTreeMap<FileName, Timestamp>,
+    /// The number of times from which on those that no fetch needs are forgotten.
+    most_times: usize,
 }
 
 /// The next files of a fetch.
@@ -118,20 +123,33 @@ impl FileClaims {
         self.named.insert(name.clone(), now);
     }
 
-    /// When a content landed, if a fetch has run since.
+    /// When a content landed, if a fetch has wanted it since.
     pub(crate) fn landed_at(&self, content: &Content) -> Option<Timestamp> {
         self.landed.get(content).copied()
     }
 
-    /// When a file got its name, if a fetch has run since.
+    /// When a file got its name, if a fetch has wanted it since.
     pub(crate) fn named_at(&self, name: &FileName) -> Option<Timestamp> {
         self.named.get(name).copied()
     }
 
-    /// There is no fetch: the times matter only to fetches that went on meanwhile.
-    pub(crate) fn forget_times(&mut self) {
-        self.landed.clear();
-        self.named.clear();
+    /// Forgets the times that no fetch needs, once there are many: neither `waiting` files nor those that were taken up
+    /// have these names and contents.
+    pub(crate) fn forget_unneeded_times<'a>(&mut self, waiting: impl Iterator<Item = &'a WantedFile>) {
+        if self.landed.len().max(self.named.len()) <= self.most_times.max(TIMES) {
+            return;
+        }
+        let deferred = self.deferred.values().flatten().map(|(_, file)| &file.name);
+        let mut names: BTreeSet<&FileName> = self.taken_names.values().chain(deferred).collect();
+        let in_use = self.in_preparation.keys().chain(self.deferred.keys());
+        let mut contents: BTreeSet<Content> = in_use.copied().collect();
+        for file in waiting {
+            names.insert(&file.name);
+            contents.insert(file.content);
+        }
+        self.landed.retain(|content, _| contents.contains(content));
+        self.named.retain(|name, _| names.contains(name));
+        self.most_times = 2 * self.landed.len().max(self.named.len());
     }
 
     /// Nothing else touches this content from now on; the file is prepared for this fetch, if for any.
@@ -167,7 +185,7 @@ impl FileClaims {
 mod tests {
     use brigade_core::id::ContentId;
 
-    use super::{Content, FileClaims, JobId, WantedFile, is_large};
+    use super::{Content, FileClaims, JobId, TIMES, Timestamp, WantedFile, is_large};
 
     fn file(name: &str, size: u64) -> WantedFile {
         let content = Content { id: ContentId([7; 32]), size };
@@ -185,6 +203,24 @@ mod tests {
         assert!(claims.take_name(&other).is_err(), "it was never taken");
         claims.give_back_name(&film);
         claims.take_name(&other).unwrap();
+    }
+
+    /// Many files land while one fetch waits for long.
+    #[test]
+    fn times_that_no_fetch_needs_are_forgotten() {
+        let mut claims = FileClaims::default();
+        let (waiting, taken, now) = (file("waiting", 1), file("taken", 1), Timestamp::default());
+        claims.take_name(&taken.name).unwrap();
+        claims.named(&taken.name, now);
+        claims.landed(&waiting, now);
+        for number in 0..3 * TIMES {
+            let size = u64::try_from(number).unwrap() + 2;
+            claims.landed(&file(&format!("file{number}"), size), now);
+            claims.forget_unneeded_times([&waiting].into_iter());
+        }
+        assert!(claims.named.len() <= TIMES && claims.landed.len() <= TIMES);
+        assert_eq!((claims.named_at(&taken.name), claims.named_at(&waiting.name)), (Some(now), Some(now)));
+        assert_eq!(claims.landed_at(&waiting.content), Some(now));
     }
 
     #[test]

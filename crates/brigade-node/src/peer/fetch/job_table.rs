@@ -99,11 +99,7 @@ impl Jobs {
     fn remove(&mut self, id: JobId) -> Option<FetchJob> {
         self.disk_space.forget(id);
         self.claims.fetch_ended(id);
-        let job = self.jobs.remove(&id);
-        if self.jobs.is_empty() {
-            self.claims.forget_times();
-        }
-        job
+        self.jobs.remove(&id)
     }
 
     /// The contents that are fetched for a fetch.
@@ -391,6 +387,7 @@ impl Jobs {
                 if job.is_inactive() { self.claims.deferred_for_others(*id, fetched_by) } else { 0 };
             job.show(now, self.disk_space.full(*id), deferred, &self.swarm);
         }
+        self.claims.forget_unneeded_times(self.jobs.values().flat_map(FetchJob::waiting));
     }
 
     /// Shows that every fetch was stopped.
