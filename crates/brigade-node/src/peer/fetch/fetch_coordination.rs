@@ -356,7 +356,7 @@ impl Fetches {
         }
         self.note_numbers(None);
         let unreached = |contents: &[Content]| self.swarm.unreached(contents.iter());
-        let connected = |contents: &[Content]| self.swarm.connected(contents.iter());
+        let connected = |contents: &[Content]| self.swarm.connected(contents);
         self.jobs.show(now, connected, unreached);
     }
 

@@ -100,9 +100,9 @@ impl ConnectionPool {
         self.known.unreached(holders)
     }
 
-    /// Whether a holder is connected.
-    pub(crate) fn is_connected(&self, id: HolderId) -> bool {
-        self.connected.get(&id).is_some_and(|holder| holder.is_established)
+    /// The connected holders.
+    pub(crate) fn connected(&self) -> impl Iterator<Item = HolderId> {
+        self.connected.iter().filter(|(_, holder)| holder.is_established).map(|(id, _)| *id)
     }
 
     /// Waits for the next event for the core. It may be dropped at any time.

@@ -294,6 +294,18 @@ impl NamedHolders {
         self.by_content.get(content)?.now.clone()
     }
 
+    /// How many of a few `holders` the manager names of these contents now. Mostly the first content has all of them.
+    pub(crate) fn count_named(&self, contents: &[Content], mut holders: Vec<HolderId>) -> usize {
+        let all = holders.len();
+        for named in contents.iter().filter_map(|content| self.by_content.get(content)) {
+            if holders.is_empty() {
+                break;
+            }
+            holders.retain(|holder| !named.all_now().any(|named| named == *holder));
+        }
+        all - holders.len()
+    }
+
     /// The complete and the partial holders of a content now, in one sequence.
     pub(crate) fn all_now(&self, content: &Content) -> impl Iterator<Item = HolderId> {
         self.by_content.get(content).into_iter().flat_map(NamedOfContent::all_now)
@@ -391,6 +403,8 @@ mod tests {
         named.set(second, &[HolderId(1)], &[]);
         named.set(second, &[], &[HolderId(2)]);
         assert_eq!(named.lost(&second), Some(&[HolderId(1)][..]));
+        let count = |contents: &[Content]| named.count_named(contents, vec![HolderId(1), HolderId(2)]);
+        assert_eq!([count(&[]), count(&[first]), count(&[first, second])], [0, 0, 1]);
         named.end(second, true);
         assert!(matches!(named.next_update(), Some(ManagerUpdate::Unwatch(told)) if told == second));
         assert!(matches!(named.next_update(), Some(ManagerUpdate::Unhold(told)) if told == second));

@@ -14,10 +14,7 @@ pub(crate) mod partial_contents;
 mod requests;
 mod writing_and_landing;
 
-use std::{
-    collections::{BTreeSet, VecDeque},
-    sync::Arc,
-};
+use std::{collections::VecDeque, sync::Arc};
 
 use brigade_core::{
     download::{Action, Config, DownloadError, DownloadId, Downloads, Event, HolderId},
@@ -368,9 +365,8 @@ impl Swarm {
     }
 
     /// The number of connected holders that the manager names of these contents.
-    pub(crate) fn connected<'a>(&self, contents: impl Iterator<Item = &'a Content>) -> usize {
-        let holders = contents.flat_map(|content| self.named.all_now(content));
-        holders.filter(|holder| self.pool.is_connected(*holder)).collect::<BTreeSet<_>>().len()
+    pub(crate) fn connected(&self, contents: &[Content]) -> usize {
+        self.named.count_named(contents, self.pool.connected().collect())
     }
 
     pub(crate) fn name_of(&self, holder: HolderId) -> Option<Username> {

@@ -71,7 +71,7 @@ async fn a_connection_whose_task_panics_has_ended_with_an_error() {
     let result = run_task(panics(), &inputs.stop).await;
     connection.report_end(&context, true, result).await;
     assert!(matches!(pool.receive().await, Event::Lost { holder } if holder == id));
-    assert!(!pool.is_connected(id));
+    assert_eq!(pool.connected().count(), 0);
     let unreached = pool.unreached([id].into_iter());
     assert_eq!(unreached[0].cause, "the task of the connection failed");
     stop.cancel();
