@@ -2,7 +2,7 @@
 //!
 //! A terminal that cannot move its cursor (`TERM=dumb`, or no `TERM`) gets lines of text: no editor, no progress line,
 //! no table. `NO_COLOR` disables colours. By <https://no-color.org>, it says nothing about bold, dim and underlined text,
-//! so these stay; only the log lines have colours.
+//! so these stay; only the log lines have colours. In the text of `--help`, clap removes these too.
 
 #[cfg(unix)]
 mod edited_line;
