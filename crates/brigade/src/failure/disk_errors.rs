@@ -16,10 +16,7 @@ impl From<FolderError> for Failure {
     fn from(error: FolderError) -> Self {
         let failure = Self::of(DISK, &error);
         match error {
-            FolderError::Foreign { path, .. } => failure.hint(format!(
-                "run it as that account, give the files to this one{}, or use another folder",
-                give_command(&path)
-            )),
+            FolderError::Foreign { path, .. } => failure.hint(foreign_hint(&path)),
             FolderError::Missing { .. } => {
                 failure.hint("create it first, or correct the path; only the last folder of a path is created")
             }
@@ -41,11 +38,23 @@ impl From<FolderError> for Failure {
     }
 }
 
-/// The command that gives the private folder with `path`, or `path` itself, to this account, in parentheses.
+/// What to do about a path of another account. Only Brigade's own folder may be given to this account: any other one has
+/// files of the other account.
+fn foreign_hint(path: &Path) -> String {
+    if is_private(path) {
+        let give = give_command(path);
+        format!("run it as that account, give the files to this one{give}, or use another folder")
+    } else {
+        "choose another folder (with --into for `fetch`, and --folder for `peer`), or run it as that account"
+            .to_owned()
+    }
+}
+
+/// The command that gives the private folder with `path` to this account, in parentheses; empty if there is none.
 #[cfg(unix)]
 fn give_command(path: &Path) -> String {
     let private = path.ancestors().find(|above| above.file_name().is_some_and(|name| name == ".brigade"));
-    format!(" (`sudo chown -R \"$(id -un)\" {}`)", quoted(private.unwrap_or(path)))
+    private.map(|private| format!(" (`sudo chown -R \"$(id -un)\" {}`)", quoted(private))).unwrap_or_default()
 }
 
 /// Windows has no such command.
@@ -151,7 +160,23 @@ impl From<CannotLand> for Failure {
 mod tests {
     use std::path::Path;
 
-    use super::quoted;
+    use super::{foreign_hint, quoted};
+
+    #[test]
+    fn only_the_private_folder_is_to_be_given_to_this_account() {
+        for path in ["/", "/etc", "/srv/films", "films"] {
+            let hint = foreign_hint(Path::new(path));
+            assert!(
+                !hint.contains("chown") && hint.contains("--into") && hint.contains("--folder"),
+                "{hint}"
+            );
+        }
+        #[cfg(unix)]
+        for path in ["/srv/.brigade", "/srv/.brigade/key", "/srv/.brigade/parts/a.part"] {
+            let hint = foreign_hint(Path::new(path));
+            assert!(hint.contains("chown -R \"$(id -un)\" '/srv/.brigade'`"), "{hint}");
+        }
+    }
 
     #[test]
     fn a_path_is_one_word_of_a_shell() {
