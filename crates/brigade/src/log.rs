@@ -42,6 +42,8 @@ pub(crate) fn log_to_stderr() {
     let lines = fmt::layer()
         .with_writer(writer)
         .with_target(false)
+        // They would be written with `eprintln!`, which panics if standard error is closed.
+        .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal() && terminal::has_colours());
     tracing_subscriber::registry().with(lines).with(filter).init();
     if let Some(error) = invalid {

@@ -2,7 +2,7 @@
 //!
 //! The terminal is restored in all cases. The screen is drawn only when something changed.
 
-use std::{collections::VecDeque, io, time::Duration};
+use std::{collections::VecDeque, io, mem::ManuallyDrop, panic, time::Duration};
 
 use brigade_node::manager::{LifeEvent, ManagerView};
 use crossterm::{
@@ -10,7 +10,7 @@ use crossterm::{
     execute,
     terminal::{EnterAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
-use ratatui::{DefaultTerminal, layout::Rect};
+use ratatui::{DefaultTerminal, Terminal, backend::CrosstermBackend, layout::Rect};
 use tokio::sync::{
     broadcast::{self, error::RecvError},
     mpsc, watch,
@@ -50,13 +50,18 @@ pub(crate) async fn show_table(
 /// The terminal while the table is shown. Dropping it restores the terminal; so does a panic, before its message is
 /// printed.
 struct Screen {
-    terminal: DefaultTerminal,
+    /// It is never dropped: its destructor writes an error of the terminal to standard error, and panics if that is
+    /// closed too.
+    terminal: ManuallyDrop<DefaultTerminal>,
     is_open: bool,
 }
 
 impl Screen {
     fn open() -> io::Result<Self> {
-        let terminal = ratatui::try_init()?;
+        restore_at_panic();
+        enable_raw_mode()?;
+        execute!(io::stdout(), EnterAlternateScreen)?;
+        let terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(io::stdout()))?);
         let mut screen = Self { terminal, is_open: true };
         set_screen_in_use(true);
         screen.erase()?;
@@ -98,8 +103,8 @@ impl Screen {
         if !mode::is_in_foreground() {
             return Ok(()); // the shell has the terminal
         }
-        self.terminal.show_cursor()?;
-        ratatui::try_restore()
+        let shown = self.terminal.show_cursor();
+        ratatui::try_restore().and(shown)
     }
 
     async fn run(
@@ -148,11 +153,18 @@ impl Screen {
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        if self.is_open && mode::is_in_foreground() {
-            set_screen_in_use(false);
-            let _ = ratatui::try_restore(); // `restore` would panic if standard error is closed
-        }
+        let _ = self.close(); // an error means that the terminal is closed
     }
+}
+
+/// Restores the terminal before the message of a panic is printed. The hook of `ratatui::init` would panic itself if
+/// standard error is closed.
+fn restore_at_panic() {
+    let print_message = panic::take_hook();
+    panic::set_hook(Box::new(move |info| {
+        let _ = ratatui::try_restore();
+        print_message(info);
+    }));
 }
 
 enum KeyAction {

@@ -218,6 +218,25 @@ fn text_for_a_full_disk_is_a_failure() {
     }
 }
 
+/// A message that cannot be written is lost, and the exit code stays.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_at_standard_error_changes_no_exit_code() {
+    let home = tempfile::tempdir().unwrap();
+    for (arguments, expected) in [
+        (&["frob"][..], 2),
+        (&[], 2),
+        (&["fetch", "a", "--max", "0"], 2),
+        (&["files", "--manager-port", "1"], 3),
+    ] {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_brigade"));
+        command.args(arguments).env("BRIGADE_LOG", "trace").env("BRIGADE_HOME", home.path());
+        let ended = command.stderr(full).output().unwrap();
+        assert_eq!(ended.status.code(), Some(expected), "{arguments:?}: {ended:?}");
+    }
+}
+
 #[test]
 fn suggestions_are_printed() {
     insta::assert_snapshot!(printed(&["files", "--manager-host", "manager.example:13000"], 2), @r#"

@@ -256,6 +256,21 @@ fn standard_output_may_be_closed_or_full() {
     network.has("air/film.bin", &film);
 }
 
+/// Neither its progress lines nor its log lines can be written.
+#[test]
+fn a_fetch_continues_if_standard_error_is_closed() {
+    let network = Network::start();
+    let film = bytes("film", 3_000_000);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut fetch = network.brigade("fetch");
+    fetch.args(["--manager-port", &network.port().to_string(), "film.bin", "--into", "earth"]);
+    let ended = fetch.env("BRIGADE_LOG", "debug").stderr(closed).output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{ended:?}");
+    network.has("earth/film.bin", &film);
+}
+
 #[test]
 fn a_done_file_exists_only_if_everything_is_complete() {
     let network = Network::start();

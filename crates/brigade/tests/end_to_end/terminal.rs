@@ -151,7 +151,8 @@ fn a_terminal_that_is_closed_ends_its_program_in_good_order() {
     let mut network = Network::start();
     let _fire = network.holder("fire_user", LONG, &bytes("long", 8 << 20));
     let fetch = [&SLOWLY[..], &["--into", "earth", "--username", "earth"]].concat();
-    let commands: [(&str, &[&str], &str); 3] = [
+    let commands: [(&str, &[&str], &str); 4] = [
+        ("manager", &["--state", "another"], "username"),
         ("fetch", &fetch, "1 holder"),
         ("peer", &["--port", "0", "--username", "air"], "`help` lists the commands"),
         ("peer", &["--port", "0"], "Username:"),
