@@ -44,7 +44,7 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
         manager_display::show_table(view, events, stop.clone()).await
     } else {
         print_line("ready");
-        manager_display::log_table(view, events, stop.clone()).await
+        Ok(manager_display::log_table(view, events, stop.clone()).await)
     };
     stop.cancel();
     server.stopped().await;
@@ -53,10 +53,7 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     match shown {
         // While the table is shown, Ctrl-C is a key like all others.
         Ok(manager_display::EndReason::Interrupted) => Ok(Signal::Interrupt.exit_code()),
-        // A reader that closes the pipe (`brigade manager | head`) is not an error.
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe && signal.is_none() => {
-            Err(Failure::other("showing the table", &error))
-        }
+        Err(error) if signal.is_none() => Err(Failure::other("showing the table", &error)),
         _ => Ok(signal.map_or(ExitCode::SUCCESS, Signal::exit_code)),
     }
 }

@@ -9,6 +9,6 @@ pub(crate) enum EndReason {
     Quit,
     /// The user pressed Ctrl-C.
     Interrupted,
-    /// The manager is stopping.
+    /// The manager is stopping, or its log cannot be written.
     Stopped,
 }

@@ -1,13 +1,10 @@
 //! The events of a manager as plain lines, for a log or a pipe: a line for each event, and a line when the shared files
 //! of a peer change.
 //!
-//! Rates are not logged: they change all the time. The texts of events are those of `event_text`.
+//! Rates are not logged: they change all the time. The texts of events are those of `event_text`. A reader that closes
+//! the pipe does not end the manager; a disk that is full does.
 
-use std::{
-    collections::BTreeMap,
-    io::{self, Write},
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use brigade_core::{name::Username, plural::count, time::UnixTime};
 use brigade_node::{
@@ -24,7 +21,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{end_reason::EndReason, event_text::event_text};
-use crate::text::format;
+use crate::{
+    terminal::standard_output::{has_failed, print_line},
+    text::format,
+};
 
 /// The shortest time between lines about shared files: a large folder is announced in many steps.
 const SHARES_EVERY: Duration = Duration::from_secs(1);
@@ -32,40 +32,41 @@ const SHARES_EVERY: Duration = Duration::from_secs(1);
 /// The number and bytes of the files that each peer shares.
 type Shares = BTreeMap<Username, (u64, u64)>;
 
-/// Writes lines to standard output until the manager stops.
+/// Writes lines to standard output until the manager stops, or until they cannot be written.
 pub(crate) async fn log_table(
     mut view: watch::Receiver<ManagerView>,
     mut events: broadcast::Receiver<LifeEvent>,
     stop: CancellationToken,
-) -> io::Result<EndReason> {
-    let mut out = io::stdout();
+) -> EndReason {
     let mut shares = Shares::new();
     let mut quiet_until = Instant::now();
     let head = opening(&view.borrow());
-    line(&mut out, clock::unix_now(), &head)?;
-    loop {
+    print_line(&line(clock::unix_now(), &head));
+    while !has_failed() {
         tokio::select! {
             biased; // the line that a peer joined is before the line with its files
             event = events.recv() => match event {
-                Ok(LifeEvent { at, event, .. }) => line(&mut out, at, &event_text(&event))?,
+                Ok(LifeEvent { at, event, .. }) => print_line(&line(at, &event_text(&event))),
                 Err(RecvError::Lagged(missed)) => {
-                    line(&mut out, clock::unix_now(), &format!("{} missing in this log", count(missed, "event")))?;
+                    let text = format!("{} missing in this log", count(missed, "event"));
+                    print_line(&line(clock::unix_now(), &text));
                 }
-                Err(RecvError::Closed) => return Ok(EndReason::Stopped),
+                Err(RecvError::Closed) => break,
             },
             changed = async { sleep_until(quiet_until).await; view.changed().await } => {
                 if changed.is_err() {
-                    return Ok(EndReason::Stopped);
+                    break;
                 }
                 let texts = changes(&mut shares, &view.borrow_and_update());
                 if !texts.is_empty() {
                     quiet_until = Instant::now() + SHARES_EVERY;
                 }
-                texts.iter().try_for_each(|text| line(&mut out, clock::unix_now(), text))?;
+                texts.iter().for_each(|text| print_line(&line(clock::unix_now(), text)));
             }
-            () = stop.cancelled() => return Ok(EndReason::Stopped),
+            () = stop.cancelled() => break,
         }
     }
+    EndReason::Stopped
 }
 
 fn opening(view: &ManagerView) -> String {
@@ -87,9 +88,9 @@ fn changes(shares: &mut Shares, view: &ManagerView) -> Vec<String> {
     texts
 }
 
-fn line(out: &mut impl Write, at: UnixTime, text: &str) -> io::Result<()> {
-    writeln!(out, "{}  {text}", format::time(at))?;
-    out.flush()
+/// A line of the log, without its end.
+fn line(at: UnixTime, text: &str) -> String {
+    format!("{}  {text}", format::time(at))
 }
 
 #[cfg(test)]
@@ -125,8 +126,7 @@ mod tests {
 
     #[test]
     fn a_line_begins_with_the_time() {
-        let mut out = vec![];
-        line(&mut out, UnixTime(0), "fire_user left: it quit").unwrap();
-        assert_eq!(out, b"1970-01-01T00:00:00Z  fire_user left: it quit\n");
+        let line = line(UnixTime(0), "fire_user left: it quit");
+        assert_eq!(line, "1970-01-01T00:00:00Z  fire_user left: it quit");
     }
 }

@@ -56,7 +56,12 @@ fn is_closed_terminal(_: &io::Error) -> bool {
     false
 }
 
+/// Whether data could not be written, for example to a full disk. A reader that is gone does not count.
+pub(crate) fn has_failed() -> bool {
+    FAILED.load(Ordering::Relaxed)
+}
+
 /// The exit code: `code`, or that of the disk if data could not be written.
 pub(crate) fn all_written(code: ExitCode) -> ExitCode {
-    if FAILED.load(Ordering::Relaxed) && code == ExitCode::SUCCESS { ExitCode::from(DISK) } else { code }
+    if has_failed() && code == ExitCode::SUCCESS { ExitCode::from(DISK) } else { code }
 }

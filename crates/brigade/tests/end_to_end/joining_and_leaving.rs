@@ -109,3 +109,34 @@ fn a_manager_ends_in_good_order_and_its_peers_reconnect() {
     network.has_file("film.bin", 1, PATIENCE);
     assert_eq!(network.usernames(), ["fire_user"]);
 }
+
+/// A reader that closes the pipe does not end a manager that runs as a service; a disk that takes no data does.
+#[test]
+fn the_standard_output_of_a_manager_may_be_closed_or_full() {
+    let network = Network::start();
+    let (reader, closed) = std::io::pipe().unwrap();
+    drop(reader);
+    let port = crate::test_network::free_port().to_string();
+    let start = |port: &str, state: &str, into: std::process::Stdio| {
+        let mut manager = network.brigade("manager");
+        manager.args(["--port", port, "--state", state]).stdout(into).stderr(std::process::Stdio::piped());
+        manager.spawn().unwrap()
+    };
+    let mut manager = start(&port, "closed", closed.into());
+    let answers = || {
+        let mut peers = network.brigade("peers");
+        peers.args(["--manager-port", &port]);
+        peers.output().unwrap().status.success().then_some(())
+    };
+    crate::test_process::until("the manager answers", PATIENCE, answers);
+    let pid = rustix::process::Pid::from_child(&manager);
+    rustix::process::kill_process(pid, Signal::TERM).unwrap();
+    assert_eq!(manager.wait().unwrap().code(), Some(143));
+    let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
+        return crate::skipped_tests::skip("/dev/full");
+    };
+    let ended = start("0", "full", full.into()).wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(6), "{text}");
+    assert!(text.starts_with("error: writing to standard output: No space"), "{text}");
+}
