@@ -91,9 +91,11 @@ pub struct Progress {
     pub changed: u64,
     /// Files that were kept aside for fetched files with their names, and their new names; the first hundred.
     pub aside: Vec<(FileName, String)>,
-    /// The number of known holders of a content that the fetch waits for; none of them can be reached.
+    /// The number of known holders of a content that the fetch waits for, if none of them can be reached.
     pub out_of_reach: usize,
-    /// The holders that could not be reached, and their errors; the first few.
+    /// The number of holders of a content that the fetch waits for which sent wrong data.
+    pub wrong_data: usize,
+    /// The holders that cannot be used, and why; the first few.
     pub unreached: Vec<UnreachableHolder>,
 }
 
@@ -126,6 +128,7 @@ impl Progress {
             changed: 0,
             aside: vec![],
             out_of_reach: 0,
+            wrong_data: 0,
             unreached: vec![],
         }
     }
@@ -215,6 +218,17 @@ impl MemberTraffic {
     pub const fn new(username: Username, bytes: u64, pieces: u64) -> Self {
         Self { username, bytes, pieces }
     }
+}
+
+/// The holders of the contents of a fetch that cannot be used.
+#[derive(Debug, Default)]
+pub(crate) struct UnusableHolders {
+    /// See [`Progress::out_of_reach`].
+    pub(crate) out_of_reach: usize,
+    /// See [`Progress::wrong_data`].
+    pub(crate) wrong_data: usize,
+    /// See [`Progress::unreached`].
+    pub(crate) shown: Vec<UnreachableHolder>,
 }
 
 /// A holder that could not be used.

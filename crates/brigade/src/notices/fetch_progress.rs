@@ -167,10 +167,18 @@ fn state(progress: &Progress) -> Vec<String> {
     let text = match progress.state {
         FetchState::Checking => "checking existing files".to_owned(),
         FetchState::WaitingForFetch => "waiting for another fetch of the same files".to_owned(),
-        FetchState::Waiting => match progress.out_of_reach {
-            0 => "waiting: no connected peer has the missing pieces".to_owned(),
-            1 => "waiting: its only holder cannot be reached".to_owned(),
-            many => format!("waiting: its {many} holders cannot be reached"),
+        FetchState::Waiting => match (progress.out_of_reach, progress.wrong_data) {
+            (0, 0) => "waiting: no connected peer has the missing pieces".to_owned(),
+            (0, 1) => {
+                "waiting: the data of a holder is wrong, and no other peer has the missing pieces".to_owned()
+            }
+            (0, many) => {
+                format!(
+                    "waiting: the data of {many} holders is wrong, and no other peer has the missing pieces"
+                )
+            }
+            (1, _) => "waiting: its only holder cannot be reached".to_owned(),
+            (many, _) => format!("waiting: its {many} holders cannot be reached"),
         },
         FetchState::Full { inodes: true, .. } => {
             "paused: no inodes are left on the disk for more files; it continues when files are deleted there"
@@ -380,6 +388,17 @@ mod tests {
                 "data is here: 2 files, 2 B, 2 pieces in 10.00 s (0 B/s)\n  2 B from fire_user (2 pieces)",
             ]
         );
+        let waiting = |out_of_reach, wrong_data| {
+            let mut progress = progress(2, FetchState::Waiting);
+            (progress.out_of_reach, progress.wrong_data) = (out_of_reach, wrong_data);
+            line(&progress).rsplit("  ").next().unwrap().to_owned()
+        };
+        assert_eq!(waiting(0, 0), "waiting: no connected peer has the missing pieces");
+        assert_eq!(waiting(1, 0), "waiting: its only holder cannot be reached");
+        assert_eq!(waiting(2, 0), "waiting: its 2 holders cannot be reached");
+        let rest = "wrong, and no other peer has the missing pieces";
+        assert_eq!(waiting(0, 1), format!("waiting: the data of a holder is {rest}"));
+        assert_eq!(waiting(0, 2), format!("waiting: the data of 2 holders is {rest}"));
         let failed = |files, failed| {
             let mut progress = progress(files, FetchState::Failed);
             progress.failed = failed;

@@ -355,9 +355,9 @@ impl Fetches {
             self.background.find_parts(self.swarm.part_files());
         }
         self.note_numbers(None);
-        let unreached = |contents: &[Content]| self.swarm.unreached(contents.iter());
+        let unusable = |contents: &[Content], starved: &[Content]| self.swarm.unusable(contents, starved);
         let connected = |contents: &[Content]| self.swarm.connected(contents);
-        self.jobs.show(now, connected, unreached);
+        self.jobs.show(now, connected, unusable);
     }
 
     /// Closes all connections. The part files that are open, and the contents whose parts are being removed.

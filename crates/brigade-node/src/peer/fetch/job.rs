@@ -25,7 +25,7 @@ use crate::{
     fetch_request::new_fetch::NewFetch,
     fetch_request::wanted_files::{Resolved, WantedFile},
     peer::swarm::ReceiveCounter,
-    progress::{FetchState, MemberTraffic, Progress, UnreachableHolder},
+    progress::{FetchState, MemberTraffic, Progress, UnusableHolders},
 };
 
 /// One fetch.
@@ -282,16 +282,12 @@ impl FetchJob {
         self.accounts.progress.holders = connected;
     }
 
-    /// Notes the missing bytes of its active contents. For the starved ones: how many holders are named, and why they
-    /// cannot be used.
-    pub(crate) fn set_missing(
-        &mut self,
-        bytes: impl Iterator<Item = u64>,
-        (named, unreached): (usize, Vec<UnreachableHolder>),
-    ) {
+    /// Notes the missing bytes of its active contents, and the holders that cannot be used.
+    pub(crate) fn set_missing(&mut self, bytes: impl Iterator<Item = u64>, unusable: UnusableHolders) {
         self.accounts.left_bytes = bytes.fold(self.unprepared_bytes, u64::saturating_add);
-        self.accounts.progress.out_of_reach = named;
-        self.accounts.progress.unreached = unreached;
+        self.accounts.progress.out_of_reach = unusable.out_of_reach;
+        self.accounts.progress.wrong_data = unusable.wrong_data;
+        self.accounts.progress.unreached = unusable.shown;
     }
 
     /// Whether none of its contents is active.

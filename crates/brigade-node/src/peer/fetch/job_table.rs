@@ -22,7 +22,7 @@ use crate::{
     clock,
     fetch_error::FileErrorKind,
     fetch_request::{JobId, new_fetch::NewFetch, wanted_files::WantedFile},
-    progress::UnreachableHolder,
+    progress::UnusableHolders,
     store::folder::{FileSystemId, FreeSpace},
 };
 
@@ -368,20 +368,21 @@ impl Jobs {
         self.release(content);
     }
 
-    /// Shows the state of every fetch at `now`. `connected` counts the connected holders of contents; `unreached`
-    /// returns how many holders are named of starved contents, and why they cannot be used.
+    /// Shows the state of every fetch at `now`. `connected` counts the connected holders of contents; `unusable`
+    /// returns the holders of contents that cannot be used, some of which are starved.
     pub(crate) fn show(
         &mut self,
         now: Timestamp,
         connected: impl Fn(&[Content]) -> usize,
-        unreached: impl Fn(&[Content]) -> (usize, Vec<UnreachableHolder>),
+        unusable: impl Fn(&[Content], &[Content]) -> UnusableHolders,
     ) {
         for (id, job) in &mut self.jobs {
             let of_it = self.active.iter().filter(|(_, active)| active.job == *id);
             let missing = of_it.clone().map(|(_, active)| active.missing_bytes);
-            job.set_connected(connected(&of_it.clone().map(|(content, _)| *content).collect::<Vec<_>>()));
+            let contents: Vec<Content> = of_it.clone().map(|(content, _)| *content).collect();
+            job.set_connected(connected(&contents));
             let starved = of_it.filter(|(_, active)| active.is_starved).map(|(content, _)| *content);
-            job.set_missing(missing, unreached(&starved.collect::<Vec<_>>()));
+            job.set_missing(missing, unusable(&contents, &starved.collect::<Vec<_>>()));
             let fetched_by = |content: &Content| self.active.get(content).map(|active| active.job);
             let deferred =
                 if job.is_inactive() { self.claims.deferred_for_others(*id, fetched_by) } else { 0 };

@@ -26,11 +26,11 @@ use super::{
         CLOSE_TIMEOUT, CommandInputs, ConnectionConfig, ConnectionContext, ConnectionEndError,
         ConnectionEvent, ConnectionHandle, HolderConnection, TaskResult,
     },
-    holders::{Holder, HolderTable},
+    holders::{Holder, HolderTable, NamedHolders},
     requests::{ConnectionCommand, WantedPiece},
 };
 use crate::{
-    progress::UnreachableHolder,
+    progress::UnusableHolders,
     transport::{breach_log::RemoteRole, greeting::GreetedConnection},
 };
 
@@ -95,9 +95,11 @@ impl ConnectionPool {
         self.known.get(holder).map(|holder| holder.username.clone())
     }
 
-    /// Those of `holders` that could not be used.
-    pub(crate) fn unreached(&self, holders: impl Iterator<Item = HolderId>) -> Vec<UnreachableHolder> {
-        self.known.unreached(holders)
+    /// The holders that cannot be used, of all active contents of a fetch and of the starved ones.
+    pub(crate) fn unusable(&self, named: &NamedHolders, of: [&[Content]; 2]) -> UnusableHolders {
+        let is_connected =
+            |holder: &HolderId| self.connected.get(holder).is_some_and(|one| one.is_established);
+        named.unusable(of, &self.known, is_connected)
     }
 
     /// The connected holders.
@@ -199,11 +201,6 @@ impl ConnectionPool {
             // Only the connection with the request cancels it; the other one does not know it.
             Action::Cancel { holder, download, piece } => {
                 self.send_all(holder, || ConnectionCommand::Cancel { download, piece });
-            }
-            Action::Banned { holder, download, fault } => {
-                let name = self.name_of(holder);
-                let holder = name.as_deref();
-                tracing::warn!(holder, ?download, %fault, "a holder is not used for this content any more");
             }
             other => return Some(other),
         }

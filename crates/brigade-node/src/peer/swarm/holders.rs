@@ -12,7 +12,7 @@ use std::{
 };
 
 use brigade_core::{
-    download::HolderId,
+    download::{HolderFault, HolderId},
     id::{Content, PeerKey},
     limits,
     name::Username,
@@ -30,7 +30,7 @@ use crate::{
         key::SecretKey,
         membership::{self, MembershipError},
     },
-    progress::UnreachableHolder,
+    progress::{UnreachableHolder, UnusableHolders},
     transport::{
         dial::{DialError, dial},
         greeting::{GreetError, GreetedConnection},
@@ -171,18 +171,11 @@ impl HolderTable {
         }
     }
 
-    /// Those of `holders` that could not be used; the first few.
-    pub(crate) fn unreached(&self, holders: impl Iterator<Item = HolderId>) -> Vec<UnreachableHolder> {
-        let mut found = BTreeMap::new();
-        for holder in holders.take_while(|_| !self.errors.is_empty()) {
-            if found.len() == limits::UNREACHED_SHOWN {
-                break;
-            }
-            if let Some(unreached) = self.errors.get(&holder) {
-                found.entry(holder).or_insert_with(|| unreached.clone());
-            }
-        }
-        found.into_values().collect()
+    /// A holder that sent wrong data, for people.
+    fn with_fault(&self, id: HolderId, fault: HolderFault) -> Option<UnreachableHolder> {
+        let Holder { username, address, .. } = self.holders.get(&id)?;
+        let cause = format!("its data is wrong: {fault}");
+        Some(UnreachableHolder { username: username.clone(), address: *address, cause })
     }
 }
 
@@ -201,10 +194,15 @@ pub(crate) enum ManagerUpdate {
     Unhold(Content),
 }
 
+/// The contents whose unusable holders are shown, apart from the starved ones: mostly they have the same holders.
+const CONTENTS_CHECKED: usize = 64;
+
 /// The holders that the manager names of each content, and what it is to be told.
 #[derive(Debug, Default)]
 pub(crate) struct NamedHolders {
     by_content: BTreeMap<Content, NamedOfContent>,
+    /// The holders that sent wrong data for a content: they are not used for it any more.
+    faults: BTreeMap<Content, BTreeMap<HolderId, HolderFault>>,
     /// Contents of which the manager is to name the holders from now on.
     to_watch: Vec<Content>,
     updates: VecDeque<ManagerUpdate>,
@@ -242,9 +240,15 @@ impl NamedHolders {
         named.now = Some((complete.to_vec(), partial.to_vec()));
     }
 
-    /// The manager is to name the holders of a content.
+    /// The manager is to name the holders of a content. Each of them may be used, whatever it sent before.
     pub(crate) fn watch(&mut self, content: Content) {
+        self.faults.remove(&content);
         self.to_watch.push(content);
+    }
+
+    /// A holder sent wrong data for a content.
+    pub(crate) fn set_fault(&mut self, content: Content, holder: HolderId, fault: HolderFault) {
+        self.faults.entry(content).or_default().insert(holder, fault);
     }
 
     /// The manager is to name other holders than before of a content.
@@ -261,6 +265,7 @@ impl NamedHolders {
 
     /// The download of a content has ended: its holders do not matter any more, and its part, if any, is not served.
     pub(crate) fn end(&mut self, content: Content, is_served: bool) {
+        self.faults.remove(&content);
         let named = self.by_content.remove(&content);
         if let Some(waiting) = self.to_watch.iter().position(|waiting| *waiting == content) {
             self.to_watch.remove(waiting);
@@ -306,9 +311,46 @@ impl NamedHolders {
         all - holders.len()
     }
 
-    /// The complete and the partial holders of a content now, in one sequence.
-    pub(crate) fn all_now(&self, content: &Content) -> impl Iterator<Item = HolderId> {
-        self.by_content.get(content).into_iter().flat_map(NamedOfContent::all_now)
+    /// The holders of active contents that cannot be used, with the errors in `known`; some of the contents are
+    /// `starved`.
+    pub(crate) fn unusable(
+        &self,
+        [contents, starved]: [&[Content]; 2],
+        known: &HolderTable,
+        is_connected: impl Fn(&HolderId) -> bool,
+    ) -> UnusableHolders {
+        let mut found = UnusableHolders::default();
+        if known.errors.is_empty() && self.faults.is_empty() {
+            return found;
+        }
+        let mut shown = BTreeMap::new();
+        let others = contents.iter().take(CONTENTS_CHECKED).map(|content| (content, false));
+        for (content, is_starved) in starved.iter().map(|content| (content, true)).chain(others) {
+            let Some(named) = self.by_content.get(content) else { continue };
+            let fault = |holder: &HolderId| self.faults.get(content)?.get(holder).copied();
+            let (mut all, mut wrong, mut failed, mut usable) = (0, 0, 0, 0);
+            for holder in named.all_now() {
+                all += 1;
+                // An error from before the connection matters only if the holder is of no use.
+                let error = known.errors.get(&holder).filter(|_| is_starved || !is_connected(&holder));
+                let unusable = fault(&holder).and_then(|fault| known.with_fault(holder, fault));
+                wrong += usize::from(unusable.is_some());
+                failed += usize::from(error.is_some());
+                usable += usize::from(is_connected(&holder));
+                if let Some(unusable) = unusable.or_else(|| error.cloned())
+                    && shown.len() < limits::UNREACHED_SHOWN
+                {
+                    shown.entry(holder).or_insert(unusable);
+                }
+            }
+            if is_starved {
+                found.wrong_data = found.wrong_data.max(wrong);
+                let are_out_of_reach = failed > 0 && wrong == 0 && usable == 0;
+                found.out_of_reach = found.out_of_reach.max(if are_out_of_reach { all } else { 0 });
+            }
+        }
+        found.shown = shown.into_values().collect();
+        found
     }
 
     /// The holders that had all of a content, if the manager says that there is none now. Others that fetch it may have
@@ -339,11 +381,11 @@ fn chain(error: &dyn Error) -> String {
 mod tests {
     use std::io;
 
-    use brigade_core::id::ContentId;
+    use brigade_core::{geometry::PieceIndex, id::ContentId};
 
     use super::{
-        BTreeSet, Content, DialError, HolderId, HolderTable, ManagerUpdate, NamedHolders, PeerAddress,
-        PeerKey, chain, limits,
+        BTreeSet, Content, DialError, HolderFault, HolderId, HolderTable, ManagerUpdate, NamedHolders,
+        PeerAddress, PeerKey, chain, limits,
     };
 
     fn peer(number: u32) -> PeerAddress {
@@ -410,6 +452,33 @@ mod tests {
         assert!(matches!(named.next_update(), Some(ManagerUpdate::Unhold(told)) if told == second));
         assert!(named.next_update().is_none());
         assert_eq!(named.all().count(), 0);
+    }
+
+    #[test]
+    fn a_waiting_fetch_knows_whether_its_holders_are_out_of_reach_or_have_wrong_data() {
+        let content = Content { id: ContentId([1; 32]), size: 7 };
+        let (mut known, mut named) = (HolderTable::default(), NamedHolders::default());
+        let [first, second] = [1, 2].map(|number| known.add(&peer(number)).unwrap());
+        named.set(content, &[first], &[second]);
+        let numbers = |named: &NamedHolders, known: &HolderTable, connected: &[HolderId]| {
+            let found = named.unusable([&[content], &[content]], known, |one| connected.contains(one));
+            (found.out_of_reach, found.wrong_data, found.shown.len())
+        };
+        assert_eq!(numbers(&named, &known, &[]), (0, 0, 0), "no connection has failed");
+        known.set_error(first, &io::Error::other("no"));
+        assert_eq!(numbers(&named, &known, &[]), (2, 0, 1));
+        assert_eq!(numbers(&named, &known, &[second]), (0, 0, 1), "a connected one lacks the pieces");
+        named.set_fault(content, second, HolderFault::WrongPiece(PieceIndex(7)));
+        assert_eq!(numbers(&named, &known, &[]), (0, 1, 2));
+        let shown = |connected: &[HolderId]| {
+            let found = named.unusable([&[content], &[]], &known, |one| connected.contains(one));
+            found.shown.into_iter().map(|one| one.cause).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&[]), ["no", "its data is wrong: piece 7 has a wrong hash"]);
+        assert_eq!(shown(&[first, second]), ["its data is wrong: piece 7 has a wrong hash"]);
+        named.end(content, false);
+        named.set(content, &[first], &[second]);
+        assert_eq!(numbers(&named, &known, &[second]), (0, 0, 1), "another fetch tries it again");
     }
 
     #[test]

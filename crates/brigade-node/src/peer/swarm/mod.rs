@@ -42,7 +42,7 @@ pub(crate) use self::{
 };
 use crate::{
     clock,
-    progress::UnreachableHolder,
+    progress::UnusableHolders,
     store::{
         folder::Folder,
         keeper::KeeperHandle,
@@ -273,6 +273,14 @@ impl Swarm {
             }
             Action::Starved { download } => self.send(download, SwarmEvent::Starved),
             Action::Fed { download } => self.send(download, SwarmEvent::Fed),
+            Action::Banned { holder, download, fault } => {
+                let name = self.name_of(holder);
+                let name = name.as_deref();
+                tracing::warn!(holder = name, ?download, %fault, "a holder is not used for this content any more");
+                if let Some(content) = self.active.content(download) {
+                    self.named.set_fault(content, holder, fault);
+                }
+            }
             _ => {} // the pool has carried it out
         }
     }
@@ -373,14 +381,9 @@ impl Swarm {
         self.pool.name_of(holder)
     }
 
-    /// The largest number of holders that are named of one of these contents, and the first few that could not be used.
-    pub(crate) fn unreached<'a>(
-        &self,
-        contents: impl Iterator<Item = &'a Content> + Clone,
-    ) -> (usize, Vec<UnreachableHolder>) {
-        let named = contents.clone().map(|content| self.named.all_now(content).count()).max();
-        let holders = contents.flat_map(|content| self.named.all_now(content));
-        (named.unwrap_or(0), self.pool.unreached(holders))
+    /// The holders of active contents that cannot be used; some of the contents are starved.
+    pub(crate) fn unusable(&self, contents: &[Content], starved: &[Content]) -> UnusableHolders {
+        self.pool.unusable(&self.named, [contents, starved])
     }
 
     /// Whether the manager says that no holder has all of a content now.

@@ -13,7 +13,8 @@ use tokio::sync::{Semaphore, watch};
 
 use super::{
     BTreeMap, CancellationToken, ConnectionConfig, ConnectionContext, ConnectionHandle, ConnectionPool,
-    DialledConnection, Event, HolderConnections, Holders, SecondConnection, TaskResult, run_task,
+    DialledConnection, Event, HolderConnections, Holders, NamedHolders, SecondConnection, TaskResult,
+    run_task,
 };
 use crate::{
     identity::key::SecretKey,
@@ -72,7 +73,10 @@ async fn a_connection_whose_task_panics_has_ended_with_an_error() {
     connection.report_end(&context, true, result).await;
     assert!(matches!(pool.receive().await, Event::Lost { holder } if holder == id));
     assert_eq!(pool.connected().count(), 0);
-    let unreached = pool.unreached([id].into_iter());
-    assert_eq!(unreached[0].cause, "the task of the connection failed");
+    let (content, mut holders) = (named[0].0, NamedHolders::default());
+    holders.set(content, &[id], &[]);
+    let unusable = pool.unusable(&holders, [&[content], &[content]]);
+    assert_eq!(unusable.shown[0].cause, "the task of the connection failed");
+    assert_eq!((unusable.out_of_reach, unusable.wrong_data), (1, 0));
     stop.cancel();
 }
