@@ -112,7 +112,8 @@ impl PartFile {
             record.set_len(record_bytes as u64).map_err(failed)?;
         }
         let list = read_list(&parts, content, &geometry).map_err(failed)?;
-        let queue = Mutex::new(WriteQueue { claimed, ..WriteQueue::default() });
+        let left = Some(stamp_of(&file).map_err(failed)?);
+        let queue = Mutex::new(WriteQueue { claimed, left, ..WriteQueue::default() });
         let (in_memory, written) = (system::is_in_memory(&file), Condvar::new());
         let inner = PartFileInner {
             _folder: folder.clone(),
@@ -188,7 +189,8 @@ impl PartFile {
     ///
     /// After an error the part file is unchanged, and the call may be repeated with another name. But if only the
     /// folder could not be made durable, the file has its name already. If the disk did not take the bytes, they are
-    /// discarded: the next attempt fetches them again.
+    /// discarded: the next attempt fetches them again. If another program has changed the file, its pieces are to be
+    /// hashed again: only a new [`PartFile`] can get the name.
     pub(crate) fn finish(&self, folder: &Folder, landing: &Landing) -> Result<Placed, PartError> {
         self.finish_as(folder, landing, |_| {})
     }
@@ -261,14 +263,37 @@ impl PartFileInner {
         let write = |file, bytes, offset| {
             system::write_at(file, bytes, offset).map_err(|error| self.failed("write to", error))
         };
-        write(&self.file, bytes, self.geometry.offset(piece))?;
+        let is_changed = self.is_changed().map_err(|error| self.failed("write to", error))?;
+        let written = write(&self.file, bytes, self.geometry.offset(piece));
+        let left = stamp_of(&self.file).ok();
         let at = piece.0 as usize / 8;
         let byte = {
             let mut queue = self.queue();
+            (queue.is_changed, queue.left) = (is_changed, left);
+            written?;
             queue.claimed[at] |= 0x80 >> (piece.0 % 8);
             queue.claimed[at]
         };
         Ok(write(&self.record, &[byte], at as u64)?)
+    }
+
+    /// Whether another program has changed the file since it was opened.
+    fn is_changed(&self) -> io::Result<bool> {
+        let now = stamp_of(&self.file)?;
+        let queue = self.queue();
+        Ok(queue.is_changed || !queue.left.is_some_and(|left| now.is_unchanged_since(&left)))
+    }
+
+    /// Checks that the path still has the file that was written here.
+    fn check_path(&self) -> Result<(), PartError> {
+        let failed = |error| self.failed("finish", error);
+        let at_path =
+            self.parts.open_file(&part_name(self.content, DATA)).map_err(|error| match error.kind() {
+                io::ErrorKind::NotFound => FolderError::Removed { path: self.path.clone() },
+                _ => failed(error),
+            })?;
+        let (at_path, ours) = (stamp_of(&at_path).map_err(failed)?, stamp_of(&self.file).map_err(failed)?);
+        if at_path.file_id() == ours.file_id() { Ok(()) } else { Err(self.out_of_range()) }
     }
 
     /// Refuses further pieces, and waits for the one that is being written.
@@ -307,27 +332,19 @@ impl PartFileInner {
         named: impl FnOnce(Stamp),
     ) -> Result<Placed, PartError> {
         let failed = |error| self.failed("finish", error);
-        let found = self.file.metadata().map_err(failed)?.len();
-        if found != self.content.size {
-            return Err(PartError::WrongSize { path: self.path.clone(), found, expected: self.content.size });
+        if self.is_changed().map_err(failed)? {
+            self.check_path()?; // a part that was removed has changed, too
+            return Err(PartError::Changed { path: self.path.clone() });
         }
         landing.mark(&self.file).map_err(failed)?;
+        self.queue().left = stamp_of(&self.file).ok();
         if let Err(error) = self.file.sync_all() {
             // The bytes that could not be written are only in memory and look like stored ones: discard them.
             let _ = self.file.set_len(0);
             return Err(failed(error).into());
         }
-        // The rename uses the path. So the path must still have the file that was written here.
-        let data = part_name(self.content, DATA);
-        let ours = stamp_of(&self.file).map_err(failed)?;
-        let at_path = self.parts.open_file(&data).map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => FolderError::Removed { path: self.path.clone() },
-            _ => failed(error),
-        })?;
-        let at_path = stamp_of(&at_path).map_err(failed)?;
-        if (at_path.device, at_path.inode) != (ours.device, ours.inode) {
-            return Err(self.out_of_range());
-        }
+        self.check_path()?; // the rename uses the path
+        let (data, ours) = (part_name(self.content, DATA), stamp_of(&self.file).map_err(failed)?);
         let name = &landing.name;
         let target = folder.make_parent(name, true)?;
         named(ours);

@@ -192,3 +192,19 @@ fn a_fetch_continues_without_the_manager() {
     fetch.end().with_code(0);
     network.has("earth/film.bin", &film);
 }
+
+/// The bytes of a part are verified in memory before they are written; the disk has others now.
+#[test]
+fn a_part_that_another_program_changes_is_hashed_and_completed() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    let _fire = network.holder("fire_user", "film.bin", &film);
+    let fetch = slow_fetch(&network);
+    fetched(&network, 8);
+    let parts = crate::test_network::parts_in(&network.path("earth"));
+    let part = parts.iter().find(|path| path.extension().is_some_and(|ending| ending == "part")).unwrap();
+    let part = fs::OpenOptions::new().write(true).open(part).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&part, &vec![7; 3 << 20], 0).unwrap();
+    fetch.end().with_code(0).prints_error(&["another program has changed"]);
+    network.has("earth/film.bin", &film);
+}

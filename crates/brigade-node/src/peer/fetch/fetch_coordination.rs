@@ -230,6 +230,10 @@ impl Fetches {
                 self.jobs.try_again(id, active.file, ended.present);
             }
             Err(_) if is_part_removed => self.jobs.begin_again(id, active.file, ended.present),
+            Err(error @ PartError::Changed { .. }) => {
+                tracing::warn!(%error, "its pieces are hashed again, and the wrong ones are fetched again");
+                self.jobs.try_again(id, active.file, ended.present);
+            }
             Err(error) => {
                 let is_occupied = matches!(error, PartError::Occupied { .. }) && !active.file.replace;
                 let kind = if is_occupied { FileErrorKind::Occupied } else { FileErrorKind::Disk };

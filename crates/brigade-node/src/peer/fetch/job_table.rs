@@ -210,7 +210,8 @@ impl Jobs {
         }
     }
 
-    /// A file that did not fit waits until there is space. So many of its bytes and pieces had been counted as present.
+    /// A file is prepared again; one that did not fit waits until there is space. So many of its bytes and pieces had
+    /// been counted as present.
     pub(crate) fn try_again(&mut self, id: JobId, file: WantedFile, present: (u64, u64)) {
         self.claims.give_back_name(&file.name);
         let Some(job) = self.jobs.get_mut(&id) else { return };

@@ -35,6 +35,12 @@ pub(crate) enum PartError {
         /// The content's size.
         expected: u64,
     },
+    /// Another program has changed the file while it was received: its pieces are to be hashed again.
+    #[error("another program has changed {path} while it was received")]
+    Changed {
+        /// The file.
+        path: PathBuf,
+    },
     /// The content has no such piece or range, or the file is finished already.
     #[error("{path} has no such piece or range")]
     OutOfRange {

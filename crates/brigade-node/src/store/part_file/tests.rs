@@ -149,6 +149,38 @@ fn nothing_is_replaced_and_another_name_may_be_tried() {
     assert_eq!(fs::read(temp.path().join("free")).unwrap(), source.bytes);
 }
 
+/// Another program may write between two pieces, or after the last one.
+#[test]
+fn a_part_that_another_program_changed_gets_no_name_and_keeps_its_right_pieces() {
+    for (first, second, expected) in
+        [(&[0, 1, 2][..], &[3, 4][..], vec![0, 2, 3, 4]), (&[0, 1, 2, 3, 4][..], &[][..], vec![0, 2, 3, 4])]
+    {
+        let (source, (temp, folder)) = (source(), folder());
+        let (part, _) = PartFile::open(&folder, &name(), source.content).unwrap();
+        part.save_list(&source.list).unwrap();
+        source.store(&part, first);
+        let data = format!(".brigade/parts/{}-{}.part", source.content.id, source.content.size);
+        let data = fs::OpenOptions::new().write(true).open(temp.path().join(data)).unwrap();
+        // The times of some file systems are those of the last tick of the clock.
+        let before = data.metadata().unwrap().modified().unwrap();
+        while data.metadata().unwrap().modified().unwrap() == before {
+            crate::store::system::write_at(&data, b"another program", source.geometry.offset(PieceIndex(1)))
+                .unwrap();
+        }
+        source.store(&part, second);
+        let result = part.finish(&folder, &landing("film.bin", 1, false));
+        assert!(matches!(result, Err(PartError::Changed { .. })), "{result:?}");
+        assert!(!temp.path().join("film.bin").exists());
+        drop(part);
+        let (part, resumed) = PartFile::open(&folder, &name(), source.content).unwrap();
+        let right = hash_pieces(part.file(), source.content, &source.list, &resumed.claimed, 2);
+        assert_eq!(right.iter().map(|piece| piece.0).collect::<Vec<_>>(), expected);
+        source.store(&part, &[1]);
+        part.finish(&folder, &landing("film.bin", 1, false)).unwrap();
+        assert_eq!(fs::read(temp.path().join("film.bin")).unwrap(), source.bytes);
+    }
+}
+
 #[test]
 fn pieces_from_many_threads_are_all_stored_and_none_after_the_end() {
     let (source, (temp, folder)) = (source(), folder());

@@ -7,6 +7,7 @@ use std::{collections::VecDeque, fmt};
 use brigade_core::geometry::PieceIndex;
 
 use super::error::PartError;
+use crate::store::file_stamp::Stamp;
 
 /// The queue of a part file, and the state of the file.
 #[derive(Default)]
@@ -15,6 +16,10 @@ pub(super) struct WriteQueue {
     pub(super) writes: VecDeque<PieceWrite>,
     /// The bytes of the record.
     pub(super) claimed: Vec<u8>,
+    /// The attributes of the file after the last write to it.
+    pub(super) left: Option<Stamp>,
+    /// Another program has changed the file between two writes.
+    pub(super) is_changed: bool,
     /// A thread is emptying the queue.
     pub(super) is_draining: bool,
     /// A piece is being written.
