@@ -147,6 +147,14 @@ fn the_port_of_a_peer_is_not_taken_for_the_port_of_a_manager() {
         Process::start(command).end().with_code(3).prints_error(&texts);
     }
     assert_eq!(known(), before);
+    // Nor is the peer taken for another manager if the key of a manager is known for its address.
+    let line = format!("localhost:{port} {}\n", network.key());
+    network.write("home/known_managers", format!("{before}{line}").as_bytes());
+    for arguments in [&["files"][..], &["peer", "--headless", "--username", "water_user"]] {
+        let mut command = network.brigade(arguments[0]);
+        command.args(&arguments[1..]).args(["--manager-port", &port]);
+        Process::start(command).end().with_code(3).prints_error(&texts);
+    }
     assert!(!network.path("water_user").exists());
 }
 

@@ -17,7 +17,7 @@ use rustix::process::Signal;
 
 use crate::{
     test_network::{Network, free_port},
-    test_process::{ENDING, Process, SLACK},
+    test_process::{ENDING, PATIENCE, Process, SLACK, until},
 };
 
 /// A manager that knows a name but not its holders, and refuses all later joins.
@@ -158,6 +158,28 @@ fn a_prompt_reports_that_the_manager_refuses_for_good() {
     peer.signal(Signal::TERM);
     peer.end_within(ENDING + SLACK).with_code(143);
     failing_manager.stop();
+}
+
+/// A peer may have taken the port of a manager that is away: the manager may come back.
+#[test]
+fn a_peer_on_the_port_of_the_manager_refuses_nobody() {
+    let port = free_port().to_string();
+    let mut network = Network::start_with(&["--port", &port]);
+    let mut peer = network.run("peer", &["--port", "0", "--username", "fire_user"]);
+    peer.prints("`help` lists the commands");
+    network.stop_manager().with_code(143);
+    peer.prints("the manager is away");
+    let other = Network::start();
+    let in_its_place = other.peer("water_user", &["--port", &port]);
+    until("the peer has found the other one", PATIENCE, || {
+        peer.types("status\n");
+        peer.output().contains("a peer, not a manager, answers at").then_some(())
+    });
+    in_its_place.terminate().with_code(143);
+    network.start_manager("state", &["--port", &port]);
+    network.has_peers(&["fire_user"], PATIENCE);
+    peer.types("q\n");
+    peer.end().with_code(0);
 }
 
 #[test]

@@ -3,6 +3,8 @@
 //! The connection to a manager that a peer has joined is in [`super::connection`]; an
 //! [`Observer`](crate::manager_questions::Observer) asks without joining.
 
+use std::net::SocketAddr;
+
 use brigade_core::{
     id::PeerKey,
     name::Username,
@@ -48,7 +50,19 @@ impl ManagerAddress {
         let expected = self.key.or(remembered);
         let addresses = resolve(&self.host, self.port).await;
         let dialled = match addresses {
-            Ok(addresses) => dial(&addresses, key, expected).await,
+            Ok(addresses) => {
+                let dialled = dial(&addresses, key, expected).await;
+                let other_key = match &dialled {
+                    Err(DialError::WrongKey { found, .. }) => Some(*found),
+                    _ => None,
+                };
+                if let Some(other) = other_key
+                    && is_peer(&addresses, other).await
+                {
+                    return Err(ReachError::NotAManager { address });
+                }
+                dialled
+            }
             Err(error) => Err(error),
         };
         let connection = dialled.map_err(|error| match error {
@@ -119,6 +133,14 @@ impl ManagerContact {
     pub(crate) fn on_loopback() -> Self {
         Self { local: [127, 0, 0, 1].into(), from_elsewhere: Some(false) }
     }
+}
+
+/// Whether a peer with the key `found` answers at `addresses`: only a peer shows a membership. A temporary key is used.
+async fn is_peer(addresses: &[SocketAddr], found: PeerKey) -> bool {
+    let Ok(connection) = dial(addresses, &SecretKey::generate(), Some(found)).await else { return false };
+    let Ok(greeted) = connection.greet(own_hello(None)).await else { return false };
+    greeted.writer.close(Reason::Stopping, "").await;
+    greeted.hello.membership.is_some()
 }
 
 /// Asks the manager to let this peer join as `name`, with its listener on `port`.

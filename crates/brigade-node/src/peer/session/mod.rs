@@ -150,8 +150,12 @@ impl Session {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the manager is still away");
-                    if let JoinError::Refused { .. } = &error {
-                        // The manager answers but refuses for now: the user sees the cause.
+                    let is_shown = matches!(
+                        error,
+                        JoinError::Refused { .. } | JoinError::Reach(ReachError::NotAManager { .. })
+                    );
+                    if is_shown {
+                        // The manager refuses for now, or a peer has its port: the user sees the cause.
                         self.state.manager.send_replace(ManagerState::Away { cause: error.to_string() });
                     }
                 }
