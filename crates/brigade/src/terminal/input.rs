@@ -147,7 +147,8 @@ impl LineReader {
             Self::Typed(reader, pending) => {
                 print_text(prompt);
                 set_pending(pending, Some(prompt.to_owned()));
-                let input = read_line(reader).await;
+                let read = read_line(reader).await;
+                let input = if read.is_err() && mode::is_closed() { Ok(Input::End) } else { read };
                 set_pending(pending, None);
                 if matches!(input, Ok(Input::End)) {
                     print_line(""); // without Enter, the cursor is still behind the prompt

@@ -43,6 +43,14 @@ impl Signal {
         }
     }
 
+    /// The signal that a closed terminal means; `None` if it has no effect on this program.
+    fn of_closed_terminal() -> Option<Self> {
+        #[cfg(target_os = "linux")]
+        return (!ignores_hang_up()).then_some(Self::HangUp);
+        #[cfg(not(target_os = "linux"))]
+        None
+    }
+
     /// The exit code.
     pub(crate) fn exit_code(self) -> ExitCode {
         ExitCode::from(self.code())
@@ -115,11 +123,14 @@ impl Signals {
     }
 
     /// The signal that came together with the end of the input from a terminal, or with an error of the terminal, if
-    /// any. A terminal that is closed ends the input first; SIGHUP follows.
+    /// any. A terminal that is closed ends the input first; SIGHUP follows. If it does not, because a shell keeps it, a
+    /// closed terminal counts as this signal, unless it is ignored.
     pub(crate) async fn at_end_of_terminal(&mut self) -> Option<Signal> {
         match timeout(END_TIME, self.first()).await {
             Ok(signal) => Some(signal),
-            Err(_) if super::mode::is_closed() => timeout(HANG_UP_TIME, self.first()).await.ok(),
+            Err(_) if super::mode::is_closed() => {
+                timeout(HANG_UP_TIME, self.first()).await.ok().or_else(Signal::of_closed_terminal)
+            }
             Err(_) => None,
         }
     }
