@@ -1,8 +1,8 @@
 //! `brigade fetch`: fetches files and folders into a folder, without a prompt; it is a peer while it runs.
 //!
-//! Standard output has the data: a line for each name, or with `--json` the objects of [`super::json_events`], the one
-//! with the totals last, even after a failure. Standard error has the progress and the messages about the manager. Only
-//! the fetched files are served, not the other files of the folder.
+//! Standard output has the data: a line for each complete name, or with `--json` the objects of [`super::json_events`],
+//! the one with the totals last, even after a failure. Standard error has the progress, the errors and the messages about
+//! the manager. Only the fetched files are served, not the other files of the folder.
 
 use std::{
     path::{Path, PathBuf},
@@ -332,7 +332,13 @@ async fn stay(signals: &mut Signals, notices: &mut Notices) -> ExitCode {
     }
 }
 
-/// Prints the result of a fetch.
+/// Prints the result of a fetch. Without `--json`, that of a fetch that is not complete is a message.
 fn print_result(args: &FetchArgs, progress: &Progress) {
-    print_line(&if args.json { json_events::result(progress).to_string() } else { summary(progress) });
+    if args.json {
+        print_line(&json_events::result(progress).to_string());
+    } else if progress.state == FetchState::Done {
+        print_line(&summary(progress));
+    } else {
+        print_error_line(&summary(progress));
+    }
 }

@@ -72,7 +72,7 @@ fn a_name_that_differs_only_in_case_from_a_file_is_refused_with_that_file() {
             for (true_name, name) in [("D/Film.bin", "d/film.bin"), ("TOP.bin", "top.bin")] {
                 let text =
                     format!("{true_name} is there already, and differs from {name} only in capital letters");
-                assert!(ended.out.contains(&text), "{}{}", ended.out, ended.err);
+                assert!(ended.err.contains(&text), "{}{}", ended.out, ended.err);
             }
         }
     }

@@ -116,9 +116,9 @@ fn only_one_of_two_names_that_differ_in_case_lands() {
     let _fire = network.peer("fire_user", &["--folder", "fire"]);
     let ended = network.run("fetch", &["e", "--into", "earth"]).end().with_code(6);
     assert!(
-        ended.out.contains("differs from e/") && ended.out.contains("only in capital letters"),
+        ended.err.contains("differs from e/") && ended.err.contains("only in capital letters"),
         "{}",
-        ended.out
+        ended.err
     );
     let landed = ["earth/e/A.txt", "earth/e/a.txt"].map(|name| network.path(name).exists());
     assert_eq!(landed.iter().filter(|landed| **landed).count(), 1);

@@ -79,8 +79,9 @@ fn a_file_in_the_way_stays_without_replace() {
     let both = ["film.bin", "small.txt", "--into", "earth"];
     let refused = network.run("fetch", &both).end().with_code(6);
     for text in [&hash(&old)[..8], &hash(&new)[..8], "--replace", "film.bin is there already"] {
-        assert!(refused.out.contains(text), "{text:?} is not in\n{}", refused.out);
+        assert!(refused.err.contains(text), "{text:?} is not in\n{}", refused.err);
     }
+    assert_eq!(refused.out, "");
     network.has("earth/film.bin", &old);
     let replaced = network.run("fetch", &[&both[..], &["--replace"]].concat()).end().with_code(0);
     assert!(replaced.out.contains("the old file is now film.bin.~1~"), "{}", replaced.out);
