@@ -54,6 +54,22 @@ fn refusal_to_fetch(folder: &Path, home: Option<&Path>) -> Option<Failure> {
     Some(Failure::new(DISK, message).hint("name another folder with --into"))
 }
 
+/// Refuses to keep the state of a manager in the private folder of a peer.
+pub(crate) fn check_state(state: &Path) -> Result<(), Failure> {
+    let path = resolved(state);
+    let is_private = |above: &&Path| {
+        above.file_name().is_some_and(|name| name.eq_ignore_ascii_case(PRIVATE))
+            && above.parent().is_some_and(is_peer_folder)
+    };
+    let Some(private) = path.ancestors().find(is_private) else { return Ok(()) };
+    let message = format!(
+        "the state of a manager cannot be in {}: {} has the secret key of a peer, and its other private files",
+        state.display(),
+        private.display()
+    );
+    Err(Failure::new(DISK, message).hint("name another folder with --state"))
+}
+
 /// The note for a manager whose `state` is in a folder that a peer may share. It is unknown whether one does: a fetch
 /// leaves the same files behind, and shares only what it fetched.
 pub(crate) fn state_note(state: &Path) -> Option<String> {
@@ -102,7 +118,7 @@ fn resolved(path: &Path) -> PathBuf {
 mod tests {
     use std::fs;
 
-    use super::{refusal_to_fetch, refusal_to_share, state_note};
+    use super::{check_state, refusal_to_fetch, refusal_to_share, state_note};
 
     #[test]
     fn folders_with_private_files_are_neither_shared_nor_fetched_into() {
@@ -149,6 +165,14 @@ mod tests {
         }
         for state in ["state", "shared/.hidden/state"] {
             assert!(state_note(&path(state)).is_none(), "{state}");
+        }
+        for (state, expected) in [
+            ("shared/.brigade", false),
+            ("shared/.brigade/parts", false),
+            ("shared/.hidden/state", true),
+            (".brigade/managers/12000", true), // BRIGADE_HOME may have this name
+        ] {
+            assert_eq!(check_state(&path(state)).is_ok(), expected, "{state}");
         }
     }
 }

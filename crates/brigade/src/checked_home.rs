@@ -13,6 +13,9 @@ use brigade_node::user_account::brigade_home;
 
 use crate::{terminal::standard_error::print_error_line, text::escape::escape};
 
+/// Why no folder is known.
+pub(crate) const NO_HOME: &str = "BRIGADE_HOME is not set, and HOME is not set to an absolute path";
+
 /// The user's folder, and whether files can be written there.
 struct Home {
     path: Option<PathBuf>,
@@ -54,9 +57,7 @@ fn note(reason: &str) -> String {
 /// The reason why nothing can be written to the folder.
 fn unusable_reason(home: Option<&Path>) -> Option<String> {
     let Some(home) = home else {
-        return Some(
-            "there is no folder for the files of this user: neither BRIGADE_HOME nor HOME is set".to_owned(),
-        );
+        return Some(format!("there is no folder for the files of this user: {NO_HOME}"));
     };
     let cannot = |error: std::io::Error| format!("the folder {} cannot be used: {error}", home.display());
     if let Err(error) = fs::create_dir_all(home) {
@@ -83,6 +84,6 @@ mod tests {
         let reason = unusable_reason(Some(&home)).unwrap();
         assert!(reason.contains(&format!("{} cannot be used: ", home.display())), "{reason}");
         let none = note(&unusable_reason(None).unwrap());
-        assert!(none.contains("BRIGADE_HOME") && none.contains("HOME is set"), "{none}");
+        assert!(none.contains("BRIGADE_HOME") && none.contains("HOME is not set"), "{none}");
     }
 }

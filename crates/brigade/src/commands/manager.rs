@@ -15,7 +15,8 @@ use brigade_node::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    checked_folder::state_note,
+    checked_folder::{check_state, state_note},
+    checked_home::NO_HOME,
     command_line::args::ManagerArgs,
     failure::{DISK, Failure},
     manager_display,
@@ -31,10 +32,11 @@ use crate::{
 pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     let mut signals = Signals::install();
     let stop = CancellationToken::new();
-    if let Some(note) = args.state.as_deref().and_then(state_note) {
+    let state_dir = args.state.map_or_else(|| default_state(args.port), Ok)?;
+    check_state(&state_dir)?;
+    if let Some(note) = state_note(&state_dir) {
         print_error_line(&note);
     }
-    let state_dir = args.state.map_or_else(|| default_state(args.port), Ok)?;
     let config =
         ManagerConfig::new(state_dir).host(args.host).port(args.port).max_peers(args.max).open(args.open);
     let mut server = ManagerServer::start_until(config, stop.clone()).await?;
@@ -60,11 +62,8 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
 
 fn default_state(port: u16) -> Result<PathBuf, Failure> {
     let home = brigade_home().ok_or_else(|| {
-        Failure::new(
-            DISK,
-            "there is no folder for the manager's key and members: neither BRIGADE_HOME nor HOME is set",
-        )
-        .hint("name a folder with --state")
+        Failure::new(DISK, format!("there is no folder for the manager's key and members: {NO_HOME}"))
+            .hint("name a folder with --state")
     })?;
     Ok(home.join("managers").join(port.to_string()))
 }
