@@ -72,6 +72,12 @@ pub(crate) enum IndexError {
         /// The other account.
         owner: String,
     },
+    /// The path is a folder.
+    #[error("the index {path} is a folder: move it away, and the index is created again")]
+    IsFolder {
+        /// The path.
+        path: PathBuf,
+    },
     /// The damaged file could not be moved aside.
     #[error("could not move the damaged index {path} aside: {source}")]
     Aside {
@@ -82,6 +88,19 @@ pub(crate) enum IndexError {
     },
 }
 
+impl IndexError {
+    /// The error of attempting `action` on the index at `path`; not that of a damaged file.
+    fn new(action: &'static str, path: PathBuf, source: rusqlite::Error) -> Self {
+        use ErrorCode::{CannotOpen, PermissionDenied, ReadOnly};
+        let is_denied = matches!(source.sqlite_error_code(), Some(CannotOpen | PermissionDenied | ReadOnly));
+        match foreign_file(&path).filter(|_| is_denied) {
+            Some((path, owner)) => Self::Foreign { path, owner },
+            None if path.is_dir() => Self::IsFolder { path },
+            None => Self::Sqlite { action, path, source },
+        }
+    }
+}
+
 impl Index {
     /// Opens the index at `path` and loads all files of it. A damaged index is moved aside and created again.
     ///
@@ -90,10 +109,7 @@ impl Index {
     pub(crate) fn open(path: &Path) -> Result<(Self, HashMap<FileName, Arc<SharedFile>>), IndexError> {
         match Self::open_and_load(path) {
             Ok(opened) => Ok(opened),
-            Err(source) if !is_damage(&source) => Err(match foreign_file(path) {
-                Some((path, owner)) => IndexError::Foreign { path, owner },
-                None => IndexError::Sqlite { action: "open", path: path.to_owned(), source },
-            }),
+            Err(source) if !is_damage(&source) => Err(IndexError::new("open", path.to_owned(), source)),
             Err(error) => {
                 tracing::warn!(path = %path.display(), %error, "the index is damaged: a new one is created");
                 move_aside(path).map_err(|source| IndexError::Aside { path: path.to_owned(), source })?;
@@ -142,10 +158,8 @@ impl Index {
 
     /// Writes all of `writes` in order, or none of them.
     pub(crate) fn write(&mut self, writes: &[IndexWrite]) -> Result<(), IndexError> {
-        self.write_all(writes).map_err(|source| IndexError::Sqlite {
-            action: "write to",
-            path: self.connection.path().unwrap_or_default().into(),
-            source,
+        self.write_all(writes).map_err(|source| {
+            IndexError::new("write to", self.connection.path().unwrap_or_default().into(), source)
         })
     }
 
@@ -342,5 +356,12 @@ mod tests {
         drop(index);
         let (_, known) = Index::open(&path).unwrap();
         assert_eq!(known.keys().map(|name| name.as_str()).collect::<Vec<_>>(), ["good"]);
+    }
+
+    #[test]
+    fn a_folder_with_the_name_of_the_index_is_named_as_one() {
+        let temp = tempfile::tempdir().unwrap();
+        let error = Index::open(temp.path()).map(drop).unwrap_err();
+        assert!(error.to_string().contains(" is a folder: move it away"), "{error}");
     }
 }

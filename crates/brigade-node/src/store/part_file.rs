@@ -80,7 +80,7 @@ impl PartFile {
         content: Content,
     ) -> Result<(Self, ResumedPart), PartError> {
         let (part, resumed) = Self::open_in(folder, folder.staging_for(name)?, content)?;
-        part.0.note_name(name).map_err(|error| part.0.failed("note the name of", error))?;
+        part.0.note_name(name)?;
         Ok((part, resumed))
     }
 
@@ -91,10 +91,14 @@ impl PartFile {
     ) -> Result<(Self, ResumedPart), PartError> {
         let geometry = Geometry::new(content.size)?;
         let Staging { dir: parts, path, .. } = staging;
+        let open = |ending| {
+            let file = part_name(content, ending);
+            let failed = |error| FolderError::of_own("open", path.join(&file), error);
+            parts.open_or_create(&file).map_err(failed)
+        };
+        let (file, record) = (open(DATA)?, open(RECORD)?);
         let path = path.join(part_name(content, DATA));
         let failed = |error| FolderError::of_own("open", path.clone(), error);
-        let open = |ending| parts.open_or_create(&part_name(content, ending)).map_err(failed);
-        let (file, record) = (open(DATA)?, open(RECORD)?);
         let length = file.metadata().map_err(failed)?.len();
         let record_bytes = geometry.count().div_ceil(8) as usize;
         let mut claimed = Vec::new();
@@ -315,12 +319,16 @@ impl PartFileInner {
     }
 
     /// Stores the name that the content is wanted under, and that it is wanted now.
-    fn note_name(&self, name: &FileName) -> io::Result<()> {
+    fn note_name(&self, name: &FileName) -> Result<(), FolderError> {
+        let failed = |ending, error| {
+            let path = self.path.with_file_name(part_name(self.content, ending));
+            FolderError::of_own("write to", path, error)
+        };
         if read_name(&self.parts, self.content).as_ref() != Some(name) {
-            write_name(&self.parts, self.content, name)?;
+            write_name(&self.parts, self.content, name).map_err(|error| failed(NAME, error))?;
         }
         match self.record.set_modified(SystemTime::now()) {
-            Err(error) if !system::is_not_kept(&error) => Err(error),
+            Err(error) if !system::is_not_kept(&error) => Err(failed(RECORD, error)),
             _ => Ok(()),
         }
     }

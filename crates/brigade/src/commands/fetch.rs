@@ -124,6 +124,9 @@ async fn begin(
 fn make_parents(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let Some(parent) = folder.parent() else { return Ok(vec![]) };
     make_folders(parent, false).map_err(|error| {
+        let file = parent.ancestors().find(|above| above.exists() && !above.is_dir());
+        let error =
+            file.map_or_else(|| error.to_string(), |file| format!("{} is not a folder", file.display()));
         let message = format!("creating the folder {}: {error}", parent.display());
         Failure::new(DISK, message).hint("choose another folder with --into")
     })

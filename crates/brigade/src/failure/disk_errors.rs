@@ -18,7 +18,7 @@ impl From<FolderError> for Failure {
         match error {
             FolderError::Foreign { path, .. } => failure.hint(foreign_hint(&path)),
             FolderError::Missing { .. } => {
-                failure.hint("create it first, or correct the path; only the last folder of a path is created")
+                failure.hint("create it first, or correct the path; `peer` creates only the last folder of a path")
             }
             FolderError::NotAFile { path } | FolderError::NotAFolder { path } | FolderError::Link { path }
                 if is_private(&path) =>
@@ -30,11 +30,24 @@ impl From<FolderError> for Failure {
                 ))
             }
             FolderError::InUse { .. } => failure.hint("stop the other session, or use another folder"),
+            FolderError::NotEnoughSpace { inodes, .. } => failure.hint(space_hint(inodes)),
+            FolderError::Io { action: "make the folder", source, .. } if source.kind() == io::ErrorKind::NotFound => {
+                failure.hint("no folder can be made there: use another one")
+            }
             FolderError::Io { source, .. } if is_about_writing(&source) => failure.hint(
                 "a peer keeps its key and its index in `.brigade/` there: use a folder that is writable",
             ),
             _ => failure,
         }
+    }
+}
+
+/// What to do about a full disk.
+fn space_hint(inodes: bool) -> &'static str {
+    if inodes {
+        "delete files there, or use another folder"
+    } else {
+        "free some space there, or use another folder"
     }
 }
 
@@ -74,6 +87,10 @@ fn is_private(path: &Path) -> bool {
     path.components().any(|part| part.as_os_str() == ".brigade")
 }
 
+fn is_about_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 fn is_about_writing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
@@ -111,6 +128,10 @@ impl Failure {
                     give_command(path)
                 ))
             }
+            KeyError::File { source, .. } if is_about_space(source) => failure.hint(
+                "free some space there, or use another folder; a disk may also have space but no inodes (`df -i`): then \
+                 delete files there",
+            ),
             KeyError::Exposed { path, .. } => failure.hint(format!("chmod 600 {}", quoted(path))),
             _ => failure,
         }

@@ -148,7 +148,7 @@ impl From<ManagerError> for Failure {
                     )),
                     None => failure.hint(
                         "members.sqlite must be a file that this account can read and write, in a folder where it can create \
-                         files",
+                         files: does it belong to another account?",
                     ),
                 }
             }

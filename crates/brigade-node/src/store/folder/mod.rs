@@ -73,9 +73,13 @@ impl Folder {
             Ok(()) => Self::open_as(path, true),
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Self::open_as(path, false),
             // Only the last folder of a path is created, so that a mistyped path creates nothing.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let parent = path.parent().filter(|parent| !parent.exists());
-                Err(FolderError::new("make the folder", parent.unwrap_or(path).to_owned(), error))
+            Err(source) if source.kind() == io::ErrorKind::NotFound => {
+                let is_missing = |parent: &&Path| !parent.as_os_str().is_empty() && !parent.exists();
+                Err(match path.parent().filter(is_missing) {
+                    Some(parent) => FolderError::Missing { path: parent.to_owned() },
+                    // No folder can be made in some others, such as /proc.
+                    None => FolderError::Io { action: "make the folder", path: path.to_owned(), source },
+                })
             }
             Err(error) => Err(FolderError::new("make the folder", path.to_owned(), error)),
         }
@@ -456,6 +460,11 @@ mod tests {
     fn missing_files_have_their_own_error() {
         let temp = tempfile::tempdir().unwrap();
         assert!(matches!(Folder::open(&temp.path().join("no")), Err(FolderError::Missing { .. })));
+        #[cfg(target_os = "linux")]
+        {
+            let error = Folder::create("/proc/folder".as_ref()).map(drop).unwrap_err();
+            assert!(error.to_string().starts_with("could not make the folder /proc/folder: "), "{error}");
+        }
         let folder = Folder::open(temp.path()).unwrap();
         assert!(folder.open_file(&name("no/file")).unwrap_err().is_missing());
         fs::write(temp.path().join("file"), "").unwrap();
