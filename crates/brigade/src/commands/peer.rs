@@ -285,7 +285,7 @@ async fn ask(lines: &mut LineReader, question: &str, refused: Option<u8>) -> Res
             Err(Failure::new(code, "standard input ended before all questions were answered")
                 .hint("give --port and --username, or write the answers to standard input, one per line"))
         }
-        Err(error) => Err(Failure::other("reading standard input", &error)),
+        Err(error) => Err(Failure::of_input(&error)),
     }
 }
 

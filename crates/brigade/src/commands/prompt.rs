@@ -116,7 +116,7 @@ impl Prompt {
                     None => Ok(PromptStep::Quit),
                 },
                 Ok(Input::Interrupted | Input::End) => Ok(PromptStep::Quit),
-                Err(error) => Err(Failure::other("reading standard input", &error)),
+                Err(error) => Err(Failure::of_input(&error)),
             };
             match next {
                 Ok(PromptStep::Continue) => {}

@@ -6,7 +6,7 @@
 mod disk_errors;
 mod node_errors;
 
-use std::{error::Error, process::ExitCode};
+use std::{error::Error, io, process::ExitCode};
 
 use brigade_node::error::OpenFilesLimit;
 use serde_json::{Value, json};
@@ -52,6 +52,12 @@ impl Failure {
     pub(crate) fn other(doing: &str, error: &(dyn Error + 'static)) -> Self {
         Self { causes: causes(error), ..Self::new(FAILED, format!("{doing}: {error}")) }
             .with_open_files_advice(error)
+    }
+
+    /// An error of reading standard input. A line that cannot be a command or an answer is a mistake of its writer.
+    pub(crate) fn of_input(error: &io::Error) -> Self {
+        let failure = Self::other("reading standard input", error);
+        if error.kind() == io::ErrorKind::InvalidData { Self { code: USAGE, ..failure } } else { failure }
     }
 
     /// An error with its causes.

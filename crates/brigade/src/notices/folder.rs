@@ -1,5 +1,6 @@
 //! Messages about the shared folder: it is gone, it cannot be watched, its index cannot be written, and the end of each
-//! problem. Each is printed once.
+//! problem. Each is printed once. What happens again and again, such as the removal of a file, is printed again when it
+//! has happened twice as often.
 //!
 //! Single files that are not shared have no message: at a prompt `status` lists them, and without one `unshared_files`
 //! logs them. The caller prints the messages.
@@ -42,7 +43,12 @@ fn next_notice(reported: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Opti
     let among = |kind: &KeeperProblem, list: &[KeeperProblem]| {
         list.iter().any(|one| discriminant(one) == discriminant(kind))
     };
-    if let Some(new) = now.iter().find(|problem| !among(problem, reported)) {
+    let is_new = |problem: &&KeeperProblem| {
+        let last = reported.iter().find(|one| discriminant(*one) == discriminant(*problem));
+        last.is_none_or(|last| times(problem) > 0 && times(problem) >= 2 * times(last))
+    };
+    if let Some(new) = now.iter().find(is_new) {
+        reported.retain(|one| discriminant(one) != discriminant(new));
         reported.push(new.clone());
         return Some(message(new));
     }
@@ -67,6 +73,18 @@ fn next_notice(reported: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Opti
     })
 }
 
+/// How often it has happened, for problems that are counted; 0 for others.
+fn times(problem: &KeeperProblem) -> u32 {
+    match problem {
+        KeeperProblem::PrivateRemoved(times)
+        | KeeperProblem::LockRemoved(times)
+        | KeeperProblem::KeyRemoved(times)
+        | KeeperProblem::IndexRemoved(times)
+        | KeeperProblem::PartsRemoved(times) => *times,
+        _ => 0,
+    }
+}
+
 /// The problem, and what the user can do.
 pub(crate) fn message(problem: &KeeperProblem) -> String {
     let hint = match problem {
@@ -78,7 +96,7 @@ pub(crate) fn message(problem: &KeeperProblem) -> String {
              before that: no other copy of its key exists"
         }
         KeeperProblem::PrivateRemoved(_) | KeeperProblem::KeyRemoved(_) => {
-            "do not change `.brigade` while the peer runs; without the key in it, the username would be lost"
+            "do not change `.brigade` while the peer runs; a username that is bound to the key in it would be lost with it"
         }
         KeeperProblem::LockRemoved(_) | KeeperProblem::IndexRemoved(_) | KeeperProblem::PartsRemoved(_) => {
             "do not change `.brigade` while the peer runs"
@@ -122,6 +140,15 @@ mod tests {
         assert_eq!(next(&[index("full")]), None);
         assert!(next(&[]).unwrap().contains("stored again"));
         assert!(next(&[watch]).is_some(), "it happened again");
+    }
+
+    #[test]
+    fn a_removal_is_reported_again_when_it_happened_twice_as_often() {
+        let mut reported = vec![];
+        let mut next = |times| next_notice(&mut reported, &[KeeperProblem::KeyRemoved(times)]);
+        let printed: Vec<u32> = (1..=9).filter(|times| next(*times).is_some()).collect();
+        assert_eq!(printed, [1, 2, 4, 8]);
+        assert_eq!(next(9), None);
     }
 
     #[test]

@@ -254,11 +254,11 @@ async fn skip_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<()> {
 
 async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Input> {
     let mut line = vec![];
-    reader.take(LINE_BYTES).read_until(b'\n', &mut line).await?;
+    reader.take(LINE_BYTES + 1).read_until(b'\n', &mut line).await?; // with its end
     if line.is_empty() {
         return Ok(Input::End);
     }
-    if line.len() as u64 == LINE_BYTES && line.last() != Some(&b'\n') {
+    if line.len() as u64 > LINE_BYTES && line.last() != Some(&b'\n') {
         skip_line(reader).await?;
         return Err(io::Error::new(
             io::ErrorKind::InvalidData,
@@ -281,7 +281,7 @@ mod tests {
     async fn a_line_that_is_too_long_is_refused_as_a_whole() {
         let limit = usize::try_from(LINE_BYTES).unwrap();
         let text = |length: usize| format!("{}\nnext\n", "x".repeat(length));
-        for length in [limit, 3 * limit] {
+        for length in [limit + 1, 3 * limit] {
             let text = text(length);
             let mut reader = BufReader::new(text.as_bytes());
             let error = read_line(&mut reader).await.unwrap_err().to_string();
@@ -289,10 +289,13 @@ mod tests {
             assert_eq!(read_line(&mut reader).await.unwrap(), Input::Line("next".to_owned()));
             assert_eq!(read_line(&mut reader).await.unwrap(), Input::End);
         }
-        let text = text(limit - 1);
-        let mut reader = BufReader::new(text.as_bytes());
-        assert!(
-            matches!(read_line(&mut reader).await.unwrap(), Input::Line(line) if line.len() == limit - 1)
-        );
+        for length in [limit - 1, limit] {
+            let text = text(length);
+            let mut reader = BufReader::new(text.as_bytes());
+            assert!(
+                matches!(read_line(&mut reader).await.unwrap(), Input::Line(line) if line.len() == length)
+            );
+            assert_eq!(read_line(&mut reader).await.unwrap(), Input::Line("next".to_owned()));
+        }
     }
 }
