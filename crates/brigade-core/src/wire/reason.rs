@@ -92,13 +92,14 @@ impl Reason {
 }
 
 impl Reason {
-    /// What people are told of a refusal: the reason and the `text` that came with it, or that alone where it begins
-    /// with the reason.
+    /// What people are told of a refusal: the reason and the `text` that came with it, or that alone where it says the
+    /// reason.
     pub fn with(self, text: &str) -> String {
         let reason = self.to_string();
         match text {
             "" => reason,
             text if text.starts_with(&reason) => text.to_owned(),
+            text if self == Self::Stopping && text.ends_with("is stopping") => text.to_owned(),
             text => format!("{reason} ({text})"),
         }
     }
@@ -149,6 +150,14 @@ mod tests {
     use proptest::prelude::{any, prop_assert_eq, proptest};
 
     use super::Reason;
+
+    #[test]
+    fn a_text_that_says_the_reason_is_enough() {
+        assert_eq!(Reason::Stopping.with("the manager is stopping"), "the manager is stopping");
+        assert_eq!(Reason::Full.with("the network is full: 20 peers"), "the network is full: 20 peers");
+        assert_eq!(Reason::Full.with("try later"), "the network is full (try later)");
+        assert_eq!(Reason::Silent.with(""), "nothing was heard for too long");
+    }
 
     proptest! {
         #[test]

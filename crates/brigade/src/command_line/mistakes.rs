@@ -9,8 +9,8 @@ use std::{ffi::OsString, path::PathBuf, process::ExitCode};
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    failure::{Failure, NOT_FOUND, USAGE},
-    terminal::{standard_error::print_error_line, standard_output::print_line},
+    failure::{Failure, LINE_COLUMNS, NOT_FOUND, USAGE},
+    terminal::{progress_line::shortened, standard_error::print_error_line, standard_output::print_line},
     text::escape::escape,
 };
 
@@ -102,12 +102,10 @@ fn arguments(mistakes: &[Mistake]) -> Vec<Option<usize>> {
 
 fn text(mistakes: &[Mistake], line: &[OsString], command: &str) -> String {
     let mut text = match mistakes {
-        [one] => format!("error: {}", escape(&one.text())),
+        [one] => format!("error: {}", shown(one)),
         many => {
             let mut text = format!("error: {} mistakes", many.len());
-            many.iter()
-                .take(MAX_SHOWN)
-                .for_each(|mistake| text += &format!("\n  {}", escape(&mistake.text())));
+            many.iter().take(MAX_SHOWN).for_each(|mistake| text += &format!("\n  {}", shown(mistake)));
             if many.len() > MAX_SHOWN {
                 text += &format!("\n  and {} more", many.len() - MAX_SHOWN);
             }
@@ -121,6 +119,11 @@ fn text(mistakes: &[Mistake], line: &[OsString], command: &str) -> String {
         text += &format!("\nhint: `{command} --help`");
     }
     text
+}
+
+/// The text of a mistake, escaped; of one that is too long, the middle is omitted.
+fn shown(mistake: &Mistake) -> String {
+    shortened(&escape(&mistake.text()), LINE_COLUMNS)
 }
 
 /// The command line, and below it marks under the arguments with these numbers; `None` if it is too long.

@@ -127,6 +127,12 @@ struct PendingArgument {
     may_be_value: bool,
 }
 
+impl PendingArgument {
+    fn is_guessed_option(&self) -> bool {
+        self.is_guess && starts_with(&self.text, "-")
+    }
+}
+
 /// Two errors with an equal identity are about the same mistake.
 type ErrorIdentity = (ErrorKind, [Option<ContextValue>; 3]);
 
@@ -175,6 +181,11 @@ impl ParsedLine {
                 self.shown = self.mistakes.is_empty().then_some(error);
                 return false;
             }
+            // It may be what follows a guessed option: without the guess it may be there.
+            ErrorKind::MissingRequiredArgument if words.iter().any(PendingArgument::is_guessed_option) => {
+                words.retain(|word| !word.is_guessed_option());
+                return true;
+            }
             ErrorKind::MissingRequiredArgument => {
                 let missing = strings(&error, ContextKind::InvalidArg);
                 let missing = missing.into_iter().filter(|argument| !self.wrong_values.contains(argument));
@@ -196,6 +207,7 @@ impl ParsedLine {
         let is_ours = match error.kind() {
             ErrorKind::UnknownArgument => word.may_be_value,
             ErrorKind::ArgumentConflict => word.is_guess || is_value && words[at - 1].is_guess,
+            ErrorKind::InvalidValue => word.is_guess && is_missing_value(&error),
             _ => false,
         };
         if !is_ours {

@@ -115,6 +115,10 @@ fn suggestions_are_made_and_parsing_continues() {
         &[(2, "a similar argument exists: '--upload-limit'"), (3, "'10XB'"), (4, "'--max'"), (4, "'0'")],
     );
     check("brigade peer --max 3 --maxx 4", &[(4, "a similar argument exists: '--max'")]);
+    // The value that a guess lacks was never typed.
+    check("brigade fetch --frob x", &[(2, "unexpected argument '--frob'")]);
+    check("brigade fetch x --frob", &[(3, "unexpected argument '--frob'")]);
+    check("brigade peer --user", &[(2, "a similar argument exists: '--username'")]);
     check("brigade xyzzy --max 0", &[(1, "unrecognized subcommand 'xyzzy'")]);
 }
 

@@ -11,7 +11,13 @@ use std::{error::Error, io, process::ExitCode};
 use brigade_node::error::OpenFilesLimit;
 use serde_json::{Value, json};
 
-use crate::{terminal::standard_error::print_error_line, text::escape::escape};
+use crate::{
+    terminal::{progress_line::shortened, standard_error::print_error_line},
+    text::escape::escape,
+};
+
+/// The most columns of a line of an error: more than the longest path has, and less than an argument may have.
+pub(crate) const LINE_COLUMNS: usize = 5000;
 
 /// Any other failure.
 pub(crate) const FAILED: u8 = 1;
@@ -168,8 +174,9 @@ fn causes(error: &dyn Error) -> Vec<String> {
     chain
 }
 
+/// The lines of `text`, escaped; of one that is too long, the middle is omitted.
 fn escape_lines(text: &str) -> String {
-    text.split('\n').map(|line| escape(line).into_owned()).collect::<Vec<_>>().join("\n")
+    text.split('\n').map(|line| shortened(&escape(line), LINE_COLUMNS)).collect::<Vec<_>>().join("\n")
 }
 
 #[cfg(test)]
@@ -197,5 +204,7 @@ mod tests {
         assert_eq!(event["causes"], serde_json::json!(causes));
         assert_eq!(event["hint"], "one two");
         assert!(failure.text().contains("another key\n  expected: a\n"), "{}", failure.text());
+        let long = Failure::new(NOT_FOUND, format!("{:?} is not shared", "x".repeat(20_000))).text();
+        assert!(long.len() < 5100 && long.ends_with("xxx\" is not shared"), "{}", long.len());
     }
 }

@@ -33,6 +33,14 @@ impl From<ReachError> for Failure {
                 Self::of(UNREACHED, &error)
                     .hint("a program listens there and does not answer: a manager that hangs, or another program")
             }
+            ReachError::Dial { source: DialError::Handshake { source, .. }, .. }
+                if source.kind() == io::ErrorKind::InvalidData =>
+            {
+                Self::of(UNREACHED, &error).hint(
+                    "another program answers there, such as a web server: check the host and port of the manager \
+                     (--manager-host, --manager-port)",
+                )
+            }
             ReachError::Dial { .. } => Self::of(UNREACHED, &error)
                 .hint("check the host and port of the manager (--manager-host, --manager-port)"),
             ReachError::NotAManager { .. } => Self::of(UNREACHED, &error).hint(

@@ -103,7 +103,7 @@ fn bar(columns: usize, (done, of): (u64, u64)) -> String {
 }
 
 /// `text` in at most this width: a longer text loses its middle.
-fn shortened(text: &str, columns: usize) -> String {
+pub(crate) fn shortened(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.to_owned();
     }

@@ -363,6 +363,14 @@ impl Accounts {
     fn shown(&mut self, now: Timestamp, names: &BTreeMap<HolderId, Username>) -> Progress {
         self.progress.rate = self.counter.rate();
         self.progress.steady_rate = self.counter.steady_rate();
+        let waits = matches!(
+            self.progress.state,
+            FetchState::Waiting | FetchState::WaitingForFetch | FetchState::Full { .. }
+        );
+        if waits {
+            // Nothing is received; the meters would show the bytes of the last seconds.
+            (self.progress.rate, self.progress.steady_rate) = (0, None);
+        }
         self.progress.left_bytes = self.left_bytes.saturating_sub(self.counter.unstored_bytes());
         self.progress.took = now.since(self.started);
         let given = |(holder, (bytes, pieces)): (&HolderId, &(u64, u64))| {

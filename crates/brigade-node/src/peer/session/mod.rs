@@ -95,7 +95,7 @@ impl Session {
                 Ok(connection) => connection,
                 Err(RejoinError::Stopped) => return,
                 Err(RejoinError::Refused(cause)) => {
-                    tracing::error!(cause, "the manager refuses this peer");
+                    tracing::info!(cause, "the manager refuses this peer"); // the program reports the state
                     self.state.manager.send_replace(ManagerState::Refused { cause });
                     self.run_without_manager().await;
                     return;
