@@ -21,7 +21,7 @@ use crate::{
     failure::{DISK, Failure},
     manager_display,
     terminal::{
-        self,
+        self, mode,
         signals::{Signal, Signals},
         standard_error::print_error_line,
         standard_output::print_line,
@@ -42,16 +42,21 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     let mut server = ManagerServer::start_until(config, stop.clone()).await?;
     signals.cancel(stop.clone());
     let (view, events) = (server.view(), server.events());
-    let shown = if io::stdout().is_terminal() && io::stdin().is_terminal() && terminal::draws() {
+    let mut shown = if io::stdout().is_terminal() && io::stdin().is_terminal() && terminal::draws() {
         manager_display::show_table(view, events, stop.clone()).await
     } else {
         print_line("ready");
         Ok(manager_display::log_table(view, events, stop.clone()).await)
     };
+    // A terminal that is closed causes an error first, and then the signal.
+    let mut signal = if shown.is_err() { signals.at_end_of_terminal().await } else { signals.received() };
+    if shown.is_err() && signal.is_none() && mode::is_closed() {
+        // The signal is ignored (`nohup`): the manager continues without its table.
+        shown = Ok(manager_display::log_table(server.view(), server.events(), stop.clone()).await);
+        signal = signals.received();
+    }
     stop.cancel();
     server.stopped().await;
-    // A terminal that is closed causes an error first, and then the signal.
-    let signal = if shown.is_err() { signals.at_end_of_terminal().await } else { signals.received() };
     match shown {
         // While the table is shown, Ctrl-C is a key like all others.
         Ok(manager_display::EndReason::Interrupted) => Ok(Signal::Interrupt.exit_code()),
