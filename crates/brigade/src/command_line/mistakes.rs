@@ -10,8 +10,8 @@ use unicode_width::UnicodeWidthStr;
 
 use crate::{
     failure::{Failure, LINE_COLUMNS, NOT_FOUND, USAGE},
-    terminal::{progress_line::shortened, standard_error::print_error_line, standard_output::print_line},
-    text::escape::escape,
+    terminal::{standard_error::print_error_line, standard_output::print_line},
+    text::{escape::escape, shortening::shortened},
 };
 
 /// The most mistakes that are printed; of the rest only the number is printed.

@@ -12,8 +12,8 @@ use brigade_node::error::OpenFilesLimit;
 use serde_json::{Value, json};
 
 use crate::{
-    terminal::{progress_line::shortened, standard_error::print_error_line},
-    text::escape::escape,
+    terminal::standard_error::print_error_line,
+    text::{escape::escape, shortening::shortened},
 };
 
 /// The most columns of a line of an error: more than the longest path has, and less than an argument may have.

@@ -17,7 +17,7 @@ use ratatui::{
 use unicode_width::UnicodeWidthStr;
 
 use super::event_text::event_text;
-use crate::{terminal::progress_line::cut, text::format};
+use crate::text::{format, shortening::cut};
 
 const HEADINGS: [&str; 7] = ["username", "address", "files", "bytes", "sending", "receiving", "since (UTC)"];
 

@@ -9,9 +9,12 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
 
-use crate::terminal;
+use crate::{
+    terminal,
+    text::shortening::{cut, shortened},
+};
 
 /// The least width of the name while anything else can be omitted.
 const NAME_LEAST: usize = 12;
@@ -102,44 +105,6 @@ fn bar(columns: usize, (done, of): (u64, u64)) -> String {
     bar
 }
 
-/// `text` in at most this width: a longer text loses its middle.
-pub(crate) fn shortened(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        return text.to_owned();
-    }
-    let kept = columns.saturating_sub(1);
-    let tail = kept / 2;
-    let head = beginning(text, kept - tail);
-    let mut taken = 0;
-    let fits = |character: &char| {
-        taken += character.width().unwrap_or(0);
-        taken <= tail
-    };
-    let end: Vec<char> = text.chars().rev().take_while(fits).collect();
-    // A combining mark has no letter before it here.
-    let end = end.into_iter().rev().skip_while(|character| character.width() == Some(0));
-    format!("{head}…{}", end.collect::<String>())
-}
-
-/// `text` in at most this width: a longer text loses its end.
-pub(crate) fn cut(text: &str, columns: usize) -> String {
-    if text.width() <= columns {
-        text.to_owned()
-    } else {
-        format!("{}…", beginning(text, columns.saturating_sub(1)))
-    }
-}
-
-/// The longest beginning of `text` that fits into the width.
-fn beginning(text: &str, columns: usize) -> &str {
-    let mut taken = 0;
-    let is_beyond = |(_, character): &(usize, char)| {
-        taken += character.width().unwrap_or(0);
-        taken > columns
-    };
-    text.char_indices().find(is_beyond).map_or(text, |(end, _)| &text[..end])
-}
-
 /// Whether a progress line is on the terminal of standard error now.
 static IS_DRAWN: AtomicBool = AtomicBool::new(false);
 
@@ -202,7 +167,7 @@ fn write(text: &str) {
 mod tests {
     use unicode_width::UnicodeWidthStr;
 
-    use super::{LineParts, bar, cut, shortened};
+    use super::{LineParts, bar};
 
     fn parts(name: &str) -> LineParts {
         LineParts {
@@ -265,15 +230,6 @@ mod tests {
         for part in ["12.3 MB/s", "14 s left", "2 holders"] {
             assert!(wide.within(80).contains(part), "{part}");
         }
-    }
-
-    #[test]
-    fn wide_characters_count_as_two_columns() {
-        assert_eq!(shortened("日本語の名前.txt", 16), "日本語の名前.txt");
-        assert_eq!(shortened("日本語の名前.txt", 15), "日本語…前.txt");
-        assert_eq!(shortened("abc", 2), "a…");
-        assert_eq!(shortened("abc", 1), "…");
-        assert_eq!(cut("日本語", 4), "日…");
     }
 
     #[test]

@@ -44,10 +44,14 @@ impl Signal {
     }
 
     /// The signal that a closed terminal means; `None` if it has no effect on this program.
+    #[cfg(target_os = "linux")]
     fn of_closed_terminal() -> Option<Self> {
-        #[cfg(target_os = "linux")]
-        return (!ignores_hang_up()).then_some(Self::HangUp);
-        #[cfg(not(target_os = "linux"))]
+        (!ignores_hang_up()).then_some(Self::HangUp)
+    }
+
+    /// Elsewhere the signal keeps its default action.
+    #[cfg(not(target_os = "linux"))]
+    const fn of_closed_terminal() -> Option<Self> {
         None
     }
 

@@ -6,4 +6,5 @@
 pub(crate) mod escape;
 pub(crate) mod format;
 pub(crate) mod hints;
+pub(crate) mod shortening;
 pub(crate) mod suggestions;
