@@ -37,7 +37,7 @@ impl From<ReachError> for Failure {
                 if source.kind() == io::ErrorKind::InvalidData =>
             {
                 Self::of(UNREACHED, &error).hint(
-                    "another program answers there, such as a web server: check the host and port of the manager \
+                    "another program may answer there, such as a web server: check the host and port of the manager \
                      (--manager-host, --manager-port)",
                 )
             }

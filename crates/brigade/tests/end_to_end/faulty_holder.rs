@@ -181,6 +181,20 @@ fn wrong_data_of_a_holder_is_discarded() {
 }
 
 #[test]
+fn a_fetch_says_that_the_data_of_its_only_holder_is_wrong() {
+    let network = Network::start();
+    let film = bytes("film", 200 << 10);
+    let fault = FaultyHolder::start(&network, &film, HolderFault::SendsWrongPieces);
+    network.has_file("film.bin", 1, PATIENCE);
+    let fetch = network.run("fetch", &["film.bin", "--into", "earth"]);
+    fetch.prints_error("waiting: the data of a holder is wrong, and no other peer has the missing pieces");
+    fetch.prints_error("cannot be used: its data is wrong: piece 0 has a wrong hash");
+    let ended = fetch.terminate().with_code(143);
+    assert!(!ended.err.contains("cannot be reached"), "{}", ended.err);
+    fault.stop();
+}
+
+#[test]
 fn a_holder_that_breaks_the_protocol_gets_the_reason_and_the_fetch_continues() {
     for (answer, words) in [
         (vec![0, 1, 0x11, 0x70, 0x48], "a frame of 70000 bytes is outside the bounds"),

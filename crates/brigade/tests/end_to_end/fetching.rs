@@ -203,7 +203,7 @@ fn the_parents_of_the_target_folder_are_created() {
     // The manager is not asked if the folders cannot be created; they are removed if no manager answers.
     network.write("file", b"mine");
     let ended = network.fetch(&["film.bin", "--into", "file/b/c"]).with_code(6);
-    ended.prints_error(&["creating the folder file/b: "]);
+    ended.prints_error(&["creating the folder file/b: file is not a folder"]);
     network.fetch(&["film.bin", "--into", "d/e/f"]).with_code(3);
     assert!(!network.path("d").exists());
 }

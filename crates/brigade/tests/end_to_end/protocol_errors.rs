@@ -332,3 +332,21 @@ fn silent_connections_do_not_keep_others_out() {
     drop(secret);
     peers.finish();
 }
+
+#[test]
+fn a_web_server_at_the_address_of_the_manager_is_a_possible_cause() {
+    let network = Network::start();
+    let server = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+    let port = server.local_addr().unwrap().port().to_string();
+    let answering = std::thread::spawn(move || {
+        let (mut stream, _) = server.accept().unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\nConnection: close\r\n\r\n").unwrap();
+        // Until the other side has read the answer and closes the connection.
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    let mut files = network.brigade("files");
+    files.args(["--manager-port", &port]);
+    let ended = Process::start(files).end().with_code(3);
+    ended.prints_error(&["another program may answer there, such as a web server"]);
+    answering.join().unwrap();
+}
