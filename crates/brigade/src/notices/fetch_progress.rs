@@ -223,6 +223,8 @@ enum WaitCause {
     None,
     Fetch,
     Holders,
+    /// Holders that sent wrong data.
+    WrongData,
     Disk,
 }
 
@@ -231,6 +233,7 @@ impl LastReport {
     fn wait_change(&mut self, progress: &Progress) -> Option<String> {
         let now = match progress.state {
             FetchState::WaitingForFetch => WaitCause::Fetch,
+            FetchState::Waiting if progress.wrong_data > 0 => WaitCause::WrongData,
             FetchState::Waiting => WaitCause::Holders,
             FetchState::Full { .. } => WaitCause::Disk,
             FetchState::Fetching => WaitCause::None,
