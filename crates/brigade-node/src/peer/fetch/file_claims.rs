@@ -17,8 +17,8 @@ const TIMES: usize = 4096;
 #[derive(Debug, Default)]
 pub(crate) struct FileClaims {
     /// Contents of files that are being prepared, or get their names though their fetch was stopped, or whose parts are
-    /// being removed: nothing else touches them meanwhile.
-    /// The fetch for which a file is being prepared, if it goes on.
+    /// being removed: nothing else touches them meanwhile. The value is the fetch for which a file is being prepared, if
+    /// that fetch goes on.
     in_preparation: BTreeMap<Content, Option<JobId>>,
     /// The names, without their case, of files that were taken up and have not landed.
     taken_names: BTreeMap<String, FileName>,
