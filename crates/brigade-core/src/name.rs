@@ -93,6 +93,9 @@ impl FileName {
 
     /// The name in a form that is equal for two names that a file system may treat as the same: without upper case.
     pub fn folded(&self) -> String {
+        if self.0.is_ascii() {
+            return self.0.to_ascii_lowercase(); // the same, without a look at each character's properties
+        }
         self.0.chars().flat_map(char::to_lowercase).nfc().collect()
     }
 

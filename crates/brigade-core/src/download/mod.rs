@@ -70,7 +70,8 @@ pub struct Downloads {
     random: Random,
     /// Ranks holders, otherwise than elsewhere.
     salt: u64,
-    downloads: BTreeMap<DownloadId, Download>,
+    /// In boxes, so that the map moves few bytes when one of thousands of small downloads ends.
+    downloads: BTreeMap<DownloadId, Box<Download>>,
     holders: HolderTable,
     holder_sets: HoldersByState,
     /// Holders that are to be dialled when there is room for their connection.
@@ -242,7 +243,7 @@ impl Downloads {
         if one.is_whole() {
             self.whole_left_bytes += content.size;
         }
-        self.downloads.insert(download, one);
+        self.downloads.insert(download, Box::new(one));
     }
 
     /// Takes a download out, finished or not.

@@ -62,13 +62,23 @@ pub(super) struct RenameResult {
 impl Landing {
     /// Sets the time and the permissions of an open file, as far as its file system stores them.
     pub(super) fn mark(&self, file: &File) -> io::Result<()> {
-        let kept = |result: io::Result<()>| match result {
-            Err(error) if !system::is_not_kept(&error) => Err(error),
-            _ => Ok(()),
-        };
-        kept(system::set_executable(file, self.executable))?;
-        system_time(self.mtime_s).map_or(Ok(()), |time| kept(file.set_modified(time)))
+        unless_not_kept(system::set_executable(file, self.executable))?;
+        self.mark_time(file)
     }
+
+    /// Does the same for a file that was just created, which nobody has the right to execute.
+    pub(super) fn mark_new(&self, file: &File) -> io::Result<()> {
+        if self.executable { self.mark(file) } else { self.mark_time(file) }
+    }
+
+    fn mark_time(&self, file: &File) -> io::Result<()> {
+        system_time(self.mtime_s).map_or(Ok(()), |time| unless_not_kept(file.set_modified(time)))
+    }
+}
+
+/// The result, without the error of a file system that does not store an attribute.
+fn unless_not_kept(result: io::Result<()>) -> io::Result<()> {
+    result.or_else(|error| if system::is_not_kept(&error) { Ok(()) } else { Err(error) })
 }
 
 /// Gives the file `part` in `parts` its name in `target`.

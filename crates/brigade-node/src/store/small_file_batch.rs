@@ -125,7 +125,7 @@ impl SmallFileBatch {
         }
         let write = |mut file: File| {
             file.write_all(bytes)?;
-            landing.mark(&file)?;
+            landing.mark_new(&file)?;
             stamp_of(&file)
         };
         let created = create_small(parts, part, landing.executable);

@@ -283,8 +283,8 @@ impl FetchJob {
     }
 
     /// Notes the missing bytes of its active contents, and the holders that cannot be used.
-    pub(crate) fn set_missing(&mut self, bytes: impl Iterator<Item = u64>, unusable: UnusableHolders) {
-        self.accounts.left_bytes = bytes.fold(self.unprepared_bytes, u64::saturating_add);
+    pub(crate) fn set_missing(&mut self, bytes: u64, unusable: UnusableHolders) {
+        self.accounts.left_bytes = self.unprepared_bytes.saturating_add(bytes);
         self.accounts.progress.out_of_reach = unusable.out_of_reach;
         self.accounts.progress.wrong_data = unusable.wrong_data;
         self.accounts.progress.unreached = unusable.shown;

@@ -378,15 +378,16 @@ impl Jobs {
         unusable: impl Fn(&[Content], &[Content]) -> UnusableHolders,
     ) {
         for (id, job) in &mut self.jobs {
-            let of_it = self.active.iter().filter(|(_, active)| active.job == *id);
-            let missing = of_it.clone().map(|(_, active)| active.missing_bytes);
-            let contents: Vec<Content> = of_it.clone().map(|(content, _)| *content).collect();
+            let (mut contents, mut starved, mut missing_bytes) = (vec![], vec![], 0_u64);
+            for (content, active) in self.active.iter().filter(|(_, active)| active.job == *id) {
+                contents.push(*content);
+                starved.extend(active.is_starved.then_some(*content));
+                missing_bytes = missing_bytes.saturating_add(active.missing_bytes);
+            }
             job.set_connected(connected(&contents));
-            let starved = of_it.filter(|(_, active)| active.is_starved).map(|(content, _)| *content);
-            job.set_missing(missing, unusable(&contents, &starved.collect::<Vec<_>>()));
-            let fetched_by = |content: &Content| self.active.get(content).map(|active| active.job);
-            let deferred =
-                if job.is_inactive() { self.claims.deferred_for_others(*id, fetched_by) } else { 0 };
+            job.set_missing(missing_bytes, unusable(&contents, &starved));
+            let owner = |content: &Content| self.active.get(content).map(|active| active.job);
+            let deferred = if job.is_inactive() { self.claims.deferred_for_others(*id, owner) } else { 0 };
             job.show(now, self.disk_space.full(*id), deferred, &self.swarm);
         }
         self.claims.forget_unneeded_times(self.jobs.values().flat_map(FetchJob::waiting));

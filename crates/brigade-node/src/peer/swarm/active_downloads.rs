@@ -29,7 +29,8 @@ use crate::store::{
 
 /// All active downloads, by number and by content.
 pub(crate) struct ActiveDownloads {
-    active: BTreeMap<DownloadId, ActiveDownload>,
+    /// In boxes, so that the map moves few bytes when one of thousands of small downloads ends.
+    active: BTreeMap<DownloadId, Box<ActiveDownload>>,
     by_content: BTreeMap<Content, DownloadId>,
     last: u32,
     /// Those of one piece.
@@ -126,14 +127,14 @@ impl ActiveDownloads {
             self.writer.awaited().fetch_add(1, Ordering::Relaxed);
         }
         let present = active.present;
-        let download = self.insert(active);
+        let download = self.insert(Box::new(active));
         if let Some(list) = &list {
             self.serve(download, list.clone(), Some(have.clone()));
         }
         Some(StartedDownload { download, list, have, present })
     }
 
-    fn insert(&mut self, active: ActiveDownload) -> DownloadId {
+    fn insert(&mut self, active: Box<ActiveDownload>) -> DownloadId {
         self.last += 1;
         let download = DownloadId(self.last);
         self.by_content.insert(active.content, download);
@@ -150,7 +151,7 @@ impl ActiveDownloads {
         Some(ended)
     }
 
-    fn take(&mut self, download: DownloadId) -> Option<ActiveDownload> {
+    fn take(&mut self, download: DownloadId) -> Option<Box<ActiveDownload>> {
         let active = self.active.remove(&download)?;
         self.by_content.remove(&active.content);
         if active.is_small() {
@@ -182,7 +183,7 @@ impl ActiveDownloads {
 
     /// Keeps a received piece list.
     pub(crate) fn save_list(&self, download: DownloadId, list: Arc<PieceList>) {
-        if let Some(file) = self.active.get(&download).and_then(ActiveDownload::part_file) {
+        if let Some(file) = self.active.get(&download).and_then(|active| active.part_file()) {
             self.writer.save_list(file.clone(), list);
         }
     }
@@ -299,7 +300,7 @@ impl ActiveDownloads {
     }
 
     pub(crate) fn part_files(&self) -> Vec<PartFile> {
-        self.active.values().filter_map(ActiveDownload::part_file).cloned().collect()
+        self.active.values().filter_map(|active| active.part_file()).cloned().collect()
     }
 }
 
