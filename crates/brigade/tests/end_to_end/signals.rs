@@ -11,6 +11,8 @@ use brigade_core::{
 };
 use rustix::process::Signal;
 
+#[cfg(target_os = "linux")]
+use crate::skipped_tests::skip;
 use crate::{
     scripted_peer::{ScriptedPeer, frame_of},
     test_network::{Network, bytes, free_port, pieces_recorded},
@@ -74,14 +76,6 @@ fn a_second_ctrl_c_ends_at_once() {
 #[cfg(target_os = "linux")]
 fn a_hang_up_ends_in_good_order_unless_it_is_ignored() {
     let network = Network::start();
-    let port = free_port();
-    let fire = network.peer("fire_user", &["--port", &port.to_string()]);
-    let (_session, membership) = ScriptedPeer::join(network.port(), 1, 1001);
-    let mut idle = ScriptedPeer::greet(port, 1, Some(&membership));
-    fire.signal(Signal::HUP);
-    assert_eq!(idle.goodbye().reason, Reason::Stopping);
-    fire.end().with_code(129);
-
     // As `nohup` starts it.
     let mut ignoring = std::process::Command::new("sh");
     ignoring.args(["-c", "trap '' HUP; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_brigade"), "manager"]);
@@ -90,6 +84,44 @@ fn a_hang_up_ends_in_good_order_unless_it_is_ignored() {
     manager.prints("ready\n");
     manager.signal(Signal::HUP);
     manager.terminate().with_code(143);
+
+    let port = free_port();
+    let Some(mut command) = with_default_hang_up(&network.brigade("peer")) else {
+        return skip("an `env` with `--default-signal`");
+    };
+    command.args(["--headless", "--username", "fire_user", "--port", &port.to_string()]);
+    command.args(["--manager-port", &network.port().to_string()]);
+    let fire = crate::test_process::Process::start(command);
+    fire.prints("ready\n");
+    let (_session, membership) = ScriptedPeer::join(network.port(), 1, 1001);
+    let mut idle = ScriptedPeer::greet(port, 1, Some(&membership));
+    fire.signal(Signal::HUP);
+    assert_eq!(idle.goodbye().reason, Reason::Stopping);
+    fire.end().with_code(129);
+}
+
+/// The same command with the default action of SIGHUP: a program inherits that the signal is ignored, and `nohup` may
+/// have started the tests. `None` if `env` does not have the option.
+#[cfg(target_os = "linux")]
+fn with_default_hang_up(command: &std::process::Command) -> Option<std::process::Command> {
+    let env = || {
+        let mut env = std::process::Command::new("env");
+        env.arg("--default-signal=HUP");
+        env
+    };
+    env().arg("true").output().ok().filter(|tried| tried.status.success())?;
+    let mut same = env();
+    same.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => same.env(name, value),
+            None => same.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        same.current_dir(folder);
+    }
+    Some(same)
 }
 
 /// Ctrl-C ends each command that waits: here for a manager that accepts connections but sends nothing.
