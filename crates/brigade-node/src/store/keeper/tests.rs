@@ -39,7 +39,8 @@ struct TestKeeper {
     changes: mpsc::Receiver<Change>,
     stop: CancellationToken,
     files: BTreeMap<String, Content>,
-    announced: usize,
+    /// The name of each announcement, in their order.
+    announced: Vec<String>,
     problems: BTreeMap<String, String>,
     scanned: bool,
 }
@@ -58,7 +59,7 @@ impl TestKeeper {
         let stop = CancellationToken::new();
         let (handle, changes) = Keeper::start(folder.clone(), share.clone(), options, stop.clone()).unwrap();
         let (files, problems) = (BTreeMap::new(), BTreeMap::new());
-        Self { folder, share, handle, changes, stop, files, announced: 0, problems, scanned: false }
+        Self { folder, share, handle, changes, stop, files, announced: vec![], problems, scanned: false }
     }
 
     /// Handles the next change; an error if the keeper has ended.
@@ -66,7 +67,7 @@ impl TestKeeper {
         match self.changes.recv().await.ok_or(())? {
             Change::Shared(files) => {
                 for file in files {
-                    self.announced += 1;
+                    self.announced.push(file.name.to_string());
                     self.files.insert(file.name.to_string(), file.content);
                 }
             }
@@ -248,7 +249,7 @@ async fn a_file_that_is_written_slowly_is_never_announced_half_way() {
                   sleep 1.4; printf 4 >&3; exec 3>&-; printf done >end";
     let mut writer = Command::new("sh").args(["-c", script]).current_dir(temp.path()).spawn().unwrap();
     keeper.until_files(&[("slow", "1234"), ("end", "done")]).await;
-    assert_eq!(keeper.announced, 2, "each of them once");
+    assert_eq!(keeper.announced.len(), 2, "each of them once");
     assert!(writer.wait().unwrap().success());
 }
 
@@ -271,7 +272,7 @@ async fn a_file_that_is_being_written_at_the_start_does_not_hold_up_the_scan() {
     keeper.until_files(&[("other", "other")]).await;
     writer.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
     keeper.until_files(&[("other", "other"), ("slow", "begun and done")]).await;
-    assert_eq!(keeper.announced, 2);
+    assert_eq!(keeper.announced.len(), 2);
     writer.wait().unwrap();
 }
 
@@ -328,7 +329,7 @@ async fn a_change_of_the_inode_alone_withdraws_nothing() {
     keeper.scanned().await;
     fs::hard_link(path("a"), path("b")).unwrap();
     keeper.until_files(&[("a", "a"), ("b", "a")]).await;
-    assert_eq!(keeper.announced, 2);
+    assert_eq!(keeper.announced.len(), 2);
     fs::set_permissions(path("a"), fs::Permissions::from_mode(0o755)).unwrap();
     let executable = |keeper: &TestKeeper, name: &str| {
         keeper.share.by_name(&name.parse().unwrap()).is_some_and(|file| file.stamp.executable)
@@ -336,7 +337,7 @@ async fn a_change_of_the_inode_alone_withdraws_nothing() {
     keeper.until("the right to run it", |keeper| executable(keeper, "a") && executable(keeper, "b")).await;
     // This causes a check, which ends with the current stamp and announces nothing.
     let now = keeper.folder.stamp(&"a".parse().unwrap()).unwrap();
-    keeper.announced = 0;
+    keeper.announced.clear();
     fs::write(path("end"), "end").unwrap();
     keeper
         .until("the end", |keeper| {
@@ -414,7 +415,7 @@ async fn files_that_landed_are_shared_without_being_hashed() {
     fs::write(temp.path().join("end"), "end").unwrap();
     keeper.until("the end", |keeper| keeper.files.contains_key("end")).await;
     assert_eq!(keeper.files["d/a"], claimed);
-    assert_eq!(keeper.announced, 3);
+    assert_eq!(keeper.announced.len(), 3);
 }
 
 #[cfg(unix)]
@@ -464,6 +465,6 @@ async fn a_file_that_could_not_be_served_is_checked_at_once() {
     shared.iter().for_each(|shared| keeper.share.report_unservable(shared));
     keeper.until_files(&[("b", "same")]).await;
     keeper.until_files(&[("a", "second"), ("b", "same")]).await;
-    assert_eq!(keeper.announced, 3, "b was not withdrawn");
+    assert_eq!(keeper.announced.len(), 3, "b was not withdrawn");
     keeper.end().await;
 }
