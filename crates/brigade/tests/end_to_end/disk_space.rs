@@ -123,6 +123,29 @@ fn each_inode_of_a_file_system_below_the_folder_can_be_used() {
     }
 }
 
+/// A content has one part, whatever number of names it has.
+#[test]
+fn copies_of_a_file_need_one_inode_each() {
+    let network = Network::start();
+    let film = bytes("film", 1 << 20);
+    for number in 0..20 {
+        network.write(&format!("fire_user/data/{number}"), &film);
+    }
+    let _fire = network.peer("fire_user", &[]);
+    until("all is announced", PATIENCE, || (network.list("files", &["data/"]).len() == 20).then_some(()));
+    fs::create_dir_all(network.path("earth")).unwrap();
+    for (inodes, code) in [(25, 6), (26, 0)] {
+        let Some(_disk) = Disk::of_few_inodes(&network, "earth/data", inodes) else { return };
+        let ended = network.fetch(&["data", "--into", "earth"]).with_code(code);
+        if code == 6 {
+            ended.prints_error(&["no inodes are left for its files; 23 more are needed, and 22 are free"]);
+        } else {
+            assert!(!ended.err.contains("paused"), "{}", ended.err);
+            (0..20).for_each(|number| network.has(&format!("earth/data/{number}"), &film));
+        }
+    }
+}
+
 #[test]
 fn a_fetch_continues_when_inodes_are_free_again() {
     let network = Network::start();

@@ -171,10 +171,14 @@ pub(crate) fn measure(
             .flat_map(|part| part.stored.iter().map(|stored| ((part.content, stored.file_system), *stored)))
             .collect(),
         folders: HashSet::new(),
+        parts: BTreeMap::new(),
         refused: vec![],
         count: 0,
     };
     let mut needs: Vec<SpaceNeeds> = fetches.iter().map(|fetch| measuring.fetch(fetch, &wanted)).collect();
+    if let Some(first) = needs.first_mut() {
+        measuring.add_files_of_parts(first); // only the sum of all fetches is compared with the free inodes
+    }
     let SpaceMeasurement { walk, refused, count, .. } = measuring;
     let name = fetches.first().map_or_else(String::new, |first| first.name.clone());
     let others = fetches.len().saturating_sub(1);
@@ -255,6 +259,9 @@ struct SpaceMeasurement<'a> {
     begun: BTreeMap<(Content, FileSystemId), StoredFiles>,
     /// Folders that have to be made; each is counted once.
     folders: HashSet<String>,
+    /// The contents of several pieces, and the files beside the bytes of each that have to be created. A content has one
+    /// part at a time on a file system, whatever number of names and fetches want it.
+    parts: BTreeMap<(FileSystemId, Content), u64>,
     refused: Vec<RefusedFiles>,
     count: usize,
 }
@@ -273,8 +280,6 @@ impl SpaceMeasurement<'_> {
     fn fetch(&mut self, fetch: &Resolved, wanted: &WantedNames) -> SpaceNeeds {
         let own = self.share.folder().file_system();
         let mut needs = SpaceNeeds::new(own);
-        // For each content of several pieces the files beside its bytes that have to be created.
-        let mut beside: BTreeMap<FileSystemId, Vec<u64>> = BTreeMap::new();
         for file in &fetch.files {
             let WantedFile { name, content, replace, .. } = file;
             if self.share.by_name(name).is_some_and(|shared| shared.content == *content) {
@@ -306,15 +311,23 @@ impl SpaceMeasurement<'_> {
             needs.add(file, destination.file_system, content.size.saturating_sub(begun_bytes));
             if Geometry::new(content.size).is_ok_and(|geometry| geometry.count() > 1) {
                 let created = FILES_OF_PART - begun.map_or(1, |begun| begun.files.clamp(1, FILES_OF_PART));
-                beside.entry(destination.file_system).or_default().push(created);
+                self.parts.entry((destination.file_system, *content)).or_insert(created);
             }
         }
+        needs
+    }
+
+    /// Adds the files of parts beside their bytes. They are removed when the content has landed, and only so many
+    /// contents are received at one time.
+    fn add_files_of_parts(&self, needs: &mut SpaceNeeds) {
+        let mut beside: BTreeMap<FileSystemId, Vec<u64>> = BTreeMap::new();
+        for ((file_system, _), created) in &self.parts {
+            beside.entry(*file_system).or_default().push(*created);
+        }
         for (file_system, mut created) in beside {
-            // They are removed when the content has landed, and only so many contents are received at one time.
             created.sort_unstable_by(|a, b| b.cmp(a));
             needs.add_files(file_system, created.iter().take(OPEN_PARTS).sum());
         }
-        needs
     }
 }
 

@@ -167,6 +167,28 @@ fn files_of_a_kept_part_exist_and_need_no_inodes() {
     assert_eq!(files(&many), 100 + 3 * OPEN_PARTS as u64, "so many are received at one time");
 }
 
+/// The others are copies, which are made one after the other.
+#[test]
+fn files_of_a_part_are_counted_once_for_all_names_and_fetches_of_its_content() {
+    let (_temp, share) = share();
+    let own = share.folder().file_system();
+    let large = |name: &str, byte| wanted(name, byte, 1 << 20);
+    let files = |fetches: &[Resolved], kept: &[KeptPart]| -> u64 {
+        let fetches: Vec<&Resolved> = fetches.iter().collect();
+        let needs = measure(&share, &fetches, kept, &BTreeMap::new()).unwrap();
+        needs.iter().map(|needs| needs.files_on(own)).sum()
+    };
+    let same: Vec<_> = (0..5).map(|number| large(&format!("same{number}"), 1)).collect();
+    assert_eq!(files(&[resolved(&same)], &[]), 5 + 3);
+    let other = large("other", 2);
+    assert_eq!(files(&[resolved(&same[..2]), resolved(&same[2..]), resolved(&[other])], &[]), 6 + 2 * 3);
+    let stored = StoredFiles { file_system: own, bytes: 1000, files: 3 };
+    let kept = KeptPart { content: same[0].content, name: None, stored: vec![stored], idle: Duration::ZERO };
+    assert_eq!(files(&[resolved(&same)], &[kept]), 5 + 3 - 3);
+    let many: Vec<_> = (0..100).map(|number| large(&format!("large{number}"), 100 + number)).collect();
+    assert_eq!(files(&[resolved(&many[..50]), resolved(&many[50..])], &[]), 100 + 3 * OPEN_PARTS as u64);
+}
+
 #[test]
 fn a_kept_part_counts_for_a_file_that_replaces_one_of_equal_size() {
     let (temp, share) = share();
