@@ -1,4 +1,6 @@
 //! A fetch of a content by its ID, which only the library offers.
+//!
+//! How the ID leads to a file is tested in `fetch::resolve`.
 
 use std::fs;
 

@@ -1,4 +1,5 @@
-//! What a running peer does when files of its private folder (`.brigade/`) are removed or replaced.
+//! What a running peer does when files of its private folder (`.brigade/`) are removed or replaced: it restores them,
+//! reports it, and its fetches continue or fail.
 
 use std::{fs, path::Path};
 

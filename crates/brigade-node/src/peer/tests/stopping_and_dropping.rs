@@ -1,4 +1,6 @@
 //! What a peer leaves behind when it was stopped or dropped in the middle of everything, or its start is taken back.
+//!
+//! Starts that fail are tested in `start`.
 
 use std::net::TcpListener;
 #[cfg(unix)]
