@@ -1,4 +1,5 @@
-//! All limits: on data from other machines, on what is requested and kept, and on times; each with its reason.
+//! Limits: on data from other machines, on what is requested and kept, and on times; each with its reason. A limit
+//! that only one module needs may stand in that module.
 //!
 //! A length is checked against its limit before anything is allocated for it. Limits that the protocol promises
 //! to the other side are listed in `docs/protocol.md` too.

@@ -24,7 +24,7 @@ pub struct Username(Arc<str>);
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 pub enum NameError {
     /// There is nothing, or nothing between two slashes.
-    #[error("it is empty, or has an empty part")]
+    #[error("it is empty, or begins or ends with a slash, or has two slashes in a row")]
     Empty,
     /// Longer than a name, one of its components, or a username may be.
     #[error("it is too long")]

@@ -53,7 +53,11 @@ async fn list(args: &FilesArgs) -> Result<ExitCode, Failure> {
 /// The message if no name begins with `text` or matches it.
 pub(crate) fn no_files(text: &str) -> String {
     let hint = suggestions::name(text).map(|hint| format!("\nhint: {}", escape(&hint))).unwrap_or_default();
-    let such = if text.is_empty() { "" } else { " under this name" };
+    let such = match text {
+        "" => "",
+        _ if text.contains(['*', '?', '[']) => " whose name matches this pattern",
+        _ => " under this name",
+    };
     format!("nothing is shared{such}{hint}")
 }
 

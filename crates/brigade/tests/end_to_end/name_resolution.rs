@@ -167,6 +167,11 @@ fn files_accepts_the_patterns_of_fetch() {
         .end()
         .with_code(0)
         .prints_error(&["nothing is shared under this name"]);
+    network
+        .run("files", &["nothing/*"])
+        .end()
+        .with_code(0)
+        .prints_error(&["nothing is shared whose name matches this pattern"]);
 
     let mut earth = network.run("peer", &[]);
     earth.types(

@@ -22,7 +22,7 @@ const BANNED: &[Banned] = &[
     banned("", "todo!", "write it, or leave it out"),
     banned("", "unimplemented!", "write it, or leave it out"),
     banned("", "dbg!", "log with `tracing`"),
-    banned("", "unbounded_channel", "give the channel a bound with a name in `limits.rs`"),
+    banned("", "unbounded_channel", "give the channel a bound, as a constant with a name"),
     banned("", "mpsc::channel()", "give the channel a bound: `sync_channel`, or tokio's"),
     banned("crates/brigade-node/src/", "println!", "return it, or log it: only the crate `brigade` prints"),
     banned("crates/brigade-node/src/", "print!", "return it, or log it: only the crate `brigade` prints"),
