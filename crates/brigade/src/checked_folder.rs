@@ -45,11 +45,7 @@ fn refusal_to_share(folder: &Path, home: Option<&Path>) -> Option<Failure> {
 
 fn refusal_to_fetch(folder: &Path, home: Option<&Path>) -> Option<Failure> {
     let path = resolved(folder);
-    let in_state = || path.ancestors().find(|above| is_manager_folder(above));
-    let reason = reason_inside(&path, home).or_else(|| {
-        in_state()
-            .map(|state| format!("{} is for the secret key and the members of a manager", state.display()))
-    })?;
+    let reason = reason_inside(&path, home)?;
     let message = format!("nothing can be fetched into {}: {reason}", folder.display());
     Some(Failure::new(DISK, message).hint("name another folder with --into"))
 }
@@ -94,8 +90,12 @@ fn reason_inside(path: &Path, home: Option<&Path>) -> Option<String> {
     if path.components().any(|part| part.as_os_str().eq_ignore_ascii_case(PRIVATE)) {
         return Some(format!("`{PRIVATE}` has the secret key of a peer, and its other private files"));
     }
-    if is_manager_folder(path) || home.as_ref().is_some_and(|home| path.starts_with(home.join("managers"))) {
+    let is_for_managers = || home.as_ref().is_some_and(|home| path.starts_with(home.join("managers")));
+    if is_manager_folder(path) || is_for_managers() {
         return Some("it is for the secret key and the members of a manager".to_owned());
+    }
+    if let Some(state) = path.ancestors().find(|above| is_manager_folder(above)) {
+        return Some(format!("{} is for the secret key and the members of a manager", state.display()));
     }
     (home.as_deref() == Some(path))
         .then(|| "it is BRIGADE_HOME, for Brigade's own files of this user".to_owned())
@@ -124,9 +124,10 @@ mod tests {
     fn folders_with_private_files_are_neither_shared_nor_fetched_into() {
         let temp = tempfile::tempdir().unwrap();
         let path = |name: &str| temp.path().join(name);
-        for folder in ["user/home", "user/files", "hides/.state"] {
+        for folder in ["user/home", "user/files", "hides/.state", "state/files"] {
             fs::create_dir_all(path(folder)).unwrap();
         }
+        fs::write(path("state/manager.key"), b"\x30\x53\x02\x01\x01\x30\x05\x06\x03\x2b\x65\x70").unwrap();
         let check = |folder: &str, home: &str, expected: (bool, bool)| {
             let home = path(home);
             let shared = refusal_to_share(&path(folder), Some(&home)).is_none();
@@ -144,6 +145,9 @@ mod tests {
         check("user/files/.brigade", "user/home", (false, false));
         check("user/files/.Brigade/parts", "user/home", (false, false));
         check("hides", "hides/.state/brigade", (true, true));
+        check("state", "user/home", (false, false));
+        check("state/files", "user/home", (false, false));
+        check("state/new/folder", "user/home", (false, false));
         #[cfg(unix)]
         {
             std::os::unix::fs::symlink(path("user/home"), path("link")).unwrap();
