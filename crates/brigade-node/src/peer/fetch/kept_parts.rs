@@ -16,9 +16,12 @@ use crate::{clock, peer_status::KeptTotals, store::stored_parts::KeptPart};
 /// How often the parts are looked at. It is one listing of a small directory.
 const LOOK_EVERY: Duration = Duration::from_secs(3600);
 
-/// The pauses between two looks. The first ones are short: the shared files become known only while the folder is
-/// walked.
-const PAUSES: Backoff = Backoff::new(Duration::from_secs(2), LOOK_EVERY);
+/// The pauses between two looks of a peer. The first ones are short: the shared files become known only while the
+/// folder is walked.
+const PAUSES_OF_PEER: Backoff = Backoff::new(Duration::from_secs(2), LOOK_EVERY);
+
+/// The pauses between two looks if only fetches look at the parts: the folder is not walked.
+const PAUSES_OF_FETCHES: Backoff = Backoff::new(LOOK_EVERY, LOOK_EVERY);
 
 /// The known parts.
 #[derive(Debug)]
@@ -42,10 +45,13 @@ impl KeptParts {
     /// first one does: a part that it uses again is not unused any more, whatever its age.
     pub(crate) fn new(keep: Option<Duration>, by_fetches: bool) -> (Self, watch::Receiver<KeptTotals>) {
         let (totals, receiver) = watch::channel(KeptTotals::default());
-        let next_check = if by_fetches { clock::now().after(LOOK_EVERY) } else { Timestamp::default() };
+        let (next_check, pauses) = if by_fetches {
+            (clock::now().after(LOOK_EVERY), PAUSES_OF_FETCHES)
+        } else {
+            (Timestamp::default(), PAUSES_OF_PEER)
+        };
         let (parts, by_name, removing) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-        let this =
-            Self { keep, parts, by_name, removing, is_checking: false, next_check, pauses: PAUSES, totals };
+        let this = Self { keep, parts, by_name, removing, is_checking: false, next_check, pauses, totals };
         (this, receiver)
     }
 
@@ -144,8 +150,8 @@ mod tests {
 
     use brigade_core::id::{Content, ContentId};
 
-    use super::{KeptPart, KeptParts, KeptTotals};
-    use crate::store::stored_parts::StoredFiles;
+    use super::{KeptPart, KeptParts, KeptTotals, LOOK_EVERY};
+    use crate::{clock, store::stored_parts::StoredFiles};
 
     fn part(byte: u8, name: Option<&str>) -> KeptPart {
         let content = Content { id: ContentId([byte; 32]), size: 10 };
@@ -155,6 +161,29 @@ mod tests {
             stored: vec![StoredFiles { file_system: Default::default(), bytes: 5, files: 4 }],
             idle: Duration::ZERO,
         }
+    }
+
+    /// The pauses before each of the first looks.
+    fn pauses(by_fetches: bool) -> Vec<Duration> {
+        let mut now = clock::now();
+        let (mut kept, _totals) = KeptParts::new(None, by_fetches);
+        let pause = |_| {
+            let pause = kept.next_check.since(now);
+            now = now.after(pause);
+            assert!(kept.check(now), "it is time to");
+            assert!(!kept.check(now.after(2 * LOOK_EVERY)), "the disk is being asked");
+            kept.checked();
+            pause
+        };
+        (0..5).map(pause).collect()
+    }
+
+    #[test]
+    fn the_first_looks_of_a_peer_are_soon_and_those_of_fetches_are_hourly() {
+        assert_eq!(pauses(false), [0, 2, 4, 8, 16].map(Duration::from_secs));
+        let of_fetches = pauses(true);
+        assert!(of_fetches[0] > LOOK_EVERY - Duration::from_secs(60), "{of_fetches:?}");
+        assert_eq!(of_fetches[1..], [LOOK_EVERY; 4]);
     }
 
     #[test]
