@@ -320,7 +320,7 @@ pub enum HolderFault {
     #[error("piece {} has a wrong hash", .0.0)]
     WrongPiece(PieceIndex),
     /// A piece list that does not fold to the content's id.
-    #[error("its piece list does not fold to the content's id")]
+    #[error("its list of hashes does not belong to this file")]
     WrongList,
 }
 

@@ -167,18 +167,16 @@ fn state(progress: &Progress) -> Vec<String> {
     let text = match progress.state {
         FetchState::Checking => "checking existing files".to_owned(),
         FetchState::WaitingForFetch => "waiting for another fetch of the same files".to_owned(),
-        FetchState::Waiting => match (progress.out_of_reach, progress.wrong_data) {
+        FetchState::Waiting => match (progress.wrong_data, progress.out_of_reach) {
             (0, 0) => "waiting: no connected peer has the missing pieces".to_owned(),
-            (0, 1) => {
-                "waiting: the data of a holder is wrong, and no other peer has the missing pieces".to_owned()
-            }
-            (0, many) => {
+            (0, 1) => "waiting: its only holder cannot be reached".to_owned(),
+            (0, many) => format!("waiting: its {many} holders cannot be reached"),
+            (wrong, _) => {
+                let of = if wrong == 1 { "a holder".to_owned() } else { format!("{wrong} holders") };
                 format!(
-                    "waiting: the data of {many} holders is wrong, and no other peer has the missing pieces"
+                    "waiting: the data of {of} is wrong, and no other connected peer has the missing pieces"
                 )
             }
-            (1, _) => "waiting: its only holder cannot be reached".to_owned(),
-            (many, _) => format!("waiting: its {many} holders cannot be reached"),
         },
         FetchState::Full { inodes: true, .. } => {
             "paused: no inodes are left on the disk for more files; it continues when files are deleted there"
@@ -222,18 +220,22 @@ enum WaitCause {
     #[default]
     None,
     Fetch,
+    /// No connected peer has the missing pieces.
     Holders,
+    /// No holder can be reached.
+    OutOfReach,
     /// Holders that sent wrong data.
     WrongData,
     Disk,
 }
 
 impl LastReport {
-    /// The line if the fetch began or stopped waiting: for another fetch, for holders or for disk space.
+    /// The line if the fetch began or stopped waiting, or waits for another reason than before.
     fn wait_change(&mut self, progress: &Progress) -> Option<String> {
         let now = match progress.state {
             FetchState::WaitingForFetch => WaitCause::Fetch,
             FetchState::Waiting if progress.wrong_data > 0 => WaitCause::WrongData,
+            FetchState::Waiting if progress.out_of_reach > 0 => WaitCause::OutOfReach,
             FetchState::Waiting => WaitCause::Holders,
             FetchState::Full { .. } => WaitCause::Disk,
             FetchState::Fetching => WaitCause::None,
@@ -359,7 +361,7 @@ fn amount(progress: &Progress, fetched: u64) -> String {
 mod tests {
     use brigade_node::peer::MemberTraffic;
 
-    use super::{Duration, FetchState, Progress, line, summary};
+    use super::{Duration, FetchState, LastReport, Progress, line, summary};
 
     /// A fetch of `number` of everything, all from one holder.
     fn progress(number: u64, state: FetchState) -> Progress {
@@ -399,9 +401,10 @@ mod tests {
         assert_eq!(waiting(0, 0), "waiting: no connected peer has the missing pieces");
         assert_eq!(waiting(1, 0), "waiting: its only holder cannot be reached");
         assert_eq!(waiting(2, 0), "waiting: its 2 holders cannot be reached");
-        let rest = "wrong, and no other peer has the missing pieces";
+        let rest = "wrong, and no other connected peer has the missing pieces";
         assert_eq!(waiting(0, 1), format!("waiting: the data of a holder is {rest}"));
         assert_eq!(waiting(0, 2), format!("waiting: the data of 2 holders is {rest}"));
+        assert_eq!(waiting(1, 1), waiting(0, 1), "they are holders of two contents");
         let failed = |files, failed| {
             let mut progress = progress(files, FetchState::Failed);
             progress.failed = failed;
@@ -410,5 +413,25 @@ mod tests {
         };
         assert_eq!(failed(1, 1), "data: 1 of 1 file could not be fetched");
         assert_eq!(failed(9, 4), "data: 4 of 9 files could not be fetched");
+    }
+
+    #[test]
+    fn a_fetch_that_waits_for_another_reason_says_so_once() {
+        let mut reported = LastReport::default();
+        let mut reason = |out_of_reach, wrong_data| {
+            let mut progress = progress(2, FetchState::Waiting);
+            (progress.out_of_reach, progress.wrong_data) = (out_of_reach, wrong_data);
+            reported.wait_change(&progress).map(|line| line.rsplit("  ").next().unwrap().to_owned())
+        };
+        let none_has = "waiting: no connected peer has the missing pieces";
+        let unreached = "waiting: its only holder cannot be reached";
+        let wrong =
+            "waiting: the data of a holder is wrong, and no other connected peer has the missing pieces";
+        for (out_of_reach, wrong_data, expected) in
+            [(0, 0, none_has), (1, 0, unreached), (0, 0, none_has), (1, 1, wrong), (1, 0, unreached)]
+        {
+            assert_eq!(reason(out_of_reach, wrong_data).as_deref(), Some(expected));
+            assert_eq!(reason(out_of_reach, wrong_data), None);
+        }
     }
 }

@@ -187,7 +187,9 @@ fn a_fetch_says_that_the_data_of_its_only_holder_is_wrong() {
     let fault = FaultyHolder::start(&network, &film, HolderFault::SendsWrongPieces);
     network.has_file("film.bin", 1, PATIENCE);
     let fetch = network.run("fetch", &["film.bin", "--into", "earth"]);
-    fetch.prints_error("waiting: the data of a holder is wrong, and no other peer has the missing pieces");
+    fetch.prints_error(
+        "waiting: the data of a holder is wrong, and no other connected peer has the missing pieces",
+    );
     fetch.prints_error("cannot be used: its data is wrong: piece 0 has a wrong hash");
     let ended = fetch.terminate().with_code(143);
     assert!(!ended.err.contains("cannot be reached"), "{}", ended.err);

@@ -345,7 +345,7 @@ impl NamedHolders {
             }
             if is_starved {
                 found.wrong_data = found.wrong_data.max(wrong);
-                let are_out_of_reach = failed > 0 && wrong == 0 && usable == 0;
+                let are_out_of_reach = failed == all && wrong == 0 && usable == 0;
                 found.out_of_reach = found.out_of_reach.max(if are_out_of_reach { all } else { 0 });
             }
         }
@@ -466,8 +466,11 @@ mod tests {
         };
         assert_eq!(numbers(&named, &known, &[]), (0, 0, 0), "no connection has failed");
         known.set_error(first, &io::Error::other("no"));
-        assert_eq!(numbers(&named, &known, &[]), (2, 0, 1));
+        assert_eq!(numbers(&named, &known, &[]), (0, 0, 1), "the other one may still be reached");
         assert_eq!(numbers(&named, &known, &[second]), (0, 0, 1), "a connected one lacks the pieces");
+        known.set_error(second, &io::Error::other("no"));
+        assert_eq!(numbers(&named, &known, &[]), (2, 0, 2));
+        known.clear_error(second);
         named.set_fault(content, second, HolderFault::WrongPiece(PieceIndex(7)));
         assert_eq!(numbers(&named, &known, &[]), (0, 1, 2));
         let shown = |connected: &[HolderId]| {
