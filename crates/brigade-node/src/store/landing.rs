@@ -81,21 +81,22 @@ fn unless_not_kept(result: io::Result<()>) -> io::Result<()> {
     result.or_else(|error| if system::is_not_kept(&error) { Ok(()) } else { Err(error) })
 }
 
-/// Gives the file `part` in `parts` its name in `target`.
+/// Gives the file `part` in `parts`, which had the stamp when its bytes were verified, its name in `target`. Returns
+/// `None`, and gives no name, if the file had to be copied and another program changed it or the copy meanwhile.
 pub(super) fn give_name(
     folder: &Folder,
-    (parts, part): (&Dir, &str),
+    (parts, part, verified): (&Dir, &str, &Stamp),
     target: &Dir,
     landing: &Landing,
-) -> Result<RenameResult, FolderError> {
+) -> Result<Option<RenameResult>, FolderError> {
     match move_to_name(folder, (parts, part), target, landing) {
-        Ok(aside) => Ok(RenameResult { aside, copied: None }),
+        Ok(aside) => Ok(Some(RenameResult { aside, copied: None })),
         Err(error) if is_across_devices(&error) => {
             let beside = folder.staging_in(split(&landing.name).0.unwrap_or_default())?;
             if parts.is_same(&beside.dir) {
                 return Err(error); // a copy there could not be renamed either
             }
-            copy_to_name(folder, (parts, part), &beside, target, landing)
+            copy_to_name(folder, (parts, part, verified), &beside, target, landing)
         }
         Err(error) => Err(error),
     }
@@ -106,14 +107,14 @@ fn is_across_devices(error: &FolderError) -> bool {
 }
 
 /// Copies the file to `beside`, another directory, makes the copy durable and gives it the name. The part is removed
-/// at the end.
+/// at the end. See [`give_name`].
 fn copy_to_name(
     folder: &Folder,
-    (parts, part): (&Dir, &str),
+    (parts, part, verified): (&Dir, &str, &Stamp),
     beside: &Staging,
     target: &Dir,
     landing: &Landing,
-) -> Result<RenameResult, FolderError> {
+) -> Result<Option<RenameResult>, FolderError> {
     let failed = |error| FolderError::new("copy", beside.path.join(part), error);
     let mut from = parts.open_file(part).map_err(failed)?;
     let copy = next_small_name();
@@ -121,17 +122,22 @@ fn copy_to_name(
     let mut write = || {
         io::copy(&mut from, &mut file)?;
         landing.mark(&file)?;
+        let ours = stamp_of(&file)?;
         file.sync_all()?;
-        stamp_of(&file)
+        let is_unchanged =
+            stamp_of(&from)?.is_unchanged_since(verified) && stamp_of(&file)?.is_unchanged_since(&ours);
+        Ok(is_unchanged.then_some(ours))
     };
-    let written = write().map_err(failed);
-    let named = written.and_then(|_| move_to_name(folder, (&beside.dir, &copy), target, landing));
-    // The rename has changed the ctime.
-    let named =
-        named.and_then(|aside| Ok(RenameResult { aside, copied: Some(stamp_of(&file).map_err(failed)?) }));
+    let named = write().map_err(failed).and_then(|written| {
+        let Some(ours) = written else { return Ok(None) };
+        let aside = move_to_name(folder, (&beside.dir, &copy), target, landing)?;
+        // The rename has changed the ctime. A file that was written to since then is not the received one any more.
+        let now = stamp_of(&file).map_err(failed)?;
+        Ok(Some(RenameResult { aside, copied: Some(if now.same_bytes(&ours) { now } else { ours }) }))
+    });
     let _ = match named {
-        Ok(_) => parts.remove(part), // if it cannot be removed, it is removed later as an old part
-        Err(_) => beside.dir.remove(&copy),
+        Ok(Some(_)) => parts.remove(part), // if it cannot be removed, it is removed later as an old part
+        Ok(None) | Err(_) => beside.dir.remove(&copy),
     };
     named
 }

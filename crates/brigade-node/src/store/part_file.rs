@@ -208,7 +208,7 @@ impl PartFile {
         named: impl FnOnce(Stamp),
     ) -> Result<Placed, PartError> {
         self.0.stop_writing();
-        let result = self.0.land(folder, landing, named);
+        let result = self.0.land(folder, landing, File::sync_all, named);
         if result.is_err() {
             self.0.queue().finished = false;
         }
@@ -288,6 +288,15 @@ impl PartFileInner {
         Ok(queue.is_changed || !queue.left.is_some_and(|left| now.is_unchanged_since(&left)))
     }
 
+    /// Checks that no other program has changed the file. A file that was removed has changed, too.
+    fn check_unchanged(&self) -> Result<(), PartError> {
+        if self.is_changed().map_err(|error| self.failed("finish", error))? {
+            self.check_path()?;
+            return Err(PartError::Changed { path: self.path.clone() });
+        }
+        Ok(())
+    }
+
     /// Checks that the path still has the file that was written here.
     fn check_path(&self) -> Result<(), PartError> {
         let failed = |error| self.failed("finish", error);
@@ -337,26 +346,28 @@ impl PartFileInner {
         &self,
         folder: &Folder,
         landing: &Landing,
+        sync: impl FnOnce(&File) -> io::Result<()>,
         named: impl FnOnce(Stamp),
     ) -> Result<Placed, PartError> {
         let failed = |error| self.failed("finish", error);
-        if self.is_changed().map_err(failed)? {
-            self.check_path()?; // a part that was removed has changed, too
-            return Err(PartError::Changed { path: self.path.clone() });
-        }
+        self.check_unchanged()?;
         landing.mark(&self.file).map_err(failed)?;
-        self.queue().left = stamp_of(&self.file).ok();
-        if let Err(error) = self.file.sync_all() {
+        let ours = stamp_of(&self.file).map_err(failed)?;
+        self.queue().left = Some(ours);
+        if let Err(error) = sync(&self.file) {
             // The bytes that could not be written are only in memory and look like stored ones: discard them.
             let _ = self.file.set_len(0);
             return Err(failed(error).into());
         }
-        self.check_path()?; // the rename uses the path
-        let (data, ours) = (part_name(self.content, DATA), stamp_of(&self.file).map_err(failed)?);
-        let name = &landing.name;
+        let (data, name) = (part_name(self.content, DATA), &landing.name);
         let target = folder.make_parent(name, true)?;
+        self.check_path()?; // the rename uses the path
+        self.check_unchanged()?; // the sync may have taken long
         named(ours);
-        let RenameResult { aside, copied } = give_name(folder, (&self.parts, &data), &target, landing)?;
+        let renamed = give_name(folder, (&self.parts, &data, &ours), &target, landing)?;
+        let Some(RenameResult { aside, copied }) = renamed else {
+            return Err(PartError::Changed { path: self.path.clone() });
+        };
         target.sync().map_err(|error| FolderError::new("sync the folder of", folder.path_of(name), error))?;
         for ending in [RECORD, LIST, NAME] {
             // A record that stays is harmless: it has no file.

@@ -206,14 +206,16 @@ impl SmallFileBatch {
     fn name(&self, target: &Dir, file: &UnnamedFile) -> Result<Placed, PartError> {
         let path = self.folder.path_of(&file.landing.name);
         let Staging { dir: parts, path: parts_path, .. } = &self.stagings[file.staging];
-        let named = give_name(&self.folder, (parts, &file.part), target, &file.landing);
-        let RenameResult { aside, copied } =
-            named.map_err(|error| match parts.status(file.part.as_ref()) {
-                Err(cause) if error.is_missing() && cause.kind() == io::ErrorKind::NotFound => {
-                    FolderError::Removed { path: parts_path.clone() }
-                }
-                _ => error,
-            })?;
+        let named = give_name(&self.folder, (parts, &file.part, &file.stamp), target, &file.landing);
+        let named = named.map_err(|error| match parts.status(file.part.as_ref()) {
+            Err(cause) if error.is_missing() && cause.kind() == io::ErrorKind::NotFound => {
+                FolderError::Removed { path: parts_path.clone() }
+            }
+            _ => error,
+        })?;
+        let Some(RenameResult { aside, copied }) = named else {
+            return Err(PartError::Changed { path: parts_path.join(&file.part) });
+        };
         let now = target.status(split(&file.landing.name).1.as_ref());
         let now = now.map_err(|error| FolderError::new("look at", path.clone(), error))?;
         if now.kind == FileKind::File && now.stamp.same_bytes(copied.as_ref().unwrap_or(&file.stamp)) {

@@ -2,9 +2,9 @@
 //!
 //! Errors that only some file systems return are injected.
 
-use std::{fs, io, os::unix::fs::symlink};
+use std::{fs, io, io::Write, os::unix::fs::symlink, path::Path};
 
-use super::{Folder, FolderError, Landing, aside_name, copy_to_name, give_name, injected};
+use super::{Folder, FolderError, Landing, Stamp, aside_name, copy_to_name, give_name, injected, stamp_of};
 
 fn landing(name: &str, replace: bool) -> Landing {
     Landing { name: name.parse().unwrap(), mtime_s: 0, executable: false, replace }
@@ -20,7 +20,12 @@ fn folder() -> (tempfile::TempDir, Folder) {
 
 fn name(folder: &Folder, landing: &Landing) -> Result<Option<String>, FolderError> {
     let root = folder.sub("").unwrap();
-    give_name(folder, (&root, "new"), &root, landing).map(|named| named.aside)
+    let verified = stamp(&folder.path().join("new"));
+    give_name(folder, (&root, "new", &verified), &root, landing).map(|named| named.unwrap().aside)
+}
+
+fn stamp(path: &Path) -> Stamp {
+    stamp_of(&fs::File::open(path).unwrap()).unwrap()
 }
 
 #[test]
@@ -42,11 +47,13 @@ fn a_copy_gets_the_name_if_a_rename_cannot() {
     fs::write(temp.path().join("d/taken"), "mine").unwrap();
     let (root, target) = (folder.sub("").unwrap(), folder.sub("d").unwrap());
     let beside = folder.staging_in("d").unwrap();
-    let copy = |landing: Landing| copy_to_name(&folder, (&root, "new"), &beside, &target, &landing);
+    let verified = stamp(&temp.path().join("new"));
+    let copy =
+        |landing: Landing| copy_to_name(&folder, (&root, "new", &verified), &beside, &target, &landing);
     let refused = copy(landing("d/taken", false));
     assert!(matches!(refused, Err(FolderError::Occupied { .. })), "{refused:?}");
     assert_eq!(fs::read(temp.path().join("new")).unwrap(), b"new");
-    let named = copy(landing("d/f", false)).unwrap();
+    let named = copy(landing("d/f", false)).unwrap().unwrap();
     assert_eq!(named.copied, Some(folder.stamp(&"d/f".parse().unwrap()).unwrap()));
     assert_eq!(fs::read(temp.path().join("d/f")).unwrap(), b"new");
     assert!(!temp.path().join("new").exists());
@@ -100,7 +107,9 @@ fn a_part_stays_if_its_copy_would_be_in_the_same_directory() {
     let root = folder.sub("").unwrap();
     for (name, replace) in [("free", false), ("f", true)] {
         let injected = injected::set(|from, _| if from == "x.part" { Err(across_devices()) } else { Ok(()) });
-        let refused = give_name(&folder, (&staging.dir, "x.part"), &root, &landing(name, replace));
+        let verified = stamp(&staging.path.join("x.part"));
+        let part = (&staging.dir, "x.part", &verified);
+        let refused = give_name(&folder, part, &root, &landing(name, replace));
         drop(injected);
         assert!(
             matches!(&refused, Err(FolderError::Io { source, .. }) if source.kind() == across_devices().kind()),
@@ -120,10 +129,41 @@ fn a_rename_that_crosses_devices_is_made_by_a_copy_on_the_other_side() {
     fs::write(staging.path.join("x.part"), "whole").unwrap();
     let target = folder.sub("d").unwrap();
     let _injected = injected::set(|from, _| if from == "x.part" { Err(across_devices()) } else { Ok(()) });
-    let named = give_name(&folder, (&staging.dir, "x.part"), &target, &landing("d/f", false)).unwrap();
+    let part = (&staging.dir, "x.part", &stamp(&staging.path.join("x.part")));
+    let named = give_name(&folder, part, &target, &landing("d/f", false)).unwrap().unwrap();
     assert!(named.copied.is_some());
     assert_eq!(fs::read(temp.path().join("d/f")).unwrap(), b"whole");
     assert!(!staging.path.join("x.part").exists());
+}
+
+#[test]
+fn a_part_that_another_program_changes_before_it_is_copied_gets_no_name() {
+    let (temp, folder) = folder();
+    fs::create_dir(temp.path().join("d")).unwrap();
+    let staging = folder.own_staging().unwrap();
+    let path = staging.path.join("x.part");
+    fs::write(&path, "whole").unwrap();
+    let target = folder.sub("d").unwrap();
+    let part = (&staging.dir, "x.part", &stamp(&path));
+    let _injected = injected::set({
+        let path = path.clone();
+        move |from, _| {
+            if from != "x.part" {
+                return Ok(());
+            }
+            // As long as the write shows in no time: some file systems have those of the last tick of the clock.
+            let before = stamp(&path);
+            while stamp(&path) == before {
+                fs::OpenOptions::new().write(true).open(&path)?.write_all(b"wrong")?;
+            }
+            Err(across_devices())
+        }
+    });
+    assert_eq!(give_name(&folder, part, &target, &landing("d/f", false)).unwrap(), None);
+    assert!(!temp.path().join("d/f").exists());
+    assert_eq!(fs::read(&path).unwrap(), b"wrong", "its pieces are hashed again");
+    folder.remove_empty_staging().unwrap();
+    assert!(!temp.path().join("d/.brigade").exists(), "nothing is left of the copy");
 }
 
 #[test]

@@ -35,8 +35,10 @@ pub(crate) enum PartError {
         /// The content's size.
         expected: u64,
     },
-    /// Another program has changed the file while it was received: its pieces are to be hashed again.
-    #[error("another program has changed {path} while it was received")]
+    /// Another program has changed the file while it was received: its pieces are to be hashed again. The stamp does
+    /// not show whether only an attribute has changed, such as a permission or the number of hard links: a program may
+    /// write and set the old time again.
+    #[error("another program has changed the bytes or the attributes of {path} while it was received")]
     Changed {
         /// The file.
         path: PathBuf,

@@ -17,6 +17,7 @@ use brigade_core::{
 
 use super::{Folder, Landing, PartError, PartFile, PieceList};
 use crate::store::{
+    file_stamp::{stamp_of, system_time},
     hash::hash_file,
     piece_verification::hash_pieces,
     stored_parts::{kept_parts, remove_part},
@@ -178,6 +179,41 @@ fn a_part_that_another_program_changed_gets_no_name_and_keeps_its_right_pieces()
         source.store(&part, &[1]);
         part.finish(&folder, &landing("film.bin", 1, false)).unwrap();
         assert_eq!(fs::read(temp.path().join("film.bin")).unwrap(), source.bytes);
+    }
+}
+
+/// A sync takes seconds if the file is large. The old time may be set again after the write.
+#[test]
+fn a_part_that_another_program_changes_during_its_sync_gets_no_name() {
+    // Windows has no time for a change of an attribute alone.
+    for keeps_time in [false, cfg!(unix)] {
+        let (source, (temp, folder)) = (source(), folder());
+        let (part, _) = PartFile::open(&folder, &name(), source.content).unwrap();
+        part.save_list(&source.list).unwrap();
+        source.store(&part, &[0, 1, 2, 3, 4]);
+        let data = format!(".brigade/parts/{}-{}.part", source.content.id, source.content.size);
+        let other = fs::OpenOptions::new().write(true).open(temp.path().join(data)).unwrap();
+        let sync = |file: &fs::File| {
+            let before = stamp_of(file)?;
+            // The times of some file systems are those of the last tick of the clock.
+            while stamp_of(file)? == before {
+                crate::store::system::write_at(&other, b"another program", 0)?;
+                if keeps_time {
+                    other.set_modified(system_time(before.mtime_s()).unwrap())?;
+                }
+            }
+            file.sync_all()
+        };
+        let landed =
+            part.0.land(&folder, &landing("film.bin", 1, false), sync, |_| panic!("it got its name"));
+        assert!(matches!(landed, Err(PartError::Changed { .. })), "{landed:?}");
+        assert!(!temp.path().join("film.bin").exists());
+        let again = part.finish(&folder, &landing("film.bin", 1, false));
+        assert!(matches!(again, Err(PartError::Changed { .. })), "{again:?}");
+        drop(part);
+        let (part, resumed) = PartFile::open(&folder, &name(), source.content).unwrap();
+        let right = hash_pieces(part.file(), source.content, &source.list, &resumed.claimed, 2);
+        assert_eq!(right.iter().map(|piece| piece.0).collect::<Vec<_>>(), [1, 2, 3, 4]);
     }
 }
 
