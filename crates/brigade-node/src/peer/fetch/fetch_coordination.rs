@@ -3,6 +3,7 @@
 //! It passes the results of one object to the others: the jobs, the disk space, the kept parts, the names that are
 //! checked again, and the swarm. Nothing here waits; the owner in `mod.rs` has the loop.
 
+mod changed_parts;
 mod disk_problems;
 
 use std::{collections::BTreeMap, time::Duration};
@@ -15,6 +16,7 @@ use brigade_core::{
 };
 use tokio::sync::watch;
 
+use self::changed_parts::ChangedParts;
 use super::{
     blocking_work::{BlockingWork, PreparedFiles},
     catalogue_change_check::CatalogueChangeCheck,
@@ -61,6 +63,8 @@ pub(crate) struct Fetches {
     /// Threads that prepare files now.
     preparing: usize,
     kept: KeptParts,
+    /// The files whose parts another program has changed.
+    changed: ChangedParts,
     change_check: CatalogueChangeCheck,
     /// The state of the private folder before the part of each active content of several pieces was opened.
     opened: BTreeMap<Content, PrivateState>,
@@ -74,9 +78,18 @@ impl Fetches {
     pub(crate) fn new(config: FetchConfig, background: BlockingWork) -> (Self, watch::Receiver<KeptTotals>) {
         let FetchConfig { swarm, share, keeper, keep_parts, shares_fetched } = config;
         let (kept, totals) = KeptParts::new(keep_parts, shares_fetched);
-        let (jobs, change_check, opened) =
-            (Jobs::default(), CatalogueChangeCheck::default(), BTreeMap::new());
-        let this = Self { swarm, jobs, preparing: 0, kept, change_check, opened, background, share, keeper };
+        let this = Self {
+            swarm,
+            jobs: Jobs::default(),
+            preparing: 0,
+            kept,
+            changed: ChangedParts::default(),
+            change_check: CatalogueChangeCheck::default(),
+            opened: BTreeMap::new(),
+            background,
+            share,
+            keeper,
+        };
         (this, totals)
     }
 
@@ -212,13 +225,16 @@ impl Fetches {
     fn landed(&mut self, landed: LandedContent) {
         let LandedContent { content, name, placed, ended } = landed;
         // Without an end it was given up before. Another fetch may have taken the name since: it stays taken.
-        let Some(ended) = ended else { return self.jobs.unlock(&content) };
+        let Some(mut ended) = ended else { return self.jobs.unlock(&content) };
         let is_part_removed = |error: &PartError| self.is_part_removed(&content, error);
         let is_part_removed = placed.as_ref().is_err_and(is_part_removed);
+        let is_changed = matches!(placed, Err(PartError::Changed { .. }));
+        ended.is_landing = is_changed; // it gets its name later: nothing else touches its part before
         let active = self.ended(&content, &ended, placed.is_ok());
-        // The same content under other names is made from this file.
-        self.jobs.release(&content);
-        let Some(active) = active else { return };
+        let Some(active) = active else { return self.jobs.unlock(&content) };
+        if !is_changed {
+            self.jobs.release(&content); // the same content under other names is made from this file
+        }
         let id = active.job;
         match placed {
             Ok(placed) => {
@@ -231,8 +247,7 @@ impl Fetches {
             }
             Err(_) if is_part_removed => self.jobs.begin_again(id, active.file, ended.present),
             Err(error @ PartError::Changed { .. }) => {
-                tracing::warn!(%error, "its pieces are hashed again, and the wrong ones are fetched again");
-                self.jobs.try_again(id, active.file, ended.present);
+                self.hash_later(id, (active.file, ended.present), &error);
             }
             Err(error) => {
                 let is_occupied = matches!(error, PartError::Occupied { .. }) && !active.file.replace;
@@ -355,6 +370,7 @@ impl Fetches {
     /// Looks at the disk if it is time to, and shows the state of all fetches.
     pub(crate) fn tick(&mut self, now: Timestamp) {
         self.check_space(now);
+        self.hash_changed(now);
         if self.kept.check(now) {
             self.background.find_parts(self.swarm.part_files());
         }

@@ -1,7 +1,8 @@
 //! What becomes of fetches when the disk is full, or when the folder or the received files in it were removed.
 //!
 //! A fetch that finds the disk full waits for space. If the folder is gone, fetches fail. If only the part files were
-//! removed, their contents are fetched from the beginning. Everything else about fetches is in the parent module.
+//! removed, their contents are fetched from the beginning. A part that another program has changed is hashed again.
+//! Everything else about fetches is in the parent module.
 
 use brigade_core::{id::Content, name::FileName, time::Timestamp};
 
@@ -9,7 +10,7 @@ use super::Fetches;
 use crate::{
     clock,
     fetch_error::FileErrorKind,
-    fetch_request::JobId,
+    fetch_request::{JobId, wanted_files::WantedFile},
     store::{
         folder::{FileSystemId, FolderError, FreeSpace, PrivateState},
         part_file::PartError,
@@ -77,6 +78,34 @@ impl Fetches {
         let opened = self.opened.get(content);
         matches!(error, PartError::Folder(FolderError::Removed { .. }))
             && opened.is_some_and(|opened| opened.recreated == now.recreated && opened.parts != now.parts)
+    }
+
+    /// The part of a complete content was changed by another program: its pieces are hashed after a pause.
+    pub(super) fn hash_later(
+        &mut self,
+        id: JobId,
+        (file, present): (WantedFile, (u64, u64)),
+        error: &PartError,
+    ) {
+        if self.changed.pause(id, (file, present), clock::now()) {
+            tracing::warn!(%error, "its pieces are hashed before it gets its name, and wrong ones are fetched again");
+        }
+    }
+
+    /// Has the files prepared again whose parts another program has changed, after their pauses.
+    pub(super) fn hash_changed(&mut self, now: Timestamp) {
+        let due = self.changed.take_due(now, |id| self.jobs.get(id).is_some());
+        if due.is_empty() {
+            return;
+        }
+        for (id, (file, present)) in due {
+            let content = file.content;
+            if self.jobs.get(id).is_some() {
+                self.jobs.try_again(id, file, present);
+            }
+            self.jobs.unlock(&content);
+        }
+        self.prepare_more();
     }
 
     /// The part files in the peer's own folder were removed: their contents are fetched from the beginning. Those that

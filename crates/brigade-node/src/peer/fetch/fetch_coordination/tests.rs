@@ -2,7 +2,7 @@
 //!
 //! Nothing is dialled: each test plays the connections and the threads, and passes on what they would send.
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{fs, io::Write, sync::Arc, time::Duration};
 
 use brigade_core::{
     bitfield::Bitfield,
@@ -159,6 +159,19 @@ impl TestFetches {
         fs::remove_dir_all(self.temp.path().join(".brigade/parts")).unwrap();
     }
 
+    /// Another program writes to the only part.
+    fn change_part(&self) {
+        let parts = fs::read_dir(self.temp.path().join(".brigade/parts")).unwrap();
+        let mut paths = parts.map(|entry| entry.unwrap().path());
+        let path = paths.find(|path| path.extension().is_some_and(|ending| ending == "part")).unwrap();
+        let modified = || fs::metadata(&path).unwrap().modified().unwrap();
+        let before = modified();
+        // The times of some file systems are those of the last tick of the clock.
+        while modified() == before {
+            fs::OpenOptions::new().write(true).open(&path).unwrap().write_all(b"another program").unwrap();
+        }
+    }
+
     /// The manager names these holders of a content, which have all of it.
     fn name_holders(&mut self, content: Content, peers: Vec<PeerAddress>) {
         let complete = (0..).take(peers.len()).collect();
@@ -303,6 +316,56 @@ async fn a_file_whose_part_was_removed_before_it_got_its_name_is_fetched_again()
     assert_eq!(test.shown(&begun), (0, 0, 0));
     let prepared = test.receive_prepared().await;
     assert!(matches!(prepared.files[..], [(_, Ok(FileDecision::Large { .. }))]), "{prepared:?}");
+}
+
+/// Another program changes the part each time before it gets its name.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_part_that_another_program_changes_is_hashed_again_after_growing_pauses() {
+    let mut test = TestFetches::new();
+    let (begun, mut prepared, bytes, content) = test.begin_complete("film").await;
+    let (_, _, list) = film();
+    let Ok(FileDecision::Large { file, .. }) = &prepared.files[0].1 else { panic!() };
+    file.save_list(&list).unwrap();
+    let other = test.begin(vec![wanted("copy", content)]);
+    for pause in [1, 2, 4].map(Duration::from_secs) {
+        test.change_part();
+        let before = clock::now();
+        test.prepared(prepared);
+        test.receive_landed().await;
+        assert!(!test.fetches.swarm.is_active(&content));
+        let third = test.begin(vec![wanted("third", content)]);
+        test.give_up(&third);
+        test.fetches.tick(before.after(pause * 9 / 10));
+        assert_eq!(test.fetches.preparing, 0, "its part would be opened at once");
+        test.fetches.tick(clock::now().after(pause));
+        prepared = test.receive_prepared().await;
+        let Ok(FileDecision::Large { file, have, .. }) = &mut prepared.files[0].1 else { panic!() };
+        assert_eq!(have.count(), 1, "the first piece is wrong");
+        store_all(file, &bytes);
+        *have = Bitfield::all(2);
+    }
+    test.prepared(prepared);
+    test.receive_landed().await;
+    assert!(begun.progress.borrow().is_over());
+    assert!(fs::read(test.temp.path().join("film")).unwrap() == bytes);
+    let prepared = test.receive_prepared().await;
+    test.prepared(prepared);
+    assert!(other.progress.borrow().is_over());
+    assert!(!test.is_in_use(&content));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_changed_part_of_a_fetch_that_is_given_up_is_left_to_the_next_one() {
+    let mut test = TestFetches::new();
+    let (begun, prepared, _, content) = test.begin_complete("film").await;
+    test.change_part();
+    test.prepared(prepared);
+    test.receive_landed().await;
+    test.give_up(&begun);
+    test.fetches.tick(clock::now());
+    assert!(!test.is_in_use(&content));
+    test.begin(vec![wanted("film", content)]);
+    assert_eq!(test.fetches.preparing, 1);
 }
 
 /// The manager knows the file by its name in the catalogue.
