@@ -70,8 +70,7 @@ pub struct Downloads {
     random: Random,
     /// Ranks holders, otherwise than elsewhere.
     salt: u64,
-    /// In boxes, so that the map moves few bytes when one of thousands of small downloads ends.
-    downloads: BTreeMap<DownloadId, Box<Download>>,
+    downloads: BTreeMap<DownloadId, Download>,
     holders: HolderTable,
     holder_sets: HoldersByState,
     /// Holders that are to be dialled when there is room for their connection.
@@ -243,7 +242,7 @@ impl Downloads {
         if one.is_whole() {
             self.whole_left_bytes += content.size;
         }
-        self.downloads.insert(download, Box::new(one));
+        self.downloads.insert(download, one);
     }
 
     /// Takes a download out, finished or not.

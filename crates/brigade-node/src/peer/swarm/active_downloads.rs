@@ -29,8 +29,7 @@ use crate::store::{
 
 /// All active downloads, by number and by content.
 pub(crate) struct ActiveDownloads {
-    /// In boxes, so that the map moves few bytes when one of thousands of small downloads ends.
-    active: BTreeMap<DownloadId, Box<ActiveDownload>>,
+    active: BTreeMap<DownloadId, ActiveDownload>,
     by_content: BTreeMap<Content, DownloadId>,
     last: u32,
     /// Those of one piece.
@@ -127,14 +126,14 @@ impl ActiveDownloads {
             self.writer.awaited().fetch_add(1, Ordering::Relaxed);
         }
         let present = active.present;
-        let download = self.insert(Box::new(active));
+        let download = self.insert(active);
         if let Some(list) = &list {
             self.serve(download, list.clone(), Some(have.clone()));
         }
         Some(StartedDownload { download, list, have, present })
     }
 
-    fn insert(&mut self, active: Box<ActiveDownload>) -> DownloadId {
+    fn insert(&mut self, active: ActiveDownload) -> DownloadId {
         self.last += 1;
         let download = DownloadId(self.last);
         self.by_content.insert(active.content, download);
@@ -151,7 +150,7 @@ impl ActiveDownloads {
         Some(ended)
     }
 
-    fn take(&mut self, download: DownloadId) -> Option<Box<ActiveDownload>> {
+    fn take(&mut self, download: DownloadId) -> Option<ActiveDownload> {
         let active = self.active.remove(&download)?;
         self.by_content.remove(&active.content);
         if active.is_small() {
@@ -183,7 +182,7 @@ impl ActiveDownloads {
 
     /// Keeps a received piece list.
     pub(crate) fn save_list(&self, download: DownloadId, list: Arc<PieceList>) {
-        if let Some(file) = self.active.get(&download).and_then(|active| active.part_file()) {
+        if let Some(file) = self.active.get(&download).and_then(ActiveDownload::part_file) {
             self.writer.save_list(file.clone(), list);
         }
     }
@@ -300,7 +299,7 @@ impl ActiveDownloads {
     }
 
     pub(crate) fn part_files(&self) -> Vec<PartFile> {
-        self.active.values().filter_map(|active| active.part_file()).cloned().collect()
+        self.active.values().filter_map(ActiveDownload::part_file).cloned().collect()
     }
 }
 

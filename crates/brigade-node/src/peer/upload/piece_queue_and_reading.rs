@@ -247,6 +247,8 @@ pub(crate) enum ReadMode {
 enum FillError {
     /// The request cannot be answered.
     Refused(Reason),
+    /// The file cannot be read, though it is still the hashed one.
+    Unreadable(io::Error),
     /// The read would have to wait for a disk.
     WouldWait,
 }
@@ -261,6 +263,10 @@ pub(crate) fn fill(frames: &mut RecordBuffer, ranges: &[PieceRange]) -> Vec<Fail
             frames.truncate(start);
             let reason = match error {
                 FillError::Refused(reason) => reason,
+                FillError::Unreadable(error) => {
+                    tracing::warn!(%error, "reading a shared file failed");
+                    Reason::Unreadable
+                }
                 FillError::WouldWait => Reason::Unreadable, // cannot happen: the read waits
             };
             failed.push((range.request, reason));
@@ -282,23 +288,29 @@ fn fill_one(frames: &mut RecordBuffer, range: &PieceRange, mode: ReadMode) -> Re
 }
 
 /// Lays one range out, with the bytes from `read`. A file may be changed, given up or withdrawn at any moment: the
-/// bytes are valid only if the file is still the hashed one after the read.
+/// bytes are valid only if the file is still the hashed one after the read. So only the check after the read counts; the
+/// first one opens the file.
 fn lay_out(
     frames: &mut RecordBuffer,
     range: &PieceRange,
     mut read: impl FnMut(&mut [IoSliceMut<'_>], u64) -> Result<(), FillError>,
 ) -> Result<(), FillError> {
-    range.source.check().map_err(FillError::Refused)?;
+    let check = || range.source.check().map_err(FillError::Refused);
+    if !range.source.is_open() {
+        check()?;
+    }
     let mut done = 0;
     while done < range.bytes {
         let bytes = (range.bytes - done).min(u32::try_from(PIECE_DATA_BYTES).unwrap_or(u32::MAX));
         let header = PieceHeader { request: range.request, offset: range.piece_offset + done };
         frames.put(&header.encode(bytes as usize));
         let mut data: Vec<IoSliceMut<'_>> = frames.space(bytes as usize).map(IoSliceMut::new).collect();
-        read(&mut data, range.file_offset + u64::from(done))?;
+        if let Err(error) = read(&mut data, range.file_offset + u64::from(done)) {
+            return check().and(Err(error));
+        }
         done += bytes;
     }
-    range.source.check().map_err(FillError::Refused)
+    check()
 }
 
 impl PieceSource {
@@ -371,10 +383,7 @@ impl PieceSource {
         match read {
             Ok(true) => Ok(()),
             Ok(false) => Err(FillError::WouldWait),
-            Err(error) => {
-                tracing::warn!(%error, "reading a shared file failed");
-                Err(FillError::Refused(Reason::Unreadable))
-            }
+            Err(error) => Err(FillError::Unreadable(error)),
         }
     }
 }
