@@ -11,9 +11,12 @@ use crossterm::{
     terminal::{EnterAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
 use ratatui::{DefaultTerminal, Terminal, backend::CrosstermBackend, layout::Rect};
-use tokio::sync::{
-    broadcast::{self, error::RecvError},
-    mpsc, watch,
+use tokio::{
+    sync::{
+        broadcast::{self, error::RecvError},
+        mpsc, watch,
+    },
+    time::sleep,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -35,12 +38,20 @@ const KEYS: usize = 16;
 /// How often the thread that reads keys checks whether it should end.
 const KEY_POLL: Duration = Duration::from_millis(100);
 
-/// Shows the table of peers on the terminal until `q` or Ctrl-C is pressed or the manager stops.
+/// Shows the table of peers on the terminal until `q` or Ctrl-C is pressed or the manager stops. In the background, the
+/// table waits until the program is in the foreground.
 pub(crate) async fn show_table(
     view: watch::Receiver<ManagerView>,
     events: broadcast::Receiver<LifeEvent>,
     stop: CancellationToken,
 ) -> io::Result<EndReason> {
+    // The system would stop a program in the background that changes the mode of the terminal.
+    while !mode::is_in_foreground() {
+        tokio::select! {
+            () = sleep(mode::FOREGROUND_POLL) => {}
+            () = stop.cancelled() => return Ok(EndReason::Stopped),
+        }
+    }
     let mut screen = Screen::open()?;
     let shown = screen.run(view, events, stop).await;
     screen.close()?;

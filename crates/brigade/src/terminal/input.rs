@@ -26,6 +26,7 @@ use super::edited_line::{EditedLine, handle_suspensions};
 use super::{
     mode,
     standard_output::{print_line, print_text},
+    typed_line::wait_for_typed_line,
 };
 use crate::{terminal, text::escape::escape};
 
@@ -147,6 +148,9 @@ impl LineReader {
             Self::Typed(reader, pending) => {
                 print_text(prompt);
                 set_pending(pending, Some(prompt.to_owned()));
+                if reader.buffer().is_empty() {
+                    wait_for_typed_line(prompt).await;
+                }
                 let read = read_line(reader).await;
                 let input = if read.is_err() && mode::is_closed() { Ok(Input::End) } else { read };
                 set_pending(pending, None);

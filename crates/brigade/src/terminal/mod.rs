@@ -13,6 +13,7 @@ pub(crate) mod signals;
 pub(crate) mod standard_error;
 pub(crate) mod standard_output;
 pub(crate) mod suspension;
+mod typed_line;
 
 use std::{
     env,

@@ -128,6 +128,11 @@ impl Network {
         self.manager.as_ref().unwrap().signal(signal);
     }
 
+    /// Whether the manager runs that was started last.
+    pub(crate) fn has_manager(&self) -> bool {
+        self.manager.is_some()
+    }
+
     /// The manager's port.
     pub(crate) fn port(&self) -> u16 {
         self.port

@@ -42,7 +42,23 @@ impl Terminal {
 
     /// Runs a command of `network` as a job of a shell that takes more commands.
     pub(crate) fn job(network: &Network, subcommand: &str, arguments: &[&str]) -> Option<Self> {
+        Self::job_with(network, &[], subcommand, arguments)
+    }
+
+    /// Like [`Self::job`], with these arguments of `env`.
+    pub(crate) fn job_with(
+        network: &Network,
+        environment: &[&str],
+        subcommand: &str,
+        arguments: &[&str],
+    ) -> Option<Self> {
         let commands = "\"$@\"; while read -r command; do eval \"$command\"; done";
+        Self::start(network, 120, &["sh", "-mc", commands, "sh"], environment, subcommand, arguments)
+    }
+
+    /// Runs a command of `network` as a job of a shell that takes more commands, in the background.
+    pub(crate) fn background_job(network: &Network, subcommand: &str, arguments: &[&str]) -> Option<Self> {
+        let commands = "\"$@\" & while read -r command; do eval \"$command\"; done";
         Self::start(network, 120, &["sh", "-mc", commands, "sh"], &[], subcommand, arguments)
     }
 
@@ -83,7 +99,7 @@ impl Terminal {
         let folder = folder.to_str().unwrap();
         let env = [&["env"], environment].concat();
         let port_option = if subcommand == "manager" { "--port" } else { "--manager-port" };
-        let port = if subcommand == "manager" { "0" } else { &port };
+        let port = if subcommand == "manager" && network.has_manager() { "0" } else { &port };
         let program = [env!("CARGO_BIN_EXE_brigade"), subcommand, port_option, port];
         let columns = columns.to_string();
         let session =
