@@ -18,6 +18,8 @@ pub(crate) enum Chosen {
     Files(Resolved),
     /// The person chose no content.
     Nothing,
+    /// The input ended at a question, or could not be read.
+    Unanswered,
     /// The person wants to end the program.
     Interrupted,
 }

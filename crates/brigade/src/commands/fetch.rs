@@ -36,7 +36,6 @@ use crate::{
     },
     terminal::{
         input::{Input, LineReader},
-        mode,
         signals::{Signal, Signals},
         standard_error::print_error_line,
         standard_output::print_line,
@@ -60,15 +59,8 @@ pub(crate) async fn run(args: FetchArgs, limits: LimitPlan) -> Result<ExitCode, 
     let mut notices = Notices::of(&peer);
     let mut running = RunningFetches::default();
     let result = tokio::select! {
-        result = fetch_all(&peer, &args, &mut running, &mut notices) => result,
+        result = fetch_all(&peer, &args, signals.clone(), &mut running, &mut notices) => result,
         signal = signals.first() => Ok(signal.exit_code()),
-    };
-    let result = match result {
-        // A question at a terminal that is closed has no answer.
-        Err(failure) if mode::is_closed() => {
-            signals.at_end_of_terminal().await.map_or(Err(failure), |signal| Ok(signal.exit_code()))
-        }
-        result => result,
     };
     let ended = running.end(&args).with_reason(&result, &signals);
     let is_done = ended.done;
@@ -153,10 +145,11 @@ struct FetchSummary {
 async fn fetch_all(
     peer: &Peer,
     args: &FetchArgs,
+    signals: Signals,
     running: &mut RunningFetches,
     notices: &mut Notices,
 ) -> Result<ExitCode, Failure> {
-    let wanted = match resolve_all(peer, args, &mut running.reason).await? {
+    let wanted = match resolve_all(peer, args, signals, &mut running.reason).await? {
         Ok(wanted) => wanted,
         Err(code) => return Ok(code),
     };
@@ -186,6 +179,7 @@ async fn fetch_all(
 async fn resolve_all(
     peer: &Peer,
     args: &FetchArgs,
+    mut signals: Signals,
     reason: &mut Option<Value>,
 ) -> Result<Result<Vec<Resolved>, ExitCode>, Failure> {
     let mut wanted = vec![];
@@ -201,6 +195,11 @@ async fn resolve_all(
             }
             Ok(Chosen::Interrupted) => return Ok(Err(Signal::Interrupt.exit_code())),
             Ok(Chosen::Nothing) => Failure::new(NOT_FOUND, format!("no content of {name:?} was chosen")),
+            // The terminal may be closed.
+            Ok(Chosen::Unanswered) => match signals.at_end_of_terminal().await {
+                Some(signal) => return Ok(Err(signal.exit_code())),
+                None => Failure::new(NOT_FOUND, format!("no content of {name:?} was chosen")),
+            },
             Err(failure) => failure,
         };
         if args.json {
@@ -250,7 +249,7 @@ async fn resolve(
                         lines.printer().print(&invalid_answer(choice, &answer));
                     }
                     Ok(Input::Interrupted) => return Ok(Chosen::Interrupted),
-                    _ => break false,
+                    Ok(Input::End) | Err(_) => return Ok(Chosen::Unanswered),
                 }
             };
             if !taken {

@@ -175,6 +175,22 @@ fn a_terminal_that_is_closed_ends_its_program_in_good_order() {
 }
 
 #[test]
+#[cfg(target_os = "linux")]
+fn a_fetch_without_a_question_fails_as_usual_after_its_terminal_was_closed() {
+    let network = Network::start();
+    let fetch = ["nothing", "--into", "earth"];
+    let Some(terminal) = Terminal::run_when_closed(&network, "fetch", &fetch) else { return };
+    terminal.shows("it is started");
+    terminal.close();
+    let written = until("the program has ended", PATIENCE, || {
+        std::fs::read_to_string(network.path("code")).ok().filter(|code| code.ends_with('\n'))
+    });
+    assert_eq!(written, "5\n");
+    let printed = std::fs::read_to_string(network.path("printed")).unwrap();
+    assert!(printed.contains("nobody shares \"nothing\""), "{printed}");
+}
+
+#[test]
 fn a_suspended_prompt_continues_with_the_typed_text() {
     let network = Network::start();
     let Some(earth) = Terminal::job(&network, "peer", &["--port", "0", "--username", "earth"]) else {

@@ -62,6 +62,16 @@ impl Terminal {
         Self::start(network, 120, &["sh", "-mc", commands, "sh"], &[], subcommand, arguments)
     }
 
+    /// Runs a command of `network` after the terminal was closed. It gets no SIGHUP, as after `disown` in bash. Its output
+    /// is in the file `printed`, and its exit code is then in the file `code`.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn run_when_closed(network: &Network, subcommand: &str, arguments: &[&str]) -> Option<Self> {
+        // A terminal that is closed is none.
+        let commands = "exec 3<&0; { while [ -t 3 ]; do sleep 0.1; done; \"$@\" <&3 >printed 2>&1; echo $? >code; } & \
+                        echo it is sta''rted; read -r end";
+        Self::start(network, 120, &["sh", "-mc", commands, "sh"], &[], subcommand, arguments)
+    }
+
     /// Runs a command of `network` that gets SIGHUP when the terminal is closed. Its exit code is then written to the
     /// file `code`.
     #[cfg(target_os = "linux")]
