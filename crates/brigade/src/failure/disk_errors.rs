@@ -10,7 +10,7 @@ use brigade_node::{
 };
 
 use super::{DISK, Failure};
-use crate::text::format;
+use crate::text::{escape::escape, format};
 
 impl From<FolderError> for Failure {
     fn from(error: FolderError) -> Self {
@@ -67,7 +67,8 @@ fn foreign_hint(path: &Path) -> String {
 #[cfg(unix)]
 fn give_command(path: &Path) -> String {
     let private = path.ancestors().find(|above| above.file_name().is_some_and(|name| name == ".brigade"));
-    private.map(|private| format!(" (`sudo chown -R \"$(id -un)\" {}`)", quoted(private))).unwrap_or_default()
+    let word = private.and_then(quoted);
+    word.map(|word| format!(" (`sudo chown -R \"$(id -un)\" {word}`)")).unwrap_or_default()
 }
 
 /// Windows has no such command.
@@ -76,10 +77,11 @@ fn give_command(_: &Path) -> String {
     String::new()
 }
 
-/// A path as one word of a shell. A quotation mark is put into other ones, since a backslash is escaped when it is
-/// printed.
-fn quoted(path: &Path) -> String {
-    format!("'{}'", path.display().to_string().replace('\'', r#"'"'"'"#))
+/// A path as one word of a shell; `None` if it would be printed with an escape. A quotation mark is put into other ones,
+/// since a backslash is escaped when it is printed.
+fn quoted(path: &Path) -> Option<String> {
+    let word = format!("'{}'", path.to_str()?.replace('\'', r#"'"'"'"#));
+    (escape(&word) == word).then_some(word)
 }
 
 /// Whether a path is `.brigade` or in it.
@@ -132,7 +134,10 @@ impl Failure {
                 "free some space there, or use another folder; a disk may also have space but no inodes (`df -i`): then \
                  delete files there",
             ),
-            KeyError::Exposed { path, .. } => failure.hint(format!("chmod 600 {}", quoted(path))),
+            KeyError::Exposed { path, .. } => failure.hint(quoted(path).map_or_else(
+                || "take the rights to read and write it from all other accounts (mode 600)".to_owned(),
+                |word| format!("chmod 600 {word}"),
+            )),
             _ => failure,
         }
     }
@@ -181,6 +186,8 @@ impl From<CannotLand> for Failure {
 mod tests {
     use std::path::Path;
 
+    #[cfg(unix)]
+    use super::{Failure, KeyError};
     use super::{foreign_hint, quoted};
 
     #[test]
@@ -202,14 +209,27 @@ mod tests {
     #[test]
     fn a_path_is_one_word_of_a_shell() {
         for path in ["/a/b", r#"/it's here/"$HOME" `x`"#, "'"] {
-            let word = quoted(Path::new(path));
-            assert_eq!(crate::text::escape::escape(&word), word);
+            let word = quoted(Path::new(path)).unwrap();
             #[cfg(unix)]
             {
                 let mut shell = std::process::Command::new("sh");
                 let printed = shell.args(["-c", &format!("printf %s {word}")]).output().unwrap().stdout;
                 assert_eq!(printed, path.as_bytes(), "{word}");
             }
+        }
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_path_that_is_printed_with_an_escape_is_in_no_command() {
+        use std::os::unix::ffi::OsStrExt;
+        for path in [&br"/a\b"[..], b"/a\nb", "/a\u{202e}b".as_bytes(), b"/a\xffb"] {
+            let private = Path::new(std::ffi::OsStr::from_bytes(path)).join(".brigade");
+            let hint = foreign_hint(&private);
+            assert!(hint.contains("give the files to this one, or") && !hint.contains("chown"), "{hint}");
+            let path = private.join("key");
+            let hint = Failure::from(KeyError::Exposed { path, mode: 0o644 }).text();
+            assert!(hint.contains("mode 600") && !hint.contains("chmod"), "{hint}");
         }
     }
 }
