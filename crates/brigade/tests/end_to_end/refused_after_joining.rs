@@ -176,6 +176,10 @@ fn a_peer_on_the_port_of_the_manager_refuses_nobody() {
         peer.output().contains("a peer, not a manager, answers at").then_some(())
     });
     in_its_place.terminate().with_code(143);
+    until("the status has the cause of a later attempt", PATIENCE, || {
+        peer.types("status\n");
+        peer.output().contains("no manager answers at").then_some(())
+    });
     network.start_manager("state", &["--port", &port]);
     network.has_peers(&["fire_user"], PATIENCE);
     peer.types("q\n");

@@ -122,6 +122,7 @@ impl Session {
     /// Tries to join until the manager agrees.
     async fn rejoin(&mut self) -> Result<GreetedConnection, RejoinError> {
         let mut retry = RETRY;
+        let mut is_shown = false;
         loop {
             self.run_while_disconnected(sleep(retry.next_pause())).await.ok_or(RejoinError::Stopped)?;
             let (address, key, requested) = (self.address.clone(), self.key.clone(), self.requested.clone());
@@ -150,16 +151,29 @@ impl Session {
                 }
                 Err(error) => {
                     tracing::debug!(%error, "the manager is still away");
-                    let is_shown = matches!(
+                    // The manager refuses for now, or a peer has its port: the user sees the cause, and that of each
+                    // later attempt.
+                    is_shown |= matches!(
                         error,
                         JoinError::Refused { .. } | JoinError::Reach(ReachError::NotAManager { .. })
                     );
                     if is_shown {
-                        // The manager refuses for now, or a peer has its port: the user sees the cause.
-                        self.state.manager.send_replace(ManagerState::Away { cause: error.to_string() });
+                        let cause = self.cause_of(&error);
+                        self.state.manager.send_replace(ManagerState::Away { cause });
                     }
                 }
             }
+        }
+    }
+
+    /// Why an attempt to join failed, for people.
+    fn cause_of(&self, error: &JoinError) -> String {
+        match error {
+            JoinError::Reach(ReachError::Dial { .. } | ReachError::Greet { .. })
+            | JoinError::Connection(_) => {
+                format!("no manager answers at {}", self.address.shown())
+            }
+            error => error.to_string(),
         }
     }
 
