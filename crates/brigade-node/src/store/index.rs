@@ -99,6 +99,11 @@ impl IndexError {
             None => Self::Sqlite { action, path, source },
         }
     }
+
+    /// Whether the text says what to do.
+    pub(crate) const fn has_advice(&self) -> bool {
+        matches!(self, Self::Foreign { .. } | Self::IsFolder { .. })
+    }
 }
 
 impl Index {

@@ -68,7 +68,7 @@ fn next_notice(reported: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Opti
         | KeeperProblem::PartsRemoved(_) => "`.brigade` is there".to_owned(),
         KeeperProblem::ReadOnly(_) => "the folder can be written to again".to_owned(),
         KeeperProblem::Unwatched(_) => "all folders are watched again".to_owned(),
-        KeeperProblem::Unindexed(_) => "hashes are stored again".to_owned(),
+        KeeperProblem::Unindexed { .. } => "hashes are stored again".to_owned(),
         other => format!("this is over: {}", escape(&other.to_string())),
     })
 }
@@ -96,7 +96,8 @@ pub(crate) fn message(problem: &KeeperProblem) -> String {
              before that: no other copy of its key exists"
         }
         KeeperProblem::PrivateRemoved(_) | KeeperProblem::KeyRemoved(_) => {
-            "do not change `.brigade` while the peer runs; a username that is bound to the key in it would be lost with it"
+            "do not change `.brigade` while the peer runs; if the key in it is lost, the username that is bound to it is lost, \
+             too"
         }
         KeeperProblem::LockRemoved(_) | KeeperProblem::IndexRemoved(_) | KeeperProblem::PartsRemoved(_) => {
             "do not change `.brigade` while the peer runs"
@@ -110,7 +111,8 @@ pub(crate) fn message(problem: &KeeperProblem) -> String {
         KeeperProblem::Unwatched(WatchError::Watches) => {
             "`sysctl fs.inotify.max_user_instances=1024` allows more on Linux; Brigade tries again all the time"
         }
-        KeeperProblem::Unindexed(_) => {
+        KeeperProblem::Unindexed { has_advice: true, .. } => "serving continues, and Brigade tries again",
+        KeeperProblem::Unindexed { .. } => {
             "is there free space, and is it writable? Serving continues, and Brigade tries again"
         }
         _ => "Brigade tries again all the time",
@@ -122,12 +124,12 @@ pub(crate) fn message(problem: &KeeperProblem) -> String {
 mod tests {
     use brigade_node::peer::{KeeperProblem, WatchError};
 
-    use super::next_notice;
+    use super::{message, next_notice};
 
     #[test]
     fn each_problem_and_its_end_are_reported_once() {
         let mut reported = vec![];
-        let index = |reason: &str| KeeperProblem::Unindexed(reason.to_owned());
+        let index = |reason: &str| KeeperProblem::Unindexed { reason: reason.to_owned(), has_advice: false };
         let watch = KeeperProblem::Unwatched(WatchError::Folders);
         let mut next = |now: &[KeeperProblem]| next_notice(&mut reported, now);
         assert_eq!(next(&[]), None);
@@ -163,5 +165,12 @@ mod tests {
         assert!(next(&[]).unwrap().contains("belongs to this peer again"));
         assert_eq!(next(&[moved]).map(|_| ()), Some(()));
         assert_eq!(next(&[]).unwrap(), "the folder films is back and shared again");
+    }
+
+    #[test]
+    fn a_cause_that_says_what_to_do_has_no_question_about_the_disk() {
+        let notice = |has_advice| message(&KeeperProblem::Unindexed { reason: String::new(), has_advice });
+        assert!(notice(false).contains("is there free space"));
+        assert!(!notice(true).contains("is there free space"), "{}", notice(true));
     }
 }

@@ -90,27 +90,27 @@ impl IndexWriter {
             match self.open_and_load() {
                 // Its rows were true at the end of an earlier session; the writes replace them.
                 Ok((index, _)) => self.index = Some(index),
-                Err(reason) => return self.failed(reason, problems),
+                Err(problem) => return self.failed(problem, problems),
             }
         }
         let Some(index) = self.index.as_mut() else { return };
         let written = if self.waiting.is_empty() { Ok(()) } else { index.write(&self.waiting) };
-        match written.map_err(|error: IndexError| error.to_string()) {
+        match written.map_err(|error| unindexed(&error)) {
             Ok(()) => {
                 self.has_failed = false;
                 self.waiting.clear();
-                problems.clear_keeper_problem(&KeeperProblem::Unindexed(String::new()));
+                problems.clear_keeper_problem(&other_cause(String::new()));
             }
-            Err(reason) => self.failed(reason, problems),
+            Err(problem) => self.failed(problem, problems),
         }
     }
 
-    fn open_and_load(&self) -> Result<(Index, HashMap<FileName, Arc<SharedFile>>), String> {
-        let private = self.folder.private().map_err(|error| error.to_string())?;
-        let opened = Index::open(&private.join(INDEX_FILE)).map_err(|error| error.to_string())?;
+    fn open_and_load(&self) -> Result<(Index, HashMap<FileName, Arc<SharedFile>>), KeeperProblem> {
+        let private = self.folder.private().map_err(|error| other_cause(error.to_string()))?;
+        let opened = Index::open(&private.join(INDEX_FILE)).map_err(|error| unindexed(&error))?;
         match self.folder.remember_index() {
             // It was removed at this moment.
-            Err(error) if error.is_missing() => Err(error.to_string()),
+            Err(error) if error.is_missing() => Err(other_cause(error.to_string())),
             Err(error) => {
                 tracing::debug!(%error, "it will not be noticed if the index is removed");
                 Ok(opened)
@@ -119,11 +119,21 @@ impl IndexWriter {
         }
     }
 
-    fn failed(&mut self, reason: String, problems: &mut Problems) {
+    fn failed(&mut self, problem: KeeperProblem, problems: &mut Problems) {
         self.has_failed = true;
         self.due = Some(now().after(INDEX_RETRY));
         let excess = self.waiting.len().saturating_sub(INDEX_KEPT);
         self.waiting.drain(..excess);
-        problems.report_keeper_problem(KeeperProblem::Unindexed(reason));
+        problems.report_keeper_problem(problem);
     }
+}
+
+/// The problem that `error` is.
+fn unindexed(error: &IndexError) -> KeeperProblem {
+    KeeperProblem::Unindexed { reason: error.to_string(), has_advice: error.has_advice() }
+}
+
+/// The problem that the index cannot be used, for a `reason` that says nothing about what to do.
+const fn other_cause(reason: String) -> KeeperProblem {
+    KeeperProblem::Unindexed { reason, has_advice: false }
 }

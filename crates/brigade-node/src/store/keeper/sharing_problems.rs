@@ -56,8 +56,13 @@ pub enum KeeperProblem {
     #[error("{0}: changes are found by scanning the folder every few seconds")]
     Unwatched(WatchError),
     /// The index cannot be opened or written.
-    #[error("hashes are not stored for the next start: {0}")]
-    Unindexed(String),
+    #[error("hashes are not stored for the next start: {reason}")]
+    Unindexed {
+        /// The cause.
+        reason: String,
+        /// Whether the cause says what to do.
+        has_advice: bool,
+    },
 }
 
 fn times(times: u32) -> String {
@@ -255,11 +260,14 @@ mod tests {
         let (sender, list) = watch::channel(Arc::new(ProblemList::default()));
         let mut problems = Problems::new(sender);
         for reason in ["full", "full", "read-only"] {
-            problems.report_keeper_problem(KeeperProblem::Unindexed(reason.to_owned()));
+            problems.report_keeper_problem(KeeperProblem::Unindexed {
+                reason: reason.to_owned(),
+                has_advice: false,
+            });
         }
         problems.report_keeper_problem(KeeperProblem::Gone("folder".into()));
         problems.publish();
-        let unindexed = KeeperProblem::Unindexed("read-only".to_owned());
+        let unindexed = KeeperProblem::Unindexed { reason: "read-only".to_owned(), has_advice: false };
         assert_eq!(list.borrow().keeper_problems, [KeeperProblem::Gone("folder".into()), unindexed.clone()]);
         problems.clear_keeper_problem(&KeeperProblem::Gone("another".into()));
         problems.publish();
