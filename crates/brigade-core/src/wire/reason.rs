@@ -99,6 +99,7 @@ impl Reason {
         match text {
             "" => reason,
             text if text.starts_with(&reason) => text.to_owned(),
+            text if self == Self::Full && text.starts_with("the network is full") => text.to_owned(),
             text if self == Self::Stopping && text.ends_with("is stopping") => text.to_owned(),
             text => format!("{reason} ({text})"),
         }
@@ -112,7 +113,7 @@ impl fmt::Display for Reason {
             Self::Protocol => f.write_str("protocol error"),
             Self::Version => f.write_str("no version of the protocol is common to both"),
             Self::NotAMember => f.write_str("not a member of this network"),
-            Self::Full => f.write_str("the network is full"),
+            Self::Full => f.write_str("the maximum number of peers or connections is reached"),
             Self::NameTaken => f.write_str("the username belongs to another key"),
             Self::AlreadyHere => f.write_str("the username is in use"),
             Self::NotFound => f.write_str("it is not shared (any more)"),
@@ -155,7 +156,11 @@ mod tests {
     fn a_text_that_says_the_reason_is_enough() {
         assert_eq!(Reason::Stopping.with("the manager is stopping"), "the manager is stopping");
         assert_eq!(Reason::Full.with("the network is full: 20 peers"), "the network is full: 20 peers");
-        assert_eq!(Reason::Full.with("try later"), "the network is full (try later)");
+        let of_a_peer = Reason::Full.with("all connection slots are in use");
+        assert_eq!(
+            of_a_peer,
+            "the maximum number of peers or connections is reached (all connection slots are in use)"
+        );
         assert_eq!(Reason::Silent.with(""), "nothing was heard for too long");
     }
 
