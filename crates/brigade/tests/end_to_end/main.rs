@@ -41,6 +41,7 @@ mod sharing;
 mod signals;
 mod skipped_tests;
 mod startup_questions;
+mod suspended_programs;
 mod terminal;
 mod test_disk;
 mod test_network;
