@@ -176,6 +176,16 @@ fn a_task_that_panics_closes_its_part() {
     assert_eq!(request(&received.source), Err(Reason::NotFound));
 }
 
+/// The read fails then, but the reason is the change.
+#[test]
+fn an_open_file_that_is_cut_off_is_refused_as_changed() {
+    let received = ReceivedContent::new();
+    received.lands(true);
+    assert_eq!(request(&received.source), Ok(()));
+    fs::OpenOptions::new().write(true).open(received.path()).unwrap().set_len(1).unwrap();
+    assert_eq!(request(&received.source), Err(Reason::NotFound));
+}
+
 /// Bytes are not sent if the file was written to, or given up, while they were read.
 #[test]
 fn a_change_between_the_check_and_the_read_is_refused() {
