@@ -186,9 +186,9 @@ impl From<CannotLand> for Failure {
 mod tests {
     use std::path::Path;
 
+    use super::foreign_hint;
     #[cfg(unix)]
     use super::{Failure, KeyError};
-    use super::{foreign_hint, quoted};
 
     #[test]
     fn only_the_private_folder_is_to_be_given_to_this_account() {
@@ -207,15 +207,13 @@ mod tests {
     }
 
     #[test]
+    #[cfg(unix)]
     fn a_path_is_one_word_of_a_shell() {
         for path in ["/a/b", r#"/it's here/"$HOME" `x`"#, "'"] {
-            let word = quoted(Path::new(path)).unwrap();
-            #[cfg(unix)]
-            {
-                let mut shell = std::process::Command::new("sh");
-                let printed = shell.args(["-c", &format!("printf %s {word}")]).output().unwrap().stdout;
-                assert_eq!(printed, path.as_bytes(), "{word}");
-            }
+            let word = super::quoted(Path::new(path)).unwrap();
+            let mut shell = std::process::Command::new("sh");
+            let printed = shell.args(["-c", &format!("printf %s {word}")]).output().unwrap().stdout;
+            assert_eq!(printed, path.as_bytes(), "{word}");
         }
     }
 
