@@ -23,9 +23,12 @@ pub struct Username(Arc<str>);
 /// The rule that a name breaks.
 #[derive(Debug, Clone, Copy, thiserror::Error, PartialEq, Eq)]
 pub enum NameError {
-    /// There is nothing, or nothing between two slashes.
-    #[error("it is empty, or begins or ends with a slash, or has two slashes in a row")]
+    /// There is nothing.
+    #[error("it is empty")]
     Empty,
+    /// There is nothing before or behind a slash.
+    #[error("it begins or ends with a slash, or has two slashes in a row")]
+    EmptyPart,
     /// Longer than a name, one of its components, or a username may be.
     #[error("it is too long")]
     TooLong,
@@ -155,6 +158,9 @@ impl FromStr for FileName {
     type Err = NameError;
 
     fn from_str(text: &str) -> Result<Self, NameError> {
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
         if text.len() > limits::NAME_BYTES {
             return Err(NameError::TooLong);
         }
@@ -176,6 +182,9 @@ impl FromStr for Username {
         if text.contains('/') {
             return Err(NameError::Character('/'));
         }
+        if text.is_empty() {
+            return Err(NameError::Empty);
+        }
         check_component(text)?;
         match text.chars().next() {
             Some(first @ ('.' | '-')) => Err(NameError::Begins(first)),
@@ -187,7 +196,7 @@ impl FromStr for Username {
 
 fn check_component(component: &str) -> Result<(), NameError> {
     if component.is_empty() {
-        return Err(NameError::Empty);
+        return Err(NameError::EmptyPart);
     }
     if component.len() > limits::COMPONENT_BYTES {
         return Err(NameError::TooLong);
@@ -326,9 +335,9 @@ mod tests {
     #[test]
     fn names_that_leave_the_folder_or_hide_are_refused() {
         check("", Err(NameError::Empty));
-        check("/etc/passwd", Err(NameError::Empty));
-        check("a//b", Err(NameError::Empty));
-        check("a/", Err(NameError::Empty));
+        check("/etc/passwd", Err(NameError::EmptyPart));
+        check("a//b", Err(NameError::EmptyPart));
+        check("a/", Err(NameError::EmptyPart));
         check("..", Err(NameError::Dots));
         check("a/../b", Err(NameError::Dots));
         check("a/.", Err(NameError::Dots));

@@ -55,7 +55,7 @@ pub(crate) fn no_files(text: &str) -> String {
     let hint = suggestions::name(text).map(|hint| format!("\nhint: {}", escape(&hint))).unwrap_or_default();
     let such = match text {
         "" => "",
-        _ if text.contains(['*', '?', '[']) => " whose name matches this pattern",
+        _ if text.contains(['*', '?', '[', '{', '\\']) => " whose name matches this pattern",
         _ => " under this name",
     };
     format!("nothing is shared{such}{hint}")

@@ -258,7 +258,7 @@ fn suggestions_are_printed() {
     error: 4 mistakes
       argument 2: 'sub\\inner.txt' cannot be the name of a file: it has the character `\\`, which some systems do not allow; did you mean "sub/inner.txt"? Names have / between folders, and nothing before the first folder
       argument 3: './a' cannot be the name of a file: it has a part `.` or `..`; did you mean "a"? Names have / between folders, and nothing before the first folder
-      argument 4: '/srv/film.mkv' cannot be the name of a file: it is empty, or begins or ends with a slash, or has two slashes in a row; a name is a path in the shared folder of its holder, not a path on this machine; `files` lists all names
+      argument 4: '/srv/film.mkv' cannot be the name of a file: it begins or ends with a slash, or has two slashes in a row; a name is a path in the shared folder of its holder, not a path on this machine; `files` lists all names
       argument 6: invalid value '20' for '--upload-limit <RATE>': the unit is missing; expected one of 20B, 20KB, 20MB, 20GB (bytes per second), or off
       brigade fetch sub\\inner.txt ./a /srv/film.mkv --upload-limit 20
                     ^^^^^^^^^^^^^^ ^^^ ^^^^^^^^^^^^^                ^^

@@ -165,6 +165,10 @@ impl Fetches {
                     self.pause(id, &file.name, inodes);
                     self.jobs.try_again(id, file, (0, 0));
                 }
+                Err(LocalFileError::Part(error @ PartError::Changed { .. })) => {
+                    self.hash_copy_later(id, file, &error);
+                    continue; // nothing else touches its content meanwhile
+                }
                 Err(error) => self.jobs.failed(id, file, error.kind(), error.to_string()),
             }
             if !self.swarm.is_active(&content) {
@@ -226,13 +230,12 @@ impl Fetches {
         let LandedContent { content, name, placed, ended } = landed;
         // Without an end it was given up before. Another fetch may have taken the name since: it stays taken.
         let Some(mut ended) = ended else { return self.jobs.unlock(&content) };
-        let is_part_removed = |error: &PartError| self.is_part_removed(&content, error);
-        let is_part_removed = placed.as_ref().is_err_and(is_part_removed);
-        let is_changed = matches!(placed, Err(PartError::Changed { .. }));
-        ended.is_landing = is_changed; // it gets its name later: nothing else touches its part before
+        let is_part_removed = placed.as_ref().is_err_and(|error| self.is_part_removed(&content, error));
+        // A file whose part was changed gets its name later: nothing else touches the part before.
+        ended.is_landing = matches!(placed, Err(PartError::Changed { .. }));
         let active = self.ended(&content, &ended, placed.is_ok());
         let Some(active) = active else { return self.jobs.unlock(&content) };
-        if !is_changed {
+        if !ended.is_landing {
             self.jobs.release(&content); // the same content under other names is made from this file
         }
         let id = active.job;

@@ -284,7 +284,8 @@ impl Jobs {
     /// A content is not active any more. While it `is_landing`, nothing else touches it.
     pub(crate) fn ended(&mut self, content: &Content, is_landing: bool) -> Option<ActiveFile> {
         if is_landing {
-            self.claims.prepare(*content, None);
+            let owner = self.active.get(content).map(|active| active.job);
+            self.claims.prepare(*content, owner.filter(|owner| self.jobs.contains_key(owner)));
         }
         let active = self.active.remove(content)?;
         self.claims.give_back_name(&active.file.name);
@@ -369,8 +370,7 @@ impl Jobs {
         self.release(content);
     }
 
-    /// Shows the state of every fetch at `now`. `connected` counts the connected holders of contents; `unusable`
-    /// returns the holders of contents that cannot be used, some of which are starved.
+    /// Shows the state of every fetch at `now`, with its `connected` holders and those that are `unusable`.
     pub(crate) fn show(
         &mut self,
         now: Timestamp,

@@ -11,7 +11,7 @@ mod connection;
 mod dial;
 mod questions_and_subscriptions;
 
-use std::time::Duration;
+use std::{error::Error, iter::successors, time::Duration};
 
 use brigade_core::{
     backoff::Backoff,
@@ -36,7 +36,7 @@ use crate::{
     peer_error::{JoinError, ReachError},
     peer_status::ManagerState,
     store::keeper::Change,
-    transport::{connection::ConnectionError, greeting::GreetedConnection},
+    transport::{connection::ConnectionError, dial::DialError, greeting::GreetedConnection},
 };
 
 /// How long one attempt to reach a disconnected manager may take: the next attempt may succeed.
@@ -169,11 +169,14 @@ impl Session {
     /// Why an attempt to join failed, for people.
     fn cause_of(&self, error: &JoinError) -> String {
         match error {
-            JoinError::Reach(ReachError::Dial { .. } | ReachError::Greet { .. })
+            JoinError::Reach(ReachError::Dial { source: DialError::Connect { .. }, .. })
             | JoinError::Connection(_) => {
                 format!("no manager answers at {}", self.address.shown())
             }
-            error => error.to_string(),
+            error => {
+                let causes = successors(error.source(), |cause| (*cause).source());
+                causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
+            }
         }
     }
 

@@ -88,8 +88,15 @@ impl Fetches {
         error: &PartError,
     ) {
         if self.changed.pause(id, (file, present), clock::now()) {
-            tracing::warn!(%error, "its pieces are hashed before it gets its name, and wrong ones are fetched again");
+            tracing::warn!(%error, "the part is hashed again before the file gets its name");
         }
+    }
+
+    /// The part of a file that was copied from an equal one was changed by another program before it got its name.
+    pub(super) fn hash_copy_later(&mut self, id: JobId, file: WantedFile, error: &PartError) {
+        self.jobs.ended(&file.content, true); // it is not active; its content is locked
+        self.opened.remove(&file.content);
+        self.hash_later(id, (file, (0, 0)), error);
     }
 
     /// Has the files prepared again whose parts another program has changed, after their pauses.
@@ -100,7 +107,7 @@ impl Fetches {
         }
         for (id, (file, present)) in due {
             let content = file.content;
-            if self.jobs.get(id).is_some() {
+            if self.jobs.fetch_of(id, &file).is_some() {
                 self.jobs.try_again(id, file, present);
             }
             self.jobs.unlock(&content);

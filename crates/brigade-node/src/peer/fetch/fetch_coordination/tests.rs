@@ -19,8 +19,8 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    BlockingWork, Content, FetchConfig, Fetches, FileDecision, Holders, LookupResult, NewFetch,
-    PreparedFiles, SpaceNeeds, Swarm, WantedFile,
+    BlockingWork, Content, FetchConfig, Fetches, FileDecision, Holders, LocalFileError, LookupResult,
+    NewFetch, PartError, PreparedFiles, SpaceNeeds, Swarm, WantedFile,
 };
 use crate::{
     clock,
@@ -352,6 +352,31 @@ async fn a_part_that_another_program_changes_is_hashed_again_after_growing_pause
     test.prepared(prepared);
     assert!(other.progress.borrow().is_over());
     assert!(!test.is_in_use(&content));
+}
+
+/// The same for a file that is made from an equal one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_copy_whose_part_another_program_changes_is_made_again_after_a_pause() {
+    for is_given_up in [false, true] {
+        let mut test = TestFetches::new();
+        let content = Content { id: ContentId([9; 32]), size: 10 };
+        let begun = test.begin(vec![wanted("copy", content)]);
+        let mut prepared = test.receive_prepared().await;
+        let error = PartError::Changed { path: test.temp.path().join("copy") };
+        prepared.files[0].1 = Err(LocalFileError::Part(error));
+        test.prepared(prepared);
+        assert!(!begun.progress.borrow().is_over() && test.is_in_use(&content));
+        assert_eq!(test.fetches.preparing, 0, "it would be made again at once");
+        if is_given_up {
+            test.give_up(&begun);
+            test.fetches.tick(clock::now());
+            assert!(!test.is_in_use(&content));
+            test.begin(vec![wanted("COPY", content)]); // the name is free
+        } else {
+            test.fetches.tick(clock::now().after(Duration::from_secs(2)));
+        }
+        assert_eq!(test.fetches.preparing, 1, "given up: {is_given_up}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
