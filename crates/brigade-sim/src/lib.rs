@@ -10,11 +10,11 @@
 #![forbid(unsafe_code)]
 
 mod behaviour;
-mod checks;
 mod crowd;
 mod event_loop;
 mod event_queue;
 mod identifiers;
+mod invariants;
 mod manager_state;
 mod network;
 mod outcome;
@@ -24,9 +24,9 @@ mod plan;
 mod scheduled_event;
 mod simulation;
 
-pub use checks::Checks;
 pub use crowd::{Crowd, Report, Scenario};
 pub use identifiers::{ContentNumber, PeerNumber};
+pub use invariants::Checks;
 pub use network::link::LinkRates;
 pub use outcome::Outcome;
 pub use plan::{HolderBehaviour, PeerPlan, Plan, PlannedEvent};

@@ -1,6 +1,6 @@
 //! Runs a simulation from a seed and prints its outcome.
 //!
-//! A seed that failed in a test fails alike here. What is in a simulation is in `plan`, what must hold in `checks`.
+//! A seed that failed in a test fails alike here. What is in a simulation is in `plan`, what must hold in `invariants`.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout)] // it is what this program is for

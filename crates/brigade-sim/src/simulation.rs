@@ -7,9 +7,9 @@ use std::{collections::BTreeMap, time::Duration};
 use brigade_core::{download::Config, geometry::Geometry, id::ContentId, random::Random, time::Timestamp};
 
 use crate::{
-    checks::Checks,
     event_queue::EventQueue,
     identifiers::ContentNumber,
+    invariants::Checks,
     manager_state::SimulatedManager,
     network::connection::Connection,
     outcome::Outcome,

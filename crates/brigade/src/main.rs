@@ -5,7 +5,6 @@
 
 #![forbid(unsafe_code)]
 
-mod checked_folder;
 mod checked_home;
 mod command_line;
 mod commands;
@@ -13,6 +12,7 @@ mod failure;
 mod log;
 mod manager_display;
 mod notices;
+mod private_file_checks;
 mod settings;
 mod terminal;
 mod text;

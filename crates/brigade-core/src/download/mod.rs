@@ -9,9 +9,9 @@
 
 mod announced_pieces;
 mod config;
-mod connection_changes;
 mod events_and_actions;
 mod holder_channels;
+mod holder_connections;
 mod holders;
 mod named_holders;
 mod neighbour_selection;

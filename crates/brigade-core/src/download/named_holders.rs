@@ -1,6 +1,6 @@
 //! The holders that the manager names for each content, and those that are forgotten.
 //!
-//! A holder that the manager names no more is kept while its connection is of use. `connection_changes` dials holders.
+//! A holder that the manager names no more is kept while its connection is of use. `holder_connections` dials holders.
 
 use super::{
     DownloadId, Downloads, HolderId, holders::holder::ConnectionState, single_download::source::SourceState,

@@ -2,7 +2,7 @@
 //! too, a random set of limited size, in which useless holders are replaced.
 //!
 //! A random graph in which every peer has more than ln N neighbours is connected (Erdős, Rényi 1960), and rarest first
-//! keeps neighbours useful to each other. So no peer needs to know all others. `connection_changes` opens and closes
+//! keeps neighbours useful to each other. So no peer needs to know all others. `holder_connections` opens and closes
 //! connections.
 
 use std::time::Duration;

@@ -54,7 +54,7 @@ pub use crate::{
 };
 use crate::{
     fetch_request::new_fetch::{NewFetch, NewFetches},
-    store::{folder::Folder, ignore::manager_state, share::Share, stored_parts::kept_parts},
+    store::{folder::Folder, ignore_patterns::manager_state, share::Share, stored_parts::kept_parts},
 };
 
 /// How long stopping may take before the remaining tasks are aborted.

@@ -210,7 +210,7 @@ fn rename_new(
     before_placeholder: impl FnOnce() -> io::Result<()>,
 ) -> io::Result<()> {
     #[cfg(all(test, unix))]
-    injected::before_rename(name, to_name)?;
+    fault_injection::before_rename(name, to_name)?;
     from.rename_new(name, to, to_name, before_placeholder)
 }
 
@@ -259,7 +259,7 @@ fn aside_name(name: &str, number: u32, shorter: bool) -> String {
 }
 
 #[cfg(all(test, unix))]
-mod injected;
+mod fault_injection;
 
 #[cfg(test)]
 #[cfg(unix)]

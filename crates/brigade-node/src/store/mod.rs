@@ -8,11 +8,11 @@
 //! Nothing here knows connections, the manager or other peers. All of it blocks: call it on blocking threads, except
 //! [`keeper::KeeperHandle`].
 
-pub(crate) mod destination;
+pub(crate) mod destination_check;
 pub(crate) mod file_stamp;
 pub(crate) mod folder;
 pub(crate) mod hash;
-pub(crate) mod ignore;
+pub(crate) mod ignore_patterns;
 pub(crate) mod index;
 pub(crate) mod keeper;
 pub(crate) mod landing;

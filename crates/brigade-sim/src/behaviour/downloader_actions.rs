@@ -1,6 +1,6 @@
 //! Carries out the actions of a downloader's core: sends messages, makes and ends connections.
 //!
-//! `checks` sees every action. The answers arrive in `downloader`.
+//! `invariants` sees every action. The answers arrive in `downloader`.
 
 use std::time::Duration;
 

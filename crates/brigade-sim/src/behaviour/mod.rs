@@ -11,4 +11,4 @@ mod holder;
 mod manager;
 mod manager_session;
 mod planned_events;
-mod sending;
+mod segment_sending;

@@ -26,7 +26,6 @@ use super::{
     listen_and_join::join,
 };
 use crate::{
-    checked_folder::check_destination,
     command_line::args::FetchArgs,
     failure::{DISK, FAILED, Failure, NOT_FOUND, REFUSED},
     notices::{
@@ -34,6 +33,7 @@ use crate::{
         fetch_progress::{follow, summary},
         incomplete_catalogue::CatalogueWait,
     },
+    private_file_checks::check_destination,
     terminal::{
         input::{Input, LineReader},
         signals::{Signal, Signals},

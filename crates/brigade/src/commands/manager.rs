@@ -15,11 +15,11 @@ use brigade_node::{
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    checked_folder::{check_state, state_note},
     checked_home::NO_HOME,
     command_line::args::ManagerArgs,
     failure::{DISK, Failure},
     manager_display,
+    private_file_checks::{check_state, state_note},
     terminal::{
         self, mode,
         signals::{Signal, Signals},

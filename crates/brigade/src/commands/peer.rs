@@ -16,11 +16,11 @@ use super::{
     prompt,
 };
 use crate::{
-    checked_folder::check_shared,
     checked_home::home_file,
     command_line::{args::PeerArgs, value_parsers::parse_port},
     failure::{FAILED, Failure, USAGE},
     notices::{Notices, unshared_files::UnsharedLog},
+    private_file_checks::check_shared,
     terminal::{
         dim,
         input::{Input, LineReader, is_yes},

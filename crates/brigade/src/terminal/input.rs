@@ -22,11 +22,11 @@ use tokio::{
 };
 
 #[cfg(unix)]
-use super::edited_line::{EditedLine, handle_suspensions};
+use super::editor_suspension::{EditedLine, handle_suspensions};
 use super::{
+    input_readiness::wait_for_typed_line,
     mode,
     standard_output::{print_line, print_text},
-    typed_line::wait_for_typed_line,
 };
 use crate::{terminal, text::escape::escape};
 

@@ -5,15 +5,15 @@
 //! so these stay; only the log lines have colours. In the text of `--help`, clap removes these too.
 
 #[cfg(unix)]
-mod edited_line;
+mod editor_suspension;
 pub(crate) mod input;
+mod input_readiness;
 pub(crate) mod mode;
 pub(crate) mod progress_line;
 pub(crate) mod signals;
 pub(crate) mod standard_error;
 pub(crate) mod standard_output;
 pub(crate) mod suspension;
-mod typed_line;
 
 use std::{
     env,

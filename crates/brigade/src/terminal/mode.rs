@@ -1,6 +1,6 @@
 //! The mode of the terminal: how the system treats typed text. The editor of lines needs another mode than the shell.
 //!
-//! `input` remembers it before a line is typed, `edited_line` changes it while the program is suspended, and `main`
+//! `input` remembers it before a line is typed, `editor_suspension` changes it while the program is suspended, and `main`
 //! restores it at the end. In the background, nothing changes it: the system would stop the program. On Windows the
 //! console needs no help.
 

@@ -11,9 +11,9 @@ use std::{
 };
 
 use crate::{
-    skipped_tests::skip,
     test_network::{Network, bytes, given, hash},
     test_process::{PATIENCE, until},
+    test_skipping::skip,
 };
 
 #[test]

@@ -10,10 +10,10 @@ use std::{
 };
 
 use crate::{
-    skipped_tests::skip,
     test_disk::Disk,
     test_network::{Network, bytes, given, nothing_is_left},
     test_process::{PATIENCE, Process, until},
+    test_skipping::skip,
 };
 
 /// A user without files here.

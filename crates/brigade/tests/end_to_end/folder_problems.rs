@@ -11,10 +11,10 @@ use std::{
 
 use crate::{
     sharing::{SEEN, lists},
-    skipped_tests::skip,
     test_disk::Disk,
     test_network::{Network, bytes},
     test_process::{Process, until},
+    test_skipping::skip,
 };
 
 const GONE: &str = "is not there any more: nothing of it is shared";

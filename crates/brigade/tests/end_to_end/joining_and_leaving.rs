@@ -133,7 +133,7 @@ fn the_standard_output_of_a_manager_may_be_closed_or_full() {
     rustix::process::kill_process(pid, Signal::TERM).unwrap();
     assert_eq!(manager.wait().unwrap().code(), Some(143));
     let Ok(full) = fs::OpenOptions::new().write(true).open("/dev/full") else {
-        return crate::skipped_tests::skip("/dev/full");
+        return crate::test_skipping::skip("/dev/full");
     };
     let ended = start("0", "full", full.into()).wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&ended.stderr);

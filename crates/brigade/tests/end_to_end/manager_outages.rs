@@ -1,7 +1,7 @@
 //! Outages of the manager: killed, frozen, or replaced while peers are busy. No fetch fails, each message is printed
 //! once, and everything is announced again when the manager is back.
 //!
-//! `waiting_messages` tests that a waiting fetch learns of holders afterwards.
+//! `waiting_fetches` tests that a waiting fetch learns of holders afterwards.
 
 use std::{collections::BTreeMap, time::Duration};
 

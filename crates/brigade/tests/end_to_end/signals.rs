@@ -12,7 +12,7 @@ use brigade_core::{
 use rustix::process::Signal;
 
 #[cfg(target_os = "linux")]
-use crate::skipped_tests::skip;
+use crate::test_skipping::skip;
 use crate::{
     scripted_peer::{ScriptedPeer, frame_of},
     test_network::{Network, bytes, free_port, pieces_recorded},

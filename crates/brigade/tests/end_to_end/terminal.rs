@@ -5,9 +5,9 @@
 use std::process::Command;
 
 use crate::{
-    skipped_tests::skip,
     test_network::{Network, bytes, hash},
     test_process::{PATIENCE, Process, until},
+    test_skipping::skip,
     test_terminal::Terminal,
 };
 

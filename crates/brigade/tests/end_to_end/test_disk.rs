@@ -8,7 +8,7 @@ use std::{
     process::Command,
 };
 
-use crate::{skipped_tests::skip, test_network::Network};
+use crate::{test_network::Network, test_skipping::skip};
 
 /// A mounted disk; unmounted when it is dropped.
 pub(crate) struct Disk {

@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    skipped_tests::skip,
     test_network::Network,
     test_process::{PATIENCE, until},
+    test_skipping::skip,
 };
 
 /// A terminal and the program in it; both end with the test.

@@ -9,9 +9,9 @@ use std::{
 };
 
 use crate::{
-    skipped_tests::skip,
     test_network::{Network, bytes, free_port, hash},
     test_process::{PATIENCE, Process, until},
+    test_skipping::skip,
 };
 
 /// How long a peer may be away after its machine got another address: a lease until that is detected, another one if

@@ -61,7 +61,7 @@ const MAPS: &[Map] = &[
             apart(&["plan"]),
             apart(&["scheduled_event"]),
             apart(&["event_queue"]),
-            apart(&["checks", "manager_state", "outcome", "peer"]),
+            apart(&["invariants", "manager_state", "outcome", "peer"]),
             apart(&["piece_copies"]),
             apart(&["simulation"]),
             apart(&["behaviour"]),
@@ -113,7 +113,7 @@ const MAPS: &[Map] = &[
             apart(&["terminal/standard_error"]),
             apart(&["failure"]),
             apart(&["terminal"]),
-            apart(&["checked_folder", "checked_home", "log"]),
+            apart(&["private_file_checks", "checked_home", "log"]),
             apart(&["manager_display", "notices"]),
             apart(&["command_line/value_parsers"]),
             // What a mistake is; the settings have mistakes too.

@@ -23,7 +23,7 @@ use crate::{
     fetch_error::FetchError,
     fetch_request::{JobId, new_fetch::NewFetches, wanted_files::WantedFile},
     store::{
-        destination::Destinations,
+        destination_check::Destinations,
         folder::{FileSystemId, Folder, FreeSpace, PrivateState},
         part_file::PartFile,
         share::Share,

@@ -20,7 +20,7 @@ use crate::{
     fetch_request::JobId,
     fetch_request::wanted_files::{Resolved, WantedFile},
     store::{
-        destination::Destinations,
+        destination_check::Destinations,
         folder::{FileSystemId, Folder, FolderError, FreeSpace},
         index::missing_files,
         share::Share,

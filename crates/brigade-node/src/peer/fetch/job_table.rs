@@ -14,8 +14,8 @@ use brigade_core::{
 
 use super::{
     disk_space::DiskSpace,
-    file_claims::{FileClaims, NextFiles, is_large},
     job::{FetchJob, SwarmNumbers},
+    name_and_content_claims::{FileClaims, NextFiles, is_large},
     space_needs::{OPEN_PARTS, SpaceNeeds},
 };
 use crate::{

@@ -18,11 +18,11 @@ use crate::{
     fetch_error::FileErrorKind,
     fetch_request::wanted_files::WantedFile,
     store::{
-        destination::{Destination, Destinations, Obstacle},
+        destination_check::{Destination, Destinations, Obstacle},
         file_stamp::Stamp,
         folder::{Folder, FolderError},
         hash::{HashError, hash_file},
-        ignore::{IGNORE_FILE, manager_state::may_be_manager_key},
+        ignore_patterns::{IGNORE_FILE, manager_state::may_be_manager_key},
         keeper::LandedFile,
         landing::Placed,
         part_file::{PartError, PartFile},

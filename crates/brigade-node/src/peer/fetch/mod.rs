@@ -10,11 +10,11 @@ mod blocking_work;
 mod catalogue_change_check;
 mod disk_space;
 mod fetch_coordination;
-mod file_claims;
 mod job;
 mod job_table;
 mod kept_parts;
 mod local_file_check;
+mod name_and_content_claims;
 mod resolve;
 mod space_needs;
 

@@ -19,7 +19,7 @@ use brigade_core::{
 
 use super::{
     partial_contents::{OpenPart, Part, PartOwner, PartTable, ReceiveCounter, ReceivedBytes},
-    requests::{PieceTarget, WantedPiece},
+    pending_requests::{PieceTarget, WantedPiece},
     writing_and_landing::{LandResult, PieceWriter},
 };
 use crate::store::{

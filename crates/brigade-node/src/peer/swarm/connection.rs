@@ -20,7 +20,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    requests::{ConnectionCommand, PieceProgress, ReceivedPiece, Requests},
+    pending_requests::{ConnectionCommand, PieceProgress, ReceivedPiece, Requests},
     writing_and_landing::PieceWriter,
 };
 use crate::{

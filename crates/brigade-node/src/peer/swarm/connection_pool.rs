@@ -27,7 +27,7 @@ use super::{
         ConnectionEvent, ConnectionHandle, HolderConnection, TaskResult,
     },
     holders::{Holder, HolderTable, NamedHolders},
-    requests::{ConnectionCommand, WantedPiece},
+    pending_requests::{ConnectionCommand, WantedPiece},
 };
 use crate::{
     progress::UnusableHolders,

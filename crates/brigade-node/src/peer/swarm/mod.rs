@@ -11,7 +11,7 @@ mod connection;
 mod connection_pool;
 mod holders;
 pub(crate) mod partial_contents;
-mod requests;
+mod pending_requests;
 mod writing_and_landing;
 
 use std::{collections::VecDeque, sync::Arc};

@@ -23,7 +23,7 @@ use brigade_core::{
 };
 use tokio::{runtime::Handle, sync::mpsc};
 
-use super::requests::{Buffers, PieceTarget, ReceivedPiece, WantedPiece};
+use super::pending_requests::{Buffers, PieceTarget, ReceivedPiece, WantedPiece};
 use crate::{
     clock,
     store::{

@@ -28,9 +28,9 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::AbortOnDropHandle};
 
 use super::{
-    connection_turns::ConnectionTurns,
     piece_queue_and_reading::{OpenRequests, PieceSource, QueuedPiece, SendTask, ServedContents},
     send::{SendContext, send},
+    wants_and_offers::ConnectionTurns,
 };
 use crate::{
     peer::{bandwidth::Traffic, swarm::partial_contents::PartTable},

@@ -3,14 +3,14 @@
 //!
 //! Cheap checks come first: handshake, number of connections, greeting, membership. Only members get a connection slot.
 //! `connection` reads the requests of one downloader, and `send` answers them with the pieces in
-//! `piece_queue_and_reading`. `upload_owner` and `connection_turns` are used only while sending has a limit. The loop
+//! `piece_queue_and_reading`. `upload_owner` and `wants_and_offers` are used only while sending has a limit. The loop
 //! that accepts is in `transport::accept_loop`.
 
 mod connection;
-mod connection_turns;
 mod piece_queue_and_reading;
 mod send;
 mod upload_owner;
+mod wants_and_offers;
 
 use std::{collections::BTreeMap, sync::Arc};
 

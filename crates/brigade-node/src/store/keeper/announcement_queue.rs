@@ -13,7 +13,7 @@ use std::{
 
 use brigade_core::{limits, name::FileName};
 
-use super::changes_and_landed_files::Change;
+use super::keeper_messages::Change;
 use crate::store::share::SharedFile;
 
 /// Changes that may wait before the keeper takes no more work.

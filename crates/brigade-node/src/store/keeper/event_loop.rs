@@ -14,7 +14,6 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     announcement_queue::AnnouncementQueue,
-    changes_and_landed_files::{Change, LandedNotice},
     files_being_written::{ChangeKind, FilesBeingWritten, QuietTimes},
     folder_presence::FolderPresence,
     hashing::{
@@ -24,6 +23,7 @@ use super::{
         thread_messages::{HashOutcome, HashReport},
     },
     index_writer::IndexWriter,
+    keeper_messages::{Change, LandedNotice},
     open_folder_cache::OpenFolderCache,
     options::KeeperOptions,
     rename_detection::RenameCandidates,
@@ -36,7 +36,7 @@ use crate::{
     store::{
         file_stamp::Stamp,
         folder::Folder,
-        ignore::{self, IgnoreRules},
+        ignore_patterns::{self, IgnoreRules},
         share::Share,
         system::TELLS_WRITERS,
     },
@@ -324,7 +324,7 @@ impl KeeperOwner {
                         changed.push((name, kind));
                     }
                 },
-                Event::Rules => self.scans.soon(now().after(ignore::QUIET)),
+                Event::Rules => self.scans.soon(now().after(ignore_patterns::QUIET)),
                 Event::Other => {
                     self.scans.soon(now().after(OTHER_DELAY));
                     self.presence.check_soon(now()); // the event may be about the shared folder itself

@@ -3,7 +3,7 @@
 //! A session that shares only those files later checks them in `scan/landed_file_check`.
 
 use super::{
-    changes_and_landed_files::LandedFile, event_loop::KeeperOwner, open_folder_cache::OpenFolderCache,
+    event_loop::KeeperOwner, keeper_messages::LandedFile, open_folder_cache::OpenFolderCache,
     scan::walk::is_kept_aside,
 };
 use crate::store::share::SharedFile;

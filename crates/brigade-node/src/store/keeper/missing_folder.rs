@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use brigade_core::time::Timestamp;
 
 use super::{event_loop::KeeperOwner, sharing_problems::KeeperProblem};
-use crate::store::{ignore::IgnoredCounts, index::IndexWrite};
+use crate::store::{ignore_patterns::IgnoredCounts, index::IndexWrite};
 
 /// Files that are taken from the share at once.
 const PAGE: usize = 1024;

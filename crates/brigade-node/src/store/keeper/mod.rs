@@ -8,13 +8,13 @@
 //! that lost their names, and `sharing_problems` files that cannot be shared.
 
 mod announcement_queue;
-mod changes_and_landed_files;
 mod event_loop;
 mod file_reconciliation;
 mod files_being_written;
 mod folder_presence;
 mod hashing;
 mod index_writer;
+mod keeper_messages;
 mod landed_files;
 mod missing_folder;
 mod open_folder_cache;
@@ -29,15 +29,15 @@ use std::{io, sync::Arc, thread};
 use tokio::sync::{mpsc, oneshot, watch as tokio_watch};
 use tokio_util::sync::CancellationToken;
 
-use self::{changes_and_landed_files::LandedNotice, hashing::hashing_progress::HashingCounter};
-pub(crate) use self::{
-    changes_and_landed_files::{Change, LandedFile},
-    options::KeeperOptions,
-};
+use self::{hashing::hashing_progress::HashingCounter, keeper_messages::LandedNotice};
 pub use self::{
     hashing::hashing_progress::HashingProgress,
     sharing_problems::{KeeperProblem, ProblemList},
     watch::WatchError,
+};
+pub(crate) use self::{
+    keeper_messages::{Change, LandedFile},
+    options::KeeperOptions,
 };
 use super::{folder::Folder, share::Share};
 use crate::clock;

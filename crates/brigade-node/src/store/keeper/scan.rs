@@ -24,7 +24,7 @@ use crate::{
     store::{
         file_stamp::Stamp,
         folder::FolderError,
-        ignore,
+        ignore_patterns,
         index::IndexWrite,
         name_ranges::{at_or_below, bounds_below},
         share::{Share, SharedFile},
@@ -202,7 +202,7 @@ impl KeeperOwner {
             self.forget_ignored();
         }
         if self.rules.take_unsettled() {
-            self.scans.soon(now().after(ignore::QUIET));
+            self.scans.soon(now().after(ignore_patterns::QUIET));
         }
         self.problems.set_ignored(self.rules.counts());
         if below.is_none() {

@@ -7,8 +7,8 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
 use tokio::sync::watch;
 
-use super::{changes_and_landed_files::Change, watch::WatchError};
-use crate::store::{ignore::IgnoredCounts, name_ranges::at_or_below};
+use super::{keeper_messages::Change, watch::WatchError};
+use crate::store::{ignore_patterns::IgnoredCounts, name_ranges::at_or_below};
 
 /// Problems that are listed; the others are only counted.
 const LISTED: usize = 1000;

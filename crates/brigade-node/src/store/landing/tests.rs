@@ -4,7 +4,9 @@
 
 use std::{fs, io, io::Write, os::unix::fs::symlink, path::Path};
 
-use super::{Folder, FolderError, Landing, Stamp, aside_name, copy_to_name, give_name, injected, stamp_of};
+use super::{
+    Folder, FolderError, Landing, Stamp, aside_name, copy_to_name, fault_injection, give_name, stamp_of,
+};
 
 fn landing(name: &str, replace: bool) -> Landing {
     Landing { name: name.parse().unwrap(), mtime_s: 0, executable: false, replace }
@@ -106,7 +108,8 @@ fn a_part_stays_if_its_copy_would_be_in_the_same_directory() {
     fs::write(temp.path().join("f"), "old").unwrap();
     let root = folder.sub("").unwrap();
     for (name, replace) in [("free", false), ("f", true)] {
-        let injected = injected::set(|from, _| if from == "x.part" { Err(across_devices()) } else { Ok(()) });
+        let injected =
+            fault_injection::set(|from, _| if from == "x.part" { Err(across_devices()) } else { Ok(()) });
         let verified = stamp(&staging.path.join("x.part"));
         let part = (&staging.dir, "x.part", &verified);
         let refused = give_name(&folder, part, &root, &landing(name, replace));
@@ -128,7 +131,8 @@ fn a_rename_that_crosses_devices_is_made_by_a_copy_on_the_other_side() {
     let staging = folder.own_staging().unwrap();
     fs::write(staging.path.join("x.part"), "whole").unwrap();
     let target = folder.sub("d").unwrap();
-    let _injected = injected::set(|from, _| if from == "x.part" { Err(across_devices()) } else { Ok(()) });
+    let _injected =
+        fault_injection::set(|from, _| if from == "x.part" { Err(across_devices()) } else { Ok(()) });
     let part = (&staging.dir, "x.part", &stamp(&staging.path.join("x.part")));
     let named = give_name(&folder, part, &target, &landing("d/f", false)).unwrap().unwrap();
     assert!(named.copied.is_some());
@@ -145,7 +149,7 @@ fn a_part_that_another_program_changes_before_it_is_copied_gets_no_name() {
     fs::write(&path, "whole").unwrap();
     let target = folder.sub("d").unwrap();
     let part = (&staging.dir, "x.part", &stamp(&path));
-    let _injected = injected::set({
+    let _injected = fault_injection::set({
         let path = path.clone();
         move |from, _| {
             if from != "x.part" {
@@ -174,7 +178,7 @@ fn a_file_kept_aside_gets_its_name_back_after_each_failure() {
         let path = temp.path().join("f");
         fs::write(&path, "old").unwrap();
         let mut asides = 0;
-        let injected = injected::set(move |from, _| {
+        let injected = fault_injection::set(move |from, _| {
             if from == "f" {
                 asides += 1;
                 if fails_aside && asides == 2 {

@@ -4,11 +4,13 @@
 //! `..`. `portable` has the same functions for other systems. It checks each component of a path before it uses the
 //! path, so a program that replaces a folder by a link between the two steps can redirect it. Both pass the same tests.
 //! `rename_without_replacing` and `linux_file_system` have more functions of the directory handles on Linux,
-//! `writing_processes` finds open files; `entry`, `free_space` and `error` have the types that all of them use.
+//! `files_open_for_writing` finds open files; `entry`, `free_space` and `error` have the types that all of them use.
 
 mod entry;
 mod error;
 mod executable_bit;
+#[cfg(target_os = "linux")]
+mod files_open_for_writing;
 mod free_space;
 #[cfg(target_os = "linux")]
 mod linux_directory;
@@ -20,8 +22,6 @@ mod portable;
 mod positioned_io;
 #[cfg(target_os = "linux")]
 mod rename_without_replacing;
-#[cfg(target_os = "linux")]
-mod writing_processes;
 
 #[cfg(not(target_os = "linux"))]
 pub(super) use self::portable::{Dir, TELLS_WRITERS, open_for_writing};
@@ -40,8 +40,8 @@ pub(super) use self::{
 };
 #[cfg(target_os = "linux")]
 pub(super) use self::{
+    files_open_for_writing::open_for_writing,
     linux_directory::{Dir, TELLS_WRITERS},
-    writing_processes::open_for_writing,
 };
 
 #[cfg(test)]

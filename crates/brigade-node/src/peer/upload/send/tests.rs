@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     identity::key::SecretKey,
-    peer::upload::{connection_turns::UploadClient, piece_queue_and_reading::PieceSource},
+    peer::upload::{piece_queue_and_reading::PieceSource, wants_and_offers::UploadClient},
     store::{folder::Folder, share::Share},
     transport::{connection::Incoming, dial::dial, greeting::GreetedConnection, port_listener::PortListener},
 };

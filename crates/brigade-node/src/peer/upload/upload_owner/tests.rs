@@ -11,7 +11,7 @@ use super::{
     CancellationToken, Cap, Content, PeerKey, Slot, ToUploadOwner, UploadOwner, Uploads, WantedContent, mpsc,
     oneshot, start, watch,
 };
-use crate::peer::upload::connection_turns::UploadClient;
+use crate::peer::upload::wants_and_offers::UploadClient;
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// More than are on offer at once.

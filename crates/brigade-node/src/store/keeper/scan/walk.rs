@@ -12,7 +12,7 @@ use brigade_core::name::{FileName, NameError};
 use crate::store::{
     file_stamp::Stamp,
     folder::{Folder, FolderError, PRIVATE},
-    ignore::{IGNORE_FILE, IgnoreRules, manager_state::is_manager_state},
+    ignore_patterns::{IGNORE_FILE, IgnoreRules, manager_state::is_manager_state},
     system::{Dir, FileKind, FolderEntry},
 };
 

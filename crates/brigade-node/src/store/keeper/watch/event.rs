@@ -6,7 +6,7 @@ use brigade_core::name::FileName;
 
 use crate::store::{
     folder::PRIVATE,
-    ignore::{IGNORE_FILE, manager_state::may_be_manager_key},
+    ignore_patterns::{IGNORE_FILE, manager_state::may_be_manager_key},
     keeper::files_being_written::ChangeKind,
 };
 

@@ -1,7 +1,7 @@
 //! Waits for a line that the system reads, without reading it: the system stops a program in the background that reads
 //! the terminal, even if it began to read in the foreground.
 //!
-//! `input` then reads the line. For a terminal with an editor, `edited_line` does this. On Windows, nothing stops a
+//! `input` then reads the line. For a terminal with an editor, `editor_suspension` does this. On Windows, nothing stops a
 //! program that reads.
 
 #[cfg(unix)]

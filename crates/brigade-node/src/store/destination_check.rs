@@ -16,7 +16,7 @@ use self::name_case::FolderListings;
 use super::{
     file_stamp::Stamp,
     folder::{Folder, FolderError, PRIVATE, split},
-    ignore::manager_state::has_manager_state,
+    ignore_patterns::manager_state::has_manager_state,
     staging_directories::NearestFolder,
     system::{Dir, FileKind, FileSystemId},
 };
