@@ -307,6 +307,7 @@ impl KeeperOwner {
         let mut positions: HashMap<FileName, usize> = HashMap::new();
         // Names that belong to another file, or to none, since an event of this batch.
         let mut replaced: BTreeSet<FileName> = BTreeSet::new();
+        let mut hidden: HashMap<FileName, ChangeKind> = HashMap::new();
         for event in batch.drain(..) {
             if let Event::To(name, kind) = &event {
                 self.note_event(name, *kind, &mut replaced);
@@ -324,6 +325,7 @@ impl KeeperOwner {
                         changed.push((name, kind));
                     }
                 },
+                Event::Hidden(name, kind) => drop(hidden.insert(name, kind)),
                 Event::Rules => self.scans.soon(now().after(ignore_patterns::QUIET)),
                 Event::Other => {
                     self.scans.soon(now().after(OTHER_DELAY));
@@ -345,6 +347,11 @@ impl KeeperOwner {
             // With coarse times, only the event shows the write.
             let kind = if is_coarse && written.contains(&name) { ChangeKind::Written } else { kind };
             self.inspect(&name, found, kind, &mut scanned);
+        }
+        for (name, kind) in hidden {
+            if let Some(file) = lookup.status(&name).ok().and_then(|found| found.linked_file()) {
+                self.inspect_other_names(&file, kind); // a shared name may belong to the same file
+            }
         }
     }
 

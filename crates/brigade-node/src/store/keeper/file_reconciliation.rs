@@ -41,6 +41,7 @@ impl KeeperOwner {
         scanned: &mut BTreeSet<FileName>,
     ) {
         self.check_spelling(name, &found, change);
+        let linked_file = found.as_ref().ok().and_then(EntryStatus::linked_file);
         match found {
             Ok(EntryStatus { kind, .. }) if self.rules.ignores(name, kind == FileKind::Folder) => {
                 self.removed(name)
@@ -49,12 +50,9 @@ impl KeeperOwner {
                 self.removed(name);
                 self.problems.add(ProblemSource::Walk, name, NotShared::KeptAside.to_string());
             }
-            Ok(EntryStatus { kind: FileKind::File, stamp, linked }) => {
+            Ok(EntryStatus { kind: FileKind::File, stamp, .. }) => {
                 self.removed_below(name);
                 self.file(name, stamp, change);
-                if linked {
-                    self.inspect_other_names(&stamp, change);
-                }
             }
             Ok(EntryStatus { kind: FileKind::Folder, .. }) => {
                 self.file_removed(name);
@@ -75,10 +73,13 @@ impl KeeperOwner {
                 self.scans.retry_soon(now()); // by then it may be readable
             }
         }
+        if let Some(file) = linked_file {
+            self.inspect_other_names(&file, change); // also if this name is not shared
+        }
     }
 
     /// Handles a change of a file through one of its names for its other names: there is no event for those.
-    fn inspect_other_names(&mut self, file: &Stamp, change: ChangeKind) {
+    pub(super) fn inspect_other_names(&mut self, file: &Stamp, change: ChangeKind) {
         for other in self.share.names_of(file) {
             if let Ok(stamp) = self.folder.stamp(&other) {
                 self.file(&other, stamp, change);

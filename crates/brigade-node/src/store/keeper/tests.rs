@@ -386,6 +386,15 @@ async fn a_change_through_one_hard_link_is_seen_under_the_others() {
     drop(file);
     fs::remove_file(path("c")).unwrap();
     keeper.until_files(&[("d/a", "otherwise"), ("b", "otherwise")]).await;
+    fs::write(path(".brigadeignore"), "*.tmp\n").unwrap();
+    // The change is made through a name that is never shared.
+    for (number, name) in ["b.~1~", ".b", "d/.b", "b.tmp"].into_iter().enumerate() {
+        fs::hard_link(path("b"), path(name)).unwrap();
+        let bytes = format!("through {name} {number}");
+        fs::write(path(name), &bytes).unwrap();
+        keeper.until_files(&[("d/a", &bytes), ("b", &bytes)]).await;
+        fs::remove_file(path(name)).unwrap();
+    }
 }
 
 fn landing(name: &str) -> Landing {

@@ -79,3 +79,10 @@ pub(in crate::store) struct EntryStatus {
     /// Whether the file has other names (hard links).
     pub(in crate::store) linked: bool,
 }
+
+impl EntryStatus {
+    /// The stamp of a regular file that has other names.
+    pub(in crate::store) fn linked_file(&self) -> Option<Stamp> {
+        (self.linked && self.kind == FileKind::File).then_some(self.stamp)
+    }
+}

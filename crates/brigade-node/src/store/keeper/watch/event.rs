@@ -1,6 +1,6 @@
 //! Events of the file system, and the error when there are none.
 //!
-//! [`event_for`] decides which paths cause an event: the private folder and hidden files do not.
+//! [`event_for`] decides which paths cause an event: the private folder and hidden folders do not.
 
 use brigade_core::name::FileName;
 
@@ -18,6 +18,8 @@ pub(super) const EVENTS: usize = 8192;
 pub(crate) enum Event {
     /// The file or folder with this name has changed.
     To(FileName, ChangeKind),
+    /// The entry with this name was written. It is hidden, but a shared name may belong to the same file.
+    Hidden(FileName, ChangeKind),
     /// An entry with a name that cannot be shared has changed, or the folder itself: a scan is needed, but not at
     /// once.
     Other,
@@ -44,7 +46,8 @@ pub enum WatchError {
     Other(String),
 }
 
-/// The event for a change of the path with these components below the folder; `None` for paths that are never shared.
+/// The event for a change of the path with these components below the folder; `None` for paths in folders that are never
+/// shared.
 /// A component that is not UTF-8 is `None`.
 pub(super) fn event_for<'a>(
     components: impl Iterator<Item = Option<&'a str>>,
@@ -58,13 +61,17 @@ pub(super) fn event_for<'a>(
         if part == IGNORE_FILE || components.peek().is_none() && may_be_manager_key(part) {
             return Some(Event::Rules);
         }
-        if part.eq_ignore_ascii_case(PRIVATE) || (!hidden && part.starts_with('.')) {
+        if part.eq_ignore_ascii_case(PRIVATE) {
             return None;
         }
         if !name.is_empty() {
             name.push('/');
         }
         name.push_str(part);
+        if !hidden && part.starts_with('.') {
+            let is_written_file = components.peek().is_none() && kind.is_write();
+            return name.parse().ok().filter(|_| is_written_file).map(|name| Event::Hidden(name, kind));
+        }
     }
     Some(name.parse().map_or(Event::Other, |name| Event::To(name, kind)))
 }
@@ -82,8 +89,11 @@ mod tests {
             assert_eq!((at(path, false), at(path, true)), (None, None), "{path}");
         }
         for path in [".git/x", "a/.x"] {
-            assert_eq!((at(path, false), at(path, true)), (None, name(path)), "{path}");
+            let hidden = (path == "a/.x").then(|| Event::Hidden(path.parse().unwrap(), ChangeKind::Closed));
+            assert_eq!((at(path, false), at(path, true)), (hidden, name(path)), "{path}");
         }
+        let created = event_for([Some(".x")].into_iter(), false, ChangeKind::Created);
+        assert_eq!(created, None, "no bytes were written");
         assert_eq!((at(".brigadeignore", false), at(".x/.brigadeignore", false)), (Some(Event::Rules), None));
         assert_eq!(at("state/Manager.key", false), Some(Event::Rules));
         assert_eq!(at("manager.key/file", false), name("manager.key/file"));
