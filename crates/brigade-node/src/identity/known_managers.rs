@@ -6,8 +6,8 @@
 //! can start at the same time.
 
 use std::{
-    fs::{self, OpenOptions},
-    io::{self, Write},
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Seek, SeekFrom, Write},
     path::{Path, PathBuf},
 };
 
@@ -57,19 +57,32 @@ impl KnownManagers {
         }
         let text = fs::read_to_string(&self.path).map_err(|error| self.failed(error))?;
         let address = address(host, port);
-        let key = |line: &str| {
-            let (found, key) = line.trim().split_once(' ')?;
-            if found == address { key.trim().parse().ok() } else { None }
+        let of_address = |(number, line): (usize, &str)| {
+            let mut fields = line.split_whitespace();
+            (fields.next() == Some(&address)).then(|| (number + 1, fields.collect::<Vec<_>>().concat()))
         };
-        Ok(text.lines().rev().find_map(key))
+        let Some((number, key)) = text.lines().enumerate().filter_map(of_address).last() else {
+            return Ok(None);
+        };
+        // If a damaged line were skipped, any key would be accepted.
+        let damaged =
+            |_| io::Error::new(io::ErrorKind::InvalidData, format!("line {number} has no valid key"));
+        key.parse().map(Some).map_err(|error| self.failed(damaged(error)))
     }
 
     /// Stores `key` as that of the manager at `host`:`port`.
     pub(crate) fn remember(&self, host: &str, port: u16, key: PeerKey) -> Result<(), KnownManagersError> {
         let folder = self.path.parent().unwrap_or(Path::new("."));
         let written = make_folders(folder, false).and_then(|_| {
-            let mut file = OpenOptions::new().create(true).append(true).open(&self.path)?;
-            file.write_all(format!("{} {key}\n", address(host, port)).as_bytes())?;
+            let mut file = OpenOptions::new().create(true).append(true).read(true).open(&self.path)?;
+            let before = file.metadata()?.len();
+            // A line that was cut off, or typed without an end, must not become one with the new line.
+            let start = if ends_in_line(&mut file, before)? { "\n" } else { "" };
+            let line = format!("{start}{} {key}\n", address(host, port));
+            if let Err(error) = file.write_all(line.as_bytes()) {
+                remove_part_of_line(&file, before, line.len() as u64);
+                return Err(error);
+            }
             file.sync_all()?; // if a key were lost, the next key would be accepted unchecked
             sync_folder(folder)
         });
@@ -78,6 +91,22 @@ impl KnownManagers {
 
     fn failed(&self, source: io::Error) -> KnownManagersError {
         KnownManagersError { path: self.path.clone(), source }
+    }
+}
+
+/// Whether a file of so many bytes ends within a line.
+fn ends_in_line(file: &mut File, bytes: u64) -> io::Result<bool> {
+    let Some(last) = bytes.checked_sub(1) else { return Ok(false) };
+    let mut byte = [0];
+    file.seek(SeekFrom::Start(last))?;
+    file.read_exact(&mut byte)?;
+    Ok(byte != *b"\n")
+}
+
+/// Removes the part of a line that was appended to a file of `before` bytes, unless another program appended too.
+fn remove_part_of_line(file: &File, before: u64, line_bytes: u64) {
+    if file.metadata().is_ok_and(|metadata| metadata.len() < before + line_bytes) {
+        let _ = file.set_len(before);
     }
 }
 
@@ -110,6 +139,29 @@ mod tests {
         known.remember("localhost", 12000, PeerKey([3; 32])).unwrap();
         assert_eq!(known.find("localhost", 12000).unwrap(), Some(PeerKey([3; 32])));
         assert_eq!(known.find("elsewhere", 12000).unwrap(), None);
+    }
+
+    #[test]
+    fn a_line_without_its_end_stays_a_line_of_its_own() {
+        let home = tempfile::tempdir().unwrap();
+        let known = KnownManagers::in_home(home.path());
+        std::fs::write(known.path(), format!("localhost:12000 {}", PeerKey([1; 32]))).unwrap();
+        known.remember("elsewhere", 12000, PeerKey([2; 32])).unwrap();
+        assert_eq!(known.find("localhost", 12000).unwrap(), Some(PeerKey([1; 32])));
+        assert_eq!(known.find("elsewhere", 12000).unwrap(), Some(PeerKey([2; 32])));
+    }
+
+    #[test]
+    fn a_line_with_a_damaged_key_is_an_error_and_not_an_unknown_manager() {
+        let home = tempfile::tempdir().unwrap();
+        let known = KnownManagers::in_home(home.path());
+        known.remember("localhost", 12000, PeerKey([1; 32])).unwrap();
+        for damaged in ["localhost:12000 74c0b7a2", "localhost:12000"] {
+            std::fs::write(known.path(), format!("a:1 {}\n{damaged}\n", PeerKey([1; 32]))).unwrap();
+            let error = known.find("localhost", 12000).unwrap_err();
+            assert!(error.source.to_string().contains("line 2 has no valid key"), "{error}");
+            assert!(known.find("a", 1).unwrap().is_some());
+        }
     }
 
     #[cfg(unix)]

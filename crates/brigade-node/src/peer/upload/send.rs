@@ -328,7 +328,9 @@ impl SendLoop {
                 self.flush().await?;
             }
         }
-        let ended = ends.iter().filter(|ends| **ends).count();
+        // Counted before the write: the downloader may read the end of a piece and send its next request before the
+        // write returns.
+        self.open_requests.pieces_answered(ends.iter().filter(|ends| **ends).count());
         if bytes > 0 {
             let (plain, written_bytes) = (frames.plain_bytes() as u64, AtomicU64::new(0));
             let written = self.writer.write_frames(&mut frames, |more| {
@@ -347,7 +349,6 @@ impl SendLoop {
             }
             self.sent.pieces.fetch_add(pieces, Ordering::Relaxed);
         }
-        self.open_requests.pieces_answered(ended);
         if let Some(slot) = &mut self.slot {
             slot.bytes += bytes;
         }
