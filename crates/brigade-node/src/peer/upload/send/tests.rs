@@ -197,7 +197,30 @@ async fn content_that_was_read_ahead_and_then_withdrawn_is_refused() {
             Incoming::Message(other) => panic!("{other:?}"),
         }
     }
-    // The buffer that was being written is sent.
-    let written = FILL_BYTES.div_ceil(FILE_BYTES);
+    // The buffer that was being written is sent, and may end within a piece, as the one before it.
+    let written = FILL_BYTES.div_ceil(FILE_BYTES) + 1;
     assert!(sent <= answered + written, "{sent} were sent, {answered} before it was withdrawn");
+}
+
+/// The downloader may send its next request as soon as it has a piece.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_piece_is_not_open_any_more_when_the_downloader_has_it() {
+    const REQUESTS: usize = 1500;
+    let mut sender = TestSender::new(Cap::Off).await;
+    for request in 0..REQUESTS {
+        sender.request(u32::try_from(request).unwrap()).await;
+    }
+    for received in 1..=REQUESTS {
+        let mut left = FILE_BYTES as usize;
+        while left > 0 {
+            let next = sender.downloader.reader.next_frame::<FromHolder>();
+            let frame = timeout(PATIENCE, next).await.unwrap().unwrap().unwrap();
+            let Incoming::Piece { mut bytes, .. } = frame else { panic!("{frame:?}") };
+            left -= bytes;
+            while bytes > 0 {
+                bytes -= sender.downloader.reader.skip_data(bytes).await.unwrap();
+            }
+        }
+        assert!(sender.open_requests.pieces() <= REQUESTS - received, "after {received} pieces");
+    }
 }
