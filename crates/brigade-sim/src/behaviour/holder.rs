@@ -1,6 +1,6 @@
 //! A serving peer: it answers messages, and gives turns as its core decides.
 //!
-//! It also plays holders that send wrong data, refuse, or lack pieces that they claimed, as the plan says. `sending`
+//! It also plays holders that send wrong data, refuse, or lack pieces that they claimed, as the plan says. `segment_sending`
 //! sends the bytes.
 
 use std::time::Duration;

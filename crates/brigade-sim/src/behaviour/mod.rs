@@ -1,7 +1,7 @@
 //! The behaviour of peers and of the manager, as methods of the simulation: they carry out the decisions of their
 //! cores.
 //!
-//! A peer as a downloader is in `downloader` and `downloader_actions`, as a holder in `holder` and `sending`. Its
+//! A peer as a downloader is in `downloader` and `downloader_actions`, as a holder in `holder` and `segment_sending`. Its
 //! session with the manager is in `manager_session`, and the manager itself in `manager`. Planned events are applied in
 //! `planned_events`.
 

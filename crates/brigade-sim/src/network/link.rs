@@ -1,6 +1,6 @@
 //! The link of a peer to the network: its bandwidth in each direction and its delay.
 //!
-//! Bytes leave a link in order: `sending` uses the holder's end, `downloader` the other end.
+//! Bytes leave a link in order: `segment_sending` uses the holder's end, `downloader` the other end.
 
 use std::time::Duration;
 

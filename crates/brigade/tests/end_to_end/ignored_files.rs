@@ -1,6 +1,6 @@
 //! Files in `.brigadeignore` are not shared, from the time when they are added to it until they are removed.
 //!
-//! The tests of the store's `ignore` compare the patterns with git.
+//! The tests of the store's `ignore_patterns` compare the patterns with git.
 
 use std::fs;
 

@@ -1,6 +1,6 @@
 //! Files that are not shared: ignored ones, those that were kept aside, and the state of a manager.
 //!
-//! The rules themselves are tested in `ignore`.
+//! The rules themselves are tested in `ignore_patterns`.
 
 use crate::identity::key::SecretKey;
 
