@@ -69,7 +69,7 @@ mod peer_status;
 mod progress;
 pub(crate) mod store;
 #[cfg(test)]
-mod tests;
+mod test_helpers;
 pub(crate) mod transport;
 pub mod user_account;
 

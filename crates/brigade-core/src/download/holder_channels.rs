@@ -5,7 +5,7 @@
 use super::{
     Action, DownloadId, Downloads, HolderId,
     holders::holder::{ConnectionState, PendingAnswer},
-    single_download::source::{Channel, SourceState},
+    single_download::content_holder::{Channel, SourceState},
 };
 
 impl Downloads {

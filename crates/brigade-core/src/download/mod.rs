@@ -18,7 +18,7 @@ mod neighbour_selection;
 mod piece_list_requests;
 mod requests;
 mod single_download;
-mod slow_holders;
+mod stalled_holders;
 mod starvation;
 #[cfg(test)]
 mod tests;
@@ -38,7 +38,7 @@ use self::{
     holders::holder::ConnectionState,
     holders::holders_by_state::HoldersByState,
     holders::table::HolderTable,
-    single_download::{Download, source::SourceState},
+    single_download::{Download, content_holder::SourceState},
     timers::{Timer, Timers},
 };
 use crate::{

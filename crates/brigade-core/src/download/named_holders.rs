@@ -3,8 +3,8 @@
 //! A holder that the manager names no more is kept while its connection is of use. `holder_connections` dials holders.
 
 use super::{
-    DownloadId, Downloads, HolderId, holders::holder::ConnectionState, single_download::source::SourceState,
-    timers::Timer,
+    DownloadId, Downloads, HolderId, holders::holder::ConnectionState,
+    single_download::content_holder::SourceState, timers::Timer,
 };
 use crate::limits;
 

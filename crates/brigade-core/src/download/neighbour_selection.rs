@@ -11,7 +11,7 @@ use super::{
     Action, DownloadId, Downloads, HolderId,
     holders::holder::ConnectionState,
     single_download::Download,
-    single_download::source::{Channel, Source, SourceState},
+    single_download::content_holder::{Channel, Source, SourceState},
     timers::Timer,
 };
 use crate::{limits, random::Random};

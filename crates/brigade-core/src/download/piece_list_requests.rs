@@ -9,7 +9,7 @@ use super::{
     holders::holder::PendingAnswer,
     single_download::{
         ListState,
-        source::{Channel, SourceState},
+        content_holder::{Channel, SourceState},
     },
 };
 use crate::{limits, piece_list::PieceList};

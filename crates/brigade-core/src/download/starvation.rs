@@ -7,7 +7,7 @@ use super::{
     holders::holder::ConnectionState,
     single_download::{
         ListState,
-        source::{Channel, SourceState},
+        content_holder::{Channel, SourceState},
     },
 };
 

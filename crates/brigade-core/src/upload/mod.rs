@@ -11,10 +11,10 @@
 
 mod downloader;
 mod inputs_and_outputs;
+mod least_sent_pieces;
 mod offers;
 mod open_offer;
 mod request_check;
-mod send_history;
 #[cfg(test)]
 mod tests;
 
@@ -26,7 +26,7 @@ use std::{
 pub use inputs_and_outputs::{DownloaderId, Grant, OfferId, UploadTotal, WantedContent};
 pub use request_check::{ServedPieces, check};
 
-use self::{downloader::Downloader, open_offer::OpenOffer, send_history::SendHistory};
+use self::{downloader::Downloader, least_sent_pieces::LeastSentPieces, open_offer::OpenOffer};
 use crate::{id::Content, limits, random::Random, time::Timestamp};
 
 /// Pieces that are sent at once while there is a limit on sending.
@@ -67,7 +67,7 @@ pub struct Upload {
     last_offer: u32,
     /// Counts turns, so that of two who have had the same the one whose turn was longer ago is next.
     turns: u64,
-    send_histories: BTreeMap<Content, SendHistory>,
+    least_sent: BTreeMap<Content, LeastSentPieces>,
     /// What an answer to an offer takes, and how long a piece is: a moving mean of each.
     answer: Duration,
     piece_bytes: u64,
@@ -88,7 +88,7 @@ impl Upload {
             taken: 0,
             last_offer: 0,
             turns: 0,
-            send_histories: BTreeMap::new(),
+            least_sent: BTreeMap::new(),
             answer: FIRST_ANSWER,
             piece_bytes: FIRST_PIECE_BYTES,
         }
@@ -115,7 +115,7 @@ impl Upload {
         let rate = self.bytes_per_second;
         self.connect(now, downloader).want(want, rate);
         if let Some(pieces) = want.complete {
-            self.keep_send_history(want.content, pieces);
+            self.keep_least_sent_pieces(want.content, pieces);
         }
     }
 

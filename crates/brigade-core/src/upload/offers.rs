@@ -1,6 +1,6 @@
 //! Offers that were made and not served yet, and how they end.
 //!
-//! Whose turn it is, is decided in [`super`]; what a complete holder names in its offers, in [`super::send_history`].
+//! Whose turn it is, is decided in [`super`]; what a complete holder names in its offers, in [`super::least_sent_pieces`].
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -8,8 +8,8 @@ use super::{
     Upload,
     downloader::Interest,
     inputs_and_outputs::{DownloaderId, Grant, OfferId},
+    least_sent_pieces::LeastSentPieces,
     open_offer::OpenOffer,
-    send_history::SendHistory,
 };
 use crate::{
     geometry::{Geometry, PieceIndex},
@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// Pieces of contents of which it is kept what was sent of them: 8 bytes each.
-const HISTORY_PIECES: usize = 2 * limits::PIECES as usize;
+const MAX_PIECES: usize = 2 * limits::PIECES as usize;
 
 /// How long an offer waits for its answer before the turn goes to another.
 const OFFER_TIME: Duration = Duration::from_secs(2);
@@ -57,8 +57,8 @@ impl Upload {
         let took = self.now.since(offered.at).min(OFFER_TIME);
         offered.at = self.now;
         self.answer = (self.answer * 7 + took) / 8;
-        if let Some(history) = self.send_histories.get_mut(&offered.content) {
-            history.sent(piece);
+        if let Some(least_sent) = self.least_sent.get_mut(&offered.content) {
+            least_sent.sent(piece);
         }
         true
     }
@@ -177,9 +177,8 @@ impl Upload {
                 other.content == content && other.accepted.is_none() && other.pieces.contains(&piece)
             })
         };
-        let history = self.send_histories.get_mut(&content).filter(|_| complete);
-        let pieces =
-            history.map(|history| history.least_sent(&mut self.random, on_offer)).unwrap_or_default();
+        let known = self.least_sent.get_mut(&content).filter(|_| complete);
+        let pieces = known.map(|known| known.least_sent(&mut self.random, on_offer)).unwrap_or_default();
         let (at, named) = (self.now, pieces.clone());
         self.offers.insert(offer, OpenOffer { downloader, content, at, pieces: named, accepted: None });
         Grant::Offer { downloader, offer, content, pieces }
@@ -196,8 +195,8 @@ impl Upload {
 
     /// A piece that was to leave did not.
     fn unsent(&mut self, content: &Content, piece: PieceIndex) {
-        if let Some(history) = self.send_histories.get_mut(content) {
-            history.unsent(piece);
+        if let Some(least_sent) = self.least_sent.get_mut(content) {
+            least_sent.unsent(piece);
         }
     }
 
@@ -207,16 +206,15 @@ impl Upload {
     }
 
     /// Keeps what is sent of a content from now on.
-    pub(super) fn keep_send_history(&mut self, content: Content, pieces: u32) {
-        if self.send_histories.get(&content).is_some_and(|history| history.pieces() == pieces as usize) {
+    pub(super) fn keep_least_sent_pieces(&mut self, content: Content, pieces: u32) {
+        if self.least_sent.get(&content).is_some_and(|known| known.pieces() == pieces as usize) {
             return;
         }
-        let kept = |send_histories: &BTreeMap<Content, SendHistory>| {
-            send_histories.values().map(SendHistory::pieces).sum::<usize>()
+        let kept = |least_sent: &BTreeMap<Content, LeastSentPieces>| {
+            least_sent.values().map(LeastSentPieces::pieces).sum::<usize>()
         };
-        while kept(&self.send_histories) + pieces as usize > HISTORY_PIECES
-            && self.send_histories.pop_first().is_some()
-        {}
-        self.send_histories.insert(content, SendHistory::new(pieces));
+        while kept(&self.least_sent) + pieces as usize > MAX_PIECES && self.least_sent.pop_first().is_some() {
+        }
+        self.least_sent.insert(content, LeastSentPieces::new(pieces));
     }
 }

@@ -126,7 +126,7 @@ fn address(host: &str, port: u16) -> String {
 mod tests {
     use super::{KnownManagers, PeerKey};
     #[cfg(unix)]
-    use crate::tests::run_with_few_open_files::run_with_few_open_files;
+    use crate::test_helpers::run_with_few_open_files::run_with_few_open_files;
 
     #[test]
     fn the_last_key_that_was_accepted_counts() {

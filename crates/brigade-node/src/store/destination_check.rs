@@ -12,7 +12,7 @@ use std::{
 
 use brigade_core::name::FileName;
 
-use self::name_case::FolderListings;
+use self::true_spelling::FolderListings;
 use super::{
     file_stamp::Stamp,
     folder::{Folder, FolderError, PRIVATE, split},
@@ -21,7 +21,7 @@ use super::{
     system::{Dir, FileKind, FileSystemId},
 };
 
-mod name_case;
+mod true_spelling;
 
 /// Names up to this length are valid on each file system that does not report its limit.
 const SURELY_SHORT: usize = 100;

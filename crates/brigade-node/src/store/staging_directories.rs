@@ -271,7 +271,7 @@ mod tests {
 
     use super::Folder;
     #[cfg(unix)]
-    use crate::tests::run_with_few_open_files::run_with_few_open_files;
+    use crate::test_helpers::run_with_few_open_files::run_with_few_open_files;
 
     #[test]
     fn a_directory_is_found_again_and_removed_when_it_is_empty() {

@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use super::{
+    connection_addresses::Addresses,
     greeting::NewConnection,
-    socket_addresses::Addresses,
     socket_options::set_options,
     tls::{config, selected_backend},
 };
@@ -168,7 +168,7 @@ mod tests {
     use rustix::io::Errno;
 
     use super::{DialError, localhost_without_file, resolve};
-    use crate::tests::run_with_few_open_files::run_with_few_open_files;
+    use crate::test_helpers::run_with_few_open_files::run_with_few_open_files;
 
     #[test]
     fn localhost_has_an_address_without_a_file_of_names() {

@@ -17,9 +17,9 @@ use tokio::{
 };
 
 use super::{
+    connection_addresses::Addresses,
     greeting::NewConnection,
     handshake_slot::{HandshakeSlot, HandshakeSlots},
-    socket_addresses::Addresses,
     socket_options::set_options,
     tls::{config, selected_backend},
 };

@@ -1,7 +1,7 @@
 //! Parsers of single values on the command line: ports, hosts, paths, counts, names, limits and times.
 //!
 //! The options in `args`, the settings and the prompt use them, so that a value has the same form everywhere. An error
-//! says what is expected; [`suggestions`] finds what the user may have meant.
+//! says what is expected; [`value_suggestions`] finds what the user may have meant.
 
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
@@ -11,20 +11,20 @@ use brigade_core::{
 };
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
-use crate::text::suggestions::{self, Suggestion};
+use crate::text::value_suggestions::{self, Suggestion};
 
 /// Parses a TCP port. A program that listens on 0 takes a free one.
 pub(crate) fn parse_port(text: &str) -> Result<u16, String> {
     text.parse().map_err(|_| {
         let suggestion =
-            suggestions::port(text).map(|port| format!(": did you mean {port}?")).unwrap_or_default();
+            value_suggestions::port(text).map(|port| format!(": did you mean {port}?")).unwrap_or_default();
         format!("{EXPECTED_PORT}{suggestion}")
     })
 }
 
 /// Parses the TCP port of the manager to connect to, which is never 0.
 pub(crate) fn parse_manager_port(text: &str) -> Result<u16, String> {
-    let suggestion = suggestions::port(text).filter(|port| *port > 0 && text.parse::<u16>().is_err());
+    let suggestion = value_suggestions::port(text).filter(|port| *port > 0 && text.parse::<u16>().is_err());
     let suggestion = suggestion.map(|port| format!(": did you mean {port}?")).unwrap_or_default();
     let port = text.parse().ok().filter(|port| *port > 0);
     port.ok_or_else(|| format!("{EXPECTED_MANAGER_PORT}{suggestion}"))
@@ -52,11 +52,11 @@ pub(super) fn parse_manager_host(text: &str) -> Result<String, String> {
 
 /// Like [`parse_host`]. If the text contains a port, the error names `port_option` as the option for it.
 pub(crate) fn host(text: &str, port_option: &str) -> Result<String, String> {
-    if suggestions::is_host(text) {
+    if value_suggestions::is_host(text) {
         return Ok(text.to_owned());
     }
     let expected = "expected only a name or an address";
-    Err(match suggestions::host(text) {
+    Err(match value_suggestions::host(text) {
         Some(Suggestion { host, port: Some(port) }) => {
             format!("{expected}: did you mean {host}, with {port_option}{port}?")
         }
@@ -67,7 +67,7 @@ pub(crate) fn host(text: &str, port_option: &str) -> Result<String, String> {
 
 /// Parses the path of a file or a folder. A path with a part that a shell should have expanded is an error.
 pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
-    PathBufValueParser::new().try_map(|path| match suggestions::path(&path) {
+    PathBufValueParser::new().try_map(|path| match value_suggestions::path(&path) {
         Some(wrong) => Err(wrong),
         None => Ok(path),
     })
@@ -91,7 +91,7 @@ pub(super) fn parse_name(text: &str) -> Result<String, String> {
     if is_pattern || base.parse::<FileName>().is_ok() {
         return Ok(text.to_owned());
     }
-    let wrong = |reason: NameError| match suggestions::name(text) {
+    let wrong = |reason: NameError| match value_suggestions::name(text) {
         Some(hint) => format!("{reason}; {hint}"),
         None => reason.to_string(),
     };

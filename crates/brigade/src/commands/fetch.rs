@@ -28,12 +28,12 @@ use super::{
 use crate::{
     command_line::args::FetchArgs,
     failure::{DISK, FAILED, Failure, NOT_FOUND, REFUSED},
+    folder_argument_checks::check_destination,
     notices::{
         Notices,
         fetch_progress::{follow, summary},
         incomplete_catalogue::CatalogueWait,
     },
-    private_file_checks::check_destination,
     terminal::{
         input::{Input, LineReader},
         signals::{Signal, Signals},

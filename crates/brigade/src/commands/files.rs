@@ -17,7 +17,7 @@ use crate::{
     failure::Failure,
     notices::incomplete_catalogue::print_incomplete_note,
     terminal::{standard_error::print_error_line, standard_output::record_write},
-    text::{escape::escape, format, suggestions},
+    text::{escape::escape, format, value_suggestions},
 };
 
 /// Lists names, sizes, holders and ids. With `--json`, the reason of a failure is an object too.
@@ -52,7 +52,8 @@ async fn list(args: &FilesArgs) -> Result<ExitCode, Failure> {
 
 /// The message if no name begins with `text` or matches it.
 pub(crate) fn no_files(text: &str) -> String {
-    let hint = suggestions::name(text).map(|hint| format!("\nhint: {}", escape(&hint))).unwrap_or_default();
+    let hint =
+        value_suggestions::name(text).map(|hint| format!("\nhint: {}", escape(&hint))).unwrap_or_default();
     let such = match text {
         "" => "",
         _ if text.contains(['*', '?', '[', '{', '\\']) => " whose name matches this pattern",

@@ -18,8 +18,8 @@ use crate::{
     checked_home::NO_HOME,
     command_line::args::ManagerArgs,
     failure::{DISK, Failure},
+    folder_argument_checks::{check_state, state_note},
     manager_display,
-    private_file_checks::{check_state, state_note},
     terminal::{
         self, mode,
         signals::{Signal, Signals},
@@ -59,7 +59,7 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     server.stopped().await;
     match shown {
         // While the table is shown, Ctrl-C is a key like all others.
-        Ok(manager_display::EndReason::Interrupted) => Ok(Signal::Interrupt.exit_code()),
+        Ok(manager_display::DisplayEnd::Interrupted) => Ok(Signal::Interrupt.exit_code()),
         Err(error) if signal.is_none() => Err(Failure::other("showing the table", &error)),
         _ => Ok(signal.map_or(ExitCode::SUCCESS, Signal::exit_code)),
     }

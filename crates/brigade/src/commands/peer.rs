@@ -19,8 +19,8 @@ use crate::{
     checked_home::home_file,
     command_line::{args::PeerArgs, value_parsers::parse_port},
     failure::{FAILED, Failure, USAGE},
+    folder_argument_checks::check_shared,
     notices::{Notices, unshared_files::UnsharedLog},
-    private_file_checks::check_shared,
     terminal::{
         dim,
         input::{Input, LineReader, is_yes},

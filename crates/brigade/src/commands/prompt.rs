@@ -27,7 +27,7 @@ use crate::{
         input::{Input, LineReader, PROMPT, Printer, is_yes},
         signals::Signals,
     },
-    text::suggestions,
+    text::value_suggestions,
 };
 
 /// The most rows of a list; `brigade files` has all.
@@ -186,7 +186,7 @@ impl Prompt {
     }
 
     async fn files(&mut self, text: &str) -> Result<(), Failure> {
-        let text = suggestions::unquoted(text);
+        let text = value_suggestions::unquoted(text);
         let mut browsing = FileListing::of(text)?;
         let mut rows = vec![];
         let mut incomplete_ms = None;

@@ -15,7 +15,7 @@ use brigade_node::{
 };
 
 use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE};
-use crate::text::{format, hints, suggestions};
+use crate::text::{format, hints, value_suggestions};
 
 impl From<ReachError> for Failure {
     fn from(error: ReachError) -> Self {
@@ -188,7 +188,7 @@ impl From<ResolveError> for Failure {
                 Self::of(NOT_FOUND, &error).hint(format!("did you mean {}?", names.join(", ")))
             }
             ResolveError::NotFound { ref name, .. } => {
-                let hint = suggestions::name(name).unwrap_or_else(|| hints::LIST_NAMES.to_owned());
+                let hint = value_suggestions::name(name).unwrap_or_else(|| hints::LIST_NAMES.to_owned());
                 Self::of(NOT_FOUND, &error).hint(hint)
             }
             ResolveError::Ambiguous { ref choices, rest } => ambiguous(choices, rest),
@@ -197,7 +197,7 @@ impl From<ResolveError> for Failure {
             }
             ResolveError::NotHere { .. } => Self::of(NOT_FOUND, &error).hint("`peers` lists the usernames"),
             ResolveError::BadPattern { ref pattern, .. } => {
-                let suggestion = suggestions::name(pattern).filter(|_| pattern.contains('\\'));
+                let suggestion = value_suggestions::name(pattern).filter(|_| pattern.contains('\\'));
                 Self::of(NOT_FOUND, &error).hint(suggestion.unwrap_or_else(|| {
                     "* and ? match anything except a slash, ** matches any number of folders, [a-z] matches one letter"
                         .to_owned()
@@ -205,7 +205,7 @@ impl From<ResolveError> for Failure {
             }
             ResolveError::BadName { ref name, .. } => {
                 let failure = Self::of(NOT_FOUND, &error);
-                match suggestions::name(name) {
+                match value_suggestions::name(name) {
                     Some(hint) => failure.hint(hint),
                     None => failure,
                 }

@@ -3,10 +3,10 @@
 //! `screen` draws the table and what is around it as `screen_layout` says. Both outputs have the sentences of
 //! `event_text`.
 
-mod end_reason;
+mod display_end;
 mod event_text;
 mod plain_log;
 mod screen;
 mod screen_layout;
 
-pub(crate) use self::{end_reason::EndReason, plain_log::log_table, screen::show_table};
+pub(crate) use self::{display_end::DisplayEnd, plain_log::log_table, screen::show_table};

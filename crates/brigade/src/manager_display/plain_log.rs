@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{end_reason::EndReason, event_text::event_text};
+use super::{display_end::DisplayEnd, event_text::event_text};
 use crate::{
     terminal::standard_output::{has_failed, print_line},
     text::format,
@@ -37,7 +37,7 @@ pub(crate) async fn log_table(
     mut view: watch::Receiver<ManagerView>,
     mut events: broadcast::Receiver<LifeEvent>,
     stop: CancellationToken,
-) -> EndReason {
+) -> DisplayEnd {
     let mut shares = Shares::new();
     let mut quiet_until = Instant::now();
     let head = opening(&view.borrow());
@@ -66,7 +66,7 @@ pub(crate) async fn log_table(
             () = stop.cancelled() => break,
         }
     }
-    EndReason::Stopped
+    DisplayEnd::Stopped
 }
 
 fn opening(view: &ManagerView) -> String {

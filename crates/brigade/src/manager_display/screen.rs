@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{end_reason::EndReason, screen_layout};
+use super::{display_end::DisplayEnd, screen_layout};
 use crate::{
     log::set_screen_in_use,
     terminal::{
@@ -44,12 +44,12 @@ pub(crate) async fn show_table(
     view: watch::Receiver<ManagerView>,
     events: broadcast::Receiver<LifeEvent>,
     stop: CancellationToken,
-) -> io::Result<EndReason> {
+) -> io::Result<DisplayEnd> {
     // The system would stop a program in the background that changes the mode of the terminal.
     while !mode::is_in_foreground() {
         tokio::select! {
             () = sleep(mode::FOREGROUND_POLL) => {}
-            () = stop.cancelled() => return Ok(EndReason::Stopped),
+            () = stop.cancelled() => return Ok(DisplayEnd::Stopped),
         }
     }
     let mut screen = Screen::open()?;
@@ -123,7 +123,7 @@ impl Screen {
         mut view: watch::Receiver<ManagerView>,
         mut events: broadcast::Receiver<LifeEvent>,
         stop: CancellationToken,
-    ) -> io::Result<EndReason> {
+    ) -> io::Result<DisplayEnd> {
         let (key, mut keys) = mpsc::channel(KEYS);
         std::thread::spawn(move || read_keys(&key));
         let mut scroll = screen_layout::Scroll::default();
@@ -136,7 +136,7 @@ impl Screen {
             }
             tokio::select! {
                 changed = view.changed() => if changed.is_err() {
-                    return Ok(EndReason::Stopped);
+                    return Ok(DisplayEnd::Stopped);
                 },
                 event = events.recv() => match event {
                     Ok(event) => {
@@ -144,7 +144,7 @@ impl Screen {
                         recent.push_front(event);
                     }
                     Err(RecvError::Lagged(_)) => {}
-                    Err(RecvError::Closed) => return Ok(EndReason::Stopped),
+                    Err(RecvError::Closed) => return Ok(DisplayEnd::Stopped),
                 },
                 Some(key) = keys.recv() => match key_action(&key) {
                     Some(KeyAction::End(ending)) => return Ok(ending),
@@ -156,7 +156,7 @@ impl Screen {
                     JobChange::Suspend => self.suspend()?,
                     JobChange::Continued => self.reopen()?,
                 },
-                () = stop.cancelled() => return Ok(EndReason::Stopped),
+                () = stop.cancelled() => return Ok(DisplayEnd::Stopped),
             }
         }
     }
@@ -179,7 +179,7 @@ fn restore_at_panic() {
 }
 
 enum KeyAction {
-    End(EndReason),
+    End(DisplayEnd),
     Scroll(isize),
     Suspend,
 }
@@ -190,11 +190,11 @@ fn key_action(event: &TerminalEvent) -> Option<KeyAction> {
     };
     match code {
         KeyCode::Char('c' | 'C') if modifiers.contains(KeyModifiers::CONTROL) => {
-            Some(KeyAction::End(EndReason::Interrupted))
+            Some(KeyAction::End(DisplayEnd::Interrupted))
         }
         // While the table is shown, the terminal sends no signal.
         KeyCode::Char('z' | 'Z') if modifiers.contains(KeyModifiers::CONTROL) => Some(KeyAction::Suspend),
-        KeyCode::Char('q' | 'Q') => Some(KeyAction::End(EndReason::Quit)),
+        KeyCode::Char('q' | 'Q') => Some(KeyAction::End(DisplayEnd::Quit)),
         KeyCode::Up => Some(KeyAction::Scroll(-1)),
         KeyCode::Down => Some(KeyAction::Scroll(1)),
         KeyCode::PageUp => Some(KeyAction::Scroll(-10)),
@@ -226,11 +226,11 @@ fn read_keys(key: &mpsc::Sender<TerminalEvent>) {
 
 #[cfg(test)]
 mod tests {
-    use super::{EndReason, KeyAction, KeyCode, KeyEvent, KeyModifiers, TerminalEvent, key_action};
+    use super::{DisplayEnd, KeyAction, KeyCode, KeyEvent, KeyModifiers, TerminalEvent, key_action};
 
     #[test]
     fn q_and_ctrl_c_end() {
-        let check = |code, modifiers, expected: Option<EndReason>| {
+        let check = |code, modifiers, expected: Option<DisplayEnd>| {
             let event = TerminalEvent::Key(KeyEvent::new(code, modifiers));
             let ending = key_action(&event).and_then(|key_action| match key_action {
                 KeyAction::End(ending) => Some(ending),
@@ -238,9 +238,9 @@ mod tests {
             });
             assert_eq!(ending, expected, "{event:?}");
         };
-        check(KeyCode::Char('q'), KeyModifiers::NONE, Some(EndReason::Quit));
-        check(KeyCode::Char('Q'), KeyModifiers::SHIFT, Some(EndReason::Quit));
-        check(KeyCode::Char('c'), KeyModifiers::CONTROL, Some(EndReason::Interrupted));
+        check(KeyCode::Char('q'), KeyModifiers::NONE, Some(DisplayEnd::Quit));
+        check(KeyCode::Char('Q'), KeyModifiers::SHIFT, Some(DisplayEnd::Quit));
+        check(KeyCode::Char('c'), KeyModifiers::CONTROL, Some(DisplayEnd::Interrupted));
         check(KeyCode::Char('c'), KeyModifiers::NONE, None);
         check(KeyCode::Down, KeyModifiers::NONE, None);
     }

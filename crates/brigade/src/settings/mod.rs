@@ -25,7 +25,7 @@ use crate::{
         mistakes::{Location, Mistake},
         value_parsers::parse_cap,
     },
-    text::suggestions,
+    text::value_suggestions,
 };
 
 /// The variable that sets the limit for a direction.
@@ -73,7 +73,7 @@ impl Settings {
 
     fn read(path: Option<&Path>, variable: impl Fn(&str) -> Option<OsString>) -> (Self, Vec<Mistake>) {
         let (mut settings, mut mistakes) = (Self::default(), vec![]);
-        if let Some(wrong) = variable(HOME).and_then(|home| suggestions::path(Path::new(&home))) {
+        if let Some(wrong) = variable(HOME).and_then(|home| value_suggestions::path(Path::new(&home))) {
             mistakes.push(Mistake::new(Location::Variable(HOME), wrong));
         }
         for setting in SETTINGS {

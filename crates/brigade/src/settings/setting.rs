@@ -11,7 +11,7 @@ use crate::{
         EXPECTED_COUNT, EXPECTED_MANAGER_PORT, EXPECTED_PORT, host, parse_cap, parse_count, parse_keep,
         parse_manager_port, parse_port,
     },
-    text::suggestions,
+    text::value_suggestions,
 };
 
 /// A setting.
@@ -94,7 +94,7 @@ impl SettingKind {
     pub(super) fn check(self, value: &str) -> Result<(), String> {
         match self {
             Self::Host => host(value, "the port ").map(drop),
-            Self::Folder => suggestions::path(Path::new(value)).map_or(Ok(()), Err),
+            Self::Folder => value_suggestions::path(Path::new(value)).map_or(Ok(()), Err),
             Self::Port => parse_port(value).map(drop),
             Self::ManagerPort => parse_manager_port(value).map(drop),
             Self::Count => parse_count(value).map(drop),

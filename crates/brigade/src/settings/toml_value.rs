@@ -8,7 +8,7 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use super::setting::SettingKind;
-use crate::text::suggestions;
+use crate::text::value_suggestions;
 
 /// The value in the form in which a user types it. The error names what is expected.
 pub(super) fn value_of(kind: SettingKind, value: &DeValue<'_>) -> Result<String, String> {
@@ -25,7 +25,8 @@ pub(super) fn value_of(kind: SettingKind, value: &DeValue<'_>) -> Result<String,
         _ => return Err(another_type(kind, value)),
     };
     if kind == SettingKind::Folder && !Path::new(&text).is_absolute() {
-        let expected = suggestions::path(Path::new(&text)).unwrap_or_else(|| kind.expected().to_owned());
+        let expected =
+            value_suggestions::path(Path::new(&text)).unwrap_or_else(|| kind.expected().to_owned());
         return Err(format!("invalid value '{text}': {expected}"));
     }
     kind.check(&text).map_err(|expected| format!("invalid value '{text}': {expected}"))?;

@@ -7,4 +7,4 @@ pub(crate) mod escape;
 pub(crate) mod format;
 pub(crate) mod hints;
 pub(crate) mod shortening;
-pub(crate) mod suggestions;
+pub(crate) mod value_suggestions;

@@ -1,6 +1,6 @@
 //! Commands that end at their start, with their exit codes and texts: a full network, names, keys, ports, folders.
 //!
-//! `name_resolution` tests names of files that are refused.
+//! `file_name_lookup` tests names of files that are refused.
 
 use std::{fs, os::unix::fs::PermissionsExt};
 

@@ -1,7 +1,7 @@
 //! Fetching: from several holders at once with a limit, folders, several names, equal files, and existing files in the
 //! way; the created folders, the totals, standard output, and `--done-file`.
 //!
-//! `name_resolution` tests which content a name means, `resuming` tests interrupted fetches, `rate_limits` tests other
+//! `file_name_lookup` tests which content a name means, `resuming` tests interrupted fetches, `rate_limits` tests other
 //! limits, and `serving_after_fetch` tests `--stay`.
 
 use std::{

@@ -7,11 +7,11 @@
 //!
 //! `BRIGADE_MODEL_DISK=exfat` makes all of these runs on exFAT, each on a disk of its own, which needs root:
 //! `BRIGADE_MODEL_SEEDS=100 BRIGADE_MODEL_DISK=exfat cargo test -p brigade --test end_to_end folder_model`. A short
-//! run there is always made. `model_disk` has what exFAT cannot do.
+//! run there is always made. `disk_under_test` has what exFAT cannot do.
 
 mod changes;
+mod disk_under_test;
 mod folder_content;
-mod model_disk;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -29,8 +29,8 @@ use std::{
 };
 
 use self::{
+    disk_under_test::DiskUnderTest,
     folder_content::{FolderContent, Known},
-    model_disk::ModelDisk,
 };
 use crate::{
     test_network::{Network, bytes, hash},
@@ -70,7 +70,7 @@ struct ModelFolder {
     peer: Option<Process>,
     /// Files that are open for writing.
     open: Vec<(PathBuf, File)>,
-    disk: ModelDisk,
+    disk: DiskUnderTest,
     network: Network,
     expected: FolderContent,
     /// All contents that a name ever had, by id.
@@ -165,7 +165,7 @@ impl ModelFolder {
     /// `None` if its disk cannot be mounted.
     fn begin(seed: u64, changes_in_all: usize, on_exfat: bool) -> Option<Self> {
         let network = Network::start();
-        let disk = if on_exfat { ModelDisk::exfat(&network)? } else { ModelDisk::of_the_system() };
+        let disk = if on_exfat { DiskUnderTest::exfat(&network)? } else { DiskUnderTest::of_the_system() };
         let mut random = TestRandom(seed);
         for number in 0..20 {
             let path = format!("{}/start{number}", ["", "d0", "d0/e1", "d1"][random.below(4)]);

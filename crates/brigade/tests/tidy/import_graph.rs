@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Source, import_paths};
+use crate::{Source, import_parser};
 
 /// Files by their path below `crates/`, and what each imports.
 pub(crate) struct Graph {
@@ -27,8 +27,8 @@ impl Graph {
             files.iter().map(|(source, module)| (module.as_slice(), below_crates(source))).collect();
         let imports = files.iter().map(|(source, module)| {
             let mut imported: BTreeMap<String, usize> = BTreeMap::new();
-            for (line, path) in import_paths::paths(source) {
-                let Some(target) = import_paths::resolve(module, &path) else { continue };
+            for (line, path) in import_parser::paths(source) {
+                let Some(target) = import_parser::resolve(module, &path) else { continue };
                 let file = (0..=target.len()).rev().find_map(|length| of_module.get(&target[..length]));
                 if let Some(file) = file.filter(|file| **file != below_crates(source)) {
                     let first = imported.entry((*file).to_owned()).or_insert(line);

@@ -4,7 +4,7 @@
 //! The arrows of `ARCHITECTURE.md`. A module that is in no layer is a finding too: give it a layer here and a place in
 //! the map there. Inside `peer` of the node there are layers too.
 
-use crate::{Source, crates, import_graph::Graph, import_paths, no};
+use crate::{Source, crates, import_graph::Graph, import_parser, no};
 
 /// Modules side by side. They may import lower layers.
 struct Layer {
@@ -113,7 +113,7 @@ const MAPS: &[Map] = &[
             apart(&["terminal/standard_error"]),
             apart(&["failure"]),
             apart(&["terminal"]),
-            apart(&["private_file_checks", "checked_home", "log"]),
+            apart(&["folder_argument_checks", "checked_home", "log"]),
             apart(&["manager_display", "notices"]),
             apart(&["command_line/value_parsers"]),
             // What a mistake is; the settings have mistakes too.
@@ -158,8 +158,8 @@ fn modules_are_kept_apart() {
     let mut findings = vec![];
     for source in Source::all().iter().filter(|source| !source.is_test()) {
         let Some((_, module)) = source.module() else { continue };
-        for (line, path) in import_paths::paths(source) {
-            let Some(target) = import_paths::resolve(&module, &path) else { continue };
+        for (line, path) in import_parser::paths(source) {
+            let Some(target) = import_parser::resolve(&module, &path) else { continue };
             let target = target.join("::");
             let apart = KEPT_APART
                 .iter()

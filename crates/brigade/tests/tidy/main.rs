@@ -3,8 +3,8 @@
 //!
 //! It reads sources as text and is simple on purpose: a rule that needs a parser belongs to clippy. Each finding has
 //! its location, the rule, and what to do instead. `source_rules` checks each file, `layers`, `import_cycles` and
-//! `import_counts` the imports, `folder_size` the number of files in a folder, `allowed_dependencies` the packages,
-//! `unique_type_names` and `banned_names` the names, `test_timing` how tests wait, `repository_files` the repository,
+//! `import_limit` the imports, `folder_size` the number of files in a folder, `allowed_dependencies` the packages,
+//! `unique_type_names` and `banned_names` the names, `test_timing` how tests wait, `repository_rules` the repository,
 //! `mentioned_files` the files that texts name, `versions` the version of Brigade, `protocol_document` and
 //! `protocol_examples` the document `docs/protocol.md`.
 
@@ -15,15 +15,15 @@ mod allowed_dependencies;
 mod banned_names;
 mod declarations;
 mod folder_size;
-mod import_counts;
 mod import_cycles;
 mod import_graph;
-mod import_paths;
+mod import_limit;
+mod import_parser;
 mod layers;
 mod mentioned_files;
 mod protocol_document;
 mod protocol_examples;
-mod repository_files;
+mod repository_rules;
 mod source_rules;
 mod test_timing;
 mod unique_type_names;
@@ -81,12 +81,14 @@ impl Source {
     /// The crate that it belongs to, and its module there; `None` for tests and examples.
     fn module(&self) -> Option<(&str, Vec<String>)> {
         let (name, inside) = self.path.strip_prefix("crates/")?.split_once("/src/")?;
-        Some((name, import_paths::module_of(inside)))
+        Some((name, import_parser::module_of(inside)))
     }
 
     /// Whether all of it is a test: in `tests/`, or a module of tests in a file of its own.
     fn is_test(&self) -> bool {
-        self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
+        self.path.contains("/tests/")
+            || self.path.contains("/test_helpers/")
+            || self.path.ends_with("/tests.rs")
     }
 
     /// A finding, in the form that terminals and editors turn into a link.

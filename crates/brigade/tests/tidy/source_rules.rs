@@ -5,7 +5,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Source, code, import_paths, no, read, root};
+use crate::{Source, code, import_parser, no, read, root};
 
 /// Lines of a file without its tests.
 const FILE_LINES: usize = 400;
@@ -96,7 +96,7 @@ fn every_file_has_a_head() {
 fn imports_name_what_they_take() {
     let mut findings = vec![];
     for source in Source::all() {
-        for (line, path) in import_paths::uses(&source).into_iter().filter(|(_, path)| path.ends_with("::*"))
+        for (line, path) in import_parser::uses(&source).into_iter().filter(|(_, path)| path.ends_with("::*"))
         {
             findings.push(source.finding(
                 line,

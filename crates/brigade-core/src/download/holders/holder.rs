@@ -1,7 +1,7 @@
 //! One holder, over all contents: its connection, its requests, its window and its rate.
 //!
 //! Bookkeeping only. Connections are made and ended in `holder_connections`; `requests` decides
-//! what is requested from whom, and `slow_holders` finds silent holders.
+//! what is requested from whom, and `stalled_holders` finds silent holders.
 
 use std::{
     collections::{BTreeSet, VecDeque},

@@ -1,7 +1,7 @@
 //! Sets of holders by what an event needs: so that an event with one holder does not search all of them.
 //!
 //! Everything here follows from the holders; code that changes a holder updates its sets. `requests` and
-//! `slow_holders` decide what to do.
+//! `stalled_holders` decide what to do.
 
 use std::collections::BTreeSet;
 

@@ -1,7 +1,7 @@
 //! The endgame: idle holders take over requests of slow or stalled ones.
 //!
 //! A piece may then be requested from two holders; the second answer is cancelled. The second request takes the last
-//! piece in the slow holder's queue, which the holder has seldom begun to send. `slow_holders` finds stalled holders.
+//! piece in the slow holder's queue, which the holder has seldom begun to send. `stalled_holders` finds stalled holders.
 
 use std::time::Duration;
 

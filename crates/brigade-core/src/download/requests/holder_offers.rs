@@ -8,7 +8,7 @@
 use crate::{
     download::{
         Action, DownloadId, Downloads, HolderId, holders::holder::Holder, single_download::ListState,
-        single_download::source::SourceState, timers::Timer,
+        single_download::content_holder::SourceState, timers::Timer,
     },
     geometry::PieceIndex,
     limits,

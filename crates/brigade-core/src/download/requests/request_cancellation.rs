@@ -6,7 +6,7 @@ use crate::{
     download::{
         Action, DownloadId, Downloads, HolderId,
         holders::holder::ConnectionState,
-        single_download::{ListState, source::Channel},
+        single_download::{ListState, content_holder::Channel},
     },
     geometry::PieceIndex,
 };

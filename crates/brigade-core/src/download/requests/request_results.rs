@@ -7,7 +7,7 @@ use crate::{
     download::{
         Action, DownloadId, Downloads, HolderFault, HolderId,
         holders::holder::ConnectionState,
-        single_download::{picker::PieceState, source::SourceState},
+        single_download::{content_holder::SourceState, picker::PieceState},
         timers::Timer,
     },
     geometry::PieceIndex,

@@ -12,7 +12,7 @@ use crate::{
         holders::holder::{ConnectionState, Holder, PendingRequest},
         holders::rate_estimate::RateEstimate,
         single_download::Download,
-        single_download::source::{Channel, Source, SourceState},
+        single_download::content_holder::{Channel, Source, SourceState},
         timers::Timer,
     },
     geometry::PieceIndex,

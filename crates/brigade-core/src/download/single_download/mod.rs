@@ -2,14 +2,14 @@
 //!
 //! It updates the picker when holders announce pieces. It makes no requests: `requests` chooses the holders.
 
+pub(super) mod content_holder;
 pub(super) mod picker;
-pub(super) mod source;
 
 use std::{collections::VecDeque, sync::Arc, time::Duration};
 
 use self::{
+    content_holder::{Channel, HolderPieces, Source, SourceState},
     picker::{Picker, PieceState},
-    source::{Channel, HolderPieces, Source, SourceState},
 };
 use super::events_and_actions::HolderId;
 use crate::{

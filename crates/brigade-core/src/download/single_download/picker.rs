@@ -3,9 +3,9 @@
 //! Each piece has exactly one [`PieceState`]. Missing pieces lie in buckets by how many *partial* holders have them;
 //! holders that have everything add the same to each and are left out of the count. So a pick from a complete
 //! holder looks at one piece, and one from a partial holder at a bounded number before it falls back to a scan of
-//! bits. Who holds what is in [`source`](super::source); this knows of a holder only that a piece is requested from it.
+//! bits. Who holds what is in [`content_holder`](super::content_holder); this knows of a holder only that a piece is requested from it.
 
-use super::source::HolderPieces;
+use super::content_holder::HolderPieces;
 use crate::{
     bitfield::Bitfield,
     download::events_and_actions::HolderId,

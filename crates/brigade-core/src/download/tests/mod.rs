@@ -15,7 +15,7 @@ use std::{collections::BTreeMap, time::Duration};
 use super::{
     Action, Arc, Bitfield, Config, ConnectionState, Content, ContentId, DownloadId, Downloads, Event,
     Geometry, HolderFault, HolderId, PieceIndex, PieceList, Timer, Timestamp,
-    single_download::{picker::PieceState, source::SourceState},
+    single_download::{content_holder::SourceState, picker::PieceState},
 };
 use crate::{
     piece_list::{Expected, fold},
@@ -167,7 +167,7 @@ fn audit(downloads: &Downloads) {
             assert_eq!(source.ready, listed);
             assert_eq!(source.wanted, holder.wants.contains(id));
             assert_eq!(source.ready, one.has_work_for(source));
-            if let Some(super::single_download::source::HolderPieces::Some(bits)) = source.has() {
+            if let Some(super::single_download::content_holder::HolderPieces::Some(bits)) = source.has() {
                 let useful = bits.iter().filter(|piece| one.picker.missing().has(*piece)).count();
                 assert_eq!(source.useful as usize, useful);
             }
@@ -184,7 +184,7 @@ fn audit_positions(one: &super::Download) {
     }
     for piece in one.picker.missing().iter() {
         let partial = one.sources().iter().filter_map(|source| match source.has() {
-            Some(super::single_download::source::HolderPieces::Some(bits)) => Some(bits),
+            Some(super::single_download::content_holder::HolderPieces::Some(bits)) => Some(bits),
             _ => None,
         });
         let holders = partial.filter(|bits| bits.has(piece)).count();

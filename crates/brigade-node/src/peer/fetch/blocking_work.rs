@@ -16,7 +16,7 @@ use tokio::{
 
 use super::{
     disk_space::measure,
-    local_file_check::{FileDecision, LocalFileError, prepare},
+    file_preparation::{FileDecision, LocalFileError, prepare},
     space_needs::SpaceNeeds,
 };
 use crate::{

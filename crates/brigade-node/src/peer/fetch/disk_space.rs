@@ -12,7 +12,7 @@ use std::{
 use brigade_core::{backoff::Backoff, geometry::Geometry, id::Content, name::FileName, time::Timestamp};
 
 use super::{
-    local_file_check::is_under_name,
+    file_preparation::is_under_name,
     space_needs::{FullDisk, OPEN_PARTS, SpaceNeeds},
 };
 use crate::{

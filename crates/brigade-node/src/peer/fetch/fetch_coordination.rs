@@ -20,10 +20,10 @@ use self::changed_parts::ChangedParts;
 use super::{
     blocking_work::{BlockingWork, PreparedFiles},
     catalogue_change_check::CatalogueChangeCheck,
+    file_preparation::{FileDecision, LocalFileError},
     job_table::{ActiveFile, Jobs},
-    kept_parts::KeptParts,
-    local_file_check::{FileDecision, LocalFileError},
     space_needs::SpaceNeeds,
+    unused_parts::UnusedParts,
 };
 use crate::{
     fetch_error::FileErrorKind,
@@ -62,7 +62,7 @@ pub(crate) struct Fetches {
     jobs: Jobs,
     /// Threads that prepare files now.
     preparing: usize,
-    kept: KeptParts,
+    kept: UnusedParts,
     /// The files whose parts another program has changed.
     changed: ChangedParts,
     change_check: CatalogueChangeCheck,
@@ -77,7 +77,7 @@ impl Fetches {
     /// No fetch yet. Returns the totals of kept parts, too.
     pub(crate) fn new(config: FetchConfig, background: BlockingWork) -> (Self, watch::Receiver<KeptTotals>) {
         let FetchConfig { swarm, share, keeper, keep_parts, shares_fetched } = config;
-        let (kept, totals) = KeptParts::new(keep_parts, shares_fetched);
+        let (kept, totals) = UnusedParts::new(keep_parts, shares_fetched);
         let this = Self {
             swarm,
             jobs: Jobs::default(),

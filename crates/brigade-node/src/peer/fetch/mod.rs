@@ -2,7 +2,7 @@
 //!
 //! [`FetchOwner`] waits for one input at a time, and has it handled. It never waits for another task: connections and
 //! the session get what fits into their queues, and work that takes time is done in the background and sends its
-//! result. `resolve` finds the files of a request, `disk_space` and `local_file_check` check them.
+//! result. `resolve` finds the files of a request, `disk_space` and `file_preparation` check them.
 //! `fetch_coordination` decides which files start, land, wait or fail; `job_table` has all fetches, each of them a
 //! `job`. The module `swarm` decides which pieces are received from which holder.
 
@@ -10,13 +10,13 @@ mod blocking_work;
 mod catalogue_change_check;
 mod disk_space;
 mod fetch_coordination;
+mod file_preparation;
 mod job;
 mod job_table;
-mod kept_parts;
-mod local_file_check;
 mod name_and_content_claims;
 mod resolve;
 mod space_needs;
+mod unused_parts;
 
 use std::{collections::VecDeque, time::Duration};
 

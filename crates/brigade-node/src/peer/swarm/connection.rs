@@ -1,7 +1,7 @@
 //! The established connection to one holder: requests are sent and pieces are received here.
 //!
-//! One task owns the connection. Data is decrypted directly into the buffer of its piece and hashed there while it is
-//! in the processor's cache; a verified piece goes to [`super::writing_and_landing`]. Under a download limit data is
+//! One task owns the connection. Decrypted data is copied once, into the buffer of its piece, and hashed there while it
+//! is in the processor's cache; a verified piece goes to [`super::writing_and_landing`]. Under a download limit data is
 //! read in slices, commands are still carried out, and the core knows that the holder does not cause the delay.
 
 use std::{error::Error, sync::Arc, time::Duration};

@@ -3,8 +3,9 @@
 //! [`Swarm`] is the driver: it carries out the actions of the core, and reports events to the core and, as
 //! [`SwarmEvent`]s, to its owner. The owner calls [`Swarm::next_event`] until there is none, and then waits for
 //! [`Swarm::receive`]. Nothing here waits for another task, or knows why a content is wanted. `connection_pool` has the
-//! connections to the `holders`, `connection` runs one of them with its `requests`, `writing_and_landing` stores pieces
-//! for the `active_downloads` and gives complete files their names, and other peers are served from `partial_contents`.
+//! connections to the `holders`, `connection` runs one of them with its `pending_requests`, `writing_and_landing`
+//! stores pieces for the `active_downloads` and gives complete files their names, and other peers are served from
+//! `partial_contents`.
 
 mod active_downloads;
 mod connection;

@@ -1,7 +1,7 @@
 //! The pending requests of one connection, and the buffers in which their pieces arrive.
 //!
-//! Data goes directly into the buffer of its piece and is hashed there while it is in the processor's cache. Data
-//! without a request, or at the wrong offset of its piece, is a protocol error; data of a cancelled request is dropped.
+//! Data is copied into the buffer of its piece and hashed there while it is in the processor's cache. Data without a
+//! request, or at the wrong offset of its piece, is a protocol error; data of a cancelled request is dropped.
 //! A new megabyte for every piece would be zeroed and freed by the system a thousand times for each gigabyte, so
 //! buffers are used again. Those in use are limited by the pieces in flight; the free ones are limited here.
 

@@ -3,14 +3,14 @@
 //! Names are [`FileName`]s, which were checked before. A peer keeps its own files in `.brigade/` (mode 0700): its key,
 //! the index, part files. The lock in it excludes a second session for as long as this session has a handle. `root` is
 //! the open directory, `private_dir` creates and opens `.brigade/`, `private_dir_restoration` keeps it complete, and
-//! `removal_detection` notices what was removed; the calls to the kernel are in `system`.
+//! `private_dir_removal_detection` notices what was removed; the calls to the kernel are in `system`.
 
 mod error;
 mod lock;
 mod lock_holder;
 mod private_dir;
+mod private_dir_removal_detection;
 mod private_dir_restoration;
-mod removal_detection;
 mod root;
 mod staging_list;
 

@@ -3,7 +3,7 @@
 //! Without it the lock excludes no other session, and the peer's key would be lost at the end of the process. So every
 //! use of it first checks that it still exists, and counts what was removed. If another session has taken the folder,
 //! or has left another key in it, nothing of that is changed: this peer then shares and receives nothing. `private_dir`
-//! creates the folder and the lock's file, and `removal_detection` finds out what was removed.
+//! creates the folder and the lock's file, and `private_dir_removal_detection` finds out what was removed.
 
 use std::{
     fmt,
@@ -20,7 +20,7 @@ use super::{
     private_dir::{
         INDEX_FILE, LOCK, PARTS, PRIVATE, create_private_dir, lock_file, open_private, private_path,
     },
-    removal_detection::{RemovalDetection, is_absent},
+    private_dir_removal_detection::{RemovalDetection, is_absent},
     root::Root,
     staging_list::{STAGING_LIST, StagingList},
 };

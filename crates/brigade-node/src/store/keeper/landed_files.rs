@@ -1,6 +1,6 @@
 //! Files that were fetched: they are shared when they land, without hashing.
 //!
-//! A session that shares only those files later checks them in `scan/landed_file_check`.
+//! A session that shares only those files later checks them in `scan/landed_only_check`.
 
 use super::{
     event_loop::KeeperOwner, keeper_messages::LandedFile, open_folder_cache::OpenFolderCache,

@@ -1,8 +1,8 @@
 //! The scan of the whole folder, or of one folder below it: it finds changes without events.
 //!
 //! The walk and the share are both in the order of the names. The scan merges them, so it needs no list of all files.
-//! A session that shares only landed files has a check of these instead, in `landed_file_check`.
-//! `unservable_file_check` checks single files that could not be served.
+//! A session that shares only landed files has a check of these instead, in `landed_only_check`.
+//! `failed_serving_check` checks single files that could not be served.
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
@@ -32,9 +32,9 @@ use crate::{
     },
 };
 
-mod landed_file_check;
+mod failed_serving_check;
+mod landed_only_check;
 pub(super) mod scan_schedule;
-mod unservable_file_check;
 pub(super) mod walk;
 
 /// Problems of one walk that are kept; the others are only counted.

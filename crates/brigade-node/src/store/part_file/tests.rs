@@ -23,7 +23,7 @@ use crate::store::{
     stored_parts::{kept_parts, remove_part},
 };
 #[cfg(unix)]
-use crate::tests::run_with_few_open_files::run_with_few_open_files;
+use crate::test_helpers::run_with_few_open_files::run_with_few_open_files;
 
 fn landing(name: &str, mtime_s: i64, executable: bool) -> Landing {
     Landing { name: name.parse().unwrap(), mtime_s, executable, replace: false }

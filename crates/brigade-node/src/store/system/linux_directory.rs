@@ -2,7 +2,7 @@
 //!
 //! `openat2` does that in one call (Linux 5.6). If a sandbox or an old kernel does not have it, each component is
 //! opened separately with `O_NOFOLLOW`, with the same results. `rename_without_replacing` has the renames,
-//! `linux_file_system` the information on file systems.
+//! `linux_file_system_info` the information on file systems.
 
 use std::{
     ffi::{OsStr, OsString},
@@ -23,7 +23,7 @@ use rustix::{
 
 use super::{
     entry::{EntryStatus, FileKind, FolderEntry},
-    error::symlink_in_path,
+    io_errors::symlink_in_path,
 };
 use crate::store::file_stamp::{Stamp, nanoseconds};
 

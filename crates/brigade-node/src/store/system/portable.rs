@@ -22,9 +22,9 @@ use self::unix as platform;
 use self::windows as platform;
 use super::{
     entry::{EntryStatus, FileKind, FolderEntry},
-    error::{is_not_kept, symlink_in_path},
     executable_bit::set_executable,
-    free_space::{FileSystemId, FreeSpace},
+    file_system_info::{FileSystemId, FreeSpace},
+    io_errors::{is_not_kept, symlink_in_path},
 };
 
 /// Whether [`open_for_writing`] can find open files on this system.
@@ -49,7 +49,7 @@ impl Dir {
         Self::open(path.canonicalize()?)
     }
 
-    /// See `linux_file_system`.
+    /// See `linux_file_system_info`.
     pub(in crate::store) fn is_read_only(&self) -> io::Result<bool> {
         platform::is_read_only(&self.path)
     }
@@ -188,7 +188,7 @@ impl Dir {
         fs::rename(self.checked_path(from)?, self.checked_path(to_name)?)
     }
 
-    /// See `linux_file_system`.
+    /// See `linux_file_system_info`.
     pub(in crate::store) fn is_same(&self, other: &Self) -> bool {
         self.id == other.id
     }
@@ -214,13 +214,13 @@ impl Dir {
         fs::remove_dir(self.checked_path(name)?)
     }
 
-    /// See `linux_file_system`. Mounts are not distinguished here.
+    /// See `linux_file_system_info`. Mounts are not distinguished here.
     #[allow(clippy::unnecessary_wraps, reason = "its twin can fail")]
     pub(in crate::store) fn file_system(&self) -> io::Result<FileSystemId> {
         Ok(FileSystemId { device: self.id.0, mount: 0 })
     }
 
-    /// See `linux_file_system`.
+    /// See `linux_file_system_info`.
     pub(in crate::store) fn free(&self) -> io::Result<FreeSpace> {
         platform::free(&self.path)
     }
@@ -231,7 +231,7 @@ impl Dir {
         None
     }
 
-    /// See `linux_file_system`; here an attempt to move finds out.
+    /// See `linux_file_system_info`; here an attempt to move finds out.
     #[allow(clippy::unnecessary_wraps, clippy::unused_self, reason = "its twin can fail")]
     pub(in crate::store) fn may_move(&self, _: &str) -> io::Result<bool> {
         Ok(true)

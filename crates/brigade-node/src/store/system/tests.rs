@@ -1,6 +1,6 @@
 //! Tests for both implementations of `Dir`: they behave alike.
 //!
-//! Tests for one of them alone are in `linux_directory`, `rename_without_replacing`, `linux_file_system` and
+//! Tests for one of them alone are in `linux_directory`, `rename_without_replacing`, `linux_file_system_info` and
 //! `portable/windows`.
 
 #[cfg(unix)]

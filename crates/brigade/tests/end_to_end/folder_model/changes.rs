@@ -10,7 +10,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{ModelFolder, model_disk::RareChange};
+use super::{ModelFolder, disk_under_test::RareChange};
 use crate::test_network::bytes;
 
 impl ModelFolder {

@@ -13,7 +13,7 @@ use crate::store::{
     file_stamp::stamp,
     system::{
         entry::EntryStatus,
-        free_space::{FreeSpace, free_of},
+        file_system_info::{FreeSpace, free_of},
     },
 };
 

@@ -7,7 +7,7 @@ use std::{fs::OpenOptions, io, os::windows::fs::OpenOptionsExt, path::Path};
 
 use crate::store::{
     file_stamp::stamp,
-    system::{entry::EntryStatus, free_space::FreeSpace},
+    system::{entry::EntryStatus, file_system_info::FreeSpace},
 };
 
 /// The flag to open a folder (`FILE_FLAG_BACKUP_SEMANTICS` in `winbase.h`).

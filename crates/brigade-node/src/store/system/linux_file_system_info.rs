@@ -11,7 +11,7 @@ use rustix::{
 };
 
 use super::{
-    free_space::{FileSystemId, FreeSpace, free_of},
+    file_system_info::{FileSystemId, FreeSpace, free_of},
     linux_directory::Dir,
 };
 

@@ -11,7 +11,7 @@ const NOT_IN_ROUND: u32 = u32::MAX;
 
 /// One content's pieces, as far as they were not sent in this round.
 #[derive(Debug)]
-pub(super) struct SendHistory {
+pub(super) struct LeastSentPieces {
     /// In no order.
     left: Vec<u32>,
     /// Where in `left` a piece stands, or [`NOT_IN_ROUND`].
@@ -20,13 +20,13 @@ pub(super) struct SendHistory {
     last_offered: bool,
 }
 
-impl SendHistory {
+impl LeastSentPieces {
     /// A first round of so many pieces.
     pub(super) fn new(pieces: u32) -> Self {
-        let mut history =
+        let mut pieces =
             Self { left: Vec::new(), positions: vec![NOT_IN_ROUND; pieces as usize], last_offered: false };
-        history.begin();
-        history
+        pieces.begin();
+        pieces
     }
 
     /// How many pieces the content has.
@@ -100,18 +100,18 @@ impl SendHistory {
 mod tests {
     use std::collections::BTreeSet;
 
-    use super::{PieceIndex, Random, SendHistory, limits};
+    use super::{LeastSentPieces, PieceIndex, Random, limits};
 
     #[test]
     fn every_piece_leaves_once_before_any_leaves_twice() {
         let mut random = Random::new(3);
-        let mut history = SendHistory::new(50);
+        let mut pieces = LeastSentPieces::new(50);
         for _ in 0..3 {
             let mut sent = BTreeSet::new();
             for _ in 0..50 {
-                let piece = history.least_sent(&mut random, |_| false)[0];
+                let piece = pieces.least_sent(&mut random, |_| false)[0];
                 assert!(sent.insert(piece), "{piece:?} left twice");
-                history.sent(piece);
+                pieces.sent(piece);
             }
         }
     }
@@ -119,20 +119,20 @@ mod tests {
     #[test]
     fn offered_pieces_are_not_offered_twice_and_unsent_ones_are() {
         let mut random = Random::new(3);
-        let mut history = SendHistory::new(10);
-        let first = history.least_sent(&mut random, |_| false);
+        let mut pieces = LeastSentPieces::new(10);
+        let first = pieces.least_sent(&mut random, |_| false);
         assert_eq!(
             (first.len(), first[0]),
             (limits::OFFERED_PIECES, PieceIndex(9)),
             "the last one proves the size"
         );
-        let second = history.least_sent(&mut random, |piece| first.contains(&piece));
+        let second = pieces.least_sent(&mut random, |piece| first.contains(&piece));
         assert!(second.iter().all(|piece| !first.contains(piece)));
-        (0..9).for_each(|piece| history.sent(PieceIndex(piece)));
-        history.unsent(PieceIndex(4));
-        let left: BTreeSet<_> = history.least_sent(&mut random, |_| false).into_iter().collect();
+        (0..9).for_each(|piece| pieces.sent(PieceIndex(piece)));
+        pieces.unsent(PieceIndex(4));
+        let left: BTreeSet<_> = pieces.least_sent(&mut random, |_| false).into_iter().collect();
         assert_eq!(left, BTreeSet::from([PieceIndex(4), PieceIndex(9)]));
-        history.sent(PieceIndex(77));
-        assert_eq!(history.pieces(), 10);
+        pieces.sent(PieceIndex(77));
+        assert_eq!(pieces.pieces(), 10);
     }
 }

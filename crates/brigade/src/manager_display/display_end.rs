@@ -4,7 +4,7 @@
 
 /// The reason why the table is not shown any more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum EndReason {
+pub(crate) enum DisplayEnd {
     /// The user pressed `q`.
     Quit,
     /// The user pressed Ctrl-C.

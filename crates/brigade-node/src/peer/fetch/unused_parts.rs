@@ -25,7 +25,7 @@ const PAUSES_OF_FETCHES: Backoff = Backoff::new(LOOK_EVERY, LOOK_EVERY);
 
 /// The known parts.
 #[derive(Debug)]
-pub(crate) struct KeptParts {
+pub(crate) struct UnusedParts {
     /// How long an unused part is kept; `None` for ever.
     keep: Option<Duration>,
     parts: BTreeMap<Content, KeptPart>,
@@ -40,7 +40,7 @@ pub(crate) struct KeptParts {
     totals: watch::Sender<KeptTotals>,
 }
 
-impl KeptParts {
+impl UnusedParts {
     /// Before the first look; the totals are sent on the channel. If only fetches look at the parts (`by_fetches`), the
     /// first one does: a part that it uses again is not unused any more, whatever its age.
     pub(crate) fn new(keep: Option<Duration>, by_fetches: bool) -> (Self, watch::Receiver<KeptTotals>) {
@@ -150,7 +150,7 @@ mod tests {
 
     use brigade_core::id::{Content, ContentId};
 
-    use super::{KeptPart, KeptParts, KeptTotals, LOOK_EVERY};
+    use super::{KeptPart, KeptTotals, LOOK_EVERY, UnusedParts};
     use crate::{clock, store::stored_parts::StoredFiles};
 
     fn part(byte: u8, name: Option<&str>) -> KeptPart {
@@ -166,7 +166,7 @@ mod tests {
     /// The pauses before each of the first looks.
     fn pauses(by_fetches: bool) -> Vec<Duration> {
         let mut now = clock::now();
-        let (mut kept, _totals) = KeptParts::new(None, by_fetches);
+        let (mut kept, _totals) = UnusedParts::new(None, by_fetches);
         let pause = |_| {
             let pause = kept.next_check.since(now);
             now = now.after(pause);
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn parts_are_of_no_use_once_their_name_or_their_content_is_there() {
-        let (mut kept, totals) = KeptParts::new(None, false);
+        let (mut kept, totals) = UnusedParts::new(None, false);
         let parts = [part(1, Some("film")), part(2, Some("film")), part(3, Some("other")), part(4, None)];
         let contents = parts.each_ref().map(|part| part.content);
         let name = |name: &str| name.parse().unwrap();

@@ -10,7 +10,7 @@ use std::fs;
 use crate::{test_disk::Disk, test_network::Network};
 
 /// The disk with the shared folder and the folder outside.
-pub(super) struct ModelDisk {
+pub(super) struct DiskUnderTest {
     /// Unmounted when it is dropped.
     exfat: Option<Disk>,
 }
@@ -23,7 +23,7 @@ pub(super) enum RareChange {
     Mode,
 }
 
-impl ModelDisk {
+impl DiskUnderTest {
     /// The file system of the temporary folders.
     pub(super) fn of_the_system() -> Self {
         Self { exfat: None }

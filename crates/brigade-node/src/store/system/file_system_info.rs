@@ -1,6 +1,6 @@
 //! File systems: which of them two paths are on, and how much space one has left.
 //!
-//! `linux_file_system` and `portable` ask the system.
+//! `linux_file_system_info` and `portable` ask the system.
 
 use std::path::Path;
 
