@@ -12,6 +12,7 @@ use brigade_core::{
     wire::manager::{CatalogueEntry, Listing},
 };
 
+pub use self::name_pattern::has_wildcard;
 pub(crate) use self::name_pattern::{Pattern, is_pattern, may_be_pattern};
 use crate::fetch_request::resolve_error::ResolveError;
 

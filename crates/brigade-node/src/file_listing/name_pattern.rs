@@ -15,11 +15,20 @@ pub(crate) struct Pattern {
 }
 
 /// The special characters of a pattern.
-const SPECIAL: [char; 5] = ['*', '?', '[', '{', '\\'];
+const SPECIAL: [char; 5] = ['*', '?', '[', '{', ESCAPE];
+
+/// The special character that stands for nothing: the next one stands for itself.
+const ESCAPE: char = '\\';
 
 /// Whether `text` can only be a pattern.
 pub(crate) fn is_pattern(text: &str) -> bool {
     text.contains(['*', '?'])
+}
+
+/// Whether `text` has a character that stands for others in a pattern. It may be a name all the same: only `*` and `?`
+/// are in no name.
+pub fn has_wildcard(text: &str) -> bool {
+    text.contains(|character: char| character != ESCAPE && SPECIAL.contains(&character))
 }
 
 /// Whether `text` may be a pattern, if it is not a name.
@@ -50,7 +59,7 @@ impl Pattern {
 
 #[cfg(test)]
 mod tests {
-    use super::{Pattern, is_pattern, may_be_pattern};
+    use super::{Pattern, has_wildcard, is_pattern, may_be_pattern};
 
     /// Which of some names a pattern fits.
     #[track_caller]
@@ -84,6 +93,10 @@ mod tests {
         assert!(is_pattern("a*") && is_pattern("a?"));
         assert!(!is_pattern("film [1].mkv") && may_be_pattern("film [1].mkv"));
         assert!(!may_be_pattern("film (1).mkv"));
+        for text in ["a*", "a?", "film [1].mkv", "{a,b}"] {
+            assert!(has_wildcard(text) && may_be_pattern(text), "{text}");
+        }
+        assert!(!has_wildcard("films\\a.mkv") && may_be_pattern("films\\a.mkv"));
         assert!(Pattern::parse("film [1.mkv").unwrap_err().contains("class"), "a class that is never closed");
     }
 }

@@ -41,7 +41,7 @@ pub use crate::{
     fetch_request::FetchRequest,
     fetch_request::resolve_error::{AmbiguousName, ResolveError},
     fetch_request::wanted_files::{Resolved, WantedFile},
-    file_listing::FileListing,
+    file_listing::{FileListing, has_wildcard},
     identity::clock_check::ClockDifference,
     listen_addresses::{ManagerContact, ReachabilityWatch, TakenPort, UnreachableFrom},
     manager_questions::Observer,

@@ -9,6 +9,7 @@ use brigade_core::{
     name::{FileName, NameError},
     rate::Cap,
 };
+use brigade_node::peer::has_wildcard;
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
 use crate::text::value_suggestions::{self, Suggestion};
@@ -87,8 +88,7 @@ pub(super) fn parse_name(text: &str) -> Result<String, String> {
     let name = text.trim_end_matches('/');
     let is_id = |text: &str| text.bytes().all(|byte| byte.is_ascii_hexdigit());
     let base = name.rsplit_once('@').filter(|(_, id)| is_id(id)).map_or(name, |(base, _)| base);
-    let is_pattern = text.contains(['*', '?', '[']);
-    if is_pattern || base.parse::<FileName>().is_ok() {
+    if has_wildcard(text) || base.parse::<FileName>().is_ok() {
         return Ok(text.to_owned());
     }
     let wrong = |reason: NameError| match value_suggestions::name(text) {
@@ -239,6 +239,8 @@ mod tests {
         }
         let long = format!("{}@abcdef", "a".repeat(250));
         assert!(parse_name(&long).is_ok());
+        let long_pattern = format!("{{{},{}}}", "a".repeat(200), "b".repeat(200));
+        assert!(parse_name(&long_pattern).is_ok(), "no file can have this name, but two files match it");
         assert!(parse_name("sub\\inner.txt").unwrap_err().ends_with(
             "did you mean \"sub/inner.txt\"? Names have / between folders, and nothing before the first folder"
         ));

@@ -9,7 +9,7 @@ use std::{
 };
 
 use brigade_core::{plural::noun, wire::manager::CatalogueEntry};
-use brigade_node::peer::{FileListing, Observer};
+use brigade_node::peer::{FileListing, Observer, has_wildcard};
 
 use super::json_events;
 use crate::{
@@ -56,7 +56,7 @@ pub(crate) fn no_files(text: &str) -> String {
         value_suggestions::name(text).map(|hint| format!("\nhint: {}", escape(&hint))).unwrap_or_default();
     let such = match text {
         "" => "",
-        _ if text.contains(['*', '?', '[', '{', '\\']) => " whose name matches this pattern",
+        _ if has_wildcard(text) => " whose name matches this pattern",
         _ => " under this name",
     };
     format!("nothing is shared{such}{hint}")

@@ -10,6 +10,7 @@ use std::{
 };
 
 use brigade_core::name::FileName;
+use brigade_node::peer::has_wildcard;
 
 use super::hints;
 
@@ -78,8 +79,7 @@ pub(crate) fn name(text: &str) -> Option<String> {
     }
     let parts = slashed.split('/').filter(|part| !["", "."].contains(part));
     let suggestion = parts.collect::<Vec<_>>().join("/");
-    let is_pattern = suggestion.contains(['*', '?', '[']);
-    let may_be = is_pattern || suggestion.parse::<FileName>().is_ok();
+    let may_be = has_wildcard(&suggestion) || suggestion.parse::<FileName>().is_ok();
     let differs = suggestion != text.trim_end_matches('/');
     (may_be && differs).then(|| {
         format!(
