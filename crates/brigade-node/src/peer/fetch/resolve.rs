@@ -149,12 +149,10 @@ impl Resolver<'_> {
         }
         if self.incomplete.is_none() && may_be_pattern(folder) {
             match self.matching(folder).await {
-                Ok(files) => return Ok(files),
-                // No name is similar: it was meant as a pattern.
-                Err(wrong @ ResolveError::BadPattern { .. }) if found.closest.is_empty() => {
-                    return Err(wrong);
-                }
-                Err(_) => {}
+                Err(ResolveError::NotFound { .. }) => {}
+                // A name is similar: it was meant as a name.
+                Err(ResolveError::BadPattern { .. }) if !found.closest.is_empty() => {}
+                result => return result,
             }
         }
         let LookupResult { closest, .. } = found;

@@ -250,6 +250,36 @@ async fn a_text_that_is_no_name_and_no_pattern_is_reported_as_a_bad_pattern() {
     assert!(matches!(error, ResolveError::NotFound { .. }), "{error}");
 }
 
+/// The text may be a name too, so no file has the text as its name.
+#[tokio::test(start_paused = true)]
+async fn several_contents_of_a_name_that_a_pattern_without_stars_fits_are_a_choice() {
+    let knows = |_: Duration, question: &Question| match question {
+        Question::Lookup { name } if name == "a1.txt" => {
+            found(COMPLETE, vec![version(0xab, &["fire_user"]), version(0xcd, &["water_user"])], 0)
+        }
+        Question::Lookup { .. } => found(COMPLETE, vec![], 0),
+        Question::Browse { holder: Some(_), .. } => listing(COMPLETE, &[]),
+        _ => {
+            let entry = |byte| CatalogueEntry {
+                name: "a1.txt".parse().unwrap(),
+                id: ContentId([byte; 32]),
+                size: 5,
+                mtime_s: 0,
+                executable: false,
+                holders: 1,
+            };
+            let entries = vec![entry(0xab), entry(0xcd)];
+            Ok(Answer::Listing(Listing { question: 0, entries, more: false, incomplete_ms: None }))
+        }
+    };
+    for text in ["a{1,2}.txt", "a[12].txt"] {
+        let error = resolved(&manager(knows), request(text, None)).await.0.unwrap_err();
+        let ResolveError::Ambiguous { choices, rest: 0 } = &error else { panic!("{text}: {error}") };
+        let contents: Vec<_> = choices.iter().map(|choice| (&*choice.name, choice.versions.len())).collect();
+        assert_eq!(contents, [("a1.txt", 2)], "{text}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_manager_that_never_has_all_is_not_waited_for_longer_than_its_bound() {
     let never = |_: Duration, question: &Question| match question {
