@@ -42,6 +42,10 @@ fn several_contents_are_listed_and_one_is_chosen() {
     network.has("by_id/same.bin", &waters);
     network.fetch(&["same.bin", "--from", "fire_user", "--into", "by_user"]).with_code(0);
     network.has("by_user/same.bin", &fires);
+    network
+        .fetch(&[&format!("same.bin@{of_fire}"), "--from", "water_user", "--into", "none"])
+        .with_code(5)
+        .prints_error(&[&format!("begins with {of_fire} and is shared by \"water_user\""), &of_water]);
     network.fetch(&["same.bin@00000000", "--into", "none"]).with_code(5).prints_error(&[&of_fire, &of_water]);
     network
         .fetch(&["same.bin", "--from", "air_user", "--into", "none"])

@@ -214,10 +214,13 @@ impl Resolver<'_> {
         match fitting[..] {
             [version] => Ok(self.wanted(parsed, content(version), version.mtime_s, version.executable)),
             [] => {
-                let from = from.map(|from| format!("shared by \"{from}\""));
                 let id = prefix.map(|prefix| format!("the one that begins with {prefix}"));
+                let from = from.map(|from| format!("shared by \"{from}\""));
                 let vanished = chosen.map(|chosen| format!("{} any more", chosen.id.short()));
-                let wanted = from.or(id).or(vanished).unwrap_or_default();
+                let wanted = match (id, from) {
+                    (Some(id), Some(from)) => format!("{id} and is {from}"),
+                    (id, from) => id.or(from).or(vanished).unwrap_or_default(),
+                };
                 Err(ResolveError::NoSuchVersion { name: name.to_owned(), wanted, versions })
             }
             _ => {

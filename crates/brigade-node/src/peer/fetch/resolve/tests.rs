@@ -65,6 +65,17 @@ fn a_version_is_chosen_by_id_or_by_who_shares_it() {
 }
 
 #[test]
+fn a_version_that_is_chosen_by_id_and_by_who_shares_it_fits_both() {
+    let versions = || vec![version(0xab, &["fire_user"]), version(0xcd, &["earth_user"])];
+    let of_fire = request("a", Some("fire_user"));
+    assert_eq!(choose(&of_fire, versions(), Some("abab")).unwrap().content.id, ContentId([0xab; 32]));
+    let error = choose(&of_fire, versions(), Some("cdcd")).unwrap_err();
+    let expected = "no content of \"a\" is the one that begins with cdcd and is shared by \"fire_user\"";
+    assert_eq!(error.to_string(), expected);
+    assert!(matches!(error, ResolveError::NoSuchVersion { versions, .. } if versions.len() == 2));
+}
+
+#[test]
 fn a_content_that_only_this_peer_has_is_not_a_choice() {
     let any = request("a", None);
     let versions = || vec![version(0xab, &["air_user"]), version(0xcd, &["earth_user"])];
