@@ -32,7 +32,8 @@ pub struct FetchRequest {
     pub name: String,
     /// The content to fetch, whatever its name; then `name` only names the fetch.
     pub id: Option<ContentId>,
-    /// If a name has several contents: the one that this member shares.
+    /// The member whose files are fetched: those of a folder or a pattern that it shares, and if a name has several
+    /// contents, the one that it shares.
     pub from: Option<Username>,
     /// If a name has several contents: the chosen one.
     pub chosen: BTreeMap<FileName, Content>,
@@ -56,7 +57,7 @@ impl FetchRequest {
         Self { name: id.to_string(), id: Some(id), ..Self::default() }
     }
 
-    /// If a name has several contents, takes the one that this member shares.
+    /// Takes only files and contents that this member shares.
     pub fn shared_by(self, username: Username) -> Self {
         Self { from: Some(username), ..self }
     }

@@ -182,3 +182,10 @@ pub enum AskError {
     #[error("asking the manager")]
     Connection(#[from] ConnectionError),
 }
+
+impl AskError {
+    /// Whether the manager answered that a peer is not in the network.
+    pub(crate) const fn is_not_here(&self) -> bool {
+        matches!(self, Self::Refused { reason: Reason::NotFound, .. })
+    }
+}

@@ -52,6 +52,8 @@ pub struct Progress {
     pub files_done: u64,
     /// Files that were here before.
     pub files_already: u64,
+    /// Files that are not among `files`, because only others share them than the requested member.
+    pub left_out: u64,
     /// Pieces of all its files.
     pub pieces: u64,
     /// Pieces that are verified and written.
@@ -108,6 +110,7 @@ impl Progress {
             files: 0,
             files_done: 0,
             files_already: 0,
+            left_out: 0,
             pieces: 0,
             pieces_done: 0,
             bytes: 0,

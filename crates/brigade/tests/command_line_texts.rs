@@ -144,7 +144,7 @@ fn help_of_fetch() {
 
     Options:
           --into <DIR>             The folder to fetch into [default: .]
-          --from <USERNAME>        If a name has several contents, fetch the one that this member shares
+          --from <USERNAME>        Fetch only files and contents that this member shares
           --replace                Keep an existing file with another content as NAME.~1~, and put the
                                    fetched one in its place
           --stay                   Continue to serve the fetched files, until terminated

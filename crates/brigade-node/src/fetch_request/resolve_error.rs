@@ -84,6 +84,27 @@ pub enum ResolveError {
     Ask(#[from] AskError),
 }
 
+impl ResolveError {
+    /// Nobody shares `name`; these names are similar.
+    pub(crate) fn not_found(name: &str, closest: Vec<FileName>) -> Self {
+        Self::NotFound { name: name.to_owned(), closest }
+    }
+
+    /// No content of `name` is `wanted`.
+    pub(crate) fn no_version(name: &str, wanted: String) -> Self {
+        Self::NoSuchVersion { name: name.to_owned(), wanted, versions: vec![] }
+    }
+
+    /// Whether the answer may change when peers come back.
+    pub(crate) const fn may_change(&self) -> bool {
+        match self {
+            Self::NotFound { .. } | Self::NoSuchVersion { .. } => true,
+            Self::Ask(error) => error.is_not_here(),
+            _ => false,
+        }
+    }
+}
+
 /// A name with several contents.
 #[derive(Debug, Clone)]
 #[non_exhaustive]

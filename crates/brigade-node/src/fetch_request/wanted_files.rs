@@ -4,6 +4,7 @@
 
 use brigade_core::{id::Content, name::FileName};
 
+use super::{FetchRequest, resolve_error::ResolveError};
 use crate::store::landing::Landing;
 
 /// The files of a request, and their common name.
@@ -11,9 +12,40 @@ use crate::store::landing::Landing;
 pub struct Resolved {
     pub(crate) name: String,
     pub(crate) files: Vec<WantedFile>,
+    pub(crate) left_out: u64,
 }
 
 impl Resolved {
+    /// The files of a request, under the name that was given for the file. So many further names are left out, because
+    /// the requested member does not share them.
+    ///
+    /// # Errors
+    /// [`ResolveError::SeveralFiles`], if a name was given for several files.
+    pub(crate) fn of(
+        request: &FetchRequest,
+        mut files: Vec<WantedFile>,
+        left_out: u64,
+    ) -> Result<Self, ResolveError> {
+        let name = request.name.clone();
+        if let Some(given) = &request.save_as {
+            if files.len() > 1 {
+                return Err(ResolveError::SeveralFiles { name, files: files.len(), save_as: given.clone() });
+            }
+            files = files.into_iter().map(|file| file.saved_as(given.clone())).collect();
+        }
+        Ok(Self { name, files, left_out })
+    }
+
+    /// The requested name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The number of names in a folder, or that match a pattern, that only other members share than the requested one.
+    pub const fn left_out(&self) -> u64 {
+        self.left_out
+    }
+
     /// The files.
     pub fn files(&self) -> &[WantedFile] {
         &self.files

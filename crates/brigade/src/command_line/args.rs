@@ -152,7 +152,7 @@ pub(crate) struct FetchArgs {
     /// The folder to fetch into
     #[arg(long, default_value = ".", value_name = "DIR", value_parser = path())]
     pub(crate) into: PathBuf,
-    /// If a name has several contents, fetch the one that this member shares
+    /// Fetch only files and contents that this member shares
     #[arg(long, value_name = "USERNAME")]
     pub(crate) from: Option<Username>,
     /// Keep an existing file with another content as NAME.~1~, and put the fetched one in its place

@@ -1,10 +1,11 @@
-//! Choosing one of several contents of a name: the list, and the answers.
+//! Choosing one of several contents of a name: the list, and the answers; and the note about files that `--from` leaves
+//! out.
 //!
 //! The prompt and `brigade fetch` ask the question; scripts get the list as an error (`failure`).
 
 use std::time::Duration;
 
-use brigade_core::{id::Content, plural::count};
+use brigade_core::{id::Content, name::Username, plural::count};
 use brigade_node::peer::{AmbiguousName, FetchRequest, Peer, ResolveError, Resolved};
 
 use crate::{
@@ -38,6 +39,13 @@ pub(crate) async fn resolve_request(
         resolved = resolved => resolved.map_err(Some),
         () = interrupts.interrupt() => Err(None),
     }
+}
+
+/// The note about files of a folder or a pattern that are not fetched, because `from` does not share them.
+pub(crate) fn left_out_note(files: &Resolved, from: Option<&Username>) -> Option<String> {
+    let from = from.filter(|_| files.left_out() > 0)?;
+    let left_out = count(files.left_out(), "file");
+    Some(format!("{} is fetched without {left_out} that {from} does not share", escape(files.name())))
 }
 
 /// The question below the list of `choice`.

@@ -20,7 +20,7 @@ use brigade_node::{
 use serde_json::Value;
 
 use super::{
-    choose_content::{Chosen, invalid_answer, menu, question, take_answer},
+    choose_content::{Chosen, invalid_answer, left_out_note, menu, question, take_answer},
     done_file::{check_done_file, check_fetched_names, make_done_file, remove_old_done_file},
     json_events,
     listen_and_join::join,
@@ -153,6 +153,8 @@ async fn fetch_all(
         Ok(wanted) => wanted,
         Err(code) => return Ok(code),
     };
+    let notes = wanted.iter().filter_map(|files| left_out_note(files, args.from.as_ref()));
+    notes.for_each(|note| print_error_line(&note));
     let names = wanted.iter().flat_map(|resolved| resolved.files().iter().map(|file| &file.name));
     check_fetched_names(args.done_file.as_deref(), &args.into, names)?;
     running.fetches = peer.fetch_all(wanted).await?;

@@ -127,6 +127,7 @@ pub(super) fn result(progress: &Progress) -> Value {
         "done": progress.state == FetchState::Done,
         "files": progress.files,
         "files_already": progress.files_already,
+        "left_out": progress.left_out,
         "bytes": progress.bytes,
         "bytes_already": progress.bytes_already,
         "bytes_copied": progress.bytes_copied,

@@ -10,7 +10,7 @@ use brigade_node::peer::{Fetch, FetchRequest, FetchState, FileListing, Peer, Pro
 use tokio::task::JoinSet;
 
 use super::{
-    choose_content::{Chosen, invalid_answer, menu, question, resolve_request, take_answer},
+    choose_content::{Chosen, invalid_answer, left_out_note, menu, question, resolve_request, take_answer},
     fetch::code_of,
     files, peers,
     prompt_arguments::{check_no_arguments, hint_about_spaces, parse_fetch},
@@ -45,7 +45,7 @@ fetch NAME [OPTION]... [&]     fetch a file, all files of a folder, or all that
                                in the background, Ctrl-C stops it
       NAME                     may have spaces, and stand in quotation marks;
                                NAME@ID-PREFIX chooses one of several contents
-      --from USERNAME          fetch the content that this user shares
+      --from USERNAME          fetch only files that this user shares
       --replace                keep a file that is in the way as NAME.~1~
 limit                          the limits in effect and their origin
 limit up|down RATE|off|auto    a new limit (10MB, off); auto removes it again
@@ -230,7 +230,11 @@ impl Prompt {
 
     async fn fetch(&mut self, rest: &str, lines: &mut LineReader) -> Result<(), Failure> {
         let (request, background) = parse_fetch(rest)?;
+        let from = request.from.clone();
         let Chosen::Files(files) = self.resolve(request, lines).await? else { return Ok(()) };
+        if let Some(note) = left_out_note(&files, from.as_ref()) {
+            self.printer.print(&note);
+        }
         let fetch = self.peer.fetch(files).await?;
         self.fetches.retain(|fetch| !fetch.progress().borrow().is_over());
         self.fetches.push(fetch.clone());

@@ -72,6 +72,33 @@ fn all_names_with_several_contents_in_a_folder_are_listed_at_once() {
 }
 
 #[test]
+fn files_that_the_requested_user_does_not_share_are_left_out_and_counted() {
+    let network = Network::start();
+    network.write("fire_user/d/one.txt", b"fire");
+    for name in ["d/one.txt", "d/two.txt", "d/three.txt"] {
+        network.write(&format!("water_user/{name}"), b"water");
+    }
+    let _held = ["fire_user", "water_user"].map(|username| network.peer(username, &[]));
+    let note = "is fetched without 2 files that fire_user does not share";
+    for name in ["d", "d/*"] {
+        let ended = network.fetch(&[name, "--from", "fire_user", "--into", "earth"]).with_code(0);
+        let ended = ended.prints_error(&[&format!("{name} {note}")]);
+        assert_eq!((&ended.results()[0]["files"], &ended.results()[0]["left_out"]), (&1.into(), &2.into()));
+    }
+    network.has("earth/d/one.txt", b"fire");
+    assert!(!network.path("earth/d/two.txt").exists());
+    let none = network.fetch(&["d/t*", "--from", "fire_user", "--into", "air"]).with_code(5);
+    none.prints_error(&["no content of \"d/t*\" is shared by \"fire_user\""]);
+    let whole = network.fetch(&["d", "--from", "water_user", "--into", "air"]).with_code(0);
+    assert!(!whole.err.contains("is fetched without"), "{}", whole.err);
+    let mut prompt = network.run("peer", &["--port", "0", "--username", "air_user"]);
+    prompt.types("fetch d --from fire_user\n");
+    prompt.end_input();
+    let ended = prompt.end().with_code(0);
+    assert!(ended.out.contains(&format!("d {note}")), "{}", ended.out);
+}
+
+#[test]
 fn a_file_in_the_way_stays_without_replace() {
     let network = Network::start();
     let (old, new) = (bytes("old", 300_000), bytes("new", 400_000));

@@ -78,9 +78,10 @@ struct Accounts {
 impl FetchJob {
     /// A fetch that begins now, when all fetches have received so many bytes twice.
     pub(crate) fn new(ordered: NewFetch, needs: SpaceNeeds, now: Timestamp, bytes_twice: u64) -> Self {
-        let NewFetch { files: Resolved { name, files }, progress, given_up } = ordered;
+        let NewFetch { files: Resolved { name, files, left_out }, progress, given_up } = ordered;
         let mut accounts = Accounts::new(name, now);
         accounts.progress.files = files.len() as u64;
+        accounts.progress.left_out = left_out;
         for file in &files {
             accounts.progress.bytes += file.content.size;
             accounts.progress.pieces += pieces(file.content);
@@ -401,7 +402,7 @@ mod tests {
         let content = Content { id: brigade_core::id::ContentId([1; 32]), size: 600_000 };
         let file = WantedFile::new("film".parse().unwrap(), content);
         let (progress, given_up) = (watch::channel(Progress::new(String::new())).0, CancellationToken::new());
-        let files = Resolved { name: "film".to_owned(), files: vec![file.clone()] };
+        let files = Resolved { name: "film".to_owned(), files: vec![file.clone()], left_out: 0 };
         let ordered = NewFetch { files, progress, given_up };
         (FetchJob::new(ordered, SpaceNeeds::default(), Timestamp::default(), 0), file)
     }

@@ -10,10 +10,7 @@ use brigade_core::{
     id::{Content, ContentId},
     limits,
     name::{FileName, NameError, Username},
-    wire::{
-        Reason,
-        manager::{CatalogueEntry, LookupResult, Version},
-    },
+    wire::manager::{CatalogueEntry, LookupResult, Version},
 };
 use tokio::time::{Instant, sleep_until};
 
@@ -47,13 +44,15 @@ pub(crate) async fn resolve_request(
     loop {
         let believes = Instant::now() >= until;
         let me = me();
-        let mut resolving = Resolver { asking, me: &me, request, believes, incomplete: None, certain: false };
+        let (incomplete, certain, left_out) = (None, false, 0);
+        let mut resolving = Resolver { asking, me: &me, request, believes, incomplete, certain, left_out };
         let result = resolving.files().await;
-        let left = resolving.incomplete.filter(|_| !resolving.certain && may_change(&result));
+        let may_change = result.as_ref().err().is_none_or(ResolveError::may_change);
+        let left = resolving.incomplete.filter(|_| !resolving.certain && may_change);
         let Some(left) = left else {
             return match result {
                 // There are no files only if the catalogue is not complete.
-                Ok(files) => save_as(request, files.unwrap_or_default()),
+                Ok(files) => Resolved::of(request, files.unwrap_or_default(), resolving.left_out),
                 Err(error) => Err(about_the_member(asking, request, error).await),
             };
         };
@@ -61,18 +60,6 @@ pub(crate) async fn resolve_request(
         let pause = if matches!(result, Ok(None)) { left } else { left.min(ASK_AGAIN) };
         sleep_until(until.min(Instant::now() + pause)).await;
     }
-}
-
-/// The files of a request, under the name that was given for the file.
-fn save_as(request: &FetchRequest, mut files: Vec<WantedFile>) -> Result<Resolved, ResolveError> {
-    let name = request.name.clone();
-    if let Some(given) = &request.save_as {
-        if files.len() > 1 {
-            return Err(ResolveError::SeveralFiles { name, files: files.len(), save_as: given.clone() });
-        }
-        files = files.into_iter().map(|file| file.saved_as(given.clone())).collect();
-    }
-    Ok(Resolved { name, files })
 }
 
 /// `error`, or the one for a requested member that is not in the network, if that is the reason.
@@ -83,28 +70,14 @@ async fn about_the_member(
 ) -> ResolveError {
     let Some(username) = &request.from else { return error };
     let is_away = match &error {
-        ResolveError::Ask(error) => is_not_here(error),
+        ResolveError::Ask(error) => error.is_not_here(),
         ResolveError::NoSuchVersion { .. } => {
             let shared = asking.browse(&request.name, None, Some(username.clone())).await;
-            shared.as_ref().is_err_and(is_not_here)
+            shared.as_ref().is_err_and(AskError::is_not_here)
         }
         _ => false,
     };
     if is_away { ResolveError::NotHere { username: username.clone() } } else { error }
-}
-
-/// Whether the answer may change when peers come back.
-const fn may_change(result: &Result<Option<Vec<WantedFile>>, ResolveError>) -> bool {
-    match result {
-        Ok(_) | Err(ResolveError::NotFound { .. } | ResolveError::NoSuchVersion { .. }) => true,
-        Err(ResolveError::Ask(error)) => is_not_here(error),
-        Err(_) => false,
-    }
-}
-
-/// Whether the manager answered that a peer is not in the network.
-const fn is_not_here(error: &AskError) -> bool {
-    matches!(error, AskError::Refused { reason: Reason::NotFound, .. })
 }
 
 struct Resolver<'a> {
@@ -117,6 +90,8 @@ struct Resolver<'a> {
     incomplete: Option<Duration>,
     /// Whether the result does not change when peers come back.
     certain: bool,
+    /// The number of names in the folder or of the pattern that the requested member does not share.
+    left_out: u64,
 }
 
 impl Resolver<'_> {
@@ -157,9 +132,9 @@ impl Resolver<'_> {
         }
         let LookupResult { closest, .. } = found;
         if is_folder && !found.versions.is_empty() {
-            return Err(nothing(name, folder.parse().into_iter().collect())); // it is a file
+            return Err(ResolveError::not_found(name, folder.parse().into_iter().collect())); // it is a file
         }
-        Err(nothing(name, closest))
+        Err(ResolveError::not_found(name, closest))
     }
 
     async fn lookup(&mut self, name: &str) -> Result<LookupResult, AskError> {
@@ -235,33 +210,70 @@ impl Resolver<'_> {
 
     async fn all_below(&mut self, folder: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
         // The manager's answer is checked: a name outside the folder must not be written.
-        let files = self.gather(&format!("{folder}/"), |entry| entry.name.is_below(folder)).await?;
-        let Some(files) = files else { return Ok(None) };
-        if files.is_empty() {
-            let from = self.request.from.as_ref();
-            let wanted = from.map_or("there any more".to_owned(), |from| format!("shared by \"{from}\""));
-            return Err(ResolveError::NoSuchVersion { name: folder.to_owned(), wanted, versions: vec![] });
-        }
-        self.choose_each(&format!("{folder}/"), files).await.map(Some)
+        let below = |entry: &CatalogueEntry| entry.name.is_below(folder);
+        let from = self.request.from.as_ref();
+        let wanted = from.map_or("there any more".to_owned(), |from| format!("shared by \"{from}\""));
+        let none = ResolveError::no_version(folder, wanted);
+        self.all_that_fit(&format!("{folder}/"), below, none).await
     }
 
     /// All files that the pattern fits.
     async fn matching(&mut self, text: &str) -> Result<Option<Vec<WantedFile>>, ResolveError> {
         let bad = |reason| ResolveError::BadPattern { pattern: text.to_owned(), reason };
         let pattern = Pattern::parse(text).map_err(bad)?;
-        let files = self.gather(pattern.prefix(), |entry| pattern.fits(&entry.name)).await?;
-        let Some(files) = files else { return Ok(None) };
-        if files.is_empty() {
-            return Err(nothing(&self.request.name, vec![]));
+        let fits = |entry: &CatalogueEntry| pattern.fits(&entry.name);
+        let none = ResolveError::not_found(&self.request.name, vec![]);
+        self.all_that_fit(pattern.prefix(), fits, none).await
+    }
+
+    /// All files that fit and that the requested member shares, if one is requested; the error `none` if nobody shares
+    /// such a file.
+    async fn all_that_fit(
+        &mut self,
+        prefix: &str,
+        fits: impl Fn(&CatalogueEntry) -> bool,
+        none: ResolveError,
+    ) -> Result<Option<Vec<WantedFile>>, ResolveError> {
+        let Some(files) = self.gather(prefix, &fits).await? else { return Ok(None) };
+        self.left_out = self.count_left_out(prefix, &files, &fits).await?;
+        match &self.request.from {
+            _ if !files.is_empty() => self.choose_each(prefix, files).await.map(Some),
+            Some(from) if self.left_out > 0 => {
+                Err(ResolveError::no_version(&self.request.name, format!("shared by \"{from}\"")))
+            }
+            _ => Err(none),
         }
-        self.choose_each(pattern.prefix(), files).await.map(Some)
+    }
+
+    /// The number of names beside `files` that others share, if a member is requested.
+    async fn count_left_out(
+        &self,
+        prefix: &str,
+        files: &BTreeMap<FileName, Vec<CatalogueEntry>>,
+        fits: impl Fn(&CatalogueEntry) -> bool,
+    ) -> Result<u64, ResolveError> {
+        if self.request.from.is_none() {
+            return Ok(0);
+        }
+        let mine = self.mine(prefix).await?;
+        let (mut count, mut last) = (0, None::<FileName>);
+        let take = |entry: CatalogueEntry| {
+            let is_mine = entry.holders == 1 && mine.get(&entry.name) == Some(&listed(&entry));
+            let is_left_out = !is_mine && fits(&entry) && !files.contains_key(&entry.name);
+            if is_left_out && last.as_ref() != Some(&entry.name) {
+                count += 1;
+                last = Some(entry.name);
+            }
+        };
+        self.asking.browse_all(prefix, None, take).await?;
+        Ok(count)
     }
 
     /// The file with this content, under the first of its names.
     async fn with_id(&mut self, id: ContentId) -> Result<Option<Vec<WantedFile>>, ResolveError> {
         let Some(files) = self.gather("", |entry| entry.id == id).await? else { return Ok(None) };
         let entry = most_held(files.into_values().flatten());
-        let Some(entry) = entry else { return Err(nothing(&self.request.name, vec![])) };
+        let Some(entry) = entry else { return Err(ResolveError::not_found(&self.request.name, vec![])) };
         let content = listed(&entry);
         Ok(Some(vec![self.wanted(entry.name, content, entry.mtime_s, entry.executable)]))
     }
@@ -281,7 +293,7 @@ impl Resolver<'_> {
             let page = match self.asking.browse(prefix, after.clone(), self.request.from.clone()).await {
                 Ok(page) => page,
                 Err(error) => {
-                    if is_not_here(&error) {
+                    if error.is_not_here() {
                         self.lookup("").await?; // a refusal does not say whether the catalogue is complete
                     }
                     return if self.incomplete.is_some() { Ok(None) } else { Err(error.into()) };
@@ -343,20 +355,14 @@ impl Resolver<'_> {
     /// The files that this peer shares under names that begin with `prefix`.
     async fn mine(&self, prefix: &str) -> Result<BTreeMap<FileName, Content>, ResolveError> {
         let mut mine = BTreeMap::new();
-        let mut after = None;
-        loop {
-            let page = match self.asking.browse(prefix, after.clone(), Some(self.me.clone())).await {
-                Ok(page) => page,
-                // The manager does not know this peer at this moment: then it shares nothing.
-                Err(AskError::Refused { reason: Reason::NotFound, .. }) => return Ok(mine),
-                Err(error) => return Err(error.into()),
-            };
-            let last = page.entries.last().map(|entry| entry.name.clone());
-            mine.extend(page.entries.into_iter().map(|entry| (entry.name.clone(), listed(&entry))));
-            match next_page(page.more, last, after) {
-                None => return Ok(mine),
-                next => after = next,
-            }
+        let take = |entry: CatalogueEntry| {
+            let content = listed(&entry);
+            mine.insert(entry.name, content);
+        };
+        match self.asking.browse_all(prefix, Some(self.me), take).await {
+            // The manager does not know this peer at this moment: then it shares nothing.
+            Err(error) if !error.is_not_here() => Err(error.into()),
+            _ => Ok(mine),
         }
     }
 
@@ -375,8 +381,7 @@ impl Resolver<'_> {
     /// The chosen content of a name does not exist any more.
     fn choice_gone(&self, name: FileName) -> ResolveError {
         let chosen = self.request.chosen.get(&name).map(|chosen| chosen.id.short());
-        let wanted = format!("{} any more", chosen.unwrap_or_default());
-        ResolveError::NoSuchVersion { name: name.to_string(), wanted, versions: vec![] }
+        ResolveError::no_version(&name, format!("{} any more", chosen.unwrap_or_default()))
     }
 
     fn wanted(&self, name: FileName, content: Content, mtime_s: i64, executable: bool) -> WantedFile {
@@ -391,10 +396,6 @@ const fn content(version: &Version) -> Content {
 
 const fn listed(entry: &CatalogueEntry) -> Content {
     Content { id: entry.id, size: entry.size }
-}
-
-fn nothing(name: &str, closest: Vec<FileName>) -> ResolveError {
-    ResolveError::NotFound { name: name.to_owned(), closest }
 }
 
 #[cfg(test)]

@@ -10,7 +10,8 @@ use brigade_core::{
     limits,
     name::{FileName, Username},
     wire::manager::{
-        ContentHolders, Hold, Holders, Listing, LookupResult, PeerList, ToManager, Unhold, Unwatch, Watch,
+        CatalogueEntry, ContentHolders, Hold, Holders, Listing, LookupResult, PeerList, ToManager, Unhold,
+        Unwatch, Watch,
     },
 };
 use tokio::{
@@ -19,6 +20,7 @@ use tokio::{
 };
 
 use crate::{
+    file_listing::next_page,
     manager_questions::{Answer, Question},
     peer_error::{ANSWER_TIMEOUT, AskError},
 };
@@ -136,6 +138,25 @@ impl ManagerClient {
         match self.ask(Question::Browse { prefix: prefix.to_owned(), after, holder }).await? {
             Answer::Listing(listing) => Ok(listing),
             _ => Err(AskError::Confused),
+        }
+    }
+
+    /// Passes all entries whose names begin with `prefix` to `take`, page by page: those of `holder`, or of all members.
+    pub(crate) async fn browse_all(
+        &self,
+        prefix: &str,
+        holder: Option<&Username>,
+        mut take: impl FnMut(CatalogueEntry),
+    ) -> Result<(), AskError> {
+        let mut after = None;
+        loop {
+            let page = self.browse(prefix, after.clone(), holder.cloned()).await?;
+            let last = page.entries.last().map(|entry| entry.name.clone());
+            page.entries.into_iter().for_each(&mut take);
+            match next_page(page.more, last, after) {
+                None => return Ok(()),
+                next => after = next,
+            }
         }
     }
 

@@ -18,7 +18,7 @@ fn wanted(name: &str, byte: u8, size: u64) -> WantedFile {
 }
 
 fn resolved(files: &[WantedFile]) -> Resolved {
-    Resolved { name: "d".to_owned(), files: files.to_vec() }
+    Resolved { name: "d".to_owned(), files: files.to_vec(), left_out: 0 }
 }
 
 fn share() -> (tempfile::TempDir, Share) {

@@ -99,7 +99,7 @@ impl TestFetches {
 
     /// A fetch of these files begins.
     fn begin(&mut self, files: Vec<WantedFile>) -> Begun {
-        let files = Resolved { name: "files".to_owned(), files };
+        let files = Resolved { name: "files".to_owned(), files, left_out: 0 };
         let (sender, progress) = watch::channel(Progress::new(String::new()));
         let given_up = CancellationToken::new();
         let ordered = NewFetch { files, progress: sender, given_up: given_up.clone() };

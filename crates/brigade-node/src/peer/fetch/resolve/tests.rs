@@ -5,13 +5,13 @@
 use brigade_core::{
     id::{Content, ContentId},
     limits,
-    wire::manager::Listing,
+    wire::{Reason, manager::Listing},
 };
 use tokio::{sync::mpsc, time::Instant};
 
 use super::{
-    AskError, CatalogueEntry, Duration, FetchRequest, LookupResult, ManagerClient, Reason, ResolveError,
-    Resolver, Username, Version, WantedFile, resolve_request, split_version,
+    AskError, CatalogueEntry, Duration, FetchRequest, LookupResult, ManagerClient, ResolveError, Resolver,
+    Username, Version, WantedFile, resolve_request, split_version,
 };
 use crate::{
     manager_questions::{Answer, Question},
@@ -31,8 +31,9 @@ fn choose(
 ) -> Result<WantedFile, ResolveError> {
     let asking = ManagerClient(mpsc::channel(1).0);
     let me: Username = "air_user".parse().unwrap();
+    let (incomplete, certain, left_out) = (None, false, 0);
     let resolving =
-        Resolver { asking: &asking, me: &me, request, believes: false, incomplete: None, certain: false };
+        Resolver { asking: &asking, me: &me, request, believes: false, incomplete, certain, left_out };
     resolving.choose(&request.name, versions, prefix)
 }
 
@@ -240,6 +241,33 @@ async fn a_member_that_is_not_in_the_network_is_named() {
     assert_eq!(error.to_string(), "no content of \"a\" is shared by \"earth_user\"");
     let error = resolved(&manager(knows), request("d", None)).await.0.unwrap_err();
     assert_eq!(error.to_string(), "no content of \"d\" is there any more");
+}
+
+/// Each file is the only one under its name, so nothing is chosen; but a member is requested.
+#[tokio::test(start_paused = true)]
+async fn files_that_the_requested_member_does_not_share_are_counted() {
+    let knows = |_: Duration, question: &Question| match question {
+        Question::Browse { holder: Some(holder), .. } => match holder.as_str() {
+            "fire_user" => listing(COMPLETE, &["d/1"]),
+            "air_user" => listing(COMPLETE, &["d/4"]),
+            _ => listing(COMPLETE, &[]),
+        },
+        Question::Browse { .. } => listing(COMPLETE, &["d/1", "d/2", "d/3", "d/4", "e"]),
+        _ => found(COMPLETE, vec![], 1),
+    };
+    let me: Username = "air_user".parse().unwrap();
+    let find = async |request: FetchRequest| {
+        let asking = manager(knows);
+        resolve_request(&asking, &|| me.clone(), &request, &mut |_| {}).await
+    };
+    for name in ["d", "d/", "d/*"] {
+        let resolved = find(request(name, Some("fire_user"))).await.unwrap();
+        let files: Vec<&str> = resolved.files.iter().map(|file| &*file.name).collect();
+        assert_eq!((files, resolved.left_out), (vec!["d/1"], 2), "{name}: only this peer shares d/4");
+        assert_eq!(find(request(name, None)).await.unwrap().left_out, 0, "{name}");
+        let error = find(request(name, Some("earth_user"))).await.unwrap_err();
+        assert_eq!(error.to_string(), format!("no content of \"{name}\" is shared by \"earth_user\""));
+    }
 }
 
 #[tokio::test(start_paused = true)]
