@@ -11,7 +11,7 @@ use std::{
 
 use crate::{
     test_disk::Disk,
-    test_network::{Network, bytes, given, nothing_is_left},
+    test_network::{Network, bytes, given, hash, nothing_is_left},
     test_process::{PATIENCE, Process, until},
     test_skipping::skip,
 };
@@ -105,6 +105,28 @@ fn a_read_only_disk_is_reported_before_the_fetch() {
     let refused = network.fetch(&["disk/small", "--into", "earth"]).with_code(6);
     assert!(given(&refused.totals()).is_empty());
     refused.prints_error(&["earth/disk cannot be written to: Read-only file system"]);
+}
+
+#[test]
+fn two_contents_of_one_name_are_reported_before_the_fetch() {
+    let network = Network::start();
+    let held = ["fire_user", "water_user"].map(|username| {
+        let peer = network.holder(username, "same.bin", username.as_bytes());
+        (format!("same.bin@{}", &hash(username.as_bytes())[..10]), peer)
+    });
+    let [(fires, _fire), (waters, _water)] = &held;
+    for further in [&[][..], &["--replace"]] {
+        let names = [&[fires.as_str(), waters.as_str(), "--into", "earth"], further].concat();
+        let refused = network.fetch(&names).with_code(6).prints_error(&[
+            "1 of 2 files of \"same.bin@",
+            "same.bin: another content of it (",
+            "is wanted too: fetch one of them into another folder",
+        ]);
+        assert_eq!(refused.totals()["bytes"], 0);
+        assert!(!network.path("earth/same.bin").exists());
+    }
+    network.fetch(&[fires, "same.bin", "--from", "fire_user", "--into", "earth"]).with_code(0);
+    network.has("earth/same.bin", b"fire_user");
 }
 
 /// On many systems the two names are one file.

@@ -5,7 +5,7 @@
 //! pieces, keeps and serves the verified ones, and continues by itself when there is space again.
 
 use std::{
-    collections::{BTreeMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     time::Duration,
 };
 
@@ -162,7 +162,7 @@ pub(crate) fn measure(
     if folder.keep_private().and_then(|_| folder.check_at_path()).is_err() {
         return Ok(vec![SpaceNeeds::default(); fetches.len()]); // each file fails when it is prepared
     }
-    let wanted = WantedNames::of(folder, fetches);
+    let wanted = WantedNames::new(fetches, folder.ignores_case());
     let mut measuring = SpaceMeasurement {
         share,
         walk: Destinations::new(folder),
@@ -277,11 +277,15 @@ impl SpaceMeasurement<'_> {
         }
     }
 
-    fn fetch(&mut self, fetch: &Resolved, wanted: &WantedNames) -> SpaceNeeds {
+    fn fetch(&mut self, fetch: &Resolved, wanted: &WantedNames<'_>) -> SpaceNeeds {
         let own = self.share.folder().file_system();
         let mut needs = SpaceNeeds::new(own);
         for file in &fetch.files {
             let WantedFile { name, content, replace, .. } = file;
+            if let Some(reason) = wanted.conflict_with_same_name(file) {
+                self.refuse(name, reason);
+                continue;
+            }
             if self.share.by_name(name).is_some_and(|shared| shared.content == *content) {
                 continue;
             }
@@ -297,7 +301,7 @@ impl SpaceMeasurement<'_> {
                 _ => {}
             }
             let obstacle = destination.obstacle.map(|obstacle| obstacle.to_string());
-            if let Some(reason) = obstacle.or_else(|| wanted.conflict_with(name)) {
+            if let Some(reason) = obstacle.or_else(|| wanted.conflict_with_folder(name)) {
                 self.refuse(name, reason);
                 continue;
             }
@@ -331,17 +335,20 @@ impl SpaceMeasurement<'_> {
     }
 }
 
-/// All wanted names, to find one that is wanted as a file and as a folder.
-struct WantedNames {
-    known: HashSet<String>,
+/// All wanted names, to find one that is wanted twice, or as a file and as a folder.
+struct WantedNames<'a> {
+    /// The first file of each name.
+    files: HashMap<String, &'a WantedFile>,
     ignores_case: bool,
 }
 
-impl WantedNames {
-    fn of(folder: &Folder, fetches: &[&Resolved]) -> Self {
-        let mut names = Self { known: HashSet::new(), ignores_case: folder.ignores_case() };
-        let files = fetches.iter().flat_map(|fetch| &fetch.files);
-        names.known = files.map(|file| names.key(file.name.as_str())).collect();
+impl<'a> WantedNames<'a> {
+    fn new(fetches: &[&'a Resolved], ignores_case: bool) -> Self {
+        let mut names = Self { files: HashMap::new(), ignores_case };
+        for file in fetches.iter().flat_map(|fetch| &fetch.files) {
+            let key = names.key(file.name.as_str());
+            names.files.entry(key).or_insert(file);
+        }
         names
     }
 
@@ -349,11 +356,26 @@ impl WantedNames {
         if self.ignores_case { name.to_lowercase() } else { name.to_owned() }
     }
 
-    /// The name that is wanted as a file, and has to be a folder for this one.
-    fn conflict_with(&self, name: &FileName) -> Option<String> {
+    /// The reason if an earlier file needs the name, for another content or with other capital letters.
+    fn conflict_with_same_name(&self, file: &WantedFile) -> Option<String> {
+        let first = self.files.get(&self.key(file.name.as_str()))?;
+        if first.name != file.name {
+            return Some(format!(
+                "{} is wanted too, and this file system ignores capital letters",
+                first.name
+            ));
+        }
+        (first.content != file.content).then(|| {
+            let id = first.content.id.short();
+            format!("another content of it ({id}) is wanted too: fetch one of them into another folder")
+        })
+    }
+
+    /// The reason if a name is wanted as a file, and has to be a folder for this one.
+    fn conflict_with_folder(&self, name: &FileName) -> Option<String> {
         let name = name.as_str();
         let mut folders = name.match_indices('/').map(|(at, _)| &name[..at]);
-        let other = folders.find(|folder| self.known.contains(&self.key(folder)))?;
+        let other = folders.find(|folder| self.files.contains_key(&self.key(folder)))?;
         Some(format!("{other} is wanted too, as a file, and a folder of that name is needed"))
     }
 }

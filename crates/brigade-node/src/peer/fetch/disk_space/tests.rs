@@ -8,7 +8,7 @@ use brigade_core::id::{Content, ContentId};
 
 use super::{
     DiskSpace, FetchError, FileSystemId, FreeSpace, JobId, KeptPart, MissingSpace, OPEN_PARTS, PAUSES,
-    Resolved, Share, SpaceNeeds, StoredFiles, Timestamp, WantedFile, measure, measure_own,
+    Resolved, Share, SpaceNeeds, StoredFiles, Timestamp, WantedFile, WantedNames, measure, measure_own,
 };
 use crate::store::folder::Folder;
 
@@ -104,6 +104,42 @@ fn all_that_cannot_land_is_told_at_once() {
     assert!(refused.to_string().starts_with("not enough space for \"d\" and 2 other names in "), "{refused}");
     // A file with another content is no obstacle here: its bytes are looked at first.
     assert!(measure(&share, &[&resolved(&files[5..])], &[], &BTreeMap::new()).is_ok());
+}
+
+#[test]
+fn two_contents_of_one_name_are_refused_even_if_one_is_kept_aside() {
+    let (temp, share) = share();
+    let (mut first, mut other) = (wanted("a", 1, 10), wanted("a", 2, 10));
+    fs::write(temp.path().join("a"), "0123456789").unwrap();
+    for replace in [false, true] {
+        (first.replace, other.replace) = (replace, replace);
+        let several = [&first, &other].map(|file| resolved(std::slice::from_ref(file)));
+        let Err(FetchError::CannotLand(refused)) =
+            measure(&share, &several.each_ref(), &[], &BTreeMap::new())
+        else {
+            panic!("it is not refused")
+        };
+        let refusal = refused.refused[0].to_string();
+        let expected = format!("a: another content of it ({}) is wanted too", first.content.id.short());
+        assert!(refused.count == 1 && refusal.starts_with(&expected), "{refusal}");
+        let same = [&first, &first].map(|file| resolved(std::slice::from_ref(file)));
+        assert!(measure(&share, &same.each_ref(), &[], &BTreeMap::new()).is_ok(), "it is one file");
+    }
+}
+
+/// Whole fetches onto a file system that ignores case are in the end-to-end tests.
+#[test]
+fn names_that_differ_only_in_case_conflict_if_the_file_system_ignores_case() {
+    let files = ["d/film", "d/Film", "D/FILM/x", "other"].map(|name| wanted(name, 1, 10));
+    let all = resolved(&files);
+    let conflicts = |ignores_case| {
+        let names = WantedNames::new(&[&all], ignores_case);
+        files.each_ref().map(|file| {
+            (names.conflict_with_same_name(file).is_some(), names.conflict_with_folder(&file.name).is_some())
+        })
+    };
+    assert_eq!(conflicts(false), [(false, false); 4]);
+    assert_eq!(conflicts(true), [(false, false), (true, false), (false, true), (false, false)]);
 }
 
 #[test]
