@@ -252,18 +252,14 @@ impl<'a> Destinations<'a> {
 impl Folder {
     /// Whether the file system ignores case, tested with the name of `.brigade`.
     pub(crate) fn ignores_case(&self) -> bool {
-        let status = |name: &str| {
-            self.sub("").and_then(|root| {
-                root.status(name.as_ref())
-                    .map_err(|error| FolderError::new("look at", self.path().join(name), error))
-            })
+        let upper = PRIVATE.to_uppercase();
+        let Ok(root) = self.sub("") else { return false };
+        let (Ok(ours), Ok(other)) = (root.status(PRIVATE.as_ref()), root.status(upper.as_ref())) else {
+            return false;
         };
-        match (status(PRIVATE), status(&PRIVATE.to_uppercase())) {
-            (Ok(ours), Ok(other)) => {
-                ours.stamp.inode == other.stamp.inode && ours.stamp.device == other.stamp.device
-            }
-            _ => false,
-        }
+        let is_same = ours.stamp.inode == other.stamp.inode && ours.stamp.device == other.stamp.device;
+        // In user space (FUSE) each spelling may have another inode, but only one of them is listed.
+        is_same || root.entries().is_ok_and(|entries| entries.iter().all(|entry| entry.name != *upper))
     }
 }
 

@@ -80,6 +80,24 @@ fn a_name_that_differs_only_in_case_from_a_file_is_refused_with_that_file() {
     network.has("card/in/TOP.bin", b"mine");
 }
 
+#[test]
+fn wanted_names_that_differ_only_in_case_are_reported_before_the_fetch() {
+    let network = Network::start();
+    let Some(_disk) = Disk::exfat(&network, "card") else { return };
+    for name in ["e/A.txt", "e/a.txt", "e/other.txt"] {
+        network.write(&format!("fire_user/{name}"), name.as_bytes());
+    }
+    let _fire = network.peer("fire_user", &[]);
+    let ended = network.fetch(&["e", "--into", "card/in"]).with_code(6).prints_error(&[
+        "1 of 3 files of \"e\" cannot be put into ",
+        "e/a.txt: e/A.txt is wanted too, and this file system ignores capital letters",
+    ]);
+    assert_eq!(ended.totals()["bytes"], 0);
+    assert!(!network.path("card/in/e").exists());
+    network.fetch(&["e/{A,other}.txt", "--into", "card/in"]).with_code(0);
+    network.has("card/in/e/a.txt", b"e/A.txt");
+}
+
 /// exFAT stores times in whole seconds, and no time for a change of an attribute.
 #[test]
 fn a_write_that_the_times_do_not_show_is_noticed() {

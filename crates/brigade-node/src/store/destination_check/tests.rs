@@ -44,6 +44,17 @@ fn obstacles_are_named() {
     assert_eq!(walk.file_systems().count(), 1);
 }
 
+/// File systems that ignore case are in the end-to-end tests.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_second_folder_with_the_name_in_capital_letters_shows_that_case_counts() {
+    let (temp, folder) = folder();
+    folder.private().unwrap();
+    assert!(!folder.ignores_case());
+    fs::create_dir(temp.path().join(".BRIGADE")).unwrap();
+    assert!(!folder.ignores_case());
+}
+
 #[test]
 fn nothing_is_received_into_the_state_of_a_manager() {
     let (_temp, folder) = folder();
