@@ -178,6 +178,7 @@ async fn fetch_all(
 }
 
 /// Resolves all names. All errors are printed before anything is fetched; the exit code is then that of the first one.
+/// If a name is wrong, nothing will be fetched, so no question is asked.
 async fn resolve_all(
     peer: &Peer,
     args: &FetchArgs,
@@ -187,10 +188,16 @@ async fn resolve_all(
     let mut wanted = vec![];
     let mut first = None;
     let mut waiting = CatalogueWait::default();
+    let mut results = vec![];
     for name in &args.names {
         let mut request = FetchRequest::new(name).replace(args.replace);
         request.from = args.from.clone();
-        let failure = match resolve(peer, request, args.json, &mut waiting).await {
+        let result = resolve(peer, &request, &mut waiting).await;
+        results.push((name, request, result));
+    }
+    let asks = !args.json && !results.iter().any(|(.., result)| is_wrong(result));
+    for (name, request, result) in results {
+        let failure = match choose(peer, request, result, asks, &mut waiting).await {
             Ok(Chosen::Files(files)) => {
                 wanted.push(files);
                 continue;
@@ -218,22 +225,38 @@ async fn resolve_all(
     Ok(first.map_or(Ok(wanted), |code| Err(ExitCode::from(code))))
 }
 
-/// Resolves a name. If it has several contents, a person at a terminal chooses.
+/// Resolves a name.
 async fn resolve(
     peer: &Peer,
+    request: &FetchRequest,
+    waiting: &mut CatalogueWait,
+) -> Result<Resolved, ResolveError> {
+    let mut print_wait = |left| waiting.text(left).into_iter().for_each(|text| print_error_line(&text));
+    peer.resolve(request, &mut print_wait).await
+}
+
+/// Whether no answer to a question can lead to the files of a name.
+const fn is_wrong(result: &Result<Resolved, ResolveError>) -> bool {
+    !matches!(result, Ok(_) | Err(ResolveError::Ambiguous { .. }))
+}
+
+/// The files of a name that was resolved. If it has several contents, and the command asks questions, a person at a
+/// terminal chooses.
+async fn choose(
+    peer: &Peer,
     mut request: FetchRequest,
-    json: bool,
+    mut result: Result<Resolved, ResolveError>,
+    asks: bool,
     waiting: &mut CatalogueWait,
 ) -> Result<Chosen, Failure> {
-    let mut print_wait = |left| waiting.text(left).into_iter().for_each(|text| print_error_line(&text));
     let mut lines = None;
     loop {
-        let (choices, rest) = match peer.resolve(&request, &mut print_wait).await {
+        let (choices, rest) = match result {
             Ok(files) => return Ok(Chosen::Files(files)),
             Err(ResolveError::Ambiguous { choices, rest }) => (choices, rest),
             Err(error) => return Err(error.into()),
         };
-        if lines.is_none() && !json {
+        if lines.is_none() && asks {
             lines =
                 Some(LineReader::open(None).map_err(|error| Failure::other("opening the terminal", &error))?);
         }
@@ -258,6 +281,7 @@ async fn resolve(
                 return Ok(Chosen::Nothing);
             }
         }
+        result = resolve(peer, &request, waiting).await;
     }
 }
 

@@ -61,6 +61,19 @@ fn a_person_can_choose_no_content() {
 }
 
 #[test]
+fn a_wrong_name_is_reported_without_a_question_about_another_name() {
+    let network = Network::start();
+    let _held = with_versions(&network);
+    let names = ["same.bin", "nothing", "--into", "air"];
+    let Some(air) = Terminal::run(&network, "fetch", &names) else { return };
+    let screen = air.shows("it ended with 5");
+    for text in ["nobody shares \"nothing\"", "same.bin has 2 contents"] {
+        assert!(screen.contains(text), "{screen}");
+    }
+    assert!(!screen.contains("Which one?"), "{screen}");
+}
+
+#[test]
 fn an_existing_folder_is_shared_only_after_a_yes() {
     let network = Network::start();
     network.write("earth/private.txt", b"private");
