@@ -185,9 +185,7 @@ fn mistakes_of_the_environment_and_the_settings_are_printed_with_those_of_the_li
       HOME/brigade.toml:3:8: this has the type string; expected a number from 0 to 65535
     "#);
     let large = "#".repeat((64 << 10) + 1);
-    insta::assert_snapshot!(printed_with(&large, &[], &["fetch", "a"], 2), @r#"
-    error: HOME/brigade.toml: it cannot be read: it has more than 65536 bytes
-    "#);
+    insta::assert_snapshot!(printed_with(&large, &[], &["fetch", "a"], 2), @"error: HOME/brigade.toml: it cannot be read: it has more than 65536 bytes");
 }
 
 #[test]
