@@ -37,28 +37,7 @@ fn a_suspended_prompt_continues_with_the_typed_text() {
 /// The system stops a program in the background that reads the terminal.
 #[test]
 fn a_suspended_prompt_works_in_the_background() {
-    let network = Network::start();
-    let film = bytes("film", 600_000);
-    network.write("earth/film.bin", &film);
-    let Some(earth) = Terminal::job(&network, "peer", &["--port", "0", "--username", "earth"]) else {
-        return;
-    };
-    earth.shows("Share all files in it? [y/N]");
-    earth.types("y");
-    earth.shows("`help` lists the commands");
-    network.has_file("film.bin", 1, PATIENCE);
-    earth.suspends();
-    earth.types("bg");
-    for round in ["1", "2"] {
-        earth.types(&format!("clear; echo sh''ell {round}"));
-        earth.shows(&format!("shell {round}"));
-        network.fetch(&["film.bin", "--into", round]).with_code(0);
-        network.has(&format!("{round}/film.bin"), &film);
-    }
-    earth.types("fg");
-    earth.shows("\n>");
-    earth.types("fetch nothing");
-    earth.shows("nobody shares \"nothing\"");
+    let Some((_network, earth)) = with_prompt_after_bg(&[]) else { return };
     let program = earth.program();
     earth.types("Q");
     earth.has_ended(program);
@@ -69,11 +48,20 @@ fn a_suspended_prompt_works_in_the_background() {
 /// The system reads the line there, so the program has no editor that it could detach.
 #[test]
 fn a_suspended_prompt_without_an_editor_works_in_the_background() {
+    let Some((_network, earth)) = with_prompt_after_bg(&["TERM=dumb"]) else { return };
+    let program = earth.program();
+    earth.types("Q");
+    earth.has_ended(program);
+}
+
+/// A peer that was suspended at its prompt, served its file in the background, and takes commands again. It has these
+/// arguments of `env`. `None` without tmux.
+fn with_prompt_after_bg(environment: &[&str]) -> Option<(Network, Terminal)> {
     let network = Network::start();
     let film = bytes("film", 600_000);
     network.write("earth/film.bin", &film);
     let arguments = ["--port", "0", "--username", "earth"];
-    let Some(earth) = Terminal::job_with(&network, &["TERM=dumb"], "peer", &arguments) else { return };
+    let earth = Terminal::job_with(&network, environment, "peer", &arguments)?;
     earth.shows("Share all files in it? [y/N]");
     earth.types("y");
     earth.shows("`help` lists the commands");
@@ -90,9 +78,7 @@ fn a_suspended_prompt_without_an_editor_works_in_the_background() {
     earth.shows("\n>");
     earth.types("fetch nothing");
     earth.shows("nobody shares \"nothing\"");
-    let program = earth.program();
-    earth.types("Q");
-    earth.has_ended(program);
+    Some((network, earth))
 }
 
 /// The system stops a program in the background that changes the mode of the terminal.

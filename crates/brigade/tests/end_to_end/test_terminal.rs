@@ -1,6 +1,6 @@
 //! A terminal for a test: tmux, with a program in it.
 //!
-//! The tests in `terminal` use it. Without tmux they are skipped.
+//! The tests in `terminal` and `job_control` use it. Without tmux they are skipped.
 
 use std::{
     path::PathBuf,
