@@ -34,10 +34,9 @@ pub(crate) async fn resolve_request(
 ) -> Result<Resolved, Option<ResolveError>> {
     let resolved = peer.resolve(request, waits);
     let Some(signals) = signals else { return resolved.await.map_err(Some) };
-    let interrupts = signals.guard_interrupts();
-    tokio::select! {
-        resolved = resolved => resolved.map_err(Some),
-        () = interrupts.interrupt() => Err(None),
+    match signals.until_interrupted(resolved).await {
+        Some(resolved) => resolved.map_err(Some),
+        None => Err(None),
     }
 }
 

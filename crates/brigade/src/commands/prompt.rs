@@ -171,8 +171,8 @@ impl Prompt {
         match command {
             "" => {}
             "q" | "Q" | "quit" | "exit" => return Ok(PromptStep::Quit),
-            "files" | "ls" => self.files(rest).await?,
-            "peers" => self.peers().await?,
+            "files" | "ls" => self.ask_manager(self.files(rest)).await?,
+            "peers" => self.ask_manager(self.peers()).await?,
             "fetch" | "get" => self.fetch(rest, lines).await?,
             "limit" => self.printer.print(&prompt_limit::run(&self.peer, rest).await?),
             "status" => self.printer.print(&prompt_status::text(&self.peer, &self.fetches)),
@@ -185,7 +185,15 @@ impl Prompt {
         Ok(PromptStep::Continue)
     }
 
-    async fn files(&mut self, text: &str) -> Result<(), Failure> {
+    /// Runs a command that asks the manager. At a terminal, Ctrl-C ends the command, as it ends a running fetch.
+    async fn ask_manager(&self, command: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
+        if !self.terminal {
+            return command.await;
+        }
+        self.signals.until_interrupted(command).await.unwrap_or(Ok(()))
+    }
+
+    async fn files(&self, text: &str) -> Result<(), Failure> {
         let text = value_suggestions::unquoted(text);
         let mut browsing = FileListing::of(text)?;
         let mut rows = vec![];
@@ -211,7 +219,7 @@ impl Prompt {
         Ok(())
     }
 
-    async fn peers(&mut self) -> Result<(), Failure> {
+    async fn peers(&self) -> Result<(), Failure> {
         let columns = peers::Columns::of_output();
         let mut rows = vec![columns.head()];
         let mut after = None;

@@ -153,6 +153,15 @@ impl Signals {
         self.interrupts.send_replace(Some(0));
         InterruptGuard(self.interrupts.clone())
     }
+
+    /// The result of `work`; `None` if Ctrl-C came first, which then ends only `work`.
+    pub(crate) async fn until_interrupted<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        let interrupts = self.guard_interrupts();
+        tokio::select! {
+            result = work => Some(result),
+            () = interrupts.interrupt() => None,
+        }
+    }
 }
 
 impl InterruptGuard {

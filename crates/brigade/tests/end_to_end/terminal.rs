@@ -4,6 +4,8 @@
 
 use std::process::Command;
 
+use rustix::process::Signal;
+
 use crate::{
     test_network::{Network, bytes, hash},
     test_process::{PATIENCE, Process, until},
@@ -115,6 +117,46 @@ fn ctrl_c_at_a_question_of_the_start_is_an_interruption() {
     assert!(!network.path("earth/.brigade").exists());
 }
 
+/// A manager that is stopped answers nothing.
+#[test]
+fn ctrl_c_ends_only_the_command_that_waits_for_the_manager() {
+    let network = Network::start();
+    let Some(earth) = Terminal::run(&network, "peer", &["--port", "0", "--username", "earth"]) else {
+        return;
+    };
+    earth.shows("`help` lists the commands");
+    earth.reads_keys();
+    for command in ["files", "peers"] {
+        network.signal_manager(Signal::STOP);
+        let before = unread_by_manager(&network);
+        earth.types(command);
+        until("the question is sent", PATIENCE, || (unread_by_manager(&network) > before).then_some(()));
+        assert!(earth.tmux(&["send-keys", "C-c"]).status.success());
+        earth.reads_keys();
+        network.signal_manager(Signal::CONT);
+        earth.types(&format!("fetch {command}.bin"));
+        earth.shows(&format!("nobody shares \"{command}.bin\""));
+        earth.reads_keys();
+    }
+    earth.types("Q");
+    let screen = earth.shows("it ended with 0");
+    assert!(!screen.contains("did not answer"), "{screen}");
+}
+
+/// The bytes that the manager has received and not read.
+fn unread_by_manager(network: &Network) -> u64 {
+    let port = format!(":{:04X}", network.port());
+    let tables = ["/proc/net/tcp", "/proc/net/tcp6"];
+    let sockets: String = tables.map(|table| std::fs::read_to_string(table).unwrap_or_default()).concat();
+    let unread = sockets.lines().filter_map(|socket| {
+        let fields: Vec<&str> = socket.split_whitespace().collect();
+        let [_, local, _, _, queues, ..] = fields[..] else { return None };
+        let (_, received) = queues.split_once(':')?;
+        local.ends_with(&port).then(|| u64::from_str_radix(received, 16).unwrap())
+    });
+    unread.sum()
+}
+
 #[test]
 fn all_pasted_lines_are_executed() {
     let network = Network::start();
@@ -147,13 +189,10 @@ fn a_signal_leaves_the_terminal_as_it_was() {
         return;
     };
     earth.shows("`help` lists the commands");
-    rustix::process::kill_process(earth.program(), rustix::process::Signal::TERM).unwrap();
+    rustix::process::kill_process(earth.program(), Signal::TERM).unwrap();
     earth.shows("it ended with 143");
     // The terminal echoes typed text again, and a line ends with Enter.
-    let tty = earth.tmux(&["display-message", "-p", "#{pane_tty}"]);
-    let tty = String::from_utf8(tty.stdout).unwrap();
-    let settings = Command::new("stty").args(["-a", "-F", tty.trim()]).output().unwrap();
-    let settings = String::from_utf8(settings.stdout).unwrap();
+    let settings = earth.settings();
     assert!(settings.contains(" icanon") && settings.contains(" echo "), "{settings}");
 }
 
@@ -300,10 +339,10 @@ fn a_fetch_that_was_suspended_draws_its_line_again() {
     // The line does not change from here on.
     fetch.shows("waiting: no connected peer");
     let program = fetch.program();
-    rustix::process::kill_process(program, rustix::process::Signal::STOP).unwrap();
+    rustix::process::kill_process(program, Signal::STOP).unwrap();
     assert!(fetch.tmux(&["send-keys", "-R"]).status.success());
     until("the screen is empty", PATIENCE, || fetch.rows().iter().all(String::is_empty).then_some(()));
-    rustix::process::kill_process(program, rustix::process::Signal::CONT).unwrap();
+    rustix::process::kill_process(program, Signal::CONT).unwrap();
     fetch.shows("waiting: no connected peer");
 }
 

@@ -152,6 +152,20 @@ impl Terminal {
         screen.lines().map(str::to_owned).collect()
     }
 
+    /// The settings of the terminal, as `stty` prints them.
+    pub(crate) fn settings(&self) -> String {
+        let tty = self.tmux(&["display-message", "-p", "#{pane_tty}"]);
+        let tty = String::from_utf8(tty.stdout).unwrap();
+        let settings = Command::new("stty").args(["-a", "-F", tty.trim()]).output().unwrap();
+        String::from_utf8(settings.stdout).unwrap()
+    }
+
+    /// Waits until the program reads keys, as the editor of a prompt does.
+    #[track_caller]
+    pub(crate) fn reads_keys(&self) {
+        until("the program reads keys", PATIENCE, || self.settings().contains(" -icanon").then_some(()));
+    }
+
     /// The process of the program.
     pub(crate) fn program(&self) -> rustix::process::Pid {
         let pids = self.tmux(&["list-panes", "-F", "#{pane_pid}"]);
