@@ -4,7 +4,7 @@
 //! The peer knows all of it; no other machine is asked.
 
 use brigade_core::plural::count;
-use brigade_node::peer::{Fetch, HashingProgress, ManagerState, MemberTraffic, Peer};
+use brigade_node::peer::{Fetch, HashingProgress, ManagerState, Peer};
 
 use crate::{
     notices::{
@@ -41,11 +41,9 @@ pub(super) fn text(peer: &Peer, fetches: &[Fetch]) -> String {
         format::rate(status.sending),
         format::rate(status.receiving)
     ));
-    let of = |given: &MemberTraffic| {
-        let pieces = count(given.pieces, "piece");
-        format!("sent to {}: {} ({pieces})", given.username, format::bytes(given.bytes))
-    };
-    rows.extend(status.sent.iter().map(of));
+    rows.extend(format::traffic(&status.sent, |downloader, bytes, pieces| {
+        format!("sent to {downloader}: {bytes} ({pieces})")
+    }));
     let going_on = |fetch: &Fetch| {
         let progress = fetch.progress().borrow().clone();
         (!progress.is_over()).then(|| format!("fetching: {}{}", line(&progress), unreached(&progress)))

@@ -301,14 +301,8 @@ pub(crate) fn summary(progress: &Progress) -> String {
             format!("{name}: {} of {} could not be fetched", progress.failed, count(progress.files, "file"))
         }
     };
-    for traffic in &progress.from {
-        text += &format!(
-            "\n  {} from {} ({})",
-            format::bytes(traffic.bytes),
-            traffic.username,
-            count(traffic.pieces, "piece")
-        );
-    }
+    let of_holder = |holder: &str, bytes: &str, pieces: &str| format!("\n  {bytes} from {holder} ({pieces})");
+    text.extend(format::traffic(&progress.from, of_holder));
     for (file, aside) in &progress.aside {
         text += &format!("\n  {}: the old file is now {}", escape(file), escape(aside));
     }
@@ -413,6 +407,15 @@ mod tests {
         };
         assert_eq!(failed(1, 1), "data: 1 of 1 file could not be fetched");
         assert_eq!(failed(9, 4), "data: 4 of 9 files could not be fetched");
+    }
+
+    #[test]
+    fn a_fetch_from_many_holders_lists_the_largest() {
+        let mut progress = progress(1000, FetchState::Done);
+        let holder = |at: u64| MemberTraffic::new(format!("user{at}").parse().unwrap(), 1, 1);
+        progress.from = (0..1000).map(holder).collect();
+        let text = summary(&progress);
+        assert!(text.ends_with("\n  1 B from user9 (1 piece)\n  990 B from 990 more (990 pieces)"), "{text}");
     }
 
     #[test]

@@ -1,13 +1,17 @@
-//! Formats numbers for people: bytes and rates in powers of ten, durations, times.
+//! Formats numbers for people: bytes and rates in powers of ten, durations, times, the traffic of members.
 //!
 //! A megabyte is 10⁶ bytes, as for disks and in `--upload-limit`. Nothing here depends on the locale, and times are in
 //! UTC, so that screens of several machines can be compared.
 
 use std::time::Duration;
 
-use brigade_core::{time::UnixTime, wire::manager::Version};
+use brigade_core::{plural::count, time::UnixTime, wire::manager::Version};
+use brigade_node::peer::MemberTraffic;
 
 use super::escape::escape;
+
+/// The most members whose traffic is listed: a person reads the largest ones. `--json` has all.
+const MEMBERS: usize = 10;
 
 const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
 
@@ -75,9 +79,38 @@ pub(crate) fn version(version: &Version) -> String {
     )
 }
 
+/// A line for the traffic of each member: `line` gets the member, the bytes and the pieces. `members` has the largest
+/// first. If there are many, the last line has the sums of all others.
+pub(crate) fn traffic(members: &[MemberTraffic], line: impl Fn(&str, &str, &str) -> String) -> Vec<String> {
+    let line =
+        |member: &str, sent_bytes, pieces: u64| line(member, &bytes(sent_bytes), &count(pieces, "piece"));
+    let (listed, rest) = members.split_at(members.len().min(MEMBERS));
+    let mut lines: Vec<String> =
+        listed.iter().map(|one| line(one.username.as_str(), one.bytes, one.pieces)).collect();
+    if !rest.is_empty() {
+        let sum = |of: fn(&MemberTraffic) -> u64| rest.iter().map(of).sum::<u64>();
+        lines.push(line(&format!("{} more", rest.len()), sum(|one| one.bytes), sum(|one| one.pieces)));
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Duration, UnixTime, bytes, duration, rate, time};
+    use super::{Duration, MEMBERS, MemberTraffic, UnixTime, bytes, duration, rate, time, traffic};
+
+    #[test]
+    fn the_traffic_of_many_members_has_a_bounded_number_of_lines() {
+        let lines = |number: usize| {
+            let member = |at: usize| MemberTraffic::new(format!("user{at}").parse().unwrap(), 1000, 1);
+            let members: Vec<MemberTraffic> = (0..number).map(member).collect();
+            traffic(&members, |member, bytes, pieces| format!("{member}: {bytes}, {pieces}"))
+        };
+        assert_eq!(lines(0), [""; 0]);
+        assert_eq!(lines(2), ["user0: 1.0 kB, 1 piece", "user1: 1.0 kB, 1 piece"]);
+        assert_eq!(lines(MEMBERS).last().unwrap(), "user9: 1.0 kB, 1 piece");
+        let many = lines(4096);
+        assert_eq!((many.len(), &*many[MEMBERS]), (MEMBERS + 1, "4086 more: 4.1 MB, 4086 pieces"));
+    }
 
     #[test]
     fn bytes_have_one_digit_after_the_point() {
