@@ -10,7 +10,9 @@ use crossterm::{
     execute,
     terminal::{EnterAlternateScreen, disable_raw_mode, enable_raw_mode},
 };
-use ratatui::{DefaultTerminal, Terminal, backend::CrosstermBackend, layout::Rect};
+use ratatui::{
+    DefaultTerminal, Terminal, TerminalOptions, Viewport, backend::CrosstermBackend, layout::Rect,
+};
 use tokio::{
     sync::{
         broadcast::{self, error::RecvError},
@@ -24,7 +26,7 @@ use super::{display_end::DisplayEnd, screen_layout};
 use crate::{
     log::set_screen_in_use,
     terminal::{
-        mode,
+        self, mode,
         suspension::{JobChange, JobControl, stop_process, suspend_job},
     },
 };
@@ -72,7 +74,10 @@ impl Screen {
         restore_at_panic();
         enable_raw_mode()?;
         execute!(io::stdout(), EnterAlternateScreen)?;
-        let terminal = ManuallyDrop::new(Terminal::new(CrosstermBackend::new(io::stdout()))?);
+        // Without a fixed area, ratatui would allocate memory for any size that the terminal reports.
+        let options = TerminalOptions { viewport: Viewport::Fixed(area()?) };
+        let terminal = Terminal::with_options(CrosstermBackend::new(io::stdout()), options)?;
+        let terminal = ManuallyDrop::new(terminal);
         let mut screen = Self { terminal, is_open: true };
         set_screen_in_use(true);
         screen.erase()?;
@@ -82,8 +87,16 @@ impl Screen {
     /// Removes the old text. `Terminal::clear` would ask the terminal for the position of its cursor, and some
     /// terminals never answer.
     fn erase(&mut self) -> io::Result<()> {
-        let size = self.terminal.size()?;
-        self.terminal.resize(Rect::new(0, 0, size.width, size.height))
+        self.terminal.resize(area()?)
+    }
+
+    /// Makes the table as large as the terminal is now.
+    fn fit(&mut self) -> io::Result<()> {
+        let area = area()?;
+        if self.terminal.get_frame().area() != area {
+            self.terminal.resize(area)?;
+        }
+        Ok(())
     }
 
     /// Restores the terminal and stops the process until [`Self::reopen`].
@@ -131,6 +144,7 @@ impl Screen {
         let mut jobs = JobControl::install();
         loop {
             if self.is_open && mode::is_in_foreground() {
+                self.fit()?;
                 let snapshot = view.borrow_and_update().clone();
                 self.terminal.draw(|frame| screen_layout::draw(frame, &snapshot, &recent, &mut scroll))?;
             }
@@ -160,6 +174,12 @@ impl Screen {
             }
         }
     }
+}
+
+/// The area of the table.
+fn area() -> io::Result<Rect> {
+    let (columns, rows) = terminal::size()?;
+    Ok(Rect::new(0, 0, columns, rows))
 }
 
 impl Drop for Screen {

@@ -288,16 +288,35 @@ fn a_manager_starts_on_a_terminal_that_answers_no_questions() {
     if Command::new("script").arg("--version").output().is_err() {
         return skip("script");
     }
+    shows_its_table(&network, 24, 80);
+}
+
+/// Some programs that run others in a terminal set no size, or a wrong one.
+#[test]
+fn a_manager_shows_its_table_on_a_terminal_without_a_usable_size() {
+    let network = Network::start();
+    if Command::new("script").arg("--version").output().is_err() {
+        return skip("script");
+    }
+    for (rows, columns) in [(0, 0), (u16::MAX, u16::MAX), (u16::MAX, 80), (24, u16::MAX)] {
+        shows_its_table(&network, rows, columns);
+    }
+}
+
+/// Checks that a manager shows its table in a terminal of `script` that reports this size.
+#[track_caller]
+fn shows_its_table(network: &Network, rows: u16, columns: u16) {
     let program = env!("CARGO_BIN_EXE_brigade");
     let state = network.path("another");
     let mut script = Command::new("script");
     script.env("TERM", "xterm").env("BRIGADE_HOME", network.path("home"));
     let manager = format!("{program} manager --port 0 --state {}", state.display());
-    script.arg("-qec").arg(format!("stty rows 24 cols 80; exec {manager}")).arg(network.path("typescript"));
+    let commands = format!("stty rows {rows} cols {columns}; exec {manager}");
+    script.arg("-qec").arg(commands).arg(network.path("typescript"));
     let mut script = Process::start(script);
     script.types("q");
     let ended = script.end().with_code(0);
-    assert!(ended.out.contains("q ends the manager"), "{}", ended.out);
+    assert!(ended.out.contains("q ends the manager"), "{rows} × {columns}: {}", ended.out);
 }
 
 const LONG: &str = "recordings of the year/the whole long evening part 7 of 9.mkv";
