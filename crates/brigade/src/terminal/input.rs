@@ -182,9 +182,10 @@ impl LineReader {
 }
 
 impl Printer {
-    /// Prints `text` on its own lines.
+    /// Prints `text` on its own lines. In the background, the prompt is not printed again: the shell has the terminal.
     pub(crate) fn print(&self, text: &str) {
         match self {
+            Self::Terminal(_) | Self::Typed(_) if !mode::is_in_foreground() => print_line(text),
             Self::Terminal(printer) => {
                 let mut printer = printer.lock().unwrap_or_else(PoisonError::into_inner);
                 // An error means that the terminal is closed.

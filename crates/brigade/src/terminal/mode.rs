@@ -91,12 +91,29 @@ pub(crate) fn is_closed() -> bool {
 /// or reads.
 #[cfg(unix)]
 pub(crate) fn is_in_foreground() -> bool {
+    with_terminal(is_in_foreground_of)
+}
+
+/// Whether this program may draw on the terminal of standard error. While the program is in the background, the shell
+/// writes there.
+#[cfg(unix)]
+pub(crate) fn may_draw() -> bool {
+    is_in_foreground_of(io::stderr().as_fd())
+}
+
+#[cfg(unix)]
+fn is_in_foreground_of(terminal: BorrowedFd<'_>) -> bool {
     // An error means that the terminal belongs to no job, or is closed; then nothing stops the program.
-    with_terminal(|terminal| tcgetpgrp(terminal).map_or(true, |group| group == getpgrp()))
+    tcgetpgrp(terminal).map_or(true, |group| group == getpgrp())
 }
 
 #[cfg(not(unix))]
 pub(crate) fn is_in_foreground() -> bool {
+    true
+}
+
+#[cfg(not(unix))]
+pub(crate) fn may_draw() -> bool {
     true
 }
 

@@ -2,7 +2,8 @@
 //!
 //! In a narrow terminal the name is shortened first, then the number of pieces, the bar and the amounts are omitted;
 //! percentage, rate, time left and holders are omitted last. The cursor stays at the beginning of the line, so that a
-//! terminal that was made narrower, and has wrapped the line, can still be cleared.
+//! terminal that was made narrower, and has wrapped the line, can still be cleared. While the program is in the
+//! background (`mode`), nothing is drawn or cleared.
 
 use std::{
     io::{self, Write},
@@ -12,7 +13,7 @@ use std::{
 use unicode_width::UnicodeWidthStr;
 
 use crate::{
-    terminal,
+    terminal::{self, mode},
     text::shortening::{cut, shortened},
 };
 
@@ -118,6 +119,10 @@ pub(crate) struct ProgressLine {
 impl ProgressLine {
     /// Draws `parts`, if the line changed.
     pub(crate) fn draw(&mut self, parts: &LineParts) {
+        if !mode::may_draw() {
+            IS_DRAWN.store(false, Ordering::Relaxed); // the shell may have written over it
+            return;
+        }
         let columns = terminal::columns();
         let now = Some((parts.within(columns), columns));
         if now == self.drawn && IS_DRAWN.load(Ordering::Relaxed) {
@@ -146,7 +151,7 @@ impl Drop for ProgressLine {
 
 /// Erases the progress line before other lines are printed; it is drawn again below them.
 pub(crate) fn erase() {
-    if IS_DRAWN.swap(false, Ordering::Relaxed) {
+    if IS_DRAWN.swap(false, Ordering::Relaxed) && mode::may_draw() {
         write("\r\u{1b}[J");
     }
 }

@@ -3,7 +3,7 @@
 //! Without tmux these tests are skipped.
 
 use crate::{
-    test_network::{Network, bytes, free_port},
+    test_network::{Network, bytes, free_port, pieces_recorded},
     test_process::{PATIENCE, until},
     test_terminal::Terminal,
 };
@@ -79,6 +79,48 @@ fn with_prompt_after_bg(environment: &[&str]) -> Option<(Network, Terminal)> {
     earth.types("fetch nothing");
     earth.shows("nobody shares \"nothing\"");
     Some((network, earth))
+}
+
+/// The shell writes on the terminal then.
+#[test]
+fn a_peer_in_the_background_prints_messages_without_its_prompt() {
+    for environment in [&[][..], &["TERM=dumb"]] {
+        let mut network = Network::start();
+        let arguments = ["--port", "0", "--username", "earth"];
+        let Some(earth) = Terminal::job_with(&network, environment, "peer", &arguments) else { return };
+        earth.shows("`help` lists the commands");
+        earth.shows("\n>");
+        earth.suspends();
+        earth.types("bg");
+        earth.types("clear; echo sh''ell");
+        earth.shows("shell");
+        network.stop_manager().with_code(143);
+        earth.shows("the manager is away");
+        earth.types("echo on''ce more");
+        let screen = earth.shows("once more");
+        assert!(!screen.lines().any(|row| row.starts_with('>')), "{environment:?}: {screen}");
+        assert!(screen.contains("shell"), "{environment:?}: {screen}");
+    }
+}
+
+#[test]
+fn a_fetch_in_the_background_draws_no_line() {
+    let network = Network::start();
+    let _fire = network.holder("fire_user", "film.bin", &bytes("film", 8 << 20));
+    let slowly = ["film.bin", "--into", "earth", "--download-limit", "200KB"];
+    let Some(fetch) = Terminal::job(&network, "fetch", &slowly) else { return };
+    fetch.shows("1 holder");
+    fetch.suspends();
+    fetch.types("bg");
+    fetch.types("clear; echo sh''ell");
+    fetch.shows("shell");
+    let stored = || pieces_recorded(&network.path("earth"));
+    let before = stored();
+    until("two more pieces are stored", PATIENCE, || (stored() > before + 1).then_some(()));
+    let screen = fetch.shows("shell");
+    assert!(!screen.contains('%') && !screen.contains("holder"), "{screen}");
+    fetch.types("fg");
+    fetch.shows("1 holder");
 }
 
 /// The system stops a program in the background that changes the mode of the terminal.
