@@ -1,10 +1,11 @@
-//! Why a peer did not start, why the manager did not let it join, and why a question was not answered.
+//! Why a peer did not start, why the manager did not let it join, and why a question was not answered; and the text of
+//! an error with its causes.
 //!
 //! The errors of fetches are in [`crate::fetch_error`].
 
-use std::{io, net::SocketAddr, path::PathBuf, time::Duration};
+use std::{error::Error, io, net::SocketAddr, path::PathBuf, time::Duration};
 
-use brigade_core::{id::PeerKey, name::NameError, wire::Reason};
+use brigade_core::{id::PeerKey, limits, name::NameError, wire::Reason};
 
 use crate::{
     identity::{key::KeyError, known_managers::KnownManagersError},
@@ -187,5 +188,38 @@ impl AskError {
     /// Whether the manager answered that a peer is not in the network.
     pub(crate) const fn is_not_here(&self) -> bool {
         matches!(self, Self::Refused { reason: Reason::NotFound, .. })
+    }
+}
+
+/// An error and its causes, for people, in at most [`limits::TEXT_BYTES`]. A cause that the text contains already is
+/// left out.
+pub(crate) fn text_with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text += &format!(": {cause_text}");
+        }
+        next = cause.source();
+    }
+    text.truncate(text.floor_char_boundary(limits::TEXT_BYTES));
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{DialError, ReachError, io, limits, text_with_causes};
+
+    #[test]
+    fn an_error_is_shown_with_its_causes() {
+        let source = io::Error::other("refused by the firewall");
+        let error = DialError::Connect { address: "10.0.0.1:7001".into(), source };
+        assert_eq!(text_with_causes(&error), "connecting to 10.0.0.1:7001: refused by the firewall");
+        let source = DialError::Resolve { host: "alpha".into(), source: io::Error::other("no such name") };
+        let error = ReachError::Dial { address: "alpha:12000".into(), source };
+        let expected = "reaching the manager at alpha:12000: finding the address of alpha: no such name";
+        assert_eq!(text_with_causes(&error), expected);
+        assert_eq!(text_with_causes(&io::Error::other("é".repeat(1000))).len(), limits::TEXT_BYTES);
     }
 }

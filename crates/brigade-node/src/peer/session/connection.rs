@@ -31,7 +31,7 @@ use crate::{
     clock,
     identity::clock_check::ClockDifference,
     manager_questions::{Answer, answer_in},
-    peer_error::{ANSWER_TIMEOUT, AskError},
+    peer_error::{ANSWER_TIMEOUT, AskError, text_with_causes},
     peer_status::ManagerState,
     store::{keeper::Change, share::Share},
     transport::{
@@ -155,7 +155,7 @@ impl<'a> ManagerConnection<'a> {
                     Ok(None) => break ConnectionEnd::Lost("the manager closed the connection".to_owned()),
                     Err(error) => {
                         goodbye = error.goodbye();
-                        break ConnectionEnd::Lost(lost_reason(&error));
+                        break ConnectionEnd::Lost(text_with_causes(&error));
                     }
                 },
                 Ok(permit) = outbox.reserve(), if !self.queue.is_empty() => {
@@ -301,14 +301,6 @@ impl<'a> ManagerConnection<'a> {
             *old = state;
             changed
         });
-    }
-}
-
-/// The text for the user about a connection that ended with an error.
-fn lost_reason(error: &ConnectionError) -> String {
-    match error {
-        ConnectionError::Io(cause) => format!("{error}: {cause}"),
-        _ => error.to_string(),
     }
 }
 

@@ -11,7 +11,7 @@ mod connection;
 mod dial;
 mod questions_and_subscriptions;
 
-use std::{error::Error, iter::successors, time::Duration};
+use std::time::Duration;
 
 use brigade_core::{
     backoff::Backoff,
@@ -33,7 +33,7 @@ use crate::{
     identity::key::SecretKey,
     listen_addresses::ManagerContact,
     peer_config::ManagerAddress,
-    peer_error::{JoinError, ReachError},
+    peer_error::{JoinError, ReachError, text_with_causes},
     peer_status::ManagerState,
     store::keeper::Change,
     transport::{connection::ConnectionError, dial::DialError, greeting::GreetedConnection},
@@ -158,24 +158,10 @@ impl Session {
                         JoinError::Refused { .. } | JoinError::Reach(ReachError::NotAManager { .. })
                     );
                     if is_shown {
-                        let cause = self.cause_of(&error);
+                        let cause = cause_of(&self.address, &error);
                         self.state.manager.send_replace(ManagerState::Away { cause });
                     }
                 }
-            }
-        }
-    }
-
-    /// Why an attempt to join failed, for people.
-    fn cause_of(&self, error: &JoinError) -> String {
-        match error {
-            JoinError::Reach(ReachError::Dial { source: DialError::Connect { .. }, .. })
-            | JoinError::Connection(_) => {
-                format!("no manager answers at {}", self.address.shown())
-            }
-            error => {
-                let causes = successors(error.source(), |cause| (*cause).source());
-                causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
             }
         }
     }
@@ -195,6 +181,17 @@ impl Session {
     }
 }
 
+/// Why an attempt to join failed, for people.
+fn cause_of(address: &ManagerAddress, error: &JoinError) -> String {
+    match error {
+        JoinError::Reach(ReachError::Dial { source: DialError::Connect { .. }, .. })
+        | JoinError::Connection(_) => {
+            format!("no manager answers at {}", address.shown())
+        }
+        error => text_with_causes(error),
+    }
+}
+
 async fn try_rejoin(
     address: ManagerAddress,
     key: SecretKey,
@@ -206,4 +203,25 @@ async fn try_rejoin(
     let joined = join(&mut connection, &requested, port).await?;
     address.remember_key(connection.peer);
     Ok((connection, joined))
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_core::limits;
+
+    use super::{DialError, JoinError, ManagerAddress, ReachError, cause_of};
+
+    #[test]
+    fn the_cause_of_a_failed_attempt_to_join_is_short() {
+        let address = ManagerAddress::new("alpha", 12000);
+        let check = |cause: String, expected: &str| {
+            let source = DialError::Resolve { host: "alpha".into(), source: std::io::Error::other(cause) };
+            let error = JoinError::Reach(ReachError::Dial { address: address.shown(), source });
+            let shown = cause_of(&address, &error);
+            assert!(shown.starts_with(expected) && shown.len() <= limits::TEXT_BYTES, "{shown}");
+        };
+        let expected = "reaching the manager at alpha:12000: finding the address of alpha: ";
+        check("no such name".into(), &format!("{expected}no such name"));
+        check("é".repeat(1000), &format!("{expected}éé"));
+    }
 }

@@ -30,6 +30,7 @@ use crate::{
         key::SecretKey,
         membership::{self, MembershipError},
     },
+    peer_error::text_with_causes,
     progress::{UnreachableHolder, UnusableHolders},
     transport::{
         dial::{DialError, dial},
@@ -156,8 +157,8 @@ impl HolderTable {
     /// Notes why a connection to a holder ended, or was not established.
     pub(crate) fn set_error(&mut self, id: HolderId, error: &dyn Error) {
         let Some(Holder { username, address, .. }) = self.holders.get(&id) else { return };
-        let unreached =
-            UnreachableHolder { username: username.clone(), address: *address, cause: chain(error) };
+        let cause = text_with_causes(error);
+        let unreached = UnreachableHolder { username: username.clone(), address: *address, cause };
         if self.errors.len() >= limits::UNREACHED_KEPT && !self.errors.contains_key(&id) {
             self.errors.pop_first(); // the holder that has been known for longest
         }
@@ -360,21 +361,6 @@ impl NamedHolders {
         let has_none = named.now.as_ref().is_some_and(|(complete, _)| complete.is_empty());
         has_none.then_some(&named.last_complete)
     }
-}
-
-/// An error and its causes, within the bound of a text for people.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let cause_text = cause.to_string();
-        if !text.contains(&cause_text) {
-            text += &format!(": {cause_text}");
-        }
-        next = cause.source();
-    }
-    text.truncate(text.floor_char_boundary(limits::TEXT_BYTES));
-    text
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::io;
 use brigade_core::{geometry::PieceIndex, id::ContentId};
 
 use super::{
-    BTreeSet, Content, DialError, HolderFault, HolderId, HolderTable, ManagerUpdate, NamedHolders,
-    PeerAddress, PeerKey, chain, limits,
+    BTreeSet, Content, HolderFault, HolderId, HolderTable, ManagerUpdate, NamedHolders, PeerAddress, PeerKey,
+    limits,
 };
 
 fn peer(number: u32) -> PeerAddress {
@@ -117,12 +117,4 @@ fn a_content_that_ends_right_after_a_pause_is_not_watched_any_more() {
     named.end(content, false);
     assert!(matches!(named.next_update(), Some(ManagerUpdate::Unwatch(ended)) if ended == content));
     assert!(named.next_update().is_none());
-}
-
-#[test]
-fn an_error_is_shown_with_its_causes() {
-    let source = io::Error::other("refused by the firewall");
-    let error = DialError::Connect { address: "10.0.0.1:7001".into(), source };
-    assert_eq!(chain(&error), "connecting to 10.0.0.1:7001: refused by the firewall");
-    assert_eq!(chain(&io::Error::other("é".repeat(1000))).len(), limits::TEXT_BYTES);
 }
