@@ -98,11 +98,14 @@ impl Reason {
         let reason = self.to_string();
         match text {
             "" => reason,
-            text if text.starts_with(&reason) => text.to_owned(),
-            text if self == Self::Full && text.starts_with("the network is full") => text.to_owned(),
-            text if self == Self::Stopping && text.ends_with("is stopping") => text.to_owned(),
+            text if self.is_part_of_its_text() || text.starts_with(&reason) => text.to_owned(),
             text => format!("{reason} ({text})"),
         }
+    }
+
+    /// Whether a text that comes with the reason says it too, and says more precisely what is full, or who is stopping.
+    const fn is_part_of_its_text(self) -> bool {
+        matches!(self, Self::Full | Self::Stopping)
     }
 }
 
@@ -156,11 +159,10 @@ mod tests {
     fn a_text_that_says_the_reason_is_enough() {
         assert_eq!(Reason::Stopping.with("the manager is stopping"), "the manager is stopping");
         assert_eq!(Reason::Full.with("the network is full: 20 peers"), "the network is full: 20 peers");
-        let of_a_peer = Reason::Full.with("all connection slots are in use");
-        assert_eq!(
-            of_a_peer,
-            "the maximum number of peers or connections is reached (all connection slots are in use)"
-        );
+        let text_of_a_peer = "all connection slots are in use";
+        assert_eq!(Reason::Full.with(text_of_a_peer), text_of_a_peer);
+        assert_eq!(Reason::Full.with(""), "the maximum number of peers or connections is reached");
+        assert_eq!(Reason::Silent.with("no frame"), "nothing was heard for too long (no frame)");
         assert_eq!(Reason::Silent.with(""), "nothing was heard for too long");
     }
 
