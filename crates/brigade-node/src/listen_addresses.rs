@@ -33,16 +33,17 @@ pub struct ManagerContact {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ListenScope {
     All,
-    Only(IpAddr),
+    /// Only this address, with any port. A link-local address has its zone.
+    Only(SocketAddr),
 }
 
 impl ManagerContact {
-    /// Binds `port`, or a free port if it is 0, on `host`. Without a `host`, binds it on the addresses that other peers
-    /// reach.
+    /// Binds `port`, or a free port if it is 0, on the address of `host`, whose own port is not used. Without a `host`,
+    /// binds it on the addresses that other peers reach.
     ///
     /// # Errors
     /// If the system refuses the port.
-    pub fn take_port(self, host: Option<IpAddr>, port: u16) -> Result<TakenPort, ListenError> {
+    pub fn take_port(self, host: Option<SocketAddr>, port: u16) -> Result<TakenPort, ListenError> {
         let scope = host.map_or_else(|| ListenScope::of(self), ListenScope::Only);
         Ok(TakenPort { port: scope.bind(port)?, named: host, scope, contact: self })
     }
@@ -52,14 +53,14 @@ impl ListenScope {
     const fn of(contact: ManagerContact) -> Self {
         match contact.from_elsewhere {
             Some(true) => Self::All,
-            Some(false) | None => Self::Only(contact.local),
+            Some(false) | None => Self::Only(SocketAddr::new(contact.local, 0)),
         }
     }
 
     fn bind(self, port: u16) -> Result<Port, ListenError> {
         match self {
             Self::All => Port::bind_all(port),
-            Self::Only(ip) => Port::bind(&[SocketAddr::new(ip, port)]),
+            Self::Only(address) => Port::bind(&[with_port(address, port)]),
         }
     }
 }
@@ -68,7 +69,7 @@ impl ListenScope {
 #[derive(Debug)]
 pub struct TakenPort {
     port: Port,
-    named: Option<IpAddr>,
+    named: Option<SocketAddr>,
     scope: ListenScope,
     contact: ManagerContact,
 }
@@ -98,15 +99,20 @@ impl TakenPort {
 }
 
 /// The named host; without one, the address of this machine that leads to the manager.
-fn own_address(named: Option<IpAddr>, contact: ManagerContact, port: u16) -> SocketAddr {
-    let named = named.filter(|ip| !ip.is_unspecified());
-    SocketAddr::new(named.unwrap_or(contact.local), port)
+fn own_address(named: Option<SocketAddr>, contact: ManagerContact, port: u16) -> SocketAddr {
+    let named = named.filter(|address| !address.ip().is_unspecified());
+    named.map_or(SocketAddr::new(contact.local, port), |address| with_port(address, port))
+}
+
+fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
+    address.set_port(port);
+    address
 }
 
 /// The address on which a peer listens, with the contact for which it was chosen.
 #[derive(Debug, Clone, Copy)]
 struct ListenAddress {
-    named: Option<IpAddr>,
+    named: Option<SocketAddr>,
     bound: SocketAddr,
     contact: ManagerContact,
 }

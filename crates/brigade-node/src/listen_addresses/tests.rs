@@ -3,13 +3,13 @@
 //! The end-to-end tests check with network namespaces that other machines reach it.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, SocketAddrV6},
     time::Duration,
 };
 
 use tokio::net::TcpStream;
 
-use super::{Listener, ManagerContact, UnreachableFrom};
+use super::{Listener, ManagerContact, UnreachableFrom, own_address};
 use crate::{
     identity::key::SecretKey,
     transport::{accept_loop::Accept, dial::dial},
@@ -35,8 +35,16 @@ async fn beside_a_manager_that_others_reach_a_peer_listens_on_all_addresses() {
         let taken = contact("127.0.0.1", reached).take_port(None, 0).unwrap();
         assert_eq!(taken.port.address().ip(), ip("127.0.0.1"));
     }
-    let named = contact("127.0.0.1", Some(true)).take_port(Some(ip("127.0.0.2")), 0).unwrap();
+    let host = SocketAddr::new(ip("127.0.0.2"), 0);
+    let named = contact("127.0.0.1", Some(true)).take_port(Some(host), 0).unwrap();
     assert_eq!(named.port.address().ip(), ip("127.0.0.2"));
+}
+
+#[test]
+fn a_link_local_host_keeps_its_zone() {
+    let host = SocketAddrV6::new("fe80::7".parse().unwrap(), 0, 0, 2);
+    let shown = own_address(Some(host.into()), contact("10.0.0.7", Some(true)), 7001);
+    assert_eq!(shown.to_string(), "[fe80::7%2]:7001");
 }
 
 #[track_caller]

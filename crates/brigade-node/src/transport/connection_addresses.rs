@@ -1,8 +1,12 @@
-//! The addresses of both ends of a connection.
+//! The addresses of both ends of a connection, and the zones of link-local addresses.
 //!
-//! They are read in the same way for a dialled connection and for an accepted one.
+//! The addresses are read in the same way for a dialled connection and for an accepted one. A link-local address of
+//! IPv6 belongs to a network interface of this machine, the zone, and can only be used together with it.
 
-use std::{io, net::SocketAddr};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+};
 
 use tokio::net::TcpStream;
 
@@ -20,5 +24,46 @@ impl Addresses {
 }
 
 fn canonical(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
+    match address.ip().to_canonical() {
+        IpAddr::V4(ip) => SocketAddr::from((ip, address.port())),
+        IpAddr::V6(_) => address, // with its zone
+    }
+}
+
+/// Whether an address is link-local and has no zone.
+pub(super) fn lacks_zone(address: SocketAddr) -> bool {
+    matches!(address, SocketAddr::V6(address) if address.ip().is_unicast_link_local() && address.scope_id() == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{SocketAddr, canonical, lacks_zone};
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn an_address_of_a_connection_keeps_its_zone() {
+        for (text, expected) in [
+            ("10.0.0.7:1", "10.0.0.7:1"),
+            ("[::ffff:10.0.0.7]:1", "10.0.0.7:1"),
+            ("[2001:db8::7]:1", "[2001:db8::7]:1"),
+            ("[fe80::7%2]:1", "[fe80::7%2]:1"),
+        ] {
+            assert_eq!(canonical(address(text)), address(expected));
+        }
+    }
+
+    #[test]
+    fn only_a_link_local_address_lacks_a_zone() {
+        for (text, expected) in [
+            ("[fe80::7]:1", true),
+            ("[fe80::7%2]:1", false),
+            ("[2001:db8::7]:1", false),
+            ("169.254.0.7:1", false),
+        ] {
+            assert_eq!(lacks_zone(address(text)), expected, "{text}");
+        }
+    }
 }

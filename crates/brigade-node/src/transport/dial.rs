@@ -19,7 +19,7 @@ use tokio::{
 };
 
 use super::{
-    connection_addresses::Addresses,
+    connection_addresses::{Addresses, lacks_zone},
     greeting::NewConnection,
     socket_options::set_options,
     tls::{config, selected_backend},
@@ -55,6 +55,12 @@ pub enum DialError {
         address: String,
         /// The error of the system.
         source: io::Error,
+    },
+    /// The address is a link-local address of IPv6 without its zone.
+    #[error("{address} is a link-local address, and its zone, the network interface, is not known")]
+    NoZone {
+        /// The address.
+        address: String,
     },
     /// The other side has another key.
     #[error("{address} has the key {found}, not {expected}")]
@@ -139,6 +145,9 @@ async fn dial_one(
 ) -> Result<NewConnection, DialError> {
     let connect = |source| DialError::Connect { address: address.to_string(), source };
     let failed = |source| DialError::Handshake { address: address.to_string(), source };
+    if lacks_zone(address) {
+        return Err(DialError::NoZone { address: address.to_string() });
+    }
     let soon = deadline.min(Instant::now() + CONNECT_TIME);
     let stream = timeout_at(soon, TcpStream::connect(address)).await;
     let stream = stream.map_err(|_| connect(io::ErrorKind::TimedOut.into()))?.map_err(connect)?;
@@ -167,8 +176,16 @@ async fn dial_one(
 mod tests {
     use rustix::io::Errno;
 
-    use super::{DialError, localhost_without_file, resolve};
+    use super::{DialError, SecretKey, dial, localhost_without_file, resolve};
     use crate::test_helpers::run_with_few_open_files::run_with_few_open_files;
+
+    #[tokio::test]
+    async fn a_link_local_address_without_a_zone_is_not_dialled() {
+        let address = "[fe80::1]:7".parse().unwrap();
+        let dialled = dial(&[address], &SecretKey::generate(), None).await;
+        let error = dialled.err().unwrap().to_string();
+        assert!(error.starts_with("[fe80::1]:7 is a link-local address, and its zone"), "{error}");
+    }
 
     #[test]
     fn localhost_has_an_address_without_a_file_of_names() {

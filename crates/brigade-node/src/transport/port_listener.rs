@@ -17,7 +17,7 @@ use tokio::{
 };
 
 use super::{
-    connection_addresses::Addresses,
+    connection_addresses::{Addresses, lacks_zone},
     greeting::NewConnection,
     handshake_slot::{HandshakeSlot, HandshakeSlots},
     socket_options::set_options,
@@ -97,6 +97,10 @@ impl Port {
     }
 
     fn bind_one(address: SocketAddr) -> io::Result<Self> {
+        if lacks_zone(address) {
+            let text = "it is a link-local address, and its zone, the network interface, is not known";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, text));
+        }
         let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
         if address.is_ipv6() && address.ip().is_unspecified() {
             // This includes the addresses of IPv4, even if that is not the system's default.

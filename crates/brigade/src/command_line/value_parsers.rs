@@ -41,7 +41,7 @@ pub(crate) const EXPECTED_COUNT: &str = "expected a number from 1 to 100000";
 pub(crate) const EXPECTED_MANAGER_PORT: &str =
     "expected a number from 1 to 65535, the port that the manager listens on";
 
-/// Parses a host: a name or an address. Only its form is checked.
+/// Parses a host: a name or an address. Only its form is checked, and whether a link-local address has a zone.
 pub(crate) fn parse_host(text: &str) -> Result<String, String> {
     host(text, "--port ")
 }
@@ -53,6 +53,11 @@ pub(super) fn parse_manager_host(text: &str) -> Result<String, String> {
 
 /// Like [`parse_host`]. If the text contains a port, the error names `port_option` as the option for it.
 pub(crate) fn host(text: &str, port_option: &str) -> Result<String, String> {
+    if let Some(example) = value_suggestions::address_with_zone(text) {
+        return Err(format!(
+            "a link-local address needs a zone, which names the network interface: for example {example}"
+        ));
+    }
     if value_suggestions::is_host(text) {
         return Ok(text.to_owned());
     }

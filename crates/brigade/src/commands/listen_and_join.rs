@@ -3,7 +3,7 @@
 //! Only the port that the user named is tried. Otherwise the system chooses a free one, and another one if the manager
 //! refuses it.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use brigade_core::wire::Reason;
 use brigade_node::{
@@ -19,7 +19,7 @@ use crate::{
 /// The choice of the address to listen on, before the port is known.
 pub(super) struct ListenChoice {
     contact: ManagerContact,
-    host: Option<IpAddr>,
+    host: Option<SocketAddr>,
 }
 
 impl ListenChoice {
@@ -38,12 +38,12 @@ impl ListenChoice {
     }
 }
 
-/// The address of `--host`. Only the first one is used: peers would not find a second one if another program has the
-/// port there.
-async fn own_address(host: &str) -> Result<IpAddr, Failure> {
+/// The address of `--host`, with its zone if it is a link-local one. Only the first address is used: peers would not
+/// find a second one if another program has the port there.
+async fn own_address(host: &str) -> Result<SocketAddr, Failure> {
     let addresses =
         resolve_host(host, 0).await.map_err(|error| Failure::of(USAGE, &error).hint(hints::OWN_HOST))?;
-    addresses.first().map(SocketAddr::ip).ok_or_else(|| Failure::new(USAGE, "no address to listen on"))
+    addresses.first().copied().ok_or_else(|| Failure::new(USAGE, "no address to listen on"))
 }
 
 /// How often another free port is tried if the one that the system chose belongs to another peer of the network:

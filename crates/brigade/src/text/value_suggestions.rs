@@ -23,13 +23,26 @@ pub(crate) struct Suggestion {
 
 /// Whether `text` has the form of a host: a name or an address, with brackets or without, and nothing else.
 pub(crate) fn is_host(text: &str) -> bool {
-    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
-    let address = bare.split('%').next().unwrap_or_default();
+    let (address, _) = address_and_zone(text);
     if address.parse::<Ipv6Addr>().is_ok() {
         return true;
     }
     let is_wrong = |c: char| c.is_whitespace() || c.is_control() || "/\\:@[]'\"?#".contains(c);
     !text.is_empty() && text.len() <= 255 && !text.contains(is_wrong)
+}
+
+/// The address in `text`, with an example of a zone, if it is a link-local address that has no zone.
+pub(crate) fn address_with_zone(text: &str) -> Option<String> {
+    let (address, zone) = address_and_zone(text);
+    let is_link_local = address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_unicast_link_local());
+    let example = if cfg!(windows) { "4" } else { "eth0" };
+    (is_link_local && zone.is_empty()).then(|| format!("{address}%{example}"))
+}
+
+/// The parts before and after the first `%` in an address, with brackets or without.
+fn address_and_zone(text: &str) -> (&str, &str) {
+    let bare = text.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).unwrap_or(text);
+    bare.split_once('%').unwrap_or((bare, ""))
 }
 
 /// The host in `https://user@host:12000/path` and similar texts.
@@ -98,7 +111,7 @@ pub(crate) fn unquoted(text: &str) -> &str {
 mod tests {
     use std::path::Path;
 
-    use super::{Suggestion, host, is_host, name, path, port};
+    use super::{Suggestion, address_with_zone, host, is_host, name, path, port};
 
     #[test]
     fn hosts_are_accepted() {
@@ -113,6 +126,16 @@ mod tests {
             "日本.example",
         ] {
             assert!(is_host(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_a_link_local_address_needs_a_zone() {
+        for text in ["fe80::1", "[fe80::1]", "fe80::1%", "febf::1"] {
+            assert!(address_with_zone(text).is_some_and(|address| address.contains("::1%")), "{text}");
+        }
+        for text in ["fe80::1%eth0", "[fe80::1%4]", "fec0::1", "::1", "2001:db8::1", "169.254.0.1", "alpha"] {
+            assert_eq!(address_with_zone(text), None, "{text}");
         }
     }
 

@@ -53,6 +53,23 @@ fn one_mistake_is_printed_with_its_location() {
 }
 
 #[test]
+fn a_link_local_address_without_a_zone_is_a_mistake() {
+    let expected =
+        "a link-local address needs a zone, which names the network interface: for example fe80::1%";
+    for line in [
+        &["peer", "--manager-host", "fe80::1"][..],
+        &["peer", "--host", "fe80::1"],
+        &["manager", "--host", "[fe80::1]"],
+        &["fetch", "film.mkv", "--host", "fe80::1%"],
+        &["files", "--manager-host", "fe80::1"],
+    ] {
+        assert!(printed(line, 2).contains(expected), "{line:?}");
+    }
+    let [_, error] = output("[network]\nhost = \"fe80::1\"\n", &[("BRIGADE_HOST", "fe80::1")], &["peer"], 2);
+    assert_eq!(error.matches(expected).count(), 2, "{error}");
+}
+
+#[test]
 fn without_a_prompt_a_username_is_needed() {
     insta::assert_snapshot!(printed(&["peer", "--headless"], 2), @r#"
     error: --headless needs --username <USERNAME>, or one from the settings: it has no prompt
