@@ -2,7 +2,8 @@
 //!
 //! Addresses are decided here: the address of a peer is the address of its session with the port on which it listens;
 //! nothing else that a peer claims about its address counts. A peer on the manager's own host may have a loopback
-//! address, so other peers get the manager's address as they see it.
+//! address, so other peers get the manager's address as they see it. They also do if it has a link-local address, which
+//! can be used only over one network interface.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -107,8 +108,8 @@ impl Session {
 
     /// Where `asker` reaches what listens at `port` on this session's machine.
     pub(super) fn address_for(&self, asker: &Self, port: u16) -> SocketAddr {
-        let ip =
-            if self.is_beside_manager() && !asker.is_beside_manager() { asker.local } else { self.remote };
+        let is_usable = !is_link_local(self.remote) && asker.is_beside_manager();
+        let ip = if self.is_beside_manager() && !is_usable { asker.local } else { self.remote };
         SocketAddr::new(ip, port)
     }
 
@@ -142,6 +143,11 @@ impl Session {
     fn is_beside_manager(&self) -> bool {
         self.remote.is_loopback() || self.remote == self.local
     }
+}
+
+/// Whether it is a link-local address of IPv6.
+const fn is_link_local(ip: IpAddr) -> bool {
+    matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local())
 }
 
 #[cfg(test)]
@@ -181,5 +187,14 @@ mod tests {
         check(("127.0.0.1", "127.0.0.1"), ("127.0.0.1", "127.0.0.1"), "127.0.0.1:7001");
         check(("10.0.0.1", "10.0.0.1"), ("127.0.0.1", "127.0.0.1"), "10.0.0.1:7001");
         check(("127.0.0.1", "127.0.0.1"), ("10.0.0.1", "10.0.0.1"), "127.0.0.1:7001");
+    }
+
+    #[test]
+    fn a_link_local_address_beside_the_manager_is_given_only_to_those_that_reached_the_manager_there() {
+        check(("fe80::1", "fe80::1"), ("127.0.0.1", "127.0.0.1"), "127.0.0.1:7001");
+        check(("fe80::1", "fe80::1"), ("10.0.0.8", "10.0.0.1"), "10.0.0.1:7001");
+        check(("fe80::1", "fe80::1"), ("fe80::8", "fe80::1"), "[fe80::1]:7001");
+        check(("fe80::1", "fe80::1"), ("fe80::1", "fe80::1"), "[fe80::1]:7001");
+        check(("127.0.0.1", "127.0.0.1"), ("fe80::8", "fe80::1"), "[fe80::1]:7001");
     }
 }

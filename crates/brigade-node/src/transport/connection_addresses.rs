@@ -5,7 +5,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, SocketAddr, SocketAddrV6},
 };
 
 use tokio::net::TcpStream;
@@ -30,6 +30,18 @@ fn canonical(address: SocketAddr) -> SocketAddr {
     }
 }
 
+/// An address of IPv6 that a machine at `sender` named, as it is used here. Zones are numbered by each machine, so a
+/// zone that another machine named has no meaning here. If `sender` is link-local, another link-local address gets its
+/// zone: both are on the same link, unless the other machine has several.
+pub(crate) fn with_zone_of(sender: SocketAddr, mut address: SocketAddrV6) -> SocketAddrV6 {
+    let zone = match sender {
+        SocketAddr::V6(sender) if sender.ip().is_unicast_link_local() => sender.scope_id(),
+        _ => 0,
+    };
+    address.set_scope_id(if address.ip().is_unicast_link_local() { zone } else { 0 });
+    address
+}
+
 /// Whether an address is link-local and has no zone.
 pub(super) fn lacks_zone(address: SocketAddr) -> bool {
     matches!(address, SocketAddr::V6(address) if address.ip().is_unicast_link_local() && address.scope_id() == 0)
@@ -37,7 +49,7 @@ pub(super) fn lacks_zone(address: SocketAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::{SocketAddr, canonical, lacks_zone};
+    use super::{SocketAddr, canonical, lacks_zone, with_zone_of};
 
     fn address(text: &str) -> SocketAddr {
         text.parse().unwrap()
@@ -52,6 +64,19 @@ mod tests {
             ("[fe80::7%2]:1", "[fe80::7%2]:1"),
         ] {
             assert_eq!(canonical(address(text)), address(expected));
+        }
+    }
+
+    #[test]
+    fn a_link_local_address_gets_the_zone_of_a_link_local_sender() {
+        for (sender, named, expected) in [
+            ("[fe80::1%2]:12000", "[fe80::7]:1", "[fe80::7%2]:1"),
+            ("[fe80::1%2]:12000", "[fe80::7%3]:1", "[fe80::7%2]:1"),
+            ("[fe80::1%2]:12000", "[2001:db8::7%3]:1", "[2001:db8::7]:1"),
+            ("[2001:db8::1]:12000", "[fe80::7%3]:1", "[fe80::7]:1"),
+            ("10.0.0.1:12000", "[fe80::7]:1", "[fe80::7]:1"),
+        ] {
+            assert_eq!(with_zone_of(address(sender), named.parse().unwrap()).to_string(), expected);
         }
     }
 

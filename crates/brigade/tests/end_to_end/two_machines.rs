@@ -22,6 +22,10 @@ const NEW_ADDRESS: Duration = Duration::from_secs(60);
 const NEAR: &str = "10.77.0.1";
 const FAR: &str = "10.77.0.2";
 
+/// Link-local addresses of the two machines. The zone of each is the link of the machine that uses it.
+const NEAR_LINK_LOCAL: &str = "fe80::1";
+const FAR_LINK_LOCAL: &str = "fe80::2";
+
 /// Two machines; removed on drop.
 struct Machines {
     near: String,
@@ -43,10 +47,22 @@ impl Machines {
         assert!(ip(&cable));
         for (machine, link, address) in [(near, "near", NEAR), (far, "far", FAR)] {
             assert!(ip(&["-n", machine, "addr", "add", &format!("{address}/24"), "dev", link]));
+            // The system adds no link-local address by itself: after a moment, connections would come from it. Without
+            // IPv6, it does not add one anyway.
+            ip(&["-n", machine, "link", "set", link, "addrgenmode", "none"]);
             assert!(ip(&["-n", machine, "link", "set", link, "up"]));
             assert!(ip(&["-n", machine, "link", "set", "lo", "up"]));
         }
         Some(this)
+    }
+
+    /// Gives both machines link-local addresses, which can be used at once.
+    fn add_link_local_addresses(&self) -> bool {
+        [(&self.near, "near", NEAR_LINK_LOCAL), (&self.far, "far", FAR_LINK_LOCAL)].iter().all(
+            |(machine, link, address)| {
+                ip(&["-n", machine, "addr", "add", &format!("{address}/64"), "dev", link, "nodad"])
+            },
+        )
     }
 
     /// Gives the far machine another address instead of the first one.
@@ -172,4 +188,56 @@ fn a_peer_that_others_cannot_reach_reports_it() {
     let far =
         machines.on_far(&network, "peer", &["--headless", "--username", "water_user", "--host", "localhost"]);
     far.prints_error(says);
+}
+
+#[test]
+fn peers_that_reach_the_manager_at_a_link_local_address_fetch_from_each_other() {
+    let Some(machines) = Machines::make() else { return };
+    if !machines.add_link_local_addresses() {
+        return skip("IPv6 in network namespaces");
+    }
+    let network = Network::start_on(&machines.near, &["--host", "::", "--open", "--port", "0"]);
+    let (near, far) = (format!("{NEAR_LINK_LOCAL}%near"), format!("{NEAR_LINK_LOCAL}%far"));
+    let film = bytes("film", 1 << 20);
+    network.write("water_user/film.bin", &film);
+    let water = ["--headless", "--username", "water_user"];
+    let water = network.run_on(&machines.far, &far, "peer", &water);
+    water.prints("ready\n");
+    assert!(address_of(&network, "water_user").starts_with(&format!("[{FAR_LINK_LOCAL}]:")));
+    let fetch = ["film.bin", "--into", "near"];
+    network.run_on(&machines.near, &near, "fetch", &fetch).end().with_code(0);
+    network.has("near/film.bin", &film);
+
+    // A downloader that reaches the manager at another address does not know the link to the holder.
+    let waiting = network.run("fetch", &["film.bin", "--into", "waiting"]);
+    waiting.prints_error("the manager knows only its link-local address");
+    waiting.terminate().with_code(143);
+
+    // A peer on the manager's machine is reached at the address at which others reach the manager.
+    let notes = bytes("notes", 1 << 20);
+    let _fire = network.holder("fire_user", "notes.bin", &notes);
+    let fetch = ["notes.bin", "--into", "far"];
+    network.run_on(&machines.far, &far, "fetch", &fetch).end().with_code(0);
+    network.has("far/notes.bin", &notes);
+    water.terminate().with_code(143);
+}
+
+#[test]
+fn a_peer_listens_on_a_link_local_host() {
+    let Some(machines) = Machines::make() else { return };
+    if !machines.add_link_local_addresses() {
+        return skip("IPv6 in network namespaces");
+    }
+    let near = format!("{NEAR_LINK_LOCAL}%near");
+    let network = Network::start_on(&machines.near, &["--host", &near, "--open", "--port", "0"]);
+    let (far, own) = (format!("{NEAR_LINK_LOCAL}%far"), format!("{FAR_LINK_LOCAL}%far"));
+    network.write("water_user/film.bin", b"film");
+    let water = ["--headless", "--username", "water_user", "--host", &own];
+    let water = network.run_on(&machines.far, &far, "peer", &water);
+    water.prints("ready\n");
+    let fetch = ["film.bin", "--into", "near"];
+    network.run_on(&machines.near, &near, "fetch", &fetch).end().with_code(0);
+    network.has("near/film.bin", b"film");
+    let ended = water.terminate().with_code(143);
+    assert!(!ended.err.contains("cannot reach"), "{}", ended.err);
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    net::{SocketAddr, SocketAddrV6},
     time::Duration,
 };
 
@@ -37,6 +38,7 @@ use crate::{
     transport::{
         connection::{ConnectionError, Writer},
         greeting::GreetedConnection,
+        socket_addresses::with_zone_of,
     },
 };
 
@@ -131,7 +133,7 @@ impl<'a> ManagerConnection<'a> {
 
     /// Runs until the connection ends, or the peer stops.
     pub(crate) async fn run(mut self, session: GreetedConnection) -> ConnectionEnd {
-        let GreetedConnection { mut reader, writer, .. } = session;
+        let GreetedConnection { remote, mut reader, writer, .. } = session;
         let (outbox, messages) = mpsc::channel(QUEUED_MESSAGES);
         let mut sending = AbortOnDropHandle::new(tokio::spawn(send_all(writer, messages)));
         self.publish();
@@ -148,7 +150,7 @@ impl<'a> ManagerConnection<'a> {
                 () = self.session.stop.cancelled() => break ConnectionEnd::Stopped,
                 message = reader.next::<FromManager>() => match message {
                     Ok(Some(message)) => {
-                        if let Err(lost) = self.handle(message).await {
+                        if let Err(lost) = self.handle(message, remote).await {
                             break ConnectionEnd::Lost(lost);
                         }
                     }
@@ -207,8 +209,8 @@ impl<'a> ManagerConnection<'a> {
         }
     }
 
-    /// Handles a message of the manager; the error is the cause for which the connection ends.
-    async fn handle(&mut self, message: FromManager) -> Result<(), String> {
+    /// Handles a message of the manager, which is at `remote`; the error is the cause for which the connection ends.
+    async fn handle(&mut self, message: FromManager, remote: SocketAddr) -> Result<(), String> {
         self.last_received = Instant::now();
         match message {
             FromManager::Goodbye(goodbye) => {
@@ -218,7 +220,8 @@ impl<'a> ManagerConnection<'a> {
                 self.announcing.confirm(noted.number);
                 self.publish();
             }
-            FromManager::Holders(holders) => {
+            FromManager::Holders(mut holders) => {
+                set_zones(&mut holders, remote);
                 self.session.subscriptions.answered(&holders);
                 // The fetches never wait for this task, so this ends.
                 let _ = self.session.holders.send(holders).await;
@@ -304,6 +307,15 @@ impl<'a> ManagerConnection<'a> {
     }
 }
 
+/// Gives the link-local addresses of holders the zone in which this peer reaches the manager at `manager`.
+fn set_zones(holders: &mut Holders, manager: SocketAddr) {
+    for peer in &mut holders.peers {
+        if let Ok(named) = peer.address.parse::<SocketAddrV6>() {
+            peer.address = with_zone_of(manager, named).to_string();
+        }
+    }
+}
+
 async fn send_all(
     mut writer: Writer,
     mut messages: mpsc::Receiver<ToManager>,
@@ -315,4 +327,25 @@ async fn send_all(
         }
     }
     writer.flush().await
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_core::{id::PeerKey, wire::manager::PeerAddress};
+
+    use super::{Holders, set_zones};
+
+    #[test]
+    fn holders_with_link_local_addresses_are_dialled_over_the_link_to_the_manager() {
+        let addresses = ["10.0.0.7:1", "[2001:db8::7]:1", "[fe80::7]:1", "no address"];
+        let peer = |address: &str| PeerAddress {
+            username: "water_user".parse().unwrap(),
+            key: PeerKey([7; 32]),
+            address: address.to_owned(),
+        };
+        let mut holders = Holders { peers: addresses.map(peer).into(), contents: vec![] };
+        set_zones(&mut holders, "[fe80::1%2]:12000".parse().unwrap());
+        let found: Vec<&str> = holders.peers.iter().map(|peer| peer.address.as_str()).collect();
+        assert_eq!(found, ["10.0.0.7:1", "[2001:db8::7]:1", "[fe80::7%2]:1", "no address"]);
+    }
 }

@@ -59,6 +59,11 @@ pub(crate) enum ReachHolderError {
     Membership(#[from] MembershipError),
     #[error("the holder at {address} is {found}, not {expected}")]
     Name { address: SocketAddr, expected: Username, found: Username },
+    #[error(
+        "the manager knows only its link-local address, which peers can use only if they reach the manager at a \
+         link-local address too (--manager-host)"
+    )]
+    LinkLocal,
     #[error("all connection slots are in use (--max)")]
     NoFreeConnection,
     #[error("the peer is stopping")]
@@ -79,7 +84,11 @@ impl Holder {
         let slot = timeout(limits::GREETING_TIME, slots.clone().acquire_owned()).await;
         let slot =
             slot.map_err(|_| ReachHolderError::NoFreeConnection)?.map_err(|_| ReachHolderError::Stopping)?;
-        let connection = dial(&[self.address], key, Some(self.key)).await?;
+        let dialled = dial(&[self.address], key, Some(self.key)).await;
+        let connection = dialled.map_err(|error| match error {
+            DialError::NoZone { .. } => ReachHolderError::LinkLocal,
+            error => error.into(),
+        })?;
         let hello = own_hello(Some(own_membership.borrow().clone()));
         let session = connection.greet(hello).await?;
         let token = session.hello.membership.as_deref();
