@@ -3,7 +3,10 @@
 //!
 //! The keeper of a folder never shares the state of a manager, wherever it is. These checks say so at once.
 
-use std::path::{Path, PathBuf, absolute};
+use std::{
+    fs,
+    path::{Path, PathBuf, absolute},
+};
 
 use brigade_node::{
     peer::{is_manager_folder, is_peer_folder},
@@ -66,9 +69,36 @@ pub(crate) fn check_state(state: &Path) -> Result<(), Failure> {
     Err(Failure::new(DISK, message).hint("name another folder with --state"))
 }
 
-/// The note for a manager whose `state` is in a folder that a peer may share. It is unknown whether one does: a fetch
-/// leaves the same files behind, and shares only what it fetched.
-pub(crate) fn state_note(state: &Path) -> Option<String> {
+/// Entries of the folder with a manager's state that are looked at. A folder for the state alone has a few; another one
+/// may have any number, and a manager starts without a delay.
+const STATE_ENTRIES: usize = 1000;
+
+/// The notes for a manager whose `state` is in a folder that a peer may share, or has such a folder in it.
+pub(crate) fn state_notes(state: &Path) -> impl Iterator<Item = String> {
+    [note_on_folder_above(state), note_on_folder_below(state)].into_iter().flatten()
+}
+
+/// The note for a `state` that has the folder of a peer in it. Only the entries of `state` itself are looked at, not
+/// the folders below them. A link does not count: the folder to which it leads is elsewhere.
+fn note_on_folder_below(state: &Path) -> Option<String> {
+    let mut entries = fs::read_dir(state).ok()?.take(STATE_ENTRIES).flatten();
+    let is_folder_of_peer = |entry: &fs::DirEntry| {
+        entry.file_type().is_ok_and(|kind| kind.is_dir()) && is_peer_folder(&entry.path())
+    };
+    let folder = entries.find(is_folder_of_peer)?.path();
+    let (state, folder) = (state.display().to_string(), folder.display().to_string());
+    Some(format!(
+        "note: the folder {}, which a peer or a fetch has used, is in the folder with the state of the manager ({}). \
+         No peer that is started from now on shares it, and nothing is fetched into it\n\
+         hint: name another folder with --state, and move manager.key and members.sqlite there if they exist",
+        escape(&folder),
+        escape(&state)
+    ))
+}
+
+/// The note for a `state` in a folder that a peer may share. It is unknown whether one does: a fetch leaves the same
+/// files behind, and shares only what it fetched.
+fn note_on_folder_above(state: &Path) -> Option<String> {
     let path = resolved(state);
     let is_shared = |above: &&Path| {
         is_peer_folder(above) && path.strip_prefix(above).is_ok_and(|below| !is_hidden(below))
@@ -118,7 +148,7 @@ fn resolved(path: &Path) -> PathBuf {
 mod tests {
     use std::fs;
 
-    use super::{check_state, refusal_to_fetch, refusal_to_share, state_note};
+    use super::{check_state, note_on_folder_above, refusal_to_fetch, refusal_to_share, state_notes};
 
     #[test]
     fn folders_with_private_files_are_neither_shared_nor_fetched_into() {
@@ -162,13 +192,13 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let path = |name: &str| temp.path().join(name);
         fs::create_dir_all(path("shared/.brigade")).unwrap();
-        assert!(state_note(&path("shared/state")).is_none(), "no peer has used it");
+        assert!(note_on_folder_above(&path("shared/state")).is_none(), "no peer has used it");
         fs::write(path("shared/.brigade/key"), "").unwrap();
         for state in ["shared", "shared/state", "shared/a/b/state"] {
-            assert!(state_note(&path(state)).is_some(), "{state}");
+            assert!(note_on_folder_above(&path(state)).is_some(), "{state}");
         }
         for state in ["state", "shared/.hidden/state"] {
-            assert!(state_note(&path(state)).is_none(), "{state}");
+            assert!(note_on_folder_above(&path(state)).is_none(), "{state}");
         }
         for (state, expected) in [
             ("shared/.brigade", false),
@@ -178,5 +208,25 @@ mod tests {
         ] {
             assert_eq!(check_state(&path(state)).is_ok(), expected, "{state}");
         }
+    }
+
+    #[test]
+    fn a_manager_with_the_folder_of_a_peer_in_its_state_gets_a_note() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = |name: &str| temp.path().join(name);
+        let count = |state: &str| state_notes(&path(state)).count();
+        fs::create_dir_all(path("state/shared/.brigade")).unwrap();
+        assert_eq!([count("new"), count("state")], [0, 0], "no peer has used it");
+        fs::write(path("state/shared/.brigade/key"), "").unwrap();
+        let notes: Vec<String> = state_notes(&path("state")).collect();
+        assert!(
+            notes.len() == 1 && notes[0].contains(&path("state/shared").display().to_string()),
+            "{notes:?}"
+        );
+        // The peer is refused as soon as the manager has its key there.
+        assert!(refusal_to_share(&path("state/shared"), None).is_none());
+        fs::write(path("state/manager.key"), b"\x30\x53\x02\x01\x01\x30\x05\x06\x03\x2b\x65\x70").unwrap();
+        assert!(refusal_to_share(&path("state/shared"), None).is_some());
+        assert!(refusal_to_fetch(&path("state/shared"), None).is_some());
     }
 }

@@ -19,8 +19,8 @@ use tokio::{
 };
 
 use super::{
-    connection_addresses::{Addresses, lacks_zone},
     greeting::NewConnection,
+    socket_addresses::{Addresses, lacks_zone},
     socket_options::set_options,
     tls::{config, selected_backend},
 };

@@ -21,8 +21,8 @@ use tokio::{
 
 use super::{
     connection::{ConnectionError, Reader, Writer},
-    connection_addresses::Addresses,
     handshake_slot::HandshakeSlot,
+    socket_addresses::Addresses,
     tls::{
         record_traits::Secured,
         selected_backend::{TlsReader, TlsWriter},

@@ -7,7 +7,6 @@
 pub(crate) mod accept_loop;
 pub(crate) mod breach_log;
 pub(crate) mod connection;
-mod connection_addresses;
 pub(crate) mod dial;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -15,6 +14,7 @@ pub(crate) mod greeting;
 mod handshake_slot;
 pub(crate) mod own_hello;
 pub(crate) mod port_listener;
+pub(crate) mod socket_addresses;
 mod socket_options;
 pub(crate) mod tls;
 

@@ -17,9 +17,9 @@ use tokio::{
 };
 
 use super::{
-    connection_addresses::{Addresses, lacks_zone},
     greeting::NewConnection,
     handshake_slot::{HandshakeSlot, HandshakeSlots},
+    socket_addresses::{Addresses, lacks_zone},
     socket_options::set_options,
     tls::{config, selected_backend},
 };

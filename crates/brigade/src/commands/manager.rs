@@ -18,7 +18,7 @@ use crate::{
     checked_home::NO_HOME,
     command_line::args::ManagerArgs,
     failure::{DISK, Failure},
-    folder_argument_checks::{check_state, state_note},
+    folder_argument_checks::{check_state, state_notes},
     manager_display,
     terminal::{
         self, mode,
@@ -34,9 +34,7 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     let stop = CancellationToken::new();
     let state_dir = args.state.map_or_else(|| default_state(args.port), Ok)?;
     check_state(&state_dir)?;
-    if let Some(note) = state_note(&state_dir) {
-        print_error_line(&note);
-    }
+    state_notes(&state_dir).for_each(|note| print_error_line(&note));
     let config =
         ManagerConfig::new(state_dir).host(args.host).port(args.port).max_peers(args.max).open(args.open);
     let mut server = ManagerServer::start_until(config, stop.clone()).await?;

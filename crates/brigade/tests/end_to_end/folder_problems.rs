@@ -152,6 +152,21 @@ fn files_of_another_account_are_reported_with_their_owner() {
 }
 
 #[test]
+fn a_manager_whose_state_has_the_folder_of_a_peer_in_it_reports_it() {
+    let network = Network::start();
+    network.write("all/shared/film.bin", b"film");
+    network.peer("fire_user", &["--folder", "all/shared"]).terminate().with_code(143);
+    let mut manager = network.brigade("manager");
+    manager.args(["--port", "0", "--state", "all"]);
+    let manager = Process::start(manager);
+    manager.prints_error("note: the folder all/shared, which a peer or a fetch has used, is in the folder ");
+    manager.prints("ready\n");
+    let fire = ["--headless", "--username", "fire_user", "--folder", "all/shared"];
+    network.run("peer", &fire).end().with_code(6).prints_error(&["cannot be shared: "]);
+    manager.terminate().with_code(143);
+}
+
+#[test]
 fn a_full_disk_and_its_end_are_reported_once() {
     let network = Network::start();
     let Some(_disk) = Disk::in_memory(&network, "disk", 2) else { return };
