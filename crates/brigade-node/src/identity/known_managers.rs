@@ -59,15 +59,15 @@ impl KnownManagers {
         let address = address(host, port);
         let of_address = |(number, line): (usize, &str)| {
             let mut fields = line.split_whitespace();
-            (fields.next() == Some(&address)).then(|| (number + 1, fields.collect::<Vec<_>>().concat()))
+            (fields.next() == Some(&address)).then(|| (number + 1, only_key(fields)))
         };
         let Some((number, key)) = text.lines().enumerate().filter_map(of_address).last() else {
             return Ok(None);
         };
         // If a damaged line were skipped, any key would be accepted.
         let damaged =
-            |_| io::Error::new(io::ErrorKind::InvalidData, format!("line {number} has no valid key"));
-        key.parse().map(Some).map_err(|error| self.failed(damaged(error)))
+            || io::Error::new(io::ErrorKind::InvalidData, format!("line {number} has no valid key"));
+        key.map(Some).ok_or_else(|| self.failed(damaged()))
     }
 
     /// Stores `key` as that of the manager at `host`:`port`.
@@ -79,10 +79,7 @@ impl KnownManagers {
             // A line that was cut off, or typed without an end, must not become one with the new line.
             let start = if ends_in_line(&mut file, before)? { "\n" } else { "" };
             let line = format!("{start}{} {key}\n", address(host, port));
-            if let Err(error) = file.write_all(line.as_bytes()) {
-                remove_part_of_line(&file, before, line.len() as u64);
-                return Err(error);
-            }
+            write_at_once(&mut file, before, line.as_bytes())?;
             file.sync_all()?; // if a key were lost, the next key would be accepted unchecked
             sync_folder(folder)
         });
@@ -94,6 +91,12 @@ impl KnownManagers {
     }
 }
 
+/// The key in the fields of a line after the address; `None` if it is not valid, or not the only field.
+fn only_key<'a>(mut fields: impl Iterator<Item = &'a str>) -> Option<PeerKey> {
+    let key: PeerKey = fields.next()?.parse().ok()?;
+    if fields.next().is_none() { Some(key) } else { None }
+}
+
 /// Whether a file of so many bytes ends within a line.
 fn ends_in_line(file: &mut File, bytes: u64) -> io::Result<bool> {
     let Some(last) = bytes.checked_sub(1) else { return Ok(false) };
@@ -103,9 +106,27 @@ fn ends_in_line(file: &mut File, bytes: u64) -> io::Result<bool> {
     Ok(byte != *b"\n")
 }
 
-/// Removes the part of a line that was appended to a file of `before` bytes, unless another program appended too.
-fn remove_part_of_line(file: &File, before: u64, line_bytes: u64) {
-    if file.metadata().is_ok_and(|metadata| metadata.len() < before + line_bytes) {
+/// Appends a line to a file of `before` bytes with one write. If the disk takes only a part of the line, this part is
+/// removed again.
+fn write_at_once(file: &mut File, before: u64, line: &[u8]) -> io::Result<()> {
+    let written = loop {
+        match file.write(line) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {} // nothing was written
+            written => break written?,
+        }
+    };
+    if written == line.len() {
+        return Ok(());
+    }
+    remove_part_of_line(file, before, written as u64);
+    let text = format!("only {written} of the {} bytes of a line could be written", line.len());
+    Err(io::Error::new(io::ErrorKind::StorageFull, text))
+}
+
+/// Removes the part of a line, `written` bytes, that was appended to a file of `before` bytes. If the file has another
+/// length, another program has written to it too, and the file stays as it is.
+fn remove_part_of_line(file: &File, before: u64, written: u64) {
+    if file.metadata().is_ok_and(|metadata| metadata.len() == before + written) {
         let _ = file.set_len(before);
     }
 }
@@ -124,7 +145,7 @@ fn address(host: &str, port: u16) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{KnownManagers, PeerKey};
+    use super::{KnownManagers, PeerKey, remove_part_of_line};
     #[cfg(unix)]
     use crate::test_helpers::run_with_few_open_files::run_with_few_open_files;
 
@@ -156,11 +177,29 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let known = KnownManagers::in_home(home.path());
         known.remember("localhost", 12000, PeerKey([1; 32])).unwrap();
-        for damaged in ["localhost:12000 74c0b7a2", "localhost:12000"] {
+        let key = PeerKey([1; 32]).to_string();
+        let with_space = format!("localhost:12000 {} {}", &key[..7], &key[7..]);
+        let with_more = format!("localhost:12000 {key} {key}");
+        for damaged in ["localhost:12000 74c0b7a2", "localhost:12000", &*with_space, &*with_more] {
             std::fs::write(known.path(), format!("a:1 {}\n{damaged}\n", PeerKey([1; 32]))).unwrap();
             let error = known.find("localhost", 12000).unwrap_err();
             assert!(error.source.to_string().contains("line 2 has no valid key"), "{error}");
             assert!(known.find("a", 1).unwrap().is_some());
+        }
+    }
+
+    #[test]
+    fn only_the_own_part_of_a_line_is_removed() {
+        let whole = "localhost:12000 0101\n";
+        for (text, left) in [
+            ("localhost:12000 0101\nelse", whole),
+            ("localhost:12000 0101\nelseother:1 02\n", "localhost:12000 0101\nelseother:1 02\n"),
+            ("localhost:12000 0101\nel", "localhost:12000 0101\nel"),
+        ] {
+            let file = tempfile::NamedTempFile::new().unwrap();
+            std::fs::write(file.path(), text).unwrap();
+            remove_part_of_line(file.as_file(), whole.len() as u64, "else".len() as u64);
+            assert_eq!(std::fs::read_to_string(file.path()).unwrap(), left, "{text:?}");
         }
     }
 
