@@ -147,7 +147,7 @@ impl From<NotEnoughSpace> for Failure {
     fn from(error: NotEnoughSpace) -> Self {
         let (message, advice) = match error.missing {
             MissingSpace::Bytes { needed, free } => {
-                let (needed, free) = (format::bytes(needed), format::bytes(free));
+                let (needed, free) = format::needed_and_free(needed, free);
                 (format!("{error}: {needed} more are needed, and {free} are free"), "free some space")
             }
             MissingSpace::Inodes { needed, free } => (

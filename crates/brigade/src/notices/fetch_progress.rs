@@ -182,11 +182,12 @@ fn state(progress: &Progress) -> Vec<String> {
             "paused: no inodes are left on the disk for more files; it continues when files are deleted there"
                 .to_owned()
         }
-        FetchState::Full { missing_bytes, free_bytes, .. } => format!(
-            "paused: the disk is full; {} are missing, {} are free; it continues when there is space",
-            format::bytes(missing_bytes),
-            format::bytes(free_bytes)
-        ),
+        FetchState::Full { missing_bytes, free_bytes, .. } => {
+            let (missing, free) = format::needed_and_free(missing_bytes, free_bytes);
+            format!(
+                "paused: the disk is full; {missing} are missing, {free} are free; it continues when there is space"
+            )
+        }
         _ => {
             let left = progress.time_left().map_or_else(|| "–".to_owned(), format::duration);
             let holders = count(progress.holders, "holder");

@@ -30,6 +30,16 @@ pub(crate) fn bytes(count: u64) -> String {
     format!("{}.{} {}", tenths / 10, tenths % 10, UNITS[unit])
 }
 
+/// The bytes that are needed and those that are free. If both numbers look the same after rounding, all their digits are
+/// shown.
+pub(crate) fn needed_and_free(needed: u64, free: u64) -> (String, String) {
+    let rounded = (bytes(needed), bytes(free));
+    if needed != free && rounded.0 == rounded.1 {
+        return (format!("{needed} B"), format!("{free} B"));
+    }
+    rounded
+}
+
 /// Bytes per second: `12.3 MB/s`.
 pub(crate) fn rate(bytes_per_second: u64) -> String {
     format!("{}/s", bytes(bytes_per_second))
@@ -96,7 +106,9 @@ pub(crate) fn traffic(members: &[MemberTraffic], line: impl Fn(&str, &str, &str)
 
 #[cfg(test)]
 mod tests {
-    use super::{Duration, MEMBERS, MemberTraffic, UnixTime, bytes, duration, rate, time, traffic};
+    use super::{
+        Duration, MEMBERS, MemberTraffic, UnixTime, bytes, duration, needed_and_free, rate, time, traffic,
+    };
 
     #[test]
     fn the_traffic_of_many_members_has_a_bounded_number_of_lines() {
@@ -126,6 +138,19 @@ mod tests {
         check(999_999_999_999, "1.0 TB");
         check(u64::MAX, "18.4 EB");
         assert_eq!(rate(12_345_678), "12.3 MB/s");
+    }
+
+    #[test]
+    fn two_different_numbers_of_bytes_look_different() {
+        let check = |needed, free, expected: (&str, &str)| {
+            let (needed, free) = needed_and_free(needed, free);
+            assert_eq!((&*needed, &*free), expected);
+        };
+        check(8_388_608, 4_194_304, ("8.4 MB", "4.2 MB"));
+        check(30_000_001, 30_000_000, ("30000001 B", "30000000 B"));
+        check(1_000_049, 999_951, ("1000049 B", "999951 B"));
+        check(30_000_000, 30_000_000, ("30.0 MB", "30.0 MB"));
+        check(5, 4, ("5 B", "4 B"));
     }
 
     #[test]
