@@ -8,7 +8,7 @@
 #[cfg(unix)]
 use std::fs::Metadata;
 use std::{
-    fs::File,
+    fs::{File, FileTimes},
     io,
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -162,9 +162,21 @@ pub(super) fn system_time(seconds: i64) -> Option<SystemTime> {
     if seconds < 0 { UNIX_EPOCH.checked_sub(from_epoch) } else { UNIX_EPOCH.checked_add(from_epoch) }
 }
 
+/// Sets the time of the last change of the bytes of a file.
+///
+/// The time of the last access is set too, to the value that it has: the library of many file systems in user space
+/// (FUSE 2, which exfat-fuse uses) ignores a call for only one of the two times, and reports no error.
+pub(super) fn set_modified(file: &File, time: SystemTime) -> io::Result<()> {
+    let mut times = FileTimes::new().set_modified(time);
+    if let Ok(accessed) = file.metadata().and_then(|found| found.accessed()) {
+        times = times.set_accessed(accessed);
+    }
+    file.set_times(times)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Duration, Stamp, UNIX_EPOCH};
+    use super::{Duration, FileTimes, Stamp, UNIX_EPOCH, set_modified};
 
     const SECOND: i64 = 1_000_000_000;
 
@@ -182,6 +194,17 @@ mod tests {
         assert_eq!(left(-SECOND), 0);
         assert_eq!(left(10 * SECOND + 1), 0, "it is not coarse");
         assert_eq!(left(11 * SECOND), 0, "it is in the future");
+    }
+
+    #[test]
+    fn only_the_time_of_the_last_change_is_set() {
+        let file = tempfile::tempfile().unwrap();
+        let (accessed, modified) =
+            (UNIX_EPOCH + Duration::from_secs(100), UNIX_EPOCH + Duration::from_secs(200));
+        file.set_times(FileTimes::new().set_accessed(accessed)).unwrap();
+        set_modified(&file, modified).unwrap();
+        let found = file.metadata().unwrap();
+        assert_eq!((found.accessed().unwrap(), found.modified().unwrap()), (accessed, modified));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use std::{
 use brigade_core::name::FileName;
 
 use super::{
-    file_stamp::{Stamp, stamp_of, system_time},
+    file_stamp::{Stamp, set_modified, stamp_of, system_time},
     folder::{Folder, FolderError, split},
     staged_file_names::{create_small, next_small_name, target_name},
     staging_directories::Staging,
@@ -72,7 +72,7 @@ impl Landing {
     }
 
     fn mark_time(&self, file: &File) -> io::Result<()> {
-        system_time(self.mtime_s).map_or(Ok(()), |time| unless_not_kept(file.set_modified(time)))
+        system_time(self.mtime_s).map_or(Ok(()), |time| unless_not_kept(set_modified(file, time)))
     }
 }
 

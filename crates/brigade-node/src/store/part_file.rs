@@ -31,7 +31,7 @@ use self::{
     write_queue::{PieceWrite, WriteQueue},
 };
 use super::{
-    file_stamp::{Stamp, stamp_of},
+    file_stamp::{Stamp, set_modified, stamp_of},
     folder::{Folder, FolderError},
     landing::{Landing, Placed, RenameResult, give_name},
     staged_file_names::{DATA, LIST, NAME, RECORD, part_name},
@@ -178,7 +178,7 @@ impl PartFile {
 
     /// Records that the content is wanted now: a part that is not used for long is removed.
     pub(crate) fn touch(&self) -> Result<(), PartError> {
-        let touched = self.0.record.set_modified(SystemTime::now());
+        let touched = set_modified(&self.0.record, SystemTime::now());
         touched.map_err(|error| self.0.failed("touch the record of", error).into())
     }
 
@@ -336,7 +336,7 @@ impl PartFileInner {
         if read_name(&self.parts, self.content).as_ref() != Some(name) {
             write_name(&self.parts, self.content, name).map_err(|error| failed(NAME, error))?;
         }
-        match self.record.set_modified(SystemTime::now()) {
+        match set_modified(&self.record, SystemTime::now()) {
             Err(error) if !system::is_not_kept(&error) => Err(failed(RECORD, error)),
             _ => Ok(()),
         }

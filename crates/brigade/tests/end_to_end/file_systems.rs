@@ -7,8 +7,10 @@ use std::{
     collections::BTreeMap,
     fs::{self, OpenOptions},
     io::{Seek, SeekFrom, Write},
+    os::unix::fs::PermissionsExt,
     path::Path,
     process::Command,
+    time::{Duration, SystemTime},
 };
 
 use crate::{
@@ -196,6 +198,30 @@ fn a_fetch_into_exfat_resumes_after_kill_9() {
     let network = Network::start();
     let Some(_disk) = Disk::exfat(&network, "earth") else { return };
     a_fetch_resumes_there(&network);
+}
+
+/// The driver ignores a call that sets only the time of the last change. It stores no permissions.
+#[test]
+fn files_that_are_fetched_into_exfat_have_the_times_of_their_source() {
+    let network = Network::start();
+    let Some(_disk) = Disk::exfat(&network, "earth") else { return };
+    let written = SystemTime::UNIX_EPOCH + Duration::from_secs(1_500_000_000);
+    let files =
+        [("film.bin", bytes("film", 600_000)), ("run.sh", b"#!/bin/sh\n".to_vec()), ("empty", vec![])];
+    for (name, content) in &files {
+        let name = format!("fire_user/data/{name}");
+        network.write(&name, content);
+        OpenOptions::new().write(true).open(network.path(&name)).unwrap().set_modified(written).unwrap();
+    }
+    fs::set_permissions(network.path("fire_user/data/run.sh"), fs::Permissions::from_mode(0o755)).unwrap();
+    let _fire = network.peer("fire_user", &[]);
+    catalogue_follows(&network);
+    network.fetch(&["data", "--into", "earth"]).with_code(0);
+    for (name, content) in &files {
+        let name = format!("earth/data/{name}");
+        network.has(&name, content);
+        assert_eq!(fs::metadata(network.path(&name)).unwrap().modified().unwrap(), written, "{name}");
+    }
 }
 
 #[test]
