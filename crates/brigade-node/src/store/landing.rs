@@ -3,24 +3,24 @@
 //! If the caller wants that, an existing file of the name is kept aside first, under the first free one of
 //! `NAME.~1~`, `NAME.~2~` and so on, as by `cp --backup=numbered`; likewise a file that is created in between. A file
 //! is complete when it gets its name. On a file system with neither such a rename nor hard links (exFAT, FAT) an
-//! empty file has the name for a moment. A file beside the part has the name meanwhile: after a kill, the next session
-//! removes the empty file (`stored_parts`). A file that cannot be renamed to its folder (a new mount, the quota of a
-//! project) is copied.
+//! empty file has the new name of each renamed file for a moment. A record beside the part has the names meanwhile:
+//! after a kill, the next session removes the empty file, and gives a file that was kept aside its name back
+//! (`interrupted_landing`). A file that cannot be renamed to its folder (a new mount, the quota of a project) is copied.
 
-use std::{
-    fs::File,
-    io::{self, Write},
-};
+use std::{fs::File, io};
 
 use brigade_core::name::FileName;
 
+use self::interrupted_landing::LandingRecord;
 use super::{
     file_stamp::{Stamp, set_modified, stamp_of, system_time},
     folder::{Folder, FolderError, split},
-    staged_file_names::{create_small, next_small_name, target_name},
+    staged_file_names::{create_small, next_small_name},
     staging_directories::Staging,
     system::{self, Dir, FileKind},
 };
+
+pub(super) mod interrupted_landing;
 
 /// Files of one name that are kept aside.
 const KEPT_ASIDE: u32 = 10_000;
@@ -151,14 +151,16 @@ fn move_to_name(
 ) -> Result<Option<String>, FolderError> {
     let last = split(&landing.name).1;
     let mut aside = None;
-    let moved = try_to_move(folder, (parts, part), target, landing, &mut aside);
+    let mut record = LandingRecord::new((parts, part), &landing.name);
+    let moved = try_to_move(folder, (parts, part), target, landing, (&mut record, &mut aside));
     match (&moved, &aside) {
         (Ok(()), Some(aside)) => {
             tracing::info!(name = landing.name.as_str(), aside, "a file was kept aside for another one");
         }
         (Ok(()), None) => {}
-        (Err(_), _) => put_back(target, aside.as_deref(), last),
+        (Err(_), _) => put_back(target, aside.as_deref(), last, &mut record),
     }
+    record.remove();
     moved.map(|()| aside)
 }
 
@@ -168,39 +170,21 @@ fn try_to_move(
     (parts, part): (&Dir, &str),
     target: &Dir,
     landing: &Landing,
-    aside: &mut Option<String>,
+    (record, aside): (&mut LandingRecord<'_>, &mut Option<String>),
 ) -> Result<(), FolderError> {
     let last = split(&landing.name).1;
     let failed = |action| move |error| FolderError::new(action, folder.path_of(&landing.name), error);
     for _ in 0..ATTEMPTS {
-        match name_new((parts, part), (target, last), &landing.name) {
+        let note = || check_free(target, last).and_then(|()| record.write(aside.as_deref()));
+        match rename_new((parts, part), (target, last), note) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists && landing.replace => {
-                let kept = set_aside(target, last).map_err(failed("keep aside"))?;
+                let kept = set_aside(target, last, record).map_err(failed("keep aside"))?;
                 *aside = kept.or(aside.take());
             }
             result => return result.map_err(failed("make")),
         }
     }
     Err(FolderError::Occupied { path: folder.path_of(&landing.name) })
-}
-
-/// Renames a part to the last component of `whole_name`. While an empty file has that name, a file beside the part
-/// has the whole name.
-fn name_new(
-    (parts, part): (&Dir, &str),
-    (target, last): (&Dir, &str),
-    whole_name: &FileName,
-) -> io::Result<()> {
-    let record = target_name(part);
-    let mut is_recorded = false;
-    let renamed = rename_new((parts, part), (target, last), || {
-        is_recorded = true;
-        create_small(parts, &record, false)?.write_all(whole_name.as_str().as_bytes())
-    });
-    if is_recorded {
-        let _ = parts.remove(&record); // if it cannot be removed, the next session does it
-    }
-    renamed
 }
 
 /// All renames of this module.
@@ -214,17 +198,27 @@ fn rename_new(
     from.rename_new(name, to, to_name, before_placeholder)
 }
 
+/// Fails if there is an entry of this name: no record is written for its sake, because it may be an empty file.
+fn check_free(dir: &Dir, name: &str) -> io::Result<()> {
+    match dir.status(name.as_ref()) {
+        Ok(_) => Err(io::ErrorKind::AlreadyExists.into()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// Gives a file that was kept aside its name back, unless the name is taken. For a rename that failed.
-fn put_back(target: &Dir, aside: Option<&str>, name: &str) {
-    if let Some(aside) = aside
-        && let Err(error) = rename_new((target, aside), (target, name), || Ok(()))
-    {
+fn put_back(target: &Dir, aside: Option<&str>, name: &str, record: &mut LandingRecord<'_>) {
+    let Some(aside) = aside else { return };
+    let note = || check_free(target, name).and_then(|()| record.write(Some(aside)));
+    if let Err(error) = rename_new((target, aside), (target, name), note) {
         tracing::warn!(name, aside, %error, "a file was kept aside, and could not be given its name back");
     }
 }
 
-/// Keeps the regular file `name` aside. Returns its new name, or `None` if there is no such file any more.
-fn set_aside(target: &Dir, name: &str) -> io::Result<Option<String>> {
+/// Keeps the regular file `name` aside. Returns its new name, or `None` if there is no such file any more. The record
+/// has the new name on every file system: after a kill, the next session gives the file its name back.
+fn set_aside(target: &Dir, name: &str, record: &mut LandingRecord<'_>) -> io::Result<Option<String>> {
     match target.status(name.as_ref()) {
         Ok(status) if status.kind == FileKind::File => {}
         Ok(_) => return Err(io::ErrorKind::AlreadyExists.into()), // a folder or a link is never moved
@@ -236,7 +230,13 @@ fn set_aside(target: &Dir, name: &str) -> io::Result<Option<String>> {
     let mut next = numbers.next();
     while let Some(number) = next {
         let aside = aside_name(name, number, shorter);
-        match rename_new((target, name), (target, &aside), || Ok(())) {
+        let mut note = || check_free(target, &aside).and_then(|()| record.write(Some(&aside)));
+        let renamed = match note() {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Err(error),
+            // Only a rename that needs an empty file fails without a record, for example on a full disk.
+            _ => rename_new((target, name), (target, &aside), note),
+        };
+        match renamed {
             Err(error) if error.kind() == io::ErrorKind::InvalidFilename && !shorter => {
                 shorter = true;
                 continue;

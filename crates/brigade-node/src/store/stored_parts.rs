@@ -4,25 +4,22 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io::{self, Read},
+    io,
     time::{Duration, SystemTime},
 };
 
-use brigade_core::{id::Content, limits, name::FileName};
+use brigade_core::{id::Content, name::FileName};
 
 use super::{
-    folder::{FileSystemId, Folder, FolderError, split},
+    folder::{FileSystemId, Folder, FolderError},
+    landing::interrupted_landing::undo,
     part_file::{PartError, metadata_files::read_name},
     staged_file_names::{
         DATA, LIST, NAME, PART_FILES, RECORD, is_small_name, parse_part_name, parse_target_name, part_name,
-        target_name,
     },
     staging_directories::Staging,
-    system::{EntryStatus, FileKind},
+    system::FileKind,
 };
-
-/// The longest name of a file, in bytes.
-const NAME_BYTES: u64 = limits::NAME_BYTES as u64;
 
 /// The files of a content while it is received: its bytes, record, list and name.
 pub(crate) const FILES_OF_PART: u64 = PART_FILES.len() as u64;
@@ -102,8 +99,9 @@ pub(crate) fn remove_part(folder: &Folder, content: Content) -> Result<bool, Par
 }
 
 /// Removes the leftovers of an interrupted session: empty files with the names that its files were getting, small files,
-/// records and lists without their bytes, and empty directories on other file systems. Only to be called after the folder is locked and before files are received. A
-/// file that cannot be removed is logged, and is no error.
+/// records and lists without their bytes, and empty directories on other file systems. A file that was kept aside for
+/// one that did not get its name gets its own name back. Only to be called after the folder is locked and before files
+/// are received. A file that cannot be removed is logged, and is no error.
 pub(crate) fn remove_leftovers(folder: &Folder) -> Result<(), FolderError> {
     for staging in folder.stagings()? {
         let failed = |error| FolderError::new("list", staging.path.clone(), error);
@@ -117,7 +115,7 @@ pub(crate) fn remove_leftovers(folder: &Folder) -> Result<(), FolderError> {
         for part in names.iter().filter_map(|name| parse_target_name(name)) {
             // Without the part, the file has got its name.
             if names.contains(part) {
-                remove_placeholder(folder, &staging, part);
+                undo(folder, &staging, part);
             }
         }
         let is_leftover =
@@ -129,24 +127,6 @@ pub(crate) fn remove_leftovers(folder: &Folder) -> Result<(), FolderError> {
         }
     }
     folder.remove_empty_staging()
-}
-
-/// Removes the empty file with the name that `part` was getting when the session was interrupted.
-fn remove_placeholder(folder: &Folder, staging: &Staging, part: &str) {
-    let mut name = String::new();
-    let read = staging.dir.open_file(&target_name(part));
-    let read = read.and_then(|file| file.take(NAME_BYTES).read_to_string(&mut name));
-    let (Ok(_), Ok(name)) = (read, name.parse::<FileName>()) else { return };
-    let is_empty = |status: EntryStatus| status.kind == FileKind::File && status.stamp.size == 0;
-    if !folder.status(&name).is_ok_and(is_empty) {
-        return;
-    }
-    let (parent, last) = split(&name);
-    let removed = folder.sub(parent.unwrap_or_default()).map(|parent| parent.remove(last));
-    match removed {
-        Ok(Ok(())) => tracing::info!(name = name.as_str(), "removed an empty file of an interrupted session"),
-        _ => tracing::warn!(name = name.as_str(), "an empty file of an earlier session could not be removed"),
-    }
 }
 
 /// The contents with stored bytes.
@@ -210,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn the_empty_file_of_an_interrupted_rename_is_removed_and_no_other_file() {
+    fn the_renames_of_an_interrupted_session_are_undone_and_no_other_file_is_changed() {
         let temp = tempfile::tempdir().unwrap();
         let folder = Folder::open(temp.path()).unwrap();
         let parts = folder.own_staging().unwrap().path;
@@ -223,6 +203,22 @@ mod tests {
             fs::write(parts.join(format!("{part}.target")), name).unwrap();
             fs::write(temp.path().join(name), bytes).unwrap();
         }
+        // For these, an existing file was kept aside, or was going to be. It may itself be empty.
+        for (part, name, bytes, aside) in [
+            ("5.small", "emptied", Some(""), Some("old")),
+            ("6.small", "missing", None, Some("old")),
+            ("7.small", "d/kept", Some("old"), Some("")),
+            ("8.small", "empty_too", Some(""), None),
+            ("9.small", "written", Some("mine"), Some("old")),
+        ] {
+            fs::write(parts.join(part), "received").unwrap();
+            fs::write(parts.join(format!("{part}.target")), format!("{name}\n{name}.~1~")).unwrap();
+            for (name, bytes) in [(name.to_owned(), bytes), (format!("{name}.~1~"), aside)] {
+                bytes.into_iter().for_each(|bytes| fs::write(temp.path().join(&name), bytes).unwrap());
+            }
+        }
+        fs::write(parts.join("a.small"), "received").unwrap();
+        fs::write(parts.join("a.small.target"), "other\n../outside").unwrap();
         // This one has got its name: its content is empty.
         fs::write(parts.join("2.small.target"), "named").unwrap();
         fs::write(parts.join("3.small.target"), "../outside").unwrap();
@@ -235,6 +231,17 @@ mod tests {
             [("d/empty", false), ("film.bin", false), ("full", true), ("named", true), ("other", true)]
         {
             assert_eq!(temp.path().join(name).exists(), stays, "{name}");
+        }
+        for (name, bytes, aside) in [
+            ("emptied", "old", None),
+            ("missing", "old", None),
+            ("d/kept", "old", None),
+            ("empty_too", "", None),
+            ("written", "mine", Some("old")),
+        ] {
+            let read = |name: &str| fs::read_to_string(temp.path().join(name));
+            assert_eq!(read(name).unwrap(), bytes, "{name}");
+            assert_eq!(read(&format!("{name}.~1~")).ok().as_deref(), aside, "{name}");
         }
         let left: Vec<_> = fs::read_dir(&parts).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, [&*data], "the part is fetched on");

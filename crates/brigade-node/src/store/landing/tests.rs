@@ -2,11 +2,18 @@
 //!
 //! Errors that only some file systems return are injected.
 
-use std::{fs, io, io::Write, os::unix::fs::symlink, path::Path};
+use std::{
+    fs, io,
+    io::Write,
+    os::unix::fs::symlink,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::Path,
+};
 
 use super::{
     Folder, FolderError, Landing, Stamp, aside_name, copy_to_name, fault_injection, give_name, stamp_of,
 };
+use crate::store::stored_parts::remove_leftovers;
 
 fn landing(name: &str, replace: bool) -> Landing {
     Landing { name: name.parse().unwrap(), mtime_s: 0, executable: false, replace }
@@ -168,6 +175,53 @@ fn a_part_that_another_program_changes_before_it_is_copied_gets_no_name() {
     assert_eq!(fs::read(&path).unwrap(), b"wrong", "its pieces are hashed again");
     folder.remove_empty_staging().unwrap();
     assert!(!temp.path().join("d/.brigade").exists(), "nothing is left of the copy");
+}
+
+/// A panic ends a landing as a kill does: nothing is put back. The empty files are those of a file system without a
+/// rename that replaces nothing.
+#[test]
+fn a_start_after_a_kill_gives_the_old_file_its_name_back() {
+    for (killed_before, empty) in
+        [("f", None), ("f", Some("f.~2~")), ("0.small", None), ("0.small", Some("f"))]
+    {
+        let temp = tempfile::tempdir().unwrap();
+        let folder = Folder::open(temp.path()).unwrap();
+        let _lock = folder.lock().unwrap();
+        let staging = folder.own_staging().unwrap();
+        let part = staging.path.join("0.small");
+        for (path, bytes) in
+            [(&part, "new"), (&temp.path().join("f"), "old"), (&temp.path().join("f.~1~"), "older")]
+        {
+            fs::write(path, bytes).unwrap();
+        }
+        let root = temp.path().to_owned();
+        let injected = fault_injection::set(move |from, _| {
+            // The first time, the old file still has the name.
+            if from != killed_before || from == "0.small" && root.join("f").exists() {
+                return Ok(());
+            }
+            if let Some(empty) = empty {
+                fs::write(root.join(empty), "").unwrap();
+            }
+            panic!("the session is killed");
+        });
+        let (target, verified) = (folder.sub("").unwrap(), stamp(&part));
+        let killed = catch_unwind(AssertUnwindSafe(|| {
+            give_name(&folder, (&staging.dir, "0.small", &verified), &target, &landing("f", true))
+        }));
+        drop(injected);
+        assert!(killed.is_err(), "it was not killed before the rename of {killed_before}");
+        remove_leftovers(&folder).unwrap();
+        for (name, bytes) in [("f", "old"), ("f.~1~", "older")] {
+            let found = fs::read_to_string(temp.path().join(name)).unwrap();
+            assert_eq!(found, bytes, "{name}, killed before the rename of {killed_before}, {empty:?}");
+        }
+        assert!(
+            !temp.path().join("f.~2~").exists(),
+            "killed before the rename of {killed_before}, {empty:?}"
+        );
+        assert_eq!(fs::read_dir(&staging.path).unwrap().count(), 0);
+    }
 }
 
 #[test]
