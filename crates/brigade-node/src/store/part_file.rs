@@ -267,13 +267,17 @@ impl PartFileInner {
         let write = |file, bytes, offset| {
             system::write_at(file, bytes, offset).map_err(|error| self.failed("write to", error))
         };
-        let is_changed = self.is_changed().map_err(|error| self.failed("write to", error))?;
+        let now = stamp_of(&self.file).map_err(|error| self.failed("write to", error))?;
+        let is_changed = self.queue().is_changed_since_write(&now);
+        if is_changed {
+            self.check_path()?; // the bytes of a file without its path would be lost
+        }
         let written = write(&self.file, bytes, self.geometry.offset(piece));
         let left = stamp_of(&self.file).ok();
         let at = piece.0 as usize / 8;
         let byte = {
             let mut queue = self.queue();
-            (queue.is_changed, queue.left) = (is_changed, left);
+            (queue.is_changed, queue.left) = (queue.is_changed || is_changed, left);
             written?;
             queue.claimed[at] |= 0x80 >> (piece.0 % 8);
             queue.claimed[at]
@@ -284,8 +288,7 @@ impl PartFileInner {
     /// Whether another program has changed the file since it was opened.
     fn is_changed(&self) -> io::Result<bool> {
         let now = stamp_of(&self.file)?;
-        let queue = self.queue();
-        Ok(queue.is_changed || !queue.left.is_some_and(|left| now.is_unchanged_since(&left)))
+        Ok(self.queue().is_changed_since_open(&now))
     }
 
     /// Checks that no other program has changed the file. A file that was removed has changed, too.
@@ -300,13 +303,14 @@ impl PartFileInner {
     /// Checks that the path still has the file that was written here.
     fn check_path(&self) -> Result<(), PartError> {
         let failed = |error| self.failed("finish", error);
+        let removed = || FolderError::Removed { path: self.path.clone() };
         let at_path =
             self.parts.open_file(&part_name(self.content, DATA)).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => FolderError::Removed { path: self.path.clone() },
+                io::ErrorKind::NotFound => removed(),
                 _ => failed(error),
             })?;
         let (at_path, ours) = (stamp_of(&at_path).map_err(failed)?, stamp_of(&self.file).map_err(failed)?);
-        if at_path.file_id() == ours.file_id() { Ok(()) } else { Err(self.out_of_range()) }
+        if at_path.file_id() == ours.file_id() { Ok(()) } else { Err(removed().into()) }
     }
 
     /// Refuses further pieces, and waits for the one that is being written.

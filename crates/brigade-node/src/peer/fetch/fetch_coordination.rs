@@ -214,9 +214,7 @@ impl Fetches {
                     self.pause(id, &name, inodes);
                 }
             }
-            SwarmEvent::NotWritten { content, error } => {
-                self.give_up(&content, FileErrorKind::Disk, &error.to_string());
-            }
+            SwarmEvent::NotWritten { content, error } => self.not_written(&content, &error),
             SwarmEvent::Landed(landed) => {
                 landed.into_iter().for_each(|landed| self.landed(landed));
                 self.prepare_more();

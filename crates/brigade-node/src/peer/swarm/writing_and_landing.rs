@@ -143,9 +143,8 @@ impl PieceWriter {
         let this = self.clone();
         tokio::task::spawn_blocking(move || {
             let placed = file.finish_as(&this.folder, &landing, on_named);
-            if matches!(placed, Err(PartError::Folder(FolderError::Removed { .. }))) {
-                // The fetch must know whether the directory was removed: only this check counts that.
-                let _ = this.folder.keep_private();
+            if let Err(error) = &placed {
+                this.count_removal(error);
             }
             let result = LandResult { download, content, name: landing.name, placed };
             send_landed(&this.runtime, &this.keeper, &this.outcomes, vec![(result, list)]);
@@ -185,9 +184,19 @@ impl PieceWriter {
                 part.stored(piece);
                 this.send(WriteOutcome::Stored { holder, download, piece });
             }
-            Err(error) => this.send(WriteOutcome::NotWritten { download, error }),
+            Err(error) => {
+                this.count_removal(&error);
+                this.send(WriteOutcome::NotWritten { download, error });
+            }
         });
         drop(received);
+    }
+
+    /// If a part was removed: the fetch must know whether its directory was removed, and only this check counts that.
+    fn count_removal(&self, error: &PartError) {
+        if matches!(error, PartError::Folder(FolderError::Removed { .. })) {
+            let _ = self.folder.keep_private();
+        }
     }
 
     /// Sends a result without waiting; if the queue is full, a little later.

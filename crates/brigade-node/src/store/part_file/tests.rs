@@ -182,6 +182,53 @@ fn a_part_that_another_program_changed_gets_no_name_and_keeps_its_right_pieces()
     }
 }
 
+#[cfg(unix)]
+#[test]
+fn a_part_that_another_program_removes_or_replaces_takes_no_more_pieces() {
+    for is_replaced in [false, true] {
+        let (source, (temp, folder)) = (source(), folder());
+        let (part, _) = PartFile::open(&folder, &name(), source.content).unwrap();
+        source.store(&part, &[0, 1]);
+        let path = temp.path().join(".brigade/parts");
+        let path = path.join(format!("{}-{}.part", source.content.id, source.content.size));
+        let before = stamp_of(part.file()).unwrap();
+        fs::remove_file(&path).unwrap();
+        if is_replaced {
+            fs::write(&path, "another file").unwrap();
+        }
+        // The times of some file systems are those of the last tick of the clock.
+        while stamp_of(part.file()).unwrap() == before {
+            part.file().set_modified(std::time::SystemTime::now()).unwrap();
+        }
+        let is_removed = |error: PartError| {
+            matches!(error, PartError::Folder(crate::store::folder::FolderError::Removed { .. }))
+        };
+        let (send, done) = channel();
+        part.store(PieceIndex(2), source.piece(2), move |result| send.send(result).unwrap());
+        assert!(is_removed(done.recv().unwrap().unwrap_err()), "replaced: {is_replaced}");
+        let refused = part.finish(&folder, &landing("film.bin", 1, false)).unwrap_err();
+        assert!(is_removed(refused), "replaced: {is_replaced}");
+        assert!(!temp.path().join("film.bin").exists());
+        drop(part);
+        let (_, resumed) = PartFile::open(&folder, &name(), source.content).unwrap();
+        assert!(resumed.claimed.is_empty(), "replaced: {is_replaced}");
+    }
+}
+
+/// Without the record, only a restart would fetch more.
+#[cfg(unix)]
+#[test]
+fn a_part_whose_record_is_removed_gets_its_name() {
+    let (source, (temp, folder)) = (source(), folder());
+    let (part, _) = PartFile::open(&folder, &name(), source.content).unwrap();
+    source.store(&part, &[0, 1]);
+    let record = format!(".brigade/parts/{}-{}.pieces", source.content.id, source.content.size);
+    fs::remove_file(temp.path().join(record)).unwrap();
+    source.store(&part, &[2, 3, 4]);
+    part.finish(&folder, &landing("film.bin", 1, false)).unwrap();
+    assert_eq!(fs::read(temp.path().join("film.bin")).unwrap(), source.bytes);
+}
+
 /// A sync takes seconds if the file is large. The old time may be set again after the write.
 #[test]
 fn a_part_that_another_program_changes_during_its_sync_gets_no_name() {

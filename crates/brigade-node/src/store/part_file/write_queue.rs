@@ -30,6 +30,18 @@ pub(super) struct WriteQueue {
     pub(super) closed: bool,
 }
 
+impl WriteQueue {
+    /// Whether another program has changed the file, whose attributes are `now`, since it was opened.
+    pub(super) fn is_changed_since_open(&self, now: &Stamp) -> bool {
+        self.is_changed || self.is_changed_since_write(now)
+    }
+
+    /// Whether another program has changed it since the last write.
+    pub(super) fn is_changed_since_write(&self, now: &Stamp) -> bool {
+        !self.left.is_some_and(|left| now.is_unchanged_since(&left))
+    }
+}
+
 impl fmt::Debug for WriteQueue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("WriteQueue").field("writes", &self.writes.len()).finish_non_exhaustive()

@@ -1,10 +1,11 @@
-//! Files whose parts another program has changed: each is prepared again after a pause, which hashes its pieces.
+//! Files whose parts another program has changed: each is prepared again after a pause, which hashes its pieces. And
+//! files whose parts alone were removed.
 //!
 //! The pauses of a file grow: a program that changes a part again and again (a backup that makes hard links, or one
 //! that sets permissions) must not keep this one hashing all the time.
 
 use std::{
-    collections::{BTreeMap, btree_map::Entry},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     time::Duration,
 };
 
@@ -19,6 +20,7 @@ const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs
 #[derive(Debug, Default)]
 pub(super) struct ChangedParts {
     files: BTreeMap<(JobId, FileName), ChangedPart>,
+    removed: BTreeSet<(JobId, FileName)>,
 }
 
 #[derive(Debug)]
@@ -41,6 +43,16 @@ impl ChangedParts {
         is_first
     }
 
+    /// The part of a file of a fetch was removed. Whether this is the first time.
+    pub(super) fn note_removal(&mut self, id: JobId, name: &FileName) -> bool {
+        let is_first = self.removed.insert((id, name.clone()));
+        if is_first {
+            let name = name.as_str();
+            tracing::warn!(name, "the part was removed by another program; the file is fetched again");
+        }
+        is_first
+    }
+
     /// The files whose pauses are over, and those of fetches that do not go on; these fetches are forgotten.
     pub(super) fn take_due(
         &mut self,
@@ -54,6 +66,7 @@ impl ChangedParts {
             due.extend(part.paused.take_if(is_over).map(|(_, paused)| (*id, paused)));
             goes_on
         });
+        self.removed.retain(|(id, _)| goes_on(*id));
         due
     }
 }
@@ -94,7 +107,11 @@ mod tests {
         let (mut changed, now) = (ChangedParts::default(), Timestamp::default());
         changed.pause(JobId(1), paused("film"), now);
         changed.pause(JobId(2), paused("film"), now);
+        for id in [JobId(1), JobId(2)] {
+            assert!(changed.note_removal(id, &paused("film").0.name));
+            assert!(!changed.note_removal(id, &paused("film").0.name));
+        }
         assert_eq!(changed.take_due(now, |id| id == JobId(2)), [(JobId(1), paused("film"))]);
-        assert_eq!(changed.files.len(), 1);
+        assert_eq!((changed.files.len(), changed.removed.len()), (1, 1));
     }
 }

@@ -1,6 +1,6 @@
 //! What becomes of fetches when the disk is full, or when the folder or the received files in it were removed.
 //!
-//! A fetch that finds the disk full waits for space. If the folder is gone, fetches fail. If only the part files were
+//! A fetch that finds the disk full waits for space. If the folder is gone, fetches fail. If only part files were
 //! removed, their contents are fetched from the beginning. A part that another program has changed is hashed again.
 //! Everything else about fetches is in the parent module.
 
@@ -71,13 +71,30 @@ impl Fetches {
         (now.recreated, now.parts) != (before.recreated, before.parts)
     }
 
-    /// Whether a complete content could not get its name because the directory with its part was removed, and not the
-    /// whole private folder.
-    pub(super) fn is_part_removed(&self, content: &Content, error: &PartError) -> bool {
+    /// Whether a content is to be fetched from the beginning because its part was removed, and not the whole private
+    /// folder: the directory with it, or the part alone. A program that removes the part alone may do that each time:
+    /// then the file fails the second time.
+    pub(super) fn is_part_removed(&mut self, content: &Content, error: &PartError) -> bool {
         let now = self.share.folder().private_state();
-        let opened = self.opened.get(content);
-        matches!(error, PartError::Folder(FolderError::Removed { .. }))
-            && opened.is_some_and(|opened| opened.recreated == now.recreated && opened.parts != now.parts)
+        match self.opened.get(content) {
+            Some(opened) if matches!(error, PartError::Folder(FolderError::Removed { .. })) => {
+                let is_first_time =
+                    |(id, file): (JobId, &WantedFile)| self.changed.note_removal(id, &file.name);
+                opened.recreated == now.recreated
+                    && (opened.parts != now.parts || self.jobs.file_of(content).is_some_and(is_first_time))
+            }
+            _ => false,
+        }
+    }
+
+    /// A piece of a content of several pieces could not be written.
+    pub(super) fn not_written(&mut self, content: &Content, error: &PartError) {
+        if self.is_part_removed(content, error) {
+            self.begin_part_again(content);
+            self.prepare_more();
+        } else {
+            self.give_up(content, FileErrorKind::Disk, &error.to_string());
+        }
     }
 
     /// The part of a complete content was changed by another program: its pieces are hashed after a pause.
@@ -125,13 +142,21 @@ impl Fetches {
             if file_system != Some(own) {
                 continue; // its part is in another folder
             }
-            let Some(ended) = self.swarm.forget(&content) else { continue };
-            if let Some(active) = self.ended(&content, &ended, false) {
-                self.jobs.begin_again(id, active.file, ended.present);
+            if self.opened.get(&content).is_some_and(|opened| !self.are_parts_removed(*opened)) {
+                continue; // its part was opened after the removal
             }
-            self.jobs.release(&content);
+            self.begin_part_again(&content);
         }
         self.prepare_more();
+    }
+
+    /// The part of a content was removed: its file is prepared again.
+    fn begin_part_again(&mut self, content: &Content) {
+        let Some(ended) = self.swarm.forget(content) else { return };
+        if let Some(active) = self.ended(content, &ended, false) {
+            self.jobs.begin_again(active.job, active.file, ended.present);
+        }
+        self.jobs.release(content);
     }
 
     fn give_up_each(&mut self, contents: Vec<Content>, error: &str) {

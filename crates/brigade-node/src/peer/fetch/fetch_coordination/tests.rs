@@ -159,11 +159,16 @@ impl TestFetches {
         fs::remove_dir_all(self.temp.path().join(".brigade/parts")).unwrap();
     }
 
-    /// Another program writes to the only part.
-    fn change_part(&self) {
+    /// The path of the only part.
+    fn part_path(&self) -> std::path::PathBuf {
         let parts = fs::read_dir(self.temp.path().join(".brigade/parts")).unwrap();
         let mut paths = parts.map(|entry| entry.unwrap().path());
-        let path = paths.find(|path| path.extension().is_some_and(|ending| ending == "part")).unwrap();
+        paths.find(|path| path.extension().is_some_and(|ending| ending == "part")).unwrap()
+    }
+
+    /// Another program writes to the only part.
+    fn change_part(&self) {
+        let path = self.part_path();
         let modified = || fs::metadata(&path).unwrap().modified().unwrap();
         let before = modified();
         // The times of some file systems are those of the last tick of the clock.
@@ -316,6 +321,32 @@ async fn a_file_whose_part_was_removed_before_it_got_its_name_is_fetched_again()
     assert_eq!(test.shown(&begun), (0, 0, 0));
     let prepared = test.receive_prepared().await;
     assert!(matches!(prepared.files[..], [(_, Ok(FileDecision::Large { .. }))]), "{prepared:?}");
+}
+
+/// A piece cannot be written because the part was removed, and later the complete part is removed.
+#[cfg(unix)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_file_whose_part_alone_is_removed_is_fetched_again_once() {
+    let mut test = TestFetches::new();
+    let (bytes, content, list) = film();
+    let begun = test.begin(vec![wanted("film", content)]);
+    let prepared = test.receive_prepared().await;
+    test.prepared(prepared);
+    let error = crate::store::folder::FolderError::Removed { path: test.part_path() };
+    test.fetches.handle(super::SwarmEvent::NotWritten { content, error: error.into() });
+    assert!(!test.fetches.swarm.is_active(&content));
+    assert_eq!(test.shown(&begun), (0, 0, 0));
+
+    let mut prepared = test.receive_prepared().await;
+    let Ok(FileDecision::Large { file, list: known, have }) = &mut prepared.files[0].1 else { panic!() };
+    store_all(file, &bytes);
+    (*known, *have) = (Some(list), Bitfield::all(2));
+    fs::remove_file(test.part_path()).unwrap();
+    test.prepared(prepared);
+    test.receive_landed().await;
+    assert!(!test.temp.path().join("film").exists());
+    let progress = begun.progress.borrow();
+    assert_eq!((progress.is_over(), progress.failed), (true, 1));
 }
 
 /// Another program changes the part each time before it gets its name.
