@@ -134,7 +134,7 @@ impl FetchOwner {
                 Some(ManagerUpdate::WatchOthers(content, times)) => {
                     SessionCommand::WatchOthers(content, times)
                 }
-                Some(ManagerUpdate::Unwatch(content)) => SessionCommand::Unwatch(vec![content]),
+                Some(ManagerUpdate::Unwatch(contents)) => SessionCommand::Unwatch(contents),
                 Some(ManagerUpdate::Hold(content)) => SessionCommand::Hold(content),
                 Some(ManagerUpdate::Unhold(content)) => SessionCommand::Unhold(content),
             };

@@ -196,8 +196,8 @@ pub(crate) enum ManagerUpdate {
     Watch(Vec<Content>),
     /// The manager is to name other holders than before; the number says how often it was asked.
     WatchOthers(Content, u32),
-    /// The holders of a content do not matter any more.
-    Unwatch(Content),
+    /// The holders of these contents do not matter any more.
+    Unwatch(Vec<Content>),
     /// This peer has a part of a content and serves it.
     Hold(Content),
     /// This peer does not serve the part any more.
@@ -282,10 +282,21 @@ impl NamedHolders {
         }
         // A download that goes on after a pause is watched twice: the first watch may have been sent.
         if named.is_some_and(|named| named.is_watched) {
-            self.updates.push_back(ManagerUpdate::Unwatch(content));
+            self.unwatch(content);
         }
         if is_served {
             self.updates.push_back(ManagerUpdate::Unhold(content));
+        }
+    }
+
+    /// The manager is not to name the holders of a content any more. Many small contents end together: then they are in
+    /// one update.
+    fn unwatch(&mut self, content: Content) {
+        match self.updates.back_mut() {
+            Some(ManagerUpdate::Unwatch(contents)) if contents.len() < limits::WATCH_CONTENTS => {
+                contents.push(content);
+            }
+            _ => self.updates.push_back(ManagerUpdate::Unwatch(vec![content])),
         }
     }
 

@@ -71,7 +71,7 @@ fn a_content_that_ends_before_the_manager_is_told_of_it_is_not_mentioned() {
     let count = |contents: &[Content]| named.count_named(contents, vec![HolderId(1), HolderId(2)]);
     assert_eq!([count(&[]), count(&[first]), count(&[first, second])], [0, 0, 1]);
     named.end(second, true);
-    assert!(matches!(named.next_update(), Some(ManagerUpdate::Unwatch(told)) if told == second));
+    assert!(matches!(named.next_update(), Some(ManagerUpdate::Unwatch(told)) if told == [second]));
     assert!(matches!(named.next_update(), Some(ManagerUpdate::Unhold(told)) if told == second));
     assert!(named.next_update().is_none());
     assert_eq!(named.all().count(), 0);
@@ -115,6 +115,24 @@ fn a_content_that_ends_right_after_a_pause_is_not_watched_any_more() {
     assert!(matches!(named.next_update(), Some(ManagerUpdate::Watch(watched)) if watched == [content]));
     named.watch(content); // it goes on after a pause
     named.end(content, false);
-    assert!(matches!(named.next_update(), Some(ManagerUpdate::Unwatch(ended)) if ended == content));
+    assert!(matches!(named.next_update(), Some(ManagerUpdate::Unwatch(ended)) if ended == [content]));
+    assert!(named.next_update().is_none());
+}
+
+/// Thousands of small contents would else be as many messages.
+#[test]
+fn contents_that_end_together_are_unwatched_with_few_messages() {
+    let content = |size| Content { id: ContentId([1; 32]), size };
+    let all: Vec<Content> = (1..).take(limits::WATCH_CONTENTS + 2).map(content).collect();
+    let mut named = NamedHolders::default();
+    all.iter().for_each(|content| named.watch(*content));
+    while named.next_update().is_some() {}
+    all.iter().for_each(|content| named.end(*content, content.size == 1));
+    let (served, others) = all.split_at(1);
+    let (full, rest) = others.split_at(limits::WATCH_CONTENTS);
+    assert!(matches!(named.next_update(), Some(ManagerUpdate::Unwatch(ended)) if ended == served));
+    assert!(matches!(named.next_update(), Some(ManagerUpdate::Unhold(ended)) if ended == served[0]));
+    assert!(matches!(named.next_update(), Some(ManagerUpdate::Unwatch(ended)) if ended == full));
+    assert!(matches!(named.next_update(), Some(ManagerUpdate::Unwatch(ended)) if ended == rest));
     assert!(named.next_update().is_none());
 }
