@@ -124,8 +124,9 @@ pub(crate) struct Buffer {
 /// A requested piece.
 struct PendingPiece {
     wanted: WantedPiece,
-    /// The buffer for its bytes and their hash, from the first byte on.
-    incoming: Option<(Buffer, PieceHasher)>,
+    /// The buffer for its bytes and their hash, from the first byte on. The hasher has 2 KB, and the table of requests
+    /// moves its values whenever one is added or removed.
+    incoming: Option<(Buffer, Box<PieceHasher>)>,
     filled: u32,
 }
 
@@ -250,7 +251,7 @@ impl Requests {
             return Err(out_of_place("data at the wrong offset of its piece"));
         };
         let length = pending.wanted.bytes as usize;
-        let begin = || (self.buffers.take(length), PieceHasher::new(pending.wanted.expected));
+        let begin = || (self.buffers.take(length), Box::new(PieceHasher::new(pending.wanted.expected)));
         let (buffer, _) = pending.incoming.get_or_insert_with(begin);
         Ok(Some(&mut buffer.as_mut()[header.offset as usize..end as usize]))
     }
@@ -357,8 +358,8 @@ mod tests {
     use brigade_core::id::ContentId;
 
     use super::{
-        Buffers, Content, DownloadId, Expected, KEPT_BYTES, PieceHeader, PieceIndex, PieceProgress,
-        PieceTarget, Requests, WantedPiece,
+        Buffers, Content, DownloadId, Expected, KEPT_BYTES, PendingPiece, PieceHeader, PieceIndex,
+        PieceProgress, PieceTarget, Requests, WantedPiece,
     };
 
     fn requests(bytes: &[u8]) -> (Requests, u32) {
@@ -415,6 +416,11 @@ mod tests {
             requests.add_data(PieceHeader { request: number, offset: 0 }, 10),
             PieceProgress::Nothing
         ));
+    }
+
+    #[test]
+    fn the_values_in_the_table_of_requests_are_small() {
+        assert!(size_of::<PendingPiece>() <= 512, "{} bytes", size_of::<PendingPiece>());
     }
 
     #[test]
