@@ -3,7 +3,7 @@
 //! The task that reads requests queues them, and the task that sends takes them. Bytes are read to the place where they
 //! are encrypted and from which they are written: there is no copy. One buffer holds many small contents, or a part of
 //! a long piece. A file that is no longer the hashed one is refused, never sent: a check before the read may save the
-//! read, the check after it decides.
+//! read, a check after it decides, right after it or before the bytes are sent.
 
 use std::{
     collections::VecDeque,
@@ -227,7 +227,7 @@ impl FilledBuffer {
             return Ok(self);
         }
         let again = tokio::task::spawn_blocking(move || {
-            self.failed = fill(&mut self.frames, &self.ranges);
+            self.failed = fill(&mut self.frames, &self.ranges, true);
             self
         });
         again.await.map_err(io::Error::other)
@@ -253,13 +253,15 @@ enum FillError {
     WouldWait,
 }
 
-/// Reads `ranges` into `frames`, in order, without those of failed requests. It may block its thread.
-pub(crate) fn fill(frames: &mut RecordBuffer, ranges: &[PieceRange]) -> Vec<FailedRequest> {
+/// Reads `ranges` into `frames`, in order, without those of failed requests. It may block its thread. Unless it checks
+/// the files `again` after the read, [`FilledBuffer::without_withdrawn`] does that.
+pub(crate) fn fill(frames: &mut RecordBuffer, ranges: &[PieceRange], again: bool) -> Vec<FailedRequest> {
     frames.clear();
     let mut failed = vec![];
     for range in ranges {
         let start = frames.plain_bytes();
-        if let Err(error) = fill_one(frames, range, ReadMode::Wait) {
+        let check = || if again { range.source.check().map_err(FillError::Refused) } else { Ok(()) };
+        if let Err(error) = fill_one(frames, range, ReadMode::Wait).and_then(|()| check()) {
             frames.truncate(start);
             let reason = match error {
                 FillError::Refused(reason) => reason,
@@ -275,7 +277,8 @@ pub(crate) fn fill(frames: &mut RecordBuffer, ranges: &[PieceRange]) -> Vec<Fail
     failed
 }
 
-/// Reads `ranges` into `frames` if all their bytes are in memory and their files are open; else `None`.
+/// Reads `ranges` into `frames` if all their bytes are in memory and their files are open; else `None`. The files are
+/// not checked after the read.
 pub(crate) fn fill_cached(frames: &mut RecordBuffer, ranges: &[PieceRange]) -> Option<()> {
     frames.clear();
     let open = ranges.iter().all(|range| range.source.is_open());
@@ -288,8 +291,7 @@ fn fill_one(frames: &mut RecordBuffer, range: &PieceRange, mode: ReadMode) -> Re
 }
 
 /// Lays one range out, with the bytes from `read`. A file may be changed, given up or withdrawn at any moment: the
-/// bytes are valid only if the file is still the hashed one after the read. So only the check after the read counts; the
-/// first one opens the file.
+/// bytes are valid only if a check after the read finds the hashed file. The check before the read opens the file.
 fn lay_out(
     frames: &mut RecordBuffer,
     range: &PieceRange,
@@ -310,7 +312,7 @@ fn lay_out(
         }
         done += bytes;
     }
-    check()
+    Ok(())
 }
 
 impl PieceSource {

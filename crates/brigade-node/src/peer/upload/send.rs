@@ -275,7 +275,7 @@ impl SendLoop {
             return NextBuffer::Ready(FilledBuffer { frames, ranges, ends, failed: vec![] });
         }
         NextBuffer::Later(tokio::task::spawn_blocking(move || {
-            let failed = fill(&mut frames, &ranges);
+            let failed = fill(&mut frames, &ranges, false); // `write` checks the files
             FilledBuffer { frames, ranges, ends, failed }
         }))
     }
@@ -313,7 +313,7 @@ impl SendLoop {
         if filled.data_bytes() > 0 {
             self.wait_for_limit(filled.data_bytes()).await?;
             // The buffer may have waited long, for the limit or for the buffer before it. Contents that were withdrawn
-            // since are not sent.
+            // or changed during the read, or since, are not sent.
             filled = filled.without_withdrawn().await.map_err(ConnectionError::Io)?;
         }
         let bytes = filled.data_bytes();
