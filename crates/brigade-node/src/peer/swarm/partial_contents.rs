@@ -1,8 +1,8 @@
 //! Contents that this peer receives: the bytes that arrive, and the parts that other peers are served from meanwhile.
 //!
 //! Only the swarm writes a part; it has the [`PartOwner`]. Connections that serve only read, and check the state of the
-//! part after each read. When the download ends, the owner is dropped, and the part is not read any more. A
-//! part that has landed is served further, as long as it is shared and still the file that landed.
+//! part after each read. When the download ends, the owner is dropped, and the part is not read any more. A part that
+//! has landed is served further, as long as it is shared and still the file that landed.
 
 use std::{
     collections::BTreeMap,

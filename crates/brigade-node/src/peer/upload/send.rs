@@ -41,6 +41,10 @@ use crate::{
 /// Bytes of piece data that are read and written at once.
 const FILL_BYTES: u32 = 2 * 65_523;
 
+/// If no more than this is left of a piece, it is sent with the bytes before it: the rest would need a read, a check
+/// and a frame of its own. The lengths of most pieces are powers of two, and a buffer holds a little less than one.
+const REST_BYTES: u32 = 512;
+
 /// How long a downloader may read nothing before its connection counts as broken.
 const WRITE_TIME: Duration = Duration::from_secs(60);
 
@@ -280,14 +284,15 @@ impl SendLoop {
         }))
     }
 
-    /// Takes up to `most` bytes from the queue, whole contents or the next part of a piece; only one piece if each
-    /// needs a slot.
+    /// Takes up to `most` bytes from the queue, or [`REST_BYTES`] more: whole contents or the next part of a piece. If
+    /// each needs a slot, it takes only one piece, and no more than `most`.
     fn next_ranges(&mut self, most: u32, one_piece: bool) -> Vec<(PieceRange, bool)> {
         let mut ranges = vec![];
         let mut left = most;
         while left > 0 {
             let Some(piece) = self.pieces.queue.front_mut() else { break };
-            let bytes = (piece.bytes - piece.done).min(left);
+            let rest = piece.bytes - piece.done;
+            let bytes = if !one_piece && rest <= left + REST_BYTES { rest } else { rest.min(left) };
             let range = PieceRange {
                 request: piece.request,
                 source: piece.source.clone(),
@@ -296,7 +301,7 @@ impl SendLoop {
                 bytes,
             };
             piece.done += bytes;
-            left -= bytes;
+            left = left.saturating_sub(bytes);
             let ends = piece.done == piece.bytes;
             ranges.push((range, ends));
             if ends {

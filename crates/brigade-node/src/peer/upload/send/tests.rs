@@ -23,8 +23,8 @@ use tokio::{sync::mpsc, task::JoinHandle, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    ConnectionError, FILL_BYTES, OpenRequests, PeerKey, QueuedPiece, SendContext, SendTask, SentCounter,
-    Traffic, Uploads, send,
+    ConnectionError, FILL_BYTES, OpenRequests, PeerKey, QueuedPiece, REST_BYTES, SendContext, SendTask,
+    SentCounter, Traffic, Uploads, send,
 };
 use crate::{
     identity::key::SecretKey,
@@ -107,12 +107,16 @@ impl TestSender {
 
     /// The downloader requests the file, which is opened again, as if it requested many.
     async fn request(&self, request: u32) {
+        self.request_first(request, FILE_BYTES).await;
+    }
+
+    /// The downloader requests a piece of the first bytes of the file.
+    async fn request_first(&self, request: u32, bytes: u32) {
         let (share, shared) = (self.share.clone(), self.share.find(&self.content).unwrap());
         let source = PieceSource::Shared { share, shared, open: Arc::new(OnceLock::new()) };
         self.open_requests.add_piece();
         let (channel, offer) = (None, None);
-        let queued =
-            QueuedPiece { request, channel, offer, source, file_offset: 0, bytes: FILE_BYTES, done: 0 };
+        let queued = QueuedPiece { request, channel, offer, source, file_offset: 0, bytes, done: 0 };
         self.tasks.send(SendTask::Piece(queued)).await.unwrap();
     }
 
@@ -222,5 +226,30 @@ async fn a_piece_is_not_open_any_more_when_the_downloader_has_it() {
             }
         }
         assert!(sender.open_requests.pieces() <= REQUESTS - received, "after {received} pieces");
+    }
+}
+
+/// On one thread, the sender finds all requests in its queue when it begins.
+#[tokio::test]
+async fn a_short_rest_of_a_piece_is_sent_with_the_bytes_before_it() {
+    for (rest, frames_of_last) in [(REST_BYTES, 1), (REST_BYTES + 1, 2)] {
+        let mut sender = TestSender::new(Cap::Off).await;
+        let last = FILL_BYTES / FILE_BYTES;
+        for request in 0..last {
+            sender.request(request).await;
+        }
+        sender.request_first(last, FILL_BYTES % FILE_BYTES + rest).await;
+        let (mut left, mut frames) = ((FILL_BYTES + rest) as usize, 0);
+        while left > 0 {
+            let next = sender.downloader.reader.next_frame::<FromHolder>();
+            let frame = timeout(PATIENCE, next).await.unwrap().unwrap().unwrap();
+            let Incoming::Piece { header, mut bytes } = frame else { panic!("{frame:?}") };
+            left -= bytes;
+            frames += u32::from(header.request == last);
+            while bytes > 0 {
+                bytes -= sender.downloader.reader.skip_data(bytes).await.unwrap();
+            }
+        }
+        assert_eq!(frames, frames_of_last, "{rest} bytes");
     }
 }
