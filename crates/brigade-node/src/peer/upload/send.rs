@@ -290,23 +290,21 @@ impl SendLoop {
         let mut ranges = vec![];
         let mut left = most;
         while left > 0 {
-            let Some(piece) = self.pieces.queue.front_mut() else { break };
-            let rest = piece.bytes - piece.done;
+            let Some(mut piece) = self.pieces.queue.pop_front() else { break };
+            let (request, piece_offset, rest) = (piece.request, piece.done, piece.bytes - piece.done);
+            let file_offset = piece.file_offset + u64::from(piece.done);
             let bytes = if !one_piece && rest <= left + REST_BYTES { rest } else { rest.min(left) };
-            let range = PieceRange {
-                request: piece.request,
-                source: piece.source.clone(),
-                file_offset: piece.file_offset + u64::from(piece.done),
-                piece_offset: piece.done,
-                bytes,
-            };
-            piece.done += bytes;
             left = left.saturating_sub(bytes);
-            let ends = piece.done == piece.bytes;
-            ranges.push((range, ends));
-            if ends {
-                self.pieces.queue.pop_front();
-            }
+            let ends = bytes == rest;
+            let source = if ends {
+                piece.source
+            } else {
+                piece.done += bytes;
+                let source = piece.source.clone();
+                self.pieces.queue.push_front(piece);
+                source
+            };
+            ranges.push((PieceRange { request, source, file_offset, piece_offset, bytes }, ends));
             if one_piece {
                 break;
             }
