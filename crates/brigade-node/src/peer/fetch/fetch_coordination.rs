@@ -227,16 +227,15 @@ impl Fetches {
     fn landed(&mut self, landed: LandedContent) {
         let LandedContent { content, name, placed, ended } = landed;
         // Without an end it was given up before. Another fetch may have taken the name since: it stays taken.
-        let Some(mut ended) = ended else { return self.jobs.unlock(&content) };
+        let Some(ended) = ended else { return self.jobs.unlock(&content) };
         let is_part_removed = placed.as_ref().is_err_and(|error| self.is_part_removed(&content, error));
-        // A file whose part was changed gets its name later: nothing else touches the part before.
-        ended.is_landing = matches!(placed, Err(PartError::Changed { .. }));
         let active = self.ended(&content, &ended, placed.is_ok());
         let Some(active) = active else { return self.jobs.unlock(&content) };
-        if !ended.is_landing {
-            self.jobs.release(&content); // the same content under other names is made from this file
-        }
         let id = active.job;
+        if let Err(error @ PartError::Changed { .. }) = &placed {
+            return self.hash_later(id, (active.file, ended.present), error); // it gets its name after that
+        }
+        self.jobs.release(&content); // the same content under other names is made from this file
         match placed {
             Ok(placed) => {
                 self.remove_parts(self.kept.obsolete(&name, &content));
@@ -247,9 +246,6 @@ impl Fetches {
                 self.jobs.try_again(id, active.file, ended.present);
             }
             Err(_) if is_part_removed => self.jobs.begin_again(id, active.file, ended.present),
-            Err(error @ PartError::Changed { .. }) => {
-                self.hash_later(id, (active.file, ended.present), &error);
-            }
             Err(error) => {
                 let is_occupied = matches!(error, PartError::Occupied { .. }) && !active.file.replace;
                 let kind = if is_occupied { FileErrorKind::Occupied } else { FileErrorKind::Disk };

@@ -99,7 +99,10 @@ impl Jobs {
     fn remove(&mut self, id: JobId) -> Option<FetchJob> {
         self.disk_space.forget(id);
         self.claims.fetch_ended(id);
-        self.jobs.remove(&id)
+        let job = self.jobs.remove(&id)?;
+        // Some were deferred before, and have their names.
+        job.waiting().for_each(|file| self.claims.give_back_name(id, &file.name));
+        Some(job)
     }
 
     /// The contents that are fetched for a fetch.
@@ -141,7 +144,7 @@ impl Jobs {
         large_active: usize,
         is_active: impl Fn(&Content) -> bool,
     ) -> NextFiles {
-        let mut large = self.claims.large_in_preparation() + large_active;
+        let mut large = self.claims.open_parts() + large_active;
         let mut next = NextFiles::default();
         while next.files.len() < PREPARED_TOGETHER {
             let Some(job) = self.jobs.get_mut(&id) else { break };
@@ -172,7 +175,7 @@ impl Jobs {
     pub(crate) fn fetch_of(&mut self, id: JobId, file: &WantedFile) -> Option<&FetchJob> {
         let job = self.jobs.get(&id);
         if job.is_none() {
-            self.claims.give_back_name(&file.name);
+            self.claims.give_back_name(id, &file.name);
         }
         job
     }
@@ -188,7 +191,7 @@ impl Jobs {
 
     /// A file is under its name already.
     pub(crate) fn already_here(&mut self, id: JobId, file: &WantedFile) {
-        self.claims.give_back_name(&file.name);
+        self.claims.give_back_name(id, &file.name);
         if let Some(job) = self.jobs.get_mut(&id) {
             job.already_here(file, self.claims.named_at(&file.name));
         }
@@ -196,7 +199,7 @@ impl Jobs {
 
     /// A file was copied from another one with the same content; the file that had its name is kept `aside`.
     pub(crate) fn copied(&mut self, id: JobId, file: &WantedFile, aside: Option<String>) {
-        self.claims.give_back_name(&file.name);
+        self.claims.give_back_name(id, &file.name);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.copied(file, self.claims.landed_at(&file.content), aside);
         self.claims.named(&file.name, clock::now());
@@ -204,7 +207,7 @@ impl Jobs {
 
     /// A file cannot be fetched.
     pub(crate) fn failed(&mut self, id: JobId, file: WantedFile, kind: FileErrorKind, error: String) {
-        self.claims.give_back_name(&file.name);
+        self.claims.give_back_name(id, &file.name);
         if let Some(job) = self.jobs.get_mut(&id) {
             job.failed(file.content, file.name, kind, error);
         }
@@ -213,7 +216,7 @@ impl Jobs {
     /// A file is prepared again; one that did not fit waits until there is space. So many of its bytes and pieces had
     /// been counted as present.
     pub(crate) fn try_again(&mut self, id: JobId, file: WantedFile, present: (u64, u64)) {
-        self.claims.give_back_name(&file.name);
+        self.claims.give_back_name(id, &file.name);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.lost(&file, present);
         job.wait(file, true);
@@ -221,7 +224,7 @@ impl Jobs {
 
     /// A file whose part was removed is fetched from the beginning. So many of its bytes and pieces had been present.
     pub(crate) fn begin_again(&mut self, id: JobId, file: WantedFile, present: (u64, u64)) {
-        self.claims.give_back_name(&file.name);
+        self.claims.give_back_name(id, &file.name);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.removed(&file, present);
         job.wait(file, true);
@@ -232,7 +235,7 @@ impl Jobs {
         for (id, file) in self.claims.take_deferred(content) {
             match self.jobs.get_mut(&id) {
                 Some(job) => job.wait(file, false),
-                None => self.claims.give_back_name(&file.name),
+                None => self.claims.give_back_name(id, &file.name),
             }
         }
     }
@@ -283,12 +286,12 @@ impl Jobs {
 
     /// A content is not active any more. While it `is_landing`, nothing else touches it.
     pub(crate) fn ended(&mut self, content: &Content, is_landing: bool) -> Option<ActiveFile> {
+        let active = self.active.remove(content);
         if is_landing {
-            let owner = self.active.get(content).map(|active| active.job);
-            self.claims.prepare(*content, owner.filter(|owner| self.jobs.contains_key(owner)));
+            self.claims.prepare(*content, active.as_ref().map(|active| active.job));
         }
-        let active = self.active.remove(content)?;
-        self.claims.give_back_name(&active.file.name);
+        let active = active?;
+        self.claims.give_back_name(active.job, &active.file.name);
         self.jobs.get_mut(&active.job)?.ended(active.is_starved);
         Some(active)
     }
@@ -349,19 +352,16 @@ impl Jobs {
     /// they are [`unlocked`](Self::unlock).
     pub(crate) fn lock_unused(
         &mut self,
-        mut contents: Vec<Content>,
+        contents: Vec<Content>,
         is_active: impl Fn(&Content) -> bool,
     ) -> Vec<Content> {
-        contents.retain(|content| !is_active(content) && !self.is_claimed(content));
-        if contents.is_empty() {
-            return contents; // mostly: then the files that wait are not looked at
-        }
-        let locked: BTreeSet<Content> = contents.iter().copied().collect();
-        let waiting = self.jobs.values().flat_map(FetchJob::waiting).map(|file| file.content);
-        let waiting: BTreeSet<Content> = waiting.filter(|content| locked.contains(content)).collect();
-        contents.retain(|content| !waiting.contains(content));
-        contents.iter().for_each(|content| self.claims.prepare(*content, None));
-        contents
+        let waiting = self.jobs.values().flat_map(FetchJob::waiting);
+        self.claims.lock_unused(contents, is_active, waiting)
+    }
+
+    /// Nothing else touches the content of a waiting file until it is [`unlocked`](Self::unlock).
+    pub(crate) fn lock(&mut self, id: JobId, content: Content) {
+        self.claims.lock(content, Some(id).filter(|id| self.jobs.contains_key(id)));
     }
 
     /// The files that were deferred for a content go on.

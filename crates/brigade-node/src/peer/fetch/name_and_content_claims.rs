@@ -1,10 +1,11 @@
 //! The names that files have taken, and the contents that only one file may deal with at a time.
 //!
 //! A content is prepared and fetched once, whatever number of names and fetches want it; the other files are deferred,
-//! and are made from the first one when it has landed. A name belongs to one file until that has landed or failed.
-//! The times at which files landed tell a fetch which files were there before it.
+//! and are made from the first one when it has landed. A name belongs to the fetches that have taken it, in the same
+//! spelling, until each of them has given it back: when its file has landed or failed. The times at which files landed
+//! tell a fetch which files were there before it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
 
 use brigade_core::{geometry::Geometry, id::Content, name::FileName, time::Timestamp};
 
@@ -16,20 +17,37 @@ const TIMES: usize = 4096;
 /// The names that files have taken, and the contents that only one of them may deal with at a time.
 #[derive(Debug, Default)]
 pub(crate) struct FileClaims {
-    /// Contents of files that are being prepared, or get their names though their fetch was stopped, or whose parts are
-    /// being removed: nothing else touches them meanwhile. The value is the fetch for which a file is being prepared, if
-    /// that fetch goes on.
-    in_preparation: BTreeMap<Content, Option<JobId>>,
+    /// Contents that nothing else touches.
+    locks: HashMap<Content, ContentLock>,
     /// The names, without their case, of files that were taken up and have not landed.
-    taken_names: BTreeMap<String, FileName>,
+    taken_names: HashMap<String, TakenName>,
     /// Files whose content is dealt with under another name.
     deferred: BTreeMap<Content, Vec<(JobId, WantedFile)>>,
     /// When contents landed; at least those for which a fetch still wants a file.
-    landed: BTreeMap<Content, Timestamp>,
+    landed: HashMap<Content, Timestamp>,
     /// When names were given to files; at least those of files that a fetch still wants.
-    named: BTreeMap<FileName, Timestamp>,
+    named: HashMap<FileName, Timestamp>,
     /// The number of times from which on those that no fetch needs are forgotten.
     most_times: usize,
+}
+
+/// The lock of a content.
+#[derive(Debug)]
+struct ContentLock {
+    /// The fetch for which it is, if for any that goes on.
+    owner: Option<JobId>,
+    /// Whether the part of the content may be open: a file is being prepared, or gets its name though its fetch was
+    /// stopped.
+    may_be_open: bool,
+}
+
+/// A taken name, and the fetches that have it.
+#[derive(Debug)]
+struct TakenName {
+    name: FileName,
+    owner: JobId,
+    /// Mostly there are none.
+    other_owners: Vec<JobId>,
 }
 
 /// The next files of a fetch.
@@ -56,7 +74,7 @@ impl FileClaims {
         is_taken: bool,
         next: &mut NextFiles,
     ) -> bool {
-        if let Err(other) = self.take_name(&file.name) {
+        if let Err(other) = self.take_name(job, &file.name) {
             next.alike.push((file, other));
             return false;
         }
@@ -69,21 +87,39 @@ impl FileClaims {
         true
     }
 
-    /// Takes the name of a file. If another file has it, but for its case: that file's name.
-    fn take_name(&mut self, name: &FileName) -> Result<(), FileName> {
-        let folded = name.folded();
-        if let Some(other) = self.taken_names.get(&folded).filter(|other| *other != name) {
-            return Err(other.clone());
+    /// Takes the name of a file for a fetch. If another file has it, but for its case: that file's name.
+    fn take_name(&mut self, job: JobId, name: &FileName) -> Result<(), FileName> {
+        match self.taken_names.entry(name.folded()) {
+            Entry::Vacant(entry) => {
+                entry.insert(TakenName { name: name.clone(), owner: job, other_owners: vec![] });
+            }
+            Entry::Occupied(mut entry) => {
+                let taken = entry.get_mut();
+                if taken.name != *name {
+                    return Err(taken.name.clone());
+                }
+                if taken.owner != job && !taken.other_owners.contains(&job) {
+                    taken.other_owners.push(job);
+                }
+            }
         }
-        self.taken_names.insert(folded, name.clone());
         Ok(())
     }
 
-    /// A file has landed or failed, or waits again: others may take its name.
-    pub(crate) fn give_back_name(&mut self, name: &FileName) {
-        let folded = name.folded();
-        if self.taken_names.get(&folded) == Some(name) {
-            self.taken_names.remove(&folded);
+    /// A file of a fetch has landed or failed, or waits again: others may take its name, unless another fetch has it
+    /// too. Nothing changes if the fetch does not have the name.
+    pub(crate) fn give_back_name(&mut self, job: JobId, name: &FileName) {
+        let Entry::Occupied(mut entry) = self.taken_names.entry(name.folded()) else { return };
+        let taken = entry.get_mut();
+        if taken.name != *name {
+            return;
+        }
+        taken.other_owners.retain(|other| *other != job);
+        if taken.owner == job {
+            match taken.other_owners.pop() {
+                Some(other) => taken.owner = other,
+                None => drop(entry.remove()),
+            }
         }
     }
 
@@ -105,7 +141,7 @@ impl FileClaims {
         fetched_by: impl Fn(&Content) -> Option<JobId>,
     ) -> u64 {
         let is_of_other = |content: &Content| {
-            let owner = fetched_by(content).or_else(|| self.in_preparation.get(content).copied().flatten());
+            let owner = fetched_by(content).or_else(|| self.locks.get(content)?.owner);
             owner.is_some_and(|owner| owner != job)
         };
         let deferred = self.deferred.iter().filter(|(content, _)| is_of_other(content));
@@ -140,8 +176,9 @@ impl FileClaims {
             return;
         }
         let deferred = self.deferred.values().flatten().map(|(_, file)| &file.name);
-        let mut names: BTreeSet<&FileName> = self.taken_names.values().chain(deferred).collect();
-        let in_use = self.in_preparation.keys().chain(self.deferred.keys());
+        let taken = self.taken_names.values().map(|taken| &taken.name);
+        let mut names: BTreeSet<&FileName> = taken.chain(deferred).collect();
+        let in_use = self.locks.keys().chain(self.deferred.keys());
         let mut contents: BTreeSet<Content> = in_use.copied().collect();
         for file in waiting {
             names.insert(&file.name);
@@ -154,30 +191,59 @@ impl FileClaims {
 
     /// Nothing else touches this content from now on; the file is prepared for this fetch, if for any.
     pub(crate) fn prepare(&mut self, content: Content, job: Option<JobId>) {
-        self.in_preparation.insert(content, job);
+        self.locks.insert(content, ContentLock { owner: job, may_be_open: true });
+    }
+
+    /// Nothing else touches this content from now on, and its part is not open: it is being removed, or a fetch waits
+    /// before it uses the part.
+    pub(crate) fn lock(&mut self, content: Content, job: Option<JobId>) {
+        self.locks.insert(content, ContentLock { owner: job, may_be_open: false });
+    }
+
+    /// Locks those of `contents` that no fetch uses: that are neither active nor locked, and that no `waiting` or
+    /// deferred file has. Returns them.
+    pub(crate) fn lock_unused<'a>(
+        &mut self,
+        mut contents: Vec<Content>,
+        is_active: impl Fn(&Content) -> bool,
+        waiting: impl Iterator<Item = &'a WantedFile>,
+    ) -> Vec<Content> {
+        contents.retain(|content| !is_active(content) && !self.is_in_use(content));
+        if contents.is_empty() {
+            return contents; // mostly: then the files that wait are not looked at
+        }
+        let unused: BTreeSet<Content> = contents.iter().copied().collect();
+        let waiting = waiting.map(|file| file.content);
+        let waiting: BTreeSet<Content> = waiting.filter(|content| unused.contains(content)).collect();
+        contents.retain(|content| !waiting.contains(content));
+        contents.iter().for_each(|content| self.lock(*content, None));
+        contents
     }
 
     /// A fetch has ended. Its files that are being prepared are still not touched.
     pub(crate) fn fetch_ended(&mut self, job: JobId) {
-        self.in_preparation.values_mut().filter(|owner| **owner == Some(job)).for_each(|owner| *owner = None);
+        let of_it = self.locks.values_mut().filter(|lock| lock.owner == Some(job));
+        of_it.for_each(|lock| lock.owner = None);
     }
 
+    /// A content is not locked any more.
     pub(crate) fn prepared(&mut self, content: &Content) {
-        self.in_preparation.remove(content);
+        self.locks.remove(content);
     }
 
+    /// Whether a content is locked.
     pub(crate) fn is_prepared(&self, content: &Content) -> bool {
-        self.in_preparation.contains_key(content)
+        self.locks.contains_key(content)
     }
 
-    /// Whether a file is prepared or deferred for this content.
+    /// Whether a content is locked, or a file is deferred for it.
     pub(crate) fn is_in_use(&self, content: &Content) -> bool {
         self.is_prepared(content) || self.deferred.contains_key(content)
     }
 
-    /// The number of contents of several pieces that are being prepared.
-    pub(crate) fn large_in_preparation(&self) -> usize {
-        self.in_preparation.keys().filter(|content| is_large(content)).count()
+    /// The number of locked contents of several pieces whose parts may be open.
+    pub(crate) fn open_parts(&self) -> usize {
+        self.locks.iter().filter(|(content, lock)| lock.may_be_open && is_large(content)).count()
     }
 }
 
@@ -195,14 +261,30 @@ mod tests {
     #[test]
     fn a_name_belongs_to_one_file_whatever_its_case() {
         let mut claims = FileClaims::default();
+        let (film, other, job) = (file("film", 1).name, file("Film", 1).name, JobId(1));
+        claims.take_name(job, &film).unwrap();
+        claims.take_name(job, &film).unwrap();
+        assert_eq!(claims.take_name(job, &other), Err(film.clone()));
+        claims.give_back_name(job, &other);
+        assert!(claims.take_name(job, &other).is_err(), "it was never taken");
+        claims.give_back_name(job, &film);
+        claims.take_name(job, &other).unwrap();
+    }
+
+    #[test]
+    fn only_a_fetch_that_has_a_name_gives_it_back() {
+        let mut claims = FileClaims::default();
         let (film, other) = (file("film", 1).name, file("Film", 1).name);
-        claims.take_name(&film).unwrap();
-        claims.take_name(&film).unwrap();
-        assert_eq!(claims.take_name(&other), Err(film.clone()));
-        claims.give_back_name(&other);
-        assert!(claims.take_name(&other).is_err(), "it was never taken");
-        claims.give_back_name(&film);
-        claims.take_name(&other).unwrap();
+        let [first, second, third] = [1, 2, 3].map(JobId);
+        for job in [first, second] {
+            claims.take_name(job, &film).unwrap();
+        }
+        for job in [third, first, first] {
+            claims.give_back_name(job, &film);
+            assert_eq!(claims.take_name(third, &other), Err(film.clone()), "after {job:?}");
+        }
+        claims.give_back_name(second, &film);
+        claims.take_name(third, &other).unwrap();
     }
 
     /// Many files land while one fetch waits for long.
@@ -210,7 +292,7 @@ mod tests {
     fn times_that_no_fetch_needs_are_forgotten() {
         let mut claims = FileClaims::default();
         let (waiting, taken, now) = (file("waiting", 1), file("taken", 1), Timestamp::default());
-        claims.take_name(&taken.name).unwrap();
+        claims.take_name(JobId(1), &taken.name).unwrap();
         claims.named(&taken.name, now);
         claims.landed(&waiting, now);
         for number in 0..3 * TIMES {
@@ -230,7 +312,9 @@ mod tests {
         assert!(is_large(&film.content) && !is_large(&file("small", 10).content));
         claims.prepare(film.content, Some(JobId(2)));
         assert!(claims.is_prepared(&copy.content));
-        assert_eq!(claims.large_in_preparation(), 1);
+        assert_eq!(claims.open_parts(), 1);
+        claims.lock(Content { size: 2 << 30, ..film.content }, Some(JobId(2)));
+        assert_eq!(claims.open_parts(), 1, "the other part is not open");
         claims.defer(JobId(1), copy.clone());
         claims.defer(JobId(2), copy.clone());
         let deferred = |claims: &FileClaims, fetched_by: Option<JobId>| {

@@ -97,13 +97,15 @@ impl Fetches {
         }
     }
 
-    /// The part of a complete content was changed by another program: its pieces are hashed after a pause.
+    /// The part of a complete content was changed by another program: its pieces are hashed after a pause. Nothing else
+    /// touches the part before.
     pub(super) fn hash_later(
         &mut self,
         id: JobId,
         (file, present): (WantedFile, (u64, u64)),
         error: &PartError,
     ) {
+        self.jobs.lock(id, file.content);
         if self.changed.pause(id, (file, present), clock::now()) {
             tracing::warn!(%error, "the part is hashed again before the file gets its name");
         }
@@ -111,7 +113,6 @@ impl Fetches {
 
     /// The part of a file that was copied from an equal one was changed by another program before it got its name.
     pub(super) fn hash_copy_later(&mut self, id: JobId, file: WantedFile, error: &PartError) {
-        self.jobs.ended(&file.content, true); // it is not active; its content is locked
         self.opened.remove(&file.content);
         self.hash_later(id, (file, (0, 0)), error);
     }

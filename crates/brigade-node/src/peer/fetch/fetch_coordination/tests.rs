@@ -424,6 +424,52 @@ async fn a_changed_part_of_a_fetch_that_is_given_up_is_left_to_the_next_one() {
     assert_eq!(test.fetches.preparing, 1);
 }
 
+/// The first fetch has no name any more while its changed part waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_that_is_given_up_while_its_changed_part_waits_leaves_the_name_to_the_next_one() {
+    let mut test = TestFetches::new();
+    let (first, prepared, _, _) = test.begin_complete("film").await;
+    test.change_part();
+    test.prepared(prepared);
+    test.receive_landed().await;
+    let [other, alike] = [8, 9].map(|byte| Content { id: ContentId([byte; 32]), size: 10 });
+    let second = test.begin(vec![wanted("film", other)]);
+    test.give_up(&first);
+    test.fetches.tick(clock::now());
+    let third = test.begin(vec![wanted("Film", alike)]);
+    assert_eq!(third.progress.borrow().failed, 1, "the second fetch has the name");
+    assert!(!second.progress.borrow().is_over());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fetch_that_is_given_up_gives_back_the_names_of_files_that_wait_again() {
+    let mut test = TestFetches::new();
+    let (first, _, content) = test.begin_landing("film").await;
+    test.give_up(&first);
+    let second = test.begin(vec![wanted("copy", content)]); // it is deferred, and has the name
+    test.fetches.preparing = usize::MAX; // as many are prepared as may be
+    test.receive_landed().await;
+    test.give_up(&second);
+    test.fetches.preparing = 0;
+    test.begin(vec![wanted("COPY", content)]);
+    assert_eq!(test.fetches.preparing, 1, "the name is free");
+}
+
+/// More files than there may be open parts.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn files_whose_parts_wait_after_a_change_keep_no_others_from_starting() {
+    let mut test = TestFetches::new();
+    let content = |byte| Content { id: ContentId([byte; 32]), size: BYTES as u64 };
+    test.begin((0..200).map(|byte| wanted(&format!("film{byte}"), content(byte))).collect());
+    let mut prepared = test.receive_prepared().await;
+    let open_parts = prepared.files.len();
+    for (_, decision) in &mut prepared.files {
+        *decision = Err(LocalFileError::Part(PartError::Changed { path: test.temp.path().to_owned() }));
+    }
+    test.prepared(prepared);
+    assert_eq!(test.receive_prepared().await.files.len(), open_parts);
+}
+
 /// The manager knows the file by its name in the catalogue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_of_a_file_that_is_saved_under_another_name_is_noticed() {
