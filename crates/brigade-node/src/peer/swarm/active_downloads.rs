@@ -4,7 +4,7 @@
 //! which holder is decided in the core; the driver in [`super`] connects the two.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, HashMap},
     sync::{Arc, atomic::Ordering},
 };
 
@@ -30,7 +30,8 @@ use crate::store::{
 /// All active downloads, by number and by content.
 pub(crate) struct ActiveDownloads {
     active: BTreeMap<DownloadId, ActiveDownload>,
-    by_content: BTreeMap<Content, DownloadId>,
+    /// The number of each content. Small files are looked up here several times each.
+    by_content: HashMap<Content, DownloadId>,
     last: u32,
     /// Those of one piece.
     small: usize,
@@ -101,7 +102,7 @@ fn amount(have: &Bitfield, geometry: &Geometry) -> (u64, u64) {
 
 impl ActiveDownloads {
     pub(crate) fn new(writer: PieceWriter, parts: PartTable) -> Self {
-        let (active, by_content, landing) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
+        let (active, by_content, landing) = (BTreeMap::new(), HashMap::new(), BTreeSet::new());
         Self { active, by_content, last: 0, small: 0, landing, writer, parts }
     }
 

@@ -5,7 +5,7 @@
 //! fetch that waits shows it.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
+    collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
     error::Error,
     net::SocketAddr,
     sync::Arc,
@@ -210,7 +210,7 @@ const CONTENTS_CHECKED: usize = 64;
 /// The holders that the manager names of each content, and what it is to be told.
 #[derive(Debug, Default)]
 pub(crate) struct NamedHolders {
-    by_content: BTreeMap<Content, NamedOfContent>,
+    by_content: HashMap<Content, NamedOfContent>,
     /// The holders that sent wrong data for a content: they are not used for it any more.
     faults: BTreeMap<Content, BTreeMap<HolderId, HolderFault>>,
     /// Contents of which the manager is to name the holders from now on.
@@ -223,7 +223,7 @@ pub(crate) struct NamedHolders {
 struct NamedOfContent {
     /// Complete and partial holders of now; `None` before the manager named any.
     now: Option<(Vec<HolderId>, Vec<HolderId>)>,
-    /// The complete holders, when the manager last named some.
+    /// The complete holders, when the manager last named some; empty while it names some.
     last_complete: Vec<HolderId>,
     /// How often the manager was asked for other holders.
     asked_for_others: u32,
@@ -244,10 +244,12 @@ impl NamedHolders {
         let complete = &complete[..complete.len().min(limits::HOLDERS_NAMED)];
         let partial = &partial[..partial.len().min(limits::HOLDERS_NAMED)];
         let named = self.by_content.entry(content).or_default();
+        let before = named.now.replace((complete.to_vec(), partial.to_vec()));
         if !complete.is_empty() {
-            named.last_complete = complete.to_vec();
+            named.last_complete = Vec::new();
+        } else if let Some((before, _)) = before.filter(|(before, _)| !before.is_empty()) {
+            named.last_complete = before;
         }
-        named.now = Some((complete.to_vec(), partial.to_vec()));
     }
 
     /// The manager is to name the holders of a content. Each of them may be used, whatever it sent before.

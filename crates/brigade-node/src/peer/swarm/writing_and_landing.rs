@@ -6,7 +6,7 @@
 //! thread writes those that have arrived, makes all of them durable at once, and gives the files their names.
 
 use std::{
-    collections::{BTreeMap, HashSet, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering},
@@ -256,7 +256,7 @@ impl SmallFileWriter {
     fn run(mut self, mut received: mpsc::Receiver<ReceivedPiece>) {
         let mut next_batch = None;
         while let Some(first) = next_batch.take().or_else(|| received.blocking_recv()) {
-            let mut names = BTreeMap::new();
+            let mut names = HashMap::new();
             let mut batch = match SmallFileBatch::new(&self.folder) {
                 Ok(batch) => batch,
                 Err(error) => {
@@ -302,7 +302,7 @@ impl SmallFileWriter {
         &mut self,
         received: ReceivedPiece,
         batch: &mut SmallFileBatch,
-        names: &mut BTreeMap<FileName, (DownloadId, Content)>,
+        names: &mut HashMap<FileName, (DownloadId, Content)>,
     ) {
         let ReceivedPiece { holder, wanted, buffer } = received;
         let WantedPiece { download, content, piece, target, .. } = wanted;
