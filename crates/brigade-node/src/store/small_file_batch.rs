@@ -204,7 +204,6 @@ impl SmallFileBatch {
     }
 
     fn name(&self, target: &Dir, file: &UnnamedFile) -> Result<Placed, PartError> {
-        let path = self.folder.path_of(&file.landing.name);
         let Staging { dir: parts, path: parts_path, .. } = &self.stagings[file.staging];
         let named = give_name(&self.folder, (parts, &file.part, &file.stamp), target, &file.landing);
         let named = named.map_err(|error| match parts.status(file.part.as_ref()) {
@@ -217,12 +216,13 @@ impl SmallFileBatch {
             return Err(PartError::Changed { path: parts_path.join(&file.part) });
         };
         let now = target.status(split(&file.landing.name).1.as_ref());
-        let now = now.map_err(|error| FolderError::new("look at", path.clone(), error))?;
+        let path = || self.folder.path_of(&file.landing.name);
+        let now = now.map_err(|error| FolderError::new("look at", path(), error))?;
         if now.kind == FileKind::File && now.stamp.same_bytes(copied.as_ref().unwrap_or(&file.stamp)) {
             Ok(Placed { stamp: now.stamp, aside })
         } else {
             // Another program has created a file of this name at the same moment.
-            Err(PartError::Occupied { path })
+            Err(PartError::Occupied { path: path() })
         }
     }
 
