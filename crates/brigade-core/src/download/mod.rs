@@ -188,6 +188,11 @@ impl Downloads {
         self.downloads.get(&download)?.expected(piece)
     }
 
+    /// The number of stored pieces of a download, as in its [`status`](Self::status).
+    pub fn stored_pieces(&self, download: DownloadId) -> Option<u32> {
+        self.downloads.get(&download).map(|one| one.picker.stored())
+    }
+
     /// How far a download is; `None` once it is finished or forgotten.
     pub fn status(&self, download: DownloadId) -> Option<DownloadStatus> {
         let one = self.downloads.get(&download)?;

@@ -95,6 +95,7 @@ fn present_pieces_are_not_requested() {
     table.have_all(1);
     assert_eq!(table.in_flight(), [(1, 1)]);
     let status = table.downloads.status(ONE).unwrap();
+    assert_eq!(table.downloads.stored_pieces(ONE), Some(status.stored));
     assert_eq!((status.stored, status.bytes_stored, status.in_flight_bytes), (3, 3 * PIECE, PIECE));
     let all = Event::Start { download: DownloadId(2), content, list, have: Bitfield::all(4) };
     assert_eq!(table.handle(all), [Action::Finished { download: DownloadId(2) }]);

@@ -313,11 +313,10 @@ impl Swarm {
 
     fn stored(&mut self, holder: HolderId, download: DownloadId, piece: PieceIndex) {
         self.pool.clear_error(holder);
-        let stored = |this: &Self| this.downloads.status(download).map(|status| status.stored);
-        let before = stored(self);
+        let before = self.downloads.stored_pieces(download);
         self.downloads.handle(clock::now(), Event::Stored { holder, download, piece });
         // A piece that two holders sent counts once.
-        if before.is_some() && stored(self) != before {
+        if before.is_some() && self.downloads.stored_pieces(download) != before {
             let counted = self.active.count(download, piece);
             self.events.extend(counted.map(|(content, bytes)| SwarmEvent::Stored { content, holder, bytes }));
         }
