@@ -324,7 +324,10 @@ impl SmallFileWriter {
 
     fn send_stored(&mut self) {
         for stored in self.stored.drain(..) {
-            let _ = self.outcomes.blocking_send(stored);
+            // Mostly there is space, and sending without waiting is cheaper.
+            if let Err(mpsc::error::TrySendError::Full(stored)) = self.outcomes.try_send(stored) {
+                let _ = self.outcomes.blocking_send(stored);
+            }
         }
     }
 }
