@@ -37,7 +37,7 @@ use crate::{
         file_stamp::stamp_of,
         folder::FolderError,
         share::{Share, ShareError, SharedFile},
-        system::{read_cached_at, read_exact_at},
+        system::{read_all_at, read_cached_at},
     },
     transport::tls::record_buffer::RecordBuffer,
 };
@@ -379,7 +379,7 @@ impl PieceSource {
             Self::Part(part, _) => part.file.file(),
         };
         let read = match mode {
-            ReadMode::Wait => read_all(file, out, offset).map(|()| true),
+            ReadMode::Wait => read_all_at(file, out, offset).map(|()| true),
             ReadMode::Cached => read_cached_at(file, out, offset),
         };
         match read {
@@ -388,14 +388,6 @@ impl PieceSource {
             Err(error) => Err(FillError::Unreadable(error)),
         }
     }
-}
-
-fn read_all(file: &File, out: &mut [IoSliceMut<'_>], mut offset: u64) -> io::Result<()> {
-    for part in out {
-        read_exact_at(file, part, offset)?;
-        offset += part.len() as u64;
-    }
-    Ok(())
 }
 
 #[cfg(test)]

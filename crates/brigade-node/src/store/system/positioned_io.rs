@@ -59,6 +59,33 @@ pub(crate) fn read_cached_at(_: &File, _: &mut [IoSliceMut<'_>], _: u64) -> io::
     Ok(false)
 }
 
+/// Fills all buffers of `into`, in order, from `offset`, mostly with one call; an error if the file ends before.
+#[cfg(target_os = "linux")]
+pub(crate) fn read_all_at(file: &File, mut into: &mut [IoSliceMut<'_>], mut offset: u64) -> io::Result<()> {
+    while !into.is_empty() {
+        match rustix::io::preadv(file, into, offset) {
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(read) => {
+                IoSliceMut::advance_slices(&mut into, read);
+                offset += read as u64;
+            }
+            Err(rustix::io::Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Fills all buffers of `into`, in order, from `offset`; an error if the file ends before.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn read_all_at(file: &File, into: &mut [IoSliceMut<'_>], mut offset: u64) -> io::Result<()> {
+    for buffer in into {
+        read_exact_at(file, buffer, offset)?;
+        offset += buffer.len() as u64;
+    }
+    Ok(())
+}
+
 /// Fills `into` from `offset`; an error if the file ends before.
 pub(crate) fn read_exact_at(file: &File, into: &mut [u8], offset: u64) -> io::Result<()> {
     let wanted = into.len();
@@ -110,4 +137,31 @@ pub(in crate::store) fn write_at(file: &File, mut bytes: &[u8], mut offset: u64)
         offset += written as u64;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::{IoSliceMut, io, read_all_at};
+
+    #[test]
+    fn several_buffers_are_filled_in_order_or_the_file_ends_before() {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(b"0123456789").unwrap();
+        for (offset, is_enough) in [(0, true), (2, true), (3, false), (10, false)] {
+            let (mut first, mut second) = ([0; 3], [0; 5]);
+            let read = {
+                let mut buffers = [IoSliceMut::new(&mut first), IoSliceMut::new(&mut second)];
+                read_all_at(&file, &mut buffers, offset)
+            };
+            match read {
+                Ok(()) => {
+                    let expected = &b"0123456789"[usize::try_from(offset).unwrap()..][..8];
+                    assert!(is_enough && [&first[..], &second[..]].concat() == expected);
+                }
+                Err(error) => assert!(!is_enough && error.kind() == io::ErrorKind::UnexpectedEof, "{error}"),
+            }
+        }
+    }
 }
