@@ -91,10 +91,9 @@ impl Share {
     /// Another shared name that a file system may not distinguish from this one: it differs only in case or
     /// normalisation.
     pub(crate) fn same_folded(&self, name: &FileName) -> Option<FileName> {
-        let folded = name.folded();
         let tables = self.read();
-        let mut others = tables.with_folded_key(name);
-        let same = others.find(|file| file.name != *name && file.name.folded() == folded);
+        let mut others = tables.with_folded_key(name); // mostly there is none
+        let same = others.find(|file| file.name != *name && file.name.folded() == name.folded());
         same.map(|file| file.name.clone())
     }
 
