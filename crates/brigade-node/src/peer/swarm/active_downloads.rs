@@ -79,7 +79,7 @@ pub(crate) struct EndedDownload {
 /// How a content is received.
 enum ReceiveMode {
     /// A content of one piece, written as a whole file.
-    Small(Arc<Vec<Landing>>),
+    Small(Arc<Landing>),
     /// A content of several pieces; the part is there, and served, once the list is known.
     Large { file: PartFile, part: Option<PartOwner>, landing: Landing },
 }
@@ -116,7 +116,7 @@ impl ActiveDownloads {
         counter: Arc<ReceiveCounter>,
     ) -> Option<StartedDownload> {
         let (mode, list, have) = match part {
-            None => (ReceiveMode::Small(Arc::new(vec![landing])), None, Bitfield::none(1)),
+            None => (ReceiveMode::Small(Arc::new(landing)), None, Bitfield::none(1)),
             Some(OpenPart { file, list, have }) => {
                 (ReceiveMode::Large { file, part: None, landing }, list, have)
             }
@@ -172,7 +172,7 @@ impl ActiveDownloads {
     ) -> Option<WantedPiece> {
         let active = self.active.get(&download)?;
         let target = match &active.mode {
-            ReceiveMode::Small(landings) => PieceTarget::Small(landings.clone()),
+            ReceiveMode::Small(landing) => PieceTarget::Small(landing.clone()),
             ReceiveMode::Large { part: Some(part), .. } => PieceTarget::Part(part.part().clone()),
             ReceiveMode::Large { part: None, .. } => return None,
         };

@@ -71,8 +71,8 @@ pub(crate) struct WantedPiece {
 pub(crate) enum PieceTarget {
     /// Into the part file of a content of several pieces.
     Part(Arc<Part>),
-    /// It is a whole file, with these names.
-    Small(Arc<Vec<Landing>>),
+    /// It is a whole file, with this name.
+    Small(Arc<Landing>),
 }
 
 /// The requests of one connection that are not answered in full.
@@ -358,12 +358,14 @@ mod tests {
     use brigade_core::id::ContentId;
 
     use super::{
-        Buffers, Content, DownloadId, Expected, KEPT_BYTES, PendingPiece, PieceHeader, PieceIndex,
+        Buffers, Content, DownloadId, Expected, KEPT_BYTES, Landing, PendingPiece, PieceHeader, PieceIndex,
         PieceProgress, PieceTarget, Requests, WantedPiece,
     };
 
     fn requests(bytes: &[u8]) -> (Requests, u32) {
         let id = ContentId(*blake3::hash(bytes).as_bytes());
+        let landing =
+            Landing { name: "film".parse().unwrap(), mtime_s: 0, executable: false, replace: false };
         let wanted = WantedPiece {
             download: DownloadId(1),
             content: Content { id, size: bytes.len() as u64 },
@@ -371,7 +373,7 @@ mod tests {
             offer: None,
             bytes: u32::try_from(bytes.len()).unwrap(),
             expected: Expected::Whole(id),
-            target: PieceTarget::Small(Arc::default()),
+            target: PieceTarget::Small(Arc::new(landing)),
             alone: false,
             received: Default::default(),
         };

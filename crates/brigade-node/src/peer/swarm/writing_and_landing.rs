@@ -231,13 +231,12 @@ fn send_landed(
     let _ = outcomes.blocking_send(WriteOutcome::Landed(landed));
 }
 
-/// The names of a content of one piece.
-fn names_of(received: &ReceivedPiece) -> impl Iterator<Item = &FileName> {
-    let landings = match &received.wanted.target {
-        PieceTarget::Small(landings) => landings.as_slice(),
-        PieceTarget::Part(_) => &[],
-    };
-    landings.iter().map(|landing| &landing.name)
+/// The name of a content of one piece.
+fn name_of(received: &ReceivedPiece) -> Option<&FileName> {
+    match &received.wanted.target {
+        PieceTarget::Small(landing) => Some(&landing.name),
+        PieceTarget::Part(_) => None,
+    }
 }
 
 /// The thread that writes small files.
@@ -270,7 +269,7 @@ impl SmallFileWriter {
             while batch.len() < BATCH_FILES && clock::now() < end {
                 let Some(next) = self.next(&mut received) else { break };
                 // Each batch has one result for a name.
-                if names_of(&next).any(|name| names.contains_key(name)) {
+                if name_of(&next).is_some_and(|name| names.contains_key(name)) {
                     next_batch = Some(next);
                     break;
                 }
@@ -306,16 +305,14 @@ impl SmallFileWriter {
     ) {
         let ReceivedPiece { holder, wanted, buffer } = received;
         let WantedPiece { download, content, piece, target, .. } = wanted;
-        let PieceTarget::Small(landings) = target else { return };
+        let PieceTarget::Small(landing) = target else { return };
         if !self.seen.insert(download) {
             return; // two holders sent it
         }
         let _ = self.awaited.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1));
-        for landing in landings.iter() {
-            names.insert(landing.name.clone(), (download, content));
-            // The result of the commit has the error.
-            let _ = batch.add(landing.clone(), content, buffer.as_ref());
-        }
+        names.insert(landing.name.clone(), (download, content));
+        // The result of the commit has the error.
+        let _ = batch.add(Landing::clone(&landing), content, buffer.as_ref());
         self.stored.push(WriteOutcome::Stored { holder, download, piece });
         if self.stored.len() >= EVENT_BATCH {
             self.send_stored();
