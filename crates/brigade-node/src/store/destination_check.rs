@@ -18,7 +18,7 @@ use super::{
     folder::{Folder, FolderError, PRIVATE, split},
     ignore_patterns::manager_state::has_manager_state,
     staging_directories::NearestFolder,
-    system::{Dir, FileKind, FileSystemId},
+    system::{Dir, FileKind, FileSystemId, FolderEntry},
 };
 
 mod true_spelling;
@@ -259,7 +259,9 @@ impl Folder {
         };
         let is_same = ours.stamp.inode == other.stamp.inode && ours.stamp.device == other.stamp.device;
         // In user space (FUSE) each spelling may have another inode, but only one of them is listed.
-        is_same || root.entries().is_ok_and(|entries| entries.iter().all(|entry| entry.name != *upper))
+        let is_listed = |entry: &FolderEntry| entry.name == *PRIVATE || entry.name == *upper;
+        is_same
+            || root.entries().is_ok_and(|entries| entries.iter().filter(|one| is_listed(one)).count() == 1)
     }
 }
 

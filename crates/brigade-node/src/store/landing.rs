@@ -158,7 +158,8 @@ fn move_to_name(
             tracing::info!(name = landing.name.as_str(), aside, "a file was kept aside for another one");
         }
         (Ok(()), None) => {}
-        (Err(_), _) => put_back(target, aside.as_deref(), last, &mut record),
+        (Err(_), _) if put_back(target, aside.as_deref(), last, &mut record) => {}
+        (Err(_), _) => return moved.map(|()| aside), // the next start puts it back, by the record
     }
     record.remove();
     moved.map(|()| aside)
@@ -208,12 +209,12 @@ fn check_free(dir: &Dir, name: &str) -> io::Result<()> {
 }
 
 /// Gives a file that was kept aside its name back, unless the name is taken. For a rename that failed.
-fn put_back(target: &Dir, aside: Option<&str>, name: &str, record: &mut LandingRecord<'_>) {
-    let Some(aside) = aside else { return };
+fn put_back(target: &Dir, aside: Option<&str>, name: &str, record: &mut LandingRecord<'_>) -> bool {
+    let Some(aside) = aside else { return true };
     let note = || check_free(target, name).and_then(|()| record.write(Some(aside)));
-    if let Err(error) = rename_new((target, aside), (target, name), note) {
-        tracing::warn!(name, aside, %error, "a file was kept aside, and could not be given its name back");
-    }
+    let Err(error) = rename_new((target, aside), (target, name), note) else { return true };
+    tracing::warn!(name, aside, %error, "a file was kept aside, and could not be given its name back");
+    error.kind() == io::ErrorKind::AlreadyExists
 }
 
 /// Keeps the regular file `name` aside. Returns its new name, or `None` if there is no such file any more. The record

@@ -269,8 +269,8 @@ impl PartFileInner {
         };
         let now = stamp_of(&self.file).map_err(|error| self.failed("write to", error))?;
         let is_changed = self.queue().is_changed_since_write(&now);
-        if is_changed {
-            self.check_path()?; // the bytes of a file without its path would be lost
+        if is_changed || now.has_coarse_times() {
+            self.check_path("write to")?; // the bytes of a file without its path would be lost
         }
         let written = write(&self.file, bytes, self.geometry.offset(piece));
         let left = stamp_of(&self.file).ok();
@@ -294,23 +294,23 @@ impl PartFileInner {
     /// Checks that no other program has changed the file. A file that was removed has changed, too.
     fn check_unchanged(&self) -> Result<(), PartError> {
         if self.is_changed().map_err(|error| self.failed("finish", error))? {
-            self.check_path()?;
+            self.check_path("finish")?;
             return Err(PartError::Changed { path: self.path.clone() });
         }
         Ok(())
     }
 
     /// Checks that the path still has the file that was written here.
-    fn check_path(&self) -> Result<(), PartError> {
-        let failed = |error| self.failed("finish", error);
-        let removed = || FolderError::Removed { path: self.path.clone() };
-        let at_path =
-            self.parts.open_file(&part_name(self.content, DATA)).map_err(|error| match error.kind() {
-                io::ErrorKind::NotFound => removed(),
-                _ => failed(error),
-            })?;
-        let (at_path, ours) = (stamp_of(&at_path).map_err(failed)?, stamp_of(&self.file).map_err(failed)?);
-        if at_path.file_id() == ours.file_id() { Ok(()) } else { Err(removed().into()) }
+    fn check_path(&self, action: &'static str) -> Result<(), PartError> {
+        let failed = |error| self.failed(action, error);
+        let removed = || FolderError::PartRemoved { path: self.path.clone() };
+        let at_path = self.parts.status(part_name(self.content, DATA).as_ref());
+        let at_path = at_path.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => removed(),
+            _ => failed(error),
+        })?;
+        let ours = stamp_of(&self.file).map_err(failed)?;
+        if at_path.stamp.file_id() == ours.file_id() { Ok(()) } else { Err(removed().into()) }
     }
 
     /// Refuses further pieces, and waits for the one that is being written.
@@ -365,7 +365,7 @@ impl PartFileInner {
         }
         let (data, name) = (part_name(self.content, DATA), &landing.name);
         let target = folder.make_parent(name, true)?;
-        self.check_path()?; // the rename uses the path
+        self.check_path("finish")?; // the rename uses the path
         self.check_unchanged()?; // the sync may have taken long
         named(ours);
         let renamed = give_name(folder, (&self.parts, &data, &ours), &target, landing)?;

@@ -203,6 +203,9 @@ mod tests {
             fs::write(parts.join(format!("{part}.target")), name).unwrap();
             fs::write(temp.path().join(name), bytes).unwrap();
         }
+        // With the end `.~1~`, this name would be longer than the longest name of a shared file.
+        let long = format!("{}end of a long name", ["x"; 4].map(|one| one.repeat(250) + "/").concat());
+        fs::create_dir_all(temp.path().join(&long).parent().unwrap()).unwrap();
         // For these, an existing file was kept aside, or was going to be. It may itself be empty.
         for (part, name, bytes, aside) in [
             ("5.small", "emptied", Some(""), Some("old")),
@@ -210,9 +213,11 @@ mod tests {
             ("7.small", "d/kept", Some("old"), Some("")),
             ("8.small", "empty_too", Some(""), None),
             ("9.small", "written", Some("mine"), Some("old")),
+            ("b.small", &long, None, Some("old")),
         ] {
+            let last = name.rsplit('/').next().unwrap();
             fs::write(parts.join(part), "received").unwrap();
-            fs::write(parts.join(format!("{part}.target")), format!("{name}\n{name}.~1~")).unwrap();
+            fs::write(parts.join(format!("{part}.target")), format!("{name}\n{last}.~1~")).unwrap();
             for (name, bytes) in [(name.to_owned(), bytes), (format!("{name}.~1~"), aside)] {
                 bytes.into_iter().for_each(|bytes| fs::write(temp.path().join(&name), bytes).unwrap());
             }
@@ -238,6 +243,7 @@ mod tests {
             ("d/kept", "old", None),
             ("empty_too", "", None),
             ("written", "mine", Some("old")),
+            (&long, "old", None),
         ] {
             let read = |name: &str| fs::read_to_string(temp.path().join(name));
             assert_eq!(read(name).unwrap(), bytes, "{name}");

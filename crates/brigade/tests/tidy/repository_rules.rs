@@ -1,9 +1,9 @@
 //! Rules for all files of the repository: their sizes, no path of a developer's machine, no space at the end of a line,
-//! one title for each document, and the form of the decisions.
+//! one title and different headings in each document, and the form of the decisions.
 //!
 //! It checks the files that git tracks; without git (a source archive), all files.
 
-use std::{fs, process::Command};
+use std::{collections::BTreeSet, fs, process::Command};
 
 use crate::{no, read, relative, root, walk};
 
@@ -89,6 +89,22 @@ fn every_document_has_one_title() {
         if titles != 1 || !text.starts_with("# ") {
             findings
                 .push(format!("{path}:1: {titles} titles; begin it with one `# title`, the rest is `##`"));
+        }
+    }
+    no(&findings);
+}
+
+/// A part of a document that was pasted twice has its headings twice.
+#[test]
+fn no_document_has_a_heading_twice() {
+    let mut findings = vec![];
+    for path in tracked().iter().filter(|path| path.ends_with(".md")) {
+        let text = read(&root().join(path));
+        let mut headings = BTreeSet::new();
+        for line in outside_of_fences(&text).filter(|line| line.starts_with("##")) {
+            if !headings.insert(line) {
+                findings.push(format!("{path}:1: the heading `{line}` is there twice"));
+            }
         }
     }
     no(&findings);

@@ -220,10 +220,18 @@ impl FileClaims {
         contents
     }
 
-    /// A fetch has ended. Its files that are being prepared are still not touched.
+    /// A fetch has ended. Its files that are being prepared are still not touched; its deferred ones are forgotten, and
+    /// give back their names.
     pub(crate) fn fetch_ended(&mut self, job: JobId) {
         let of_it = self.locks.values_mut().filter(|lock| lock.owner == Some(job));
         of_it.for_each(|lock| lock.owner = None);
+        let mut names = vec![];
+        self.deferred.retain(|_, files| {
+            let of_it = files.extract_if(.., |(id, _)| *id == job);
+            names.extend(of_it.map(|(_, file)| file.name));
+            !files.is_empty()
+        });
+        names.iter().for_each(|name| self.give_back_name(job, name));
     }
 
     /// A content is not locked any more.
@@ -310,23 +318,35 @@ mod tests {
         let mut claims = FileClaims::default();
         let (film, copy) = (file("film", 1 << 30), file("copy", 1 << 30));
         assert!(is_large(&film.content) && !is_large(&file("small", 10).content));
-        claims.prepare(film.content, Some(JobId(2)));
+        claims.prepare(film.content, Some(JobId(3)));
         assert!(claims.is_prepared(&copy.content));
         assert_eq!(claims.open_parts(), 1);
-        claims.lock(Content { size: 2 << 30, ..film.content }, Some(JobId(2)));
+        claims.lock(Content { size: 2 << 30, ..film.content }, Some(JobId(3)));
         assert_eq!(claims.open_parts(), 1, "the other part is not open");
         claims.defer(JobId(1), copy.clone());
         claims.defer(JobId(2), copy.clone());
         let deferred = |claims: &FileClaims, fetched_by: Option<JobId>| {
             [1, 2].map(|job| claims.deferred_for_others(JobId(job), |_| fetched_by))
         };
-        assert_eq!(deferred(&claims, None), [1, 0], "the second fetch prepares the content");
-        claims.fetch_ended(JobId(2));
+        assert_eq!(deferred(&claims, None), [1, 1], "a third fetch prepares the content");
+        claims.fetch_ended(JobId(3));
         assert_eq!(deferred(&claims, None), [0, 0], "no fetch prepares it");
         claims.prepared(&film.content);
         assert_eq!(deferred(&claims, Some(JobId(1))), [0, 1], "the first fetch fetches it");
         assert!(claims.is_in_use(&film.content) && !claims.is_prepared(&film.content));
         assert_eq!(claims.take_deferred(&film.content), [(JobId(1), copy.clone()), (JobId(2), copy)]);
         assert!(!claims.is_in_use(&film.content));
+    }
+
+    #[test]
+    fn a_fetch_that_ends_forgets_its_deferred_files_and_gives_back_their_names() {
+        let mut claims = FileClaims::default();
+        let (copy, other) = (file("copy", 1 << 30), file("Copy", 1 << 29));
+        claims.take_name(JobId(1), &copy.name).unwrap();
+        claims.defer(JobId(1), copy.clone());
+        assert!(claims.take_name(JobId(2), &other.name).is_err(), "the first fetch has the name");
+        claims.fetch_ended(JobId(1));
+        assert!(!claims.is_in_use(&copy.content));
+        claims.take_name(JobId(2), &other.name).unwrap();
     }
 }

@@ -235,7 +235,8 @@ impl Resolver<'_> {
         none: ResolveError,
     ) -> Result<Option<Vec<WantedFile>>, ResolveError> {
         let Some(files) = self.gather(prefix, &fits).await? else { return Ok(None) };
-        self.left_out = self.count_left_out(prefix, &files, &fits).await?;
+        let counted = self.count_left_out(prefix, &files, &fits).await;
+        self.left_out = if files.is_empty() { counted? } else { counted.unwrap_or(0) };
         match &self.request.from {
             _ if !files.is_empty() => self.choose_each(prefix, files).await.map(Some),
             Some(from) if self.left_out > 0 => {
@@ -252,9 +253,8 @@ impl Resolver<'_> {
         files: &BTreeMap<FileName, Vec<CatalogueEntry>>,
         fits: impl Fn(&CatalogueEntry) -> bool,
     ) -> Result<u64, ResolveError> {
-        if self.request.from.is_none() {
-            return Ok(0);
-        }
+        const COUNTED: usize = 100_000; // counting more names would delay the fetch for too long
+        let Some(_) = &self.request.from else { return Ok(0) };
         let mine = self.mine(prefix).await?;
         let (mut count, mut last) = (0, None::<FileName>);
         let take = |entry: CatalogueEntry| {
@@ -265,7 +265,7 @@ impl Resolver<'_> {
                 last = Some(entry.name);
             }
         };
-        self.asking.browse_all(prefix, None, take).await?;
+        self.asking.browse_all(prefix, None, COUNTED, take).await?;
         Ok(count)
     }
 
@@ -359,7 +359,7 @@ impl Resolver<'_> {
             let content = listed(&entry);
             mine.insert(entry.name, content);
         };
-        match self.asking.browse_all(prefix, Some(self.me), take).await {
+        match self.asking.browse_all(prefix, Some(self.me), limits::ANNOUNCED_NAMES, take).await {
             // The manager does not know this peer at this moment: then it shares nothing.
             Err(error) if !error.is_not_here() => Err(error.into()),
             _ => Ok(mine),

@@ -141,20 +141,24 @@ impl ManagerClient {
         }
     }
 
-    /// Passes all entries whose names begin with `prefix` to `take`, page by page: those of `holder`, or of all members.
+    /// Passes the entries whose names begin with `prefix` to `take`, page by page: those of `holder`, or of all members.
+    /// After the page with entry number `limit` there are no more.
     pub(crate) async fn browse_all(
         &self,
         prefix: &str,
         holder: Option<&Username>,
+        limit: usize,
         mut take: impl FnMut(CatalogueEntry),
     ) -> Result<(), AskError> {
-        let mut after = None;
+        let (mut after, mut taken) = (None, 0);
         loop {
             let page = self.browse(prefix, after.clone(), holder.cloned()).await?;
             let last = page.entries.last().map(|entry| entry.name.clone());
+            taken += page.entries.len();
             page.entries.into_iter().for_each(&mut take);
             match next_page(page.more, last, after) {
                 None => return Ok(()),
+                _ if taken >= limit => return Ok(()),
                 next => after = next,
             }
         }

@@ -28,7 +28,7 @@ use crate::{
     clock,
     store::{
         file_stamp::Stamp,
-        folder::{Folder, FolderError},
+        folder::Folder,
         keeper::{self, KeeperHandle},
         landing::{Landing, Placed},
         part_file::{PartError, PartFile},
@@ -194,7 +194,7 @@ impl PieceWriter {
 
     /// If a part was removed: the fetch must know whether its directory was removed, and only this check counts that.
     fn count_removal(&self, error: &PartError) {
-        if matches!(error, PartError::Folder(FolderError::Removed { .. })) {
+        if error.is_removal() {
             let _ = self.folder.keep_private();
         }
     }

@@ -41,8 +41,8 @@ use crate::{
 /// Bytes of piece data that are read and written at once.
 const FILL_BYTES: u32 = 2 * 65_523;
 
-/// If no more than this is left of a piece, it is sent with the bytes before it: the rest would need a read, a check
-/// and a frame of its own. The lengths of most pieces are powers of two, and a buffer holds a little less than one.
+/// If no more than this is left of a piece, it is sent with the bytes before it: the rest would need a buffer, a check
+/// and a write of its own. The lengths of most pieces are powers of two, and a buffer holds a little less than one.
 const REST_BYTES: u32 = 512;
 
 /// How long a downloader may read nothing before its connection counts as broken.

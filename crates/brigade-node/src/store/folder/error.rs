@@ -45,6 +45,12 @@ pub enum FolderError {
         /// The removed path.
         path: PathBuf,
     },
+    /// Another program removed a part while its file was received, or put another file in its place.
+    #[error("{path} was removed or replaced by another program while a file was being received in it")]
+    PartRemoved {
+        /// The path of the part.
+        path: PathBuf,
+    },
     /// The path does not exist.
     #[error("{path} is not there")]
     Missing {

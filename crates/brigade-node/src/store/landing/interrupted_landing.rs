@@ -1,7 +1,7 @@
 //! The record of a file that is getting its name. With it, the next start undoes the steps of a session that was killed.
 //!
-//! It is beside the part. It has the whole name of the file and, if an existing file is kept aside, the new name of that
-//! one. Until the part is renamed, there may be an empty file under each of the two names, or none. The parent module
+//! It is beside the part. It has the whole name of the file and, if an existing file is kept aside, the last component of
+//! the new path of that one. Until the part is renamed, there may be an empty file under each of the two names, or none. The parent module
 //! has the steps, and `stored_parts` finds the records. A record without its part is of no use.
 
 use std::io::{self, Read, Write};
@@ -15,7 +15,7 @@ use crate::store::{
     system::{Dir, FileKind},
 };
 
-/// The longest record: two names, and the end of the first line.
+/// The longest record: a name, the end of the line, and a component of a path, for which systems have lower limits.
 const RECORD_BYTES: u64 = 2 * limits::NAME_BYTES as u64 + 1;
 
 /// The record beside a part.
@@ -25,26 +25,26 @@ pub(super) struct LandingRecord<'a> {
     name: &'a FileName,
     /// The text that was written.
     text: Option<String>,
+    /// Whether there may be a file with an older text.
+    exists: bool,
 }
 
 impl<'a> LandingRecord<'a> {
     /// The record of a part that gets this name. Nothing is written yet.
     pub(super) fn new((parts, part): (&'a Dir, &str), name: &'a FileName) -> Self {
-        Self { parts, file: target_name(part), name, text: None }
+        Self { parts, file: target_name(part), name, text: None, exists: false }
     }
 
     /// Writes the record, unless it has the same text already. `aside` is the last component of the new path of the
     /// file that is kept aside.
     pub(super) fn write(&mut self, aside: Option<&str>) -> io::Result<()> {
-        let aside = aside.map(|aside| match split(self.name).0 {
-            Some(parent) => format!("\n{parent}/{aside}"),
-            None => format!("\n{aside}"),
-        });
+        let aside = aside.map(|aside| format!("\n{aside}"));
         let text = format!("{}{}", self.name.as_str(), aside.unwrap_or_default());
         if self.text.as_ref() == Some(&text) {
             return Ok(());
         }
         self.text = None;
+        self.exists = true;
         let mut file = create_small(self.parts, &self.file, false)?;
         if let Err(error) = file.write_all(text.as_bytes()) {
             let _ = self.parts.remove(&self.file); // a part of a name is another name
@@ -56,7 +56,7 @@ impl<'a> LandingRecord<'a> {
 
     /// Removes the record: the file has its name, or all is as before.
     pub(super) fn remove(self) {
-        if self.text.is_some() {
+        if self.exists {
             let _ = self.parts.remove(&self.file); // if it cannot be removed, the next session does it
         }
     }
@@ -68,7 +68,7 @@ pub(in crate::store) fn undo(folder: &Folder, staging: &Staging, part: &str) {
     let Some((name, aside)) = read(&staging.dir, part) else { return };
     let (parent, last) = split(&name);
     let Ok(parent) = folder.sub(parent.unwrap_or_default()) else { return };
-    match restore(&parent, last, aside.as_ref().map(|aside| split(aside).1)) {
+    match restore(&parent, last, aside.as_deref()) {
         Ok(true) => {
             tracing::info!(name = name.as_str(), "undid the last steps of an interrupted session for a file");
         }
@@ -80,16 +80,15 @@ pub(in crate::store) fn undo(folder: &Folder, staging: &Staging, part: &str) {
     }
 }
 
-/// The name in a record, and the new name of the file that is kept aside.
-fn read(parts: &Dir, part: &str) -> Option<(FileName, Option<FileName>)> {
+/// The name in a record, and the last component of the new path of the file that is kept aside. That component may break
+/// the rule for shared names: it can be longer.
+fn read(parts: &Dir, part: &str) -> Option<(FileName, Option<String>)> {
     let mut text = String::new();
     let file = parts.open_file(&target_name(part)).ok()?;
     file.take(RECORD_BYTES).read_to_string(&mut text).ok()?;
-    let mut names = text.split('\n').map(|name| name.parse::<FileName>().ok());
-    let name = names.next()??;
-    let Some(aside) = names.next() else { return Some((name, None)) };
-    let aside = aside.filter(|aside| split(aside).0 == split(&name).0)?;
-    Some((name, Some(aside)))
+    let Some((name, aside)) = text.split_once('\n') else { return Some((text.parse().ok()?, None)) };
+    let is_component = aside.ends_with('~') && !aside.contains(['/', '\\', '\n', '\0']);
+    is_component.then_some((name.parse().ok()?, Some(aside.to_owned())))
 }
 
 /// Restores the state before the first step. Whether there was anything to do.

@@ -67,6 +67,13 @@ pub(crate) enum PartError {
     Folder(FolderError),
 }
 
+impl PartError {
+    /// Whether the file was removed by another program, alone or with its folder.
+    pub(crate) const fn is_removal(&self) -> bool {
+        matches!(self, Self::Folder(FolderError::Removed { .. } | FolderError::PartRemoved { .. }))
+    }
+}
+
 impl From<FolderError> for PartError {
     fn from(error: FolderError) -> Self {
         match error {

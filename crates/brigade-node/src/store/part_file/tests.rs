@@ -201,7 +201,7 @@ fn a_part_that_another_program_removes_or_replaces_takes_no_more_pieces() {
             part.file().set_modified(std::time::SystemTime::now()).unwrap();
         }
         let is_removed = |error: PartError| {
-            matches!(error, PartError::Folder(crate::store::folder::FolderError::Removed { .. }))
+            matches!(error, PartError::Folder(crate::store::folder::FolderError::PartRemoved { .. }))
         };
         let (send, done) = channel();
         part.store(PieceIndex(2), source.piece(2), move |result| send.send(result).unwrap());

@@ -12,7 +12,7 @@ use crate::{
     fetch_error::FileErrorKind,
     fetch_request::{JobId, wanted_files::WantedFile},
     store::{
-        folder::{FileSystemId, FolderError, FreeSpace, PrivateState},
+        folder::{FileSystemId, FreeSpace, PrivateState},
         part_file::PartError,
     },
 };
@@ -77,7 +77,7 @@ impl Fetches {
     pub(super) fn is_part_removed(&mut self, content: &Content, error: &PartError) -> bool {
         let now = self.share.folder().private_state();
         match self.opened.get(content) {
-            Some(opened) if matches!(error, PartError::Folder(FolderError::Removed { .. })) => {
+            Some(opened) if error.is_removal() => {
                 let is_first_time =
                     |(id, file): (JobId, &WantedFile)| self.changed.note_removal(id, &file.name);
                 opened.recreated == now.recreated

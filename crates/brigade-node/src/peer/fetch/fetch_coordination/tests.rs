@@ -332,7 +332,7 @@ async fn a_file_whose_part_alone_is_removed_is_fetched_again_once() {
     let begun = test.begin(vec![wanted("film", content)]);
     let prepared = test.receive_prepared().await;
     test.prepared(prepared);
-    let error = crate::store::folder::FolderError::Removed { path: test.part_path() };
+    let error = crate::store::folder::FolderError::PartRemoved { path: test.part_path() };
     test.fetches.handle(super::SwarmEvent::NotWritten { content, error: error.into() });
     assert!(!test.fetches.swarm.is_active(&content));
     assert_eq!(test.shown(&begun), (0, 0, 0));
