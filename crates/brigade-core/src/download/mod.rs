@@ -7,9 +7,9 @@
 //! as the windows allow, and `starvation` finds contents that no holder could send. One content is
 //! `single_download::Download` with its `picker`; one holder is `holders::holder::Holder`.
 
-mod announced_pieces;
 mod config;
 mod events_and_actions;
+mod holder_bitfields;
 mod holder_channels;
 mod holder_connections;
 mod holders;

@@ -4,7 +4,7 @@
 //! It reads sources as text and is simple on purpose: a rule that needs a parser belongs to clippy. Each finding has
 //! its location, the rule, and what to do instead. `source_rules` checks each file, `layers`, `import_cycles` and
 //! `import_limit` the imports, `folder_size` the number of files in a folder, `allowed_dependencies` the packages,
-//! `unique_type_names` and `banned_names` the names, `test_timing` how tests wait, `repository_rules` the repository,
+//! `unique_type_names` and `banned_names` the names, `test_timing` how tests wait, `tracked_file_rules` the repository,
 //! `mentioned_files` the files that texts name, `versions` the version of Brigade, `protocol_document` and
 //! `protocol_examples` the document `docs/protocol.md`.
 
@@ -23,9 +23,9 @@ mod layers;
 mod mentioned_files;
 mod protocol_document;
 mod protocol_examples;
-mod repository_rules;
 mod source_rules;
 mod test_timing;
+mod tracked_file_rules;
 mod unique_type_names;
 mod versions;
 

@@ -4,7 +4,7 @@
 //! also name modules by path, as `tidy/main`. A name without a folder and an ending is not checked, since it may be any
 //! word of the code.
 
-use crate::{no, read, repository_rules::tracked, root};
+use crate::{no, read, root, tracked_file_rules::tracked};
 
 #[test]
 fn files_that_texts_name_exist() {
