@@ -148,7 +148,7 @@ fn resolved(path: &Path) -> PathBuf {
 mod tests {
     use std::fs;
 
-    use super::{check_state, note_on_folder_above, refusal_to_fetch, refusal_to_share, state_notes};
+    use super::{check_state, escape, note_on_folder_above, refusal_to_fetch, refusal_to_share, state_notes};
 
     #[test]
     fn folders_with_private_files_are_neither_shared_nor_fetched_into() {
@@ -219,10 +219,8 @@ mod tests {
         assert_eq!([count("new"), count("state")], [0, 0], "no peer has used it");
         fs::write(path("state/shared/.brigade/key"), "").unwrap();
         let notes: Vec<String> = state_notes(&path("state")).collect();
-        assert!(
-            notes.len() == 1 && notes[0].contains(&path("state/shared").display().to_string()),
-            "{notes:?}"
-        );
+        let shown = escape(&path("state").join("shared").display().to_string()).into_owned();
+        assert!(notes.len() == 1 && notes[0].contains(&shown), "{notes:?}");
         // The peer is refused as soon as the manager has its key there.
         assert!(refusal_to_share(&path("state/shared"), None).is_none());
         fs::write(path("state/manager.key"), b"\x30\x53\x02\x01\x01\x30\x05\x06\x03\x2b\x65\x70").unwrap();
