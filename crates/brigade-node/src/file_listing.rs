@@ -8,7 +8,8 @@ mod name_pattern;
 use std::collections::BTreeMap;
 
 use brigade_core::{
-    name::FileName,
+    limits,
+    name::{FileName, NameError},
     wire::manager::{CatalogueEntry, Listing},
 };
 
@@ -35,8 +36,12 @@ impl FileListing {
     /// The names that begin with `text` or, if it is a pattern, those that fit.
     ///
     /// # Errors
-    /// [`ResolveError::BadPattern`], if it can only be a pattern and is not valid.
+    /// [`ResolveError::BadPattern`], if it can only be a pattern and is not valid. [`ResolveError::BadName`], if it is
+    /// longer than a name may be; this bounds the memory of a pattern, too.
     pub fn of(text: &str) -> Result<Self, ResolveError> {
+        if text.len() > limits::NAME_BYTES {
+            return Err(ResolveError::BadName { name: text.to_owned(), reason: NameError::TooLong });
+        }
         let bad = |reason| ResolveError::BadPattern { pattern: text.to_owned(), reason };
         let pattern = if is_pattern(text) { Some(Pattern::parse(text).map_err(bad)?) } else { None };
         Ok(Self { text: text.to_owned(), pattern, after: None, found: false, is_over: false, wrong: None })
@@ -114,7 +119,7 @@ pub(crate) fn most_held(entries: impl IntoIterator<Item = CatalogueEntry>) -> Op
 mod tests {
     use brigade_core::id::ContentId;
 
-    use super::{CatalogueEntry, FileListing, Listing};
+    use super::{CatalogueEntry, FileListing, Listing, ResolveError, limits};
 
     const NAMES: [&str; 6] = ["a.bin", "b.txt", "data/a.bin", "data/b.txt", "data/x/a.bin", "film [1].mkv"];
 
@@ -165,6 +170,18 @@ mod tests {
         assert_eq!(listed("{a,b}.{bin,txt}").0, ["a.bin", "b.txt"]);
         assert_eq!(listed("film [2").0, [""; 0]);
         assert!(FileListing::of("film* [1").is_err());
+    }
+
+    #[test]
+    fn a_text_or_a_pattern_that_is_longer_than_a_name_is_refused() {
+        for part in ["x", "?", "*a", "{a,b}", "["] {
+            let long = part.repeat(limits::CONTROL_FRAME_BYTES);
+            let refused = FileListing::of(&long);
+            let reason = refused.err().map(|error| matches!(error, ResolveError::BadName { .. }));
+            assert_eq!(reason, Some(true), "{part}");
+        }
+        assert!(FileListing::of(&"x".repeat(limits::NAME_BYTES)).is_ok());
+        assert!(FileListing::of(&"?".repeat(limits::NAME_BYTES)).is_ok());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! username and no peer slot.
 
 use brigade_core::{
+    limits,
     name::{FileName, Username},
     wire::{
         Message,
@@ -43,12 +44,22 @@ pub(crate) enum Answer {
 
 impl Question {
     /// The message that asks it, with the number `question`.
-    pub(crate) fn message(self, question: u32) -> ToManager {
-        match self {
+    ///
+    /// # Errors
+    /// If its text is longer than any name: such a text may not fit into a frame, and no name matches it.
+    pub(crate) fn message(self, question: u32) -> Result<ToManager, AskError> {
+        let bytes = match &self {
+            Self::Lookup { name: text } | Self::Browse { prefix: text, .. } => text.len(),
+            Self::Peers { .. } => 0,
+        };
+        if bytes > limits::NAME_BYTES {
+            return Err(AskError::TooLong { bytes });
+        }
+        Ok(match self {
             Self::Lookup { name } => Lookup { question, name }.into(),
             Self::Browse { prefix, after, holder } => Browse { question, prefix, after, holder }.into(),
             Self::Peers { after } => ListPeers { question, after }.into(),
-        }
+        })
     }
 }
 
@@ -105,7 +116,7 @@ impl Observer {
 
     async fn exchange(&mut self, question: Question) -> Result<Answer, AskError> {
         self.questions = self.questions.wrapping_add(1);
-        self.session.writer.send(&question.message(self.questions)).await?;
+        self.session.writer.send(&question.message(self.questions)?).await?;
         self.session.writer.flush().await?;
         loop {
             let Some(message) = self.session.reader.next::<FromManager>().await? else {
@@ -119,6 +130,38 @@ impl Observer {
                 Ok(_) => {}
                 Err(other) => tracing::debug!(kind = other.kind(), "an unexpected message"),
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_core::wire::frame;
+
+    use super::{AskError, Question, limits};
+
+    /// The bytes of the frame that asks with a text of this length: a lookup, and a page with all other values.
+    fn asked(length: usize) -> [Result<usize, AskError>; 2] {
+        let text = "x".repeat(length);
+        let after = ["a"; 4].map(|part| part.repeat(255)).join("/").parse().unwrap();
+        let holder = "u".repeat(limits::USERNAME_BYTES).parse().unwrap();
+        let browse = Question::Browse { prefix: text.clone(), after: Some(after), holder: Some(holder) };
+        [Question::Lookup { name: text }, browse].map(|question| -> Result<usize, AskError> {
+            let message = question.message(u32::MAX)?;
+            let mut bytes = vec![];
+            frame::encode(&message, &mut bytes);
+            Ok(bytes.len())
+        })
+    }
+
+    #[test]
+    fn a_text_that_is_longer_than_any_name_is_an_error_and_no_message() {
+        for length in [0, limits::NAME_BYTES] {
+            assert!(asked(length).iter().all(|sent| matches!(sent, Ok(bytes) if *bytes > length)));
+        }
+        for length in [limits::NAME_BYTES + 1, limits::CONTROL_FRAME_BYTES, 2 * limits::CONTROL_FRAME_BYTES] {
+            let refused = |sent| matches!(sent, Err(AskError::TooLong { bytes }) if bytes == length);
+            assert!(asked(length).into_iter().all(refused), "{length}");
         }
     }
 }

@@ -173,6 +173,12 @@ pub enum AskError {
         /// The cause.
         cause: String,
     },
+    /// A text in the question is longer than any name, and the question was not sent.
+    #[error("asking the manager for a text of {bytes} bytes, but a name has at most {}", limits::NAME_BYTES)]
+    TooLong {
+        /// Bytes of the text.
+        bytes: usize,
+    },
     /// It does not answer.
     #[error("the manager did not answer within {} s", ANSWER_TIMEOUT.as_secs())]
     Silent,

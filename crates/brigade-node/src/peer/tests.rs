@@ -1,9 +1,10 @@
 //! Whole peers and a manager in this process: what a peer leaves behind when it ends, what it does when its private
-//! files are removed, and a fetch by ID.
+//! files are removed, a fetch by ID, and questions with long texts.
 //!
 //! This file has what these tests share. Joining, sharing and fetching are tested by the end-to-end tests.
 
 mod fetching_by_id;
+mod long_questions;
 #[cfg(target_os = "linux")]
 mod removed_private_files;
 mod stopping_and_dropping;

@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand};
 
 use super::value_parsers::{
     KeepTime, parse_cap, parse_count, parse_host, parse_keep, parse_manager_host, parse_manager_port,
-    parse_name, parse_port, path,
+    parse_name, parse_port, parse_prefix, path,
 };
 use crate::checked_home::home;
 
@@ -174,7 +174,7 @@ pub(crate) struct FetchArgs {
 #[derive(Debug, Args)]
 pub(crate) struct FilesArgs {
     /// Only names that begin with this text, or that match a pattern such as '**/*.bin'
-    #[arg(default_value = "", hide_default_value = true)]
+    #[arg(default_value = "", hide_default_value = true, value_parser = parse_prefix)]
     pub(crate) prefix: String,
     /// Print one JSON object per line
     #[arg(long)]

@@ -6,6 +6,7 @@
 use std::{path::PathBuf, str::FromStr, time::Duration};
 
 use brigade_core::{
+    limits,
     name::{FileName, NameError},
     rate::Cap,
 };
@@ -103,6 +104,15 @@ pub(super) fn parse_name(text: &str) -> Result<String, String> {
     name.parse::<FileName>().map(|_| text.to_owned()).map_err(wrong)
 }
 
+/// Parses the beginning of names, or a pattern: at most as long as a name.
+pub(crate) fn parse_prefix(text: &str) -> Result<String, String> {
+    let (bytes, most) = (text.len(), limits::NAME_BYTES);
+    if bytes <= most {
+        return Ok(text.to_owned());
+    }
+    Err(format!("it has {bytes} bytes, and a name or a pattern has at most {most}"))
+}
+
 /// Parses a limit: a rate, or `off`.
 pub(crate) fn parse_cap(text: &str) -> Result<Cap, String> {
     if text.trim().eq_ignore_ascii_case("off") { Ok(Cap::Off) } else { parse_rate(text).map(Cap::At) }
@@ -191,7 +201,7 @@ fn parse_rate(text: &str) -> Result<u64, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cap, Duration, KeepTime, parse_cap, parse_keep, parse_name};
+    use super::{Cap, Duration, KeepTime, limits, parse_cap, parse_keep, parse_name, parse_prefix};
 
     #[test]
     fn a_rate_is_bytes_per_second_in_powers_of_a_thousand() {
@@ -232,6 +242,17 @@ mod tests {
         }
         for text in ["", "d", "30", "0d", "-1d", "1.5d", "30 days", "é", "99999999d", "4294967296h"] {
             assert!(parse_keep(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_at_most_as_long_as_a_name() {
+        for text in ["", "d", "data/**/*.bin", &"x".repeat(limits::NAME_BYTES)] {
+            assert_eq!(parse_prefix(text).as_deref(), Ok(text));
+        }
+        for bytes in [limits::NAME_BYTES + 1, 100_000] {
+            let expected = format!("it has {bytes} bytes, and a name or a pattern has at most 1024");
+            assert_eq!(parse_prefix(&"x".repeat(bytes)), Err(expected));
         }
     }
 

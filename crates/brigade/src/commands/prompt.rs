@@ -17,6 +17,7 @@ use super::{
     prompt_limit, prompt_status,
 };
 use crate::{
+    command_line::value_parsers::parse_prefix,
     failure::{Failure, USAGE},
     notices::{
         Notices,
@@ -195,7 +196,9 @@ impl Prompt {
 
     async fn files(&self, text: &str) -> Result<(), Failure> {
         let text = value_suggestions::unquoted(text);
-        let mut browsing = FileListing::of(text)?;
+        let wrong =
+            |reason: String| Failure::new(USAGE, format!("the text after `files` is too long: {reason}"));
+        let mut browsing = FileListing::of(&parse_prefix(text).map_err(wrong)?)?;
         let mut rows = vec![];
         let mut incomplete_ms = None;
         while let Some((prefix, after)) = browsing.question() {

@@ -172,6 +172,7 @@ impl From<AskError> for Failure {
                 .hint("Brigade tries again all the time; ask again when the manager is back"),
             AskError::Silent | AskError::Connection(_) => Self::of(UNREACHED, &error),
             AskError::Refused { .. } | AskError::RefusedForGood { .. } => Self::of(REFUSED, &error),
+            AskError::TooLong { .. } => Self::of(USAGE, &error),
             _ => Self::of(FAILED, &error),
         }
     }

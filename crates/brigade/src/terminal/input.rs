@@ -137,13 +137,13 @@ impl LineReader {
             Self::Terminal { prompts, lines, printer, more } => {
                 if let Some(line) = more.pop_front() {
                     printer.print(&format!("{prompt}{}", escape(&line)));
-                    return Ok(Input::Line(line));
+                    return bounded(line);
                 }
                 let sent = prompts.send(prompt.to_owned());
                 let input = if sent.is_ok() { lines.recv().await.unwrap_or(Input::End) } else { Input::End };
                 let Input::Line(text) = input else { return Ok(input) };
                 more.extend(text.lines().map(str::to_owned));
-                Ok(Input::Line(more.pop_front().unwrap_or_default()))
+                bounded(more.pop_front().unwrap_or_default())
             }
             Self::Typed(reader, pending) => {
                 print_text(prompt);
@@ -244,6 +244,15 @@ fn edit(
     }
 }
 
+/// A line from the editor, which accepts a line of any length.
+fn bounded(line: String) -> io::Result<Input> {
+    if line.len() as u64 > LINE_BYTES { Err(too_long()) } else { Ok(Input::Line(line)) }
+}
+
+fn too_long() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("a line is longer than {LINE_BYTES} bytes"))
+}
+
 /// Discards the rest of a line, so that it is not read as a line of its own.
 async fn skip_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<()> {
     loop {
@@ -265,10 +274,7 @@ async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Input
     }
     if line.len() as u64 > LINE_BYTES && line.last() != Some(&b'\n') {
         skip_line(reader).await?;
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            format!("a line is longer than {LINE_BYTES} bytes"),
-        ));
+        return Err(too_long());
     }
     match String::from_utf8(line) {
         Ok(line) => Ok(Input::Line(line.trim_end_matches(['\n', '\r']).to_owned())),
@@ -280,7 +286,7 @@ async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Input
 mod tests {
     use tokio::io::BufReader;
 
-    use super::{Input, LINE_BYTES, read_line};
+    use super::{Input, LINE_BYTES, bounded, read_line};
 
     #[tokio::test]
     async fn a_line_that_is_too_long_is_refused_as_a_whole() {
@@ -302,5 +308,12 @@ mod tests {
             );
             assert_eq!(read_line(&mut reader).await.unwrap(), Input::Line("next".to_owned()));
         }
+    }
+    #[test]
+    fn a_line_of_the_editor_is_as_long_as_one_of_a_pipe() {
+        let line = "x".repeat(usize::try_from(LINE_BYTES).unwrap());
+        assert_eq!(bounded(line.clone()).unwrap(), Input::Line(line.clone()));
+        let error = bounded(line + "x").unwrap_err().to_string();
+        assert!(error.contains("longer than 16384 bytes"), "{error}");
     }
 }

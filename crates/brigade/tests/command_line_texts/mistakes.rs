@@ -70,6 +70,16 @@ fn a_link_local_address_without_a_zone_is_a_mistake() {
 }
 
 #[test]
+fn a_prefix_that_is_longer_than_a_name_is_a_mistake() {
+    let long = "x".repeat(100_000);
+    let expected = "it has 100000 bytes, and a name or a pattern has at most 1024";
+    let text = printed(&["files", &long], 2);
+    assert!(text.contains(expected) && !text.contains("panicked"), "{text}");
+    let failure = json_failure("", &[], &["files", "--json", &long], 2);
+    assert!(failure["error"].as_str().unwrap().ends_with(expected), "{failure}");
+}
+
+#[test]
 fn without_a_prompt_a_username_is_needed() {
     insta::assert_snapshot!(printed(&["peer", "--headless"], 2), @r#"
     error: --headless needs --username <USERNAME>, or one from the settings: it has no prompt

@@ -25,6 +25,18 @@ fn the_prompt_explains_wrong_commands() {
 }
 
 #[test]
+fn a_prefix_that_is_longer_than_a_name_is_reported() {
+    let network = Network::start();
+    let mut earth = network.run("peer", &[]);
+    let (prefix, pattern) = ("x".repeat(2000), "*x".repeat(1000));
+    earth.types(&format!("0\nearth_user\nfiles {prefix}\nfiles '{pattern}'\nfetch nothing\nexit\n"));
+    let ended = earth.end().with_code(2);
+    let ended = ended.prints_error(&["nobody shares \"nothing\""]);
+    let expected = "it has 2000 bytes, and a name or a pattern has at most 1024";
+    assert_eq!(ended.err.matches(expected).count(), 2, "{}", ended.err);
+}
+
+#[test]
 fn a_script_that_is_typed_at_once_works() {
     let network = Network::start();
     let film = bytes("film", 300_000);

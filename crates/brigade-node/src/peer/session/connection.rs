@@ -253,8 +253,15 @@ impl<'a> ManagerConnection<'a> {
         if let Some((question, reply)) = question {
             self.questions.retain(|_, reply| !reply.is_closed());
             self.last_question = self.last_question.wrapping_add(1);
-            self.questions.insert(self.last_question, reply);
-            self.queue.push_back(question.message(self.last_question));
+            match question.message(self.last_question) {
+                Ok(message) => {
+                    self.questions.insert(self.last_question, reply);
+                    self.queue.push_back(message);
+                }
+                Err(error) => {
+                    let _ = reply.send(Err(error)); // the other part may have stopped waiting
+                }
+            }
         }
     }
 
