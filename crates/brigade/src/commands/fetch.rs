@@ -35,7 +35,7 @@ use crate::{
         incomplete_catalogue::CatalogueWait,
     },
     terminal::{
-        input::{Input, LineReader},
+        input::{Input, LineReader, is_about_line},
         signals::{Signal, Signals},
         standard_error::print_error_line,
         standard_output::print_line,
@@ -272,6 +272,9 @@ async fn choose(
                             break taken;
                         }
                         lines.printer().print(&invalid_answer(choice, &answer));
+                    }
+                    Err(error) if is_about_line(&error) => {
+                        lines.printer().print(&Failure::of_input(&error).text());
                     }
                     Ok(Input::Interrupted) => return Ok(Chosen::Interrupted),
                     Ok(Input::End) | Err(_) => return Ok(Chosen::Unanswered),

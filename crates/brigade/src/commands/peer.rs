@@ -23,7 +23,7 @@ use crate::{
     notices::{Notices, unshared_files::UnsharedLog},
     terminal::{
         dim,
-        input::{Input, LineReader, is_yes},
+        input::{Input, LineReader, is_about_line, is_yes},
         signals::{Signal, Signals},
         standard_error::print_error_line,
         standard_output::print_line,
@@ -274,18 +274,23 @@ async fn may_share(
 }
 
 /// An answer; `None` if the user stopped. If the input ends although the last answer was `refused`, the exit code is that
-/// of the refusal.
+/// of the refusal. At a terminal, the question is repeated after a line that cannot be an answer.
 async fn ask(lines: &mut LineReader, question: &str, refused: Option<u8>) -> Result<Option<String>, Failure> {
-    match lines.ask(question).await {
-        Ok(Input::Line(line)) => Ok(Some(line)),
-        Ok(Input::Interrupted) => Ok(None),
-        Ok(Input::End) if lines.is_terminal() => Ok(None),
-        Ok(Input::End) => {
-            let code = refused.unwrap_or(USAGE);
-            Err(Failure::new(code, "standard input ended before all questions were answered")
-                .hint("give --port and --username, or write the answers to standard input, one per line"))
+    loop {
+        match lines.ask(question).await {
+            Ok(Input::Line(line)) => return Ok(Some(line)),
+            Ok(Input::Interrupted) => return Ok(None),
+            Ok(Input::End) if lines.is_terminal() => return Ok(None),
+            Ok(Input::End) => {
+                let code = refused.unwrap_or(USAGE);
+                return Err(Failure::new(code, "standard input ended before all questions were answered")
+                    .hint(
+                        "give --port and --username, or write the answers to standard input, one per line",
+                    ));
+            }
+            Err(error) if lines.is_terminal() && is_about_line(&error) => Failure::of_input(&error).print(),
+            Err(error) => return Err(Failure::of_input(&error)),
         }
-        Err(error) => Err(Failure::of_input(&error)),
     }
 }
 

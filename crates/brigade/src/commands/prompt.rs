@@ -25,7 +25,7 @@ use crate::{
         incomplete_catalogue::{CatalogueWait, incomplete_note},
     },
     terminal::{
-        input::{Input, LineReader, PROMPT, Printer, is_yes},
+        input::{Input, LineReader, PROMPT, Printer, is_about_line, is_yes},
         signals::Signals,
     },
     text::value_suggestions,
@@ -298,8 +298,13 @@ impl Prompt {
                 self.printer.print(&menu(choice));
                 let taken = loop {
                     // The caller handles signals; Ctrl-C and Ctrl-D choose nothing.
-                    let Ok(Ok(Input::Line(answer))) = self.next_input(lines, &question(choice)).await else {
-                        break false;
+                    let answer = match self.next_input(lines, &question(choice)).await {
+                        Ok(Ok(Input::Line(answer))) => answer,
+                        Ok(Err(error)) if is_about_line(&error) => {
+                            self.report_failure(&Failure::of_input(&error));
+                            continue;
+                        }
+                        _ => break false,
                     };
                     if let Some(taken) = take_answer(&mut request, choice, &answer) {
                         break taken;
@@ -336,6 +341,10 @@ impl Prompt {
                     Some(signal) => return Err(signal.exit_code()),
                     None => true,
                 },
+                Err(error) if is_about_line(&error) => {
+                    self.report_failure(&Failure::of_input(&error));
+                    false
+                }
                 _ => true, // Ctrl-C
             };
             return Ok(if yes { PromptStep::Quit } else { PromptStep::Continue });

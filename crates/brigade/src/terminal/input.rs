@@ -55,7 +55,7 @@ pub(crate) enum LineReader {
     /// A terminal with an editor.
     Terminal {
         prompts: blocking::Sender<String>,
-        lines: mpsc::Receiver<Input>,
+        lines: mpsc::Receiver<io::Result<Input>>,
         printer: Printer,
         /// Further lines of the same pasted text.
         more: VecDeque<String>,
@@ -69,6 +69,11 @@ pub(crate) enum LineReader {
 /// Whether an answer to a question means yes.
 pub(crate) fn is_yes(answer: &str) -> bool {
     matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")
+}
+
+/// Whether an error of reading is about one line only, which is too long or not UTF-8.
+pub(crate) fn is_about_line(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::InvalidData
 }
 
 /// The prompt that is not answered yet.
@@ -131,7 +136,7 @@ impl LineReader {
         matches!(self, Self::Typed(..))
     }
 
-    /// Prints `prompt` and waits for a line.
+    /// Prints `prompt` and waits for a line. After an error that [`is_about_line`], the next line can be read.
     pub(crate) async fn ask(&mut self, prompt: &str) -> io::Result<Input> {
         match self {
             Self::Terminal { prompts, lines, printer, more } => {
@@ -140,7 +145,8 @@ impl LineReader {
                     return bounded(line);
                 }
                 let sent = prompts.send(prompt.to_owned());
-                let input = if sent.is_ok() { lines.recv().await.unwrap_or(Input::End) } else { Input::End };
+                let read = if sent.is_ok() { lines.recv().await } else { None };
+                let input = read.unwrap_or(Ok(Input::End))?;
                 let Input::Line(text) = input else { return Ok(input) };
                 more.extend(text.lines().map(str::to_owned));
                 bounded(more.pop_front().unwrap_or_default())
@@ -211,7 +217,7 @@ fn edit(
     mut editor: DefaultEditor,
     history: Option<PathBuf>,
     prompts: &blocking::Receiver<String>,
-    answers: &mpsc::Sender<Input>,
+    answers: &mpsc::Sender<io::Result<Input>>,
     editing: &AtomicBool,
 ) {
     use rustyline::history::History;
@@ -230,10 +236,14 @@ fn edit(
                 if prompt == PROMPT {
                     let _ = editor.add_history_entry(&line);
                 }
-                Input::Line(line)
+                Ok(Input::Line(line))
             }
-            Err(ReadlineError::Interrupted) => Input::Interrupted,
-            Err(_) => Input::End,
+            Err(ReadlineError::Interrupted) => Ok(Input::Interrupted),
+            Err(error) if is_about_text(&error) => {
+                mode::discard_typed(); // the rest of a pasted line is no line of its own
+                Err(not_utf8())
+            }
+            Err(_) => Ok(Input::End),
         };
         if let Some(history) = &history {
             let _ = editor.save_history(history);
@@ -247,6 +257,20 @@ fn edit(
 /// A line from the editor, which accepts a line of any length.
 fn bounded(line: String) -> io::Result<Input> {
     if line.len() as u64 > LINE_BYTES { Err(too_long()) } else { Ok(Input::Line(line)) }
+}
+
+/// Whether an error of the editor means that a byte or a code unit of the line is not part of a character.
+fn is_about_text(error: &ReadlineError) -> bool {
+    match error {
+        ReadlineError::Io(error) => is_about_line(error),
+        #[cfg(windows)]
+        ReadlineError::Decode(_) => true,
+        _ => false,
+    }
+}
+
+fn not_utf8() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a line is not UTF-8")
 }
 
 fn too_long() -> io::Error {
@@ -278,7 +302,7 @@ async fn read_line(reader: &mut (impl AsyncBufRead + Unpin)) -> io::Result<Input
     }
     match String::from_utf8(line) {
         Ok(line) => Ok(Input::Line(line.trim_end_matches(['\n', '\r']).to_owned())),
-        Err(_) => Err(io::Error::new(io::ErrorKind::InvalidData, "a line is not UTF-8")),
+        Err(_) => Err(not_utf8()),
     }
 }
 

@@ -15,7 +15,7 @@ use std::{
 #[cfg(unix)]
 use rustix::{
     process::getpgrp,
-    termios::{OptionalActions, Termios, tcgetattr, tcgetpgrp, tcsetattr},
+    termios::{OptionalActions, QueueSelector, Termios, tcflush, tcgetattr, tcgetpgrp, tcsetattr},
 };
 
 /// How often a program in the background checks whether it is in the foreground: not all shells send SIGCONT then.
@@ -73,6 +73,15 @@ pub(crate) fn attach_input() {
         && let Err(error) = rustix::stdio::dup2_stdin(&before.file)
     {
         tracing::debug!(%error, "the terminal cannot be read any more");
+    }
+}
+
+/// Discards what was typed and not read yet.
+pub(crate) fn discard_typed() {
+    #[cfg(unix)]
+    if is_in_foreground() {
+        // An error means that it is closed.
+        let _ = with_terminal(|terminal| tcflush(terminal, QueueSelector::IFlush));
     }
 }
 

@@ -42,6 +42,7 @@ mod sharing;
 mod signals;
 mod startup_questions;
 mod terminal;
+mod terminal_lines;
 mod test_disk;
 mod test_network;
 mod test_process;
