@@ -2,7 +2,8 @@
 //! have no arguments, and refuse them.
 //!
 //! There is no shell: a name may have spaces, and quotation marks around it are removed, since patterns are often typed
-//! with them. [`super::prompt`] recognizes and runs the commands, and `prompt_limit` parses the arguments of `limit`.
+//! with them. Those around a username are removed, too. [`super::prompt`] recognizes and runs the commands, and
+//! `prompt_limit` parses the arguments of `limit`.
 
 use brigade_core::name::Username;
 use brigade_node::peer::FetchRequest;
@@ -29,10 +30,12 @@ pub(super) fn check_no_arguments(command: &str, rest: &str) -> Result<(), Failur
     Err(Failure::new(USAGE, message).hint("`help` lists the commands"))
 }
 
-/// Parses `NAME [--from USERNAME] [--replace] [&]`. The options may be in any order, before or after the name; the name
-/// may have spaces, and stand in quotation marks. Returns the request, and whether it runs in the background.
+/// Parses `NAME [--from USERNAME] [--replace] [&]`. The options may be in any order, before or after the name. The name
+/// may have spaces, and stand in quotation marks; a username with spaces must stand in them. Returns the request, and
+/// whether it runs in the background.
 pub(super) fn parse_fetch(line: &str) -> Result<(FetchRequest, bool), Failure> {
     let usage = |what: String| Failure::new(USAGE, what).hint("fetch NAME [--from USERNAME] [--replace] [&]");
+    let unclosed = |mark: &str| usage(format!("the quotation mark {mark} is not closed"));
     let (mut request, mut background, mut name) = (FetchRequest::default(), false, String::new());
     let mut is_quoted = false;
     let mut rest = line.trim();
@@ -41,7 +44,7 @@ pub(super) fn parse_fetch(line: &str) -> Result<(FetchRequest, bool), Failure> {
         match word {
             "--replace" => request.replace = true,
             "--from" => {
-                let (from, behind) = behind.trim_start().split_once(' ').unwrap_or((behind.trim_start(), ""));
+                let (from, behind) = first_argument(behind.trim_start()).map_err(unclosed)?;
                 let from = from.parse::<Username>();
                 request.from =
                     Some(from.map_err(|error| usage(format!("--from needs a username: {error}")))?);
@@ -54,10 +57,7 @@ pub(super) fn parse_fetch(line: &str) -> Result<(FetchRequest, bool), Failure> {
             }
             // As in a shell, since patterns are often typed with them.
             quoted if name.is_empty() && quoted.starts_with(['\'', '"']) => {
-                let (mark, inside) = rest.split_at(1);
-                let Some((inside, behind)) = inside.split_once(mark) else {
-                    return Err(usage(format!("the quotation mark {mark} is not closed")));
-                };
+                let (inside, behind) = first_argument(rest).map_err(unclosed)?;
                 inside.clone_into(&mut name);
                 is_quoted = true;
                 rest = behind.trim_start();
@@ -78,6 +78,16 @@ pub(super) fn parse_fetch(line: &str) -> Result<(FetchRequest, bool), Failure> {
         return Err(usage("the name is missing".to_owned()));
     }
     Ok((request, background))
+}
+
+/// The text in quotation marks at the beginning of `text`, or else its first word, and the rest. The error is a quotation
+/// mark that is not closed.
+fn first_argument(text: &str) -> Result<(&str, &str), &str> {
+    if text.starts_with(['\'', '"']) {
+        let (mark, inside) = text.split_at(1);
+        return inside.split_once(mark).ok_or(mark);
+    }
+    Ok(text.split_once(' ').unwrap_or((text, "")))
 }
 
 #[cfg(test)]
@@ -103,7 +113,15 @@ mod tests {
         assert_eq!(parse("--replace --from b  a"), ("a".into(), Some("b".into()), true, false));
         assert_eq!(parse("'x --from y' --replace"), ("x --from y".into(), None, true, false));
         assert_eq!(parse("two  spaces &"), ("two  spaces".into(), None, false, true));
-        for text in ["", "&", " &", "--replace", "a --from ../b", "a --from", "a --bogus", "'a b"] {
+        assert_eq!(parse("a --from \"root@vm 2\" &"), ("a".into(), Some("root@vm 2".into()), false, true));
+        assert_eq!(
+            parse("--from  'two words' 'a b'"),
+            ("a b".into(), Some("two words".into()), false, false)
+        );
+        assert_eq!(parse("a --from 'b' --replace"), ("a".into(), Some("b".into()), true, false));
+        for text in
+            ["", "&", " &", "--replace", "a --from ../b", "a --from", "a --bogus", "'a b", "a --from 'b"]
+        {
             assert!(parse_fetch(text).is_err(), "{text}");
         }
     }
