@@ -38,7 +38,7 @@ use crate::{
         accept_loop::accept_loop,
         breach_log::BreachLog,
         dial::{self, DialError},
-        port_listener::{ListenError, PortListener},
+        port_listener::{ListenError, PortListener, check_own_address},
     },
 };
 
@@ -165,6 +165,7 @@ impl ManagerServer {
         if let Some(address) = addresses.iter().find(|address| !address.ip().to_canonical().is_loopback())
             && !config.open
         {
+            check_own_address(*address)?;
             return Err(ManagerError::NotOpen { address: *address });
         }
         make_folders(&config.state_dir, true)

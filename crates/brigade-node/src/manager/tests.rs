@@ -302,6 +302,10 @@ async fn a_manager_that_cannot_start_returns_the_reason() {
     let open = ManagerConfig { host: "0.0.0.0".into(), ..config(state.path()) };
     let refused = start(open.clone()).await.unwrap_err();
     assert!(matches!(refused, ManagerError::NotOpen { .. }) && refused.to_string().contains("--open"));
+    let of_another = ManagerConfig { host: "192.0.2.1".into(), ..config(state.path()) };
+    let refused = start(of_another).await.unwrap_err();
+    let ManagerError::Listen(error) = &refused else { panic!("{refused:?}") };
+    assert_eq!(error.source.kind(), std::io::ErrorKind::AddrNotAvailable, "--open would not help");
     assert!(!open.state_dir.exists(), "nothing was created");
 
     let manager = RunningManager::new(state.path()).await;

@@ -129,6 +129,22 @@ impl Port {
     }
 }
 
+/// Checks that `address` is one of this machine. Nothing listens there meanwhile.
+///
+/// # Errors
+/// If the address belongs to another machine. Any other error is left for the moment at which the port is bound.
+pub(crate) fn check_own_address(address: SocketAddr) -> Result<(), ListenError> {
+    let mut with_free_port = address;
+    with_free_port.set_port(0);
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    match socket.and_then(|socket| socket.bind(with_free_port)) {
+        Err(source) if source.kind() == io::ErrorKind::AddrNotAvailable => {
+            Err(ListenError { address, source })
+        }
+        _ => Ok(()),
+    }
+}
+
 impl PortListener {
     /// Listens on the first of `addresses` that can be used. Port 0 means any free port.
     pub async fn bind(addresses: &[SocketAddr], key: &SecretKey) -> Result<Self, ListenError> {
