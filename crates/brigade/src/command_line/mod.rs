@@ -121,7 +121,7 @@ struct ParsedLine {
 struct PendingArgument {
     text: OsString,
     number: usize,
-    /// It replaces an argument that was not understood and is similar to it.
+    /// It replaces an argument that was not understood and is similar to it, or that is not UTF-8.
     is_guess: bool,
     /// It follows an option that was not understood, and may be the value of it.
     may_be_value: bool,
@@ -204,7 +204,10 @@ impl ParsedLine {
             .then(|| parse(grammar, &words[..at]).err().filter(is_missing_value))
             .flatten();
         let is_value = is_value_of.is_some();
+        let is_unreadable =
+            word.is_guess && word.text.to_string_lossy().contains(char::REPLACEMENT_CHARACTER);
         let is_ours = match error.kind() {
+            _ if is_unreadable => true,
             ErrorKind::UnknownArgument => word.may_be_value,
             ErrorKind::ArgumentConflict => word.is_guess || is_value && words[at - 1].is_guess,
             ErrorKind::InvalidValue => word.is_guess && is_missing_value(&error),
@@ -226,9 +229,7 @@ impl ParsedLine {
             self.mistakes.extend(unread_value(grammar, &words[..=at], &error));
         }
         self.wrong_values.push(argument(&error));
-        if let Some(guess) = guess(&error).filter(|_| !word.is_guess) {
-            let value = word.text.to_string_lossy().split_once('=').map(|(_, value)| format!("={value}"));
-            let text = format!("{guess}{}", value.unwrap_or_default());
+        if let Some(text) = guess(&error, &word.text).filter(|_| !word.is_guess) {
             words[at] = PendingArgument { text: text.into(), is_guess: true, ..words[at].clone() };
             return true;
         }
@@ -308,15 +309,19 @@ fn unread_value(grammar: &Grammar, words: &[PendingArgument], error: &Error) -> 
         .then(|| Mistake::new(Location::Argument(last.number), described(&wrong)))
 }
 
-/// The suggestion of clap, if there is exactly one.
-fn guess(error: &Error) -> Option<String> {
+/// The argument to read instead of `word`: the suggestion of clap, if there is exactly one. An argument that is not UTF-8
+/// keeps its place, so that it is not missing; its wrong bytes are replaced.
+fn guess(error: &Error, word: &OsString) -> Option<String> {
+    let word = word.to_string_lossy();
     let kind = match error.kind() {
+        ErrorKind::InvalidUtf8 => return Some(word.into_owned()),
         ErrorKind::UnknownArgument => ContextKind::SuggestedArg,
         ErrorKind::InvalidSubcommand => ContextKind::SuggestedSubcommand,
         _ => return None,
     };
+    let value = word.split_once('=').map_or_else(String::new, |(_, value)| format!("={value}"));
     match strings(error, kind).as_slice() {
-        [one] => one.split_whitespace().next().map(str::to_owned),
+        [one] => one.split_whitespace().next().map(|guess| format!("{guess}{value}")),
         _ => None,
     }
 }

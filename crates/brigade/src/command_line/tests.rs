@@ -164,6 +164,20 @@ fn invalid_utf8_is_found() {
     let parsed = parse_line(&line(&wrong));
     let locations: Vec<_> = parsed.mistakes.iter().map(|mistake| mistake.location.clone()).collect();
     assert_eq!(locations, [Location::Argument(3), Location::Argument(5)], "{:?}", parsed.mistakes);
+    // Nothing else is wrong with such an argument, and it is not missing.
+    for (line, arguments) in [
+        (&[&b"brigade"[..], b"fetch", b"a\xff", b"--max", b"0"][..], &[2, 4][..]),
+        (&[b"brigade", b"fetch", b"a\xff:", b"b\xff"], &[2, 3]),
+        (&[b"brigade", b"files", b"\xff"], &[2]),
+        (&[b"brigade", b"completions", b"\xff"], &[2]),
+        (&[b"brigade", b"peer", b"--max=\xff", b"--port", b"x"], &[2, 4]),
+    ] {
+        let line: Vec<OsString> = line.iter().map(|word| OsString::from_vec(word.to_vec())).collect();
+        let found = parse_line(&line).mistakes;
+        let expected: Vec<_> = arguments.iter().map(|number| Location::Argument(*number)).collect();
+        let locations: Vec<_> = found.iter().map(|mistake| mistake.location.clone()).collect();
+        assert_eq!(locations, expected, "{line:?}: {found:?}");
+    }
     // A path may be any bytes.
     let folder = ["brigade".into(), "peer".into(), "--folder".into(), wrong];
     assert!(parse_line(&folder).mistakes.is_empty());
