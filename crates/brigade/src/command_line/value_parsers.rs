@@ -135,6 +135,9 @@ impl KeepTime {
     }
 }
 
+/// The longest time for which parts are kept: a hundred years.
+const MOST_HOURS: u64 = 876_000;
+
 /// Parses how long parts are kept: days or hours, at least one hour and at most a hundred years, or `off`.
 pub(crate) fn parse_keep(text: &str) -> Result<KeepTime, String> {
     let text = text.trim();
@@ -153,8 +156,10 @@ pub(crate) fn parse_keep(text: &str) -> Result<KeepTime, String> {
     };
     let hours = number.parse::<u32>().ok().map(|number| u64::from(number) * hours);
     match hours {
-        Some(hours @ 1..=876_000) => Ok(KeepTime::For(Duration::from_secs(hours * 3600))),
-        _ => Err(wrong()),
+        Some(0) => Err(format!("it cannot be zero; {}", wrong())),
+        Some(hours @ 1..=MOST_HOURS) => Ok(KeepTime::For(Duration::from_secs(hours * 3600))),
+        Some(_) => Err(format!("it cannot be more than {}d; {}", MOST_HOURS / 24, wrong())),
+        None => Err(wrong()),
     }
 }
 
@@ -242,6 +247,15 @@ mod tests {
         }
         for text in ["", "d", "30", "0d", "-1d", "1.5d", "30 days", "é", "99999999d", "4294967296h"] {
             assert!(parse_keep(text).is_err(), "{text}");
+        }
+        for text in ["0d", "00h"] {
+            assert!(
+                parse_keep(text).unwrap_err().starts_with("it cannot be zero; expected a time"),
+                "{text}"
+            );
+        }
+        for text in ["36501d", "876001h", "99999999d"] {
+            assert!(parse_keep(text).unwrap_err().starts_with("it cannot be more than 36500d; "), "{text}");
         }
     }
 
