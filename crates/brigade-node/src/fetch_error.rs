@@ -75,6 +75,8 @@ pub struct CannotLand {
     pub count: usize,
     /// The number of all files, of all names together.
     pub files: usize,
+    /// Whether a limit on open files is the reason for some of them: then nobody knows whether they can land.
+    pub lacks_open_files: bool,
 }
 
 /// Files in a row that cannot get their names for the same reason, such as a folder that cannot be written to.

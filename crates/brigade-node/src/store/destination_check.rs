@@ -85,6 +85,9 @@ pub(crate) enum Obstacle {
     /// The system does not allow to look at it.
     #[error("{0}")]
     Unreadable(String),
+    /// A limit on open files prevents the check. It does not show what is there.
+    #[error("{0}")]
+    OpenFiles(String),
 }
 
 /// The destination of a file.
@@ -169,7 +172,7 @@ impl<'a> Destinations<'a> {
             }
             Err(error) => {
                 let error = FolderError::new("look at", path(), error);
-                (None, Some(Obstacle::Unreadable(error.to_string())))
+                (None, Some(Obstacle::of_error(&error, Obstacle::Unreadable)))
             }
         };
         Destination { found, file_system: nearest.file_system, obstacle }
@@ -229,7 +232,7 @@ impl<'a> Destinations<'a> {
     /// The obstacle on the path to a folder that could not be opened.
     fn explain(&self, path: Option<&str>, error: &FolderError) -> Obstacle {
         if error.lacks_open_files() {
-            return Obstacle::Unreadable(error.to_string()); // this error does not show what is there
+            return Obstacle::OpenFiles(error.to_string());
         }
         let path = path.unwrap_or_default();
         let mut paths: Vec<&str> = path.match_indices('/').map(|(at, _)| &path[..at]).collect();
@@ -242,7 +245,7 @@ impl<'a> Destinations<'a> {
                     return Obstacle::NotAFolder { path: self.folder.path_of(&name), kind: found.kind };
                 }
                 Err(error) if error.is_missing() => break,
-                Err(error) => return Obstacle::Unreadable(error.to_string()),
+                Err(error) => return Obstacle::of_error(&error, Obstacle::Unreadable),
             }
         }
         Obstacle::Unreadable(error.to_string())
@@ -276,6 +279,12 @@ impl ParentFolder {
 }
 
 impl Obstacle {
+    /// The obstacle for an error: `other`, unless a limit on open files is the cause.
+    fn of_error(error: &FolderError, other: fn(String) -> Self) -> Self {
+        let kind: fn(String) -> Self = if error.lacks_open_files() { Self::OpenFiles } else { other };
+        kind(error.to_string())
+    }
+
     fn too_long(part: &str, folder: &Folder, nearest: &NearestFolder) -> Self {
         Self::TooLong { part: part.to_owned(), path: folder.path_below(&nearest.below) }
     }
@@ -325,9 +334,9 @@ fn receive(
         }
         // A disk that has failed may report it only when something is written.
         Ok(staging) => staging.dir.touch().err().map(|error| {
-            Obstacle::NoStaging(FolderError::new("write into", staging.path, error).to_string())
+            Obstacle::of_error(&FolderError::new("write into", staging.path, error), Obstacle::NoStaging)
         }),
-        Err(error) => Some(Obstacle::NoStaging(error.to_string())),
+        Err(error) => Some(Obstacle::of_error(&error, Obstacle::NoStaging)),
     };
     entry.insert((nearest.below.clone(), obstacle.clone()));
     obstacle

@@ -175,10 +175,12 @@ impl From<CannotLand> for Failure {
         if rest > 0 {
             message += &format!("\n  and {rest} more");
         }
-        Self::new(DISK, message).hint(
+        Self::new(DISK, message).hint(if error.lacks_open_files {
+            "nothing was fetched; run the same fetch again when it may open more files"
+        } else {
             "nothing was fetched; move what is in the way, make the folder writable, omit these files, or fetch into \
-             another folder",
-        )
+             another folder"
+        })
     }
 }
 

@@ -78,13 +78,20 @@ impl Failure {
         self
     }
 
-    /// If the cause is a limit on open files, it decides the exit code and the hint, whatever failed because of it.
+    /// If the cause is a limit on open files, it decides the exit code and the hint, whatever failed because of it. A text
+    /// that has the advice already gets neither a hint nor the error of the system as a cause.
     fn with_open_files_advice(mut self, error: &(dyn Error + 'static)) -> Self {
         let mut next = Some(error);
         while let Some(cause) = next {
             if let Some(limit) = cause.downcast_ref().and_then(OpenFilesLimit::of_error) {
+                let (advice, of_system) = (limit.advice(), cause.to_string());
+                let is_given =
+                    self.message.contains(advice) || self.causes.iter().any(|one| one.contains(advice));
+                if is_given {
+                    self.causes.retain(|one| *one != of_system);
+                }
                 self.code = DISK;
-                self.hint = Some(limit.advice().to_owned());
+                self.hint = (!is_given).then(|| advice.to_owned());
                 self.is_sure = true;
             }
             next = cause.source();
@@ -186,10 +193,18 @@ mod tests {
     #[cfg(unix)]
     #[test]
     fn a_limit_on_open_files_is_the_failure_whatever_it_prevented() {
+        use brigade_node::error::FolderError;
+
         use super::{DISK, UNREACHED};
         let error = std::io::Error::from(rustix::io::Errno::MFILE);
         for failure in [Failure::other("starting", &error), Failure::of(UNREACHED, &error)] {
             assert!(failure.code == DISK && failure.text().contains("ulimit -n"), "{}", failure.text());
+        }
+        let failure =
+            Failure::from(FolderError::Io { action: "open", path: "film.bin".into(), source: error });
+        let text = failure.text();
+        for once in ["ulimit -n", "oo many open files"] {
+            assert_eq!(text.matches(once).count(), 1, "{text}");
         }
     }
 

@@ -20,7 +20,7 @@ use crate::{
     fetch_request::JobId,
     fetch_request::wanted_files::{Resolved, WantedFile},
     store::{
-        destination_check::Destinations,
+        destination_check::{Destinations, Obstacle},
         folder::{FileSystemId, Folder, FolderError, FreeSpace},
         index::missing_files,
         share::Share,
@@ -174,18 +174,19 @@ pub(crate) fn measure(
         parts: BTreeMap::new(),
         refused: vec![],
         count: 0,
+        lacks_open_files: false,
     };
     let mut needs: Vec<SpaceNeeds> = fetches.iter().map(|fetch| measuring.fetch(fetch, &wanted)).collect();
     if let Some(first) = needs.first_mut() {
         measuring.add_files_of_parts(first); // only the sum of all fetches is compared with the free inodes
     }
-    let SpaceMeasurement { walk, refused, count, .. } = measuring;
+    let SpaceMeasurement { walk, refused, count, lacks_open_files, .. } = measuring;
     let name = fetches.first().map_or_else(String::new, |first| first.name.clone());
     let others = fetches.len().saturating_sub(1);
     if count > 0 {
         let files = fetches.iter().map(|fetch| fetch.files.len()).sum();
         let folder = folder.path().to_owned();
-        return Err(CannotLand { name, others, folder, refused, count, files }.into());
+        return Err(CannotLand { name, others, folder, refused, count, files, lacks_open_files }.into());
     }
     let has_others = walk.file_systems().any(|(file_system, _)| file_system != folder.file_system());
     for (file_system, below) in walk.file_systems() {
@@ -264,6 +265,7 @@ struct SpaceMeasurement<'a> {
     parts: BTreeMap<(FileSystemId, Content), u64>,
     refused: Vec<RefusedFiles>,
     count: usize,
+    lacks_open_files: bool,
 }
 
 impl SpaceMeasurement<'_> {
@@ -300,6 +302,7 @@ impl SpaceMeasurement<'_> {
                 // A file that is kept aside stays on the disk.
                 _ => {}
             }
+            self.lacks_open_files |= matches!(destination.obstacle, Some(Obstacle::OpenFiles(_)));
             let obstacle = destination.obstacle.map(|obstacle| obstacle.to_string());
             if let Some(reason) = obstacle.or_else(|| wanted.conflict_with_folder(name)) {
                 self.refuse(name, reason);

@@ -5,6 +5,7 @@
 use std::{fs, os::unix::fs::symlink};
 
 use super::{Destinations, FileKind, Folder, Obstacle};
+use crate::test_helpers::run_with_few_open_files::run_with_few_open_files;
 
 fn folder() -> (tempfile::TempDir, Folder) {
     let temp = tempfile::tempdir().unwrap();
@@ -112,4 +113,18 @@ fn a_file_that_has_its_name_has_no_other_true_name() {
     let name = "d/file".parse().unwrap();
     let found = folder.stamp(&name).unwrap();
     assert_eq!(Destinations::new(&folder).true_name(&name, &found), None);
+}
+
+#[test]
+fn a_limit_on_open_files_is_not_taken_for_something_in_the_way() {
+    let (_temp, folder) = folder();
+    let test = "store::destination_check::tests::a_limit_on_open_files_is_not_taken_for_something_in_the_way";
+    run_with_few_open_files(test, || {
+        let destination = Destinations::new(&folder).check(&"d/e/new".parse().unwrap(), false);
+        match destination.obstacle {
+            None => true,
+            Some(Obstacle::OpenFiles(_)) => false,
+            Some(other) => panic!("{other:?}"),
+        }
+    });
 }
