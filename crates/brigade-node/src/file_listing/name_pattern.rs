@@ -12,6 +12,8 @@ use globset::{Glob, GlobBuilder, GlobMatcher};
 pub(crate) struct Pattern {
     matcher: GlobMatcher,
     prefix: String,
+    /// Whether it has a slash at the end.
+    only_folders: bool,
 }
 
 /// The special characters of a pattern.
@@ -37,12 +39,13 @@ pub(crate) fn may_be_pattern(text: &str) -> bool {
 }
 
 impl Pattern {
-    /// Parses a pattern; the reason if it is not valid.
+    /// Parses a pattern; the reason if it is not valid. With a slash at the end, it fits only folders.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        let (text, length) = (text.trim_end_matches('/'), text.len());
         let built: Result<Glob, globset::Error> = GlobBuilder::new(text).literal_separator(true).build();
         let matcher = built.map_err(|error| error.kind().to_string())?.compile_matcher();
         let prefix = text.split(SPECIAL).next().unwrap_or_default().to_owned();
-        Ok(Self { matcher, prefix })
+        Ok(Self { matcher, prefix, only_folders: text.len() < length })
     }
 
     /// The prefix of all names that fit.
@@ -53,7 +56,8 @@ impl Pattern {
     /// Whether it fits `name`, or a folder that contains it.
     pub(crate) fn fits(&self, name: &str) -> bool {
         let folders = name.match_indices('/').map(|(end, _)| &name[..end]);
-        self.matcher.is_match(name) || folders.into_iter().any(|folder| self.matcher.is_match(folder))
+        let is_file = !self.only_folders && self.matcher.is_match(name);
+        is_file || folders.into_iter().any(|folder| self.matcher.is_match(folder))
     }
 }
 
@@ -86,6 +90,13 @@ mod tests {
     fn a_folder_that_fits_comes_whole() {
         check("data/x*", "data/x", &["data/x/a.bin", "data/x/y/b.bin"]);
         check("data?", "data", &["data2/a.bin"]);
+    }
+
+    #[test]
+    fn a_pattern_with_a_slash_at_its_end_fits_only_folders() {
+        check("*.bin/", "", &[]);
+        check("data/*/", "data/", &["data/x/a.bin", "data/x/y/b.bin"]);
+        check("data?//", "data", &["data2/a.bin"]);
     }
 
     #[test]

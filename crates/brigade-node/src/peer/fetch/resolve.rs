@@ -106,7 +106,7 @@ impl Resolver<'_> {
             return Err(ResolveError::BadName { name: name.to_owned(), reason: NameError::TooLong });
         }
         if is_pattern(folder) {
-            return self.matching(folder).await;
+            return self.matching(name).await;
         }
         let found = self.lookup(folder).await?;
         let is_folder = folder.len() < name.len();
@@ -116,24 +116,24 @@ impl Resolver<'_> {
         if found.below > 0 {
             return self.all_below(folder).await;
         }
+        let mut is_file = !found.versions.is_empty();
         if let Some((base, prefix)) = split_version(folder) {
             let of_base = self.lookup(base).await?;
-            if !of_base.versions.is_empty() {
+            is_file |= !of_base.versions.is_empty();
+            if !of_base.versions.is_empty() && !is_folder {
                 return self.settle(base, of_base.versions, Some(prefix));
             }
         }
         if self.incomplete.is_none() && may_be_pattern(folder) {
-            match self.matching(folder).await {
+            match self.matching(name).await {
                 Err(ResolveError::NotFound { .. }) => {}
                 // A name is similar: it was meant as a name.
                 Err(ResolveError::BadPattern { .. }) if !found.closest.is_empty() => {}
                 result => return result,
             }
         }
-        let LookupResult { closest, .. } = found;
-        if is_folder && !found.versions.is_empty() {
-            return Err(ResolveError::not_found(name, folder.parse().into_iter().collect())); // it is a file
-        }
+        let of_file = || folder.parse::<FileName>().into_iter().collect::<Vec<_>>();
+        let closest = if is_folder && is_file { of_file() } else { found.closest };
         Err(ResolveError::not_found(name, closest))
     }
 

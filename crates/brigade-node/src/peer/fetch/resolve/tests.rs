@@ -289,6 +289,29 @@ async fn a_text_that_is_no_name_and_no_pattern_is_reported_as_a_bad_pattern() {
     assert!(matches!(error, ResolveError::NotFound { .. }), "{error}");
 }
 
+/// A slash at the end means only a folder.
+#[tokio::test(start_paused = true)]
+async fn a_file_is_not_found_with_a_slash_at_its_end_whether_or_not_an_id_follows_its_name() {
+    let knows = |_: Duration, question: &Question| match question {
+        Question::Lookup { name } if name == "d/film" => {
+            found(COMPLETE, vec![version(0xab, &["fire_user"])], 0)
+        }
+        _ => found(COMPLETE, vec![], 0),
+    };
+    for (text, expected) in [
+        ("d/film/", "d/film"),
+        ("d/film@abab/", "d/film@abab"),
+        ("d/film@abab//", "d/film@abab"),
+        ("d/film@cdcd/", "d/film@cdcd"),
+    ] {
+        let error = resolved(&manager(knows), request(text, None)).await.0.unwrap_err();
+        let ResolveError::NotFound { name, closest } = &error else { panic!("{text}: {error}") };
+        let closest: Vec<&str> = closest.iter().map(|name| name.as_str()).collect();
+        assert_eq!((name.as_str(), closest), (text, vec![expected]));
+    }
+    assert_eq!(resolved(&manager(knows), request("d/film@abab", None)).await.0.unwrap(), 1);
+}
+
 /// The text may be a name too, so no file has the text as its name.
 #[tokio::test(start_paused = true)]
 async fn several_contents_of_a_name_that_a_pattern_without_stars_fits_are_a_choice() {
