@@ -29,18 +29,27 @@ pub(super) fn remove_old_done_file(path: Option<&Path>) -> Result<(), Failure> {
     }
 }
 
-/// Reports a path that is the place of a fetched file in the folder `into`.
+/// Reports a path that is the place of a fetched file in the folder `into`, or of a folder for one.
 pub(super) fn check_fetched_names<'a>(
     path: Option<&Path>,
     into: &Path,
     mut names: impl Iterator<Item = &'a FileName>,
 ) -> Result<(), Failure> {
     let Some(path) = path else { return Ok(()) };
-    let is_done_file = |name: &FileName| absolute(into.join(name.as_str())).ok() == absolute(path).ok();
-    if names.any(is_done_file) {
-        return Err(failure(path, "a file that is to be fetched gets this name"));
+    let (Ok(done), Ok(into)) = (absolute(path), absolute(into)) else { return Ok(()) };
+    let Ok(below) = done.strip_prefix(&into) else { return Ok(()) };
+    match names.find(|name| Path::new(name.as_str()).starts_with(below)) {
+        Some(name) if Path::new(name.as_str()) == below => {
+            Err(failure(path, "a file that is to be fetched gets this name"))
+        }
+        Some(_) => Err(failure(path, "a folder for files that are to be fetched gets this name")),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Whether `path` is the folder `into` or a folder above it.
+fn contains(path: &Path, into: &Path) -> bool {
+    absolute(into).is_ok_and(|into| absolute(path).is_ok_and(|path| into.starts_with(path)))
 }
 
 /// Creates the file. It is empty, so that a program that waits for it never sees a part of it.
@@ -72,6 +81,9 @@ fn creation_error(path: &Path, into: &Path) -> Result<(), String> {
     }
     if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err("it is not the name of a file".to_owned());
+    }
+    if contains(path, into) {
+        return Err("the folder for the fetched files, or a folder above it, gets this name".to_owned());
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     match fs::metadata(folder) {
@@ -119,6 +131,7 @@ mod tests {
             ("not/there", "its folder does not exist"),
             ("file/below", "cannot be created: "),
             ("folder/new/", "it is not the name of a file"),
+            ("into", "the folder for the fetched files, or a folder above it, gets this name"),
             #[cfg(unix)] // on Windows the name is found to be too long when the file is created
             (&"x".repeat(300), "cannot be created: "),
             #[cfg(unix)]
@@ -133,8 +146,13 @@ mod tests {
             let failure = check(name).unwrap_err();
             assert!(failure.code == DISK && failure.text().contains(reason), "{name}: {}", failure.text());
         }
-        for name in ["new", "empty", "into/new"] {
+        for name in ["new", "empty", "into/new", "int", "into2"] {
             check(name).unwrap();
+        }
+        for above in ["new", "empty", "new/sub"] {
+            let into = temp.path().join(above).join("into");
+            let checked = check_done_file(Some(&temp.path().join("new")), &into);
+            assert_eq!(checked.is_err(), above != "empty", "{above}/into");
         }
         assert_eq!(fs::read(temp.path().join("file")).unwrap(), b"mine");
         assert!(!temp.path().join("new").exists());
@@ -157,6 +175,11 @@ mod tests {
         let fetched = into.join("sub/film.bin");
         let failure = check_fetched_names(Some(&fetched), &into, [&name].into_iter()).unwrap_err();
         assert!(failure.text().contains("a file that is to be fetched gets this name"));
+        let failure = check_fetched_names(Some(&into.join("sub")), &into, [&name].into_iter()).unwrap_err();
+        assert!(failure.text().contains("a folder for files that are to be fetched gets this name"));
+        for other in ["sub/film", "su", "sub/film.bin.done"] {
+            check_fetched_names(Some(&into.join(other)), &into, [&name].into_iter()).unwrap();
+        }
         fs::create_dir_all(fetched.parent().unwrap()).unwrap();
         fs::write(&fetched, "film").unwrap();
         assert_eq!(check_done_file(Some(&fetched), &into).unwrap_err().code, DISK);

@@ -301,6 +301,19 @@ fn a_done_file_replaces_no_other_file() {
 }
 
 #[test]
+fn a_done_file_whose_name_a_folder_of_the_fetch_gets_is_refused_before_the_fetch() {
+    let network = Network::start();
+    let _fire = network.holder("fire_user", "set/film.bin", b"film");
+    for (into, done) in [("earth", "earth"), ("earth/x/y", "earth/x"), ("earth", "earth/set")] {
+        let ended = network.fetch(&["set", "--into", into, "--done-file", done]).with_code(6);
+        ended.prints_error(&[&format!("--done-file {done} cannot be created: "), "nothing was fetched"]);
+        assert!(!network.path("earth/set").exists() && !network.path("earth/x").exists());
+    }
+    network.fetch(&["set", "--into", "earth", "--done-file", "earth/done"]).with_code(0);
+    assert!(network.path("earth/done").exists());
+}
+
+#[test]
 fn a_done_file_that_cannot_be_created_is_reported_before_the_fetch() {
     let network = Network::start();
     let _fire = network.holder("fire_user", "film.bin", b"film");
