@@ -33,6 +33,14 @@ pub struct KnownManagersError {
     source: io::Error,
 }
 
+impl KnownManagersError {
+    /// Whether the file can be read, but its content is damaged: a line has no valid key, it is not text, or it is too
+    /// long.
+    pub fn is_damaged(&self) -> bool {
+        self.source.kind() == io::ErrorKind::InvalidData
+    }
+}
+
 impl KnownManagers {
     /// The file below the user's own folder `home`; it may not exist yet.
     pub(crate) fn in_home(home: &Path) -> Self {
@@ -52,8 +60,8 @@ impl KnownManagers {
             Err(error) => return Err(self.failed(error)),
         };
         if size > FILE_BYTES {
-            let error = io::Error::other(format!("it has {size} bytes, more than {FILE_BYTES}"));
-            return Err(self.failed(error));
+            let text = format!("it has {size} bytes, more than {FILE_BYTES}");
+            return Err(self.failed(io::Error::new(io::ErrorKind::InvalidData, text)));
         }
         let text = fs::read_to_string(&self.path).map_err(|error| self.failed(error))?;
         let address = address(host, port);
@@ -184,8 +192,14 @@ mod tests {
             std::fs::write(known.path(), format!("a:1 {}\n{damaged}\n", PeerKey([1; 32]))).unwrap();
             let error = known.find("localhost", 12000).unwrap_err();
             assert!(error.source.to_string().contains("line 2 has no valid key"), "{error}");
+            assert!(error.is_damaged(), "{error}");
             assert!(known.find("a", 1).unwrap().is_some());
         }
+        std::fs::write(known.path(), b"localhost:12000 \xff\n").unwrap();
+        assert!(known.find("localhost", 12000).unwrap_err().is_damaged(), "it is not text");
+        std::fs::remove_file(known.path()).unwrap();
+        std::fs::create_dir(known.path()).unwrap();
+        assert!(!known.find("localhost", 12000).unwrap_err().is_damaged(), "it is a folder");
     }
 
     #[test]

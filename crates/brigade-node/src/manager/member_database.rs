@@ -62,6 +62,12 @@ impl MemberDatabaseError {
         let Self::Database { path, source } = self else { return None };
         matches!(source.sqlite_error_code(), Some(DatabaseCorrupt | NotADatabase)).then_some(path.as_str())
     }
+
+    /// Whether the disk of the database is full.
+    pub fn is_disk_full(&self) -> bool {
+        let Self::Database { source, .. } = self else { return false };
+        source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull)
+    }
 }
 
 /// A username, and whether its binding is durable.
@@ -210,6 +216,16 @@ mod tests {
             assert!(file.write(&[binding("new", 3), binding("fire_user", 9)], UnixTime(2)).is_err());
         }
         assert_eq!(MemberDatabase::open(&path).unwrap().1, bindings);
+    }
+
+    #[test]
+    fn a_full_disk_is_told_from_other_errors() {
+        let error = |code| MemberDatabaseError::Database {
+            path: "members.sqlite".to_owned(),
+            source: rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), None),
+        };
+        assert!(error(rusqlite::ffi::SQLITE_FULL).is_disk_full());
+        assert!(!error(rusqlite::ffi::SQLITE_CANTOPEN).is_disk_full());
     }
 
     #[test]

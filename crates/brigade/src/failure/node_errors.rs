@@ -47,6 +47,10 @@ impl From<ReachError> for Failure {
                 "give the host and port of the manager, not those of a peer (--manager-host, --manager-port)",
             ),
             ReachError::Greet { .. } => Self::of(UNREACHED, &error),
+            ReachError::Known(known) if known.is_damaged() => Self::of(DISK, &error).hint(
+                "correct or remove the damaged lines: the next contact with their managers then counts as the first one; \
+                 or give --manager-key, which does not need this list",
+            ),
             ReachError::Known(_) => Self::of(DISK, &error).hint(
                 "make it readable, or give --manager-key, which does not need this list, or set BRIGADE_HOME to another folder",
             ),
@@ -85,6 +89,9 @@ impl From<JoinError> for Failure {
                         "machines behind one address share its ports: choose another port (--port), or 0 for a free one",
                     ),
                     Reason::BadName => failure.hint("choose another username: names with `@` are for fetches without a username"),
+                    Reason::Failed => failure.hint(
+                        "the manager's log has the cause, such as a full disk; try again when that is mended",
+                    ),
                     Reason::Full => failure.hint("the manager's --max is reached; try again when a peer has left"),
                     _ => failure,
                 }
@@ -154,9 +161,12 @@ impl From<ManagerError> for Failure {
                         "put the file from a backup there. If there is no backup, move {path} away: then each username belongs \
                          to the peer that joins with it first"
                     )),
+                    None if members.is_disk_full() => failure.hint(
+                        "the disk is full: free some space there, or name a folder on another disk with --state",
+                    ),
                     None => failure.hint(
                         "members.sqlite must be a file that this account can read and write, in a folder where it can create \
-                         files: does it belong to another account?",
+                         files: does it belong to another account, or are no inodes left (`df -i`)?",
                     ),
                 }
             }

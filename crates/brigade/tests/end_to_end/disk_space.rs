@@ -1,4 +1,4 @@
-//! A disk that is too small for a fetch, or becomes full during one.
+//! A disk that is too small for a fetch, or becomes full during one; and the full disk of a manager.
 //!
 //! The tests mount small disks (`test_disk`), which needs root.
 
@@ -7,7 +7,7 @@ use std::fs;
 use crate::{
     test_disk::Disk,
     test_network::{Network, bytes, pieces_recorded},
-    test_process::{PATIENCE, until},
+    test_process::{PATIENCE, Process, until},
 };
 
 #[test]
@@ -85,6 +85,26 @@ fn a_fetch_waits_when_the_disk_becomes_full() {
     network.has("small/in/film.bin", &film);
     let crossed = crate::test_network::given(&totals).iter().map(|(_, bytes)| bytes).sum::<u64>();
     assert!(crossed < film.len() as u64 * 3 / 2, "most of what was verified is kept: {totals}");
+}
+
+#[test]
+fn a_manager_with_a_full_disk_reports_it_to_a_new_peer_and_at_its_next_start() {
+    let mut network = Network::start();
+    network.stop_manager().with_code(143);
+    let Some(disk) = Disk::in_memory(&network, "small", 4) else { return };
+    network.start_manager("small/state", &["--port", "0"]);
+    disk.fill("filler");
+    // The address may have been that of the first manager, which had another key.
+    let peer = ["--headless", "--username", "fire_user", "--manager-key", network.key()];
+    network.run("peer", &peer).end().with_code(4).prints_error(&[
+        "the manager could not store the username",
+        "hint: the manager's log has the cause, such as a full disk",
+    ]);
+    network.stop_manager();
+    disk.fill("more");
+    let mut command = network.brigade("manager");
+    command.args(["--port", "0", "--state", "small/state"]);
+    Process::start(command).end().with_code(6).prints_error(&["members.sqlite", "hint: the disk is full"]);
 }
 
 #[test]

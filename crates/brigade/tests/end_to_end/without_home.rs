@@ -1,6 +1,7 @@
 //! An account without a folder for Brigade: it works, and gets one note about what is not remembered.
 //!
-//! The path of the folder is below a file, so that no account can create it.
+//! The path of the folder is below a file, so that no account can create it. Two tests are about a folder whose list of
+//! managers cannot be used.
 
 use std::process::Command;
 
@@ -67,4 +68,15 @@ fn with_a_manager_key_an_unreadable_list_of_managers_is_no_error() {
     let ended = network.run("files", &[]).end().with_code(6);
     ended.prints_error(&["known_managers", "--manager-key"]);
     network.run("files", &["--manager-key", network.key()]).end().with_code(0);
+}
+
+#[test]
+fn the_hint_about_a_damaged_list_of_managers_names_the_lines() {
+    let network = Network::start();
+    let line = format!("localhost:{} 74c0b7a2\n", network.port());
+    for (damaged, cause) in [(line.as_bytes(), "line 1 has no valid key"), (&b"\xff\n"[..], "UTF-8")] {
+        network.write("home/known_managers", damaged);
+        let ended = network.run("files", &[]).end().with_code(6);
+        ended.prints_error(&[cause, "hint: correct or remove the damaged lines", "--manager-key"]);
+    }
 }
