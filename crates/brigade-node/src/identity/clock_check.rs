@@ -22,12 +22,10 @@ impl ClockDifference {
     /// Compares the manager's time with this machine's time `now`, which was read at most `late` afterwards. `None` if
     /// the difference is small enough.
     pub(crate) fn compare(manager: UnixTime, now: UnixTime, late: Duration) -> Option<Self> {
-        let is_behind = manager.0 > now.0;
-        let apart_s = match is_behind {
-            true => manager.0 - now.0,
-            false => (now.0 - manager.0).saturating_sub(late.as_secs()),
-        };
-        (apart_s > limits::CLOCK_SKEW.as_secs()).then_some(Self { is_behind, apart_s })
+        let (is_behind, apart_s) = (manager.0 > now.0, manager.0.abs_diff(now.0));
+        let late_s = if is_behind { 0 } else { late.as_secs() };
+        let is_wrong = apart_s.saturating_sub(late_s) > limits::CLOCK_SKEW.as_secs();
+        is_wrong.then_some(Self { is_behind, apart_s })
     }
 }
 
@@ -69,9 +67,19 @@ mod tests {
             assert_eq!(check(manager, now), None);
         }
         assert_eq!(check(1301, 1000), Some(ClockDifference { is_behind: true, apart_s: 301 }));
-        assert_eq!(check(1000, 1311), Some(ClockDifference { is_behind: false, apart_s: 301 }));
+        assert_eq!(check(1000, 1311), Some(ClockDifference { is_behind: false, apart_s: 311 }));
         let text = check(1000 + 47 * 60, 1000).unwrap().to_string();
         assert!(text.starts_with("this machine's clock is 47 min behind the manager's: "), "{text}");
+        let (start, ten_days_s) = (1_000_000, 10 * 86_400);
+        for (manager, now) in [
+            (start + ten_days_s, start),
+            (start + ten_days_s - 1, start),
+            (start, start + ten_days_s),
+            (start, start + ten_days_s + 9),
+        ] {
+            let text = check(manager, now).unwrap().to_string();
+            assert!(text.starts_with("this machine's clock is 10 days "), "{text}");
+        }
         // A membership lasts a day: before that nothing is refused.
         let ahead = |hours: u64| check(1000, 1000 + hours * 3600 + 10).unwrap().to_string();
         assert!(
