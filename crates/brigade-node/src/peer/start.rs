@@ -164,9 +164,8 @@ async fn start_tasks(
     let dial =
         DialContext { key: key.clone(), network, membership: shown, connection_slots, config: &config };
     tasks.spawn(listen(listener, serving(&shared, &dial, &stop)));
-    let (orders, kept) = start_fetches(&mut tasks, shared, dial, holders, commands.clone(), stop.clone());
     let session_task = Session {
-        address: config.manager,
+        address: config.manager.clone(),
         key: key.clone(),
         requested,
         username: username_sender,
@@ -187,6 +186,9 @@ async fn start_tasks(
         },
     };
     session_task.state.compare_clock(joined.now_s);
+    // Only now: the fetches remove old parts, unless this machine's clock is wrong.
+    let (orders, kept) =
+        start_fetches(&mut tasks, shared, dial, (holders, clock.clone()), commands.clone(), stop.clone());
     tasks.spawn(session_task.run(session));
     Ok(StartedPeer {
         username,
@@ -258,12 +260,13 @@ fn serving(context: &PeerContext, dial: &DialContext<'_>, stop: &CancellationTok
     }
 }
 
-/// Starts the task that owns all fetches. The channel for orders, and the totals of kept parts.
+/// Starts the task that owns all fetches. It gets the holders that the manager names, and the difference between the
+/// clocks. The channel for orders, and the totals of kept parts.
 fn start_fetches(
     tasks: &mut JoinSet<()>,
     context: PeerContext,
     dial: DialContext<'_>,
-    holders: mpsc::Receiver<Holders>,
+    (holders, clock): (mpsc::Receiver<Holders>, watch::Receiver<Option<ClockDifference>>),
     session: mpsc::Sender<SessionCommand>,
     stop: CancellationToken,
 ) -> (mpsc::Sender<NewFetches>, watch::Receiver<KeptTotals>) {
@@ -275,7 +278,8 @@ fn start_fetches(
     let swarm =
         Swarm::new(SwarmConfig { connections, max_connections, folder, parts, keeper: keeper.clone(), seed });
     let shares_fetched = config.sharing == ShareMode::Fetched;
-    let config = FetchConfig { swarm, share, keeper, keep_parts: config.keep_parts, shares_fetched };
+    let keep_parts = config.keep_parts;
+    let config = FetchConfig { swarm, share, keeper, keep_parts, shares_fetched, clock };
     let (owner, orders, totals) = FetchOwner::new(config, session, holders);
     tasks.spawn(owner.run(stop));
     (orders, totals)

@@ -28,6 +28,7 @@ use super::{
 use crate::{
     fetch_error::FileErrorKind,
     fetch_request::{JobId, new_fetch::NewFetch, wanted_files::WantedFile},
+    identity::clock_check::ClockDifference,
     peer::swarm::{EndedDownload, LandedContent, ManagerUpdate, OpenPart, Swarm, SwarmEvent},
     peer_status::KeptTotals,
     store::{
@@ -54,6 +55,8 @@ pub(crate) struct FetchConfig {
     pub(crate) keep_parts: Option<Duration>,
     /// Whether the peer shares only what it fetches.
     pub(crate) shares_fetched: bool,
+    /// The difference between this machine's clock and the manager's, if it is too large.
+    pub(crate) clock: watch::Receiver<Option<ClockDifference>>,
 }
 
 /// All fetches, and the objects that they use.
@@ -71,12 +74,13 @@ pub(crate) struct Fetches {
     background: BlockingWork,
     share: Share,
     keeper: KeeperHandle,
+    clock: watch::Receiver<Option<ClockDifference>>,
 }
 
 impl Fetches {
     /// No fetch yet. Returns the totals of kept parts, too.
     pub(crate) fn new(config: FetchConfig, background: BlockingWork) -> (Self, watch::Receiver<KeptTotals>) {
-        let FetchConfig { swarm, share, keeper, keep_parts, shares_fetched } = config;
+        let FetchConfig { swarm, share, keeper, keep_parts, shares_fetched, clock } = config;
         let (kept, totals) = UnusedParts::new(keep_parts, shares_fetched);
         let this = Self {
             swarm,
@@ -89,6 +93,7 @@ impl Fetches {
             background,
             share,
             keeper,
+            clock,
         };
         (this, totals)
     }
@@ -310,7 +315,8 @@ impl Fetches {
         parts.retain(|KeptPart { content, .. }| {
             !self.swarm.is_active(content) && !self.jobs.is_claimed(content)
         });
-        let obsolete = self.kept.found(parts, |content| self.share.has(content));
+        let is_clock_wrong = self.clock.borrow().is_some();
+        let obsolete = self.kept.found(parts, is_clock_wrong, |content| self.share.has(content));
         self.remove_parts(obsolete);
     }
 

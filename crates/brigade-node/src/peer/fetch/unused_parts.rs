@@ -81,13 +81,15 @@ impl UnusedParts {
     }
 
     /// These unused parts are there. Those of them that are to be removed: because they are old, or because their
-    /// content is shared.
+    /// content is shared. If this machine's clock is wrong, no part counts as old: its age follows from the clock.
     pub(crate) fn found(
         &mut self,
         parts: Vec<KeptPart>,
+        is_clock_wrong: bool,
         is_shared: impl Fn(&Content) -> bool,
     ) -> Vec<Content> {
-        let is_old = |part: &KeptPart| self.keep.is_some_and(|keep| part.idle >= keep);
+        let keep = self.keep.filter(|_| !is_clock_wrong);
+        let is_old = |part: &KeptPart| keep.is_some_and(|keep| part.idle >= keep);
         let obsolete = parts.iter().filter(|part| is_old(part) || is_shared(&part.content));
         let obsolete = obsolete.map(|part| part.content).collect();
         (self.parts, self.by_name) = (BTreeMap::new(), BTreeMap::new());
@@ -187,13 +189,27 @@ mod tests {
     }
 
     #[test]
+    fn no_part_is_old_while_the_clock_is_wrong() {
+        let (mut kept, _totals) = UnusedParts::new(Some(LOOK_EVERY), false);
+        let idle = |byte, idle| KeptPart { idle, ..part(byte, None) };
+        let parts = [idle(1, LOOK_EVERY), idle(2, Duration::ZERO), idle(3, 2 * LOOK_EVERY)];
+        let contents = parts.each_ref().map(|part| part.content);
+        let mut found = |is_clock_wrong, shared: Option<Content>| {
+            kept.found(parts.to_vec(), is_clock_wrong, |content| Some(*content) == shared)
+        };
+        assert_eq!(found(true, None), []);
+        assert_eq!(found(true, Some(contents[1])), [contents[1]]);
+        assert_eq!(found(false, None), [contents[0], contents[2]]);
+    }
+
+    #[test]
     fn parts_are_of_no_use_once_their_name_or_their_content_is_there() {
         let (mut kept, totals) = UnusedParts::new(None, false);
         let parts = [part(1, Some("film")), part(2, Some("film")), part(3, Some("other")), part(4, None)];
         let contents = parts.each_ref().map(|part| part.content);
         let name = |name: &str| name.parse().unwrap();
         assert_eq!(kept.obsolete(&name("film"), &contents[0]), []);
-        assert_eq!(kept.found(parts.to_vec(), |content| *content == contents[3]), [contents[3]]);
+        assert_eq!(kept.found(parts.to_vec(), false, |content| *content == contents[3]), [contents[3]]);
         assert_eq!(*totals.borrow(), KeptTotals { parts: 4, bytes: 20 });
         let another = Content { size: 11, ..contents[0] };
         assert_eq!(kept.obsolete(&name("film"), &another), contents[..2]);

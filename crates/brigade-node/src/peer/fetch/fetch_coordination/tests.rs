@@ -19,8 +19,9 @@ use tokio::{
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
-    BlockingWork, Content, FetchConfig, Fetches, FileDecision, Holders, LocalFileError, LookupResult,
-    NewFetch, PartError, PreparedFiles, SpaceNeeds, Swarm, WantedFile,
+    BlockingWork, ClockDifference, Content, FetchConfig, Fetches, FileDecision, Holders, KeptPart,
+    LocalFileError, LookupResult, NewFetch, PartError, PreparedFiles, SpaceNeeds, Swarm, UnusedParts,
+    WantedFile,
 };
 use crate::{
     clock,
@@ -87,7 +88,8 @@ impl TestFetches {
             seed: 1,
         });
         let (background, prepared, results) = BlockingWork::new(share.clone());
-        let config = FetchConfig { swarm, share, keeper, keep_parts: None, shares_fetched: true };
+        let clock = watch::channel(None).1;
+        let config = FetchConfig { swarm, share, keeper, keep_parts: None, shares_fetched: true, clock };
         let (fetches, _) = Fetches::new(config, background);
         Self { fetches, prepared, results, folder, _changes: changes, _stop: stop.drop_guard(), temp }
     }
@@ -453,6 +455,22 @@ async fn a_fetch_that_is_given_up_gives_back_the_names_of_files_that_wait_again(
     test.fetches.preparing = 0;
     test.begin(vec![wanted("COPY", content)]);
     assert_eq!(test.fetches.preparing, 1, "the name is free");
+}
+
+/// The age of a part follows from this machine's clock.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn no_part_is_removed_for_its_age_while_the_clock_is_wrong() {
+    let mut test = TestFetches::new();
+    let content = Content { id: ContentId([7; 32]), size: BYTES as u64 };
+    let keep = Duration::from_secs(60);
+    let part = KeptPart { content, name: None, stored: vec![], idle: keep };
+    test.fetches.kept = UnusedParts::new(Some(keep), true).0;
+    let wrong = ClockDifference { is_behind: false, apart_s: 3600 };
+    for (difference, removed) in [(Some(wrong), vec![]), (None, vec![content])] {
+        test.fetches.clock = watch::channel(difference).1;
+        test.fetches.parts_found(vec![part.clone()]);
+        assert_eq!(test.fetches.kept.removing(), removed);
+    }
 }
 
 /// More files than there may be open parts.
