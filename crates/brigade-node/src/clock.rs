@@ -34,13 +34,13 @@ static SHIFT_S: LazyLock<i64> = LazyLock::new(|| {
     shift.and_then(|shift| shift.parse().ok()).unwrap_or(0)
 });
 
-/// A duration for people, rounded to its largest unit: `47 min`. The difference between two clocks is known only to some
-/// seconds, so ten days less a second are ten days.
+/// A duration for people in its largest unit: `47 min`. The difference between two clocks is known only to some seconds,
+/// so ten days less half a minute are ten days.
 pub(crate) fn duration_text(seconds: u64) -> String {
     const UNITS: [(u64, &str); 4] = [(365 * 86_400, "years"), (86_400, "days"), (3600, "h"), (60, "min")];
     let unit = UNITS.iter().find(|(length, _)| seconds >= 2 * length);
-    let rounded = |length: u64| seconds.saturating_add(length / 2) / length;
-    unit.map_or_else(|| format!("{seconds} s"), |(length, name)| format!("{} {name}", rounded(*length)))
+    let whole = |length: u64| seconds.saturating_add(if length >= 86_400 { 30 } else { 0 }) / length;
+    unit.map_or_else(|| format!("{seconds} s"), |(length, name)| format!("{} {name}", whole(*length)))
 }
 
 /// The local time of this machine, and the time until its next full minute.
@@ -98,7 +98,7 @@ mod tests {
     #[test]
     fn durations_are_shown_in_their_largest_unit() {
         let times = [119, 301, 47 * 60 + 59, 3 * 3600, 5 * 86_400, 1_800_000_000].map(duration_text);
-        assert_eq!(times, ["119 s", "5 min", "48 min", "3 h", "5 days", "57 years"]);
+        assert_eq!(times, ["119 s", "5 min", "47 min", "3 h", "5 days", "57 years"]);
         let day_s = 86_400;
         for seconds in [10 * day_s - 10, 10 * day_s, 10 * day_s + 10] {
             assert_eq!(duration_text(seconds), "10 days", "{seconds} s");

@@ -82,7 +82,7 @@ fn creation_error(path: &Path, into: &Path) -> Result<(), String> {
     if path.file_name().is_none() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
         return Err("it is not the name of a file".to_owned());
     }
-    if contains(path, into) {
+    if contains(path, into) || contains(path, &into.join(".brigade")) {
         return Err("the folder for the fetched files, or a folder above it, gets this name".to_owned());
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

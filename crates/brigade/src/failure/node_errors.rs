@@ -166,7 +166,7 @@ impl From<ManagerError> for Failure {
                     ),
                     None => failure.hint(
                         "members.sqlite must be a file that this account can read and write, in a folder where it can create \
-                         files: does it belong to another account, or are no inodes left (`df -i`)?",
+                         files: does it belong to another account, are no inodes left (`df -i`), or is a quota used up?",
                     ),
                 }
             }

@@ -233,7 +233,7 @@ fn edit(
         editing.store(false, Ordering::SeqCst);
         let input = match read {
             Ok(line) => {
-                if prompt == PROMPT {
+                if prompt == PROMPT && line.len() as u64 <= LINE_BYTES {
                     let _ = editor.add_history_entry(&line);
                 }
                 Ok(Input::Line(line))
