@@ -143,8 +143,7 @@ async fn start_tasks(
     let address = port.address();
     let answers = port.answer_as(&key, contact).map_err(|source| PeerError::Answer { address, source })?;
     let (listener, listening, contact) = answers;
-    let network = session.peer;
-    let stop = CancellationToken::new();
+    let (network, stop) = (session.peer, CancellationToken::new());
     let share = Share::new(folder.clone());
     let (keeper, changes) = start_keeper(&config, &folder, &share, &stop)?;
     let (limits, traffic) = Traffic::start(config.limits.clone(), stop.clone());
