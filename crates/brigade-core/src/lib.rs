@@ -17,7 +17,7 @@
 //!
 //! use brigade_core::{
 //!     bitfield::Bitfield,
-//!     download::{Action, Config, DownloadId, Downloads, Event, HolderId},
+//!     download::{Action, Config, DownloadId, Downloads, Event, HolderId, Priority},
 //!     geometry::Geometry,
 //!     id::{Content, ContentId},
 //!     time::Timestamp,
@@ -30,7 +30,7 @@
 //! let mut downloads = Downloads::new(Config::default(), seed);
 //! let mut now = Timestamp::default();
 //! let mut events = vec![
-//!     Event::Start { download, content, list: None, have: Bitfield::none(pieces) },
+//!     Event::Start { download, content, list: None, have: Bitfield::none(pieces), priority: Priority::Normal },
 //!     Event::Holders { download, complete: vec![holder], partial: vec![] },
 //! ];
 //! let mut finished = false;

@@ -21,10 +21,40 @@ pub struct HolderId(pub u32);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DownloadId(pub u32);
 
+/// How urgent a content is. A holder that has several contents is asked for the most urgent one first.
+///
+/// A holder whose uplink has a limit chooses itself what it offers, whatever the priority is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Priority {
+    /// Before all others.
+    High,
+    /// The priority of a content unless another one is set.
+    #[default]
+    Normal,
+    /// After all others.
+    Low,
+}
+
+impl Priority {
+    /// The position of a content among all: by its priority, and then by the number of contents that `started` before.
+    pub(super) const fn order(self, started: u64) -> u64 {
+        let rank: u64 = match self {
+            Self::High => 0,
+            Self::Normal => 1,
+            Self::Low => 2,
+        };
+        rank << Self::RANK_SHIFT | started
+    }
+
+    /// No peer starts as many contents as this leaves room for.
+    const RANK_SHIFT: u32 = 60;
+}
+
 /// What happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// A content is wanted. Those started earlier come first where a holder has several.
+    /// A content is wanted. If a holder has several, those with a higher priority come first, and among equal ones
+    /// those that were started earlier.
     Start {
         /// Its number, which no other has.
         download: DownloadId,
@@ -34,6 +64,8 @@ pub enum Event {
         list: Option<Arc<PieceList>>,
         /// The pieces that are here and verified; of a length that fits the content.
         have: Bitfield,
+        /// How urgent it is.
+        priority: Priority,
     },
     /// Who holds the content now, as the manager says; in place of what it said before.
     Holders {

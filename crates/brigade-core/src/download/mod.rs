@@ -31,7 +31,7 @@ use std::{
 
 pub use config::Config;
 pub use events_and_actions::{
-    Action, DownloadError, DownloadId, DownloadStatus, Event, HolderFault, HolderId,
+    Action, DownloadError, DownloadId, DownloadStatus, Event, HolderFault, HolderId, Priority,
 };
 
 use self::{
@@ -115,7 +115,9 @@ impl Downloads {
     pub fn handle(&mut self, now: Timestamp, event: Event) {
         self.now = self.now.max(now);
         match event {
-            Event::Start { download, content, list, have } => self.start(download, content, list, &have),
+            Event::Start { download, content, list, have, priority } => {
+                self.start((download, content), list, &have, priority);
+            }
             Event::Holders { download, complete, partial } => self.set_holders(download, &complete, &partial),
             Event::Connected { holder } => self.connected(holder),
             Event::Unreachable { holder } => self.unreachable(holder),
@@ -219,10 +221,10 @@ impl Downloads {
 
     fn start(
         &mut self,
-        download: DownloadId,
-        content: Content,
+        (download, content): (DownloadId, Content),
         list: Option<Arc<PieceList>>,
         have: &Bitfield,
+        priority: Priority,
     ) {
         if self.downloads.contains_key(&download) {
             debug_assert!(false, "{download:?} was started twice");
@@ -239,7 +241,7 @@ impl Downloads {
                 return self.actions.push_back(Action::Failed { download, error });
             }
         };
-        let one = Download::new(content, geometry, list, have, self.next_order);
+        let one = Download::new(content, geometry, list, have, priority.order(self.next_order));
         self.next_order += 1;
         if one.is_finished() {
             return self.actions.push_back(Action::Finished { download });

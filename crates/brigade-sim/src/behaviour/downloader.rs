@@ -5,7 +5,7 @@
 
 use brigade_core::{
     bitfield::Bitfield,
-    download::{Event, HolderId},
+    download::{Event, HolderId, Priority},
     geometry::PieceIndex,
 };
 
@@ -31,7 +31,16 @@ impl Simulation {
         let have = me.has[content.at()].get_or_insert(none).clone();
         me.fetching.insert(content);
         self.outcome.started.insert((peer, content), self.now);
-        self.notify_core(peer, Event::Start { download: download(content), content: one, list: None, have });
+        self.notify_core(
+            peer,
+            Event::Start {
+                download: download(content),
+                content: one,
+                list: None,
+                have,
+                priority: Priority::Normal,
+            },
+        );
         self.watch(peer, &[content], 0);
     }
 

@@ -14,7 +14,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use super::{
     Action, Arc, Bitfield, Config, ConnectionState, Content, ContentId, DownloadId, Downloads, Event,
-    Geometry, HolderFault, HolderId, PieceIndex, PieceList, Timer, Timestamp,
+    Geometry, HolderFault, HolderId, PieceIndex, PieceList, Priority, Timer, Timestamp,
     single_download::{content_holder::SourceState, picker::PieceState},
 };
 use crate::{
@@ -65,7 +65,7 @@ impl TestDownloads {
         let (content, values) = content(pieces, 7);
         let list = with_list.then(|| PieceList::new(content, values).ok().map(Arc::new)).flatten();
         let have = Bitfield::none(pieces);
-        self.handle(Event::Start { download, content, list, have });
+        self.handle(Event::Start { download, content, list, have, priority: Priority::Normal });
     }
 
     fn name(&mut self, download: DownloadId, holders: &[u32]) -> Vec<Action> {

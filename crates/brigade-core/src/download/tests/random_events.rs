@@ -6,7 +6,7 @@ use proptest::prelude::{any, prop, prop_oneof, proptest};
 
 use super::{
     Arc, Bitfield, Config, DownloadId, Downloads, Duration, Event, HolderId, PIECE, PieceIndex, PieceList,
-    Reason, Timestamp, audit, content,
+    Priority, Reason, Timestamp, audit, content,
 };
 
 /// Any event, with numbers that are often but not always sensible.
@@ -22,7 +22,7 @@ fn any_event() -> impl prop::strategy::Strategy<Value = Event> {
             let pieces = if download.0 == 0 { 1 } else { pieces };
             let (content, values) = content(pieces, 7);
             let list = PieceList::new(content, values).ok().filter(|_| listed).map(Arc::new);
-            Event::Start { download, content, list, have: Bitfield::none(pieces) }
+            Event::Start { download, content, list, have: Bitfield::none(pieces), priority: Priority::Normal }
         }),
         (download(), ids(), ids()).prop_map(|(download, complete, partial)| Event::Holders {
             download,

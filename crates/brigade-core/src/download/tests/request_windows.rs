@@ -4,7 +4,7 @@
 
 use super::{
     Arc, Bitfield, Config, Content, Duration, Event, Geometry, HolderId, ONE, PIECE, PieceIndex, PieceList,
-    TestDownloads, content, fold,
+    Priority, TestDownloads, content, fold,
 };
 
 #[test]
@@ -69,7 +69,13 @@ fn long_pieces_still_go_two_at_a_time() {
     let values = content(pieces, 7).1;
     let content = Content { id: fold(&values).unwrap(), size };
     let list = PieceList::new(content, values).ok().map(Arc::new);
-    table.handle(Event::Start { download: ONE, content, list, have: Bitfield::none(pieces) });
+    table.handle(Event::Start {
+        download: ONE,
+        content,
+        list,
+        have: Bitfield::none(pieces),
+        priority: Priority::Normal,
+    });
     table.name(ONE, &[1, 2, 3]);
     for holder in 1..=3 {
         table.handle(Event::Connected { holder: HolderId(holder) });

@@ -4,7 +4,7 @@
 
 use super::{
     Action, Arc, Bitfield, Config, Content, ContentId, DownloadId, Downloads, Duration, Event, Expected,
-    HolderId, ONE, PIECE, PieceIndex, PieceList, TestDownloads, Timestamp, audit, check, content,
+    HolderId, ONE, PIECE, PieceIndex, PieceList, Priority, TestDownloads, Timestamp, audit, check, content,
 };
 use crate::limits;
 
@@ -55,7 +55,13 @@ fn the_list_is_asked_of_one_and_nothing_else_before_it_is_known() {
 fn a_single_piece_is_asked_for_without_list_or_channel() {
     let mut table = TestDownloads::new(Config::default());
     let (content, _) = content(1, 7);
-    table.handle(Event::Start { download: ONE, content, list: None, have: Bitfield::none(1) });
+    table.handle(Event::Start {
+        download: ONE,
+        content,
+        list: None,
+        have: Bitfield::none(1),
+        priority: Priority::Normal,
+    });
     assert_eq!(table.name(ONE, &[1]), [Action::Connect { holder: HolderId(1) }]);
     let request = Action::Request { holder: HolderId(1), download: ONE, piece: PieceIndex(0), offer: None };
     assert_eq!(table.handle(Event::Connected { holder: HolderId(1) }), [request]);
@@ -76,6 +82,7 @@ fn an_empty_content_is_there_at_once_and_a_false_one_is_said() {
         content: Content { id, size },
         list: None,
         have: Bitfield::none(0),
+        priority: Priority::Normal,
     };
     assert_eq!(table.handle(start(ContentId::EMPTY, 0)), [Action::Finished { download: ONE }]);
     assert!(matches!(table.handle(start(ContentId([1; 32]), 0))[..], [Action::Failed { .. }]));
@@ -89,7 +96,13 @@ fn present_pieces_are_not_requested() {
     let mut have = Bitfield::all(4);
     have.clear(PieceIndex(1));
     let list = Some(Arc::new(PieceList::new(content, values).unwrap()));
-    table.handle(Event::Start { download: ONE, content, list: list.clone(), have });
+    table.handle(Event::Start {
+        download: ONE,
+        content,
+        list: list.clone(),
+        have,
+        priority: Priority::Normal,
+    });
     table.name(ONE, &[1]);
     table.handle(Event::Connected { holder: HolderId(1) });
     table.have_all(1);
@@ -97,7 +110,13 @@ fn present_pieces_are_not_requested() {
     let status = table.downloads.status(ONE).unwrap();
     assert_eq!(table.downloads.stored_pieces(ONE), Some(status.stored));
     assert_eq!((status.stored, status.bytes_stored, status.in_flight_bytes), (3, 3 * PIECE, PIECE));
-    let all = Event::Start { download: DownloadId(2), content, list, have: Bitfield::all(4) };
+    let all = Event::Start {
+        download: DownloadId(2),
+        content,
+        list,
+        have: Bitfield::all(4),
+        priority: Priority::Normal,
+    };
     assert_eq!(table.handle(all), [Action::Finished { download: DownloadId(2) }]);
 }
 
@@ -121,9 +140,16 @@ fn thousands_of_single_pieces_come_evenly_and_in_their_order() {
         let content =
             Content { id: ContentId(*blake3::hash(&number.to_be_bytes()).as_bytes()), size: 32 << 10 };
         let download = DownloadId(number);
-        table
-            .downloads
-            .handle(table.now, Event::Start { download, content, list: None, have: Bitfield::none(1) });
+        table.downloads.handle(
+            table.now,
+            Event::Start {
+                download,
+                content,
+                list: None,
+                have: Bitfield::none(1),
+                priority: Priority::Normal,
+            },
+        );
         let complete = vec![HolderId(1), HolderId(2)];
         table.downloads.handle(table.now, Event::Holders { download, complete, partial: vec![] });
     }
@@ -180,7 +206,7 @@ fn a_hundred_thousand_holders_come_and_go_and_nothing_is_kept_of_them() {
     let list = PieceList::new(content, values).ok().map(Arc::new);
     let have = Bitfield::none(9);
     let now = Timestamp::from_micros(1_000_000);
-    downloads.handle(now, Event::Start { download: ONE, content, list, have });
+    downloads.handle(now, Event::Start { download: ONE, content, list, have, priority: Priority::Normal });
     let mut most = 0;
     for round in 0..2000_u32 {
         let now = now.after(Duration::from_secs(20 * u64::from(round)));
@@ -206,4 +232,38 @@ fn a_hundred_thousand_holders_come_and_go_and_nothing_is_kept_of_them() {
     assert!(most <= 4 * limits::HOLDERS_NAMED, "{most}");
     downloads.handle(now, Event::Forget { download: ONE });
     assert!(downloads.holders.is_empty() && downloads.referred_to().is_empty());
+}
+
+/// A holder has two contents of one piece and two of several; the one that was started last is the most urgent one.
+#[test]
+fn a_holder_is_asked_for_the_most_urgent_content_first() {
+    for pieces in [1, 3] {
+        let mut table = TestDownloads::new(Config { requests_in_flight: 1, ..Config::default() });
+        let priorities = [Priority::Low, Priority::Normal, Priority::High];
+        for (number, priority) in (1..).zip(priorities) {
+            let (content, values) = content(pieces, u8::try_from(number).unwrap());
+            let list = (pieces > 1).then(|| Arc::new(PieceList::new(content, values).unwrap()));
+            let (download, have) = (DownloadId(number), Bitfield::none(pieces));
+            table.handle(Event::Start { download, content, list, have, priority });
+            table.name(download, &[1]);
+        }
+        let mut actions = table.handle(Event::Connected { holder: HolderId(1) });
+        for number in 1..=3 {
+            let (holder, download) = (HolderId(1), DownloadId(number));
+            actions.extend(table.handle(Event::HaveAll { holder, download }));
+        }
+        let mut asked = vec![];
+        while let Some(Action::Request { download, piece, .. }) =
+            actions.iter().find(|action| matches!(action, Action::Request { .. })).cloned()
+        {
+            asked.push(download.0);
+            let holder = HolderId(1);
+            actions = table.handle(Event::Arrived { holder, download, piece });
+            actions.extend(table.handle(Event::Stored { holder, download, piece }));
+        }
+        // When the first one was requested, the holder had not said that it has the others.
+        let after_first: Vec<u32> = asked.iter().copied().skip(1).collect();
+        assert_eq!(asked.len(), 3 * pieces as usize, "{pieces}: {asked:?}");
+        assert!(after_first.is_sorted_by(|one, next| one >= next), "{pieces}: {asked:?}");
+    }
 }

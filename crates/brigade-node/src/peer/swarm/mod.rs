@@ -146,7 +146,8 @@ impl Swarm {
     /// Tells the core of a download. The bytes and pieces that are present.
     fn begin(&mut self, content: Content, started: StartedDownload) -> (u64, u64) {
         let StartedDownload { download, list, have, present } = started;
-        self.downloads.handle(clock::now(), Event::Start { download, content, list, have });
+        self.downloads
+            .handle(clock::now(), Event::Start { download, content, list, have, priority: Priority::Normal });
         self.named.watch(content);
         present
     }
