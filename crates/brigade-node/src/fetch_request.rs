@@ -1,16 +1,21 @@
 //! The request for a fetch, and the number of a fetch.
 //!
-//! These are values only. [`Peer::resolve`](crate::peer::Peer::resolve) finds the files of a request (`wanted_files`)
-//! or says why there are none (`resolve_error`), and [`Peer::fetch`](crate::peer::Peer::fetch) begins to fetch them
-//! (`new_fetch`).
+//! Most of these are values only. [`PeerHandle::resolve`](crate::peer::PeerHandle::resolve) finds the files of a request (`wanted_files`)
+//! or says why there are none (`resolve_error`), and [`PeerHandle::fetch`](crate::peer::PeerHandle::fetch) begins to fetch them
+//! (`new_fetch`). A `running_fetch` is the program's handle of a fetch; `fetch_list` publishes
+//! the handles. `stored_fetches` keeps fetches on the disk, so that they go on after a restart.
 
+pub(crate) mod fetch_list;
 pub(crate) mod new_fetch;
 pub(crate) mod resolve_error;
+pub(crate) mod running_fetch;
+pub(crate) mod stored_fetches;
 pub(crate) mod wanted_files;
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt, num::ParseIntError, str::FromStr};
 
 use brigade_core::{
+    download::Priority,
     id::{Content, ContentId},
     name::{FileName, Username},
 };
@@ -73,6 +78,45 @@ impl FetchRequest {
     }
 }
 
-/// The number of a fetch.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct JobId(pub(crate) u32);
+/// The number of a fetch of one peer.
+///
+/// Numbers count from 1. If the peer keeps its fetches ([`PeerConfig::keep_fetches`](crate::peer::PeerConfig)), no number
+/// is used again in its folder, also after a restart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FetchId(pub u64);
+
+impl fmt::Display for FetchId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for FetchId {
+    type Err = ParseIntError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        text.parse().map(Self)
+    }
+}
+
+/// The options of a fetch that may be changed while it runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct FetchOptions {
+    /// How urgent it is.
+    pub priority: Priority,
+    /// Whether it is paused: then nothing of it is requested, and its verified pieces are kept and served.
+    pub paused: bool,
+}
+
+impl FetchOptions {
+    /// Sets how urgent the fetch is.
+    pub const fn priority(self, priority: Priority) -> Self {
+        Self { priority, ..self }
+    }
+
+    /// Sets whether the fetch is paused.
+    pub const fn paused(self, paused: bool) -> Self {
+        Self { paused, ..self }
+    }
+}

@@ -266,8 +266,9 @@ impl CreatedFiles {
             return;
         }
         if self.folders.contains(&private) {
-            let index = ["index.db", "index.db-wal", "index.db-shm", "places"];
-            self.files.extend(index.iter().map(|name| private.join(name)));
+            let own = ["index.db", "index.db-wal", "index.db-shm", "places"];
+            let fetches = ["fetches.db", "fetches.db-wal", "fetches.db-shm"];
+            self.files.extend(own.iter().chain(&fetches).map(|name| private.join(name)));
         }
         self.kept = false;
     }

@@ -27,6 +27,8 @@ pub struct PeerConfig {
     pub limits: LimitPlan,
     /// How long a part of a file is kept that nobody is fetching; `None` for ever.
     pub keep_parts: Option<Duration>,
+    /// Whether fetches that run go on after a restart: they are stored in the folder until they have ended.
+    pub keep_fetches: bool,
 }
 
 impl PeerConfig {
@@ -40,6 +42,7 @@ impl PeerConfig {
             max_connections: MAX_CONNECTIONS,
             limits: LimitPlan::default(),
             keep_parts: None,
+            keep_fetches: false,
         }
     }
 
@@ -66,6 +69,11 @@ impl PeerConfig {
     /// Sets how long a part of a file is kept that nobody is fetching; `None` for ever.
     pub fn keep_parts(self, keep_parts: Option<Duration>) -> Self {
         Self { keep_parts, ..self }
+    }
+
+    /// Sets whether fetches that run when the peer ends, or is killed, go on when it is started again in the folder.
+    pub fn keep_fetches(self, keep_fetches: bool) -> Self {
+        Self { keep_fetches, ..self }
     }
 }
 

@@ -4,7 +4,11 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use brigade_core::name::{FileName, Username};
+use brigade_core::{
+    download::Priority,
+    id::Content,
+    name::{FileName, Username},
+};
 
 /// The number of file errors that a fetch keeps; more are only counted.
 const KEPT_ERRORS: usize = 100;
@@ -21,6 +25,8 @@ pub enum FetchState {
     WaitingForFetch,
     /// No connected holder can send the missing pieces; the fetch goes on when one can.
     Waiting,
+    /// It was paused, and goes on when it is resumed.
+    Paused,
     /// The disk is full; the fetch goes on when there is space.
     Full {
         /// Bytes that the fetch has still to write.
@@ -81,6 +87,10 @@ pub struct Progress {
     pub holders: usize,
     /// The bytes and pieces from each holder, most first.
     pub from: Vec<MemberTraffic>,
+    /// The same holders in the same order, with their addresses and rates.
+    pub senders: Vec<HolderTraffic>,
+    /// How urgent it is.
+    pub priority: Priority,
     /// The time since it began.
     pub took: Duration,
     /// Files that failed, and their errors; the first hundred.
@@ -124,6 +134,8 @@ impl Progress {
             steady_rate: None,
             holders: 0,
             from: vec![],
+            senders: vec![],
+            priority: Priority::Normal,
             took: Duration::ZERO,
             errors: vec![],
             failed: 0,
@@ -221,6 +233,49 @@ impl MemberTraffic {
     pub const fn new(username: Username, bytes: u64, pieces: u64) -> Self {
         Self { username, bytes, pieces }
     }
+}
+
+/// The piece data that one holder has sent for a fetch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct HolderTraffic {
+    /// The holder.
+    pub username: Username,
+    /// Its address.
+    pub address: SocketAddr,
+    /// Bytes of piece data that were verified and stored.
+    pub bytes: u64,
+    /// Whole pieces.
+    pub pieces: u64,
+    /// Bytes a second now.
+    pub rate: u64,
+    /// Whether there is a connection to it.
+    pub connected: bool,
+}
+
+impl HolderTraffic {
+    /// A holder that has sent nothing and is not connected.
+    pub const fn new(username: Username, address: SocketAddr) -> Self {
+        Self { username, address, bytes: 0, pieces: 0, rate: 0, connected: false }
+    }
+}
+
+/// The piece data that is sent to one downloader now, or was sent to it in the last seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Upload {
+    /// The downloader.
+    pub username: Username,
+    /// The content that it requested last, if it requested one.
+    pub content: Option<Content>,
+    /// A name of this content in the shared folder, if there is one.
+    pub name: Option<FileName>,
+    /// Bytes of piece data that were sent to it, of all contents.
+    pub bytes: u64,
+    /// Whole pieces.
+    pub pieces: u64,
+    /// Bytes a second now.
+    pub rate: u64,
 }
 
 /// The holders of the contents of a fetch that cannot be used.

@@ -1,8 +1,11 @@
 //! The files that a request names, with everything that is needed to fetch them and to give them their names.
 //!
-//! These are values only. [`Peer::resolve`](crate::peer::Peer::resolve) finds the files.
+//! These are values only. [`PeerHandle::resolve`](crate::peer::PeerHandle::resolve) finds the files.
 
-use brigade_core::{id::Content, name::FileName};
+use brigade_core::{
+    id::Content,
+    name::{FileName, Username},
+};
 
 use super::{FetchRequest, resolve_error::ResolveError};
 use crate::store::landing::Landing;
@@ -13,6 +16,10 @@ pub struct Resolved {
     pub(crate) name: String,
     pub(crate) files: Vec<WantedFile>,
     pub(crate) left_out: u64,
+    /// The member whose files are fetched, if the request names one.
+    pub(crate) from: Option<Username>,
+    /// Whether files that have these names are kept aside.
+    pub(crate) replace: bool,
 }
 
 impl Resolved {
@@ -33,7 +40,13 @@ impl Resolved {
             }
             files = files.into_iter().map(|file| file.saved_as(given.clone())).collect();
         }
-        Ok(Self { name, files, left_out })
+        Ok(Self { name, files, left_out, from: request.from.clone(), replace: request.replace })
+    }
+
+    /// These files, requested together under this name.
+    #[cfg(test)]
+    pub(crate) fn for_tests(name: &str, files: Vec<WantedFile>) -> Self {
+        Self { name: name.to_owned(), files, left_out: 0, from: None, replace: false }
     }
 
     /// The requested name.

@@ -2,45 +2,36 @@
 //!
 //! [`Peer::join`] starts it (`start`): the key, the manager, the folder, then the tasks, each of which owns one thing:
 //! `session` the connection to the manager, `upload` the connections to downloaders, `fetch` all fetches, and the
-//! store's keeper the shared files. [`Peer`] and [`Fetch`] only send messages to the tasks, and read what those
-//! publish. The values that they take and return stand in modules of the crate's root.
+//! store's keeper the shared files. [`Peer`] stops them; a [`PeerHandle`] and a [`Fetch`] only send messages to the
+//! tasks, and read what those publish. The values that they take and return stand in modules of the crate's root.
 
 mod bandwidth;
 mod fetch;
+mod handle;
 mod session;
 mod start;
 mod swarm;
 mod upload;
 
 use std::{
-    net::SocketAddr,
+    ops::Deref,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
-use brigade_core::{
-    id::PeerKey,
-    limit_plan::{Direction, Limits},
-    name::{FileName, Username},
-    rate::Cap,
-    wire::manager::{Listing, PeerList},
-};
-use tokio::{
-    sync::{oneshot, watch},
-    time::timeout,
-};
-use tokio_util::sync::CancellationToken;
+pub use brigade_core::download::Priority;
+use tokio::{task::JoinSet, time::timeout};
+use tokio_util::sync::DropGuard;
 
-use self::{
-    fetch::resolve_request,
-    start::{StartedPeer, start},
-};
+pub use self::handle::PeerHandle;
+use self::start::{StartedPeer, start};
 pub use crate::{
     fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace, RefusedFiles},
-    fetch_request::FetchRequest,
     fetch_request::resolve_error::{AmbiguousName, ResolveError},
+    fetch_request::running_fetch::{ContentHolderNames, Fetch, PieceMap},
     fetch_request::wanted_files::{Resolved, WantedFile},
+    fetch_request::{FetchId, FetchOptions, FetchRequest},
     file_listing::{FileListing, has_wildcard},
     identity::clock_check::ClockDifference,
     listen_addresses::{ManagerContact, ReachabilityWatch, TakenPort, UnreachableFrom},
@@ -48,13 +39,18 @@ pub use crate::{
     peer_config::{ManagerAddress, PeerConfig, ShareMode},
     peer_error::{AskError, JoinError, NotJoined, PeerError, ReachError},
     peer_status::{KeptTotals, ManagerState, PeerStatus},
-    progress::{FetchState, MemberTraffic, Progress, UnreachableHolder},
+    progress::{FetchState, HolderTraffic, MemberTraffic, Progress, UnreachableHolder, Upload},
     store::keeper::{HashingProgress, KeeperProblem, ProblemList, WatchError},
     transport::dial::resolve as resolve_host,
 };
 use crate::{
-    fetch_request::new_fetch::{NewFetch, NewFetches},
-    store::{folder::Folder, ignore_patterns::manager_state, share::Share, stored_parts::kept_parts},
+    folder_setup::CreatedFiles,
+    store::{
+        folder::{Folder, FolderLock},
+        ignore_patterns::manager_state,
+        share::Share,
+        stored_parts::kept_parts,
+    },
 };
 
 /// How long stopping may take before the remaining tasks are aborted.
@@ -69,15 +65,23 @@ const _: () = assert!(
     "a peer ends within two seconds"
 );
 
-/// A peer that is in the network, until it is stopped or dropped.
+/// A peer that is in the network, until it is stopped or dropped. It derefs to its [`PeerHandle`].
 #[derive(Debug)]
-pub struct Peer(StartedPeer);
+pub struct Peer {
+    handle: PeerHandle,
+    running: RunningPeer,
+}
 
-/// A running fetch. It goes on when this is dropped: only [`give_up`](Self::give_up) and the end of the peer stop it.
-#[derive(Debug, Clone)]
-pub struct Fetch {
-    progress: watch::Receiver<Progress>,
-    given_up: CancellationToken,
+/// What only the owner of a peer has: its tasks and its folder.
+#[derive(Debug)]
+struct RunningPeer {
+    share: Share,
+    /// Cancels the token by which all tasks and threads end.
+    stop: DropGuard,
+    tasks: JoinSet<()>,
+    lock: FolderLock,
+    /// The files that its start created, if no name is bound to its key.
+    created: CreatedFiles,
 }
 
 impl Peer {
@@ -97,143 +101,19 @@ impl Peer {
     /// If the manager is not there or refuses, or the folder cannot be used; nothing is left behind then. The port
     /// comes back for another attempt.
     pub async fn join(config: PeerConfig, port: TakenPort) -> Result<Self, Box<NotJoined>> {
-        start(config, port).await.map(Self)
+        let StartedPeer { parts, share, stop, tasks, lock, created } = start(config, port).await?;
+        let running = RunningPeer { share, stop, tasks, lock, created };
+        Ok(Self { handle: PeerHandle(Arc::new(parts)), running })
     }
 
-    /// Its name now: one that is not bound may have another number after the manager was away.
-    pub fn username(&self) -> Username {
-        self.0.username.borrow().clone()
+    /// Its handle, which other tasks may have too.
+    pub fn handle(&self) -> PeerHandle {
+        self.handle.clone()
     }
 
-    /// Its own address: the address of this machine that leads to the manager, or the one that was configured, with the
-    /// port on which it listens.
-    pub fn address(&self) -> SocketAddr {
-        self.0.listening.address()
-    }
-
-    /// The peers that cannot reach it on its listen address, if there are any.
-    pub fn unreached(&self) -> Option<UnreachableFrom> {
-        self.0.listening.unreached()
-    }
-
-    /// Follows which peers cannot reach it.
-    pub fn reach(&self) -> ReachabilityWatch {
-        ReachabilityWatch(self.0.listening.clone())
-    }
-
-    /// The manager's key.
-    pub fn network(&self) -> PeerKey {
-        self.0.network
-    }
-
-    /// The state of its session with the manager, now and when it changes.
-    pub fn state(&self) -> watch::Receiver<ManagerState> {
-        self.0.state.clone()
-    }
-
-    /// Follows the difference between this machine's clock and the manager's, if it is too large.
-    pub fn clock(&self) -> watch::Receiver<Option<ClockDifference>> {
-        self.0.clock.clone()
-    }
-
-    /// The files of the folder that are not shared, and the errors of the keeper, which watches the folder; now and
-    /// when that changes.
-    pub fn problems(&self) -> watch::Receiver<Arc<ProblemList>> {
-        self.0.keeper.problems()
-    }
-
-    /// Waits until all files of the folder are in the catalogue. The result is false if the manager refuses this peer
-    /// for good.
-    pub async fn announced(&self) -> bool {
-        let mut state = self.0.state.clone();
-        let settled = |state: &ManagerState| {
-            matches!(state, ManagerState::Here { announced: true } | ManagerState::Refused { .. })
-        };
-        let state = state.wait_for(settled).await;
-        state.is_ok_and(|state| matches!(*state, ManagerState::Here { .. }))
-    }
-
-    /// Finds the files of a request. A manager that was started again a moment ago does not know all files yet: then it
-    /// is asked again for some seconds, and before each pause `waits` is called with the longest time that is left.
-    ///
-    /// # Errors
-    /// If the request names no file, or several contents have one name, or the manager does not answer.
-    pub async fn resolve(
-        &self,
-        request: &FetchRequest,
-        waits: &mut (dyn FnMut(Duration) + Send),
-    ) -> Result<Resolved, ResolveError> {
-        resolve_request(&self.0.client, &|| self.username(), request, waits).await
-    }
-
-    /// Begins to fetch files if they fit on the disk.
-    ///
-    /// # Errors
-    /// If they do not fit or cannot get their names, or if the peer is stopping.
-    pub async fn fetch(&self, files: Resolved) -> Result<Fetch, FetchError> {
-        self.fetch_all(vec![files]).await?.pop().ok_or(FetchError::Stopping)
-    }
-
-    /// Begins a fetch for each element of `wanted`, if all of them fit on the disk together.
-    ///
-    /// # Errors
-    /// As in [`Self::fetch`]; then none of them begins.
-    pub async fn fetch_all(&self, wanted: Vec<Resolved>) -> Result<Vec<Fetch>, FetchError> {
-        let (mut ordered, mut fetches) = (vec![], vec![]);
-        for files in wanted {
-            let (sender, progress) = watch::channel(Progress::new(files.name.clone()));
-            let given_up = CancellationToken::new();
-            fetches.push(Fetch { progress, given_up: given_up.clone() });
-            ordered.push(NewFetch { files, progress: sender, given_up });
-        }
-        let (begun, begins) = oneshot::channel();
-        let order = NewFetches { fetches: ordered, begun };
-        self.0.orders.send(order).await.map_err(|_| FetchError::Stopping)?;
-        begins.await.map_err(|_| FetchError::Stopping)??;
-        Ok(fetches)
-    }
-
-    /// A page of the catalogue: the names that begin with `prefix` and follow `after`.
-    pub async fn files(&self, prefix: &str, after: Option<FileName>) -> Result<Listing, AskError> {
-        self.0.client.browse(prefix, after, None).await
-    }
-
-    /// A page of the table of peers: the usernames that follow `after`.
-    pub async fn peers(&self, after: Option<Username>) -> Result<PeerList, AskError> {
-        self.0.client.peers(after).await
-    }
-
-    /// The limits that are in effect now; `None` if the peer is stopping.
-    pub async fn limits(&self) -> Option<Limits> {
-        self.0.limits.limits().await
-    }
-
-    /// Sets the limit of a direction from now on, also for running transfers; `None` brings back the configured limit.
-    /// Returns the limits that are in effect then.
-    pub async fn set_limit(&self, direction: Direction, cap: Option<Cap>) -> Option<Limits> {
-        self.0.limits.set(direction, cap).await
-    }
-
-    /// Its status at this moment.
-    pub fn status(&self) -> PeerStatus {
-        let (files, bytes) = self.0.share.totals();
-        let (sending, receiving) = self.0.traffic.rates();
-        PeerStatus {
-            username: self.username(),
-            key: self.0.key,
-            address: self.address(),
-            unreached: self.unreached(),
-            manager: self.0.state.borrow().clone(),
-            clock: *self.0.clock.borrow(),
-            files,
-            bytes,
-            sending,
-            receiving,
-            sent: self.0.traffic.sent_to_each(),
-            backlog: self.0.keeper.backlog(),
-            kept: *self.0.kept.borrow(),
-            problems: self.0.keeper.problems().borrow().clone(),
-        }
+    /// Waits until [`PeerHandle::request_stop`] is called.
+    pub async fn stop_requested(&self) {
+        self.handle.0.stop_requested.cancelled().await;
     }
 
     /// Leaves the network: sends a goodbye, makes part files durable, and ends every task within two seconds. After
@@ -253,7 +133,7 @@ impl Peer {
     }
 
     async fn end(self, take_back: bool) {
-        let StartedPeer { stop, mut tasks, lock, share, created, .. } = self.0;
+        let RunningPeer { stop, mut tasks, lock, share, created } = self.running;
         drop(stop); // cancels
         let all = async { while tasks.join_next().await.is_some() {} };
         if timeout(STOP_TIMEOUT, all).await.is_err() {
@@ -270,24 +150,11 @@ impl Peer {
     }
 }
 
-impl Fetch {
-    /// The progress, now and whenever it changes.
-    pub fn progress(&self) -> watch::Receiver<Progress> {
-        self.progress.clone()
-    }
+impl Deref for Peer {
+    type Target = PeerHandle;
 
-    /// Waits until the fetch has ended.
-    pub async fn finished(&mut self) -> Progress {
-        if let Ok(progress) = self.progress.wait_for(Progress::is_over).await {
-            return progress.clone();
-        }
-        // The owner has ended: the peer stops.
-        self.progress.borrow().clone().or_stopped()
-    }
-
-    /// Gives it up. The verified pieces are kept for the next fetch of the same content.
-    pub fn give_up(&self) {
-        self.given_up.cancel();
+    fn deref(&self) -> &PeerHandle {
+        &self.handle
     }
 }
 

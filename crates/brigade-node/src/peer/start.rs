@@ -1,11 +1,12 @@
 //! Starting a peer: manager, folder and key, membership, tasks, in this order. If the manager does not answer or
 //! refuses the name, nothing stays on the disk, except the key of a name that may be bound.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use brigade_core::{
     id::PeerKey,
     name::{NameError, Username},
+    time::UnixTime,
     wire::manager::{Holders, Joined},
 };
 use tokio::{
@@ -16,23 +17,23 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::{
     bandwidth::{LimitsHandle, Traffic},
-    fetch::{FetchConfig, FetchOwner},
+    fetch::{FetchChannels, FetchConfig, FetchOwner},
     session::{ManagerClient, RequestedName, Session, SessionCommand, SessionState, Subscriptions, join},
     swarm::{ConnectionConfig, PartTable, Swarm, SwarmConfig},
     upload::{ConnectionCounts, ListenContext, ServeContext, listen},
 };
 use crate::{
-    fetch_request::new_fetch::NewFetches,
+    clock,
     folder_setup::{CreatedFiles, StartedFolder, write_names},
     identity::{clock_check::ClockDifference, key::SecretKey},
     listen_addresses::{ListenWatch, ManagerContact, TakenPort},
     peer_config::{PeerConfig, ShareMode},
     peer_error::{JoinError, NotJoined, PeerError},
-    peer_status::{KeptTotals, ManagerState},
+    peer_status::ManagerState,
     store::{
         folder::{Folder, FolderLock},
         keeper::{Change, Keeper, KeeperHandle, KeeperOptions},
-        share::Share,
+        share::{Share, SharedNames},
     },
     transport::greeting::GreetedConnection,
     user_account::user_at_host,
@@ -54,22 +55,34 @@ struct JoinedPeer {
     contact: ManagerContact,
 }
 
-/// A peer that runs: its tasks, and the channels that lead to them.
+/// The values and channels of a running peer.
 #[derive(Debug)]
-pub(crate) struct StartedPeer {
+pub(crate) struct PeerParts {
+    pub(crate) folder: PathBuf,
+    pub(crate) since: UnixTime,
     pub(crate) username: watch::Receiver<Username>,
     pub(crate) key: PeerKey,
     pub(crate) network: PeerKey,
     pub(crate) listening: ListenWatch,
-    pub(crate) share: Share,
+    pub(crate) share: SharedNames,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) limits: LimitsHandle,
     pub(crate) keeper: KeeperHandle,
     pub(crate) client: ManagerClient,
-    pub(crate) orders: mpsc::Sender<NewFetches>,
+    pub(crate) fetches: FetchChannels,
     pub(crate) state: watch::Receiver<ManagerState>,
     pub(crate) clock: watch::Receiver<Option<ClockDifference>>,
-    pub(crate) kept: watch::Receiver<KeptTotals>,
+    /// Cancelled when a program asks for the end of the peer.
+    pub(crate) stop_requested: CancellationToken,
+    /// Cancelled when the peer stops.
+    pub(crate) stopping: CancellationToken,
+}
+
+/// A peer that runs: its tasks, and the channels that lead to them.
+#[derive(Debug)]
+pub(crate) struct StartedPeer {
+    pub(crate) parts: PeerParts,
+    pub(crate) share: Share,
     /// Cancels the token by which all tasks and threads end.
     pub(crate) stop: DropGuard,
     pub(crate) tasks: JoinSet<()>,
@@ -186,28 +199,28 @@ async fn start_tasks(
     };
     session_task.state.compare_clock(joined.now_s);
     // Only now: the fetches remove old parts, unless this machine's clock is wrong.
-    let (orders, kept) =
+    let fetches =
         start_fetches(&mut tasks, shared, dial, (holders, clock.clone()), commands.clone(), stop.clone());
     tasks.spawn(session_task.run(session));
-    Ok(StartedPeer {
+    let parts = PeerParts {
+        folder: share.folder().path().to_owned(),
+        since: clock::unix_now(),
         username,
         key: key.public(),
         network,
         listening,
-        share,
+        share: share.names(),
         traffic,
         limits,
         keeper,
         client: ManagerClient(commands),
-        orders,
+        fetches,
         state,
         clock,
-        kept,
-        stop: stop.drop_guard(),
-        tasks,
-        lock,
-        created,
-    })
+        stop_requested: CancellationToken::new(),
+        stopping: stop.clone(),
+    };
+    Ok(StartedPeer { parts, share, stop: stop.drop_guard(), tasks, lock, created })
 }
 
 /// The bytes of piece data that are sent and received per second, whenever it is called.
@@ -260,7 +273,7 @@ fn serving(context: &PeerContext, dial: &DialContext<'_>, stop: &CancellationTok
 }
 
 /// Starts the task that owns all fetches. It gets the holders that the manager names, and the difference between the
-/// clocks. The channel for orders, and the totals of kept parts.
+/// clocks. Returns the channels that lead to it.
 fn start_fetches(
     tasks: &mut JoinSet<()>,
     context: PeerContext,
@@ -268,7 +281,7 @@ fn start_fetches(
     (holders, clock): (mpsc::Receiver<Holders>, watch::Receiver<Option<ClockDifference>>),
     session: mpsc::Sender<SessionCommand>,
     stop: CancellationToken,
-) -> (mpsc::Sender<NewFetches>, watch::Receiver<KeptTotals>) {
+) -> FetchChannels {
     let PeerContext { folder, share, parts, keeper, traffic } = context;
     let DialContext { key, network, membership, connection_slots, config } = dial;
     let seed = seed(&key);
@@ -277,11 +290,11 @@ fn start_fetches(
     let swarm =
         Swarm::new(SwarmConfig { connections, max_connections, folder, parts, keeper: keeper.clone(), seed });
     let shares_fetched = config.sharing == ShareMode::Fetched;
-    let keep_parts = config.keep_parts;
-    let config = FetchConfig { swarm, share, keeper, keep_parts, shares_fetched, clock };
-    let (owner, orders, totals) = FetchOwner::new(config, session, holders);
+    let PeerConfig { keep_parts, keep_fetches, .. } = *config;
+    let config = FetchConfig { swarm, share, keeper, keep_fetches, keep_parts, shares_fetched, clock };
+    let (owner, channels) = FetchOwner::new(config, session, holders);
     tasks.spawn(owner.run(stop));
-    (orders, totals)
+    channels
 }
 
 /// A seed that differs from peer to peer. It only decides ties between pieces.

@@ -1,9 +1,10 @@
 //! Whole peers and a manager in this process: what a peer leaves behind when it ends, what it does when its private
-//! files are removed, a fetch by ID, and questions with long texts.
+//! files are removed, a fetch by ID, kept fetches, and questions with long texts.
 //!
 //! This file has what these tests share. Joining, sharing and fetching are tested by the end-to-end tests.
 
 mod fetching_by_id;
+mod kept_fetches;
 mod long_questions;
 #[cfg(target_os = "linux")]
 mod removed_private_files;
@@ -54,6 +55,7 @@ async fn join(manager: &ManagerServer, username: Option<&str>, folder: &Path) ->
     let up = Some(Cap::At(200_000));
     let always = Rule::always(up, None);
     let config = PeerConfig {
+        keep_fetches: true,
         keep_parts: None,
         manager: address,
         username: username.map(|username| username.parse().unwrap()),

@@ -54,6 +54,10 @@ pub(crate) struct Share {
     unservable: Arc<UnservableFiles>,
 }
 
+/// What is shared, without access to the files: it does not keep the folder locked.
+#[derive(Debug, Clone)]
+pub(crate) struct SharedNames(Arc<RwLock<ShareTables>>);
+
 /// Names of shared files that could not be served, for the keeper. Connections that read files add them, and do not
 /// wait for the keeper.
 #[derive(Debug, Default)]
@@ -62,10 +66,37 @@ struct UnservableFiles {
     added: Notify,
 }
 
+impl SharedNames {
+    /// The number of shared files, and of their bytes.
+    pub(crate) fn totals(&self) -> (usize, u64) {
+        let tables = self.read();
+        (tables.by_name.len(), tables.bytes)
+    }
+
+    /// The content that is shared under a name.
+    pub(crate) fn content_of(&self, name: &FileName) -> Option<Content> {
+        self.read().by_name.get(name).map(|file| file.content)
+    }
+
+    /// The first name of a shared content.
+    pub(crate) fn name_of(&self, content: &Content) -> Option<FileName> {
+        self.read().with_content(content).next().map(|file| file.name.clone())
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, ShareTables> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Share {
     /// An empty table for `folder`.
     pub(crate) fn new(folder: Folder) -> Self {
         Self { folder, tables: Arc::default(), unservable: Arc::default() }
+    }
+
+    /// What is shared, for those that do not read the files.
+    pub(crate) fn names(&self) -> SharedNames {
+        SharedNames(self.tables.clone())
     }
 
     /// The folder of the files.

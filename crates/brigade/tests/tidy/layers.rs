@@ -103,6 +103,7 @@ const MAPS: &[Map] = &[
             apart(&["swarm", "upload"]),
             apart(&["fetch"]),
             apart(&["start"]),
+            apart(&["handle"]),
             apart(&[ROOT]),
         ],
     },

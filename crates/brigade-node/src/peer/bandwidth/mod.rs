@@ -17,7 +17,7 @@ use std::{
 };
 
 use brigade_core::{
-    id::PeerKey,
+    id::{Content, PeerKey},
     limit_plan::LimitPlan,
     limits::COUNTED_MEMBERS,
     name::Username,
@@ -30,7 +30,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::current_limits::LimitsHandle;
-use crate::{clock, progress::MemberTraffic};
+use crate::{
+    clock,
+    progress::{MemberTraffic, Upload},
+};
 
 /// The traffic of one peer.
 #[derive(Debug)]
@@ -67,6 +70,16 @@ struct GrantedBytes<'a> {
 pub(crate) struct SentCounter {
     pub(crate) bytes: AtomicU64,
     pub(crate) pieces: AtomicU64,
+    rate: RateCounter,
+    /// The content of the last request.
+    content: Mutex<Option<Content>>,
+}
+
+impl SentCounter {
+    /// Notes the content of a request.
+    pub(crate) fn note_request(&self, content: Content) {
+        *self.content.lock().unwrap_or_else(PoisonError::into_inner) = Some(content);
+    }
 }
 
 impl Traffic {
@@ -141,6 +154,7 @@ impl Traffic {
     pub(crate) fn count_sent(&self, downloader: &SentCounter, bytes: u64) {
         self.sent.add(bytes);
         downloader.bytes.fetch_add(bytes, Ordering::Relaxed);
+        downloader.rate.add(bytes);
     }
 
     /// Counts `bytes` that were received.
@@ -164,6 +178,23 @@ impl Traffic {
             return Arc::default();
         }
         downloaders.entry(key).or_insert_with(|| (username.clone(), Arc::default())).1.clone()
+    }
+
+    /// The downloaders to which piece data is sent now, or was sent in the last seconds; the fastest first.
+    pub(crate) fn uploads(&self) -> Vec<Upload> {
+        let downloaders = self.downloaders.lock().unwrap_or_else(PoisonError::into_inner);
+        let upload = |(username, sent): &(Username, Arc<SentCounter>)| Upload {
+            username: username.clone(),
+            content: *sent.content.lock().unwrap_or_else(PoisonError::into_inner),
+            name: None,
+            bytes: sent.bytes.load(Ordering::Relaxed),
+            pieces: sent.pieces.load(Ordering::Relaxed),
+            rate: sent.rate.rate(),
+        };
+        let mut uploads: Vec<Upload> =
+            downloaders.values().map(upload).filter(|upload| upload.rate > 0).collect();
+        uploads.sort_by(|a, b| b.rate.cmp(&a.rate).then_with(|| a.username.cmp(&b.username)));
+        uploads
     }
 
     /// The traffic of each downloader, the largest first.

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
+    sync::Arc,
     time::SystemTime,
 };
 
@@ -21,7 +22,9 @@ use super::{
 };
 use crate::{
     fetch_error::FetchError,
-    fetch_request::{JobId, new_fetch::NewFetches, wanted_files::WantedFile},
+    fetch_request::{
+        FetchId, FetchOptions, new_fetch::NewFetches, stored_fetches::StoredFetches, wanted_files::WantedFile,
+    },
     store::{
         destination_check::Destinations,
         folder::{FileSystemId, Folder, FreeSpace, PrivateState},
@@ -38,6 +41,7 @@ const RESULTS: usize = 256;
 #[derive(Clone)]
 pub(crate) struct BlockingWork {
     share: Share,
+    stored: Arc<StoredFetches>,
     prepared: mpsc::Sender<PreparedFiles>,
     results: mpsc::Sender<BlockingWorkResult>,
 }
@@ -45,7 +49,7 @@ pub(crate) struct BlockingWork {
 /// Files that were prepared.
 #[derive(Debug)]
 pub(crate) struct PreparedFiles {
-    pub(crate) job: JobId,
+    pub(crate) job: FetchId,
     /// The state of the private folder before the first of them was prepared.
     pub(crate) private: PrivateState,
     pub(crate) files: Vec<(WantedFile, Result<FileDecision, LocalFileError>)>,
@@ -55,7 +59,11 @@ pub(crate) struct PreparedFiles {
 #[derive(Debug)]
 pub(crate) enum BlockingWorkResult {
     /// Whether the fetches of an order can land and fit on the disk, and the space that each of them needs.
-    Measured { order: NewFetches, kept: Vec<KeptPart>, result: Result<Vec<SpaceNeeds>, FetchError> },
+    Measured {
+        order: NewFetches,
+        kept: Vec<KeptPart>,
+        result: Result<Vec<(FetchId, SpaceNeeds)>, FetchError>,
+    },
     /// So much is free on each of these file systems.
     FreeSpace(Vec<(FileSystemId, FreeSpace)>),
     /// These parts are there.
@@ -70,14 +78,16 @@ impl BlockingWork {
     /// The receivers get the prepared files and the other results.
     pub(crate) fn new(
         share: Share,
+        stored: StoredFetches,
     ) -> (Self, mpsc::Receiver<PreparedFiles>, mpsc::Receiver<BlockingWorkResult>) {
         let (prepared, prepared_files) = mpsc::channel(RESULTS);
         let (results, other_results) = mpsc::channel(RESULTS);
-        (Self { share, prepared, results }, prepared_files, other_results)
+        let stored = Arc::new(stored);
+        (Self { share, stored, prepared, results }, prepared_files, other_results)
     }
 
     /// Prepares files of a fetch.
-    pub(crate) fn prepare(&self, job: JobId, files: Vec<WantedFile>) {
+    pub(crate) fn prepare(&self, job: FetchId, files: Vec<WantedFile>) {
         let share = self.share.clone();
         let preparation = Preparation {
             job,
@@ -93,15 +103,33 @@ impl BlockingWork {
         });
     }
 
-    /// Measures the space that the fetches of an order need, beside the bytes that are `promised` to others.
+    /// Measures the space that the fetches of an order need, beside the bytes that are `promised` to others, and stores
+    /// the fetches if they can begin. Fetches of an earlier run begin in any case: one that does not fit waits for space.
     pub(crate) fn measure(&self, order: NewFetches, promised: BTreeMap<FileSystemId, u64>) {
-        let (share, results) = (self.share.clone(), self.results.clone());
+        let Self { share, stored, results, .. } = self.clone();
         spawn_blocking(move || {
             let kept = find_parts(share.folder());
             let wanted: Vec<_> = order.fetches.iter().map(|fetch| &fetch.files).collect();
-            let result = measure(&share, &wanted, &kept, &promised);
+            let measured = measure(&share, &wanted, &kept, &promised);
+            let needs = match measured {
+                Err(_) if order.begun.is_none() => Ok(vec![SpaceNeeds::default(); order.fetches.len()]),
+                measured => measured,
+            };
+            let result = needs.map(|needs| stored.add(&order.fetches).into_iter().zip(needs).collect());
             let _ = results.blocking_send(BlockingWorkResult::Measured { order, kept, result });
         });
+    }
+
+    /// Stores the options of a fetch.
+    pub(crate) fn store_options(&self, id: FetchId, options: FetchOptions) {
+        let stored = self.stored.clone();
+        spawn_blocking(move || stored.set_options(id, options));
+    }
+
+    /// Removes fetches that have ended, or did not begin, from the stored ones.
+    pub(crate) fn remove_stored(&self, ids: Vec<FetchId>) {
+        let stored = self.stored.clone();
+        spawn_blocking(move || stored.remove(&ids));
     }
 
     /// Asks how much space is free on these file systems, at a folder on each of them.
@@ -182,7 +210,7 @@ fn remove_parts(folder: &Folder, contents: &[Content]) {
 /// Files that are being prepared. The owner gets a result for all of them in any case: it counts the threads that
 /// prepare files, and the contents that they deal with.
 struct Preparation {
-    job: JobId,
+    job: FetchId,
     private: PrivateState,
     waiting: VecDeque<WantedFile>,
     decided: Vec<(WantedFile, Result<FileDecision, LocalFileError>)>,
@@ -244,7 +272,7 @@ mod tests {
     use brigade_core::id::ContentId;
 
     use super::{
-        BlockingWorkResult, CertainResult, Content, FileDecision, JobId, LocalFileError, Preparation,
+        BlockingWorkResult, CertainResult, Content, FetchId, FileDecision, LocalFileError, Preparation,
         PrivateState, WantedFile, mpsc,
     };
 
@@ -271,7 +299,7 @@ mod tests {
             |name: &str| WantedFile::new(name.parse().unwrap(), Content { id: ContentId::EMPTY, size: 0 });
         let waiting = ["good", "bad", "late"].map(wanted).into();
         let private = PrivateState::default();
-        let preparation = Preparation { job: JobId(7), private, waiting, decided: vec![], prepared };
+        let preparation = Preparation { job: FetchId(7), private, waiting, decided: vec![], prepared };
         let run = tokio::task::spawn_blocking(move || {
             preparation.run(|wanted| match wanted.name.as_str() {
                 "good" => Ok(FileDecision::Small),
@@ -280,7 +308,7 @@ mod tests {
         });
         assert!(run.await.unwrap_err().is_panic());
         let prepared = tokio::time::timeout(Duration::from_secs(20), received.recv()).await.unwrap().unwrap();
-        assert_eq!(prepared.job, JobId(7));
+        assert_eq!(prepared.job, FetchId(7));
         let [
             (_, Ok(FileDecision::Small)),
             (bad, Err(LocalFileError::CutOff)),

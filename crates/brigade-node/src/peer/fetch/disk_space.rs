@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     fetch_error::{CannotLand, FetchError, MissingSpace, NotEnoughSpace, RefusedFiles},
-    fetch_request::JobId,
+    fetch_request::FetchId,
     fetch_request::wanted_files::{Resolved, WantedFile},
     store::{
         destination_check::{Destinations, Obstacle},
@@ -42,7 +42,7 @@ const ENOUGH_BYTES: u64 = 64 << 20;
 #[derive(Debug, Default)]
 pub(crate) struct DiskSpace {
     /// Fetches that wait, or went on after they had waited.
-    waits: BTreeMap<JobId, SpaceWait>,
+    waits: BTreeMap<FetchId, SpaceWait>,
     /// Whether the disk is being asked at this moment.
     is_checking: bool,
     /// The free space at the last check, on each file system that a fetch waits for.
@@ -64,7 +64,7 @@ struct SpaceWait {
 
 impl DiskSpace {
     /// A fetch waits from now on for space on a file system. Whether it did not wait before.
-    pub(crate) fn wait(&mut self, job: JobId, on: FileSystemId, inodes: bool, now: Timestamp) -> bool {
+    pub(crate) fn wait(&mut self, job: FetchId, on: FileSystemId, inodes: bool, now: Timestamp) -> bool {
         let last = self.waits.get(&job);
         if last.is_some_and(|last| last.waits) {
             return false;
@@ -79,12 +79,12 @@ impl DiskSpace {
         true
     }
 
-    pub(crate) fn is_waiting(&self, job: JobId) -> bool {
+    pub(crate) fn is_waiting(&self, job: FetchId) -> bool {
         self.waits.get(&job).is_some_and(|wait| wait.waits)
     }
 
     /// The file system that a fetch waits for.
-    pub(crate) fn full(&self, job: JobId) -> Option<FullDisk> {
+    pub(crate) fn full(&self, job: FetchId) -> Option<FullDisk> {
         let wait = self.waits.get(&job).filter(|wait| wait.waits)?;
         let free = self.free.get(&wait.on);
         Some(FullDisk {
@@ -95,7 +95,7 @@ impl DiskSpace {
     }
 
     /// A fetch has ended.
-    pub(crate) fn forget(&mut self, job: JobId) {
+    pub(crate) fn forget(&mut self, job: FetchId) {
         self.waits.remove(&job);
     }
 
@@ -105,14 +105,14 @@ impl DiskSpace {
     }
 
     /// The file systems to check now, if any. A new one is checked at once, so that the free space can be shown.
-    pub(crate) fn check(&mut self, now: Timestamp) -> Vec<(JobId, FileSystemId)> {
+    pub(crate) fn check(&mut self, now: Timestamp) -> Vec<(FetchId, FileSystemId)> {
         if self.is_checking {
             return vec![];
         }
         let is_due =
             |wait: &SpaceWait| wait.waits && (wait.next_check <= now || !self.free.contains_key(&wait.on));
         let due = self.waits.iter().filter(|(_, wait)| is_due(wait));
-        let due: Vec<(JobId, FileSystemId)> = due.map(|(job, wait)| (*job, wait.on)).collect();
+        let due: Vec<(FetchId, FileSystemId)> = due.map(|(job, wait)| (*job, wait.on)).collect();
         self.is_checking = !due.is_empty();
         due
     }
@@ -122,8 +122,8 @@ impl DiskSpace {
         &mut self,
         free: Vec<(FileSystemId, FreeSpace)>,
         now: Timestamp,
-        needed: impl Fn(JobId, FileSystemId) -> u64,
-    ) -> Vec<JobId> {
+        needed: impl Fn(FetchId, FileSystemId) -> u64,
+    ) -> Vec<FetchId> {
         self.is_checking = false;
         let mut left: BTreeMap<FileSystemId, FreeSpace> = free.into_iter().collect();
         self.free.extend(&left);

@@ -5,6 +5,7 @@
 
 mod changed_parts;
 mod disk_problems;
+mod user_wishes;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     fetch_error::FileErrorKind,
-    fetch_request::{JobId, new_fetch::NewFetch, wanted_files::WantedFile},
+    fetch_request::{FetchId, new_fetch::NewFetch, wanted_files::WantedFile},
     identity::clock_check::ClockDifference,
     peer::swarm::{EndedDownload, LandedContent, ManagerUpdate, OpenPart, Swarm, SwarmEvent},
     peer_status::KeptTotals,
@@ -51,6 +52,8 @@ pub(crate) struct FetchConfig {
     pub(crate) swarm: Swarm,
     pub(crate) share: Share,
     pub(crate) keeper: KeeperHandle,
+    /// Whether the fetches that run go on after a restart.
+    pub(crate) keep_fetches: bool,
     /// How long an unused part of a file is kept; `None` for ever.
     pub(crate) keep_parts: Option<Duration>,
     /// Whether the peer shares only what it fetches.
@@ -80,7 +83,7 @@ pub(crate) struct Fetches {
 impl Fetches {
     /// No fetch yet. Returns the totals of kept parts, too.
     pub(crate) fn new(config: FetchConfig, background: BlockingWork) -> (Self, watch::Receiver<KeptTotals>) {
-        let FetchConfig { swarm, share, keeper, keep_parts, shares_fetched, clock } = config;
+        let FetchConfig { swarm, share, keeper, keep_parts, shares_fetched, clock, .. } = config;
         let (kept, totals) = UnusedParts::new(keep_parts, shares_fetched);
         let this = Self {
             swarm,
@@ -114,8 +117,8 @@ impl Fetches {
     }
 
     /// Notes the numbers of the swarm that are shown next: by the `only` fetch, or by all of them.
-    fn note_numbers(&mut self, only: Option<JobId>) {
-        self.jobs.note_numbers(only, self.swarm.bytes_twice(), |holder| self.swarm.name_of(holder));
+    fn note_numbers(&mut self, only: Option<FetchId>) {
+        self.jobs.note_numbers(only, self.swarm.bytes_twice(), |holder| self.swarm.sender(holder));
     }
 
     /// Has files prepared, as long as they may be fetched.
@@ -181,6 +184,7 @@ impl Fetches {
                 self.jobs.release(&content);
             }
         }
+        self.keep_paused(id);
         self.prepare_more();
         self.settle(id);
     }
@@ -195,9 +199,10 @@ impl Fetches {
     }
 
     /// Starts to fetch the content of a file: of one piece, or into a part file.
-    fn start(&mut self, id: JobId, file: WantedFile, part: Option<OpenPart>) {
+    fn start(&mut self, id: FetchId, file: WantedFile, part: Option<OpenPart>) {
         let Some(fetch) = self.jobs.fetch_of(id, &file) else { return };
-        let started = self.swarm.start(file.content, file.landing(), part, fetch.counter());
+        let (counter, priority) = (fetch.counter(), fetch.options().priority);
+        let started = self.swarm.start(file.content, file.landing(), part, (counter, priority));
         let Some(present) = started else { return };
         self.kept.forget(&file.content);
         self.jobs.started(id, file, present);
@@ -289,24 +294,11 @@ impl Fetches {
     }
 
     /// Ends a fetch that has nothing left to do.
-    fn settle(&mut self, id: JobId) {
+    fn settle(&mut self, id: FetchId) {
         if self.jobs.get(id).is_some_and(|job| job.is_over()) {
             self.note_numbers(Some(id));
             self.jobs.end(id);
-        }
-    }
-
-    /// Ends the fetches that were given up. The verified parts of them are kept.
-    pub(crate) fn stop_given_up(&mut self) {
-        for id in self.jobs.given_up() {
-            for content in self.jobs.contents_of(id) {
-                self.forget(&content);
-                // Another fetch that waits for the same content takes it over; if it is getting its name, after that.
-                self.jobs.release(&content);
-            }
-            self.note_numbers(Some(id));
-            self.jobs.stop(id);
-            self.prepare_more();
+            self.background.remove_stored(vec![id]);
         }
     }
 

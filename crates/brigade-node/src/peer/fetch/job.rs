@@ -3,29 +3,29 @@
 //! It decides nothing about its files: [`super::fetch_coordination`] does. The accounts become the [`Progress`] that a
 //! person sees.
 
+mod accounts;
+
 use std::{
     collections::{BTreeMap, VecDeque},
     sync::Arc,
 };
 
-use brigade_core::{
-    download::HolderId,
-    geometry::Geometry,
-    id::Content,
-    limits,
-    name::{FileName, Username},
-    time::Timestamp,
-};
+use brigade_core::{download::HolderId, geometry::Geometry, id::Content, name::FileName, time::Timestamp};
 use tokio::sync::watch;
-use tokio_util::sync::CancellationToken;
 
+use self::accounts::Accounts;
 use super::space_needs::{FullDisk, SpaceNeeds};
 use crate::{
+    clock,
     fetch_error::FileErrorKind,
-    fetch_request::new_fetch::NewFetch,
-    fetch_request::wanted_files::{Resolved, WantedFile},
+    fetch_request::{
+        FetchOptions,
+        new_fetch::NewFetch,
+        running_fetch::Fetch,
+        wanted_files::{Resolved, WantedFile},
+    },
     peer::swarm::ReceiveCounter,
-    progress::{FetchState, MemberTraffic, Progress, UnusableHolders},
+    progress::{FetchState, HolderTraffic, Progress, UnusableHolders},
 };
 
 /// One fetch.
@@ -38,7 +38,9 @@ pub(crate) struct FetchJob {
     turns: u64,
     accounts: Accounts,
     progress: watch::Sender<Progress>,
-    given_up: CancellationToken,
+    handle: Fetch,
+    /// The options that are in effect.
+    options: FetchOptions,
     /// Files that are neither done nor failed.
     open: u64,
     /// Its active contents, and how many of them no holder can send.
@@ -59,27 +61,17 @@ pub(crate) struct FetchJob {
 pub(crate) struct SwarmNumbers {
     /// Bytes that were received twice, over all fetches.
     pub(crate) bytes_twice: u64,
-    /// The names of the holders that sent something.
-    pub(crate) names: BTreeMap<HolderId, Username>,
-}
-
-/// The accounts from which a [`Progress`] is made.
-#[derive(Debug)]
-struct Accounts {
-    progress: Progress,
-    /// Counted by the connections.
-    counter: Arc<ReceiveCounter>,
-    /// Bytes that are not stored yet.
-    left_bytes: u64,
-    started: Timestamp,
-    from: BTreeMap<HolderId, (u64, u64)>,
+    /// The holders that sent something, with their names and addresses.
+    pub(crate) senders: BTreeMap<HolderId, HolderTraffic>,
 }
 
 impl FetchJob {
     /// A fetch that begins now, when all fetches have received so many bytes twice.
     pub(crate) fn new(ordered: NewFetch, needs: SpaceNeeds, now: Timestamp, bytes_twice: u64) -> Self {
-        let NewFetch { files: Resolved { name, files, left_out }, progress, given_up } = ordered;
+        let NewFetch { handle, files: Resolved { name, files, left_out, .. }, progress } = ordered;
+        let options = handle.wishes().options;
         let mut accounts = Accounts::new(name, now);
+        accounts.progress.priority = options.priority;
         accounts.progress.files = files.len() as u64;
         accounts.progress.left_out = left_out;
         for file in &files {
@@ -93,7 +85,8 @@ impl FetchJob {
             turns: 0,
             accounts,
             progress,
-            given_up,
+            handle,
+            options,
             active: 0,
             starved: 0,
             counted: BTreeMap::new(),
@@ -109,7 +102,20 @@ impl FetchJob {
 
     /// Whether the person gave it up.
     pub(crate) fn is_given_up(&self) -> bool {
-        self.given_up.is_cancelled()
+        self.handle.wishes().given_up
+    }
+
+    /// The options that are in effect.
+    pub(crate) const fn options(&self) -> FetchOptions {
+        self.options
+    }
+
+    /// Puts the options that the person wishes into effect. Returns those before, if they differ.
+    pub(crate) fn change_options(&mut self) -> Option<FetchOptions> {
+        let wished = self.handle.wishes().options;
+        let before = std::mem::replace(&mut self.options, wished);
+        self.accounts.progress.priority = wished.priority;
+        (before != wished).then_some(before)
     }
 
     /// Counts the bytes that arrive for it.
@@ -185,7 +191,7 @@ impl FetchJob {
 
     /// A piece of a file that `holder` sent is stored.
     pub(crate) fn stored(&mut self, holder: HolderId, name: &FileName, bytes: u64) {
-        self.accounts.stored(holder, bytes);
+        self.accounts.stored(holder, bytes, clock::now());
         self.needs.less(name, bytes);
     }
 
@@ -316,7 +322,8 @@ impl FetchJob {
             (active, starved) if starved >= active => FetchState::Waiting,
             _ => FetchState::Fetching,
         };
-        self.send(full.unwrap_or(state), now, swarm);
+        let state = if self.options.paused { FetchState::Paused } else { full.unwrap_or(state) };
+        self.send(state, now, swarm);
     }
 
     /// Shows the end of a fetch that has nothing left to do.
@@ -333,54 +340,8 @@ impl FetchJob {
     fn send(&mut self, state: FetchState, now: Timestamp, swarm: &SwarmNumbers) {
         self.accounts.progress.state = state;
         self.accounts.progress.bytes_twice = swarm.bytes_twice.saturating_sub(self.twice_before);
-        let shown = self.accounts.shown(now, &swarm.names);
+        let shown = self.accounts.shown(now, &swarm.senders);
         self.progress.send_replace(shown);
-    }
-}
-
-impl Accounts {
-    fn new(name: String, now: Timestamp) -> Self {
-        Self {
-            progress: Progress::new(name),
-            counter: Arc::default(),
-            left_bytes: 0,
-            started: now,
-            from: BTreeMap::new(),
-        }
-    }
-
-    /// A piece that `holder` sent is stored.
-    fn stored(&mut self, holder: HolderId, bytes: u64) {
-        if self.from.len() < limits::COUNTED_MEMBERS || self.from.contains_key(&holder) {
-            let from = self.from.entry(holder).or_default();
-            from.0 += bytes;
-            from.1 += 1;
-        }
-        self.progress.bytes_done += bytes;
-        self.progress.pieces_done += 1;
-    }
-
-    /// The progress at `now`.
-    fn shown(&mut self, now: Timestamp, names: &BTreeMap<HolderId, Username>) -> Progress {
-        self.progress.rate = self.counter.rate();
-        self.progress.steady_rate = self.counter.steady_rate();
-        let waits = matches!(
-            self.progress.state,
-            FetchState::Waiting | FetchState::WaitingForFetch | FetchState::Full { .. }
-        );
-        if waits {
-            // Nothing is received; the meters would show the bytes of the last seconds.
-            (self.progress.rate, self.progress.steady_rate) = (0, None);
-        }
-        self.progress.left_bytes = self.left_bytes.saturating_sub(self.counter.unstored_bytes());
-        self.progress.took = now.since(self.started);
-        let given = |(holder, (bytes, pieces)): (&HolderId, &(u64, u64))| {
-            Some(MemberTraffic { username: names.get(holder)?.clone(), bytes: *bytes, pieces: *pieces })
-        };
-        let mut from: Vec<MemberTraffic> = self.from.iter().filter_map(given).collect();
-        from.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.username.cmp(&b.username)));
-        self.progress.from = from;
-        self.progress.clone()
     }
 }
 
@@ -390,74 +351,4 @@ fn pieces(content: Content) -> u64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::{
-        Accounts, BTreeMap, CancellationToken, Content, FetchJob, NewFetch, Progress, Resolved, SpaceNeeds,
-        Timestamp, WantedFile, pieces, watch,
-    };
-    use crate::peer::swarm::partial_contents::ReceivedBytes;
-
-    /// A fetch of one file.
-    fn job() -> (FetchJob, WantedFile) {
-        let content = Content { id: brigade_core::id::ContentId([1; 32]), size: 600_000 };
-        let file = WantedFile::new("film".parse().unwrap(), content);
-        let (progress, given_up) = (watch::channel(Progress::new(String::new())).0, CancellationToken::new());
-        let files = Resolved { name: "film".to_owned(), files: vec![file.clone()], left_out: 0 };
-        let ordered = NewFetch { files, progress, given_up };
-        (FetchJob::new(ordered, SpaceNeeds::default(), Timestamp::default(), 0), file)
-    }
-
-    #[test]
-    fn pieces_of_a_removed_part_do_not_count_as_present() {
-        let (mut job, file) = job();
-        let (all, found) = ((file.content.size, pieces(file.content)), (400_000, 2));
-        let shown = |job: &FetchJob| {
-            let progress = &job.accounts.progress;
-            (progress.bytes_done, progress.bytes_already, progress.pieces_done)
-        };
-        job.started(&file, found);
-        job.stored_uncounted(&file.name, (100_000, 1));
-        assert_eq!(shown(&job), (500_000, 400_000, 3));
-        job.removed(&file, (500_000, 3));
-        assert_eq!(shown(&job), (0, 0, 0));
-        job.started(&file, found);
-        job.lost(&file, found); // the disk was full, and then the part was removed
-        job.removed(&file, (0, 0));
-        job.started(&file, (0, 0));
-        job.stored_uncounted(&file.name, all);
-        assert_eq!(shown(&job), (all.0, 0, all.1));
-    }
-
-    #[test]
-    fn pieces_that_did_not_fit_are_counted_as_before_when_they_are_found_again() {
-        let (mut job, file) = job();
-        let content = file.content;
-        job.started(&file, (0, 0));
-        let all = (content.size, pieces(content));
-        job.stored_uncounted(&file.name, all); // all of it was received
-        job.lost(&file, all);
-        assert_eq!(job.accounts.progress.bytes_done, 0);
-        job.started(&file, all);
-        let shown = &job.accounts.progress;
-        assert_eq!((shown.bytes_done, shown.bytes_already), (content.size, 0));
-        assert_eq!(shown.pieces_done, pieces(content));
-    }
-
-    #[test]
-    fn received_bytes_are_not_counted_as_left() {
-        let mut accounts = Accounts::new("film.bin".to_owned(), Timestamp::default());
-        accounts.left_bytes = 1000;
-        let mut received = ReceivedBytes::new(accounts.counter.clone());
-        received.add(400);
-        received.add(100);
-        let shown = accounts.shown(Timestamp::default(), &BTreeMap::new());
-        assert_eq!((shown.left_bytes, shown.time_left()), (500, None), "too early to tell");
-        assert!(shown.rate > 0);
-        // A dropped piece has to be received again.
-        drop(received);
-        let mut shown = accounts.shown(Timestamp::default(), &BTreeMap::new());
-        assert_eq!(shown.left_bytes, 1000);
-        shown.steady_rate = Some(300);
-        assert_eq!(shown.time_left().map(|left| left.as_secs()), Some(4));
-    }
-}
+mod tests;

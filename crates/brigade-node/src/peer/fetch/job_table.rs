@@ -3,14 +3,12 @@
 //! It counts the progress of each file, and knows which files are to be prepared next. It uses no disk and no network:
 //! [`super::fetch_coordination`] acts on its results.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod options_and_list;
+mod space;
 
-use brigade_core::{
-    download::HolderId,
-    id::Content,
-    name::{FileName, Username},
-    time::Timestamp,
-};
+use std::collections::BTreeMap;
+
+use brigade_core::{download::HolderId, id::Content, name::FileName, time::Timestamp};
 
 use super::{
     disk_space::DiskSpace,
@@ -21,8 +19,8 @@ use super::{
 use crate::{
     clock,
     fetch_error::FileErrorKind,
-    fetch_request::{JobId, new_fetch::NewFetch, wanted_files::WantedFile},
-    progress::UnusableHolders,
+    fetch_request::{FetchId, fetch_list::FetchList, new_fetch::NewFetch, wanted_files::WantedFile},
+    progress::{HolderTraffic, UnusableHolders},
     store::folder::{FileSystemId, FreeSpace},
 };
 
@@ -32,8 +30,8 @@ const PREPARED_TOGETHER: usize = 512;
 /// All fetches.
 #[derive(Default)]
 pub(crate) struct Jobs {
-    jobs: BTreeMap<JobId, FetchJob>,
-    last: u32,
+    jobs: BTreeMap<FetchId, FetchJob>,
+    list: FetchList,
     /// The files whose contents are fetched now.
     active: BTreeMap<Content, ActiveFile>,
     claims: FileClaims,
@@ -45,7 +43,7 @@ pub(crate) struct Jobs {
 
 /// A file whose content is fetched now.
 pub(crate) struct ActiveFile {
-    pub(crate) job: JobId,
+    pub(crate) job: FetchId,
     pub(crate) file: WantedFile,
     /// Bytes that are not stored.
     missing_bytes: u64,
@@ -56,47 +54,50 @@ pub(crate) struct ActiveFile {
 impl Jobs {
     /// A fetch begins, when all fetches have received so many bytes twice.
     pub(crate) fn begin(&mut self, ordered: NewFetch, needs: SpaceNeeds, bytes_twice: u64) {
-        self.last += 1;
-        self.jobs.insert(JobId(self.last), FetchJob::new(ordered, needs, clock::now(), bytes_twice));
+        self.list.begun(ordered.handle.clone());
+        let id = ordered.handle.id();
+        self.jobs.insert(id, FetchJob::new(ordered, needs, clock::now(), bytes_twice));
     }
 
     /// Notes the numbers of the swarm that are shown next: by the `only` fetch, or by all of them.
     pub(crate) fn note_numbers(
         &mut self,
-        only: Option<JobId>,
+        only: Option<FetchId>,
         bytes_twice: u64,
-        name_of: impl Fn(HolderId) -> Option<Username>,
+        sender: impl Fn(HolderId) -> Option<HolderTraffic>,
     ) {
         let shown = only.map_or_else(|| self.jobs.range(..), |id| self.jobs.range(id..=id));
         let holders = shown.flat_map(|(_, job)| job.holders());
-        let names = holders.filter_map(|holder| Some((holder, name_of(holder)?))).collect();
-        self.swarm = SwarmNumbers { bytes_twice, names };
+        let senders = holders.filter_map(|holder| Some((holder, sender(holder)?))).collect();
+        self.swarm = SwarmNumbers { bytes_twice, senders };
     }
 
-    pub(crate) fn get(&self, id: JobId) -> Option<&FetchJob> {
+    pub(crate) fn get(&self, id: FetchId) -> Option<&FetchJob> {
         self.jobs.get(&id)
     }
 
     /// The fetches that were given up.
-    pub(crate) fn given_up(&self) -> Vec<JobId> {
+    pub(crate) fn given_up(&self) -> Vec<FetchId> {
         self.jobs.iter().filter(|(_, job)| job.is_given_up()).map(|(id, _)| *id).collect()
     }
 
     /// Ends a fetch that has nothing left to do.
-    pub(crate) fn end(&mut self, id: JobId) {
+    pub(crate) fn end(&mut self, id: FetchId) {
         if let Some(mut job) = self.remove(id) {
             job.end(clock::now(), &self.swarm);
+            self.list.ended();
         }
     }
 
     /// Ends a fetch that was given up.
-    pub(crate) fn stop(&mut self, id: JobId) {
+    pub(crate) fn stop(&mut self, id: FetchId) {
         if let Some(mut job) = self.remove(id) {
             job.stop(clock::now(), &self.swarm);
+            self.list.ended();
         }
     }
 
-    fn remove(&mut self, id: JobId) -> Option<FetchJob> {
+    fn remove(&mut self, id: FetchId) -> Option<FetchJob> {
         self.disk_space.forget(id);
         self.claims.fetch_ended(id);
         let job = self.jobs.remove(&id)?;
@@ -106,7 +107,7 @@ impl Jobs {
     }
 
     /// The contents that are fetched for a fetch.
-    pub(crate) fn contents_of(&self, id: JobId) -> Vec<Content> {
+    pub(crate) fn contents_of(&self, id: FetchId) -> Vec<Content> {
         let of_it = self.active.iter().filter(|(_, active)| active.job == id);
         of_it.map(|(content, _)| *content).collect()
     }
@@ -121,17 +122,19 @@ impl Jobs {
         self.active.iter().filter(|(_, active)| active.is_starved).map(|(content, _)| content)
     }
 
-    pub(crate) fn file_of(&self, content: &Content) -> Option<(JobId, &WantedFile)> {
+    pub(crate) fn file_of(&self, content: &Content) -> Option<(FetchId, &WantedFile)> {
         self.active.get(content).map(|active| (active.job, &active.file))
     }
 
-    /// The fetch that has its turn in being prepared, and does not wait for space. Fetches take turns, so that a large
-    /// one does not keep a small one waiting.
-    pub(crate) fn next(&mut self) -> Option<JobId> {
+    /// The fetch that has its turn in being prepared, is not paused and does not wait for space. Fetches of one priority
+    /// take turns, so that a large one does not keep a small one waiting.
+    pub(crate) fn next(&mut self) -> Option<FetchId> {
         let disk_space = &self.disk_space;
-        let may_go_on = |id: &JobId, job: &FetchJob| job.next_file().is_some() && !disk_space.is_waiting(*id);
+        let may_go_on = |id: &FetchId, job: &FetchJob| {
+            job.next_file().is_some() && !job.options().paused && !disk_space.is_waiting(*id)
+        };
         let next = self.jobs.iter_mut().filter(|(id, job)| may_go_on(id, job));
-        let (id, job) = next.min_by_key(|(_, job)| job.turns())?;
+        let (id, job) = next.min_by_key(|(_, job)| (job.options().priority, job.turns()))?;
         job.take_turn();
         Some(*id)
     }
@@ -140,7 +143,7 @@ impl Jobs {
     /// whose content is dealt with under another name is deferred.
     pub(crate) fn next_files(
         &mut self,
-        id: JobId,
+        id: FetchId,
         large_active: usize,
         is_active: impl Fn(&Content) -> bool,
     ) -> NextFiles {
@@ -164,7 +167,7 @@ impl Jobs {
     }
 
     /// A file is prepared.
-    pub(crate) fn prepared(&mut self, id: JobId, content: &Content) {
+    pub(crate) fn prepared(&mut self, id: FetchId, content: &Content) {
         self.claims.prepared(content);
         if let Some(job) = self.jobs.get_mut(&id) {
             job.prepared(*content);
@@ -172,7 +175,7 @@ impl Jobs {
     }
 
     /// The fetch for which the content of a file starts; `None` if the fetch was given up meanwhile.
-    pub(crate) fn fetch_of(&mut self, id: JobId, file: &WantedFile) -> Option<&FetchJob> {
+    pub(crate) fn fetch_of(&mut self, id: FetchId, file: &WantedFile) -> Option<&FetchJob> {
         let job = self.jobs.get(&id);
         if job.is_none() {
             self.claims.give_back_name(id, &file.name);
@@ -181,7 +184,7 @@ impl Jobs {
     }
 
     /// The content of a file is fetched from now on; so many bytes and pieces of it are present.
-    pub(crate) fn started(&mut self, id: JobId, file: WantedFile, present: (u64, u64)) {
+    pub(crate) fn started(&mut self, id: FetchId, file: WantedFile, present: (u64, u64)) {
         if let Some(job) = self.jobs.get_mut(&id) {
             job.started(&file, present);
             let missing_bytes = file.content.size.saturating_sub(present.0);
@@ -190,7 +193,7 @@ impl Jobs {
     }
 
     /// A file is under its name already.
-    pub(crate) fn already_here(&mut self, id: JobId, file: &WantedFile) {
+    pub(crate) fn already_here(&mut self, id: FetchId, file: &WantedFile) {
         self.claims.give_back_name(id, &file.name);
         if let Some(job) = self.jobs.get_mut(&id) {
             job.already_here(file, self.claims.named_at(&file.name));
@@ -198,7 +201,7 @@ impl Jobs {
     }
 
     /// A file was copied from another one with the same content; the file that had its name is kept `aside`.
-    pub(crate) fn copied(&mut self, id: JobId, file: &WantedFile, aside: Option<String>) {
+    pub(crate) fn copied(&mut self, id: FetchId, file: &WantedFile, aside: Option<String>) {
         self.claims.give_back_name(id, &file.name);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.copied(file, self.claims.landed_at(&file.content), aside);
@@ -206,7 +209,7 @@ impl Jobs {
     }
 
     /// A file cannot be fetched.
-    pub(crate) fn failed(&mut self, id: JobId, file: WantedFile, kind: FileErrorKind, error: String) {
+    pub(crate) fn failed(&mut self, id: FetchId, file: WantedFile, kind: FileErrorKind, error: String) {
         self.claims.give_back_name(id, &file.name);
         if let Some(job) = self.jobs.get_mut(&id) {
             job.failed(file.content, file.name, kind, error);
@@ -215,7 +218,7 @@ impl Jobs {
 
     /// A file is prepared again; one that did not fit waits until there is space. So many of its bytes and pieces had
     /// been counted as present.
-    pub(crate) fn try_again(&mut self, id: JobId, file: WantedFile, present: (u64, u64)) {
+    pub(crate) fn try_again(&mut self, id: FetchId, file: WantedFile, present: (u64, u64)) {
         self.claims.give_back_name(id, &file.name);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.lost(&file, present);
@@ -223,7 +226,7 @@ impl Jobs {
     }
 
     /// A file whose part was removed is fetched from the beginning. So many of its bytes and pieces had been present.
-    pub(crate) fn begin_again(&mut self, id: JobId, file: WantedFile, present: (u64, u64)) {
+    pub(crate) fn begin_again(&mut self, id: FetchId, file: WantedFile, present: (u64, u64)) {
         self.claims.give_back_name(id, &file.name);
         let Some(job) = self.jobs.get_mut(&id) else { return };
         job.removed(&file, present);
@@ -246,7 +249,7 @@ impl Jobs {
         content: &Content,
         kind: FileErrorKind,
         error: &str,
-    ) -> Vec<JobId> {
+    ) -> Vec<FetchId> {
         let deferred = self.claims.take_deferred(content);
         let ids = deferred.iter().map(|(id, _)| *id).collect();
         for (id, file) in deferred {
@@ -304,35 +307,6 @@ impl Jobs {
         }
     }
 
-    /// A fetch waits from now on for space on the file system of a name.
-    pub(crate) fn wait_for_space(&mut self, id: JobId, name: &FileName, inodes: bool, now: Timestamp) {
-        let Some(job) = self.jobs.get(&id) else { return };
-        if self.disk_space.wait(id, job.needs().file_system_of(name), inodes, now) {
-            tracing::info!(fetch = job.name(), "the disk is full: the fetch waits for space");
-        }
-    }
-
-    /// The file systems whose free space is to be checked now, each with a folder on it.
-    pub(crate) fn full_disks_to_check(&mut self, now: Timestamp) -> BTreeSet<(FileSystemId, String)> {
-        let due = self.disk_space.check(now).into_iter();
-        due.filter_map(|(id, on)| Some((on, self.jobs.get(&id)?.needs().folder_on(on)))).collect()
-    }
-
-    /// So much space is free. Returns the fetches that have enough space and continue.
-    pub(crate) fn space_checked(
-        &mut self,
-        free: Vec<(FileSystemId, FreeSpace)>,
-        now: Timestamp,
-    ) -> Vec<JobId> {
-        let needed = |id: JobId, on| self.jobs.get(&id).map_or(0, |job| job.needs().bytes_on(on));
-        self.disk_space.checked(free, now, needed)
-    }
-
-    /// No fetch waits for space any more.
-    pub(crate) fn forget_full_disks(&mut self) {
-        self.disk_space.forget_all();
-    }
-
     /// The bytes that the fetches have still to write, by file system.
     pub(crate) fn promised(&self) -> BTreeMap<FileSystemId, u64> {
         SpaceNeeds::promised(self.jobs.values().map(FetchJob::needs))
@@ -360,7 +334,7 @@ impl Jobs {
     }
 
     /// Nothing else touches the content of a waiting file until it is [`unlocked`](Self::unlock).
-    pub(crate) fn lock(&mut self, id: JobId, content: Content) {
+    pub(crate) fn lock(&mut self, id: FetchId, content: Content) {
         self.claims.lock(content, Some(id).filter(|id| self.jobs.contains_key(id)));
     }
 

@@ -18,9 +18,13 @@ mod resolve;
 mod space_needs;
 mod unused_parts;
 
-use std::{collections::VecDeque, time::Duration};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::Arc,
+    time::Duration,
+};
 
-use brigade_core::wire::manager::Holders;
+use brigade_core::{id::Content, wire::manager::Holders};
 use tokio::{
     sync::{mpsc, oneshot, watch},
     time::{MissedTickBehavior, interval},
@@ -30,11 +34,18 @@ use tokio_util::sync::CancellationToken;
 use self::{
     blocking_work::{BlockingWork, BlockingWorkResult, PreparedFiles},
     fetch_coordination::Fetches,
+    space_needs::SpaceNeeds,
 };
 pub(crate) use self::{fetch_coordination::FetchConfig, resolve::resolve_request};
 use crate::{
     clock,
-    fetch_request::new_fetch::NewFetches,
+    fetch_error::FetchError,
+    fetch_request::{
+        FetchId,
+        new_fetch::{FetchOrder, NewFetch, NewFetches, OrderedFetch},
+        running_fetch::{ContentHolderNames, Fetch},
+        stored_fetches::StoredFetches,
+    },
     manager_questions::{Answer, Question},
     peer::{session::SessionCommand, swarm::ManagerUpdate},
     peer_status::KeptTotals,
@@ -50,6 +61,16 @@ const SHOWN_EVERY: Duration = Duration::from_millis(100);
 /// How long making the part files durable may take at the end.
 const SYNC_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// The channels that lead to the owner of the fetches.
+#[derive(Debug)]
+pub(crate) struct FetchChannels {
+    pub(crate) orders: mpsc::Sender<FetchOrder>,
+    /// The list of all fetches.
+    pub(crate) list: watch::Receiver<Arc<Vec<Fetch>>>,
+    /// The totals of kept parts.
+    pub(crate) kept: watch::Receiver<KeptTotals>,
+}
+
 /// The task that owns all fetches.
 pub(crate) struct FetchOwner {
     fetches: Fetches,
@@ -57,7 +78,11 @@ pub(crate) struct FetchOwner {
     /// Commands for the session, in order.
     to_session: VecDeque<SessionCommand>,
     session: mpsc::Sender<SessionCommand>,
-    orders: mpsc::Receiver<NewFetches>,
+    orders: mpsc::Receiver<FetchOrder>,
+    /// The fetches of an earlier run, before they begin.
+    restored: Vec<OrderedFetch>,
+    /// The questions for the members that hold a content, until the manager names them.
+    holder_questions: BTreeMap<Content, Vec<oneshot::Sender<ContentHolderNames>>>,
     prepared: mpsc::Receiver<PreparedFiles>,
     results: mpsc::Receiver<BlockingWorkResult>,
     holders: mpsc::Receiver<Holders>,
@@ -67,35 +92,45 @@ pub(crate) struct FetchOwner {
 }
 
 impl FetchOwner {
-    /// Creates the owner. `holders` receives the holders that the manager names. Returns the channel for orders, and
-    /// the totals of kept parts.
+    /// Creates the owner. `holders` receives the holders that the manager names. Returns the channels that lead to it.
     pub(crate) fn new(
         config: FetchConfig,
         session: mpsc::Sender<SessionCommand>,
         holders: mpsc::Receiver<Holders>,
-    ) -> (Self, mpsc::Sender<NewFetches>, watch::Receiver<KeptTotals>) {
+    ) -> (Self, FetchChannels) {
         let (orders_sender, orders) = mpsc::channel(ORDERS);
-        let (background, prepared, results) = BlockingWork::new(config.share.clone());
         let folder = config.share.folder().clone();
-        let (fetches, totals) = Fetches::new(config, background.clone());
+        let (stored, restored) = match config.keep_fetches {
+            true => StoredFetches::open(&folder.private_dir()),
+            false => (StoredFetches::default(), vec![]),
+        };
+        let (background, prepared, results) = BlockingWork::new(config.share.clone(), stored);
+        let (fetches, kept) = Fetches::new(config, background.clone());
+        let channels = FetchChannels { orders: orders_sender, list: fetches.list(), kept };
         let this = Self {
             fetches,
             background,
             to_session: VecDeque::new(),
             session,
             orders,
+            restored,
+            holder_questions: BTreeMap::new(),
             prepared,
             results,
             holders,
             private: folder.private_state(),
             folder,
         };
-        (this, orders_sender, totals)
+        (this, channels)
     }
 
     /// Runs until it is stopped; then makes unfinished files durable and shows that every fetch was stopped.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         let session = self.session.clone();
+        if !self.restored.is_empty() {
+            let order = NewFetches { fetches: std::mem::take(&mut self.restored), begun: None };
+            self.background.measure(order, self.fetches.promised());
+        }
         let mut tick = interval(SHOWN_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -112,10 +147,8 @@ impl FetchOwner {
                 input = self.fetches.swarm().receive() => self.fetches.swarm().handle(input),
                 Some(prepared) = self.prepared.recv() => self.fetches.prepared(prepared),
                 Some(result) = self.results.recv() => self.result(result),
-                Some(holders) = self.holders.recv() => self.fetches.holders(&holders),
-                Some(order) = self.orders.recv() => {
-                    self.background.measure(order, self.fetches.promised());
-                }
+                Some(holders) = self.holders.recv() => self.holders_named(&holders),
+                Some(order) = self.orders.recv() => self.order(order),
                 () = clock::reach(deadline) => self.fetches.swarm().handle_timeout(clock::now()),
                 _ = tick.tick() => self.tick(),
             }
@@ -142,19 +175,84 @@ impl FetchOwner {
         }
     }
 
+    fn order(&mut self, order: FetchOrder) {
+        match order {
+            FetchOrder::Begin(order) => self.background.measure(order, self.fetches.promised()),
+            FetchOrder::Forget(id, reply) => drop(reply.send(self.fetches.forget_ended(id))),
+            FetchOrder::Pieces(id, reply) => drop(reply.send(self.fetches.piece_map(id))),
+            FetchOrder::Holders(content, reply) => match self.fetches.swarm().holder_names(&content) {
+                Some(names) => drop(reply.send(names)),
+                None => {
+                    self.holder_questions.entry(content).or_default().push(reply);
+                    self.to_session.push_back(SessionCommand::Watch(vec![content]));
+                }
+            },
+        }
+    }
+
+    /// The fetches of an order can begin: with these numbers, and with so much space. If the caller does not wait any
+    /// more, none begins.
+    fn begin(
+        &mut self,
+        fetches: Vec<OrderedFetch>,
+        measured: Vec<(FetchId, SpaceNeeds)>,
+        begun: Option<oneshot::Sender<Result<Vec<Fetch>, FetchError>>>,
+    ) {
+        let ids = measured.iter().map(|(id, _)| *id).collect();
+        let new = |(ordered, (id, needs))| (NewFetch::begin(ordered, id), needs);
+        let new: Vec<(NewFetch, SpaceNeeds)> = fetches.into_iter().zip(measured).map(new).collect();
+        let handles = new.iter().map(|(fetch, _)| fetch.handle.clone()).collect();
+        if begun.is_some_and(|begun| begun.send(Ok(handles)).is_err()) {
+            return self.background.remove_stored(ids);
+        }
+        new.into_iter().for_each(|(fetch, needs)| self.fetches.begin(fetch, needs));
+    }
+
+    /// The manager named holders: of contents that are fetched, or that a person asked for.
+    fn holders_named(&mut self, named: &Holders) {
+        self.fetches.holders(named);
+        if self.holder_questions.is_empty() {
+            return;
+        }
+        for of in &named.contents {
+            let content = Content { id: of.id, size: of.size };
+            let Some(replies) = self.holder_questions.remove(&content) else { continue };
+            let name =
+                |position: &u32| Some(named.peers.get(usize::try_from(*position).ok()?)?.username.clone());
+            let names = ContentHolderNames {
+                complete: of.complete.iter().filter_map(name).collect(),
+                partial: of.partial.iter().filter_map(name).collect(),
+            };
+            replies.into_iter().for_each(|reply| drop(reply.send(names.clone())));
+            if !self.fetches.swarm().is_active(&content) {
+                self.to_session.push_back(SessionCommand::Unwatch(vec![content]));
+            }
+        }
+    }
+
+    /// Drops the questions whose askers do not wait any more.
+    fn drop_unwanted_questions(&mut self) {
+        let mut unwanted = vec![];
+        self.holder_questions.retain(|content, replies| {
+            replies.retain(|reply| !reply.is_closed());
+            if replies.is_empty() {
+                unwanted.push(*content);
+            }
+            !replies.is_empty()
+        });
+        unwanted.retain(|content| !self.fetches.swarm().is_active(content));
+        if !unwanted.is_empty() {
+            self.to_session.push_back(SessionCommand::Unwatch(unwanted));
+        }
+    }
+
     fn result(&mut self, result: BlockingWorkResult) {
         match result {
             BlockingWorkResult::Measured { order, kept, result } => {
                 let NewFetches { fetches, begun } = order;
                 match result {
-                    Err(refusal) => drop(begun.send(Err(refusal))),
-                    // If the caller does not wait any more, nothing begins.
-                    Ok(needs) if begun.send(Ok(())).is_ok() => {
-                        for (ordered, needs) in fetches.into_iter().zip(needs) {
-                            self.fetches.begin(ordered, needs);
-                        }
-                    }
-                    Ok(_) => {}
+                    Err(refusal) => drop(begun.map(|begun| begun.send(Err(refusal)))),
+                    Ok(measured) => self.begin(fetches, measured, begun),
                 }
                 // Only now: parts that a fetch wants from now on are not unused, whatever their age.
                 self.fetches.parts_found(kept);
@@ -171,6 +269,8 @@ impl FetchOwner {
     fn tick(&mut self) {
         let now = clock::now();
         self.fetches.stop_given_up();
+        self.fetches.carry_out_wishes();
+        self.drop_unwanted_questions();
         self.check_folder();
         self.fetches.tick(now);
         for (content, number, name) in self.fetches.names_to_check(now) {

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, hash_map::Entry};
 
 use brigade_core::{geometry::Geometry, id::Content, name::FileName, time::Timestamp};
 
-use crate::fetch_request::{JobId, wanted_files::WantedFile};
+use crate::fetch_request::{FetchId, wanted_files::WantedFile};
 
 /// Times that are kept whether a fetch needs them or not.
 const TIMES: usize = 4096;
@@ -22,7 +22,7 @@ pub(crate) struct FileClaims {
     /// The names, without their case, of files that were taken up and have not landed.
     taken_names: HashMap<String, TakenName>,
     /// Files whose content is dealt with under another name.
-    deferred: BTreeMap<Content, Vec<(JobId, WantedFile)>>,
+    deferred: BTreeMap<Content, Vec<(FetchId, WantedFile)>>,
     /// When contents landed; at least those for which a fetch still wants a file.
     landed: HashMap<Content, Timestamp>,
     /// When names were given to files; at least those of files that a fetch still wants.
@@ -35,7 +35,7 @@ pub(crate) struct FileClaims {
 #[derive(Debug)]
 struct ContentLock {
     /// The fetch for which it is, if for any that goes on.
-    owner: Option<JobId>,
+    owner: Option<FetchId>,
     /// Whether the part of the content may be open: a file is being prepared, or gets its name though its fetch was
     /// stopped.
     may_be_open: bool,
@@ -45,9 +45,9 @@ struct ContentLock {
 #[derive(Debug)]
 struct TakenName {
     name: FileName,
-    owner: JobId,
+    owner: FetchId,
     /// Mostly there are none.
-    other_owners: Vec<JobId>,
+    other_owners: Vec<FetchId>,
 }
 
 /// The next files of a fetch.
@@ -69,7 +69,7 @@ impl FileClaims {
     /// it is to be prepared.
     pub(crate) fn take_up(
         &mut self,
-        job: JobId,
+        job: FetchId,
         file: WantedFile,
         is_taken: bool,
         next: &mut NextFiles,
@@ -88,7 +88,7 @@ impl FileClaims {
     }
 
     /// Takes the name of a file for a fetch. If another file has it, but for its case: that file's name.
-    fn take_name(&mut self, job: JobId, name: &FileName) -> Result<(), FileName> {
+    fn take_name(&mut self, job: FetchId, name: &FileName) -> Result<(), FileName> {
         match self.taken_names.entry(name.folded()) {
             Entry::Vacant(entry) => {
                 entry.insert(TakenName { name: name.clone(), owner: job, other_owners: vec![] });
@@ -108,7 +108,7 @@ impl FileClaims {
 
     /// A file of a fetch has landed or failed, or waits again: others may take its name, unless another fetch has it
     /// too. Nothing changes if the fetch does not have the name.
-    pub(crate) fn give_back_name(&mut self, job: JobId, name: &FileName) {
+    pub(crate) fn give_back_name(&mut self, job: FetchId, name: &FileName) {
         let Entry::Occupied(mut entry) = self.taken_names.entry(name.folded()) else { return };
         let taken = entry.get_mut();
         if taken.name != *name {
@@ -124,21 +124,26 @@ impl FileClaims {
     }
 
     /// The file waits until its content has been dealt with under another name.
-    fn defer(&mut self, job: JobId, file: WantedFile) {
+    fn defer(&mut self, job: FetchId, file: WantedFile) {
         self.deferred.entry(file.content).or_default().push((job, file));
     }
 
     /// The files that were deferred for a content; they are not any more.
-    pub(crate) fn take_deferred(&mut self, content: &Content) -> Vec<(JobId, WantedFile)> {
+    pub(crate) fn take_deferred(&mut self, content: &Content) -> Vec<(FetchId, WantedFile)> {
         self.deferred.remove(content).unwrap_or_default()
+    }
+
+    /// Whether files of other fetches than `job` are deferred for a content.
+    pub(crate) fn is_deferred_by_others(&self, content: &Content, job: FetchId) -> bool {
+        self.deferred.get(content).is_some_and(|files| files.iter().any(|(id, _)| *id != job))
     }
 
     /// The number of files of a fetch that are deferred because another fetch prepares their contents, or fetches them
     /// by `fetched_by`.
     pub(crate) fn deferred_for_others(
         &self,
-        job: JobId,
-        fetched_by: impl Fn(&Content) -> Option<JobId>,
+        job: FetchId,
+        fetched_by: impl Fn(&Content) -> Option<FetchId>,
     ) -> u64 {
         let is_of_other = |content: &Content| {
             let owner = fetched_by(content).or_else(|| self.locks.get(content)?.owner);
@@ -190,13 +195,13 @@ impl FileClaims {
     }
 
     /// Nothing else touches this content from now on; the file is prepared for this fetch, if for any.
-    pub(crate) fn prepare(&mut self, content: Content, job: Option<JobId>) {
+    pub(crate) fn prepare(&mut self, content: Content, job: Option<FetchId>) {
         self.locks.insert(content, ContentLock { owner: job, may_be_open: true });
     }
 
     /// Nothing else touches this content from now on, and its part is not open: it is being removed, or a fetch waits
     /// before it uses the part.
-    pub(crate) fn lock(&mut self, content: Content, job: Option<JobId>) {
+    pub(crate) fn lock(&mut self, content: Content, job: Option<FetchId>) {
         self.locks.insert(content, ContentLock { owner: job, may_be_open: false });
     }
 
@@ -222,7 +227,7 @@ impl FileClaims {
 
     /// A fetch has ended. Its files that are being prepared are still not touched; its deferred ones are forgotten, and
     /// give back their names.
-    pub(crate) fn fetch_ended(&mut self, job: JobId) {
+    pub(crate) fn fetch_ended(&mut self, job: FetchId) {
         let of_it = self.locks.values_mut().filter(|lock| lock.owner == Some(job));
         of_it.for_each(|lock| lock.owner = None);
         let mut names = vec![];
@@ -259,7 +264,7 @@ impl FileClaims {
 mod tests {
     use brigade_core::id::ContentId;
 
-    use super::{Content, FileClaims, JobId, TIMES, Timestamp, WantedFile, is_large};
+    use super::{Content, FetchId, FileClaims, TIMES, Timestamp, WantedFile, is_large};
 
     fn file(name: &str, size: u64) -> WantedFile {
         let content = Content { id: ContentId([7; 32]), size };
@@ -269,7 +274,7 @@ mod tests {
     #[test]
     fn a_name_belongs_to_one_file_whatever_its_case() {
         let mut claims = FileClaims::default();
-        let (film, other, job) = (file("film", 1).name, file("Film", 1).name, JobId(1));
+        let (film, other, job) = (file("film", 1).name, file("Film", 1).name, FetchId(1));
         claims.take_name(job, &film).unwrap();
         claims.take_name(job, &film).unwrap();
         assert_eq!(claims.take_name(job, &other), Err(film.clone()));
@@ -283,7 +288,7 @@ mod tests {
     fn only_a_fetch_that_has_a_name_gives_it_back() {
         let mut claims = FileClaims::default();
         let (film, other) = (file("film", 1).name, file("Film", 1).name);
-        let [first, second, third] = [1, 2, 3].map(JobId);
+        let [first, second, third] = [1, 2, 3].map(FetchId);
         for job in [first, second] {
             claims.take_name(job, &film).unwrap();
         }
@@ -300,7 +305,7 @@ mod tests {
     fn times_that_no_fetch_needs_are_forgotten() {
         let mut claims = FileClaims::default();
         let (waiting, taken, now) = (file("waiting", 1), file("taken", 1), Timestamp::default());
-        claims.take_name(JobId(1), &taken.name).unwrap();
+        claims.take_name(FetchId(1), &taken.name).unwrap();
         claims.named(&taken.name, now);
         claims.landed(&waiting, now);
         for number in 0..3 * TIMES {
@@ -318,23 +323,23 @@ mod tests {
         let mut claims = FileClaims::default();
         let (film, copy) = (file("film", 1 << 30), file("copy", 1 << 30));
         assert!(is_large(&film.content) && !is_large(&file("small", 10).content));
-        claims.prepare(film.content, Some(JobId(3)));
+        claims.prepare(film.content, Some(FetchId(3)));
         assert!(claims.is_prepared(&copy.content));
         assert_eq!(claims.open_parts(), 1);
-        claims.lock(Content { size: 2 << 30, ..film.content }, Some(JobId(3)));
+        claims.lock(Content { size: 2 << 30, ..film.content }, Some(FetchId(3)));
         assert_eq!(claims.open_parts(), 1, "the other part is not open");
-        claims.defer(JobId(1), copy.clone());
-        claims.defer(JobId(2), copy.clone());
-        let deferred = |claims: &FileClaims, fetched_by: Option<JobId>| {
-            [1, 2].map(|job| claims.deferred_for_others(JobId(job), |_| fetched_by))
+        claims.defer(FetchId(1), copy.clone());
+        claims.defer(FetchId(2), copy.clone());
+        let deferred = |claims: &FileClaims, fetched_by: Option<FetchId>| {
+            [1, 2].map(|job| claims.deferred_for_others(FetchId(job), |_| fetched_by))
         };
         assert_eq!(deferred(&claims, None), [1, 1], "a third fetch prepares the content");
-        claims.fetch_ended(JobId(3));
+        claims.fetch_ended(FetchId(3));
         assert_eq!(deferred(&claims, None), [0, 0], "no fetch prepares it");
         claims.prepared(&film.content);
-        assert_eq!(deferred(&claims, Some(JobId(1))), [0, 1], "the first fetch fetches it");
+        assert_eq!(deferred(&claims, Some(FetchId(1))), [0, 1], "the first fetch fetches it");
         assert!(claims.is_in_use(&film.content) && !claims.is_prepared(&film.content));
-        assert_eq!(claims.take_deferred(&film.content), [(JobId(1), copy.clone()), (JobId(2), copy)]);
+        assert_eq!(claims.take_deferred(&film.content), [(FetchId(1), copy.clone()), (FetchId(2), copy)]);
         assert!(!claims.is_in_use(&film.content));
     }
 
@@ -342,11 +347,11 @@ mod tests {
     fn a_fetch_that_ends_forgets_its_deferred_files_and_gives_back_their_names() {
         let mut claims = FileClaims::default();
         let (copy, other) = (file("copy", 1 << 30), file("Copy", 1 << 29));
-        claims.take_name(JobId(1), &copy.name).unwrap();
-        claims.defer(JobId(1), copy.clone());
-        assert!(claims.take_name(JobId(2), &other.name).is_err(), "the first fetch has the name");
-        claims.fetch_ended(JobId(1));
+        claims.take_name(FetchId(1), &copy.name).unwrap();
+        claims.defer(FetchId(1), copy.clone());
+        assert!(claims.take_name(FetchId(2), &other.name).is_err(), "the first fetch has the name");
+        claims.fetch_ended(FetchId(1));
         assert!(!claims.is_in_use(&copy.content));
-        claims.take_name(JobId(2), &other.name).unwrap();
+        claims.take_name(FetchId(2), &other.name).unwrap();
     }
 }

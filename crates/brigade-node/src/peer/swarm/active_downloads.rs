@@ -270,6 +270,26 @@ impl ActiveDownloads {
         Some(StartedDownload { download: self.insert(active), list, have, present: uncounted })
     }
 
+    /// Whether a content is active and paused.
+    pub(crate) fn is_paused(&self, content: &Content) -> bool {
+        let active = self.by_content.get(content).and_then(|download| self.active.get(download));
+        active.is_some_and(|active| active.state == DownloadState::Paused)
+    }
+
+    /// The number of paused contents.
+    pub(crate) fn paused(&self) -> usize {
+        self.active.values().filter(|active| active.state == DownloadState::Paused).count()
+    }
+
+    /// The stored pieces of a content of several pieces whose piece list is known.
+    pub(crate) fn have(&self, content: &Content) -> Option<Bitfield> {
+        let active = self.by_content.get(content).and_then(|download| self.active.get(download))?;
+        match &active.mode {
+            ReceiveMode::Large { part: Some(part), .. } => Some(part.part().have().clone()),
+            _ => None,
+        }
+    }
+
     /// Whether a content is active and not getting its name.
     pub(crate) fn is_unfinished(&self, content: &Content) -> bool {
         let active = self.by_content.get(content).and_then(|download| self.active.get(download));

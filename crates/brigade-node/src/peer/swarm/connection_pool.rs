@@ -5,6 +5,8 @@
 //! is opened, and requests alternate between the two. The core does not know about that; when one of the two breaks,
 //! the holder counts as lost, and the core requests the missing pieces again.
 
+mod queries;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     future::pending,
@@ -30,7 +32,7 @@ use super::{
     pending_requests::{ConnectionCommand, WantedPiece},
 };
 use crate::{
-    progress::UnusableHolders,
+    progress::{HolderTraffic, UnusableHolders},
     transport::{breach_log::RemoteRole, greeting::GreetedConnection},
 };
 
@@ -89,22 +91,6 @@ impl ConnectionPool {
     pub(crate) fn forget_all_but(&mut self, mut referred_to: BTreeSet<HolderId>) {
         referred_to.extend(self.connected.keys());
         self.known.forget_all_but(&referred_to);
-    }
-
-    pub(crate) fn name_of(&self, holder: HolderId) -> Option<Username> {
-        self.known.get(holder).map(|holder| holder.username.clone())
-    }
-
-    /// The holders that cannot be used, of all active contents of a fetch and of the starved ones.
-    pub(crate) fn unusable(&self, named: &NamedHolders, of: [&[Content]; 2]) -> UnusableHolders {
-        let is_connected =
-            |holder: &HolderId| self.connected.get(holder).is_some_and(|one| one.is_established);
-        named.unusable(of, &self.known, is_connected)
-    }
-
-    /// The connected holders.
-    pub(crate) fn connected(&self) -> impl Iterator<Item = HolderId> {
-        self.connected.iter().filter(|(_, holder)| holder.is_established).map(|(id, _)| *id)
     }
 
     /// Waits for the next event for the core. It may be dropped at any time.

@@ -13,12 +13,14 @@ mod connection_pool;
 mod holders;
 pub(crate) mod partial_contents;
 mod pending_requests;
+mod queries;
 mod writing_and_landing;
 
 use std::{collections::VecDeque, sync::Arc};
 
 use brigade_core::{
-    download::{Action, Config, DownloadError, DownloadId, Downloads, Event, HolderId},
+    bitfield::Bitfield,
+    download::{Action, Config, DownloadError, DownloadId, Downloads, Event, HolderId, Priority},
     geometry::PieceIndex,
     id::Content,
     limits,
@@ -43,7 +45,8 @@ pub(crate) use self::{
 };
 use crate::{
     clock,
-    progress::UnusableHolders,
+    fetch_request::running_fetch::ContentHolderNames,
+    progress::{HolderTraffic, UnusableHolders},
     store::{
         folder::Folder,
         keeper::KeeperHandle,
@@ -134,20 +137,19 @@ impl Swarm {
         content: Content,
         landing: Landing,
         part: Option<OpenPart>,
-        counter: Arc<ReceiveCounter>,
+        (counter, priority): (Arc<ReceiveCounter>, Priority),
     ) -> Option<(u64, u64)> {
         let started = self.active.add(content, landing, part, counter)?;
         if started.list.is_some() {
             self.named.hold(content);
         }
-        Some(self.begin(content, started))
+        Some(self.begin(content, started, priority))
     }
 
     /// Tells the core of a download. The bytes and pieces that are present.
-    fn begin(&mut self, content: Content, started: StartedDownload) -> (u64, u64) {
+    fn begin(&mut self, content: Content, started: StartedDownload, priority: Priority) -> (u64, u64) {
         let StartedDownload { download, list, have, present } = started;
-        self.downloads
-            .handle(clock::now(), Event::Start { download, content, list, have, priority: Priority::Normal });
+        self.downloads.handle(clock::now(), Event::Start { download, content, list, have, priority });
         self.named.watch(content);
         present
     }
@@ -172,10 +174,10 @@ impl Swarm {
     }
 
     /// Resumes a download, if it is paused. Bytes and pieces that were stored after the pause, and not counted.
-    pub(crate) fn resume(&mut self, content: &Content) -> Option<(u64, u64)> {
+    pub(crate) fn resume(&mut self, content: &Content, priority: Priority) -> Option<(u64, u64)> {
         let resumed = self.active.resume(content)?;
         let download = resumed.download;
-        let uncounted = self.begin(*content, resumed);
+        let uncounted = self.begin(*content, resumed, priority);
         // They are known whether the manager is there or not.
         if let Some((complete, partial)) = self.named.now(content) {
             self.downloads.handle(clock::now(), Event::Holders { download, complete, partial });
@@ -343,58 +345,5 @@ impl Swarm {
     /// Ends all connections.
     pub(crate) fn disconnect_all(&mut self) {
         self.pool.disconnect_all();
-    }
-
-    pub(crate) fn is_active(&self, content: &Content) -> bool {
-        self.active.number(content).is_some()
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.active.len()
-    }
-
-    /// The number of active contents of several pieces.
-    pub(crate) fn large(&self) -> usize {
-        self.active.large()
-    }
-
-    /// The active contents of several pieces that are not getting their names.
-    pub(crate) fn unfinished_large(&self) -> Vec<Content> {
-        self.active.unfinished_large()
-    }
-
-    /// The part files of all active contents of several pieces.
-    pub(crate) fn part_files(&self) -> Vec<PartFile> {
-        self.active.part_files()
-    }
-
-    /// Bytes that were received twice, over all downloads.
-    pub(crate) fn bytes_twice(&self) -> u64 {
-        self.downloads.fetched_twice_bytes()
-    }
-
-    /// The number of connected holders that the manager names of these contents.
-    pub(crate) fn connected(&self, contents: &[Content]) -> usize {
-        self.named.count_named(contents, self.pool.connected().collect())
-    }
-
-    pub(crate) fn name_of(&self, holder: HolderId) -> Option<Username> {
-        self.pool.name_of(holder)
-    }
-
-    /// The holders of active contents that cannot be used; some of the contents are starved.
-    pub(crate) fn unusable(&self, contents: &[Content], starved: &[Content]) -> UnusableHolders {
-        self.pool.unusable(&self.named, [contents, starved])
-    }
-
-    /// Whether the manager says that no holder has all of a content now.
-    pub(crate) fn has_lost_holders(&self, content: &Content) -> bool {
-        self.active.is_unfinished(content) && self.named.lost(content).is_some()
-    }
-
-    /// The names of the holders that had all of a content, if the manager says that there is none now.
-    pub(crate) fn lost_holders(&self, content: &Content) -> Option<Vec<Username>> {
-        let lost = self.named.lost(content).filter(|_| self.active.is_unfinished(content))?;
-        Some(lost.iter().filter_map(|holder| self.pool.name_of(*holder)).collect())
     }
 }

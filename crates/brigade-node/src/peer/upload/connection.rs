@@ -33,7 +33,10 @@ use super::{
     wants_and_offers::ConnectionTurns,
 };
 use crate::{
-    peer::{bandwidth::Traffic, swarm::partial_contents::PartTable},
+    peer::{
+        bandwidth::{SentCounter, Traffic},
+        swarm::partial_contents::PartTable,
+    },
     store::share::Share,
     transport::{
         breach_log::{BreachLog, RemoteRole},
@@ -86,7 +89,7 @@ pub(crate) async fn serve(
     let (queue, tasks) = mpsc::channel(2 * limits::REQUESTS_IN_FLIGHT);
     let sent = context.sending.traffic.downloader(peer, downloader);
     let open_requests = Arc::new(OpenRequests::default());
-    let sending = send(writer, tasks, peer, sent, open_requests.clone(), context.sending.clone());
+    let sending = send(writer, tasks, peer, sent.clone(), open_requests.clone(), context.sending.clone());
     let mut sender = AbortOnDropHandle::new(tokio::spawn(sending));
     let mut new_pieces = context.contents.new_pieces();
     let (turns, mut offers) = ConnectionTurns::connect(&context.sending.uploads, peer).await;
@@ -94,7 +97,7 @@ pub(crate) async fn serve(
     let mut keepalive = interval(KEEPALIVE_INTERVAL);
     keepalive.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let channels = BTreeMap::new();
-    let mut connection = DownloaderConnection { context, queue, open_requests, turns, channels };
+    let mut connection = DownloaderConnection { context, queue, sent, open_requests, turns, channels };
     let mut next_have = Instant::now();
     let ended = loop {
         if let Err(breach) = connection.set_limit(*cap.borrow_and_update()) {
@@ -174,6 +177,7 @@ fn too_many_requests() -> Goodbye {
 struct DownloaderConnection {
     context: ServeContext,
     queue: mpsc::Sender<SendTask>,
+    sent: Arc<SentCounter>,
     open_requests: Arc<OpenRequests>,
     turns: ConnectionTurns,
     channels: BTreeMap<u32, Channel>,
@@ -278,6 +282,7 @@ impl DownloaderConnection {
                 let accept = |offer| self.turns.accept(offer, piece).map_err(too_many_turns);
                 let offer = offer.map(accept).transpose()?;
                 self.open_requests.add_piece();
+                self.sent.note_request(channel.content);
                 self.queue(SendTask::Piece(QueuedPiece {
                     request: request.request,
                     channel: Some(request.channel),

@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, time::Duration};
 use brigade_core::id::{Content, ContentId};
 
 use super::{
-    DiskSpace, FetchError, FileSystemId, FreeSpace, JobId, KeptPart, MissingSpace, OPEN_PARTS, PAUSES,
+    DiskSpace, FetchError, FetchId, FileSystemId, FreeSpace, KeptPart, MissingSpace, OPEN_PARTS, PAUSES,
     Resolved, Share, SpaceNeeds, StoredFiles, Timestamp, WantedFile, WantedNames, measure, measure_own,
 };
 use crate::store::folder::Folder;
@@ -18,7 +18,7 @@ fn wanted(name: &str, byte: u8, size: u64) -> WantedFile {
 }
 
 fn resolved(files: &[WantedFile]) -> Resolved {
-    Resolved { name: "d".to_owned(), files: files.to_vec(), left_out: 0 }
+    Resolved::for_tests("d", files.to_vec())
 }
 
 fn share() -> (tempfile::TempDir, Share) {
@@ -262,8 +262,8 @@ fn files_of_the_index_that_exist_need_no_inodes() {
 #[test]
 fn fetches_go_on_one_after_the_other_as_far_as_there_is_space() {
     let (mut space, on, now) = (DiskSpace::default(), FileSystemId::default(), Timestamp::default());
-    let needs = BTreeMap::from([(JobId(1), 60), (JobId(2), 50), (JobId(3), 30)]);
-    let needed = |job: JobId, _: FileSystemId| needs[&job];
+    let needs = BTreeMap::from([(FetchId(1), 60), (FetchId(2), 50), (FetchId(3), 30)]);
+    let needed = |job: FetchId, _: FileSystemId| needs[&job];
     for job in needs.keys() {
         assert!(space.wait(*job, on, false, now));
         assert!(!space.wait(*job, on, false, now), "it waits already");
@@ -272,10 +272,10 @@ fn fetches_go_on_one_after_the_other_as_far_as_there_is_space() {
     assert_eq!(space.check(now), [], "the disk is being asked");
     let free = |bytes| vec![(on, FreeSpace { bytes, files: 1 })];
     assert_eq!(space.checked(free(100), now, needed), [], "it is too soon");
-    assert_eq!(space.full(JobId(1)).map(|full| full.free_bytes), Some(100));
+    assert_eq!(space.full(FetchId(1)).map(|full| full.free_bytes), Some(100));
     let later = now.after(PAUSES.nth_pause(0));
-    assert_eq!(space.checked(free(100), later, needed), [JobId(1), JobId(3)]);
-    assert!(space.is_waiting(JobId(2)) && !space.is_waiting(JobId(3)));
+    assert_eq!(space.checked(free(100), later, needed), [FetchId(1), FetchId(3)]);
+    assert!(space.is_waiting(FetchId(2)) && !space.is_waiting(FetchId(3)));
     assert_eq!(
         space.checked(
             vec![(on, FreeSpace { bytes: 100, files: 0 })],
@@ -291,13 +291,13 @@ fn the_pause_doubles_while_the_disk_is_full_again_at_once() {
     let (mut space, on) = (DiskSpace::default(), FileSystemId::default());
     let (mut now, mut pauses) = (Timestamp::default(), vec![]);
     for _ in 0..7 {
-        assert!(space.wait(JobId(1), on, false, now));
-        let pause = space.waits[&JobId(1)].pauses.last_pause();
+        assert!(space.wait(FetchId(1), on, false, now));
+        let pause = space.waits[&FetchId(1)].pauses.last_pause();
         pauses.push(pause.as_secs());
         now = now.after(pause);
-        assert_eq!(space.checked(vec![(on, FreeSpace::UNKNOWN)], now, |_, _| 1), [JobId(1)]);
+        assert_eq!(space.checked(vec![(on, FreeSpace::UNKNOWN)], now, |_, _| 1), [FetchId(1)]);
     }
     assert_eq!(pauses, [1, 2, 4, 8, 16, 16, 16]);
-    assert!(space.wait(JobId(1), on, false, now.after(2 * PAUSES.nth_pause(u32::MAX))));
-    assert_eq!(space.waits[&JobId(1)].pauses.last_pause(), PAUSES.nth_pause(0));
+    assert!(space.wait(FetchId(1), on, false, now.after(2 * PAUSES.nth_pause(u32::MAX))));
+    assert_eq!(space.waits[&FetchId(1)].pauses.last_pause(), PAUSES.nth_pause(0));
 }

@@ -11,7 +11,7 @@ use std::{
 
 use brigade_core::{backoff::Backoff, name::FileName, time::Timestamp};
 
-use crate::fetch_request::{JobId, wanted_files::WantedFile};
+use crate::fetch_request::{FetchId, wanted_files::WantedFile};
 
 /// The pauses before the pieces of a file are hashed again.
 const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs(60));
@@ -19,8 +19,8 @@ const PAUSES: Backoff = Backoff::new(Duration::from_secs(1), Duration::from_secs
 /// The files of all fetches whose parts another program has changed.
 #[derive(Debug, Default)]
 pub(super) struct ChangedParts {
-    files: BTreeMap<(JobId, FileName), ChangedPart>,
-    removed: BTreeSet<(JobId, FileName)>,
+    files: BTreeMap<(FetchId, FileName), ChangedPart>,
+    removed: BTreeSet<(FetchId, FileName)>,
 }
 
 #[derive(Debug)]
@@ -35,7 +35,7 @@ type PausedFile = (WantedFile, (u64, u64));
 
 impl ChangedParts {
     /// A file of a fetch waits from now on. Whether this is the first time.
-    pub(super) fn pause(&mut self, id: JobId, paused: PausedFile, now: Timestamp) -> bool {
+    pub(super) fn pause(&mut self, id: FetchId, paused: PausedFile, now: Timestamp) -> bool {
         let entry = self.files.entry((id, paused.0.name.clone()));
         let is_first = matches!(entry, Entry::Vacant(_));
         let part = entry.or_insert(ChangedPart { pauses: PAUSES, paused: None });
@@ -44,7 +44,7 @@ impl ChangedParts {
     }
 
     /// The part of a file of a fetch was removed. Whether this is the first time.
-    pub(super) fn note_removal(&mut self, id: JobId, name: &FileName) -> bool {
+    pub(super) fn note_removal(&mut self, id: FetchId, name: &FileName) -> bool {
         let is_first = self.removed.insert((id, name.clone()));
         if is_first {
             let name = name.as_str();
@@ -57,8 +57,8 @@ impl ChangedParts {
     pub(super) fn take_due(
         &mut self,
         now: Timestamp,
-        goes_on: impl Fn(JobId) -> bool,
-    ) -> Vec<(JobId, PausedFile)> {
+        goes_on: impl Fn(FetchId) -> bool,
+    ) -> Vec<(FetchId, PausedFile)> {
         let mut due = vec![];
         self.files.retain(|(id, _), part| {
             let goes_on = goes_on(*id);
@@ -77,7 +77,7 @@ mod tests {
 
     use brigade_core::id::{Content, ContentId};
 
-    use super::{ChangedParts, JobId, PausedFile, Timestamp, WantedFile};
+    use super::{ChangedParts, FetchId, PausedFile, Timestamp, WantedFile};
 
     fn paused(name: &str) -> PausedFile {
         let content = Content { id: ContentId([1; 32]), size: 600_000 };
@@ -89,7 +89,7 @@ mod tests {
         let (mut changed, mut now) = (ChangedParts::default(), Timestamp::default());
         let mut pauses = vec![];
         for round in 0..8 {
-            assert_eq!(changed.pause(JobId(1), paused("film"), now), round == 0);
+            assert_eq!(changed.pause(FetchId(1), paused("film"), now), round == 0);
             let began = now;
             while changed.take_due(now, |_| true).is_empty() {
                 now = now.after(Duration::from_secs(1));
@@ -98,20 +98,20 @@ mod tests {
             pauses.push(now.since(began).as_secs());
         }
         assert_eq!(pauses, [1, 2, 4, 8, 16, 32, 60, 60]);
-        assert!(changed.pause(JobId(1), paused("other"), now), "another file");
-        assert!(changed.pause(JobId(2), paused("film"), now), "another fetch");
+        assert!(changed.pause(FetchId(1), paused("other"), now), "another file");
+        assert!(changed.pause(FetchId(2), paused("film"), now), "another fetch");
     }
 
     #[test]
     fn a_fetch_that_has_ended_is_forgotten() {
         let (mut changed, now) = (ChangedParts::default(), Timestamp::default());
-        changed.pause(JobId(1), paused("film"), now);
-        changed.pause(JobId(2), paused("film"), now);
-        for id in [JobId(1), JobId(2)] {
+        changed.pause(FetchId(1), paused("film"), now);
+        changed.pause(FetchId(2), paused("film"), now);
+        for id in [FetchId(1), FetchId(2)] {
             assert!(changed.note_removal(id, &paused("film").0.name));
             assert!(!changed.note_removal(id, &paused("film").0.name));
         }
-        assert_eq!(changed.take_due(now, |id| id == JobId(2)), [(JobId(1), paused("film"))]);
+        assert_eq!(changed.take_due(now, |id| id == FetchId(2)), [(FetchId(1), paused("film"))]);
         assert_eq!((changed.files.len(), changed.removed.len()), (1, 1));
     }
 }

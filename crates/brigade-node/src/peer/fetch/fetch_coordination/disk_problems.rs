@@ -10,7 +10,7 @@ use super::Fetches;
 use crate::{
     clock,
     fetch_error::FileErrorKind,
-    fetch_request::{JobId, wanted_files::WantedFile},
+    fetch_request::{FetchId, wanted_files::WantedFile},
     store::{
         folder::{FileSystemId, FreeSpace, PrivateState},
         part_file::PartError,
@@ -20,18 +20,11 @@ use crate::{
 impl Fetches {
     /// The disk of a file is full: its fetch requests nothing more until there is space. Contents of several pieces
     /// stay as they are; those of one piece wait to be prepared again.
-    pub(super) fn pause(&mut self, id: JobId, name: &FileName, inodes: bool) {
+    pub(super) fn pause(&mut self, id: FetchId, name: &FileName, inodes: bool) {
         let now = clock::now();
         self.jobs.wait_for_space(id, name, inodes, now);
         // Also one that started since it waits: from files that were being prepared.
-        for content in self.jobs.contents_of(id) {
-            self.jobs.set_starved(&content, false);
-            let Some(ended) = self.swarm.pause(&content) else { continue };
-            if let Some(active) = self.ended(&content, &ended, false) {
-                self.jobs.try_again(id, active.file, ended.present);
-            }
-            self.jobs.release(&content);
-        }
+        self.pause_contents(id);
         self.check_space(now);
     }
 
@@ -46,11 +39,7 @@ impl Fetches {
     /// So much space is free: each fetch that has enough space continues.
     pub(crate) fn space_checked(&mut self, free: Vec<(FileSystemId, FreeSpace)>) {
         for id in self.jobs.space_checked(free, clock::now()) {
-            for content in self.jobs.contents_of(id) {
-                let uncounted = self.swarm.resume(&content);
-                uncounted.iter().for_each(|uncounted| self.jobs.stored_uncounted(&content, *uncounted));
-            }
-            self.prepare_more();
+            self.go_on(id);
         }
     }
 
@@ -79,7 +68,7 @@ impl Fetches {
         match self.opened.get(content) {
             Some(opened) if error.is_removal() => {
                 let is_first_time =
-                    |(id, file): (JobId, &WantedFile)| self.changed.note_removal(id, &file.name);
+                    |(id, file): (FetchId, &WantedFile)| self.changed.note_removal(id, &file.name);
                 opened.recreated == now.recreated
                     && (opened.parts != now.parts || self.jobs.file_of(content).is_some_and(is_first_time))
             }
@@ -101,7 +90,7 @@ impl Fetches {
     /// touches the part before.
     pub(super) fn hash_later(
         &mut self,
-        id: JobId,
+        id: FetchId,
         (file, present): (WantedFile, (u64, u64)),
         error: &PartError,
     ) {
@@ -112,7 +101,7 @@ impl Fetches {
     }
 
     /// The part of a file that was copied from an equal one was changed by another program before it got its name.
-    pub(super) fn hash_copy_later(&mut self, id: JobId, file: WantedFile, error: &PartError) {
+    pub(super) fn hash_copy_later(&mut self, id: FetchId, file: WantedFile, error: &PartError) {
         self.opened.remove(&file.content);
         self.hash_later(id, (file, (0, 0)), error);
     }

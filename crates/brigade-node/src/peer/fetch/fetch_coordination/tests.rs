@@ -2,6 +2,9 @@
 //!
 //! Nothing is dialled: each test plays the connections and the threads, and passes on what they would send.
 
+mod changed_parts;
+mod paused_fetches;
+
 use std::{fs, io::Write, sync::Arc, time::Duration};
 
 use brigade_core::{
@@ -10,6 +13,7 @@ use brigade_core::{
     id::ContentId,
     piece_list::PieceList,
     rate::Cap,
+    time::UnixTime,
     wire::manager::{ContentHolders, PeerAddress, Version},
 };
 use tokio::{
@@ -25,7 +29,10 @@ use super::{
 };
 use crate::{
     clock,
-    fetch_request::wanted_files::Resolved,
+    fetch_request::{
+        FetchId, FetchOptions, new_fetch::OrderedFetch, running_fetch::Fetch, stored_fetches::StoredFetches,
+        wanted_files::Resolved,
+    },
     identity::key::SecretKey,
     peer::{
         bandwidth::Traffic,
@@ -49,6 +56,8 @@ const BYTES: usize = 300_000;
 /// Fetches, and the channels with the results of other threads.
 struct TestFetches {
     fetches: Fetches,
+    /// The number of the last fetch.
+    last: u64,
     prepared: mpsc::Receiver<PreparedFiles>,
     results: mpsc::Receiver<BlockingWorkResult>,
     folder: Folder,
@@ -60,7 +69,7 @@ struct TestFetches {
 /// A fetch that began.
 struct Begun {
     progress: watch::Receiver<Progress>,
-    given_up: CancellationToken,
+    handle: Fetch,
 }
 
 impl TestFetches {
@@ -87,11 +96,13 @@ impl TestFetches {
             keeper: keeper.clone(),
             seed: 1,
         });
-        let (background, prepared, results) = BlockingWork::new(share.clone());
+        let (background, prepared, results) = BlockingWork::new(share.clone(), StoredFetches::default());
         let clock = watch::channel(None).1;
-        let config = FetchConfig { swarm, share, keeper, keep_parts: None, shares_fetched: true, clock };
+        let (keep_fetches, keep_parts, shares_fetched) = (false, None, true);
+        let config = FetchConfig { swarm, share, keeper, keep_fetches, keep_parts, shares_fetched, clock };
         let (fetches, _) = Fetches::new(config, background);
-        Self { fetches, prepared, results, folder, _changes: changes, _stop: stop.drop_guard(), temp }
+        let (_changes, _stop) = (changes, stop.drop_guard());
+        Self { fetches, last: 0, prepared, results, folder, _changes, _stop, temp }
     }
 
     /// Whether a content is fetched, or a file is prepared or deferred for it.
@@ -101,17 +112,19 @@ impl TestFetches {
 
     /// A fetch of these files begins.
     fn begin(&mut self, files: Vec<WantedFile>) -> Begun {
-        let files = Resolved { name: "files".to_owned(), files, left_out: 0 };
-        let (sender, progress) = watch::channel(Progress::new(String::new()));
-        let given_up = CancellationToken::new();
-        let ordered = NewFetch { files, progress: sender, given_up: given_up.clone() };
-        self.fetches.begin(ordered, SpaceNeeds::default());
-        Begun { progress, given_up }
+        self.last += 1;
+        let files = Resolved::for_tests("files", files);
+        let (id, at) = (Some(FetchId(self.last)), UnixTime(0));
+        let ordered = OrderedFetch { id, files, options: FetchOptions::default(), at };
+        let new = NewFetch::begin(ordered, FetchId(self.last));
+        let (handle, progress) = (new.handle.clone(), new.handle.progress());
+        self.fetches.begin(new, SpaceNeeds::default());
+        Begun { progress, handle }
     }
 
     /// A fetch is given up.
     fn give_up(&mut self, begun: &Begun) {
-        begun.given_up.cancel();
+        begun.handle.give_up();
         self.fetches.stop_given_up();
     }
 
@@ -351,98 +364,6 @@ async fn a_file_whose_part_alone_is_removed_is_fetched_again_once() {
     assert_eq!((progress.is_over(), progress.failed), (true, 1));
 }
 
-/// Another program changes the part each time before it gets its name.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_part_that_another_program_changes_is_hashed_again_after_growing_pauses() {
-    let mut test = TestFetches::new();
-    let (begun, mut prepared, bytes, content) = test.begin_complete("film").await;
-    let (_, _, list) = film();
-    let Ok(FileDecision::Large { file, .. }) = &prepared.files[0].1 else { panic!() };
-    file.save_list(&list).unwrap();
-    let other = test.begin(vec![wanted("copy", content)]);
-    for pause in [1, 2, 4].map(Duration::from_secs) {
-        test.change_part();
-        let before = clock::now();
-        test.prepared(prepared);
-        test.receive_landed().await;
-        assert!(!test.fetches.swarm.is_active(&content));
-        let third = test.begin(vec![wanted("third", content)]);
-        test.give_up(&third);
-        test.fetches.tick(before.after(pause * 9 / 10));
-        assert_eq!(test.fetches.preparing, 0, "its part would be opened at once");
-        test.fetches.tick(clock::now().after(pause));
-        prepared = test.receive_prepared().await;
-        let Ok(FileDecision::Large { file, have, .. }) = &mut prepared.files[0].1 else { panic!() };
-        assert_eq!(have.count(), 1, "the first piece is wrong");
-        store_all(file, &bytes);
-        *have = Bitfield::all(2);
-    }
-    test.prepared(prepared);
-    test.receive_landed().await;
-    assert!(begun.progress.borrow().is_over());
-    assert!(fs::read(test.temp.path().join("film")).unwrap() == bytes);
-    let prepared = test.receive_prepared().await;
-    test.prepared(prepared);
-    assert!(other.progress.borrow().is_over());
-    assert!(!test.is_in_use(&content));
-}
-
-/// The same for a file that is made from an equal one.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_copy_whose_part_another_program_changes_is_made_again_after_a_pause() {
-    for is_given_up in [false, true] {
-        let mut test = TestFetches::new();
-        let content = Content { id: ContentId([9; 32]), size: 10 };
-        let begun = test.begin(vec![wanted("copy", content)]);
-        let mut prepared = test.receive_prepared().await;
-        let error = PartError::Changed { path: test.temp.path().join("copy") };
-        prepared.files[0].1 = Err(LocalFileError::Part(error));
-        test.prepared(prepared);
-        assert!(!begun.progress.borrow().is_over() && test.is_in_use(&content));
-        assert_eq!(test.fetches.preparing, 0, "it would be made again at once");
-        if is_given_up {
-            test.give_up(&begun);
-            test.fetches.tick(clock::now());
-            assert!(!test.is_in_use(&content));
-            test.begin(vec![wanted("COPY", content)]); // the name is free
-        } else {
-            test.fetches.tick(clock::now().after(Duration::from_secs(2)));
-        }
-        assert_eq!(test.fetches.preparing, 1, "given up: {is_given_up}");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_changed_part_of_a_fetch_that_is_given_up_is_left_to_the_next_one() {
-    let mut test = TestFetches::new();
-    let (begun, prepared, _, content) = test.begin_complete("film").await;
-    test.change_part();
-    test.prepared(prepared);
-    test.receive_landed().await;
-    test.give_up(&begun);
-    test.fetches.tick(clock::now());
-    assert!(!test.is_in_use(&content));
-    test.begin(vec![wanted("film", content)]);
-    assert_eq!(test.fetches.preparing, 1);
-}
-
-/// The first fetch has no name any more while its changed part waits.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_fetch_that_is_given_up_while_its_changed_part_waits_leaves_the_name_to_the_next_one() {
-    let mut test = TestFetches::new();
-    let (first, prepared, _, _) = test.begin_complete("film").await;
-    test.change_part();
-    test.prepared(prepared);
-    test.receive_landed().await;
-    let [other, alike] = [8, 9].map(|byte| Content { id: ContentId([byte; 32]), size: 10 });
-    let second = test.begin(vec![wanted("film", other)]);
-    test.give_up(&first);
-    test.fetches.tick(clock::now());
-    let third = test.begin(vec![wanted("Film", alike)]);
-    assert_eq!(third.progress.borrow().failed, 1, "the second fetch has the name");
-    assert!(!second.progress.borrow().is_over());
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_fetch_that_is_given_up_gives_back_the_names_of_files_that_wait_again() {
     let mut test = TestFetches::new();
@@ -471,21 +392,6 @@ async fn no_part_is_removed_for_its_age_while_the_clock_is_wrong() {
         test.fetches.parts_found(vec![part.clone()]);
         assert_eq!(test.fetches.kept.removing(), removed);
     }
-}
-
-/// More files than there may be open parts.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_whose_parts_wait_after_a_change_keep_no_others_from_starting() {
-    let mut test = TestFetches::new();
-    let content = |byte| Content { id: ContentId([byte; 32]), size: BYTES as u64 };
-    test.begin((0..200).map(|byte| wanted(&format!("film{byte}"), content(byte))).collect());
-    let mut prepared = test.receive_prepared().await;
-    let open_parts = prepared.files.len();
-    for (_, decision) in &mut prepared.files {
-        *decision = Err(LocalFileError::Part(PartError::Changed { path: test.temp.path().to_owned() }));
-    }
-    test.prepared(prepared);
-    assert_eq!(test.receive_prepared().await.files.len(), open_parts);
 }
 
 /// The manager knows the file by its name in the catalogue.
