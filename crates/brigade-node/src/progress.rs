@@ -13,6 +13,9 @@ use brigade_core::{
 /// The number of file errors that a fetch keeps; more are only counted.
 const KEPT_ERRORS: usize = 100;
 
+/// The number of files without a holder that are named.
+const SHOWN_WITHOUT_HOLDER: usize = 3;
+
 /// The state of a fetch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -103,6 +106,10 @@ pub struct Progress {
     pub changed: u64,
     /// Files that were kept aside for fetched files with their names, and their new names; the first hundred.
     pub aside: Vec<(FileName, String)>,
+    /// Files of which no connected holder can send the missing pieces now; the first few.
+    pub without_holder: Vec<FileName>,
+    /// The number of these files.
+    pub files_without_holder: u64,
     /// The number of known holders of a content that the fetch waits for, if none of them can be reached.
     pub out_of_reach: usize,
     /// The number of holders of a content that the fetch waits for which sent wrong data.
@@ -142,6 +149,8 @@ impl Progress {
             occupied: 0,
             changed: 0,
             aside: vec![],
+            without_holder: vec![],
+            files_without_holder: 0,
             out_of_reach: 0,
             wrong_data: 0,
             unreached: vec![],
@@ -205,6 +214,17 @@ impl Progress {
     pub(crate) fn kept_aside(&mut self, name: FileName, aside: String) {
         if self.aside.len() < KEPT_ERRORS {
             self.aside.push((name, aside));
+        }
+    }
+
+    /// No connected holder can send the missing pieces of these files now.
+    pub(crate) fn set_without_holder<'a>(&mut self, files: impl Iterator<Item = &'a FileName>) {
+        (self.files_without_holder, self.without_holder) = (0, vec![]);
+        for name in files {
+            self.files_without_holder += 1;
+            if self.without_holder.len() < SHOWN_WITHOUT_HOLDER {
+                self.without_holder.push(name.clone());
+            }
         }
     }
 

@@ -284,6 +284,11 @@ impl FetchJob {
         &self.needs
     }
 
+    /// Notes the files of which no connected holder can send the missing pieces.
+    pub(crate) fn set_without_holder<'a>(&mut self, files: impl Iterator<Item = &'a FileName>) {
+        self.accounts.progress.set_without_holder(files);
+    }
+
     /// Notes the number of connected holders of its active contents.
     pub(crate) fn set_connected(&mut self, connected: usize) {
         self.accounts.progress.holders = connected;

@@ -358,6 +358,8 @@ impl Jobs {
                 starved.extend(active.is_starved.then_some(*content));
                 missing_bytes = missing_bytes.saturating_add(active.missing_bytes);
             }
+            let files = starved.iter().filter_map(|content| self.active.get(content));
+            job.set_without_holder(files.map(|active| &active.file.name));
             job.set_connected(connected(&contents));
             job.set_missing(missing_bytes, unusable(&contents, &starved));
             let owner = |content: &Content| self.active.get(content).map(|active| active.job);
