@@ -197,16 +197,19 @@ impl Traffic {
         uploads
     }
 
-    /// The traffic of each downloader, the largest first.
+    /// The traffic of each downloader, the largest first. Downloaders with one name count as one: an unbound name
+    /// belongs to another key after each start.
     pub(crate) fn sent_to_each(&self) -> Vec<MemberTraffic> {
         let downloaders = self.downloaders.lock().unwrap_or_else(PoisonError::into_inner);
-        let share = |(username, sent): &(Username, Arc<SentCounter>)| MemberTraffic {
-            username: username.clone(),
-            bytes: sent.bytes.load(Ordering::Relaxed),
-            pieces: sent.pieces.load(Ordering::Relaxed),
-        };
+        let mut by_name: BTreeMap<&Username, (u64, u64)> = BTreeMap::new();
+        for (username, sent) in downloaders.values() {
+            let (bytes, pieces) = by_name.entry(username).or_default();
+            *bytes += sent.bytes.load(Ordering::Relaxed);
+            *pieces += sent.pieces.load(Ordering::Relaxed);
+        }
+        let sent = by_name.into_iter().filter(|(_, (bytes, _))| *bytes > 0);
         let mut shares: Vec<MemberTraffic> =
-            downloaders.values().map(share).filter(|share| share.bytes > 0).collect();
+            sent.map(|(name, (bytes, pieces))| MemberTraffic::new(name.clone(), bytes, pieces)).collect();
         shares.sort_by(|a, b| b.bytes.cmp(&a.bytes).then_with(|| a.username.cmp(&b.username)));
         shares
     }

@@ -151,3 +151,17 @@ fn a_hundred_thousand_downloaders_are_counted_up_to_a_bound_and_the_largest_stay
     connected.bytes.fetch_add(5 << 20, Ordering::Relaxed);
     assert_eq!(traffic.sent_to_each()[0].username, username(7));
 }
+
+#[test]
+fn downloaders_with_one_name_are_counted_together() {
+    let traffic = Traffic::new(Cap::Off, Cap::Off);
+    let name: brigade_core::name::Username = "anna@lab".parse().unwrap();
+    for key in [1, 2] {
+        let sent = traffic.downloader(PeerKey([key; 32]), &name);
+        traffic.count_sent(&sent, 100);
+        sent.pieces.fetch_add(1, Ordering::Relaxed);
+    }
+    let sent = traffic.sent_to_each();
+    assert_eq!(sent.len(), 1);
+    assert_eq!((sent[0].bytes, sent[0].pieces), (200, 2));
+}
