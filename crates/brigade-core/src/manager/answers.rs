@@ -110,16 +110,16 @@ pub(super) fn list_peers(
 
 /// One content under a name.
 #[derive(Debug, Clone, Copy)]
-struct VersionSummary {
-    content: Content,
-    mtime_s: i64,
-    executable: bool,
-    first: UnixTime,
+pub(super) struct VersionSummary {
+    pub(super) content: Content,
+    pub(super) mtime_s: i64,
+    pub(super) executable: bool,
+    pub(super) first: UnixTime,
     holders: u32,
 }
 
 /// The contents of a name, in the order in which they are shown, as many as are shown.
-fn summaries(sharings: &[SharedFile]) -> Vec<VersionSummary> {
+pub(super) fn summaries(sharings: &[SharedFile]) -> Vec<VersionSummary> {
     let mut by_content = BTreeMap::<Content, VersionSummary>::new();
     for SharedFile { content, mtime_s, executable, first, .. } in sharings.iter().copied() {
         let summary = VersionSummary { content, mtime_s, executable, first, holders: 0 };

@@ -126,15 +126,8 @@ mod tests {
         let sessions: BTreeMap<_, _> = (0..5000)
             .map(|i| {
                 let mut session = Session::new(PeerKey([255; 32]), address, address);
-                session.state = SessionState::Peer(Peer {
-                    username: format!("{i:064}").parse().unwrap(),
-                    unbound: false,
-                    port: 65535,
-                    since: UnixTime(0),
-                    sending: 0,
-                    receiving: 0,
-                    is_renewing: false,
-                });
+                let username = format!("{i:064}").parse().unwrap();
+                session.state = SessionState::Peer(Peer::new(username, false, 65535, UnixTime(0)));
                 (SessionId(i), session)
             })
             .collect();

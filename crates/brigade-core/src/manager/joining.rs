@@ -63,9 +63,7 @@ impl Manager {
                 let address = (this.remote, port).into();
                 self.outputs.push_back(Output::Event(Event::Joined { username: username.clone(), address }));
                 let since = calendar;
-                let peer =
-                    Peer { username, unbound, port, since, sending: 0, receiving: 0, is_renewing: false };
-                this.state = SessionState::Peer(peer);
+                this.state = SessionState::Peer(Peer::new(username, unbound, port, since));
                 self.observers -= 1;
                 self.observing.remove(session);
                 self.table_changed = true;

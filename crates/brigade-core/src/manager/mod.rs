@@ -6,7 +6,8 @@
 //! session.
 //!
 //! This file keeps the state and the `match`; `connection_admission.rs` admits sessions, `joining.rs` makes peers of
-//! them, `catalogue.rs` keeps what is shared, `watches.rs` who hears of it, `answers.rs` answers questions.
+//! them, `catalogue.rs` keeps what is shared, `watches.rs` who hears of it, `answers.rs` answers questions, and `listings`
+//! has what people see of it at the manager.
 
 mod answers;
 mod catalogue;
@@ -14,6 +15,7 @@ mod connection_admission;
 mod holder_pages;
 mod holder_selection;
 mod joining;
+mod listings;
 mod observers;
 mod output;
 mod refusal;
@@ -27,14 +29,16 @@ mod watches;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+pub use listings::{ContentRow, ContentRows, HolderRow, HolderRows, Row, Totals};
 pub use output::{Event, LeaveReason, Output};
-pub use session::{Row, SessionId};
+pub use session::SessionId;
 pub use username_bindings::Binding;
 
 use self::{
     catalogue::Catalogue,
     holder_pages::HolderPages,
     holder_selection::HolderSelection,
+    listings::RateTotals,
     observers::Observers,
     refusal::{Refusal, refused_event, valid_items},
     session::{Endpoint, Session, SessionState},
@@ -105,6 +109,9 @@ pub struct Manager {
     leases: SessionDeadlines,
     catalogue: Catalogue,
     watches: Watches,
+    rates: RateTotals,
+    /// How often the shared files of a peer have changed.
+    share_changes: u64,
     outputs: VecDeque<Output>,
     table_changed: bool,
 }
@@ -126,6 +133,8 @@ impl Manager {
             leases: SessionDeadlines::default(),
             catalogue: Catalogue::default(),
             watches: Watches::default(),
+            rates: RateTotals::default(),
+            share_changes: 0,
             outputs: VecDeque::new(),
             table_changed: false,
         }
@@ -200,24 +209,6 @@ impl Manager {
         std::mem::take(&mut self.table_changed).then_some(Output::TableChanged)
     }
 
-    /// The table of peers, by username.
-    pub fn rows(&self) -> impl Iterator<Item = Row> + '_ {
-        self.present.values().filter_map(|session| {
-            let this = self.sessions.get(session)?;
-            let peer = this.peer()?;
-            let (files, bytes) = self.catalogue.shared_by(*session);
-            Some(Row {
-                username: peer.username.clone(),
-                address: (this.remote, peer.port).into(),
-                files,
-                bytes,
-                sending: peer.sending,
-                receiving: peer.receiving,
-                since: peer.since,
-            })
-        })
-    }
-
     fn carry_out(&mut self, now: Timestamp, session: SessionId, message: ToManager) -> Result<(), Refusal> {
         match message {
             ToManager::Goodbye(_) => self.quit(now, session),
@@ -232,7 +223,7 @@ impl Manager {
                 let (entries, wrong) = valid_items(entries)?;
                 let on_change = &mut |content| self.watches.content_changed(now, content);
                 self.catalogue.announce(session, entries, self.calendar, on_change)?;
-                self.table_changed = true;
+                self.shares_changed();
                 wrong?;
             }
             ToManager::Withdraw(Withdraw { names, .. }) => {
@@ -240,20 +231,20 @@ impl Manager {
                 let (names, wrong) = valid_items(names)?;
                 self.catalogue
                     .withdraw(session, &names, &mut |content| self.watches.content_changed(now, content))?;
-                self.table_changed = true;
+                self.shares_changed();
                 wrong?;
             }
             ToManager::Hold(hold) => {
                 self.peers_only(session)?;
-                self.catalogue.hold(session, &hold.contents, &mut |content| {
-                    self.watches.content_changed(now, content)
-                })?;
+                let on_change = &mut |content| self.watches.content_changed(now, content);
+                self.catalogue.hold(session, &hold.contents, on_change)?;
+                self.table_changed = true;
             }
             ToManager::Unhold(unhold) => {
                 self.peers_only(session)?;
-                self.catalogue.unhold(session, &unhold.contents, &mut |content| {
-                    self.watches.content_changed(now, content)
-                })?;
+                let on_change = &mut |content| self.watches.content_changed(now, content);
+                self.catalogue.unhold(session, &unhold.contents, on_change)?;
+                self.table_changed = true;
             }
             ToManager::Lookup(lookup) => {
                 let incomplete_ms = self.incomplete_ms(now);
@@ -278,11 +269,7 @@ impl Manager {
             }
             ToManager::Report(report) => {
                 self.peers_only(session)?;
-                let Some(peer) = self.sessions.get_mut(&session).and_then(Session::peer_mut) else {
-                    return Ok(());
-                };
-                self.table_changed |= (peer.sending, peer.receiving) != (report.sending, report.receiving);
-                (peer.sending, peer.receiving) = (report.sending, report.receiving);
+                self.report(session, &report);
             }
             ToManager::Renew(renew) => self.renew(session, &renew),
         }
@@ -358,7 +345,8 @@ impl Manager {
                 self.release_endpoint(&peer.username, this.key, this.endpoint(peer.port));
                 let username = peer.username.clone();
                 self.outputs.push_back(Output::Event(Event::Left { username, reason }));
-                self.table_changed = true;
+                self.rates.change((peer.sending, peer.receiving), (0, 0));
+                self.shares_changed();
             }
         }
     }
@@ -369,8 +357,20 @@ impl Manager {
         self.endpoints.remove(&endpoint);
     }
 
+    /// The table and the catalogue have changed.
+    const fn shares_changed(&mut self) {
+        self.share_changes += 1;
+        self.table_changed = true;
+    }
+
     fn renew_lease(&mut self, now: Timestamp, session: SessionId) {
-        let lease = if self.is_peer(session) { limits::LEASE } else { limits::OBSERVER_TIMEOUT };
+        let lease = match self.sessions.get_mut(&session).and_then(Session::peer_mut) {
+            Some(peer) => {
+                peer.last_message = self.calendar;
+                limits::LEASE
+            }
+            None => limits::OBSERVER_TIMEOUT,
+        };
         self.leases.set(session, now.after(lease));
         self.observing.received(now, session);
     }

@@ -18,25 +18,6 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
-/// One row of the table of peers, for the manager's own screen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Row {
-    /// The peer's username.
-    pub username: Username,
-    /// Where its session comes from, with the port where it listens.
-    pub address: SocketAddr,
-    /// How many files it shares.
-    pub files: u64,
-    /// Their sizes together, in bytes.
-    pub bytes: u64,
-    /// Bytes of piece data it sends a second, as it last reported.
-    pub sending: u64,
-    /// Bytes of piece data it receives a second, as it last reported.
-    pub receiving: u64,
-    /// When it joined.
-    pub since: UnixTime,
-}
-
 /// Where a peer is reached: its machine's address, `None` for the manager's own, whatever its sessions come from
 /// there, and its port. Two peers of one place would be one to those that dial it.
 pub(super) type Endpoint = (Option<IpAddr>, u16);
@@ -69,8 +50,26 @@ pub(super) struct Peer {
     pub(super) since: UnixTime,
     pub(super) sending: u64,
     pub(super) receiving: u64,
+    /// When it last sent a message.
+    pub(super) last_message: UnixTime,
     /// It asked for a new membership, which is being made.
     pub(super) is_renewing: bool,
+}
+
+impl Peer {
+    /// A peer that has joined now, and has reported no rates yet.
+    pub(super) const fn new(username: Username, unbound: bool, port: u16, now: UnixTime) -> Self {
+        Self {
+            username,
+            unbound,
+            port,
+            since: now,
+            sending: 0,
+            receiving: 0,
+            last_message: now,
+            is_renewing: false,
+        }
+    }
 }
 
 impl Session {

@@ -24,6 +24,7 @@ use crate::{
 };
 
 mod catalogue;
+mod listings;
 mod observer_limit;
 mod random_sessions;
 mod unbound_usernames;

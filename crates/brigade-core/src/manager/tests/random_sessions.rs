@@ -275,6 +275,11 @@ impl ManagerModel {
             Some((expected.joined.clone()?, (expected.files.len() as u64, bytes)))
         });
         assert_eq!(rows, expected.collect());
+        let totals = self.manager.totals();
+        assert_eq!(totals.peers, rows.len());
+        let rates = self.manager.rows().map(|row| (row.sending, row.receiving));
+        let sum = rates.fold((0, 0), |sum, rate| (sum.0 + rate.0, sum.1 + rate.1));
+        assert_eq!((totals.sending, totals.receiving), sum);
         // Holders are those who said so, and nobody is left of those who are gone.
         for number in 0..6 {
             let holders = self.manager.catalogue.holders(Content::from(content(number)));
