@@ -79,6 +79,11 @@ impl UsernameBindings {
         self.names.contains_key(&key)
     }
 
+    /// How many names are bound.
+    pub(super) fn len(&self) -> usize {
+        self.keys.len()
+    }
+
     /// Binds `username` to `key`; nothing changes where it is bound already.
     pub(super) fn bind(&mut self, username: &Username, key: PeerKey) {
         if self.keys.contains_key(username) {

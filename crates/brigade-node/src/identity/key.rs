@@ -96,7 +96,8 @@ impl SecretKey {
         Self::from_pkcs8(document.as_ref())
     }
 
-    fn from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
+    /// The key in a PKCS#8 document; `None` if it has none.
+    pub(crate) fn from_pkcs8(pkcs8: &[u8]) -> Option<Self> {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8).ok()?;
         let public = PeerKey(pair.public_key().as_ref().try_into().ok()?);
         let seed: Curve25519SeedBin<'_> = pair.seed().ok()?.as_be_bytes().ok()?;
@@ -162,7 +163,7 @@ impl SecretKey {
             file.metadata()
         });
         let is_exposed = written.as_ref().is_ok_and(is_exposed);
-        let placed = written.and_then(|_| link_or_rename(&draft, path, |from, to| fs::hard_link(from, to)));
+        let placed = written.and_then(|_| place_new_file(&draft, path));
         let _ = fs::remove_file(&draft); // it does not exist any more if it was renamed
         let is_new = placed.map_err(failed)?;
         sync_folder(path.parent().unwrap_or(Path::new(""))).map_err(failed)?;
@@ -170,6 +171,11 @@ impl SecretKey {
             warn_of_exposure(path);
         }
         Ok(is_new)
+    }
+
+    /// The key as a PKCS#8 document: the bytes of its file.
+    pub(crate) fn pkcs8(&self) -> &[u8] {
+        &self.pkcs8
     }
 
     /// The public key.
@@ -206,6 +212,12 @@ pub(crate) fn key_of_spki(spki: &[u8]) -> Option<PeerKey> {
     spki.strip_prefix(&SPKI_PREFIX)?.try_into().ok().map(PeerKey)
 }
 
+/// Gives the file `draft` the name `path`, if nothing has that name: false if something has. The file may have its old
+/// name too after that. The folder is not synced.
+pub(crate) fn place_new_file(draft: &Path, path: &Path) -> io::Result<bool> {
+    link_or_rename(draft, path, |from, to| fs::hard_link(from, to))
+}
+
 /// Links or renames the file `draft` to `path`; false if `path` exists.
 fn link_or_rename(
     draft: &Path,
@@ -230,8 +242,8 @@ fn is_about_links(error: &io::Error) -> bool {
     matches!(error.kind(), PermissionDenied | TooManyLinks) || is_unsupported(error)
 }
 
-/// Creates a file that only its owner can read.
-fn private_file(path: &Path) -> io::Result<File> {
+/// Creates a file that only its owner can read. A file with this name is replaced.
+pub(crate) fn private_file(path: &Path) -> io::Result<File> {
     let _ = fs::remove_file(path); // the file of an interrupted process with the same number
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);

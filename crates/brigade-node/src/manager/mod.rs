@@ -1,34 +1,51 @@
 //! The manager as a server: connections and the disk around the core's decisions.
 //!
 //! [`ManagerServer::start`] listens and returns; everything runs in tasks until it is stopped or dropped.
-//! `owner_task.rs` owns the state, `session.rs` is one connection, `task_messages.rs` the messages between them,
-//! `member_database.rs` the bindings on the disk, `published_state.rs` the published state. A manager listens on an
-//! address that other machines reach only if its configuration allows it, because there is no list of permitted
-//! members.
+//! `owner_task.rs` owns the state, `session.rs` is one connection, `task_messages.rs` the messages between them.
+//! `member_database` has the bindings on the disk, `state_copy` backs them up and restores them. `published_state.rs` is
+//! the published state; `handle.rs` asks for more, and `owner_questions.rs` answers. A manager listens on an address that
+//! other machines reach only if its configuration allows it, because there is no list of permitted members.
 
+mod handle;
 mod member_database;
+mod owner_questions;
 mod owner_task;
 mod published_state;
 mod session;
+mod state_copy;
 mod task_messages;
 
-use std::{collections::BTreeMap, io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use brigade_core::{
     id::PeerKey,
     limits,
     manager::{self, Manager},
 };
+pub use handle::{HandleError, ManagerHandle, MemberPage, MemberRow};
 pub use member_database::MemberDatabaseError;
+pub use owner_questions::PeerPage;
 pub use published_state::{LifeEvent, ManagerView};
+pub use state_copy::{
+    BackupError, RestoreError, RestoredKeyError, StateCopyError, StateCopySummary, restore,
+};
 use tokio::sync::{Semaphore, broadcast, mpsc, watch};
 pub use tokio_util::sync::CancellationToken;
 use tokio_util::{sync::DropGuard, task::TaskTracker};
 
 use self::{
     member_database::MemberDatabase,
-    owner_task::{ManagerOwner, ViewTimer},
+    owner_task::{LastSeen, ManagerOwner, OwnerInputs, ViewTimer},
+    published_state::EventLog,
     session::SessionContext,
+    state_copy::{STATE_FILE, take_restored_key},
 };
 use crate::{
     clock,
@@ -50,6 +67,10 @@ const LEAVING: usize = 64;
 
 /// Joins that may wait for the disk, beside one for each peer.
 const SPARE_JOINS: usize = 64;
+
+/// Other requests that may wait for the disk: more than the handles can make at one time, each with the times of peers
+/// that left.
+const DATABASE_REQUESTS: usize = 64;
 
 /// Peers that may be connected at the same time, unless the configuration sets another number.
 const MAX_PEERS: usize = 20;
@@ -103,7 +124,8 @@ impl ManagerConfig {
 pub struct ManagerServer {
     address: SocketAddr,
     key: PeerKey,
-    view: watch::Receiver<ManagerView>,
+    handle: ManagerHandle,
+    /// It has the events since the start, for the first one that asks.
     events: broadcast::Receiver<LifeEvent>,
     tasks: TaskTracker,
     /// Cancels the token by which all tasks end.
@@ -141,6 +163,9 @@ pub enum ManagerError {
     /// Its members cannot be read.
     #[error("reading the manager's members")]
     Members(#[from] MemberDatabaseError),
+    /// The state was restored from a backup, and its key cannot be stored in its own file.
+    #[error("finishing the restored state of the manager")]
+    Restored(#[from] RestoredKeyError),
     /// It cannot listen there: the port may be in use.
     #[error("starting the manager")]
     Listen(#[from] ListenError),
@@ -170,36 +195,31 @@ impl ManagerServer {
         }
         make_folders(&config.state_dir, true)
             .map_err(|source| ManagerError::State { path: config.state_dir.clone(), source })?;
-        let key_file = config.state_dir.join("manager.key");
-        let started_before = key_file.try_exists().unwrap_or(true);
         // The database comes first: a second manager cannot open it. On a file system without hard links, two managers
         // could each create a key.
-        let (members, bindings) = MemberDatabase::open(&config.state_dir.join("members.sqlite"))?;
-        let key = SecretKey::load_or_create(&key_file)?;
+        let (members, bindings) = MemberDatabase::open(&config.state_dir.join(STATE_FILE.members))?;
+        let (key, started_before) = load_key(&members, &config.state_dir)?;
         // Only the first address: if another manager has it, the next address may be free, but peers would not dial it.
         let acceptor = PortListener::bind(&addresses[..1], &key).await?;
 
-        let view = ManagerView {
-            address: acceptor.address(),
-            key: key.public(),
-            since: clock::unix_now(),
-            max_peers: config.max_peers,
-            rows: vec![],
-        };
+        let mut view =
+            ManagerView::new(acceptor.address(), key.public(), clock::unix_now(), config.max_peers);
+        (view.state_dir, view.open) = (config.state_dir.as_path().into(), config.open);
         let (view, view_out) = watch::channel(view);
         let (events, events_out) = broadcast::channel(published_state::EVENTS);
+        let (ask, questions) = mpsc::channel(handle::QUESTIONS);
         let server = Self {
             address: acceptor.address(),
             key: key.public(),
-            view: view_out,
+            handle: ManagerHandle::new(view_out, events_out.resubscribe(), ask),
             events: events_out,
             tasks: TaskTracker::new(),
             stop: stop.clone().drop_guard(),
         };
         let most_joining = config.max_peers.saturating_add(SPARE_JOINS).min(limits::MEMBERS);
-        let (record, to_record) = mpsc::channel(most_joining);
-        let (recorded, recorded_out) = mpsc::channel(most_joining);
-        server.tasks.spawn_blocking(move || members.run(to_record, &recorded));
+        let (database, database_requests) = mpsc::channel(most_joining + DATABASE_REQUESTS);
+        let (binding_result, binding_results) = mpsc::channel(most_joining);
+        server.tasks.spawn_blocking(move || members.run(database_requests, &binding_result));
 
         let reached_from_elsewhere = !acceptor.address().ip().to_canonical().is_loopback();
         let core = manager::Config {
@@ -214,14 +234,17 @@ impl ManagerServer {
         let owner = ManagerOwner {
             manager,
             key,
-            record,
+            database,
             view,
             events,
+            event_log: EventLog::default(),
             sessions: BTreeMap::new(),
             view_timer: ViewTimer::default(),
+            last_seen: LastSeen::default(),
         };
-        let (to_owner, from_sessions) = mpsc::channel(OWNER_QUEUE);
-        server.tasks.spawn(owner.run(from_sessions, recorded_out, stop.clone()));
+        let (to_owner, sessions) = mpsc::channel(OWNER_QUEUE);
+        let inputs = OwnerInputs { sessions, binding_results, questions };
+        server.tasks.spawn(owner.run(inputs, stop.clone()));
         let breaches: Arc<BreachLog> = Arc::default();
         let context = SessionContext {
             owner: to_owner,
@@ -246,9 +269,15 @@ impl ManagerServer {
         self.key
     }
 
-    /// The table of peers, now and whenever it changes (some times a second at most).
+    /// A handle, with which the tables of the manager are read and its state is backed up. It does not keep the manager
+    /// running.
+    pub fn handle(&self) -> ManagerHandle {
+        self.handle.clone()
+    }
+
+    /// The totals, now and whenever they change (some times a second at most).
     pub fn view(&self) -> watch::Receiver<ManagerView> {
-        self.view.clone()
+        self.handle.view()
     }
 
     /// The events from now on; the receiver of the first call also has the events since the start.
@@ -270,6 +299,16 @@ impl ManagerServer {
     pub async fn stopped(&self) {
         self.tasks.wait().await;
     }
+}
+
+/// The manager's key, and whether a manager with it was started before: then its peers may come back.
+fn load_key(members: &MemberDatabase, state_dir: &Path) -> Result<(SecretKey, bool), ManagerError> {
+    if let Some(key) = take_restored_key(members, state_dir)? {
+        return Ok((key, true));
+    }
+    let path = state_dir.join(STATE_FILE.key);
+    let started_before = path.try_exists().unwrap_or(true);
+    Ok((SecretKey::load_or_create(&path)?, started_before))
 }
 
 /// A seed that differs from network to network. It need not be secret: it only spreads downloaders over holders.

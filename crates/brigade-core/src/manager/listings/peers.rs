@@ -12,7 +12,6 @@ use crate::{
         session::{Peer, Session},
     },
     name::Username,
-    time::UnixTime,
     wire::manager::Report,
 };
 
@@ -36,9 +35,9 @@ impl Manager {
         peers.skip(first).map(|found| self.row(found))
     }
 
-    /// When the peer with this username joined; `None` if it is not in the table.
-    pub fn connected_since(&self, username: &str) -> Option<UnixTime> {
-        self.peer(*self.present.get(username)?).map(|(_, _, peer)| peer.since)
+    /// The row of the peer with this username; `None` if it is not in the table.
+    pub fn row_of(&self, username: &str) -> Option<Row> {
+        self.peer(*self.present.get(username)?).map(|found| self.row(found))
     }
 
     /// The numbers of everything together; it takes the same time for any number of peers.
@@ -47,6 +46,7 @@ impl Manager {
         let rate = |all| u64::try_from(all).unwrap_or(u64::MAX);
         Totals {
             peers: self.sessions.len() - self.observers,
+            members: self.members.len(),
             sending: rate(self.rates.sending),
             receiving: rate(self.rates.receiving),
             names,

@@ -40,6 +40,8 @@ pub struct Row {
 pub struct Totals {
     /// Peers in the table.
     pub peers: usize,
+    /// Usernames that are bound to keys, whether their peers are there or not.
+    pub members: usize,
     /// Bytes of piece data that all peers send in a second, as they last reported.
     pub sending: u64,
     /// Bytes of piece data that all peers receive in a second, as they last reported.

@@ -28,8 +28,8 @@ fn rows_are_read_by_name_and_by_number() {
     let from = |first| world.manager.rows_from(first).map(|row| row.username.to_string()).collect::<Vec<_>>();
     assert_eq!(from(3), ["user04", "user05"]);
     assert_eq!(from(5), [""; 0]);
-    assert_eq!(world.manager.connected_since("user01"), Some(UnixTime(77)));
-    assert_eq!(world.manager.connected_since("user99"), None);
+    assert_eq!(world.manager.row_of("user01").map(|row| row.since), Some(UnixTime(77)));
+    assert_eq!(world.manager.row_of("user99"), None);
 }
 
 #[test]
@@ -109,6 +109,7 @@ fn totals_follow_the_table_and_the_catalogue() {
     let totals = world.manager.totals();
     let expected = Totals {
         peers: 2,
+        members: 2,
         sending: u64::MAX,
         receiving: 11,
         names: 2,
@@ -125,7 +126,14 @@ fn totals_follow_the_table_and_the_catalogue() {
     assert_eq!(totals.share_changes, 2, "rates and parts are no shared files");
     world.send(1, Withdraw { number: 1, names: vec![Ok(file("b"))] });
     world.send(2, super::Goodbye { reason: super::Reason::Stopping, text: String::new() });
-    let expected =
-        Totals { peers: 1, names: 1, contents: 1, bytes: 10, share_changes: 4, ..Totals::default() };
+    let expected = Totals {
+        peers: 1,
+        members: 2,
+        names: 1,
+        contents: 1,
+        bytes: 10,
+        share_changes: 4,
+        ..Totals::default()
+    };
     assert_eq!(world.manager.totals(), expected);
 }
