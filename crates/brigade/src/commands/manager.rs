@@ -39,18 +39,18 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
         ManagerConfig::new(state_dir).host(args.host).port(args.port).max_peers(args.max).open(args.open);
     let mut server = ManagerServer::start_until(config, stop.clone()).await?;
     signals.cancel(stop.clone());
-    let (view, events) = (server.view(), server.events());
+    let (handle, events) = (server.handle(), server.events());
     let mut shown = if io::stdout().is_terminal() && io::stdin().is_terminal() && terminal::draws() {
-        manager_display::show_table(view, events, stop.clone()).await
+        manager_display::show_table(&handle, events, stop.clone()).await
     } else {
         print_line("ready");
-        Ok(manager_display::log_table(view, events, stop.clone()).await)
+        Ok(manager_display::log_table(&handle, events, stop.clone()).await)
     };
     // A terminal that is closed causes an error first, and then the signal.
     let mut signal = if shown.is_err() { signals.at_end_of_terminal().await } else { signals.received() };
     if shown.is_err() && signal.is_none() && mode::is_closed() {
         // The signal is ignored (`nohup`): the manager continues without its table.
-        shown = Ok(manager_display::log_table(server.view(), server.events(), stop.clone()).await);
+        shown = Ok(manager_display::log_table(&handle, server.events(), stop.clone()).await);
         signal = signals.received();
     }
     stop.cancel();

@@ -147,6 +147,9 @@ impl From<ManagerError> for Failure {
             }
             ManagerError::State { .. } => Self::of(DISK, &error)
                 .hint("name another folder for the manager's key and members with --state, or with BRIGADE_HOME"),
+            ManagerError::Restored(_) => Self::of(DISK, &error).hint(
+                "the folder has a state that was restored from a backup: solve this, and start the manager again",
+            ),
             ManagerError::Members(MemberDatabaseError::InUse { .. }) => Self::of(DISK, &error).hint(
                 "each manager needs its own folder: stop the other manager, or start this one with another --port and \
                  --state",

@@ -1,10 +1,11 @@
 //! The table on the screen of a terminal, until the user ends it.
 //!
-//! The terminal is restored in all cases. The screen is drawn only when something changed.
+//! The terminal is restored in all cases. The screen is drawn only when something changed, and some times a second at
+//! most. Only the rows that it shows are read, so thousands of peers take no more time than those that fit.
 
 use std::{collections::VecDeque, io, mem::ManuallyDrop, panic, time::Duration};
 
-use brigade_node::manager::{LifeEvent, ManagerView};
+use brigade_node::manager::{LifeEvent, ManagerHandle};
 use crossterm::{
     event::{Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers},
     execute,
@@ -16,9 +17,9 @@ use ratatui::{
 use tokio::{
     sync::{
         broadcast::{self, error::RecvError},
-        mpsc, watch,
+        mpsc,
     },
-    time::sleep,
+    time::{Instant, sleep, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -34,6 +35,9 @@ use crate::{
 /// The number of events that are kept and shown below the table.
 const EVENTS_KEPT: usize = 8;
 
+/// The shortest time between two drawings, if no key is pressed.
+const DRAW_INTERVAL: Duration = Duration::from_millis(100);
+
 /// The number of key presses that can be queued.
 const KEYS: usize = 16;
 
@@ -43,7 +47,7 @@ const KEY_POLL: Duration = Duration::from_millis(100);
 /// Shows the table of peers on the terminal until `q` or Ctrl-C is pressed or the manager stops. In the background, the
 /// table waits until the program is in the foreground.
 pub(crate) async fn show_table(
-    view: watch::Receiver<ManagerView>,
+    handle: &ManagerHandle,
     events: broadcast::Receiver<LifeEvent>,
     stop: CancellationToken,
 ) -> io::Result<DisplayEnd> {
@@ -55,7 +59,7 @@ pub(crate) async fn show_table(
         }
     }
     let mut screen = Screen::open()?;
-    let shown = screen.run(view, events, stop).await;
+    let shown = screen.run(handle, events, stop).await;
     screen.close()?;
     shown
 }
@@ -133,22 +137,31 @@ impl Screen {
 
     async fn run(
         &mut self,
-        mut view: watch::Receiver<ManagerView>,
+        handle: &ManagerHandle,
         mut events: broadcast::Receiver<LifeEvent>,
         stop: CancellationToken,
     ) -> io::Result<DisplayEnd> {
         let (key, mut keys) = mpsc::channel(KEYS);
         std::thread::spawn(move || read_keys(&key));
+        let mut view = handle.view();
         let mut scroll = screen_layout::Scroll::default();
         let mut recent = VecDeque::with_capacity(EVENTS_KEPT);
         let mut jobs = JobControl::install();
+        let (mut is_changed, mut not_before) = (true, Instant::now());
         loop {
-            if self.is_open && mode::is_in_foreground() {
+            let is_visible = self.is_open && mode::is_in_foreground();
+            if is_changed && is_visible && not_before <= Instant::now() {
                 self.fit()?;
-                let snapshot = view.borrow_and_update().clone();
-                self.terminal.draw(|frame| screen_layout::draw(frame, &snapshot, &recent, &mut scroll))?;
+                let height = screen_layout::table_rows(self.terminal.get_frame().area(), recent.len());
+                let Ok(page) = handle.peers_from(scroll.top(), height).await else {
+                    return Ok(DisplayEnd::Stopped);
+                };
+                let now = view.borrow_and_update().clone();
+                self.terminal.draw(|frame| screen_layout::draw(frame, &now, &page, &recent, &mut scroll))?;
+                (is_changed, not_before) = (false, Instant::now() + DRAW_INTERVAL);
             }
             tokio::select! {
+                () = sleep_until(not_before), if is_changed && is_visible => continue,
                 changed = view.changed() => if changed.is_err() {
                     return Ok(DisplayEnd::Stopped);
                 },
@@ -160,18 +173,25 @@ impl Screen {
                     Err(RecvError::Lagged(_)) => {}
                     Err(RecvError::Closed) => return Ok(DisplayEnd::Stopped),
                 },
-                Some(key) = keys.recv() => match key_action(&key) {
-                    Some(KeyAction::End(ending)) => return Ok(ending),
-                    Some(KeyAction::Scroll(rows)) => scroll.by(rows),
-                    Some(KeyAction::Suspend) => suspend_job(),
-                    None => {} // for example a new size: the table is drawn again
-                },
-                change = jobs.next() => match change {
-                    JobChange::Suspend => self.suspend()?,
-                    JobChange::Continued => self.reopen()?,
-                },
+                Some(key) = keys.recv() => {
+                    not_before = Instant::now();
+                    match key_action(&key) {
+                        Some(KeyAction::End(ending)) => return Ok(ending),
+                        Some(KeyAction::Scroll(rows)) => scroll.by(rows),
+                        Some(KeyAction::Suspend) => suspend_job(),
+                        None => {} // for example a new size: the table is drawn again
+                    }
+                }
+                change = jobs.next() => {
+                    not_before = Instant::now();
+                    match change {
+                        JobChange::Suspend => self.suspend()?,
+                        JobChange::Continued => self.reopen()?,
+                    }
+                }
                 () = stop.cancelled() => return Ok(DisplayEnd::Stopped),
             }
+            is_changed = true;
         }
     }
 }

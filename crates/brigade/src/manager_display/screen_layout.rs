@@ -1,15 +1,15 @@
 //! The layout of the manager's screen: the title, the table of the peers, the last events, and the keys.
 //!
-//! Each column of the table is as wide as its content; if not all rows fit, they scroll. `screen` draws the screen and
-//! reads the keys; `event_text` escapes the texts of other machines.
+//! Each column of the table is as wide as its content; if not all rows fit, they scroll, and no column becomes narrower
+//! while they do. `screen` reads the rows and the keys; `event_text` escapes the texts of other machines.
 
 use std::collections::VecDeque;
 
 use brigade_core::{manager::Row as Peer, plural::count};
-use brigade_node::manager::{LifeEvent, ManagerView};
+use brigade_node::manager::{LifeEvent, ManagerView, PeerPage};
 use ratatui::{
     Frame,
-    layout::{Alignment, Constraint, Layout},
+    layout::{Alignment, Constraint, Layout, Rect},
     style::{Style, Stylize},
     text::{Line, Text},
     widgets::{Cell, Paragraph, Row, Table},
@@ -30,10 +30,11 @@ const SPACING: usize = 2;
 /// The most rows for events below the table.
 const EVENT_ROWS: u16 = 6;
 
-/// The row at the top of the table.
+/// The row at the top of the table, and the widest text of each column so far.
 #[derive(Debug, Default)]
 pub(super) struct Scroll {
     top: usize,
+    widths: [usize; 7],
 }
 
 impl Scroll {
@@ -41,36 +42,64 @@ impl Scroll {
     pub(super) fn by(&mut self, rows: isize) {
         self.top = self.top.saturating_add_signed(rows);
     }
+
+    /// The number of the row at the top.
+    pub(super) const fn top(&self) -> usize {
+        self.top
+    }
+
+    /// Takes over the widths of the rows that are shown. Those that were shown before count too, unless all are shown.
+    fn fit_columns(&mut self, rows: &[[String; 7]], all: bool) {
+        if all {
+            self.widths = [0; 7];
+        }
+        for (column, widest) in self.widths.iter_mut().enumerate() {
+            let cells = rows.iter().map(|row| row[column].width());
+            *widest = cells.chain([HEADINGS[column].width()]).max().unwrap_or_default().max(*widest);
+        }
+    }
 }
 
-/// Draws everything: the title, the table, the last events and the keys.
-pub(super) fn draw(
-    frame: &mut Frame<'_>,
-    view: &ManagerView,
-    recent: &VecDeque<LifeEvent>,
-    scroll: &mut Scroll,
-) {
-    let event_rows = u16::try_from(recent.len()).unwrap_or(EVENT_ROWS).min(EVENT_ROWS);
+/// The areas of the title, the table, the events and the keys.
+fn areas(area: Rect, recent: usize) -> [Rect; 4] {
+    let event_rows = u16::try_from(recent).unwrap_or(EVENT_ROWS).min(EVENT_ROWS);
     let areas = Layout::vertical([
         Constraint::Length(2),
         Constraint::Min(2),
         Constraint::Length(event_rows),
         Constraint::Length(1),
     ]);
-    let [head, table, events, foot] = areas.areas(frame.area());
-    let width = usize::from(frame.area().width);
-    frame.render_widget(Paragraph::new(title(view, width)), head);
+    areas.areas(area)
+}
 
+/// The number of peers that the table can show on a screen of this size, below which are so many events.
+pub(super) fn table_rows(area: Rect, recent: usize) -> usize {
+    let [_, table, _, _] = areas(area, recent);
+    usize::from(table.height.saturating_sub(1))
+}
+
+/// Draws everything: the title, the page of the table, the last events and the keys.
+pub(super) fn draw(
+    frame: &mut Frame<'_>,
+    view: &ManagerView,
+    page: &PeerPage,
+    recent: &VecDeque<LifeEvent>,
+    scroll: &mut Scroll,
+) {
+    let [head, table, events, foot] = areas(frame.area(), recent.len());
+    let width = usize::from(frame.area().width);
+    frame.render_widget(Paragraph::new(title(view, page.total, width)), head);
+
+    scroll.top = page.first.unwrap_or_default();
     let height = usize::from(table.height.saturating_sub(1));
-    scroll.top = scroll.top.min(view.rows.len().saturating_sub(height));
-    let all: Vec<[String; 7]> = view.rows.iter().map(cells).collect();
-    let shown = &all[scroll.top..all.len().min(scroll.top + height)];
-    frame.render_widget(peers(shown, &columns(&all, width), width), table);
+    let shown: Vec<[String; 7]> = page.rows.iter().take(height).map(cells).collect();
+    let hidden = page.total.saturating_sub(shown.len());
+    scroll.fit_columns(&shown, hidden == 0);
+    frame.render_widget(peers(&shown, &columns(&scroll.widths, width), width), table);
 
     let line = |event: &LifeEvent| Line::from(cut(&sentence(event), width)).dim();
-    let lines: Vec<Line<'_>> = recent.iter().take(event_rows.into()).rev().map(line).collect();
+    let lines: Vec<Line<'_>> = recent.iter().take(events.height.into()).rev().map(line).collect();
     frame.render_widget(Paragraph::new(lines), events);
-    let hidden = all.len() - shown.len();
     let hint = match hidden {
         0 => cut("q ends the manager", width),
         _ => first_that_fits(
@@ -85,10 +114,10 @@ pub(super) fn draw(
 }
 
 /// The title; if the terminal is too narrow, first without the key, then without the name before the address.
-fn title(view: &ManagerView, width: usize) -> Text<'static> {
+fn title(view: &ManagerView, peers: usize, width: usize) -> Text<'static> {
     const NAME: &str = "Brigade manager";
-    let ManagerView { address, key, max_peers, rows, .. } = view;
-    let peers = format!("{} of {}", rows.len(), count(*max_peers, "peer"));
+    let ManagerView { address, key, max_peers, .. } = view;
+    let peers = format!("{peers} of {}", count(*max_peers, "peer"));
     let text = first_that_fits(
         width,
         &[
@@ -125,14 +154,9 @@ fn cells(peer: &Peer) -> [String; 7] {
 /// The columns to omit, in this order, if the terminal is too narrow: a part of a number would be wrong.
 const OMITTED: [usize; 6] = [6, 5, 4, 1, 3, 2];
 
-/// The columns that fit into the width, and the width of each.
-fn columns(rows: &[[String; 7]], table_width: usize) -> Vec<(usize, usize)> {
-    let width = |column: usize| {
-        let cells = rows.iter().map(|row| row[column].width());
-        cells.chain([HEADINGS[column].width()]).max().unwrap_or_default()
-    };
-    let mut columns: Vec<(usize, usize)> =
-        (0..HEADINGS.len()).map(|column| (column, width(column))).collect();
+/// The columns that fit into the width of the table, with their widths.
+fn columns(widths: &[usize; 7], table_width: usize) -> Vec<(usize, usize)> {
+    let mut columns: Vec<(usize, usize)> = widths.iter().copied().enumerate().collect();
     for omitted in OMITTED {
         let needed = columns.iter().map(|(_, width)| width + SPACING).sum::<usize>() - SPACING;
         if needed <= table_width {
@@ -172,35 +196,42 @@ mod tests {
     };
     use ratatui::{Terminal, backend::TestBackend};
 
-    use super::{LifeEvent, ManagerView, Peer, Scroll, VecDeque, draw};
+    use super::{LifeEvent, ManagerView, Peer, PeerPage, Rect, Scroll, VecDeque, draw, table_rows};
 
-    fn view(peers: usize) -> ManagerView {
-        let rows = (0..peers)
+    fn rows(peers: usize) -> Vec<Peer> {
+        (0..peers)
             .map(|i| Peer {
                 username: format!("user{i:02}").parse().unwrap(),
+                key: PeerKey([1; 32]),
+                is_bound: true,
                 address: ([10, 0, 0, 1], 7001).into(),
                 files: 3,
                 bytes: 300_000_000,
                 sending: if i == 0 { 12_345_678 } else { 0 },
                 receiving: 0,
                 since: UnixTime(1_795_346_298),
+                last_message: UnixTime(0),
             })
-            .collect();
-        let address = ([127, 0, 0, 1], 12000).into();
-        let mut view = ManagerView::new(address, PeerKey([0xab; 32]), UnixTime(0), 20);
-        view.rows = rows;
-        view
+            .collect()
+    }
+
+    /// The page that a manager answers with.
+    fn page(rows: &[Peer], first: usize, limit: usize) -> PeerPage {
+        let first = first.min(rows.len().saturating_sub(limit));
+        PeerPage::new(rows[first..rows.len().min(first + limit)].to_vec(), first, rows.len())
     }
 
     fn lines(
         width: u16,
         height: u16,
-        view: &ManagerView,
+        peers: &[Peer],
         recent: &VecDeque<LifeEvent>,
         scroll: &mut Scroll,
     ) -> Vec<String> {
+        let view = ManagerView::new(([127, 0, 0, 1], 12000).into(), PeerKey([0xab; 32]), UnixTime(0), 20);
+        let page = page(peers, scroll.top(), table_rows(Rect::new(0, 0, width, height), recent.len()));
         let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| draw(frame, view, recent, scroll)).unwrap();
+        terminal.draw(|frame| draw(frame, &view, &page, recent, scroll)).unwrap();
         let buffer = terminal.backend().buffer().clone();
         let rows = buffer.content().chunks(usize::from(width.max(1)));
         let text =
@@ -212,15 +243,17 @@ mod tests {
     fn the_table_has_a_row_for_each_peer() {
         let recent = VecDeque::from([
             LifeEvent::new(
+                2,
                 UnixTime(62),
                 Event::Refused { username: None, reason: Reason::Full, text: "\u{1b}[2J".into() },
             ),
             LifeEvent::new(
+                1,
                 UnixTime(61),
                 Event::Left { username: "gone".parse().unwrap(), reason: LeaveReason::Quit },
             ),
         ]);
-        let shown = lines(90, 10, &view(2), &recent, &mut Scroll::default());
+        let shown = lines(90, 10, &rows(2), &recent, &mut Scroll::default());
         assert_eq!(
             shown,
             [
@@ -241,7 +274,7 @@ mod tests {
     #[test]
     fn narrow_tables_omit_whole_columns() {
         let shown =
-            |width| lines(width, 6, &view(1), &VecDeque::new(), &mut Scroll::default())[2..4].to_vec();
+            |width| lines(width, 6, &rows(1), &VecDeque::new(), &mut Scroll::default())[2..4].to_vec();
         assert_eq!(
             shown(60),
             [
@@ -259,9 +292,9 @@ mod tests {
     fn narrow_tables_have_shorter_texts_or_mark_them_as_cut() {
         let text = "a reason that is longer than forty columns".to_owned();
         let event = Event::Refused { username: None, reason: Reason::Full, text };
-        let recent = VecDeque::from([LifeEvent::new(UnixTime(62), event)]);
+        let recent = VecDeque::from([LifeEvent::new(1, UnixTime(62), event)]);
         let shown = |width, peers| {
-            let lines = lines(width, 8, &view(peers), &recent, &mut Scroll::default());
+            let lines = lines(width, 8, &rows(peers), &recent, &mut Scroll::default());
             [lines[0].clone(), lines[6].clone(), lines[7].clone()]
         };
         assert_eq!(
@@ -286,15 +319,27 @@ mod tests {
     #[test]
     fn rows_that_do_not_fit_scroll_and_no_size_panics() {
         let mut scroll = Scroll::default();
-        let shown = lines(80, 8, &view(20), &VecDeque::new(), &mut scroll);
+        let shown = lines(80, 8, &rows(20), &VecDeque::new(), &mut scroll);
         assert!(shown[3].starts_with("user00") && shown[7].starts_with("16 more"), "{shown:#?}");
         scroll.by(500);
-        let shown = lines(80, 8, &view(20), &VecDeque::new(), &mut scroll);
+        let shown = lines(80, 8, &rows(20), &VecDeque::new(), &mut scroll);
         assert!(shown[6].starts_with("user19"), "{shown:#?}");
         scroll.by(-1);
-        assert!(lines(80, 8, &view(20), &VecDeque::new(), &mut scroll)[6].starts_with("user18"));
+        assert!(lines(80, 8, &rows(20), &VecDeque::new(), &mut scroll)[6].starts_with("user18"));
         for (width, height) in [(1, 1), (3, 2), (10, 3), (200, 4)] {
-            lines(width, height, &view(20), &VecDeque::new(), &mut scroll);
+            lines(width, height, &rows(20), &VecDeque::new(), &mut scroll);
         }
+    }
+
+    #[test]
+    fn columns_do_not_become_narrower_while_rows_scroll() {
+        let mut peers = rows(20);
+        peers[0].username = "a_long_username".parse().unwrap();
+        let mut scroll = Scroll::default();
+        let head = lines(80, 8, &peers, &VecDeque::new(), &mut scroll)[2].clone();
+        scroll.by(500);
+        assert_eq!(lines(80, 8, &peers, &VecDeque::new(), &mut scroll)[2], head);
+        let shown = lines(80, 8, &peers[18..], &VecDeque::new(), &mut scroll);
+        assert!(shown[2].starts_with("username  address"), "all rows are shown: {shown:#?}");
     }
 }
