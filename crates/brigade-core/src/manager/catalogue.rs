@@ -4,11 +4,15 @@
 //! once, even if many sessions share it. No operation walks the whole catalogue: pages are ranges of an ordered map,
 //! and a session's names have a set of their own. `answers.rs` builds the answers.
 
+mod holder_set;
+
 use std::{
     collections::{BTreeMap, BTreeSet},
     ops::Bound,
 };
 
+pub(super) use self::holder_set::HolderSet;
+use self::holder_set::holder_set;
 use super::session::SessionId;
 use crate::{
     geometry::Geometry,
@@ -41,15 +45,6 @@ pub(super) struct SharedFile {
     /// When a peer that is present first announced this content under the name. If other peers had it all the time
     /// since an earlier announcement, that one counts.
     pub(super) first: UnixTime,
-}
-
-/// Who holds a content, in order of their sessions.
-#[derive(Debug, Default)]
-pub(super) struct HolderSet {
-    /// Those that have all of it, and under how many names.
-    complete: Vec<(SessionId, u32)>,
-    /// Those that have a part of it, and none of the above.
-    partial: Vec<SessionId>,
 }
 
 /// What one session shares.
@@ -342,38 +337,6 @@ impl Catalogue {
         if self.contents.remove(&content).is_some() {
             self.content_bytes -= u128::from(content.size);
         }
-    }
-}
-
-/// The holders of a content, which is new if it has none.
-fn holder_set<'a>(
-    contents: &'a mut BTreeMap<Content, HolderSet>,
-    bytes: &mut u128,
-    content: Content,
-) -> &'a mut HolderSet {
-    contents.entry(content).or_insert_with(|| {
-        *bytes += u128::from(content.size);
-        HolderSet::default()
-    })
-}
-
-impl HolderSet {
-    /// Those that have all of it.
-    pub(super) fn complete(&self) -> impl ExactSizeIterator<Item = SessionId> + '_ {
-        self.complete.iter().map(|(session, _)| *session)
-    }
-
-    /// Those that have a part of it.
-    pub(super) fn partial(&self) -> impl ExactSizeIterator<Item = SessionId> + '_ {
-        self.partial.iter().copied()
-    }
-
-    fn has_all(&self, session: SessionId) -> bool {
-        self.complete.binary_search_by_key(&session, |(holder, _)| *holder).is_ok()
-    }
-
-    fn is_empty(&self) -> bool {
-        self.complete.is_empty() && self.partial.is_empty()
     }
 }
 

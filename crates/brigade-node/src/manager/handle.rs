@@ -2,7 +2,7 @@
 //!
 //! Any number of handles may exist. They do not keep the manager running: after its end, each question is answered by
 //! an error. Rows are read page by page, so that no question holds up the sessions of peers. Large values, such as a
-//! backup, are made outside the owner's task (`owner_questions.rs`).
+//! backup, are made outside the owner's task (`owner_task.rs`).
 
 use std::{
     path::{Path, PathBuf},

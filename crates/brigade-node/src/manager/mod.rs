@@ -3,11 +3,12 @@
 //! [`ManagerServer::start`] listens and returns; everything runs in tasks until it is stopped or dropped.
 //! `owner_task.rs` owns the state, `session.rs` is one connection, `task_messages.rs` the messages between them.
 //! `member_database` has the bindings on the disk, `state_copy` backs them up and restores them. `published_state.rs` is
-//! the published state; `handle.rs` asks for more, and `owner_questions.rs` answers. A manager listens on an address that
+//! the published state; `handle.rs` asks for more, and `owner_answers.rs` answers. A manager listens on an address that
 //! other machines reach only if its configuration allows it, because there is no list of permitted members.
 
 mod handle;
 mod member_database;
+mod owner_answers;
 mod owner_questions;
 mod owner_task;
 mod published_state;

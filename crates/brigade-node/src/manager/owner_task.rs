@@ -2,7 +2,7 @@
 //!
 //! It never waits for a session or for the disk: it gives up a session whose queue is full, and refuses a binding that
 //! cannot be queued. It publishes the totals (`published_state.rs`) at most every [`VIEW_INTERVAL`], and makes rows only
-//! for those who ask (`owner_questions.rs`).
+//! for those who ask (`owner_answers.rs`).
 
 use std::{collections::BTreeMap, time::Duration};
 

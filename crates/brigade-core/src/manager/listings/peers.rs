@@ -57,7 +57,7 @@ impl Manager {
     }
 
     /// Notes the rates that a peer reports.
-    pub(in crate::manager) fn report(&mut self, session: SessionId, report: &Report) {
+    pub(crate) fn report(&mut self, session: SessionId, report: &Report) {
         let Some(peer) = self.sessions.get_mut(&session).and_then(Session::peer_mut) else { return };
         let (old, new) = ((peer.sending, peer.receiving), (report.sending, report.receiving));
         if old != new {

@@ -108,14 +108,14 @@ pub struct HolderRows {
 
 /// The rates of all peers together. They are wider than a peer's, so that no report can make them overflow.
 #[derive(Debug, Default)]
-pub(in crate::manager) struct RateTotals {
+pub(crate) struct RateTotals {
     pub(super) sending: u128,
     pub(super) receiving: u128,
 }
 
 impl RateTotals {
     /// A peer's rates (sending, receiving) were `old` and are `new`.
-    pub(in crate::manager) fn change(&mut self, old: (u64, u64), new: (u64, u64)) {
+    pub(crate) fn change(&mut self, old: (u64, u64), new: (u64, u64)) {
         self.sending = self.sending - u128::from(old.0) + u128::from(new.0);
         self.receiving = self.receiving - u128::from(old.1) + u128::from(new.1);
     }

@@ -1,4 +1,6 @@
 //! The tables for people: rows by name and by number, the catalogue in parts, the holders of a content, the totals.
+//!
+//! `random_sessions` compares the rows and the totals with a model.
 
 use super::{
     Content, Hold, PeerKey, Report, SessionId, TestManager, Unhold, UnixTime, Username, Withdraw, announce,

@@ -6,11 +6,11 @@
 use brigade_core::{id::PeerKey, manager::Binding, name::Username, time::UnixTime};
 use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
-use super::MemberDatabaseError;
+use super::error::MemberDatabaseError;
 
 /// A request to the thread of the database.
 #[derive(Debug)]
-pub(in crate::manager) enum DatabaseRequest {
+pub(crate) enum DatabaseRequest {
     /// Store a binding, and report its [`BindingResult`].
     Bind(Binding),
     /// Store when these members were last seen. Nothing is reported: the loss of a time is no harm.
@@ -22,23 +22,23 @@ pub(in crate::manager) enum DatabaseRequest {
 }
 
 /// Takes the members that were read.
-pub(in crate::manager) type MembersAnswer = oneshot::Sender<Result<Vec<StoredMember>, MemberDatabaseError>>;
+pub(crate) type MembersAnswer = oneshot::Sender<Result<Vec<StoredMember>, MemberDatabaseError>>;
 
 /// A username, and whether its binding is durable.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::manager) struct BindingResult {
-    pub(in crate::manager) username: Username,
-    pub(in crate::manager) durable: bool,
+pub(crate) struct BindingResult {
+    pub(crate) username: Username,
+    pub(crate) durable: bool,
 }
 
 /// A member as it is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::manager) struct StoredMember {
+pub(crate) struct StoredMember {
     /// As text: an earlier version may have stored a name that is not valid any more.
-    pub(in crate::manager) username: String,
-    pub(in crate::manager) key: PeerKey,
+    pub(crate) username: String,
+    pub(crate) key: PeerKey,
     /// When it was bound.
-    pub(in crate::manager) since_s: i64,
+    pub(crate) since_s: i64,
     /// When its last session ended; `None` if no session has ended since this is stored.
-    pub(in crate::manager) last_seen_s: Option<i64>,
+    pub(crate) last_seen_s: Option<i64>,
 }

@@ -10,10 +10,10 @@ use super::requests::StoredMember;
 /// The version of the tables. A later version of the program updates them, an earlier one refuses them.
 ///
 /// 1 had no `last_seen_s`.
-pub(in crate::manager) const SCHEMA_VERSION: u32 = 2;
+pub(crate) const SCHEMA_VERSION: u32 = 2;
 
 /// Creates or updates the tables, and returns their version. Tables of a later version are left as they are.
-pub(in crate::manager) fn create_tables(database: &Connection) -> rusqlite::Result<u32> {
+pub(crate) fn create_tables(database: &Connection) -> rusqlite::Result<u32> {
     let found = database.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > SCHEMA_VERSION {
         return Ok(found);
@@ -35,7 +35,7 @@ pub(in crate::manager) fn create_tables(database: &Connection) -> rusqlite::Resu
 }
 
 /// Adds members, in this order.
-pub(in crate::manager) fn insert<'a>(
+pub(crate) fn insert<'a>(
     database: &Connection,
     members: impl IntoIterator<Item = &'a StoredMember>,
 ) -> rusqlite::Result<()> {
@@ -48,18 +48,14 @@ pub(in crate::manager) fn insert<'a>(
 }
 
 /// At most `limit` members in the order in which they were bound.
-pub(in crate::manager) fn all(database: &Connection, limit: usize) -> rusqlite::Result<Vec<StoredMember>> {
+pub(crate) fn all(database: &Connection, limit: usize) -> rusqlite::Result<Vec<StoredMember>> {
     let sql = "SELECT username, key, since_s, last_seen_s FROM members ORDER BY rowid LIMIT ?1";
     let mut select = database.prepare(sql)?;
     select.query_map([as_number(limit)], member)?.collect()
 }
 
 /// At most `limit` members after a username, by username.
-pub(in crate::manager) fn page(
-    database: &Connection,
-    after: &str,
-    limit: usize,
-) -> rusqlite::Result<Vec<StoredMember>> {
+pub(crate) fn page(database: &Connection, after: &str, limit: usize) -> rusqlite::Result<Vec<StoredMember>> {
     let sql = "SELECT username, key, since_s, last_seen_s FROM members
                WHERE username > ?1 ORDER BY username LIMIT ?2";
     let mut select = database.prepare_cached(sql)?;

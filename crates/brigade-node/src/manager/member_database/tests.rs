@@ -1,4 +1,6 @@
 //! The database on a disk: what it keeps, whom it refuses, and the order of its answers.
+//!
+//! The core tests the rules about names.
 
 use super::{
     Binding, BindingResult, Connection, DatabaseRequest, MemberDatabase, MemberDatabaseError, PeerKey,

@@ -45,7 +45,7 @@ impl BackupError {
 }
 
 /// Writes the key and the members to the new file `to`. It waits for the disk.
-pub(in crate::manager) fn back_up(
+pub(crate) fn back_up(
     key: SecretKey,
     members: Vec<StoredMember>,
     to: &Path,

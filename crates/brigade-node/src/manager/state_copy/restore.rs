@@ -23,13 +23,13 @@ use crate::{
 };
 
 /// The names of the files of a state.
-pub(in crate::manager) struct StateFileNames {
-    pub(in crate::manager) key: &'static str,
-    pub(in crate::manager) members: &'static str,
+pub(crate) struct StateFileNames {
+    pub(crate) key: &'static str,
+    pub(crate) members: &'static str,
 }
 
 /// The files of a state.
-pub(in crate::manager) const STATE_FILE: StateFileNames =
+pub(crate) const STATE_FILE: StateFileNames =
     StateFileNames { key: "manager.key", members: "members.sqlite" };
 
 /// Why a state could not be restored. The folder is as before, except after [`Self::Finish`].
@@ -105,7 +105,7 @@ pub fn restore(backup: &Path, state_dir: &Path) -> Result<StateCopySummary, Rest
     let copy = StateCopy::read(backup)?;
     let folder_error = |source| RestoreError::Folder { path: state_dir.to_owned(), source };
     let made = make_folders(state_dir, true).map_err(folder_error)?;
-    let placed = place(&copy, state_dir).inspect_err(|_| remove_folders(&made));
+    let placed = place_database(&copy, state_dir).inspect_err(|_| remove_folders(&made));
     placed?;
     match MemberDatabase::open(&state_dir.join(STATE_FILE.members)) {
         Ok((members, _)) => drop(take_restored_key(&members, state_dir)?),
@@ -117,7 +117,7 @@ pub fn restore(backup: &Path, state_dir: &Path) -> Result<StateCopySummary, Rest
 }
 
 /// Puts the database with the key into a folder that has no state.
-fn place(copy: &StateCopy, state_dir: &Path) -> Result<(), RestoreError> {
+fn place_database(copy: &StateCopy, state_dir: &Path) -> Result<(), RestoreError> {
     let members = state_dir.join(STATE_FILE.members);
     check_no_state(state_dir)?;
     let draft = draft_of(&members);
@@ -156,7 +156,7 @@ fn state_found(state_dir: &Path) -> RestoreError {
 
 /// The key of a restored state that is still in the database: it gets its file in `state_dir`, durably, and is removed
 /// from the database. `None` if the state is not a restored one, or if this was done before.
-pub(in crate::manager) fn take_restored_key(
+pub(crate) fn take_restored_key(
     members: &MemberDatabase,
     state_dir: &Path,
 ) -> Result<Option<SecretKey>, RestoredKeyError> {

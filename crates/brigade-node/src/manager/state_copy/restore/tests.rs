@@ -1,4 +1,6 @@
-//! Restoring in folders: what is refused, and what a killed process leaves.
+//! Backups in files and states in folders: what is refused, and what a killed process leaves.
+//!
+//! `manager/tests/restoring.rs` starts a manager in a restored folder.
 
 use std::{fs, path::Path};
 
@@ -7,7 +9,7 @@ use rusqlite::Connection;
 
 use super::{
     MemberDatabase, RestoreError, RestoredKeyError, STATE_FILE, SecretKey, StateCopy, StateCopyError,
-    draft_of, place, restore, take_restored_key,
+    draft_of, place_database, restore, take_restored_key,
 };
 use crate::manager::{
     member_database::StoredMember,
@@ -170,7 +172,7 @@ fn a_killed_restore_leaves_no_state_or_one_that_the_next_start_finishes() {
     // After it, and then when the key has its file.
     for has_key in [false, true] {
         fs::create_dir(&state).unwrap();
-        place(&copy, &state).unwrap();
+        place_database(&copy, &state).unwrap();
         if has_key {
             key.save(&state.join(STATE_FILE.key)).unwrap();
         }
@@ -186,7 +188,7 @@ fn a_key_of_another_manager_is_not_used_with_restored_members() {
     let (folder, _) = folder_with_backup();
     let state = folder.path().join("state");
     fs::create_dir(&state).unwrap();
-    place(&StateCopy::read(&folder.path().join("backup")).unwrap(), &state).unwrap();
+    place_database(&StateCopy::read(&folder.path().join("backup")).unwrap(), &state).unwrap();
     SecretKey::generate().save(&state.join(STATE_FILE.key)).unwrap();
     let (database, _) = MemberDatabase::open(&state.join(STATE_FILE.members)).unwrap();
     let refused = take_restored_key(&database, &state);
