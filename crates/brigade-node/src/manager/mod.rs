@@ -11,6 +11,7 @@ mod member_database;
 mod owner_answers;
 mod owner_questions;
 mod owner_task;
+mod peer_order;
 mod published_state;
 mod session;
 mod state_copy;
@@ -33,6 +34,7 @@ use brigade_core::{
 pub use handle::{HandleError, ManagerHandle, MemberPage, MemberRow};
 pub use member_database::MemberDatabaseError;
 pub use owner_questions::PeerPage;
+pub use peer_order::PeerOrder;
 pub use published_state::{LifeEvent, ManagerView};
 pub use state_copy::{
     BackupError, RestoreError, RestoredKeyError, StateCopyError, StateCopySummary, restore,

@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, time::Duration};
 use brigade_core::{manager::Row, name::Username, plural::count, time::UnixTime};
 use brigade_node::{
     clock,
-    manager::{HandleError, LifeEvent, ManagerHandle, ManagerView},
+    manager::{LifeEvent, ManagerHandle, ManagerView},
 };
 use tokio::{
     sync::broadcast::{
@@ -59,7 +59,7 @@ pub(crate) async fn log_table(
                 if std::mem::replace(&mut share_changes, changes_now) == changes_now {
                     continue;
                 }
-                let Ok(rows) = all_rows(handle).await else { break };
+                let Ok(rows) = handle.all_peers().await else { break };
                 print_waiting_events(&mut events);
                 let texts = changes(&mut shares, &rows);
                 if !texts.is_empty() {
@@ -90,19 +90,6 @@ fn print_event(LifeEvent { at, event, .. }: LifeEvent) {
 
 fn print_missed(missed: u64) {
     print_line(&line(clock::unix_now(), &format!("{} missing in this log", count(missed, "event"))));
-}
-
-/// The whole table, read page by page.
-async fn all_rows(handle: &ManagerHandle) -> Result<Vec<Row>, HandleError> {
-    let mut rows: Vec<Row> = vec![];
-    loop {
-        let after = rows.last().map(|row| row.username.clone());
-        let page = handle.peers(after, ManagerHandle::PAGE_ROWS).await?;
-        rows.extend(page.rows);
-        if !page.more {
-            return Ok(rows);
-        }
-    }
 }
 
 fn opening(view: &ManagerView) -> String {

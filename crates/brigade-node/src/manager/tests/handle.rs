@@ -12,7 +12,7 @@ use super::{
     Client, ContentId, Event, FromManager, Join, LeaveReason, ManagerServer, PATIENCE, RunningManager,
     SecretKey, config, entry, timeout,
 };
-use crate::manager::{HandleError, ManagerHandle, MemberPage};
+use crate::manager::{HandleError, ManagerHandle, MemberPage, PeerOrder};
 
 /// Announces files of these names and sizes; the size is also the content.
 async fn announce(peer: &mut Client, files: &[(&str, u8)]) {
@@ -47,6 +47,10 @@ async fn the_table_is_read_in_pages() {
     let page = handle.peers_from(4, 3).await.unwrap();
     assert_eq!((page.first, page.more), (Some(2), false), "the last page is full");
     assert_eq!(names(page.rows), ["carl", "dora", "emil"]);
+    let page = handle.peers_ordered(PeerOrder::Username, true, 0, 2).await.unwrap();
+    assert_eq!((page.first, page.total, page.more), (Some(0), 5, true));
+    assert_eq!(names(page.rows), ["emil", "dora"]);
+    assert_eq!(names(handle.all_peers().await.unwrap()).len(), 5);
     let page = handle.peers_from(9, usize::MAX).await.unwrap();
     assert_eq!((page.first, names(page.rows).len()), (Some(0), 5));
     manager.stop().await;
