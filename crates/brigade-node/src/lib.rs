@@ -67,11 +67,15 @@ mod peer_config;
 mod peer_error;
 mod peer_status;
 mod progress;
+mod share_keepers;
+mod shares_in_place;
 pub(crate) mod store;
 #[cfg(test)]
 mod test_helpers;
 pub(crate) mod transport;
 pub mod user_account;
+mod verification;
+mod verifier;
 
 /// The identifiers, names, limits and messages that appear in this interface.
 pub use brigade_core;

@@ -6,6 +6,8 @@ use std::{path::PathBuf, time::Duration};
 
 use brigade_core::{id::PeerKey, limit_plan::LimitPlan, name::Username};
 
+use crate::shares_in_place::SharedPath;
+
 /// Connections to other peers at the same time, unless the configuration sets another number.
 const MAX_CONNECTIONS: usize = 20;
 
@@ -29,6 +31,8 @@ pub struct PeerConfig {
     pub keep_parts: Option<Duration>,
     /// Whether fetches that run go on after a restart: they are stored in the folder until they have ended.
     pub keep_fetches: bool,
+    /// Folders and files elsewhere that it shares too, where they are. They are not remembered for the next start.
+    pub shares: Vec<SharedPath>,
 }
 
 impl PeerConfig {
@@ -43,6 +47,7 @@ impl PeerConfig {
             limits: LimitPlan::default(),
             keep_parts: None,
             keep_fetches: false,
+            shares: vec![],
         }
     }
 
@@ -74,6 +79,12 @@ impl PeerConfig {
     /// Sets whether fetches that run when the peer ends, or is killed, go on when it is started again in the folder.
     pub fn keep_fetches(self, keep_fetches: bool) -> Self {
         Self { keep_fetches, ..self }
+    }
+
+    /// Sets the folders and files elsewhere that it shares too; at most [`crate::peer::SHARES`]. If they cannot be
+    /// shared, the peer does not start.
+    pub fn shares(self, shares: Vec<SharedPath>) -> Self {
+        Self { shares, ..self }
     }
 }
 

@@ -10,6 +10,7 @@ use brigade_core::{id::PeerKey, limits, name::NameError, wire::Reason};
 use crate::{
     identity::{key::KeyError, known_managers::KnownManagersError},
     listen_addresses::TakenPort,
+    shares_in_place::CannotShare,
     store::folder::FolderError,
     transport::{
         connection::ConnectionError, dial::DialError, greeting::GreetError, port_listener::ListenError,
@@ -29,6 +30,9 @@ pub enum PeerError {
     /// Its folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
+    /// A folder or file cannot be shared in place.
+    #[error(transparent)]
+    Share(#[from] CannotShare),
     /// Its key cannot be used.
     #[error(transparent)]
     Key(#[from] KeyError),

@@ -6,6 +6,7 @@
 //! tasks, and read what those publish. The values that they take and return stand in modules of the crate's root.
 
 mod bandwidth;
+mod disk_commands;
 mod fetch;
 mod handle;
 mod session;
@@ -40,8 +41,12 @@ pub use crate::{
     peer_error::{AskError, JoinError, NotJoined, PeerError, ReachError},
     peer_status::{KeptTotals, ManagerState, PeerStatus},
     progress::{FetchState, HolderTraffic, MemberTraffic, Progress, UnreachableHolder, Upload},
+    shares_in_place::{CannotShare, Overlap, SHARES, ShareStatus, SharedPath, path_checks::check_shares},
     store::keeper::{HashingProgress, KeeperProblem, ProblemList, WatchError},
     transport::dial::resolve as resolve_host,
+    verification::{
+        CannotRepair, CannotVerify, Damage, DamagedPart, Verification, VerifyProgress, VerifyState,
+    },
 };
 use crate::{
     folder_setup::CreatedFiles,

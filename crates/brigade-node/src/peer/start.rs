@@ -26,17 +26,20 @@ use crate::{
     clock,
     folder_setup::{CreatedFiles, StartedFolder, write_names},
     identity::{clock_check::ClockDifference, key::SecretKey},
-    listen_addresses::{ListenWatch, ManagerContact, TakenPort},
+    listen_addresses::{ListenWatch, Listener, ManagerContact, TakenPort},
     peer_config::{PeerConfig, ShareMode},
     peer_error::{JoinError, NotJoined, PeerError},
     peer_status::ManagerState,
+    share_keepers::{InitialShares, ShareContext, ShareHandle, ShareOwner},
+    shares_in_place::{CheckedShare, path_checks::check_all},
     store::{
         folder::{Folder, FolderLock},
-        keeper::{Change, Keeper, KeeperHandle, KeeperOptions},
+        keeper::{Change, FirstScan, Keeper, KeeperHandle, KeeperOptions},
         share::{Share, SharedNames},
     },
     transport::greeting::GreetedConnection,
     user_account::user_at_host,
+    verifier::{VerifierHandle, VerifierOwner},
 };
 
 /// Commands and orders that may wait in a channel.
@@ -53,6 +56,8 @@ struct JoinedPeer {
     session: GreetedConnection,
     joined: Joined,
     contact: ManagerContact,
+    /// The shares in place of the configuration.
+    shares: Vec<CheckedShare>,
 }
 
 /// The values and channels of a running peer.
@@ -68,6 +73,8 @@ pub(crate) struct PeerParts {
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) limits: LimitsHandle,
     pub(crate) keeper: KeeperHandle,
+    pub(crate) shares_in_place: ShareHandle,
+    pub(crate) verifier: VerifierHandle,
     pub(crate) client: ManagerClient,
     pub(crate) fetches: FetchChannels,
     pub(crate) state: watch::Receiver<ManagerState>,
@@ -114,6 +121,7 @@ async fn join_network(config: &PeerConfig, address: SocketAddr) -> Result<Joined
     };
     let (key, is_new) = kept.map_or_else(|| (SecretKey::generate(), true), |key| (key, false));
     let requested = requested_name(config)?;
+    let shares = check_all(&config.shares, Some(&config.folder), config.manager.home.as_deref())?;
     let mut session = config.manager.reach(&key).await.map_err(JoinError::from)?;
     let mut started = match before {
         Some(before) => before,
@@ -134,7 +142,7 @@ async fn join_network(config: &PeerConfig, address: SocketAddr) -> Result<Joined
     // A key that a name may be bound to stays, however the session ends.
     let created = if requested.unbound { created } else { CreatedFiles::default() };
     let contact = ManagerContact::over(&session, joined.reached_from_elsewhere);
-    Ok(JoinedPeer { folder, lock, created, key, requested, username, session, joined, contact })
+    Ok(JoinedPeer { folder, lock, created, key, requested, username, session, joined, contact, shares })
 }
 
 /// The configured name, or an unbound one that names the user.
@@ -151,14 +159,13 @@ async fn start_tasks(
     joined_peer: JoinedPeer,
     port: TakenPort,
 ) -> Result<StartedPeer, PeerError> {
-    let JoinedPeer { folder, lock, created, key, requested, username, session, joined, contact } =
+    let JoinedPeer { folder, lock, created, key, requested, username, session, joined, contact, shares } =
         joined_peer;
-    let address = port.address();
-    let answers = port.answer_as(&key, contact).map_err(|source| PeerError::Answer { address, source })?;
-    let (listener, listening, contact) = answers;
+    let (address, (listener, listening, contact)) = answer(port, &key, contact)?;
     let (network, stop) = (session.peer, CancellationToken::new());
     let share = Share::new(folder.clone());
-    let (keeper, changes) = start_keeper(&config, &folder, &share, &stop)?;
+    let started = start_keepers(&config, &share, (shares, key.public()), &stop)?;
+    let StartedKeepers { mut tasks, keeper, changes, shares_in_place, verifier } = started;
     let (limits, traffic) = Traffic::start(config.limits.clone(), stop.clone());
     let parts = PartTable::new();
     let connection_slots = Arc::new(Semaphore::new(config.max_connections));
@@ -169,7 +176,6 @@ async fn start_tasks(
     let (commands, for_session) = mpsc::channel(QUEUE);
     let (holders_sender, holders) = mpsc::channel(QUEUE);
 
-    let mut tasks = JoinSet::new();
     tasks.spawn(write_names(lock.clone(), username.clone(), address, stop.clone()));
     let shared =
         PeerContext { folder, share: share.clone(), parts, keeper: keeper.clone(), traffic: traffic.clone() };
@@ -213,6 +219,8 @@ async fn start_tasks(
         traffic,
         limits,
         keeper,
+        shares_in_place,
+        verifier,
         client: ManagerClient(commands),
         fetches,
         state,
@@ -228,16 +236,60 @@ fn rates_of(traffic: Arc<Traffic>) -> impl Fn() -> (u64, u64) + Send {
     move || traffic.rates()
 }
 
-/// Starts the keeper, which watches the folder as far as the configuration shares it.
-fn start_keeper(
+/// The listener, its addresses, and the sender that tells it how the manager is reached.
+type Answers = (Listener, ListenWatch, watch::Sender<ManagerContact>);
+
+/// Answers on the port from now on. Returns its address.
+fn answer(
+    port: TakenPort,
+    key: &SecretKey,
+    contact: ManagerContact,
+) -> Result<(SocketAddr, Answers), PeerError> {
+    let address = port.address();
+    let answers = port.answer_as(key, contact).map_err(|source| PeerError::Answer { address, source })?;
+    Ok((address, answers))
+}
+
+/// The keepers that run, and the first tasks of a peer.
+struct StartedKeepers {
+    tasks: JoinSet<()>,
+    /// The keeper of its own folder.
+    keeper: KeeperHandle,
+    /// The changes of all folders.
+    changes: mpsc::Receiver<Change>,
+    shares_in_place: ShareHandle,
+    verifier: VerifierHandle,
+}
+
+/// Starts the keeper, which watches the folder as far as the configuration shares it, the owner of the shares in place
+/// with the keepers of these, and the owner of verifications.
+fn start_keepers(
     config: &PeerConfig,
-    folder: &Folder,
     share: &Share,
+    (shares, key): (Vec<CheckedShare>, PeerKey),
     stop: &CancellationToken,
-) -> Result<(KeeperHandle, mpsc::Receiver<Change>), PeerError> {
-    let options =
-        KeeperOptions { only_landed: config.sharing == ShareMode::Fetched, ..KeeperOptions::default() };
-    Keeper::start(folder.clone(), share.clone(), options, stop.clone()).map_err(PeerError::Keeper)
+) -> Result<StartedKeepers, PeerError> {
+    let (only_fetched, folder) = (config.sharing == ShareMode::Fetched, share.folder());
+    let home = config.manager.home.clone();
+    let initial = match only_fetched {
+        true => InitialShares::none(),
+        false => InitialShares::load(folder, home.as_deref(), shares),
+    };
+    folder.set_withheld(initial.names());
+    let mut scans = FirstScan::of_folders(1 + initial.scans());
+    let first_scan = scans.next().unwrap_or_else(FirstScan::uncounted);
+    let options = KeeperOptions { only_landed: only_fetched, first_scan, ..KeeperOptions::default() };
+    let (keeper, changes) =
+        Keeper::start(folder.clone(), share.clone(), options, stop.clone()).map_err(PeerError::Keeper)?;
+    let (folder, stop) = (folder.clone(), stop.clone());
+    let context =
+        ShareContext { folder, share: share.clone(), keeper: keeper.clone(), key, home, only_fetched, stop };
+    let mut tasks = JoinSet::new();
+    let (owner, shares_in_place) = ShareOwner::start(context.clone(), initial, scans);
+    tasks.spawn(owner.run());
+    let (owner, verifier) = VerifierOwner::new(context.share, shares_in_place.clone(), context.stop);
+    tasks.spawn(owner.run());
+    Ok(StartedKeepers { tasks, keeper, changes, shares_in_place, verifier })
 }
 
 /// The objects that serving and fetching share.

@@ -1,5 +1,5 @@
 //! Whole peers and a manager in this process: what a peer leaves behind when it ends, what it does when its private
-//! files are removed, a fetch by ID, kept fetches, and questions with long texts.
+//! files are removed, a fetch by ID, kept fetches, questions with long texts, shares in place, and verification.
 //!
 //! This file has what these tests share. Joining, sharing and fetching are tested by the end-to-end tests.
 
@@ -8,7 +8,9 @@ mod kept_fetches;
 mod long_questions;
 #[cfg(target_os = "linux")]
 mod removed_private_files;
+mod shares_in_place;
 mod stopping_and_dropping;
+mod verification;
 
 use std::{fs, path::Path, time::Duration};
 
@@ -57,6 +59,7 @@ async fn join(manager: &ManagerServer, username: Option<&str>, folder: &Path) ->
     let config = PeerConfig {
         keep_fetches: true,
         keep_parts: None,
+        shares: vec![],
         manager: address,
         username: username.map(|username| username.parse().unwrap()),
         folder: folder.to_owned(),

@@ -79,6 +79,14 @@ pub(crate) enum Obstacle {
         /// The folder.
         path: PathBuf,
     },
+    /// The name is that of a share in place, or below it.
+    #[error(
+        "{share} is the name of a share in place, into which nothing is fetched: save the file under another name, or unshare {share}"
+    )]
+    NameOfShare {
+        /// The name of the share.
+        share: FileName,
+    },
     /// There is no directory in which the file could be received.
     #[error("{0}")]
     NoStaging(String),
@@ -131,6 +139,10 @@ impl<'a> Destinations<'a> {
 
     /// Checks the destination of a file with this name. With `replace`, an existing file is to be kept aside.
     pub(crate) fn check(&mut self, name: &FileName, replace: bool) -> Destination {
+        if let Some(share) = self.folder.withheld_by(name) {
+            let obstacle = Some(Obstacle::NameOfShare { share });
+            return Destination { found: None, file_system: self.folder.file_system(), obstacle };
+        }
         let (path, last) = split(name);
         if self.last.as_ref().is_none_or(|parent| parent.path.as_deref() != path) {
             self.last = Some(self.parent(path));

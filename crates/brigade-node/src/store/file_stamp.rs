@@ -59,7 +59,7 @@ impl Stamp {
     }
 
     /// The time from `now` after which a write certainly changes the stamp; zero unless it has coarse times.
-    pub(super) fn distinct_after(&self, now: SystemTime) -> Duration {
+    pub(crate) fn distinct_after(&self, now: SystemTime) -> Duration {
         let last = Duration::from_nanos(u64::try_from(self.mtime_ns.max(self.ctime_ns)).unwrap_or(0));
         let now = now.duration_since(UNIX_EPOCH).unwrap_or_default();
         match now.checked_sub(last) {

@@ -28,7 +28,7 @@ use brigade_core::{
 use super::system::{ErrorText, read_at};
 
 /// Bytes that a thread reads at once: large enough for BLAKE3 to use all lanes, small enough to stay in the cache.
-pub(super) const BUFFER_BYTES: usize = 256 << 10;
+pub(crate) const BUFFER_BYTES: usize = 256 << 10;
 
 /// Bytes of a chaining value.
 const VALUE_BYTES: usize = 32;

@@ -21,8 +21,10 @@ use super::{
     file_stamp::Stamp,
     folder::{INDEX_FILE, foreign_owner},
     hash::piece_list_from_bytes,
-    share::SharedFile,
+    share::{DamagedFile, SharedFile},
 };
+
+mod damaged_rows;
 
 /// The file of the index, in the private folder, and the files that SQLite has beside it while it is open.
 const INDEX_FILES: [&str; 3] = [INDEX_FILE, "index.db-wal", "index.db-shm"];
@@ -49,6 +51,10 @@ pub(crate) enum IndexWrite {
     Put(Arc<SharedFile>),
     /// Removes a file.
     Delete(FileName),
+    /// Adds or replaces a damaged file.
+    Damaged(Arc<DamagedFile>),
+    /// Removes a damaged file.
+    Undamaged(FileName),
 }
 
 /// The error when the index was not opened or written.
@@ -142,9 +148,18 @@ impl Index {
             connection.execute_batch(CREATE)?;
             connection.pragma_update(None, "user_version", LAYOUT)?;
         }
+        connection.execute_batch(damaged_rows::CREATE)?;
         let index = Self { connection };
         let known = index.load()?;
         Ok((index, known))
+    }
+
+    /// The damaged files in it.
+    pub(crate) fn damaged(&self) -> Vec<Arc<DamagedFile>> {
+        damaged_rows::load(&self.connection).unwrap_or_else(|error| {
+            tracing::warn!(%error, "the damaged files in the index cannot be read");
+            vec![]
+        })
     }
 
     fn load(&self) -> rusqlite::Result<HashMap<FileName, Arc<SharedFile>>> {
@@ -194,6 +209,8 @@ impl Index {
                     IndexWrite::Delete(name) => {
                         delete.execute([name.as_str()])?;
                     }
+                    IndexWrite::Damaged(file) => damaged_rows::put(&transaction, file)?,
+                    IndexWrite::Undamaged(name) => damaged_rows::delete(&transaction, name)?,
                 }
             }
         }
@@ -314,6 +331,23 @@ mod tests {
         assert_eq!(known.len(), 2);
         assert_eq!(known[&small.name], small);
         assert_eq!(known[&large.name], large);
+    }
+
+    #[test]
+    fn damaged_files_survive_a_restart() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("index.db");
+        let of = |name: &str| {
+            let SharedFile { name, content, stamp, .. } = SharedFile::clone(&file(name, 10));
+            let found = brigade_core::id::ContentId([9; 32]);
+            Arc::new(super::DamagedFile { name, expected: content, found, stamp })
+        };
+        let (mut index, _) = Index::open(&path).unwrap();
+        let writes = ["a", "b"].map(|name| IndexWrite::Damaged(of(name)));
+        index.write(&writes).unwrap();
+        index.write(&[IndexWrite::Undamaged(of("b").name.clone())]).unwrap();
+        drop(index);
+        assert_eq!(Index::open(&path).unwrap().0.damaged(), [of("a")]);
     }
 
     #[test]

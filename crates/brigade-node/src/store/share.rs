@@ -4,33 +4,34 @@
 //! an `.await`. It replaces messages to an owner: each request of a downloader looks up a content, and a message to a
 //! task and back would cost more than all lookups together.
 //!
-//! A file is served only while it is the one that was hashed: see [`Share::open`].
+//! A file is served only while it is the one that was hashed: see [`Share::open`]. `tables` has the tables,
+//! `files_of_a_folder` the functions for the keeper of one folder, and `unservable_files` what it has to check.
 
 use std::{
-    collections::BTreeSet,
     fs::File,
     ops::Bound,
-    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
+    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
 };
 
 use brigade_core::{id::Content, name::FileName};
-use tokio::sync::Notify;
 
-use self::tables::ShareTables;
-pub(crate) use self::tables::SharedFile;
+pub(crate) use self::tables::{DamagedFile, SharedFile};
+use self::{
+    tables::{ShareInPlace, ShareTables},
+    unservable_files::UnservableFiles,
+};
 use super::{
-    file_stamp::Stamp,
     folder::{Folder, FolderError},
-    name_ranges::at_or_below,
+    name_ranges::bounds_below,
 };
 
+mod damaged_files;
+mod files_of_a_folder;
 mod tables;
+mod unservable_files;
 
 /// Names of one content that are tried when it is opened.
 const NAMES_TRIED: usize = 8;
-
-/// The most files that wait for the keeper because they could not be served. The next scan finds the others.
-const UNSERVABLE_FILES: usize = 1024;
 
 /// The error when a shared file was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -46,7 +47,8 @@ pub(crate) enum ShareError {
     Folder(#[from] FolderError),
 }
 
-/// The table of the shared files; cheap to clone, all clones are one table.
+/// The table of the shared files; cheap to clone, all clones are one table. The keeper of a share in place has a clone
+/// with that folder, and changes only the files of it.
 #[derive(Debug, Clone)]
 pub(crate) struct Share {
     folder: Folder,
@@ -57,14 +59,6 @@ pub(crate) struct Share {
 /// What is shared, without access to the files: it does not keep the folder locked.
 #[derive(Debug, Clone)]
 pub(crate) struct SharedNames(Arc<RwLock<ShareTables>>);
-
-/// Names of shared files that could not be served, for the keeper. Connections that read files add them, and do not
-/// wait for the keeper.
-#[derive(Debug, Default)]
-struct UnservableFiles {
-    names: Mutex<BTreeSet<FileName>>,
-    added: Notify,
-}
 
 impl SharedNames {
     /// The number of shared files, and of their bytes.
@@ -83,6 +77,11 @@ impl SharedNames {
         self.read().with_content(content).next().map(|file| file.name.clone())
     }
 
+    /// The number of shared files in a share in place, and of their bytes.
+    pub(crate) fn totals_in_place(&self, name: &FileName) -> (usize, u64) {
+        self.read().shares_in_place.get(name).map_or((0, 0), |share| (share.files, share.bytes))
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, ShareTables> {
         self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -99,7 +98,23 @@ impl Share {
         SharedNames(self.tables.clone())
     }
 
-    /// The folder of the files.
+    /// The same table with another folder, which is a share in place from now on.
+    pub(crate) fn add_in_place(&self, folder: Folder) -> Self {
+        let unservable = Arc::<UnservableFiles>::default();
+        if let Some(name) = folder.share_in_place() {
+            let (folder, unservable) = (folder.clone(), unservable.clone());
+            let share = ShareInPlace { folder, unservable, files: 0, bytes: 0 };
+            self.write().shares_in_place.insert(name.clone(), share);
+        }
+        Self { folder, tables: self.tables.clone(), unservable }
+    }
+
+    /// Forgets a share in place, and closes its folder. Its keeper has ended, and has removed its files.
+    pub(crate) fn remove_in_place(&self, name: &FileName) {
+        self.write().shares_in_place.remove(name);
+    }
+
+    /// The folder of the files; not those of shares in place.
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
@@ -146,9 +161,27 @@ impl Share {
             .collect()
     }
 
+    /// The first `limit` files below the folder `path` ("" for all files), or the first after `after`.
+    pub(crate) fn page_below(
+        &self,
+        path: &str,
+        after: Option<&FileName>,
+        limit: usize,
+    ) -> Vec<Arc<SharedFile>> {
+        if path.is_empty() {
+            return self.page(after, limit);
+        }
+        let (from, to) = bounds_below(path);
+        let from = after.map_or(from.as_str(), FileName::as_str);
+        let range = (Bound::Excluded(from), Bound::Excluded(to.as_str()));
+        let tables = self.read();
+        tables.by_name.range::<str, _>(range).take(limit).map(|(_, file)| file.clone()).collect()
+    }
+
     /// Opens a file for serving, if it is still the one that was hashed.
     pub(crate) fn open(&self, shared: &SharedFile) -> Result<File, ShareError> {
-        let (file, stamp) = self.folder.open_stamped(&shared.name)?;
+        let in_place = self.read().share_in_place(&shared.name).map(|share| share.folder.clone());
+        let (file, stamp) = in_place.as_ref().unwrap_or(&self.folder).open_stamped(&shared.name)?;
         if stamp.same_bytes(&shared.stamp) { Ok(file) } else { Err(ShareError::Changed(shared.name.clone())) }
     }
 
@@ -171,22 +204,8 @@ impl Share {
         if self.by_name(&shared.name).is_none_or(|now| now.stamp != shared.stamp) {
             return; // the keeper has noticed the change
         }
-        let mut names = self.unservable.names.lock().unwrap_or_else(PoisonError::into_inner);
-        if names.len() < UNSERVABLE_FILES {
-            names.insert(shared.name.clone());
-            self.unservable.added.notify_one();
-        }
-    }
-
-    /// Waits until files were reported that could not be served. It may be dropped at any time.
-    pub(super) async fn next_unservable(&self) -> BTreeSet<FileName> {
-        self.unservable.added.notified().await;
-        std::mem::take(&mut *self.unservable.names.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Adds a file. Returns the file that had its name before.
-    pub(super) fn insert(&self, file: Arc<SharedFile>) -> Option<Arc<SharedFile>> {
-        self.write().insert(file)
+        let in_place = self.read().share_in_place(&shared.name).map(|share| share.unservable.clone());
+        in_place.as_ref().unwrap_or(&self.unservable).add(&shared.name);
     }
 
     /// Adds a file, as the keeper does.
@@ -196,7 +215,7 @@ impl Share {
         name: FileName,
         content: Content,
         list: Option<Arc<brigade_core::piece_list::PieceList>>,
-        stamp: Stamp,
+        stamp: super::file_stamp::Stamp,
     ) {
         self.insert(Arc::new(SharedFile { name, content, list, stamp }));
     }
@@ -205,49 +224,6 @@ impl Share {
     #[cfg(test)]
     pub(crate) fn remove_for_test(&self, name: &FileName) {
         self.remove(name);
-    }
-
-    /// Removes a file.
-    pub(super) fn remove(&self, name: &FileName) -> Option<Arc<SharedFile>> {
-        self.write().remove(name)
-    }
-
-    /// The names between `after` and `before`, which need not be names; all names for "" and `None`.
-    pub(super) fn names_between(&self, after: &str, before: Option<&str>) -> Vec<FileName> {
-        if before.is_some_and(|before| after >= before) {
-            return Vec::new();
-        }
-        let range = (Bound::Excluded(after), before.map_or(Bound::Unbounded, Bound::Excluded));
-        self.read().by_name.range::<str, _>(range).map(|(name, _)| name.clone()).collect()
-    }
-
-    /// The names between `after` and `name`, and the file that is shared as `name`: one step of a merge.
-    pub(super) fn up_to(&self, after: &str, name: &FileName) -> (Vec<FileName>, Option<Arc<SharedFile>>) {
-        let tables = self.read();
-        let range = (Bound::Excluded(after), Bound::Included(name.as_str()));
-        if after >= name.as_str() {
-            return (Vec::new(), tables.by_name.get(name).cloned());
-        }
-        let (mut between, mut itself) = (Vec::new(), None);
-        for (at, shared) in tables.by_name.range::<str, _>(range) {
-            if at == name {
-                itself = Some(shared.clone());
-            } else {
-                between.push(at.clone());
-            }
-        }
-        (between, itself)
-    }
-
-    /// The shared names of a file: several if it has hard links.
-    pub(super) fn names_of(&self, file: &Stamp) -> Vec<FileName> {
-        let tables = self.read();
-        tables.with_inode(file).map(|other| other.name.clone()).collect()
-    }
-
-    /// The names below `path`, and `path` itself if it is a file.
-    pub(super) fn names_at_or_below(&self, path: &str) -> Vec<FileName> {
-        at_or_below(&self.read().by_name, path)
     }
 
     // A thread that panicked with the lock did so between complete changes, so the table is still valid.

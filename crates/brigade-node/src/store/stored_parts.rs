@@ -4,21 +4,25 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    io,
+    io::{self, Read},
     time::{Duration, SystemTime},
 };
 
-use brigade_core::{id::Content, name::FileName};
+use brigade_core::{bitfield::Bitfield, geometry::Geometry, id::Content, name::FileName};
 
 use super::{
     folder::{FileSystemId, Folder, FolderError},
     landing::interrupted_landing::undo,
-    part_file::{PartError, metadata_files::read_name},
+    part_file::{
+        PartError,
+        metadata_files::{read_list, read_name},
+    },
+    piece_verification::hash_pieces,
     staged_file_names::{
         DATA, LIST, NAME, PART_FILES, RECORD, is_small_name, parse_part_name, parse_target_name, part_name,
     },
     staging_directories::Staging,
-    system::FileKind,
+    system::{FileKind, drop_from_cache},
 };
 
 /// The files of a content while it is received: its bytes, record, list and name.
@@ -76,6 +80,42 @@ pub(crate) fn kept_parts(folder: &Folder, now: SystemTime) -> Result<Vec<KeptPar
         }
     }
     Ok(found.into_values().collect())
+}
+
+/// The number of pieces of the stored part of `content` whose bytes are not right, although its record has them. Nothing
+/// is changed: they are hashed again, too, when the part is used.
+///
+/// `is_cancelled` is called with a number of bytes before they are read. Without a stored piece list nothing can be
+/// verified.
+pub(crate) fn damaged_pieces(
+    folder: &Folder,
+    content: Content,
+    is_cancelled: &dyn Fn(u64) -> bool,
+) -> Result<u32, PartError> {
+    let geometry = Geometry::new(content.size)?;
+    let mut damaged = 0;
+    for staging in folder.stagings()? {
+        let failed = |error| FolderError::of_own("open", staging.path.join(part_name(content, DATA)), error);
+        let open = |ending| staging.dir.open_file(&part_name(content, ending));
+        let (Ok(data), Ok(record)) = (open(DATA), open(RECORD)) else { continue };
+        drop_from_cache(&data);
+        let Some(list) = read_list(&staging.dir, content, &geometry).map_err(failed)? else { continue };
+        let mut claimed = Vec::new();
+        record.take(u64::from(geometry.count().div_ceil(8))).read_to_end(&mut claimed).map_err(failed)?;
+        let mut pieces = Bitfield::none(geometry.count());
+        if pieces.add_page(0, &claimed).is_err() {
+            continue; // the record is not one of this content: none of its pieces are used
+        }
+        for piece in pieces.iter() {
+            if is_cancelled(u64::from(geometry.length(piece))) {
+                return Ok(damaged);
+            }
+            let mut one = Bitfield::none(geometry.count());
+            one.set(piece);
+            damaged += u32::from(hash_pieces(&data, content, &list, &one, 1).is_empty());
+        }
+    }
+    Ok(damaged)
 }
 
 /// Removes the stored part of `content`; false if there was none.
@@ -251,6 +291,41 @@ mod tests {
         }
         let left: Vec<_> = fs::read_dir(&parts).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, [&*data], "the part is fetched on");
+    }
+
+    #[test]
+    fn pieces_that_changed_on_the_disk_are_counted() {
+        use brigade_core::geometry::Geometry;
+
+        use crate::store::{hash::hash_file, part_file::PartFile};
+
+        let temp = tempfile::tempdir().unwrap();
+        let bytes: Vec<u8> = (0..1_000_000_u32).flat_map(u32::to_le_bytes).take(1_000_000).collect();
+        fs::write(temp.path().join("source"), &bytes).unwrap();
+        let source = fs::File::open(temp.path().join("source")).unwrap();
+        let hashed = hash_file(&source, bytes.len() as u64, 1, &|| false).unwrap();
+        let (content, list) = (hashed.content, hashed.list.unwrap());
+        let folder = Folder::open(temp.path()).unwrap();
+        let (part, _) = PartFile::open(&folder, &"film".parse().unwrap(), content).unwrap();
+        let damaged = || super::damaged_pieces(&folder, content, &|_| false).unwrap();
+        assert_eq!(damaged(), 0, "without a list nothing can be verified");
+        part.save_list(&list).unwrap();
+        let geometry = Geometry::new(content.size).unwrap();
+        for piece in geometry.pieces().take(3) {
+            let at = usize::try_from(geometry.offset(piece)).unwrap();
+            part.store(piece, bytes[at..at + geometry.length(piece) as usize].to_vec(), |result| {
+                result.unwrap()
+            });
+        }
+        assert_eq!(damaged(), 0, "the other pieces are not stored yet");
+        let data = folder.own_staging().unwrap().path.join(part_name(content, DATA));
+        let mut stored = fs::read(&data).unwrap();
+        for at in [5, 7, 300_000] {
+            stored[at] = !stored[at];
+        }
+        fs::write(&data, stored).unwrap();
+        assert_eq!(damaged(), 2);
+        assert_eq!(super::damaged_pieces(&folder, content, &|_| true).unwrap(), 0, "it was cancelled");
     }
 
     #[test]

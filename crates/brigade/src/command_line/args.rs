@@ -6,12 +6,12 @@
 use std::path::PathBuf;
 
 use brigade_core::{id::PeerKey, name::Username, rate::Cap};
-use brigade_node::peer::ManagerAddress;
+use brigade_node::peer::{ManagerAddress, SharedPath};
 use clap::{Args, Parser, Subcommand};
 
 use super::value_parsers::{
     KeepTime, parse_cap, parse_count, parse_host, parse_keep, parse_manager_host, parse_manager_port,
-    parse_name, parse_port, parse_prefix, path,
+    parse_name, parse_port, parse_prefix, path, share,
 };
 use crate::checked_home::home;
 
@@ -139,6 +139,10 @@ pub(crate) struct PeerArgs {
     /// The folder to share; created if it does not exist [default: the username, in the current directory]
     #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) folder: Option<PathBuf>,
+    /// A folder or a file elsewhere to share too, where it is, under its last component or under NAME; nothing is
+    /// written there. May be given several times
+    #[arg(long, value_name = "PATH[=NAME]", value_parser = share())]
+    pub(crate) share: Vec<SharedPath>,
     /// No prompt: run until terminated, and print `ready` when everything in the folder is announced
     #[arg(long)]
     pub(crate) headless: bool,

@@ -13,14 +13,14 @@ use std::{
     process::ExitCode,
 };
 
-use brigade_core::limit_plan::{LimitPlan, OptionSource};
+use brigade_core::limit_plan::LimitPlan;
 use clap::{
     ArgMatches, Command as Grammar, CommandFactory, Error, FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
 use self::{
-    args::{Brigade, Command, PeerOptions},
+    args::{Brigade, Command},
     mistakes::{Location, Mistake, report},
 };
 use crate::{
@@ -62,8 +62,9 @@ pub(crate) fn read(line: &[OsString]) -> Result<Invocation, ExitCode> {
         parsed.mistakes.extend(of_settings);
     }
     match args {
-        Some(args) if parsed.mistakes.is_empty() => {
-            let limits = limits(&args, settings.limits);
+        Some(mut args) if parsed.mistakes.is_empty() => {
+            let limits = settings.limits_for(&args);
+            settings.add_shares(&mut args);
             Ok(Invocation { args, limits })
         }
         _ => {
@@ -86,20 +87,6 @@ fn is_missing_username(args: &Brigade, wrong_values: &[String]) -> bool {
     let Command::Peer(peer) = &args.command else { return false };
     let tried = wrong_values.iter().any(|argument| argument.starts_with("--username "));
     peer.headless && peer.peer.username.is_none() && !tried
-}
-
-/// Adds the limits of the options, which take precedence over the settings.
-fn limits(args: &Brigade, mut plan: LimitPlan) -> LimitPlan {
-    let flags: Option<&PeerOptions> = match &args.command {
-        Command::Peer(args) => Some(&args.peer),
-        Command::Fetch(args) => Some(&args.peer),
-        _ => None,
-    };
-    if let Some(flags) = flags {
-        plan.up.given = flags.upload_limit.map(|cap| (cap, OptionSource::Flag)).or(plan.up.given);
-        plan.down.given = flags.download_limit.map(|cap| (cap, OptionSource::Flag)).or(plan.down.given);
-    }
-    plan
 }
 
 /// A command line that was read, with its mistakes.

@@ -3,15 +3,15 @@
 //! The options in `args`, the settings and the prompt use them, so that a value has the same form everywhere. An error
 //! says what is expected; [`value_suggestions`] finds what the user may have meant.
 
-use std::{path::PathBuf, str::FromStr, time::Duration};
+use std::{ffi::OsString, path::PathBuf, str::FromStr, time::Duration};
 
 use brigade_core::{
     limits,
     name::{FileName, NameError},
     rate::Cap,
 };
-use brigade_node::peer::has_wildcard;
-use clap::builder::{PathBufValueParser, TypedValueParser};
+use brigade_node::peer::{SharedPath, has_wildcard};
+use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
 
 use crate::text::value_suggestions::{self, Suggestion};
 
@@ -78,6 +78,38 @@ pub(super) fn path() -> impl TypedValueParser<Value = PathBuf> {
         Some(wrong) => Err(wrong),
         None => Ok(path),
     })
+}
+
+/// Parses a share in place: a path, or a path and a name with `=` between them. The last `=` counts.
+pub(super) fn share() -> impl TypedValueParser<Value = SharedPath> {
+    OsStringValueParser::new().try_map(|text: OsString| {
+        let split = text.to_str().and_then(|text| text.rsplit_once('='));
+        // A `/` after it is one of the path.
+        let (path, name) = match split.filter(|(_, name)| !name.contains('/')) {
+            Some((path, name)) => (PathBuf::from(path), Some(parse_share_name(name)?)),
+            None => (PathBuf::from(&text), None),
+        };
+        if path.as_os_str().is_empty() {
+            return Err("expected a path before the `=`".to_owned());
+        }
+        if let Some(wrong) = value_suggestions::path(&path) {
+            return Err(wrong);
+        }
+        let share = SharedPath::new(path);
+        Ok(match name {
+            Some(name) => share.named(name),
+            None => share,
+        })
+    })
+}
+
+/// Parses the name of a share in place: one component of a name.
+pub(crate) fn parse_share_name(text: &str) -> Result<FileName, String> {
+    match text.parse::<FileName>() {
+        Ok(name) if name.contains('/') => Err("expected a name without `/`".to_owned()),
+        Ok(name) => Ok(name),
+        Err(error) => Err(format!("expected a name: {error}")),
+    }
 }
 
 /// Parses a number of peers or connections: at least 1, at most 100,000.

@@ -8,7 +8,7 @@ use std::{io, path::PathBuf, process::ExitCode};
 
 use brigade_core::{limit_plan::LimitPlan, name::Username, wire::Reason};
 use brigade_node::peer::{
-    AskError, JoinError, ManagerState, Peer, PeerConfig, PeerError, TakenPort, is_peer_folder,
+    AskError, JoinError, ManagerState, Peer, PeerConfig, PeerError, TakenPort, check_shares, is_peer_folder,
 };
 
 use super::{
@@ -16,7 +16,7 @@ use super::{
     prompt,
 };
 use crate::{
-    checked_home::home_file,
+    checked_home::{home, home_file},
     command_line::{args::PeerArgs, value_parsers::parse_port},
     failure::{FAILED, Failure, USAGE},
     folder_argument_checks::check_shared,
@@ -36,6 +36,8 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
     if let Some(folder) = named_folder(&args) {
         check_shared(&folder)?;
     }
+    // Before any question: with an answer nothing of this would be different.
+    check_shares(&args.share, named_folder(&args).as_deref(), home().as_deref())?;
     if args.headless {
         return headless(args, limits, signals).await;
     }
@@ -310,4 +312,5 @@ fn config(args: &PeerArgs, limits: LimitPlan, username: Username) -> PeerConfig 
         .max_connections(args.peer.max)
         .limits(limits)
         .keep_parts(args.peer.keep_parts.time())
+        .shares(args.share.clone())
 }

@@ -11,7 +11,9 @@ use brigade_core::{
 use brigade_node::{
     error::{DialError, ListenError},
     manager::{ManagerError, MemberDatabaseError},
-    peer::{AmbiguousName, AskError, FetchError, JoinError, PeerError, ReachError, ResolveError},
+    peer::{
+        AmbiguousName, AskError, CannotShare, FetchError, JoinError, PeerError, ReachError, ResolveError,
+    },
 };
 
 use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE};
@@ -106,10 +108,29 @@ impl From<PeerError> for Failure {
         match error {
             PeerError::Join(error) => error.into(),
             PeerError::Folder(error) => error.into(),
+            PeerError::Share(error) => error.into(),
             PeerError::Key(error) => error.into(),
             PeerError::Keeper(_) => Self::of(DISK, &error),
             PeerError::Port(error) => error.into(),
             _ => Self::of(FAILED, &error),
+        }
+    }
+}
+
+impl From<CannotShare> for Failure {
+    fn from(error: CannotShare) -> Self {
+        use CannotShare::{LastComponent, Missing, Name, NameInFolder, NameOfShare, Unreadable};
+        match error {
+            LastComponent { .. } | Name { .. } => {
+                Self::of(USAGE, &error).hint("`--share PATH=NAME` gives it another name")
+            }
+            NameOfShare { .. } | NameInFolder { .. } => {
+                Self::of(DISK, &error).hint("`--share PATH=NAME` gives it another name")
+            }
+            Missing { .. } | Unreadable { .. } => Self::of(DISK, &error).hint(
+                "correct the path, or mount the disk first; see --share and [[peer.share]] in the settings",
+            ),
+            _ => Self::of(DISK, &error),
         }
     }
 }

@@ -5,7 +5,7 @@
 //! Single files that are not shared have no message: at a prompt `status` lists them, and without one `unshared_files`
 //! logs them. The caller prints the messages.
 
-use std::{mem::discriminant, sync::Arc};
+use std::sync::Arc;
 
 use brigade_node::peer::{KeeperProblem, Peer, ProblemList, WatchError};
 use tokio::sync::watch;
@@ -40,15 +40,13 @@ impl FolderNotices {
 
 /// The next message if the current problems are `now`; it is added to `reported`.
 fn next_notice(reported: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Option<String> {
-    let among = |kind: &KeeperProblem, list: &[KeeperProblem]| {
-        list.iter().any(|one| discriminant(one) == discriminant(kind))
-    };
+    let among = |kind: &KeeperProblem, list: &[KeeperProblem]| list.iter().any(|one| one.is_same_kind(kind));
     let is_new = |problem: &&KeeperProblem| {
-        let last = reported.iter().find(|one| discriminant(*one) == discriminant(*problem));
+        let last = reported.iter().find(|one| one.is_same_kind(problem));
         last.is_none_or(|last| times(problem) > 0 && times(problem) >= 2 * times(last))
     };
     if let Some(new) = now.iter().find(is_new) {
-        reported.retain(|one| discriminant(one) != discriminant(new));
+        reported.retain(|one| !one.is_same_kind(new));
         reported.push(new.clone());
         return Some(message(new));
     }
@@ -69,6 +67,10 @@ fn next_notice(reported: &mut Vec<KeeperProblem>, now: &[KeeperProblem]) -> Opti
         KeeperProblem::ReadOnly(_) => "the folder can be written to again".to_owned(),
         KeeperProblem::Unwatched(_) => "all folders are watched again".to_owned(),
         KeeperProblem::Unindexed { .. } => "hashes are stored again".to_owned(),
+        KeeperProblem::ShareAway { name, .. } => format!("the share {} is there and shared", escape(&name)),
+        KeeperProblem::OfShare { name, problem } => {
+            format!("the share {}: this is over: {}", escape(&name), escape(&problem.to_string()))
+        }
         other => format!("this is over: {}", escape(&other.to_string())),
     })
 }
@@ -87,7 +89,16 @@ fn times(problem: &KeeperProblem) -> u32 {
 
 /// The problem, and what the user can do.
 pub(crate) fn message(problem: &KeeperProblem) -> String {
-    let hint = match problem {
+    format!("{}\nhint: {}", escape(&problem.to_string()), hint(problem))
+}
+
+fn hint(problem: &KeeperProblem) -> &'static str {
+    match problem {
+        KeeperProblem::OfShare { problem, .. } => hint(problem),
+        KeeperProblem::ShareAway { .. } => "mount it, or move it back, and it is shared; or remove the share",
+        KeeperProblem::SharesUnindexed { .. } => {
+            "set BRIGADE_HOME to a folder that can be written to; serving continues"
+        }
         KeeperProblem::Gone(_) => {
             "move it back, and sharing continues; to share a new folder at this path, start again"
         }
@@ -116,8 +127,7 @@ pub(crate) fn message(problem: &KeeperProblem) -> String {
             "is there free space, and is it writable? Serving continues, and Brigade tries again"
         }
         _ => "Brigade tries again all the time",
-    };
-    format!("{}\nhint: {hint}", escape(&problem.to_string()))
+    }
 }
 
 #[cfg(test)]
@@ -142,6 +152,21 @@ mod tests {
         assert_eq!(next(&[index("full")]), None);
         assert!(next(&[]).unwrap().contains("stored again"));
         assert!(next(&[watch]).is_some(), "it happened again");
+    }
+
+    #[test]
+    fn each_share_has_its_own_notices() {
+        let away = |name: &str| {
+            let reason = "/mnt is not there".to_owned();
+            KeeperProblem::ShareAway { name: name.parse().unwrap(), reason }
+        };
+        let mut reported = vec![];
+        let both = [away("films"), away("photos")];
+        let mut next = |now: &[KeeperProblem]| next_notice(&mut reported, now);
+        assert!(next(&both).unwrap().contains("the share films"));
+        assert!(next(&both).unwrap().contains("the share photos"));
+        assert_eq!(next(&both), None);
+        assert_eq!(next(&both[1..]).unwrap(), "the share films is there and shared");
     }
 
     #[test]

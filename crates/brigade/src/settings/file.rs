@@ -10,12 +10,14 @@ use std::{
 };
 
 use brigade_core::limit_plan::Rule;
+use brigade_node::peer::SharedPath;
 use toml::de::{DeTable, DeValue};
 
 use super::{
     file_mistakes::FileMistakes,
     schedule,
     setting::{SETTINGS, Setting},
+    shares,
     toml_value::value_of,
 };
 use crate::command_line::mistakes::{Location, Mistake};
@@ -23,14 +25,16 @@ use crate::command_line::mistakes::{Location, Mistake};
 /// The most bytes of the file: far more than a person writes.
 const FILE_BYTES: u64 = 64 << 10;
 
-/// The only key that is not a setting.
+/// The keys that are not settings: they have tables.
 const SCHEDULE: (&str, &str) = ("limits", "schedule");
+const SHARE: (&str, &str) = ("peer", "share");
 
-/// The values and rules in the file.
+/// The values, rules and shares in the file.
 #[derive(Default)]
 pub(super) struct FileSettings {
     pub(super) values: Vec<(&'static Setting, String)>,
     pub(super) rules: Vec<Rule>,
+    pub(super) shares: Vec<SharedPath>,
 }
 
 /// Reads the file. Mistakes are added to `mistakes`, and wrong values are skipped.
@@ -135,6 +139,10 @@ fn read_table(name: &str, table: &DeTable<'_>, found: &mut FileSettings, wrong: 
             schedule::read(value, &mut found.rules, wrong);
             continue;
         }
+        if (name, key.get_ref().as_ref()) == SHARE {
+            shares::read(value, &mut found.shares, wrong);
+            continue;
+        }
         let of_table = SETTINGS.iter().filter(|setting| setting.table == name);
         match of_table.clone().find(|setting| setting.key == key.get_ref()) {
             Some(setting) => match value_of(setting.kind, value.get_ref()) {
@@ -142,8 +150,9 @@ fn read_table(name: &str, table: &DeTable<'_>, found: &mut FileSettings, wrong: 
                 Err(what) => wrong.at(value.span(), what),
             },
             None => {
-                let schedule = (name == SCHEDULE.0).then_some(SCHEDULE.1);
-                let keys: Vec<&str> = of_table.map(|setting| setting.key).chain(schedule).collect();
+                let tables = [SCHEDULE, SHARE].into_iter().filter(|(table, _)| *table == name);
+                let keys = of_table.map(|setting| setting.key).chain(tables.map(|(_, key)| key));
+                let keys: Vec<&str> = keys.collect();
                 wrong.unknown(key, &format!("a setting of [{name}]"), keys.into_iter());
             }
         }
@@ -248,7 +257,8 @@ mod tests {
         let example = if cfg!(windows) { example.replace("/srv/", "C:/srv/") } else { example.to_owned() };
         let (found, mistakes) = found(example.as_bytes());
         assert_eq!(mistakes, Vec::<String>::new());
-        assert_eq!((found.values.len(), found.rules.len()), (SETTINGS.len(), 2));
+        let lengths = (found.values.len(), found.rules.len(), found.shares.len());
+        assert_eq!(lengths, (SETTINGS.len(), 2, 2));
         for setting in SETTINGS {
             let row = format!("| `{}.{}` | `{}`", setting.table, setting.key, setting.variable);
             let row = DOCUMENT.lines().find(|line| line.starts_with(&row)).unwrap_or_else(|| panic!("{row}"));

@@ -1,13 +1,14 @@
 //! Settings: values from the environment and from `BRIGADE_HOME/brigade.toml` for options that are not given. The
 //! environment takes precedence over the file, and both over the defaults.
 //!
-//! A setting is checked by the same rule as its option. `file` reads the file, `schedule` reads a schedule of limits;
-//! `brigade_core::limit_plan` decides which limit applies.
+//! A setting is checked by the same rule as its option. `file` reads the file, `schedule` reads a schedule of limits,
+//! `shares` the shares in place; `brigade_core::limit_plan` decides which limit applies.
 
 mod file;
 mod file_mistakes;
 mod schedule;
 mod setting;
+mod shares;
 mod toml_value;
 
 use std::{env, ffi::OsString, path::Path};
@@ -16,12 +17,13 @@ use brigade_core::{
     limit_plan::{Direction, LimitPlan, OptionSource},
     rate::Cap,
 };
-use brigade_node::user_account::brigade_home;
+use brigade_node::{peer::SharedPath, user_account::brigade_home};
 use clap::{Arg, Command as Grammar};
 
 use self::setting::{DOWN, HOME, SETTINGS, Setting, UP};
 use crate::{
     command_line::{
+        args::{Brigade, Command, PeerOptions},
         mistakes::{Location, Mistake},
         value_parsers::parse_cap,
     },
@@ -46,6 +48,8 @@ pub(crate) struct Settings {
     values: Vec<(&'static Setting, String)>,
     /// The limits of the environment and of the file.
     pub(crate) limits: LimitPlan,
+    /// The shares in place of the file.
+    shares: Vec<SharedPath>,
 }
 
 impl Settings {
@@ -102,13 +106,45 @@ impl Settings {
             }
         }
         settings.limits.rules = of_file.rules;
+        settings.shares = of_file.shares;
         (settings, mistakes)
+    }
+
+    /// The limits for `args`: those of the options take precedence over the settings.
+    pub(crate) fn limits_for(&self, args: &Brigade) -> LimitPlan {
+        let mut plan = self.limits.clone();
+        let flags: Option<&PeerOptions> = match &args.command {
+            Command::Peer(args) => Some(&args.peer),
+            Command::Fetch(args) => Some(&args.peer),
+            _ => None,
+        };
+        if let Some(flags) = flags {
+            plan.up.given = flags.upload_limit.map(|cap| (cap, OptionSource::Flag)).or(plan.up.given);
+            plan.down.given = flags.download_limit.map(|cap| (cap, OptionSource::Flag)).or(plan.down.given);
+        }
+        plan
+    }
+
+    /// Adds the shares of the file to those of the options, except for paths that are in both.
+    pub(crate) fn add_shares(&self, args: &mut Brigade) {
+        if let Command::Peer(peer) = &mut args.command {
+            let is_new =
+                |share: &&SharedPath| !peer.share.iter().any(|given| is_same(&given.path, &share.path));
+            let of_file: Vec<SharedPath> = self.shares.iter().filter(is_new).cloned().collect();
+            peer.share.splice(0..0, of_file);
+        }
     }
 
     fn cap(&self, variable: &str) -> Option<Cap> {
         let set = self.values.iter().find(|(setting, _)| setting.variable == variable);
         set.and_then(|(_, value)| parse_cap(value).ok())
     }
+}
+
+/// Whether two paths lead to the same file or folder.
+fn is_same(path: &Path, other: &Path) -> bool {
+    path == other
+        || path.canonicalize().is_ok_and(|path| other.canonicalize().is_ok_and(|other| path == other))
 }
 
 /// The option with another default, which replaces the default that its help describes.

@@ -38,6 +38,7 @@ mod resource_limits;
 mod resuming;
 mod scripted_peer;
 mod serving_after_fetch;
+mod shares_in_place;
 mod sharing;
 mod signals;
 mod startup_questions;

@@ -87,7 +87,11 @@ const MAPS: &[Map] = &[
                 "folder_setup",
                 "peer_status",
                 "progress",
+                "shares_in_place",
+                "verification",
             ]),
+            apart(&["share_keepers"]),
+            apart(&["verifier"]),
             apart(&["manager", "peer"]),
             apart(&["internals_for_tests"]),
             apart(&[ROOT]),
@@ -105,6 +109,8 @@ const MAPS: &[Map] = &[
             apart(&["start"]),
             apart(&["handle"]),
             apart(&[ROOT]),
+            // Further functions of the peer.
+            apart(&["disk_commands"]),
         ],
     },
     Map {

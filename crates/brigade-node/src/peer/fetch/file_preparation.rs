@@ -133,6 +133,9 @@ fn decide(
         return Err(LocalFileError::NotEmpty(name.clone()));
     }
     let shared = share.by_name(name).filter(|shared| shared.content == *content);
+    if shared.is_some() && folder.withheld_by(name).is_some() {
+        return Ok(FileDecision::Here(None)); // in a share in place
+    }
     if shared.zip(destination.found).is_some_and(|(shared, found)| found.same_bytes(&shared.stamp)) {
         return Ok(FileDecision::Here(None));
     }

@@ -51,6 +51,7 @@ impl TestManager {
         let manager =
             ManagerAddress { host: "127.0.0.1".into(), port: self.0.address().port(), key: None, home: None };
         let config = PeerConfig {
+            shares: vec![],
             keep_parts: None,
             keep_fetches: false,
             manager,

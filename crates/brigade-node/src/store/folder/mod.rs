@@ -8,6 +8,7 @@
 mod error;
 mod lock;
 mod lock_holder;
+mod network_names;
 mod private_dir;
 mod private_dir_removal_detection;
 mod private_dir_restoration;
@@ -35,10 +36,13 @@ pub(super) use self::{
 pub(crate) use self::{
     lock::FolderLock,
     lock_holder::LockHolder,
+    network_names::NetworkNames,
     private_dir::PRIVATE,
     private_dir_restoration::{PrivateState, ProtectedFiles},
+    root::canonical_path,
 };
 use self::{
+    network_names::WithheldNames,
     private_dir::{open_private, private_path},
     private_dir_restoration::PrivateDir,
     root::Root,
@@ -56,6 +60,9 @@ pub(crate) struct Folder(Arc<OpenFolder>);
 #[derive(Debug)]
 struct OpenFolder {
     root: Root,
+    names: NetworkNames,
+    /// Names at its top that belong to shares in place.
+    withheld: WithheldNames,
     is_new: bool,
     /// It has the lock, which lasts as long as any handle: a session with a handle may write.
     private: PrivateDir,
@@ -85,9 +92,32 @@ impl Folder {
         }
     }
 
+    /// Opens a share in place: the folder or the regular file at `path`, which must be absolute and without links. Its
+    /// files have names below `name`; a single file has that name. Nothing is written there.
+    pub(crate) fn open_in_place(path: &Path, name: FileName) -> Result<Self, FolderError> {
+        let failed = |error| FolderError::new("open", path.to_owned(), error);
+        let found = fs::symlink_metadata(path).map_err(failed)?;
+        let (dir, names) = match (path.parent(), path.file_name()) {
+            _ if found.is_dir() => (path, NetworkNames::Below(name)),
+            (Some(parent), Some(entry)) if found.is_file() => {
+                let entry = entry.to_str().ok_or_else(|| failed(io::ErrorKind::InvalidFilename.into()))?;
+                (parent, NetworkNames::Single { name, entry: entry.to_owned() })
+            }
+            _ if found.is_symlink() => return Err(FolderError::Link { path: path.to_owned() }),
+            _ => return Err(FolderError::NotAFile { path: path.to_owned() }),
+        };
+        let folder = Self::with_names(dir, names, false)?;
+        // A link may have been put into the path since it was resolved: it would lead elsewhere.
+        if folder.path() == dir { Ok(folder) } else { Err(FolderError::Link { path: path.to_owned() }) }
+    }
+
     fn open_as(path: &Path, is_new: bool) -> Result<Self, FolderError> {
-        let root = Root::open(path)?;
-        Ok(Self(Arc::new(OpenFolder { root, is_new, private: PrivateDir::default() })))
+        Self::with_names(path, NetworkNames::Own, is_new)
+    }
+
+    fn with_names(path: &Path, names: NetworkNames, is_new: bool) -> Result<Self, FolderError> {
+        let (root, withheld, private) = (Root::open(path)?, WithheldNames::default(), PrivateDir::default());
+        Ok(Self(Arc::new(OpenFolder { root, names, withheld, is_new, private })))
     }
 
     /// Whether a peer has used the folder at `path` before: it has a `.brigade/` with a file of Brigade in it.
@@ -96,6 +126,31 @@ impl Folder {
         let has_file = |name| fs::symlink_metadata(private.join(name)).is_ok_and(|found| found.is_file());
         fs::symlink_metadata(&private).is_ok_and(|found| found.is_dir())
             && ["key", "lock", "index.db"].iter().any(has_file)
+    }
+
+    /// The names in the network of the files in it.
+    pub(crate) fn names(&self) -> &NetworkNames {
+        &self.0.names
+    }
+
+    /// The name of the share in place that it is; `None` for the peer's own folder.
+    pub(crate) fn share_in_place(&self) -> Option<&FileName> {
+        self.0.names.share()
+    }
+
+    /// Sets the names at its top that belong to shares in place: its own files with these names are not shared.
+    pub(crate) fn set_withheld(&self, names: Vec<FileName>) {
+        self.0.withheld.set(names);
+    }
+
+    /// The share in place to which `name` belongs, so that it cannot be the name of a file in this folder.
+    pub(crate) fn withheld_by(&self, name: &str) -> Option<FileName> {
+        self.0.withheld.find(name)
+    }
+
+    /// The path of `name` below the folder; "" for the folder itself.
+    fn local<'a>(&'a self, name: &'a str) -> io::Result<&'a str> {
+        self.0.names.local(name).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Whether [`Folder::create`] created it.
@@ -110,12 +165,13 @@ impl Folder {
 
     /// The path of a folder below this one, or of this one for ""; for messages.
     pub(crate) fn path_below(&self, below: &str) -> PathBuf {
-        if below.is_empty() { self.path().to_owned() } else { self.path().join(below) }
+        let local = self.0.names.local(below).unwrap_or(below);
+        if local.is_empty() { self.path().to_owned() } else { self.path().join(local) }
     }
 
     /// The path of a shared file, for messages.
     pub(super) fn path_of(&self, name: &FileName) -> PathBuf {
-        self.path().join(name.as_str())
+        self.path_below(name)
     }
 
     /// The file system of the folder itself.
@@ -225,7 +281,12 @@ impl Folder {
     /// Opens a shared file, and returns its stamp at that moment.
     pub(crate) fn open_stamped(&self, name: &FileName) -> Result<(File, Stamp), FolderError> {
         let failed = |error| FolderError::new("open", self.path_of(name), error);
-        let file = self.0.root.dir().open_file(name.as_str()).map_err(failed)?;
+        let (local, dir) = (self.local(name).map_err(failed)?, self.0.root.dir());
+        let file = match self.0.names {
+            NetworkNames::Own => dir.open_file(local),
+            _ => dir.open_without_access_time(local),
+        };
+        let file = file.map_err(failed)?;
         match stamp_of_regular(&file).map_err(failed)? {
             Some(stamp) => Ok((file, stamp)),
             None => Err(FolderError::NotAFile { path: self.path_of(name) }),
@@ -249,14 +310,14 @@ impl Folder {
     /// The status of the entry `name`, of any kind.
     pub(super) fn status(&self, name: &FileName) -> Result<EntryStatus, FolderError> {
         let failed = |error| FolderError::new("look at", self.path_of(name), error);
-        self.0.root.dir().status(name.as_str().as_ref()).map_err(failed)
+        self.local(name).and_then(|local| self.0.root.dir().status(local.as_ref())).map_err(failed)
     }
 
     /// The time when the file `name` was created, in nanoseconds since 1970, by the clock of the file system; `None`
     /// if the file system does not store it.
     pub(super) fn created_ns(&self, name: &FileName) -> Result<Option<i64>, FolderError> {
         let failed = |error| FolderError::new("look at", self.path_of(name), error);
-        self.0.root.dir().created_ns(name.as_str().as_ref()).map_err(failed)
+        self.local(name).and_then(|local| self.0.root.dir().created_ns(local.as_ref())).map_err(failed)
     }
 
     /// The free space of the file system of the folder `below`; of this folder's own for "".
@@ -269,15 +330,25 @@ impl Folder {
 
     /// The folder `below`, opened without the right to read it (`O_PATH`): enough for looking at its entries.
     pub(super) fn open_path_only(&self, below: &str) -> Result<Dir, FolderError> {
-        let opened = self.0.root.dir().open_path_only(below);
-        opened.map_err(|error| FolderError::new("look into", self.path().join(below), error))
+        let root = self.0.root.dir();
+        let opened = self.local(below).and_then(|local| match local {
+            "" => root.try_clone(),
+            local => root.open_path_only(local),
+        });
+        opened.map_err(|error| FolderError::new("look into", self.path_below(below), error))
     }
 
     /// The handle of the folder `below`; of this folder for "".
     pub(super) fn sub(&self, below: &str) -> Result<Dir, FolderError> {
         let root = self.0.root.dir();
-        let dir = if below.is_empty() { root.try_clone() } else { root.sub(below) };
-        dir.map_err(|error| FolderError::new("open the folder", self.path().join(below), error))
+        let dir = match below {
+            "" => root.try_clone(), // also the folder with a single file that is shared
+            below => self.local(below).and_then(|local| match local {
+                "" => root.try_clone(),
+                local => root.sub(local),
+            }),
+        };
+        dir.map_err(|error| FolderError::new("open the folder", self.path_below(below), error))
     }
 
     /// The parent folder of `name`, which is created if it does not exist (and made durable then, if `durable`).

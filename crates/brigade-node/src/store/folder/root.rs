@@ -4,6 +4,7 @@
 //! folder.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicBool, Ordering},
 };
@@ -25,7 +26,7 @@ impl Root {
     /// Opens the folder at `path`. A link at `path` itself is followed: the user named it.
     pub(super) fn open(path: &Path) -> Result<Self, FolderError> {
         let failed = |error| FolderError::new("open the folder", path.to_owned(), error);
-        let absolute = plain(path.canonicalize().map_err(failed)?);
+        let absolute = canonical_path(path).map_err(failed)?;
         let dir = Dir::open_root(&absolute).map_err(failed)?;
         let file_system = dir.file_system().map_err(failed)?;
         Ok(Self { path: absolute, dir, file_system, is_gone: AtomicBool::new(false) })
@@ -57,6 +58,11 @@ impl Root {
     pub(super) fn is_gone(&self) -> bool {
         self.is_gone.load(Ordering::Relaxed)
     }
+}
+
+/// The path, absolute and without links, as a [`Root`] at it has it.
+pub(crate) fn canonical_path(path: &Path) -> io::Result<PathBuf> {
+    path.canonicalize().map(plain)
 }
 
 #[cfg(not(windows))]

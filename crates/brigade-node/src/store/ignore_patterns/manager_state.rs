@@ -10,7 +10,7 @@ use std::path::Path;
 use brigade_core::name::FileName;
 
 use crate::store::{
-    folder::{Folder, split},
+    folder::{Folder, NetworkNames, split},
     system::{Dir, FileKind, FolderEntry, read_at},
 };
 
@@ -71,7 +71,10 @@ fn is_key(dir: &Dir, name: &str) -> bool {
 impl Folder {
     /// Whether a file is the key of a manager.
     pub(in crate::store) fn is_manager_key(&self, name: &FileName) -> bool {
-        let (parent, last) = split(name);
+        let (parent, last) = match self.names() {
+            NetworkNames::Single { entry, .. } => (None, entry.as_str()),
+            _ => split(name),
+        };
         may_be_manager_key(last) && self.sub(parent.unwrap_or_default()).is_ok_and(|dir| is_key(&dir, last))
     }
 }

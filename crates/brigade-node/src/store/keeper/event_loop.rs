@@ -9,7 +9,7 @@ use std::{
 };
 
 use brigade_core::{backoff::Backoff, name::FileName, time::Timestamp};
-use tokio::sync::{mpsc, watch as tokio_watch};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -23,12 +23,12 @@ use super::{
         thread_messages::{HashOutcome, HashReport},
     },
     index_writer::IndexWriter,
-    keeper_messages::{Change, LandedNotice},
+    keeper_messages::{Change, KeeperCommand, LandedNotice},
     open_folder_cache::OpenFolderCache,
     options::KeeperOptions,
     rename_detection::RenameCandidates,
     scan::scan_schedule::ScanSchedule,
-    sharing_problems::{KeeperProblem, ProblemList, Problems},
+    sharing_problems::{KeeperProblem, ProblemBoard, Problems},
     watch::{Event, FolderWatcher, WatchError},
 };
 use crate::{
@@ -37,7 +37,7 @@ use crate::{
         file_stamp::Stamp,
         folder::Folder,
         ignore_patterns::{self, IgnoreRules},
-        share::Share,
+        share::{Share, SharedFile},
         system::TELLS_WRITERS,
     },
 };
@@ -83,7 +83,9 @@ pub(super) struct FailedRead {
 /// The channels of the keeper.
 pub(super) struct KeeperChannels {
     pub(super) landed: mpsc::Receiver<LandedNotice>,
+    pub(super) commands: mpsc::Receiver<KeeperCommand>,
     pub(super) changes: mpsc::Sender<Change>,
+    pub(super) problems: ProblemBoard,
     pub(super) counter: Arc<HashingCounter>,
     pub(super) stop: CancellationToken,
 }
@@ -114,16 +116,14 @@ pub(super) struct KeeperOwner {
     /// The earliest time of the next search for open files.
     pub(super) writers_after: Timestamp,
     pub(super) departed: RenameCandidates,
+    /// Files that are shared under a new name and were not hashed again since.
+    pub(super) unchecked: BTreeSet<FileName>,
+    /// Files that were shared until they began to change.
+    pub(super) changing: BTreeMap<FileName, Arc<SharedFile>>,
 }
 
 /// Runs a keeper until it is stopped.
-pub(super) async fn keep(
-    folder: Folder,
-    share: Share,
-    options: KeeperOptions,
-    problems: tokio_watch::Sender<Arc<ProblemList>>,
-    mut channels: KeeperChannels,
-) {
+pub(super) async fn keep(folder: Folder, share: Share, options: KeeperOptions, mut channels: KeeperChannels) {
     let (reports, mut reported) = mpsc::channel(REPORTS);
     let counter = channels.counter.clone();
     let hashing = match HashWorkers::start(&folder, options.threads, &channels.stop, &reports, &counter) {
@@ -134,15 +134,20 @@ pub(super) async fn keep(
         }
     };
     drop(reports);
-    let mut owner = KeeperOwner::new(folder, share, &options, problems, hashing, &channels);
+    let mut owner = KeeperOwner::new(folder, share, &options, hashing, &channels);
     let share = owner.share.clone();
     let known = owner.index.open(&mut owner.problems);
+    let damaged = owner.index.damaged();
+    owner.take_damaged(damaged, &known);
     owner.start_watch();
     owner.first_scan(known);
     let mut batch = Vec::new();
     let mut gather_until = now();
     loop {
         owner.do_due_work(now());
+        if owner.is_over() {
+            break;
+        }
         let has_space = !owner.change_queue.is_full();
         let wake = owner.deadline();
         tokio::select! {
@@ -152,8 +157,10 @@ pub(super) async fn keep(
                 owner.landed(files);
                 let _ = done.send(());
             }
+            Some(command) = channels.commands.recv() => owner.obey(command),
             permit = channels.changes.reserve(), if !owner.change_queue.is_empty() => {
                 match (permit, owner.change_queue.pop()) {
+                    (Ok(_), Some(Change::Scanned)) if !options.first_scan.finish() => {} // other folders are not
                     (Ok(permit), Some(change)) => permit.send(change),
                     _ => break,
                 }
@@ -181,22 +188,21 @@ impl KeeperOwner {
         folder: Folder,
         share: Share,
         options: &KeeperOptions,
-        problems: tokio_watch::Sender<Arc<ProblemList>>,
         hashing: HashJobs,
         channels: &KeeperChannels,
     ) -> Self {
         let now = now();
         Self {
-            index: IndexWriter::new(folder.clone()),
+            index: IndexWriter::new(folder.clone(), options.index.clone()),
             watch: FolderWatcher::none(&folder),
             presence: FolderPresence::new(folder.clone(), now),
+            problems: Problems::new(channels.problems.clone(), folder.share_in_place().cloned()),
             folder,
             share,
             hidden: options.hidden,
             only_landed: options.only_landed,
             wants_watch: options.watch && !options.only_landed,
             stop: channels.stop.clone(),
-            problems: Problems::new(problems),
             change_queue: AnnouncementQueue::default(),
             rules: IgnoreRules::default(),
             scans: ScanSchedule::new(now, !options.watch || options.only_landed, RETRY),
@@ -206,6 +212,8 @@ impl KeeperOwner {
             initial: Some(BTreeMap::new()),
             writers_after: now,
             departed: RenameCandidates::new(now),
+            unchecked: BTreeSet::new(),
+            changing: BTreeMap::new(),
         }
     }
 
@@ -223,6 +231,22 @@ impl KeeperOwner {
     pub(super) fn watch_failed(&mut self, reason: WatchError) {
         self.problems.report_keeper_problem(KeeperProblem::Unwatched(reason));
         self.scans.start_polling(now());
+    }
+
+    /// Whether it ends: the folder of a share in place is gone, or is not to be shared any more, and that is announced.
+    /// The owner of the shares in place starts another keeper when the folder is back.
+    fn is_over(&self) -> bool {
+        self.folder.share_in_place().is_some() && self.presence.is_away() && self.change_queue.is_empty()
+    }
+
+    fn obey(&mut self, command: KeeperCommand) {
+        match command {
+            KeeperCommand::Rescan => self.scans.soon(now()),
+            KeeperCommand::Unshare => self.unshare(),
+            _ if self.presence.is_away() => {}
+            KeeperCommand::Damaged { file, found, stamp } => self.damage_found(&file, found, stamp),
+            KeeperCommand::Undamaged(name) => self.undamaged(&name),
+        }
     }
 
     /// Does the work that is due.

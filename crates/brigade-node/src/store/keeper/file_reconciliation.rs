@@ -1,16 +1,16 @@
 //! How the keeper handles one name.
 //!
 //! After any event the keeper looks at the file system and compares it with the share: events may be late, repeated
-//! or out of order, the file system is not.
+//! or out of order, the file system is not. `hash_results` handles what the hash
+//! threads report, `damaged_files` files whose bytes changed unnoticed.
 
 use std::{collections::BTreeSet, sync::Arc, time::SystemTime};
 
 use brigade_core::{limits, name::FileName, time::Timestamp};
 
 use super::{
-    event_loop::{FailedRead, KeeperOwner, RETRY},
+    event_loop::KeeperOwner,
     files_being_written::ChangeKind,
-    hashing::thread_messages::{HashFailure, HashOutcome},
     scan::walk::{NotShared, is_kept_aside},
     sharing_problems::ProblemSource,
 };
@@ -19,13 +19,15 @@ use crate::{
     store::{
         file_stamp::Stamp,
         folder::FolderError,
-        hash::HashError,
         index::IndexWrite,
         name_ranges::at_or_below,
         share::SharedFile,
         system::{self, EntryStatus, FileKind},
     },
 };
+
+mod damaged_files;
+mod hash_results;
 
 /// The search for open files takes at most one part in this many of the time.
 const WRITERS_SHARE: u32 = 10;
@@ -40,6 +42,9 @@ impl KeeperOwner {
         change: ChangeKind,
         scanned: &mut BTreeSet<FileName>,
     ) {
+        if self.is_withheld(name) {
+            return;
+        }
         self.check_spelling(name, &found, change);
         let linked_file = found.as_ref().ok().and_then(EntryStatus::linked_file);
         match found {
@@ -76,6 +81,19 @@ impl KeeperOwner {
         if let Some(file) = linked_file {
             self.inspect_other_names(&file, change); // also if this name is not shared
         }
+    }
+
+    /// Whether a name in the peer's own folder belongs to a share in place. It is listed as not shared then.
+    pub(super) fn is_withheld(&mut self, name: &FileName) -> bool {
+        let Some(share) = self.folder.withheld_by(name) else { return false };
+        self.removed(name);
+        let top = name.components().next().unwrap_or_default().to_owned();
+        if self.folder.sub("").is_ok_and(|root| root.status(top.as_ref()).is_ok()) {
+            self.problems.add(ProblemSource::Walk, &top, NotShared::Withheld(share).to_string());
+        } else {
+            self.problems.removed(&top);
+        }
+        true
     }
 
     /// Handles a change of a file through one of its names for its other names: there is no event for those.
@@ -122,7 +140,8 @@ impl KeeperOwner {
         if self.is_settled(name, stamp) || self.is_moved(name, stamp) {
             return;
         }
-        if self.share.totals().0 + self.settle.len() + self.hashing.len() >= limits::ANNOUNCED_NAMES {
+        let waiting = (self.settle.len() + self.hashing.len()).max(self.hashing.waiting_in_all());
+        if self.share.totals().0 + waiting >= limits::ANNOUNCED_NAMES {
             let reason = format!("no more than {} files can be shared", limits::ANNOUNCED_NAMES);
             self.problems.add(ProblemSource::File, name, reason);
             return;
@@ -137,7 +156,7 @@ impl KeeperOwner {
     /// waits for the next attempt. A file that is shared with another stamp is withdrawn at once.
     fn is_settled(&mut self, name: &FileName, stamp: Stamp) -> bool {
         let is_refused = self.failed_reads.get(name).is_some_and(|failed| failed.stamp == stamp);
-        if is_refused || self.hashing.has(name, &stamp) {
+        if is_refused || self.hashing.has(name, &stamp) || self.is_damaged(name, &stamp) {
             return true;
         }
         self.hashing.cancel(name);
@@ -153,6 +172,9 @@ impl KeeperOwner {
                 true
             }
             Some(shared) if shared.stamp.file_id() == stamp.file_id() => {
+                if !self.unchecked.contains(name) {
+                    self.changing.insert(name.clone(), shared);
+                }
                 self.withdraw(name);
                 false
             }
@@ -207,6 +229,7 @@ impl KeeperOwner {
         let ctime_ns = before.stamp.ctime_ns; // at the time of the hash
         self.announce(SharedFile { name: name.clone(), content, list, stamp: Stamp { ctime_ns, ..stamp } });
         if ctime_ns != stamp.ctime_ns {
+            self.unchecked.insert(name.clone());
             self.hashing.add(name, stamp, now());
         }
         true
@@ -228,6 +251,14 @@ impl KeeperOwner {
         self.failed_reads.remove(&file.name);
         self.problems.solved(&file.name);
         self.remove_initial(&file.name);
+        self.changing.remove(&file.name);
+        self.forget_damage(&file.name);
+        let suspected = self.share.suspected_file(&file.name);
+        if suspected
+            .is_some_and(|known| known.found != file.content.id || !known.stamp.same_bytes(&file.stamp))
+        {
+            self.forget_suspicion(&file.name);
+        }
         self.index.add(IndexWrite::Put(file.clone()), &mut self.problems);
         if is_visible {
             self.change_queue.shared(file);
@@ -250,6 +281,7 @@ impl KeeperOwner {
     }
 
     fn withdrawn(&mut self, shared: &SharedFile) {
+        self.unchecked.remove(&shared.name);
         if self.share.names_of(&shared.stamp).is_empty() {
             self.departed.forget_written(&shared.stamp);
         }
@@ -265,8 +297,12 @@ impl KeeperOwner {
             self.lost_name(&name);
         }
         self.hashing.cancel_at_or_below(path);
+        self.forget_damage_below(path);
         for name in at_or_below(&self.failed_reads, path) {
             self.failed_reads.remove(&name);
+        }
+        for name in at_or_below(&self.changing, path) {
+            self.changing.remove(&name);
         }
         self.problems.removed(path);
         if let Some(initial) = &mut self.initial {
@@ -346,47 +382,6 @@ impl KeeperOwner {
             } else {
                 self.hashing.add(&name, stamp, now);
             }
-        }
-    }
-
-    /// Hashes a file again that may have been written since.
-    pub(super) fn hash_again(&mut self, outcome: &HashOutcome) {
-        if let Some(job) = self.hashing.finish(&outcome.name, outcome.number) {
-            self.settle.changed(&outcome.name, job.stamp, ChangeKind::Written, now());
-        }
-    }
-
-    /// Handles the result of a hash.
-    pub(super) fn hashed(&mut self, outcome: HashOutcome) {
-        let HashOutcome { name, number, result } = outcome;
-        let Some(job) = self.hashing.finish(&name, number) else { return };
-        self.remove_initial(&name);
-        let unchanged = self.folder.stamp(&name).is_ok_and(|stamp| stamp.is_unchanged_since(&job.stamp));
-        if self.folder.is_manager_key(&name) {
-            return self.scans.soon(now()); // the scan withholds its folder
-        }
-        match result {
-            Ok((hashed, stamp)) if unchanged => {
-                self.departed.forget_written(&stamp);
-                self.announce(SharedFile { name, content: hashed.content, list: hashed.list, stamp });
-            }
-            // The read failed although the stamp is unchanged: the next attempt may succeed.
-            Err(HashFailure::Hash(error @ HashError::Changed)) if unchanged => {
-                self.withdraw(&name);
-                self.failed_reads.remove(&name);
-                self.problems.add(ProblemSource::File, &name, error.to_string());
-                self.settle.busy(&name, job.stamp, now());
-            }
-            Err(error) if unchanged && !matches!(error, HashFailure::Hash(HashError::Cancelled)) => {
-                self.withdraw(&name);
-                self.problems.add(ProblemSource::File, &name, format!("{error}; it is tried again"));
-                let before = self.failed_reads.get(&name).filter(|before| before.stamp == job.stamp);
-                let mut backoff = before.map_or(RETRY, |before| before.backoff);
-                self.settle.again(&name, job.stamp, now().after(backoff.next_pause()));
-                self.failed_reads.insert(name, FailedRead { stamp: job.stamp, backoff });
-            }
-            // The file has changed or is gone: handle its current state.
-            _ => self.inspect_again(&name),
         }
     }
 }

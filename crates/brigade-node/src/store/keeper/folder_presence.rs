@@ -15,6 +15,8 @@ use crate::store::{
     share::SharedFile,
 };
 
+mod missing_folder;
+
 /// The interval of the check: moving a folder above the shared one causes no event.
 const CHECK_EVERY: Duration = Duration::from_secs(1);
 
@@ -87,7 +89,9 @@ impl FolderPresence {
     pub(super) fn check(&mut self, problems: &mut Problems, now: Timestamp) -> PresenceChange {
         self.next_check = now.after(CHECK_EVERY);
         let mut change = PresenceChange::default();
+        let is_in_place = self.folder.share_in_place().is_some();
         let problem = match self.folder.is_at_path() {
+            true if is_in_place => None, // nothing is written there
             true => self.check_private_dir(problems, &mut change),
             false => Some(KeeperProblem::Gone(self.folder.path().to_owned())),
         };
@@ -96,6 +100,7 @@ impl FolderPresence {
             Some(problem) if !self.is_away() => change.disappeared = Some(problem),
             Some(problem) => report_absence(problems, problem),
             None if self.is_away() => change.has_returned = true,
+            None if is_in_place => {}
             None => self.check_writable(problems, now),
         }
         change

@@ -1,10 +1,15 @@
-//! The messages of the keeper: changes of the folder, which it sends, and files that landed, which it receives.
+//! The messages of the keeper: changes of the folder, which it sends; files that landed, and commands, which it
+//! receives.
 //!
 //! `event_loop` makes the changes and takes the files; the channels are made in the parent module.
 
 use std::sync::Arc;
 
-use brigade_core::{id::Content, name::FileName, piece_list::PieceList};
+use brigade_core::{
+    id::{Content, ContentId},
+    name::FileName,
+    piece_list::PieceList,
+};
 use tokio::sync::oneshot;
 
 use crate::store::{file_stamp::Stamp, share::SharedFile};
@@ -46,6 +51,26 @@ pub(crate) struct LandedFile {
     pub list: Option<Arc<PieceList>>,
     /// The stamp that `PartFile::finish` or `SmallFileBatch::commit` returned.
     pub stamp: Stamp,
+}
+
+/// A command to the keeper of a folder.
+#[derive(Debug)]
+pub(crate) enum KeeperCommand {
+    /// The names that its folder may share have changed: it scans the folder.
+    Rescan,
+    /// A verification found that a file has the bytes of another id.
+    Damaged {
+        /// The file, as it was announced.
+        file: Arc<SharedFile>,
+        /// The id of its bytes.
+        found: ContentId,
+        /// Its stamp before and after it was read.
+        stamp: Stamp,
+    },
+    /// A verification found that the bytes of a damaged file are right again.
+    Undamaged(FileName),
+    /// Nothing of the folder is to be shared any more: the keeper withdraws all files and ends.
+    Unshare,
 }
 
 /// Files that landed, and the sender that answers when they are shared.

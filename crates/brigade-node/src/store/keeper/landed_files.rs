@@ -15,7 +15,12 @@ impl KeeperOwner {
         let mut lookup = OpenFolderCache::new(&folder);
         for LandedFile { name, content, list, stamp } in files {
             let hidden = name.is_hidden() && !self.hidden;
-            if self.presence.is_away() || hidden || is_kept_aside(&name) || self.rules.ignores(&name, false) {
+            if self.is_withheld(&name)
+                || self.presence.is_away()
+                || hidden
+                || is_kept_aside(&name)
+                || self.rules.ignores(&name, false)
+            {
                 continue;
             }
             match lookup.stamp(&name) {

@@ -86,7 +86,10 @@ impl KeeperOwner {
         }
         // The other files of the index are gone, or have another name now; or they could not be found, and their rows
         // may still be true.
-        let is_complete = !result.unreadable && !result.is_unlisted;
+        // An empty folder may be the one on which the medium of a share in place is mounted.
+        let is_unmounted =
+            self.folder.share_in_place().is_some() && fresh.is_empty() && self.share_is_empty();
+        let is_complete = !result.unreadable && !result.is_unlisted && !is_unmounted;
         for (name, shared) in known {
             if is_complete {
                 self.index.add(IndexWrite::Delete(name), &mut self.problems);
@@ -94,8 +97,13 @@ impl KeeperOwner {
             self.departed.remember(shared, now());
         }
         self.apply(None, ScanResult { fresh, ..result });
-        let (files, took) = (self.share.totals().0, self.scans.cost());
+        let (files, took) = (self.share.totals().0, self.scans.cost()); // files of all folders
         tracing::info!(files, ?took, "the folder was scanned; new files are being hashed");
+    }
+
+    /// Whether no file of the folder is shared.
+    fn share_is_empty(&self) -> bool {
+        self.folder.share_in_place().is_some_and(|name| self.share.names().totals_in_place(name).0 == 0)
     }
 
     /// Scans the folder `below`, or the whole folder for `None`.
@@ -132,10 +140,13 @@ impl KeeperOwner {
     fn walk(&mut self, below: Option<&FileName>) -> ScanResult {
         let began = now();
         let mut result = ScanResult::default();
-        let (mut last, end) = below.map_or((String::new(), None), |folder| {
-            let (from, to) = bounds_below(folder);
-            (from, Some(to))
-        });
+        let (mut last, end) = below.map_or_else(
+            || self.folder.names().bounds(),
+            |folder| {
+                let (from, to) = bounds_below(folder);
+                (from, Some(to))
+            },
+        );
         match below {
             Some(folder) => result.unwatched = self.watch.folder(folder).err(),
             None => self.watch.begin_walk(),
@@ -174,7 +185,8 @@ impl KeeperOwner {
                 if error.is_missing() {
                     result.removed.extend(self.share.names_between(&last, end.as_deref()));
                 }
-                result.problem(below.map_or_else(|| ".".to_owned(), ToString::to_string), error.to_string());
+                let folder = below.or(self.folder.share_in_place());
+                result.problem(folder.map_or_else(|| ".".to_owned(), ToString::to_string), error.to_string());
             }
         }
         if below.is_none() {
@@ -198,6 +210,7 @@ impl KeeperOwner {
             self.file_found(name, *stamp);
         }
         self.forget_problem_files(below);
+        self.forget_missing_damaged();
         if self.rules.take_changed() {
             self.forget_ignored();
         }

@@ -3,85 +3,18 @@
 //!
 //! A problem remembers how it was found: only the same kind of check can clear it.
 
-use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
+use std::collections::BTreeMap;
 
-use tokio::sync::watch;
+use brigade_core::name::FileName;
 
-use super::{keeper_messages::Change, watch::WatchError};
+pub(crate) use self::problem_board::ProblemBoard;
+use self::problem_list::LISTED;
+pub use self::problem_list::{KeeperProblem, ProblemList};
+use super::keeper_messages::Change;
 use crate::store::{ignore_patterns::IgnoredCounts, name_ranges::at_or_below};
 
-/// Problems that are listed; the others are only counted.
-const LISTED: usize = 1000;
-
-/// A problem that keeps the keeper from its work.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, thiserror::Error)]
-#[non_exhaustive]
-pub enum KeeperProblem {
-    /// The shared folder was removed, moved away or unmounted, or another one is at its path.
-    #[error("the folder {} is not there any more: nothing of it is shared", .0.display())]
-    Gone(PathBuf),
-    /// `.brigade/` was removed while the peer runs and could not be created again, or another session has it now.
-    #[error("{0}")]
-    PrivateLost(String),
-    /// `.brigade/` was removed while the peer runs and was created again, this many times.
-    #[error(
-        "`.brigade` was removed while this peer runs{}: its lock and its key were written again, and its index is \
-         created again; files that were being received are lost", times(*.0)
-    )]
-    PrivateRemoved(u32),
-    /// The lock in `.brigade/` alone was removed while the peer runs and was written again, this many times.
-    #[error("`.brigade/lock` was removed while this peer runs{}: it was written again", times(*.0))]
-    LockRemoved(u32),
-    /// The key in `.brigade/` alone was removed, overwritten or replaced while the peer runs and was written again, this
-    /// many times.
-    #[error(
-        "`.brigade/key` was removed or replaced while this peer runs{}: it was written again, and a file that replaced \
-         it is kept beside it, as `key.replaced-` and a number", times(*.0)
-    )]
-    KeyRemoved(u32),
-    /// The index in `.brigade/` was removed, or replaced by another file, while the peer runs, this many times; it is
-    /// created again.
-    #[error("`.brigade/index.db` was removed while this peer runs{}: it is created again", times(*.0))]
-    IndexRemoved(u32),
-    /// The directory for received files alone was removed while the peer runs, this many times.
-    #[error(
-        "`.brigade/parts` was removed while this peer runs{}: the files of several pieces that were being received \
-         there are fetched from the beginning; fetch again the files of one piece that failed", times(*.0)
-    )]
-    PartsRemoved(u32),
-    /// Files cannot be written into the shared folder.
-    #[error("{0}: fetches into it fail, serving goes on")]
-    ReadOnly(String),
-    /// Some folders cannot be watched.
-    #[error("{0}: changes are found by scanning the folder every few seconds")]
-    Unwatched(WatchError),
-    /// The index cannot be opened or written.
-    #[error("hashes are not stored for the next start: {reason}")]
-    Unindexed {
-        /// The cause.
-        reason: String,
-        /// Whether the cause says what to do.
-        has_advice: bool,
-    },
-}
-
-fn times(times: u32) -> String {
-    if times > 1 { format!(" ({times} times)") } else { String::new() }
-}
-
-/// The current problems.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ProblemList {
-    /// Problems of the keeper; at most one of each kind.
-    pub keeper_problems: Vec<KeeperProblem>,
-    /// The numbers of ignored files.
-    pub ignored: IgnoredCounts,
-    /// Paths below the folder that are not shared, with the reasons; in the order of the paths.
-    pub listed: Vec<(String, String)>,
-    /// The number of problems that are not listed.
-    pub rest: usize,
-}
+mod problem_board;
+mod problem_list;
 
 /// How a problem was found: the same kind of check clears it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,11 +33,13 @@ pub(super) struct Problems {
     rest: usize,
     changed: bool,
     changes: Vec<Change>,
-    sender: watch::Sender<Arc<ProblemList>>,
+    board: ProblemBoard,
+    /// The share in place that has them; `None` for the peer's own folder.
+    share: Option<FileName>,
 }
 
 impl Problems {
-    pub(super) fn new(sender: watch::Sender<Arc<ProblemList>>) -> Self {
+    pub(super) fn new(board: ProblemBoard, share: Option<FileName>) -> Self {
         let (keeper_problems, ignored) = (Vec::new(), IgnoredCounts::default());
         Self {
             keeper_problems,
@@ -113,7 +48,8 @@ impl Problems {
             rest: 0,
             changed: false,
             changes: Vec::new(),
-            sender,
+            board,
+            share,
         }
     }
 
@@ -221,7 +157,8 @@ impl Problems {
             let listed =
                 self.listed.iter().map(|(what, (_, reason))| (what.clone(), reason.clone())).collect();
             let (keeper_problems, ignored, rest) = (self.keeper_problems.clone(), self.ignored, self.rest);
-            self.sender.send_replace(Arc::new(ProblemList { keeper_problems, ignored, listed, rest }));
+            let list = ProblemList { keeper_problems, ignored, listed, rest };
+            self.board.publish(self.share.as_ref(), list);
         }
         std::mem::take(&mut self.changes)
     }
@@ -233,12 +170,17 @@ mod tests {
 
     use tokio::sync::watch;
 
-    use super::{KeeperProblem, LISTED, ProblemList, ProblemSource, Problems};
+    use super::{KeeperProblem, LISTED, ProblemBoard, ProblemList, ProblemSource, Problems};
+
+    fn problems() -> (Problems, watch::Receiver<Arc<ProblemList>>) {
+        let board = ProblemBoard::new();
+        let list = board.subscribe();
+        (Problems::new(board, None), list)
+    }
 
     #[test]
     fn a_walk_clears_only_problems_of_walks() {
-        let (sender, list) = watch::channel(Arc::new(ProblemList::default()));
-        let mut problems = Problems::new(sender);
+        let (mut problems, list) = problems();
         let found = |names: &[&str]| -> BTreeMap<String, String> {
             names.iter().map(|name| ((*name).to_owned(), "why".to_owned())).collect()
         };
@@ -257,8 +199,7 @@ mod tests {
 
     #[test]
     fn there_is_one_problem_of_each_kind() {
-        let (sender, list) = watch::channel(Arc::new(ProblemList::default()));
-        let mut problems = Problems::new(sender);
+        let (mut problems, list) = problems();
         for reason in ["full", "full", "read-only"] {
             problems.report_keeper_problem(KeeperProblem::Unindexed {
                 reason: reason.to_owned(),
@@ -276,8 +217,7 @@ mod tests {
 
     #[test]
     fn the_list_is_limited_and_the_rest_is_counted() {
-        let (sender, list) = watch::channel(Arc::new(ProblemList::default()));
-        let mut problems = Problems::new(sender);
+        let (mut problems, list) = problems();
         for number in 0..LISTED + 5 {
             problems.add(ProblemSource::File, &number.to_string(), "why".to_owned());
         }

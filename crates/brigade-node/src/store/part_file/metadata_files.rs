@@ -38,7 +38,11 @@ pub(super) fn write_list(dir: &Dir, content: Content, list: &PieceList) -> io::R
 ///
 /// # Errors
 /// If no more files can be opened: without the list, all stored pieces would be discarded.
-pub(super) fn read_list(dir: &Dir, content: Content, geometry: &Geometry) -> io::Result<Option<PieceList>> {
+pub(in crate::store) fn read_list(
+    dir: &Dir,
+    content: Content,
+    geometry: &Geometry,
+) -> io::Result<Option<PieceList>> {
     let file = match dir.open_file(&part_name(content, LIST)) {
         Ok(file) => file,
         Err(error) if OpenFilesLimit::of_error(&error).is_some() => return Err(error),

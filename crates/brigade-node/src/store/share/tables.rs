@@ -12,9 +12,14 @@ use std::{
     sync::Arc,
 };
 
-use brigade_core::{id::Content, name::FileName, piece_list::PieceList};
+use brigade_core::{
+    id::{Content, ContentId},
+    name::FileName,
+    piece_list::PieceList,
+};
 
-use crate::store::file_stamp::Stamp;
+use super::unservable_files::UnservableFiles;
+use crate::store::{file_stamp::Stamp, folder::Folder};
 
 /// A file that is served.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,6 +34,22 @@ pub(crate) struct SharedFile {
     pub stamp: Stamp,
 }
 
+/// A damaged file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct DamagedFile {
+    /// Its name.
+    pub name: FileName,
+    /// The content that was announced.
+    pub expected: Content,
+    /// The id of the bytes that it has.
+    pub found: ContentId,
+    /// Its stamp. With another stamp it is another file.
+    pub stamp: Stamp,
+}
+
+/// The damaged files by their names; at most as many as files are shared.
+pub(super) type DamagedFiles = BTreeMap<FileName, Arc<DamagedFile>>;
+
 /// The files by each of the values that are looked up.
 #[derive(Debug, Default)]
 pub(super) struct ShareTables {
@@ -36,6 +57,22 @@ pub(super) struct ShareTables {
     by_content: BTreeSet<IndexedFile>,
     by_folded_name: BTreeSet<IndexedFile>,
     by_inode: BTreeSet<IndexedFile>,
+    pub(super) bytes: u64,
+    /// The shares in place, by the first component of the names of their files.
+    pub(super) shares_in_place: BTreeMap<FileName, ShareInPlace>,
+    /// Files that are not served, since their bytes changed unnoticed.
+    pub(super) damaged: DamagedFiles,
+    /// Files that are served with other bytes than before, although their length and times did not change.
+    pub(super) suspected: DamagedFiles,
+}
+
+/// A share in place.
+#[derive(Debug)]
+pub(super) struct ShareInPlace {
+    pub(super) folder: Folder,
+    pub(super) unservable: Arc<UnservableFiles>,
+    /// Its shared files, and their bytes together.
+    pub(super) files: usize,
     pub(super) bytes: u64,
 }
 
@@ -59,10 +96,22 @@ impl ShareTables {
         entries.filter(|file| (file.stamp.device, file.stamp.inode) == (stamp.device, stamp.inode))
     }
 
+    /// The share in place to which `name` belongs; `None` for a name of the peer's own folder.
+    pub(super) fn share_in_place(&self, name: &str) -> Option<&ShareInPlace> {
+        if self.shares_in_place.is_empty() {
+            return None;
+        }
+        self.shares_in_place.get(first_component(name))
+    }
+
     /// Adds a file. Returns the file that had its name before.
     pub(super) fn insert(&mut self, file: Arc<SharedFile>) -> Option<Arc<SharedFile>> {
         let before = self.remove(&file.name);
         self.bytes += file.content.size;
+        if let Some(share) = self.mutable_share_in_place(&file.name) {
+            share.files += 1;
+            share.bytes += file.content.size;
+        }
         self.by_content.insert(IndexedFile { key: content_key(&file.content), file: file.clone() });
         self.by_folded_name.insert(IndexedFile { key: fold_key(&file.name), file: file.clone() });
         self.by_inode.insert(IndexedFile { key: inode_key(&file.stamp), file: file.clone() });
@@ -74,11 +123,26 @@ impl ShareTables {
     pub(super) fn remove(&mut self, name: &FileName) -> Option<Arc<SharedFile>> {
         let file = self.by_name.remove(name)?;
         self.bytes -= file.content.size;
+        if let Some(share) = self.mutable_share_in_place(name) {
+            share.files -= 1;
+            share.bytes -= file.content.size;
+        }
         self.by_content.remove(&(content_key(&file.content), name.as_str()) as &dyn SortKey);
         self.by_folded_name.remove(&(fold_key(name), name.as_str()) as &dyn SortKey);
         self.by_inode.remove(&(inode_key(&file.stamp), name.as_str()) as &dyn SortKey);
         Some(file)
     }
+
+    fn mutable_share_in_place(&mut self, name: &str) -> Option<&mut ShareInPlace> {
+        if self.shares_in_place.is_empty() {
+            return None;
+        }
+        self.shares_in_place.get_mut(first_component(name))
+    }
+}
+
+fn first_component(name: &str) -> &str {
+    name.split_once('/').map_or(name, |(first, _)| first)
 }
 
 /// Files in the order of a key, then of their names: 16 bytes for each; a map with the values as keys needs 60.

@@ -79,6 +79,16 @@ impl Dir {
         open_beneath(self.0.as_fd(), below.as_ref(), flags, Mode::empty()).map(File::from)
     }
 
+    /// The same, but reading does not change the access time of the entry, if it belongs to this account.
+    pub(in crate::store) fn open_without_access_time(&self, below: &str) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOATIME;
+        match open_beneath(self.0.as_fd(), below.as_ref(), flags, Mode::empty()) {
+            Ok(file) => Ok(file.into()),
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => self.open_file(below),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Creates a file in this directory, for reading and writing; an existing one is an error.
     pub(in crate::store) fn create_new(&self, name: &str, executable: bool) -> io::Result<File> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL;

@@ -25,7 +25,7 @@ mod rename_without_replacing;
 
 #[cfg(not(target_os = "linux"))]
 pub(super) use self::portable::{Dir, TELLS_WRITERS, open_for_writing};
-pub(crate) use self::positioned_io::{read_all_at, read_cached_at, read_exact_at};
+pub(crate) use self::positioned_io::{drop_from_cache, read_all_at, read_cached_at, read_exact_at};
 pub(crate) use self::{
     entry::FileKind,
     file_system_info::{FileSystemId, FreeSpace},

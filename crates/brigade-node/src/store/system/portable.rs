@@ -94,6 +94,11 @@ impl Dir {
         }
     }
 
+    /// See `linux_directory`. These systems have no such option.
+    pub(in crate::store) fn open_without_access_time(&self, below: &str) -> io::Result<File> {
+        self.open_file(below)
+    }
+
     /// See `linux_directory`.
     pub(in crate::store) fn create_new(&self, name: &str, executable: bool) -> io::Result<File> {
         let file =

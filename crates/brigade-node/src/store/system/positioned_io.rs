@@ -24,6 +24,17 @@ pub(in crate::store) fn is_in_memory(_: &File) -> bool {
     false
 }
 
+/// Removes the data of a file from the page cache, as far as it is on the disk: the next read then reads the disk.
+#[cfg(target_os = "linux")]
+pub(crate) fn drop_from_cache(file: &File) {
+    // A file system that does not know the call has its data elsewhere.
+    let _ = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::DontNeed);
+}
+
+/// Removes the data of a file from the page cache: this system has no such call.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn drop_from_cache(_: &File) {}
+
 /// Fills all buffers of `into`, in order, from `offset`, if the page cache has the data (`RWF_NOWAIT`); false if it
 /// has not.
 ///

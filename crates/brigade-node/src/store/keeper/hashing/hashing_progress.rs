@@ -46,6 +46,8 @@ impl HashingProgress {
 pub(crate) struct HashingCounter {
     counts: Mutex<Counts>,
     settling: AtomicUsize,
+    /// The counter of all folders together, which counts the same.
+    all: Option<Arc<Self>>,
 }
 
 #[derive(Debug, Default)]
@@ -58,8 +60,14 @@ struct Counts {
 }
 
 impl HashingCounter {
+    /// A counter of one folder; `all` counts its files too.
+    pub(crate) fn of_folder(all: Arc<Self>) -> Self {
+        Self { all: Some(all), ..Self::default() }
+    }
+
     /// Adds a file that is to be hashed.
     pub(crate) fn added(&self, job: &HashJob, now: Timestamp) {
+        self.all.iter().for_each(|all| all.added(job, now));
         let mut counts = self.counts();
         counts.files += 1;
         counts.bytes += job.stamp.size;
@@ -68,6 +76,7 @@ impl HashingCounter {
 
     /// The hashing of a large file begins.
     pub(crate) fn begun(&self, job: &Arc<HashJob>) {
+        self.all.iter().for_each(|all| all.begun(job));
         self.counts().current = Some(job.clone());
     }
 
@@ -83,7 +92,17 @@ impl HashingCounter {
 
     /// Sets the number of files that are being written.
     pub(crate) fn settling(&self, files: usize) {
-        self.settling.store(files, Ordering::Relaxed);
+        let before = self.settling.swap(files, Ordering::Relaxed);
+        if let Some(all) = &self.all {
+            all.settling.fetch_add(files, Ordering::Relaxed);
+            all.settling.fetch_sub(before, Ordering::Relaxed);
+        }
+    }
+
+    /// The number of files that wait in all folders together.
+    pub(crate) fn waiting_in_all(&self) -> usize {
+        let all = self.all.as_deref().unwrap_or(self);
+        all.counts().files + all.settling.load(Ordering::Relaxed)
     }
 
     /// The progress at `now`.
@@ -102,8 +121,9 @@ impl HashingCounter {
     }
 
     fn leave(&self, job: &HashJob, done: bool) {
+        self.all.iter().for_each(|all| all.leave(job, done));
         let mut counts = self.counts();
-        counts.current.take_if(|current| current.number == job.number);
+        counts.current.take_if(|current| std::ptr::eq(Arc::as_ptr(current), job));
         counts.files = counts.files.saturating_sub(1);
         if counts.files == 0 {
             *counts = Counts::default();
@@ -157,6 +177,27 @@ mod tests {
         };
         assert_eq!(backlog, expected);
         assert_eq!(backlog.time_left().unwrap().as_secs(), 44); // 150 units at ten units in three seconds
+    }
+
+    #[test]
+    fn the_counts_of_folders_add_up() {
+        let all = Arc::<HashingCounter>::default();
+        let folders = [(); 2].map(|()| HashingCounter::of_folder(all.clone()));
+        // Keepers number their jobs without each other.
+        let jobs = [job(1, 500), job(1, 300)];
+        for (folder, job) in folders.iter().zip(&jobs) {
+            folder.added(job, at(0));
+            folder.begun(job);
+            folder.settling(2);
+        }
+        folders[0].settling(1);
+        assert_eq!(
+            (all.backlog(at(1)).files, all.backlog(at(1)).bytes, all.backlog(at(1)).settling),
+            (2, 800, 3)
+        );
+        assert_eq!((folders[0].backlog(at(1)).files, folders[0].waiting_in_all()), (1, 5));
+        folders[0].ended(&jobs[0]);
+        assert!(all.backlog(at(2)).current.is_some(), "the other folder's file is still hashed");
     }
 
     #[test]

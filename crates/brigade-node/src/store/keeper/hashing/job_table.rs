@@ -94,8 +94,16 @@ impl HashJobs {
         self.workers.idle(small);
     }
 
+    /// The number of files that wait in all folders of the peer.
+    pub(crate) fn waiting_in_all(&self) -> usize {
+        self.counter.waiting_in_all()
+    }
+
     /// Waits for the threads. The token that they were started with must be cancelled before.
-    pub(crate) fn end(self) {
+    pub(crate) fn end(mut self) {
+        let names: Vec<FileName> = self.names().cloned().collect();
+        names.iter().for_each(|name| self.cancel(name)); // the progress of all folders is read on
+        self.counter.settling(0);
         self.workers.end();
     }
 }

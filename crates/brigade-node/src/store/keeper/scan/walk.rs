@@ -5,13 +5,13 @@
 //! wanted; `.brigade` and ignored entries are always skipped. The walk reads the files with ignore patterns on its
 //! way.
 
-use std::{cmp::Ordering, ops::ControlFlow};
+use std::{cmp::Ordering, io, ops::ControlFlow};
 
 use brigade_core::name::{FileName, NameError};
 
 use crate::store::{
     file_stamp::Stamp,
-    folder::{Folder, FolderError, PRIVATE},
+    folder::{Folder, FolderError, NetworkNames, PRIVATE},
     ignore_patterns::{IGNORE_FILE, IgnoreRules, manager_state::is_manager_state},
     system::{Dir, FileKind, FolderEntry},
 };
@@ -40,6 +40,9 @@ pub(crate) enum NotShared {
     /// A fetch kept it aside.
     #[error("kept aside by a fetch with --replace")]
     KeptAside,
+    /// Its name is that of a share in place, or below it.
+    #[error("the files of the share {0} have this name: rename it, or unshare {0}")]
+    Withheld(FileName),
     /// It is a file with ignore patterns, and some of them cannot be used; or the folder with the state of a manager.
     #[error("{0}")]
     Patterns(String),
@@ -64,16 +67,44 @@ impl Folder {
         rules: &mut IgnoreRules,
         visit: &mut dyn FnMut(WalkEntry) -> ControlFlow<()>,
     ) -> Result<(), FolderError> {
-        let prefix = below.map_or("", FileName::as_str);
+        if let NetworkNames::Single { name, entry } = self.names() {
+            return self.walk_single(name, entry, visit);
+        }
+        let prefix = below.map_or(self.names().base(), FileName::as_str);
         let dir = self.sub(prefix)?;
         let entries =
-            dir.entries().map_err(|error| FolderError::new("list", self.path().join(prefix), error))?;
+            dir.entries().map_err(|error| FolderError::new("list", self.path_below(prefix), error))?;
         rules.begin_walk();
         let mut walk = Walker { folder: self, hidden, rules, visit };
         // A walk that `visit` has interrupted did not see all files with patterns.
         if walk.entries(&dir, prefix, entries).is_continue() {
-            rules.end_walk(prefix);
+            rules.end_walk(below.map_or("", FileName::as_str));
         }
+        Ok(())
+    }
+
+    /// Visits the only entry that is shared.
+    fn walk_single(
+        &self,
+        name: &FileName,
+        entry: &str,
+        visit: &mut dyn FnMut(WalkEntry) -> ControlFlow<()>,
+    ) -> Result<(), FolderError> {
+        let _ = match self.sub("")?.status(entry.as_ref()) {
+            Ok(status) if status.kind != FileKind::File => {
+                visit(WalkEntry::NotShared(name.to_string(), NotShared::Kind(status.kind)))
+            }
+            Ok(_) if self.is_manager_key(name) => {
+                let reason = NotShared::Patterns("it is the secret key of a manager".to_owned());
+                visit(WalkEntry::NotShared(name.to_string(), reason))
+            }
+            Ok(status) => visit(WalkEntry::File(name.clone(), status.stamp)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => ControlFlow::Continue(()),
+            Err(error) => {
+                let error = FolderError::new("look at", self.path_of(name), error);
+                visit(WalkEntry::NotShared(name.to_string(), error.into()))
+            }
+        };
         Ok(())
     }
 }
@@ -116,6 +147,12 @@ impl Walker<'_> {
             let path = below(&entry.name.to_string_lossy());
             if self.rules.ignores_itself(&path, entry.kind == FileKind::Folder) {
                 self.rules.count_ignored();
+                continue;
+            }
+            if prefix.is_empty()
+                && let Some(share) = self.folder.withheld_by(&path)
+            {
+                (self.visit)(WalkEntry::NotShared(path, NotShared::Withheld(share)))?;
                 continue;
             }
             match self.name(&entry, &path) {

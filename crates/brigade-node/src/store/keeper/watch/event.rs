@@ -5,7 +5,7 @@
 use brigade_core::name::FileName;
 
 use crate::store::{
-    folder::PRIVATE,
+    folder::{NetworkNames, PRIVATE},
     ignore_patterns::{IGNORE_FILE, manager_state::may_be_manager_key},
     keeper::files_being_written::ChangeKind,
 };
@@ -47,13 +47,17 @@ pub enum WatchError {
 }
 
 /// The event for a change of the path with these components below the folder; `None` for paths in folders that are never
-/// shared.
-/// A component that is not UTF-8 is `None`.
+/// shared. A component that is not UTF-8 is `None`. `names` are those of the folder in the network.
 pub(super) fn event_for<'a>(
     components: impl Iterator<Item = Option<&'a str>>,
+    names: &'a NetworkNames,
     hidden: bool,
     kind: ChangeKind,
 ) -> Option<Event> {
+    if let NetworkNames::Single { entry, .. } = names {
+        let is_entry = components.eq([Some(entry.as_str())]);
+        return names.network(entry).filter(|_| is_entry)?.ok().map(|name| Event::To(name, kind));
+    }
     let mut name = String::new();
     let mut components = components.peekable();
     while let Some(part) = components.next() {
@@ -70,19 +74,21 @@ pub(super) fn event_for<'a>(
         name.push_str(part);
         if !hidden && part.starts_with('.') {
             let is_written_file = components.peek().is_none() && kind.is_write();
-            return name.parse().ok().filter(|_| is_written_file).map(|name| Event::Hidden(name, kind));
+            let name = names.network(&name)?.ok().filter(|_| is_written_file);
+            return name.map(|name| Event::Hidden(name, kind));
         }
     }
-    Some(name.parse().map_or(Event::Other, |name| Event::To(name, kind)))
+    names.network(&name).map(|name| name.map_or(Event::Other, |name| Event::To(name, kind)))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ChangeKind, Event, event_for};
+    use super::{ChangeKind, Event, NetworkNames, event_for};
 
     #[test]
     fn private_and_hidden_files_cause_no_events() {
-        let at = |path: &str, hidden| event_for(path.split('/').map(Some), hidden, ChangeKind::Closed);
+        let own = NetworkNames::Own;
+        let at = |path: &str, hidden| event_for(path.split('/').map(Some), &own, hidden, ChangeKind::Closed);
         let name = |text: &str| Some(Event::To(text.parse().unwrap(), ChangeKind::Closed));
         assert_eq!(at("a/b", false), name("a/b"));
         for path in [".brigade/parts/x", ".Brigade"] {
@@ -92,12 +98,26 @@ mod tests {
             let hidden = (path == "a/.x").then(|| Event::Hidden(path.parse().unwrap(), ChangeKind::Closed));
             assert_eq!((at(path, false), at(path, true)), (hidden, name(path)), "{path}");
         }
-        let created = event_for([Some(".x")].into_iter(), false, ChangeKind::Created);
+        let created = event_for([Some(".x")].into_iter(), &own, false, ChangeKind::Created);
         assert_eq!(created, None, "no bytes were written");
         assert_eq!((at(".brigadeignore", false), at(".x/.brigadeignore", false)), (Some(Event::Rules), None));
         assert_eq!(at("state/Manager.key", false), Some(Event::Rules));
         assert_eq!(at("manager.key/file", false), name("manager.key/file"));
         assert_eq!(at("a:b", false), Some(Event::Other));
-        assert_eq!(event_for([Some("a"), None].into_iter(), false, ChangeKind::Closed), Some(Event::Other));
+        let not_text = event_for([Some("a"), None].into_iter(), &own, false, ChangeKind::Closed);
+        assert_eq!(not_text, Some(Event::Other));
+    }
+
+    #[test]
+    fn events_in_shares_in_place_have_the_names_of_the_network() {
+        let at = |path: &str, names: &NetworkNames| {
+            event_for(path.split('/').map(Some), names, false, ChangeKind::Closed)
+        };
+        let name = |text: &str| Some(Event::To(text.parse().unwrap(), ChangeKind::Closed));
+        let below = NetworkNames::Below("photos".parse().unwrap());
+        assert_eq!(at("a/b", &below), name("photos/a/b"));
+        assert_eq!((at(".brigade/x", &below), at(".brigadeignore", &below)), (None, Some(Event::Rules)));
+        let single = NetworkNames::Single { name: "film".parse().unwrap(), entry: ".film.mkv".to_owned() };
+        assert_eq!((at(".film.mkv", &single), at("other", &single)), (name("film"), None));
     }
 }

@@ -14,7 +14,10 @@ use rustix::{
 use tokio::io::unix::AsyncFd;
 
 use super::event::{EVENTS, Event, WatchError, event_for};
-use crate::store::{folder::Folder, keeper::files_being_written::ChangeKind};
+use crate::store::{
+    folder::{Folder, NetworkNames},
+    keeper::files_being_written::ChangeKind,
+};
 
 /// Bytes that are read at once: a few hundred events.
 const BUFFER_BYTES: usize = 32 << 10;
@@ -24,6 +27,7 @@ const BUFFER_BYTES: usize = 32 << 10;
 pub(crate) struct FolderWatcher {
     inotify: Option<AsyncFd<OwnedFd>>,
     root: PathBuf,
+    names: NetworkNames,
     hidden: bool,
     folders: BTreeMap<i32, WatchedFolder>,
     walk: u64,
@@ -60,8 +64,8 @@ impl FolderWatcher {
 
     /// A watcher that is off.
     pub(crate) fn none(folder: &Folder) -> Self {
-        let root = folder.path().to_owned();
-        Self { inotify: None, root, hidden: false, folders: BTreeMap::new(), walk: 0 }
+        let (root, names) = (folder.path().to_owned(), folder.names().clone());
+        Self { inotify: None, root, names, hidden: false, folders: BTreeMap::new(), walk: 0 }
     }
 
     /// Waits for events and adds them to `events`. No event is lost if the future is dropped before.
@@ -69,7 +73,7 @@ impl FolderWatcher {
         loop {
             let Some(inotify) = &self.inotify else { return std::future::pending().await };
             let Ok(mut ready) = inotify.readable().await else { return std::future::pending().await };
-            let more = read(inotify.get_ref(), &mut self.folders, self.hidden, events);
+            let more = read(inotify.get_ref(), &mut self.folders, (&self.names, self.hidden), events);
             if !more {
                 ready.clear_ready();
             }
@@ -84,7 +88,7 @@ impl FolderWatcher {
     /// Adds the events that happened until now to `events`, without waiting.
     pub(crate) fn pending_events(&mut self, events: &mut Vec<Event>) {
         let Some(inotify) = &self.inotify else { return };
-        read(inotify.get_ref(), &mut self.folders, self.hidden, events);
+        read(inotify.get_ref(), &mut self.folders, (&self.names, self.hidden), events);
         self.end_if_broken(events);
     }
 
@@ -99,7 +103,7 @@ impl FolderWatcher {
     /// listed, is no error.
     pub(crate) fn folder(&mut self, name: &FileName) -> Result<(), WatchError> {
         let Some(inotify) = &self.inotify else { return Ok(()) };
-        match add(inotify, &self.root.join(name.as_str())) {
+        match add(inotify, &self.root.join(self.names.local(name).unwrap_or(name))) {
             Ok(number) => {
                 self.folders.insert(number, WatchedFolder { name: Some(name.clone()), walk: self.walk });
                 Ok(())
@@ -148,7 +152,7 @@ fn add(inotify: &AsyncFd<OwnedFd>, path: &std::path::Path) -> Result<i32, Errno>
 fn read(
     inotify: &OwnedFd,
     folders: &mut BTreeMap<i32, WatchedFolder>,
-    hidden: bool,
+    (names, hidden): (&NetworkNames, bool),
     events: &mut Vec<Event>,
 ) -> bool {
     let mut buffer = [MaybeUninit::uninit(); BUFFER_BYTES];
@@ -157,7 +161,7 @@ fn read(
         match reader.next() {
             Ok(event) => {
                 let (number, flags) = (event.wd(), event.events());
-                events.extend(event_of(number, flags, event.file_name(), folders, hidden));
+                events.extend(event_of(number, flags, event.file_name(), folders, (names, hidden)));
                 if flags.contains(ReadFlags::IGNORED) {
                     folders.remove(&number);
                 }
@@ -178,7 +182,7 @@ fn event_of(
     flags: ReadFlags,
     file_name: Option<&CStr>,
     folders: &BTreeMap<i32, WatchedFolder>,
-    hidden: bool,
+    (names, hidden): (&NetworkNames, bool),
 ) -> Option<Event> {
     if flags.contains(ReadFlags::QUEUE_OVERFLOW) {
         return Some(Event::Lost);
@@ -190,8 +194,9 @@ fn event_of(
         let of_interest = folder.name.is_none() && !flags.contains(ReadFlags::IGNORED);
         return of_interest.then_some(Event::Other);
     };
-    let parents = folder.name.iter().flat_map(|name| name.components()).map(Some);
-    event_for(parents.chain([file_name.to_str().ok()]), hidden, change_kind(flags))
+    let local = folder.name.as_ref().and_then(|name| names.local(name));
+    let parents = local.into_iter().flat_map(|local| local.split('/')).map(Some);
+    event_for(parents.chain([file_name.to_str().ok()]), names, hidden, change_kind(flags))
 }
 
 fn change_kind(flags: ReadFlags) -> ChangeKind {

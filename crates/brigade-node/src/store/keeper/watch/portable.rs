@@ -19,7 +19,10 @@ use notify::{
 use tokio::sync::mpsc;
 
 use super::event::{EVENTS, Event, WatchError, event_for};
-use crate::store::{folder::Folder, keeper::files_being_written::ChangeKind};
+use crate::store::{
+    folder::{Folder, NetworkNames},
+    keeper::files_being_written::ChangeKind,
+};
 
 /// The watcher of the folder; it may be off.
 #[derive(Debug)]
@@ -44,13 +47,23 @@ impl FolderWatcher {
     pub(crate) fn start(folder: &Folder, hidden: bool) -> Result<Self, WatchError> {
         let (sender, events) = mpsc::channel(EVENTS);
         let state = Arc::<ChannelState>::default();
-        let root = folder.path().to_owned();
-        let mut next_events =
-            EventForwarder { root: root.clone(), hidden, events: sender, state: state.clone(), last: None };
+        let (root, names) = (folder.path().to_owned(), folder.names().clone());
+        let mode = match names {
+            NetworkNames::Single { .. } => RecursiveMode::NonRecursive,
+            _ => RecursiveMode::Recursive,
+        };
+        let mut next_events = EventForwarder {
+            root: root.clone(),
+            names,
+            hidden,
+            events: sender,
+            state: state.clone(),
+            last: None,
+        };
         let config = Config::default().with_follow_symlinks(false);
         let mut watcher =
             RecommendedWatcher::new(move |event| next_events.forward(event), config).map_err(watch_error)?;
-        watcher.watch(&root, RecursiveMode::Recursive).map_err(watch_error)?;
+        watcher.watch(&root, mode).map_err(watch_error)?;
         Ok(Self { _watcher: Some(watcher), events: Some(events), state })
     }
 
@@ -110,6 +123,7 @@ impl FolderWatcher {
 /// The callback for each event.
 struct EventForwarder {
     root: PathBuf,
+    names: NetworkNames,
     hidden: bool,
     events: mpsc::Sender<Event>,
     state: Arc<ChannelState>,
@@ -142,7 +156,7 @@ impl EventForwarder {
             Component::Normal(part) => part.to_str(),
             _ => None,
         };
-        event_for(below.components().map(text), self.hidden, change_kind)
+        event_for(below.components().map(text), &self.names, self.hidden, change_kind)
     }
 
     /// Sends an event, unless it is equal to the last one in the channel: a file that is written fast causes
@@ -188,7 +202,9 @@ mod tests {
 
     use tokio::{sync::mpsc, time::timeout};
 
-    use super::{ChangeKind, ChannelState, Event, EventForwarder, Folder, FolderWatcher, Ordering};
+    use super::{
+        ChangeKind, ChannelState, Event, EventForwarder, Folder, FolderWatcher, NetworkNames, Ordering,
+    };
 
     #[tokio::test]
     async fn changes_anywhere_below_are_reported() {
@@ -213,6 +229,7 @@ mod tests {
         let state = Arc::new(ChannelState::default());
         let mut next_events = EventForwarder {
             root: "/r".into(),
+            names: NetworkNames::Own,
             hidden: false,
             events: sender,
             state: state.clone(),

@@ -1,0 +1,136 @@
+//! The task of one share in place: it runs a keeper while the path can be opened, and looks at the path again and again
+//! while it cannot.
+//!
+//! A medium that is unmounted or removed ends the keeper, which gives its handles back. Whatever is at the path later is
+//! shared: the path was named by a person, and it is still without links.
+
+use std::{sync::Arc, time::Duration};
+
+use brigade_core::name::FileName;
+use tokio::{
+    sync::{oneshot, watch},
+    task::spawn_blocking,
+    time::sleep,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::share_context::ShareContext;
+use crate::{
+    shares_in_place::CheckedShare,
+    store::{
+        folder::{Folder, FolderError},
+        keeper::{
+            FirstScan, Keeper, KeeperCommand, KeeperGroup, KeeperHandle, KeeperOptions, KeeperProblem,
+            ProblemList,
+        },
+    },
+};
+
+/// The pause before the next attempt to open the path.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The state of a share, as far as only its task knows it.
+#[derive(Debug, Clone, Default)]
+pub(super) struct ShareTaskState {
+    /// Its keeper, while it has one.
+    pub(super) keeper: Option<KeeperHandle>,
+    /// Why it has none.
+    pub(super) problem: Option<String>,
+}
+
+/// The task of a share.
+pub(super) struct ShareTask {
+    pub(super) context: ShareContext,
+    pub(super) checked: CheckedShare,
+    /// Why it is not shared, whatever is at the path.
+    pub(super) fault: Option<String>,
+    pub(super) first_scan: Arc<FirstScan>,
+    pub(super) state: watch::Sender<ShareTaskState>,
+    pub(super) removed: CancellationToken,
+    /// Dropped at the end.
+    pub(super) ended: oneshot::Sender<()>,
+}
+
+impl ShareTask {
+    /// Runs until the share is removed or the peer stops.
+    pub(super) async fn run(self) {
+        let group = self.context.keeper.group().clone();
+        let mut reported = None;
+        loop {
+            let (reason, has_run) = match &self.fault {
+                Some(fault) => (fault.clone(), false),
+                None => self.keep(&group).await,
+            };
+            if self.is_over() {
+                break;
+            }
+            group.finish(&self.first_scan).await;
+            // A keeper that has run since has replaced the report.
+            if has_run || reported.as_ref() != Some(&reason) {
+                report(&group, &self.checked.name, &reason);
+                self.state.send_replace(ShareTaskState { keeper: None, problem: Some(reason.clone()) });
+                reported = Some(reason);
+            }
+            tokio::select! {
+                () = self.removed.cancelled() => break,
+                () = self.context.stop.cancelled() => break,
+                () = sleep(RETRY) => {}
+            }
+        }
+        group.problems.remove(&self.checked.name);
+        drop(self.ended);
+    }
+
+    fn is_over(&self) -> bool {
+        self.removed.is_cancelled() || self.context.stop.is_cancelled()
+    }
+
+    /// Runs a keeper until the folder is gone or the share ends. Returns the reason why nothing is shared then,
+    /// and whether a keeper has run.
+    async fn keep(&self, group: &KeeperGroup) -> (String, bool) {
+        let CheckedShare { path, name } = self.checked.clone();
+        let opening = spawn_blocking(move || Folder::open_in_place(&path, name));
+        let folder = match opening.await {
+            Ok(Ok(folder)) => folder,
+            Ok(Err(error)) => return (error.to_string(), false),
+            Err(_) => {
+                return (
+                    "opening it was cut off by an error of this program (see the log)".to_owned(),
+                    false,
+                );
+            }
+        };
+        let disappeared = FolderError::Gone { path: folder.path().to_owned() }.to_string();
+        let share = self.context.share.add_in_place(folder);
+        let options = KeeperOptions {
+            index: self.context.index_of(&self.checked),
+            first_scan: self.first_scan.clone(),
+            ..KeeperOptions::default()
+        };
+        let started = Keeper::start_in_place(share, options, group.clone(), &self.context.stop);
+        let (keeper, mut end) = match started {
+            Ok(started) => started,
+            Err(error) => {
+                self.context.share.remove_in_place(&self.checked.name);
+                return (format!("its keeper could not be started: {error}"), false);
+            }
+        };
+        self.state.send_replace(ShareTaskState { keeper: Some(keeper.clone()), problem: None });
+        tokio::select! {
+            _ = &mut end => {}
+            () = self.removed.cancelled() => {
+                keeper.command(KeeperCommand::Unshare).await;
+                let _ = end.await;
+            }
+        }
+        self.context.share.remove_in_place(&self.checked.name);
+        (disappeared, true)
+    }
+}
+
+fn report(group: &KeeperGroup, name: &FileName, reason: &str) {
+    let problem = KeeperProblem::ShareAway { name: name.clone(), reason: reason.to_owned() };
+    group
+        .problems
+        .publish(Some(name), ProblemList { keeper_problems: vec![problem], ..ProblemList::default() });
+}
