@@ -28,6 +28,8 @@ pub struct FileListing {
     after: Option<FileName>,
     found: bool,
     is_over: bool,
+    /// Whether the text is never taken for a pattern.
+    is_literal: bool,
     /// Why the text is not a valid pattern, if no name begins with it and it was meant as one.
     wrong: Option<String>,
 }
@@ -39,12 +41,43 @@ impl FileListing {
     /// [`ResolveError::BadPattern`], if it can only be a pattern and is not valid. [`ResolveError::BadName`], if it is
     /// longer than a name may be; this bounds the memory of a pattern, too.
     pub fn of(text: &str) -> Result<Self, ResolveError> {
-        if text.len() > limits::NAME_BYTES {
-            return Err(ResolveError::BadName { name: text.to_owned(), reason: NameError::TooLong });
-        }
+        Self::continued(text, None)
+    }
+
+    /// Like [`Self::of`], but only the names after `after`: the last name of an earlier list for the same text.
+    ///
+    /// # Errors
+    /// As in [`Self::of`].
+    pub fn continued(text: &str, after: Option<FileName>) -> Result<Self, ResolveError> {
         let bad = |reason| ResolveError::BadPattern { pattern: text.to_owned(), reason };
-        let pattern = if is_pattern(text) { Some(Pattern::parse(text).map_err(bad)?) } else { None };
-        Ok(Self { text: text.to_owned(), pattern, after: None, found: false, is_over: false, wrong: None })
+        // If names begin with the text, it is no pattern: then the earlier list had only such names.
+        let was_pattern =
+            after.as_ref().is_some_and(|after| may_be_pattern(text) && !after.starts_with(text));
+        let mut listing = Self::of_prefix(text, after)?;
+        listing.is_literal = false;
+        if is_pattern(text) || was_pattern {
+            listing.pattern = Some(Pattern::parse(text).map_err(bad)?);
+        }
+        Ok(listing)
+    }
+
+    /// The names that begin with `prefix`, even if it looks like a pattern, and come after `after`.
+    ///
+    /// # Errors
+    /// [`ResolveError::BadName`], if it is longer than a name may be.
+    pub fn of_prefix(prefix: &str, after: Option<FileName>) -> Result<Self, ResolveError> {
+        if prefix.len() > limits::NAME_BYTES {
+            return Err(ResolveError::BadName { name: prefix.to_owned(), reason: NameError::TooLong });
+        }
+        Ok(Self {
+            text: prefix.to_owned(),
+            pattern: None,
+            found: after.is_some(),
+            after,
+            is_over: false,
+            is_literal: true,
+            wrong: None,
+        })
     }
 
     /// The next question to the manager: names with this prefix that come after this one; `None` after the last page.
@@ -64,7 +97,8 @@ impl FileListing {
             entries.retain(|entry| pattern.fits(&entry.name));
         }
         self.found |= !entries.is_empty();
-        if self.is_over && !self.found && self.pattern.is_none() && may_be_pattern(&self.text) {
+        let is_text = self.pattern.is_none() && !self.is_literal;
+        if self.is_over && !self.found && is_text && may_be_pattern(&self.text) {
             match Pattern::parse(&self.text) {
                 Ok(pattern) => (self.pattern, self.is_over) = (Some(pattern), false),
                 Err(reason) => self.wrong = Some(reason),
@@ -125,7 +159,14 @@ mod tests {
 
     /// What is listed for `text`, and how many pages of two entries were asked for.
     fn listed(text: &str) -> (Vec<&'static str>, usize) {
-        let mut listing = FileListing::of(text).unwrap();
+        let (found, pages, is_wrong) = names_of(FileListing::of(text).unwrap());
+        let may_be_wrong = text.contains("[2");
+        assert_eq!(is_wrong, may_be_wrong, "{text}");
+        (found, pages)
+    }
+
+    /// The names of a list, the number of pages, and whether its text is wrong.
+    fn names_of(mut listing: FileListing) -> (Vec<&'static str>, usize, bool) {
         let (mut found, mut pages) = (vec![], 0);
         while let Some((prefix, after)) = listing.question() {
             pages += 1;
@@ -148,9 +189,7 @@ mod tests {
                 taken.iter().map(|entry| NAMES.into_iter().find(|name| *name == &*entry.name).unwrap()),
             );
         }
-        let may_be_wrong = text.contains("[2");
-        assert_eq!(listing.ended().is_err(), may_be_wrong, "{text}");
-        (found, pages)
+        (found, pages, listing.ended().is_err())
     }
 
     #[test]
@@ -170,6 +209,25 @@ mod tests {
         assert_eq!(listed("{a,b}.{bin,txt}").0, ["a.bin", "b.txt"]);
         assert_eq!(listed("film [2").0, [""; 0]);
         assert!(FileListing::of("film* [1").is_err());
+    }
+
+    #[test]
+    fn a_list_goes_on_after_each_of_its_names() {
+        for text in ["", "data/", "*.bin", "film [1]", "[ab].bin", "{a,b}.{bin,txt}"] {
+            let (all, _) = listed(text);
+            for (at, name) in all.iter().enumerate() {
+                let listing = FileListing::continued(text, name.parse().ok()).unwrap();
+                assert_eq!(names_of(listing).0, all[at + 1..], "{text} after {name}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_prefix_is_no_pattern() {
+        let listed = |prefix| names_of(FileListing::of_prefix(prefix, None).unwrap()).0;
+        assert_eq!(listed("[ab].bin"), [""; 0]);
+        assert_eq!(listed("*"), [""; 0]);
+        assert_eq!(listed("film ["), ["film [1].mkv"]);
     }
 
     #[test]

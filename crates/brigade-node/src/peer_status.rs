@@ -77,3 +77,14 @@ pub struct KeptTotals {
     /// Bytes that they take on the disk.
     pub bytes: u64,
 }
+
+/// How much of a content is in the folder of a peer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LocalContent {
+    /// All of it, and it is shared.
+    Whole,
+    /// It is being fetched, and the pieces that are here are served.
+    Partly,
+    /// Nothing of it is shared or served.
+    Missing,
+}

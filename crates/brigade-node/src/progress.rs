@@ -320,3 +320,10 @@ pub struct UnreachableHolder {
     /// The last error.
     pub cause: String,
 }
+
+impl UnreachableHolder {
+    /// A holder that could not be used for this reason.
+    pub const fn new(username: Username, address: SocketAddr, cause: String) -> Self {
+        Self { username, address, cause }
+    }
+}

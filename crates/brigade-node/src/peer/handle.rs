@@ -11,7 +11,7 @@ use brigade_core::{
     name::{FileName, Username},
     rate::Cap,
     time::UnixTime,
-    wire::manager::{Listing, PeerList},
+    wire::manager::{Listing, LookupResult, PeerList},
 };
 use tokio::{
     sync::{oneshot, watch},
@@ -32,7 +32,7 @@ use crate::{
     identity::clock_check::ClockDifference,
     listen_addresses::{ReachabilityWatch, UnreachableFrom},
     peer_error::{ANSWER_TIMEOUT, AskError},
-    peer_status::{ManagerState, PeerStatus},
+    peer_status::{LocalContent, ManagerState, PeerStatus},
     progress::Upload,
     store::keeper::ProblemList,
 };
@@ -212,6 +212,24 @@ impl PeerHandle {
     /// The content that this peer shares under a name, if it does.
     pub fn shared_content(&self, name: &FileName) -> Option<Content> {
         self.0.share.content_of(name)
+    }
+
+    /// How much of a content is in the folder of this peer.
+    pub fn local_content(&self, content: &Content) -> LocalContent {
+        let is_shared = self.0.share.name_of(content).is_some();
+        match () {
+            () if is_shared => LocalContent::Whole,
+            () if self.0.partial.find(content).is_some() => LocalContent::Partly,
+            () => LocalContent::Missing,
+        }
+    }
+
+    /// The contents of a name, or the most similar names, as the manager knows them.
+    ///
+    /// # Errors
+    /// If the manager does not answer.
+    pub async fn lookup(&self, name: &str) -> Result<LookupResult, AskError> {
+        self.0.client.lookup(name).await
     }
 
     /// A page of the catalogue: the names that begin with `prefix` and follow `after`.

@@ -39,7 +39,7 @@ pub use crate::{
     manager_questions::Observer,
     peer_config::{ManagerAddress, PeerConfig, ShareMode},
     peer_error::{AskError, JoinError, NotJoined, PeerError, ReachError},
-    peer_status::{KeptTotals, ManagerState, PeerStatus},
+    peer_status::{KeptTotals, LocalContent, ManagerState, PeerStatus},
     progress::{FetchState, HolderTraffic, MemberTraffic, Progress, UnreachableHolder, Upload},
     shares_in_place::{CannotShare, Overlap, SHARES, ShareStatus, SharedPath, path_checks::check_shares},
     store::keeper::{HashingProgress, KeeperProblem, ProblemList, WatchError},

@@ -70,6 +70,7 @@ pub(crate) struct PeerParts {
     pub(crate) network: PeerKey,
     pub(crate) listening: ListenWatch,
     pub(crate) share: SharedNames,
+    pub(crate) partial: PartTable,
     pub(crate) traffic: Arc<Traffic>,
     pub(crate) limits: LimitsHandle,
     pub(crate) keeper: KeeperHandle,
@@ -167,7 +168,6 @@ async fn start_tasks(
     let started = start_keepers(&config, &share, (shares, key.public()), &stop)?;
     let StartedKeepers { mut tasks, keeper, changes, shares_in_place, verifier } = started;
     let (limits, traffic) = Traffic::start(config.limits.clone(), stop.clone());
-    let parts = PartTable::new();
     let connection_slots = Arc::new(Semaphore::new(config.max_connections));
     let (username_sender, username) = watch::channel(username);
     let (membership, shown) = watch::channel(joined.membership);
@@ -177,8 +177,8 @@ async fn start_tasks(
     let (holders_sender, holders) = mpsc::channel(QUEUE);
 
     tasks.spawn(write_names(lock.clone(), username.clone(), address, stop.clone()));
-    let shared =
-        PeerContext { folder, share: share.clone(), parts, keeper: keeper.clone(), traffic: traffic.clone() };
+    let shared = PeerContext::new(folder, &share, &keeper, &traffic);
+    let partial = shared.parts.clone();
     let dial =
         DialContext { key: key.clone(), network, membership: shown, connection_slots, config: &config };
     tasks.spawn(listen(listener, serving(&shared, &dial, &stop)));
@@ -216,6 +216,7 @@ async fn start_tasks(
         network,
         listening,
         share: share.names(),
+        partial,
         traffic,
         limits,
         keeper,
@@ -299,6 +300,13 @@ struct PeerContext {
     parts: PartTable,
     keeper: KeeperHandle,
     traffic: Arc<Traffic>,
+}
+
+impl PeerContext {
+    fn new(folder: Folder, share: &Share, keeper: &KeeperHandle, traffic: &Arc<Traffic>) -> Self {
+        let (share, keeper, traffic) = (share.clone(), keeper.clone(), traffic.clone());
+        Self { folder, share, parts: PartTable::new(), keeper, traffic }
+    }
 }
 
 /// The identity with which the peer connects to others, and the number of connections.

@@ -3,12 +3,18 @@
 //! `docs/operating.md` lists the codes. Everything is written to standard error, and escaped: a cause may contain text
 //! from another machine.
 
-mod disk_errors;
-mod node_errors;
-
 use std::{error::Error, io, process::ExitCode};
 
-use brigade_node::error::OpenFilesLimit;
+pub(crate) use brigade_api::problem::{DISK, FAILED, NOT_FOUND, REFUSED, USAGE, kind};
+use brigade_api::problem::{Problem, ProblemBody};
+use brigade_node::{
+    error::{FolderError, KeyError, ListenError},
+    manager::ManagerError,
+    peer::{
+        AskError, CannotLand, CannotShare, FetchError, JoinError, NotEnoughSpace, PeerError, ReachError,
+        ResolveError,
+    },
+};
 use serde_json::{Value, json};
 
 use crate::{
@@ -19,18 +25,6 @@ use crate::{
 /// The most columns of a line of an error: more than the longest path has, and less than an argument may have.
 pub(crate) const LINE_COLUMNS: usize = 5000;
 
-/// Any other failure.
-pub(crate) const FAILED: u8 = 1;
-/// The command line or a setting is wrong.
-pub(crate) const USAGE: u8 = 2;
-/// The manager cannot be reached.
-pub(crate) const UNREACHED: u8 = 3;
-/// The manager or another peer refused: another key, a full network, a name that is taken.
-pub(crate) const REFUSED: u8 = 4;
-/// The name does not exist, cannot be a name, or has several contents.
-pub(crate) const NOT_FOUND: u8 = 5;
-/// The disk: a folder, a file, or no free space.
-pub(crate) const DISK: u8 = 6;
 /// SIGHUP ended the program: 128 plus the number of the signal, as in shells.
 pub(crate) const HUNG_UP: u8 = 129;
 /// Ctrl-C (SIGINT) ended the program.
@@ -38,77 +32,49 @@ pub(crate) const INTERRUPTED: u8 = 130;
 /// SIGTERM ended the program.
 pub(crate) const TERMINATED: u8 = 143;
 
-/// An error for the user.
+/// An error for the user: a [`Problem`] that this program prints.
 #[derive(Debug)]
 pub(crate) struct Failure {
+    /// The exit code: that of the problem, or of a signal.
     pub(crate) code: u8,
-    message: String,
-    causes: Vec<String>,
-    hint: Option<String>,
-    /// Whether a later hint may not replace this one.
-    is_sure: bool,
+    problem: Problem,
 }
 
 impl Failure {
     pub(crate) fn new(code: u8, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), causes: vec![], hint: None, is_sure: false }
+        Problem::new(code, message).into()
     }
 
     /// An error without a special exit code.
     pub(crate) fn other(doing: &str, error: &(dyn Error + 'static)) -> Self {
-        Self { causes: causes(error), ..Self::new(FAILED, format!("{doing}: {error}")) }
-            .with_open_files_advice(error)
+        Problem::other(doing, error).into()
     }
 
     /// An error of reading standard input. A line that cannot be a command or an answer is a mistake of its writer.
     pub(crate) fn of_input(error: &io::Error) -> Self {
-        let failure = Self::other("reading standard input", error);
-        if error.kind() == io::ErrorKind::InvalidData { Self { code: USAGE, ..failure } } else { failure }
+        let problem = Problem::other("reading standard input", error);
+        let is_mistake = error.kind() == io::ErrorKind::InvalidData;
+        if is_mistake { problem.with_code(USAGE).into() } else { problem.into() }
     }
 
     /// An error with its causes.
     pub(crate) fn of(code: u8, error: &(dyn Error + 'static)) -> Self {
-        Self { causes: causes(error), ..Self::new(code, error.to_string()) }.with_open_files_advice(error)
+        Problem::of(code, error).into()
     }
 
-    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        if !self.is_sure {
-            self.hint = Some(hint.into());
-        }
-        self
-    }
-
-    /// If the cause is a limit on open files, it decides the exit code and the hint, whatever failed because of it. A text
-    /// that has the advice already gets neither a hint nor the error of the system as a cause.
-    fn with_open_files_advice(mut self, error: &(dyn Error + 'static)) -> Self {
-        let mut next = Some(error);
-        while let Some(cause) = next {
-            if let Some(limit) = cause.downcast_ref().and_then(OpenFilesLimit::of_error) {
-                let (advice, of_system) = (limit.advice(), cause.to_string());
-                let is_given =
-                    self.message.contains(advice) || self.causes.iter().any(|one| one.contains(advice));
-                if is_given {
-                    self.causes.retain(|one| *one != of_system);
-                }
-                self.code = DISK;
-                self.hint = (!is_given).then(|| advice.to_owned());
-                self.is_sure = true;
-            }
-            next = cause.source();
-        }
-        self
+    /// Sets what the user can do, unless that is known for certain already.
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
+        Self { problem: self.problem.with_hint(hint), ..self }
     }
 
     /// Adds `more` to the hint.
-    pub(crate) fn add_hint(mut self, more: &str) -> Self {
-        self.hint = Some(self.hint.map_or_else(|| more.to_owned(), |hint| format!("{hint}\n{more}")));
-        self
+    pub(crate) fn add_hint(self, more: &str) -> Self {
+        Self { problem: self.problem.add_hint(more), ..self }
     }
 
     /// Adds causes.
-    pub(crate) fn with_causes(mut self, causes: impl Iterator<Item = String>) -> Self {
-        self.causes.extend(causes);
-        self
+    pub(crate) fn with_causes(self, causes: impl Iterator<Item = String>) -> Self {
+        Self { problem: self.problem.with_causes(causes), ..self }
     }
 
     /// Prints it and returns the exit code.
@@ -125,11 +91,8 @@ impl Failure {
     /// The failure as JSON, for programs; escaped only by the rules of JSON. No text has a line break: further lines of
     /// the message become the first causes.
     pub(crate) fn json(&self) -> Value {
-        let mut lines = self.message.lines().map(str::trim);
-        let error = lines.next().unwrap_or_default();
-        let causes: Vec<&str> = lines.chain(self.causes.iter().flat_map(|cause| cause.lines())).collect();
-        let hint = self.hint.as_ref().map(|hint| hint.lines().collect::<Vec<_>>().join(" "));
-        json!({ "code": self.code, "kind": kind(self.code), "error": error, "causes": causes, "hint": hint })
+        let ProblemBody { code, kind, error, causes, hint, .. } = self.problem.clone().into();
+        json!({ "code": code, "kind": kind, "error": error, "causes": causes, "hint": hint })
     }
 
     /// Like [`Self::json`], as an event.
@@ -141,44 +104,37 @@ impl Failure {
 
     /// The failure as text, on several lines.
     pub(crate) fn text(&self) -> String {
-        let mut text = format!("error: {}", escape_lines(&self.message));
-        for cause in &self.causes {
+        let mut text = format!("error: {}", escape_lines(self.problem.message()));
+        for cause in self.problem.causes() {
             text += &format!("\n  because: {}", escape_lines(cause));
         }
-        if let Some(hint) = &self.hint {
+        if let Some(hint) = self.problem.hint() {
             text += &format!("\nhint: {}", escape_lines(hint));
         }
         text
     }
 }
 
-/// The name of an exit code, for programs.
-pub(crate) fn kind(code: u8) -> &'static str {
-    match code {
-        USAGE => "usage",
-        UNREACHED => "unreached",
-        REFUSED => "refused",
-        NOT_FOUND => "not_found",
-        DISK => "disk",
-        HUNG_UP | INTERRUPTED | TERMINATED => "ended_by_signal",
-        _ => "failed",
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Self { code: problem.code(), problem }
     }
 }
 
-/// The causes of an error, without those that the text before them contains.
-fn causes(error: &dyn Error) -> Vec<String> {
-    let mut chain: Vec<String> = vec![];
-    let mut last = error.to_string();
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let text = cause.to_string();
-        if !last.contains(&text) {
-            chain.push(text.clone());
-        }
-        last = text;
-        next = cause.source();
-    }
-    chain
+/// Errors that are problems are failures too: `?` turns them into one.
+macro_rules! failures {
+    ($($error:ty),+ $(,)?) => {
+        $(impl From<$error> for Failure {
+            fn from(error: $error) -> Self {
+                Problem::from(error).into()
+            }
+        })+
+    };
+}
+
+failures! {
+    AskError, CannotLand, CannotShare, FetchError, FolderError, JoinError, KeyError, ListenError, ManagerError, NotEnoughSpace,
+    PeerError, ReachError, ResolveError,
 }
 
 /// The lines of `text`, escaped; of one that is too long, the middle is omitted.
@@ -195,7 +151,9 @@ mod tests {
     fn a_limit_on_open_files_is_the_failure_whatever_it_prevented() {
         use brigade_node::error::FolderError;
 
-        use super::{DISK, UNREACHED};
+        use brigade_api::problem::UNREACHED;
+
+        use super::DISK;
         let error = std::io::Error::from(rustix::io::Errno::MFILE);
         for failure in [Failure::other("starting", &error), Failure::of(UNREACHED, &error)] {
             assert!(failure.code == DISK && failure.text().contains("ulimit -n"), "{}", failure.text());
@@ -210,9 +168,9 @@ mod tests {
 
     #[test]
     fn texts_for_programs_have_no_line_breaks() {
-        let mut failure =
-            Failure::new(NOT_FOUND, "another key\n  expected: a\n  found:    b").hint("one\ntwo");
-        failure.causes.push("first\nsecond".to_owned());
+        let failure = Failure::new(NOT_FOUND, "another key\n  expected: a\n  found:    b")
+            .hint("one\ntwo")
+            .with_causes(std::iter::once("first\nsecond".to_owned()));
         let event = failure.event();
         assert_eq!((&event["event"], &event["error"]), (&"failure".into(), &"another key".into()));
         let causes = ["expected: a", "found:    b", "first", "second"];

@@ -1,10 +1,8 @@
-//! Text for people: numbers and times, escaped text of other machines, hints that several messages share, and
-//! suggestions for text that was probably meant.
+//! Text for people: what the API and the program share (numbers and times, escaped text of other machines, hints,
+//! suggestions), and texts that are shortened to the width of a terminal.
 //!
 //! Nothing here prints; `terminal::standard_output` does.
 
-pub(crate) mod escape;
-pub(crate) mod format;
-pub(crate) mod hints;
 pub(crate) mod shortening;
-pub(crate) mod value_suggestions;
+
+pub(crate) use brigade_api::text::{escape, format, hints, value_suggestions};

@@ -114,6 +114,29 @@ const MAPS: &[Map] = &[
         ],
     },
     Map {
+        folder: "brigade-api/src",
+        layers: &[
+            apart(&["text"]),
+            apart(&["values"]),
+            apart(&["problem"]),
+            apart(&["local", "log_ring"]),
+            apart(&["client", "server"]),
+            apart(&[ROOT]),
+        ],
+    },
+    Map {
+        folder: "brigade-api/src/server",
+        layers: &[
+            apart(&["answer", "checks", "error_responses", "event_hub", "verification_slot"]),
+            apart(&["accept_loop", "api_state", "event_body", "request_parts"]),
+            apart(&["manager_events", "peer_events"]),
+            apart(&["manager_routes", "peer_routes"]),
+            apart(&["openapi"]),
+            apart(&["routers"]),
+            apart(&[ROOT]),
+        ],
+    },
+    Map {
         folder: "brigade/src",
         layers: &[
             apart(&["text"]),

@@ -15,7 +15,7 @@ use crate::{
 const WITH_MODULE: [&str; 4] = ["Error", "Config", "Command", "Event"];
 
 /// Types that have the same name on each system, behind `#[cfg(…)]`.
-const TWINS: [&str; 3] = ["Dir", "FolderWatcher", "SystemSignals"];
+const TWINS: [&str; 5] = ["Dir", "FolderWatcher", "LocalListener", "LocalStream", "SystemSignals"];
 
 #[test]
 fn a_type_name_is_declared_once_in_a_crate() {

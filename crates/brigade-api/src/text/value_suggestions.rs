@@ -16,13 +16,15 @@ use super::hints;
 
 /// A host, and the port if the text has one, for a text that is not a host alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Suggestion {
-    pub(crate) host: String,
-    pub(crate) port: Option<u16>,
+pub struct Suggestion {
+    /// The host.
+    pub host: String,
+    /// The port, if the text has one.
+    pub port: Option<u16>,
 }
 
 /// Whether `text` has the form of a host: a name or an address, with brackets or without, and nothing else.
-pub(crate) fn is_host(text: &str) -> bool {
+pub fn is_host(text: &str) -> bool {
     let (address, _) = address_and_zone(text);
     if address.parse::<Ipv6Addr>().is_ok() {
         return true;
@@ -32,7 +34,7 @@ pub(crate) fn is_host(text: &str) -> bool {
 }
 
 /// The address in `text`, with an example of a zone, if it is a link-local address that has no zone.
-pub(crate) fn address_with_zone(text: &str) -> Option<String> {
+pub fn address_with_zone(text: &str) -> Option<String> {
     let (address, zone) = address_and_zone(text);
     let is_link_local = address.parse::<Ipv6Addr>().is_ok_and(|address| address.is_unicast_link_local());
     let example = if cfg!(windows) { "4" } else { "eth0" };
@@ -46,7 +48,7 @@ fn address_and_zone(text: &str) -> (&str, &str) {
 }
 
 /// The host in `https://user@host:12000/path` and similar texts.
-pub(crate) fn host(text: &str) -> Option<Suggestion> {
+pub fn host(text: &str) -> Option<Suggestion> {
     let text = unquoted(text.trim());
     let text = text.split_once("://").map_or(text, |(_, rest)| rest);
     let text = text.split(['/', '\\', '?', '#']).next().unwrap_or_default();
@@ -60,7 +62,7 @@ pub(crate) fn host(text: &str) -> Option<Suggestion> {
 }
 
 /// The port in `7001/tcp`, `:7001` or `localhost:7001`.
-pub(crate) fn port(text: &str) -> Option<u16> {
+pub fn port(text: &str) -> Option<u16> {
     let text = unquoted(text.trim());
     let text = text.rsplit_once(':').map_or(text, |(_, port)| port);
     let text = text.split('/').find(|part| part.starts_with(|c: char| c.is_ascii_digit()))?;
@@ -68,7 +70,7 @@ pub(crate) fn port(text: &str) -> Option<u16> {
 }
 
 /// The error for a path with a part that a shell should have expanded.
-pub(crate) fn path(path: &Path) -> Option<String> {
+pub fn path(path: &Path) -> Option<String> {
     let mut parts = path.components();
     let Some(Component::Normal(first)) = parts.next() else { return None };
     let first = first.to_str()?;
@@ -81,7 +83,7 @@ pub(crate) fn path(path: &Path) -> Option<String> {
 }
 
 /// A hint for a text that cannot be the name of a file, or for a name that does not exist.
-pub(crate) fn name(text: &str) -> Option<String> {
+pub fn name(text: &str) -> Option<String> {
     let bare = unquoted(text.trim());
     let slashed = bare.replace('\\', "/");
     let is_drive =
@@ -102,7 +104,7 @@ pub(crate) fn name(text: &str) -> Option<String> {
 }
 
 /// `text` without a pair of quotation marks around it.
-pub(crate) fn unquoted(text: &str) -> &str {
+pub fn unquoted(text: &str) -> &str {
     let inside = |mark: char| text.strip_prefix(mark).and_then(|rest| rest.strip_suffix(mark));
     inside('\'').or_else(|| inside('"')).unwrap_or(text)
 }

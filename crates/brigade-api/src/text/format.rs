@@ -16,7 +16,7 @@ const MEMBERS: usize = 10;
 const UNITS: [&str; 6] = ["kB", "MB", "GB", "TB", "PB", "EB"];
 
 /// A number of bytes: `512 B`, `1.5 kB`, `300.0 MB`.
-pub(crate) fn bytes(count: u64) -> String {
+pub fn bytes(count: u64) -> String {
     if count < 1000 {
         return format!("{count} B");
     }
@@ -32,7 +32,7 @@ pub(crate) fn bytes(count: u64) -> String {
 
 /// The bytes that are needed and those that are free. If both numbers look the same after rounding, all their digits are
 /// shown.
-pub(crate) fn needed_and_free(needed: u64, free: u64) -> (String, String) {
+pub fn needed_and_free(needed: u64, free: u64) -> (String, String) {
     let rounded = (bytes(needed), bytes(free));
     if needed != free && rounded.0 == rounded.1 {
         return (format!("{needed} B"), format!("{free} B"));
@@ -41,12 +41,12 @@ pub(crate) fn needed_and_free(needed: u64, free: u64) -> (String, String) {
 }
 
 /// Bytes per second: `12.3 MB/s`.
-pub(crate) fn rate(bytes_per_second: u64) -> String {
+pub fn rate(bytes_per_second: u64) -> String {
     format!("{}/s", bytes(bytes_per_second))
 }
 
 /// A duration in its two largest units: `0.4 s`, `12 s`, `3 min 5 s`, `2 h 7 min`, `3 d 4 h`.
-pub(crate) fn duration(duration: Duration) -> String {
+pub fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let pair = |large: u64, large_unit: &str, small: u64, small_unit: &str| match small {
         0 => format!("{large} {large_unit}"),
@@ -62,12 +62,12 @@ pub(crate) fn duration(duration: Duration) -> String {
 }
 
 /// A time in UTC (RFC 3339): `2026-11-22T11:18:18Z`.
-pub(crate) fn time(time: UnixTime) -> String {
+pub fn time(time: UnixTime) -> String {
     timestamp(time).to_string()
 }
 
 /// The time of day in UTC: `11:18:18`.
-pub(crate) fn time_of_day(time: UnixTime) -> String {
+pub fn time_of_day(time: UnixTime) -> String {
     timestamp(time).strftime("%H:%M:%S").to_string()
 }
 
@@ -78,7 +78,7 @@ fn timestamp(time: UnixTime) -> jiff::Timestamp {
 }
 
 /// One content of a name: id, size, first announcement and holders.
-pub(crate) fn version(version: &Version) -> String {
+pub fn version(version: &Version) -> String {
     let holders: Vec<&str> = version.holders.iter().map(|holder| holder.as_str()).collect();
     format!(
         "{}  {:>10}  first announced {}  {}",
@@ -91,7 +91,7 @@ pub(crate) fn version(version: &Version) -> String {
 
 /// A line for the traffic of each member: `line` gets the member, the bytes and the pieces. `members` has the largest
 /// first. If there are many, the last line has the sums of all others.
-pub(crate) fn traffic(members: &[MemberTraffic], line: impl Fn(&str, &str, &str) -> String) -> Vec<String> {
+pub fn traffic(members: &[MemberTraffic], line: impl Fn(&str, &str, &str) -> String) -> Vec<String> {
     let line =
         |member: &str, sent_bytes, pieces: u64| line(member, &bytes(sent_bytes), &count(pieces, "piece"));
     let (listed, rest) = members.split_at(members.len().min(MEMBERS));

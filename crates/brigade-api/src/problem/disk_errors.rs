@@ -9,35 +9,35 @@ use brigade_node::{
     peer::{CannotLand, MissingSpace, NotEnoughSpace},
 };
 
-use super::{DISK, Failure};
+use super::{DISK, Problem};
 use crate::text::{escape::escape, format};
 
-impl From<FolderError> for Failure {
+impl From<FolderError> for Problem {
     fn from(error: FolderError) -> Self {
-        let failure = Self::of(DISK, &error);
+        let problem = Self::of(DISK, &error);
         match error {
-            FolderError::Foreign { path, .. } => failure.hint(foreign_hint(&path)),
+            FolderError::Foreign { path, .. } => problem.with_hint(foreign_hint(&path)),
             FolderError::Missing { .. } => {
-                failure.hint("create it first, or correct the path; `peer` creates only the last folder of a path")
+                problem.with_hint("create it first, or correct the path; `peer` creates only the last folder of a path")
             }
             FolderError::NotAFile { path } | FolderError::NotAFolder { path } | FolderError::Link { path }
                 if is_private(&path) =>
             {
-                failure.hint(format!(
+                problem.with_hint(format!(
                     "Brigade keeps its own files in `.brigade`, and does not follow links there: move {} away, and it is \
                      made again",
                     path.display()
                 ))
             }
-            FolderError::InUse { .. } => failure.hint("stop the other session, or use another folder"),
-            FolderError::NotEnoughSpace { inodes, .. } => failure.hint(space_hint(inodes)),
+            FolderError::InUse { .. } => problem.with_hint("stop the other session, or use another folder"),
+            FolderError::NotEnoughSpace { inodes, .. } => problem.with_hint(space_hint(inodes)),
             FolderError::Io { action: "make the folder", source, .. } if source.kind() == io::ErrorKind::NotFound => {
-                failure.hint("no folder can be made there: use another one")
+                problem.with_hint("no folder can be made there: use another one")
             }
-            FolderError::Io { source, .. } if is_about_writing(&source) => failure.hint(
+            FolderError::Io { source, .. } if is_about_writing(&source) => problem.with_hint(
                 "a peer keeps its key and its index in `.brigade/` there: use a folder that is writable",
             ),
-            _ => failure,
+            _ => problem,
         }
     }
 }
@@ -97,53 +97,53 @@ fn is_about_writing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied)
 }
 
-impl From<KeyError> for Failure {
+impl From<KeyError> for Problem {
     fn from(error: KeyError) -> Self {
         Self::of_key(&error, "a username that is bound to the old key stays bound to it: choose another one")
     }
 }
 
-impl Failure {
-    /// The failure for the key of a manager.
+impl Problem {
+    /// The problem for the key of a manager.
     pub(super) fn of_manager_key(error: &KeyError) -> Self {
         Self::of_key(error, "the peers refuse the new key until each of them was given it with --manager-key")
     }
 
-    /// The failure for a key; `after_loss` says what follows if there is no copy of it.
+    /// The problem for a key; `after_loss` says what follows if there is no copy of it.
     fn of_key(error: &KeyError, after_loss: &str) -> Self {
-        let failure = Self::of(DISK, error);
+        let problem = Self::of(DISK, error);
         match error {
-            KeyError::NotAFile { path } => failure
-                .hint(format!("move {} away, and a new key is created; {after_loss}", path.display())),
-            KeyError::Damaged { path } => failure.hint(format!(
+            KeyError::NotAFile { path } => problem
+                .with_hint(format!("move {} away, and a new key is created; {after_loss}", path.display())),
+            KeyError::Damaged { path } => problem.with_hint(format!(
                 "put the key from a backup there. If there is no backup, move {} away, and a new key is created; {after_loss}",
                 path.display()
             )),
-            KeyError::LinkToNothing { path } => failure.hint(format!(
+            KeyError::LinkToNothing { path } => problem.with_hint(format!(
                 "bring back the file that the link leads to. If it is lost, delete {}, and a new key is created; {after_loss}",
                 path.display()
             )),
             KeyError::File { path, source } if source.kind() == io::ErrorKind::PermissionDenied => {
-                failure.hint(format!(
+                problem.with_hint(format!(
                     "it may belong to another account: run the command as that account, give the files to this one{}, \
                      or use another folder",
                     give_command(path)
                 ))
             }
-            KeyError::File { source, .. } if is_about_space(source) => failure.hint(
+            KeyError::File { source, .. } if is_about_space(source) => problem.with_hint(
                 "free some space there, or use another folder; a disk may also have space but no inodes (`df -i`): then \
                  delete files there",
             ),
-            KeyError::Exposed { path, .. } => failure.hint(quoted(path).map_or_else(
+            KeyError::Exposed { path, .. } => problem.with_hint(quoted(path).map_or_else(
                 || "take the rights to read and write it from all other accounts (mode 600)".to_owned(),
                 |word| format!("chmod 600 {word}"),
             )),
-            _ => failure,
+            _ => problem,
         }
     }
 }
 
-impl From<NotEnoughSpace> for Failure {
+impl From<NotEnoughSpace> for Problem {
     fn from(error: NotEnoughSpace) -> Self {
         let (message, advice) = match error.missing {
             MissingSpace::Bytes { needed, free } => {
@@ -160,11 +160,11 @@ impl From<NotEnoughSpace> for Failure {
             _ => (error.to_string(), "free some space"),
         };
         Self::new(DISK, message)
-            .hint(format!("nothing was fetched; {advice} there, or fetch into another folder"))
+            .with_hint(format!("nothing was fetched; {advice} there, or fetch into another folder"))
     }
 }
 
-impl From<CannotLand> for Failure {
+impl From<CannotLand> for Problem {
     fn from(error: CannotLand) -> Self {
         let mut message = error.to_string();
         for files in &error.refused {
@@ -175,7 +175,7 @@ impl From<CannotLand> for Failure {
         if rest > 0 {
             message += &format!("\n  and {rest} more");
         }
-        Self::new(DISK, message).hint(if error.lacks_open_files {
+        Self::new(DISK, message).with_hint(if error.lacks_open_files {
             "nothing was fetched; run the same fetch again when it may open more files"
         } else {
             "nothing was fetched; move what is in the way, make the folder writable, omit these files, or fetch into \
@@ -190,7 +190,7 @@ mod tests {
 
     use super::foreign_hint;
     #[cfg(unix)]
-    use super::{Failure, KeyError};
+    use super::{KeyError, Problem};
 
     #[test]
     fn only_the_private_folder_is_to_be_given_to_this_account() {
@@ -228,7 +228,8 @@ mod tests {
             let hint = foreign_hint(&private);
             assert!(hint.contains("give the files to this one, or") && !hint.contains("chown"), "{hint}");
             let path = private.join("key");
-            let hint = Failure::from(KeyError::Exposed { path, mode: 0o644 }).text();
+            let problem = Problem::from(KeyError::Exposed { path, mode: 0o644 });
+            let hint = problem.hint().unwrap();
             assert!(hint.contains("mode 600") && !hint.contains("chmod"), "{hint}");
         }
     }

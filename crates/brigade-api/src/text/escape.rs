@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 /// `text` with such characters escaped.
-pub(crate) fn escape(text: &str) -> Cow<'_, str> {
+pub fn escape(text: &str) -> Cow<'_, str> {
     if text.chars().all(is_harmless) {
         return Cow::Borrowed(text);
     }

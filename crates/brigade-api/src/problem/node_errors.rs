@@ -1,6 +1,7 @@
-//! The exit code and the hint for each error of the node, except those of the disk, which `disk_errors` has.
+//! The exit code and the hint for each error of the node, except those of the disk, which
+//! `disk_errors` has, and those of a manager (`manager_errors`).
 //!
-//! The parent prints a [`Failure`]; an error with its own text and causes needs only a line here.
+//! The parent prints a [`Problem`]; an error with its own text and causes needs only a line here.
 
 use std::io;
 
@@ -10,22 +11,19 @@ use brigade_core::{
 };
 use brigade_node::{
     error::{DialError, ListenError},
-    manager::{ManagerError, MemberDatabaseError},
-    peer::{
-        AmbiguousName, AskError, CannotShare, FetchError, JoinError, PeerError, ReachError, ResolveError,
-    },
+    peer::{AmbiguousName, AskError, FetchError, JoinError, PeerError, ReachError, ResolveError},
 };
 
-use super::{DISK, FAILED, Failure, NOT_FOUND, REFUSED, UNREACHED, USAGE};
+use super::{AmbiguousChoice, DISK, FAILED, NOT_FOUND, Problem, REFUSED, UNREACHED, USAGE};
 use crate::text::{format, hints, value_suggestions};
 
-impl From<ReachError> for Failure {
+impl From<ReachError> for Problem {
     fn from(error: ReachError) -> Self {
         match &error {
             ReachError::Dial { address, source: DialError::Connect { source, .. } }
                 if source.kind() == io::ErrorKind::ConnectionRefused =>
             {
-                Self::new(UNREACHED, format!("no manager answers at {address}")).hint(
+                Self::new(UNREACHED, format!("no manager answers at {address}")).with_hint(
                     "start one with `brigade manager`, or name its address with --manager-host and --manager-port",
                 )
             }
@@ -33,39 +31,39 @@ impl From<ReachError> for Failure {
                 if source.kind() == io::ErrorKind::TimedOut =>
             {
                 Self::of(UNREACHED, &error)
-                    .hint("a program listens there and does not answer: a manager that hangs, or another program")
+                    .with_hint("a program listens there and does not answer: a manager that hangs, or another program")
             }
             ReachError::Dial { source: DialError::Handshake { source, .. }, .. }
                 if source.kind() == io::ErrorKind::InvalidData =>
             {
-                Self::of(UNREACHED, &error).hint(
+                Self::of(UNREACHED, &error).with_hint(
                     "another program may answer there, such as a web server: check the host and port of the manager \
                      (--manager-host, --manager-port)",
                 )
             }
             ReachError::Dial { .. } => Self::of(UNREACHED, &error)
-                .hint("check the host and port of the manager (--manager-host, --manager-port)"),
-            ReachError::NotAManager { .. } => Self::of(UNREACHED, &error).hint(
+                .with_hint("check the host and port of the manager (--manager-host, --manager-port)"),
+            ReachError::NotAManager { .. } => Self::of(UNREACHED, &error).with_hint(
                 "give the host and port of the manager, not those of a peer (--manager-host, --manager-port)",
             ),
             ReachError::Greet { .. } => Self::of(UNREACHED, &error),
-            ReachError::Known(known) if known.is_damaged() => Self::of(DISK, &error).hint(
+            ReachError::Known(known) if known.is_damaged() => Self::of(DISK, &error).with_hint(
                 "correct or remove the damaged lines: the next contact with their managers then counts as the first one; \
                  or give --manager-key, which does not need this list",
             ),
-            ReachError::Known(_) => Self::of(DISK, &error).hint(
+            ReachError::Known(_) => Self::of(DISK, &error).with_hint(
                 "make it readable, or give --manager-key, which does not need this list, or set BRIGADE_HOME to another folder",
             ),
             ReachError::WrongKey { expected, found, remembered_in, .. } => {
                 let message = format!("{error}\n  expected: {expected}\n  found:    {found}");
-                Self::new(REFUSED, message).hint(format!(
+                Self::new(REFUSED, message).with_hint(format!(
                     "this may be an attack. If the manager was set up again and you trust it, give --manager-key \
                      {found} once, or remove its line from {}",
                     remembered_in.display()
                 ))
             }
             ReachError::NotTheKey { given, found, .. } => {
-                Self::new(REFUSED, format!("{error}\n  given:    {given}\n  answered: {found}")).hint(
+                Self::new(REFUSED, format!("{error}\n  given:    {given}\n  answered: {found}")).with_hint(
                     "check the host and port of the manager, and that the key is complete as in its log. If they are right, \
                      another program answers: trust it only if you know why its key is different",
                 )
@@ -75,27 +73,27 @@ impl From<ReachError> for Failure {
     }
 }
 
-impl From<JoinError> for Failure {
+impl From<JoinError> for Problem {
     fn from(error: JoinError) -> Self {
         match error {
             JoinError::Reach(error) => error.into(),
             JoinError::Refused { reason, .. } => {
-                let failure = Self::of(REFUSED, &error);
+                let problem = Self::of(REFUSED, &error);
                 match reason {
-                    Reason::NameTaken => failure.hint("choose another username, or use the folder that this one is bound to"),
-                    Reason::AlreadyHere => failure.hint(
+                    Reason::NameTaken => problem.with_hint("choose another username, or use the folder that this one is bound to"),
+                    Reason::AlreadyHere => problem.with_hint(
                         "a peer with this folder, or with a copy of it and its `.brigade/`, is running already: stop it, or \
                          delete `.brigade/` in the copy",
                     ),
-                    Reason::PortTaken => failure.hint(
+                    Reason::PortTaken => problem.with_hint(
                         "machines behind one address share its ports: choose another port (--port), or 0 for a free one",
                     ),
-                    Reason::BadName => failure.hint("choose another username: names with `@` are for fetches without a username"),
-                    Reason::Failed => failure.hint(
+                    Reason::BadName => problem.with_hint("choose another username: names with `@` are for fetches without a username"),
+                    Reason::Failed => problem.with_hint(
                         "the manager's log has the cause, such as a full disk; try again when that is mended",
                     ),
-                    Reason::Full => failure.hint("the manager's --max is reached; try again when a peer has left"),
-                    _ => failure,
+                    Reason::Full => problem.with_hint("the manager's --max is reached; try again when a peer has left"),
+                    _ => problem,
                 }
             }
             _ => Self::of(UNREACHED, &error),
@@ -103,7 +101,7 @@ impl From<JoinError> for Failure {
     }
 }
 
-impl From<PeerError> for Failure {
+impl From<PeerError> for Problem {
     fn from(error: PeerError) -> Self {
         match error {
             PeerError::Join(error) => error.into(),
@@ -117,93 +115,31 @@ impl From<PeerError> for Failure {
     }
 }
 
-impl From<CannotShare> for Failure {
-    fn from(error: CannotShare) -> Self {
-        use CannotShare::{LastComponent, Missing, Name, NameInFolder, NameOfShare, Unreadable};
-        match error {
-            LastComponent { .. } | Name { .. } => {
-                Self::of(USAGE, &error).hint("`--share PATH=NAME` gives it another name")
-            }
-            NameOfShare { .. } | NameInFolder { .. } => {
-                Self::of(DISK, &error).hint("`--share PATH=NAME` gives it another name")
-            }
-            Missing { .. } | Unreadable { .. } => Self::of(DISK, &error).hint(
-                "correct the path, or mount the disk first; see --share and [[peer.share]] in the settings",
-            ),
-            _ => Self::of(DISK, &error),
-        }
-    }
-}
-
-impl From<ListenError> for Failure {
+impl From<ListenError> for Problem {
     fn from(error: ListenError) -> Self {
         let address = error.address;
         // An address of another machine is a mistake in the command line: no port would help.
         let code = if error.source.kind() == io::ErrorKind::AddrNotAvailable { USAGE } else { FAILED };
-        let failure = Self::of(code, &error);
+        let problem = Self::of(code, &error);
         match error.source.kind() {
-            io::ErrorKind::AddrInUse => failure.hint(format!(
+            io::ErrorKind::AddrInUse => problem.with_hint(format!(
                 "another program listens on port {} already; choose another --port, or 0 for a free one",
                 address.port()
             )),
             io::ErrorKind::PermissionDenied => {
-                failure.hint("ports below 1024 are reserved for the system; choose a higher --port")
+                problem.with_hint("ports below 1024 are reserved for the system; choose a higher --port")
             }
-            io::ErrorKind::AddrNotAvailable => failure.hint(hints::OWN_HOST),
-            _ => failure,
+            io::ErrorKind::AddrNotAvailable => problem.with_hint(hints::OWN_HOST),
+            _ => problem,
         }
     }
 }
 
-impl From<ManagerError> for Failure {
-    fn from(error: ManagerError) -> Self {
-        match error {
-            ManagerError::Listen(error) => error.into(),
-            ManagerError::Key(error) => Self::of_manager_key(&error),
-            ManagerError::NotOpen { .. } => {
-                Self::of(USAGE, &error).hint("with --host localhost, only this machine can reach it")
-            }
-            ManagerError::Host(_) => {
-                Self::of(USAGE, &error).hint(hints::OWN_HOST)
-            }
-            ManagerError::State { .. } => Self::of(DISK, &error)
-                .hint("name another folder for the manager's key and members with --state, or with BRIGADE_HOME"),
-            ManagerError::Restored(_) => Self::of(DISK, &error).hint(
-                "the folder has a state that was restored from a backup: solve this, and start the manager again",
-            ),
-            ManagerError::Members(MemberDatabaseError::InUse { .. }) => Self::of(DISK, &error).hint(
-                "each manager needs its own folder: stop the other manager, or start this one with another --port and \
-                 --state",
-            ),
-            ManagerError::Members(MemberDatabaseError::TooNew { .. }) => {
-                Self::of(DISK, &error).hint("start that version, or name another folder with --state")
-            }
-            ManagerError::Members(ref members) => {
-                let failure = Self::of(DISK, &error);
-                match members.damaged() {
-                    Some(path) => failure.hint(format!(
-                        "put the file from a backup there. If there is no backup, move {path} away: then each username belongs \
-                         to the peer that joins with it first"
-                    )),
-                    None if members.is_disk_full() => failure.hint(
-                        "the disk is full: free some space there, or name a folder on another disk with --state",
-                    ),
-                    None => failure.hint(
-                        "members.sqlite must be a file that this account can read and write, in a folder where it can create \
-                         files: does it belong to another account, are no inodes left (`df -i`), or is a quota used up?",
-                    ),
-                }
-            }
-            _ => Self::of(FAILED, &error),
-        }
-    }
-}
-
-impl From<AskError> for Failure {
+impl From<AskError> for Problem {
     fn from(error: AskError) -> Self {
         match error {
             AskError::Away => Self::of(UNREACHED, &error)
-                .hint("Brigade tries again all the time; ask again when the manager is back"),
+                .with_hint("Brigade tries again all the time; ask again when the manager is back"),
             AskError::Silent | AskError::Connection(_) => Self::of(UNREACHED, &error),
             AskError::Refused { .. } | AskError::RefusedForGood { .. } => Self::of(REFUSED, &error),
             AskError::TooLong { .. } => Self::of(USAGE, &error),
@@ -212,37 +148,40 @@ impl From<AskError> for Failure {
     }
 }
 
-impl From<ResolveError> for Failure {
+impl From<ResolveError> for Problem {
     fn from(error: ResolveError) -> Self {
         match error {
             ResolveError::Ask(error) => error.into(),
             ResolveError::NotFound { ref name, .. } if has_short_id(name) => Self::of(NOT_FOUND, &error)
-                .hint("to choose a content with NAME@ID-PREFIX, give at least four digits of its ID"),
+                .with_hint("to choose a content with NAME@ID-PREFIX, give at least four digits of its ID"),
             ResolveError::NotFound { ref closest, .. } if !closest.is_empty() => {
                 let names: Vec<&str> = closest.iter().map(|name| name.as_str()).collect();
-                Self::of(NOT_FOUND, &error).hint(format!("did you mean {}?", names.join(", ")))
+                let closest = names.iter().map(|name| (*name).to_owned()).collect();
+                Self::of(NOT_FOUND, &error)
+                    .with_hint(format!("did you mean {}?", names.join(", ")))
+                    .with_details(|details| details.closest = closest)
             }
             ResolveError::NotFound { ref name, .. } => {
                 let hint = value_suggestions::name(name).unwrap_or_else(|| hints::LIST_NAMES.to_owned());
-                Self::of(NOT_FOUND, &error).hint(hint)
+                Self::of(NOT_FOUND, &error).with_hint(hint)
             }
             ResolveError::Ambiguous { ref choices, rest } => ambiguous(choices, rest),
             ResolveError::NoSuchVersion { ref versions, .. } => {
                 Self::new(NOT_FOUND, format!("{error}{}", listed(versions)))
             }
-            ResolveError::NotHere { .. } => Self::of(NOT_FOUND, &error).hint("`peers` lists the usernames"),
+            ResolveError::NotHere { .. } => {
+                Self::of(NOT_FOUND, &error).with_hint("`peers` lists the usernames")
+            }
             ResolveError::BadPattern { ref pattern, .. } => {
                 let suggestion = value_suggestions::name(pattern).filter(|_| pattern.contains('\\'));
-                Self::of(NOT_FOUND, &error).hint(suggestion.unwrap_or_else(|| {
-                    "* and ? match anything except a slash, ** matches any number of folders, [a-z] matches one letter"
-                        .to_owned()
-                }))
+                Self::of(NOT_FOUND, &error)
+                    .with_hint(suggestion.unwrap_or_else(|| hints::PATTERNS.to_owned()))
             }
             ResolveError::BadName { ref name, .. } => {
-                let failure = Self::of(NOT_FOUND, &error);
+                let problem = Self::of(NOT_FOUND, &error);
                 match value_suggestions::name(name) {
-                    Some(hint) => failure.hint(hint),
-                    None => failure,
+                    Some(hint) => problem.with_hint(hint),
+                    None => problem,
                 }
             }
             _ => Self::of(NOT_FOUND, &error),
@@ -250,7 +189,7 @@ impl From<ResolveError> for Failure {
     }
 }
 
-impl From<FetchError> for Failure {
+impl From<FetchError> for Problem {
     fn from(error: FetchError) -> Self {
         match error {
             FetchError::NotEnoughSpace(error) => error.into(),
@@ -268,7 +207,7 @@ fn has_short_id(name: &str) -> bool {
 }
 
 /// The error for names with several contents, each with its list.
-fn ambiguous(choices: &[AmbiguousName], rest: usize) -> Failure {
+fn ambiguous(choices: &[AmbiguousName], rest: usize) -> Problem {
     let list = |choice: &AmbiguousName| {
         format!("{} has {}{}", choice.name, count(choice.versions.len(), "content"), listed(&choice.versions))
     };
@@ -283,7 +222,10 @@ fn ambiguous(choices: &[AmbiguousName], rest: usize) -> Failure {
         }
         _ => "choose with --from and a username, or fetch these names one by one".to_owned(),
     };
-    Failure::new(NOT_FOUND, message).hint(hint)
+    Problem::new(NOT_FOUND, message).with_hint(hint).with_details(|details| {
+        details.choices = choices.iter().map(AmbiguousChoice::from).collect();
+        details.more_choices = (rest > 0).then(|| u64::try_from(rest).unwrap_or(u64::MAX));
+    })
 }
 
 /// The versions of a name, one per line.

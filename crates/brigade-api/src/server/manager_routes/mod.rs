@@ -1,0 +1,7 @@
+//! The routes of a manager.
+//!
+//! `docs/api.md` describes them. The tables are read page by page, so that no answer holds up the sessions of peers.
+
+pub(super) mod catalogue;
+pub(super) mod program;
+pub(super) mod tables;

@@ -1,0 +1,139 @@
+//! The routes about the manager itself: version, status, log, events, backup, and its end.
+//!
+//! The values are those of one moment.
+
+use std::{
+    path::{Path, PathBuf},
+    process,
+    sync::Arc,
+};
+
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode, header},
+    response::{IntoResponse, Response},
+};
+use futures_util::FutureExt;
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use crate::{
+    problem::Problem,
+    server::{
+        answer::ErrorAnswer,
+        api_state::ManagerApi,
+        error_responses::{BackupErrors, BodyErrors, EventErrors, QueryErrors},
+        event_body::event_answer,
+        manager_events,
+        request_parts::{JsonBody, Values, log_lines},
+    },
+    values::{BackupOrder, EventData, LogLines, ManagerStatus, Version},
+};
+
+/// The version of the program and of the API.
+#[utoipa::path(get, operation_id = "get_version", path = "/v1/version", tag = "program", responses((status = 200, body = Version, description = "The versions.")))]
+pub(crate) async fn version(State(api): State<Arc<ManagerApi>>) -> Json<Version> {
+    Json(Version { version: api.version.clone(), api: "v1".to_owned(), kind: "manager".to_owned() })
+}
+
+/// The status of the manager.
+#[utoipa::path(get, operation_id = "get_status", path = "/v1/status", tag = "program", responses((status = 200, body = ManagerStatus, description = "The status.")))]
+pub(crate) async fn status(State(api): State<Arc<ManagerApi>>) -> Json<ManagerStatus> {
+    let view = api.manager.view().borrow().clone();
+    Json(ManagerStatus {
+        address: view.address.to_string(),
+        key: view.key.to_string(),
+        folder: view.state_dir.display().to_string(),
+        max_peers: view.max_peers as u64,
+        open: view.open,
+        peers: view.totals.peers as u64,
+        members: view.totals.members as u64,
+        sending: view.totals.sending,
+        receiving: view.totals.receiving,
+        names: view.totals.names as u64,
+        contents: view.totals.contents as u64,
+        bytes: view.totals.bytes,
+        version: api.version.clone(),
+        pid: process::id(),
+        since_s: view.since.0,
+    })
+}
+
+/// How much of the log is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(crate) struct ManagerLogQuery {
+    /// The most lines; 100 if it is left out.
+    #[param(required = false, value_type = usize, minimum = 1, maximum = 1000)]
+    lines: Option<usize>,
+}
+
+/// The last lines of the log, oldest first.
+#[utoipa::path(
+    get, operation_id = "get_log", path = "/v1/log", tag = "program", params(ManagerLogQuery),
+    responses((status = 200, body = LogLines, description = "The lines."), QueryErrors)
+)]
+pub(crate) async fn log(
+    State(api): State<Arc<ManagerApi>>,
+    Values(query): Values<ManagerLogQuery>,
+) -> Result<Json<LogLines>, ErrorAnswer> {
+    Ok(Json(LogLines { lines: api.log.last(log_lines(query.lines)?) }))
+}
+
+/// The events, as server-sent events.
+///
+/// Each event has an id, `EPOCH.NUMBER`. With the id of the last event in the header `last-event-id`, the events after it
+/// follow. Without it, or if events are missing, a `reset` and the present state come first.
+#[utoipa::path(
+    get, operation_id = "follow_events", path = "/v1/events", tag = "program",
+    params(("last-event-id" = Option<String>, Header, description = "The id of the last event that the client has.")),
+    responses((status = 200, content_type = "text/event-stream", body = EventData, description = "The events."), EventErrors)
+)]
+pub(crate) async fn events(
+    State(api): State<Arc<ManagerApi>>,
+    headers: HeaderMap,
+) -> Result<Response, ErrorAnswer> {
+    let hub = api.hub.clone();
+    event_answer(&hub, Arc::new(move || manager_events::present_state(api.clone()).boxed()), &headers)
+}
+
+/// Writes a copy of the state, with the secret key, into a new file that only its owner can read.
+#[utoipa::path(
+    post, operation_id = "back_up", path = "/v1/backup", tag = "program", request_body = BackupOrder,
+    responses((status = 204, description = "The file is complete and durable."), BackupErrors, BodyErrors)
+)]
+pub(crate) async fn backup(
+    State(api): State<Arc<ManagerApi>>,
+    JsonBody(order): JsonBody<BackupOrder>,
+) -> Result<StatusCode, ErrorAnswer> {
+    let to = PathBuf::from(&order.to);
+    if !to.is_absolute() || order.to.contains('\0') {
+        return Err(ErrorAnswer::not_found(format!("{:?} is not an absolute path", order.to)));
+    }
+    if !to.parent().is_some_and(Path::is_dir) {
+        return Err(ErrorAnswer::not_found(format!("the folder of {:?} is not there", order.to)));
+    }
+    match api.manager.backup(&to).await {
+        Ok(_) => Ok(StatusCode::NO_CONTENT),
+        Err(brigade_node::manager::BackupError::Stopped) => Err(ErrorAnswer::stopping("manager")),
+        Err(error) => Err(Problem::from(error).into()),
+    }
+}
+
+/// Stops the manager. The answer comes before it ends.
+#[utoipa::path(post, operation_id = "stop", path = "/v1/stop", tag = "program", responses((status = 202, description = "It stops now.")))]
+pub(crate) async fn stop(State(api): State<Arc<ManagerApi>>) -> StatusCode {
+    tracing::info!("a local client stops the manager");
+    api.stop.cancel();
+    StatusCode::ACCEPTED
+}
+
+/// This description.
+#[utoipa::path(
+    get, operation_id = "get_openapi", path = "/v1/openapi.json", tag = "program",
+    responses((status = 200, content_type = "application/json", description = "This description.", body = Object))
+)]
+pub(crate) async fn openapi(State(api): State<Arc<ManagerApi>>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], (api.document)()).into_response()
+}
