@@ -102,6 +102,14 @@ impl Observer {
         }
     }
 
+    /// The contents of a name, with their holders, and how many names are below it.
+    pub async fn lookup(&mut self, name: &FileName) -> Result<LookupResult, AskError> {
+        match self.ask(Question::Lookup { name: name.to_string() }).await? {
+            Answer::LookupResult(found) => Ok(found),
+            _ => Err(AskError::Confused),
+        }
+    }
+
     /// A page of the table of peers.
     pub async fn peers(&mut self, after: Option<Username>) -> Result<PeerList, AskError> {
         match self.ask(Question::Peers { after }).await? {

@@ -5,11 +5,16 @@
 use std::{
     env,
     io::{self, IsTerminal},
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
+use brigade_api::log_ring::LogRing;
 use tracing::Level;
 use tracing_subscriber::{
+    Layer,
     filter::{ParseError, Targets},
     fmt,
     layer::SubscriberExt,
@@ -24,6 +29,13 @@ static SCREEN_IN_USE: AtomicBool = AtomicBool::new(false);
 /// Sets whether a table fills the terminal.
 pub(crate) fn set_screen_in_use(in_use: bool) {
     SCREEN_IN_USE.store(in_use, Ordering::Relaxed);
+}
+
+/// The last lines of the log of this process, which `brigade log` prints. Lines at the level `info` are among them, also
+/// if standard error does not get them.
+pub(crate) fn log_ring() -> LogRing {
+    static RING: OnceLock<LogRing> = OnceLock::new();
+    RING.get_or_init(LogRing::default).clone()
 }
 
 /// Writes log lines to standard error. `BRIGADE_LOG` selects them (`info`, `brigade_node=debug`, …); without it,
@@ -45,7 +57,13 @@ pub(crate) fn log_to_stderr() {
         // They would be written with `eprintln!`, which panics if standard error is closed.
         .log_internal_errors(false)
         .with_ansi(io::stderr().is_terminal() && terminal::has_colours());
-    tracing_subscriber::registry().with(lines).with(filter).init();
+    let kept = if env::var_os("BRIGADE_LOG").is_some() && invalid.is_none() {
+        filter.clone()
+    } else {
+        Targets::new().with_default(Level::INFO)
+    };
+    let kept = log_ring().with_filter(kept);
+    tracing_subscriber::registry().with(lines.with_filter(filter)).with(kept).init();
     if let Some(error) = invalid {
         tracing::warn!("BRIGADE_LOG has an error ({error}); warnings are logged, as without it");
     }

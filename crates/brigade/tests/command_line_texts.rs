@@ -1,10 +1,14 @@
-//! The texts of the command line, word for word: the help of each command, and some errors.
+//! The texts of the command line, word for word: some errors; `help` has the help of each command.
 //!
 //! A changed text here changes the program for users: check `docs/operating.md` too. `end_to_end` has errors that need
 //! a network, `mistakes` has mistakes in the command line and in the settings.
 
 #![allow(clippy::unwrap_used)] // all of it is a test: a panic is a finding
 
+#[path = "command_line_texts/help.rs"]
+mod help;
+#[path = "command_line_texts/help_of_running_programs.rs"]
+mod help_of_running_programs;
 #[path = "command_line_texts/mistakes.rs"]
 mod mistakes;
 
@@ -46,189 +50,6 @@ fn output(settings: &str, variables: &[(&str, &str)], arguments: &[&str], code: 
     let (out, err) = (text(output.stdout), text(output.stderr));
     assert_eq!(output.status.code(), Some(code), "{out}\n{err}");
     [out, err].map(|text| text.replace(home.path().to_str().unwrap(), "HOME"))
-}
-
-#[test]
-fn help_of_the_program() {
-    insta::assert_snapshot!(printed(&["--help"], 0), @r#"
-    A private peer-to-peer network for files: a file is fetched from all holders at once, and each piece
-    is verified and passed on
-
-    Usage: brigade <COMMAND>
-
-    Commands:
-      manager      Runs the network's manager: it knows the peers and their files, and never receives
-                   the content of a file
-      peer         Shares a folder, and fetches files of others at a prompt
-      fetch        Fetches files or folders without a prompt
-      files        Lists the files in the network
-      peers        Lists the peers in the network
-      demo         Shows Brigade at work: a manager and four peers on this machine, with a real file
-      completions  Prints a script for command line completion: `brigade completions bash`
-      man          Prints the manual page
-      help         Print this message or the help of the given subcommand(s)
-
-    Options:
-      -h, --help     Print help
-      -V, --version  Print version
-    "#);
-}
-
-#[test]
-fn help_of_manager() {
-    insta::assert_snapshot!(printed(&["manager", "--help"], 0), @r#"
-    Runs the network's manager: it knows the peers and their files, and never receives the content of a
-    file
-
-    Usage: brigade manager [OPTIONS]
-
-    Options:
-          --host <HOST>  Where to listen: a name or an address of this machine [default: localhost]
-          --port <PORT>  The TCP port to listen on [default: 12000]
-          --max <COUNT>  The largest number of peers at the same time [default: 20]
-          --state <DIR>  The folder for the manager's key and members [default: in BRIGADE_HOME, one for
-                         each port]
-          --open         Start although other machines can reach HOST: everyone who reaches the port may
-                         join, and read everything that is shared
-      -h, --help         Print help
-
-    Options that are not given are taken from environment variables, then from brigade.toml in
-    BRIGADE_HOME, then from the defaults: see docs/operating.md.
-    "#);
-}
-
-#[test]
-fn help_of_peer() {
-    insta::assert_snapshot!(printed(&["peer", "--help"], 0), @r#"
-    Shares a folder, and fetches files of others at a prompt
-
-    Usage: brigade peer [OPTIONS]
-
-    Options:
-          --manager-host <HOST>    The manager's host: a name or an address [default: localhost]
-          --manager-port <PORT>    The manager's TCP port [default: 12000]
-          --manager-key <KEY>      The manager's key, if you know it; otherwise the manager must have
-                                   the key that it had at the first contact
-          --host <HOST>            Where to listen for other peers [default: all addresses, or only this
-                                   machine if the manager listens only there]
-          --port <PORT>            The TCP port to listen on; 0 takes a free one
-          --username <USERNAME>    The name in the network; it is bound to the key of the folder
-          --max <COUNT>            The largest number of connections with other peers, in both
-                                   directions together [default: 20]
-          --upload-limit <RATE>    Send at most this many bytes per second, over all connections: 10MB
-                                   is 10⁷; off for no limit
-          --download-limit <RATE>  Receive at most this many bytes per second, over all connections
-          --keep-parts <TIME>      How long to keep parts of files that are not being fetched: 30d, 12h;
-                                   off to keep them forever [default: 30d]
-          --folder <DIR>           The folder to share; created if it does not exist [default: the
-                                   username, in the current directory]
-          --headless               No prompt: run until terminated, and print `ready` when everything in
-                                   the folder is announced
-      -h, --help                   Print help
-
-    Options that are not given are taken from environment variables, then from brigade.toml in
-    BRIGADE_HOME, then from the defaults: see docs/operating.md.
-    "#);
-}
-
-#[test]
-fn help_of_fetch() {
-    insta::assert_snapshot!(printed(&["fetch", "--help"], 0), @r#"
-    Fetches files or folders without a prompt
-
-    Usage: brigade fetch [OPTIONS] <NAME>...
-
-    Arguments:
-      <NAME>...  Files or folders, by name, or patterns such as 'data/**/*.bin'; NAME@ID-PREFIX chooses
-                 one of several contents
-
-    Options:
-          --into <DIR>             The folder to fetch into [default: .]
-          --from <USERNAME>        Fetch only files and contents that this member shares
-          --replace                Keep an existing file with another content as NAME.~1~, and put the
-                                   fetched one in its place
-          --stay                   Continue to serve the fetched files, until terminated
-          --done-file <PATH>       Create this file when everything is complete
-          --json                   Print one JSON object per line on standard output; the last one has
-                                   the totals
-          --manager-host <HOST>    The manager's host: a name or an address [default: localhost]
-          --manager-port <PORT>    The manager's TCP port [default: 12000]
-          --manager-key <KEY>      The manager's key, if you know it; otherwise the manager must have
-                                   the key that it had at the first contact
-          --host <HOST>            Where to listen for other peers [default: all addresses, or only this
-                                   machine if the manager listens only there]
-          --port <PORT>            The TCP port to listen on; 0 takes a free one
-          --username <USERNAME>    The name in the network; it is bound to the key of the folder
-          --max <COUNT>            The largest number of connections with other peers, in both
-                                   directions together [default: 20]
-          --upload-limit <RATE>    Send at most this many bytes per second, over all connections: 10MB
-                                   is 10⁷; off for no limit
-          --download-limit <RATE>  Receive at most this many bytes per second, over all connections
-          --keep-parts <TIME>      How long to keep parts of files that are not being fetched: 30d, 12h;
-                                   off to keep them forever [default: 30d]
-      -h, --help                   Print help
-
-    Options that are not given are taken from environment variables, then from brigade.toml in
-    BRIGADE_HOME, then from the defaults: see docs/operating.md.
-    "#);
-}
-
-#[test]
-fn help_of_files() {
-    insta::assert_snapshot!(printed(&["files", "--help"], 0), @r#"
-    Lists the files in the network
-
-    Usage: brigade files [OPTIONS] [PREFIX]
-
-    Arguments:
-      [PREFIX]  Only names that begin with this text, or that match a pattern such as '**/*.bin'
-
-    Options:
-          --json                 Print one JSON object per line
-          --manager-host <HOST>  The manager's host: a name or an address [default: localhost]
-          --manager-port <PORT>  The manager's TCP port [default: 12000]
-          --manager-key <KEY>    The manager's key, if you know it; otherwise the manager must have the
-                                 key that it had at the first contact
-      -h, --help                 Print help
-
-    Options that are not given are taken from environment variables, then from brigade.toml in
-    BRIGADE_HOME, then from the defaults: see docs/operating.md.
-    "#);
-}
-
-#[test]
-fn help_of_peers() {
-    insta::assert_snapshot!(printed(&["peers", "--help"], 0), @r#"
-    Lists the peers in the network
-
-    Usage: brigade peers [OPTIONS]
-
-    Options:
-          --json                 Print one JSON object per line
-          --manager-host <HOST>  The manager's host: a name or an address [default: localhost]
-          --manager-port <PORT>  The manager's TCP port [default: 12000]
-          --manager-key <KEY>    The manager's key, if you know it; otherwise the manager must have the
-                                 key that it had at the first contact
-      -h, --help                 Print help
-
-    Options that are not given are taken from environment variables, then from brigade.toml in
-    BRIGADE_HOME, then from the defaults: see docs/operating.md.
-    "#);
-}
-
-#[test]
-fn help_of_demo() {
-    insta::assert_snapshot!(printed(&["demo", "--help"], 0), @r#"
-    Shows Brigade at work: a manager and four peers on this machine, with a real file
-
-    Usage: brigade demo [PATH]
-
-    Arguments:
-      [PATH]  The file to fetch [default: this program itself]
-
-    Options:
-      -h, --help  Print help
-    "#);
 }
 
 #[test]

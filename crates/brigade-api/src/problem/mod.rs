@@ -29,6 +29,8 @@ pub const REFUSED: u8 = 4;
 pub const NOT_FOUND: u8 = 5;
 /// The disk: a folder, a file, or no free space.
 pub const DISK: u8 = 6;
+/// No byte arrived for the time that a command gave.
+pub const TIMED_OUT: u8 = 7;
 
 /// The first code that a signal gives: 128 and its number, as in shells.
 const SIGNALS: u8 = 129;
@@ -55,7 +57,8 @@ pub struct Problem {
 pub struct ProblemBody {
     /// The exit code that a command has for it.
     pub code: u8,
-    /// The kind of the error: `usage`, `unreached`, `refused`, `not_found`, `disk`, `ended_by_signal` or `failed`.
+    /// The kind of the error: `usage`, `unreached`, `refused`, `not_found`, `disk`, `timed_out`, `ended_by_signal` or
+    /// `failed`.
     pub kind: String,
     /// What happened.
     pub error: String,
@@ -266,6 +269,7 @@ pub const fn kind(code: u8) -> &'static str {
         REFUSED => "refused",
         NOT_FOUND => "not_found",
         DISK => "disk",
+        TIMED_OUT => "timed_out",
         SIGNALS.. => "ended_by_signal",
         _ => "failed",
     }

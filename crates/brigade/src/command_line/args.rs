@@ -1,17 +1,25 @@
 //! The command line as types. `command_line` reads it and reports its mistakes; `settings` has the values for options
 //! that are not given.
 //!
-//! `docs/operating.md` describes the options; the files in `commands/` implement them.
+//! `docs/operating.md` describes the options; the files in `commands/` implement them. [`running`] has the commands for
+//! a peer or a manager that runs.
 
-use std::path::PathBuf;
+pub(crate) mod running;
+
+use std::{ffi::OsString, path::PathBuf, time::Duration};
 
 use brigade_core::{id::PeerKey, name::Username, rate::Cap};
 use brigade_node::peer::{ManagerAddress, SharedPath};
 use clap::{Args, Parser, Subcommand};
 
+use self::running::{
+    BackupArgs, CancelArgs, LimitArgs, LogArgs, MembersArgs, PauseArgs, PrioritizeArgs, PriorityChoice,
+    RestoreArgs, ResumeArgs, ShareArgs, SharesArgs, StatusArgs, StopArgs, TransfersArgs, UnshareArgs,
+    VerifyArgs,
+};
 use super::value_parsers::{
-    KeepTime, parse_cap, parse_count, parse_host, parse_keep, parse_manager_host, parse_manager_port,
-    parse_name, parse_port, parse_prefix, path, share,
+    KeepTime, parse_cap, parse_count, parse_duration, parse_host, parse_keep, parse_manager_host,
+    parse_manager_port, parse_name, parse_port, parse_prefix, path, share,
 };
 use crate::checked_home::home;
 
@@ -44,14 +52,47 @@ pub(crate) enum Command {
     #[command(after_help = SETTINGS_HELP)]
     Peer(PeerArgs),
     /// Fetches files or folders without a prompt
-    #[command(after_help = SETTINGS_HELP)]
+    #[command(after_help = SETTINGS_HELP, alias = "get")]
     Fetch(FetchArgs),
     /// Lists the files in the network
-    #[command(after_help = SETTINGS_HELP)]
+    #[command(after_help = SETTINGS_HELP, alias = "ls")]
     Files(FilesArgs),
     /// Lists the peers in the network
     #[command(after_help = SETTINGS_HELP)]
     Peers(PeersArgs),
+    /// Lists the fetches of a running peer, and what it sends
+    Transfers(TransfersArgs),
+    /// Pauses fetches of a running peer: no more bytes arrive, and what is here is kept
+    Pause(PauseArgs),
+    /// Resumes paused fetches of a running peer
+    Resume(ResumeArgs),
+    /// Ends fetches of a running peer; verified pieces are kept, and the same fetch resumes
+    Cancel(CancelArgs),
+    /// Sets which fetches of a running peer come first
+    #[command(allow_missing_positional = true)]
+    Prioritize(PrioritizeArgs),
+    /// Shows the limits of a running peer, or sets one
+    Limit(LimitArgs),
+    /// Shows what a running peer shares, sends and fetches, and what it does not share and why
+    Status(StatusArgs),
+    /// Shares an existing folder or file in place, with a running peer
+    Share(ShareArgs),
+    /// Ends the sharing of a folder or file that is shared in place
+    Unshare(UnshareArgs),
+    /// Lists the folders and files that a running peer shares in place
+    Shares(SharesArgs),
+    /// Hashes the shared files of a running peer again, and names those that are damaged on the disk
+    Verify(VerifyArgs),
+    /// Prints the log of a running peer or manager
+    Log(LogArgs),
+    /// Stops a running peer or manager
+    Stop(StopArgs),
+    /// Lists the members of the network, at its running manager
+    Members(MembersArgs),
+    /// Copies the key and the members of the running manager into one file
+    Backup(BackupArgs),
+    /// Restores the state of a manager from a backup
+    Restore(RestoreArgs),
     /// Shows Brigade at work: a manager and four peers on this machine, with a real file
     Demo(DemoArgs),
     /// Prints a script for command line completion: `brigade completions bash`
@@ -59,12 +100,22 @@ pub(crate) enum Command {
         /// The shell
         shell: clap_complete::Shell,
     },
-    /// Prints the manual page
-    Man,
+    /// Prints the manual in roff, or writes a page for each command
+    Man {
+        /// Only the page of this command
+        #[arg(value_name = "COMMAND", conflicts_with = "dir")]
+        page: Option<String>,
+        /// Write one file for each page into this folder
+        #[arg(long, value_name = "DIR", value_parser = path())]
+        dir: Option<PathBuf>,
+    },
+    /// Prints the words that complete a command line, for the scripts of `completions`
+    #[command(hide = true)]
+    Complete(CompleteArgs),
 }
 
 /// The options that name the manager.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Default, Args)]
 pub(crate) struct ManagerOptions {
     /// The manager's host: a name or an address
     #[arg(long, alias = "manager_host", default_value = DEFAULT_HOST, value_name = "HOST", value_parser = parse_manager_host)]
@@ -153,9 +204,12 @@ pub(crate) struct FetchArgs {
     /// Files or folders, by name, or patterns such as 'data/**/*.bin'; NAME@ID-PREFIX chooses one of several contents
     #[arg(required = true, value_name = "NAME", value_parser = parse_name)]
     pub(crate) names: Vec<String>,
-    /// The folder to fetch into
-    #[arg(long, default_value = ".", value_name = "DIR", value_parser = path())]
-    pub(crate) into: PathBuf,
+    /// The folder to fetch into; if a peer runs in it, that peer fetches [default: .]
+    #[arg(long, value_name = "DIR", value_parser = path())]
+    pub(crate) into: Option<PathBuf>,
+    /// Let the running peer of this folder fetch, into its folder
+    #[arg(long, value_name = "DIR", value_parser = path(), conflicts_with = "into")]
+    pub(crate) folder: Option<PathBuf>,
     /// Fetch only files and contents that this member shares
     #[arg(long, value_name = "USERNAME")]
     pub(crate) from: Option<Username>,
@@ -168,9 +222,24 @@ pub(crate) struct FetchArgs {
     /// Create this file when everything is complete
     #[arg(long, alias = "done_file", value_name = "PATH", value_parser = path())]
     pub(crate) done_file: Option<PathBuf>,
+    /// Wait until somebody shares a name that nobody shares yet, at most for this time if one is given
+    #[arg(long, value_name = "TIME", num_args = 0..=1, require_equals = true, value_parser = parse_duration)]
+    pub(crate) wait: Option<Option<Duration>>,
+    /// End with exit code 7 when no byte has arrived for this time; what is here is kept
+    #[arg(long, value_name = "TIME", value_parser = parse_duration, allow_negative_numbers = true)]
+    pub(crate) timeout: Option<Duration>,
+    /// Which fetches come first
+    #[arg(long, value_name = "PRIORITY", value_enum, default_value_t = PriorityChoice::Normal, hide_default_value = true)]
+    pub(crate) priority: PriorityChoice,
+    /// Let a running peer fetch, print the numbers of the fetches, and return at once
+    #[arg(long, conflicts_with_all = ["stay", "done_file", "timeout"])]
+    pub(crate) detach: bool,
     /// Print one JSON object per line on standard output; the last one has the totals
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print only errors
+    #[arg(long)]
+    pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) peer: PeerOptions,
 }
@@ -180,26 +249,55 @@ pub(crate) struct FilesArgs {
     /// Only names that begin with this text, or that match a pattern such as '**/*.bin'
     #[arg(default_value = "", hide_default_value = true, value_parser = parse_prefix)]
     pub(crate) prefix: String,
+    /// Show each folder as one line; a terminal gets this if the list is longer than the screen
+    #[arg(long)]
+    pub(crate) fold: bool,
+    /// Show each file, at a terminal too
+    #[arg(long, conflicts_with = "fold")]
+    pub(crate) flat: bool,
+    /// Show the contents of each name, with their holders and the time of the first announcement
+    #[arg(long, conflicts_with = "fold")]
+    pub(crate) long: bool,
+    #[command(flatten)]
+    pub(crate) of: CatalogueSource,
+}
+
+/// The options of the commands that list the catalogue.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct CatalogueSource {
+    /// Ask the running peer of this folder [default: the one of BRIGADE_FOLDER, of the current directory, or the only
+    /// one that runs; if none runs, the manager]
+    #[arg(long, value_name = "DIR", value_parser = path(), conflicts_with_all = ["manager_host", "manager_port", "manager_key"])]
+    pub(crate) folder: Option<PathBuf>,
     /// Print one JSON object per line
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print only the list and errors
+    #[arg(long)]
+    pub(crate) quiet: bool,
     #[command(flatten)]
     pub(crate) manager: ManagerOptions,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct PeersArgs {
-    /// Print one JSON object per line
-    #[arg(long)]
-    pub(crate) json: bool,
     #[command(flatten)]
-    pub(crate) manager: ManagerOptions,
+    pub(crate) of: CatalogueSource,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct DemoArgs {
     /// The file to fetch [default: this program itself]
     pub(crate) path: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CompleteArgs {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+    /// The words before the cursor, the first of which is the program; the last one is being typed
+    #[arg(last = true, value_name = "WORD")]
+    pub(crate) words: Vec<OsString>,
 }
 
 #[cfg(test)]

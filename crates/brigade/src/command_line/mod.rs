@@ -4,7 +4,11 @@
 //! Mistakes of the settings are in the same report. Good texts and suggestions of clap are kept.
 
 pub(crate) mod args;
+mod clap_errors;
+pub(crate) mod given_options;
+pub(crate) mod manual;
 pub(crate) mod mistakes;
+pub(crate) mod typed_command;
 pub(crate) mod value_parsers;
 
 use std::{
@@ -15,12 +19,14 @@ use std::{
 
 use brigade_core::limit_plan::LimitPlan;
 use clap::{
-    ArgMatches, Command as Grammar, CommandFactory, Error, FromArgMatches,
+    ArgMatches, Command as Grammar, Error, FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},
 };
 
 use self::{
     args::{Brigade, Command},
+    clap_errors::{argument, described, is_same, string, strings},
+    given_options::{GivenOptions, wants_json},
     mistakes::{Location, Mistake, report},
 };
 use crate::{
@@ -35,13 +41,15 @@ const ROUNDS: usize = 50;
 pub(crate) struct Invocation {
     pub(crate) args: Brigade,
     pub(crate) limits: LimitPlan,
+    /// The options that the command line itself has, and not the settings.
+    pub(crate) given: GivenOptions,
 }
 
 /// Reads `line`, which begins with the program's name. The error is the exit code after all mistakes were printed; it
 /// is 0 if help was printed.
 pub(crate) fn read(line: &[OsString]) -> Result<Invocation, ExitCode> {
     let (settings, of_settings) = Settings::load();
-    let grammar = settings.with_defaults(Brigade::command());
+    let grammar = settings.with_defaults(manual::grammar());
     let mut parsed = ParsedLine::of(&grammar, line);
     if let Some(shown) = parsed.shown {
         let printed = shown.print().and_then(|()| io::stdout().flush());
@@ -65,7 +73,8 @@ pub(crate) fn read(line: &[OsString]) -> Result<Invocation, ExitCode> {
         Some(mut args) if parsed.mistakes.is_empty() => {
             let limits = settings.limits_for(&args);
             settings.add_shares(&mut args);
-            Ok(Invocation { args, limits })
+            let given = GivenOptions::of(&grammar, parsed.matches.as_ref());
+            Ok(Invocation { args, limits, given })
         }
         _ => {
             let json = wants_json(command, line);
@@ -74,13 +83,6 @@ pub(crate) fn read(line: &[OsString]) -> Result<Invocation, ExitCode> {
             Err(report(&parsed.mistakes, line, &command, json))
         }
     }
-}
-
-/// Whether `line` asks for JSON, even if the rest of it is wrong, and `command`, if it is known, can print JSON.
-fn wants_json(command: Option<&Grammar>, line: &[OsString]) -> bool {
-    let mut options = line.iter().skip(1).take_while(|word| *word != "--");
-    let can_give = |command: &Grammar| command.get_arguments().any(|argument| argument.get_id() == "json");
-    options.any(|word| word == "--json") && command.is_none_or(can_give)
 }
 
 fn is_missing_username(args: &Brigade, wrong_values: &[String]) -> bool {
@@ -175,7 +177,8 @@ impl ParsedLine {
             }
             ErrorKind::MissingRequiredArgument => {
                 let missing = strings(&error, ContextKind::InvalidArg);
-                let missing = missing.into_iter().filter(|argument| !self.wrong_values.contains(argument));
+                let is_wrong = |argument: &String| self.wrong_values.iter().any(|one| is_same(one, argument));
+                let missing = missing.into_iter().filter(|argument| !is_wrong(argument));
                 let mistake = |argument| Mistake::new(Location::Missing, format!("{argument} is missing"));
                 self.mistakes.extend(missing.map(mistake));
                 return false;
@@ -297,11 +300,15 @@ fn unread_value(grammar: &Grammar, words: &[PendingArgument], error: &Error) -> 
 }
 
 /// The argument to read instead of `word`: the suggestion of clap, if there is exactly one. An argument that is not UTF-8
-/// keeps its place, so that it is not missing; its wrong bytes are replaced.
+/// keeps its place, so that it is not missing; its wrong bytes are replaced. So does one of several possible values, so
+/// that the next argument is not taken for it.
 fn guess(error: &Error, word: &OsString) -> Option<String> {
     let word = word.to_string_lossy();
     let kind = match error.kind() {
         ErrorKind::InvalidUtf8 => return Some(word.into_owned()),
+        ErrorKind::InvalidValue if !argument(error).starts_with('-') => {
+            return strings(error, ContextKind::ValidValue).into_iter().next();
+        }
         ErrorKind::UnknownArgument => ContextKind::SuggestedArg,
         ErrorKind::InvalidSubcommand => ContextKind::SuggestedSubcommand,
         _ => return None,
@@ -310,71 +317,6 @@ fn guess(error: &Error, word: &OsString) -> Option<String> {
     match strings(error, kind).as_slice() {
         [one] => one.split_whitespace().next().map(|guess| format!("{guess}{value}")),
         _ => None,
-    }
-}
-
-/// The mistake and what is expected, on one line.
-fn described(error: &Error) -> String {
-    let argument = argument(error);
-    let value = string(error, ContextKind::InvalidValue).unwrap_or_default();
-    let source = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    let mut text = match error.kind() {
-        ErrorKind::InvalidValue if value.is_empty() => format!("'{argument}' needs a value"),
-        ErrorKind::InvalidValue => format!("invalid value '{value}' for '{argument}'"),
-        ErrorKind::ValueValidation if argument == "<NAME>..." => {
-            format!("'{value}' cannot be the name of a file: {source}")
-        }
-        ErrorKind::ValueValidation => format!("invalid value '{value}' for '{argument}': {source}"),
-        ErrorKind::UnknownArgument => format!("unexpected argument '{argument}'"),
-        ErrorKind::InvalidSubcommand => {
-            let command = string(error, ContextKind::InvalidSubcommand).unwrap_or_default();
-            format!("unrecognized subcommand '{command}'")
-        }
-        ErrorKind::TooManyValues => format!("'{argument}' takes no value '{value}'"),
-        ErrorKind::ArgumentConflict => {
-            let others = strings(error, ContextKind::PriorArg);
-            let others: Vec<&String> = others.iter().filter(|other| **other != argument).collect();
-            match others.as_slice() {
-                [] => format!("'{argument}' is given more than once"),
-                [other, ..] => format!("'{argument}' cannot be used with '{other}'"),
-            }
-        }
-        ErrorKind::InvalidUtf8 => "it is not UTF-8".to_owned(),
-        kind => kind.as_str().unwrap_or("it is not understood").to_owned(),
-    };
-    for (kind, what) in [
-        (ContextKind::ValidValue, "possible values"),
-        (ContextKind::SuggestedSubcommand, "a similar subcommand exists"),
-        (ContextKind::SuggestedArg, "a similar argument exists"),
-        (ContextKind::SuggestedValue, "a similar value exists"),
-    ] {
-        let suggested: Vec<String> = strings(error, kind).iter().map(|one| format!("'{one}'")).collect();
-        if !suggested.is_empty() {
-            text += &format!("; {what}: {}", suggested.join(", "));
-        }
-    }
-    strings(error, ContextKind::Suggested).iter().for_each(|tip| text += &format!("; {tip}"));
-    text
-}
-
-/// The option or argument that an error is about, as its usage has it; empty where it is about none.
-fn argument(error: &Error) -> String {
-    string(error, ContextKind::InvalidArg).unwrap_or_default().to_owned()
-}
-
-fn string(error: &Error, kind: ContextKind) -> Option<&str> {
-    match error.get(kind) {
-        Some(ContextValue::String(text)) => Some(text),
-        _ => None,
-    }
-}
-
-fn strings(error: &Error, kind: ContextKind) -> Vec<String> {
-    match error.get(kind) {
-        Some(ContextValue::String(text)) => vec![text.clone()],
-        Some(ContextValue::Strings(texts)) => texts.clone(),
-        Some(ContextValue::StyledStrs(texts)) => texts.iter().map(ToString::to_string).collect(),
-        _ => vec![],
     }
 }
 

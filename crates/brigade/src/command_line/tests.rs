@@ -60,6 +60,12 @@ fn wrong_values_are_all_found() {
         &[(2, "'0' for '--max <COUNT>'"), (4, "'-1'"), (5, "'x' for '--manager-port"), (7, "'a/b'")],
     );
     check("brigade completions bush", &[(2, "possible values: 'bash'")]);
+    check("brigade limit sideways 3MB", &[(2, "possible values: 'up', 'down'")]);
+    check("brigade limit sideways fast", &[(2, "'sideways' for '[DIRECTION]'"), (3, "'fast' for '[RATE]'")]);
+    check("brigade prioritize 3 urgent", &[(3, "possible values: 'high', 'normal', 'low'")]);
+    check("brigade prioritize 3", &[(2, "'3' for '<PRIORITY>'"), (0, "<FETCH>... is missing")]);
+    check("brigade pause", &[(0, "<FETCH>... is missing")]);
+    check("brigade fetch a --timeout 5 --wait=soon", &[(4, "the unit is missing: 5s"), (5, "like 30s")]);
     check("brigade peer --headless=yes --max 0", &[(2, "takes no value 'yes'"), (4, "'0'")]);
 }
 

@@ -9,6 +9,7 @@ pub(crate) use brigade_api::text::cap::parse_cap;
 use brigade_core::{
     limits,
     name::{FileName, NameError},
+    rate::Cap,
 };
 use brigade_node::peer::{SharedPath, has_wildcard};
 use clap::builder::{OsStringValueParser, PathBufValueParser, TypedValueParser};
@@ -145,6 +146,23 @@ pub(crate) fn parse_prefix(text: &str) -> Result<String, String> {
     Err(format!("it has {bytes} bytes, and a name or a pattern has at most {most}"))
 }
 
+/// A limit that is typed: a rate or `off`, or `auto` for the limit of the options, the schedule and the settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum TypedLimit {
+    Fixed(Cap),
+    Auto,
+}
+
+impl TypedLimit {
+    /// The limit; `None` for `auto`.
+    pub(crate) const fn cap(self) -> Option<Cap> {
+        match self {
+            Self::Fixed(cap) => Some(cap),
+            Self::Auto => None,
+        }
+    }
+}
+
 /// How long parts are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum KeepTime {
@@ -190,9 +208,60 @@ pub(crate) fn parse_keep(text: &str) -> Result<KeepTime, String> {
     }
 }
 
+/// The longest time that a command waits: a year.
+const MOST_SECONDS: u64 = 365 * 86_400;
+
+/// Parses how long a command waits: seconds, minutes, hours or days, at least one second and at most a year.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let text = text.trim();
+    let wrong = || "expected a time like 30s, 5m, 2h or 1d".to_owned();
+    if text.starts_with('-') {
+        return Err(format!("it cannot be negative; {}", wrong()));
+    }
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor: u64 = match unit.trim() {
+        "s" | "sec" => 1,
+        "m" | "min" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        "" if !number.is_empty() => {
+            return Err(format!("the unit is missing: {number}s, {number}m, {number}h or {number}d"));
+        }
+        _ => return Err(wrong()),
+    };
+    if number.is_empty() {
+        return Err(wrong());
+    }
+    match number.parse::<u64>().ok().and_then(|number| number.checked_mul(factor)) {
+        Some(0) => Err(format!("it cannot be zero; {}", wrong())),
+        Some(seconds @ 1..=MOST_SECONDS) => Ok(Duration::from_secs(seconds)),
+        _ => Err("it cannot be more than 365d".to_owned()),
+    }
+}
+
+/// Parses a number of lines: at least 1, at most 1000, as many as a running peer keeps.
+pub(crate) fn parse_line_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count @ 1..=1000) => Ok(count),
+        _ => Err("expected a number from 1 to 1000".to_owned()),
+    }
+}
+
+/// Parses a limit that is typed: a rate, `off` or `auto`.
+pub(crate) fn parse_limit(text: &str) -> Result<TypedLimit, String> {
+    if text.trim().eq_ignore_ascii_case("auto") {
+        return Ok(TypedLimit::Auto);
+    }
+    parse_cap(text).map(TypedLimit::Fixed).map_err(|reason| format!("{reason}, or auto"))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Duration, KeepTime, limits, parse_keep, parse_name, parse_prefix};
+    use super::{
+        Cap, Duration, KeepTime, TypedLimit, limits, parse_duration, parse_keep, parse_limit, parse_name,
+        parse_prefix,
+    };
 
     #[test]
     fn parts_are_kept_for_days_or_hours_or_forever() {
@@ -214,6 +283,37 @@ mod tests {
         for text in ["36501d", "876001h", "99999999d"] {
             assert!(parse_keep(text).unwrap_err().starts_with("it cannot be more than 36500d; "), "{text}");
         }
+    }
+
+    #[test]
+    fn a_time_has_a_number_and_a_unit() {
+        for (text, seconds) in
+            [("30s", 30), ("5m", 300), (" 2 h ", 7200), ("1d", 86_400), ("365d", 31_536_000)]
+        {
+            assert_eq!(parse_duration(text), Ok(Duration::from_secs(seconds)), "{text}");
+        }
+        for (text, reason) in [
+            ("30", "the unit is missing: 30s, 30m, 30h or 30d"),
+            ("0s", "it cannot be zero"),
+            ("-1s", "it cannot be negative"),
+            ("366d", "it cannot be more than 365d"),
+            ("99999999999999999999d", "it cannot be more than 365d"),
+            ("", "expected a time like 30s"),
+            ("s", "expected a time like 30s"),
+            ("1.5h", "expected a time like 30s"),
+            ("5 years", "expected a time like 30s"),
+        ] {
+            let error = parse_duration(text).unwrap_err();
+            assert!(error.starts_with(reason), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_typed_limit_is_a_rate_or_off_or_auto() {
+        assert_eq!(parse_limit("Auto"), Ok(TypedLimit::Auto));
+        assert_eq!(parse_limit("off").map(TypedLimit::cap), Ok(Some(Cap::Off)));
+        assert_eq!(parse_limit("2MB").map(TypedLimit::cap), Ok(Some(Cap::At(2_000_000))));
+        assert!(parse_limit("fast").unwrap_err().ends_with("or off, or auto"));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::{
     failure::{FAILED, Failure},
     notices::{
         Notices,
-        fetch_progress::{follow, summary},
+        fetch_progress::{ProgressDetail, follow, summary},
     },
     terminal::{signals::Signals, standard_output::print_line},
     text::format,
@@ -99,7 +99,7 @@ async fn run_demo(
         let peer = setup.join(username).await?;
         let request = FetchRequest::new(&*name);
         let fetch = peer.fetch(peer.resolve(&request, &mut |_| {}).await?).await?;
-        let progress = follow(&fetch, &mut Notices::of(&peer)).await;
+        let progress = follow(fetch.progress(), Some(&mut Notices::of(&peer)), ProgressDetail::Tenths).await;
         print_line(&format!("{username}: {}", summary(&progress)));
         right &= check(&progress, &folder.join(username).join(&*name), source, least)?;
         holders.push(peer);

@@ -7,9 +7,12 @@
 use std::{process::ExitCode, time::Duration};
 
 use brigade_core::plural::count;
-use brigade_node::peer::{Fetch, FetchState, MemberTraffic, Progress, UnreachableHolder};
+use brigade_node::peer::{FetchState, MemberTraffic, Progress, UnreachableHolder};
 use serde_json::{Value, json};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 
 use crate::{
     failure::{Failure, INTERRUPTED, TERMINATED, kind},
@@ -41,9 +44,8 @@ pub(super) fn list_row(mut row: Value, incomplete_ms: Option<u64>) -> String {
     row.to_string()
 }
 
-/// Prints the progress of `fetches` until it is dropped.
-pub(super) async fn report_progress(fetches: Vec<Fetch>) {
-    let mut each: Vec<_> = fetches.iter().map(Fetch::progress).collect();
+/// Prints the progress of fetches until it is dropped.
+pub(super) async fn report_progress(mut each: Vec<watch::Receiver<Progress>>) {
     let mut printed = vec![Value::Null; each.len()];
     let mut tick = interval(PROGRESS_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -75,6 +77,7 @@ fn progress(progress: &Progress) -> Value {
         FetchState::Fetching => "fetching",
         FetchState::WaitingForFetch => "waiting_for_fetch",
         FetchState::Waiting => "waiting",
+        FetchState::Paused => "paused",
         FetchState::Full { inodes: true, .. } => "no_inodes",
         FetchState::Full { .. } => "disk_full",
         _ => "over",

@@ -14,6 +14,7 @@ use brigade_node::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::local_api::LocalApi;
 use crate::{
     checked_home::NO_HOME,
     command_line::args::ManagerArgs,
@@ -39,6 +40,15 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
         ManagerConfig::new(state_dir).host(args.host).port(args.port).max_peers(args.max).open(args.open);
     let mut server = ManagerServer::start_until(config, stop.clone()).await?;
     signals.cancel(stop.clone());
+    // A request ends the manager as a signal does, but with success.
+    let requested = CancellationToken::new();
+    let api = LocalApi::of_manager(&server.handle(), requested.clone());
+    api.note().into_iter().for_each(print_error_line);
+    let stopping = signals.clone();
+    tokio::spawn(async move {
+        requested.cancelled().await;
+        stopping.request_stop();
+    });
     let (handle, events) = (server.handle(), server.events());
     let mut shown = if io::stdout().is_terminal() && io::stdin().is_terminal() && terminal::draws() {
         manager_display::show_table(&handle, events, stop.clone()).await
@@ -55,6 +65,7 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     }
     stop.cancel();
     server.stopped().await;
+    api.stop().await;
     match shown {
         // While the table is shown, Ctrl-C is a key like all others.
         Ok(manager_display::DisplayEnd::Interrupted) => Ok(Signal::Interrupt.exit_code()),

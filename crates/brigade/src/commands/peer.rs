@@ -13,6 +13,7 @@ use brigade_node::peer::{
 
 use super::{
     listen_and_join::{ListenChoice, is_about_the_port, join},
+    local_api::LocalApi,
     prompt,
 };
 use crate::{
@@ -62,7 +63,11 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
     if let Some(unreached) = peer.unreached() {
         lines.printer().print(&unreached.to_string());
     }
-    prompt::run(peer, lines, signals).await
+    let (client, api) = LocalApi::of_peer(&peer);
+    api.note().into_iter().for_each(|note| lines.printer().print(note));
+    let code = prompt::run(peer, client, lines, signals).await;
+    api.stop().await;
+    code
 }
 
 /// Runs without a prompt, until terminated or until the manager refuses the peer for good.
@@ -75,6 +80,8 @@ async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Re
         joined = join(&config, args.peer.host.as_deref(), args.peer.port) => joined?,
         signal = signals.first() => return Ok(signal.exit_code()),
     };
+    let (_, api) = LocalApi::of_peer(&peer);
+    api.note().into_iter().for_each(print_error_line);
     let ready = async {
         if peer.announced().await {
             print_line("ready");
@@ -84,8 +91,10 @@ async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Re
     let signal = tokio::select! {
         biased; // the refusal before its notice
         signal = signals.first() => signal,
+        () = peer.stop_requested() => Signal::Requested,
         failure = wait_until_refused(&peer) => {
             peer.stop().await;
+            api.stop().await;
             return Err(failure);
         }
         () = ready => Signal::Terminate,
@@ -93,6 +102,7 @@ async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Re
         () = UnsharedLog::of(&peer).run() => Signal::Terminate,
     };
     peer.stop().await;
+    api.stop().await;
     Ok(signal.exit_code())
 }
 
@@ -313,4 +323,5 @@ fn config(args: &PeerArgs, limits: LimitPlan, username: Username) -> PeerConfig 
         .limits(limits)
         .keep_parts(args.peer.keep_parts.time())
         .shares(args.share.clone())
+        .keep_fetches(true)
 }

@@ -5,7 +5,7 @@
 
 use std::{error::Error, io, process::ExitCode};
 
-pub(crate) use brigade_api::problem::{DISK, FAILED, NOT_FOUND, REFUSED, USAGE, kind};
+pub(crate) use brigade_api::problem::{DISK, FAILED, NOT_FOUND, REFUSED, TIMED_OUT, USAGE, kind};
 use brigade_api::problem::{Problem, ProblemBody};
 use brigade_node::{
     error::{FolderError, KeyError, ListenError},
@@ -134,7 +134,7 @@ macro_rules! failures {
 
 failures! {
     AskError, CannotLand, CannotShare, FetchError, FolderError, JoinError, KeyError, ListenError, ManagerError, NotEnoughSpace,
-    PeerError, ReachError, ResolveError,
+    PeerError, ReachError, ResolveError, brigade_api::client::ClientError, brigade_api::local::FindError,
 }
 
 /// The lines of `text`, escaped; of one that is too long, the middle is omitted.

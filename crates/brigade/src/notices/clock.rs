@@ -34,7 +34,10 @@ impl ClockNotices {
     }
 }
 
+/// What the user can do.
+pub(crate) const HINT: &str = "set the clock that is wrong (NTP): on this machine, or on the manager's";
+
 /// The problem, and what the user can do.
 pub(crate) fn message(off: &ClockDifference) -> String {
-    format!("{off}\nhint: set the clock that is wrong (NTP): on this machine, or on the manager's")
+    format!("{off}\nhint: {HINT}")
 }

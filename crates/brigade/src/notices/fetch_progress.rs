@@ -1,8 +1,8 @@
 //! The progress line of a fetch, and the summary at its end.
 //!
-//! In a terminal the line is drawn in place. Elsewhere a line is printed at every tenth of the way, and when the fetch
-//! begins or stops waiting. For a fetch in the background of a terminal only the latter are printed, since a person is
-//! typing there.
+//! In a terminal the line is drawn in place. A terminal that cannot draw gets a line at every tenth of the way, and when
+//! the fetch begins or stops waiting. Elsewhere, and for a fetch in the background of a terminal, only the latter are
+//! printed, since a person is typing there, or nobody reads.
 
 use std::{
     collections::BTreeSet,
@@ -11,10 +11,13 @@ use std::{
 };
 
 use brigade_core::plural::count;
-use brigade_node::peer::{Fetch, FetchState, Progress, UnreachableHolder};
-use tokio::time::{MissedTickBehavior, interval};
+use brigade_node::peer::{FetchState, Progress, UnreachableHolder};
+use tokio::{
+    sync::watch,
+    time::{MissedTickBehavior, interval},
+};
 
-use super::Notices;
+use super::{Notices, holder_shares::holder_shares};
 use crate::{
     terminal::{
         self,
@@ -29,16 +32,38 @@ use crate::{
 /// How often the line at a terminal is drawn, if it changed.
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 
-/// Follows `fetch` until it is over and draws its progress on standard error, with the notices between. Returns the
-/// last progress.
-pub(crate) async fn follow(fetch: &Fetch, notices: &mut Notices) -> Progress {
-    if !io::stderr().is_terminal() || !terminal::draws() {
-        return follow_by(until_over(fetch, &Display::Lines), notices).await;
-    }
-    follow_by(drawn_until_over(fetch), notices).await
+/// How much of a running fetch is printed where its line is not drawn in place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum ProgressDetail {
+    /// A line at every tenth of the way, and the waits.
+    Tenths,
+    /// That it waits, and that it continues. At a terminal that cannot draw, the tenths too.
+    Waits,
+    /// Nothing, also at a terminal that can draw.
+    Nothing,
 }
 
-async fn follow_by(followed: impl Future<Output = Progress>, notices: &mut Notices) -> Progress {
+/// Follows a fetch until it is over and draws its progress on standard error, with the notices between. Returns the
+/// last progress.
+pub(crate) async fn follow(
+    progress: watch::Receiver<Progress>,
+    notices: Option<&mut Notices>,
+    detail: ProgressDetail,
+) -> Progress {
+    let is_terminal = io::stderr().is_terminal();
+    let display = match detail {
+        ProgressDetail::Nothing => return until_over(progress, &Display::Nothing).await,
+        ProgressDetail::Waits if !is_terminal => Display::Waits,
+        _ => Display::Lines,
+    };
+    if is_terminal && terminal::draws() {
+        return follow_by(drawn_until_over(progress), notices).await;
+    }
+    follow_by(until_over(progress, &display), notices).await
+}
+
+async fn follow_by(followed: impl Future<Output = Progress>, notices: Option<&mut Notices>) -> Progress {
+    let Some(notices) = notices else { return followed.await };
     tokio::pin!(followed);
     loop {
         tokio::select! {
@@ -48,17 +73,16 @@ async fn follow_by(followed: impl Future<Output = Progress>, notices: &mut Notic
     }
 }
 
-/// Follows `fetch` until it is over without drawing. Returns the last progress.
-pub(crate) async fn follow_in_background(fetch: &Fetch, printer: Printer) -> Progress {
+/// Follows a fetch until it is over without drawing. Returns the last progress.
+pub(crate) async fn follow_in_background(progress: watch::Receiver<Progress>, printer: Printer) -> Progress {
     let display = match printer {
         Printer::Terminal(_) | Printer::Typed(_) => Display::AboveInput(printer),
         Printer::Plain => Display::Lines,
     };
-    until_over(fetch, &display).await
+    until_over(progress, &display).await
 }
 
-async fn until_over(fetch: &Fetch, display: &Display) -> Progress {
-    let mut progress = fetch.progress();
+async fn until_over(mut progress: watch::Receiver<Progress>, display: &Display) -> Progress {
     let mut reported = LastReport::default();
     loop {
         let now = progress.borrow_and_update().clone();
@@ -69,10 +93,9 @@ async fn until_over(fetch: &Fetch, display: &Display) -> Progress {
     }
 }
 
-/// Follows `fetch` until it is over with a line at the terminal that is drawn again, also after the terminal was
+/// Follows a fetch until it is over with a line at the terminal that is drawn again, also after the terminal was
 /// resized. The line is erased when the future ends or is dropped.
-async fn drawn_until_over(fetch: &Fetch) -> Progress {
-    let mut progress = fetch.progress();
+async fn drawn_until_over(mut progress: watch::Receiver<Progress>) -> Progress {
     let mut line = ProgressLine::default();
     let mut reported = LastReport::default();
     let mut continued = Continued::install();
@@ -100,37 +123,35 @@ async fn drawn_until_over(fetch: &Fetch) -> Progress {
 enum Display {
     /// Lines on standard error.
     Lines,
+    /// Lines on standard error, and only while something is wrong.
+    Waits,
     /// Above the line that a person is typing, and seldom.
     AboveInput(Printer),
+    Nothing,
 }
 
 impl Display {
     fn show(&self, progress: &Progress, reported: &mut LastReport) {
-        self.show_line(progress, reported);
+        if let Some(text) = reported.wait_change(progress).or_else(|| self.advance(progress, reported)) {
+            self.print(&text);
+        }
         for cause in reported.causes(progress) {
             self.print(&cause);
         }
     }
 
-    fn show_line(&self, progress: &Progress, reported: &mut LastReport) {
+    fn advance(&self, progress: &Progress, reported: &mut LastReport) -> Option<String> {
         match self {
-            Self::Lines => {
-                if let Some(text) = reported.wait_change(progress).or_else(|| reported.advance(progress)) {
-                    self.print(&text);
-                }
-            }
-            Self::AboveInput(_) => {
-                if let Some(text) = reported.wait_change(progress) {
-                    self.print(&text);
-                }
-            }
+            Self::Lines => reported.advance(progress),
+            _ => None,
         }
     }
 
     fn print(&self, text: &str) {
         match self {
-            Self::Lines => print_above(text),
+            Self::Lines | Self::Waits => print_above(text),
             Self::AboveInput(printer) => printer.print(text),
+            Self::Nothing => {}
         }
     }
 }
@@ -158,6 +179,7 @@ fn parts(progress: &Progress) -> LineParts {
         pieces: format!("{}/{}", progress.pieces_done, count(progress.pieces, "piece")),
         amounts: format!("{} of {}", format::bytes(progress.bytes_done), format::bytes(progress.bytes)),
         state: state(progress),
+        holder_shares: holder_shares(progress),
         done: (progress.bytes_done, progress.bytes),
     }
 }
@@ -188,6 +210,7 @@ fn state(progress: &Progress) -> Vec<String> {
                 "paused: the disk is full; {missing} are missing, {free} are free; it continues when there is space"
             )
         }
+        FetchState::Paused => "paused by a command; it continues when it is resumed".to_owned(),
         _ => {
             let left = progress.time_left().map_or_else(|| "–".to_owned(), format::duration);
             let holders = count(progress.holders, "holder");
@@ -228,6 +251,8 @@ enum WaitCause {
     /// Holders that sent wrong data.
     WrongData,
     Disk,
+    /// Somebody paused it.
+    Paused,
 }
 
 impl LastReport {
@@ -239,6 +264,7 @@ impl LastReport {
             FetchState::Waiting if progress.out_of_reach > 0 => WaitCause::OutOfReach,
             FetchState::Waiting => WaitCause::Holders,
             FetchState::Full { .. } => WaitCause::Disk,
+            FetchState::Paused => WaitCause::Paused,
             FetchState::Fetching => WaitCause::None,
             _ => return None,
         };

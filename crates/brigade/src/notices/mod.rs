@@ -7,6 +7,7 @@
 pub(crate) mod clock;
 pub(crate) mod fetch_progress;
 pub(crate) mod folder;
+pub(crate) mod holder_shares;
 pub(crate) mod incomplete_catalogue;
 pub(crate) mod manager;
 pub(crate) mod reachability;

@@ -63,6 +63,17 @@ impl Settings {
         SETTINGS.iter().any(|setting| setting.commands.contains(&command))
     }
 
+    /// The variables that set options of a command, and these options as they are typed.
+    pub(crate) fn variables_of(command: &str) -> Vec<(&'static str, String)> {
+        let of_command = SETTINGS.iter().filter(|setting| {
+            let is_limit = [UP, DOWN].contains(&setting.variable) && ["peer", "fetch"].contains(&command);
+            is_limit || setting.commands.contains(&command)
+        });
+        of_command
+            .map(|setting| (setting.variable, format!("--{}", setting.option.replace('_', "-"))))
+            .collect()
+    }
+
     /// `grammar` with the settings as defaults.
     pub(crate) fn with_defaults(&self, mut grammar: Grammar) -> Grammar {
         for (setting, value) in &self.values {

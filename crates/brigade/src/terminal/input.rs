@@ -15,7 +15,9 @@ use std::{
     },
 };
 
-use rustyline::{Config, DefaultEditor, ExternalPrinter, error::ReadlineError};
+use rustyline::{
+    CompletionType, Config, Editor, ExternalPrinter, error::ReadlineError, history::DefaultHistory,
+};
 use tokio::{
     io::{AsyncBufRead, AsyncBufReadExt, AsyncReadExt, BufReader, Stdin},
     sync::mpsc,
@@ -25,6 +27,7 @@ use tokio::{
 use super::editor_suspension::{EditedLine, handle_suspensions};
 use super::{
     input_readiness::wait_for_typed_line,
+    line_completion::{CompletionSlot, LineCompleter, LineHelper},
     mode,
     standard_output::{print_line, print_text},
 };
@@ -59,6 +62,8 @@ pub(crate) enum LineReader {
         printer: Printer,
         /// Further lines of the same pasted text.
         more: VecDeque<String>,
+        /// What completes the words of a command, once it is known.
+        completer: CompletionSlot,
     },
     /// A terminal that cannot move its cursor, and the prompt that is not answered yet.
     Typed(BufReader<Stdin>, PendingPrompt),
@@ -100,10 +105,12 @@ impl LineReader {
             return Ok(Self::typed());
         }
         // Pasted text is read like typed text: each line of it is one.
-        let config = Config::builder().bracketed_paste(false).build();
-        let edited = DefaultEditor::with_config(config)
+        let config = Config::builder().bracketed_paste(false).completion_type(CompletionType::List).build();
+        let edited = LineEditor::with_config(config)
             .and_then(|mut editor| editor.create_external_printer().map(|printer| (editor, printer)));
-        let Ok((editor, printer)) = edited else { return Ok(Self::typed()) };
+        let Ok((mut editor, printer)) = edited else { return Ok(Self::typed()) };
+        let completer = CompletionSlot::default();
+        editor.set_helper(Some(LineHelper::new(completer.clone())));
         let (prompts, to_show) = blocking::channel::<String>();
         let (answers, lines) = mpsc::channel(1);
         let printer = Printer::Terminal(Arc::new(Mutex::new(Box::new(printer))));
@@ -119,11 +126,18 @@ impl LineReader {
         std::thread::Builder::new()
             .name("prompt".to_owned())
             .spawn(move || edit(editor, history, &to_show, &answers, &editing))?;
-        Ok(Self::Terminal { prompts, lines, printer, more: VecDeque::new() })
+        Ok(Self::Terminal { prompts, lines, printer, more: VecDeque::new(), completer })
     }
 
     fn typed() -> Self {
         Self::Typed(BufReader::new(tokio::io::stdin()), PendingPrompt::default())
+    }
+
+    /// Sets what completes the words of commands with Tab, once. Only the editor of a terminal completes words.
+    pub(crate) fn set_completer(&self, with: Box<dyn LineCompleter>) {
+        if let Self::Terminal { completer, .. } = self {
+            let _ = completer.set(with); // the first one stays
+        }
     }
 
     /// Whether it is a terminal.
@@ -139,7 +153,7 @@ impl LineReader {
     /// Prints `prompt` and waits for a line. After an error that [`is_about_line`], the next line can be read.
     pub(crate) async fn ask(&mut self, prompt: &str) -> io::Result<Input> {
         match self {
-            Self::Terminal { prompts, lines, printer, more } => {
+            Self::Terminal { prompts, lines, printer, more, .. } => {
                 if let Some(line) = more.pop_front() {
                     printer.print(&format!("{prompt}{}", escape(&line)));
                     return bounded(line);
@@ -213,8 +227,11 @@ fn set_pending(pending: &PendingPrompt, prompt: Option<String>) {
     *pending.lock().unwrap_or_else(PoisonError::into_inner) = prompt;
 }
 
+/// The editor of a terminal.
+type LineEditor = Editor<LineHelper, DefaultHistory>;
+
 fn edit(
-    mut editor: DefaultEditor,
+    mut editor: LineEditor,
     history: Option<PathBuf>,
     prompts: &blocking::Receiver<String>,
     answers: &mpsc::Sender<io::Result<Input>>,
@@ -228,6 +245,9 @@ fn edit(
     while let Ok(prompt) = prompts.recv() {
         mode::wait_for_foreground();
         mode::remember_terminal();
+        if let Some(helper) = editor.helper_mut() {
+            helper.completes = prompt == PROMPT;
+        }
         editing.store(true, Ordering::SeqCst);
         let read = editor.readline(&prompt);
         editing.store(false, Ordering::SeqCst);

@@ -8,6 +8,7 @@
 mod editor_suspension;
 pub(crate) mod input;
 mod input_readiness;
+pub(crate) mod line_completion;
 pub(crate) mod mode;
 pub(crate) mod progress_line;
 pub(crate) mod signals;

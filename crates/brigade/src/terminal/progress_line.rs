@@ -1,7 +1,7 @@
 //! A progress line that is drawn in place, and its layout in the width of the terminal.
 //!
-//! In a narrow terminal the name is shortened first, then the number of pieces, the bar and the amounts are omitted;
-//! percentage, rate, time left and holders are omitted last. The cursor stays at the beginning of the line, so that a
+//! In a narrow terminal the name is shortened first, then the number of pieces, the bar and the amounts are omitted, and
+//! then the share of each holder; percentage, rate, time left and holders are omitted last. The cursor stays at the beginning of the line, so that a
 //! terminal that was made narrower, and has wrapped the line, can still be cleared. While the program is in the
 //! background (`mode`), nothing is drawn or cleared.
 
@@ -20,15 +20,30 @@ use crate::{
 /// The least width of the name while anything else can be omitted.
 const NAME_LEAST: usize = 12;
 
-/// The layouts, richest first: the width of the bar, then whether pieces, amounts and files are shown beside name,
-/// percentage and state.
-const LAYOUTS: [(usize, bool, bool, bool); 6] = [
-    (16, true, true, true),
-    (16, false, true, true),
-    (8, false, true, true),
-    (0, false, true, true),
-    (0, false, false, true),
-    (0, false, false, false),
+/// A layout: the parts that are shown beside name, percentage and state.
+struct LineLayout {
+    bar_columns: usize,
+    pieces: bool,
+    amounts: bool,
+    files: bool,
+    /// How much comes from each holder.
+    holder_shares: bool,
+}
+
+const fn layout(bar_columns: usize, [pieces, amounts, files, holder_shares]: [bool; 4]) -> LineLayout {
+    LineLayout { bar_columns, pieces, amounts, files, holder_shares }
+}
+
+/// The layouts, richest first.
+const LAYOUTS: [LineLayout; 8] = [
+    layout(16, [true, true, true, true]),
+    layout(16, [false, true, true, true]),
+    layout(8, [false, true, true, true]),
+    layout(0, [false, true, true, true]),
+    layout(0, [false, false, true, true]),
+    layout(0, [false, true, true, false]),
+    layout(0, [false, false, true, false]),
+    layout(0, [false, false, false, false]),
 ];
 
 /// The parts of a progress line, escaped for a terminal.
@@ -41,6 +56,8 @@ pub(crate) struct LineParts {
     pub(crate) amounts: String,
     /// The state, the most important parts first.
     pub(crate) state: Vec<String>,
+    /// `anna 61% · ben 39%`; empty while nothing comes.
+    pub(crate) holder_shares: String,
     /// The number of bytes that are done, and of all bytes.
     pub(crate) done: (u64, u64),
 }
@@ -49,22 +66,24 @@ impl LineParts {
     /// All parts, without a bar and without a limit.
     pub(crate) fn whole(&self) -> String {
         let parts = [&self.name, &self.files, &self.pieces, &self.amounts];
-        joined(parts.into_iter().map(String::as_str).chain(self.state.iter().map(String::as_str)))
+        let parts = parts.into_iter().chain(&self.state).chain([&self.holder_shares]);
+        joined(parts.map(String::as_str))
     }
 
     /// The parts that fit into the width.
     pub(crate) fn within(&self, columns: usize) -> String {
         let width = columns.saturating_sub(1).max(1); // in the last column, terminals differ
         let percent = format!("{:>3}%", percent(self.done));
-        for (bar_columns, pieces, amounts, files) in LAYOUTS {
+        for LineLayout { bar_columns, pieces, amounts, files, holder_shares } in LAYOUTS {
             let head = if bar_columns == 0 {
                 percent.clone()
             } else {
                 format!("{} {percent}", bar(bar_columns, self.done))
             };
             let kept = [(files, &self.files), (pieces, &self.pieces), (amounts, &self.amounts)];
-            let kept = kept.into_iter().filter(|(kept, _)| *kept).map(|(_, part)| part.as_str());
-            let tail = joined(kept.chain(self.state.iter().map(String::as_str)));
+            let kept = kept.into_iter().filter(|(kept, _)| *kept).map(|(_, part)| part);
+            let shares = Some(&self.holder_shares).filter(|_| holder_shares);
+            let tail = joined(kept.chain(&self.state).chain(shares).map(String::as_str));
             let taken = head.width() + 1 + 2 + tail.width();
             if taken + self.name.width().min(NAME_LEAST) <= width {
                 return format!("{head} {}  {tail}", shortened(&self.name, width - taken));
@@ -181,6 +200,7 @@ mod tests {
             pieces: "120/287 pieces".to_owned(),
             amounts: "125.8 MB of 300.0 MB".to_owned(),
             state: ["12.3 MB/s", "14 s left", "2 holders"].map(str::to_owned).to_vec(),
+            holder_shares: String::new(),
             done: (125_800_000, 300_000_000),
         }
     }
@@ -216,6 +236,22 @@ mod tests {
     }
 
     #[test]
+    fn in_eighty_columns_the_shares_of_the_holders_take_the_place_of_the_amounts() {
+        let of = |name: &str, columns| {
+            let with_shares = LineParts { holder_shares: "anna 61% · ben 39%".into(), ..parts(name) };
+            with_shares.within(columns)
+        };
+        assert_eq!(
+            of(LONG, 80),
+            " 41% recordings…7 of 9.mkv  12.3 MB/s  14 s left  2 holders  anna 61% · ben 39%"
+        );
+        assert!(of("film.mkv", 80).starts_with(" 41% film.mkv  12.3 MB/s"), "{}", of("film.mkv", 80));
+        assert!(of("film.mkv", 80).ends_with("2 holders  anna 61% · ben 39%"));
+        assert!(of(LONG, 120).contains("MB of 300.0 MB") && of(LONG, 120).ends_with("ben 39%"));
+        assert!(of(LONG, 60).ends_with("2 holders"), "{}", of(LONG, 60));
+    }
+
+    #[test]
     fn no_line_is_wider_than_the_terminal() {
         let wide = parts("録画/二〇二六年十一月二十八日の長い夜、九つのうち七つ目.mkv");
         let waiting = LineParts {
@@ -224,8 +260,9 @@ mod tests {
         };
         let files =
             LineParts { files: "3/10 files".into(), ..parts("e\u{301}te\u{301}".repeat(20).as_str()) };
+        let shares = LineParts { holder_shares: "anna 61% · ben 39% · 3 more".into(), ..parts(LONG) };
         for columns in 1..200 {
-            for parts in [&wide, &waiting, &files, &parts("a")] {
+            for parts in [&wide, &waiting, &files, &shares, &parts("a")] {
                 let line = parts.within(columns);
                 assert!(line.width() <= columns.saturating_sub(1).max(1), "{columns}: {line}");
             }

@@ -30,6 +30,8 @@ pub(crate) enum Signal {
     /// the signal keeps its default action.
     #[cfg(target_os = "linux")]
     HangUp,
+    /// `brigade stop`, which is no signal of the system: the program has done what it was to do.
+    Requested,
 }
 
 impl Signal {
@@ -40,6 +42,7 @@ impl Signal {
             Self::Terminate => TERMINATED,
             #[cfg(target_os = "linux")]
             Self::HangUp => HUNG_UP,
+            Self::Requested => 0,
         }
     }
 
@@ -65,6 +68,7 @@ impl Signal {
 #[derive(Debug, Clone)]
 pub(crate) struct Signals {
     first: watch::Receiver<Option<Signal>>,
+    sender: watch::Sender<Option<Signal>>,
     /// The number of Ctrl-C while an [`InterruptGuard`] exists; otherwise `None`.
     interrupts: std::sync::Arc<watch::Sender<Option<u64>>>,
 }
@@ -92,7 +96,7 @@ impl Signals {
     pub(crate) fn install() -> Self {
         let (sender, first) = watch::channel(None);
         let interrupts = std::sync::Arc::new(watch::Sender::new(None));
-        let signals = Self { first, interrupts: interrupts.clone() };
+        let signals = Self { first, sender: sender.clone(), interrupts: interrupts.clone() };
         // Registered here and kept, so that no signal is missed: neither before the task runs, nor between two.
         let mut signals_of_system = SystemSignals::new();
         tokio::spawn(async move {
@@ -111,6 +115,15 @@ impl Signals {
             }
         });
         signals
+    }
+
+    /// Ends the program as a signal does, but with success.
+    pub(crate) fn request_stop(&self) {
+        self.sender.send_if_modified(|received| {
+            let is_first = received.is_none();
+            received.get_or_insert(Signal::Requested);
+            is_first
+        });
     }
 
     /// Waits for the first signal.

@@ -4,5 +4,6 @@
 //! Nothing here prints; `terminal::standard_output` does.
 
 pub(crate) mod shortening;
+pub(crate) mod table;
 
 pub(crate) use brigade_api::text::{escape, format, hints, value_suggestions};

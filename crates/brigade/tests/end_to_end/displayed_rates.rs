@@ -5,6 +5,7 @@
 use crate::{
     test_network::{Network, bytes},
     test_process::{PATIENCE, until},
+    test_terminal::Terminal,
 };
 
 #[test]
@@ -34,4 +35,25 @@ fn rates_match_the_limits() {
         let all = sending.iter().all(|sent| near(*sent, LIMIT)) && near(receiving, 2 * LIMIT);
         all.then_some(())
     });
+}
+
+#[test]
+fn in_eighty_columns_the_progress_says_how_much_comes_from_each_holder() {
+    let network = Network::start();
+    let film = bytes("film", 50_000_000);
+    for username in ["fire_user", "water_user"] {
+        network.write(&format!("{username}/recordings/a film with a long name.bin"), &film);
+    }
+    let _holders = ["fire_user", "water_user"].map(|username| network.peer(username, &[]));
+    let name = "recordings/a film with a long name.bin";
+    network.has_file(name, 2, PATIENCE);
+    let arguments = [name, "--into", "earth", "--download-limit", "2MB"];
+    let Some(earth) = Terminal::open(&network, 80, &[], "fetch", &arguments) else { return };
+    let line = until("the shares of both holders are shown", PATIENCE, || {
+        let shown = |row: &String| row.contains("fire_user ") && row.contains("% · ");
+        earth.rows().into_iter().find(shown)
+    });
+    for part in ["MB/s", " left", "2 holders", "water_user ", "record"] {
+        assert!(line.contains(part), "{part} is not in {line:?}");
+    }
 }

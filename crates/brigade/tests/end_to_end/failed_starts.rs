@@ -317,7 +317,6 @@ fn a_folder_has_one_session() {
     let named = format!("shared is in use by another session: fire_user at {at} (process {})", fire.id());
     let says = [&named, "stop the other session, or use another folder"];
     refused(&network, &["water_user", "--folder", "shared"]).with_code(6).prints_error(&says);
-    network.run("fetch", &["film.bin", "--into", "shared"]).end().with_code(6).prints_error(&says);
 
     // The text in the lock may come from anyone: only a name, a number or an address in it is shown.
     let lock = network.path("shared/.brigade/lock");

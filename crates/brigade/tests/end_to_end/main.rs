@@ -10,6 +10,7 @@
 
 mod changes_during_fetch;
 mod clock_difference;
+mod command_completion;
 mod demo;
 mod disk_space;
 mod disks_below_folder;
@@ -36,6 +37,11 @@ mod rate_limits;
 mod refused_after_joining;
 mod resource_limits;
 mod resuming;
+mod running_manager;
+mod running_peer;
+mod running_peer_fetches;
+mod running_peer_shares;
+mod running_peer_transfers;
 mod scripted_peer;
 mod serving_after_fetch;
 mod shares_in_place;
@@ -52,5 +58,6 @@ mod test_terminal;
 mod two_machines;
 mod unbound_usernames;
 mod upload_turns;
+mod waiting_commands;
 mod waiting_fetches;
 mod without_home;

@@ -55,7 +55,7 @@ fn a_command_that_fails_decides_the_exit_code_of_a_script() {
     let ended = peer.end().with_code(2);
     insta::assert_snapshot!(ended.err, @r#"
     error: "fecth" is not a command
-    hint: `help` lists the commands
+    hint: did you mean `fetch`? `help` lists the commands
     error: nobody shares "film.bin"
     hint: `files` lists all names
     "#);

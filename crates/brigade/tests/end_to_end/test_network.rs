@@ -91,6 +91,7 @@ impl Network {
 
     fn empty() -> Self {
         let temp = tempfile::tempdir().unwrap();
+        fs::create_dir(temp.path().join("run")).unwrap();
         Self { manager: None, log: None, port: 0, key: String::new(), machine: None, temp }
     }
 
@@ -116,6 +117,11 @@ impl Network {
     /// Terminates the manager and waits until it has ended.
     pub(crate) fn stop_manager(&mut self) -> ExitedProcess {
         self.manager.take().unwrap().terminate()
+    }
+
+    /// Waits until the manager has ended by itself.
+    pub(crate) fn wait_for_manager(&mut self) -> ExitedProcess {
+        self.manager.take().unwrap().end()
     }
 
     /// Kills the manager as `kill -9` does.
@@ -178,6 +184,8 @@ impl Network {
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("BRIGADE_")) {
             command.env_remove(name);
         }
+        // The sockets of this network alone.
+        command.env("XDG_RUNTIME_DIR", self.path("run")).env_remove("RUNTIME_DIRECTORY");
         command.env("BRIGADE_HOME", self.path("home"));
         command
     }
@@ -187,6 +195,18 @@ impl Network {
         let mut command = self.brigade(subcommand);
         command.args(["--manager-port", &self.port.to_string()]).args(arguments);
         Process::start(command)
+    }
+
+    /// Starts a command for a running peer or manager, which needs no options of the network, in a folder of it.
+    pub(crate) fn start_in(&self, folder: &str, subcommand: &str, arguments: &[&str]) -> Process {
+        let mut command = self.brigade(subcommand);
+        command.current_dir(self.path(folder)).args(arguments);
+        Process::start(command)
+    }
+
+    /// Runs a command for a running peer or manager to its end.
+    pub(crate) fn order(&self, subcommand: &str, arguments: &[&str]) -> ExitedProcess {
+        self.start_in("", subcommand, arguments).end()
     }
 
     /// Starts a command of this network on another machine, which reaches the manager at `manager`.

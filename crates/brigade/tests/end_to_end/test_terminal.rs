@@ -104,6 +104,7 @@ impl Terminal {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let terminal = Self { folder: network.path(""), server: number.to_string() };
         let home = format!("BRIGADE_HOME={}", network.path("home").display());
+        let run = format!("XDG_RUNTIME_DIR={}", network.path("run").display());
         let port = network.port().to_string();
         let folder = network.path("");
         let folder = folder.to_str().unwrap();
@@ -114,6 +115,7 @@ impl Terminal {
         let columns = columns.to_string();
         let session =
             ["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", "50", "-c", folder, "-e", &home];
+        let session = [&session[..], &["-e", &run]].concat();
         let made = terminal.tmux(&[&session[..], shell, &env, &program, arguments].concat());
         assert!(made.status.success(), "{made:?}");
         Some(terminal)

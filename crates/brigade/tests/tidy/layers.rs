@@ -149,6 +149,7 @@ const MAPS: &[Map] = &[
             // What a mistake is; the settings have mistakes too.
             together(&["command_line/args", "command_line/mistakes"]),
             apart(&["settings"]),
+            apart(&["command_line/manual"]),
             apart(&["command_line"]),
             apart(&["commands"]),
             apart(&[ROOT]),

@@ -6,10 +6,14 @@
 use std::time::Duration;
 
 use brigade_core::{id::Content, name::Username, plural::count};
-use brigade_node::peer::{AmbiguousName, FetchRequest, Peer, ResolveError, Resolved};
+use brigade_node::peer::{AmbiguousName, FetchRequest, PeerHandle, ResolveError, Resolved};
 
 use crate::{
-    terminal::signals::Signals,
+    failure::{Failure, NOT_FOUND},
+    terminal::{
+        input::{Input, LineReader, is_about_line},
+        signals::{Signal, Signals},
+    },
     text::{escape::escape, format},
 };
 
@@ -19,15 +23,93 @@ pub(crate) enum Chosen {
     Files(Resolved),
     /// The person chose no content.
     Nothing,
+}
+
+/// The answer of a person to the questions about some names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// A content of each name is chosen.
+    Chosen,
+    /// The person chose no content.
+    Nothing,
     /// The input ended at a question, or could not be read.
     Unanswered,
     /// The person wants to end the program.
     Interrupted,
+    /// There is no terminal, or no question may be asked.
+    NobodyToAsk,
+}
+
+impl Answer {
+    /// The signal that the answer means, if it means one: the terminal may be closed.
+    pub(super) async fn signal(self, signals: &mut Signals) -> Option<Signal> {
+        match self {
+            Self::Interrupted => Some(Signal::Interrupt),
+            Self::Unanswered => signals.at_end_of_terminal().await,
+            _ => None,
+        }
+    }
+}
+
+/// The error if no content of `name` was chosen.
+pub(super) fn nothing_chosen(name: &str) -> Failure {
+    Failure::new(NOT_FOUND, format!("no content of {name:?} was chosen"))
+}
+
+/// Asks a person at the terminal which content of a name is meant.
+pub(super) struct ContentQuestions {
+    /// Whether a question may be asked.
+    asks: bool,
+    lines: Option<LineReader>,
+}
+
+impl ContentQuestions {
+    pub(super) const fn new(asks: bool) -> Self {
+        Self { asks, lines: None }
+    }
+
+    /// Asks for a content of each of `choices`, and adds the answers to `request`.
+    pub(super) async fn ask(
+        &mut self,
+        choices: &[AmbiguousName],
+        request: &mut FetchRequest,
+    ) -> Result<Answer, Failure> {
+        if self.lines.is_none() && self.asks {
+            let opened =
+                LineReader::open(None).map_err(|error| Failure::other("opening the terminal", &error));
+            self.lines = Some(opened?);
+        }
+        let Some(lines) = self.lines.as_mut().filter(|lines| lines.is_terminal()) else {
+            return Ok(Answer::NobodyToAsk);
+        };
+        for choice in choices {
+            lines.printer().print(&menu(choice));
+            let is_chosen = loop {
+                match lines.ask(&question(choice)).await {
+                    Ok(Input::Line(answer)) => {
+                        if let Some(is_chosen) = take_answer(request, choice, &answer) {
+                            break is_chosen;
+                        }
+                        lines.printer().print(&invalid_answer(choice, &answer));
+                    }
+                    Err(error) if is_about_line(&error) => {
+                        lines.printer().print(&Failure::of_input(&error).text());
+                    }
+                    Ok(Input::Interrupted) => return Ok(Answer::Interrupted),
+                    Ok(Input::End) | Err(_) => return Ok(Answer::Unanswered),
+                }
+            };
+            if !is_chosen {
+                return Ok(Answer::Nothing);
+            }
+        }
+        Ok(Answer::Chosen)
+    }
 }
 
 /// Resolves `request`. If `signals` are given, Ctrl-C stops the wait: the error is then `None`.
 pub(crate) async fn resolve_request(
-    peer: &Peer,
+    peer: &PeerHandle,
     request: &FetchRequest,
     waits: &mut (dyn FnMut(Duration) + Send),
     signals: Option<&Signals>,
@@ -41,10 +123,10 @@ pub(crate) async fn resolve_request(
 }
 
 /// The note about files of a folder or a pattern that are not fetched, because `from` does not share them.
-pub(crate) fn left_out_note(files: &Resolved, from: Option<&Username>) -> Option<String> {
-    let from = from.filter(|_| files.left_out() > 0)?;
-    let left_out = count(files.left_out(), "file");
-    Some(format!("{} is fetched without {left_out} that {from} does not share", escape(files.name())))
+pub(crate) fn left_out_note(name: &str, left_out: u64, from: Option<&Username>) -> Option<String> {
+    let from = from.filter(|_| left_out > 0)?;
+    let left_out = count(left_out, "file");
+    Some(format!("{} is fetched without {left_out} that {from} does not share", escape(name)))
 }
 
 /// The question below the list of `choice`.

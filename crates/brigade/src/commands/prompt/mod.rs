@@ -3,85 +3,89 @@
 //! At a terminal the prompt waits for a fetch, unless `&` sends it to the background; from a pipe all fetches run in
 //! the background, and the end of the input waits for them. Meanwhile their progress and the notices are printed.
 
+mod arguments;
+mod command_names;
+pub(crate) mod completion;
+mod limit;
+mod lists;
+mod typed_commands;
+
 use std::process::ExitCode;
 
+use brigade_api::client::PeerClient;
 use brigade_core::plural::count;
-use brigade_node::peer::{Fetch, FetchRequest, FetchState, FileListing, Peer, Progress, ResolveError};
+use brigade_node::peer::{Fetch, FetchRequest, FetchState, Peer, PeerHandle, Progress, ResolveError};
 use tokio::task::JoinSet;
 
+use self::{
+    arguments::{check_no_arguments, hint_about_spaces, parse_fetch},
+    command_names::{COMMANDS, HELP, WITHOUT_ARGUMENTS, unknown_command},
+    completion::PromptCompletion,
+};
 use super::{
-    choose_content::{Chosen, invalid_answer, left_out_note, menu, question, resolve_request, take_answer},
-    fetch::code_of,
-    files, peers,
-    prompt_arguments::{check_no_arguments, hint_about_spaces, parse_fetch},
-    prompt_limit, prompt_status,
+    fetch::{
+        choose_content::{
+            Chosen, invalid_answer, left_out_note, menu, question, resolve_request, take_answer,
+        },
+        code_of,
+    },
+    running::status::{self, PeerReport},
 };
 use crate::{
-    command_line::value_parsers::parse_prefix,
-    failure::{Failure, USAGE},
+    failure::Failure,
     notices::{
         Notices,
-        fetch_progress::{follow, follow_in_background, summary},
-        incomplete_catalogue::{CatalogueWait, incomplete_note},
+        fetch_progress::{ProgressDetail, follow, follow_in_background, summary},
+        folder,
+        incomplete_catalogue::CatalogueWait,
     },
     terminal::{
         input::{Input, LineReader, PROMPT, Printer, is_about_line, is_yes},
         signals::Signals,
     },
-    text::value_suggestions,
 };
 
-/// The most rows of a list; `brigade files` has all.
-const ROWS: usize = 1000;
-
-/// Commands without arguments.
-const WITHOUT_ARGUMENTS: [&str; 8] = ["q", "Q", "quit", "exit", "peers", "status", "help", "?"];
-
-const HELP: &str = "\
-files [PREFIX|PATTERN]         the files in the network: all of them, those that
-                               begin with PREFIX, or those that match PATTERN
-peers                          the peers in the network
-fetch NAME [OPTION]... [&]     fetch a file, all files of a folder, or all that
-                               match a pattern such as data/**/*.bin; & runs it
-                               in the background, Ctrl-C stops it
-      NAME                     may have spaces, and stand in quotation marks;
-                               NAME@ID-PREFIX chooses one of several contents
-      --from USERNAME          fetch only files that this user shares
-      --replace                keep a file that is in the way as NAME.~1~
-limit                          the limits in effect and their origin
-limit up|down RATE|off|auto    a new limit (10MB, off); auto removes it again
-status                         what is shared, sent and fetched, and what is not
-                               shared and why
-help, ?                        this text
-q, Q, quit, exit               quit
-`ls` means `files`, and `get` means `fetch`";
-
 /// Runs commands until the user quits. Returns the exit code.
-pub(crate) async fn run(peer: Peer, mut lines: LineReader, signals: Signals) -> Result<ExitCode, Failure> {
-    let printer = lines.printer();
-    let terminal = lines.is_terminal();
-    let notices = Notices::of(&peer);
+pub(crate) async fn run(
+    peer: Peer,
+    client: PeerClient,
+    mut lines: LineReader,
+    signals: Signals,
+) -> Result<ExitCode, Failure> {
     let mut prompt = Prompt {
-        peer,
-        printer,
-        terminal,
-        fetches: vec![],
+        peer: peer.handle(),
+        client,
+        printer: lines.printer(),
+        terminal: lines.is_terminal(),
         followed: JoinSet::new(),
         failed: None,
-        notices,
-        signals,
+        notices: Notices::of(&peer),
+        signals: signals.clone(),
     };
-    let code = prompt.take_commands(&mut lines).await;
-    prompt.peer.stop().await;
+    lines.set_completer(Box::new(PromptCompletion::new(prompt.client.clone())));
+    prompt.follow_resumed();
+    let code = tokio::select! {
+        code = prompt.take_commands(&mut lines) => code,
+        () = requested(&peer, &signals) => ExitCode::SUCCESS, // it never ends
+    };
+    drop(prompt);
+    peer.stop().await;
     Ok(code)
 }
 
+/// Makes a request to stop the peer a signal, which ends whatever the prompt does.
+async fn requested(peer: &Peer, signals: &Signals) {
+    peer.stop_requested().await;
+    signals.request_stop();
+    std::future::pending().await
+}
+
 struct Prompt {
-    peer: Peer,
+    peer: PeerHandle,
+    /// The same peer, for the commands that other programs use too.
+    client: PeerClient,
     printer: Printer,
     terminal: bool,
-    /// Fetches that were started and may still run.
-    fetches: Vec<Fetch>,
     /// The fetches in the background, until they end.
     followed: JoinSet<Progress>,
     /// The exit code of the first command from a pipe that failed.
@@ -172,18 +176,47 @@ impl Prompt {
         match command {
             "" => {}
             "q" | "Q" | "quit" | "exit" => return Ok(PromptStep::Quit),
-            "files" | "ls" => self.ask_manager(self.files(rest)).await?,
-            "peers" => self.ask_manager(self.peers()).await?,
+            "files" | "ls" => self.ask_manager(self.print(lists::files(&self.peer, rest))).await?,
+            "peers" => self.ask_manager(self.print(lists::peers(&self.peer))).await?,
             "fetch" | "get" => self.fetch(rest, lines).await?,
-            "limit" => self.printer.print(&prompt_limit::run(&self.peer, rest).await?),
-            "status" => self.printer.print(&prompt_status::text(&self.peer, &self.fetches)),
+            "limit" => self.printer.print(&limit::run(&self.client, rest).await?),
+            "status" => self.print_status().await?,
             "help" | "?" => self.printer.print(HELP),
-            other => {
-                let message = format!("{other:?} is not a command");
-                return Err(Failure::new(USAGE, message).hint("`help` lists the commands"));
+            known if COMMANDS.contains(&known) => {
+                let run = typed_commands::run(known, rest, &self.client, &self.printer);
+                self.ask_manager(run).await?;
             }
+            other => return Err(unknown_command(other)),
         }
         Ok(PromptStep::Continue)
+    }
+
+    /// Prints a text when it is there.
+    async fn print(&self, text: impl Future<Output = Result<String, Failure>>) -> Result<(), Failure> {
+        self.printer.print(&text.await?);
+        Ok(())
+    }
+
+    async fn print_status(&self) -> Result<(), Failure> {
+        let report = PeerReport::of(&self.client).await?;
+        let problems = self.peer.problems().borrow().clone();
+        let of_folder: Vec<String> = problems.keeper_problems.iter().map(folder::message).collect();
+        self.printer.print(&status::text(&report, &of_folder));
+        Ok(())
+    }
+
+    /// Follows the fetches of the last session, which go on; at a terminal only, since a pipe waits for its own ones.
+    fn follow_resumed(&mut self) {
+        let is_running = |fetch: &&Fetch| !fetch.progress().borrow().is_over();
+        let resumed: Vec<Fetch> = self.peer.fetches().borrow().iter().filter(is_running).cloned().collect();
+        if resumed.is_empty() {
+            return;
+        }
+        self.printer.print(&format!("resumed: {}", count(resumed.len(), "fetch")));
+        for fetch in resumed.into_iter().filter(|_| self.terminal) {
+            let printer = self.printer.clone();
+            self.followed.spawn(async move { follow_in_background(fetch.progress(), printer).await });
+        }
     }
 
     /// Runs a command that asks the manager. At a terminal, Ctrl-C ends the command, as it ends a running fetch.
@@ -194,70 +227,23 @@ impl Prompt {
         self.signals.until_interrupted(command).await.unwrap_or(Ok(()))
     }
 
-    async fn files(&self, text: &str) -> Result<(), Failure> {
-        let text = value_suggestions::unquoted(text);
-        let wrong =
-            |reason: String| Failure::new(USAGE, format!("the text after `files` is too long: {reason}"));
-        let mut browsing = FileListing::of(&parse_prefix(text).map_err(wrong)?)?;
-        let mut rows = vec![];
-        let mut incomplete_ms = None;
-        while let Some((prefix, after)) = browsing.question() {
-            let page = self.peer.files(&prefix, after).await?;
-            incomplete_ms = page.incomplete_ms;
-            rows.extend(browsing.take(page).iter().map(files::row));
-            if rows.len() > ROWS {
-                rows.truncate(ROWS);
-                rows.push(format!(
-                    "… and more: these are the first {ROWS}; `files PREFIX` shows fewer, `brigade files` all"
-                ));
-                break;
-            }
-        }
-        browsing.ended()?;
-        if rows.is_empty() {
-            rows.push(files::no_files(text));
-        }
-        rows.extend(incomplete_note(incomplete_ms));
-        self.printer.print(&rows.join("\n"));
-        Ok(())
-    }
-
-    async fn peers(&self) -> Result<(), Failure> {
-        let columns = peers::Columns::of_output();
-        let mut rows = vec![columns.head()];
-        let mut after = None;
-        let incomplete_ms = loop {
-            let page = self.peer.peers(after).await?;
-            rows.extend(page.rows.iter().map(|peer| columns.row(peer)));
-            after = page.rows.last().map(|last| last.username.clone());
-            if !page.more || after.is_none() || rows.len() > ROWS {
-                break page.incomplete_ms;
-            }
-        };
-        rows.extend(incomplete_note(incomplete_ms));
-        self.printer.print(&rows.join("\n"));
-        Ok(())
-    }
-
     async fn fetch(&mut self, rest: &str, lines: &mut LineReader) -> Result<(), Failure> {
         let (request, background) = parse_fetch(rest)?;
         let from = request.from.clone();
         let Chosen::Files(files) = self.resolve(request, lines).await? else { return Ok(()) };
-        if let Some(note) = left_out_note(&files, from.as_ref()) {
+        if let Some(note) = left_out_note(files.name(), files.left_out(), from.as_ref()) {
             self.printer.print(&note);
         }
         let fetch = self.peer.fetch(files).await?;
-        self.fetches.retain(|fetch| !fetch.progress().borrow().is_over());
-        self.fetches.push(fetch.clone());
         if background || !self.terminal {
             let printer = self.printer.clone();
-            self.followed.spawn(async move { follow_in_background(&fetch, printer).await });
+            self.followed.spawn(async move { follow_in_background(fetch.progress(), printer).await });
             return Ok(());
         }
         let interrupts = self.signals.guard_interrupts();
         let mut signals = self.signals.clone();
         tokio::select! {
-            progress = follow(&fetch, &mut self.notices) => self.ended(&progress),
+            progress = follow(fetch.progress(), Some(&mut self.notices), ProgressDetail::Tenths) => self.ended(&progress),
             _ = signals.first() => {} // the caller handles it
             () = interrupts.interrupt() => {
                 fetch.give_up();
@@ -329,11 +315,11 @@ impl Prompt {
     /// Asks a person whether to quit if fetches are running; a pipe waits for them. The error is the exit code of a
     /// signal.
     async fn quit(&mut self, lines: &mut LineReader) -> Result<PromptStep, ExitCode> {
-        if self.terminal && !self.followed.is_empty() {
-            let question = format!(
-                "{} will stop, and can be resumed. Quit? [y/N] ",
-                count(self.followed.len(), "fetch")
-            );
+        // Those that other programs ordered, too.
+        let fetches = self.peer.fetches().borrow().clone();
+        let running = fetches.iter().filter(|fetch| !fetch.progress().borrow().is_over()).count();
+        if self.terminal && running > 0 {
+            let question = format!("{} will stop, and can be resumed. Quit? [y/N] ", count(running, "fetch"));
             let answer = self.next_input(lines, &question).await?;
             let yes = match answer {
                 Ok(Input::Line(line)) => is_yes(&line) || line.trim().eq_ignore_ascii_case("q"),

@@ -2,8 +2,8 @@
 //! have no arguments, and refuse them.
 //!
 //! There is no shell: a name may have spaces, and quotation marks around it are removed, since patterns are often typed
-//! with them. Those around a username are removed, too. [`super::prompt`] recognizes and runs the commands, and
-//! `prompt_limit` parses the arguments of `limit`.
+//! with them. Those around a username are removed, too. The prompt recognizes and runs the commands, and
+//! the file `limit` parses the arguments of that command.
 
 use brigade_core::name::Username;
 use brigade_node::peer::FetchRequest;
@@ -80,6 +80,46 @@ pub(super) fn parse_fetch(line: &str) -> Result<(FetchRequest, bool), Failure> {
     Ok((request, background))
 }
 
+/// The words of `text`, separated by spaces; a word may be in quotation marks. Returns the complete words, and where the
+/// last one begins, which is being typed.
+pub(super) fn split_words(text: &str) -> (Vec<String>, usize) {
+    let (mut words, mut start) = (vec![], 0);
+    loop {
+        let rest = &text[start..];
+        start += rest.len() - rest.trim_start().len();
+        let rest = &text[start..];
+        let behind = match rest.chars().next().filter(|mark| ['\'', '"'].contains(mark)) {
+            Some(mark) => rest[1..].find(mark).map(|end| (rest[1..=end].to_owned(), end + 2)),
+            None => rest.find(' ').map(|end| (rest[..end].to_owned(), end)),
+        };
+        match behind {
+            // A word that ends with the text is still being typed.
+            Some((word, end)) if end < rest.len() => {
+                words.push(word);
+                start += end;
+            }
+            _ => return (words, start),
+        }
+    }
+}
+
+/// The words of the arguments of a command.
+pub(super) fn words(rest: &str) -> Result<Vec<String>, Failure> {
+    let (mut words, start) = split_words(rest);
+    let last = &rest[start..];
+    if let Some(mark) = last.chars().next().filter(|mark| ['\'', '"'].contains(mark)) {
+        let inside = last[1..].strip_suffix(mark);
+        let unclosed = || {
+            Failure::new(USAGE, format!("the quotation mark {mark} is not closed"))
+                .hint("a name with spaces stands in quotation marks: 'my film.mkv'")
+        };
+        words.push(inside.ok_or_else(unclosed)?.to_owned());
+    } else if !last.is_empty() {
+        words.push(last.to_owned());
+    }
+    Ok(words)
+}
+
 /// The text in quotation marks at the beginning of `text`, or else its first word, and the rest. The error is a quotation
 /// mark that is not closed.
 fn first_argument(text: &str) -> Result<(&str, &str), &str> {
@@ -92,7 +132,7 @@ fn first_argument(text: &str) -> Result<(&str, &str), &str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{check_no_arguments, hint_about_spaces, parse_fetch};
+    use super::{check_no_arguments, hint_about_spaces, parse_fetch, words};
 
     #[test]
     fn a_fetch_has_a_name_and_options() {
@@ -123,6 +163,18 @@ mod tests {
             ["", "&", " &", "--replace", "a --from ../b", "a --from", "a --bogus", "'a b", "a --from 'b"]
         {
             assert!(parse_fetch(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn words_may_be_in_quotation_marks() {
+        let words = |text: &str| words(text).map_err(|failure| failure.text());
+        assert_eq!(words("3 'my film' \"it's\"  --all").unwrap(), ["3", "my film", "it's", "--all"]);
+        assert_eq!(words("it's").unwrap(), ["it's"]);
+        assert_eq!(words("''").unwrap(), [""]);
+        assert!(words("").unwrap().is_empty());
+        for text in ["'a", "a \"b", "'"] {
+            assert!(words(text).unwrap_err().contains("is not closed"), "{text}");
         }
     }
 
