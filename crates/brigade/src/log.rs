@@ -1,14 +1,12 @@
 //! Log lines on standard error.
 //!
-//! `BRIGADE_LOG` selects the lines. They disturb neither a full-screen table nor a progress line.
+//! `BRIGADE_LOG` selects the lines. They do not disturb a progress line, and a screen shows them in its
+//! own place.
 
 use std::{
     env,
     io::{self, IsTerminal},
-    sync::{
-        OnceLock,
-        atomic::{AtomicBool, Ordering},
-    },
+    sync::OnceLock,
 };
 
 use brigade_api::log_ring::LogRing;
@@ -21,14 +19,28 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use crate::terminal::{self, progress_line};
+use crate::terminal::{self, covered_output, progress_line};
 
-/// Whether a table fills the terminal. Log lines are then written only if standard error is redirected.
-static SCREEN_IN_USE: AtomicBool = AtomicBool::new(false);
+/// A log line that is kept for the screen that covers the terminal.
+struct KeptLine(Vec<u8>);
 
-/// Sets whether a table fills the terminal.
-pub(crate) fn set_screen_in_use(in_use: bool) {
-    SCREEN_IN_USE.store(in_use, Ordering::Relaxed);
+impl io::Write for KeptLine {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Drop for KeptLine {
+    fn drop(&mut self) {
+        if !self.0.is_empty() {
+            covered_output::keep(&String::from_utf8_lossy(&self.0));
+        }
+    }
 }
 
 /// The last lines of the log of this process, which `brigade log` prints. Lines at the level `info` are among them, also
@@ -41,11 +53,10 @@ pub(crate) fn log_ring() -> LogRing {
 /// Writes log lines to standard error. `BRIGADE_LOG` selects them (`info`, `brigade_node=debug`, …); without it,
 /// warnings are written.
 pub(crate) fn log_to_stderr() {
-    // A log line in the middle of a full-screen table would stay there.
+    // A log line in the middle of a screen would stay there.
     let writer = || -> Box<dyn io::Write> {
-        let covered = SCREEN_IN_USE.load(Ordering::Relaxed) && io::stderr().is_terminal();
-        if covered {
-            return Box::new(io::sink());
+        if covered_output::is_covered() && io::stderr().is_terminal() {
+            return Box::new(KeptLine(vec![]));
         }
         progress_line::erase();
         Box::new(io::stderr())

@@ -13,6 +13,7 @@ mod folder_argument_checks;
 mod log;
 mod manager_display;
 mod notices;
+mod screen;
 mod settings;
 mod terminal;
 mod text;
@@ -23,6 +24,10 @@ use crate::failure::Failure;
 
 fn main() -> ExitCode {
     let line: Vec<OsString> = env::args_os().collect();
+    #[cfg(unix)]
+    if let Some(code) = terminal::restoring_process::run_if_asked(&line) {
+        return code;
+    }
     let invocation = match command_line::read(&line) {
         Ok(invocation) => invocation,
         Err(code) => return code,

@@ -14,7 +14,7 @@ use clap::{Args, Parser, Subcommand};
 
 use self::running::{
     BackupArgs, CancelArgs, LimitArgs, LogArgs, MembersArgs, PauseArgs, PrioritizeArgs, PriorityChoice,
-    RestoreArgs, ResumeArgs, ShareArgs, SharesArgs, StatusArgs, StopArgs, TransfersArgs, UnshareArgs,
+    RestoreArgs, ResumeArgs, ShareArgs, SharesArgs, StatusArgs, StopArgs, TransfersArgs, UiArgs, UnshareArgs,
     VerifyArgs,
 };
 use super::value_parsers::{
@@ -87,6 +87,8 @@ pub(crate) enum Command {
     Log(LogArgs),
     /// Stops a running peer or manager
     Stop(StopArgs),
+    /// Shows the screen of a running peer or manager
+    Ui(UiArgs),
     /// Lists the members of the network, at its running manager
     Members(MembersArgs),
     /// Copies the key and the members of the running manager into one file
@@ -153,6 +155,9 @@ pub(crate) struct ManagerArgs {
     /// is shared
     #[arg(long)]
     pub(crate) open: bool,
+    /// Log lines instead of the screen, also at a terminal
+    #[arg(long)]
+    pub(crate) plain: bool,
 }
 
 /// The options of a peer, with a prompt or without.
@@ -190,6 +195,9 @@ pub(crate) struct PeerArgs {
     /// The folder to share; created if it does not exist [default: the username, in the current directory]
     #[arg(long, value_name = "DIR", value_parser = path())]
     pub(crate) folder: Option<PathBuf>,
+    /// Lines instead of the screen, also at a terminal
+    #[arg(long)]
+    pub(crate) plain: bool,
     /// A folder or a file elsewhere to share too, where it is, under its last component or under NAME; nothing is
     /// written there. May be given several times
     #[arg(long, value_name = "PATH[=NAME]", value_parser = share())]

@@ -214,6 +214,14 @@ pub(crate) const MANUALS: &[CommandManual] = &[
             ("brigade stop --manager", "stops the running manager"),
         ],
     ),
+    of_running(
+        "ui",
+        &[
+            ("brigade ui", "shows the screen of the running peer; q leaves it, and the peer goes on"),
+            ("brigade ui --folder /srv/share", "shows the screen of the peer of this folder"),
+            ("brigade ui --manager", "shows the screen of the running manager"),
+        ],
+    ),
     of_running("members", &[("brigade members", "lists usernames and keys, and who is connected")]),
     CommandManual {
         command: "backup",

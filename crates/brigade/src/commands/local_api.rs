@@ -3,7 +3,7 @@
 //! A socket that cannot be made is no reason to end: a note says so, and the command goes on without it.
 
 use brigade_api::{
-    client::PeerClient,
+    client::{ManagerClient, PeerClient},
     local::BindError,
     server::{ApiServer, ManagerExtras, PeerExtras, manager_router, peer_router, serve_manager, serve_peer},
 };
@@ -31,12 +31,14 @@ impl LocalApi {
         (PeerClient::in_process(router), Self::new(served))
     }
 
-    /// Serves the API of a manager. A client that stops the manager cancels `stop`.
-    pub(super) fn of_manager(manager: &ManagerHandle, stop: CancellationToken) -> Self {
+    /// Serves the API of a manager. A client that stops the manager cancels `stop`. Returns a client of it in this
+    /// process, too.
+    pub(super) fn of_manager(manager: &ManagerHandle, stop: CancellationToken) -> (ManagerClient, Self) {
         let version = env!("CARGO_PKG_VERSION").to_owned();
         let extras = ManagerExtras { log: log_ring(), version: version.clone(), stop };
         let router = manager_router(manager.clone(), extras);
-        Self::new(serve_manager(manager, router, &version))
+        let served = serve_manager(manager, router.clone(), &version);
+        (ManagerClient::in_process(router), Self::new(served))
     }
 
     fn new(served: Result<ApiServer, BindError>) -> Self {

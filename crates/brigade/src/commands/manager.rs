@@ -2,11 +2,7 @@
 //!
 //! `manager_display` shows it; `brigade_node::manager` is the manager itself.
 
-use std::{
-    io::{self, IsTerminal},
-    path::PathBuf,
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
 use brigade_node::{
     manager::{ManagerConfig, ManagerServer},
@@ -14,15 +10,16 @@ use brigade_node::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::local_api::LocalApi;
+use super::{local_api::LocalApi, ui::can_draw};
 use crate::{
     checked_home::NO_HOME,
     command_line::args::ManagerArgs,
     failure::{DISK, Failure},
     folder_argument_checks::{check_state, state_notes},
     manager_display,
+    screen::{ScreenEnd, show_manager},
     terminal::{
-        self, mode,
+        mode,
         signals::{Signal, Signals},
         standard_error::print_error_line,
         standard_output::print_line,
@@ -42,7 +39,7 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
     signals.cancel(stop.clone());
     // A request ends the manager as a signal does, but with success.
     let requested = CancellationToken::new();
-    let api = LocalApi::of_manager(&server.handle(), requested.clone());
+    let (client, api) = LocalApi::of_manager(&server.handle(), requested.clone());
     api.note().into_iter().for_each(print_error_line);
     let stopping = signals.clone();
     tokio::spawn(async move {
@@ -50,26 +47,28 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
         stopping.request_stop();
     });
     let (handle, events) = (server.handle(), server.events());
-    let mut shown = if io::stdout().is_terminal() && io::stdin().is_terminal() && terminal::draws() {
-        manager_display::show_table(&handle, events, stop.clone()).await
+    let mut shown = if can_draw() && !args.plain {
+        show_manager(client, true, stop.clone()).await
     } else {
         print_line("ready");
-        Ok(manager_display::log_table(&handle, events, stop.clone()).await)
+        manager_display::log_table(&handle, events, stop.clone()).await;
+        Ok(ScreenEnd::Stopped)
     };
     // A terminal that is closed causes an error first, and then the signal.
     let mut signal = if shown.is_err() { signals.at_end_of_terminal().await } else { signals.received() };
     if shown.is_err() && signal.is_none() && mode::is_closed() {
-        // The signal is ignored (`nohup`): the manager continues without its table.
-        shown = Ok(manager_display::log_table(&handle, server.events(), stop.clone()).await);
+        // The signal is ignored (`nohup`): the manager continues without its screen.
+        manager_display::log_table(&handle, server.events(), stop.clone()).await;
+        shown = Ok(ScreenEnd::Stopped);
         signal = signals.received();
     }
     stop.cancel();
     server.stopped().await;
     api.stop().await;
     match shown {
-        // While the table is shown, Ctrl-C is a key like all others.
-        Ok(manager_display::DisplayEnd::Interrupted) => Ok(Signal::Interrupt.exit_code()),
-        Err(error) if signal.is_none() => Err(Failure::other("showing the table", &error)),
+        // While the screen is shown, Ctrl-C is a key like all others.
+        Ok(ScreenEnd::Interrupted) => Ok(Signal::Interrupt.exit_code()),
+        Err(error) if signal.is_none() => Err(Failure::other("showing the screen", &error)),
         _ => Ok(signal.map_or(ExitCode::SUCCESS, Signal::exit_code)),
     }
 }

@@ -14,6 +14,7 @@ mod peer;
 mod prompt;
 mod running;
 mod shell;
+mod ui;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ pub(crate) async fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
         Command::Members(args) => manager_state::members::run(args).await,
         Command::Backup(args) => manager_state::backup::backup(args).await,
         Command::Restore(args) => manager_state::backup::run_restore(&args),
+        Command::Ui(args) => ui::run(args).await,
         Command::Demo(args) => demo::run(args).await,
         Command::Completions { shell } => Ok(shell::scripts::run(shell)),
         Command::Man { page, dir } => shell::manual::run(page.as_deref(), dir.as_deref()),

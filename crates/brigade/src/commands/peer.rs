@@ -6,6 +6,7 @@
 
 use std::{io, path::PathBuf, process::ExitCode};
 
+use brigade_api::client::PeerClient;
 use brigade_core::{limit_plan::LimitPlan, name::Username, wire::Reason};
 use brigade_node::peer::{
     AskError, JoinError, ManagerState, Peer, PeerConfig, PeerError, TakenPort, check_shares, is_peer_folder,
@@ -22,6 +23,7 @@ use crate::{
     failure::{FAILED, Failure, USAGE},
     folder_argument_checks::check_shared,
     notices::{Notices, unshared_files::UnsharedLog},
+    screen::{PeerScreen, ScreenOptions},
     terminal::{
         dim,
         input::{Input, LineReader, is_about_line, is_yes},
@@ -52,6 +54,20 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
         // The user pressed Ctrl-C or Ctrl-D, or the terminal was closed.
         return Ok(signals.at_end_of_terminal().await.unwrap_or(Signal::Interrupt).exit_code());
     };
+    let (client, api) = LocalApi::of_peer(&peer);
+    let mut screen = None;
+    if !args.plain && lines.is_edited() {
+        let of_screen = signals.clone();
+        let opened = tokio::select! {
+            opened = open_screen(client.clone(), lines, &of_screen) => opened?,
+            signal = signals.first() => {
+                peer.stop().await;
+                api.stop().await;
+                return Ok(signal.exit_code());
+            }
+        };
+        (screen, lines) = opened;
+    }
     let welcome = format!(
         "{} shares {} with the network of {}, at {}. `help` lists the commands.",
         peer.username(),
@@ -63,11 +79,38 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
     if let Some(unreached) = peer.unreached() {
         lines.printer().print(&unreached.to_string());
     }
-    let (client, api) = LocalApi::of_peer(&peer);
     api.note().into_iter().for_each(|note| lines.printer().print(note));
-    let code = prompt::run(peer, client, lines, signals).await;
+    let code = prompt::run(peer, client, lines, signals.clone()).await;
     api.stop().await;
-    code
+    let code = code?;
+    match screen {
+        None => Ok(code),
+        Some(screen) => match screen.end().await {
+            // A terminal that is closed causes an error, and the signal.
+            Err(error) if signals.received().is_none() => Err(Failure::other("showing the screen", &error)),
+            _ => Ok(code),
+        },
+    }
+}
+
+/// Covers the terminal with the screen. If that is not possible, the prompt stays as it was.
+async fn open_screen(
+    client: PeerClient,
+    lines: LineReader,
+    signals: &Signals,
+) -> Result<(Option<PeerScreen>, LineReader), Failure> {
+    lines.end().await;
+    let history = home_file("history");
+    let options = ScreenOptions { is_own: true, history: history.clone() };
+    match PeerScreen::open(client, options, signals).await {
+        Ok((screen, lines)) => Ok((Some(screen), lines)),
+        Err(error) => {
+            tracing::warn!(%error, "the terminal cannot show the screen");
+            let lines = LineReader::open(history)
+                .map_err(|error| Failure::other("opening standard input", &error))?;
+            Ok((None, lines))
+        }
+    }
 }
 
 /// Runs without a prompt, until terminated or until the manager refuses the peer for good.

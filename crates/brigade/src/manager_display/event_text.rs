@@ -8,7 +8,7 @@ use brigade_core::manager::{Event, LeaveReason};
 use crate::text::escape::escape;
 
 /// An event as a sentence.
-pub(super) fn event_text(event: &Event) -> String {
+pub(crate) fn event_text(event: &Event) -> String {
     match event {
         Event::Joined { username, address } => format!("{username} joined from {address}"),
         Event::Left { username, reason } => {

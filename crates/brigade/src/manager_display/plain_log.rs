@@ -20,7 +20,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{display_end::DisplayEnd, event_text::event_text};
+use super::event_text::event_text;
 use crate::{
     terminal::standard_output::{has_failed, print_line},
     text::format,
@@ -37,7 +37,7 @@ pub(crate) async fn log_table(
     handle: &ManagerHandle,
     mut events: broadcast::Receiver<LifeEvent>,
     stop: CancellationToken,
-) -> DisplayEnd {
+) {
     let mut view = handle.view();
     let (mut shares, mut share_changes) = (Shares::new(), 0);
     let mut quiet_until = Instant::now();
@@ -70,7 +70,6 @@ pub(crate) async fn log_table(
             () = stop.cancelled() => break,
         }
     }
-    DisplayEnd::Stopped
 }
 
 /// Prints the events that were sent before now: a peer whose row was read has joined before.

@@ -76,7 +76,7 @@ async fn follow_by(followed: impl Future<Output = Progress>, notices: Option<&mu
 /// Follows a fetch until it is over without drawing. Returns the last progress.
 pub(crate) async fn follow_in_background(progress: watch::Receiver<Progress>, printer: Printer) -> Progress {
     let display = match printer {
-        Printer::Terminal(_) | Printer::Typed(_) => Display::AboveInput(printer),
+        Printer::Terminal(_) | Printer::Typed(_) | Printer::Screen => Display::AboveInput(printer),
         Printer::Plain => Display::Lines,
     };
     until_over(progress, &display).await
@@ -178,14 +178,14 @@ fn parts(progress: &Progress) -> LineParts {
         files,
         pieces: format!("{}/{}", progress.pieces_done, count(progress.pieces, "piece")),
         amounts: format!("{} of {}", format::bytes(progress.bytes_done), format::bytes(progress.bytes)),
-        state: state(progress),
+        state: state_texts(progress),
         holder_shares: holder_shares(progress),
         done: (progress.bytes_done, progress.bytes),
     }
 }
 
 /// The state, the most important parts first.
-fn state(progress: &Progress) -> Vec<String> {
+pub(crate) fn state_texts(progress: &Progress) -> Vec<String> {
     let text = match progress.state {
         FetchState::Checking => "checking existing files".to_owned(),
         FetchState::WaitingForFetch => "waiting for another fetch of the same files".to_owned(),

@@ -32,14 +32,23 @@ pub(super) struct EditedLine {
     pub(super) print_above: Box<dyn Fn(&str) + Send>,
 }
 
+/// Whether a screen has taken the terminal; then it handles suspensions.
+static IS_RELEASED: AtomicBool = AtomicBool::new(false);
+
 /// The line of the reader that was opened last.
 static LINE: Mutex<Option<EditedLine>> = Mutex::new(None);
 
 /// Handles suspensions for this line from now on. Must be called in a runtime.
 pub(super) fn handle_suspensions(line: EditedLine) {
+    IS_RELEASED.store(false, Ordering::SeqCst);
     if locked().replace(line).is_none() {
         tokio::spawn(run(JobControl::install()));
     }
+}
+
+/// Leaves suspensions to the screen that takes the terminal.
+pub(super) fn release_line() {
+    IS_RELEASED.store(true, Ordering::SeqCst);
 }
 
 fn locked() -> MutexGuard<'static, Option<EditedLine>> {
@@ -51,6 +60,9 @@ async fn run(mut jobs: JobControl) {
     let mut detached = None;
     loop {
         let change = jobs.next().await;
+        if IS_RELEASED.load(Ordering::SeqCst) {
+            continue;
+        }
         let is_edited = locked().as_ref().is_some_and(|line| line.is_edited.load(Ordering::SeqCst));
         match change {
             JobChange::Suspend => {

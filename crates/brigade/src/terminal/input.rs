@@ -25,11 +25,14 @@ use tokio::{
 
 #[cfg(unix)]
 use super::editor_suspension::{EditedLine, handle_suspensions};
+pub(crate) use super::typed_lines::{Input, PROMPT};
 use super::{
+    covered_output,
     input_readiness::wait_for_typed_line,
     line_completion::{CompletionSlot, LineCompleter, LineHelper},
     mode,
     standard_output::{print_line, print_text},
+    typed_lines::ScreenQuestions,
 };
 use crate::{terminal, text::escape::escape};
 
@@ -38,20 +41,6 @@ const LINE_BYTES: u64 = 16 << 10;
 
 /// The number of lines in the history.
 const HISTORY_LINES: usize = 1000;
-
-/// The prompt for commands. Only lines that are typed behind it are kept in the history, and no answers to questions.
-pub(crate) const PROMPT: &str = "> ";
-
-/// The next input.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Input {
-    /// A line, without its end.
-    Line(String),
-    /// Ctrl-C at the terminal.
-    Interrupted,
-    /// Ctrl-D, or the end of the pipe.
-    End,
-}
 
 /// A source of lines.
 pub(crate) enum LineReader {
@@ -69,6 +58,8 @@ pub(crate) enum LineReader {
     Typed(BufReader<Stdin>, PendingPrompt),
     /// A pipe or a file.
     Pipe(BufReader<Stdin>),
+    /// A screen that covers the terminal.
+    Screen(ScreenQuestions),
 }
 
 /// Whether an answer to a question means yes.
@@ -93,6 +84,8 @@ pub(crate) enum Printer {
     Typed(PendingPrompt),
     /// To standard output.
     Plain,
+    /// In the log of the screen that covers the terminal.
+    Screen,
 }
 
 impl LineReader {
@@ -135,19 +128,58 @@ impl LineReader {
 
     /// Sets what completes the words of commands with Tab, once. Only the editor of a terminal completes words.
     pub(crate) fn set_completer(&self, with: Box<dyn LineCompleter>) {
-        if let Self::Terminal { completer, .. } = self {
-            let _ = completer.set(with); // the first one stays
-        }
+        let completer = match self {
+            Self::Terminal { completer, .. } => completer,
+            Self::Screen(questions) => &questions.completer,
+            Self::Typed(..) | Self::Pipe(_) => return,
+        };
+        let _ = completer.set(with); // the first one stays
     }
 
     /// Whether it is a terminal.
     pub(crate) fn is_terminal(&self) -> bool {
-        matches!(self, Self::Terminal { .. } | Self::Typed(..))
+        matches!(self, Self::Terminal { .. } | Self::Typed(..) | Self::Screen(_))
     }
 
     /// Whether Ctrl-C is a signal instead of [`Input::Interrupted`].
     pub(crate) fn leaves_interrupts(&self) -> bool {
         matches!(self, Self::Typed(..))
+    }
+
+    /// Whether it is a terminal with an editor, which a screen can cover.
+    pub(crate) fn is_edited(&self) -> bool {
+        matches!(self, Self::Terminal { .. })
+    }
+
+    /// Whether it is a screen, on which fetches are shown while the next command is typed.
+    pub(crate) fn is_screen(&self) -> bool {
+        matches!(self, Self::Screen(_))
+    }
+
+    /// Prints what the next question is about; a screen shows both together.
+    pub(crate) fn explain(&mut self, text: &str) {
+        match self {
+            Self::Screen(questions) => questions.explain(text),
+            _ => self.printer().print(text),
+        }
+    }
+
+    /// Prints more about the same question.
+    pub(crate) fn explain_further(&mut self, text: &str) {
+        match self {
+            Self::Screen(questions) => questions.explain_further(text),
+            _ => self.printer().print(text),
+        }
+    }
+
+    /// Ends the editor of the terminal, so that a screen can read the keys.
+    pub(crate) async fn end(self) {
+        if let Self::Terminal { prompts, mut lines, .. } = self {
+            drop(prompts);
+            while lines.recv().await.is_some() {}
+            #[cfg(unix)]
+            super::editor_suspension::release_line();
+        }
     }
 
     /// Prints `prompt` and waits for a line. After an error that [`is_about_line`], the next line can be read.
@@ -188,6 +220,7 @@ impl LineReader {
                 }
                 Ok(input)
             }
+            Self::Screen(questions) => questions.ask(prompt).await,
         }
     }
 
@@ -197,6 +230,7 @@ impl LineReader {
             Self::Terminal { printer, .. } => printer.clone(),
             Self::Typed(_, pending) => Printer::Typed(pending.clone()),
             Self::Pipe(_) => Printer::Plain,
+            Self::Screen(_) => Printer::Screen,
         }
     }
 }
@@ -216,9 +250,8 @@ impl Printer {
                 let (before, after) = pending.as_ref().map_or(("", ""), |prompt| ("\n", prompt.as_str()));
                 print_text(&format!("{before}{text}\n{after}"));
             }
-            Self::Plain => {
-                print_line(text);
-            }
+            Self::Screen if covered_output::is_covered() => covered_output::keep(text),
+            Self::Plain | Self::Screen => print_line(text),
         }
     }
 }

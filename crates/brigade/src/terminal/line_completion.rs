@@ -29,7 +29,7 @@ pub(crate) struct CompletedText {
 }
 
 /// The completer of a prompt; empty until it is known.
-pub(super) type CompletionSlot = Arc<OnceLock<Box<dyn LineCompleter>>>;
+pub(crate) type CompletionSlot = Arc<OnceLock<Box<dyn LineCompleter>>>;
 
 /// What the editor asks while a line is typed.
 pub(super) struct LineHelper {

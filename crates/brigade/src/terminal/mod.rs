@@ -4,17 +4,22 @@
 //! no table. `NO_COLOR` disables colours. By <https://no-color.org>, it says nothing about bold, dim and underlined text,
 //! so these stay; only the log lines have colours. In the text of `--help`, clap removes these too.
 
+pub(crate) mod covered_output;
 #[cfg(unix)]
 mod editor_suspension;
+pub(crate) mod full_screen;
 pub(crate) mod input;
 mod input_readiness;
 pub(crate) mod line_completion;
 pub(crate) mod mode;
 pub(crate) mod progress_line;
+#[cfg(unix)]
+pub(crate) mod restoring_process;
 pub(crate) mod signals;
 pub(crate) mod standard_error;
 pub(crate) mod standard_output;
 pub(crate) mod suspension;
+pub(crate) mod typed_lines;
 
 use std::{
     env,

@@ -105,13 +105,14 @@ fn joined<'a>(parts: impl Iterator<Item = &'a str>) -> String {
     parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ")
 }
 
-fn percent((done, of): (u64, u64)) -> u64 {
+/// The whole percents of `done`, at most 100.
+pub(crate) fn percent((done, of): (u64, u64)) -> u64 {
     let percent = u128::from(done) * 100 / u128::from(of.max(1));
     u64::try_from(percent).unwrap_or(100).min(100)
 }
 
 /// A bar of this width, in steps of an eighth.
-fn bar(columns: usize, (done, of): (u64, u64)) -> String {
+pub(crate) fn bar(columns: usize, (done, of): (u64, u64)) -> String {
     const EIGHTHS: [&str; 8] = [" ", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let all = columns * 8;
     let eighths = u128::from(done) * all as u128 / u128::from(of.max(1));

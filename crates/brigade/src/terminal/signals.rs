@@ -96,25 +96,30 @@ impl Signals {
     pub(crate) fn install() -> Self {
         let (sender, first) = watch::channel(None);
         let interrupts = std::sync::Arc::new(watch::Sender::new(None));
-        let signals = Self { first, sender: sender.clone(), interrupts: interrupts.clone() };
+        let signals = Self { first, interrupts, sender };
+        let receiver = signals.clone();
         // Registered here and kept, so that no signal is missed: neither before the task runs, nor between two.
         let mut signals_of_system = SystemSignals::new();
         tokio::spawn(async move {
             loop {
-                let signal = signals_of_system.next().await;
-                let count =
-                    |interrupts: &mut Option<u64>| interrupts.as_mut().map(|count| *count += 1).is_some();
-                if signal == Signal::Interrupt && interrupts.send_if_modified(count) {
-                    continue;
-                }
-                if sender.borrow().is_some() && signal == Signal::Interrupt {
-                    super::mode::restore_terminal();
-                    std::process::exit(INTERRUPTED.into());
-                }
-                sender.send_replace(Some(signal));
+                receiver.receive(signals_of_system.next().await);
             }
         });
         signals
+    }
+
+    /// Handles a signal: one of the system, or a Ctrl-C that a screen read as a key.
+    pub(crate) fn receive(&self, signal: Signal) {
+        let count = |interrupts: &mut Option<u64>| interrupts.as_mut().map(|count| *count += 1).is_some();
+        if signal == Signal::Interrupt && self.interrupts.send_if_modified(count) {
+            return;
+        }
+        if self.sender.borrow().is_some() && signal == Signal::Interrupt {
+            super::covered_output::restore_terminal();
+            super::mode::restore_terminal();
+            std::process::exit(INTERRUPTED.into());
+        }
+        self.sender.send_replace(Some(signal));
     }
 
     /// Ends the program as a signal does, but with success.

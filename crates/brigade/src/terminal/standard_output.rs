@@ -9,7 +9,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering},
 };
 
-use super::progress_line;
+use super::{covered_output, progress_line};
 use crate::failure::{DISK, Failure};
 
 static FAILED: AtomicBool = AtomicBool::new(false);
@@ -23,6 +23,9 @@ pub(crate) fn print_line(line: &str) {
 pub(crate) fn print_text(text: &str) {
     let mut out = io::stdout().lock();
     if out.is_terminal() {
+        if covered_output::is_covered() {
+            return covered_output::keep(text);
+        }
         progress_line::erase();
     }
     let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());

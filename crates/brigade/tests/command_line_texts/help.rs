@@ -34,6 +34,7 @@ fn help_of_the_program() {
                    the disk
       log          Prints the log of a running peer or manager
       stop         Stops a running peer or manager
+      ui           Shows the screen of a running peer or manager
       members      Lists the members of the network, at its running manager
       backup       Copies the key and the members of the running manager into one file
       restore      Restores the state of a manager from a backup
@@ -64,6 +65,7 @@ fn help_of_manager() {
                          each port]
           --open         Start although other machines can reach HOST: everyone who reaches the port may
                          join, and read everything that is shared
+          --plain        Log lines instead of the screen, also at a terminal
       -h, --help         Print help
 
     Examples:
@@ -102,6 +104,7 @@ fn help_of_peer() {
                                    off to keep them forever [default: 30d]
           --folder <DIR>           The folder to share; created if it does not exist [default: the
                                    username, in the current directory]
+          --plain                  Lines instead of the screen, also at a terminal
           --share <PATH[=NAME]>    A folder or a file elsewhere to share too, where it is, under its
                                    last component or under NAME; nothing is written there. May be given
                                    several times

@@ -42,6 +42,8 @@ mod running_peer;
 mod running_peer_fetches;
 mod running_peer_shares;
 mod running_peer_transfers;
+mod screen;
+mod screen_end;
 mod scripted_peer;
 mod serving_after_fetch;
 mod shares_in_place;

@@ -14,6 +14,15 @@ use crate::{
     test_skipping::skip,
 };
 
+/// A shell that runs its arguments as a job, and then takes commands.
+const JOB: &str = "\"$@\"; while read -r command; do eval \"$command\"; done";
+
+/// The arguments of a peer with a prompt instead of its screen.
+fn plain<'a>(subcommand: &str, arguments: &[&'a str]) -> Vec<&'a str> {
+    let option: &[&str] = if subcommand == "peer" { &["--plain"] } else { &[] };
+    [option, arguments].concat()
+}
+
 /// A terminal and the program in it; both end with the test.
 pub(crate) struct Terminal {
     /// The folder with the socket of a separate tmux server.
@@ -37,7 +46,7 @@ impl Terminal {
         arguments: &[&str],
     ) -> Option<Self> {
         let shell = ["sh", "-c", "trap : INT; \"$@\"; echo \"it ended with $?\"; read end", "sh"];
-        Self::start(network, columns, &shell, environment, subcommand, arguments)
+        Self::start(network, columns, &shell, environment, subcommand, &plain(subcommand, arguments))
     }
 
     /// Runs a command of `network` as a job of a shell that takes more commands.
@@ -52,14 +61,42 @@ impl Terminal {
         subcommand: &str,
         arguments: &[&str],
     ) -> Option<Self> {
-        let commands = "\"$@\"; while read -r command; do eval \"$command\"; done";
-        Self::start(network, 120, &["sh", "-mc", commands, "sh"], environment, subcommand, arguments)
+        Self::start(
+            network,
+            120,
+            &["sh", "-mc", JOB, "sh"],
+            environment,
+            subcommand,
+            &plain(subcommand, arguments),
+        )
+    }
+
+    /// Runs a command of `network` that shows its screen, as a job of a shell that takes more commands. The terminal has
+    /// this width and 24 rows.
+    pub(crate) fn screen(
+        network: &Network,
+        columns: u16,
+        environment: &[&str],
+        subcommand: &str,
+        arguments: &[&str],
+    ) -> Option<Self> {
+        let terminal =
+            Self::start(network, columns, &["sh", "-mc", JOB, "sh"], environment, subcommand, arguments)?;
+        terminal.resize_to(columns, 24);
+        Some(terminal)
     }
 
     /// Runs a command of `network` as a job of a shell that takes more commands, in the background.
     pub(crate) fn background_job(network: &Network, subcommand: &str, arguments: &[&str]) -> Option<Self> {
         let commands = "\"$@\" & while read -r command; do eval \"$command\"; done";
-        Self::start(network, 120, &["sh", "-mc", commands, "sh"], &[], subcommand, arguments)
+        Self::start(
+            network,
+            120,
+            &["sh", "-mc", commands, "sh"],
+            &[],
+            subcommand,
+            &plain(subcommand, arguments),
+        )
     }
 
     /// Runs a command of `network` after the terminal was closed. It gets no SIGHUP, as after `disown` in bash. Its output
@@ -69,7 +106,14 @@ impl Terminal {
         // A terminal that is closed is none.
         let commands = "exec 3<&0; { while [ -t 3 ]; do sleep 0.1; done; \"$@\" <&3 >printed 2>&1; echo $? >code; } & \
                         echo it is sta''rted; read -r end";
-        Self::start(network, 120, &["sh", "-mc", commands, "sh"], &[], subcommand, arguments)
+        Self::start(
+            network,
+            120,
+            &["sh", "-mc", commands, "sh"],
+            &[],
+            subcommand,
+            &plain(subcommand, arguments),
+        )
     }
 
     /// Runs a command of `network` that gets SIGHUP when the terminal is closed. Its exit code is then written to the
@@ -78,7 +122,14 @@ impl Terminal {
     pub(crate) fn closable(network: &Network, subcommand: &str, arguments: &[&str]) -> Option<Self> {
         // The signal interrupts the first `wait`.
         let commands = "exec 3<&0; trap 'kill -HUP $!' HUP; \"$@\" <&3 & wait $!; wait $!; echo $? >code";
-        Self::start(network, 120, &["sh", "-c", commands, "sh"], &[], subcommand, arguments)
+        Self::start(
+            network,
+            120,
+            &["sh", "-c", commands, "sh"],
+            &[],
+            subcommand,
+            &plain(subcommand, arguments),
+        )
     }
 
     /// Closes the terminal, as a person closes a window.
@@ -104,19 +155,34 @@ impl Terminal {
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let terminal = Self { folder: network.path(""), server: number.to_string() };
         let home = format!("BRIGADE_HOME={}", network.path("home").display());
-        let run = format!("XDG_RUNTIME_DIR={}", network.path("run").display());
+        let runtime = format!("XDG_RUNTIME_DIR={}", network.path("run").display());
         let port = network.port().to_string();
         let folder = network.path("");
         let folder = folder.to_str().unwrap();
         let env = [&["env"], environment].concat();
+        let of_network = !matches!(subcommand, "ui");
         let port_option = if subcommand == "manager" { "--port" } else { "--manager-port" };
         let port = if subcommand == "manager" && network.has_manager() { "0" } else { &port };
         let program = [env!("CARGO_BIN_EXE_brigade"), subcommand, port_option, port];
+        let program = &program[..if of_network { 4 } else { 2 }];
         let columns = columns.to_string();
-        let session =
-            ["-f", "/dev/null", "new-session", "-d", "-x", &columns, "-y", "50", "-c", folder, "-e", &home];
-        let session = [&session[..], &["-e", &run]].concat();
-        let made = terminal.tmux(&[&session[..], shell, &env, &program, arguments].concat());
+        let session = [
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            &columns,
+            "-y",
+            "50",
+            "-c",
+            folder,
+            "-e",
+            &home,
+            "-e",
+            &runtime,
+        ];
+        let made = terminal.tmux(&[&session[..], shell, &env, program, arguments].concat());
         assert!(made.status.success(), "{made:?}");
         Some(terminal)
     }
@@ -143,9 +209,26 @@ impl Terminal {
         assert!(self.tmux(&["paste-buffer", "-p", "-d"]).status.success());
     }
 
+    /// Presses keys, by the names that tmux has for them.
+    pub(crate) fn presses(&self, keys: &[&str]) {
+        assert!(self.tmux(&[&["send-keys"], keys].concat()).status.success());
+    }
+
     /// Changes the width of the terminal.
     pub(crate) fn resize(&self, columns: u16) {
-        assert!(self.tmux(&["resize-window", "-x", &columns.to_string(), "-y", "50"]).status.success());
+        self.resize_to(columns, 50);
+    }
+
+    /// Changes the size of the terminal.
+    pub(crate) fn resize_to(&self, columns: u16, rows: u16) {
+        let (columns, rows) = (columns.to_string(), rows.to_string());
+        assert!(self.tmux(&["resize-window", "-x", &columns, "-y", &rows]).status.success());
+    }
+
+    /// A property of the terminal that tmux knows, such as `alternate_on`.
+    pub(crate) fn property(&self, name: &str) -> String {
+        let shown = self.tmux(&["display-message", "-p", &format!("#{{{name}}}")]);
+        String::from_utf8(shown.stdout).unwrap().trim().to_owned()
     }
 
     /// The rows of the screen.

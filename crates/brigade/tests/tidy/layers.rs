@@ -140,11 +140,13 @@ const MAPS: &[Map] = &[
         folder: "brigade/src",
         layers: &[
             apart(&["text"]),
+            apart(&["terminal/covered_output"]),
             apart(&["terminal/standard_error"]),
             apart(&["failure"]),
             apart(&["terminal"]),
             apart(&["folder_argument_checks", "checked_home", "log"]),
             apart(&["manager_display", "notices"]),
+            apart(&["screen"]),
             apart(&["command_line/value_parsers"]),
             // What a mistake is; the settings have mistakes too.
             together(&["command_line/args", "command_line/mistakes"]),

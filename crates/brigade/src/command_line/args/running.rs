@@ -238,3 +238,17 @@ pub(crate) struct RestoreArgs {
     #[command(flatten)]
     pub(crate) output: OutputOptions,
 }
+
+#[derive(Debug, Args)]
+pub(crate) struct UiArgs {
+    /// The folder of the running peer [default: BRIGADE_FOLDER, the current directory or one above it, or that of the
+    /// only peer or manager that runs]
+    #[arg(long, value_name = "DIR", value_parser = path())]
+    pub(crate) folder: Option<PathBuf>,
+    /// The manager that runs on this machine, not a peer
+    #[arg(long, conflicts_with = "folder")]
+    pub(crate) manager: bool,
+    /// The manager with this state folder
+    #[arg(long, value_name = "DIR", value_parser = path(), conflicts_with = "folder")]
+    pub(crate) state: Option<PathBuf>,
+}

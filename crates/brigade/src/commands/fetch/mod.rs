@@ -10,6 +10,7 @@ mod name_wait;
 mod outcome;
 mod own_peer;
 mod peer_choice;
+pub(super) mod problem_parts;
 mod running_peer;
 mod silence;
 

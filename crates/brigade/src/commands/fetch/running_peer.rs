@@ -9,7 +9,7 @@ use brigade_api::{
     client::{ClientError, PeerClient},
     local::Target,
     problem::Problem,
-    values::{ChosenContent, Fetch, FetchOrder},
+    values::{Fetch, FetchOrder},
 };
 use brigade_node::peer::{AmbiguousName, FetchRequest, Progress};
 use serde_json::{Value, json};
@@ -23,6 +23,7 @@ use super::{
     done_file::{check_done_file, make_done_file, remove_old_done_file},
     name_wait::NameWait,
     outcome::{FetchSummary, StartedFetches},
+    problem_parts::{choices, chosen, has_choices, is_missing},
 };
 use crate::{
     command_line::args::FetchArgs,
@@ -184,28 +185,6 @@ fn of_names(problem: Problem, args: &FetchArgs) -> Vec<(String, Problem)> {
         Some(names @ [_, ..]) => names.iter().map(|one| (one.name.clone(), one.problem.clone())).collect(),
         _ => vec![(args.names.join(" "), problem)],
     }
-}
-
-fn is_missing(problem: &Problem) -> bool {
-    problem.code() == NOT_FOUND && !has_choices(problem)
-}
-
-fn has_choices(problem: &Problem) -> bool {
-    problem.details().is_some_and(|details| !details.choices.is_empty())
-}
-
-fn choices(problem: &Problem) -> Vec<AmbiguousName> {
-    let choices = problem.details().into_iter().flat_map(|details| &details.choices);
-    choices.filter_map(brigade_api::problem::AmbiguousChoice::to_node).collect()
-}
-
-fn chosen(request: &FetchRequest) -> Vec<ChosenContent> {
-    let one = request.chosen.iter().map(|(name, content)| ChosenContent {
-        name: name.to_string(),
-        id: content.id.to_string(),
-        size: content.size,
-    });
-    one.collect()
 }
 
 fn print_begun(args: &FetchArgs, fetch: &Fetch) {

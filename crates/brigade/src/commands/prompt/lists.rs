@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// The most rows of a list; `brigade files` has all.
-const ROWS: usize = 1000;
+pub(super) const ROWS: usize = 1000;
 
 /// The files that `text`, a prefix or a pattern, fits.
 pub(super) async fn files(peer: &PeerHandle, text: &str) -> Result<String, Failure> {

@@ -8,6 +8,7 @@ mod command_names;
 pub(crate) mod completion;
 mod limit;
 mod lists;
+mod other_peer;
 mod typed_commands;
 
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ use brigade_core::plural::count;
 use brigade_node::peer::{Fetch, FetchRequest, FetchState, Peer, PeerHandle, Progress, ResolveError};
 use tokio::task::JoinSet;
 
+pub(super) use self::other_peer::run_commands;
 use self::{
     arguments::{check_no_arguments, hint_about_spaces, parse_fetch},
     command_names::{COMMANDS, HELP, WITHOUT_ARGUMENTS, unknown_command},
@@ -235,7 +237,8 @@ impl Prompt {
             self.printer.print(&note);
         }
         let fetch = self.peer.fetch(files).await?;
-        if background || !self.terminal {
+        // A screen shows it while the next command is typed.
+        if background || !self.terminal || lines.is_screen() {
             let printer = self.printer.clone();
             self.followed.spawn(async move { follow_in_background(fetch.progress(), printer).await });
             return Ok(());
@@ -281,7 +284,7 @@ impl Prompt {
                 }
             };
             for choice in &choices {
-                self.printer.print(&menu(choice));
+                lines.explain(&menu(choice));
                 let taken = loop {
                     // The caller handles signals; Ctrl-C and Ctrl-D choose nothing.
                     let answer = match self.next_input(lines, &question(choice)).await {
@@ -295,7 +298,7 @@ impl Prompt {
                     if let Some(taken) = take_answer(&mut request, choice, &answer) {
                         break taken;
                     }
-                    self.printer.print(&invalid_answer(choice, &answer));
+                    lines.explain_further(&invalid_answer(choice, &answer));
                 };
                 if !taken {
                     return Ok(Chosen::Nothing);

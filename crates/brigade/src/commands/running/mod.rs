@@ -33,6 +33,17 @@ pub(super) enum RunningProgram {
     Manager(Target, ManagerClient),
 }
 
+/// Finds the program that runs in `folder`, of this kind if one is given. Without a folder, see [`find_program`].
+pub(super) fn find_any_program(
+    kind: Option<ProgramKind>,
+    folder: Option<PathBuf>,
+) -> Result<Target, Failure> {
+    match kind {
+        Some(kind) => find_program(kind, folder),
+        None => find(&Choice::of(None, folder)).map_err(Failure::from),
+    }
+}
+
 /// Finds the program of this kind that runs in `folder`; without a folder, that of the environment, of the current
 /// directory, or the only one.
 pub(super) fn find_program(kind: ProgramKind, folder: Option<PathBuf>) -> Result<Target, Failure> {

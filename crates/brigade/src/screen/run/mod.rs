@@ -1,0 +1,94 @@
+//! The screen of a peer on the terminal: its thread, and the loop between keys, data, commands and drawing.
+//!
+//! The loop draws only after a change, and at most twenty times a second. It has a thread of its own, because a terminal
+//! may stop reading for any time; the peer must not wait for it.
+
+mod history;
+mod peer_loop;
+
+use std::{io, path::PathBuf, thread::JoinHandle};
+
+use brigade_api::client::PeerClient;
+use tokio::{runtime::Handle, task::spawn_blocking, time::sleep};
+use tokio_util::sync::CancellationToken;
+
+use self::{
+    history::TypedHistory,
+    peer_loop::{LoopInputs, PeerLoop},
+};
+use super::data::PeerData;
+use crate::terminal::{
+    full_screen::FullScreen, input::LineReader, line_completion::CompletionSlot, mode, signals::Signals,
+    typed_lines::ScreenQuestions,
+};
+
+/// The screen of a peer, until it is ended or dropped.
+pub(crate) struct PeerScreen {
+    thread: Option<JoinHandle<io::Result<()>>>,
+    closing: CancellationToken,
+    left: CancellationToken,
+}
+
+/// The screen's settings.
+pub(crate) struct ScreenOptions {
+    /// Whether this process runs the peer.
+    pub(crate) is_own: bool,
+    /// The file with the typed commands.
+    pub(crate) history: Option<PathBuf>,
+}
+
+impl PeerScreen {
+    /// Covers the terminal with the screen of the peer that `client` reaches. Returns the reader of the lines that are
+    /// typed there. In the background, it waits until the program is in the foreground.
+    ///
+    /// # Errors
+    /// If the terminal cannot be covered.
+    pub(crate) async fn open(
+        client: PeerClient,
+        options: ScreenOptions,
+        signals: &Signals,
+    ) -> io::Result<(Self, LineReader)> {
+        // The system would stop a program in the background that changes the mode of the terminal.
+        while !mode::is_in_foreground() {
+            sleep(mode::FOREGROUND_POLL).await;
+        }
+        mode::remember_terminal();
+        let screen = FullScreen::open()?;
+        let completer = CompletionSlot::default();
+        let (lines, questions) = ScreenQuestions::new(completer.clone());
+        let (closing, left) = (CancellationToken::new(), CancellationToken::new());
+        let data = PeerData::start(client, options.is_own);
+        let history = TypedHistory::load(options.history);
+        let inputs = LoopInputs { questions, data, completer, signals: signals.clone(), left: left.clone() };
+        let peer_loop = PeerLoop::new(options.is_own, history, inputs);
+        let (runtime, until) = (Handle::current(), closing.clone());
+        let thread = std::thread::Builder::new()
+            .name("screen".to_owned())
+            .spawn(move || runtime.block_on(peer_loop.run(screen, until)))?;
+        Ok((Self { thread: Some(thread), closing, left }, LineReader::Screen(lines)))
+    }
+
+    /// Waits until the user leaves the screen of a peer of another process, or the screen ends by an error.
+    pub(crate) fn left(&self) -> CancellationToken {
+        self.left.clone()
+    }
+
+    /// Restores the terminal.
+    ///
+    /// # Errors
+    /// If the terminal could not be read or drawn.
+    pub(crate) async fn end(mut self) -> io::Result<()> {
+        self.closing.cancel();
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        match spawn_blocking(move || thread.join()).await {
+            Ok(Ok(ended)) => ended,
+            _ => Err(io::Error::other("the screen ended by an error in Brigade itself")),
+        }
+    }
+}
+
+impl Drop for PeerScreen {
+    fn drop(&mut self) {
+        self.closing.cancel();
+    }
+}
