@@ -50,6 +50,7 @@
 #![cfg_attr(not(feature = "testing"), allow(unreachable_pub))]
 
 pub mod clock;
+pub mod diagnosis;
 pub mod durable_folders;
 mod fetch_error;
 mod fetch_request;

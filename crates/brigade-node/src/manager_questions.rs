@@ -4,17 +4,23 @@
 //! username and no peer slot.
 
 use brigade_core::{
+    id::PeerKey,
     limits,
     name::{FileName, Username},
+    time::UnixTime,
     wire::{
         Message,
-        manager::{Browse, FromManager, ListPeers, Listing, Lookup, LookupResult, PeerList, ToManager},
+        manager::{
+            Browse, FromManager, ListPeers, Listing, Lookup, LookupResult, PeerList, Probe, Probed, Renew,
+            ToManager,
+        },
     },
 };
 use tokio::time::timeout;
 
 use crate::{
     identity::key::SecretKey,
+    listen_addresses::ManagerContact,
     peer_config::ManagerAddress,
     peer_error::{ANSWER_TIMEOUT, AskError, ReachError},
     transport::{connection::ConnectionError, greeting::GreetedConnection},
@@ -115,6 +121,66 @@ impl Observer {
         match self.ask(Question::Peers { after }).await? {
             Answer::Peers(list) => Ok(list),
             _ => Err(AskError::Confused),
+        }
+    }
+
+    /// The manager's key.
+    pub fn key(&self) -> PeerKey {
+        self.session.peer
+    }
+
+    /// The manager's program and version, and the highest version of the protocol that it speaks. The text is the other
+    /// machine's.
+    pub fn program(&self) -> (&str, u32) {
+        (&self.session.hello.agent, self.session.hello.version)
+    }
+
+    /// The facts that decide where a peer listens.
+    pub fn contact(&self) -> ManagerContact {
+        ManagerContact::over(&self.session, None)
+    }
+
+    /// The time of the manager's clock; `None` if the manager does not tell it.
+    pub async fn manager_time(&mut self) -> Result<Option<UnixTime>, AskError> {
+        self.send(&Renew { membership: false }.into()).await?;
+        loop {
+            if let FromManager::Renewed(renewed) = self.next().await? {
+                return Ok(renewed.now_s.map(UnixTime));
+            }
+        }
+    }
+
+    /// Asks the manager to connect to a port of this machine. `None` if it is an older one that does not test ports.
+    pub async fn probe(&mut self, port: u16) -> Result<Option<Probed>, AskError> {
+        self.questions = self.questions.wrapping_add(1);
+        let question = self.questions;
+        self.send(&Probe { question, port }.into()).await?;
+        // Answered by every manager, and after the probe.
+        self.send(&Renew { membership: false }.into()).await?;
+        let mut probed = None;
+        loop {
+            match self.next().await? {
+                FromManager::Probed(answer) if answer.question == question => probed = Some(answer),
+                FromManager::Renewed(_) => return Ok(probed),
+                _ => {}
+            }
+        }
+    }
+
+    async fn send(&mut self, message: &ToManager) -> Result<(), AskError> {
+        self.session.writer.send(message).await?;
+        Ok(self.session.writer.flush().await?)
+    }
+
+    /// The next message, within [`ANSWER_TIMEOUT`]; a goodbye is an error.
+    async fn next(&mut self) -> Result<FromManager, AskError> {
+        let message = timeout(ANSWER_TIMEOUT, self.session.reader.next::<FromManager>()).await;
+        match message.map_err(|_| AskError::Silent)?? {
+            Some(FromManager::Goodbye(goodbye)) => {
+                Err(AskError::Refused { reason: goodbye.reason, text: goodbye.text })
+            }
+            Some(message) => Ok(message),
+            None => Err(ConnectionError::Io(std::io::ErrorKind::UnexpectedEof.into()).into()),
         }
     }
 

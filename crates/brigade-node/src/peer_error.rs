@@ -15,6 +15,7 @@ use crate::{
     transport::{
         connection::ConnectionError, dial::DialError, greeting::GreetError, port_listener::ListenError,
     },
+    user_account::too_many_open_files::OpenFilesLimit,
 };
 
 /// How long the manager may take to answer a question or a join.
@@ -140,7 +141,53 @@ pub enum JoinError {
     Connection(#[from] ConnectionError),
 }
 
+impl ReachError {
+    /// Whether the manager may be reached later although no person changes anything. A wrong key, or another program at
+    /// the address, does not pass.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Dial {
+                source: DialError::Resolve { source, .. } | DialError::Connect { source, .. },
+                ..
+            } => OpenFilesLimit::of_error(source).is_none(),
+            // A manager that stops during the handshake; other data than a handshake are another program's.
+            Self::Dial { source: DialError::Handshake { source, .. }, .. } => {
+                source.kind() != io::ErrorKind::InvalidData
+            }
+            Self::Greet { source, .. } => match source {
+                GreetError::Refused(goodbye) => matches!(goodbye.reason, Reason::Stopping | Reason::Full),
+                GreetError::TimedOut => true,
+                GreetError::Connection(error) => is_lost(error),
+                GreetError::Version(_) => false,
+            },
+            _ => false,
+        }
+    }
+}
+
+/// Whether a connection broke, and the other end did not break the protocol.
+const fn is_lost(error: &ConnectionError) -> bool {
+    matches!(error, ConnectionError::Io(_))
+}
+
 impl JoinError {
+    /// Whether the same join may succeed later although no person changes this peer: the manager or its machine is away,
+    /// its name has no address for now, or the network is full.
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::Reach(error) => error.may_pass(),
+            Self::Refused { reason, .. } => {
+                matches!(reason, Reason::Stopping | Reason::Full | Reason::Silent)
+            }
+            Self::Connection(error) => is_lost(error),
+        }
+    }
+
+    /// Whether it may succeed after [`limits::LEASE`]: an earlier session of this peer may still have its name.
+    pub const fn may_pass_after_lease(&self) -> bool {
+        matches!(self, Self::Refused { reason: Reason::AlreadyHere, .. })
+    }
+
     /// Whether the manager has certainly bound no username. That is unknown if the answer is missing, and if the
     /// manager failed or stopped: it may have stored the name before.
     pub(crate) const fn bound_nothing(&self) -> bool {
@@ -153,6 +200,13 @@ impl JoinError {
             ),
             Self::Connection(_) => false,
         }
+    }
+}
+
+impl PeerError {
+    /// As [`JoinError::may_pass`]; an error of the folder, the key or the port does not pass.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::Join(error) if error.may_pass())
     }
 }
 

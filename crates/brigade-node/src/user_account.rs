@@ -5,18 +5,28 @@
 
 pub(crate) mod too_many_open_files;
 
-use std::{env, path::PathBuf};
+use std::{env, ffi::OsString, path::PathBuf};
 
 use brigade_core::name::Username;
 
 /// The user's own folder: it has the known managers, and the state of each manager by its port.
 ///
-/// `None` if neither `BRIGADE_HOME` nor a home directory is known.
+/// An account without a home directory, such as that of a service, has the state directory that systemd gave to the
+/// service. `None` if none of these is known.
 pub fn brigade_home() -> Option<PathBuf> {
     if let Some(home) = env::var_os("BRIGADE_HOME").filter(|home| !home.is_empty()) {
         return Some(home.into());
     }
-    platform_state().map(|state| state.join("brigade"))
+    platform_state()
+        .map(|state| state.join("brigade"))
+        .or_else(|| state_of_service(env::var_os("STATE_DIRECTORY")))
+}
+
+/// The first folder in the list that systemd puts into `STATE_DIRECTORY`.
+fn state_of_service(list: Option<OsString>) -> Option<PathBuf> {
+    let list = list?;
+    let first = list.to_str()?.split(':').next()?;
+    Some(PathBuf::from(first)).filter(|path| path.is_absolute())
 }
 
 /// The user and the host as an unbound username: `anna@lab`.
@@ -100,6 +110,14 @@ fn platform_state() -> Option<PathBuf> {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    #[cfg(unix)]
+    fn the_first_state_directory_of_a_service_is_used() {
+        let of = |list: &str| super::state_of_service(Some(list.into()));
+        assert_eq!(of("/var/lib/a:/var/lib/b"), Some("/var/lib/a".into()));
+        assert_eq!((of(""), of("relative"), super::state_of_service(None)), (None, None, None));
+    }
+
     #[test]
     fn every_user_has_a_name() {
         let name = super::user_at_host().unwrap();

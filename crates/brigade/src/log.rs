@@ -1,25 +1,39 @@
 //! Log lines on standard error.
 //!
-//! `BRIGADE_LOG` selects the lines. They do not disturb a progress line, and a screen shows them in its
-//! own place.
+//! `BRIGADE_LOG`, `--log-filter` or the settings select the lines. They do not disturb a progress line, and a screen
+//! shows them in its own place. A service writes records (`terminal::standard_error`), also of everything else that goes
+//! to standard error; its filter can be replaced while it runs.
 
 use std::{
     env,
+    fmt::Debug,
     io::{self, IsTerminal},
     sync::OnceLock,
 };
 
 use brigade_api::log_ring::LogRing;
-use tracing::Level;
+use serde_json::{Map, Value};
+use tracing::{
+    Event, Level, Subscriber,
+    field::{Field, Visit},
+};
 use tracing_subscriber::{
-    Layer,
+    Layer, Registry,
     filter::{ParseError, Targets},
     fmt,
-    layer::SubscriberExt,
+    layer::{Context, SubscriberExt},
+    reload,
     util::SubscriberInitExt,
 };
 
-use crate::terminal::{self, covered_output, progress_line};
+use crate::terminal::{
+    self, covered_output, progress_line,
+    standard_error::{
+        has_records,
+        log_records::{LogLevel, RecordFormat, is_journal_stream},
+        print_record, set_format,
+    },
+};
 
 /// A log line that is kept for the screen that covers the terminal.
 struct KeptLine(Vec<u8>);
@@ -43,6 +57,23 @@ impl Drop for KeptLine {
     }
 }
 
+/// Replaces the filter.
+static FILTER: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
+
+/// The variable that selects the lines.
+pub(crate) const FILTER_VARIABLE: &str = "BRIGADE_LOG";
+
+/// How a command writes its log lines.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct LogChoice {
+    /// Whether records are JSON; `None` if that was not chosen.
+    pub(crate) is_json: Option<bool>,
+    /// The selected lines (`info`, `brigade_node=debug`, …); `None` for those of the environment, or warnings.
+    pub(crate) filter: Option<String>,
+    /// Whether the command runs without a person who reads its lines: then it writes records by itself.
+    pub(crate) is_service: bool,
+}
+
 /// The last lines of the log of this process, which `brigade log` prints. Lines at the level `info` are among them, also
 /// if standard error does not get them.
 pub(crate) fn log_ring() -> LogRing {
@@ -50,9 +81,12 @@ pub(crate) fn log_ring() -> LogRing {
     RING.get_or_init(LogRing::default).clone()
 }
 
-/// Writes log lines to standard error. `BRIGADE_LOG` selects them (`info`, `brigade_node=debug`, …); without it,
-/// warnings are written.
-pub(crate) fn log_to_stderr() {
+/// Writes log lines to standard error, and records for a service or where a format was chosen.
+pub(crate) fn log_to_stderr(choice: &LogChoice) {
+    if choice.is_service || choice.is_json.is_some() {
+        let is_json = choice.is_json.unwrap_or(false);
+        set_format(RecordFormat { is_json, is_journal: is_journal_stream() });
+    }
     // A log line in the middle of a screen would stay there.
     let writer = || -> Box<dyn io::Write> {
         if covered_output::is_covered() && io::stderr().is_terminal() {
@@ -61,32 +95,119 @@ pub(crate) fn log_to_stderr() {
         progress_line::erase();
         Box::new(io::stderr())
     };
-    let (filter, invalid) = filter(env::var("BRIGADE_LOG").ok().as_deref());
-    let lines = fmt::layer()
-        .with_writer(writer)
-        .with_target(false)
-        // They would be written with `eprintln!`, which panics if standard error is closed.
-        .log_internal_errors(false)
-        .with_ansi(io::stderr().is_terminal() && terminal::has_colours());
-    let kept = if env::var_os("BRIGADE_LOG").is_some() && invalid.is_none() {
-        filter.clone()
+    let (selected, invalid) = filter(choice.filter.as_deref());
+    let kept = match choice.filter {
+        Some(_) if invalid.is_none() => selected.clone(),
+        _ => Targets::new().with_default(Level::INFO),
+    };
+    let (selected, handle) = reload::Layer::new(selected);
+    let _ = FILTER.set(handle);
+    let shown: Box<dyn Layer<Registry> + Send + Sync> = if has_records() {
+        Box::new(Records)
     } else {
-        Targets::new().with_default(Level::INFO)
+        let lines = fmt::layer()
+            .with_writer(writer)
+            .with_target(false)
+            // They would be written with `eprintln!`, which panics if standard error is closed.
+            .log_internal_errors(false)
+            .with_ansi(io::stderr().is_terminal() && terminal::has_colours());
+        Box::new(lines)
     };
     let kept = log_ring().with_filter(kept);
-    tracing_subscriber::registry().with(lines.with_filter(filter)).with(kept).init();
+    tracing_subscriber::registry().with(shown.with_filter(selected)).with(kept).init();
     if let Some(error) = invalid {
-        tracing::warn!("BRIGADE_LOG has an error ({error}); warnings are logged, as without it");
+        tracing::warn!("{FILTER_VARIABLE} has an error ({error}); warnings are logged, as without it");
     }
 }
 
-/// The lines that `BRIGADE_LOG` selects, and the error in it, if it has one.
+/// Selects other lines from now on; `None` for those of the environment, or warnings.
+pub(crate) fn replace_filter(selected: Option<&str>) {
+    let (selected, _) = filter(selected); // checked with the other settings
+    if let Some(Err(error)) = FILTER.get().map(|handle| handle.reload(selected)) {
+        tracing::warn!(%error, "the filter of the log was not replaced");
+    }
+}
+
+/// Whether `text` selects lines.
+pub(crate) fn check_filter(text: &str) -> Result<(), String> {
+    let expected =
+        "expected a level (error, warn, info, debug, trace), or levels of modules: warn,brigade_node=debug";
+    text.parse::<Targets>().map(drop).map_err(|error| format!("{expected}: {error}"))
+}
+
+/// The lines that are `selected`, or that the environment selects; and the error, if there is one.
 fn filter(selected: Option<&str>) -> (Targets, Option<ParseError>) {
     let default = Targets::new().with_default(Level::WARN);
-    match selected.map(str::parse::<Targets>) {
+    let of_environment = env::var(FILTER_VARIABLE).ok();
+    match selected.or(of_environment.as_deref()).map(str::parse::<Targets>) {
         None => (default, None),
         Some(Ok(filter)) => (filter, None),
         Some(Err(error)) => (default, Some(error)),
+    }
+}
+
+/// Writes each event as a record.
+struct Records;
+
+impl<S: Subscriber> Layer<S> for Records {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        if !covered_output::is_covered() {
+            progress_line::erase();
+        }
+        let mut fields = EventFields::default();
+        event.record(&mut fields);
+        print_record(level_of(*event.metadata().level()), &fields.message, &fields.others);
+    }
+}
+
+fn level_of(level: Level) -> LogLevel {
+    match level {
+        Level::ERROR => LogLevel::Error,
+        Level::WARN => LogLevel::Warn,
+        Level::INFO => LogLevel::Info,
+        Level::DEBUG => LogLevel::Debug,
+        _ => LogLevel::Trace,
+    }
+}
+
+/// The message of an event, and its other fields.
+#[derive(Default)]
+struct EventFields {
+    message: String,
+    others: Map<String, Value>,
+}
+
+impl EventFields {
+    fn set(&mut self, field: &Field, value: Value) {
+        self.others.insert(field.name().to_owned(), value);
+    }
+}
+
+impl Visit for EventFields {
+    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
+        match field.name() {
+            "message" => self.message = format!("{value:?}"),
+            _ => self.set(field, format!("{value:?}").into()),
+        }
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        match field.name() {
+            "message" => value.clone_into(&mut self.message),
+            _ => self.set(field, value.into()),
+        }
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.set(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.set(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.set(field, value.into());
     }
 }
 
@@ -94,7 +215,7 @@ fn filter(selected: Option<&str>) -> (Targets, Option<ParseError>) {
 mod tests {
     use tracing::Level;
 
-    use super::filter;
+    use super::{check_filter, filter};
 
     #[test]
     fn lines_are_selected_by_their_level_and_module() {
@@ -106,12 +227,11 @@ mod tests {
     }
 
     #[test]
-    fn warnings_are_selected_by_default_and_after_an_error() {
-        for (text, is_wrong) in [(None, false), (Some("brigade_node=loud"), true)] {
-            let (selected, error) = filter(text);
-            assert_eq!(error.is_some(), is_wrong, "{text:?}");
-            assert!(selected.would_enable("brigade_node", &Level::WARN));
-            assert!(!selected.would_enable("brigade_node", &Level::INFO));
-        }
+    fn warnings_are_selected_after_an_error() {
+        let (selected, error) = filter(Some("brigade_node=loud"));
+        assert!(error.is_some());
+        assert!(selected.would_enable("brigade_node", &Level::WARN));
+        assert!(!selected.would_enable("brigade_node", &Level::INFO));
+        assert!(check_filter("brigade_node=loud").is_err() && check_filter("warn,brigade=info").is_ok());
     }
 }

@@ -14,9 +14,11 @@ mod log;
 mod manager_display;
 mod notices;
 mod screen;
+mod service_manager;
 mod settings;
 mod terminal;
 mod text;
+mod transfer_log;
 
 use std::{env, ffi::OsString, process::ExitCode};
 
@@ -32,7 +34,7 @@ fn main() -> ExitCode {
         Ok(invocation) => invocation,
         Err(code) => return code,
     };
-    log::log_to_stderr();
+    log::log_to_stderr(&commands::log_choice(&invocation));
     brigade_node::user_account::allow_open_files();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,

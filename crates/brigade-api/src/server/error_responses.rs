@@ -115,7 +115,7 @@ pub(super) enum EventErrors {
 #[derive(Debug, IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) enum BackupErrors {
-    /// The path is not absolute.
+    /// The path is not absolute, or its folder is not there.
     #[response(status = 404)]
     NotFound(ProblemBody),
     /// There is a file with this name.

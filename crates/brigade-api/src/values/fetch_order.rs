@@ -33,10 +33,9 @@ pub struct FetchOrder {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(max_items = 1000)]
     pub chosen: Vec<ChosenContent>,
-    /// How long to wait for a name that nobody shares yet, in seconds; at most 600. A client that waits longer asks
-    /// again.
+    /// How long to wait for a name that nobody shares yet, in seconds; at most 5. A client that waits longer asks again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(maximum = 600)]
+    #[schema(maximum = 5)]
     pub wait_s: Option<u64>,
 }
 

@@ -41,7 +41,7 @@ async fn every_error_has_the_same_form() {
     check(&ask("PUT", "/v1/limits/sideways", Some("{}")).await, 400, "usage");
     check(&ask("PUT", "/v1/limits/up", Some(r#"{"cap":"fast"}"#)).await, 400, "usage");
     for body in
-        ["", "{", "null", "[]", r#"{"names":[]}"#, r#"{"names":[1]}"#, r#"{"names":["a"],"wait_s":601}"#]
+        ["", "{", "null", "[]", r#"{"names":[]}"#, r#"{"names":[1]}"#, r#"{"names":["a"],"wait_s":6}"#]
     {
         check(&ask("POST", "/v1/fetches", Some(body)).await, 400, "usage");
     }

@@ -272,6 +272,8 @@ impl Manager {
                 self.report(session, &report);
             }
             ToManager::Renew(renew) => self.renew(session, &renew),
+            // It needs a connection: the caller answers it.
+            ToManager::Probe(_) => {}
         }
         Ok(())
     }

@@ -48,6 +48,8 @@ messages! {
         0x1a Report,
         /// Keeps the lease, or asks for a new membership.
         0x1b Renew,
+        /// Asks whether the manager can connect to a port of the asker.
+        0x80 Probe,
     }
 }
 
@@ -72,6 +74,8 @@ messages! {
         0x26 PeerList,
         /// The lease was kept.
         0x27 Renewed,
+        /// Whether the manager could connect.
+        0x81 Probed,
     }
 }
 
@@ -217,4 +221,32 @@ pub struct Renewed {
     /// What the manager's calendar says, in seconds since 1970.
     #[n(1)]
     pub now_s: Option<u64>,
+}
+
+/// Asks the manager to connect to a port of the asker. Answered by [`Probed`], before the next message is read. A manager
+/// that does not know the kind skips it.
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Probe {
+    /// Stands in the answer.
+    #[n(0)]
+    pub question: u32,
+    /// The TCP port, not 0. The address is the one that the session comes from.
+    #[n(1)]
+    pub port: u16,
+}
+
+/// Answers a [`Probe`].
+#[derive(Debug, Clone, PartialEq, Eq, Encode, Decode)]
+#[cbor(map)]
+pub struct Probed {
+    /// The question's.
+    #[n(0)]
+    pub question: u32,
+    /// The address and port to which the manager connected, or tried to.
+    #[n(1)]
+    pub address: String,
+    /// Why it could not connect; `None` where it could.
+    #[n(2)]
+    pub failure: Option<String>,
 }

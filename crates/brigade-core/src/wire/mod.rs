@@ -44,7 +44,7 @@ mod tests {
     }
 
     #[test]
-    fn kinds_are_unique_and_none_may_be_skipped() {
+    fn kinds_are_unique_and_only_the_test_of_a_port_may_be_skipped() {
         for kinds in
             [ToManager::KINDS, FromManager::KINDS, ToHolder::KINDS, FromHolder::KINDS, Greeting::KINDS]
         {
@@ -52,7 +52,8 @@ mod tests {
             seen.sort_unstable();
             seen.dedup();
             assert_eq!(seen.len(), kinds.len());
-            assert!(seen.iter().all(|kind| *kind < FIRST_SKIPPED_KIND));
+            let skipped = kinds.iter().filter(|(kind, _)| *kind >= FIRST_SKIPPED_KIND);
+            assert!(skipped.into_iter().all(|(_, name)| ["Probe", "Probed"].contains(name)));
         }
     }
 

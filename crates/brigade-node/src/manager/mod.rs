@@ -12,6 +12,7 @@ mod owner_answers;
 mod owner_questions;
 mod owner_task;
 mod peer_order;
+mod port_probe;
 mod published_state;
 mod session;
 mod state_copy;
@@ -39,16 +40,18 @@ pub use published_state::{LifeEvent, ManagerView};
 pub use state_copy::{
     BackupError, RestoreError, RestoredKeyError, StateCopyError, StateCopySummary, restore,
 };
-use tokio::sync::{Semaphore, broadcast, mpsc, watch};
+use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 pub use tokio_util::sync::CancellationToken;
 use tokio_util::{sync::DropGuard, task::TaskTracker};
 
 use self::{
     member_database::MemberDatabase,
     owner_task::{LastSeen, ManagerOwner, OwnerInputs, ViewTimer},
+    port_probe::PROBES,
     published_state::EventLog,
     session::SessionContext,
     state_copy::{STATE_FILE, take_restored_key},
+    task_messages::ToOwner,
 };
 use crate::{
     clock,
@@ -130,6 +133,7 @@ pub struct ManagerServer {
     handle: ManagerHandle,
     /// It has the events since the start, for the first one that asks.
     events: broadcast::Receiver<LifeEvent>,
+    owner: mpsc::Sender<ToOwner>,
     tasks: TaskTracker,
     /// Cancels the token by which all tasks end.
     stop: DropGuard,
@@ -211,11 +215,13 @@ impl ManagerServer {
         let (view, view_out) = watch::channel(view);
         let (events, events_out) = broadcast::channel(published_state::EVENTS);
         let (ask, questions) = mpsc::channel(handle::QUESTIONS);
+        let (to_owner, sessions) = mpsc::channel(OWNER_QUEUE);
         let server = Self {
             address: acceptor.address(),
             key: key.public(),
             handle: ManagerHandle::new(view_out, events_out.resubscribe(), ask),
             events: events_out,
+            owner: to_owner.clone(),
             tasks: TaskTracker::new(),
             stop: stop.clone().drop_guard(),
         };
@@ -233,9 +239,8 @@ impl ManagerServer {
             // Peers of an earlier run join again within a lease, or not at all.
             complete_at: clock::now().after(if started_before { limits::LEASE } else { Duration::ZERO }),
         };
-        let manager = Manager::new(core, bindings);
         let owner = ManagerOwner {
-            manager,
+            manager: Manager::new(core, bindings),
             key,
             database,
             view,
@@ -245,7 +250,6 @@ impl ManagerServer {
             view_timer: ViewTimer::default(),
             last_seen: LastSeen::default(),
         };
-        let (to_owner, sessions) = mpsc::channel(OWNER_QUEUE);
         let inputs = OwnerInputs { sessions, binding_results, questions };
         server.tasks.spawn(owner.run(inputs, stop.clone()));
         let breaches: Arc<BreachLog> = Arc::default();
@@ -254,6 +258,7 @@ impl ManagerServer {
             breaches: breaches.clone(),
             next_session: Arc::default(),
             leaving: Arc::new(Semaphore::new(LEAVING)),
+            probes: Arc::new(Semaphore::new(PROBES)),
             reached_from_elsewhere,
             stop: stop.clone(),
         };
@@ -287,6 +292,12 @@ impl ManagerServer {
     pub fn events(&mut self) -> broadcast::Receiver<LifeEvent> {
         let next = self.events.resubscribe();
         std::mem::replace(&mut self.events, next)
+    }
+
+    /// Whether its owner task answers. It waits for the answer; after the manager was stopped, the result is false.
+    pub async fn responds(&self) -> bool {
+        let (answer, answered) = oneshot::channel();
+        self.owner.send(ToOwner::Ping { answer }).await.is_ok() && answered.await.is_ok()
     }
 
     /// Ends all tasks, and waits until they have ended: sessions got a goodbye, members are written.

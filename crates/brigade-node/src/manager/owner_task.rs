@@ -118,6 +118,7 @@ impl ManagerOwner {
             }
             ToOwner::UpdatesSent { session } => self.manager.updates_sent(now, session),
             ToOwner::Disconnected { session, reason } => self.drop_session(session, reason),
+            ToOwner::Ping { answer } => drop(answer.send(())), // the receiver may be dropped
         }
     }
 

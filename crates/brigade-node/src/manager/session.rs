@@ -32,7 +32,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::task_messages::{SessionQueue, ToOwner, ToSession, stopping};
+use super::{
+    port_probe::PortProbe,
+    task_messages::{SessionQueue, ToOwner, ToSession, stopping},
+};
 use crate::transport::{
     accept_loop::ConnectionHandler,
     breach_log::{BreachLog, RemoteRole},
@@ -82,6 +85,8 @@ pub(super) struct SessionContext {
     pub(super) next_session: Arc<AtomicU64>,
     /// Permits for connections that the core has closed and that get a goodbye.
     pub(super) leaving: Arc<Semaphore>,
+    /// Permits for probes of ports.
+    pub(super) probes: Arc<Semaphore>,
     /// Whether other machines reach the manager.
     pub(super) reached_from_elsewhere: bool,
     pub(super) stop: CancellationToken,
@@ -108,7 +113,7 @@ async fn run(
     entering: OwnedSemaphorePermit,
     context: SessionContext,
 ) {
-    let SessionContext { owner, breaches, leaving, stop, .. } = context;
+    let SessionContext { owner, breaches, leaving, probes, stop, .. } = context;
     let GreetedConnection { peer: key, remote, local, hello, mut reader, mut writer, .. } = greeted;
     tracing::debug!(session = session.0, %remote, key = %key, agent = ?hello.agent, "a session begins");
     let (queue, mut messages) = mpsc::channel(QUEUE);
@@ -134,9 +139,10 @@ async fn run(
         }
     };
     let mut names = SessionNames::default();
+    let port_probe = PortProbe { remote, permits: probes };
     let end = tokio::select! {
         biased;
-        end = exchange(session, &owner, &mut messages, &mut reader, &mut writer, &mut names) => end,
+        end = exchange(session, &owner, &mut messages, (&mut reader, &mut writer), &mut names, &port_probe) => end,
         () = out_of_grace => SessionEnd::ClosedByOwner(None),
         () = overdue => SessionEnd::ClosedByOwner(None),
     };
@@ -168,9 +174,9 @@ async fn exchange(
     session: SessionId,
     owner: &mpsc::Sender<ToOwner>,
     messages: &mut mpsc::Receiver<ToSession>,
-    reader: &mut Reader,
-    writer: &mut Writer,
+    (reader, writer): (&mut Reader, &mut Writer),
     names: &mut SessionNames,
+    port_probe: &PortProbe,
 ) -> SessionEnd {
     let mut may_read = true;
     loop {
@@ -191,8 +197,15 @@ async fn exchange(
                             Ok(message) => message,
                             Err(end) => return end,
                         };
-                        if let ToManager::Join(join) = &message {
-                            names.requested = join.username.clone().ok();
+                        match &message {
+                            ToManager::Join(join) => names.requested = join.username.clone().ok(),
+                            ToManager::Probe(probe) => {
+                                let answer = port_probe.answer(probe).await.into();
+                                if let Err(reason) = in_time(writer.send::<FromManager>(&answer)).await {
+                                    return SessionEnd::Lost(reason);
+                                }
+                            }
+                            _ => {}
                         }
                         if owner.send(ToOwner::Message { session, message }).await.is_err() {
                             return SessionEnd::ClosedByOwner(Some(stopping()));

@@ -14,7 +14,7 @@ use brigade_core::{
         manager::{FromManager, ToManager},
     },
 };
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::DropGuard;
 
 /// An event that a session reports to the owner.
@@ -28,6 +28,8 @@ pub(super) enum ToOwner {
     UpdatesSent { session: SessionId },
     /// The connection ended.
     Disconnected { session: SessionId, reason: LeaveReason },
+    /// Answers, which shows that the owner runs.
+    Ping { answer: oneshot::Sender<()> },
 }
 
 /// An instruction of the owner to a session.

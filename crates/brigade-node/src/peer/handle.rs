@@ -7,7 +7,7 @@ use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use brigade_core::{
     id::{Content, PeerKey},
-    limit_plan::{Direction, Limits},
+    limit_plan::{Direction, LimitPlan, Limits},
     name::{FileName, Username},
     rate::Cap,
     time::UnixTime,
@@ -251,6 +251,20 @@ impl PeerHandle {
     /// Returns the limits that are in effect then.
     pub async fn set_limit(&self, direction: Direction, cap: Option<Cap>) -> Option<Limits> {
         self.0.limits.set(direction, cap).await
+    }
+
+    /// Replaces the configured limits from now on, also for running transfers; limits that [`Self::set_limit`] set stay.
+    /// Returns the limits that are in effect then; `None` if the peer is stopping.
+    pub async fn replace_limit_plan(&self, plan: LimitPlan) -> Option<Limits> {
+        self.0.limits.replace(plan).await
+    }
+
+    /// Whether the tasks answer that own the limits and the fetches. It waits for the answers; while the peer stops, the
+    /// result is false.
+    pub async fn responds(&self) -> bool {
+        let no_fetch = FetchId(0);
+        let of_fetches = self.ask_owner(|reply| FetchOrder::Pieces(no_fetch, reply)).await;
+        of_fetches.is_some() && self.limits().await.is_some()
     }
 
     /// Its status at this moment.

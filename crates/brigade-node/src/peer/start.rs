@@ -173,8 +173,7 @@ async fn start_tasks(
     let (membership, shown) = watch::channel(joined.membership);
     let (clock_sender, clock) = watch::channel(None);
     let (state_sender, state) = watch::channel(ManagerState::Here { announced: false });
-    let (commands, for_session) = mpsc::channel(QUEUE);
-    let (holders_sender, holders) = mpsc::channel(QUEUE);
+    let ((commands, for_session), (holders_sender, holders)) = (mpsc::channel(QUEUE), mpsc::channel(QUEUE));
 
     tasks.spawn(write_names(lock.clone(), username.clone(), address, stop.clone()));
     let shared = PeerContext::new(folder, &share, &keeper, &traffic);

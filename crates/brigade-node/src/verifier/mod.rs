@@ -162,6 +162,7 @@ impl VerifierOwner {
 impl VerifyThread {
     fn run(self) {
         for_each_damaged(&self.share, &self.name, |file| self.check_damaged(file));
+        self.check_suspected();
         for_each_page(&self.share, &self.name, |page| {
             page.iter().all(|shared| self.check_shared(shared)) // until it is cancelled
         });
@@ -212,6 +213,24 @@ impl VerifyThread {
             }
         });
         true
+    }
+
+    /// Verifies the files that have other bytes than before, although their length and times are the same. They are
+    /// shared, and counted as the other shared files.
+    fn check_suspected(&self) {
+        let mut last = None;
+        loop {
+            let page = self.share.suspected_files(&self.name, last.as_ref(), PAGE);
+            let Some(end) = page.last() else { return };
+            last = Some(end.name.clone());
+            for file in page {
+                let DamagedFile { name, expected, stamp, .. } = DamagedFile::clone(&file);
+                let before = Arc::new(SharedFile { name, content: expected, list: None, stamp });
+                if self.is_cancelled() || !self.check_shared(&before) {
+                    return;
+                }
+            }
+        }
     }
 
     fn hash(&self, shared: &SharedFile) -> VerifiedFile {

@@ -4,7 +4,9 @@
 //! `docs/operating.md` describes the options; the files in `commands/` implement them. [`running`] has the commands for
 //! a peer or a manager that runs.
 
+mod log_options;
 pub(crate) mod running;
+mod service;
 
 use std::{ffi::OsString, path::PathBuf, time::Duration};
 
@@ -16,6 +18,13 @@ use self::running::{
     BackupArgs, CancelArgs, LimitArgs, LogArgs, MembersArgs, PauseArgs, PrioritizeArgs, PriorityChoice,
     RestoreArgs, ResumeArgs, ShareArgs, SharesArgs, StatusArgs, StopArgs, TransfersArgs, UiArgs, UnshareArgs,
     VerifyArgs,
+};
+pub(crate) use self::{
+    log_options::{LogFormat, LogOptions, TransferLogOption},
+    service::{
+        InstallArgs, ServiceAction, ServiceArgs, ServiceProgram, ServiceScope, ServiceSelection,
+        ServiceStatusArgs,
+    },
 };
 use super::value_parsers::{
     KeepTime, parse_cap, parse_count, parse_duration, parse_host, parse_keep, parse_manager_host,
@@ -95,6 +104,11 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Restores the state of a manager from a backup
     Restore(RestoreArgs),
+    /// Checks everything that a peer needs, and says what to do about each fault
+    #[command(after_help = SETTINGS_HELP)]
+    Doctor(DoctorArgs),
+    /// Installs, removes and shows services that start with the machine or the session
+    Service(ServiceArgs),
     /// Shows Brigade at work: a manager and four peers on this machine, with a real file
     Demo(DemoArgs),
     /// Prints a script for command line completion: `brigade completions bash`
@@ -155,6 +169,8 @@ pub(crate) struct ManagerArgs {
     /// is shared
     #[arg(long)]
     pub(crate) open: bool,
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
     /// Log lines instead of the screen, also at a terminal
     #[arg(long)]
     pub(crate) plain: bool,
@@ -205,6 +221,10 @@ pub(crate) struct PeerArgs {
     /// No prompt: run until terminated, and print `ready` when everything in the folder is announced
     #[arg(long)]
     pub(crate) headless: bool,
+    #[command(flatten)]
+    pub(crate) log: LogOptions,
+    #[command(flatten)]
+    pub(crate) transfer_log: TransferLogOption,
 }
 
 #[derive(Debug, Args)]
@@ -291,6 +311,24 @@ pub(crate) struct CatalogueSource {
 pub(crate) struct PeersArgs {
     #[command(flatten)]
     pub(crate) of: CatalogueSource,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DoctorArgs {
+    #[command(flatten)]
+    pub(crate) manager: ManagerOptions,
+    /// The folder that is shared or will be
+    #[arg(long, default_value = ".", value_name = "DIR", value_parser = path())]
+    pub(crate) folder: PathBuf,
+    /// The TCP port on which the peer will listen; 0 takes a free one. A running peer is found
+    #[arg(long, default_value_t = 0, value_parser = parse_port, allow_negative_numbers = true)]
+    pub(crate) port: u16,
+    /// The largest number of connections with other peers
+    #[arg(long, default_value_t = DEFAULT_MAX, value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
+    pub(crate) max: usize,
+    /// Print one JSON object per line
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

@@ -52,7 +52,7 @@ impl Mistake {
     }
 
     /// The location and the mistake; not escaped.
-    fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let location = match &self.location {
             Location::Argument(number) => format!("argument {number}"),
             Location::Missing => return self.what.clone(),

@@ -5,9 +5,11 @@
 
 pub(crate) mod args;
 mod clap_errors;
+pub(crate) mod effective_options;
 pub(crate) mod given_options;
 pub(crate) mod manual;
 pub(crate) mod mistakes;
+pub(crate) mod settings_rereading;
 pub(crate) mod typed_command;
 pub(crate) mod value_parsers;
 
@@ -26,6 +28,7 @@ use clap::{
 use self::{
     args::{Brigade, Command},
     clap_errors::{argument, described, is_same, string, strings},
+    effective_options::EffectiveOptions,
     given_options::{GivenOptions, wants_json},
     mistakes::{Location, Mistake, report},
 };
@@ -37,10 +40,11 @@ use crate::{
 /// The most times a line is read: after that, no more mistakes are searched for.
 const ROUNDS: usize = 50;
 
-/// The command to run, and its limits.
+/// The command to run, its limits, and the values of its options.
 pub(crate) struct Invocation {
     pub(crate) args: Brigade,
     pub(crate) limits: LimitPlan,
+    pub(crate) options: EffectiveOptions,
     /// The options that the command line itself has, and not the settings.
     pub(crate) given: GivenOptions,
 }
@@ -74,7 +78,8 @@ pub(crate) fn read(line: &[OsString]) -> Result<Invocation, ExitCode> {
             let limits = settings.limits_for(&args);
             settings.add_shares(&mut args);
             let given = GivenOptions::of(&grammar, parsed.matches.as_ref());
-            Ok(Invocation { args, limits, given })
+            let options = EffectiveOptions::of(parsed.matches.as_ref(), &limits);
+            Ok(Invocation { args, limits, options, given })
         }
         _ => {
             let json = wants_json(command, line);

@@ -5,7 +5,9 @@
 use brigade_api::{
     client::{ManagerClient, PeerClient},
     local::BindError,
-    server::{ApiServer, ManagerExtras, PeerExtras, manager_router, peer_router, serve_manager, serve_peer},
+    server::{
+        ApiServer, Checks, ManagerExtras, PeerExtras, manager_router, peer_router, serve_manager, serve_peer,
+    },
 };
 use brigade_node::{manager::ManagerHandle, peer::PeerHandle};
 use tokio_util::sync::CancellationToken;
@@ -20,13 +22,11 @@ pub(super) struct LocalApi {
 }
 
 impl LocalApi {
-    /// Serves the API of a peer. Returns a client of it in this process, too.
-    pub(super) fn of_peer(peer: &PeerHandle) -> (PeerClient, Self) {
+    /// Serves the API of a peer, with the doctor's `checks` of it. Returns a client of it in this process, too.
+    pub(super) fn of_peer(peer: &PeerHandle, checks: Checks) -> (PeerClient, Self) {
         let version = env!("CARGO_PKG_VERSION").to_owned();
-        let router = peer_router(
-            peer.clone(),
-            PeerExtras { log: log_ring(), version: version.clone(), ..PeerExtras::default() },
-        );
+        let extras = PeerExtras { log: log_ring(), version: version.clone(), checks: Some(checks) };
+        let router = peer_router(peer.clone(), extras);
         let served = serve_peer(peer, router.clone(), &version);
         (PeerClient::in_process(router), Self::new(served))
     }

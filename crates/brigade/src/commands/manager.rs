@@ -2,7 +2,7 @@
 //!
 //! `manager_display` shows it; `brigade_node::manager` is the manager itself.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{net::SocketAddr, path::PathBuf, process::ExitCode};
 
 use brigade_node::{
     manager::{ManagerConfig, ManagerServer},
@@ -10,14 +10,15 @@ use brigade_node::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{local_api::LocalApi, ui::can_draw};
+use super::{headless::settings_reload::LiveSettings, local_api::LocalApi, ui::can_draw};
 use crate::{
     checked_home::NO_HOME,
-    command_line::args::ManagerArgs,
+    command_line::{args::ManagerArgs, effective_options::EffectiveOptions},
     failure::{DISK, Failure},
     folder_argument_checks::{check_state, state_notes},
     manager_display,
     screen::{ScreenEnd, show_manager},
+    service_manager::ServiceManager,
     terminal::{
         mode,
         signals::{Signal, Signals},
@@ -27,8 +28,10 @@ use crate::{
 };
 
 /// Runs the manager until it is stopped.
-pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
-    let mut signals = Signals::install();
+pub(crate) async fn run(args: ManagerArgs, options: EffectiveOptions) -> Result<ExitCode, Failure> {
+    let has_screen = can_draw() && !args.plain;
+    let mut signals = if has_screen { Signals::install() } else { Signals::install_for_service() };
+    let service = ServiceManager::from_env();
     let stop = CancellationToken::new();
     let state_dir = args.state.map_or_else(|| default_state(args.port), Ok)?;
     check_state(&state_dir)?;
@@ -47,11 +50,16 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
         stopping.request_stop();
     });
     let (handle, events) = (server.handle(), server.events());
-    let mut shown = if can_draw() && !args.plain {
+    let mut shown = if has_screen {
         show_manager(client, true, stop.clone()).await
     } else {
         print_line("ready");
-        manager_display::log_table(&handle, events, stop.clone()).await;
+        service.ready(&format!("listening on {}", server.address()));
+        tokio::select! {
+            () = manager_display::log_table(&handle, events, stop.clone()) => {}
+            () = service.keep_alive(async || server.responds().await) => {}
+            () = reload_filter(options, signals.clone(), &service, server.address()) => {}
+        }
         Ok(ScreenEnd::Stopped)
     };
     // A terminal that is closed causes an error first, and then the signal.
@@ -62,6 +70,7 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
         shown = Ok(ScreenEnd::Stopped);
         signal = signals.received();
     }
+    service.stopping();
     stop.cancel();
     server.stopped().await;
     api.stop().await;
@@ -70,6 +79,23 @@ pub(crate) async fn run(args: ManagerArgs) -> Result<ExitCode, Failure> {
         Ok(ScreenEnd::Interrupted) => Ok(Signal::Interrupt.exit_code()),
         Err(error) if signal.is_none() => Err(Failure::other("showing the screen", &error)),
         _ => Ok(signal.map_or(ExitCode::SUCCESS, Signal::exit_code)),
+    }
+}
+
+/// Reads the settings again at each request. Of a running manager, only the filter of the log can change. It runs until
+/// it is dropped.
+async fn reload_filter(
+    options: EffectiveOptions,
+    mut signals: Signals,
+    service: &ServiceManager,
+    address: SocketAddr,
+) {
+    let mut settings = LiveSettings::new(options);
+    loop {
+        signals.reload().await;
+        service.reloading();
+        settings.reload(None).await;
+        service.ready(&format!("listening on {address}"));
     }
 }
 

@@ -4,7 +4,9 @@
 
 mod catalogue;
 mod demo;
+mod doctor;
 mod fetch;
+mod headless;
 mod json_events;
 mod listen_and_join;
 mod local_api;
@@ -13,6 +15,7 @@ mod manager_state;
 mod peer;
 mod prompt;
 mod running;
+mod service;
 mod shell;
 mod ui;
 
@@ -20,17 +23,34 @@ use std::process::ExitCode;
 
 use self::running::fetch_changes::{self, FetchChange};
 use crate::{
-    command_line::{Invocation, args::Command},
+    command_line::{
+        Invocation,
+        args::{Command, LogFormat},
+    },
     failure::Failure,
-    terminal::signals::handle_size_limit_signal,
+    log::LogChoice,
+    terminal::{signals::handle_size_limit_signal, standard_error::log_records::is_journal_stream},
 };
+
+/// How the command writes its log lines. A service writes records by itself; a manager whose lines somebody reads in a
+/// file or a pipe writes them to standard output, as long as no format is chosen.
+pub(crate) fn log_choice(invocation: &Invocation) -> LogChoice {
+    let (log, is_service) = match &invocation.args.command {
+        Command::Peer(args) => (&args.log, args.headless),
+        Command::Manager(args) => (&args.log, is_journal_stream()),
+        _ => return LogChoice::default(),
+    };
+    let is_json = log.log_format.map(|format| format == LogFormat::Json);
+    LogChoice { is_json, filter: log.log_filter.clone(), is_service }
+}
 
 /// Runs the command.
 pub(crate) async fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
-    let Invocation { args, limits, given } = invocation;
+    let Invocation { args, limits, options, given } = invocation;
     handle_size_limit_signal();
     match args.command {
-        Command::Manager(args) => manager::run(args).await,
+        Command::Manager(args) => manager::run(args, options).await,
+        Command::Peer(args) if args.headless => headless::run(args, options).await,
         Command::Peer(args) => peer::run(args, limits).await,
         Command::Fetch(args) => fetch::run(args, limits, &given).await,
         Command::Files(args) => catalogue::files::run(args, &given).await,
@@ -54,6 +74,8 @@ pub(crate) async fn run(invocation: Invocation) -> Result<ExitCode, Failure> {
         Command::Backup(args) => manager_state::backup::backup(args).await,
         Command::Restore(args) => manager_state::backup::run_restore(&args),
         Command::Ui(args) => ui::run(args).await,
+        Command::Doctor(args) => doctor::run(args).await,
+        Command::Service(args) => service::run(args),
         Command::Demo(args) => demo::run(args).await,
         Command::Completions { shell } => Ok(shell::scripts::run(shell)),
         Command::Man { page, dir } => shell::manual::run(page.as_deref(), dir.as_deref()),

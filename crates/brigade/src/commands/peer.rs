@@ -2,18 +2,17 @@
 //!
 //! Values that are not given are asked for; an answer that cannot be used is explained, and the question is repeated.
 //! The manager is contacted first: its answer decides where to listen. The port is bound before the username is asked
-//! for.
+//! for. A peer without a prompt is in `headless`.
 
 use std::{io, path::PathBuf, process::ExitCode};
 
 use brigade_api::client::PeerClient;
 use brigade_core::{limit_plan::LimitPlan, name::Username, wire::Reason};
-use brigade_node::peer::{
-    AskError, JoinError, ManagerState, Peer, PeerConfig, PeerError, TakenPort, check_shares, is_peer_folder,
-};
+use brigade_node::peer::{JoinError, Peer, PeerConfig, PeerError, TakenPort, check_shares, is_peer_folder};
 
 use super::{
-    listen_and_join::{ListenChoice, is_about_the_port, join},
+    doctor::checks_of,
+    listen_and_join::{ListenChoice, is_about_the_port},
     local_api::LocalApi,
     prompt,
 };
@@ -22,28 +21,24 @@ use crate::{
     command_line::{args::PeerArgs, value_parsers::parse_port},
     failure::{FAILED, Failure, USAGE},
     folder_argument_checks::check_shared,
-    notices::{Notices, unshared_files::UnsharedLog},
     screen::{PeerScreen, ScreenOptions},
     terminal::{
         dim,
         input::{Input, LineReader, is_about_line, is_yes},
         signals::{Signal, Signals},
-        standard_error::print_error_line,
-        standard_output::print_line,
     },
+    transfer_log::{TransferLog, TransferLogFile},
 };
 
 /// Joins the network, then runs commands until the user quits.
 pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, Failure> {
-    let mut signals = Signals::install();
     if let Some(folder) = named_folder(&args) {
         check_shared(&folder)?;
     }
     // Before any question: with an answer nothing of this would be different.
     check_shares(&args.share, named_folder(&args).as_deref(), home().as_deref())?;
-    if args.headless {
-        return headless(args, limits, signals).await;
-    }
+    let mut signals = Signals::install();
+    let transfer_log = TransferLogFile::open(args.transfer_log.transfer_log.as_deref())?;
     let mut lines = LineReader::open(home_file("history"))
         .map_err(|error| Failure::other("opening standard input", &error))?;
     let joined = tokio::select! {
@@ -54,7 +49,10 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
         // The user pressed Ctrl-C or Ctrl-D, or the terminal was closed.
         return Ok(signals.at_end_of_terminal().await.unwrap_or(Signal::Interrupt).exit_code());
     };
-    let (client, api) = LocalApi::of_peer(&peer);
+    let transfer_log = transfer_log.map(|file| TransferLog::start(file, peer.handle()));
+    let username = peer.username();
+    let checks = checks_of(&config(&args, limits.clone(), username), peer.address().port());
+    let (client, api) = LocalApi::of_peer(&peer, checks);
     let mut screen = None;
     if !args.plain && lines.is_edited() {
         let of_screen = signals.clone();
@@ -79,10 +77,14 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
     if let Some(unreached) = peer.unreached() {
         lines.printer().print(&unreached.to_string());
     }
+
     api.note().into_iter().for_each(|note| lines.printer().print(note));
-    let code = prompt::run(peer, client, lines, signals.clone()).await;
+    let ended = prompt::run(peer, client, lines, signals.clone()).await;
     api.stop().await;
-    let code = code?;
+    if let Some(log) = transfer_log {
+        log.finish().await;
+    }
+    let code = ended?;
     match screen {
         None => Ok(code),
         Some(screen) => match screen.end().await {
@@ -110,68 +112,6 @@ async fn open_screen(
                 .map_err(|error| Failure::other("opening standard input", &error))?;
             Ok((None, lines))
         }
-    }
-}
-
-/// Runs without a prompt, until terminated or until the manager refuses the peer for good.
-async fn headless(args: PeerArgs, limits: LimitPlan, mut signals: Signals) -> Result<ExitCode, Failure> {
-    let Some(username) = args.peer.username.clone() else {
-        return Err(Failure::new(USAGE, "--headless needs --username")); // checked with the command line
-    };
-    let config = config(&args, limits, username);
-    let peer = tokio::select! {
-        joined = join(&config, args.peer.host.as_deref(), args.peer.port) => joined?,
-        signal = signals.first() => return Ok(signal.exit_code()),
-    };
-    let (_, api) = LocalApi::of_peer(&peer);
-    api.note().into_iter().for_each(print_error_line);
-    let ready = async {
-        if peer.announced().await {
-            print_line("ready");
-        }
-        std::future::pending::<()>().await;
-    };
-    let signal = tokio::select! {
-        biased; // the refusal before its notice
-        signal = signals.first() => signal,
-        () = peer.stop_requested() => Signal::Requested,
-        failure = wait_until_refused(&peer) => {
-            peer.stop().await;
-            api.stop().await;
-            return Err(failure);
-        }
-        () = ready => Signal::Terminate,
-        () = print_notices(&peer) => Signal::Terminate,
-        () = UnsharedLog::of(&peer).run() => Signal::Terminate,
-    };
-    peer.stop().await;
-    api.stop().await;
-    Ok(signal.exit_code())
-}
-
-/// Waits until the manager refuses this peer for good. Only a person could help then, and nobody is at a prompt.
-async fn wait_until_refused(peer: &Peer) -> Failure {
-    let mut state = peer.state();
-    let refused = state.wait_for(|state| matches!(state, ManagerState::Refused { .. })).await;
-    match refused.as_deref() {
-        Ok(ManagerState::Refused { cause }) => {
-            Failure::from(AskError::RefusedForGood { cause: cause.clone() }).hint(
-                "if the manager was set up again, start the peer with its new key (--manager-key); if the username \
-                 belongs to another key, choose another --username",
-            )
-        }
-        _ => std::future::pending().await, // the peer stops
-    }
-}
-
-/// Prints the notices until it is dropped.
-async fn print_notices(peer: &Peer) {
-    if let Some(unreached) = peer.unreached() {
-        print_error_line(&unreached.to_string());
-    }
-    let mut notices = Notices::of(peer);
-    loop {
-        print_error_line(&notices.next().await);
     }
 }
 
@@ -349,17 +289,17 @@ async fn ask(lines: &mut LineReader, question: &str, refused: Option<u8>) -> Res
     }
 }
 
-fn folder_of(args: &PeerArgs, username: &Username) -> PathBuf {
+pub(super) fn folder_of(args: &PeerArgs, username: &Username) -> PathBuf {
     args.folder.clone().unwrap_or_else(|| PathBuf::from(username.as_str()))
 }
 
 /// The folder, if it is known before any question.
-fn named_folder(args: &PeerArgs) -> Option<PathBuf> {
+pub(super) fn named_folder(args: &PeerArgs) -> Option<PathBuf> {
     let named = || args.peer.username.as_ref().map(|username| folder_of(args, username));
     args.folder.clone().or_else(named)
 }
 
-fn config(args: &PeerArgs, limits: LimitPlan, username: Username) -> PeerConfig {
+pub(super) fn config(args: &PeerArgs, limits: LimitPlan, username: Username) -> PeerConfig {
     PeerConfig::new(args.peer.manager.address(), folder_of(args, &username))
         .username(username)
         .max_connections(args.peer.max)

@@ -15,10 +15,10 @@ use brigade_node::{
         ResolveError,
     },
 };
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::{
-    terminal::standard_error::print_error_line,
+    terminal::standard_error::{has_json_records, log_records::LogLevel, print_record},
     text::{escape::escape, shortening::shortened},
 };
 
@@ -83,9 +83,30 @@ impl Failure {
         ExitCode::from(self.code)
     }
 
-    /// Prints it to standard error.
+    /// Prints it to standard error, as a record if records are written there.
     pub(crate) fn print(&self) {
-        print_error_line(&self.text());
+        let Value::Object(mut fields) = self.json() else { return };
+        let error = fields.remove("error").unwrap_or_default();
+        match error.as_str().filter(|_| has_json_records()) {
+            Some(error) => print_record(LogLevel::Error, error, &fields),
+            None => print_record(LogLevel::Error, &self.text(), &Map::new()),
+        }
+    }
+
+    /// The error and its causes on one line, escaped, without the hint.
+    pub(crate) fn summary(&self) -> String {
+        let parts = self
+            .problem
+            .message()
+            .lines()
+            .chain(self.problem.causes().iter().flat_map(|cause| cause.lines()));
+        let parts: Vec<String> = parts.map(|line| escape_lines(line.trim())).collect();
+        parts.join(": ")
+    }
+
+    /// The hint, escaped.
+    pub(crate) fn hint_text(&self) -> Option<String> {
+        self.problem.hint().map(escape_lines)
     }
 
     /// The failure as JSON, for programs; escaped only by the rules of JSON. No text has a line break: further lines of

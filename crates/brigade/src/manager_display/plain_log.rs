@@ -22,7 +22,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::event_text::event_text;
 use crate::{
-    terminal::standard_output::{has_failed, print_line},
+    terminal::{
+        standard_error::{has_records, print_error_line},
+        standard_output::{has_failed, print_line},
+    },
     text::format,
 };
 
@@ -42,7 +45,7 @@ pub(crate) async fn log_table(
     let (mut shares, mut share_changes) = (Shares::new(), 0);
     let mut quiet_until = Instant::now();
     let head = opening(&view.borrow());
-    print_line(&line(clock::unix_now(), &head));
+    write(clock::unix_now(), &head);
     while !has_failed() {
         tokio::select! {
             biased; // the line that a peer joined is before the line with its files
@@ -65,7 +68,7 @@ pub(crate) async fn log_table(
                 if !texts.is_empty() {
                     quiet_until = Instant::now() + SHARES_EVERY;
                 }
-                texts.iter().for_each(|text| print_line(&line(clock::unix_now(), text)));
+                texts.iter().for_each(|text| write(clock::unix_now(), text));
             }
             () = stop.cancelled() => break,
         }
@@ -108,6 +111,11 @@ fn changes(shares: &mut Shares, rows: &[Row]) -> Vec<String> {
         .collect();
     *shares = now;
     texts
+}
+
+/// Writes a line to standard output, or a record to standard error if records are written there.
+fn write(at: UnixTime, text: &str) {
+    if has_records() { print_error_line(text) } else { print_line(&line(at, text)) }
 }
 
 /// A line of the log, without its end.

@@ -49,10 +49,10 @@ impl UnsharedLog {
             let list = self.problems.borrow_and_update().clone();
             let new = self.new_in(&list);
             let now = Instant::now();
-            for (what, reason) in new.listed {
+            for (what, reason) in &new.listed {
                 if self.budget.takes(now) {
-                    // Names come from the file system: `Debug` writes no control character.
-                    tracing::warn!(?what, ?reason, "not shared");
+                    // Names come from the file system: the log escapes them.
+                    tracing::warn!(what = what.as_str(), reason = reason.as_str(), "not shared");
                 }
             }
             self.budget.more += new.rest;

@@ -11,6 +11,7 @@ use crate::{
         EXPECTED_COUNT, EXPECTED_MANAGER_PORT, EXPECTED_PORT, host, parse_cap, parse_count, parse_keep,
         parse_manager_port, parse_port,
     },
+    log::{FILTER_VARIABLE, check_filter},
     text::value_suggestions,
 };
 
@@ -37,17 +38,26 @@ pub(super) enum SettingKind {
     Key,
     Username,
     Folder,
+    File,
     Rate,
     Keep,
     Switch,
+    LogFormat,
+    LogFilter,
 }
 
-const ANY: &[&str] = &["peer", "fetch", "files", "peers"];
+const ANY: &[&str] = &["peer", "fetch", "files", "peers", "doctor"];
 const MANAGER: &[&str] = &["manager"];
 const PEER: &[&str] = &["peer"];
 const FETCH: &[&str] = &["fetch"];
+/// A peer, and the check of its surroundings.
+const PEER_AND_DOCTOR: &[&str] = &["peer", "doctor"];
+/// The commands that may run as a service.
+const SERVICES: &[&str] = &["manager", "peer"];
 /// Without the port and the username: a peer and a fetch that run at the same time cannot share those.
 const BOTH: &[&str] = &["peer", "fetch"];
+/// The commands with a number of connections.
+const CONNECTING: &[&str] = &["peer", "fetch", "doctor"];
 
 /// All settings. A schedule is only in the file; options of a single run (`--json`, `--stay`) are not settings.
 pub(super) const SETTINGS: &[Setting] = &[
@@ -60,12 +70,15 @@ pub(super) const SETTINGS: &[Setting] = &[
     setting("manager", "state", "BRIGADE_MANAGER_STATE", SettingKind::Folder, "state", MANAGER),
     setting("manager", "open", "BRIGADE_MANAGER_OPEN", SettingKind::Switch, "open", MANAGER),
     setting("peer", "host", "BRIGADE_HOST", SettingKind::Host, "host", BOTH),
-    setting("peer", "port", "BRIGADE_PORT", SettingKind::Port, "port", PEER),
+    setting("peer", "port", "BRIGADE_PORT", SettingKind::Port, "port", PEER_AND_DOCTOR),
     setting("peer", "username", "BRIGADE_USERNAME", SettingKind::Username, "username", PEER),
-    setting("peer", "folder", "BRIGADE_FOLDER", SettingKind::Folder, "folder", PEER),
-    setting("peer", "max", "BRIGADE_MAX", SettingKind::Count, "max", BOTH),
+    setting("peer", "folder", "BRIGADE_FOLDER", SettingKind::Folder, "folder", PEER_AND_DOCTOR),
+    setting("peer", "max", "BRIGADE_MAX", SettingKind::Count, "max", CONNECTING),
     setting("fetch", "into", "BRIGADE_INTO", SettingKind::Folder, "into", FETCH),
     setting("parts", "keep", "BRIGADE_KEEP_PARTS", SettingKind::Keep, "keep_parts", BOTH),
+    setting("log", "format", "BRIGADE_LOG_FORMAT", SettingKind::LogFormat, "log_format", SERVICES),
+    setting("log", "filter", FILTER_VARIABLE, SettingKind::LogFilter, "log_filter", SERVICES),
+    setting("log", "transfers", "BRIGADE_TRANSFER_LOG", SettingKind::File, "transfer_log", PEER),
     setting("limits", "up", UP, SettingKind::Rate, "upload_limit", &[]),
     setting("limits", "down", DOWN, SettingKind::Rate, "download_limit", &[]),
 ];
@@ -94,7 +107,7 @@ impl SettingKind {
     pub(super) fn check(self, value: &str) -> Result<(), String> {
         match self {
             Self::Host => host(value, "the port ").map(drop),
-            Self::Folder => value_suggestions::path(Path::new(value)).map_or(Ok(()), Err),
+            Self::Folder | Self::File => value_suggestions::path(Path::new(value)).map_or(Ok(()), Err),
             Self::Port => parse_port(value).map(drop),
             Self::ManagerPort => parse_manager_port(value).map(drop),
             Self::Count => parse_count(value).map(drop),
@@ -102,6 +115,9 @@ impl SettingKind {
             Self::Username => value.parse::<Username>().map(drop).map_err(|error| error.to_string()),
             Self::Rate => parse_cap(value).map(drop),
             Self::Keep => parse_keep(value).map(drop),
+            Self::LogFormat if ["text", "json"].contains(&value) => Ok(()),
+            Self::LogFormat => Err(self.expected().to_owned()),
+            Self::LogFilter => check_filter(value),
             Self::Switch => value.parse::<bool>().map(drop).map_err(|_| self.expected().to_owned()),
         }
     }
@@ -115,10 +131,14 @@ impl SettingKind {
             Self::Count => EXPECTED_COUNT,
             Self::Key => "expected a key of 64 hex digits in quotation marks",
             Self::Username => "expected a username in quotation marks",
-            Self::Folder => "expected an absolute path in quotation marks",
+            Self::Folder | Self::File => "expected an absolute path in quotation marks",
             Self::Rate => "expected a rate like \"10MB\", or \"off\", in quotation marks",
             Self::Keep => "expected a time like \"30d\" or \"12h\", or \"off\", in quotation marks",
             Self::Switch => "expected true or false",
+            Self::LogFormat => "expected \"text\" or \"json\" in quotation marks",
+            Self::LogFilter => {
+                "expected a filter like \"info\" or \"warn,brigade_node=debug\" in quotation marks"
+            }
         }
     }
 }

@@ -24,7 +24,7 @@ pub(super) fn value_of(kind: SettingKind, value: &DeValue<'_>) -> Result<String,
         (_, DeValue::String(text)) => text.to_string(),
         _ => return Err(another_type(kind, value)),
     };
-    if kind == SettingKind::Folder && !Path::new(&text).is_absolute() {
+    if matches!(kind, SettingKind::Folder | SettingKind::File) && !Path::new(&text).is_absolute() {
         let expected =
             value_suggestions::path(Path::new(&text)).unwrap_or_else(|| kind.expected().to_owned());
         return Err(format!("invalid value '{text}': {expected}"));

@@ -1,10 +1,15 @@
 //! Signals to the program. The first Ctrl-C, SIGTERM or SIGHUP stops it in good order, a second Ctrl-C at once.
 //!
-//! Only the second Ctrl-C ends the program here: the receiver of a signal decides what is left to do. [`Continued`]
-//! receives SIGCONT, by which a suspended program continues; [`handle_size_limit_signal`] disables the default action
-//! of SIGXFSZ, which a write to a file that is too large causes.
+//! For a service without a terminal, SIGHUP means that it reads its settings again. Only the second Ctrl-C ends the
+//! program here: the receiver of a signal decides what is left to do. [`Continued`] receives SIGCONT, by which a
+//! suspended program continues; [`handle_size_limit_signal`] disables the default action of SIGXFSZ, which a write to a
+//! file that is too large causes.
 
-use std::{process::ExitCode, time::Duration};
+use std::{
+    io::{self, IsTerminal},
+    process::ExitCode,
+    time::Duration,
+};
 
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -71,6 +76,17 @@ pub(crate) struct Signals {
     sender: watch::Sender<Option<Signal>>,
     /// The number of Ctrl-C while an [`InterruptGuard`] exists; otherwise `None`.
     interrupts: std::sync::Arc<watch::Sender<Option<u64>>>,
+    /// The number of requests to read the settings again.
+    reloads: watch::Receiver<u64>,
+}
+
+/// The effect of SIGHUP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum HangUpEffect {
+    /// The terminal is closed: it stops the program.
+    Stop,
+    /// A service manager asks a service to read its settings again.
+    Reload,
 }
 
 /// While it exists, Ctrl-C does not end the program, and [`Self::interrupt`] returns.
@@ -94,15 +110,31 @@ pub(crate) fn handle_size_limit_signal() {
 impl Signals {
     /// Receives signals from now on; they do not end the program any more.
     pub(crate) fn install() -> Self {
+        Self::install_with(HangUpEffect::Stop)
+    }
+
+    /// Like [`Self::install`], for a service: without a terminal that could be closed, SIGHUP does not stop it, and
+    /// [`Self::reload`] returns instead. If SIGHUP is ignored (`nohup`), it has no effect.
+    pub(crate) fn install_for_service() -> Self {
+        let is_at_terminal =
+            io::stdin().is_terminal() || io::stdout().is_terminal() || io::stderr().is_terminal();
+        Self::install_with(if is_at_terminal { HangUpEffect::Stop } else { HangUpEffect::Reload })
+    }
+
+    fn install_with(hang_up: HangUpEffect) -> Self {
         let (sender, first) = watch::channel(None);
+        let (reload, reloads) = watch::channel(0);
         let interrupts = std::sync::Arc::new(watch::Sender::new(None));
-        let signals = Self { first, interrupts, sender };
+        let signals = Self { first, interrupts, sender, reloads };
         let receiver = signals.clone();
         // Registered here and kept, so that no signal is missed: neither before the task runs, nor between two.
-        let mut signals_of_system = SystemSignals::new();
+        let mut signals_of_system = SystemSignals::new(hang_up);
         tokio::spawn(async move {
             loop {
-                receiver.receive(signals_of_system.next().await);
+                match signals_of_system.next().await {
+                    Some(signal) => receiver.receive(signal),
+                    None => reload.send_modify(|count| *count += 1),
+                }
             }
         });
         signals
@@ -129,6 +161,13 @@ impl Signals {
             received.get_or_insert(Signal::Requested);
             is_first
         });
+    }
+
+    /// Waits for the next request to read the settings again.
+    pub(crate) async fn reload(&mut self) {
+        if self.reloads.changed().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// Waits for the first signal.
@@ -229,23 +268,26 @@ impl Continued {
 struct SystemSignals {
     interrupt: Option<tokio::signal::unix::Signal>,
     terminate: Option<tokio::signal::unix::Signal>,
-    #[cfg(target_os = "linux")]
+    /// On other systems than Linux only for a service, since they do not tell whether the signal is ignored.
     hang_up: Option<tokio::signal::unix::Signal>,
+    hang_up_effect: HangUpEffect,
 }
 
 #[cfg(unix)]
 impl SystemSignals {
-    fn new() -> Self {
+    fn new(hang_up_effect: HangUpEffect) -> Self {
         use tokio::signal::unix::{SignalKind, signal};
+        let has_default = cfg!(not(target_os = "linux")) && hang_up_effect == HangUpEffect::Stop;
         Self {
             interrupt: signal(SignalKind::interrupt()).ok(),
             terminate: signal(SignalKind::terminate()).ok(),
-            #[cfg(target_os = "linux")]
-            hang_up: if ignores_hang_up() { None } else { signal(SignalKind::hangup()).ok() },
+            hang_up: if has_default || ignores_hang_up() { None } else { signal(SignalKind::hangup()).ok() },
+            hang_up_effect,
         }
     }
 
-    async fn next(&mut self) -> Signal {
+    /// The next signal; `None` for a request to read the settings again.
+    async fn next(&mut self) -> Option<Signal> {
         async fn one(signal: &mut Option<tokio::signal::unix::Signal>) {
             if let Some(signal) = signal
                 && signal.recv().await.is_some()
@@ -254,19 +296,16 @@ impl SystemSignals {
             }
             std::future::pending().await
         }
-        let hung_up = async {
-            #[cfg(target_os = "linux")]
-            {
-                one(&mut self.hang_up).await;
-                Signal::HangUp
-            }
-            #[cfg(not(target_os = "linux"))]
-            std::future::pending::<Signal>().await
-        };
         tokio::select! {
-            () = one(&mut self.interrupt) => Signal::Interrupt,
-            () = one(&mut self.terminate) => Signal::Terminate,
-            signal = hung_up => signal,
+            () = one(&mut self.interrupt) => Some(Signal::Interrupt),
+            () = one(&mut self.terminate) => Some(Signal::Terminate),
+            () = one(&mut self.hang_up) => match self.hang_up_effect {
+                HangUpEffect::Reload => None,
+                #[cfg(target_os = "linux")]
+                HangUpEffect::Stop => Some(Signal::HangUp),
+                #[cfg(not(target_os = "linux"))]
+                HangUpEffect::Stop => Some(Signal::Terminate), // it is not received then
+            },
         }
     }
 }
@@ -278,6 +317,12 @@ fn ignores_hang_up() -> bool {
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
     let ignored = ignored.and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
     ignored.is_none_or(|bits| bits & 1 == 1) // the lowest bit is signal 1, SIGHUP
+}
+
+/// Other systems do not tell.
+#[cfg(all(unix, not(target_os = "linux")))]
+const fn ignores_hang_up() -> bool {
+    false
 }
 
 /// The events of the console; one that cannot be received keeps its default action. After the window was closed, or at
@@ -293,7 +338,7 @@ struct SystemSignals {
 
 #[cfg(windows)]
 impl SystemSignals {
-    fn new() -> Self {
+    fn new(_: HangUpEffect) -> Self {
         use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_logoff, ctrl_shutdown};
         Self {
             interrupt: ctrl_c().ok(),
@@ -304,7 +349,7 @@ impl SystemSignals {
         }
     }
 
-    async fn next(&mut self) -> Signal {
+    async fn next(&mut self) -> Option<Signal> {
         /// Waits for the event, or without end if it cannot be received.
         macro_rules! received {
             ($event:ident) => {
@@ -319,11 +364,11 @@ impl SystemSignals {
             };
         }
         tokio::select! {
-            () = received!(interrupt) => Signal::Interrupt,
-            () = received!(pause) => Signal::Terminate,
-            () = received!(close) => Signal::Terminate,
-            () = received!(logoff) => Signal::Terminate,
-            () = received!(shutdown) => Signal::Terminate,
+            () = received!(interrupt) => Some(Signal::Interrupt),
+            () = received!(pause) => Some(Signal::Terminate),
+            () = received!(close) => Some(Signal::Terminate),
+            () = received!(logoff) => Some(Signal::Terminate),
+            () = received!(shutdown) => Some(Signal::Terminate),
         }
     }
 }

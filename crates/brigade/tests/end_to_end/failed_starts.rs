@@ -20,7 +20,7 @@ fn refused(network: &Network, arguments: &[&str]) -> crate::test_process::Exited
 fn a_full_network_refuses_peers_and_still_answers_questions() {
     let network = Network::start_with(&["--port", "0", "--max", "1"]);
     let fire = network.holder("fire_user", "film.bin", &bytes("film", 1000));
-    let full = refused(&network, &["water_user"]).with_code(4);
+    let full = network.run("peer", &["--username", "water_user", "--port", "0"]).end().with_code(4);
     let full = full.prints_error(&[
         "the manager refused: the network is full: it takes 1 peer at most",
         "--max is reached",
@@ -30,8 +30,12 @@ fn a_full_network_refuses_peers_and_still_answers_questions() {
     network.fetch(&["film.bin", "--into", "earth"]).with_code(4).prints_error(&["the network is full"]);
     assert_eq!(network.usernames(), ["fire_user"]);
     assert_eq!(network.list("files", &[]).len(), 1);
+    // A service waits until a peer has left.
+    let water = network.run("peer", &["--headless", "--username", "water_user"]);
+    water.prints_error("waiting for the manager");
     fire.terminate().with_code(143);
-    network.peer("water_user", &[]).terminate().with_code(143);
+    water.prints("ready\n");
+    water.terminate().with_code(143);
 }
 
 #[test]
@@ -186,13 +190,9 @@ fn without_a_manager_it_says_how_to_start_one() {
 #[test]
 fn a_host_without_an_address_ends_the_questions() {
     let network = Network::start();
-    for (subcommand, arguments) in [
-        ("files", &[][..]),
-        ("peers", &[]),
-        ("fetch", &["film.bin", "--into", "earth"]),
-        ("peer", &[]),
-        ("peer", &["--headless", "--username", "fire_user"]),
-    ] {
+    for (subcommand, arguments) in
+        [("files", &[][..]), ("peers", &[]), ("fetch", &["film.bin", "--into", "earth"]), ("peer", &[])]
+    {
         let mut command = network.brigade(subcommand);
         command.args(["--manager-host", "nosuch.invalid"]).args(arguments);
         let ended = Process::start(command).end().with_code(3);

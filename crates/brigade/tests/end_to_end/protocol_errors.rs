@@ -127,7 +127,7 @@ fn a_manager_closes_connections_that_break_the_protocol_and_serves_the_others() 
     // Unknown messages from 0x80 on are skipped; messages that only a member may send are refused; the session
     // continues.
     let mut observer = ScriptedPeer::greet(manager, 200, None);
-    observer.send(&framed(0x80, &[0; 3000]));
+    observer.send(&framed(0xf0, &[0; 3000]));
     let report = brigade_core::wire::manager::Report { sending: 1, receiving: 1 };
     observer.send(&frame_of(&ToManager::from(report)));
     let refused = observer.receive();

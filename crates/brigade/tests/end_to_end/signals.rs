@@ -71,7 +71,8 @@ fn a_second_ctrl_c_ends_at_once() {
     fire.terminate().with_code(143);
 }
 
-/// A terminal that is closed sends SIGHUP.
+/// A terminal that is closed sends SIGHUP. A peer without a prompt and without a terminal reads its settings again instead
+/// (`services`).
 #[test]
 #[cfg(target_os = "linux")]
 fn a_hang_up_ends_in_good_order_unless_it_is_ignored() {
@@ -89,10 +90,10 @@ fn a_hang_up_ends_in_good_order_unless_it_is_ignored() {
     let Some(mut command) = with_default_hang_up(&network.brigade("peer")) else {
         return skip("an `env` with `--default-signal`");
     };
-    command.args(["--headless", "--username", "fire_user", "--port", &port.to_string()]);
+    command.args(["--username", "fire_user", "--port", &port.to_string()]);
     command.args(["--manager-port", &network.port().to_string()]);
     let fire = crate::test_process::Process::start(command);
-    fire.prints("ready\n");
+    fire.prints("`help` lists the commands");
     let (_session, membership) = ScriptedPeer::join(network.port(), 1, 1001);
     let mut idle = ScriptedPeer::greet(port, 1, Some(&membership));
     fire.signal(Signal::HUP);

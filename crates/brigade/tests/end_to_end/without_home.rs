@@ -80,3 +80,52 @@ fn the_hint_about_a_damaged_list_of_managers_names_the_lines() {
         ended.prints_error(&[cause, "hint: correct or remove the damaged lines", "--manager-key"]);
     }
 }
+
+#[test]
+fn every_command_works_or_says_what_it_needs_without_a_home() {
+    let network = Network::start();
+    let port = network.port().to_string();
+    for variables in
+        [&[("HOME", None)][..], &[("HOME", Some("/nonexistent/home"))], &[("HOME", Some("file/home"))]]
+    {
+        let run = |arguments: &[&str]| {
+            let mut command = without_home(&network, arguments[0], &arguments[1..]);
+            for (name, value) in variables {
+                match value {
+                    Some(value) => command.env(name, value),
+                    None => command.env_remove(name),
+                };
+            }
+            command
+        };
+        let manager_options = ["--manager-port", &port];
+        for arguments in [&["completions", "bash"][..], &["man"]] {
+            let mut command = network.brigade(arguments[0]);
+            command.args(&arguments[1..]).env_remove("BRIGADE_HOME").env_remove("HOME");
+            Process::start(command).end().with_code(0);
+        }
+        // `without_home` names the manager, which `service` does not take.
+        let ended = Process::start(run(&["doctor", "--json"])).end();
+        assert!(
+            ended.json().iter().any(|line| line["check"] == "manager" && line["state"] == "ok"),
+            "{}",
+            ended.out
+        );
+        let mut fire =
+            Process::start(run(&["peer", "--headless", "--username", "fire_user", "--folder", "fire"]));
+        fire.prints("ready\n");
+        assert!(fire.is_running());
+        fire.terminate().with_code(143);
+        let mut service = network.brigade("service");
+        service
+            .args(["install", "--user", "peer", "--username", "a", "--folder", "share"])
+            .args(manager_options);
+        service
+            .env_remove("BRIGADE_HOME")
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_STATE_HOME")
+            .env_remove("HOME");
+        service.env("HOME", "relative");
+        Process::start(service).end().with_code(1).prints_error(&["set HOME", "--system"]);
+    }
+}

@@ -90,6 +90,7 @@ const MAPS: &[Map] = &[
                 "shares_in_place",
                 "verification",
             ]),
+            apart(&["diagnosis"]),
             apart(&["share_keepers"]),
             apart(&["verifier"]),
             apart(&["manager", "peer"]),
@@ -144,8 +145,8 @@ const MAPS: &[Map] = &[
             apart(&["terminal/standard_error"]),
             apart(&["failure"]),
             apart(&["terminal"]),
-            apart(&["folder_argument_checks", "checked_home", "log"]),
-            apart(&["manager_display", "notices"]),
+            apart(&["folder_argument_checks", "checked_home", "log", "service_manager"]),
+            apart(&["manager_display", "notices", "transfer_log"]),
             apart(&["screen"]),
             apart(&["command_line/value_parsers"]),
             // What a mistake is; the settings have mistakes too.

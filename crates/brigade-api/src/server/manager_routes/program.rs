@@ -2,7 +2,11 @@
 //!
 //! The values are those of one moment.
 
-use std::{path::PathBuf, process, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process,
+    sync::Arc,
+};
 
 use axum::{
     Json,
@@ -106,6 +110,9 @@ pub(crate) async fn backup(
     let to = PathBuf::from(&order.to);
     if !to.is_absolute() || order.to.contains('\0') {
         return Err(ErrorAnswer::not_found(format!("{:?} is not an absolute path", order.to)));
+    }
+    if !to.parent().is_some_and(Path::is_dir) {
+        return Err(ErrorAnswer::not_found(format!("the folder of {:?} is not there", order.to)));
     }
     match api.manager.backup(&to).await {
         Ok(_) => Ok(StatusCode::NO_CONTENT),

@@ -33,7 +33,7 @@ const NAMES: usize = 1000;
 const AT_ONCE: usize = 8;
 
 /// The longest time that a request waits for a name that nobody shares.
-const MOST_WAIT_S: u64 = 600;
+const MOST_WAIT_S: u64 = 5;
 
 /// How long resolving may take beside that: a manager that was started a moment ago is asked for a minute.
 const RESOLVING: Duration = Duration::from_secs(120);
@@ -42,7 +42,7 @@ const RESOLVING: Duration = Duration::from_secs(120);
 const LISTING: Duration = Duration::from_secs(5);
 
 /// How often a name that nobody shares is looked up again.
-const ASK_EVERY: Duration = Duration::from_secs(2);
+const ASK_EVERY: Duration = Duration::from_secs(1);
 
 /// Begins a fetch for each name. If one name cannot be fetched, none begins.
 #[utoipa::path(

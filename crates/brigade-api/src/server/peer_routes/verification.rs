@@ -2,10 +2,12 @@
 //!
 //! One verification runs at a time. Its result stays until the next one begins.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{Json, extract::State, http::StatusCode};
+use brigade_core::name::FileName;
 use brigade_node::{clock, peer as node};
+use tokio::time::{Instant, sleep};
 
 use crate::{
     problem::{Problem, REFUSED},
@@ -17,6 +19,10 @@ use crate::{
     },
     values::{EventData, Verification, VerifyOrder},
 };
+
+/// How long the keeper may take to learn that a file is damaged, and the pause between two attempts to repair it.
+const PATIENCE: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(50);
 
 /// Begins to hash again the shared files with a name or below it, or all of them.
 #[utoipa::path(
@@ -66,7 +72,7 @@ pub(crate) async fn cancel(State(api): State<Arc<PeerApi>>) -> Result<StatusCode
 async fn finish(api: &PeerApi, ended: &node::VerifyProgress, repair: bool) {
     if repair && ended.state == node::VerifyState::Finished {
         for damage in ended.damaged.iter().filter(|damage| damage.can_be_repaired) {
-            let result = api.peer.repair(&damage.name).await;
+            let result = repair_file(api, &damage.name).await;
             let result =
                 result.map(|fetch| fetch.id().0).map_err(|error| Problem::from(error).message().to_owned());
             api.verification.repaired(&damage.name, result);
@@ -74,5 +80,17 @@ async fn finish(api: &PeerApi, ended: &node::VerifyProgress, repair: bool) {
     }
     if let Some(verification) = api.verification.shown() {
         api.hub.publish(&EventData::Verification { verification });
+    }
+}
+
+/// Fetches a damaged file again. The keeper of the folder may learn a moment after the verification that it is damaged.
+async fn repair_file(api: &PeerApi, name: &FileName) -> Result<node::Fetch, node::CannotRepair> {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        let result = api.peer.repair(name).await;
+        if !matches!(result, Err(node::CannotRepair::NotDamaged(_))) || Instant::now() > patience {
+            return result;
+        }
+        sleep(PAUSE).await;
     }
 }

@@ -24,10 +24,19 @@ const WAITING: usize = 16;
 #[derive(Debug, Clone)]
 pub(crate) struct LimitsHandle(mpsc::Sender<LimitRequest>);
 
+/// A change of the limits.
+#[derive(Debug)]
+enum LimitChange {
+    Unchanged,
+    /// A limit that the user typed for a direction; without a cap, an earlier one is removed.
+    Typed(Direction, Option<Cap>),
+    /// Other values of the settings; limits that the user typed stay.
+    Plan(Box<LimitPlan>),
+}
+
 #[derive(Debug)]
 struct LimitRequest {
-    /// A limit that the user typed for a direction; without a cap, an earlier one is removed.
-    typed: Option<(Direction, Option<Cap>)>,
+    change: LimitChange,
     answer: oneshot::Sender<Limits>,
 }
 
@@ -51,17 +60,22 @@ impl LimitsHandle {
 
     /// The limits that hold now; `None` if the peer is stopping.
     pub(crate) async fn limits(&self) -> Option<Limits> {
-        self.request(None).await
+        self.request(LimitChange::Unchanged).await
     }
 
     /// Sets a limit that overrides all others, or removes it. Returns the limits that hold from now on.
     pub(crate) async fn set(&self, direction: Direction, cap: Option<Cap>) -> Option<Limits> {
-        self.request(Some((direction, cap))).await
+        self.request(LimitChange::Typed(direction, cap)).await
     }
 
-    async fn request(&self, typed: Option<(Direction, Option<Cap>)>) -> Option<Limits> {
+    /// Replaces all values of the limits except those that the user typed. Returns the limits that hold from now on.
+    pub(crate) async fn replace(&self, plan: LimitPlan) -> Option<Limits> {
+        self.request(LimitChange::Plan(Box::new(plan))).await
+    }
+
+    async fn request(&self, change: LimitChange) -> Option<Limits> {
         let (answer, limits) = oneshot::channel();
-        self.0.send(LimitRequest { typed, answer }).await.ok()?;
+        self.0.send(LimitRequest { change, answer }).await.ok()?;
         limits.await.ok()
     }
 }
@@ -75,9 +89,15 @@ async fn keep(mut plan: LimitPlan, apply: impl Fn(Cap, Cap), mut requests: mpsc:
             request = requests.recv() => request,
             () = minute(to_next_minute), if !plan.rules.is_empty() => continue,
         };
-        let Some(LimitRequest { typed, answer }) = request else { return };
-        if let Some((direction, cap)) = typed {
-            plan.sources_mut(direction).typed = cap;
+        let Some(LimitRequest { change, answer }) = request else { return };
+        match change {
+            LimitChange::Unchanged => {}
+            LimitChange::Typed(direction, cap) => plan.sources_mut(direction).typed = cap,
+            LimitChange::Plan(new) => {
+                let typed = [plan.up.typed, plan.down.typed];
+                plan = *new;
+                [plan.up.typed, plan.down.typed] = typed;
+            }
         }
         let limits = plan.at(clock::wall_now().0);
         apply(limits.up.cap, limits.down.cap);
@@ -120,6 +140,11 @@ mod tests {
         assert_eq!((limits.up.cap, limits.down.cap), (Cap::Off, Cap::At(5)));
         assert_eq!(limiting.set(Direction::Up, None).await.unwrap().up.cap, Cap::At(1));
         assert_eq!(traffic.up_limit(), Some(1));
+
+        let mut other = LimitPlan::default();
+        (other.up.default, other.down.default) = (Some(Cap::At(7)), Some(Cap::At(8)));
+        let limits = limiting.replace(other).await.unwrap();
+        assert_eq!((limits.up.cap, limits.down.cap), (Cap::At(7), Cap::At(5)), "a typed limit stays");
 
         stop.cancel();
         while limiting.limits().await.is_some() {}

@@ -1,7 +1,7 @@
 //! Verifying what is on the disk: damaged files are found, withdrawn, remembered and fetched again.
 //!
 //! In most tests a byte is changed and the time before is set again. No program can set the time of the last change of
-//! an attribute, so the keeper hashes such a file at once. Where only the verification is to find it, the index gets
+//! an attribute, so the keeper hashes such a file at once, and remembers the bytes before. Where only the verification is to find it, the index gets
 //! another id for the unchanged file.
 
 #![cfg(target_os = "linux")]
@@ -47,6 +47,11 @@ fn is_shared(peer: &Peer, file: &str) -> bool {
     peer.shared_content(&name(file)).is_some()
 }
 
+/// Whether a file is shared with these bytes.
+fn has_bytes(peer: &Peer, file: &str, bytes: &[u8]) -> bool {
+    peer.shared_content(&name(file)).is_some_and(|content| content.id == id(bytes))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_file_is_withdrawn_remembered_and_repaired() {
     let temp = tempfile::tempdir().unwrap();
@@ -67,11 +72,13 @@ async fn a_damaged_file_is_withdrawn_remembered_and_repaired() {
 
     let film = temp.path().join("fire/films/film");
     flip_byte(&film);
-    until("it is withdrawn", || !is_shared(&fire, "films/film")).await;
     let mut damaged = bytes.clone();
     damaged[5] = !damaged[5];
+    // A program may have written it, so it is shared as it is until it is verified.
+    until("it is hashed", || has_bytes(&fire, "films/film", &damaged)).await;
     let progress = verified(&fire, "films").await;
-    assert_eq!((progress.files, progress.damaged.len()), (1, 1), "{progress:?}");
+    assert_eq!(progress.damaged.len(), 1, "{progress:?}");
+    until("it is withdrawn", || !is_shared(&fire, "films/film")).await;
     let damage = &progress.damaged[0];
     assert_eq!((damage.expected.id, damage.found), (id(&bytes), id(&damaged)));
     assert!(damage.can_be_repaired);
@@ -113,12 +120,23 @@ async fn a_file_that_is_touched_or_put_right_is_shared_again() {
     assert!(timeout(PATIENCE, fire.announced()).await.unwrap());
     for file in ["a", "b"] {
         flip_byte(&folder.join(file));
+        until("it is hashed", || !has_bytes(&fire, file, format!("bytes of {file}").as_bytes())).await;
+        until("it is shared as it is", || is_shared(&fire, file)).await;
     }
+    // This is remembered over a restart.
+    fire.stop().await;
+    let fire = peer(&manager, "fire_user", &folder).await;
+    assert!(timeout(PATIENCE, fire.announced()).await.unwrap());
+    assert!(is_shared(&fire, "a") && is_shared(&fire, "b"));
+    verified(&fire, "").await;
     until("both are withdrawn", || fire.damaged("").len() == 2).await;
     File::open(folder.join("a")).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
     until("the touched file is shared as it is", || is_shared(&fire, "a")).await;
     flip_byte(&folder.join("b"));
-    assert_eq!(verified(&fire, "b").await.damaged, []);
+    // The keeper may look at the file before it has its old time again: then it shares the file without a verification.
+    if let Ok(mut verification) = fire.verify("b").await {
+        assert_eq!(timeout(PATIENCE, verification.finished()).await.unwrap().damaged, []);
+    }
     until("the file with the right bytes is shared", || is_shared(&fire, "b")).await;
     assert!(fire.damaged("").is_empty());
     stop.cancel();
@@ -164,8 +182,8 @@ async fn only_one_verification_runs_and_it_can_be_cancelled() {
     let manager = manager(temp.path(), &stop).await;
     let folder = temp.path().join("fire");
     fs::create_dir(&folder).unwrap();
-    // At the most bytes in a second this takes some seconds.
-    File::create(folder.join("large")).unwrap().set_len(2 << 30).unwrap();
+    // At the most bytes in a second this takes two seconds.
+    File::create(folder.join("large")).unwrap().set_len(512 << 20).unwrap();
     let fire = peer(&manager, "fire_user", &folder).await;
     assert!(matches!(fire.verify("none").await, Err(CannotVerify::NoFiles { .. })));
     until("it is shared", || is_shared(&fire, "large")).await;
@@ -192,6 +210,8 @@ async fn a_damaged_file_of_a_share_in_place_is_not_repaired_there() {
     fire.share(&wanted.path, None).await.unwrap();
     until("it is shared", || is_shared(&fire, "photos/a")).await;
     flip_byte(&temp.path().join("photos/a"));
+    until("it is hashed", || is_shared(&fire, "photos/a") && !has_bytes(&fire, "photos/a", b"a photo")).await;
+    verified(&fire, "photos").await;
     until("it is withdrawn", || fire.damaged("photos").len() == 1).await;
     assert!(!fire.damaged("photos")[0].can_be_repaired);
     let refused = fire.repair(&name("photos/a")).await;

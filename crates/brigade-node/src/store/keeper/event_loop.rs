@@ -138,7 +138,7 @@ pub(super) async fn keep(folder: Folder, share: Share, options: KeeperOptions, m
     let share = owner.share.clone();
     let known = owner.index.open(&mut owner.problems);
     let damaged = owner.index.damaged();
-    owner.take_damaged(damaged);
+    owner.take_damaged(damaged, &known);
     owner.start_watch();
     owner.first_scan(known);
     let mut batch = Vec::new();

@@ -253,6 +253,12 @@ impl KeeperOwner {
         self.remove_initial(&file.name);
         self.changing.remove(&file.name);
         self.forget_damage(&file.name);
+        let suspected = self.share.suspected_file(&file.name);
+        if suspected
+            .is_some_and(|known| known.found != file.content.id || !known.stamp.same_bytes(&file.stamp))
+        {
+            self.forget_suspicion(&file.name);
+        }
         self.index.add(IndexWrite::Put(file.clone()), &mut self.problems);
         if is_visible {
             self.change_queue.shared(file);

@@ -1,4 +1,5 @@
-//! Files whose bytes changed on the disk although nothing else shows a write: they are not served.
+//! Files whose bytes changed on the disk although nothing else shows a write: suspected ones, which are served until they
+//! are verified, and damaged ones, which are not served.
 //!
 //! The keeper of a folder adds and removes them; a verification lists them, and a repair reads which content was lost.
 
@@ -32,6 +33,36 @@ impl SharedNames {
 }
 
 impl Share {
+    /// The files at `path` and below it that may be damaged: a verification decides. At most `limit`, after `after`.
+    pub(crate) fn suspected_files(
+        &self,
+        path: &str,
+        after: Option<&FileName>,
+        limit: usize,
+    ) -> Vec<Arc<DamagedFile>> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let is_below = |name: &FileName| path.is_empty() || name.as_str() == path || name.is_below(path);
+        let tables = self.read();
+        let files = tables.suspected.range::<FileName, _>((from, Bound::Unbounded));
+        files.filter(|(name, _)| is_below(name)).take(limit).map(|(_, file)| file.clone()).collect()
+    }
+
+    /// The suspected file with this name.
+    pub(in crate::store) fn suspected_file(&self, name: &FileName) -> Option<Arc<DamagedFile>> {
+        let tables = self.read();
+        if tables.suspected.is_empty() { None } else { tables.suspected.get(name).cloned() }
+    }
+
+    /// Adds a file that may be damaged.
+    pub(in crate::store) fn suspect(&self, file: Arc<DamagedFile>) {
+        self.write().suspected.insert(file.name.clone(), file);
+    }
+
+    /// A file is not suspected any more. Returns whether it was.
+    pub(in crate::store) fn remove_suspicion(&self, name: &FileName) -> bool {
+        !self.read().suspected.is_empty() && self.write().suspected.remove(name).is_some()
+    }
+
     /// The damaged file with this name.
     pub(crate) fn damaged_file(&self, name: &FileName) -> Option<Arc<DamagedFile>> {
         let tables = self.read();
@@ -53,9 +84,11 @@ impl Share {
         !self.read().damaged.is_empty() && self.write().damaged.remove(name).is_some()
     }
 
-    /// The names of the damaged files at `path` and below it.
+    /// The names of the damaged and suspected files at `path` and below it.
     pub(in crate::store) fn damaged_at_or_below(&self, path: &str) -> Vec<FileName> {
         let tables = self.read();
-        if tables.damaged.is_empty() { Vec::new() } else { at_or_below(&tables.damaged, path) }
+        let mut names = at_or_below(&tables.damaged, path);
+        names.extend(at_or_below(&tables.suspected, path));
+        names
     }
 }

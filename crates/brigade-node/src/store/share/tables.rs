@@ -62,6 +62,8 @@ pub(super) struct ShareTables {
     pub(super) shares_in_place: BTreeMap<FileName, ShareInPlace>,
     /// Files that are not served, since their bytes changed unnoticed.
     pub(super) damaged: DamagedFiles,
+    /// Files that are served with other bytes than before, although their length and times did not change.
+    pub(super) suspected: DamagedFiles,
 }
 
 /// A share in place.

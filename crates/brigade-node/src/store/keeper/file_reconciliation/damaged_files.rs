@@ -1,10 +1,10 @@
-//! Files whose bytes changed although their length and times did not: a verification found them, or the check after a
-//! change of another attribute.
+//! Files whose bytes changed although their length and times did not.
 //!
-//! Such a file is withdrawn, and stays so until it is another file: sharing its bytes as a new version would spread the
-//! damage. A program that changes a file and sets its old time again looks the same; `touch` shares the file as it is.
+//! If the keeper finds one, it shares the file as it is: a program may have written it and set its old time again. But
+//! it suspects the file. If a verification finds one, or verifies a suspected one, the file is damaged: it is withdrawn,
+//! and stays so until it is another file. `touch` shares it as it is.
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use brigade_core::{id::ContentId, name::FileName};
 
@@ -48,6 +48,26 @@ impl KeeperOwner {
         })
     }
 
+    /// A file has other bytes than `before`, and its length and times are the same. It is shared as it is, because a
+    /// program may have written it; but the content before is remembered, and a verification reports it.
+    pub(in crate::store::keeper) fn suspect(&mut self, before: &SharedFile, found: ContentId, stamp: Stamp) {
+        let first = self.share.suspected_file(&before.name);
+        let expected = first.map_or(before.content, |first| first.expected);
+        self.forget_suspicion(&before.name);
+        if expected.id != found {
+            let file = Arc::new(DamagedFile { name: before.name.clone(), expected, found, stamp });
+            self.index.add(IndexWrite::Damaged(file.clone()), &mut self.problems);
+            self.share.suspect(file);
+        }
+    }
+
+    /// Forgets that a file may be damaged: it is another one now, or does not exist.
+    pub(in crate::store::keeper) fn forget_suspicion(&mut self, name: &FileName) {
+        if self.share.remove_suspicion(name) {
+            self.index.add(IndexWrite::Undamaged(name.clone()), &mut self.problems);
+        }
+    }
+
     /// A verification found that a shared file has the bytes of the id `found`.
     pub(in crate::store::keeper) fn damage_found(
         &mut self,
@@ -55,15 +75,17 @@ impl KeeperOwner {
         found: ContentId,
         stamp: Stamp,
     ) {
-        let now = self.share.by_name(&shared.name);
+        let Some(now) = self.share.by_name(&shared.name) else { return };
+        let is_suspected = self.share.suspected_file(&shared.name).is_some() && now.content.id == found;
         // Otherwise it is another file by now.
-        if now.is_some_and(|now| now.content == shared.content && now.stamp.same_bytes(&stamp)) {
+        if (now.content == shared.content || is_suspected) && now.stamp.same_bytes(&stamp) {
             self.damaged(shared, found, stamp);
         }
     }
 
     /// Withdraws a file whose bytes have the id `found`, and not the announced one.
     pub(in crate::store::keeper) fn damaged(&mut self, shared: &SharedFile, found: ContentId, stamp: Stamp) {
+        self.share.remove_suspicion(&shared.name);
         self.withdraw(&shared.name);
         self.hashing.cancel(&shared.name);
         self.settle.forget(&shared.name);
@@ -75,9 +97,19 @@ impl KeeperOwner {
         self.add_damaged(damaged);
     }
 
-    /// Takes the damaged files of the index.
-    pub(in crate::store::keeper) fn take_damaged(&mut self, files: Vec<Arc<DamagedFile>>) {
-        files.into_iter().for_each(|file| self.add_damaged(file));
+    /// Takes the damaged files of the index. Those that the index has as shared files too are only suspected.
+    pub(in crate::store::keeper) fn take_damaged(
+        &mut self,
+        files: Vec<Arc<DamagedFile>>,
+        known: &HashMap<FileName, Arc<SharedFile>>,
+    ) {
+        for file in files {
+            if known.get(&file.name).is_some_and(|shared| shared.content.id == file.found) {
+                self.share.suspect(file);
+            } else {
+                self.add_damaged(file);
+            }
+        }
     }
 
     /// The bytes of a damaged file are right again: it is hashed and shared.
@@ -92,6 +124,7 @@ impl KeeperOwner {
     pub(in crate::store::keeper) fn forget_damage_below(&mut self, path: &FileName) {
         for name in self.share.damaged_at_or_below(path) {
             self.forget_damage(&name);
+            self.forget_suspicion(&name);
         }
     }
 
@@ -108,6 +141,11 @@ impl KeeperOwner {
     pub(in crate::store::keeper) fn hide_damaged(&mut self) {
         for name in self.damaged_names() {
             self.share.remove_damaged(&name);
+        }
+        for file in self.share.suspected_files("", None, usize::MAX) {
+            if self.share.has_in_folder(&file.name) {
+                self.share.remove_suspicion(&file.name);
+            }
         }
     }
 

@@ -36,7 +36,7 @@ impl KeeperOwner {
         match result {
             Ok((hashed, stamp)) if unchanged => {
                 if let Some(before) = self.before_damage(&name, &hashed, &stamp) {
-                    return self.damaged(&before, hashed.content.id, stamp);
+                    self.suspect(&before, hashed.content.id, stamp);
                 }
                 self.unchecked.remove(&name);
                 self.departed.forget_written(&stamp);

@@ -32,7 +32,7 @@ impl KeeperOwner {
             self.problems.clear_keeper_problem(&KeeperProblem::Gone(self.folder.path().to_owned()));
             let known = self.presence.take_away();
             let damaged = self.index.damaged();
-            self.take_damaged(damaged);
+            self.take_damaged(damaged, &known);
             self.first_scan(known);
         }
     }
