@@ -96,6 +96,7 @@ fn a_cancelled_fetch_keeps_its_pieces() {
 #[test]
 fn a_fetch_that_does_not_exist_is_an_error_that_names_the_others() {
     let (network, _peers, _film) = slow_fetch();
+    wait_for_state(&network, 1, "fetching");
     let order = |subcommand: &str, arguments: &[&str]| {
         network.order(subcommand, &[arguments, &["--folder", "earth_user"]].concat())
     };

@@ -45,6 +45,9 @@ pub(crate) async fn one(
     Ok(Json(Fetch::from(&fetch(&api, id)?)))
 }
 
+/// How long an update may take until it is answered with the old values.
+const UPDATE_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// Pauses, resumes or cancels a fetch that runs, or sets its priority.
 #[utoipa::path(
     patch, operation_id = "update_fetch", path = "/v1/fetches/{id}", tag = "fetches",
@@ -71,9 +74,8 @@ pub(crate) async fn update(
     if update.cancelled == Some(true) {
         fetch.give_up();
     }
-    let wished = Fetch::from(&fetch);
-    // The owner of the fetches follows within a moment; the answer has the new values already.
-    Ok(Json(Fetch { priority: update.priority.unwrap_or(wished.priority), ..wished }))
+    in_effect(&fetch, &update).await;
+    Ok(Json(Fetch::from(&fetch)))
 }
 
 /// Removes a fetch from the list. One that runs is cancelled first; verified pieces are kept.
@@ -117,6 +119,21 @@ pub(crate) async fn uploads(State(api): State<Arc<PeerApi>>) -> Json<UploadList>
 }
 
 /// The fetch with this number.
+/// Waits until the owner of the fetches has carried out an update: it looks at the wishes some times a second.
+async fn in_effect(fetch: &node::Fetch, update: &FetchUpdate) {
+    let is_shown = |progress: &node::Progress| {
+        let is_paused = progress.state == node::FetchState::Paused;
+        let is_state_right =
+            update.cancelled != Some(true) && update.paused.is_none_or(|paused| paused == is_paused);
+        let has_priority = update.priority.is_none_or(|priority| priority == progress.priority.into());
+        progress.is_over() || is_state_right && has_priority
+    };
+    let mut progress = fetch.progress();
+    let shown = progress.wait_for(is_shown);
+    // A peer that stops meanwhile does not show it any more.
+    let _ = timeout(UPDATE_TIMEOUT, shown).await;
+}
+
 fn fetch(api: &PeerApi, id: u64) -> Result<node::Fetch, ErrorAnswer> {
     if let Some(fetch) = api.peer.fetch_of(node::FetchId(id)) {
         return Ok(fetch);
