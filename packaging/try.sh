@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Tries the packages that `packaging/build.sh` made: installs, upgrades and removes the Debian package in a bare root, and
-# runs the program of the container image. Needs root, dpkg and Python 3.
+# Tries the packages that `packaging/build.sh` made: installs, upgrades and removes the Debian package in a bare root, lets
+# a service live through a week there (`week.py`), and runs the program of the container image. Needs root, dpkg and
+# Python 3.
 #
 #   packaging/try.sh [DIR]
 #
@@ -81,6 +82,9 @@ grep alpha "$root/etc/brigade/peer.env"
 say "a service that systemd does not start here"
 in_root /usr/bin/brigade service install --system peer --username fire_user --folder /var/lib/brigade/share/fire_user
 in_root /usr/bin/brigade service remove --system peer
+
+say "a week of a service"
+python3 packaging/week.py "$root" "$deb"
 
 say "removal: the files of the users stay"
 touch "$root/var/lib/brigade/share/film.bin"
