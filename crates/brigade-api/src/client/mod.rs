@@ -11,6 +11,6 @@ mod peer_client;
 mod requests;
 
 pub use self::{
-    client_error::ClientError, event_stream::EventStream, manager_client::ManagerClient,
-    peer_client::PeerClient, requests::DEFAULT_TIMEOUT,
+    client_error::ClientError, event_stream::EventStream, followed_fetches::FetchFollower,
+    manager_client::ManagerClient, peer_client::PeerClient, requests::DEFAULT_TIMEOUT,
 };

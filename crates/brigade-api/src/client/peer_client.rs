@@ -5,14 +5,11 @@
 use std::time::Duration;
 
 use axum::Router;
-use brigade_node::peer::Progress;
 use hyper::Method;
-use tokio::sync::watch;
 
 use super::{
     client_error::ClientError,
     event_stream::EventStream,
-    followed_fetches::follow,
     requests::{DEFAULT_TIMEOUT, RequestPath, Requests},
 };
 use crate::{
@@ -297,28 +294,6 @@ impl PeerClient {
     /// If the peer does not answer, or too many clients follow its events.
     pub async fn events(&self, after: Option<String>) -> Result<EventStream, ClientError> {
         EventStream::open(self.requests.clone(), after).await
-    }
-
-    /// Follows the progress of a fetch until it ends. If the peer ends first, the fetch was stopped.
-    ///
-    /// # Errors
-    /// If there is no such fetch.
-    pub async fn follow(&self, id: u64) -> Result<watch::Receiver<Progress>, ClientError> {
-        let mut followed = self.follow_all(&[id]).await?;
-        followed.pop().ok_or(ClientError::Silent { seconds: 0 })
-    }
-
-    /// Follows the progress of several fetches, in their order, over one connection.
-    ///
-    /// # Errors
-    /// If there is no such fetch.
-    pub async fn follow_all(&self, ids: &[u64]) -> Result<Vec<watch::Receiver<Progress>>, ClientError> {
-        let events = self.events(None).await?;
-        let mut first = vec![];
-        for id in ids {
-            first.push(self.fetch(*id).await?);
-        }
-        Ok(follow(events, &first))
     }
 }
 

@@ -21,6 +21,8 @@ struct StartedVerification {
     cancelled: CancellationToken,
     repair: bool,
     begun_s: u64,
+    /// Whether damaged files may still be repaired.
+    is_repairing: bool,
     /// The result of each repair.
     repairs: Vec<(FileName, Result<u64, String>)>,
 }
@@ -51,10 +53,31 @@ impl VerificationSlot {
         begun_s: u64,
     ) -> CancellationToken {
         let cancelled = CancellationToken::new();
-        let started =
-            StartedVerification { progress, cancelled: cancelled.clone(), repair, begun_s, repairs: vec![] };
+        let started = StartedVerification {
+            progress,
+            cancelled: cancelled.clone(),
+            repair,
+            begun_s,
+            is_repairing: repair,
+            repairs: vec![],
+        };
         *self.slot() = Some(started);
         cancelled
+    }
+
+    /// Whether the last verification has ended, and its repairs have not all begun.
+    pub(super) fn is_repairing(&self) -> bool {
+        let is_repairing = |started: &StartedVerification| {
+            started.is_repairing && started.progress.borrow().state != node::VerifyState::Running
+        };
+        self.slot().as_ref().is_some_and(is_repairing)
+    }
+
+    /// All repairs have begun, or there are none.
+    pub(super) fn repairs_begun(&self) {
+        if let Some(started) = self.slot().as_mut() {
+            started.is_repairing = false;
+        }
     }
 
     /// Cancels the verification, if it runs. Returns whether it did.

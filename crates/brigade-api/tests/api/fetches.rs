@@ -199,3 +199,51 @@ async fn a_running_fetch_is_cancelled_and_removed_at_once() {
     assert_eq!(answer(&ben.router, "GET", &path, None).await.0, 404);
     assert_eq!(answer(&ben.router, "DELETE", &path, None).await.0, 404);
 }
+
+/// More fetches than the list keeps of those that ended.
+const MANY: usize = 150;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fetches_that_end_and_leave_the_list_at_once_are_followed_to_their_end() {
+    let network = TestNetwork::start().await;
+    let names: Vec<String> = (0..MANY).map(|number| format!("data/{number}.txt")).collect();
+    let files: Vec<(&str, &[u8])> = names.iter().map(|name| (name.as_str(), name.as_bytes())).collect();
+    let _anna = network.peer("anna", &files).await;
+    let ben = network.peer("ben", &files).await;
+    let follower = ben.client.fetch_follower().await.unwrap();
+    let begun = ben.client.begin_fetches(&FetchOrder::new(&names)).await.unwrap();
+    assert_eq!(begun.len(), MANY);
+    for mut followed in follower.follow(&begun) {
+        let ended = timeout(PATIENCE, followed.wait_for(brigade_node::peer::Progress::is_over)).await;
+        assert_eq!(ended.unwrap().unwrap().state, brigade_node::peer::FetchState::Done);
+    }
+    assert!(ben.client.fetches().await.unwrap().len() < MANY);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fetch_is_followed_without_events_if_too_many_clients_have_them() {
+    let network = TestNetwork::start().await;
+    let _anna = network.peer("anna", &[("film.mkv", &random_bytes(BIG))]).await;
+    let ben = network.peer("ben", &[]).await;
+    let mut streams = vec![];
+    while let Ok(events) = ben.client.events(None).await {
+        streams.push(events);
+    }
+    let follower = ben.client.fetch_follower().await.unwrap();
+    let begun = ben.client.begin_fetches(&FetchOrder::new(["film.mkv"])).await.unwrap();
+    let mut followed = follower.follow(&begun).remove(0);
+    let ended = timeout(PATIENCE, followed.wait_for(brigade_node::peer::Progress::is_over)).await;
+    assert_eq!(ended.unwrap().unwrap().state, brigade_node::peer::FetchState::Done);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_name_that_may_come_is_missing() {
+    let network = TestNetwork::start().await;
+    let _anna = network.peer("anna", &[("film.mkv", b"film")]).await;
+    let ben = network.peer("ben", &[]).await;
+    for (name, is_missing) in [("later.mkv", true), ("film.mkv@00000000", false), ("a//b", false)] {
+        let error = ben.client.begin_fetches(&FetchOrder::new([name])).await.unwrap_err();
+        let ClientError::Problem(problem) = error else { panic!("{name}: {error}") };
+        assert_eq!(problem.details().unwrap().missing, is_missing, "{name}: {problem:?}");
+    }
+}

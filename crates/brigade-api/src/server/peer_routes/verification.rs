@@ -33,6 +33,10 @@ pub(crate) async fn begin(
     State(api): State<Arc<PeerApi>>,
     JsonBody(order): JsonBody<VerifyOrder>,
 ) -> Result<(StatusCode, Json<Verification>), ErrorAnswer> {
+    if api.verification.is_repairing() {
+        let problem = Problem::new(REFUSED, "the repairs of the last verification are beginning");
+        return Err(problem.with_hint("try again in a moment").into());
+    }
     let mut handle = api.peer.verify(&order.name).await?;
     let begun_s = clock::unix_now().0;
     let shown = Verification::new(&handle.progress().borrow(), begun_s, order.repair);
@@ -78,6 +82,7 @@ async fn finish(api: &PeerApi, ended: &node::VerifyProgress, repair: bool) {
             api.verification.repaired(&damage.name, result);
         }
     }
+    api.verification.repairs_begun();
     if let Some(verification) = api.verification.shown() {
         api.hub.publish(&EventData::Verification { verification });
     }

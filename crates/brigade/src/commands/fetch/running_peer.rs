@@ -14,7 +14,7 @@ use brigade_api::{
 use brigade_node::peer::{AmbiguousName, FetchRequest, Progress};
 use serde_json::{Value, json};
 use tokio::{
-    sync::watch,
+    task::JoinSet,
     time::{sleep, timeout},
 };
 
@@ -74,11 +74,16 @@ async fn order_and_follow(
     check_network(client, args).await?;
     check_done_file(args.done_file.as_deref(), &target.folder)?;
     remove_old_done_file(args.done_file.as_deref())?;
+    let follower = match args.detach {
+        true => None,
+        false => Some(client.fetch_follower().await.map_err(Failure::from)?),
+    };
     let fetches = match begin(client, args, signals, &mut started.reason).await? {
         Ok(fetches) => fetches,
         Err(code) => return Ok(code),
     };
     ids.extend(fetches.iter().map(|fetch| fetch.id));
+    started.begin(follower.map(|follower| follower.follow(&fetches)).unwrap_or_default());
     let note = |fetch: &Fetch| left_out_note(&fetch.name, fetch.left_out, args.from.as_ref());
     let notes = fetches.iter().filter(|_| !args.quiet).filter_map(note);
     notes.for_each(|note| print_error_line(&note));
@@ -86,7 +91,6 @@ async fn order_and_follow(
         fetches.iter().for_each(|fetch| print_begun(args, fetch));
         return Ok(ExitCode::SUCCESS);
     }
-    started.begin(client.follow_all(ids).await.map_err(Failure::from)?);
     let code = started.follow(args, None).await?;
     if let Some(path) = args.done_file.as_deref().filter(|_| started.is_done(args)) {
         make_done_file(path)?;
@@ -197,14 +201,18 @@ fn print_begun(args: &FetchArgs, fetch: &Fetch) {
 
 /// Cancels the fetches that have not ended, and waits a moment for their end.
 async fn cancel(client: &PeerClient, ids: &[u64], started: &StartedFetches) {
-    let running: Vec<(u64, watch::Receiver<Progress>)> =
-        ids.iter().copied().zip(started.progress()).filter(|(_, one)| !one.borrow().is_over()).collect();
-    for (id, _) in &running {
-        let _ = client.cancel_fetch(*id).await; // it may have ended, or the peer has
+    let mut progress = started.progress();
+    let mut cancelling = JoinSet::new();
+    for (at, id) in ids.iter().copied().enumerate() {
+        if progress.get(at).is_none_or(|one| !one.borrow().is_over()) {
+            let client = client.clone();
+            cancelling.spawn(async move { client.cancel_fetch(id).await.map(drop) });
+        }
     }
     let all_ended = async {
-        for (_, mut progress) in running {
-            let _ = progress.wait_for(Progress::is_over).await;
+        while cancelling.join_next().await.is_some() {} // one may have ended, or the peer has
+        for one in &mut progress {
+            let _ = one.wait_for(Progress::is_over).await;
         }
     };
     let _ = timeout(CANCEL_TIME, all_ended).await;

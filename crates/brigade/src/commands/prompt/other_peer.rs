@@ -8,7 +8,8 @@ use brigade_api::{
     client::{ClientError, PeerClient},
     values::{Fetch, FetchOrder},
 };
-use brigade_node::peer::FetchRequest;
+use brigade_node::peer::{FetchRequest, Progress};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -100,7 +101,7 @@ impl OtherPeer {
                 Ok(())
             }
             "status" => {
-                self.printer.print(&status::text(&PeerReport::of(&self.client).await?, &[]));
+                self.printer.print(&status::text(&PeerReport::of(&self.client).await?));
                 Ok(())
             }
             "help" | "?" => {
@@ -163,9 +164,14 @@ impl OtherPeer {
         order.from = request.from.as_ref().map(ToString::to_string);
         order.replace = request.replace;
         loop {
+            let follower = self.client.fetch_follower().await?;
             let problem = match self.client.begin_fetches(&order).await {
                 Ok(fetches) => {
-                    fetches.into_iter().for_each(|fetch| self.follow(fetch, &request));
+                    let followed = follower.follow(&fetches);
+                    fetches
+                        .iter()
+                        .zip(followed)
+                        .for_each(|(one, progress)| self.follow(one, progress, &request));
                     return Ok(());
                 }
                 Err(ClientError::Problem(problem)) => *problem,
@@ -198,19 +204,14 @@ impl OtherPeer {
     }
 
     /// Prints the result of a fetch when it has ended.
-    fn follow(&self, fetch: Fetch, request: &FetchRequest) {
+    fn follow(&self, fetch: &Fetch, progress: watch::Receiver<Progress>, request: &FetchRequest) {
         if let Some(note) = left_out_note(&fetch.name, fetch.left_out, request.from.as_ref()) {
             self.printer.print(&note);
         }
-        let (client, printer) = (self.client.clone(), self.printer.clone());
+        let printer = self.printer.clone();
         tokio::spawn(async move {
-            match client.follow(fetch.id).await {
-                Ok(progress) => {
-                    let ended = follow_in_background(progress, printer.clone()).await;
-                    printer.print(&summary(&ended));
-                }
-                Err(error) => printer.print(&Failure::from(error).text()),
-            }
+            let ended = follow_in_background(progress, printer.clone()).await;
+            printer.print(&summary(&ended));
         });
     }
 }

@@ -18,7 +18,7 @@ use crate::{
         fetch_changes::{self, FetchChange},
         shares, transfer_table, transfers, verify,
     },
-    failure::{Failure, USAGE},
+    failure::{Failure, REFUSED, USAGE},
     terminal::{self, input::Printer},
 };
 
@@ -65,15 +65,18 @@ pub(super) async fn run(
             Ok(())
         }
         Command::Verify(args) => {
+            let repairs = verify::repair_follower(client, args.repair).await?;
             let began = verify::begin(client, args.name.as_deref().unwrap_or_default(), args.repair).await?;
             printer.print("verifying in the background; the result follows");
             let (client, printer) = (client.clone(), printer.clone());
             tokio::spawn(async move {
-                // An error means that the peer stops.
-                if let Ok(ended) = verify::follow(&client, began, |_| ()).await
-                    && let Ok(repaired) = verify::wait_for_repairs(&client, &ended).await
-                {
-                    printer.print(&verify::text(&ended, &repaired));
+                match verify::follow(&client, began, |_| ()).await {
+                    Ok(ended) => {
+                        let repaired = verify::wait_for_repairs(repairs, &ended).await;
+                        printer.print(&verify::text(&ended, &repaired));
+                    }
+                    Err(failure) if failure.code == REFUSED => printer.print(&failure.text()),
+                    Err(_) => {} // the peer stops
                 }
             });
             Ok(())

@@ -11,7 +11,7 @@ use std::{
 };
 
 use brigade_api::{
-    client::PeerClient,
+    client::{FetchFollower, PeerClient},
     values::{DamagedFile, Verification, VerificationState, VerifyOrder},
 };
 use brigade_core::plural::count;
@@ -22,7 +22,7 @@ use super::{json, peer, print_result};
 use crate::{
     command_line::args::running::VerifyArgs,
     commands::json_events::with_failure,
-    failure::{DISK, FAILED, Failure},
+    failure::{DISK, FAILED, Failure, REFUSED},
     terminal::{
         self,
         progress_line::{LineParts, ProgressLine},
@@ -44,7 +44,6 @@ async fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     let mut signals = Signals::install();
     let client = peer(&args.peer)?;
     let name = args.name.as_deref().unwrap_or_default();
-    let began = begin(&client, name, args.repair).await?;
     let draws = !args.peer.output.quiet && io::stderr().is_terminal() && terminal::draws();
     let mut line = ProgressLine::default();
     let show = |verification: &Verification| {
@@ -52,8 +51,16 @@ async fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
             line.draw(&parts(verification));
         }
     };
+    let repairs = tokio::select! {
+        repairs = repair_follower(&client, args.repair) => repairs?,
+        signal = signals.first() => return Ok(signal.exit_code()),
+    };
+    let verifying = async {
+        let began = begin(&client, name, args.repair).await?;
+        follow(&client, began, show).await
+    };
     let ended = tokio::select! {
-        ended = follow(&client, began, show) => ended?,
+        ended = verifying => ended?,
         signal = signals.first() => {
             let _ = client.cancel_verification().await; // it may have ended
             return Ok(signal.exit_code());
@@ -61,7 +68,7 @@ async fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
     };
     drop(line);
     let repaired = tokio::select! {
-        repaired = wait_for_repairs(&client, &ended) => repaired?,
+        repaired = wait_for_repairs(repairs, &ended) => repaired,
         signal = signals.first() => return Ok(signal.exit_code()), // the repairs go on
     };
     let code = exit_code(&ended, &repaired);
@@ -73,6 +80,17 @@ async fn verify(args: &VerifyArgs) -> Result<ExitCode, Failure> {
         print_line(&text(&ended, &repaired)); // what is damaged was asked for
     }
     Ok(ExitCode::from(code))
+}
+
+/// Follows the fetches that a verification will begin, if it repairs.
+pub(crate) async fn repair_follower(
+    client: &PeerClient,
+    repair: bool,
+) -> Result<Option<FetchFollower>, Failure> {
+    match repair {
+        true => Ok(Some(client.fetch_follower().await?)),
+        false => Ok(None),
+    }
 }
 
 /// Begins a verification of the files with this name or below it; of all if it is empty.
@@ -91,7 +109,12 @@ pub(crate) async fn follow(
         show(&now);
         sleep(ASK_EVERY).await;
         let lost = || Failure::new(FAILED, "the peer has no verification any more");
-        now = client.verification().await?.ok_or_else(lost)?;
+        let last = client.verification().await?.ok_or_else(lost)?;
+        if (&last.name, last.begun_s, last.repair) != (&now.name, now.begun_s, now.repair) {
+            let message = "another verification has begun, and the result of this one is gone";
+            return Err(Failure::new(REFUSED, message).hint("verify again when the other one has ended"));
+        }
+        now = last;
     }
     Ok(now)
 }
@@ -109,23 +132,21 @@ fn is_settled(now: &Verification) -> bool {
 
 /// Waits until the fetches that repair damaged files have ended. Returns the names of the files that are whole again.
 pub(crate) async fn wait_for_repairs(
-    client: &PeerClient,
+    follower: Option<FetchFollower>,
     ended: &Verification,
-) -> Result<BTreeSet<String>, Failure> {
+) -> BTreeSet<String> {
     let repairs = ended.damaged.iter().filter_map(|file| Some((file.repaired_by?, &file.name)));
     let (ids, names): (Vec<u64>, Vec<&String>) = repairs.unzip();
-    if ids.is_empty() {
-        return Ok(BTreeSet::new());
-    }
+    let Some(follower) = follower.filter(|_| !ids.is_empty()) else { return BTreeSet::new() };
     let mut repaired = BTreeSet::new();
-    for (mut fetch, name) in client.follow_all(&ids).await?.into_iter().zip(names) {
+    for (mut fetch, name) in follower.follow_ids(&ids).into_iter().zip(names) {
         let is_done =
             fetch.wait_for(Progress::is_over).await.is_ok_and(|last| last.state == FetchState::Done);
         if is_done {
             repaired.insert(name.clone());
         }
     }
-    Ok(repaired)
+    repaired
 }
 
 /// The exit code: damaged files that are not whole again, and files that cannot be read, are errors of the disk.
