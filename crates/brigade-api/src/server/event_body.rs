@@ -2,7 +2,7 @@
 //!
 //! The body is made when the client reads it, so a slow client costs only its position.
 
-use std::{convert::Infallible, sync::Arc, time::Duration};
+use std::{collections::VecDeque, convert::Infallible, sync::Arc, time::Duration};
 
 use axum::{
     body::{Body, Bytes},
@@ -32,6 +32,8 @@ struct EventReader {
     present: PresentState,
     /// The number of the last event that was sent; `None` if the present state is to be sent.
     position: Option<u64>,
+    /// The rest of the present state.
+    rest: VecDeque<Bytes>,
     _permit: FollowerPermit,
 }
 
@@ -47,7 +49,7 @@ pub(super) fn event_answer(
     })?;
     let last = headers.get("last-event-id").and_then(|id| id.to_str().ok());
     let position = last.and_then(|id| hub.position(id));
-    let reader = EventReader { hub: hub.clone(), present, position, _permit: permit };
+    let reader = EventReader { hub: hub.clone(), present, position, rest: VecDeque::new(), _permit: permit };
     let body = Body::from_stream(stream::unfold(reader, |mut reader| async {
         let bytes = reader.next().await?;
         Some((Ok::<_, Infallible>(bytes), reader))
@@ -57,11 +59,17 @@ pub(super) fn event_answer(
 }
 
 impl EventReader {
-    /// The next bytes: an event, the present state, or a comment. `None` at the end of the program.
+    /// The next bytes: an event, one of the present state, or a comment. `None` at the end of the program.
     async fn next(&mut self) -> Option<Bytes> {
         let mut last = self.hub.follow();
         loop {
-            let Some(position) = self.position else { return Some(self.present_state().await) };
+            if let Some(event) = self.rest.pop_front() {
+                return Some(event);
+            }
+            let Some(position) = self.position else {
+                self.take_present_state().await;
+                continue;
+            };
             last.borrow_and_update();
             match self.hub.after(position) {
                 NextEvents::Event(number, event) => {
@@ -79,17 +87,15 @@ impl EventReader {
         }
     }
 
-    /// The present state as events. Only the last one has a number: a client that has not got all of it gets it again.
-    async fn present_state(&mut self) -> Bytes {
+    /// Takes the present state as events. Only the last one has a number: a client that has not got all of it gets it again.
+    async fn take_present_state(&mut self) {
         let position = self.hub.last();
         let present = (self.present)().boxed().await;
-        let mut text = vec![];
         for (at, data) in present.iter().enumerate() {
             let is_last = at + 1 == present.len();
             let number = if is_last { position.to_string() } else { "reset".to_owned() };
-            text.extend_from_slice(&self.hub.text(&number, data));
+            self.rest.push_back(self.hub.text(&number, data));
         }
         self.position = Some(position);
-        text.into()
     }
 }

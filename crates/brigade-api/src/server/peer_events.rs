@@ -3,7 +3,11 @@
 //! Changes that are rare are published at once. Values that change all the time (progress, rates, hashing) are read some
 //! times a second, and only while a client follows the events.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use brigade_node::peer::{Fetch as NodeFetch, FetchId, ProblemList};
 use tokio::{
@@ -153,8 +157,8 @@ impl Publisher {
             }
         }
         self.publish_progress();
-        let is_listed = |id: &FetchId| list.iter().any(|fetch| fetch.id() == *id);
-        let removed: Vec<FetchId> = self.fetches.keys().filter(|id| !is_listed(id)).copied().collect();
+        let listed: HashSet<FetchId> = list.iter().map(NodeFetch::id).collect();
+        let removed: Vec<FetchId> = self.fetches.keys().filter(|id| !listed.contains(id)).copied().collect();
         for id in removed {
             self.fetches.remove(&id);
             self.api.hub.publish(&EventData::FetchRemoved { id: id.0 });
