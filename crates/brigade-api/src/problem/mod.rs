@@ -88,6 +88,9 @@ pub struct ProblemDetails {
     /// The most similar names, for a name that does not exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub closest: Vec<String>,
+    /// Whether nobody shares the name, or not the named member: then it may be shared later.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub missing: bool,
     /// The names of the request that cannot be fetched, each with its error.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schema(no_recursion)]

@@ -150,42 +150,48 @@ impl From<AskError> for Problem {
 
 impl From<ResolveError> for Problem {
     fn from(error: ResolveError) -> Self {
-        match error {
-            ResolveError::Ask(error) => error.into(),
-            ResolveError::NotFound { ref name, .. } if has_short_id(name) => Self::of(NOT_FOUND, &error)
-                .with_hint("to choose a content with NAME@ID-PREFIX, give at least four digits of its ID"),
-            ResolveError::NotFound { ref closest, .. } if !closest.is_empty() => {
-                let names: Vec<&str> = closest.iter().map(|name| name.as_str()).collect();
-                let closest = names.iter().map(|name| (*name).to_owned()).collect();
-                Self::of(NOT_FOUND, &error)
-                    .with_hint(format!("did you mean {}?", names.join(", ")))
-                    .with_details(|details| details.closest = closest)
-            }
-            ResolveError::NotFound { ref name, .. } => {
-                let hint = value_suggestions::name(name).unwrap_or_else(|| hints::LIST_NAMES.to_owned());
-                Self::of(NOT_FOUND, &error).with_hint(hint)
-            }
-            ResolveError::Ambiguous { ref choices, rest } => ambiguous(choices, rest),
-            ResolveError::NoSuchVersion { ref versions, .. } => {
-                Self::new(NOT_FOUND, format!("{error}{}", listed(versions)))
-            }
-            ResolveError::NotHere { .. } => {
-                Self::of(NOT_FOUND, &error).with_hint("`peers` lists the usernames")
-            }
-            ResolveError::BadPattern { ref pattern, .. } => {
-                let suggestion = value_suggestions::name(pattern).filter(|_| pattern.contains('\\'));
-                Self::of(NOT_FOUND, &error)
-                    .with_hint(suggestion.unwrap_or_else(|| hints::PATTERNS.to_owned()))
-            }
-            ResolveError::BadName { ref name, .. } => {
-                let problem = Self::of(NOT_FOUND, &error);
-                match value_suggestions::name(name) {
-                    Some(hint) => problem.with_hint(hint),
-                    None => problem,
-                }
-            }
-            _ => Self::of(NOT_FOUND, &error),
+        let is_missing = matches!(error, ResolveError::NotFound { .. } | ResolveError::NotHere { .. });
+        let problem = of_name(error);
+        if is_missing { problem.with_details(|details| details.missing = true) } else { problem }
+    }
+}
+
+/// The problem of a name, whether or not it may pass.
+fn of_name(error: ResolveError) -> Problem {
+    match error {
+        ResolveError::Ask(error) => error.into(),
+        ResolveError::NotFound { ref name, .. } if has_short_id(name) => Problem::of(NOT_FOUND, &error)
+            .with_hint("to choose a content with NAME@ID-PREFIX, give at least four digits of its ID"),
+        ResolveError::NotFound { ref closest, .. } if !closest.is_empty() => {
+            let names: Vec<&str> = closest.iter().map(|name| name.as_str()).collect();
+            let closest = names.iter().map(|name| (*name).to_owned()).collect();
+            Problem::of(NOT_FOUND, &error)
+                .with_hint(format!("did you mean {}?", names.join(", ")))
+                .with_details(|details| details.closest = closest)
         }
+        ResolveError::NotFound { ref name, .. } => {
+            let hint = value_suggestions::name(name).unwrap_or_else(|| hints::LIST_NAMES.to_owned());
+            Problem::of(NOT_FOUND, &error).with_hint(hint)
+        }
+        ResolveError::Ambiguous { ref choices, rest } => ambiguous(choices, rest),
+        ResolveError::NoSuchVersion { ref versions, .. } => {
+            Problem::new(NOT_FOUND, format!("{error}{}", listed(versions)))
+        }
+        ResolveError::NotHere { .. } => {
+            Problem::of(NOT_FOUND, &error).with_hint("`peers` lists the usernames")
+        }
+        ResolveError::BadPattern { ref pattern, .. } => {
+            let suggestion = value_suggestions::name(pattern).filter(|_| pattern.contains('\\'));
+            Problem::of(NOT_FOUND, &error).with_hint(suggestion.unwrap_or_else(|| hints::PATTERNS.to_owned()))
+        }
+        ResolveError::BadName { ref name, .. } => {
+            let problem = Problem::of(NOT_FOUND, &error);
+            match value_suggestions::name(name) {
+                Some(hint) => problem.with_hint(hint),
+                None => problem,
+            }
+        }
+        _ => Problem::of(NOT_FOUND, &error),
     }
 }
 

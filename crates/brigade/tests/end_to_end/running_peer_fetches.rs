@@ -84,6 +84,8 @@ fn errors_of_a_running_peer_are_those_of_a_fetch() {
     let names: Vec<Value> =
         ended.json().iter().filter(|one| one["event"] == "failure").map(|one| one["name"].clone()).collect();
     assert_eq!(names, ["nothing", "film.bim"]);
+    // Only a name that nobody shares yet may come.
+    fetch(&["film.bin@00000000", "--wait"]).with_code(5);
     assert!(!network.path("earth_user/film.bin").exists());
     network.write("earth_user/film.bin", b"mine");
     let _air = network.holder("air_user", "film.bin", b"another one");

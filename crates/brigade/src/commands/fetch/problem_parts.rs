@@ -9,11 +9,9 @@ use brigade_api::{
 };
 use brigade_node::peer::{AmbiguousName, FetchRequest};
 
-use crate::failure::NOT_FOUND;
-
-/// Whether nobody shares the name.
+/// Whether nobody shares the name: it may be shared later. Other errors of a name do not pass.
 pub(crate) fn is_missing(problem: &Problem) -> bool {
-    problem.code() == NOT_FOUND && !has_choices(problem)
+    problem.details().is_some_and(|details| details.missing)
 }
 
 /// Whether the name has several contents.
