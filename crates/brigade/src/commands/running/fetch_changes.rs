@@ -6,7 +6,7 @@
 use std::process::ExitCode;
 
 use brigade_api::{
-    client::PeerClient,
+    client::{ClientError, PeerClient},
     values::{Fetch, FetchUpdate, Priority},
 };
 use brigade_core::plural::count;
@@ -15,7 +15,7 @@ use super::{json, peer, print_result};
 use crate::{
     command_line::args::running::{ChosenFetches, PriorityChoice, RunningPeer},
     commands::json_events::with_failure,
-    failure::{Failure, NOT_FOUND},
+    failure::{Failure, NOT_FOUND, REFUSED},
     text::escape::escape,
 };
 
@@ -104,7 +104,7 @@ async fn change_all(
     Ok(ExitCode::SUCCESS)
 }
 
-/// Changes the chosen fetches of a peer. Returns them.
+/// Changes the chosen fetches of a peer. Returns them; of all fetches, those that end meanwhile are left out.
 pub(crate) async fn apply(
     client: &PeerClient,
     change: FetchChange,
@@ -115,14 +115,46 @@ pub(crate) async fn apply(
         client.fetches().await?.into_iter().filter(|fetch| !fetch.state.is_over()).collect();
     let chosen: Vec<Fetch> =
         if all { running } else { chosen(&running, texts)?.into_iter().cloned().collect() };
-    let mut changed = vec![];
+    change_each(client, change, &chosen, all).await
+}
+
+/// Changes the fetches, all of them even if one has ended meanwhile.
+async fn change_each(
+    client: &PeerClient,
+    change: FetchChange,
+    chosen: &[Fetch],
+    all: bool,
+) -> Result<Vec<Fetch>, Failure> {
+    let (mut changed, mut ended) = (vec![], vec![]);
     for fetch in chosen {
-        changed.push(match change {
-            FetchChange::Cancel => client.cancel_fetch(fetch.id).await?,
-            _ => client.update_fetch(fetch.id, change.update()).await?,
-        });
+        let result = match change {
+            FetchChange::Cancel => client.cancel_fetch(fetch.id).await,
+            _ => client.update_fetch(fetch.id, change.update()).await,
+        };
+        match result {
+            Ok(fetch) => changed.push(fetch),
+            Err(ClientError::Problem(problem)) if has_ended(problem.code()) => ended.push(fetch),
+            Err(error) => return Err(error.into()),
+        }
     }
-    Ok(changed)
+    if all || ended.is_empty() { Ok(changed) } else { Err(ended_fetches(change, &changed, &ended)) }
+}
+
+/// Whether a refusal with this code means that the fetch has ended; it may have left the list, too.
+const fn has_ended(code: u8) -> bool {
+    matches!(code, REFUSED | NOT_FOUND)
+}
+
+/// The error for named fetches that ended before they were changed.
+fn ended_fetches(change: FetchChange, changed: &[Fetch], ended: &[&Fetch]) -> Failure {
+    let listed = |fetch: &&Fetch| format!("\n  {}  {}", fetch.id, fetch.name);
+    let list: String = ended.iter().map(listed).collect();
+    let message = format!("{} ended before the change:{list}", count(ended.len(), "fetch"));
+    let others = match changed.len() {
+        0 => "nothing was changed".to_owned(),
+        many => format!("{}: {}", change.done(), count(many, "other fetch")),
+    };
+    Failure::new(REFUSED, message).hint(format!("{others}; `transfers --all` lists those that have ended"))
 }
 
 /// The result for one fetch, for people.
