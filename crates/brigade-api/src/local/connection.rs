@@ -1,7 +1,9 @@
 //! Connections over a local socket.
 //!
-//! A client gets one within [`CONNECT_TIMEOUT`], or an error.
+//! A client gets one within [`CONNECT_TIMEOUT`], or an error. It refuses a program of another account.
 
+#[cfg(unix)]
+use std::os::unix::fs::MetadataExt;
 use std::{io, path::Path, time::Duration};
 
 use tokio::time::timeout;
@@ -26,7 +28,26 @@ pub async fn connect(socket: &Path) -> io::Result<LocalStream> {
 
 #[cfg(unix)]
 async fn open(socket: &Path) -> io::Result<LocalStream> {
-    LocalStream::connect(socket).await
+    let stream = LocalStream::connect(socket).await?;
+    let server = stream.peer_cred()?.uid();
+    let own = rustix::process::getuid().as_raw();
+    // Root uses the programs of other accounts, too: those that their own folders of sockets have.
+    let folder = || std::fs::metadata(socket.parent()?).ok().map(|folder| folder.uid());
+    if may_be_trusted(server, own, folder) {
+        Ok(stream)
+    } else {
+        let reason = "another account than that of the folder has made this socket";
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, reason))
+    }
+}
+
+/// Whether the program of the account `server` is one that a client of the account `own` means: orders and paths are told
+/// to no other.
+#[cfg(unix)]
+fn may_be_trusted(server: u32, own: u32, folder_owner: impl FnOnce() -> Option<u32>) -> bool {
+    /// The number of root.
+    const ROOT: u32 = 0;
+    server == own || server == ROOT || (own == ROOT && folder_owner() == Some(server))
 }
 
 #[cfg(windows)]
@@ -122,5 +143,21 @@ mod windows {
                 Self::Client(pipe) => Pin::new(pipe).poll_shutdown(cx),
             }
         }
+    }
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::may_be_trusted;
+
+    #[test]
+    fn a_program_of_another_account_is_refused() {
+        let folder_of = |uid: u32| move || Some(uid);
+        assert!(may_be_trusted(1000, 1000, folder_of(1000)));
+        assert!(may_be_trusted(0, 1000, folder_of(0)), "root may read everything anyway");
+        assert!(!may_be_trusted(1001, 1000, folder_of(1001)));
+        assert!(may_be_trusted(998, 0, folder_of(998)), "the service of its own account");
+        assert!(!may_be_trusted(1000, 0, folder_of(998)));
+        assert!(!may_be_trusted(1000, 0, || None));
     }
 }

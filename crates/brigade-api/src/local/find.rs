@@ -13,7 +13,7 @@ use brigade_node::peer::{is_manager_folder, is_peer_folder};
 use super::{
     connection::is_answering, program_kind::ProgramKind, record::Target, runtime_folder::client_folders,
 };
-use crate::problem::{NOT_FOUND, Problem, REFUSED, UNREACHED, USAGE};
+use crate::problem::{NOT_FOUND, Problem, UNREACHED, USAGE};
 
 /// The variable that names the folder of the program.
 const VARIABLE: &str = "BRIGADE_FOLDER";
@@ -77,15 +77,18 @@ pub enum FindError {
         /// The error of the system.
         source: io::Error,
     },
-    /// It belongs to another user.
-    #[error("the {} in {} runs for another account", .kind.name(), .folder.display())]
-    NotAllowed {
-        /// The kind of the program.
-        kind: ProgramKind,
-        /// Its folder.
+    /// The folder that was named belongs to another account, and none of this account runs in it.
+    #[error(
+        "no {} of this account runs in {}, which belongs to another account: one of that account may run",
+        kind_text(*.kind), .folder.display()
+    )]
+    OtherAccount {
+        /// The kind of program that was asked for.
+        kind: Option<ProgramKind>,
+        /// The folder.
         folder: PathBuf,
-        /// The error of the system.
-        source: io::Error,
+        /// The number of the account.
+        owner: u32,
     },
     /// Several run, and none was named.
     #[error("{} programs run: it is not clear which one is meant", .0.len())]
@@ -102,14 +105,14 @@ fn kind_text(kind: Option<ProgramKind>) -> &'static str {
 /// Finds the program that is meant. It reads folders and tries sockets, which takes a few milliseconds.
 ///
 /// # Errors
-/// If none runs, it is not clear which one is meant, or it belongs to another user.
+/// If none of this account runs, or it is not clear which one is meant.
 pub fn find(choice: &Choice) -> Result<Target, FindError> {
     if let Some(folder) = choice.folder.as_ref().or(choice.variable.as_ref()) {
         return of_named_folder(choice, folder);
     }
     let current = choice.current.as_ref().and_then(|current| current.canonicalize().ok());
     for folder in current.iter().flat_map(|current| current.ancestors()) {
-        if let Some(target) = running_in(choice, folder)? {
+        if let Some(target) = running_in(choice, folder) {
             return Ok(target);
         }
         if let Some(kind) = kind_of_folder(choice, folder) {
@@ -139,8 +142,11 @@ pub fn running_programs(choice: &Choice) -> Vec<Target> {
 fn of_named_folder(choice: &Choice, folder: &Path) -> Result<Target, FindError> {
     let missing = |source| FindError::Missing { folder: folder.to_owned(), source };
     let canonical = folder.canonicalize().map_err(missing)?;
-    if let Some(target) = running_in(choice, &canonical)? {
+    if let Some(target) = running_in(choice, &canonical) {
         return Ok(target);
+    }
+    if let Some(owner) = other_owner(&canonical) {
+        return Err(FindError::OtherAccount { kind: choice.kind, folder: canonical, owner });
     }
     Err(match kind_of_folder(choice, &canonical) {
         Some(kind) => FindError::NotRunning { kind, folder: canonical },
@@ -158,23 +164,39 @@ fn kind_of_folder(choice: &Choice, folder: &Path) -> Option<ProgramKind> {
 }
 
 /// The program that runs in the folder, if one does.
-fn running_in(choice: &Choice, folder: &Path) -> Result<Option<Target>, FindError> {
-    let mut refused = None;
+fn running_in(choice: &Choice, folder: &Path) -> Option<Target> {
     for runtime in choice.runtime_folders() {
         for kind in choice.kinds() {
             let target = Target::in_folder(&runtime, kind, folder);
-            match answers(&target) {
-                Ok(()) => return Ok(Some(target)),
-                Err(source)
-                    if source.kind() == io::ErrorKind::PermissionDenied && target.record.is_some() =>
-                {
-                    refused = Some(FindError::NotAllowed { kind, folder: folder.to_owned(), source });
-                }
-                Err(_) => {}
+            if answers(&target).is_ok() {
+                return Some(target);
             }
         }
     }
-    refused.map_or(Ok(None), Err)
+    None
+}
+
+/// The account of the folder, if it is another one. Root finds the programs of others itself.
+#[cfg(unix)]
+fn other_owner(folder: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    let own = rustix::process::getuid().as_raw();
+    let owner = folder.metadata().ok()?.uid();
+    (own != 0 && owner != own).then_some(owner)
+}
+
+/// Whether there are sockets of services that this account cannot read.
+fn has_services_of_others() -> bool {
+    let is_denied = |folder: &PathBuf| {
+        std::fs::read_dir(folder).is_err_and(|error| error.kind() == io::ErrorKind::PermissionDenied)
+    };
+    client_folders().iter().any(is_denied)
+}
+
+/// The access lists of Windows decide whether a pipe can be opened; its error says so.
+#[cfg(windows)]
+fn other_owner(_folder: &Path) -> Option<u32> {
+    None
 }
 
 /// Whether the program answers.
@@ -203,9 +225,9 @@ impl From<FindError> for Problem {
                 Self::of(NOT_FOUND, &error).with_hint("name the folder of one that runs with --folder")
             }
             FindError::Missing { .. } => Self::of(NOT_FOUND, &error).with_hint("check the path"),
-            FindError::NotAllowed { .. } => {
-                Self::of(REFUSED, &error).with_hint("run the command as that account, for example with sudo")
-            }
+            FindError::OtherAccount { owner, .. } => Self::of(UNREACHED, &error).with_hint(format!(
+                "run the command as that account: `sudo -u '#{owner}' brigade …`; or start a program of your own there"
+            )),
             FindError::Several(ref running) => {
                 let lines = running.iter().map(|target| {
                     let username = target.record.as_ref().and_then(|record| record.username.as_ref());
@@ -216,9 +238,10 @@ impl From<FindError> for Problem {
                 Self::new(USAGE, message).with_hint("name its folder with --folder, or with BRIGADE_FOLDER")
             }
             FindError::NoneRuns(kind) => {
-                let hint = match kind {
-                    Some(kind) => format!("start one with `brigade {}`", kind.name()),
-                    None => "start one with `brigade peer`".to_owned(),
+                let hint = format!("start one with `brigade {}`", kind.unwrap_or(ProgramKind::Peer).name());
+                let hint = match has_services_of_others() {
+                    true => format!("{hint}; a service of another account has one, perhaps: `sudo -u brigade brigade …`"),
+                    false => hint,
                 };
                 Self::of(UNREACHED, &error).with_hint(hint)
             }

@@ -3,7 +3,7 @@
 //! A server uses the first one that it can use. A client looks into all of them, in the same order.
 
 #[cfg(unix)]
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, os::unix::fs::MetadataExt};
 use std::{
     env, io,
     path::{Path, PathBuf},
@@ -68,7 +68,7 @@ pub fn server_folder() -> Result<PathBuf, FolderError> {
 #[cfg(unix)]
 pub(super) fn client_folders() -> Vec<PathBuf> {
     let candidates = server_candidates().into_iter().map(|(path, _)| path);
-    let mut folders: Vec<PathBuf> = candidates.filter(|path| is_own(path)).collect();
+    let mut folders: Vec<PathBuf> = candidates.filter(|path| is_private(path)).collect();
     // Only root can make folders in `/run`.
     folders.push(Path::new("/run").join(NAME));
     // A service manager may have given each program a folder of its own in one of these.
@@ -85,6 +85,10 @@ pub(super) fn client_folders() -> Vec<PathBuf> {
     server_candidates().into_iter().map(|(path, _)| path).collect()
 }
 
+/// Whether other accounts may write.
+#[cfg(unix)]
+const WRITABLE: u32 = 0o022;
+
 /// The most folders of one folder that are looked into.
 #[cfg(unix)]
 const FOLDERS_LISTED: usize = 256;
@@ -93,7 +97,7 @@ const FOLDERS_LISTED: usize = 256;
 fn folders_in(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten().take(FOLDERS_LISTED);
     entries
-        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .filter(|entry| entry.metadata().is_ok_and(|found| found.is_dir() && found.mode() & WRITABLE == 0))
         .map(|entry| entry.path())
         .collect()
 }
@@ -129,9 +133,16 @@ fn server_candidates() -> Vec<(PathBuf, bool)> {
     local.map(|local| (local.join(NAME).join("run"), false)).into_iter().collect()
 }
 
+/// Whether it is a folder of this account, not a link, into which no other account can write.
+#[cfg(unix)]
+fn is_private(path: &Path) -> bool {
+    let uid = rustix::process::getuid().as_raw();
+    std::fs::symlink_metadata(path)
+        .is_ok_and(|found| found.is_dir() && found.uid() == uid && found.mode() & WRITABLE == 0)
+}
+
 #[cfg(unix)]
 fn is_own(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt;
     let uid = rustix::process::getuid().as_raw();
     std::fs::metadata(path).is_ok_and(|found| found.is_dir() && found.uid() == uid)
 }
@@ -140,10 +151,7 @@ fn is_own(path: &Path) -> bool {
 /// manager made it, open it.
 #[cfg(unix)]
 pub(super) fn usable(path: &Path, is_given: bool) -> Result<(), FolderError> {
-    use std::{
-        fs,
-        os::unix::fs::{DirBuilderExt, MetadataExt},
-    };
+    use std::{fs, os::unix::fs::DirBuilderExt};
     let failed = |source| FolderError::Io { path: path.to_owned(), source };
     match fs::DirBuilder::new().mode(0o700).create(path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
@@ -152,7 +160,7 @@ pub(super) fn usable(path: &Path, is_given: bool) -> Result<(), FolderError> {
     // Not through a link: another user may have made it.
     let found = fs::symlink_metadata(path).map_err(failed)?;
     let uid = rustix::process::getuid().as_raw();
-    let open = if is_given { 0o022 } else { 0o077 };
+    let open = if is_given { WRITABLE } else { 0o077 };
     let is_usable = found.is_dir() && found.uid() == uid && found.mode() & open == 0;
     if is_usable { Ok(()) } else { Err(FolderError::Foreign { path: path.to_owned() }) }
 }
@@ -167,7 +175,18 @@ pub(super) fn usable(path: &Path, _is_given: bool) -> Result<(), FolderError> {
 mod tests {
     use std::{fs, os::unix::fs::PermissionsExt};
 
-    use super::{FolderError, usable};
+    use super::{FolderError, is_private, usable};
+
+    #[test]
+    fn a_client_uses_no_folder_that_others_can_write_to_or_have_linked() {
+        let temp = tempfile::tempdir().unwrap();
+        let (path, link) = (temp.path().join("brigade-1"), temp.path().join("brigade-2"));
+        usable(&path, false).unwrap();
+        std::os::unix::fs::symlink(&path, &link).unwrap();
+        assert!(is_private(&path) && !is_private(&link));
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o770)).unwrap();
+        assert!(!is_private(&path));
+    }
 
     #[test]
     fn a_folder_that_others_may_open_is_refused() {
