@@ -8,7 +8,11 @@ use clap::{Arg, ArgMatches, Command as Grammar, parser::ValueSource};
 
 /// The options of a command line, without their hyphens: `manager-host`.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct GivenOptions(Vec<String>);
+pub(crate) struct GivenOptions {
+    options: Vec<String>,
+    /// Whether the settings name a manager.
+    settings_name_manager: bool,
+}
 
 impl GivenOptions {
     /// Those of a line that was read.
@@ -19,23 +23,31 @@ impl GivenOptions {
             let known = matches.try_contains_id(argument.get_id().as_str()).is_ok();
             known && matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine)
         };
-        Self(options.filter(is_given).filter_map(Arg::get_long).map(str::to_owned).collect())
+        let options = options.filter(is_given).filter_map(Arg::get_long).map(str::to_owned).collect();
+        Self { options, settings_name_manager: false }
+    }
+
+    /// Adds whether the settings, or the environment, name a manager.
+    pub(super) const fn with_manager_of_settings(mut self, is_named: bool) -> Self {
+        self.settings_name_manager = is_named;
+        self
     }
 
     /// The first option of the line that is not among `known`, which have their hyphens.
     pub(crate) fn first_other(&self, known: &[&str]) -> Option<&str> {
         let is_other = |given: &&String| !known.iter().any(|known| known.strip_prefix("--") == Some(given));
-        self.0.iter().find(is_other).map(String::as_str)
+        self.options.iter().find(is_other).map(String::as_str)
     }
 
-    /// Whether the line names a manager.
+    /// Whether the line, the environment or the settings name a manager.
     pub(crate) fn names_manager(&self) -> bool {
-        self.first_of(&["manager-host", "manager-port", "manager-key"]).is_some()
+        self.settings_name_manager
+            || self.first_of(&["manager-host", "manager-port", "manager-key"]).is_some()
     }
 
     /// The first of `options` that the line has.
     pub(crate) fn first_of<'a>(&self, options: &[&'a str]) -> Option<&'a str> {
-        options.iter().copied().find(|option| self.0.iter().any(|given| given == option))
+        options.iter().copied().find(|option| self.options.iter().any(|given| given == option))
     }
 }
 

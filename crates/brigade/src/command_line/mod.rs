@@ -77,7 +77,8 @@ pub(crate) fn read(line: &[OsString]) -> Result<Invocation, ExitCode> {
         Some(mut args) if parsed.mistakes.is_empty() => {
             let limits = settings.limits_for(&args);
             settings.add_shares(&mut args);
-            let given = GivenOptions::of(&grammar, parsed.matches.as_ref());
+            let given = GivenOptions::of(&grammar, parsed.matches.as_ref())
+                .with_manager_of_settings(settings.name_manager());
             let options = EffectiveOptions::of(parsed.matches.as_ref(), &limits);
             Ok(Invocation { args, limits, options, given })
         }

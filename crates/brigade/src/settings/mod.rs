@@ -91,6 +91,11 @@ impl Settings {
             .collect()
     }
 
+    /// Whether they name a manager: its host or its port.
+    pub(crate) fn name_manager(&self) -> bool {
+        self.values.iter().any(|(setting, _)| ["manager_host", "manager_port"].contains(&setting.option))
+    }
+
     /// `grammar` with the settings as defaults.
     pub(crate) fn with_defaults(&self, mut grammar: Grammar) -> Grammar {
         for (setting, value) in &self.values {
@@ -247,6 +252,13 @@ mod tests {
         check(ALL, &[], "peer", "manager_port=1 max=5 host=here username=fire_user");
         check(ALL, &variables, "peer", "manager_port=6 max=7 host=here username=fire_user");
         check(ALL, &variables, "peer --max 8 --manager-port 9", "manager_port=9 max=8 host=here");
+    }
+
+    #[test]
+    fn a_manager_in_the_environment_or_the_file_is_named() {
+        let names = |variable: &str| Settings::read(None, |name| (name == variable).then(|| "1".into())).0;
+        assert!(names("BRIGADE_MANAGER_PORT").name_manager() && names("BRIGADE_MANAGER_HOST").name_manager());
+        assert!(!names("BRIGADE_PORT").name_manager());
     }
 
     #[test]

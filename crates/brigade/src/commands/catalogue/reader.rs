@@ -14,7 +14,11 @@ use brigade_core::{
 };
 use brigade_node::peer::{FileListing, Observer};
 
-use crate::{command_line::args::CatalogueSource, commands::running::find_program, failure::Failure};
+use crate::{
+    command_line::args::CatalogueSource,
+    commands::running::{find_program, find_program_if_any},
+    failure::Failure,
+};
 
 /// A reader of the catalogue.
 pub(crate) enum CatalogueReader {
@@ -47,14 +51,15 @@ pub(crate) enum FilePages {
 }
 
 impl CatalogueReader {
-    /// The reader for a command. `names_manager` says whether the command line itself names a manager.
+    /// The reader for a command. `names_manager` says whether the command line, the environment or the settings name a
+    /// manager.
     pub(crate) async fn of(source: &CatalogueSource, names_manager: bool) -> Result<Self, Failure> {
         if source.folder.is_some() {
             let target = find_program(ProgramKind::Peer, source.folder.clone())?;
             return Ok(Self::Peer(PeerClient::new(&target)));
         }
         // The user who names a manager means its network.
-        if !names_manager && let Ok(target) = find_program(ProgramKind::Peer, None) {
+        if !names_manager && let Some(target) = find_program_if_any(ProgramKind::Peer)? {
             return Ok(Self::Peer(PeerClient::new(&target)));
         }
         Ok(Self::Manager(Box::new(Observer::reach(&source.manager.address()).await?)))

@@ -47,6 +47,19 @@ pub(super) fn find_any_program(
 /// Finds the program of this kind that runs in `folder`; without a folder, that of the environment, of the current
 /// directory, or the only one.
 pub(super) fn find_program(kind: ProgramKind, folder: Option<PathBuf>) -> Result<Target, Failure> {
+    search(kind, folder).map_err(|error| failure(kind, error))
+}
+
+/// Finds the program of this kind as [`find_program`] does without a folder; `None` if none runs.
+pub(super) fn find_program_if_any(kind: ProgramKind) -> Result<Option<Target>, Failure> {
+    match search(kind, None) {
+        Ok(target) => Ok(Some(target)),
+        Err(several @ FindError::Several(_)) => Err(failure(kind, several)),
+        Err(_) => Ok(None),
+    }
+}
+
+fn search(kind: ProgramKind, folder: Option<PathBuf>) -> Result<Target, FindError> {
     let mut choice = Choice::of(Some(kind), folder);
     if kind == ProgramKind::Manager {
         choice.variable = None; // it names the folder of a peer
@@ -61,11 +74,11 @@ pub(super) fn find_program(kind: ProgramKind, folder: Option<PathBuf>) -> Result
         choice.current = None;
         match find(&choice) {
             Ok(target) => return Ok(target),
-            Err(several @ FindError::Several(_)) => return Err(failure(kind, several)),
+            Err(several @ FindError::Several(_)) => return Err(several),
             Err(_) => {}
         }
     }
-    Err(failure(kind, error))
+    Err(error)
 }
 
 /// The error, with the option that names a program of this kind.
