@@ -2,7 +2,7 @@
 //!
 //! The manager answers the questions about the network.
 
-use brigade_api::values::{LocalCopy, ManagerConnection};
+use brigade_api::values::{FilePage, LocalCopy, ManagerConnection};
 
 use crate::test_network::TestNetwork;
 
@@ -107,4 +107,16 @@ async fn the_program_makes_the_checks() {
     let router =
         peer_router(anna.peer.handle(), PeerExtras { checks: Some(checks), ..PeerExtras::default() });
     assert_eq!(PeerClient::in_process(router).doctor().await.unwrap(), report);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_has_all_contents_of_its_last_name() {
+    let network = TestNetwork::start().await;
+    let _anna = network.peer("anna", &[("a.txt", b"hers"), ("b.txt", b"b")]).await;
+    let ben = network.peer("ben", &[("a.txt", b"his")]).await;
+    let first = ben.client.files("", None, Some(1)).await.unwrap();
+    let names = |page: &FilePage| page.files.iter().map(|file| file.name.clone()).collect::<Vec<_>>();
+    assert_eq!(names(&first), ["a.txt", "a.txt"], "the next page begins after the name");
+    let second = ben.client.files("", first.next.as_deref(), Some(1)).await.unwrap();
+    assert_eq!(names(&second), ["b.txt"]);
 }

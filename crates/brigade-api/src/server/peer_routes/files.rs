@@ -40,7 +40,7 @@ pub(crate) struct FileQuery {
     /// Only names after this one.
     #[param(required = false, value_type = String)]
     after: Option<String>,
-    /// The most rows; 500 if it is left out.
+    /// The most rows; 500 if it is left out. The last name has all its contents, which may be a few more rows.
     #[param(required = false, value_type = usize, minimum = 1, maximum = 5000)]
     limit: Option<usize>,
 }
@@ -66,11 +66,11 @@ pub(crate) async fn list(
         let answer = api.peer.files(&prefix, after).await?;
         page.incomplete_ms = answer.incomplete_ms;
         let mut entries = listing.take(answer);
-        let most = limit - page.files.len();
+        let most = rows_with_whole_names(&entries, limit - page.files.len());
         let is_cut = entries.len() > most;
         entries.truncate(most);
         page.files.extend(entries.iter().map(|entry| FileEntry::new(entry, local_copy(&api, entry))));
-        if is_cut || page.files.len() == limit {
+        if is_cut || page.files.len() >= limit {
             page.next = page
                 .files
                 .last()
@@ -84,6 +84,12 @@ pub(crate) async fn list(
         None => listing.ended()?,
     }
     Ok(Json(page))
+}
+
+/// At least `most` rows, and then up to the end of a name: the next page begins after it.
+fn rows_with_whole_names(entries: &[CatalogueEntry], most: usize) -> usize {
+    let Some(last) = entries.get(..most).and_then(<[_]>::last) else { return most };
+    most + entries[most..].iter().take_while(|entry| entry.name == last.name).count()
 }
 
 /// Whether this peer has the content.
