@@ -50,12 +50,18 @@ async fn print_log(args: &LogArgs) -> Result<ExitCode, Failure> {
     follow(&program, last, args).await
 }
 
-/// Prints the lines after the number `last` until the program ends.
+/// Prints the lines after the number `last` until the program ends. If it is started again meanwhile, all its lines are
+/// new.
 async fn follow(program: &RunningProgram, mut last: u64, args: &LogArgs) -> Result<ExitCode, Failure> {
+    let mut start = start(program).await?;
     loop {
         sleep(FOLLOW_EVERY).await;
-        let lines = match ask(program, MOST_LINES).await {
-            Ok(lines) => lines.lines,
+        let lines = match ask_with_start(program).await {
+            Ok((_, now)) if now != start => {
+                (start, last) = (now, 0); // the lines may still be those of the process before
+                continue;
+            }
+            Ok((lines, _)) => lines.lines,
             Err(ClientError::NotRunning { .. } | ClientError::Broken(_)) => {
                 if !args.of.peer.output.quiet {
                     print_error_line("the program has ended");
@@ -70,6 +76,22 @@ async fn follow(program: &RunningProgram, mut last: u64, args: &LogArgs) -> Resu
             print_error_line(&format!("{} of the log came too fast, and were not kept", count(lost, "line")));
         }
         last = print_lines(&lines[new..], args.of.peer.output.json).unwrap_or(last);
+    }
+}
+
+/// The lines, and then the process that gave them, or the one after it.
+async fn ask_with_start(program: &RunningProgram) -> Result<(LogLines, (u32, u64)), ClientError> {
+    let lines = ask(program, MOST_LINES).await?;
+    Ok((lines, start(program).await?))
+}
+
+/// The number of the process, and when it started.
+async fn start(program: &RunningProgram) -> Result<(u32, u64), ClientError> {
+    match program {
+        RunningProgram::Peer(_, client) => client.status().await.map(|status| (status.pid, status.since_s)),
+        RunningProgram::Manager(_, client) => {
+            client.status().await.map(|status| (status.pid, status.since_s))
+        }
     }
 }
 

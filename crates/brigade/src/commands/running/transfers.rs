@@ -79,10 +79,11 @@ async fn watch(client: &PeerClient, args: &TransfersArgs) -> Result<ExitCode, Fa
         let (fetches, uploads) = ask(client, args.all).await?;
         if args.peer.output.json {
             let now = objects(&fetches, &uploads);
-            for object in now.iter().filter(|object| !printed.contains(*object)) {
+            let timeless: Vec<Value> = now.iter().map(without_time).collect();
+            for (object, _) in now.iter().zip(&timeless).filter(|(_, one)| !printed.contains(*one)) {
                 print_line(&object.to_string());
             }
-            printed = now;
+            printed = timeless;
             continue;
         }
         let now = text(&fetches, &uploads, terminal::output_columns());
@@ -93,6 +94,13 @@ async fn watch(client: &PeerClient, args: &TransfersArgs) -> Result<ExitCode, Fa
         }
         last = now;
     }
+}
+
+/// The object without the time that it has run: while a transfer waits, only that changes.
+fn without_time(object: &Value) -> Value {
+    let mut object = object.clone();
+    object["seconds"] = Value::Null;
+    object
 }
 
 /// Replaces the lines of `last` by those of `now`. Lines that would scroll the terminal are left out.
