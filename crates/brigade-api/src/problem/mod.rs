@@ -5,6 +5,7 @@
 //! another machine, and the program escapes all of it when it prints.
 
 mod disk_errors;
+mod folder_hints;
 mod manager_errors;
 mod node_errors;
 mod share_errors;
@@ -15,6 +16,7 @@ use brigade_node::{error::OpenFilesLimit, peer::AmbiguousName};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use self::folder_hints::folder_hint;
 use crate::values::FileVersion;
 
 /// Any other failure.

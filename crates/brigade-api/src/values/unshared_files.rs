@@ -19,6 +19,9 @@ pub struct UnsharedFile {
 pub struct UnsharedPage {
     /// Problems of the folder itself, as sentences.
     pub folder: Vec<String>,
+    /// What to do about each of them, in the same order.
+    #[serde(default)]
+    pub folder_hints: Vec<String>,
     /// What ignore files exclude.
     pub ignored: IgnoredFiles,
     /// The files.

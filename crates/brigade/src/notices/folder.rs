@@ -7,7 +7,8 @@
 
 use std::sync::Arc;
 
-use brigade_node::peer::{KeeperProblem, Peer, ProblemList, WatchError};
+use brigade_api::problem::folder_hint;
+use brigade_node::peer::{KeeperProblem, Peer, ProblemList};
 use tokio::sync::watch;
 
 use crate::text::escape::escape;
@@ -89,45 +90,7 @@ fn times(problem: &KeeperProblem) -> u32 {
 
 /// The problem, and what the user can do.
 pub(crate) fn message(problem: &KeeperProblem) -> String {
-    format!("{}\nhint: {}", escape(&problem.to_string()), hint(problem))
-}
-
-fn hint(problem: &KeeperProblem) -> &'static str {
-    match problem {
-        KeeperProblem::OfShare { problem, .. } => hint(problem),
-        KeeperProblem::ShareAway { .. } => "mount it, or move it back, and it is shared; or remove the share",
-        KeeperProblem::SharesUnindexed { .. } => {
-            "set BRIGADE_HOME to a folder that can be written to; serving continues"
-        }
-        KeeperProblem::Gone(_) => {
-            "move it back, and sharing continues; to share a new folder at this path, start again"
-        }
-        KeeperProblem::PrivateLost(_) => {
-            "stop the other session, or move what is in the way; Brigade tries again all the time. Do not stop this peer \
-             before that: no other copy of its key exists"
-        }
-        KeeperProblem::PrivateRemoved(_) | KeeperProblem::KeyRemoved(_) => {
-            "do not change `.brigade` while the peer runs; if the key in it is lost, the username that is bound to it is lost, \
-             too"
-        }
-        KeeperProblem::LockRemoved(_) | KeeperProblem::IndexRemoved(_) | KeeperProblem::PartsRemoved(_) => {
-            "do not change `.brigade` while the peer runs"
-        }
-        KeeperProblem::ReadOnly(_) => {
-            "was its disk mounted again, or does it fail? Brigade tries again all the time"
-        }
-        KeeperProblem::Unwatched(WatchError::Folders) => {
-            "`sysctl fs.inotify.max_user_watches=1048576` allows more on Linux; Brigade tries again all the time"
-        }
-        KeeperProblem::Unwatched(WatchError::Watches) => {
-            "`sysctl fs.inotify.max_user_instances=1024` allows more on Linux; Brigade tries again all the time"
-        }
-        KeeperProblem::Unindexed { has_advice: true, .. } => "serving continues, and Brigade tries again",
-        KeeperProblem::Unindexed { .. } => {
-            "is there free space, and is it writable? Serving continues, and Brigade tries again"
-        }
-        _ => "Brigade tries again all the time",
-    }
+    format!("{}\nhint: {}", escape(&problem.to_string()), folder_hint(problem))
 }
 
 #[cfg(test)]

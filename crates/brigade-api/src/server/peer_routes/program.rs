@@ -15,7 +15,7 @@ use serde::Deserialize;
 use utoipa::IntoParams;
 
 use crate::{
-    problem::{Problem, REFUSED},
+    problem::{Problem, REFUSED, folder_hint},
     server::{
         answer::ErrorAnswer,
         api_state::PeerApi,
@@ -91,6 +91,7 @@ pub(crate) async fn problems(
     let is_more = listed.peek().is_some();
     Json(UnsharedPage {
         folder: list.keeper_problems.iter().map(ToString::to_string).collect(),
+        folder_hints: list.keeper_problems.iter().map(|problem| folder_hint(problem).to_owned()).collect(),
         ignored: IgnoredFiles {
             files: list.ignored.files as u64,
             patterns: list.ignored.patterns as u64,

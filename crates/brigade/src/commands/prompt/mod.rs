@@ -38,7 +38,6 @@ use crate::{
     notices::{
         Notices,
         fetch_progress::{ProgressDetail, follow, follow_in_background, summary},
-        folder,
         incomplete_catalogue::CatalogueWait,
     },
     terminal::{
@@ -200,10 +199,7 @@ impl Prompt {
     }
 
     async fn print_status(&self) -> Result<(), Failure> {
-        let report = PeerReport::of(&self.client).await?;
-        let problems = self.peer.problems().borrow().clone();
-        let of_folder: Vec<String> = problems.keeper_problems.iter().map(folder::message).collect();
-        self.printer.print(&status::text(&report, &of_folder));
+        self.printer.print(&status::text(&PeerReport::of(&self.client).await?));
         Ok(())
     }
 

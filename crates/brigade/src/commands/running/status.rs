@@ -64,7 +64,7 @@ async fn show(args: &StatusArgs) -> Result<ExitCode, Failure> {
                 format::time(UnixTime(about.since_s)),
                 escape(&about.version)
             );
-            print_line(&format!("{}\n{process}", text(&report, &report.unshared.folder)));
+            print_line(&format!("{}\n{process}", text(&report)));
         }
         RunningProgram::Manager(_, client) => {
             let status = client.status().await?;
@@ -101,8 +101,8 @@ fn manager_text(status: &ManagerStatus) -> String {
     .join("\n")
 }
 
-/// The status of a peer, a line for each part. `folder_problems` are the problems of the folder itself.
-pub(crate) fn text(report: &PeerReport, folder_problems: &[String]) -> String {
+/// The status of a peer, a line for each part.
+pub(crate) fn text(report: &PeerReport) -> String {
     let PeerReport { status, fetches, unshared } = report;
     let key = status.key.get(..KEY_DIGITS).unwrap_or(&status.key);
     let mut rows = vec![
@@ -136,7 +136,10 @@ pub(crate) fn text(report: &PeerReport, folder_problems: &[String]) -> String {
             format::bytes(status.kept.bytes)
         ));
     }
-    rows.extend(folder_problems.iter().cloned());
+    for (at, problem) in unshared.folder.iter().enumerate() {
+        rows.push(escape(problem).into_owned());
+        rows.extend(unshared.folder_hints.get(at).map(|hint| format!("hint: {}", escape(hint))));
+    }
     let ignored = unshared.ignored;
     if ignored.files > 0 {
         rows.push(format!(
