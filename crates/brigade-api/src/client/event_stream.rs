@@ -35,7 +35,7 @@ pub struct EventStream {
     /// Whether an event came since the connection was made: then a new attempt is worthwhile when it breaks.
     is_alive: bool,
     /// When the last bytes came.
-    heard: Instant,
+    last_bytes: Instant,
 }
 
 impl EventStream {
@@ -47,7 +47,7 @@ impl EventStream {
             lines: EventLines::default(),
             last,
             is_alive: false,
-            heard: Instant::now(),
+            last_bytes: Instant::now(),
         })
     }
 
@@ -76,7 +76,7 @@ impl EventStream {
                 Some(Err(_)) | None => {
                     self.body = connect(&self.requests, self.last.as_deref()).await?;
                     self.lines = EventLines::default();
-                    self.heard = Instant::now();
+                    self.last_bytes = Instant::now();
                     self.is_alive = false;
                 }
             }
@@ -86,14 +86,14 @@ impl EventStream {
     /// The next bytes. A program that sends none, not even a comment, hangs.
     async fn frame(&mut self) -> Result<Option<Result<Frame<Bytes>, axum::Error>>, ClientError> {
         let mut next = self.body.frame();
-        let frame = match timeout_at(self.heard + SILENCE, &mut next).await {
+        let frame = match timeout_at(self.last_bytes + SILENCE, &mut next).await {
             Ok(frame) => frame,
             // This process itself may have been stopped for so long: then the bytes are here.
             Err(_) => timeout(GRACE, next)
                 .await
                 .map_err(|_| ClientError::Silent { seconds: (SILENCE + GRACE).as_secs() })?,
         };
-        self.heard = Instant::now();
+        self.last_bytes = Instant::now();
         Ok(frame)
     }
 

@@ -38,7 +38,7 @@ pub struct FetchFollower {
 #[derive(Debug)]
 struct FollowedFetch {
     id: u64,
-    /// Whether its state was ever told.
+    /// Whether its state was ever known.
     is_known: bool,
     /// Whether it was missing in the list.
     is_unlisted: bool,
@@ -160,9 +160,9 @@ async fn publish(
     };
     for fetch in &mut running {
         // The answer may be later than the event, unless the fetch has ended.
-        let told = seen.get(&fetch.id).filter(|told| !fetch.is_known || told.state.is_over());
-        if let Some(told) = told.filter(|_| !fetch.progress.borrow().is_over()) {
-            fetch.update(told);
+        let published = seen.get(&fetch.id).filter(|published| !fetch.is_known || published.state.is_over());
+        if let Some(published) = published.filter(|_| !fetch.progress.borrow().is_over()) {
+            fetch.update(published);
         }
     }
     drop(seen);
