@@ -208,7 +208,8 @@ async fn follow_events(client: &PeerClient, mut events: EventStream, running: &m
             }
             // Events were lost, those of fetches that have left the list, too.
             EventData::Reset { .. } => {
-                if !ask(client, running, Unlisted::Ended).await {
+                let is_answering = ask(client, running, Unlisted::Ended).await;
+                if !is_answering {
                     return;
                 }
             }
