@@ -5,6 +5,7 @@
 //! same, but are forgotten at the end: a message in the log says so.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -51,6 +52,16 @@ pub(crate) struct StoredFetches {
     last: AtomicU64,
     /// `None` if the fetches are not kept.
     database: Option<Mutex<Connection>>,
+    /// The last change of each fetch that is not written yet. A thread takes them while it has the database: no change is
+    /// written after a later one. Never locked while something waits for the disk.
+    changes: Mutex<BTreeMap<FetchId, StoredChange>>,
+}
+
+/// A change of a stored fetch.
+#[derive(Debug, Clone, Copy)]
+enum StoredChange {
+    Options(FetchOptions),
+    Removal,
 }
 
 impl StoredFetches {
@@ -59,7 +70,7 @@ impl StoredFetches {
         match open_or_replace(private) {
             Ok((database, last, fetches)) => {
                 let database = Some(Mutex::new(database));
-                (Self { last: AtomicU64::new(last), database }, fetches)
+                (Self { last: AtomicU64::new(last), database, ..Self::default() }, fetches)
             }
             Err(error) => {
                 let path = private.join(DATABASE_FILES[0]);
@@ -83,23 +94,49 @@ impl StoredFetches {
         numbers
     }
 
-    /// Stores the options of a fetch.
-    pub(crate) fn set_options(&self, id: FetchId, options: FetchOptions) {
-        self.write("change", |database| {
-            let sql = "UPDATE fetches SET priority = ?2, paused = ?3 WHERE number = ?1";
-            database
-                .execute(sql, params![id.0.cast_signed(), rank(options.priority), options.paused])
-                .map(drop)
-        });
+    /// Changes the options of a fetch, unless it is removed. [`Self::write_changes`] stores them.
+    pub(crate) fn change_options(&self, id: FetchId, options: FetchOptions) {
+        self.change(&[id], StoredChange::Options(options));
     }
 
-    /// Removes fetches that have ended.
+    /// Removes fetches that have ended; no other change of them counts any more. [`Self::write_changes`] stores this.
     pub(crate) fn remove(&self, ids: &[FetchId]) {
-        self.write("remove", |database| {
+        self.change(ids, StoredChange::Removal);
+    }
+
+    fn change(&self, ids: &[FetchId], change: StoredChange) {
+        if self.database.is_none() {
+            return;
+        }
+        let mut changes = self.changes.lock().unwrap_or_else(PoisonError::into_inner);
+        for id in ids {
+            let last = changes.entry(*id).or_insert(change);
+            if !matches!(last, StoredChange::Removal) {
+                *last = change;
+            }
+        }
+    }
+
+    /// Stores the changes that are not stored yet, in one transaction. Only for threads that may wait for the disk.
+    pub(crate) fn write_changes(&self) {
+        self.write("change", |database| {
+            let changes = std::mem::take(&mut *self.changes.lock().unwrap_or_else(PoisonError::into_inner));
+            if changes.is_empty() {
+                return Ok(()); // another thread has stored them
+            }
             let transaction = database.transaction()?;
-            for number in ids.iter().map(|id| id.0.cast_signed()) {
-                transaction.execute("DELETE FROM fetches WHERE number = ?1", [number])?;
-                transaction.execute("DELETE FROM files WHERE number = ?1", [number])?;
+            for (id, change) in changes {
+                let number = id.0.cast_signed();
+                match change {
+                    StoredChange::Options(options) => {
+                        let sql = "UPDATE fetches SET priority = ?2, paused = ?3 WHERE number = ?1";
+                        transaction.execute(sql, params![number, rank(options.priority), options.paused])?;
+                    }
+                    StoredChange::Removal => {
+                        transaction.execute("DELETE FROM fetches WHERE number = ?1", [number])?;
+                        transaction.execute("DELETE FROM files WHERE number = ?1", [number])?;
+                    }
+                }
             }
             transaction.commit()
         });
@@ -298,14 +335,36 @@ mod tests {
         assert_eq!(stored.add(&[first, second]), [FetchId(1), FetchId(2)]);
         assert_eq!(stored.add(&[ordered("third")]), [FetchId(3)]);
         let options = FetchOptions::default().priority(Priority::Low).paused(true);
-        stored.set_options(FetchId(1), options);
+        stored.change_options(FetchId(1), options);
         stored.remove(&[FetchId(2), FetchId(3)]);
+        stored.write_changes();
         drop(stored);
         let (stored, kept) = StoredFetches::open(temp.path());
         assert_eq!(shown(&kept), [(1, "first", options, &files[..])]);
         assert_eq!((kept[0].at, kept[0].files.left_out), (UnixTime(1_700_000_000), 3));
         assert_eq!(stored.add(&kept), [FetchId(1)], "it keeps its number");
         assert_eq!(stored.add(&[ordered("fourth")]), [FetchId(4)], "no number is used again");
+    }
+
+    #[test]
+    fn the_last_change_of_a_fetch_is_stored_and_its_removal_is_final() {
+        let temp = tempfile::tempdir().unwrap();
+        let (stored, _) = StoredFetches::open(temp.path());
+        stored.add(&[ordered("first"), ordered("second")]);
+        let options = |paused| FetchOptions::default().paused(paused);
+        stored.change_options(FetchId(1), options(true));
+        stored.change_options(FetchId(1), options(false));
+        stored.remove(&[FetchId(2)]);
+        stored.change_options(FetchId(2), options(true));
+        // As with several threads, each of which writes all changes that it finds.
+        stored.write_changes();
+        stored.write_changes();
+        stored.change_options(FetchId(2), options(true));
+        stored.write_changes();
+        drop(stored);
+        let (_, kept) = StoredFetches::open(temp.path());
+        let kept: Vec<_> = kept.iter().map(|fetch| (fetch.id, fetch.options.paused)).collect();
+        assert_eq!(kept, [(Some(FetchId(1)), false)]);
     }
 
     #[test]

@@ -120,16 +120,21 @@ impl BlockingWork {
         });
     }
 
-    /// Stores the options of a fetch.
+    /// Stores the options of a fetch. Of several changes, the last one stays, whichever thread is faster.
     pub(crate) fn store_options(&self, id: FetchId, options: FetchOptions) {
-        let stored = self.stored.clone();
-        spawn_blocking(move || stored.set_options(id, options));
+        self.stored.change_options(id, options);
+        self.write_stored();
     }
 
     /// Removes fetches that have ended, or did not begin, from the stored ones.
     pub(crate) fn remove_stored(&self, ids: Vec<FetchId>) {
+        self.stored.remove(&ids);
+        self.write_stored();
+    }
+
+    fn write_stored(&self) {
         let stored = self.stored.clone();
-        spawn_blocking(move || stored.remove(&ids));
+        spawn_blocking(move || stored.write_changes());
     }
 
     /// Asks how much space is free on these file systems, at a folder on each of them.
@@ -176,10 +181,11 @@ impl BlockingWork {
         });
     }
 
-    /// At the end: makes the part files durable, and removes the parts of `removing` and empty folders.
+    /// At the end: stores the last changes of fetches, makes the part files durable, and removes the parts of `removing` and empty folders.
     pub(crate) fn sync(&self, files: Vec<PartFile>, removing: Vec<Content>) -> JoinHandle<()> {
-        let folder = self.share.folder().clone();
+        let (folder, stored) = (self.share.folder().clone(), self.stored.clone());
         spawn_blocking(move || {
+            stored.write_changes();
             files.iter().for_each(|file| drop(file.sync()));
             remove_parts(&folder, &removing);
             if let Err(error) = folder.remove_empty_staging() {
