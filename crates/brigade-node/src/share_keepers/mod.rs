@@ -21,7 +21,7 @@ use self::share_task::{ShareTask, ShareTaskState};
 use crate::{
     shares_in_place::{
         CannotShare, CheckedShare, ShareStatus, SharedPath,
-        path_checks::{SharedFolders, check},
+        path_checks::{SharedFolders, check, check_if_there},
         stored_shares,
     },
     store::{
@@ -59,8 +59,6 @@ pub(crate) struct ShareOwner {
 #[derive(Debug)]
 struct RunningShare {
     listed: ListedShare,
-    /// Whether its files may have their names: it has no fault.
-    has_names: bool,
     removed: CancellationToken,
     /// Closed when the task has ended.
     end: oneshot::Receiver<()>,
@@ -70,6 +68,8 @@ struct RunningShare {
 #[derive(Debug, Clone)]
 struct ListedShare {
     checked: CheckedShare,
+    /// Whether its files may have their names: it has no fault.
+    has_names: bool,
     is_configured: bool,
     state: watch::Receiver<ShareTaskState>,
 }
@@ -91,7 +91,8 @@ pub(crate) struct ShareHandle {
 
 impl InitialShares {
     /// The shares of the configuration, which were checked, and the stored ones of the folder. A stored share that the
-    /// configuration has too is not one more; one whose path is not there now waits for it.
+    /// configuration has too is not one more; one whose path is not there now waits for it, if its name and its path
+    /// are free.
     pub(crate) fn load(folder: &Folder, home: Option<&Path>, configured: Vec<CheckedShare>) -> Self {
         let stored = stored_shares::read(&folder.private_dir()).unwrap_or_else(|error| {
             tracing::warn!(%error, "the list of shares in place cannot be read: they are not shared");
@@ -105,10 +106,7 @@ impl InitialShares {
             }
             let wanted = SharedPath::new(&share.path).named(share.name.clone());
             let folders = SharedFolders { own: Some(folder.path()), home, others: &others };
-            let fault = match check(&wanted, folders) {
-                Ok(_) | Err(CannotShare::Missing { .. } | CannotShare::Unreadable { .. }) => None,
-                Err(error) => Some(error.to_string()),
-            };
+            let fault = check_if_there(&wanted, folders).err().map(|error| error.to_string());
             if fault.is_none() {
                 others.push(share.clone());
             }
@@ -156,7 +154,6 @@ impl ShareOwner {
             let scan = if fault.is_none() { scans.next() } else { None };
             owner.run_share(share, is_configured, fault, scan.unwrap_or_else(FirstScan::uncounted));
         }
-        owner.publish();
         (owner, handle)
     }
 
@@ -244,18 +241,20 @@ impl ShareOwner {
         let (state, states) = watch::channel(ShareTaskState::default());
         let (ended, end) = oneshot::channel();
         let removed = CancellationToken::new();
-        let listed = ListedShare { checked: checked.clone(), is_configured, state: states };
         let has_names = fault.is_none();
-        self.shares.push(RunningShare { listed, has_names, removed: removed.clone(), end });
-        // Before its keeper starts: the keeper of the own folder must not share the same names.
-        self.context.folder.set_withheld(self.names());
-        let context = self.context.clone();
-        self.tasks.spawn(ShareTask { context, checked, fault, first_scan, state, removed, ended }.run());
+        let listed = ListedShare { checked: checked.clone(), has_names, is_configured, state: states };
+        self.shares.push(RunningShare { listed, removed: removed.clone(), end });
+        // Before its keeper starts: the keeper of the own folder must not share the same names, and the other tasks
+        // must not share the same files.
+        self.publish();
+        let (context, list) = (self.context.clone(), self.list.subscribe());
+        let task = ShareTask { context, checked, list, fault, first_scan, state, removed, ended };
+        self.tasks.spawn(task.run());
         while self.tasks.try_join_next().is_some() {} // those of removed shares
     }
 
     fn names(&self) -> Vec<FileName> {
-        let named = self.shares.iter().filter(|share| share.has_names);
+        let named = self.shares.iter().filter(|share| share.listed.has_names);
         named.map(|share| share.listed.checked.name.clone()).collect()
     }
 
@@ -290,7 +289,7 @@ impl ShareHandle {
     /// Whether a name belongs to a share in place.
     pub(crate) fn has(&self, name: &FileName) -> bool {
         let first = name.components().next().unwrap_or_default();
-        self.list.borrow().iter().any(|listed| listed.checked.name.as_str() == first)
+        self.list.borrow().iter().any(|listed| listed.has_names && listed.checked.name.as_str() == first)
     }
 
     /// The keeper of the folder of a name: of a share in place, or else of the peer's own folder. `None` if the share is
@@ -298,7 +297,7 @@ impl ShareHandle {
     pub(crate) fn keeper_of(&self, name: &FileName) -> Option<KeeperHandle> {
         let first = name.components().next().unwrap_or_default();
         let list = self.list.borrow();
-        match list.iter().find(|listed| listed.checked.name.as_str() == first) {
+        match list.iter().find(|listed| listed.has_names && listed.checked.name.as_str() == first) {
             Some(listed) => listed.state.borrow().keeper.clone(),
             None => Some(self.keeper.clone()),
         }

@@ -14,9 +14,12 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::share_context::ShareContext;
+use super::{ListedShare, share_context::ShareContext};
 use crate::{
-    shares_in_place::CheckedShare,
+    shares_in_place::{
+        CheckedShare,
+        path_checks::{SharedFolders, check_again},
+    },
     store::{
         folder::{Folder, FolderError},
         keeper::{
@@ -42,6 +45,8 @@ pub(super) struct ShareTaskState {
 pub(super) struct ShareTask {
     pub(super) context: ShareContext,
     pub(super) checked: CheckedShare,
+    /// All shares, in their order.
+    pub(super) list: watch::Receiver<Vec<ListedShare>>,
     /// Why it is not shared, whatever is at the path.
     pub(super) fault: Option<String>,
     pub(super) first_scan: Arc<FirstScan>,
@@ -85,14 +90,32 @@ impl ShareTask {
         self.removed.is_cancelled() || self.context.stop.is_cancelled()
     }
 
+    /// The shares that this one must not overlap with: those before it, and those that have a keeper now. So, of two
+    /// that find the same files at the same time, the first one shares them.
+    fn others(&self) -> Vec<CheckedShare> {
+        let list = self.list.borrow();
+        let own = list.iter().position(|share| share.checked == self.checked);
+        let others = list.iter().enumerate().filter(|(at, share)| {
+            let (is_before, is_own) = (own.is_none_or(|own| *at < own), own == Some(*at));
+            share.has_names && !is_own && (is_before || share.state.borrow().keeper.is_some())
+        });
+        others.map(|(_, share)| share.checked.clone()).collect()
+    }
+
     /// Runs a keeper until the folder is gone or the share ends. Returns the reason why nothing is shared then,
     /// and whether a keeper has run.
     async fn keep(&self, group: &KeeperGroup) -> (String, bool) {
         let CheckedShare { path, name } = self.checked.clone();
-        let opening = spawn_blocking(move || Folder::open_in_place(&path, name));
+        let (others, context) = (self.others(), self.context.clone());
+        let opening = spawn_blocking(move || {
+            let folder = Folder::open_in_place(&path, name).map_err(|error| error.to_string())?;
+            let (own, home) = (Some(context.folder.path()), context.home.as_deref());
+            let checked = check_again(&path, SharedFolders { own, home, others: &others });
+            checked.map(|()| folder).map_err(|error| error.to_string())
+        });
         let folder = match opening.await {
             Ok(Ok(folder)) => folder,
-            Ok(Err(error)) => return (error.to_string(), false),
+            Ok(Err(reason)) => return (reason, false),
             Err(_) => {
                 return (
                     "opening it was cut off by an error of this program (see the log)".to_owned(),

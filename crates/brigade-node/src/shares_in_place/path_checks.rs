@@ -30,7 +30,10 @@ pub(crate) struct SharedFolders<'a> {
 }
 
 /// Checks whether a peer could start with these shares in place, as far as that is known now: `folder` is its own
-/// folder, and `home` the user's own folder of Brigade.
+/// folder, and `home` the user's own folder of Brigade. `waits` is that of [`PeerConfig::wait_for_shares`]: with it, a
+/// path that is not there or cannot be read is no error.
+///
+/// [`PeerConfig::wait_for_shares`]: crate::peer::PeerConfig::wait_for_shares
 ///
 /// # Errors
 /// The reason why the first of the others cannot be shared.
@@ -38,8 +41,9 @@ pub fn check_shares(
     shares: &[SharedPath],
     folder: Option<&Path>,
     home: Option<&Path>,
+    waits: bool,
 ) -> Result<(), CannotShare> {
-    check_all(shares, folder, home).map(drop)
+    check_all(shares, folder, home, waits).map(drop)
 }
 
 /// Checks all shares of a configuration, in their order.
@@ -47,10 +51,12 @@ pub(crate) fn check_all(
     wanted: &[SharedPath],
     own: Option<&Path>,
     home: Option<&Path>,
+    waits: bool,
 ) -> Result<Vec<CheckedShare>, CannotShare> {
     let mut others = vec![];
     for wanted in wanted {
-        let checked = check(wanted, SharedFolders { own, home, others: &others })?;
+        let folders = SharedFolders { own, home, others: &others };
+        let checked = if waits { check_if_there(wanted, folders) } else { check(wanted, folders) }?;
         others.push(checked);
     }
     Ok(others)
@@ -58,18 +64,47 @@ pub(crate) fn check_all(
 
 /// Checks one share.
 pub(crate) fn check(wanted: &SharedPath, folders: SharedFolders<'_>) -> Result<CheckedShare, CannotShare> {
+    check_at(existing(&wanted.path)?, wanted, folders)
+}
+
+/// Checks one share, which waits for its path if that is not there now or cannot be read: then the names and the paths
+/// are compared. [`check_again`] is for the time when the path is there.
+pub(crate) fn check_if_there(
+    wanted: &SharedPath,
+    folders: SharedFolders<'_>,
+) -> Result<CheckedShare, CannotShare> {
+    let path = match existing(&wanted.path) {
+        Err(CannotShare::Missing { .. } | CannotShare::Unreadable { .. }) => resolved(&wanted.path),
+        found => found?,
+    };
+    check_at(path, wanted, folders)
+}
+
+/// Checks that the folder or file that is at a path now does not overlap with those that are shared already. A path that
+/// was not there when it was compared can lead to the same files as another one.
+pub(crate) fn check_again(path: &Path, folders: SharedFolders<'_>) -> Result<(), CannotShare> {
+    check_private_files(path, folders.home)?;
+    check_overlap(path, folders.own.map(resolved).as_deref(), folders.others)
+}
+
+fn check_overlap(path: &Path, own: Option<&Path>, others: &[CheckedShare]) -> Result<(), CannotShare> {
+    let others = others.iter().map(|other| other.path.as_path());
+    let relation = own.into_iter().chain(others).find_map(|other| overlap(path, other));
+    relation.map_or(Ok(()), |relation| Err(CannotShare::Overlap { path: path.to_owned(), relation }))
+}
+
+/// Checks everything but that something is at `path`, which is absolute and without links.
+fn check_at(
+    path: PathBuf,
+    wanted: &SharedPath,
+    folders: SharedFolders<'_>,
+) -> Result<CheckedShare, CannotShare> {
     if folders.others.len() >= SHARES {
         return Err(CannotShare::TooMany);
     }
-    let path = existing(&wanted.path)?;
     let own = folders.own.map(resolved);
     check_private_files(&path, folders.home)?;
-    let others = folders.others.iter().map(|other| other.path.as_path());
-    for other in own.as_deref().into_iter().chain(others) {
-        if let Some(relation) = overlap(&path, other) {
-            return Err(CannotShare::Overlap { path, relation });
-        }
-    }
+    check_overlap(&path, own.as_deref(), folders.others)?;
     let name = name_of(wanted, &path)?;
     let folded = name.folded();
     if let Some(other) = folders.others.iter().find(|other| other.name.folded() == folded) {

@@ -4,7 +4,9 @@
 
 use std::fs;
 
-use super::{CannotShare, CheckedShare, SharedFolders, SharedPath, check, check_all};
+use super::{
+    CannotShare, CheckedShare, SharedFolders, SharedPath, check, check_again, check_all, check_if_there,
+};
 use crate::identity::key::SecretKey;
 
 struct Folders {
@@ -58,7 +60,7 @@ fn overlapping_paths_are_refused() {
         SharedPath::new(folders.temp.path().join("above/old2")),
         SharedPath::new(folders.temp.path().join("above")),
     ];
-    let error = check_all(&wanted, Some(&folders.temp.path().join("own")), None).unwrap_err();
+    let error = check_all(&wanted, Some(&folders.temp.path().join("own")), None, false).unwrap_err();
     assert!(error.to_string().contains("it contains "), "{error}");
     #[cfg(unix)]
     {
@@ -88,7 +90,7 @@ fn private_files_are_refused() {
     folders.refused("home/shares/x", None, "BRIGADE_HOME");
     folders.refused("missing", None, "not there");
     folders.refused("film/below", None, "not there");
-    let error = check_all(&[SharedPath::new("/")], None, None).unwrap_err();
+    let error = check_all(&[SharedPath::new("/")], None, None, false).unwrap_err();
     assert!(error.to_string().contains("all files of this machine"), "{error}");
 }
 
@@ -97,4 +99,34 @@ fn there_are_not_more_than_64() {
     let mut folders = Folders::new();
     folders.others = vec![folders.others[0].clone(); super::SHARES];
     folders.refused("new", None, "no more than 64");
+}
+
+#[test]
+fn a_path_that_is_not_there_is_compared_with_the_others_and_again_when_it_is_there() {
+    let folders = Folders::new();
+    let (own, away) = (folders.temp.path().join("own"), folders.temp.path().join("away"));
+    let all = SharedFolders { own: Some(&own), home: None, others: &folders.others };
+    let check = |path: &str, name: &str| {
+        let wanted = SharedPath::new(folders.temp.path().join(path)).named(name.parse().unwrap());
+        check_if_there(&wanted, all)
+    };
+    assert!(check("away", "x").unwrap().path.ends_with("away"));
+    let missing = check_all(&[SharedPath::new(&away)], Some(&own), None, false);
+    assert!(matches!(missing, Err(CannotShare::Missing { .. })));
+    assert_eq!(check_all(&[SharedPath::new(&away)], Some(&own), None, true).unwrap().len(), 1);
+    assert!(matches!(check("away", "OLD"), Err(CannotShare::NameOfShare { .. })));
+    assert!(matches!(check("away", "taken"), Err(CannotShare::NameInFolder { .. })));
+    assert!(matches!(check("old/away", "x"), Err(CannotShare::Overlap { .. })));
+    assert!(matches!(check("own/away", "x"), Err(CannotShare::Overlap { .. })));
+    let waiting = [CheckedShare { path: away.join("below"), name: "w".parse().unwrap() }];
+    let wanted = SharedPath::new(&away).named("x".parse().unwrap());
+    let contains = check_if_there(&wanted, SharedFolders { others: &waiting, ..all });
+    assert!(matches!(contains, Err(CannotShare::Overlap { .. })));
+    check_again(&folders.temp.path().join("new"), all).unwrap();
+    #[cfg(unix)]
+    {
+        // As with a second mount of the same folder.
+        std::os::unix::fs::symlink(folders.temp.path().join("old"), &away).unwrap();
+        assert!(matches!(check_again(&away, all), Err(CannotShare::Overlap { .. })));
+    }
 }
