@@ -78,6 +78,19 @@ async fn a_program_is_found_from_its_folder_whatever_the_length_of_its_path() {
     tokio::join!(client, server).0.unwrap();
 }
 
+#[cfg(target_os = "linux")] // other systems refuse such names
+#[tokio::test]
+async fn a_program_is_found_from_a_folder_whose_path_is_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let folders = Folders::new();
+    let folder = folders.folder("").join(std::ffi::OsStr::from_bytes(b"films \xff%"));
+    fs::create_dir(&folder).unwrap();
+    let _listener = folders.bind(ProgramKind::Peer, &folder).unwrap();
+    assert_eq!(folders.find(&folder).unwrap().record.unwrap().folder, folder);
+    let listed = find(&folders.choice()).unwrap();
+    assert_eq!(listed.folder, folder, "it is the only one that runs");
+}
+
 #[tokio::test]
 async fn a_socket_is_for_its_owner_only_and_is_removed_at_the_end() {
     let folders = Folders::new();

@@ -1,7 +1,8 @@
 //! The file beside a socket, from which the running programs are listed, and a running program as the target of a client.
 //!
 //! A record is written by the owner of the socket and removed with it. One that was left behind is ignored: nobody
-//! answers there.
+//! answers there. JSON has only text: a folder whose path is no valid UTF-8 is in the record as text for people, and as
+//! its bytes.
 
 use std::{
     fs::{self, File},
@@ -18,6 +19,7 @@ const RECORD_BYTES: u64 = 64 * 1024;
 
 /// A running program: the file beside its socket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "RecordFile", into = "RecordFile")]
 pub struct SocketRecord {
     /// The kind of program.
     pub kind: ProgramKind,
@@ -30,8 +32,58 @@ pub struct SocketRecord {
     /// The version of the program.
     pub version: String,
     /// The username of a peer at its start.
-    #[serde(default)]
     pub username: Option<String>,
+}
+
+/// A record as it is in its file.
+#[derive(Debug, Serialize, Deserialize)]
+struct RecordFile {
+    kind: ProgramKind,
+    /// The path, for people; exact unless `folder_bytes` is there.
+    folder: String,
+    /// The bytes of a path that is no valid UTF-8, as hexadecimal digits.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    folder_bytes: Option<String>,
+    pid: u32,
+    since_s: u64,
+    version: String,
+    #[serde(default)]
+    username: Option<String>,
+}
+
+impl From<SocketRecord> for RecordFile {
+    fn from(record: SocketRecord) -> Self {
+        let SocketRecord { kind, folder, pid, since_s, version, username } = record;
+        let hex = || folder.as_os_str().as_encoded_bytes().iter().map(|byte| format!("{byte:02x}")).collect();
+        let folder_bytes = folder.to_str().is_none().then(hex);
+        let folder = folder.to_string_lossy().into_owned();
+        Self { kind, folder, folder_bytes, pid, since_s, version, username }
+    }
+}
+
+impl From<RecordFile> for SocketRecord {
+    fn from(file: RecordFile) -> Self {
+        let RecordFile { kind, folder, folder_bytes, pid, since_s, version, username } = file;
+        let exact = folder_bytes.as_deref().and_then(path_of_hex);
+        Self { kind, folder: exact.unwrap_or_else(|| folder.into()), pid, since_s, version, username }
+    }
+}
+
+/// The path with these bytes; `None` if they are not valid.
+#[cfg(unix)]
+fn path_of_hex(digits: &str) -> Option<PathBuf> {
+    let pairs = digits.as_bytes().chunks(2).map(|pair| {
+        let pair = str::from_utf8(pair).ok().filter(|pair| pair.len() == 2)?;
+        u8::from_str_radix(pair, 16).ok()
+    });
+    let bytes: Vec<u8> = pairs.collect::<Option<_>>()?;
+    Some(<std::ffi::OsString as std::os::unix::ffi::OsStringExt>::from_vec(bytes).into())
+}
+
+/// Elsewhere the bytes of a path that is no valid text cannot be put together again.
+#[cfg(not(unix))]
+fn path_of_hex(_digits: &str) -> Option<PathBuf> {
+    None
 }
 
 /// A running program to which a client can connect.
