@@ -25,7 +25,8 @@ use crate::{
 /// The most columns of a line of an error: more than the longest path has, and less than an argument may have.
 pub(crate) const LINE_COLUMNS: usize = 5000;
 
-/// SIGHUP ended the program: 128 plus the number of the signal, as in shells.
+/// SIGHUP ended the program: 128 plus the number of the signal, as in shells. Only Linux has a handler of it.
+#[cfg(target_os = "linux")]
 pub(crate) const HUNG_UP: u8 = 129;
 /// Ctrl-C (SIGINT) ended the program.
 pub(crate) const INTERRUPTED: u8 = 130;
