@@ -33,6 +33,9 @@ pub struct PeerConfig {
     pub keep_fetches: bool,
     /// Folders and files elsewhere that it shares too, where they are. They are not remembered for the next start.
     pub shares: Vec<SharedPath>,
+    /// Whether it starts although one of them is not there, or cannot be read: it is listed as a problem then, and shared
+    /// as soon as it is there. If not, the peer does not start.
+    pub wait_for_shares: bool,
 }
 
 impl PeerConfig {
@@ -48,6 +51,7 @@ impl PeerConfig {
             keep_parts: None,
             keep_fetches: false,
             shares: vec![],
+            wait_for_shares: false,
         }
     }
 
@@ -85,6 +89,11 @@ impl PeerConfig {
     /// shared, the peer does not start.
     pub fn shares(self, shares: Vec<SharedPath>) -> Self {
         Self { shares, ..self }
+    }
+
+    /// Sets whether the peer starts although one of them is not there, or cannot be read: a disk that is mounted later.
+    pub fn wait_for_shares(self, wait_for_shares: bool) -> Self {
+        Self { wait_for_shares, ..self }
     }
 }
 

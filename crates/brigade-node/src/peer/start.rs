@@ -122,7 +122,8 @@ async fn join_network(config: &PeerConfig, address: SocketAddr) -> Result<Joined
     };
     let (key, is_new) = kept.map_or_else(|| (SecretKey::generate(), true), |key| (key, false));
     let requested = requested_name(config)?;
-    let shares = check_all(&config.shares, Some(&config.folder), config.manager.home.as_deref())?;
+    let (own, home) = (Some(config.folder.as_path()), config.manager.home.as_deref());
+    let shares = check_all(&config.shares, own, home, config.wait_for_shares)?;
     let mut session = config.manager.reach(&key).await.map_err(JoinError::from)?;
     let mut started = match before {
         Some(before) => before,

@@ -60,6 +60,7 @@ async fn join(manager: &ManagerServer, username: Option<&str>, folder: &Path) ->
         keep_fetches: true,
         keep_parts: None,
         shares: vec![],
+        wait_for_shares: false,
         manager: address,
         username: username.map(|username| username.parse().unwrap()),
         folder: folder.to_owned(),

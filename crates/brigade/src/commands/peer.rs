@@ -36,7 +36,7 @@ pub(crate) async fn run(args: PeerArgs, limits: LimitPlan) -> Result<ExitCode, F
         check_shared(&folder)?;
     }
     // Before any question: with an answer nothing of this would be different.
-    check_shares(&args.share, named_folder(&args).as_deref(), home().as_deref())?;
+    check_shares(&args.share, named_folder(&args).as_deref(), home().as_deref(), false)?;
     let mut signals = Signals::install();
     let transfer_log = TransferLogFile::open(args.transfer_log.transfer_log.as_deref())?;
     let mut lines = LineReader::open(home_file("history"))

@@ -52,6 +52,7 @@ impl TestManager {
             ManagerAddress { host: "127.0.0.1".into(), port: self.0.address().port(), key: None, home: None };
         let config = PeerConfig {
             shares: vec![],
+            wait_for_shares: false,
             keep_parts: None,
             keep_fetches: false,
             manager,

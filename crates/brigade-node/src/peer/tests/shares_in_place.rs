@@ -17,8 +17,8 @@ use super::{PATIENCE, manager, until};
 use crate::{
     manager::ManagerServer,
     peer::{
-        CannotShare, FetchError, FetchRequest, FetchState, KeeperProblem, ManagerAddress, Peer, PeerConfig,
-        PeerError, SharedPath,
+        CannotShare, FetchError, FetchRequest, FetchState, ManagerAddress, Peer, PeerConfig, PeerError,
+        SharedPath,
     },
 };
 
@@ -167,6 +167,7 @@ async fn a_share_that_disappears_is_withdrawn_and_comes_back() {
     peer.share(&photos, None).await.unwrap();
     until("it is shared", || has(&peer, "photos/a") && has(&peer, "photos/d/b")).await;
     let is_away = |peer: &Peer| {
+        use crate::peer::KeeperProblem;
         let problems = peer.problems().borrow().clone();
         problems.keeper_problems.iter().any(|problem| matches!(problem, KeeperProblem::ShareAway { .. }))
     };
@@ -211,5 +212,47 @@ async fn a_start_with_a_wrong_share_fails_and_nothing_is_fetched_into_a_share() 
     let refused = peer.fetch(files).await;
     let Err(FetchError::CannotLand(refused)) = refused else { panic!("{refused:?}") };
     assert!(refused.refused[0].reason.contains("name of a share in place"), "{:?}", refused.refused);
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_peer_waits_for_a_configured_share_that_is_not_there() {
+    let temp = tempfile::tempdir().unwrap();
+    let stop = CancellationToken::new();
+    let manager = manager(temp.path(), &stop).await;
+    let (absent, elsewhere) = (temp.path().join("outside/photos"), temp.path().join("elsewhere"));
+    let waiting = vec![SharedPath::new(&absent)];
+    let peer =
+        start(config(&manager, "water", temp.path()).shares(waiting.clone()).wait_for_shares(true)).await;
+    let status = peer.shares().remove(0);
+    assert!(status.is_configured && status.problem.is_some(), "{status:?}");
+    let other = peer.share(&outside(&elsewhere).join("photos"), None).await;
+    assert!(matches!(other, Err(CannotShare::NameOfShare { .. })), "{other:?}");
+    outside(temp.path());
+    until("it is shared", || has(&peer, "photos/a") && has(&peer, "photos/d/b")).await;
+    until("it has no problem", || peer.shares()[0].problem.is_none()).await;
+    stop.cancel();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stored_share_that_is_away_at_the_start_is_compared_with_the_others() {
+    let temp = tempfile::tempdir().unwrap();
+    let stop = CancellationToken::new();
+    let manager = manager(temp.path(), &stop).await;
+    let (outside, elsewhere) = (outside(temp.path()), temp.path().join("elsewhere"));
+    let peer = start(config(&manager, "water", temp.path())).await;
+    peer.share(&outside.join("photos"), Some(name("first"))).await.unwrap();
+    peer.stop().await;
+    fs::rename(outside.join("photos"), &elsewhere).unwrap();
+    let problem = |peer: &Peer| peer.shares().iter().find_map(|share| share.problem.clone());
+    for (path, other, reason) in
+        [(&elsewhere, "FIRST", "is shared under this name"), (&outside, "second", "it is in ")]
+    {
+        let shares = vec![SharedPath::new(path).named(name(other))];
+        let peer = start(config(&manager, "water", temp.path()).shares(shares)).await;
+        until("the conflict is listed", || problem(&peer).is_some_and(|problem| problem.contains(reason)))
+            .await;
+        peer.stop().await;
+    }
     stop.cancel();
 }

@@ -37,7 +37,7 @@ pub(super) async fn run(args: PeerArgs, options: EffectiveOptions) -> Result<Exi
     if let Some(folder) = named_folder(&args) {
         check_shared(&folder)?;
     }
-    check_shares(&args.share, named_folder(&args).as_deref(), home().as_deref())?;
+    check_shares(&args.share, named_folder(&args).as_deref(), home().as_deref(), true)?; // a disk may be mounted later
     let mut signals = Signals::install_for_service();
     let service = ServiceManager::from_env();
     let Some(username) = args.peer.username.clone() else {
@@ -45,7 +45,7 @@ pub(super) async fn run(args: PeerArgs, options: EffectiveOptions) -> Result<Exi
     };
     let transfer_log = TransferLogFile::open(args.transfer_log.transfer_log.as_deref())?;
     let mut settings = LiveSettings::new(options);
-    let config = config(&args, settings.options.limits.clone(), username);
+    let config = config(&args, settings.options.limits.clone(), username).wait_for_shares(true);
     let joined = join_when_possible(&config, &args.peer, &mut settings, &service, signals.clone());
     let peer = tokio::select! {
         joined = joined => joined?,
