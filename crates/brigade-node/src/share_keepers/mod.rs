@@ -173,24 +173,40 @@ impl ShareOwner {
         if self.context.only_fetched {
             return Err(CannotShare::OnlyFetched);
         }
-        let others: Vec<CheckedShare> =
-            self.shares.iter().map(|share| share.listed.checked.clone()).collect();
-        let (own, home) = (self.context.folder.path().to_owned(), self.context.home.clone());
-        let checking = spawn_blocking(move || {
-            check(&wanted, SharedFolders { own: Some(&own), home: home.as_deref(), others: &others })
-        });
-        let checked = checking.await.map_err(|_| CannotShare::Stopping)??;
+        let name = self.check(wanted.clone()).await?.name;
+        // From here on no fetch begins under the name. One that has landed since is found by the second check; one that
+        // is landing just now is not shared.
+        let withheld = self.names().into_iter().chain([name]).collect();
+        self.context.folder.set_withheld(withheld);
+        let added = self.add_withheld(wanted).await;
+        self.withhold_names();
+        // A file of the own folder that is being hashed just now loses its name.
+        self.context.keeper.command(KeeperCommand::Rescan).await;
+        added
+    }
+
+    /// Adds a share whose name is withheld from the peer's own folder.
+    async fn add_withheld(&mut self, wanted: SharedPath) -> Result<FileName, CannotShare> {
+        let checked = self.check(wanted).await?;
+        let name = checked.name.clone();
         let stored = self.stored().chain([&checked]).cloned().collect();
         self.store(stored).await?;
-        let name = checked.name.clone();
         self.run_share(checked, false, None, FirstScan::uncounted());
-        self.publish();
         Ok(name)
     }
 
     async fn remove(&mut self, named: &str) -> Result<ShareStatus, CannotShare> {
         let path = std::path::absolute(named).unwrap_or_else(|_| named.into());
         let is_named = |share: &RunningShare| {
+    async fn check(&self, wanted: SharedPath) -> Result<CheckedShare, CannotShare> {
+        let others = self.all();
+        let (own, home) = (self.context.folder.path().to_owned(), self.context.home.clone());
+        let checking = spawn_blocking(move || {
+            check(&wanted, SharedFolders { own: Some(&own), home: home.as_deref(), others: &others })
+        });
+        checking.await.map_err(|_| CannotShare::Stopping)?
+    }
+
             let CheckedShare { name, path: known } = &share.listed.checked;
             name.as_str() == named || *known == path || path.canonicalize().is_ok_and(|path| path == *known)
         };
@@ -207,7 +223,8 @@ impl ShareOwner {
         if let IndexLocation::Folder(index) = self.context.index_of(&share.listed.checked) {
             remove_index(&index);
         }
-        self.publish();
+        self.withhold_names();
+        self.list_shares();
         // Files of the peer's own folder may have the name from now on.
         self.context.keeper.command(KeeperCommand::Rescan).await;
         Ok(status)
@@ -216,6 +233,10 @@ impl ShareOwner {
     /// The shares that are remembered for the next start.
     fn stored(&self) -> impl Iterator<Item = &CheckedShare> {
         let added = self.shares.iter().filter(|share| !share.listed.is_configured);
+    fn all(&self) -> Vec<CheckedShare> {
+        self.shares.iter().map(|share| share.listed.checked.clone()).collect()
+    }
+
         added.map(|share| &share.listed.checked)
     }
 
@@ -244,9 +265,7 @@ impl ShareOwner {
         let has_names = fault.is_none();
         let listed = ListedShare { checked: checked.clone(), has_names, is_configured, state: states };
         self.shares.push(RunningShare { listed, removed: removed.clone(), end });
-        // Before its keeper starts: the keeper of the own folder must not share the same names, and the other tasks
-        // must not share the same files.
-        self.publish();
+        self.list_shares(); // before its keeper starts: the other tasks must not share the same files
         let (context, list) = (self.context.clone(), self.list.subscribe());
         let task = ShareTask { context, checked, list, fault, first_scan, state, removed, ended };
         self.tasks.spawn(task.run());
@@ -258,11 +277,15 @@ impl ShareOwner {
         named.map(|share| share.listed.checked.name.clone()).collect()
     }
 
-    fn publish(&self) {
+    /// Withholds the names of the shares from the peer's own folder, and of no others.
+    fn withhold_names(&self) {
         self.context.folder.set_withheld(self.names());
         self.list.send_replace(self.shares.iter().map(|share| share.listed.clone()).collect());
     }
 }
+    }
+
+    fn list_shares(&self) {
 
 impl ShareHandle {
     /// Shares a folder or a file in place from now on, also after a restart. Returns when it is being scanned.

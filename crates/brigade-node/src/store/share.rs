@@ -308,6 +308,17 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_had_its_name_before_a_share_in_place_is_not_subtracted_from_it() {
+        let (temp, share) = shared(&[("photos/a", "one")]);
+        let folder =
+            Folder::open_in_place(&temp.path().join("photos").canonicalize().unwrap(), name("photos"));
+        let in_place = share.add_in_place(folder.unwrap());
+        in_place.remove(&name("photos/a")); // its first scan finds no such file
+        assert_eq!(in_place.names().totals_in_place(&name("photos")), (0, 0));
+        assert_eq!(share.totals(), (0, 0));
+    }
+
+    #[test]
     fn pages_and_ranges_follow_the_names() {
         let (_temp, share) = shared(&[("a", "1"), ("a.b", "2"), ("d/x", "3"), ("d/y", "4"), ("dz", "5")]);
         let names =
