@@ -5,6 +5,7 @@
 //! before anything is changed. The owner does not know the network: the keepers announce the files.
 
 mod share_context;
+mod share_indexes;
 mod share_task;
 
 use std::{path::Path, sync::Arc};
@@ -17,7 +18,10 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::share_context::ShareContext;
-use self::share_task::{ShareTask, ShareTaskState};
+use self::{
+    share_indexes::remove_index,
+    share_task::{ShareTask, ShareTaskState},
+};
 use crate::{
     shares_in_place::{
         CannotShare, CheckedShare, ShareStatus, SharedPath,
@@ -33,9 +37,6 @@ use crate::{
 
 /// Commands that wait for the owner.
 const COMMANDS: usize = 16;
-
-/// The files of an index, which are removed with a share.
-const INDEX_FILES: [&str; 4] = ["index.db", "index.db-wal", "index.db-shm", "index.damaged"];
 
 /// The shares with which a peer starts.
 #[derive(Debug)]
@@ -160,6 +161,8 @@ impl ShareOwner {
     /// Runs until the peer stops and all keepers have ended.
     pub(crate) async fn run(mut self) {
         let stop = self.context.stop.clone();
+        let (context, in_use) = (self.context.clone(), self.all());
+        let _ = spawn_blocking(move || context.remove_unused_indexes(&in_use)).await;
         while let Some(Some(command)) = stop.run_until_cancelled(self.commands.recv()).await {
             match command {
                 ShareCommand::Add { wanted, answer } => drop(answer.send(self.add(wanted).await)),
@@ -195,9 +198,6 @@ impl ShareOwner {
         Ok(name)
     }
 
-    async fn remove(&mut self, named: &str) -> Result<ShareStatus, CannotShare> {
-        let path = std::path::absolute(named).unwrap_or_else(|_| named.into());
-        let is_named = |share: &RunningShare| {
     async fn check(&self, wanted: SharedPath) -> Result<CheckedShare, CannotShare> {
         let others = self.all();
         let (own, home) = (self.context.folder.path().to_owned(), self.context.home.clone());
@@ -207,6 +207,9 @@ impl ShareOwner {
         checking.await.map_err(|_| CannotShare::Stopping)?
     }
 
+    async fn remove(&mut self, named: &str) -> Result<ShareStatus, CannotShare> {
+        let path = std::path::absolute(named).unwrap_or_else(|_| named.into());
+        let is_named = |share: &RunningShare| {
             let CheckedShare { name, path: known } = &share.listed.checked;
             name.as_str() == named || *known == path || path.canonicalize().is_ok_and(|path| path == *known)
         };
@@ -230,13 +233,13 @@ impl ShareOwner {
         Ok(status)
     }
 
-    /// The shares that are remembered for the next start.
-    fn stored(&self) -> impl Iterator<Item = &CheckedShare> {
-        let added = self.shares.iter().filter(|share| !share.listed.is_configured);
     fn all(&self) -> Vec<CheckedShare> {
         self.shares.iter().map(|share| share.listed.checked.clone()).collect()
     }
 
+    /// The shares that are remembered for the next start.
+    fn stored(&self) -> impl Iterator<Item = &CheckedShare> {
+        let added = self.shares.iter().filter(|share| !share.listed.is_configured);
         added.map(|share| &share.listed.checked)
     }
 
@@ -280,12 +283,12 @@ impl ShareOwner {
     /// Withholds the names of the shares from the peer's own folder, and of no others.
     fn withhold_names(&self) {
         self.context.folder.set_withheld(self.names());
-        self.list.send_replace(self.shares.iter().map(|share| share.listed.clone()).collect());
-    }
-}
     }
 
     fn list_shares(&self) {
+        self.list.send_replace(self.shares.iter().map(|share| share.listed.clone()).collect());
+    }
+}
 
 impl ShareHandle {
     /// Shares a folder or a file in place from now on, also after a restart. Returns when it is being scanned.
@@ -340,12 +343,4 @@ impl ListedShare {
         let problem = problem.or_else(|| own_keeper.group().problems.text_of(&name));
         ShareStatus { name, path, files, bytes, backlog, problem, is_configured: self.is_configured }
     }
-}
-
-/// Removes an index that is not needed any more, and nothing else.
-fn remove_index(folder: &Path) {
-    for file in INDEX_FILES {
-        let _ = std::fs::remove_file(folder.join(file));
-    }
-    let _ = std::fs::remove_dir(folder);
 }

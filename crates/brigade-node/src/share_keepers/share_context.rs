@@ -1,11 +1,12 @@
 //! The values that the owner of the shares in place and the tasks of all shares need, and where the hashes of a share
 //! are stored.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::SystemTime};
 
 use brigade_core::id::PeerKey;
 use tokio_util::sync::CancellationToken;
 
+use super::share_indexes::{folder_of_indexes, index_name, remove_unused};
 use crate::{
     shares_in_place::CheckedShare,
     store::{
@@ -14,9 +15,6 @@ use crate::{
         share::Share,
     },
 };
-
-/// Bytes of a hash that name the folder of an index.
-const NAME_BYTES: usize = 16;
 
 /// The values that the owner and its tasks need.
 #[derive(Debug, Clone)]
@@ -33,16 +31,21 @@ pub(crate) struct ShareContext {
 }
 
 impl ShareContext {
-    /// Where the hashes of a share are stored. The name is bounded, whatever the length of the path.
+    /// Where the hashes of a share are stored.
     pub(super) fn index_of(&self, share: &CheckedShare) -> IndexLocation {
         let Some(home) = &self.home else {
             return IndexLocation::Nowhere(
                 "no folder for Brigade's own files of this user is known (BRIGADE_HOME)".to_owned(),
             );
         };
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(&self.key.0).update(share.path.as_os_str().as_encoded_bytes());
-        let hex = hasher.finalize().to_hex();
-        IndexLocation::Folder(home.join("shares").join(&hex[..2 * NAME_BYTES]))
+        IndexLocation::Folder(folder_of_indexes(home).join(index_name(&self.key, share)))
+    }
+
+    /// Removes old hashes of shares that this peer does not have any more. For a thread that may wait for the disk.
+    pub(super) fn remove_unused_indexes(&self, in_use: &[CheckedShare]) {
+        // A session that shares only what it fetched does not know the shares of the peer.
+        if let Some(home) = self.home.as_deref().filter(|_| !self.only_fetched) {
+            remove_unused(&folder_of_indexes(home), &self.key, in_use, SystemTime::now());
+        }
     }
 }
