@@ -15,7 +15,7 @@ use brigade_core::{id::PeerKey, limits};
 use rustls::pki_types::ServerName;
 use tokio::{
     net::{TcpSocket, TcpStream},
-    time::{Instant, timeout_at},
+    time::{Instant, timeout, timeout_at},
 };
 
 use super::{
@@ -82,6 +82,12 @@ pub enum DialError {
     },
 }
 
+/// How long the system may look up a name. It asks each name server several times, which takes longer if all are away.
+const LOOKUP_TIME: Duration = Duration::from_secs(10);
+
+/// Why a name was not found in this time.
+const NO_NAME_SERVER: &str = "no name server answers";
+
 /// The addresses of `host`, IPv4 first, so that `localhost` is the same address for all programs.
 pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError> {
     let failed = |source| DialError::Resolve { host: host.to_owned(), source };
@@ -90,7 +96,8 @@ pub async fn resolve(host: &str, port: u16) -> Result<Vec<SocketAddr>, DialError
     if let Some(address) = localhost_without_file(bare, port, Path::new(HOSTS_FILE)) {
         return Ok(vec![address]);
     }
-    let found = tokio::net::lookup_host((bare, port)).await;
+    let found = timeout(LOOKUP_TIME, tokio::net::lookup_host((bare, port))).await;
+    let found = found.unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, NO_NAME_SERVER)));
     let mut addresses: Vec<_> = found.map_err(|error| failed(open_files_error().unwrap_or(error)))?.collect();
     addresses.sort_by_key(SocketAddr::is_ipv6);
     addresses.dedup();

@@ -49,6 +49,8 @@ pub(super) async fn run(args: PeerArgs, options: EffectiveOptions) -> Result<Exi
     let joined = join_when_possible(&config, &args.peer, &mut settings, &service, signals.clone());
     let peer = tokio::select! {
         joined = joined => joined?,
+        // Also during an attempt: a name server that is away may take longer than the service manager waits.
+        () = service.keep_alive(async || true) => std::future::pending().await,
         signal = signals.first() => {
             service.stopping();
             return Ok(signal.exit_code());

@@ -29,7 +29,8 @@ const RETRY: Backoff = Backoff::new(Duration::from_millis(250), Duration::from_s
 /// How long an earlier session of this peer may keep its name: its lease, and some time for the manager to notice.
 const EARLIER_SESSION: Duration = limits::LEASE.saturating_add(Duration::from_secs(10));
 
-/// Joins, and waits for the manager as long as that may help. The settings can be read again meanwhile.
+/// Joins, and waits for the manager as long as that may help. The settings can be read again in the pauses.
+/// The caller sends the signs of life.
 ///
 /// # Errors
 /// If only a person can help.
@@ -70,7 +71,6 @@ pub(super) async fn join_when_possible(
         loop {
             tokio::select! {
                 () = &mut pause => break,
-                () = service.keep_alive(async || true) => {}
                 () = signals.reload() => {
                     service.reloading();
                     settings.reload(None).await;
