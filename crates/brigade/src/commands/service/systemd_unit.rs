@@ -38,7 +38,6 @@ RestartSec=5
 TimeoutStopSec=15
 WatchdogSec=60
 LimitNOFILE=65536
-RuntimeDirectory=brigade
 RuntimeDirectoryMode=0700
 RuntimeDirectoryPreserve=yes
 UMask=0022
@@ -92,6 +91,10 @@ pub(super) fn unit(values: &UnitValues<'_>) -> String {
     let words: Vec<String> = command.iter().map(|word| quoted(word)).collect();
     text += &format!("ExecStart={}\n", words.join(" "));
     text += LIFE;
+    // Services of one account have their sockets in one folder, and those of other accounts in others: systemd gives the
+    // folder to the account, and leaves `/run/brigade` itself to root.
+    let runtime_folder = account.map_or_else(|| "brigade".to_owned(), |account| format!("brigade/{account}"));
+    text += &format!("RuntimeDirectory={runtime_folder}\n");
     if let Some(account) = account {
         text += &format!("User={account}\nGroup={account}\n");
     }
@@ -160,6 +163,7 @@ mod tests {
             "ReadWritePaths=\"/srv/a b\"",
             "Environment=BRIGADE_HOME=/var/lib/brigade",
             "User=brigade",
+            "RuntimeDirectory=brigade/brigade",
             "Type=notify",
             "WantedBy=multi-user.target",
         ] {
@@ -169,6 +173,7 @@ mod tests {
         assert!(
             !user.contains("User=") && !user.contains("ReadWritePaths") && user.contains("default.target")
         );
+        assert!(user.contains("\nRuntimeDirectory=brigade\n"));
         assert!(user.contains(CALL_LIMITS) && !user.contains(SYSTEM_LIMITS));
     }
 
@@ -181,6 +186,7 @@ mod tests {
             for lines in [LIFE, CALL_LIMITS, FILE_LIMITS, SYSTEM_LIMITS] {
                 assert!(unit.contains(lines), "{unit}\nlacks\n{lines}");
             }
+            assert!(unit.contains("\nRuntimeDirectory=brigade/brigade\n"), "{unit}");
         }
     }
 }
