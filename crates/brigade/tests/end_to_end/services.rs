@@ -283,6 +283,34 @@ fn a_service_of_a_user_is_installed_shown_and_removed() {
 }
 
 #[test]
+fn a_unit_has_the_values_in_effect_and_absolute_paths() {
+    let network = Network::start();
+    network.write("photos/one", b"1");
+    let run = |share: &str| {
+        let mut command = network.brigade("service");
+        command.args(["install", "--dry-run", "--user", "peer", "--share", share]);
+        command.env("BRIGADE_FOLDER", "share").env("BRIGADE_USERNAME", "fire_user");
+        command.env("BRIGADE_TRANSFER_LOG", "log").env("XDG_CONFIG_HOME", network.path("config"));
+        Process::start(command).end()
+    };
+    let unit = run("photos=pictures").with_code(0).out;
+    for (name, path) in [
+        ("--share ", "photos=pictures"),
+        ("--folder ", "share"),
+        ("--transfer-log ", "log"),
+        ("BRIGADE_FOLDER=", "share"),
+    ] {
+        let at = unit.find(name).unwrap_or_else(|| panic!("{name}\n{unit}")) + name.len();
+        let value = unit[at..].split_whitespace().next().unwrap();
+        assert!(value.starts_with('/') && value.ends_with(&format!("/{path}")), "{name}{value}\n{unit}");
+    }
+    assert!(unit.contains("--username fire_user"), "{unit}");
+    let refused = run("missing");
+    assert!(refused.out.is_empty(), "{}", refused.out);
+    refused.prints_error(&["missing"]);
+}
+
+#[test]
 fn mistakes_in_the_options_of_a_service_are_found_at_its_installation() {
     let network = Network::start();
     let run = |arguments: &[&str]| network_command(&network, arguments).end();

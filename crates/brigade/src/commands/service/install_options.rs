@@ -8,8 +8,11 @@ use std::{
     process::ExitCode,
 };
 
+use brigade_node::peer::check_shares;
+
 use super::service_names::{Scope, check_instance, program_name};
 use crate::{
+    checked_home::home,
     command_line::{
         self,
         args::{Command, InstallArgs, ServiceProgram},
@@ -53,6 +56,9 @@ impl InstallOptions {
 
     fn of(args: &InstallArgs, command: Command, line: &[OsString]) -> Result<Self, Failure> {
         check_instance(args.name.as_deref())?;
+        // What is in effect now, also by the environment or the settings of this user, which the service may not have.
+        let mut in_effect: Vec<(&str, Option<PathBuf>)> = vec![];
+        let mut username = None;
         let (folder, log) = match command {
             Command::Peer(peer) => {
                 let Some(folder) = peer.folder else {
@@ -63,10 +69,15 @@ impl InstallOptions {
                     );
                 };
                 check_shared(&folder)?;
-                (Some(folder), peer.transfer_log.transfer_log)
+                check_shares(&peer.share, Some(&folder), home().as_deref())?;
+                username = peer.peer.username.map(|username| username.to_string());
+                let log = peer.transfer_log.transfer_log;
+                in_effect.extend([("--folder", Some(folder.clone())), ("--transfer-log", log.clone())]);
+                (Some(folder), log)
             }
             Command::Manager(manager) => {
                 manager.state.as_deref().map_or(Ok(()), check_state)?;
+                in_effect.push(("--state", manager.state.clone()));
                 (manager.state, None)
             }
             _ => return Err(Failure::new(USAGE, "only a peer or a manager can be a service")),
@@ -77,10 +88,15 @@ impl InstallOptions {
                 .ok_or_else(|| Failure::new(USAGE, format!("{word:?} is not UTF-8")))
         });
         let mut line = line.collect::<Result<Vec<String>, Failure>>()?;
-        ["--folder", "--state", "--transfer-log", "--transfer_log"]
+        ["--folder", "--state", "--share", "--transfer-log", "--transfer_log"]
             .iter()
             .for_each(|option| make_value_absolute(&mut line, option));
         let absolute = |path: PathBuf| absolute(&path).unwrap_or(path);
+        let paths = in_effect.into_iter().map(|(option, path)| (option, path.map(absolute)));
+        let paths = paths.map(|(option, path)| (option, path.map(|path| path.display().to_string())));
+        for (option, value) in [("--username", username)].into_iter().chain(paths) {
+            add_missing(&mut line, option, value);
+        }
         Ok(Self {
             scope: Scope::of(&args.scope),
             program: args.program,
@@ -132,10 +148,13 @@ fn take_own_options(args: &mut InstallArgs) -> Result<(), Failure> {
     Ok(())
 }
 
+/// The path, relative to the current directory if it is not absolute.
+pub(super) fn made_absolute(text: &str) -> String {
+    absolute(text).map_or_else(|_| text.to_owned(), |path| path.display().to_string())
+}
+
 /// Makes the path absolute that is the value of `option` in `line`, as `--option PATH` or `--option=PATH`.
 fn make_value_absolute(line: &mut [String], option: &str) {
-    let made_absolute =
-        |text: &str| absolute(text).map_or_else(|_| text.to_owned(), |path| path.display().to_string());
     for index in 0..line.len() {
         if let Some(value) = line[index].strip_prefix(option).and_then(|rest| rest.strip_prefix('=')) {
             line[index] = format!("{option}={}", made_absolute(value));
@@ -145,19 +164,48 @@ fn make_value_absolute(line: &mut [String], option: &str) {
     }
 }
 
+/// Adds `option` with its value, if there is one and `line` does not have the option.
+fn add_missing(line: &mut Vec<String>, option: &str, value: Option<String>) {
+    let is_option = |word: &String| {
+        let name = word.split_once('=').map_or(&**word, |(name, _)| name);
+        name.replace('_', "-") == option
+    };
+    if let Some(value) = value.filter(|_| !line.iter().any(is_option)) {
+        line.extend([option.to_owned(), value]);
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::make_value_absolute;
+    use super::{add_missing, make_value_absolute};
+
+    #[test]
+    fn an_option_is_added_only_if_it_is_missing() {
+        let mut line = ["peer", "--folder=/a", "--transfer_log", "/log"].map(str::to_owned).to_vec();
+        for (option, value) in [
+            ("--folder", Some("/b")),
+            ("--transfer-log", Some("/other")),
+            ("--state", None),
+            ("--username", Some("a")),
+        ] {
+            add_missing(&mut line, option, value.map(str::to_owned));
+        }
+        assert_eq!(line[4..], ["--username", "a"]);
+        assert_eq!(line[1], "--folder=/a");
+    }
 
     #[test]
     fn paths_become_absolute_and_the_rest_stays() {
         let mut line =
-            ["peer", "--folder", "share", "--transfer-log=log", "--username", "a"].map(str::to_owned);
+            ["peer", "--folder", "share", "--transfer-log=log", "--username", "a", "--share", "x=y"]
+                .map(str::to_owned);
         make_value_absolute(&mut line, "--folder");
+        make_value_absolute(&mut line, "--share");
         make_value_absolute(&mut line, "--transfer-log");
         let current = std::env::current_dir().unwrap();
         assert_eq!(line[2], current.join("share").display().to_string());
         assert_eq!(line[3], format!("--transfer-log={}", current.join("log").display()));
         assert_eq!((&*line[4], &*line[5]), ("--username", "a"));
+        assert_eq!(line[7], current.join("x=y").display().to_string());
     }
 }

@@ -14,7 +14,7 @@ use brigade_node::user_account::brigade_home;
 
 use super::{
     account::{ACCOUNT, give, owner, user_number},
-    install_options::InstallOptions,
+    install_options::{InstallOptions, made_absolute},
     launchd_file::launchd_file,
     own_files::{disk, read_own, shown},
     service_names::Scope,
@@ -131,6 +131,7 @@ impl Installation {
         let mut variables = vec![("BRIGADE_HOME".to_owned(), self.home.display().to_string())];
         for name in Settings::variables().filter(|name| *name != "BRIGADE_HOME") {
             let value = env::var(name).ok().filter(|value| !value.is_empty());
+            let value = value.map(|value| if is_path(name) { made_absolute(&value) } else { value });
             variables.extend(value.map(|value| (name.to_owned(), value)));
         }
         variables
@@ -275,6 +276,11 @@ impl Installation {
             Scope::User => format!("gui/{}", user_number()),
         }
     }
+}
+
+/// Whether the variable has a path, which is relative to the current directory now.
+fn is_path(variable: &str) -> bool {
+    ["BRIGADE_FOLDER", "BRIGADE_INTO", "BRIGADE_MANAGER_STATE", "BRIGADE_TRANSFER_LOG"].contains(&variable)
 }
 
 /// The path of this program. Where `/proc` is not mounted, it is known only if the command line has the whole path.
