@@ -24,6 +24,10 @@ pub(super) fn run_all(commands: &[Vec<String>]) -> Result<ExitCode, Failure> {
                 print_line(&format!("done: {}", command.join(" ")));
                 continue;
             }
+            Ok(out) if is_not_loaded(command, out.status.code()) => {
+                print_line(&format!("not loaded: {}", command.join(" ")));
+                continue;
+            }
             Ok(out) => {
                 let text = String::from_utf8_lossy(&out.stderr).trim().to_owned();
                 if !is_absence(&text) {
@@ -56,9 +60,24 @@ fn is_absence(text: &str) -> bool {
         .any(|part| text.contains(part))
 }
 
+/// Whether launchd could not unload a service because it is not loaded: no such process, an error of input or output
+/// (it has no other word for a file that it does not know), or no such service.
+fn is_not_loaded(command: &[String], code: Option<i32>) -> bool {
+    let is_unloading = command.len() > 1 && command[0] == "launchctl" && command[1] == "bootout";
+    is_unloading && matches!(code, Some(3 | 5 | 113))
+}
+
 #[cfg(test)]
 mod tests {
-    use super::is_absence;
+    use super::{is_absence, is_not_loaded};
+
+    #[test]
+    fn a_service_that_is_not_loaded_needs_no_unloading() {
+        let command = |text: &str| text.split(' ').map(str::to_owned).collect::<Vec<_>>();
+        assert!(is_not_loaded(&command("launchctl bootout system /a.plist"), Some(3)));
+        assert!(!is_not_loaded(&command("launchctl bootout system /a.plist"), Some(1)));
+        assert!(!is_not_loaded(&command("launchctl bootstrap system /a.plist"), Some(5)));
+    }
 
     #[test]
     fn a_refusal_is_not_taken_for_an_absent_service_manager() {
