@@ -8,6 +8,7 @@ use std::{
     env,
     fmt::Debug,
     io::{self, IsTerminal},
+    panic,
     sync::OnceLock,
 };
 
@@ -86,6 +87,8 @@ pub(crate) fn log_to_stderr(choice: &LogChoice) {
     if choice.is_service || choice.is_json.is_some() {
         let is_json = choice.is_json.unwrap_or(false);
         set_format(RecordFormat { is_json, is_journal: is_journal_stream() });
+        // A reader of records can read nothing else, also if the program has an error.
+        panic::set_hook(Box::new(|info| print_record(LogLevel::Error, &panic_text(info), &Map::new())));
     }
     // A log line in the middle of a screen would stay there.
     let writer = || -> Box<dyn io::Write> {
@@ -118,6 +121,11 @@ pub(crate) fn log_to_stderr(choice: &LogChoice) {
     if let Some(error) = invalid {
         tracing::warn!("{FILTER_VARIABLE} has an error ({error}); warnings are logged, as without it");
     }
+}
+
+/// The text of a panic, on one line.
+fn panic_text(info: &dyn std::fmt::Display) -> String {
+    format!("an error in Brigade itself: {info}").replace('\n', " ")
 }
 
 /// Selects other lines from now on; `None` for those of the environment, or warnings.
