@@ -69,6 +69,24 @@ pub(crate) fn check_state(state: &Path) -> Result<(), Failure> {
     Err(Failure::new(DISK, message).hint("name another folder with --state"))
 }
 
+/// Refuses to write a backup of a manager, which has the secret key of the network, where a peer may share it.
+pub(crate) fn check_backup(file: &Path) -> Result<(), Failure> {
+    let path = resolved(file);
+    let Some(shared) = path.ancestors().skip(1).find(|above| may_be_shared(above, &path)) else {
+        return Ok(());
+    };
+    let message = format!(
+        "the backup has the secret key of the network, and the folder {}, which a peer or a fetch has used, may be shared",
+        shared.display()
+    );
+    Err(Failure::new(DISK, message).hint("name a file outside of it"))
+}
+
+/// Whether `folder` is one that a peer may share, with the path `below` it.
+fn may_be_shared(folder: &Path, below: &Path) -> bool {
+    is_peer_folder(folder) && below.strip_prefix(folder).is_ok_and(|below| !is_hidden(below))
+}
+
 /// Entries of the folder with a manager's state that are looked at. A folder for the state alone has a few; another one
 /// may have any number, and a manager starts without a delay.
 const STATE_ENTRIES: usize = 1000;
@@ -100,10 +118,7 @@ fn note_on_folder_below(state: &Path) -> Option<String> {
 /// files behind, and shares only what it fetched.
 fn note_on_folder_above(state: &Path) -> Option<String> {
     let path = resolved(state);
-    let is_shared = |above: &&Path| {
-        is_peer_folder(above) && path.strip_prefix(above).is_ok_and(|below| !is_hidden(below))
-    };
-    let shared = path.ancestors().find(is_shared)?;
+    let shared = path.ancestors().find(|above| may_be_shared(above, &path))?;
     let (state, shared) = (state.display().to_string(), shared.display().to_string());
     Some(format!(
         "note: the state of the manager ({}) is in the folder {}, which a peer or a fetch has used. A peer that shares \
@@ -148,7 +163,10 @@ fn resolved(path: &Path) -> PathBuf {
 mod tests {
     use std::fs;
 
-    use super::{check_state, escape, note_on_folder_above, refusal_to_fetch, refusal_to_share, state_notes};
+    use super::{
+        check_backup, check_state, escape, note_on_folder_above, refusal_to_fetch, refusal_to_share,
+        state_notes,
+    };
 
     #[test]
     fn folders_with_private_files_are_neither_shared_nor_fetched_into() {
@@ -199,6 +217,14 @@ mod tests {
         }
         for state in ["state", "shared/.hidden/state"] {
             assert!(note_on_folder_above(&path(state)).is_none(), "{state}");
+        }
+        for (file, expected) in [
+            ("shared/saved", false),
+            ("shared/a/saved", false),
+            ("shared/.hidden/saved", true),
+            ("saved", true),
+        ] {
+            assert_eq!(check_backup(&path(file)).is_ok(), expected, "{file}");
         }
         for (state, expected) in [
             ("shared/.brigade", false),

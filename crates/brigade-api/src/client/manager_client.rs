@@ -2,25 +2,23 @@
 //!
 //! Each method is one request; `docs/api.md` describes the answers.
 
-use std::{path::Path, time::Duration};
+use std::time::Duration;
 
-use axum::Router;
+use axum::{Router, body::Body};
 use hyper::Method;
 
 use super::{
+    backup_parts::BackupParts,
     client_error::ClientError,
     event_stream::EventStream,
-    requests::{RequestPath, Requests},
+    requests::{RequestPath, Requests, request},
 };
 use crate::{
     local::Target,
-    values::{
-        BackupOrder, ContentHolders, ContentPage, LogLines, ManagerPeerPage, ManagerStatus, MemberPage,
-        Version,
-    },
+    values::{ContentHolders, ContentPage, LogLines, ManagerPeerPage, ManagerStatus, MemberPage, Version},
 };
 
-/// How long a backup may take: it is written to a disk.
+/// How long a backup may take until it begins to come: the manager writes it to its disk first.
 const BACKUP_PATIENCE: Duration = Duration::from_secs(600);
 
 /// A client of a running manager.
@@ -119,13 +117,14 @@ impl ManagerClient {
         self.requests.ask(Method::GET, path).await
     }
 
-    /// Writes a copy of the state into a new file on the machine of the manager; the path must be absolute.
+    /// A backup of the state, **with the secret key of the network**, part by part. A
+    /// [`BackupFile`](brigade_node::manager::BackupFile) is a file for it.
     ///
     /// # Errors
-    /// If the file exists or cannot be written.
-    pub async fn backup(&self, to: &Path) -> Result<(), ClientError> {
-        let order = BackupOrder { to: to.to_string_lossy().into_owned() };
-        self.requests.order(Method::POST, RequestPath::new("backup"), &order, BACKUP_PATIENCE).await
+    /// If the manager cannot make the copy.
+    pub async fn backup(&self) -> Result<BackupParts, ClientError> {
+        let request = request(Method::POST, &RequestPath::new("backup"), Body::empty());
+        Ok(BackupParts::of(self.requests.open_within(request, BACKUP_PATIENCE).await?))
     }
 
     /// The last lines of the log, at most `lines`.

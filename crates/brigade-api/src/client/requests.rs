@@ -114,7 +114,16 @@ impl Requests {
 
     /// Sends a request, whose answer is read as it comes.
     pub(super) async fn open(&self, request: Request<Body>) -> Result<Response<Body>, ClientError> {
-        let response = self.in_time(self.send(request), DEFAULT_TIMEOUT).await?;
+        self.open_within(request, DEFAULT_TIMEOUT).await
+    }
+
+    /// Like [`Self::open`], with the time until the answer begins.
+    pub(super) async fn open_within(
+        &self,
+        request: Request<Body>,
+        patience: Duration,
+    ) -> Result<Response<Body>, ClientError> {
+        let response = self.in_time(self.send(request), patience).await?;
         if response.status().is_success() {
             return Ok(response);
         }

@@ -76,9 +76,8 @@ impl From<BackupError> for Problem {
             BackupError::Copy(_) if error.is_disk_full() => {
                 Self::of(DISK, &error).with_hint("free some space there, or name a file on another disk")
             }
-            BackupError::Copy(_) => Self::of(DISK, &error).with_hint(
-                "name a file in a folder that exists and in which the manager's account can write",
-            ),
+            BackupError::Copy(_) => Self::of(DISK, &error)
+                .with_hint("name a file in a folder that exists and in which this account can write"),
             _ => Self::of(DISK, &error),
         }
     }
@@ -87,13 +86,13 @@ impl From<BackupError> for Problem {
 impl From<RestoreError> for Problem {
     fn from(error: RestoreError) -> Self {
         match &error {
-            RestoreError::HasState { .. } => Self::of(REFUSED, &error)
+            RestoreError::HasState { .. } => Self::of(DISK, &error)
                 .with_hint("name an empty folder with --state, or move the files of the old state away"),
             RestoreError::InUse { .. } => {
-                Self::of(REFUSED, &error).with_hint("stop that manager, or name another folder with --state")
+                Self::of(DISK, &error).with_hint("stop that manager, or name another folder with --state")
             }
             RestoreError::Copy(StateCopyError::NotACopy { .. }) => {
-                Self::of(NOT_FOUND, &error).with_hint("name a file that `brigade backup` wrote")
+                Self::of(DISK, &error).with_hint("name a file that `brigade backup` wrote")
             }
             RestoreError::Copy(StateCopyError::TooNew { .. }) => {
                 Self::of(DISK, &error).with_hint("restore it with that version of brigade")

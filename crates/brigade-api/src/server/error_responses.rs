@@ -115,16 +115,10 @@ pub(super) enum EventErrors {
 #[derive(Debug, IntoResponses)]
 #[expect(dead_code, reason = "only its description is used")]
 pub(super) enum BackupErrors {
-    /// The path is not absolute, or its folder is not there.
-    #[response(status = 404)]
-    NotFound(ProblemBody),
-    /// There is a file with this name.
-    #[response(status = 409)]
-    Refused(ProblemBody),
     /// The manager is stopping.
     #[response(status = 503)]
     Stopping(ProblemBody),
-    /// The file cannot be written.
+    /// The manager cannot make the copy on its disk.
     #[response(status = 507)]
     Disk(ProblemBody),
 }

@@ -160,14 +160,6 @@ pub struct ContentHolder {
     pub since_s: Option<u64>,
 }
 
-/// A backup to write.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(example = json!({ "to": "/media/usb/brigade.backup" }))]
-pub struct BackupOrder {
-    /// The absolute path of the file, which must not exist.
-    pub to: String,
-}
-
 impl From<&Row> for ManagerPeer {
     fn from(row: &Row) -> Self {
         Self {

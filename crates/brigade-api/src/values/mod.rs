@@ -32,8 +32,8 @@ pub use self::{
     limits::{Limit, LimitOrder, LimitOrigin, Limits},
     log::{LogLevel, LogLine, LogLines},
     manager::{
-        BackupOrder, ContentHolder, ContentHolders, ContentPage, ManagerContent, ManagerPeer,
-        ManagerPeerPage, ManagerStatus, Member, MemberPage,
+        ContentHolder, ContentHolders, ContentPage, ManagerContent, ManagerPeer, ManagerPeerPage,
+        ManagerStatus, Member, MemberPage,
     },
     peer::{ClockDifference, Hashing, KeptParts, ManagerConnection, ManagerLink, PeerStatus, Version},
     peers::{PeerPage, PeerRow},

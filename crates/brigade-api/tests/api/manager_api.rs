@@ -2,10 +2,7 @@
 //!
 //! Peers of the test network fill its tables.
 
-use brigade_api::{
-    client::ClientError,
-    values::{EventData, LifeEvent},
-};
+use brigade_api::values::{EventData, LifeEvent};
 use tokio::time::timeout;
 
 use crate::test_network::{PATIENCE, TestNetwork};
@@ -75,16 +72,26 @@ async fn peers_that_join_and_leave_are_events() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_backup_is_written_once() {
+async fn a_client_gets_the_backup_and_the_manager_keeps_no_copy() {
+    use brigade_node::manager::{BackupFile, restore};
     let network = TestNetwork::start().await;
     let client = network.manager_client();
-    let to = network.temp.path().join("backup");
-    client.backup(&to).await.unwrap();
-    assert!(to.is_file());
-    let refused = client.backup(&to).await.unwrap_err();
-    assert!(matches!(&refused, ClientError::Problem(problem) if problem.code() == 4), "{refused:?}");
-    let refused = client.backup(std::path::Path::new("relative")).await.unwrap_err();
-    assert!(matches!(&refused, ClientError::Problem(problem) if problem.message().contains("absolute")));
+    let entries = |folder: &std::path::Path| std::fs::read_dir(folder).unwrap().count();
+    let state_dir = network.manager.handle().view().borrow().state_dir.clone();
+    let before = entries(&state_dir);
+    // Two at once do not meet.
+    let (first, second) = tokio::join!(client.backup(), client.backup());
+    for (mut parts, name) in [(first.unwrap(), "first"), (second.unwrap(), "second")] {
+        assert_eq!(entries(&state_dir), before);
+        let path = network.temp.path().join(name);
+        let mut file = BackupFile::create(&path).unwrap();
+        while let Some(part) = parts.next().await.unwrap() {
+            file.write(&part).unwrap();
+        }
+        file.finish().unwrap();
+        let restored = restore(&path, &network.temp.path().join(format!("{name}-state"))).unwrap();
+        assert_eq!(restored.key, network.manager.key());
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,7 @@ async fn every_documented_path_has_a_route() {
         for (path, methods) in document["paths"].as_object().unwrap() {
             let path = path.replace("{id}", "1").replace("{direction}", "up");
             for method in methods.as_object().unwrap().keys() {
-                if path.ends_with("/events") || path.ends_with("/stop") {
+                if ["/events", "/stop", "/backup"].iter().any(|end| path.ends_with(end)) {
                     continue;
                 }
                 let (status, body) = answer(&router, &method.to_uppercase(), &path, None).await;

@@ -38,7 +38,7 @@ pub use owner_questions::PeerPage;
 pub use peer_order::PeerOrder;
 pub use published_state::{LifeEvent, ManagerView};
 pub use state_copy::{
-    BackupError, RestoreError, RestoredKeyError, StateCopyError, StateCopySummary, restore,
+    BackupError, BackupFile, RestoreError, RestoredKeyError, StateCopyError, StateCopySummary, restore,
 };
 use tokio::sync::{Semaphore, broadcast, mpsc, oneshot, watch};
 pub use tokio_util::sync::CancellationToken;

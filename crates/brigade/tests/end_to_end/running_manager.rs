@@ -31,6 +31,8 @@ fn a_backup_of_a_running_manager_is_restored_elsewhere() {
     network.peer("fire_user", &[]).terminate().with_code(143);
     let made = network.order("backup", &["saved"]).with_code(0);
     assert!(made.out.contains("keep it secret"), "{}", made.out);
+    network.order("backup", &["fire_user/saved"]).with_code(6).prints_error(&["may be shared", "hint: "]);
+    assert!(!network.path("fire_user/saved").exists());
     network.order("backup", &["saved"]).with_code(4).prints_error(&["exists already"]);
     network.order("restore", &["saved", "--state", "state"]).with_code(6).prints_error(&["--state"]);
     network.stop_manager().with_code(143);

@@ -2,11 +2,7 @@
 //!
 //! The values are those of one moment.
 
-use std::{
-    path::{Path, PathBuf},
-    process,
-    sync::Arc,
-};
+use std::{process, sync::Arc};
 
 use axum::{
     Json,
@@ -18,17 +14,17 @@ use futures_util::FutureExt;
 use serde::Deserialize;
 use utoipa::IntoParams;
 
+use super::backup_body::backup_answer;
 use crate::{
-    problem::Problem,
     server::{
         answer::ErrorAnswer,
         api_state::ManagerApi,
-        error_responses::{BackupErrors, BodyErrors, EventErrors, QueryErrors},
+        error_responses::{BackupErrors, EventErrors, QueryErrors},
         event_body::event_answer,
         manager_events,
-        request_parts::{JsonBody, Values, log_lines},
+        request_parts::{Values, log_lines},
     },
-    values::{BackupOrder, EventData, LogLines, ManagerStatus, Version},
+    values::{EventData, LogLines, ManagerStatus, Version},
 };
 
 /// The version of the program and of the API.
@@ -98,27 +94,13 @@ pub(crate) async fn events(
     event_answer(&hub, Arc::new(move || manager_events::present_state(api.clone()).boxed()), &headers)
 }
 
-/// Writes a copy of the state, with the secret key, into a new file that only its owner can read.
+/// A copy of the state, **with the secret key**: the bytes of a backup. The client writes them to a file.
 #[utoipa::path(
-    post, operation_id = "back_up", path = "/v1/backup", tag = "program", request_body = BackupOrder,
-    responses((status = 204, description = "The file is complete and durable."), BackupErrors, BodyErrors)
+    post, operation_id = "back_up", path = "/v1/backup", tag = "program",
+    responses((status = 200, content_type = "application/octet-stream", description = "The backup, complete."), BackupErrors)
 )]
-pub(crate) async fn backup(
-    State(api): State<Arc<ManagerApi>>,
-    JsonBody(order): JsonBody<BackupOrder>,
-) -> Result<StatusCode, ErrorAnswer> {
-    let to = PathBuf::from(&order.to);
-    if !to.is_absolute() || order.to.contains('\0') {
-        return Err(ErrorAnswer::not_found(format!("{:?} is not an absolute path", order.to)));
-    }
-    if !to.parent().is_some_and(Path::is_dir) {
-        return Err(ErrorAnswer::not_found(format!("the folder of {:?} is not there", order.to)));
-    }
-    match api.manager.backup(&to).await {
-        Ok(_) => Ok(StatusCode::NO_CONTENT),
-        Err(brigade_node::manager::BackupError::Stopped) => Err(ErrorAnswer::stopping("manager")),
-        Err(error) => Err(Problem::from(error).into()),
-    }
+pub(crate) async fn backup(State(api): State<Arc<ManagerApi>>) -> Result<Response, ErrorAnswer> {
+    backup_answer(&api.manager).await
 }
 
 /// Stops the manager. The answer comes before it ends.

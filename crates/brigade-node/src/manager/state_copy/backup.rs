@@ -6,6 +6,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use super::file::{StateCopy, StateCopyError, StateCopySummary};
@@ -50,26 +51,38 @@ pub(crate) fn back_up(
     members: Vec<StoredMember>,
     to: &Path,
 ) -> Result<StateCopySummary, BackupError> {
-    let exists = || BackupError::Exists { path: to.to_owned() };
-    if fs::symlink_metadata(to).is_ok() {
-        return Err(exists());
-    }
+    check_absent(to)?;
     let copy = StateCopy { key, at: clock::unix_now(), members };
     let draft = draft_of(to);
     copy.write(&draft, to)?;
-    let failed = |error| StateCopyError::of_file(to, error);
-    let placed = place_new_file(&draft, to);
-    let _ = fs::remove_file(&draft); // it does not exist any more if it was renamed
-    if !placed.map_err(failed)? {
-        return Err(exists());
-    }
-    sync_folder(to.parent().unwrap_or(Path::new(""))).map_err(failed)?;
+    place(&draft, to)?;
     Ok(copy.summary())
 }
 
-/// The name beside `path` of a file that is not complete yet.
+/// Refuses a path that something has.
+pub(super) fn check_absent(to: &Path) -> Result<(), BackupError> {
+    match fs::symlink_metadata(to) {
+        Ok(_) => Err(BackupError::Exists { path: to.to_owned() }),
+        Err(_) => Ok(()), // making the file reports any other error
+    }
+}
+
+/// Gives the complete file `draft` the name `to`, durably and without replacing anything.
+pub(super) fn place(draft: &Path, to: &Path) -> Result<(), BackupError> {
+    let failed = |error| StateCopyError::of_file(to, error);
+    let placed = place_new_file(draft, to);
+    let _ = fs::remove_file(draft); // it does not exist any more if it was renamed
+    if !placed.map_err(failed)? {
+        return Err(BackupError::Exists { path: to.to_owned() });
+    }
+    Ok(sync_folder(to.parent().unwrap_or(Path::new(""))).map_err(failed)?)
+}
+
+/// A name beside `path` for a file that is not complete yet; no other one in this process has it.
 pub(super) fn draft_of(path: &Path) -> PathBuf {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
     let mut name = path.file_name().unwrap_or_default().to_owned();
-    name.push(format!(".new-{}", std::process::id()));
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    name.push(format!(".new-{}-{count}", std::process::id()));
     path.with_file_name(name)
 }

@@ -88,7 +88,9 @@ impl RestoreError {
     pub fn is_disk_full(&self) -> bool {
         match self {
             Self::Copy(error) => matches!(error, StateCopyError::DiskFull { .. }),
-            Self::Folder { source, .. } => source.kind() == io::ErrorKind::StorageFull,
+            Self::Folder { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
             _ => false,
         }
     }

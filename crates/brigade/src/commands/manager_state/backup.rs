@@ -1,11 +1,16 @@
 //! `brigade backup` and `brigade restore`: the key and the members of a manager in one file.
 //!
-//! A running manager makes its backup itself. A backup contains the secret key: only the user may read it. Restoring
-//! needs no running manager, and replaces nothing.
+//! A running manager sends its backup, and this command writes the file: a service may not write where its user may. A
+//! backup contains the secret key: only the user may read it, and it must not lie in a shared folder. Restoring needs no
+//! running manager, and replaces nothing.
 
-use std::{path::absolute, process::ExitCode};
+use std::{
+    path::{Path, absolute},
+    process::ExitCode,
+};
 
-use brigade_node::manager::{RestoreError, restore};
+use brigade_api::{client::ManagerClient, problem::Problem};
+use brigade_node::manager::{BackupError, BackupFile, restore};
 use serde_json::json;
 
 use crate::{
@@ -14,8 +19,8 @@ use crate::{
         json_events::with_failure,
         running::{manager, print_result},
     },
-    failure::{DISK, FAILED, Failure, USAGE},
-    folder_argument_checks::check_state,
+    failure::{Failure, USAGE},
+    folder_argument_checks::{check_backup, check_state},
     text::escape::escape,
 };
 
@@ -24,13 +29,25 @@ pub(crate) async fn backup(args: BackupArgs) -> Result<ExitCode, Failure> {
     let made = async {
         let client = manager(&args.manager)?;
         let to = absolute(&args.file).map_err(|error| Failure::of(USAGE, &error).hint("name a new file"))?;
-        client.backup(&to).await?;
+        check_backup(&to)?;
+        write_backup(&client, &to).await?;
         let path = to.display().to_string();
         let text = format!("the key and the members of the manager are in {}; keep it secret", escape(&path));
         print_result(args.manager.output, &text, &json!({ "backup": path }));
         Ok(ExitCode::SUCCESS)
     };
     with_failure(made.await, args.manager.output.json)
+}
+
+/// Writes the backup that the manager sends into the new file `to`.
+async fn write_backup(client: &ManagerClient, to: &Path) -> Result<(), Failure> {
+    let failure = |error: BackupError| Failure::from(Problem::from(error));
+    let mut file = BackupFile::create(to).map_err(failure)?;
+    let mut parts = client.backup().await?;
+    while let Some(part) = parts.next().await? {
+        file.write(&part).map_err(failure)?;
+    }
+    file.finish().map_err(failure)
 }
 
 /// Restores the state of a manager.
@@ -40,7 +57,7 @@ pub(crate) fn run_restore(args: &RestoreArgs) -> Result<ExitCode, Failure> {
 
 fn restored(args: &RestoreArgs) -> Result<ExitCode, Failure> {
     check_state(&args.state)?;
-    restore(&args.file, &args.state).map_err(|error| failure(&error))?;
+    restore(&args.file, &args.state).map_err(|error| Failure::from(Problem::from(error)))?;
     let state = args.state.display().to_string();
     let text = format!(
         "restored; `brigade manager --state {}` runs the manager, with its key and its members",
@@ -48,17 +65,4 @@ fn restored(args: &RestoreArgs) -> Result<ExitCode, Failure> {
     );
     print_result(args.output, &text, &json!({ "state": state }));
     Ok(ExitCode::SUCCESS)
-}
-
-fn failure(error: &RestoreError) -> Failure {
-    let hint = match error {
-        RestoreError::HasState { .. } => "name a new folder with --state",
-        RestoreError::InUse { .. } => "stop that manager, or name a new folder with --state",
-        RestoreError::Finish(_) => "start the manager: it finishes this itself",
-        _ if error.is_disk_full() => "make space on the disk",
-        RestoreError::Folder { .. } => "name a folder that is writable with --state",
-        _ => "name a file that `brigade backup` made",
-    };
-    let code = if matches!(error, RestoreError::Finish(_)) { FAILED } else { DISK };
-    Failure::of(code, error).hint(hint)
 }
