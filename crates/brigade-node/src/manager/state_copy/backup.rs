@@ -55,7 +55,7 @@ pub(crate) fn back_up(
     let copy = StateCopy { key, at: clock::unix_now(), members };
     let draft = draft_of(to);
     copy.write(&draft, to)?;
-    place(&draft, to)?;
+    give_name(&draft, to)?;
     Ok(copy.summary())
 }
 
@@ -68,7 +68,7 @@ pub(super) fn check_absent(to: &Path) -> Result<(), BackupError> {
 }
 
 /// Gives the complete file `draft` the name `to`, durably and without replacing anything.
-pub(super) fn place(draft: &Path, to: &Path) -> Result<(), BackupError> {
+pub(super) fn give_name(draft: &Path, to: &Path) -> Result<(), BackupError> {
     let failed = |error| StateCopyError::of_file(to, error);
     let placed = place_new_file(draft, to);
     let _ = fs::remove_file(draft); // it does not exist any more if it was renamed

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::{
-    backup::{BackupError, check_absent, draft_of, place},
+    backup::{BackupError, check_absent, draft_of, give_name},
     file::StateCopyError,
 };
 use crate::identity::key::private_file;
@@ -50,7 +50,7 @@ impl BackupFile {
     /// If something has the name meanwhile, or the disk reports an error.
     pub fn finish(self) -> Result<(), BackupError> {
         self.file.sync_all().map_err(|error| StateCopyError::of_file(&self.path, error))?;
-        place(&self.draft, &self.path)
+        give_name(&self.draft, &self.path)
     }
 }
 
