@@ -192,6 +192,22 @@ fn a_screen_shows_a_peer_of_another_process_and_leaves_it_running() {
 
 /// What a person without colours sees is text, and what is selected is reversed.
 #[test]
+fn the_files_are_listed_again_when_the_manager_is_back() {
+    let mut network = Network::start();
+    let _fire = network.holder("fire_user", "film.bin", b"film");
+    let Some(earth) = earth(&network, 100, &[]) else { return };
+    earth.shows("film.bin");
+    network.stop_manager();
+    until("the files cannot be listed", PATIENCE, || {
+        (!earth.rows().iter().any(|row| row.contains("film.bin"))).then_some(())
+    });
+    let port = network.port().to_string();
+    network.start_manager("state", &["--port", &port]);
+    earth.shows("film.bin");
+    quits(&earth, "Q");
+}
+
+#[test]
 fn no_color_gets_no_colours() {
     let network = Network::start();
     network.write("earth/data/a.bin", b"a");

@@ -10,7 +10,7 @@ use brigade_api::{
 };
 use tokio::{
     sync::mpsc,
-    time::{MissedTickBehavior, interval},
+    time::{MissedTickBehavior, interval, sleep},
 };
 
 use super::messages::{DataUpdate, error_text};
@@ -31,6 +31,9 @@ const STATUS_TICKS: u32 = 3;
 /// The most fetches whose pieces are asked for.
 const MAPS: usize = 8;
 
+/// The time after an error until the peer is asked again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
+
 /// The screen is gone.
 struct ScreenGone;
 
@@ -44,12 +47,29 @@ struct Live {
     summary: PeerSummary,
 }
 
-/// Follows the peer until it or the screen ends.
+/// Follows the peer until it or the screen ends. After an error of a peer that runs, it begins again.
 pub(super) async fn follow(client: PeerClient, send: mpsc::Sender<DataUpdate>, is_own: bool) {
     let summary = PeerSummary::default();
     let mut live = Live { client, send, is_own, fetches: BTreeMap::new(), has_changed: false, summary };
-    if let Err(error) = live.run().await {
-        let _ = live.send.send(DataUpdate::Ended(error_text(error))).await;
+    let mut reported = String::new();
+    while let Err(error) = live.run().await {
+        let has_ended = matches!(error, ClientError::NotRunning { .. });
+        let is_broken = matches!(error, ClientError::Broken(_));
+        let text = error_text(error);
+        if has_ended {
+            let _ = live.send.send(DataUpdate::Ended(text)).await; // the screen is gone
+            return;
+        }
+        // The same error again is not reported twice; a broken connection is followed by another error, or by data.
+        let is_new = text != reported && !is_broken;
+        if is_new && live.send.send(DataUpdate::Text(text.clone())).await.is_err() {
+            return;
+        }
+        reported = text;
+        tokio::select! {
+            () = sleep(AGAIN_AFTER) => {}
+            () = live.send.closed() => return,
+        }
     }
 }
 

@@ -65,6 +65,10 @@ pub(super) struct PeerLoop {
     left: CancellationToken,
     theme: Theme,
     has_changed: bool,
+    /// Whether the last page of the files, or of the peers, could not be loaded. It is asked for again after a change, or
+    /// at the next tick: not at once.
+    has_files_failure: bool,
+    has_peers_failure: bool,
 }
 
 impl PeerLoop {
@@ -83,6 +87,8 @@ impl PeerLoop {
             left,
             theme: Theme { has_colours: has_colours() },
             has_changed: true,
+            has_files_failure: false,
+            has_peers_failure: false,
         }
     }
 
@@ -131,7 +137,7 @@ impl PeerLoop {
                 () = covered_output::added() => self.has_changed = true,
                 Some(update) = self.data.updates.recv() => self.update(update),
                 _ = peers.tick() => {
-                    self.model.peers.refresh();
+                    self.refresh_peers();
                     self.load_pages();
                 }
                 _ = size.tick() => self.has_changed |= screen.is_outdated(),
@@ -229,16 +235,29 @@ impl PeerLoop {
             DataUpdate::Files(Ok(page)) => {
                 self.model.files_problem = None;
                 self.model.files.load(page);
+                // On the way to the end of a long list, the next page is asked for at once.
+                let height = self.model.layout.height(Pane::Files);
+                if height > 0 {
+                    self.model.files.top(height);
+                    self.load_pages();
+                }
             }
             DataUpdate::Files(Err(problem)) => {
                 self.model.files_problem = Some(problem);
                 self.model.files.failed();
+                self.has_files_failure = true;
             }
             DataUpdate::Peers(Ok(page)) => {
                 self.model.peers.load(page);
             }
-            DataUpdate::Peers(Err(_)) => self.model.peers.failed(), // the files say it
-            DataUpdate::FilesChanged => self.model.files.refresh(),
+            DataUpdate::Peers(Err(_)) => {
+                self.model.peers.failed(); // the files say it
+                self.has_peers_failure = true;
+            }
+            DataUpdate::FilesChanged => {
+                self.model.files.refresh();
+                self.has_files_failure = false; // the problem is shown until a page is there
+            }
             DataUpdate::Completed { line, start, texts } => self.model.completed(&line, start, &texts),
             DataUpdate::Text(text) => self.model.print(&text),
             DataUpdate::Ended(text) => {
@@ -250,17 +269,24 @@ impl PeerLoop {
         }
     }
 
+    /// Makes the visible peers load again, also after an error.
+    fn refresh_peers(&mut self) {
+        self.has_peers_failure = false;
+        self.model.peers.refresh();
+    }
+
     /// Asks for the pages around the visible rows.
     fn load_pages(&mut self) {
         let (files, peers) = (self.model.layout.height(Pane::Files), self.model.layout.height(Pane::Peers));
         if files > 0
-            && self.model.files_problem.is_none()
+            && (!self.has_files_failure || self.model.files_problem.is_none())
             && let Some(request) = self.model.files.wanted(files)
         {
             let folds = self.model.folds.clone();
             self.request(DataRequest::Files { request, folds });
         }
         if peers > 0
+            && !self.has_peers_failure
             && let Some(request) = self.model.peers.wanted(peers)
         {
             self.request(DataRequest::Peers(request));
@@ -282,4 +308,56 @@ fn panic_if_asked(event: &TerminalEvent) {
     use crossterm::event::KeyCode;
     let is_key = matches!(event, TerminalEvent::Key(key) if key.code == KeyCode::F(12));
     assert!(!is_key || std::env::var_os("BRIGADE_TEST_PANIC").is_none(), "a panic for a test");
+}
+
+#[cfg(test)]
+mod tests {
+    use ratatui::{Terminal, backend::TestBackend};
+    use tokio::sync::mpsc;
+    use tokio_util::sync::CancellationToken;
+
+    use super::{
+        CompletionSlot, DataRequest, DataUpdate, LoopInputs, PeerData, PeerLoop, Signals, TypedHistory, draw,
+    };
+    use crate::screen::model::LoadedPage;
+
+    /// A loop whose panes have been drawn, and the requests that it sends.
+    fn drawn_loop() -> (PeerLoop, mpsc::Receiver<DataRequest>) {
+        let (_, questions) = mpsc::channel(1);
+        let (requests, asked) = mpsc::channel(8);
+        let (send, updates) = mpsc::channel(8);
+        let inputs = LoopInputs {
+            questions,
+            data: PeerData { send, requests, updates },
+            completer: CompletionSlot::default(),
+            signals: Signals::install(),
+            left: CancellationToken::new(),
+        };
+        let mut peer_loop = PeerLoop::new(true, TypedHistory::load(None), inputs);
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| draw(frame, &mut peer_loop.model, peer_loop.theme)).unwrap();
+        (peer_loop, asked)
+    }
+
+    #[tokio::test]
+    async fn the_lists_are_loaded_again_when_the_manager_is_back() {
+        let (mut peer_loop, mut asked) = drawn_loop();
+        peer_loop.load_pages();
+        let Ok(DataRequest::Files { request: of_files, .. }) = asked.try_recv() else { panic!() };
+        let Ok(DataRequest::Peers(of_peers)) = asked.try_recv() else { panic!() };
+        let away = || "the manager is away".to_owned();
+        peer_loop.update(DataUpdate::Files(Err(away())));
+        peer_loop.update(DataUpdate::Peers(Err(away())));
+        // Each drawing loads pages.
+        peer_loop.load_pages();
+        assert!(asked.try_recv().is_err(), "nothing is asked for at once");
+        peer_loop.update(DataUpdate::FilesChanged);
+        peer_loop.refresh_peers();
+        peer_loop.load_pages();
+        assert!(matches!(asked.try_recv(), Ok(DataRequest::Files { request, .. }) if request == of_files));
+        assert!(matches!(asked.try_recv(), Ok(DataRequest::Peers(request)) if request == of_peers));
+        assert!(peer_loop.model.files_problem.is_some(), "the problem is shown until there is an answer");
+        peer_loop.update(DataUpdate::Files(Ok(LoadedPage { request: of_files, rows: vec![], next: None })));
+        assert!(peer_loop.model.files_problem.is_none());
+    }
 }

@@ -56,8 +56,8 @@ pub(super) fn draw_files(
     }
     if let Some(problem) = &model.files_problem {
         lines.clear();
-        let rows = crate::screen::model::wrapped(&escape(problem), width);
-        lines.extend(rows.into_iter().take(height).map(|row| Line::styled(row, theme.problem())));
+        let rows = problem.lines().flat_map(|line| crate::screen::model::wrapped(&escape(line), width));
+        lines.extend(rows.take(height).map(|row| Line::styled(row, theme.problem())));
     } else if model.files.is_empty() {
         let text = if model.folds.filter().is_empty() {
             "nothing is shared"
