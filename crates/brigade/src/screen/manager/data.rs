@@ -6,12 +6,12 @@
 use brigade_api::{
     client::{ClientError, ManagerClient},
     problem::Problem,
-    values::{EventData, ManagerContent, ManagerStatus},
+    values::{EventData, ManagerContent, ManagerPeer, ManagerStatus},
 };
 use brigade_core::time::UnixTime;
 use tokio::{
     sync::mpsc,
-    time::{Duration, MissedTickBehavior, interval},
+    time::{Duration, MissedTickBehavior, interval, sleep},
 };
 
 use super::model::{ContentOrder, ListedContent, ListedEvent, ListedManagerPeer, ManagerSummary, PeerOrder};
@@ -39,6 +39,9 @@ const KEPT_ROWS: usize = 5000;
 
 /// How often the totals are asked for.
 const STATUS_EVERY: Duration = Duration::from_secs(1);
+
+/// The time after an error until the manager is asked again.
+const AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// The most holders that are shown for a content.
 const HOLDERS: usize = 100;
@@ -130,10 +133,17 @@ fn error_text(error: ClientError) -> String {
     Failure::from(Problem::from(error)).text()
 }
 
-/// Follows the manager until it or the screen ends.
+/// Follows the manager until it or the screen ends. After an error of a manager that runs, it begins again.
 async fn follow(client: ManagerClient, send: mpsc::Sender<ManagerUpdate>) {
-    if let Err(error) = follow_events(&client, &send).await {
-        let _ = send.send(ManagerUpdate::Ended(error_text(error))).await;
+    while let Err(error) = follow_events(&client, &send).await {
+        let has_ended = matches!(error, ClientError::NotRunning { .. });
+        if send.send(ManagerUpdate::Ended(error_text(error))).await.is_err() || has_ended {
+            return;
+        }
+        tokio::select! {
+            () = sleep(AGAIN_AFTER) => {}
+            () = send.closed() => return,
+        }
     }
 }
 
@@ -190,12 +200,19 @@ async fn peers(
     let limit = end.map_or(PAGE_ROWS, |end: usize| end.saturating_sub(first)).clamp(1, LARGE_PAGE_ROWS);
     let column = COLUMNS.get(order.column).copied().unwrap_or(COLUMNS[0]);
     let page = client.ordered_peers(column, order.is_reversed, first, limit).await?;
-    let rows: Vec<ListedManagerPeer> = page.peers.into_iter().map(ListedManagerPeer).collect();
+    let rows = rows_from(page.first, page.peers, first);
     let behind = first + rows.len();
     let has_more = !rows.is_empty() && u64::try_from(behind).is_ok_and(|behind| behind < page.total);
     // All digits, so that the numbers are in the order of their texts.
     let next = has_more.then(|| format!("{behind:020}"));
     Ok(LoadedPage { request, rows, next })
+}
+
+/// The peers of a page as rows, without those before the row number `first`: near the end, the manager answers a full
+/// page, which begins earlier.
+fn rows_from(begins: Option<u64>, peers: Vec<ManagerPeer>, first: usize) -> Vec<ListedManagerPeer> {
+    let begins = begins.map_or(first, |begins| usize::try_from(begins).unwrap_or(first));
+    peers.into_iter().skip(first.saturating_sub(begins)).map(ListedManagerPeer).collect()
 }
 
 async fn contents(
@@ -251,4 +268,36 @@ fn until_end<R: Keyed>(request: PageRequest, mut rows: Vec<R>, mut next: Option<
         }
     }
     LoadedPage { request, rows, next }
+}
+
+#[cfg(test)]
+mod tests {
+    use brigade_api::values::ManagerPeer;
+
+    use super::rows_from;
+
+    #[test]
+    fn a_page_that_begins_earlier_shows_no_row_twice() {
+        let peer = |number: usize| ManagerPeer {
+            username: format!("user{number}"),
+            address: String::new(),
+            files: 0,
+            bytes: 0,
+            sending: 0,
+            receiving: 0,
+            since_s: 0,
+            bound: true,
+            key: String::new(),
+            last_message_s: 0,
+        };
+        // Of 250 peers, the second page of at most 200.
+        let page = || (50..250).map(peer).collect::<Vec<_>>();
+        let usernames = |begins, first| {
+            rows_from(begins, page(), first).into_iter().map(|row| row.0.username).collect::<Vec<_>>()
+        };
+        assert_eq!(usernames(Some(50), 200), (200..250).map(|at| peer(at).username).collect::<Vec<_>>());
+        assert_eq!(usernames(Some(50), 50).len(), 200);
+        assert_eq!(usernames(None, 50).len(), 200);
+        assert!(usernames(Some(50), 300).is_empty(), "the peers behind have left");
+    }
 }

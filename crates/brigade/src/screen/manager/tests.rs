@@ -238,3 +238,22 @@ fn older_events_stay_in_place_while_new_ones_come() {
     model.add_event(event(30, "event 30"));
     assert_eq!(lines(&mut model, 60, 10)[3], "1970-01-01 00:00:28  event 28");
 }
+
+#[test]
+fn a_small_terminal_has_rows_for_peers_beside_many_events() {
+    let mut model = model(&peers(9));
+    (0..50).for_each(|at| model.add_event(event(at, "gone left: it quit")));
+    let shown = |model: &mut ManagerModel, height| {
+        let drawn = lines(model, 40, height);
+        ["user", "gone left"].map(|text| drawn.iter().filter(|line| line.contains(text)).count())
+    };
+    assert_eq!(shown(&mut model, 10), [5, 2], "the heading is one of them");
+    press(&mut model, KeyCode::End);
+    for height in 1..10 {
+        shown(&mut model, height);
+        model.show(ManagerTab::Events);
+        shown(&mut model, height);
+        model.show(ManagerTab::Peers);
+        press(&mut model, KeyCode::Down);
+    }
+}

@@ -21,12 +21,12 @@ use crate::{
     text::{format, shortening::cut},
 };
 
-/// The most rows for events below the table.
+/// The most rows for events below the table; at most a quarter of the screen.
 const EVENT_ROWS: u16 = 6;
 
 /// The areas of the title, the table, the events and the keys.
 fn areas(area: Rect, recent: usize) -> [Rect; 4] {
-    let event_rows = u16::try_from(recent).unwrap_or(EVENT_ROWS).min(EVENT_ROWS);
+    let event_rows = u16::try_from(recent).unwrap_or(EVENT_ROWS).min(EVENT_ROWS).min(area.height / 4);
     let areas = Layout::vertical([
         Constraint::Length(2),
         Constraint::Min(2),
@@ -82,7 +82,9 @@ fn draw_peers(
     let total = usize::try_from(model.summary.peers).unwrap_or(usize::MAX);
     let hidden = total.saturating_sub(shown.len());
     fit_columns(&mut model.widths, &shown, model.order, hidden == 0);
-    let selected = model.has_selection.then(|| (model.peers.selected() - top, theme.selected(true)));
+    // Without a row for peers, the selected one is not at the top.
+    let selected =
+        model.has_selection.then(|| (model.peers.selected().saturating_sub(top), theme.selected(true)));
     let width = usize::from(area.width);
     frame.render_widget(table(&shown, &model.widths, model.order, width, selected), area);
     hidden
@@ -117,7 +119,7 @@ fn draw_events(frame: &mut Frame<'_>, model: &ManagerModel, area: Rect, now: Uni
     );
     let shown = lines.len() - 1;
     frame.render_widget(Paragraph::new(lines), area);
-    model.events.len() - shown
+    model.events.len().saturating_sub(shown)
 }
 
 /// The keys, with the number of hidden rows, in the longest form that fits.
