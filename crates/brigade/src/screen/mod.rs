@@ -8,6 +8,7 @@ mod input;
 mod manager;
 mod model;
 mod run;
+mod screen_thread;
 mod view;
 
 pub(crate) use self::{

@@ -8,13 +8,18 @@ use std::{
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
+        mpsc::sync_channel,
     },
+    time::Duration,
 };
 
 use tokio::sync::Notify;
 
 /// The most texts that wait for the screen, which takes them many times a second.
 const TEXTS: usize = 10_000;
+
+/// How long a program that exits at once waits for its terminal.
+const RESTORING_TIME: Duration = Duration::from_millis(500);
 
 static IS_COVERED: AtomicBool = AtomicBool::new(false);
 
@@ -40,11 +45,16 @@ pub(crate) fn set_restoring(restore: fn()) {
     RESTORING.lock().unwrap_or_else(PoisonError::into_inner).replace(restore);
 }
 
-/// Restores the terminal, if a screen covers it.
+/// Restores the terminal, if a screen covers it. A terminal that is stopped is not waited for.
 pub(crate) fn restore_terminal() {
     let restore = *RESTORING.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(restore) = restore {
-        restore();
+        let (done, restored) = sync_channel(1);
+        std::thread::spawn(move || {
+            restore();
+            let _ = done.send(()); // it took too long
+        });
+        let _ = restored.recv_timeout(RESTORING_TIME); // an error: the terminal is stopped
     }
 }
 

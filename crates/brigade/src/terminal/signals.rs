@@ -1,6 +1,6 @@
-//! Signals to the program. The first Ctrl-C, SIGTERM or SIGHUP stops it in good order, a second Ctrl-C at once.
+//! Signals to the program. The first Ctrl-C, SIGTERM or SIGHUP stops it in good order, a second Ctrl-C or SIGTERM at once.
 //!
-//! For a service without a terminal, SIGHUP means that it reads its settings again. Only the second Ctrl-C ends the
+//! For a service without a terminal, SIGHUP means that it reads its settings again. Only such a second signal ends the
 //! program here: the receiver of a signal decides what is left to do. [`Continued`] receives SIGCONT, by which a
 //! suspended program continues; [`handle_size_limit_signal`] disables the default action of SIGXFSZ, which a write to a
 //! file that is too large causes.
@@ -8,7 +8,8 @@
 use std::{
     io::{self, IsTerminal},
     process::ExitCode,
-    time::Duration,
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
 };
 
 use tokio::{sync::watch, time::timeout};
@@ -23,6 +24,10 @@ const END_TIME: Duration = Duration::from_millis(50);
 
 /// How long a closed terminal waits for SIGHUP, which may come from the shell.
 const HANG_UP_TIME: Duration = Duration::from_secs(1);
+
+/// The time within which a second SIGTERM is the first one again: some programs, such as `timeout`, send it to the process
+/// and to its group.
+const REPEATED_STOP_TIME: Duration = Duration::from_secs(1);
 
 /// A signal that ends the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,9 +80,11 @@ pub(crate) struct Signals {
     first: watch::Receiver<Option<Signal>>,
     sender: watch::Sender<Option<Signal>>,
     /// The number of Ctrl-C while an [`InterruptGuard`] exists; otherwise `None`.
-    interrupts: std::sync::Arc<watch::Sender<Option<u64>>>,
+    interrupts: Arc<watch::Sender<Option<u64>>>,
     /// The number of requests to read the settings again.
     reloads: watch::Receiver<u64>,
+    /// When the first SIGTERM came.
+    terminated: Arc<OnceLock<Instant>>,
 }
 
 /// The effect of SIGHUP.
@@ -91,7 +98,7 @@ enum HangUpEffect {
 
 /// While it exists, Ctrl-C does not end the program, and [`Self::interrupt`] returns.
 #[derive(Debug)]
-pub(crate) struct InterruptGuard(std::sync::Arc<watch::Sender<Option<u64>>>);
+pub(crate) struct InterruptGuard(Arc<watch::Sender<Option<u64>>>);
 
 /// Makes a write beyond the file size limit of the account fail like a write to a full disk, instead of ending the
 /// program (SIGXFSZ). Must be called in a runtime.
@@ -124,8 +131,8 @@ impl Signals {
     fn install_with(hang_up: HangUpEffect) -> Self {
         let (sender, first) = watch::channel(None);
         let (reload, reloads) = watch::channel(0);
-        let interrupts = std::sync::Arc::new(watch::Sender::new(None));
-        let signals = Self { first, interrupts, sender, reloads };
+        let interrupts = Arc::new(watch::Sender::new(None));
+        let signals = Self { first, interrupts, sender, reloads, terminated: Arc::default() };
         let receiver = signals.clone();
         // Registered here and kept, so that no signal is missed: neither before the task runs, nor between two.
         let mut signals_of_system = SystemSignals::new(hang_up);
@@ -146,10 +153,18 @@ impl Signals {
         if signal == Signal::Interrupt && self.interrupts.send_if_modified(count) {
             return;
         }
-        if self.sender.borrow().is_some() && signal == Signal::Interrupt {
+        let since = self.terminated.get().map(Instant::elapsed);
+        let is_repeated = match signal {
+            Signal::Interrupt => self.sender.borrow().is_some(),
+            _ => signal == Signal::Terminate && since.is_some_and(|since| since >= REPEATED_STOP_TIME),
+        };
+        if is_repeated {
             super::covered_output::restore_terminal();
             super::mode::restore_terminal();
-            std::process::exit(INTERRUPTED.into());
+            std::process::exit(signal.code().into());
+        }
+        if signal == Signal::Terminate {
+            self.terminated.get_or_init(Instant::now);
         }
         self.sender.send_replace(Some(signal));
     }

@@ -52,6 +52,29 @@ fn a_killed_screen_leaves_a_usable_terminal() {
     }
 }
 
+/// The terminal does not read any more, as after Ctrl-S or while a connection hangs.
+#[test]
+fn a_stopped_terminal_does_not_hold_up_the_end() {
+    let network = Network::start();
+    let Some(earth) = earth(&network, &[]) else { return };
+    let manager = Terminal::screen(&network, 80, &[], "manager", &["--state", "another"]).unwrap();
+    manager.shows("username");
+    for terminal in [earth, manager] {
+        let program = terminal.program();
+        let reader: i32 = String::from_utf8(terminal.tmux(&["display-message", "-p", "#{pid}"]).stdout)
+            .unwrap()
+            .trim()
+            .parse()
+            .unwrap();
+        let reader = rustix::process::Pid::from_raw(reader).unwrap();
+        kill_process(reader, Signal::STOP).unwrap();
+        kill_process(program, Signal::TERM).unwrap();
+        terminal.has_ended(program);
+        kill_process(reader, Signal::CONT).unwrap();
+        is_restored(&terminal);
+    }
+}
+
 #[test]
 fn a_killed_screen_of_a_manager_leaves_a_usable_terminal() {
     let network = Network::start();

@@ -1,7 +1,7 @@
 //! The loop of the screen of a manager: one event after another changes the model, and the model is drawn.
 //!
 //! It draws after a change, and at most four times a second unless a key was pressed: thousands of peers change all the
-//! time.
+//! time. It has a thread of its own: the manager must not wait for a terminal.
 
 use std::{io, time::Duration};
 
@@ -17,7 +17,7 @@ use super::{
     view::draw,
 };
 use crate::{
-    screen::view::Theme,
+    screen::{screen_thread::ScreenThread, view::Theme},
     terminal::{
         covered_output,
         full_screen::{FullScreen, read_keys},
@@ -63,9 +63,18 @@ pub(crate) async fn show_manager(
             () = stop.cancelled() => return Ok(ScreenEnd::Stopped),
         }
     }
+    let data = ManagerData::start(client);
+    let until = stop.clone();
+    let mut thread = ScreenThread::start(async move || run_screen(data, is_own, until).await)?;
+    tokio::select! {
+        ended = thread.result() => ended?,
+        () = stop.cancelled() => thread.result_in_time().await.map_or(Ok(ScreenEnd::Stopped), Result::flatten),
+    }
+}
+
+async fn run_screen(data: ManagerData, is_own: bool, stop: CancellationToken) -> io::Result<ScreenEnd> {
     let mut screen = FullScreen::open()?;
-    let mut manager_loop =
-        ManagerLoop { model: ManagerModel::new(is_own), data: ManagerData::start(client), has_changed: true };
+    let mut manager_loop = ManagerLoop { model: ManagerModel::new(is_own), data, has_changed: true };
     let ended = manager_loop.run(&mut screen, stop).await;
     screen.end()?;
     ended

@@ -6,17 +6,17 @@
 mod history;
 mod peer_loop;
 
-use std::{io, path::PathBuf, thread::JoinHandle};
+use std::{io, path::PathBuf};
 
 use brigade_api::client::PeerClient;
-use tokio::{runtime::Handle, task::spawn_blocking, time::sleep};
+use tokio::time::sleep;
 use tokio_util::sync::CancellationToken;
 
 use self::{
     history::TypedHistory,
     peer_loop::{LoopInputs, PeerLoop},
 };
-use super::data::PeerData;
+use super::{data::PeerData, screen_thread::ScreenThread};
 use crate::terminal::{
     full_screen::FullScreen, input::LineReader, line_completion::CompletionSlot, mode, signals::Signals,
     typed_lines::ScreenQuestions,
@@ -24,7 +24,7 @@ use crate::terminal::{
 
 /// The screen of a peer, until it is ended or dropped.
 pub(crate) struct PeerScreen {
-    thread: Option<JoinHandle<io::Result<()>>>,
+    thread: ScreenThread<io::Result<()>>,
     closing: CancellationToken,
     left: CancellationToken,
 }
@@ -61,11 +61,9 @@ impl PeerScreen {
         let history = TypedHistory::load(options.history);
         let inputs = LoopInputs { questions, data, completer, signals: signals.clone(), left: left.clone() };
         let peer_loop = PeerLoop::new(options.is_own, history, inputs);
-        let (runtime, until) = (Handle::current(), closing.clone());
-        let thread = std::thread::Builder::new()
-            .name("screen".to_owned())
-            .spawn(move || runtime.block_on(peer_loop.run(screen, until)))?;
-        Ok((Self { thread: Some(thread), closing, left }, LineReader::Screen(lines)))
+        let until = closing.clone();
+        let thread = ScreenThread::start(move || peer_loop.run(screen, until))?;
+        Ok((Self { thread, closing, left }, LineReader::Screen(lines)))
     }
 
     /// Waits until the user leaves the screen of a peer of another process, or the screen ends by an error.
@@ -73,17 +71,13 @@ impl PeerScreen {
         self.left.clone()
     }
 
-    /// Restores the terminal.
+    /// Restores the terminal. If the terminal is stopped, it is restored after the end of the program.
     ///
     /// # Errors
     /// If the terminal could not be read or drawn.
     pub(crate) async fn end(mut self) -> io::Result<()> {
         self.closing.cancel();
-        let Some(thread) = self.thread.take() else { return Ok(()) };
-        match spawn_blocking(move || thread.join()).await {
-            Ok(Ok(ended)) => ended,
-            _ => Err(io::Error::other("the screen ended by an error in Brigade itself")),
-        }
+        self.thread.result_in_time().await.map_or(Ok(()), Result::flatten)
     }
 }
 
