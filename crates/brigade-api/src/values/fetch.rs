@@ -79,6 +79,12 @@ pub struct Fetch {
     pub changed: u64,
     /// Files that were kept aside for fetched files with their names; the first hundred.
     pub kept_aside: Vec<KeptAside>,
+    /// Files of which no connected holder can send the missing pieces now; the first few.
+    #[serde(default)]
+    pub without_holder: Vec<String>,
+    /// The number of these files.
+    #[serde(default)]
+    pub files_without_holder: u64,
     /// The number of known holders that cannot be reached, if the fetch waits for them.
     pub out_of_reach: u64,
     /// The number of holders that sent wrong data, if the fetch waits for one.

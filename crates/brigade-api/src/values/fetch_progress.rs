@@ -65,6 +65,8 @@ impl Fetch {
                 .iter()
                 .map(|(name, aside)| KeptAside { name: name.to_string(), aside: aside.clone() })
                 .collect(),
+            without_holder: progress.without_holder.iter().map(ToString::to_string).collect(),
+            files_without_holder: progress.files_without_holder,
             out_of_reach: progress.out_of_reach as u64,
             wrong_data: progress.wrong_data as u64,
             unreached: progress.unreached.iter().map(UnreachedHolder::from).collect(),
@@ -105,6 +107,8 @@ impl Fetch {
             .iter()
             .filter_map(|one| Some((one.name.parse().ok()?, one.aside.clone())))
             .collect();
+        progress.without_holder = self.without_holder.iter().filter_map(|name| name.parse().ok()).collect();
+        progress.files_without_holder = self.files_without_holder;
         progress.out_of_reach = count(self.out_of_reach);
         progress.wrong_data = count(self.wrong_data);
         progress.unreached = self.unreached.iter().filter_map(UnreachedHolder::to_node).collect();
@@ -269,6 +273,8 @@ mod tests {
         progress.from = vec![node::MemberTraffic::new("anna".parse().unwrap(), 12, 1)];
         progress.took = Duration::from_millis(12_500);
         progress.errors = vec![("a/b".parse().unwrap(), "no space".to_owned())];
+        progress.without_holder = vec!["a/c".parse().unwrap()];
+        progress.files_without_holder = 4;
         let holder =
             node::UnreachableHolder::new("ben".parse().unwrap(), ([10, 0, 0, 1], 7).into(), "away".into());
         progress.unreached = vec![holder];

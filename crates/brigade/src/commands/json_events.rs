@@ -98,6 +98,8 @@ fn progress(progress: &Progress) -> Value {
         "rate": progress.rate,
         "seconds_left": progress.time_left().map(|left| left.as_secs()),
         "holders": progress.holders,
+        "without_holder": progress.without_holder.iter().map(|name| name.as_str()).collect::<Vec<_>>(),
+        "files_without_holder": progress.files_without_holder,
         "unreached": unreached(progress),
     })
 }

@@ -2,27 +2,30 @@
 //!
 //! In a terminal the line is drawn in place. A terminal that cannot draw gets a line at every tenth of the way, and when
 //! the fetch begins or stops waiting. Elsewhere, and for a fetch in the background of a terminal, only the latter are
-//! printed, since a person is typing there, or nobody reads.
+//! printed, since a person is typing there, or nobody reads. `progress_reports` has what was printed.
 
 use std::{
-    collections::BTreeSet,
     io::{self, IsTerminal},
     time::Duration,
 };
 
 use brigade_core::plural::count;
-use brigade_node::peer::{FetchState, Progress, UnreachableHolder};
+use brigade_node::peer::{FetchState, Progress};
 use tokio::{
     sync::watch,
     time::{MissedTickBehavior, interval},
 };
 
-use super::{Notices, holder_shares::holder_shares};
+use super::{
+    Notices,
+    progress_reports::LastReport,
+    progress_texts::{parts, unreached},
+};
 use crate::{
     terminal::{
         self,
         input::Printer,
-        progress_line::{self, LineParts, ProgressLine},
+        progress_line::{self, ProgressLine},
         signals::Continued,
         standard_error::print_error_line,
     },
@@ -111,8 +114,8 @@ async fn drawn_until_over(mut progress: watch::Receiver<Progress>) -> Progress {
             _ = tick.tick() => {}
         }
         let now = progress.borrow().clone();
-        for cause in reported.causes(&now) {
-            print_above(&cause);
+        for text in reported.new_lines(&now) {
+            print_above(&text);
         }
         line.draw(&parts(&now));
     }
@@ -135,8 +138,8 @@ impl Display {
         if let Some(text) = reported.wait_change(progress).or_else(|| self.advance(progress, reported)) {
             self.print(&text);
         }
-        for cause in reported.causes(progress) {
-            self.print(&cause);
+        for text in reported.new_lines(progress) {
+            self.print(&text);
         }
     }
 
@@ -160,152 +163,6 @@ impl Display {
 fn print_above(text: &str) {
     progress_line::erase();
     print_error_line(text);
-}
-
-/// Pieces, bytes, rate, time left and holders on one line.
-pub(crate) fn line(progress: &Progress) -> String {
-    parts(progress).whole()
-}
-
-fn parts(progress: &Progress) -> LineParts {
-    let files = if progress.files > 1 {
-        format!("{}/{}", progress.files_done, count(progress.files, "file"))
-    } else {
-        String::new()
-    };
-    LineParts {
-        name: escape(&progress.name).into_owned(),
-        files,
-        pieces: format!("{}/{}", progress.pieces_done, count(progress.pieces, "piece")),
-        amounts: format!("{} of {}", format::bytes(progress.bytes_done), format::bytes(progress.bytes)),
-        state: state_texts(progress),
-        holder_shares: holder_shares(progress),
-        done: (progress.bytes_done, progress.bytes),
-    }
-}
-
-/// The state, the most important parts first.
-pub(crate) fn state_texts(progress: &Progress) -> Vec<String> {
-    let text = match progress.state {
-        FetchState::Checking => "checking existing files".to_owned(),
-        FetchState::WaitingForFetch => "waiting for another fetch of the same files".to_owned(),
-        FetchState::Waiting => match (progress.wrong_data, progress.out_of_reach) {
-            (0, 0) => "waiting: no connected peer has the missing pieces".to_owned(),
-            (0, 1) => "waiting: its only holder cannot be reached".to_owned(),
-            (0, many) => format!("waiting: its {many} holders cannot be reached"),
-            (wrong, _) => {
-                let of = if wrong == 1 { "a holder".to_owned() } else { format!("{wrong} holders") };
-                format!(
-                    "waiting: the data of {of} is wrong, and no other connected peer has the missing pieces"
-                )
-            }
-        },
-        FetchState::Full { inodes: true, .. } => {
-            "paused: no inodes are left on the disk for more files; it continues when files are deleted there"
-                .to_owned()
-        }
-        FetchState::Full { missing_bytes, free_bytes, .. } => {
-            let (missing, free) = format::needed_and_free(missing_bytes, free_bytes);
-            format!(
-                "paused: the disk is full; {missing} are missing, {free} are free; it continues when there is space"
-            )
-        }
-        FetchState::Paused => "paused by a command; it continues when it is resumed".to_owned(),
-        _ => {
-            let left = progress.time_left().map_or_else(|| "–".to_owned(), format::duration);
-            let holders = count(progress.holders, "holder");
-            return vec![format::rate(progress.rate), format!("{left} left"), holders];
-        }
-    };
-    vec![text]
-}
-
-/// The last report of a fetch that is not drawn in place.
-#[derive(Default)]
-struct LastReport {
-    tenths: u64,
-    /// The time that the fetch had taken at the last report.
-    at: Duration,
-    wait_cause: WaitCause,
-    /// The unreachable holders that were reported, with the cause; at most [`CAUSES`].
-    causes: BTreeSet<String>,
-}
-
-/// The most causes that are reported for one fetch: more are not useful. `status` and the end of the fetch have the
-/// current ones.
-const CAUSES: usize = 32;
-
-/// The longest time without a report of a running fetch that is not drawn in place.
-const QUIET: Duration = Duration::from_secs(15);
-
-/// The reason why a fetch waits.
-#[derive(Default, Clone, Copy, PartialEq, Eq)]
-enum WaitCause {
-    #[default]
-    None,
-    Fetch,
-    /// No connected peer has the missing pieces.
-    Holders,
-    /// No holder can be reached.
-    OutOfReach,
-    /// Holders that sent wrong data.
-    WrongData,
-    Disk,
-    /// Somebody paused it.
-    Paused,
-}
-
-impl LastReport {
-    /// The line if the fetch began or stopped waiting, or waits for another reason than before.
-    fn wait_change(&mut self, progress: &Progress) -> Option<String> {
-        let now = match progress.state {
-            FetchState::WaitingForFetch => WaitCause::Fetch,
-            FetchState::Waiting if progress.wrong_data > 0 => WaitCause::WrongData,
-            FetchState::Waiting if progress.out_of_reach > 0 => WaitCause::OutOfReach,
-            FetchState::Waiting => WaitCause::Holders,
-            FetchState::Full { .. } => WaitCause::Disk,
-            FetchState::Paused => WaitCause::Paused,
-            FetchState::Fetching => WaitCause::None,
-            _ => return None,
-        };
-        let is_new = now != self.wait_cause;
-        self.wait_cause = now;
-        let text = line(progress);
-        is_new.then(|| if now == WaitCause::None { format!("{text}  it continues") } else { text })
-    }
-
-    /// The holders that it waits for and cannot use, each once.
-    fn causes(&mut self, progress: &Progress) -> Vec<String> {
-        let waits = progress.state == FetchState::Waiting;
-        let mut new = vec![];
-        for cause in progress.unreached.iter().filter(|_| waits).map(unreachable_holder) {
-            if self.causes.len() < CAUSES && self.causes.insert(cause.clone()) {
-                new.push(cause);
-            }
-        }
-        new
-    }
-
-    /// The line if it is a tenth further, or if nothing was reported for a while.
-    fn advance(&mut self, progress: &Progress) -> Option<String> {
-        let tenths = progress.bytes_done * 10 / progress.bytes.max(1);
-        let is_further = tenths > self.tenths && tenths < 10;
-        let is_quiet = progress.took.saturating_sub(self.at) >= QUIET;
-        (progress.state == FetchState::Fetching && (is_further || is_quiet)).then(|| {
-            self.tenths = tenths;
-            self.at = progress.took;
-            line(progress)
-        })
-    }
-}
-
-/// The holders that a fetch waits for and cannot use, each on its own line, with the cause.
-pub(crate) fn unreached(progress: &Progress) -> String {
-    progress.unreached.iter().map(|one| format!("\n{}", unreachable_holder(one))).collect()
-}
-
-fn unreachable_holder(one: &UnreachableHolder) -> String {
-    format!("  {} at {} cannot be used: {}", escape(&one.username), one.address, escape(&one.cause))
 }
 
 /// The result of a fetch: bytes, time and holders; the files that could not be fetched, and why.
@@ -382,7 +239,8 @@ fn amount(progress: &Progress, fetched: u64) -> String {
 mod tests {
     use brigade_node::peer::MemberTraffic;
 
-    use super::{Duration, FetchState, LastReport, Progress, line, summary};
+    use super::{Duration, FetchState, Progress, summary};
+    use crate::notices::progress_texts::line;
 
     /// A fetch of `number` of everything, all from one holder.
     fn progress(number: u64, state: FetchState) -> Progress {
@@ -443,25 +301,5 @@ mod tests {
         progress.from = (0..1000).map(holder).collect();
         let text = summary(&progress);
         assert!(text.ends_with("\n  1 B from user9 (1 piece)\n  990 B from 990 more (990 pieces)"), "{text}");
-    }
-
-    #[test]
-    fn a_fetch_that_waits_for_another_reason_says_so_once() {
-        let mut reported = LastReport::default();
-        let mut reason = |out_of_reach, wrong_data| {
-            let mut progress = progress(2, FetchState::Waiting);
-            (progress.out_of_reach, progress.wrong_data) = (out_of_reach, wrong_data);
-            reported.wait_change(&progress).map(|line| line.rsplit("  ").next().unwrap().to_owned())
-        };
-        let none_has = "waiting: no connected peer has the missing pieces";
-        let unreached = "waiting: its only holder cannot be reached";
-        let wrong =
-            "waiting: the data of a holder is wrong, and no other connected peer has the missing pieces";
-        for (out_of_reach, wrong_data, expected) in
-            [(0, 0, none_has), (1, 0, unreached), (0, 0, none_has), (1, 1, wrong), (1, 0, unreached)]
-        {
-            assert_eq!(reason(out_of_reach, wrong_data).as_deref(), Some(expected));
-            assert_eq!(reason(out_of_reach, wrong_data), None);
-        }
     }
 }

@@ -10,6 +10,8 @@ pub(crate) mod folder;
 pub(crate) mod holder_shares;
 pub(crate) mod incomplete_catalogue;
 pub(crate) mod manager;
+mod progress_reports;
+pub(crate) mod progress_texts;
 pub(crate) mod reachability;
 pub(crate) mod unshared_files;
 

@@ -78,3 +78,20 @@ fn a_fetch_waits_until_a_lost_holder_is_back() {
     fetch.end().with_code(0).prints_error(&["it continues"]);
     network.has("earth/film.bin", &film);
 }
+
+/// One of several files has no holder any more, while the others arrive.
+#[test]
+fn a_fetch_of_a_folder_names_the_file_that_its_only_holder_deleted() {
+    let network = Network::start();
+    let film = bytes("film", FILM_BYTES);
+    network.write("fire_user/films/a.bin", &film);
+    let _fire = network.holder("fire_user", "films/z.bin", &bytes("another film", FILM_BYTES));
+    network.has_file("films/a.bin", 1, PATIENCE);
+    let fetch = network.run("fetch", &["films", "--into", "earth", "--download-limit", "2MB"]);
+    until("8 pieces are recorded", PATIENCE, || (pieces_recorded(&network.path("earth")) >= 8).then_some(()));
+    fs::rename(network.path("fire_user/films/z.bin"), network.path("hidden.bin")).unwrap();
+    fetch.prints_error("no holder now: films/z.bin");
+    fs::rename(network.path("hidden.bin"), network.path("fire_user/films/z.bin")).unwrap();
+    fetch.end().with_code(0);
+    network.has("earth/films/a.bin", &film);
+}

@@ -19,7 +19,7 @@ use crate::{
     command_line::args::running::StatusArgs,
     commands::json_events::with_failure,
     failure::Failure,
-    notices::fetch_progress::{line, unreached},
+    notices::progress_texts::{line, unreached},
     terminal::standard_output::print_line,
     text::{escape::escape, format},
 };

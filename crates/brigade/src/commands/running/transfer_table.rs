@@ -5,10 +5,11 @@
 use brigade_api::values::{Fetch, FetchState, Priority, Upload};
 
 use crate::{
-    notices::holder_shares::holder_shares,
+    notices::{holder_shares::holder_shares, progress_texts::without_holder},
     text::{
         escape::escape,
         format,
+        shortening::cut,
         table::{TableColumn, table},
     },
 };
@@ -45,11 +46,21 @@ pub(crate) fn text(fetches: &[Fetch], uploads: &[Upload], width: Option<usize>) 
     let mut parts = vec![];
     if !fetches.is_empty() {
         parts.push(table(&FETCHES, &fetches.iter().map(fetch_row).collect::<Vec<_>>(), width));
+        let notes: Vec<String> = fetches.iter().filter_map(|fetch| note(fetch, width)).collect();
+        if !notes.is_empty() {
+            parts.push(notes.join("\n"));
+        }
     }
     if !uploads.is_empty() {
         parts.push(table(&UPLOADS, &uploads.iter().map(upload_row).collect::<Vec<_>>(), width));
     }
     if parts.is_empty() { "nothing is being fetched or sent".to_owned() } else { parts.join("\n\n") }
+}
+
+/// The files of a fetch that no connected holder has.
+fn note(fetch: &Fetch, width: Option<usize>) -> Option<String> {
+    let note = format!("{}: {}", fetch.id, without_holder(&fetch.to_progress())?);
+    Some(width.map_or_else(|| note.clone(), |width| cut(&note, width)))
 }
 
 fn fetch_row(fetch: &Fetch) -> Vec<String> {

@@ -17,7 +17,7 @@ use super::{
     theme::Theme,
 };
 use crate::{
-    notices::fetch_progress::state_texts,
+    notices::progress_texts::{state_texts, without_holder},
     screen::model::{HolderShare, PeerModel, Transfer},
     terminal::progress_line::{bar, percent},
     text::{
@@ -128,6 +128,11 @@ fn second_row(fetch: &Transfer, width: usize, theme: Theme) -> Line<'static> {
         let one = &progress.unreached[0];
         let text = format!("{} cannot be used: {}", escape(&one.username), escape(&one.cause));
         spans.push(Span::raw(cut(&text, room_columns)));
+        return Line::from(spans);
+    }
+    let missing = without_holder(progress).filter(|_| shares.is_empty() || progress.rate == 0);
+    if let Some(text) = missing.filter(|_| !fetch.is_paused) {
+        spans.push(Span::styled(cut(&text, room_columns), theme.problem()));
         return Line::from(spans);
     }
     let shares_width = shares.width();
