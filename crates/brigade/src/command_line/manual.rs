@@ -57,6 +57,12 @@ const MANAGER_FILES: &[(&str, &str)] = &[
     ("BRIGADE_HOME/managers/PORT/", "the state folder of a manager without --state"),
 ];
 
+const SERVICE_FILES: &[(&str, &str)] = &[
+    ("/etc/systemd/system/brigade-*.service", "the units of services of the machine"),
+    ("~/.config/systemd/user/brigade-*.service", "the units of services of a user"),
+    ("~/Library/LaunchAgents/", "the services of launchd on macOS"),
+];
+
 const RUNNING_CODES: &[u8] = &[3];
 
 const fn of_running(
@@ -239,6 +245,35 @@ pub(crate) const MANUALS: &[CommandManual] = &[
             "makes a state folder for `brigade manager --state`",
         )],
         files: MANAGER_FILES,
+        exit_codes: &[6],
+    },
+    CommandManual {
+        command: "doctor",
+        examples: &[
+            ("brigade doctor", "checks what a peer in the current folder needs, beside a running peer too"),
+            (
+                "brigade doctor --folder /srv/share --manager-host alpha --json",
+                "checks another folder and manager, for a script",
+            ),
+        ],
+        files: PEER_FILES,
+        exit_codes: &[],
+    },
+    CommandManual {
+        command: "service",
+        examples: &[
+            (
+                "brigade service install --system peer --username fire_user --folder /srv/share",
+                "runs a peer when the machine starts",
+            ),
+            (
+                "brigade service install --user manager --dry-run",
+                "prints the unit of a manager, and installs nothing",
+            ),
+            ("brigade service status --system peer", "shows what the service manager says"),
+            ("brigade service remove --system peer", "stops it and removes the unit; files and keys stay"),
+        ],
+        files: SERVICE_FILES,
         exit_codes: &[6],
     },
     CommandManual {

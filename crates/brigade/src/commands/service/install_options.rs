@@ -69,7 +69,7 @@ impl InstallOptions {
                     );
                 };
                 check_shared(&folder)?;
-                check_shares(&peer.share, Some(&folder), home().as_deref())?;
+                check_shares(&peer.share, Some(&folder), home().as_deref(), false)?;
                 username = peer.peer.username.map(|username| username.to_string());
                 let log = peer.transfer_log.transfer_log;
                 in_effect.extend([("--folder", Some(folder.clone())), ("--transfer-log", log.clone())]);
