@@ -25,7 +25,7 @@ HOLDER = "/srv/water_user"
 STATE = "/var/lib/brigade/manager"
 
 root, deb = os.path.abspath(sys.argv[1]), os.path.abspath(sys.argv[2])
-env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/root", "TMPDIR": "/tmp", "BRIGADE_HOME": "/root/home"}
+env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/srv/home", "TMPDIR": "/tmp", "BRIGADE_HOME": "/srv/home/brigade"}
 started = []
 
 
@@ -145,6 +145,7 @@ def main():
     write(f"{HOLDER}/film.bin", film)
     write(f"{HOLDER}/second.bin", second)
     os.makedirs(root + FOLDER)
+    os.makedirs(root + env["HOME"], exist_ok=True)
     os.makedirs(root + "/run/brigade", exist_ok=True)
 
     step("Monday: the service is installed")
@@ -215,11 +216,11 @@ def main():
     until("it is repaired", lambda: read(f"{FOLDER}/film.bin") == film)
 
     step("Friday: a backup while the manager runs, restored elsewhere")
-    run(PROGRAM, "backup", "/root/manager.backup", says=["/root/manager.backup"])
+    run(PROGRAM, "backup", "/srv/manager.backup", says=["/srv/manager.backup"])
     key = json.loads(run(PROGRAM, "status", "--manager", "--json", quiet=True))["key"]
     manager.stop()
-    run(PROGRAM, "restore", "/root/manager.backup", "--state", "/srv/restored")
-    run(PROGRAM, "restore", "/root/manager.backup", "--state", "/srv/restored", code=6)
+    run(PROGRAM, "restore", "/srv/manager.backup", "--state", "/srv/restored")
+    run(PROGRAM, "restore", "/srv/manager.backup", "--state", "/srv/restored", code=6)
     manager = Service("brigade-manager", manager_words("/srv/restored"))
     manager.ready()
     if json.loads(run(PROGRAM, "status", "--manager", "--json", quiet=True))["key"] != key:

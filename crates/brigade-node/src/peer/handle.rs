@@ -168,6 +168,13 @@ impl PeerHandle {
         self.0.fetches.list.clone()
     }
 
+    /// Waits until the fetches of an earlier run have begun again: they are in the list of [`Self::fetches`] then. Returns
+    /// their number; 0 if the peer ends before.
+    pub async fn resumed(&self) -> usize {
+        let mut resumed = self.0.fetches.resumed.clone();
+        resumed.wait_for(Option::is_some).await.ok().and_then(|number| *number).unwrap_or(0)
+    }
+
     /// The fetch with this number, if it runs or is one of the last that ended.
     pub fn fetch_of(&self, id: FetchId) -> Option<Fetch> {
         self.0.fetches.list.borrow().iter().find(|fetch| fetch.id() == id).cloned()

@@ -4,6 +4,7 @@
 //! A share has a task (`share_task`) that runs its keeper while its path can be opened. Paths and names are checked
 //! before anything is changed. The owner does not know the network: the keepers announce the files.
 
+mod listed_share;
 mod share_context;
 mod share_indexes;
 mod share_task;
@@ -19,8 +20,9 @@ use tokio_util::sync::CancellationToken;
 
 pub(crate) use self::share_context::ShareContext;
 use self::{
+    listed_share::{ListedShare, ShareTaskState},
     share_indexes::remove_index,
-    share_task::{ShareTask, ShareTaskState},
+    share_task::ShareTask,
 };
 use crate::{
     shares_in_place::{
@@ -30,7 +32,7 @@ use crate::{
     },
     store::{
         folder::Folder,
-        keeper::{FirstScan, HashingProgress, IndexLocation, KeeperCommand, KeeperHandle},
+        keeper::{FirstScan, IndexLocation, KeeperCommand, KeeperHandle},
         share::SharedNames,
     },
 };
@@ -63,16 +65,6 @@ struct RunningShare {
     removed: CancellationToken,
     /// Closed when the task has ended.
     end: oneshot::Receiver<()>,
-}
-
-/// A share, for those who ask.
-#[derive(Debug, Clone)]
-struct ListedShare {
-    checked: CheckedShare,
-    /// Whether its files may have their names: it has no fault.
-    has_names: bool,
-    is_configured: bool,
-    state: watch::Receiver<ShareTaskState>,
 }
 
 #[derive(Debug)]
@@ -331,16 +323,5 @@ impl ShareHandle {
 
     async fn send(&self, command: ShareCommand) -> Result<(), CannotShare> {
         self.commands.send(command).await.map_err(|_| CannotShare::Stopping)
-    }
-}
-
-impl ListedShare {
-    fn status(&self, share: &SharedNames, own_keeper: &KeeperHandle) -> ShareStatus {
-        let ShareTaskState { keeper, problem } = self.state.borrow().clone();
-        let CheckedShare { path, name } = self.checked.clone();
-        let (files, bytes) = share.totals_in_place(&name);
-        let backlog = keeper.map_or_else(HashingProgress::default, |keeper| keeper.backlog_of_folder());
-        let problem = problem.or_else(|| own_keeper.group().problems.text_of(&name));
-        ShareStatus { name, path, files, bytes, backlog, problem, is_configured: self.is_configured }
     }
 }

@@ -85,11 +85,11 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let (own, other) = (PeerKey([1; 32]), PeerKey([2; 32]));
         let share = |name: &str| CheckedShare { path: temp.path().join(name), name: name.parse().unwrap() };
-        let (used, gone) = (share("used"), share("gone"));
+        let (used, unused) = (share("used"), share("unused"));
         let names = [
             index_name(&own, &used),
-            index_name(&own, &gone),
-            index_name(&other, &gone),
+            index_name(&own, &unused),
+            index_name(&other, &unused),
             "another folder".to_owned(),
         ];
         for name in &names {

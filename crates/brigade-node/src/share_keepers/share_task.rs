@@ -14,7 +14,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{ListedShare, share_context::ShareContext};
+use super::{
+    listed_share::{ListedShare, ShareTaskState},
+    share_context::ShareContext,
+};
 use crate::{
     shares_in_place::{
         CheckedShare,
@@ -22,24 +25,12 @@ use crate::{
     },
     store::{
         folder::{Folder, FolderError},
-        keeper::{
-            FirstScan, Keeper, KeeperCommand, KeeperGroup, KeeperHandle, KeeperOptions, KeeperProblem,
-            ProblemList,
-        },
+        keeper::{FirstScan, Keeper, KeeperCommand, KeeperGroup, KeeperOptions, KeeperProblem, ProblemList},
     },
 };
 
 /// The pause before the next attempt to open the path.
 const RETRY: Duration = Duration::from_secs(1);
-
-/// The state of a share, as far as only its task knows it.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ShareTaskState {
-    /// Its keeper, while it has one.
-    pub(super) keeper: Option<KeeperHandle>,
-    /// Why it has none.
-    pub(super) problem: Option<String>,
-}
 
 /// The task of a share.
 pub(super) struct ShareTask {

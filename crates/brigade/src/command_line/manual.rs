@@ -270,7 +270,7 @@ pub(crate) const MANUALS: &[CommandManual] = &[
                 "brigade service install --user manager --dry-run",
                 "prints the unit of a manager, and installs nothing",
             ),
-            ("brigade service status --system peer", "shows what the service manager says"),
+            ("brigade service status", "lists the installed services, and whether they run"),
             ("brigade service remove --system peer", "stops it and removes the unit; files and keys stay"),
         ],
         files: SERVICE_FILES,

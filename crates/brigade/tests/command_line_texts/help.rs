@@ -38,6 +38,8 @@ fn help_of_the_program() {
       members      Lists the members of the network, at its running manager
       backup       Copies the key and the members of the running manager into one file
       restore      Restores the state of a manager from a backup
+      doctor       Checks everything that a peer needs, and says what to do about each fault
+      service      Installs, removes and shows services that start with the machine or the session
       demo         Shows Brigade at work: a manager and four peers on this machine, with a real file
       completions  Prints a script for command line completion: `brigade completions bash`
       man          Prints the manual in roff, or writes a page for each command
@@ -58,15 +60,19 @@ fn help_of_manager() {
     Usage: brigade manager [OPTIONS]
 
     Options:
-          --host <HOST>  Where to listen: a name or an address of this machine [default: localhost]
-          --port <PORT>  The TCP port to listen on [default: 12000]
-          --max <COUNT>  The largest number of peers at the same time [default: 20]
-          --state <DIR>  The folder for the manager's key and members [default: in BRIGADE_HOME, one for
-                         each port]
-          --open         Start although other machines can reach HOST: everyone who reaches the port may
-                         join, and read everything that is shared
-          --plain        Log lines instead of the screen, also at a terminal
-      -h, --help         Print help
+          --host <HOST>          Where to listen: a name or an address of this machine [default:
+                                 localhost]
+          --port <PORT>          The TCP port to listen on [default: 12000]
+          --max <COUNT>          The largest number of peers at the same time [default: 20]
+          --state <DIR>          The folder for the manager's key and members [default: in BRIGADE_HOME,
+                                 one for each port]
+          --open                 Start although other machines can reach HOST: everyone who reaches the
+                                 port may join, and read everything that is shared
+          --log-format <FORMAT>  The format of all lines on standard error: text or json [default: text]
+          --log-filter <FILTER>  The log lines to write: info, debug, warn,brigade_node=trace, …
+                                 [default: warn]
+          --plain                Log lines instead of the screen, also at a terminal
+      -h, --help                 Print help
 
     Examples:
       brigade manager
@@ -110,6 +116,12 @@ fn help_of_peer() {
                                    several times
           --headless               No prompt: run until terminated, and print `ready` when everything in
                                    the folder is announced
+          --log-format <FORMAT>    The format of all lines on standard error: text or json [default:
+                                   text]
+          --log-filter <FILTER>    The log lines to write: info, debug, warn,brigade_node=trace, …
+                                   [default: warn]
+          --transfer-log <PATH>    Write a line of JSON to this file for each fetch that ends and each
+                                   downloader that was served
       -h, --help                   Print help
 
     Examples:

@@ -98,7 +98,6 @@ fn shares_that_are_refused_end_the_command_with_the_reason() {
         let all = [&["--headless", "--username", "fire_user"][..], arguments].concat();
         network.run("peer", &all).end_within(PATIENCE)
     };
-    run(&["--share", "missing"]).with_code(6).prints_error(&["missing", "it is not there", "hint: "]);
     run(&["--share", "photos"]).with_code(6).prints_error(&["has this name", "PATH=NAME"]);
     run(&["--share", "fire_user/photos=p"]).with_code(6).prints_error(&["it is in "]);
     run(&["--share", "photos=a", "--share", "photos=b"]).with_code(6).prints_error(&["shared already"]);

@@ -69,6 +69,8 @@ pub(crate) struct FetchChannels {
     pub(crate) list: watch::Receiver<Arc<Vec<Fetch>>>,
     /// The totals of kept parts.
     pub(crate) kept: watch::Receiver<KeptTotals>,
+    /// The number of fetches of an earlier run, when they have begun.
+    pub(crate) resumed: watch::Receiver<Option<usize>>,
 }
 
 /// The task that owns all fetches.
@@ -81,6 +83,7 @@ pub(crate) struct FetchOwner {
     orders: mpsc::Receiver<FetchOrder>,
     /// The fetches of an earlier run, before they begin.
     restored: Vec<OrderedFetch>,
+    resumed: watch::Sender<Option<usize>>,
     /// The questions for the members that hold a content, until the manager names them.
     holder_questions: BTreeMap<Content, Vec<oneshot::Sender<ContentHolderNames>>>,
     prepared: mpsc::Receiver<PreparedFiles>,
@@ -106,7 +109,9 @@ impl FetchOwner {
         };
         let (background, prepared, results) = BlockingWork::new(config.share.clone(), stored);
         let (fetches, kept) = Fetches::new(config, background.clone());
-        let channels = FetchChannels { orders: orders_sender, list: fetches.list(), kept };
+        let (resumed, resumed_number) = watch::channel(restored.is_empty().then_some(0));
+        let list = fetches.list();
+        let channels = FetchChannels { orders: orders_sender, list, kept, resumed: resumed_number };
         let this = Self {
             fetches,
             background,
@@ -114,6 +119,7 @@ impl FetchOwner {
             session,
             orders,
             restored,
+            resumed,
             holder_questions: BTreeMap::new(),
             prepared,
             results,
@@ -202,10 +208,14 @@ impl FetchOwner {
         let new = |(ordered, (id, needs))| (NewFetch::begin(ordered, id), needs);
         let new: Vec<(NewFetch, SpaceNeeds)> = fetches.into_iter().zip(measured).map(new).collect();
         let handles = new.iter().map(|(fetch, _)| fetch.handle.clone()).collect();
+        let resumed = begun.is_none().then_some(new.len());
         if begun.is_some_and(|begun| begun.send(Ok(handles)).is_err()) {
             return self.background.remove_stored(ids);
         }
         new.into_iter().for_each(|(fetch, needs)| self.fetches.begin(fetch, needs));
+        if resumed.is_some() {
+            self.resumed.send_replace(resumed);
+        }
     }
 
     /// The manager named holders: of contents that are fetched, or that a person asked for.

@@ -64,7 +64,7 @@ pub(crate) async fn run(
         signals: signals.clone(),
     };
     lines.set_completer(Box::new(PromptCompletion::new(prompt.client.clone())));
-    prompt.follow_resumed();
+    prompt.follow_resumed().await;
     let code = tokio::select! {
         code = prompt.take_commands(&mut lines) => code,
         () = requested(&peer, &signals) => ExitCode::SUCCESS, // it never ends
@@ -204,7 +204,10 @@ impl Prompt {
     }
 
     /// Follows the fetches of the last session, which go on; at a terminal only, since a pipe waits for its own ones.
-    fn follow_resumed(&mut self) {
+    async fn follow_resumed(&mut self) {
+        if self.peer.resumed().await == 0 {
+            return;
+        }
         let is_running = |fetch: &&Fetch| !fetch.progress().borrow().is_over();
         let resumed: Vec<Fetch> = self.peer.fetches().borrow().iter().filter(is_running).cloned().collect();
         if resumed.is_empty() {
