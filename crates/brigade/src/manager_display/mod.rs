@@ -1,5 +1,5 @@
 //! The output of a running manager that has no screen: plain lines ([`log_table`]). The screen has the same sentences
-//! about events ([`event_text`]).
+//! about events ([`event_text`](mod@event_text)).
 
 mod event_text;
 mod plain_log;
