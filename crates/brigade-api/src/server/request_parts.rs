@@ -9,9 +9,10 @@ use axum::{
     extract::{FromRequest, FromRequestParts, Path, Query, Request, rejection::BytesRejection},
     http::{StatusCode, header, request::Parts},
 };
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, de::DeserializeOwned};
 use serde_json::Value;
 use tokio::time::timeout;
+use utoipa::IntoParams;
 
 use super::answer::ErrorAnswer;
 use crate::{
@@ -133,12 +134,25 @@ pub(super) fn page_rows(limit: Option<usize>) -> Result<usize, ErrorAnswer> {
     }
 }
 
-/// The number of lines of a log.
-pub(super) fn log_lines(lines: Option<usize>) -> Result<usize, ErrorAnswer> {
-    match lines {
-        None => Ok(USUAL_LINES),
-        Some(lines @ 1..=LINES) => Ok(lines),
-        Some(lines) => Err(ErrorAnswer::usage(format!("the log has from 1 to {LINES} lines, not {lines}"))),
+/// How much of the log is wanted.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LogQuery {
+    /// The most lines; 100 if it is left out.
+    #[param(required = false, value_type = usize, minimum = 1, maximum = 1000)]
+    lines: Option<usize>,
+}
+
+impl LogQuery {
+    /// The number of lines.
+    pub(super) fn lines(&self) -> Result<usize, ErrorAnswer> {
+        match self.lines {
+            None => Ok(USUAL_LINES),
+            Some(lines @ 1..=LINES) => Ok(lines),
+            Some(lines) => {
+                Err(ErrorAnswer::usage(format!("the log has from 1 to {LINES} lines, not {lines}")))
+            }
+        }
     }
 }
 

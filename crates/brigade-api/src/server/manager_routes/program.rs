@@ -11,8 +11,6 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::FutureExt;
-use serde::Deserialize;
-use utoipa::IntoParams;
 
 use super::backup_body::backup_answer;
 use crate::{
@@ -22,7 +20,7 @@ use crate::{
         error_responses::{BackupErrors, EventErrors, QueryErrors},
         event_body::event_answer,
         manager_events,
-        request_parts::{Values, log_lines},
+        request_parts::{LogQuery, Values},
     },
     values::{EventData, LogLines, ManagerStatus, Version},
 };
@@ -56,25 +54,16 @@ pub(crate) async fn status(State(api): State<Arc<ManagerApi>>) -> Json<ManagerSt
     })
 }
 
-/// How much of the log is wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct ManagerLogQuery {
-    /// The most lines; 100 if it is left out.
-    #[param(required = false, value_type = usize, minimum = 1, maximum = 1000)]
-    lines: Option<usize>,
-}
-
 /// The last lines of the log, oldest first.
 #[utoipa::path(
-    get, operation_id = "get_log", path = "/v1/log", tag = "program", params(ManagerLogQuery),
+    get, operation_id = "get_log", path = "/v1/log", tag = "program", params(LogQuery),
     responses((status = 200, body = LogLines, description = "The lines."), QueryErrors)
 )]
 pub(crate) async fn log(
     State(api): State<Arc<ManagerApi>>,
-    Values(query): Values<ManagerLogQuery>,
+    Values(query): Values<LogQuery>,
 ) -> Result<Json<LogLines>, ErrorAnswer> {
-    Ok(Json(LogLines { lines: api.log.last(log_lines(query.lines)?) }))
+    Ok(Json(LogLines { lines: api.log.last(query.lines()?) }))
 }
 
 /// The events, as server-sent events.

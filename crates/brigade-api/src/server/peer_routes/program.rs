@@ -22,7 +22,7 @@ use crate::{
         error_responses::{CheckErrors, EventErrors, QueryErrors},
         event_body::event_answer,
         peer_events,
-        request_parts::{PAGE_ROWS, Values, log_lines},
+        request_parts::{LogQuery, PAGE_ROWS, Values},
     },
     values::{
         CheckReport, EventData, IgnoredFiles, LogLines, PeerStatus, UnsharedFile, UnsharedPage, Version,
@@ -103,15 +103,6 @@ pub(crate) async fn problems(
     })
 }
 
-/// How much of the log is wanted.
-#[derive(Debug, Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-pub(crate) struct LogQuery {
-    /// The most lines; 100 if it is left out.
-    #[param(required = false, value_type = usize, minimum = 1, maximum = 1000)]
-    pub(crate) lines: Option<usize>,
-}
-
 /// The last lines of the log, oldest first.
 #[utoipa::path(
     get, operation_id = "get_log", path = "/v1/log", tag = "program", params(LogQuery),
@@ -121,7 +112,7 @@ pub(crate) async fn log(
     State(api): State<Arc<PeerApi>>,
     Values(query): Values<LogQuery>,
 ) -> Result<Json<LogLines>, ErrorAnswer> {
-    Ok(Json(LogLines { lines: api.log.last(log_lines(query.lines)?) }))
+    Ok(Json(LogLines { lines: api.log.last(query.lines()?) }))
 }
 
 /// The events, as server-sent events.

@@ -57,7 +57,7 @@ pub(super) fn draw(frame: &mut Frame<'_>, model: &mut PeerModel, theme: Theme) {
         }
         Some(Dialog::Limit { answer }) => {
             let explanation =
-                ["up|down and a rate: `down 10MB`, `up off`; `auto` removes the limit".to_owned()];
+                ["a rate, as in `limit down 10MB`; `off`: no limit; `auto`: the configured one".to_owned()];
             draw_question(frame, &explanation, "limit ", Some(answer), theme);
         }
         Some(Dialog::Help { top }) => {
